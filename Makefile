@@ -1,0 +1,40 @@
+# The environment is .venv; the exact versions that were tested are in constraints.txt.
+PYTHON ?= python3
+BIN := .venv/bin
+STATE ?= .evaluator
+export EVALUATOR_HOME := $(abspath $(STATE))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo ui test check docs clean
+
+help: ## Print what there is
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/.installed ## Make the virtual environment and install everything into it
+
+.venv/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[demo,dev]'
+	@touch $@
+
+demo: setup ## Audit four models on real flights, from nothing to the dashboard
+	$(BIN)/evaluator demo
+
+ui: setup ## Start the Dagster UI and daemon over the same state, at http://127.0.0.1:3000
+	$(BIN)/evaluator ui
+
+test: setup ## Run all tests
+	$(BIN)/python -m pytest
+
+check: setup ## Check style, types and which part imports which
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: setup ## Write docs/audit-yaml.md anew from the models
+	$(BIN)/python -m evaluator.spec.reference > docs/audit-yaml.md
+
+clean: ## Remove the environment and the demo's state
+	rm -rf .venv $(STATE)

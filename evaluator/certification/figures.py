@@ -1,0 +1,222 @@
+"""The scorecard and the list of slices, read once into typed values."""
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+SLICE_LEVEL = "geography x segment"
+"""The scorecard's name for the level of one geography x one segment."""
+
+CURRENT = "current"
+"""The state of a slice whose evidence is of this version of everything it rests on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """One metric of one candidate at one place, as measured.
+
+    Attributes
+    ----------
+    value
+        The metric; None unless `status` is ``ok`` or ``too_few``.
+    low, high
+        The ends of its confidence interval, or None.
+    n, n_effective
+        The cases, and the denominator that the metric rests on.
+    status
+        ``ok``, ``undefined`` or ``too_few``.
+    reason
+        Why the status is not ``ok``; empty where it is.
+    """
+
+    candidate: str
+    metric: str
+    level: str
+    geography: str | None
+    segment: str | None
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int | None
+    n_effective: float | None
+    status: str
+    reason: str
+
+    @property
+    def place(self) -> tuple[str | None, str | None]:
+        """The geography and the segment that are fixed; both None for the overall level."""
+        return (self.geography, self.segment)
+
+    @property
+    def support(self) -> int:
+        """The cases that the metric rests on; 0 where nobody counted them."""
+        return int((self.n if self.n_effective is None else self.n_effective) or 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SliceState:
+    """Whether a candidate's evidence for one slice is there and of this version.
+
+    Attributes
+    ----------
+    state
+        ``current``, ``outdated`` or ``missing``.
+    error
+        Why it is not current, where that is known; empty otherwise.
+    content_version
+        The version of the evidence that is there, or None.
+    """
+
+    candidate: str
+    geography: str
+    segment: str
+    state: str
+    error: str
+    content_version: str | None
+
+    @property
+    def is_current(self) -> bool:
+        """Whether a verdict may rest on it."""
+        return self.state == CURRENT
+
+
+def read_figures(
+    scorecard: pd.DataFrame, *, metrics: Collection[str], levels: Collection[str] | None = None
+) -> list[Figure]:
+    """Read the scorecard's rows for some metrics.
+
+    Parameters
+    ----------
+    scorecard
+        One row per candidate, level, slice and metric: the column `candidate` and the columns of
+        `evaluator.metrics.slice_metrics` with the slice columns `geography` and `segment`.
+    metrics
+        The metrics to read.
+    levels
+        The levels to read; all of them when None.
+
+    Returns
+    -------
+    list[Figure]
+        In the scorecard's order. A row that claims to be ``ok`` without a finite value is read as
+        ``undefined``, so that it can never pass for a score.
+    """
+    chosen = scorecard["metric"].isin(list(metrics))
+    if levels is not None:
+        chosen &= scorecard["level"].isin(list(levels))
+    rows = scorecard.loc[
+        chosen,
+        [
+            "candidate",
+            "metric",
+            "level",
+            "geography",
+            "segment",
+            "value",
+            "low",
+            "high",
+            "n",
+            "n_effective",
+            "status",
+            "reason",
+        ],
+    ]
+    return [_figure(row) for row in rows.itertuples(index=False)]
+
+
+def read_slices(slices: pd.DataFrame) -> list[SliceState]:
+    """Read the list of slices.
+
+    Parameters
+    ----------
+    slices
+        One row per candidate and slice, with the columns `candidate`, `geography`, `segment`,
+        `state`, `error` and `content_version`.
+
+    Returns
+    -------
+    list[SliceState]
+        In the frame's order.
+    """
+    rows = slices.loc[:, ["candidate", "geography", "segment", "state", "error", "content_version"]]
+    return [
+        SliceState(
+            candidate=str(candidate),
+            geography=str(geography),
+            segment=str(segment),
+            # A slice whose state nobody wrote down is not current.
+            state=_text(state) or "missing",
+            error=_text(error) or "",
+            content_version=_text(version),
+        )
+        for candidate, geography, segment, state, error, version in rows.itertuples(
+            index=False, name=None
+        )
+    ]
+
+
+def slices_by_candidate(slices: pd.DataFrame) -> dict[str, list[SliceState]]:
+    """Read the list of slices, grouped by candidate; see `read_slices`."""
+    grouped: dict[str, list[SliceState]] = {}
+    for state in read_slices(slices):
+        grouped.setdefault(state.candidate, []).append(state)
+    return grouped
+
+
+def place_words(geography: str | None, segment: str | None) -> str:
+    """Name a place: ``overall``, ``West``, ``regional`` or ``West x regional``.
+
+    Parameters
+    ----------
+    geography, segment
+        What the place fixes; None for what it leaves open.
+
+    Returns
+    -------
+    str
+        The place's name for a reader.
+    """
+    return " x ".join(part for part in (geography, segment) if part is not None) or "overall"
+
+
+def _figure(row: Any) -> Figure:
+    number = _number(row.value)
+    state = _text(row.status) or "undefined"
+    why = _text(row.reason) or ""
+    if state == "ok" and number is None:
+        state, why = "undefined", why or "the value is missing or not finite"
+    if state == "undefined":
+        number = None
+    cases = _number(row.n)
+    return Figure(
+        candidate=str(row.candidate),
+        metric=str(row.metric),
+        level=str(row.level),
+        geography=_text(row.geography),
+        segment=_text(row.segment),
+        value=number,
+        low=None if number is None else _number(row.low),
+        high=None if number is None else _number(row.high),
+        n=None if cases is None else int(cases),
+        n_effective=_number(row.n_effective),
+        status=state,
+        reason="" if state == "ok" else why or "no reason was recorded",
+    )
+
+
+def _is_missing(value: object) -> bool:
+    return value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value))
+
+
+def _number(value: object) -> float | None:
+    if _is_missing(value):
+        return None
+    number = float(value)  # type: ignore[arg-type]  # a frame's cells are untyped
+    return number if math.isfinite(number) else None
+
+
+def _text(value: object) -> str | None:
+    return None if _is_missing(value) else str(value)

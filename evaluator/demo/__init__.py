@@ -1,0 +1,1 @@
+"""Data and candidates for the audits that ship as examples."""

@@ -1,0 +1,103 @@
+"""Provenance: what is stored beside every output, and is our audit trail.
+
+Dagster's event log is a convenience beside it: deleting a run deletes its events, and its
+input pointers are not exact to the partition.
+"""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Address(NamedTuple):
+    """Where the versions of one asset's partition are kept."""
+
+    audit: str
+    asset: str
+    partition: str | None = None
+
+    def __str__(self) -> str:
+        name = f"{self.audit}/{self.asset}"
+        return name if self.partition is None else f"{name}[{self.partition}]"
+
+
+class _Stored(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Upstream(_Stored):
+    """One output that another rests on."""
+
+    asset: str
+    partition: str | None
+    identity: str
+    content_version: str
+
+
+class StoredFile(_Stored):
+    """A file of a version, with its digest and its size in bytes."""
+
+    sha256: str
+    size: int
+
+
+class Record(_Stored):
+    """The provenance of one version of one asset's partition."""
+
+    format: str = "evaluator/record/1"
+    audit: str
+    asset: str
+    partition: str | None
+    identity: str
+    """What it was made of and by which code; names the version's folder."""
+    content_version: str
+    """What came out: the digest of the data, not of the files."""
+    files: dict[str, StoredFile]
+    upstream: tuple[Upstream, ...]
+    facts: dict[str, Any]
+    """Counts and other small findings that readers need without opening the files."""
+    code_version: str
+    run_id: str
+    created_at: datetime
+
+    @property
+    def address(self) -> Address:
+        """Where it is kept."""
+        return Address(self.audit, self.asset, self.partition)
+
+    def as_upstream(self) -> Upstream:
+        """Name this version as something that another output rests on."""
+        return Upstream(
+            asset=self.asset,
+            partition=self.partition,
+            identity=self.identity,
+            content_version=self.content_version,
+        )
+
+
+class FailureRecord(_Stored):
+    """Why a version was not computed."""
+
+    format: str = "evaluator/failure/1"
+    audit: str
+    asset: str
+    partition: str | None
+    identity: str
+    error: str
+    """The error's class."""
+    message: str
+    trace: str
+    run_id: str
+    created_at: datetime
+
+    def __str__(self) -> str:
+        return f"{self.error}: {self.message}"
+
+
+class Pointer(_Stored):
+    """Which version is the current one, and which run said so."""
+
+    identity: str
+    run_id: str
+    pointed_at: datetime

@@ -1,0 +1,248 @@
+"""The versioned store: every version of every output stays, addressed by its identity.
+
+Layout below the store's address::
+
+    <audit>/<asset>/<partition>/current.json          which version is the current one
+    <audit>/<asset>/<partition>/<identity>/<files>
+    <audit>/<asset>/<partition>/<identity>/record.json
+    <audit>/<asset>/<partition>/<identity>/failure.<run>.json
+
+A version exists when its `record.json` does, and that is written last; each file is written
+under a temporary name and renamed. So a reader never meets half a version, on a local disk
+as on an object store, and two writers of one identity write the same.
+"""
+
+import io
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote, unquote
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+from fsspec.implementations.local import LocalFileSystem
+from pydantic import BaseModel
+
+from evaluator.errors import EvidenceError
+from evaluator.evidence.canonical import canonical_json, digest_of_bytes
+from evaluator.evidence.record import (
+    Address,
+    FailureRecord,
+    Pointer,
+    Record,
+    StoredFile,
+    Upstream,
+)
+
+RECORD = "record.json"
+CURRENT = "current.json"
+NO_PARTITION = "_"
+
+
+class Moment(NamedTuple):
+    """Who writes and when: clocks and runs live at the edge, and are handed in."""
+
+    run_id: str
+    now: datetime
+
+
+class EvidenceStore:
+    """Read and write versions below one fsspec address.
+
+    Parameters
+    ----------
+    url
+        A folder's path or any fsspec URL.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._files, self._root = fsspec.core.url_to_fs(url)
+        self._is_local = isinstance(self._files, LocalFileSystem)
+
+    def find(self, address: Address, identity: str) -> Record | None:
+        """Return the version with this identity, or None where it was never finished."""
+        content = self._read(f"{self._folder(address)}/{identity}/{RECORD}")
+        return None if content is None else Record.model_validate_json(content)
+
+    def get(self, address: Address, identity: str) -> Record:
+        """Return the version with this identity.
+
+        Raises
+        ------
+        EvidenceError
+            Where it is not there.
+        """
+        record = self.find(address, identity)
+        if record is None:
+            raise EvidenceError(
+                f"its version {identity} has no record",
+                culprit=str(address),
+                fix="restore the evidence folder from a copy, or materialise it again",
+            )
+        return record
+
+    def current(self, address: Address) -> Record | None:
+        """Return the current version, or None where there is none yet."""
+        content = self._read(f"{self._folder(address)}/{CURRENT}")
+        if content is None:
+            return None
+        return self.get(address, Pointer.model_validate_json(content).identity)
+
+    def write(
+        self,
+        address: Address,
+        identity: str,
+        files: Mapping[str, bytes | pa.Table],
+        *,
+        content_version: str,
+        upstream: Sequence[Upstream],
+        facts: Mapping[str, Any],
+        code_version: str,
+        moment: Moment,
+    ) -> Record:
+        """Store a version, make it the current one, and return its record.
+
+        An Arrow table is stored as Parquet. A version that exists is left as it is.
+        """
+        existing = self.find(address, identity)
+        if existing is not None:
+            self.make_current(existing, moment)
+            return existing
+        stored = {}
+        for name, content in files.items():
+            data = content if isinstance(content, bytes) else _to_parquet(content)
+            self._write(f"{self._folder(address)}/{identity}/{name}", data)
+            stored[name] = StoredFile(sha256=digest_of_bytes(data), size=len(data))
+        record = Record(
+            audit=address.audit,
+            asset=address.asset,
+            partition=address.partition,
+            identity=identity,
+            content_version=content_version,
+            files=stored,
+            upstream=tuple(upstream),
+            facts=dict(facts),
+            code_version=code_version,
+            run_id=moment.run_id,
+            created_at=moment.now,
+        )
+        self._write_model(f"{self._folder(address)}/{identity}/{RECORD}", record)
+        self.make_current(record, moment)
+        return record
+
+    def make_current(self, record: Record, moment: Moment) -> None:
+        """Point to a version that exists."""
+        self._write_model(
+            f"{self._folder(record.address)}/{CURRENT}",
+            Pointer(identity=record.identity, run_id=moment.run_id, pointed_at=moment.now),
+        )
+
+    def note_failure(
+        self, address: Address, identity: str, error: BaseException, trace: str, moment: Moment
+    ) -> FailureRecord:
+        """Keep why a version was not computed."""
+        failure = FailureRecord(
+            audit=address.audit,
+            asset=address.asset,
+            partition=address.partition,
+            identity=identity,
+            error=type(error).__name__,
+            message=str(error),
+            trace=trace,
+            run_id=moment.run_id,
+            created_at=moment.now,
+        )
+        folder = f"{self._folder(address)}/{identity}"
+        self._write_model(f"{folder}/failure.{quote(moment.run_id, safe='')}.json", failure)
+        return failure
+
+    def last_failure(self, address: Address, identity: str) -> FailureRecord | None:
+        """Return the latest failure to compute a version, unless it was computed since."""
+        folder = f"{self._folder(address)}/{identity}"
+        if self.find(address, identity) is not None or not self._files.isdir(folder):
+            return None
+        failures = [
+            FailureRecord.model_validate_json(self._files.cat_file(path))
+            for path in self._files.ls(folder, detail=False)
+            if path.rsplit("/", 1)[-1].startswith("failure.")
+        ]
+        return max(failures, key=lambda failure: failure.created_at, default=None)
+
+    def read_bytes(self, record: Record, name: str) -> bytes:
+        """Read a version's file, and hold it against its digest.
+
+        Raises
+        ------
+        EvidenceError
+            Where the file is gone or is not what was stored.
+        """
+        path = f"{self._folder(record.address)}/{record.identity}/{name}"
+        content = self._read(path)
+        if content is None or digest_of_bytes(content) != record.files[name].sha256:
+            raise EvidenceError(
+                "the file is gone" if content is None else "the file is not what was stored",
+                culprit=self.location(record, name),
+                fix="restore the evidence folder from a copy",
+            )
+        return content
+
+    def read_table(
+        self, record: Record, name: str, *, filters: Any = None, columns: Any = None
+    ) -> pa.Table:
+        """Read a version's Parquet file, or the part of it that `filters` let through."""
+        source = pa.BufferReader(self.read_bytes(record, name))
+        return pq.read_table(source, filters=filters, columns=columns)
+
+    def location(self, record: Record, name: str) -> str:
+        """Return a file's full path or URL, for people and links."""
+        path = f"{self._folder(record.address)}/{record.identity}/{name}"
+        return path if self._is_local else str(self._files.unstrip_protocol(path))
+
+    def relative_location(self, record: Record, name: str) -> str:
+        """Return a file's path below the store's address."""
+        folder = self._folder(record.address).removeprefix(f"{self._root}/")
+        return f"{folder}/{record.identity}/{name}"
+
+    def partitions(self, audit: str, asset: str) -> Iterator[str]:
+        """Yield the keys of an asset's one-dimensional partitions that have a current version."""
+        folder = f"{self._root}/{quote(audit, safe='')}/{quote(asset, safe='')}"
+        if not self._files.isdir(folder):
+            return
+        for path in sorted(self._files.ls(folder, detail=False)):
+            if self._files.exists(f"{path}/{CURRENT}"):
+                yield unquote(path.rsplit("/", 1)[-1])
+
+    def _folder(self, address: Address) -> str:
+        parts = [address.audit, address.asset]
+        parts += address.partition.split("|") if address.partition else [NO_PARTITION]
+        return "/".join([self._root, *(quote(part, safe="") for part in parts)])
+
+    def _read(self, path: str) -> bytes | None:
+        try:
+            content: bytes = self._files.cat_file(path)
+        except FileNotFoundError:
+            return None
+        return content
+
+    def _write_model(self, path: str, model: BaseModel) -> None:
+        self._write(path, canonical_json(model.model_dump(mode="json")))
+
+    def _write(self, path: str, content: bytes) -> None:
+        if not self._is_local:
+            # An object store shows a whole object or none.
+            self._files.pipe_file(path, content)
+            return
+        temporary = f"{path}.{uuid.uuid4().hex}.tmp"
+        self._files.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
+        self._files.pipe_file(temporary, content)
+        Path(temporary).replace(path)
+
+
+def _to_parquet(table: pa.Table) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression="zstd")
+    return sink.getvalue()

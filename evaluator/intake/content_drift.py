@@ -1,0 +1,261 @@
+"""How far a day's content is from the reference's, by the size of the effect."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from evaluator.intake.content import day_content, reference_content
+from evaluator.spec.data import DataSpec, DriftSpec
+
+#: Added to each bin's count, so that an empty bin gives a large index and not an infinite one.
+SMOOTHING: Final = 0.5
+
+
+def content_drift(
+    typed: Path,
+    data: DataSpec,
+    reference: Mapping[str, Any] | Sequence[Path],
+    slices: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Compare a day's typed rows with the reference, overall and per slice.
+
+    Parameters
+    ----------
+    typed
+        The day's file of typed rows.
+    data
+        What is declared, with the limits under `drift`.
+    reference
+        From `evaluator.intake.reference_content`, or the files of typed rows to make it of.
+    slices
+        Columns whose combinations are looked at one by one, too.
+
+    Returns
+    -------
+    dict
+        `reference_rows`, `rows`, `columns` (measures by column), `drifted` (names), `slices`
+        (those that drifted: slice, rows, columns), `slices_compared`, `slices_too_small`, and
+        `notes`.
+    """
+    limits = data.drift
+    by = tuple(slices) if limits.per_slice else ()
+    if not isinstance(reference, Mapping):
+        reference = reference_content(reference, data, by)
+    day = day_content([typed], data, by, reference)
+    columns = _compare_all(reference["columns"], day["columns"], limits)
+    known = {tuple(part["key"]): part for part in reference["slices"]}
+    drifted_slices, compared, small = [], 0, 0
+    for part in day["slices"]:
+        before = known.get(tuple(part["key"]))
+        if before is None or min(before["rows"], part["rows"]) < limits.minimum_rows:
+            small += 1
+            continue
+        compared += 1
+        measured = _compare_all(before["columns"], part["columns"], limits)
+        moved = {name: m for name, m in measured.items() if m["drifted"]}
+        if moved:
+            drifted_slices.append({"slice": part["slice"], "rows": part["rows"], "columns": moved})
+    notes = []
+    if min(day["rows"], reference["rows"]) < limits.minimum_rows:
+        notes.append(
+            f"fewer than {limits.minimum_rows:,} rows on one side: nothing is called drift"
+        )
+    gone = [part["slice"] for key, part in known.items() if key not in _keys(day)]
+    if gone and by:
+        notes.append(f"{len(gone)} slices of the reference have no rows")
+    return {
+        "reference_rows": reference["rows"],
+        "rows": day["rows"],
+        "columns": columns,
+        "drifted": [name for name, measures in columns.items() if measures["drifted"]],
+        "slices": drifted_slices,
+        "slices_compared": compared,
+        "slices_too_small": small,
+        "notes": notes,
+    }
+
+
+def _keys(content: Mapping[str, Any]) -> set[tuple[str, ...]]:
+    return {tuple(part["key"]) for part in content["slices"]}
+
+
+def _compare_all(
+    before: Mapping[str, Any], after: Mapping[str, Any], limits: DriftSpec
+) -> dict[str, dict[str, Any]]:
+    found = {
+        name: compare(before[name], after[name], limits) for name in after if name in before
+    }
+    if limits.test != "none":
+        _add_p_values(found, before, after, limits)
+    return found
+
+
+def compare(
+    before: Mapping[str, Any], after: Mapping[str, Any], limits: DriftSpec
+) -> dict[str, Any]:
+    """Measure how far a column is from the reference.
+
+    Parameters
+    ----------
+    before
+        The reference's summary of the column.
+    after
+        The day's, in the same bins.
+    limits
+        Above which effect something counts as drifted.
+
+    Returns
+    -------
+    dict
+        `stability_index`, `jensen_shannon`, `wasserstein` (numbers only), `missing_share` (of the
+        day), `missing_change`, `new`, `vanished` (texts only), and `drifted`: what moved, as a
+        list of measures, empty when nothing did. An undefined measure is None.
+    """
+    rows = [side["count"] + side["missing"] for side in (before, after)]
+    shares = [
+        side["missing"] / total if total else None
+        for side, total in zip((before, after), rows, strict=True)
+    ]
+    measures: dict[str, Any] = {
+        "stability_index": None,
+        "jensen_shannon": None,
+        "missing_share": shares[1],
+        "missing_change": None,
+    }
+    if shares[0] is not None and shares[1] is not None:
+        measures["missing_change"] = shares[1] - shares[0]
+    if before["count"] and after["count"]:
+        first, second = np.array(before["bins"], float), np.array(after["bins"], float)
+        measures["stability_index"] = stability_index(first, second)
+        measures["jensen_shannon"] = jensen_shannon(first, second)
+    if "quantiles" in before:
+        measures["wasserstein"] = _wasserstein(before, after)
+    if "new" in after:
+        measures["new"] = after["new"]
+        measures["new_count"] = after["new_count"]
+        measures["vanished"] = after["vanished"]
+    enough = min(before["count"], after["count"]) >= limits.minimum_rows
+    moved = [
+        name
+        for name in ("stability_index", "jensen_shannon", "wasserstein")
+        if enough and (measures.get(name) or 0.0) > getattr(limits, name)
+    ]
+    change = measures["missing_change"]
+    if change is not None and min(rows) >= limits.minimum_rows:
+        if abs(change) > limits.missing_share:
+            moved.append("missing_share")
+    measures["drifted"] = moved
+    return measures
+
+
+def stability_index(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> float:
+    """Compute the population stability index of two histograms.
+
+    Parameters
+    ----------
+    first, second
+        Counts in the same bins, shape (bins,).
+
+    Returns
+    -------
+    float
+        sum((q - p) ln(q / p)) over the bins, where p and q are the shares of `first` and
+        `second` after half a row was added to each bin (Siddiqi, Credit Risk Scorecards, 2006;
+        it is the symmetrised divergence of Jeffreys, 1946).
+    """
+    p, q = _shares(first, SMOOTHING), _shares(second, SMOOTHING)
+    return float(((q - p) * np.log(q / p)).sum())
+
+
+def jensen_shannon(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> float:
+    """Compute the Jensen-Shannon distance of two histograms.
+
+    Parameters
+    ----------
+    first, second
+        Counts in the same bins, shape (bins,).
+
+    Returns
+    -------
+    float
+        The square root of the Jensen-Shannon divergence to base 2 (Lin 1991; Endres and
+        Schindelin 2003): from 0 for equal shares to 1 for none in common.
+    """
+    p, q = _shares(first, 0.0), _shares(second, 0.0)
+    middle = (p + q) / 2
+    divergence = (_divergence(p, middle) + _divergence(q, middle)) / 2
+    return float(np.sqrt(max(divergence, 0.0)))
+
+
+def _shares(counts: npt.NDArray[np.float64], smoothing: float) -> npt.NDArray[np.float64]:
+    smoothed = counts + smoothing
+    return smoothed / smoothed.sum()
+
+
+def _divergence(p: npt.NDArray[np.float64], q: npt.NDArray[np.float64]) -> float:
+    some = p > 0
+    return float((p[some] * np.log2(p[some] / q[some])).sum())
+
+
+def _wasserstein(before: Mapping[str, Any], after: Mapping[str, Any]) -> float | None:
+    """Average the distance of 200 quantiles, in spreads of the reference.
+
+    The first Wasserstein distance is the integral of |F^-1(u) - G^-1(u)| over u (Vallender 1974);
+    the spread is the reference's interquartile range, or its deviation where that is zero.
+    """
+    if not before["quantiles"] or not after["quantiles"] or before["spread"] is None:
+        return None
+    gaps = np.abs(np.array(before["quantiles"]) - np.array(after["quantiles"]))
+    return float(gaps.mean() / before["spread"])
+
+
+def _add_p_values(
+    found: dict[str, dict[str, Any]],
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    limits: DriftSpec,
+) -> None:
+    """Add chi-squared p-values, corrected for the number of columns; they decide nothing."""
+    from scipy.stats import chi2_contingency
+
+    raw = {}
+    for name in found:
+        table = np.array([before[name]["bins"], after[name]["bins"]])
+        table = table[:, table.sum(axis=0) > 0]
+        if table.shape[1] > 1 and (table.sum(axis=1) > 0).all():
+            raw[name] = float(chi2_contingency(table, correction=False).pvalue)
+    corrected = correct(list(raw.values()), limits.test)
+    for name, value in zip(raw, corrected, strict=True):
+        found[name]["p_value"] = value
+
+
+def correct(p_values: Sequence[float], how: str) -> list[float]:
+    """Correct p-values for their number.
+
+    Parameters
+    ----------
+    p_values
+        One a column.
+    how
+        `holm` (family-wise error, Holm 1979) or `benjamini_hochberg` (false discovery rate,
+        Benjamini and Hochberg 1995).
+
+    Returns
+    -------
+    list of float
+        In the order given, at most 1.
+    """
+    values = np.array(p_values, dtype=float)
+    count = len(values)
+    order = np.argsort(values, kind="stable")
+    ranks = np.arange(1, count + 1)
+    if how == "holm":
+        steps = np.maximum.accumulate(values[order] * (count - ranks + 1))
+    else:
+        steps = np.minimum.accumulate((values[order] * count / ranks)[::-1])[::-1]
+    corrected = np.empty(count)
+    corrected[order] = np.minimum(steps, 1.0)
+    return corrected.tolist()

@@ -1,0 +1,306 @@
+"""From bytes to records: where each row of a delimited file starts and ends, and whether it is whole.
+
+The scan knows nothing of types. It says of every record its place in the bytes, its physical line
+and its fault, so that a refused row can be kept as it was and a good one can be read by any engine.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+Positions = npt.NDArray[np.int64]
+
+NEWLINE: Final = 10
+RETURN: Final = 13
+
+#: What can be wrong with a record, in the order of precedence.
+WHOLE: Final = 0
+BLANK: Final = 1
+UNCLOSED_QUOTE: Final = 2
+STRAY_QUOTE: Final = 3
+NUL_BYTE: Final = 4
+NOT_OF_ENCODING: Final = 5
+TOO_FEW: Final = 6
+TOO_MANY: Final = 7
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How fields and records are told apart.
+
+    Parameters
+    ----------
+    delimiter
+        The byte between fields.
+    quote
+        The byte around fields, or None when nothing encloses them.
+    """
+
+    delimiter: bytes
+    quote: bytes | None
+
+
+@dataclass
+class Records:
+    """The records of one block of bytes.
+
+    Parameters
+    ----------
+    data
+        The bytes, UTF-8 where they are text at all.
+    start, end
+        Where each record lies in `data`; its line end is not part of it.
+    line
+        The physical line on which each record starts, from 1.
+    fields
+        How many fields each record has.
+    fault
+        What is wrong with each record: `WHOLE` or one of the codes above.
+    consumed
+        How many bytes these records take with their line ends; the rest belongs to the next block.
+    lines
+        How many physical lines these records take.
+    line_ends
+        How many line ends of each kind there are.
+    lone_returns
+        Whether a carriage return alone ends some record.
+    """
+
+    data: bytes
+    start: Positions
+    end: Positions
+    line: Positions
+    fields: Positions
+    fault: npt.NDArray[np.uint8]
+    consumed: int
+    lines: int
+    line_ends: dict[str, int]
+    lone_returns: bool
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def text(self, index: int) -> bytes:
+        """Return a record's bytes, without its line end."""
+        return self.data[int(self.start[index]) : int(self.end[index])]
+
+
+def scan(
+    data: bytes, dialect: Dialect, *, first_line: int, final: bool, give_up: bool = False
+) -> Records:
+    """Find the records in a block that begins where a record begins.
+
+    Parameters
+    ----------
+    data
+        The block.
+    dialect
+        How fields and records are told apart.
+    first_line
+        The physical line on which the block begins.
+    final
+        Whether the file ends with the block; then its last record needs no line end.
+    give_up
+        Whether an open quote at the block's end is taken as never closed, though the file goes on:
+        set when the record has already grown beyond what a row may have.
+
+    Returns
+    -------
+    Records
+        All records that end in the block.
+    """
+    bytes_ = np.frombuffer(data, dtype=np.uint8)
+    ends = _line_ends(data, bytes_, final=final)
+    if dialect.quote is None or dialect.quote not in data:
+        return _cut(data, ends, ends, None, dialect, first_line, final=final)
+    inside = _inside_quotes(bytes_, dialect)
+    if inside is None or ((final or give_up) and bool(inside[-1])):
+        from evaluator.intake.recovery import scan_with_recovery
+
+        return scan_with_recovery(
+            data, ends, dialect, first_line=first_line, final=final, give_up=give_up
+        )
+    outside = ends[inside[ends] == 0]
+    return _cut(data, ends, outside, inside, dialect, first_line, final=final)
+
+
+def _line_ends(data: bytes, bytes_: npt.NDArray[np.uint8], *, final: bool) -> Positions:
+    """Find the last byte of every line end: of `\\n`, `\\r\\n`, and `\\r` alone."""
+    if b"\r" not in data:
+        return np.flatnonzero(bytes_ == NEWLINE)
+    following = np.empty_like(bytes_)
+    following[:-1] = bytes_[1:]
+    # A return at the very end may be half of a pair whose newline is in the next block.
+    following[-1] = 0 if final else NEWLINE
+    return np.flatnonzero((bytes_ == NEWLINE) | ((bytes_ == RETURN) & (following != NEWLINE)))
+
+
+def _inside_quotes(bytes_: npt.NDArray[np.uint8], dialect: Dialect) -> npt.NDArray[np.uint8] | None:
+    """Say of each byte whether it is inside quotes; None when some quote is not where it may be.
+
+    With RFC 4180 quoting a byte is inside when the quotes up to it are odd in number. That holds
+    only where every opening quote follows a field's beginning and every closing one ends a field.
+    """
+    if dialect.quote is None:
+        return None
+    quote, delimiter = dialect.quote[0], dialect.delimiter[0]
+    is_quote = bytes_ == quote
+    places = np.flatnonzero(is_quote)
+    openings, closings = places[0::2], places[1::2]
+    before = np.where(openings > 0, bytes_[openings - 1], NEWLINE)
+    doubled = np.zeros(len(openings), dtype=bool)
+    pairs = min(len(openings) - 1, len(closings))
+    doubled[1 : pairs + 1] = openings[1 : pairs + 1] == closings[:pairs] + 1
+    opens_well = (before == delimiter) | (before == NEWLINE) | (before == RETURN) | doubled
+    last = len(bytes_) - 1
+    after = np.where(closings < last, bytes_[np.minimum(closings + 1, last)], NEWLINE)
+    closes_well = (after == delimiter) | (after == NEWLINE) | (after == RETURN) | (after == quote)
+    if not (opens_well.all() and closes_well.all()):
+        return None
+    # A quote as the last byte may close or be half of a pair; records that end before it stand.
+    return np.cumsum(is_quote, dtype=np.uint8) & 1
+
+
+def _cut(
+    data: bytes,
+    ends: Positions,
+    outside: Positions,
+    inside: npt.NDArray[np.uint8] | None,
+    dialect: Dialect,
+    first_line: int,
+    *,
+    final: bool,
+) -> Records:
+    """Cut a block whose quotes are all in place at its outer line ends."""
+    bytes_ = np.frombuffer(data, dtype=np.uint8)
+    tail = int(outside[-1]) + 1 if len(outside) else 0
+    open_tail = final and tail < len(data)
+    # An open tail ends at a mark that stands one past the data.
+    consumed = len(data) if open_tail else tail
+    is_end = np.zeros(consumed + int(open_tail), dtype=bool)
+    is_end[outside] = True
+    is_end[consumed:] = True
+    is_mark = is_end.copy()
+    is_delimiter = bytes_[:consumed] == dialect.delimiter[0]
+    if inside is not None:
+        is_delimiter &= inside[:consumed] == 0
+    is_mark[:consumed] |= is_delimiter
+    marks = np.flatnonzero(is_mark)
+    at = np.flatnonzero(is_end[marks])
+    fields = np.diff(at, prepend=-1)
+    stops = marks[at]
+    start = np.empty(len(stops), dtype=np.int64)
+    if len(stops):
+        start[0] = 0
+        start[1:] = stops[:-1] + 1
+    end = _without_returns(bytes_, start, stops, len(data))
+    order = np.searchsorted(ends, start)
+    inner = ends[: np.searchsorted(ends, consumed)]
+    fault = np.where(end == start, BLANK, WHOLE).astype(np.uint8)
+    kinds = _kinds(bytes_, inner)
+    return Records(
+        data=data,
+        start=start,
+        end=end,
+        line=first_line + order,
+        fields=fields,
+        fault=fault,
+        consumed=consumed,
+        lines=len(inner) + int(open_tail),
+        line_ends=kinds,
+        lone_returns=kinds["\\r"] > 0,
+    )
+
+
+def _without_returns(
+    bytes_: npt.NDArray[np.uint8], start: Positions, stops: Positions, length: int
+) -> Positions:
+    """Leave the return of a `\\r\\n` out of its record."""
+    if length == 0 or len(stops) == 0:
+        return stops.astype(np.int64)
+    is_newline = np.zeros(len(stops), dtype=bool)
+    within = stops < length
+    is_newline[within] = bytes_[stops[within]] == NEWLINE
+    paired = is_newline & (stops > start) & (bytes_[np.maximum(stops - 1, 0)] == RETURN)
+    return (stops - paired).astype(np.int64)
+
+
+def _kinds(bytes_: npt.NDArray[np.uint8], ends: Positions) -> dict[str, int]:
+    """Count the line ends of each kind."""
+    if len(ends) == 0:
+        return {"\\n": 0, "\\r\\n": 0, "\\r": 0}
+    newline = bytes_[ends] == NEWLINE
+    paired = newline & (ends > 0) & (bytes_[np.maximum(ends - 1, 0)] == RETURN)
+    both = int(paired.sum())
+    newlines = int(newline.sum())
+    return {"\\n": newlines - both, "\\r\\n": both, "\\r": len(ends) - newlines}
+
+
+@lru_cache(maxsize=16)
+def _field_pattern(dialect: Dialect) -> re.Pattern[bytes]:
+    """One field, quoted or plain, from its beginning to the delimiter or the record's end."""
+    delimiter = re.escape(dialect.delimiter)
+    if dialect.quote is None:
+        return re.compile(b"()([^" + delimiter + b"]*+)(?:" + delimiter + b"|\\Z)", re.DOTALL)
+    quote = re.escape(dialect.quote)
+    return re.compile(
+        b"(?:"
+        + quote
+        + b"((?:[^"
+        + quote
+        + b"]|"
+        + quote * 2
+        + b")*+)"
+        + quote
+        + b"|([^"
+        + delimiter
+        + quote
+        + b"]*+))(?:"
+        + delimiter
+        + b"|\\Z)",
+        re.DOTALL,
+    )
+
+
+def split_record(record: bytes, dialect: Dialect) -> list[bytes] | None:
+    """Split one record into its fields.
+
+    Parameters
+    ----------
+    record
+        Its bytes without the line end.
+    dialect
+        How fields are told apart.
+
+    Returns
+    -------
+    list of bytes, or None
+        The fields without their quotes; None when a quote is not where it may be.
+    """
+    pattern = _field_pattern(dialect)
+    fields: list[bytes] = []
+    place = 0
+    while True:
+        found = pattern.match(record, place)
+        if found is None:
+            return None
+        if found[1] is not None and dialect.quote is not None:
+            fields.append(found[1].replace(dialect.quote * 2, dialect.quote))
+        else:
+            fields.append(found[2])
+        place = found.end()
+        if place == len(record) and not _ends_with_delimiter(record, found, dialect):
+            return fields
+        if place == len(record):
+            fields.append(b"")
+            return fields
+
+
+def _ends_with_delimiter(record: bytes, found: re.Match[bytes], dialect: Dialect) -> bool:
+    """Whether a match took a delimiter as its last byte, so that one more empty field follows."""
+    last = found.end(1) + 1 if found[1] is not None and dialect.quote is not None else found.end(2)
+    return last < found.end() and record[found.end() - 1 : found.end()] == dialect.delimiter

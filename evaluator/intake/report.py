@@ -1,0 +1,173 @@
+"""A profile as plain text, for a person with a minute."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+WIDTH: Final = 100
+MOST_FINDINGS: Final = 12
+
+
+def render_report(profile: Mapping[str, Any]) -> str:
+    """Render a profile.
+
+    Parameters
+    ----------
+    profile
+        As `take_in` makes it.
+
+    Returns
+    -------
+    str
+        One screen for a good day; ends with a line end.
+    """
+    parts = [
+        _verdict(profile),
+        _findings(profile),
+        _rules(profile),
+        _schema(profile),
+        _statistics(profile),
+        _reading(profile),
+    ]
+    return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
+
+
+def _verdict(profile: Mapping[str, Any]) -> list[str]:
+    rows = profile["rows"]
+    day = f" of {profile['day']}" if profile["day"] else ""
+    lines = [f"{clean(profile['file'])}{day}: {profile['verdict'].upper()}"]
+    if profile["broken"]:
+        lines.append(f"  Why: {clean(profile['broken'])}")
+    if rows["read_before_refusal"] is not None:
+        lines.append(f"  {rows['read_before_refusal']:,} rows were read before; none is taken in.")
+        return lines
+    share = f" ({rows['refused_share']:.2%} refused)" if rows["read"] else ""
+    lines.append(
+        f"  {rows['read']:,} rows = {rows['typed']:,} typed + {rows['quarantined']:,} in "
+        f"quarantine{share}"
+    )
+    return lines
+
+
+def _findings(profile: Mapping[str, Any]) -> list[str]:
+    findings = profile["findings"]
+    if not findings:
+        return ["What is wrong", "  Nothing was found."]
+    lines = ["What is wrong"]
+    for finding in findings[:MOST_FINDINGS]:
+        place = clean(finding["column"] or "row")
+        examples = ", ".join(
+            f"line {example['line']:,}"
+            + (f" {_quoted(example['value'])}" if example["value"] else "")
+            for example in finding["examples"]
+        )
+        warn = " (warning)" if finding["severity"] == "warn" else ""
+        what = f"{place}: {clean(finding['rule'])}, {clean(finding['says'])}{warn}"
+        lines.append(f"  {finding['count']:>9,}  {what}")
+        lines.append(f"             {examples}")
+    rest = findings[MOST_FINDINGS:]
+    if rest:
+        lines.append(f"  and {sum(f['count'] for f in rest):,} more by {len(rest)} other rules")
+    return lines
+
+
+def _rules(profile: Mapping[str, Any]) -> list[str]:
+    rules = profile["dataset_rules"]
+    return (
+        ["Rules over the day", *(f"  {rule['severity']}: {clean(rule['says'])}" for rule in rules)]
+        if (rules)
+        else []
+    )
+
+
+def _schema(profile: Mapping[str, Any]) -> list[str]:
+    lines = []
+    for change in profile["schema_drift"]:
+        lines.append(f"  {change['change']} (against {change['against']}): {clean(change['says'])}")
+        if change["suggestion"]:
+            lines.append(f"      suggested: {clean(change['suggestion'])}")
+    return (
+        ["Columns", *lines] if lines else ["Columns", "  As declared."] if profile["header"] else []
+    )
+
+
+def _statistics(profile: Mapping[str, Any]) -> list[str]:
+    if not profile["statistics"]:
+        return []
+    names = (
+        "count",
+        "missing",
+        "distinct",
+        "min",
+        "q1",
+        "median",
+        "q3",
+        "max",
+        "mean",
+        "deviation",
+    )
+    table = [["column", *names, "most frequent"]]
+    for column, figures in profile["statistics"].items():
+        row = [clean(column)[:24], *(_number(figures.get(name)) for name in names)]
+        frequent = figures["most_frequent"][:3]
+        row.append(", ".join(f"{_number(pair['value'])} {pair['count']:,}" for pair in frequent))
+        table.append(row)
+    widths = [max(len(row[place]) for row in table) for place in range(len(table[0]))]
+    lines = ["Statistics of the typed rows"]
+    for row in table:
+        cells = [row[0].ljust(widths[0])]
+        cells += [cell.rjust(width) for cell, width in zip(row[1:-1], widths[1:-1], strict=True)]
+        lines.append(("  " + "  ".join([*cells, row[-1]])).rstrip())
+    return lines
+
+
+def _reading(profile: Mapping[str, Any]) -> list[str]:
+    layout = profile["layout"]
+    lines = []
+    if layout:
+        detected = set(layout.get("detected", ()))
+        told = []
+        for key in ("format", "packing", "encoding", "delimiter", "quote", "header"):
+            if key in layout and layout[key] is not None:
+                how = " (detected)" if key in detected else ""
+                value = layout[key] if isinstance(layout[key], bool) else _quoted(layout[key])
+                told.append(f"{key} {value}{how}")
+        lines.append("  " + ", ".join(told))
+    lines += [f"  {clean(note)}" for note in profile["notes"]]
+    return ["How it was read", *lines] if lines else []
+
+
+def _quoted(text: Any) -> str:
+    shown = clean(str(text))
+    return f"'{shown[:40]}…'" if len(shown) > 41 else f"'{shown}'"  # noqa: PLR2004 - 40 and an ellipsis
+
+
+def _number(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    shown = clean(str(value))
+    return shown if len(shown) <= 19 else shown[:18] + "…"  # noqa: PLR2004 - a timestamp's length
+
+
+def clean(text: Any) -> str:
+    """Make text from a file safe for a terminal: no control characters, no line breaks.
+
+    Parameters
+    ----------
+    text
+        Anything; it is turned into text.
+
+    Returns
+    -------
+    str
+        With every character that does not print written as an escape.
+    """
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode()
+        for c in str(text)
+    )

@@ -1,0 +1,152 @@
+"""What the accepted rows hold, column by column."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from evaluator.spec.data import DataSpec
+
+if TYPE_CHECKING:
+    import polars as pl
+
+MOST_FREQUENT: Final = 5
+LONGEST_SHOWN: Final = 80
+
+
+def column_statistics(typed: Path, data: DataSpec) -> dict[str, dict[str, Any]]:
+    """Describe the columns of a file of typed rows, one column at a time.
+
+    Parameters
+    ----------
+    typed
+        The Parquet file.
+    data
+        What is declared.
+
+    Returns
+    -------
+    dict
+        For each column: `type`, `count` (values that are there), `missing`, `distinct`,
+        `most_frequent` (value and count; empty when every value is there once), and, as the type
+        allows, `min`, `q1`, `median`, `q3`, `max`, `mean` and `deviation` (of a sample, divided by
+        n - 1). Quartiles interpolate linearly (type 7 of Hyndman and Fan 1996). An undefined
+        number is None.
+    """
+    import polars as pl
+
+    found = {}
+    for name, column in data.columns.items():
+        values = pl.read_parquet(typed, columns=[name])[name]
+        unique = name == data.id or (column.unique and column.severity == "refuse")
+        found[name] = {"type": column.type, **describe(values, unique=unique)}
+    return found
+
+
+def describe(values: "pl.Series", *, unique: bool = False) -> dict[str, Any]:
+    """Describe one column.
+
+    Parameters
+    ----------
+    values
+        Typed values; missing ones are null.
+    unique
+        Whether it is known that no value is there twice.
+
+    Returns
+    -------
+    dict
+        As `column_statistics` gives it for each column.
+    """
+    import polars as pl
+
+    present = values.drop_nulls()
+    base = {"count": len(present), "missing": values.null_count()}
+    if len(present) == 0:
+        return {**base, "distinct": 0, "most_frequent": []}
+    if values.dtype == pl.String:
+        return {**base, **_describe_texts(present, unique=unique)}
+    if values.dtype == pl.Boolean:
+        true = int(present.sum())
+        counts = [(True, true), (False, len(present) - true)]
+        return {
+            **base,
+            "distinct": sum(1 for _, count in counts if count),
+            "most_frequent": _listed([pair for pair in counts if pair[1]]),
+            "mean": true / len(present),
+        }
+    return {**base, **_describe_ordered(present)}
+
+
+def _describe_texts(present: "pl.Series", *, unique: bool) -> dict[str, Any]:
+    lengths = present.str.len_chars()
+    found: dict[str, Any] = {
+        "min": _shown(present.min()),
+        "max": _shown(present.max()),
+        "shortest": int(lengths.min() or 0),  # type: ignore[arg-type] # a length is an integer
+        "longest": int(lengths.max() or 0),  # type: ignore[arg-type] # a length is an integer
+    }
+    if unique:
+        return {**found, "distinct": len(present), "most_frequent": []}
+    counts = present.alias("value").value_counts(name="rows")
+    top = counts.sort(["rows", "value"], descending=[True, False]).head(MOST_FREQUENT)
+    pairs = [] if counts.height == len(present) else list(top.iter_rows())
+    return {**found, "distinct": counts.height, "most_frequent": _listed(pairs)}
+
+
+def _describe_ordered(present: "pl.Series") -> dict[str, Any]:
+    """Describe numbers and times by one sort."""
+    import polars as pl
+
+    dtype = present.dtype
+    ordered = present.sort()
+    physical = ordered.cast(pl.Float64) if isinstance(dtype, pl.Decimal) else ordered.to_physical()
+    array = physical.to_numpy()
+    starts = np.flatnonzero(np.concatenate([[True], array[1:] != array[:-1]]))
+    counts = np.diff(np.append(starts, len(array)))
+    top = np.argsort(-counts, kind="stable")[:MOST_FREQUENT]
+    pairs = (
+        []
+        if len(starts) == len(array)
+        else [(ordered[int(starts[place])], int(counts[place])) for place in top]
+    )
+    found: dict[str, Any] = {"distinct": len(starts), "most_frequent": _listed(pairs)}
+    quartiles = {"min": 0.0, "q1": 0.25, "median": 0.5, "q3": 0.75, "max": 1.0}
+    if dtype.is_temporal():
+        for name, share in quartiles.items():
+            found[name] = _shown(ordered[round(share * (len(array) - 1))])
+        return found
+    for name, share in quartiles.items():
+        found[name] = _interpolated(array, share, whole=dtype.is_integer())
+    with np.errstate(over="ignore"):
+        numbers = array.astype(np.float64)
+        found["mean"] = _finite(numbers.mean())
+        found["deviation"] = _finite(numbers.std(ddof=1)) if len(array) > 1 else None
+    return found
+
+
+def _interpolated(array: npt.NDArray[Any], share: float, *, whole: bool) -> Any:
+    place = share * (len(array) - 1)
+    low = int(place)
+    part = place - low
+    if part == 0:
+        return int(array[low]) if whole else float(array[low])
+    return float(array[low]) * (1 - part) + float(array[low + 1]) * part
+
+
+def _finite(value: Any) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _listed(pairs: list[tuple[Any, int]]) -> list[dict[str, Any]]:
+    return [{"value": _shown(value), "count": int(count)} for value, count in pairs]
+
+
+def _shown(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    text = str(value)
+    return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 1] + "…"

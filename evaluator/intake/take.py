@@ -1,0 +1,220 @@
+"""A file in; typed rows, quarantined rows, a profile and a report out."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Final
+
+from evaluator.errors import IntakeError
+from evaluator.intake.batches import Reading
+from evaluator.intake.dataset_rules import dataset_findings
+from evaluator.intake.header import BrokenSchemaError
+from evaluator.intake.judge import Judge
+from evaluator.intake.outputs import QUARANTINED_ROWS, TYPED_ROWS, Outputs
+from evaluator.intake.readers import Reader, open_reader
+from evaluator.intake.report import render_report
+from evaluator.intake.schema_drift import schema_drift
+from evaluator.intake.source import RefusedFileError
+from evaluator.intake.statistics import column_statistics
+from evaluator.spec.data import DataSpec
+
+PROFILE_VERSION: Final = 1
+
+
+@dataclass(frozen=True)
+class IntakeResult:
+    """What became of a day's file.
+
+    Parameters
+    ----------
+    name
+        The file's name.
+    day
+        The day that it is of, where that is known.
+    rows
+        How many rows it has: typed and quarantined ones together.
+    accepted
+        How many were typed.
+    quarantined
+        How many were refused.
+    broken
+        Why the day must not be accepted; None when it is accepted.
+    profile
+        Everything that was found, ready for JSON.
+    report
+        The same for a person, as plain text.
+    typed_path, quarantine_path
+        The two Parquet files.
+    """
+
+    name: str
+    day: date | None
+    rows: int
+    accepted: int
+    quarantined: int
+    broken: str | None
+    profile: dict[str, Any]
+    report: str
+    typed_path: Path
+    quarantine_path: Path
+
+
+def take_in(
+    source: Path,
+    data: DataSpec,
+    *,
+    into: Path,
+    name: str | None = None,
+    day: date | None = None,
+    slices: Sequence[str] = (),
+    reference: Any | None = None,
+    last_accepted: Mapping[str, Any] | None = None,
+) -> IntakeResult:
+    """Take in one file.
+
+    Parameters
+    ----------
+    source
+        The file.
+    data
+        What is declared about it.
+    into
+        The folder for `typed_rows.parquet` and `quarantined_rows.parquet`.
+    name
+        The file's name in reports and for the format, when it differs from the source's.
+    day
+        The day that the file is of.
+    slices
+        Columns whose combinations are the slices in which drift is looked for.
+    reference
+        What the content is compared with.
+    last_accepted
+        The profile of the last accepted day, with which the columns are compared.
+
+    Returns
+    -------
+    IntakeResult
+        Also for a file that is refused: then `broken` says why and no row is typed.
+
+    Raises
+    ------
+    IntakeError
+        When the file is absent, or a declared pattern cannot be used.
+    """
+    name = source.name if name is None else name
+    if not source.is_file():
+        raise IntakeError(
+            "there is no such file", culprit=str(source), fix="check its name and its folder"
+        )
+    judge = Judge(data)
+    reading = Reading()
+    refusal: RefusedFileError | None = None
+    try:
+        reader = open_reader(source, data, name=name)
+        reading = reader.reading
+        _read_all(reader, judge, into, data)
+    except RefusedFileError as error:
+        refusal = error
+        if isinstance(error, BrokenSchemaError):
+            reading.header = error.names
+        with Outputs(into, data) as nothing:
+            nothing.describe({"layout": reading.layout, "header": reading.header})
+    profile = _profile(name, data, judge, reading, refusal, day)
+    profile["schema_drift"] = schema_drift(reading.header, data, last_accepted, profile)
+    profile["statistics"] = {} if refusal else column_statistics(into / TYPED_ROWS, data)
+    profile["dataset_rules"] = [] if refusal else dataset_findings(profile, data, day)
+    _decide(profile, data, refusal)
+    rows = profile["rows"]
+    return IntakeResult(
+        name=name,
+        day=day,
+        rows=rows["read"],
+        accepted=rows["typed"],
+        quarantined=rows["quarantined"],
+        broken=profile["broken"],
+        profile=profile,
+        report=render_report(profile),
+        typed_path=into / TYPED_ROWS,
+        quarantine_path=into / QUARANTINED_ROWS,
+    )
+
+
+def _read_all(reader: Reader, judge: Judge, into: Path, data: DataSpec) -> None:
+    """Judge batch after batch, while the next is read and the last is written."""
+    with (
+        Outputs(into, data) as outputs,
+        ThreadPoolExecutor(max_workers=1) as ahead,
+        ThreadPoolExecutor(max_workers=1) as behind,
+    ):
+        batches = reader.batches()
+        coming = ahead.submit(next, batches, None)
+        writing: Future[None] | None = None
+        while (batch := coming.result()) is not None:
+            coming = ahead.submit(next, batches, None)
+            judged = judge.judge(batch)
+            if writing is not None:
+                writing.result()
+            writing = behind.submit(outputs.write, judged.typed, judged.refused)
+        if writing is not None:
+            writing.result()
+        outputs.describe({"layout": reader.reading.layout, "header": reader.reading.header})
+
+
+def _profile(
+    name: str,
+    data: DataSpec,
+    judge: Judge,
+    reading: Reading,
+    refusal: RefusedFileError | None,
+    day: date | None,
+) -> dict[str, Any]:
+    """Gather what the reader and the judge know."""
+    read = judge.typed + judge.refused
+    counted = (
+        {"read": 0, "typed": 0, "quarantined": 0}
+        if refusal
+        else {
+            "read": read,
+            "typed": judge.typed,
+            "quarantined": judge.refused,
+        }
+    )
+    findings = [finding.as_json() for finding in judge.findings.values() if finding.count]
+    return {
+        "version": PROFILE_VERSION,
+        "file": name,
+        "day": day.isoformat() if day else None,
+        "rows": {
+            **counted,
+            "refused_share": judge.refused / read if read and not refusal else None,
+            "limit": data.max_refused_share,
+            "read_before_refusal": read if refusal else None,
+        },
+        "layout": reading.layout,
+        "header": reading.header,
+        "structure": reading.facts,
+        "notes": list(reading.notes),
+        "findings": sorted(findings, key=lambda found: -found["count"]),
+        "types": {column: spec.type for column, spec in data.columns.items()},
+        "drift": None,
+    }
+
+
+def _decide(profile: dict[str, Any], data: DataSpec, refusal: RefusedFileError | None) -> None:
+    """Say whether the day is accepted, and why not."""
+    rows = profile["rows"]
+    reasons = []
+    if refusal is not None:
+        reasons.append(f"the file is refused: {refusal}")
+    elif rows["read"] == 0:
+        reasons.append("the file is refused: it has a header and no rows")
+    elif rows["refused_share"] > data.max_refused_share:
+        reasons.append(
+            f"{rows['quarantined']:,} of {rows['read']:,} rows are refused "
+            f"({rows['refused_share']:.1%}, and max_refused_share is {data.max_refused_share:.1%})"
+        )
+    reasons += [rule["says"] for rule in profile["dataset_rules"] if rule["severity"] == "refuse"]
+    profile["broken"] = "; ".join(reasons) or None
+    profile["verdict"] = "refused" if reasons else "accepted"

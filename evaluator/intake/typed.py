@@ -1,0 +1,159 @@
+"""From text to values of a declared type; what cannot be read as the type is marked, never guessed."""
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from evaluator.spec.data import ColumnSpec
+
+if TYPE_CHECKING:
+    import polars as pl
+
+ISO_TIMESTAMPS: Final = (
+    "%Y-%m-%d %H:%M:%S%.f",
+    "%Y-%m-%dT%H:%M:%S%.f",
+    "%Y-%m-%d %H:%M",
+    "%Y-%m-%dT%H:%M",
+    "%Y-%m-%dT%H:%M:%S%.f%#z",
+    "%Y-%m-%d %H:%M:%S%.f%#z",
+    "%Y-%m-%d",
+)
+ISO_DATE: Final = "%Y-%m-%d"
+#: More digits of a second than are stored, or a sign before the year, must not slip through.
+NOT_ISO: Final = r"^[+-]|\.\d{7,}"
+OFFSET: Final = re.compile(r"%#?:*z")
+
+
+def engine_type(column: ColumnSpec) -> "pl.DataType | type[pl.DataType]":
+    """Return the engine's type for a column.
+
+    Parameters
+    ----------
+    column
+        The column as declared.
+
+    Returns
+    -------
+    polars data type
+        Timestamps have microseconds, and a zone where one is declared.
+    """
+    import polars as pl
+
+    if column.type == "decimal":
+        return pl.Decimal(column.precision, column.scale)
+    if column.type == "timestamp":
+        return pl.Datetime("us", column.time_zone)
+    types: dict[str, type[pl.DataType]] = {
+        "string": pl.String,
+        "category": pl.String,
+        "integer": pl.Int64,
+        "float": pl.Float64,
+        "boolean": pl.Boolean,
+        "date": pl.Date,
+    }
+    return types[column.type]
+
+
+def read_values(text: "pl.Series", column: ColumnSpec) -> "pl.Series":
+    """Read a column of texts as values of its type.
+
+    Parameters
+    ----------
+    text
+        The texts; missing ones are null.
+    column
+        The column as declared.
+
+    Returns
+    -------
+    polars.Series
+        As long as `text`; null where the text is missing or not of the type.
+    """
+    import polars as pl
+
+    if column.type in ("string", "category"):
+        return text
+    if column.type == "integer":
+        return text.cast(pl.Int64, strict=False)
+    if column.type == "float":
+        values = text.cast(pl.Float64, strict=False)
+        # `inf`, `nan` and what is too large for a float are no measurements.
+        return values.set(~values.is_finite(), None) if not values.is_finite().all() else values
+    if column.type == "decimal":
+        return _decimals(text, column)
+    if column.type == "boolean":
+        return _booleans(text, column)
+    if column.type == "date":
+        return _dates(text, column)
+    return _timestamps(text, column)
+
+
+def _decimals(text: "pl.Series", column: ColumnSpec) -> "pl.Series":
+    """Read numbers that fit exactly; the engine alone would round."""
+    whole = column.precision - column.scale
+    fits = text.str.contains(rf"^[+-]?0*\d{{0,{whole}}}(?:\.\d{{0,{column.scale}}}0*)?$")
+    has_digit = text.str.contains(r"\d")
+    kept = text.set(~(fits & has_digit), None)
+    return kept.cast(engine_type(column), strict=False)
+
+
+def _booleans(text: "pl.Series", column: ColumnSpec) -> "pl.Series":
+    import polars as pl
+
+    name = text.name
+    return text.to_frame().select(
+        pl.when(pl.col(name).is_in(list(column.true_values)))
+        .then(statement=True)
+        .when(pl.col(name).is_in(list(column.false_values)))
+        .then(statement=False)
+        .otherwise(None)
+        .alias(name)
+    )[name]
+
+
+def _dates(text: "pl.Series", column: ColumnSpec) -> "pl.Series":
+    if column.formats is None:
+        shaped = text.set((text.str.len_bytes() != len("2013-11-30")), None)
+        return shaped.set(shaped.str.contains(NOT_ISO), None).str.to_date(ISO_DATE, strict=False)
+    return _first_that_reads(text, column.formats, lambda part, how: _date_as(part, how))
+
+
+def _date_as(text: "pl.Series", how: str) -> "pl.Series":
+    return text.str.to_date(how, strict=False)
+
+
+def _timestamps(text: "pl.Series", column: ColumnSpec) -> "pl.Series":
+    import polars as pl
+
+    zone = column.time_zone
+
+    def read(part: pl.Series, how: str) -> pl.Series:
+        if OFFSET.search(how):
+            if zone is None:
+                # An offset without a declared zone has no place in a timestamp without one.
+                return pl.Series(part.name, [None] * len(part), dtype=pl.Datetime("us"))
+            instants = part.str.to_datetime(how, strict=False, time_unit="us", time_zone="UTC")
+            return instants.dt.convert_time_zone(zone)
+        if "%H" in how or "%I" in how or "%T" in how:
+            local = part.str.to_datetime(how, strict=False, time_unit="us")
+        else:
+            local = part.str.to_date(how, strict=False).cast(pl.Datetime("us"))
+        if zone is None:
+            return local
+        # An hour that the clocks skip or repeat names no instant; it is refused, not guessed.
+        return local.dt.replace_time_zone(zone, ambiguous="null", non_existent="null")
+
+    if column.formats is not None:
+        return _first_that_reads(text, column.formats, read)
+    odd = text.str.contains(NOT_ISO)
+    return _first_that_reads(text.set(odd, None) if odd.any() else text, ISO_TIMESTAMPS, read)
+
+
+def _first_that_reads(text: "pl.Series", formats: tuple[str, ...], read: Any) -> "pl.Series":
+    """Try formats in order; each further one sees only what the earlier ones could not read."""
+    values = read(text, formats[0])
+    for how in formats[1:]:
+        left = (values.is_null() & text.is_not_null()).arg_true()
+        if len(left) == 0:
+            break
+        values = values.scatter(left, read(text.gather(left), how))
+    return values

@@ -1,0 +1,122 @@
+"""What is refused before anything is measured, with the count and the first rows."""
+
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+_SHOWN = 5
+
+
+class MetricsInputError(ValueError):
+    """The data or the arguments cannot be measured as they are."""
+
+
+def refuse_rows(bad: NDArray[np.bool_], what: str) -> None:
+    """Raise when any row is bad, naming the count and the first few positions.
+
+    Parameters
+    ----------
+    bad
+        One truth value a row.
+    what
+        What is wrong with these rows, such as "column 'score' is not finite".
+
+    Raises
+    ------
+    MetricsInputError
+        If any row is bad.
+    """
+    count = int(np.count_nonzero(bad))
+    if count:
+        first = ", ".join(str(position) for position in np.flatnonzero(bad)[:_SHOWN])
+        more = ", ..." if count > _SHOWN else ""
+        rows = "row" if count == 1 else "rows"
+        raise MetricsInputError(f"{what} in {count} {rows} (first positions: {first}{more})")
+
+
+def column(frame: pd.DataFrame, name: str) -> "pd.Series[Any]":
+    """Give a column of the frame, or say which columns there are."""
+    if name not in frame.columns:
+        there = ", ".join(repr(str(other)) for other in frame.columns)
+        raise MetricsInputError(f"there is no column {name!r}; there are {there}")
+    same = int((frame.columns == name).sum())
+    if same > 1:
+        raise MetricsInputError(f"there are {same} columns {name!r}; there must be one")
+    found: pd.Series[Any] = frame[name]
+    return found
+
+
+def numbers(frame: pd.DataFrame, name: str) -> NDArray[np.float64]:
+    """Give a column as finite floats.
+
+    Raises
+    ------
+    MetricsInputError
+        If the column is not numeric, or holds missing or infinite values.
+    """
+    found = column(frame, name)
+    if len(found) and not (
+        pd.api.types.is_numeric_dtype(found.dtype) or pd.api.types.is_bool_dtype(found.dtype)
+    ):
+        raise MetricsInputError(f"column {name!r} holds {found.dtype} values; it must hold numbers")
+    values = found.to_numpy(dtype=np.float64, na_value=np.nan)
+    # A sum is finite when all is finite, and costs a tenth of looking at each value.
+    if not np.isfinite(values.sum()):
+        refuse_rows(~np.isfinite(values), f"column {name!r} is not a finite number")
+    return values
+
+
+def refuse_outside_unit(values: NDArray[np.float64], name: str, metrics: Sequence[str]) -> None:
+    """Refuse scores outside [0, 1] where a metric takes them as probabilities."""
+    if values.size and (values.min() < 0 or values.max() > 1):
+        needing = ", ".join(metrics)
+        refuse_rows(
+            (values < 0) | (values > 1),
+            f"column {name!r} is outside [0, 1], but {needing} need probabilities,",
+        )
+
+
+def positives(
+    frame: pd.DataFrame, name: str, positive: Hashable, negative: Any = None
+) -> tuple[NDArray[np.bool_], Any]:
+    """Say which rows of a column hold the positive value.
+
+    Parameters
+    ----------
+    frame, name
+        The frame and the column.
+    positive
+        The value that counts as positive.
+    negative
+        The value that counts as negative, or None to take the one other value that occurs.
+
+    Returns
+    -------
+    is_positive
+        One truth value a row.
+    negative
+        The other value, or None if none occurs.
+
+    Raises
+    ------
+    MetricsInputError
+        If a value is missing, or if there is a third value.
+    """
+    found = column(frame, name)
+    missing = found.isna().to_numpy()
+    if missing.any():
+        refuse_rows(missing, f"column {name!r} is missing")
+    is_positive = np.asarray((found == positive).to_numpy(), dtype=bool)
+    others = found[~is_positive]
+    if len(others) == 0:
+        return is_positive, negative
+    if negative is None:
+        negative = others.iloc[0]
+    third = ~is_positive & np.asarray((found != negative).to_numpy(), dtype=bool)
+    refuse_rows(
+        third, f"column {name!r} is neither {positive!r} (positive) nor {negative!r} (negative)"
+    )
+    return is_positive, negative

@@ -1,0 +1,159 @@
+"""From a frame's columns to the arrays that are measured."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evaluator.metrics.binary import BinaryRows
+from evaluator.metrics.checks import (
+    MetricsInputError,
+    column,
+    numbers,
+    positives,
+    refuse_outside_unit,
+    refuse_rows,
+)
+from evaluator.metrics.estimates import FloatArray
+from evaluator.metrics.levels import IntArray, Slicing
+from evaluator.metrics.multiclass import MulticlassRows
+from evaluator.metrics.registry import METRICS, Task
+
+_SUM_TOLERANCE = 1e-6
+
+
+def chosen(metrics: Sequence[str] | None, task: Task, *, scored: bool, decided: bool) -> list[str]:
+    """Check the names of metrics; without any, take all that the columns permit.
+
+    Parameters
+    ----------
+    metrics
+        The names asked for, or None.
+    task
+        What the candidate does.
+    scored, decided
+        Whether there are scores, and whether there are predictions.
+
+    Raises
+    ------
+    MetricsInputError
+        If a metric does not exist, is not for the task, or lacks its column.
+    """
+    there = {"label": True, "score": scored, "prediction": decided}
+    of_task = [info for info in METRICS.values() if task in info.tasks]
+    if not of_task:
+        tasks = sorted({task for info in METRICS.values() for task in info.tasks})
+        raise MetricsInputError(f"task must be one of {tasks}, not {task!r}")
+    if metrics is None:
+        # The matrix is a table of its own, and the classes' number squared in length.
+        return [i.name for i in of_task if there[i.needs] and i.name != "confusion_matrix"]
+    names = [metrics] if isinstance(metrics, str) else list(metrics)
+    for name in names:
+        if name not in {info.name for info in of_task}:
+            known = ", ".join(info.name for info in of_task)
+            raise MetricsInputError(f"there is no metric {name!r} for {task}; there are {known}")
+        if not there[METRICS[name].needs]:
+            raise MetricsInputError(f"metric {name!r} needs a {METRICS[name].needs} column")
+    if not names or len(set(names)) < len(names):
+        raise MetricsInputError(f"metrics must be one or more different names, not {names}")
+    return names
+
+
+def binary_rows(
+    frame: pd.DataFrame,
+    slicing: Slicing,
+    metrics: Sequence[str],
+    *,
+    label: str,
+    score: str | None,
+    prediction: str | None,
+    threshold: float,
+    positive: Hashable,
+) -> BinaryRows:
+    """Read a binary classifier's columns; without predictions decide by the threshold."""
+    truth, negative = positives(frame, label, positive)
+    values = None
+    decided = np.zeros(len(truth), dtype=bool)
+    if score is not None:
+        values = numbers(frame, score)
+        needing = [name for name in metrics if METRICS[name].probability]
+        if needing:
+            refuse_outside_unit(values, score, needing)
+        decided = values >= threshold
+    if prediction is not None:
+        decided, _ = positives(frame, prediction, positive, negative)
+    return BinaryRows(truth, decided, values, slicing)
+
+
+def multiclass_rows(
+    frame: pd.DataFrame,
+    metrics: Sequence[str],
+    *,
+    label: str,
+    score: Mapping[Any, str] | None,
+    prediction: str | None,
+) -> MulticlassRows:
+    """Read a multiclass classifier's columns; without predictions take the highest score.
+
+    The classes are those that have a score column, or else those that occur.
+    """
+    truth = _complete(frame, label)
+    decision = None if prediction is None else _complete(frame, prediction)
+    if score is not None:
+        classes = list(score)
+    else:
+        seen = pd.concat([truth] if decision is None else [truth, decision])
+        classes = sorted(seen.unique(), key=lambda value: (str(type(value)), value))
+    if len(classes) < 2:  # noqa: PLR2004 - a classifier decides between at least two
+        raise MetricsInputError(f"there must be two or more classes, not {classes}")
+    scores = None if score is None else _probabilities(frame, score, metrics)
+    numbered = _class_numbers(truth, classes, label)
+    if decision is not None and prediction is not None:
+        decided = _class_numbers(decision, classes, prediction)
+    elif scores is not None:
+        decided = scores.argmax(axis=1)
+    else:
+        raise MetricsInputError("give score columns, a prediction column, or both")
+    return MulticlassRows(tuple(classes), numbered, decided, scores)
+
+
+def cluster_numbers(frame: pd.DataFrame, name: str) -> IntArray:
+    """Number the clusters of a column."""
+    codes, _ = pd.factorize(_complete(frame, name))
+    return codes.astype(np.intp)
+
+
+def weights_of(frame: pd.DataFrame, name: str) -> FloatArray:
+    """Read weights, which must not be negative."""
+    values = numbers(frame, name)
+    refuse_rows(values < 0, f"weight column {name!r} is negative")
+    return values
+
+
+def _complete(frame: pd.DataFrame, name: str) -> "pd.Series[Any]":
+    found = column(frame, name)
+    refuse_rows(found.isna().to_numpy(), f"column {name!r} is missing")
+    return found
+
+
+def _class_numbers(values: "pd.Series[Any]", classes: list[Any], name: str) -> IntArray:
+    numbered = pd.Index(classes).get_indexer(pd.Index(values))
+    refuse_rows(numbered < 0, f"column {name!r} is none of the classes {classes}")
+    return numbered.astype(np.intp)
+
+
+def _probabilities(
+    frame: pd.DataFrame, score: Mapping[Any, str], metrics: Sequence[str]
+) -> FloatArray:
+    scores = np.column_stack([numbers(frame, name) for name in score.values()])
+    needing = [name for name in metrics if METRICS[name].probability]
+    if needing:
+        for position, name in enumerate(score.values()):
+            refuse_outside_unit(scores[:, position], name, needing)
+        refuse_rows(
+            np.abs(scores.sum(axis=1) - 1) > _SUM_TOLERANCE,
+            f"columns {list(score.values())} do not add up to 1, but {', '.join(needing)} need "
+            "probabilities,",
+        )
+    return scores

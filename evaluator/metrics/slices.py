@@ -1,0 +1,174 @@
+"""The one function that measures: a frame of cases in, a tidy frame of metrics out."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from evaluator.metrics import binary, multiclass, regression, weighted
+from evaluator.metrics.checks import MetricsInputError, numbers
+from evaluator.metrics.estimates import Interval, Settings
+from evaluator.metrics.levels import cut
+from evaluator.metrics.linear import Sample
+from evaluator.metrics.registry import Task
+from evaluator.metrics.rows import (
+    binary_rows,
+    chosen,
+    cluster_numbers,
+    multiclass_rows,
+    weights_of,
+)
+from evaluator.metrics.tidy import tidy
+
+
+def slice_metrics(
+    frame: pd.DataFrame,
+    *,
+    label: str,
+    score: str | Mapping[Any, str] | None = None,
+    prediction: str | None = None,
+    slices: Sequence[str],
+    task: Task = "binary_classification",
+    threshold: float = 0.5,
+    positive: Hashable = 1,
+    confidence: float = 0.95,
+    metrics: Sequence[str] | None = None,
+    weight: str | None = None,
+    cluster: str | None = None,
+    groups: Mapping[str, Sequence[Any]] | None = None,
+    interval: Interval = "guaranteed",
+) -> pd.DataFrame:
+    """Measure a candidate overall, in every slice and in every cross of slices.
+
+    Parameters
+    ----------
+    frame
+        One row a case; it may have no rows. It is not changed.
+    label
+        Column of the truth.
+    score
+        Binary: column of the score of the positive class. Multiclass: the column of each
+        class's probability, which declares the classes. Regression has none.
+    prediction
+        Column of the decision. Without it the decision of a binary classifier is
+        ``score >= threshold``, that of a multiclass one the class of the highest score.
+    slices
+        One to four columns whose values make the slices.
+    task
+        "binary_classification", "multiclass_classification" or "regression".
+    threshold
+        The score from which on a case is predicted positive.
+    positive
+        The value of label and prediction that counts as positive.
+    confidence
+        Nominal coverage of the intervals, between 0 and 1.
+    metrics
+        Names from `evaluator.metrics.METRICS`; all that the columns permit by default.
+    weight
+        Column of the cases' weights, not negative.
+    cluster
+        Column that says which cases belong together (a person, a day), where cases are not
+        independent of each other.
+    groups
+        Declared values of slice columns: a declared group without rows is a row with ``n`` 0,
+        and a value that is not declared is refused. A cross lists all combinations where all
+        its columns are declared, and otherwise those that occur.
+    interval
+        "guaranteed": intervals of rates cover at least nominally at every true rate (Blaker's).
+        "average": they cover nominally on average over true rates, and are narrower (Wilson's).
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row for each level, slice and metric, with the columns
+
+        ``level``
+            "overall", a slice column's name, or for crosses their names joined by " x ".
+        one column a slice column
+            The slice's value; missing where the level does not fix it.
+        ``metric``
+            The name; the confusion matrix gives one a pair of classes.
+        ``value``, ``low``, ``high``
+            Point value and interval; NaN where there is none.
+        ``n``
+            Cases in the slice.
+        ``n_effective``
+            What the value rests on: the cases in the metric's denominator (positives for
+            recall, the rarer class for an area), with weights their effective number.
+        ``status``
+            "ok"; "undefined", without a value; or "too_few", with a value but no interval.
+        ``reason``
+            Why the status is not "ok"; missing where it is.
+
+    Raises
+    ------
+    MetricsInputError
+        If a column or metric does not exist or does not fit the task; if labels, scores,
+        predictions, weights or slice columns are missing, not finite, out of range or not
+        declared: with the count and the first row positions.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> cases = pd.DataFrame(
+    ...     {"late": [1, 0, 1, 0], "score": [0.9, 0.2, 0.4, 0.1], "region": ["a", "a", "b", "b"]}
+    ... )
+    >>> measured = slice_metrics(
+    ...     cases, label="late", score="score", slices=["region"], metrics=["recall"]
+    ... )
+    >>> measured[["level", "region", "value", "n_effective"]].to_dict("list")["value"]
+    [0.5, 1.0, 0.0]
+    """
+    if not 0 < confidence < 1:
+        raise MetricsInputError(f"confidence must lie between 0 and 1, not {confidence}")
+    if interval not in {"guaranteed", "average"}:
+        raise MetricsInputError(f"interval must be guaranteed or average, not {interval!r}")
+    if task == "regression" and prediction is None:
+        raise MetricsInputError("a regression needs a prediction column")
+    if score is None and prediction is None:
+        raise MetricsInputError("give a score column, a prediction column, or both")
+    if score is not None and isinstance(score, str) == (task == "multiclass_classification"):
+        raise MetricsInputError(
+            "score must be the column of the positive class's score, or, for a multiclass "
+            f"classifier, a mapping from each class to its column; for {task} it is {score!r}"
+        )
+    settings = Settings(confidence, interval)
+    names = chosen(metrics, task, scored=score is not None, decided=True)
+    slicing = cut(frame, slices, groups)
+    row_weights = None if weight is None else weights_of(frame, weight)
+    clusters = None if cluster is None else cluster_numbers(frame, cluster)
+
+    def samples() -> list[Sample]:
+        return [
+            Sample(level.group_of_cell[slicing.cell], level.groups, row_weights, clusters)
+            for level in slicing.levels
+        ]
+
+    if isinstance(score, Mapping) or task == "multiclass_classification":
+        classes = multiclass_rows(
+            frame,
+            names,
+            label=label,
+            score=score if isinstance(score, Mapping) else None,
+            prediction=prediction,
+        )
+        measured = multiclass.measure(classes, samples(), names, settings)
+    elif task == "binary_classification":
+        rows = binary_rows(
+            frame,
+            slicing,
+            names,
+            label=label,
+            score=score,
+            prediction=prediction,
+            threshold=threshold,
+            positive=positive,
+        )
+        if weight is None and cluster is None:
+            measured = binary.measure(rows, names, settings)
+        else:
+            measured = weighted.measure(rows, samples(), names, settings)
+    else:
+        truth, predicted = numbers(frame, label), numbers(frame, str(prediction))
+        measured = regression.measure(truth, predicted, samples(), names, settings)
+    return tidy(slicing, measured)

@@ -1,0 +1,128 @@
+"""A candidate's assets: its predictions and its metrics, slice by slice, in one step."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from evaluator.evidence import Record
+from evaluator.orchestration import partitions
+from evaluator.orchestration.automation import nightly_or_when_content_changes
+from evaluator.orchestration.candidate_evaluation import (
+    METRICS,
+    PREDICTIONS,
+    CandidateEvaluation,
+    Evaluated,
+)
+from evaluator.orchestration.markdown import markdown_table
+from evaluator.orchestration.partition_run import Materialised, PartitionRun
+from evaluator.orchestration.resources import HomeResource, moment_of
+from evaluator.orchestration.specs import asset_spec, dependency
+from evaluator.orchestration.state import AuditState
+from evaluator.spec import Audit, CandidateSpec
+
+PREDICTION_COLUMNS = dg.TableSchema(
+    columns=[
+        dg.TableColumn("id", "as in the data", description="the case"),
+        dg.TableColumn("label", "int8", description="the truth: 1 is positive"),
+        dg.TableColumn("score", "float64", description="the candidate's probability"),
+        dg.TableColumn("prediction", "int8", description="1 where the score is high enough"),
+    ]
+)
+
+
+def candidate_assets(audit: Audit, candidate: CandidateSpec) -> dg.AssetsDefinition:
+    """Build the predictions and the metrics of one candidate, as one step."""
+    slices = partitions.slices(audit.spec)
+    condition = nightly_or_when_content_changes(audit.spec.automation.nightly)
+    predictions = asset_spec(
+        audit,
+        f"{candidate.name}_predictions",
+        code="predictions",
+        description=(
+            f"What {candidate.name} gives for each case of the slice: id, label, score and"
+            " prediction. It fails where the candidate crashed on that slice."
+        ),
+        kinds={"python", "parquet"},
+        deps=[
+            dependency(audit, "evaluation_set", partitions.ALL_PARTITIONS),
+            dependency(audit, f"{candidate.name}_model", partitions.ALL_PARTITIONS),
+        ],
+        partitions_def=slices,
+        condition=condition,
+        metadata={"dagster/column_schema": PREDICTION_COLUMNS},
+    )
+    metrics = asset_spec(
+        audit,
+        f"{candidate.name}_slice_metrics",
+        code="slice_metrics",
+        description=(
+            f"The metrics of {candidate.name} on the slice, each with its interval, or with the"
+            " reason why it is undefined. It fails with its predictions."
+        ),
+        kinds={"python", "parquet"},
+        deps=[dependency(audit, f"{candidate.name}_predictions", partitions.SAME_PARTITION)],
+        partitions_def=slices,
+        condition=condition,
+    )
+
+    @dg.multi_asset(
+        name=f"{audit.name}__{candidate.name}",
+        specs=[predictions, metrics],
+        can_subset=True,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def evaluate(
+        context: dg.AssetExecutionContext, evaluator_home: HomeResource
+    ) -> Iterator[dg.MaterializeResult[None]]:
+        moment = moment_of(context)
+        evaluation = CandidateEvaluation(
+            AuditState(audit, evaluator_home.open()), candidate, moment
+        )
+        run = PartitionRun(context, evaluation.state.store, moment)
+        done: dict[str, Record] = {}
+        for key in run.partition_keys:
+            try:
+                predicted = evaluation.predictions(key)
+            except Exception as error:  # noqa: BLE001 - a slice's fault must not take the others
+                address, identity = evaluation.target(key)
+                run.failed(address, identity, error)
+                continue
+            done[key] = predicted.record
+            run.done(predictions.key, key, _describe_predictions(evaluation.state, predicted))
+        for key, measured in evaluation.metrics(done).items():
+            run.done(metrics.key, key, _describe_metrics(evaluation.state, measured))
+        yield from run.results(predictions.key, metrics.key)
+
+    return evaluate
+
+
+def _describe_predictions(state: AuditState, predicted: Evaluated) -> Materialised:
+    record = predicted.record
+    return Materialised(
+        record,
+        {
+            "dagster/row_count": record.facts["cases"],
+            "reused": predicted.reused,
+            "stored as": dg.MetadataValue.path(state.store.location(record, PREDICTIONS)),
+        },
+    )
+
+
+def _describe_metrics(state: AuditState, measured: Evaluated) -> Materialised:
+    record, frame = measured.record, measured.frame
+    metadata: dict[str, Any] = {
+        "cases": record.facts["cases"],
+        "reused": measured.reused,
+        "stored as": dg.MetadataValue.path(state.store.location(record, METRICS)),
+    }
+    if frame is not None:
+        # Numbers are plotted over time by the UI; what is undefined has no number.
+        for name, value in zip(frame["metric"], frame["value"], strict=True):
+            if pd.notna(value):
+                metadata[str(name)] = float(value)
+        shown = frame[["metric", "value", "low", "high", "n", "status", "reason"]]
+        metadata["table"] = dg.MetadataValue.md(markdown_table(shown))
+        metadata["dagster/row_count"] = len(frame)
+    return Materialised(record, metadata)

@@ -1,0 +1,173 @@
+"""One candidate on the evaluation set: what is there is reused, what is missing is computed."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import NamedTuple
+
+import pandas as pd
+import pyarrow as pa
+
+from evaluator.candidates import Scorer, load_scorer, predict
+from evaluator.evidence import Address, Moment, Record, content_version
+from evaluator.metrics import slice_metrics
+from evaluator.orchestration import identities
+from evaluator.orchestration.evaluation_assets import CASES, observe_model
+from evaluator.orchestration.state import AuditState
+from evaluator.spec import CandidateSpec
+
+PREDICTIONS = "predictions.parquet"
+METRICS = "metrics.parquet"
+
+
+SLICE_LEVEL = "geography x segment"
+
+
+class Evaluated(NamedTuple):
+    """A stored result, its frame where it was read or computed, and whether it was there."""
+
+    record: Record
+    frame: pd.DataFrame | None
+    reused: bool
+
+
+class CandidateEvaluation:
+    """One candidate on the current evaluation set, slice by slice.
+
+    Parameters
+    ----------
+    state
+        The audit's state.
+    candidate
+        Who is evaluated.
+    moment
+        The run that evaluates, and its time.
+    """
+
+    def __init__(self, state: AuditState, candidate: CandidateSpec, moment: Moment) -> None:
+        self.state = state
+        self.candidate = candidate
+        self.moment = moment
+        self.evaluation_set = state.require("evaluation_set")
+        self.model = observe_model(state, candidate, moment)
+        self._inputs = identities.SliceInputs(
+            self.evaluation_set.content_version, self.model.content_version
+        )
+
+    def target(self, slice_key: str) -> tuple[Address, str]:
+        """Return the address and the identity of a slice's predictions."""
+        return (
+            self.state.address(f"{self.candidate.name}_predictions", slice_key),
+            identities.predictions_identity(
+                self.state.spec, self.candidate, self._inputs, slice_key
+            ),
+        )
+
+    def predictions(self, slice_key: str) -> Evaluated:
+        """Return a slice's predictions; compute them where they are not there yet."""
+        address, identity = self.target(slice_key)
+        existing = self.state.store.find(address, identity)
+        if existing is not None:
+            self.state.store.make_current(existing, self.moment)
+            return Evaluated(existing, None, reused=True)
+        predicted = predict(self.candidate, self._scorer, self._cases[slice_key])
+        table = pa.Table.from_pandas(predicted, preserve_index=False)
+        record = self.state.store.write(
+            address,
+            identity,
+            {PREDICTIONS: table},
+            content_version=content_version(table, order_by=["id"]),
+            upstream=[self.evaluation_set.as_upstream(), self.model.as_upstream()],
+            facts={"cases": len(predicted)},
+            code_version=identities.CODE_VERSIONS["predictions"],
+            moment=self.moment,
+        )
+        return Evaluated(record, predicted, reused=False)
+
+    def metrics(self, predictions: Mapping[str, Record]) -> dict[str, Evaluated]:
+        """Return the metrics of these slices; those not there yet are computed in one pass.
+
+        Parameters
+        ----------
+        predictions
+            The slices' predictions, by slice key.
+        """
+        evaluated = {}
+        missing = {}
+        for key, record in predictions.items():
+            existing = self.state.store.find(*self._metrics_target(key, record))
+            if existing is None:
+                missing[key] = record
+            else:
+                self.state.store.make_current(existing, self.moment)
+                table = self.state.store.read_table(existing, METRICS)
+                evaluated[key] = Evaluated(existing, table.to_pandas(), reused=True)
+        for key, measured in self._measure(missing).items():
+            table = pa.Table.from_pandas(measured, preserve_index=False)
+            address, identity = self._metrics_target(key, missing[key])
+            record = self.state.store.write(
+                address,
+                identity,
+                {METRICS: table},
+                content_version=content_version(table),
+                upstream=[missing[key].as_upstream()],
+                facts={"cases": missing[key].facts["cases"]},
+                code_version=identities.CODE_VERSIONS["slice_metrics"],
+                moment=self.moment,
+            )
+            evaluated[key] = Evaluated(record, measured, reused=False)
+        return evaluated
+
+    def _metrics_target(self, slice_key: str, predictions: Record) -> tuple[Address, str]:
+        return (
+            self.state.address(f"{self.candidate.name}_slice_metrics", slice_key),
+            identities.slice_metrics_identity(self.state.spec, predictions.identity),
+        )
+
+    def _measure(self, predictions: Mapping[str, Record]) -> dict[str, pd.DataFrame]:
+        if not predictions:
+            return {}
+        measured = measure(self.state, read_predictions(self.state, predictions))
+        per_slice = measured[measured["level"] == SLICE_LEVEL]
+        keys = per_slice["geography"].astype(str) + "|" + per_slice["segment"].astype(str)
+        return {
+            str(key): rows.reset_index(drop=True)
+            for key, rows in per_slice.groupby(keys)
+            if key in predictions
+        }
+
+    @cached_property
+    def _scorer(self) -> Scorer:
+        label = self.state.spec.label
+        return load_scorer(
+            self.candidate, self.state.home.root, positive=label.positive if label else 1
+        )
+
+    @cached_property
+    def _cases(self) -> dict[str, pd.DataFrame]:
+        frame = self.state.store.read_table(self.evaluation_set, CASES).to_pandas()
+        found = dict(list(frame.groupby(frame["geography"] + "|" + frame["segment"])))
+        return {key: found.get(key, frame.iloc[:0]) for key in self.state.slice_keys()}
+
+
+def read_predictions(state: AuditState, records: Mapping[str, Record]) -> pd.DataFrame:
+    """Read the predictions of some slices into one frame, with `geography` and `segment`."""
+    frames = []
+    for key, record in records.items():
+        geography, segment = key.split("|")
+        frame = state.store.read_table(record, PREDICTIONS).to_pandas()
+        frames.append(frame.assign(geography=geography, segment=segment))
+    return pd.concat(frames, ignore_index=True)
+
+
+def measure(state: AuditState, predictions: pd.DataFrame) -> pd.DataFrame:
+    """Measure predictions at every level, declared groups without rows included."""
+    measured: pd.DataFrame = slice_metrics(
+        predictions,
+        label="label",
+        score="score",
+        prediction="prediction",
+        slices=["geography", "segment"],
+        metrics=state.spec.metrics,
+        groups=state.spec.slice_values(),
+    )
+    return measured

@@ -1,0 +1,224 @@
+"""Certificate and dashboard, made of what is stored."""
+
+from collections.abc import Iterator
+from datetime import date
+from importlib.metadata import version
+from typing import NamedTuple
+
+from evaluator.certification import EvaluationSetSummary, EvidenceRecord, build_certificate
+from evaluator.evidence import Address, Moment, Record, canonical_json, digest_of_bytes
+from evaluator.orchestration import identities
+from evaluator.orchestration.evaluation_assets import WITHOUT_LABEL
+from evaluator.orchestration.scorecard import Findings, expected_scorecard
+from evaluator.orchestration.state import AuditState, DayState
+from evaluator.reporting import (
+    CandidateSummary,
+    DashboardContent,
+    IntakeDay,
+    render_dashboard,
+)
+
+CERTIFICATE = "certificate.json"
+PAGE = "dashboard.html"
+
+HEADLINES = 5
+"""How many of the audit's metrics stand at the top of page and terminal."""
+MINIMUM_SUPPORT = 30
+"""How many cases a slice needs before it may stand out."""
+
+_PACKAGES = (
+    "evaluator",
+    "dagster",
+    "mlflow",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "scikit-learn",
+    "scipy",
+    "skops",
+)
+
+
+class Highlights(NamedTuple):
+    """What stands at the top of page and terminal."""
+
+    headline_metrics: tuple[str, ...]
+    standout_metrics: tuple[str, ...]
+
+
+def highlights(state: AuditState) -> Highlights:
+    """Choose the audit's first metrics, and the very first one to compare slices by."""
+    return Highlights(state.spec.metrics[:HEADLINES], state.spec.metrics[:1])
+
+
+def store_certificate(state: AuditState, findings: Findings, moment: Moment) -> Record:
+    """Build and store the certificate of the current scorecard."""
+    address = state.address("certificate")
+    identity = identities.certificate_identity(state.spec, findings.scorecard)
+    existing = state.store.find(address, identity)
+    if existing is not None:
+        state.store.make_current(existing, moment)
+        return existing
+    certificate = build_certificate(
+        audit=state.audit.name,
+        spec_digest=identities.spec_digest(state.spec),
+        evaluation_set=_evaluation_set(state, findings),
+        artifact_digests=findings.scorecard.facts["models"],
+        outcomes=findings.outcomes,
+        verdicts=findings.verdicts,
+        scorecard=findings.figures,
+        slices=findings.slices,
+        headline_metrics=highlights(state).headline_metrics,
+        evidence=_evidence(state, findings.scorecard),
+        code_version=version("evaluator"),
+        packages={name: version(name) for name in _PACKAGES},
+        created_at=moment.now,
+        run_id=moment.run_id,
+    )
+    content = canonical_json(certificate)
+    return state.store.write(
+        address,
+        identity,
+        {CERTIFICATE: content},
+        content_version=digest_of_bytes(content),
+        upstream=[findings.scorecard.as_upstream()],
+        facts={"outcomes": {o.candidate: o.outcome for o in findings.outcomes}},
+        code_version=identities.CODE_VERSIONS["certificate"],
+        moment=moment,
+    )
+
+
+def reports_are_current(state: AuditState) -> bool:
+    """Tell whether scorecard, MLflow runs, certificate and page say what is known now."""
+    scorecard = state.store.find(*expected_scorecard(state).target)
+    certificate = state.current("certificate")
+    if scorecard is None or certificate is None:
+        return False
+    runs = identities.mlflow_identity(scorecard, state.home.tracking_uri)
+    return (
+        certificate.identity == identities.certificate_identity(state.spec, scorecard)
+        and state.store.find(state.address("mlflow_runs"), runs) is not None
+        and state.store.find(*_dashboard_target(state, scorecard)) is not None
+    )
+
+
+def store_dashboard(state: AuditState, findings: Findings, moment: Moment) -> Record:
+    """Render and store the page for the current certificate."""
+    certificate = state.require("certificate")
+    evaluation_set = state.require("evaluation_set")
+    address, identity = _dashboard_target(state, findings.scorecard)
+    existing = state.store.find(address, identity)
+    if existing is not None:
+        state.store.make_current(existing, moment)
+        return existing
+    headline_metrics, standout_metrics = highlights(state)
+    page = render_dashboard(
+        DashboardContent(
+            audit=state.audit.name,
+            title=state.spec.description,
+            created_at=moment.now,
+            evaluation_set=_evaluation_set(state, findings),
+            candidates=[
+                CandidateSummary(
+                    name=candidate.name,
+                    description=candidate.description,
+                    artifact_digest=findings.scorecard.facts["models"][candidate.name],
+                    baseline=candidate.baseline,
+                )
+                for candidate in state.spec.candidates
+            ],
+            outcomes=findings.outcomes,
+            verdicts=findings.verdicts,
+            scorecard=findings.figures,
+            slices=findings.slices,
+            headline_metrics=headline_metrics,
+            standout_metrics=standout_metrics,
+            minimum_support=MINIMUM_SUPPORT,
+            without_label=state.store.read_table(evaluation_set, WITHOUT_LABEL).to_pandas(),
+            intake_days=[_intake_day(day) for day in state.day_states()],
+            evidence=_evidence(state, certificate),
+            code_version=version("evaluator"),
+            run_id=moment.run_id,
+        )
+    ).encode()
+    return state.store.write(
+        address,
+        identity,
+        {PAGE: page},
+        content_version=digest_of_bytes(page),
+        upstream=[
+            record.as_upstream() for record in _dashboard_upstream(state, findings.scorecard)
+        ],
+        facts={},
+        code_version=identities.CODE_VERSIONS["dashboard"],
+        moment=moment,
+    )
+
+
+def _dashboard_upstream(state: AuditState, scorecard: Record) -> list[Record]:
+    reports = [day.report for day in state.day_states() if day.report is not None]
+    return [scorecard, state.require("certificate"), state.require("evaluation_set"), *reports]
+
+
+def _dashboard_target(state: AuditState, scorecard: Record) -> tuple[Address, str]:
+    days = [[day.day, day.state, day.reason] for day in state.day_states()]
+    upstream = _dashboard_upstream(state, scorecard)
+    return state.address("dashboard"), identities.dashboard_identity(state.spec, upstream, days)
+
+
+def _evaluation_set(state: AuditState, findings: Findings) -> EvaluationSetSummary:
+    """Summarise the evaluation set that the scorecard rests on, be it the current one or not."""
+    used = next(u for u in findings.scorecard.upstream if u.asset == "evaluation_set")
+    record = state.store.get(state.address("evaluation_set"), used.identity)
+    days = [date.fromisoformat(day) for day in record.facts["days"]]
+    return EvaluationSetSummary(
+        digest=record.content_version,
+        first_day=min(days),
+        last_day=max(days),
+        days=len(days),
+        rows=record.facts["cases"],
+        rows_without_label=record.facts["without_label"],
+    )
+
+
+def _evidence(state: AuditState, top: Record) -> list[EvidenceRecord]:
+    """Everything that an output rests on, from itself back to the raw files."""
+    return [
+        {
+            "asset": record.asset,
+            "partition": record.partition,
+            "identity": record.identity,
+            "content_version": record.content_version,
+            "files": {
+                state.store.relative_location(record, name): stored.sha256
+                for name, stored in record.files.items()
+            },
+        }
+        for record in _walk(state, top)
+    ]
+
+
+def _walk(state: AuditState, top: Record) -> Iterator[Record]:
+    seen = set()
+    waiting = [top]
+    while waiting:
+        record = waiting.pop()
+        key = (record.address, record.identity)
+        if key in seen:
+            continue
+        seen.add(key)
+        yield record
+        for upstream in reversed(record.upstream):
+            address = state.address(upstream.asset, upstream.partition)
+            waiting.append(state.store.get(address, upstream.identity))
+
+
+def _intake_day(day: DayState) -> IntakeDay:
+    facts = day.report.facts if day.report is not None else {}
+    return IntakeDay(
+        day=date.fromisoformat(day.day),
+        rows=facts.get("rows"),
+        accepted=facts.get("accepted"),
+        quarantined=facts.get("quarantined"),
+        broken=day.reason,
+    )

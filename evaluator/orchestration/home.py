@@ -1,0 +1,98 @@
+"""Where the platform keeps its state: everything under one folder."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from evaluator.evidence import EvidenceStore
+
+HOME_VARIABLE = "EVALUATOR_HOME"
+EVIDENCE_VARIABLE = "EVALUATOR_EVIDENCE"
+DEFAULT_HOME = ".evaluator"
+
+# The instance that the terminal and the UI share.
+_INSTANCE_FILE = """\
+# Nothing leaves the machine, and no sign-up dialog covers the UI's first page.
+telemetry:
+  enabled: false
+nux:
+  enabled: false
+concurrency:
+  runs:
+    max_concurrent_runs: {cores}
+run_monitoring:
+  enabled: true
+  start_timeout_seconds: 180
+  max_runtime_seconds: 7200
+# A run whose process was killed is tried once more; a step that failed is not, since its
+# asset says itself what is worth another try.
+run_retries:
+  enabled: true
+  max_retries: 1
+  retry_on_asset_or_op_failure: false
+retention:
+  sensor:
+    purge_after_days:
+      skipped: 7
+      success: 30
+      failure: -1
+"""
+
+
+@dataclass(frozen=True)
+class Home:
+    """The platform's folders and addresses.
+
+    Parameters
+    ----------
+    root
+        The absolute path of `EVALUATOR_HOME`.
+    evidence_url
+        Where the versioned store is: a folder, or any fsspec URL.
+    """
+
+    root: Path
+    evidence_url: str
+
+    @classmethod
+    def from_environment(cls) -> "Home":
+        """Read `EVALUATOR_HOME` and `EVALUATOR_EVIDENCE`; both have defaults."""
+        root = Path(os.environ.get(HOME_VARIABLE) or DEFAULT_HOME).absolute()
+        return cls(root, os.environ.get(EVIDENCE_VARIABLE) or str(root / "evidence"))
+
+    @property
+    def dagster(self) -> Path:
+        """Dagster's own folder: its instance file, runs and events."""
+        return self.root / "dagster"
+
+    @property
+    def tracking_uri(self) -> str:
+        """Where MLflow runs are logged: `MLFLOW_TRACKING_URI`, or a SQLite file of our own."""
+        return (
+            os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.root / 'mlflow/mlflow.db'}"
+        )
+
+    @property
+    def mlflow_artifacts(self) -> Path:
+        """Where MLflow artifacts lie when the tracking store is our own."""
+        return self.root / "mlflow" / "artifacts"
+
+    def landing(self, audit: str) -> Path:
+        """Return the folder where an audit's daily files arrive."""
+        return self.root / "landing" / audit
+
+    def store(self) -> EvidenceStore:
+        """Open the versioned store."""
+        return EvidenceStore(self.evidence_url)
+
+    def prepare(self) -> None:
+        """Make the folders, and Dagster's instance file where there is none; export both homes.
+
+        Every process that is started from here works on the same state.
+        """
+        self.dagster.mkdir(parents=True, exist_ok=True)
+        instance_file = self.dagster / "dagster.yaml"
+        if not instance_file.exists():
+            instance_file.write_text(_INSTANCE_FILE.format(cores=os.cpu_count() or 1))
+        os.environ[HOME_VARIABLE] = str(self.root)
+        os.environ["DAGSTER_HOME"] = str(self.dagster)

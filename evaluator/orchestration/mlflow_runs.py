@@ -1,0 +1,135 @@
+"""One MLflow run a candidate, so that figures stand beside those of training."""
+
+import logging
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+import pandas as pd
+
+from evaluator.orchestration.home import Home
+from evaluator.orchestration.scorecard import Findings
+from evaluator.spec import Audit, CandidateSpec
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+IDENTITY_TAG = "evaluator.identity"
+
+
+class MlflowTracking(dg.ConfigurableResource[None]):
+    """The tracking server that runs are logged to.
+
+    It is the one that `MLFLOW_TRACKING_URI` names, or else a SQLite file in the platform's home.
+    """
+
+    def log(
+        self, audit: Audit, home: Home, findings: Findings, *, identity: str, dagster_run: str
+    ) -> dict[str, str]:
+        """Log one run a candidate; a run that was logged for this identity is left as it is.
+
+        Parameters
+        ----------
+        audit
+            Names the experiment.
+        home
+            Where the default tracking store is.
+        findings
+            What is logged.
+        identity
+            Of the logged content, so that a second call finds the first one's runs.
+        dagster_run
+            The Dagster run that logs, as a tag.
+
+        Returns
+        -------
+        dict[str, str]
+            The MLflow run of each candidate that has figures.
+        """
+        from mlflow.tracking import MlflowClient
+
+        # Setting up the database is not news for whoever reads the terminal.
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        if home.tracking_uri.startswith("sqlite:///"):
+            home.mlflow_artifacts.mkdir(parents=True, exist_ok=True)
+        client = MlflowClient(tracking_uri=home.tracking_uri)
+        experiment = _experiment(client, audit, home)
+        runs = {}
+        for candidate in audit.spec.candidates:
+            figures = findings.figures[findings.figures["candidate"] == candidate.name]
+            if figures.empty:
+                continue
+            tags = {
+                IDENTITY_TAG: f"{identity}/{candidate.name}",
+                "evaluator.audit": audit.name,
+                "evaluator.candidate": candidate.name,
+                "evaluator.model": str(findings.scorecard.facts["models"][candidate.name]),
+                "evaluator.scorecard": findings.scorecard.content_version,
+                "evaluator.outcome": _outcome(findings, candidate),
+                "dagster.run": dagster_run,
+            }
+            found = client.search_runs(
+                [experiment], f"tags.`{IDENTITY_TAG}` = '{tags[IDENTITY_TAG]}'"
+            )
+            finished = [run for run in found if run.info.status == "FINISHED"]
+            runs[candidate.name] = (
+                finished[0].info.run_id
+                if finished
+                else _log_run(client, experiment, candidate, figures, tags)
+            )
+        return runs
+
+
+def _experiment(client: "MlflowClient", audit: Audit, home: Home) -> str:
+    existing = client.get_experiment_by_name(audit.name)
+    if existing is not None:
+        return str(existing.experiment_id)
+    own = home.tracking_uri.startswith("sqlite:///")
+    location = (home.mlflow_artifacts / audit.name).as_uri() if own else None
+    return str(client.create_experiment(audit.name, artifact_location=location))
+
+
+def _log_run(
+    client: "MlflowClient",
+    experiment: str,
+    candidate: CandidateSpec,
+    figures: pd.DataFrame,
+    tags: dict[str, str],
+) -> str:
+    from mlflow.entities import Metric, Param
+
+    run = client.create_run(experiment, run_name=candidate.name, tags=tags)
+    run_id = str(run.info.run_id)
+    settings = candidate.model_dump(mode="json", include={"kind", "path", "threshold", "features"})
+    client.log_batch(
+        run_id,
+        metrics=[Metric(name, value, run.info.start_time, 0) for name, value in _numbers(figures)],
+        params=[Param(key, str(value)) for key, value in settings.items()],
+    )
+    client.log_dict(run_id, _table(figures), "slice_metrics.json")
+    client.set_terminated(run_id)
+    return run_id
+
+
+def _numbers(figures: pd.DataFrame) -> Iterator[tuple[str, float]]:
+    """Yield overall values and margins under names that MLflow takes; the slices are a table."""
+    for row in figures[figures["level"].isin(["overall", "geography", "segment"])].itertuples():
+        value: Any = row.value
+        if pd.notna(value):
+            group = {"geography": row.geography, "segment": row.segment}.get(str(row.level))
+            suffix = "" if group is None else f"/{row.level}/{_safe(str(group))}"
+            yield f"{row.metric}{suffix}", float(value)
+
+
+def _safe(name: str) -> str:
+    return "".join(c if c.isalnum() or c in "_-. " else "_" for c in name)
+
+
+def _table(figures: pd.DataFrame) -> dict[str, list[Any]]:
+    plain = figures.astype(object).where(figures.notna(), None)
+    return {str(name): plain[name].tolist() for name in plain.columns}
+
+
+def _outcome(findings: Findings, candidate: CandidateSpec) -> str:
+    return next(o.outcome for o in findings.outcomes if o.candidate == candidate.name)

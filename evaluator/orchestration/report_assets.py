@@ -1,0 +1,214 @@
+"""What an audit ends in: scorecard, MLflow runs, certificate and dashboard."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from evaluator.evidence import Record
+from evaluator.orchestration import identities, partitions
+from evaluator.orchestration.automation import when_anything_is_known
+from evaluator.orchestration.documents import (
+    CERTIFICATE,
+    PAGE,
+    store_certificate,
+    store_dashboard,
+)
+from evaluator.orchestration.markdown import markdown_table
+from evaluator.orchestration.mlflow_runs import MlflowTracking
+from evaluator.orchestration.resources import HomeResource, moment_of
+from evaluator.orchestration.scorecard import FIGURES, read_findings, store_scorecard
+from evaluator.orchestration.specs import asset_spec, dependency
+from evaluator.orchestration.state import AuditState
+from evaluator.spec import Audit
+
+
+def report_assets(audit: Audit) -> list[dg.AssetsDefinition]:
+    """Build the assets that gather all candidates."""
+    return [_scorecard(audit), _mlflow_runs(audit), _certificate(audit), _dashboard(audit)]
+
+
+def _result(record: Record, metadata: dict[str, Any]) -> dg.MaterializeResult[None]:
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(record.content_version),
+        metadata={
+            "content version": record.content_version,
+            "identity": record.identity,
+            **metadata,
+        },
+    )
+
+
+def _scorecard(audit: Audit) -> dg.AssetsDefinition:
+    spec = asset_spec(
+        audit,
+        "scorecard",
+        code="scorecard",
+        description=(
+            "All candidates side by side: overall, by geography, by segment and by slice, and a"
+            " list of what is missing. It fails only where there is nothing to score at all."
+        ),
+        kinds={"python", "parquet"},
+        deps=[
+            dependency(audit, "evaluation_set", partitions.ALL_PARTITIONS),
+            *(
+                dependency(audit, f"{c.name}_slice_metrics", partitions.ALL_PARTITIONS)
+                for c in audit.spec.candidates
+            ),
+        ],
+        condition=when_anything_is_known(),
+    )
+    check = dg.AssetCheckSpec(
+        "no_slice_missing",
+        asset=spec.key,
+        description="Every candidate is evaluated on every slice, on the current evaluation set.",
+    )
+
+    @dg.multi_asset(
+        name=f"{audit.name}__scorecard",
+        specs=[spec],
+        check_specs=[check],
+    )
+    def scorecard(
+        context: dg.AssetExecutionContext, evaluator_home: HomeResource
+    ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+        state = AuditState(audit, evaluator_home.open())
+        record = store_scorecard(state, moment_of(context))
+        findings = read_findings(state)
+        overall = findings.figures[findings.figures["level"] == "overall"]
+        shown = overall[["candidate", "metric", "value", "low", "high", "n", "status", "reason"]]
+        missing = findings.slices[findings.slices["state"] != "current"]
+        yield _result(
+            record,
+            {
+                "dagster/row_count": len(findings.figures),
+                "overall": dg.MetadataValue.md(markdown_table(shown)),
+                "slices not current": len(missing),
+                "what is missing": dg.MetadataValue.md(markdown_table(missing)),
+                "stored as": dg.MetadataValue.path(state.store.location(record, FIGURES)),
+            },
+        )
+        yield dg.AssetCheckResult(
+            passed=missing.empty,
+            asset_key=spec.key,
+            check_name=check.name,
+            severity=dg.AssetCheckSeverity.WARN,
+            metadata={"slices not current": len(missing)},
+        )
+
+    return scorecard
+
+
+def _mlflow_runs(audit: Audit) -> dg.AssetsDefinition:
+    spec = asset_spec(
+        audit,
+        "mlflow_runs",
+        code="mlflow_runs",
+        description=(
+            "One MLflow run a candidate, with its figures. It fails where the tracking server is"
+            " down, after three more tries; nothing waits for it."
+        ),
+        kinds={"mlflow"},
+        deps=[dependency(audit, "scorecard", partitions.ALL_PARTITIONS)],
+        condition=when_anything_is_known(),
+    )
+
+    @dg.multi_asset(
+        name=f"{audit.name}__mlflow_runs",
+        specs=[spec],
+        retry_policy=dg.RetryPolicy(
+            max_retries=3, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL
+        ),
+    )
+    def mlflow_runs(
+        context: dg.AssetExecutionContext,
+        evaluator_home: HomeResource,
+        evaluator_mlflow: MlflowTracking,
+    ) -> dg.MaterializeResult[None]:
+        state = AuditState(audit, evaluator_home.open())
+        moment = moment_of(context)
+        findings = read_findings(state)
+        identity = identities.mlflow_identity(findings.scorecard, state.home.tracking_uri)
+        runs = evaluator_mlflow.log(
+            audit, state.home, findings, identity=identity, dagster_run=moment.run_id
+        )
+        record = state.store.write(
+            state.address("mlflow_runs"),
+            identity,
+            {},
+            content_version=identity,
+            upstream=[findings.scorecard.as_upstream()],
+            facts={"runs": runs},
+            code_version=identities.CODE_VERSIONS["mlflow_runs"],
+            moment=moment,
+        )
+        return _result(record, {"runs": dg.MetadataValue.json(runs)})
+
+    return mlflow_runs
+
+
+def _certificate(audit: Audit) -> dg.AssetsDefinition:
+    spec = asset_spec(
+        audit,
+        "certificate",
+        code="certificate",
+        description=(
+            "The verdict of every gate on every candidate, and the digests of all that it rests"
+            ' on. "Not certified" is a result; it fails only on a fault.'
+        ),
+        kinds={"python", "json"},
+        deps=[dependency(audit, "scorecard", partitions.ALL_PARTITIONS)],
+        condition=when_anything_is_known(),
+    )
+
+    @dg.multi_asset(
+        name=f"{audit.name}__certificate",
+        specs=[spec],
+    )
+    def certificate(
+        context: dg.AssetExecutionContext, evaluator_home: HomeResource
+    ) -> dg.MaterializeResult[None]:
+        state = AuditState(audit, evaluator_home.open())
+        findings = read_findings(state)
+        record = store_certificate(state, findings, moment_of(context))
+        outcomes = {outcome.candidate: outcome.outcome for outcome in findings.outcomes}
+        return _result(
+            record,
+            {
+                "outcomes": dg.MetadataValue.json(outcomes),
+                "stored as": dg.MetadataValue.path(state.store.location(record, CERTIFICATE)),
+            },
+        )
+
+    return certificate
+
+
+def _dashboard(audit: Audit) -> dg.AssetsDefinition:
+    spec = asset_spec(
+        audit,
+        "dashboard",
+        code="dashboard",
+        description="One self-contained HTML page for the auditor. It fails only on a fault.",
+        kinds={"python", "html"},
+        deps=[
+            dependency(audit, "scorecard", partitions.ALL_PARTITIONS),
+            dependency(audit, "certificate", partitions.ALL_PARTITIONS),
+            dependency(audit, "evaluation_set", partitions.ALL_PARTITIONS),
+            dependency(audit, "data_quality_report", partitions.ALL_PARTITIONS),
+        ],
+        condition=when_anything_is_known(),
+    )
+
+    @dg.multi_asset(
+        name=f"{audit.name}__dashboard",
+        specs=[spec],
+    )
+    def dashboard(
+        context: dg.AssetExecutionContext, evaluator_home: HomeResource
+    ) -> dg.MaterializeResult[None]:
+        state = AuditState(audit, evaluator_home.open())
+        record = store_dashboard(state, read_findings(state), moment_of(context))
+        page = state.store.location(record, PAGE)
+        return _result(record, {"page": dg.MetadataValue.path(page)})
+
+    return dashboard

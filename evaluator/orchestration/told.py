@@ -1,0 +1,86 @@
+"""What a run did and found, in words for the terminal, and its exit code."""
+
+from collections.abc import Iterator
+
+from evaluator.orchestration.documents import CERTIFICATE, MINIMUM_SUPPORT, PAGE, highlights
+from evaluator.orchestration.intake_assets import REPORT
+from evaluator.orchestration.runner import Choice, RunSummary
+from evaluator.orchestration.state import AuditState
+from evaluator.reporting import summary_lines
+from evaluator.spec import Audit
+
+DONE, NOT_CERTIFIED, FAULT = 0, 1, 3
+
+
+def told(state: AuditState, summary: RunSummary) -> Iterator[str]:
+    """Yield the lines that end a run: what was done, what was found, where it lies."""
+    yield ""
+    yield from _days(state, summary)
+    if summary.findings is not None:
+        yield from _slices(summary)
+        yield ""
+        headline_metrics, standout_metrics = highlights(state)
+        yield from summary_lines(
+            outcomes=summary.findings.outcomes,
+            verdicts=summary.findings.verdicts,
+            scorecard=summary.findings.figures,
+            slices=summary.findings.slices,
+            headline_metrics=headline_metrics,
+            standout_metrics=standout_metrics,
+            minimum_support=MINIMUM_SUPPORT,
+        )
+        yield ""
+        for name, asset, file in (
+            ("Dashboard", "dashboard", PAGE),
+            ("Certificate", "certificate", CERTIFICATE),
+        ):
+            record = state.current(asset)
+            if record is not None:
+                yield f"{name + ':':<13}{state.store.location(record, file)}"
+    for fault in summary.faults:
+        yield f"Fault: {fault}"
+
+
+def exit_code(audit: Audit, choice: Choice, summary: RunSummary) -> int:
+    """Choose the exit code: 0 done or certified, 1 done and not certified, 3 a fault."""
+    if summary.faults:
+        return FAULT
+    if summary.findings is None:
+        refused = any(day.state == "refused" for day in summary.days)
+        return NOT_CERTIFIED if refused else DONE
+    only_a_part = choice.geography is not None or choice.segment is not None
+    if only_a_part or not audit.spec.gates:
+        complete = all(s.state == "current" for s in summary.slices)
+        return DONE if complete else NOT_CERTIFIED
+    certified = any(
+        outcome.outcome == "certified"
+        for outcome in summary.findings.outcomes
+        if choice.candidate in (None, outcome.candidate)
+    )
+    return DONE if certified else NOT_CERTIFIED
+
+
+def _days(state: AuditState, summary: RunSummary) -> Iterator[str]:
+    accepted = [day for day in summary.days if day.state == "accepted"]
+    rows = sum(day.report.facts["rows"] for day in accepted if day.report)
+    quarantined = sum(day.report.facts["quarantined"] for day in summary.days if day.report)
+    yield (
+        f"{len(accepted)} of {len(summary.days)} days accepted, {rows:,} rows;"
+        f" {quarantined:,} rows in quarantine."
+    )
+    for day in summary.days:
+        if day.state != "accepted":
+            yield f"  {day.day} {day.state}: {day.reason}"
+        if day.state == "refused" and day.report is not None:
+            yield f"    report: {state.store.location(day.report, REPORT)}"
+
+
+def _slices(summary: RunSummary) -> Iterator[str]:
+    failed = [s for s in summary.slices if s.state != "current"]
+    if summary.computed or failed:
+        yield (
+            f"{summary.computed} candidate slices computed, {summary.reused} reused,"
+            f" {len(failed)} not evaluated."
+        )
+    else:
+        yield f"No slice was computed: all {summary.reused} are current and were reused."

@@ -1,0 +1,130 @@
+"""The dashboard: one HTML page that needs nothing else, not even a network."""
+
+from collections import Counter
+from datetime import date, datetime
+from typing import TYPE_CHECKING
+
+from evaluator.certification.certificate import UNSIGNED
+from evaluator.certification.figures import place_words, read_slices
+from evaluator.certification.words import count_words, metric_words, number_words
+from evaluator.metrics import METRICS
+from evaluator.reporting.content import DashboardContent
+from evaluator.reporting.heat import heat_maps
+from evaluator.reporting.plots import BAR_STEP, WIDTH, day_bars
+from evaluator.reporting.views import (
+    candidate_cards,
+    headline_rows,
+    intake_totals,
+    metric_note,
+    standout_groups,
+    verdict_groups,
+    without_label_table,
+)
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_SHORT_DIGEST = 12
+_MINUS = "\N{MINUS SIGN}"
+
+
+def render_dashboard(content: DashboardContent) -> str:
+    """Render an audit's dashboard.
+
+    Parameters
+    ----------
+    content
+        Everything that the page shows.
+
+    Returns
+    -------
+    str
+        One HTML document: styles inside, no script, no request to anywhere. All text that comes
+        from the content is escaped.
+    """
+    states = read_slices(content.slices)
+    heat_metric = content.headline_metrics[0] if content.headline_metrics else None
+    heat_info = METRICS.get(heat_metric or "")
+    segments, label_rows = without_label_table(content.without_label)
+    return (
+        _environment()
+        .get_template("dashboard.html.jinja")
+        .render(
+            content=content,
+            cards=candidate_cards(content),
+            outcome_counts=Counter(outcome.outcome for outcome in content.outcomes),
+            headline=headline_rows(content),
+            verdicts=verdict_groups(content),
+            standouts=standout_groups(content),
+            heat_metric=heat_metric,
+            heat_has_sides=heat_info is not None and heat_info.higher_is_better is not None,
+            heat=[] if heat_metric is None else heat_maps(content, heat_metric),
+            slice_count=len(states),
+            not_current=[state for state in states if not state.is_current],
+            state_counts=Counter(state.state for state in states),
+            label_segments=segments,
+            label_rows=label_rows,
+            totals=intake_totals(content.intake_days),
+            bars=day_bars(content.intake_days),
+            bar_step=BAR_STEP,
+            plot_width=WIDTH,
+            unsigned=UNSIGNED,
+        )
+    )
+
+
+def _environment() -> "Environment":
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("evaluator.reporting", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        count=count_words,
+        day=_day,
+        metric=metric_words,
+        metric_note=metric_note,
+        moment=_moment,
+        number=number_words,
+        sentence=_sentence,
+        short=_short,
+        signed=_signed,
+        thousands=_thousands,
+    )
+    environment.globals.update(place=place_words)
+    return environment
+
+
+def _day(day: date) -> str:
+    return f"{day.day} {day:%B %Y}"
+
+
+def _moment(moment: datetime) -> str:
+    return f"{_day(moment)}, {moment:%H:%M} {moment.tzname() or ''}".rstrip()
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _short(digest: str | None) -> str:
+    """Shorten a digest to what tells it from its neighbours."""
+    if digest is None:
+        return "unknown"
+    return digest.removeprefix("sha256:")[:_SHORT_DIGEST]
+
+
+def _signed(value: float) -> str:
+    """Write a difference with its sign, a real minus."""
+    shown = f"{abs(value):.3f}"
+    if float(shown) == 0:
+        return "±0.000"
+    return f"{'+' if value > 0 else _MINUS}{shown}"
+
+
+def _thousands(count: int | None) -> str:
+    return "\N{EN DASH}" if count is None else f"{count:,}"

@@ -1,0 +1,119 @@
+"""Positions for small drawings; the template draws them as SVG."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from evaluator.reporting.content import IntakeDay
+
+WIDTH = 100
+"""Width of an interval's drawing, in the units of its view box."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntervalPlot:
+    """A dot with its interval, and a mark to compare it with, from 0 to `WIDTH`."""
+
+    dot: float
+    low: float | None
+    high: float | None
+    mark: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """A linear scale from values to positions."""
+
+    lowest: float
+    highest: float
+
+    def position(self, value: float) -> float:
+        """Give a value's position, rounded to what an eye can see."""
+        span = self.highest - self.lowest
+        share = 0.5 if span == 0 else (value - self.lowest) / span
+        # A margin at both ends keeps the dots whole.
+        return round(WIDTH * (0.05 + 0.9 * min(1.0, max(0.0, share))), 1)
+
+    def plot(
+        self,
+        value: float,
+        *,
+        low: float | None,
+        high: float | None,
+        mark: float | None = None,
+    ) -> IntervalPlot:
+        """Give the positions of one interval plot."""
+        return IntervalPlot(
+            dot=self.position(value),
+            low=None if low is None else self.position(low),
+            high=None if high is None else self.position(high),
+            mark=None if mark is None else self.position(mark),
+        )
+
+
+def scale_of(values: Iterable[float | None]) -> Scale:
+    """Make the scale that spans some values.
+
+    Parameters
+    ----------
+    values
+        The values to show; None is skipped.
+
+    Returns
+    -------
+    Scale
+        From the least to the greatest; from 0 to 1 when there is none.
+    """
+    known = [value for value in values if value is not None]
+    return Scale(lowest=min(known, default=0.0), highest=max(known, default=1.0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DayBar:
+    """One day of the intake: heights from 0 to 100."""
+
+    x: int
+    accepted: float
+    quarantined: float
+    broken: bool
+    words: str
+
+
+BAR_STEP = 10
+"""Distance from one day's bar to the next, in the units of the view box."""
+
+
+def day_bars(days: Sequence[IntakeDay]) -> list[DayBar]:
+    """Give the bars of the intake's days.
+
+    Parameters
+    ----------
+    days
+        The days, in the order to show them in.
+
+    Returns
+    -------
+    list[DayBar]
+        One per day. A day that is not used has no height: its mark is drawn over the full height.
+    """
+    most = max((_rows(day) for day in days if day.broken is None), default=0) or 1
+    return [
+        DayBar(
+            x=index * BAR_STEP,
+            accepted=round(100 * (day.accepted or 0) / most, 1),
+            quarantined=round(100 * (day.quarantined or 0) / most, 1),
+            broken=day.broken is not None,
+            words=_day_words(day),
+        )
+        for index, day in enumerate(days)
+    ]
+
+
+def _rows(day: IntakeDay) -> int:
+    return (day.accepted or 0) + (day.quarantined or 0)
+
+
+def _day_words(day: IntakeDay) -> str:
+    if day.broken is not None:
+        return f"{day.day.isoformat()}: not used, {day.broken}"
+    counts = f"{day.accepted or 0:,} accepted, {day.quarantined or 0:,} quarantined"
+    return f"{day.day.isoformat()}: {counts}"

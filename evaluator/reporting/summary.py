@@ -1,0 +1,144 @@
+"""What was found, in plain text for a terminal."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import pandas as pd
+
+from evaluator.certification import Outcome, Verdict
+from evaluator.certification.figures import Figure, place_words, read_figures, read_slices
+from evaluator.certification.words import count_words, list_words, metric_words, number_words
+from evaluator.reporting.standouts import ENOUGH_CASES, Standout, standout_slices
+from evaluator.reporting.views import gates_words
+
+
+def summary_lines(
+    *,
+    outcomes: Sequence[Outcome],
+    verdicts: Sequence[Verdict],
+    scorecard: pd.DataFrame,
+    slices: pd.DataFrame,
+    headline_metrics: Sequence[str],
+    standout_metrics: Sequence[str],
+    minimum_support: int = ENOUGH_CASES,
+) -> list[str]:
+    """Say what an audit found: figures, slices that stand out, verdicts, outcomes.
+
+    Parameters
+    ----------
+    outcomes, verdicts
+        What `evaluator.certification.decide_outcomes` and `judge` gave.
+    scorecard, slices
+        What they were given.
+    headline_metrics
+        The metrics of the table of candidates.
+    standout_metrics, minimum_support
+        As for `standout_slices`.
+
+    Returns
+    -------
+    list[str]
+        Lines without colours or newlines. Values from the data are shown without control
+        characters, so that no name can steer the terminal.
+    """
+    candidates = [outcome.candidate for outcome in outcomes]
+    lines = ["Candidates", *_headline_table(scorecard, candidates, headline_metrics)]
+    standouts = standout_slices(
+        scorecard, metrics=standout_metrics, minimum_support=minimum_support, most=1
+    )
+    lines += ["", "Slices that stand out"]
+    lines += [f"  {_standout_words(standout)}" for standout in standouts] or [
+        f"  none by more than its own noise, with at least {count_words(minimum_support, 'case')}"
+    ]
+    lines += ["", "Slices that are not current", *_not_current_lines(slices)]
+    lines += ["", "Verdicts", *_verdict_lines(outcomes, verdicts)]
+    return [_inert(line) for line in lines]
+
+
+def _headline_table(
+    scorecard: pd.DataFrame, candidates: Sequence[str], metrics: Sequence[str]
+) -> list[str]:
+    figures = {
+        (figure.candidate, figure.metric): figure
+        for figure in read_figures(scorecard, metrics=metrics, levels=["overall"])
+    }
+    rows = [["", "cases", *(metric_words(metric) for metric in metrics)]]
+    for candidate in candidates:
+        mine = [figures.get((candidate, metric)) for metric in metrics]
+        cases = next((f"{f.n:,}" for f in mine if f is not None and f.n is not None), "-")
+        rows.append([candidate, cases, *(_figure_words(figure) for figure in mine)])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  "
+        + "  ".join(
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _figure_words(figure: Figure | None) -> str:
+    if figure is None:
+        return "missing"
+    if figure.value is None:
+        return figure.status.replace("_", " ")
+    return number_words(figure.value) + ("" if figure.status == "ok" else " (too few)")
+
+
+def _standout_words(standout: Standout) -> str:
+    figure = standout.figure
+    return (
+        f"{figure.candidate}: {metric_words(figure.metric)} {number_words(standout.value)} on "
+        f"{place_words(figure.geography, figure.segment)}, {standout.direction} than "
+        f"{number_words(standout.overall)} overall "
+        f"({count_words(figure.support, 'case')})"
+    )
+
+
+def _not_current_lines(slices: pd.DataFrame) -> list[str]:
+    states = read_slices(slices)
+    lines = []
+    for (candidate, state), count in Counter(
+        (s.candidate, s.state) for s in states if not s.is_current
+    ).items():
+        named = [
+            place_words(s.geography, s.segment) + (f" ({s.error})" if s.error else "")
+            for s in states
+            if (s.candidate, s.state) == (candidate, state)
+        ]
+        lines.append(f"  {candidate}: {count_words(count, 'slice')} {state}: {list_words(named)}")
+    if not states:
+        return ["  no slice is recorded"]
+    return lines or [f"  none: all {len(states):,} are current"]
+
+
+def _verdict_lines(outcomes: Sequence[Outcome], verdicts: Sequence[Verdict]) -> list[str]:
+    """Give each candidate's outcome, and under it what does not pass."""
+    names = {outcome.candidate: None for outcome in outcomes}
+    width = max((len(name) for name in names), default=0)
+    lines = []
+    for outcome in outcomes:
+        mine = [verdict for verdict in verdicts if verdict.candidate == outcome.candidate]
+        lines.append(
+            f"  {outcome.candidate:<{width}}  {outcome.outcome.upper()}, "
+            + (gates_words(mine) if verdicts else "the audit declares no gate")
+        )
+        lines += _not_passing_lines(mine)
+    strangers = [verdict for verdict in verdicts if verdict.candidate not in names]
+    return lines + _not_passing_lines(strangers)
+
+
+def _not_passing_lines(verdicts: Sequence[Verdict]) -> list[str]:
+    return [
+        f"    {verdict.verdict}{'' if verdict.required else ' (not required)'}  "
+        f"{verdict.gate}: {verdict.reason}"
+        for verdict in verdicts
+        if verdict.verdict != "PASS"
+    ]
+
+
+def _inert(line: str) -> str:
+    return "".join(
+        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in line
+    )

@@ -1,0 +1,105 @@
+"""The reference page of an audit's YAML, written from the models.
+
+`make docs` writes `docs/audit-yaml.md` with it, and a test holds the page against it.
+"""
+
+import json
+from collections.abc import Iterator
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from evaluator.spec.audit import AuditSpec
+from evaluator.spec.base import models_in
+
+_INTRODUCTION = """\
+# An audit's YAML
+
+One file an audit: `evaluator/defs/<audit>/defs.yaml`. The folder's name is the audit's name.
+
+```yaml
+type: evaluator.orchestration.AuditComponent
+attributes:
+  ...   # the keys below
+```
+
+`dg scaffold defs evaluator.orchestration.AuditComponent my_audit` writes a commented one that
+loads. A key that is not on this page, a value of another type, and a name that is not declared
+are errors that name file, line, key and fix. This page is written from the models by `make docs`.
+"""
+
+
+def reference_page() -> str:
+    """Write the whole page, as Markdown."""
+    sections = "\n".join(_section(title, model) for title, model in _models("attributes", AuditSpec))
+    return f"{_INTRODUCTION}\n{sections}"
+
+
+def _models(title: str, model: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
+    """Yield a model and those inside it, each under its path in the YAML."""
+    yield title, model
+    for name, field in model.model_fields.items():
+        for inner in models_in(field.annotation):
+            kind = _plain(field.annotation)
+            item = "[]" if kind.startswith("list") else ".<name>" if kind.startswith("map") else ""
+            path = f"{name}{item}" if title == "attributes" else f"{title}.{name}{item}"
+            yield from _models(path, inner)
+
+
+def _section(title: str, model: type[BaseModel]) -> str:
+    words = (model.__doc__ or "").strip()
+    keys = "\n".join(_key(name, field) for name, field in model.model_fields.items())
+    return f"## `{title}`\n\n{words}\n\n{keys}"
+
+
+def _key(name: str, field: FieldInfo) -> str:
+    default = "needed" if field.is_required() else f"default `{_default(field)}`"
+    words = " ".join((field.description or "").split())
+    example = yaml.safe_dump(
+        {name: _in_yaml((field.examples or [None])[0])},
+        sort_keys=False,
+        allow_unicode=True,
+        default_flow_style=None,
+    )
+    return (
+        f"### `{name}`\n\n{_plain(field.annotation)}; {default}.\n\n{words}\n\n"
+        f"```yaml\n{example}```\n"
+    )
+
+
+def _default(field: FieldInfo) -> str:
+    value = field.get_default(call_default_factory=True, validated_data={})
+    if value is PydanticUndefined:
+        raise ValueError("a needed key has no default")
+    if isinstance(value, BaseModel):
+        value = value.model_dump(mode="json", exclude_defaults=True)
+    return json.dumps(_in_yaml(value), ensure_ascii=False, default=str)
+
+
+def _in_yaml(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _plain(annotation: Any) -> str:
+    """Say a type in the words of YAML."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin in (Union, UnionType):
+        return " or ".join(dict.fromkeys(_plain(argument) for argument in arguments))
+    if origin is Literal:
+        return " or ".join(f"`{argument}`" for argument in arguments)
+    if origin is tuple:
+        return f"list of {_plain(arguments[0])}"
+    if origin is dict:
+        return f"map of {_plain(arguments[0])} to {_plain(arguments[1])}"
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return "keys of its own"
+    names = {NoneType: "`null`", str: "text", int: "whole number", float: "number", bool: "boolean"}
+    return names.get(annotation) or str(getattr(annotation, "__name__", annotation))
+
+
+if __name__ == "__main__":
+    print(reference_page(), end="")  # noqa: T201 - this module is a program

@@ -1,0 +1,117 @@
+import json
+import math
+from datetime import UTC, date, datetime, timedelta, timezone
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from evaluator.certification import (
+    EvaluationSetSummary,
+    build_certificate,
+    decide_outcomes,
+    judge,
+)
+from evaluator.evidence.canonical import canonical_json
+from evaluator.spec.gates import GateSpec
+
+
+def _certificate(scorecard: pd.DataFrame, slices: pd.DataFrame, **changes: Any) -> dict[str, Any]:
+    verdicts = judge([GateSpec(metric="recall", minimum=0.6)], scorecard, slices, ["good"])
+    arguments: dict[str, Any] = {
+        "audit": "flights",
+        "spec_digest": "5bec",
+        "evaluation_set": EvaluationSetSummary(
+            digest="da7a",
+            first_day=date(2013, 11, 1),
+            last_day=date(2013, 11, 28),
+            days=28,
+            rows=800,
+            rows_without_label=12,
+        ),
+        "artifact_digests": {"good": "a47f"},
+        "outcomes": decide_outcomes(verdicts, slices, ["good"]),
+        "verdicts": verdicts,
+        "scorecard": scorecard,
+        "slices": slices,
+        "headline_metrics": ["recall", "precision"],
+        "evidence": [
+            {
+                "asset": asset,
+                "partition": None,
+                "identity": "1d",
+                "content_version": "c0",
+                "files": {"rows.parquet": "f1"},
+            }
+            for asset in ("flights/scorecard", "flights/evaluation_set")
+        ],
+        "code_version": "0.1.0",
+        "packages": {"numpy": "2.4.0"},
+        "created_at": datetime(2026, 3, 9, 9, 0, tzinfo=timezone(timedelta(hours=1))),
+        "run_id": "r1",
+    }
+    return build_certificate(**(arguments | changes))
+
+
+def test_a_certificate_holds_what_a_stranger_needs(scorecard: Any, slices: Any) -> None:
+    certificate = json.loads(canonical_json(_certificate(scorecard(), slices())))
+    assert (certificate["format"], certificate["version"]) == ("evaluator/certificate", 1)
+    assert certificate["spec_digest"] == "5bec"
+    assert certificate["evaluation_set"] == {
+        "digest": "da7a",
+        "first_day": "2013-11-01",
+        "last_day": "2013-11-28",
+        "days": 28,
+        "rows": 800,
+        "rows_without_label": 12,
+    }
+    (candidate,) = certificate["candidates"]
+    assert candidate["artifact_digest"] == "a47f"
+    assert candidate["outcome"] == "certified"
+    assert candidate["slices"] == {"expected": 4, "not_current": []}
+    assert certificate["verdicts"][0]["verdict"] == "PASS"
+    assert certificate["created_at"] == "2026-03-09T08:00:00Z"
+    assert [e["asset"] for e in certificate["evidence"]] == [
+        "flights/evaluation_set",
+        "flights/scorecard",
+    ]
+
+
+def test_a_certificate_says_that_it_is_unsigned(scorecard: Any, slices: Any) -> None:
+    signature = _certificate(scorecard(), slices())["signature"]
+    assert signature["signed"] is False
+    assert "UNSIGNED" in signature["statement"]
+
+
+def test_a_headline_metric_that_was_not_measured_is_said_to_be_missing(
+    scorecard: Any, slices: Any
+) -> None:
+    card = scorecard({(None, None): {"value": math.nan, "status": "undefined", "reason": "none"}})
+    certificate = _certificate(card, slices())
+    recall, precision = certificate["candidates"][0]["headline"]
+    assert (recall["value"], recall["status"], recall["reason"]) == (None, "undefined", "none")
+    assert (precision["value"], precision["status"]) == (None, "missing")
+    assert b"NaN" not in canonical_json(certificate)
+
+
+def test_missing_slices_stand_in_the_certificate_with_their_error(
+    scorecard: Any, slices: Any
+) -> None:
+    listed = slices({("West", "regional"): {"state": "missing", "error": "it crashed"}})
+    (candidate,) = _certificate(scorecard(), listed)["candidates"]
+    assert candidate["outcome"] == "undecided"
+    assert candidate["slices"]["not_current"] == [
+        {"geography": "West", "segment": "regional", "state": "missing", "error": "it crashed"}
+    ]
+
+
+def test_the_same_audit_gives_the_same_bytes(scorecard: Any, slices: Any) -> None:
+    first = canonical_json(_certificate(scorecard(), slices()))
+    assert first == canonical_json(_certificate(scorecard(), slices()))
+    later = datetime(2026, 3, 10, tzinfo=UTC)
+    assert first != canonical_json(_certificate(scorecard(), slices(), created_at=later))
+
+
+def test_a_time_without_a_zone_is_refused(scorecard: Any, slices: Any) -> None:
+    with pytest.raises(ValueError, match="time zone"):
+        _certificate(scorecard(), slices(), created_at=datetime(2026, 3, 9))  # noqa: DTZ001  # the mistake under test

@@ -1,0 +1,248 @@
+import dataclasses
+import re
+from html.parser import HTMLParser
+from itertools import pairwise
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from evaluator.certification import Outcome
+from evaluator.certification.certificate import UNSIGNED
+from evaluator.reporting import CandidateSummary, DashboardContent, IntakeDay, render_dashboard
+
+VOID = {"meta", "br", "line", "rect", "path", "circle"}
+ATTACK = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
+
+
+class Page(HTMLParser):
+    """What a page consists of: its tags with their attributes, and whether they nest."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.text: list[str] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag, f"</{tag}> closes another tag"
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.text.append(data)
+
+    def named(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+    @property
+    def words(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.text))
+
+
+@pytest.fixture(scope="module")
+def page(content: DashboardContent) -> Page:
+    return Page(render_dashboard(content))
+
+
+def _attacked(value: Any) -> Any:
+    """Put the attack into every text, however deep, and leave words that have meaning."""
+    if isinstance(value, str):
+        return value + ATTACK
+    if isinstance(value, pd.DataFrame):
+        kept = {"level", "metric", "status"}
+        texts = [
+            c for c in value.columns if c not in kept and pd.api.types.is_string_dtype(value[c])
+        ]
+        return value.assign(
+            **{c: value[c].where(value[c].isna(), value[c].astype(str) + ATTACK) for c in texts}
+        )
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        kept_fields = {"outcome", "verdict", "level", "gate_level", "decided_on", "metric"}
+        return dataclasses.replace(
+            value,
+            **{
+                field.name: _attacked(getattr(value, field.name))
+                for field in dataclasses.fields(value)
+                if field.name not in kept_fields | {"headline_metrics", "standout_metrics"}
+            },
+        )
+    if isinstance(value, dict):
+        return {_attacked(key) if "." in key else key: _attacked(v) for key, v in value.items()}
+    if isinstance(value, list):
+        return [_attacked(item) for item in value]
+    return value
+
+
+def test_every_tag_is_closed_where_it_should_be(page: Page) -> None:
+    assert page.open == []
+
+
+def test_the_page_asks_for_nothing_and_runs_nothing(page: Page) -> None:
+    names = {tag for tag, _ in page.tags}
+    assert names.isdisjoint({"script", "link", "img", "iframe", "object", "embed", "form", "base"})
+    for tag, attributes in page.tags:
+        assert not any(name.startswith("on") or name == "src" for name in attributes), tag
+        assert (attributes.get("href") or "#").startswith("#"), tag
+    policies = [a["content"] for a in page.named("meta") if "http-equiv" in a]
+    assert policies == ["default-src 'none'; style-src 'unsafe-inline'"]
+
+
+def test_the_style_asks_for_nothing(content: DashboardContent) -> None:
+    html = render_dashboard(content)
+    style = html[html.index("<style>") : html.index("</style>")]
+    assert "url(" not in style
+    assert "@import" not in style
+
+
+def test_text_from_the_data_stays_text_in_every_field(content: DashboardContent) -> None:
+    attacked = _attacked(content)
+    assert ATTACK in attacked.slices["error"].dropna().iloc[0]
+    assert ATTACK in attacked.scorecard["reason"].dropna().iloc[0]
+    attacked_page = Page(render_dashboard(attacked))
+    assert attacked_page.open == []
+    assert attacked_page.named("script") == []
+    assert attacked_page.named("img") == []
+    shown = attacked_page.words.count("<script>alert(1)</script>")
+    assert shown > 100, "the attack should be visible as text wherever the data is shown"
+
+
+def test_every_section_link_leads_somewhere(page: Page) -> None:
+    targets = {attributes.get("id") for _, attributes in page.tags}
+    for link in page.named("a"):
+        assert (link["href"] or "").removeprefix("#") in targets
+
+
+def test_every_table_says_what_it_is_and_every_heading_cell_has_a_scope(page: Page) -> None:
+    assert len(page.named("caption")) == len(page.named("table")) > 5
+    assert {cell.get("scope") for cell in page.named("th")} == {"col", "row", "rowgroup"}
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for _, attributes in page.tags:
+        if "aria-labelledby" in attributes:
+            assert attributes["aria-labelledby"] in ids
+
+
+def test_headings_do_not_skip_a_level(page: Page) -> None:
+    levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(b <= a + 1 for a, b in pairwise(levels))
+
+
+def test_what_is_certified_and_what_is_missing_stands_at_the_top(page: Page) -> None:
+    top = page.words[: page.words.index("Headline figures")]
+    assert "1 of 4 candidates is certified" in top
+    assert "1 not certified" in top
+    assert "2 undecided" in top
+    assert "1 slice missing" in top
+    assert "1 slice outdated" in top
+    assert "2 days of data not used" in top
+
+
+def test_undefined_missing_and_outdated_places_show_words_and_no_number(page: Page) -> None:
+    words = page.words[page.words.index("All slices: accuracy") :]
+    words = words[words.index("logistic_regression") : words.index("schedule_only")]
+    assert "missing why" in words
+    assert "undefined no rows n 0" in words
+    assert {text.strip().lower() for text in page.text}.isdisjoint({"nan", "none", "n nan", "inf"})
+
+
+def test_what_is_not_current_is_listed_with_its_error(page: Page) -> None:
+    assert "ValueError: Input X contains NaN in column 'departure_delay'" in page.words
+    assert "made from model 91c2" in page.words
+    assert page.words.count("1 of 15 slices is missing") >= 2
+
+
+def test_days_that_are_not_used_say_why(page: Page) -> None:
+    assert "the column 'arrival_delay' is missing from the file" in page.words
+    assert "23 November 2013 \N{EN DASH} no file came" in page.words
+
+
+def test_every_stored_output_and_digest_is_there(content: DashboardContent, page: Page) -> None:
+    for record in content.evidence:
+        for digest in record["files"].values():
+            assert digest in page.words
+    for candidate in content.candidates:
+        assert candidate.artifact_digest in page.words
+
+
+def test_the_page_says_that_it_is_unsigned(page: Page) -> None:
+    assert UNSIGNED in page.words
+
+
+def test_the_same_content_gives_the_same_page(content: DashboardContent) -> None:
+    assert render_dashboard(content) == render_dashboard(content)
+
+
+def test_a_candidate_without_an_outcome_is_not_shown_as_certified(
+    content: DashboardContent,
+) -> None:
+    html = render_dashboard(dataclasses.replace(content, outcomes=[]))
+    words = Page(html).words
+    assert "No candidate is certified" in words
+    assert words.count("No outcome was recorded.") == len(content.candidates)
+
+
+def test_an_audit_at_its_very_beginning_has_a_page_that_says_what_is_not_there(
+    content: DashboardContent,
+) -> None:
+    words = Page(
+        render_dashboard(
+            dataclasses.replace(
+                content,
+                title="",
+                evaluation_set=None,
+                candidates=[
+                    CandidateSummary(
+                        name="first", description="", artifact_digest=None, baseline=False
+                    )
+                ],
+                outcomes=[
+                    Outcome(candidate="first", outcome="undecided", reason="nothing was measured")
+                ],
+                verdicts=[],
+                scorecard=content.scorecard.iloc[:0],
+                slices=content.slices.iloc[:0],
+                without_label=content.without_label.iloc[:0],
+                intake_days=[],
+                evidence=[],
+            )
+        )
+    ).words
+    for said in (
+        "No candidate is certified",
+        "There is none yet",
+        "no slice recorded",
+        "missing not measured",
+        "The audit declares no gate",
+        "No slice is recorded.",
+        "No count by slice is recorded.",
+        "No day has been taken in.",
+        "0 stored outputs",
+    ):
+        assert said in words
+
+
+def test_a_day_is_drawn_no_higher_than_the_picture(content: DashboardContent) -> None:
+    broken = IntakeDay(
+        day=content.intake_days[0].day, rows=9_999, accepted=0, quarantined=9_999, broken="refused"
+    )
+    page = Page(
+        render_dashboard(
+            dataclasses.replace(content, intake_days=[broken, *content.intake_days[1:]])
+        )
+    )
+    for bar in page.named("rect"):
+        assert float(bar["y"] or "nan") >= -0.1
+        assert float(bar["height"] or "nan") + float(bar["y"] or "nan") <= 100.1
