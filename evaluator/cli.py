@@ -142,8 +142,11 @@ def ui(
 
     from evaluator.orchestration.home import Home
 
-    Home.from_environment().prepare()
-    arguments = ["-m", "evaluator.definitions", "-h", "127.0.0.1", "-p", str(port)]
+    home = Home.from_environment()
+    home.prepare()
+    # Dagster recommends `dg dev` at each start, and that needs a project's folder to stand in.
+    os.environ["PYTHONWARNINGS"] = "ignore:Function `dev_command` is superseded"
+    arguments = ["-w", str(home.workspace), "-h", "127.0.0.1", "-p", str(port)]
     os.execv(sys.executable, [sys.executable, "-m", "dagster", "dev", *arguments])  # noqa: S606 - our own interpreter, no shell
 
 

@@ -20,6 +20,12 @@ def artifact_digest(candidate: CandidateSpec, home: Path) -> str:
     CandidateError
         Where there is no such file.
     """
+    with existing_artifact(candidate, home).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def existing_artifact(candidate: CandidateSpec, home: Path) -> Path:
+    """Return where the artifact lies, and make sure that it does; see `artifact_digest`."""
     path = artifact_path(candidate, home)
     if not path.is_file():
         raise CandidateError(
@@ -27,5 +33,4 @@ def artifact_digest(candidate: CandidateSpec, home: Path) -> str:
             culprit=f"candidate {candidate.name}",
             fix=f"put the file there, or correct `path` of {candidate.name} in the audit's YAML",
         )
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return path

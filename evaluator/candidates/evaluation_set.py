@@ -59,21 +59,27 @@ def build_evaluation_set(days: Mapping[str, pa.Table], spec: AuditSpec) -> Evalu
 
 def _cases_of_day(day: str, table: pa.Table, spec: AuditSpec, features: list[str]) -> pa.Table:
     columns: dict[str, pa.ChunkedArray | pa.Array] = {
-        "id": table[spec.data.id],
+        "id": _plain(table[spec.data.id]),
         "geography": table[spec.geography].cast(pa.string()),
         "segment": table[spec.segment].cast(pa.string()),
         "label": _positive(table[spec.label.column], spec.label.positive),  # type: ignore[union-attr] # checked by the caller
         "day": pa.array([day] * table.num_rows, pa.string()),
     }
-    return pa.table({**columns, **{name: table[name] for name in features}})
+    # A feature may be the geography, the segment or the id under that very name.
+    return pa.table(columns | {name: table[name] for name in features if name not in columns})
 
 
 def _positive(column: pa.ChunkedArray, positive: LabelValue) -> pa.ChunkedArray:
     """Turn a label into 1 (positive), 0 (not) or missing."""
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
+    column = _plain(column)
     # The YAML may say 1 where the column is boolean, and true where it is a number.
     return pc.equal(column, pa.scalar(positive).cast(column.type)).cast(pa.int8())
+
+
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Undo dictionary encoding, which Arrow neither sorts nor compares."""
+    is_encoded = pa.types.is_dictionary(column.type)
+    return column.cast(column.type.value_type) if is_encoded else column
 
 
 def _refuse_repeated_ids(cases: pa.Table) -> None:

@@ -34,16 +34,18 @@ def predict(candidate: CandidateSpec, scorer: Scorer, cases: pd.DataFrame) -> pd
     """
     if len(cases):
         # A copy, since a candidate may write into what it is given.
-        score = scorer.score(cases.loc[:, list(candidate.features)].copy())
+        score = np.asarray(scorer.score(cases.loc[:, list(candidate.features)].copy()))
         _check(candidate, score, cases)
     else:
         # Many an estimator refuses an empty frame, and there is nothing to ask it.
         score = np.empty(0)
+    # The prediction follows from the score as it is stored: in 32 bits, 0.7 is below 0.7.
+    score = score.astype(np.float64)
     return pd.DataFrame(
         {
             "id": cases["id"].to_numpy(),
             "label": cases["label"].to_numpy(dtype=np.int8),
-            "score": score.astype(np.float64),
+            "score": score,
             "prediction": (score >= candidate.threshold).astype(np.int8),
         }
     )

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from evaluator.candidates.artifact import artifact_path
+from evaluator.candidates.artifact import existing_artifact
 from evaluator.errors import CandidateError
 from evaluator.spec.audit import LabelValue
 from evaluator.spec.candidates import CandidateSpec
@@ -50,8 +50,17 @@ class _SkopsScorer:
                 culprit=f"candidate {candidate.name}",
                 fix="save a classifier that gives probabilities",
             )
+        if not hasattr(estimator, "classes_"):
+            raise CandidateError(
+                f"its {type(estimator).__name__} was never fitted, so it knows no classes",
+                culprit=f"candidate {candidate.name}",
+                fix="fit it before it is saved",
+            )
         self._estimator = estimator
-        self._column = _positive_column(candidate, list(estimator.classes_), positive)
+        # As plain Python values, which an error can name.
+        self._column = _positive_column(
+            candidate, np.asarray(estimator.classes_).tolist(), positive
+        )
 
     def score(self, features: pd.DataFrame) -> np.ndarray:
         return np.asarray(self._estimator.predict_proba(features))[:, self._column]
@@ -61,7 +70,7 @@ def _read_skops(candidate: CandidateSpec, home: Path) -> Any:
     import skops.io
     from skops.io.exceptions import UntrustedTypesFoundException
 
-    path = artifact_path(candidate, home)
+    path = existing_artifact(candidate, home)
     try:
         return skops.io.load(path, trusted=list(candidate.trusted_types))
     except UntrustedTypesFoundException:

@@ -108,7 +108,7 @@ def load_flights() -> pd.DataFrame:
             "airline_kind": airline_kind,
             "distance": flights["distance"],
             "scheduled_hour": flights["hour"],
-            "weekday": scheduled.dt.weekday,
+            "weekday": scheduled.dt.day_of_week,
             "departure_delay": flights["dep_delay"].astype("Int64"),
             "arrival_delay": flights["arr_delay"].astype("Int64"),
             "date": scheduled.dt.date,

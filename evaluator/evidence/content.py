@@ -7,6 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from evaluator.evidence.canonical import canonical_json
+
 
 def content_version(table: pa.Table, *, order_by: Sequence[str] = ()) -> str:
     """Digest a table's data in canonical order.
@@ -26,21 +28,28 @@ def content_version(table: pa.Table, *, order_by: Sequence[str] = ()) -> str:
     str
         SHA-256 as 64 hexadecimal digits.
     """
+    # Arrow sorts neither dictionaries nor views, so the spelling is made one before.
+    table = pa.table([_plain(column) for column in table.columns], names=table.column_names)
     if order_by:
         table = table.sort_by([(name, "ascending") for name in order_by])
     digest = hashlib.sha256()
     digest.update(f"{table.num_rows}\n".encode())
-    for name in table.column_names:
-        _update_with_column(digest, name, table.column(name))
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        _update_with_column(digest, name, column)
     return digest.hexdigest()
 
 
-def _update_with_column(digest: "hashlib._Hash", name: str, column: pa.ChunkedArray) -> None:
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Undo the encodings that do not change the data."""
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     if pa.types.is_string(column.type) or pa.types.is_string_view(column.type):
         column = column.cast(pa.large_string())
-    digest.update(f"{name}\x00{column.type}\x00".encode())
+    return column
+
+
+def _update_with_column(digest: "hashlib._Hash", name: str, column: pa.ChunkedArray) -> None:
+    digest.update(canonical_json([name, str(column.type)]))
     digest.update(np.packbits(_to_numpy(pc.is_valid(column))).tobytes())
     for part in _value_bytes(column):
         digest.update(part)

@@ -16,15 +16,16 @@ import io
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote, unquote
 
 import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from evaluator.errors import EvidenceError
 from evaluator.evidence.canonical import canonical_json, digest_of_bytes
@@ -40,6 +41,8 @@ from evaluator.evidence.record import (
 RECORD = "record.json"
 CURRENT = "current.json"
 NO_PARTITION = "_"
+
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 class Moment(NamedTuple):
@@ -60,13 +63,19 @@ class EvidenceStore:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._files, self._root = fsspec.core.url_to_fs(url)
+        # Other processes write too, so a listing that is remembered would be out of date.
+        self._files, self._root = fsspec.core.url_to_fs(url, use_listings_cache=False)
         self._is_local = isinstance(self._files, LocalFileSystem)
 
     def find(self, address: Address, identity: str) -> Record | None:
-        """Return the version with this identity, or None where it was never finished."""
-        content = self._read(f"{self._folder(address)}/{identity}/{RECORD}")
-        return None if content is None else Record.model_validate_json(content)
+        """Return the version with this identity, or None where it was never finished.
+
+        Raises
+        ------
+        EvidenceError
+            Where its record is damaged.
+        """
+        return self._read_model(f"{self._folder(address)}/{identity}/{RECORD}", Record)
 
     def get(self, address: Address, identity: str) -> Record:
         """Return the version with this identity.
@@ -81,16 +90,20 @@ class EvidenceStore:
             raise EvidenceError(
                 f"its version {identity} has no record",
                 culprit=str(address),
-                fix="restore the evidence folder from a copy, or materialise it again",
+                fix=_mending(self._shown(self._folder(address)), identity),
             )
         return record
 
     def current(self, address: Address) -> Record | None:
-        """Return the current version, or None where there is none yet."""
-        content = self._read(f"{self._folder(address)}/{CURRENT}")
-        if content is None:
-            return None
-        return self.get(address, Pointer.model_validate_json(content).identity)
+        """Return the current version, or None where there is none yet.
+
+        Raises
+        ------
+        EvidenceError
+            Where it is not there any more, or its record is damaged.
+        """
+        pointer = self._read_model(f"{self._folder(address)}/{CURRENT}", Pointer)
+        return None if pointer is None else self.get(address, pointer.identity)
 
     def write(
         self,
@@ -166,11 +179,12 @@ class EvidenceStore:
         if self.find(address, identity) is not None or not self._files.isdir(folder):
             return None
         failures = [
-            FailureRecord.model_validate_json(self._files.cat_file(path))
+            self._read_model(path, FailureRecord)
             for path in self._files.ls(folder, detail=False)
-            if path.rsplit("/", 1)[-1].startswith("failure.")
+            if fnmatchcase(path, "*/failure.*.json")
         ]
-        return max(failures, key=lambda failure: failure.created_at, default=None)
+        found = [failure for failure in failures if failure is not None]
+        return max(found, key=lambda failure: failure.created_at, default=None)
 
     def read_bytes(self, record: Record, name: str) -> bytes:
         """Read a version's file, and hold it against its digest.
@@ -186,7 +200,7 @@ class EvidenceStore:
             raise EvidenceError(
                 "the file is gone" if content is None else "the file is not what was stored",
                 culprit=self.location(record, name),
-                fix="restore the evidence folder from a copy",
+                fix=_mending(self._shown(self._folder(record.address)), record.identity),
             )
         return content
 
@@ -199,8 +213,7 @@ class EvidenceStore:
 
     def location(self, record: Record, name: str) -> str:
         """Return a file's full path or URL, for people and links."""
-        path = f"{self._folder(record.address)}/{record.identity}/{name}"
-        return path if self._is_local else str(self._files.unstrip_protocol(path))
+        return self._shown(f"{self._folder(record.address)}/{record.identity}/{name}")
 
     def relative_location(self, record: Record, name: str) -> str:
         """Return a file's path below the store's address."""
@@ -213,13 +226,18 @@ class EvidenceStore:
         if not self._files.isdir(folder):
             return
         for path in sorted(self._files.ls(folder, detail=False)):
-            if self._files.exists(f"{path}/{CURRENT}"):
-                yield unquote(path.rsplit("/", 1)[-1])
+            name = path.rsplit("/", 1)[-1]
+            if name != NO_PARTITION and self._files.exists(f"{path}/{CURRENT}"):
+                yield unquote(name)
 
     def _folder(self, address: Address) -> str:
-        parts = [address.audit, address.asset]
-        parts += address.partition.split("|") if address.partition else [NO_PARTITION]
-        return "/".join([self._root, *(quote(part, safe="") for part in parts)])
+        names = [address.audit, address.asset]
+        names += address.partition.split("|") if address.partition else []
+        folders = [self._root, *map(_folder_name, names)]
+        return "/".join(folders if address.partition else [*folders, NO_PARTITION])
+
+    def _shown(self, path: str) -> str:
+        return path if self._is_local else str(self._files.unstrip_protocol(path))
 
     def _read(self, path: str) -> bytes | None:
         try:
@@ -227,6 +245,19 @@ class EvidenceStore:
         except FileNotFoundError:
             return None
         return content
+
+    def _read_model(self, path: str, model: type[_Model]) -> _Model | None:
+        content = self._read(path)
+        if content is None:
+            return None
+        try:
+            return model.model_validate_json(content)
+        except ValidationError as error:
+            raise EvidenceError(
+                "the file is not what was stored",
+                culprit=self._shown(path),
+                fix="restore the evidence folder from a copy",
+            ) from error
 
     def _write_model(self, path: str, model: BaseModel) -> None:
         self._write(path, canonical_json(model.model_dump(mode="json")))
@@ -240,6 +271,20 @@ class EvidenceStore:
         self._files.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
         self._files.pipe_file(temporary, content)
         Path(temporary).replace(path)
+
+
+def _folder_name(name: str) -> str:
+    """Spell a name so that it is one folder's name, and no other name's."""
+    if name in {".", "..", NO_PARTITION}:
+        return "".join(f"%{ord(character):02X}" for character in name)
+    return quote(name, safe="")
+
+
+def _mending(folder: str, identity: str) -> str:
+    return (
+        f"restore the evidence folder from a copy, or remove {identity} and {CURRENT} from"
+        f" {folder} and materialise it again"
+    )
 
 
 def _to_parquet(table: pa.Table) -> bytes:

@@ -100,7 +100,7 @@ class JsonLinesReader:
             rule, message = RULES.get(code, ("", ""))
             found: dict[str, str | None] = {}
             if code == rec.WHOLE:
-                found, rule, message = self._read(text)
+                found, rule, message = self.read(text)
             if rule:
                 rejects.append(Reject(int(records.line[index]), text, rule, message))
                 continue
@@ -120,8 +120,19 @@ class JsonLinesReader:
             rejects=rejects,
         )
 
-    def _read(self, text: bytes) -> tuple[dict[str, str | None], str, str]:
-        """Read one object; give its texts, or the rule that it breaks and why."""
+    def read(self, text: bytes) -> tuple[dict[str, str | None], str, str]:
+        """Read one object.
+
+        Parameters
+        ----------
+        text
+            One line.
+
+        Returns
+        -------
+        tuple
+            Its texts by key, or else the rule that it breaks and a message.
+        """
         try:
             value = _DECODER.decode(text.decode("utf-8"))
         except (ValueError, RecursionError) as error:
@@ -131,6 +142,8 @@ class JsonLinesReader:
         found = dict(value.pairs)
         if len(found) < len(value.pairs):
             return {}, "duplicate_key", "a key stands twice in the object"
+        if b"\\u" in text and not _is_text(found):
+            return {}, "encoding", "an escape in the line is half of a character"
         if len(self._keys) <= self.data.maximum_columns:
             self._keys.update(dict.fromkeys(found))
         if len(self._keys) > self.data.maximum_columns:
@@ -163,6 +176,17 @@ _DECODER: Final = json.JSONDecoder(
     parse_float=_Number,
     parse_constant=_no_constant,
 )
+
+
+def _is_text(found: dict[str, Any]) -> bool:
+    """Whether all texts can be written: JSON can escape what no encoding can write."""
+    try:
+        for key, value in found.items():
+            key.encode()
+            (_text(value) or "").encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _text(value: Any) -> str | None:

@@ -165,6 +165,18 @@ class Judge:
         self.refused += judged.height
         return Judged(typed, judged)
 
+    def keep(self, frame: "pl.DataFrame") -> None:
+        """Take rows that were accepted before as they are; they hold their unique values.
+
+        Parameters
+        ----------
+        frame
+            Typed rows.
+        """
+        for unique in self.uniques:
+            unique.memory.repeated(frame, np.ones(frame.height, dtype=bool))
+        self.typed += frame.height
+
     def _read(self, batch: Batch) -> "pl.DataFrame":
         """Type the columns that the file gives, beside their texts, and derive the others."""
         import polars as pl

@@ -174,12 +174,12 @@ def _find_delimiter(sample: bytes, quote: bytes | None, data: DataSpec) -> bytes
     """Choose the delimiter that finds most declared columns, then the most even one."""
     expected = set(data.file_columns)
 
-    def merit(delimiter: bytes) -> tuple[int, bool, float]:
+    def merit(delimiter: bytes) -> tuple[int, float, bool]:
         dialect = Dialect(delimiter=delimiter, quote=quote)
         names = [name.strip() for name in first_fields(sample, dialect)]
         fields = first_records(sample[: 64 * 1024], dialect).fields
         even = float((fields == fields[0]).mean()) if len(fields) and fields[0] > 1 else 0.0
-        return len(expected.intersection(names)), len(names) == len(expected), even
+        return len(expected.intersection(names)), even, len(names) == len(expected)
 
     return max(DELIMITERS, key=merit)
 

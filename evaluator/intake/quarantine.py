@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,7 +10,6 @@ import pyarrow.parquet as pq
 
 from evaluator.errors import IntakeError
 from evaluator.intake.outputs import METADATA
-from evaluator.intake.records import Dialect
 
 #: A spreadsheet takes a text that begins so for a formula.
 FORMULA_BEGINNINGS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001 - full-width twins
@@ -150,35 +149,3 @@ def description_of(quarantine: Path) -> dict[str, Any]:
         )
     description: dict[str, Any] = json.loads(metadata[METADATA])
     return description
-
-
-def as_file(
-    texts: Sequence[bytes], description: Mapping[str, Any], path: Path
-) -> None:
-    """Write rows as a file of the layout that they came in.
-
-    Parameters
-    ----------
-    texts
-        The rows.
-    description
-        From `description_of`.
-    path
-        The file.
-    """
-    layout = description["layout"]
-    parts = list(texts)
-    if "delimiter" in layout:
-        dialect = Dialect(layout["delimiter"].encode(), layout["quote"].encode() or None)
-        parts.insert(0, _joined(description["header"], dialect))
-    path.write_bytes(b"".join(part + b"\n" for part in parts))
-
-
-def _joined(fields: Sequence[str], dialect: Dialect) -> bytes:
-    """Join fields to one record."""
-    quote = dialect.quote
-    if quote is None:
-        return dialect.delimiter.join(field.encode() for field in fields)
-    return dialect.delimiter.join(
-        quote + field.encode().replace(quote, quote * 2) + quote for field in fields
-    )

@@ -1,6 +1,7 @@
 """The records of a text file, block by block, in bounded memory."""
 
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -82,11 +83,12 @@ class RecordStream:
             if len(sample) >= SAMPLE_BYTES:
                 break
         encoding, mark = find_encoding(sample[:SAMPLE_BYTES], self.data.encoding)
+        head = b"".join(as_utf8(iter([sample[:SAMPLE_BYTES]]), encoding, mark))
+        self._layout = self.find(head, encoding, mark)
         rest, line = b"", 1
-        for part in as_utf8(_chain(sample, raw), encoding, mark):
+        pieces = (sample[at : at + self.block] for at in range(0, len(sample), self.block))
+        for part in as_utf8(chain(pieces, raw), encoding, mark):
             rest = rest + part if rest else part
-            if self._layout is None:
-                self._layout = self.find(rest[:SAMPLE_BYTES], encoding, mark)
             rest, line, found = self._scan(rest, line, final=False)
             yield from found
         if rest:
@@ -96,26 +98,17 @@ class RecordStream:
 
     def _scan(self, block: bytes, line: int, *, final: bool) -> tuple[bytes, int, list[Records]]:
         """Scan one block; give back what it leaves open."""
-        found = []
-        give_up = False
-        while True:
-            records = scan(
-                block, self.layout.dialect, first_line=line, final=final, give_up=give_up
-            )
-            self._check_lengths(records)
-            if len(records):
-                found.append(records)
-                for kind, count in records.line_ends.items():
-                    self.line_ends[kind] += count
-            line += records.lines
-            block = block[records.consumed :]
-            if final or len(block) <= self.data.maximum_row_bytes:
-                return block, line, found
-            if give_up and len(records) == 0:
-                raise RefusedFileError(self._too_long(line))
-            # The open row is longer than a row may be: either one quote was never closed, which
-            # costs its line alone, or the row really is that long.
-            give_up = True
+        limit = self.data.maximum_row_bytes
+        records = scan(block, self.layout.dialect, first_line=line, final=final, limit=limit)
+        self._check_lengths(records)
+        for kind, count in records.line_ends.items():
+            self.line_ends[kind] += count
+        line += records.lines
+        rest = block[records.consumed :]
+        # What a quote holds open is within the limit, so that this is one line without an end.
+        if len(rest) > limit and not final:
+            raise RefusedFileError(self._too_long(line))
+        return rest, line, [records] if len(records) else []
 
     def _check_lengths(self, records: Records) -> None:
         if len(records) == 0:
@@ -199,7 +192,7 @@ def mark_bytes(records: Records, fault: npt.NDArray[np.uint8]) -> None:
     """
     data = records.data
     if b"\0" in data:
-        places = np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == 0)
+        places = np.flatnonzero(np.frombuffer(data, dtype=np.uint8)[: records.consumed] == 0)
         holders = np.unique(np.searchsorted(records.start, places, side="right") - 1)
         _mark_holders(records, fault, holders, rec.NUL_BYTE)
     if data.isascii():
@@ -207,7 +200,7 @@ def mark_bytes(records: Records, fault: npt.NDArray[np.uint8]) -> None:
     try:
         data[: records.consumed].decode("utf-8")
     except UnicodeDecodeError:
-        places = np.flatnonzero(np.frombuffer(data, dtype=np.uint8) >= 0x80)  # noqa: PLR2004 - ASCII ends there
+        places = np.flatnonzero(np.frombuffer(data, dtype=np.uint8)[: records.consumed] >= 0x80)  # noqa: PLR2004 - ASCII ends there
         holders = np.unique(np.searchsorted(records.start, places, side="right") - 1)
         wrong = [row for row in holders.tolist() if row >= 0 and not _is_utf8(records.text(row))]
         _mark_holders(records, fault, np.array(wrong, dtype=np.int64), rec.NOT_OF_ENCODING)
@@ -226,9 +219,3 @@ def _is_utf8(text: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    if first:
-        yield first
-    yield from rest

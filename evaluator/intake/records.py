@@ -90,7 +90,7 @@ class Records:
 
 
 def scan(
-    data: bytes, dialect: Dialect, *, first_line: int, final: bool, give_up: bool = False
+    data: bytes, dialect: Dialect, *, first_line: int, final: bool, limit: int | None = None
 ) -> Records:
     """Find the records in a block that begins where a record begins.
 
@@ -104,9 +104,9 @@ def scan(
         The physical line on which the block begins.
     final
         Whether the file ends with the block; then its last record needs no line end.
-    give_up
-        Whether an open quote at the block's end is taken as never closed, though the file goes on:
-        set when the record has already grown beyond what a row may have.
+    limit
+        The most bytes that a record of several lines may have; beyond it, the quote that joins its
+        lines is taken as never closed.
 
     Returns
     -------
@@ -118,14 +118,14 @@ def scan(
     if dialect.quote is None or dialect.quote not in data:
         return _cut(data, ends, ends, None, dialect, first_line, final=final)
     inside = _inside_quotes(bytes_, dialect)
-    if inside is None or ((final or give_up) and bool(inside[-1])):
-        from evaluator.intake.recovery import scan_with_recovery
+    if inside is not None and not (final and bool(inside[-1])):
+        outside = ends[inside[ends] == 0]
+        bounds = np.concatenate([[-1], outside, [len(data)]])
+        if limit is None or int(np.diff(bounds).max()) <= limit:
+            return _cut(data, ends, outside, inside, dialect, first_line, final=final)
+    from evaluator.intake.recovery import scan_with_recovery
 
-        return scan_with_recovery(
-            data, ends, dialect, first_line=first_line, final=final, give_up=give_up
-        )
-    outside = ends[inside[ends] == 0]
-    return _cut(data, ends, outside, inside, dialect, first_line, final=final)
+    return scan_with_recovery(data, ends, dialect, first_line=first_line, final=final, limit=limit)
 
 
 def _line_ends(data: bytes, bytes_: npt.NDArray[np.uint8], *, final: bool) -> Positions:

@@ -41,7 +41,15 @@ def _patterns(dialect: Dialect) -> tuple[re.Pattern[bytes], ...]:
 class _Scan:
     """The state of one pass over a block."""
 
-    def __init__(self, data: bytes, ends: Positions, dialect: Dialect, *, final: bool) -> None:
+    def __init__(
+        self,
+        data: bytes,
+        ends: Positions,
+        dialect: Dialect,
+        *,
+        final: bool,
+        limit: int | None,
+    ) -> None:
         self.data = data
         self.dialect = dialect
         stops = ends.tolist()
@@ -56,11 +64,12 @@ class _Scan:
             self.stops.append(len(data))
         self.count = len(self.stops)
         self.final = final
+        self.limit = len(data) if limit is None else limit
 
     def line(self, index: int) -> bytes:
         return self.data[self.starts[index] : self.stops[index]]
 
-    def record(self, index: int, *, give_up: bool) -> tuple[int, int] | None:
+    def record(self, index: int) -> tuple[int, int] | None:
         """Find where a record that starts on a line ends.
 
         Returns
@@ -75,6 +84,8 @@ class _Scan:
         if not opened.fullmatch(first):
             return index, STRAY_QUOTE
         for later in range(index + 1, self.count):
+            if self.stops[later] - self.starts[index] > self.limit:
+                return index, UNCLOSED_QUOTE
             text = self.line(later)
             if quote not in text:
                 continue
@@ -82,7 +93,7 @@ class _Scan:
                 return later, WHOLE
             if not reopened.fullmatch(text) and not _stays_open(text, quote):
                 return index, UNCLOSED_QUOTE
-        if self.final or give_up:
+        if self.final or len(self.data) - self.starts[index] > self.limit:
             return index, UNCLOSED_QUOTE
         return None
 
@@ -99,13 +110,13 @@ def scan_with_recovery(
     *,
     first_line: int,
     final: bool,
-    give_up: bool,
+    limit: int | None,
 ) -> Records:
     """Find the records of a block, one at a time.
 
     Parameters
     ----------
-    data, dialect, first_line, final, give_up
+    data, dialect, first_line, final, limit
         As in `evaluator.intake.records.scan`.
     ends
         The last byte of every line end in the block.
@@ -115,19 +126,17 @@ def scan_with_recovery(
     Records
         All records that end in the block.
     """
-    state = _Scan(data, ends, dialect, final=final)
+    state = _Scan(data, ends, dialect, final=final, limit=limit)
     rows: list[tuple[int, int, int, int, int]] = []
     index = 0
     while index < state.count:
-        found = state.record(index, give_up=give_up)
+        found = state.record(index)
         if found is None:
             break
         last, fault = found
         begin, stop = state.starts[index], state.stops[last]
         rows.append((begin, stop, first_line + index, _fields(data[begin:stop], dialect), fault))
         index = last + 1
-        # Only the record that had grown too long is given up.
-        give_up = False
     table = np.array(rows, dtype=np.int64).reshape(-1, 5)
     consumed = state.starts[index] if index < len(state.starts) else len(data)
     inner = ends[: np.searchsorted(ends, consumed)]

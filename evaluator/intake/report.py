@@ -1,10 +1,13 @@
 """A profile as plain text, for a person with a minute."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-WIDTH: Final = 100
 MOST_FINDINGS: Final = 12
+MOST_SLICES: Final = 5
+LONGEST_CELL: Final = 16
+_TIMESTAMP: Final = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}")
 
 
 def render_report(profile: Mapping[str, Any]) -> str:
@@ -25,6 +28,7 @@ def render_report(profile: Mapping[str, Any]) -> str:
         _findings(profile),
         _rules(profile),
         _schema(profile),
+        _drift(profile),
         _statistics(profile),
         _reading(profile),
     ]
@@ -90,6 +94,52 @@ def _schema(profile: Mapping[str, Any]) -> list[str]:
     )
 
 
+def _drift(profile: Mapping[str, Any]) -> list[str]:
+    drift = profile["drift"]
+    if not drift:
+        return []
+    lines = [
+        f"Drift against a reference of {drift['reference_rows']:,} rows: "
+        f"{len(drift['drifted'])} of {len(drift['columns'])} columns"
+    ]
+    for column, measures in drift["columns"].items():
+        if measures["drifted"]:
+            lines.append(f"  {clean(column)}: {_moved(measures)}")
+        elif measures.get("new"):
+            names = ", ".join(_quoted(name) for name in list(measures["new"])[:3])
+            lines.append(f"  {clean(column)}: {measures['new_count']} new values: {names}")
+    moved = drift["slices"]
+    if drift["slices_compared"] or drift["slices_too_small"]:
+        lines.append(
+            f"  in {len(moved)} of {drift['slices_compared']} slices; "
+            f"{drift['slices_too_small']} have too few rows to say"
+        )
+    for part in moved[:MOST_SLICES]:
+        where = ", ".join(clean(value) for value in part["slice"].values())
+        columns = "; ".join(f"{clean(name)}: {_moved(m)}" for name, m in part["columns"].items())
+        lines.append(f"    {where}: {columns}")
+    if len(moved) > MOST_SLICES:
+        lines.append(f"    and {len(moved) - MOST_SLICES} more")
+    return [*lines, *(f"  {clean(note)}" for note in drift["notes"])]
+
+
+def _moved(measures: Mapping[str, Any]) -> str:
+    """Name what moved, and how far."""
+    words = {
+        "stability_index": "stability index",
+        "jensen_shannon": "Jensen-Shannon distance",
+        "wasserstein": "Wasserstein distance in spreads",
+    }
+    parts = [f"{words[name]} {measures[name]:.2f}" for name in measures["drifted"] if name in words]
+    if "missing_share" in measures["drifted"]:
+        change = measures["missing_change"]
+        parts.append(f"missing {measures['missing_share']:.1%} ({change:+.1%})")
+    if measures.get("new"):
+        names = ", ".join(_quoted(name) for name in list(measures["new"])[:3])
+        parts.append(f"{measures['new_count']} new: {names}")
+    return ", ".join(parts)
+
+
 def _statistics(profile: Mapping[str, Any]) -> list[str]:
     if not profile["statistics"]:
         return []
@@ -151,7 +201,9 @@ def _number(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     shown = clean(str(value))
-    return shown if len(shown) <= 19 else shown[:18] + "…"  # noqa: PLR2004 - a timestamp's length
+    if _TIMESTAMP.match(shown):
+        return shown[:16]
+    return shown if len(shown) <= LONGEST_CELL else shown[: LONGEST_CELL - 1] + "…"
 
 
 def clean(text: Any) -> str:

@@ -1,10 +1,14 @@
 """The rules of an audit's data as checks over a frame of typed rows."""
 
 from dataclasses import dataclass
+from datetime import date, datetime, time
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import ZoneInfo
 
 from evaluator.errors import IntakeError
 from evaluator.intake.expression import compile_expression
+from evaluator.intake.typed import engine_type
 from evaluator.spec.data import ColumnSpec, DataSpec, Severity
 from evaluator.spec.data_expression import parse_expression
 
@@ -83,8 +87,7 @@ def column_checks(name: str, column: ColumnSpec, *, is_id: bool) -> list[Check]:
         )
         add("required", "is missing", missing, "refuse" if is_id else None)
     if column.allowed is not None:
-        allowed = pl.Series(list(column.allowed), strict=False).implode()
-        add("allowed", "is not an allowed value", ~value.is_in(_listed(column, allowed)))
+        add("allowed", "is not an allowed value", ~value.is_in(_listed(column)))
     if column.minimum is not None:
         limit = _limit(column, column.minimum)
         add("minimum", f"is below {column.minimum}", value < limit)
@@ -115,46 +118,42 @@ def _how(column: ColumnSpec) -> str:
     return f" in {column.time_zone}" if column.time_zone else ""
 
 
-def _listed(column: ColumnSpec, allowed: Any) -> Any:
+def _listed(column: ColumnSpec) -> "pl.Expr":
     """Return allowed values of the type that the column's values have."""
     import polars as pl
 
-    from evaluator.intake.typed import engine_type
-
+    values: list[Any] = list(column.allowed or ())
+    dtype: Any = engine_type(column)
     if column.kind == "timestamp":
-        return [_limit(column, value) for value in column.allowed or ()]
-    if column.type == "decimal":
-        from decimal import Decimal
-
-        return pl.Series(
-            [Decimal(str(value)) for value in column.allowed or ()], dtype=engine_type(column)
-        ).implode()
-    if column.kind == "number":
+        values = [_moment(column, value) for value in values]
+    elif column.type == "decimal":
+        values = [Decimal(str(value)) for value in values]
+    elif column.kind == "number":
         # An integer column is compared with integers exactly, also beyond 2**53.
-        kind = pl.Int64 if all(isinstance(v, int) for v in column.allowed or ()) else pl.Float64
-        return pl.Series(list(column.allowed or ()), dtype=kind).implode()
-    return allowed
+        dtype = pl.Int64 if all(isinstance(value, int) for value in values) else pl.Float64
+    return pl.lit(pl.Series(values, dtype=dtype).implode())
 
 
 def _limit(column: ColumnSpec, limit: Any) -> Any:
     """Return a limit that the engine compares with the column's values."""
-    import datetime as dt
-
     import polars as pl
 
-    if column.type == "date" and isinstance(limit, dt.datetime):
+    if column.type == "date" and isinstance(limit, datetime):
         return limit.date()
     if column.type == "timestamp":
-        if not isinstance(limit, dt.datetime):
-            limit = dt.datetime.combine(limit, dt.time())
-        if column.time_zone is None:
-            return pl.lit(limit.replace(tzinfo=None))
-        from zoneinfo import ZoneInfo
-
-        zone = ZoneInfo(column.time_zone)
-        local = limit.replace(tzinfo=zone) if limit.tzinfo is None else limit.astimezone(zone)
-        return pl.lit(local).dt.convert_time_zone(column.time_zone)
+        return pl.lit(_moment(column, limit), dtype=pl.Datetime("us", column.time_zone))
+    if column.type == "decimal":
+        return pl.lit(Decimal(str(limit)))
     return limit
+
+
+def _moment(column: ColumnSpec, limit: date) -> datetime:
+    """Read a declared date or time as an instant of the column: in its zone, or in none."""
+    moment = limit if isinstance(limit, datetime) else datetime.combine(limit, time())
+    if column.time_zone is None:
+        return moment.replace(tzinfo=None)
+    zone = ZoneInfo(column.time_zone)
+    return moment.replace(tzinfo=zone) if moment.tzinfo is None else moment.astimezone(zone)
 
 
 def _try_pattern(name: str, pattern: str) -> None:

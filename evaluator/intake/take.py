@@ -7,8 +7,11 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
+import pyarrow.parquet as pq
+
 from evaluator.errors import IntakeError
 from evaluator.intake.batches import Reading
+from evaluator.intake.content_drift import content_drift
 from evaluator.intake.dataset_rules import dataset_findings
 from evaluator.intake.header import BrokenSchemaError
 from evaluator.intake.judge import Judge
@@ -16,7 +19,7 @@ from evaluator.intake.outputs import QUARANTINED_ROWS, TYPED_ROWS, Outputs
 from evaluator.intake.readers import Reader, open_reader
 from evaluator.intake.report import render_report
 from evaluator.intake.schema_drift import schema_drift
-from evaluator.intake.source import RefusedFileError
+from evaluator.intake.source import RefusedFileError, packing_of
 from evaluator.intake.statistics import column_statistics
 from evaluator.spec.data import DataSpec
 
@@ -69,7 +72,7 @@ def take_in(
     name: str | None = None,
     day: date | None = None,
     slices: Sequence[str] = (),
-    reference: Any | None = None,
+    reference: Mapping[str, Any] | Sequence[Path] | None = None,
     last_accepted: Mapping[str, Any] | None = None,
 ) -> IntakeResult:
     """Take in one file.
@@ -89,7 +92,8 @@ def take_in(
     slices
         Columns whose combinations are the slices in which drift is looked for.
     reference
-        What the content is compared with.
+        What the content is compared with: the files of typed rows of the reference, or what
+        `reference_content` made of them.
     last_accepted
         The profile of the last accepted day, with which the columns are compared.
 
@@ -113,23 +117,90 @@ def take_in(
     refusal: RefusedFileError | None = None
     try:
         reader = open_reader(source, data, name=name)
+        packing = packing_of(source)
         reading = reader.reading
         _read_all(reader, judge, into, data)
+        reading.layout["packing"] = packing
     except RefusedFileError as error:
         refusal = error
         if isinstance(error, BrokenSchemaError):
             reading.header = error.names
         with Outputs(into, data) as nothing:
             nothing.describe({"layout": reading.layout, "header": reading.header})
-    profile = _profile(name, data, judge, reading, refusal, day)
-    profile["schema_drift"] = schema_drift(reading.header, data, last_accepted, profile)
-    profile["statistics"] = {} if refusal else column_statistics(into / TYPED_ROWS, data)
-    profile["dataset_rules"] = [] if refusal else dataset_findings(profile, data, day)
-    _decide(profile, data, refusal)
+    return finish(
+        Finished(name, day, judge, reading, refusal),
+        data,
+        into=into,
+        slices=slices,
+        reference=reference,
+        last_accepted=last_accepted,
+    )
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What is known once all rows are judged and written.
+
+    Parameters
+    ----------
+    name, day
+        The file's.
+    judge
+        Holds the counts and findings.
+    reading
+        What the reader found out.
+    refusal
+        Why the whole file is refused, if it is.
+    """
+
+    name: str
+    day: date | None
+    judge: Judge
+    reading: Reading
+    refusal: RefusedFileError | None = None
+
+
+def finish(
+    done: Finished,
+    data: DataSpec,
+    *,
+    into: Path,
+    slices: Sequence[str],
+    reference: Mapping[str, Any] | Sequence[Path] | None,
+    last_accepted: Mapping[str, Any] | None,
+) -> IntakeResult:
+    """Describe what was written, decide whether the day is accepted, and report it.
+
+    Parameters
+    ----------
+    done
+        What is known.
+    data, into, slices, reference, last_accepted
+        As for `take_in`.
+
+    Returns
+    -------
+    IntakeResult
+        With profile and report.
+
+    Raises
+    ------
+    AssertionError
+        When the files do not hold all rows: a fault of the program, which must never pass.
+    """
+    profile = _profile(done, data)
+    _check_nothing_is_lost(profile, into)
+    refused = done.refusal is not None
+    profile["schema_drift"] = schema_drift(done.reading.header, data, last_accepted, profile)
+    profile["statistics"] = {} if refused else column_statistics(into / TYPED_ROWS, data)
+    profile["dataset_rules"] = [] if refused else dataset_findings(profile, data, done.day)
+    if reference is not None and not refused:
+        profile["drift"] = content_drift(into / TYPED_ROWS, data, reference, slices)
+    _decide(profile, data, done.refusal)
     rows = profile["rows"]
     return IntakeResult(
-        name=name,
-        day=day,
+        name=done.name,
+        day=done.day,
         rows=rows["read"],
         accepted=rows["typed"],
         quarantined=rows["quarantined"],
@@ -139,6 +210,15 @@ def take_in(
         typed_path=into / TYPED_ROWS,
         quarantine_path=into / QUARANTINED_ROWS,
     )
+
+
+def _check_nothing_is_lost(profile: Mapping[str, Any], into: Path) -> None:
+    """Count the rows in both files again: all that came in must have gone out."""
+    rows = profile["rows"]
+    typed = pq.read_metadata(into / TYPED_ROWS).num_rows
+    quarantined = pq.read_metadata(into / QUARANTINED_ROWS).num_rows
+    if (typed, quarantined) != (rows["typed"], rows["quarantined"]):
+        raise AssertionError(f"rows were lost: {rows} were judged, {typed}+{quarantined} written")
 
 
 def _read_all(reader: Reader, judge: Judge, into: Path, data: DataSpec) -> None:
@@ -162,15 +242,9 @@ def _read_all(reader: Reader, judge: Judge, into: Path, data: DataSpec) -> None:
         outputs.describe({"layout": reader.reading.layout, "header": reader.reading.header})
 
 
-def _profile(
-    name: str,
-    data: DataSpec,
-    judge: Judge,
-    reading: Reading,
-    refusal: RefusedFileError | None,
-    day: date | None,
-) -> dict[str, Any]:
+def _profile(done: Finished, data: DataSpec) -> dict[str, Any]:
     """Gather what the reader and the judge know."""
+    judge, reading, refusal = done.judge, done.reading, done.refusal
     read = judge.typed + judge.refused
     counted = (
         {"read": 0, "typed": 0, "quarantined": 0}
@@ -184,8 +258,8 @@ def _profile(
     findings = [finding.as_json() for finding in judge.findings.values() if finding.count]
     return {
         "version": PROFILE_VERSION,
-        "file": name,
-        "day": day.isoformat() if day else None,
+        "file": done.name,
+        "day": done.day.isoformat() if done.day else None,
         "rows": {
             **counted,
             "refused_share": judge.refused / read if read and not refusal else None,

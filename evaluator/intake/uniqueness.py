@@ -9,6 +9,11 @@ if TYPE_CHECKING:
     import polars as pl
 
 SEEDS: Final = (11, 23)
+#: So many sorted runs are kept before they are merged into one.
+MOST_RUNS: Final = 8
+
+Hashes = npt.NDArray[np.uint64]
+Flags = npt.NDArray[np.bool_]
 
 
 class Uniqueness:
@@ -25,10 +30,9 @@ class Uniqueness:
 
     def __init__(self, columns: tuple[str, ...]) -> None:
         self.columns = columns
-        self._first: npt.NDArray[np.uint64] = np.empty(0, dtype=np.uint64)
-        self._second: npt.NDArray[np.uint64] = np.empty(0, dtype=np.uint64)
+        self._runs: list[tuple[Hashes, Hashes]] = []
 
-    def repeated(self, frame: "pl.DataFrame", kept: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    def repeated(self, frame: "pl.DataFrame", kept: Flags) -> Flags:
         """Say which rows repeat an earlier kept row, and remember the rest of those kept.
 
         Parameters
@@ -50,65 +54,62 @@ class Uniqueness:
                 complete &= column.is_not_null().to_numpy()
         first = keys.hash_rows(seed=SEEDS[0]).to_numpy()
         second = keys.hash_rows(seed=SEEDS[1]).to_numpy()
-        order = (
-            np.lexsort((np.arange(len(first)), second, first)) if len(first) else np.empty(0, int)
-        )
-        repeated = self._seen_before(first, second) & complete
-        repeated |= (
-            self._repeated_within(first, second, order, kept & complete & ~repeated) & complete
-        )
-        self._remember(first, second, kept & complete & ~repeated)
+        # In the order of their hashes, rows are looked up in the runs without jumps in memory.
+        order = np.argsort(first)
+        ordered = first[order]
+        repeated = np.zeros(frame.height, dtype=bool)
+        for run, twins in self._runs:
+            _mark_seen(repeated, order, ordered, second, run, twins)
+        repeated &= complete
+        if (ordered[1:] == ordered[:-1]).any():
+            holders = kept & complete & ~repeated
+            repeated |= _repeated_within(first, second, holders) & complete
+        held = (kept & complete & ~repeated)[order]
+        self._runs.append((ordered[held], second[order][held]))
+        if len(self._runs) > MOST_RUNS:
+            self._merge()
         return repeated
 
-    def _seen_before(
-        self, first: npt.NDArray[np.uint64], second: npt.NDArray[np.uint64]
-    ) -> npt.NDArray[np.bool_]:
-        found = np.zeros(len(first), dtype=bool)
-        if len(self._first) == 0:
-            return found
-        place = np.searchsorted(self._first, first)
-        inside = place < len(self._first)
-        suspects = np.flatnonzero(inside)[self._first[place[inside]] == first[inside]]
-        for row in suspects.tolist():
-            at = int(place[row])
-            while at < len(self._first) and self._first[at] == first[row]:
-                if self._second[at] == second[row]:
-                    found[row] = True
-                    break
-                at += 1
-        return found
+    def _merge(self) -> None:
+        first = np.concatenate([run for run, _ in self._runs])
+        # A stable sort takes sorted runs as they are and merges them.
+        order = np.argsort(first, kind="stable")
+        second = np.concatenate([twins for _, twins in self._runs])
+        self._runs = [(first[order], second[order])]
 
-    @staticmethod
-    def _repeated_within(
-        first: npt.NDArray[np.uint64],
-        second: npt.NDArray[np.uint64],
-        order: npt.NDArray[np.int64],
-        holders: npt.NDArray[np.bool_],
-    ) -> npt.NDArray[np.bool_]:
-        """Find rows after the first holder of their key, among these rows."""
-        repeated = np.zeros(len(first), dtype=bool)
-        if len(first) < 2:  # noqa: PLR2004 - one row repeats nothing
-            return repeated
-        ordered, twin = first[order], second[order]
-        starts = np.ones(len(order), dtype=bool)
-        starts[1:] = (ordered[1:] != ordered[:-1]) | (twin[1:] != twin[:-1])
-        if starts.all():
-            return repeated
-        group = np.cumsum(starts) - 1
-        held = np.cumsum(holders[order])
-        before = held - holders[order]
-        at_start = before[starts][group]
-        repeated[order] = before > at_start
-        return repeated
 
-    def _remember(
-        self,
-        first: npt.NDArray[np.uint64],
-        second: npt.NDArray[np.uint64],
-        kept: npt.NDArray[np.bool_],
-    ) -> None:
-        new_first, new_second = first[kept], second[kept]
-        all_first = np.concatenate([self._first, new_first])
-        order = np.argsort(all_first, kind="stable")
-        self._first = all_first[order]
-        self._second = np.concatenate([self._second, new_second])[order]
+def _mark_seen(
+    repeated: Flags,
+    order: npt.NDArray[np.int64],
+    ordered: Hashes,
+    second: Hashes,
+    run: Hashes,
+    twins: Hashes,
+) -> None:
+    """Mark the rows whose key is in a run."""
+    if len(run) == 0:
+        return
+    place = np.searchsorted(run, ordered)
+    inside = np.flatnonzero(place < len(run))
+    suspects = inside[run[place[inside]] == ordered[inside]]
+    for suspect in suspects.tolist():
+        row, at = int(order[suspect]), int(place[suspect])
+        while at < len(run) and run[at] == ordered[suspect]:
+            if twins[at] == second[row]:
+                repeated[row] = True
+                break
+            at += 1
+
+
+def _repeated_within(first: Hashes, second: Hashes, holders: Flags) -> Flags:
+    """Find rows after the first holder of their key, among these rows."""
+    order = np.lexsort((np.arange(len(first)), second, first))
+    ordered, twin = first[order], second[order]
+    starts = np.ones(len(order), dtype=bool)
+    starts[1:] = (ordered[1:] != ordered[:-1]) | (twin[1:] != twin[:-1])
+    group = np.cumsum(starts) - 1
+    held = np.cumsum(holders[order])
+    before = held - holders[order]
+    repeated = np.zeros(len(first), dtype=bool)
+    repeated[order] = before > before[starts][group]
+    return repeated

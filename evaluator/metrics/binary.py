@@ -34,7 +34,7 @@ from evaluator.metrics.levels import Level, Slicing
 from evaluator.metrics.linear import Sample
 from evaluator.metrics.losses import LARGEST_LOG_LOSS, log_losses, power_sums
 from evaluator.metrics.means import estimate_mean, log_odds_interval
-from evaluator.metrics.ranking import RankedRows, Runs, area, average_precision
+from evaluator.metrics.ranking import Area, RankedRows, Runs, area, average_precision
 from evaluator.metrics.rates import mean_of_rates_interval, rate_interval
 
 NO_POSITIVES = "no positive labels"
@@ -44,6 +44,7 @@ NO_PREDICTED_NEGATIVES = "no predicted negatives"
 
 # What the simulations in benchmarks/coverage.py ask for, so that the intervals keep their promise.
 FEWEST_FOR_A_LOSS = 5
+FEWEST_SURPRISES = 3
 FEWEST_FOR_RECALIBRATION = 20
 
 
@@ -61,12 +62,15 @@ class BinaryRows:
         Score of the positive class, shape (rows,), or None where the candidate has none.
     slicing
         The cells and levels of the rows.
+    ranking_metrics
+        Which metrics of the scores' order are wanted.
     """
 
     label: BoolArray
     prediction: BoolArray | None
     score: FloatArray | None
     slicing: Slicing
+    ranking_metrics: frozenset[str]
 
     @cached_property
     def counts(self) -> NDArray[np.int64]:
@@ -101,6 +105,12 @@ class BinaryRows:
         return power_sums(self.slicing, self.scores, self.label, log_losses)
 
     @cached_property
+    def surprises(self) -> FloatArray:
+        """Count, by cell, the labels that were held less probable than not, shape (cells,)."""
+        wrong = (self.scores >= 0.5) ^ self.label  # noqa: PLR2004 - an even chance
+        return np.bincount(self.slicing.cell, wrong, minlength=self.slicing.cells).astype(float)
+
+    @cached_property
     def squared_error(self) -> FloatArray:
         """Power sums of the squared error by cell, shape (cells, 3)."""
         return power_sums(
@@ -125,14 +135,13 @@ class BinaryRows:
         return log_odds(self.scores)
 
 
-class BinaryLevel:
-    """What is counted at one level; every array has shape (groups,)."""
+class BinaryGroups:
+    """What is counted in all groups of all levels; every array has shape (groups,)."""
 
-    def __init__(self, rows: BinaryRows, level: Level, settings: Settings) -> None:
+    def __init__(self, rows: BinaryRows, settings: Settings) -> None:
         self.rows = rows
-        self.level = level
         self.settings = settings
-        counts = level.add_up(rows.counts).astype(float)
+        counts = rows.slicing.add_up(rows.counts).astype(float)
         (self.true_negatives, self.false_positives) = counts[:, 0, 0], counts[:, 0, 1]
         (self.false_negatives, self.true_positives) = counts[:, 1, 0], counts[:, 1, 1]
         self.negatives = counts[:, 0].sum(axis=1)
@@ -141,10 +150,27 @@ class BinaryLevel:
         self.predicted_negatives = self.true_negatives + self.false_negatives
         self.n = self.positives + self.negatives
 
+    def of_levels(self, measured: Callable[[Level], tuple[FloatArray, ...]]) -> list[FloatArray]:
+        """Measure level by level what has to go through the rows, and join the levels."""
+        parts = [measured(level) for level in self.rows.slicing.levels]
+        return [np.concatenate(one) for one in zip(*parts, strict=True)]
+
     @cached_property
-    def runs(self) -> Runs:
-        """The sorted rows of every group."""
-        return Runs(self.rows.ranked, self.level)
+    def ranking(self) -> list[FloatArray]:
+        """Area with variance and freedom, average precision with variance: one sort for all."""
+        wanted = self.rows.ranking_metrics
+
+        def of_block(runs: Runs) -> tuple[FloatArray, ...]:
+            empty = np.full(len(runs.positives), np.nan)
+            found = area(runs) if "roc_auc" in wanted else Area(empty, empty, empty)
+            precision = average_precision(runs) if "average_precision" in wanted else (empty, empty)
+            return found.value, found.variance, found.freedom, *precision
+
+        def measured(level: Level) -> tuple[FloatArray, ...]:
+            parts = [of_block(runs) for runs in self.rows.ranked.blocks(level)]
+            return tuple(np.concatenate(one) for one in zip(*parts, strict=True))
+
+        return self.of_levels(measured)
 
     def rate(self, hits: FloatArray, cases: FloatArray, reason: str) -> Estimate:
         """Estimate hits / cases, undefined for the reason where there are no cases."""
@@ -163,11 +189,11 @@ class BinaryLevel:
             estimate.mark_too_few(cases < least, needs(least, f"{what} labels", cases))
 
 
-def _accuracy(at: BinaryLevel) -> Estimate:
+def _accuracy(at: BinaryGroups) -> Estimate:
     return at.rate(at.true_positives + at.true_negatives, at.n, NO_ROWS)
 
 
-def _balanced_accuracy(at: BinaryLevel) -> Estimate:
+def _balanced_accuracy(at: BinaryGroups) -> Estimate:
     recall, specificity = _recall(at), _specificity(at)
     estimate = Estimate(
         (recall.value + specificity.value) / 2, np.minimum(at.positives, at.negatives)
@@ -181,31 +207,31 @@ def _balanced_accuracy(at: BinaryLevel) -> Estimate:
     return estimate
 
 
-def _precision(at: BinaryLevel) -> Estimate:
+def _precision(at: BinaryGroups) -> Estimate:
     return at.rate(at.true_positives, at.predicted_positives, NO_PREDICTED_POSITIVES)
 
 
-def _recall(at: BinaryLevel) -> Estimate:
+def _recall(at: BinaryGroups) -> Estimate:
     return at.rate(at.true_positives, at.positives, NO_POSITIVES)
 
 
-def _specificity(at: BinaryLevel) -> Estimate:
+def _specificity(at: BinaryGroups) -> Estimate:
     return at.rate(at.true_negatives, at.negatives, NO_NEGATIVES)
 
 
-def _false_positive_rate(at: BinaryLevel) -> Estimate:
+def _false_positive_rate(at: BinaryGroups) -> Estimate:
     return at.rate(at.false_positives, at.negatives, NO_NEGATIVES)
 
 
-def _false_negative_rate(at: BinaryLevel) -> Estimate:
+def _false_negative_rate(at: BinaryGroups) -> Estimate:
     return at.rate(at.false_negatives, at.positives, NO_POSITIVES)
 
 
-def _false_discovery_rate(at: BinaryLevel) -> Estimate:
+def _false_discovery_rate(at: BinaryGroups) -> Estimate:
     return at.rate(at.false_positives, at.predicted_positives, NO_PREDICTED_POSITIVES)
 
 
-def _f1(at: BinaryLevel) -> Estimate:
+def _f1(at: BinaryGroups) -> Estimate:
     # Of the cases that are positive or predicted positive, the share that is both (Jaccard's
     # index J) is a rate with an exact interval, and F1 = 2 J / (1 + J) grows with it.
     union = at.n - at.true_negatives
@@ -216,7 +242,7 @@ def _f1(at: BinaryLevel) -> Estimate:
     return jaccard
 
 
-def _matthews_correlation(at: BinaryLevel) -> Estimate:
+def _matthews_correlation(at: BinaryGroups) -> Estimate:
     four = (at.true_negatives, at.false_positives, at.false_negatives, at.true_positives)
     estimate = Estimate(matthews(*four), at.n)
     estimate.low, estimate.high = matthews_interval(np.column_stack(four), at.settings.confidence)
@@ -227,22 +253,22 @@ def _matthews_correlation(at: BinaryLevel) -> Estimate:
     return estimate
 
 
-def _selection_rate(at: BinaryLevel) -> Estimate:
+def _selection_rate(at: BinaryGroups) -> Estimate:
     return at.rate(at.predicted_positives, at.n, NO_ROWS)
 
 
-def _base_rate(at: BinaryLevel) -> Estimate:
+def _base_rate(at: BinaryGroups) -> Estimate:
     return at.rate(at.positives, at.n, NO_ROWS)
 
 
-def _roc_auc(at: BinaryLevel) -> Estimate:
-    measured = area(at.runs)
-    estimate = Estimate(measured.value.copy(), np.minimum(at.positives, at.negatives))
+def _roc_auc(at: BinaryGroups) -> Estimate:
+    value, variance, freedom, _, _ = at.ranking
+    estimate = Estimate(value.copy(), np.minimum(at.positives, at.negatives))
     enough = np.flatnonzero((at.positives > 1) & (at.negatives > 1))
     estimate.low[enough], estimate.high[enough] = area_interval(
-        measured.value[enough],
-        measured.variance[enough],
-        np.nan_to_num(measured.freedom[enough], nan=1.0),
+        value[enough],
+        variance[enough],
+        np.nan_to_num(freedom[enough], nan=1.0),
         classes=(at.positives[enough], at.negatives[enough]),
         confidence=at.settings.confidence,
     )
@@ -250,9 +276,9 @@ def _roc_auc(at: BinaryLevel) -> Estimate:
     return estimate
 
 
-def _average_precision(at: BinaryLevel) -> Estimate:
-    value, variance = average_precision(at.runs)
-    estimate = Estimate(value, at.positives)
+def _average_precision(at: BinaryGroups) -> Estimate:
+    _, _, _, value, variance = at.ranking
+    estimate = Estimate(value.copy(), at.positives)
     estimate.low, estimate.high = log_odds_interval(
         value, variance, at.positives, at.settings.confidence
     )
@@ -264,25 +290,40 @@ def _average_precision(at: BinaryLevel) -> Estimate:
     return estimate
 
 
-def _loss(at: BinaryLevel, sums: FloatArray, largest: float) -> Estimate:
-    estimate = estimate_mean(at.n, at.level.add_up(sums), at.settings.confidence, (0.0, largest))
-    for what, cases in (("positive", at.positives), ("negative", at.negatives)):
-        estimate.mark_too_few(
-            cases < FEWEST_FOR_A_LOSS, needs(FEWEST_FOR_A_LOSS, f"{what} labels", cases)
-        )
+def _loss(at: BinaryGroups, sums: FloatArray, largest: float) -> Estimate:
+    total = at.rows.slicing.add_up
+    estimate = estimate_mean(at.n, total(sums), at.settings.confidence, (0.0, largest))
+    classes = {"positive labels": at.positives, "negative labels": at.negatives}
+    mark_unlearned(estimate, classes, total(at.rows.surprises))
     return estimate
 
 
-def _log_loss(at: BinaryLevel) -> Estimate:
+def mark_unlearned(
+    estimate: Estimate, classes: Mapping[str, FloatArray], surprises: FloatArray
+) -> None:
+    """Mark the losses of groups that show too little of what makes a loss large.
+
+    A loss is carried by the labels that were held improbable. Where hardly any occurred, the
+    spread that is seen says nothing about those that will.
+    """
+    for what, found in classes.items():
+        estimate.mark_too_few(found < FEWEST_FOR_A_LOSS, needs(FEWEST_FOR_A_LOSS, what, found))
+    estimate.mark_too_few(
+        surprises < FEWEST_SURPRISES,
+        needs(FEWEST_SURPRISES, "labels that were held less probable than not", surprises),
+    )
+
+
+def _log_loss(at: BinaryGroups) -> Estimate:
     return _loss(at, at.rows.log_loss, LARGEST_LOG_LOSS)
 
 
-def _brier(at: BinaryLevel) -> Estimate:
+def _brier(at: BinaryGroups) -> Estimate:
     return _loss(at, at.rows.squared_error, 1.0)
 
 
-def _expected_calibration_error(at: BinaryLevel) -> Estimate:
-    bins = at.level.add_up(at.rows.bins)
+def _expected_calibration_error(at: BinaryGroups) -> Estimate:
+    bins = at.rows.slicing.add_up(at.rows.bins)
     estimate = Estimate(expected_calibration_error(bins), at.n)
     enough = np.flatnonzero(at.n >= FEWEST_CASES_IN_BINS)
     estimate.low[enough], estimate.high[enough] = calibration_error_interval(
@@ -293,29 +334,32 @@ def _expected_calibration_error(at: BinaryLevel) -> Estimate:
     return estimate
 
 
-def _recalibration(at: BinaryLevel, *, slope: bool) -> Estimate:
-    sample = Sample(
-        at.level.group_of_cell[at.rows.slicing.cell], at.level.groups, weight=None, cluster=None
-    )
-    fit = recalibrate(sample, at.rows.log_odds, at.rows.label, slope=slope)
-    estimate = Estimate(fit.linear.value, np.minimum(at.positives, at.negatives))
-    half = sample.student(fit.linear, at.settings.confidence)
-    estimate.low, estimate.high = fit.linear.value - half, fit.linear.value + half
+def _recalibration(at: BinaryGroups, *, slope: bool) -> Estimate:
+    def measured(level: Level) -> tuple[FloatArray, ...]:
+        group = level.group_of_cell[at.rows.slicing.cell]
+        sample = Sample(group, level.groups, weight=None, cluster=None)
+        fit = recalibrate(sample, at.rows.log_odds, at.rows.label, slope=slope)
+        half = sample.student(fit.linear, at.settings.confidence)
+        return fit.linear.value, half, fit.exists.astype(float)
+
+    value, half, exists = at.of_levels(measured)
+    estimate = Estimate(value, np.minimum(at.positives, at.negatives))
+    estimate.low, estimate.high = value - half, value + half
     at.needs_both_classes(estimate)
-    estimate.mark_undefined(~fit.exists, NO_RECALIBRATION)
+    estimate.mark_undefined(exists == 0, NO_RECALIBRATION)
     at.needs_both_classes(estimate, FEWEST_FOR_RECALIBRATION)
     return estimate
 
 
-def _calibration_intercept(at: BinaryLevel) -> Estimate:
+def _calibration_intercept(at: BinaryGroups) -> Estimate:
     return _recalibration(at, slope=False)
 
 
-def _calibration_slope(at: BinaryLevel) -> Estimate:
+def _calibration_slope(at: BinaryGroups) -> Estimate:
     return _recalibration(at, slope=True)
 
 
-MEASURES: Mapping[str, Callable[[BinaryLevel], Estimate]] = {
+MEASURES: Mapping[str, Callable[[BinaryGroups], Estimate]] = {
     "accuracy": _accuracy,
     "balanced_accuracy": _balanced_accuracy,
     "precision": _precision,
@@ -338,12 +382,7 @@ MEASURES: Mapping[str, Callable[[BinaryLevel], Estimate]] = {
 }
 
 
-def measure(
-    rows: BinaryRows, metrics: Sequence[str], settings: Settings
-) -> list[dict[str, Estimate]]:
-    """Measure every level."""
-    results = []
-    for level in rows.slicing.levels:
-        at = BinaryLevel(rows, level, settings)
-        results.append({name: MEASURES[name](at) for name in metrics})
-    return results
+def measure(rows: BinaryRows, metrics: Sequence[str], settings: Settings) -> dict[str, Estimate]:
+    """Measure all groups of all levels."""
+    at = BinaryGroups(rows, settings)
+    return {name: MEASURES[name](at) for name in metrics}

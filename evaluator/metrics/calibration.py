@@ -52,9 +52,9 @@ def calibration_error_interval(
     therefore inverts a test. The gaps observed are stretched by a common factor, outcomes are
     drawn anew from each stretched model, and the errors are kept at which the observed one is
     neither too large nor too small among the drawn. The lower limit is zero where a calibrated
-    model would show such an error as well. The upper tail gets half of its share, since the
-    stretch of the observed gaps is not the worst case there; benchmarks/coverage.py measures
-    what comes out.
+    model would show such an error as well. The upper limit is at least the plain one, the
+    observed error and its spread, since the stretch of the observed gaps is not the worst case
+    above; benchmarks/coverage.py measures what comes out.
 
     Draws are seeded by a group's own counts, so that a slice's interval does not depend on
     which slices are measured with it.
@@ -108,8 +108,10 @@ def _invert(bins: FloatArray, error: float) -> tuple[float, float]:
     low = 0.0
     if np.mean(drawn(0.0) >= observed) <= error / 2:
         low = limit(0.0, 1.5, error / 2, above=True)
-    high = limit(0.0, _LARGEST_STRETCH, error / 4, above=False)
-    return min(low, observed), max(high, observed)
+    high = limit(0.0, _LARGEST_STRETCH, error / 2, above=False)
+    spread = float(drawn(1.0).std())
+    plain = observed + float(special.ndtri(1 - error / 2)) * spread
+    return min(low, observed), max(high, min(plain, 1.0))
 
 
 @dataclass(frozen=True)

@@ -115,6 +115,8 @@ def positives(
         return is_positive, negative
     if negative is None:
         negative = others.iloc[0]
+        # A message shows 0, not numpy's way of writing it.
+        negative = negative.item() if isinstance(negative, np.generic) else negative
     third = ~is_positive & np.asarray((found != negative).to_numpy(), dtype=bool)
     refuse_rows(
         third, f"column {name!r} is neither {positive!r} (positive) nor {negative!r} (negative)"

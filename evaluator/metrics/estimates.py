@@ -64,6 +64,16 @@ class Estimate:
         self.reason = np.full(len(self.value), None, dtype=object)
         self.undefined = np.zeros(len(self.value), dtype=bool)
 
+    @classmethod
+    def joined(cls, parts: "list[Estimate]") -> "Estimate":
+        """Put the groups of several estimates one after the other."""
+        whole = cls(
+            *(np.concatenate([getattr(p, n) for p in parts]) for n in ("value", "effective"))
+        )
+        for name in ("low", "high", "reason", "undefined"):
+            setattr(whole, name, np.concatenate([getattr(part, name) for part in parts]))
+        return whole
+
     def mark_undefined(self, where: BoolArray, reason: str) -> None:
         """Say why the value does not exist in some groups; the first reason given stays."""
         new = where & ~self.undefined

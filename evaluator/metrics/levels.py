@@ -74,6 +74,10 @@ class Slicing:
     cells: int
     levels: tuple[Level, ...]
 
+    def add_up(self, of_cells: NDArray[Any]) -> NDArray[Any]:
+        """Add what was counted in the finest cells, for all groups of all levels in turn."""
+        return np.concatenate([level.add_up(of_cells) for level in self.levels])
+
 
 def cut(
     frame: pd.DataFrame, slices: Sequence[str], groups: Mapping[str, Sequence[Any]] | None

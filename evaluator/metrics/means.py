@@ -10,9 +10,9 @@ from evaluator.metrics.linear import Sample
 from evaluator.metrics.rates import clopper_pearson
 
 FEWEST_CASES = 20
-# Beyond this skewness of the mean the correction for skewness is no longer enough: a handful of
-# cases carries the mean. Found by simulation, see benchmarks/coverage.py.
-_MOST_SKEWNESS = 0.5
+# A mean that one case carries has a skewness near one, in units of the root of the cases.
+_MOST_SKEWNESS = 0.9
+_LITTLE_SKEWNESS = 0.5
 _NO_SPREAD = 1e-14
 _NO_SKEWNESS = 1e-6
 
@@ -95,7 +95,7 @@ def estimate_mean(
     Returns
     -------
     Estimate
-        With `too_few` below 20 cases, or where a few cases carry the mean. Where all losses are
+        With `too_few` below 20 cases, or where a single case carries the mean. Where all losses are
         equal the interval is the widest that is compatible with having seen no other value.
     """
     return _estimate(Moments.of_sums(n, sums), n, confidence, bounds)
@@ -141,11 +141,11 @@ def _estimate(
     if not bounded:
         estimate.mark_too_few(equal, "all cases are equal, so that their spread is unknown")
     skewed = ~equal & (np.abs(moments.skewness) > _MOST_SKEWNESS * np.sqrt(n))
-    would_do = np.ceil((moments.skewness / _MOST_SKEWNESS) ** 2)
+    would_do = np.ceil((moments.skewness / _LITTLE_SKEWNESS) ** 2)
     reason = np.full(len(n), None, dtype=object)
     for group in np.flatnonzero(skewed):
         reason[group] = (
-            f"a few cases carry the mean; about {would_do[group]:.0f} cases would do, "
+            f"one case carries the mean; about {would_do[group]:.0f} cases would do, "
             f"there are {n[group]:.0f}"
         )
     estimate.mark_too_few(skewed, reason)

@@ -85,7 +85,8 @@ def _pick(sample: Sample, values: FloatArray, cut: FloatArray, slack: float) -> 
     order = np.lexsort((values, sample.group))
     group, weight = sample.group[order], sample.weight[order]
     # Rows without weight can be no quantile.
-    order, group, weight = (part[weight > 0] for part in (order, group, weight))
+    counts = weight > 0
+    order, group, weight = order[counts], group[counts], weight[counts]
     bounds = np.searchsorted(group, np.arange(sample.groups + 1))
     cumulative = np.concatenate([[0.0], np.cumsum(weight)])
     target = cumulative[bounds[:-1]] + cut + slack * cumulative[-1]

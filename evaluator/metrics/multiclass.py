@@ -7,7 +7,6 @@ from itertools import permutations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from evaluator.metrics.checks import MetricsInputError
 from evaluator.metrics.estimates import NO_ROWS, BoolArray, Estimate, FloatArray, Settings, needs
@@ -230,24 +229,24 @@ CONFUSION = "confusion_matrix"
 
 def measure(
     rows: MulticlassRows, samples: Sequence[Sample], metrics: Sequence[str], settings: Settings
-) -> list[dict[str, Estimate]]:
+) -> dict[str, Estimate]:
     """Measure every level; the confusion matrix is one metric for each pair of classes."""
     results = []
     for sample in samples:
         at = MulticlassLevel(rows, sample, settings)
-        measured = {}
+        measured: dict[str, Estimate] = {}
         for name in metrics:
             if name == CONFUSION:
                 measured |= _confusion(at)
             else:
                 measured[name] = MEASURES[name](at)
         results.append(measured)
-    return results
+    return {name: Estimate.joined([one[name] for one in results]) for name in results[0]}
 
 
 def _confusion(at: MulticlassLevel) -> dict[str, Estimate]:
     """Give, of each class, the share that was predicted as each class."""
-    classes: NDArray[Any] | tuple[Any, ...] = at.rows.classes
+    classes = at.rows.classes
     return {
         f"{CONFUSION}[{classes[one]} as {classes[other]}]": at.rate(
             at.of_class[one] & at.decided[other],

@@ -4,7 +4,9 @@ Each row becomes one unsigned integer that sorts as its score does and carries i
 lowest bit. Sorting these keys is then all that is needed: no index, no gathering.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from evaluator.metrics.levels import IntArray, Level, Slicing
 
 KeyArray = NDArray[np.uint64]
 _ONE = np.uint64(1)
+_BLOCK = 1 << 18
 
 
 def sortable_keys(score: FloatArray, label: BoolArray) -> KeyArray:
@@ -50,43 +53,54 @@ class RankedRows:
         self._sizes = np.bincount(slicing.cell, minlength=slicing.cells)
         self._starts = np.concatenate([[0], np.cumsum(self._sizes)])
 
-    def sorted_for(self, level: Level) -> tuple[KeyArray, IntArray]:
-        """Give the keys group by group, sorted inside each, and the groups' bounds."""
+    def blocks(self, level: Level) -> Iterator["Runs"]:
+        """Give the sorted rows of a level, some groups at a time.
+
+        A block holds as many groups as have some hundred thousand rows together (or one group
+        that has more), so that what is computed from it stays in the processor's cache.
+        """
         sizes = level.add_up(self._sizes)
-        bounds = np.concatenate([[0], np.cumsum(sizes)])
-        order_of_cells = np.argsort(level.group_of_cell, kind="stable")
-        if np.array_equal(order_of_cells, np.arange(len(order_of_cells))):
-            keys = self._keys.copy()
-        else:
-            pieces = [self._keys[self._starts[c] : self._starts[c + 1]] for c in order_of_cells]
-            keys = np.concatenate(pieces)
-        for group in np.flatnonzero(sizes > 1):
-            keys[bounds[group] : bounds[group + 1]].sort()
-        return keys, bounds
+        order = np.argsort(level.group_of_cell, kind="stable")
+        first_cell = np.searchsorted(level.group_of_cell[order], np.arange(level.groups + 1))
+        block = np.cumsum(sizes) // _BLOCK
+        starts = [0, *(np.flatnonzero(np.diff(block)) + 1), level.groups]
+        for start, stop in pairwise(starts):
+            cells = order[first_cell[start] : first_cell[stop]]
+            bounds = np.concatenate([[0], np.cumsum(sizes[start:stop])])
+            pieces = [self._keys[self._starts[c] : self._starts[c + 1]] for c in cells]
+            keys = np.concatenate(pieces) if pieces else self._keys[:0]
+            for group in np.flatnonzero(np.diff(bounds) > 1):
+                keys[bounds[group] : bounds[group + 1]].sort()
+            yield Runs(keys, bounds)
 
 
 class Runs:
-    """The sorted rows of every group of a level, tied scores drawn together into runs.
+    """The sorted rows of some groups of a level, tied scores drawn together into runs.
 
     Arrays named `run_...` have one element a run, the others one a group.
 
     Parameters
     ----------
-    rows, level
-        The rows' keys and the level to sort them for.
+    keys
+        Keys group by group, sorted inside each, shape (rows,).
+    bounds
+        Where the groups begin, and where the last one ends, shape (groups + 1,).
     """
 
-    def __init__(self, rows: RankedRows, level: Level) -> None:
-        keys, bounds = rows.sorted_for(level)
-        starts = np.ones(len(keys), dtype=bool)
+    def __init__(self, keys: KeyArray, bounds: IntArray) -> None:
+        # Half the width is half the time, and enough for two thousand million rows.
+        whole = np.int32 if len(keys) <= np.iinfo(np.int32).max // 2 else np.int64
+        bounds = bounds.astype(whole, copy=False)
+        starts = np.ones(len(keys) + 1, dtype=bool)
         if len(keys):
             # Keys of one score differ in the lowest bit at most.
-            np.greater(keys[1:] ^ keys[:-1], _ONE, out=starts[1:])
+            np.greater(keys[1:] ^ keys[:-1], _ONE, out=starts[1:-1])
         self._occupied = np.flatnonzero(np.diff(bounds))
         starts[bounds[self._occupied]] = True
-        first = np.flatnonzero(starts)
-        cumulative = np.zeros(len(keys) + 1, dtype=np.int64)
-        np.cumsum(keys & _ONE, out=cumulative[1:])
+        # The bounds of runs, the last one included.
+        first = np.flatnonzero(starts).astype(whole)
+        cumulative = np.zeros(len(keys) + 1, dtype=whole)
+        np.cumsum((keys & _ONE).astype(np.int8), out=cumulative[1:])
         before = cumulative[first]
         cumulative_groups = cumulative[bounds]
         self._bounds = np.searchsorted(first, bounds)
@@ -94,14 +108,14 @@ class Runs:
 
         self.positives = np.diff(cumulative_groups)
         self.negatives = np.diff(bounds) - self.positives
-        self.run_positives = np.diff(before, append=cumulative[-1])
-        self.run_negatives = np.diff(first, append=len(keys)) - self.run_positives
-        self.run_positives_below = before - self.spread(cumulative_groups[:-1])
-        self.run_negatives_below = first - self.spread(bounds[:-1]) - self.run_positives_below
+        self.run_positives = np.diff(before)
+        self.run_negatives = np.diff(first) - self.run_positives
+        self.run_positives_below = before[:-1] - self.spread(cumulative_groups[:-1])
+        self.run_negatives_below = first[:-1] - self.spread(bounds[:-1]) - self.run_positives_below
 
     def spread(self, of_groups: NDArray[Any]) -> NDArray[Any]:
-        """Repeat a group's number for each of its runs."""
-        return np.repeat(of_groups, self._sizes)
+        """Repeat a group's number for each of its runs; a single group's fits all as it is."""
+        return of_groups if len(of_groups) == 1 else np.repeat(of_groups, self._sizes)
 
     def add_up(self, of_runs: NDArray[Any]) -> FloatArray:
         """Add the runs of each group."""
@@ -150,7 +164,8 @@ def area(runs: Runs) -> Area:
     positives, negatives = runs.positives.astype(float), runs.negatives.astype(float)
     # Twice, so that half a pair stays a whole number and the sum is exact.
     twice_outranked = 2 * runs.run_negatives_below + runs.run_negatives
-    value = divide(runs.add_up(runs.run_positives * twice_outranked), 2 * positives * negatives)
+    summed = runs.add_up(runs.run_positives.astype(np.int64) * twice_outranked)
+    value = divide(summed, 2 * positives * negatives)
     # Squares of whole numbers would overflow, so that the deviations are taken first.
     deviation = twice_outranked / 2 - runs.spread(value * negatives)
     positive_variance = divide(

@@ -244,7 +244,7 @@ _ALL = (
         _MULTICLASS,
         needs="prediction",
         higher_is_better=True,
-        description="Harmonic mean of precision and recall, mean over the classes by their frequency.",
+        description="Harmonic mean of precision and recall, by the classes' frequency.",
     ),
     MetricInfo(
         "roc_auc_ovr",

@@ -5,12 +5,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evaluator.metrics.estimates import NO_ROWS, Estimate, FloatArray, Settings, divide, needs
+from evaluator.metrics.estimates import (
+    NO_ROWS,
+    BoolArray,
+    Estimate,
+    FloatArray,
+    Settings,
+    divide,
+    needs,
+)
 from evaluator.metrics.linear import Linear, Sample
 from evaluator.metrics.means import linear_mean
 from evaluator.metrics.median import median_interval, weighted_median
 
 FEWEST_FOR_R2 = 30
+# Squares have longer tails than errors.
+FEWEST_FOR_SQUARES = 50
 
 
 @dataclass(frozen=True)
@@ -49,6 +59,8 @@ def _mean_absolute_error(at: RegressionLevel) -> Estimate:
 
 def _root_mean_squared_error(at: RegressionLevel) -> Estimate:
     estimate = at.mean(at.error**2)
+    cases = at.sample.cases()
+    estimate.mark_too_few(cases < FEWEST_FOR_SQUARES, needs(FEWEST_FOR_SQUARES, "cases", cases))
     estimate.value, estimate.low, estimate.high = (
         np.sqrt(part) for part in (estimate.value, estimate.low, estimate.high)
     )
@@ -91,11 +103,21 @@ def _r2(at: RegressionLevel) -> Estimate:
     estimate.low = 1 - share * np.exp(np.minimum(half, 700))
     estimate.high = 1 - share * np.exp(-half)
     estimate.mark_undefined(cases == 0, NO_ROWS)
-    estimate.mark_undefined(np.isnan(quotient.value), "the labels are all equal")
+    estimate.mark_undefined(_all_equal(sample, at.label), "the labels are all equal")
     estimate.mark_too_few(cases < FEWEST_FOR_R2, needs(FEWEST_FOR_R2, "cases", cases))
     estimate.mark_too_few(np.isnan(share), "all errors are 0, so that their spread is unknown")
     sample.mark_few_clusters(estimate)
     return estimate
+
+
+def _all_equal(sample: Sample, values: FloatArray) -> BoolArray:
+    """Say which groups' values do not differ; a sum of squares would only say so nearly."""
+    lowest, highest = np.full(sample.groups, np.inf), np.full(sample.groups, -np.inf)
+    counts = sample.weight > 0
+    np.minimum.at(lowest, sample.group[counts], values[counts])
+    np.maximum.at(highest, sample.group[counts], values[counts])
+    equal: BoolArray = lowest >= highest
+    return equal
 
 
 def _mean_absolute_percentage_error(at: RegressionLevel) -> Estimate:
@@ -134,10 +156,10 @@ def measure(
     samples: Sequence[Sample],
     metrics: Sequence[str],
     settings: Settings,
-) -> list[dict[str, Estimate]]:
+) -> dict[str, Estimate]:
     """Measure every level."""
     results = []
     for sample in samples:
         at = RegressionLevel(label, prediction, sample, settings)
         results.append({name: MEASURES[name](at) for name in metrics})
-    return results
+    return {name: Estimate.joined([one[name] for one in results]) for name in results[0]}

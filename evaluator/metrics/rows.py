@@ -83,7 +83,7 @@ def binary_rows(
         decided = values >= threshold
     if prediction is not None:
         decided, _ = positives(frame, prediction, positive, negative)
-    return BinaryRows(truth, decided, values, slicing)
+    return BinaryRows(truth, decided, values, slicing, frozenset(metrics))
 
 
 def multiclass_rows(
@@ -119,7 +119,7 @@ def multiclass_rows(
 
 
 def cluster_numbers(frame: pd.DataFrame, name: str) -> IntArray:
-    """Number the clusters of a column."""
+    """Give each row the number of its cluster."""
     codes, _ = pd.factorize(_complete(frame, name))
     return codes.astype(np.intp)
 
@@ -140,7 +140,8 @@ def _complete(frame: pd.DataFrame, name: str) -> "pd.Series[Any]":
 def _class_numbers(values: "pd.Series[Any]", classes: list[Any], name: str) -> IntArray:
     numbered = pd.Index(classes).get_indexer(pd.Index(values))
     refuse_rows(numbered < 0, f"column {name!r} is none of the classes {classes}")
-    return numbered.astype(np.intp)
+    result: IntArray = numbered.astype(np.intp)
+    return result
 
 
 def _probabilities(

@@ -1,16 +1,16 @@
 """From estimates to one row a level, slice and metric."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from evaluator.metrics.estimates import NO_ROWS, Estimate
-from evaluator.metrics.levels import Level, Slicing
+from evaluator.metrics.levels import Slicing
 
 
-def tidy(slicing: Slicing, measured: Sequence[dict[str, Estimate]]) -> pd.DataFrame:
+def tidy(slicing: Slicing, measured: dict[str, Estimate]) -> pd.DataFrame:
     """Lay the estimates out as a tidy frame.
 
     Parameters
@@ -18,51 +18,52 @@ def tidy(slicing: Slicing, measured: Sequence[dict[str, Estimate]]) -> pd.DataFr
     slicing
         The levels.
     measured
-        For each level its estimates by metric, the same metrics at each.
+        By metric, the estimates of all groups of all levels in turn.
     """
-    rows_of_cells = np.bincount(slicing.cell, minlength=slicing.cells)
-    parts = []
-    for level, estimates in zip(slicing.levels, measured, strict=True):
-        n = level.add_up(rows_of_cells)
-        for estimate in estimates.values():
-            estimate.mark_empty(n == 0, NO_ROWS)
-        parts.append(_level(slicing, level, n, estimates))
-    whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    texts = ["level", "metric", "status", "reason"]
-    texts += [
-        name
-        for name, occurring in zip(slicing.names, slicing.groups, strict=True)
-        if all(isinstance(value, str) for value in occurring)
-    ]
-    return pd.DataFrame(whole).astype(dict.fromkeys(texts, "str"))
+    n = slicing.add_up(np.bincount(slicing.cell, minlength=slicing.cells))
+    for estimate in measured.values():
+        estimate.mark_empty(n == 0, NO_ROWS)
+    each = len(measured)
+    groups = [level.groups for level in slicing.levels]
+    names = [level.name for level in slicing.levels]
 
+    def spread(values: list[Any], of_groups: NDArray[np.intp]) -> "pd.Series[Any]":
+        # Texts are kept as positions in a short list until the frame is whole: fast and small.
+        categories = pd.Index(values, dtype=_dtype(values))
+        taken = pd.Series(categories).reindex(np.repeat(of_groups, each))
+        return taken.reset_index(drop=True)
 
-def _level(
-    slicing: Slicing, level: Level, n: np.ndarray[Any, Any], estimates: dict[str, Estimate]
-) -> dict[str, np.ndarray[Any, Any]]:
-    """Give the columns of one level's rows: slice by slice, metric by metric."""
-    each = len(estimates)
-
-    def stacked(attribute: str) -> np.ndarray[Any, Any]:
-        columns = [getattr(estimate, attribute) for estimate in estimates.values()]
-        return np.column_stack(columns).ravel()
-
-    part: dict[str, np.ndarray[Any, Any]] = {
-        "level": np.full(level.groups * each, level.name, dtype=object)
-    }
+    columns: dict[str, Any] = {"level": spread(names, np.repeat(np.arange(len(names)), groups))}
     for position, name in enumerate(slicing.names):
-        filled = np.full(level.groups * each, None, dtype=object)
-        if position in level.columns:
-            occurring = np.empty(len(slicing.groups[position]), dtype=object)
-            occurring[:] = slicing.groups[position]
-            codes = level.codes[:, level.columns.index(position)]
-            filled = np.repeat(occurring[codes], each)
-        part[name] = filled
-    part["metric"] = np.tile(np.array(list(estimates), dtype=object), level.groups)
-    for column, attribute in (("value", "value"), ("low", "low"), ("high", "high")):
-        part[column] = stacked(attribute)
-    part["n"] = np.repeat(n, each).astype(np.int64)
-    part["n_effective"] = stacked("effective")
-    part["status"] = stacked("status")
-    part["reason"] = stacked("reason")
-    return part
+        codes = [
+            level.codes[:, level.columns.index(position)]
+            if position in level.columns
+            else np.full(level.groups, -1)
+            for level in slicing.levels
+        ]
+        columns[name] = spread(slicing.groups[position], np.concatenate(codes))
+
+    def stacked(attribute: str) -> NDArray[Any]:
+        return np.column_stack([getattr(e, attribute) for e in measured.values()]).ravel()
+
+    metrics = pd.Series(list(measured), dtype="str")
+    columns["metric"] = metrics.take(np.tile(np.arange(each), len(n))).reset_index(drop=True)
+    for name in ("value", "low", "high"):
+        columns[name] = stacked(name)
+    columns["n"] = np.repeat(n, each).astype(np.int64)
+    columns["n_effective"] = stacked("effective")
+    columns["status"] = _texts(stacked("status"))
+    columns["reason"] = _texts(stacked("reason"))
+    return pd.DataFrame(columns)
+
+
+def _dtype(values: list[Any]) -> str:
+    """Give the type of a column of such values and gaps between them."""
+    return "str" if all(isinstance(value, str) for value in values) else "object"
+
+
+def _texts(values: NDArray[np.object_]) -> "pd.Series[str]":
+    """Turn texts of which few are different into a column of texts."""
+    codes, different = pd.factorize(values)
+    short = pd.Series(different, dtype="str")
+    return short.reindex(codes).reset_index(drop=True)

@@ -184,7 +184,13 @@ def _average_precision(at: WeightedLevel) -> Estimate:
 
 def _loss(at: WeightedLevel, losses: FloatArray, largest: float) -> Estimate:
     estimate = linear_mean(at.sample, losses, at.settings.confidence, (0.0, largest))
-    at.mark_classes(estimate, binary.FEWEST_FOR_A_LOSS, undefined=False)
+    classes = {
+        "effective positive labels": at.sample.cases(at.label),
+        "effective negative labels": at.sample.cases(~at.label),
+    }
+    wrong = (at.rows.scores >= 0.5) ^ at.label  # noqa: PLR2004 - an even chance
+    binary.mark_unlearned(estimate, classes, at.sample.cases(wrong))
+    at.sample.mark_few_clusters(estimate)
     return estimate
 
 
@@ -297,10 +303,10 @@ MEASURES: Mapping[str, Callable[[WeightedLevel], Estimate]] = {
 
 def measure(
     rows: binary.BinaryRows, samples: Sequence[Sample], metrics: Sequence[str], settings: Settings
-) -> list[dict[str, Estimate]]:
+) -> dict[str, Estimate]:
     """Measure every level."""
     results = []
     for sample in samples:
         at = WeightedLevel(rows, sample, settings)
         results.append({name: MEASURES[name](at) for name in metrics})
-    return results
+    return {name: Estimate.joined([one[name] for one in results]) for name in results[0]}

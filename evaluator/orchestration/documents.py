@@ -94,7 +94,7 @@ def reports_are_current(state: AuditState) -> bool:
     certificate = state.current("certificate")
     if scorecard is None or certificate is None:
         return False
-    runs = identities.mlflow_identity(scorecard, state.home.tracking_uri)
+    runs = identities.mlflow_identity(scorecard, state.home)
     return (
         certificate.identity == identities.certificate_identity(state.spec, scorecard)
         and state.store.find(state.address("mlflow_runs"), runs) is not None

@@ -38,6 +38,13 @@ retention:
       failure: -1
 """
 
+_WORKSPACE_FILE = """\
+load_from:
+  - python_module:
+      module_name: evaluator.definitions
+      location_name: evaluator
+"""
+
 
 @dataclass(frozen=True)
 class Home:
@@ -66,11 +73,21 @@ class Home:
         return self.root / "dagster"
 
     @property
+    def workspace(self) -> Path:
+        """Tells Dagster's UI which code to load."""
+        return self.dagster / "workspace.yaml"
+
+    @property
     def tracking_uri(self) -> str:
         """Where MLflow runs are logged: `MLFLOW_TRACKING_URI`, or a SQLite file of our own."""
         return (
             os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.root / 'mlflow/mlflow.db'}"
         )
+
+    @property
+    def tracks_itself(self) -> bool:
+        """Whether MLflow runs go into the platform's own file and to no server."""
+        return self.tracking_uri.startswith("sqlite:///")
 
     @property
     def mlflow_artifacts(self) -> Path:
@@ -86,7 +103,7 @@ class Home:
         return EvidenceStore(self.evidence_url)
 
     def prepare(self) -> None:
-        """Make the folders, and Dagster's instance file where there is none; export both homes.
+        """Make Dagster's folder and files, an instance file that is there excepted; export homes.
 
         Every process that is started from here works on the same state.
         """
@@ -94,5 +111,6 @@ class Home:
         instance_file = self.dagster / "dagster.yaml"
         if not instance_file.exists():
             instance_file.write_text(_INSTANCE_FILE.format(cores=os.cpu_count() or 1))
+        self.workspace.write_text(_WORKSPACE_FILE)
         os.environ[HOME_VARIABLE] = str(self.root)
         os.environ["DAGSTER_HOME"] = str(self.dagster)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from evaluator.evidence import Record, digest_of, identity_of
+from evaluator.orchestration.home import Home
 from evaluator.spec import Audit, AuditSpec, CandidateSpec
 
 # Raised when the code of an output would give another result for the same inputs.
@@ -101,9 +102,11 @@ def scorecard_identity(spec: AuditSpec, evaluation_set: str, slices: Sequence[An
     )
 
 
-def mlflow_identity(scorecard: Record, tracking_uri: str) -> str:
+def mlflow_identity(scorecard: Record, home: Home) -> str:
     """Identity of the MLflow runs of a scorecard on one tracking server."""
-    return _identity("mlflow_runs", {"scorecard": scorecard.identity, "tracking": tracking_uri})
+    # A home that is moved keeps its own runs.
+    server = "the platform's own" if home.tracks_itself else home.tracking_uri
+    return _identity("mlflow_runs", {"scorecard": scorecard.identity, "tracking": server})
 
 
 def certificate_identity(spec: AuditSpec, scorecard: Record) -> str:

@@ -150,6 +150,8 @@ def _intake(audit: Audit) -> dg.AssetsDefinition:
     @dg.multi_asset(
         name=f"{audit.name}__intake",
         specs=[validated, quarantined, report],
+        # "Re-execute from failure" asks for `validated_data` alone.
+        can_subset=True,
         backfill_policy=ONE_RUN,
     )
     def intake(

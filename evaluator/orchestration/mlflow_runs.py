@@ -51,7 +51,7 @@ class MlflowTracking(dg.ConfigurableResource[None]):
         # Setting up the database is not news for whoever reads the terminal.
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
         logging.getLogger("alembic").setLevel(logging.WARNING)
-        if home.tracking_uri.startswith("sqlite:///"):
+        if home.tracks_itself:
             home.mlflow_artifacts.mkdir(parents=True, exist_ok=True)
         client = MlflowClient(tracking_uri=home.tracking_uri)
         experiment = _experiment(client, audit, home)
@@ -85,8 +85,7 @@ def _experiment(client: "MlflowClient", audit: Audit, home: Home) -> str:
     existing = client.get_experiment_by_name(audit.name)
     if existing is not None:
         return str(existing.experiment_id)
-    own = home.tracking_uri.startswith("sqlite:///")
-    location = (home.mlflow_artifacts / audit.name).as_uri() if own else None
+    location = (home.mlflow_artifacts / audit.name).as_uri() if home.tracks_itself else None
     return str(client.create_experiment(audit.name, artifact_location=location))
 
 

@@ -22,6 +22,11 @@ from evaluator.orchestration.specs import asset_spec, dependency
 from evaluator.orchestration.state import AuditState
 from evaluator.spec import Audit
 
+# A tracking server that restarts is back within a minute.
+RETRIES = dg.RetryPolicy(
+    max_retries=3, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL
+)
+
 
 def report_assets(audit: Audit) -> list[dg.AssetsDefinition]:
     """Build the assets that gather all candidates."""
@@ -116,9 +121,7 @@ def _mlflow_runs(audit: Audit) -> dg.AssetsDefinition:
     @dg.multi_asset(
         name=f"{audit.name}__mlflow_runs",
         specs=[spec],
-        retry_policy=dg.RetryPolicy(
-            max_retries=3, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL
-        ),
+        retry_policy=RETRIES,
     )
     def mlflow_runs(
         context: dg.AssetExecutionContext,
@@ -128,7 +131,7 @@ def _mlflow_runs(audit: Audit) -> dg.AssetsDefinition:
         state = AuditState(audit, evaluator_home.open())
         moment = moment_of(context)
         findings = read_findings(state)
-        identity = identities.mlflow_identity(findings.scorecard, state.home.tracking_uri)
+        identity = identities.mlflow_identity(findings.scorecard, state.home)
         runs = evaluator_mlflow.log(
             audit, state.home, findings, identity=identity, dagster_run=moment.run_id
         )

@@ -1,12 +1,14 @@
 """What an audit is: one AI system under evaluation, one YAML."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 
 from pydantic import Field, field_validator, model_validator
 
-from evaluator.spec.base import SpecModel, problem
+from evaluator.spec.base import SpecModel, problem, suggestion
 from evaluator.spec.candidates import CandidateSpec
+from evaluator.spec.cron import is_cron_line
 from evaluator.spec.data import ColumnSpec, DataSpec
 from evaluator.spec.gates import GateSpec, check_metric_names
 
@@ -20,6 +22,8 @@ HEADLINE_METRICS = (
     "brier",
 )
 
+EVALUATION_SET_COLUMNS = ("id", "geography", "segment", "label", "day")
+"""What the evaluation set calls its own columns; the candidates' features stand beside them."""
 
 LabelValue = bool | int | str
 """What a label may be."""
@@ -41,6 +45,17 @@ class AutomationSpec(SpecModel):
 
     nightly: str | None = Field(default="0 2 * * *", examples=["0 2 * * *"])
     """A cron line (UTC) for the scheduled backfill of all slices; `null` switches it off."""
+
+    @field_validator("nightly")
+    @classmethod
+    def _nightly_is_a_cron_line(cls, nightly: str | None) -> str | None:
+        if nightly is not None and not is_cron_line(nightly):
+            raise problem(
+                "nightly",
+                f"{nightly!r} is no cron line",
+                "write minute, hour, day, month and weekday, such as 0 2 * * * for 02:00 each day",
+            )
+        return nightly
 
 
 class AuditSpec(SpecModel):
@@ -91,28 +106,47 @@ class AuditSpec(SpecModel):
     )
     """What happens by itself while the Dagster daemon runs."""
 
+    @field_validator("owners")
+    @classmethod
+    def _owners_can_be_reached(cls, owners: tuple[str, ...]) -> tuple[str, ...]:
+        for owner in owners:
+            if not re.fullmatch(r"team:.+|[\w.+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+", owner):
+                raise problem(
+                    "owners",
+                    f"{owner!r} is neither an e-mail address nor a team",
+                    f"write an address, or team:{owner}",
+                )
+        return owners
+
     @field_validator("metrics")
     @classmethod
     def _metrics_exist(cls, metrics: tuple[str, ...]) -> tuple[str, ...]:
         check_metric_names(metrics, key="metrics")
+        repeated = [name for name, count in Counter(metrics).items() if count > 1]
+        if repeated:
+            raise problem("metrics", f"{repeated[0]!r} stands there twice", "keep one of them")
         return metrics
 
     @model_validator(mode="after")
     def _candidates_are_distinct(self) -> "AuditSpec":
-        repeated = [n for n, count in Counter(c.name for c in self.candidates).items() if count > 1]
-        if repeated:
-            raise problem(
-                "candidates",
-                f"the name {repeated[0]!r} is used more than once",
-                "give each candidate a name of its own",
-            )
-        baselines = [c.name for c in self.candidates if c.baseline]
-        if len(baselines) > 1:
-            raise problem(
-                "candidates",
-                f"{' and '.join(baselines)} are both declared as the baseline",
-                "keep `baseline: true` on one of them",
-            )
+        names: list[str] = []
+        baselines: list[str] = []
+        for index, candidate in enumerate(self.candidates):
+            if candidate.name in names:
+                raise problem(
+                    f"candidates.{index}.name",
+                    f"the name {candidate.name!r} is used more than once",
+                    "give each candidate a name of its own",
+                )
+            names.append(candidate.name)
+            if candidate.baseline:
+                baselines.append(candidate.name)
+            if len(baselines) > 1:
+                raise problem(
+                    f"candidates.{index}.baseline",
+                    f"{' and '.join(baselines)} are both declared as the baseline",
+                    "keep `baseline: true` on one of them",
+                )
         return self
 
     @model_validator(mode="after")
@@ -126,15 +160,23 @@ class AuditSpec(SpecModel):
             )
         if self.label is not None:
             _check_declared("label.column", self.label.column, self.data.columns)
+            _check_label(self.label, self.data.columns[self.label.column])
+        own = {"id": self.data.id, "geography": self.geography, "segment": self.segment}
         for index, candidate in enumerate(self.candidates):
-            for feature in candidate.features:
-                _check_declared(f"candidates.{index}.features", feature, self.data.columns)
             if self.label is not None and self.label.column in candidate.features:
                 raise problem(
                     f"candidates.{index}.features",
                     f"{candidate.name} is given the label {self.label.column!r} as a feature",
                     "take it out: a candidate must not see the truth",
                 )
+            for feature in candidate.features:
+                _check_declared(f"candidates.{index}.features", feature, self.data.columns)
+                if feature in EVALUATION_SET_COLUMNS and own.get(feature) != feature:
+                    raise problem(
+                        f"candidates.{index}.features",
+                        f"the evaluation set has a column of its own called {feature!r}",
+                        f"declare a column of another name with `derive: {feature}`, and name that",
+                    )
         return self
 
     @model_validator(mode="after")
@@ -153,7 +195,7 @@ class AuditSpec(SpecModel):
                 raise problem(
                     f"gates.{index}.candidate",
                     f"there is no candidate {gate.candidate!r}",
-                    _one_of(sorted(names)),
+                    suggestion(gate.candidate, names, _one_of(sorted(names))),
                 )
             if gate.metric not in self.metrics:
                 raise problem(
@@ -178,7 +220,7 @@ class AuditSpec(SpecModel):
 
 
 def _one_of(names: list[str]) -> str:
-    return f"use one of {', '.join(names)}"
+    return f"use one of {', '.join(names) or '(there is none)'}"
 
 
 def _check_declared(key: str, column: str, columns: Mapping[str, ColumnSpec]) -> None:
@@ -186,7 +228,9 @@ def _check_declared(key: str, column: str, columns: Mapping[str, ColumnSpec]) ->
         raise problem(
             key,
             f"the column {column!r} is not declared",
-            f"declare it under `data.columns`, or {_one_of(list(columns))}",
+            suggestion(
+                column, columns, f"declare it under `data.columns`, or {_one_of(list(columns))}"
+            ),
         )
 
 
@@ -201,6 +245,18 @@ def _check_slice_column(key: str, column: str, columns: Mapping[str, ColumnSpec]
             f"set `required: true` and `allowed: [...]` on `data.columns.{column}`,"
             " and leave its severity at refuse",
         )
+    # Of the other types a value may be spelt in several ways, such as True, true and 1.
+    fits = {"category": str, "string": str, "integer": int}.get(declared.type)
+    if fits is None or not all(isinstance(value, fits) for value in declared.allowed):
+        raise problem(
+            f"data.columns.{column}",
+            f"values of type {declared.type} cannot name the partitions of {key}",
+            "make it a category and quote its allowed values",
+        )
+    if len(set(declared.allowed)) < len(declared.allowed):
+        raise problem(
+            f"data.columns.{column}.allowed", "a value stands there twice", "keep one of them"
+        )
     for value in declared.allowed:
         # Dagster builds a slice's key from its two values with these characters.
         if any(character in str(value) for character in "|,[]/") or not str(value).strip():
@@ -209,3 +265,28 @@ def _check_slice_column(key: str, column: str, columns: Mapping[str, ColumnSpec]
                 f"the value {value!r} cannot name a partition",
                 "use values that are not blank and have none of | , [ ] / in them",
             )
+
+
+def _check_label(label: LabelSpec, column: ColumnSpec) -> None:
+    """Refuse a positive value that no label could have: everything would be negative."""
+    if column.kind in ("date", "timestamp"):
+        raise problem(
+            "label.column",
+            f"the column {label.column!r} is a {column.type}, and no label",
+            "name a column of type boolean, integer, string or category, or derive one",
+        )
+    positive = label.positive
+    # The YAML may say 1 where the column is boolean, and true where it is a number.
+    fits = {
+        "text": isinstance(positive, str),
+        "number": isinstance(positive, int),
+        "boolean": positive in (0, 1),
+    }[column.kind]
+    allowed = column.allowed or ()
+    if not fits or (allowed and positive not in allowed):
+        raise problem(
+            "label.positive",
+            f"{positive!r} is no value of the column {label.column!r}, which is of type"
+            f" {column.type}{' and allows ' if allowed else ''}{', '.join(map(repr, allowed))}",
+            "write the value that counts as positive as it stands in the data, texts quoted",
+        )

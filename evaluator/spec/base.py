@@ -1,8 +1,10 @@
 """What every part of an audit's YAML has in common."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from difflib import get_close_matches
 from typing import Any, get_args
 
+import yaml
 from pydantic import BaseModel, ConfigDict
 from pydantic_core import PydanticCustomError
 
@@ -28,6 +30,20 @@ def problem(key: str, what: str, fix: str) -> PydanticCustomError:
     return PydanticCustomError(
         "evaluator", "{key}: {what}. To mend it: {fix}", {"key": key, "what": what, "fix": fix}
     )
+
+
+def suggestion(name: object, known: Collection[str], otherwise: str) -> str:
+    """Say which known name could have been meant, or what to do otherwise."""
+    close = get_close_matches(str(name), known, n=1)
+    return f"did you mean `{close[0]}`? If not, {otherwise}" if close else otherwise
+
+
+def yaml_line(key: str, value: Any) -> str:
+    """Write a key and its value as one line of YAML, the way a person would."""
+    line: str = yaml.safe_dump(
+        {key: value}, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10_000
+    )
+    return line.strip()[1:-1]
 
 
 def models_in(annotation: Any) -> Iterator[type[BaseModel]]:

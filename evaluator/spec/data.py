@@ -57,13 +57,13 @@ class DataSpec(SpecModel):
     """What separates fields; detected when not declared."""
 
     quote: str | None = Field(default=None, max_length=1, examples=['"', ""])
-    """What encloses a field that holds delimiters or line breaks; an empty text means nothing does."""
+    """What encloses a field that holds delimiters or line breaks; empty: nothing does."""
 
     header: bool | None = Field(default=None, examples=[True])
     """Whether the first line names the columns; without one, fields come in the declared order."""
 
     undeclared_columns: Literal["ignore", "refuse"] = Field(default="ignore", examples=["refuse"])
-    """What a column that is not declared does: it is reported and left out, or the file is refused."""
+    """A column that is not declared is reported and left out, or refuses the file."""
 
     unique_together: tuple[tuple[str, ...], ...] = Field(
         default=(), examples=[[["carrier", "flight_number", "departure"]]]

@@ -44,13 +44,13 @@ class ColumnSpec(SpecModel):
     unique: bool = Field(default=False, examples=[True])
     """Whether a value may occur only once in a day's file; the first good row keeps it."""
 
-    allowed: tuple[bool | int | float | date | str, ...] | None = Field(
+    allowed: tuple[bool | int | float | datetime | date | str, ...] | None = Field(
         default=None, min_length=1, examples=[["EWR", "JFK", "LGA"]]
     )
     """The values that may occur; anything else is a violation."""
 
     minimum: int | float | datetime | date | None = Field(default=None, examples=[0])
-    """The smallest value that may occur (numbers, dates and timestamps)."""
+    """The smallest value that may occur, for numbers, dates and timestamps."""
 
     maximum: int | float | datetime | date | None = Field(default=None, examples=[1440])
     """The largest value that may occur (numbers, dates and timestamps)."""
@@ -62,10 +62,10 @@ class ColumnSpec(SpecModel):
     """The most characters that a text may have."""
 
     pattern: str | None = Field(default=None, examples=["[A-Z]{2}[0-9]+"])
-    """A regular expression that the whole text must match (no look-around, no back-references)."""
+    """A regular expression that the whole text must match, without look-around."""
 
     missing_values: tuple[str, ...] | None = Field(default=None, examples=[["", "-99", "NA"]])
-    """How a missing value is written in this column, also as a code; replaces the list of `data`."""
+    """How a missing value is written here, also as a code; replaces the list of `data`."""
 
     formats: tuple[str, ...] | None = Field(
         default=None, min_length=1, examples=[["%d.%m.%Y", "%Y-%m-%d"]]
@@ -73,7 +73,7 @@ class ColumnSpec(SpecModel):
     """How dates and timestamps are written, tried in this order; ISO 8601 when not given."""
 
     time_zone: str | None = Field(default=None, examples=["America/New_York"])
-    """The zone in which timestamps without an offset are meant; stored as UTC with this zone."""
+    """The zone in which timestamps without an offset are meant; stored with it."""
 
     precision: int = Field(default=18, ge=1, le=MOST_DECIMAL_DIGITS, examples=[12])
     """The digits that a `decimal` has in all."""
@@ -92,7 +92,7 @@ class ColumnSpec(SpecModel):
     """How false is written in a `boolean`."""
 
     derive: str | None = Field(default=None, examples=["arrival_delay > 15"])
-    """An expression over other columns that makes this one; missing where what it reads is missing."""
+    """An expression over other columns that makes this one; missing where they are."""
 
     optional: bool = Field(default=False, examples=[True])
     """Whether the file may lack the whole column; it is then missing in every row."""
@@ -144,7 +144,7 @@ class ColumnSpec(SpecModel):
             is_time = isinstance(value, date | datetime)
             if is_time != (self.type in TIME_TYPES) or isinstance(value, bool):
                 raise problem(
-                    key, f"{value} is not a {self.type}", f"write a limit of type {self.type}"
+                    key, f"{value} is not of type {self.type}", f"write a limit of type {self.type}"
                 )
         pairs = (("minimum", "maximum"), ("minimum_length", "maximum_length"))
         for low, high in pairs:
@@ -160,14 +160,14 @@ class ColumnSpec(SpecModel):
             "number": (int, float),
             "boolean": bool,
             "date": date,
-            "timestamp": datetime,
+            "timestamp": (datetime, date),
         }
         for value in self.allowed or ():
             wrong = isinstance(value, bool) and self.kind != "boolean"
             if wrong or not isinstance(value, fits[self.kind]):
                 raise problem(
                     "allowed",
-                    f"{value!r} is not a {self.type}",
+                    f"{value!r} is not of type {self.type}",
                     "quote texts, and leave numbers unquoted",
                 )
         return self

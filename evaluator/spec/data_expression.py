@@ -50,7 +50,7 @@ class Expression:
         The columns that it reads.
     needed
         Those of the columns whose absence in a row leaves the expression without a value:
-        all but the ones that stand in `is_missing(...)` alone.
+        all but the ones that it asks about with `is_missing(...)`.
     kind
         The kind of its value.
     """
@@ -95,7 +95,7 @@ def parse_expression(text: str, kinds: Mapping[str, Kind]) -> Expression:
         text=text,
         tree=tree,
         columns=frozenset(checker.columns),
-        needed=frozenset(checker.needed),
+        needed=frozenset(checker.needed - checker.asked),
         kind=kind,
     )
 
@@ -136,6 +136,7 @@ class _Checker:
         self.kinds = kinds
         self.columns: set[str] = set()
         self.needed: set[str] = set()
+        self.asked: set[str] = set()
 
     def refuse(self, why: str) -> ValueError:
         return ValueError(f"in `{self.text}`: {why}")
@@ -238,6 +239,7 @@ class _Checker:
             column = column_of(node.args[0]) if len(node.args) == 1 else None
             if column is None:
                 raise self.refuse("`is_missing` takes one column")
+            self.asked.add(column)
             self.column(column)
             return "boolean"
         if name not in FUNCTIONS:

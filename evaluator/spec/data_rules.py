@@ -74,7 +74,7 @@ class DriftSpec(SpecModel):
     """With fewer rows on either side nothing is called drift; the report says so."""
 
     test: Literal["none", "holm", "benjamini_hochberg"] = Field(default="none", examples=["holm"])
-    """Whether p-values are shown beside the effects, and how they are corrected for many columns."""
+    """Whether p-values are shown too, and how they are corrected for many columns."""
 
     per_slice: bool = Field(default=True, examples=[False])
     """Whether drift is looked for in each slice too."""

@@ -1,18 +1,16 @@
 """Reading an audit's YAML, with errors that say where and how to mend it."""
 
 import re
-from collections.abc import Sequence
-from difflib import get_close_matches
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import ValidationError
 
 from evaluator.errors import SpecError, UsageError
 from evaluator.spec.audit import AuditSpec
-from evaluator.spec.base import models_in
+from evaluator.spec.mistakes import explain, line_of
 
 AUDIT_FILE = "defs.yaml"
 COMPONENT_TYPE = "evaluator.orchestration.AuditComponent"
@@ -48,7 +46,8 @@ def audit_files(folder: Path) -> dict[str, Path]:
     return {
         path.parent.name: path
         for path in sorted(folder.rglob(AUDIT_FILE))
-        if COMPONENT_TYPE in path.read_text(encoding="utf-8")
+        # What is not UTF-8 is told when the audit is read.
+        if COMPONENT_TYPE in path.read_text(encoding="utf-8", errors="replace")
     }
 
 
@@ -63,107 +62,97 @@ def load_audit(name: str, folder: Path) -> Audit:
         Where its YAML is wrong: file, line, key, what is wrong and the fix.
     """
     files = audit_files(folder)
-    if name not in files:
+    # A file whose type is misspelt is no audit; reading it says so.
+    path = files.get(name, folder / name / AUDIT_FILE)
+    if name not in files and not (_NAME.fullmatch(name) and path.is_file()):
         raise UsageError(
             "there is no such audit",
             culprit=name,
             fix=f"use one of {', '.join(files) or '(there is none yet)'},"
             f" or write {folder / name / AUDIT_FILE}",
         )
-    return read_audit(files[name])
+    return read_audit(path)
 
 
 def read_audit(path: Path) -> Audit:
     """Read one audit's YAML file; see `load_audit`."""
-    try:
-        text = path.read_text(encoding="utf-8")
-        document = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    text = _read_text(path)
+    document = _parse(path, text)
+    if not isinstance(document, dict) or document.get("type") != COMPONENT_TYPE:
+        kind = document.get("type") if isinstance(document, dict) else None
         raise SpecError(
-            f"it cannot be read as YAML: {error}",
-            culprit=str(path),
-            fix="correct the syntax at the place named above",
-        ) from error
-    if not isinstance(document, dict) or not isinstance(document.get("attributes"), dict):
+            f"the type is {kind!r}, so this is no audit" if kind else "it does not say its type",
+            culprit=f"{path}:1: type",
+            fix=f"begin with `type: {COMPONENT_TYPE}`",
+        )
+    attributes = document.get("attributes")
+    if not isinstance(attributes, dict):
+        there = "attributes" in document
+        line = line_of(yaml.compose(text, Loader=yaml.SafeLoader), ["attributes"])
         raise SpecError(
-            "it has no `attributes`",
-            culprit=str(path),
-            fix=f"begin with `type: {COMPONENT_TYPE}` and put the audit under `attributes:`",
+            "it has no keys of its own" if there else "this key is needed",
+            culprit=f"{path}:{line}: attributes",
+            fix="put the audit's keys, indented, below `attributes:`",
         )
     try:
-        spec = AuditSpec.model_validate(document["attributes"])
+        spec = AuditSpec.model_validate(attributes)
     except ValidationError as error:
-        raise _explain(path, text, error) from error
+        raise explain(path, text, error) from error
     return named_audit(path.parent.name, spec)
 
 
-def _explain(path: Path, text: str, error: ValidationError) -> SpecError:
-    details = error.errors(include_url=False)
-    first, *others = (_describe(detail) for detail in details)
-    more = "".join(
-        f"\n  also {_line(path, text, key)}: {key}: {what}. To mend it: {fix}"
-        for key, what, fix in others
-    )
-    key, what, fix = first
-    return SpecError(what, culprit=f"{_line(path, text, key)}: {key}", fix=fix + more)
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        line = path.read_bytes()[: error.start].count(b"\n") + 1
+        raise SpecError(
+            "it is not UTF-8 text", culprit=f"{path}:{line}", fix="save the file as UTF-8"
+        ) from error
+    except OSError as error:
+        raise SpecError(
+            f"it cannot be read ({error.strerror})", culprit=str(path), fix="check its path"
+        ) from error
 
 
-def _describe(detail: ErrorDetails) -> tuple[str, str, str]:
-    """Return the key, what is wrong with it, and the fix."""
-    location = [str(part) for part in detail["loc"] if not _is_union_branch(part)]
-    context = detail.get("ctx", {})
-    if detail["type"] == "evaluator":
-        # A check across keys names its key from where its model stands; a field's own check
-        # stands at the field already.
-        key = str(context["key"])
-        if not location or location[-1] != key:
-            location.append(key)
-        return ".".join(location), str(context["what"]), str(context["fix"])
-    key = ".".join(location) or "attributes"
-    if detail["type"] == "extra_forbidden":
-        siblings = _keys_beside(detail["loc"])
-        close = get_close_matches(location[-1], siblings, n=1)
-        fix = f"did you mean `{close[0]}`?" if close else f"use one of {', '.join(siblings)}"
-        return key, "there is no such key", fix
-    if detail["type"] == "missing":
-        return key, "this key is needed", f"add `{location[-1]}:`"
-    message = detail["msg"].removeprefix("Value error, ")
-    what, _, fix = message.partition(". To mend it: ")
-    return (
-        key,
-        what.rstrip(".") + ("" if fix else f" (it is {detail['input']!r})"),
-        fix.rstrip(".") or "see docs/audit-yaml.md for what the key takes",
-    )
+def _parse(path: Path, text: str) -> Any:
+    try:
+        for key, line in _repeated_keys(yaml.compose(text, Loader=yaml.SafeLoader)):
+            raise SpecError(
+                "the key stands twice, and only one of the two can count",
+                culprit=f"{path}:{line}: {key}",
+                fix="keep one of them",
+            )
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{path}:{mark.line + 1}" if mark else str(path)
+        what = getattr(error, "problem", None) or str(error).partition("\n")[0]
+        raise SpecError(
+            f"it cannot be read as YAML: {what}",
+            culprit=place,
+            fix="correct the syntax there or just above: indentation, colons, quotes, brackets",
+        ) from error
 
 
-def _is_union_branch(part: int | str) -> bool:
-    """Tell pydantic's names of a union's branches from keys of the YAML."""
-    return isinstance(part, str) and (part in {"bool", "int", "str", "float"} or "[" in part)
-
-
-def _keys_beside(location: Sequence[int | str]) -> list[str]:
-    """Return the keys that may stand where an unknown one was found."""
-    model: Any = AuditSpec
-    for part in location[:-1]:
-        if isinstance(model, type) and issubclass(model, BaseModel) and part in model.model_fields:
-            annotation = model.model_fields[str(part)].annotation
-            model = next(models_in(annotation), None)
-    return sorted(model.model_fields) if model is not None else []
-
-
-def _line(path: Path, text: str, key: str) -> str:
-    """Return `file:line` of a key, or of the closest key above it that stands in the file."""
-    node: Any = yaml.compose(text, Loader=yaml.SafeLoader)
-    line = 0
-    for part in ["attributes", *key.split(".")]:
+def _repeated_keys(root: yaml.Node | None) -> Iterator[tuple[str, int]]:
+    """Yield each key that stands twice in one mapping, and its line; YAML takes the last."""
+    waiting: list[tuple[str, yaml.Node | None]] = [("", root)]
+    # A node that is an alias' target stands in several places.
+    visited = set()
+    while waiting:
+        above, node = waiting.pop()
+        if id(node) in visited:
+            continue
+        visited.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            waiting += [(f"{above}{place}.", item) for place, item in enumerate(node.value)]
         if isinstance(node, yaml.MappingNode):
-            found = [(k, v) for k, v in node.value if k.value == part]
-        elif isinstance(node, yaml.SequenceNode) and part.isdigit() and int(part) < len(node.value):
-            found = [(node.value[int(part)], node.value[int(part)])]
-        else:
-            found = []
-        if not found:
-            break
-        key_node, node = found[0]
-        line = key_node.start_mark.line
-    return f"{path}:{line + 1}"
+            seen = set()
+            for key, value in node.value:
+                if isinstance(key, yaml.ScalarNode):
+                    name = f"{above}{key.value}"
+                    if (key.tag, key.value) in seen:
+                        yield name.removeprefix("attributes."), key.start_mark.line + 1
+                    seen.add((key.tag, key.value))
+                    waiting.append((f"{name}.", value))

@@ -8,13 +8,12 @@ from collections.abc import Iterator
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from evaluator.spec.audit import AuditSpec
-from evaluator.spec.base import models_in
+from evaluator.spec.base import models_in, yaml_line
 
 _INTRODUCTION = """\
 # An audit's YAML
@@ -35,7 +34,9 @@ are errors that name file, line, key and fix. This page is written from the mode
 
 def reference_page() -> str:
     """Write the whole page, as Markdown."""
-    sections = "\n".join(_section(title, model) for title, model in _models("attributes", AuditSpec))
+    sections = "\n".join(
+        _section(title, model) for title, model in _models("attributes", AuditSpec)
+    )
     return f"{_INTRODUCTION}\n{sections}"
 
 
@@ -59,15 +60,10 @@ def _section(title: str, model: type[BaseModel]) -> str:
 def _key(name: str, field: FieldInfo) -> str:
     default = "needed" if field.is_required() else f"default `{_default(field)}`"
     words = " ".join((field.description or "").split())
-    example = yaml.safe_dump(
-        {name: _in_yaml((field.examples or [None])[0])},
-        sort_keys=False,
-        allow_unicode=True,
-        default_flow_style=None,
-    )
+    example = yaml_line(name, _in_yaml((field.examples or [None])[0]))
     return (
         f"### `{name}`\n\n{_plain(field.annotation)}; {default}.\n\n{words}\n\n"
-        f"```yaml\n{example}```\n"
+        f"```yaml\n{example}\n```\n"
     )
 
 

@@ -1,0 +1,210 @@
+"""How long it takes to measure every slice: this project, a bare numpy pass, and fairlearn.
+
+Run from the repository's root: ``python benchmarks/metrics.py`` (``--quick`` leaves out ten
+million rows). Each time is the median of several runs in one process, each memory figure the
+largest resident set of a process of its own.
+"""
+
+import argparse
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evaluator.metrics import slice_metrics
+
+CANDIDATES = [f"candidate_{number}" for number in range(1, 5)]
+METRICS = ["accuracy", "precision", "recall", "f1", "roc_auc", "log_loss", "brier"]
+
+
+def cases(rows: int, regions: int = 10, segments: int = 5) -> pd.DataFrame:
+    """Draw labelled cases with the scores of four candidates, from good to poor."""
+    random = np.random.default_rng(20131101)
+    odds = random.normal(-1, 1.3, rows)
+    frame = pd.DataFrame(
+        {
+            "label": (random.random(rows) < 1 / (1 + np.exp(-odds))).astype(np.int64),
+            "region": pd.Categorical.from_codes(
+                random.integers(0, regions, rows), [f"region {n:05d}" for n in range(regions)]
+            ),
+            "segment": pd.Categorical.from_codes(
+                random.integers(0, segments, rows), [f"segment {n}" for n in range(segments)]
+            ),
+        }
+    )
+    for number, candidate in enumerate(CANDIDATES):
+        frame[candidate] = 1 / (1 + np.exp(-odds - random.normal(0, 0.5 + number / 2, rows)))
+    return frame
+
+
+def ours(frame: pd.DataFrame) -> pd.DataFrame:
+    """Measure all candidates on all levels, with intervals, two candidates at a time."""
+
+    def measure(candidate: str) -> pd.DataFrame:
+        return slice_metrics(
+            frame,
+            label="label",
+            score=candidate,
+            slices=["region", "segment"],
+            metrics=METRICS,
+        )
+
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        return pd.concat(pool.map(measure, CANDIDATES), keys=CANDIDATES)
+
+
+def bare(frame: pd.DataFrame) -> list[tuple[Any, ...]]:
+    """Compute point values of one level only, as plainly as numpy allows: the floor."""
+    segments = len(frame.segment.cat.categories)
+    cell = frame.region.cat.codes.to_numpy().astype(np.int64) * segments
+    cell += frame.segment.cat.codes.to_numpy()
+    cells = len(frame.region.cat.categories) * segments
+    label = frame.label.to_numpy()
+    results = []
+    for candidate in CANDIDATES:
+        score = frame[candidate].to_numpy()
+        code = cell * 4 + label * 2 + (score >= 0.5)
+        counts = np.bincount(code, minlength=cells * 4).reshape(-1, 4)
+        n = counts.sum(axis=1)
+        given = np.clip(np.where(label == 1, score, 1 - score), 1e-15, 1)
+        log_loss = np.bincount(cell, -np.log(given), cells) / n
+        brier = np.bincount(cell, (score - label) ** 2, cells) / n
+        order = np.argsort(cell, kind="stable")
+        bounds = np.concatenate([[0], np.cumsum(n)])
+        area = np.empty(cells)
+        for one in range(cells):
+            chosen = order[bounds[one] : bounds[one + 1]]
+            truth = label[chosen][np.argsort(score[chosen])]
+            positives = truth.sum()
+            ranks = np.flatnonzero(truth).sum() - positives * (positives - 1) / 2
+            area[one] = ranks / (positives * (len(truth) - positives))
+        tn, fp, fn, tp = counts.T
+        results.append(
+            (
+                (tp + tn) / n,
+                tp / (tp + fp),
+                tp / (tp + fn),
+                2 * tp / (2 * tp + fp + fn),
+                area,
+                log_loss,
+                brier,
+            )
+        )
+    return results
+
+
+def fairlearn(frame: pd.DataFrame) -> None:
+    """Compute fairlearn's point values over the cross, with scikit-learn's metrics."""
+    # Both are needed here alone, and fairlearn may be absent.
+    from fairlearn.metrics import MetricFrame  # noqa: PLC0415 - as said above
+    from sklearn import metrics as sk  # noqa: PLC0415 - as said above
+
+    of_decision = {
+        "accuracy": sk.accuracy_score,
+        "precision": sk.precision_score,
+        "recall": sk.recall_score,
+        "f1": sk.f1_score,
+    }
+    of_score = {
+        "roc_auc": sk.roc_auc_score,
+        "log_loss": sk.log_loss,
+        "brier": sk.brier_score_loss,
+    }
+    features = frame[["region", "segment"]]
+    for candidate in CANDIDATES:
+        score = frame[candidate]
+        for functions, given in ((of_decision, score >= 0.5), (of_score, score)):
+            MetricFrame(
+                metrics=functions,
+                y_true=frame.label,
+                y_pred=given.astype(float),
+                sensitive_features=features,
+            )
+
+
+def median_seconds(work: Callable[[pd.DataFrame], object], frame: pd.DataFrame, runs: int) -> float:
+    """Give the median time of several runs; a first one warms up where there are several."""
+    if runs > 1:
+        work(frame)
+    times = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        work(frame)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def largest_memory(rows: int) -> tuple[float, float]:
+    """Give the resident gigabytes of a process that measures, and of its data alone."""
+    code = (
+        "import sys; sys.path[:0] = ['benchmarks', '.']; import metrics, resource;"
+        f"frame = metrics.cases({rows});"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss;"
+        "now = int(open('/proc/self/statm').read().split()[1]) * resource.getpagesize();"
+        "metrics.ours(frame);"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, now)"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    largest, data = (int(part) / 2**30 for part in printed.stdout.split())
+    return largest, data
+
+
+def main() -> None:
+    """Print the table of times and their ratios."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="leave out ten million rows")
+    quick = parser.parse_args().quick
+    print(
+        "4 candidates, 7 metrics; ours: all levels with intervals; others: one level, no intervals"
+    )
+    small, million = cases(100_000), cases(1_000_000)
+    seconds = {
+        "ours, 100,000 rows, 50 slices": median_seconds(ours, small, 5),
+        "ours, 1,000,000 rows, 50 slices": median_seconds(ours, million, 5),
+        "bare numpy, 1,000,000 rows, 50 slices": median_seconds(bare, million, 5),
+    }
+    many = cases(1_000_000, regions=2000)
+    seconds["ours, 1,000,000 rows, 10,000 slices"] = median_seconds(ours, many, 3)
+    del many
+    if not quick:
+        big = cases(10_000_000)
+        seconds["ours, 10,000,000 rows, 50 slices"] = median_seconds(ours, big, 2)
+        del big
+    try:
+        seconds["fairlearn, 100,000 rows, 50 slices"] = median_seconds(fairlearn, small, 1)
+    except ImportError:
+        print("fairlearn is not installed")
+    for name, value in seconds.items():
+        print(f"{name:42s}{value:10.3f} s")
+    base = seconds["ours, 1,000,000 rows, 50 slices"]
+    ratios = [
+        ("ours / bare numpy", base / seconds["bare numpy, 1,000,000 rows, 50 slices"], "at most 3"),
+        (
+            "10,000 slices / 50 slices",
+            seconds["ours, 1,000,000 rows, 10,000 slices"] / base,
+            "at most 3",
+        ),
+    ]
+    if not quick:
+        ratio = seconds["ours, 10,000,000 rows, 50 slices"] / base
+        ratios.append(("10,000,000 rows / 1,000,000 rows", ratio, "at most 12"))
+    if "fairlearn, 100,000 rows, 50 slices" in seconds:
+        ratio = (
+            seconds["fairlearn, 100,000 rows, 50 slices"] / seconds["ours, 100,000 rows, 50 slices"]
+        )
+        ratios.append(("fairlearn / ours, 100,000 rows", ratio, "at least 100"))
+    for name, ratio, wanted in ratios:
+        print(f"{name:42s}{ratio:10.2f}   ({wanted})")
+    if not quick:
+        largest, data = largest_memory(10_000_000)
+        print(f"largest memory, 10,000,000 rows: {largest:.2f} GiB, of which data {data:.2f} GiB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,281 @@
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from evaluator.errors import IntakeError
+from evaluator_tests.intake.conftest import Take, declare
+
+
+def column(take: Take, spec: dict[str, Any], *values: str) -> tuple[list[Any], list[int]]:
+    """Take in values of one column; give what was typed, and which values were refused."""
+    quoted = ['"' + value.replace('"', '""') + '"' for value in values]
+    rows = [f"r{number},{value}\n" for number, value in enumerate(quoted)]
+    content = ("id,v\n" + "".join(rows)).encode()
+    taken = take(content, declare({"id": {"type": "string"}, "v": spec}, trim=False))
+    refused = [row["line_number"] - 2 for row in taken.quarantine]
+    return [row["v"] for row in taken.typed], refused
+
+
+@pytest.mark.parametrize(
+    ("type_", "good", "typed", "bad"),
+    [
+        ("string", ["007", "1e5", "NA", "=1", "2013-02-30"], None, []),
+        ("string", ["1234567890123456789"], None, []),
+        ("integer", ["007", "-3", "+5", "9223372036854775807"], [7, -3, 5, 2**63 - 1],
+         ["1e5", "5.0", " 5", "5 ", "1_0", "9223372036854775808", "NA", "0x10", "٣", "--1"]),
+        ("float", ["1e5", "-.5", "007", "1."], [1e5, -0.5, 7.0, 1.0],
+         ["nan", "inf", "-Infinity", "1e999", "1,5", "1 000", "NaN", "five"]),
+        ("boolean", ["true", "FALSE", "1", "0"], [True, False, True, False], ["yes", "2", "tRUE"]),
+        ("date", ["2013-02-28"], [date(2013, 2, 28)],
+         ["2013-02-30", "2013-2-3", "28.02.2013", "2013-02-28 00:00", "+2013-2-28", "2013/02/28"]),
+        ("timestamp", ["2013-02-28 10:00:00", "2013-02-28T10:00:00.5", "2013-02-28"],
+         [datetime(2013, 2, 28, 10), datetime(2013, 2, 28, 10, 0, 0, 500_000), datetime(2013, 2, 28)],
+         ["2013-02-30 10:00:00", "2013-02-28 25:00:00", "2013-02-28T10:00:00Z", "now",
+          "2013-02-28 10:00:00.1234567"]),
+    ],
+)  # fmt: skip
+def test_a_value_is_of_its_type_or_refused_and_never_guessed(
+    take: Take, type_: str, good: list[str], typed: list[Any] | None, bad: list[str]
+) -> None:
+    values, refused = column(take, {"type": type_}, *good, *bad)
+    assert values == (good if typed is None else typed)
+    assert refused == list(range(len(good), len(good) + len(bad)))
+
+
+def test_a_decimal_is_exact_or_refused_and_never_rounded(take: Take) -> None:
+    spec = {"type": "decimal", "precision": 6, "scale": 2}
+    values, refused = column(
+        take, spec, "1234.56", "-0.1", "007", "1.500", "1.234", "12345", ".", "1e2"
+    )
+    assert values == [Decimal("1234.56"), Decimal("-0.10"), Decimal(7), Decimal("1.50")]
+    assert refused == [4, 5, 6, 7]
+
+
+def test_formats_are_tried_in_order(take: Take) -> None:
+    spec = {"type": "date", "formats": ["%d.%m.%Y", "%Y%m%d"]}
+    values, refused = column(take, spec, "01.02.2013", "20130201", "2013-02-01", "31.02.2013")
+    assert values == [date(2013, 2, 1)] * 2
+    assert refused == [2, 3]
+
+
+def test_a_time_zone_gives_instants_and_refuses_hours_that_are_none(take: Take) -> None:
+    spec = {"type": "timestamp", "time_zone": "Europe/Berlin"}
+    values, refused = column(
+        take,
+        spec,
+        "2013-07-01 12:00:00",
+        "2013-07-01T12:00:00Z",
+        "2013-03-31 02:30:00",
+        "2013-10-27 02:30:00",
+    )
+    assert [value.astimezone(UTC).hour for value in values] == [10, 12]
+    assert refused == [2, 3]
+
+
+def test_missing_spellings_also_coded_ones_are_missing_and_not_wrong(take: Take) -> None:
+    spec = {"type": "integer", "missing_values": ["", "-99", "NA"], "minimum": 0}
+    values, refused = column(take, spec, "-99", "NA", "", "5", "-98")
+    assert values == [None, None, None, 5]
+    assert refused == [4]
+
+
+@pytest.mark.parametrize(
+    ("spec", "good", "bad"),
+    [
+        ({"type": "category", "allowed": ["a", "b"]}, ["a", ""], ["c", "A", "a "]),
+        ({"type": "integer", "allowed": [2**53 + 1]}, ["9007199254740993"], ["9007199254740992"]),
+        ({"type": "float", "allowed": [1, 2.5]}, ["1", "2.50"], ["2"]),
+        ({"type": "date", "allowed": [date(2013, 1, 1)]}, ["2013-01-01"], ["2013-01-02"]),
+        ({"type": "boolean", "allowed": [True]}, ["true"], ["false"]),
+        ({"type": "decimal", "allowed": [0.1]}, ["0.10"], ["0.11"]),
+        ({"type": "timestamp", "allowed": [datetime(2013, 1, 1)]}, ["2013-01-01"], ["2013-01-02"]),
+        ({"type": "integer", "minimum": 1, "maximum": 3}, ["1", "3", ""], ["0", "4"]),
+        ({"type": "decimal", "minimum": 0.1}, ["0.10"], ["0.09"]),
+        ({"type": "date", "minimum": date(2013, 1, 1)}, ["2013-01-01"], ["2012-12-31"]),
+        ({"type": "timestamp", "maximum": date(2013, 1, 1)}, ["2013-01-01 00:00"], ["2013-01-01 00:01"]),
+        ({"type": "timestamp", "time_zone": "Europe/Berlin", "minimum": datetime(2013, 1, 1)},
+         ["2012-12-31T23:00:00Z"], ["2012-12-31T22:59:59Z"]),
+        ({"type": "string", "minimum_length": 2, "maximum_length": 3}, ["äö", "abc"], ["ä", "abcd"]),
+        ({"type": "string", "pattern": "[A-Z]{2}|x"}, ["AB", "x"], ["ABC", "aAB", "xx", "AB\n"]),
+        ({"type": "string", "required": True}, ["x"], [""]),
+        ({"type": "string", "unique": True}, ["x", "y", "", ""], ["x"]),
+    ],
+)  # fmt: skip
+def test_each_rule_refuses_what_breaks_it(
+    take: Take, spec: dict[str, Any], good: list[str], bad: list[str]
+) -> None:
+    _, refused = column(take, spec, *good, *bad)
+    assert refused == list(range(len(good), len(good) + len(bad)))
+
+
+def test_a_row_with_two_faults_carries_both_reasons(take: Take) -> None:
+    columns = {
+        "id": {"type": "string"},
+        "n": {"type": "integer", "required": True},
+        "k": {"type": "category", "allowed": ["a"]},
+    }
+    taken = take(b"id,n,k\nr,many,z\ns,,a\n", declare(columns))
+    assert taken.rules == {2: ["type", "allowed"], 3: ["required"]}
+    assert [r["message"] for r in taken.quarantine[0]["reasons"]] == [
+        "n: 'many' is not an integer",
+        "k: 'z' is not an allowed value",
+    ]
+
+
+def test_a_warning_is_counted_and_the_row_stays(take: Take) -> None:
+    columns = {"id": {"type": "string"}, "n": {"type": "integer", "maximum": 5, "severity": "warn"}}
+    taken = take(b"id,n\na,9\nb,1\n", declare(columns))
+    assert len(taken.typed) == 2
+    finding = taken.profile["findings"][0]
+    assert (finding["severity"], finding["count"], finding["examples"][0]["line"]) == ("warn", 1, 2)
+
+
+def test_the_first_good_row_keeps_a_unique_value(take: Take) -> None:
+    columns = {"id": {"type": "string"}, "n": {"type": "integer", "minimum": 0}}
+    taken = take(b"id,n\na,-1\na,1\na,2\nb,3\n", declare(columns))
+    assert [(row["id"], row["n"]) for row in taken.typed] == [("a", 1), ("b", 3)]
+    assert taken.rules == {2: ["minimum"], 4: ["unique"]}
+
+
+def test_columns_are_unique_together_where_declared(take: Take) -> None:
+    data = declare(unique_together=[["n", "t"]])
+    taken = take(b"id,n,t\na,1,x\nb,1,y\nc,1,x\nd,,x\ne,,x\n", data)
+    assert list(taken.rules) == [4]
+
+
+def test_a_row_rule_looks_across_columns_and_passes_over_what_is_missing(take: Take) -> None:
+    columns = {name: {"type": "integer"} for name in ("a", "b")} | {"id": {"type": "string"}}
+    data = declare(columns, row_rules=[{"name": "in order", "expression": "a <= b"}])
+    taken = take(b"id,a,b\nr,1,2\ns,3,2\nt,,2\n", data)
+    assert taken.rules == {3: ["in order"]}
+    assert taken.quarantine[0]["reasons"][0]["value"] == "a=3, b=2"
+
+
+def test_a_derived_column_is_missing_where_an_input_is(take: Take) -> None:
+    columns = {
+        "id": {"type": "string"},
+        "delay": {"type": "float", "missing_values": ["", "NA"]},
+        "late": {"type": "integer", "derive": "delay > 15", "allowed": [0, 1]},
+    }
+    taken = take(b"id,delay\na,16\nb,15\nc,NA\n", declare(columns))
+    assert [row["late"] for row in taken.typed] == [1, 0, None]
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("n + 1 == 4", True), ("n / 0 > 1", None), ("n % 2 == 1 and n // 2 == 1", True),
+        ("-n < 0 < n", True), ("not (n > 5)", True), ("t in ['x', 'y']", True),
+        ("t not in ['x']", False), ("length(t) == 1", True), ("upper(t) == 'X'", True),
+        ("starts_with(t, 'x') or ends_with(t, 'q')", True), ("is_missing(m)", True),
+        ("m > 1", None), ("is_missing(m) or m > 1", True), ("year(d) == 2013", True),
+        ("weekday(d) == 4 and month(d) == 2 and day(d) == 28", True),
+        ("d < date('2013-03-01')", True), ("date(s) == d and hour(s) == 10", True),
+        ("round(n / 7, 2) == 0.43", True), ("abs(n - 10) == 7", True),
+        ("column('t') == 'x'", True), ("9223372036854775807 + n > 0", True),
+    ],
+)  # fmt: skip
+def test_expressions_compute_what_they_say(
+    take: Take, expression: str, expected: bool | None
+) -> None:
+    columns = {
+        "id": {"type": "string"},
+        "n": {"type": "integer"},
+        "m": {"type": "integer"},
+        "t": {"type": "string"},
+        "d": {"type": "date"},
+        "s": {"type": "timestamp"},
+        "v": {"type": "boolean", "derive": expression},
+    }
+    taken = take(b"id,n,m,t,d,s\na,3,,x,2013-02-28,2013-02-28 10:00:00\n", declare(columns))
+    assert taken.typed[0]["v"] is expected
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "__import__('os')", "n.real > 1", "n[0] > 1", "(lambda: 1)()", "[x for x in n]", "n > 't'",
+        "unknown > 1", "n", "n ** 9 > 1", "n > 1 if n else n", "f'{n}' == 'a'", "t > None", "n is n",
+        "abs(n, n) > 1", "abs(t) > 1", "t in n", "t in ['a', 1]", "date('2013-02-30') < date('x')",
+        "n > 1; n", "", "n == 99999999999999999999", "is_missing(n + 1)", "(" * 200 + "n" + ")" * 200,
+        "not " * 100 + "True",
+    ],
+)  # fmt: skip
+def test_what_is_not_of_the_language_is_refused_when_the_yaml_loads(expression: str) -> None:
+    with pytest.raises(ValidationError, match="row_rules"):
+        declare(row_rules=[{"name": "rule", "expression": expression}])
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        ({"files": "x.csv"}, "put {date} into it"),
+        ({"id": "z"}, "no column 'z'"),
+        ({"columns": {"id": {"type": "string", "minimum": 1}}}, "says nothing about"),
+        ({"columns": {"id": {"type": "integer", "minimum": 2, "maximum": 1}}}, "above maximum"),
+        ({"columns": {"id": {"type": "integer", "allowed": ["1"]}}}, "'1' is not of type integer"),
+        ({"columns": {"id": {"type": "string", "pattern": "("}}}, "not a regular expression"),
+        ({"columns": {"id": {"type": "string", "pattern": "(?=a)"}}}, "look-around"),
+        ({"columns": {"id": {"type": "timestamp", "time_zone": "Mars"}}}, "not a known zone"),
+        ({"encoding": "klingon"}, "not known"),
+        ({"delimiter": ",", "quote": ","}, "it is the delimiter"),
+        ({"unique_together": [["id", "q"]]}, "no column 'q'"),
+        ({"last_day": date(2013, 1, 1)}, "before first_day"),
+        ({"dataset_rules": {"freshness": {"column": "t"}}}, "neither a date"),
+    ],
+)
+def test_a_declaration_that_cannot_work_names_the_key_and_the_fix(
+    keys: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(ValidationError) as caught:
+        declare(**{"columns": None, **keys})
+    assert says in str(caught.value)
+    assert "To mend it" in str(caught.value)
+
+
+def test_a_pattern_that_the_engine_does_not_know_is_told(take: Take) -> None:
+    with pytest.raises(IntakeError, match=r"columns\.id\.pattern"):
+        take(b"id\na\n", declare({"id": {"type": "string", "pattern": r"a(?>b)"}}))
+
+
+def test_too_many_refused_rows_trip_the_breaker_and_both_files_are_there(take: Take) -> None:
+    taken = take(b"id,n,t\na,x,\nb,1,\nc,2,\n", declare(max_refused_share=0.3))
+    assert "1 of 3 rows are refused" in str(taken.broken)
+    assert (len(taken.typed), len(taken.quarantine)) == (2, 1)
+
+
+def test_rules_over_the_day_refuse_or_warn(take: Take) -> None:
+    columns = {
+        "id": {"type": "string"},
+        "d": {"type": "date", "maximum_missing_share": 0.3, "severity": "warn"},
+    }
+    rules = {"minimum_rows": 3, "freshness": {"column": "d", "within_days": 1}}
+    content = b"id,d\na,2013-11-01\nb,\n"
+    taken = take(content, declare(columns, dataset_rules=rules), day=date(2013, 11, 5))
+    assert [(r["rule"], r["severity"]) for r in taken.profile["dataset_rules"]] == [
+        ("minimum_rows", "refuse"), ("freshness", "refuse"), ("maximum_missing_share", "warn"),
+    ]  # fmt: skip
+    assert "fewer than 3" in str(taken.broken)
+    assert "missing in" not in str(taken.broken)
+
+
+def test_an_optional_column_may_be_absent(take: Take) -> None:
+    columns = {"id": {"type": "string"}, "v": {"type": "float", "optional": True}}
+    assert take(b"id\na\n", declare(columns)).typed == [{"id": "a", "v": None}]
+
+
+def test_blanks_are_dropped_only_where_the_audit_says_so(take: Take) -> None:
+    content = b"id,n,t\na, 5 , x\n"
+    assert take(content, declare(trim=True)).typed == [{"id": "a", "n": 5, "t": "x"}]
+    assert take(content).rules == {2: ["type"]}
+
+
+def test_the_same_input_gives_the_same_bytes(take: Take) -> None:
+    content = b"id,n,t\n" + b"".join(b"r%d,%d,x\n" % (n, n % 7) for n in range(500))
+    first = take(content).result
+    before = (first.typed_path.read_bytes(), first.report)
+    second = take(content).result
+    assert (second.typed_path.read_bytes(), second.report) == before

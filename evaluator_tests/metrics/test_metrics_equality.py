@@ -1,0 +1,308 @@
+"""Values are scikit-learn's, to twelve digits, over random and degenerate inputs."""
+
+import warnings
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import special
+from sklearn import metrics as reference
+from sklearn.linear_model import LogisticRegression
+
+from evaluator.metrics import slice_metrics
+
+BINARY = {
+    "accuracy": reference.accuracy_score,
+    "balanced_accuracy": reference.balanced_accuracy_score,
+    "precision": reference.precision_score,
+    "recall": reference.recall_score,
+    "f1": reference.f1_score,
+    "matthews_correlation": reference.matthews_corrcoef,
+    "roc_auc": reference.roc_auc_score,
+    "average_precision": reference.average_precision_score,
+    "log_loss": lambda y, s, **k: reference.log_loss(y, s, labels=[0, 1], **k),
+    "brier": lambda y, s, **k: reference.brier_score_loss(y, s, labels=[0, 1], **k),
+}
+OF_SCORE = {"roc_auc", "average_precision", "log_loss", "brier"}
+REGRESSION = {
+    "mean_absolute_error": reference.mean_absolute_error,
+    "root_mean_squared_error": reference.root_mean_squared_error,
+    "median_absolute_error": reference.median_absolute_error,
+    "r2": reference.r2_score,
+    "mean_absolute_percentage_error": reference.mean_absolute_percentage_error,
+    "pinball_loss_10": lambda y, p, **k: reference.mean_pinball_loss(y, p, alpha=0.1, **k),
+    "pinball_loss_50": lambda y, p, **k: reference.mean_pinball_loss(y, p, alpha=0.5, **k),
+    "pinball_loss_90": lambda y, p, **k: reference.mean_pinball_loss(y, p, alpha=0.9, **k),
+}
+
+
+def expected(function: Any, *columns: Any, weight: Any = None) -> float:
+    """Ask scikit-learn, whose warnings about degenerate inputs are not the subject."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        keywords = {} if weight is None else {"sample_weight": weight}
+        return float(function(*columns, **keywords))
+
+
+def every_group(frame: pd.DataFrame, table: pd.DataFrame) -> Any:
+    """Go through the rows of a table with the cases that each one is about."""
+    for row in table.to_dict("records"):
+        cases = frame
+        for name in ("region", "segment"):
+            if not pd.isna(row[name]):
+                cases = cases[cases[name] == row[name]]
+        yield row, cases
+
+
+def some_frame(seed: int, rows: int, digits: int, *, weighted: bool) -> pd.DataFrame:
+    """Draw cases with more or fewer ties and, in small slices, degenerate labels."""
+    random = np.random.default_rng(seed)
+    score = random.beta(1, 1, rows).round(digits)
+    return pd.DataFrame(
+        {
+            "label": (random.random(rows) < score).astype(int),
+            "score": score,
+            "region": random.choice(["north", "south", "west"], rows),
+            "segment": random.choice([1, 2], rows),
+            # Whole weights, some of them zero: a case that does not count.
+            "weight": random.integers(0, 4, rows).astype(float) if weighted else 1.0,
+        }
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    rows=st.sampled_from([1, 2, 5, 30, 200]),
+    digits=st.sampled_from([0, 1, 16]),
+    weighted=st.booleans(),
+)
+def test_binary_values_are_those_of_scikit_learn(
+    seed: int, rows: int, digits: int, *, weighted: bool
+) -> None:
+    frame = some_frame(seed, rows, digits, weighted=weighted)
+    weight = "weight" if weighted else None
+    table = slice_metrics(
+        frame,
+        label="label",
+        score="score",
+        slices=["region", "segment"],
+        metrics=list(BINARY),
+        weight=weight,
+    )
+    for row, cases in every_group(frame, table):
+        assert row["n"] == len(cases)
+        if row["status"] == "undefined":
+            assert np.isnan(row["value"])
+            assert row["reason"]
+            continue
+        second = cases.score if row["metric"] in OF_SCORE else cases.score >= 0.5
+        weights = cases.weight if weighted else None
+        wanted = expected(BINARY[row["metric"]], cases.label, second, weight=weights)
+        assert row["value"] == pytest.approx(wanted, abs=1e-12)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10**6), rows=st.sampled_from([1, 3, 40]))
+def test_equal_weights_change_no_value_and_undefine_the_same(seed: int, rows: int) -> None:
+    frame = some_frame(seed, rows, 1, weighted=False)
+    columns: dict[str, Any] = {"label": "label", "score": "score", "slices": ["region"]}
+    plain = slice_metrics(frame, **columns)
+    weighted = slice_metrics(frame, **columns, weight="weight")
+    assert (plain.metric == weighted.metric).all()
+    np.testing.assert_allclose(plain.value, weighted.value, atol=1e-8)
+    undefined = plain.status == "undefined"
+    assert (undefined == (weighted.status == "undefined")).all()
+    assert plain.reason[undefined].equals(weighted.reason[undefined])
+    np.testing.assert_allclose(plain.n_effective, weighted.n_effective, atol=1e-9)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_undefined_is_exactly_where_scikit_learn_warns_or_gives_up(*, weighted: bool) -> None:
+    frame = pd.DataFrame(
+        {
+            "label": [0, 0, 1, 1, 0, 1],
+            "score": [0.1, 0.2, 0.1, 0.2, 0.9, 0.9],
+            "case": ["no positives"] * 2 + ["no negatives"] * 2 + ["both"] * 2,
+            "weight": 1.0,
+        }
+    )
+    table = slice_metrics(
+        frame,
+        label="label",
+        score="score",
+        slices=["case"],
+        weight="weight" if weighted else None,
+    )
+    found = table[table.level == "case"].set_index(["case", "metric"])
+    undefined = found[found.status == "undefined"].reason.to_dict()
+    assert undefined["no positives", "recall"] == "no positive labels"
+    assert undefined["no positives", "precision"] == "no predicted positives"
+    assert undefined["no positives", "f1"] == "no positive labels and no predicted positives"
+    assert undefined["no positives", "roc_auc"] == "no positive labels"
+    assert undefined["no negatives", "roc_auc"] == "no negative labels"
+    assert undefined["no negatives", "specificity"] == "no negative labels"
+    assert undefined["no negatives", "matthews_correlation"] == "no negative labels"
+    assert undefined["both", "matthews_correlation"] == "no predicted negatives"
+    # Predicting none of the positives is a recall of zero, and that is known.
+    assert ("no negatives", "recall") not in undefined
+    assert found.loc[("no negatives", "f1"), "value"] == 0
+    # Scores that part the labels, or are constant, have no best stretch.
+    assert ("both", "calibration_slope") in undefined
+
+
+def multiclass_frame(seed: int, rows: int) -> pd.DataFrame:
+    random = np.random.default_rng(seed)
+    scores = random.dirichlet([1, 1, 1, 1], rows).round(2)
+    scores[:, 3] = 1 - scores[:, :3].sum(axis=1)
+    scores = np.clip(scores, 0, 1)
+    drawn = (scores.cumsum(axis=1) < random.random((rows, 1))).sum(axis=1)
+    return pd.DataFrame(
+        {
+            "label": np.array(list("abcd"))[np.minimum(drawn, 3)],
+            **{name: scores[:, place] for place, name in enumerate("wxyz")},
+            "region": random.choice(["north", "south"], rows),
+            "segment": random.choice([1, 2], rows),
+            "weight": random.integers(1, 4, rows).astype(float),
+        }
+    )
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("rows", [1, 12, 300])
+def test_multiclass_values_are_those_of_scikit_learn(rows: int, *, weighted: bool) -> None:
+    frame = multiclass_frame(rows, rows)
+    classes = dict(zip("abcd", "wxyz", strict=True))
+    table = slice_metrics(
+        frame,
+        label="label",
+        score=classes,
+        slices=["region", "segment"],
+        task="multiclass_classification",
+        weight="weight" if weighted else None,
+    )
+    seen = set()
+    for row, cases in every_group(frame, table):
+        if row["status"] == "undefined":
+            assert np.isnan(row["value"])
+            continue
+        seen.add(row["metric"])
+        weights = cases.weight if weighted else None
+        if row["metric"] == "roc_auc_ovo" and weighted:
+            continue  # scikit-learn takes no weights there
+        wanted = multiclass_reference(row["metric"], cases, weights)
+        assert row["value"] == pytest.approx(wanted, abs=1e-12), row
+    if rows == 300:
+        assert {"roc_auc_ovr", "roc_auc_ovo", "f1_macro", "log_loss", "top_2_accuracy"} <= seen
+
+
+def multiclass_reference(metric: str, cases: pd.DataFrame, weight: Any) -> float:
+    """Ask scikit-learn for a multiclass metric by our name."""
+    scores = cases[list("wxyz")].to_numpy()
+    decided = np.array(list("abcd"))[scores.argmax(axis=1)]
+    labels = list("abcd")
+    name, _, way = metric.rpartition("_")
+    if metric in {"accuracy", "balanced_accuracy"}:
+        return expected(BINARY[metric], cases.label, decided, weight=weight)
+    if way in {"macro", "micro", "weighted"}:
+        averaged = partial(BINARY[name], average=way)
+        return expected(averaged, cases.label, decided, weight=weight)
+    function = {
+        "log_loss": partial(reference.log_loss, labels=labels),
+        "roc_auc_ovr": partial(reference.roc_auc_score, multi_class="ovr", labels=labels),
+        "roc_auc_ovo": partial(reference.roc_auc_score, multi_class="ovo", labels=labels),
+        "top_2_accuracy": partial(reference.top_k_accuracy_score, k=2, labels=labels),
+        "top_3_accuracy": partial(reference.top_k_accuracy_score, k=3, labels=labels),
+    }[metric]
+    return expected(function, cases.label, scores, weight=weight)
+
+
+def test_the_confusion_matrix_has_one_rate_for_each_pair_of_classes() -> None:
+    frame = multiclass_frame(5, 200)
+    classes = dict(zip("abcd", "wxyz", strict=True))
+    table = slice_metrics(
+        frame,
+        label="label",
+        score=classes,
+        slices=["region"],
+        task="multiclass_classification",
+        metrics=["confusion_matrix"],
+    )
+    overall = table[table.level == "overall"]
+    decided = np.array(list("abcd"))[frame[list("wxyz")].to_numpy().argmax(axis=1)]
+    wanted = reference.confusion_matrix(frame.label, decided, normalize="true")
+    np.testing.assert_allclose(overall.value.to_numpy().reshape(4, 4), wanted, atol=1e-12)
+    assert overall.metric.iloc[1] == "confusion_matrix[a as b]"
+    assert (overall.low <= overall.value).all()
+    assert (overall.value <= overall.high).all()
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10**6), rows=st.sampled_from([1, 2, 9, 60]), weighted=st.booleans())
+def test_regression_values_are_those_of_scikit_learn(
+    seed: int, rows: int, *, weighted: bool
+) -> None:
+    random = np.random.default_rng(seed)
+    label = random.normal(2, 1, rows).round(1)
+    frame = pd.DataFrame(
+        {
+            "label": label,
+            "prediction": (label + random.normal(0, 1, rows)).round(1),
+            "region": random.choice(["north", "south"], rows),
+            "segment": random.choice([1, 2], rows),
+            "weight": random.integers(1, 4, rows).astype(float),
+        }
+    )
+    table = slice_metrics(
+        frame,
+        label="label",
+        prediction="prediction",
+        slices=["region", "segment"],
+        task="regression",
+        weight="weight" if weighted else None,
+    )
+    for row, cases in every_group(frame, table):
+        if row["status"] == "undefined":
+            assert row["reason"] in {"the labels are all equal", "some labels are 0"}
+            continue
+        weights = cases.weight if weighted else None
+        if row["metric"] == "bias":
+            wanted = np.average(cases.prediction - cases.label, weights=weights)
+        else:
+            function = REGRESSION[row["metric"]]
+            wanted = expected(function, cases.label, cases.prediction, weight=weights)
+        assert row["value"] == pytest.approx(wanted, rel=1e-12, abs=1e-12)
+
+
+def test_calibration_is_that_of_a_logistic_regression_without_penalty() -> None:
+    random = np.random.default_rng(3)
+    odds = random.normal(0, 1.5, 400)
+    label = (random.random(400) < special.expit(0.4 + 0.7 * odds)).astype(int)
+    frame = pd.DataFrame({"label": label, "score": special.expit(odds), "region": "north"})
+    table = slice_metrics(frame, label="label", score="score", slices=["region"])
+    overall = table[table.level == "overall"].set_index("metric").value
+    fit = LogisticRegression(C=np.inf, tol=1e-12, max_iter=1000).fit(odds[:, None], label)
+    assert overall["calibration_slope"] == pytest.approx(fit.coef_[0, 0], abs=1e-5)
+    # At a slope of one the best intercept makes the mean probability the base rate.
+    moved = special.expit(odds + overall["calibration_intercept"])
+    assert moved.mean() == pytest.approx(label.mean(), abs=1e-10)
+
+
+def test_scores_below_zero_rank_as_they_are() -> None:
+    random = np.random.default_rng(4)
+    frame = pd.DataFrame(
+        {
+            "label": random.integers(0, 2, 99),
+            "score": random.normal(size=99).round(1),
+            "region": "n",
+        }
+    )
+    table = slice_metrics(
+        frame, label="label", score="score", slices=["region"], metrics=["roc_auc"], threshold=0
+    )
+    wanted = reference.roc_auc_score(frame.label, frame.score)
+    assert table.value.tolist() == pytest.approx([wanted, wanted], abs=1e-12)

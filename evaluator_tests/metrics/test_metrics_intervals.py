@@ -1,0 +1,340 @@
+"""Intervals cover what they claim: by enumeration for rates, by simulation for the others."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import special, stats
+
+from evaluator.metrics import slice_metrics
+from evaluator.metrics.rates import blaker, clopper_pearson, rate_interval, wilson
+
+# What a simulated coverage of nominal 0.95 may be, as the project promises it.
+LEAST, MOST = 0.93, 0.985
+
+
+def coverage(n: int, low: Any, high: Any, rates: Any) -> Any:
+    """Sum the probabilities of all outcomes whose interval holds each rate."""
+    hits = np.arange(n + 1)[:, None]
+    held = (low[:, None] <= rates) & (rates <= high[:, None])
+    return (stats.binom.pmf(hits, n, rates) * held).sum(axis=0)
+
+
+def test_the_guaranteed_interval_never_covers_less_than_nominal() -> None:
+    for n in range(1, 201):
+        hits = np.arange(n + 1.0)
+        low, high = blaker(hits, np.full(n + 1, float(n)), 0.95)
+        # Coverage is lowest right beside the limits of other outcomes.
+        beside = np.concatenate([low - 1e-9, low + 1e-9, high - 1e-9, high + 1e-9])
+        rates = np.concatenate([np.linspace(0.01, 0.99, 99), beside])
+        rates = rates[(rates > 0) & (rates < 1)]
+        assert coverage(n, low, high, rates).min() >= 0.95 - 1e-8, n
+
+
+@pytest.mark.parametrize("confidence", [0.8, 0.9, 0.99])
+def test_the_guarantee_holds_at_other_confidences(confidence: float) -> None:
+    for n in (1, 4, 17, 60):
+        low, high = blaker(np.arange(n + 1.0), np.full(n + 1, float(n)), confidence)
+        rates = np.concatenate([low + 1e-9, high - 1e-9, np.linspace(0.01, 0.99, 99)])
+        assert coverage(n, low, high, np.clip(rates, 1e-9, 1 - 1e-9)).min() >= confidence - 1e-8
+
+
+def test_the_guaranteed_interval_lies_inside_clopper_and_pearsons() -> None:
+    for n in (1, 7, 40, 1000, 10**6):
+        hits = np.unique(np.linspace(0, n, 50).astype(int)).astype(float)
+        cases = np.full(len(hits), float(n))
+        low, high = blaker(hits, cases, 0.95)
+        outer_low, outer_high = clopper_pearson(hits, cases, 0.95)
+        assert (outer_low <= low).all()
+        assert (high <= outer_high + 1e-15).all()
+        assert (low <= hits / n).all()
+        assert (hits / n <= high).all()
+
+
+def test_the_guaranteed_interval_is_the_hull_of_the_acceptable_rates() -> None:
+    # Blaker's definition, enumerated on a grid of rates.
+    n, rates = 13, np.linspace(0, 1, 2001)
+    below = stats.binom.cdf(np.arange(n + 1)[:, None], n, rates)
+    above = stats.binom.sf(np.arange(-1, n)[:, None], n, rates)
+    low, high = blaker(np.arange(n + 1.0), np.full(n + 1, float(n)), 0.95)
+    for k in range(n + 1):
+        smaller = np.minimum(below[k], above[k])
+        with_above = np.where(above <= smaller * (1 + 1e-12), above, 0).max(axis=0)
+        with_below = np.where(below <= smaller * (1 + 1e-12), below, 0).max(axis=0)
+        both = smaller + np.where(above[k] <= below[k], with_below, with_above)
+        kept = rates[both > 0.05]
+        assert low[k] == pytest.approx(kept.min(), abs=6e-4)
+        assert high[k] == pytest.approx(kept.max(), abs=6e-4)
+
+
+def test_the_average_interval_covers_on_average_and_not_everywhere() -> None:
+    n, rates = 20, np.linspace(0.01, 0.99, 99)
+    low, high = wilson(np.arange(n + 1.0), np.full(n + 1, float(n)), 0.95)
+    covered = coverage(n, low, high, rates)
+    assert covered.mean() == pytest.approx(0.95, abs=0.01)
+    assert covered.min() < 0.93
+    same_low, same_high = rate_interval(np.arange(n + 1.0), np.full(n + 1, 20.0), 0.95, "average")
+    assert (same_low == low).all()
+    assert (same_high == high).all()
+
+
+def test_rates_of_no_cases_have_no_limits() -> None:
+    low, high = rate_interval(np.array([0.0, 1.0]), np.array([0.0, 2.0]), 0.95, "guaranteed")
+    assert np.isnan(low[0])
+    assert np.isnan(high[0])
+    assert low[1] < 0.5 < high[1]
+
+
+def test_the_interval_of_f1_is_that_of_the_jaccard_index() -> None:
+    frame = pd.DataFrame({"y": [1] * 9 + [0] * 9, "p": [1] * 6 + [0] * 3 + [1] * 2 + [0] * 7})
+    frame["region"] = "north"
+    table = slice_metrics(frame, label="y", prediction="p", slices=["region"], metrics=["f1"])
+    low, high = blaker(np.array([6.0]), np.array([11.0]), 0.95)
+    assert table.n_effective.tolist() == [11, 11]
+    assert table.low[0] == pytest.approx(2 * low[0] / (1 + low[0]))
+    assert table.high[0] == pytest.approx(2 * high[0] / (1 + high[0]))
+
+
+def many_samples(label: Any, score: Any) -> pd.DataFrame:
+    """Lay samples out as the slices of one frame, so that one call measures them all."""
+    samples, size = label.shape
+    return pd.DataFrame(
+        {
+            "label": label.astype(int).ravel(),
+            "score": score.ravel(),
+            "sample": np.repeat(np.arange(samples), size),
+        }
+    )
+
+
+def share_covered(frame: pd.DataFrame, metric: str, truth: float, **more: Any) -> float:
+    """Measure how often the interval of a sample holds the truth, among those that have one."""
+    table = slice_metrics(
+        frame, label="label", score="score", slices=["sample"], metrics=[metric], **more
+    )
+    table = table[(table.level == "sample") & (table.status == "ok")]
+    assert len(table) > 500
+    return float(((table.low <= truth) & (truth <= table.high)).mean())
+
+
+@pytest.mark.parametrize("area", [0.6, 0.8, 0.95])
+@pytest.mark.parametrize(("positives", "negatives"), [(10, 10), (10, 50), (30, 30), (100, 200)])
+def test_the_interval_of_the_area_covers(area: float, positives: int, negatives: int) -> None:
+    random = np.random.default_rng(11)
+    samples = 1500 if positives < 100 else 600
+    shift = np.sqrt(2) * special.ndtri(area)
+    label = np.zeros((samples, positives + negatives), dtype=bool)
+    label[:, :positives] = True
+    score = special.ndtr(random.normal(size=label.shape) + shift * label)
+    covered = share_covered(many_samples(label, score), "roc_auc", area)
+    assert LEAST <= covered <= MOST
+
+
+def test_areas_at_the_edges_have_intervals_that_leave_room() -> None:
+    label = np.array([[0] * 12 + [1] * 12] * 3)
+    score = np.array([np.linspace(0, 1, 24), np.linspace(1, 0, 24), np.full(24, 0.3)])
+    table = slice_metrics(
+        many_samples(label, score),
+        label="label",
+        score="score",
+        slices=["sample"],
+        metrics=["roc_auc"],
+    ).set_index("sample")
+    assert table.value[[0, 1, 2]].tolist() == [1.0, 0.0, 0.5]
+    assert 0.7 < table.low[0] < 0.95
+    assert table.high[0] == 1.0
+    assert table.low[1] == 0.0
+    assert 0.05 < table.high[1] < 0.3
+    assert table.low[2] < 0.4
+    assert table.high[2] > 0.6
+
+
+def calibrated(random: Any, samples: int, size: int) -> tuple[Any, Any]:
+    score = random.beta(2, 3, (samples, size))
+    return random.random(score.shape) < score, score
+
+
+def overconfident(random: Any, samples: int, size: int) -> tuple[Any, Any]:
+    rate = random.beta(2, 3, (samples, size))
+    return random.random(rate.shape) < rate, special.expit(1.7 * special.logit(rate))
+
+
+MODELS = {"calibrated": calibrated, "overconfident": overconfident}
+
+
+def truth_of(model: str, metric: str) -> float:
+    """Measure a metric on so many cases that it is the truth."""
+    label, score = MODELS[model](np.random.default_rng(1), 1, 1_000_000)
+    table = slice_metrics(
+        many_samples(label, score),
+        label="label",
+        score="score",
+        slices=["sample"],
+        metrics=[metric],
+    )
+    return float(table.value[0])
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("size", [30, 100, 400])
+@pytest.mark.parametrize("metric", ["log_loss", "brier"])
+def test_the_intervals_of_losses_cover(model: str, size: int, metric: str) -> None:
+    label, score = MODELS[model](np.random.default_rng(12), 1500, size)
+    covered = share_covered(many_samples(label, score), metric, truth_of(model, metric))
+    assert LEAST <= covered <= MOST
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("size", [60, 250])
+def test_the_interval_of_the_calibration_error_covers(model: str, size: int) -> None:
+    label, score = MODELS[model](np.random.default_rng(13), 600, size)
+    metric = "expected_calibration_error"
+    # A calibrated model's true error is zero, whatever a large sample shows by chance.
+    truth = 0.0 if model == "calibrated" else truth_of(model, metric)
+    covered = share_covered(many_samples(label, score), metric, truth)
+    assert LEAST <= covered <= MOST
+
+
+@pytest.mark.parametrize(
+    ("metric", "size"),
+    [
+        ("average_precision", 80),
+        ("matthews_correlation", 60),
+        ("balanced_accuracy", 60),
+        ("calibration_slope", 150),
+        ("calibration_intercept", 150),
+    ],
+)
+def test_the_other_intervals_cover(metric: str, size: int) -> None:
+    label, score = overconfident(np.random.default_rng(14), 1000, size)
+    truth = truth_of("overconfident", metric)
+    assert LEAST <= share_covered(many_samples(label, score), metric, truth) <= 0.99
+
+
+def test_clusters_widen_what_they_make_uncertain() -> None:
+    # Twenty clusters of ten cases that share their outcome: as good as twenty cases.
+    random = np.random.default_rng(15)
+    samples, clusters, each = 600, 20, 10
+    label = np.repeat(random.random((samples, clusters)) < 0.3, each, axis=1)
+    frame = many_samples(label, np.full(label.shape, 0.5))
+    frame["cluster"] = np.tile(np.repeat(np.arange(clusters), each), samples)
+    frame["cluster"] += frame["sample"] * clusters
+    assert share_covered(frame, "base_rate", 0.3) < 0.7
+    assert share_covered(frame, "base_rate", 0.3, cluster="cluster") >= 0.94
+
+
+def test_weights_are_paid_for_in_effective_cases_and_width() -> None:
+    random = np.random.default_rng(16)
+    label, score = calibrated(random, 800, 150)
+    frame = many_samples(label, score)
+    frame["weight"] = random.exponential(1, len(frame))
+    for metric in ("accuracy", "roc_auc", "brier", "f1"):
+        truth = truth_of("calibrated", metric)
+        covered = share_covered(frame, metric, truth, weight="weight")
+        assert LEAST <= covered <= 0.99, metric
+    table = slice_metrics(
+        frame,
+        label="label",
+        score="score",
+        slices=["sample"],
+        metrics=["accuracy"],
+        weight="weight",
+    )
+    of_samples = table[table.level == "sample"]
+    # Exponential weights leave half of the cases.
+    assert of_samples.n_effective.mean() == pytest.approx(75, abs=8)
+
+
+def test_slices_that_are_too_small_say_what_would_do() -> None:
+    frame = pd.DataFrame({"label": [0, 1] * 4, "score": np.linspace(0.1, 0.9, 8), "region": "n"})
+    table = slice_metrics(frame, label="label", score="score", slices=["region"])
+    overall = table[table.level == "overall"].set_index("metric")
+    assert overall.reason["roc_auc"] == "needs 10 positive labels, has 4"
+    assert overall.reason["brier"] == "needs 20 cases, has 8"
+    assert overall.reason["expected_calibration_error"] == "needs 50 cases, has 8"
+    few = overall[overall.status == "too_few"]
+    assert few.value.notna().all()
+    assert few[["low", "high"]].isna().all(axis=None)
+    assert (overall.status[["accuracy", "precision", "recall", "f1"]] == "ok").all()
+
+
+def test_a_loss_without_surprises_is_not_given_an_interval() -> None:
+    # A nearly perfect candidate: what its loss rests on has hardly been seen.
+    label = np.array([0, 1] * 100)
+    score = np.where(label == 1, 0.99, 0.01)
+    score[:2] = 0.4, 0.3
+    frame = pd.DataFrame({"label": label, "score": score, "region": "n"})
+    table = slice_metrics(
+        frame, label="label", score="score", slices=["region"], metrics=["log_loss"]
+    )
+    assert table.status.tolist() == ["too_few"] * 2
+    assert table.reason[0] == "needs 3 labels that were held less probable than not, has 1"
+
+
+def test_an_error_that_one_case_carries_is_not_given_an_interval() -> None:
+    frame = pd.DataFrame({"label": 0.0, "prediction": [1.0, 1.1] * 99 + [500.0], "region": "n"})
+    table = slice_metrics(
+        frame,
+        label="label",
+        prediction="prediction",
+        slices=["region"],
+        task="regression",
+        metrics=["mean_absolute_error"],
+    )
+    assert table.status.tolist() == ["too_few"] * 2
+    assert table.reason[0].startswith("one case carries the mean; about ")
+
+
+def test_an_interval_does_not_depend_on_the_other_slices() -> None:
+    label, score = overconfident(np.random.default_rng(17), 2, 120)
+    frame = many_samples(label, score)
+    columns: dict[str, Any] = {"label": "label", "score": "score", "slices": ["sample"]}
+    together = slice_metrics(frame, **columns)
+    alone = slice_metrics(frame[frame["sample"] == 1], **columns)
+    limits = ["value", "low", "high"]
+    np.testing.assert_allclose(
+        together.loc[together["sample"] == 1, limits].to_numpy(),
+        alone.loc[alone["sample"] == 1, limits].to_numpy(),
+        rtol=1e-6,
+    )
+
+
+@pytest.mark.parametrize("metric", ["mean_absolute_error", "root_mean_squared_error", "bias"])
+def test_the_intervals_of_regression_errors_cover(metric: str) -> None:
+    random = np.random.default_rng(18)
+    error = random.gamma(2, 1, (800, 200)) - 2
+    truth = {
+        "mean_absolute_error": 8 * np.exp(-2),
+        "root_mean_squared_error": np.sqrt(2),
+        "bias": 0.0,
+    }[metric]
+    frame = many_samples(np.zeros(error.shape), error)
+    table = slice_metrics(
+        frame,
+        label="label",
+        prediction="score",
+        slices=["sample"],
+        task="regression",
+        metrics=[metric],
+    )
+    table = table[(table.level == "sample") & (table.status == "ok")]
+    assert len(table) > 500
+    assert LEAST <= ((table.low <= truth) & (truth <= table.high)).mean() <= MOST
+
+
+def test_the_interval_of_the_median_is_exact() -> None:
+    random = np.random.default_rng(19)
+    for size in (6, 25, 90):
+        error = random.exponential(1, (1000, size))
+        table = slice_metrics(
+            many_samples(np.zeros(error.shape), error),
+            label="label",
+            prediction="score",
+            slices=["sample"],
+            task="regression",
+            metrics=["median_absolute_error"],
+        )
+        table = table[table.level == "sample"]
+        assert (table.status == "ok").all()
+        assert ((table.low <= np.log(2)) & (np.log(2) <= table.high)).mean() >= 0.94

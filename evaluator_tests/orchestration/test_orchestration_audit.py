@@ -1,0 +1,326 @@
+"""The whole audit in-process, and what remains of it when parts fail."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import dagster as dg
+import pandas as pd
+import pytest
+from mlflow.tracking import MlflowClient
+from sklearn.metrics import accuracy_score, roc_auc_score
+
+from evaluator.evidence import canonical_json
+from evaluator.orchestration import report_assets
+from evaluator.orchestration.candidate_evaluation import PREDICTIONS
+from evaluator.orchestration.documents import CERTIFICATE, PAGE
+from evaluator.orchestration.home import Home
+from evaluator.orchestration.runner import Choice
+from evaluator.orchestration.scorecard import read_findings
+from evaluator.orchestration.state import AuditState
+from evaluator.orchestration.told import exit_code, told
+from evaluator.spec import Audit
+from evaluator_tests.faults import plan_faults
+from evaluator_tests.orchestration.conftest import run, start
+
+CRASHED = ("pacific", "network")
+
+
+def materialised(audit: Audit, asset: str) -> set[str]:
+    with dg.DagsterInstance.get() as instance:
+        return set(instance.get_materialized_partitions(dg.AssetKey([audit.name, asset])))
+
+
+def test_the_whole_audit_runs_from_files_to_dashboard_and_certificate(
+    audit: Audit, home: Home
+) -> None:
+    summary = run(audit, home)
+    state = AuditState(audit, home)
+    assert summary.faults == []
+    assert [day.state for day in summary.days] == ["accepted"] * 3
+    assert (summary.computed, summary.reused) == (36, 0)
+    assert summary.findings is not None
+    assert [o.outcome for o in summary.findings.outcomes] == ["certified"] * 2
+    assert exit_code(audit, Choice(), summary) == 0
+    page = state.store.read_bytes(state.require("dashboard"), PAGE).decode()
+    assert "sturdy" in page
+    assert state.store.read_bytes(state.require("certificate"), CERTIFICATE).startswith(b"{")
+    assert len(materialised(audit, "frail_slice_metrics")) == 18
+
+
+def test_the_scorecard_says_what_scikit_learn_says(audit: Audit, finished_home: Home) -> None:
+    state = AuditState(audit, finished_home)
+    evaluation_set = state.require("evaluation_set")
+    slices = state.slice_states(
+        audit.spec.candidates[0], evaluation_set, state.observed_model(audit.spec.candidates[0])
+    )
+    figures = read_findings(state).figures
+    figures = figures[(figures["candidate"] == "sturdy") & (figures["status"] == "ok")]
+    frames = {
+        s.slice_key: state.store.read_table(s.predictions, PREDICTIONS).to_pandas()
+        for s in slices
+        if s.predictions is not None
+    }
+    cases = pd.concat(frames.values())
+    assert len(cases) == evaluation_set.facts["cases"]
+    overall = figures[figures["level"] == "overall"].set_index("metric")["value"]
+    assert overall["roc_auc"] == pytest.approx(roc_auc_score(cases["label"], cases["score"]))
+    for row in figures[figures["metric"] == "accuracy"].itertuples():
+        if row.level == "geography x segment":
+            chosen = frames[f"{row.geography}|{row.segment}"]
+            wanted = accuracy_score(chosen["label"], chosen["prediction"])
+            assert row.value == pytest.approx(wanted, abs=1e-12)
+
+
+def test_rows_without_a_label_are_counted_and_not_scored(
+    audit: Audit, finished_home: Home, flights: pd.DataFrame
+) -> None:
+    tested = flights[flights["date"] >= pd.Timestamp("2013-11-01").date()]
+    record = AuditState(audit, finished_home).require("evaluation_set")
+    assert record.facts["without_label"] == tested["arrival_delay"].isna().sum() > 0
+    assert record.facts["cases"] == tested["arrival_delay"].notna().sum()
+
+
+def test_a_second_run_computes_nothing_and_says_so(audit: Audit, finished_home: Home) -> None:
+    before = _evidence(finished_home)
+    with dg.DagsterInstance.get() as instance:
+        runs_before = instance.get_runs_count()
+    summary = run(audit, finished_home)
+    with dg.DagsterInstance.get() as instance:
+        assert instance.get_runs_count() == runs_before
+    assert (summary.computed, summary.reused) == (0, 36)
+    assert any(
+        "No slice was computed" in line for line in told(AuditState(audit, finished_home), summary)
+    )
+    assert _evidence(finished_home) == before
+
+
+def test_rerunning_every_asset_by_hand_changes_no_version(
+    audit: Audit, finished_home: Home
+) -> None:
+    before = _evidence(finished_home)
+    again = start(audit, finished_home)
+    names = [f"sturdy_{name}" for name in ("predictions", "slice_metrics")]
+    keys = [dg.AssetKey(["flights", name]) for name in names]
+    result = again._job.execute_in_process(
+        instance=again._instance,
+        asset_selection=keys,
+        tags={
+            "dagster/asset_partition_range_start": "eastern|network",
+            "dagster/asset_partition_range_end": "caribbean|regional",
+        },
+    )
+    assert result.success
+    events = result.asset_materializations_for_node("flights__sturdy")
+    assert len(events) == 36
+    assert all(event.metadata["reused"].value is True for event in events)
+    assert {
+        p: c for p, c in _evidence(finished_home).items() if not p.endswith("current.json")
+    } == {p: c for p, c in before.items() if not p.endswith("current.json")}
+
+
+def test_a_crash_on_one_slice_leaves_siblings_and_other_slices_alone(
+    audit: Audit, home: Home
+) -> None:
+    plan_faults(home.root, CRASHED)
+    summary = run(audit, home)
+    assert summary.computed == 35
+    assert materialised(audit, "sturdy_slice_metrics") >= {"pacific|network"}
+    assert len(materialised(audit, "frail_slice_metrics")) == 17
+    assert "pacific|network" not in materialised(audit, "frail_predictions")
+    assert summary.findings is not None
+    missing = summary.findings.slices.query("state != 'current'")
+    assert missing[["candidate", "geography", "segment"]].to_numpy().tolist() == [
+        ["frail", *CRASHED]
+    ]
+    assert "ConnectionError: the model server for pacific" in missing["error"].iloc[0]
+    outcomes = {o.candidate: o.outcome for o in summary.findings.outcomes}
+    assert outcomes == {"sturdy": "certified", "frail": "undecided"}
+    page = _page(audit, home)
+    assert "the model server for pacific is out of reach" in page
+
+
+def test_what_crashed_is_exactly_what_the_next_run_computes(audit: Audit, home: Home) -> None:
+    plan_faults(home.root, CRASHED, ("eastern", "low_cost"))
+    assert run(audit, home).computed == 34
+    plan_faults(home.root)
+    summary = run(audit, home)
+    assert (summary.computed, summary.reused) == (2, 34)
+    assert summary.findings is not None
+    assert (summary.findings.slices["state"] == "current").all()
+
+
+def test_a_failed_slice_keeps_its_old_version_and_is_called_outdated(
+    audit: Audit, finished_home: Home
+) -> None:
+    _change_threshold = audit.spec.candidates[1].model_copy(update={"threshold": 0.4})
+    changed = Audit(
+        audit.name,
+        audit.spec.model_copy(update={"candidates": (audit.spec.candidates[0], _change_threshold)}),
+    )
+    plan_faults(finished_home.root, CRASHED)
+    summary = run(changed, finished_home)
+    states = {s.slice_key: s.state for s in summary.slices if s.candidate == "frail"}
+    assert states.pop("|".join(CRASHED)) == "outdated"
+    assert set(states.values()) == {"current"}
+    assert summary.findings is not None
+    figures = summary.findings.figures
+    of_slice = figures[
+        (figures["candidate"] == "frail")
+        & (figures["geography"] == CRASHED[0])
+        & (figures["segment"] == CRASHED[1])
+    ]
+    assert of_slice.empty
+
+
+def test_a_broken_day_fails_and_its_quarantine_and_report_are_there(
+    audit: Audit, home: Home
+) -> None:
+    path = _landed(home, "2013-11-02")
+    lines = path.read_text().splitlines()
+    mangled = [line.replace("2013-11", "not a time") for line in lines[1:60]]
+    path.write_text("\n".join([lines[0], *mangled, *lines[60:]]) + "\n")
+    summary = run(audit, home)
+    assert {day.day: day.state for day in summary.days} == {
+        "2013-11-01": "accepted",
+        "2013-11-02": "refused",
+        "2013-11-03": "accepted",
+    }
+    assert materialised(audit, "validated_data") == {"2013-11-01", "2013-11-03"}
+    assert len(materialised(audit, "quarantined_rows")) == 3
+    assert len(materialised(audit, "data_quality_report")) == 3
+    state = AuditState(audit, home)
+    assert state.require("evaluation_set").facts["days"] == ["2013-11-01", "2013-11-03"]
+    quarantined = state.require("quarantined_rows", "2013-11-02")
+    assert quarantined.facts["quarantined"] == 59
+    report = state.store.read_bytes(
+        state.require("data_quality_report", "2013-11-02"), "report.txt"
+    ).decode()
+    assert "REFUSED" in report
+    assert any("2013-11-02 refused" in line for line in told(state, summary))
+
+
+def test_a_day_that_is_sent_again_broken_is_no_longer_used(
+    audit: Audit, finished_home: Home
+) -> None:
+    path = _landed(finished_home, "2013-11-03")
+    good = path.read_bytes()
+    path.write_text("this is not the file that was agreed\n1\n")
+    summary = run(audit, finished_home)
+    state = AuditState(audit, finished_home)
+    assert [d.day for d in summary.days if d.state == "refused"] == ["2013-11-03"]
+    assert state.require("evaluation_set").facts["days"] == ["2013-11-01", "2013-11-02"]
+    path.write_bytes(good)
+    summary = run(audit, finished_home)
+    assert (summary.computed, summary.reused) == (0, 36)
+    assert len(AuditState(audit, finished_home).require("evaluation_set").facts["days"]) == 3
+
+
+def test_a_missing_artifact_is_named_and_the_other_candidate_is_judged(
+    audit: Audit, home: Home
+) -> None:
+    (home.root / "models/flights/frail.skops").unlink()
+    summary = run(audit, home)
+    assert summary.computed == 18
+    assert len(summary.faults) == 1
+    assert "frail.skops is not there" in summary.faults[0]
+    assert exit_code(audit, Choice(), summary) == 3
+    assert summary.findings is not None
+    outcomes = {o.candidate: o.outcome for o in summary.findings.outcomes}
+    assert outcomes == {"sturdy": "certified", "frail": "undecided"}
+
+
+def test_a_new_artifact_computes_just_its_candidates_slices(
+    audit: Audit, finished_home: Home
+) -> None:
+    models = finished_home.root / "models/flights"
+    models.joinpath("frail.skops").write_bytes(models.joinpath("sturdy.skops").read_bytes())
+    summary = run(audit, finished_home)
+    assert (summary.computed, summary.reused) == (18, 18)
+
+
+def test_a_part_of_the_audit_is_run_on_its_own(audit: Audit, home: Home) -> None:
+    choice = Choice(candidate="sturdy", geography="central")
+    summary = run(audit, home, choice)
+    assert summary.computed == 3
+    assert materialised(audit, "sturdy_predictions") == {
+        f"central|{kind}" for kind in ("network", "low_cost", "regional")
+    }
+    assert exit_code(audit, choice, summary) == 0
+    assert summary.findings is not None
+    assert {o.outcome for o in summary.findings.outcomes} == {"undecided"}
+
+
+def test_a_tracking_server_that_is_down_blocks_nothing_else(
+    audit: Audit, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nothing listens on the discard port.
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setattr(report_assets, "RETRIES", dg.RetryPolicy(max_retries=1))
+    summary = run(audit, home)
+    assert len(summary.faults) == 1
+    assert "127.0.0.1" in summary.faults[0]
+    assert summary.findings is not None
+    assert "sturdy" in _page(audit, home)
+    assert exit_code(audit, Choice(), summary) == 3
+
+
+def test_one_mlflow_run_a_candidate_holds_its_figures(audit: Audit, finished_home: Home) -> None:
+    (finished_home.root / "evidence/flights/mlflow_runs/_/current.json").unlink()
+    for folder in (finished_home.root / "evidence/flights/mlflow_runs/_").iterdir():
+        shutil.rmtree(folder)
+    summary = run(audit, finished_home)
+    client = MlflowClient(tracking_uri=finished_home.tracking_uri)
+    experiment = client.get_experiment_by_name("flights")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id])
+    assert sorted(r.data.tags["evaluator.candidate"] for r in runs) == ["frail", "sturdy"]
+    assert summary.findings is not None
+    figures = summary.findings.figures
+    for logged in runs:
+        rows = figures[
+            (figures["candidate"] == logged.data.tags["evaluator.candidate"])
+            & (figures["level"] == "overall")
+        ].set_index("metric")
+        assert logged.data.metrics["roc_auc"] == rows.loc["roc_auc", "value"]
+
+
+def test_two_homes_come_to_the_same_evidence(audit: Audit, home: Home, finished: Path) -> None:
+    run(audit, home)
+    first = AuditState(audit, home)
+    second = AuditState(audit, Home(finished, str(finished / "evidence")))
+    for asset in ("evaluation_set", "scorecard"):
+        assert first.require(asset).identity == second.require(asset).identity
+        assert first.require(asset).content_version == second.require(asset).content_version
+
+
+def test_the_certificate_names_everything_that_it_rests_on(
+    audit: Audit, finished_home: Home
+) -> None:
+    state = AuditState(audit, finished_home)
+    content = state.store.read_bytes(state.require("certificate"), CERTIFICATE)
+    certificate = json.loads(content)
+    assert canonical_json(certificate) == content
+    assets = {record["asset"] for record in certificate["evidence"]}
+    assert assets >= {"raw_data", "validated_data", "evaluation_set", "sturdy_model", "scorecard"}
+    assert {"sturdy_predictions", "frail_slice_metrics"} <= assets
+    for record in certificate["evidence"]:
+        for path, sha256 in record["files"].items():
+            stored = (finished_home.root / "evidence" / path).read_bytes()
+            assert hashlib.sha256(stored).hexdigest() == sha256
+
+
+def _landed(home: Home, day: str) -> Path:
+    return home.landing("flights") / f"flights-{day}.csv"
+
+
+def _page(audit: Audit, home: Home) -> str:
+    state = AuditState(audit, home)
+    return state.store.read_bytes(state.require("dashboard"), PAGE).decode()
+
+
+def _evidence(home: Home) -> dict[str, bytes]:
+    root = home.root / "evidence"
+    return {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file()}

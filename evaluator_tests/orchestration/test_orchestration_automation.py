@@ -1,0 +1,181 @@
+"""What happens by itself, under a simulated clock."""
+
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+import pytest
+
+from evaluator.orchestration import audit_definitions
+from evaluator.orchestration.home import Home
+from evaluator.orchestration.partition_run import DATA_VERSION_TAG
+from evaluator.spec import Audit
+from evaluator_tests.faults import plan_faults
+
+NOON = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
+DAY = "2013-11-02"
+SLICES = {
+    f"{region}|{kind}"
+    for region in ("eastern", "central", "mountain", "pacific", "hawaii_alaska", "caribbean")
+    for kind in ("network", "low_cost", "regional")
+}
+
+
+class Clock:
+    """An instance whose automation conditions are evaluated tick by tick."""
+
+    def __init__(self, audit: Audit) -> None:
+        self.audit = audit
+        self.definitions = audit_definitions(audit)
+        self.instance = dg.DagsterInstance.ephemeral()
+        self.now = NOON
+        self._cursor: object | None = None
+
+    def tick(self, *, minutes: int = 1) -> dict[str, set[str]]:
+        """Let time pass and return what is asked for: partitions by asset, '' for a whole."""
+        self.now += timedelta(minutes=minutes)
+        result = dg.evaluate_automation_conditions(
+            self.definitions,
+            self.instance,
+            asset_selection=dg.AssetSelection.groups(self.audit.name),
+            evaluation_time=self.now,
+            cursor=self._cursor,  # type: ignore[arg-type] # the first tick has none
+        )
+        self._cursor = result.cursor
+        asked = {}
+        for evaluated in result.results:
+            subset = evaluated.true_subset.expensively_compute_asset_partitions()
+            if subset:
+                name = evaluated.key.path[-1]  # type: ignore[union-attr] # assets have paths
+                asked[name] = {str(partition.partition_key or "") for partition in subset}
+        return asked
+
+    def materialised(self, name: str, version: str, *partitions: str) -> None:
+        """Note that an asset was materialised with this content."""
+        for partition in partitions or (None,):
+            parts = partition.split("|") if partition else []
+            key = (
+                dg.MultiPartitionKey({"geography": parts[0], "segment": parts[1]})
+                if len(parts) == 2
+                else partition
+            )
+            self.instance.report_runless_asset_event(
+                dg.AssetMaterialization(
+                    dg.AssetKey([self.audit.name, name]),
+                    partition=key,
+                    tags={DATA_VERSION_TAG: version},
+                )
+            )
+
+    def observed(self, name: str, version: str) -> None:
+        """Note that an artifact was observed."""
+        self.instance.report_runless_asset_event(
+            dg.AssetObservation(
+                dg.AssetKey([self.audit.name, name]), tags={DATA_VERSION_TAG: version}
+            )
+        )
+
+    def evaluated(self, version: str = "1") -> None:
+        """Note that everything was materialised once."""
+        self.materialised("raw_data", version, DAY)
+        for name in ("validated_data", "quarantined_rows", "data_quality_report"):
+            self.materialised(name, version, DAY)
+        self.materialised("evaluation_set", version)
+        for candidate in ("sturdy", "frail"):
+            self.observed(f"{candidate}_model", version)
+            self.materialised(f"{candidate}_predictions", version, *SLICES)
+            self.materialised(f"{candidate}_slice_metrics", version, *SLICES)
+        for name in ("scorecard", "mlflow_runs", "certificate", "dashboard"):
+            self.materialised(name, version)
+
+
+@pytest.fixture
+def clock(audit: Audit) -> Clock:
+    """Everything was materialised, and the first tick is over."""
+    clock = Clock(audit)
+    clock.evaluated()
+    clock.tick()
+    return clock
+
+
+def test_where_nothing_changes_nothing_is_asked_for(clock: Clock) -> None:
+    assert clock.tick() == {}
+    assert clock.tick(minutes=30) == {}
+
+
+def test_a_day_that_arrives_late_is_validated(clock: Clock) -> None:
+    clock.materialised("raw_data", "1", "2013-10-05")
+    outputs = ("validated_data", "quarantined_rows", "data_quality_report")
+    assert clock.tick() == dict.fromkeys(outputs, {"2013-10-05"})
+
+
+def test_equal_bytes_that_arrive_again_ask_for_nothing(clock: Clock) -> None:
+    clock.materialised("raw_data", "1", DAY)
+    assert clock.tick() == {}
+
+
+def test_a_newly_accepted_day_makes_a_new_evaluation_set(clock: Clock) -> None:
+    clock.materialised("validated_data", "2", "2013-11-03")
+    assert clock.tick() == {"evaluation_set": {""}}
+
+
+def test_a_new_evaluation_set_is_evaluated_on_every_slice(clock: Clock) -> None:
+    clock.materialised("evaluation_set", "2")
+    asked = clock.tick()
+    assert asked["sturdy_predictions"] == asked["frail_predictions"] == SLICES
+
+
+def test_a_new_model_version_asks_for_its_own_slices_only(clock: Clock) -> None:
+    clock.observed("frail_model", "2")
+    asked = clock.tick()
+    assert set(asked) == {"frail_predictions", "frail_slice_metrics"}
+    assert asked["frail_predictions"] == SLICES
+
+
+def test_a_model_that_is_observed_unchanged_asks_for_nothing(clock: Clock) -> None:
+    clock.observed("frail_model", "1")
+    assert clock.tick() == {}
+
+
+def test_metrics_that_changed_on_one_slice_make_a_new_scorecard(clock: Clock) -> None:
+    clock.materialised("frail_slice_metrics", "2", "pacific|network")
+    assert clock.tick() == {"scorecard": {""}}
+
+
+def test_every_night_all_slices_are_gone_over(clock: Clock) -> None:
+    assert clock.tick(minutes=60) == {}
+    asked = clock.tick(minutes=14 * 60)
+    assert set(asked) == {
+        f"{candidate}_{part}"
+        for candidate in ("sturdy", "frail")
+        for part in ("predictions", "slice_metrics")
+    }
+    assert all(partitions == SLICES for partitions in asked.values())
+    assert clock.tick() == {}
+
+
+def test_the_scorecard_follows_though_a_slice_failed(audit: Audit, home: Home) -> None:
+    clock = Clock(audit)
+    clock.evaluated()
+    clock.tick()
+    plan_faults(home.root, ("pacific", "network"))
+    job = clock.definitions.resolve_implicit_global_asset_job_def()
+
+    def materialise(*names: str, **options: object) -> bool:
+        return job.execute_in_process(
+            instance=clock.instance,
+            asset_selection=[dg.AssetKey([audit.name, name]) for name in names],
+            raise_on_error=False,
+            **options,  # type: ignore[arg-type] # a partition key or tags
+        ).success
+
+    for day in ("2013-11-01", "2013-11-02"):
+        assert materialise("raw_data", "validated_data", partition_key=day)
+    assert materialise("evaluation_set")
+    clock.tick()
+    clock.tick()
+    only_the_failing_one = "pacific|network"
+    assert not materialise(
+        "frail_predictions", "frail_slice_metrics", partition_key=only_the_failing_one
+    )
+    asked = clock.tick()
+    assert asked["scorecard"] == {""}
