@@ -6,6 +6,7 @@ largest resident set of a process of its own.
 """
 
 import argparse
+import os
 import statistics
 import subprocess
 import sys
@@ -199,6 +200,8 @@ def main() -> None:
             seconds["fairlearn, 100,000 rows, 50 slices"] / seconds["ours, 100,000 rows, 50 slices"]
         )
         ratios.append(("fairlearn / ours, 100,000 rows", ratio, "at least 100"))
+    load = os.getloadavg()[0]
+    print(f"{os.cpu_count()} cores; load of the machine at the end: {load:.1f}")
     for name, ratio, wanted in ratios:
         print(f"{name:42s}{ratio:10.2f}   ({wanted})")
     if not quick:

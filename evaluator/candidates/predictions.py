@@ -30,7 +30,7 @@ def predict(candidate: CandidateSpec, scorer: Scorer, cases: pd.DataFrame) -> pd
     ------
     CandidateError
         Where the candidate gave another number of scores than there are cases, or scores that
-        are missing, infinite or no probabilities.
+        are no numbers, missing, infinite or no probabilities.
     """
     if len(cases):
         # A copy, since a candidate may write into what it is given.
@@ -58,6 +58,12 @@ def _check(candidate: CandidateSpec, score: np.ndarray, cases: pd.DataFrame) -> 
             f"it gave scores of shape {score.shape} for {len(cases)} cases",
             culprit=culprit,
             fix="make it return one score for each case it is given",
+        )
+    if score.dtype.kind not in "biuf":
+        raise CandidateError(
+            f"it gave scores of type {score.dtype}, not numbers",
+            culprit=culprit,
+            fix="make it return finite scores from 0 to 1",
         )
     wrong = ~np.isfinite(score) | (score < 0) | (score > 1)
     if wrong.any():

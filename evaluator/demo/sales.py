@@ -17,6 +17,8 @@ SEED: Final = 20240301
 FIRST_DAY: Final = date(2024, 3, 1)
 DEFAULT_DAYS: Final = 14
 ROWS_A_DAY: Final = 2_000
+#: The share of orders with a discount.
+DISCOUNTED: Final = 0.3
 
 REGIONS: Final = ("north", "south", "east", "west")
 SEGMENTS: Final = ("retail", "business", "public")
@@ -38,7 +40,7 @@ CELL_FAULTS: Final = {
 
 #: Days that are faulty as a whole, counted from the first one, and what is wrong with them.
 FAULTS: Final = {
-    4: "saved from a spreadsheet: byte-order mark, semicolons, Windows line ends; all rows are good",
+    4: "saved from a spreadsheet: byte-order mark, semicolons, Windows line ends; no bad row",
     7: "the column `segment` is called `customer_segment`: the schema is broken",
     9: "prices are 60 % higher: the content has drifted",
     11: "the file is cut off in the middle of a row",
@@ -136,9 +138,7 @@ def sales_file(day: date, *, rows: int = ROWS_A_DAY, seed: int = SEED) -> bytes:
 _SPREADSHEET, _RENAMED, _DEARER, _CUT_OFF, _UNITS = FAULTS
 
 
-def _orders(
-    day: date, rows: int, random: np.random.Generator, *, dearer: float
-) -> list[list[str]]:
+def _orders(day: date, rows: int, random: np.random.Generator, *, dearer: float) -> list[list[str]]:
     """Make a day's orders without any fault."""
     seconds = np.sort(random.integers(7 * 3600, 22 * 3600, rows))
     region = random.choice(REGIONS, rows, p=[0.3, 0.3, 0.25, 0.15])
@@ -146,7 +146,8 @@ def _orders(
     product = random.integers(100, 200, rows)
     quantity = 1 + random.poisson(np.where(segment == "retail", 1.5, 6.0))
     price = (5 + product % 37) * random.lognormal(0, 0.2, rows) * dearer
-    discount = np.where(random.random(rows) < 0.3, random.integers(1, 7, rows) * 0.05, 0.0)
+    discounted = random.random(rows) < DISCOUNTED
+    discount = np.where(discounted, random.integers(1, 7, rows) * 0.05, 0.0)
     return [
         [
             f"{day:%Y%m%d}-{at:05d}",

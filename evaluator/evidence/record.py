@@ -23,7 +23,8 @@ class Address(NamedTuple):
 
 
 class _Stored(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # A number that JSON has no word for is refused when it is stored, not turned into null.
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="constants")
 
 
 class Upstream(_Stored):

@@ -8,6 +8,7 @@ from evaluator.intake.quarantine import quarantine_to_csv, read_mended
 from evaluator.intake.replay import replay
 from evaluator.intake.report import render_report
 from evaluator.intake.take import IntakeResult, take_in
+from evaluator.intake.volume import unusual_volume
 
 __all__ = [
     "QUARANTINED_ROWS",
@@ -22,4 +23,5 @@ __all__ = [
     "replay",
     "take_in",
     "typed_schema",
+    "unusual_volume",
 ]

@@ -168,7 +168,8 @@ def _numbers(values: Any, bins: Mapping[str, Any] | None) -> dict[str, Any]:
     # A value on an edge belongs to the bin below it.
     counts = np.bincount(np.searchsorted(edges, values, side="left"), minlength=len(edges) + 1)
     low, high = np.quantile(values, [0.25, 0.75])
-    spread = float(high - low) or float(np.std(values))
+    # Where most values are one, the quartiles are near each other or the same.
+    spread = max(float(high - low), float(np.std(values)))
     return {
         "edges": edges,
         "bins": counts.tolist(),

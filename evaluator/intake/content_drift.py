@@ -142,9 +142,9 @@ def compare(
         if enough and (measures.get(name) or 0.0) > getattr(limits, name)
     ]
     change = measures["missing_change"]
-    if change is not None and min(rows) >= limits.minimum_rows:
-        if abs(change) > limits.missing_share:
-            moved.append("missing_share")
+    enough = min(rows) >= limits.minimum_rows
+    if enough and change is not None and abs(change) > limits.missing_share:
+        moved.append("missing_share")
     measures["drifted"] = moved
     return measures
 
@@ -207,7 +207,8 @@ def _by_chance(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) 
 
 def _shares(counts: npt.NDArray[np.float64], smoothing: float) -> npt.NDArray[np.float64]:
     smoothed = counts + smoothing
-    return smoothed / smoothed.sum()
+    shares: npt.NDArray[np.float64] = smoothed / smoothed.sum()
+    return shares
 
 
 def _divergence(p: npt.NDArray[np.float64], q: npt.NDArray[np.float64]) -> float:
@@ -219,7 +220,7 @@ def _wasserstein(before: Mapping[str, Any], after: Mapping[str, Any]) -> float |
     """Average the distance of 200 quantiles, in spreads of the reference.
 
     The first Wasserstein distance is the integral of |F^-1(u) - G^-1(u)| over u (Vallender 1974);
-    the spread is the reference's interquartile range, or its deviation where that is zero.
+    the spread is the reference's interquartile range or its deviation, the larger of the two.
     """
     if not before["quantiles"] or not after["quantiles"] or before["spread"] is None:
         return None

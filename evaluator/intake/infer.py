@@ -17,6 +17,10 @@ from evaluator.spec.data import DataSpec
 
 SAMPLE_ROWS: Final = 10_000
 MOST_CATEGORIES: Final = 20
+#: So often on average must a value stand in the sample for a text to be a category.
+FEWEST_EACH: Final = 5
+#: The share of values that may be of another type than the one proposed.
+MOST_WRONG: Final = 0.05
 #: Spellings that often stand for a missing value; they are proposed, never assumed.
 OFTEN_MISSING: Final = ("NA", "N/A", "n/a", "NULL", "null", "None", "nan", "NaN", "-", "?")
 CODES: Final = ("-1", "-9", "-99", "-999", "-9999", "99", "999", "9999")
@@ -120,10 +124,8 @@ def _sample(path: Path) -> tuple[list[str], dict[str, list[str | None]], int]:
 def _add(batch: Batch, columns: dict[str, list[str | None]], room: int) -> int:
     taken = batch.frame.head(room)
     for name, values in columns.items():
-        if name in taken.columns:
-            values += taken[name].to_list()
-        else:
-            values += [None] * taken.height
+        there = name in taken.columns
+        values.extend(taken[name].to_list() if there else [None] * taken.height)
     return taken.height
 
 
@@ -183,7 +185,8 @@ def _find_id(names: Sequence[str], columns: dict[str, list[str | None]]) -> tupl
     unique = [name for name in names if len(set(columns[name])) == len(columns[name])]
     unique = [name for name in unique if not {"", None} & set(columns[name])]
     if not unique:
-        return names[0], "  # unsure: no column is complete and unique; rows need an id"
+        nearest = max(names, key=lambda name: len(set(columns[name]) - {"", None}))
+        return nearest, "  # unsure: no column is complete and unique; rows need an id"
     named = [name for name in unique if re.search(r"(?i)(^|_|\b)(id|key|number|no)$", name)]
     exact = [name for name in unique if type_of_text(columns[name][0] or "") != "float"]
     chosen = (named or exact or unique)[0]
@@ -216,35 +219,38 @@ def _column(name: str, values: Sequence[str | None], *, required: bool) -> list[
 
 def _type(counts: Counter[str], kept: list[str]) -> tuple[str, list[str], list[str]]:
     """Choose a type that nearly all values have, with its keys and doubts."""
-    mixed = counts["integer"] + counts["float"]
+    counts = Counter(counts)
+    fits = {"float": {"integer", "float"}}
     if counts["float"] and counts["integer"]:
-        counts = Counter(counts)
-        counts["float"], counts["integer"] = mixed, 0
+        counts["float"] += counts.pop("integer")
     type_, count = counts.most_common(1)[0]
-    few = len(kept) - count
-    if type_ != "string" and few:
-        example = next(value for value in kept if type_of_text(value) not in (type_, "integer"))
-        if few > len(kept) / 20:
-            return "string", [], [f"{count} of {len(kept)} look like {type_}"]
-        return type_, [], [f"{few} of {len(kept)} values are none, such as {_one_line(example)}"]
-    if type_ != "string":
-        if type_ == "integer" and {*kept} <= {"0", "1"}:
-            return "integer", [], ["it may be a boolean"]
-        return type_, [], []
+    if type_ == "string":
+        return _text_type(kept)
+    wrong = [v for v in kept if type_of_text(v) not in fits.get(type_, {type_})]
+    if len(wrong) > len(kept) * MOST_WRONG:
+        return "string", [], [f"{count} of {len(kept)} look like {type_}"]
+    if wrong:
+        example = _one_line(wrong[0])
+        return type_, [], [f"{len(wrong)} of {len(kept)} values are none, such as {example}"]
+    doubts = ["it may be a boolean"] if type_ == "integer" and {*kept} <= {"0", "1"} else []
+    return type_, [], doubts
+
+
+def _text_type(kept: list[str]) -> tuple[str, list[str], list[str]]:
+    """Tell what texts are that have no plain shape: times in other spellings, categories, texts."""
     for other, how, shape in OTHER_TIMES:
         if all(shape.fullmatch(value) for value in kept):
             doubt = ["day and month may stand the other way round"] if "/" in how else []
             return other, [f"formats: {_flow([how])}"], doubt
     distinct = sorted(set(kept))
-    if len(distinct) <= MOST_CATEGORIES and len(kept) >= 5 * len(distinct):
+    if len(distinct) <= MOST_CATEGORIES and len(kept) >= FEWEST_EACH * len(distinct):
         return "category", [f"allowed: {_flow(distinct)}"], ["the sample may lack some values"]
-    if any(re.fullmatch(r"[+-]?0\d+", value) for value in kept):
-        return "string", [], ["digits with leading zeros are kept as text"]
-    return "string", [], []
+    zeros = any(re.fullmatch(r"[+-]?0\d+", value) for value in kept)
+    return "string", [], ["digits with leading zeros are kept as text"] if zeros else []
 
 
 def _stands_out(codes: Sequence[str], kept: Sequence[str | None]) -> bool:
-    """Whether a code is the smallest or largest value, far from the next one."""
+    """Whether a code is the smallest or the largest value."""
     numbers = sorted({float(str(v)) for v in kept if type_of_text(str(v)) in ("integer", "float")})
     ends = {numbers[0], numbers[-1]} if numbers else set()
     return any(float(code) in ends for code in codes)

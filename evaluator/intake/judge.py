@@ -102,7 +102,8 @@ class Judge:
         self.checks: list[Check] = all_checks(data)
         self.uniques = _uniques(data)
         self.findings: dict[tuple[str | None, str], Finding] = {}
-        for rule in (*self.checks, *self.uniques):
+        rules: list[Check | _Unique] = [*self.checks, *self.uniques]
+        for rule in rules:
             key = (rule.column, rule.rule)
             self.findings[key] = Finding(rule.column, rule.rule, rule.severity, rule.says)
         self.refused = 0
@@ -132,7 +133,7 @@ class Judge:
             if hit and check.severity == "refuse"
         ]
         refused = np.logical_or.reduce(refusing) if refusing else np.zeros(frame.height, dtype=bool)
-        violations = [
+        violations: list[tuple[Check | _Unique, npt.NDArray[Any]]] = [
             (check, mask.arg_true().to_numpy())
             for check, mask, hit in zip(self.checks, masks, hits, strict=True)
             if hit
@@ -142,7 +143,7 @@ class Judge:
             if unique.severity == "refuse":
                 refused = refused | repeated
             if repeated.any():
-                violations.append((unique, np.flatnonzero(repeated)))  # type: ignore[arg-type] # a rule all the same
+                violations.append((unique, np.flatnonzero(repeated)))
         parts = [self._note(batch, frame, check, rows) for check, rows in violations]
         rows = np.flatnonzero(refused)
         reasons = _reasons([part for part in parts if part is not None], rows)

@@ -97,7 +97,13 @@ class Outputs:
         self.typed_path = into / TYPED_ROWS
         self.quarantine_path = into / QUARANTINED_ROWS
         self._schema = typed_schema(data)
-        self._typed = pq.ParquetWriter(self.typed_path, self._schema, compression="snappy")
+        # A dictionary of values that are all different only costs time.
+        repeating = [
+            name for name, column in data.columns.items() if name != data.id and not column.unique
+        ]
+        self._typed = pq.ParquetWriter(
+            self.typed_path, self._schema, compression="snappy", use_dictionary=repeating
+        )
         self._quarantine = pq.ParquetWriter(self.quarantine_path, QUARANTINE_SCHEMA)
 
     def write(self, typed: "pl.DataFrame", refused: "pl.DataFrame") -> None:

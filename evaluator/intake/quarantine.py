@@ -2,7 +2,6 @@
 
 import csv
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -140,7 +139,7 @@ def description_of(quarantine: Path) -> dict[str, Any]:
     IntakeError
         When the file does not say.
     """
-    metadata: Mapping[bytes, bytes] = pq.read_metadata(quarantine).metadata or {}
+    metadata: dict[bytes, bytes] = pq.read_metadata(quarantine).metadata or {}
     if METADATA not in metadata:
         raise IntakeError(
             "it does not say how its rows are laid out",

@@ -125,7 +125,7 @@ class RecordStream:
 
 
 class BlankLines:
-    """Blank lines between rows are refused rows; those before the first and after the last are not."""
+    """Blank lines: refused rows between rows, and nothing before the first and after the last."""
 
     def __init__(self) -> None:
         self.count = 0

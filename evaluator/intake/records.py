@@ -1,4 +1,4 @@
-"""From bytes to records: where each row of a delimited file starts and ends, and whether it is whole.
+"""From bytes to records: where each row starts and ends, and whether it is whole.
 
 The scan knows nothing of types. It says of every record its place in the bytes, its physical line
 and its fault, so that a refused row can be kept as it was and a good one can be read by any engine.
@@ -116,20 +116,20 @@ def scan(
     bytes_ = np.frombuffer(data, dtype=np.uint8)
     ends = _line_ends(data, bytes_, final=final)
     if dialect.quote is None or dialect.quote not in data:
-        return _cut(data, ends, ends, None, dialect, first_line, final=final)
+        return _cut(data, ends, ends, None, dialect, first_line=first_line, final=final)
     inside = _inside_quotes(bytes_, dialect)
     if inside is not None and not (final and bool(inside[-1])):
         outside = ends[inside[ends] == 0]
         bounds = np.concatenate([[-1], outside, [len(data)]])
         if limit is None or int(np.diff(bounds).max()) <= limit:
-            return _cut(data, ends, outside, inside, dialect, first_line, final=final)
+            return _cut(data, ends, outside, inside, dialect, first_line=first_line, final=final)
     from evaluator.intake.recovery import scan_with_recovery
 
     return scan_with_recovery(data, ends, dialect, first_line=first_line, final=final, limit=limit)
 
 
 def _line_ends(data: bytes, bytes_: npt.NDArray[np.uint8], *, final: bool) -> Positions:
-    """Find the last byte of every line end: of `\\n`, `\\r\\n`, and `\\r` alone."""
+    r"""Find the last byte of every line end: of `\n`, `\r\n`, and `\r` alone."""
     if b"\r" not in data:
         return np.flatnonzero(bytes_ == NEWLINE)
     following = np.empty_like(bytes_)
@@ -162,7 +162,7 @@ def _inside_quotes(bytes_: npt.NDArray[np.uint8], dialect: Dialect) -> npt.NDArr
     if not (opens_well.all() and closes_well.all()):
         return None
     # A quote as the last byte may close or be half of a pair; records that end before it stand.
-    return np.cumsum(is_quote, dtype=np.uint8) & 1
+    return np.bitwise_and(np.cumsum(is_quote, dtype=np.uint8), np.uint8(1))
 
 
 def _cut(
@@ -171,8 +171,8 @@ def _cut(
     outside: Positions,
     inside: npt.NDArray[np.uint8] | None,
     dialect: Dialect,
-    first_line: int,
     *,
+    first_line: int,
     final: bool,
 ) -> Records:
     """Cut a block whose quotes are all in place at its outer line ends."""
@@ -219,14 +219,15 @@ def _cut(
 def _without_returns(
     bytes_: npt.NDArray[np.uint8], start: Positions, stops: Positions, length: int
 ) -> Positions:
-    """Leave the return of a `\\r\\n` out of its record."""
+    r"""Leave the return of a `\r\n` out of its record."""
     if length == 0 or len(stops) == 0:
         return stops.astype(np.int64)
     is_newline = np.zeros(len(stops), dtype=bool)
     within = stops < length
     is_newline[within] = bytes_[stops[within]] == NEWLINE
     paired = is_newline & (stops > start) & (bytes_[np.maximum(stops - 1, 0)] == RETURN)
-    return (stops - paired).astype(np.int64)
+    found: Positions = (stops - paired).astype(np.int64)
+    return found
 
 
 def _kinds(bytes_: npt.NDArray[np.uint8], ends: Positions) -> dict[str, int]:

@@ -25,7 +25,7 @@ from evaluator.intake.records import (
 
 @lru_cache(maxsize=16)
 def _patterns(dialect: Dialect) -> tuple[re.Pattern[bytes], ...]:
-    """Give a whole record; one left open; the rest of an open one, to its end; the same, still open."""
+    """Give a whole record, one left open, and the rest of an open one, to its end or open again."""
     quote = re.escape(dialect.quote or b"")
     delimiter = re.escape(dialect.delimiter)
     inner = b"(?:[^" + quote + b"]|" + quote * 2 + b")*+"
@@ -83,6 +83,13 @@ class _Scan:
             return index, WHOLE if first else BLANK
         if not opened.fullmatch(first):
             return index, STRAY_QUOTE
+        return self.joined(index, closes, reopened)
+
+    def joined(
+        self, index: int, closes: re.Pattern[bytes], reopened: re.Pattern[bytes]
+    ) -> tuple[int, int] | None:
+        """Find the line on which a record closes that is open at its first line's end."""
+        quote = self.dialect.quote or b""
         for later in range(index + 1, self.count):
             if self.stops[later] - self.starts[index] > self.limit:
                 return index, UNCLOSED_QUOTE

@@ -89,13 +89,14 @@ def replay(
             fix="feed back only lines that are",
         )
     joined = judge.typed - before
+    note = (
+        f"{joined + judge.refused:,} rows in quarantine were judged again: {joined:,} joined "
+        f"the typed rows, {judge.refused:,} stay"
+    )
     reading = Reading(
         layout=description["layout"],
         header=description["header"],
-        notes=[
-            f"{joined + judge.refused:,} rows in quarantine were judged again: {joined:,} joined "
-            f"the typed rows, {judge.refused:,} stay"
-        ],
+        notes=[note],
     )
     return finish(
         Finished(name, day, judge, reading),
@@ -180,20 +181,16 @@ class _DelimitedRows(_RowParser):
         self.dialect = Dialect(layout["delimiter"].encode(), layout["quote"].encode() or None)
 
     def read(self, text: bytes) -> tuple[Mapping[str, str | None], str, str]:
-        if not text:
-            return {}, *RULES[rec.BLANK]
-        if b"\0" in text:
-            return {}, *RULES[rec.NUL_BYTE]
+        broken = _broken(text)
+        if broken:
+            return {}, *broken
         records = scan(text, self.dialect, first_line=1, final=True)
         code = int(records.fault.max())
         if code != rec.WHOLE:
             return {}, *RULES[code]
         if len(records) > 1:
             return {}, "several_rows", f"the text is {len(records)} rows, not one"
-        try:
-            fields = [part.decode() for part in split_record(text, self.dialect) or ()]
-        except UnicodeDecodeError:
-            return {}, *RULES[rec.NOT_OF_ENCODING]
+        fields = [part.decode() for part in split_record(text, self.dialect) or ()]
         if len(fields) != self.width:
             rule = "too_few_fields" if len(fields) < self.width else "too_many_fields"
             return {}, rule, f"the row has {len(fields)} fields and the header {self.width}"
@@ -206,11 +203,21 @@ class _JsonRows(_RowParser):
         self.reader = JsonLinesReader(Path(), data)
 
     def read(self, text: bytes) -> tuple[Mapping[str, str | None], str, str]:
-        if not text:
-            return {}, *RULES[rec.BLANK]
-        if b"\0" in text:
-            return {}, *RULES[rec.NUL_BYTE]
-        return self.reader.read(text)
+        broken = _broken(text)
+        return ({}, *broken) if broken else self.reader.read(text)
+
+
+def _broken(text: bytes) -> tuple[str, str] | None:
+    """Name what no format allows in a row."""
+    if not text:
+        return RULES[rec.BLANK]
+    if b"\0" in text:
+        return RULES[rec.NUL_BYTE]
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return RULES[rec.NOT_OF_ENCODING]
+    return None
 
 
 def _row_parser(description: Mapping[str, Any], data: DataSpec) -> _RowParser:

@@ -1,9 +1,11 @@
 """A profile as plain text, for a person with a minute."""
 
 import re
+import textwrap
 from collections.abc import Mapping
 from typing import Any, Final
 
+WIDTH: Final = 150
 MOST_FINDINGS: Final = 12
 MOST_SLICES: Final = 5
 LONGEST_CELL: Final = 16
@@ -32,7 +34,21 @@ def render_report(profile: Mapping[str, Any]) -> str:
         _statistics(profile),
         _reading(profile),
     ]
-    return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
+    return "\n\n".join("\n".join(_fitted(part)) for part in parts if part) + "\n"
+
+
+def _fitted(lines: list[str]) -> list[str]:
+    """Break long lines; a table's are short already."""
+    found = []
+    for line in lines:
+        if len(line) <= WIDTH:
+            found.append(line)
+            continue
+        indent = " " * (len(line) - len(line.lstrip()) + 4)
+        found += textwrap.wrap(
+            line, WIDTH, subsequent_indent=indent, break_on_hyphens=False, drop_whitespace=True
+        )
+    return found
 
 
 def _verdict(profile: Mapping[str, Any]) -> list[str]:
@@ -42,7 +58,8 @@ def _verdict(profile: Mapping[str, Any]) -> list[str]:
     if profile["broken"]:
         lines.append(f"  Why: {clean(profile['broken'])}")
     if rows["read_before_refusal"] is not None:
-        lines.append(f"  {rows['read_before_refusal']:,} rows were read before; none is taken in.")
+        if rows["read_before_refusal"]:
+            lines.append(f"  {rows['read_before_refusal']:,} rows were read; none is taken in.")
         return lines
     share = f" ({rows['refused_share']:.2%} refused)" if rows["read"] else ""
     lines.append(
@@ -55,7 +72,8 @@ def _verdict(profile: Mapping[str, Any]) -> list[str]:
 def _findings(profile: Mapping[str, Any]) -> list[str]:
     findings = profile["findings"]
     if not findings:
-        return ["What is wrong", "  Nothing was found."]
+        refused = profile["rows"]["read_before_refusal"] is not None
+        return [] if refused else ["What is wrong", "  Nothing was found."]
     lines = ["What is wrong"]
     for finding in findings[:MOST_FINDINGS]:
         place = clean(finding["column"] or "row")
@@ -98,10 +116,8 @@ def _drift(profile: Mapping[str, Any]) -> list[str]:
     drift = profile["drift"]
     if not drift:
         return []
-    lines = [
-        f"Drift against a reference of {drift['reference_rows']:,} rows: "
-        f"{len(drift['drifted'])} of {len(drift['columns'])} columns"
-    ]
+    many = f"{len(drift['drifted'])} of {len(drift['columns'])} columns"
+    lines = [f"Drift against a reference of {drift['reference_rows']:,} rows: {many}"]
     for column, measures in drift["columns"].items():
         if measures["drifted"]:
             lines.append(f"  {clean(column)}: {_moved(measures)}")
@@ -166,8 +182,12 @@ def _statistics(profile: Mapping[str, Any]) -> list[str]:
     for row in table:
         cells = [row[0].ljust(widths[0])]
         cells += [cell.rjust(width) for cell, width in zip(row[1:-1], widths[1:-1], strict=True)]
-        lines.append(("  " + "  ".join([*cells, row[-1]])).rstrip())
+        lines.append(_cut(("  " + "  ".join([*cells, row[-1]])).rstrip()))
     return lines
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= WIDTH else line[: WIDTH - 1] + "…"
 
 
 def _reading(profile: Mapping[str, Any]) -> list[str]:

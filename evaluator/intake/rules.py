@@ -15,8 +15,8 @@ from evaluator.spec.data_expression import parse_expression
 if TYPE_CHECKING:
     import polars as pl
 
-#: The prefix of a column of texts that stands beside its column of values.
-TEXT: Final = "text of "
+#: The prefix of a column of texts that stands beside its column of values; no YAML key has it.
+TEXT: Final = "\0text of "
 ARTICLES: Final = {"integer": "an integer"}
 
 

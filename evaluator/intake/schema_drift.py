@@ -98,8 +98,8 @@ def likeness(first: str, second: str) -> float:
     float
         The share of matching characters (Ratcliff and Obershelp).
     """
-    plain = ["".join(c for c in name.casefold() if c.isalnum()) for name in (first, second)]
-    return SequenceMatcher(None, *plain, autojunk=False).ratio()
+    one, other = ("".join(c for c in name.casefold() if c.isalnum()) for name in (first, second))
+    return SequenceMatcher(None, one, other, autojunk=False).ratio()
 
 
 def _retyped(data: DataSpec, profile: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """What the accepted rows hold, column by column."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +17,7 @@ LONGEST_SHOWN: Final = 80
 
 
 def column_statistics(typed: Path, data: DataSpec) -> dict[str, dict[str, Any]]:
-    """Describe the columns of a file of typed rows, one column at a time.
+    """Describe the columns of a file of typed rows, two columns at a time.
 
     Parameters
     ----------
@@ -36,12 +37,14 @@ def column_statistics(typed: Path, data: DataSpec) -> dict[str, dict[str, Any]]:
     """
     import polars as pl
 
-    found = {}
-    for name, column in data.columns.items():
+    def one(name: str) -> dict[str, Any]:
+        column = data.columns[name]
         values = pl.read_parquet(typed, columns=[name])[name]
         unique = name == data.id or (column.unique and column.severity == "refuse")
-        found[name] = {"type": column.type, **describe(values, unique=unique)}
-    return found
+        return {"type": column.type, **describe(values, unique=unique)}
+
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        return dict(zip(data.columns, pool.map(one, data.columns), strict=True))
 
 
 def describe(values: "pl.Series", *, unique: bool = False) -> dict[str, Any]:

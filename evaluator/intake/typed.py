@@ -1,14 +1,18 @@
-"""From text to values of a declared type; what cannot be read as the type is marked, never guessed."""
+"""From text to values of a declared type; what is not of the type is never guessed."""
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
 
 from evaluator.spec.data import ColumnSpec
 
 if TYPE_CHECKING:
     import polars as pl
 
+#: Those without a fraction come first, since the engine reads them several times as fast.
 ISO_TIMESTAMPS: Final = (
+    "%Y-%m-%d %H:%M:%S",
+    "%Y-%m-%dT%H:%M:%S",
     "%Y-%m-%d %H:%M:%S%.f",
     "%Y-%m-%dT%H:%M:%S%.f",
     "%Y-%m-%d %H:%M",
@@ -18,8 +22,8 @@ ISO_TIMESTAMPS: Final = (
     "%Y-%m-%d",
 )
 ISO_DATE: Final = "%Y-%m-%d"
-#: More digits of a second than are stored, or a sign before the year, must not slip through.
-NOT_ISO: Final = r"^[+-]|\.\d{7,}"
+#: The most characters of a timestamp whose second has no more digits than are stored.
+LONGEST_ISO: Final = len("2013-11-30T12:00:00.123456")
 OFFSET: Final = re.compile(r"%#?:*z")
 
 
@@ -70,21 +74,24 @@ def read_values(text: "pl.Series", column: ColumnSpec) -> "pl.Series":
     """
     import polars as pl
 
-    if column.type in ("string", "category"):
-        return text
-    if column.type == "integer":
-        return text.cast(pl.Int64, strict=False)
-    if column.type == "float":
-        values = text.cast(pl.Float64, strict=False)
-        # `inf`, `nan` and what is too large for a float are no measurements.
-        return values.set(~values.is_finite(), None) if not values.is_finite().all() else values
-    if column.type == "decimal":
-        return _decimals(text, column)
-    if column.type == "boolean":
-        return _booleans(text, column)
-    if column.type == "date":
-        return _dates(text, column)
-    return _timestamps(text, column)
+    readers: dict[str, Callable[[pl.Series, ColumnSpec], pl.Series]] = {
+        "integer": lambda texts, _: texts.cast(pl.Int64, strict=False),
+        "float": _floats,
+        "decimal": _decimals,
+        "boolean": _booleans,
+        "date": _dates,
+        "timestamp": _timestamps,
+    }
+    return readers[column.type](text, column) if column.type in readers else text
+
+
+def _floats(text: "pl.Series", _column: ColumnSpec) -> "pl.Series":
+    import polars as pl
+
+    values = text.cast(pl.Float64, strict=False)
+    # `inf`, `nan` and what is too large for a float are no measurements.
+    finite = values.is_finite()
+    return values if finite.all() else values.set(~finite, None)
 
 
 def _decimals(text: "pl.Series", column: ColumnSpec) -> "pl.Series":
@@ -113,8 +120,13 @@ def _booleans(text: "pl.Series", column: ColumnSpec) -> "pl.Series":
 def _dates(text: "pl.Series", column: ColumnSpec) -> "pl.Series":
     if column.formats is None:
         shaped = text.set((text.str.len_bytes() != len("2013-11-30")), None)
-        return shaped.set(shaped.str.contains(NOT_ISO), None).str.to_date(ISO_DATE, strict=False)
-    return _first_that_reads(text, column.formats, lambda part, how: _date_as(part, how))
+        return shaped.set(_signed(shaped), None).str.to_date(ISO_DATE, strict=False)
+    return _first_that_reads(text, column.formats, _date_as)
+
+
+def _signed(text: "pl.Series") -> "pl.Series":
+    """Find a sign before the year, which the engine would pass over."""
+    return text.str.starts_with("-") | text.str.starts_with("+")
 
 
 def _date_as(text: "pl.Series", how: str) -> "pl.Series":
@@ -144,11 +156,16 @@ def _timestamps(text: "pl.Series", column: ColumnSpec) -> "pl.Series":
 
     if column.formats is not None:
         return _first_that_reads(text, column.formats, read)
-    odd = text.str.contains(NOT_ISO)
+    odd = _signed(text)
+    long = text.str.len_bytes() > LONGEST_ISO
+    if long.any():
+        odd |= long & text.str.contains(r"\.\d{7,}")
     return _first_that_reads(text.set(odd, None) if odd.any() else text, ISO_TIMESTAMPS, read)
 
 
-def _first_that_reads(text: "pl.Series", formats: tuple[str, ...], read: Any) -> "pl.Series":
+def _first_that_reads(
+    text: "pl.Series", formats: tuple[str, ...], read: Callable[["pl.Series", str], "pl.Series"]
+) -> "pl.Series":
     """Try formats in order; each further one sees only what the earlier ones could not read."""
     values = read(text, formats[0])
     for how in formats[1:]:

@@ -1,6 +1,6 @@
 """Which rows repeat what an earlier good row already holds."""
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,9 @@ class Uniqueness:
     def __init__(self, columns: tuple[str, ...]) -> None:
         self.columns = columns
         self._runs: list[tuple[Hashes, Hashes]] = []
+        # While keys only rise, as most ids do, nothing repeats and no hash is needed yet.
+        self._rising: list[pl.Series] | None = [] if len(columns) == 1 else None
+        self._last: Any = None
 
     def repeated(self, frame: "pl.DataFrame", kept: Flags) -> Flags:
         """Say which rows repeat an earlier kept row, and remember the rest of those kept.
@@ -47,8 +50,32 @@ class Uniqueness:
         numpy.ndarray of bool
             A row in which part of the key is missing repeats nothing.
         """
-        keys = frame.select(self.columns)
-        complete = np.ones(frame.height, dtype=bool)
+        if self._rises(frame, kept):
+            return np.zeros(frame.height, dtype=bool)
+        return self._repeated(frame.select(self.columns), kept)
+
+    def _rises(self, frame: "pl.DataFrame", kept: Flags) -> bool:
+        """Whether all keys so far, these among them, are each above the one before."""
+        import polars as pl
+
+        if self._rising is None:
+            return False
+        keys = frame[self.columns[0]]
+        if len(keys) == 0:
+            return True
+        if keys.null_count() == 0 and (self._last is None or keys[0] > self._last):
+            if (keys[1:] > keys[:-1]).all():
+                self._last = keys[-1]
+                self._rising.append(keys.filter(pl.Series(kept)))
+                return True
+        earlier, self._rising = self._rising, None
+        for part in earlier:
+            self._repeated(part.to_frame(), np.ones(len(part), dtype=bool))
+        return False
+
+    def _repeated(self, keys: "pl.DataFrame", kept: Flags) -> Flags:
+        """Compare hashes with those of the runs, and add a run."""
+        complete = np.ones(keys.height, dtype=bool)
         for column in keys.iter_columns():
             if column.null_count():
                 complete &= column.is_not_null().to_numpy()
@@ -57,9 +84,9 @@ class Uniqueness:
         # In the order of their hashes, rows are looked up in the runs without jumps in memory.
         order = np.argsort(first)
         ordered = first[order]
-        repeated = np.zeros(frame.height, dtype=bool)
+        repeated = np.zeros(keys.height, dtype=bool)
         for run, twins in self._runs:
-            _mark_seen(repeated, order, ordered, second, run, twins)
+            repeated[_seen(order, ordered, second, (run, twins))] = True
         repeated &= complete
         if (ordered[1:] == ordered[:-1]).any():
             holders = kept & complete & ~repeated
@@ -78,27 +105,28 @@ class Uniqueness:
         self._runs = [(first[order], second[order])]
 
 
-def _mark_seen(
-    repeated: Flags,
+def _seen(
     order: npt.NDArray[np.int64],
     ordered: Hashes,
     second: Hashes,
-    run: Hashes,
-    twins: Hashes,
-) -> None:
-    """Mark the rows whose key is in a run."""
-    if len(run) == 0:
-        return
-    place = np.searchsorted(run, ordered)
-    inside = np.flatnonzero(place < len(run))
-    suspects = inside[run[place[inside]] == ordered[inside]]
+    run: tuple[Hashes, Hashes],
+) -> list[int]:
+    """Find the rows whose key is in a run."""
+    first, twins = run
+    if len(first) == 0:
+        return []
+    place = np.searchsorted(first, ordered)
+    inside = np.flatnonzero(place < len(first))
+    suspects = inside[first[place[inside]] == ordered[inside]]
+    found = []
     for suspect in suspects.tolist():
         row, at = int(order[suspect]), int(place[suspect])
-        while at < len(run) and run[at] == ordered[suspect]:
+        while at < len(first) and first[at] == ordered[suspect]:
             if twins[at] == second[row]:
-                repeated[row] = True
+                found.append(row)
                 break
             at += 1
+    return found
 
 
 def _repeated_within(first: Hashes, second: Hashes, holders: Flags) -> Flags:
@@ -109,7 +137,7 @@ def _repeated_within(first: Hashes, second: Hashes, holders: Flags) -> Flags:
     starts[1:] = (ordered[1:] != ordered[:-1]) | (twin[1:] != twin[:-1])
     group = np.cumsum(starts) - 1
     held = np.cumsum(holders[order])
-    before = held - holders[order]
+    before: npt.NDArray[np.int64] = held - holders[order]
     repeated = np.zeros(len(first), dtype=bool)
     repeated[order] = before > before[starts][group]
     return repeated

@@ -28,7 +28,9 @@ def matthews(
     spread = np.sqrt(tp + fp) * np.sqrt(tp + fn) * np.sqrt(tn + fp) * np.sqrt(tn + fn)
     result = np.full(np.shape(spread), np.nan)
     np.divide(tp * tn - fp * fn, spread, out=result, where=spread > 0)
-    return result
+    # Rounding may lead beyond the bounds.
+    bounded: FloatArray = np.clip(result, -1, 1)
+    return bounded
 
 
 def matthews_interval(counts: FloatArray, confidence: float) -> tuple[FloatArray, FloatArray]:

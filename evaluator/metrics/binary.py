@@ -1,40 +1,33 @@
 """The metrics of a binary classifier, over all groups of all levels at once."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from evaluator.metrics.agreement import FEWEST_CASES as FEWEST_FOR_MATTHEWS
 from evaluator.metrics.agreement import matthews, matthews_interval
 from evaluator.metrics.area import FEWEST_OF_EACH_CLASS, area_interval
+from evaluator.metrics.binary_rows import BinaryRows
 from evaluator.metrics.calibration import (
-    BINS,
     FEWEST_CASES_IN_BINS,
     NO_RECALIBRATION,
-    bins_of,
     calibration_error_interval,
     expected_calibration_error,
-    log_odds,
     recalibrate,
 )
-from evaluator.metrics.checks import MetricsInputError
 from evaluator.metrics.estimates import (
     NO_ROWS,
-    BoolArray,
     Estimate,
     FloatArray,
     Settings,
     divide,
     needs,
 )
-from evaluator.metrics.levels import Level, Slicing
+from evaluator.metrics.levels import Level
 from evaluator.metrics.linear import Sample
-from evaluator.metrics.losses import LARGEST_LOG_LOSS, log_losses, power_sums
+from evaluator.metrics.losses import LARGEST_LOG_LOSS
 from evaluator.metrics.means import estimate_mean, log_odds_interval
-from evaluator.metrics.ranking import Area, RankedRows, Runs, area, average_precision
+from evaluator.metrics.ranking import area, average_precision
 from evaluator.metrics.rates import mean_of_rates_interval, rate_interval
 
 NO_POSITIVES = "no positive labels"
@@ -46,93 +39,6 @@ NO_PREDICTED_NEGATIVES = "no predicted negatives"
 FEWEST_FOR_A_LOSS = 5
 FEWEST_SURPRISES = 3
 FEWEST_FOR_RECALIBRATION = 20
-
-
-@dataclass(frozen=True)
-class BinaryRows:
-    """The rows of one candidate.
-
-    Parameters
-    ----------
-    label
-        Truth, shape (rows,).
-    prediction
-        Decision, shape (rows,), or None where the candidate has none.
-    score
-        Score of the positive class, shape (rows,), or None where the candidate has none.
-    slicing
-        The cells and levels of the rows.
-    ranking_metrics
-        Which metrics of the scores' order are wanted.
-    """
-
-    label: BoolArray
-    prediction: BoolArray | None
-    score: FloatArray | None
-    slicing: Slicing
-    ranking_metrics: frozenset[str]
-
-    @cached_property
-    def counts(self) -> NDArray[np.int64]:
-        """Cases by cell, label and prediction, shape (cells, 2, 2)."""
-        code = self.slicing.cell * 4 + self.label * 2
-        if self.prediction is not None:
-            code += self.prediction
-        return np.bincount(code, minlength=self.slicing.cells * 4).reshape(-1, 2, 2)
-
-    @property
-    def scores(self) -> FloatArray:
-        """The scores; metrics of the score are only asked for where there are some."""
-        if self.score is None:
-            raise MetricsInputError("this metric needs a score column")
-        return self.score
-
-    @property
-    def decisions(self) -> BoolArray:
-        """The predictions; metrics of them are only asked for where there are some."""
-        if self.prediction is None:
-            raise MetricsInputError("this metric needs a prediction")
-        return self.prediction
-
-    @cached_property
-    def ranked(self) -> RankedRows:
-        """The rows ready for sorting."""
-        return RankedRows(self.scores, self.label, self.slicing)
-
-    @cached_property
-    def log_loss(self) -> FloatArray:
-        """Power sums of the log loss by cell, cut as scikit-learn cuts it, shape (cells, 3)."""
-        return power_sums(self.slicing, self.scores, self.label, log_losses)
-
-    @cached_property
-    def surprises(self) -> FloatArray:
-        """Count, by cell, the labels that were held less probable than not, shape (cells,)."""
-        wrong = (self.scores >= 0.5) ^ self.label  # noqa: PLR2004 - an even chance
-        return np.bincount(self.slicing.cell, wrong, minlength=self.slicing.cells).astype(float)
-
-    @cached_property
-    def squared_error(self) -> FloatArray:
-        """Power sums of the squared error by cell, shape (cells, 3)."""
-        return power_sums(
-            self.slicing, self.scores, self.label, lambda score, label: (score - label) ** 2
-        )
-
-    @cached_property
-    def bins(self) -> FloatArray:
-        """Cases, summed scores and positives by cell and bin, shape (cells, bins, 3)."""
-        code = self.slicing.cell * BINS + bins_of(self.scores)
-        size = self.slicing.cells * BINS
-        sums = [
-            np.bincount(code, values, size).astype(float)
-            for values in (None, self.scores, self.label)
-        ]
-        stacked: FloatArray = np.stack(sums, axis=-1).reshape(-1, BINS, 3)
-        return stacked
-
-    @cached_property
-    def log_odds(self) -> FloatArray:
-        """Log-odds of the scores, shape (rows,)."""
-        return log_odds(self.scores)
 
 
 class BinaryGroups:
@@ -154,23 +60,6 @@ class BinaryGroups:
         """Measure level by level what has to go through the rows, and join the levels."""
         parts = [measured(level) for level in self.rows.slicing.levels]
         return [np.concatenate(one) for one in zip(*parts, strict=True)]
-
-    @cached_property
-    def ranking(self) -> list[FloatArray]:
-        """Area with variance and freedom, average precision with variance: one sort for all."""
-        wanted = self.rows.ranking_metrics
-
-        def of_block(runs: Runs) -> tuple[FloatArray, ...]:
-            empty = np.full(len(runs.positives), np.nan)
-            found = area(runs) if "roc_auc" in wanted else Area(empty, empty, empty)
-            precision = average_precision(runs) if "average_precision" in wanted else (empty, empty)
-            return found.value, found.variance, found.freedom, *precision
-
-        def measured(level: Level) -> tuple[FloatArray, ...]:
-            parts = [of_block(runs) for runs in self.rows.ranked.blocks(level)]
-            return tuple(np.concatenate(one) for one in zip(*parts, strict=True))
-
-        return self.of_levels(measured)
 
     def rate(self, hits: FloatArray, cases: FloatArray, reason: str) -> Estimate:
         """Estimate hits / cases, undefined for the reason where there are no cases."""
@@ -245,7 +134,9 @@ def _f1(at: BinaryGroups) -> Estimate:
 def _matthews_correlation(at: BinaryGroups) -> Estimate:
     four = (at.true_negatives, at.false_positives, at.false_negatives, at.true_positives)
     estimate = Estimate(matthews(*four), at.n)
-    estimate.low, estimate.high = matthews_interval(np.column_stack(four), at.settings.confidence)
+    low, high = matthews_interval(np.column_stack(four), at.settings.confidence)
+    # The draws never reach 1, which a faultless candidate has.
+    estimate.low, estimate.high = np.fmin(low, estimate.value), np.fmax(high, estimate.value)
     at.needs_both_classes(estimate)
     estimate.mark_undefined(at.predicted_positives == 0, NO_PREDICTED_POSITIVES)
     estimate.mark_undefined(at.predicted_negatives == 0, NO_PREDICTED_NEGATIVES)
@@ -262,7 +153,11 @@ def _base_rate(at: BinaryGroups) -> Estimate:
 
 
 def _roc_auc(at: BinaryGroups) -> Estimate:
-    value, variance, freedom, _, _ = at.ranking
+    def measured(level: Level) -> tuple[FloatArray, ...]:
+        found = area(at.rows.ranked, level)
+        return found.value, found.variance, found.freedom
+
+    value, variance, freedom = at.of_levels(measured)
     estimate = Estimate(value.copy(), np.minimum(at.positives, at.negatives))
     enough = np.flatnonzero((at.positives > 1) & (at.negatives > 1))
     estimate.low[enough], estimate.high[enough] = area_interval(
@@ -277,7 +172,7 @@ def _roc_auc(at: BinaryGroups) -> Estimate:
 
 
 def _average_precision(at: BinaryGroups) -> Estimate:
-    _, _, _, value, variance = at.ranking
+    value, variance = at.of_levels(lambda level: average_precision(at.rows.ranked, level))
     estimate = Estimate(value.copy(), at.positives)
     estimate.low, estimate.high = log_odds_interval(
         value, variance, at.positives, at.settings.confidence

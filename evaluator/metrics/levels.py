@@ -187,12 +187,15 @@ def _level(
     name: str, chosen: tuple[int, ...], cell_codes: IntArray, sizes: list[int], *, complete: bool
 ) -> Level:
     """Build a level, its groups in the order of their values."""
-    own = cell_codes[:, chosen]
-    flat = np.ravel_multi_index(tuple(own.T), tuple(sizes)) if len(own) else np.zeros(0, np.intp)
-    if complete:
-        there = np.arange(int(np.prod(sizes)))
-        group_of_cell = flat
-    else:
-        there, group_of_cell = np.unique(flat, return_inverse=True)
-    codes = np.column_stack(np.unravel_index(there, tuple(sizes))) if len(there) else own[:0]
-    return Level(name, chosen, codes.astype(np.intp), group_of_cell.astype(np.intp))
+    own = [cell_codes[:, position] for position in chosen]
+    if not complete:
+        group_of_cell, codes = _cells(own, sizes)
+        return Level(name, chosen, codes, group_of_cell)
+    groups = int(np.prod(sizes))
+    group_of_cell = np.zeros(len(cell_codes), np.intp)
+    for code, size in zip(own, sizes, strict=True):
+        group_of_cell = group_of_cell * size + code
+    codes = (
+        np.column_stack(np.unravel_index(np.arange(groups), sizes)) if groups else cell_codes[:0]
+    )
+    return Level(name, chosen, codes[:, : len(chosen)].astype(np.intp), group_of_cell)

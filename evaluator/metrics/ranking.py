@@ -18,6 +18,7 @@ from evaluator.metrics.levels import IntArray, Level, Slicing
 KeyArray = NDArray[np.uint64]
 _ONE = np.uint64(1)
 _BLOCK = 1 << 18
+_NO_SPREAD = 1e-14
 
 
 def sortable_keys(score: FloatArray, label: BoolArray) -> KeyArray:
@@ -53,11 +54,17 @@ class RankedRows:
         self._sizes = np.bincount(slicing.cell, minlength=slicing.cells)
         self._starts = np.concatenate([[0], np.cumsum(self._sizes)])
 
-    def blocks(self, level: Level) -> Iterator["Runs"]:
-        """Give the sorted rows of a level, some groups at a time.
+    def blocks(self, level: Level) -> Iterator[tuple[slice, KeyArray, IntArray]]:
+        """Give the sorted keys of a level, some groups at a time.
 
         A block holds as many groups as have some hundred thousand rows together (or one group
         that has more), so that what is computed from it stays in the processor's cache.
+
+        Yields
+        ------
+        groups, keys, bounds
+            Which groups; their keys, sorted inside each group; where each group's keys begin
+            and where the last one's end.
         """
         sizes = level.add_up(self._sizes)
         order = np.argsort(level.group_of_cell, kind="stable")
@@ -71,7 +78,7 @@ class RankedRows:
             keys = np.concatenate(pieces) if pieces else self._keys[:0]
             for group in np.flatnonzero(np.diff(bounds) > 1):
                 keys[bounds[group] : bounds[group + 1]].sort()
-            yield Runs(keys, bounds)
+            yield slice(start, stop), keys, bounds
 
 
 class Runs:
@@ -85,9 +92,14 @@ class Runs:
         Keys group by group, sorted inside each, shape (rows,).
     bounds
         Where the groups begin, and where the last one ends, shape (groups + 1,).
+    part
+        Where the keys are a part of one group: its numbers of positives and of negatives, and
+        how many of each lie below the part.
     """
 
-    def __init__(self, keys: KeyArray, bounds: IntArray) -> None:
+    def __init__(
+        self, keys: KeyArray, bounds: IntArray, part: tuple[int, int, int, int] | None = None
+    ) -> None:
         # Half the width is half the time, and enough for two thousand million rows.
         whole = np.int32 if len(keys) <= np.iinfo(np.int32).max // 2 else np.int64
         bounds = bounds.astype(whole, copy=False)
@@ -112,14 +124,18 @@ class Runs:
         self.run_negatives = np.diff(first) - self.run_positives
         self.run_positives_below = before[:-1] - self.spread(cumulative_groups[:-1])
         self.run_negatives_below = first[:-1] - self.spread(bounds[:-1]) - self.run_positives_below
+        if part is not None:
+            self.positives, self.negatives = np.array([part[0]]), np.array([part[1]])
+            self.run_positives_below = self.run_positives_below + part[2]
+            self.run_negatives_below = self.run_negatives_below + part[3]
 
     def spread(self, of_groups: NDArray[Any]) -> NDArray[Any]:
         """Repeat a group's number for each of its runs; a single group's fits all as it is."""
         return of_groups if len(of_groups) == 1 else np.repeat(of_groups, self._sizes)
 
-    def add_up(self, of_runs: NDArray[Any]) -> FloatArray:
+    def add_up(self, of_runs: NDArray[Any]) -> NDArray[Any]:
         """Add the runs of each group."""
-        total = np.zeros(len(self.positives))
+        total = np.zeros(len(self.positives), dtype=of_runs.dtype)
         if len(self._occupied):
             total[self._occupied] = np.add.reduceat(of_runs, self._bounds[self._occupied])
         return total
@@ -150,8 +166,8 @@ class Area:
     freedom: FloatArray
 
 
-def area(runs: Runs) -> Area:
-    """Measure the area under the ROC curve and its variance.
+def area(rows: RankedRows, level: Level) -> Area:
+    """Measure the area under the ROC curve and its variance, for all groups of a level.
 
     The placement value of a positive is the share of negatives that it outranks, that of a
     negative the share of positives that outrank it; the area is the mean of either, and its
@@ -161,22 +177,32 @@ def area(runs: Runs) -> Area:
     Sources: E. DeLong, D. DeLong, D. Clarke-Pearson, Biometrics 44 (1988) 837; X. Sun, W. Xu,
     IEEE Signal Processing Letters 21 (2014) 1389, for doing it by one sort.
     """
-    positives, negatives = runs.positives.astype(float), runs.negatives.astype(float)
-    # Twice, so that half a pair stays a whole number and the sum is exact.
-    twice_outranked = 2 * runs.run_negatives_below + runs.run_negatives
-    summed = runs.add_up(runs.run_positives.astype(np.int64) * twice_outranked)
-    value = divide(summed, 2 * positives * negatives)
-    # Squares of whole numbers would overflow, so that the deviations are taken first.
-    deviation = twice_outranked / 2 - runs.spread(value * negatives)
-    positive_variance = divide(
-        runs.add_up(runs.run_positives * deviation**2), negatives**2 * np.maximum(positives - 1, 0)
-    )
-    twice_above = 2 * (runs.spread(runs.positives) - runs.run_positives_below) - runs.run_positives
-    deviation = twice_above / 2 - runs.spread(value * positives)
-    negative_variance = divide(
-        runs.add_up(runs.run_negatives * deviation**2), positives**2 * np.maximum(negatives - 1, 0)
-    )
-    parts = divide(positive_variance, positives), divide(negative_variance, negatives)
+    positives, negatives = np.zeros(level.groups), np.zeros(level.groups)
+    outranked = np.zeros(level.groups, dtype=np.int64)
+    short_of_positives, short_of_negatives = np.zeros(level.groups), np.zeros(level.groups)
+    for groups, keys, bounds in rows.blocks(level):
+        for runs in _parts(keys, bounds):
+            positives[groups], negatives[groups] = runs.positives, runs.negatives
+            # Twice, so that half a pair stays a whole number and the sum is exact.
+            twice = 2 * runs.run_negatives_below + runs.run_negatives
+            outranked[groups] += runs.add_up(runs.run_positives.astype(np.int64) * twice)
+            # How far each placement falls short of the best: small numbers for a good model.
+            short = runs.spread(runs.negatives) - twice / 2
+            short_of_positives[groups] += runs.add_up(runs.run_positives * (short * short))
+            short = runs.run_positives_below + runs.run_positives / 2
+            short_of_negatives[groups] += runs.add_up(runs.run_negatives * (short * short))
+    pairs = positives * negatives
+    value = divide(outranked, 2 * pairs)
+    missing = divide(2 * pairs - outranked, 2 * pairs)
+    parts = []
+    for squares, cases, others in (
+        (short_of_positives, positives, negatives),
+        (short_of_negatives, negatives, positives),
+    ):
+        centred = divide(squares, others**2) - cases * missing**2
+        # What is left by cancellation is no spread.
+        centred = np.where(centred < _NO_SPREAD * cases, 0, centred)
+        parts.append(divide(centred, cases * np.maximum(cases - 1, 0)))
     variance = parts[0] + parts[1]
     freedom = divide(
         variance**2,
@@ -186,8 +212,29 @@ def area(runs: Runs) -> Area:
     return Area(value, variance, freedom)
 
 
-def average_precision(runs: Runs) -> tuple[FloatArray, FloatArray]:
-    """Measure average precision and its variance.
+def _parts(keys: KeyArray, bounds: IntArray) -> Iterator[Runs]:
+    """Give the runs of a block; a single large group part by part, never parting a run."""
+    if len(bounds) > 2 or len(keys) <= 2 * _BLOCK:  # noqa: PLR2004 - more than one group
+        yield Runs(keys, bounds)
+        return
+    positives = int(np.count_nonzero(keys & _ONE))
+    start, below = 0, 0
+    while start < len(keys):
+        stop = min(start + _BLOCK, len(keys))
+        # Up to the end of the run: the largest key of this score has the lowest bit set.
+        stop += int(np.searchsorted(keys[stop:], keys[stop - 1] | _ONE, side="right"))
+        runs = Runs(
+            keys[start:stop],
+            np.array([0, stop - start]),
+            (positives, len(keys) - positives, below, start - below),
+        )
+        yield runs
+        below += int(runs.run_positives.sum())
+        start = stop
+
+
+def average_precision(rows: RankedRows, level: Level) -> tuple[FloatArray, FloatArray]:
+    """Measure average precision and its variance, for all groups of a level.
 
     AP is the mean over positives of the precision at their score as the threshold. The variance
     is the infinitesimal jackknife's: the sum of squares of AP's derivatives by each case's
@@ -199,6 +246,13 @@ def average_precision(runs: Runs) -> tuple[FloatArray, FloatArray]:
     value, variance
         NaN where a group has no positives.
     """
+    parts = [_average_precision(Runs(keys, bounds)) for _, keys, bounds in rows.blocks(level)]
+    values, variances = zip(*parts, strict=True)
+    return np.concatenate(values), np.concatenate(variances)
+
+
+def _average_precision(runs: Runs) -> tuple[FloatArray, FloatArray]:
+    """Measure average precision and its variance for the groups of a block."""
     positives = runs.positives.astype(float)
     hits = runs.spread(runs.positives) - runs.run_positives_below
     chosen = hits + runs.spread(runs.negatives) - runs.run_negatives_below

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evaluator.metrics.binary import BinaryRows
+from evaluator.metrics.binary_rows import BinaryRows
 from evaluator.metrics.checks import (
     MetricsInputError,
     column,
@@ -83,7 +83,7 @@ def binary_rows(
         decided = values >= threshold
     if prediction is not None:
         decided, _ = positives(frame, prediction, positive, negative)
-    return BinaryRows(truth, decided, values, slicing, frozenset(metrics))
+    return BinaryRows(truth, decided, values, slicing)
 
 
 def multiclass_rows(

@@ -9,6 +9,7 @@ from evaluator.metrics import binary
 from evaluator.metrics.agreement import FEWEST_CASES as FEWEST_FOR_MATTHEWS
 from evaluator.metrics.agreement import matthews
 from evaluator.metrics.area import FEWEST_OF_EACH_CLASS, area_interval
+from evaluator.metrics.binary_rows import BinaryRows
 from evaluator.metrics.calibration import (
     BINS,
     FEWEST_CASES_IN_BINS,
@@ -36,7 +37,7 @@ from evaluator.metrics.means import linear_mean, log_odds_interval
 class WeightedLevel:
     """The rows of a binary classifier at one level."""
 
-    def __init__(self, rows: binary.BinaryRows, sample: Sample, settings: Settings) -> None:
+    def __init__(self, rows: BinaryRows, sample: Sample, settings: Settings) -> None:
         self.rows = rows
         self.sample = sample
         self.settings = settings
@@ -302,7 +303,7 @@ MEASURES: Mapping[str, Callable[[WeightedLevel], Estimate]] = {
 
 
 def measure(
-    rows: binary.BinaryRows, samples: Sequence[Sample], metrics: Sequence[str], settings: Settings
+    rows: BinaryRows, samples: Sequence[Sample], metrics: Sequence[str], settings: Settings
 ) -> dict[str, Estimate]:
     """Measure every level."""
     results = []

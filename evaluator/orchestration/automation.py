@@ -44,13 +44,16 @@ def nightly_or_when_content_changes(cron: str | None) -> Condition:
 def when_anything_is_known() -> Condition:
     """Gather what is there, also where a part failed: the gatherer lists what is missing.
 
-    `eager` would wait for the failed part for ever.
+    `eager` would wait for the failed part for ever. And its "since last handled" overlooks a part
+    that is repaired in the same half minute in which the gatherer finished. Here a part counts
+    that was updated after the gatherer was last asked for: Dagster compares the times of just
+    these two. It follows runs, not content; gathering equal parts again changes nothing.
     """
-    known = _When.data_version_changed() | _When.execution_failed().newly_true()
+    asked = _When.newly_requested()
+    updated = _When.any_deps_match(_When.newly_updated()).since(asked)
+    failed = _When.any_deps_match(_When.execution_failed().newly_true()).since(asked)
     condition: Condition = (
-        _When.any_deps_match(known).since_last_handled()
-        & ~_When.any_deps_in_progress()
-        & ~_When.in_progress()
+        (updated | failed) & ~_When.any_deps_in_progress() & ~_When.in_progress()
     ).with_label("anything new upstream, failures too")
     return condition
 

@@ -156,7 +156,8 @@ def read_predictions(state: AuditState, records: Mapping[str, Record]) -> pd.Dat
         geography, segment = key.split("|")
         frame = state.store.read_table(record, PREDICTIONS).to_pandas()
         frames.append(frame.assign(geography=geography, segment=segment))
-    return pd.concat(frames, ignore_index=True)
+    joined: pd.DataFrame = pd.concat(frames, ignore_index=True)
+    return joined
 
 
 def measure(state: AuditState, predictions: pd.DataFrame) -> pd.DataFrame:

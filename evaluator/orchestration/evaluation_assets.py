@@ -109,11 +109,11 @@ def model_asset(audit: Audit, candidate: CandidateSpec) -> dg.AssetsDefinition:
         # The decorator is marked beta. What we need of it is pinned by a test.
         warnings.simplefilter("ignore", dg.BetaWarning)
 
-        @dg.multi_observable_source_asset(
+        @dg.multi_observable_source_asset(  # type: ignore[untyped-decorator] # Dagster's lack
             name=f"{audit.name}__{candidate.name}_model",
             specs=[spec],
         )
-        def model(  # type: ignore[untyped-decorator] # Dagster has not typed this one
+        def model(
             context: dg.AssetExecutionContext, evaluator_home: HomeResource
         ) -> Iterator[dg.ObserveResult]:
             state = AuditState(audit, evaluator_home.open())

@@ -148,6 +148,20 @@ class DataSpec(SpecModel):
             )
         return mark
 
+    @field_validator("columns")
+    @classmethod
+    def _names_are_plain(cls, columns: dict[str, ColumnSpec]) -> dict[str, ColumnSpec]:
+        for name in columns:
+            # The engine takes these for patterns of names.
+            pattern = name == "*" or (name.startswith("^") and name.endswith("$"))
+            if pattern or name != name.strip() or not name or not name.isprintable():
+                raise problem(
+                    "columns",
+                    f"{name!r} cannot name a column",
+                    "use a name without blanks around it or control characters, and not * or ^...$",
+                )
+        return columns
+
     @model_validator(mode="after")
     def _days_are_in_order(self) -> "DataSpec":
         if self.last_day is not None and self.last_day < self.first_day:

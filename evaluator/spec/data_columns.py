@@ -101,7 +101,7 @@ class ColumnSpec(SpecModel):
     """The share of a day's typed rows that may lack a value here."""
 
     drift: bool = Field(default=True, examples=[False])
-    """Whether the column's content is compared with the reference; ids and free text need not be."""
+    """Whether the column's content is compared with the reference; free text need not be."""
 
     severity: Severity = Field(default="refuse", examples=["warn"])
     """`refuse` puts a row that breaks a rule of this column into quarantine; `warn` counts it."""

@@ -65,7 +65,7 @@ class DriftSpec(SpecModel):
     """A Jensen-Shannon distance (base 2, from 0 to 1) above this is drift."""
 
     wasserstein: float = Field(default=0.25, gt=0, examples=[0.25])
-    """A Wasserstein distance above this many interquartile ranges of the reference is drift."""
+    """A Wasserstein distance above this many spreads of the reference is drift."""
 
     missing_share: float = Field(default=0.05, gt=0, le=1, examples=[0.05])
     """A change of the share of missing values above this is drift."""

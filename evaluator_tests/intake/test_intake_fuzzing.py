@@ -16,8 +16,8 @@ from evaluator_tests.intake.conftest import declare
 DIALECT = Dialect(b",", b'"')
 PIECES = st.lists(
     st.sampled_from(
-        [b"a", b"1", b",", b",", b'"', b'""', b"\n", b"\n", b"\r", b"\r\n", b"\0", b"\xff", b"\xc3\xa9",
-         b"\xef\xbb\xbf", b" ", b"=", b"2013-02-30", b"007", b"1e5", b"NA"]
+        [b"a", b"1", b",", b",", b'"', b'""', b"\n", b"\n", b"\r", b"\r\n", b"\0", b"\xff",
+         b"\xc3\xa9", b"\xef\xbb\xbf", b" ", b"=", b"2013-02-30", b"007", b"1e5", b"NA"]
     ),
     max_size=60,
 ).map(b"".join)  # fmt: skip
@@ -70,11 +70,11 @@ def test_the_size_of_the_blocks_changes_nothing(content: bytes, block: int) -> N
 
 
 @settings(max_examples=150, deadline=None)
-@given(PIECES, st.booleans())
-def test_no_bytes_crash_the_intake_or_lose_a_row(content: bytes, with_header: bool) -> None:
+@given(PIECES, st.sampled_from([b"id,n,t\n", b""]))
+def test_no_bytes_crash_the_intake_or_lose_a_row(content: bytes, header: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "day.csv"
-        source.write_bytes((b"id,n,t\n" if with_header else b"") + content)
+        source.write_bytes(header + content)
         result = take_in(source, declare(TYPES), into=Path(folder) / "out")
         typed = pq.read_table(result.typed_path)
         quarantine = pq.read_table(result.quarantine_path).to_pylist()

@@ -2,6 +2,7 @@ import gzip
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from evaluator.intake.delimited import DelimitedReader
@@ -201,8 +202,6 @@ def test_json_lines_keep_their_numbers_as_written(take: Take) -> None:
 
 
 def test_parquet_is_read_as_text_and_typed_again(take: Take, tmp_path: Path) -> None:
-    import pyarrow.parquet as pq
-
     table = pa.table({"id": ["a", "b"], "n": pa.array([2**53 + 1, None]), "t": ["x", "y"]})
     pq.write_table(table, tmp_path / "made.parquet")
     taken = take((tmp_path / "made.parquet").read_bytes(), name="day.parquet")

@@ -1,3 +1,5 @@
+# ruff: noqa: DTZ001, E501 - timestamps without a zone are part of what is tested, in tables
+import json
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -6,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from evaluator.errors import IntakeError
+from evaluator.intake import unusual_volume
 from evaluator_tests.intake.conftest import Take, declare
 
 
@@ -178,9 +181,7 @@ def test_a_derived_column_is_missing_where_an_input_is(take: Take) -> None:
         ("column('t') == 'x'", True), ("9223372036854775807 + n > 0", True),
     ],
 )  # fmt: skip
-def test_expressions_compute_what_they_say(
-    take: Take, expression: str, expected: bool | None
-) -> None:
+def test_expressions_compute_what_they_say(take: Take, expression: str, expected: object) -> None:
     columns = {
         "id": {"type": "string"},
         "n": {"type": "integer"},
@@ -220,6 +221,7 @@ def test_what_is_not_of_the_language_is_refused_when_the_yaml_loads(expression: 
         ({"columns": {"id": {"type": "string", "pattern": "("}}}, "not a regular expression"),
         ({"columns": {"id": {"type": "string", "pattern": "(?=a)"}}}, "look-around"),
         ({"columns": {"id": {"type": "timestamp", "time_zone": "Mars"}}}, "not a known zone"),
+        ({"columns": {"id": {"type": "string"}, "*": {"type": "string"}}}, "cannot name a column"),
         ({"encoding": "klingon"}, "not known"),
         ({"delimiter": ",", "quote": ","}, "it is the delimiter"),
         ({"unique_together": [["id", "q"]]}, "no column 'q'"),
@@ -279,3 +281,29 @@ def test_the_same_input_gives_the_same_bytes(take: Take) -> None:
     before = (first.typed_path.read_bytes(), first.report)
     second = take(content).result
     assert (second.typed_path.read_bytes(), second.report) == before
+
+
+def test_a_profile_is_json_without_exceptions(take: Take) -> None:
+    columns = {
+        "id": {"type": "string"},
+        "d": {"type": "decimal"},
+        "t": {"type": "timestamp", "time_zone": "UTC"},
+        "b": {"type": "boolean"},
+        "f": {"type": "float"},
+        "text of d": {"type": "string", "optional": True},
+    }
+    taken = take(b"id,d,t,b,f\na,1.50,2013-01-01,true,1e308\nb,1.50,,,-1e308\n", declare(columns))
+    again = json.loads(json.dumps(taken.profile, allow_nan=False))
+    assert again["statistics"]["d"]["most_frequent"] == [{"value": "1.50", "count": 2}]
+    assert again["statistics"]["f"]["count"] == 2
+
+
+@pytest.mark.parametrize(
+    ("rows", "past", "unusual"),
+    [(100, [100, 110, 90], False), (40, [100, 110, 90], True), (230, [100, 110, 90], True),
+     (1, [100, 100], False), (0, [], False)],
+)  # fmt: skip
+def test_a_volume_is_unusual_beside_days_of_the_same_weekday(
+    rows: int, past: list[int], unusual: object
+) -> None:
+    assert (unusual_volume(rows, past) is not None) is unusual

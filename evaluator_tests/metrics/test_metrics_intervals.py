@@ -338,3 +338,30 @@ def test_the_interval_of_the_median_is_exact() -> None:
         table = table[table.level == "sample"]
         assert (table.status == "ok").all()
         assert ((table.low <= np.log(2)) & (np.log(2) <= table.high)).mean() >= 0.94
+
+
+def test_the_intervals_of_means_over_classes_cover() -> None:
+    random = np.random.default_rng(22)
+    samples, size = 600, 120
+    scores = random.dirichlet([1.2, 0.8, 0.8], (samples, size)).reshape(-1, 3)
+    label = (scores.cumsum(axis=1) < random.random((len(scores), 1))).sum(axis=1)
+    frame = pd.DataFrame(scores, columns=list("abc"))
+    frame["label"] = np.array(list("abc"))[np.minimum(label, 2)]
+    frame["sample"] = np.repeat(np.arange(samples), size)
+    table = slice_metrics(
+        frame,
+        label="label",
+        score={name: name for name in "abc"},
+        slices=["sample"],
+        task="multiclass_classification",
+    )
+    # What holds for all samples together is as good as the truth.
+    truth = table[table.level == "overall"].set_index("metric").value
+    fine = table[(table.level == "sample") & (table.status == "ok")]
+    measured = set()
+    for metric, rows in fine.groupby("metric"):
+        held = (rows.low <= truth[metric]) & (truth[metric] <= rows.high)
+        assert len(rows) > 500
+        assert LEAST <= held.mean() <= MOST, metric
+        measured.add(metric)
+    assert {"f1_macro", "precision_weighted", "roc_auc_ovr", "roc_auc_ovo", "log_loss"} <= measured

@@ -105,7 +105,7 @@ def test_where_nothing_changes_nothing_is_asked_for(clock: Clock) -> None:
 def test_a_day_that_arrives_late_is_validated(clock: Clock) -> None:
     clock.materialised("raw_data", "1", "2013-10-05")
     outputs = ("validated_data", "quarantined_rows", "data_quality_report")
-    assert clock.tick() == dict.fromkeys(outputs, {"2013-10-05"})
+    assert clock.tick() == {name: {"2013-10-05"} for name in outputs}
 
 
 def test_equal_bytes_that_arrive_again_ask_for_nothing(clock: Clock) -> None:
@@ -139,6 +139,14 @@ def test_a_model_that_is_observed_unchanged_asks_for_nothing(clock: Clock) -> No
 def test_metrics_that_changed_on_one_slice_make_a_new_scorecard(clock: Clock) -> None:
     clock.materialised("frail_slice_metrics", "2", "pacific|network")
     assert clock.tick() == {"scorecard": {""}}
+
+
+def test_a_slice_that_is_repaired_just_after_the_scorecard_is_not_overlooked(
+    clock: Clock,
+) -> None:
+    clock.materialised("scorecard", "2")
+    clock.materialised("frail_slice_metrics", "2", "pacific|network")
+    assert "scorecard" in clock.tick()
 
 
 def test_every_night_all_slices_are_gone_over(clock: Clock) -> None:

@@ -5,8 +5,8 @@ import sys
 import time
 
 import dagster as dg
-from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 import pytest
+from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
 from evaluator.orchestration import audit_definitions
 from evaluator.orchestration.identities import CODE_VERSIONS
@@ -133,10 +133,10 @@ def test_ranges_of_days_and_slices_are_one_run(graph: AssetGraph) -> None:
 
 def test_sensors_run_as_soon_as_the_daemon_does(audit: Audit) -> None:
     sensors = {s.name: s.default_status for s in audit_definitions(audit).sensors or []}
-    assert sensors == {
-        name: dg.DefaultSensorStatus.RUNNING
-        for name in ("flights_landing", "flights_artifacts", "flights_automation")
-    }
+    assert sensors == dict.fromkeys(
+        ("flights_landing", "flights_artifacts", "flights_automation"),
+        dg.DefaultSensorStatus.RUNNING,
+    )
 
 
 def test_an_audit_without_candidates_ends_at_the_report(audit: Audit) -> None:
@@ -147,8 +147,7 @@ def test_an_audit_without_candidates_ends_at_the_report(audit: Audit) -> None:
 
 def test_all_shipped_audits_load_in_under_three_seconds_of_processor_time() -> None:
     program = (
-        "import time; from evaluator.definitions import defs; defs();"
-        " print(time.process_time())"
+        "import time; from evaluator.definitions import defs; defs(); print(time.process_time())"
     )
     output = subprocess.run(
         [sys.executable, "-W", "error::UserWarning", "-c", program],

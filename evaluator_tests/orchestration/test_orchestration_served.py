@@ -53,7 +53,7 @@ query ($key: AssetKeyInput!) {
             primaryDimEndKey
             secondaryDim {
               ... on DefaultPartitionStatuses {
-                materializedPartitions failedPartitions unmaterializedPartitions
+                materializedPartitions failedPartitions
               }
             }
           }
@@ -86,7 +86,7 @@ def _slices(server: Served, asset: str) -> dict[str, set[str]]:
     for each in answer["assetNodeOrError"]["assetPartitionStatuses"]["ranges"]:
         first = geographies.index(each["primaryDimStartKey"])
         last = geographies.index(each["primaryDimEndKey"])
-        for status in ("materialized", "failed", "unmaterialized"):
+        for status in ("materialized", "failed"):
             for segment in each["secondaryDim"][f"{status}Partitions"]:
                 keys = {f"{g}|{segment}" for g in geographies[first : last + 1]}
                 found.setdefault(status, set()).update(keys)

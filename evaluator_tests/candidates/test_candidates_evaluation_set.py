@@ -1,0 +1,248 @@
+"""The evaluation set is the labelled rows of all days, the same in whatever order they come."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evaluator.candidates import build_evaluation_set
+from evaluator.errors import IntakeError
+from evaluator.spec import AuditSpec
+from evaluator_tests.candidates.conftest import spec_of
+
+SPEC = spec_of()
+SCHEMA = pa.schema(
+    [
+        ("case", pa.int64()),
+        ("place", pa.dictionary(pa.int32(), pa.string())),
+        ("kind", pa.dictionary(pa.int32(), pa.string())),
+        ("x", pa.float64()),
+        ("y", pa.float64()),
+        ("truth", pa.int64()),
+    ]
+)
+
+
+def day(frame: pd.DataFrame) -> pa.Table:
+    return pa.Table.from_pandas(frame, schema=SCHEMA, preserve_index=False)
+
+
+def rows(*values: tuple[int, str, str, int | None]) -> pd.DataFrame:
+    """Make rows of case, place, kind and truth."""
+    frame = pd.DataFrame(values, columns=["case", "place", "kind", "truth"])
+    return frame.assign(
+        x=frame["case"] * 1.5, y=frame["case"] * -2.0, truth=frame["truth"].astype("Int64")
+    )
+
+
+def drawn_days(seed: int) -> dict[str, pd.DataFrame]:
+    generator = np.random.default_rng(seed)
+    n = int(generator.integers(5, 40))
+    frame = pd.DataFrame(
+        {
+            "case": generator.permutation(n),
+            "place": generator.choice(["A", "B"], n),
+            "kind": generator.choice(["p", "q"], n),
+            "x": generator.normal(size=n),
+            "y": generator.normal(size=n),
+            "truth": pd.array(generator.choice([0, 1, 3], n), "Int64"),
+        }
+    )
+    frame.loc[generator.random(n) < 0.3, "truth"] = pd.NA
+    frame.loc[0, "truth"] = 1
+    days = generator.integers(1, 4, n)
+    return {f"2026-01-0{number}": frame[days == number] for number in (1, 2, 3)}
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000))
+def test_it_is_what_pandas_makes_of_the_same_rows(seed: int) -> None:
+    days = drawn_days(seed)
+
+    built = build_evaluation_set({name: day(frame) for name, frame in days.items()}, SPEC)
+
+    joined = pd.concat([frame.assign(day=name) for name, frame in days.items()])
+    labelled = joined[joined["truth"].notna()].sort_values(["place", "kind", "case"])
+    expected = pd.DataFrame(
+        {
+            "id": labelled["case"].tolist(),
+            "geography": labelled["place"].tolist(),
+            "segment": labelled["kind"].tolist(),
+            "label": (labelled["truth"] == 1).astype(int).tolist(),
+            "day": labelled["day"].tolist(),
+            "x": labelled["x"].tolist(),
+            "y": labelled["y"].tolist(),
+        }
+    )
+    pd.testing.assert_frame_equal(built.cases.to_pandas(), expected, check_dtype=False)
+    for record in built.without_label.to_dict("records"):
+        alike = joined[
+            (joined["place"] == record["geography"]) & (joined["kind"] == record["segment"])
+        ]
+        assert record["rows"] == len(alike)
+        assert record["without_label"] == alike["truth"].isna().sum()
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000), st.randoms(use_true_random=False))
+def test_neither_the_order_of_days_nor_of_rows_counts(seed: int, random: Any) -> None:
+    days = drawn_days(seed)
+    names = list(days)
+    random.shuffle(names)
+    other = {name: day(days[name].iloc[::-1]) for name in names}
+
+    built = build_evaluation_set({name: day(frame) for name, frame in days.items()}, SPEC)
+    again = build_evaluation_set(other, SPEC)
+
+    assert again.cases.to_pylist() == built.cases.to_pylist()
+    pd.testing.assert_frame_equal(again.without_label, built.without_label)
+
+
+def test_rows_without_a_label_are_left_out_and_counted_for_every_declared_slice() -> None:
+    frame = rows((1, "A", "p", 1), (2, "A", "p", None), (3, "A", "q", None), (4, "B", "p", 0))
+
+    built = build_evaluation_set({"2026-01-01": day(frame)}, SPEC)
+
+    assert built.cases["id"].to_pylist() == [1, 4]
+    assert built.without_label.to_dict("list") == {
+        "geography": ["A", "A", "B", "B"],
+        "segment": ["p", "q", "p", "q"],
+        "rows": [2, 1, 1, 0],
+        "without_label": [1, 1, 0, 0],
+    }
+
+
+def test_an_id_of_two_days_is_refused_with_an_example() -> None:
+    days = {
+        "2026-01-01": day(rows((1, "A", "p", 1), (2, "A", "p", 1))),
+        "2026-01-02": day(rows((2, "B", "q", 0), (3, "A", "p", 1))),
+    }
+
+    with pytest.raises(IntakeError, match="1 ids stand in more than one row, such as 2") as caught:
+        build_evaluation_set(days, SPEC)
+
+    assert "unique over all days" in caught.value.fix
+
+
+def test_an_id_whose_label_became_known_a_day_later_is_no_repetition() -> None:
+    days = {
+        "2026-01-01": day(rows((1, "A", "p", None))),
+        "2026-01-02": day(rows((1, "A", "p", 1))),
+    }
+
+    built = build_evaluation_set(days, SPEC)
+
+    assert built.cases.select(["id", "label", "day"]).to_pylist() == [
+        {"id": 1, "label": 1, "day": "2026-01-02"}
+    ]
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_no_labelled_row_at_all_is_refused(count: int) -> None:
+    days = {f"2026-01-0{n + 1}": day(rows((n, "A", "p", None))) for n in range(count)}
+
+    with pytest.raises(IntakeError, match=f"no labelled row in {count} accepted days") as caught:
+        build_evaluation_set(days, SPEC)
+
+    assert "'truth'" in caught.value.fix
+
+
+def test_a_day_without_rows_adds_nothing() -> None:
+    days = {"2026-01-01": day(rows((1, "A", "p", 1))), "2026-01-02": SCHEMA.empty_table()}
+
+    assert build_evaluation_set(days, SPEC).cases.num_rows == 1
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "positive", "expected"),
+    [
+        ({"type": "boolean"}, pa.array([True, False, None]), True, [1, 0]),
+        ({"type": "boolean"}, pa.array([True, False, None]), 1, [1, 0]),
+        ({"type": "boolean"}, pa.array([True, False, None]), 0, [0, 1]),
+        ({"type": "integer"}, pa.array([1, 0, None]), True, [1, 0]),
+        ({"type": "integer"}, pa.array([1, 7, None], pa.int8()), 7, [0, 1]),
+        ({"type": "float"}, pa.array([1.0, 0.5, None]), 1, [1, 0]),
+        ({"type": "string"}, pa.array(["late", "Late", None]), "late", [1, 0]),
+        ({"type": "string"}, pa.array(["1", "01", None], pa.large_string()), "1", [1, 0]),
+        (
+            {"type": "category"},
+            pa.array(["b", "a", None]).dictionary_encode(),
+            "a",
+            [0, 1],
+        ),
+    ],
+)
+def test_a_label_of_any_type_becomes_1_0_or_missing(
+    column: dict[str, Any], values: pa.Array, positive: Any, expected: list[int]
+) -> None:
+    spec = spec_of(columns={"truth": column}, label={"column": "truth", "positive": positive})
+    table = day(rows((1, "A", "p", 1), (2, "A", "p", 1), (3, "A", "p", 1)))
+    table = table.set_column(table.column_names.index("truth"), "truth", values)
+
+    cases = build_evaluation_set({"2026-01-01": table}, spec).cases
+
+    assert cases["id"].to_pylist() == [1, 2]
+    assert cases["label"].to_pylist() == expected
+    assert cases["label"].type == pa.int8()
+
+
+def test_features_of_all_candidates_are_there_once() -> None:
+    spec = spec_of(
+        candidates=[
+            {"name": "one", "path": "1.skops", "features": ["y"]},
+            {"name": "two", "path": "2.skops", "features": ["y", "x", "place"]},
+        ]
+    )
+
+    cases = build_evaluation_set({"2026-01-01": day(rows((1, "A", "p", 1)))}, spec).cases
+
+    own = ["id", "geography", "segment", "label", "day"]
+    assert cases.column_names == [*own, "place", "x", "y"]
+
+
+def test_ids_and_geographies_may_be_categories_and_features_by_those_very_names() -> None:
+    columns = {
+        "id": {"type": "category", "required": True, "unique": True},
+        "geography": {"type": "category", "required": True, "allowed": ["A", "B"]},
+    }
+    spec = spec_of(
+        columns=columns,
+        geography="geography",
+        candidates=[{"name": "one", "path": "1.skops", "features": ["geography", "x", "id"]}],
+        data={**spec_dump(columns), "id": "id"},
+    )
+    tables = {
+        f"2026-01-0{n}": pa.table(
+            {
+                "id": pa.array(ids).dictionary_encode(),
+                "geography": pa.array(["B", "A"]).dictionary_encode(),
+                "kind": ["p", "p"],
+                "x": [1.0, 2.0],
+                "truth": [1, 0],
+            }
+        )
+        for n, ids in ((1, ["d", "b"]), (2, ["a", "c"]))
+    }
+
+    cases = build_evaluation_set(tables, spec).cases
+
+    assert cases["id"].to_pylist() == ["b", "c", "a", "d"]
+    assert cases["geography"].to_pylist() == ["A", "A", "B", "B"]
+    assert cases["x"].to_pylist() == [2.0, 2.0, 1.0, 1.0]
+
+
+def spec_dump(columns: dict[str, Any]) -> dict[str, Any]:
+    """Return the data of the small audit, with further columns."""
+    data = SPEC.data.model_dump(mode="json", exclude_unset=True)
+    return {**data, "columns": {**data["columns"], **columns}}
+
+
+def test_an_audit_without_candidates_has_no_evaluation_set() -> None:
+    bare = AuditSpec.model_validate({"data": SPEC.data.model_dump(exclude_unset=True)})
+
+    with pytest.raises(ValueError, match="without candidates"):
+        build_evaluation_set({}, bare)

@@ -1,0 +1,155 @@
+"""Predictions follow from scores, and scores that are none are refused."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from evaluator.candidates import predict
+from evaluator.errors import CandidateError
+from evaluator_tests.candidates.conftest import candidate_of
+
+CASES = pd.DataFrame(
+    {
+        "id": ["a", "b", "c", "d"],
+        "geography": "A",
+        "y": [10.0, 20.0, 30.0, 40.0],
+        "label": pd.array([0, 1, 0, 1], "int8"),
+        "x": [1.0, 2.0, 3.0, 4.0],
+    },
+    # Slices are cut out of a larger frame, so the index does not count from 0.
+    index=[7, 3, 11, 5],
+)
+
+
+class Fixed:
+    """A scorer that gives what it was told, and notes what it was given."""
+
+    def __init__(self, scores: Any) -> None:
+        self.scores = scores
+        self.given: list[pd.DataFrame] = []
+
+    def score(self, features: pd.DataFrame) -> np.ndarray:
+        self.given.append(features)
+        return np.asarray(self.scores)
+
+
+def refusal(scores: Any) -> CandidateError:
+    with pytest.raises(CandidateError) as caught:
+        predict(candidate_of(), Fixed(scores), CASES)
+    assert caught.value.culprit == "candidate one"
+    return caught.value
+
+
+def test_a_prediction_is_positive_at_the_threshold_and_above() -> None:
+    predicted = predict(candidate_of(threshold=0.5), Fixed([0.49, 0.5, 0.0, 1.0]), CASES)
+
+    assert predicted.to_dict("list") == {
+        "id": ["a", "b", "c", "d"],
+        "label": [0, 1, 0, 1],
+        "score": [0.49, 0.5, 0.0, 1.0],
+        "prediction": [0, 1, 0, 1],
+    }
+    assert predicted.dtypes.astype(str).to_dict() == {
+        "id": "str", "label": "int8", "score": "float64", "prediction": "int8"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("threshold", [0.1, 0.3, 0.7, 0.9])
+def test_a_prediction_follows_from_the_score_that_is_stored(threshold: float) -> None:
+    # The closest number of 32 bits may lie below the threshold or above it.
+    scores = np.full(4, threshold, dtype=np.float32)
+
+    predicted = predict(candidate_of(threshold=threshold), Fixed(scores), CASES)
+
+    assert (predicted["prediction"] == (predicted["score"] >= threshold)).all()
+
+
+def test_features_come_as_declared_and_nothing_else_does() -> None:
+    scorer = Fixed([0.1, 0.2, 0.3, 0.4])
+
+    predict(candidate_of(features=["y", "x"]), scorer, CASES)
+
+    assert list(scorer.given[0].columns) == ["y", "x"]
+    assert scorer.given[0]["y"].tolist() == [10.0, 20.0, 30.0, 40.0]
+    assert scorer.given[0].index.tolist() == [7, 3, 11, 5]
+
+
+def test_a_candidate_that_writes_into_its_input_does_no_harm() -> None:
+    class Spoiler:
+        def score(self, features: pd.DataFrame) -> np.ndarray:
+            scores = features["x"].to_numpy() / 10
+            features.loc[:, :] = -1.0
+            features["label"] = 1
+            features.drop(features.index, inplace=True)  # noqa: PD002 - it is what a spoiler does
+            return scores
+
+    before = CASES.copy(deep=True)
+
+    predicted = predict(candidate_of(), Spoiler(), CASES)
+
+    pd.testing.assert_frame_equal(CASES, before)
+    assert predicted["score"].tolist() == [0.1, 0.2, 0.3, 0.4]
+    assert predicted["label"].tolist() == [0, 1, 0, 1]
+
+
+def test_a_slice_without_cases_asks_nobody() -> None:
+    scorer = Fixed([0.5])
+
+    predicted = predict(candidate_of(), scorer, CASES.iloc[:0])
+
+    assert scorer.given == []
+    assert list(predicted.columns) == ["id", "label", "score", "prediction"]
+    assert len(predicted) == 0
+    assert predicted.dtypes.astype(str)[["label", "score", "prediction"]].tolist() == [
+        "int8", "float64", "int8"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("scores", "shape"),
+    [
+        ([0.1, 0.2, 0.3], "(3,)"),
+        ([0.1] * 5, "(5,)"),
+        ([], "(0,)"),
+        ([[0.1]] * 4, "(4, 1)"),
+        (0.5, "()"),
+    ],
+)
+def test_another_number_of_scores_than_cases_is_refused(scores: Any, shape: str) -> None:
+    error = refusal(scores)
+
+    assert error.what == f"it gave scores of shape {shape} for 4 cases"
+    assert "one score for each case" in error.fix
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), float("-inf"), -0.01, 1.01])
+def test_scores_that_are_no_probabilities_are_refused_with_examples(wrong: float) -> None:
+    error = refusal([0.5, wrong, 0.5, wrong])
+
+    assert f"2 of its 4 scores are no probabilities (b -> {wrong}, d -> {wrong})" in error.what
+    assert "from 0 to 1" in error.fix
+
+
+def test_no_more_than_three_examples_are_named() -> None:
+    error = refusal([2.0, 3.0, 4.0, 5.0])
+
+    assert "4 of its 4 scores" in error.what
+    assert "(a -> 2.0, b -> 3.0, c -> 4.0)" in error.what
+
+
+@pytest.mark.parametrize("scores", [["a", "b", "c", "d"], [None, 0.1, 0.2, 0.3]])
+def test_scores_that_are_no_numbers_are_refused(scores: list[Any]) -> None:
+    error = refusal(np.array(scores, dtype=object))
+
+    assert error.what == "it gave scores of type object, not numbers"
+
+
+def test_the_candidates_own_crash_is_not_dressed_up() -> None:
+    class Crash:
+        def score(self, features: pd.DataFrame) -> np.ndarray:
+            raise ConnectionError(f"the server did not answer for {len(features)} cases")
+
+    with pytest.raises(ConnectionError, match="for 4 cases"):
+        predict(candidate_of(), Crash(), CASES)

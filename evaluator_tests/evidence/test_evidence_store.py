@@ -1,0 +1,432 @@
+"""Every version stays, is found by its identity, and is never taken for what it is not."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import fsspec
+import pyarrow as pa
+import pytest
+
+from evaluator.errors import EvidenceError
+from evaluator.evidence import Address, EvidenceStore, Moment, Record, Upstream, digest_of_bytes
+
+AT = Address("shop", "one_predictions", "north|new")
+NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
+FIRST = "1" * 32
+SECOND = "2" * 32
+TABLE = pa.table({"id": ["a", "b"], "score": [0.25, 0.75]})
+
+
+def moment(run: str = "run-1", minutes: int = 0) -> Moment:
+    return Moment(run, NOON + timedelta(minutes=minutes))
+
+
+@pytest.fixture(params=["folder", "memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EvidenceStore]:
+    """A store on a disk, and one on another of fsspec's file systems."""
+    if request.param == "folder":
+        yield EvidenceStore(str(tmp_path / "evidence"))
+        return
+    url = f"memory://{tmp_path.name}/evidence"
+    yield EvidenceStore(url)
+    files, root = fsspec.core.url_to_fs(url)
+    if files.exists(root):
+        files.rm(root, recursive=True)
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> EvidenceStore:
+    return EvidenceStore(str(tmp_path / "evidence"))
+
+
+def put(
+    store: EvidenceStore,
+    identity: str = FIRST,
+    *,
+    at: Address = AT,
+    content: bytes = b"hello",
+    when: Moment | None = None,
+) -> Record:
+    return store.write(
+        at,
+        identity,
+        {"note.txt": content, "rows.parquet": TABLE},
+        content_version="v" + identity,
+        upstream=[
+            Upstream(asset="evaluation_set", partition=None, identity="e", content_version="ev")
+        ],
+        facts={"cases": 2},
+        code_version="1",
+        moment=when or moment(),
+    )
+
+
+def path_of(store: EvidenceStore, record: Record, name: str) -> Path:
+    return Path(store.location(record, name))
+
+
+def test_what_was_written_is_read_back_with_its_provenance(store: EvidenceStore) -> None:
+    record = put(store)
+
+    found = store.find(AT, FIRST)
+    assert found == record
+    assert store.current(AT) == record
+    assert store.get(AT, FIRST) == record
+    assert record.address == AT
+    assert (record.run_id, record.created_at) == ("run-1", NOON)
+    assert record.as_upstream().content_version == "v" + FIRST
+    assert record.upstream[0].asset == "evaluation_set"
+    assert record.facts == {"cases": 2}
+    assert record.files["note.txt"].sha256 == digest_of_bytes(b"hello")
+    assert record.files["note.txt"].size == 5
+    assert store.read_bytes(record, "note.txt") == b"hello"
+    assert store.read_table(record, "rows.parquet").equals(TABLE)
+
+
+def test_a_part_of_a_table_can_be_read(store: EvidenceStore) -> None:
+    record = put(store)
+
+    part = store.read_table(record, "rows.parquet", filters=[("id", "==", "b")], columns=["score"])
+
+    assert part.to_pydict() == {"score": [0.75]}
+
+
+def test_another_process_finds_it_by_the_same_address(store: EvidenceStore) -> None:
+    record = put(store)
+
+    assert EvidenceStore(store.url).current(AT) == record
+
+
+def test_what_was_never_written_is_not_there(store: EvidenceStore) -> None:
+    assert store.find(AT, FIRST) is None
+    assert store.current(AT) is None
+    assert store.last_failure(AT, FIRST) is None
+    assert list(store.partitions("shop", "raw_data")) == []
+    with pytest.raises(EvidenceError, match="has no record") as caught:
+        store.get(AT, FIRST)
+    assert "shop/one_predictions[north|new]" in str(caught.value)
+
+
+def test_every_version_stays_and_the_last_one_is_current(store: EvidenceStore) -> None:
+    first = put(store, FIRST, content=b"old")
+    second = put(store, SECOND, content=b"new", when=moment("run-2", 5))
+
+    assert store.current(AT) == second
+    assert store.find(AT, FIRST) == first
+    assert store.read_bytes(first, "note.txt") == b"old"
+
+
+def test_a_version_that_exists_is_left_as_it_is_and_made_current(store: EvidenceStore) -> None:
+    first = put(store, FIRST)
+    put(store, SECOND, when=moment("run-2", 5))
+
+    again = put(store, FIRST, content=b"other bytes", when=moment("run-3", 9))
+
+    assert again == first
+    assert store.current(AT) == first
+    assert store.read_bytes(first, "note.txt") == b"hello"
+
+
+def test_a_failure_is_kept_with_its_error_until_the_version_is_computed(
+    store: EvidenceStore,
+) -> None:
+    store.note_failure(AT, FIRST, ValueError("first try"), "trace 1", moment("run-1"))
+    store.note_failure(AT, FIRST, OSError("second try"), "trace 2", moment("run-2", 3))
+    store.note_failure(AT, SECOND, KeyError("of another"), "trace 3", moment("run-3", 9))
+
+    failure = store.last_failure(AT, FIRST)
+    assert failure is not None
+    assert str(failure) == "OSError: second try"
+    assert (failure.trace, failure.run_id) == ("trace 2", "run-2")
+    assert store.find(AT, FIRST) is None
+    assert store.current(AT) is None
+
+    put(store, FIRST, when=moment("run-4", 12))
+
+    assert store.last_failure(AT, FIRST) is None
+    assert store.last_failure(AT, SECOND) is not None
+
+
+def test_a_failure_leaves_the_older_version_current(store: EvidenceStore) -> None:
+    first = put(store, FIRST)
+
+    store.note_failure(AT, SECOND, ValueError("crash"), "trace", moment("run-2", 5))
+
+    assert store.current(AT) == first
+
+
+@pytest.mark.parametrize("name", ["note.txt", "rows.parquet"])
+def test_a_changed_file_is_an_error_that_names_it(local: EvidenceStore, name: str) -> None:
+    record = put(local)
+    path = path_of(local, record, name)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+    with pytest.raises(EvidenceError, match="the file is not what was stored") as caught:
+        local.read_bytes(record, name)
+
+    assert caught.value.culprit == str(path)
+    assert "restore the evidence folder from a copy" in caught.value.fix
+
+
+def test_a_deleted_file_is_an_error_that_names_it(local: EvidenceStore) -> None:
+    record = put(local)
+    path = path_of(local, record, "rows.parquet")
+    path.unlink()
+
+    with pytest.raises(EvidenceError, match="the file is gone") as caught:
+        local.read_table(record, "rows.parquet")
+
+    assert caught.value.culprit == str(path)
+
+
+def test_the_fix_for_a_deleted_file_works(local: EvidenceStore) -> None:
+    record = put(local)
+    path = path_of(local, record, "note.txt")
+    path.unlink()
+    with pytest.raises(EvidenceError) as caught:
+        local.read_bytes(record, "note.txt")
+    folder = path.parents[1]
+    assert f"remove {FIRST} and current.json from {folder} and materialise it again" in str(
+        caught.value
+    )
+
+    for file in path.parent.iterdir():
+        file.unlink()
+    path.parent.rmdir()
+    (folder / "current.json").unlink()
+
+    assert local.current(AT) is None
+    assert local.read_bytes(put(local), "note.txt") == b"hello"
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"identity": 1}', b"\xff\xfe"])
+@pytest.mark.parametrize("name", ["record.json", "current.json"])
+def test_a_damaged_record_is_an_error_that_names_it(
+    local: EvidenceStore, name: str, damage: bytes
+) -> None:
+    folder = path_of(local, put(local), "note.txt").parent
+    path = folder / name if name == "record.json" else folder.parent / name
+    path.write_bytes(damage)
+
+    with pytest.raises(EvidenceError, match="the file is not what was stored") as caught:
+        local.current(AT)
+
+    assert caught.value.culprit == str(path)
+
+
+def test_a_current_version_that_was_removed_is_an_error_and_not_nothing(
+    local: EvidenceStore,
+) -> None:
+    record = put(local)
+    path_of(local, record, "record.json").unlink()
+
+    with pytest.raises(EvidenceError, match="has no record"):
+        local.current(AT)
+
+
+@pytest.mark.parametrize("survives", [0, 1, 2])
+def test_a_writer_that_was_killed_halfway_leaves_no_version(
+    store: EvidenceStore, survives: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = []
+    write = store._write
+
+    def die_later(path: str, content: bytes) -> None:
+        if len(written) == survives:
+            raise KeyboardInterrupt
+        written.append(path)
+        write(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "_write", die_later)
+        with pytest.raises(KeyboardInterrupt):
+            put(store)
+
+    assert store.find(AT, FIRST) is None
+    assert store.current(AT) is None
+    # And the next writer is not disturbed by what lies there.
+    record = put(store, content=b"whole")
+    assert store.read_bytes(record, "note.txt") == b"whole"
+    assert store.current(AT) == record
+
+
+def test_a_file_that_was_cut_off_is_never_seen_under_its_name(
+    local: EvidenceStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(local, FIRST)
+    before = path_of(local, put(local, FIRST), "note.txt").parents[1] / "current.json"
+    pointed = before.read_bytes()
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        # Everything is written but for the last rename of each file.
+        patch.setattr(Path, "replace", die)
+        with pytest.raises(KeyboardInterrupt):
+            put(local, SECOND)
+
+    assert before.read_bytes() == pointed
+    assert local.find(AT, SECOND) is None
+    assert local.last_failure(AT, SECOND) is None
+
+
+def together(tasks: list[Callable[[], object]]) -> list[BaseException]:
+    """Run tasks at the same time; return what they raised."""
+    start = threading.Barrier(len(tasks))
+    errors: list[BaseException] = []
+
+    def run(task: Callable[[], object]) -> None:
+        start.wait()
+        try:
+            task()
+        except BaseException as error:  # noqa: BLE001 - handed to the test
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(task,)) for task in tasks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return errors
+
+
+def test_writers_of_one_identity_do_not_disturb_each_other(store: EvidenceStore) -> None:
+    for number in range(10):
+        identity = f"{number:032x}"
+        tasks = [
+            lambda run=run, identity=identity: put(store, identity, when=moment(f"run-{run}"))
+            for run in range(4)
+        ]
+
+        assert together(tasks) == []
+        record = store.get(AT, identity)
+        assert store.read_bytes(record, "note.txt") == b"hello"
+        assert store.read_table(record, "rows.parquet").equals(TABLE)
+        assert store.current(AT) == record
+
+
+def test_a_reader_sees_one_whole_pointer_or_the_other(local: EvidenceStore) -> None:
+    first, second = put(local, FIRST), put(local, SECOND)
+    seen = []
+    done = threading.Event()
+
+    def swap() -> None:
+        for _ in range(150):
+            local.make_current(first, moment())
+            local.make_current(second, moment())
+        done.set()
+
+    def read() -> None:
+        while not done.is_set():
+            record = local.current(AT)
+            seen.append(None if record is None else record.identity)
+
+    assert together([swap, read]) == []
+    assert set(seen) <= {FIRST, SECOND}
+    assert local.current(AT) == second
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["2013-11-01", "a b", "São Paulo", "50%", "%2F", "a:b", "x/y", "_", ".", "..", "a\\b", "\n"],
+)  # fmt: skip
+def test_a_partition_may_have_any_name(store: EvidenceStore, key: str) -> None:
+    at = Address("shop", "raw_data", key)
+    record = put(store, at=at)
+    put(store, SECOND, at=Address("shop", "raw_data"))
+    put(store, SECOND, at=Address("shop", "raw_data", "other"))
+
+    assert store.current(at) == record
+    assert store.read_bytes(record, "note.txt") == b"hello"
+    assert set(store.partitions("shop", "raw_data")) == {key, "other"}
+    inside = store.relative_location(record, "note.txt").split("/")
+    assert inside[:2] == ["shop", "raw_data"]
+    assert len(inside) == 5
+    assert not {".", ".."} & set(inside)
+
+
+def test_slices_that_are_spelt_alike_are_kept_apart(store: EvidenceStore) -> None:
+    keys = ["a|b", "a%7Cb|c", "a|_", "_|a", "..|a", ".|a", "A|b"]
+    records = {
+        key: put(store, f"{place:032x}", at=Address("shop", "x", key))
+        for place, key in enumerate(keys)
+    }
+
+    for key, record in records.items():
+        assert store.current(Address("shop", "x", key)) == record
+
+
+def test_partitions_are_those_with_a_current_version(store: EvidenceStore) -> None:
+    for day in ("2026-01-03", "2026-01-01"):
+        put(store, at=Address("shop", "raw_data", day))
+    failed = Address("shop", "raw_data", "2026-01-02")
+    store.note_failure(failed, FIRST, ValueError("broken"), "trace", moment())
+
+    assert list(store.partitions("shop", "raw_data")) == ["2026-01-01", "2026-01-03"]
+    assert list(store.partitions("shop", "nothing")) == []
+
+
+def test_a_run_may_have_any_name(store: EvidenceStore) -> None:
+    store.note_failure(AT, FIRST, ValueError("crash"), "trace", moment("a/b c.tmp"))
+
+    failure = store.last_failure(AT, FIRST)
+
+    assert failure is not None
+    assert failure.run_id == "a/b c.tmp"
+
+
+def test_a_records_file_can_be_checked_without_this_program(local: EvidenceStore) -> None:
+    record = put(local)
+    stored = json.loads(path_of(local, record, "record.json").read_bytes())
+
+    assert stored["format"] == "evaluator/record/1"
+    for name, file in stored["files"].items():
+        content = path_of(local, record, name).read_bytes()
+        assert digest_of_bytes(content) == file["sha256"]
+        assert len(content) == file["size"]
+
+
+def test_no_temporary_file_stays(local: EvidenceStore, tmp_path: Path) -> None:
+    put(local)
+    local.note_failure(AT, SECOND, ValueError("crash"), "trace", moment())
+
+    names = {path.name for path in tmp_path.rglob("*") if path.is_file()}
+
+    assert names == {
+        "current.json", "failure.run-1.json", "note.txt", "record.json", "rows.parquet"
+    }  # fmt: skip
+
+
+def test_locations_are_what_a_person_can_open(tmp_path: Path) -> None:
+    local = EvidenceStore(str(tmp_path / "evidence"))
+    memory = EvidenceStore(f"memory://{tmp_path.name}/evidence")
+    inside = f"shop/one_predictions/north/new/{FIRST}/note.txt"
+
+    assert local.location(put(local), "note.txt") == str(tmp_path / "evidence" / inside)
+    assert memory.location(put(memory), "note.txt") == (
+        f"memory:///{tmp_path.name}/evidence/{inside}"
+    )
+    assert local.relative_location(put(local), "note.txt") == inside
+    assert memory.relative_location(put(memory), "note.txt") == inside
+
+
+def test_facts_that_json_has_no_word_for_are_refused(local: EvidenceStore) -> None:
+    with pytest.raises(ValueError, match="Out of range float"):
+        local.write(
+            AT,
+            FIRST,
+            {},
+            content_version="v",
+            upstream=[],
+            facts={"share": float("nan")},
+            code_version="1",
+            moment=moment(),
+        )
+
+    assert local.current(AT) is None

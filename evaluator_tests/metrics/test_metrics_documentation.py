@@ -1,0 +1,33 @@
+"""The page on metrics says what the code does."""
+
+import contextlib
+import io
+import re
+from pathlib import Path
+
+from evaluator.metrics import agreement, area, binary, calibration, linear, means, regression
+
+PAGE = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
+
+
+def test_the_worked_example_prints_what_the_page_shows() -> None:
+    code, shown = re.findall(r"```(?:python|text)\n(.*?)```", PAGE, re.DOTALL)
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(code, {})  # noqa: S102 - the page's own example is what is tested
+    lines = [line.rstrip() for line in printed.getvalue().rstrip().splitlines()]
+    assert lines == shown.rstrip().splitlines()
+
+
+def test_the_page_names_the_numbers_of_cases_that_the_code_asks_for() -> None:
+    assert f"| {agreement.FEWEST_CASES} cases |" in PAGE
+    assert f"| {area.FEWEST_OF_EACH_CLASS} of each class |" in PAGE
+    assert f"| {calibration.FEWEST_CASES_IN_BINS} cases |" in PAGE
+    assert (
+        f"| {means.FEWEST_CASES} cases, {binary.FEWEST_FOR_A_LOSS} of each class, "
+        f"{binary.FEWEST_SURPRISES} labels held improbable |"
+    ) in PAGE
+    assert f"| {binary.FEWEST_FOR_RECALIBRATION} of each class |" in PAGE
+    assert f"mean square | {regression.FEWEST_FOR_SQUARES} cases |" in PAGE
+    assert f"unexplained share | {regression.FEWEST_FOR_R2} cases |" in PAGE
+    assert f"at least {linear.FEWEST_CLUSTERS} are needed" in PAGE

@@ -1,0 +1,159 @@
+"""Dagster's behaviour that the design rests on.
+
+A release that changes one of these fails here, and not in somebody's audit.
+"""
+
+from typing import Any
+
+import dagster as dg
+import pytest
+
+GEOGRAPHY = dg.StaticPartitionsDefinition(["north", "south"])
+SEGMENT = dg.StaticPartitionsDefinition(["new", "old", "lost"])
+SLICES = dg.MultiPartitionsDefinition({"geography": GEOGRAPHY, "segment": SEGMENT})
+PARENT, CHILD = dg.AssetKey("parent"), dg.AssetKey("child")
+WHOLE_RANGE = {
+    "dagster/asset_partition_range_start": "north|new",
+    "dagster/asset_partition_range_end": "south|lost",
+}
+
+
+def _ranged(*, failing: tuple[str, ...] = ()) -> dg.AssetsDefinition:
+    @dg.multi_asset(
+        specs=[
+            dg.AssetSpec(PARENT, skippable=True, partitions_def=SLICES),
+            dg.AssetSpec(
+                CHILD,
+                skippable=True,
+                partitions_def=SLICES,
+                deps=[dg.AssetDep(PARENT, partition_mapping=dg.IdentityPartitionMapping())],
+            ),
+        ],
+        can_subset=True,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def ranged(context: dg.AssetExecutionContext) -> Any:
+        keys = [key for key in context.partition_keys if key not in failing]
+        assets = [key for key in (PARENT, CHILD) if key in context.selected_asset_keys]
+        if failing:
+            for asset in assets:
+                for key in keys:
+                    context.log_event(
+                        dg.AssetMaterialization(
+                            asset, partition=key, tags={"dagster/data_version": f"of {key}"}
+                        )
+                    )
+            raise dg.Failure("some failed", allow_retries=False)
+        for asset in assets:
+            for key in keys:
+                context.add_asset_metadata({"slice": key}, asset_key=asset, partition_key=key)
+            yield dg.MaterializeResult(asset_key=asset, data_version=dg.DataVersion("of all"))
+
+    return ranged
+
+
+def _run(assets: dg.AssetsDefinition, instance: dg.DagsterInstance, **options: Any) -> Any:
+    return dg.materialize(
+        [assets], instance=instance, tags=WHOLE_RANGE, raise_on_error=False, **options
+    )
+
+
+def test_a_range_of_two_dimensions_is_the_product_of_two_ranges() -> None:
+    keys = SLICES.get_partition_keys_in_range(dg.PartitionKeyRange("north|new", "south|old"))
+    assert set(keys) == {"north|new", "north|old", "south|new", "south|old"}
+
+
+def test_a_step_may_log_its_successes_and_fail_and_they_count() -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = _run(_ranged(failing=("south|old",)), instance)
+        assert not result.success
+        for asset in (PARENT, CHILD):
+            done = instance.get_materialized_partitions(asset)
+            assert done == set(SLICES.get_partition_keys()) - {"south|old"}
+            event = instance.get_latest_data_version_record(asset, partition_key="north|new")
+            assert event is not None
+            assert event.asset_materialization is not None
+            tags = event.asset_materialization.tags or {}
+            assert tags["dagster/data_version"] == "of north|new"
+
+
+def test_a_ranged_success_gives_one_event_a_slice_with_its_own_metadata() -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = _run(_ranged(), instance)
+        assert result.success
+        events = [e for e in result.get_asset_materialization_events() if e.asset_key == CHILD]
+        slices = [e.step_materialization_data.materialization.metadata["slice"] for e in events]
+        assert sorted(s.value for s in slices) == sorted(SLICES.get_partition_keys())
+
+
+def test_a_ranged_success_stamps_one_data_version_on_all_its_partitions() -> None:
+    # So the version of a range is a digest over all of it: see PartitionRun.
+    with dg.DagsterInstance.ephemeral() as instance:
+        _run(_ranged(), instance)
+        for key in SLICES.get_partition_keys():
+            record = instance.get_latest_data_version_record(CHILD, partition_key=key)
+            assert record is not None
+            assert record.asset_materialization is not None
+            assert (record.asset_materialization.tags or {})["dagster/data_version"] == "of all"
+
+
+def test_a_part_of_a_multi_asset_can_be_run_alone() -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert _run(_ranged(), instance, selection=[CHILD]).success
+        assert instance.get_materialized_partitions(PARENT) == set()
+
+
+@pytest.mark.parametrize("downstream", [None, SLICES])
+def test_all_partitions_is_a_mapping_for_wholes_too(
+    downstream: dg.PartitionsDefinition[str] | None,
+) -> None:
+    mapping = dg.AllPartitionMapping()
+    asked = None if downstream is None else downstream.subset_with_partition_keys(["north|new"])
+    found = mapping.get_upstream_mapped_partitions_result_for_partitions(
+        asked, downstream, SLICES
+    ).partitions_subset
+    assert set(found.get_partition_keys()) == set(SLICES.get_partition_keys())
+
+
+def test_between_slices_and_days_dagster_infers_a_mapping_that_resolves_to_nothing() -> None:
+    # Why every edge of ours names its mapping.
+    days = dg.DailyPartitionsDefinition("2026-01-01", end_date="2026-01-10")
+
+    @dg.asset(partitions_def=days)
+    def upstream() -> None: ...
+
+    @dg.asset(partitions_def=SLICES, deps=[upstream])
+    def downstream() -> None: ...
+
+    graph = dg.Definitions([upstream, downstream]).resolve_asset_graph()
+    mapping = graph.get_partition_mapping(dg.AssetKey("downstream"), dg.AssetKey("upstream"))
+    assert isinstance(mapping, dg.IdentityPartitionMapping)
+
+
+def test_an_artifact_can_be_observed_by_a_job_and_gives_its_data_version() -> None:
+    with pytest.warns(dg.BetaWarning):
+
+        @dg.multi_observable_source_asset(specs=[dg.AssetSpec("model", owners=["team:a"])])
+        def model() -> Any:
+            yield dg.ObserveResult(asset_key=dg.AssetKey("model"), data_version=dg.DataVersion("7"))
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        job = dg.Definitions([model]).resolve_implicit_global_asset_job_def()
+        assert job.execute_in_process(
+            instance=instance, asset_selection=[dg.AssetKey("model")]
+        ).success
+        record = instance.get_latest_data_version_record(dg.AssetKey("model"))
+        assert record is not None
+        assert record.asset_observation is not None
+        assert (record.asset_observation.tags or {})["dagster/data_version"] == "7"
+
+
+def test_definitions_that_share_the_very_same_resource_can_be_merged() -> None:
+    class Shared(dg.ConfigurableResource[None]):
+        pass
+
+    shared = {"shared": Shared()}
+    merged = dg.Definitions.merge(
+        dg.Definitions(resources=shared), dg.Definitions(resources=shared)
+    )
+    assert list(merged.resources or {}) == ["shared"]

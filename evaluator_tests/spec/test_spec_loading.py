@@ -1,0 +1,264 @@
+"""Audits are found by their folder's name, and read with errors that say where they are wrong."""
+
+import traceback
+from pathlib import Path
+
+import pytest
+from dagster.components import ScaffoldRequest
+from dagster.components.testing import create_defs_folder_sandbox
+
+import evaluator
+from evaluator.errors import SpecError, UsageError
+from evaluator.orchestration import scaffold
+from evaluator.spec import AuditSpec, audit_files, load_audit, read_audit
+from evaluator_tests.spec.conftest import GOOD, Write
+
+SHIPPED = Path(evaluator.__file__).parent / "defs"
+
+
+def refusal(path: Path) -> SpecError:
+    with pytest.raises(SpecError) as caught:
+        read_audit(path)
+    return caught.value
+
+
+def test_an_audit_is_called_as_its_folder_is(write: Write) -> None:
+    audit = read_audit(write(GOOD))
+
+    assert audit.name == "shop"
+    assert audit.spec.slice_values() == {
+        "geography": ("north", "south"),
+        "segment": ("new", "returning"),
+    }
+    assert audit.spec.baseline is None
+
+
+def test_the_flights_audit_that_ships_loads() -> None:
+    audit = load_audit("flights", SHIPPED)
+
+    assert audit.name == "flights"
+    assert audit.spec.baseline == "logistic_regression"
+    assert len(audit.spec.candidates) == 4
+    values = audit.spec.slice_values()
+    assert (len(values["geography"]), len(values["segment"])) == (6, 3)
+
+
+def test_the_scaffolds_template_loads_as_it_is(tmp_path: Path) -> None:
+    folder = tmp_path / "my_audit"
+    folder.mkdir()
+    request = ScaffoldRequest(
+        type_name="evaluator.orchestration.AuditComponent",
+        target_path=folder,
+        scaffold_format="yaml",
+        project_root=None,
+        params=None,
+    )
+
+    scaffold.AuditScaffolder().scaffold(request)
+
+    audit = read_audit(folder / "defs.yaml")
+    assert audit.name == "my_audit"
+    assert audit.spec.candidates == ()
+    assert audit.spec.data.files == "my_audit-{date}.csv"
+
+
+def test_the_scaffolds_commented_candidate_and_gates_load_too(tmp_path: Path) -> None:
+    text = scaffold._TEMPLATE.format(
+        name="shop", type_name="evaluator.orchestration.AuditComponent"
+    )
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    uncommented = text.replace("candidates: []", "candidates:").replace("gates: []", "gates:")
+    lines = [
+        line.replace("  #  ", "    ", 1) if line.startswith("  #  ") else line
+        for line in uncommented.splitlines()
+        if "trusted_types" not in line
+    ]
+    (folder / "defs.yaml").write_text("\n".join(lines))
+
+    spec = read_audit(folder / "defs.yaml").spec
+
+    assert [candidate.name for candidate in spec.candidates] == ["current_model"]
+    assert spec.baseline == "current_model"
+    assert [gate.metric for gate in spec.gates] == ["roc_auc", "recall"]
+
+
+def test_only_yaml_of_our_type_is_an_audit(write: Write) -> None:
+    folder = write(GOOD).parents[1]
+    other = folder / "other" / "defs.yaml"
+    other.parent.mkdir()
+    other.write_text("type: dagster.TemplatedSqlComponent\nattributes: {}\n")
+
+    assert list(audit_files(folder)) == ["shop"]
+
+
+def test_an_audit_that_is_not_there_is_answered_with_those_that_are(write: Write) -> None:
+    folder = write(GOOD).parents[1]
+
+    with pytest.raises(UsageError, match="there is no such audit") as caught:
+        load_audit("shops", folder)
+
+    assert caught.value.culprit == "shops"
+    assert "use one of shop," in caught.value.fix
+    assert str(folder / "shops" / "defs.yaml") in caught.value.fix
+
+
+@pytest.mark.parametrize("name", ["", "../shop", ".", "/etc"])
+def test_a_name_is_never_a_path(name: str, write: Write) -> None:
+    folder = write(GOOD).parents[1]
+
+    with pytest.raises(UsageError, match="there is no such audit"):
+        load_audit(name, folder)
+
+
+def test_a_misspelt_type_is_told_and_not_called_a_missing_audit(write: Write) -> None:
+    path = write(GOOD.replace("AuditComponent", "AuditComponnt"))
+
+    with pytest.raises(SpecError, match="is no audit") as caught:
+        load_audit("shop", path.parents[1])
+
+    assert caught.value.culprit == f"{path}:1: type"
+    assert "`type: evaluator.orchestration.AuditComponent`" in caught.value.fix
+
+
+def test_a_folder_whose_name_no_asset_could_have_is_refused(write: Write) -> None:
+    path = write(GOOD)
+    renamed = path.parent.rename(path.parents[1] / "My-Shop")
+
+    with pytest.raises(SpecError, match="'My-Shop'") as caught:
+        load_audit("My-Shop", renamed.parent)
+
+    assert "rename the folder" in caught.value.fix
+
+
+@pytest.mark.parametrize("text", ["", "hello", "- 1\n- 2\n", "attributes: {}\n"])
+def test_a_file_that_does_not_say_its_type_is_refused(text: str, write: Write) -> None:
+    error = refusal(write(text))
+
+    assert error.culprit.endswith("defs.yaml:1: type")
+    assert "does not say its type" in error.what
+
+
+@pytest.mark.parametrize(
+    ("rest", "line", "what"),
+    [
+        ("", 1, "this key is needed"),
+        ("attributes:\n", 2, "it has no keys of its own"),
+        ("attributes: [1]\n", 2, "it has no keys of its own"),
+    ],
+)
+def test_a_file_without_attributes_is_refused(
+    rest: str, line: int, what: str, write: Write
+) -> None:
+    error = refusal(write(f"type: evaluator.orchestration.AuditComponent\n{rest}"))
+
+    assert error.culprit.endswith(f"defs.yaml:{line}: attributes")
+    assert error.what == what
+    assert "below `attributes:`" in error.fix
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ("    id: case_id", "   id: case_id", 6),
+        ("    id: case_id", "\tid: case_id", 6),
+        ("features: [amount]", "features: *none", 19),
+        ("features: [amount]", "features: !!python/object:os.system [1]", 19),
+        ("  metrics:", "---\n  metrics:", 23),
+        ("features: [amount]", "features: [amount", 20),
+    ],
+)
+def test_what_is_no_yaml_names_the_line_in_one_sentence(
+    old: str, new: str, line: int, write: Write
+) -> None:
+    error = refusal(write(GOOD.replace(old, new, 1)))
+
+    assert error.culprit.endswith(f"defs.yaml:{line}")
+    assert error.what.startswith("it cannot be read as YAML: ")
+    assert "\n" not in str(error)
+
+
+def test_a_file_that_is_not_utf_8_names_the_line(write: Write) -> None:
+    path = write(GOOD)
+    path.write_bytes(path.read_bytes() + b"# caf\xe9\n")
+
+    with pytest.raises(SpecError, match="not UTF-8") as caught:
+        load_audit("shop", path.parents[1])
+
+    assert caught.value.culprit == f"{path}:26"
+    assert caught.value.fix == "save the file as UTF-8"
+
+
+def test_a_file_with_a_character_that_yaml_has_not_is_refused(write: Write) -> None:
+    error = refusal(write(GOOD + "\0"))
+
+    assert "it cannot be read as YAML" in error.what
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    error = refusal(tmp_path / "shop" / "defs.yaml")
+
+    assert "it cannot be read" in error.what
+    assert error.culprit == str(tmp_path / "shop" / "defs.yaml")
+
+
+def test_a_list_that_holds_itself_is_refused_and_does_not_hang(write: Write) -> None:
+    error = refusal(write(GOOD.replace("features: [amount]", "features: &loop [*loop]")))
+
+    assert "candidates.0.features" in error.culprit
+
+
+def test_an_alias_may_be_used_many_times(write: Write) -> None:
+    text = GOOD.replace("features: [amount]", "features: &both [amount, country]")
+
+    audit = read_audit(write(text.replace("features: [amount, country]", "features: *both", 1)))
+
+    assert [len(candidate.features) for candidate in audit.spec.candidates] == [2, 2]
+
+
+def test_a_spec_cannot_be_changed_after_loading(write: Write) -> None:
+    spec = read_audit(write(GOOD)).spec
+
+    with pytest.raises(ValueError, match="frozen"):
+        spec.geography = "customer"  # type: ignore[misc] # that is what is tried
+    assert isinstance(spec, AuditSpec)
+
+
+# Dagster validates a component with a function that pydantic has deprecated.
+@pytest.mark.filterwarnings("ignore:`parse_obj_as` is deprecated:DeprecationWarning")
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (
+            "features: [amount, country]",
+            "features: [amount, label]",
+            "two is given the label 'label' as a feature. To mend it: take it out",
+        ),
+        (
+            "  segment: customer",
+            "  segment: costumer",
+            "the column 'costumer' is not declared. To mend it: did you mean `customer`?",
+        ),
+        (
+            "path: models/two.skops",
+            "path: ../two.skops",
+            "'../two.skops' leaves the platform's home by '..'. To mend it: put the file under",
+        ),
+    ],
+)
+def test_dagster_tells_a_mistake_in_the_same_words(
+    old: str, new: str, words: str, write: Write
+) -> None:
+    text = GOOD.replace(old, new, 1)
+    ours = str(refusal(write(text)))
+    with create_defs_folder_sandbox() as sandbox:
+        folder = sandbox.defs_folder_path / "shop"
+        folder.mkdir()
+        (folder / "defs.yaml").write_text(text)
+        with pytest.raises(Exception, match=r"defs\.yaml") as caught, sandbox.build_all_defs():
+            pass
+
+    # Dagster prints the whole chain of errors.
+    theirs = "".join(traceback.format_exception(caught.value))
+    assert words in ours
+    assert words in theirs
