@@ -4,6 +4,7 @@ It starts fast because it imports late: each command imports what it needs.
 """
 
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
@@ -155,20 +156,20 @@ def main() -> None:
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
-        app(arguments)
+        app(arguments, prog_name="evaluator")
     except EvaluatorError as error:
         if debug:
-            raise
+            traceback.print_exc()
         typer.echo(f"Error: {error}", err=True)
         sys.exit(Exit.WRONG_USE if isinstance(error, SpecError | UsageError) else Exit.FAULT)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - a fault is told in a sentence, with --debug in full
         if debug:
-            raise
+            traceback.print_exc()
         typer.echo(
-            f"A fault of the program or the machine: {type(error).__name__}: {error}\n"
-            "Run it again with --debug to see where.",
-            err=True,
+            f"A fault of the program or the machine: {type(error).__name__}: {error}", err=True
         )
+        if not debug:
+            typer.echo("Run it again with --debug to see where.", err=True)
         sys.exit(Exit.FAULT)
 
 
@@ -203,15 +204,21 @@ def _progress() -> Iterator["Stage"]:
         TextColumn("{task.fields[parts]}", style="dim"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=console) as progress:
+    progress = Progress(*columns, console=console)
 
-        @contextmanager
-        def stage(name: str, parts: int) -> Iterator[None]:
-            task = progress.add_task(name, total=1, parts=f"{parts} to do" if parts > 1 else "")
-            yield
-            progress.update(task, completed=1, parts=f"{parts}" if parts > 1 else "")
+    @contextmanager
+    def stage(name: str, parts: int) -> Iterator[None]:
+        # Before the first stage a user's mistake may be told, on a screen that is still clean.
+        progress.start()
+        task = progress.add_task(name, total=1, parts=f"{parts} to do" if parts > 1 else "")
+        yield
+        progress.update(task, completed=1, parts=f"{parts}" if parts > 1 else "")
 
+    try:
         yield stage
+    finally:
+        if progress.tasks:
+            progress.stop()
 
 
 def _tell(run: "AuditRun", summary: "RunSummary") -> Exit:

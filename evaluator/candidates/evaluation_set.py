@@ -1,6 +1,6 @@
 """The evaluation set: the frozen, labelled snapshot that every candidate is judged on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import pandas as pd
@@ -12,14 +12,17 @@ from evaluator.spec import AuditSpec
 from evaluator.spec.audit import LabelValue
 
 SLICE_COLUMNS = ("geography", "segment")
+DATA_PREFIX = "data."
+"""Stands before the name of a declared column, which may be called `label` or `id` itself."""
 
 
 class EvaluationSet(NamedTuple):
     """The snapshot, and what was left out of it."""
 
     cases: pa.Table
-    """One row a labelled case: `id`, `geography`, `segment`, `label` (0 or 1), `day`, and the
-    features of all candidates; ordered by slice and id."""
+    """One row a labelled case: `id`, `geography`, `segment`, `label` (0 or 1), `day`, and every
+    declared column as `data.<column>`, so that the set does not depend on who is judged by it;
+    ordered by slice and id."""
     without_label: pd.DataFrame
     """One row a slice: `geography`, `segment`, `rows`, `without_label`."""
 
@@ -42,8 +45,7 @@ def build_evaluation_set(days: Mapping[str, pa.Table], spec: AuditSpec) -> Evalu
     label = spec.label
     if label is None or spec.geography is None or spec.segment is None:
         raise ValueError("an audit without candidates has no evaluation set")
-    features = sorted({name for candidate in spec.candidates for name in candidate.features})
-    parts = [_cases_of_day(day, table, spec, features) for day, table in sorted(days.items())]
+    parts = [_cases_of_day(day, table, spec) for day, table in sorted(days.items())]
     rows = pa.concat_tables(parts) if parts else None
     labelled = None if rows is None else rows.filter(pc.is_valid(rows["label"]))
     if rows is None or labelled is None or labelled.num_rows == 0:
@@ -57,7 +59,12 @@ def build_evaluation_set(days: Mapping[str, pa.Table], spec: AuditSpec) -> Evalu
     return EvaluationSet(labelled.sort_by(order), _count_without_label(rows, spec))
 
 
-def _cases_of_day(day: str, table: pa.Table, spec: AuditSpec, features: list[str]) -> pa.Table:
+def data_columns(cases: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """Take declared columns out of cases, in this order and under their own names."""
+    return cases[[DATA_PREFIX + name for name in names]].set_axis(list(names), axis="columns")
+
+
+def _cases_of_day(day: str, table: pa.Table, spec: AuditSpec) -> pa.Table:
     columns: dict[str, pa.ChunkedArray | pa.Array] = {
         "id": _plain(table[spec.data.id]),
         "geography": table[spec.geography].cast(pa.string()),
@@ -65,8 +72,8 @@ def _cases_of_day(day: str, table: pa.Table, spec: AuditSpec, features: list[str
         "label": _positive(table[spec.label.column], spec.label.positive),  # type: ignore[union-attr] # checked by the caller
         "day": pa.array([day] * table.num_rows, pa.string()),
     }
-    # A feature may be the geography, the segment or the id under that very name.
-    return pa.table(columns | {name: table[name] for name in features if name not in columns})
+    declared = {DATA_PREFIX + name: _plain(table[name]) for name in spec.data.columns}
+    return pa.table(columns | declared)
 
 
 def _positive(column: pa.ChunkedArray, positive: LabelValue) -> pa.ChunkedArray:

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from evaluator.candidates.evaluation_set import data_columns
 from evaluator.candidates.scorer import Scorer
 from evaluator.errors import CandidateError
 from evaluator.spec.candidates import CandidateSpec
@@ -18,7 +19,7 @@ def predict(candidate: CandidateSpec, scorer: Scorer, cases: pd.DataFrame) -> pd
     scorer
         Its artifact, loaded.
     cases
-        One row a case, with the columns `id`, `label` and the candidate's features; may be empty.
+        One row a case of the evaluation set, with its columns; may be empty.
 
     Returns
     -------
@@ -34,7 +35,8 @@ def predict(candidate: CandidateSpec, scorer: Scorer, cases: pd.DataFrame) -> pd
     """
     if len(cases):
         # A copy, since a candidate may write into what it is given.
-        score = np.asarray(scorer.score(cases.loc[:, list(candidate.features)].copy()))
+        features = data_columns(cases, candidate.features).copy()
+        score = np.asarray(scorer.score(features))
         _check(candidate, score, cases)
     else:
         # Many an estimator refuses an empty frame, and there is nothing to ask it.

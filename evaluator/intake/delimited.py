@@ -1,7 +1,6 @@
 """The reader of CSV and TSV."""
 
 from collections.abc import Iterator
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -170,7 +169,7 @@ class DelimitedReader:
         frame = None
         if not text.startswith(BYTE_ORDER_MARK) and len(self.reading.header) > 1:
             frame = pl.read_csv(
-                BytesIO(text),
+                text,
                 has_header=False,
                 separator=layout.dialect.delimiter.decode(),
                 quote_char=quote.decode() if quote else None,

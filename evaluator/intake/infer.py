@@ -13,7 +13,7 @@ from evaluator.intake.batches import Batch
 from evaluator.intake.layout import SAMPLE_BYTES, find_encoding, find_layout, first_fields
 from evaluator.intake.readers import format_of, open_reader
 from evaluator.intake.source import RefusedFileError, read_blocks, unpacked_name
-from evaluator.spec.data import DataSpec
+from evaluator.spec.data import DataSpec, can_name_a_column
 
 SAMPLE_ROWS: Final = 10_000
 MOST_CATEGORIES: Final = 20
@@ -143,7 +143,7 @@ def _spec(names: Sequence[str]) -> DataSpec:
 
 
 def _names(path: Path) -> list[str]:
-    """Read the names of a file's columns; a name that is blank or there twice is left out."""
+    """Read a file's column names; one that is there twice, or cannot be used, is left out."""
     guess = _spec(["column"])
     format_ = format_of(path.name, guess)
     if format_ == "parquet":
@@ -160,7 +160,7 @@ def _names(path: Path) -> list[str]:
             layout = find_layout(text, encoding, mark, guess, format_)
             names = [name.strip() for name in first_fields(text, layout.dialect)]
     counts = Counter(names)
-    kept = [name for name in names if name and counts[name] == 1]
+    kept = [name for name in names if can_name_a_column(name) and counts[name] == 1]
     if not kept:
         raise RefusedFileError("no column of the file has a name of its own")
     return kept

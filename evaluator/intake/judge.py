@@ -270,19 +270,22 @@ class Judge:
             if len(finding.examples) < EXAMPLES:
                 shown = reject.original[:LONGEST_VALUE].decode("utf-8", errors="backslashreplace")
                 finding.examples.append({"line": reject.line, "value": shown})
+        nothing = pl.lit(None, dtype=pl.String)
+        reason = pl.struct(nothing.alias("column"), "rule", nothing.alias("value"), "message")
         return pl.DataFrame(
             {
-                "line_number": pl.Series([r.line for r in rejects], dtype=pl.Int64),
-                "original": pl.Series([r.original for r in rejects], dtype=pl.Binary),
-                "reasons": pl.Series(
-                    [
-                        [{"column": None, "rule": r.rule, "value": None, "message": r.message}]
-                        for r in rejects
-                    ],
-                    dtype=reasons_type(),
-                ),
-            }
-        )
+                "line_number": [reject.line for reject in rejects],
+                "original": [reject.original for reject in rejects],
+                "rule": [reject.rule for reject in rejects],
+                "message": [reject.message for reject in rejects],
+            },
+            schema={
+                "line_number": pl.Int64,
+                "original": pl.Binary,
+                "rule": pl.String,
+                "message": pl.String,
+            },
+        ).select("line_number", "original", reasons=pl.concat_list(reason).cast(reasons_type()))
 
 
 def reasons_type() -> "pl.DataType":

@@ -97,9 +97,11 @@ class Outputs:
         self.typed_path = into / TYPED_ROWS
         self.quarantine_path = into / QUARANTINED_ROWS
         self._schema = typed_schema(data)
-        # A dictionary of values that are all different only costs time.
+        # A dictionary pays for texts that repeat; for other values it mostly costs time.
         repeating = [
-            name for name, column in data.columns.items() if name != data.id and not column.unique
+            name
+            for name, column in data.columns.items()
+            if column.kind == "text" and name != data.id and not column.unique
         ]
         self._typed = pq.ParquetWriter(
             self.typed_path, self._schema, compression="snappy", use_dictionary=repeating

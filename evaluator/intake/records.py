@@ -179,18 +179,12 @@ def _cut(
     bytes_ = np.frombuffer(data, dtype=np.uint8)
     tail = int(outside[-1]) + 1 if len(outside) else 0
     open_tail = final and tail < len(data)
-    # An open tail ends at a mark that stands one past the data.
     consumed = len(data) if open_tail else tail
-    is_end = np.zeros(consumed + int(open_tail), dtype=bool)
-    is_end[outside] = True
-    is_end[consumed:] = True
-    is_mark = is_end.copy()
-    is_delimiter = bytes_[:consumed] == dialect.delimiter[0]
-    if inside is not None:
-        is_delimiter &= inside[:consumed] == 0
-    is_mark[:consumed] |= is_delimiter
-    marks = np.flatnonzero(is_mark)
-    at = np.flatnonzero(is_end[marks])
+    marks, at = _marks(bytes_[:consumed], outside, inside, dialect)
+    if open_tail:
+        # The last record ends at a mark that stands one past the data.
+        at = np.append(at, len(marks))
+        marks = np.append(marks, consumed)
     fields = np.diff(at, prepend=-1)
     stops = marks[at]
     start = np.empty(len(stops), dtype=np.int64)
@@ -198,7 +192,8 @@ def _cut(
         start[0] = 0
         start[1:] = stops[:-1] + 1
     end = _without_returns(bytes_, start, stops, len(data))
-    order = np.searchsorted(ends, start)
+    # Without quotes every line end ends a record.
+    order = np.arange(len(start)) if inside is None else np.searchsorted(ends, start)
     inner = ends[: np.searchsorted(ends, consumed)]
     fault = np.where(end == start, BLANK, WHOLE).astype(np.uint8)
     kinds = _kinds(bytes_, inner)
@@ -214,6 +209,23 @@ def _cut(
         line_ends=kinds,
         lone_returns=kinds["\\r"] > 0,
     )
+
+
+def _marks(
+    bytes_: npt.NDArray[np.uint8],
+    outside: Positions,
+    inside: npt.NDArray[np.uint8] | None,
+    dialect: Dialect,
+) -> tuple[Positions, Positions]:
+    """Find the bytes that end a field, and which of these end a record, too."""
+    is_mark = bytes_ == dialect.delimiter[0]
+    if inside is not None:
+        is_mark &= inside[: len(bytes_)] == 0
+    is_mark[outside] = True
+    marks = np.flatnonzero(is_mark)
+    is_end = np.zeros(len(bytes_), dtype=bool)
+    is_end[outside] = True
+    return marks, np.flatnonzero(is_end[marks])
 
 
 def _without_returns(

@@ -83,19 +83,22 @@ def describe(values: "pl.Series", *, unique: bool = False) -> dict[str, Any]:
 
 
 def _describe_texts(present: "pl.Series", *, unique: bool) -> dict[str, Any]:
-    lengths = present.str.len_chars()
-    found: dict[str, Any] = {
-        "min": _shown(present.min()),
-        "max": _shown(present.max()),
+    different, pairs = present, []
+    if not unique:
+        counts = present.alias("value").value_counts(name="rows")
+        different = counts["value"]
+        if len(different) < len(present):
+            top = counts.sort(["rows", "value"], descending=[True, False]).head(MOST_FREQUENT)
+            pairs = list(top.iter_rows())
+    lengths = different.str.len_chars()
+    return {
+        "min": _shown(different.min()),
+        "max": _shown(different.max()),
         "shortest": int(lengths.min() or 0),  # type: ignore[arg-type] # a length is an integer
         "longest": int(lengths.max() or 0),  # type: ignore[arg-type] # a length is an integer
+        "distinct": len(different),
+        "most_frequent": _listed(pairs),
     }
-    if unique:
-        return {**found, "distinct": len(present), "most_frequent": []}
-    counts = present.alias("value").value_counts(name="rows")
-    top = counts.sort(["rows", "value"], descending=[True, False]).head(MOST_FREQUENT)
-    pairs = [] if counts.height == len(present) else list(top.iter_rows())
-    return {**found, "distinct": counts.height, "most_frequent": _listed(pairs)}
 
 
 def _describe_ordered(present: "pl.Series") -> dict[str, Any]:

@@ -63,11 +63,11 @@ class Uniqueness:
         keys = frame[self.columns[0]]
         if len(keys) == 0:
             return True
-        if keys.null_count() == 0 and (self._last is None or keys[0] > self._last):
-            if (keys[1:] > keys[:-1]).all():
-                self._last = keys[-1]
-                self._rising.append(keys.filter(pl.Series(kept)))
-                return True
+        above = keys.null_count() == 0 and (self._last is None or keys[0] > self._last)
+        if above and (keys[1:] > keys[:-1]).all():
+            self._last = keys[-1]
+            self._rising.append(keys.filter(pl.Series(kept)))
+            return True
         earlier, self._rising = self._rising, None
         for part in earlier:
             self._repeated(part.to_frame(), np.ones(len(part), dtype=bool))

@@ -6,6 +6,8 @@ import dagster as dg
 
 from evaluator.spec import Audit
 
+SECONDS_BETWEEN_TICKS = 30
+
 Condition = dg.AutomationCondition[Any]
 # Dagster types its factories as conditions of different things, which do not combine.
 _When: Any = dg.AutomationCondition
@@ -64,6 +66,6 @@ def automation_sensor(audit: Audit) -> dg.AutomationConditionSensorDefinition:
         f"{audit.name}_automation",
         target=dg.AssetSelection.groups(audit.name),
         default_status=dg.DefaultSensorStatus.RUNNING,
-        minimum_interval_seconds=30,
+        minimum_interval_seconds=SECONDS_BETWEEN_TICKS,
         description="Materialises what follows from new content, and the nightly backfill.",
     )

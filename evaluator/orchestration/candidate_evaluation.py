@@ -169,6 +169,7 @@ def measure(state: AuditState, predictions: pd.DataFrame) -> pd.DataFrame:
         prediction="prediction",
         slices=["geography", "segment"],
         metrics=state.spec.metrics,
+        confidence=state.spec.confidence,
         groups=state.spec.slice_values(),
     )
     return measured

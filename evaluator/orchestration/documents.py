@@ -23,8 +23,6 @@ PAGE = "dashboard.html"
 
 HEADLINES = 5
 """How many of the audit's metrics stand at the top of page and terminal."""
-MINIMUM_SUPPORT = 30
-"""How many cases a slice needs before it may stand out."""
 
 _PACKAGES = (
     "evaluator",
@@ -133,7 +131,7 @@ def store_dashboard(state: AuditState, findings: Findings, moment: Moment) -> Re
             slices=findings.slices,
             headline_metrics=headline_metrics,
             standout_metrics=standout_metrics,
-            minimum_support=MINIMUM_SUPPORT,
+            minimum_support=state.spec.minimum_support,
             without_label=state.store.read_table(evaluation_set, WITHOUT_LABEL).to_pandas(),
             intake_days=[_intake_day(day) for day in state.day_states()],
             evidence=_evidence(state, certificate),

@@ -60,6 +60,7 @@ def intake_identity(audit: Audit, raw: Record) -> str:
 def evaluation_set_identity(spec: AuditSpec, days: Mapping[str, Record]) -> str:
     """Identity of the snapshot made of these accepted days."""
     settings = spec.model_dump(mode="json", include={"label", "geography", "segment"})
+    settings["id"] = spec.data.id
     versions = {day: record.content_version for day, record in days.items()}
     values = {name: list(allowed) for name, allowed in spec.slice_values().items()}
     return _identity("evaluation_set", {"days": versions, "values": values, **settings})
@@ -91,14 +92,18 @@ def predictions_identity(
 
 def slice_metrics_identity(spec: AuditSpec, predictions: str) -> str:
     """Identity of a slice's metrics, given that of its predictions."""
-    return _identity("slice_metrics", {"predictions": predictions, "metrics": list(spec.metrics)})
+    return _identity("slice_metrics", {"predictions": predictions, **_metric_settings(spec)})
+
+
+def _metric_settings(spec: AuditSpec) -> dict[str, Any]:
+    return {"metrics": list(spec.metrics), "confidence": spec.confidence}
 
 
 def scorecard_identity(spec: AuditSpec, evaluation_set: str, slices: Sequence[Any]) -> str:
     """Identity of the scorecard, given what is known of every slice."""
-    settings = {"metrics": list(spec.metrics)}
     return _identity(
-        "scorecard", {"evaluation_set": evaluation_set, "slices": list(slices), **settings}
+        "scorecard",
+        {"evaluation_set": evaluation_set, "slices": list(slices), **_metric_settings(spec)},
     )
 
 

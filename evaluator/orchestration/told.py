@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from evaluator.orchestration.documents import CERTIFICATE, MINIMUM_SUPPORT, PAGE, highlights
+from evaluator.orchestration.documents import CERTIFICATE, PAGE, highlights
 from evaluator.orchestration.intake_assets import REPORT
 from evaluator.orchestration.runner import Choice, RunSummary
 from evaluator.orchestration.state import AuditState
@@ -27,7 +27,7 @@ def told(state: AuditState, summary: RunSummary) -> Iterator[str]:
             slices=summary.findings.slices,
             headline_metrics=headline_metrics,
             standout_metrics=standout_metrics,
-            minimum_support=MINIMUM_SUPPORT,
+            minimum_support=state.spec.minimum_support,
         )
         yield ""
         for name, asset, file in (

@@ -22,9 +22,6 @@ HEADLINE_METRICS = (
     "brier",
 )
 
-EVALUATION_SET_COLUMNS = ("id", "geography", "segment", "label", "day")
-"""What the evaluation set calls its own columns; the candidates' features stand beside them."""
-
 LabelValue = bool | int | str
 """What a label may be."""
 
@@ -96,6 +93,12 @@ class AuditSpec(SpecModel):
     )
     """What is measured on every slice; the first ones stand at the top of the report."""
 
+    confidence: float = Field(default=0.95, gt=0.5, lt=1, examples=[0.95])
+    """How sure the intervals are: 0.95 means that 95 of 100 hold the true value."""
+
+    minimum_support: int = Field(default=30, ge=1, examples=[30])
+    """How many cases a slice's value must rest on before the slice is shown as standing out."""
+
     gates: tuple[GateSpec, ...] = Field(
         default=(), examples=[[{"metric": "roc_auc", "level": "overall", "minimum": 0.75}]]
     )
@@ -161,7 +164,6 @@ class AuditSpec(SpecModel):
         if self.label is not None:
             _check_declared("label.column", self.label.column, self.data.columns)
             _check_label(self.label, self.data.columns[self.label.column])
-        own = {"id": self.data.id, "geography": self.geography, "segment": self.segment}
         for index, candidate in enumerate(self.candidates):
             if self.label is not None and self.label.column in candidate.features:
                 raise problem(
@@ -171,12 +173,6 @@ class AuditSpec(SpecModel):
                 )
             for feature in candidate.features:
                 _check_declared(f"candidates.{index}.features", feature, self.data.columns)
-                if feature in EVALUATION_SET_COLUMNS and own.get(feature) != feature:
-                    raise problem(
-                        f"candidates.{index}.features",
-                        f"the evaluation set has a column of its own called {feature!r}",
-                        f"declare a column of another name with `derive: {feature}`, and name that",
-                    )
         return self
 
     @model_validator(mode="after")

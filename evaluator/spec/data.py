@@ -18,6 +18,24 @@ GIBIBYTE: Final = 1024**3
 MEBIBYTE: Final = 1024**2
 
 
+def can_name_a_column(name: str) -> bool:
+    """Tell whether a text can name a column.
+
+    Parameters
+    ----------
+    name
+        Any text.
+
+    Returns
+    -------
+    bool
+        False for what is empty, has blanks around it or characters that do not print, and for
+        what an engine takes for a pattern of names.
+    """
+    pattern = name == "*" or (name.startswith("^") and name.endswith("$"))
+    return bool(name) and name == name.strip() and name.isprintable() and not pattern
+
+
 class DataSpec(SpecModel):
     """The daily files of an audit."""
 
@@ -152,9 +170,7 @@ class DataSpec(SpecModel):
     @classmethod
     def _names_are_plain(cls, columns: dict[str, ColumnSpec]) -> dict[str, ColumnSpec]:
         for name in columns:
-            # The engine takes these for patterns of names.
-            pattern = name == "*" or (name.startswith("^") and name.endswith("$"))
-            if pattern or name != name.strip() or not name or not name.isprintable():
+            if not can_name_a_column(name):
                 raise problem(
                     "columns",
                     f"{name!r} cannot name a column",
@@ -251,4 +267,5 @@ __all__ = [
     "FreshnessRule",
     "RowRule",
     "Severity",
+    "can_name_a_column",
 ]

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evaluator.candidates import build_evaluation_set
+from evaluator.candidates.evaluation_set import data_columns
 from evaluator.errors import IntakeError
 from evaluator.spec import AuditSpec
 from evaluator_tests.candidates.conftest import spec_of
@@ -58,7 +59,7 @@ def drawn_days(seed: int) -> dict[str, pd.DataFrame]:
     return {f"2026-01-0{number}": frame[days == number] for number in (1, 2, 3)}
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30, deadline=None, derandomize=True)
 @given(st.integers(0, 10_000))
 def test_it_is_what_pandas_makes_of_the_same_rows(seed: int) -> None:
     days = drawn_days(seed)
@@ -74,9 +75,8 @@ def test_it_is_what_pandas_makes_of_the_same_rows(seed: int) -> None:
             "segment": labelled["kind"].tolist(),
             "label": (labelled["truth"] == 1).astype(int).tolist(),
             "day": labelled["day"].tolist(),
-            "x": labelled["x"].tolist(),
-            "y": labelled["y"].tolist(),
         }
+        | {f"data.{name}": labelled[name].tolist() for name in SPEC.data.columns}
     )
     pd.testing.assert_frame_equal(built.cases.to_pandas(), expected, check_dtype=False)
     for record in built.without_label.to_dict("records"):
@@ -87,7 +87,7 @@ def test_it_is_what_pandas_makes_of_the_same_rows(seed: int) -> None:
         assert record["without_label"] == alike["truth"].isna().sum()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30, deadline=None, derandomize=True)
 @given(st.integers(0, 10_000), st.randoms(use_true_random=False))
 def test_neither_the_order_of_days_nor_of_rows_counts(seed: int, random: Any) -> None:
     days = drawn_days(seed)
@@ -190,18 +190,17 @@ def test_a_label_of_any_type_becomes_1_0_or_missing(
     assert cases["label"].type == pa.int8()
 
 
-def test_features_of_all_candidates_are_there_once() -> None:
-    spec = spec_of(
-        candidates=[
-            {"name": "one", "path": "1.skops", "features": ["y"]},
-            {"name": "two", "path": "2.skops", "features": ["y", "x", "place"]},
-        ]
-    )
+def test_the_set_holds_every_declared_column_whoever_is_judged_by_it() -> None:
+    one = spec_of(candidates=[{"name": "one", "path": "1.skops", "features": ["y"]}])
+    two = spec_of(candidates=[{"name": "two", "path": "2.skops", "features": ["x", "place"]}])
+    table = day(rows((1, "A", "p", 1)))
 
-    cases = build_evaluation_set({"2026-01-01": day(rows((1, "A", "p", 1)))}, spec).cases
+    first = build_evaluation_set({"2026-01-01": table}, one).cases
+    second = build_evaluation_set({"2026-01-01": table}, two).cases
 
     own = ["id", "geography", "segment", "label", "day"]
-    assert cases.column_names == [*own, "place", "x", "y"]
+    assert first.column_names == [*own, *(f"data.{name}" for name in one.data.columns)]
+    assert first.equals(second)
 
 
 def test_ids_and_geographies_may_be_categories_and_features_by_those_very_names() -> None:
@@ -223,6 +222,7 @@ def test_ids_and_geographies_may_be_categories_and_features_by_those_very_names(
                 "kind": ["p", "p"],
                 "x": [1.0, 2.0],
                 "truth": [1, 0],
+                **{name: [None, None] for name in ("case", "place", "y")},
             }
         )
         for n, ids in ((1, ["d", "b"]), (2, ["a", "c"]))
@@ -232,7 +232,7 @@ def test_ids_and_geographies_may_be_categories_and_features_by_those_very_names(
 
     assert cases["id"].to_pylist() == ["b", "c", "a", "d"]
     assert cases["geography"].to_pylist() == ["A", "A", "B", "B"]
-    assert cases["x"].to_pylist() == [2.0, 2.0, 1.0, 1.0]
+    assert cases["data.x"].to_pylist() == [2.0, 2.0, 1.0, 1.0]
 
 
 def spec_dump(columns: dict[str, Any]) -> dict[str, Any]:
@@ -246,3 +246,13 @@ def test_an_audit_without_candidates_has_no_evaluation_set() -> None:
 
     with pytest.raises(ValueError, match="without candidates"):
         build_evaluation_set({}, bare)
+
+
+def test_a_feature_may_be_called_as_the_set_calls_its_own_columns() -> None:
+    cases = pd.DataFrame(
+        {"id": ["a", "b"], "label": [0, 1], "data.label": [0.25, 0.75], "data.id": ["a", "b"]}
+    )
+    assert data_columns(cases, ["label", "id"]).to_dict("list") == {
+        "label": [0.25, 0.75],
+        "id": ["a", "b"],
+    }

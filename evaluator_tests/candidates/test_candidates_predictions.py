@@ -14,9 +14,9 @@ CASES = pd.DataFrame(
     {
         "id": ["a", "b", "c", "d"],
         "geography": "A",
-        "y": [10.0, 20.0, 30.0, 40.0],
+        "data.y": [10.0, 20.0, 30.0, 40.0],
         "label": pd.array([0, 1, 0, 1], "int8"),
-        "x": [1.0, 2.0, 3.0, 4.0],
+        "data.x": [1.0, 2.0, 3.0, 4.0],
     },
     # Slices are cut out of a larger frame, so the index does not count from 0.
     index=[7, 3, 11, 5],
@@ -82,7 +82,6 @@ def test_a_candidate_that_writes_into_its_input_does_no_harm() -> None:
             scores = features["x"].to_numpy() / 10
             features.loc[:, :] = -1.0
             features["label"] = 1
-            features.drop(features.index, inplace=True)  # noqa: PD002 - it is what a spoiler does
             return scores
 
     before = CASES.copy(deep=True)

@@ -4,13 +4,16 @@ import tempfile
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluator.intake import take_in
+from evaluator.errors import IntakeError
+from evaluator.intake import infer_schema, take_in
 from evaluator.intake.delimited import DelimitedReader
 from evaluator.intake.records import Dialect, scan
 from evaluator.intake.source import RefusedFileError
+from evaluator.spec.data import DataSpec
 from evaluator_tests.intake.conftest import declare
 
 DIALECT = Dialect(b",", b'"')
@@ -125,3 +128,18 @@ def test_no_json_lines_crash_the_intake(lines: list[str]) -> None:
         source.write_bytes(b'{"id": "a", "n": 1, "t": null}\n' + content)
         result = take_in(source, declare(TYPES), into=Path(folder) / "out")
         assert result.rows == result.accepted + result.quarantined >= 1
+
+
+@settings(max_examples=100, deadline=None)
+@given(PIECES, st.sampled_from(["day.csv", "day.jsonl", "2013-11-30.csv"]))
+def test_an_inferred_schema_loads_whatever_the_file_holds(content: bytes, name: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / name
+        source.write_bytes(content)
+        try:
+            text = infer_schema(source)
+        except IntakeError:
+            return
+        data = DataSpec.model_validate(yaml.safe_load(text))
+        result = take_in(source, data, into=Path(folder) / "out")
+        assert result.rows == result.accepted + result.quarantined

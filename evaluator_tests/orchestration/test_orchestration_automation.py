@@ -1,5 +1,6 @@
 """What happens by itself, under a simulated clock."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -23,10 +24,10 @@ SLICES = {
 class Clock:
     """An instance whose automation conditions are evaluated tick by tick."""
 
-    def __init__(self, audit: Audit) -> None:
+    def __init__(self, audit: Audit, instance: dg.DagsterInstance) -> None:
         self.audit = audit
         self.definitions = audit_definitions(audit)
-        self.instance = dg.DagsterInstance.ephemeral()
+        self.instance = instance
         self.now = NOON
         self._cursor: object | None = None
 
@@ -89,12 +90,13 @@ class Clock:
 
 
 @pytest.fixture
-def clock(audit: Audit) -> Clock:
+def clock(audit: Audit) -> Iterator[Clock]:
     """Everything was materialised, and the first tick is over."""
-    clock = Clock(audit)
-    clock.evaluated()
-    clock.tick()
-    return clock
+    with dg.DagsterInstance.ephemeral() as instance:
+        clock = Clock(audit, instance)
+        clock.evaluated()
+        clock.tick()
+        yield clock
 
 
 def test_where_nothing_changes_nothing_is_asked_for(clock: Clock) -> None:
@@ -161,10 +163,9 @@ def test_every_night_all_slices_are_gone_over(clock: Clock) -> None:
     assert clock.tick() == {}
 
 
-def test_the_scorecard_follows_though_a_slice_failed(audit: Audit, home: Home) -> None:
-    clock = Clock(audit)
-    clock.evaluated()
-    clock.tick()
+def test_the_scorecard_follows_though_a_slice_failed(
+    audit: Audit, home: Home, clock: Clock
+) -> None:
     plan_faults(home.root, ("pacific", "network"))
     job = clock.definitions.resolve_implicit_global_asset_job_def()
 

@@ -19,7 +19,7 @@ MISTAKES = {
     ),
     "an unknown key that resembles none": (
         ("  metrics:", "  zzzqqq: 1\n  metrics:"),
-        "23: zzzqqq", "there is no such key", "use one of automation, candidates, data",
+        "23: zzzqqq", "there is no such key", "use one of automation, candidates, confidence",
     ),
     "an unknown key of a column": (
         ("required: true, unique", "requird: true, unique"),
@@ -320,22 +320,6 @@ def test_a_positive_value_may_be_spelt_as_the_column_or_as_a_number(
     assert audit.spec.label is not None
     assert audit.spec.label.positive == expected
     assert type(audit.spec.label.positive) is type(expected)
-
-
-@pytest.mark.parametrize("name", ["id", "day", "label", "geography", "segment"])
-def test_a_feature_cannot_have_the_name_of_another_column_of_the_evaluation_set(
-    name: str, spoil: Spoil
-) -> None:
-    error = spoil(
-        ("      label: {type", "      truth: {type"),
-        ("column: label", "column: truth"),
-        ("      amount:", f"      {name}: {{type: integer}}\n      amount:"),
-        ("features: [amount]", f"features: [{name}]"),
-    )
-
-    assert error.culprit == "defs.yaml:20: candidates.0.features"
-    assert f"has a column of its own called {name!r}" in error.what
-    assert f"`derive: {name}`" in error.fix
 
 
 def test_a_feature_may_be_the_geography_under_that_very_name(write: Write) -> None:

@@ -1,0 +1,264 @@
+"""The `evaluator` command: what it answers, and its exit codes."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from evaluator import cli
+from evaluator.spec import AuditSpec
+from evaluator_tests.spec.conftest import GOOD
+
+HEADER = "case_id,country,customer,amount,label\n"
+GOOD_ROWS = "a,north,new,1.5,0\nb,south,returning,2,1\n"
+
+
+class Answer(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+Call = Callable[..., Answer]
+
+
+@pytest.fixture
+def audits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of audits with the audit `shop`, and a home of its own."""
+    folder = tmp_path / "defs"
+    (folder / "shop").mkdir(parents=True)
+    (folder / "shop" / "defs.yaml").write_text(GOOD)
+    monkeypatch.setattr(cli, "AUDITS", folder)
+    monkeypatch.setenv("EVALUATOR_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("EVALUATOR_EVIDENCE", raising=False)
+    # The command sets it for the processes that it starts; here it must not stay.
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home" / "dagster"))
+    return folder
+
+
+@pytest.fixture
+def call(audits: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Call:
+    """Call the command in this process."""
+    assert audits.is_dir()
+
+    def make(*arguments: str) -> Answer:
+        monkeypatch.setattr(sys, "argv", ["evaluator", *arguments])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        out, err = capfd.readouterr()
+        return Answer(int(caught.value.code or 0), out, err)
+
+    return make
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Callable[[str], str]:
+    """Write a day's file of the audit `shop`."""
+
+    def make(text: str) -> str:
+        path = tmp_path / "cases-2026-01-01.csv"
+        path.write_text(text)
+        return str(path)
+
+    return make
+
+
+def test_help_names_commands_and_exit_codes(call: Call) -> None:
+    answer = call("--help")
+
+    assert answer.code == 0
+    for command in ("demo", "run", "validate", "ui"):
+        assert command in answer.out
+    assert "Exit codes: 0" in answer.out
+    assert "EVALUATOR_HOME" in answer.out
+
+
+@pytest.mark.parametrize("command", ["demo", "run", "validate", "ui"])
+def test_every_command_has_help_with_an_example(command: str, call: Call) -> None:
+    answer = call(command, "--help")
+
+    assert answer.code == 0
+    assert f"evaluator {command}" in answer.out
+    assert "Example" in answer.out
+
+
+def test_the_installed_command_answers() -> None:
+    program = Path(sys.executable).with_name("evaluator")
+
+    done = subprocess.run([program, "--help"], capture_output=True, text=True, check=True)
+
+    assert "validate" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("nonsense",),
+        ("run",),
+        ("run", "shop", "--nonsense"),
+        ("run", "shop", "--candidate"),
+        ("validate", "shop"),
+        ("demo", "--days", "many"),
+    ],
+)
+def test_words_that_are_no_command_are_wrong_use(arguments: tuple[str, ...], call: Call) -> None:
+    answer = call(*arguments)
+
+    assert answer.code == 2
+    assert "Usage: evaluator" in answer.err or "requires an argument" in answer.err
+    assert "Traceback" not in answer.err
+
+
+@pytest.mark.parametrize("arguments", [("run", "shops"), ("validate", "shops", "x.csv")])
+def test_an_unknown_audit_is_wrong_use_and_is_answered_with_those_there_are(
+    arguments: tuple[str, ...], call: Call
+) -> None:
+    answer = call(*arguments)
+
+    assert answer.code == 2
+    assert answer.err.startswith(
+        "Error: shops: there is no such audit. To mend it: use one of shop"
+    )
+    assert "Traceback" not in answer.err
+
+
+@pytest.mark.parametrize("command", [("run", "shop"), ("validate", "shop", "x.csv")])
+def test_a_wrong_yaml_is_told_with_file_line_key_and_fix(
+    command: tuple[str, ...], call: Call, audits: Path
+) -> None:
+    path = audits / "shop" / "defs.yaml"
+    path.write_text(GOOD.replace("segment: customer", "segmant: customer"))
+
+    answer = call(*command)
+
+    assert answer.code == 2
+    assert f"{path}:15: segmant: there is no such key" in answer.err
+    assert "did you mean `segment`?" in answer.err
+    assert "Traceback" not in answer.err
+
+
+@pytest.mark.parametrize("days", ["0", "93"])
+def test_days_that_the_demo_has_not_are_wrong_use(days: str, call: Call) -> None:
+    answer = call("demo", "--days", days)
+
+    assert answer.code == 2
+    assert "ask for 1 to 92" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "fix"),
+    [
+        ("--candidate", "three", "use one of one, two"),
+        ("--geography", "east", "use one of north, south"),
+        ("--segment", "lost", "use one of new, returning"),
+    ],
+)
+def test_a_part_that_the_audit_has_not_is_wrong_use(
+    option: str, value: str, fix: str, call: Call
+) -> None:
+    answer = call("run", "shop", option, value)
+
+    assert answer.code == 2
+    assert f"Error: {option} {value}: the audit shop has no such {option[2:]}" in answer.err
+    assert fix in answer.err
+    assert "Traceback" not in answer.err
+
+
+def test_a_good_file_is_answered_with_its_report(
+    call: Call, file: Callable[[str], str], tmp_path: Path
+) -> None:
+    answer = call("validate", "shop", file(HEADER + GOOD_ROWS))
+
+    assert answer.code == 0
+    assert "cases-2026-01-01.csv" in answer.out
+    # It is only looked at.
+    assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        HEADER + GOOD_ROWS + "c,west,new,1,0\n",
+        "case_id,country\na,north\n",
+        "",
+        "\x00\x01\x02",
+    ],
+)
+def test_a_refused_file_is_answered_with_its_report_and_1(
+    text: str, call: Call, file: Callable[[str], str]
+) -> None:
+    answer = call("validate", "shop", file(text))
+
+    assert answer.code == 1
+    assert "cases-2026-01-01.csv" in answer.out
+    assert answer.err == ""
+
+
+@pytest.mark.parametrize("name", ["nothing.csv", ".", ""])
+def test_a_file_that_is_not_there_is_wrong_use(name: str, call: Call, tmp_path: Path) -> None:
+    path = str(tmp_path / name)
+
+    answer = call("validate", "shop", path)
+
+    assert answer.code == 2
+    assert "there is no such file" in answer.err
+    assert path.rstrip("/") in answer.err
+
+
+def break_the_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fault(*_: object, **__: object) -> AuditSpec:
+        raise RuntimeError("the disk is full")
+
+    monkeypatch.setattr("evaluator.spec.load_audit", fault)
+
+
+def test_a_fault_is_told_as_one_without_a_traceback(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    break_the_reading(monkeypatch)
+
+    answer = call("run", "shop")
+
+    assert answer.code == 3
+    assert "RuntimeError: the disk is full" in answer.err
+    assert "--debug" in answer.err
+    assert "Traceback" not in answer.err
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_debug_shows_where_a_fault_was_raised(
+    place: int, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    break_the_reading(monkeypatch)
+    words = ["run", "shop"]
+    words.insert(place, "--debug")
+
+    answer = call(*words)
+
+    # The exit code says the same with it: 1 would say that nothing was certified.
+    assert answer.code == 3
+    assert "Traceback (most recent call last)" in answer.err
+    assert "in break_the_reading" not in answer.err
+    assert "in fault" in answer.err
+
+
+def test_debug_shows_where_a_users_mistake_was_found(call: Call) -> None:
+    answer = call("--debug", "run", "nothing")
+
+    assert answer.code == 2
+    assert "Traceback (most recent call last)" in answer.err
+    assert answer.err.splitlines()[-1].startswith("Error: nothing: there is no such audit")
+
+
+def test_an_audit_for_which_no_file_arrived_says_where_to_put_them(
+    call: Call, tmp_path: Path
+) -> None:
+    answer = call("run", "shop")
+
+    assert answer.code == 2
+    landing = tmp_path / "home" / "landing" / "shop"
+    assert f"no file has arrived in {landing}" in answer.err
+    assert "cases-{date}.csv" in answer.err
