@@ -25,7 +25,7 @@ ui: setup ## Start the Dagster UI and daemon over the same state, at http://127.
 	$(BIN)/evaluator ui
 
 test: setup ## Run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: setup ## Check style, types and which part imports which
 	$(BIN)/ruff check .

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import skops.io
+from mlflow.tracking import MlflowClient
 from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -46,6 +47,10 @@ def prepared(flights: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) ->
     models = root / "models" / "flights"
     models.mkdir(parents=True)
     skops.io.dump(_pipeline().fit(features, late), models / "sturdy.skops")
+    # The tables of MLflow's own file, which take seconds to make.
+    tracking = root / "mlflow" / "mlflow.db"
+    tracking.parent.mkdir()
+    MlflowClient(tracking_uri=f"sqlite:///{tracking}").search_experiments()
     frail = make_pipeline(FunctionTransformer(crash_where_planned), _pipeline())
     skops.io.dump(frail.fit(features, late), models / "frail.skops")
     return root
