@@ -5,29 +5,31 @@ half a minute apart. So a file that is still being written is left alone.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from datetime import date
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import dagster as dg
 
 from evaluator.candidates import artifact_path
-from evaluator.evidence import digest_of_bytes
 from evaluator.orchestration import partitions
+from evaluator.orchestration.day_files import DayFiles, day_files
 from evaluator.orchestration.home import Home
 from evaluator.orchestration.specs import key_of
 from evaluator.orchestration.state import AuditState
-from evaluator.spec import Audit
+from evaluator.spec import Audit, CandidateSpec
 
 SECONDS_BETWEEN_LOOKS = 30
 
 
-class Look(NamedTuple):
-    """What was seen of a file: its size in bytes and its time of change in nanoseconds."""
+class Arrival(NamedTuple):
+    """Something that may arrive, and the run that it asks for."""
 
-    size: int
-    changed_at: int
+    stamp: Callable[[], list[int]]
+    """Tells sizes and times of change; raises an OSError where nothing has arrived."""
+    is_news: Callable[[], bool]
+    """Tells whether its content is another one than the evidence has."""
+    request: Mapping[str, Any]
+    """What is asked for, as arguments of a run request."""
 
 
 def landing_sensor(audit: Audit) -> dg.SensorDefinition:
@@ -43,19 +45,17 @@ def landing_sensor(audit: Audit) -> dg.SensorDefinition:
     )
     def landing(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         state = AuditState(audit, Home.from_environment())
+
+        def arrival(day: str) -> Arrival:
+            files: DayFiles = day_files(audit, state.home, day)
+            return Arrival(
+                files.stamp,
+                lambda: state.is_news("raw_data", day, files.read().version),
+                {"partition_key": day, "asset_selection": [key]},
+            )
+
         days = partitions.daily(audit.spec).get_partition_keys()
-        folder = state.home.landing(audit.name)
-        present = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-        names = {day: audit.spec.data.file_name(date.fromisoformat(day)) for day in days}
-        files = {day: folder / name for day, name in names.items() if name in present}
-
-        def request(day: str, content: str, run_key: str) -> dg.RunRequest | None:
-            known = state.current("raw_data", day)
-            if known is not None and known.content_version == content:
-                return None
-            return dg.RunRequest(run_key, partition_key=day, asset_selection=[key])
-
-        return _look(context.cursor, files, request)
+        return _look(context.cursor, {day: arrival(day) for day in days})
 
     return landing
 
@@ -73,50 +73,41 @@ def artifact_sensor(audit: Audit) -> dg.SensorDefinition:
     )
     def artifacts(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         state = AuditState(audit, Home.from_environment())
-        paths = {c.name: artifact_path(c, state.home.root) for c in audit.spec.candidates}
-        files = {name: path for name, path in paths.items() if path.is_file()}
 
-        def request(name: str, content: str, run_key: str) -> dg.RunRequest | None:
-            known = state.current(f"{name}_model")
-            if known is not None and known.content_version == content:
-                return None
-            return dg.RunRequest(run_key, asset_selection=[keys[name]])
+        def arrival(candidate: CandidateSpec) -> Arrival:
+            path = artifact_path(candidate, state.home.root)
+            asset = f"{candidate.name}_model"
+            return Arrival(
+                lambda: [path.stat().st_size, path.stat().st_mtime_ns],
+                lambda: state.is_news(asset, None, state.model_digest(candidate)),
+                {"asset_selection": [keys[candidate.name]]},
+            )
 
-        return _look(context.cursor, files, request)
+        return _look(context.cursor, {c.name: arrival(c) for c in audit.spec.candidates})
 
     return artifacts
 
 
-def _look(
-    cursor: str | None,
-    files: Mapping[str, Path],
-    request: Callable[[str, str, str], dg.RunRequest | None],
-) -> dg.SensorResult:
-    """Ask for the files that are stable since the last look and were not asked for yet.
+def _look(cursor: str | None, arrivals: Mapping[str, Arrival]) -> dg.SensorResult:
+    """Ask for what is stable since the last look and was not dealt with yet.
 
-    The cursor holds for each name what was seen, and whether it was dealt with.
+    The cursor holds for each name its stamp, and whether it was dealt with.
     """
     before = json.loads(cursor) if cursor else {}
     after = {}
     requests = []
-    for name, path, look in _looks(files):
+    for name, arrival in arrivals.items():
+        try:
+            stamp = arrival.stamp()
+        except OSError:
+            # It has not arrived, or was taken away between two looks.
+            continue
         seen = before.get(name, {})
-        stable = seen.get("look") == list(look)
-        if stable and not seen["handled"]:
-            run_key = f"{name}:{look.size}:{look.changed_at}"
-            asked = request(name, digest_of_bytes(path.read_bytes()), run_key)
-            requests += [asked] if asked is not None else []
-        after[name] = {"look": list(look), "handled": stable}
+        stable = seen.get("stamp") == stamp
+        if stable and not seen["handled"] and arrival.is_news():
+            run_key = ":".join([name, *map(str, stamp)])
+            requests.append(dg.RunRequest(run_key, **arrival.request))
+        after[name] = {"stamp": stamp, "handled": stable}
     return dg.SensorResult(
         run_requests=requests, cursor=json.dumps(after, sort_keys=True, separators=(",", ":"))
     )
-
-
-def _looks(files: Mapping[str, Path]) -> Iterator[tuple[str, Path, Look]]:
-    for name, path in sorted(files.items()):
-        try:
-            status = path.stat()
-        except FileNotFoundError:
-            # It was renamed or removed between the two looks of this tick.
-            continue
-        yield name, path, Look(status.st_size, status.st_mtime_ns)

@@ -1,7 +1,6 @@
 """The intake's assets: a day's file, and what became of its rows."""
 
-from collections.abc import Iterator
-from datetime import date
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,9 +16,11 @@ from evaluator.evidence import (
     content_version,
     digest_of_bytes,
 )
-from evaluator.intake import QUARANTINED_ROWS, TYPED_ROWS, IntakeResult, take_in
+from evaluator.intake import QUARANTINED_ROWS, TYPED_ROWS, IntakeResult
 from evaluator.orchestration import identities, partitions
 from evaluator.orchestration.automation import when_content_changes
+from evaluator.orchestration.day_files import day_files
+from evaluator.orchestration.day_intake import CHECKS, PROFILE, REPORT, DayIntake
 from evaluator.orchestration.partition_run import Materialised, PartitionRun
 from evaluator.orchestration.resources import HomeResource, moment_of
 from evaluator.orchestration.specs import asset_spec, column_schema, dependency, key_of
@@ -27,9 +28,6 @@ from evaluator.orchestration.state import AuditState
 from evaluator.spec import Audit
 
 ONE_RUN = dg.BackfillPolicy.single_run()
-
-REPORT = "report.txt"
-PROFILE = "profile.json"
 
 
 def intake_assets(audit: Audit) -> list[dg.AssetsDefinition]:
@@ -73,31 +71,37 @@ def _raw_data(audit: Audit) -> dg.AssetsDefinition:
 
 
 def _store_raw(state: AuditState, day: str, moment: Moment) -> Materialised:
-    name = state.spec.data.file_name(date.fromisoformat(day))
-    source = state.home.landing(state.audit.name) / name
-    if not source.is_file():
+    files = day_files(state.audit, state.home, day)
+    name = files.data.name
+    try:
+        content = files.read()
+    except FileNotFoundError:
         raise IntakeError(
-            f"the day's file {source} has not arrived",
+            f"the day's file {files.data} has not arrived",
             culprit=f"{state.audit.name} {day}",
             fix="put the file there and materialise the day again",
-        )
-    content = source.read_bytes()
-    digest = digest_of_bytes(content)
+        ) from None
+    stored = {name: content.data}
+    facts = {"file": name, "source": str(files.data)}
+    if content.mended is not None:
+        stored[files.mended.name] = content.mended
+        facts["mended"] = files.mended.name
     record = state.store.write(
         state.address("raw_data", day),
-        identities.raw_identity(name, digest),
-        {name: content},
-        content_version=digest,
+        identities.raw_identity(name, content.version),
+        stored,
+        content_version=content.version,
         upstream=[],
-        facts={"file": name, "source": str(source)},
+        facts=facts,
         code_version=identities.CODE_VERSIONS["raw_data"],
         moment=moment,
     )
     return Materialised(
         record,
         {
-            "bytes": len(content),
-            "source": dg.MetadataValue.path(str(source)),
+            "bytes": len(content.data),
+            "rows were mended": content.mended is not None,
+            "source": dg.MetadataValue.path(str(files.data)),
             "stored as": dg.MetadataValue.path(state.store.location(record, name)),
         },
     )
@@ -147,66 +151,92 @@ def _intake(audit: Audit) -> dg.AssetsDefinition:
         condition=when_content_changes(),
     )
 
+    checks = [
+        dg.AssetCheckSpec(name, asset=report.key, description=_CHECK_WORDS[name]) for name in CHECKS
+    ]
+
     @dg.multi_asset(
         name=f"{audit.name}__intake",
         specs=[validated, quarantined, report],
+        check_specs=checks,
         # "Re-execute from failure" asks for `validated_data` alone.
         can_subset=True,
         backfill_policy=ONE_RUN,
     )
     def intake(
         context: dg.AssetExecutionContext, evaluator_home: HomeResource
-    ) -> Iterator[dg.MaterializeResult[None]]:
+    ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
         state = AuditState(audit, evaluator_home.open())
         moment = moment_of(context)
         run = PartitionRun(context, state.store, moment)
-        for day in run.partition_keys:
-            address = state.address("validated_data", day)
-            raw = state.current("raw_data", day)
-            identity = "arrival" if raw is None else identities.intake_identity(audit, raw)
-            try:
-                raw = state.require("raw_data", day)
-                with TemporaryDirectory() as folder:
-                    result = _take_in(state, raw, day, Path(folder))
-                    outputs = _store_intake(state, raw, result, Path(folder), moment)
-            except Exception as error:  # noqa: BLE001 - one day's fault must not take the others
-                run.failed(address, identity, error)
-                continue
-            for name, output in outputs.items():
-                run.done(key_of(audit, name), day, output)
-            if result.broken is not None:
-                run.failed(
-                    address,
-                    identity,
-                    IntakeError(
+        found: dict[str, dict[str, str | None]] = {}
+        with TemporaryDirectory() as room:
+            days = DayIntake(state, Path(room))
+            for day in sorted(run.partition_keys):
+                address = state.address("validated_data", day)
+                raw = state.current("raw_data", day)
+                identity = "arrival" if raw is None else identities.intake_identity(audit, raw)
+                try:
+                    raw = state.require("raw_data", day)
+                    with TemporaryDirectory() as folder:
+                        result = days.take_in(raw, Path(folder))
+                        found[day] = days.checks(day, result)
+                        outputs = _store_intake(state, raw, result, found[day], moment)
+                except Exception as error:  # noqa: BLE001 - one day must not take the others
+                    run.failed(address, identity, error)
+                    continue
+                for name, output in outputs.items():
+                    run.done(key_of(audit, name), day, output)
+                if result.broken is None:
+                    typed_rows, told = outputs["validated_data"], outputs["data_quality_report"]
+                    days.accepted(day, typed_rows.record, told.record)
+                else:
+                    refusal = IntakeError(
                         result.broken,
                         culprit=f"{audit.name} {day}",
                         fix="read data_quality_report and quarantined_rows, then send the file"
-                        " again or correct the audit's YAML",
-                    ),
-                )
+                        " again, feed mended rows back, or correct the audit's YAML",
+                    )
+                    context.log.error("Alert: %s is not accepted: %s", address, result.broken)
+                    run.failed(address, identity, refusal)
+        chosen = {check.name for check in context.selected_asset_check_keys}
+        yield from _check_results(report.key, found, chosen)
         yield from run.results(validated.key, quarantined.key, report.key)
 
     return intake
 
 
-def _take_in(state: AuditState, raw: Record, day: str, folder: Path) -> IntakeResult:
-    name = raw.facts["file"]
-    source = folder / name
-    source.write_bytes(state.store.read_bytes(raw, name))
-    slices = [column for column in (state.spec.geography, state.spec.segment) if column]
-    return take_in(
-        source,
-        state.spec.data,
-        into=folder,
-        name=name,
-        day=date.fromisoformat(day),
-        slices=slices,
-    )
+_CHECK_WORDS = {
+    "schema_as_declared": "The file's columns are those that the audit declares.",
+    "refused_share": "No more rows are in quarantine than the audit allows.",
+    "volume": "There are about as many rows as on past days of the same weekday.",
+    "drift": "The content is like that of the reference days, overall and in each slice.",
+}
+
+
+def _check_results(
+    key: dg.AssetKey, found: Mapping[str, Mapping[str, str | None]], chosen: Collection[str]
+) -> Iterator[dg.AssetCheckResult]:
+    """Say for the days of this run what is wrong; Dagster keeps one result a check and run."""
+    for name in CHECKS:
+        if name in chosen and found:
+            wrong = {day: told[name] for day, told in found.items() if told[name] is not None}
+            refuses = name in ("schema_as_declared", "refused_share")
+            yield dg.AssetCheckResult(
+                passed=not wrong,
+                asset_key=key,
+                check_name=name,
+                severity=dg.AssetCheckSeverity.ERROR if refuses else dg.AssetCheckSeverity.WARN,
+                metadata={"days": sorted(found), "what is wrong": dg.MetadataValue.json(wrong)},
+            )
 
 
 def _store_intake(
-    state: AuditState, raw: Record, result: IntakeResult, folder: Path, moment: Moment
+    state: AuditState,
+    raw: Record,
+    result: IntakeResult,
+    checks: Mapping[str, str | None],
+    moment: Moment,
 ) -> dict[str, Materialised]:
     day = raw.partition
     identity = identities.intake_identity(state.audit, raw)
@@ -223,7 +253,7 @@ def _store_intake(
             files,
             content_version=version,
             upstream=[raw.as_upstream()],
-            facts={**counts, "broken": result.broken},
+            facts={**counts, "broken": result.broken, "checks": dict(checks)},
             code_version=identities.CODE_VERSIONS["intake"],
             moment=moment,
         )
@@ -240,11 +270,12 @@ def _store_intake(
         {
             **counts,
             "refused share": result.quarantined / result.rows if result.rows else 0.0,
+            "checks": dg.MetadataValue.json(dict(checks)),
             "report": dg.MetadataValue.md(f"```text\n{result.report}\n```"),
             "stored as": dg.MetadataValue.path(state.store.location(record, REPORT)),
         },
     )
-    table = pq.read_table(folder / QUARANTINED_ROWS)
+    table = pq.read_table(result.quarantine_path)
     record = store("quarantined_rows", {QUARANTINED_ROWS: table}, content_version(table))
     outputs["quarantined_rows"] = Materialised(
         record,
@@ -254,7 +285,7 @@ def _store_intake(
         },
     )
     if result.broken is None:
-        table = pq.read_table(folder / TYPED_ROWS)
+        table = pq.read_table(result.typed_path)
         record = store(
             "validated_data",
             {TYPED_ROWS: table},

@@ -6,16 +6,15 @@ Only what is not current is run: the plan is made from the evidence, before anyt
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import date
 from typing import NamedTuple
 
 import dagster as dg
 from dagster_shared.error import SerializableErrorInfo
 
 from evaluator.errors import CandidateError, UsageError
-from evaluator.evidence import digest_of_bytes
 from evaluator.orchestration import identities
 from evaluator.orchestration.component import audit_definitions
+from evaluator.orchestration.day_files import day_files
 from evaluator.orchestration.documents import reports_are_current
 from evaluator.orchestration.home import Home
 from evaluator.orchestration.partitions import daily
@@ -122,12 +121,10 @@ class AuditRun:
             )
 
     def _has_new_file(self, day: str) -> bool:
-        name = self.audit.spec.data.file_name(date.fromisoformat(day))
-        path = self.state.home.landing(self.audit.name) / name
-        if not path.is_file():
+        files = day_files(self.audit, self.state.home, day)
+        if not files.data.is_file():
             return False
-        known = self.state.current("raw_data", day)
-        return known is None or known.content_version != digest_of_bytes(path.read_bytes())
+        return self.state.is_news("raw_data", day, files.read().version)
 
     def _freeze_evaluation_set(self) -> None:
         days = self.state.accepted_days()

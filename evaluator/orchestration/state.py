@@ -71,6 +71,11 @@ class AuditState:
         """Return the version that was materialised last."""
         return self.store.current(self.address(asset, partition))
 
+    def is_news(self, asset: str, partition: str | None, content_version: str) -> bool:
+        """Tell whether this content is another one than was materialised last."""
+        record = self.current(asset, partition)
+        return record is None or record.content_version != content_version
+
     def require(self, asset: str, partition: str | None = None) -> Record:
         """Return the version that was materialised last, or say that it is needed.
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from evaluator.orchestration.day_intake import REPORT
 from evaluator.orchestration.documents import CERTIFICATE, PAGE, highlights
-from evaluator.orchestration.intake_assets import REPORT
 from evaluator.orchestration.runner import Choice, RunSummary
 from evaluator.orchestration.state import AuditState
 from evaluator.reporting import summary_lines
