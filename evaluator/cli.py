@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evaluator.errors import EvaluatorError, SpecError, UsageError
+from evaluator.errors import EvaluatorError, IntakeError, SpecError, UsageError
 
 if TYPE_CHECKING:
     from evaluator.orchestration.runner import AuditRun, RunSummary, Stage
@@ -53,37 +53,32 @@ def _options(
 
 
 @app.command(
-    epilog="Example: evaluator demo --days 28",
+    epilog="Examples: evaluator demo  |  evaluator demo --days 92  |  evaluator demo sales"
 )
 def demo(
+    audit: Annotated[str, typer.Argument(help="flights or sales.")] = "flights",
     days: Annotated[
-        int, typer.Option(help="How many days: November 2013 first, then December, then October.")
-    ] = 28,
+        int | None,
+        typer.Option(
+            help="How many days: of flights up to 92 (November 2013, then December, then October;"
+            " 28 without the option), of sales 14."
+        ),
+    ] = None,
 ) -> None:
-    """Audit four models on real flights: write the files, train, evaluate, certify."""
-    from evaluator.demo.flights import (
-        CANDIDATES,
-        demo_days,
-        load_flights,
-        train_candidates,
-        write_daily_files,
-    )
+    """Write an example's files and run its audit: real flights with four models, or daily sales.
+
+    The flights are audited from raw file to certificate. The sales are made up, with the faults of
+    real exports, and end at the data's report.
+    """
+    from evaluator.demo.prepare import prepare
     from evaluator.orchestration.home import Home
 
-    chosen = demo_days(days)
     home = Home.from_environment()
     with _progress() as stage:
-        with stage("Load the flights of 2013", 1):
-            flights = load_flights()
-        with stage("Write the daily files", len(chosen)):
-            write_daily_files(flights, chosen, home.landing("flights"))
-        models = home.root / "models" / "flights"
-        if not all((models / f"{name}.skops").is_file() for name in CANDIDATES):
-            with stage("Train the candidates", len(CANDIDATES)):
-                train_candidates(flights, models)
-        run = _audit_run("flights", stage=stage)
+        prepare(audit, days, home, stage)
+        run = _audit_run(audit, stage=stage)
         summary = run.run()
-    # The demo is done when it has run; that not everyone is certified is what it shows.
+    # The demo is done when it has run; that not everything is accepted is what it shows.
     exit_code = _tell(run, summary)
     raise typer.Exit(Exit.DONE if exit_code == Exit.NOT_CERTIFIED else exit_code)
 
@@ -117,11 +112,19 @@ def run(
 def validate(
     audit: Annotated[str, typer.Argument(help="The audit whose data the file should be.")],
     file: Annotated[Path, typer.Argument(help="The file to look at; it is only read.")],
+    *,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print all that was found, as JSON.")
+    ] = False,
+    quarantine: Annotated[
+        Path | None, typer.Option(help="Write the refused rows to this CSV, to be mended.")
+    ] = None,
 ) -> None:
     """Print a file's data quality report, without taking it in. Exit code 1: it is refused."""
     from tempfile import TemporaryDirectory
 
-    from evaluator.intake import take_in
+    from evaluator.evidence import canonical_json
+    from evaluator.intake import quarantine_to_csv, take_in
     from evaluator.spec import load_audit
 
     spec = load_audit(audit, AUDITS).spec
@@ -130,8 +133,68 @@ def validate(
     slices = [column for column in (spec.geography, spec.segment) if column]
     with TemporaryDirectory() as folder:
         result = take_in(file, spec.data, into=Path(folder), name=file.name, slices=slices)
-    typer.echo(result.report)
+        if quarantine is not None:
+            quarantine_to_csv(result.quarantine_path, quarantine)
+    typer.echo(canonical_json(result.profile).decode().strip() if as_json else result.report)
     raise typer.Exit(Exit.DONE if result.broken is None else Exit.NOT_CERTIFIED)
+
+
+@app.command(epilog="Example: evaluator infer exports/sales-2024-03-01.csv")
+def infer(
+    file: Annotated[Path, typer.Argument(help="A file like those that will come daily.")],
+) -> None:
+    """Write a first `data:` section for an audit's YAML, with a comment wherever it is unsure."""
+    from textwrap import indent
+
+    from evaluator.intake import infer_schema
+
+    if not file.is_file():
+        raise UsageError("there is no such file", culprit=str(file), fix="check the path")
+    typer.echo("data:\n" + indent(infer_schema(file), "  "), nl=False)
+
+
+@app.command(
+    epilog="Examples: evaluator replay sales 2024-03-02 --quarantine rows.csv, then mend the column"
+    " `text`, then evaluator replay sales 2024-03-02 --mended rows.csv",
+)
+def replay(
+    audit: Annotated[str, typer.Argument(help="The audit's name.")],
+    day: Annotated[str, typer.Argument(help="The day, as 2024-03-02.")],
+    quarantine: Annotated[
+        Path | None, typer.Option(help="Write the day's refused rows to this CSV, to be mended.")
+    ] = None,
+    mended: Annotated[
+        Path | None, typer.Option(help="Feed this CSV's rows back into the day.")
+    ] = None,
+) -> None:
+    """Write a day's refused rows for mending, or feed mended ones back into the day.
+
+    What passes now joins the day's next version; the earlier one stays. Exit code 1: the day is not accepted.
+    """
+    from evaluator.orchestration.day_intake import REPORT
+    from evaluator.orchestration.replaying import feed_back, known_day, write_quarantine
+
+    if (quarantine is None) == (mended is None):
+        raise UsageError(
+            "say what to do with the day's refused rows",
+            culprit="evaluator replay",
+            fix="give either --quarantine FILE or --mended FILE",
+        )
+    with _progress() as stage:
+        run = _audit_run(audit, stage=stage)
+        day = known_day(run.state, day)
+        if quarantine is not None:
+            count = write_quarantine(run.state, day, quarantine)
+        elif mended is not None:
+            count = feed_back(run.state, day, mended)
+            run.take_in_days()
+    if quarantine is not None:
+        typer.echo(f"{count:,} refused rows of {day} are in {quarantine}.")
+        raise typer.Exit(Exit.DONE)
+    report = run.state.require("data_quality_report", day)
+    typer.echo(run.state.store.read_bytes(report, REPORT).decode())
+    accepted = run.state.accepted_days()
+    raise typer.Exit(Exit.DONE if day in accepted else Exit.NOT_CERTIFIED)
 
 
 @app.command(epilog="Example: evaluator ui --port 3001")
@@ -161,7 +224,7 @@ def main() -> None:
         if debug:
             traceback.print_exc()
         typer.echo(f"Error: {error}", err=True)
-        sys.exit(Exit.WRONG_USE if isinstance(error, SpecError | UsageError) else Exit.FAULT)
+        sys.exit(_exit_of(error))
     except Exception as error:  # noqa: BLE001 - a fault is told in a sentence, with --debug in full
         if debug:
             traceback.print_exc()
@@ -171,6 +234,12 @@ def main() -> None:
         if not debug:
             typer.echo("Run it again with --debug to see where.", err=True)
         sys.exit(Exit.FAULT)
+
+
+def _exit_of(error: EvaluatorError) -> Exit:
+    if isinstance(error, SpecError | UsageError):
+        return Exit.WRONG_USE
+    return Exit.NOT_CERTIFIED if isinstance(error, IntakeError) else Exit.FAULT
 
 
 def _audit_run(

@@ -93,7 +93,7 @@ class AuditRun:
 
     def run(self) -> RunSummary:
         """Bring everything that was chosen up to date, and tell what was found."""
-        self._take_in_days()
+        self.take_in_days()
         if self.audit.spec.candidates:
             self._freeze_evaluation_set()
             for candidate in self._chosen_candidates():
@@ -101,7 +101,8 @@ class AuditRun:
             self._report()
         return self.summary
 
-    def _take_in_days(self) -> None:
+    def take_in_days(self) -> RunSummary:
+        """Take in what arrived, and nothing more."""
         days = daily(self.audit.spec).get_partition_keys()
         arrived = [day for day in days if self._has_new_file(day)]
         for chosen in ranges_of(days, arrived):
@@ -119,6 +120,7 @@ class AuditRun:
                 fix=f"put files called {self.audit.spec.data.files} there,"
                 f" from {self.audit.spec.data.first_day} on",
             )
+        return self.summary
 
     def _has_new_file(self, day: str) -> bool:
         files = day_files(self.audit, self.state.home, day)

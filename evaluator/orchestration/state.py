@@ -143,7 +143,8 @@ class AuditState:
             return DayState(day, "accepted", typed_rows, report, None)
         failure = self.store.last_failure(self.address("validated_data", day), identity)
         if failure is not None:
-            return DayState(day, "refused", None, report, failure.message)
+            broken = None if report is None else report.facts["broken"]
+            return DayState(day, "refused", None, report, broken or failure.message)
         return DayState(day, "waiting", None, report, "its file was not validated yet")
 
     def _slice_state(

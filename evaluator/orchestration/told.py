@@ -71,6 +71,9 @@ def _days(state: AuditState, summary: RunSummary) -> Iterator[str]:
     for day in summary.days:
         if day.state != "accepted":
             yield f"  {day.day} {day.state}: {day.reason}"
+        elif day.report is not None:
+            found = [told for told in day.report.facts["checks"].values() if told is not None]
+            yield from (f"  {day.day} accepted, but {told}" for told in found)
         if day.state == "refused" and day.report is not None:
             yield f"    report: {state.store.location(day.report, REPORT)}"
 

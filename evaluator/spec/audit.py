@@ -22,6 +22,9 @@ HEADLINE_METRICS = (
     "brier",
 )
 
+MOST_SLICE_COLUMNS = 4
+"""How many columns may be crossed; beyond that slices hold hardly a case each."""
+
 LabelValue = bool | int | str
 """What a label may be."""
 
@@ -99,6 +102,13 @@ class AuditSpec(SpecModel):
     minimum_support: int = Field(default=30, ge=1, examples=[30])
     """How many cases a slice's value must rest on before the slice is shown as standing out."""
 
+    more_slices: tuple[tuple[str, ...], ...] = Field(
+        default=(), examples=[[["origin"], ["carrier", "origin"]]]
+    )
+    """Lists of one to four declared columns, by which the scorecard measures beside geography and
+    segment: by each column of a list and by all crosses of them. Rows without a value are a group
+    of their own."""
+
     gates: tuple[GateSpec, ...] = Field(
         default=(), examples=[[{"metric": "roc_auc", "level": "overall", "minimum": 0.75}]]
     )
@@ -173,6 +183,9 @@ class AuditSpec(SpecModel):
                 )
             for feature in candidate.features:
                 _check_declared(f"candidates.{index}.features", feature, self.data.columns)
+        label = None if self.label is None else self.label.column
+        for index, names in enumerate(self.more_slices):
+            _check_more_slices(f"more_slices.{index}", names, self.data, label)
         return self
 
     @model_validator(mode="after")
@@ -261,6 +274,43 @@ def _check_slice_column(key: str, column: str, columns: Mapping[str, ColumnSpec]
                 f"the value {value!r} cannot name a partition",
                 "use values that are not blank and have none of | , [ ] / in them",
             )
+
+
+def _check_more_slices(key: str, names: tuple[str, ...], data: DataSpec, label: str | None) -> None:
+    """Refuse columns that cut the cases into no groups, or into as many as there are cases."""
+    if not 1 <= len(names) <= MOST_SLICE_COLUMNS:
+        raise problem(
+            key,
+            f"it names {len(names)} columns",
+            f"name one to {MOST_SLICE_COLUMNS} columns in each list",
+        )
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise problem(key, f"the column {repeated[0]!r} stands there twice", "keep one of them")
+    for name in names:
+        _check_declared(key, name, data.columns)
+        if name == label:
+            raise problem(
+                key,
+                f"the column {name!r} is the label",
+                "take it out: within one of its groups there is nothing to tell apart",
+            )
+        if name == data.id:
+            raise problem(
+                key, f"the column {name!r} is the id", "take it out: each of its groups is one case"
+            )
+        if data.columns[name].type in ("float", "decimal", "timestamp"):
+            raise problem(
+                key,
+                f"the column {name!r} is a {data.columns[name].type}, which has nearly as many"
+                " values as cases",
+                "derive a band and name that, such as a column of type boolean with"
+                f" `derive: \"{_band(name, data.columns[name])}\"`",
+            )
+
+
+def _band(name: str, column: ColumnSpec) -> str:
+    return f"hour({name}) < 12" if column.type == "timestamp" else f"{name} >= 100"
 
 
 def _check_label(label: LabelSpec, column: ColumnSpec) -> None:

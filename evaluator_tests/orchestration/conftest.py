@@ -62,7 +62,7 @@ def finished(prepared: Path, audit: Audit, tmp_path_factory: pytest.TempPathFact
     root = tmp_path_factory.mktemp("finished") / "home"
     shutil.copytree(prepared, root)
     with pytest.MonkeyPatch.context() as patch:
-        run(audit, _open(root, patch))
+        run(audit, open_home(root, patch))
     return root
 
 
@@ -70,17 +70,18 @@ def finished(prepared: Path, audit: Audit, tmp_path_factory: pytest.TempPathFact
 def home(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     """A home of the test's own, in which nothing has run yet."""
     shutil.copytree(prepared, tmp_path / "home")
-    return _open(tmp_path / "home", monkeypatch)
+    return open_home(tmp_path / "home", monkeypatch)
 
 
 @pytest.fixture
 def finished_home(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     """A home of the test's own, in which the whole audit has run."""
     shutil.copytree(finished, tmp_path / "home")
-    return _open(tmp_path / "home", monkeypatch)
+    return open_home(tmp_path / "home", monkeypatch)
 
 
-def _open(root: Path, patch: pytest.MonkeyPatch) -> Home:
+def open_home(root: Path, patch: pytest.MonkeyPatch) -> Home:
+    """Make a folder the platform's home for a while."""
     patch.setenv("EVALUATOR_HOME", str(root))
     patch.delenv("EVALUATOR_EVIDENCE", raising=False)
     patch.delenv("MLFLOW_TRACKING_URI", raising=False)

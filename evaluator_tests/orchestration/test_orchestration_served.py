@@ -113,7 +113,7 @@ def test_a_backfill_with_one_failing_slice_is_repaired_by_exactly_that_slice(
     audit: Audit, home: Home, tmp_path: Path
 ) -> None:
     before = start(audit, home, Choice())
-    before._take_in_days()
+    before.take_in_days()
     before._freeze_evaluation_set()
     plan_faults(home.root, CRASHED)
 

@@ -1,0 +1,64 @@
+"""Writes what an example audit needs before it can run."""
+
+from evaluator.errors import UsageError
+from evaluator.orchestration.home import Home
+from evaluator.orchestration.runner import Stage
+
+EXAMPLES = ("flights", "sales")
+
+
+def prepare(audit: str, days: int | None, home: Home, stage: Stage) -> None:
+    """Write the files of an example, and train its candidates.
+
+    Parameters
+    ----------
+    audit
+        One of `EXAMPLES`.
+    days
+        How many days; None for the example's own number.
+    home
+        Where files and models go.
+    stage
+        Told of each stage, for a progress display.
+
+    Raises
+    ------
+    UsageError
+        Where there is no such example, or it has not so many days.
+    """
+    if audit == "flights":
+        _flights(days, home, stage)
+    elif audit == "sales":
+        _sales(days, home, stage)
+    else:
+        raise UsageError(
+            "there is no such example", culprit=audit, fix=f"use one of {', '.join(EXAMPLES)}"
+        )
+
+
+def _flights(days: int | None, home: Home, stage: Stage) -> None:
+    from evaluator.demo import flights as demo
+
+    chosen = demo.demo_days(demo.DEFAULT_DAYS if days is None else days)
+    with stage("Load the flights of 2013", 1):
+        flights = demo.load_flights()
+    with stage("Write the daily files", len(chosen)):
+        demo.write_daily_files(flights, chosen, home.landing("flights"))
+    models = home.root / "models" / "flights"
+    if not all((models / f"{name}.skops").is_file() for name in demo.CANDIDATES):
+        with stage("Train the candidates", len(demo.CANDIDATES)):
+            demo.train_candidates(flights, models)
+
+
+def _sales(days: int | None, home: Home, stage: Stage) -> None:
+    from evaluator.demo import sales as demo
+
+    chosen = demo.sales_days(demo.DEFAULT_DAYS if days is None else days)
+    if len(chosen) > demo.DEFAULT_DAYS:
+        raise UsageError(
+            "the audit declares the first 14 days of March 2024",
+            culprit=f"--days {days}",
+            fix=f"ask for 1 to {demo.DEFAULT_DAYS}",
+        )
+    with stage("Write the daily files", len(chosen)):
+        demo.write_sales_days(home.landing("sales"), chosen)

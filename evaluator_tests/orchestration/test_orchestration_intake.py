@@ -1,0 +1,187 @@
+"""Intake alone, in the graph: the shipped sales audit, day by day."""
+
+import json
+import shutil
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from evaluator.cli import AUDITS
+from evaluator.demo.sales import FAULTS, sales_days, write_sales_days
+from evaluator.errors import UsageError
+from evaluator.intake import TYPED_ROWS
+from evaluator.orchestration.day_files import day_files
+from evaluator.orchestration.day_intake import PROFILE, REPORT
+from evaluator.orchestration.home import Home
+from evaluator.orchestration.replaying import feed_back, known_day, write_quarantine
+from evaluator.orchestration.runner import Choice
+from evaluator.orchestration.state import AuditState
+from evaluator.orchestration.told import exit_code, told
+from evaluator.spec import Audit, load_audit
+from evaluator_tests.orchestration.conftest import open_home, run, start
+
+DAY = "2024-03-02"
+
+
+@pytest.fixture(scope="module")
+def sales() -> Audit:
+    return load_audit("sales", AUDITS)
+
+
+@pytest.fixture(scope="module")
+def taken_in(sales: Audit, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home in which all days of the shipped sales were taken in, to be copied."""
+    root = tmp_path_factory.mktemp("sales") / "home"
+    write_sales_days(root / "landing" / "sales")
+    with pytest.MonkeyPatch.context() as patch:
+        run(sales, open_home(root, patch))
+    return root
+
+
+@pytest.fixture
+def state(
+    sales: Audit, taken_in: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AuditState:
+    shutil.copytree(taken_in, tmp_path / "home")
+    return AuditState(sales, open_home(tmp_path / "home", monkeypatch))
+
+
+def profile(state: AuditState, day: str) -> dict[str, object]:
+    record = state.require("data_quality_report", day)
+    read: dict[str, object] = json.loads(state.store.read_bytes(record, PROFILE))
+    return read
+
+
+def latest_checks(day: str) -> dict[str, bool]:
+    """Run one day's intake again and return what its checks say."""
+    sales = load_audit("sales", AUDITS)
+    again = start(sales, Home.from_environment())
+    result = again._job.execute_in_process(
+        instance=again._instance,
+        asset_selection=[
+            dg.AssetKey(["sales", name])
+            for name in ("validated_data", "quarantined_rows", "data_quality_report")
+        ],
+        partition_key=day,
+        raise_on_error=False,
+    )
+    return {e.check_name: e.passed for e in result.get_asset_check_evaluations()}
+
+
+def test_the_days_that_are_broken_on_purpose_are_refused_and_no_other(state: AuditState) -> None:
+    refused = {d.day for d in state.day_states() if d.state == "refused"}
+    days = [day.isoformat() for day in sales_days()]
+    broken = [days[n] for n, words in FAULTS.items() if "broken" in words or "too many" in words]
+    assert refused == set(broken)
+    assert len(state.accepted_days()) == len(days) - len(broken)
+
+
+def test_no_row_is_lost_on_any_day(state: AuditState) -> None:
+    for day in state.day_states():
+        assert day.report is not None
+        facts = day.report.facts
+        assert facts["rows"] == facts["accepted"] + facts["quarantined"]
+        if day.typed_rows is not None:
+            rows = state.store.read_table(day.typed_rows, TYPED_ROWS).num_rows
+            assert rows == facts["accepted"]
+
+
+def test_the_first_accepted_days_are_the_reference_of_the_later_ones(state: AuditState) -> None:
+    days = [day.isoformat() for day in sales_days()]
+    compared = {day: profile(state, day)["drift"] is not None for day in days}
+    assert [compared[day] for day in days[:4]] == [False] * 4
+    assert all(compared[day] for day in days[4:] if day in state.accepted_days())
+
+
+def test_a_day_that_drifted_is_accepted_and_its_check_warns(state: AuditState) -> None:
+    drifted = sales_days()[9].isoformat()
+    assert drifted in state.accepted_days()
+    checks = state.require("data_quality_report", drifted).facts["checks"]
+    assert "price" in checks["drift"]
+    assert latest_checks(drifted) == {
+        "schema_as_declared": True,
+        "refused_share": True,
+        "volume": True,
+        "drift": False,
+    }
+
+
+def test_a_day_whose_schema_is_broken_fails_its_check_and_raises_an_alert(
+    state: AuditState, capfd: pytest.CaptureFixture[str]
+) -> None:
+    broken = sales_days()[7].isoformat()
+    checks = latest_checks(broken)
+    assert not checks["schema_as_declared"]
+    assert f"Alert: sales/validated_data[{broken}] is not accepted" in capfd.readouterr().err
+    report = state.store.read_bytes(state.require("data_quality_report", broken), REPORT)
+    assert "customer_segment" in report.decode()
+
+
+def test_an_audit_without_candidates_tells_its_days_and_exits_by_them(
+    sales: Audit, state: AuditState
+) -> None:
+    summary = run(sales, state.home)
+    lines = list(told(state, summary))
+    assert summary.findings is None
+    assert exit_code(sales, Choice(), summary) == 1
+    assert any("12 of 14 days accepted" in line for line in lines)
+    assert any("2024-03-10 accepted, but drifted: price" in line for line in lines)
+
+
+def test_mended_rows_join_the_days_next_version_and_the_old_one_stays(
+    sales: Audit, state: AuditState, tmp_path: Path
+) -> None:
+    before = state.accepted_days()[DAY]
+    quarantined = tmp_path / "rows.csv"
+    count = write_quarantine(state, DAY, quarantined)
+    rows = quarantined.read_text()
+    assert count == rows.count("\n") - 1 > 0
+    mended = rows.replace("P110, blue", "P110").replace("P134,3,n/a", "P134,3,12.50")
+    quarantined.write_text(mended)
+
+    assert feed_back(state, DAY, quarantined) == 2
+    start(sales, state.home).take_in_days()
+
+    after = state.accepted_days()[DAY]
+    assert after.facts["accepted"] == before.facts["accepted"] + 2
+    assert after.facts["quarantined"] == count - 2
+    assert after.identity != before.identity
+    old = state.store.get(state.address("validated_data", DAY), before.identity)
+    assert state.store.read_table(old, TYPED_ROWS).num_rows == before.facts["accepted"]
+
+
+def test_rows_that_are_mended_later_join_those_that_were_mended_before(
+    sales: Audit, state: AuditState, tmp_path: Path
+) -> None:
+    rows = tmp_path / "rows.csv"
+    for wrong, right in (("P110, blue", "P110"), ("P134,3,n/a", "P134,3,12.50")):
+        write_quarantine(state, DAY, rows)
+        before = state.accepted_days()[DAY].facts["accepted"]
+        rows.write_text(rows.read_text().replace(wrong, right))
+        feed_back(state, DAY, rows)
+        start(sales, state.home).take_in_days()
+        assert state.accepted_days()[DAY].facts["accepted"] == before + 1
+
+
+def test_feeding_back_what_was_not_mended_is_refused(state: AuditState, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.csv"
+    write_quarantine(state, DAY, rows)
+    with pytest.raises(UsageError, match="no row differs"):
+        feed_back(state, DAY, rows)
+    assert not day_files(state.audit, state.home, DAY).mended.exists()
+
+
+def test_feeding_back_a_line_that_is_not_in_quarantine_is_refused(
+    state: AuditState, tmp_path: Path
+) -> None:
+    rows = tmp_path / "rows.csv"
+    rows.write_text('line_number,text\n2,"anything"\n')
+    with pytest.raises(UsageError, match="line 2 is not in the quarantine"):
+        feed_back(state, DAY, rows)
+
+
+@pytest.mark.parametrize("day", ["2024-13-02", "2024-02-29", "yesterday"])
+def test_a_day_that_the_audit_has_not_is_refused(state: AuditState, day: str) -> None:
+    with pytest.raises(UsageError, match="no such day"):
+        known_day(state, day)
