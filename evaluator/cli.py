@@ -169,7 +169,8 @@ def replay(
 ) -> None:
     """Write a day's refused rows for mending, or feed mended ones back into the day.
 
-    What passes now joins the day's next version; the earlier one stays. Exit code 1: the day is not accepted.
+    What passes now joins the day's next version; the earlier one stays. Exit code 1: the day is
+    not accepted.
     """
     from evaluator.orchestration.day_intake import REPORT
     from evaluator.orchestration.replaying import feed_back, known_day, write_quarantine

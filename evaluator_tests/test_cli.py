@@ -1,5 +1,6 @@
 """The `evaluator` command: what it answers, and its exit codes."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -7,12 +8,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import yaml
 
 from evaluator import cli
-from evaluator.spec import AuditSpec
+from evaluator.spec import AuditSpec, DataSpec
 from evaluator_tests.spec.conftest import GOOD
 
 HEADER = "case_id,country,customer,amount,label\n"
+COMMANDS = ("demo", "run", "validate", "infer", "replay", "ui")
 GOOD_ROWS = "a,north,new,1.5,0\nb,south,returning,2,1\n"
 
 
@@ -70,13 +73,13 @@ def test_help_names_commands_and_exit_codes(call: Call) -> None:
     answer = call("--help")
 
     assert answer.code == 0
-    for command in ("demo", "run", "validate", "ui"):
+    for command in COMMANDS:
         assert command in answer.out
     assert "Exit codes: 0" in answer.out
     assert "EVALUATOR_HOME" in answer.out
 
 
-@pytest.mark.parametrize("command", ["demo", "run", "validate", "ui"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_with_an_example(command: str, call: Call) -> None:
     answer = call(command, "--help")
 
@@ -262,3 +265,71 @@ def test_an_audit_for_which_no_file_arrived_says_where_to_put_them(
     landing = tmp_path / "home" / "landing" / "shop"
     assert f"no file has arrived in {landing}" in answer.err
     assert "cases-{date}.csv" in answer.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("demo", "nothing"),
+        ("demo", "sales", "--days", "15"),
+        ("infer", "no-such-file.csv"),
+        ("replay", "shop", "2026-01-01"),
+        ("replay", "shop", "yesterday", "--mended", "rows.csv"),
+    ],
+)
+def test_words_that_name_nothing_are_answered_with_the_fix(
+    arguments: tuple[str, ...], call: Call
+) -> None:
+    answer = call(*arguments)
+
+    assert answer.code == 2
+    assert "To mend it" in answer.err
+    assert "Traceback" not in answer.err
+
+
+def test_validate_prints_everything_as_json_too(call: Call, file: Callable[[str], str]) -> None:
+    answer = call("validate", "shop", file(HEADER + GOOD_ROWS), "--json")
+
+    assert answer.code == 0
+    assert json.loads(answer.out)["rows"]["typed"] == 2
+
+
+def test_validate_writes_refused_rows_for_a_spreadsheet(
+    call: Call, file: Callable[[str], str], tmp_path: Path
+) -> None:
+    out = tmp_path / "rows.csv"
+
+    answer = call(
+        "validate", "shop", file(f"{HEADER}=1+1,north,new,x,0\n"), "--quarantine", str(out)
+    )
+
+    assert answer.code == 1
+    assert "'=1+1,north,new,x,0" in out.read_text()
+
+
+def test_infer_writes_a_data_section_that_loads(call: Call, file: Callable[[str], str]) -> None:
+    answer = call("infer", file(HEADER + GOOD_ROWS))
+
+    assert answer.code == 0
+    data = DataSpec.model_validate(yaml.safe_load(answer.out)["data"])
+    assert list(data.columns) == HEADER.strip().split(",")
+    assert data.columns["amount"].type == "float"
+
+
+def test_infer_says_why_a_file_cannot_be_read(call: Call, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.csv"
+    empty.write_text("")
+
+    answer = call("infer", str(empty))
+
+    assert answer.code == 1
+    assert "empty.csv" in answer.err
+    assert "To mend it" in answer.err
+
+
+def test_replay_of_a_day_that_was_not_taken_in_is_wrong_use(call: Call, tmp_path: Path) -> None:
+    answer = call("replay", "shop", "2026-01-01", "--quarantine", str(tmp_path / "rows.csv"))
+
+    assert answer.code == 2
+    assert "was not taken in" in answer.err
+    assert not (tmp_path / "rows.csv").exists()

@@ -305,7 +305,7 @@ def _check_more_slices(key: str, names: tuple[str, ...], data: DataSpec, label: 
                 f"the column {name!r} is a {data.columns[name].type}, which has nearly as many"
                 " values as cases",
                 "derive a band and name that, such as a column of type boolean with"
-                f" `derive: \"{_band(name, data.columns[name])}\"`",
+                f' `derive: "{_band(name, data.columns[name])}"`',
             )
 
 
