@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 STATE ?= .evaluator
 export EVALUATOR_HOME := $(abspath $(STATE))
+# Nothing leaves the machine.
+export DAGSTER_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo ui test check docs clean

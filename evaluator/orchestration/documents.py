@@ -131,6 +131,8 @@ def store_dashboard(state: AuditState, findings: Findings, moment: Moment) -> Re
             slices=findings.slices,
             headline_metrics=headline_metrics,
             standout_metrics=standout_metrics,
+            more_figures=findings.more_figures,
+            confidence=state.spec.confidence,
             minimum_support=state.spec.minimum_support,
             without_label=state.store.read_table(evaluation_set, WITHOUT_LABEL).to_pandas(),
             intake_days=[_intake_day(day) for day in state.day_states()],

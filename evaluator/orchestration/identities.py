@@ -103,7 +103,12 @@ def scorecard_identity(spec: AuditSpec, evaluation_set: str, slices: Sequence[An
     """Identity of the scorecard, given what is known of every slice."""
     return _identity(
         "scorecard",
-        {"evaluation_set": evaluation_set, "slices": list(slices), **_metric_settings(spec)},
+        {
+            "evaluation_set": evaluation_set,
+            "slices": list(slices),
+            "more_slices": [list(names) for names in spec.more_slices],
+            **_metric_settings(spec),
+        },
     )
 
 

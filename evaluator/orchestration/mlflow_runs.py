@@ -57,7 +57,10 @@ class MlflowTracking(dg.ConfigurableResource[None]):
         experiment = _experiment(client, audit, home)
         runs = {}
         for candidate in audit.spec.candidates:
-            figures = findings.figures[findings.figures["candidate"] == candidate.name]
+            figures, more_figures = (
+                table[table["candidate"] == candidate.name]
+                for table in (findings.figures, findings.more_figures)
+            )
             if figures.empty:
                 continue
             tags = {
@@ -73,11 +76,13 @@ class MlflowTracking(dg.ConfigurableResource[None]):
                 [experiment], f"tags.`{IDENTITY_TAG}` = '{tags[IDENTITY_TAG]}'"
             )
             finished = [run for run in found if run.info.status == "FINISHED"]
-            runs[candidate.name] = (
-                finished[0].info.run_id
-                if finished
-                else _log_run(client, experiment, candidate, figures, tags)
-            )
+            if finished:
+                runs[candidate.name] = str(finished[0].info.run_id)
+                continue
+            tables = {"slice_metrics.json": figures}
+            if not more_figures.empty:
+                tables["more_slices.json"] = more_figures
+            runs[candidate.name] = _log_run(client, experiment, candidate, tables, tags)
         return runs
 
 
@@ -93,20 +98,22 @@ def _log_run(
     client: "MlflowClient",
     experiment: str,
     candidate: CandidateSpec,
-    figures: pd.DataFrame,
+    tables: dict[str, pd.DataFrame],
     tags: dict[str, str],
 ) -> str:
     from mlflow.entities import Metric, Param
 
     run = client.create_run(experiment, run_name=candidate.name, tags=tags)
     run_id = str(run.info.run_id)
+    figures = tables["slice_metrics.json"]
     settings = candidate.model_dump(mode="json", include={"kind", "path", "threshold", "features"})
     client.log_batch(
         run_id,
         metrics=[Metric(name, value, run.info.start_time, 0) for name, value in _numbers(figures)],
         params=[Param(key, str(value)) for key, value in settings.items()],
     )
-    client.log_dict(run_id, _table(figures), "slice_metrics.json")
+    for name, table in tables.items():
+        client.log_dict(run_id, _table(table), name)
     client.set_terminated(run_id)
     return run_id
 

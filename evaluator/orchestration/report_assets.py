@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
+import pandas as pd
 
 from evaluator.evidence import Record
 from evaluator.orchestration import identities, partitions
@@ -17,7 +18,12 @@ from evaluator.orchestration.documents import (
 from evaluator.orchestration.markdown import markdown_table
 from evaluator.orchestration.mlflow_runs import MlflowTracking
 from evaluator.orchestration.resources import HomeResource, moment_of
-from evaluator.orchestration.scorecard import FIGURES, read_findings, store_scorecard
+from evaluator.orchestration.scorecard import (
+    FIGURES,
+    MORE_FIGURES,
+    read_findings,
+    store_scorecard,
+)
 from evaluator.orchestration.specs import asset_spec, dependency
 from evaluator.orchestration.state import AuditState
 from evaluator.spec import Audit
@@ -26,6 +32,9 @@ from evaluator.spec import Audit
 RETRIES = dg.RetryPolicy(
     max_retries=3, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL
 )
+
+MOST_ROWS = 200
+"""How many rows of the further slices stand in Dagster's UI."""
 
 
 def report_assets(audit: Audit) -> list[dg.AssetsDefinition]:
@@ -83,12 +92,17 @@ def _scorecard(audit: Audit) -> dg.AssetsDefinition:
         overall = findings.figures[findings.figures["level"] == "overall"]
         shown = overall[["candidate", "metric", "value", "low", "high", "n", "status", "reason"]]
         missing = findings.slices[findings.slices["state"] != "current"]
+        more = {}
+        if audit.spec.more_slices:
+            words = _more_slices_table(findings.more_figures, audit.spec.metrics[0])
+            more["more slices"] = dg.MetadataValue.md(words)
         yield _result(
             record,
             {
                 "dagster/row_count": len(findings.figures),
                 "overall": dg.MetadataValue.md(markdown_table(shown)),
                 "slices not current": len(missing),
+                **more,
                 "what is missing": dg.MetadataValue.md(markdown_table(missing)),
                 "stored as": dg.MetadataValue.path(state.store.location(record, FIGURES)),
             },
@@ -102,6 +116,19 @@ def _scorecard(audit: Audit) -> dg.AssetsDefinition:
         )
 
     return scorecard
+
+
+def _more_slices_table(figures: pd.DataFrame, metric: str) -> str:
+    """Lay one metric of the further slices out, as far as the UI shows it without delay."""
+    rows = figures[figures["metric"] == metric]
+    columns = ["level", "group", "candidate", "value", "low", "high", "n", "status", "reason"]
+    table = f"{metric}:\n\n{markdown_table(rows[columns].head(MOST_ROWS))}"
+    if len(rows) > MOST_ROWS:
+        table += (
+            f"\n\nThe first {MOST_ROWS} of {len(rows):,} rows; all of them, and the other metrics,"
+            f" are in {MORE_FIGURES}."
+        )
+    return table
 
 
 def _mlflow_runs(audit: Audit) -> dg.AssetsDefinition:

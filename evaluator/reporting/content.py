@@ -67,6 +67,11 @@ class DashboardContent:
         The metrics of the table of candidates; the slices are mapped by the first one.
     standout_metrics
         The metrics for which slices that stand out are looked for.
+    more_figures
+        What was measured beside geography and segment: columns `candidate`, `level`, `group`, and
+        those of `evaluator.metrics.slice_metrics` from `metric` on. It may have no rows.
+    confidence
+        How sure the intervals are, such as 0.95.
     minimum_support
         How many cases a slice needs to stand out.
     without_label
@@ -90,6 +95,8 @@ class DashboardContent:
     slices: pd.DataFrame
     headline_metrics: Sequence[str]
     standout_metrics: Sequence[str]
+    more_figures: pd.DataFrame
+    confidence: float
     minimum_support: int
     without_label: pd.DataFrame
     intake_days: Sequence[IntakeDay]

@@ -10,6 +10,7 @@ from evaluator.certification.words import count_words, metric_words, number_word
 from evaluator.metrics import METRICS
 from evaluator.reporting.content import DashboardContent
 from evaluator.reporting.heat import heat_maps
+from evaluator.reporting.more_slices import candidate_gaps, more_tables, sorting_candidate
 from evaluator.reporting.plots import BAR_STEP, WIDTH, day_bars
 from evaluator.reporting.views import (
     candidate_cards,
@@ -59,6 +60,9 @@ def render_dashboard(content: DashboardContent) -> str:
             heat_metric=heat_metric,
             heat_has_sides=heat_info is not None and heat_info.higher_is_better is not None,
             heat=[] if heat_metric is None else heat_maps(content, heat_metric),
+            more=[] if heat_metric is None else more_tables(content, heat_metric),
+            more_sorted_by=sorting_candidate(content),
+            gaps=candidate_gaps(content),
             slice_count=len(states),
             not_current=[state for state in states if not state.is_current],
             state_counts=Counter(state.state for state in states),
@@ -90,6 +94,7 @@ def _environment() -> "Environment":
         metric_note=metric_note,
         moment=_moment,
         number=number_words,
+        percent=_percent,
         sentence=_sentence,
         short=_short,
         signed=_signed,
@@ -105,6 +110,11 @@ def _day(day: date) -> str:
 
 def _moment(moment: datetime) -> str:
     return f"{_day(moment)}, {moment:%H:%M} {moment.tzname() or ''}".rstrip()
+
+
+def _percent(share: float) -> str:
+    """Write a share, such as 95 % of 0.95, with a space that never breaks."""
+    return f"{100 * share:g}\N{NO-BREAK SPACE}%"
 
 
 def _sentence(text: str) -> str:

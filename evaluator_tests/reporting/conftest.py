@@ -82,6 +82,36 @@ def scorecard(cases: pd.DataFrame) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="session")
+def more_figures(cases: pd.DataFrame) -> pd.DataFrame:
+    """Give further slices: 70 tail numbers, of which only the first candidate flew the last."""
+    random = np.random.default_rng(70)
+    tails = np.array([f"N{number:03d}" for number in range(70)])
+    tail = random.choice(tails[:-1], len(cases))
+    # One aircraft flew too little to judge an area by.
+    tail[tail == "N007"] = "N008"
+    tail[:6] = "N007"
+    device = np.where(random.random(len(cases)) < 0.3, "(missing)", "tablet")
+    parts = []
+    for name in CANDIDATES:
+        for column, values in (("tail", tail), ("device", device)):
+            declared = ["phone", "tablet", "(missing)"] if column == "device" else tails[:-1]
+            declared = tails if (name, column) == ("gradient_boosting", "tail") else declared
+            measured = slice_metrics(
+                cases.assign(group=values),
+                label="late",
+                score=name,
+                slices=["group"],
+                metrics=METRICS,
+                groups={"group": list(declared)},
+            )
+            measured = measured[measured["level"] == "group"].assign(level=column)
+            measured["group"] = f"{column} = " + measured["group"]
+            measured.insert(0, "candidate", name)
+            parts.append(measured)
+    return pd.concat(parts, ignore_index=True)
+
+
+@pytest.fixture(scope="session")
 def slices() -> pd.DataFrame:
     """Give the list of slices: one is missing, one outdated."""
     rows = [
@@ -110,7 +140,12 @@ def slices() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="session")
-def content(cases: pd.DataFrame, scorecard: pd.DataFrame, slices: pd.DataFrame) -> DashboardContent:
+def content(
+    cases: pd.DataFrame,
+    scorecard: pd.DataFrame,
+    more_figures: pd.DataFrame,
+    slices: pd.DataFrame,
+) -> DashboardContent:
     """Give everything that the dashboard of the audit shows."""
     names = list(CANDIDATES)
     verdicts = judge(GATES, scorecard, slices, names)
@@ -156,6 +191,8 @@ def content(cases: pd.DataFrame, scorecard: pd.DataFrame, slices: pd.DataFrame) 
         slices=slices,
         headline_metrics=METRICS,
         standout_metrics=["accuracy", "roc_auc"],
+        more_figures=more_figures,
+        confidence=0.95,
         minimum_support=30,
         without_label=without_label,
         intake_days=days,
