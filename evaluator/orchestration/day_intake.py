@@ -79,7 +79,7 @@ class DayIntake:
         schema = profile.get("schema_drift") or []
         drift = profile.get("drift") or {}
         drifted = list(drift.get("drifted", ()))
-        drifted += [part["slice"] for part in drift.get("slices", ())]
+        drifted += [" x ".join(part["slice"].values()) for part in drift.get("slices", ())]
         past = [
             past.report.facts["rows"]
             for past in self._before(day)
@@ -95,7 +95,7 @@ class DayIntake:
                 else None
             ),
             "volume": unusual_volume(result.rows, past),
-            "drift": f"drifted: {', '.join(map(str, drifted))}" if drifted else None,
+            "drift": f"drifted: {', '.join(drifted)}" if drifted else None,
         }
 
     def accepted(self, day: str, typed_rows: Record, report: Record) -> None:

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.storage.event_log.base import PartitionKeyFilter
 
 from evaluator.cli import AUDITS
 from evaluator.demo.sales import FAULTS, sales_days, write_sales_days
 from evaluator.errors import UsageError
 from evaluator.intake import TYPED_ROWS
 from evaluator.orchestration.day_files import day_files
-from evaluator.orchestration.day_intake import PROFILE, REPORT
-from evaluator.orchestration.home import Home
+from evaluator.orchestration.day_intake import CHECKS, PROFILE, REPORT
 from evaluator.orchestration.replaying import feed_back, known_day, write_quarantine
 from evaluator.orchestration.runner import Choice
 from evaluator.orchestration.state import AuditState
@@ -53,20 +53,18 @@ def profile(state: AuditState, day: str) -> dict[str, object]:
     return read
 
 
-def latest_checks(day: str) -> dict[str, bool]:
-    """Run one day's intake again and return what its checks say."""
-    sales = load_audit("sales", AUDITS)
-    again = start(sales, Home.from_environment())
-    result = again._job.execute_in_process(
-        instance=again._instance,
-        asset_selection=[
-            dg.AssetKey(["sales", name])
-            for name in ("validated_data", "quarantined_rows", "data_quality_report")
-        ],
-        partition_key=day,
-        raise_on_error=False,
-    )
-    return {e.check_name: e.passed for e in result.get_asset_check_evaluations()}
+def checks(day: str) -> dict[str, str]:
+    """Return how the checks of one day stand in Dagster."""
+    with dg.DagsterInstance.get() as instance:
+        records = {
+            name: instance.event_log_storage.get_asset_check_execution_history(
+                dg.AssetCheckKey(dg.AssetKey(["sales", "data_quality_report"]), name),
+                limit=1,
+                partition_filter=PartitionKeyFilter(key=day),
+            )
+            for name in CHECKS
+        }
+    return {name: found[0].status.value for name, found in records.items() if found}
 
 
 def test_the_days_that_are_broken_on_purpose_are_refused_and_no_other(state: AuditState) -> None:
@@ -97,22 +95,34 @@ def test_the_first_accepted_days_are_the_reference_of_the_later_ones(state: Audi
 def test_a_day_that_drifted_is_accepted_and_its_check_warns(state: AuditState) -> None:
     drifted = sales_days()[9].isoformat()
     assert drifted in state.accepted_days()
-    checks = state.require("data_quality_report", drifted).facts["checks"]
-    assert "price" in checks["drift"]
-    assert latest_checks(drifted) == {
-        "schema_as_declared": True,
-        "refused_share": True,
-        "volume": True,
-        "drift": False,
-    }
+    found = state.require("data_quality_report", drifted).facts["checks"]
+    assert (
+        found["drift"] == "drifted: price, revenue, east x retail, north x retail, south x retail"
+    )
+    assert checks(drifted) == dict.fromkeys(CHECKS, "SUCCEEDED") | {"drift": "FAILED"}
 
 
-def test_a_day_whose_schema_is_broken_fails_its_check_and_raises_an_alert(
-    state: AuditState, capfd: pytest.CaptureFixture[str]
+def test_each_day_has_checks_of_its_own(state: AuditState) -> None:
+    ordinary, broken, refused = (sales_days()[n].isoformat() for n in (5, 7, 12))
+    assert state.home.dagster.is_dir()
+    assert checks(ordinary) == dict.fromkeys(CHECKS, "SUCCEEDED")
+    assert checks(broken)["schema_as_declared"] == "FAILED"
+    assert checks(refused)["refused_share"] == "FAILED"
+    assert checks(refused)["schema_as_declared"] == "SUCCEEDED"
+
+
+def test_a_refused_file_raises_an_alert(
+    sales: Audit, state: AuditState, capfd: pytest.CaptureFixture[str]
 ) -> None:
     broken = sales_days()[7].isoformat()
-    checks = latest_checks(broken)
-    assert not checks["schema_as_declared"]
+    again = start(sales, state.home)
+    names = ("validated_data", "quarantined_rows", "data_quality_report")
+    again._job.execute_in_process(
+        instance=again._instance,
+        asset_selection=[dg.AssetKey(["sales", name]) for name in names],
+        partition_key=broken,
+        raise_on_error=False,
+    )
     assert f"Alert: sales/validated_data[{broken}] is not accepted" in capfd.readouterr().err
     report = state.store.read_bytes(state.require("data_quality_report", broken), REPORT)
     assert "customer_segment" in report.decode()
