@@ -14,7 +14,7 @@ import pandas as pd
 from scipy import special, stats
 
 from evaluator.metrics import slice_metrics
-from evaluator.metrics.rates import blaker, clopper_pearson, wilson
+from evaluator.metrics.rates import blaker, clopper_pearson, mid_p, wilson
 
 SAMPLES = 4000
 Drawn = tuple[Any, Any]
@@ -26,7 +26,7 @@ def enumerate_rates() -> None:
     sizes = (10, 20, 50, 200)
     print(f"{'n':20s}" + "".join(f"{n:>18d}" for n in sizes))
     rates = np.linspace(0.01, 0.99, 981)
-    for method in (blaker, clopper_pearson, wilson):
+    for method in (blaker, clopper_pearson, mid_p, wilson):
         row = ""
         for n in sizes:
             hits = np.arange(n + 1.0)

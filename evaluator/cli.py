@@ -16,7 +16,9 @@ import typer
 from evaluator.errors import EvaluatorError, IntakeError, SpecError, UsageError
 
 if TYPE_CHECKING:
-    from evaluator.orchestration.runner import AuditRun, RunSummary, Stage
+    from rich.progress import Progress, TaskID
+
+    from evaluator.orchestration.runner import AuditRun, Display, RunSummary
 
 AUDITS = Path(__file__).parent / "defs"
 
@@ -74,9 +76,9 @@ def demo(
     from evaluator.orchestration.home import Home
 
     home = Home.from_environment()
-    with _progress() as stage:
-        prepare(audit, days, home, stage)
-        run = _audit_run(audit, stage=stage)
+    with _progress() as display:
+        prepare(audit, days, home, display)
+        run = _audit_run(audit, display)
         summary = run.run()
     # The demo is done when it has run; that not everything is accepted is what it shows.
     exit_code = _tell(run, summary)
@@ -98,9 +100,9 @@ def run(
     What is current is not computed again. Exit code 0: a candidate that was chosen is certified
     (or the audit has no gates, or no candidates, and all went well).
     """
-    with _progress() as stage:
+    with _progress() as display:
         audit_run = _audit_run(
-            audit, stage=stage, candidate=candidate, geography=geography, segment=segment
+            audit, display, candidate=candidate, geography=geography, segment=segment
         )
         summary = audit_run.run()
     raise typer.Exit(_tell(audit_run, summary))
@@ -181,8 +183,8 @@ def replay(
             culprit="evaluator replay",
             fix="give either --quarantine FILE or --mended FILE",
         )
-    with _progress() as stage:
-        run = _audit_run(audit, stage=stage)
+    with _progress() as display:
+        run = _audit_run(audit, display)
         day = known_day(run.state, day)
         if quarantine is not None:
             count = write_quarantine(run.state, day, quarantine)
@@ -245,8 +247,8 @@ def _exit_of(error: EvaluatorError) -> Exit:
 
 def _audit_run(
     name: str,
+    display: "Display",
     *,
-    stage: "Stage",
     candidate: str | None = None,
     geography: str | None = None,
     segment: str | None = None,
@@ -258,37 +260,53 @@ def _audit_run(
     from evaluator.orchestration.home import Home
     from evaluator.orchestration.runner import AuditRun, Choice
 
-    return AuditRun(audit, Home.from_environment(), Choice(candidate, geography, segment), stage)
+    return AuditRun(audit, Home.from_environment(), Choice(candidate, geography, segment), display)
 
 
 @contextmanager
-def _progress() -> Iterator["Stage"]:
-    """Show what runs, what is done and how long it took."""
+def _progress() -> Iterator["Display"]:
+    """Show what runs, what is left, and how long each part took."""
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    console = Console(stderr=True)
     columns = (
         SpinnerColumn(finished_text="[green]✓[/]"),
         TextColumn("{task.description}", markup=False),
-        TextColumn("{task.fields[parts]}", style="dim"),
+        TextColumn("{task.fields[note]}", style="dim"),
         TimeElapsedColumn(),
     )
-    progress = Progress(*columns, console=console)
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        shown = _Shown(progress)
+        yield shown
+        shown.close()
+
+
+class _Shown:
+    """A row for each stage, from its announcement on."""
+
+    def __init__(self, progress: "Progress") -> None:
+        self._progress = progress
+        self._rows: dict[str, TaskID] = {}
+
+    def plan(self, *stages: str) -> None:
+        for name in stages:
+            self._rows[name] = self._progress.add_task(name, total=1, start=False, note="to come")
 
     @contextmanager
-    def stage(name: str, parts: int) -> Iterator[None]:
-        # Before the first stage a user's mistake may be told, on a screen that is still clean.
-        progress.start()
-        task = progress.add_task(name, total=1, parts=f"{parts} to do" if parts > 1 else "")
+    def stage(self, name: str, parts: int) -> Iterator[None]:
+        if name not in self._rows:
+            self.plan(name)
+        row = self._rows[name]
+        count = f"{parts} parts" if parts > 1 else ""
+        self._progress.start_task(row)
+        self._progress.update(row, completed=0, note=f"running {count}")
         yield
-        progress.update(task, completed=1, parts=f"{parts}" if parts > 1 else "")
+        self._progress.update(row, completed=1, note=count)
 
-    try:
-        yield stage
-    finally:
-        if progress.tasks:
-            progress.stop()
+    def close(self) -> None:
+        for row in self._rows.values():
+            if not self._progress.tasks[row].finished:
+                self._progress.update(row, completed=1, note="up to date")
 
 
 def _tell(run: "AuditRun", summary: "RunSummary") -> Exit:

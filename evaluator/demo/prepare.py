@@ -2,12 +2,12 @@
 
 from evaluator.errors import UsageError
 from evaluator.orchestration.home import Home
-from evaluator.orchestration.runner import Stage
+from evaluator.orchestration.runner import Display
 
 EXAMPLES = ("flights", "sales")
 
 
-def prepare(audit: str, days: int | None, home: Home, stage: Stage) -> None:
+def prepare(audit: str, days: int | None, home: Home, display: Display) -> None:
     """Write the files of an example, and train its candidates.
 
     Parameters
@@ -18,8 +18,8 @@ def prepare(audit: str, days: int | None, home: Home, stage: Stage) -> None:
         How many days; None for the example's own number.
     home
         Where files and models go.
-    stage
-        Told of each stage, for a progress display.
+    display
+        Shows the progress.
 
     Raises
     ------
@@ -27,30 +27,30 @@ def prepare(audit: str, days: int | None, home: Home, stage: Stage) -> None:
         Where there is no such example, or it has not so many days.
     """
     if audit == "flights":
-        _flights(days, home, stage)
+        _flights(days, home, display)
     elif audit == "sales":
-        _sales(days, home, stage)
+        _sales(days, home, display)
     else:
         raise UsageError(
             "there is no such example", culprit=audit, fix=f"use one of {', '.join(EXAMPLES)}"
         )
 
 
-def _flights(days: int | None, home: Home, stage: Stage) -> None:
+def _flights(days: int | None, home: Home, display: Display) -> None:
     from evaluator.demo import flights as demo
 
     chosen = demo.demo_days(demo.DEFAULT_DAYS if days is None else days)
-    with stage("Load the flights of 2013", 1):
+    with display.stage("Load the flights of 2013", 1):
         flights = demo.load_flights()
-    with stage("Write the daily files", len(chosen)):
+    with display.stage("Write the daily files", len(chosen)):
         demo.write_daily_files(flights, chosen, home.landing("flights"))
     models = home.root / "models" / "flights"
     if not all((models / f"{name}.skops").is_file() for name in demo.CANDIDATES):
-        with stage("Train the candidates", len(demo.CANDIDATES)):
+        with display.stage("Train the candidates", len(demo.CANDIDATES)):
             demo.train_candidates(flights, models)
 
 
-def _sales(days: int | None, home: Home, stage: Stage) -> None:
+def _sales(days: int | None, home: Home, display: Display) -> None:
     from evaluator.demo import sales as demo
 
     chosen = demo.sales_days(demo.DEFAULT_DAYS if days is None else days)
@@ -60,5 +60,5 @@ def _sales(days: int | None, home: Home, stage: Stage) -> None:
             culprit=f"--days {days}",
             fix=f"ask for 1 to {demo.DEFAULT_DAYS}",
         )
-    with stage("Write the daily files", len(chosen)):
+    with display.stage("Write the daily files", len(chosen)):
         demo.write_sales_days(home.landing("sales"), chosen)

@@ -153,6 +153,8 @@ class Outputs:
 
 
 def _quarantine_table(refused: "pl.DataFrame") -> pa.Table:
+    import polars as pl
+
     texts: list[str] = []
     raw: list[bytes | None] = []
     for original in refused["original"].to_list():
@@ -162,13 +164,17 @@ def _quarantine_table(refused: "pl.DataFrame") -> pa.Table:
         except UnicodeDecodeError:
             texts.append(original.decode("utf-8", errors="backslashreplace"))
             raw.append(original)
-    reasons = refused["reasons"].to_arrow().cast(pa.list_(REASON))
+    # Arrow would import pandas to look at the lists; the engine does not.
+    columns = [
+        refused["line_number"],
+        pl.Series(texts, dtype=pl.String),
+        refused["reasons"],
+        pl.Series(raw, dtype=pl.Binary),
+    ]
     return pa.Table.from_arrays(
         [
-            refused["line_number"].to_arrow().cast(pa.int64()),
-            pa.array(texts, type=pa.string()),
-            reasons,
-            pa.array(raw, type=pa.binary()),
+            column.to_arrow().cast(field.type)
+            for column, field in zip(columns, QUARANTINE_SCHEMA, strict=True)
         ],
         schema=QUARANTINE_SCHEMA,
     )

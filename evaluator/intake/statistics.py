@@ -106,9 +106,13 @@ def _describe_ordered(present: "pl.Series") -> dict[str, Any]:
     import polars as pl
 
     dtype = present.dtype
-    ordered = present.sort()
-    physical = ordered.cast(pl.Float64) if isinstance(dtype, pl.Decimal) else ordered.to_physical()
-    array = physical.to_numpy()
+    if isinstance(dtype, pl.Decimal):
+        ordered = present.sort()
+        array = ordered.cast(pl.Float64).to_numpy()
+    else:
+        # numpy sorts several times as fast as the engine; the sum makes -0.0 the same as 0.0.
+        array = np.sort(present.to_physical().to_numpy() + 0)
+        ordered = pl.Series(array).cast(dtype)
     starts = np.flatnonzero(np.concatenate([[True], array[1:] != array[:-1]]))
     counts = np.diff(np.append(starts, len(array)))
     top = np.argsort(-counts, kind="stable")[:MOST_FREQUENT]

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
-Interval = Literal["guaranteed", "average"]
+Interval = Literal["guaranteed", "average", "mid_p"]
 
 NO_ROWS = "no rows"
 
@@ -22,7 +22,8 @@ class Settings:
     confidence
         Nominal coverage, such as 0.95.
     interval
-        "guaranteed" covers a rate at every true rate; "average" only on average over rates.
+        "guaranteed" covers a rate at every true rate; "average" and "mid_p" only on average over
+        rates.
     """
 
     confidence: float

@@ -19,7 +19,7 @@ from scipy import special
 
 from evaluator.metrics.estimates import BoolArray, Estimate, FloatArray, Settings, divide, needs
 from evaluator.metrics.levels import IntArray
-from evaluator.metrics.rates import clopper_pearson, rate_interval, wilson
+from evaluator.metrics.rates import METHODS, clopper_pearson, rate_interval
 
 FEWEST_CLUSTERS = 10
 
@@ -133,7 +133,8 @@ class Sample:
     ) -> Estimate:
         """Estimate a rate: exactly as a count, or, with weights or clusters, as follows.
 
-        The interval is Clopper and Pearson's for the effective number of cases.
+        The interval is Clopper and Pearson's for the effective number of cases, or Wilson's or
+        mid-P's where coverage on average is asked for.
         The effective number of cases is the one at which independent cases would have the
         variance that was found, no larger than Kish's; with clusters it shrinks by the squared
         ratio of Student's quantiles as well. Where the rate is 0 or 1 no variance is found, and
@@ -164,7 +165,9 @@ class Sample:
             effective = effective * np.minimum(1, (usual / wide) ** 2)
         estimate = Estimate(linear.value, cases)
         there = np.flatnonzero(effective > 0)
-        method = clopper_pearson if settings.interval == "guaranteed" else wilson
+        # Blaker's interval exists for whole numbers alone.
+        guaranteed = settings.interval == "guaranteed"
+        method = clopper_pearson if guaranteed else METHODS[settings.interval]
         hits = np.minimum(value * effective, effective)
         estimate.low[there], estimate.high[there] = method(
             hits[there], effective[there], settings.confidence

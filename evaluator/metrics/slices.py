@@ -10,6 +10,7 @@ from evaluator.metrics.checks import MetricsInputError, numbers
 from evaluator.metrics.estimates import Interval, Settings
 from evaluator.metrics.levels import cut
 from evaluator.metrics.linear import Sample
+from evaluator.metrics.rates import METHODS
 from evaluator.metrics.registry import Task
 from evaluator.metrics.rows import (
     binary_rows,
@@ -75,7 +76,8 @@ def slice_metrics(
         its columns are declared, and otherwise those that occur.
     interval
         "guaranteed": intervals of rates cover at least nominally at every true rate (Blaker's).
-        "average": they cover nominally on average over true rates, and are narrower (Wilson's).
+        "average" (Wilson's) and "mid_p" (mid-P): they cover nominally on average over true rates,
+        and are narrower.
 
     Returns
     -------
@@ -121,8 +123,8 @@ def slice_metrics(
     """
     if not 0 < confidence < 1:
         raise MetricsInputError(f"confidence must lie between 0 and 1, not {confidence}")
-    if interval not in {"guaranteed", "average"}:
-        raise MetricsInputError(f"interval must be guaranteed or average, not {interval!r}")
+    if interval not in METHODS:
+        raise MetricsInputError(f"interval must be one of {', '.join(METHODS)}, not {interval!r}")
     if task == "regression" and prediction is None:
         raise MetricsInputError("a regression needs a prediction column")
     if score is None and prediction is None:

@@ -3,10 +3,10 @@
 Only what is not current is run: the plan is made from the evidence, before anything starts.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import dagster as dg
 from dagster_shared.error import SerializableErrorInfo
@@ -27,8 +27,17 @@ from evaluator.spec import Audit, CandidateSpec
 RANGE_START_TAG = "dagster/asset_partition_range_start"
 RANGE_END_TAG = "dagster/asset_partition_range_end"
 
-Stage = Callable[[str, int], AbstractContextManager[None]]
-"""Announces a stage and how many parts it has, and its end."""
+RAW_FILES, INTAKE, EVALUATION_SET, REPORTS = "Raw files", "Intake", "Evaluation set", "Reports"
+
+
+class Display(Protocol):
+    """Shows what runs and what is left."""
+
+    def plan(self, *stages: str) -> None:
+        """Announce stages that are to come; one that is up to date may never begin."""
+
+    def stage(self, name: str, parts: int) -> AbstractContextManager[None]:
+        """Show a stage of so many parts from its beginning to its end."""
 
 
 class Choice(NamedTuple):
@@ -76,15 +85,15 @@ class AuditRun:
         Where its state is; the Dagster instance too.
     choice
         Which part of it is run.
-    stage
-        Told of each stage, for a progress display.
+    display
+        Shows the progress.
     """
 
-    def __init__(self, audit: Audit, home: Home, choice: Choice, stage: Stage) -> None:
+    def __init__(self, audit: Audit, home: Home, choice: Choice, display: Display) -> None:
         self.audit = audit
         self.state = AuditState(audit, home)
         self.choice = choice
-        self.stage = stage
+        self._display = display
         self.summary = RunSummary()
         _check_choice(audit, choice)
         home.prepare()
@@ -93,6 +102,9 @@ class AuditRun:
 
     def run(self) -> RunSummary:
         """Bring everything that was chosen up to date, and tell what was found."""
+        candidates = [candidate.name for candidate in self._chosen_candidates()]
+        later = [EVALUATION_SET, *candidates, REPORTS] if candidates else []
+        self._display.plan(RAW_FILES, INTAKE, *later)
         self.take_in_days()
         if self.audit.spec.candidates:
             self._freeze_evaluation_set()
@@ -106,11 +118,11 @@ class AuditRun:
         days = daily(self.audit.spec).get_partition_keys()
         arrived = [day for day in days if self._has_new_file(day)]
         for chosen in ranges_of(days, arrived):
-            self._execute("Raw files", ["raw_data"], chosen, len(arrived))
+            self._execute(RAW_FILES, ["raw_data"], chosen, len(arrived))
         waiting = [d.day for d in self.state.day_states() if d.state == "waiting"]
         for chosen in ranges_of(days, waiting):
             names = ["validated_data", "quarantined_rows", "data_quality_report"]
-            self._execute("Intake", names, chosen, len(waiting), partial=True)
+            self._execute(INTAKE, names, chosen, len(waiting), partial=True)
         self.summary.days = self.state.day_states()
         if not self.summary.days:
             landing = self.state.home.landing(self.audit.name)
@@ -133,7 +145,7 @@ class AuditRun:
         wanted = identities.evaluation_set_identity(self.audit.spec, days)
         current = self.state.current("evaluation_set")
         if current is None or current.identity != wanted:
-            self._execute("Evaluation set", ["evaluation_set"], None, 1)
+            self._execute(EVALUATION_SET, ["evaluation_set"], None, 1)
 
     def _chosen_candidates(self) -> list[CandidateSpec]:
         return [
@@ -149,13 +161,13 @@ class AuditRun:
             self.summary.faults.append(str(error))
             return
         if artifact != self.state.observed_model(candidate):
-            self._execute(f"{candidate.name}: model", [f"{candidate.name}_model"], None, 1)
+            self._execute(candidate.name, [f"{candidate.name}_model"], None, 1)
         before = self._chosen_slices(candidate)
         pending = {s.slice_key for s in before if s.state != "current"}
         values = self.audit.spec.slice_values()
         for chosen in slice_ranges_of(values["geography"], values["segment"], pending):
             names = [f"{candidate.name}_predictions", f"{candidate.name}_slice_metrics"]
-            self._execute(f"{candidate.name}: slices", names, chosen, len(pending), partial=True)
+            self._execute(candidate.name, names, chosen, len(pending), partial=True)
         after = self._chosen_slices(candidate)
         self.summary.reused += len(before) - len(pending)
         self.summary.computed += sum(s.state == "current" and s.slice_key in pending for s in after)
@@ -176,7 +188,7 @@ class AuditRun:
     def _report(self) -> None:
         if not reports_are_current(self.state):
             names = ["scorecard", "mlflow_runs", "certificate", "dashboard"]
-            self._execute("Reports", names, None, len(names))
+            self._execute(REPORTS, names, None, len(names))
         self.summary.findings = read_findings(self.state)
 
     def _execute(
@@ -190,7 +202,7 @@ class AuditRun:
     ) -> None:
         """Run some assets; where `partial`, a failure is a finding and shows in the state."""
         tags = {RANGE_START_TAG: chosen.first, RANGE_END_TAG: chosen.last} if chosen else {}
-        with self.stage(stage, parts):
+        with self._display.stage(stage, parts):
             result = self._job.execute_in_process(
                 instance=self._instance,
                 asset_selection=[key_of(self.audit, name) for name in names],

@@ -151,7 +151,7 @@ def test_a_group_that_was_not_declared_is_refused(cases: pd.DataFrame) -> None:
         ({"slices": []}, "one to 4 different columns"),
         ({"slices": ["region", "region"]}, "one to 4 different columns"),
         ({"confidence": 95}, "between 0 and 1"),
-        ({"interval": "exact"}, "guaranteed or average"),
+        ({"interval": "exact"}, "one of guaranteed, average, mid_p, not 'exact'"),
         ({"task": "ranking"}, "task must be one of"),
         ({"task": "regression"}, "needs a prediction column"),
         ({"task": "multiclass_classification"}, "a mapping from each class to its column"),

@@ -92,14 +92,21 @@ def open_home(root: Path, patch: pytest.MonkeyPatch) -> Home:
     return home
 
 
-@contextmanager
-def _quiet(_name: str, _parts: int) -> Iterator[None]:
-    yield
+class _Quiet:
+    """A display that shows nothing."""
+
+    def plan(self, *stages: str) -> None:
+        """Announce nothing."""
+
+    @contextmanager
+    def stage(self, _name: str, _parts: int) -> Iterator[None]:
+        """Show nothing."""
+        yield
 
 
 def start(audit: Audit, home: Home, choice: Choice | None = None) -> AuditRun:
     """Plan a run without a progress display."""
-    return AuditRun(audit, home, choice or Choice(), _quiet)
+    return AuditRun(audit, home, choice or Choice(), _Quiet())
 
 
 def run(audit: Audit, home: Home, choice: Choice | None = None) -> RunSummary:
