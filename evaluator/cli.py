@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from evaluator.orchestration.runner import AuditRun, Display, RunSummary
+    from evaluator.spec import Audit
 
 AUDITS = Path(__file__).parent / "defs"
 
@@ -78,7 +79,7 @@ def demo(
     home = Home.from_environment()
     with _progress() as display:
         prepare(audit, days, home, display)
-        run = _audit_run(audit, display)
+        run = _audit_run(_load(audit), display)
         summary = run.run()
     # The demo is done when it has run; that not everything is accepted is what it shows.
     exit_code = _tell(run, summary)
@@ -100,9 +101,10 @@ def run(
     What is current is not computed again. Exit code 0: a candidate that was chosen is certified
     (or the audit has no gates, or no candidates, and all went well).
     """
+    loaded = _load(audit)
     with _progress() as display:
         audit_run = _audit_run(
-            audit, display, candidate=candidate, geography=geography, segment=segment
+            loaded, display, candidate=candidate, geography=geography, segment=segment
         )
         summary = audit_run.run()
     raise typer.Exit(_tell(audit_run, summary))
@@ -127,9 +129,8 @@ def validate(
 
     from evaluator.evidence import canonical_json
     from evaluator.intake import quarantine_to_csv, take_in
-    from evaluator.spec import load_audit
 
-    spec = load_audit(audit, AUDITS).spec
+    spec = _load(audit).spec
     if not file.is_file():
         raise UsageError("there is no such file", culprit=str(file), fix="check the path")
     slices = [column for column in (spec.geography, spec.segment) if column]
@@ -183,8 +184,9 @@ def replay(
             culprit="evaluator replay",
             fix="give either --quarantine FILE or --mended FILE",
         )
+    loaded = _load(audit)
     with _progress() as display:
-        run = _audit_run(audit, display)
+        run = _audit_run(loaded, display)
         day = known_day(run.state, day)
         if quarantine is not None:
             count = write_quarantine(run.state, day, quarantine)
@@ -245,18 +247,21 @@ def _exit_of(error: EvaluatorError) -> Exit:
     return Exit.NOT_CERTIFIED if isinstance(error, IntakeError) else Exit.FAULT
 
 
+def _load(audit: str) -> "Audit":
+    """Read an audit; a wrong YAML is told before Dagster is loaded and progress is shown."""
+    from evaluator.spec import load_audit
+
+    return load_audit(audit, AUDITS)
+
+
 def _audit_run(
-    name: str,
+    audit: "Audit",
     display: "Display",
     *,
     candidate: str | None = None,
     geography: str | None = None,
     segment: str | None = None,
 ) -> "AuditRun":
-    from evaluator.spec import load_audit
-
-    # A wrong YAML is told before Dagster is loaded.
-    audit = load_audit(name, AUDITS)
     from evaluator.orchestration.home import Home
     from evaluator.orchestration.runner import AuditRun, Choice
 

@@ -146,7 +146,9 @@ def _timestamps(text: "pl.Series", column: ColumnSpec) -> "pl.Series":
             instants = part.str.to_datetime(how, strict=False, time_unit="us", time_zone="UTC")
             return instants.dt.convert_time_zone(zone)
         if "%H" in how or "%I" in how or "%T" in how:
-            local = part.str.to_datetime(how, strict=False, time_unit="us")
+            # The engine's cache of texts costs more than its quick way through these formats.
+            cache = how not in ISO_TIMESTAMPS
+            local = part.str.to_datetime(how, strict=False, time_unit="us", cache=cache)
         else:
             local = part.str.to_date(how, strict=False).cast(pl.Datetime("us"))
         if zone is None:

@@ -7,7 +7,7 @@ lowest bit. Sorting these keys is then all that is needed: no index, no gatherin
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,14 +92,9 @@ class Runs:
         Keys group by group, sorted inside each, shape (rows,).
     bounds
         Where the groups begin, and where the last one ends, shape (groups + 1,).
-    part
-        Where the keys are a part of one group: its numbers of positives and of negatives, and
-        how many of each lie below the part.
     """
 
-    def __init__(
-        self, keys: KeyArray, bounds: IntArray, part: tuple[int, int, int, int] | None = None
-    ) -> None:
+    def __init__(self, keys: KeyArray, bounds: IntArray) -> None:
         # Half the width is half the time, and enough for two thousand million rows.
         whole = np.int32 if len(keys) <= np.iinfo(np.int32).max // 2 else np.int64
         bounds = bounds.astype(whole, copy=False)
@@ -124,10 +119,6 @@ class Runs:
         self.run_negatives = np.diff(first) - self.run_positives
         self.run_positives_below = before[:-1] - self.spread(cumulative_groups[:-1])
         self.run_negatives_below = first[:-1] - self.spread(bounds[:-1]) - self.run_positives_below
-        if part is not None:
-            self.positives, self.negatives = np.array([part[0]]), np.array([part[1]])
-            self.run_positives_below = self.run_positives_below + part[2]
-            self.run_negatives_below = self.run_negatives_below + part[3]
 
     def spread(self, of_groups: NDArray[Any]) -> NDArray[Any]:
         """Repeat a group's number for each of its runs; a single group's fits all as it is."""
@@ -178,22 +169,17 @@ def area(rows: RankedRows, level: Level) -> Area:
     IEEE Signal Processing Letters 21 (2014) 1389, for doing it by one sort.
     """
     positives, negatives = np.zeros(level.groups), np.zeros(level.groups)
-    outranked = np.zeros(level.groups, dtype=np.int64)
+    lost = np.zeros(level.groups, dtype=np.int64)
     short_of_positives, short_of_negatives = np.zeros(level.groups), np.zeros(level.groups)
     for groups, keys, bounds in rows.blocks(level):
-        for runs in _parts(keys, bounds):
-            positives[groups], negatives[groups] = runs.positives, runs.negatives
-            # Twice, so that half a pair stays a whole number and the sum is exact.
-            twice = 2 * runs.run_negatives_below + runs.run_negatives
-            outranked[groups] += runs.add_up(runs.run_positives.astype(np.int64) * twice)
-            # How far each placement falls short of the best: small numbers for a good model.
-            short = runs.spread(runs.negatives) - twice / 2
-            short_of_positives[groups] += runs.add_up(runs.run_positives * (short * short))
-            short = runs.run_positives_below + runs.run_positives / 2
-            short_of_negatives[groups] += runs.add_up(runs.run_negatives * (short * short))
+        for short in _parts(keys, bounds):
+            positives[groups] += short.positives
+            negatives[groups] += short.negatives
+            lost[groups] += short.twice
+            short_of_positives[groups] += short.positive_squares
+            short_of_negatives[groups] += short.negative_squares
     pairs = positives * negatives
-    value = divide(outranked, 2 * pairs)
-    missing = divide(2 * pairs - outranked, 2 * pairs)
+    value, missing = divide(2 * pairs - lost, 2 * pairs), divide(lost, 2 * pairs)
     parts = []
     for squares, cases, others in (
         (short_of_positives, positives, negatives),
@@ -212,24 +198,107 @@ def area(rows: RankedRows, level: Level) -> Area:
     return Area(value, variance, freedom)
 
 
-def _parts(keys: KeyArray, bounds: IntArray) -> Iterator[Runs]:
-    """Give the runs of a block; a single large group part by part, never parting a run."""
+class _Shortfalls(NamedTuple):
+    """How far the placements of the cases of some groups fall short; arrays of shape (groups,).
+
+    A positive falls short by the negatives that it does not outrank, a negative by the positives
+    that do not outrank it; a tie counts half.
+    """
+
+    positives: IntArray
+    negatives: IntArray
+    twice: IntArray
+    """Twice the sum over the positives, so that half a pair stays a whole number: exact."""
+    positive_squares: FloatArray
+    """Sum of the squares over the positives."""
+    negative_squares: FloatArray
+    """Sum of the squares over the negatives."""
+
+
+def _shortfalls(
+    keys: KeyArray, bounds: IntArray, offset: tuple[int, int] | None = None
+) -> _Shortfalls:
+    """Add up shortfalls: as if no score were tied, and then what the ties change.
+
+    Parameters
+    ----------
+    keys
+        Keys group by group, sorted inside each, shape (rows,).
+    bounds
+        Where the groups begin, and where the last one ends, shape (groups + 1,).
+    offset
+        Where the keys are a part of one group: how many of its positives lie below the part, and
+        how many of its negatives do not.
+    """
+    is_positive = (keys & _ONE).astype(bool)
+    positive, negative = np.flatnonzero(is_positive), np.flatnonzero(~is_positive)
+    first_positive = np.searchsorted(positive, bounds)
+    first_negative = bounds - first_positive
+    positives, negatives = np.diff(first_positive), np.diff(first_negative)
+    # Among the block's positives where each group begins, among its negatives where it ends.
+    begin, end = first_positive[:-1], first_negative[1:]
+    if offset is not None:
+        begin, end = np.array([-offset[0]]), np.array([offset[1]])
+    # A key has as many negatives below it as its place in the block exceeds that among positives.
+    above = _spread(end, positives) - (positive - np.arange(len(positive)))
+    below = (negative - np.arange(len(negative))) - _spread(begin, negatives)
+    twice = 2 * _add_up(above, first_positive)
+    positive_squares = _add_up(np.multiply(above, above, dtype=float), first_positive)
+    negative_squares = _add_up(np.multiply(below, below, dtype=float), first_negative)
+
+    # A positive right behind a negative of the same score: both classes tie here.
+    last = np.flatnonzero((keys[1:] ^ keys[:-1]) == _ONE)
+    group = np.searchsorted(bounds, last, side="right") - 1
+    inside = last + 1 < bounds[group + 1]
+    last, group = last[inside], group[inside]
+    if len(last):
+        begins = np.ones(len(keys) + 1, dtype=bool)
+        np.not_equal(keys[1:], keys[:-1], out=begins[1:-1])
+        begins[bounds] = True
+        starts = np.flatnonzero(begins)
+        run = np.searchsorted(starts, last, side="right") - 1
+        tied_negatives = last + 1 - starts[run]
+        tied_positives = starts[run + 2] - starts[run + 1]
+        place = np.searchsorted(positive, last + 1)
+        beyond = end[group] - (last + 1 - place)
+        beneath = place - begin[group]
+        pairs = tied_negatives * tied_positives
+        size = len(positives)
+        twice += np.bincount(group, pairs, size).astype(np.int64)
+        positive_squares += np.bincount(group, pairs * (beyond + tied_negatives / 4), size)
+        negative_squares += np.bincount(group, pairs * (beneath + tied_positives / 4), size)
+    return _Shortfalls(positives, negatives, twice, positive_squares, negative_squares)
+
+
+def _spread(of_groups: IntArray, sizes: IntArray) -> IntArray:
+    """Repeat a group's number for each of its rows; a single group's fits all as it is."""
+    return of_groups if len(of_groups) == 1 else np.repeat(of_groups, sizes)
+
+
+def _add_up(of_rows: NDArray[Any], bounds: IntArray) -> NDArray[Any]:
+    """Add the rows of each group."""
+    total = np.zeros(len(bounds) - 1, dtype=of_rows.dtype)
+    occupied = np.flatnonzero(np.diff(bounds))
+    if len(occupied):
+        total[occupied] = np.add.reduceat(of_rows, bounds[occupied])
+    return total
+
+
+def _parts(keys: KeyArray, bounds: IntArray) -> Iterator[_Shortfalls]:
+    """Give the shortfalls of a block; a single large group's part by part, never parting a tie."""
     if len(bounds) > 2 or len(keys) <= 2 * _BLOCK:  # noqa: PLR2004 - more than one group
-        yield Runs(keys, bounds)
+        yield _shortfalls(keys, bounds)
         return
-    positives = int(np.count_nonzero(keys & _ONE))
+    negatives = len(keys) - int(np.count_nonzero(keys & _ONE))
     start, below = 0, 0
     while start < len(keys):
         stop = min(start + _BLOCK, len(keys))
-        # Up to the end of the run: the largest key of this score has the lowest bit set.
+        # Up to the end of the tie: the largest key of this score has the lowest bit set.
         stop += int(np.searchsorted(keys[stop:], keys[stop - 1] | _ONE, side="right"))
-        runs = Runs(
-            keys[start:stop],
-            np.array([0, stop - start]),
-            (positives, len(keys) - positives, below, start - below),
-        )
-        yield runs
-        below += int(runs.run_positives.sum())
+        offset = below, negatives - (start - below)
+        part = _shortfalls(keys[start:stop], np.array([0, stop - start]), offset)
+        yield part
+        below += int(part.positives[0])
         start = stop
 
 

@@ -11,6 +11,8 @@ from evaluator.metrics.estimates import FloatArray, Interval, divide
 _MOST_STEPS = 60
 # Relative error that the search for a limit may leave.
 _ROUNDING = 1e-11
+# Below it a probability that is taken from 1 loses digits that the search needs.
+_LITTLE = 1e-3
 
 
 def rate_interval(
@@ -167,8 +169,13 @@ def _at_least(k: FloatArray, n: FloatArray, p: FloatArray) -> FloatArray:
 
 def _at_most(j: FloatArray, n: FloatArray, p: FloatArray) -> FloatArray:
     """Give the probability of at most j hits among n cases at rate p; there is none below 0."""
-    probability: FloatArray = special.betaincc(np.maximum(j, 0) + 1, n - np.maximum(j, 0), p)
-    return np.where(j < 0, 0.0, probability)
+    known = np.maximum(j, 0)
+    # The function of the complement takes four times as long, and is needed where little is left.
+    probability: FloatArray = 1 - special.betainc(known + 1, n - known, p)
+    small = np.flatnonzero(probability < _LITTLE)
+    probability[small] = special.betaincc(known[small] + 1, (n - known)[small], p[small])
+    probability[j < 0] = 0.0
+    return probability
 
 
 def _tails(k: FloatArray, j: FloatArray, n: FloatArray, p: FloatArray) -> FloatArray:
