@@ -12,13 +12,14 @@ under a temporary name and renamed. So a reader never meets half a version, on a
 as on an object store, and two writers of one identity write the same.
 """
 
+import hashlib
 import io
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 from urllib.parse import quote, unquote
 
 import fsspec
@@ -41,6 +42,7 @@ from evaluator.evidence.record import (
 RECORD = "record.json"
 CURRENT = "current.json"
 NO_PARTITION = "_"
+_PART = 1024 * 1024
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -109,7 +111,7 @@ class EvidenceStore:
         self,
         address: Address,
         identity: str,
-        files: Mapping[str, bytes | pa.Table],
+        files: Mapping[str, bytes | pa.Table | Path],
         *,
         content_version: str,
         upstream: Sequence[Upstream],
@@ -119,17 +121,16 @@ class EvidenceStore:
     ) -> Record:
         """Store a version, make it the current one, and return its record.
 
-        An Arrow table is stored as Parquet. A version that exists is left as it is.
+        An Arrow table is stored as Parquet, and a path's file as it is, without being held in
+        memory. A version that exists is left as it is.
         """
-        existing = self.find(address, identity)
+        existing = self.reuse(address, identity, moment)
         if existing is not None:
-            self.make_current(existing, moment)
             return existing
         stored = {}
         for name, content in files.items():
-            data = content if isinstance(content, bytes) else _to_parquet(content)
-            self._write(f"{self._folder(address)}/{identity}/{name}", data)
-            stored[name] = StoredFile(sha256=digest_of_bytes(data), size=len(data))
+            data = _to_parquet(content) if isinstance(content, pa.Table) else content
+            stored[name] = self._write(f"{self._folder(address)}/{identity}/{name}", data)
         record = Record(
             audit=address.audit,
             asset=address.asset,
@@ -146,6 +147,13 @@ class EvidenceStore:
         self._write_model(f"{self._folder(address)}/{identity}/{RECORD}", record)
         self.make_current(record, moment)
         return record
+
+    def reuse(self, address: Address, identity: str, moment: Moment) -> Record | None:
+        """Make the version with this identity the current one, where it is there already."""
+        existing = self.find(address, identity)
+        if existing is not None:
+            self.make_current(existing, moment)
+        return existing
 
     def make_current(self, record: Record, moment: Moment) -> None:
         """Point to a version that exists."""
@@ -203,6 +211,21 @@ class EvidenceStore:
                 fix=_mending(self._shown(self._folder(record.address)), record.identity),
             )
         return content
+
+    def fetch(self, record: Record, name: str, to: Path) -> None:
+        """Copy a version's file, and hold it against its digest; see `read_bytes`."""
+        path = f"{self._folder(record.address)}/{record.identity}/{name}"
+        try:
+            with self._files.open(path, "rb") as source, to.open("wb") as target:
+                intact = _copy(source, target).sha256 == record.files[name].sha256
+        except FileNotFoundError:
+            intact = False
+        if not intact:
+            raise EvidenceError(
+                "the file is not what was stored" if to.exists() else "the file is gone",
+                culprit=self.location(record, name),
+                fix=_mending(self._shown(self._folder(record.address)), record.identity),
+            )
 
     def read_table(
         self, record: Record, name: str, *, filters: Any = None, columns: Any = None
@@ -262,15 +285,26 @@ class EvidenceStore:
     def _write_model(self, path: str, model: BaseModel) -> None:
         self._write(path, canonical_json(model.model_dump(mode="json")))
 
-    def _write(self, path: str, content: bytes) -> None:
-        if not self._is_local:
-            # An object store shows a whole object or none.
-            self._files.pipe_file(path, content)
-            return
-        temporary = f"{path}.{uuid.uuid4().hex}.tmp"
+    def _write(self, path: str, content: bytes | Path) -> StoredFile:
+        # An object store shows a whole object or none; on a disk the last step is a rename.
+        place = f"{path}.{uuid.uuid4().hex}.tmp" if self._is_local else path
         self._files.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
-        self._files.pipe_file(temporary, content)
-        Path(temporary).replace(path)
+        opened = content.open("rb") if isinstance(content, Path) else io.BytesIO(content)
+        with opened as source, self._files.open(place, "wb") as target:
+            stored = _copy(source, target)
+        if self._is_local:
+            Path(place).replace(path)
+        return stored
+
+
+def _copy(source: BinaryIO, target: BinaryIO) -> StoredFile:
+    digest = hashlib.sha256()
+    size = 0
+    while part := source.read(_PART):
+        digest.update(part)
+        target.write(part)
+        size += len(part)
+    return StoredFile(sha256=digest.hexdigest(), size=size)
 
 
 def _folder_name(name: str) -> str:

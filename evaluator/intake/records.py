@@ -16,6 +16,9 @@ Positions = npt.NDArray[np.int64]
 
 NEWLINE: Final = 10
 RETURN: Final = 13
+#: Bytes looked at in one go: few enough to stay in the processor's cache. Arrays as long as a block
+#: would be new memory each time, which the system clears first at more than the scan's own cost.
+WINDOW: Final = 512 * 1024
 
 #: What can be wrong with a record, in the order of precedence.
 WHOLE: Final = 0
@@ -131,7 +134,9 @@ def scan(
 def _line_ends(data: bytes, bytes_: npt.NDArray[np.uint8], *, final: bool) -> Positions:
     r"""Find the last byte of every line end: of `\n`, `\r\n`, and `\r` alone."""
     if b"\r" not in data:
-        return np.flatnonzero(bytes_ == NEWLINE)
+        windows = range(0, len(bytes_), WINDOW)
+        found = [np.flatnonzero(bytes_[at : at + WINDOW] == NEWLINE) + at for at in windows]
+        return np.concatenate(found) if found else np.empty(0, dtype=np.int64)
     following = np.empty_like(bytes_)
     following[:-1] = bytes_[1:]
     # A return at the very end may be half of a pair whose newline is in the next block.
@@ -180,13 +185,13 @@ def _cut(
     tail = int(outside[-1]) + 1 if len(outside) else 0
     open_tail = final and tail < len(data)
     consumed = len(data) if open_tail else tail
-    marks, at = _marks(bytes_[:consumed], outside, inside, dialect)
+    fields = _count_fields(bytes_[:consumed], outside, inside, dialect)
+    stops = outside
     if open_tail:
-        # The last record ends at a mark that stands one past the data.
-        at = np.append(at, len(marks))
-        marks = np.append(marks, consumed)
-    fields = np.diff(at, prepend=-1)
-    stops = marks[at]
+        # The last record ends one past the data.
+        stops = np.append(outside, consumed)
+    else:
+        fields = fields[:-1]
     start = np.empty(len(stops), dtype=np.int64)
     if len(stops):
         start[0] = 0
@@ -211,21 +216,26 @@ def _cut(
     )
 
 
-def _marks(
+def _count_fields(
     bytes_: npt.NDArray[np.uint8],
     outside: Positions,
     inside: npt.NDArray[np.uint8] | None,
     dialect: Dialect,
-) -> tuple[Positions, Positions]:
-    """Find the bytes that end a field, and which of these end a record, too."""
-    is_mark = bytes_ == dialect.delimiter[0]
-    if inside is not None:
-        is_mark &= inside[: len(bytes_)] == 0
-    is_mark[outside] = True
-    marks = np.flatnonzero(is_mark)
-    is_end = np.zeros(len(bytes_), dtype=bool)
-    is_end[outside] = True
-    return marks, np.flatnonzero(is_end[marks])
+) -> Positions:
+    """Count the fields of each record, and of what follows the last line end."""
+    last_marks = [np.array([-1])]
+    before = 0
+    for at in range(0, len(bytes_), WINDOW):
+        is_mark = bytes_[at : at + WINDOW] == dialect.delimiter[0]
+        if inside is not None:
+            is_mark &= inside[at : at + WINDOW] == 0
+        first, stop = np.searchsorted(outside, [at, at + WINDOW])
+        is_end = np.zeros(len(is_mark), dtype=bool)
+        is_end[outside[first:stop] - at] = True
+        marks = np.flatnonzero(is_mark | is_end)
+        last_marks.append(np.flatnonzero(is_end[marks]) + before)
+        before += len(marks)
+    return np.diff(np.concatenate([*last_marks, [before]]))
 
 
 def _without_returns(

@@ -110,11 +110,10 @@ def positives(
     if missing.any():
         refuse_rows(missing, f"column {name!r} is missing")
     is_positive = np.asarray((found == positive).to_numpy(), dtype=bool)
-    others = found[~is_positive]
-    if len(others) == 0:
+    if is_positive.all():
         return is_positive, negative
     if negative is None:
-        negative = others.iloc[0]
+        negative = found.iloc[int(is_positive.argmin())]
         # A message shows 0, not numpy's way of writing it.
         negative = negative.item() if isinstance(negative, np.generic) else negative
     third = ~is_positive & np.asarray((found != negative).to_numpy(), dtype=bool)

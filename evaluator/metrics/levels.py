@@ -141,10 +141,11 @@ def _code(
     else:
         codes, uniques = pd.factorize(found)
         occurring = list(uniques)
-    if codes.size and codes.min() < 0:
-        refuse_rows(codes < 0, f"slice column {name!r} is missing")
+    coded: IntArray = codes.astype(np.intp)
+    if coded.size and coded.min() < 0:
+        refuse_rows(coded < 0, f"slice column {name!r} is missing")
     if declared is None:
-        there = np.bincount(codes, minlength=len(occurring)) > 0
+        there = np.bincount(coded, minlength=len(occurring)) > 0
         values = [value for value, is_there in zip(occurring, there, strict=True) if is_there]
         try:
             values.sort()
@@ -154,9 +155,11 @@ def _code(
         values = list(declared)
         if len(set(values)) < len(values):
             raise MetricsInputError(f"groups of {name!r} are declared twice: {values}")
+    if values == occurring:
+        return coded, values
     position = {value: index for index, value in enumerate(values)}
     lookup = np.array([position.get(value, -1) for value in occurring], dtype=np.intp)
-    recoded = lookup[codes] if len(lookup) else np.zeros(0, np.intp)
+    recoded = lookup[coded] if len(lookup) else np.zeros(0, np.intp)
     if recoded.size and recoded.min() < 0:
         refuse_rows(recoded < 0, f"slice column {name!r} holds a value that was not declared")
     return recoded, values
@@ -169,13 +172,17 @@ def _cells(codes: list[IntArray], sizes: list[int]) -> tuple[IntArray, IntArray]
     cell = np.zeros(rows, np.intp)
     cell_codes = np.zeros((1 if rows else 0, 0), np.intp)
     for code, size in zip(codes, sizes, strict=True):
-        combined = cell * size + code
+        # The first column finds one cell there.
+        combined = cell * size + code if cell_codes.size else code
         possible = max(len(cell_codes), 1) * size
         if possible <= max(4 * rows, 1024):
             there = np.flatnonzero(np.bincount(combined, minlength=possible))
-            number = np.zeros(possible, np.intp)
-            number[there] = np.arange(len(there))
-            cell = number[combined]
+            if len(there) == possible:
+                cell = combined
+            else:
+                number = np.zeros(possible, np.intp)
+                number[there] = np.arange(len(there))
+                cell = number[combined]
         else:
             there, cell = np.unique(combined, return_inverse=True)
         before, last = np.divmod(there, size) if size else (there, there)

@@ -17,7 +17,7 @@ from evaluator.metrics.levels import IntArray, Level, Slicing
 
 KeyArray = NDArray[np.uint64]
 _ONE = np.uint64(1)
-_BLOCK = 1 << 18
+_BLOCK = 1 << 16
 _NO_SPREAD = 1e-14
 
 
@@ -57,7 +57,7 @@ class RankedRows:
     def blocks(self, level: Level) -> Iterator[tuple[slice, KeyArray, IntArray]]:
         """Give the sorted keys of a level, some groups at a time.
 
-        A block holds as many groups as have some hundred thousand rows together (or one group
+        A block holds as many groups as have some ten thousand rows together (or one group
         that has more), so that what is computed from it stays in the processor's cache.
 
         Yields
@@ -286,7 +286,7 @@ def _add_up(of_rows: NDArray[Any], bounds: IntArray) -> NDArray[Any]:
 
 def _parts(keys: KeyArray, bounds: IntArray) -> Iterator[_Shortfalls]:
     """Give the shortfalls of a block; a single large group's part by part, never parting a tie."""
-    if len(bounds) > 2 or len(keys) <= 2 * _BLOCK:  # noqa: PLR2004 - more than one group
+    if len(bounds) > 2 or len(keys) <= _BLOCK:  # noqa: PLR2004 - more than one group
         yield _shortfalls(keys, bounds)
         return
     negatives = len(keys) - int(np.count_nonzero(keys & _ONE))

@@ -29,9 +29,7 @@ def tidy(slicing: Slicing, measured: dict[str, Estimate]) -> pd.DataFrame:
 
     def spread(values: list[Any], of_groups: NDArray[np.intp]) -> "pd.Series[Any]":
         # Texts are kept as positions in a short list until the frame is whole: fast and small.
-        categories = pd.Index(values, dtype=_dtype(values))
-        taken = pd.Series(categories).reindex(np.repeat(of_groups, each))
-        return taken.reset_index(drop=True)
+        return _taken(values, _dtype(values), np.repeat(of_groups, each))
 
     columns: dict[str, Any] = {"level": spread(names, np.repeat(np.arange(len(names)), groups))}
     for position, name in enumerate(slicing.names):
@@ -46,8 +44,7 @@ def tidy(slicing: Slicing, measured: dict[str, Estimate]) -> pd.DataFrame:
     def stacked(attribute: str) -> NDArray[Any]:
         return np.column_stack([getattr(e, attribute) for e in measured.values()]).ravel()
 
-    metrics = pd.Series(list(measured), dtype="str")
-    columns["metric"] = metrics.take(np.tile(np.arange(each), len(n))).reset_index(drop=True)
+    columns["metric"] = _taken(list(measured), "str", np.tile(np.arange(each), len(n)))
     for name in ("value", "low", "high"):
         columns[name] = stacked(name)
     columns["n"] = np.repeat(n, each).astype(np.int64)
@@ -65,5 +62,10 @@ def _dtype(values: list[Any]) -> str:
 def _texts(values: NDArray[np.object_]) -> "pd.Series[str]":
     """Turn texts of which few are different into a column of texts."""
     codes, different = pd.factorize(values)
-    short = pd.Series(different, dtype="str")
-    return short.reindex(codes).reset_index(drop=True)
+    return _taken(list(different), "str", codes)
+
+
+def _taken(values: list[Any], dtype: str, positions: NDArray[np.intp]) -> "pd.Series[Any]":
+    """Make a column of the values at these positions, with a gap where the position is -1."""
+    found = pd.Series(values, dtype=dtype).array
+    return pd.Series(found.take(positions, allow_fill=True))

@@ -50,7 +50,7 @@ def landing_sensor(audit: Audit) -> dg.SensorDefinition:
             files: DayFiles = day_files(audit, state.home, day)
             return Arrival(
                 files.stamp,
-                lambda: state.is_news("raw_data", day, files.read().version),
+                lambda: state.is_news("raw_data", day, files.version()),
                 {"partition_key": day, "asset_selection": [key]},
             )
 

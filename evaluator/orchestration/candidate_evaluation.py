@@ -65,9 +65,8 @@ class CandidateEvaluation:
     def predictions(self, slice_key: str) -> Evaluated:
         """Return a slice's predictions; compute them where they are not there yet."""
         address, identity = self.target(slice_key)
-        existing = self.state.store.find(address, identity)
+        existing = self.state.store.reuse(address, identity, self.moment)
         if existing is not None:
-            self.state.store.make_current(existing, self.moment)
             return Evaluated(existing, None, reused=True)
         predicted = predict(self.candidate, self._scorer, self._cases[slice_key])
         table = pa.Table.from_pandas(predicted, preserve_index=False)
@@ -94,11 +93,11 @@ class CandidateEvaluation:
         evaluated = {}
         missing = {}
         for key, record in predictions.items():
-            existing = self.state.store.find(*self._metrics_target(key, record))
+            target = self._metrics_target(key, record)
+            existing = self.state.store.reuse(*target, self.moment)
             if existing is None:
                 missing[key] = record
             else:
-                self.state.store.make_current(existing, self.moment)
                 table = self.state.store.read_table(existing, METRICS)
                 evaluated[key] = Evaluated(existing, table.to_pandas(), reused=True)
         for key, measured in self._measure(missing).items():

@@ -47,7 +47,7 @@ class DayIntake:
         day = str(raw.partition)
         name = raw.facts["file"]
         source = into / name
-        source.write_bytes(self._state.store.read_bytes(raw, name))
+        self._state.store.fetch(raw, name, source)
         spec = self._state.spec
         options: dict[str, Any] = {
             "name": name,
@@ -61,7 +61,7 @@ class DayIntake:
         if mended is None:
             return result
         mended_file = into / mended
-        mended_file.write_bytes(self._state.store.read_bytes(raw, mended))
+        self._state.store.fetch(raw, mended, mended_file)
         after = into / "after"
         after.mkdir()
         return replay(
@@ -131,7 +131,7 @@ class DayIntake:
         paths = []
         for number, record in enumerate(records):
             path = self._folder / f"reference-{number}.parquet"
-            path.write_bytes(self._state.store.read_bytes(record, TYPED_ROWS))
+            self._state.store.fetch(record, TYPED_ROWS, path)
             paths.append(path)
         spec = self._state.spec
         slices = [column for column in (spec.geography, spec.segment) if column]

@@ -67,9 +67,8 @@ def _store_evaluation_set(state: AuditState, moment: Moment) -> Record:
     days = state.accepted_days()
     address = state.address("evaluation_set")
     identity = identities.evaluation_set_identity(state.spec, days)
-    existing = state.store.find(address, identity)
+    existing = state.store.reuse(address, identity, moment)
     if existing is not None:
-        state.store.make_current(existing, moment)
         return existing
     tables = {day: state.store.read_table(record, TYPED_ROWS) for day, record in days.items()}
     built = build_evaluation_set(tables, state.spec)

@@ -20,7 +20,7 @@ from evaluator.evidence import (
 from evaluator.intake import QUARANTINED_ROWS, TYPED_ROWS, IntakeResult
 from evaluator.orchestration import identities, partitions
 from evaluator.orchestration.automation import when_content_changes
-from evaluator.orchestration.day_files import day_files
+from evaluator.orchestration.day_files import day_files, version_of
 from evaluator.orchestration.day_intake import CHECKS, PROFILE, REPORT, DayIntake
 from evaluator.orchestration.partition_run import Materialised, PartitionRun
 from evaluator.orchestration.resources import HomeResource, moment_of
@@ -74,34 +74,38 @@ def _raw_data(audit: Audit) -> dg.AssetsDefinition:
 def _store_raw(state: AuditState, day: str, moment: Moment) -> Materialised:
     files = day_files(state.audit, state.home, day)
     name = files.data.name
-    try:
-        content = files.read()
-    except FileNotFoundError:
+    present = files.present()
+    if not present:
         raise IntakeError(
             f"the day's file {files.data} has not arrived",
             culprit=f"{state.audit.name} {day}",
             fix="put the file there and materialise the day again",
-        ) from None
-    stored = {name: content.data}
+        )
+    version = files.version()
     facts = {"file": name, "source": str(files.data)}
-    if content.mended is not None:
-        stored[files.mended.name] = content.mended
+    if files.mended in present:
         facts["mended"] = files.mended.name
     record = state.store.write(
         state.address("raw_data", day),
-        identities.raw_identity(name, content.version),
-        stored,
-        content_version=content.version,
+        identities.raw_identity(name, version),
+        {path.name: path for path in present},
+        content_version=version,
         upstream=[],
         facts=facts,
         code_version=identities.CODE_VERSIONS["raw_data"],
         moment=moment,
     )
+    if version_of([stored.sha256 for stored in record.files.values()]) != version:
+        raise IntakeError(
+            f"the day's file {files.data} changed while it was read",
+            culprit=f"{state.audit.name} {day}",
+            fix="wait until it is written, and materialise the day again",
+        )
     return Materialised(
         record,
         {
-            "bytes": len(content.data),
-            "rows were mended": content.mended is not None,
+            "bytes": record.files[name].size,
+            "rows were mended": files.mended in present,
             "source": dg.MetadataValue.path(str(files.data)),
             "stored as": dg.MetadataValue.path(state.store.location(record, name)),
         },
@@ -285,7 +289,9 @@ def _store_intake(
         },
     )
     table = pq.read_table(result.quarantine_path)
-    record = store("quarantined_rows", {QUARANTINED_ROWS: table}, content_version(table))
+    record = store(
+        "quarantined_rows", {QUARANTINED_ROWS: result.quarantine_path}, content_version(table)
+    )
     outputs["quarantined_rows"] = Materialised(
         record,
         {
@@ -297,7 +303,7 @@ def _store_intake(
         table = pq.read_table(result.typed_path)
         record = store(
             "validated_data",
-            {TYPED_ROWS: table},
+            {TYPED_ROWS: result.typed_path},
             content_version(table, order_by=[state.spec.data.id]),
         )
         outputs["validated_data"] = Materialised(

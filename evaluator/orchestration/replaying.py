@@ -46,7 +46,7 @@ def write_quarantine(state: AuditState, day: str, out: Path) -> int:
     record = _quarantine(state, day)
     with TemporaryDirectory() as folder:
         path = Path(folder) / QUARANTINED_ROWS
-        path.write_bytes(state.store.read_bytes(record, QUARANTINED_ROWS))
+        state.store.fetch(record, QUARANTINED_ROWS, path)
         return quarantine_to_csv(path, out)
 
 

@@ -138,7 +138,7 @@ class AuditRun:
         files = day_files(self.audit, self.state.home, day)
         if not files.data.is_file():
             return False
-        return self.state.is_news("raw_data", day, files.read().version)
+        return self.state.is_news("raw_data", day, files.version())
 
     def _freeze_evaluation_set(self) -> None:
         days = self.state.accepted_days()

@@ -73,7 +73,7 @@ class FeatureCandidate(CandidateBase):
         return features
 
 
-def stays_inside(path: str, key: str = "path") -> str:
+def stays_inside(path: str, key: str) -> str:
     """Refuse a relative path that leaves the platform's home."""
     if not path.startswith("/") and ".." in PurePosixPath(path).parts:
         raise problem(
@@ -84,5 +84,9 @@ def stays_inside(path: str, key: str = "path") -> str:
     return path
 
 
-ArtifactPath = Annotated[str, Field(min_length=1), AfterValidator(lambda path: stays_inside(path))]
+def _path_stays_inside(path: str) -> str:
+    return stays_inside(path, "path")
+
+
+ArtifactPath = Annotated[str, Field(min_length=1), AfterValidator(_path_stays_inside)]
 """Relative to the platform's home, or absolute."""

@@ -264,14 +264,18 @@ class HttpCandidate(FeatureCandidate):
     @field_validator("url")
     @classmethod
     def _url_is_plain(cls, url: str) -> str:
-        if not re.fullmatch(r"https?://[^\s/?#]+(/[^\s#]*)?", url):
-            raise problem("url", f"{url!r} is no http address", "write http:// or https://, ...")
         if "@" in url.partition("//")[2].partition("/")[0]:
             # The value itself must not stand in an error.
             raise problem(
                 "url",
                 "it holds a user or a password, and it stands in reports and evidence",
                 "take them out, and name a variable under `authorization_variable`",
+            )
+        if not re.fullmatch(r"https?://[^\s/?#]+(/[^\s#]*)?", url):
+            raise problem(
+                "url",
+                f"{url!r} is no http address",
+                "write one such as https://models.example.org/late_flights/score",
             )
         return url
 

@@ -1,5 +1,6 @@
 """Every version stays, is found by its identity, and is never taken for what it is not."""
 
+import hashlib
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ import pytest
 
 from evaluator.errors import EvidenceError
 from evaluator.evidence import Address, EvidenceStore, Moment, Record, Upstream, digest_of_bytes
+from evaluator.evidence.record import StoredFile
 
 AT = Address("shop", "one_predictions", "north|new")
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -236,11 +238,11 @@ def test_a_writer_that_was_killed_halfway_leaves_no_version(
     written = []
     write = store._write
 
-    def die_later(path: str, content: bytes) -> None:
+    def die_later(path: str, content: bytes) -> StoredFile:
         if len(written) == survives:
             raise KeyboardInterrupt
         written.append(path)
-        write(path, content)
+        return write(path, content)
 
     with monkeypatch.context() as patch:
         patch.setattr(store, "_write", die_later)
@@ -430,3 +432,27 @@ def test_facts_that_json_has_no_word_for_are_refused(local: EvidenceStore) -> No
         )
 
     assert local.current(AT) is None
+
+
+def test_a_file_is_stored_and_fetched_byte_for_byte(store: EvidenceStore, tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_bytes(bytes(range(256)) * 9_000)
+
+    record = store.write(
+        AT, FIRST, {"day.csv": source}, content_version="1", upstream=[], facts={},
+        code_version="1", moment=moment(),
+    )  # fmt: skip
+    store.fetch(record, "day.csv", target)
+
+    assert target.read_bytes() == source.read_bytes()
+    assert record.files["day.csv"].sha256 == hashlib.sha256(source.read_bytes()).hexdigest()
+    assert record.files["day.csv"].size == 256 * 9_000
+
+
+def test_fetching_what_is_not_what_was_stored_is_refused(
+    store: EvidenceStore, tmp_path: Path
+) -> None:
+    record = put(store)
+    wrong = record.model_copy(update={"files": {"note.txt": StoredFile(sha256="0" * 64, size=1)}})
+    with pytest.raises(EvidenceError, match="not what was stored"):
+        store.fetch(wrong, "note.txt", tmp_path / "target")

@@ -1,0 +1,273 @@
+"""A recording: what any AI system gave, joined to the cases by their id."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pa_parquet
+
+from evaluator.candidates.artifact import existing_artifact
+from evaluator.candidates.faults import fault, listed
+from evaluator.spec.audit import LabelValue
+from evaluator.spec.candidates import RecordedCandidate
+
+EXAMPLES = 5
+
+
+class Finding(NamedTuple):
+    """Something about a recording that its reader must know."""
+
+    kind: str
+    """`missing_ids`, `extra_ids`, `repeated_ids`, `conflicting_outputs`, `conflicting_labels` or
+    `rows_without_id`."""
+    count: int
+    """How many ids it concerns; how many rows, for those without an id."""
+    examples: tuple[str, ...]
+    """Some of these ids."""
+    words: str
+    """The finding as a sentence."""
+
+
+class RecordedScorer:
+    """The outputs of a recording.
+
+    Parameters
+    ----------
+    candidate
+        What the YAML says of it.
+    home
+        Where relative paths start.
+    positive
+        The label's positive value.
+
+    Raises
+    ------
+    CandidateError
+        Where the file is absent or cannot be read, lacks a column, or holds scores that are no
+        numbers.
+    """
+
+    def __init__(self, candidate: RecordedCandidate, home: Path, positive: LabelValue) -> None:
+        self._candidate = candidate
+        self._positive = positive
+        rows = _read(candidate, existing_artifact(candidate, home))
+        without_id = rows["id"].isna() | (rows["id"] == "")
+        self._without_id = int(without_id.sum())
+        self._rows = rows[~without_id]
+
+    def score(self, features: pd.DataFrame) -> np.ndarray:
+        """Return the recorded scores of the cases whose ids are the index, shape (n,).
+
+        Raises
+        ------
+        CandidateError
+            Where a case is not in the recording, or is there with several outputs.
+        """
+        return self._found(features)["score"].to_numpy(dtype=np.float64)
+
+    def decide(self, features: pd.DataFrame) -> np.ndarray | None:
+        """Return the recorded decisions as 0 and 1, shape (n,); None where none are recorded.
+
+        Raises
+        ------
+        CandidateError
+            As `score`, and where a decision is missing.
+        """
+        if self._candidate.prediction is None:
+            return None
+        decisions = self._found(features)["prediction"]
+        absent = decisions.isna().to_numpy()
+        if absent.any():
+            raise fault(
+                self._candidate,
+                f"{absent.sum()} of {len(decisions)} cases have no {self._candidate.prediction!r}"
+                f" in the recording ({listed(list(features.index[absent]))})",
+                fix="record a decision for each case, or take `prediction` out of the YAML",
+            )
+        return _is_positive(decisions, self._positive).astype(np.int8)
+
+    def findings(self, cases: pd.DataFrame) -> tuple[Finding, ...]:
+        """Hold the recording against the whole evaluation set.
+
+        Parameters
+        ----------
+        cases
+            Every case: `id` and `label` (0 or 1).
+        """
+        ids = pd.Index(cases["id"])
+        wanted = pd.Index(_text_of(ids))
+        rows = self._rows.assign(key=self._keys(ids))
+        here = pd.Index(rows["key"].unique())
+        repeated = rows.loc[rows["key"].duplicated(), "key"].unique()
+        conflicting = _conflicting(rows)
+        found = [
+            _finding("missing_ids", wanted.difference(here, sort=False), "are not in it"),
+            _finding("extra_ids", here.difference(wanted, sort=False), "are of no case"),
+            _finding("repeated_ids", repeated, "stand in more than one row"),
+            _finding("conflicting_outputs", conflicting, "have rows that contradict each other"),
+        ]
+        if self._candidate.label is not None:
+            truth = pd.Series(cases["label"].to_numpy(), index=wanted)
+            told = rows[rows["label"].notna() & rows["key"].isin(wanted)]
+            differs = _is_positive(told["label"], self._positive) != (
+                truth.loc[told["key"]].to_numpy() == 1
+            )
+            contradicting = told.loc[differs, "key"].unique()
+            found.append(
+                _finding(
+                    "conflicting_labels", contradicting, "have another label than in the data"
+                )
+            )
+        if self._without_id:
+            words = f"{self._without_id} of its rows have no id"
+            found.append(Finding("rows_without_id", self._without_id, (), words))
+        return tuple(finding for finding in found if finding.count)
+
+    def _found(self, features: pd.DataFrame) -> pd.DataFrame:
+        rows = self._rows.assign(key=self._keys(features.index))
+        conflicting = set(_conflicting(rows))
+        rows = rows.drop_duplicates("key").set_index("key")
+        wanted = _text_of(features.index)
+        at = rows.index.get_indexer(pd.Index(wanted))
+        if (at < 0).any():
+            missing = features.index[at < 0]
+            raise fault(
+                self._candidate,
+                f"{len(missing)} of {len(features)} cases are not in its recording"
+                f" ({listed(list(missing))})",
+                fix="record an output for each case of the evaluation set",
+            )
+        several = [case for case in wanted if case in conflicting] if conflicting else []
+        if several:
+            raise fault(
+                self._candidate,
+                f"{len(several)} of {len(features)} cases stand in its recording several times,"
+                f" with different outputs ({listed(several)})",
+                fix="keep the one row of each case that counts",
+            )
+        return rows.iloc[at]
+
+    def _keys(self, ids: pd.Index) -> pd.Series:
+        """Spell the recording's ids as those of the evaluation set are spelt."""
+        keys = self._rows["id"]
+        if pd.api.types.is_integer_dtype(ids):
+            # The same number may have zeros or a plus before it in a CSV.
+            keys = keys.str.strip().str.replace(r"^\+?(-?)0*(?=\d)", r"\1", regex=True)
+        return keys
+
+
+def recording_findings(
+    candidate: RecordedCandidate, home: Path, cases: pd.DataFrame, *, positive: LabelValue
+) -> tuple[Finding, ...]:
+    """Hold a recording against the whole evaluation set; see `RecordedScorer.findings`.
+
+    Raises
+    ------
+    CandidateError
+        Where the recording cannot be read.
+    """
+    return RecordedScorer(candidate, home, positive).findings(cases)
+
+
+def _text_of(ids: pd.Index) -> list[str]:
+    return [str(value) for value in ids]
+
+
+def _conflicting(rows: pd.DataFrame) -> Sequence[str]:
+    """Return the ids whose rows have different outputs."""
+    outputs = rows.drop_duplicates(["key", "score", "prediction"])
+    return list(outputs.loc[outputs["key"].duplicated(), "key"].unique())
+
+
+def _finding(kind: str, ids: Iterable[str], words: str) -> Finding:
+    names = [str(name) for name in ids]
+    return Finding(
+        kind, len(names), tuple(names[:EXAMPLES]), f"{len(names)} ids {words} ({listed(names)})"
+    )
+
+
+def _is_positive(values: pd.Series, positive: LabelValue) -> np.ndarray:
+    """Tell which texts spell the positive value: true, 1 and 1.0 are the same."""
+    if isinstance(positive, str):
+        return (values == positive).to_numpy(dtype=bool)
+    words = {0: {"false"}, 1: {"true"}}.get(int(positive), set())
+    numbers = pd.to_numeric(values, errors="coerce")
+    spelt = values.str.strip().str.lower().isin(words)
+    return (spelt | (numbers == int(positive))).to_numpy(dtype=bool)
+
+
+def _read(candidate: RecordedCandidate, path: Path) -> pd.DataFrame:
+    """Read the columns that count: `id`, `prediction` and `label` as texts, `score` as numbers."""
+    names = {
+        name: column
+        for name, column in (
+            ("id", candidate.id),
+            ("score", candidate.score),
+            ("prediction", candidate.prediction),
+            ("label", candidate.label),
+        )
+        if column is not None
+    }
+    try:
+        table = _read_csv(path, names["id"]) if path.suffix == ".csv" else _read_parquet(path)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+        raise fault(
+            candidate,
+            f"its recording {path} cannot be read ({error})",
+            fix="save it again as UTF-8 CSV with a header, or as Parquet",
+        ) from error
+    absent = [column for column in names.values() if column not in table.column_names]
+    if absent:
+        raise fault(
+            candidate,
+            f"its recording has no column {listed(absent)}, but {listed(table.column_names)}",
+            fix="name the columns under `id`, `score`, `prediction` and `label`",
+        )
+    if pa.types.is_floating(table.schema.field(names["id"]).type):
+        raise fault(
+            candidate,
+            f"its recording's column {names['id']!r} holds floating-point numbers, and no ids",
+            fix="save the ids as whole numbers or texts",
+        )
+    columns = {
+        name: table[column].cast(pa.string()).to_pandas()
+        for name, column in names.items()
+        if name != "score"
+    }
+    columns["score"] = _numbers(candidate, table[names["score"]])
+    frame = pd.DataFrame(columns)
+    return frame.reindex(columns=["id", "score", "prediction", "label"])
+
+
+def _read_csv(path: Path, id_column: str) -> pa.Table:
+    # Ids are texts, or 007 would be 7; what is empty is missing, excepted in an id.
+    names = pa_csv.open_csv(path).schema.names
+    texts = pa_csv.ConvertOptions(
+        column_types=dict.fromkeys([*names, id_column], pa.string()),
+        null_values=["", "NA", "NaN", "nan", "null"],
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,
+    )
+    return pa_csv.read_csv(path, convert_options=texts)
+
+
+def _read_parquet(path: Path) -> pa.Table:
+    return pa_parquet.read_table(path)
+
+
+def _numbers(candidate: RecordedCandidate, column: pa.ChunkedArray) -> pd.Series:
+    values = column.to_pandas()
+    numbers = pd.to_numeric(values, errors="coerce").astype("float64")
+    wrong = numbers.isna() & values.notna()
+    if wrong.any():
+        raise fault(
+            candidate,
+            f"{int(wrong.sum())} values of its recording's column {candidate.score!r} are no"
+            f" numbers ({listed(list(values[wrong].unique()))})",
+            fix="record probabilities from 0 to 1, with a point before the decimals",
+        )
+    return pd.Series(numbers)
