@@ -3,16 +3,16 @@
 import hashlib
 from pathlib import Path
 
-from evaluator.errors import CandidateError
-from evaluator.spec.candidates import CandidateSpec
+from evaluator.candidates.faults import fault
+from evaluator.spec.candidates import FileCandidate
 
 
-def artifact_path(candidate: CandidateSpec, home: Path) -> Path:
+def artifact_path(candidate: FileCandidate, home: Path) -> Path:
     """Return where the artifact lies; a relative path starts at the platform's home."""
     return home / candidate.path
 
 
-def artifact_digest(candidate: CandidateSpec, home: Path) -> str:
+def file_digest(candidate: FileCandidate, home: Path) -> str:
     """SHA-256 of the artifact's bytes, as 64 hexadecimal digits.
 
     Raises
@@ -24,13 +24,13 @@ def artifact_digest(candidate: CandidateSpec, home: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def existing_artifact(candidate: CandidateSpec, home: Path) -> Path:
-    """Return where the artifact lies, and make sure that it does; see `artifact_digest`."""
+def existing_artifact(candidate: FileCandidate, home: Path) -> Path:
+    """Return where the artifact lies, and make sure that it does; see `file_digest`."""
     path = artifact_path(candidate, home)
     if not path.is_file():
-        raise CandidateError(
+        raise fault(
+            candidate,
             f"its artifact {path} is not there",
-            culprit=f"candidate {candidate.name}",
             fix=f"put the file there, or correct `path` of {candidate.name} in the audit's YAML",
         )
     return path

@@ -21,9 +21,7 @@ class CircuitBreaker:
         Tells seconds that never go back.
     """
 
-    def __init__(
-        self, open_after: int, half_open_after: float, clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, open_after: int, half_open_after: float, clock: Callable[[], float]) -> None:
         self._open_after = open_after
         self._half_open_after = half_open_after
         self._clock = clock

@@ -65,7 +65,7 @@ def is_text(column: pd.Series) -> bool:
     """Tell whether a column holds texts."""
     return bool(
         pd.api.types.is_string_dtype(column)
-        or (column.dtype == object and column.map(type).eq(str).any())
+        or (column.dtype == object and any(isinstance(value, str) for value in column))
     )
 
 

@@ -189,9 +189,7 @@ def endpoint_digest(candidate: HttpCandidate) -> str:
 
 def _records(batch: pd.DataFrame) -> list[dict[str, Any]]:
     columns = [[_plain(value) for value in batch[name]] for name in batch.columns]
-    return [
-        dict(zip(batch.columns, values, strict=True)) for values in zip(*columns, strict=True)
-    ]
+    return [dict(zip(batch.columns, values, strict=True)) for values in zip(*columns, strict=True)]
 
 
 def _plain(value: Any) -> Any:
@@ -236,5 +234,3 @@ def _scores(candidate: HttpCandidate, body: bytes, ids: Sequence[Any]) -> np.nda
         what = f"{len(wrong)} of {len(ids)} scores in its answer are no numbers, such as of"
         raise fault(candidate, f"{what} {listed(wrong)}", fix=fix)
     return np.array([found[key] for key in wanted], dtype=np.float64)
-
-

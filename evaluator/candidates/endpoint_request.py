@@ -99,9 +99,14 @@ def send(
         Where the endpoint refused, sent elsewhere, or answered far too much.
     """
     import requests
+    import urllib3
 
     deadline = clock() + candidate.timeout
-    headers = {"Content-Type": "application/json", "Accept": "application/json"}
+    headers = {
+        "Content-Type": "application/json",
+        "Accept": "application/json",
+        "Accept-Encoding": "identity",
+    }
     with requests.Session() as session:
         # Neither a proxy nor a password file of the machine comes in between.
         session.trust_env = False
@@ -117,9 +122,10 @@ def send(
                 stream=True,
             ) as response:
                 read = bytearray()
-                for chunk in response.iter_content(_CHUNK):
+                # What has arrived is taken as it is: the library's own limit is for each piece, and
+                # it would wait for a chunk to be full.
+                while chunk := response.raw.read1(_CHUNK):
                     read += chunk
-                    # The library's own limit is for each piece, not for the whole.
                     if clock() > deadline:
                         raise EndpointUnreachableError(
                             f"no whole answer in {candidate.timeout:g} seconds"
@@ -132,7 +138,7 @@ def send(
                         )
                 _check_status(candidate, authorization, response.status_code, bytes(read))
                 return Answer(response.headers, bytes(read))
-        except requests.RequestException as error:
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             # Their words may hold addresses and headers.
             words = authorization.hide_in(f"{type(error).__name__}: {error}")
             raise EndpointUnreachableError(words) from None

@@ -96,7 +96,7 @@ class _PyfuncScorer:
                 fix="declare the types of the model's signature, or save it with another one",
             ) from error
         if isinstance(given, pd.DataFrame) and len(given.columns) > 1:
-            names = list(given.columns)
+            names: list[Any] = list(given.columns)
             # Columns that bear no names are in the order of `classes`.
             if names != list(range(len(names))) and not self._candidate.classes:
                 column = positive_column(self._candidate, names, self._positive)
@@ -208,7 +208,7 @@ def _not_there(candidate: MlflowCandidate, error: Exception) -> CandidateError:
 
 def _types(candidate: MlflowCandidate, model: "Model") -> dict[str, str]:
     """Hold the model's signature against the declared features; return its types by name."""
-    schema = model.get_input_schema()
+    schema = model.get_input_schema()  # type: ignore[no-untyped-call] # MLflow's lack
     if schema is None or schema.is_tensor_spec() or not schema.has_input_names():
         return {}
     taken = {spec.name: spec for spec in schema.inputs}
@@ -217,13 +217,12 @@ def _types(candidate: MlflowCandidate, model: "Model") -> dict[str, str]:
     optional = [name for name in taken if name in candidate.features and name not in needed]
     check_names(candidate, [*needed, *optional], ordered=False)
     return {
-        name: str(getattr(taken[name].type, "name", taken[name].type)) for name in candidate.features
+        name: str(getattr(taken[name].type, "name", taken[name].type))
+        for name in candidate.features
     }
 
 
-def _inner(
-    candidate: MlflowCandidate, model: "Model", folder: Path, positive: LabelValue
-) -> Any:
+def _inner(candidate: MlflowCandidate, model: "Model", folder: Path, positive: LabelValue) -> Any:
     sklearn = model.flavors.get("sklearn", {})
     if sklearn.get("serialization_format") == "skops":
         estimator = read_skops(candidate, folder / sklearn["pickled_model"])

@@ -150,7 +150,7 @@ def read_onnx(candidate: OnnxCandidate, path: Path, positive: LabelValue) -> Onn
 
 def _open(candidate: OnnxCandidate | MlflowCandidate, content: bytes) -> Any:
     try:
-        import onnxruntime
+        import onnxruntime  # type: ignore[import-untyped] # it ships no types
     except ImportError as error:
         raise fault(
             candidate,

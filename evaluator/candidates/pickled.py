@@ -31,7 +31,7 @@ def read_pickle(candidate: PickleCandidate, home: Path) -> Any:
             " of it was read",
             fix="if you trust the new file, pin its digest under `sha256`",
         )
-    import joblib
+    import joblib  # type: ignore[import-untyped] # it ships no types
 
     try:
         return joblib.load(io.BytesIO(content))

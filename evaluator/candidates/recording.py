@@ -24,7 +24,7 @@ class Finding(NamedTuple):
     kind: str
     """`missing_ids`, `extra_ids`, `repeated_ids`, `conflicting_outputs`, `conflicting_labels` or
     `rows_without_id`."""
-    count: int
+    concerned: int
     """How many ids it concerns; how many rows, for those without an id."""
     examples: tuple[str, ...]
     """Some of these ids."""
@@ -118,14 +118,12 @@ class RecordedScorer:
             )
             contradicting = told.loc[differs, "key"].unique()
             found.append(
-                _finding(
-                    "conflicting_labels", contradicting, "have another label than in the data"
-                )
+                _finding("conflicting_labels", contradicting, "have another label than in the data")
             )
         if self._without_id:
             words = f"{self._without_id} of its rows have no id"
             found.append(Finding("rows_without_id", self._without_id, (), words))
-        return tuple(finding for finding in found if finding.count)
+        return tuple(finding for finding in found if finding.concerned)
 
     def _found(self, features: pd.DataFrame) -> pd.DataFrame:
         rows = self._rows.assign(key=self._keys(features.index))

@@ -1,27 +1,61 @@
-"""From a candidate's artifact to a score for each case."""
+"""From a candidate of any kind to a score for each case."""
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
 
 from evaluator.candidates.artifact import existing_artifact
-from evaluator.errors import CandidateError
+from evaluator.candidates.endpoint import HttpScorer
+from evaluator.candidates.estimator import EstimatorScorer
+from evaluator.candidates.faults import fault
+from evaluator.candidates.mlflow_model import load_mlflow
+from evaluator.candidates.observed import artifact_digest
+from evaluator.candidates.onnx_file import read_onnx
+from evaluator.candidates.pickled import read_pickle
+from evaluator.candidates.recording import RecordedScorer
+from evaluator.candidates.skops_file import read_skops
 from evaluator.spec.audit import LabelValue
-from evaluator.spec.candidates import CandidateSpec
+from evaluator.spec.candidates import (
+    CandidateSpec,
+    HttpCandidate,
+    MlflowCandidate,
+    OnnxCandidate,
+    PickleCandidate,
+    RecordedCandidate,
+)
 
 
 class Scorer(Protocol):
     """What every kind of candidate gives: a score a case, in the order of the cases."""
 
     def score(self, features: pd.DataFrame) -> np.ndarray:
-        """Return the probability of the positive class, shape (n,), for n cases."""
+        """Return the probability of the positive class, shape (n,), for n cases.
+
+        The frame's columns are the declared features, in their order; its index is the cases' ids.
+        """
         ...
 
 
-def load_scorer(candidate: CandidateSpec, home: Path, *, positive: LabelValue) -> Scorer:
-    """Read a candidate's artifact.
+@runtime_checkable
+class Decider(Protocol):
+    """A candidate that may make the decision itself, instead of by a threshold."""
+
+    def decide(self, features: pd.DataFrame) -> np.ndarray | None:
+        """Return the decisions as 0 and 1, shape (n,); None where the threshold decides."""
+        ...
+
+
+def load_scorer(
+    candidate: CandidateSpec,
+    home: Path,
+    *,
+    positive: LabelValue,
+    tracking_uri: str | None = None,
+    digest: str | None = None,
+) -> Scorer:
+    """Read a candidate's artifact, or get ready to ask its endpoint.
 
     Parameters
     ----------
@@ -31,71 +65,41 @@ def load_scorer(candidate: CandidateSpec, home: Path, *, positive: LabelValue) -
         Where relative paths start.
     positive
         The label's positive value, to find the class whose probability is the score.
+    tracking_uri
+        MLflow's server; by default MLflow's own.
+    digest
+        The digest that `artifact_digest` gave and that the results will be filed under.
 
     Raises
     ------
     CandidateError
-        Where the artifact is absent, holds types that are not trusted, or cannot score.
+        Where the artifact is absent, is not trusted, cannot score, was made for other features,
+        or is another one than the digest says.
     """
-    return _SkopsScorer(candidate, _read_skops(candidate, home), positive)
-
-
-class _SkopsScorer:
-    """A scikit-learn classifier."""
-
-    def __init__(self, candidate: CandidateSpec, estimator: Any, positive: LabelValue) -> None:
-        if not hasattr(estimator, "predict_proba"):
-            raise CandidateError(
-                f"its {type(estimator).__name__} has no predict_proba, so it gives no scores",
-                culprit=f"candidate {candidate.name}",
-                fix="save a classifier that gives probabilities",
-            )
-        if not hasattr(estimator, "classes_"):
-            raise CandidateError(
-                f"its {type(estimator).__name__} was never fitted, so it knows no classes",
-                culprit=f"candidate {candidate.name}",
-                fix="fit it before it is saved",
-            )
-        self._estimator = estimator
-        # As plain Python values, which an error can name.
-        self._column = _positive_column(
-            candidate, np.asarray(estimator.classes_).tolist(), positive
+    scorer = _load(candidate, home, positive, tracking_uri)
+    # Looked at after it was read, so that what was read before a change is refused as well.
+    if digest is not None and digest != artifact_digest(candidate, home, tracking_uri=tracking_uri):
+        raise fault(
+            candidate,
+            "its artifact was exchanged since it was observed",
+            fix="observe its model again, and run its slices again",
         )
-
-    def score(self, features: pd.DataFrame) -> np.ndarray:
-        return np.asarray(self._estimator.predict_proba(features))[:, self._column]
+    return scorer
 
 
-def _read_skops(candidate: CandidateSpec, home: Path) -> Any:
-    import skops.io
-    from skops.io.exceptions import UntrustedTypesFoundException
-
-    path = existing_artifact(candidate, home)
-    try:
-        return skops.io.load(path, trusted=list(candidate.trusted_types))
-    except UntrustedTypesFoundException:
-        unknown = sorted(
-            set(skops.io.get_untrusted_types(file=path)) - set(candidate.trusted_types)
-        )
-        raise CandidateError(
-            f"its artifact holds types that are not trusted: {', '.join(unknown)}",
-            culprit=f"candidate {candidate.name}",
-            fix="if you trust them, list them under `trusted_types` in the audit's YAML",
-        ) from None
-    except Exception as error:
-        raise CandidateError(
-            f"its artifact {path} cannot be read as skops ({type(error).__name__}: {error})",
-            culprit=f"candidate {candidate.name}",
-            fix="save the model again with skops.io.dump and the installed scikit-learn",
-        ) from error
-
-
-def _positive_column(candidate: CandidateSpec, classes: list[Any], positive: LabelValue) -> int:
-    # A label that is read as True may have been 1 in training, and the reverse.
-    if len(classes) == 2 and positive in classes:  # noqa: PLR2004 - a binary classifier
-        return classes.index(positive)
-    raise CandidateError(
-        f"its classes are {', '.join(map(repr, classes))}, and the positive label is {positive!r}",
-        culprit=f"candidate {candidate.name}",
-        fix="train it on the two values of the label, or correct `label.positive`",
+def _load(
+    candidate: CandidateSpec, home: Path, positive: LabelValue, tracking_uri: str | None
+) -> Scorer:
+    if isinstance(candidate, MlflowCandidate):
+        return load_mlflow(candidate, home, positive, tracking_uri)
+    if isinstance(candidate, HttpCandidate):
+        return HttpScorer(candidate)
+    if isinstance(candidate, RecordedCandidate):
+        return RecordedScorer(candidate, home, positive)
+    if isinstance(candidate, OnnxCandidate):
+        return read_onnx(candidate, existing_artifact(candidate, home), positive)
+    if isinstance(candidate, PickleCandidate):
+        return EstimatorScorer(candidate, read_pickle(candidate, home), positive)
+    return EstimatorScorer(
+        candidate, read_skops(candidate, existing_artifact(candidate, home)), positive
     )

@@ -104,7 +104,12 @@ class Outputs:
             if column.kind == "text" and name != data.id and not column.unique
         ]
         self._typed = pq.ParquetWriter(
-            self.typed_path, self._schema, compression="snappy", use_dictionary=repeating
+            self.typed_path,
+            self._schema,
+            compression="snappy",
+            use_dictionary=repeating,
+            # Of texts that repeat, the least and the greatest are the same in every row group.
+            write_statistics=[name for name in data.columns if name not in repeating],
         )
         self._quarantine = pq.ParquetWriter(self.quarantine_path, QUARANTINE_SCHEMA)
 

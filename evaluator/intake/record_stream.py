@@ -88,8 +88,11 @@ class RecordStream:
         rest, line = b"", 1
         pieces = (sample[at : at + self.block] for at in range(0, len(sample), self.block))
         for part in as_utf8(chain(pieces, raw), encoding, mark):
-            rest = rest + part if rest else part
-            rest, line, found = self._scan(rest, line, final=False)
+            # Cut where a line ends, so that the records mostly are the whole block and not a copy.
+            cut = max(part.rfind(b"\n"), part.rfind(b"\r")) + 1
+            block = b"".join([rest, memoryview(part)[:cut]])
+            rest, line, found = self._scan(block, line, final=False)
+            rest += part[cut:]
             yield from found
         if rest:
             self.ends_whole = rest.endswith((b"\n", b"\r"))

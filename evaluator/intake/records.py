@@ -228,7 +228,7 @@ def _count_fields(
     for at in range(0, len(bytes_), WINDOW):
         is_mark = bytes_[at : at + WINDOW] == dialect.delimiter[0]
         if inside is not None:
-            is_mark &= inside[at : at + WINDOW] == 0
+            is_mark &= inside[at : at + len(is_mark)] == 0
         first, stop = np.searchsorted(outside, [at, at + WINDOW])
         is_end = np.zeros(len(is_mark), dtype=bool)
         is_end[outside[first:stop] - at] = True

@@ -83,9 +83,13 @@ def describe(values: "pl.Series", *, unique: bool = False) -> dict[str, Any]:
 
 
 def _describe_texts(present: "pl.Series", *, unique: bool) -> dict[str, Any]:
+    import polars as pl
+
     different, pairs = present, []
     if not unique:
-        counts = present.alias("value").value_counts(name="rows")
+        # The streaming engine counts in small tables and not over the hashes of all values.
+        lazy = present.alias("value").to_frame().lazy()
+        counts = lazy.group_by("value").agg(rows=pl.len()).collect(engine="streaming")
         different = counts["value"]
         if len(different) < len(present):
             top = counts.sort(["rows", "value"], descending=[True, False]).head(MOST_FREQUENT)

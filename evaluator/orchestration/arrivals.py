@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import dagster as dg
 
-from evaluator.candidates import artifact_path
+from evaluator.candidates import artifact_stamp
 from evaluator.orchestration import partitions
 from evaluator.orchestration.day_files import DayFiles, day_files
 from evaluator.orchestration.home import Home
@@ -75,10 +75,10 @@ def artifact_sensor(audit: Audit) -> dg.SensorDefinition:
         state = AuditState(audit, Home.from_environment())
 
         def arrival(candidate: CandidateSpec) -> Arrival:
-            path = artifact_path(candidate, state.home.root)
+            home = state.home
             asset = f"{candidate.name}_model"
             return Arrival(
-                lambda: [path.stat().st_size, path.stat().st_mtime_ns],
+                lambda: artifact_stamp(candidate, home.root, tracking_uri=home.tracking_uri),
                 lambda: state.is_news(asset, None, state.model_digest(candidate)),
                 {"asset_selection": [keys[candidate.name]]},
             )

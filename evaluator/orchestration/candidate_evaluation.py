@@ -138,7 +138,11 @@ class CandidateEvaluation:
     def _scorer(self) -> Scorer:
         label = self.state.spec.label
         return load_scorer(
-            self.candidate, self.state.home.root, positive=label.positive if label else 1
+            self.candidate,
+            self.state.home.root,
+            positive=label.positive if label else 1,
+            tracking_uri=self.state.home.tracking_uri,
+            digest=self.model.content_version,
         )
 
     @cached_property

@@ -101,8 +101,9 @@ def model_asset(audit: Audit, candidate: CandidateSpec) -> dg.AssetsDefinition:
             f"The artifact of {candidate.name}. {candidate.description}\n\nObserving it takes its"
             " digest as the data version; it fails where the artifact is absent."
         ),
-        kinds={"scikitlearn", candidate.kind},
-        metadata={"path": candidate.path},
+        kinds={candidate.kind}
+        | ({"scikitlearn"} if candidate.kind in ("skops", "pickle") else set()),
+        metadata={"path": candidate.source},
     )
     with warnings.catch_warnings():
         # The decorator is marked beta. What we need of it is pinned by a test.
@@ -120,7 +121,7 @@ def model_asset(audit: Audit, candidate: CandidateSpec) -> dg.AssetsDefinition:
             yield dg.ObserveResult(
                 asset_key=spec.key,
                 data_version=dg.DataVersion(record.content_version),
-                metadata={"digest": record.content_version, "path": candidate.path},
+                metadata={"digest": record.content_version, "path": candidate.source},
             )
 
     observed: dg.AssetsDefinition = model
@@ -136,7 +137,7 @@ def observe_model(state: AuditState, candidate: CandidateSpec, moment: Moment) -
         {},
         content_version=digest,
         upstream=[],
-        facts={"path": candidate.path, "kind": candidate.kind},
+        facts={"path": candidate.source, "kind": candidate.kind},
         code_version=identities.CODE_VERSIONS["model"],
         moment=moment,
     )

@@ -75,16 +75,13 @@ def predictions_identity(
     spec: AuditSpec, candidate: CandidateSpec, inputs: SliceInputs, slice_key: str
 ) -> str:
     """Identity of a candidate's predictions for one slice."""
-    settings = candidate.model_dump(
-        mode="json", include={"kind", "features", "threshold", "trusted_types"}
-    )
     return _identity(
         "predictions",
         {
             "evaluation_set": inputs.evaluation_set,
             "model": inputs.model,
             "slice": slice_key,
-            "candidate": settings,
+            "candidate": candidate.identity_settings,
             "label": spec.label.model_dump(mode="json") if spec.label else None,
         },
     )

@@ -106,7 +106,12 @@ def _log_run(
     run = client.create_run(experiment, run_name=candidate.name, tags=tags)
     run_id = str(run.info.run_id)
     figures = tables["slice_metrics.json"]
-    settings = candidate.model_dump(mode="json", include={"kind", "path", "threshold", "features"})
+    settings = {
+        "kind": candidate.kind,
+        "source": candidate.source,
+        "threshold": candidate.threshold,
+        "features": list(candidate.features),
+    }
     client.log_batch(
         run_id,
         metrics=[Metric(name, value, run.info.start_time, 0) for name, value in _numbers(figures)],

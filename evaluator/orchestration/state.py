@@ -109,7 +109,7 @@ class AuditState:
 
     def model_digest(self, candidate: CandidateSpec) -> str:
         """Digest of the candidate's artifact as it lies there now."""
-        return artifact_digest(candidate, self.home.root)
+        return artifact_digest(candidate, self.home.root, tracking_uri=self.home.tracking_uri)
 
     def slice_states(
         self, candidate: CandidateSpec, evaluation_set: Record, model: str | None

@@ -11,8 +11,7 @@ from evaluator.spec.base import SpecModel, problem
 
 
 class CandidateBase(SpecModel):
-    """The candidates, side by side. These keys are of every kind; `kind` says which others there
-    are."""
+    """The keys of a candidate of any kind; `kind` says which others it has."""
 
     not_in_outputs: ClassVar[frozenset[str]] = frozenset()
     """Keys of the kind that change no output: where its artifact lies, whose digest stands for it,

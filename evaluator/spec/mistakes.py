@@ -8,7 +8,7 @@ from datetime import date, datetime
 from itertools import groupby
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Final, Literal, NamedTuple, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, NamedTuple, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -75,7 +75,7 @@ def explain(path: Path, text: str, error: ValidationError) -> SpecError:
     mistakes = []
     # A value that may be of several types gets an error for each of them.
     for location, group in groupby(located, key=lambda pair: pair[0]):
-        key, what, fix = _describe(location, [detail for _, detail in group])
+        key, what, fix = _describe(location, [detail for _, detail in group], written)
         mistakes.append(Mistake(line_of(root, ["attributes", *key.split(".")]), key, what, fix))
     first, *others = sorted(mistakes, key=lambda mistake: mistake.line)
     more = "".join(
@@ -144,18 +144,23 @@ def _written(detail: ErrorDetails, attributes: Any) -> Location:
     return tuple(parts)
 
 
-def _describe(location: Location, details: list[ErrorDetails]) -> tuple[str, str, str]:
+def _describe(
+    location: Location, details: list[ErrorDetails], written: Any
+) -> tuple[str, str, str]:
     """Return the key, what is wrong with it, and the fix."""
     detail = details[0]
-    place = _place(location)
+    place = _place(location, written)
     key = ".".join(str(part) for part in location) or "attributes"
     if detail["type"] == "evaluator":
         return _describe_own(location, detail["ctx"], place)
     if detail["type"] == "extra_forbidden":
-        model = next(models_in(_place(location[:-1]).annotation), None)
+        model = next(models_in(_place(location[:-1], written).annotation), None)
         known = sorted(model.model_fields) if model else []
         fix = suggestion(location[-1], known, f"use one of {', '.join(known)}")
         return key, "there is no such key", fix
+    if detail["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        # Which kind of block it is decides which keys there are, so that it is told first.
+        return _describe_kind(location, detail["input"])
     if detail["type"] == "missing":
         return key, "this key is needed", f"add {_example(place)}"
     if detail["loc"][-1:] == ("[key]",) or detail["type"] == "invalid_key":
@@ -182,6 +187,17 @@ def _describe_value(details: list[ErrorDetails], place: _Place) -> tuple[str, st
     return f"{what}, and it is {given}", fix
 
 
+def _describe_kind(location: Location, told: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Describe a block whose `kind` there is not."""
+    kinds = [
+        kind for model in models_in(_place(location, None).annotation) for kind in _kinds(model)
+    ]
+    listed = ", ".join(kinds)
+    fix = suggestion(told["kind"], kinds, f"use one of {listed}")
+    key = ".".join(str(part) for part in (*location, "kind"))
+    return key, f"it must be one of {listed}, and it is {_given(told['kind'])}", fix
+
+
 def _describe_own(
     location: Location, context: Mapping[str, Any], place: _Place
 ) -> tuple[str, str, str]:
@@ -195,8 +211,16 @@ def _describe_own(
     return ".".join(parts), context["what"], context["fix"]
 
 
-def _place(location: Location) -> _Place:
-    """Find what the models say of a location."""
+def _place(location: Location, written: Any) -> _Place:
+    """Find what the models say of a location.
+
+    Parameters
+    ----------
+    location
+        Where it is.
+    written
+        What is written there, from the top: it decides of which kind a block is.
+    """
     place = _Place(AuditSpec, None, "", is_field=False)
     for part in location:
         annotation = _without_null(place.annotation)
@@ -209,7 +233,34 @@ def _place(location: Location) -> _Place:
             arguments = get_args(annotation)
             item = arguments[1 if get_origin(annotation) is dict else 0] if arguments else None
             place = _Place(item, place.field, place.name, is_field=False)
+        written = _inside(written, part)
+        place = place._replace(annotation=_of_its_kind(place.annotation, written))
     return place
+
+
+def _inside(written: Any, part: int | str) -> Any:
+    if isinstance(written, Mapping):
+        return next((value for key, value in written.items() if str(key) == str(part)), None)
+    is_there = isinstance(written, list) and isinstance(part, int) and part < len(written)
+    return written[part] if is_there else None
+
+
+def _of_its_kind(annotation: Any, written: Any) -> Any:
+    """Choose among models that `kind` tells apart; all of them where it does not."""
+    if get_origin(annotation) is not Annotated:
+        return annotation
+    models = list(models_in(annotation))
+    if not isinstance(written, Mapping):
+        return annotation
+    for model in models:
+        if written.get("kind", model.model_fields["kind"].default) in _kinds(model):
+            return model
+    return annotation
+
+
+def _kinds(model: type[BaseModel]) -> tuple[str, ...]:
+    kinds: tuple[str, ...] = get_args(model.model_fields["kind"].annotation)
+    return kinds
 
 
 def _without_null(annotation: Any) -> Any:
@@ -227,6 +278,8 @@ def _choices(annotation: Any) -> tuple[str, ...]:
 def _wanted(annotation: Any) -> str:
     """Say what may stand at a place."""
     annotation = _without_null(annotation)
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
     origin = get_origin(annotation)
     if origin in (Union, UnionType):
         branches = get_args(annotation)

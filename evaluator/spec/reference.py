@@ -4,9 +4,9 @@
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -34,27 +34,60 @@ are errors that name file, line, key and fix. This page is written from the mode
 
 def reference_page() -> str:
     """Write the whole page, as Markdown."""
-    sections = "\n".join(
-        _section(title, model) for title, model in _models("attributes", AuditSpec)
-    )
+    sections = "\n".join(_section(section) for section in _sections("attributes", AuditSpec))
     return f"{_INTRODUCTION}\n{sections}"
 
 
-def _models(title: str, model: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
+class _Section(NamedTuple):
+    """A part of the page."""
+
+    title: str
+    """The block's path in the YAML, as code."""
+    model: type[BaseModel]
+    told: frozenset[str]
+    """Its keys that stand in a section above."""
+
+
+def _sections(
+    path: str, model: type[BaseModel], title: str = "", told: frozenset[str] = frozenset()
+) -> Iterator[_Section]:
     """Yield a model and those inside it, each under its path in the YAML."""
-    yield title, model
+    yield _Section(title or f"`{path}`", model, told)
     for name, field in model.model_fields.items():
-        for inner in models_in(field.annotation):
-            kind = _plain(field.annotation)
-            item = "[]" if kind.startswith("list") else ".<name>" if kind.startswith("map") else ""
-            path = f"{name}{item}" if title == "attributes" else f"{title}.{name}{item}"
-            yield from _models(path, inner)
+        inner = list(models_in(field.annotation))
+        if name in told or not inner:
+            continue
+        kind = _plain(field.annotation)
+        item = "[]" if kind.startswith("list") else ".<name>" if kind.startswith("map") else ""
+        below = f"{name}{item}" if path == "attributes" else f"{path}.{name}{item}"
+        if len(inner) == 1:
+            yield from _sections(below, inner[0])
+        else:
+            yield from _kinds(below, inner)
 
 
-def _section(title: str, model: type[BaseModel]) -> str:
-    words = (model.__doc__ or "").strip()
-    keys = "\n".join(_key(name, field) for name, field in model.model_fields.items())
-    return f"## `{title}`\n\n{words}\n\n{keys}"
+def _kinds(path: str, models: Sequence[type[BaseModel]]) -> Iterator[_Section]:
+    """Yield what blocks of several kinds have in common, and what each has of its own."""
+    common: type[BaseModel] = next(
+        base
+        for base in models[0].__mro__
+        if issubclass(base, BaseModel) and all(issubclass(model, base) for model in models)
+    )
+    yield from _sections(path, common)
+    for model in models:
+        (kind,) = get_args(model.model_fields["kind"].annotation)
+        title = f"`{path}` of `kind: {kind}`"
+        yield from _sections(path, model, title, frozenset(common.model_fields))
+
+
+def _section(section: _Section) -> str:
+    words = " ".join((section.model.__doc__ or "").split())
+    keys = "\n".join(
+        _key(name, field)
+        for name, field in section.model.model_fields.items()
+        if name not in section.told
+    )
+    return f"## {section.title}\n\n{words}\n\n{keys}"
 
 
 def _key(name: str, field: FieldInfo) -> str:
@@ -87,8 +120,9 @@ def _plain(annotation: Any) -> str:
         return " or ".join(dict.fromkeys(_plain(argument) for argument in arguments))
     if origin is Literal:
         return " or ".join(f"`{argument}`" for argument in arguments)
-    if origin is tuple:
-        return f"list of {_plain(arguments[0])}"
+    if origin in (Annotated, tuple):
+        item = _plain(arguments[0])
+        return f"list of {item}" if origin is tuple else item
     if origin is dict:
         return f"map of {_plain(arguments[0])} to {_plain(arguments[1])}"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):

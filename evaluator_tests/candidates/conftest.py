@@ -6,14 +6,16 @@ from typing import Any
 
 import pytest
 import skops.io
+from pydantic import TypeAdapter
 
 from evaluator.spec import AuditSpec, CandidateSpec
 
 
 def candidate_of(**settings: Any) -> CandidateSpec:
-    """Make a candidate called `one` that is given `x` and `y`."""
-    return CandidateSpec.model_validate(
-        {"name": "one", "path": "models/one.skops", "features": ["x", "y"], **settings}
+    """Make a candidate called `one` that is given `x` and `y`; a key of None is left out."""
+    told = {"name": "one", "path": "models/one.skops", "features": ["x", "y"], **settings}
+    return TypeAdapter(CandidateSpec).validate_python(
+        {key: value for key, value in told.items() if value is not None}
     )
 
 

@@ -73,7 +73,7 @@ def test_features_come_as_declared_and_nothing_else_does() -> None:
 
     assert list(scorer.given[0].columns) == ["y", "x"]
     assert scorer.given[0]["y"].tolist() == [10.0, 20.0, 30.0, 40.0]
-    assert scorer.given[0].index.tolist() == [7, 3, 11, 5]
+    assert scorer.given[0].index.tolist() == ["a", "b", "c", "d"]
 
 
 def test_a_candidate_that_writes_into_its_input_does_no_harm() -> None:

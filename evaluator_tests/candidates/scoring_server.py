@@ -1,0 +1,150 @@
+"""A scoring endpoint on loopback, with faults that a test plans."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+Fault = Callable[[BaseHTTPRequestHandler, list[dict[str, Any]]], None]
+
+
+class ScoringServer:
+    """Answers x / 10 for each case; the first requests meet the planned faults, one each."""
+
+    def __init__(self) -> None:
+        self.faults: list[Fault] = []
+        self.requests: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
+        self.version = "a"
+        self.most_at_once = 0
+        self._at_once = 0
+        self._lock = threading.Lock()
+        self.gate: threading.Barrier | None = None
+        self.url = ""
+
+    def handle(self, request: BaseHTTPRequestHandler) -> None:
+        """Answer one request."""
+        length = int(request.headers.get("Content-Length", 0))
+        body = json.loads(request.rfile.read(length)) if length else {"cases": []}
+        with self._lock:
+            self.requests.append(body)
+            self.headers.append(dict(request.headers))
+            self._at_once += 1
+            self.most_at_once = max(self.most_at_once, self._at_once)
+            fault = self.faults.pop(0) if self.faults else None
+        try:
+            if self.gate is not None:
+                self.gate.wait(timeout=10)
+            if fault is not None:
+                fault(request, body["cases"])
+            else:
+                answer(request, scores_of(body["cases"]), version=self.version)
+        finally:
+            with self._lock:
+                self._at_once -= 1
+
+
+def scores_of(cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Score the cases, in the reverse of their order."""
+    return [{"id": c["id"], "score": c["features"]["x"] / 10} for c in reversed(cases)]
+
+
+def answer(
+    request: BaseHTTPRequestHandler,
+    scores: Any,
+    *,
+    status: int = 200,
+    version: str = "a",
+    body: bytes | None = None,
+    more: dict[str, str] | None = None,
+) -> None:
+    """Send an answer."""
+    content = json.dumps({"scores": scores}).encode() if body is None else body
+    request.send_response(status)
+    request.send_header("X-Model-Version", version)
+    for name, value in (more or {}).items():
+        request.send_header(name, value)
+    request.send_header("Content-Length", str(len(content)))
+    request.end_headers()
+    if request.command != "HEAD":
+        request.wfile.write(content)
+
+
+def status(code: int, words: bytes = b"", more: dict[str, str] | None = None) -> Fault:
+    """Answer this status."""
+    return lambda request, _: answer(request, None, status=code, body=words, more=more)
+
+
+def body(content: bytes) -> Fault:
+    """Answer these bytes."""
+    return lambda request, _: answer(request, None, body=content)
+
+
+def scores(change: Callable[[list[dict[str, Any]]], Any]) -> Fault:
+    """Answer the right scores, changed."""
+    return lambda request, cases: answer(request, change(scores_of(cases)))
+
+
+def version(name: str) -> Fault:
+    """Answer as another version of the model."""
+    return lambda request, cases: answer(request, scores_of(cases), version=name)
+
+
+def hang_up(request: BaseHTTPRequestHandler, _cases: list[dict[str, Any]]) -> None:
+    """Close the connection without a word."""
+    request.close_connection = True
+
+
+def cut_off(request: BaseHTTPRequestHandler, _cases: list[dict[str, Any]]) -> None:
+    """Promise more than is sent."""
+    request.send_response(200)
+    request.send_header("Content-Length", "1000")
+    request.end_headers()
+    request.wfile.write(b'{"scores": [')
+    request.close_connection = True
+
+
+def trickle(request: BaseHTTPRequestHandler, _cases: list[dict[str, Any]]) -> None:
+    """Send a byte every 50 ms, for two seconds at most."""
+    request.send_response(200)
+    request.send_header("Content-Length", "1000")
+    request.end_headers()
+    try:
+        for _ in range(40):
+            request.wfile.write(b" ")
+            request.wfile.flush()
+            time.sleep(0.05)
+    except OSError:
+        # Whoever asked has given up.
+        pass
+    request.close_connection = True
+
+
+@contextmanager
+def running() -> Iterator[ScoringServer]:
+    """Run a server, and stop it."""
+    scoring = ScoringServer()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            scoring.handle(self)
+
+        def do_HEAD(self) -> None:
+            scoring.handle(self)
+
+        def log_message(self, *_words: Any) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    scoring.url = f"http://127.0.0.1:{server.server_port}/score"
+    try:
+        yield scoring
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

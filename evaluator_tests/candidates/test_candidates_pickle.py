@@ -1,0 +1,95 @@
+"""A pickle is read where it is trusted and its bytes are those that were pinned."""
+
+import hashlib
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from evaluator.candidates import artifact_digest, load_scorer
+from evaluator.errors import CandidateError
+from evaluator_tests.candidates.conftest import candidate_of
+
+CASES = pd.DataFrame({"x": [0.0, 1.0, 2.0, 3.0] * 10, "y": [1.0, 0.0, 1.0, 0.0] * 10})
+MODEL = LogisticRegression().fit(CASES, CASES["x"] > 1.5)
+
+
+class Trap:
+    """Leaves a file behind as soon as it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.path),)
+
+
+def pinned(path: Path, sha256: str | None = None) -> Any:
+    return candidate_of(
+        kind="pickle",
+        trust="pickle",
+        path=str(path),
+        sha256=sha256 or hashlib.sha256(path.read_bytes()).hexdigest(),
+    )
+
+
+@pytest.mark.parametrize("form", ["pickle", "joblib", "compressed joblib"])
+def test_a_pinned_file_scores_as_the_model_in_memory(form: str, tmp_path: Path) -> None:
+    path = tmp_path / "model.pkl"
+    if form == "pickle":
+        path.write_bytes(pickle.dumps(MODEL))
+    else:
+        joblib.dump(MODEL, path, compress=3 if form.startswith("compressed") else 0)
+
+    scores = load_scorer(pinned(path), tmp_path, positive=1).score(CASES)
+
+    assert np.array_equal(scores, MODEL.predict_proba(CASES)[:, 1])
+    assert artifact_digest(pinned(path), tmp_path) == pinned(path).sha256
+
+
+def test_not_a_byte_is_unpickled_of_a_file_that_is_not_the_pinned_one(tmp_path: Path) -> None:
+    path, trace = tmp_path / "model.pkl", tmp_path / "trace"
+    path.write_bytes(pickle.dumps(Trap(trace)))
+
+    with pytest.raises(CandidateError) as caught:
+        load_scorer(pinned(path, "0" * 64), tmp_path, positive=1)
+
+    assert not trace.exists()
+    assert caught.value.culprit == "candidate one"
+    assert hashlib.sha256(path.read_bytes()).hexdigest() in caught.value.what
+    assert "nothing of it was read" in caught.value.what
+
+
+def test_the_trap_would_have_gone_off(tmp_path: Path) -> None:
+    path, trace = tmp_path / "model.pkl", tmp_path / "trace"
+    path.write_bytes(pickle.dumps(Trap(trace)))
+
+    with pytest.raises(CandidateError, match="NoneType has no predict_proba"):
+        load_scorer(pinned(path), tmp_path, positive=1)
+
+    assert trace.exists()
+
+
+def test_a_pinned_file_that_is_no_pickle_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "model.pkl"
+    path.write_bytes(b"no pickle")
+
+    with pytest.raises(CandidateError, match="cannot be unpickled"):
+        load_scorer(pinned(path), tmp_path, positive=1)
+
+
+def test_an_artifact_that_was_exchanged_after_it_was_observed_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.pkl"
+    path.write_bytes(pickle.dumps(MODEL))
+    candidate = pinned(path)
+    observed = artifact_digest(candidate, tmp_path)
+
+    load_scorer(candidate, tmp_path, positive=1, digest=observed)
+    with pytest.raises(CandidateError, match="was exchanged since it was observed"):
+        load_scorer(candidate, tmp_path, positive=1, digest="0" * 64)

@@ -1,0 +1,54 @@
+"""The area and its variance, however rows are parted and scores are tied."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evaluator.metrics import ranking
+from evaluator.metrics.levels import cut
+
+
+def placements(score: np.ndarray, label: np.ndarray) -> tuple[float, float]:
+    """Compute the area and DeLong's variance from all pairs, as they are defined."""
+    above = score[label][:, None] - score[~label][None, :]
+    wins = np.where(above > 0, 1.0, np.where(above == 0, 0.5, 0.0))
+    of_positives, of_negatives = wins.mean(axis=1), wins.mean(axis=0)
+    variance = of_positives.var(ddof=1) / len(of_positives)
+    variance += of_negatives.var(ddof=1) / len(of_negatives)
+    return float(wins.mean()), float(variance)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([1, 5, 64, 1 << 16]),
+    st.sampled_from([1, 3, 20, 10**6]),
+)
+def test_the_area_and_its_variance_are_those_of_all_pairs(
+    seed: int, block: int, different: int
+) -> None:
+    random = np.random.default_rng(seed)
+    rows = int(random.integers(1, 300))
+    frame = pd.DataFrame({"region": random.integers(0, 3, rows)})
+    score = random.integers(0, different, rows) / different
+    label = random.random(rows) < random.random()
+    slicing = cut(frame, ["region"], {"region": range(4)})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ranking, "_BLOCK", block)
+        ranked = ranking.RankedRows(score, label, slicing)
+        found = [ranking.area(ranked, level) for level in slicing.levels]
+    whole, of_regions = found
+    chosen = [np.ones(rows, dtype=bool), *(frame["region"].to_numpy() == r for r in range(4))]
+    values = [*whole.value, *of_regions.value]
+    variances = [*whole.variance, *of_regions.variance]
+    for where, value, variance in zip(chosen, values, variances, strict=True):
+        positives, negatives = label[where].sum(), (~label[where]).sum()
+        if min(positives, negatives) < 2:
+            assert np.isnan(variance)
+            assert np.isnan(value) == (positives * negatives == 0)
+            continue
+        wanted_value, wanted_variance = placements(score[where], label[where])
+        assert value == pytest.approx(wanted_value, abs=1e-12)
+        assert variance == pytest.approx(wanted_variance, abs=1e-12)
