@@ -5,10 +5,14 @@ theirs. Every other flavour is loaded by MLflow, and that is to unpickle it.
 """
 
 import hashlib
+import os
 import shutil
 import tempfile
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +32,8 @@ from evaluator.spec.candidates import MlflowCandidate
 if TYPE_CHECKING:
     from mlflow.models import Model
 
+_VARIABLE = "MLFLOW_TRACKING_URI"
+_ONE_AT_A_TIME = Lock()
 _NUMBERS = ("integer", "long", "float", "double")
 
 
@@ -190,12 +196,34 @@ def _downloaded(candidate: MlflowCandidate, tracking_uri: str | None, into: Path
     from mlflow.exceptions import MlflowException
 
     try:
-        folder = download_artifacts(
-            artifact_uri=candidate.model, dst_path=str(into), tracking_uri=tracking_uri
-        )
+        with _served_by(tracking_uri):
+            return Path(download_artifacts(artifact_uri=candidate.model, dst_path=str(into)))
     except (MlflowException, OSError) as error:
         raise _not_there(candidate, error) from error
-    return Path(folder)
+
+
+@contextmanager
+def _served_by(tracking_uri: str | None) -> Iterator[None]:
+    """Make this MLflow's server for a while.
+
+    A model of a run or a registry leads to further addresses, which MLflow asks its global server
+    for, whatever server it was told to download from.
+    """
+    import mlflow
+
+    if tracking_uri is None:
+        yield
+        return
+    with _ONE_AT_A_TIME:
+        before = os.environ.get(_VARIABLE)
+        mlflow.set_tracking_uri(tracking_uri)
+        try:
+            yield
+        finally:
+            # That takes the variable away as well, which is what was told before.
+            mlflow.set_tracking_uri(None)  # type: ignore[arg-type] # undocumented, and tested
+            if before is not None:
+                os.environ[_VARIABLE] = before
 
 
 def _not_there(candidate: MlflowCandidate, error: Exception) -> CandidateError:

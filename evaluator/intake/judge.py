@@ -1,7 +1,7 @@
 """A batch of texts becomes typed rows, refused rows with all their reasons, and counts."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -9,58 +9,25 @@ import numpy.typing as npt
 
 from evaluator.intake.batches import Batch, Reject
 from evaluator.intake.expression import compile_expression
+from evaluator.intake.findings import (
+    EXAMPLES,
+    LONGEST_VALUE,
+    Finding,
+    reasons_of,
+    rejects_table,
+    violating_values,
+)
 from evaluator.intake.rules import TEXT, Check, all_checks
 from evaluator.intake.typed import engine_type, read_values
-from evaluator.intake.uniqueness import Uniqueness
-from evaluator.spec.data import DataSpec, Severity
+from evaluator.intake.uniqueness import UniqueRule, unique_rules
+from evaluator.spec.data import DataSpec
 from evaluator.spec.data_expression import parse_expression
 
 if TYPE_CHECKING:
     import polars as pl
 
-EXAMPLES: Final = 3
-LONGEST_VALUE: Final = 200
 #: How typed values are spelled when they are made text.
 PLAIN: Final = {"formats": None, "true_values": ("true",), "false_values": ("false",)}
-
-
-@dataclass
-class Finding:
-    """What one rule found in the whole file.
-
-    Parameters
-    ----------
-    column
-        The column; None for a rule over a whole row.
-    rule
-        The rule's short name.
-    severity
-        Whether it refuses rows.
-    says
-        What is wrong, in words.
-    count
-        How many rows violate it.
-    examples
-        The first ones: physical line and value.
-    """
-
-    column: str | None
-    rule: str
-    severity: Severity
-    says: str
-    count: int = 0
-    examples: list[dict[str, Any]] = field(default_factory=list)
-
-    def as_json(self) -> dict[str, Any]:
-        """Say it for the profile."""
-        return {
-            "column": self.column,
-            "rule": self.rule,
-            "severity": self.severity,
-            "says": self.says,
-            "count": self.count,
-            "examples": self.examples,
-        }
 
 
 @dataclass(frozen=True)
@@ -79,15 +46,6 @@ class Judged:
     refused: "pl.DataFrame"
 
 
-@dataclass(frozen=True)
-class _Unique:
-    column: str | None
-    rule: str
-    severity: Severity
-    says: str
-    memory: Uniqueness
-
-
 class Judge:
     """Holds an audit's rules and what they have found so far.
 
@@ -100,9 +58,9 @@ class Judge:
     def __init__(self, data: DataSpec) -> None:
         self.data = data
         self.checks: list[Check] = all_checks(data)
-        self.uniques = _uniques(data)
+        self.uniques = unique_rules(data)
         self.findings: dict[tuple[str | None, str], Finding] = {}
-        rules: list[Check | _Unique] = [*self.checks, *self.uniques]
+        rules: list[Check | UniqueRule] = [*self.checks, *self.uniques]
         for rule in rules:
             key = (rule.column, rule.rule)
             self.findings[key] = Finding(rule.column, rule.rule, rule.severity, rule.says)
@@ -133,7 +91,7 @@ class Judge:
             if hit and check.severity == "refuse"
         ]
         refused = np.logical_or.reduce(refusing) if refusing else np.zeros(frame.height, dtype=bool)
-        violations: list[tuple[Check | _Unique, npt.NDArray[Any]]] = [
+        violations: list[tuple[Check | UniqueRule, npt.NDArray[Any]]] = [
             (check, mask.arg_true().to_numpy())
             for check, mask, hit in zip(self.checks, masks, hits, strict=True)
             if hit
@@ -146,7 +104,7 @@ class Judge:
                 violations.append((unique, np.flatnonzero(repeated)))
         parts = [self._note(batch, frame, check, rows) for check, rows in violations]
         rows = np.flatnonzero(refused)
-        reasons = _reasons([part for part in parts if part is not None], rows)
+        reasons = reasons_of([part for part in parts if part is not None], rows)
         judged = pl.DataFrame(
             {
                 "line_number": pl.Series(batch.line[rows], dtype=pl.Int64),
@@ -232,14 +190,14 @@ class Judge:
         return found.get_columns()
 
     def _note(
-        self, batch: Batch, frame: "pl.DataFrame", check: Any, rows: npt.NDArray[Any]
+        self, batch: Batch, frame: "pl.DataFrame", check: Check | UniqueRule, rows: npt.NDArray[Any]
     ) -> "pl.DataFrame | None":
         """Count a rule's violations, keep examples, and give the reasons for refused rows."""
         import polars as pl
 
         finding = self.findings[check.column, check.rule]
         finding.count += len(rows)
-        values = _values(frame, check, rows, self.data)
+        values = violating_values(frame, check, rows, self.data)
         for row, value in zip(rows[: EXAMPLES - len(finding.examples)], values, strict=False):
             if len(finding.examples) < EXAMPLES:
                 finding.examples.append({"line": int(batch.line[row]), "value": value})
@@ -259,8 +217,7 @@ class Judge:
         )
 
     def _rejects(self, rejects: list[Reject]) -> "pl.DataFrame":
-        import polars as pl
-
+        """Count rows that could not be split, and keep examples."""
         for reject in rejects:
             key = (None, reject.rule)
             if key not in self.findings:
@@ -270,59 +227,7 @@ class Judge:
             if len(finding.examples) < EXAMPLES:
                 shown = reject.original[:LONGEST_VALUE].decode("utf-8", errors="backslashreplace")
                 finding.examples.append({"line": reject.line, "value": shown})
-        nothing = pl.lit(None, dtype=pl.String)
-        reason = pl.struct(nothing.alias("column"), "rule", nothing.alias("value"), "message")
-        return pl.DataFrame(
-            {
-                "line_number": [reject.line for reject in rejects],
-                "original": [reject.original for reject in rejects],
-                "rule": [reject.rule for reject in rejects],
-                "message": [reject.message for reject in rejects],
-            },
-            schema={
-                "line_number": pl.Int64,
-                "original": pl.Binary,
-                "rule": pl.String,
-                "message": pl.String,
-            },
-        ).select("line_number", "original", reasons=pl.concat_list(reason).cast(reasons_type()))
-
-
-def reasons_type() -> "pl.DataType":
-    """Return the engine's type of a row's reasons."""
-    import polars as pl
-
-    return pl.List(
-        pl.Struct(
-            {"column": pl.String, "rule": pl.String, "value": pl.String, "message": pl.String}
-        )
-    )
-
-
-def _uniques(data: DataSpec) -> list[_Unique]:
-    found = [
-        _Unique(
-            name,
-            "unique",
-            column.severity,
-            "repeats the value of an earlier row",
-            Uniqueness((name,)),
-        )
-        for name, column in data.columns.items()
-        if column.unique or name == data.id
-    ]
-    for group in data.unique_together:
-        names = " + ".join(group)
-        found.append(
-            _Unique(
-                None,
-                f"unique together: {names}",
-                "refuse",
-                "repeats the values of an earlier row",
-                Uniqueness(group),
-            )
-        )
-    return found
+        return rejects_table(rejects)
 
 
 def _present(text: "pl.Series", missing: tuple[str, ...], *, trim: bool) -> "pl.Series":
@@ -337,46 +242,3 @@ def _present(text: "pl.Series", missing: tuple[str, ...], *, trim: bool) -> "pl.
     if not gone.any():
         return text
     return text.to_frame().select(pl.when(~pl.lit(gone)).then(pl.col(text.name)))[text.name]
-
-
-def _values(
-    frame: "pl.DataFrame", check: Any, rows: npt.NDArray[Any], data: DataSpec
-) -> "pl.Series":
-    """Return what to show of the rows: the text of the column, or of all columns of a rule."""
-    import polars as pl
-
-    def text(name: str) -> pl.Series:
-        shown = frame[TEXT + name if TEXT + name in frame.columns else name].gather(rows)
-        return shown.cast(pl.String).str.slice(0, LONGEST_VALUE)
-
-    if check.column is not None:
-        return text(check.column).alias("value")
-    if isinstance(check, _Unique):
-        names = list(check.memory.columns)
-    else:
-        rule = next(rule for rule in data.row_rules if rule.name == check.rule)
-        names = sorted(parse_expression(rule.expression, data.kinds).columns)
-    parts = [
-        pl.concat_str(pl.lit(f"{name}="), pl.lit(text(name)).fill_null("missing")) for name in names
-    ]
-    if not parts:
-        return pl.Series("value", [None] * len(rows), dtype=pl.String)
-    return pl.select(pl.concat_str(parts, separator=", ").alias("value"))["value"]
-
-
-def _reasons(parts: "list[pl.DataFrame]", rows: npt.NDArray[Any]) -> "pl.Series":
-    """Gather the reasons of each refused row, in the order of the rules."""
-    import polars as pl
-
-    if not parts or len(rows) == 0:
-        return pl.Series([[]] * len(rows), dtype=reasons_type())
-    gathered = (
-        pl.concat(parts)
-        .sort("row", maintain_order=True)
-        .select("row", reason=pl.struct("column", "rule", "value", "message"))
-        .group_by("row", maintain_order=True)
-        .agg("reason")
-    )
-    if gathered.height != len(rows):
-        gathered = gathered.filter(pl.col("row").is_in(pl.Series(rows).implode()))
-    return gathered["reason"].cast(reasons_type())

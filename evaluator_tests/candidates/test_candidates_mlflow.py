@@ -1,6 +1,7 @@
 """MLflow models are found by every address, and read without running code where that can be."""
 
 import os
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -88,19 +89,23 @@ def saved(folder: Path, model: Any = MODEL, form: str = "skops", **told: Any) ->
     return folder
 
 
-class Halves(mlflow.pyfunc.PythonModel):
-    """A model of one's own, which gives what it was made with."""
+with warnings.catch_warnings():
+    # MLflow reads the types of the arguments, and asks for narrower ones.
+    warnings.simplefilter("ignore")
 
-    def __init__(self, given: Any) -> None:
-        self.given = given
+    class Given(mlflow.pyfunc.PythonModel):
+        """A model of one's own, which gives what it was made with."""
 
-    def predict(self, _context: Any, model_input: Any, _params: Any = None) -> Any:
-        assert len(model_input)
-        return self.given
+        def __init__(self, given: Any) -> None:
+            self.given = given
+
+        def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:  # noqa: ARG002 - MLflow's names
+            assert len(model_input)
+            return self.given
 
 
 def own(folder: Path, given: Any, **told: Any) -> Path:
-    mlflow.pyfunc.save_model(str(folder), python_model=Halves(given), pip_requirements=[], **told)
+    mlflow.pyfunc.save_model(str(folder), python_model=Given(given), pip_requirements=[], **told)
     return folder
 
 
@@ -148,6 +153,15 @@ def test_a_model_that_is_not_in_the_registry_is_named(address: str, registry: Re
         artifact_digest(candidate(address), Path("/"), tracking_uri=registry.uri)
 
 
+def test_reading_leaves_mlflow_with_the_server_it_had(registry: Registry) -> None:
+    before = mlflow.get_tracking_uri(), os.environ.get("MLFLOW_TRACKING_URI")
+
+    scores(f"models:/{NAME}/2", registry.uri)
+    refusal(f"models:/{NAME}/9", registry.uri)
+
+    assert (mlflow.get_tracking_uri(), os.environ.get("MLFLOW_TRACKING_URI")) == before
+
+
 def test_a_local_folder_is_below_the_home(tmp_path: Path) -> None:
     saved(tmp_path / "models" / "one")
 
@@ -193,7 +207,9 @@ def test_nothing_is_unpickled_of_a_model_that_is_not_trusted(tmp_path: Path) -> 
 
     refusal(folder)
     assert not trace.exists()
-    refusal(folder, trust="pickle")
+    # Whoever trusts it gets what it does.
+    with pytest.raises(AttributeError):
+        scores(folder, trust="pickle")
     assert trace.exists()
 
 

@@ -185,9 +185,7 @@ def test_columns_that_its_own_labels_contradict_are_refused(tmp_path: Path) -> N
         ([[[0.1, 0.9]], [[0.1, 0.9]]], "shape (2, 1, 2)"),
     ],
 )
-def test_an_array_of_another_shape_is_refused(
-    values: list[Any], what: str, tmp_path: Path
-) -> None:
+def test_an_array_of_another_shape_is_refused(values: list[Any], what: str, tmp_path: Path) -> None:
     assert what in refusal(saved(tmp_path, plain(values)), CASES[:2]).what
 
 

@@ -17,8 +17,9 @@ from evaluator.orchestration.candidate_evaluation import PREDICTIONS
 from evaluator.orchestration.documents import PAGE
 from evaluator.orchestration.evaluation_assets import CASES
 from evaluator.orchestration.home import Home
+from evaluator.orchestration.more_slices import measure_more
 from evaluator.orchestration.report_assets import MOST_ROWS, _more_slices_table
-from evaluator.orchestration.scorecard import MORE_FIGURES, measure_more, read_findings
+from evaluator.orchestration.scorecard import MORE_FIGURES, read_findings
 from evaluator.orchestration.state import AuditState
 from evaluator.spec import Audit, AuditSpec
 from evaluator_tests.faults import plan_faults

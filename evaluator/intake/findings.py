@@ -1,0 +1,174 @@
+"""What rules found, and the reasons that refused rows carry."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy.typing as npt
+
+from evaluator.intake.batches import Reject
+from evaluator.intake.rules import TEXT, Check
+from evaluator.intake.uniqueness import UniqueRule
+from evaluator.spec.data import DataSpec, Severity
+from evaluator.spec.data_expression import parse_expression
+
+if TYPE_CHECKING:
+    import polars as pl
+
+EXAMPLES: Final = 3
+LONGEST_VALUE: Final = 200
+
+
+@dataclass
+class Finding:
+    """What one rule found in the whole file.
+
+    Parameters
+    ----------
+    column
+        The column; None for a rule over a whole row.
+    rule
+        The rule's short name.
+    severity
+        Whether it refuses rows.
+    says
+        What is wrong, in words.
+    count
+        How many rows violate it.
+    examples
+        The first ones: physical line and value.
+    """
+
+    column: str | None
+    rule: str
+    severity: Severity
+    says: str
+    count: int = 0
+    examples: list[dict[str, Any]] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """Say it for the profile."""
+        return {
+            "column": self.column,
+            "rule": self.rule,
+            "severity": self.severity,
+            "says": self.says,
+            "count": self.count,
+            "examples": self.examples,
+        }
+
+
+def reasons_type() -> "pl.DataType":
+    """Return the engine's type of a row's reasons."""
+    import polars as pl
+
+    return pl.List(
+        pl.Struct(
+            {"column": pl.String, "rule": pl.String, "value": pl.String, "message": pl.String}
+        )
+    )
+
+
+def violating_values(
+    frame: "pl.DataFrame", check: Check | UniqueRule, rows: npt.NDArray[Any], data: DataSpec
+) -> "pl.Series":
+    """Return what to show of rows that violate a rule.
+
+    Parameters
+    ----------
+    frame
+        The typed rows, with the texts that they were read from.
+    check
+        The rule.
+    rows
+        The places of the rows.
+    data
+        What is declared.
+
+    Returns
+    -------
+    polars.Series
+        The text of the rule's column, or of all columns that it is about.
+    """
+    import polars as pl
+
+    def text(name: str) -> pl.Series:
+        shown = frame[TEXT + name if TEXT + name in frame.columns else name].gather(rows)
+        return shown.cast(pl.String).str.slice(0, LONGEST_VALUE)
+
+    if check.column is not None:
+        return text(check.column).alias("value")
+    if isinstance(check, UniqueRule):
+        names = list(check.memory.columns)
+    else:
+        rule = next(rule for rule in data.row_rules if rule.name == check.rule)
+        names = sorted(parse_expression(rule.expression, data.kinds).columns)
+    parts = [
+        pl.concat_str(pl.lit(f"{name}="), pl.lit(text(name)).fill_null("missing")) for name in names
+    ]
+    if not parts:
+        return pl.Series("value", [None] * len(rows), dtype=pl.String)
+    return pl.select(pl.concat_str(parts, separator=", ").alias("value"))["value"]
+
+
+def reasons_of(parts: "list[pl.DataFrame]", rows: npt.NDArray[Any]) -> "pl.Series":
+    """Gather the reasons of each refused row, in the order of the rules.
+
+    Parameters
+    ----------
+    parts
+        A table a rule: `row`, `column`, `rule`, `value` and `message`.
+    rows
+        The places of the refused rows, in order.
+
+    Returns
+    -------
+    polars.Series
+        A list of reasons for each of the rows.
+    """
+    import polars as pl
+
+    if not parts or len(rows) == 0:
+        return pl.Series([[]] * len(rows), dtype=reasons_type())
+    gathered = (
+        pl.concat(parts)
+        .sort("row", maintain_order=True)
+        .select("row", reason=pl.struct("column", "rule", "value", "message"))
+        .group_by("row", maintain_order=True)
+        .agg("reason")
+    )
+    if gathered.height != len(rows):
+        gathered = gathered.filter(pl.col("row").is_in(pl.Series(rows).implode()))
+    return gathered["reason"].cast(reasons_type())
+
+
+def rejects_table(rejects: list[Reject]) -> "pl.DataFrame":
+    """Return rows that could not be split, as refused rows.
+
+    Parameters
+    ----------
+    rejects
+        The rows.
+
+    Returns
+    -------
+    polars.DataFrame
+        `line_number`, `original` (bytes) and `reasons`, of which each row has one.
+    """
+    import polars as pl
+
+    nothing = pl.lit(None, dtype=pl.String)
+    reason = pl.struct(nothing.alias("column"), "rule", nothing.alias("value"), "message")
+    return pl.DataFrame(
+        {
+            "line_number": [reject.line for reject in rejects],
+            "original": [reject.original for reject in rejects],
+            "rule": [reject.rule for reject in rejects],
+            "message": [reject.message for reject in rejects],
+        },
+        schema={
+            "line_number": pl.Int64,
+            "original": pl.Binary,
+            "rule": pl.String,
+            "message": pl.String,
+        },
+    ).select("line_number", "original", reasons=pl.concat_list(reason).cast(reasons_type()))
