@@ -269,7 +269,8 @@ def table(path: Path, rows: int, tools: list[str], rounds: int) -> dict[str, flo
         tool: statistics.median(figures["seconds"] for figures in of_tool)
         for tool, of_tool in results.items()
     }
-    print(f"\n{rows:,} rows, {path.stat().st_size / 1e6:.0f} MB, median of {rounds}\n")
+    megabytes, load = path.stat().st_size / 1e6, os.getloadavg()[0]
+    print(f"\n{rows:,} rows, {megabytes:.0f} MB, median of {rounds}, load at the end {load:.1f}\n")
     print("| tool | seconds | times ours | of a core, seconds | peak memory, GiB | rows refused |")
     print("|---|---:|---:|---:|---:|---:|")
     for tool, of_tool in results.items():

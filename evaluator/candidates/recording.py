@@ -58,6 +58,7 @@ class RecordedScorer:
         without_id = rows["id"].isna() | (rows["id"] == "")
         self._without_id = int(without_id.sum())
         self._rows = rows[~without_id]
+        self._prepared: dict[bool, tuple[pd.DataFrame, frozenset[str]]] = {}
 
     def score(self, features: pd.DataFrame) -> np.ndarray:
         """Return the recorded scores of the cases whose ids are the index, shape (n,).
@@ -100,7 +101,7 @@ class RecordedScorer:
         """
         ids = pd.Index(cases["id"])
         wanted = pd.Index(_text_of(ids))
-        rows = self._rows.assign(key=self._keys(ids))
+        rows = self._keyed(bool(pd.api.types.is_integer_dtype(ids)))
         here = pd.Index(rows["key"].unique())
         repeated = rows.loc[rows["key"].duplicated(), "key"].unique()
         conflicting = _conflicting(rows)
@@ -126,9 +127,7 @@ class RecordedScorer:
         return tuple(finding for finding in found if finding.concerned)
 
     def _found(self, features: pd.DataFrame) -> pd.DataFrame:
-        rows = self._rows.assign(key=self._keys(features.index))
-        conflicting = set(_conflicting(rows))
-        rows = rows.drop_duplicates("key").set_index("key")
+        rows, conflicting = self._by_key(bool(pd.api.types.is_integer_dtype(features.index)))
         wanted = _text_of(features.index)
         at = rows.index.get_indexer(pd.Index(wanted))
         if (at < 0).any():
@@ -149,13 +148,24 @@ class RecordedScorer:
             )
         return rows.iloc[at]
 
-    def _keys(self, ids: pd.Index) -> pd.Series:
-        """Spell the recording's ids as those of the evaluation set are spelt."""
+    def _by_key(self, are_numbers: bool) -> tuple[pd.DataFrame, frozenset[str]]:  # noqa: FBT001 - private
+        """Return one row an id, by id, and the ids whose rows contradict each other."""
+        if are_numbers not in self._prepared:
+            # Slices are asked for one by one, and the whole recording is gone through once.
+            rows = self._keyed(are_numbers)
+            self._prepared[are_numbers] = (
+                rows.drop_duplicates("key").set_index("key"),
+                frozenset(_conflicting(rows)),
+            )
+        return self._prepared[are_numbers]
+
+    def _keyed(self, are_numbers: bool) -> pd.DataFrame:  # noqa: FBT001 - private
+        """Return the rows with their ids spelt as those of the evaluation set are: `key`."""
         keys = self._rows["id"]
-        if pd.api.types.is_integer_dtype(ids):
+        if are_numbers:
             # The same number may have zeros or a plus before it in a CSV.
             keys = keys.str.strip().str.replace(r"^\+?(-?)0*(?=\d)", r"\1", regex=True)
-        return keys
+        return self._rows.assign(key=keys)
 
 
 def recording_findings(

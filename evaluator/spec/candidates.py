@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import Discriminator, Tag
+from pydantic import Discriminator, GetJsonSchemaHandler, Tag
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from evaluator.spec.candidate_base import CandidateBase, FeatureCandidate
 from evaluator.spec.candidate_kinds import (
@@ -28,6 +30,28 @@ def _kind_of(told: Any) -> str | None:
     return kind if isinstance(kind, str) else None
 
 
+class _SchemaByKind:
+    """Writes the union's JSON schema with if and then.
+
+    Of alternatives `dg check yaml` can tell only that none fits; of this it tells which key is
+    wrong.
+    """
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Turn `oneOf` into one condition for each kind."""
+        models = handler(schema)["oneOf"]
+        kinds = {handler.resolve_ref_schema(m)["properties"]["kind"]["const"]: m for m in models}
+        conditions = []
+        for kind, model in kinds.items():
+            says: JsonSchemaValue = {"properties": {"kind": {"const": kind}}}
+            if kind != DEFAULT_KIND:
+                says["required"] = ["kind"]
+            conditions.append({"if": says, "then": model})
+        return {"properties": {"kind": {"enum": list(kinds)}}, "allOf": conditions}
+
+
 CandidateSpec = Annotated[
     Annotated[SkopsCandidate, Tag("skops")]
     | Annotated[MlflowCandidate, Tag("mlflow")]
@@ -36,6 +60,7 @@ CandidateSpec = Annotated[
     | Annotated[RecordedCandidate, Tag("recorded")]
     | Annotated[HttpCandidate, Tag("http")],
     Discriminator(_kind_of),
+    _SchemaByKind(),
 ]
 """One candidate of an audit, of any kind."""
 

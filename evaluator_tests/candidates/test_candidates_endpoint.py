@@ -1,5 +1,6 @@
 """A scoring endpoint may fail in every way: what it does not give is never made up."""
 
+import threading
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
@@ -219,8 +220,6 @@ def test_a_number_that_is_no_probability_is_refused_by_slice(
 
 
 def test_no_more_requests_are_under_way_than_allowed(server: faults.ScoringServer) -> None:
-    import threading
-
     # Each request waits until another one is there as well.
     server.gate = threading.Barrier(2)
     features = pd.concat([FEATURES, FEATURES.set_index(FEATURES.index + 100)]).iloc[:6]
@@ -293,7 +292,7 @@ def test_a_success_in_between_keeps_the_circuit_closed() -> None:
     assert breaker.lets_through()
 
 
-SECRET = "s3cr3t-t0ken"
+SECRET = "s3cr3t-t0ken"  # noqa: S105 - it opens nothing
 
 
 def test_the_authorization_is_sent_and_never_told(

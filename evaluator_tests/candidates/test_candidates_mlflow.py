@@ -1,6 +1,7 @@
 """MLflow models are found by every address, and read without running code where that can be."""
 
 import os
+import pickle
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from mlflow.models import infer_signature
 from mlflow.tracking import MlflowClient
 from skl2onnx import to_onnx
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 
 from evaluator.candidates import artifact_digest, load_scorer
@@ -200,8 +202,6 @@ def test_a_pickled_model_is_loaded_where_it_is_trusted_alone(form: str, tmp_path
 
 
 def test_nothing_is_unpickled_of_a_model_that_is_not_trusted(tmp_path: Path) -> None:
-    import pickle
-
     folder, trace = saved(tmp_path / "model", form="pickle"), tmp_path / "trace"
     (folder / "model.pkl").write_bytes(pickle.dumps(Trap(trace)))
 
@@ -214,8 +214,6 @@ def test_nothing_is_unpickled_of_a_model_that_is_not_trusted(tmp_path: Path) -> 
 
 
 def test_what_a_model_says_of_its_own_types_does_not_make_them_trusted(tmp_path: Path) -> None:
-    from sklearn.ensemble import RandomForestClassifier
-
     model = RandomForestClassifier(3, random_state=0).fit(CASES, LATE)
     tree = "sklearn.tree._tree.Tree"
     folder = saved(tmp_path / "model", model, skops_trusted_types=[tree])

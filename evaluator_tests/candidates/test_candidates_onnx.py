@@ -94,7 +94,7 @@ def plain(values: list[Any], labels: list[int] | None = None) -> Any:
     "model", [LogisticRegression(), RandomForestClassifier(5, random_state=0)], ids=str
 )
 def test_zipmap_on_and_off_give_the_probabilities_of_the_original(
-    model: Any, labels: tuple[Any, Any], zipmap: bool, tmp_path: Path
+    *, model: Any, labels: tuple[Any, Any], zipmap: bool, tmp_path: Path
 ) -> None:
     model.fit(CASES.to_numpy(dtype=np.float32), np.where(LATE, labels[1], labels[0]))
     path = saved(tmp_path, model, zipmap=zipmap)

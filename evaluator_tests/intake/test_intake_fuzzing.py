@@ -4,6 +4,7 @@ import tempfile
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -70,6 +71,20 @@ def test_the_records_of_any_bytes_cover_them_without_gap_or_overlap(content: byt
 def test_the_size_of_the_blocks_changes_nothing(content: bytes, block: int) -> None:
     whole = b"id,n,t\n" + content
     assert all_texts(whole, block) == all_texts(whole, 1024 * 1024)
+
+
+@settings(max_examples=150, deadline=None)
+@given(PIECES, st.integers(1, 9))
+def test_the_size_of_the_scan_s_windows_changes_nothing(content: bytes, window: int) -> None:
+    def found() -> list[tuple[int, int, int]]:
+        scanned = scan(content, DIALECT, first_line=1, final=True)
+        columns = (scanned.start, scanned.end, scanned.fields)
+        return list(zip(*(column.tolist() for column in columns), strict=True))
+
+    expected = found()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("evaluator.intake.records.WINDOW", window)
+        assert found() == expected
 
 
 @settings(max_examples=150, deadline=None)
