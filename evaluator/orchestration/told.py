@@ -10,6 +10,8 @@ from evaluator.reporting import summary_lines
 from evaluator.spec import Audit
 
 DONE, NOT_CERTIFIED, FAULT = 0, 1, 3
+MOST_REMARKS = 5
+"""So many days that were accepted with a remark are told, the latest ones."""
 
 
 def told(state: AuditState, summary: RunSummary) -> Iterator[str]:
@@ -71,11 +73,18 @@ def _days(state: AuditState, summary: RunSummary) -> Iterator[str]:
     for day in summary.days:
         if day.state != "accepted":
             yield f"  {day.day} {day.state}: {day.reason}"
-        elif day.report is not None:
-            found = [told for told in day.report.facts["checks"].values() if told is not None]
-            yield from (f"  {day.day} accepted, but {told}" for told in found)
         if day.state == "refused" and day.report is not None:
             yield f"    report: {state.store.location(day.report, REPORT)}"
+    remarks = [
+        f"  {day.day} accepted, but {told}"
+        for day in accepted
+        if day.report is not None
+        for told in day.report.facts["checks"].values()
+        if told is not None
+    ]
+    yield from remarks[-MOST_REMARKS:]
+    if len(remarks) > MOST_REMARKS:
+        yield f"  and {len(remarks) - MOST_REMARKS} more remarks on earlier days, in their reports"
 
 
 def _slices(summary: RunSummary) -> Iterator[str]:
