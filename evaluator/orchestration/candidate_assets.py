@@ -91,8 +91,14 @@ def candidate_assets(audit: Audit, candidate: CandidateSpec) -> dg.AssetsDefinit
                 continue
             done[key] = predicted.record
             run.done(predictions.key, key, _describe_predictions(evaluation.state, predicted))
-        for key, measured in evaluation.metrics(done).items():
-            run.done(metrics.key, key, _describe_metrics(evaluation.state, measured))
+        try:
+            measured = evaluation.metrics(done)
+        except Exception as error:  # noqa: BLE001 - the predictions are there and must count
+            for key, record in done.items():
+                run.failed(*evaluation.metrics_target(key, record), error)
+            measured = {}
+        for key, evaluated in measured.items():
+            run.done(metrics.key, key, _describe_metrics(evaluation.state, evaluated))
         yield from run.results(predictions.key, metrics.key)
 
     return evaluate

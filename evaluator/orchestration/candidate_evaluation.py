@@ -93,7 +93,7 @@ class CandidateEvaluation:
         evaluated = {}
         missing = {}
         for key, record in predictions.items():
-            target = self._metrics_target(key, record)
+            target = self.metrics_target(key, record)
             existing = self.state.store.reuse(*target, self.moment)
             if existing is None:
                 missing[key] = record
@@ -102,7 +102,7 @@ class CandidateEvaluation:
                 evaluated[key] = Evaluated(existing, table.to_pandas(), reused=True)
         for key, measured in self._measure(missing).items():
             table = pa.Table.from_pandas(measured, preserve_index=False)
-            address, identity = self._metrics_target(key, missing[key])
+            address, identity = self.metrics_target(key, missing[key])
             record = self.state.store.write(
                 address,
                 identity,
@@ -116,7 +116,8 @@ class CandidateEvaluation:
             evaluated[key] = Evaluated(record, measured, reused=False)
         return evaluated
 
-    def _metrics_target(self, slice_key: str, predictions: Record) -> tuple[Address, str]:
+    def metrics_target(self, slice_key: str, predictions: Record) -> tuple[Address, str]:
+        """Return the address and the identity of a slice's metrics."""
         return (
             self.state.address(f"{self.candidate.name}_slice_metrics", slice_key),
             identities.slice_metrics_identity(self.state.spec, predictions.identity),

@@ -61,7 +61,8 @@ class RunSummary:
     days
         What became of every day that has a file.
     findings
-        The scorecard and its verdicts; None for an audit without candidates.
+        The scorecard and its verdicts; None for an audit without candidates, and where no slice
+        could ever be scored.
     faults
         Runs that failed otherwise than by a candidate or a refused day, in words.
     """
@@ -189,7 +190,8 @@ class AuditRun:
         if not reports_are_current(self.state):
             names = ["scorecard", "mlflow_runs", "certificate", "dashboard"]
             self._execute(REPORTS, names, None, len(names))
-        self.summary.findings = read_findings(self.state)
+        if self.state.current("scorecard") is not None:
+            self.summary.findings = read_findings(self.state)
 
     def _execute(
         self,

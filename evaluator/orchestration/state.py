@@ -158,10 +158,13 @@ class AuditState:
         inputs = identities.SliceInputs(evaluation_set.content_version, model)
         wanted = identities.predictions_identity(self.spec, candidate, inputs, key)
         predictions = self.store.find(predictions_at, wanted)
-        metrics = self.store.find(metrics_at, identities.slice_metrics_identity(self.spec, wanted))
+        measured = identities.slice_metrics_identity(self.spec, wanted)
+        metrics = self.store.find(metrics_at, measured)
         if predictions is not None and metrics is not None:
             return SliceState(candidate.name, key, "current", predictions, metrics, None)
-        failure = self.store.last_failure(predictions_at, wanted)
+        failure = self.store.last_failure(predictions_at, wanted) or self.store.last_failure(
+            metrics_at, measured
+        )
         state: Literal["outdated", "missing"] = (
             "missing" if self.store.current(metrics_at) is None else "outdated"
         )

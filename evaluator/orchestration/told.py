@@ -1,5 +1,6 @@
 """What a run did and found, in words for the terminal, and its exit code."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 from evaluator.orchestration.day_intake import REPORT
@@ -18,8 +19,9 @@ def told(state: AuditState, summary: RunSummary) -> Iterator[str]:
     """Yield the lines that end a run: what was done, what was found, where it lies."""
     yield ""
     yield from _days(state, summary)
-    if summary.findings is not None:
+    if summary.slices:
         yield from _slices(summary)
+    if summary.findings is not None:
         yield ""
         headline_metrics, standout_metrics = highlights(state)
         yield from summary_lines(
@@ -89,10 +91,13 @@ def _days(state: AuditState, summary: RunSummary) -> Iterator[str]:
 
 def _slices(summary: RunSummary) -> Iterator[str]:
     failed = [s for s in summary.slices if s.state != "current"]
-    if summary.computed or failed:
-        yield (
-            f"{summary.computed} candidate slices computed, {summary.reused} reused,"
-            f" {len(failed)} not evaluated."
-        )
-    else:
+    if not summary.computed and not failed:
         yield f"No slice was computed: all {summary.reused} are current and were reused."
+        return
+    yield (
+        f"{summary.computed} candidate slices computed, {summary.reused} reused,"
+        f" {len(failed)} not evaluated."
+    )
+    errors = Counter((s.candidate, s.error) for s in failed if s.error is not None)
+    for (candidate, error), count in errors.most_common(MOST_REMARKS):
+        yield f"  {candidate}, {count} slice{'' if count == 1 else 's'}: {error}"

@@ -12,7 +12,7 @@ from mlflow.tracking import MlflowClient
 from sklearn.metrics import accuracy_score, roc_auc_score
 
 from evaluator.evidence import canonical_json
-from evaluator.orchestration import report_assets
+from evaluator.orchestration import candidate_evaluation, report_assets
 from evaluator.orchestration.candidate_evaluation import PREDICTIONS
 from evaluator.orchestration.documents import CERTIFICATE, PAGE
 from evaluator.orchestration.home import Home
@@ -149,6 +149,27 @@ def test_what_crashed_is_exactly_what_the_next_run_computes(audit: Audit, home: 
     assert (summary.computed, summary.reused) == (2, 34)
     assert summary.findings is not None
     assert (summary.findings.slices["state"] == "current").all()
+
+
+def test_slices_that_cannot_be_measured_are_missing_and_say_why(
+    audit: Audit, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cannot(*_: object, **__: object) -> None:
+        raise ArithmeticError("these numbers cannot be measured")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(candidate_evaluation, "measure", cannot)
+        summary = run(audit, home, Choice(candidate="frail"))
+    assert summary.computed == 0
+    assert len(materialised(audit, "frail_predictions")) == 18
+    assert materialised(audit, "frail_slice_metrics") == set()
+    errors = {s.error for s in summary.slices}
+    assert errors == {"ArithmeticError: these numbers cannot be measured"}
+    assert summary.findings is None
+    assert "none of the 36 slices" in summary.faults[0]
+    assert exit_code(audit, Choice(), summary) == 3
+    lines = list(told(AuditState(audit, home), summary))
+    assert "  frail, 18 slices: ArithmeticError: these numbers cannot be measured" in lines
 
 
 def test_a_failed_slice_keeps_its_old_version_and_is_called_outdated(
