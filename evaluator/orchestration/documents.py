@@ -53,9 +53,8 @@ def store_certificate(state: AuditState, findings: Findings, moment: Moment) -> 
     """Build and store the certificate of the current scorecard."""
     address = state.address("certificate")
     identity = identities.certificate_identity(state.spec, findings.scorecard)
-    existing = state.store.find(address, identity)
+    existing = state.store.reuse(address, identity, moment)
     if existing is not None:
-        state.store.make_current(existing, moment)
         return existing
     certificate = build_certificate(
         audit=state.audit.name,
@@ -105,9 +104,8 @@ def store_dashboard(state: AuditState, findings: Findings, moment: Moment) -> Re
     certificate = state.require("certificate")
     evaluation_set = state.require("evaluation_set")
     address, identity = _dashboard_target(state, findings.scorecard)
-    existing = state.store.find(address, identity)
+    existing = state.store.reuse(address, identity, moment)
     if existing is not None:
-        state.store.make_current(existing, moment)
         return existing
     headline_metrics, standout_metrics = highlights(state)
     page = render_dashboard(

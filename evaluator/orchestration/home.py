@@ -87,7 +87,7 @@ class Home:
     @property
     def tracks_itself(self) -> bool:
         """Whether MLflow runs go into the platform's own file and to no server."""
-        return self.tracking_uri.startswith("sqlite:///")
+        return not os.environ.get("MLFLOW_TRACKING_URI")
 
     @property
     def mlflow_artifacts(self) -> Path:

@@ -91,9 +91,8 @@ def store_scorecard(state: AuditState, moment: Moment) -> Record:
     expected = expected_scorecard(state)
     address, identity = expected.target
     slices = expected.slices
-    existing = state.store.find(address, identity)
+    existing = state.store.reuse(address, identity, moment)
     if existing is not None:
-        state.store.make_current(existing, moment)
         return existing
     current = [s for s in slices if s.state == "current"]
     if not current:
