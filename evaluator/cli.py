@@ -18,7 +18,7 @@ from evaluator.errors import EvaluatorError, IntakeError, SpecError, UsageError
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from evaluator.orchestration.runner import AuditRun, Display, RunSummary
+    from evaluator.orchestration.runner import Advance, AuditRun, Display, RunSummary
     from evaluator.spec import Audit
 
 AUDITS = Path(__file__).parent / "defs"
@@ -92,9 +92,16 @@ def demo(
 )
 def run(
     audit: Annotated[str, typer.Argument(help="The audit's name: its folder under defs/.")],
+    *,
     candidate: Annotated[str | None, typer.Option(help="Only this candidate.")] = None,
     geography: Annotated[str | None, typer.Option(help="Only the slices of this one.")] = None,
     segment: Annotated[str | None, typer.Option(help="Only the slices of this one.")] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Compute again what is stored; it stays stored.")
+    ] = False,
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="Freeze the evaluation set anew, by all its days.")
+    ] = False,
 ) -> None:
     """Bring an audit up to date: take in what arrived, evaluate what is missing, certify.
 
@@ -106,7 +113,9 @@ def run(
         audit_run = _audit_run(
             loaded, display, candidate=candidate, geography=geography, segment=segment
         )
-        summary = audit_run.run()
+        if fresh:
+            audit_run.start_afresh()
+        summary = audit_run.run(refresh=refresh)
     raise typer.Exit(_tell(audit_run, summary))
 
 
@@ -298,14 +307,21 @@ class _Shown:
             self._rows[name] = self._progress.add_task(name, total=1, start=False, note="to come")
 
     @contextmanager
-    def stage(self, name: str, parts: int) -> Iterator[None]:
+    def stage(self, name: str, parts: int) -> Iterator["Advance"]:
         if name not in self._rows:
             self.plan(name)
         row = self._rows[name]
         count = f"{parts} parts" if parts > 1 else ""
+        through = 0
+
+        def advance() -> None:
+            nonlocal through
+            through += 1
+            self._progress.update(row, note=f"{through} of {count}")
+
         self._progress.start_task(row)
         self._progress.update(row, completed=0, note=f"running {count}")
-        yield
+        yield advance
         self._progress.update(row, completed=1, note=count)
 
     def close(self) -> None:

@@ -4,6 +4,8 @@ Each message says what is wrong, which culprit it is about, and how to mend it.
 Anything else that is raised is a fault of the program or of the machine.
 """
 
+from typing import Any
+
 
 class EvaluatorError(Exception):
     """A mistake that its user can mend.
@@ -24,8 +26,16 @@ class EvaluatorError(Exception):
         self.fix = fix
         super().__init__(what, culprit, fix)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Errors travel between processes, and Python alone would forget the names of the arguments.
+        return _told_again, (type(self), self.what, self.culprit, self.fix)
+
     def __str__(self) -> str:
         return f"{self.culprit}: {self.what}. To mend it: {self.fix}."
+
+
+def _told_again(error: type[EvaluatorError], what: str, culprit: str, fix: str) -> EvaluatorError:
+    return error(what, culprit=culprit, fix=fix)
 
 
 class SpecError(EvaluatorError):

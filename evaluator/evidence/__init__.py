@@ -2,13 +2,14 @@
 
 from evaluator.evidence.canonical import canonical_json, digest_of, digest_of_bytes, identity_of
 from evaluator.evidence.content import content_version
-from evaluator.evidence.record import Address, FailureRecord, Record, Upstream
+from evaluator.evidence.record import Address, FailureRecord, FreshStarts, Record, Upstream
 from evaluator.evidence.store import EvidenceStore, Moment
 
 __all__ = [
     "Address",
     "EvidenceStore",
     "FailureRecord",
+    "FreshStarts",
     "Moment",
     "Record",
     "Upstream",

@@ -96,6 +96,30 @@ class FailureRecord(_Stored):
         return f"{self.error}: {self.message}"
 
 
+class FreshStarts(_Stored):
+    """How often an audit, or a part of it, was begun afresh.
+
+    A fresh start ignores what is stored and removes nothing: the identities of what follows take
+    the number of fresh starts in, so that nothing that was computed before is found again.
+    """
+
+    format: str = "evaluator/fresh_starts/1"
+    audit: int = 0
+    """Of the whole audit, from its intake on."""
+    parts: dict[str, int] = {}
+    """Of single parts, by name, besides."""
+
+    def count(self, part: str | None = None) -> int:
+        """Count the fresh starts that an output of the part has behind it."""
+        return self.audit + (0 if part is None else self.parts.get(part, 0))
+
+    def again(self, part: str | None = None) -> "FreshStarts":
+        """Begin a part afresh, or the whole audit."""
+        if part is None:
+            return self.model_copy(update={"audit": self.audit + 1})
+        return self.model_copy(update={"parts": {**self.parts, part: self.parts.get(part, 0) + 1}})
+
+
 class Pointer(_Stored):
     """Which version is the current one, and which run said so."""
 

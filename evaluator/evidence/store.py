@@ -2,6 +2,7 @@
 
 Layout below the store's address::
 
+    <audit>/fresh_starts.json                         how often it was begun afresh
     <audit>/<asset>/<partition>/current.json          which version is the current one
     <audit>/<asset>/<partition>/<identity>/<files>
     <audit>/<asset>/<partition>/<identity>/record.json
@@ -33,6 +34,7 @@ from evaluator.evidence.canonical import canonical_json, digest_of_bytes
 from evaluator.evidence.record import (
     Address,
     FailureRecord,
+    FreshStarts,
     Pointer,
     Record,
     StoredFile,
@@ -41,6 +43,7 @@ from evaluator.evidence.record import (
 
 RECORD = "record.json"
 CURRENT = "current.json"
+FRESH_STARTS = "fresh_starts.json"
 NO_PARTITION = "_"
 _PART = 1024 * 1024
 
@@ -194,6 +197,16 @@ class EvidenceStore:
         found = [failure for failure in failures if failure is not None]
         return max(found, key=lambda failure: failure.created_at, default=None)
 
+    def fresh_starts(self, audit: str) -> FreshStarts:
+        """Tell how often the audit and its parts were begun afresh."""
+        return self._read_model(self._fresh_starts_path(audit), FreshStarts) or FreshStarts()
+
+    def start_afresh(self, audit: str, part: str | None = None) -> FreshStarts:
+        """Ignore from now on what is stored of a part of the audit, or of all of it."""
+        started = self.fresh_starts(audit).again(part)
+        self._write_model(self._fresh_starts_path(audit), started)
+        return started
+
     def read_bytes(self, record: Record, name: str) -> bytes:
         """Read a version's file, and hold it against its digest.
 
@@ -252,6 +265,9 @@ class EvidenceStore:
             name = path.rsplit("/", 1)[-1]
             if name != NO_PARTITION and self._files.exists(f"{path}/{CURRENT}"):
                 yield unquote(name)
+
+    def _fresh_starts_path(self, audit: str) -> str:
+        return f"{self._root}/{_folder_name(audit)}/{FRESH_STARTS}"
 
     def _folder(self, address: Address) -> str:
         names = [address.audit, address.asset]

@@ -7,6 +7,7 @@ import dagster as dg
 from evaluator.spec import Audit
 
 SECONDS_BETWEEN_TICKS = 30
+MONDAY = "0 0 * * 1"
 
 Condition = dg.AutomationCondition[Any]
 # Dagster types its factories as conditions of different things, which do not combine.
@@ -58,6 +59,17 @@ def when_anything_is_known() -> Condition:
         (updated | failed) & ~_When.any_deps_in_progress() & ~_When.in_progress()
     ).with_label("anything new upstream, failures too")
     return condition
+
+
+def when_to_be_frozen(refresh: str) -> Condition | None:
+    """Freeze the accepted days by the audit's policy: as they come, each Monday, or never."""
+    if refresh == "daily":
+        return when_anything_is_known()
+    if refresh == "on_demand":
+        return None
+    due = _When.cron_tick_passed(MONDAY).since(_When.newly_requested()) | _When.missing()
+    weekly: Condition = (when_anything_is_known() & due).with_label("anything new, each Monday")
+    return weekly
 
 
 def automation_sensor(audit: Audit) -> dg.AutomationConditionSensorDefinition:

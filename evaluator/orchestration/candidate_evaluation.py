@@ -57,9 +57,7 @@ class CandidateEvaluation:
         """Return the address and the identity of a slice's predictions."""
         return (
             self.state.address(f"{self.candidate.name}_predictions", slice_key),
-            identities.predictions_identity(
-                self.state.spec, self.candidate, self._inputs, slice_key
-            ),
+            self.state.identities.predictions(self.candidate, self._inputs, slice_key),
         )
 
     def predictions(self, slice_key: str) -> Evaluated:
@@ -120,7 +118,7 @@ class CandidateEvaluation:
         """Return the address and the identity of a slice's metrics."""
         return (
             self.state.address(f"{self.candidate.name}_slice_metrics", slice_key),
-            identities.slice_metrics_identity(self.state.spec, predictions.identity),
+            self.state.identities.slice_metrics(predictions.identity),
         )
 
     def _measure(self, predictions: Mapping[str, Record]) -> dict[str, pd.DataFrame]:

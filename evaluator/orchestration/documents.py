@@ -52,7 +52,7 @@ def highlights(state: AuditState) -> Highlights:
 def store_certificate(state: AuditState, findings: Findings, moment: Moment) -> Record:
     """Build and store the certificate of the current scorecard."""
     address = state.address("certificate")
-    identity = identities.certificate_identity(state.spec, findings.scorecard)
+    identity = state.identities.certificate(findings.scorecard)
     existing = state.store.reuse(address, identity, moment)
     if existing is not None:
         return existing
@@ -91,9 +91,9 @@ def reports_are_current(state: AuditState) -> bool:
     certificate = state.current("certificate")
     if scorecard is None or certificate is None:
         return False
-    runs = identities.mlflow_identity(scorecard, state.home)
+    runs = state.identities.mlflow_runs(scorecard, state.home)
     return (
-        certificate.identity == identities.certificate_identity(state.spec, scorecard)
+        certificate.identity == state.identities.certificate(scorecard)
         and state.store.find(state.address("mlflow_runs"), runs) is not None
         and state.store.find(*_dashboard_target(state, scorecard)) is not None
     )
@@ -161,7 +161,7 @@ def _dashboard_upstream(state: AuditState, scorecard: Record) -> list[Record]:
 def _dashboard_target(state: AuditState, scorecard: Record) -> tuple[Address, str]:
     days = [[day.day, day.state, day.reason] for day in state.day_states()]
     upstream = _dashboard_upstream(state, scorecard)
-    return state.address("dashboard"), identities.dashboard_identity(state.spec, upstream, days)
+    return state.address("dashboard"), state.identities.dashboard(upstream, days)
 
 
 def _evaluation_set(state: AuditState, findings: Findings) -> EvaluationSetSummary:

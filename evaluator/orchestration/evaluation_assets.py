@@ -1,7 +1,8 @@
 """What is evaluated: the frozen, labelled set, and each candidate's artifact."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 
 import dagster as dg
 import pyarrow as pa
@@ -10,7 +11,7 @@ from evaluator.candidates import build_evaluation_set
 from evaluator.evidence import Moment, Record, content_version
 from evaluator.intake import TYPED_ROWS
 from evaluator.orchestration import identities, partitions
-from evaluator.orchestration.automation import when_anything_is_known
+from evaluator.orchestration.automation import when_to_be_frozen
 from evaluator.orchestration.markdown import markdown_table
 from evaluator.orchestration.resources import HomeResource, moment_of
 from evaluator.orchestration.specs import asset_spec, dependency
@@ -33,7 +34,7 @@ def evaluation_set_asset(audit: Audit) -> dg.AssetsDefinition:
         ),
         kinds={"python", "parquet"},
         deps=[dependency(audit, "validated_data", partitions.ALL_PARTITIONS)],
-        condition=when_anything_is_known(),
+        condition=when_to_be_frozen(audit.spec.automation.refresh),
     )
 
     @dg.multi_asset(
@@ -63,10 +64,41 @@ def evaluation_set_asset(audit: Audit) -> dg.AssetsDefinition:
     return evaluation_set
 
 
+def is_to_be_frozen(state: AuditState, frozen: Record | None, now: datetime) -> bool:
+    """Tell whether the audit's policy asks for another evaluation set than the frozen one.
+
+    Parameters
+    ----------
+    state
+        The audit's state.
+    frozen
+        The evaluation set as it is; None where there is none yet.
+    now
+        The time; a week begins on Monday (UTC).
+    """
+    if frozen is None:
+        return True
+    of_same_days = state.identities.evaluation_set(
+        {str(day.partition): day.content_version for day in frozen.upstream}
+    )
+    if of_same_days != frozen.identity:
+        # The audit cuts or labels its cases differently now: the frozen set is of another audit.
+        return True
+    refresh = state.spec.automation.refresh
+    same_week = frozen.created_at.isocalendar()[:2] == now.isocalendar()[:2]
+    if refresh == "on_demand" or (refresh == "weekly" and same_week):
+        return False
+    return frozen.identity != state.identities.evaluation_set(_versions(state.accepted_days()))
+
+
+def _versions(days: Mapping[str, Record]) -> dict[str, str]:
+    return {day: record.content_version for day, record in days.items()}
+
+
 def _store_evaluation_set(state: AuditState, moment: Moment) -> Record:
     days = state.accepted_days()
     address = state.address("evaluation_set")
-    identity = identities.evaluation_set_identity(state.spec, days)
+    identity = state.identities.evaluation_set(_versions(days))
     existing = state.store.reuse(address, identity, moment)
     if existing is not None:
         return existing

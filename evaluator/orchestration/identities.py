@@ -7,7 +7,7 @@ computed again, and one that rests on something older is seen to be outdated.
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from evaluator.evidence import Record, digest_of, identity_of
+from evaluator.evidence import FreshStarts, Record, digest_of, identity_of
 from evaluator.orchestration.home import Home
 from evaluator.spec import Audit, AuditSpec, CandidateSpec
 
@@ -35,6 +35,97 @@ class SliceInputs(NamedTuple):
     """The artifact's digest."""
 
 
+class Identities:
+    """The identities of one audit's outputs.
+
+    Parameters
+    ----------
+    audit
+        The audit as its YAML stands now.
+    fresh_starts
+        How often it was begun afresh: each begins new identities.
+    """
+
+    def __init__(self, audit: Audit, fresh_starts: FreshStarts) -> None:
+        self._audit = audit
+        self._spec = audit.spec
+        self._fresh_starts = fresh_starts
+
+    def intake(self, raw: Record) -> str:
+        """Identity of a day's typed rows, quarantined rows and report."""
+        # Which days there are does not change what one of them gives.
+        data = self._spec.data.model_dump(mode="json", exclude={"first_day", "last_day"})
+        slices = [self._spec.geography, self._spec.segment]
+        return self._of("intake", {"raw": raw.content_version, "data": data, "slices": slices})
+
+    def evaluation_set(self, days: Mapping[str, str]) -> str:
+        """Identity of the snapshot made of these days, given their content versions."""
+        settings = self._spec.model_dump(mode="json", include={"label", "geography", "segment"})
+        settings["id"] = self._spec.data.id
+        values = {name: list(allowed) for name, allowed in self._spec.slice_values().items()}
+        return self._of("evaluation_set", {"days": dict(days), "values": values, **settings})
+
+    def predictions(self, candidate: CandidateSpec, inputs: SliceInputs, slice_key: str) -> str:
+        """Identity of a candidate's predictions for one slice."""
+        label = self._spec.label
+        return self._of(
+            "predictions",
+            {
+                "evaluation_set": inputs.evaluation_set,
+                "model": inputs.model,
+                "slice": slice_key,
+                "candidate": candidate.identity_settings,
+                "label": label.model_dump(mode="json") if label else None,
+            },
+            candidate=candidate.name,
+        )
+
+    def slice_metrics(self, predictions: str) -> str:
+        """Identity of a slice's metrics, given that of its predictions."""
+        return self._of("slice_metrics", {"predictions": predictions, **self._metric_settings()})
+
+    def scorecard(self, evaluation_set: str, slices: Sequence[Any]) -> str:
+        """Identity of the scorecard, given what is known of every slice."""
+        return self._of(
+            "scorecard",
+            {
+                "evaluation_set": evaluation_set,
+                "slices": list(slices),
+                "more_slices": [list(names) for names in self._spec.more_slices],
+                **self._metric_settings(),
+            },
+        )
+
+    def mlflow_runs(self, scorecard: Record, home: Home) -> str:
+        """Identity of the MLflow runs of a scorecard on one tracking server."""
+        # A home that is moved keeps its own runs.
+        server = "the platform's own" if home.tracks_itself else home.tracking_uri
+        return self._of("mlflow_runs", {"scorecard": scorecard.identity, "tracking": server})
+
+    def certificate(self, scorecard: Record) -> str:
+        """Identity of the certificate of a scorecard."""
+        spec = spec_digest(self._spec)
+        return self._of("certificate", {"scorecard": scorecard.identity, "spec": spec})
+
+    def dashboard(self, upstream: Sequence[Record], days: Sequence[Any]) -> str:
+        """Identity of the page that shows these outputs."""
+        return self._of(
+            "dashboard",
+            {
+                "upstream": [record.identity for record in upstream],
+                "days": list(days),
+                "spec": spec_digest(self._spec),
+            },
+        )
+
+    def _metric_settings(self) -> dict[str, Any]:
+        return {"metrics": list(self._spec.metrics), "confidence": self._spec.confidence}
+
+    def _of(self, kind: str, inputs: Mapping[str, Any], candidate: str | None = None) -> str:
+        started = self._fresh_starts.count(candidate)
+        return _identity(kind, {**inputs, "fresh": started} if started else inputs)
+
+
 def _identity(kind: str, inputs: Mapping[str, Any]) -> str:
     return identity_of(kind, CODE_VERSIONS[kind], inputs)
 
@@ -49,85 +140,6 @@ def raw_identity(file_name: str, sha256: str) -> str:
     return _identity("raw_data", {"file": file_name, "sha256": sha256})
 
 
-def intake_identity(audit: Audit, raw: Record) -> str:
-    """Identity of a day's typed rows, quarantined rows and report."""
-    # Which days there are does not change what one of them gives.
-    data = audit.spec.data.model_dump(mode="json", exclude={"first_day", "last_day"})
-    slices = [audit.spec.geography, audit.spec.segment]
-    return _identity("intake", {"raw": raw.content_version, "data": data, "slices": slices})
-
-
-def evaluation_set_identity(spec: AuditSpec, days: Mapping[str, Record]) -> str:
-    """Identity of the snapshot made of these accepted days."""
-    settings = spec.model_dump(mode="json", include={"label", "geography", "segment"})
-    settings["id"] = spec.data.id
-    versions = {day: record.content_version for day, record in days.items()}
-    values = {name: list(allowed) for name, allowed in spec.slice_values().items()}
-    return _identity("evaluation_set", {"days": versions, "values": values, **settings})
-
-
 def model_identity(sha256: str) -> str:
     """Identity of a candidate's artifact."""
     return _identity("model", {"sha256": sha256})
-
-
-def predictions_identity(
-    spec: AuditSpec, candidate: CandidateSpec, inputs: SliceInputs, slice_key: str
-) -> str:
-    """Identity of a candidate's predictions for one slice."""
-    return _identity(
-        "predictions",
-        {
-            "evaluation_set": inputs.evaluation_set,
-            "model": inputs.model,
-            "slice": slice_key,
-            "candidate": candidate.identity_settings,
-            "label": spec.label.model_dump(mode="json") if spec.label else None,
-        },
-    )
-
-
-def slice_metrics_identity(spec: AuditSpec, predictions: str) -> str:
-    """Identity of a slice's metrics, given that of its predictions."""
-    return _identity("slice_metrics", {"predictions": predictions, **_metric_settings(spec)})
-
-
-def _metric_settings(spec: AuditSpec) -> dict[str, Any]:
-    return {"metrics": list(spec.metrics), "confidence": spec.confidence}
-
-
-def scorecard_identity(spec: AuditSpec, evaluation_set: str, slices: Sequence[Any]) -> str:
-    """Identity of the scorecard, given what is known of every slice."""
-    return _identity(
-        "scorecard",
-        {
-            "evaluation_set": evaluation_set,
-            "slices": list(slices),
-            "more_slices": [list(names) for names in spec.more_slices],
-            **_metric_settings(spec),
-        },
-    )
-
-
-def mlflow_identity(scorecard: Record, home: Home) -> str:
-    """Identity of the MLflow runs of a scorecard on one tracking server."""
-    # A home that is moved keeps its own runs.
-    server = "the platform's own" if home.tracks_itself else home.tracking_uri
-    return _identity("mlflow_runs", {"scorecard": scorecard.identity, "tracking": server})
-
-
-def certificate_identity(spec: AuditSpec, scorecard: Record) -> str:
-    """Identity of the certificate of a scorecard."""
-    return _identity("certificate", {"scorecard": scorecard.identity, "spec": spec_digest(spec)})
-
-
-def dashboard_identity(spec: AuditSpec, upstream: Sequence[Record], days: Sequence[Any]) -> str:
-    """Identity of the page that shows these outputs."""
-    return _identity(
-        "dashboard",
-        {
-            "upstream": [record.identity for record in upstream],
-            "days": list(days),
-            "spec": spec_digest(spec),
-        },
-    )

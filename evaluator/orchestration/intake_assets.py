@@ -185,7 +185,7 @@ def _intake(audit: Audit) -> dg.AssetsDefinition:
             for day in sorted(run.partition_keys):
                 address = state.address("validated_data", day)
                 raw = state.current("raw_data", day)
-                identity = "arrival" if raw is None else identities.intake_identity(audit, raw)
+                identity = "arrival" if raw is None else state.identities.intake(raw)
                 try:
                     raw = state.require("raw_data", day)
                     with TemporaryDirectory() as folder:
@@ -252,7 +252,7 @@ def _store_intake(
     moment: Moment,
 ) -> dict[str, Materialised]:
     day = raw.partition
-    identity = identities.intake_identity(state.audit, raw)
+    identity = state.identities.intake(raw)
     counts = {
         "rows": result.rows,
         "accepted": result.accepted,

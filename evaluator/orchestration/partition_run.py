@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import dagster as dg
 
 from evaluator.evidence import Address, EvidenceStore, Moment, Record, digest_of
+from evaluator.orchestration import progress
 
 DATA_VERSION_TAG = "dagster/data_version"
 
@@ -46,6 +47,7 @@ class PartitionRun:
         self._moment = moment
         self._done: dict[dg.AssetKey, dict[str, Materialised]] = {}
         self._failed: dict[str, BaseException] = {}
+        self._told: set[str] = set()
 
     @property
     def partition_keys(self) -> list[str]:
@@ -56,14 +58,21 @@ class PartitionRun:
         """Note that a partition of an asset has its output."""
         if asset in self._context.selected_asset_keys:
             self._done.setdefault(asset, {})[partition] = output
+            self._ended(partition)
 
     def failed(self, at: Address, identity: str, error: BaseException) -> None:
         """Note that a partition failed, in Dagster's log and in evidence."""
         partition = at.partition or ""
         self._failed[partition] = error
+        self._ended(partition)
         trace = "".join(traceback.format_exception(error))
         self._store.note_failure(at, identity, error, trace, self._moment)
         self._context.log.error("%s failed: %s\n%s", at, error, trace)
+
+    def _ended(self, partition: str) -> None:
+        if partition not in self._told:
+            self._told.add(partition)
+            progress.partition_ended()
 
     def results(self, *assets: dg.AssetKey) -> Iterator[dg.MaterializeResult[None]]:
         """Yield one result an asset, or log the successes and fail.

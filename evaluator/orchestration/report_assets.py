@@ -158,7 +158,7 @@ def _mlflow_runs(audit: Audit) -> dg.AssetsDefinition:
         state = AuditState(audit, evaluator_home.open())
         moment = moment_of(context)
         findings = read_findings(state)
-        identity = identities.mlflow_identity(findings.scorecard, state.home)
+        identity = state.identities.mlflow_runs(findings.scorecard, state.home)
         runs = evaluator_mlflow.log(
             audit, state.home, findings, identity=identity, dagster_run=moment.run_id
         )

@@ -3,31 +3,32 @@
 Only what is not current is run: the plan is made from the evidence, before anything starts.
 """
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
-import dagster as dg
-from dagster_shared.error import SerializableErrorInfo
-
 from evaluator.errors import CandidateError, UsageError
-from evaluator.orchestration import identities
-from evaluator.orchestration.component import audit_definitions
+from evaluator.evidence import Moment
 from evaluator.orchestration.day_files import day_files
 from evaluator.orchestration.documents import reports_are_current
+from evaluator.orchestration.evaluation_assets import is_to_be_frozen
 from evaluator.orchestration.home import Home
 from evaluator.orchestration.partitions import daily
-from evaluator.orchestration.ranges import Range, ranges_of, slice_ranges_of
+from evaluator.orchestration.portions import portions_of
+from evaluator.orchestration.ranges import Range, ranges_of
 from evaluator.orchestration.scorecard import Findings, read_findings
-from evaluator.orchestration.specs import key_of
 from evaluator.orchestration.state import AuditState, DayState, SliceState
+from evaluator.orchestration.terminal_runs import TerminalRuns
+from evaluator.orchestration.workers import Ended, run_portions, start_preloading
 from evaluator.spec import Audit, CandidateSpec
 
-RANGE_START_TAG = "dagster/asset_partition_range_start"
-RANGE_END_TAG = "dagster/asset_partition_range_end"
-
 RAW_FILES, INTAKE, EVALUATION_SET, REPORTS = "Raw files", "Intake", "Evaluation set", "Reports"
+
+Advance = Callable[[], None]
+"""Says that one more part of a stage is through."""
 
 
 class Display(Protocol):
@@ -36,8 +37,8 @@ class Display(Protocol):
     def plan(self, *stages: str) -> None:
         """Announce stages that are to come; one that is up to date may never begin."""
 
-    def stage(self, name: str, parts: int) -> AbstractContextManager[None]:
-        """Show a stage of so many parts from its beginning to its end."""
+    def stage(self, name: str, parts: int) -> AbstractContextManager[Advance]:
+        """Show a stage of so many parts from its beginning to its end; several may be under way."""
 
 
 class Choice(NamedTuple):
@@ -65,6 +66,8 @@ class RunSummary:
         could ever be scored.
     faults
         Runs that failed otherwise than by a candidate or a refused day, in words.
+    kept_frozen
+        Why the evaluation set has not all accepted days; None where it has.
     """
 
     computed: int = 0
@@ -73,6 +76,7 @@ class RunSummary:
     days: list[DayState] = field(default_factory=list)
     findings: Findings | None = None
     faults: list[str] = field(default_factory=list)
+    kept_frozen: str | None = None
 
 
 class AuditRun:
@@ -98,19 +102,41 @@ class AuditRun:
         self.summary = RunSummary()
         _check_choice(audit, choice)
         home.prepare()
-        self._instance = dg.DagsterInstance.get()
-        self._job = audit_definitions(audit).resolve_implicit_global_asset_job_def()
+        self._runs = TerminalRuns(audit)
+        self._runs.close_abandoned()
 
-    def run(self) -> RunSummary:
-        """Bring everything that was chosen up to date, and tell what was found."""
+    def start_afresh(self) -> None:
+        """Ignore what is stored of the chosen candidate, or of all; nothing of it is removed.
+
+        Raises
+        ------
+        UsageError
+            Where single slices are chosen: others of the candidate would be lost to the scorecard.
+        """
+        if self.choice.geography is not None or self.choice.segment is not None:
+            raise UsageError(
+                "a fresh start is one of a whole candidate",
+                culprit="--fresh",
+                fix="leave out --geography and --segment",
+            )
+        self.state.store.start_afresh(self.audit.name, self.choice.candidate)
+        self.state = AuditState(self.audit, self.state.home)
+
+    def run(self, *, refresh: bool = False) -> RunSummary:
+        """Bring everything that was chosen up to date, and tell what was found.
+
+        Parameters
+        ----------
+        refresh
+            Whether the evaluation set takes in all accepted days now, whatever its policy is.
+        """
         candidates = [candidate.name for candidate in self._chosen_candidates()]
         later = [EVALUATION_SET, *candidates, REPORTS] if candidates else []
         self._display.plan(RAW_FILES, INTAKE, *later)
         self.take_in_days()
         if self.audit.spec.candidates:
-            self._freeze_evaluation_set()
-            for candidate in self._chosen_candidates():
-                self._evaluate(candidate)
+            self._freeze_evaluation_set(refresh=refresh)
+            self._evaluate()
             self._report()
         return self.summary
 
@@ -118,6 +144,9 @@ class AuditRun:
         """Take in what arrived, and nothing more."""
         days = daily(self.audit.spec).get_partition_keys()
         arrived = [day for day in days if self._has_new_file(day)]
+        if arrived and self.audit.spec.candidates:
+            # Candidates will have to be evaluated, and a core may be idle meanwhile.
+            start_preloading()
         for chosen in ranges_of(days, arrived):
             self._execute(RAW_FILES, ["raw_data"], chosen, len(arrived))
         waiting = [d.day for d in self.state.day_states() if d.state == "waiting"]
@@ -141,12 +170,18 @@ class AuditRun:
             return False
         return self.state.is_news("raw_data", day, files.version())
 
-    def _freeze_evaluation_set(self) -> None:
+    def _freeze_evaluation_set(self, *, refresh: bool) -> None:
+        frozen = self.state.current("evaluation_set")
         days = self.state.accepted_days()
-        wanted = identities.evaluation_set_identity(self.audit.spec, days)
-        current = self.state.current("evaluation_set")
-        if current is None or current.identity != wanted:
+        if refresh or is_to_be_frozen(self.state, frozen, datetime.now(UTC)):
             self._execute(EVALUATION_SET, ["evaluation_set"], None, 1)
+        elif frozen is not None and sorted(days) != frozen.facts["days"]:
+            policy = self.audit.spec.automation.refresh
+            self.summary.kept_frozen = (
+                f"The evaluation set stays as it was frozen on {frozen.created_at:%Y-%m-%d}"
+                f" (`refresh: {policy}`): {len(frozen.facts['days'])} days, and {len(days)} are"
+                " accepted now. `evaluator run --refresh` freezes it anew."
+            )
 
     def _chosen_candidates(self) -> list[CandidateSpec]:
         return [
@@ -155,24 +190,90 @@ class AuditRun:
             if self.choice.candidate in (None, candidate.name)
         ]
 
-    def _evaluate(self, candidate: CandidateSpec) -> None:
-        try:
-            artifact = self.state.model_digest(candidate)
-        except CandidateError as error:
-            self.summary.faults.append(str(error))
+    def _evaluate(self) -> None:
+        observed = self._observe_models()
+        pending = {}
+        before = {candidate.name: self._chosen_slices(candidate) for candidate in observed}
+        for candidate in observed:
+            keys = {s.slice_key for s in before[candidate.name] if s.state != "current"}
+            if keys:
+                pending[candidate.name] = keys
+        if pending:
+            self._compute([c for c in observed if c.name in pending], pending)
+        for candidate in observed:
+            computed = pending.get(candidate.name, set())
+            after = self._chosen_slices(candidate) if computed else before[candidate.name]
+            self.summary.reused += len(after) - len(computed)
+            self.summary.computed += sum(
+                s.state == "current" and s.slice_key in computed for s in after
+            )
+            self.summary.slices += after
+
+    def _observe_models(self) -> list[CandidateSpec]:
+        """Look at the candidates' artifacts, and return those that have one."""
+        found, changed = [], []
+        for candidate in self._chosen_candidates():
+            try:
+                artifact = self.state.model_digest(candidate)
+            except CandidateError as error:
+                self.summary.faults.append(str(error))
+                continue
+            found.append(candidate)
+            if artifact != self.state.observed_model(candidate):
+                changed.append(f"{candidate.name}_model")
+        if changed:
+            self._runs.execute(changed, None)
+        return found
+
+    def _compute(
+        self, candidates: Sequence[CandidateSpec], pending: Mapping[str, set[str]]
+    ) -> None:
+        """Evaluate pending slices on all cores."""
+        cores = os.cpu_count() or 1
+        portions = [
+            portion
+            for candidate in candidates
+            for portion in portions_of(
+                self.audit.spec,
+                candidate,
+                pending[candidate.name],
+                wanted=-(-cores // len(candidates)),
+            )
+        ]
+        with ExitStack() as shown:
+            advance = {
+                name: shown.enter_context(self._display.stage(name, len(keys)))
+                for name, keys in pending.items()
+            }
+            run_portions(
+                self.audit,
+                portions,
+                cores=cores,
+                on_slice=lambda portion: advance[portion.candidate](),
+                on_end=self._note_end,
+            )
+
+    def _note_end(self, ended: Ended) -> None:
+        """Keep why the slices of a portion are missing, where its process could not do so."""
+        if ended.fault is None:
             return
-        if artifact != self.state.observed_model(candidate):
-            self._execute(candidate.name, [f"{candidate.name}_model"], None, 1)
-        before = self._chosen_slices(candidate)
-        pending = {s.slice_key for s in before if s.state != "current"}
-        values = self.audit.spec.slice_values()
-        for chosen in slice_ranges_of(values["geography"], values["segment"], pending):
-            names = [f"{candidate.name}_predictions", f"{candidate.name}_slice_metrics"]
-            self._execute(candidate.name, names, chosen, len(pending), partial=True)
-        after = self._chosen_slices(candidate)
-        self.summary.reused += len(before) - len(pending)
-        self.summary.computed += sum(s.state == "current" and s.slice_key in pending for s in after)
-        self.summary.slices += after
+        portion = ended.portion
+        error = CandidateError(
+            f"{ended.fault}, and this slice was not finished",
+            culprit=f"candidate {portion.candidate}",
+            fix="declare `isolate: process` for it, which tells the slice that did it and goes on"
+            " with the others; what was finished is stored",
+        )
+        candidate = next(c for c in self.audit.spec.candidates if c.name == portion.candidate)
+        evaluation_set = self.state.require("evaluation_set")
+        model = self.state.observed_model(candidate)
+        run_id = ended.run_ids[-1] if ended.run_ids else "none"
+        moment = Moment(run_id, datetime.now(UTC))
+        for state in self.state.slice_states(candidate, evaluation_set, model):
+            if state.slice_key in portion.slice_keys and state.state != "current":
+                self.state.note_slice_failure(candidate, state.slice_key, error, moment)
+        for started in ended.run_ids:
+            self._runs.close(started, ended.fault)
 
     def _chosen_slices(self, candidate: CandidateSpec) -> list[SliceState]:
         return [
@@ -203,28 +304,10 @@ class AuditRun:
         partial: bool = False,
     ) -> None:
         """Run some assets; where `partial`, a failure is a finding and shows in the state."""
-        tags = {RANGE_START_TAG: chosen.first, RANGE_END_TAG: chosen.last} if chosen else {}
         with self._display.stage(stage, parts):
-            result = self._job.execute_in_process(
-                instance=self._instance,
-                asset_selection=[key_of(self.audit, name) for name in names],
-                tags=tags,
-                raise_on_error=False,
-                # The terminal shows the progress; the log is in the UI.
-                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-            )
-        if not result.success and not partial:
-            failures = result.filter_events(lambda event: event.is_step_failure)
-            self.summary.faults += [
-                f"{stage}: {_cause(event.step_failure_data.error)}" for event in failures
-            ]
-
-
-def _cause(error: SerializableErrorInfo | None) -> str:
-    """Say an error's own words; Dagster wraps it into errors of its own."""
-    while error is not None and error.cause is not None:
-        error = error.cause
-    return "no error was recorded" if error is None else error.message.strip()
+            faults = self._runs.execute(names, chosen)
+        if not partial:
+            self.summary.faults += [f"{stage}: {fault}" for fault in faults]
 
 
 def _check_choice(audit: Audit, choice: Choice) -> None:

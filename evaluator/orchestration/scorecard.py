@@ -73,10 +73,10 @@ def expected_scorecard(state: AuditState) -> ExpectedScorecard:
         )
     ]
     described = [
-        [s.candidate, s.slice_key, s.state, s.error, s.metrics.content_version if s.metrics else ""]
+        [s.candidate, s.slice_key, s.state, s.error, s.metrics.identity if s.metrics else ""]
         for s in slices
     ]
-    identity = identities.scorecard_identity(state.spec, evaluation_set.content_version, described)
+    identity = state.identities.scorecard(evaluation_set.content_version, described)
     return ExpectedScorecard(evaluation_set, slices, (state.address("scorecard"), identity))
 
 

@@ -8,9 +8,9 @@ from typing import Literal, NamedTuple
 
 from evaluator.candidates import artifact_digest
 from evaluator.errors import EvidenceError
-from evaluator.evidence import Address, Record
-from evaluator.orchestration import identities
+from evaluator.evidence import Address, Moment, Record
 from evaluator.orchestration.home import Home
+from evaluator.orchestration.identities import Identities, SliceInputs
 from evaluator.spec import Audit, CandidateSpec
 
 
@@ -62,6 +62,7 @@ class AuditState:
         self.spec = audit.spec
         self.home = home
         self.store = home.store()
+        self.identities = Identities(audit, self.store.fresh_starts(audit.name))
 
     def address(self, asset: str, partition: str | None = None) -> Address:
         """Address of one of the audit's assets."""
@@ -129,6 +130,21 @@ class AuditState:
             self._slice_state(candidate, evaluation_set, model, key) for key in self.slice_keys()
         ]
 
+    def note_slice_failure(
+        self, candidate: CandidateSpec, slice_key: str, error: Exception, moment: Moment
+    ) -> None:
+        """Keep why a slice of a candidate is not there, as things stand now."""
+        evaluation_set = self.require("evaluation_set")
+        model = self.require(f"{candidate.name}_model")
+        inputs = SliceInputs(evaluation_set.content_version, model.content_version)
+        self.store.note_failure(
+            self.address(f"{candidate.name}_predictions", slice_key),
+            self.identities.predictions(candidate, inputs, slice_key),
+            error,
+            str(error),
+            moment,
+        )
+
     def observed_model(self, candidate: CandidateSpec) -> str | None:
         """Digest of the artifact that was seen last, if one was."""
         record = self.current(f"{candidate.name}_model")
@@ -136,7 +152,7 @@ class AuditState:
 
     def _day_state(self, day: str) -> DayState:
         raw = self.require("raw_data", day)
-        identity = identities.intake_identity(self.audit, raw)
+        identity = self.identities.intake(raw)
         report = self.store.find(self.address("data_quality_report", day), identity)
         typed_rows = self.store.find(self.address("validated_data", day), identity)
         if typed_rows is not None:
@@ -155,10 +171,10 @@ class AuditState:
         if model is None:
             unseen = "its artifact was never seen"
             return SliceState(candidate.name, key, "missing", None, None, unseen)
-        inputs = identities.SliceInputs(evaluation_set.content_version, model)
-        wanted = identities.predictions_identity(self.spec, candidate, inputs, key)
+        inputs = SliceInputs(evaluation_set.content_version, model)
+        wanted = self.identities.predictions(candidate, inputs, key)
         predictions = self.store.find(predictions_at, wanted)
-        measured = identities.slice_metrics_identity(self.spec, wanted)
+        measured = self.identities.slice_metrics(wanted)
         metrics = self.store.find(metrics_at, measured)
         if predictions is not None and metrics is not None:
             return SliceState(candidate.name, key, "current", predictions, metrics, None)

@@ -19,6 +19,8 @@ def told(state: AuditState, summary: RunSummary) -> Iterator[str]:
     """Yield the lines that end a run: what was done, what was found, where it lies."""
     yield ""
     yield from _days(state, summary)
+    if summary.kept_frozen is not None:
+        yield summary.kept_frozen
     if summary.slices:
         yield from _slices(summary)
     if summary.findings is not None:

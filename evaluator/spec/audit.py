@@ -3,6 +3,8 @@
 import re
 from collections import Counter
 from collections.abc import Mapping
+from math import prod
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -45,6 +47,11 @@ class AutomationSpec(SpecModel):
 
     nightly: str | None = Field(default="0 2 * * *", examples=["0 2 * * *"])
     """A cron line (UTC) for the scheduled backfill of all slices; `null` switches it off."""
+
+    refresh: Literal["daily", "weekly", "on_demand"] = Field(default="daily", examples=["weekly"])
+    """When newly accepted days go into the evaluation set: as they come, each Monday (UTC), or
+    only when a person materialises `evaluation_set` or calls `evaluator run --refresh`. Until then
+    it stays frozen as it is."""
 
     @field_validator("nightly")
     @classmethod
@@ -113,6 +120,17 @@ class AuditSpec(SpecModel):
         default=(), examples=[[{"metric": "roc_auc", "level": "overall", "minimum": 0.75}]]
     )
     """The rules that a certificate needs."""
+
+    allow_failed_slices: int | float | Literal["none"] = Field(
+        default="none", examples=["none", 2, 0.05]
+    )
+    """How many of a candidate's slices may be missing before it cannot be certified: `none`, a
+    count, or a share below 1. The scorecard is there whatever is missing, and lists it; a gate
+    that looks at a missing slice itself does not pass."""
+
+    partitions_per_run: int | None = Field(default=None, ge=1, strict=True, examples=[10])
+    """How many slices one Dagster run evaluates at most. By default a backfill has one run for
+    each value of the smaller of the two dimensions, and the terminal one for each core."""
 
     automation: AutomationSpec = Field(
         default_factory=AutomationSpec, examples=[{"nightly": "0 2 * * *"}]
@@ -213,6 +231,25 @@ class AuditSpec(SpecModel):
                     f"add it to `metrics`, or use one of {', '.join(self.metrics)}",
                 )
         return self
+
+    @field_validator("allow_failed_slices", mode="before")
+    @classmethod
+    def _budget_is_a_count_or_a_share(cls, told: Any) -> Any:
+        is_number = isinstance(told, int | float) and not isinstance(told, bool)
+        if told != "none" and not (is_number and (told >= 1 if told == int(told) else told < 1)):
+            raise problem(
+                "allow_failed_slices",
+                f"{told!r} is neither `none`, nor a count, nor a share",
+                "write none, a whole number such as 2, or a share below 1 such as 0.05",
+            )
+        return told
+
+    def failed_slices_allowed(self) -> int:
+        """Count the slices of a candidate that may be missing."""
+        told = self.allow_failed_slices
+        values = self.slice_values().values()
+        slices = prod(len(names) for names in values)
+        return 0 if told == "none" else told if isinstance(told, int) else int(told * slices)
 
     @property
     def baseline(self) -> str | None:

@@ -1,7 +1,7 @@
 """A small cut of the real flights, and an audit of two candidates over it."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -99,9 +99,9 @@ class _Quiet:
         """Announce nothing."""
 
     @contextmanager
-    def stage(self, _name: str, _parts: int) -> Iterator[None]:
+    def stage(self, _name: str, _parts: int) -> Iterator[Callable[[], None]]:
         """Show nothing."""
-        yield
+        yield lambda: None
 
 
 def start(audit: Audit, home: Home, choice: Choice | None = None) -> AuditRun:

@@ -12,7 +12,6 @@ import pytest
 from mlflow.tracking import MlflowClient
 from sklearn.metrics import roc_auc_score
 
-from evaluator.orchestration import identities
 from evaluator.orchestration.candidate_evaluation import PREDICTIONS
 from evaluator.orchestration.documents import PAGE
 from evaluator.orchestration.evaluation_assets import CASES
@@ -292,9 +291,10 @@ def test_other_further_slices_make_another_scorecard_and_compute_no_slice(
     changed = Audit(
         audit.name, audit.spec.model_copy(update={"more_slices": (("weekday", "origin"),)})
     )
-    assert identities.slice_metrics_identity(
-        audit.spec, "predictions"
-    ) == identities.slice_metrics_identity(changed.spec, "predictions")
+    before_identities, after_identities = (
+        AuditState(told, finished_home).identities for told in (audit, changed)
+    )
+    assert before_identities.slice_metrics("p") == after_identities.slice_metrics("p")
     summary = run(changed, finished_home)
     assert summary.faults == []
     assert (summary.computed, summary.reused) == (0, 36)
