@@ -1,0 +1,100 @@
+"""Dagster runs that a terminal starts, on the instance that the UI shows."""
+
+import os
+import platform
+from collections.abc import Sequence
+from contextlib import suppress
+from uuid import uuid4
+
+import dagster as dg
+from dagster_shared.error import SerializableErrorInfo
+
+from evaluator.orchestration.component import audit_definitions
+from evaluator.orchestration.ranges import Range
+from evaluator.orchestration.specs import key_of
+from evaluator.spec import Audit
+
+RANGE_START_TAG = "dagster/asset_partition_range_start"
+RANGE_END_TAG = "dagster/asset_partition_range_end"
+TERMINAL_TAG = "evaluator/terminal"
+"""The machine and the process that a run belongs to."""
+
+
+class TerminalRuns:
+    """Runs an audit's assets in this process.
+
+    Parameters
+    ----------
+    audit
+        Whose assets are run.
+    """
+
+    def __init__(self, audit: Audit) -> None:
+        self._audit = audit
+        self._instance = dg.DagsterInstance.get()
+        self._job = audit_definitions(audit).resolve_implicit_global_asset_job_def()
+
+    def execute(
+        self, names: Sequence[str], chosen: Range | None, run_id: str | None = None
+    ) -> list[str]:
+        """Run some assets, on a range of their partitions where one is given.
+
+        Returns
+        -------
+        list[str]
+            What failed, in the errors' own words.
+        """
+        tags = {RANGE_START_TAG: chosen.first, RANGE_END_TAG: chosen.last} if chosen else {}
+        result = self._job.execute_in_process(
+            instance=self._instance,
+            asset_selection=[key_of(self._audit, name) for name in names],
+            tags={**tags, TERMINAL_TAG: _terminal(os.getpid())},
+            run_id=run_id or new_run_id(),
+            raise_on_error=False,
+            # The terminal shows the progress; the log is in the UI.
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        )
+        failures = result.filter_events(lambda event: event.is_step_failure)
+        return [_cause(event.step_failure_data.error) for event in failures]
+
+    def close_abandoned(self) -> None:
+        """Mark runs as failed whose process on this machine is gone, though the UI shows them.
+
+        Nothing of theirs is lost: what they finished is stored and will be found.
+        """
+        started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])
+        for run in self._instance.get_runs(started):
+            machine, _, process = run.tags.get(TERMINAL_TAG, "").partition(":")
+            if machine == platform.node() and not _is_alive(int(process)):
+                self._instance.report_run_failed(run, "The process that ran it was ended.")
+
+    def close(self, run_id: str, why: str) -> None:
+        """Mark a run as failed that could not do so itself."""
+        run = self._instance.get_run_by_id(run_id)
+        if run is not None and not run.is_finished:
+            self._instance.report_run_failed(run, why)
+
+
+def new_run_id() -> str:
+    """Make the name of a run that is to come."""
+    return str(uuid4())
+
+
+def _cause(error: SerializableErrorInfo | None) -> str:
+    """Say an error's own words; Dagster wraps it into errors of its own."""
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return "no error was recorded" if error is None else error.message.strip()
+
+
+def _terminal(process: int) -> str:
+    return f"{platform.node()}:{process}"
+
+
+def _is_alive(process: int) -> bool:
+    with suppress(PermissionError):
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            return False
+    return True
