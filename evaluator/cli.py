@@ -211,6 +211,30 @@ def replay(
     raise typer.Exit(Exit.DONE if day in accepted else Exit.NOT_CERTIFIED)
 
 
+@app.command(epilog="Examples: evaluator prune flights  |  evaluator prune flights --yes")
+def prune(
+    audit: Annotated[str, typer.Argument(help="The audit's name.")],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove without asking.")] = False,
+) -> None:
+    """Remove what nothing refers to any more, after saying what.
+
+    Raw files, quarantined rows, certificates, and all that current versions and certificates rest
+    on stay.
+    """
+    from evaluator.evidence import prune as remove
+    from evaluator.orchestration.home import Home
+    from evaluator.orchestration.tidying import look_for_prunable, told_prunable
+
+    home = Home.from_environment()
+    plan = look_for_prunable(_load(audit), home)
+    for line in told_prunable(plan):
+        typer.echo(line)
+    if plan.all and (yes or typer.confirm("Remove this for good?")):
+        remove(home.store(), plan)
+        typer.echo("Removed.")
+
+
 @app.command(epilog="Example: evaluator ui --port 3001")
 def ui(
     port: Annotated[int, typer.Option(help="The port on this machine.")] = 3000,

@@ -31,7 +31,11 @@ class Outcome:
 
 
 def decide_outcomes(
-    verdicts: Iterable[Verdict], slices: pd.DataFrame, candidates: Sequence[str]
+    verdicts: Iterable[Verdict],
+    slices: pd.DataFrame,
+    candidates: Sequence[str],
+    *,
+    allowed_missing: int = 0,
 ) -> list[Outcome]:
     """Decide each candidate's outcome from its verdicts.
 
@@ -43,23 +47,29 @@ def decide_outcomes(
         The same list of slices as `judge` had.
     candidates
         The audit's candidates.
+    allowed_missing
+        How many slices of a candidate may be missing: the audit's error budget.
 
     Returns
     -------
     list[Outcome]
         One per candidate, in the order given. ``certified``: every required gate passes, there is
-        at least one, and every slice is current. ``not certified``: a required gate fails.
-        ``undecided``: anything else.
+        at least one, and no more slices are missing than are allowed. ``not certified``: a required
+        gate fails. ``undecided``: anything else.
     """
     all_verdicts = list(verdicts)
     states = slices_by_candidate(slices)
     return [
-        _decide_one(candidate, all_verdicts, states.get(candidate, [])) for candidate in candidates
+        _decide_one(candidate, all_verdicts, states.get(candidate, []), allowed_missing)
+        for candidate in candidates
     ]
 
 
 def _decide_one(
-    candidate: str, verdicts: Sequence[Verdict], states: Sequence[SliceState]
+    candidate: str,
+    verdicts: Sequence[Verdict],
+    states: Sequence[SliceState],
+    allowed_missing: int,
 ) -> Outcome:
     required = [
         verdict for verdict in verdicts if verdict.candidate == candidate and verdict.required
@@ -87,7 +97,7 @@ def _decide_one(
             f"{len(undecided)} of {count_words(len(required), 'required gate')} cannot be decided: "
             f"{list_words([verdict.gate for verdict in undecided])}"
         )
-    if not_current:
+    if len(not_current) > allowed_missing:
         named = list_words([place_words(s.geography, s.segment) for s in not_current])
         open_points.append(f"{currency_words(states)} ({named})")
     if open_points:
@@ -97,5 +107,11 @@ def _decide_one(
     return Outcome(
         candidate=candidate,
         outcome="certified",
-        reason=f"{passing}, and all {count_words(len(states), 'slice')} are current",
+        reason=f"{passing}, and {_currency(states)}",
     )
+
+
+def _currency(states: Sequence[SliceState]) -> str:
+    if all(state.is_current for state in states):
+        return f"all {count_words(len(states), 'slice')} are current"
+    return f"{currency_words(states)}, which the audit allows"

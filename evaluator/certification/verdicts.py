@@ -113,6 +113,8 @@ def judge(
     scorecard: pd.DataFrame,
     slices: pd.DataFrame,
     candidates: Sequence[str],
+    *,
+    allowed_missing: int = 0,
 ) -> list[Verdict]:
     """Judge every candidate by every gate that is for it.
 
@@ -128,6 +130,10 @@ def judge(
         `segment`, `state` (``current``, ``outdated`` or ``missing``), `error`, `content_version`.
     candidates
         The audit's candidates, in the order to report them in.
+    allowed_missing
+        How many slices of a candidate may be missing (the audit's error budget). Within it, a
+        value overall or at a margin counts without the missing slices; a gate that looks at a
+        missing slice itself never passes.
 
     Returns
     -------
@@ -151,6 +157,7 @@ def judge(
             figures.get((candidate, gate.metric, _scorecard_level(gate)), {}),
             states.get(candidate, []),
             declared=candidate in candidates,
+            allowed_missing=allowed_missing,
         )
         for gate in gates
         for candidate in ([gate.candidate] if gate.candidate is not None else candidates)
@@ -164,6 +171,7 @@ def _judge_one(
     states: Sequence[SliceState],
     *,
     declared: bool,
+    allowed_missing: int,
 ) -> Verdict:
     if not declared:
         reason = f"the audit has no candidate {candidate!r}"
@@ -174,16 +182,28 @@ def _judge_one(
     expected: dict[Place, list[SliceState]] = {}
     for state in states:
         expected.setdefault(_project(gate, state), []).append(state)
+    within_budget = sum(not state.is_current for state in states) <= allowed_missing
     # What the audit expects comes first, then what was measured beyond that.
     findings = [
-        _look(gate, place, figures.get(place, []), expected.get(place, []))
+        _look(
+            gate,
+            place,
+            figures.get(place, []),
+            expected.get(place, []),
+            within_budget=within_budget,
+        )
         for place in dict.fromkeys([*expected, *figures])
     ]
     return _verdict(gate, candidate, findings, _reason(gate, findings))
 
 
 def _look(
-    gate: GateSpec, place: Place, figures: Sequence[Figure], states: Sequence[SliceState]
+    gate: GateSpec,
+    place: Place,
+    figures: Sequence[Figure],
+    states: Sequence[SliceState],
+    *,
+    within_budget: bool,
 ) -> _Finding:
     """Judge one place: what was measured there, and on which slices."""
     not_current = [state for state in states if not state.is_current]
@@ -212,8 +232,10 @@ def _look(
         return _Finding(
             place=place, figure=figure, verdict="FAIL", margin=margin, limit=limit, reason=said
         )
-    if not_current:
+    if not_current and not within_budget:
         return _open(place, f"{shown}, but {currency_words(states)}", figure, limit=limit)
+    if not_current:
+        said += f"; {currency_words(states)}, which the audit allows"
     return _Finding(
         place=place, figure=figure, verdict="PASS", margin=margin, limit=limit, reason=said
     )

@@ -2,6 +2,7 @@
 
 from evaluator.evidence.canonical import canonical_json, digest_of, digest_of_bytes, identity_of
 from evaluator.evidence.content import content_version
+from evaluator.evidence.pruning import PruningPlan, plan_pruning, prune
 from evaluator.evidence.record import Address, FailureRecord, FreshStarts, Record, Upstream
 from evaluator.evidence.store import EvidenceStore, Moment
 
@@ -11,6 +12,7 @@ __all__ = [
     "FailureRecord",
     "FreshStarts",
     "Moment",
+    "PruningPlan",
     "Record",
     "Upstream",
     "canonical_json",
@@ -18,4 +20,6 @@ __all__ = [
     "digest_of",
     "digest_of_bytes",
     "identity_of",
+    "plan_pruning",
+    "prune",
 ]

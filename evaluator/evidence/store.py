@@ -17,6 +17,7 @@ import hashlib
 import io
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -55,6 +56,14 @@ class Moment(NamedTuple):
 
     run_id: str
     now: datetime
+
+
+class StoredPath(NamedTuple):
+    """A file in the store."""
+
+    path: str
+    size: int
+    modified: datetime
 
 
 class EvidenceStore:
@@ -265,6 +274,48 @@ class EvidenceStore:
             name = path.rsplit("/", 1)[-1]
             if name != NO_PARTITION and self._files.exists(f"{path}/{CURRENT}"):
                 yield unquote(name)
+
+    def listing(self, audit: str) -> Iterator[StoredPath]:
+        """Yield every file that is stored for an audit."""
+        root = f"{self._root}/{_folder_name(audit)}"
+        for path in self._files.find(root):
+            info = self._files.info(path)
+            yield StoredPath(path, int(info["size"]), self._files.modified(path))
+
+    def read_record(self, path: str) -> Record:
+        """Read the record at a path of `listing`."""
+        record = self._read_model(path, Record)
+        if record is None:
+            raise EvidenceError(
+                "the record is gone", culprit=self._shown(path), fix="list the store again"
+            )
+        return record
+
+    def current_versions(self, audit: str) -> Iterator[tuple[Address, str]]:
+        """Yield address and identity of every version that is the current one of its partition."""
+        root = f"{self._root}/{_folder_name(audit)}"
+        for path in self._files.find(root):
+            if path.endswith(f"/{CURRENT}"):
+                pointer = self._read_model(path, Pointer)
+                _, asset, *partition = path.removeprefix(f"{self._root}/").split("/")[:-1]
+                if pointer is not None:
+                    names = [unquote(part) for part in partition if part != NO_PARTITION]
+                    address = Address(audit, unquote(asset), "|".join(names) or None)
+                    yield address, pointer.identity
+
+    def asset_of(self, audit: str, path: str) -> str:
+        """Name the asset that a path of `listing` belongs to."""
+        below = path.removeprefix(f"{self._root}/{_folder_name(audit)}/")
+        return unquote(below.split("/", 1)[0])
+
+    def remove(self, paths: Sequence[str]) -> None:
+        """Remove files one after the other, and the folders on a disk that they leave empty."""
+        for path in paths:
+            self._files.rm_file(path)
+        if self._is_local:
+            for folder in {Path(path).parent for path in paths}:
+                with suppress(OSError):
+                    folder.rmdir()
 
     def _fresh_starts_path(self, audit: str) -> str:
         return f"{self._root}/{_folder_name(audit)}/{FRESH_STARTS}"

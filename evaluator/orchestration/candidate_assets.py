@@ -17,6 +17,7 @@ from evaluator.orchestration.candidate_evaluation import (
 )
 from evaluator.orchestration.markdown import markdown_table
 from evaluator.orchestration.partition_run import Materialised, PartitionRun
+from evaluator.orchestration.portions import pool_of
 from evaluator.orchestration.resources import HomeResource, moment_of
 from evaluator.orchestration.specs import asset_spec, dependency
 from evaluator.orchestration.state import AuditState
@@ -71,7 +72,8 @@ def candidate_assets(audit: Audit, candidate: CandidateSpec) -> dg.AssetsDefinit
         name=f"{audit.name}__{candidate.name}",
         specs=[predictions, metrics],
         can_subset=True,
-        backfill_policy=dg.BackfillPolicy.single_run(),
+        backfill_policy=_runs(audit.spec.partitions_per_run),
+        pool=pool_of(candidate),
     )
     def evaluate(
         context: dg.AssetExecutionContext, evaluator_home: HomeResource
@@ -102,6 +104,13 @@ def candidate_assets(audit: Audit, candidate: CandidateSpec) -> dg.AssetsDefinit
         yield from run.results(predictions.key, metrics.key)
 
     return evaluate
+
+
+def _runs(partitions_per_run: int | None) -> dg.BackfillPolicy:
+    """Say how a backfill is cut; a single run is one for each value of the smaller dimension."""
+    if partitions_per_run is None:
+        return dg.BackfillPolicy.single_run()
+    return dg.BackfillPolicy.multi_run(partitions_per_run)
 
 
 def _describe_predictions(state: AuditState, predicted: Evaluated) -> Materialised:

@@ -130,6 +130,7 @@ def store_dashboard(state: AuditState, findings: Findings, moment: Moment) -> Re
             headline_metrics=headline_metrics,
             standout_metrics=standout_metrics,
             more_figures=findings.more_figures,
+            remarks=findings.remarks,
             confidence=state.spec.confidence,
             minimum_support=state.spec.minimum_support,
             without_label=state.store.read_table(evaluation_set, WITHOUT_LABEL).to_pandas(),

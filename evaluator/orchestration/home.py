@@ -17,9 +17,14 @@ telemetry:
   enabled: false
 nux:
   enabled: false
+# As many runs as there are cores; of those that need one endpoint or the MLflow server, one. A
+# pool's own limit can be set in the UI, under Deployment, Concurrency.
 concurrency:
   runs:
     max_concurrent_runs: {cores}
+  pools:
+    granularity: run
+    default_limit: 1
 run_monitoring:
   enabled: true
   start_timeout_seconds: 180

@@ -19,7 +19,7 @@ CODE_VERSIONS = {
     "model": "1",
     "predictions": "1",
     "slice_metrics": "1",
-    "scorecard": "1",
+    "scorecard": "2",
     "mlflow_runs": "1",
     "certificate": "1",
     "dashboard": "1",

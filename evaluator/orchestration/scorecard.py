@@ -1,7 +1,7 @@
 """All candidates side by side, at every level, and what is missing."""
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -9,9 +9,10 @@ from typing import NamedTuple
 import pandas as pd
 import pyarrow as pa
 
+from evaluator.candidates import find_duplicates, recording_findings
 from evaluator.candidates.evaluation_set import DATA_PREFIX, SLICE_COLUMNS
 from evaluator.certification import Outcome, Verdict, decide_outcomes, judge
-from evaluator.errors import EvidenceError
+from evaluator.errors import CandidateError, EvidenceError
 from evaluator.evidence import Address, Moment, Record, content_version, digest_of
 from evaluator.orchestration import identities
 from evaluator.orchestration.candidate_evaluation import SLICE_LEVEL, measure, read_predictions
@@ -49,6 +50,8 @@ class Findings:
     declares no `more_slices`."""
     slices: pd.DataFrame
     """One row a candidate's slice: its state, its error and its content version."""
+    remarks: Sequence[str]
+    """What a reader must know of the candidates: duplicates, and faults of recordings."""
     verdicts: Sequence[Verdict]
     outcomes: Sequence[Outcome]
 
@@ -121,6 +124,7 @@ def store_scorecard(state: AuditState, moment: Moment) -> Record:
         ]
     )
     schema = pa.schema([(name, pa.string()) for name in _SLICE_COLUMNS])
+    models = {c.name: state.observed_model(c) for c in state.spec.candidates}
     records = [record for s in current for record in (s.predictions, s.metrics) if record]
     return state.store.write(
         address,
@@ -136,7 +140,11 @@ def store_scorecard(state: AuditState, moment: Moment) -> Record:
             "candidates": [candidate.name for candidate in state.spec.candidates],
             "slices": len(slices),
             "current": len(current),
-            "models": {c.name: state.observed_model(c) for c in state.spec.candidates},
+            "models": models,
+            "remarks": [
+                *(found.words for found in find_duplicates(models, _versions(slices))),
+                *_recording_remarks(state, expected.evaluation_set),
+            ],
         },
         code_version=identities.CODE_VERSIONS["scorecard"],
         moment=moment,
@@ -151,15 +159,43 @@ def read_findings(state: AuditState) -> Findings:
         for name in (FIGURES, MORE_FIGURES, SLICES)
     )
     names = [candidate.name for candidate in state.spec.candidates]
-    verdicts = judge(state.spec.gates, figures, slices, names)
+    allowed = state.spec.failed_slices_allowed()
+    verdicts = judge(state.spec.gates, figures, slices, names, allowed_missing=allowed)
     return Findings(
         scorecard=scorecard,
         figures=figures,
         more_figures=more_figures,
         slices=slices,
         verdicts=verdicts,
-        outcomes=decide_outcomes(verdicts, slices, names),
+        remarks=scorecard.facts["remarks"],
+        outcomes=decide_outcomes(verdicts, slices, names, allowed_missing=allowed),
     )
+
+
+def _versions(slices: Sequence[SliceState]) -> dict[str, list[str | None]]:
+    """Give the content versions of each candidate's predictions, slice by slice."""
+    versions: dict[str, list[str | None]] = {}
+    for s in slices:
+        version = s.predictions.content_version if s.predictions and s.state == "current" else None
+        versions.setdefault(s.candidate, []).append(version)
+    return versions
+
+
+def _recording_remarks(state: AuditState, evaluation_set: Record) -> Iterator[str]:
+    """Hold each recording against the whole evaluation set."""
+    recorded = [c for c in state.spec.candidates if c.kind == "recorded"]
+    if not recorded or state.spec.label is None:
+        return
+    cases = state.store.read_table(evaluation_set, CASES, columns=["id", "label"]).to_pandas()
+    for candidate in recorded:
+        try:
+            found = recording_findings(
+                candidate, state.home.root, cases, positive=state.spec.label.positive
+            )
+        except CandidateError as error:
+            yield str(error)
+            continue
+        yield from (f"{candidate.name}, its recording: {finding.words}" for finding in found)
 
 
 class _Measured(NamedTuple):

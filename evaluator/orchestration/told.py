@@ -35,6 +35,8 @@ def told(state: AuditState, summary: RunSummary) -> Iterator[str]:
             standout_metrics=standout_metrics,
             minimum_support=state.spec.minimum_support,
         )
+        if summary.findings.remarks:
+            yield from ("", "Remarks", *(f"  {words}" for words in summary.findings.remarks))
         yield ""
         for name, asset, file in (
             ("Dashboard", "dashboard", PAGE),

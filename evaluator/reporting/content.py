@@ -70,6 +70,8 @@ class DashboardContent:
     more_figures
         What was measured beside geography and segment: columns `candidate`, `level`, `group`, and
         those of `evaluator.metrics.slice_metrics` from `metric` on. It may have no rows.
+    remarks
+        What a reader must know of the candidates, in sentences without their full stops.
     confidence
         How sure the intervals are, such as 0.95.
     minimum_support
@@ -96,6 +98,7 @@ class DashboardContent:
     headline_metrics: Sequence[str]
     standout_metrics: Sequence[str]
     more_figures: pd.DataFrame
+    remarks: Sequence[str]
     confidence: float
     minimum_support: int
     without_label: pd.DataFrame

@@ -192,6 +192,7 @@ def content(
         headline_metrics=METRICS,
         standout_metrics=["accuracy", "roc_auc"],
         more_figures=more_figures,
+        remarks=["steady and nimble gave identical predictions on every slice"],
         confidence=0.95,
         minimum_support=30,
         without_label=without_label,
