@@ -17,6 +17,10 @@ telemetry:
   enabled: false
 nux:
   enabled: false
+# Dagster's own log of events, with fewer waits for the disk.
+event_log_storage:
+  module: evaluator.orchestration.event_log
+  class: EventLog
 # As many runs as there are cores; of those that need one endpoint or the MLflow server, one. A
 # pool's own limit can be set in the UI, under Deployment, Concurrency.
 concurrency:
@@ -42,6 +46,8 @@ retention:
       success: 30
       failure: -1
 """
+
+_EVENTS_IN_A_BATCH = 500
 
 _WORKSPACE_FILE = """\
 load_from:
@@ -119,3 +125,5 @@ class Home:
         self.workspace.write_text(_WORKSPACE_FILE)
         os.environ[HOME_VARIABLE] = str(self.root)
         os.environ["DAGSTER_HOME"] = str(self.dagster)
+        # A run's events of many partitions are stored together.
+        os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", str(_EVENTS_IN_A_BATCH))
