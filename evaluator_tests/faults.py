@@ -2,23 +2,35 @@
 
 import json
 import os
+import signal
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 
 FAULTS_FILE = "faults.json"
 
+Kind = Literal["raises", "kills"]
 
-def plan_faults(home: Path, *slices: tuple[str, str]) -> None:
-    """Make the frail candidate crash on these slices (region, airline kind), until told else."""
-    (home / FAULTS_FILE).write_text(json.dumps(slices))
+
+def plan_faults(home: Path, *slices: tuple[str, str], kind: Kind = "raises") -> None:
+    """Make the frail candidate fail on these slices (region, airline kind), until told else.
+
+    It raises an error, or it takes its whole process down.
+    """
+    (home / FAULTS_FILE).write_text(json.dumps({"kind": kind, "slices": slices}))
 
 
 def crash_where_planned(features: pd.DataFrame) -> pd.DataFrame:
     """Pass the features through, unless they hold a slice that is planned to crash."""
     plan = Path(os.environ.get("EVALUATOR_HOME", ".")) / FAULTS_FILE
-    for region, airline_kind in json.loads(plan.read_text()) if plan.exists() else ():
+    if not plan.exists():
+        return features
+    planned = json.loads(plan.read_text())
+    for region, airline_kind in planned["slices"]:
         hit = (features["region"] == region) & (features["airline_kind"] == airline_kind)
         if hit.any():
+            if planned["kind"] == "kills":
+                os.kill(os.getpid(), signal.SIGKILL)
             raise ConnectionError(f"the model server for {region} is out of reach")
     return features

@@ -146,7 +146,8 @@ class HttpScorer:
         return transient_fault(
             self._candidate,
             f"{self._candidate.url} was asked {times} without success ({error})",
-            fix="look after the endpoint, or give it more `timeout` or a smaller `batch_size`",
+            fix="look after the endpoint, or give it more `request_timeout` or a smaller"
+            " `batch_size`",
         )
 
     def _version_of(self, answer: Answer) -> str:

@@ -101,7 +101,7 @@ def send(
     import requests
     import urllib3
 
-    deadline = clock() + candidate.timeout
+    deadline = clock() + candidate.request_timeout
     headers = {
         "Content-Type": "application/json",
         "Accept": "application/json",
@@ -116,7 +116,7 @@ def send(
                 candidate.url,
                 data=body,
                 headers=headers | authorization.headers(),
-                timeout=candidate.timeout,
+                timeout=candidate.request_timeout,
                 # The authorization is for this address alone.
                 allow_redirects=False,
                 stream=True,
@@ -128,7 +128,7 @@ def send(
                     read += chunk
                     if clock() > deadline:
                         raise EndpointUnreachableError(
-                            f"no whole answer in {candidate.timeout:g} seconds"
+                            f"no whole answer in {candidate.request_timeout:g} seconds"
                         )
                     if len(read) > LARGEST_ANSWER:
                         raise fault(

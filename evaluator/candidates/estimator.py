@@ -7,6 +7,7 @@ import pandas as pd
 
 from evaluator.candidates.columns import check_count, check_names, explain
 from evaluator.candidates.faults import fault
+from evaluator.candidates.one_thread import in_one_thread, keep_to_one_thread
 from evaluator.candidates.probabilities import TWO, positive_column
 from evaluator.spec.audit import LabelValue
 from evaluator.spec.candidates import FeatureCandidate
@@ -53,13 +54,15 @@ class EstimatorScorer:
             check_names(candidate, [str(name) for name in names])
         elif count is not None:
             check_count(candidate, int(count))
+        keep_to_one_thread(estimator)
         self._estimator = estimator
         self._candidate = candidate
 
     def score(self, features: pd.DataFrame) -> np.ndarray:
         """Return the probability of the positive class, shape (n,)."""
         try:
-            given = np.asarray(self._estimator.predict_proba(features))
+            with in_one_thread():
+                given = np.asarray(self._estimator.predict_proba(features))
         except (TypeError, ValueError) as error:
             explained = explain(self._candidate, features, error)
             if explained is None:

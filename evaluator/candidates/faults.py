@@ -5,9 +5,16 @@ from collections.abc import Sequence
 from evaluator.errors import CandidateError
 from evaluator.spec.candidates import CandidateBase
 
+MOST_WORDS = 2000
+"""Characters of somebody else's message that an error repeats."""
+
 
 class TransientCandidateError(CandidateError):
     """A candidate that could not be reached now, and may be reached later."""
+
+
+class CandidateCrashError(CandidateError):
+    """A candidate whose own code raised something, or whose process was ended."""
 
 
 def fault(candidate: CandidateBase, what: str, *, fix: str) -> CandidateError:
@@ -18,6 +25,36 @@ def fault(candidate: CandidateBase, what: str, *, fix: str) -> CandidateError:
 def transient_fault(candidate: CandidateBase, what: str, *, fix: str) -> TransientCandidateError:
     """Make the error of a candidate that may be gone at the next try."""
     return TransientCandidateError(what, culprit=f"candidate {candidate.name}", fix=fix)
+
+
+def crash(candidate: CandidateBase, what: str, *, fix: str) -> CandidateCrashError:
+    """Make the error of a candidate's own code; see `CandidateCrashError`."""
+    return CandidateCrashError(what, culprit=f"candidate {candidate.name}", fix=fix)
+
+
+def raised(candidate: CandidateBase, error: BaseException, doing: str) -> CandidateError:
+    """Make the error of what a candidate's own code raised, in its words.
+
+    Parameters
+    ----------
+    candidate
+        Whose code it was.
+    error
+        What it raised. A lost connection and a timeout are transient, everything else is not.
+    doing
+        What it was at: `loading` or `scoring`.
+    """
+    words = " ".join(str(error).split())[:MOST_WORDS]
+    what = f"it raised {type(error).__name__}{': ' if words else ''}{words} while {doing}"
+    if isinstance(error, ConnectionError | TimeoutError):
+        fix = "look after what the candidate talks to, and run the slice again"
+        return transient_fault(candidate, what, fix=fix)
+    return crash(candidate, what, fix="mend the candidate's code; the evidence has its whole trace")
+
+
+def told_again(error: CandidateError) -> CandidateError:
+    """Make an equal error, which can be raised once more without the trace of the first time."""
+    return type(error)(error.what, culprit=error.culprit, fix=error.fix)
 
 
 def listed(names: Sequence[object], most: int = 5) -> str:

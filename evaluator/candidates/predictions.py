@@ -1,17 +1,28 @@
 """A candidate's predictions for a frame of cases, checked before anybody rests on them."""
 
+import time
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from evaluator.candidates.evaluation_set import SLICE_COLUMNS, data_columns
-from evaluator.candidates.faults import fault
+from evaluator.candidates.faults import fault, raised
+from evaluator.candidates.retries import with_retries
 from evaluator.candidates.scorer import Decider, Scorer
 from evaluator.errors import CandidateError
 from evaluator.spec.candidates import CandidateSpec
 
 
-def predict(candidate: CandidateSpec, scorer: Scorer, cases: pd.DataFrame) -> pd.DataFrame:
-    """Run a candidate on some cases.
+def predict(
+    candidate: CandidateSpec,
+    scorer: Scorer,
+    cases: pd.DataFrame,
+    *,
+    pause: Callable[[float], None] = time.sleep,
+) -> pd.DataFrame:
+    """Run a candidate on some cases; what fails by a transient fault is tried three times.
 
     Parameters
     ----------
@@ -21,32 +32,36 @@ def predict(candidate: CandidateSpec, scorer: Scorer, cases: pd.DataFrame) -> pd
         Its artifact, loaded.
     cases
         One row a case of the evaluation set, with its columns; may be empty.
+    pause
+        Waits for so many seconds between two tries.
 
     Returns
     -------
     pandas.DataFrame
         One row a case, in the same order: `id`, `label` (0 or 1), `score` in [0, 1] and
-        `prediction` (0 or 1).
+        `prediction` (0 or 1). The scores of a candidate that has none (`has_scores`) are NaN.
 
     Raises
     ------
     CandidateError
         Where the candidate gave another number of scores than there are cases, or scores that
         are no numbers, missing, infinite or no probabilities. It names candidate and slice.
+    CandidateCrashError
+        Where its own code raised something, or ended its process.
+    TransientCandidateError
+        Where it could not be reached, or lost a connection, in the last try as well.
     """
-    decided = None
+    # Many an estimator refuses an empty frame, and there is nothing to ask it.
+    score, decided = np.empty(0), None
     if len(cases):
+        features = _features(candidate, cases)
         try:
-            score = np.asarray(scorer.score(_features(candidate, cases)))
-            _check(candidate, score, cases)
-            if isinstance(scorer, Decider):
-                decided = scorer.decide(_features(candidate, cases))
+            score, decided = with_retries(
+                lambda: _outputs(candidate, scorer, features), pause=pause
+            )
         except CandidateError as error:
             culprit = f"{error.culprit}{_slice_of(cases)}"
             raise type(error)(error.what, culprit=culprit, fix=error.fix) from error
-    else:
-        # Many an estimator refuses an empty frame, and there is nothing to ask it.
-        score = np.empty(0)
     # The prediction follows from the score as it is stored: in 32 bits, 0.7 is below 0.7.
     score = score.astype(np.float64)
     prediction = score >= candidate.threshold if decided is None else decided
@@ -60,9 +75,54 @@ def predict(candidate: CandidateSpec, scorer: Scorer, cases: pd.DataFrame) -> pd
     )
 
 
+def numbers_of(candidate: CandidateSpec, given: Any, cases: int) -> np.ndarray:
+    """Refuse what is not one number for each case; return the numbers, shape (cases,).
+
+    Raises
+    ------
+    CandidateError
+        Where there are more or fewer, or they are no numbers.
+    """
+    score = np.asarray(given)
+    if score.shape != (cases,):
+        raise fault(
+            candidate,
+            f"it gave scores of shape {score.shape} for {cases} cases",
+            fix="make it return one score for each case it is given",
+        )
+    if score.dtype.kind not in "biuf":
+        raise fault(
+            candidate,
+            f"it gave scores of type {score.dtype}, not numbers",
+            fix="make it return finite scores from 0 to 1",
+        )
+    return score
+
+
+def _outputs(
+    candidate: CandidateSpec, scorer: Scorer, features: pd.DataFrame
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Ask for scores and decisions, each with a copy of the features that may be spoilt."""
+    try:
+        given = scorer.score(features.copy())
+        decided = scorer.decide(features.copy()) if isinstance(scorer, Decider) else None
+    except CandidateError:
+        raise
+    except Exception as error:
+        # Whatever a candidate's own code raises is told with the candidate's name.
+        raise raised(candidate, error, "scoring") from error
+    score = numbers_of(candidate, given, len(features))
+    # Where only decisions are recorded, that there are no scores is as declared.
+    if candidate.has_scores:
+        _check(candidate, score, features.index)
+    elif decided is None:
+        raise fault(candidate, "it gave neither scores nor decisions", fix="give one of both")
+    return score, decided
+
+
 def _features(candidate: CandidateSpec, cases: pd.DataFrame) -> pd.DataFrame:
-    """Take the declared features under the cases' ids; a copy, which a candidate may spoil."""
-    features = data_columns(cases, candidate.features).copy()
+    """Take the declared features under the cases' ids."""
+    features = data_columns(cases, candidate.features)
     return features.set_axis(pd.Index(cases["id"], name="id"), axis="index")
 
 
@@ -73,27 +133,15 @@ def _slice_of(cases: pd.DataFrame) -> str:
     return f", slice {'|'.join(str(found[0]) for found in values)}" if is_one else ""
 
 
-def _check(candidate: CandidateSpec, score: np.ndarray, cases: pd.DataFrame) -> None:
-    if score.shape != (len(cases),):
-        raise fault(
-            candidate,
-            f"it gave scores of shape {score.shape} for {len(cases)} cases",
-            fix="make it return one score for each case it is given",
-        )
-    if score.dtype.kind not in "biuf":
-        raise fault(
-            candidate,
-            f"it gave scores of type {score.dtype}, not numbers",
-            fix="make it return finite scores from 0 to 1",
-        )
+def _check(candidate: CandidateSpec, score: np.ndarray, ids: pd.Index) -> None:
     wrong = ~np.isfinite(score) | (score < 0) | (score > 1)
     if wrong.any():
         examples = ", ".join(
             f"{case} -> {value}"
-            for case, value in zip(cases["id"][wrong][:3], score[wrong][:3], strict=True)
+            for case, value in zip(ids[wrong][:3], score[wrong][:3], strict=True)
         )
         raise fault(
             candidate,
-            f"{int(wrong.sum())} of its {len(cases)} scores are no probabilities ({examples})",
+            f"{int(wrong.sum())} of its {len(ids)} scores are no probabilities ({examples})",
             fix="make it return finite scores from 0 to 1",
         )

@@ -63,6 +63,8 @@ class RecordedScorer:
     def score(self, features: pd.DataFrame) -> np.ndarray:
         """Return the recorded scores of the cases whose ids are the index, shape (n,).
 
+        They are NaN where only decisions are recorded.
+
         Raises
         ------
         CandidateError
@@ -246,7 +248,8 @@ def _read(candidate: RecordedCandidate, path: Path) -> pd.DataFrame:
         for name, column in names.items()
         if name != "score"
     }
-    columns["score"] = _numbers(candidate, table[names["score"]])
+    if "score" in names:
+        columns["score"] = _numbers(candidate, table[names["score"]])
     frame = pd.DataFrame(columns)
     return frame.reindex(columns=["id", "score", "prediction", "label"])
 

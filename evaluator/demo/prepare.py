@@ -38,16 +38,23 @@ def prepare(audit: str, days: int | None, home: Home, display: Display) -> None:
 
 def _flights(days: int | None, home: Home, display: Display) -> None:
     from evaluator.demo import flights as demo
+    from evaluator.demo.flights_models import missing_models, train_models
+    from evaluator.demo.flights_rule import write_rule
 
     chosen = demo.demo_days(demo.DEFAULT_DAYS if days is None else days)
+    landing, models = home.landing("flights"), home.root / "models" / "flights"
     with display.stage("Load the flights of 2013", 1):
         flights = demo.load_flights()
     with display.stage("Write the daily files", len(chosen)):
-        demo.write_daily_files(flights, chosen, home.landing("flights"))
-    models = home.root / "models" / "flights"
-    if not all((models / f"{name}.skops").is_file() for name in demo.CANDIDATES):
-        with display.stage("Train the candidates", len(demo.CANDIDATES)):
-            demo.train_candidates(flights, models)
+        demo.write_daily_files(flights, chosen, landing)
+    missing = missing_models(models)
+    if missing:
+        with display.stage("Train the candidates", len(missing)):
+            train_models(flights, models, missing)
+    # All days that landed are audited, those of an earlier demo too.
+    landed = demo.landed_days(landing)
+    with display.stage("Record what the airline's rule said", len(landed)):
+        write_rule(flights, landed, home.root / "recordings" / "flights" / "airline_rule.csv")
 
 
 def _sales(days: int | None, home: Home, display: Display) -> None:

@@ -278,8 +278,7 @@ class EvidenceStore:
     def listing(self, audit: str) -> Iterator[StoredPath]:
         """Yield every file that is stored for an audit."""
         root = f"{self._root}/{_folder_name(audit)}"
-        for path in self._files.find(root):
-            info = self._files.info(path)
+        for path, info in self._files.find(root, detail=True).items():
             yield StoredPath(path, int(info["size"]), self._files.modified(path))
 
     def read_record(self, path: str) -> Record:
@@ -353,14 +352,35 @@ class EvidenceStore:
         self._write(path, canonical_json(model.model_dump(mode="json")))
 
     def _write(self, path: str, content: bytes | Path) -> StoredFile:
-        # An object store shows a whole object or none; on a disk the last step is a rename.
-        place = f"{path}.{uuid.uuid4().hex}.tmp" if self._is_local else path
-        self._files.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
-        opened = content.open("rb") if isinstance(content, Path) else io.BytesIO(content)
-        with opened as source, self._files.open(place, "wb") as target:
-            stored = _copy(source, target)
         if self._is_local:
-            Path(place).replace(path)
+            return self._write_to_disk(Path(path), content)
+        try:
+            return self._send(path, content)
+        except FileNotFoundError:
+            # An object store has no folders, and asking for them costs a request a file.
+            self._files.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
+            return self._send(path, content)
+
+    def _send(self, path: str, content: bytes | Path) -> StoredFile:
+        """Hand over a whole file, of which an object store shows all or nothing.
+
+        A file that is written piece by piece is stored as far as it came where its source fails.
+        """
+        if isinstance(content, bytes):
+            self._files.pipe_file(path, content)
+            return StoredFile(sha256=digest_of_bytes(content), size=len(content))
+        with content.open("rb") as source:
+            digest = hashlib.file_digest(source, "sha256").hexdigest()
+        self._files.put_file(str(content), path)
+        return StoredFile(sha256=digest, size=content.stat().st_size)
+
+    def _write_to_disk(self, path: Path, content: bytes | Path) -> StoredFile:
+        place = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        opened = content.open("rb") if isinstance(content, Path) else io.BytesIO(content)
+        with opened as source, place.open("wb") as target:
+            stored = _copy(source, target)
+        place.replace(path)
         return stored
 
 

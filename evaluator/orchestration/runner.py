@@ -17,7 +17,7 @@ from evaluator.orchestration.documents import reports_are_current
 from evaluator.orchestration.evaluation_assets import is_to_be_frozen
 from evaluator.orchestration.home import Home
 from evaluator.orchestration.partitions import daily
-from evaluator.orchestration.portions import portions_of
+from evaluator.orchestration.portions import Portion, portions_of
 from evaluator.orchestration.ranges import Range, ranges_of
 from evaluator.orchestration.scorecard import Findings, read_findings
 from evaluator.orchestration.state import AuditState, DayState, SliceState
@@ -228,7 +228,7 @@ class AuditRun:
     def _compute(
         self, candidates: Sequence[CandidateSpec], pending: Mapping[str, set[str]]
     ) -> None:
-        """Evaluate pending slices on all cores."""
+        """Evaluate pending slices on all cores; what a process that died had predicted is kept."""
         cores = os.cpu_count() or 1
         portions = [
             portion
@@ -245,18 +245,21 @@ class AuditRun:
                 name: shown.enter_context(self._display.stage(name, len(keys)))
                 for name, keys in pending.items()
             }
+            died: list[Ended] = []
             run_portions(
                 self.audit,
                 portions,
                 cores=cores,
                 on_slice=lambda portion: advance[portion.candidate](),
-                on_end=self._note_end,
+                on_end=lambda ended: died.append(ended) if ended.fault else None,
+            )
+            unmeasured = [portion for ended in died for portion in self._note_death(ended)]
+            run_portions(
+                self.audit, unmeasured, cores=cores, on_slice=lambda _: None, on_end=lambda _: None
             )
 
-    def _note_end(self, ended: Ended) -> None:
-        """Keep why the slices of a portion are missing, where its process could not do so."""
-        if ended.fault is None:
-            return
+    def _note_death(self, ended: Ended) -> list[Portion]:
+        """Keep why slices of a portion are missing, and return what is left to be measured."""
         portion = ended.portion
         error = CandidateError(
             f"{ended.fault}, and this slice was not finished",
@@ -269,11 +272,17 @@ class AuditRun:
         model = self.state.observed_model(candidate)
         run_id = ended.run_ids[-1] if ended.run_ids else "none"
         moment = Moment(run_id, datetime.now(UTC))
+        predicted = set()
         for state in self.state.slice_states(candidate, evaluation_set, model):
-            if state.slice_key in portion.slice_keys and state.state != "current":
+            if state.slice_key not in portion.slice_keys or state.state == "current":
+                continue
+            if state.predictions is not None:
+                predicted.add(state.slice_key)
+            else:
                 self.state.note_slice_failure(candidate, state.slice_key, error, moment)
         for started in ended.run_ids:
-            self._runs.close(started, ended.fault)
+            self._runs.close(started, str(ended.fault))
+        return portions_of(self.audit.spec, candidate, predicted, wanted=1)
 
     def _chosen_slices(self, candidate: CandidateSpec) -> list[SliceState]:
         return [

@@ -176,7 +176,7 @@ def _versions(slices: Sequence[SliceState]) -> dict[str, list[str | None]]:
     """Give the content versions of each candidate's predictions, slice by slice."""
     versions: dict[str, list[str | None]] = {}
     for s in slices:
-        version = s.predictions.content_version if s.predictions and s.state == "current" else None
+        version = s.predictions.content_version if s.metrics and s.predictions else None
         versions.setdefault(s.candidate, []).append(version)
     return versions
 
@@ -214,7 +214,7 @@ def _measure_candidates(
         records = {
             s.slice_key: s.predictions
             for s in slices
-            if s.candidate == candidate.name and s.predictions is not None
+            if s.candidate == candidate.name and s.state == "current" and s.predictions is not None
         }
         if not records:
             return [], []

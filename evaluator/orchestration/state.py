@@ -31,6 +31,7 @@ class SliceState(NamedTuple):
     slice_key: str
     state: Literal["current", "outdated", "missing"]
     predictions: Record | None
+    """The predictions on which the metrics rest, or would."""
     metrics: Record | None
     error: str | None
     """Why there is no current version, where that is known."""
@@ -185,4 +186,4 @@ class AuditState:
             "missing" if self.store.current(metrics_at) is None else "outdated"
         )
         reason = None if failure is None else str(failure)
-        return SliceState(candidate.name, key, state, None, None, reason)
+        return SliceState(candidate.name, key, state, predictions, None, reason)

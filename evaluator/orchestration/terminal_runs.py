@@ -1,9 +1,10 @@
 """Dagster runs that a terminal starts, on the instance that the UI shows."""
 
+import fcntl
 import os
 import platform
 from collections.abc import Sequence
-from contextlib import suppress
+from pathlib import Path
 from uuid import uuid4
 
 import dagster as dg
@@ -17,7 +18,7 @@ from evaluator.spec import Audit
 RANGE_START_TAG = "dagster/asset_partition_range_start"
 RANGE_END_TAG = "dagster/asset_partition_range_end"
 TERMINAL_TAG = "evaluator/terminal"
-"""The machine and the process that a run belongs to."""
+"""The lock that the process of a run holds as long as it lives."""
 
 
 class TerminalRuns:
@@ -33,6 +34,12 @@ class TerminalRuns:
         self._audit = audit
         self._instance = dg.DagsterInstance.get()
         self._job = audit_definitions(audit).resolve_implicit_global_asset_job_def()
+        self._locks = Path(self._instance.root_directory) / "terminals"
+        self._locks.mkdir(exist_ok=True)
+        self.lock = f"{platform.node()}-{uuid4()}"
+        # Never closed: it is the process's end that lets go of it.
+        held = os.open(self._locks / self.lock, os.O_CREAT | os.O_RDWR)
+        fcntl.flock(held, fcntl.LOCK_EX)
 
     def execute(
         self, names: Sequence[str], chosen: Range | None, run_id: str | None = None
@@ -48,7 +55,7 @@ class TerminalRuns:
         result = self._job.execute_in_process(
             instance=self._instance,
             asset_selection=[key_of(self._audit, name) for name in names],
-            tags={**tags, TERMINAL_TAG: _terminal(os.getpid())},
+            tags={**tags, TERMINAL_TAG: self.lock},
             run_id=run_id or new_run_id(),
             raise_on_error=False,
             # The terminal shows the progress; the log is in the UI.
@@ -64,9 +71,22 @@ class TerminalRuns:
         """
         started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])
         for run in self._instance.get_runs(started):
-            machine, _, process = run.tags.get(TERMINAL_TAG, "").partition(":")
-            if machine == platform.node() and not _is_alive(int(process)):
+            lock = run.tags.get(TERMINAL_TAG, "")
+            if lock.startswith(platform.node()) and not self._is_held(lock):
                 self._instance.report_run_failed(run, "The process that ran it was ended.")
+
+    def _is_held(self, lock: str) -> bool:
+        """Tell whether a process lives; its number could be another's by now, a lock cannot."""
+        path = self._locks / lock
+        if not path.exists():
+            return False
+        with path.open("r") as opened:
+            try:
+                fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        path.unlink()
+        return False
 
     def close(self, run_id: str, why: str) -> None:
         """Mark a run as failed that could not do so itself."""
@@ -85,16 +105,3 @@ def _cause(error: SerializableErrorInfo | None) -> str:
     while error is not None and error.cause is not None:
         error = error.cause
     return "no error was recorded" if error is None else error.message.strip()
-
-
-def _terminal(process: int) -> str:
-    return f"{platform.node()}:{process}"
-
-
-def _is_alive(process: int) -> bool:
-    with suppress(PermissionError):
-        try:
-            os.kill(process, 0)
-        except ProcessLookupError:
-            return False
-    return True

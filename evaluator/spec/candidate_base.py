@@ -3,11 +3,21 @@
 import re
 from collections import Counter
 from pathlib import PurePosixPath
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from evaluator.spec.base import SpecModel, problem
+
+_UNITS: Final = {
+    "B": 1,
+    **{f"{letter}B": 1000**power for power, letter in enumerate("kMGT", 1)},
+    **{f"{letter}iB": 1024**power for power, letter in enumerate("KMGT", 1)},
+}
+_LEAST_MEMORY: Final = 1024**2
+_IN_NO_IDENTITY: Final = frozenset(
+    {"name", "baseline", "description", "timeout", "memory_limit", "isolate"}
+)
 
 
 class CandidateBase(SpecModel):
@@ -32,6 +42,21 @@ class CandidateBase(SpecModel):
     )
     """What the candidate is, in words for the report."""
 
+    timeout: float | None = Field(
+        default=None, gt=0, strict=True, allow_inf_nan=False, examples=[600]
+    )
+    """How many seconds the predictions of one slice may take, and loading the artifact as well.
+    What takes longer is ended, and the slice fails."""
+
+    memory_limit: int | str | None = Field(default=None, examples=["2 GiB"])
+    """How much memory loading and predicting may take, beside the libraries: a number with kB, MB,
+    GB, TB, KiB, MiB, GiB or TiB, or bytes. What needs more fails the slice. It holds on Linux."""
+
+    isolate: Literal["process", "none"] | None = Field(default=None, examples=["process"])
+    """Whether the candidate runs in a process of its own, so that a crash or an exit of it fails
+    its slice and nothing else. By default it does where it is unpickled, and where `timeout` or
+    `memory_limit` is set."""
+
     @field_validator("name")
     @classmethod
     def _name_can_stand_in_asset_keys(cls, name: str) -> str:
@@ -43,11 +68,50 @@ class CandidateBase(SpecModel):
             )
         return name
 
+    @field_validator("memory_limit")
+    @classmethod
+    def _memory_limit_is_an_amount(cls, limit: int | str | None) -> int | str | None:
+        if limit is not None:
+            _bytes_of(limit)
+        return limit
+
+    @model_validator(mode="after")
+    def _limits_have_a_process(self) -> "CandidateBase":
+        limits = [key for key in ("timeout", "memory_limit") if getattr(self, key) is not None]
+        if self.isolate == "none" and limits:
+            raise problem(
+                "isolate",
+                f"without a process of its own nothing can hold the candidate to its {limits[0]}",
+                f"take `isolate: none` out, or take {' and '.join(limits)} out",
+            )
+        return self
+
+    @property
+    def isolated(self) -> bool:
+        """Whether the candidate runs in a process of its own."""
+        if self.isolate is not None:
+            return self.isolate == "process"
+        return self.is_unpickled or self.timeout is not None or self.memory_limit is not None
+
+    @property
+    def is_unpickled(self) -> bool:
+        """Whether loading it runs whatever code it holds."""
+        return False
+
+    @property
+    def memory_limit_bytes(self) -> int | None:
+        """The memory limit in bytes."""
+        return None if self.memory_limit is None else _bytes_of(self.memory_limit)
+
+    @property
+    def has_scores(self) -> bool:
+        """Whether it gives scores; decisions alone where it does not."""
+        return True
+
     @property
     def identity_settings(self) -> dict[str, Any]:
         """Return every key that, together with the artifact's digest, decides the outputs."""
-        words = {"name", "baseline", "description"}
-        return self.model_dump(mode="json", exclude=words | self.not_in_outputs)
+        return self.model_dump(mode="json", exclude=set(_IN_NO_IDENTITY | self.not_in_outputs))
 
     @property
     def source(self) -> str:
@@ -70,6 +134,23 @@ class FeatureCandidate(CandidateBase):
         if repeated:
             raise problem("features", f"{repeated[0]!r} stands there twice", "keep one of them")
         return features
+
+
+def _bytes_of(limit: int | str) -> int:
+    """Read an amount of memory; a text has a unit."""
+    fix = "write a number with its unit, such as 500 MB or 2 GiB"
+    if isinstance(limit, int):
+        amount = limit
+    else:
+        told = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]+)", limit.strip())
+        if told is None or told[2] not in _UNITS:
+            raise problem("memory_limit", f"{limit!r} is no amount of memory", fix)
+        amount = int(float(told[1]) * _UNITS[told[2]])
+    if amount < _LEAST_MEMORY:
+        raise problem(
+            "memory_limit", f"in {amount} bytes nothing can be loaded (1 MiB is the least)", fix
+        )
+    return amount
 
 
 def stays_inside(path: str, key: str) -> str:

@@ -77,6 +77,11 @@ class MlflowCandidate(FeatureCandidate):
         """The model's address."""
         return self.model
 
+    @property
+    def is_unpickled(self) -> bool:
+        """Whether it may be: a model in the skops format or ONNX needs no trust."""
+        return self.trust == "pickle"
+
     @field_validator("model")
     @classmethod
     def _is_an_address(cls, model: str) -> str:
@@ -140,6 +145,11 @@ class PickleCandidate(FeatureCandidate):
         """The artifact's path."""
         return self.path
 
+    @property
+    def is_unpickled(self) -> bool:
+        """Yes."""
+        return True
+
     @model_validator(mode="before")
     @classmethod
     def _is_trusted(cls, told: Any) -> Any:
@@ -168,8 +178,9 @@ class RecordedCandidate(CandidateBase):
     id: str = Field(default="id", min_length=1, examples=["flight_id"])
     """The recording's column that holds the case's id."""
 
-    score: str = Field(default="score", min_length=1, examples=["probability"])
-    """The recording's column that holds the probability of the positive class."""
+    score: str | None = Field(default="score", min_length=1, examples=["probability"])
+    """The recording's column that holds the probability of the positive class; `null` where only
+    decisions are recorded, which leaves every metric that needs scores undefined."""
 
     prediction: str | None = Field(default=None, examples=["decision"])
     """The recording's column that holds the decision that was made, in the label's values; without
@@ -188,6 +199,21 @@ class RecordedCandidate(CandidateBase):
     def source(self) -> str:
         """The recording's path."""
         return self.path
+
+    @property
+    def has_scores(self) -> bool:
+        """Whether scores are recorded."""
+        return self.score is not None
+
+    @model_validator(mode="after")
+    def _records_an_output(self) -> "RecordedCandidate":
+        if self.score is None and self.prediction is None:
+            raise problem(
+                "score",
+                "without a column of scores and without one of decisions there are no outputs",
+                "name the column of decisions under `prediction`, or that of scores here",
+            )
+        return self
 
     @field_validator("path")
     @classmethod
@@ -208,7 +234,7 @@ class HttpCandidate(FeatureCandidate):
         {
             "authorization_variable",
             "batch_size",
-            "timeout",
+            "request_timeout",
             "retries",
             "concurrency",
             "open_after",
@@ -240,7 +266,7 @@ class HttpCandidate(FeatureCandidate):
     batch_size: int = Field(default=1000, ge=1, strict=True, examples=[1000])
     """How many cases are sent in a request at most."""
 
-    timeout: float = Field(default=30.0, gt=0, examples=[30])
+    request_timeout: float = Field(default=30.0, gt=0, examples=[30])
     """How many seconds a request may take, from its beginning to the answer's last byte."""
 
     retries: int = Field(default=3, ge=0, le=20, strict=True, examples=[3])

@@ -168,7 +168,7 @@ def test_an_answer_that_trickles_in_does_not_outlast_the_timeout(
     server.faults = [faults.trickle]
 
     with pytest.raises(TransientCandidateError, match=r"no whole answer in 0\.1 seconds"):
-        HttpScorer(candidate(server, timeout=0.1, retries=0)).score(FEATURES)
+        HttpScorer(candidate(server, request_timeout=0.1, retries=0)).score(FEATURES)
 
 
 def test_a_server_that_is_not_there_is_transient(server: faults.ScoringServer) -> None:
@@ -368,7 +368,7 @@ def test_the_digest_follows_the_version_and_the_address_and_no_timeout(
     header = {"version_header": "X-Model-Version"}
     first = digest(**header)
     stamp = artifact_stamp(candidate(server, **header), tmp_path)
-    assert digest(**header, timeout=5, batch_size=7, concurrency=2) == first
+    assert digest(**header, request_timeout=5, batch_size=7, concurrency=2) == first
     server.version = "b"
     assert digest(**header) != first
     assert artifact_stamp(candidate(server, **header), tmp_path) != stamp
@@ -385,7 +385,7 @@ def test_an_endpoint_that_is_gone_has_not_arrived(server: faults.ScoringServer) 
 
 
 def test_transport_is_no_part_of_the_identity(server: faults.ScoringServer) -> None:
-    one = candidate(server, timeout=1, retries=1, batch_size=1, concurrency=1, open_after=1)
+    one = candidate(server, request_timeout=1, retries=1, batch_size=1, concurrency=1, open_after=1)
 
     assert one.identity_settings == candidate(server).identity_settings
     assert one.identity_settings != candidate(server, threshold=0.4).identity_settings

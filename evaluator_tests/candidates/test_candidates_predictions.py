@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from evaluator.candidates import predict
+from evaluator.candidates import CandidateCrashError, TransientCandidateError, predict
 from evaluator.errors import CandidateError
 from evaluator_tests.candidates.conftest import candidate_of
 
@@ -145,10 +145,98 @@ def test_scores_that_are_no_numbers_are_refused(scores: list[Any]) -> None:
     assert error.what == "it gave scores of type object, not numbers"
 
 
-def test_the_candidates_own_crash_is_not_dressed_up() -> None:
-    class Crash:
-        def score(self, features: pd.DataFrame) -> np.ndarray:
-            raise ConnectionError(f"the server did not answer for {len(features)} cases")
+class Crash:
+    """A scorer that raises what it was told, and counts how often it was asked."""
 
-    with pytest.raises(ConnectionError, match="for 4 cases"):
-        predict(candidate_of(), Crash(), CASES)
+    def __init__(self, *errors: Exception) -> None:
+        self.errors = list(errors)
+        self.asked = 0
+
+    def score(self, features: pd.DataFrame) -> np.ndarray:
+        self.asked += 1
+        if self.errors:
+            raise self.errors.pop(0)
+        return features["x"].to_numpy() / 10
+
+
+def test_what_a_candidates_code_raises_is_told_with_candidate_slice_and_cause() -> None:
+    cause = ZeroDivisionError("not by\n nothing")
+
+    with pytest.raises(CandidateCrashError) as caught:
+        predict(candidate_of(), Crash(cause), CASES.assign(segment="p"))
+
+    assert caught.value.culprit == "candidate one, slice A|p"
+    assert caught.value.what == "it raised ZeroDivisionError: not by nothing while scoring"
+    assert caught.value.__cause__ is not None
+    # The whole trace goes into the evidence.
+    assert caught.value.__cause__.__cause__ is cause
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError("gone"), TimeoutError("late")])
+def test_a_lost_connection_is_tried_again_after_a_pause(error: Exception) -> None:
+    scorer = Crash(error, error)
+    pauses: list[float] = []
+
+    predicted = predict(candidate_of(), scorer, CASES, pause=pauses.append)
+
+    assert predicted["score"].tolist() == [0.1, 0.2, 0.3, 0.4]
+    assert (scorer.asked, len(pauses)) == (3, 2)
+
+
+def test_after_three_tries_a_lost_connection_is_told_as_transient() -> None:
+    scorer = Crash(*[ConnectionError("away")] * 5)
+
+    with pytest.raises(TransientCandidateError) as caught:
+        predict(candidate_of(), scorer, CASES, pause=lambda _: None)
+
+    assert (
+        caught.value.what == "it raised ConnectionError: away while scoring, in the last of 3 tries"
+    )
+    assert scorer.asked == 3
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), OSError("disk"), MemoryError()])
+def test_what_is_not_transient_is_asked_once(error: Exception) -> None:
+    scorer = Crash(error)
+
+    with pytest.raises(CandidateCrashError, match=f"it raised {type(error).__name__}"):
+        predict(candidate_of(), scorer, CASES, pause=lambda _: pytest.fail("it paused"))
+
+    assert scorer.asked == 1
+
+
+def test_each_try_gets_features_that_no_earlier_one_spoilt() -> None:
+    class SpoilsAndFails:
+        def __init__(self) -> None:
+            self.given: list[list[float]] = []
+
+        def score(self, features: pd.DataFrame) -> np.ndarray:
+            self.given.append(features["x"].tolist())
+            features.loc[:, "x"] = -1.0
+            raise ConnectionError("away")
+
+    scorer = SpoilsAndFails()
+
+    with pytest.raises(TransientCandidateError):
+        predict(candidate_of(), scorer, CASES, pause=lambda _: None)
+
+    assert scorer.given == [[1.0, 2.0, 3.0, 4.0]] * 3
+
+
+def test_missing_scores_are_taken_where_decisions_alone_are_declared() -> None:
+    class Decides(Fixed):
+        def decide(self, features: pd.DataFrame) -> np.ndarray | None:
+            return np.ones(len(features), dtype="int8")
+
+    told = {"kind": "recorded", "path": "a.csv", "prediction": "d", "features": None}
+    nothing = [float("nan")] * 4
+
+    with pytest.raises(CandidateError, match="4 of its 4 scores are no probabilities"):
+        predict(candidate_of(**told), Decides(nothing), CASES)
+    alone = candidate_of(**told).model_copy(update={"score": None})
+    predicted = predict(alone, Decides(nothing), CASES)
+
+    assert predicted["score"].isna().all()
+    assert predicted["prediction"].tolist() == [1, 1, 1, 1]
+    with pytest.raises(CandidateError, match="neither scores nor decisions"):
+        predict(alone, Fixed(nothing), CASES)

@@ -8,9 +8,11 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from evaluator.candidates import artifact_digest, load_scorer, predict, recording_findings
 from evaluator.errors import CandidateError
+from evaluator.spec import CandidateSpec
 from evaluator_tests.candidates.conftest import candidate_of
 
 CASES = pd.DataFrame(
@@ -207,3 +209,33 @@ def test_a_changed_recording_is_another_artifact(record: Record) -> None:
     record("id,score\n1,0.2\n")
 
     assert artifact_digest(candidate(), home) != before
+
+
+def decisions_alone(**told: Any) -> Any:
+    given = {"name": "one", "kind": "recorded", "path": "one.csv", "score": None, **told}
+    return TypeAdapter(CandidateSpec).validate_python({"prediction": "decision", **given})
+
+
+def test_decisions_alone_give_predictions_and_no_scores(record: Record) -> None:
+    home = record("id,decision\n1,0\n2,1\n3,1\n")
+    made = decisions_alone()
+
+    told = predict(made, load_scorer(made, home, positive=1), CASES)
+
+    assert told["score"].isna().all()
+    assert told["score"].dtype == "float64"
+    assert told["prediction"].tolist() == [1, 0, 1]
+    assert recording_findings(made, home, CASES, positive=1) == ()
+
+
+def test_decisions_alone_are_held_to_the_same_rules(record: Record) -> None:
+    made = decisions_alone()
+    for text, what in [
+        ("id,decision\n1,0\n2,1\n", r"1 of 3 cases are not in its recording \(3\)"),
+        ("id,decision\n1,0\n2,1\n3,\n", "1 of 3 cases have no 'decision'"),
+        ("id,decision\n1,0\n2,1\n3,1\n3,0\n", "1 of 3 cases stand in its recording several times"),
+        ("id,choice\n1,0\n", "its recording has no column 'decision'"),
+    ]:
+        home = record(text)
+        with pytest.raises(CandidateError, match=what):
+            predict(made, load_scorer(made, home, positive=1), CASES)

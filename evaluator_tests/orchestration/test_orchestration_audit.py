@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import dagster as dg
@@ -12,13 +13,15 @@ from mlflow.tracking import MlflowClient
 from sklearn.metrics import accuracy_score, roc_auc_score
 
 from evaluator.evidence import canonical_json
-from evaluator.orchestration import candidate_evaluation, report_assets
+from evaluator.orchestration import candidate_evaluation, report_assets, runner
 from evaluator.orchestration.candidate_evaluation import PREDICTIONS
 from evaluator.orchestration.documents import CERTIFICATE, PAGE
 from evaluator.orchestration.home import Home
+from evaluator.orchestration.portions import Portion
 from evaluator.orchestration.runner import Choice
 from evaluator.orchestration.scorecard import read_findings
 from evaluator.orchestration.state import AuditState
+from evaluator.orchestration.terminal_runs import TerminalRuns
 from evaluator.orchestration.told import exit_code, told
 from evaluator.spec import Audit
 from evaluator_tests.faults import plan_faults
@@ -103,8 +106,8 @@ def test_rerunning_every_asset_by_hand_changes_no_version(
     again = start(audit, finished_home)
     names = [f"sturdy_{name}" for name in ("predictions", "slice_metrics")]
     keys = [dg.AssetKey(["flights", name]) for name in names]
-    result = again._job.execute_in_process(
-        instance=again._instance,
+    result = again._runs._job.execute_in_process(
+        instance=again._runs._instance,
         asset_selection=keys,
         tags={
             "dagster/asset_partition_range_start": "eastern|network",
@@ -157,7 +160,15 @@ def test_slices_that_cannot_be_measured_are_missing_and_say_why(
     def cannot(*_: object, **__: object) -> None:
         raise ArithmeticError("these numbers cannot be measured")
 
+    def here(audit: Audit, portions: Sequence[Portion], **_: object) -> None:
+        for portion in portions:
+            names = [f"{portion.candidate}_{name}" for name in ("predictions", "slice_metrics")]
+            for chosen in portion.ranges:
+                TerminalRuns(audit).execute(names, chosen)
+
     with monkeypatch.context() as patch:
+        # In this process, where the patch holds.
+        patch.setattr(runner, "run_portions", here)
         patch.setattr(candidate_evaluation, "measure", cannot)
         summary = run(audit, home, Choice(candidate="frail"))
     assert summary.computed == 0

@@ -117,8 +117,8 @@ def test_a_refused_file_raises_an_alert(
     broken = sales_days()[7].isoformat()
     again = start(sales, state.home)
     names = ("validated_data", "quarantined_rows", "data_quality_report")
-    again._job.execute_in_process(
-        instance=again._instance,
+    again._runs._job.execute_in_process(
+        instance=again._runs._instance,
         asset_selection=[dg.AssetKey(["sales", name]) for name in names],
         partition_key=broken,
         raise_on_error=False,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from evaluator.spec import AuditSpec, CandidateSpec
 from evaluator.spec.base import models_in
@@ -28,7 +28,7 @@ KINDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {
             "authorization_variable": "A",
             "batch_size": 7,
-            "timeout": 7,
+            "request_timeout": 7,
             "retries": 7,
             "concurrency": 7,
             "open_after": 7,
@@ -69,8 +69,9 @@ def test_without_a_kind_it_is_skops() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_words_places_and_transport_are_no_part_of_the_identity(kind: str) -> None:
     words = {"name": "two", "description": "Another one", "baseline": True}
+    limits = {"timeout": 7, "memory_limit": "2 GiB", "isolate": "process"}
 
-    assert candidate(kind, **words).identity_settings == candidate(kind).identity_settings
+    assert candidate(kind, **words, **limits).identity_settings == candidate(kind).identity_settings
     for key, value in KINDS[kind][1].items():
         assert (
             candidate(kind, **{key: value}).identity_settings == candidate(kind).identity_settings
@@ -91,6 +92,7 @@ def test_what_changes_outputs_is_part_of_the_identity(kind: str, key: str) -> No
 def test_every_key_is_either_in_the_identity_or_known_not_to_be(kind: str) -> None:
     model: type[BaseModel] = type(candidate(kind))
     known = {"name", "description", "baseline", *KINDS[kind][1]}
+    known |= {"timeout", "memory_limit", "isolate"}
     # Which file is trusted does not change what the trusted file gives.
     known |= {"trust"} if kind == "pickle" else {"version_header"} & set(model.model_fields)
     settings = {*candidate(kind).identity_settings}
@@ -132,5 +134,92 @@ def test_the_page_has_a_section_for_each_kind_and_one_for_what_they_share() -> N
         assert f"## `candidates[]` of `kind: {kind[0]}`" in page
     shared = page.partition("## `candidates[]`\n")[2].partition("\n## ")[0]
     assert [line for line in shared.splitlines() if line.startswith("### ")] == [
-        "### `name`", "### `threshold`", "### `baseline`", "### `description`"
+        "### `name`", "### `threshold`", "### `baseline`", "### `description`",
+        "### `timeout`", "### `memory_limit`", "### `isolate`",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "told", "isolated"),
+    [
+        ("skops", {}, False),
+        ("mlflow", {}, False),
+        ("mlflow", {"trust": "pickle"}, True),
+        ("onnx", {}, False),
+        ("pickle", {}, True),
+        ("recorded", {}, False),
+        ("http", {}, False),
+        ("http", {"request_timeout": 5}, False),
+        ("skops", {"timeout": 5}, True),
+        ("onnx", {"memory_limit": "1 GiB"}, True),
+        ("skops", {"isolate": "process"}, True),
+        ("pickle", {"isolate": "none"}, False),
+        ("mlflow", {"trust": "pickle", "isolate": "none"}, False),
+    ],
+)
+def test_what_may_crash_or_is_limited_has_a_process_of_its_own(
+    kind: str, told: dict[str, Any], isolated: Any
+) -> None:
+    assert candidate(kind, **told).isolated is isolated
+
+
+@pytest.mark.parametrize("told", [{"timeout": 5}, {"memory_limit": "1 GiB"}])
+def test_limits_that_nothing_could_hold_are_refused(told: dict[str, Any]) -> None:
+    key = next(iter(told))
+
+    with pytest.raises(ValidationError, match=f"can hold the candidate to its {key}"):
+        candidate("pickle", isolate="none", **told)
+
+
+@pytest.mark.parametrize(
+    ("written", "size"),
+    [
+        ("2 GiB", 2 * 1024**3),
+        ("1.5GiB", 3 * 2**29),
+        ("500 MB", 500_000_000),
+        ("2000 kB", 2_000_000),
+        ("1048576 B", 2**20),
+        (" 1 TiB ", 2**40),
+        (2**30, 2**30),
+        (None, None),
+    ],
+)
+def test_memory_is_written_with_a_unit_or_in_bytes(written: Any, size: int | None) -> None:
+    made = candidate("skops", memory_limit=written)
+
+    assert made.memory_limit_bytes == size
+    assert candidate("skops", memory_limit=made.model_dump(mode="json")["memory_limit"]) == made
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ("2 Gib", "'2 Gib' is no amount of memory"),
+        ("2", "'2' is no amount of memory"),
+        ("-1 GB", "'-1 GB' is no amount of memory"),
+        ("much", "'much' is no amount of memory"),
+        (2, "in 2 bytes nothing can be loaded"),
+        ("1 kB", "in 1000 bytes nothing can be loaded"),
+        (-5, "in -5 bytes nothing can be loaded"),
+        (True, "in 1 bytes nothing can be loaded"),
+    ],
+)
+def test_what_is_no_amount_of_memory_is_refused_with_an_example(written: Any, words: str) -> None:
+    with pytest.raises(ValidationError, match=words) as caught:
+        candidate("skops", memory_limit=written)
+
+    assert "such as 500 MB or 2 GiB" in str(caught.value)
+
+
+@pytest.mark.parametrize("written", [0, -1, float("inf"), float("nan"), "5 s", True])
+def test_a_timeout_is_a_number_of_seconds(written: Any) -> None:
+    with pytest.raises(ValidationError, match="timeout"):
+        candidate("skops", timeout=written)
+
+
+def test_a_recording_has_scores_or_decisions() -> None:
+    assert candidate("recorded").has_scores
+    assert candidate("skops").has_scores
+    assert not candidate("recorded", score=None, prediction="decision").has_scores
+    with pytest.raises(ValidationError, match="there are no outputs"):
+        candidate("recorded", score=None)

@@ -127,8 +127,9 @@ MISTAKES = {
         "20: candidates.1.model", "this key is needed", "add `model: 'models:/late_flights/3'`",
     ),
     "a value of a kind that is out of range": (
-        (TWO, f"{HTTP}\n      timeout: 0"),
-        "24: candidates.1.timeout", "it must be above 0, and it is 0", "`timeout: 30`",
+        (TWO, f"{HTTP}\n      request_timeout: 0"),
+        "24: candidates.1.request_timeout", "it must be above 0, and it is 0",
+        "`request_timeout: 30`",
     ),
     "a pickle that is not trusted": (
         (TWO, f"{TWO}\n      kind: pickle\n      sha256: {'0' * 64}"),

@@ -1,0 +1,138 @@
+"""What the ledger says of a certificate at some moment."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, NamedTuple
+
+from evaluator.certification.ledger_chain import ChainedEntry
+from evaluator.certification.ledger_entry import LedgerEntry
+
+StateWord = Literal["valid", "waived", "not yet valid", "expired", "revoked", "unknown"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CertificateState:
+    """Whether a certificate stands, and what people decided about it.
+
+    Attributes
+    ----------
+    state
+        ``valid``; ``waived``: it stands, and a gate is waived; ``not yet valid``; ``expired``;
+        ``revoked``; ``unknown``: the ledger does not know it. It says nothing about the
+        candidate: a certificate that says "not certified" can be valid too.
+    reason
+        Why, in a sentence without its full stop.
+    outcome
+        The candidate's outcome as entered; None where the certificate is unknown.
+    sign_offs, waivers, revocations
+        The entries that count: those that no correction took back, waivers only while they last.
+    """
+
+    state: StateWord
+    reason: str
+    outcome: str | None = None
+    sign_offs: tuple[LedgerEntry, ...] = ()
+    waivers: tuple[LedgerEntry, ...] = ()
+    revocations: tuple[LedgerEntry, ...] = ()
+
+    @property
+    def stands(self) -> bool:
+        """Whether the certificate may be relied on at all."""
+        return self.state in {"valid", "waived"}
+
+
+def state_of(entries: Sequence[ChainedEntry], certificate: str, now: datetime) -> CertificateState:
+    """Tell what the ledger says of a certificate.
+
+    Parameters
+    ----------
+    entries
+        The whole ledger.
+    certificate
+        SHA-256 of the certificate's file.
+    now
+        The moment that is asked about, with its time zone.
+    """
+    about = [chained.entry for chained in entries if chained.entry.subject == certificate]
+    corrected = {e.correction_body().corrects for e in about if e.kind == "correction"}
+    counting = [entry for entry in about if entry.sequence not in corrected]
+    entered = [entry for entry in counting if entry.kind == "certificate"]
+    if not entered:
+        return CertificateState(state="unknown", reason="the ledger does not know this certificate")
+    body = entered[0].certificate_body()
+    revocations = tuple(e for e in counting if e.kind == "revocation")
+    waivers = tuple(e for e in counting if e.kind == "waiver" and now < e.waiver_body().until)
+    state: StateWord = "valid"
+    reason = f"valid until {body.valid_until.isoformat()}"
+    if revocations:
+        state = "revoked"
+        reason = f"revoked by {revocations[0].author}: {revocations[0].reason}"
+    elif now >= body.valid_until:
+        state, reason = "expired", f"it expired at {body.valid_until.isoformat()}"
+    elif now < body.valid_from:
+        state, reason = "not yet valid", f"it is valid from {body.valid_from.isoformat()}"
+    elif waivers:
+        named = "; ".join(f"{e.waiver_body().gate} (by {e.author}: {e.reason})" for e in waivers)
+        state, reason = "waived", f"waived: {named}"
+    return CertificateState(
+        state=state,
+        reason=reason,
+        outcome=body.outcome,
+        sign_offs=tuple(e for e in counting if e.kind == "sign_off"),
+        waivers=waivers,
+        revocations=revocations,
+    )
+
+
+class Requirement(NamedTuple):
+    """Whether an artifact may be released, and why."""
+
+    is_met: bool
+    reason: str
+    certificate: str | None
+    """SHA-256 of the certificate's file that decides; None where there is none."""
+
+
+def require_certificate(
+    entries: Sequence[ChainedEntry], candidate: str, artifact_digest: str, now: datetime
+) -> Requirement:
+    """Decide whether exactly this artifact of a candidate has a certificate that stands.
+
+    Parameters
+    ----------
+    entries
+        The whole ledger.
+    candidate
+        Its name in the audit.
+    artifact_digest
+        The digest of the artifact that shall be released.
+    now
+        The moment of the release, with its time zone.
+
+    Returns
+    -------
+    Requirement
+        Met where the newest certificate for this artifact says "certified" and stands. An older
+        one does not count: the newest tells of the newest data.
+    """
+    bodies = [
+        (chained.entry.subject, chained.entry.certificate_body())
+        for chained in entries
+        if chained.entry.kind == "certificate"
+    ]
+    named = [(subject, body) for subject, body in bodies if body.candidate == candidate]
+    found = [(subject, body) for subject, body in named if body.artifact_digest == artifact_digest]
+    if not found:
+        other = f"; there are {len(named)} for other artifacts of it" if named else ""
+        reason = f"no certificate is for {candidate} with the digest {artifact_digest}{other}"
+        return Requirement(is_met=False, reason=reason, certificate=None)
+    subject, body = found[-1]
+    state = state_of(entries, subject, now)
+    if not state.stands:
+        reason = f"its newest certificate is {state.state}: {state.reason}"
+        return Requirement(is_met=False, reason=reason, certificate=subject)
+    if body.outcome != "certified":
+        reason = f"its newest certificate says: {body.outcome}"
+        return Requirement(is_met=False, reason=reason, certificate=subject)
+    return Requirement(is_met=True, reason=state.reason, certificate=subject)

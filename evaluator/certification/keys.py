@@ -1,0 +1,286 @@
+"""Ed25519 keys: made, kept and read so that the private one never leaves its file.
+
+A private key stands in a file that only its owner can read, or in an environment variable. It is
+never written anywhere else: not into evidence, not into a message, not into a representation.
+"""
+
+import contextlib
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from evaluator.errors import UsageError
+from evaluator.evidence.canonical import digest_of_bytes
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+        Ed25519PrivateKey,
+        Ed25519PublicKey,
+    )
+
+KEY_VARIABLE = "EVALUATOR_SIGNING_KEY"
+"""The environment variable that may hold a private key's PEM text."""
+
+KEY_FILE_VARIABLE = "EVALUATOR_SIGNING_KEY_FILE"
+"""The environment variable that may name a private key's file."""
+
+_MOST_BYTES = 64 * 1024
+_BEGIN = b"-----BEGIN "
+
+
+class SigningKeyError(UsageError):
+    """A key that is not there, lies open, or is no Ed25519 key."""
+
+
+class PublicKey:
+    """The key that anybody may have, to check signatures with.
+
+    Parameters
+    ----------
+    key
+        The key as `cryptography` has it.
+    """
+
+    def __init__(self, key: "Ed25519PublicKey") -> None:
+        from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+        self._key = key
+        spki = PublicFormat.SubjectPublicKeyInfo
+        self.pem: bytes = key.public_bytes(Encoding.PEM, spki)
+        self.key_id: str = digest_of_bytes(key.public_bytes(Encoding.DER, spki))
+        """SHA-256 of the key's DER (SubjectPublicKeyInfo), as 64 hexadecimal digits."""
+
+    def __repr__(self) -> str:
+        return f"PublicKey({self.key_id})"
+
+    def verifies(self, signature: bytes, message: bytes) -> bool:
+        """Tell whether this key's owner signed exactly this message (RFC 8032)."""
+        from cryptography.exceptions import InvalidSignature
+
+        try:
+            self._key.verify(signature, message)
+        except InvalidSignature:
+            return False
+        return True
+
+
+class SigningKey:
+    """A private key that can sign, and shows nothing of itself but its key id.
+
+    Parameters
+    ----------
+    key
+        The key as `cryptography` has it.
+    """
+
+    def __init__(self, key: "Ed25519PrivateKey") -> None:
+        self._key = key
+        self.public = PublicKey(key.public_key())
+
+    def __repr__(self) -> str:
+        return f"SigningKey({self.public.key_id})"
+
+    def sign(self, message: bytes) -> bytes:
+        """Sign a message: 64 bytes, always the same for the same message (RFC 8032)."""
+        return self._key.sign(message)
+
+
+class KeyFiles(NamedTuple):
+    """Where a new pair of keys lies."""
+
+    private: Path
+    public: Path
+    key_id: str
+
+
+def create_key(folder: Path, name: str) -> KeyFiles:
+    """Make a pair of keys: `<name>.private.pem`, for its owner alone, and `<name>.public.pem`.
+
+    Parameters
+    ----------
+    folder
+        Where they shall lie; it is made where it is not there.
+    name
+        What the files are called.
+
+    Raises
+    ------
+    SigningKeyError
+        Where one of the two files is there already: a key is never overwritten.
+    """
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import (
+        Encoding,
+        NoEncryption,
+        PrivateFormat,
+    )
+
+    key = Ed25519PrivateKey.generate()
+    public = PublicKey(key.public_key())
+    files = KeyFiles(folder / f"{name}.private.pem", folder / f"{name}.public.pem", public.key_id)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # The public file comes first: where it is there already, no private key is made.
+    _write_new(files.public, public.pem, 0o644)
+    try:
+        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        _write_new(files.private, pem, 0o600)
+    except SigningKeyError:
+        files.public.unlink()
+        raise
+    return files
+
+
+def load_signing_key(path: Path) -> SigningKey:
+    """Read a private key from a file that only its owner can read.
+
+    Raises
+    ------
+    SigningKeyError
+        Where the file is not there, others can read or change it, or it holds no Ed25519 key.
+    """
+    try:
+        with path.open("rb") as file:
+            # The opened file is asked, so that nobody can exchange it in between.
+            described = os.fstat(file.fileno())
+            _refuse_open_file(path, described)
+            pem = file.read(_MOST_BYTES)
+    except OSError as error:
+        raise SigningKeyError(
+            f"the private key cannot be read ({error.strerror})",
+            culprit=str(path),
+            fix="check the path, or make a key with `evaluator keys create`",
+        ) from error
+    return _private(pem, str(path))
+
+
+def signing_key_from_environment(environment: Mapping[str, str]) -> SigningKey | None:
+    """Read the private key that the environment gives, if it gives one.
+
+    Parameters
+    ----------
+    environment
+        Usually `os.environ`: `EVALUATOR_SIGNING_KEY` holds a PEM text, or
+        `EVALUATOR_SIGNING_KEY_FILE` names a file.
+
+    Raises
+    ------
+    SigningKeyError
+        Where both are set, or what they give is no usable key.
+    """
+    pem, path = environment.get(KEY_VARIABLE), environment.get(KEY_FILE_VARIABLE)
+    if pem and path:
+        raise SigningKeyError(
+            f"both {KEY_VARIABLE} and {KEY_FILE_VARIABLE} are set, and only one key can sign",
+            culprit="environment",
+            fix="unset one of the two",
+        )
+    if pem:
+        return _private(pem.encode(), KEY_VARIABLE)
+    return load_signing_key(Path(path)) if path else None
+
+
+def load_public_key(path: Path) -> PublicKey:
+    """Read a public key from a PEM file.
+
+    Raises
+    ------
+    SigningKeyError
+        Where the file is not there, or holds no Ed25519 public key.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise SigningKeyError(
+            f"the public key cannot be read ({error.strerror})",
+            culprit=str(path),
+            fix="check the path",
+        ) from error
+    return public_key(content, str(path))
+
+
+def public_key(pem: bytes, source: str) -> PublicKey:
+    """Read a public key from its PEM text; see `load_public_key`.
+
+    Parameters
+    ----------
+    pem
+        The text.
+    source
+        Where it comes from, for messages.
+    """
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+    if b"PRIVATE KEY" in pem:
+        raise SigningKeyError(
+            "this is a private key, and a signature is checked with the public one",
+            culprit=source,
+            fix="give the file that ends in .public.pem, and hand the private one to nobody",
+        )
+    key = None
+    with contextlib.suppress(ValueError, UnsupportedAlgorithm):
+        key = load_pem_public_key(pem)
+    if not isinstance(key, Ed25519PublicKey):
+        raise SigningKeyError(
+            "it holds no Ed25519 public key in PEM",
+            culprit=source,
+            fix="give the file that ends in .public.pem",
+        )
+    return PublicKey(key)
+
+
+def _private(pem: bytes, source: str) -> SigningKey:
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    key = None
+    # What the parser says may quote the key, so nothing of it goes on: neither text nor cause.
+    with contextlib.suppress(ValueError, TypeError, UnsupportedAlgorithm):
+        key = load_pem_private_key(pem, password=None)
+    if not isinstance(key, Ed25519PrivateKey):
+        locked = b"ENCRYPTED" in pem
+        raise SigningKeyError(
+            "the private key is locked with a passphrase"
+            if locked
+            else "it holds no Ed25519 private key in PEM (PKCS8)",
+            culprit=source,
+            fix="unlock it, and keep the file for its owner alone"
+            if locked
+            else f"it begins with {_BEGIN.decode()}PRIVATE KEY-----; make one with"
+            " `evaluator keys create`",
+        )
+    return SigningKey(key)
+
+
+def _refuse_open_file(path: Path, described: os.stat_result) -> None:
+    if not stat.S_ISREG(described.st_mode):
+        raise SigningKeyError(
+            "it is no ordinary file", culprit=str(path), fix="give the private key's file"
+        )
+    if described.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise SigningKeyError(
+            f"others can reach the private key (mode {stat.S_IMODE(described.st_mode):04o})",
+            culprit=str(path),
+            fix=f"run `chmod 600 {path}`; if others may have read it, make a new key",
+        )
+
+
+def _write_new(path: Path, content: bytes, mode: int) -> None:
+    try:
+        opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    except FileExistsError as error:
+        raise SigningKeyError(
+            "the file is there already, and a key is never overwritten",
+            culprit=str(path),
+            fix="choose another name, or move the file away",
+        ) from error
+    with os.fdopen(opened, "wb") as file:
+        # The process's mask may have taken rights away from the owner, never given others any.
+        os.fchmod(opened, mode)
+        file.write(content)
+        file.flush()
+        os.fsync(opened)

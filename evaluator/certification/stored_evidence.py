@@ -1,0 +1,186 @@
+"""The evidence that a certificate names, as it lies in a folder that may have been tampered with.
+
+Every file is held against the certificate's digest before anything rests on it.
+"""
+
+import io
+from collections.abc import Iterable, Iterator
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import ValidationError
+
+from evaluator.certification.closure import RECORD, VersionKey, version_key
+from evaluator.certification.findings import Problem
+from evaluator.certification.folder import Folder
+from evaluator.certification.statement import EvidenceItem, Predicate
+from evaluator.errors import EvidenceError
+from evaluator.evidence import EvidenceStore, Record, digest_of_bytes
+from evaluator.evidence.record import StoredFile
+
+
+class StoredEvidence:
+    """What a certificate rests on, read with distrust.
+
+    Parameters
+    ----------
+    url
+        The evidence folder: a path or any fsspec URL.
+    predicate
+        What the certificate says.
+    """
+
+    def __init__(self, url: str, predicate: Predicate) -> None:
+        self.files = Folder(url)
+        self.predicate = predicate
+        self._store = EvidenceStore(url)
+        self._items = {version_key(item): item for item in predicate.evidence}
+
+    def item(self, key: VersionKey) -> EvidenceItem | None:
+        """Return what the certificate says of a version, or None where it does not name it."""
+        return self._items.get(key)
+
+    def root(self, asset: str) -> EvidenceItem:
+        """Return the version of this asset that the certificate begins with.
+
+        Raises
+        ------
+        EvidenceError
+            Where it begins with no such version.
+        """
+        for upstream in self.predicate.rests_on:
+            item = self.item(version_key(upstream))
+            if upstream.asset == asset and item is not None:
+                return item
+        raise EvidenceError(
+            f"it does not rest on a {asset}", culprit="certificate", fix="issue it again"
+        )
+
+    def upstream_of(self, item: EvidenceItem, asset: str) -> list[EvidenceItem]:
+        """Return the versions of one asset that a version rests on directly."""
+        keys = [version_key(upstream) for upstream in item.upstream if upstream.asset == asset]
+        return [self._items[key] for key in keys if key in self._items]
+
+    def read(self, item: EvidenceItem, name: str) -> bytes:
+        """Read a file, and hold it against the certificate.
+
+        Raises
+        ------
+        EvidenceError
+            Where it is not there, or not what the certificate names.
+        """
+        path = f"{item.folder}/{name}"
+        content = self.files.read(path)
+        listed = item.files.get(name)
+        if content is None or listed is None or digest_of_bytes(content) != listed.sha256:
+            raise EvidenceError(
+                "it is not the file that the certificate names",
+                culprit=path,
+                fix="get the evidence again from whoever issued the certificate",
+            )
+        return content
+
+    def table(self, item: EvidenceItem, name: str) -> pa.Table:
+        """Read a Parquet file; see `read`."""
+        return pq.read_table(io.BytesIO(self.read(item, name)))
+
+    def check_files(self) -> Iterator[Problem]:
+        """Hold every file of the evidence against its digest, and look for files besides."""
+        for item in self.predicate.evidence:
+            if item.folder != self._place(item):
+                what = f"the certificate says that {item.asset} lies here; it does not belong here"
+                yield Problem("evidence", item.folder, what)
+                continue
+            listed = {RECORD: item.record, **item.files, **item.notes}
+            yield from self.check_folder(item.folder, listed)
+            yield from self._check_record(item)
+
+    def check_folder(self, folder: str, listed: dict[str, StoredFile]) -> Iterator[Problem]:
+        """Hold the files of one folder against a list of all that should be in it."""
+        for name, stored in listed.items():
+            path = f"{folder}/{name}"
+            found = None if "/" in name else self.files.digest(path)
+            if found is None:
+                yield Problem("evidence", path, "it is gone")
+            elif found.sha256 != stored.sha256:
+                what = f"its SHA-256 is {found.sha256}, and should be {stored.sha256}"
+                yield Problem("evidence", path, what)
+            elif found.size != stored.size:
+                what = f"it has {found.size} bytes, and the certificate says {stored.size}"
+                yield Problem("evidence", path, what)
+        for name in self.files.names(folder):
+            if name not in listed:
+                yield Problem("evidence", f"{folder}/{name}", "nothing names it: it was added")
+
+    def check_lineage(self) -> Iterator[Problem]:
+        """Follow everything that is rested on: all of it is listed, and nothing else is."""
+        if len(self._items) != len(self.predicate.evidence):
+            yield Problem("lineage", "certificate", "it lists a version twice")
+        waiting = [(upstream, "the certificate") for upstream in self.predicate.rests_on]
+        reached = set()
+        while waiting:
+            upstream, by = waiting.pop()
+            key = version_key(upstream)
+            item = self.item(key)
+            if item is None:
+                what = f"{by} rests on {_named(key)}, and the certificate does not list it"
+                yield Problem("lineage", "certificate", what)
+                continue
+            if item.content_version != upstream.content_version:
+                what = (
+                    f"{by} rests on its content {upstream.content_version}, and the certificate"
+                    f" lists {item.content_version}"
+                )
+                yield Problem("lineage", item.folder, what)
+            if key not in reached:
+                reached.add(key)
+                waiting += [(further, _named(key)) for further in item.upstream]
+        for key in self._items.keys() - reached:
+            yield Problem(
+                "lineage", self._items[key].folder, "nothing that is certified rests on it"
+            )
+
+    def paths(self) -> Iterable[str]:
+        """Yield every file that the certificate names, below the evidence folder."""
+        for item in self.predicate.evidence:
+            for name in (RECORD, *item.files, *item.notes):
+                yield f"{item.folder}/{name}"
+
+    def _place(self, item: EvidenceItem) -> str:
+        """Tell where the store keeps a version of this name."""
+        record = Record(
+            audit=self.predicate.audit,
+            asset=item.asset,
+            partition=item.partition,
+            identity=item.identity,
+            content_version=item.content_version,
+            files={},
+            upstream=(),
+            facts={},
+            code_version=item.code_version,
+            run_id=item.run_id,
+            created_at=item.created_at,
+        )
+        return self._store.relative_location(record, RECORD).removesuffix(f"/{RECORD}")
+
+    def _check_record(self, item: EvidenceItem) -> Iterator[Problem]:
+        """Compare what a version's own record says with what the certificate says of it."""
+        path = f"{item.folder}/{RECORD}"
+        content = self.files.read(path)
+        if content is None or digest_of_bytes(content) != item.record.sha256:
+            return  # that was told already
+        try:
+            record = Record.model_validate_json(content)
+        except ValidationError:
+            yield Problem("evidence", path, "it is no provenance record")
+            return
+        if record.audit != self.predicate.audit:
+            yield Problem("evidence", path, f"it is of the audit {record.audit!r}")
+        for name in sorted(EvidenceItem.model_fields.keys() & Record.model_fields.keys()):
+            if getattr(record, name) != getattr(item, name):
+                yield Problem("evidence", path, f"its `{name}` is not what the certificate says")
+
+
+def _named(key: VersionKey) -> str:
+    asset, partition, identity = key
+    return f"{asset}{'' if partition is None else f'[{partition}]'} {identity}"

@@ -1,0 +1,112 @@
+"""One frame of several candidates' predictions, so that rows can be compared."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evaluator.metrics.checks import MetricsInputError, column, refuse_rows
+
+_SHOWN = 5
+_OWN = ("score", "prediction")
+
+
+def paired_frame(predictions: Mapping[str, pd.DataFrame], *, key: str = "id") -> pd.DataFrame:
+    """Join the predictions of several candidates, case by case.
+
+    Parameters
+    ----------
+    predictions
+        By candidate, one row a case: its key; the candidate's own columns "score", "prediction"
+        or both; and columns that belong to the case, such as its label and slices.
+    key
+        The column that names the case.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a case, in the first frame's order: the key, the columns of the case, and for each
+        candidate "score of <candidate>" and "prediction of <candidate>", as far as it has them.
+
+    Raises
+    ------
+    MetricsInputError
+        If there are fewer than two candidates; if a key is missing or occurs twice; if the
+        candidates were run on different cases, or disagree on a case's label or slice: with the
+        count and examples.
+    """
+    if len(predictions) < 2:  # noqa: PLR2004 - a pair needs two
+        raise MetricsInputError(
+            f"a comparison needs two or more candidates, not {list(predictions)}"
+        )
+    (first, reference), *others = predictions.items()
+    keys = _keys(first, reference, key)
+    shared = [name for name in reference.columns if name not in _OWN]
+    whole = reference[shared].reset_index(drop=True)
+    whole = whole.assign(**_own(first, reference))
+    for name, frame in others:
+        found = _keys(name, frame, key)
+        _refuse_other_cases(first, keys, name, found)
+        ordered = frame.iloc[found.get_indexer(keys)].reset_index(drop=True)
+        theirs = [column for column in frame.columns if column not in _OWN]
+        if set(theirs) != set(shared):
+            raise MetricsInputError(
+                f"the cases of {first!r} have the columns {shared}, those of {name!r} {theirs}"
+            )
+        for each in shared:
+            _refuse_contradiction(whole, ordered, each, (first, name), key)
+        whole = whole.assign(**_own(name, ordered))
+    return whole
+
+
+def _keys(name: str, frame: pd.DataFrame, key: str) -> "pd.Index[Any]":
+    found = column(frame, key)
+    refuse_rows(found.isna().to_numpy(), f"{key!r} of candidate {name!r} is missing")
+    refuse_rows(found.duplicated().to_numpy(), f"{key!r} of candidate {name!r} occurred before")
+    index: pd.Index[Any] = pd.Index(found)
+    return index
+
+
+def _own(name: str, frame: pd.DataFrame) -> "dict[str, pd.Series[Any]]":
+    own = {
+        f"{each} of {name}": frame[each].reset_index(drop=True) for each in _OWN if each in frame
+    }
+    if not own:
+        raise MetricsInputError(f"candidate {name!r} has neither a score nor a prediction column")
+    return own
+
+
+def _refuse_other_cases(
+    first: str, keys: "pd.Index[Any]", name: str, found: "pd.Index[Any]"
+) -> None:
+    """Refuse to compare candidates that were run on different evaluation sets."""
+    told = []
+    for has, lacks, extra in (
+        (first, name, keys.difference(found)),
+        (name, first, found.difference(keys)),
+    ):
+        if len(extra):
+            examples = ", ".join(repr(one) for one in extra[:_SHOWN].tolist())
+            more = ", ..." if len(extra) > _SHOWN else ""
+            told.append(f"{len(extra)} cases of {has!r} are none of {lacks!r} ({examples}{more})")
+    if told:
+        raise MetricsInputError(
+            "candidates are compared on the same cases, and these are not: " + "; ".join(told)
+        )
+
+
+def _refuse_contradiction(
+    whole: pd.DataFrame, other: pd.DataFrame, name: str, pair: tuple[str, str], key: str
+) -> None:
+    """Refuse candidates that disagree on what belongs to the case."""
+    one, two = whole[name], other[name]
+    missing = one.isna().to_numpy() & two.isna().to_numpy()
+    same = np.array([a == b for a, b in zip(one, two, strict=True)], dtype=bool) | missing
+    if not same.all():
+        examples = ", ".join(repr(case) for case in whole.loc[~same, key].head(_SHOWN).tolist())
+        more = ", ..." if (~same).sum() > _SHOWN else ""
+        raise MetricsInputError(
+            f"{pair[0]!r} and {pair[1]!r} disagree on {name!r} of {(~same).sum()} cases "
+            f"({examples}{more})"
+        )

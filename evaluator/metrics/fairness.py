@@ -1,0 +1,270 @@
+"""Does a candidate treat groups alike? A frame of cases in, a tidy frame of gaps out."""
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from evaluator.metrics.checks import MetricsInputError
+from evaluator.metrics.fairness_measures import FAIRNESS_MEASURES, Comparison, FairnessMeasure
+from evaluator.metrics.fairness_references import Setting, against
+from evaluator.metrics.fairness_rows import Read, read
+from evaluator.metrics.fairness_tidy import joined, laid_out, named
+from evaluator.metrics.levels import IntArray, Level
+from evaluator.metrics.registry import Task
+
+_DIFFERENCE = 0.1
+_COMPARISONS: tuple[Comparison, ...] = ("difference", "ratio")
+
+
+def fairness(
+    frame: pd.DataFrame,
+    *,
+    label: str,
+    prediction: str,
+    attributes: Sequence[str],
+    score: str | Mapping[Any, str] | None = None,
+    measures: Sequence[str] | None = None,
+    reference: Literal["best", "overall"] | Mapping[str, Any] = "best",
+    limit_difference: float | None = None,
+    limit_ratio: float = 0.8,
+    control: Sequence[str] = (),
+    task: Task = "binary_classification",
+    positive: Hashable = 1,
+    confidence: float = 0.95,
+    minimum_support: int = 20,
+    groups: Mapping[str, Sequence[Any]] | None = None,
+) -> pd.DataFrame:
+    """Compare how a candidate treats groups of cases, with intervals and verdicts.
+
+    Every attribute is measured alone and in its crosses with the others, so that a group that is
+    treated badly only where two attributes meet is seen. A gap is small enough when its whole
+    interval is within the limit (PASS), too large when all of the interval is beyond it (FAIL),
+    and otherwise open (INSUFFICIENT EVIDENCE). Without an interval it is open too: a group
+    without positives has no true positive rate, and one group alone is not treated equally.
+    Cases are taken to be independent of each other. Verdicts are single ones; they are not
+    corrected for how many there are.
+
+    Parameters
+    ----------
+    frame
+        One row a case; it may have no rows. It is not changed.
+    label, prediction
+        Columns of the truth and of the decision.
+    attributes
+        One to four columns whose values make the groups.
+    score
+        Binary: column of the probability of the positive class. Multiclass: the column of each
+        class's probability. Without it there is no calibration gap.
+    measures
+        Names from `FAIRNESS_MEASURES`; all that the columns permit by default.
+    reference
+        What each group is compared with. "best": the most favoured of the other groups, which is
+        the group that the four-fifths rule names; groups of fewer than `minimum_support` cases
+        are no candidates, and the interval accounts for the choice. The most favoured group is
+        the one of the highest value (selected most often, found most often, overstated most), for
+        treatment equality the one of the fewest missed positives, and for equalised odds the
+        group is compared with the one that it is farthest from. "overall": all cases. A mapping
+        from each attribute to a value: that group; for crosses, the one of all these values.
+    limit_difference
+        The largest difference that is allowed. The default for classifiers, 0.1, is the customary
+        one (it is AI Fairness 360's); a regression has no default, since the difference is in the
+        unit of the label.
+    limit_ratio
+        The smallest ratio that is allowed; its inverse is the largest. The default is the
+        four-fifths rule of the Uniform Guidelines on Employee Selection Procedures, 29 CFR 1607.4.
+    control
+        Columns that may explain a gap. Groups are compared within each combination of their
+        values, and the strata are combined by Mantel and Haenszel's weights.
+    task
+        "binary_classification", "multiclass_classification" or "regression".
+    positive
+        The value of label and prediction that counts as positive.
+    confidence
+        Nominal coverage of the intervals. The default, 0.95, errs in 1 of 40 verdicts at most on
+        either side of a limit.
+    minimum_support
+        The fewest cases that each side of an interval rests on: positives for a true positive
+        rate. With fewer than 20 even a rate of which no hit was seen is known no better than to
+        0.16, so that no difference could be shown to be within 0.1; and it is what the
+        interval of a mean needs.
+    groups
+        Declared values of attributes: a declared group without rows is listed with ``n`` 0, and a
+        value that is not declared is refused.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a measure, comparison, class and group, with the columns
+
+        ``measure``, ``comparison``
+            The measure's name; "difference" or "ratio". Means have no ratio.
+        ``class``
+            For a multiclass candidate the class that counts as positive; otherwise missing.
+        ``attribute``, ``group``, ``reference``
+            The attribute, or for crosses their names joined by " x "; the group's values, joined
+            in the same way; those of the group that it is compared with, or "overall". A named
+            reference group has no row of its own.
+        ``value``, ``low``, ``high``
+            The gap, group minus or divided by reference, and its interval. Equalised odds: the
+            larger of both absolute differences, and the smaller of both ratios, each of the
+            smaller rate over the larger. The upper limit of a ratio may be infinite.
+        ``group_value``, ``reference_value``
+            The quantity itself on both sides (with control columns, weighted alike over the
+            strata); missing for equalised odds.
+        ``n``, ``n_reference``
+            Cases on both sides.
+        ``n_effective``, ``n_effective_reference``
+            What the quantity rests on: for a true positive rate, the positives.
+        ``strata``, ``strata_left_out``
+            Strata that hold cases of both sides, and those that hold cases of one and so say
+            nothing about the gap. Without control columns, 1 and 0 as a rule.
+        ``limit``, ``verdict``
+            The limit, and PASS, FAIL or INSUFFICIENT EVIDENCE. Against the best a group fails by
+            being worse off; against others also by being better off.
+        ``needed_cases``
+            Where the verdict is open: how many cases of the group would decide it with a
+            probability of 0.8, if the observed values are the true ones and all groups grow
+            alike. Missing where it is decided, or where no number of cases would.
+        ``status``, ``reason``
+            "ok"; "undefined", without a value; "too_few", with a value but no interval. And why,
+            or why the verdict is open.
+
+    Raises
+    ------
+    MetricsInputError
+        If a column, measure or reference does not exist or does not fit the task; if values are
+        missing, not finite, out of range or not declared.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> cases = pd.DataFrame(
+    ...     {
+    ...         "hired": [1] * 60 + [0] * 40 + [1] * 30 + [0] * 70,
+    ...         "fit": [1, 0] * 100,
+    ...         "sex": ["m"] * 100 + ["f"] * 100,
+    ...     }
+    ... )
+    >>> gaps = fairness(
+    ...     cases,
+    ...     label="fit",
+    ...     prediction="hired",
+    ...     attributes=["sex"],
+    ...     measures=["demographic_parity"],
+    ... )
+    >>> ratio = gaps[gaps["comparison"] == "ratio"].round(2)
+    >>> ratio[["group", "reference", "value", "verdict"]].to_numpy().tolist()
+    [['f', 'm', 0.5, 'FAIL'], ['m', 'f', 2.0, 'PASS']]
+    """
+    allowed = _limits(task, limit_difference, limit_ratio)
+    if not 0 < confidence < 1:
+        raise MetricsInputError(f"confidence must lie between 0 and 1, not {confidence}")
+    if minimum_support < 1:
+        raise MetricsInputError(f"minimum_support must be at least 1, not {minimum_support}")
+    chosen = _chosen(measures, task, scored=score is not None)
+    cases = read(
+        frame,
+        label=label,
+        prediction=prediction,
+        score=score,
+        attributes=attributes,
+        control=(control,) if isinstance(control, str) else control,
+        task=task,
+        positive=positive,
+        groups=groups,
+        scored=any(measure.needs_score for measure in chosen),
+    )
+    blocks = []
+    for level in cases.slicing.levels[1:]:
+        codes, at = _reference_of(level, cases, reference)
+        if not len(codes):
+            continue
+        counted = cases.counted.of(level, len(codes) - level.groups)
+        words = named(level, cases.slicing.groups, codes)
+        for measure, value, number, comparison in _wanted(chosen, cases):
+            setting = Setting(confidence, minimum_support, comparison)
+            parts = counted.parts(measure.name, number)
+            compared = against(parts, measure.favoured, at, setting)
+            constant = (measure.name, comparison, value, level.name)
+            blocks.append(laid_out(compared, words, allowed[comparison], setting, constant))
+    return joined(blocks)
+
+
+def _limits(task: Task, difference: float | None, ratio: float) -> dict[Comparison, float]:
+    """Check the limits, and give them for each comparison."""
+    if difference is None:
+        if task == "regression":
+            raise MetricsInputError(
+                "a regression needs limit_difference: the largest difference of mean residuals "
+                "that is allowed, in the unit of the label"
+            )
+        difference = _DIFFERENCE
+    if not 0 < difference < np.inf:
+        raise MetricsInputError(f"limit_difference must be positive, not {difference}")
+    if not 0 < ratio < 1:
+        raise MetricsInputError(f"limit_ratio must lie between 0 and 1, not {ratio}")
+    return {"difference": difference, "ratio": ratio}
+
+
+def _chosen(measures: Sequence[str] | None, task: Task, *, scored: bool) -> list[FairnessMeasure]:
+    """Check the names of measures; without any, take all that the columns permit."""
+    of_task = {name: one for name, one in FAIRNESS_MEASURES.items() if task in one.tasks}
+    if not of_task:
+        tasks = sorted({task for one in FAIRNESS_MEASURES.values() for task in one.tasks})
+        raise MetricsInputError(f"task must be one of {tasks}, not {task!r}")
+    if measures is None:
+        return [one for one in of_task.values() if scored or not one.needs_score]
+    names = [measures] if isinstance(measures, str) else list(measures)
+    for name in names:
+        if name not in of_task:
+            raise MetricsInputError(
+                f"there is no fairness measure {name!r} for {task}; there are {', '.join(of_task)}"
+            )
+        if of_task[name].needs_score and not scored:
+            raise MetricsInputError(f"fairness measure {name!r} needs a score column")
+    if not names or len(set(names)) < len(names):
+        raise MetricsInputError(f"measures must be one or more different names, not {names}")
+    return [of_task[name] for name in names]
+
+
+def _wanted(
+    measures: list[FairnessMeasure], cases: Read
+) -> Iterator[tuple[FairnessMeasure, Any, int, Comparison]]:
+    """Give each measure with its classes, their numbers, and its comparisons."""
+    for measure in measures:
+        for value, number in cases.classes if measure.per_class else [(None, 0)]:
+            for comparison in _COMPARISONS if measure.ratio else _COMPARISONS[:1]:
+                yield measure, value, number, comparison
+
+
+def _reference_of(
+    level: Level, cases: Read, reference: Literal["best", "overall"] | Mapping[str, Any]
+) -> tuple[IntArray, Literal["best", "overall"] | int]:
+    """Find a named reference among a level's groups; if its cross has no rows, append it."""
+    if not isinstance(reference, Mapping):
+        if reference not in ("best", "overall"):
+            raise MetricsInputError(
+                "reference must be 'best', 'overall' or a mapping from each attribute to a value, "
+                f"not {reference!r}"
+            )
+        return level.codes, reference
+    names, values = cases.slicing.names, cases.slicing.groups
+    if set(reference) != set(names):
+        raise MetricsInputError(
+            f"reference must name a value of each of {list(names)}, not of {list(reference)}"
+        )
+    own = np.zeros(len(level.columns), np.intp)
+    for place, position in enumerate(level.columns):
+        value = reference[names[position]]
+        if value not in values[position]:
+            raise MetricsInputError(
+                f"reference group {value!r} of {names[position]!r} does not occur; there are "
+                f"{values[position]}"
+            )
+        own[place] = values[position].index(value)
+    found = np.flatnonzero((level.codes == own).all(axis=1))
+    if len(found):
+        return level.codes, int(found[0])
+    return np.vstack([level.codes, own]), level.groups

@@ -1,0 +1,265 @@
+"""Intervals for two independent rates: their difference, their ratio, their odds ratio.
+
+All take cases in strata and combine the strata with the weights of Mantel and Haenszel,
+n1 n2 / (n1 + n2); without control columns there is one stratum. Ratios are given as logarithms.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy import special
+
+from evaluator.metrics.estimates import BoolArray, FloatArray, divide
+from evaluator.metrics.rates import wilson
+
+# How far from the exact limit a limit may be, and how often it is looked for at most.
+_EXACT = 1e-11
+_MOST_STEPS = 60
+_NO_LIMIT = 1 - 1e-10
+
+# From values to how far the observed lies above them, and the deviation to measure it with.
+Excess = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
+
+
+@dataclass(frozen=True)
+class TwoRates:
+    """The hits among the cases of two groups, for many pairs at once.
+
+    Parameters
+    ----------
+    hits, cases
+        Of the first group, shape (pairs, strata).
+    other_hits, other_cases
+        Of the second group, shape (pairs, strata).
+    """
+
+    hits: FloatArray
+    cases: FloatArray
+    other_hits: FloatArray
+    other_cases: FloatArray
+
+    @cached_property
+    def informative(self) -> BoolArray:
+        """Whether a stratum holds cases of both groups, shape (pairs, strata)."""
+        return (self.cases > 0) & (self.other_cases > 0)
+
+    @cached_property
+    def weights(self) -> FloatArray:
+        """The weights of Mantel and Haenszel, adding up to 1, or NaN without informative strata."""
+        product = self.cases * self.other_cases
+        weights = np.nan_to_num(divide(product, self.cases + self.other_cases))
+        return divide(weights, weights.sum(axis=1, keepdims=True) + np.zeros_like(weights))
+
+    def standardised(self) -> tuple[FloatArray, FloatArray]:
+        """Give both groups' rates, weighted alike over the strata, shape (pairs,) each.
+
+        Their difference is the risk difference, and their ratio the risk ratio, of Mantel and
+        Haenszel: S. Greenland, J. M. Robins, Biometrics 41 (1985) 55. Where no stratum holds
+        cases of both, these are each group's own rates; they then are not to be compared.
+        """
+        alone = ~self.informative.any(axis=1)
+        first, second = (
+            np.where(
+                alone,
+                divide(hits.sum(axis=1), cases.sum(axis=1)),
+                (self.weights * np.nan_to_num(divide(hits, cases))).sum(axis=1),
+            )
+            for hits, cases in ((self.hits, self.cases), (self.other_hits, self.other_cases))
+        )
+        return first, second
+
+    def spread(self) -> tuple[FloatArray, FloatArray]:
+        """Give the sums of squared weights over cases: the standardised rates' variances' factors.
+
+        A rate p has the variance p (1 - p) times its factor; with one stratum that is 1 / n.
+        """
+        square = self.weights**2
+        first, second = (
+            np.where(self.informative, np.nan_to_num(divide(square, cases)), 0.0).sum(axis=1)
+            for cases in (self.cases, self.other_cases)
+        )
+        return first, second
+
+
+def newcombe(two: TwoRates, confidence: float) -> tuple[FloatArray, FloatArray]:
+    """Give Newcombe's hybrid score interval of the difference of two rates, in one stratum.
+
+    With Wilson's limits l and u of each rate p, the limits are
+    d - sqrt((p1 - l1)^2 + (u2 - p2)^2) and d + sqrt((u1 - p1)^2 + (p2 - l2)^2).
+    Source: R. G. Newcombe, Statistics in Medicine 17 (1998) 873, method 10.
+    """
+    limits = []
+    for hits, cases in ((two.hits, two.cases), (two.other_hits, two.other_cases)):
+        known = np.maximum(cases[:, 0], np.finfo(float).tiny)
+        rate = hits[:, 0] / known
+        limits.append((rate, *wilson(hits[:, 0], known, confidence)))
+    (first, low, high), (second, other_low, other_high) = limits
+    difference = first - second
+    below = np.hypot(first - low, other_high - second)
+    above = np.hypot(high - first, second - other_low)
+    return difference - below, difference + above
+
+
+def score_difference(two: TwoRates, confidence: float) -> tuple[FloatArray, FloatArray]:
+    """Give the score interval of Mantel and Haenszel's risk difference over strata.
+
+    The differences d with (sum w (p1 - p2 - d))^2 <= z^2 sum w^2 V(d), where V(d) is the variance
+    of p1 - p2 in a stratum at the most likely rates that differ by d, times N / (N - 1). Unlike an
+    interval from the estimate's own variance it keeps its promise where a stratum's rates are 0
+    or 1, or where strata hold few cases.
+    Source: O. Miettinen, M. Nurminen, Statistics in Medicine 4 (1985) 213.
+    """
+    y, n, other_y, other_n, weights = _known(two)
+    total = n + other_n
+    observed = (weights * (y / n - other_y / other_n)).sum(axis=1)
+
+    def excess(difference: FloatArray) -> tuple[FloatArray, FloatArray]:
+        d = difference[:, None]
+        # The cubic whose root is the second group's most likely rate.
+        c2 = (n + 2 * other_n) * d - total - y - other_y
+        c1 = (other_n * d - total - 2 * other_y) * d + y + other_y
+        c0 = other_y * d * (1 - d)
+        third = c2 / (3 * total)
+        q = third**3 - c1 * c2 / (6 * total**2) + c0 / (2 * total)
+        root = np.sqrt(np.maximum(third**2 - c1 / (3 * total), 0))
+        p = np.where(q < 0, -root, root)
+        cosine = np.clip(divide(q, p**3), -1, 1)
+        angle = (np.pi + np.arccos(np.nan_to_num(cosine, nan=1.0))) / 3
+        second = np.clip(2 * p * np.cos(angle) - third, np.maximum(0, -d), np.minimum(1, 1 - d))
+        first = np.clip(second + d, 0, 1)
+        variance = (first * (1 - first) / n + second * (1 - second) / other_n) * total / (total - 1)
+        return observed - difference, np.sqrt((weights**2 * variance).sum(axis=1))
+
+    z = special.ndtri((1 + confidence) / 2)
+    return _between(excess, np.clip(observed, -1, 1), (-1.0, 1.0), z)
+
+
+def score_log_ratio(two: TwoRates, confidence: float) -> tuple[FloatArray, FloatArray]:
+    """Give the logarithms of the score interval of Mantel and Haenszel's risk ratio over strata.
+
+    The ratios r with (sum w (p1 - r p2))^2 <= z^2 sum w^2 V(r), where V(r) is the variance of
+    p1 - r p2 in a stratum at the most likely rates of that ratio, times N / (N - 1). In one
+    stratum it is Koopman's interval but for the last factor. A first rate of 0 gives a lower
+    limit of 0 and a finite upper one; where both are 0 nothing is known, and both are NaN.
+    Sources: O. Miettinen, M. Nurminen, Statistics in Medicine 4 (1985) 213; P. A. R. Koopman,
+    Biometrics 40 (1984) 513.
+    """
+    y, n, other_y, other_n, weights = _known(two)
+    total, hits = n + other_n, y + other_y
+    mean, other_mean = (weights * y / n).sum(axis=1), (weights * other_y / other_n).sum(axis=1)
+
+    def excess(share: FloatArray) -> tuple[FloatArray, FloatArray]:
+        # The ratio is share / (1 - share), so that ratio and inverse are treated alike.
+        u = share[:, None]
+        b = (n + other_y) * u + (other_n + y) * (1 - u)
+        root = np.sqrt(np.maximum(b**2 - 4 * total * hits * u * (1 - u), 0))
+        first = np.clip(2 * hits * u / (b + root), 0, 1)
+        second = np.clip(2 * hits * (1 - u) / (b + root), 0, 1)
+        variance = (1 - u) ** 2 * first * (1 - first) / n + u**2 * second * (1 - second) / other_n
+        spread = np.sqrt((weights**2 * variance * total / (total - 1)).sum(axis=1))
+        return (1 - share) * mean - share * other_mean, spread
+
+    z = special.ndtri((1 + confidence) / 2)
+    low, high = _between(excess, divide(mean, mean + other_mean), (0.0, 1.0), z)
+    with np.errstate(divide="ignore"):
+        limits = np.log(low) - np.log1p(-low), np.log(high) - np.log1p(-np.minimum(high, _NO_LIMIT))
+    return limits[0], np.where(high >= _NO_LIMIT, np.inf, limits[1])
+
+
+def log_odds_ratio(
+    two: TwoRates, confidence: float
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Give the logarithm of Mantel and Haenszel's odds ratio with its limits and its variance.
+
+    The odds ratio is R / S, R = sum a d / N and S = sum b c / N over strata of hits a and misses
+    b, and c and d of the second group. Its logarithm has the variance of Robins, Breslow and
+    Greenland, which in one stratum is Woolf's 1/a + 1/b + 1/c + 1/d. Where R is 0 the logarithm
+    has no interval; then the upper limit is the largest ratio r with (R - r S)^2 <= z^2 V(r),
+    V(r) being the same variance before it is divided by R^2.
+    Sources: J. Robins, N. Breslow, S. Greenland, Biometrics 42 (1986) 311; T. Sato,
+    Biometrics 46 (1990) 71, for limits from R - r S.
+    """
+    y, n, other_y, other_n, _ = _known(two)
+    total = np.where(two.informative, n + other_n, np.inf)
+    agree, differ = (y + other_n - other_y) / total, (n - y + other_y) / total
+    r_parts, s_parts = y * (other_n - other_y) / total, (n - y) * other_y / total
+    r, s = r_parts.sum(axis=1), s_parts.sum(axis=1)
+    constant = (agree * r_parts).sum(axis=1)
+    linear = (agree * s_parts + differ * r_parts).sum(axis=1)
+    square = (differ * s_parts).sum(axis=1)
+    variance = (divide(constant, r**2) + divide(linear, r * s) + divide(square, s**2)) / 2
+    z = special.ndtri((1 + confidence) / 2)
+    with np.errstate(divide="ignore"):
+        value = np.log(divide(r, s))
+        known = s**2 - z**2 / 2 * square
+        highest = np.where(known > 0, divide(z**2 / 2 * linear, known), np.inf)
+        bound = np.where((r == 0) & (s > 0), np.log(highest), np.inf)
+    half = z * np.sqrt(variance)
+    low = np.where(np.isnan(half), -np.inf, value - half)
+    high = np.where(np.isnan(half), bound, value + half)
+    return np.where((s == 0) & (r > 0), np.inf, value), low, high, variance
+
+
+def _known(two: TwoRates) -> tuple[FloatArray, ...]:
+    """Give hits and cases with strata of one group replaced by some without weight."""
+    there = two.informative
+    return (
+        np.where(there, two.hits, 0.0),
+        np.where(there, two.cases, 1.0),
+        np.where(there, two.other_hits, 0.0),
+        np.where(there, two.other_cases, 1.0),
+        np.where(there, np.nan_to_num(two.weights), 0.0),
+    )
+
+
+def _between(
+    excess: Excess, observed: FloatArray, ends: tuple[float, float], z: float
+) -> tuple[FloatArray, FloatArray]:
+    """Find how far below and above what was observed the score stays within z."""
+    limits = []
+    for end, sign in zip(ends, (1, -1), strict=True):
+
+        def beyond(value: FloatArray, sign: int = sign) -> FloatArray:
+            distance, spread = excess(value)
+            return sign * distance - z * spread
+
+        limits.append(_root(beyond, observed, np.full(len(observed), end)))
+    return limits[0], limits[1]
+
+
+def _root(
+    beyond: Callable[[FloatArray], FloatArray], inside: FloatArray, outside: FloatArray
+) -> FloatArray:
+    """Find where a function that is not positive inside turns positive on the way outside.
+
+    Inverse quadratic interpolation where it is safe, and halving where it is not.
+    Source: T. R. Chandrupatla, Advances in Engineering Software 28 (1997) 145.
+    """
+    a, b = inside, outside
+    f_a, f_b = beyond(a), beyond(b)
+    # Where the score has no spread, rounding must not decide on which side an end is.
+    least = np.finfo(float).tiny
+    f_a, f_b = np.minimum(f_a, -least), np.maximum(f_b, least)
+    t = np.full(len(a), 0.5)
+    for _ in range(_MOST_STEPS):
+        x = a + t * (b - a)
+        f_x = beyond(x)
+        same = (f_x > 0) == (f_a > 0)
+        c, f_c = np.where(same, a, b), np.where(same, f_a, f_b)
+        b, f_b = np.where(same, b, a), np.where(same, f_b, f_a)
+        a, f_a = x, f_x
+        width = np.abs(b - a)
+        if not (width > _EXACT).any():
+            break
+        # Step no less than what matters; and half the way where the ends have met.
+        nearest = np.minimum(
+            np.nan_to_num(divide(np.full(len(a), _EXACT / 2), width), nan=0.5), 0.5
+        )
+        xi, phi = divide(a - b, c - b), divide(f_a - f_b, f_c - f_b)
+        safe = (phi**2 < xi) & ((1 - phi) ** 2 < 1 - xi)
+        step = divide(f_a, f_b - f_a) * divide(f_c, f_b - f_c)
+        step += divide(c - a, b - a) * divide(f_a, f_c - f_a) * divide(f_b, f_c - f_b)
+        t = np.clip(np.where(safe & np.isfinite(step), step, 0.5), nearest, 1 - nearest)
+    return (a + b) / 2

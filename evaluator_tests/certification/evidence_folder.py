@@ -1,0 +1,353 @@
+"""A small evidence folder, from raw file to certificates, made through the store."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from evaluator.certification import (
+    EvaluationSetSummary,
+    build_certificate,
+    decide_outcomes,
+    judge,
+)
+from evaluator.certification.closure import Evidence, gather_evidence, version_folder
+from evaluator.certification.issuing import Issue, build_statement, sign_statement
+from evaluator.certification.keys import SigningKey
+from evaluator.certification.ledger import Ledger
+from evaluator.certification.recomputation import spec_document
+from evaluator.certification.statement import Code, Statement
+from evaluator.evidence import (
+    Address,
+    EvidenceStore,
+    Moment,
+    Record,
+    content_version,
+    digest_of_bytes,
+    identity_of,
+)
+from evaluator.metrics import slice_metrics
+from evaluator.spec.audit import AuditSpec
+
+AUDIT = "shop"
+NOW = datetime(2026, 2, 1, 12, tzinfo=UTC)
+LATER = NOW + timedelta(days=1)
+VALID_UNTIL = NOW + timedelta(days=90)
+MOMENT = Moment("run-7", NOW)
+KEYS = ["north|new", "north|returning", "south|new", "south|returning"]
+
+SPEC = AuditSpec.model_validate(
+    {
+        "data": {
+            "files": "cases-{date}.csv",
+            "first_day": "2026-01-01",
+            "id": "case_id",
+            "columns": {
+                "case_id": {"type": "string", "required": True, "unique": True},
+                "country": {"type": "category", "required": True, "allowed": ["north", "south"]},
+                "customer": {
+                    "type": "category",
+                    "required": True,
+                    "allowed": ["new", "returning"],
+                },
+                "amount": {"type": "float", "minimum": 0},
+                "label": {"type": "integer", "allowed": [0, 1]},
+            },
+        },
+        "label": {"column": "label", "positive": 1},
+        "geography": "country",
+        "segment": "customer",
+        "candidates": [
+            {"name": "one", "path": "models/one.skops", "features": ["amount"]},
+            {"name": "two", "path": "models/two.skops", "features": ["amount"]},
+        ],
+        "metrics": ["accuracy", "recall"],
+        "gates": [
+            {"metric": "accuracy", "minimum": 0.6},
+            {"metric": "recall", "level": "slice", "minimum": 0.1},
+            {"metric": "recall", "level": "overall", "minimum": 0.999, "required": False},
+        ],
+    }
+)
+
+
+@dataclass(frozen=True)
+class Issued:
+    """An evidence folder with the certificates of two candidates."""
+
+    folder: Path
+    certificates: Mapping[str, bytes]
+    paths: Mapping[str, str]
+    key: SigningKey
+
+    @property
+    def url(self) -> str:
+        return str(self.folder)
+
+
+class Builder:
+    """Writes an audit's outputs one by one; tests change what they want to forge."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.store = EvidenceStore(str(folder))
+        generator = np.random.default_rng(7)
+        self.cases = pd.DataFrame(
+            {
+                "id": [f"c{number:03}" for number in range(80)],
+                "geography": np.repeat(["north", "south"], 40),
+                "segment": np.tile(np.repeat(["new", "returning"], 20), 2),
+                "label": np.tile([0, 1, 1, 0], 20).astype(np.int8),
+                "day": "2026-01-01",
+            }
+        )
+        noise = generator.uniform(0, 0.6, 80)
+        scores = np.clip(self.cases["label"] * 0.5 + noise, 0, 1)
+        self.scores = {"one": scores.to_numpy(), "two": 1 - scores.to_numpy()}
+        self.absent = {("two", "south|new")}
+
+    def write(
+        self,
+        asset: str,
+        files: Mapping[str, bytes | pa.Table],
+        upstream: Sequence[Record],
+        *,
+        version: str,
+        partition: str | None = None,
+        facts: Mapping[str, Any] | None = None,
+    ) -> Record:
+        used = [record.as_upstream().model_dump() for record in upstream]
+        return self.store.write(
+            Address(AUDIT, asset, partition),
+            identity_of(asset, "1", {"version": version, "upstream": used}),
+            files,
+            content_version=version,
+            upstream=[record.as_upstream() for record in upstream],
+            facts=facts or {},
+            code_version="1",
+            moment=MOMENT,
+        )
+
+    def evaluation_set(self) -> Record:
+        raw_bytes = self.cases.to_csv(index=False).encode()
+        raw = self.write(
+            "raw_data",
+            {"cases-2026-01-01.csv": raw_bytes},
+            [],
+            version=digest_of_bytes(raw_bytes),
+            partition="2026-01-01",
+        )
+        table = pa.Table.from_pandas(self.cases, preserve_index=False)
+        typed = self.write(
+            "validated_data",
+            {"typed_rows.parquet": table},
+            [raw],
+            version=content_version(table),
+            partition="2026-01-01",
+        )
+        return self.write(
+            "evaluation_set",
+            {"cases.parquet": table, "without_label.parquet": table.slice(0, 1)},
+            [typed],
+            version=content_version(table, order_by=["geography", "segment", "id"]),
+        )
+
+    def predictions(self, candidate: str, key: str) -> pd.DataFrame:
+        here = (self.cases["geography"] + "|" + self.cases["segment"] == key).to_numpy()
+        score = self.scores[candidate][here]
+        return pd.DataFrame(
+            {
+                "id": self.cases["id"][here].to_numpy(),
+                "label": self.cases["label"][here].to_numpy(),
+                "score": score,
+                "prediction": (score >= 0.5).astype(np.int8),
+            }
+        )
+
+    def figures(self, frames: Mapping[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:
+        measured = []
+        for candidate in ("one", "two"):
+            own = [
+                frame.assign(geography=key.split("|")[0], segment=key.split("|")[1])
+                for (name, key), frame in frames.items()
+                if name == candidate
+            ]
+            table = slice_metrics(
+                pd.concat(own),
+                label="label",
+                score="score",
+                prediction="prediction",
+                slices=["geography", "segment"],
+                metrics=SPEC.metrics,
+                groups=SPEC.slice_values(),
+            )
+            keys = table["geography"].astype(str) + "|" + table["segment"].astype(str)
+            known = [key for name, key in frames if name == candidate]
+            table = table[(table["level"] != "geography x segment") | keys.isin(known)]
+            table.insert(0, "candidate", candidate)
+            measured.append(table)
+        return pd.concat(measured, ignore_index=True).astype({"geography": "str", "segment": "str"})
+
+    def slices(self, states: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+        return pd.DataFrame(states)
+
+    def issue(self, key: SigningKey, *, signed: bool = True) -> Issued:
+        evaluation_set = self.evaluation_set()
+        rests_on = [evaluation_set]
+        frames = {}
+        states = []
+        models = {
+            name: self.write(f"{name}_model", {}, [], version=digest_of_bytes(name.encode()))
+            for name in ("one", "two")
+        }
+        for name, model in models.items():
+            for slice_key in KEYS:
+                geography, segment = slice_key.split("|")
+                is_there = (name, slice_key) not in self.absent
+                states.append(
+                    {
+                        "candidate": name,
+                        "geography": geography,
+                        "segment": segment,
+                        "state": "current" if is_there else "missing",
+                        "error": None if is_there else "it crashed",
+                        "content_version": "v" if is_there else None,
+                    }
+                )
+                if not is_there:
+                    continue
+                frame = self.predictions(name, slice_key)
+                frames[name, slice_key] = frame
+                table = pa.Table.from_pandas(frame, preserve_index=False)
+                predicted = self.write(
+                    f"{name}_predictions",
+                    {"predictions.parquet": table},
+                    [evaluation_set, model],
+                    version=content_version(table),
+                    partition=slice_key,
+                )
+                if (name, slice_key) == ("one", "north|new"):
+                    address = Address(AUDIT, "one_predictions", slice_key)
+                    moment = Moment("run-6", NOW - timedelta(hours=1))
+                    self.store.note_failure(
+                        address, predicted.identity, OSError("disk full"), "trace", moment
+                    )
+                metrics = self.write(
+                    f"{name}_slice_metrics",
+                    {"metrics.parquet": table},
+                    [predicted],
+                    version=content_version(table),
+                    partition=slice_key,
+                )
+                rests_on += [predicted, metrics]
+        figures = self.figures(frames)
+        slices = self.slices(states)
+        table = pa.Table.from_pandas(figures, preserve_index=False)
+        scorecard = self.write(
+            "scorecard",
+            {"figures.parquet": table, "slices.parquet": pa.Table.from_pandas(slices)},
+            rests_on,
+            version=content_version(table),
+        )
+        document = spec_document(SPEC)
+        spec = self.write(
+            "audit_spec", {"spec.json": document}, [], version=digest_of_bytes(document)
+        )
+        return self._certify(key, (scorecard, spec), figures, slices, signed=signed)
+
+    def _certify(
+        self,
+        key: SigningKey,
+        roots: tuple[Record, Record],
+        figures: pd.DataFrame,
+        slices: pd.DataFrame,
+        *,
+        signed: bool,
+    ) -> Issued:
+        scorecard, spec = roots
+        signer = key if signed else None
+        names = ["one", "two"]
+        verdicts = judge(SPEC.gates, figures, slices, names)
+        evaluation_set = next(u for u in scorecard.upstream if u.asset == "evaluation_set")
+        evidence = gather_evidence(self.store, [scorecard, spec])
+        document = build_certificate(
+            audit=AUDIT,
+            spec_digest=spec.content_version,
+            evaluation_set=EvaluationSetSummary(
+                digest=evaluation_set.content_version,
+                first_day=date(2026, 1, 1),
+                last_day=date(2026, 1, 1),
+                days=1,
+                rows=80,
+                rows_without_label=0,
+            ),
+            artifact_digests={name: digest_of_bytes(name.encode()) for name in names},
+            outcomes=decide_outcomes(verdicts, slices, names),
+            verdicts=verdicts,
+            scorecard=figures,
+            slices=slices,
+            headline_metrics=["accuracy", "recall"],
+            evidence=[],
+            code_version="0.1.0",
+            packages={"numpy": "2"},
+            created_at=NOW,
+            run_id=MOMENT.run_id,
+        )
+        ledger = Ledger(str(self.folder), AUDIT)
+        statements = {name: self.statement(document, name, evidence, ledger) for name in names}
+        certificates = {
+            name: sign_statement(statement, signer).to_bytes()
+            for name, statement in statements.items()
+        }
+        record = self.write(
+            "certificate",
+            {f"{name}.dsse.json": content for name, content in certificates.items()},
+            [scorecard, spec],
+            version=digest_of_bytes(b"".join(certificates.values())),
+        )
+        folder = version_folder(self.store, record)
+        paths = {name: f"{folder}/{name}.dsse.json" for name in names}
+        record_bytes = (self.folder / folder / "record.json").read_bytes()
+        for name, statement in statements.items():
+            judged = statement.predicate.candidate
+            ledger.append(
+                "certificate",
+                subject=digest_of_bytes(certificates[name]),
+                author="ada@example.org",
+                reason="the nightly audit",
+                body={
+                    "candidate": name,
+                    "outcome": judged.outcome,
+                    "artifact_digest": judged.artifact_digest,
+                    "evaluation_set": evaluation_set.content_version,
+                    "valid_from": NOW,
+                    "valid_until": VALID_UNTIL,
+                    "path": paths[name],
+                    "record_sha256": digest_of_bytes(record_bytes),
+                },
+                now=NOW,
+                key=signer,
+            )
+        return Issued(self.folder, certificates, paths, key)
+
+    def statement(
+        self, document: Mapping[str, Any], name: str, evidence: Evidence, ledger: Ledger
+    ) -> Statement:
+        return build_statement(
+            document,
+            name,
+            artifact_is_file=True,
+            evidence=evidence,
+            issue=Issue(
+                requested_by="ada@example.org",
+                valid_until=VALID_UNTIL,
+                code=Code(version="0.1.0", revision="a" * 40, has_changes=False),
+                seeds={"bootstrap": 7},
+                ledger=ledger.head(),
+            ),
+        )

@@ -1,0 +1,191 @@
+"""Statements are in-toto's, strict, and described by the JSON schema that lies beside them."""
+
+import copy
+import json
+from datetime import timedelta
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evaluator.certification.closure import gather_evidence
+from evaluator.certification.envelope import IN_TOTO, parse_envelope
+from evaluator.certification.keys import SigningKey
+from evaluator.certification.recomputation import read_spec, spec_document
+from evaluator.certification.statement import (
+    SCHEMA_FILE,
+    StatementError,
+    json_schema,
+    parse_statement,
+)
+from evaluator.errors import EvidenceError
+from evaluator.evidence import Address, EvidenceStore, canonical_json, digest_of_bytes
+from evaluator.spec import load_audit
+from evaluator_tests.certification.evidence_folder import AUDIT, NOW, SPEC, Builder, Issued
+
+AUDITS = Path(str(files("evaluator"))) / "defs"
+
+
+@pytest.fixture(scope="module")
+def issued(tmp_path_factory: pytest.TempPathFactory) -> Issued:
+    key = SigningKey(Ed25519PrivateKey.from_private_bytes(bytes(32)))
+    return Builder(tmp_path_factory.mktemp("issued")).issue(key)
+
+
+@pytest.fixture(scope="module")
+def document(issued: Issued) -> dict[str, Any]:
+    payload = parse_envelope(issued.certificates["one"], "certificate").payload
+    read: dict[str, Any] = json.loads(payload)
+    return read
+
+
+def schema() -> dict[str, Any]:
+    text = files("evaluator.certification").joinpath(SCHEMA_FILE).read_text(encoding="utf-8")
+    read: dict[str, Any] = json.loads(text)
+    return read
+
+
+def is_accepted(document: dict[str, Any]) -> bool:
+    try:
+        parse_statement(canonical_json(document), "certificate")
+    except StatementError:
+        return False
+    return True
+
+
+def fits_the_schema(document: dict[str, Any]) -> bool:
+    return bool(jsonschema.Draft202012Validator(schema()).is_valid(document))
+
+
+def test_a_statement_is_in_totos(document: dict[str, Any], issued: Issued) -> None:
+    assert parse_envelope(issued.certificates["one"], "certificate").payload_type == IN_TOTO
+    assert document["_type"] == "https://in-toto.io/Statement/v1"
+    assert document["predicateType"] == "urn:evaluator:certificate:v1"
+    assert set(document) == {"_type", "subject", "predicateType", "predicate"}
+
+
+def test_its_subjects_are_the_artifact_and_the_evaluation_set_by_digest(
+    document: dict[str, Any], issued: Issued
+) -> None:
+    cases = next((issued.folder / AUDIT / "evaluation_set").rglob("cases.parquet"))
+    artifact, measured = document["subject"]
+    assert artifact == {
+        "name": "shop/one_model",
+        "digest": {"sha256": digest_of_bytes(b"one")},
+    }
+    assert measured["name"] == "shop/evaluation_set"
+    assert measured["digest"]["sha256"] == digest_of_bytes(cases.read_bytes())
+    assert (
+        measured["digest"]["evaluatorContentV1"]
+        == (document["predicate"]["evaluation_set"]["digest"])
+    )
+
+
+def test_its_evidence_is_everything_back_to_the_raw_file(document: dict[str, Any]) -> None:
+    predicate = document["predicate"]
+    assets = [item["asset"] for item in predicate["evidence"]]
+    assert set(assets) == {
+        "raw_data",
+        "validated_data",
+        "evaluation_set",
+        "one_model",
+        "two_model",
+        "one_predictions",
+        "two_predictions",
+        "one_slice_metrics",
+        "two_slice_metrics",
+        "scorecard",
+        "audit_spec",
+    }
+    assert assets.count("two_predictions") == 3
+    assert [root["asset"] for root in predicate["rests_on"]] == ["scorecard", "audit_spec"]
+    noted = [item for item in predicate["evidence"] if item["notes"]]
+    assert [list(item["notes"]) for item in noted] == [["failure.run-6.json"]]
+
+
+def test_evidence_that_is_gone_cannot_be_gathered(tmp_path: Path) -> None:
+    key = SigningKey(Ed25519PrivateKey.from_private_bytes(bytes(32)))
+    issued = Builder(tmp_path).issue(key)
+    store = EvidenceStore(issued.url)
+    scorecard = store.current(Address(AUDIT, "scorecard"))
+    assert scorecard is not None
+    next((tmp_path / AUDIT / "raw_data").rglob("record.json")).unlink()
+    with pytest.raises(EvidenceError, match="raw_data"):
+        gather_evidence(store, [scorecard])
+
+
+def test_it_says_who_asked_which_code_and_how_long(document: dict[str, Any]) -> None:
+    predicate = document["predicate"]
+    assert predicate["requested_by"] == "ada@example.org"
+    assert predicate["code"] == {"version": "0.1.0", "revision": "a" * 40, "has_changes": False}
+    assert predicate["seeds"] == {"bootstrap": 7}
+    assert predicate["validity"]["valid_until"] == (NOW + timedelta(days=90)).isoformat().replace(
+        "+00:00", "Z"
+    )
+    assert any("artifact is not the one" in words for words in predicate["validity"]["void_when"])
+    assert [gate["verdict"] for gate in predicate["gates"]] == ["PASS", "PASS", "PASS"]
+
+
+def test_the_schema_file_is_what_the_code_says() -> None:
+    assert schema() == json.loads(json.dumps(json_schema()))
+    jsonschema.Draft202012Validator.check_schema(schema())
+
+
+def test_the_schema_takes_what_is_issued(document: dict[str, Any]) -> None:
+    assert is_accepted(document)
+    jsonschema.Draft202012Validator(schema()).validate(document)
+
+
+def _places(value: Any, above: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    inner = value.items() if isinstance(value, dict) else enumerate(value)
+    found = []
+    for key, item in inner if isinstance(value, dict | list) else ():
+        found.append((*above, key))
+        if isinstance(item, dict | list):
+            found += _places(item, (*above, key))
+    return found
+
+
+@settings(max_examples=120, deadline=None)
+@given(data=st.data())
+def test_schema_and_code_refuse_the_same_documents(
+    document: dict[str, Any], data: st.DataObject
+) -> None:
+    bent = copy.deepcopy(document)
+    place = data.draw(st.sampled_from(_places(document)))
+    holder = bent
+    for key in place[:-1]:
+        holder = holder[key]
+    change = data.draw(st.sampled_from(["remove", "null", "number", "text", "list", "extra"]))
+    if change == "remove":
+        del holder[place[-1]]
+    elif change == "extra" and isinstance(holder, dict):
+        holder["another key"] = 1
+    else:
+        holder[place[-1]] = {"null": None, "number": 7, "text": "x", "list": [[]], "extra": {}}[
+            change
+        ]
+    # A time's form is beyond most validators of JSON schemas.
+    if place[-1] not in {"created_at", "valid_from", "valid_until"}:
+        assert is_accepted(bent) == fits_the_schema(bent)
+
+
+def test_a_statement_in_another_spelling_is_refused(document: dict[str, Any]) -> None:
+    spelt = canonical_json(document)
+    twice = spelt.replace(b'{"_type"', b'{"_type":"x","_type"', 1)
+    for content in (spelt[:-1], spelt.replace(b",", b", ", 1), twice):
+        with pytest.raises(StatementError, match="canonical"):
+            parse_statement(content, "certificate")
+
+
+@pytest.mark.parametrize("name", ["flights", "sales"])
+def test_an_audits_declaration_is_read_back_as_it_was(name: str) -> None:
+    spec = load_audit(name, AUDITS).spec
+    assert read_spec(spec_document(spec)) == spec
+    assert spec_document(read_spec(spec_document(spec))) == spec_document(spec)
+    assert read_spec(spec_document(SPEC)) == SPEC

@@ -1,0 +1,466 @@
+"""A certificate is checked on a copied folder, and whatever was bent is found."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from evaluator.certification.bundle import BundleCheck, export_bundle, verify_bundle
+from evaluator.certification.envelope import IN_TOTO, parse_envelope, seal
+from evaluator.certification.findings import Problem
+from evaluator.certification.keys import SigningKey
+from evaluator.certification.ledger import Ledger
+from evaluator.certification.verification import verify
+from evaluator.certification.verification_report import VerificationReport
+from evaluator.errors import UsageError
+from evaluator.evidence import canonical_json, digest_of_bytes
+from evaluator_tests.certification.evidence_folder import AUDIT, LATER, VALID_UNTIL, Builder, Issued
+
+Check = Callable[..., VerificationReport]
+
+
+def _key(seed: int = 1) -> SigningKey:
+    return SigningKey(Ed25519PrivateKey.from_private_bytes(bytes([seed]) * 32))
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Issued:
+    return Builder(tmp_path_factory.mktemp("original")).issue(_key())
+
+
+@pytest.fixture
+def issued(original: Issued, tmp_path: Path) -> Issued:
+    """A copy of the evidence folder that a test may spoil."""
+    shutil.copytree(original.folder, tmp_path / "evidence")
+    return Issued(tmp_path / "evidence", original.certificates, original.paths, original.key)
+
+
+def check(issued: Issued, name: str = "one", **changes: Any) -> VerificationReport:
+    arguments: dict[str, Any] = {"public_key": issued.key.public, "now": LATER} | changes
+    return verify(issued.certificates[name], issued.url, **arguments)
+
+
+def problems(report: VerificationReport) -> str:
+    return "\n".join(map(str, report.problems))
+
+
+def no_recomputation(_: object) -> Iterator[Problem]:
+    return iter(())
+
+
+def test_an_untouched_folder_is_verified(issued: Issued) -> None:
+    report = check(issued)
+    assert problems(report) == ""
+    assert report.result == "VERIFIED"
+    assert report.is_verified
+    assert report.cautions == ()
+    assert report.statement
+    assert report.statement.predicate.candidate.outcome == "certified"
+    assert any("VERIFIED" in line for line in report.told())
+    assert json.dumps(report.as_record())
+
+
+def test_a_refusal_is_verified_too(issued: Issued) -> None:
+    report = check(issued, "two")
+    assert report.is_verified
+    assert report.statement
+    assert report.statement.predicate.candidate.outcome == "not certified"
+
+
+def test_a_single_flipped_byte_in_any_file_of_a_bundle_is_found(
+    original: Issued, tmp_path: Path
+) -> None:
+    bundle = export(original, tmp_path)
+    assert verify_bundle(bundle, public_key=original.key.public, now=LATER).is_verified
+    missed = []
+    count = 0
+    for path in sorted(p for p in bundle.rglob("*") if p.is_file()):
+        content = path.read_bytes()
+        for position in (len(content) // 3, len(content) - 1):
+            spoilt = bytearray(content)
+            spoilt[position] ^= 1 << (position % 7)
+            path.write_bytes(spoilt)
+            found = verify_bundle(bundle, public_key=original.key.public, now=LATER)
+            count += 1
+            name = path.relative_to(bundle).as_posix()
+            # What the certificate covers is found without the manifest too.
+            is_covered = name == "certificate.dsse.json" or name.startswith("evidence/")
+            is_intact = found.report.is_intact if is_covered else found.is_intact
+            if is_intact or name not in _told(found):
+                missed.append((name, position))
+        path.write_bytes(content)
+    assert missed == []
+    assert count > 100
+    assert verify_bundle(bundle, public_key=original.key.public, now=LATER).is_verified
+
+
+def test_a_single_flipped_byte_in_what_a_live_folder_holds_of_a_certificate_is_found(
+    issued: Issued,
+) -> None:
+    missed = []
+    # Which version is the current one moves on, and no certificate rests on it.
+    files = [p for p in issued.folder.rglob("*") if p.is_file() and p.name != "current.json"]
+    for path in sorted(files):
+        content = path.read_bytes()
+        for position in (0, len(content) // 4, len(content) // 2, len(content) - 2):
+            spoilt = bytearray(content)
+            spoilt[position] ^= 4
+            path.write_bytes(spoilt)
+            if check(issued).is_intact:
+                missed.append((path.relative_to(issued.folder).as_posix(), position))
+        path.write_bytes(content)
+    assert missed == []
+    assert check(issued).is_verified
+
+
+def test_a_removed_file_is_named(issued: Issued) -> None:
+    covered = [p for p in issued.folder.rglob("*") if p.is_file() and p.name != "current.json"]
+    for path in covered:
+        content = path.read_bytes()
+        path.unlink()
+        name = path.relative_to(issued.folder).as_posix()
+        # The last entry is missed by the checkpoint, which says how far the chain reached.
+        expected = "does not reach entry 2" if name.endswith("/000002.json") else name
+        assert expected in problems(check(issued))
+        path.write_bytes(content)
+    assert check(issued).is_verified
+
+
+def test_an_added_file_is_named(issued: Issued) -> None:
+    folders = {p.parent for p in issued.folder.rglob("record.json")} | {
+        issued.folder / AUDIT / "ledger"
+    }
+    for folder in folders:
+        added = folder / "added.txt"
+        added.write_text("hello")
+        assert "added.txt" in problems(check(issued)), folder
+        added.unlink()
+
+
+def test_two_files_that_were_swapped_are_both_named(issued: Issued) -> None:
+    north, south = sorted((issued.folder / AUDIT / "one_predictions").rglob("*.parquet"))[:2]
+    a, b = north.read_bytes(), south.read_bytes()
+    north.write_bytes(b)
+    south.write_bytes(a)
+    told = problems(check(issued))
+    for path in (north, south):
+        assert path.relative_to(issued.folder).as_posix() in told
+
+
+def test_two_whole_versions_that_were_swapped_are_found(issued: Issued, tmp_path: Path) -> None:
+    north, south = sorted(
+        p.parent for p in (issued.folder / AUDIT / "one_predictions").rglob("record.json")
+    )[:2]
+    north.rename(tmp_path / "aside")
+    south.rename(north)
+    (tmp_path / "aside").rename(south)
+    assert not check(issued).is_intact
+
+
+def test_a_folder_rolled_back_behind_the_certificate_is_found(
+    issued: Issued,
+) -> None:
+    ledger = issued.folder / AUDIT / "ledger"
+    first = digest_of_bytes((ledger / "000001.json").read_bytes())
+    (ledger / "000002.json").unlink()
+    head = {"digest": first, "format": "evaluator/ledger-head/1", "sequence": 1}
+    (ledger / "head.json").write_text(
+        json.dumps(head, sort_keys=True, separators=(",", ":")) + "\n"
+    )
+    assert check(issued, "one").is_verified
+    assert "no entry for this certificate" in problems(check(issued, "two"))
+    shutil.rmtree(ledger)
+    assert "no entry for this certificate" in problems(check(issued, "one"))
+
+
+def test_a_revocation_that_is_rolled_back_is_found_by_who_kept_the_head(issued: Issued) -> None:
+    copy = {p: p.read_bytes() for p in (issued.folder / AUDIT / "ledger").iterdir()}
+    revoke(issued)
+    revoked = check(issued)
+    assert revoked.result == "DOES NOT STAND (revoked)"
+    assert revoked.is_intact
+    assert not revoked.is_verified
+    for path in (issued.folder / AUDIT / "ledger").iterdir():
+        path.unlink()
+    for path, content in copy.items():
+        path.write_bytes(content)
+    assert check(issued).is_verified  # nothing in this folder remembers it
+    assert "turned back" in problems(check(issued, known_head=revoked.ledger))
+
+
+def test_an_expired_certificate_is_not_verified(issued: Issued) -> None:
+    report = check(issued, now=VALID_UNTIL)
+    assert report.result == "DOES NOT STAND (expired)"
+    assert not report.is_verified
+    assert check(issued, now=VALID_UNTIL - timedelta(seconds=1)).is_verified
+
+
+def test_another_key_does_not_verify(issued: Issued) -> None:
+    report = check(issued, public_key=_key(2).public)
+    assert report.signature == "invalid"
+    assert report.result == "FAILED"
+    assert _key(2).public.key_id in problems(report)
+
+
+def test_without_a_key_nothing_is_called_verified(issued: Issued) -> None:
+    report = check(issued, public_key=None)
+    assert report.result == "INTACT, BUT NOT PROVEN"
+    assert not report.is_verified
+    assert any("SIGNATURE NOT CHECKED" in line for line in report.told())
+
+
+def test_an_unsigned_certificate_says_so_loudly(tmp_path: Path) -> None:
+    issued = Builder(tmp_path).issue(_key(), signed=False)
+    report = check(issued, public_key=None)
+    assert report.result == "INTACT, BUT UNSIGNED"
+    assert any("UNSIGNED" in caution for caution in report.cautions)
+    assert check(issued).result == "FAILED"
+
+
+def test_a_signature_that_was_stripped_is_found_with_and_without_a_key(issued: Issued) -> None:
+    envelope = parse_envelope(issued.certificates["one"], "certificate")
+    stripped = seal(envelope.payload, IN_TOTO, None).to_bytes()
+    spoilt = Issued(issued.folder, {"one": stripped}, issued.paths, issued.key)
+    assert "unsigned" in problems(check(spoilt))
+    assert "no entry for this certificate" in problems(check(spoilt, public_key=None))
+
+
+def test_what_is_no_certificate_fails_without_an_exception(issued: Issued) -> None:
+    for content in (b"", b"[]", b"{}", b"\xff", issued.certificates["one"][:-40], b"[" * 100_000):
+        report = verify(content, issued.url, public_key=issued.key.public, now=LATER)
+        assert report.result == "FAILED"
+        assert len(report.problems) == 1
+
+
+def test_a_certificate_that_is_not_there_is_the_callers_mistake(issued: Issued) -> None:
+    with pytest.raises(UsageError, match="cannot be read"):
+        verify(issued.folder / "absent.dsse.json", issued.url, now=LATER)
+
+
+def test_entries_that_nobody_signed_are_told(issued: Issued) -> None:
+    revoke(issued, signed=False)
+    assert any("000003.json" in caution for caution in check(issued).cautions)
+
+
+def test_figures_that_do_not_follow_from_the_predictions_are_found(tmp_path: Path) -> None:
+    class Flattering(Builder):
+        def figures(self, frames: Mapping[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:
+            figures = super().figures(frames)
+            is_it = (figures["candidate"] == "two") & (figures["metric"] == "accuracy")
+            figures.loc[is_it & (figures["level"] == "overall"), "value"] = 0.93
+            return figures
+
+    issued = Flattering(tmp_path).issue(_key())
+    told = problems(check(issued, "two"))
+    assert "accuracy of two, overall: stored 0.93" in told
+    assert "figures.parquet" in told
+    assert "verdicts: certificate" in told
+    # The other checks find nothing: only counting again does.
+    assert check(issued, "two", recompute_again=no_recomputation).is_verified
+
+
+def test_labels_that_differ_from_the_evaluation_set_are_found(tmp_path: Path) -> None:
+    class Relabelled(Builder):
+        def predictions(self, candidate: str, key: str) -> pd.DataFrame:
+            frame = super().predictions(candidate, key)
+            return frame.assign(label=frame["prediction"]) if candidate == "two" else frame
+
+    told = problems(check(Relabelled(tmp_path).issue(_key())))
+    assert "have another label there" in told
+    assert "two_predictions" in told
+
+
+def test_cases_that_were_left_out_are_found(tmp_path: Path) -> None:
+    class Choosy(Builder):
+        def predictions(self, candidate: str, key: str) -> pd.DataFrame:
+            frame = super().predictions(candidate, key)
+            return frame[frame["label"] == frame["prediction"]] if candidate == "two" else frame
+
+    told = problems(check(Choosy(tmp_path).issue(_key())))
+    assert "and the slice has 20" in told
+
+
+def test_a_slice_that_is_called_current_without_predictions_is_found(tmp_path: Path) -> None:
+    class Hopeful(Builder):
+        def slices(self, states: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+            return super().slices(states).assign(state="current")
+
+    told = problems(check(Hopeful(tmp_path).issue(_key()), "two"))
+    assert "two on south|new is called current" in told
+
+
+def test_a_slice_that_is_left_out_of_the_list_is_found(tmp_path: Path) -> None:
+    class Forgetful(Builder):
+        def slices(self, states: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+            slices = super().slices(states)
+            return slices[slices["state"] == "current"]
+
+    told = problems(check(Forgetful(tmp_path).issue(_key()), "two"))
+    assert "it lists 7 slices, and the audit has 8" in told
+
+
+def _drop_raw_data(predicate: dict[str, Any]) -> None:
+    predicate["evidence"] = [i for i in predicate["evidence"] if i["asset"] != "raw_data"]
+
+
+def _move_aside(predicate: dict[str, Any]) -> None:
+    predicate["evidence"][0]["folder"] = "../outside"
+
+
+def _raise_headline(predicate: dict[str, Any]) -> None:
+    predicate["headline"][0]["value"] = 0.999
+
+
+def _pass_gate(predicate: dict[str, Any]) -> None:
+    predicate["gates"][0]["verdict"] = "PASS"
+
+
+def _drop_gate(predicate: dict[str, Any]) -> None:
+    predicate["gates"] = predicate["gates"][1:]
+
+
+def _certify(predicate: dict[str, Any]) -> None:
+    predicate["candidate"]["outcome"] = "certified"
+
+
+def _exchange_artifact(predicate: dict[str, Any]) -> None:
+    predicate["candidate"]["artifact_digest"] = "9" * 64
+
+
+def _exchange_version(predicate: dict[str, Any]) -> None:
+    predicate["evidence"][0]["content_version"] = "9" * 64
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (_drop_raw_data, "rests on raw_data[2026-01-01]"),
+        (_move_aside, "evidence: ../outside"),
+        (lambda p: p["rests_on"].pop(), "nothing that is certified rests on it"),
+        (lambda p: p["evidence"].append(p["evidence"][0]), "lists a version twice"),
+        (_exchange_version, "its `content_version` is not what the certificate says"),
+        (_exchange_artifact, "made these predictions"),
+        (_raise_headline, "accuracy: value is 0.999"),
+        (_pass_gate, "verdict is 'PASS', recomputed 'FAIL'"),
+        (_drop_gate, "it has 2 verdicts, and the audit's gates give 3"),
+        (_certify, "it says certified, and the verdicts give not certified"),
+        (lambda p: p["candidate"].update(name="three"), "the audit has no candidate 'three'"),
+        (lambda p: p["spec"].update(sha256="9" * 64), "declaration is not among the evidence"),
+        (lambda p: p["evaluation_set"].update(digest="9" * 64), "is not the evaluation set"),
+        (lambda p: p["ledger"].update(digest="9" * 64, sequence=1), "entry 1 is"),
+    ],
+)
+def test_a_false_statement_is_found_even_with_the_right_signature(
+    issued: Issued, change: Callable[[dict[str, Any]], None], what: str
+) -> None:
+    payload = parse_envelope(issued.certificates["two"], "certificate").payload
+    document = json.loads(payload)
+    change(document["predicate"])
+    judged = document["predicate"]["candidate"]
+    document["subject"][0]["digest"]["sha256"] = judged["artifact_digest"]
+    document["subject"][0]["name"] = f"{AUDIT}/{judged['name']}_model"
+    content = seal(canonical_json(document), IN_TOTO, issued.key).to_bytes()
+    body = Ledger(issued.url, AUDIT).entries()[1].entry.certificate_body().model_dump()
+    stated = {"candidate": judged["name"], "outcome": judged["outcome"], "path": "elsewhere/x"}
+    stated["artifact_digest"] = judged["artifact_digest"]
+    stated["evaluation_set"] = document["predicate"]["evaluation_set"]["digest"]
+    Ledger(issued.url, AUDIT).append(
+        "certificate",
+        subject=digest_of_bytes(content),
+        author="mallory",
+        reason="why not",
+        body=body | stated,
+        now=LATER,
+        key=issued.key,
+    )
+    report = verify(content, issued.url, public_key=issued.key.public, now=LATER)
+    assert report.signature == "valid"
+    assert what in problems(report)
+    assert not report.is_intact
+
+
+def test_a_bundle_is_verified_where_only_the_core_is_installed(
+    original: Issued, tmp_path: Path
+) -> None:
+    bundle = export(original, tmp_path)
+    program = """
+import sys
+for absent in ("dagster", "mlflow", "sklearn", "skops", "polars"):
+    sys.modules[absent] = None
+import socket
+socket.socket.connect = socket.getaddrinfo = None
+from datetime import datetime
+from pathlib import Path
+from evaluator.certification.bundle import verify_bundle
+from evaluator.certification.keys import load_public_key
+bundle = Path(sys.argv[1])
+key = load_public_key(bundle / "public_key.pem")
+found = verify_bundle(bundle, public_key=key, now=datetime.fromisoformat(sys.argv[2]))
+print(found.report.result, found.is_verified)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(bundle), LATER.isoformat()],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "VERIFIED True\n", done.stderr
+
+
+def test_a_bundle_is_the_same_bytes_each_time(original: Issued, tmp_path: Path) -> None:
+    first, second = export(original, tmp_path / "a"), export(original, tmp_path / "b")
+    files = {p.relative_to(first): p.read_bytes() for p in first.rglob("*") if p.is_file()}
+    again = {p.relative_to(second): p.read_bytes() for p in second.rglob("*") if p.is_file()}
+    assert files == again
+    assert not any(p.name == "current.json" for p in files)
+    text = files[Path("README.txt")].decode()
+    assert original.key.public.key_id in text
+    assert "one is certified" in text
+
+
+def test_what_is_added_to_a_bundle_is_named(original: Issued, tmp_path: Path) -> None:
+    bundle = export(original, tmp_path)
+    (bundle / "evidence" / "shop" / "more.txt").write_text("more")
+    found = verify_bundle(bundle, public_key=original.key.public, now=LATER)
+    assert "evidence/shop/more.txt" in _told(found)
+    assert not found.is_intact
+
+
+def test_a_bundle_is_never_written_over_something(original: Issued, tmp_path: Path) -> None:
+    export(original, tmp_path)
+    with pytest.raises(UsageError, match="not empty"):
+        export(original, tmp_path)
+
+
+def revoke(issued: Issued, *, signed: bool = True) -> None:
+    Ledger(issued.url, AUDIT).append(
+        "revocation",
+        subject=digest_of_bytes(issued.certificates["one"]),
+        author="grace@example.org",
+        reason="the labels were wrong",
+        body={},
+        now=LATER,
+        key=issued.key if signed else None,
+    )
+
+
+def export(issued: Issued, to: Path) -> Path:
+    return export_bundle(
+        issued.certificates["one"],
+        issued.url,
+        to / "bundle",
+        public_key=issued.key.public,
+        report=b"<html>report</html>",
+    )
+
+
+def _told(found: BundleCheck) -> str:
+    return "\n".join([*map(str, found.report.problems), *map(str, found.problems)])

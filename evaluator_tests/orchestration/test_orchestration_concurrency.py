@@ -1,0 +1,193 @@
+"""Candidates side by side, in processes that may be ended at any moment."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from evaluator.errors import UsageError
+from evaluator.orchestration.home import Home
+from evaluator.orchestration.portions import portions_of
+from evaluator.orchestration.runner import Choice
+from evaluator.orchestration.scorecard import read_findings
+from evaluator.orchestration.state import AuditState
+from evaluator.orchestration.terminal_runs import TERMINAL_TAG
+from evaluator.orchestration.workers import run_portions
+from evaluator.spec import Audit
+from evaluator_tests.faults import plan_faults
+from evaluator_tests.orchestration.conftest import run, start
+
+
+def changed(audit: Audit, **settings: Any) -> Audit:
+    return Audit(audit.name, audit.spec.model_copy(update=settings))
+
+
+def run_statuses() -> list[str]:
+    with dg.DagsterInstance.get() as instance:
+        return sorted(run.status.value for run in instance.get_runs())
+
+
+def test_a_candidate_that_takes_its_process_down_costs_no_other_candidate(
+    audit: Audit, home: Home
+) -> None:
+    plan_faults(home.root, ("pacific", "network"), kind="kills")
+    summary = run(audit, home)
+    by_candidate = {
+        name: [s for s in summary.slices if s.candidate == name] for name in ("sturdy", "frail")
+    }
+    assert {s.state for s in by_candidate["sturdy"]} == {"current"}
+    lost = [s for s in by_candidate["frail"] if s.state != "current"]
+    # The one that did it, and those after it; what was predicted before is measured all the same.
+    assert lost[0].slice_key == "pacific|network"
+    assert len(lost) == 9
+    assert all("ended by SIGKILL" in str(s.error) for s in lost)
+    assert all("isolate: process" in str(s.error) for s in lost)
+    assert "STARTED" not in run_statuses()
+    assert summary.findings is not None
+    plan_faults(home.root)
+    again = run(audit, home)
+    assert again.computed == len(lost)
+    assert again.reused == 36 - len(lost)
+
+
+@pytest.mark.slow
+def test_a_run_that_was_killed_goes_on_where_it_was(audit: Audit, home: Home) -> None:
+    script = (
+        "from evaluator_tests.orchestration.conftest import small_audit, start\n"
+        "from evaluator.orchestration.home import Home\n"
+        "if __name__ == '__main__':\n"
+        "    start(small_audit(), Home.from_environment()).run()\n"
+    )
+    path = home.root / "killed.py"
+    path.write_text(script)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen([sys.executable, str(path)], env=environment) as running:
+        while running.poll() is None and not stored_slices(home):
+            pass
+        running.send_signal(signal.SIGKILL)
+    # The workers end by themselves: what is stored stops growing, and no run of theirs is left.
+    before = stored_slices(home)
+    assert before
+    state = AuditState(audit, home)
+    summary = run(audit, home)
+    assert summary.faults == []
+    assert {s.state for s in summary.slices} == {"current"}
+    assert summary.computed + summary.reused == 36
+    assert summary.reused > 0
+    assert not list((home.root / "evidence").rglob("*.tmp")) or summary.computed
+    assert "STARTED" not in run_statuses()
+    assert read_findings(state).slices["state"].eq("current").all()
+
+
+def stored_slices(home: Home) -> list[Path]:
+    return list((home.root / "evidence").glob("flights/*_slice_metrics/*/*/*/record.json"))
+
+
+def test_a_run_whose_process_is_gone_is_not_shown_as_running(audit: Audit, home: Home) -> None:
+    first = start(audit, home)
+    instance = first._runs._instance
+    held = first._runs.lock
+    gone = f"{held}-gone"
+    (first._runs._locks / gone).touch()
+    run_id = instance.add_run(
+        dg.DagsterRun(
+            job_name="killed",
+            status=dg.DagsterRunStatus.STARTED,
+            tags={TERMINAL_TAG: gone},
+        )
+    ).run_id
+    alive = instance.add_run(
+        dg.DagsterRun(
+            job_name="alive",
+            status=dg.DagsterRunStatus.STARTED,
+            tags={TERMINAL_TAG: held},
+        )
+    ).run_id
+    start(audit, home)
+    statuses = {run.run_id: run.status for run in instance.get_runs()}
+    assert statuses[run_id] is dg.DagsterRunStatus.FAILURE
+    assert statuses[alive] is dg.DagsterRunStatus.STARTED
+
+
+def test_a_fresh_start_computes_again_and_keeps_what_was(audit: Audit, finished_home: Home) -> None:
+    before = {path: path.read_bytes() for path in stored_slices(finished_home)}
+    again = start(audit, finished_home, Choice(candidate="sturdy"))
+    again.start_afresh()
+    summary = again.run()
+    assert (summary.computed, summary.reused) == (18, 0)
+    assert all(path.read_bytes() == content for path, content in before.items())
+    assert len(stored_slices(finished_home)) == len(before) + 18
+    whole = run(audit, finished_home)
+    assert (whole.computed, whole.reused) == (0, 36)
+
+
+def test_a_fresh_start_of_all_begins_with_the_days(audit: Audit, finished_home: Home) -> None:
+    again = start(audit, finished_home)
+    again.start_afresh()
+    summary = again.run()
+    assert summary.faults == []
+    assert (summary.computed, summary.reused) == (36, 0)
+    days = finished_home.root / "evidence" / "flights" / "validated_data"
+    assert len(list(days.glob("*/*/record.json"))) == 6
+    assert len(list((days.parent / "raw_data").glob("*/*/record.json"))) == 3
+
+
+def test_single_slices_cannot_be_begun_afresh(audit: Audit, finished_home: Home) -> None:
+    with pytest.raises(UsageError, match="leave out --geography"):
+        start(audit, finished_home, Choice(geography="pacific")).start_afresh()
+
+
+def test_portions_cover_the_pending_slices_once_and_use_every_core(audit: Audit) -> None:
+    candidate = audit.spec.candidates[0]
+    keys = [
+        f"{g}|{s}"
+        for g in audit.spec.slice_values()["geography"]
+        for s in audit.spec.slice_values()["segment"]
+    ]
+    portions = portions_of(audit.spec, candidate, keys, wanted=3)
+    assert [len(portion.slice_keys) for portion in portions] == [6, 6, 6]
+    assert [key for portion in portions for key in portion.slice_keys] == keys
+    assert all(len(portion.ranges) == 1 for portion in portions)
+    few = portions_of(audit.spec, candidate, keys[4:6], wanted=2)
+    assert [key for portion in few for key in portion.slice_keys] == keys[4:6]
+    assert portions_of(audit.spec, candidate, [], wanted=2) == []
+
+
+def test_the_audit_says_how_many_slices_a_run_has(audit: Audit) -> None:
+    small = changed(audit, partitions_per_run=4)
+    keys = [f"{g}|{s}" for g in ("eastern", "central") for s in ("network", "low_cost", "regional")]
+    portions = portions_of(small.spec, small.spec.candidates[0], keys, wanted=1)
+    assert [len(portion.slice_keys) for portion in portions] == [4, 2]
+
+
+def test_what_needs_one_pool_runs_one_after_the_other(audit: Audit, finished_home: Home) -> None:
+    portions = portions_of(
+        audit.spec,
+        audit.spec.candidates[0],
+        AuditState(audit, finished_home).slice_keys(),
+        wanted=3,
+    )
+    pooled = [portion._replace(pool="endpoint") for portion in portions]
+    open_now: list[int] = []
+    most = 0
+    slices: list[str] = []
+
+    def on_slice(portion: Any) -> None:
+        nonlocal most
+        if id(portion) not in open_now:
+            open_now.append(id(portion))
+        most = max(most, len(open_now))
+        slices.append(portion.candidate)
+
+    def on_end(ended: Any) -> None:
+        assert ended.fault is None
+        open_now.remove(id(ended.portion))
+
+    run_portions(audit, pooled, cores=3, on_slice=on_slice, on_end=on_end)
+    assert most == 1
+    assert len(slices) == 18

@@ -1,0 +1,136 @@
+"""Dagster's event log in batches: the same files, tables and answers as Dagster's own."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.storage.event_log.sqlite import SqliteEventLogStorage
+
+from evaluator.orchestration.event_log import MOST_OPEN, EventLog
+from evaluator.orchestration.home import Home
+
+SLICES = dg.MultiPartitionsDefinition(
+    {
+        "geography": dg.StaticPartitionsDefinition(["a", "b", "c"]),
+        "segment": dg.StaticPartitionsDefinition(["x", "y"]),
+    }
+)
+
+
+@dg.multi_asset(
+    specs=[
+        dg.AssetSpec("predictions", partitions_def=SLICES),
+        dg.AssetSpec("metrics", partitions_def=SLICES, deps=["predictions"]),
+    ],
+    check_specs=[dg.AssetCheckSpec("sound", asset="metrics")],
+    backfill_policy=dg.BackfillPolicy.single_run(),
+)
+def evaluate(
+    context: dg.AssetExecutionContext,
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+    for name in ("predictions", "metrics"):
+        for key in context.partition_keys:
+            context.add_asset_metadata({"at": str(key)}, asset_key=name, partition_key=str(key))
+        yield dg.MaterializeResult(asset_key=name, data_version=dg.DataVersion("1"))
+    yield dg.AssetCheckResult(asset_key="metrics", check_name="sound", passed=True)
+
+
+@pytest.fixture
+def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
+    monkeypatch.setenv("EVALUATOR_HOME", str(tmp_path))
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    monkeypatch.delenv("DAGSTER_EVENT_BATCH_SIZE", raising=False)
+    Home.from_environment().prepare()
+    with dg.DagsterInstance.get() as opened:
+        yield opened
+
+
+def run_all(instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
+    result = (
+        dg.Definitions([evaluate])
+        .resolve_implicit_global_asset_job_def()
+        .execute_in_process(
+            instance=instance,
+            tags={
+                "dagster/asset_partition_range_start": "a|x",
+                "dagster/asset_partition_range_end": "c|y",
+            },
+        )
+    )
+    assert result.success
+    return result
+
+
+def test_the_shipped_instance_uses_it(instance: dg.DagsterInstance) -> None:
+    assert isinstance(instance.event_log_storage, EventLog)
+
+
+def test_dagsters_own_log_reads_what_it_wrote(instance: dg.DagsterInstance) -> None:
+    result = run_all(instance)
+    ours = instance.event_log_storage
+    assert isinstance(ours, EventLog)
+    stock = SqliteEventLogStorage(ours._base_dir)
+    stock.register_instance(instance)
+    told = [event.dagster_event_type for event in stock.get_logs_for_run(result.run_id)]
+    assert told.count(dg.DagsterEventType.ASSET_MATERIALIZATION) == 12
+    assert told.count(dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED) == 12
+    assert told.count(dg.DagsterEventType.ASSET_CHECK_EVALUATION) == 1
+    for name in ("predictions", "metrics"):
+        key = dg.AssetKey(name)
+        assert len(stock.get_materialized_partitions(key)) == 6
+        records = stock.get_event_records(
+            dg.EventRecordsFilter(dg.DagsterEventType.ASSET_MATERIALIZATION, asset_key=key)
+        )
+        tags = [r.asset_materialization.tags for r in records if r.asset_materialization]
+        assert {tag["dagster/data_version"] for tag in tags} == {"1"}
+        (record,) = stock.get_asset_records([key])
+        last = record.asset_entry.last_materialization
+        assert last is not None
+        assert record.asset_entry.last_run_id == result.run_id
+
+
+def test_it_says_the_same_as_dagsters_own_without_batches(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    (tmp_path / "stock").mkdir()
+    with dg.instance_for_test(temp_dir=str(tmp_path / "stock")) as stock:
+        answers = []
+        for used in (instance, stock):
+            run_all(used)
+            result = run_all(used)
+            log = used.event_log_storage
+            key = dg.AssetKey("metrics")
+            answers.append(
+                (
+                    [
+                        str(event.dagster_event_type)
+                        for event in log.get_logs_for_run(result.run_id)
+                    ].count("DagsterEventType.ASSET_MATERIALIZATION"),
+                    sorted(log.get_materialized_partitions(key)),
+                    len(log.get_event_tags_for_asset(key)),
+                    sorted(
+                        map(
+                            str,
+                            log.get_latest_storage_id_by_partition(
+                                key, dg.DagsterEventType.ASSET_MATERIALIZATION
+                            ),
+                        )
+                    ),
+                    log.has_asset_key(key),
+                    len(
+                        log.get_asset_check_execution_history(
+                            dg.AssetCheckKey(key, "sound"), limit=10
+                        )
+                    ),
+                )
+            )
+        assert answers[0] == answers[1]
+
+
+def test_more_runs_than_stay_open_are_all_readable(instance: dg.DagsterInstance) -> None:
+    runs = [run_all(instance).run_id for _ in range(MOST_OPEN + 2)]
+    log = instance.event_log_storage
+    assert isinstance(log, EventLog)
+    assert len(log._engines) == MOST_OPEN
+    assert all(log.get_logs_for_run(run_id) for run_id in runs)

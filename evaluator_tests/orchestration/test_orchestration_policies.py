@@ -1,0 +1,156 @@
+"""What an audit allows: missing slices, and when its evaluation set is frozen anew."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from evaluator.errors import UsageError
+from evaluator.evidence import prune
+from evaluator.orchestration import tidying
+from evaluator.orchestration.evaluation_assets import is_to_be_frozen
+from evaluator.orchestration.home import Home
+from evaluator.orchestration.runner import Choice
+from evaluator.orchestration.scorecard import read_findings
+from evaluator.orchestration.state import AuditState
+from evaluator.orchestration.tidying import look_for_prunable, told_prunable
+from evaluator.orchestration.told import told
+from evaluator.spec import Audit
+from evaluator_tests.faults import plan_faults
+from evaluator_tests.orchestration.conftest import run, start
+
+
+def changed(audit: Audit, **settings: Any) -> Audit:
+    return Audit(audit.name, audit.spec.model_copy(update=settings))
+
+
+def with_policy(audit: Audit, refresh: str) -> Audit:
+    automation = audit.spec.automation.model_copy(update={"refresh": refresh})
+    return changed(audit, automation=automation)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "outcome"), [("none", "undecided"), (1, "certified"), (0.06, "certified")]
+)
+def test_an_error_budget_decides_the_verdict_and_not_whether_there_is_one(
+    audit: Audit, home: Home, allowed: Any, outcome: str
+) -> None:
+    plan_faults(home.root, ("pacific", "network"))
+    tolerant = changed(audit, allow_failed_slices=allowed)
+    summary = run(tolerant, home)
+    assert summary.findings is not None
+    outcomes = {o.candidate: o for o in summary.findings.outcomes}
+    assert outcomes["sturdy"].outcome == "certified"
+    assert outcomes["frail"].outcome == outcome
+    assert "1 of 18 slices is missing" in outcomes["frail"].reason
+    missing = summary.findings.slices.query("state != 'current'")
+    assert missing["error"].str.contains("the model server for pacific is out of reach").all()
+
+
+def test_a_frozen_evaluation_set_stays_as_it_is(audit: Audit, finished_home: Home) -> None:
+    frozen_audit = with_policy(audit, "on_demand")
+    before = AuditState(audit, finished_home).require("evaluation_set")
+    landing = finished_home.landing("flights")
+    (landing / "flights-2013-11-03.csv").unlink()
+    text = (landing / "flights-2013-11-02.csv").read_text().splitlines(keepends=True)
+    (landing / "flights-2013-11-02.csv").write_text("".join(text[:-3]))
+    (landing / "flights-2013-11-04.csv").write_text(
+        (text[0] + "".join(text[1:9]))
+        .replace("2013-11-02", "2013-11-04")
+        .replace("20131102", "20131104")
+    )
+    summary = run(frozen_audit, finished_home)
+    assert (summary.computed, summary.reused) == (0, 36)
+    assert summary.kept_frozen is not None
+    assert "3 days, and 4 are accepted now" in summary.kept_frozen
+    state = AuditState(frozen_audit, finished_home)
+    assert summary.kept_frozen in list(told(state, summary))
+    assert state.require("evaluation_set").identity == before.identity
+    refreshed = start(frozen_audit, finished_home).run(refresh=True)
+    assert refreshed.kept_frozen is None
+    assert refreshed.computed > 0
+    assert state.require("evaluation_set").facts["days"][-1] == "2013-11-04"
+
+
+def test_a_weekly_evaluation_set_waits_for_monday(audit: Audit, finished_home: Home) -> None:
+    state = AuditState(with_policy(audit, "weekly"), finished_home)
+    old = state.require("evaluation_set")
+    # As if it had been frozen of two days, and a third one was accepted since.
+    days = {str(u.partition): u.content_version for u in old.upstream[:2]}
+    frozen = old.model_copy(
+        update={
+            "upstream": old.upstream[:2],
+            "identity": state.identities.evaluation_set(days),
+            "created_at": datetime(2026, 5, 6, tzinfo=UTC),
+        }
+    )
+    sunday = datetime(2026, 5, 10, 23, 59, tzinfo=UTC)
+    assert not is_to_be_frozen(state, frozen, sunday)
+    assert is_to_be_frozen(state, frozen, sunday + timedelta(minutes=2))
+    daily = AuditState(audit, finished_home)
+    assert is_to_be_frozen(daily, frozen, sunday)
+    assert not is_to_be_frozen(daily, old, sunday + timedelta(days=30))
+
+
+def test_another_way_to_cut_the_cases_freezes_anew_whatever_the_policy(
+    audit: Audit, finished_home: Home
+) -> None:
+    state = AuditState(with_policy(audit, "on_demand"), finished_home)
+    frozen = state.require("evaluation_set")
+    assert not is_to_be_frozen(state, frozen, datetime.now(UTC))
+    label = audit.spec.label
+    assert label is not None
+    other = changed(with_policy(audit, "on_demand"), label=label.model_copy(update={"positive": 0}))
+    assert is_to_be_frozen(AuditState(other, finished_home), frozen, datetime.now(UTC))
+
+
+def test_two_names_for_one_artifact_are_told(audit: Audit, home: Home) -> None:
+    sturdy = audit.spec.candidates[0]
+    twin = sturdy.model_copy(update={"name": "twin", "baseline": False})
+    summary = run(changed(audit, candidates=(sturdy, twin)), home)
+    assert summary.findings is not None
+    assert list(summary.findings.remarks) == [
+        "sturdy and twin have the same artifact, byte for byte",
+        "sturdy and twin gave identical predictions on every slice",
+    ]
+    state = AuditState(changed(audit, candidates=(sturdy, twin)), home)
+    page = state.store.read_bytes(state.require("dashboard"), "dashboard.html").decode()
+    assert "Sturdy and twin have the same artifact, byte for byte." in page
+
+
+def test_prune_keeps_what_is_referred_to_and_what_was_certified(
+    audit: Audit, finished_home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again = start(audit, finished_home, Choice(candidate="sturdy"))
+    again.start_afresh()
+    again.run()
+    again = start(audit, finished_home, Choice(candidate="frail"))
+    again.start_afresh()
+    again.run()
+    left = finished_home.root / "evidence/flights/scorecard/_/half/figures.parquet.ab.tmp"
+    left.parent.mkdir()
+    left.write_bytes(b"half")
+    young = look_for_prunable(audit, finished_home)
+    assert young.all == ()
+    assert young.too_young > 0
+    monkeypatch.setattr(tidying, "YOUNG", timedelta(0))
+    plan = look_for_prunable(audit, finished_home)
+    assets = {found.asset for found in plan.superseded}
+    # Each of the three scorecards was certified, so only pages and MLflow's notes are left over.
+    assert assets == {"dashboard", "mlflow_runs"}
+    assert [found.paths for found in plan.half_written] == [(str(left),)]
+    assert any("dashboard: 2 superseded versions" in line for line in told_prunable(plan))
+    prune(finished_home.store(), plan)
+    assert not left.exists()
+    assert look_for_prunable(audit, finished_home).all == ()
+    summary = run(audit, finished_home)
+    assert (summary.computed, summary.reused) == (0, 36)
+    assert read_findings(AuditState(audit, finished_home)).slices["state"].eq("current").all()
+
+
+def test_nothing_is_pruned_while_a_run_is_under_way(audit: Audit, finished_home: Home) -> None:
+    with dg.DagsterInstance.get() as instance:
+        instance.add_run(dg.DagsterRun(job_name="running", status=dg.DagsterRunStatus.STARTED))
+    with pytest.raises(UsageError, match="1 runs are under way"):
+        look_for_prunable(audit, finished_home)

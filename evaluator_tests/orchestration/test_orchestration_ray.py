@@ -1,0 +1,302 @@
+"""The same audit on a real Ray cluster: the same bytes, whatever happens to the workers."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import mkdtemp
+
+import pytest
+import ray
+import s3fs
+import skops.io
+from ray._private import ray_constants
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from evaluator.evidence import Moment, Record
+from evaluator.orchestration.candidate_evaluation import CandidateEvaluation
+from evaluator.orchestration.evaluation_assets import _store_evaluation_set
+from evaluator.orchestration.home import Home
+from evaluator.orchestration.ray_cluster import SliceFailed, SlicePredicted, predict_on_ray
+from evaluator.orchestration.ray_connection import ClusterError
+from evaluator.orchestration.state import AuditState
+from evaluator.spec import Audit
+from evaluator.spec.execution import RayExecution
+from evaluator_tests.orchestration.conftest import open_home, start
+from evaluator_tests.orchestration.ray_faults import (
+    kill_where_planned,
+    plan_error,
+    plan_kills,
+    scored,
+)
+from evaluator_tests.s3_server import s3_server
+
+ROOT = Path(__file__).parents[2]
+HOST = "127.0.0.1"
+KILLED = ("pacific", "network")
+KILLED_KEY = "|".join(KILLED)
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+
+pytestmark = pytest.mark.slow
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[str]:
+    with s3_server() as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def cluster(bucket: str) -> Iterator[RayExecution]:
+    """A Ray cluster of two CPUs on loopback, with ports and a folder of its own.
+
+    Its machine has the credentials of the bucket in its environment.
+    """
+    assert bucket
+    # The sockets' paths must be short, and Ray's logs are nobody's once the tests have passed.
+    folder = Path(mkdtemp(prefix="ray", dir="/tmp"))
+    port = free_port()
+    command = [
+        *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"),
+        *(f"--node-ip-address={HOST}", f"--port={port}", f"--temp-dir={folder}"),
+        *("--ray-client-server-port", str(free_port()), "--disable-usage-stats"),
+        *("--include-dashboard=false", "--include-log-monitor=false"),
+        *("--num-cpus=2", f"--object-store-memory={80 * 1024**2}"),
+    ]
+    environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": str(ROOT)}
+    # On Linux Ray would listen on all interfaces, so that other machines could join.
+    environment["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    with (folder / "start.log").open("w") as log:
+        head = subprocess.Popen(
+            command, env=environment, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        await_start(head, port, folder)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(ray_constants, "ENABLE_RAY_CLUSTER", False)
+            yield RayExecution(kind="ray", address=f"{HOST}:{port}", max_retries=1)
+            ray.shutdown()
+    finally:
+        end(head)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def await_start(head: "subprocess.Popen[bytes]", port: int, folder: Path) -> None:
+    deadline = time.monotonic() + 60
+    while "Ray runtime started" not in (folder / "start.log").read_text():
+        assert head.poll() is None, (folder / "start.log").read_text()
+        assert time.monotonic() < deadline, (folder / "start.log").read_text()
+        time.sleep(0.1)
+    socket.create_connection((HOST, port), timeout=10).close()
+
+
+def end(head: "subprocess.Popen[bytes]") -> None:
+    """End the cluster's processes; a worker ends itself as soon as its cluster is gone."""
+    os.killpg(head.pid, signal.SIGKILL)
+    head.wait(timeout=10)
+
+
+@pytest.fixture(scope="module")
+def taken_in(prepared: Path, audit: Audit, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home in which the days were taken in and the evaluation set was made, to be copied."""
+    root = tmp_path_factory.mktemp("taken_in") / "home"
+    shutil.copytree(prepared, root)
+    with pytest.MonkeyPatch.context() as patch:
+        home = open_home(root, patch)
+        start(audit, home).take_in_days()
+        _store_evaluation_set(AuditState(audit, home), Moment("before", NOW))
+    return root
+
+
+@pytest.fixture
+def home(taken_in: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """A home of the test's own, in which only the candidates are still to be run."""
+    shutil.copytree(taken_in, tmp_path / "home")
+    return open_home(tmp_path / "home", monkeypatch)
+
+
+@pytest.fixture
+def killing(audit: Audit, home: Home) -> Audit:
+    """The small audit, with a candidate that kills its worker where that is planned."""
+    sturdy = home.root / "models" / "flights" / "sturdy.skops"
+    inner = skops.io.load(sturdy, trusted=[])
+    killer = FunctionTransformer(kill_where_planned)
+    skops.io.dump(Pipeline([("kill", killer), ("model", inner)]), sturdy.with_name("killer.skops"))
+    told = audit.spec.model_dump(mode="json", exclude_unset=True)
+    told["candidates"] = [
+        {
+            **told["candidates"][0],
+            "name": "killer",
+            "path": "models/flights/killer.skops",
+            "trusted_types": ["evaluator_tests.orchestration.ray_faults.kill_where_planned"],
+        }
+    ]
+    return Audit("flights", type(audit.spec).model_validate(told))
+
+
+def evaluation_of(audit: Audit, home: Home, run: str = "run") -> CandidateEvaluation:
+    """Open the first candidate on the evaluation set."""
+    moment = Moment(run, NOW)
+    return CandidateEvaluation(AuditState(audit, home), audit.spec.candidates[0], moment)
+
+
+def outcomes(
+    evaluation: CandidateEvaluation, execution: RayExecution, keys: Sequence[str] | None = None
+) -> tuple[dict[str, SlicePredicted], dict[str, Exception]]:
+    """Predict on the cluster; each slice must come out once."""
+    keys = evaluation.state.slice_keys() if keys is None else keys
+    found = list(predict_on_ray(evaluation, keys, execution))
+    assert sorted(outcome.slice_key for outcome in found) == sorted(keys)
+    return (
+        {outcome.slice_key: outcome for outcome in found if isinstance(outcome, SlicePredicted)},
+        {outcome.slice_key: outcome.error for outcome in found if isinstance(outcome, SliceFailed)},
+    )
+
+
+def essence(record: Record) -> object:
+    """All that a record says of the output itself: its identity, content, bytes and origin."""
+    return record.model_dump(exclude={"run_id", "created_at"})
+
+
+def test_an_audit_on_ray_gives_what_it_gives_here_to_the_byte(
+    audit: Audit, home: Home, cluster: RayExecution, tmp_path: Path
+) -> None:
+    evaluation = evaluation_of(audit, home)
+    shutil.copytree(home.root, tmp_path / "elsewhere")
+    elsewhere = Home(tmp_path / "elsewhere", str(tmp_path / "elsewhere" / "evidence"))
+    here = CandidateEvaluation(
+        AuditState(audit, elsewhere), evaluation.candidate, evaluation.moment
+    )
+
+    done, failed = outcomes(evaluation, cluster)
+
+    assert failed == {}
+    assert len(done) == 18
+    for key, outcome in done.items():
+        local = here.predictions(key)
+        assert not local.reused
+        assert not outcome.reused
+        assert outcome.record == local.record
+        assert evaluation.state.store.read_bytes(outcome.record, "predictions.parquet") == (
+            here.state.store.read_bytes(local.record, "predictions.parquet")
+        )
+    again, _ = outcomes(evaluation_of(audit, home, "another run"), cluster)
+    assert all(outcome.reused for outcome in again.values())
+    assert {k: essence(o.record) for k, o in again.items()} == {
+        k: essence(o.record) for k, o in done.items()
+    }
+
+
+def test_a_killed_worker_ends_in_a_complete_audit_and_nothing_is_done_twice(
+    killing: Audit, home: Home, cluster: RayExecution
+) -> None:
+    plan_kills(home.root, *KILLED, times=1)
+
+    done, failed = outcomes(evaluation_of(killing, home), cluster)
+
+    assert failed == {}
+    assert len(done) == 18
+    # A slice without cases asks the candidate nothing.
+    with_cases = {key for key, outcome in done.items() if outcome.record.facts["cases"]}
+    assert Counter(scored(home.root)) == {key: 1 + (key == KILLED_KEY) for key in with_cases}
+
+
+def test_a_slice_that_always_kills_its_worker_fails_alone(
+    killing: Audit, home: Home, cluster: RayExecution
+) -> None:
+    plan_kills(home.root, *KILLED, times=3)
+    evaluation = evaluation_of(killing, home)
+    keys = evaluation.state.slice_keys()
+
+    done, failed = outcomes(evaluation, cluster)
+
+    assert list(failed) == [KILLED_KEY]
+    assert "the worker that predicted it died 2 times" in str(failed[KILLED_KEY])
+    assert "candidate killer, slice pacific|network" in str(failed[KILLED_KEY])
+    assert set(done) == set(keys) - {KILLED_KEY}
+    assert scored(home.root).count(KILLED_KEY) == 1 + cluster.max_retries
+
+
+def test_what_a_candidate_raises_is_its_slices_failure_with_class_message_and_trace(
+    killing: Audit, home: Home, cluster: RayExecution
+) -> None:
+    plan_error(home.root, *KILLED)
+
+    done, failed = outcomes(evaluation_of(killing, home), cluster)
+
+    assert len(done) == 17
+    error = failed[KILLED_KEY]
+    assert type(error).__name__ == "CandidateCrashError"
+    assert "BrokenFeatureError: pacific|network has a broken feature" in str(error)
+    assert "in kill_where_planned" in str(error.__cause__)
+
+
+def test_workers_write_straight_into_an_object_store(
+    audit: Audit, home: Home, cluster: RayExecution, bucket: str, tmp_path: Path
+) -> None:
+    elsewhere = f"{bucket}/{tmp_path.name}"
+    on_s3 = Home(home.root, elsewhere)
+    s3fs.S3FileSystem().put(str(home.root / "evidence"), elsewhere, recursive=True)
+    here, there = evaluation_of(audit, home), evaluation_of(audit, on_s3)
+    keys = here.state.slice_keys()[:3]
+
+    done, failed = outcomes(there, cluster, keys)
+
+    assert failed == {}
+    assert {key: done[key].record for key in keys} == {
+        key: here.predictions(key).record for key in keys
+    }
+
+
+def test_a_machine_that_sees_another_artifact_predicts_nothing(
+    audit: Audit, home: Home, cluster: RayExecution
+) -> None:
+    evaluation = evaluation_of(audit, home)
+    models = home.root / "models" / "flights"
+    (models / "sturdy.skops").write_bytes((models / "frail.skops").read_bytes())
+
+    done, failed = outcomes(evaluation, cluster, evaluation.state.slice_keys()[:2])
+
+    assert done == {}
+    assert {type(error) for error in failed.values()} == {ClusterError}
+    assert "its artifact is another one on the machine" in str(next(iter(failed.values())))
+    assert evaluation.state.observed_model(evaluation.candidate) == evaluation.model.content_version
+
+
+def test_a_process_that_uses_a_cluster_refuses_to_use_another_one(
+    audit: Audit, home: Home, cluster: RayExecution
+) -> None:
+    evaluation = evaluation_of(audit, home)
+    outcomes(evaluation, cluster, evaluation.state.slice_keys()[:1])
+    another = RayExecution(kind="ray", address=f"{HOST}:{free_port()}")
+
+    with pytest.raises(ClusterError, match="connected to another cluster"):
+        outcomes(evaluation, another)
+
+
+def test_a_cluster_that_is_not_there_is_a_clear_error(audit: Audit, home: Home) -> None:
+    execution = RayExecution(kind="ray", address=f"ray://{HOST}:{free_port()}")
+    evaluation = evaluation_of(audit, home)
+
+    ray.shutdown()
+    with pytest.raises(ClusterError, match="nothing answers there") as caught:
+        list(predict_on_ray(evaluation, evaluation.state.slice_keys(), execution))
+
+    assert execution.address in caught.value.culprit
+    assert "start the cluster" in caught.value.fix
