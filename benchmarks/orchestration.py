@@ -179,7 +179,7 @@ def bare_work(state: object) -> dict[str, float]:
             # Once for the slices' own metrics and once, over all of them, for the scorecard.
             for _ in range(2):
                 with spend("measure"):
-                    measure(state, predicted)
+                    measure(state, candidate, predicted)
     return spent
 
 

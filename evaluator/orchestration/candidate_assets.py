@@ -14,6 +14,7 @@ from evaluator.orchestration.candidate_evaluation import (
     PREDICTIONS,
     CandidateEvaluation,
     Evaluated,
+    predicted_slices,
 )
 from evaluator.orchestration.markdown import markdown_table
 from evaluator.orchestration.partition_run import Materialised, PartitionRun
@@ -79,28 +80,24 @@ def candidate_assets(audit: Audit, candidate: CandidateSpec) -> dg.AssetsDefinit
         context: dg.AssetExecutionContext, evaluator_home: HomeResource
     ) -> Iterator[dg.MaterializeResult[None]]:
         moment = moment_of(context)
-        evaluation = CandidateEvaluation(
-            AuditState(audit, evaluator_home.open()), candidate, moment
-        )
-        run = PartitionRun(context, evaluation.state.store, moment)
+        state = AuditState(audit, evaluator_home.open())
+        run = PartitionRun(context, state.store, moment)
         done: dict[str, Record] = {}
-        for key in run.partition_keys:
+        with CandidateEvaluation(state, candidate, moment) as evaluation:
+            for key, predicted in predicted_slices(evaluation, run.partition_keys):
+                if isinstance(predicted, Exception):
+                    run.failed(*evaluation.target(key), predicted)
+                    continue
+                done[key] = predicted.record
+                run.done(predictions.key, key, _describe_predictions(state, predicted))
             try:
-                predicted = evaluation.predictions(key)
-            except Exception as error:  # noqa: BLE001 - a slice's fault must not take the others
-                address, identity = evaluation.target(key)
-                run.failed(address, identity, error)
-                continue
-            done[key] = predicted.record
-            run.done(predictions.key, key, _describe_predictions(evaluation.state, predicted))
-        try:
-            measured = evaluation.metrics(done)
-        except Exception as error:  # noqa: BLE001 - the predictions are there and must count
-            for key, record in done.items():
-                run.failed(*evaluation.metrics_target(key, record), error)
-            measured = {}
+                measured = evaluation.metrics(done)
+            except Exception as error:  # noqa: BLE001 - the predictions are there and must count
+                for key, record in done.items():
+                    run.failed(*evaluation.metrics_target(key, record), error)
+                measured = {}
         for key, evaluated in measured.items():
-            run.done(metrics.key, key, _describe_metrics(evaluation.state, evaluated))
+            run.done(metrics.key, key, _describe_metrics(state, evaluated))
         yield from run.results(predictions.key, metrics.key)
 
     return evaluate

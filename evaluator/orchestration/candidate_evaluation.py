@@ -1,14 +1,16 @@
 """One candidate on the evaluation set: what is there is reused, what is missing is computed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 import pandas as pd
 import pyarrow as pa
 
-from evaluator.candidates import Scorer, load_scorer, predict
+from evaluator.candidates import Scorer, open_scorer, predict
 from evaluator.evidence import Address, Moment, Record, content_version
+from evaluator.metrics import METRICS as KNOWN_METRICS
 from evaluator.metrics import slice_metrics
 from evaluator.orchestration import identities
 from evaluator.orchestration.evaluation_assets import CASES, observe_model
@@ -31,7 +33,9 @@ class Evaluated(NamedTuple):
 
 
 class CandidateEvaluation:
-    """One candidate on the current evaluation set, slice by slice.
+    """One candidate on the current evaluation set, slice by slice; a context to be left.
+
+    What the candidate needs is opened when its first slice is predicted, and closed at the end.
 
     Parameters
     ----------
@@ -49,9 +53,16 @@ class CandidateEvaluation:
         self.moment = moment
         self.evaluation_set = state.require("evaluation_set")
         self.model = observe_model(state, candidate, moment)
+        self._opened = ExitStack()
         self._inputs = identities.SliceInputs(
             self.evaluation_set.content_version, self.model.content_version
         )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
 
     def target(self, slice_key: str) -> tuple[Address, str]:
         """Return the address and the identity of a slice's predictions."""
@@ -124,7 +135,8 @@ class CandidateEvaluation:
     def _measure(self, predictions: Mapping[str, Record]) -> dict[str, pd.DataFrame]:
         if not predictions:
             return {}
-        measured = measure(self.state, read_predictions(self.state, predictions))
+        frame = read_predictions(self.state, predictions)
+        measured = measure(self.state, self.candidate, frame)
         per_slice = measured[measured["level"] == SLICE_LEVEL]
         keys = per_slice["geography"].astype(str) + "|" + per_slice["segment"].astype(str)
         return {
@@ -136,19 +148,33 @@ class CandidateEvaluation:
     @cached_property
     def _scorer(self) -> Scorer:
         label = self.state.spec.label
-        return load_scorer(
+        scorer = open_scorer(
             self.candidate,
             self.state.home.root,
             positive=label.positive if label else 1,
             tracking_uri=self.state.home.tracking_uri,
             digest=self.model.content_version,
         )
+        return self._opened.enter_context(scorer)
 
     @cached_property
     def _cases(self) -> dict[str, pd.DataFrame]:
         frame = self.state.store.read_table(self.evaluation_set, CASES).to_pandas()
-        found = dict(list(frame.groupby(frame["geography"] + "|" + frame["segment"])))
+        parts = frame.groupby(["geography", "segment"], sort=False)
+        found = {f"{geography}|{segment}": part for (geography, segment), part in parts}
         return {key: found.get(key, frame.iloc[:0]) for key in self.state.slice_keys()}
+
+
+def predicted_slices(
+    evaluation: CandidateEvaluation, slice_keys: Sequence[str]
+) -> Iterator[tuple[str, Evaluated | Exception]]:
+    """Predict slices where the audit says, and yield each with its outcome or its fault."""
+    for key in slice_keys:
+        try:
+            predicted: Evaluated | Exception = evaluation.predictions(key)
+        except Exception as error:  # noqa: BLE001 - a slice's fault must not take the others
+            predicted = error
+        yield key, predicted
 
 
 def read_predictions(state: AuditState, records: Mapping[str, Record]) -> pd.DataFrame:
@@ -162,16 +188,60 @@ def read_predictions(state: AuditState, records: Mapping[str, Record]) -> pd.Dat
     return joined
 
 
-def measure(state: AuditState, predictions: pd.DataFrame) -> pd.DataFrame:
-    """Measure predictions at every level, declared groups without rows included."""
+def measure(state: AuditState, candidate: CandidateSpec, predictions: pd.DataFrame) -> pd.DataFrame:
+    """Measure predictions at every level, declared groups without rows included.
+
+    Where the candidate gives decisions and no scores, what needs scores is undefined.
+    """
+    return measure_by(
+        state,
+        candidate,
+        predictions,
+        slices=["geography", "segment"],
+        groups=state.spec.slice_values(),
+    )
+
+
+def measure_by(
+    state: AuditState,
+    candidate: CandidateSpec,
+    predictions: pd.DataFrame,
+    *,
+    slices: Sequence[str],
+    groups: Mapping[str, Sequence[Any]] | None = None,
+) -> pd.DataFrame:
+    """Measure predictions by any columns of theirs; see `evaluator.metrics.slice_metrics`."""
+    possible = [
+        name
+        for name in state.spec.metrics
+        if candidate.has_scores or KNOWN_METRICS[name].needs != "score"
+    ]
     measured: pd.DataFrame = slice_metrics(
         predictions,
         label="label",
-        score="score",
+        score="score" if candidate.has_scores else None,
         prediction="prediction",
-        slices=["geography", "segment"],
-        metrics=state.spec.metrics,
+        slices=slices,
+        # Something has to be measured for the levels and their cases to be known.
+        metrics=possible or ["base_rate"],
         confidence=state.spec.confidence,
-        groups=state.spec.slice_values(),
+        groups=groups,
     )
-    return measured
+    first = measured[measured["metric"] == measured["metric"].iloc[0]]
+    undefined = [
+        first.assign(
+            metric=name,
+            value=float("nan"),
+            low=float("nan"),
+            high=float("nan"),
+            n_effective=0.0,
+            status="undefined",
+            reason=f"{candidate.name} gives decisions and no scores",
+        )
+        for name in state.spec.metrics
+        if name not in possible
+    ]
+    together: pd.DataFrame = pd.concat(
+        [measured if possible else measured.iloc[:0], *undefined], ignore_index=True
+    )
+    return together

@@ -219,7 +219,7 @@ def _measure_candidates(
         if not records:
             return [], []
         predictions = read_predictions(state, records)
-        figures = [_measured_slices(state, predictions, records)]
+        figures = [_measured_slices(state, candidate, predictions, records)]
         more_figures = measure_more(state.spec, cases, predictions)
         for table in (*figures, *more_figures):
             table.insert(0, "candidate", candidate.name)
@@ -238,9 +238,12 @@ def _measure_candidates(
 
 
 def _measured_slices(
-    state: AuditState, predictions: pd.DataFrame, known: Collection[str]
+    state: AuditState,
+    candidate: CandidateSpec,
+    predictions: pd.DataFrame,
+    known: Collection[str],
 ) -> pd.DataFrame:
-    figures = measure(state, predictions)
+    figures = measure(state, candidate, predictions)
     # A slice that is not evaluated is not an empty slice: it stands among the missing ones.
     keys = figures["geography"].astype(str) + "|" + figures["segment"].astype(str)
     return figures[(figures["level"] != SLICE_LEVEL) | keys.isin(list(known))]

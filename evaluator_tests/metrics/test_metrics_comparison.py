@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 
-from evaluator.metrics import METRICS, MetricsInputError, slice_metrics
+from evaluator.metrics import METRICS, MetricsInputError, Task, slice_metrics
 from evaluator.metrics.comparison import compare_candidates, compare_pairs
 from evaluator.metrics.paired_binary import SUPPORTED
 
@@ -88,6 +88,42 @@ def test_nothing_is_missing_without_a_reason(changes: dict[str, Any]) -> None:
     assert (table.low.notna() == table.low_adjusted.notna()).all()
     assert table.low[fine].notna().all()
     assert ((table.conclusion == "not compared") == (table.status == "undefined")).all()
+
+
+@pytest.mark.parametrize("task", ["regression", "multiclass_classification"])
+@pytest.mark.parametrize("cluster", [None, "day"])
+@settings(max_examples=4, deadline=None)
+@given(seed=st.integers(0, 10**6))
+def test_tiny_slices_of_other_tasks_are_measured_or_say_why_not(
+    seed: int, task: Task, cluster: str | None
+) -> None:
+    draws = np.random.default_rng(seed)
+    rows = int(draws.integers(1, 300))
+    frame, scores = _of_classes(rows, seed)
+    frame = frame.assign(
+        region=draws.geometric(0.4, rows),
+        day=np.arange(rows) // 3,
+        minutes=draws.integers(0, 4, rows),
+        sharp=draws.integers(0, 4, rows) * 1.0,
+        blunt=draws.normal(0, 1, rows),
+    )
+    many = task == "multiclass_classification"
+    table = compare_candidates(
+        frame,
+        label="kind" if many else "minutes",
+        scores=scores if many else None,
+        predictions=None if many else {"sharp": "sharp", "blunt": "blunt"},
+        baseline="sharp",
+        slices=["region"],
+        task=task,
+        cluster=cluster,
+        margin=0.1,
+    )
+    fine = table.status == "ok"
+    assert (table.reason.isna() == fine).all()
+    assert (table.p_value.notna() == fine).all()
+    assert (table.difference.isna() == (table.status == "undefined")).all()
+    assert table.loc[fine, ["low", "high", "low_adjusted", "high_adjusted"]].notna().all().all()
 
 
 @pytest.mark.parametrize("changes", [{}, {"cluster": "day"}])
@@ -411,8 +447,8 @@ def test_regressions_are_compared_by_the_paired_t_test() -> None:
     assert (row.high - row.low) / (2 * 1.966) == pytest.approx(spread, rel=0.08)
 
 
-def _of_classes(rows: int) -> tuple[pd.DataFrame, dict[str, dict[str, str]]]:
-    draws = np.random.default_rng(6)
+def _of_classes(rows: int, seed: int = 6) -> tuple[pd.DataFrame, dict[str, dict[str, str]]]:
+    draws = np.random.default_rng(seed)
     chances = draws.dirichlet([1, 1, 1], rows)
     truth = (draws.random((rows, 1)) > chances.cumsum(axis=1)).sum(axis=1)
     frame = pd.DataFrame(

@@ -9,6 +9,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import mkdtemp
@@ -56,17 +57,18 @@ def free_port() -> int:
         return port
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def bucket() -> Iterator[str]:
     with s3_server() as url:
         yield url
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def cluster(bucket: str) -> Iterator[RayExecution]:
     """A Ray cluster of two CPUs on loopback, with ports and a folder of its own.
 
-    Its machine has the credentials of the bucket in its environment.
+    It lasts for the session, since tests of other files may be run in between. Its machine has the
+    credentials of the bucket in its environment.
     """
     assert bucket
     # The sockets' paths must be short, and Ray's logs are nobody's once the tests have passed.
@@ -91,7 +93,6 @@ def cluster(bucket: str) -> Iterator[RayExecution]:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(ray_constants, "ENABLE_RAY_CLUSTER", False)
             yield RayExecution(kind="ray", address=f"{HOST}:{port}", max_retries=1)
-            ray.shutdown()
     finally:
         end(head)
         shutil.rmtree(folder, ignore_errors=True)
@@ -108,11 +109,19 @@ def await_start(head: "subprocess.Popen[bytes]", port: int, folder: Path) -> Non
 
 def end(head: "subprocess.Popen[bytes]") -> None:
     """End the cluster's processes; a worker ends itself as soon as its cluster is gone."""
-    os.killpg(head.pid, signal.SIGKILL)
+    with suppress(ProcessLookupError):
+        os.killpg(head.pid, signal.SIGKILL)
     head.wait(timeout=10)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", autouse=True)
+def disconnected() -> Iterator[None]:
+    """Leave no connection to other files' tests: Ray handles its process's signals."""
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(scope="session")
 def taken_in(prepared: Path, audit: Audit, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home in which the days were taken in and the evaluation set was made, to be copied."""
     root = tmp_path_factory.mktemp("taken_in") / "home"

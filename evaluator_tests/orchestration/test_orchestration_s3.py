@@ -4,9 +4,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from evaluator.orchestration.candidate_evaluation import METRICS
 from evaluator.orchestration.home import EVIDENCE_VARIABLE, Home
+from evaluator.orchestration.runner import Choice
 from evaluator.orchestration.state import AuditState
 from evaluator.spec import Audit
 from evaluator_tests.orchestration.conftest import run
@@ -33,18 +36,21 @@ def test_an_audit_with_its_evidence_on_s3_finds_what_it_finds_on_a_disk(
 
     on_disk = Home(finished, str(finished / "evidence"))
 
-    first = run(audit, on_s3)
-    second = run(audit, on_s3)
+    sturdy = Choice(candidate="sturdy")
+    first = run(audit, on_s3, sturdy)
+    second = run(audit, on_s3, sturdy)
 
     assert first.faults == []
-    assert (first.computed, first.reused) == (36, 0)
-    assert (second.computed, second.reused) == (0, 36)
+    assert (first.computed, first.reused) == (18, 0)
+    assert (second.computed, second.reused) == (0, 18)
     assert not (home.root / "evidence").exists()
     there, here = AuditState(audit, on_s3), AuditState(audit, on_disk)
-    for candidate in audit.spec.candidates:
-        for key in here.slice_keys():
-            for asset in (f"{candidate.name}_predictions", f"{candidate.name}_slice_metrics"):
-                stored, wanted = there.require(asset, key), here.require(asset, key)
-                assert stored.identity == wanted.identity
-                assert stored.content_version == wanted.content_version
-                assert stored.files == wanted.files
+    for key in here.slice_keys():
+        stored, wanted = (state.require("sturdy_predictions", key) for state in (there, here))
+        assert stored.content_version == wanted.content_version
+        assert stored.files == wanted.files
+        measured = [
+            state.store.read_table(state.require("sturdy_slice_metrics", key), METRICS).to_pandas()
+            for state in (there, here)
+        ]
+        pd.testing.assert_frame_equal(*measured, rtol=1e-9)

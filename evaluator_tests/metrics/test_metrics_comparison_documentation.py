@@ -1,0 +1,38 @@
+"""The page on comparisons says what the code does."""
+
+import contextlib
+import io
+import re
+from pathlib import Path
+
+from evaluator.metrics import area, binary, means, multiclass, regression
+from evaluator.metrics.paired_counts import FEWEST_CASES
+from evaluator.metrics.paired_rates import fewest_discordant
+
+PAGE = (Path(__file__).parents[2] / "docs" / "comparison.md").read_text(encoding="utf-8")
+
+
+def test_the_worked_example_prints_what_the_page_shows() -> None:
+    code, shown = re.findall(r"```(?:python|text)\n(.*?)```", PAGE, re.DOTALL)
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(code, {})  # noqa: S102 - the page's own example is what is tested
+    lines = [line.rstrip() for line in printed.getvalue().rstrip().splitlines()]
+    assert lines == shown.rstrip().splitlines()
+
+
+def test_the_page_names_the_numbers_of_cases_that_the_code_asks_for() -> None:
+    flips = fewest_discordant(1 - 0.95)
+    assert f"| Tango's | {flips} flips |" in PAGE
+    assert f"| {FEWEST_CASES} cases, {flips} flips |" in PAGE
+    assert PAGE.count(f"| {area.FEWEST_OF_EACH_CLASS} of each class |") == 3
+    assert multiclass.FEWEST_OF_EACH_CLASS == area.FEWEST_OF_EACH_CLASS
+    assert f"| {means.FEWEST_CASES} cases, {binary.FEWEST_FOR_A_LOSS} of each class |" in PAGE
+    assert f"| {means.FEWEST_CASES} cases |" in PAGE
+    assert f"| {regression.FEWEST_FOR_SQUARES} cases, {regression.FEWEST_FOR_R2} cases |" in PAGE
+
+
+def test_no_line_of_the_page_is_longer_than_one_of_code() -> None:
+    # What the example prints is as wide as its table.
+    written = re.sub(r"```text.*?```", "", PAGE, flags=re.DOTALL)
+    assert max(len(line) for line in written.splitlines()) < 100
