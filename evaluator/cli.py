@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from evaluator import certificate_commands
 from evaluator.errors import EvaluatorError, IntakeError, SpecError, UsageError
 
 if TYPE_CHECKING:
@@ -45,6 +46,9 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
+
+
+certificate_commands.register(app)
 
 
 @app.callback()
@@ -233,6 +237,60 @@ def prune(
     if plan.all and (yes or typer.confirm("Remove this for good?")):
         remove(home.store(), plan)
         typer.echo("Removed.")
+
+
+@app.command(
+    epilog="Examples: evaluator lineage flights dashboard  |  evaluator lineage flights"
+    " random_forest_slice_metrics --partition 'pacific|network'  |  evaluator lineage flights"
+    " raw_data --partition 2013-11-01 --downstream",
+)
+def lineage(
+    audit: Annotated[str, typer.Argument(help="The audit's name.")],
+    asset: Annotated[str, typer.Argument(help="The asset's name, as the graph shows it.")],
+    *,
+    partition: Annotated[
+        str | None, typer.Option(help="One day, or one slice as 'GEOGRAPHY|SEGMENT'; else all.")
+    ] = None,
+    version: Annotated[
+        str | None,
+        typer.Option(
+            help="The beginning of an identity, of a content version or of a file's SHA-256;"
+            " else what is current."
+        ),
+    ] = None,
+    form: Annotated[
+        str, typer.Option("--format", help="text, json, prov (W3C PROV-JSON) or openlineage.")
+    ] = "text",
+    downstream: Annotated[
+        bool, typer.Option("--downstream", help="Tell what rests on it instead.")
+    ] = False,
+) -> None:
+    """Tell what an output rests on, back to the files' bytes, or what rests on it.
+
+    It says what is superseded, and what is outdated since something that it rests on moved on. Exit
+    code 3: the records contradict each other, or one is gone.
+    """
+    from datetime import UTC, datetime
+
+    from evaluator.evidence.lineage_formats import FORMATS
+    from evaluator.orchestration.home import Home
+    from evaluator.orchestration.lineage_questions import Question, ask_lineage
+
+    if form not in FORMATS:
+        raise UsageError(
+            f"there is no format {form!r}",
+            culprit="evaluator lineage",
+            fix=f"name one of: {', '.join(FORMATS)}",
+        )
+    answer = ask_lineage(
+        _load(audit),
+        Home.from_environment(),
+        Question(asset, partition, version),
+        downstream=downstream,
+        now=datetime.now(UTC),
+    )
+    typer.echo(FORMATS[form](answer))
+    raise typer.Exit(Exit.FAULT if answer.problems else Exit.DONE)
 
 
 @app.command(epilog="Example: evaluator ui --port 3001")

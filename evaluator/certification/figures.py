@@ -50,6 +50,32 @@ class Figure:
         """The geography and the segment that are fixed; both None for the overall level."""
         return (self.geography, self.segment)
 
+    @classmethod
+    def counted(cls, count: float, of: int | None) -> "Figure":
+        """Make the figure of what was counted, not estimated: its interval is the count itself.
+
+        Parameters
+        ----------
+        count
+            How many, or which share.
+        of
+            Of how many; None where that is not known.
+        """
+        return cls(
+            candidate="",
+            metric="",
+            level="overall",
+            geography=None,
+            segment=None,
+            value=count,
+            low=None,
+            high=None,
+            n=of,
+            n_effective=None,
+            status="ok",
+            reason="",
+        )
+
     @property
     def support(self) -> int:
         """The cases that the metric rests on; 0 where nobody counted them."""
@@ -104,6 +130,8 @@ def read_figures(
         In the scorecard's order. A row that claims to be ``ok`` without a finite value is read as
         ``undefined``, so that it can never pass for a score.
     """
+    if scorecard.empty:
+        return []
     chosen = scorecard["metric"].isin(list(metrics))
     if levels is not None:
         chosen &= scorecard["level"].isin(list(levels))
@@ -127,6 +155,35 @@ def read_figures(
     return [_figure(row) for row in rows.itertuples(index=False)]
 
 
+def read_differences(comparisons: pd.DataFrame, baseline: str | None) -> list[Figure]:
+    """Read the differences from the baseline, as figures whose value is the difference.
+
+    Parameters
+    ----------
+    comparisons
+        The columns of `evaluator.metrics.compare_candidates` by `geography` and `segment`; may
+        be empty.
+    baseline
+        Differences from others are left out.
+
+    Returns
+    -------
+    list[Figure]
+        In the frame's order. A difference that has an interval but no test is ``ok``: limits are
+        held against intervals.
+    """
+    if comparisons.empty or baseline is None:
+        return []
+    chosen = comparisons[comparisons["baseline"] == baseline]
+    figures = chosen.assign(
+        value=chosen["difference"],
+        status=chosen["status"].mask(
+            (chosen["status"] == "too_few") & chosen["low"].notna() & chosen["high"].notna(), "ok"
+        ),
+    )
+    return read_figures(figures, metrics=set(chosen["metric"]))
+
+
 def read_slices(slices: pd.DataFrame) -> list[SliceState]:
     """Read the list of slices.
 
@@ -141,6 +198,8 @@ def read_slices(slices: pd.DataFrame) -> list[SliceState]:
     list[SliceState]
         In the frame's order.
     """
+    if slices.empty:
+        return []
     rows = slices.loc[:, ["candidate", "geography", "segment", "state", "error", "content_version"]]
     return [
         SliceState(
@@ -148,9 +207,9 @@ def read_slices(slices: pd.DataFrame) -> list[SliceState]:
             geography=str(geography),
             segment=str(segment),
             # A slice whose state nobody wrote down is not current.
-            state=_text(state) or "missing",
-            error=_text(error) or "",
-            content_version=_text(version),
+            state=text(state) or "missing",
+            error=text(error) or "",
+            content_version=text(version),
         )
         for candidate, geography, segment, state, error, version in rows.itertuples(
             index=False, name=None
@@ -183,25 +242,25 @@ def place_words(geography: str | None, segment: str | None) -> str:
 
 
 def _figure(row: Any) -> Figure:
-    number = _number(row.value)
-    state = _text(row.status) or "undefined"
-    why = _text(row.reason) or ""
-    if state == "ok" and number is None:
+    value = number(row.value)
+    state = text(row.status) or "undefined"
+    why = text(row.reason) or ""
+    if state == "ok" and value is None:
         state, why = "undefined", why or "the value is missing or not finite"
     if state == "undefined":
-        number = None
-    cases = _number(row.n)
+        value = None
+    cases = number(row.n)
     return Figure(
         candidate=str(row.candidate),
         metric=str(row.metric),
         level=str(row.level),
-        geography=_text(row.geography),
-        segment=_text(row.segment),
-        value=number,
-        low=None if number is None else _number(row.low),
-        high=None if number is None else _number(row.high),
+        geography=text(row.geography),
+        segment=text(row.segment),
+        value=value,
+        low=None if value is None else number(row.low),
+        high=None if value is None else number(row.high),
         n=None if cases is None else int(cases),
-        n_effective=_number(row.n_effective),
+        n_effective=number(row.n_effective),
         status=state,
         reason="" if state == "ok" else why or "no reason was recorded",
     )
@@ -211,12 +270,14 @@ def _is_missing(value: object) -> bool:
     return value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value))
 
 
-def _number(value: object) -> float | None:
+def number(value: object) -> float | None:
+    """Read a frame's cell as a finite number; None where it holds none."""
     if _is_missing(value):
         return None
-    number = float(value)  # type: ignore[arg-type]  # a frame's cells are untyped
-    return number if math.isfinite(number) else None
+    found = float(value)  # type: ignore[arg-type]  # a frame's cells are untyped
+    return found if math.isfinite(found) else None
 
 
-def _text(value: object) -> str | None:
+def text(value: object) -> str | None:
+    """Read a frame's cell as text; None where it is missing."""
     return None if _is_missing(value) else str(value)

@@ -4,6 +4,7 @@ Each row becomes one unsigned integer that sorts as its score does and carries i
 lowest bit. Sorting these keys is then all that is needed: no index, no gathering.
 """
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -133,9 +134,11 @@ class Runs:
 
     def add_up_to(self, of_runs: FloatArray) -> FloatArray:
         """Add, for each run, the runs of its group from the lowest score up to itself."""
-        cumulative = np.concatenate([[0.0], np.cumsum(of_runs)])
-        before: FloatArray = self.spread(cumulative[self._bounds[:-1]])
-        return cumulative[1:] - before
+        cumulative = np.empty(len(of_runs))
+        # Each group by itself: one sum over all of them would round by what stands before.
+        for start, stop in itertools.pairwise(self._bounds):
+            np.cumsum(of_runs[start:stop], out=cumulative[start:stop])
+        return cumulative
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from scipy import special
 
-from evaluator.metrics.estimates import FloatArray, Interval, divide
+from evaluator.metrics.estimates import BoolArray, FloatArray, Interval, divide
 
 _MOST_STEPS = 60
 # Relative error that the search for a limit may leave.
@@ -106,6 +106,7 @@ def _mid_p_low(hits: FloatArray, cases: FloatArray, tail: float) -> FloatArray:
     low, high = special.betaincinv(k, n - k + 1, tail), special.betaincinv(k + 1, n - k, tail)
     p = (low + high) / 2
     constants = _log_slope(k, n), _log_slope(k + 1, n)
+    settled = np.zeros(len(p), dtype=bool)
     for _ in range(_MOST_STEPS):
         excess = (_at_least(k, n, p) + _at_least(k + 1, n, p)) / 2 - tail
         low, high = np.where(excess > 0, low, p), np.where(excess > 0, p, high)
@@ -113,9 +114,8 @@ def _mid_p_low(hits: FloatArray, cases: FloatArray, tail: float) -> FloatArray:
         target = p - divide(excess, slope)
         # Where Newton's step leaves the bracket, halve the bracket instead.
         moved = np.where((target >= low) & (target <= high), target, (low + high) / 2)
-        done = np.all(np.abs(moved - p) <= _ROUNDING / 4 * p)
-        p = moved
-        if done:
+        p, settled = _move(p, moved, settled)
+        if settled.all():
             break
     limit[some] = p
     return limit
@@ -219,14 +219,16 @@ def _where_tails_are_equal(k: FloatArray, j: FloatArray, n: FloatArray) -> Float
     # The difference of the tails' logarithms is nearly straight, and zero near the middle.
     p = (j + k) / (2 * n)
     constants = _log_slope(k, n), _log_slope(j + 1, n)
+    settled = np.zeros(len(p), dtype=bool)
     for _ in range(_MOST_STEPS):
         upper, lower = _at_least(k, n, p), _at_most(j, n, p)
         difference = np.log(upper) - np.log(lower)
         slope = _slope(constants[0], k, n, p) / upper + _slope(constants[1], j + 1, n, p) / lower
         step = difference / slope
         # At the ends of [0, 1] Newton's step may leave it: go half the way instead.
-        p = np.where(p - step <= 0, p / 2, np.where(p - step >= 1, (1 + p) / 2, p - step))
-        if np.all(np.abs(step) <= _ROUNDING / 4 * p):
+        moved = np.where(p - step <= 0, p / 2, np.where(p - step >= 1, (1 + p) / 2, p - step))
+        p, settled = _move(p, moved, settled)
+        if settled.all():
             break
     return p
 
@@ -242,6 +244,7 @@ def _crossing(
     low, high = bracket
     p = high
     constants = _log_slope(k, n), _log_slope(j + 1, n)
+    settled = np.zeros(len(p), dtype=bool)
     for _ in range(_MOST_STEPS):
         excess = _tails(k, j, n, p) - error
         low, high = np.where(excess > 0, low, p), np.where(excess > 0, p, high)
@@ -250,11 +253,19 @@ def _crossing(
         target = p - divide(excess, np.maximum(slope, 0))
         # Outside the bracket, or where the tails still fall, halve the bracket instead.
         moved = np.where((target > low) & (target <= high), target, (low + high) / 2)
-        done = np.all(np.abs(moved - p) <= _ROUNDING / 4 * p)
-        p = moved
-        if done:
+        p, settled = _move(p, moved, settled)
+        if settled.all():
             break
     return p
+
+
+def _move(p: FloatArray, moved: FloatArray, settled: BoolArray) -> tuple[FloatArray, BoolArray]:
+    """Take a step of a search; a limit that has settled stays, so that it depends on no other.
+
+    Otherwise a slice's interval would change in its last digits with what is measured beside it.
+    """
+    moved = np.where(settled, p, moved)
+    return moved, settled | (np.abs(moved - p) <= _ROUNDING / 4 * p)
 
 
 METHODS: Final[Mapping[Interval, Callable[..., tuple[FloatArray, FloatArray]]]] = {

@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 
 from evaluator.candidates import Scorer, open_scorer, predict
+from evaluator.errors import UsageError
 from evaluator.evidence import Address, Moment, Record, content_version
 from evaluator.metrics import METRICS as KNOWN_METRICS
 from evaluator.metrics import slice_metrics
@@ -16,6 +17,7 @@ from evaluator.orchestration import identities
 from evaluator.orchestration.evaluation_assets import CASES, observe_model
 from evaluator.orchestration.state import AuditState
 from evaluator.spec import CandidateSpec
+from evaluator.spec.execution import RayExecution
 
 PREDICTIONS = "predictions.parquet"
 METRICS = "metrics.parquet"
@@ -169,6 +171,19 @@ def predicted_slices(
     evaluation: CandidateEvaluation, slice_keys: Sequence[str]
 ) -> Iterator[tuple[str, Evaluated | Exception]]:
     """Predict slices where the audit says, and yield each with its outcome or its fault."""
+    execution = evaluation.state.spec.execution
+    if isinstance(execution, RayExecution):
+        # It imports this module, and packages of an extra.
+        try:
+            from evaluator.orchestration.ray_cluster import predict_on_ray
+        except ImportError as error:
+            raise UsageError(
+                f"the audit runs on Ray, and a package for it is missing ({error.name})",
+                culprit=f"execution: {execution.address}",
+                fix="pip install 'evaluator[ray]'",
+            ) from error
+        yield from predict_on_ray(evaluation, slice_keys, execution)
+        return
     for key in slice_keys:
         try:
             predicted: Evaluated | Exception = evaluation.predictions(key)

@@ -1,13 +1,13 @@
 """Certificate and dashboard, made of what is stored."""
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, datetime
 from importlib.metadata import version
 from typing import NamedTuple
 
 from evaluator.certification import EvaluationSetSummary, EvidenceRecord, build_certificate
-from evaluator.evidence import Address, Moment, Record, canonical_json, digest_of_bytes
-from evaluator.orchestration import identities
+from evaluator.evidence import Address, Moment, Record, digest_of_bytes
+from evaluator.orchestration import certificates, identities
 from evaluator.orchestration.evaluation_assets import WITHOUT_LABEL
 from evaluator.orchestration.scorecard import Findings, expected_scorecard
 from evaluator.orchestration.state import AuditState, DayState
@@ -18,7 +18,6 @@ from evaluator.reporting import (
     render_dashboard,
 )
 
-CERTIFICATE = "certificate.json"
 PAGE = "dashboard.html"
 
 HEADLINES = 5
@@ -50,13 +49,8 @@ def highlights(state: AuditState) -> Highlights:
 
 
 def store_certificate(state: AuditState, findings: Findings, moment: Moment) -> Record:
-    """Build and store the certificate of the current scorecard."""
-    address = state.address("certificate")
-    identity = state.identities.certificate(findings.scorecard)
-    existing = state.store.reuse(address, identity, moment)
-    if existing is not None:
-        return existing
-    certificate = build_certificate(
+    """Build, sign and store the certificate of the current scorecard."""
+    document = build_certificate(
         audit=state.audit.name,
         spec_digest=identities.spec_digest(state.spec),
         evaluation_set=_evaluation_set(state, findings),
@@ -72,20 +66,10 @@ def store_certificate(state: AuditState, findings: Findings, moment: Moment) -> 
         created_at=moment.now,
         run_id=moment.run_id,
     )
-    content = canonical_json(certificate)
-    return state.store.write(
-        address,
-        identity,
-        {CERTIFICATE: content},
-        content_version=digest_of_bytes(content),
-        upstream=[findings.scorecard.as_upstream()],
-        facts={"outcomes": {o.candidate: o.outcome for o in findings.outcomes}},
-        code_version=identities.CODE_VERSIONS["certificate"],
-        moment=moment,
-    )
+    return certificates.store_certificate(state, findings, document, moment)
 
 
-def reports_are_current(state: AuditState) -> bool:
+def reports_are_current(state: AuditState, now: datetime) -> bool:
     """Tell whether scorecard, MLflow runs, certificate and page say what is known now."""
     scorecard = state.store.find(*expected_scorecard(state).target)
     certificate = state.current("certificate")
@@ -93,7 +77,7 @@ def reports_are_current(state: AuditState) -> bool:
         return False
     runs = state.identities.mlflow_runs(scorecard, state.home)
     return (
-        certificate.identity == state.identities.certificate(scorecard)
+        certificate == certificates.expected_certificate(state, scorecard, now).record
         and state.store.find(state.address("mlflow_runs"), runs) is not None
         and state.store.find(*_dashboard_target(state, scorecard)) is not None
     )

@@ -18,11 +18,13 @@ CODE_VERSIONS = {
     "evaluation_set": "1",
     "model": "1",
     "predictions": "1",
-    "slice_metrics": "1",
+    "slice_metrics": "2",
     "scorecard": "2",
     "mlflow_runs": "1",
-    "certificate": "1",
+    "audit_spec": "1",
+    "certificate": "2",
     "dashboard": "1",
+    "promoted_models": "1",
 }
 
 
@@ -102,10 +104,17 @@ class Identities:
         server = "the platform's own" if home.tracks_itself else home.tracking_uri
         return self._of("mlflow_runs", {"scorecard": scorecard.identity, "tracking": server})
 
-    def certificate(self, scorecard: Record) -> str:
-        """Identity of the certificate of a scorecard."""
-        spec = spec_digest(self._spec)
-        return self._of("certificate", {"scorecard": scorecard.identity, "spec": spec})
+    def certificate(self, scorecard: Record, *, key_id: str, renewal: int) -> str:
+        """Identity of the certificate of a scorecard, by who signs it and how often it expired."""
+        return self._of(
+            "certificate",
+            {
+                "scorecard": scorecard.identity,
+                "spec": spec_digest(self._spec),
+                "key": key_id,
+                "renewal": renewal,
+            },
+        )
 
     def dashboard(self, upstream: Sequence[Record], days: Sequence[Any]) -> str:
         """Identity of the page that shows these outputs."""
@@ -131,8 +140,8 @@ def _identity(kind: str, inputs: Mapping[str, Any]) -> str:
 
 
 def spec_digest(spec: AuditSpec) -> str:
-    """Digest of everything that the audit's YAML says."""
-    return digest_of(spec.model_dump(mode="json"))
+    """Digest of everything that the audit's YAML says and that may change what is found."""
+    return digest_of(spec.model_dump(mode="json", exclude={"execution", "partitions_per_run"}))
 
 
 def raw_identity(file_name: str, sha256: str) -> str:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from evaluator.errors import EvaluatorError
 from evaluator.evidence import Moment, Record
-from evaluator.orchestration.candidate_evaluation import CandidateEvaluation
+from evaluator.orchestration.candidate_evaluation import CandidateEvaluation, Evaluated
 from evaluator.orchestration.home import EVIDENCE_VARIABLE, HOME_VARIABLE, Home
 from evaluator.orchestration.ray_connection import ClusterError, connect
 from evaluator.orchestration.state import AuditState
@@ -32,22 +32,6 @@ MOST_SLICES_A_CHUNK = 50
 """So that progress shows also where there are thousands."""
 
 _ENVIRONMENT = (HOME_VARIABLE, EVIDENCE_VARIABLE, "MLFLOW_TRACKING_URI")
-
-
-class SlicePredicted(NamedTuple):
-    """A slice has its predictions."""
-
-    slice_key: str
-    record: Record
-    reused: bool
-    """Whether another run had predicted it already."""
-
-
-class SliceFailed(NamedTuple):
-    """A slice has no predictions."""
-
-    slice_key: str
-    error: Exception
 
 
 class WorkerError(Exception):
@@ -92,12 +76,12 @@ class _Told(NamedTuple):
 
 class _Finished(NamedTuple):
     slice_key: str
-    outcome: tuple[Record, bool] | _Told
+    outcome: Evaluated | _Told
 
 
 def predict_on_ray(
     evaluation: CandidateEvaluation, slice_keys: Sequence[str], execution: RayExecution
-) -> Iterator[SlicePredicted | SliceFailed]:
+) -> Iterator[tuple[str, Evaluated | Exception]]:
     """Predict a candidate's slices on a cluster; yield each as its chunk finishes.
 
     Parameters
@@ -111,9 +95,9 @@ def predict_on_ray(
 
     Yields
     ------
-    SlicePredicted or SliceFailed
-        One for each slice, in the order in which they finish. What a candidate raises is that
-        slice's failure only.
+    tuple of str and Evaluated or Exception
+        Each slice's key with its outcome or its fault, in the order in which they finish. What a
+        candidate raises is that slice's failure only. `reused` is what another run had predicted.
 
     Raises
     ------
@@ -143,7 +127,7 @@ def predict_on_ray(
 
 def _go_on(
     tasks: "_Tasks", chunk: Sequence[str], death: BaseException, deaths: Counter[str], retries: int
-) -> Iterator[SlicePredicted | SliceFailed]:
+) -> Iterator[tuple[str, Evaluated | Exception]]:
     """Keep what a dead worker finished, and try the rest again, the first of it alone."""
     unfinished = []
     for key in chunk:
@@ -151,11 +135,11 @@ def _go_on(
         if record is None:
             unfinished.append(key)
         else:
-            yield SlicePredicted(key, record, reused=tasks.is_of_another_run(record))
+            yield key, Evaluated(record, None, reused=tasks.is_of_another_run(record))
     for suspect in unfinished[:1]:
         deaths[suspect] += 1
         if deaths[suspect] > retries:
-            yield SliceFailed(suspect, _died(tasks.culprit(suspect), deaths[suspect], death))
+            yield suspect, _died(tasks.culprit(suspect), deaths[suspect], death)
         else:
             tasks.start([suspect])
     if unfinished[1:]:
@@ -175,11 +159,9 @@ def _died(culprit: str, times: int, death: BaseException) -> WorkerDiedError:
     return died
 
 
-def _outcome(finished: _Finished) -> SlicePredicted | SliceFailed:
+def _outcome(finished: _Finished) -> tuple[str, Evaluated | Exception]:
     key, outcome = finished
-    if isinstance(outcome, _Told):
-        return SliceFailed(key, outcome.again())
-    return SlicePredicted(key, *outcome)
+    return key, outcome.again() if isinstance(outcome, _Told) else outcome
 
 
 class _Tasks:
@@ -251,18 +233,19 @@ def _predict_chunk(job: _Job, slice_keys: Sequence[str]) -> list[_Finished]:
     """Predict some slices in a worker, and store each at once."""
     os.environ.update(job.environment)
     try:
-        evaluation = _evaluation_in_worker(job)
+        with _evaluation_in_worker(job) as evaluation:
+            return [_Finished(key, _predict_slice(evaluation, key)) for key in slice_keys]
     except Exception as error:  # noqa: BLE001 - told to the step, as what these slices failed of
         return [_Finished(key, _tell(error)) for key in slice_keys]
-    return [_Finished(key, _predict_slice(evaluation, key)) for key in slice_keys]
 
 
-def _predict_slice(evaluation: CandidateEvaluation, slice_key: str) -> tuple[Record, bool] | _Told:
+def _predict_slice(evaluation: CandidateEvaluation, slice_key: str) -> Evaluated | _Told:
     try:
         evaluated = evaluation.predictions(slice_key)
     except Exception as error:  # noqa: BLE001 - a slice's fault must not take the others
         return _tell(error)
-    return evaluated.record, evaluated.reused
+    # The step reads the frames that it needs from the store, as it does of what is reused.
+    return evaluated._replace(frame=None)
 
 
 def _evaluation_in_worker(job: _Job) -> CandidateEvaluation:

@@ -6,17 +6,18 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from evaluator.evidence import Record
+from evaluator.evidence import Record, digest_of
 from evaluator.orchestration import identities, partitions
 from evaluator.orchestration.automation import when_anything_is_known
+from evaluator.orchestration.certificates import CERTIFICATE
 from evaluator.orchestration.documents import (
-    CERTIFICATE,
     PAGE,
     store_certificate,
     store_dashboard,
 )
 from evaluator.orchestration.markdown import markdown_table
 from evaluator.orchestration.mlflow_runs import MlflowTracking
+from evaluator.orchestration.promotion import promote, registered
 from evaluator.orchestration.resources import HomeResource, moment_of
 from evaluator.orchestration.scorecard import (
     FIGURES,
@@ -39,7 +40,8 @@ MOST_ROWS = 200
 
 def report_assets(audit: Audit) -> list[dg.AssetsDefinition]:
     """Build the assets that gather all candidates."""
-    return [_scorecard(audit), _mlflow_runs(audit), _certificate(audit), _dashboard(audit)]
+    assets = [_scorecard(audit), _mlflow_runs(audit), _certificate(audit), _dashboard(audit)]
+    return [*assets, _promoted_models(audit)] if registered(audit.spec) else assets
 
 
 def _result(record: Record, metadata: dict[str, Any]) -> dg.MaterializeResult[None]:
@@ -221,6 +223,39 @@ def _certificate(audit: Audit) -> dg.AssetsDefinition:
         )
 
     return certificate
+
+
+def _promoted_models(audit: Audit) -> dg.AssetsDefinition:
+    spec = asset_spec(
+        audit,
+        "promoted_models",
+        code="promoted_models",
+        description=(
+            "Tags, and an alias if the audit names one, on the registry's model versions whose"
+            " certificate says certified and stands; they are taken from all others."
+        ),
+        kinds={"mlflow"},
+        deps=[dependency(audit, "certificate", partitions.ALL_PARTITIONS)],
+        condition=when_anything_is_known(),
+    )
+
+    @dg.multi_asset(
+        name=f"{audit.name}__promoted_models",
+        specs=[spec],
+        retry_policy=RETRIES,
+        pool="mlflow",
+    )
+    def promoted_models(
+        context: dg.AssetExecutionContext, evaluator_home: HomeResource
+    ) -> dg.MaterializeResult[None]:
+        state = AuditState(audit, evaluator_home.open())
+        promoted = promote(state, moment_of(context).now)
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(digest_of(promoted)),
+            metadata={"certificates": dg.MetadataValue.json(promoted)},
+        )
+
+    return promoted_models
 
 
 def _dashboard(audit: Audit) -> dg.AssetsDefinition:

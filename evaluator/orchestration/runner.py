@@ -18,6 +18,7 @@ from evaluator.orchestration.evaluation_assets import is_to_be_frozen
 from evaluator.orchestration.home import Home
 from evaluator.orchestration.partitions import daily
 from evaluator.orchestration.portions import Portion, portions_of
+from evaluator.orchestration.promotion import registered
 from evaluator.orchestration.ranges import Range, ranges_of
 from evaluator.orchestration.scorecard import Findings, read_findings
 from evaluator.orchestration.state import AuditState, DayState, SliceState
@@ -297,8 +298,9 @@ class AuditRun:
         ]
 
     def _report(self) -> None:
-        if not reports_are_current(self.state):
+        if not reports_are_current(self.state, datetime.now(UTC)):
             names = ["scorecard", "mlflow_runs", "certificate", "dashboard"]
+            names += ["promoted_models"] if registered(self.audit.spec) else []
             self._execute(REPORTS, names, None, len(names))
         if self.state.current("scorecard") is not None:
             self.summary.findings = read_findings(self.state)

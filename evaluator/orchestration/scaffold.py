@@ -49,8 +49,8 @@ attributes:
 
   # What a certificate needs.
   gates: []
-  #  - {{metric: roc_auc, level: overall, minimum: 0.75}}
-  #  - {{metric: recall, level: geography, minimum: 0.5}}
+  #  - {{metric: roc_auc, level: overall, at_least: 0.75}}
+  #  - {{metric: recall, level: geography, at_least: 0.5}}
 
   automation:
     nightly: "0 2 * * *"           # goes over all slices each night; null switches it off

@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 from evaluator.orchestration.day_intake import REPORT
-from evaluator.orchestration.documents import CERTIFICATE, PAGE, highlights
+from evaluator.orchestration.certificates import CERTIFICATE
+from evaluator.orchestration.documents import PAGE, highlights
 from evaluator.orchestration.runner import Choice, RunSummary
 from evaluator.orchestration.state import AuditState
 from evaluator.reporting import summary_lines
@@ -38,15 +39,22 @@ def told(state: AuditState, summary: RunSummary) -> Iterator[str]:
         if summary.findings.remarks:
             yield from ("", "Remarks", *(f"  {words}" for words in summary.findings.remarks))
         yield ""
-        for name, asset, file in (
-            ("Dashboard", "dashboard", PAGE),
-            ("Certificate", "certificate", CERTIFICATE),
-        ):
-            record = state.current(asset)
-            if record is not None:
-                yield f"{name + ':':<13}{state.store.location(record, file)}"
+        yield from _places(state)
     for fault in summary.faults:
         yield f"Fault: {fault}"
+
+
+def _places(state: AuditState) -> Iterator[str]:
+    """Say where page and certificates lie, and who signed them."""
+    page = state.current("dashboard")
+    if page is not None:
+        yield f"Dashboard:    {state.store.location(page, PAGE)}"
+    issued = state.current("certificate")
+    if issued is not None:
+        folder = state.store.location(issued, CERTIFICATE).removesuffix(CERTIFICATE)
+        key = issued.facts["key_id"]
+        signed = f"signed by key {key[:16]}" if key else "UNSIGNED, see `evaluator keys --help`"
+        yield f"Certificates: {folder} (one a candidate, {signed})"
 
 
 def exit_code(audit: Audit, choice: Choice, summary: RunSummary) -> int:

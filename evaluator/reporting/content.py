@@ -1,8 +1,9 @@
 """What a dashboard shows: everything is passed in, nothing is looked up."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
+from typing import Any
 
 import pandas as pd
 
@@ -70,6 +71,21 @@ class DashboardContent:
     more_figures
         What was measured beside geography and segment: columns `candidate`, `level`, `group`, and
         those of `evaluator.metrics.slice_metrics` from `metric` on. It may have no rows.
+    comparisons
+        The candidates against the baseline: what `evaluator.metrics.compare_candidates` gave with
+        the slice columns `geography` and `segment`. Like all that follow, it may have no rows.
+    ranks
+        What `evaluator.metrics.rank_candidates` gave of all pairs, with the same slice columns.
+    fairness
+        `candidate`, and the columns of `evaluator.metrics.fairness`.
+    weak_slices
+        `candidate`, and the columns of the table of `evaluator.metrics.weak_slices`.
+    weak_searches
+        By candidate, how far its weak slices were searched: `WeakSlices.search`, and `loss`, the
+        name of the loss, where it has one.
+    worsened
+        `candidate`, and the columns of `evaluator.metrics.worsened_slices` since the last
+        certificate.
     remarks
         What a reader must know of the candidates, in sentences without their full stops.
     confidence
@@ -106,3 +122,9 @@ class DashboardContent:
     evidence: Sequence[EvidenceRecord]
     code_version: str
     run_id: str
+    comparisons: pd.DataFrame = field(default_factory=pd.DataFrame)
+    ranks: pd.DataFrame = field(default_factory=pd.DataFrame)
+    fairness: pd.DataFrame = field(default_factory=pd.DataFrame)
+    weak_slices: pd.DataFrame = field(default_factory=pd.DataFrame)
+    weak_searches: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    worsened: pd.DataFrame = field(default_factory=pd.DataFrame)

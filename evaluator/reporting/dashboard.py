@@ -1,32 +1,36 @@
 """The dashboard: one HTML page that needs nothing else, not even a network."""
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import date, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from evaluator.certification.certificate import UNSIGNED
 from evaluator.certification.figures import place_words, read_slices
 from evaluator.certification.words import count_words, metric_words, number_words
 from evaluator.metrics import METRICS
+from evaluator.reporting.comparison import baseline_of, comparison_groups, rank_table
 from evaluator.reporting.content import DashboardContent
+from evaluator.reporting.fairness import fairness_groups, measures_said
 from evaluator.reporting.heat import heat_maps
 from evaluator.reporting.more_slices import candidate_gaps, more_tables, sorting_candidate
+from evaluator.reporting.numbers import harm_words, interval_words, p_words, signed
 from evaluator.reporting.plots import BAR_STEP, WIDTH, day_bars
+from evaluator.reporting.verdicts import verdict_groups
 from evaluator.reporting.views import (
     candidate_cards,
     headline_rows,
     intake_totals,
     metric_note,
     standout_groups,
-    verdict_groups,
     without_label_table,
 )
+from evaluator.reporting.weak_slices import weak_groups, worsened_groups
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 _SHORT_DIGEST = 12
-_MINUS = "\N{MINUS SIGN}"
 
 
 def render_dashboard(content: DashboardContent) -> str:
@@ -56,6 +60,7 @@ def render_dashboard(content: DashboardContent) -> str:
             outcome_counts=Counter(outcome.outcome for outcome in content.outcomes),
             headline=headline_rows(content),
             verdicts=verdict_groups(content),
+            **_findings(content, [candidate.name for candidate in content.candidates]),
             standouts=standout_groups(content),
             heat_metric=heat_metric,
             heat_has_sides=heat_info is not None and heat_info.higher_is_better is not None,
@@ -71,10 +76,23 @@ def render_dashboard(content: DashboardContent) -> str:
             totals=intake_totals(content.intake_days),
             bars=day_bars(content.intake_days),
             bar_step=BAR_STEP,
-            plot_width=WIDTH,
             unsigned=UNSIGNED,
         )
     )
+
+
+def _findings(content: DashboardContent, candidates: Sequence[str]) -> dict[str, Any]:
+    """Arrange comparison, fairness and weak slices; what is empty has no section."""
+    metrics = content.headline_metrics
+    return {
+        "baseline": baseline_of(content.comparisons),
+        "comparisons": comparison_groups(content.comparisons, candidates, metrics),
+        "ranks": rank_table(content.ranks, candidates, metrics),
+        "fairness": fairness_groups(content.fairness, candidates),
+        "measures": measures_said(content.fairness),
+        "weak": weak_groups(content.weak_slices, content.weak_searches, candidates),
+        "worsened": worsened_groups(content.worsened, candidates),
+    }
 
 
 def _environment() -> "Environment":
@@ -90,6 +108,7 @@ def _environment() -> "Environment":
     environment.filters.update(
         count=count_words,
         day=_day,
+        harm=harm_words,
         metric=metric_words,
         metric_note=metric_note,
         moment=_moment,
@@ -97,10 +116,12 @@ def _environment() -> "Environment":
         percent=_percent,
         sentence=_sentence,
         short=_short,
-        signed=_signed,
+        p_value=p_words,
+        signed=signed,
         thousands=_thousands,
+        whole=_whole,
     )
-    environment.globals.update(place=place_words)
+    environment.globals.update(place=place_words, interval=interval_words, plot_width=WIDTH)
     return environment
 
 
@@ -128,13 +149,10 @@ def _short(digest: str | None) -> str:
     return digest.removeprefix("sha256:")[:_SHORT_DIGEST]
 
 
-def _signed(value: float) -> str:
-    """Write a difference with its sign, a real minus."""
-    shown = f"{abs(value):.3f}"
-    if float(shown) == 0:
-        return "±0.000"
-    return f"{'+' if value > 0 else _MINUS}{shown}"
-
-
 def _thousands(count: int | None) -> str:
     return "\N{EN DASH}" if count is None else f"{count:,}"
+
+
+def _whole(count: float | None) -> str:
+    """Write how many cases something rests on; weights make it a fraction."""
+    return _thousands(None if count is None else round(count))

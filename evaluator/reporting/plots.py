@@ -1,5 +1,6 @@
 """Positions for small drawings; the template draws them as SVG."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -11,12 +12,13 @@ WIDTH = 100
 
 @dataclass(frozen=True, kw_only=True)
 class IntervalPlot:
-    """A dot with its interval, and a mark to compare it with, from 0 to `WIDTH`."""
+    """A dot with its interval, a mark to compare it with and limits, from 0 to `WIDTH`."""
 
     dot: float
     low: float | None
     high: float | None
     mark: float | None
+    limits: Sequence[float] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +42,7 @@ class Scale:
         low: float | None,
         high: float | None,
         mark: float | None = None,
+        limits: Sequence[float] = (),
     ) -> IntervalPlot:
         """Give the positions of one interval plot."""
         return IntervalPlot(
@@ -47,6 +50,7 @@ class Scale:
             low=None if low is None else self.position(low),
             high=None if high is None else self.position(high),
             mark=None if mark is None else self.position(mark),
+            limits=[self.position(limit) for limit in limits],
         )
 
 
@@ -65,6 +69,26 @@ def scale_of(values: Iterable[float | None]) -> Scale:
     """
     known = [value for value in values if value is not None]
     return Scale(lowest=min(known, default=0.0), highest=max(known, default=1.0))
+
+
+def centred_scale(values: Iterable[float | None], *, centre: float = 0.0) -> Scale:
+    """Make the scale that spans some values and has one value in its middle.
+
+    Parameters
+    ----------
+    values
+        The values to show; None and what is not finite is skipped, and drawn at an end.
+    centre
+        What stands in the middle, such as no difference.
+
+    Returns
+    -------
+    Scale
+        As far to the left of the centre as to its right.
+    """
+    far = [abs(value - centre) for value in values if value is not None and math.isfinite(value)]
+    widest = max(far, default=0.0) or 1.0
+    return Scale(lowest=centre - widest, highest=centre + widest)
 
 
 @dataclass(frozen=True, kw_only=True)

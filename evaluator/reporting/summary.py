@@ -1,15 +1,20 @@
 """What was found, in plain text for a terminal."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
 
 import pandas as pd
 
 from evaluator.certification import Outcome, Verdict
 from evaluator.certification.figures import Figure, place_words, read_figures, read_slices
 from evaluator.certification.words import count_words, list_words, metric_words, number_words
+from evaluator.reporting.finding_lines import comparison_lines, fairness_lines, weak_lines
 from evaluator.reporting.standouts import ENOUGH_CASES, Standout, standout_slices
 from evaluator.reporting.views import gates_words
+
+_NOTHING = pd.DataFrame()
 
 
 def summary_lines(
@@ -21,8 +26,13 @@ def summary_lines(
     headline_metrics: Sequence[str],
     standout_metrics: Sequence[str],
     minimum_support: int = ENOUGH_CASES,
+    comparisons: pd.DataFrame = _NOTHING,
+    fairness: pd.DataFrame = _NOTHING,
+    weak_slices: pd.DataFrame = _NOTHING,
+    weak_searches: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+    worsened: pd.DataFrame = _NOTHING,
 ) -> list[str]:
-    """Say what an audit found: figures, slices that stand out, verdicts, outcomes.
+    """Say what an audit found: figures, comparison, fairness, weak slices, verdicts, outcomes.
 
     Parameters
     ----------
@@ -34,6 +44,8 @@ def summary_lines(
         The metrics of the table of candidates.
     standout_metrics, minimum_support
         As for `standout_slices`.
+    comparisons, fairness, weak_slices, weak_searches, worsened
+        As `DashboardContent` has them; what has no rows is not spoken of.
 
     Returns
     -------
@@ -50,6 +62,9 @@ def summary_lines(
     lines += [f"  {_standout_words(standout)}" for standout in standouts] or [
         f"  none by more than its own noise, with at least {count_words(minimum_support, 'case')}"
     ]
+    lines += comparison_lines(comparisons, candidates, headline_metrics)
+    lines += fairness_lines(fairness, candidates)
+    lines += weak_lines(weak_slices, weak_searches, worsened, candidates)
     lines += ["", "Slices that are not current", *_not_current_lines(slices)]
     lines += ["", "Verdicts", *_verdict_lines(outcomes, verdicts)]
     return [_inert(line) for line in lines]
@@ -132,10 +147,17 @@ def _verdict_lines(outcomes: Sequence[Outcome], verdicts: Sequence[Verdict]) -> 
 def _not_passing_lines(verdicts: Sequence[Verdict]) -> list[str]:
     return [
         f"    {verdict.verdict}{'' if verdict.required else ' (not required)'}  "
-        f"{verdict.gate}: {verdict.reason}"
+        f"{verdict.says or verdict.gate}: {verdict.reason}{_needed_words(verdict)}"
         for verdict in verdicts
         if verdict.verdict != "PASS"
     ]
+
+
+def _needed_words(verdict: Verdict) -> str:
+    """Say how many cases would decide, where the reason does not say it already."""
+    if verdict.needed_cases is None or f"{verdict.needed_cases:,}" in verdict.reason:
+        return ""
+    return f"; about {count_words(verdict.needed_cases, 'case')} would decide"
 
 
 def _inert(line: str) -> str:

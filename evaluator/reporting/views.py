@@ -128,14 +128,6 @@ def headline_rows(content: DashboardContent) -> list[HeadlineRow]:
     return rows
 
 
-def verdict_groups(content: DashboardContent) -> dict[str, list[Verdict]]:
-    """Group the verdicts by candidate, in the audit's order; nobody without one is dropped."""
-    groups: dict[str, list[Verdict]] = {candidate.name: [] for candidate in content.candidates}
-    for verdict in content.verdicts:
-        groups.setdefault(verdict.candidate, []).append(verdict)
-    return groups
-
-
 def standout_groups(content: DashboardContent) -> dict[str, list[StandoutRow]]:
     """Group the slices that stand out by candidate."""
     standouts = standout_slices(

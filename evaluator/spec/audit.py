@@ -8,10 +8,15 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from evaluator.spec.base import SpecModel, problem, suggestion
+from evaluator.spec.base import SpecModel, problem
 from evaluator.spec.candidates import CandidateSpec
+from evaluator.spec.certificate import CertificateSpec
+from evaluator.spec.column_checks import check_declared, check_findings, check_more_slices
 from evaluator.spec.cron import is_cron_line
 from evaluator.spec.data import ColumnSpec, DataSpec
+from evaluator.spec.execution import ExecutionSpec, LocalExecution
+from evaluator.spec.findings import CompareSpec, FairnessSpec, WeakSlicesSpec
+from evaluator.spec.gate_checks import Declared, check_gates
 from evaluator.spec.gates import GateSpec, check_metric_names
 
 HEADLINE_METRICS = (
@@ -23,9 +28,6 @@ HEADLINE_METRICS = (
     "log_loss",
     "brier",
 )
-
-MOST_SLICE_COLUMNS = 4
-"""How many columns may be crossed; beyond that slices hold hardly a case each."""
 
 LabelValue = bool | int | str
 """What a label may be."""
@@ -116,8 +118,26 @@ class AuditSpec(SpecModel):
     segment: by each column of a list and by all crosses of them. Rows without a value are a group
     of their own."""
 
+    compare: CompareSpec | None = Field(
+        default_factory=CompareSpec, examples=[{"margin": {"accuracy": 0.01}}]
+    )
+    """How the candidates are compared, case by case. It is done wherever there are a baseline and
+    another candidate; `null` switches it off. Metrics without a paired test, which are those of
+    calibration and the base rate, are left out."""
+
+    fairness: FairnessSpec | None = Field(
+        default=None, examples=[{"attributes": ["region"], "measures": ["equal_opportunity"]}]
+    )
+    """Between which groups unequal treatment is looked for, and in which measures. Without it
+    there is no such look."""
+
+    weak_slices: WeakSlicesSpec | None = Field(
+        default=None, examples=[{"features": ["carrier", "distance"], "cluster": "day"}]
+    )
+    """The columns among whose crosses weak slices are searched. Without it none are."""
+
     gates: tuple[GateSpec, ...] = Field(
-        default=(), examples=[[{"metric": "roc_auc", "level": "overall", "minimum": 0.75}]]
+        default=(), examples=[[{"metric": "roc_auc", "level": "overall", "at_least": 0.75}]]
     )
     """The rules that a certificate needs."""
 
@@ -131,6 +151,16 @@ class AuditSpec(SpecModel):
     partitions_per_run: int | None = Field(default=None, ge=1, strict=True, examples=[10])
     """How many slices one Dagster run evaluates at most. By default a backfill has one run for
     each value of the smaller of the two dimensions, and the terminal one for each core."""
+
+    execution: ExecutionSpec = Field(
+        default_factory=LocalExecution, examples=[{"kind": "ray", "address": "10.0.0.1:6379"}]
+    )
+    """Where candidates are run: on the machine of their Dagster run, or on a Ray cluster."""
+
+    certificate: CertificateSpec = Field(
+        default_factory=CertificateSpec, examples=[{"requested_by": "Ada Bell", "valid_days": 90}]
+    )
+    """Who asks for the certificates, how long they are valid, and what they open."""
 
     automation: AutomationSpec = Field(
         default_factory=AutomationSpec, examples=[{"nightly": "0 2 * * *"}]
@@ -190,7 +220,7 @@ class AuditSpec(SpecModel):
                 "segment", "it is the same column as geography", "choose two different columns"
             )
         if self.label is not None:
-            _check_declared("label.column", self.label.column, self.data.columns)
+            check_declared("label.column", self.label.column, self.data.columns)
             _check_label(self.label, self.data.columns[self.label.column])
         for index, candidate in enumerate(self.candidates):
             if self.label is not None and self.label.column in candidate.features:
@@ -200,10 +230,9 @@ class AuditSpec(SpecModel):
                     "take it out: a candidate must not see the truth",
                 )
             for feature in candidate.features:
-                _check_declared(f"candidates.{index}.features", feature, self.data.columns)
-        label = None if self.label is None else self.label.column
-        for index, names in enumerate(self.more_slices):
-            _check_more_slices(f"more_slices.{index}", names, self.data, label)
+                check_declared(f"candidates.{index}.features", feature, self.data.columns)
+        check_more_slices(self)
+        check_findings(self)
         return self
 
     @model_validator(mode="after")
@@ -216,20 +245,20 @@ class AuditSpec(SpecModel):
                         "it is needed to judge candidates",
                         f"declare `{key}`, or no candidates",
                     )
-        names = {c.name for c in self.candidates}
-        for index, gate in enumerate(self.gates):
-            if gate.candidate is not None and gate.candidate not in names:
-                raise problem(
-                    f"gates.{index}.candidate",
-                    f"there is no candidate {gate.candidate!r}",
-                    suggestion(gate.candidate, names, _one_of(sorted(names))),
-                )
-            if gate.metric not in self.metrics:
-                raise problem(
-                    f"gates.{index}.metric",
-                    f"{gate.metric!r} is not among the audit's metrics",
-                    f"add it to `metrics`, or use one of {', '.join(self.metrics)}",
-                )
+        check_gates(
+            self.gates,
+            Declared(
+                candidates=[candidate.name for candidate in self.candidates],
+                baseline=self.baseline,
+                metrics=self.metrics,
+                places=self.slice_values(),
+                columns=self.data.columns,
+                compares=self.compares,
+                fairness_measures=self.fairness.measures if self.fairness else (),
+                fairness_attributes=self.fairness.attributes if self.fairness else None,
+                weak_slices=self.weak_slices is not None,
+            ),
+        )
         return self
 
     @field_validator("allow_failed_slices", mode="before")
@@ -256,6 +285,11 @@ class AuditSpec(SpecModel):
         """The baseline's name, if there is one."""
         return next((c.name for c in self.candidates if c.baseline), None)
 
+    @property
+    def compares(self) -> bool:
+        """Whether there are candidates to be compared, and nobody switched it off."""
+        return self.compare is not None and self.baseline is not None and len(self.candidates) > 1
+
     def slice_values(self) -> dict[str, tuple[str, ...]]:
         """Return the values of the two slice columns, by the names `geography` and `segment`."""
         return {
@@ -265,23 +299,8 @@ class AuditSpec(SpecModel):
         }
 
 
-def _one_of(names: list[str]) -> str:
-    return f"use one of {', '.join(names) or '(there is none)'}"
-
-
-def _check_declared(key: str, column: str, columns: Mapping[str, ColumnSpec]) -> None:
-    if column not in columns:
-        raise problem(
-            key,
-            f"the column {column!r} is not declared",
-            suggestion(
-                column, columns, f"declare it under `data.columns`, or {_one_of(list(columns))}"
-            ),
-        )
-
-
 def _check_slice_column(key: str, column: str, columns: Mapping[str, ColumnSpec]) -> None:
-    _check_declared(key, column, columns)
+    check_declared(key, column, columns)
     declared = columns[column]
     if not declared.allowed or not declared.required or declared.severity != "refuse":
         raise problem(
@@ -311,43 +330,6 @@ def _check_slice_column(key: str, column: str, columns: Mapping[str, ColumnSpec]
                 f"the value {value!r} cannot name a partition",
                 "use values that are not blank and have none of | , [ ] / in them",
             )
-
-
-def _check_more_slices(key: str, names: tuple[str, ...], data: DataSpec, label: str | None) -> None:
-    """Refuse columns that cut the cases into no groups, or into as many as there are cases."""
-    if not 1 <= len(names) <= MOST_SLICE_COLUMNS:
-        raise problem(
-            key,
-            f"it names {len(names)} columns",
-            f"name one to {MOST_SLICE_COLUMNS} columns in each list",
-        )
-    repeated = [name for name, count in Counter(names).items() if count > 1]
-    if repeated:
-        raise problem(key, f"the column {repeated[0]!r} stands there twice", "keep one of them")
-    for name in names:
-        _check_declared(key, name, data.columns)
-        if name == label:
-            raise problem(
-                key,
-                f"the column {name!r} is the label",
-                "take it out: within one of its groups there is nothing to tell apart",
-            )
-        if name == data.id:
-            raise problem(
-                key, f"the column {name!r} is the id", "take it out: each of its groups is one case"
-            )
-        if data.columns[name].type in ("float", "decimal", "timestamp"):
-            raise problem(
-                key,
-                f"the column {name!r} is a {data.columns[name].type}, which has nearly as many"
-                " values as cases",
-                "derive a band and name that, such as a column of type boolean with"
-                f' `derive: "{_band(name, data.columns[name])}"`',
-            )
-
-
-def _band(name: str, column: ColumnSpec) -> str:
-    return f"hour({name}) < 12" if column.type == "timestamp" else f"{name} >= 100"
 
 
 def _check_label(label: LabelSpec, column: ColumnSpec) -> None:

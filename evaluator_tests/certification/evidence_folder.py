@@ -68,9 +68,9 @@ SPEC = AuditSpec.model_validate(
         ],
         "metrics": ["accuracy", "recall"],
         "gates": [
-            {"metric": "accuracy", "minimum": 0.6},
-            {"metric": "recall", "level": "slice", "minimum": 0.1},
-            {"metric": "recall", "level": "overall", "minimum": 0.999, "required": False},
+            {"metric": "accuracy", "at_least": 0.6},
+            {"metric": "recall", "level": "slice", "at_least": 0.1},
+            {"metric": "recall", "level": "overall", "at_least": 0.999, "required": False},
         ],
     }
 )

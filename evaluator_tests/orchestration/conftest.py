@@ -134,7 +134,7 @@ def small_audit() -> Audit:
             **common,
         },
     ]
-    told["gates"] = [{"metric": "roc_auc", "level": "overall", "minimum": 0.6}]
+    told["gates"] = [{"metric": "roc_auc", "level": "overall", "at_least": 0.6}]
     return Audit("flights", type(shipped.spec).model_validate(told))
 
 

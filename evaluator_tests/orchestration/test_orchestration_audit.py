@@ -15,7 +15,8 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 from evaluator.evidence import canonical_json
 from evaluator.orchestration import candidate_evaluation, report_assets, runner
 from evaluator.orchestration.candidate_evaluation import PREDICTIONS
-from evaluator.orchestration.documents import CERTIFICATE, PAGE
+from evaluator.orchestration.certificates import CERTIFICATE
+from evaluator.orchestration.documents import PAGE
 from evaluator.orchestration.home import Home
 from evaluator.orchestration.portions import Portion
 from evaluator.orchestration.runner import Choice

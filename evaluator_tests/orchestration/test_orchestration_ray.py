@@ -23,10 +23,10 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from evaluator.evidence import Moment, Record
-from evaluator.orchestration.candidate_evaluation import CandidateEvaluation
+from evaluator.orchestration.candidate_evaluation import CandidateEvaluation, Evaluated
 from evaluator.orchestration.evaluation_assets import _store_evaluation_set
 from evaluator.orchestration.home import Home
-from evaluator.orchestration.ray_cluster import SliceFailed, SlicePredicted, predict_on_ray
+from evaluator.orchestration.ray_cluster import predict_on_ray
 from evaluator.orchestration.ray_connection import ClusterError
 from evaluator.orchestration.state import AuditState
 from evaluator.spec import Audit
@@ -94,8 +94,7 @@ def cluster(bucket: str) -> Iterator[RayExecution]:
             patch.setattr(ray_constants, "ENABLE_RAY_CLUSTER", False)
             yield RayExecution(kind="ray", address=f"{HOST}:{port}", max_retries=1)
     finally:
-        end(head)
-        shutil.rmtree(folder, ignore_errors=True)
+        end(head, folder)
 
 
 def await_start(head: "subprocess.Popen[bytes]", port: int, folder: Path) -> None:
@@ -107,11 +106,19 @@ def await_start(head: "subprocess.Popen[bytes]", port: int, folder: Path) -> Non
     socket.create_connection((HOST, port), timeout=10).close()
 
 
-def end(head: "subprocess.Popen[bytes]") -> None:
-    """End the cluster's processes; a worker ends itself as soon as its cluster is gone."""
+def end(head: "subprocess.Popen[bytes]", folder: Path) -> None:
+    """End the cluster's processes, and remove its folder once nobody writes into it any more.
+
+    A worker ends itself as soon as its cluster is gone.
+    """
     with suppress(ProcessLookupError):
         os.killpg(head.pid, signal.SIGKILL)
     head.wait(timeout=10)
+    deadline = time.monotonic() + 10
+    while folder.exists() and time.monotonic() < deadline:
+        time.sleep(0.3)
+        shutil.rmtree(folder, ignore_errors=True)
+        time.sleep(0.3)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -167,14 +174,14 @@ def evaluation_of(audit: Audit, home: Home, run: str = "run") -> CandidateEvalua
 
 def outcomes(
     evaluation: CandidateEvaluation, execution: RayExecution, keys: Sequence[str] | None = None
-) -> tuple[dict[str, SlicePredicted], dict[str, Exception]]:
+) -> tuple[dict[str, Evaluated], dict[str, Exception]]:
     """Predict on the cluster; each slice must come out once."""
     keys = evaluation.state.slice_keys() if keys is None else keys
     found = list(predict_on_ray(evaluation, keys, execution))
-    assert sorted(outcome.slice_key for outcome in found) == sorted(keys)
+    assert sorted(key for key, _ in found) == sorted(keys)
     return (
-        {outcome.slice_key: outcome for outcome in found if isinstance(outcome, SlicePredicted)},
-        {outcome.slice_key: outcome.error for outcome in found if isinstance(outcome, SliceFailed)},
+        {key: outcome for key, outcome in found if isinstance(outcome, Evaluated)},
+        {key: outcome for key, outcome in found if isinstance(outcome, Exception)},
     )
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from evaluator.orchestration.candidate_evaluation import METRICS
 from evaluator.orchestration.home import EVIDENCE_VARIABLE, Home
 from evaluator.orchestration.runner import Choice
 from evaluator.orchestration.state import AuditState
@@ -50,7 +49,9 @@ def test_an_audit_with_its_evidence_on_s3_finds_what_it_finds_on_a_disk(
         assert stored.content_version == wanted.content_version
         assert stored.files == wanted.files
         measured = [
-            state.store.read_table(state.require("sturdy_slice_metrics", key), METRICS).to_pandas()
+            state.store.read_table(
+                state.require("sturdy_slice_metrics", key), "metrics.parquet"
+            ).to_pandas()
             for state in (there, here)
         ]
         pd.testing.assert_frame_equal(*measured, rtol=1e-9)

@@ -2,15 +2,16 @@
 
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from evaluator.certification import EvaluationSetSummary, EvidenceRecord, decide_outcomes, judge
+from evaluator.certification import EvaluationSetSummary, EvidenceRecord, decide_outcomes
 from evaluator.metrics import slice_metrics
 from evaluator.reporting import CandidateSummary, DashboardContent, IntakeDay
-from evaluator.spec.gates import GateSpec
+from evaluator_tests.reporting.made_findings import make_findings, make_verdicts
 
 GEOGRAPHIES = ["Eastern", "Central", "Mountain", "Pacific", "Elsewhere"]
 SEGMENTS = ["network", "low-cost", "regional"]
@@ -20,12 +21,6 @@ CANDIDATES = {
     "logistic_regression": ("Logistic regression on what is known at departure", 1.5),
     "schedule_only": ("Logistic regression that sees the schedule alone", 0.35),
 }
-GATES = [
-    GateSpec(metric="roc_auc", minimum=0.8),
-    GateSpec(metric="log_loss", maximum=0.45),
-    GateSpec(metric="recall", level="geography", minimum=0.35),
-    GateSpec(metric="accuracy", level="slice", minimum=0.6, required=False),
-]
 METRICS = ["accuracy", "precision", "recall", "f1", "roc_auc", "log_loss", "brier"]
 CRASHED = ("logistic_regression", "Pacific", "regional")
 
@@ -112,6 +107,12 @@ def more_figures(cases: pd.DataFrame) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="session")
+def findings(cases: pd.DataFrame) -> dict[str, Any]:
+    """Give comparison, ranks, fairness and weak slices of all candidates."""
+    return make_findings(cases, list(CANDIDATES), "logistic_regression")
+
+
+@pytest.fixture(scope="session")
 def slices() -> pd.DataFrame:
     """Give the list of slices: one is missing, one outdated."""
     rows = [
@@ -145,10 +146,11 @@ def content(
     scorecard: pd.DataFrame,
     more_figures: pd.DataFrame,
     slices: pd.DataFrame,
+    findings: dict[str, Any],
 ) -> DashboardContent:
     """Give everything that the dashboard of the audit shows."""
     names = list(CANDIDATES)
-    verdicts = judge(GATES, scorecard, slices, names)
+    verdicts = make_verdicts(scorecard, names)
     labelled = cases.groupby(["geography", "segment"]).size()
     without_label = pd.DataFrame(
         [
@@ -200,6 +202,7 @@ def content(
         evidence=_evidence(slices),
         code_version="0.1.0",
         run_id="0b6f3c1e-6f0e-4f57-9d0e-2f6f6a3d1c55",
+        **findings,
     )
 
 

@@ -33,7 +33,7 @@ attributes:
       features: [amount, country]
   metrics: [accuracy, roc_auc]
   gates:
-    - {metric: roc_auc, minimum: 0.5}
+    - {metric: roc_auc, at_least: 0.5}
 """
 
 Write = Callable[[str], Path]

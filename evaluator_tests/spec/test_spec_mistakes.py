@@ -281,7 +281,7 @@ MISTAKES = {
         "25: gates.0.metric", "'f1' is not among the audit's metrics", "add it to `metrics`",
     ),
     "a gate on a candidate that there is not": (
-        ("minimum: 0.5}", "minimum: 0.5, candidate: tow}"),
+        ("at_least: 0.5}", "at_least: 0.5, candidate: tow}"),
         "25: gates.0.candidate", "there is no candidate 'tow'", "did you mean `two`?",
     ),
     "an owner whom nobody could reach": (
@@ -333,7 +333,7 @@ def test_the_second_baseline_is_the_one_that_is_named(spoil: Spoil) -> None:
 
 def test_several_mistakes_are_told_at_once_in_the_order_of_their_lines(spoil: Spoil) -> None:
     error = spoil(
-        ("minimum: 0.5}", "minimu: 0.5}\n  segmant: 1"),
+        ("at_least: 0.5}", "at_leest: 0.5}\n  segmant: 1"),
         ("metric: roc_auc", "metric: rocauc"),
         ("files:", "filse:"),
     )
@@ -342,7 +342,7 @@ def test_several_mistakes_are_told_at_once_in_the_order_of_their_lines(spoil: Sp
     assert lines[0].startswith("defs.yaml:3: data.files: this key is needed. To mend it: add ")
     assert lines[1].startswith("  Also line 4: data.filse: there is no such key.")
     assert lines[2].startswith("  Also line 25: gates.0.metric: there is no metric 'rocauc'.")
-    assert lines[3].startswith("  Also line 25: gates.0.minimu: there is no such key.")
+    assert lines[3].startswith("  Also line 25: gates.0.at_leest: there is no such key.")
     assert lines[4].startswith("  Also line 26: segmant: there is no such key.")
     assert all(line.endswith(".") for line in lines)
 

@@ -1,0 +1,330 @@
+"""The commands about certificates: check one, hand it on, decide about it, ask for it."""
+
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
+
+from evaluator.errors import UsageError
+
+if TYPE_CHECKING:
+    from evaluator.certification.keys import PublicKey
+    from evaluator.certification.ledger_entry import EntryKind
+    from evaluator.certification.statement import LedgerHead
+    from evaluator.orchestration.state import AuditState
+
+Certificate = Annotated[
+    str,
+    typer.Argument(
+        metavar="CERTIFICATE", help="Its .dsse.json file, or AUDIT/CANDIDATE for the newest one."
+    ),
+]
+Author = Annotated[str, typer.Option("--by", help="Who says so: a name or a role.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why, in words.")]
+Key = Annotated[
+    Path | None, typer.Option("--key", help="The issuer's public key, as they told you.")
+]
+Evidence = Annotated[
+    str | None,
+    typer.Option("--evidence", help="The evidence folder or URL, by default the platform's own."),
+]
+
+keys = typer.Typer(help="Make the keys that certificates are signed with.", no_args_is_help=True)
+
+
+@keys.callback()
+def _keys() -> None:
+    """Make the keys that certificates are signed with."""
+
+
+@keys.command(epilog="Example: evaluator keys create audit --folder ~/keys")
+def create(
+    name: Annotated[str, typer.Argument(help="What the two files are called.")],
+    folder: Annotated[Path, typer.Option(help="Where they shall lie.")] = Path(),
+) -> None:
+    """Make an Ed25519 key: NAME.private.pem, for you alone, and NAME.public.pem to give away.
+
+    Certificates are signed where EVALUATOR_SIGNING_KEY_FILE names the private one.
+    """
+    from evaluator.certification.keys import create_key
+
+    made = create_key(folder, name)
+    typer.echo(f"Private key: {made.private} (keep it; export EVALUATOR_SIGNING_KEY_FILE=...)")
+    typer.echo(f"Public key:  {made.public}")
+    typer.echo(f"Key id:      {made.key_id}")
+
+
+def verify(
+    certificate: Annotated[
+        str,
+        typer.Argument(help="A .dsse.json file, an exported folder, or AUDIT/CANDIDATE."),
+    ],
+    *,
+    evidence: Evidence = None,
+    key: Key = None,
+    ledger_head: Annotated[
+        str | None,
+        typer.Option(help="Number and digest that an earlier check printed, as 12:9f86d0..."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Check a certificate offline: signature, every digest, ledger, and all figures once more.
+
+    Exit code 0 only where everything holds, it is signed with the given key, and it stands.
+    """
+    from evaluator.certification.bundle import verify_bundle
+    from evaluator.certification.keys import load_public_key
+    from evaluator.certification.verification import verify as check
+
+    now = datetime.now(UTC)
+    public = None if key is None else load_public_key(key)
+    head = _head(ledger_head)
+    if Path(certificate).is_dir():
+        bundle = verify_bundle(Path(certificate), public_key=public, now=now, known_head=head)
+        report, problems, is_verified = bundle.report, bundle.problems, bundle.is_verified
+    else:
+        found = _find(certificate, evidence)
+        report = check(found.content, found.evidence, public_key=public, now=now, known_head=head)
+        problems, is_verified = (), report.is_verified
+    if as_json:
+        told = {**report.as_record(), "bundle": [problem._asdict() for problem in problems]}
+        typer.echo(json.dumps(told, indent=2))
+    else:
+        for line in [*report.told(), *(f"  PROBLEM     {problem}" for problem in problems)]:
+            typer.echo(line)
+    raise typer.Exit(0 if is_verified else 1)
+
+
+def export(
+    certificate: Certificate,
+    to: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder to make.")],
+    *,
+    evidence: Evidence = None,
+    key: Key = None,
+) -> None:
+    """Make a folder for a stranger: certificate, public key, evidence, report, how to check it."""
+    from evaluator.certification.bundle import export_bundle
+    from evaluator.certification.keys import load_public_key, signing_key_from_environment
+
+    found = _find(certificate, evidence)
+    public: PublicKey | None = None
+    if key is not None:
+        public = load_public_key(key)
+    else:
+        signing = signing_key_from_environment(os.environ)
+        public = None if signing is None else signing.public
+    folder = export_bundle(
+        found.content, found.evidence, to, public_key=public, report=_report(found)
+    )
+    typer.echo(f"The certificate and all that it rests on are in {folder}; README.txt says more.")
+
+
+def sign_off(certificate: Certificate, *, by: Author, reason: Reason) -> None:
+    """Enter that a person stands behind a certificate."""
+    _decide("sign_off", certificate, by, reason, {})
+
+
+def waive(
+    certificate: Certificate,
+    *,
+    gate: Annotated[str, typer.Option(help="The gate, in the certificate's words.")],
+    until: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The waiver's last day.")],
+    by: Author,
+    reason: Reason,
+) -> None:
+    """Enter that a person waives a gate for a while; the verdict stays what it is."""
+    from evaluator.certification.envelope import parse_envelope
+    from evaluator.certification.statement import parse_statement
+
+    found = _find(certificate, None)
+    statement = parse_statement(parse_envelope(found.content, found.source).payload, found.source)
+    gates = [judged.gate for judged in statement.predicate.gates]
+    if gate not in gates:
+        raise UsageError(
+            "the certificate has no such gate",
+            culprit=f"--gate {gate!r}",
+            fix="use one of: " + "; ".join(dict.fromkeys(gates)),
+        )
+    ends = until.replace(hour=23, minute=59, second=59, tzinfo=UTC)
+    _decide("waiver", certificate, by, reason, {"gate": gate, "until": ends.isoformat()})
+
+
+def revoke(certificate: Certificate, *, by: Author, reason: Reason) -> None:
+    """Enter that a certificate no longer stands, and take its promotion back."""
+    from evaluator.orchestration.promotion import demote
+
+    found = _decide("revocation", certificate, by, reason, {})
+    state = _state(found.audit)
+    for line in demote(state.home, state.spec, found.digest):
+        typer.echo(line)
+
+
+def correct(
+    certificate: Certificate,
+    entry: Annotated[int, typer.Argument(help="The number of the entry that no longer counts.")],
+    *,
+    by: Author,
+    reason: Reason,
+) -> None:
+    """Enter that an earlier sign-off, waiver or revocation no longer counts."""
+    _decide("correction", certificate, by, reason, {"corrects": entry})
+
+
+def require(
+    audit: Annotated[str, typer.Argument(help="The audit's name.")],
+    candidate: Annotated[str, typer.Argument(help="The candidate that shall be released.")],
+    *,
+    artifact: Annotated[
+        str | None,
+        typer.Option(help="The artifact's digest; by default that of the one that lies there."),
+    ] = None,
+) -> None:
+    """Ask before a release: exit code 0 only with a certificate that stands for this very artifact.
+
+    What expired, was revoked, or is for another artifact, does not count.
+    """
+    from evaluator.certification.certificate_state import require_certificate
+    from evaluator.certification.ledger import Ledger
+
+    state = _state(audit)
+    known = {c.name: c for c in state.spec.candidates}
+    if candidate not in known:
+        raise UsageError(
+            f"the audit {audit} has no such candidate",
+            culprit=candidate,
+            fix=f"use one of {', '.join(known) or '(there is none)'}",
+        )
+    digest = artifact or state.model_digest(known[candidate])
+    entries = Ledger(state.store.url, audit).entries()
+    decided = require_certificate(entries, candidate, digest, datetime.now(UTC))
+    typer.echo(f"{'RELEASE' if decided.is_met else 'DO NOT RELEASE'} {candidate}: {decided.reason}")
+    raise typer.Exit(0 if decided.is_met else 1)
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the command line."""
+    app.add_typer(keys, name="keys")
+    example = "Example: evaluator {}".format
+    app.command(epilog=example("verify flights/random_forest --key audit.public.pem"))(verify)
+    app.command(epilog=example("export flights/random_forest for-the-regulator"))(export)
+    app.command("sign-off", epilog=example("sign-off flights/gb --by Ada --reason 'read it'"))(
+        sign_off
+    )
+    app.command(epilog=example("waive flights/gb --gate '...' --until 2026-12-31 --by Ada ..."))(
+        waive
+    )
+    app.command(epilog=example("revoke flights/gb --by Ada --reason 'labels were wrong'"))(revoke)
+    app.command(epilog=example("correct flights/gb 7 --by Ada --reason 'the wrong one'"))(correct)
+    app.command(epilog=example("require flights random_forest"))(require)
+
+
+class _Found(NamedTuple):
+    content: bytes
+    source: str
+    evidence: str
+    audit: str
+    digest: str
+
+
+def _find(certificate: str, evidence: str | None) -> _Found:
+    """Read a certificate's file, or the newest one of a candidate."""
+    from evaluator.certification.envelope import parse_envelope
+    from evaluator.certification.statement import parse_statement
+    from evaluator.evidence import digest_of_bytes
+
+    path = Path(certificate)
+    audit, _, candidate = certificate.partition("/")
+    if path.is_file():
+        content, source = path.read_bytes(), path.name
+    elif candidate and "/" not in candidate and not certificate.endswith(".json"):
+        content, source = _newest(audit, candidate), certificate
+    else:
+        raise UsageError(
+            "there is no such certificate",
+            culprit=certificate,
+            fix="name a file that ends in .dsse.json, or AUDIT/CANDIDATE",
+        )
+    if evidence is None:
+        from evaluator.orchestration.home import Home
+
+        evidence = Home.from_environment().evidence_url
+    try:
+        statement = parse_statement(parse_envelope(content, source).payload, source)
+        audit = statement.predicate.audit
+    except Exception:  # noqa: BLE001 - what is wrong with it is told by whoever checks it
+        audit = ""
+    return _Found(content, source, evidence, audit, digest_of_bytes(content))
+
+
+def _newest(audit: str, candidate: str) -> bytes:
+    from evaluator.orchestration.certificates import statement_name
+
+    state = _state(audit)
+    record = state.require("certificate")
+    name = statement_name(candidate)
+    if name not in record.files:
+        raise UsageError(
+            "the audit's newest certificates have none for this candidate",
+            culprit=f"{audit}/{candidate}",
+            fix=f"use one of {', '.join(record.facts['outcomes'])}",
+        )
+    return state.store.read_bytes(record, name)
+
+
+def _state(audit: str) -> "AuditState":
+    from evaluator.cli import AUDITS
+    from evaluator.orchestration.home import Home
+    from evaluator.orchestration.state import AuditState
+    from evaluator.spec import load_audit
+
+    return AuditState(load_audit(audit, AUDITS), Home.from_environment())
+
+
+def _report(found: _Found) -> bytes | None:
+    """Take the audit's page, where it is the one that shows this certificate."""
+    from evaluator.orchestration.documents import PAGE
+
+    state = _state(found.audit)
+    page = state.current("dashboard")
+    return None if page is None else state.store.read_bytes(page, PAGE)
+
+
+def _decide(
+    kind: "EntryKind", certificate: str, by: str, reason: str, body: dict[str, object]
+) -> _Found:
+    from evaluator.certification.keys import signing_key_from_environment
+    from evaluator.certification.ledger import Ledger
+
+    found = _find(certificate, None)
+    added = Ledger(found.evidence, found.audit).append(
+        kind,
+        subject=found.digest,
+        author=by,
+        reason=reason,
+        body=body,
+        now=datetime.now(UTC),
+        key=signing_key_from_environment(os.environ),
+    )
+    typer.echo(f"Entered as number {added.entry.sequence} of the ledger of {found.audit}.")
+    return found
+
+
+def _head(told: str | None) -> "LedgerHead | None":
+    from pydantic import ValidationError
+
+    from evaluator.certification.statement import LedgerHead
+
+    if told is None:
+        return None
+    number, _, digest = told.partition(":")
+    try:
+        return LedgerHead(sequence=int(number), digest=digest)
+    except (ValueError, ValidationError) as error:
+        raise UsageError(
+            "it is no number and digest of a ledger",
+            culprit=f"--ledger-head {told}",
+            fix="write them as an earlier check printed them, such as 12:9f86d0...",
+        ) from error

@@ -1,0 +1,215 @@
+"""Certificates: made of a scorecard, signed, entered in the ledger, and found again."""
+
+import os
+import subprocess
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from evaluator.certification.certificate_state import state_of
+from evaluator.certification.closure import RECORD, gather_evidence, version_folder
+from evaluator.certification.folder import Folder
+from evaluator.certification.issuing import Issue, build_statement, sign_statement
+from evaluator.certification.keys import signing_key_from_environment
+from evaluator.certification.ledger import Ledger
+from evaluator.certification.recomputation import SPEC, SPEC_FILE, spec_document
+from evaluator.certification.statement import Code
+from evaluator.errors import EvidenceError
+from evaluator.evidence import Address, Moment, Record, canonical_json, digest_of_bytes
+from evaluator.orchestration import identities
+from evaluator.orchestration.scorecard import Findings
+from evaluator.orchestration.state import AuditState
+
+if TYPE_CHECKING:
+    from evaluator.certification.keys import SigningKey
+
+CERTIFICATE = "certificate.json"
+"""What was found for all candidates; each candidate's signed statement lies beside it."""
+
+AUTHOR = "evaluator"
+"""Who enters certificates in the ledger; decisions are entered by people."""
+
+
+def statement_name(candidate: str) -> str:
+    """Name the file of a candidate's certificate."""
+    return f"{candidate}.dsse.json"
+
+
+class Target(NamedTuple):
+    """Where the certificate belongs that a scorecard has now."""
+
+    address: Address
+    identity: str
+    record: Record | None
+    """The certificate itself, where it was issued."""
+
+
+def expected_certificate(state: AuditState, scorecard: Record, now: datetime) -> Target:
+    """Find the certificate of a scorecard, or the place of the one to be issued.
+
+    One that has expired is followed by another one. One that was revoked is not: only other
+    evidence brings a new certificate about.
+    """
+    key = signing_key_from_environment(os.environ)
+    address = state.address("certificate")
+    renewal = 0
+    while True:
+        identity = state.identities.certificate(
+            scorecard, key_id=key.public.key_id if key else "unsigned", renewal=renewal
+        )
+        record = state.store.find(address, identity)
+        if record is None or now < datetime.fromisoformat(record.facts["valid_until"]):
+            return Target(address, identity, record)
+        renewal += 1
+
+
+def store_certificate(
+    state: AuditState, findings: Findings, document: Mapping[str, Any], moment: Moment
+) -> Record:
+    """Issue the certificates of the current scorecard, or point to those that stand.
+
+    Parameters
+    ----------
+    state
+        The audit's state.
+    findings
+        The scorecard and its verdicts.
+    document
+        What `evaluator.certification.build_certificate` made of them.
+    moment
+        The run that issues, and its time.
+    """
+    target = expected_certificate(state, findings.scorecard, moment.now)
+    key = signing_key_from_environment(os.environ)
+    record = state.store.reuse(target.address, target.identity, moment)
+    if record is None:
+        record = _issue(state, findings, document, target, key, moment)
+    _enter(state, record, key, moment.now)
+    return record
+
+
+def _issue(
+    state: AuditState,
+    findings: Findings,
+    document: Mapping[str, Any],
+    target: Target,
+    key: "SigningKey | None",
+    moment: Moment,
+) -> Record:
+    spec = _store_spec(state, moment)
+    evidence = gather_evidence(state.store, [findings.scorecard, spec])
+    settings = state.spec.certificate
+    valid_until = moment.now + timedelta(days=settings.valid_days)
+    issue = Issue(
+        requested_by=settings.requested_by,
+        valid_until=valid_until,
+        code=_code(),
+        seeds=findings.scorecard.facts.get("seeds", {}),
+        ledger=Ledger(state.store.url, state.audit.name).head(),
+    )
+    files = {CERTIFICATE: canonical_json(document)}
+    for candidate in state.spec.candidates:
+        statement = build_statement(
+            document,
+            candidate.name,
+            artifact_is_file=candidate.kind not in ("mlflow", "http"),
+            evidence=evidence,
+            issue=issue,
+        )
+        files[statement_name(candidate.name)] = sign_statement(statement, key).to_bytes()
+    return state.store.write(
+        target.address,
+        target.identity,
+        files,
+        content_version=digest_of_bytes(files[CERTIFICATE]),
+        upstream=[findings.scorecard.as_upstream(), spec.as_upstream()],
+        facts={
+            "outcomes": {o.candidate: o.outcome for o in findings.outcomes},
+            "artifacts": findings.scorecard.facts["models"],
+            "evaluation_set": document["evaluation_set"]["digest"],
+            "valid_from": moment.now.isoformat(),
+            "valid_until": valid_until.isoformat(),
+            "key_id": key.public.key_id if key else None,
+        },
+        code_version=identities.CODE_VERSIONS["certificate"],
+        moment=moment,
+    )
+
+
+def _store_spec(state: AuditState, moment: Moment) -> Record:
+    """Keep the audit's declaration as evidence, so that a stranger can judge by it."""
+    content = spec_document(state.spec)
+    digest = digest_of_bytes(content)
+    return state.store.write(
+        state.address(SPEC),
+        digest[:32],
+        {SPEC_FILE: content},
+        content_version=digest,
+        upstream=[],
+        facts={},
+        code_version=identities.CODE_VERSIONS["audit_spec"],
+        moment=moment,
+    )
+
+
+def _enter(state: AuditState, record: Record, key: "SigningKey | None", now: datetime) -> None:
+    """Enter each candidate's certificate in the ledger, unless it stands there already."""
+    ledger = Ledger(state.store.url, state.audit.name)
+    entries = ledger.entries()
+    folder = version_folder(state.store, record)
+    stored = Folder(state.store.url).digest(f"{folder}/{RECORD}")
+    if stored is None:
+        raise EvidenceError(
+            "its record is gone", culprit=str(record.address), fix="restore the evidence folder"
+        )
+    for candidate, outcome in record.facts["outcomes"].items():
+        name = statement_name(candidate)
+        digest = record.files[name].sha256
+        if state_of(entries, digest, now).state != "unknown":
+            continue
+        ledger.append(
+            "certificate",
+            subject=digest,
+            author=AUTHOR,
+            reason=f"issued by run {record.run_id}",
+            body={
+                "candidate": candidate,
+                "outcome": outcome,
+                "artifact_digest": record.facts["artifacts"][candidate],
+                "evaluation_set": record.facts["evaluation_set"],
+                "valid_from": record.facts["valid_from"],
+                "valid_until": record.facts["valid_until"],
+                "path": f"{folder}/{name}",
+                "record_sha256": stored.sha256,
+            },
+            now=now,
+            key=key,
+        )
+
+
+def _code() -> Code:
+    """Tell which code runs; the revision only where it runs from a git checkout."""
+    folder = Path(__file__).parents[1]
+    revision = _git(folder, "rev-parse", "HEAD")
+    changes = _git(folder, "status", "--porcelain", "--", ".") if revision else None
+    return Code(
+        version=version("evaluator"),
+        revision=revision,
+        has_changes=bool(changes) if changes is not None else None,
+    )
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        told = subprocess.run(  # noqa: S603 - no shell, and nothing from outside
+            ["git", "-C", str(folder), *arguments],  # noqa: S607 - the user's own git
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return told.stdout.strip()

@@ -1,0 +1,48 @@
+"""How differences, intervals and p-values are written."""
+
+from evaluator.certification.words import number_words
+
+_MINUS = "\N{MINUS SIGN}"
+_LEAST_P = 0.001
+_WHOLE = 10
+
+
+def signed(value: float) -> str:
+    """Write a difference with its sign, a real minus."""
+    shown = f"{abs(value):.3f}"
+    if float(shown) == 0:
+        return "±0.000"
+    return f"{'+' if value > 0 else _MINUS}{shown}"
+
+
+def signed_interval(low: float, high: float) -> str:
+    """Write an interval of a difference, both ends with their signs."""
+    return f"{signed(low)} to {signed(high)}"
+
+
+def p_words(p_value: float | None) -> str:
+    """Write a p-value; a dash where there was no test."""
+    if p_value is None:
+        return "\N{EN DASH}"
+    return f"< {_LEAST_P}" if p_value < _LEAST_P else f"{p_value:.3f}"
+
+
+def harm_words(harm: float | None) -> str:
+    """Write the least harm: whole from ten on, one decimal below; a dash where nobody knows."""
+    if harm is None:
+        return "\N{EN DASH}"
+    return f"{harm:,.0f}" if abs(harm) >= _WHOLE else f"{harm:.1f}"
+
+
+def interval_words(low: float | None, high: float | None, *, is_ratio: bool) -> str:
+    """Write the interval of a gap: ``0.412 or more`` for a ratio that has no upper end.
+
+    It is empty where there is no interval.
+    """
+    if low is None:
+        return ""
+    if high is None:
+        return f"{number_words(low)} or more"
+    return (
+        f"{number_words(low)} to {number_words(high)}" if is_ratio else signed_interval(low, high)
+    )

@@ -1,0 +1,143 @@
+"""Verdicts, comparisons, gaps and weak slices of the made-up audit, by the real metrics."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evaluator.certification import Verdict
+from evaluator.metrics.comparison import compare_candidates, compare_pairs
+from evaluator.metrics.comparison_ranks import rank_candidates
+from evaluator.metrics.fairness import fairness
+from evaluator.metrics.weak_slices import weak_slices
+from evaluator.metrics.worsened_slices import slice_definitions, worsened_slices
+
+COMPARED = ["accuracy", "recall", "f1", "roc_auc", "log_loss"]
+FEATURES = ["carrier", "hour", "geography"]
+
+
+def make_verdict(**changes: Any) -> Verdict:
+    """Make a verdict that passes, but for what is to be otherwise."""
+    usual: dict[str, Any] = {
+        "gate": "ROC AUC overall at least 0.8",
+        "says": "",
+        "metric": "roc_auc",
+        "gate_level": "overall",
+        "required": True,
+        "candidate": "gradient_boosting",
+        "level": "overall",
+        "geography": None,
+        "segment": None,
+        "value": 0.9,
+        "low": 0.88,
+        "high": 0.92,
+        "n": 9_000,
+        "n_effective": 9_000.0,
+        "limit": 0.8,
+        "decided_on": "bound",
+        "verdict": "PASS",
+        "reason": "the lower bound of ROC AUC is 0.880",
+        "needed_cases": None,
+        "places": 1,
+        "failing": 0,
+        "open": 0,
+    }
+    return Verdict(**usual | changes)
+
+
+def make_verdicts(scorecard: pd.DataFrame, candidates: list[str]) -> list[Verdict]:
+    """Judge every candidate's overall figures, and one slice where there is nothing to judge."""
+    rows = scorecard[scorecard["level"] == "overall"].set_index(["candidate", "metric"])
+    verdicts = []
+    for candidate in candidates:
+        for metric, words, limit in (
+            ("roc_auc", "ROC AUC", 0.8),
+            ("recall", "recall", 0.72),
+            ("accuracy", "accuracy", 0.86),
+        ):
+            row = rows.loc[(candidate, metric)]
+            word = "PASS" if row["low"] >= limit else "FAIL" if row["high"] < limit else None
+            verdicts.append(
+                make_verdict(
+                    gate=f"{words} overall at least {limit:g}",
+                    says="Late flights are found" if metric == "recall" else "",
+                    metric=metric,
+                    required=metric != "accuracy",
+                    candidate=candidate,
+                    **{name: float(row[name]) for name in ("value", "low", "high", "n_effective")},
+                    n=int(row["n"]),
+                    limit=limit,
+                    decided_on="value" if metric == "accuracy" else "bound",
+                    verdict=word or "INSUFFICIENT EVIDENCE",
+                    reason=f"{words} is {row['value']:.3f}, and the limit {limit:g} lies "
+                    f"{'within' if word is None else 'outside of'} its interval",
+                    needed_cases=23_417 if word is None else None,
+                )
+            )
+    return verdicts
+
+
+def with_features(cases: pd.DataFrame) -> pd.DataFrame:
+    """Add a carrier and an hour; one carrier's evenings have labels turned over."""
+    random = np.random.default_rng(8)
+    carrier = random.choice(["AA", "B6", "DL", "UA", "WN"], len(cases))
+    hour = random.integers(5, 23, len(cases))
+    turned = (carrier == "WN") & (hour >= 18) & (random.random(len(cases)) < 0.35)
+    late = np.where(turned, 1 - cases["late"], cases["late"])
+    return cases.assign(carrier=carrier, hour=hour, late=late)
+
+
+def make_findings(cases: pd.DataFrame, candidates: list[str], baseline: str) -> dict[str, Any]:
+    """Compare, search and measure the candidates; give the fields of the dashboard's content."""
+    scores = {name: name for name in candidates}
+    slices = ["geography", "segment"]
+    random = np.random.default_rng(6)
+    # Each candidate errs in its own way, too, so that some of them cannot be told apart.
+    known = cases.assign(
+        **{
+            name: 1
+            / (
+                1
+                + np.exp(-np.log(cases[name] / (1 - cases[name])) - random.normal(0, 1, len(cases)))
+            )
+            for name in candidates
+        }
+    )
+    featured = with_features(known)
+    gaps, tables, worse, searches = [], [], [], {}
+    first, second = featured.iloc[: len(cases) // 2], featured.iloc[len(cases) // 2 :]
+    ways = slice_definitions(first, features=["carrier"])
+    for name in candidates:
+        decided = featured.assign(decided=(featured[name] >= 0.5).astype(int))
+        gap = fairness(
+            decided,
+            label="late",
+            prediction="decided",
+            attributes=slices,
+            measures=["demographic_parity", "equal_opportunity", "equalised_odds"],
+        )
+        gaps.append(gap.assign(candidate=name))
+        found = weak_slices(featured, features=FEATURES, label="late", score=name)
+        tables.append(found.table.assign(candidate=name))
+        searches[name] = {**found.search, "loss": "error_rate"}
+        later = second.assign(**{name: np.where(second["carrier"] == "AA", 0.9, second[name])})
+        worsened = worsened_slices(first, later, slices=ways, label="late", score=name)
+        worse.append(worsened.assign(candidate=name))
+    return {
+        "comparisons": compare_candidates(
+            known,
+            label="late",
+            scores=scores,
+            baseline=baseline,
+            slices=slices,
+            metrics=COMPARED,
+            margin={"accuracy": 0.02},
+        ),
+        "ranks": rank_candidates(
+            compare_pairs(known, label="late", scores=scores, slices=slices, metrics=COMPARED)
+        ),
+        "fairness": pd.concat(gaps, ignore_index=True),
+        "weak_slices": pd.concat(tables, ignore_index=True),
+        "weak_searches": searches,
+        "worsened": pd.concat(worse, ignore_index=True),
+    }
