@@ -5,14 +5,18 @@ from evaluator.certification.certificate import (
     EvidenceRecord,
     build_certificate,
 )
-from evaluator.certification.outcomes import Outcome, decide_outcomes
+from evaluator.certification.judged_evidence import DayFacts, JudgedEvidence
+from evaluator.certification.outcomes import Outcome, Waiver, decide_outcomes
 from evaluator.certification.verdicts import Verdict, judge
 
 __all__ = [
+    "DayFacts",
     "EvaluationSetSummary",
     "EvidenceRecord",
+    "JudgedEvidence",
     "Outcome",
     "Verdict",
+    "Waiver",
     "build_certificate",
     "decide_outcomes",
     "judge",

@@ -137,9 +137,7 @@ def decide_values(of: Intervals) -> Decided:
     """Hold values against limits, as if they were known exactly."""
     bad = is_bad(of.value, of)
     nothing = np.full(len(of.value), np.nan)
-    return Decided(
-        passed=is_good(of.value, of), failed=bad, failed_alone=bad, needed_cases=nothing
-    )
+    return Decided(passed=is_good(of.value, of), failed=bad, failed_alone=bad, needed_cases=nothing)
 
 
 def _p_values(of: Intervals, confidence: float) -> Floats:

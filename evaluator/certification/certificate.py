@@ -138,6 +138,16 @@ def build_certificate(
                 "artifact_digest": artifact_digests.get(outcome.candidate),
                 "outcome": outcome.outcome,
                 "reason": outcome.reason,
+                "after_waivers": outcome.after_waivers,
+                "waived": [
+                    {
+                        "gate": waiver.gate,
+                        "waived_by": waiver.waived_by,
+                        "reason": waiver.reason,
+                        "until": _utc(waiver.until),
+                    }
+                    for waiver in outcome.waived
+                ],
                 "headline": [
                     _headline(metric, figures.get((outcome.candidate, metric)))
                     for metric in headline_metrics
@@ -171,9 +181,13 @@ def build_certificate(
         ],
         "code_version": code_version,
         "packages": dict(packages),
-        "created_at": created_at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+        "created_at": _utc(created_at),
         "run_id": run_id,
     }
+
+
+def _utc(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def _headline(metric: str, figure: Figure | None) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 from evaluator.certification.figures import Figure, number
 from evaluator.certification.judged_evidence import DayFacts
 from evaluator.certification.looks import Limits, Look
-from evaluator.certification.words import count_words
+from evaluator.certification.words import count_words, list_words
 from evaluator.spec.gates import DataQualityGate, DriftGate
 
 REFUSED_ROWS = "refused rows"
@@ -36,7 +36,7 @@ def quality_looks(gate: DataQualityGate, days: Sequence[DayFacts]) -> Iterator[L
             figure=Figure.counted(len(refused), len(days)) if days else None,
             problem="" if days else "no day is recorded",
             remark=f"of {count_words(len(days), 'day')}"
-            + (f": {', '.join(refused[:3])}{' and others' * (len(refused) > 3)}" if refused else ""),  # noqa: PLR2004 - enough to begin with
+            + (f": {list_words(refused)}" if refused else ""),
         )
 
 
@@ -98,7 +98,5 @@ def _drift_of(gate: DriftGate, day: DayFacts, limits: Limits) -> Look:
     )
 
 
-def _distance(
-    drift: Mapping[str, Mapping[str, Any]], column: str, measure: str
-) -> float | None:
+def _distance(drift: Mapping[str, Mapping[str, Any]], column: str, measure: str) -> float | None:
     return number(drift.get(column, {}).get(measure))

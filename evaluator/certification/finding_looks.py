@@ -1,7 +1,7 @@
 """What gates on fairness and on weak slices see."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 from evaluator.certification.figures import Figure, SliceState, number, text
@@ -49,9 +49,7 @@ def fairness_looks(
             yield judged_with(_fairness_look(row, limits), states, within_budget)
 
 
-def _fairness_limits(
-    gate: FairnessGate, comparison: str, *, against_best: bool
-) -> Limits | None:
+def _fairness_limits(gate: FairnessGate, comparison: str, *, against_best: bool) -> Limits | None:
     """Give the limits of a difference or a ratio; None where the gate has none."""
     if comparison == "difference":
         if gate.limit_difference is None:
@@ -68,7 +66,7 @@ def _fairness_limits(
     return Limits(at_least=least) if favoured == 1 else Limits(at_most=most)
 
 
-def _fairness_look(row: dict[str, Any], limits: Limits) -> Look:
+def _fairness_look(row: Mapping[Hashable, Any], limits: Limits) -> Look:
     which = text(row["class"])
     group = (
         f"{row['attribute']} = {row['group']} against {text(row['reference']) or 'nobody'}"
@@ -108,21 +106,18 @@ def weak_slice_looks(
     if rows.empty:
         yield Look(limits=limits, problem="the search tested no slice")
     for row in rows.to_dict("records"):
-        # The limits of the excess were measured on half of the cases; more would come to both.
-        look = _measured(
-            {**row, "value": row["excess"], "status": _status(row)},
-            str(row["slice"]),
-            limits,
-            n=number(row["n_all"]),
-        )
+        excess = {**row, "value": row["excess"]}
+        if row["status"] == "not_confirmed":
+            # Its test did not show any excess, so that its lower limit shows none either.
+            excess["low"] = min(row["low"], 0.0)
+        if row["status"] != "too_few":
+            excess["status"] = "ok"
+        # The excess was measured on half of the cases, and more cases would come to both halves.
+        look = _measured(excess, str(row["slice"]), limits, n=number(row["n_all"]))
         yield judged_with(look, states, within_budget)
 
 
-def _status(row: dict[str, Any]) -> str:
-    return "too_few" if row["status"] == "too_few" else "ok"
-
-
-def _measured(row: dict[str, Any], group: str, limits: Limits, *, n: float | None) -> Look:
+def _measured(row: Mapping[Hashable, Any], group: str, limits: Limits, *, n: float | None) -> Look:
     value = number(row["value"])
     status = text(row["status"]) or "undefined"
     reason = text(row["reason"]) or "no reason was recorded"

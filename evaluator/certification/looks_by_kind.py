@@ -1,13 +1,11 @@
 """From each kind of gate to what it looks at."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 from evaluator.certification.day_looks import drift_looks, quality_looks
 from evaluator.certification.figures import (
-    CURRENT,
     SLICE_LEVEL,
     Figure,
     SliceState,
@@ -49,7 +47,6 @@ class Looks:
 
     evidence: JudgedEvidence
     gates: Sequence[GateSpec]
-    _cache: dict[str, Any] = field(default_factory=dict)
 
     def of(self, gate: GateSpec, candidate: str) -> list[Look]:
         """Give all places that a gate looks at, at least one.
@@ -61,16 +58,25 @@ class Looks:
         candidate
             A candidate that the audit has.
         """
-        states = self._states.get(candidate, [])
         if isinstance(gate, DataQualityGate):
             return list(quality_looks(gate, self.evidence.days))
         if isinstance(gate, DriftGate):
             return list(drift_looks(gate, self.evidence.days))
+        states = self._states.get(candidate, [])
         if not states:
             problem = "no slice of this candidate is recorded, so that nothing says what is missing"
             return [Look(limits=Limits(), problem=problem)]
         if isinstance(gate, CompleteGate):
             return [self._complete(states)]
+        return self._estimated(gate, candidate, states)
+
+    def _estimated(
+        self,
+        gate: MetricGate | CalibrationGate | FairnessGate | WeakSlicesGate,
+        candidate: str,
+        states: Sequence[SliceState],
+    ) -> list[Look]:
+        """Give the places of a gate on something that was estimated from the slices."""
         budget = self._within_budget(states)
         if isinstance(gate, FairnessGate):
             return list(fairness_looks(gate, candidate, self.evidence, states, budget))
@@ -78,7 +84,6 @@ class Looks:
             return list(weak_slice_looks(gate, candidate, self.evidence, states, budget))
         if isinstance(gate, MetricGate) and gate.against_baseline:
             return self._against_baseline(gate, candidate, states)
-        assert isinstance(gate, MetricGate | CalibrationGate)  # noqa: S101 - the last kinds
         least = gate.at_least if isinstance(gate, MetricGate) else None
         figures = self._figures.get((candidate, gate.metric, _level_of(gate)), {})
         limits = Limits(at_least=least, at_most=gate.at_most)

@@ -14,6 +14,7 @@ import pandas as pd
 
 from evaluator.certification.figures import SLICE_LEVEL
 from evaluator.certification.findings import Problem
+from evaluator.certification.judged_evidence import JudgedEvidence
 from evaluator.certification.outcomes import decide_outcomes
 from evaluator.certification.statement import ARTIFACT_DIGEST, CONTENT_DIGEST, EvidenceItem
 from evaluator.certification.stored_evidence import StoredEvidence
@@ -246,7 +247,8 @@ def _compare_verdicts(
     if name not in names:
         yield Problem("verdicts", "certificate", f"the audit has no candidate {name!r}")
         return
-    verdicts = judge(spec.gates, figures, slices, names)
+    found = JudgedEvidence(figures=figures, slices=slices, confidence=spec.confidence)
+    verdicts = judge(spec.gates, found, names)
     again = [verdict.as_record() for verdict in verdicts if verdict.candidate == name]
     if len(again) != len(predicate.gates):
         what = f"it has {len(predicate.gates)} verdicts, and the audit's gates give {len(again)}"

@@ -1,36 +1,30 @@
 """Gates to verdicts.
 
-At this depth a gate is decided by the value. What could let a bad system pass is closed: a metric,
-a slice or a candidate that is missing, outdated, undefined or too few never gives a PASS.
+A verdict is PASS where the whole interval is on the good side of the limit, FAIL where it is on
+the bad side, and otherwise INSUFFICIENT EVIDENCE. What could let a bad system pass is closed: a
+metric, a slice, a candidate or a piece of evidence that is missing, outdated, undefined or too few
+never gives a PASS.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
-import pandas as pd
-
-from evaluator.certification.figures import (
-    SLICE_LEVEL,
-    Figure,
-    SliceState,
-    place_words,
-    read_figures,
-    slices_by_candidate,
+from evaluator.certification.figures import SLICE_LEVEL, place_words
+from evaluator.certification.gate_findings import DecidedOn, Finding, VerdictWord, decide
+from evaluator.certification.judged_evidence import JudgedEvidence
+from evaluator.certification.looks import Limits, Look
+from evaluator.certification.looks_by_kind import Looks
+from evaluator.certification.words import count_words, gate_words, list_words, metric_words
+from evaluator.spec.gates import (
+    EstimateGate,
+    FairnessGate,
+    GateSpec,
+    MetricGate,
+    PlacedGate,
+    WeakSlicesGate,
 )
-from evaluator.certification.words import (
-    count_words,
-    currency_words,
-    gate_words,
-    list_words,
-    metric_words,
-    number_words,
-)
-from evaluator.spec.gates import GateSpec
-
-VerdictWord = Literal["PASS", "FAIL", "INSUFFICIENT EVIDENCE"]
-
-Place = tuple[str | None, str | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,29 +35,43 @@ class Verdict:
     ----------
     gate
         The gate in words.
-    metric, gate_level, minimum, maximum, required
-        The gate as the audit declares it.
+    says
+        What it is for, in the audit's own words; empty without such.
+    kind, metric, gate_level, required
+        The gate as the audit declares it. `metric` is the fairness measure or the measure of drift
+        where that is what it looks at, and None where it looks at neither; `gate_level` is
+        ``place`` where the gate names one.
+    minimum, maximum
+        The limits at the place shown; of a gate against the baseline those of the difference.
     candidate
         Whom the verdict is about.
-    level, geography, segment
-        The worst place found, at the scorecard's level: the one furthest on the wrong side, or
-        the one that could not be judged, or the one that passes by the least.
+    level, geography, segment, group
+        The worst place found: the one furthest on the wrong side, or the one that could not be
+        judged, or the one that passes by the least. `level` is the scorecard's, or the gate's kind;
+        `group` names in words what is no slice: a group of cases, a weak slice, a day.
     value, low, high, n, n_effective
-        What was measured there; None where there is nothing.
+        What was measured there; None where there is nothing, and where an end is infinite.
     limit
         The limit that is broken there, or the nearer one; None where nothing was measured.
     decided_on
-        ``value``: the verdict compares the value with the limit, and not its interval.
+        ``bound``: the interval is held against the limit. ``value``: the value is, as if it were
+        known exactly. ``count``: what was counted has no interval.
+    needed_cases
+        Where the verdict is open: how many cases at that place would decide it with a probability
+        of 0.8; None where it is decided, where no number of cases would, and where no interval
+        tells.
     verdict
         ``PASS``, ``FAIL`` or ``INSUFFICIENT EVIDENCE``.
     reason
         Why, in a sentence without its full stop.
     places, failing, open
-        How many places the gate looks at, how many fail, and how many cannot be judged.
+        How many places the gate looks at, how many fail, and how many are not decided.
     """
 
     gate: str
-    metric: str
+    says: str
+    kind: str
+    metric: str | None
     gate_level: str
     minimum: float | None
     maximum: float | None
@@ -72,13 +80,15 @@ class Verdict:
     level: str
     geography: str | None
     segment: str | None
+    group: str | None
     value: float | None
     low: float | None
     high: float | None
     n: int | None
     n_effective: float | None
     limit: float | None
-    decided_on: Literal["value"] = "value"
+    decided_on: DecidedOn
+    needed_cases: int | None
     verdict: VerdictWord
     reason: str
     places: int
@@ -88,33 +98,15 @@ class Verdict:
     @property
     def place(self) -> str:
         """The worst place in words."""
-        return place_words(self.geography, self.segment)
+        return self.group or place_words(self.geography, self.segment)
 
     def as_record(self) -> dict[str, Any]:
         """Give the verdict as plain JSON values."""
         return asdict(self)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Finding:
-    """One place, seen through one gate."""
-
-    place: Place
-    figure: Figure | None
-    verdict: VerdictWord
-    # How far inside its limits the value is; negative outside; None where it cannot be judged.
-    margin: float | None
-    limit: float | None
-    reason: str
-
-
 def judge(
-    gates: Iterable[GateSpec],
-    scorecard: pd.DataFrame,
-    slices: pd.DataFrame,
-    candidates: Sequence[str],
-    *,
-    allowed_missing: int = 0,
+    gates: Iterable[GateSpec], evidence: JudgedEvidence, candidates: Sequence[str]
 ) -> list[Verdict]:
     """Judge every candidate by every gate that is for it.
 
@@ -122,228 +114,173 @@ def judge(
     ----------
     gates
         The audit's gates.
-    scorecard
-        One row per candidate, level, slice and metric: the column `candidate` and the columns of
-        `evaluator.metrics.slice_metrics` with the slice columns `geography` and `segment`.
-    slices
-        One row per candidate and slice that the audit expects: `candidate`, `geography`,
-        `segment`, `state` (``current``, ``outdated`` or ``missing``), `error`, `content_version`.
+    evidence
+        What they look at.
     candidates
         The audit's candidates, in the order to report them in.
-    allowed_missing
-        How many slices of a candidate may be missing (the audit's error budget). Within it, a
-        value overall or at a margin counts without the missing slices; a gate that looks at a
-        missing slice itself never passes.
 
     Returns
     -------
     list[Verdict]
         One per gate and candidate, gates outermost, in the order given. A gate for a candidate
-        that the audit does not have gives one verdict, INSUFFICIENT EVIDENCE.
+        that the audit does not have gives one verdict, INSUFFICIENT EVIDENCE. A gate against the
+        baseline is not for the baseline.
 
     Notes
     -----
-    A limit itself passes. FAIL needs a value that was measured: one on current evidence at a
-    single slice; at a margin or overall also one from which a slice is missing, and the reason
-    then says so. PASS needs every place to be measured, with status ``ok``, on current slices.
+    A limit itself passes, but for ``better_than_baseline`` and ``drift_below``. FAIL needs
+    something that was measured: at a single slice on current evidence; at a margin or overall also
+    where a slice is missing, and the reason then says so. PASS needs every place to be measured,
+    with status ``ok``, on current slices, or with no more missing than the audit allows.
+
+    What the verdicts of a whole certificate control is said in ``docs/gates.md``.
     """
     gates = list(gates)
-    figures = _by_place(read_figures(scorecard, metrics={gate.metric for gate in gates}))
-    states = slices_by_candidate(slices)
+    looks = Looks(evidence, gates)
     return [
-        _judge_one(
-            gate,
-            candidate,
-            figures.get((candidate, gate.metric, _scorecard_level(gate)), {}),
-            states.get(candidate, []),
-            declared=candidate in candidates,
-            allowed_missing=allowed_missing,
-        )
+        _judge_one(gate, candidate, looks, declared=candidate in candidates)
         for gate in gates
         for candidate in ([gate.candidate] if gate.candidate is not None else candidates)
+        if not (_is_against_baseline(gate) and candidate == evidence.baseline)
     ]
 
 
-def _judge_one(
-    gate: GateSpec,
-    candidate: str,
-    figures: Mapping[Place, Sequence[Figure]],
-    states: Sequence[SliceState],
-    *,
-    declared: bool,
-    allowed_missing: int,
-) -> Verdict:
-    if not declared:
-        reason = f"the audit has no candidate {candidate!r}"
-        return _verdict(gate, candidate, [_open((None, None), reason)], reason)
-    if not states:
-        reason = "no slice of this candidate is recorded, so that nothing says what is missing"
-        return _verdict(gate, candidate, [_open((None, None), reason)], reason)
-    expected: dict[Place, list[SliceState]] = {}
-    for state in states:
-        expected.setdefault(_project(gate, state), []).append(state)
-    within_budget = sum(not state.is_current for state in states) <= allowed_missing
-    # What the audit expects comes first, then what was measured beyond that.
-    findings = [
-        _look(
-            gate,
-            place,
-            figures.get(place, []),
-            expected.get(place, []),
-            within_budget=within_budget,
-        )
-        for place in dict.fromkeys([*expected, *figures])
-    ]
-    return _verdict(gate, candidate, findings, _reason(gate, findings))
+def _is_against_baseline(gate: GateSpec) -> bool:
+    return isinstance(gate, MetricGate) and gate.against_baseline
 
 
-def _look(
-    gate: GateSpec,
-    place: Place,
-    figures: Sequence[Figure],
-    states: Sequence[SliceState],
-    *,
-    within_budget: bool,
-) -> _Finding:
-    """Judge one place: what was measured there, and on which slices."""
-    not_current = [state for state in states if not state.is_current]
-    figure = figures[0] if figures else None
-    problem = ""
-    if gate.level == "slice" and not_current:
-        error = not_current[0].error
-        problem = f"{not_current[0].state}: {error}" if error else not_current[0].state
-        # What an earlier version scored must not stand beside this verdict.
-        figure = None
-    elif not states:
-        problem = "not among the slices that the audit lists"
-    elif figure is None:
-        problem = f"{metric_words(gate.metric)} was not measured"
-    elif len(figures) > 1:
-        problem = f"{metric_words(gate.metric)} is recorded {len(figures)} times"
-    elif figure.status != "ok" or figure.value is None:
-        problem = f"{figure.status.replace('_', ' ')}: {figure.reason}"
-    if problem or figure is None or figure.value is None:
-        return _open(place, problem, figure)
-    margin, limit = _margin(gate, figure.value)
-    shown = number_words(figure.value, apart_from=limit)
-    said = f"{shown}, {_side(gate, figure.value, limit)}"
-    if margin < 0:
-        said += f", though {currency_words(states)}" if not_current else ""
-        return _Finding(
-            place=place, figure=figure, verdict="FAIL", margin=margin, limit=limit, reason=said
-        )
-    if not_current and not within_budget:
-        return _open(place, f"{shown}, but {currency_words(states)}", figure, limit=limit)
-    if not_current:
-        said += f"; {currency_words(states)}, which the audit allows"
-    return _Finding(
-        place=place, figure=figure, verdict="PASS", margin=margin, limit=limit, reason=said
+def _judge_one(gate: GateSpec, candidate: str, looks: Looks, *, declared: bool) -> Verdict:
+    if declared:
+        seen = looks.of(gate, candidate)
+    else:
+        seen = [Look(limits=Limits(), problem=f"the audit has no candidate {candidate!r}")]
+    decided_on: DecidedOn = gate.decide_on if isinstance(gate, EstimateGate) else "count"
+    findings = decide(
+        seen,
+        decided_on,
+        looks.evidence.confidence,
+        simultaneous=isinstance(gate, WeakSlicesGate),
     )
-
-
-def _open(
-    place: Place, reason: str, figure: Figure | None = None, *, limit: float | None = None
-) -> _Finding:
-    return _Finding(
-        place=place,
-        figure=figure,
-        verdict="INSUFFICIENT EVIDENCE",
-        margin=None,
-        limit=limit,
-        reason=reason,
-    )
-
-
-def _reason(gate: GateSpec, findings: Sequence[_Finding]) -> str:
-    """Say what was found, in one sentence."""
-    failing = [finding for finding in findings if finding.verdict == "FAIL"]
-    open_ = [finding for finding in findings if finding.verdict == "INSUFFICIENT EVIDENCE"]
     worst = _worst(findings)
-    if gate.level == "overall" and len(findings) == 1:
-        return f"{metric_words(gate.metric)} is {worst.reason}" if not open_ else worst.reason
-    total = count_words(len(findings), gate.level)
-    if failing:
-        return (
-            f"{len(failing)} of {total} {'fails' if len(failing) == 1 else 'fail'}; the worst is "
-            f"{place_words(*worst.place)} with {worst.reason}"
-            + (f"; {len(open_)} more cannot be judged" if open_ else "")
-        )
-    if open_:
-        named = [f"{place_words(*finding.place)} ({finding.reason})" for finding in open_]
-        return f"{len(open_)} of {total} cannot be judged: {list_words(named)}"
-    passing = f"all {total} pass" if len(findings) > 1 else f"the one {gate.level} passes"
-    return f"{passing}; the closest is {place_words(*worst.place)} with {worst.reason}"
-
-
-def _worst(findings: Sequence[_Finding]) -> _Finding:
-    """Choose the place to show: failing before open before passing, then the least margin."""
-    order: dict[VerdictWord, int] = {"FAIL": 0, "INSUFFICIENT EVIDENCE": 1, "PASS": 2}
-    return min(findings, key=lambda f: (order[f.verdict], 0.0 if f.margin is None else f.margin))
-
-
-def _verdict(gate: GateSpec, candidate: str, findings: Sequence[_Finding], reason: str) -> Verdict:
-    worst = _worst(findings)
-    figure = worst.figure
+    look, figure = worst.look, worst.look.figure
     return Verdict(
         gate=gate_words(gate),
-        metric=gate.metric,
-        gate_level=gate.level,
-        minimum=gate.minimum,
-        maximum=gate.maximum,
+        says=gate.says,
+        kind=gate.kind,
+        metric=_metric(gate),
+        gate_level=_gate_level(gate),
+        minimum=look.limits.at_least,
+        maximum=look.limits.at_most,
         required=gate.required,
         candidate=candidate,
         level=_scorecard_level(gate),
-        geography=worst.place[0],
-        segment=worst.place[1],
+        geography=look.geography,
+        segment=look.segment,
+        group=look.group,
         value=None if figure is None else figure.value,
-        low=None if figure is None else figure.low,
-        high=None if figure is None else figure.high,
+        low=None if figure is None else _finite(figure.low),
+        high=None if figure is None else _finite(figure.high),
         n=None if figure is None else figure.n,
         n_effective=None if figure is None else figure.n_effective,
         limit=worst.limit,
+        decided_on=decided_on,
+        needed_cases=worst.needed_cases,
         verdict=worst.verdict,
-        reason=reason,
+        reason=_reason(gate, findings, worst),
         places=len(findings),
         failing=sum(finding.verdict == "FAIL" for finding in findings),
         open=sum(finding.verdict == "INSUFFICIENT EVIDENCE" for finding in findings),
     )
 
 
-def _margin(gate: GateSpec, value: float) -> tuple[float, float]:
-    """Give how far inside its limits a value is, and the limit that is nearer or broken."""
-    margins = []
-    if gate.minimum is not None:
-        margins.append((value - gate.minimum, gate.minimum))
-    if gate.maximum is not None:
-        margins.append((gate.maximum - value, gate.maximum))
-    return min(margins)
+def _reason(gate: GateSpec, findings: Sequence[Finding], worst: Finding) -> str:
+    """Say what was found, in one sentence."""
+    if len(findings) == 1 and worst.look.figure is None:
+        return worst.reason
+    if len(findings) == 1 and not _is_one_of_many(gate):
+        return f"{_subject(gate, worst.look)}{worst.reason}"
+    failing = [finding for finding in findings if finding.verdict == "FAIL"]
+    open_ = [finding for finding in findings if finding.verdict == "INSUFFICIENT EVIDENCE"]
+    thing = _thing(gate)
+    total = count_words(len(findings), thing)
+    if failing:
+        return (
+            f"{len(failing)} of {total} {'fails' if len(failing) == 1 else 'fail'}; the worst is "
+            f"{_place(worst)} with {worst.reason}"
+            + (f"; {len(open_)} more {_are(len(open_))} not decided" if open_ else "")
+        )
+    if open_:
+        named = [f"{_place(finding)} ({finding.reason})" for finding in open_]
+        return f"{len(open_)} of {total} {_are(len(open_))} not decided: {list_words(named)}"
+    passing = f"all {total} pass" if len(findings) > 1 else f"the one {thing} passes"
+    return f"{passing}; the closest is {_place(worst)} with {worst.reason}"
 
 
-def _side(gate: GateSpec, value: float, limit: float) -> str:
-    if value < limit:
-        return f"{'below the minimum' if limit == gate.minimum else 'within the maximum'} {limit:g}"
-    if value > limit:
-        return f"{'above the maximum' if limit == gate.maximum else 'above the minimum'} {limit:g}"
-    return f"exactly the limit {limit:g}"
-
-
-def _scorecard_level(gate: GateSpec) -> str:
-    return SLICE_LEVEL if gate.level == "slice" else gate.level
-
-
-def _project(gate: GateSpec, state: SliceState) -> Place:
-    """Give the place, at the gate's level, that a slice belongs to."""
-    return (
-        state.geography if gate.level in {"geography", "slice"} else None,
-        state.segment if gate.level in {"segment", "slice"} else None,
+def _worst(findings: Sequence[Finding]) -> Finding:
+    """Choose the place to show: failing before open before passing, then the least margin."""
+    order: dict[VerdictWord, int] = {"FAIL": 0, "INSUFFICIENT EVIDENCE": 1, "PASS": 2}
+    return min(
+        findings, key=lambda f: (order[f.verdict], -math.inf if f.margin is None else f.margin)
     )
 
 
-def _by_place(
-    figures: Iterable[Figure],
-) -> dict[tuple[str, str, str], dict[Place, list[Figure]]]:
-    indexed: dict[tuple[str, str, str], dict[Place, list[Figure]]] = {}
-    for figure in figures:
-        places = indexed.setdefault((figure.candidate, figure.metric, figure.level), {})
-        places.setdefault(figure.place, []).append(figure)
-    return indexed
+def _subject(gate: GateSpec, look: Look) -> str:
+    """Say what the figure of the gate's only place is."""
+    if isinstance(gate, PlacedGate):
+        name = metric_words(str(_metric(gate)))
+        where = f" of {place_words(look.geography, look.segment)}" if gate.is_named else ""
+        if _is_against_baseline(gate):
+            return f"the difference in {name}{where} is "
+        return f"{name}{where} is "
+    # Slices without a result.
+    return "not current: "
+
+
+def _is_one_of_many(gate: GateSpec) -> bool:
+    if isinstance(gate, PlacedGate):
+        return gate.places != "overall" and not gate.is_named
+    return gate.kind != "complete"
+
+
+def _thing(gate: GateSpec) -> str:
+    """Name what the gate looks at, in the singular."""
+    if isinstance(gate, PlacedGate):
+        return gate.places
+    return {
+        "fairness": "comparison",
+        "weak_slices": "tested slice",
+        "data_quality": "limit",
+        "drift": "day",
+    }.get(gate.kind, "place")
+
+
+def _metric(gate: GateSpec) -> str | None:
+    if isinstance(gate, FairnessGate):
+        return gate.measure
+    found: str | None = getattr(gate, "metric", None) or getattr(gate, "measure", None)
+    return found
+
+
+def _gate_level(gate: GateSpec) -> str:
+    if not isinstance(gate, PlacedGate):
+        return gate.kind
+    return "place" if gate.is_named else gate.level
+
+
+def _scorecard_level(gate: GateSpec) -> str:
+    if not isinstance(gate, PlacedGate):
+        return gate.kind
+    return SLICE_LEVEL if gate.places == "slice" else gate.places
+
+
+def _place(finding: Finding) -> str:
+    look = finding.look
+    return look.group or place_words(look.geography, look.segment)
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def _finite(end: float | None) -> float | None:
+    return end if end is None or math.isfinite(end) else None

@@ -3,8 +3,17 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from evaluator.certification.figures import SliceState
-from evaluator.spec.gates import GateSpec
+from evaluator.certification.figures import SliceState, place_words
+from evaluator.spec.gates import (
+    CalibrationGate,
+    CompleteGate,
+    DataQualityGate,
+    EstimateGate,
+    FairnessGate,
+    GateSpec,
+    MetricGate,
+    WeakSlicesGate,
+)
 
 _PROPER_WORDS = {
     "auc": "AUC",
@@ -46,15 +55,63 @@ def gate_words(gate: GateSpec) -> str:
     Returns
     -------
     str
-        Metric, level and limits.
+        What it looks at, where, and its limits.
     """
-    where = "overall" if gate.level == "overall" else f"of each {gate.level}"
+    said = _subject_and_limits(gate)
+    by_value = isinstance(gate, EstimateGate) and gate.decide_on == "value"
+    return f"{said}, decided on the value" if by_value else said
+
+
+def _subject_and_limits(gate: GateSpec) -> str:
+    if isinstance(gate, MetricGate | CalibrationGate):
+        if gate.is_named:
+            where = "of " + place_words(gate.geography, gate.segment)
+        else:
+            where = "overall" if gate.level == "overall" else f"of each {gate.level}"
+        return f"{metric_words(gate.metric)} {where} {_limits(gate)}"
+    if isinstance(gate, FairnessGate):
+        by = f" by {gate.attribute}" if gate.attribute else ""
+        return f"{metric_words(gate.measure)}{by}: {_gaps(gate)}"
+    if isinstance(gate, WeakSlicesGate):
+        return f"no weak slice with an excess above {gate.no_weak_slice_above:g}"
+    if isinstance(gate, CompleteGate):
+        return "a result for every slice"
+    if isinstance(gate, DataQualityGate):
+        return f"{_refusals(gate)} refused"
+    of = f" of {list_words(gate.columns)}" if gate.columns else ""
+    return f"drift{of} below {gate.drift_below:g} each day ({metric_words(gate.measure)})"
+
+
+def _gaps(gate: FairnessGate) -> str:
     limits = []
-    if gate.minimum is not None:
-        limits.append(f"at least {gate.minimum:g}")
-    if gate.maximum is not None:
-        limits.append(f"at most {gate.maximum:g}")
-    return f"{metric_words(gate.metric)} {where} {' and '.join(limits)}"
+    if gate.limit_difference is not None:
+        limits.append(f"difference at most {gate.limit_difference:g}")
+    if gate.limit_ratio is not None:
+        limits.append(f"ratio at least {gate.limit_ratio:g}")
+    return " and ".join(limits)
+
+
+def _refusals(gate: DataQualityGate) -> str:
+    limits = []
+    if gate.refused_share_at_most is not None:
+        limits.append(f"at most {gate.refused_share_at_most:.4g} of all rows")
+    if gate.refused_days_at_most is not None:
+        limits.append(f"at most {count_words(gate.refused_days_at_most, 'day')}")
+    return " and ".join(limits)
+
+
+def _limits(gate: MetricGate | CalibrationGate) -> str:
+    limits = []
+    if isinstance(gate, MetricGate):
+        if gate.better_than_baseline:
+            return "better than the baseline's"
+        if gate.not_worse_than_baseline_by is not None:
+            return f"not worse than the baseline's by more than {gate.not_worse_than_baseline_by:g}"
+        if gate.at_least is not None:
+            limits.append(f"at least {gate.at_least:g}")
+    if gate.at_most is not None:
+        limits.append(f"at most {gate.at_most:g}")
+    return " and ".join(limits)
 
 
 def number_words(value: float, *, apart_from: float | None = None) -> str:

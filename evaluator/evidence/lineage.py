@@ -4,6 +4,7 @@ An answer is exact to the partition: an edge stands in the record of the output 
 with the identity and the content that were used.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
@@ -13,6 +14,10 @@ from evaluator.evidence.store import RECORD, EvidenceStore
 
 Pointers = Mapping[Address, str]
 """The identity of each address's current version."""
+
+
+MOST_NAMED = 4
+"""So many versions are named in a line; of more, how many there are."""
 
 
 class VersionKey(NamedTuple):
@@ -107,6 +112,20 @@ def short(identity: str) -> str:
 def key_of(version: Record | Upstream) -> VersionKey:
     """Name a version within its audit."""
     return VersionKey(version.asset, version.partition, version.identity)
+
+
+def rests_on(record: Record) -> str:
+    """Name in a line what a version rests on; of much, the counts.
+
+    Parameters
+    ----------
+    record
+        The version's record.
+    """
+    if len(record.upstream) <= MOST_NAMED:
+        return ", ".join(str(key_of(upstream)) for upstream in record.upstream) or "what came in"
+    counts = Counter(upstream.asset for upstream in record.upstream)
+    return ", ".join(f"{count:,} of {asset}" for asset, count in counts.items())
 
 
 def walk_upstream(
@@ -219,8 +238,7 @@ def judge_lineage(
     known = dict(walk.versions)
     if walk.direction == "downstream":
         # What a version rests on besides may be outdated as well.
-        rests_on = walk_upstream(store, walk.audit, list(known.values()), {})
-        known |= rests_on.versions
+        known |= walk_upstream(store, walk.audit, list(known.values()), {}).versions
     changes = _Changes(store, walk.audit, pointers)
     outdated: dict[VersionKey, tuple[str, ...]] = {}
     for key in _upstream_first(known):

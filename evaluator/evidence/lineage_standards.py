@@ -1,6 +1,7 @@
 """Lineage in the words of two standards: W3C PROV-JSON and OpenLineage."""
 
 from collections.abc import Iterator
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -164,7 +165,7 @@ def _run_facets(record: Record) -> dict[str, Any]:
         "processing_engine": _facet(
             "facets/1-1-1/ProcessingEngineRunFacet.json#/$defs/ProcessingEngineRunFacet",
             name="evaluator",
-            version=version("evaluator"),
+            version=_producer().rsplit(":", 1)[-1],
         ),
         "evaluator_version": _facet(
             "2-0-2/OpenLineage.json#/$defs/RunFacet",
@@ -208,6 +209,7 @@ def _facet(schema: str, **told: Any) -> dict[str, Any]:
     return {"_producer": _producer(), "_schemaURL": f"{_SPECIFICATION}/{schema}", **told}
 
 
+@cache
 def _producer() -> str:
     return f"urn:evaluator:{version('evaluator')}"
 

@@ -193,6 +193,8 @@ def recalibrate(
         if np.all(done | np.isnan(size)):
             break
         damping = np.minimum(1, np.nan_to_num(divide(np.full(len(size), _LARGEST_STEP), size)))
+        # A group that has its fit keeps it, so that it depends on no other group's.
+        damping[done] = 0
         constant = constant + np.nan_to_num(steps[0]) * damping
         stretch = stretch + np.nan_to_num(steps[1]) * damping
     value = stretch if slope else constant - centre

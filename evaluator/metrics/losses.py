@@ -62,6 +62,7 @@ def power_sums(
         losses = loss(score[piece], label[piece])
         power = losses
         for row in range(3):
-            sums[row] += np.bincount(cell, power, minlength=cells)
+            # One case after the other, so that a cell's sum does not round by where pieces end.
+            np.add.at(sums[row], cell, power)
             power = power * losses
     return sums.T

@@ -67,7 +67,9 @@ def compare(
     known = slices.get(baseline.name, set())
     if not known:
         raise ValueError(f"the baseline {baseline.name} has no current slice with cases")
-    taking = [c for c in spec.candidates if 2 * len(slices.get(c.name, set()) & known) >= len(known)]
+    taking = [
+        c for c in spec.candidates if 2 * len(slices.get(c.name, set()) & known) >= len(known)
+    ]
     remarks = [
         f"{c.name} is not compared: it was evaluated on {len(slices.get(c.name, set()) & known)} of"
         f" the {len(known)} slices of {baseline.name}"
@@ -107,9 +109,9 @@ def _paired(
     from evaluator.metrics import paired_frame
 
     own = {
-        c.name: predictions[c.name][
-            [*_CASE, *(["score"] if c.has_scores else []), "prediction"]
-        ][_keys(predictions[c.name]).isin(common).to_numpy()]
+        c.name: predictions[c.name][[*_CASE, *(["score"] if c.has_scores else []), "prediction"]][
+            _keys(predictions[c.name]).isin(common).to_numpy()
+        ]
         for c in candidates
     }
     frame = paired_frame(own)
@@ -226,11 +228,11 @@ def _not_compared(
     }
     scores = {c.name: c.has_scores for c in spec.candidates}
     rows = []
-    for name in scores:
+    for name, has_scores in scores.items():
         for metric in _testable(spec.metrics):
             if name == spec.baseline or (name, metric) in there:
                 continue
-            without = name if not scores[name] else spec.baseline
+            without = name if not has_scores else spec.baseline
             reason = (
                 f"{without} gives decisions and no scores"
                 if name in taking
@@ -268,4 +270,5 @@ def _in_order(table: pd.DataFrame, spec: AuditSpec, places: pd.DataFrame) -> pd.
             "metric": pd.Index(spec.metrics).get_indexer(pd.Index(table["metric"])),
         }
     )
-    return table.loc[by.sort_values(list(by.columns), kind="stable").index].reset_index(drop=True)
+    ordered: pd.DataFrame = table.loc[by.sort_values(list(by.columns), kind="stable").index]
+    return ordered.reset_index(drop=True)

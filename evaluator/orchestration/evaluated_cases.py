@@ -65,9 +65,11 @@ class EvaluatedCases:
         ValueError
             Where there are predictions for other cases.
         """
-        place = self._index.get_indexer(pd.Index(predictions["id"]))
+        place: IntArray = self._index.get_indexer(pd.Index(predictions["id"]))
         if (place < 0).any():
-            raise ValueError("there are predictions for cases that the evaluation set does not have")
+            raise ValueError(
+                "there are predictions for cases that the evaluation set does not have"
+            )
         return place
 
     def groups_of(self, name: str) -> Groups:
@@ -101,7 +103,8 @@ class EvaluatedCases:
         alone = values.isna()
         own = "the case " + pd.Series(self._index[alone].astype(str), index=values.index[alone])
         filled = values.astype("str").where(~alone, own)
-        return filled.take(place).reset_index(drop=True)
+        taken: pd.Series[str] = filled.take(place).reset_index(drop=True)
+        return taken
 
     @cached_property
     def _frame(self) -> pd.DataFrame:
@@ -113,7 +116,8 @@ class EvaluatedCases:
         for name, column in columns.items():
             if pa.types.is_decimal(column.type):
                 columns[name] = column.cast(pa.float64())
-        return pa.table(columns).to_pandas(types_mapper=_TYPES.get)
+        frame: pd.DataFrame = pa.table(columns).to_pandas(types_mapper=_TYPES.get)
+        return frame
 
 
 def columns_needed(spec: AuditSpec) -> list[str]:

@@ -1,6 +1,7 @@
 """How one candidate of the scorecard treats the groups that the audit names."""
 
 from itertools import combinations
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -57,7 +58,7 @@ def measure_fairness(
         raise ValueError("the audit does not ask about fairness")
     cuts = {name: cases.groups_of(name) for name in (*asked.attributes, *asked.control)}
     columns = {
-        name: pd.Categorical.from_codes(cut.codes[place], categories=cut.names)
+        name: pd.Categorical.from_codes(cut.codes[place], categories=pd.Index(cut.names))
         for name, cut in cuts.items()
     }
     outputs = predictions[["label", "score", "prediction"]].reset_index(drop=True)
@@ -92,18 +93,18 @@ def measure_fairness(
     return _tell_what_was_not_run(found, cuts, asked, candidate)
 
 
-def _reference(asked: FairnessSpec) -> "str | dict[str, str]":
+def _reference(asked: FairnessSpec) -> Literal["best", "overall"] | dict[str, str]:
     if isinstance(asked.reference, str):
         return asked.reference
     return {name: group_name(value) for name, value in asked.reference.items()}
 
 
-def _undefined(
-    gaps: pd.DataFrame, measure: str, reason: str, asked: FairnessSpec
-) -> pd.DataFrame:
+def _undefined(gaps: pd.DataFrame, measure: str, reason: str, asked: FairnessSpec) -> pd.DataFrame:
     """List every group with a measure that cannot be computed."""
-    is_template = (gaps["measure"] == gaps["measure"].iloc[0]) & (gaps["comparison"] == "difference")
-    return gaps[is_template].assign(
+    is_template = (gaps["measure"] == gaps["measure"].iloc[0]) & (
+        gaps["comparison"] == "difference"
+    )
+    listed: pd.DataFrame = gaps[is_template].assign(
         measure=measure,
         reference=None,
         **dict.fromkeys(_UNKNOWN, np.nan),
@@ -115,6 +116,7 @@ def _undefined(
         status="undefined",
         reason=reason,
     )
+    return listed
 
 
 def _tell_what_was_not_run(
@@ -128,7 +130,9 @@ def _tell_what_was_not_run(
     for size in range(1, len(asked.attributes) + 1):
         for names in combinations(asked.attributes, size):
             there = {
-                _JOINED.join(cuts[name].names[code] for name, code in zip(names, codes, strict=True))
+                _JOINED.join(
+                    cuts[name].names[code] for name, code in zip(names, codes, strict=True)
+                )
                 for codes in np.unique(np.column_stack([cuts[n].codes for n in names]), axis=0)
             }
             is_here = empty & (gaps["attribute"] == _JOINED.join(names))

@@ -19,7 +19,7 @@ CODE_VERSIONS = {
     "model": "1",
     "predictions": "1",
     "slice_metrics": "2",
-    "scorecard": "2",
+    "scorecard": "3",
     "mlflow_runs": "1",
     "audit_spec": "1",
     "certificate": "2",
@@ -86,14 +86,23 @@ class Identities:
         """Identity of a slice's metrics, given that of its predictions."""
         return self._of("slice_metrics", {"predictions": predictions, **self._metric_settings()})
 
-    def scorecard(self, evaluation_set: str, slices: Sequence[Any]) -> str:
-        """Identity of the scorecard, given what is known of every slice."""
+    def scorecard(self, evaluation_set: str, slices: Sequence[Any], earlier: str | None) -> str:
+        """Identity of the scorecard, given what is known of every slice, and an earlier one's.
+
+        The earlier one is that with which it is said what got worse.
+        """
+        settings = self._spec.model_dump(mode="json", include={"fairness", "weak_slices"})
+        if self._spec.compares:
+            settings |= self._spec.model_dump(mode="json", include={"compare"})
+            settings["baseline"] = self._spec.baseline
         return self._of(
             "scorecard",
             {
                 "evaluation_set": evaluation_set,
                 "slices": list(slices),
                 "more_slices": [list(names) for names in self._spec.more_slices],
+                "earlier": earlier,
+                **settings,
                 **self._metric_settings(),
             },
         )

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import dagster as dg
 
 from evaluator.evidence import Address, EvidenceStore, Moment, Record, digest_of
+from evaluator.evidence.lineage import rests_on
 from evaluator.orchestration import progress
 
 DATA_VERSION_TAG = "dagster/data_version"
@@ -130,5 +131,6 @@ def _describe(output: Materialised) -> dict[str, Any]:
     return {
         "content version": record.content_version,
         "identity": record.identity,
+        "rests on": rests_on(record),
         **output.metadata,
     }

@@ -1,24 +1,39 @@
 """All candidates side by side, at every level, and what is missing."""
 
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 import pyarrow as pa
 
 from evaluator.candidates import find_duplicates, recording_findings
-from evaluator.candidates.evaluation_set import DATA_PREFIX, SLICE_COLUMNS
-from evaluator.certification import Outcome, Verdict, decide_outcomes, judge
+from evaluator.candidates.evaluation_set import SLICE_COLUMNS
+from evaluator.certification import JudgedEvidence, Outcome, Verdict, decide_outcomes, judge
 from evaluator.errors import CandidateError, EvidenceError
 from evaluator.evidence import Address, Moment, Record, content_version, digest_of
 from evaluator.orchestration import identities
 from evaluator.orchestration.candidate_evaluation import SLICE_LEVEL, measure, read_predictions
+from evaluator.orchestration.evaluated_cases import EvaluatedCases, columns_needed
 from evaluator.orchestration.evaluation_assets import CASES
+from evaluator.orchestration.findings import (
+    COMPARISONS,
+    FAIRNESS,
+    PAIRS,
+    RANKS,
+    WEAK_SLICES,
+    WORSENED,
+    FoundOfOne,
+    find_differences,
+    find_of_one,
+    read_stored,
+    stored_tables,
+)
 from evaluator.orchestration.more_slices import measure_more
 from evaluator.orchestration.state import AuditState, SliceState
+from evaluator.orchestration.weak_slices import EARLIER_CERTIFICATE, SEED, Earlier, find_earlier
 from evaluator.spec import CandidateSpec
 
 FIGURES = "figures.parquet"
@@ -50,8 +65,28 @@ class Findings:
     declares no `more_slices`."""
     slices: pd.DataFrame
     """One row a candidate's slice: its state, its error and its content version."""
+    comparisons: pd.DataFrame
+    """`evaluator.metrics.compare_candidates` with the baseline, by geography and segment; without
+    rows where the audit does not compare."""
+    pairs: pd.DataFrame
+    """`evaluator.metrics.compare_pairs`, of the candidates that could be compared."""
+    ranks: pd.DataFrame
+    """`evaluator.metrics.rank_candidates` of the pairs."""
+    fairness: pd.DataFrame
+    """`candidate`, and the columns of `evaluator.metrics.fairness`; without rows where the audit
+    declares no `fairness`."""
+    weak_slices: pd.DataFrame
+    """`candidate`, and the table of `evaluator.metrics.weak_slices`; without rows where the audit
+    declares no `weak_slices`."""
+    weak_searches: Mapping[str, Mapping[str, Any]]
+    """How far each candidate's weak slices were searched: `WeakSlices.search`, `loss` and
+    `level`."""
+    worsened: pd.DataFrame
+    """`candidate`, and the columns of `evaluator.metrics.worsened_slices`, since the last
+    certificate that was about another evaluation set; without rows where there is none."""
     remarks: Sequence[str]
-    """What a reader must know of the candidates: duplicates, and faults of recordings."""
+    """What a reader must know of the candidates: duplicates, faults of recordings, who is not
+    compared, and what could not be looked at."""
     verdicts: Sequence[Verdict]
     outcomes: Sequence[Outcome]
 
@@ -61,6 +96,8 @@ class ExpectedScorecard(NamedTuple):
 
     evaluation_set: Record
     slices: list[SliceState]
+    earlier: Earlier | None
+    """With which it is said what got worse."""
     target: tuple[Address, str]
     """Its address and its identity."""
 
@@ -79,8 +116,13 @@ def expected_scorecard(state: AuditState) -> ExpectedScorecard:
         [s.candidate, s.slice_key, s.state, s.error, s.metrics.identity if s.metrics else ""]
         for s in slices
     ]
-    identity = state.identities.scorecard(evaluation_set.content_version, described)
-    return ExpectedScorecard(evaluation_set, slices, (state.address("scorecard"), identity))
+    earlier = find_earlier(state, evaluation_set)
+    identity = state.identities.scorecard(
+        evaluation_set.content_version, described, earlier.scorecard.identity if earlier else None
+    )
+    return ExpectedScorecard(
+        evaluation_set, slices, earlier, (state.address("scorecard"), identity)
+    )
 
 
 def store_scorecard(state: AuditState, moment: Moment) -> Record:
@@ -105,11 +147,14 @@ def store_scorecard(state: AuditState, moment: Moment) -> Record:
             culprit=str(address),
             fix="materialise the candidates' slices first; the failed runs say what went wrong",
         )
-    measured = _measure_candidates(state, expected.evaluation_set, slices)
-    figures = pa.Table.from_pandas(measured.figures, preserve_index=False)
-    more_figures = pa.Table.from_pandas(
-        measured.more_figures, schema=_MORE_SCHEMA, preserve_index=False
-    )
+    measured = _measure_candidates(state, expected)
+    tables = {
+        FIGURES: pa.Table.from_pandas(measured.figures, preserve_index=False),
+        MORE_FIGURES: pa.Table.from_pandas(
+            measured.more_figures, schema=_MORE_SCHEMA, preserve_index=False
+        ),
+        **measured.found,
+    }
     frame = pd.DataFrame(
         [
             {
@@ -129,21 +174,21 @@ def store_scorecard(state: AuditState, moment: Moment) -> Record:
     return state.store.write(
         address,
         identity,
-        {
-            FIGURES: figures,
-            MORE_FIGURES: more_figures,
-            SLICES: pa.Table.from_pandas(frame, schema=schema, preserve_index=False),
-        },
-        content_version=digest_of([content_version(figures), content_version(more_figures)]),
+        {**tables, SLICES: pa.Table.from_pandas(frame, schema=schema, preserve_index=False)},
+        content_version=digest_of([content_version(table) for table in tables.values()]),
         upstream=[expected.evaluation_set.as_upstream(), *(r.as_upstream() for r in records)],
         facts={
             "candidates": [candidate.name for candidate in state.spec.candidates],
             "slices": len(slices),
             "current": len(current),
             "models": models,
+            "weak_searches": measured.searches,
+            "seeds": {WEAK_SLICES.removesuffix(".parquet"): SEED} if measured.searches else {},
+            # Not among what it rests on, or else each certificate would hold all earlier ones.
+            EARLIER_CERTIFICATE: expected.earlier and expected.earlier.certificate,
             "remarks": [
                 *(found.words for found in find_duplicates(models, _versions(slices))),
-                *_recording_remarks(state, expected.evaluation_set),
+                *measured.remarks,
             ],
         },
         code_version=identities.CODE_VERSIONS["scorecard"],
@@ -158,15 +203,32 @@ def read_findings(state: AuditState) -> Findings:
         state.store.read_table(scorecard, name).to_pandas()
         for name in (FIGURES, MORE_FIGURES, SLICES)
     )
+    found = {
+        name: read_stored(state.store.read_table(scorecard, name))
+        for name in (COMPARISONS, PAIRS, RANKS, FAIRNESS, WEAK_SLICES, WORSENED)
+    }
     names = [candidate.name for candidate in state.spec.candidates]
     allowed = state.spec.failed_slices_allowed()
-    verdicts = judge(state.spec.gates, figures, slices, names, allowed_missing=allowed)
+    evidence = JudgedEvidence(
+        figures=figures,
+        slices=slices,
+        confidence=state.spec.confidence,
+        allowed_missing=allowed,
+    )
+    verdicts = judge(state.spec.gates, evidence, names)
     return Findings(
         scorecard=scorecard,
         figures=figures,
         more_figures=more_figures,
         slices=slices,
         verdicts=verdicts,
+        comparisons=found[COMPARISONS],
+        pairs=found[PAIRS],
+        ranks=found[RANKS],
+        fairness=found[FAIRNESS],
+        weak_slices=found[WEAK_SLICES],
+        weak_searches=scorecard.facts["weak_searches"],
+        worsened=found[WORSENED],
         remarks=scorecard.facts["remarks"],
         outcomes=decide_outcomes(verdicts, slices, names, allowed_missing=allowed),
     )
@@ -181,16 +243,16 @@ def _versions(slices: Sequence[SliceState]) -> dict[str, list[str | None]]:
     return versions
 
 
-def _recording_remarks(state: AuditState, evaluation_set: Record) -> Iterator[str]:
+def _recording_remarks(state: AuditState, cases: EvaluatedCases) -> Iterator[str]:
     """Hold each recording against the whole evaluation set."""
     recorded = [c for c in state.spec.candidates if c.kind == "recorded"]
     if not recorded or state.spec.label is None:
         return
-    cases = state.store.read_table(evaluation_set, CASES, columns=["id", "label"]).to_pandas()
+    labelled = cases.table.select(["id", "label"]).to_pandas()
     for candidate in recorded:
         try:
             found = recording_findings(
-                candidate, state.home.root, cases, positive=state.spec.label.positive
+                candidate, state.home.root, labelled, positive=state.spec.label.positive
             )
         except CandidateError as error:
             yield str(error)
@@ -201,39 +263,60 @@ def _recording_remarks(state: AuditState, evaluation_set: Record) -> Iterator[st
 class _Measured(NamedTuple):
     figures: pd.DataFrame
     more_figures: pd.DataFrame
+    found: Mapping[str, pa.Table]
+    searches: Mapping[str, Mapping[str, Any]]
+    remarks: Sequence[str]
 
 
-def _measure_candidates(
-    state: AuditState, evaluation_set: Record, slices: Sequence[SliceState]
-) -> _Measured:
-    named = {name for names in state.spec.more_slices for name in names}
-    columns = ["id", *(DATA_PREFIX + name for name in sorted(named))]
-    cases = state.store.read_table(evaluation_set, CASES, columns=columns)
+class _MeasuredOne(NamedTuple):
+    predictions: pd.DataFrame
+    figures: pd.DataFrame
+    more_figures: Sequence[pd.DataFrame]
+    found: FoundOfOne
 
-    def measured(candidate: CandidateSpec) -> tuple[list[pd.DataFrame], list[pd.DataFrame]]:
+
+def _measure_candidates(state: AuditState, expected: ExpectedScorecard) -> _Measured:
+    columns = columns_needed(state.spec)
+    table = state.store.read_table(expected.evaluation_set, CASES, columns=columns)
+    cases = EvaluatedCases(table, state.spec.data.columns)
+
+    def measured(candidate: CandidateSpec) -> _MeasuredOne | None:
         records = {
             s.slice_key: s.predictions
-            for s in slices
+            for s in expected.slices
             if s.candidate == candidate.name and s.state == "current" and s.predictions is not None
         }
         if not records:
-            return [], []
+            return None
         predictions = read_predictions(state, records)
-        figures = [_measured_slices(state, candidate, predictions, records)]
-        more_figures = measure_more(state.spec, cases, predictions)
-        for table in (*figures, *more_figures):
-            table.insert(0, "candidate", candidate.name)
-        return figures, more_figures
+        place = cases.place_of(predictions)
+        figures = _measured_slices(state, candidate, predictions, records)
+        more_figures = measure_more(state, candidate, cases, predictions, place)
+        for one in (figures, *more_figures):
+            one.insert(0, "candidate", candidate.name)
+        found = find_of_one(state, candidate, cases, predictions, place, earlier=expected.earlier)
+        return _MeasuredOne(predictions, figures, more_figures, found)
 
     # Reading and numpy let go of the lock, so candidates are measured side by side.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = list(pool.map(measured, state.spec.candidates))
-    figures = pd.concat([table for found, _ in results for table in found], ignore_index=True)
+        results = zip(state.spec.candidates, pool.map(measured, state.spec.candidates), strict=True)
+        of_each = {candidate.name: one for candidate, one in results if one is not None}
+    compared, remarks = find_differences(
+        state, {name: one.predictions for name, one in of_each.items()}, cases
+    )
+    figures = pd.concat([one.figures for one in of_each.values()], ignore_index=True)
     more_figures = [pd.DataFrame(columns=_MORE_SCHEMA.names)]
-    more_figures += [table for _, found in results for table in found]
+    more_figures += [table for one in of_each.values() for table in one.more_figures]
     return _Measured(
         figures.astype(dict.fromkeys(SLICE_COLUMNS, "str")),
         pd.concat(more_figures, ignore_index=True),
+        stored_tables([compared, *(one.found.tables for one in of_each.values())]),
+        {name: one.found.search for name, one in of_each.items() if one.found.search is not None},
+        [
+            *_recording_remarks(state, cases),
+            *remarks,
+            *(remark for one in of_each.values() for remark in one.found.remarks),
+        ],
     )
 
 

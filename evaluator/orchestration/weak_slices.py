@@ -5,10 +5,9 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from evaluator.candidates.evaluation_set import DATA_PREFIX
 from evaluator.evidence import Record
 from evaluator.orchestration.candidate_evaluation import read_predictions
-from evaluator.orchestration.evaluated_cases import DAY, EvaluatedCases, IntArray
+from evaluator.orchestration.evaluated_cases import EvaluatedCases, IntArray
 from evaluator.orchestration.evaluation_assets import CASES
 from evaluator.orchestration.state import AuditState
 from evaluator.spec import AuditSpec, CandidateSpec
@@ -40,7 +39,6 @@ def find_earlier(state: AuditState, evaluation_set: Record) -> Earlier | None:
     Each scorecard notes the one before it, so that a walk from the current certificate finds it
     without listing all that is stored.
     """
-    identity = None
     record = state.current("certificate") if state.spec.weak_slices else None
     while record is not None:
         scorecard = _upstream(state, record, "scorecard")
@@ -50,13 +48,13 @@ def find_earlier(state: AuditState, evaluation_set: Record) -> Earlier | None:
         if used.content_version != evaluation_set.content_version:
             return Earlier(record.identity, scorecard, used)
         identity = scorecard.facts.get(EARLIER_CERTIFICATE)
-        record = identity and state.store.find(state.address("certificate"), identity)
+        record = state.store.find(state.address("certificate"), identity) if identity else None
     return None
 
 
 def _upstream(state: AuditState, record: Record, asset: str) -> Record | None:
     found = next((one for one in record.upstream if one.asset == asset), None)
-    return found and state.store.find(state.address(asset), found.identity)
+    return None if found is None else state.store.find(state.address(asset), found.identity)
 
 
 class Searched(NamedTuple):
@@ -161,9 +159,7 @@ def compare_with_earlier(
     return worsened_slices(
         before,
         after,
-        slices=slice_definitions(
-            before, features=features, minimum_support=asked.minimum_support
-        ),
+        slices=slice_definitions(before, features=features, minimum_support=asked.minimum_support),
         **_settings(asked, candidate),
     )
 
@@ -176,7 +172,9 @@ def _asked(spec: AuditSpec) -> WeakSlicesSpec:
 
 def _settings(asked: WeakSlicesSpec, candidate: CandidateSpec) -> Mapping[str, Any]:
     if asked.loss in _NEED_SCORES and not candidate.has_scores:
-        raise ValueError(f"{candidate.name} gives decisions and no scores, and {asked.loss} needs them")
+        raise ValueError(
+            f"{candidate.name} gives decisions and no scores, and {asked.loss} needs them"
+        )
     return {
         "loss": asked.loss,
         "label": _LABEL,
@@ -200,6 +198,3 @@ def _frame(
     if asked.cluster is not None:
         frame[_CLUSTER] = cases.clusters(asked.cluster, place)
     return frame
-
-
-__all__ = ["DATA_PREFIX", "DAY", "Earlier", "Searched"]

@@ -65,7 +65,7 @@ class ComparisonGroup:
     shown
         How many such places and metrics there are; `places` are the first of them.
     counts
-        How often each conclusion was drawn at these places, with any metric.
+        How often each conclusion was drawn at all places, with any metric; worse first.
     """
 
     candidate: str
@@ -176,8 +176,14 @@ def _group(candidate: str, part: pd.DataFrame, scales: Mapping[str, Scale]) -> C
         overall=[_row(row, scales) for row in plain_rows(overall)],
         places=[_row(row, own_scales) for row in plain_rows(first)],
         shown=len(found),
-        counts={str(word): int(n) for word, n in elsewhere["conclusion"].value_counts().items()},
+        counts=_counts(elsewhere["conclusion"]),
     )
+
+
+def _counts(conclusions: "pd.Series[str]") -> dict[str, int]:
+    """Count the conclusions: harm first, then gain, then what was not shown."""
+    counted = [(str(word), int(n)) for word, n in conclusions.value_counts().items()]
+    return dict(sorted(counted, key=lambda one: _ORDER.get(one[0].partition(",")[0], len(_ORDER))))
 
 
 def _scale(rows: pd.DataFrame) -> Scale:

@@ -160,7 +160,8 @@ class MarkdownSource(str):
 _ALWAYS = re.compile(r"([\\`*\[\]<>|~&$])")
 # Within a word an underscore means nothing, and identifiers stay readable.
 _UNDERSCORE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
-_AT_START = re.compile(r"^(#|\+|-|=|:|\d+(?=[.)]))")
+# What would begin a heading, a list, a rule or a table's second line.
+_AT_START = re.compile(r"\d{1,9}(?=[.)](\s|$))|(?=#{1,6}(\s|$)|[+-](\s|$)|[-=:\s]+$)")
 # GitHub turns bare addresses into links, which data must not do.
 _ADDRESS = re.compile(r"(?<=[A-Za-z]):(?=//)|(?<=\w)@(?=\w)|(?<=www)\.", re.IGNORECASE)
 _PLAIN_CODE = re.compile(r"[A-Za-z0-9_.:/<>=, -]+")
@@ -177,10 +178,10 @@ def escaped_markdown(text: str) -> MarkdownSource:
     line = " ".join(text.split())
     line = _UNDERSCORE.sub(r"\\_", _ALWAYS.sub(r"\\\1", line))
     line = _ADDRESS.sub(r"\\\g<0>", line)
-    # A digit cannot be escaped, but what makes it a list can.
-    return MarkdownSource(
-        _AT_START.sub(lambda m: m[1] + "\\" if m[1].isdigit() else f"\\{m[1]}", line)
-    )
+    if begins := _AT_START.match(line):
+        # A digit cannot be escaped, but what makes it a list can.
+        line = f"{begins[0]}\\{line[begins.end() :]}"
+    return MarkdownSource(line)
 
 
 def _inline_markdown(inline: Inline) -> MarkdownSource:
@@ -222,9 +223,9 @@ def _environment(
 ) -> "Environment":
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    environment = Environment(  # noqa: S701 - HTML has it switched on; Markdown has `finalize`
+    environment = Environment(
         loader=PackageLoader("evaluator.reporting", "templates"),
-        autoescape=autoescape,
+        autoescape=autoescape,  # noqa: S701 - on for HTML; Markdown has `finalize` instead
         finalize=finalize,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -9,6 +9,7 @@ import pandas as pd
 from evaluator.certification.words import metric_words
 from evaluator.metrics.fairness_measures import FAIRNESS_MEASURES
 from evaluator.metrics.fairness_summary import fairness_summary
+from evaluator.reporting.numbers import rough
 from evaluator.reporting.plots import IntervalPlot, Scale, centred_scale
 from evaluator.reporting.rows import Row, finite, of_each_candidate, plain_rows
 
@@ -200,5 +201,5 @@ def _why(row: Row) -> str:
     needed = row["needed_cases"]
     if needed is None or row["verdict"] in {"PASS", "FAIL"}:
         return reason
-    would = f"about {int(needed):,} cases of the group would decide"
+    would = f"about {rough(needed)} cases of the group would decide"
     return would if reason.startswith("the limit lies within") else f"{reason}; {would}"

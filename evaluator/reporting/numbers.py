@@ -1,5 +1,7 @@
 """How differences, intervals and p-values are written."""
 
+import math
+
 from evaluator.certification.words import number_words
 
 _MINUS = "\N{MINUS SIGN}"
@@ -32,6 +34,15 @@ def harm_words(harm: float | None) -> str:
     if harm is None:
         return "\N{EN DASH}"
     return f"{harm:,.0f}" if abs(harm) >= _WHOLE else f"{harm:.1f}"
+
+
+def rough(count: float) -> str:
+    """Write a number of cases that is a guess: up to two digits that count, rounded up.
+
+    For example ``64,363`` is ``65,000``.
+    """
+    unit = 10 ** max(math.floor(math.log10(max(count, 1))) - 1, 0)
+    return f"{math.ceil(count / unit) * unit:,}"
 
 
 def interval_words(low: float | None, high: float | None, *, is_ratio: bool) -> str:

@@ -272,7 +272,8 @@ class Builder:
         scorecard, spec = roots
         signer = key if signed else None
         names = ["one", "two"]
-        verdicts = judge(SPEC.gates, figures, slices, names)
+        judged = JudgedEvidence(figures=figures, slices=slices, confidence=SPEC.confidence)
+        verdicts = judge(SPEC.gates, judged, names)
         evaluation_set = next(u for u in scorecard.upstream if u.asset == "evaluation_set")
         evidence = gather_evidence(self.store, [scorecard, spec])
         document = build_certificate(

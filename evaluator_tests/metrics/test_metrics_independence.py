@@ -17,7 +17,7 @@ NAMES = [
 @pytest.mark.parametrize("interval", ["guaranteed", "average", "mid_p"])
 def test_a_slice_measured_alone_is_the_slice_measured_among_others(interval: str) -> None:
     random = np.random.default_rng(1)
-    rows = 12_000
+    rows = 150_000
     frame = pd.DataFrame(
         {
             "label": random.integers(0, 2, rows),

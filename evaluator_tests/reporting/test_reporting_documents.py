@@ -1,0 +1,559 @@
+"""Model card, technical file and the map of obligations."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from html.parser import HTMLParser
+from typing import Any, Literal, get_args
+
+import pandas as pd
+import pytest
+import yaml
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from pydantic import ValidationError
+
+from evaluator.metrics import METRICS
+from evaluator.reporting import CandidateSummary, DashboardContent
+from evaluator.reporting.document import (
+    Code,
+    Document,
+    Facts,
+    Heading,
+    Items,
+    Link,
+    Page,
+    Section,
+    Strong,
+    Table,
+    Words,
+    escaped_markdown,
+    spelled,
+)
+from evaluator.reporting.document_content import DocumentsContent
+from evaluator.reporting.model_card import model_card
+from evaluator.reporting.obligations import (
+    ASSETS,
+    SECTIONS,
+    Finding,
+    Obligations,
+    Place,
+    load_obligations,
+)
+from evaluator.reporting.technical_file import technical_file
+from evaluator.spec import AuditSpec
+
+HOSTILE = (
+    "<script>alert(1)</script> <img src=x onerror=y> [a](http://evil.example) ![b](http://c.d) "
+    "**bold** _slanted_ `code` | cell ~~gone~~ &amp; $x$ www.evil.example a@b.example"
+)
+ARTICLES = {
+    "Article 9": "Risk management system",
+    "Article 10": "Data and data governance",
+    "Article 11": "Technical documentation",
+    "Article 12": "Record-keeping",
+    "Article 13": "Transparency and provision of information to deployers",
+    "Article 14": "Human oversight",
+    "Article 15": "Accuracy, robustness and cybersecurity",
+    "Annex IV": "Technical documentation referred to in Article 11(1)",
+}
+SUBCATEGORIES = {
+    "GOVERN": (7, 3, 2, 3, 2, 2),
+    "MAP": (6, 3, 5, 2, 2),
+    "MEASURE": (3, 13, 3, 3),
+    "MANAGE": (4, 4, 2, 3),
+}
+EVERYTHING = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+
+
+def _spec(content: DashboardContent, description: str) -> AuditSpec:
+    def declared(values: Any) -> dict[str, Any]:
+        return {"type": "category", "required": True, "allowed": list(dict.fromkeys(values))}
+
+    columns = {
+        "flight": {"type": "string", "required": True},
+        "region": declared(content.slices["geography"]),
+        "kind": declared(content.slices["segment"]),
+        "distance": {"type": "integer", "minimum": 0, "maximum": 5000},
+        "late": {"type": "boolean"},
+    }
+    candidates = [
+        {
+            "name": candidate.name,
+            "path": f"models/{candidate.name}.skops",
+            "features": ["distance", "kind"],
+            "baseline": candidate.baseline,
+        }
+        for candidate in content.candidates
+    ]
+    return AuditSpec.model_validate(
+        {
+            "description": description,
+            "owners": ["team:flights", "ada@example.org"],
+            "data": {
+                "files": "flights-{date}.csv",
+                "first_day": "2013-11-01",
+                "id": "flight",
+                "columns": columns,
+            },
+            "label": {"column": "late", "positive": True},
+            "geography": "region",
+            "segment": "kind",
+            "candidates": candidates,
+            "metrics": list(content.headline_metrics),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def documents_content(content: DashboardContent) -> DocumentsContent:
+    return DocumentsContent(
+        audit=content.audit,
+        spec=_spec(content, content.title),
+        created_at=content.created_at,
+        evaluation_set=content.evaluation_set,
+        candidates=content.candidates,
+        outcomes=content.outcomes,
+        verdicts=content.verdicts,
+        figures=content.scorecard,
+        slices=content.slices,
+        without_label=content.without_label,
+        comparisons=content.comparisons,
+        fairness=content.fairness,
+        weak_slices=content.weak_slices,
+        intake_days=content.intake_days,
+        remarks=content.remarks,
+        certificates={"gradient_boosting": "ab" * 32},
+        evidence=content.evidence,
+        code_version=content.code_version,
+        packages={"numpy": "2.4.0"},
+        run_id=content.run_id,
+    )
+
+
+@pytest.fixture(scope="module")
+def card(documents_content: DocumentsContent) -> Document:
+    return model_card(documents_content, "logistic_regression")
+
+
+@pytest.fixture(scope="module")
+def file(documents_content: DocumentsContent) -> Document:
+    return technical_file(documents_content)
+
+
+def _without_findings(content: DocumentsContent) -> DocumentsContent:
+    none = pd.DataFrame()
+    return replace(content, comparisons=none, fairness=none, weak_slices=none, certificates={})
+
+
+def _section(document: Document, title: str) -> str:
+    """Give the Markdown of one section."""
+    return document.markdown.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+def _inline_tokens(markdown: str) -> Iterator[Token]:
+    for token in EVERYTHING.parse(markdown):
+        yield from token.children or ()
+
+
+class _Reader(HTMLParser):
+    """Notes a page's elements, ids, internal links and text."""
+
+    void = frozenset({"meta", "br", "img", "input", "link"})
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.names: list[str] = []
+        self.ids: list[str] = []
+        self.targets: list[str] = []
+        self.text = ""
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names.append(tag)
+        given = dict(attrs)
+        self.ids += [value] if (value := given.get("id")) else []
+        self.targets += [given["href"] or ""] if "href" in given else []
+        if tag not in self.void:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_every_article_and_annex_iv_stand_in_the_map_under_their_official_titles() -> None:
+    groups = load_obligations().framework("eu_ai_act").groups
+    assert {group.number: group.title for group in groups} == ARTICLES
+
+
+def test_every_point_of_an_article_stands_under_its_article() -> None:
+    for group in load_obligations().framework("eu_ai_act").groups:
+        begins = (
+            f"{group.number.removeprefix('Article ')}(" if "Art" in group.number else "Annex IV"
+        )
+        assert all(point.number.startswith(begins) for point in group.points), group.number
+
+
+def test_all_nine_points_of_annex_iv_stand_in_the_map() -> None:
+    annex = load_obligations().framework("eu_ai_act").groups[-1]
+    assert [point.number for point in annex.points] == [f"Annex IV, {n}" for n in range(1, 10)]
+
+
+def test_all_seventy_two_subcategories_of_the_framework_stand_in_the_map() -> None:
+    groups = load_obligations().framework("nist_ai_rmf").groups
+    assert {group.number: [p.number for p in group.points] for group in groups} == {
+        function: [
+            f"{function} {category}.{number}"
+            for category, most in enumerate(counts, 1)
+            for number in range(1, most + 1)
+        ]
+        for function, counts in SUBCATEGORIES.items()
+    }
+
+
+def test_every_framework_names_its_citation_and_a_lasting_address() -> None:
+    obligations = load_obligations()
+    assert {f.name: f.source for f in obligations.frameworks} == {
+        "eu_ai_act": "http://data.europa.eu/eli/reg/2024/1689/oj",
+        "nist_ai_rmf": "https://doi.org/10.6028/NIST.AI.100-1",
+    }
+    assert "(EU) 2024/1689" in obligations.framework("eu_ai_act").citation
+    assert "NIST AI 100-1" in obligations.framework("nist_ai_rmf").citation
+    assert "not a legal opinion" in obligations.statement
+
+
+def test_the_assets_that_evidence_is_found_in_are_those_of_the_graph() -> None:
+    from evaluator.definitions import defs
+
+    names = set()
+    for key in defs().resolve_asset_graph().get_all_asset_keys():
+        if key.path[0] == "flights":
+            names.add(key.path[-1])
+    flights = {name for name in names if not name.endswith(("_predictions", "_slice_metrics"))}
+    models = {name.removesuffix("_model") for name in flights if name.endswith("_model")}
+    assert models
+    expected = {asset.replace("<candidate>", model) for asset in ASSETS for model in models}
+    assert expected <= names
+
+
+def test_the_findings_that_evidence_may_need_are_what_documents_are_made_of() -> None:
+    assert set(get_args(Finding)) <= set(DocumentsContent.__dataclass_fields__)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        {"gives": "something"},
+        {"gives": "something", "asset": "scorecard", "section": "model_card/metrics"},
+        {"gives": "something", "asset": "score_card"},
+        {"gives": "something", "section": "model_card/metric"},
+        {"gives": "something", "section": "metrics"},
+        {"gives": "something", "asset": "scorecard", "finding": "luck"},
+        {"gives": "", "asset": "scorecard"},
+    ],
+)
+def test_evidence_without_one_real_place_is_refused(place: dict[str, str]) -> None:
+    with pytest.raises(ValidationError):
+        Place.model_validate(place)
+
+
+def test_a_map_with_a_number_twice_or_a_point_that_is_covered_whole_is_refused() -> None:
+    described = load_obligations().model_dump(mode="json")
+    points = described["frameworks"][0]["groups"][0]["points"]
+    Obligations.model_validate(yaml.safe_load(yaml.safe_dump(described)))
+    points[1]["number"] = points[0]["number"]
+    with pytest.raises(ValidationError, match="stands there twice"):
+        Obligations.model_validate(described)
+    points[1] |= {"number": "9(2)", "not_covered": ""}
+    with pytest.raises(ValidationError, match="not_covered"):
+        Obligations.model_validate(described)
+
+
+def test_a_document_has_exactly_the_sections_that_evidence_may_refer_to(
+    card: Document, file: Document
+) -> None:
+    for kind, document in (("model_card", card), ("technical_file", file)):
+        titles = [
+            line.removeprefix("## ").replace("\\", "")
+            for line in document.markdown.splitlines()
+            if line.startswith("## ")
+        ]
+        assert titles == list(SECTIONS[kind].values())
+        assert set(SECTIONS[kind]) <= set(_Reader(document.html).ids)
+
+
+def test_a_document_that_lacks_a_section_is_never_spelt(
+    documents_content: DocumentsContent,
+) -> None:
+    page = Page(
+        kind="model_card",
+        eyebrow="",
+        title="",
+        created_at=documents_content.created_at,
+        sections=[Section("details", [])],
+        closing=(),
+    )
+    with pytest.raises(ValueError, match="has the sections"):
+        spelled(page)
+
+
+def test_the_technical_file_holds_every_point_of_the_map_and_says_what_it_is(
+    file: Document,
+) -> None:
+    obligations = load_obligations()
+    text = _Reader(file.html).text
+    for framework in obligations.frameworks:
+        assert framework.source in text
+        for point in framework.points():
+            assert point.subject in text
+            assert point.not_covered.strip().rstrip(".") in text
+    assert obligations.statement in text
+    assert obligations.statement.split(".")[0] in file.markdown
+
+
+def test_evidence_that_an_audit_does_not_have_is_not_claimed(
+    documents_content: DocumentsContent, file: Document
+) -> None:
+    lacking = technical_file(_without_findings(documents_content)).markdown
+    places = [
+        place
+        for framework in load_obligations().frameworks
+        for point in framework.points()
+        for place in point.evidence
+    ]
+    assert "nothing in this audit" not in file.markdown
+    needing = sum(place.finding is not None for place in places)
+    assert needing
+    assert lacking.count("nothing in this audit") == needing
+
+
+def test_what_this_platform_cannot_know_stands_in_the_card_as_not_known(
+    documents_content: DocumentsContent,
+) -> None:
+    spec = _spec_without_description(documents_content)
+    bare = model_card(replace(documents_content, spec=spec), "gradient_boosting")
+    assert "Not known to this platform" in _section(bare, "Training data")
+    assert "**In the audit's words:** not declared" in _section(bare, "Intended use")
+
+
+def _spec_without_description(content: DocumentsContent) -> AuditSpec:
+    return content.spec.model_copy(update={"description": ""})
+
+
+def test_findings_that_are_not_there_are_said_to_be_absent_and_never_fine(
+    documents_content: DocumentsContent,
+) -> None:
+    bare = model_card(_without_findings(documents_content), "gradient_boosting")
+    assert "No comparison of this candidate" in _section(bare, "Quantitative analyses")
+    assert "No fairness finding" in _section(bare, "Ethical considerations")
+    assert "No result of a search" in _section(bare, "Caveats and recommendations")
+    assert "none was issued" in _section(bare, "Model details")
+
+
+def test_a_candidate_without_any_figure_has_no_table_of_figures(
+    documents_content: DocumentsContent,
+) -> None:
+    figures = documents_content.figures
+    without = replace(
+        documents_content, figures=figures[figures["candidate"] != "gradient_boosting"]
+    )
+    analyses = _section(model_card(without, "gradient_boosting"), "Quantitative analyses")
+    assert "Nothing was measured" in analyses
+    assert "|" not in analyses
+
+
+def test_the_card_gives_each_overall_figure_with_its_interval(
+    documents_content: DocumentsContent,
+) -> None:
+    analyses = _section(model_card(documents_content, "gradient_boosting"), "Quantitative analyses")
+    figures = documents_content.figures
+    own = figures[(figures["candidate"] == "gradient_boosting") & (figures["level"] == "overall")]
+    assert len(own) == len(documents_content.spec.metrics)
+    for row in own.to_dict("records"):
+        assert f"| {row['value']:.3f} | {row['low']:.3f} to {row['high']:.3f} |" in analyses
+
+
+def test_the_card_names_the_slices_that_are_missing_and_why(card: Document) -> None:
+    caveats = _section(card, "Caveats and recommendations")
+    assert "Pacific x regional" in caveats
+    assert "Input X contains NaN" in caveats
+
+
+def test_the_card_names_every_gate_that_does_not_pass(documents_content: DocumentsContent) -> None:
+    for candidate in documents_content.candidates:
+        failing = [
+            verdict
+            for verdict in documents_content.verdicts
+            if verdict.candidate == candidate.name and verdict.verdict != "PASS"
+        ]
+        text = _Reader(model_card(documents_content, candidate.name).html).text
+        for verdict in failing:
+            assert f"{verdict.verdict}{'' if verdict.required else ' (not required)'}" in text
+            assert verdict.gate in text
+
+
+def test_undefined_figures_stand_in_the_caveats_with_their_reason(
+    documents_content: DocumentsContent, card: Document
+) -> None:
+    figures = documents_content.figures
+    own = figures[figures["candidate"] == "logistic_regression"]
+    reasons = set(own.loc[own["status"] != "ok", "reason"])
+    assert reasons
+    text = _Reader(card.html).text
+    for reason in reasons:
+        assert reason[1:] in text
+
+
+def test_the_card_shows_the_worst_fairness_gaps_and_the_confirmed_weak_slices(
+    documents_content: DocumentsContent,
+) -> None:
+    for candidate in documents_content.candidates:
+        text = _Reader(model_card(documents_content, candidate.name).html).text
+        gaps = documents_content.fairness
+        for verdict in gaps.loc[gaps["candidate"] == candidate.name, "verdict"].unique():
+            assert verdict in text
+        weak = documents_content.weak_slices
+        own = weak[(weak["candidate"] == candidate.name) & (weak["status"] == "confirmed")]
+        for words in own.loc[own["explained_by"].isna(), "slice"]:
+            assert words in text
+
+
+def test_a_candidate_that_the_audit_does_not_have_has_no_card(
+    documents_content: DocumentsContent,
+) -> None:
+    with pytest.raises(KeyError):
+        model_card(documents_content, "nobody")
+
+
+def test_many_slices_are_cut_and_the_document_says_so(
+    documents_content: DocumentsContent,
+) -> None:
+    figures = documents_content.figures
+    row = figures[
+        (figures["candidate"] == "gradient_boosting") & (figures["level"] == "geography x segment")
+    ].iloc[[0]]
+    many = pd.concat([row] * 4000).assign(geography=[f"place {n}" for n in range(4000)])
+    card = model_card(
+        replace(documents_content, figures=pd.concat([figures, many])), "gradient_boosting"
+    )
+    assert "the first 60 of 4," in card.markdown
+    assert len(card.html) < 200_000
+
+
+def test_a_page_asks_nobody_for_anything_and_its_links_lead_somewhere(
+    card: Document, file: Document
+) -> None:
+    sources = {framework.source for framework in load_obligations().frameworks}
+    for document in (card, file):
+        page = _Reader(document.html)
+        assert not page.open
+        assert not {"script", "img", "link", "iframe", "object"} & set(page.names)
+        assert "default-src 'none'" in document.html
+        assert "url(" not in document.html
+        assert len(page.ids) == len(set(page.ids))
+        outside = {target for target in page.targets if not target.startswith("#")}
+        assert outside <= sources
+        inside = {target[1:] for target in page.targets if target.startswith("#")}
+        assert inside <= set(page.ids)
+
+
+def test_the_same_evidence_gives_the_same_bytes(
+    documents_content: DocumentsContent, file: Document
+) -> None:
+    assert technical_file(documents_content) == file
+
+
+def test_words_from_data_stay_words_in_both_spellings(
+    documents_content: DocumentsContent,
+) -> None:
+    hostile = replace(
+        documents_content,
+        spec=documents_content.spec.model_copy(update={"description": HOSTILE}),
+        remarks=[HOSTILE],
+        candidates=[
+            CandidateSummary(
+                name="gradient_boosting", description=HOSTILE, artifact_digest=None, baseline=False
+            )
+        ],
+        slices=documents_content.slices.assign(state="missing", error=HOSTILE),
+    )
+    sources = {framework.source for framework in load_obligations().frameworks}
+    for document in (model_card(hostile, "gradient_boosting"), technical_file(hostile)):
+        page = _Reader(document.html)
+        assert not {"script", "img", "del"} & set(page.names)
+        assert HOSTILE in page.text
+        tokens = list(_inline_tokens(document.markdown))
+        assert not [t for t in tokens if t.type in ("html_inline", "image", "s_open", "em_open")]
+        links = {str(t.attrs["href"]) for t in tokens if t.type == "link_open"}
+        assert links <= sources
+        assert not [t for t in EVERYTHING.parse(document.markdown) if t.type == "html_block"]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.text(
+        st.characters(exclude_categories=("Cs", "Cc")) | st.sampled_from("#*_`<>[]()|~&\\+-=:!1.\n")
+    )
+)
+@example("1. one")
+@example("# no heading")
+@example("--- | ---")
+@example("www.example.org http://example.org a@b")
+@example("__init__ a_b _c_ \\_d")
+def test_markdown_shows_any_text_as_it_is(text: str) -> None:
+    source = escaped_markdown(text)
+    shown = " ".join(text.split())
+    paragraph = EVERYTHING.parse(source)
+    assert _plain(paragraph) == shown
+    assert [token.type for token in paragraph] == (
+        ["paragraph_open", "inline", "paragraph_close"] if shown else []
+    )
+    row = EVERYTHING.parse(f"| a | b |\n|---|---|\n| x | {source} |\n")
+    cells = [token for token in row if token.type == "inline"]
+    assert len(cells) == 4
+    assert _plain(cells[3:]) == shown
+
+
+def _plain(tokens: list[Token]) -> str:
+    children = [child for token in tokens for child in token.children or ()]
+    assert {child.type for child in children} <= {"text", "text_special"}
+    return "".join(child.content for child in children)
+
+
+def test_both_spellings_show_every_kind_of_block(documents_content: DocumentsContent) -> None:
+    blocks = [
+        Words("words"),
+        Heading("heading"),
+        Items(["item", Strong("strong")]),
+        Facts([("fact", Code("a1b2")), ("odd", Code("a`b"))]),
+        Table("caption", ("x", "y"), [("head", "1.5"), (Link("https://example.org/a"), "2")], (1,)),
+    ]
+    page = Page(
+        kind="model_card",
+        eyebrow="eyebrow",
+        title="title",
+        created_at=documents_content.created_at,
+        sections=[Section(name, blocks) for name in SECTIONS["model_card"]],
+        closing=("closing",),
+    )
+    document = spelled(page)
+    begun = _section(document, "Training data").strip()
+    assert begun == (
+        "words\n\n### heading\n\n- item\n- **strong**\n\n- **fact:** `a1b2`\n- **odd:** a\\`b\n\n"
+        "caption:\n\n| x | y |\n| --- | ---: |\n| head | 1.5 |\n| <https://example.org/a> | 2 |"
+    )
+    assert '<th scope="row">head</th><td class="num">1.5</td>' in document.html.replace("\n", "")
+    assert '<a href="https://example.org/a">https://example.org/a</a>' in document.html
+
+
+def test_every_metric_of_the_audit_is_explained(card: Document) -> None:
+    metrics: list[Literal["accuracy", "roc_auc"]] = ["accuracy", "roc_auc"]
+    text = _Reader(card.html).text
+    for metric in metrics:
+        assert METRICS[metric].description in text
