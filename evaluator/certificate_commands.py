@@ -149,7 +149,7 @@ def waive(
             fix="use one of: " + "; ".join(dict.fromkeys(gates)),
         )
     ends = until.replace(hour=23, minute=59, second=59, tzinfo=UTC)
-    _decide("waiver", certificate, by, reason, {"gate": gate, "until": ends.isoformat()})
+    _decide("waiver", certificate, by, reason, {"gate": gate, "until": ends})
 
 
 def revoke(certificate: Certificate, *, by: Author, reason: Reason) -> None:

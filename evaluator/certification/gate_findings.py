@@ -93,47 +93,55 @@ def _finding(
         return _open(look, look.problem or "it was not measured")
     limit = look.limits.nearest(figure.value)
     shown = _figure_words(look, limit, decided_on)
-    margin = look.limits.margin(figure.value)
-    if decided_on == "bound":
-        if figure.low is None and figure.high is None:
-            return _open(look, f"{shown}, without an interval", limit=limit)
-        if not decided.failed[place]:
-            ends = [end for end in (figure.low, figure.high) if end is not None]
-            margin = min(look.limits.margin(end) for end in ends)
-    side = _side(look.limits, figure.value, limit)
+    if decided_on == "bound" and figure.low is None and figure.high is None:
+        return _open(look, f"{shown}, without an interval", limit=limit)
+    margin = _margin(look, decided_on, failed=bool(decided.failed[place]))
+    whole = "all of it " if decided_on == "bound" else ""
     if decided.failed[place]:
-        whole = "all of it " if decided_on == "bound" else ""
-        reason = f"{shown}, {whole}{side}" + _though(look)
+        reason = f"{shown}, {whole}{_broken(look.limits, figure.value)}"
+        if look.remark and decided_on != "count":
+            reason += f", though {look.remark}"
         return Finding(
             look=look, verdict="FAIL", margin=margin, limit=limit, needed_cases=None, reason=reason
         )
     if decided.passed[place] and not look.doubt:
-        whole = "all of it " if decided_on == "bound" else ""
-        reason = f"{shown}, {whole}{side}" + _allowed(look, decided_on)
+        reason = f"{shown}, {whole}{_kept(look.limits)}"
+        if look.remark and decided_on != "count":
+            reason += f"; {look.remark}, which the audit allows"
         return Finding(
             look=look, verdict="PASS", margin=margin, limit=limit, needed_cases=None, reason=reason
         )
     if decided.passed[place]:
         return _open(look, f"{shown}, but {look.doubt}", limit=limit)
-    needed = decided.needed_cases[place]
-    cases = None if math.isnan(needed) else int(needed)
-    would = (
-        f"about {count_words(cases, 'case')} there would decide it"
-        if cases is not None
-        else "no number of cases would decide it"
-    )
+    cases = _whole(decided.needed_cases[place])
     if decided.failed_alone[place]:
-        why = f"all of it {side} if looked at alone, but not as one of {tested} places"
+        why = f"all of it {_broken(look.limits, figure.value)}, which may be chance among {tested}"
+        why += " places"
     else:
         why = f"and the limit {limit:g} lies within"
+    would = "no number of cases" if cases is None else f"about {count_words(cases, 'case')}"
     return Finding(
         look=look,
         verdict="INSUFFICIENT EVIDENCE",
         margin=margin,
         limit=limit,
         needed_cases=cases,
-        reason=f"{shown}, {why}; {would}",
+        reason=f"{shown}, {why}; {would} there would decide it",
     )
+
+
+def _margin(look: Look, decided_on: DecidedOn, *, failed: bool) -> float:
+    """Give how far inside its limits a place is: a failing one by its value."""
+    figure = look.figure
+    assert figure is not None  # noqa: S101 - the caller has looked
+    known = [end for end in (figure.value, figure.low, figure.high) if end is not None]
+    if failed or decided_on != "bound":
+        known = known[:1]
+    return min(look.limits.margin(end) for end in known)
+
+
+def _whole(cases: float) -> int | None:
+    return None if math.isnan(cases) else int(cases)
 
 
 def _open(look: Look, reason: str, *, limit: float | None = None) -> Finding:
@@ -162,25 +170,20 @@ def _figure_words(look: Look, limit: float, decided_on: DecidedOn) -> str:
     return f"{shown} ({low} to {high})"
 
 
-def _side(limits: Limits, value: float, limit: float) -> str:
-    """Say on which side of a limit a value is."""
-    if limits.strict and value == limit:
-        return f"not {'above' if limits.at_least is not None else 'below'} {limit:g}"
-    if value == limit:
-        return f"exactly the limit {limit:g}"
-    is_least = limit == limits.at_least and (value < limit or limit != limits.at_most)
-    if value < limit:
-        return f"below {'the least ' if is_least else 'the most '}{limit:g}"
-    return f"above {'the least ' if is_least else 'the most '}{limit:g}"
+def _kept(limits: Limits) -> str:
+    """Say what a place keeps."""
+    if limits.at_least is not None and limits.at_most is not None:
+        return f"from {limits.at_least:g} to {limits.at_most:g}"
+    if limits.at_least is not None:
+        return f"{'above' if limits.strict else 'at least'} {limits.at_least:g}"
+    return f"{'below' if limits.strict else 'at most'} {limits.at_most:g}"
 
 
-def _though(look: Look) -> str:
-    return f", though {look.remark}" if look.remark and look.figure and look.doubt else ""
-
-
-def _allowed(look: Look, decided_on: DecidedOn) -> str:
-    has_remark = look.remark and decided_on != "count"
-    return f"; {look.remark}, which the audit allows" if has_remark else ""
+def _broken(limits: Limits, value: float) -> str:
+    """Say which limit a value breaks."""
+    if limits.at_least is not None and value <= limits.at_least:
+        return f"{'not above' if limits.strict else 'below'} {limits.at_least:g}"
+    return f"{'not below' if limits.strict else 'above'} {limits.at_most:g}"
 
 
 def _at(look: Look, name: str) -> float | None:

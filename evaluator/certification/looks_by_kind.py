@@ -16,7 +16,6 @@ from evaluator.certification.figures import (
 from evaluator.certification.finding_looks import fairness_looks, weak_slice_looks
 from evaluator.certification.judged_evidence import JudgedEvidence
 from evaluator.certification.looks import Limits, Look, Place, look_at, project
-from evaluator.certification.words import count_words, currency_words
 from evaluator.metrics import METRICS
 from evaluator.spec.gates import (
     CalibrationGate,
@@ -150,8 +149,7 @@ class Looks:
         missing = sum(not state.is_current for state in states)
         figure = Figure.counted(missing, len(states))
         allowed = self.evidence.allowed_missing
-        remark = currency_words(states) if missing else f"of {count_words(len(states), 'slice')}"
-        return Look(limits=Limits(at_most=allowed), figure=figure, remark=remark)
+        return Look(limits=Limits(at_most=allowed), figure=figure, remark=f"of {len(states):,}")
 
     def _within_budget(self, states: Sequence[SliceState]) -> bool:
         return sum(not state.is_current for state in states) <= self.evidence.allowed_missing

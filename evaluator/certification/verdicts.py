@@ -232,8 +232,7 @@ def _subject(gate: GateSpec, look: Look) -> str:
         if _is_against_baseline(gate):
             return f"the difference in {name}{where} is "
         return f"{name}{where} is "
-    # Slices without a result.
-    return "not current: "
+    return "slices without a result of this version: "
 
 
 def _is_one_of_many(gate: GateSpec) -> bool:

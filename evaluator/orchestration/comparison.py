@@ -216,7 +216,8 @@ def _places(table: pd.DataFrame) -> pd.DataFrame:
     is_first = (table["candidate"] == table["candidate"].iloc[0]) & (
         table["metric"] == table["metric"].iloc[0]
     )
-    return table[is_first]
+    places: pd.DataFrame = table[is_first]
+    return places
 
 
 def _not_compared(

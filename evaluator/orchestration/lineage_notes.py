@@ -59,7 +59,7 @@ class _Expected:
         if asset in INTAKE:
             raw = self._state.current("raw_data", record.partition)
             is_so = raw is None or self._state.identities.intake(raw) == record.identity
-            otherwise = "the audit's YAML reads the day's file otherwise now"
+            otherwise = "the audit reads the day's file otherwise now"
         elif asset == "evaluation_set":
             is_so = not is_to_be_frozen(self._state, record, self._now)
             otherwise = "the audit would freeze another evaluation set now"
@@ -67,7 +67,7 @@ class _Expected:
             is_so = key_of(record) in self._current_slices
         elif asset == "scorecard":
             is_so = self._scorecard.target[1] == record.identity
-            otherwise = "other slices are known now, or the audit's YAML measures otherwise"
+            otherwise = "other slices are known now, or the audit measures otherwise"
         elif asset == SPEC:
             is_so = digest_of_bytes(spec_document(self._state.spec)) == record.content_version
             otherwise = "the audit's YAML says something else now"

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+import numpy as np
 import pandas as pd
 
 from evaluator.orchestration.home import Home
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 IDENTITY_TAG = "evaluator.identity"
+
+_FIGURES = "slice_metrics.json"
 
 
 class MlflowTracking(dg.ConfigurableResource[None]):
@@ -57,11 +60,11 @@ class MlflowTracking(dg.ConfigurableResource[None]):
         experiment = _experiment(client, audit, home)
         runs = {}
         for candidate in audit.spec.candidates:
-            figures, more_figures = (
-                table[table["candidate"] == candidate.name]
-                for table in (findings.figures, findings.more_figures)
-            )
-            if figures.empty:
+            tables = {
+                name: table[table["candidate"] == candidate.name]
+                for name, table in _tables(findings).items()
+            }
+            if tables[_FIGURES].empty:
                 continue
             tags = {
                 IDENTITY_TAG: f"{identity}/{candidate.name}",
@@ -79,9 +82,6 @@ class MlflowTracking(dg.ConfigurableResource[None]):
             if finished:
                 runs[candidate.name] = str(finished[0].info.run_id)
                 continue
-            tables = {"slice_metrics.json": figures}
-            if not more_figures.empty:
-                tables["more_slices.json"] = more_figures
             runs[candidate.name] = _log_run(client, experiment, candidate, tables, tags)
         return runs
 
@@ -105,7 +105,7 @@ def _log_run(
 
     run = client.create_run(experiment, run_name=candidate.name, tags=tags)
     run_id = str(run.info.run_id)
-    figures = tables["slice_metrics.json"]
+    figures = tables[_FIGURES]
     settings = {
         "kind": candidate.kind,
         "source": candidate.source,
@@ -118,7 +118,8 @@ def _log_run(
         params=[Param(key, str(value)) for key, value in settings.items()],
     )
     for name, table in tables.items():
-        client.log_dict(run_id, _table(table), name)
+        if len(table):
+            client.log_dict(run_id, as_json(table), name)
     client.set_terminated(run_id)
     return run_id
 
@@ -137,8 +138,34 @@ def _safe(name: str) -> str:
     return "".join(c if c.isalnum() or c in "_-. " else "_" for c in name)
 
 
-def _table(figures: pd.DataFrame) -> dict[str, list[Any]]:
-    plain = figures.astype(object).where(figures.notna(), None)
+def _tables(findings: Findings) -> dict[str, pd.DataFrame]:
+    """Give all that a run holds of its candidate, by the name of its file."""
+    return {
+        _FIGURES: findings.figures,
+        "more_slices.json": findings.more_figures,
+        "comparisons.json": findings.comparisons,
+        "ranks.json": findings.ranks,
+        "fairness.json": findings.fairness,
+        "weak_slices.json": findings.weak_slices,
+        "worsened.json": findings.worsened,
+    }
+
+
+def as_json(table: pd.DataFrame) -> dict[str, list[Any]]:
+    """Lay a table out by columns; JSON has no infinite numbers, so that these are told as reasons.
+
+    Parameters
+    ----------
+    table
+        Plain columns; where a number may be infinite, there is a column `reason`.
+    """
+    numbers = table.select_dtypes("float")
+    infinite: pd.DataFrame = numbers.isin([np.inf, -np.inf])
+    plain = table.astype(object).where(table.notna(), None)
+    for name in numbers.columns[infinite.any()]:
+        unbounded = infinite[name] & table["reason"].isna()
+        plain.loc[unbounded, "reason"] = f"{name} is infinite"
+        plain.loc[infinite[name], name] = None
     return {str(name): plain[name].tolist() for name in plain.columns}
 
 

@@ -15,6 +15,7 @@ from evaluator.orchestration.documents import (
     store_certificate,
     store_dashboard,
 )
+from evaluator.orchestration.finding_tables import finding_tables
 from evaluator.orchestration.markdown import markdown_table
 from evaluator.orchestration.mlflow_runs import MlflowTracking
 from evaluator.orchestration.promotion import promote, registered
@@ -61,8 +62,9 @@ def _scorecard(audit: Audit) -> dg.AssetsDefinition:
         "scorecard",
         code="scorecard",
         description=(
-            "All candidates side by side: overall, by geography, by segment and by slice, and a"
-            " list of what is missing. It fails only where there is nothing to score at all."
+            "All candidates side by side: overall, by geography, by segment and by slice; compared"
+            " case by case, looked at for fairness and weak slices, as the audit asks; and a list"
+            " of what is missing. It fails only where there is nothing to score at all."
         ),
         kinds={"python", "parquet"},
         deps=[
@@ -97,10 +99,9 @@ def _scorecard(audit: Audit) -> dg.AssetsDefinition:
         overall = findings.figures[findings.figures["level"] == "overall"]
         shown = overall[["candidate", "metric", "value", "low", "high", "n", "status", "reason"]]
         missing = findings.slices[findings.slices["state"] != "current"]
-        more = {}
+        more = finding_tables(audit.spec, findings)
         if audit.spec.more_slices:
-            words = _more_slices_table(findings.more_figures, audit.spec.metrics[0])
-            more["more slices"] = dg.MetadataValue.md(words)
+            more["more slices"] = _more_slices_table(findings.more_figures, audit.spec.metrics[0])
         yield _result(
             record,
             {
@@ -108,7 +109,7 @@ def _scorecard(audit: Audit) -> dg.AssetsDefinition:
                 "overall": dg.MetadataValue.md(markdown_table(shown)),
                 "slices not current": len(missing),
                 "remarks": dg.MetadataValue.json(list(findings.remarks)),
-                **more,
+                **{name: dg.MetadataValue.md(words) for name, words in more.items()},
                 "what is missing": dg.MetadataValue.md(markdown_table(missing)),
                 "stored as": dg.MetadataValue.path(state.store.location(record, FIGURES)),
             },

@@ -209,10 +209,18 @@ def read_findings(state: AuditState) -> Findings:
     }
     names = [candidate.name for candidate in state.spec.candidates]
     allowed = state.spec.failed_slices_allowed()
+    asked = state.spec.fairness
     evidence = JudgedEvidence(
         figures=figures,
         slices=slices,
         confidence=state.spec.confidence,
+        comparisons=found[COMPARISONS],
+        baseline=state.spec.baseline,
+        fairness=found[FAIRNESS],
+        fairness_attributes=asked.attributes if asked else (),
+        fairness_against_best=asked is None or asked.reference == "best",
+        weak_slices=found[WEAK_SLICES],
+        weak_slice_searches=scorecard.facts["weak_searches"],
         allowed_missing=allowed,
     )
     verdicts = judge(state.spec.gates, evidence, names)

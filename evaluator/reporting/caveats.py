@@ -9,6 +9,7 @@ from evaluator.reporting.document_content import DocumentsContent
 from evaluator.reporting.document_parts import (
     capped,
     interval_words,
+    remarks_of,
     rows_of,
     sentence,
     value_words,
@@ -35,9 +36,7 @@ def caveats(content: DocumentsContent, candidate: str) -> list[Block]:
         Heading("Where it is weak"),
         *_weak(content, candidate),
         Heading("Remarks"),
-        Items([sentence(remark) for remark in content.remarks])
-        if content.remarks
-        else Words("There are none."),
+        Items(remarks_of(content)) if content.remarks else Words("There are none."),
     ]
 
 

@@ -30,6 +30,9 @@ from evaluator.reporting.weak_slices import weak_groups, worsened_groups
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+MOST_NOT_CURRENT = 200
+"""How many slices without current evidence are listed; all of them are counted."""
+
 _SHORT_DIGEST = 12
 
 
@@ -69,6 +72,7 @@ def render_dashboard(content: DashboardContent) -> str:
             more_sorted_by=sorting_candidate(content),
             gaps=candidate_gaps(content),
             slice_count=len(states),
+            most_not_current=MOST_NOT_CURRENT,
             not_current=[state for state in states if not state.is_current],
             state_counts=Counter(state.state for state in states),
             label_segments=segments,

@@ -23,6 +23,11 @@ def sentence(words: str) -> str:
     return f"{closed[:1].upper()}{closed[1:]}"
 
 
+def remarks_of(content: DocumentsContent) -> list[str]:
+    """Give the remarks, which may begin with a candidate's name, as they were written."""
+    return [f"{remark.rstrip('.')}." for remark in content.remarks]
+
+
 def rows_of(frame: pd.DataFrame, candidate: str) -> pd.DataFrame:
     """Choose a candidate's rows of a frame that may be empty, even of columns."""
     return frame[frame["candidate"] == candidate] if len(frame) else frame

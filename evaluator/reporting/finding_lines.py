@@ -99,7 +99,7 @@ def _verdict_words(group: FairnessGroup) -> str:
 
 def _gap_words(gap: GapRow) -> str:
     value = "undefined" if gap.value is None else _value_words(gap)
-    interval = interval_words(gap.low, gap.high, is_ratio=gap.is_ratio)
+    interval = interval_words(gap.low, gap.high, has_sign=not gap.is_ratio)
     return (
         f"{gap.verdict}  {gap.measure} by {gap.attribute}, {gap.group} against {gap.reference}: "
         f"{value}{f' ({interval})' if interval else ''}{f'; {gap.why}' if gap.why else ''}"

@@ -17,11 +17,6 @@ def signed(value: float) -> str:
     return f"{'+' if value > 0 else _MINUS}{shown}"
 
 
-def signed_interval(low: float, high: float) -> str:
-    """Write an interval of a difference, both ends with their signs."""
-    return f"{signed(low)} to {signed(high)}"
-
-
 def p_words(p_value: float | None) -> str:
     """Write a p-value; a dash where there was no test."""
     if p_value is None:
@@ -45,15 +40,24 @@ def rough(count: float) -> str:
     return f"{math.ceil(count / unit) * unit:,}"
 
 
-def interval_words(low: float | None, high: float | None, *, is_ratio: bool) -> str:
-    """Write the interval of a gap: ``0.412 or more`` for a ratio that has no upper end.
+def interval_words(low: float | None, high: float | None, *, has_sign: bool) -> str:
+    """Write an interval: ``0.412 to 0.530``, ``0.412 or more`` or ``0.530 or less``.
 
-    It is empty where there is no interval.
+    Parameters
+    ----------
+    low, high
+        Its ends; None where it has no such end.
+    has_sign
+        Whether it is one of a difference, whose ends bear their signs.
+
+    Returns
+    -------
+    str
+        The interval; empty where there is none.
     """
-    if low is None:
-        return ""
-    if high is None:
-        return f"{number_words(low)} or more"
-    return (
-        f"{number_words(low)} to {number_words(high)}" if is_ratio else signed_interval(low, high)
-    )
+    write = signed if has_sign else number_words
+    if low is not None and high is not None:
+        return f"{write(low)} to {write(high)}"
+    if low is not None:
+        return f"{write(low)} or more"
+    return "" if high is None else f"{write(high)} or less"

@@ -12,6 +12,7 @@ from evaluator.certification.figures import Figure, place_words, read_figures, r
 from evaluator.certification.words import count_words, list_words, metric_words, number_words
 from evaluator.reporting.finding_lines import comparison_lines, fairness_lines, weak_lines
 from evaluator.reporting.standouts import ENOUGH_CASES, Standout, standout_slices
+from evaluator.reporting.verdicts import needed_words
 from evaluator.reporting.views import gates_words
 
 _NOTHING = pd.DataFrame()
@@ -147,17 +148,15 @@ def _verdict_lines(outcomes: Sequence[Outcome], verdicts: Sequence[Verdict]) -> 
 def _not_passing_lines(verdicts: Sequence[Verdict]) -> list[str]:
     return [
         f"    {verdict.verdict}{'' if verdict.required else ' (not required)'}  "
-        f"{verdict.says or verdict.gate}: {verdict.reason}{_needed_words(verdict)}"
+        f"{verdict.says or verdict.gate}: {verdict.reason}{_needed(verdict)}"
         for verdict in verdicts
         if verdict.verdict != "PASS"
     ]
 
 
-def _needed_words(verdict: Verdict) -> str:
-    """Say how many cases would decide, where the reason does not say it already."""
-    if verdict.needed_cases is None or f"{verdict.needed_cases:,}" in verdict.reason:
-        return ""
-    return f"; about {count_words(verdict.needed_cases, 'case')} would decide"
+def _needed(verdict: Verdict) -> str:
+    words = needed_words(verdict)
+    return words and f"; {words}"
 
 
 def _inert(line: str) -> str:

@@ -31,6 +31,7 @@ from evaluator.reporting.document_parts import (
     evaluation_data,
     figure_words,
     metrics_table,
+    remarks_of,
     sentence,
     verdict_table,
 )
@@ -267,8 +268,7 @@ def _changes(content: DocumentsContent) -> list[Block]:
         )
     ]
     if content.remarks:
-        remarks = [sentence(remark) for remark in content.remarks]
-        blocks += [Heading("Remarks on the candidates"), Items(remarks)]
+        blocks += [Heading("Remarks on the candidates"), Items(remarks_of(content))]
     return [*blocks, *_left_open("what was changed in the system, when and why")]
 
 

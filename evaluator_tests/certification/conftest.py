@@ -6,10 +6,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from evaluator.certification import JudgedEvidence
+
 PLACES = [("West", "network"), ("West", "regional"), ("East", "network"), ("East", "regional")]
 
 Scorecard = Callable[..., pd.DataFrame]
 Slices = Callable[..., pd.DataFrame]
+Evidence = Callable[..., JudgedEvidence]
 
 
 @pytest.fixture
@@ -45,6 +48,9 @@ def scorecard() -> Scorecard:
                 "status": "ok",
                 "reason": None,
             }
+            # A value that is changed takes its interval with it.
+            if isinstance(change.get("value"), float) and "low" not in change:
+                row |= {"low": change["value"] - 0.05, "high": change["value"] + 0.05}
             rows.append(row | change)
         return pd.DataFrame(rows)
 
@@ -75,5 +81,16 @@ def slices() -> Slices:
                 for geography, segment in PLACES
             ]
         )
+
+    return make
+
+
+@pytest.fixture
+def evidence(scorecard: Scorecard, slices: Slices) -> Evidence:
+    """Make the evidence of an audit in which all is well but for what is given."""
+
+    def make(card: pd.DataFrame | None = None, **changes: Any) -> JudgedEvidence:
+        told: dict[str, Any] = {"slices": slices(), "confidence": 0.95} | changes
+        return JudgedEvidence(figures=scorecard() if card is None else card, **told)
 
     return make

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from evaluator.certification import (
     EvaluationSetSummary,
+    JudgedEvidence,
     build_certificate,
     decide_outcomes,
     judge,

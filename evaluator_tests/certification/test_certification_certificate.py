@@ -8,16 +8,21 @@ import pytest
 
 from evaluator.certification import (
     EvaluationSetSummary,
+    JudgedEvidence,
     build_certificate,
     decide_outcomes,
     judge,
 )
 from evaluator.evidence.canonical import canonical_json
-from evaluator.spec.gates import GateSpec
+from evaluator.spec.gates import MetricGate
 
 
 def _certificate(scorecard: pd.DataFrame, slices: pd.DataFrame, **changes: Any) -> dict[str, Any]:
-    verdicts = judge([GateSpec(metric="recall", minimum=0.6)], scorecard, slices, ["good"])
+    verdicts = judge(
+        [MetricGate(metric="recall", at_least=0.6)],
+        JudgedEvidence(figures=scorecard, slices=slices, confidence=0.95),
+        ["good"],
+    )
     arguments: dict[str, Any] = {
         "audit": "flights",
         "spec_digest": "5bec",

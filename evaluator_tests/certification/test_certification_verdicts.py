@@ -7,38 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evaluator.certification import decide_outcomes, judge
-from evaluator.spec.gates import GateSpec
+from evaluator.spec.gates import MetricGate
 
-EVERYWHERE = GateSpec(metric="recall", level="slice", minimum=0.6)
-OVERALL = GateSpec(metric="recall", minimum=0.6)
+EVERYWHERE = MetricGate(metric="recall", level="slice", at_least=0.6)
+OVERALL = MetricGate(metric="recall", at_least=0.6)
 UNDEFINED = {"value": math.nan, "status": "undefined", "reason": "no positive labels"}
-
-
-@pytest.mark.parametrize(
-    ("value", "limits", "expected"),
-    [
-        (0.8, (0.6, None), "PASS"),
-        (0.6, (0.6, None), "PASS"),
-        (0.599999, (0.6, None), "FAIL"),
-        (0.8, (None, 0.9), "PASS"),
-        (0.9, (None, 0.9), "PASS"),
-        (0.91, (None, 0.9), "FAIL"),
-        (0.8, (0.7, 0.9), "PASS"),
-        (0.6, (0.7, 0.9), "FAIL"),
-        (0.95, (0.7, 0.9), "FAIL"),
-        (math.nan, (0.6, None), "INSUFFICIENT EVIDENCE"),
-        (math.inf, (0.6, None), "INSUFFICIENT EVIDENCE"),
-        (-math.inf, (None, 0.9), "INSUFFICIENT EVIDENCE"),
-    ],
-)
-def test_a_gate_is_decided_by_the_value_and_its_limits_pass(
-    scorecard: Any, slices: Any, value: float, limits: Any, expected: str
-) -> None:
-    gate = GateSpec(metric="recall", minimum=limits[0], maximum=limits[1])
-    card = scorecard({(None, None): {"value": value}})
-    (verdict,) = judge([gate], card, slices(), ["good"])
-    assert verdict.verdict == expected
-    assert verdict.decided_on == "value"
 
 
 @pytest.mark.parametrize("level", ["overall", "geography", "segment", "slice"])
@@ -55,7 +28,7 @@ def test_a_gate_is_decided_by_the_value_and_its_limits_pass(
     ],
 )
 def test_what_is_undefined_too_few_or_absent_is_never_a_pass(
-    scorecard: Any, slices: Any, level: Any, damage: Any
+    scorecard: Any, slices: Any, evidence: Any, level: Any, damage: Any
 ) -> None:
     places = {
         "overall": (None, None),
@@ -63,8 +36,8 @@ def test_what_is_undefined_too_few_or_absent_is_never_a_pass(
         "segment": (None, "regional"),
         "slice": ("West", "regional"),
     }
-    gate = GateSpec(metric="recall", level=level, minimum=0.6)
-    (verdict,) = judge([gate], scorecard({places[level]: damage}), slices(), ["good"])
+    gate = MetricGate(metric="recall", level=level, at_least=0.6)
+    (verdict,) = judge([gate], evidence(scorecard({places[level]: damage})), ["good"])
     assert verdict.verdict == "INSUFFICIENT EVIDENCE"
     assert (verdict.geography, verdict.segment) == places[level]
     (outcome,) = decide_outcomes([verdict], slices(), ["good"])
@@ -74,29 +47,29 @@ def test_what_is_undefined_too_few_or_absent_is_never_a_pass(
 @pytest.mark.parametrize("state", ["missing", "outdated", None, "a word that nobody knows"])
 @pytest.mark.parametrize("level", ["overall", "geography", "segment", "slice"])
 def test_a_slice_that_is_not_current_takes_the_pass_from_everything_that_holds_it(
-    scorecard: Any, slices: Any, level: Any, state: str | None
+    scorecard: Any, slices: Any, evidence: Any, level: Any, state: str | None
 ) -> None:
     listed = slices({("West", "regional"): {"state": state, "error": "it crashed"}})
-    gate = GateSpec(metric="recall", level=level, minimum=0.6)
-    (verdict,) = judge([gate], scorecard(), listed, ["good"])
+    gate = MetricGate(metric="recall", level=level, at_least=0.6)
+    (verdict,) = judge([gate], evidence(slices=listed), ["good"])
     assert verdict.verdict == "INSUFFICIENT EVIDENCE"
     assert verdict.open == 1
     assert (state or "missing") in verdict.reason
 
 
 def test_the_value_of_an_outdated_slice_neither_fails_nor_is_shown(
-    scorecard: Any, slices: Any
+    scorecard: Any, slices: Any, evidence: Any
 ) -> None:
     listed = slices({("West", "regional"): {"state": "outdated"}})
     card = scorecard({("West", "regional"): {"value": 0.1}})
-    (verdict,) = judge([EVERYWHERE], card, listed, ["good"])
+    (verdict,) = judge([EVERYWHERE], evidence(card, slices=listed), ["good"])
     assert verdict.verdict == "INSUFFICIENT EVIDENCE"
     assert verdict.value is None
     assert "0.1" not in verdict.reason
 
 
 def test_one_failing_slice_fails_the_gate_and_the_worst_one_is_named(
-    scorecard: Any, slices: Any
+    scorecard: Any, slices: Any, evidence: Any
 ) -> None:
     card = scorecard(
         {
@@ -105,7 +78,7 @@ def test_one_failing_slice_fails_the_gate_and_the_worst_one_is_named(
             ("East", "regional"): UNDEFINED,
         }
     )
-    (verdict,) = judge([EVERYWHERE], card, slices(), ["good"])
+    (verdict,) = judge([EVERYWHERE], evidence(card), ["good"])
     assert verdict.verdict == "FAIL"
     assert (verdict.places, verdict.failing, verdict.open) == (4, 2, 1)
     assert (verdict.geography, verdict.segment) == ("East", "network")
@@ -117,28 +90,30 @@ def test_one_failing_slice_fails_the_gate_and_the_worst_one_is_named(
 
 
 def test_slices_that_cannot_be_judged_are_named_with_their_reasons(
-    scorecard: Any, slices: Any
+    scorecard: Any, slices: Any, evidence: Any
 ) -> None:
     card = scorecard({("East", "regional"): UNDEFINED})
     listed = slices({("West", "network"): {"state": "missing", "error": "ValueError: NaN"}})
-    (verdict,) = judge([EVERYWHERE], card, listed, ["good"])
+    (verdict,) = judge([EVERYWHERE], evidence(card, slices=listed), ["good"])
     assert verdict.reason == (
         "2 of 4 slices cannot be judged: West x network (missing: ValueError: NaN), "
         "East x regional (undefined: no positive labels)"
     )
 
 
-def test_many_slices_that_cannot_be_judged_are_counted(scorecard: Any, slices: Any) -> None:
+def test_many_slices_that_cannot_be_judged_are_counted(
+    scorecard: Any, slices: Any, evidence: Any
+) -> None:
     listed = slices(candidates=["good"]).assign(state="missing")
-    (verdict,) = judge([EVERYWHERE], scorecard(), listed, ["good"])
+    (verdict,) = judge([EVERYWHERE], evidence(slices=listed), ["good"])
     assert verdict.reason.endswith("East x network (missing) and 1 more")
 
 
 def test_a_passing_gate_shows_the_place_that_passes_by_the_least(
-    scorecard: Any, slices: Any
+    scorecard: Any, slices: Any, evidence: Any
 ) -> None:
     card = scorecard({("East", "network"): {"value": 0.62}})
-    (verdict,) = judge([EVERYWHERE], card, slices(), ["good"])
+    (verdict,) = judge([EVERYWHERE], evidence(card), ["good"])
     assert verdict.verdict == "PASS"
     assert verdict.place == "East x network"
     assert verdict.reason == (
@@ -147,36 +122,40 @@ def test_a_passing_gate_shows_the_place_that_passes_by_the_least(
 
 
 def test_a_failing_margin_fails_although_one_of_its_slices_is_missing_and_says_so(
-    scorecard: Any, slices: Any
+    scorecard: Any, slices: Any, evidence: Any
 ) -> None:
     listed = slices({("West", "regional"): {"state": "missing"}})
     card = scorecard({(None, None): {"value": 0.2}})
-    (verdict,) = judge([OVERALL], card, listed, ["good"])
+    (verdict,) = judge([OVERALL], evidence(card, slices=listed), ["good"])
     assert verdict.verdict == "FAIL"
     assert verdict.reason == (
         "recall is 0.200, below the minimum 0.6, though 1 of 4 slices is missing"
     )
 
 
-def test_a_place_that_was_measured_twice_cannot_be_judged(scorecard: Any, slices: Any) -> None:
+def test_a_place_that_was_measured_twice_cannot_be_judged(
+    scorecard: Any, slices: Any, evidence: Any
+) -> None:
     card = pd.concat([scorecard(), scorecard(value=0.99)])
-    (verdict,) = judge([OVERALL], card, slices(), ["good"])
+    (verdict,) = judge([OVERALL], evidence(card), ["good"])
     assert verdict.verdict == "INSUFFICIENT EVIDENCE"
     assert verdict.reason == "recall is recorded 2 times"
 
 
 def test_a_measured_slice_that_the_audit_does_not_list_cannot_be_judged(
-    scorecard: Any, slices: Any
+    scorecard: Any, slices: Any, evidence: Any
 ) -> None:
     listed = slices()
     listed = listed[listed["geography"] != "East"]
-    (verdict,) = judge([EVERYWHERE], scorecard(), listed, ["good"])
+    (verdict,) = judge([EVERYWHERE], evidence(slices=listed), ["good"])
     assert verdict.verdict == "INSUFFICIENT EVIDENCE"
     assert "not among the slices that the audit lists" in verdict.reason
 
 
-def test_a_candidate_without_any_listed_slice_cannot_be_judged(scorecard: Any, slices: Any) -> None:
-    (verdict,) = judge([OVERALL], scorecard(), slices().iloc[:0], ["good"])
+def test_a_candidate_without_any_listed_slice_cannot_be_judged(
+    scorecard: Any, slices: Any, evidence: Any
+) -> None:
+    (verdict,) = judge([OVERALL], evidence(slices=slices().iloc[:0]), ["good"])
     assert verdict.verdict == "INSUFFICIENT EVIDENCE"
     (outcome,) = decide_outcomes([verdict], slices().iloc[:0], ["good"])
     assert outcome.outcome == "undecided"
@@ -184,76 +163,88 @@ def test_a_candidate_without_any_listed_slice_cannot_be_judged(scorecard: Any, s
 
 
 def test_a_gate_for_a_candidate_that_is_not_there_gives_a_verdict_that_says_so(
-    scorecard: Any, slices: Any
+    scorecard: Any, slices: Any, evidence: Any
 ) -> None:
-    gate = GateSpec(metric="recall", minimum=0.6, candidate="goood")
-    (verdict,) = judge([gate], scorecard(), slices(), ["good"])
+    gate = MetricGate(metric="recall", at_least=0.6, candidate="goood")
+    (verdict,) = judge([gate], evidence(), ["good"])
     assert verdict.candidate == "goood"
     assert verdict.verdict == "INSUFFICIENT EVIDENCE"
     assert verdict.reason == "the audit has no candidate 'goood'"
 
 
-def test_a_gate_for_one_candidate_is_not_judged_for_the_others(scorecard: Any, slices: Any) -> None:
+def test_a_gate_for_one_candidate_is_not_judged_for_the_others(
+    scorecard: Any, slices: Any, evidence: Any
+) -> None:
     card = pd.concat([scorecard(), scorecard(candidate="other")])
     listed = slices(candidates=["good", "other"])
-    gate = GateSpec(metric="recall", minimum=0.6, candidate="other")
-    assert [v.candidate for v in judge([gate], card, listed, ["good", "other"])] == ["other"]
+    gate = MetricGate(metric="recall", at_least=0.6, candidate="other")
+    assert [
+        v.candidate for v in judge([gate], evidence(card, slices=listed), ["good", "other"])
+    ] == ["other"]
 
 
 def test_a_value_just_under_its_limit_is_not_written_as_the_limit(
-    scorecard: Any, slices: Any
+    scorecard: Any, slices: Any, evidence: Any
 ) -> None:
     card = scorecard({(None, None): {"value": 0.59999}})
-    (verdict,) = judge([OVERALL], card, slices(), ["good"])
+    (verdict,) = judge([OVERALL], evidence(card), ["good"])
     assert verdict.reason == "recall is 0.59999, below the minimum 0.6"
 
 
-def test_the_order_of_the_scorecard_does_not_change_a_verdict(scorecard: Any, slices: Any) -> None:
+def test_the_order_of_the_scorecard_does_not_change_a_verdict(
+    scorecard: Any, slices: Any, evidence: Any
+) -> None:
     card = scorecard({("East", "network"): {"value": 0.41}})
-    assert judge([EVERYWHERE], card, slices(), ["good"]) == judge(
+    assert judge([EVERYWHERE], evidence(card), ["good"]) == judge(
         [EVERYWHERE], card.iloc[::-1], slices(), ["good"]
     )
 
 
 def test_all_required_gates_and_all_slices_make_a_candidate_certified(
-    scorecard: Any, slices: Any
+    scorecard: Any, slices: Any, evidence: Any
 ) -> None:
-    verdicts = judge([OVERALL, EVERYWHERE], scorecard(), slices(), ["good"])
+    verdicts = judge([OVERALL, EVERYWHERE], evidence(), ["good"])
     (outcome,) = decide_outcomes(verdicts, slices(), ["good"])
     assert outcome.outcome == "certified"
     assert outcome.reason == "all 2 required gates pass, and all 4 slices are current"
 
 
 def test_a_missing_slice_undecides_a_candidate_whose_gates_do_not_look_at_it(
-    scorecard: Any, slices: Any
+    scorecard: Any, slices: Any, evidence: Any
 ) -> None:
     listed = slices({("West", "regional"): {"state": "missing"}})
-    verdicts = judge([OVERALL], scorecard(), slices(), ["good"])
+    verdicts = judge([OVERALL], evidence(), ["good"])
     (outcome,) = decide_outcomes(verdicts, listed, ["good"])
     assert verdicts[0].verdict == "PASS"
     assert outcome.outcome == "undecided"
     assert outcome.reason == "1 of 4 slices is missing (West x regional)"
 
 
-def test_a_required_failure_outweighs_what_is_missing(scorecard: Any, slices: Any) -> None:
+def test_a_required_failure_outweighs_what_is_missing(
+    scorecard: Any, slices: Any, evidence: Any
+) -> None:
     listed = slices({("West", "regional"): {"state": "missing"}})
     card = scorecard({("East", "network"): {"value": 0.1}})
-    verdicts = judge([EVERYWHERE, OVERALL], card, listed, ["good"])
+    verdicts = judge([EVERYWHERE, OVERALL], evidence(card, slices=listed), ["good"])
     (outcome,) = decide_outcomes(verdicts, listed, ["good"])
     assert outcome.outcome == "not certified"
     assert outcome.reason == "1 of 2 required gates fails: recall of each slice at least 0.6"
 
 
-def test_a_gate_that_is_not_required_decides_nothing(scorecard: Any, slices: Any) -> None:
-    optional = GateSpec(metric="recall", minimum=0.99, required=False)
-    verdicts = judge([OVERALL, optional], scorecard(), slices(), ["good"])
+def test_a_gate_that_is_not_required_decides_nothing(
+    scorecard: Any, slices: Any, evidence: Any
+) -> None:
+    optional = MetricGate(metric="recall", at_least=0.99, required=False)
+    verdicts = judge([OVERALL, optional], evidence(), ["good"])
     assert [verdict.verdict for verdict in verdicts] == ["PASS", "FAIL"]
     assert decide_outcomes(verdicts, slices(), ["good"])[0].outcome == "certified"
     assert decide_outcomes(verdicts[1:], slices(), ["good"])[0].outcome == "undecided"
 
 
-def test_an_audit_without_gates_certifies_nobody(scorecard: Any, slices: Any) -> None:
-    assert judge([], scorecard(), slices(), ["good"]) == []
+def test_an_audit_without_gates_certifies_nobody(
+    scorecard: Any, slices: Any, evidence: Any
+) -> None:
+    assert judge([], evidence(), ["good"]) == []
     (outcome,) = decide_outcomes([], slices(), ["good"])
     assert (outcome.outcome, outcome.reason) == ("undecided", "the audit declares no gate")
 
@@ -299,7 +290,7 @@ def test_a_pass_over_slices_means_that_each_is_current_and_good(
             for (g, s), state in zip(places, states, strict=True)
         ]
     )
-    (verdict,) = judge([EVERYWHERE], card, listed, ["good"])
+    (verdict,) = judge([EVERYWHERE], evidence(card, slices=listed), ["good"])
     pairs = list(zip(values, states, strict=True))
     bad = any(v is not None and v < 0.6 and s == "current" for v, s in pairs)
     good = all(v is not None and v >= 0.6 and s == "current" for v, s in pairs)

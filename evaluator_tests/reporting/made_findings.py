@@ -21,13 +21,17 @@ def make_verdict(**changes: Any) -> Verdict:
     usual: dict[str, Any] = {
         "gate": "ROC AUC overall at least 0.8",
         "says": "",
+        "kind": "metric",
         "metric": "roc_auc",
         "gate_level": "overall",
+        "minimum": 0.8,
+        "maximum": None,
         "required": True,
         "candidate": "gradient_boosting",
         "level": "overall",
         "geography": None,
         "segment": None,
+        "group": None,
         "value": 0.9,
         "low": 0.88,
         "high": 0.92,
@@ -52,7 +56,7 @@ def make_verdicts(scorecard: pd.DataFrame, candidates: list[str]) -> list[Verdic
     for candidate in candidates:
         for metric, words, limit in (
             ("roc_auc", "ROC AUC", 0.8),
-            ("recall", "recall", 0.72),
+            ("recall", "recall", 0.7),
             ("accuracy", "accuracy", 0.86),
         ):
             row = rows.loc[(candidate, metric)]
@@ -67,6 +71,7 @@ def make_verdicts(scorecard: pd.DataFrame, candidates: list[str]) -> list[Verdic
                     **{name: float(row[name]) for name in ("value", "low", "high", "n_effective")},
                     n=int(row["n"]),
                     limit=limit,
+                    minimum=limit,
                     decided_on="value" if metric == "accuracy" else "bound",
                     verdict=word or "INSUFFICIENT EVIDENCE",
                     reason=f"{words} is {row['value']:.3f}, and the limit {limit:g} lies "

@@ -60,7 +60,7 @@ def _attacked(value: Any) -> Any:
     if isinstance(value, str):
         return value + ATTACK
     if isinstance(value, pd.DataFrame):
-        kept = {"level", "metric", "status"}
+        kept = {"level", "metric", "status", "measure", "comparison", "conclusion", "verdict"}
         texts = [
             c for c in value.columns if c not in kept and pd.api.types.is_string_dtype(value[c])
         ]

@@ -14,9 +14,11 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from pydantic import ValidationError
 
+from evaluator.definitions import defs
 from evaluator.metrics import METRICS
 from evaluator.reporting import CandidateSummary, DashboardContent
 from evaluator.reporting.document import (
+    Block,
     Code,
     Document,
     Facts,
@@ -229,8 +231,6 @@ def test_every_framework_names_its_citation_and_a_lasting_address() -> None:
 
 
 def test_the_assets_that_evidence_is_found_in_are_those_of_the_graph() -> None:
-    from evaluator.definitions import defs
-
     names = set()
     for key in defs().resolve_asset_graph().get_all_asset_keys():
         if key.path[0] == "flights":
@@ -380,6 +380,7 @@ def test_the_card_gives_each_overall_figure_with_its_interval(
 
 
 def test_the_card_names_the_slices_that_are_missing_and_why(card: Document) -> None:
+    assert "1 of 15 slices is missing" in _section(card, "Quantitative analyses")
     caveats = _section(card, "Caveats and recommendations")
     assert "Pacific x regional" in caveats
     assert "Input X contains NaN" in caveats
@@ -527,7 +528,7 @@ def _plain(tokens: list[Token]) -> str:
 
 
 def test_both_spellings_show_every_kind_of_block(documents_content: DocumentsContent) -> None:
-    blocks = [
+    blocks: list[Block] = [
         Words("words"),
         Heading("heading"),
         Items(["item", Strong("strong")]),

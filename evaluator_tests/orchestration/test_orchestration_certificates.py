@@ -1,0 +1,264 @@
+"""From a scorecard to a certificate that a stranger can check, and what people decide about it."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import mlflow
+import pytest
+import skops.io
+import yaml
+from mlflow.tracking import MlflowClient
+
+from evaluator import cli
+from evaluator.certification.keys import create_key
+from evaluator.certification.ledger import Ledger
+from evaluator.orchestration.certificates import expected_certificate, statement_name
+from evaluator.orchestration.documents import reports_are_current
+from evaluator.orchestration.home import Home
+from evaluator.orchestration.promotion import CERTIFICATE_TAG, demote
+from evaluator.orchestration.scorecard import expected_scorecard
+from evaluator.orchestration.state import AuditState
+from evaluator.spec import Audit
+from evaluator_tests.orchestration.conftest import run
+
+
+class Answer(NamedTuple):
+    code: int
+    out: str
+
+
+Call = Callable[..., Answer]
+
+
+@pytest.fixture
+def call(
+    audit: Audit,
+    finished_home: Home,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Call:
+    """Call the command in this process, on the finished audit."""
+    folder = tmp_path / "defs" / "flights"
+    folder.mkdir(parents=True)
+    told = audit.spec.model_dump(mode="json", exclude_unset=True)
+    header = {"type": "evaluator.orchestration.AuditComponent", "attributes": told}
+    (folder / "defs.yaml").write_text(yaml.safe_dump(header))
+    monkeypatch.setattr(cli, "AUDITS", folder.parent)
+    assert finished_home.root.is_dir()
+
+    def make(*arguments: str) -> Answer:
+        monkeypatch.setattr(sys, "argv", ["evaluator", *arguments])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        out, err = capfd.readouterr()
+        return Answer(int(caught.value.code or 0), out + err)
+
+    return make
+
+
+@pytest.fixture
+def public_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Make a key that signs from here on, and return the public one's path."""
+    files = create_key(tmp_path / "keys", "audit")
+    monkeypatch.setenv("EVALUATOR_SIGNING_KEY_FILE", str(files.private))
+    return str(files.public)
+
+
+def test_an_unsigned_certificate_is_intact_and_never_verified(call: Call) -> None:
+    answer = call("verify", "flights/sturdy")
+    assert answer.code == 1
+    assert "INTACT, BUT UNSIGNED" in answer.out
+    assert "UNSIGNED: nothing proves who issued this certificate" in answer.out
+
+
+def test_a_signed_certificate_is_verified_with_the_issuers_key_only(
+    audit: Audit, finished_home: Home, call: Call, public_key: str, tmp_path: Path
+) -> None:
+    summary = run(audit, finished_home)
+    assert (summary.computed, summary.faults) == (0, [])
+    answer = call("verify", "flights/sturdy", "--key", public_key)
+    assert answer.code == 0
+    assert answer.out.startswith("VERIFIED")
+    other = create_key(tmp_path / "others", "other").public
+    assert call("verify", "flights/sturdy", "--key", str(other)).code == 1
+    told = json.loads(call("verify", "flights/sturdy", "--key", public_key, "--json").out)
+    assert (told["result"], told["candidate"]) == ("VERIFIED", "sturdy")
+
+
+def test_a_second_run_issues_nothing_anew(audit: Audit, finished_home: Home) -> None:
+    state = AuditState(audit, finished_home)
+    before = state.require("certificate")
+    assert reports_are_current(state, datetime.now(UTC))
+    run(audit, finished_home)
+    assert state.require("certificate") == before
+    kinds = [e.entry.kind for e in Ledger(state.store.url, "flights").entries()]
+    assert kinds == ["certificate", "certificate"]
+
+
+def test_an_expired_certificate_is_followed_by_a_new_one(audit: Audit, finished_home: Home) -> None:
+    state = AuditState(audit, finished_home)
+    later = datetime.now(UTC) + timedelta(days=91)
+    assert not reports_are_current(state, later)
+    scorecard = state.require("scorecard")
+    now = expected_certificate(state, scorecard, datetime.now(UTC))
+    assert now.record is not None
+    renewed = expected_certificate(state, scorecard, later)
+    assert renewed.record is None
+    assert renewed.identity != now.identity
+    assert state.store.find(*expected_scorecard(state).target) == scorecard
+
+
+def test_a_single_flipped_byte_of_evidence_is_named(
+    audit: Audit, finished_home: Home, call: Call, public_key: str
+) -> None:
+    run(audit, finished_home)
+    damaged = next((finished_home.root / "evidence").glob("flights/raw_data/*/*/*.csv"))
+    content = bytearray(damaged.read_bytes())
+    content[len(content) // 2] ^= 1
+    damaged.write_bytes(content)
+    answer = call("verify", "flights/sturdy", "--key", public_key)
+    assert answer.code == 1
+    assert damaged.name in answer.out
+
+
+@pytest.mark.slow
+def test_a_stranger_checks_an_exported_folder_with_the_package_alone(
+    audit: Audit, finished_home: Home, call: Call, public_key: str, tmp_path: Path
+) -> None:
+    run(audit, finished_home)
+    bundle = tmp_path / "bundle"
+    assert call("export", "flights/sturdy", str(bundle)).code == 0
+    names = {path.name for path in bundle.iterdir()}
+    assert names >= {"certificate.dsse.json", "public_key.pem", "README.txt", "evidence"}
+    shutil.rmtree(finished_home.root)
+    script = (
+        "import sys\n"
+        "for name in ('dagster', 'mlflow', 'sklearn', 'skops', 'polars'):\n"
+        "    sys.modules[name] = None\n"
+        "from evaluator.cli import main\n"
+        f"sys.argv = ['evaluator', 'verify', {str(bundle)!r}, '--key', {public_key!r}]\n"
+        "main()\n"
+    )
+    alone = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert alone.stdout.startswith("VERIFIED"), alone.stdout + alone.stderr
+    assert alone.returncode == 0
+
+
+def test_a_release_needs_a_certificate_that_stands_for_this_artifact(
+    audit: Audit, finished_home: Home, call: Call
+) -> None:
+    assert call("require", "flights", "sturdy").code == 0
+    changed = finished_home.root / "models" / "flights" / "sturdy.skops"
+    content = changed.read_bytes()
+    changed.write_bytes(content + b"\0")
+    answer = call("require", "flights", "sturdy")
+    assert answer.code == 1
+    assert "DO NOT RELEASE sturdy: no certificate is for sturdy with the digest" in answer.out
+    changed.write_bytes(content)
+    assert call("revoke", "flights/sturdy", "--by", "Ada", "--reason", "wrong labels").code == 0
+    answer = call("require", "flights", "sturdy")
+    assert answer.code == 1
+    assert "revoked by Ada: wrong labels" in answer.out
+    # The same evidence brings no new certificate about.
+    run(audit, finished_home)
+    assert call("require", "flights", "sturdy").code == 1
+    assert (
+        call("correct", "flights/sturdy", "3", "--by", "Ada", "--reason", "they were right")[0] == 0
+    )
+    assert call("require", "flights", "sturdy").code == 0
+
+
+def test_decisions_of_people_are_entered_with_author_and_reason(
+    finished_home: Home, call: Call
+) -> None:
+    assert call("sign-off", "flights/frail", "--by", "Ada", "--reason", "I read it").code == 0
+    answer = call("verify", "flights/frail")
+    assert "sign-off    Ada: I read it" in answer.out
+    wrong = call(
+        *("waive", "flights/frail", "--gate", "no such gate", "--until", "2099-01-01"),
+        *("--by", "Ada", "--reason", "for now"),
+    )
+    assert wrong.code == 2
+    assert "the certificate has no such gate" in wrong.out
+    path = finished_home.root / "evidence"
+    statement = next(path.glob(f"flights/certificate/_/*/{statement_name('frail')}"))
+    assert call("sign-off", str(statement), "--by", "Bo", "--reason", "me too").code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["verify", "nothing.dsse.json"], "there is no such certificate"),
+        (["verify", "flights/nobody"], "use one of"),
+        (["require", "flights", "nobody"], "no such candidate"),
+        (["verify", "flights/sturdy", "--ledger-head", "twelve"], "no number and digest"),
+        (["verify", "flights/sturdy", "--key", "nowhere.pem"], "cannot be read"),
+    ],
+)
+def test_wrong_use_is_answered_in_a_sentence(arguments: list[str], words: str, call: Call) -> None:
+    answer = call(*arguments)
+    assert answer.code == 2
+    assert words in answer.out
+    assert "Traceback" not in answer.out
+
+
+def test_a_key_is_made_once(call: Call, tmp_path: Path) -> None:
+    made = call("keys", "create", "audit", "--folder", str(tmp_path / "made"))
+    assert made.code == 0
+    private = tmp_path / "made" / "audit.private.pem"
+    assert private.stat().st_mode & 0o777 == 0o600
+    assert private.read_text().splitlines()[1] not in made.out
+    assert call("keys", "create", "audit", "--folder", str(tmp_path / "made")).code == 2
+
+
+def with_registry(audit: Audit, name: str) -> Audit:
+    told: dict[str, Any] = audit.spec.model_dump(mode="json", exclude_unset=True)
+    sturdy = dict(told["candidates"][0])
+    del sturdy["path"]
+    told["candidates"] = [{**sturdy, "kind": "mlflow", "model": f"models:/{name}/1"}]
+    told["certificate"] = {"promote_alias": "released"}
+    told.pop("compare", None)
+    return Audit(audit.name, type(audit.spec).model_validate(told))
+
+
+@pytest.mark.slow
+# MLflow warns of types in its own signatures, and of examples that a caller need not give.
+@pytest.mark.filterwarnings("ignore:.*Any type hint is inferred:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*input example was not provided:UserWarning")
+def test_a_certified_version_is_promoted_until_its_certificate_is_revoked(
+    audit: Audit, finished_home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = skops.io.load(finished_home.root / "models" / "flights" / "sturdy.skops")
+    monkeypatch.chdir(finished_home.root)
+    mlflow.set_tracking_uri(finished_home.tracking_uri)
+    mlflow.set_registry_uri(finished_home.tracking_uri)
+    folder = finished_home.root / "exported"
+    mlflow.sklearn.save_model(model, folder, serialization_format="skops", pip_requirements=[])
+    client = MlflowClient(tracking_uri=finished_home.tracking_uri)
+    client.create_registered_model("late")
+    client.create_model_version("late", folder.as_uri())
+    registered = with_registry(audit, "late")
+    summary = run(registered, finished_home)
+    assert summary.faults == []
+    assert summary.findings is not None
+    assert [o.outcome for o in summary.findings.outcomes] == ["certified"]
+    version = client.get_model_version("late", "1")
+    state = AuditState(registered, finished_home)
+    digest = state.require("certificate").files[statement_name("sturdy")].sha256
+    assert version.tags[CERTIFICATE_TAG] == digest
+    assert client.get_model_version_by_alias("late", "released").version == "1"
+    assert list(demote(finished_home, registered.spec, digest)) == [
+        "late version 1 is no longer promoted."
+    ]
+    version = client.get_model_version("late", "1")
+    assert CERTIFICATE_TAG not in version.tags
+    assert version.aliases == []
