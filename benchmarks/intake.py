@@ -43,8 +43,8 @@ SPEC: dict[str, Any] = {
 
 def make(path: Path, rows: int) -> None:
     """Write the data: 8 columns, wrong categories, numbers with text in them, empties."""
-    import numpy as np  # noqa: PLC0415 - each process imports what it measures
-    import polars as pl  # noqa: PLC0415 - each process imports what it measures
+    import numpy as np
+    import polars as pl
 
     random = np.random.default_rng(7)
     with path.open("wb") as stream:
@@ -83,8 +83,8 @@ def make(path: Path, rows: int) -> None:
 
 def ours(path: Path, folder: Path) -> dict[str, Any]:
     """CSV to typed Parquet, quarantine with all reasons, statistics and report."""
-    from evaluator.intake import take_in  # noqa: PLC0415 - each process imports what it measures
-    from evaluator.spec.data import DataSpec  # noqa: PLC0415 - each process imports what it measures
+    from evaluator.intake import take_in
+    from evaluator.spec.data import DataSpec
 
     result = take_in(path, DataSpec.model_validate(SPEC), into=folder)
     return {"refused": result.quarantined}
@@ -92,8 +92,8 @@ def ours(path: Path, folder: Path) -> dict[str, Any]:
 
 def with_pandera(path: Path, _folder: Path) -> dict[str, Any]:
     """Read with pandas and validate lazily with pandera; nothing is written."""
-    import pandas as pd  # noqa: PLC0415 - each process imports what it measures
-    import pandera.pandas as pa  # noqa: PLC0415 - each process imports what it measures
+    import pandas as pd
+    import pandera.pandas as pa
 
     # Text stays text, so that the schema finds what is not of its type, as here.
     frame = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
@@ -121,9 +121,9 @@ def with_pandera(path: Path, _folder: Path) -> dict[str, Any]:
 def with_great_expectations(path: Path, _folder: Path) -> dict[str, Any]:
     """Read with pandas and validate with Great Expectations; nothing is written."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
-    import great_expectations as gx  # noqa: PLC0415 - each process imports what it measures
-    import pandas as pd  # noqa: PLC0415 - each process imports what it measures
-    from great_expectations import expectations as gxe  # noqa: PLC0415 - each process imports what it measures
+    import great_expectations as gx
+    import pandas as pd
+    from great_expectations import expectations as gxe
 
     frame = pd.read_csv(path, dtype=str, keep_default_na=False)
     frame = frame.mask(frame == "")
@@ -166,7 +166,7 @@ def with_great_expectations(path: Path, _folder: Path) -> dict[str, Any]:
 
 def read_with_polars(path: Path, folder: Path) -> dict[str, Any]:
     """All columns as text, typed without losing a row, rules, split, Parquet: by Polars."""
-    import polars as pl  # noqa: PLC0415 - each process imports what it measures
+    import polars as pl
 
     frame = pl.read_csv(path, infer_schema=False)
     typed = frame.with_columns(
@@ -192,7 +192,7 @@ def read_with_polars(path: Path, folder: Path) -> dict[str, Any]:
 
 def read_with_duckdb(path: Path, folder: Path) -> dict[str, Any]:
     """Do the same by DuckDB, out of core, with the rejects table on."""
-    import duckdb  # noqa: PLC0415 - each process imports what it measures
+    import duckdb
 
     base = duckdb.connect()
     base.execute("set preserve_insertion_order = true")

@@ -103,8 +103,8 @@ def bare(frame: pd.DataFrame) -> list[tuple[Any, ...]]:
 def fairlearn(frame: pd.DataFrame) -> None:
     """Compute fairlearn's point values over the cross, with scikit-learn's metrics."""
     # Both are needed here alone, and fairlearn may be absent.
-    from fairlearn.metrics import MetricFrame  # noqa: PLC0415 - as said above
-    from sklearn import metrics as sk  # noqa: PLC0415 - as said above
+    from fairlearn.metrics import MetricFrame
+    from sklearn import metrics as sk
 
     of_decision = {
         "accuracy": sk.accuracy_score,

@@ -15,7 +15,10 @@ from evaluator.spec import AuditSpec, DataSpec
 from evaluator_tests.spec.conftest import GOOD
 
 HEADER = "case_id,country,customer,amount,label\n"
-COMMANDS = ("demo", "run", "validate", "infer", "replay", "ui")
+COMMANDS = (
+    *("demo", "run", "validate", "infer", "replay", "prune", "lineage", "ui"),
+    *("verify", "export", "sign-off", "waive", "revoke", "correct", "require"),
+)
 GOOD_ROWS = "a,north,new,1.5,0\nb,south,returning,2,1\n"
 
 

@@ -85,11 +85,12 @@ def decide_bounds(of: Intervals, confidence: float) -> Decided:
     """Hold intervals against limits.
 
     A PASS of all places needs no correction: it errs only where at least one place is bad, and
-    that one passes with a probability of e / 2 at most, where e is 1 - confidence (Berger's
-    intersection-union test). To name failures, each of K places is tested: the one-sided p-value
-    of "the place keeps its limit c" is Phi(-z (c - value) / half), where `half` is the width of
-    the interval's half towards c and z its quantile, so that it is e / 2 exactly where the
-    interval ends at c. Those of all places are adjusted by Holm, and a place fails at e / 2.
+    that one passes with the probability that its interval ends on the wrong side of the truth:
+    e / 2, where e is 1 - confidence (Berger's intersection-union test). To name failures, each of
+    K places is tested: the one-sided p-value of "the place keeps its limit c" is
+    Phi(-z (c - value) / half), where `half` is the width of the interval's half towards c and z
+    its quantile, so that it is e / 2 exactly where the interval ends at c. Those of all places are
+    adjusted by Holm, and a place fails at e / 2.
 
     Parameters
     ----------

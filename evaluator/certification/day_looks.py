@@ -55,7 +55,7 @@ def _refused_rows(accepted: Sequence[DayFacts], limits: Limits) -> Look:
         limits=limits,
         group=REFUSED_ROWS,
         figure=Figure.counted(quarantined / rows, rows),
-        remark=f"{quarantined:,} of {count_words(rows, 'row')}",
+        remark=f"({quarantined:,} of {count_words(rows, 'row')})",
     )
 
 

@@ -14,6 +14,7 @@ from evaluator.certification.bounds import (
     decide_bounds,
     decide_values,
 )
+from evaluator.certification.figures import Figure
 from evaluator.certification.looks import Limits, Look
 from evaluator.certification.words import count_words, number_words
 
@@ -98,7 +99,7 @@ def _finding(
     margin = _margin(look, decided_on, failed=bool(decided.failed[place]))
     whole = "all of it " if decided_on == "bound" else ""
     if decided.failed[place]:
-        reason = f"{shown}, {whole}{_broken(look.limits, figure.value)}"
+        reason = f"{shown}, {whole}{_broken(look.limits, figure, decided_on)}"
         if look.remark and decided_on != "count":
             reason += f", though {look.remark}"
         return Finding(
@@ -115,8 +116,8 @@ def _finding(
         return _open(look, f"{shown}, but {look.doubt}", limit=limit)
     cases = _whole(decided.needed_cases[place])
     if decided.failed_alone[place]:
-        why = f"all of it {_broken(look.limits, figure.value)}, which may be chance among {tested}"
-        why += " places"
+        broken = _broken(look.limits, figure, decided_on)
+        why = f"all of it {broken}, which may be chance among {tested} places"
     else:
         why = f"and the limit {limit:g} lies within"
     would = "no number of cases" if cases is None else f"about {count_words(cases, 'case')}"
@@ -179,9 +180,11 @@ def _kept(limits: Limits) -> str:
     return f"{'below' if limits.strict else 'at most'} {limits.at_most:g}"
 
 
-def _broken(limits: Limits, value: float) -> str:
-    """Say which limit a value breaks."""
-    if limits.at_least is not None and value <= limits.at_least:
+def _broken(limits: Limits, figure: Figure, decided_on: DecidedOn) -> str:
+    """Say which limit is broken."""
+    # An estimate that is corrected for its bias may have an interval that does not hold the value.
+    highest = figure.high if decided_on == "bound" else figure.value
+    if limits.at_least is not None and highest is not None and highest <= limits.at_least:
         return f"{'not above' if limits.strict else 'below'} {limits.at_least:g}"
     return f"{'not below' if limits.strict else 'above'} {limits.at_most:g}"
 

@@ -195,7 +195,7 @@ def _judge_one(gate: GateSpec, candidate: str, looks: Looks, *, declared: bool) 
 
 def _reason(gate: GateSpec, findings: Sequence[Finding], worst: Finding) -> str:
     """Say what was found, in one sentence."""
-    if len(findings) == 1 and worst.look.figure is None:
+    if len(findings) == 1 and (worst.look.figure is None or worst.look.problem):
         return worst.reason
     if len(findings) == 1 and not _is_one_of_many(gate):
         return f"{_subject(gate, worst.look)}{worst.reason}"

@@ -85,7 +85,7 @@ def store_certificate(
     key = signing_key_from_environment(os.environ)
     record = state.store.reuse(target.address, target.identity, moment)
     if record is None:
-        record = _issue(state, findings, document, target, key, moment)
+        record = _issue(state, findings, document, target=target, key=key, moment=moment)
     _enter(state, record, key, moment.now)
     return record
 
@@ -94,6 +94,7 @@ def _issue(
     state: AuditState,
     findings: Findings,
     document: Mapping[str, Any],
+    *,
     target: Target,
     key: "SigningKey | None",
     moment: Moment,

@@ -13,7 +13,6 @@ from evaluator.spec import AuditSpec, CandidateSpec
 
 NOT_EVALUATED = "the compared candidates were not all evaluated there"
 
-_CASE = ["id", "label", *SLICE_COLUMNS]
 # Compared where only the places are asked for: every candidate decides.
 _ANY_METRIC = "accuracy"
 _CLUSTER = " cluster"
@@ -63,7 +62,10 @@ def compare(
         Where nothing can be compared.
     """
     baseline = next(candidate for candidate in spec.candidates if candidate.baseline)
-    slices = {name: set(_keys(frame)) for name, frame in predictions.items()}
+    slices = {
+        name: set(_keys(frame[list(SLICE_COLUMNS)].drop_duplicates()))
+        for name, frame in predictions.items()
+    }
     known = slices.get(baseline.name, set())
     if not known:
         raise ValueError(f"the baseline {baseline.name} has no current slice with cases")
@@ -98,6 +100,15 @@ def _keys(frame: pd.DataFrame) -> "pd.Series[Any]":
     return frame["geography"] + "|" + frame["segment"]
 
 
+def _of_slices(predictions: pd.DataFrame, common: set[str]) -> pd.DataFrame:
+    """Keep the cases of these slices."""
+    columns = list(SLICE_COLUMNS)
+    # Both in the order in which the slices come.
+    number = predictions.groupby(columns, sort=False).ngroup().to_numpy()
+    is_common = _keys(predictions[columns].drop_duplicates()).isin(list(common)).to_numpy()
+    return predictions[is_common[number]]
+
+
 def _paired(
     spec: AuditSpec,
     candidates: Sequence[CandidateSpec],
@@ -108,13 +119,12 @@ def _paired(
     """Put the candidates' predictions beside each other; other cases or labels are refused."""
     from evaluator.metrics import paired_frame
 
-    own = {
-        c.name: predictions[c.name][[*_CASE, *(["score"] if c.has_scores else []), "prediction"]][
-            _keys(predictions[c.name]).isin(common).to_numpy()
-        ]
-        for c in candidates
-    }
-    frame = paired_frame(own)
+    kept = {c.name: _of_slices(predictions[c.name], common) for c in candidates}
+    outputs = {c.name: [*(["score"] if c.has_scores else []), "prediction"] for c in candidates}
+    frame = paired_frame({name: kept[name][["id", "label", *own]] for name, own in outputs.items()})
+    # The evaluation set says which slice a case is of, to all candidates alike.
+    for name in SLICE_COLUMNS:
+        frame[name] = kept[candidates[0].name][name].to_numpy()
     cluster = spec.compare.cluster if spec.compare else None
     if cluster is not None:
         frame[_CLUSTER] = cases.clusters(cluster, cases.place_of(frame))

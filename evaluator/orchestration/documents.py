@@ -1,4 +1,4 @@
-"""Certificate and dashboard, made of what is stored."""
+"""Certificate, dashboard, model cards and technical file, made of what is stored."""
 
 from collections.abc import Iterator
 from datetime import date, datetime
@@ -6,7 +6,7 @@ from importlib.metadata import version
 from typing import NamedTuple
 
 from evaluator.certification import EvaluationSetSummary, EvidenceRecord, build_certificate
-from evaluator.evidence import Address, Moment, Record, digest_of_bytes
+from evaluator.evidence import Address, Moment, Record, digest_of, digest_of_bytes
 from evaluator.orchestration import certificates, identities
 from evaluator.orchestration.evaluation_assets import WITHOUT_LABEL
 from evaluator.orchestration.scorecard import Findings, expected_scorecard
@@ -14,11 +14,15 @@ from evaluator.orchestration.state import AuditState, DayState
 from evaluator.reporting import (
     CandidateSummary,
     DashboardContent,
+    DocumentsContent,
     IntakeDay,
+    model_card,
     render_dashboard,
+    technical_file,
 )
 
 PAGE = "dashboard.html"
+TECHNICAL_FILE = "technical_file"
 
 HEADLINES = 5
 """How many of the audit's metrics stand at the top of page and terminal."""
@@ -80,6 +84,7 @@ def reports_are_current(state: AuditState, now: datetime) -> bool:
         certificate == certificates.expected_certificate(state, scorecard, now).record
         and state.store.find(state.address("mlflow_runs"), runs) is not None
         and state.store.find(*_dashboard_target(state, scorecard)) is not None
+        and state.store.find(*_documents_target(state, scorecard)) is not None
     )
 
 
@@ -98,15 +103,7 @@ def store_dashboard(state: AuditState, findings: Findings, moment: Moment) -> Re
             title=state.spec.description,
             created_at=moment.now,
             evaluation_set=_evaluation_set(state, findings),
-            candidates=[
-                CandidateSummary(
-                    name=candidate.name,
-                    description=candidate.description,
-                    artifact_digest=findings.scorecard.facts["models"][candidate.name],
-                    baseline=candidate.baseline,
-                )
-                for candidate in state.spec.candidates
-            ],
+            candidates=_candidates(state, findings),
             outcomes=findings.outcomes,
             verdicts=findings.verdicts,
             scorecard=findings.figures,
@@ -115,6 +112,12 @@ def store_dashboard(state: AuditState, findings: Findings, moment: Moment) -> Re
             standout_metrics=standout_metrics,
             more_figures=findings.more_figures,
             remarks=findings.remarks,
+            comparisons=findings.comparisons,
+            ranks=findings.ranks,
+            fairness=findings.fairness,
+            weak_slices=findings.weak_slices,
+            weak_searches=findings.weak_searches,
+            worsened=findings.worsened,
             confidence=state.spec.confidence,
             minimum_support=state.spec.minimum_support,
             without_label=state.store.read_table(evaluation_set, WITHOUT_LABEL).to_pandas(),
@@ -138,15 +141,86 @@ def store_dashboard(state: AuditState, findings: Findings, moment: Moment) -> Re
     )
 
 
+def store_documents(state: AuditState, findings: Findings, moment: Moment) -> Record:
+    """Render and store each candidate's model card, and the audit's technical file."""
+    certificate = state.require("certificate")
+    address, identity = _documents_target(state, findings.scorecard)
+    existing = state.store.reuse(address, identity, moment)
+    if existing is not None:
+        return existing
+    evaluation_set = state.require("evaluation_set")
+    content = DocumentsContent(
+        audit=state.audit.name,
+        spec=state.spec,
+        created_at=moment.now,
+        evaluation_set=_evaluation_set(state, findings),
+        candidates=_candidates(state, findings),
+        outcomes=findings.outcomes,
+        verdicts=findings.verdicts,
+        figures=findings.figures,
+        slices=findings.slices,
+        without_label=state.store.read_table(evaluation_set, WITHOUT_LABEL).to_pandas(),
+        comparisons=findings.comparisons,
+        fairness=findings.fairness,
+        weak_slices=findings.weak_slices,
+        intake_days=[_intake_day(day) for day in state.day_states()],
+        remarks=findings.remarks,
+        certificates={
+            c.name: certificate.files[certificates.statement_name(c.name)].sha256
+            for c in state.spec.candidates
+        },
+        evidence=_evidence(state, certificate),
+        code_version=version("evaluator"),
+        packages={name: version(name) for name in _PACKAGES},
+        run_id=moment.run_id,
+    )
+    documents = {TECHNICAL_FILE: technical_file(content)}
+    for candidate in state.spec.candidates:
+        documents[f"{candidate.name}_model_card"] = model_card(content, candidate.name)
+    files = {}
+    for name, document in documents.items():
+        files[f"{name}.md"] = document.markdown.encode()
+        files[f"{name}.html"] = document.html.encode()
+    return state.store.write(
+        address,
+        identity,
+        files,
+        content_version=digest_of({name: digest_of_bytes(data) for name, data in files.items()}),
+        upstream=[r.as_upstream() for r in _dashboard_upstream(state, findings.scorecard)],
+        facts={},
+        code_version=identities.CODE_VERSIONS["documents"],
+        moment=moment,
+    )
+
+
+def _candidates(state: AuditState, findings: Findings) -> list[CandidateSummary]:
+    return [
+        CandidateSummary(
+            name=candidate.name,
+            description=candidate.description,
+            artifact_digest=findings.scorecard.facts["models"][candidate.name],
+            baseline=candidate.baseline,
+        )
+        for candidate in state.spec.candidates
+    ]
+
+
 def _dashboard_upstream(state: AuditState, scorecard: Record) -> list[Record]:
     reports = [day.report for day in state.day_states() if day.report is not None]
     return [scorecard, state.require("certificate"), state.require("evaluation_set"), *reports]
 
 
 def _dashboard_target(state: AuditState, scorecard: Record) -> tuple[Address, str]:
+    return state.address("dashboard"), _page_identity(state, scorecard, "dashboard")
+
+
+def _documents_target(state: AuditState, scorecard: Record) -> tuple[Address, str]:
+    return state.address("documents"), _page_identity(state, scorecard, "documents")
+
+
+def _page_identity(state: AuditState, scorecard: Record, kind: str) -> str:
     days = [[day.day, day.state, day.reason] for day in state.day_states()]
-    upstream = _dashboard_upstream(state, scorecard)
-    return state.address("dashboard"), state.identities.dashboard(upstream, days)
+    return state.identities.page(kind, _dashboard_upstream(state, scorecard), days)
 
 
 def _evaluation_set(state: AuditState, findings: Findings) -> EvaluationSetSummary:

@@ -23,7 +23,8 @@ CODE_VERSIONS = {
     "mlflow_runs": "1",
     "audit_spec": "1",
     "certificate": "2",
-    "dashboard": "1",
+    "dashboard": "2",
+    "documents": "1",
     "promoted_models": "1",
 }
 
@@ -125,10 +126,10 @@ class Identities:
             },
         )
 
-    def dashboard(self, upstream: Sequence[Record], days: Sequence[Any]) -> str:
-        """Identity of the page that shows these outputs."""
+    def page(self, kind: str, upstream: Sequence[Record], days: Sequence[Any]) -> str:
+        """Identity of a page, of the kind `dashboard` or `documents`, that shows these outputs."""
         return self._of(
-            "dashboard",
+            kind,
             {
                 "upstream": [record.identity for record in upstream],
                 "days": list(days),

@@ -14,6 +14,7 @@ from evaluator.orchestration.documents import (
     PAGE,
     store_certificate,
     store_dashboard,
+    store_documents,
 )
 from evaluator.orchestration.finding_tables import finding_tables
 from evaluator.orchestration.markdown import markdown_table
@@ -42,6 +43,7 @@ MOST_ROWS = 200
 def report_assets(audit: Audit) -> list[dg.AssetsDefinition]:
     """Build the assets that gather all candidates."""
     assets = [_scorecard(audit), _mlflow_runs(audit), _certificate(audit), _dashboard(audit)]
+    assets.append(_documents(audit))
     return [*assets, _promoted_models(audit)] if registered(audit.spec) else assets
 
 
@@ -288,3 +290,39 @@ def _dashboard(audit: Audit) -> dg.AssetsDefinition:
         return _result(record, {"page": dg.MetadataValue.path(page)})
 
     return dashboard
+
+
+def _documents(audit: Audit) -> dg.AssetsDefinition:
+    spec = asset_spec(
+        audit,
+        "documents",
+        code="documents",
+        description=(
+            "A model card a candidate and the audit's technical file, as Markdown and HTML, with a"
+            " map of where laws and frameworks find their evidence here. It fails only on a fault."
+        ),
+        kinds={"python", "markdown", "html"},
+        deps=[
+            dependency(audit, "scorecard", partitions.ALL_PARTITIONS),
+            dependency(audit, "certificate", partitions.ALL_PARTITIONS),
+        ],
+        condition=when_anything_is_known(),
+    )
+
+    @dg.multi_asset(
+        name=f"{audit.name}__documents",
+        specs=[spec],
+    )
+    def documents(
+        context: dg.AssetExecutionContext, evaluator_home: HomeResource
+    ) -> dg.MaterializeResult[None]:
+        state = AuditState(audit, evaluator_home.open())
+        record = store_documents(state, read_findings(state), moment_of(context))
+        pages = {
+            name: dg.MetadataValue.path(state.store.location(record, name))
+            for name in record.files
+            if name.endswith(".html")
+        }
+        return _result(record, pages)
+
+    return documents

@@ -4,10 +4,12 @@ Only what is not current is run: the plan is made from the evidence, before anyt
 """
 
 import os
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from importlib import import_module
 from typing import NamedTuple, Protocol
 
 from evaluator.errors import CandidateError, UsageError
@@ -102,6 +104,9 @@ class AuditRun:
         self._display = display
         self.summary = RunSummary()
         _check_choice(audit, choice)
+        if self._looks_pending():
+            # What the workers need is imported while this process does other things.
+            start_preloading()
         home.prepare()
         self._runs = TerminalRuns(audit)
         self._runs.close_abandoned()
@@ -145,9 +150,6 @@ class AuditRun:
         """Take in what arrived, and nothing more."""
         days = daily(self.audit.spec).get_partition_keys()
         arrived = [day for day in days if self._has_new_file(day)]
-        if arrived and self.audit.spec.candidates:
-            # Candidates will have to be evaluated, and a core may be idle meanwhile.
-            start_preloading()
         for chosen in ranges_of(days, arrived):
             self._execute(RAW_FILES, ["raw_data"], chosen, len(arrived))
         waiting = [d.day for d in self.state.day_states() if d.state == "waiting"]
@@ -164,6 +166,19 @@ class AuditRun:
                 f" from {self.audit.spec.data.first_day} on",
             )
         return self.summary
+
+    def _looks_pending(self) -> bool:
+        """Guess from the first slice of each candidate whether there will be something to do."""
+        evaluation_set = self.state.current("evaluation_set")
+        first = self.state.slice_keys()[:1]
+        return any(
+            evaluation_set is None
+            or self.state.slice_states(
+                candidate, evaluation_set, self.state.observed_model(candidate), first
+            )[0].state
+            != "current"
+            for candidate in self._chosen_candidates()
+        )
 
     def _has_new_file(self, day: str) -> bool:
         files = day_files(self.audit, self.state.home, day)
@@ -246,6 +261,8 @@ class AuditRun:
                 name: shown.enter_context(self._display.stage(name, len(keys)))
                 for name, keys in pending.items()
             }
+            # The reports will need it, and this process only waits.
+            threading.Thread(target=import_module, args=["mlflow.tracking"], daemon=True).start()
             died: list[Ended] = []
             run_portions(
                 self.audit,
@@ -299,7 +316,7 @@ class AuditRun:
 
     def _report(self) -> None:
         if not reports_are_current(self.state, datetime.now(UTC)):
-            names = ["scorecard", "mlflow_runs", "certificate", "dashboard"]
+            names = ["scorecard", "mlflow_runs", "certificate", "dashboard", "documents"]
             names += ["promoted_models"] if registered(self.audit.spec) else []
             self._execute(REPORTS, names, None, len(names))
         if self.state.current("scorecard") is not None:

@@ -4,6 +4,7 @@ A failed slice leaves its previous version in place. So presence proves nothing:
 current only where its identity is the one that today's inputs give.
 """
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from evaluator.candidates import artifact_digest
@@ -114,9 +115,13 @@ class AuditState:
         return artifact_digest(candidate, self.home.root, tracking_uri=self.home.tracking_uri)
 
     def slice_states(
-        self, candidate: CandidateSpec, evaluation_set: Record, model: str | None
+        self,
+        candidate: CandidateSpec,
+        evaluation_set: Record,
+        model: str | None,
+        slice_keys: Sequence[str] | None = None,
     ) -> list[SliceState]:
-        """Tell what is known of a candidate on every slice.
+        """Tell what is known of a candidate on its slices.
 
         Parameters
         ----------
@@ -126,9 +131,12 @@ class AuditState:
             The evaluation set that the results have to rest on.
         model
             The artifact's digest that they have to rest on; None where it was never seen.
+        slice_keys
+            Which slices; all of them by default.
         """
         return [
-            self._slice_state(candidate, evaluation_set, model, key) for key in self.slice_keys()
+            self._slice_state(candidate, evaluation_set, model, key)
+            for key in (self.slice_keys() if slice_keys is None else slice_keys)
         ]
 
     def note_slice_failure(

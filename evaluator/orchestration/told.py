@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from evaluator.orchestration.day_intake import REPORT
 from evaluator.orchestration.certificates import CERTIFICATE
-from evaluator.orchestration.documents import PAGE, highlights
+from evaluator.orchestration.day_intake import REPORT
+from evaluator.orchestration.documents import PAGE, TECHNICAL_FILE, highlights
 from evaluator.orchestration.runner import Choice, RunSummary
 from evaluator.orchestration.state import AuditState
 from evaluator.reporting import summary_lines
@@ -35,6 +35,11 @@ def told(state: AuditState, summary: RunSummary) -> Iterator[str]:
             headline_metrics=headline_metrics,
             standout_metrics=standout_metrics,
             minimum_support=state.spec.minimum_support,
+            comparisons=summary.findings.comparisons,
+            fairness=summary.findings.fairness,
+            weak_slices=summary.findings.weak_slices,
+            weak_searches=summary.findings.weak_searches,
+            worsened=summary.findings.worsened,
         )
         if summary.findings.remarks:
             yield from ("", "Remarks", *(f"  {words}" for words in summary.findings.remarks))
@@ -49,6 +54,11 @@ def _places(state: AuditState) -> Iterator[str]:
     page = state.current("dashboard")
     if page is not None:
         yield f"Dashboard:    {state.store.location(page, PAGE)}"
+    papers = state.current("documents")
+    if papers is not None:
+        file = f"{TECHNICAL_FILE}.html"
+        folder = state.store.location(papers, file).removesuffix(file)
+        yield f"Documents:    {folder} (model cards, technical file)"
     issued = state.current("certificate")
     if issued is not None:
         folder = state.store.location(issued, CERTIFICATE).removesuffix(CERTIFICATE)

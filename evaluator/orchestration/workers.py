@@ -21,7 +21,24 @@ from evaluator.orchestration.portions import Portion
 from evaluator.orchestration.terminal_runs import TerminalRuns, new_run_id
 from evaluator.spec import Audit
 
-_PRELOADED = [__name__, "scipy.stats", "sklearn.ensemble", "skops.io"]
+# What a process needs besides, most of which Dagster imports when an instance is opened.
+_PRELOADED = [
+    __name__,
+    "evaluator.orchestration.event_log",
+    "alembic.command",
+    "alembic.runtime.migration",
+    "dagster._core.launcher.default_run_launcher",
+    "dagster._core.run_coordinator.queued_run_coordinator",
+    "dagster._core.storage.event_log.sqlite",
+    "dagster._core.storage.runs.sqlite",
+    "dagster._core.storage.schedules.sqlite",
+    "dagster._daemon.monitoring",
+    "pyarrow.dataset",
+    "scipy.stats",
+    "skops.io",
+    "sklearn.ensemble",
+    "sqlalchemy.dialects.sqlite",
+]
 
 
 class Ended(NamedTuple):

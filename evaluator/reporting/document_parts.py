@@ -5,8 +5,13 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from evaluator.certification import Verdict
-from evaluator.certification.figures import Figure
-from evaluator.certification.words import count_words, metric_words, number_words
+from evaluator.certification.figures import Figure, read_slices
+from evaluator.certification.words import (
+    count_words,
+    currency_words,
+    metric_words,
+    number_words,
+)
 from evaluator.metrics import METRICS
 from evaluator.reporting.document import Block, Code, Facts, Inline, Strong, Table, Words
 from evaluator.reporting.document_content import DocumentsContent
@@ -21,6 +26,17 @@ def sentence(words: str) -> str:
     """Make a sentence of words that come without their full stop."""
     closed = words if words.endswith((".", "!", "?")) else f"{words}."
     return f"{closed[:1].upper()}{closed[1:]}"
+
+
+def missing_words(content: DocumentsContent, candidate: str) -> str:
+    """Say that a candidate's figures are without some slices; empty where they are whole."""
+    states = [s for s in read_slices(content.slices) if s.candidate == candidate]
+    if all(state.is_current for state in states):
+        return ""
+    return (
+        f"{sentence(currency_words(states))} What is without a result of this version is in no"
+        " figure here, also not in those overall."
+    )
 
 
 def remarks_of(content: DocumentsContent) -> list[str]:

@@ -13,9 +13,8 @@ from evaluator.certification.figures import (
     Figure,
     place_words,
     read_figures,
-    read_slices,
 )
-from evaluator.certification.words import currency_words, metric_words
+from evaluator.certification.words import metric_words
 from evaluator.reporting.caveats import caveats
 from evaluator.reporting.content import CandidateSummary
 from evaluator.reporting.document import (
@@ -41,6 +40,7 @@ from evaluator.reporting.document_parts import (
     figure_words,
     interval_words,
     metrics_table,
+    missing_words,
     rows_of,
     sentence,
     value_words,
@@ -198,16 +198,8 @@ def _analyses(content: DocumentsContent, summary: CandidateSummary) -> list[Bloc
     if not overall:
         return [Words(Strong("Nothing was measured of this candidate."))]
     blocks: list[Block] = []
-    states = [s for s in read_slices(content.slices) if s.candidate == summary.name]
-    if not all(state.is_current for state in states):
-        blocks.append(
-            Words(
-                Strong(
-                    f"{sentence(currency_words(states))} What is without a result of this version"
-                    " is in no figure below, also not in those overall."
-                )
-            )
-        )
+    if missing := missing_words(content, summary.name):
+        blocks.append(Words(Strong(missing)))
     blocks += [
         Table("Overall", ("Metric", "Value", "Interval", "Cases", "Remark"), overall, (1, 2, 3))
     ]

@@ -4,10 +4,9 @@ Source of the structure: Regulation (EU) 2024/1689, Annex IV.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
 
 from evaluator.certification.figures import read_figures
-from evaluator.certification.words import count_words, metric_words
+from evaluator.certification.words import metric_words
 from evaluator.reporting.document import (
     Block,
     Code,
@@ -16,7 +15,6 @@ from evaluator.reporting.document import (
     Heading,
     Inline,
     Items,
-    Link,
     Page,
     Section,
     Strong,
@@ -31,11 +29,13 @@ from evaluator.reporting.document_parts import (
     evaluation_data,
     figure_words,
     metrics_table,
+    missing_words,
     remarks_of,
     sentence,
     verdict_table,
 )
-from evaluator.reporting.obligations import Obligations, Place, load_obligations
+from evaluator.reporting.obligation_map import obligation_map
+from evaluator.reporting.obligations import load_obligations
 from evaluator.spec.data import ColumnSpec
 
 SHOWN_METRICS = 4
@@ -57,13 +57,14 @@ def technical_file(content: DocumentsContent) -> Document:
         the EU AI Act and of the NIST AI RMF.
     """
     obligations = load_obligations()
+    statement = Words(Strong(obligations.statement))
     page = Page(
         kind="technical_file",
         eyebrow=f"Technical file, audit {content.audit}",
         title=content.spec.description or content.audit,
         created_at=content.created_at,
         sections=[
-            Section("general", [Words(Strong(obligations.statement)), *_general(content)]),
+            Section("general", [statement, *_general(content)]),
             Section("elements", _elements(content)),
             Section("monitoring", _monitoring(content)),
             Section("performance-metrics", _performance_metrics(content)),
@@ -76,8 +77,14 @@ def technical_file(content: DocumentsContent) -> Document:
             ),
             Section("post-market", _post_market(content)),
             Section("evidence", _evidence(content)),
-            Section("eu-ai-act", _map(content, obligations, "eu_ai_act")),
-            Section("nist-ai-rmf", _map(content, obligations, "nist_ai_rmf")),
+            Section(
+                "eu-ai-act",
+                [statement, *obligation_map(content, obligations.framework("eu_ai_act"))],
+            ),
+            Section(
+                "nist-ai-rmf",
+                [statement, *obligation_map(content, obligations.framework("nist_ai_rmf"))],
+            ),
         ],
         closing=(
             obligations.statement,
@@ -186,6 +193,7 @@ def _monitoring(content: DocumentsContent) -> list[Block]:
         (f.candidate, f.metric): f
         for f in read_figures(content.figures, metrics=metrics, levels=["overall"])
     }
+    missing = {c.name: missing_words(content, c.name) for c in content.candidates}
     return [
         Heading("Capabilities and limitations"),
         Table(
@@ -197,6 +205,7 @@ def _monitoring(content: DocumentsContent) -> list[Block]:
             ],
             tuple(range(1, len(metrics) + 1)),
         ),
+        *(Words(Strong(f"{name}: {words}")) for name, words in missing.items() if words),
         Words(
             "The degrees of accuracy for each group, and where a candidate is weak, stand in its"
             " model card."
@@ -321,54 +330,3 @@ def _evidence(content: DocumentsContent) -> list[Block]:
         ),
         stored,
     ]
-
-
-def _map(content: DocumentsContent, obligations: Obligations, name: str) -> list[Block]:
-    framework = obligations.framework(name)
-    points = list(framework.points())
-    found = sum(any(_is_there(content, place) for place in point.evidence) for point in points)
-    blocks: list[Block] = [
-        Words(Strong(obligations.statement)),
-        Facts([("Text", framework.citation), ("Source", Link(framework.source))]),
-        Words(
-            f"Of {count_words(len(points), 'point')} {found:,} find evidence in this audit, none of"
-            " them all that it asks for."
-        ),
-    ]
-    for group in framework.groups:
-        blocks += [
-            Heading(f"{group.number}: {group.title}"),
-            Table(
-                f"{group.number}, point by point",
-                ("Point", "About", "Evidence", "Not covered"),
-                [
-                    (
-                        point.number,
-                        point.subject,
-                        _places(content, point.evidence),
-                        sentence(point.not_covered),
-                    )
-                    for point in group.points
-                ],
-            ),
-        ]
-    return blocks
-
-
-def _places(content: DocumentsContent, places: Iterable[Place]) -> str:
-    told: Sequence[str] = [
-        f"{place.words}: {place.gives}."
-        if _is_there(content, place)
-        else f"{place.words}: nothing in this audit (it would give {place.gives})."
-        for place in places
-    ]
-    return " ".join(sentence(words) for words in told) or "None."
-
-
-def _is_there(content: DocumentsContent, place: Place) -> bool:
-    findings = {
-        "comparisons": content.comparisons,
-        "fairness": content.fairness,
-        "weak_slices": content.weak_slices,
-    }
-    return place.finding is None or len(findings[place.finding]) > 0

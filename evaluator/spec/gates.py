@@ -20,13 +20,13 @@ from evaluator.spec.kinds import SchemaByKind, kind_of
 DEFAULT_KIND = "metric"
 
 GateSpec = Annotated[
-    Annotated[MetricGate, Tag("metric")]
-    | Annotated[CalibrationGate, Tag("calibration")]
-    | Annotated[FairnessGate, Tag("fairness")]
-    | Annotated[WeakSlicesGate, Tag("weak_slices")]
-    | Annotated[CompleteGate, Tag("complete")]
-    | Annotated[DataQualityGate, Tag("data_quality")]
-    | Annotated[DriftGate, Tag("drift")],
+    Annotated[MetricGate, Tag("kind: metric")]
+    | Annotated[CalibrationGate, Tag("kind: calibration")]
+    | Annotated[FairnessGate, Tag("kind: fairness")]
+    | Annotated[WeakSlicesGate, Tag("kind: weak_slices")]
+    | Annotated[CompleteGate, Tag("kind: complete")]
+    | Annotated[DataQualityGate, Tag("kind: data_quality")]
+    | Annotated[DriftGate, Tag("kind: drift")],
     Discriminator(kind_of(GateBase, DEFAULT_KIND)),
     SchemaByKind(DEFAULT_KIND),
 ]

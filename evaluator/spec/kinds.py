@@ -10,7 +10,7 @@ from pydantic_core import CoreSchema
 
 
 def kind_of(base: type[BaseModel], default: str) -> Callable[[Any], str | None]:
-    """Make the function that tells a block's kind.
+    """Make the function that tells a block's kind, as the tag `kind: <kind>`.
 
     Parameters
     ----------
@@ -26,8 +26,9 @@ def kind_of(base: type[BaseModel], default: str) -> Callable[[Any], str | None]:
         else:
             # What is no mapping is told so by the default kind's model.
             kind = told.get("kind", default) if isinstance(told, Mapping) else default
-        # What is no text is of no kind.
-        return kind if isinstance(kind, str) else None
+        # What is no text is of no kind. Errors name the tag among the keys, so that it must be
+        # none that a block could have.
+        return f"kind: {kind}" if isinstance(kind, str) else None
 
     return tell
 

@@ -71,7 +71,7 @@ SPEC = AuditSpec.model_validate(
         "gates": [
             {"metric": "accuracy", "at_least": 0.6},
             {"metric": "recall", "level": "slice", "at_least": 0.1},
-            {"metric": "recall", "level": "overall", "at_least": 0.999, "required": False},
+            {"metric": "recall", "at_least": 0.999, "decide_on": "value", "required": False},
         ],
     }
 )

@@ -82,6 +82,7 @@ def test_the_truth_table(
     scorecard: Any,
     slices: Any,
     evidence: Any,
+    *,
     limits: dict[str, Any],
     row: dict[str, Any] | None,
     state: str | None,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluator.certification import decide_outcomes, judge
+from evaluator.certification import JudgedEvidence, decide_outcomes, judge
 from evaluator.spec.gates import MetricGate
 
 EVERYWHERE = MetricGate(metric="recall", level="slice", at_least=0.6)
@@ -47,7 +47,7 @@ def test_what_is_undefined_too_few_or_absent_is_never_a_pass(
 @pytest.mark.parametrize("state", ["missing", "outdated", None, "a word that nobody knows"])
 @pytest.mark.parametrize("level", ["overall", "geography", "segment", "slice"])
 def test_a_slice_that_is_not_current_takes_the_pass_from_everything_that_holds_it(
-    scorecard: Any, slices: Any, evidence: Any, level: Any, state: str | None
+    slices: Any, evidence: Any, level: Any, state: str | None
 ) -> None:
     listed = slices({("West", "regional"): {"state": state, "error": "it crashed"}})
     gate = MetricGate(metric="recall", level=level, at_least=0.6)
@@ -69,7 +69,7 @@ def test_the_value_of_an_outdated_slice_neither_fails_nor_is_shown(
 
 
 def test_one_failing_slice_fails_the_gate_and_the_worst_one_is_named(
-    scorecard: Any, slices: Any, evidence: Any
+    scorecard: Any, evidence: Any
 ) -> None:
     card = scorecard(
         {
@@ -84,8 +84,8 @@ def test_one_failing_slice_fails_the_gate_and_the_worst_one_is_named(
     assert (verdict.geography, verdict.segment) == ("East", "network")
     assert (verdict.value, verdict.limit, verdict.n) == (0.41, 0.6, 37)
     assert verdict.reason == (
-        "2 of 4 slices fail; the worst is East x network with 0.410, below the minimum 0.6; "
-        "1 more cannot be judged"
+        "2 of 4 slices fail; the worst is East x network with 0.410 (0.360 to 0.460), all of it"
+        " below 0.6; 1 more is not decided"
     )
 
 
@@ -96,28 +96,27 @@ def test_slices_that_cannot_be_judged_are_named_with_their_reasons(
     listed = slices({("West", "network"): {"state": "missing", "error": "ValueError: NaN"}})
     (verdict,) = judge([EVERYWHERE], evidence(card, slices=listed), ["good"])
     assert verdict.reason == (
-        "2 of 4 slices cannot be judged: West x network (missing: ValueError: NaN), "
+        "2 of 4 slices are not decided: West x network (missing: ValueError: NaN), "
         "East x regional (undefined: no positive labels)"
     )
 
 
-def test_many_slices_that_cannot_be_judged_are_counted(
-    scorecard: Any, slices: Any, evidence: Any
-) -> None:
+def test_many_slices_that_cannot_be_judged_are_counted(slices: Any, evidence: Any) -> None:
     listed = slices(candidates=["good"]).assign(state="missing")
     (verdict,) = judge([EVERYWHERE], evidence(slices=listed), ["good"])
     assert verdict.reason.endswith("East x network (missing) and 1 more")
 
 
 def test_a_passing_gate_shows_the_place_that_passes_by_the_least(
-    scorecard: Any, slices: Any, evidence: Any
+    scorecard: Any, evidence: Any
 ) -> None:
-    card = scorecard({("East", "network"): {"value": 0.62}})
+    card = scorecard({("East", "network"): {"value": 0.72}})
     (verdict,) = judge([EVERYWHERE], evidence(card), ["good"])
     assert verdict.verdict == "PASS"
     assert verdict.place == "East x network"
     assert verdict.reason == (
-        "all 4 slices pass; the closest is East x network with 0.620, above the minimum 0.6"
+        "all 4 slices pass; the closest is East x network with 0.720 (0.670 to 0.770), all of it"
+        " at least 0.6"
     )
 
 
@@ -129,13 +128,11 @@ def test_a_failing_margin_fails_although_one_of_its_slices_is_missing_and_says_s
     (verdict,) = judge([OVERALL], evidence(card, slices=listed), ["good"])
     assert verdict.verdict == "FAIL"
     assert verdict.reason == (
-        "recall is 0.200, below the minimum 0.6, though 1 of 4 slices is missing"
+        "recall is 0.200 (0.150 to 0.250), all of it below 0.6, though 1 of 4 slices is missing"
     )
 
 
-def test_a_place_that_was_measured_twice_cannot_be_judged(
-    scorecard: Any, slices: Any, evidence: Any
-) -> None:
+def test_a_place_that_was_measured_twice_cannot_be_judged(scorecard: Any, evidence: Any) -> None:
     card = pd.concat([scorecard(), scorecard(value=0.99)])
     (verdict,) = judge([OVERALL], evidence(card), ["good"])
     assert verdict.verdict == "INSUFFICIENT EVIDENCE"
@@ -143,7 +140,7 @@ def test_a_place_that_was_measured_twice_cannot_be_judged(
 
 
 def test_a_measured_slice_that_the_audit_does_not_list_cannot_be_judged(
-    scorecard: Any, slices: Any, evidence: Any
+    slices: Any, evidence: Any
 ) -> None:
     listed = slices()
     listed = listed[listed["geography"] != "East"]
@@ -152,9 +149,7 @@ def test_a_measured_slice_that_the_audit_does_not_list_cannot_be_judged(
     assert "not among the slices that the audit lists" in verdict.reason
 
 
-def test_a_candidate_without_any_listed_slice_cannot_be_judged(
-    scorecard: Any, slices: Any, evidence: Any
-) -> None:
+def test_a_candidate_without_any_listed_slice_cannot_be_judged(slices: Any, evidence: Any) -> None:
     (verdict,) = judge([OVERALL], evidence(slices=slices().iloc[:0]), ["good"])
     assert verdict.verdict == "INSUFFICIENT EVIDENCE"
     (outcome,) = decide_outcomes([verdict], slices().iloc[:0], ["good"])
@@ -163,7 +158,7 @@ def test_a_candidate_without_any_listed_slice_cannot_be_judged(
 
 
 def test_a_gate_for_a_candidate_that_is_not_there_gives_a_verdict_that_says_so(
-    scorecard: Any, slices: Any, evidence: Any
+    evidence: Any,
 ) -> None:
     gate = MetricGate(metric="recall", at_least=0.6, candidate="goood")
     (verdict,) = judge([gate], evidence(), ["good"])
@@ -184,24 +179,27 @@ def test_a_gate_for_one_candidate_is_not_judged_for_the_others(
 
 
 def test_a_value_just_under_its_limit_is_not_written_as_the_limit(
-    scorecard: Any, slices: Any, evidence: Any
+    scorecard: Any, evidence: Any
 ) -> None:
     card = scorecard({(None, None): {"value": 0.59999}})
-    (verdict,) = judge([OVERALL], evidence(card), ["good"])
-    assert verdict.reason == "recall is 0.59999, below the minimum 0.6"
+    gate = OVERALL.model_copy(update={"decide_on": "value"})
+    (verdict,) = judge([gate], evidence(card), ["good"])
+    assert (verdict.verdict, verdict.decided_on) == ("FAIL", "value")
+    assert verdict.gate == "recall overall at least 0.6, decided on the value"
+    assert verdict.reason == "recall is 0.59999, below 0.6"
 
 
 def test_the_order_of_the_scorecard_does_not_change_a_verdict(
-    scorecard: Any, slices: Any, evidence: Any
+    scorecard: Any, evidence: Any
 ) -> None:
     card = scorecard({("East", "network"): {"value": 0.41}})
     assert judge([EVERYWHERE], evidence(card), ["good"]) == judge(
-        [EVERYWHERE], card.iloc[::-1], slices(), ["good"]
+        [EVERYWHERE], evidence(card.iloc[::-1]), ["good"]
     )
 
 
 def test_all_required_gates_and_all_slices_make_a_candidate_certified(
-    scorecard: Any, slices: Any, evidence: Any
+    slices: Any, evidence: Any
 ) -> None:
     verdicts = judge([OVERALL, EVERYWHERE], evidence(), ["good"])
     (outcome,) = decide_outcomes(verdicts, slices(), ["good"])
@@ -210,7 +208,7 @@ def test_all_required_gates_and_all_slices_make_a_candidate_certified(
 
 
 def test_a_missing_slice_undecides_a_candidate_whose_gates_do_not_look_at_it(
-    scorecard: Any, slices: Any, evidence: Any
+    slices: Any, evidence: Any
 ) -> None:
     listed = slices({("West", "regional"): {"state": "missing"}})
     verdicts = judge([OVERALL], evidence(), ["good"])
@@ -231,9 +229,7 @@ def test_a_required_failure_outweighs_what_is_missing(
     assert outcome.reason == "1 of 2 required gates fails: recall of each slice at least 0.6"
 
 
-def test_a_gate_that_is_not_required_decides_nothing(
-    scorecard: Any, slices: Any, evidence: Any
-) -> None:
+def test_a_gate_that_is_not_required_decides_nothing(slices: Any, evidence: Any) -> None:
     optional = MetricGate(metric="recall", at_least=0.99, required=False)
     verdicts = judge([OVERALL, optional], evidence(), ["good"])
     assert [verdict.verdict for verdict in verdicts] == ["PASS", "FAIL"]
@@ -241,12 +237,71 @@ def test_a_gate_that_is_not_required_decides_nothing(
     assert decide_outcomes(verdicts[1:], slices(), ["good"])[0].outcome == "undecided"
 
 
-def test_an_audit_without_gates_certifies_nobody(
-    scorecard: Any, slices: Any, evidence: Any
-) -> None:
+def test_an_audit_without_gates_certifies_nobody(slices: Any, evidence: Any) -> None:
     assert judge([], evidence(), ["good"]) == []
     (outcome,) = decide_outcomes([], slices(), ["good"])
     assert (outcome.outcome, outcome.reason) == ("undecided", "the audit declares no gate")
+
+
+def test_the_number_of_cases_that_would_decide_does_decide(scorecard: Any, evidence: Any) -> None:
+    def judged(value: float, half: float) -> Any:
+        row = {"value": value, "low": value - half, "high": value + half}
+        (verdict,) = judge([OVERALL], evidence(scorecard({(None, None): row})), ["good"])
+        return verdict
+
+    undecided = judged(0.64, 0.05)
+    assert undecided.verdict == "INSUFFICIENT EVIDENCE"
+    # 200 cases, times (0.05 / 0.04)^2 for the interval to end at the limit, times (1 + 0.842 /
+    # 1.960)^2 for doing so in 80 of 100 samples.
+    assert undecided.needed_cases == math.ceil(200 * 1.25**2 * (1 + 0.8416212 / 1.9599640) ** 2)
+    assert f"about {undecided.needed_cases} cases there would decide it" in undecided.reason
+    narrower = 0.05 * math.sqrt(200 / undecided.needed_cases)
+    assert judged(0.64, narrower).verdict == "PASS"
+    assert judged(0.56, 0.05).needed_cases == undecided.needed_cases
+
+
+def test_no_number_of_cases_decides_a_value_that_is_its_limit(
+    scorecard: Any, evidence: Any
+) -> None:
+    card = scorecard({(None, None): {"value": 0.6}})
+    (verdict,) = judge([OVERALL], evidence(card), ["good"])
+    assert (verdict.verdict, verdict.needed_cases) == ("INSUFFICIENT EVIDENCE", None)
+    assert verdict.reason.endswith("no number of cases there would decide it")
+
+
+def test_a_failure_that_may_be_chance_among_many_places_is_not_called_one(
+    scorecard: Any, evidence: Any
+) -> None:
+    # Its interval alone is just below the limit; as one of four places it may be so by chance.
+    row = {"value": 0.549, "low": 0.499, "high": 0.599}
+    card = scorecard({("West", "regional"): row})
+    alone = MetricGate(metric="recall", geography="West", segment="regional", at_least=0.6)
+    verdicts = judge([alone, EVERYWHERE], evidence(card), ["good"])
+    assert [verdict.verdict for verdict in verdicts] == ["FAIL", "INSUFFICIENT EVIDENCE"]
+    assert verdicts[1].needed_cases is not None
+    assert "all of it below 0.6, which may be chance among 4 places" in verdicts[1].reason
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [(0.4, 0.5, "FAIL"), (0.65, 0.75, "PASS"), (0.55, 0.65, "INSUFFICIENT EVIDENCE")],
+)
+def test_where_the_interval_does_not_hold_the_value_the_interval_decides(
+    scorecard: Any, evidence: Any, *, low: float, high: float, verdict: str
+) -> None:
+    card = scorecard({(None, None): {"value": 0.8, "low": low, "high": high}})
+    (found,) = judge([OVERALL], evidence(card), ["good"])
+    assert found.verdict == verdict
+    assert f"0.800 ({low:.3f} to {high:.3f})" in found.reason
+
+
+def test_a_gate_for_one_place_does_not_look_at_the_others(scorecard: Any, evidence: Any) -> None:
+    card = scorecard({("West", None): {"value": 0.1}})
+    gates = [MetricGate(metric="recall", geography=name, at_least=0.6) for name in ("West", "East")]
+    west, east = judge(gates, evidence(card), ["good"])
+    assert (west.verdict, west.place, west.gate_level) == ("FAIL", "West", "place")
+    assert (east.verdict, east.place, east.level) == ("PASS", "East", "geography")
+    assert west.gate == "recall of West at least 0.6"
 
 
 @settings(max_examples=60, deadline=None)
@@ -257,6 +312,7 @@ def test_an_audit_without_gates_certifies_nobody(
 def test_a_pass_over_slices_means_that_each_is_current_and_good(
     values: list[float | None], states: list[str]
 ) -> None:
+    gate = EVERYWHERE.model_copy(update={"decide_on": "value"})
     places = [(g, s) for g in ("West", "East") for s in ("network", "regional")]
     card = pd.DataFrame(
         [
@@ -290,7 +346,9 @@ def test_a_pass_over_slices_means_that_each_is_current_and_good(
             for (g, s), state in zip(places, states, strict=True)
         ]
     )
-    (verdict,) = judge([EVERYWHERE], evidence(card, slices=listed), ["good"])
+    (verdict,) = judge(
+        [gate], JudgedEvidence(figures=card, slices=listed, confidence=0.95), ["good"]
+    )
     pairs = list(zip(values, states, strict=True))
     bad = any(v is not None and v < 0.6 and s == "current" for v, s in pairs)
     good = all(v is not None and v >= 0.6 and s == "current" for v, s in pairs)

@@ -18,7 +18,7 @@ from evaluator.orchestration.home import Home
 from evaluator.orchestration.lineage_questions import Question, ask_lineage
 from evaluator.orchestration.state import AuditState
 from evaluator.spec import Audit
-from evaluator_tests.orchestration.conftest import start
+from evaluator_tests.orchestration.conftest import run, start
 
 SLICE = "pacific|network"
 DAY = "2013-11-02"
@@ -118,7 +118,7 @@ def test_what_rests_on_a_file_that_was_sent_again_is_outdated_until_it_is_made_a
     assert ("superseded", False) in states(lineage, "raw_data")
     resting = ask(audit, finished_home, "raw_data", version=before[:16], downstream=True)
     assert states(resting, "certificate") == {("current", True)}
-    assert states(resting, "validated_data") == {("superseded", False)}
+    assert states(resting, "validated_data") == {("superseded", True)}
     anew = ask(audit, finished_home, "raw_data", DAY, downstream=True)
     assert states(anew, "certificate") == set()
     assert {key.asset for key in anew.walk.versions} == {
@@ -127,6 +127,10 @@ def test_what_rests_on_a_file_that_was_sent_again_is_outdated_until_it_is_made_a
         "quarantined_rows",
         "data_quality_report",
     }
+    run(audit, finished_home)
+    assert ask(audit, finished_home, "dashboard").outdated == {}
+    resting = ask(audit, finished_home, "raw_data", version=before[:16], downstream=True)
+    assert states(resting, "certificate") == states(resting, "scorecard") == {("superseded", True)}
 
 
 def test_what_rests_on_a_model_rests_on_no_other_one(audit: Audit, finished_home: Home) -> None:

@@ -1,0 +1,35 @@
+"""What page and terminal show of some content, as plain words."""
+
+import re
+
+from evaluator.reporting import DashboardContent, render_dashboard, summary_lines
+
+
+def names_of(content: DashboardContent) -> list[str]:
+    return [candidate.name for candidate in content.candidates]
+
+
+def section(content: DashboardContent, name: str) -> str:
+    """Give the words of one section of the page."""
+    html = render_dashboard(content)
+    inside = html[html.index(f'<section id="{name}"') :]
+    inside = inside[: inside.index("</section>")]
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", inside)).strip()
+
+
+def lines_of(content: DashboardContent) -> str:
+    return "\n".join(
+        summary_lines(
+            outcomes=content.outcomes,
+            verdicts=content.verdicts,
+            scorecard=content.scorecard,
+            slices=content.slices,
+            headline_metrics=content.headline_metrics,
+            standout_metrics=content.standout_metrics,
+            comparisons=content.comparisons,
+            fairness=content.fairness,
+            weak_slices=content.weak_slices,
+            weak_searches=content.weak_searches,
+            worsened=content.worsened,
+        )
+    )

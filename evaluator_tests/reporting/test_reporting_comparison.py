@@ -1,0 +1,149 @@
+"""The comparison with the baseline, on the page and in the terminal."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from evaluator.reporting import DashboardContent
+from evaluator.reporting.comparison import MOST_PLACES, comparison_groups, rank_table
+from evaluator_tests.reporting.shown import lines_of, names_of, section
+
+BASELINE = "logistic_regression"
+
+
+def test_a_comparison_says_each_figure_of_its_row(content: DashboardContent) -> None:
+    row = content.comparisons[
+        (content.comparisons["candidate"] == "random_forest")
+        & (content.comparisons["level"] == "overall")
+        & (content.comparisons["metric"] == "recall")
+    ].iloc[0]
+    (group,) = (
+        g
+        for g in comparison_groups(content.comparisons, names_of(content), ["recall"])
+        if g.candidate == "random_forest"
+    )
+    first = group.overall[0]
+    assert (first.metric, first.conclusion) == ("recall", row["conclusion"])
+    assert (first.difference, first.low, first.high) == (
+        row["difference"],
+        row["low_adjusted"],
+        row["high_adjusted"],
+    )
+    assert (first.better, first.worse, first.n) == (row["better"], row["worse"], row["n"])
+    words = section(content, "comparison")
+    assert f"Comparison with {BASELINE}" in words
+    assert f"{row['better']:,} {row['worse']:,} {row['p_adjusted']:.3f} {row['n']:,}" in words
+
+
+def test_the_middle_of_every_drawing_is_no_difference(content: DashboardContent) -> None:
+    for group in comparison_groups(content.comparisons, names_of(content), []):
+        for row in (*group.overall, *group.places):
+            assert row.plot is not None
+            assert row.difference is not None
+            assert row.plot.mark == 50
+            assert (row.plot.dot > 50) == (row.difference > 0) or abs(row.plot.dot - 50) < 0.1
+            assert row.plot.low is None or row.plot.low <= row.plot.dot
+
+
+def test_the_baseline_is_not_compared_with_itself_and_nobody_else_is_left_out(
+    content: DashboardContent,
+) -> None:
+    groups = comparison_groups(content.comparisons, [*names_of(content), "crashed"], [])
+    assert [group.candidate for group in groups] == [
+        "gradient_boosting",
+        "random_forest",
+        "schedule_only",
+        "crashed",
+    ]
+    assert groups[-1].overall == []
+    without = content.comparisons[content.comparisons["candidate"] != "random_forest"]
+    left = dataclasses.replace(content, comparisons=without)
+    assert "random_forest Not compared; the remarks say why." in section(left, "comparison")
+    assert "  random_forest: not compared" in lines_of(left)
+
+
+def test_slices_where_a_candidate_is_worse_come_first_and_are_counted(
+    content: DashboardContent,
+) -> None:
+    (group,) = (
+        g
+        for g in comparison_groups(content.comparisons, names_of(content), ["roc_auc"])
+        if g.candidate == "schedule_only"
+    )
+    elsewhere = content.comparisons[
+        (content.comparisons["candidate"] == "schedule_only")
+        & (content.comparisons["level"] != "overall")
+    ]
+    worse = elsewhere[elsewhere["conclusion"] == "worse"]
+    assert group.counts["worse"] == len(worse) == group.shown
+    assert sum(group.counts.values()) == len(elsewhere)
+    assert next(iter(group.counts)) == "worse"
+    assert len(group.places) == MOST_PLACES < group.shown
+    sizes = [abs(row.difference or 0) for row in group.places if row.metric == "ROC AUC"]
+    assert group.places[0].metric == "ROC AUC"
+    assert sizes == sorted(sizes, reverse=True)
+    left_out = f"{MOST_PLACES} of {group.shown} differences; {group.shown - MOST_PLACES} left out"
+    assert left_out in section(content, "comparison")
+
+
+@pytest.mark.parametrize(
+    ("conclusion", "kind"),
+    [
+        ("better", "good"),
+        ("worse", "bad"),
+        ("worse, within the margin", "same"),
+        ("equivalent", "same"),
+        ("not worse", "same"),
+        ("higher", "same"),
+        ("no difference shown", "open"),
+        ("not compared", "open"),
+    ],
+)
+def test_only_a_difference_that_matters_is_coloured_good_or_bad(
+    content: DashboardContent, conclusion: str, kind: str
+) -> None:
+    frame = content.comparisons.assign(conclusion=conclusion)
+    (first, *_) = comparison_groups(frame, names_of(content), [])
+    assert {row.kind for row in first.overall} == {kind}
+
+
+def test_a_comparison_without_a_difference_shows_its_reason_and_no_number(
+    content: DashboardContent,
+) -> None:
+    frame = content.comparisons.copy()
+    numbers = ["difference", "low_adjusted", "high_adjusted", "p_adjusted"]
+    frame[numbers] = np.nan
+    frame["conclusion"] = "not compared"
+    frame["reason"] = "no positive label"
+    words = section(dataclasses.replace(content, comparisons=frame), "comparison")
+    assert "not compared No positive label. \N{EN DASH}" in words.replace("&ndash;", "\N{EN DASH}")
+    assert "nan" not in words.lower()
+
+
+def test_ranks_say_what_the_data_leave_open(content: DashboardContent) -> None:
+    table = rank_table(content.ranks, names_of(content), ["recall"])
+    assert table is not None
+    assert table.metrics[0] == "recall"
+    cells = {name: row[0] for name, row in table.rows}
+    assert list(cells) == names_of(content)
+    second = cells["random_forest"]
+    assert second is not None
+    assert (second.best, second.worst) == (1, 3)
+    assert "1 to 3 not told apart from gradient_boosting, logistic_regression" in section(
+        content, "comparison"
+    )
+
+
+def test_harm_comes_before_gain_and_what_hardly_matters_comes_last(
+    content: DashboardContent,
+) -> None:
+    frame = content.comparisons[content.comparisons["candidate"] == "schedule_only"]
+    by_metric = {"roc_auc": "better", "recall": "worse, within the margin"}
+    frame = frame.assign(conclusion=frame["metric"].map(by_metric).fillna("worse"))
+    own = frame[(frame["level"] != "segment") | (frame["metric"] != "accuracy")]
+    (group,) = comparison_groups(own[own["level"] != "geography x segment"], [], ["roc_auc"])
+    conclusions = [row.conclusion for row in group.places]
+    assert len(set(conclusions)) == 3
+    order = ["worse", "better", "worse, within the margin"]
+    assert conclusions == sorted(conclusions, key=order.index)

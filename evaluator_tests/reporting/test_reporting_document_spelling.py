@@ -1,0 +1,99 @@
+"""How a document is spelt as Markdown and as HTML."""
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from evaluator.reporting.document import (
+    Block,
+    Code,
+    Facts,
+    Heading,
+    Items,
+    Link,
+    Page,
+    Section,
+    Strong,
+    Table,
+    Words,
+    escaped_markdown,
+    spelled,
+)
+from evaluator.reporting.obligations import SECTIONS
+
+NOW = datetime(2026, 3, 9, 8, 57, tzinfo=UTC)
+EVERYTHING = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.text(
+        st.characters(exclude_categories=("Cs", "Cc")) | st.sampled_from("#*_`<>[]()|~&\\+-=:!1.\n")
+    )
+)
+@example("1. one")
+@example("# no heading")
+@example("--- | ---")
+@example("www.example.org http://example.org a@b")
+@example("__init__ a_b _c_ \\_d")
+def test_markdown_shows_any_text_as_it_is(text: str) -> None:
+    source = escaped_markdown(text)
+    shown = " ".join(text.split())
+    paragraph = EVERYTHING.parse(source)
+    assert _plain(paragraph) == shown
+    assert [token.type for token in paragraph] == (
+        ["paragraph_open", "inline", "paragraph_close"] if shown else []
+    )
+    row = EVERYTHING.parse(f"| a | b |\n|---|---|\n| x | {source} |\n")
+    cells = [token for token in row if token.type == "inline"]
+    assert len(cells) == 4
+    assert _plain(cells[3:]) == shown
+
+
+def _plain(tokens: list[Token]) -> str:
+    children = [child for token in tokens for child in token.children or ()]
+    assert {child.type for child in children} <= {"text", "text_special"}
+    return "".join(child.content for child in children)
+
+
+def test_both_spellings_show_every_kind_of_block() -> None:
+    blocks: list[Block] = [
+        Words("words"),
+        Heading("heading"),
+        Items(["item", Strong("strong")]),
+        Facts([("fact", Code("a1b2")), ("odd", Code("a`b"))]),
+        Table("caption", ("x", "y"), [("head", "1.5"), (Link("https://example.org/a"), "2")], (1,)),
+    ]
+    page = Page(
+        kind="model_card",
+        eyebrow="eyebrow",
+        title="title",
+        created_at=NOW,
+        sections=[Section(name, blocks) for name in SECTIONS["model_card"]],
+        closing=("closing",),
+    )
+    document = spelled(page)
+    begun = document.markdown.split("\n## Training data\n")[1].split("\n## ")[0].strip()
+    assert begun == (
+        "words\n\n### heading\n\n- item\n- **strong**\n\n- **fact:** `a1b2`\n- **odd:** a\\`b\n\n"
+        "caption:\n\n| x | y |\n| --- | ---: |\n| head | 1.5 |\n| <https://example.org/a> | 2 |"
+    )
+    assert '<th scope="row">head</th><td class="num">1.5</td>' in document.html.replace("\n", "")
+    assert '<a href="https://example.org/a">https://example.org/a</a>' in document.html
+
+
+def test_a_document_that_lacks_a_section_is_never_spelt() -> None:
+    page = Page(
+        kind="model_card",
+        eyebrow="",
+        title="",
+        created_at=NOW,
+        sections=[Section("details", [])],
+        closing=(),
+    )
+    with pytest.raises(ValueError, match="has the sections"):
+        spelled(page)

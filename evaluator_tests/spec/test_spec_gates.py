@@ -1,0 +1,185 @@
+"""Gates that name what the audit does not have are refused, with line, key and fix."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+
+from evaluator.errors import SpecError
+from evaluator.spec import read_audit
+from evaluator.spec.gate_checks import Declared, check_gates
+from evaluator.spec.gates import GateSpec
+from evaluator_tests.spec.conftest import GOOD
+
+Spoil = Callable[..., SpecError]
+GATE = "- {metric: roc_auc, at_least: 0.5}"
+GATES: TypeAdapter[tuple[GateSpec, ...]] = TypeAdapter(tuple[GateSpec, ...])
+
+
+@pytest.mark.parametrize(
+    ("gate", "key", "what", "fix"),
+    [
+        ("{metric: roc_auc, at_leest: 0.5}", "at_leest", "there is no such key", "`at_least`"),
+        ("{metric: roc_auc, minimum: 0.5}", "minimum", "there is no such key", "at_least"),
+        ("{metric: roc_auc}", "at_least", "has no limit", "give it `at_least`"),
+        ("{metric: f1, at_least: 0.5}", "metric", "not among the audit's metrics", "add it"),
+        ("{at_least: 0.5}", "metric", "this key is needed", "`metric: recall`"),
+        (
+            "{metric: roc_auc, at_least: 0.5, level: city}",
+            "level",
+            "it must be one of overall, geography, segment, slice",
+            "write one of",
+        ),
+        (
+            "{metric: roc_auc, at_least: 0.5, geography: nort}",
+            "geography",
+            "there is no geography 'nort'",
+            "did you mean `north`?",
+        ),
+        (
+            "{metric: roc_auc, at_least: 0.5, segment: old}",
+            "segment",
+            "there is no segment 'old'",
+            "use one of new, returning",
+        ),
+        (
+            "{metric: roc_auc, better_than_baseline: true}",
+            "better_than_baseline",
+            "no candidate is the baseline",
+            "write `baseline: true`",
+        ),
+        (
+            "{metric: roc_auc, not_worse_than_baseline_by: 0.01}",
+            "not_worse_than_baseline_by",
+            "no candidate is the baseline",
+            "write `baseline: true`",
+        ),
+        (
+            "{kind: fairnes, measure: equal_opportunity}",
+            "kind",
+            "it must be one of metric, calibration, fairness",
+            "did you mean `fairness`?",
+        ),
+        (
+            "{kind: fairness, measure: equal_opportunity, limit_ratio: 0.8}",
+            "kind",
+            "the audit does not measure fairness",
+            "declare `fairness`",
+        ),
+        (
+            "{kind: fairness, measure: equal_oportunity, limit_ratio: 0.8}",
+            "measure",
+            "there is no fairness measure",
+            "did you mean `equal_opportunity`?",
+        ),
+        (
+            "{kind: weak_slices, no_weak_slice_above: 0.1}",
+            "kind",
+            "the audit does not search for weak slices",
+            "declare `weak_slices`",
+        ),
+        (
+            "{kind: weak_slices}",
+            "no_weak_slice_above",
+            "this key is needed",
+            "`no_weak_slice_above: 0.1`",
+        ),
+        (
+            "{kind: calibration, at_most: 0.1}",
+            "metric",
+            "'expected_calibration_error' is not among the audit's metrics",
+            "add it to `metrics`",
+        ),
+        (
+            "{kind: drift, drift_below: 0.2, columns: [amout]}",
+            "columns",
+            "there is no column 'amout'",
+            "did you mean `amount`?",
+        ),
+        ("{kind: complete, at_most: 1}", "at_most", "there is no such key", "use one of"),
+    ],
+)
+def test_a_gate_on_what_is_not_there_is_told_with_its_line_key_and_fix(
+    spoil: Spoil, *, gate: str, key: str, what: str, fix: str
+) -> None:
+    error = spoil((GATE, f"- {gate}"))
+    assert error.culprit == f"defs.yaml:25: gates.0.{key}"
+    assert what in error.what
+    assert fix in error.fix
+
+
+@pytest.mark.parametrize(
+    "gate",
+    [
+        "{metric: roc_auc, at_least: 0.5, at_most: 0.99, level: slice, required: false}",
+        "{kind: metric, metric: accuracy, geography: north, segment: new, at_least: 0.5}",
+        "{metric: accuracy, at_least: 0.5, decide_on: value, says: Half of them at least}",
+        "{kind: complete, candidate: two}",
+        "{kind: data_quality, refused_share_at_most: 0.02, refused_days_at_most: 0}",
+        "{kind: drift, drift_below: 0.2, measure: jensen_shannon, columns: [amount]}",
+    ],
+)
+def test_gates_of_several_kinds_load(write: Callable[[str], Path], gate: str) -> None:
+    (loaded,) = read_audit(write(GOOD.replace(GATE, f"- {gate}"))).spec.gates
+    assert loaded.says == ("Half of them at least" if "says" in gate else "")
+
+
+def test_a_gate_against_the_baseline_loads_where_there_is_one(write: Callable[[str], Path]) -> None:
+    text = GOOD.replace("- name: one", "- name: one\n      baseline: true")
+    for gate in ("better_than_baseline: true", "not_worse_than_baseline_by: 0.01"):
+        path = write(text.replace("at_least: 0.5", gate))
+        assert len(read_audit(path).spec.gates) == 1
+        path = write(text.replace("at_least: 0.5", f"{gate}, candidate: one"))
+        with pytest.raises(SpecError, match="is not compared with itself"):
+            read_audit(path)
+
+
+_DECLARED: dict[str, Any] = {
+    "candidates": ["one"],
+    "baseline": "zero",
+    "metrics": ["recall"],
+    "places": {"geography": ["north"], "segment": ["new"]},
+    "fairness_measures": ["equal_opportunity"],
+    "fairness_attributes": ["region", "age"],
+    "weak_slices": True,
+}
+_FAIR = {"kind": "fairness", "measure": "equal_opportunity", "limit_difference": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("gate", "declared", "said"),
+    [
+        (_FAIR, {}, None),
+        (_FAIR | {"attribute": "region x age"}, {}, None),
+        (_FAIR | {"attribute": "region x sex"}, {}, "does not look at 'sex'"),
+        (_FAIR | {"measure": "accuracy_gap"}, {}, "does not measure 'accuracy_gap'"),
+        (_FAIR | {"measure": "accuracy_gap"}, {"fairness_measures": ()}, None),
+        (_FAIR, {"fairness_attributes": None}, "does not measure fairness"),
+        ({"kind": "weak_slices", "no_weak_slice_above": 0.1}, {}, None),
+        ({"metric": "recall", "better_than_baseline": True}, {}, None),
+        (
+            {"metric": "recall", "better_than_baseline": True},
+            {"compares": False},
+            "does not compare candidates",
+        ),
+    ],
+)
+def test_gates_on_findings_need_what_the_audit_declares_of_them(
+    gate: dict[str, Any], declared: dict[str, Any], said: str | None
+) -> None:
+    gates = GATES.validate_python([gate])
+    if said is None:
+        check_gates(gates, Declared(**(_DECLARED | declared)))
+    else:
+        with pytest.raises(ValueError, match=said):
+            check_gates(gates, Declared(**(_DECLARED | declared)))
+
+
+def test_the_schema_of_gates_tells_kinds_apart() -> None:
+    schema = GATES.json_schema()["items"]
+    assert schema["properties"]["kind"]["enum"][0] == "metric"
+    conditions = {c["if"]["properties"]["kind"]["const"]: c["if"] for c in schema["allOf"]}
+    assert "required" not in conditions["metric"]
+    assert conditions["drift"]["required"] == ["kind"]
