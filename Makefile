@@ -20,7 +20,7 @@ setup: .venv/.installed ## Make the virtual environment and install everything i
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[demo,dev]'
 	@touch $@
 
-demo: setup ## Audit four models on real flights, from nothing to the dashboard
+demo: setup ## Audit five candidates on real flights, from nothing to the dashboard
 	$(BIN)/evaluator demo
 
 ui: setup ## Start the Dagster UI and daemon over the same state, at http://127.0.0.1:3000

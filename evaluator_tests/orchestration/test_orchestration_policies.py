@@ -4,12 +4,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
+import pandas as pd
 import pytest
 
 from evaluator.errors import UsageError
 from evaluator.evidence import prune
 from evaluator.orchestration import tidying
-from evaluator.orchestration.evaluation_assets import is_to_be_frozen
+from evaluator.orchestration.evaluation_assets import CASES, is_to_be_frozen
 from evaluator.orchestration.home import Home
 from evaluator.orchestration.runner import Choice
 from evaluator.orchestration.scorecard import read_findings
@@ -154,3 +155,38 @@ def test_nothing_is_pruned_while_a_run_is_under_way(audit: Audit, finished_home:
         instance.add_run(dg.DagsterRun(job_name="running", status=dg.DagsterRunStatus.STARTED))
     with pytest.raises(UsageError, match="1 runs are under way"):
         look_for_prunable(audit, finished_home)
+
+
+def test_a_recording_of_decisions_alone_is_measured_as_far_as_that_goes(
+    audit: Audit, finished_home: Home
+) -> None:
+    state = AuditState(audit, finished_home)
+    cases = state.store.read_table(state.require("evaluation_set"), CASES).to_pandas()
+    decided = (cases["label"] == 1) | (cases["data.departure_delay"] > 20)
+    recording = finished_home.root / "recordings" / "said.csv"
+    recording.parent.mkdir()
+    pd.DataFrame({"id": cases["id"], "said": decided.astype(int)}).to_csv(recording, index=False)
+    told = audit.spec.model_dump(mode="json", exclude_unset=True)
+    told["candidates"] = [
+        told["candidates"][0],
+        {
+            **{"name": "said", "kind": "recorded", "path": "recordings/said.csv"},
+            **{"score": None, "prediction": "said"},
+        },
+    ]
+    both = Audit(audit.name, type(audit.spec).model_validate(told))
+    summary = run(both, finished_home)
+    assert summary.faults == []
+    assert (summary.computed, summary.reused) == (18, 18)
+    assert summary.findings is not None
+    figures = summary.findings.figures
+    overall = figures[(figures["candidate"] == "said") & (figures["level"] == "overall")]
+    by_metric = overall.set_index("metric")
+    assert by_metric.loc["recall", "value"] == 1
+    wanted = (decided.astype(int) == cases["label"]).mean()
+    assert by_metric.loc["accuracy", "value"] == pytest.approx(wanted)
+    assert by_metric.loc["roc_auc", "status"] == "undefined"
+    assert by_metric.loc["roc_auc", "reason"] == "said gives decisions and no scores"
+    assert by_metric.loc["roc_auc", "n"] == len(cases)
+    outcomes = {o.candidate: o.outcome for o in summary.findings.outcomes}
+    assert outcomes["said"] == "undecided"

@@ -26,9 +26,11 @@ from evaluator.evidence import Moment, Record
 from evaluator.orchestration.candidate_evaluation import CandidateEvaluation, Evaluated
 from evaluator.orchestration.evaluation_assets import _store_evaluation_set
 from evaluator.orchestration.home import Home
+from evaluator.orchestration.ranges import Range
 from evaluator.orchestration.ray_cluster import predict_on_ray
 from evaluator.orchestration.ray_connection import ClusterError
 from evaluator.orchestration.state import AuditState
+from evaluator.orchestration.terminal_runs import TerminalRuns
 from evaluator.spec import Audit
 from evaluator.spec.execution import RayExecution
 from evaluator_tests.orchestration.conftest import open_home, start
@@ -217,6 +219,27 @@ def test_an_audit_on_ray_gives_what_it_gives_here_to_the_byte(
     assert {k: essence(o.record) for k, o in again.items()} == {
         k: essence(o.record) for k, o in done.items()
     }
+
+
+def test_dagsters_own_step_ends_in_a_complete_audit_although_a_worker_was_killed(
+    killing: Audit, home: Home, cluster: RayExecution
+) -> None:
+    on_ray = Audit(killing.name, killing.spec.model_copy(update={"execution": cluster}))
+    plan_kills(home.root, *KILLED, times=1)
+    state = AuditState(on_ray, home)
+    keys = state.slice_keys()
+
+    runs = TerminalRuns(on_ray)
+    runs.execute(["killer_model"], None)
+    names = ["killer_predictions", "killer_slice_metrics"]
+    faults = runs.execute(names, Range(keys[0], keys[-1]))
+
+    assert faults == []
+    candidate = on_ray.spec.candidates[0]
+    slices = state.slice_states(
+        candidate, state.require("evaluation_set"), state.observed_model(candidate)
+    )
+    assert {s.state for s in slices} == {"current"}
 
 
 def test_a_killed_worker_ends_in_a_complete_audit_and_nothing_is_done_twice(
