@@ -72,7 +72,7 @@ def demo(
         ),
     ] = None,
 ) -> None:
-    """Write an example's files and run its audit: real flights with five candidates, or daily sales.
+    """Write an example's files and run its audit: real flights, five candidates, or daily sales.
 
     The flights are audited from raw file to certificate. The sales are made up, with the faults of
     real exports, and end at the data's report.

@@ -1,12 +1,12 @@
 """Where an audit's candidates are run: on this machine, or on a cluster."""
 
 import re
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator
 
 from evaluator.spec.base import SpecModel, problem
+from evaluator.spec.kinds import SchemaByKind, kind_of
 
 _HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])"
 _ADDRESS = re.compile(rf"auto|(?:ray://)?(?P<host>{_HOST}):(?P<port>[0-9]{{1,5}})")
@@ -15,17 +15,21 @@ _HIGHEST_PORT = 65535
 DEFAULT_KIND = "local"
 
 
-class LocalExecution(SpecModel):
+class ExecutionBase(SpecModel):
+    """What places to run have in common: nothing but that `kind` decides which keys there are."""
+
+
+class LocalExecution(ExecutionBase):
     """The candidates are run on the machine that runs the audit."""
 
-    kind: Literal["local"] = "local"
+    kind: Literal["local"] = Field(default="local", examples=["local"])
     """`local`: on the machine that runs the audit."""
 
 
-class RayExecution(SpecModel):
+class RayExecution(ExecutionBase):
     """A candidate's slices are spread over a Ray cluster."""
 
-    kind: Literal["ray"]
+    kind: Literal["ray"] = Field(examples=["ray"])
     """`ray`: on a Ray cluster; needs the extra `ray`."""
 
     address: str = Field(examples=["ray://ray-head.example.org:10001"])
@@ -64,17 +68,9 @@ class RayExecution(SpecModel):
         return found["host"].strip("[]"), int(found["port"])
 
 
-def _kind_of(told: Any) -> str | None:
-    """Tell the kind; None where it is no text, so that no kind is found."""
-    if isinstance(told, SpecModel):
-        kind: Any = getattr(told, "kind", None)
-    else:
-        kind = told.get("kind", DEFAULT_KIND) if isinstance(told, Mapping) else DEFAULT_KIND
-    return kind if isinstance(kind, str) else None
-
-
 ExecutionSpec = Annotated[
-    Annotated[LocalExecution, Tag("local")] | Annotated[RayExecution, Tag("ray")],
-    Discriminator(_kind_of),
+    Annotated[LocalExecution, Tag("kind: local")] | Annotated[RayExecution, Tag("kind: ray")],
+    Discriminator(kind_of(ExecutionBase, DEFAULT_KIND)),
+    SchemaByKind(DEFAULT_KIND),
 ]
 """Where an audit's candidates are run."""

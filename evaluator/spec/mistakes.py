@@ -247,10 +247,11 @@ def _inside(written: Any, part: int | str) -> Any:
 
 def _of_its_kind(annotation: Any, written: Any) -> Any:
     """Choose among models that `kind` tells apart; all of them where it does not."""
-    if get_origin(annotation) is not Annotated:
+    # A field keeps what annotates its union elsewhere, a list's items keep it with them.
+    if get_origin(annotation) not in (Annotated, Union, UnionType):
         return annotation
     models = list(models_in(annotation))
-    if not isinstance(written, Mapping):
+    if not isinstance(written, Mapping) or any("kind" not in m.model_fields for m in models):
         return annotation
     for model in models:
         if written.get("kind", model.model_fields["kind"].default) in _kinds(model):

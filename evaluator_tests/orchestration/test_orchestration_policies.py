@@ -138,8 +138,8 @@ def test_prune_keeps_what_is_referred_to_and_what_was_certified(
     monkeypatch.setattr(tidying, "YOUNG", timedelta(0))
     plan = look_for_prunable(audit, finished_home)
     assets = {found.asset for found in plan.superseded}
-    # Each of the three scorecards was certified, so only pages and MLflow's notes are left over.
-    assert assets == {"dashboard", "mlflow_runs"}
+    # Each of the three scorecards was certified, so only papers and MLflow's notes are left over.
+    assert assets == {"dashboard", "documents", "mlflow_runs"}
     assert [found.paths for found in plan.half_written] == [(str(left),)]
     assert any("dashboard: 2 superseded versions" in line for line in told_prunable(plan))
     prune(finished_home.store(), plan)
@@ -170,8 +170,11 @@ def test_a_recording_of_decisions_alone_is_measured_as_far_as_that_goes(
     told["candidates"] = [
         told["candidates"][0],
         {
-            **{"name": "said", "kind": "recorded", "path": "recordings/said.csv"},
-            **{"score": None, "prediction": "said"},
+            "name": "said",
+            "kind": "recorded",
+            "path": "recordings/said.csv",
+            "score": None,
+            "prediction": "said",
         },
     ]
     both = Audit(audit.name, type(audit.spec).model_validate(told))

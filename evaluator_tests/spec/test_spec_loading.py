@@ -38,7 +38,7 @@ def test_the_flights_audit_that_ships_loads() -> None:
 
     assert audit.name == "flights"
     assert audit.spec.baseline == "logistic_regression"
-    assert len(audit.spec.candidates) == 4
+    assert len(audit.spec.candidates) == 5
     values = audit.spec.slice_values()
     assert (len(values["geography"]), len(values["segment"])) == (6, 3)
 
