@@ -85,7 +85,7 @@ class Clock:
             self.observed(f"{candidate}_model", version)
             self.materialised(f"{candidate}_predictions", version, *SLICES)
             self.materialised(f"{candidate}_slice_metrics", version, *SLICES)
-        for name in ("scorecard", "mlflow_runs", "certificate", "dashboard"):
+        for name in ("scorecard", "mlflow_runs", "certificate", "dashboard", "documents"):
             self.materialised(name, version)
 
 
@@ -118,6 +118,34 @@ def test_equal_bytes_that_arrive_again_ask_for_nothing(clock: Clock) -> None:
 def test_a_newly_accepted_day_makes_a_new_evaluation_set(clock: Clock) -> None:
     clock.materialised("validated_data", "2", "2013-11-03")
     assert clock.tick() == {"evaluation_set": {""}}
+
+
+def with_policy(audit: Audit, refresh: str) -> Audit:
+    automation = audit.spec.automation.model_copy(update={"refresh": refresh})
+    return Audit(audit.name, audit.spec.model_copy(update={"automation": automation}))
+
+
+def test_a_weekly_evaluation_set_takes_new_days_in_on_monday(audit: Audit) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        # Noon of a Monday.
+        clock = Clock(with_policy(audit, "weekly"), instance)
+        clock.evaluated()
+        clock.tick()
+        clock.materialised("validated_data", "2", "2013-11-03")
+        assert "evaluation_set" not in clock.tick()
+        assert "evaluation_set" not in clock.tick(minutes=6 * 24 * 60)
+        assert clock.tick(minutes=24 * 60)["evaluation_set"] == {""}
+        assert "evaluation_set" not in clock.tick()
+
+
+def test_a_frozen_evaluation_set_is_left_to_people(audit: Audit) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        clock = Clock(with_policy(audit, "on_demand"), instance)
+        clock.evaluated()
+        clock.tick()
+        clock.materialised("validated_data", "2", "2013-11-03")
+        assert clock.tick() == {}
+        assert "evaluation_set" not in clock.tick(minutes=30 * 24 * 60)
 
 
 def test_a_new_evaluation_set_is_evaluated_on_every_slice(clock: Clock) -> None:

@@ -12,7 +12,9 @@ from evaluator.orchestration import audit_definitions
 from evaluator.orchestration.identities import CODE_VERSIONS
 from evaluator.spec import Audit
 
-WHOLES = {"evaluation_set", "scorecard", "mlflow_runs", "certificate", "dashboard"}
+WHOLES = {
+    *("evaluation_set", "scorecard", "mlflow_runs", "certificate", "dashboard", "documents"),
+}
 DAYS = {"raw_data", "validated_data", "quarantined_rows", "data_quality_report"}
 CANDIDATES = ("sturdy", "frail")
 MODELS = {f"{name}_model" for name in CANDIDATES}
@@ -39,6 +41,8 @@ EDGES = {
     ("dashboard", "certificate"): "whole",
     ("dashboard", "evaluation_set"): "whole",
     ("dashboard", "data_quality_report"): ALL,
+    ("documents", "scorecard"): "whole",
+    ("documents", "certificate"): "whole",
 }
 
 

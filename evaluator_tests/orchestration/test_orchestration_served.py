@@ -114,7 +114,7 @@ def test_a_backfill_with_one_failing_slice_is_repaired_by_exactly_that_slice(
 ) -> None:
     before = start(audit, home, Choice())
     before.take_in_days()
-    before._freeze_evaluation_set()
+    before._freeze_evaluation_set(refresh=False)
     plan_faults(home.root, CRASHED)
 
     with served(home, tmp_path) as server:
