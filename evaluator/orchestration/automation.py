@@ -54,7 +54,9 @@ def when_anything_is_known() -> Condition:
     """
     asked = _When.newly_requested()
     updated = _When.any_deps_match(_When.newly_updated()).since(asked)
-    failed = _When.any_deps_match(_When.execution_failed().newly_true()).since(asked)
+    # Dagster keeps what a "since" remembers under an id that knows its operators, but not what
+    # "any deps match" looks for: alike, these two would forget each other's. Hence the two "not".
+    failed = (~~_When.any_deps_match(_When.execution_failed().newly_true())).since(asked)
     condition: Condition = (
         (updated | failed) & ~_When.any_deps_in_progress() & ~_When.in_progress()
     ).with_label("anything new upstream, failures too")
