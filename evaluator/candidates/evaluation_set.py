@@ -8,12 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from evaluator.errors import IntakeError
+from evaluator.findings.names import DATA_PREFIX, SLICE_COLUMNS
 from evaluator.spec import AuditSpec
 from evaluator.spec.audit import LabelValue
-
-SLICE_COLUMNS = ("geography", "segment")
-DATA_PREFIX = "data."
-"""Stands before the name of a declared column, which may be called `label` or `id` itself."""
 
 
 class EvaluationSet(NamedTuple):

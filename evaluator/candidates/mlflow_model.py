@@ -133,8 +133,10 @@ def load_mlflow(
 def mlflow_digest(candidate: MlflowCandidate, home: Path, tracking_uri: str | None) -> str:
     """Digest of the model: of its registry's version, or of its files.
 
-    A registry's versions do not change, so that one is known by its name, number and time, and an
-    alias by the version that it stands for now.
+    A registry's versions do not change by MLflow's own means, so that one is known by its name,
+    number and time, and an alias by the version that it stands for now. Where its files lie on a
+    disk of this machine anybody may change them, so that they are part of the digest; from a
+    remote store the whole model would have to be fetched at every look.
 
     Raises
     ------
@@ -157,17 +159,38 @@ def mlflow_digest(candidate: MlflowCandidate, home: Path, tracking_uri: str | No
             if alias
             else client.get_model_version(name, number)
         )
+        address = client.get_model_version_download_uri(name, str(version.version))
     except MlflowException as error:
         raise _not_there(candidate, error) from error
     # The times differ where a model was deleted and another one registered under its name.
-    return digest_of(
-        {
-            "name": name,
-            "version": str(version.version),
-            "created": int(version.creation_timestamp),
-            "run": str(version.run_id or ""),
-        }
-    )
+    told = {
+        "name": name,
+        "version": str(version.version),
+        "created": int(version.creation_timestamp),
+        "run": str(version.run_id or ""),
+    }
+    folder = _folder_here(address)
+    return digest_of(told if folder is None else told | {"files": _stored(candidate, folder)})
+
+
+def _folder_here(address: str) -> Path | None:
+    """Return the folder that a store's address means; None where the store is remote."""
+    from mlflow.utils.file_utils import local_file_uri_to_path
+    from mlflow.utils.uri import is_local_uri
+
+    if not is_local_uri(address):  # type: ignore[no-untyped-call] # MLflow's lack
+        return None
+    return Path(local_file_uri_to_path(address))  # type: ignore[no-untyped-call] # MLflow's lack
+
+
+def _stored(candidate: MlflowCandidate, folder: Path) -> str:
+    if not folder.is_dir():
+        raise fault(
+            candidate,
+            f"the registry knows {candidate.model}, and its files are not in {folder}",
+            fix="restore the artifact store, or register the model again",
+        )
+    return _folder_digest(folder)
 
 
 def _registered(address: str) -> tuple[str, str, str]:

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evaluator.candidates.evaluation_set import SLICE_COLUMNS, data_columns
+from evaluator.candidates.evaluation_set import data_columns
 from evaluator.candidates.faults import fault, raised
 from evaluator.candidates.retries import with_retries
 from evaluator.candidates.scorer import Decider, Scorer
 from evaluator.errors import CandidateError
+from evaluator.findings.names import SLICE_COLUMNS
 from evaluator.spec.candidates import CandidateSpec
 
 

@@ -19,6 +19,11 @@ UNSIGNED = (
     "proves who issued it or that it was not changed since."
 )
 
+SIGNED = (
+    "Each candidate's certificate, beside this file, is signed with this key. This file is what "
+    "they were made of, and carries no signature itself."
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationSetSummary:
@@ -77,6 +82,7 @@ def build_certificate(
     packages: Mapping[str, str],
     created_at: datetime,
     run_id: str,
+    key_id: str | None,
 ) -> dict[str, Any]:
     """Build the certificate of one audit.
 
@@ -102,6 +108,8 @@ def build_certificate(
         When, with its time zone.
     run_id
         The run that made it.
+    key_id
+        The key that each candidate's certificate is signed with; None where they are unsigned.
 
     Returns
     -------
@@ -124,7 +132,11 @@ def build_certificate(
     return {
         "format": CERTIFICATE_FORMAT,
         "version": CERTIFICATE_VERSION,
-        "signature": {"signed": False, "statement": UNSIGNED},
+        "signature": {
+            "signed": key_id is not None,
+            "key_id": key_id,
+            "statement": UNSIGNED if key_id is None else SIGNED,
+        },
         "audit": audit,
         "spec_digest": spec_digest,
         "evaluation_set": {

@@ -7,9 +7,6 @@ from typing import Any
 
 import pandas as pd
 
-SLICE_LEVEL = "geography x segment"
-"""The scorecard's name for the level of one geography x one segment."""
-
 CURRENT = "current"
 """The state of a slice whose evidence is of this version of everything it rests on."""
 

@@ -8,7 +8,7 @@ from typing import Any
 from evaluator.certification.closure import Evidence
 from evaluator.certification.envelope import IN_TOTO, Envelope, seal
 from evaluator.certification.keys import SigningKey
-from evaluator.certification.recomputation import CASES, EVALUATION_SET, SCORECARD, SPEC, SPEC_FILE
+from evaluator.certification.recomputation import EVALUATION_SET, SCORECARD, SPEC, SPEC_FILE
 from evaluator.certification.statement import (
     ARTIFACT_DIGEST,
     CONTENT_DIGEST,
@@ -22,6 +22,7 @@ from evaluator.certification.statement import (
     Statement,
     StatementError,
 )
+from evaluator.findings.names import CASES
 
 VOID_WHEN = (
     "the candidate's artifact is not the one whose digest stands here",

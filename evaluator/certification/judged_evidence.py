@@ -7,6 +7,9 @@ from typing import Any
 
 import pandas as pd
 
+from evaluator.findings.names import COMPARISONS, FAIRNESS, FIGURES, SLICES, WEAK_SLICES
+from evaluator.spec import AuditSpec
+
 
 @dataclass(frozen=True, kw_only=True)
 class DayFacts:
@@ -83,3 +86,39 @@ class JudgedEvidence:
     weak_slice_searches: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     days: Sequence[DayFacts] = ()
     allowed_missing: int = 0
+
+
+def judged_evidence(
+    spec: AuditSpec,
+    tables: Mapping[str, pd.DataFrame],
+    searches: Mapping[str, Mapping[str, Any]],
+    days: Sequence[DayFacts],
+) -> JudgedEvidence:
+    """Lay before the gates what a scorecard says, whoever read or computed it.
+
+    Parameters
+    ----------
+    spec
+        The audit.
+    tables
+        The scorecard's, by their files' names, as `evaluator.findings.read_stored` gives them.
+    searches
+        By candidate, how far its weak slices were searched.
+    days
+        What is known of the days that arrived; none where no gate looks at them.
+    """
+    asked = spec.fairness
+    return JudgedEvidence(
+        figures=tables[FIGURES],
+        slices=tables[SLICES],
+        confidence=spec.confidence,
+        comparisons=tables[COMPARISONS],
+        baseline=spec.baseline,
+        fairness=tables[FAIRNESS],
+        fairness_attributes=asked.attributes if asked else (),
+        fairness_against_best=asked is None or asked.reference == "best",
+        weak_slices=tables[WEAK_SLICES],
+        weak_slice_searches=searches,
+        days=days,
+        allowed_missing=spec.failed_slices_allowed(),
+    )

@@ -6,7 +6,6 @@ from functools import cached_property
 
 from evaluator.certification.day_looks import drift_looks, quality_looks
 from evaluator.certification.figures import (
-    SLICE_LEVEL,
     Figure,
     SliceState,
     read_differences,
@@ -16,6 +15,7 @@ from evaluator.certification.figures import (
 from evaluator.certification.finding_looks import fairness_looks, weak_slice_looks
 from evaluator.certification.judged_evidence import JudgedEvidence
 from evaluator.certification.looks import Limits, Look, Place, look_at, project
+from evaluator.findings.names import SLICE_LEVEL
 from evaluator.metrics import METRICS
 from evaluator.spec.gates import (
     CalibrationGate,

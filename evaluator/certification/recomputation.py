@@ -1,45 +1,35 @@
-"""The figures and verdicts of a certificate, computed once more from the stored predictions.
+"""The tables and verdicts of a certificate, computed once more from the stored predictions.
 
 Digests show that evidence is what the issuer stored. This shows that the issuer's figures follow
 from it: that the predictions are for the cases of the evaluation set, that the scorecard is what
 they give, and that the verdicts are what the audit's gates say of the scorecard.
 """
 
-import math
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 import numpy as np
 import pandas as pd
 
-from evaluator.certification.figures import SLICE_LEVEL
 from evaluator.certification.findings import Problem
-from evaluator.certification.judged_evidence import JudgedEvidence
-from evaluator.certification.outcomes import decide_outcomes
+from evaluator.certification.judged_evidence import judged_evidence
+from evaluator.certification.ledger_chain import ChainedEntry
+from evaluator.certification.recomputed_days import check_days
+from evaluator.certification.recomputed_tables import compare_searches, compare_tables
+from evaluator.certification.recomputed_verdicts import compare_verdicts
 from evaluator.certification.statement import ARTIFACT_DIGEST, CONTENT_DIGEST, EvidenceItem
 from evaluator.certification.stored_evidence import StoredEvidence
-from evaluator.certification.verdicts import judge
 from evaluator.evidence import content_version
 from evaluator.evidence.canonical import canonical_json
-from evaluator.metrics import slice_metrics
+from evaluator.findings import EvaluatedCases, Predicted, columns_needed, read_stored, score
+from evaluator.findings.names import CASES, PREDICTIONS, SLICES, WEAK_SEARCHES
+from evaluator.spec import CandidateSpec
 from evaluator.spec.audit import AuditSpec
 
 SCORECARD: Final = "scorecard"
 EVALUATION_SET: Final = "evaluation_set"
 SPEC: Final = "audit_spec"
-
 SPEC_FILE: Final = "spec.json"
-FIGURES: Final = "figures.parquet"
-SLICES: Final = "slices.parquet"
-PREDICTIONS: Final = "predictions.parquet"
-CASES: Final = "cases.parquet"
-
-RELATIVE_TOLERANCE: Final = 1e-9
-"""Two machines may add the same numbers in another order."""
-
-_KEYS = ["candidate", "level", "geography", "segment", "metric"]
-_NUMBERS = ["value", "low", "high", "n", "n_effective"]
-_SHOWN = 5
 
 
 def spec_document(spec: AuditSpec) -> bytes:
@@ -55,13 +45,15 @@ def read_spec(content: bytes) -> AuditSpec:
     return AuditSpec.model_validate_json(content)
 
 
-def recompute(evidence: StoredEvidence) -> Iterator[Problem]:
-    """Compute a certificate's figures and verdicts again, and tell what differs.
+def recompute(evidence: StoredEvidence, entries: Sequence[ChainedEntry] = ()) -> Iterator[Problem]:
+    """Compute a certificate's tables and verdicts again, and tell what differs.
 
     Parameters
     ----------
     evidence
         Evidence whose files were held against their digests before.
+    entries
+        The ledger as it was when the certificate was made: waivers stand in it.
 
     Yields
     ------
@@ -83,24 +75,29 @@ def recompute(evidence: StoredEvidence) -> Iterator[Problem]:
         yield Problem("figures", f"{evaluation_set.folder}/{CASES}", what)
     yield from _check_subjects(evidence, evaluation_set)
     truth = cases.select(["id", "geography", "segment", "label"]).to_pandas()
-    predictions: dict[str, dict[str, EvidenceItem]] = {}
-    measured = []
+    predicted: dict[str, Predicted] = {}
     for candidate in spec.candidates:
         found = evidence.upstream_of(scorecard, f"{candidate.name}_predictions")
-        predictions[candidate.name] = {str(item.partition): item for item in found}
         if found:
             frame = _predictions(evidence, found)
             yield from _check_cases(frame, truth, found)
-            figures = _measure(spec, frame, predictions[candidate.name])
-            figures.insert(0, "candidate", candidate.name)
-            measured.append(figures)
-    figures = pd.concat(measured, ignore_index=True)
-    figures = figures.astype({"geography": "str", "segment": "str"})
-    stored = evidence.table(scorecard, FIGURES).to_pandas()
-    yield from _compare_figures(f"{scorecard.folder}/{FIGURES}", stored, figures)
+            predicted[candidate.name] = Predicted(frame, {str(item.partition) for item in found})
+
+    def predicted_by(candidate: CandidateSpec) -> Predicted | None:
+        return predicted.get(candidate.name)
+
+    known = EvaluatedCases(cases.select(columns_needed(spec)), spec.data.columns)
+    scored = score(spec, known, predicted_by)
+    tables = {name: read_stored(table) for name, table in scored.tables.items()}
+    yield from compare_tables(evidence, scorecard, tables)
+    stored_searches = evidence.record(scorecard).facts[WEAK_SEARCHES]
+    yield from compare_searches(scorecard, stored_searches, scored.searches)
     slices = evidence.table(scorecard, SLICES).to_pandas()
-    yield from _check_slices(f"{scorecard.folder}/{SLICES}", slices, spec, predictions)
-    yield from _compare_verdicts(evidence, spec, figures, slices)
+    yield from _check_slices(f"{scorecard.folder}/{SLICES}", slices, spec, predicted)
+    days, problems = check_days(evidence, scorecard, evaluation_set, spec)
+    yield from problems
+    judged = judged_evidence(spec, {**tables, SLICES: slices}, scored.searches, days)
+    yield from compare_verdicts(evidence.predicate, spec, judged, entries)
 
 
 def _check_subjects(evidence: StoredEvidence, evaluation_set: EvidenceItem) -> Iterator[Problem]:
@@ -160,64 +157,11 @@ def _check_cases(
             yield Problem("figures", path, what)
 
 
-def _measure(
-    spec: AuditSpec, predictions: pd.DataFrame, known: Mapping[str, EvidenceItem]
-) -> pd.DataFrame:
-    figures = slice_metrics(
-        predictions,
-        label="label",
-        score="score",
-        prediction="prediction",
-        slices=["geography", "segment"],
-        metrics=spec.metrics,
-        confidence=spec.confidence,
-        groups=spec.slice_values(),
-    )
-    # A slice that is not evaluated is not an empty slice: it stands among the missing ones.
-    keys = figures["geography"].astype(str) + "|" + figures["segment"].astype(str)
-    kept: pd.DataFrame = figures[(figures["level"] != SLICE_LEVEL) | keys.isin(list(known))]
-    return kept.reset_index(drop=True)
-
-
-def _compare_figures(path: str, stored: pd.DataFrame, again: pd.DataFrame) -> Iterator[Problem]:
-    stored, again = (
-        frame.assign(**{name: frame[name].astype("str").fillna("") for name in _KEYS})
-        .sort_values(_KEYS, kind="stable")
-        .reset_index(drop=True)
-        for frame in (stored, again)
-    )
-    if not stored[_KEYS].equals(again[_KEYS]):
-        what = f"it has {len(stored)} figures for other places than the predictions give"
-        yield Problem("figures", path, f"{what} ({len(again)})")
-        return
-    differs = stored["status"].ne(again["status"]).to_numpy()
-    for name in _NUMBERS:
-        left, right = (frame[name].to_numpy(dtype=float) for frame in (stored, again))
-        is_close = np.isclose(left, right, rtol=RELATIVE_TOLERANCE, atol=1e-12, equal_nan=True)
-        differs = differs | ~is_close
-    for position in np.flatnonzero(differs)[:_SHOWN]:
-        was, now = stored.iloc[position], again.iloc[position]
-        place = " x ".join(part for part in (was["geography"], was["segment"]) if part)
-        what = (
-            f"{was['metric']} of {was['candidate']}, {place or 'overall'}: stored {_figure(was)},"
-            f" recomputed {_figure(now)}"
-        )
-        yield Problem("figures", path, what)
-    if differs.sum() > _SHOWN:
-        yield Problem("figures", path, f"{int(differs.sum()) - _SHOWN} more figures differ")
-
-
-def _figure(row: "pd.Series[Any]") -> str:
-    return (
-        f"{row['value']:.6g} [{row['low']:.6g}, {row['high']:.6g}], n {row['n']}, {row['status']}"
-    )
-
-
 def _check_slices(
     path: str,
     slices: pd.DataFrame,
     spec: AuditSpec,
-    predictions: Mapping[str, Mapping[str, EvidenceItem]],
+    predicted: Mapping[str, Predicted],
 ) -> Iterator[Problem]:
     """Make sure that no slice is hidden, and none is called current without predictions."""
     values = spec.slice_values()
@@ -233,60 +177,7 @@ def _check_slices(
         what = f"it lists {len(set(listed))} slices, and the audit has {len(expected)}"
         yield Problem("figures", path, what)
     for (candidate, key), state in zip(listed, slices["state"], strict=True):
-        if (state == "current") != (key in predictions.get(candidate, {})):
+        own = predicted.get(candidate)
+        if (state == "current") != (own is not None and key in own.slices):
             what = f"{candidate} on {key} is called {state}, and the predictions say otherwise"
             yield Problem("figures", path, what)
-
-
-def _compare_verdicts(
-    evidence: StoredEvidence, spec: AuditSpec, figures: pd.DataFrame, slices: pd.DataFrame
-) -> Iterator[Problem]:
-    predicate = evidence.predicate
-    name = predicate.candidate.name
-    names = [candidate.name for candidate in spec.candidates]
-    if name not in names:
-        yield Problem("verdicts", "certificate", f"the audit has no candidate {name!r}")
-        return
-    found = JudgedEvidence(figures=figures, slices=slices, confidence=spec.confidence)
-    verdicts = judge(spec.gates, found, names)
-    again = [verdict.as_record() for verdict in verdicts if verdict.candidate == name]
-    if len(again) != len(predicate.gates):
-        what = f"it has {len(predicate.gates)} verdicts, and the audit's gates give {len(again)}"
-        yield Problem("verdicts", "certificate", what)
-    for stated, record in zip(predicate.gates, again, strict=False):
-        differing = list(_differences(stated.model_dump(mode="json"), record))
-        if differing:
-            yield Problem("verdicts", "certificate", f"{stated.gate}: {'; '.join(differing)}")
-    outcome = next(o for o in decide_outcomes(verdicts, slices, names) if o.candidate == name)
-    if outcome.outcome != predicate.candidate.outcome:
-        what = f"it says {predicate.candidate.outcome}, and the verdicts give {outcome.outcome}"
-        yield Problem("verdicts", "certificate", what)
-    overall = figures[(figures["candidate"] == name) & (figures["level"] == "overall")]
-    measured = {row["metric"]: row for row in overall.to_dict("records")}
-    for headline in predicate.headline:
-        row = measured.get(headline.metric, {})
-        for number in ("value", "low", "high"):
-            recomputed = row.get(number)
-            stated_number = getattr(headline, number)
-            if not _is_same(stated_number, recomputed):
-                what = f"{headline.metric}: {number} is {stated_number}, recomputed {recomputed}"
-                yield Problem("verdicts", "certificate", what)
-
-
-def _differences(stated: Mapping[str, Any], again: Mapping[str, Any]) -> Iterator[str]:
-    # Wording may improve between versions of the program; what it says may not change.
-    for key in sorted((stated.keys() | again.keys()) - {"reason"}):
-        if not _is_same(stated.get(key), again.get(key)):
-            yield f"{key} is {stated.get(key)!r}, recomputed {again.get(key)!r}"
-
-
-def _is_same(left: Any, right: Any) -> bool:
-    if isinstance(left, bool) or isinstance(right, bool):
-        return left is right
-    if isinstance(left, int | float) and isinstance(right, int | float):
-        if math.isnan(right):
-            return math.isnan(left)
-        return math.isclose(left, right, rel_tol=RELATIVE_TOLERANCE, abs_tol=1e-12)
-    if isinstance(right, float) and math.isnan(right):
-        return left is None
-    return bool(left == right)

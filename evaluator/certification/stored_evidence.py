@@ -73,16 +73,20 @@ class StoredEvidence:
         content = self.files.read(path)
         listed = item.files.get(name)
         if content is None or listed is None or digest_of_bytes(content) != listed.sha256:
-            raise EvidenceError(
-                "it is not the file that the certificate names",
-                culprit=path,
-                fix="get the evidence again from whoever issued the certificate",
-            )
+            raise _other_file(path)
         return content
 
     def table(self, item: EvidenceItem, name: str) -> pa.Table:
         """Read a Parquet file; see `read`."""
         return pq.read_table(io.BytesIO(self.read(item, name)))
+
+    def record(self, item: EvidenceItem) -> Record:
+        """Read a version's provenance record, held against the certificate; see `read`."""
+        path = f"{item.folder}/{RECORD}"
+        content = self.files.read(path)
+        if content is None or digest_of_bytes(content) != item.record.sha256:
+            raise _other_file(path)
+        return Record.model_validate_json(content)
 
     def check_files(self) -> Iterator[Problem]:
         """Hold every file of the evidence against its digest, and look for files besides."""
@@ -179,6 +183,14 @@ class StoredEvidence:
         for name in sorted(EvidenceItem.model_fields.keys() & Record.model_fields.keys()):
             if getattr(record, name) != getattr(item, name):
                 yield Problem("evidence", path, f"its `{name}` is not what the certificate says")
+
+
+def _other_file(path: str) -> EvidenceError:
+    return EvidenceError(
+        "it is not the file that the certificate names",
+        culprit=path,
+        fix="get the evidence again from whoever issued the certificate",
+    )
 
 
 def _named(key: VersionKey) -> str:

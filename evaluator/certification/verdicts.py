@@ -11,12 +11,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from evaluator.certification.figures import SLICE_LEVEL, place_words
+from evaluator.certification.figures import place_words
 from evaluator.certification.gate_findings import DecidedOn, Finding, VerdictWord, decide
 from evaluator.certification.judged_evidence import JudgedEvidence
 from evaluator.certification.looks import Limits, Look
 from evaluator.certification.looks_by_kind import Looks
 from evaluator.certification.words import count_words, gate_words, list_words, metric_words
+from evaluator.findings.names import SLICE_LEVEL
 from evaluator.spec.gates import (
     EstimateGate,
     FairnessGate,

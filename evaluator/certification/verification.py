@@ -4,7 +4,7 @@ First the signature, then the statement's form, every file's digest, the lineage
 where all that holds, figures and verdicts computed once more from the stored predictions.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +19,7 @@ from evaluator.certification.findings import Problem
 from evaluator.certification.keys import PublicKey
 from evaluator.certification.ledger_chain import (
     Chain,
+    ChainedEntry,
     entry_name,
     ledger_folder,
     misses,
@@ -41,7 +42,7 @@ from evaluator.errors import UsageError
 from evaluator.evidence import Record, digest_of_bytes
 from evaluator.evidence.record import StoredFile
 
-Recompute = Callable[[StoredEvidence], Iterable[Problem]]
+Recompute = Callable[[StoredEvidence, Sequence[ChainedEntry]], Iterable[Problem]]
 
 UNSIGNED = "UNSIGNED: nothing proves who issued this certificate, or that it was not changed since"
 UNCHECKED = "SIGNATURE NOT CHECKED: no public key was given, so nothing proves who issued it"
@@ -116,7 +117,10 @@ def verify(
     if any(problem.check in {"evidence", "lineage", "statement"} for problem in problems):
         cautions.append("figures and verdicts were not recomputed, since the evidence is damaged")
     else:
-        problems += _recomputed(evidence, recompute_again)
+        # As the ledger was when the certificate was made.
+        until = statement.predicate.ledger.sequence
+        entries = [chained for chained in chain.entries if chained.entry.sequence <= until]
+        problems += _recomputed(evidence, entries, recompute_again)
     return VerificationReport(
         certificate=digest,
         statement=statement,
@@ -267,9 +271,15 @@ def _check_stored_copy(
     ]
 
 
-def _recomputed(evidence: StoredEvidence, recompute_again: Recompute) -> list[Problem]:
+def _recomputed(
+    evidence: StoredEvidence, entries: Sequence[ChainedEntry], recompute_again: Recompute
+) -> list[Problem]:
+    problems = []
     try:
-        return list(recompute_again(evidence))
+        # One by one, so that what was found before a fault is told too.
+        for problem in recompute_again(evidence, entries):
+            problems.append(problem)  # noqa: PERF402 - a list made at once would be lost
     except Exception as error:  # noqa: BLE001 - whatever odd evidence makes it raise is a finding, never a pass
         what = f"figures and verdicts cannot be recomputed: {type(error).__name__}: {error}"
-        return [Problem("figures", "evidence", what)]
+        problems.append(Problem("figures", "evidence", what))
+    return problems

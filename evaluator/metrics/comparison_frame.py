@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from evaluator.metrics.checks import MetricsInputError, column, refuse_rows
 
@@ -46,9 +47,7 @@ def paired_frame(predictions: Mapping[str, pd.DataFrame], *, key: str = "id") ->
     whole = reference[shared].reset_index(drop=True)
     whole = whole.assign(**_own(first, reference))
     for name, frame in others:
-        found = _keys(name, frame, key)
-        _refuse_other_cases(first, keys, name, found)
-        ordered = frame.iloc[found.get_indexer(keys)].reset_index(drop=True)
+        ordered = _in_order(first, keys, name, frame, key)
         theirs = [column for column in frame.columns if column not in _OWN]
         if set(theirs) != set(shared):
             raise MetricsInputError(
@@ -66,6 +65,23 @@ def _keys(name: str, frame: pd.DataFrame, key: str) -> "pd.Index[Any]":
     refuse_rows(found.duplicated().to_numpy(), f"{key!r} of candidate {name!r} occurred before")
     index: pd.Index[Any] = pd.Index(found)
     return index
+
+
+def _in_order(
+    first: str, keys: "pd.Index[Any]", name: str, frame: pd.DataFrame, key: str
+) -> pd.DataFrame:
+    """Give a candidate's rows in the order of the first one's keys."""
+    # Mostly they are in this order already, which tells at once that no key is absent or twice.
+    if keys.equals(pd.Index(column(frame, key))):
+        return frame.reset_index(drop=True)
+    found = _keys(name, frame, key)
+    # Asked this way round, the first candidate's keys are hashed once for all others.
+    places = keys.get_indexer(found)
+    if len(found) != len(keys) or (places < 0).any():
+        _refuse_other_cases(first, keys, name, found)
+    rows = np.empty(len(keys), dtype=np.intp)
+    rows[places] = np.arange(len(keys), dtype=np.intp)
+    return frame.iloc[rows].reset_index(drop=True)
 
 
 def _own(name: str, frame: pd.DataFrame) -> "dict[str, pd.Series[Any]]":
@@ -100,9 +116,7 @@ def _refuse_contradiction(
     whole: pd.DataFrame, other: pd.DataFrame, name: str, pair: tuple[str, str], key: str
 ) -> None:
     """Refuse candidates that disagree on what belongs to the case."""
-    one, two = whole[name], other[name]
-    missing = one.isna().to_numpy() & two.isna().to_numpy()
-    same = np.array([a == b for a, b in zip(one, two, strict=True)], dtype=bool) | missing
+    same = _same(whole[name], other[name])
     if not same.all():
         examples = ", ".join(repr(case) for case in whole.loc[~same, key].head(_SHOWN).tolist())
         more = ", ..." if (~same).sum() > _SHOWN else ""
@@ -110,3 +124,18 @@ def _refuse_contradiction(
             f"{pair[0]!r} and {pair[1]!r} disagree on {name!r} of {(~same).sum()} cases "
             f"({examples}{more})"
         )
+
+
+def _same(one: "pd.Series[Any]", two: "pd.Series[Any]") -> NDArray[np.bool_]:
+    """Tell row by row whether two columns hold the same; missing is the same as missing."""
+    absent, also_absent = one.isna().to_numpy(), two.isna().to_numpy()
+    same: NDArray[np.bool_] = absent & also_absent
+    there = ~(absent | also_absent)
+    if not there.all():
+        one, two = one[there], two[there]
+    if one.dtype != two.dtype:
+        # What is of several types is compared value by value: converting to one of the types can
+        # make two values equal that are not, as whole numbers above 2**53 to floats.
+        one, two = one.astype(object), two.astype(object)
+    same[there] = (one == two).to_numpy(dtype=bool)
+    return same

@@ -7,11 +7,11 @@ import dagster as dg
 import pandas as pd
 
 from evaluator.evidence import Record
+from evaluator.findings.names import PREDICTIONS
 from evaluator.orchestration import partitions
 from evaluator.orchestration.automation import nightly_or_when_content_changes
 from evaluator.orchestration.candidate_evaluation import (
     METRICS,
-    PREDICTIONS,
     CandidateEvaluation,
     Evaluated,
     predicted_slices,

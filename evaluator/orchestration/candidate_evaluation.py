@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import pandas as pd
 import pyarrow as pa
@@ -11,19 +11,15 @@ import pyarrow as pa
 from evaluator.candidates import Scorer, open_scorer, predict
 from evaluator.errors import UsageError
 from evaluator.evidence import Address, Moment, Record, content_version
-from evaluator.metrics import METRICS as KNOWN_METRICS
-from evaluator.metrics import slice_metrics
+from evaluator.findings.figures import measure
+from evaluator.findings.names import CASES, PREDICTIONS, SLICE_LEVEL
 from evaluator.orchestration import identities
-from evaluator.orchestration.evaluation_assets import CASES, observe_model
+from evaluator.orchestration.evaluation_assets import observe_model
 from evaluator.orchestration.state import AuditState
 from evaluator.spec import CandidateSpec
 from evaluator.spec.execution import RayExecution
 
-PREDICTIONS = "predictions.parquet"
 METRICS = "metrics.parquet"
-
-
-SLICE_LEVEL = "geography x segment"
 
 
 class Evaluated(NamedTuple):
@@ -138,7 +134,7 @@ class CandidateEvaluation:
         if not predictions:
             return {}
         frame = read_predictions(self.state, predictions)
-        measured = measure(self.state, self.candidate, frame)
+        measured = measure(self.state.spec, self.candidate, frame)
         per_slice = measured[measured["level"] == SLICE_LEVEL]
         keys = per_slice["geography"].astype(str) + "|" + per_slice["segment"].astype(str)
         return {
@@ -201,62 +197,3 @@ def read_predictions(state: AuditState, records: Mapping[str, Record]) -> pd.Dat
         frames.append(frame.assign(geography=geography, segment=segment))
     joined: pd.DataFrame = pd.concat(frames, ignore_index=True)
     return joined
-
-
-def measure(state: AuditState, candidate: CandidateSpec, predictions: pd.DataFrame) -> pd.DataFrame:
-    """Measure predictions at every level, declared groups without rows included.
-
-    Where the candidate gives decisions and no scores, what needs scores is undefined.
-    """
-    return measure_by(
-        state,
-        candidate,
-        predictions,
-        slices=["geography", "segment"],
-        groups=state.spec.slice_values(),
-    )
-
-
-def measure_by(
-    state: AuditState,
-    candidate: CandidateSpec,
-    predictions: pd.DataFrame,
-    *,
-    slices: Sequence[str],
-    groups: Mapping[str, Sequence[Any]] | None = None,
-) -> pd.DataFrame:
-    """Measure predictions by any columns of theirs; see `evaluator.metrics.slice_metrics`."""
-    possible = [
-        name
-        for name in state.spec.metrics
-        if candidate.has_scores or KNOWN_METRICS[name].needs != "score"
-    ]
-    measured: pd.DataFrame = slice_metrics(
-        predictions,
-        label="label",
-        score="score" if candidate.has_scores else None,
-        prediction="prediction",
-        slices=slices,
-        # Something has to be measured for the levels and their cases to be known.
-        metrics=possible or ["base_rate"],
-        confidence=state.spec.confidence,
-        groups=groups,
-    )
-    first = measured[measured["metric"] == measured["metric"].iloc[0]]
-    undefined = [
-        first.assign(
-            metric=name,
-            value=float("nan"),
-            low=float("nan"),
-            high=float("nan"),
-            n_effective=0.0,
-            status="undefined",
-            reason=f"{candidate.name} gives decisions and no scores",
-        )
-        for name in state.spec.metrics
-        if name not in possible
-    ]
-    together: pd.DataFrame = pd.concat(
-        [measured if possible else measured.iloc[:0], *undefined], ignore_index=True
-    )
-    return together

@@ -21,6 +21,7 @@ from evaluator.evidence import Address, Moment, Record, canonical_json, digest_o
 from evaluator.orchestration import identities
 from evaluator.orchestration.scorecard import Findings
 from evaluator.orchestration.state import AuditState
+from evaluator.orchestration.waivers import Waived, read_waivers
 
 if TYPE_CHECKING:
     from evaluator.certification.keys import SigningKey
@@ -46,18 +47,36 @@ class Target(NamedTuple):
     """The certificate itself, where it was issued."""
 
 
-def expected_certificate(state: AuditState, scorecard: Record, now: datetime) -> Target:
+def expected_certificate(
+    state: AuditState, scorecard: Record, now: datetime, waived: Waived | None = None
+) -> Target:
     """Find the certificate of a scorecard, or the place of the one to be issued.
 
-    One that has expired is followed by another one. One that was revoked is not: only other
-    evidence brings a new certificate about.
+    One that has expired is followed by another one, and so is one that shows other waivers than
+    are in force. One that was revoked is not: only other evidence brings a new certificate about.
+
+    Parameters
+    ----------
+    state
+        The audit's state.
+    scorecard
+        What the certificate is of.
+    now
+        The moment that is asked about, with its time zone.
+    waived
+        The waivers in force then; by default the ledger is read for them.
     """
+    if waived is None:
+        waived = read_waivers(state, scorecard, now)
     key = signing_key_from_environment(os.environ)
     address = state.address("certificate")
     renewal = 0
     while True:
         identity = state.identities.certificate(
-            scorecard, key_id=key.public.key_id if key else "unsigned", renewal=renewal
+            scorecard,
+            key_id=key.public.key_id if key else "unsigned",
+            renewal=renewal,
+            waivers=waived.entries,
         )
         record = state.store.find(address, identity)
         if record is None or now < datetime.fromisoformat(record.facts["valid_until"]):
@@ -81,7 +100,7 @@ def store_certificate(
     moment
         The run that issues, and its time.
     """
-    target = expected_certificate(state, findings.scorecard, moment.now)
+    target = expected_certificate(state, findings.scorecard, moment.now, findings.waived)
     key = signing_key_from_environment(os.environ)
     record = state.store.reuse(target.address, target.identity, moment)
     if record is None:
@@ -108,7 +127,8 @@ def _issue(
         valid_until=valid_until,
         code=_code(),
         seeds=findings.scorecard.facts.get("seeds", {}),
-        ledger=Ledger(state.store.url, state.audit.name).head(),
+        # As far as it was read for waivers, so that whoever checks reads as far.
+        ledger=findings.waived.ledger,
     )
     files = {CERTIFICATE: canonical_json(document)}
     for candidate in state.spec.candidates:

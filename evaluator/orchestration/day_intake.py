@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluator.evidence import Record
+from evaluator.findings.names import PROFILE
 from evaluator.intake import (
     TYPED_ROWS,
     IntakeResult,
@@ -19,7 +20,6 @@ from evaluator.intake import (
 from evaluator.orchestration.state import AuditState, DayState
 
 REPORT = "report.txt"
-PROFILE = "profile.json"
 REFERENCE = "reference.json"
 CHECKS = ("schema_as_declared", "refused_share", "volume", "drift")
 """What is asked of every day; see `day_checks`."""

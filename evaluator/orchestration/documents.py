@@ -1,11 +1,13 @@
 """Certificate, dashboard, model cards and technical file, made of what is stored."""
 
+import os
 from collections.abc import Iterator
 from datetime import date, datetime
 from importlib.metadata import version
 from typing import NamedTuple
 
 from evaluator.certification import EvaluationSetSummary, EvidenceRecord, build_certificate
+from evaluator.certification.keys import signing_key_from_environment
 from evaluator.evidence import Address, Moment, Record, digest_of, digest_of_bytes
 from evaluator.orchestration import certificates, identities
 from evaluator.orchestration.evaluation_assets import WITHOUT_LABEL
@@ -54,6 +56,7 @@ def highlights(state: AuditState) -> Highlights:
 
 def store_certificate(state: AuditState, findings: Findings, moment: Moment) -> Record:
     """Build, sign and store the certificate of the current scorecard."""
+    key = signing_key_from_environment(os.environ)
     document = build_certificate(
         audit=state.audit.name,
         spec_digest=identities.spec_digest(state.spec),
@@ -69,6 +72,7 @@ def store_certificate(state: AuditState, findings: Findings, moment: Moment) -> 
         packages={name: version(name) for name in _PACKAGES},
         created_at=moment.now,
         run_id=moment.run_id,
+        key_id=key.public.key_id if key else None,
     )
     return certificates.store_certificate(state, findings, document, moment)
 
@@ -125,6 +129,7 @@ def store_dashboard(state: AuditState, findings: Findings, moment: Moment) -> Re
             evidence=_evidence(state, certificate),
             code_version=version("evaluator"),
             run_id=moment.run_id,
+            signed_by=certificate.facts["key_id"],
         )
     ).encode()
     return state.store.write(

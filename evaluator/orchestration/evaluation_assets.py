@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from evaluator.candidates import build_evaluation_set
 from evaluator.evidence import Moment, Record, content_version
+from evaluator.findings.names import CASES
 from evaluator.intake import TYPED_ROWS
 from evaluator.orchestration import identities, partitions
 from evaluator.orchestration.automation import when_to_be_frozen
@@ -18,7 +19,6 @@ from evaluator.orchestration.specs import asset_spec, dependency
 from evaluator.orchestration.state import AuditState
 from evaluator.spec import Audit, CandidateSpec
 
-CASES = "cases.parquet"
 WITHOUT_LABEL = "without_label.parquet"
 
 

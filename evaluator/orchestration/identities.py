@@ -22,8 +22,8 @@ CODE_VERSIONS = {
     "scorecard": "3",
     "mlflow_runs": "1",
     "audit_spec": "1",
-    "certificate": "2",
-    "dashboard": "2",
+    "certificate": "3",
+    "dashboard": "3",
     "documents": "1",
     "promoted_models": "1",
 }
@@ -87,15 +87,25 @@ class Identities:
         """Identity of a slice's metrics, given that of its predictions."""
         return self._of("slice_metrics", {"predictions": predictions, **self._metric_settings()})
 
-    def scorecard(self, evaluation_set: str, slices: Sequence[Any], earlier: str | None) -> str:
+    def scorecard(
+        self,
+        evaluation_set: str,
+        slices: Sequence[Any],
+        *,
+        earlier: str | None,
+        days: Sequence[Any] | None,
+    ) -> str:
         """Identity of the scorecard, given what is known of every slice, and an earlier one's.
 
-        The earlier one is that with which it is said what got worse.
+        The earlier one is that with which it is said what got worse. The days count only where a
+        gate looks at them; elsewhere they are None.
         """
         settings = self._spec.model_dump(mode="json", include={"fairness", "weak_slices"})
         if self._spec.compares:
             settings |= self._spec.model_dump(mode="json", include={"compare"})
             settings["baseline"] = self._spec.baseline
+        if days is not None:
+            settings["days"] = list(days)
         return self._of(
             "scorecard",
             {
@@ -114,8 +124,13 @@ class Identities:
         server = "the platform's own" if home.tracks_itself else home.tracking_uri
         return self._of("mlflow_runs", {"scorecard": scorecard.identity, "tracking": server})
 
-    def certificate(self, scorecard: Record, *, key_id: str, renewal: int) -> str:
-        """Identity of the certificate of a scorecard, by who signs it and how often it expired."""
+    def certificate(
+        self, scorecard: Record, *, key_id: str, renewal: int, waivers: Sequence[str]
+    ) -> str:
+        """Identity of the certificate of a scorecard.
+
+        By who signs it, how often it expired, and the ledger's entries with waivers in force.
+        """
         return self._of(
             "certificate",
             {
@@ -123,6 +138,7 @@ class Identities:
                 "spec": spec_digest(self._spec),
                 "key": key_id,
                 "renewal": renewal,
+                "waivers": list(waivers),
             },
         )
 

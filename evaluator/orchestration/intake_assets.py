@@ -17,11 +17,12 @@ from evaluator.evidence import (
     content_version,
     digest_of_bytes,
 )
+from evaluator.findings.names import PROFILE
 from evaluator.intake import QUARANTINED_ROWS, TYPED_ROWS, IntakeResult
 from evaluator.orchestration import identities, partitions
 from evaluator.orchestration.automation import when_content_changes
 from evaluator.orchestration.day_files import day_files, version_of
-from evaluator.orchestration.day_intake import CHECKS, PROFILE, REPORT, DayIntake
+from evaluator.orchestration.day_intake import CHECKS, REPORT, DayIntake
 from evaluator.orchestration.partition_run import Materialised, PartitionRun
 from evaluator.orchestration.resources import HomeResource, moment_of
 from evaluator.orchestration.specs import asset_spec, column_schema, dependency, key_of

@@ -6,7 +6,9 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
+from evaluator.certification.day_facts import asks_about_days
 from evaluator.evidence import Record, digest_of
+from evaluator.findings.names import FIGURES, MORE_FIGURES
 from evaluator.orchestration import identities, partitions
 from evaluator.orchestration.automation import when_anything_is_known
 from evaluator.orchestration.certificates import CERTIFICATE
@@ -21,12 +23,7 @@ from evaluator.orchestration.markdown import markdown_table
 from evaluator.orchestration.mlflow_runs import MlflowTracking
 from evaluator.orchestration.promotion import promote, registered
 from evaluator.orchestration.resources import HomeResource, moment_of
-from evaluator.orchestration.scorecard import (
-    FIGURES,
-    MORE_FIGURES,
-    read_findings,
-    store_scorecard,
-)
+from evaluator.orchestration.scorecard import read_findings, store_scorecard
 from evaluator.orchestration.specs import asset_spec, dependency
 from evaluator.orchestration.state import AuditState
 from evaluator.spec import Audit
@@ -74,6 +71,11 @@ def _scorecard(audit: Audit) -> dg.AssetsDefinition:
             *(
                 dependency(audit, f"{c.name}_slice_metrics", partitions.ALL_PARTITIONS)
                 for c in audit.spec.candidates
+            ),
+            *(
+                [dependency(audit, "data_quality_report", partitions.ALL_PARTITIONS)]
+                if asks_about_days(audit.spec)
+                else []
             ),
         ],
         condition=when_anything_is_known(),
@@ -214,8 +216,9 @@ def _certificate(audit: Audit) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, evaluator_home: HomeResource
     ) -> dg.MaterializeResult[None]:
         state = AuditState(audit, evaluator_home.open())
-        findings = read_findings(state)
-        record = store_certificate(state, findings, moment_of(context))
+        moment = moment_of(context)
+        findings = read_findings(state, moment.now)
+        record = store_certificate(state, findings, moment)
         outcomes = {outcome.candidate: outcome.outcome for outcome in findings.outcomes}
         return _result(
             record,

@@ -25,7 +25,7 @@ from evaluator.orchestration.ranges import Range, ranges_of
 from evaluator.orchestration.scorecard import Findings, read_findings
 from evaluator.orchestration.state import AuditState, DayState, SliceState
 from evaluator.orchestration.terminal_runs import TerminalRuns
-from evaluator.orchestration.workers import Ended, run_portions, start_preloading
+from evaluator.orchestration.workers import Ended, run_portions
 from evaluator.spec import Audit, CandidateSpec
 
 RAW_FILES, INTAKE, EVALUATION_SET, REPORTS = "Raw files", "Intake", "Evaluation set", "Reports"
@@ -104,9 +104,6 @@ class AuditRun:
         self._display = display
         self.summary = RunSummary()
         _check_choice(audit, choice)
-        if self._looks_pending():
-            # What the workers need is imported while this process does other things.
-            start_preloading()
         home.prepare()
         self._runs = TerminalRuns(audit)
         self._runs.close_abandoned()
@@ -166,19 +163,6 @@ class AuditRun:
                 f" from {self.audit.spec.data.first_day} on",
             )
         return self.summary
-
-    def _looks_pending(self) -> bool:
-        """Guess from the first slice of each candidate whether there will be something to do."""
-        evaluation_set = self.state.current("evaluation_set")
-        first = self.state.slice_keys()[:1]
-        return any(
-            evaluation_set is None
-            or self.state.slice_states(
-                candidate, evaluation_set, self.state.observed_model(candidate), first
-            )[0].state
-            != "current"
-            for candidate in self._chosen_candidates()
-        )
 
     def _has_new_file(self, day: str) -> bool:
         files = day_files(self.audit, self.state.home, day)

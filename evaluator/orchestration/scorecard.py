@@ -1,55 +1,62 @@
 """All candidates side by side, at every level, and what is missing."""
 
-import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import pandas as pd
 import pyarrow as pa
 
 from evaluator.candidates import find_duplicates, recording_findings
-from evaluator.candidates.evaluation_set import SLICE_COLUMNS
-from evaluator.certification import JudgedEvidence, Outcome, Verdict, decide_outcomes, judge
+from evaluator.certification import DayFacts, Outcome, Verdict, decide_outcomes, judge
+from evaluator.certification.day_facts import asks_about_days, days_document, read_days
+from evaluator.certification.judged_evidence import judged_evidence
 from evaluator.errors import CandidateError, EvidenceError
-from evaluator.evidence import Address, Moment, Record, content_version, digest_of
-from evaluator.orchestration import identities
-from evaluator.orchestration.candidate_evaluation import SLICE_LEVEL, measure, read_predictions
-from evaluator.orchestration.evaluated_cases import EvaluatedCases, columns_needed
-from evaluator.orchestration.evaluation_assets import CASES
-from evaluator.orchestration.findings import (
+from evaluator.evidence import Address, Moment, Record, content_version, digest_of, digest_of_bytes
+from evaluator.findings import (
+    SCHEMAS,
+    EvaluatedCases,
+    Predicted,
+    Scored,
+    columns_needed,
+    read_stored,
+    score,
+)
+from evaluator.findings.names import (
+    CASES,
     COMPARISONS,
+    DAYS,
     FAIRNESS,
+    FIGURES,
+    MORE_FIGURES,
     PAIRS,
     RANKS,
+    SLICES,
+    WEAK_SEARCHES,
     WEAK_SLICES,
     WORSENED,
-    FoundOfOne,
-    find_differences,
-    find_of_one,
-    read_stored,
-    stored_tables,
 )
-from evaluator.orchestration.more_slices import measure_more
+from evaluator.findings.weak_slices import SEED
+from evaluator.orchestration import identities
+from evaluator.orchestration.candidate_evaluation import read_predictions
+from evaluator.orchestration.day_facts import ArrivedDays, arrived_days, day_facts
+from evaluator.orchestration.earlier import (
+    EARLIER_CERTIFICATE,
+    Earlier,
+    compare_with_earlier,
+    find_earlier,
+)
 from evaluator.orchestration.state import AuditState, SliceState
-from evaluator.orchestration.weak_slices import EARLIER_CERTIFICATE, SEED, Earlier, find_earlier
+from evaluator.orchestration.waivers import Waived, read_waivers
 from evaluator.spec import CandidateSpec
 
-FIGURES = "figures.parquet"
-MORE_FIGURES = "more_figures.parquet"
-SLICES = "slices.parquet"
-
-_MORE_SCHEMA = pa.schema(
+_SLICE_SCHEMA = pa.schema(
     [
-        *((name, pa.string()) for name in ("candidate", "level", "group", "metric")),
-        *((name, pa.float64()) for name in ("value", "low", "high")),
-        ("n", pa.int64()),
-        ("n_effective", pa.float64()),
-        *((name, pa.string()) for name in ("status", "reason")),
+        (name, pa.string())
+        for name in ("candidate", "geography", "segment", "state", "error", "content_version")
     ]
 )
-_SLICE_COLUMNS = ("candidate", "geography", "segment", "state", "error", "content_version")
 
 
 @dataclass(frozen=True)
@@ -87,8 +94,13 @@ class Findings:
     remarks: Sequence[str]
     """What a reader must know of the candidates: duplicates, faults of recordings, who is not
     compared, and what could not be looked at."""
+    days: Sequence[DayFacts]
+    """What gates on the data and its drift were judged on; none where there is no such gate."""
     verdicts: Sequence[Verdict]
     outcomes: Sequence[Outcome]
+    """With the gates that people waived. A waiver changes no outcome."""
+    waived: Waived
+    """The waivers in force, and how far the ledger was read for them."""
 
 
 class ExpectedScorecard(NamedTuple):
@@ -98,6 +110,8 @@ class ExpectedScorecard(NamedTuple):
     slices: list[SliceState]
     earlier: Earlier | None
     """With which it is said what got worse."""
+    days: ArrivedDays | None
+    """The days that gates look at; None where none does."""
     target: tuple[Address, str]
     """Its address and its identity."""
 
@@ -117,11 +131,15 @@ def expected_scorecard(state: AuditState) -> ExpectedScorecard:
         for s in slices
     ]
     earlier = find_earlier(state, evaluation_set)
+    days = arrived_days(state) if asks_about_days(state.spec) else None
     identity = state.identities.scorecard(
-        evaluation_set.content_version, described, earlier.scorecard.identity if earlier else None
+        evaluation_set.content_version,
+        described,
+        earlier=earlier.scorecard.identity if earlier else None,
+        days=days.described if days else None,
     )
     return ExpectedScorecard(
-        evaluation_set, slices, earlier, (state.address("scorecard"), identity)
+        evaluation_set, slices, earlier, days, (state.address("scorecard"), identity)
     )
 
 
@@ -147,48 +165,35 @@ def store_scorecard(state: AuditState, moment: Moment) -> Record:
             culprit=str(address),
             fix="materialise the candidates' slices first; the failed runs say what went wrong",
         )
-    measured = _measure_candidates(state, expected)
-    tables = {
-        FIGURES: pa.Table.from_pandas(measured.figures, preserve_index=False),
-        MORE_FIGURES: pa.Table.from_pandas(
-            measured.more_figures, schema=_MORE_SCHEMA, preserve_index=False
-        ),
-        **measured.found,
-    }
-    frame = pd.DataFrame(
-        [
-            {
-                "candidate": s.candidate,
-                "geography": s.geography,
-                "segment": s.segment,
-                "state": s.state,
-                "error": s.error,
-                "content_version": s.metrics.content_version if s.metrics else None,
-            }
-            for s in slices
-        ]
-    )
-    schema = pa.schema([(name, pa.string()) for name in _SLICE_COLUMNS])
-    models = {c.name: state.observed_model(c) for c in state.spec.candidates}
+    cases = _read_cases(state, expected.evaluation_set)
+    scored = _score(state, expected, cases)
+    files: dict[str, bytes | pa.Table] = {**scored.tables, SLICES: _slices_table(slices)}
+    versions = [content_version(table) for table in scored.tables.values()]
     records = [record for s in current for record in (s.predictions, s.metrics) if record]
+    if expected.days is not None:
+        files[DAYS] = days_document(day_facts(state, expected.days))
+        versions.append(digest_of_bytes(files[DAYS]))
+        records += expected.days.reports
+    models = {c.name: state.observed_model(c) for c in state.spec.candidates}
     return state.store.write(
         address,
         identity,
-        {**tables, SLICES: pa.Table.from_pandas(frame, schema=schema, preserve_index=False)},
-        content_version=digest_of([content_version(table) for table in tables.values()]),
+        files,
+        content_version=digest_of(versions),
         upstream=[expected.evaluation_set.as_upstream(), *(r.as_upstream() for r in records)],
         facts={
             "candidates": [candidate.name for candidate in state.spec.candidates],
             "slices": len(slices),
             "current": len(current),
             "models": models,
-            "weak_searches": measured.searches,
-            "seeds": {WEAK_SLICES.removesuffix(".parquet"): SEED} if measured.searches else {},
+            WEAK_SEARCHES: scored.searches,
+            "seeds": {WEAK_SLICES.removesuffix(".parquet"): SEED} if scored.searches else {},
             # Not among what it rests on, or else each certificate would hold all earlier ones.
             EARLIER_CERTIFICATE: expected.earlier and expected.earlier.certificate,
             "remarks": [
                 *(found.words for found in find_duplicates(models, _versions(slices))),
-                *measured.remarks,
+                *_recording_remarks(state, cases),
+                *scored.remarks,
             ],
         },
         code_version=identities.CODE_VERSIONS["scorecard"],
@@ -196,49 +201,59 @@ def store_scorecard(state: AuditState, moment: Moment) -> Record:
     )
 
 
-def read_findings(state: AuditState) -> Findings:
-    """Read the current scorecard and judge it by the audit's gates."""
+def read_findings(state: AuditState, now: datetime | None = None) -> Findings:
+    """Read the current scorecard and judge it by the audit's gates.
+
+    Parameters
+    ----------
+    state
+        The audit's state.
+    now
+        The moment at which waivers have to be in force, with its time zone; by default this one.
+
+    Raises
+    ------
+    EvidenceError
+        Where there is no scorecard, or the ledger is damaged.
+    """
     scorecard = state.require("scorecard")
-    figures, more_figures, slices = (
-        state.store.read_table(scorecard, name).to_pandas()
-        for name in (FIGURES, MORE_FIGURES, SLICES)
-    )
-    found = {
+    tables = {
         name: read_stored(state.store.read_table(scorecard, name))
-        for name in (COMPARISONS, PAIRS, RANKS, FAIRNESS, WEAK_SLICES, WORSENED)
+        for name in (FIGURES, SLICES, *SCHEMAS)
     }
+    days = []
+    if DAYS in scorecard.files:
+        days = read_days(state.store.read_bytes(scorecard, DAYS))
     names = [candidate.name for candidate in state.spec.candidates]
-    allowed = state.spec.failed_slices_allowed()
-    asked = state.spec.fairness
-    evidence = JudgedEvidence(
-        figures=figures,
-        slices=slices,
-        confidence=state.spec.confidence,
-        comparisons=found[COMPARISONS],
-        baseline=state.spec.baseline,
-        fairness=found[FAIRNESS],
-        fairness_attributes=asked.attributes if asked else (),
-        fairness_against_best=asked is None or asked.reference == "best",
-        weak_slices=found[WEAK_SLICES],
-        weak_slice_searches=scorecard.facts["weak_searches"],
-        allowed_missing=allowed,
-    )
+    searches = scorecard.facts[WEAK_SEARCHES]
+    evidence = judged_evidence(state.spec, tables, searches, days)
     verdicts = judge(state.spec.gates, evidence, names)
+    now = now or datetime.now(UTC)
+    waived = read_waivers(state, scorecard, now)
     return Findings(
         scorecard=scorecard,
-        figures=figures,
-        more_figures=more_figures,
-        slices=slices,
-        verdicts=verdicts,
-        comparisons=found[COMPARISONS],
-        pairs=found[PAIRS],
-        ranks=found[RANKS],
-        fairness=found[FAIRNESS],
-        weak_slices=found[WEAK_SLICES],
-        weak_searches=scorecard.facts["weak_searches"],
-        worsened=found[WORSENED],
+        figures=tables[FIGURES],
+        more_figures=tables[MORE_FIGURES],
+        slices=tables[SLICES],
+        comparisons=tables[COMPARISONS],
+        pairs=tables[PAIRS],
+        ranks=tables[RANKS],
+        fairness=tables[FAIRNESS],
+        weak_slices=tables[WEAK_SLICES],
+        weak_searches=searches,
+        worsened=tables[WORSENED],
         remarks=scorecard.facts["remarks"],
-        outcomes=decide_outcomes(verdicts, slices, names, allowed_missing=allowed),
+        days=days,
+        verdicts=verdicts,
+        outcomes=decide_outcomes(
+            verdicts,
+            tables[SLICES],
+            names,
+            allowed_missing=evidence.allowed_missing,
+            waivers=waived.waivers,
+            now=now,
+        ),
+        waived=waived,
     )
 
 
@@ -268,73 +283,44 @@ def _recording_remarks(state: AuditState, cases: EvaluatedCases) -> Iterator[str
         yield from (f"{candidate.name}, its recording: {finding.words}" for finding in found)
 
 
-class _Measured(NamedTuple):
-    figures: pd.DataFrame
-    more_figures: pd.DataFrame
-    found: Mapping[str, pa.Table]
-    searches: Mapping[str, Mapping[str, Any]]
-    remarks: Sequence[str]
+def _slices_table(slices: Sequence[SliceState]) -> pa.Table:
+    """List every slice: its state, its error and its content version."""
+    frame = pd.DataFrame(
+        [
+            {
+                "candidate": s.candidate,
+                "geography": s.geography,
+                "segment": s.segment,
+                "state": s.state,
+                "error": s.error,
+                "content_version": s.metrics.content_version if s.metrics else None,
+            }
+            for s in slices
+        ]
+    )
+    return pa.Table.from_pandas(frame, schema=_SLICE_SCHEMA, preserve_index=False)
 
 
-class _MeasuredOne(NamedTuple):
-    predictions: pd.DataFrame
-    figures: pd.DataFrame
-    more_figures: Sequence[pd.DataFrame]
-    found: FoundOfOne
-
-
-def _measure_candidates(state: AuditState, expected: ExpectedScorecard) -> _Measured:
+def _read_cases(state: AuditState, evaluation_set: Record) -> EvaluatedCases:
     columns = columns_needed(state.spec)
-    table = state.store.read_table(expected.evaluation_set, CASES, columns=columns)
-    cases = EvaluatedCases(table, state.spec.data.columns)
+    table = state.store.read_table(evaluation_set, CASES, columns=columns)
+    return EvaluatedCases(table, state.spec.data.columns)
 
-    def measured(candidate: CandidateSpec) -> _MeasuredOne | None:
+
+def _score(state: AuditState, expected: ExpectedScorecard, cases: EvaluatedCases) -> Scored:
+    earlier = expected.earlier
+
+    def predicted(candidate: CandidateSpec) -> Predicted | None:
         records = {
             s.slice_key: s.predictions
             for s in expected.slices
             if s.candidate == candidate.name and s.state == "current" and s.predictions is not None
         }
-        if not records:
-            return None
-        predictions = read_predictions(state, records)
-        place = cases.place_of(predictions)
-        figures = _measured_slices(state, candidate, predictions, records)
-        more_figures = measure_more(state, candidate, cases, predictions, place)
-        for one in (figures, *more_figures):
-            one.insert(0, "candidate", candidate.name)
-        found = find_of_one(state, candidate, cases, predictions, place, earlier=expected.earlier)
-        return _MeasuredOne(predictions, figures, more_figures, found)
+        return Predicted(read_predictions(state, records), records) if records else None
 
-    # Reading and numpy let go of the lock, so candidates are measured side by side.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = zip(state.spec.candidates, pool.map(measured, state.spec.candidates), strict=True)
-        of_each = {candidate.name: one for candidate, one in results if one is not None}
-    compared, remarks = find_differences(
-        state, {name: one.predictions for name, one in of_each.items()}, cases
-    )
-    figures = pd.concat([one.figures for one in of_each.values()], ignore_index=True)
-    more_figures = [pd.DataFrame(columns=_MORE_SCHEMA.names)]
-    more_figures += [table for one in of_each.values() for table in one.more_figures]
-    return _Measured(
-        figures.astype(dict.fromkeys(SLICE_COLUMNS, "str")),
-        pd.concat(more_figures, ignore_index=True),
-        stored_tables([compared, *(one.found.tables for one in of_each.values())]),
-        {name: one.found.search for name, one in of_each.items() if one.found.search is not None},
-        [
-            *_recording_remarks(state, cases),
-            *remarks,
-            *(remark for one in of_each.values() for remark in one.found.remarks),
-        ],
-    )
+    def worsened(candidate: CandidateSpec, predictions: pd.DataFrame) -> pd.DataFrame:
+        if earlier is None:
+            return pd.DataFrame()
+        return compare_with_earlier(state, candidate, cases, predictions, earlier)
 
-
-def _measured_slices(
-    state: AuditState,
-    candidate: CandidateSpec,
-    predictions: pd.DataFrame,
-    known: Collection[str],
-) -> pd.DataFrame:
-    figures = measure(state, candidate, predictions)
-    # A slice that is not evaluated is not an empty slice: it stands among the missing ones.
-    keys = figures["geography"].astype(str) + "|" + figures["segment"].astype(str)
-    return figures[(figures["level"] != SLICE_LEVEL) | keys.isin(list(known))]
+    return score(state.spec, cases, predicted, worsened=worsened)

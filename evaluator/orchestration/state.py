@@ -4,7 +4,6 @@ A failed slice leaves its previous version in place. So presence proves nothing:
 current only where its identity is the one that today's inputs give.
 """
 
-from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from evaluator.candidates import artifact_digest
@@ -114,14 +113,24 @@ class AuditState:
         """Digest of the candidate's artifact as it lies there now."""
         return artifact_digest(candidate, self.home.root, tracking_uri=self.home.tracking_uri)
 
+    def looks_pending(self) -> bool:
+        """Guess from each candidate's first slice whether there are slices to evaluate."""
+        evaluation_set = self.current("evaluation_set")
+        if evaluation_set is None:
+            return bool(self.spec.candidates)
+        first = self.slice_keys()[0]
+        return any(
+            self._slice_state(
+                candidate, evaluation_set, self.observed_model(candidate), first
+            ).state
+            != "current"
+            for candidate in self.spec.candidates
+        )
+
     def slice_states(
-        self,
-        candidate: CandidateSpec,
-        evaluation_set: Record,
-        model: str | None,
-        slice_keys: Sequence[str] | None = None,
+        self, candidate: CandidateSpec, evaluation_set: Record, model: str | None
     ) -> list[SliceState]:
-        """Tell what is known of a candidate on its slices.
+        """Tell what is known of a candidate on every slice.
 
         Parameters
         ----------
@@ -131,12 +140,9 @@ class AuditState:
             The evaluation set that the results have to rest on.
         model
             The artifact's digest that they have to rest on; None where it was never seen.
-        slice_keys
-            Which slices; all of them by default.
         """
         return [
-            self._slice_state(candidate, evaluation_set, model, key)
-            for key in (self.slice_keys() if slice_keys is None else slice_keys)
+            self._slice_state(candidate, evaluation_set, model, key) for key in self.slice_keys()
         ]
 
     def note_slice_failure(

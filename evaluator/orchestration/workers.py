@@ -12,33 +12,14 @@ import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from typing import NamedTuple
 
+from evaluator import fork_server
 from evaluator.orchestration import progress
 from evaluator.orchestration.portions import Portion
 from evaluator.orchestration.terminal_runs import TerminalRuns, new_run_id
 from evaluator.spec import Audit
-
-# What a process needs besides, most of which Dagster imports when an instance is opened.
-_PRELOADED = [
-    __name__,
-    "evaluator.orchestration.event_log",
-    "alembic.command",
-    "alembic.runtime.migration",
-    "dagster._core.launcher.default_run_launcher",
-    "dagster._core.run_coordinator.queued_run_coordinator",
-    "dagster._core.storage.event_log.sqlite",
-    "dagster._core.storage.runs.sqlite",
-    "dagster._core.storage.schedules.sqlite",
-    "dagster._daemon.monitoring",
-    "pyarrow.dataset",
-    "scipy.stats",
-    "skops.io",
-    "sklearn.ensemble",
-    "sqlalchemy.dialects.sqlite",
-]
 
 
 class Ended(NamedTuple):
@@ -49,15 +30,6 @@ class Ended(NamedTuple):
     """The Dagster runs that it started."""
     fault: str | None
     """Why it did not come to its end, in words."""
-
-
-def start_preloading() -> None:
-    """Start the server that processes are forked from, which imports while others work."""
-    if "forkserver" in multiprocessing.get_all_start_methods():
-        from multiprocessing import forkserver
-
-        forkserver.set_forkserver_preload(_PRELOADED)
-        forkserver.ensure_running()
 
 
 def run_portions(
@@ -83,7 +55,7 @@ def run_portions(
     on_end
         Called for each portion that came to its end, well or not.
     """
-    start_preloading()
+    fork_server.start()
     waiting = list(portions)
     running: dict[Connection, _Running] = {}
     threads = max(1, cores // max(1, min(cores, len(portions))))
@@ -125,10 +97,7 @@ def _startable(
 
 
 def _start(audit: Audit, portion: Portion, threads: int) -> _Running:
-    methods = multiprocessing.get_all_start_methods()
-    context: BaseContext = multiprocessing.get_context(
-        "forkserver" if "forkserver" in methods else "spawn"
-    )
+    context = fork_server.context()
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(  # type: ignore[attr-defined] # every start method has it
         target=work,

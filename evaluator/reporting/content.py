@@ -100,6 +100,8 @@ class DashboardContent:
         Every stored output that the dashboard rests on.
     code_version, run_id
         The code that made it, and the run.
+    signed_by
+        The key that the certificates are signed with, by its id; None where they are unsigned.
     """
 
     audit: str
@@ -122,6 +124,7 @@ class DashboardContent:
     evidence: Sequence[EvidenceRecord]
     code_version: str
     run_id: str
+    signed_by: str | None
     comparisons: pd.DataFrame = field(default_factory=pd.DataFrame)
     ranks: pd.DataFrame = field(default_factory=pd.DataFrame)
     fairness: pd.DataFrame = field(default_factory=pd.DataFrame)

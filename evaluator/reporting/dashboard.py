@@ -61,6 +61,7 @@ def render_dashboard(content: DashboardContent) -> str:
             content=content,
             cards=candidate_cards(content),
             outcome_counts=Counter(outcome.outcome for outcome in content.outcomes),
+            with_waivers=sum(bool(outcome.waived) for outcome in content.outcomes),
             headline=headline_rows(content),
             verdicts=verdict_groups(content),
             **_findings(content, [candidate.name for candidate in content.candidates]),

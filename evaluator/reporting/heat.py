@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from evaluator.certification.figures import (
-    SLICE_LEVEL,
     Figure,
     SliceState,
     read_figures,
     read_slices,
 )
+from evaluator.findings.names import SLICE_LEVEL
 from evaluator.metrics import METRICS
 from evaluator.reporting.content import DashboardContent
 

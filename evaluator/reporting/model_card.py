@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from evaluator.certification.figures import (
-    SLICE_LEVEL,
     Figure,
     place_words,
     read_figures,
 )
 from evaluator.certification.words import metric_words
+from evaluator.findings.names import SLICE_LEVEL
 from evaluator.reporting.caveats import caveats
 from evaluator.reporting.content import CandidateSummary
 from evaluator.reporting.document import (

@@ -6,7 +6,8 @@ from typing import Literal
 
 import pandas as pd
 
-from evaluator.certification.figures import SLICE_LEVEL, Figure, read_figures
+from evaluator.certification.figures import Figure, read_figures
+from evaluator.findings.names import SLICE_LEVEL
 from evaluator.metrics import METRICS
 
 Direction = Literal["worse", "better", "lower", "higher"]

@@ -12,8 +12,8 @@ from evaluator.certification.figures import Figure, place_words, read_figures, r
 from evaluator.certification.words import count_words, list_words, metric_words, number_words
 from evaluator.reporting.finding_lines import comparison_lines, fairness_lines, weak_lines
 from evaluator.reporting.standouts import ENOUGH_CASES, Standout, standout_slices
-from evaluator.reporting.verdicts import needed_words
-from evaluator.reporting.views import gates_words
+from evaluator.reporting.verdicts import needed_words, waivers_of
+from evaluator.reporting.views import gates_words, waived_gates
 
 _NOTHING = pd.DataFrame()
 
@@ -139,19 +139,38 @@ def _verdict_lines(outcomes: Sequence[Outcome], verdicts: Sequence[Verdict]) -> 
         lines.append(
             f"  {outcome.candidate:<{width}}  {outcome.outcome.upper()}, "
             + (gates_words(mine) if verdicts else "the audit declares no gate")
+            + _waiver_words(outcome)
         )
-        lines += _not_passing_lines(mine)
+        lines += _not_passing_lines(mine, outcomes)
     strangers = [verdict for verdict in verdicts if verdict.candidate not in names]
-    return lines + _not_passing_lines(strangers)
+    return lines + _not_passing_lines(strangers, outcomes)
 
 
-def _not_passing_lines(verdicts: Sequence[Verdict]) -> list[str]:
-    return [
-        f"    {verdict.verdict}{'' if verdict.required else ' (not required)'}  "
-        f"{verdict.says or verdict.gate}: {verdict.reason}{_needed(verdict)}"
-        for verdict in verdicts
-        if verdict.verdict != "PASS"
-    ]
+def _waiver_words(outcome: Outcome) -> str:
+    count = waived_gates(outcome)
+    if not count:
+        return ""
+    return (
+        f", WITH {count_words(count, 'WAIVED GATE').upper()}: without "
+        f"{'it' if count == 1 else 'them'} {outcome.after_waivers}, on a person's word"
+    )
+
+
+def _not_passing_lines(verdicts: Sequence[Verdict], outcomes: Sequence[Outcome]) -> list[str]:
+    lines = []
+    for verdict in verdicts:
+        if verdict.verdict == "PASS":
+            continue
+        lines.append(
+            f"    {verdict.verdict}{'' if verdict.required else ' (not required)'}  "
+            f"{verdict.says or verdict.gate}: {verdict.reason}{_needed(verdict)}"
+        )
+        lines += [
+            f"      WAIVED by {waiver.waived_by} until {waiver.until:%Y-%m-%d %H:%M %Z}: "
+            f"{waiver.reason}"
+            for waiver in waivers_of(verdict, outcomes)
+        ]
+    return lines
 
 
 def _needed(verdict: Verdict) -> str:

@@ -1,9 +1,10 @@
 """The verdicts, each with a drawing of its interval against its limit."""
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from evaluator.certification import Verdict
+from evaluator.certification import Outcome, Verdict, Waiver
 from evaluator.certification.words import count_words
 from evaluator.reporting.content import DashboardContent
 from evaluator.reporting.numbers import rough
@@ -20,20 +21,41 @@ class VerdictRow:
         Its interval with the limit in the middle; None without a value or limit.
     needed
         What would decide it; empty where nothing would, and where its reason says it.
+    waivers
+        What people decided to do without it; a waiver changes no verdict.
     """
 
     verdict: Verdict
     plot: IntervalPlot | None
     needed: str
+    waivers: Sequence[Waiver]
 
 
 def verdict_groups(content: DashboardContent) -> dict[str, list[VerdictRow]]:
     """Group the verdicts by candidate, in the audit's order; nobody without one is dropped."""
     groups: dict[str, list[VerdictRow]] = {candidate.name: [] for candidate in content.candidates}
     for verdict in content.verdicts:
-        row = VerdictRow(verdict=verdict, plot=_plot(verdict), needed=needed_words(verdict))
+        row = VerdictRow(
+            verdict=verdict,
+            plot=_plot(verdict),
+            needed=needed_words(verdict),
+            waivers=waivers_of(verdict, content.outcomes),
+        )
         groups.setdefault(verdict.candidate, []).append(row)
     return groups
+
+
+def waivers_of(verdict: Verdict, outcomes: Iterable[Outcome]) -> list[Waiver]:
+    """Give the waivers that count for a verdict: those of a required gate that does not pass."""
+    if not verdict.required or verdict.verdict == "PASS":
+        return []
+    return [
+        waiver
+        for outcome in outcomes
+        if outcome.candidate == verdict.candidate
+        for waiver in outcome.waived
+        if waiver.gate == verdict.gate
+    ]
 
 
 def needed_words(verdict: Verdict) -> str:

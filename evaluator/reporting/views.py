@@ -22,10 +22,17 @@ from evaluator.reporting.standouts import Standout, standout_slices
 
 @dataclass(frozen=True, kw_only=True)
 class CandidateCard:
-    """A candidate's outcome, for the top of the page."""
+    """A candidate's outcome, for the top of the page.
+
+    Attributes
+    ----------
+    waived_gates
+        How many gates stand in its way and are waived.
+    """
 
     candidate: CandidateSummary
     outcome: Outcome
+    waived_gates: int
     gates: str
     slices: str
 
@@ -83,12 +90,19 @@ def candidate_cards(content: DashboardContent) -> list[CandidateCard]:
     return [
         CandidateCard(
             candidate=candidate,
-            outcome=outcomes.get(candidate.name, _no_outcome(candidate.name)),
+            outcome=outcome,
+            waived_gates=waived_gates(outcome),
             gates=gates_words([v for v in content.verdicts if v.candidate == candidate.name]),
             slices=_slices_words([s for s in states if s.candidate == candidate.name]),
         )
         for candidate in content.candidates
+        for outcome in [outcomes.get(candidate.name, _no_outcome(candidate.name))]
     ]
+
+
+def waived_gates(outcome: Outcome) -> int:
+    """Count the gates that stand in a candidate's way and are waived, each of them once."""
+    return len({waiver.gate for waiver in outcome.waived})
 
 
 def headline_rows(content: DashboardContent) -> list[HeadlineRow]:

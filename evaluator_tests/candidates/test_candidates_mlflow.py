@@ -160,6 +160,56 @@ def test_a_model_that_is_not_in_the_registry_is_named(address: str, registry: Re
         artifact_digest(candidate(address), Path("/"), tracking_uri=registry.uri)
 
 
+def _stored(registry: Registry, version: str) -> Path:
+    address = registry.client.get_model_version_download_uri(NAME, version)
+    return Path(address.removeprefix("file://"))
+
+
+def test_files_of_a_registered_model_that_were_changed_make_another_artifact(
+    registry: Registry,
+) -> None:
+    made = candidate(f"models:/{NAME}/1")
+    observed = artifact_digest(made, Path("/"), tracking_uri=registry.uri)
+    file = _stored(registry, "1") / "model.skops"
+    before = file.read_bytes()
+    file.write_bytes((_stored(registry, "2") / "model.skops").read_bytes())
+    try:
+        assert artifact_digest(made, Path("/"), tracking_uri=registry.uri) != observed
+        with pytest.raises(CandidateError, match="was exchanged since it was observed"):
+            load_scorer(made, Path("/"), positive=1, tracking_uri=registry.uri, digest=observed)
+    finally:
+        file.write_bytes(before)
+    assert artifact_digest(made, Path("/"), tracking_uri=registry.uri) == observed
+
+
+def test_a_registered_model_whose_files_are_gone_is_absent(registry: Registry) -> None:
+    folder = _stored(registry, "1")
+    away = folder.rename(folder.with_name("away"))
+    try:
+        with pytest.raises(CandidateError, match="its files are not in") as caught:
+            artifact_digest(candidate(f"models:/{NAME}/1"), Path("/"), tracking_uri=registry.uri)
+    finally:
+        away.rename(folder)
+    assert "register the model again" in caught.value.fix
+
+
+def test_a_version_in_a_remote_store_is_known_without_fetching_it(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = candidate(f"models:/{NAME}/1")
+    here = artifact_digest(made, Path("/"), tracking_uri=registry.uri)
+    monkeypatch.setattr(
+        MlflowClient,
+        "get_model_version_download_uri",
+        lambda *_: "s3://nowhere.invalid/models/m-1/artifacts",
+    )
+
+    remote = artifact_digest(made, Path("/"), tracking_uri=registry.uri)
+
+    assert remote == artifact_digest(made, Path("/"), tracking_uri=registry.uri)
+    assert remote != here
+
+
 def test_reading_leaves_mlflow_with_the_server_it_had(registry: Registry) -> None:
     before = mlflow.get_tracking_uri(), os.environ.get("MLFLOW_TRACKING_URI")
 

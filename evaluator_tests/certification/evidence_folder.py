@@ -1,5 +1,6 @@
 """A small evidence folder, from raw file to certificates, made through the store."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -11,18 +12,22 @@ import pandas as pd
 import pyarrow as pa
 
 from evaluator.certification import (
+    DayFacts,
     EvaluationSetSummary,
-    JudgedEvidence,
+    Waiver,
     build_certificate,
     decide_outcomes,
     judge,
 )
 from evaluator.certification.closure import Evidence, gather_evidence, version_folder
+from evaluator.certification.day_facts import days_document
 from evaluator.certification.issuing import Issue, build_statement, sign_statement
+from evaluator.certification.judged_evidence import judged_evidence
 from evaluator.certification.keys import SigningKey
 from evaluator.certification.ledger import Ledger
 from evaluator.certification.recomputation import spec_document
 from evaluator.certification.statement import Code, Statement
+from evaluator.certification.waivers import waivers_in_force
 from evaluator.evidence import (
     Address,
     EvidenceStore,
@@ -32,49 +37,23 @@ from evaluator.evidence import (
     digest_of_bytes,
     identity_of,
 )
+from evaluator.findings import (
+    SCHEMAS,
+    EvaluatedCases,
+    Predicted,
+    columns_needed,
+    read_stored,
+    score,
+)
+from evaluator.findings.names import DAYS, FIGURES, PROFILE, SLICES, WEAK_SEARCHES
 from evaluator.metrics import slice_metrics
-from evaluator.spec.audit import AuditSpec
+from evaluator_tests.certification.evidence_spec import KEYS, PROFILE_OF_THE_DAY, SPEC
 
 AUDIT = "shop"
 NOW = datetime(2026, 2, 1, 12, tzinfo=UTC)
 LATER = NOW + timedelta(days=1)
 VALID_UNTIL = NOW + timedelta(days=90)
 MOMENT = Moment("run-7", NOW)
-KEYS = ["north|new", "north|returning", "south|new", "south|returning"]
-
-SPEC = AuditSpec.model_validate(
-    {
-        "data": {
-            "files": "cases-{date}.csv",
-            "first_day": "2026-01-01",
-            "id": "case_id",
-            "columns": {
-                "case_id": {"type": "string", "required": True, "unique": True},
-                "country": {"type": "category", "required": True, "allowed": ["north", "south"]},
-                "customer": {
-                    "type": "category",
-                    "required": True,
-                    "allowed": ["new", "returning"],
-                },
-                "amount": {"type": "float", "minimum": 0},
-                "label": {"type": "integer", "allowed": [0, 1]},
-            },
-        },
-        "label": {"column": "label", "positive": 1},
-        "geography": "country",
-        "segment": "customer",
-        "candidates": [
-            {"name": "one", "path": "models/one.skops", "features": ["amount"]},
-            {"name": "two", "path": "models/two.skops", "features": ["amount"]},
-        ],
-        "metrics": ["accuracy", "recall"],
-        "gates": [
-            {"metric": "accuracy", "at_least": 0.6},
-            {"metric": "recall", "level": "slice", "at_least": 0.1},
-            {"metric": "recall", "at_least": 0.999, "decide_on": "value", "required": False},
-        ],
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -107,7 +86,10 @@ class Builder:
                 "day": "2026-01-01",
             }
         )
+        self.cases["data.country"] = self.cases["geography"]
         noise = generator.uniform(0, 0.6, 80)
+        # So that there are slices where a candidate is weak.
+        self.cases["data.amount"] = noise.round(1)
         scores = np.clip(self.cases["label"] * 0.5 + noise, 0, 1)
         self.scores = {"one": scores.to_numpy(), "two": 1 - scores.to_numpy()}
         self.absent = {("two", "south|new")}
@@ -149,6 +131,13 @@ class Builder:
             {"typed_rows.parquet": table},
             [raw],
             version=content_version(table),
+            partition="2026-01-01",
+        )
+        self.report = self.write(
+            "data_quality_report",
+            {PROFILE: json.dumps(PROFILE_OF_THE_DAY).encode()},
+            [raw],
+            version="the day's report",
             partition="2026-01-01",
         )
         return self.write(
@@ -193,6 +182,21 @@ class Builder:
             table.insert(0, "candidate", candidate)
             measured.append(table)
         return pd.concat(measured, ignore_index=True).astype({"geography": "str", "segment": "str"})
+
+    def findings(self, tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+        return tables
+
+    def searches(self, found: Mapping[str, dict[str, Any]]) -> Mapping[str, dict[str, Any]]:
+        return found
+
+    def days(self) -> list[DayFacts]:
+        drift = {"amount": {"stability_index": 0.05}}
+        return [DayFacts(day=date(2026, 1, 1), rows=82, quarantined=2, drift=drift)]
+
+    def waivers(self, ledger: Ledger, names: Sequence[str]) -> list[Waiver]:
+        artifacts = {name: digest_of_bytes(name.encode()) for name in names}
+        found = waivers_in_force(ledger.entries(), artifacts, NOW)
+        return [one.waiver for one in found]
 
     def slices(self, states: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
         return pd.DataFrame(states)
@@ -246,37 +250,64 @@ class Builder:
                     partition=slice_key,
                 )
                 rests_on += [predicted, metrics]
-        figures = self.figures(frames)
-        slices = self.slices(states)
-        table = pa.Table.from_pandas(figures, preserve_index=False)
+        tables, searches = self.scored(frames)
+        tables[SLICES] = self.slices(states)
+        stored = {
+            name: pa.Table.from_pandas(table, schema=SCHEMAS.get(name), preserve_index=False)
+            for name, table in tables.items()
+        }
         scorecard = self.write(
             "scorecard",
-            {"figures.parquet": table, "slices.parquet": pa.Table.from_pandas(slices)},
-            rests_on,
-            version=content_version(table),
+            {**stored, DAYS: days_document(self.days())},
+            [*rests_on, self.report],
+            version=content_version(stored[FIGURES]),
+            facts={WEAK_SEARCHES: searches},
         )
         document = spec_document(SPEC)
         spec = self.write(
             "audit_spec", {"spec.json": document}, [], version=digest_of_bytes(document)
         )
-        return self._certify(key, (scorecard, spec), figures, slices, signed=signed)
+        return self._certify(key, (scorecard, spec), tables, signed=signed)
+
+    def scored(
+        self, frames: Mapping[tuple[str, str], pd.DataFrame]
+    ) -> tuple[dict[str, pd.DataFrame], Mapping[str, Any]]:
+        """Make the scorecard's tables; the figures by other means than whoever checks them."""
+        predicted = {}
+        for name in ("one", "two"):
+            own = {key: frame for (candidate, key), frame in frames.items() if candidate == name}
+            joined = [
+                frame.assign(geography=key.split("|")[0], segment=key.split("|")[1])
+                for key, frame in own.items()
+            ]
+            predicted[name] = Predicted(pd.concat(joined, ignore_index=True), list(own))
+        table = pa.Table.from_pandas(self.cases[columns_needed(SPEC)], preserve_index=False)
+        found = score(
+            SPEC,
+            EvaluatedCases(table, SPEC.data.columns),
+            lambda candidate: predicted[candidate.name],
+        )
+        tables = {name: read_stored(table) for name, table in found.tables.items()}
+        tables[FIGURES] = self.figures(frames)
+        return self.findings(tables), self.searches(found.searches)
 
     def _certify(
         self,
         key: SigningKey,
         roots: tuple[Record, Record],
-        figures: pd.DataFrame,
-        slices: pd.DataFrame,
+        tables: Mapping[str, pd.DataFrame],
         *,
         signed: bool,
     ) -> Issued:
         scorecard, spec = roots
+        figures, slices = tables[FIGURES], tables[SLICES]
         signer = key if signed else None
         names = ["one", "two"]
-        judged = JudgedEvidence(figures=figures, slices=slices, confidence=SPEC.confidence)
-        verdicts = judge(SPEC.gates, judged, names)
+        looked_at = judged_evidence(SPEC, tables, scorecard.facts[WEAK_SEARCHES], self.days())
+        verdicts = judge(SPEC.gates, looked_at, names)
         evaluation_set = next(u for u in scorecard.upstream if u.asset == "evaluation_set")
         evidence = gather_evidence(self.store, [scorecard, spec])
+        ledger = Ledger(str(self.folder), AUDIT)
         document = build_certificate(
             audit=AUDIT,
             spec_digest=spec.content_version,
@@ -289,7 +320,9 @@ class Builder:
                 rows_without_label=0,
             ),
             artifact_digests={name: digest_of_bytes(name.encode()) for name in names},
-            outcomes=decide_outcomes(verdicts, slices, names),
+            outcomes=decide_outcomes(
+                verdicts, slices, names, waivers=self.waivers(ledger, names), now=NOW
+            ),
             verdicts=verdicts,
             scorecard=figures,
             slices=slices,
@@ -299,6 +332,7 @@ class Builder:
             packages={"numpy": "2"},
             created_at=NOW,
             run_id=MOMENT.run_id,
+            key_id=signer.public.key_id if signer else None,
         )
         ledger = Ledger(str(self.folder), AUDIT)
         statements = {name: self.statement(document, name, evidence, ledger) for name in names}

@@ -54,6 +54,7 @@ def _certificate(scorecard: pd.DataFrame, slices: pd.DataFrame, **changes: Any) 
         "packages": {"numpy": "2.4.0"},
         "created_at": datetime(2026, 3, 9, 9, 0, tzinfo=timezone(timedelta(hours=1))),
         "run_id": "r1",
+        "key_id": None,
     }
     return build_certificate(**(arguments | changes))
 
@@ -85,7 +86,17 @@ def test_a_certificate_holds_what_a_stranger_needs(scorecard: Any, slices: Any) 
 def test_a_certificate_says_that_it_is_unsigned(scorecard: Any, slices: Any) -> None:
     signature = _certificate(scorecard(), slices())["signature"]
     assert signature["signed"] is False
+    assert signature["key_id"] is None
     assert "UNSIGNED" in signature["statement"]
+
+
+def test_a_certificate_says_with_which_key_its_candidates_statements_are_signed(
+    scorecard: Any, slices: Any
+) -> None:
+    signature = _certificate(scorecard(), slices(), key_id="6a8a3b8a")["signature"]
+    assert (signature["signed"], signature["key_id"]) == (True, "6a8a3b8a")
+    assert "UNSIGNED" not in signature["statement"]
+    assert "signed with this key" in signature["statement"]
 
 
 def test_a_headline_metric_that_was_not_measured_is_said_to_be_missing(

@@ -4,36 +4,32 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from evaluator.certification.bundle import BundleCheck, export_bundle, verify_bundle
 from evaluator.certification.envelope import IN_TOTO, parse_envelope, seal
-from evaluator.certification.findings import Problem
-from evaluator.certification.keys import SigningKey
 from evaluator.certification.ledger import Ledger
 from evaluator.certification.verification import verify
-from evaluator.certification.verification_report import VerificationReport
 from evaluator.errors import UsageError
 from evaluator.evidence import canonical_json, digest_of_bytes
-from evaluator_tests.certification.evidence_folder import AUDIT, LATER, VALID_UNTIL, Builder, Issued
-
-Check = Callable[..., VerificationReport]
-
-
-def _key(seed: int = 1) -> SigningKey:
-    return SigningKey(Ed25519PrivateKey.from_private_bytes(bytes([seed]) * 32))
+from evaluator_tests.certification.checking import check, key_of, problems
+from evaluator_tests.certification.evidence_folder import (
+    AUDIT,
+    LATER,
+    VALID_UNTIL,
+    Builder,
+    Issued,
+)
 
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Issued:
-    return Builder(tmp_path_factory.mktemp("original")).issue(_key())
+    return Builder(tmp_path_factory.mktemp("original")).issue(key_of())
 
 
 @pytest.fixture
@@ -41,19 +37,6 @@ def issued(original: Issued, tmp_path: Path) -> Issued:
     """A copy of the evidence folder that a test may spoil."""
     shutil.copytree(original.folder, tmp_path / "evidence")
     return Issued(tmp_path / "evidence", original.certificates, original.paths, original.key)
-
-
-def check(issued: Issued, name: str = "one", **changes: Any) -> VerificationReport:
-    arguments: dict[str, Any] = {"public_key": issued.key.public, "now": LATER} | changes
-    return verify(issued.certificates[name], issued.url, **arguments)
-
-
-def problems(report: VerificationReport) -> str:
-    return "\n".join(map(str, report.problems))
-
-
-def no_recomputation(_: object) -> Iterator[Problem]:
-    return iter(())
 
 
 def test_an_untouched_folder_is_verified(issued: Issued) -> None:
@@ -204,10 +187,10 @@ def test_an_expired_certificate_is_not_verified(issued: Issued) -> None:
 
 
 def test_another_key_does_not_verify(issued: Issued) -> None:
-    report = check(issued, public_key=_key(2).public)
+    report = check(issued, public_key=key_of(2).public)
     assert report.signature == "invalid"
     assert report.result == "FAILED"
-    assert _key(2).public.key_id in problems(report)
+    assert key_of(2).public.key_id in problems(report)
 
 
 def test_without_a_key_nothing_is_called_verified(issued: Issued) -> None:
@@ -218,7 +201,7 @@ def test_without_a_key_nothing_is_called_verified(issued: Issued) -> None:
 
 
 def test_an_unsigned_certificate_says_so_loudly(tmp_path: Path) -> None:
-    issued = Builder(tmp_path).issue(_key(), signed=False)
+    issued = Builder(tmp_path).issue(key_of(), signed=False)
     report = check(issued, public_key=None)
     assert report.result == "INTACT, BUT UNSIGNED"
     assert any("UNSIGNED" in caution for caution in report.cautions)
@@ -248,63 +231,6 @@ def test_a_certificate_that_is_not_there_is_the_callers_mistake(issued: Issued) 
 def test_entries_that_nobody_signed_are_told(issued: Issued) -> None:
     revoke(issued, signed=False)
     assert any("000003.json" in caution for caution in check(issued).cautions)
-
-
-def test_figures_that_do_not_follow_from_the_predictions_are_found(tmp_path: Path) -> None:
-    class Flattering(Builder):
-        def figures(self, frames: Mapping[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:
-            figures = super().figures(frames)
-            is_it = (figures["candidate"] == "two") & (figures["metric"] == "accuracy")
-            figures.loc[is_it & (figures["level"] == "overall"), "value"] = 0.93
-            return figures
-
-    issued = Flattering(tmp_path).issue(_key())
-    told = problems(check(issued, "two"))
-    assert "accuracy of two, overall: stored 0.93" in told
-    assert "figures.parquet" in told
-    assert "verdicts: certificate" in told
-    # The other checks find nothing: only counting again does.
-    assert check(issued, "two", recompute_again=no_recomputation).is_verified
-
-
-def test_labels_that_differ_from_the_evaluation_set_are_found(tmp_path: Path) -> None:
-    class Relabelled(Builder):
-        def predictions(self, candidate: str, key: str) -> pd.DataFrame:
-            frame = super().predictions(candidate, key)
-            return frame.assign(label=frame["prediction"]) if candidate == "two" else frame
-
-    told = problems(check(Relabelled(tmp_path).issue(_key())))
-    assert "have another label there" in told
-    assert "two_predictions" in told
-
-
-def test_cases_that_were_left_out_are_found(tmp_path: Path) -> None:
-    class Choosy(Builder):
-        def predictions(self, candidate: str, key: str) -> pd.DataFrame:
-            frame = super().predictions(candidate, key)
-            return frame[frame["label"] == frame["prediction"]] if candidate == "two" else frame
-
-    told = problems(check(Choosy(tmp_path).issue(_key())))
-    assert "and the slice has 20" in told
-
-
-def test_a_slice_that_is_called_current_without_predictions_is_found(tmp_path: Path) -> None:
-    class Hopeful(Builder):
-        def slices(self, states: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-            return super().slices(states).assign(state="current")
-
-    told = problems(check(Hopeful(tmp_path).issue(_key()), "two"))
-    assert "two on south|new is called current" in told
-
-
-def test_a_slice_that_is_left_out_of_the_list_is_found(tmp_path: Path) -> None:
-    class Forgetful(Builder):
-        def slices(self, states: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-            slices = super().slices(states)
-            return slices[slices["state"] == "current"]
-
-    told = problems(check(Forgetful(tmp_path).issue(_key()), "two"))
-    assert "it lists 7 slices, and the audit has 8" in told
 
 
 def _drop_raw_data(predicate: dict[str, Any]) -> None:
@@ -350,7 +276,7 @@ def _exchange_version(predicate: dict[str, Any]) -> None:
         (_exchange_artifact, "made these predictions"),
         (_raise_headline, "accuracy: value is 0.999"),
         (_pass_gate, "verdict is 'PASS', recomputed 'FAIL'"),
-        (_drop_gate, "it has 2 verdicts, and the audit's gates give 3"),
+        (_drop_gate, "it has 4 verdicts, and the audit's gates give 5"),
         (_certify, "it says certified, and the verdicts give not certified"),
         (lambda p: p["candidate"].update(name="three"), "the audit has no candidate 'three'"),
         (lambda p: p["spec"].update(sha256="9" * 64), "declaration is not among the evidence"),
@@ -399,6 +325,7 @@ import socket
 socket.socket.connect = socket.getaddrinfo = None
 from datetime import datetime
 from pathlib import Path
+from evaluator.certification import DayFacts, Waiver
 from evaluator.certification.bundle import verify_bundle
 from evaluator.certification.keys import load_public_key
 bundle = Path(sys.argv[1])

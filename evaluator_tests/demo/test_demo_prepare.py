@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from evaluator.candidates import build_evaluation_set, load_scorer, predict
-from evaluator.candidates.evaluation_set import SLICE_COLUMNS
 from evaluator.demo import flights
 from evaluator.demo.prepare import prepare
 from evaluator.errors import UsageError
+from evaluator.findings.names import SLICE_COLUMNS
 from evaluator.intake import take_in
 from evaluator.orchestration.home import Home
 from evaluator.spec import AuditSpec

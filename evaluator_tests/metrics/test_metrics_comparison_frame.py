@@ -1,10 +1,13 @@
 """Candidates' separate predictions in one frame, and ranks from all pairs."""
 
 import re
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from evaluator.metrics import MetricsInputError
 from evaluator.metrics.comparison import compare_pairs
@@ -70,6 +73,67 @@ def test_different_evaluation_sets_are_refused_with_counts_and_examples(
 ) -> None:
     with pytest.raises(MetricsInputError, match=re.escape(message)):
         paired_frame({"old": predictions([0.1, 0.2, 0.9]), "new": other})
+
+
+def _of_the_case(values: Any) -> pd.DataFrame:
+    return pd.DataFrame({"id": [*"abc"], "score": [0.1, 0.2, 0.3], "fact": values})
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "disagreeing"),
+    [
+        (pd.array([1, None, 3], dtype="Int64"), pd.array([1, None, 3], dtype="Int64"), []),
+        (pd.array([1, None, 3], dtype="Int64"), pd.array([1, 2, None], dtype="Int64"), ["b", "c"]),
+        (pd.array([1, None, 3], dtype="Int64"), [1.0, np.nan, 3.0], []),
+        ([1, 0, 1], [True, False, True], []),
+        ([1, 2, 3], ["1", "2", "3"], ["a", "b", "c"]),
+        # As floats the first two would be the same.
+        ([2**53 + 1, 2, 3], [float(2**53), 2.0, 3.0], ["a"]),
+        (pd.Categorical(["x", "y", None]), pd.Categorical(["x", "z", None]), ["b"]),
+        (pd.Categorical(["x", "y", None]), ["x", "y", None], []),
+        (pd.to_datetime(["2026-01-01"] * 3), pd.to_datetime(["2026-01-01"] * 3, utc=True),
+         ["a", "b", "c"]),
+        (pd.to_datetime(["2026-01-01"] * 3, utc=True),
+         pd.to_datetime(["2026-01-01"] * 3, utc=True).tz_convert("Asia/Tokyo"), []),
+    ],
+)  # fmt: skip
+def test_what_belongs_to_the_case_is_compared_by_value_whatever_its_type(
+    one: Any, other: Any, disagreeing: list[str]
+) -> None:
+    frames = {"old": _of_the_case(one), "new": _of_the_case(other)}
+    if not disagreeing:
+        assert len(paired_frame(frames)) == 3
+        return
+    said = f"on 'fact' of {len(disagreeing)} cases ({', '.join(map(repr, disagreeing))})"
+    with pytest.raises(MetricsInputError, match=re.escape(said)):
+        paired_frame(frames)
+
+
+VALUES = st.sampled_from([None, 0, 1, 1.0, "a", "1", True, 2.5])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(VALUES, VALUES), min_size=1, max_size=8), st.randoms())
+def test_exactly_the_cases_that_differ_are_refused_in_any_order(
+    pairs: list[tuple[Any, Any]], random: Any
+) -> None:
+    ids = [f"case {number}" for number in range(len(pairs))]
+    order = list(range(len(pairs)))
+    random.shuffle(order)
+
+    def made(facts: list[Any]) -> pd.DataFrame:
+        return pd.DataFrame({"id": ids, "score": 0.5, "fact": pd.Series(facts, dtype=object)})
+
+    frames = {
+        "old": made([one for one, _ in pairs]),
+        "new": made([other for _, other in pairs]).iloc[order],
+    }
+    differing = sum(one != other for one, other in pairs)
+    if differing == 0:
+        assert paired_frame(frames)["id"].tolist() == ids
+    else:
+        with pytest.raises(MetricsInputError, match=rf"disagree on 'fact' of {differing} cases"):
+            paired_frame(frames)
 
 
 def test_one_candidate_is_no_comparison() -> None:

@@ -13,8 +13,8 @@ from mlflow.tracking import MlflowClient
 from sklearn.metrics import accuracy_score, roc_auc_score
 
 from evaluator.evidence import canonical_json
+from evaluator.findings.names import PREDICTIONS
 from evaluator.orchestration import candidate_evaluation, report_assets, runner
-from evaluator.orchestration.candidate_evaluation import PREDICTIONS
 from evaluator.orchestration.certificates import CERTIFICATE
 from evaluator.orchestration.documents import PAGE
 from evaluator.orchestration.home import Home

@@ -11,9 +11,10 @@ from dagster._core.storage.event_log.base import PartitionKeyFilter
 from evaluator.cli import AUDITS
 from evaluator.demo.sales import FAULTS, sales_days, write_sales_days
 from evaluator.errors import UsageError
+from evaluator.findings.names import PROFILE
 from evaluator.intake import TYPED_ROWS
 from evaluator.orchestration.day_files import day_files
-from evaluator.orchestration.day_intake import CHECKS, PROFILE, REPORT
+from evaluator.orchestration.day_intake import CHECKS, REPORT
 from evaluator.orchestration.replaying import feed_back, known_day, write_quarantine
 from evaluator.orchestration.runner import Choice
 from evaluator.orchestration.state import AuditState

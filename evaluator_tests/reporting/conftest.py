@@ -202,6 +202,7 @@ def content(
         evidence=_evidence(slices),
         code_version="0.1.0",
         run_id="0b6f3c1e-6f0e-4f57-9d0e-2f6f6a3d1c55",
+        signed_by=None,
         **findings,
     )
 

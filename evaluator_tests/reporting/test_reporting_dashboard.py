@@ -179,6 +179,18 @@ def test_every_stored_output_and_digest_is_there(content: DashboardContent, page
 
 def test_the_page_says_that_it_is_unsigned(page: Page) -> None:
     assert UNSIGNED in page.words
+    assert "Signed with key" not in page.words
+
+
+def test_the_page_says_with_which_key_the_certificates_are_signed(
+    content: DashboardContent,
+) -> None:
+    key_id = f"6a8a3b8a{'0' * 56}"
+    page = Page(render_dashboard(dataclasses.replace(content, signed_by=key_id)))
+    assert "Signed with key 6a8a3b8a0000… : each candidate's certificate" in page.words
+    assert "UNSIGNED" not in page.words
+    # In full for whoever compares it.
+    assert key_id in [code.get("title") for code in page.named("code")]
 
 
 def test_the_same_content_gives_the_same_page(content: DashboardContent) -> None:

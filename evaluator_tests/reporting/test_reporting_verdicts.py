@@ -1,7 +1,9 @@
 """Verdicts on bounds, on the page and in the terminal."""
 
 import dataclasses
+from datetime import UTC, datetime, timedelta
 
+from evaluator.certification import Verdict, Waiver, decide_outcomes
 from evaluator.reporting import DashboardContent
 from evaluator.reporting.verdicts import verdict_groups
 from evaluator_tests.reporting.made_findings import make_verdict
@@ -69,3 +71,67 @@ def test_a_verdict_without_a_value_has_no_drawing(content: DashboardContent) -> 
     )
     groups = verdict_groups(dataclasses.replace(content, verdicts=[nothing]))
     assert [row.plot for row in groups["gradient_boosting"]] == [None]
+
+
+NOW = datetime(2026, 3, 9, 8, 57, tzinfo=UTC)
+
+
+def _with_waivers(content: DashboardContent, verdicts: list[Verdict]) -> DashboardContent:
+    """Give one candidate, all of whose gates somebody waived."""
+    candidate = content.candidates[0]
+    waivers = [
+        Waiver(
+            candidate=candidate.name,
+            gate=gate,
+            waived_by="ada",
+            reason="the label comes late",
+            until=NOW + timedelta(days=30),
+        )
+        for gate in {verdict.gate: None for verdict in verdicts}
+    ]
+    mine = [dataclasses.replace(verdict, candidate=candidate.name) for verdict in verdicts]
+    outcomes = decide_outcomes(
+        mine, content.slices, [candidate.name], waivers=waivers, now=NOW, allowed_missing=99
+    )
+    return dataclasses.replace(content, candidates=[candidate], verdicts=mine, outcomes=outcomes)
+
+
+def test_waived_gates_stand_at_the_top_on_the_card_in_their_rows_and_in_the_terminal(
+    content: DashboardContent,
+) -> None:
+    changed = _with_waivers(
+        content,
+        [
+            make_verdict(verdict="FAIL", value=0.5, gate="recall overall at least 0.8"),
+            make_verdict(verdict="PASS", value=0.9, gate="ROC AUC overall at least 0.8"),
+        ],
+    )
+    top = section(changed, "outcome")
+    assert "No candidate is certified" in top
+    assert "1 candidate with waived gates" in top
+    assert "With 1 waived gate Without it: certified, on a person's word" in top
+    assert "recall overall at least 0.8 until 2026-04-08 by ada (the label comes late)" in top
+    # Only what does not pass needs a waiver; one for a gate that passes counts for nothing.
+    rows = section(changed, "verdicts")
+    assert rows.count("Waived") == 1
+    assert "FAIL Waived by ada until 8 April 2026, 08:57 UTC: The label comes late." in rows
+    text = lines_of(changed)
+    assert "NOT CERTIFIED, 1 of 2 required gates passed, WITH 1 WAIVED GATE: without it" in text
+    assert text.count("WAIVED by ada until 2026-04-08 08:57 UTC: the label comes late") == 1
+
+
+def test_waivers_that_do_not_help_say_so_too(content: DashboardContent) -> None:
+    changed = _with_waivers(
+        content,
+        [
+            make_verdict(verdict="FAIL", value=0.5, gate="recall overall at least 0.8"),
+            make_verdict(verdict="FAIL", value=0.5, gate="ROC AUC overall at least 0.8"),
+        ],
+    )
+    top = section(changed, "outcome")
+    assert "With 2 waived gates Without them: undecided, on a person's word" in top
+
+
+def test_a_page_without_waivers_speaks_of_none(content: DashboardContent) -> None:
+    assert "waive" not in (section(content, "outcome") + section(content, "verdicts")).lower()
+    assert "WAIVED" not in lines_of(content)

@@ -72,7 +72,7 @@ def test_what_says_no_place_to_run_is_refused(told: object) -> None:
             "it must be one of local, ray, and it is 'rya'",
             "did you mean `ray`?",
         ),
-        ("{kind: ray}", "address", "this key is needed", "add `address: ray://ray-head"),
+        ("{kind: ray}", "address", "this key is needed", "add `address: 'ray://ray-head"),
         ("{kind: ray, adress: auto}", "adress", "there is no such key", "did you mean `address`?"),
         ("{address: auto}", "address", "there is no such key", "use one of kind"),
     ],

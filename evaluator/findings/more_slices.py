@@ -5,14 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from evaluator.orchestration.candidate_evaluation import measure_by
-from evaluator.orchestration.evaluated_cases import EvaluatedCases, Groups, IntArray
-from evaluator.orchestration.state import AuditState
-from evaluator.spec import CandidateSpec
+from evaluator.findings.evaluated_cases import EvaluatedCases, Groups, IntArray
+from evaluator.findings.figures import measure_by
+from evaluator.spec import AuditSpec, CandidateSpec
 
 
 def measure_more(
-    state: AuditState,
+    spec: AuditSpec,
     candidate: CandidateSpec,
     cases: EvaluatedCases,
     predictions: pd.DataFrame,
@@ -22,8 +21,8 @@ def measure_more(
 
     Parameters
     ----------
-    state
-        The audit's state.
+    spec
+        The audit.
     candidate
         Who is measured; where it gives no scores, what needs them is undefined.
     cases
@@ -41,14 +40,14 @@ def measure_more(
         `n` 0; a group that has cases, of which the candidate was run on none, is left out.
     """
     levels: dict[frozenset[str], pd.DataFrame] = {}
-    for names in state.spec.more_slices:
+    for names in spec.more_slices:
         groups = [cases.groups_of(name) for name in names]
         frame = predictions[["label", "score", "prediction"]].copy()
         # A declared column may be called `label` itself: here each goes by its position.
         for position, cut in enumerate(groups):
             frame[str(position)] = cut.codes[place]
         measured = measure_by(
-            state,
+            spec,
             candidate,
             frame,
             slices=[str(position) for position in range(len(names))],

@@ -5,10 +5,9 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from evaluator.candidates.evaluation_set import SLICE_COLUMNS
+from evaluator.findings.evaluated_cases import EvaluatedCases
+from evaluator.findings.names import SLICE_COLUMNS, SLICE_LEVEL
 from evaluator.metrics import METRICS
-from evaluator.orchestration.candidate_evaluation import SLICE_LEVEL
-from evaluator.orchestration.evaluated_cases import EvaluatedCases
 from evaluator.spec import AuditSpec, CandidateSpec
 
 NOT_EVALUATED = "the compared candidates were not all evaluated there"

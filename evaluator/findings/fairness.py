@@ -6,8 +6,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from evaluator.findings.evaluated_cases import EvaluatedCases, Groups, IntArray, group_name
 from evaluator.metrics.fairness_measures import FAIRNESS_MEASURES
-from evaluator.orchestration.evaluated_cases import EvaluatedCases, Groups, IntArray, group_name
 from evaluator.spec import AuditSpec, CandidateSpec
 from evaluator.spec.findings import FairnessSpec
 

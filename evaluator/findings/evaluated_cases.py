@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from evaluator.candidates.evaluation_set import DATA_PREFIX
+from evaluator.findings.names import DATA_PREFIX
 from evaluator.spec import AuditSpec
 from evaluator.spec.data import ColumnSpec
 from evaluator.spec.findings import DAY

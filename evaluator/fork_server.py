@@ -1,0 +1,42 @@
+"""The server that the processes of a terminal's run are forked from.
+
+It imports what all of them need, which takes seconds, and it does so beside whoever starts it:
+as early as possible. See docs/decisions/processes-from-a-fork-server.md.
+"""
+
+import multiprocessing
+from multiprocessing.context import BaseContext
+
+# What a process of `evaluator.orchestration.workers` needs, much of which Dagster imports only
+# when an instance is opened.
+_PRELOADED = [
+    "evaluator.orchestration.workers",
+    "evaluator.orchestration.event_log",
+    "alembic.command",
+    "alembic.runtime.migration",
+    "dagster._core.launcher.default_run_launcher",
+    "dagster._core.run_coordinator.queued_run_coordinator",
+    "dagster._core.storage.event_log.sqlite",
+    "dagster._core.storage.runs.sqlite",
+    "dagster._core.storage.schedules.sqlite",
+    "dagster._daemon.monitoring",
+    "pyarrow.dataset",
+    "skops.io",
+    "sklearn.ensemble",
+    "sqlalchemy.dialects.sqlite",
+]
+
+
+def start() -> None:
+    """Start it; a second call finds it running."""
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        from multiprocessing import forkserver
+
+        forkserver.set_forkserver_preload(_PRELOADED)
+        forkserver.ensure_running()
+
+
+def context() -> BaseContext:
+    """Return how to start a process: by the server, or afresh where there is none."""
+    methods = multiprocessing.get_all_start_methods()
+    return multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")

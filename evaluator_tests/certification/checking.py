@@ -1,0 +1,23 @@
+"""Certificates of a small evidence folder, checked as a stranger does."""
+
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from evaluator.certification.keys import SigningKey
+from evaluator.certification.verification import verify
+from evaluator.certification.verification_report import VerificationReport
+from evaluator_tests.certification.evidence_folder import LATER, Issued
+
+
+def key_of(seed: int = 1) -> SigningKey:
+    return SigningKey(Ed25519PrivateKey.from_private_bytes(bytes([seed]) * 32))
+
+
+def check(issued: Issued, name: str = "one", **changes: Any) -> VerificationReport:
+    arguments: dict[str, Any] = {"public_key": issued.key.public, "now": LATER} | changes
+    return verify(issued.certificates[name], issued.url, **arguments)
+
+
+def problems(report: VerificationReport) -> str:
+    return "\n".join(map(str, report.problems))

@@ -1,0 +1,61 @@
+"""The audit of the small evidence folder, and what its one day looked like."""
+
+from evaluator.spec.audit import AuditSpec
+
+KEYS = ["north|new", "north|returning", "south|new", "south|returning"]
+
+PROFILE_OF_THE_DAY = {
+    "rows": {"read": 82, "quarantined": 2},
+    "broken": None,
+    "drift": {"columns": {"amount": {"stability_index": 0.05}}},
+}
+
+SPEC = AuditSpec.model_validate(
+    {
+        "data": {
+            "files": "cases-{date}.csv",
+            "first_day": "2026-01-01",
+            "id": "case_id",
+            "columns": {
+                "case_id": {"type": "string", "required": True, "unique": True},
+                "country": {"type": "category", "required": True, "allowed": ["north", "south"]},
+                "customer": {
+                    "type": "category",
+                    "required": True,
+                    "allowed": ["new", "returning"],
+                },
+                "amount": {"type": "float", "minimum": 0},
+                "label": {"type": "integer", "allowed": [0, 1]},
+            },
+            # So that no day is the reference itself.
+            "drift": {"reference_file": "reference.csv"},
+        },
+        "label": {"column": "label", "positive": 1},
+        "geography": "country",
+        "segment": "customer",
+        "candidates": [
+            {
+                "name": "one",
+                "path": "models/one.skops",
+                "features": ["amount"],
+                "baseline": True,
+            },
+            {"name": "two", "path": "models/two.skops", "features": ["amount"]},
+        ],
+        "metrics": ["accuracy", "recall"],
+        "more_slices": [["country"]],
+        "fairness": {
+            "attributes": ["country"],
+            "measures": ["accuracy_gap"],
+            "minimum_support": 10,
+        },
+        "weak_slices": {"features": ["amount"], "minimum_support": 10},
+        "gates": [
+            {"metric": "accuracy", "at_least": 0.6},
+            {"metric": "recall", "level": "slice", "at_least": 0.1},
+            {"metric": "recall", "at_least": 0.999, "decide_on": "value", "required": False},
+            {"kind": "data_quality", "refused_share_at_most": 0.1},
+            {"kind": "drift", "drift_below": 0.2, "required": False},
+        ],
+    }
+)

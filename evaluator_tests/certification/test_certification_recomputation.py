@@ -1,0 +1,213 @@
+"""Whatever does not follow from the stored predictions is found, with digests that fit."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from evaluator.certification import DayFacts, Waiver
+from evaluator.certification.findings import Problem
+from evaluator.certification.ledger import Ledger
+from evaluator.evidence import digest_of_bytes
+from evaluator.findings.names import (
+    COMPARISONS,
+    DAYS,
+    FAIRNESS,
+    MORE_FIGURES,
+    PAIRS,
+    RANKS,
+    WEAK_SLICES,
+)
+from evaluator_tests.certification.checking import check, key_of, problems
+from evaluator_tests.certification.evidence_folder import (
+    AUDIT,
+    LATER,
+    NOW,
+    Builder,
+)
+
+
+def no_recomputation(_: object, _entries: object) -> Iterator[Problem]:
+    return iter(())
+
+
+def test_figures_that_do_not_follow_from_the_predictions_are_found(tmp_path: Path) -> None:
+    class Flattering(Builder):
+        def figures(self, frames: Mapping[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:
+            figures = super().figures(frames)
+            is_it = (figures["candidate"] == "two") & (figures["metric"] == "accuracy")
+            figures.loc[is_it & (figures["level"] == "overall"), "value"] = 0.93
+            return figures
+
+    issued = Flattering(tmp_path).issue(key_of())
+    told = problems(check(issued, "two"))
+    assert "two, overall, accuracy: value is 0.93, recomputed" in told
+    assert "figures.parquet" in told
+    assert "verdicts: certificate" in told
+    # The other checks find nothing: only counting again does.
+    assert check(issued, "two", recompute_again=no_recomputation).is_verified
+
+
+def test_labels_that_differ_from_the_evaluation_set_are_found(tmp_path: Path) -> None:
+    class Relabelled(Builder):
+        def predictions(self, candidate: str, key: str) -> pd.DataFrame:
+            frame = super().predictions(candidate, key)
+            return frame.assign(label=frame["prediction"]) if candidate == "two" else frame
+
+    told = problems(check(Relabelled(tmp_path).issue(key_of())))
+    assert "have another label there" in told
+    assert "two_predictions" in told
+
+
+def test_cases_that_were_left_out_are_found(tmp_path: Path) -> None:
+    class Choosy(Builder):
+        def predictions(self, candidate: str, key: str) -> pd.DataFrame:
+            frame = super().predictions(candidate, key)
+            return frame[frame["label"] == frame["prediction"]] if candidate == "two" else frame
+
+    told = problems(check(Choosy(tmp_path).issue(key_of())))
+    assert "and the slice has 20" in told
+
+
+def test_a_slice_that_is_called_current_without_predictions_is_found(tmp_path: Path) -> None:
+    class Hopeful(Builder):
+        def slices(self, states: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+            return super().slices(states).assign(state="current")
+
+    told = problems(check(Hopeful(tmp_path).issue(key_of()), "two"))
+    assert "two on south|new is called current" in told
+
+
+def test_a_slice_that_is_left_out_of_the_list_is_found(tmp_path: Path) -> None:
+    class Forgetful(Builder):
+        def slices(self, states: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+            slices = super().slices(states)
+            return slices[slices["state"] == "current"]
+
+    told = problems(check(Forgetful(tmp_path).issue(key_of()), "two"))
+    assert "it lists 7 slices, and the audit has 8" in told
+
+
+def _changed(
+    name: str, column: str, value: float | str
+) -> Callable[[dict[str, pd.DataFrame]], None]:
+    def change(tables: dict[str, pd.DataFrame]) -> None:
+        table = tables[name].copy()
+        first = table.index[0]
+        if column == "level":
+            tables[name] = table.drop(index=first)
+            return
+        assert table.loc[first, column] != value
+        table.loc[first, column] = value
+        tables[name] = table
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "file", "what"),
+    [
+        (_changed(COMPARISONS, "difference", 0.2), COMPARISONS, "difference is 0.2"),
+        (_changed(COMPARISONS, "conclusion", "better"), COMPARISONS, "conclusion is better"),
+        (_changed(COMPARISONS, "level", "gone"), COMPARISONS, "rows for other places"),
+        (_changed(PAIRS, "p_adjusted", 0.5), PAIRS, "p_adjusted is 0.5"),
+        (_changed(RANKS, "rank", 7), RANKS, "rank is 7"),
+        (_changed(FAIRNESS, "value", 0.001), FAIRNESS, "value is 0.001"),
+        (_changed(FAIRNESS, "verdict", "FAIL"), FAIRNESS, "verdict is FAIL"),
+        (_changed(WEAK_SLICES, "excess", 0.0), WEAK_SLICES, "excess is 0.0"),
+        (_changed(WEAK_SLICES, "status", "too_few"), WEAK_SLICES, "status is too_few"),
+        (_changed(MORE_FIGURES, "value", 0.97), MORE_FIGURES, "value is 0.97"),
+    ],
+)
+def test_a_forged_table_with_digests_that_fit_is_found(
+    tmp_path: Path, change: Callable[[dict[str, pd.DataFrame]], None], file: str, what: str
+) -> None:
+    class Forging(Builder):
+        def findings(self, tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+            change(tables)
+            return tables
+
+    issued = Forging(tmp_path).issue(key_of())
+    told = problems(check(issued))
+    assert file in told
+    assert what in told
+    assert check(issued, recompute_again=no_recomputation).is_verified
+
+
+def test_a_search_that_is_said_to_have_gone_further_is_found(tmp_path: Path) -> None:
+    class Boasting(Builder):
+        def searches(self, found: Mapping[str, dict[str, Any]]) -> Mapping[str, dict[str, Any]]:
+            return {**found, "two": {**found["two"], "tested": 400}}
+
+    told = problems(check(Boasting(tmp_path).issue(key_of())))
+    assert "the search of two: tested is 400" in told
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"quarantined": 1}, "quarantined is 1, and its profile says 2"),
+        ({"rows": 900}, "rows is 900, and its profile says 82"),
+        ({"drift": None}, "its drift is not what its profile says"),
+        ({"is_reference": True}, "others are the reference"),
+        ({"day": date(2026, 1, 2)}, "2026-01-01 is missing from it"),
+    ],
+)
+def test_facts_about_days_that_their_reports_do_not_say_are_found(
+    tmp_path: Path, changes: dict[str, Any], what: str
+) -> None:
+    class Bending(Builder):
+        def days(self) -> list[DayFacts]:
+            return [replace(day, **changes) for day in super().days()]
+
+    issued = Bending(tmp_path).issue(key_of())
+    told = problems(check(issued))
+    assert DAYS in told
+    assert what in told
+    assert check(issued, recompute_again=no_recomputation).is_verified
+
+
+WAIVED_GATE = "accuracy overall at least 0.6"
+
+
+def test_a_waiver_shows_in_the_next_certificate_and_changes_no_verdict(tmp_path: Path) -> None:
+    builder = Builder(tmp_path)
+    first = builder.issue(key_of())
+    before = check(first, "two")
+    assert before.statement is not None
+    assert WAIVED_GATE in {gate.gate for gate in before.statement.predicate.gates}
+    Ledger(first.url, AUDIT).append(
+        "waiver",
+        subject=digest_of_bytes(first.certificates["two"]),
+        author="Ada",
+        reason="a pilot",
+        body={"gate": WAIVED_GATE, "until": LATER},
+        now=NOW - timedelta(seconds=1),
+        key=first.key,
+    )
+    second = builder.issue(key_of())
+    report = check(second, "two")
+    assert problems(report) == ""
+    assert report.is_verified
+    assert report.statement is not None
+    judged = report.statement.predicate.candidate
+    assert judged.outcome == "not certified"
+    assert judged.reason.startswith(f"WITH 1 WAIVED GATE: {WAIVED_GATE} until 2026-02-02 by Ada")
+    assert report.statement.predicate.gates == before.statement.predicate.gates
+
+
+def test_a_waiver_that_nobody_entered_is_found(tmp_path: Path) -> None:
+    class Waiving(Builder):
+        def waivers(self, ledger: Ledger, names: Sequence[str]) -> list[Waiver]:
+            assert super().waivers(ledger, names) == []
+            made_up = Waiver(
+                candidate="two", gate=WAIVED_GATE, waived_by="Ada", reason="a pilot", until=LATER
+            )
+            return [made_up]
+
+    told = problems(check(Waiving(tmp_path).issue(key_of()), "two"))
+    assert "its waivers are not the ledger's, which give: none" in told
