@@ -129,8 +129,7 @@ def act(folder: Path, what: list[str]) -> None:
     cli.AUDITS = folder / "defs"
     if what[0] == "run":
         sys.argv = ["evaluator", "run", AUDIT]
-        cli.main()
-        return
+        cli.command()
     from evaluator.orchestration.home import Home
     from evaluator.orchestration.state import AuditState
 

@@ -3,13 +3,15 @@
 It starts fast because it imports late: each command imports what it needs.
 """
 
+import atexit
+import os
 import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -298,8 +300,6 @@ def ui(
     port: Annotated[int, typer.Option(help="The port on this machine.")] = 3000,
 ) -> None:
     """Start the Dagster UI and daemon over the same state, on this machine only."""
-    import os
-
     from evaluator.orchestration.home import Home
 
     home = Home.from_environment()
@@ -308,6 +308,23 @@ def ui(
     os.environ["PYTHONWARNINGS"] = "ignore:Function `dev_command` is superseded"
     arguments = ["-w", str(home.workspace), "-h", "127.0.0.1", "-p", str(port)]
     os.execv(sys.executable, [sys.executable, "-m", "dagster", "dev", *arguments])  # noqa: S606 - our own interpreter, no shell
+
+
+def command() -> NoReturn:
+    """Be the `evaluator` command, in a process of its own, and end the process at once.
+
+    Python takes two seconds to take apart what Dagster, MLflow and pandas built up, for nothing.
+    """
+    code = 0
+    try:
+        main()
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        atexit._run_exitfuncs()  # noqa: SLF001 - what others left to be done at the end is done
+    os._exit(code)
 
 
 def main() -> None:
