@@ -132,15 +132,17 @@ def show(told: dict[str, Any], launched: float) -> None:
     runs = told["runs"]
     steps = [(step["startTime"], step["endTime"]) for run in runs for step in run["stepStats"]]
     mean = {
-        "from the click to the run": [run["creationTime"] - launched for run in runs],
-        "in the queue": [run["startTime"] - run["creationTime"] for run in runs],
-        "from its process's start to its end": [run["endTime"] - run["startTime"] for run in runs],
-        "of that in the step": [end - start for start, end in steps],
+        "a run, from the click to its beginning": [run["creationTime"] - launched for run in runs],
+        "a run, in the queue": [run["startTime"] - run["creationTime"] for run in runs],
+        "a run, from its process's start to its end": [
+            run["endTime"] - run["startTime"] for run in runs
+        ],
+        "a step of it, one candidate on a segment": [end - start for start, end in steps],
     }
     ended = max(run["endTime"] for run in runs)
     print(f"backfill of 80 candidate slices: {told['status']}, {len(runs)} runs")
     for words, spent in mean.items():
-        print(f"  a run, {words}: mean {sum(spent) / len(spent):.1f} s, most {max(spent):.1f} s")
+        print(f"  {words}: mean {sum(spent) / len(spent):.1f} s, most {max(spent):.1f} s")
     print(f"from the click to the last slice: {ended - launched:.1f} s")
     print(f"{os.cpu_count()} cores; load of the machine at the end: {os.getloadavg()[0]:.1f}")
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from evaluator.certification.day_facts import asks_about_days
 from evaluator.evidence import Record, digest_of
+from evaluator.evidence.lineage import rests_on
 from evaluator.findings.names import FIGURES, MORE_FIGURES
 from evaluator.orchestration import identities, partitions
 from evaluator.orchestration.automation import when_anything_is_known
@@ -50,6 +51,7 @@ def _result(record: Record, metadata: dict[str, Any]) -> dg.MaterializeResult[No
         metadata={
             "content version": record.content_version,
             "identity": record.identity,
+            "rests on": rests_on(record),
             **metadata,
         },
     )
