@@ -141,6 +141,8 @@ class AuditRun:
             self._freeze_evaluation_set(refresh=refresh)
             self._evaluate()
             self._report()
+        # A process of a run that was killed a moment ago may have ended only now.
+        self._runs.close_abandoned()
         return self.summary
 
     def take_in_days(self) -> RunSummary:

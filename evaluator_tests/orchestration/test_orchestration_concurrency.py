@@ -1,9 +1,11 @@
 """Candidates side by side, in processes that may be ended at any moment."""
 
+import fcntl
 import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -70,9 +72,8 @@ def test_a_run_that_was_killed_goes_on_where_it_was(audit: Audit, home: Home) ->
         while running.poll() is None and not stored_slices(home):
             pass
         running.send_signal(signal.SIGKILL)
-    # The workers end by themselves: what is stored stops growing, and no run of theirs is left.
-    before = stored_slices(home)
-    assert before
+    assert stored_slices(home)
+    await_end_of_orphans(home)
     state = AuditState(audit, home)
     summary = run(audit, home)
     assert summary.faults == []
@@ -82,6 +83,20 @@ def test_a_run_that_was_killed_goes_on_where_it_was(audit: Audit, home: Home) ->
     assert not list((home.root / "evidence").rglob("*.tmp")) or summary.computed
     assert "STARTED" not in run_statuses()
     assert read_findings(state).slices["state"].eq("current").all()
+
+
+def await_end_of_orphans(home: Home) -> None:
+    """The workers end by themselves, and let go of their locks."""
+    deadline = time.monotonic() + 60
+    for lock in (home.dagster / "terminals").iterdir():
+        with lock.open() as opened:
+            while True:
+                try:
+                    fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    assert time.monotonic() < deadline, f"{lock.name} is still held"
+                    time.sleep(0.05)
 
 
 def stored_slices(home: Home) -> list[Path]:
