@@ -13,7 +13,7 @@ from evaluator.errors import UsageError
 if TYPE_CHECKING:
     from evaluator.certification.keys import PublicKey
     from evaluator.certification.ledger_entry import EntryKind
-    from evaluator.certification.statement import LedgerHead
+    from evaluator.certification.statement import LedgerHead, Statement
     from evaluator.orchestration.state import AuditState
 
 Certificate = Annotated[
@@ -110,6 +110,7 @@ def export(
     from evaluator.certification.keys import load_public_key, signing_key_from_environment
 
     found = _find(certificate, evidence)
+    audit = found.statement().predicate.audit
     public: PublicKey | None = None
     if key is not None:
         public = load_public_key(key)
@@ -117,7 +118,7 @@ def export(
         signing = signing_key_from_environment(os.environ)
         public = None if signing is None else signing.public
     folder = export_bundle(
-        found.content, found.evidence, to, public_key=public, report=_report(found)
+        found.content, found.evidence, to, public_key=public, report=_report(audit, found.evidence)
     )
     typer.echo(f"The certificate and all that it rests on are in {folder}; README.txt says more.")
 
@@ -136,11 +137,7 @@ def waive(
     reason: Reason,
 ) -> None:
     """Enter that a person waives a gate for a while; the verdict stays what it is."""
-    from evaluator.certification.envelope import parse_envelope
-    from evaluator.certification.statement import parse_statement
-
-    found = _find(certificate, None)
-    statement = parse_statement(parse_envelope(found.content, found.source).payload, found.source)
+    statement = _find(certificate, None).statement()
     gates = [judged.gate for judged in statement.predicate.gates]
     if gate not in gates:
         raise UsageError(
@@ -157,8 +154,8 @@ def revoke(certificate: Certificate, *, by: Author, reason: Reason) -> None:
     from evaluator.orchestration.promotion import demote
 
     found = _decide("revocation", certificate, by, reason, {})
-    state = _state(found.audit)
-    for line in demote(state.home, state.spec, found.digest):
+    state = _state(found.statement().predicate.audit)
+    for line in demote(state.home, state.spec, found.digest()):
         typer.echo(line)
 
 
@@ -225,16 +222,23 @@ class _Found(NamedTuple):
     content: bytes
     source: str
     evidence: str
-    audit: str
-    digest: str
+
+    def digest(self) -> str:
+        """Name the certificate as the ledger does."""
+        from evaluator.evidence import digest_of_bytes
+
+        return digest_of_bytes(self.content)
+
+    def statement(self) -> "Statement":
+        """Read what it says, or say why it is no certificate."""
+        from evaluator.certification.envelope import parse_envelope
+        from evaluator.certification.statement import parse_statement
+
+        return parse_statement(parse_envelope(self.content, self.source).payload, self.source)
 
 
 def _find(certificate: str, evidence: str | None) -> _Found:
     """Read a certificate's file, or the newest one of a candidate."""
-    from evaluator.certification.envelope import parse_envelope
-    from evaluator.certification.statement import parse_statement
-    from evaluator.evidence import digest_of_bytes
-
     path = Path(certificate)
     audit, _, candidate = certificate.partition("/")
     if path.is_file():
@@ -251,12 +255,7 @@ def _find(certificate: str, evidence: str | None) -> _Found:
         from evaluator.orchestration.home import Home
 
         evidence = Home.from_environment().evidence_url
-    try:
-        statement = parse_statement(parse_envelope(content, source).payload, source)
-        audit = statement.predicate.audit
-    except Exception:  # noqa: BLE001 - what is wrong with it is told by whoever checks it
-        audit = ""
-    return _Found(content, source, evidence, audit, digest_of_bytes(content))
+    return _Found(content, source, evidence)
 
 
 def _newest(audit: str, candidate: str) -> bytes:
@@ -283,13 +282,14 @@ def _state(audit: str) -> "AuditState":
     return AuditState(load_audit(audit, AUDITS), Home.from_environment())
 
 
-def _report(found: _Found) -> bytes | None:
-    """Take the audit's page, where it is the one that shows this certificate."""
+def _report(audit: str, evidence: str) -> bytes | None:
+    """Take the audit's newest page from the same evidence, where there is one."""
+    from evaluator.evidence import Address, EvidenceStore
     from evaluator.orchestration.documents import PAGE
 
-    state = _state(found.audit)
-    page = state.current("dashboard")
-    return None if page is None else state.store.read_bytes(page, PAGE)
+    store = EvidenceStore(evidence)
+    page = store.current(Address(audit, "dashboard"))
+    return None if page is None else store.read_bytes(page, PAGE)
 
 
 def _decide(
@@ -299,16 +299,17 @@ def _decide(
     from evaluator.certification.ledger import Ledger
 
     found = _find(certificate, None)
-    added = Ledger(found.evidence, found.audit).append(
+    audit = found.statement().predicate.audit
+    added = Ledger(found.evidence, audit).append(
         kind,
-        subject=found.digest,
+        subject=found.digest(),
         author=by,
         reason=reason,
         body=body,
         now=datetime.now(UTC),
         key=signing_key_from_environment(os.environ),
     )
-    typer.echo(f"Entered as number {added.entry.sequence} of the ledger of {found.audit}.")
+    typer.echo(f"Entered as number {added.entry.sequence} of the ledger of {audit}.")
     return found
 
 

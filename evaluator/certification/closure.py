@@ -49,7 +49,7 @@ def gather_evidence(store: EvidenceStore, roots: Sequence[Record]) -> Evidence:
         Where something that is rested on is not there.
     """
     folder = Folder(store.url)
-    items = [_item(store, folder, record) for record in _walk(store, roots)]
+    items = [_item(store, folder, record) for record in walk(store, roots)]
     items.sort(key=lambda item: (item.asset, item.partition or "", item.identity))
     return Evidence(tuple(record.as_upstream() for record in roots), tuple(items))
 
@@ -59,7 +59,8 @@ def version_folder(store: EvidenceStore, record: Record) -> str:
     return store.relative_location(record, RECORD).removesuffix(f"/{RECORD}")
 
 
-def _walk(store: EvidenceStore, roots: Sequence[Record]) -> Iterator[Record]:
+def walk(store: EvidenceStore, roots: Sequence[Record]) -> Iterator[Record]:
+    """Yield some versions and all that they rest on, each once; see `gather_evidence`."""
     seen = set()
     waiting = list(roots)
     while waiting:
@@ -71,7 +72,7 @@ def _walk(store: EvidenceStore, roots: Sequence[Record]) -> Iterator[Record]:
         yield record
         waiting += [
             store.get(Address(record.audit, upstream.asset, upstream.partition), upstream.identity)
-            for upstream in record.upstream
+            for upstream in reversed(record.upstream)
             if version_key(upstream) not in seen
         ]
 

@@ -1,12 +1,12 @@
 """Certificate, dashboard, model cards and technical file, made of what is stored."""
 
 import os
-from collections.abc import Iterator
 from datetime import date, datetime
 from importlib.metadata import version
 from typing import NamedTuple
 
 from evaluator.certification import EvaluationSetSummary, EvidenceRecord, build_certificate
+from evaluator.certification.closure import walk
 from evaluator.certification.keys import signing_key_from_environment
 from evaluator.evidence import Address, Moment, Record, digest_of, digest_of_bytes
 from evaluator.orchestration import certificates, identities
@@ -256,23 +256,8 @@ def _evidence(state: AuditState, top: Record) -> list[EvidenceRecord]:
                 for name, stored in record.files.items()
             },
         }
-        for record in _walk(state, top)
+        for record in walk(state.store, [top])
     ]
-
-
-def _walk(state: AuditState, top: Record) -> Iterator[Record]:
-    seen = set()
-    waiting = [top]
-    while waiting:
-        record = waiting.pop()
-        key = (record.address, record.identity)
-        if key in seen:
-            continue
-        seen.add(key)
-        yield record
-        for upstream in reversed(record.upstream):
-            address = state.address(upstream.asset, upstream.partition)
-            waiting.append(state.store.get(address, upstream.identity))
 
 
 def _intake_day(day: DayState) -> IntakeDay:

@@ -224,7 +224,7 @@ class AuditRun:
             if artifact != self.state.observed_model(candidate):
                 changed.append(f"{candidate.name}_model")
         if changed:
-            self._runs.execute(changed, None)
+            self.summary.faults += self._runs.execute(changed, None)
         return found
 
     def _compute(

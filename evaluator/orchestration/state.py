@@ -115,9 +115,11 @@ class AuditState:
 
     def looks_pending(self) -> bool:
         """Guess from each candidate's first slice whether there are slices to evaluate."""
+        if not self.spec.candidates:
+            return False
         evaluation_set = self.current("evaluation_set")
         if evaluation_set is None:
-            return bool(self.spec.candidates)
+            return True
         first = self.slice_keys()[0]
         return any(
             self._slice_state(

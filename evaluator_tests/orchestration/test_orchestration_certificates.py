@@ -211,6 +211,35 @@ def test_wrong_use_is_answered_in_a_sentence(arguments: list[str], words: str, c
     assert "Traceback" not in answer.out
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["export", "{rubbish}", "{folder}"],
+        ["sign-off", "{rubbish}", "--by", "Ada", "--reason", "read it"],
+        ["revoke", "{rubbish}", "--by", "Ada", "--reason", "wrong"],
+    ],
+)
+def test_what_is_no_certificate_is_told_by_its_name(
+    arguments: list[str], call: Call, tmp_path: Path
+) -> None:
+    rubbish = tmp_path / "rubbish.dsse.json"
+    rubbish.write_text("{}")
+    places = {"rubbish": rubbish, "folder": tmp_path / "bundle"}
+    answer = call(*(argument.format(**places) for argument in arguments))
+    assert answer.code == 3
+    assert "rubbish.dsse.json: it is no DSSE envelope" in answer.out
+
+
+def test_an_export_needs_no_declaration_of_the_audit(
+    finished_home: Home, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "AUDITS", tmp_path / "nothing is declared here")
+    folder = finished_home.root / "evidence/flights/certificate"
+    statement = next(folder.glob(f"_/*/{statement_name('sturdy')}"))
+    assert call("export", str(statement), str(tmp_path / "bundle")).code == 0
+    assert (tmp_path / "bundle" / "report.html").is_file()
+
+
 def test_a_key_is_made_once(call: Call, tmp_path: Path) -> None:
     made = call("keys", "create", "audit", "--folder", str(tmp_path / "made"))
     assert made.code == 0

@@ -151,6 +151,17 @@ def test_prune_keeps_what_is_referred_to_and_what_was_certified(
     assert read_findings(AuditState(audit, finished_home)).slices["state"].eq("current").all()
 
 
+def test_an_audit_whose_candidates_were_taken_out_has_nothing_pending(
+    audit: Audit, finished_home: Home
+) -> None:
+    assert not AuditState(audit, finished_home).looks_pending()
+    again = start(audit, finished_home, Choice(candidate="sturdy"))
+    again.start_afresh()
+    assert AuditState(audit, finished_home).looks_pending()
+    intake_alone = changed(audit, candidates=(), gates=(), geography=None, segment=None)
+    assert not AuditState(intake_alone, finished_home).looks_pending()
+
+
 def test_nothing_is_pruned_while_a_run_is_under_way(audit: Audit, finished_home: Home) -> None:
     with dg.DagsterInstance.get() as instance:
         instance.add_run(dg.DagsterRun(job_name="running", status=dg.DagsterRunStatus.STARTED))
