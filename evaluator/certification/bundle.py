@@ -19,7 +19,6 @@ from typing import NamedTuple
 
 from evaluator.certification.envelope import parse_envelope
 from evaluator.certification.findings import Problem
-from evaluator.certification.folder import Folder
 from evaluator.certification.keys import PublicKey
 from evaluator.certification.ledger_chain import ledger_folder
 from evaluator.certification.statement import LedgerHead, Statement, parse_statement
@@ -28,6 +27,7 @@ from evaluator.certification.verification import verify
 from evaluator.certification.verification_report import VerificationReport
 from evaluator.errors import EvidenceError, UsageError
 from evaluator.evidence import canonical_json, digest_of_bytes
+from evaluator.evidence.files import Files
 from evaluator.evidence.record import StoredFile
 
 CERTIFICATE = "certificate.dsse.json"
@@ -149,7 +149,7 @@ def verify_bundle(
         now=now,
         known_head=known_head,
     )
-    return BundleCheck(report, tuple(_check_manifest(Folder(str(folder)))))
+    return BundleCheck(report, tuple(_check_manifest(Files(str(folder)))))
 
 
 def readme(statement: Statement, certificate: str, public_key: PublicKey | None) -> str:
@@ -199,7 +199,7 @@ names every file below {EVIDENCE}/ with its SHA-256.
 """
 
 
-def _copy(files: Folder, path: str, to: Path) -> StoredFile:
+def _copy(files: Files, path: str, to: Path) -> StoredFile:
     target = to / path
     target.parent.mkdir(parents=True, exist_ok=True)
     stored = files.copy(path, target)
@@ -212,7 +212,7 @@ def _copy(files: Folder, path: str, to: Path) -> StoredFile:
     return stored
 
 
-def _check_manifest(files: Folder) -> list[Problem]:
+def _check_manifest(files: Files) -> list[Problem]:
     content = files.read(MANIFEST)
     try:
         document = json.loads(content or b"")

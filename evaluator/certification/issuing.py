@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from evaluator.certification.closure import Evidence
 from evaluator.certification.envelope import IN_TOTO, Envelope, seal
 from evaluator.certification.keys import SigningKey
 from evaluator.certification.recomputation import EVALUATION_SET, SCORECARD, SPEC, SPEC_FILE
@@ -22,6 +21,7 @@ from evaluator.certification.statement import (
     Statement,
     StatementError,
 )
+from evaluator.certification.stored_evidence import Evidence
 from evaluator.findings.names import CASES
 
 VOID_WHEN = (

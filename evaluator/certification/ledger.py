@@ -17,7 +17,6 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from evaluator.certification.folder import Folder
 from evaluator.certification.keys import SigningKey
 from evaluator.certification.ledger_chain import (
     BEGINNING,
@@ -39,6 +38,7 @@ from evaluator.certification.ledger_entry import (
 )
 from evaluator.certification.statement import LedgerHead
 from evaluator.evidence.canonical import canonical_json, digest_of_bytes
+from evaluator.evidence.files import Files
 
 # So many others may come between before an append gives up.
 _ATTEMPTS = 100
@@ -56,7 +56,7 @@ class Ledger:
     """
 
     def __init__(self, url: str, audit: str) -> None:
-        self._files = Folder(url)
+        self._files = Files(url)
         self._audit = audit
 
     def entries(self) -> tuple[ChainedEntry, ...]:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from evaluator.certification.findings import Problem
-from evaluator.certification.folder import Folder
 from evaluator.certification.keys import PublicKey
 from evaluator.certification.ledger_entry import NO_ENTRY, LedgerEntry, LedgerError, parse_entry
 from evaluator.certification.statement import LedgerHead
 from evaluator.evidence.canonical import canonical_json, digest_of_bytes
+from evaluator.evidence.files import Files
 
 HEAD = "head.json"
 HEAD_FORMAT = "evaluator/ledger-head/1"
@@ -57,7 +57,7 @@ def entry_name(sequence: int) -> str:
 
 
 def read_chain(
-    files: Folder, audit: str, *, key: PublicKey | None, known_head: LedgerHead | None = None
+    files: Files, audit: str, *, key: PublicKey | None, known_head: LedgerHead | None = None
 ) -> Chain:
     """Read the whole ledger and check the chain.
 

@@ -4,19 +4,91 @@ Every file is held against the certificate's digest before anything rests on it.
 """
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from evaluator.certification.closure import RECORD, VersionKey, version_key
 from evaluator.certification.findings import Problem
-from evaluator.certification.folder import Folder
 from evaluator.certification.statement import EvidenceItem, Predicate
 from evaluator.errors import EvidenceError
-from evaluator.evidence import EvidenceStore, Record, digest_of_bytes
+from evaluator.evidence import EvidenceStore, Record, Upstream, digest_of_bytes
+from evaluator.evidence.files import Files
+from evaluator.evidence.lineage import VersionKey, key_of, walk_upstream
 from evaluator.evidence.record import StoredFile
+from evaluator.evidence.store import RECORD
+
+
+class Evidence(NamedTuple):
+    """Where evidence begins, and all of it."""
+
+    rests_on: tuple[Upstream, ...]
+    items: tuple[EvidenceItem, ...]
+
+
+def gather_evidence(store: EvidenceStore, roots: Sequence[Record]) -> Evidence:
+    """List some versions and all that they rest on, as a certificate names them.
+
+    Parameters
+    ----------
+    store
+        Where they are.
+    roots
+        Where to begin: for a certificate, its scorecard and the audit's declaration.
+
+    Returns
+    -------
+    Evidence
+        Each version once, in order of asset, partition and identity, with the digests of its
+        files, of its record and of whatever else lies in its folder.
+
+    Raises
+    ------
+    EvidenceError
+        Where something that is rested on is not there.
+    """
+    walk = walk_upstream(store, roots[0].audit, roots, {})
+    for gone in sorted(walk.gone, key=str):
+        raise EvidenceError(
+            "it is rested on, and its record is not there any more",
+            culprit=str(gone),
+            fix="restore the evidence folder from a copy",
+        )
+    items = [_item(store, record) for record in walk.versions.values()]
+    items.sort(key=lambda item: (item.asset, item.partition or "", item.identity))
+    return Evidence(tuple(record.as_upstream() for record in roots), tuple(items))
+
+
+def _item(store: EvidenceStore, record: Record) -> EvidenceItem:
+    folder = store.folder(record)
+    besides = {*store.files.names(folder)} - {RECORD, *record.files}
+    return EvidenceItem(
+        asset=record.asset,
+        partition=record.partition,
+        identity=record.identity,
+        content_version=record.content_version,
+        folder=folder,
+        record=_stored(store, f"{folder}/{RECORD}"),
+        files=record.files,
+        notes={name: _stored(store, f"{folder}/{name}") for name in sorted(besides)},
+        upstream=record.upstream,
+        code_version=record.code_version,
+        run_id=record.run_id,
+        created_at=record.created_at,
+    )
+
+
+def _stored(store: EvidenceStore, path: str) -> StoredFile:
+    stored = store.files.digest(path)
+    if stored is None:
+        raise EvidenceError(
+            "it was there a moment ago and is gone",
+            culprit=path,
+            fix="let nothing clear the evidence folder while a certificate is made",
+        )
+    return stored
 
 
 class StoredEvidence:
@@ -31,10 +103,10 @@ class StoredEvidence:
     """
 
     def __init__(self, url: str, predicate: Predicate) -> None:
-        self.files = Folder(url)
+        self.files = Files(url)
         self.predicate = predicate
         self._store = EvidenceStore(url)
-        self._items = {version_key(item): item for item in predicate.evidence}
+        self._items = {key_of(item): item for item in predicate.evidence}
 
     def item(self, key: VersionKey) -> EvidenceItem | None:
         """Return what the certificate says of a version, or None where it does not name it."""
@@ -49,7 +121,7 @@ class StoredEvidence:
             Where it begins with no such version.
         """
         for upstream in self.predicate.rests_on:
-            item = self.item(version_key(upstream))
+            item = self.item(key_of(upstream))
             if upstream.asset == asset and item is not None:
                 return item
         raise EvidenceError(
@@ -58,7 +130,7 @@ class StoredEvidence:
 
     def upstream_of(self, item: EvidenceItem, asset: str) -> list[EvidenceItem]:
         """Return the versions of one asset that a version rests on directly."""
-        keys = [version_key(upstream) for upstream in item.upstream if upstream.asset == asset]
+        keys = [key_of(upstream) for upstream in item.upstream if upstream.asset == asset]
         return [self._items[key] for key in keys if key in self._items]
 
     def read(self, item: EvidenceItem, name: str) -> bytes:
@@ -124,7 +196,7 @@ class StoredEvidence:
         reached = set()
         while waiting:
             upstream, by = waiting.pop()
-            key = version_key(upstream)
+            key = key_of(upstream)
             item = self.item(key)
             if item is None:
                 what = f"{by} rests on {_named(key)}, and the certificate does not list it"
@@ -165,7 +237,7 @@ class StoredEvidence:
             run_id=item.run_id,
             created_at=item.created_at,
         )
-        return self._store.relative_location(record, RECORD).removesuffix(f"/{RECORD}")
+        return self._store.folder(record)
 
     def _check_record(self, item: EvidenceItem) -> Iterator[Problem]:
         """Compare what a version's own record says with what the certificate says of it."""

@@ -13,7 +13,6 @@ from typing import Any
 from pydantic import ValidationError
 
 from evaluator.certification.certificate_state import state_of
-from evaluator.certification.closure import RECORD
 from evaluator.certification.envelope import IN_TOTO, Envelope, EnvelopeError, parse_envelope
 from evaluator.certification.findings import Problem
 from evaluator.certification.keys import PublicKey
@@ -40,7 +39,9 @@ from evaluator.certification.stored_evidence import StoredEvidence
 from evaluator.certification.verification_report import SignatureWord, VerificationReport
 from evaluator.errors import UsageError
 from evaluator.evidence import Record, digest_of_bytes
+from evaluator.evidence.lineage import VersionKey
 from evaluator.evidence.record import StoredFile
+from evaluator.evidence.store import RECORD
 
 Recompute = Callable[[StoredEvidence, Sequence[ChainedEntry]], Iterable[Problem]]
 
@@ -190,7 +191,7 @@ def _check_claims(statement: Statement, evidence: StoredEvidence, source: str) -
         problems.append("the evaluation set that it is about is not among the evidence")
     if subjects or len(statement.subject) > len({s.name for s in statement.subject}):
         problems.append("it has subjects beside the candidate's artifact and the evaluation set")
-    spec = evidence.item((SPEC, None, predicate.spec.identity))
+    spec = evidence.item(VersionKey(SPEC, None, predicate.spec.identity))
     if spec is None or getattr(spec.files.get(SPEC_FILE), "sha256", None) != predicate.spec.sha256:
         problems.append("the audit's declaration is not among the evidence")
     return [Problem("statement", source, what) for what in problems]

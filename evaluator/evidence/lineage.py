@@ -7,7 +7,7 @@ with the identity and the content that were used.
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 from evaluator.evidence.record import Address, Record, Upstream
 from evaluator.evidence.store import RECORD, EvidenceStore
@@ -30,6 +30,22 @@ class VersionKey(NamedTuple):
     def __str__(self) -> str:
         name = self.asset if self.partition is None else f"{self.asset}[{self.partition}]"
         return f"{name} {short(self.identity)}"
+
+
+class Version(Protocol):
+    """What says which version of an audit's outputs is meant: a record, or a reference to one."""
+
+    @property
+    def asset(self) -> str:
+        """The asset of which it is a version."""
+
+    @property
+    def partition(self) -> str | None:
+        """The partition's key; None where the asset has none."""
+
+    @property
+    def identity(self) -> str:
+        """What the version is made of, as a hash."""
 
 
 class Note(NamedTuple):
@@ -109,7 +125,7 @@ def short(identity: str) -> str:
     return identity[:12]
 
 
-def key_of(version: Record | Upstream) -> VersionKey:
+def key_of(version: Version) -> VersionKey:
     """Name a version within its audit."""
     return VersionKey(version.asset, version.partition, version.identity)
 

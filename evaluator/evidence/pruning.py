@@ -9,8 +9,10 @@ from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from evaluator.evidence.record import Address, Record, Upstream
-from evaluator.evidence.store import RECORD, EvidenceStore, StoredPath
+from evaluator.evidence.files import StoredPath
+from evaluator.evidence.lineage import VersionKey, key_of
+from evaluator.evidence.record import Record
+from evaluator.evidence.store import RECORD, EvidenceStore
 
 
 class Prunable(NamedTuple):
@@ -71,7 +73,7 @@ def plan_pruning(
     referred = _referred(store, audit, versions.values(), kept_for_ever)
     superseded, young = [], 0
     for folder, record in versions.items():
-        if (record.address, record.identity) in referred:
+        if key_of(record) in referred:
             continue
         if record.created_at >= before:
             young += 1
@@ -88,14 +90,17 @@ def plan_pruning(
 def prune(store: EvidenceStore, plan: PruningPlan) -> None:
     """Remove what a plan lists."""
     for found in plan.all:
-        store.remove(found.paths)
+        store.files.remove(found.paths)
 
 
 def _referred(
     store: EvidenceStore, audit: str, records: Iterable[Record], kept_for_ever: Collection[str]
-) -> set[tuple[Address, str]]:
-    known = {(record.address, record.identity): record for record in records}
-    waiting = list(store.current_versions(audit))
+) -> set[VersionKey]:
+    known = {key_of(record): record for record in records}
+    waiting = [
+        VersionKey(address.asset, address.partition, identity)
+        for address, identity in store.current_versions(audit)
+    ]
     waiting += [key for key, record in known.items() if record.asset in kept_for_ever]
     found = set()
     while waiting:
@@ -104,12 +109,8 @@ def _referred(
             continue
         found.add(key)
         if key in known:
-            waiting += [_key(audit, upstream) for upstream in known[key].upstream]
+            waiting += map(key_of, known[key].upstream)
     return found
-
-
-def _key(audit: str, upstream: Upstream) -> tuple[Address, str]:
-    return Address(audit, upstream.asset, upstream.partition), upstream.identity
 
 
 def _prunable(asset: str, files: Iterable[StoredPath]) -> Prunable:

@@ -13,32 +13,27 @@ under a temporary name and renamed. So a reader never meets half a version, on a
 as on an object store, and two writers of one identity write the same.
 """
 
-import hashlib
 import io
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote, unquote
 
-import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
-from fsspec.implementations.local import LocalFileSystem
 from pydantic import BaseModel, ValidationError
 
 from evaluator.errors import EvidenceError
 from evaluator.evidence.canonical import canonical_json, digest_of_bytes
+from evaluator.evidence.files import Files, StoredPath
 from evaluator.evidence.record import (
     Address,
     FailureRecord,
     FreshStarts,
     Pointer,
     Record,
-    StoredFile,
     Upstream,
 )
 
@@ -46,7 +41,6 @@ RECORD = "record.json"
 CURRENT = "current.json"
 FRESH_STARTS = "fresh_starts.json"
 NO_PARTITION = "_"
-_PART = 1024 * 1024
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -56,14 +50,6 @@ class Moment(NamedTuple):
 
     run_id: str
     now: datetime
-
-
-class StoredPath(NamedTuple):
-    """A file in the store."""
-
-    path: str
-    size: int
-    modified: datetime
 
 
 class EvidenceStore:
@@ -77,9 +63,7 @@ class EvidenceStore:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        # Other processes write too, so a listing that is remembered would be out of date.
-        self._files, self._root = fsspec.core.url_to_fs(url, use_listings_cache=False)
-        self._is_local = isinstance(self._files, LocalFileSystem)
+        self.files = Files(url)
 
     def find(self, address: Address, identity: str) -> Record | None:
         """Return the version with this identity, or None where it was never finished.
@@ -89,7 +73,7 @@ class EvidenceStore:
         EvidenceError
             Where its record is damaged.
         """
-        return self._read_model(f"{self._folder(address)}/{identity}/{RECORD}", Record)
+        return self._read_model(f"{_folder(address)}/{identity}/{RECORD}", Record)
 
     def get(self, address: Address, identity: str) -> Record:
         """Return the version with this identity.
@@ -104,7 +88,7 @@ class EvidenceStore:
             raise EvidenceError(
                 f"its version {identity} has no record",
                 culprit=str(address),
-                fix=_mending(self._shown(self._folder(address)), identity),
+                fix=self._mending(address, identity),
             )
         return record
 
@@ -116,7 +100,7 @@ class EvidenceStore:
         EvidenceError
             Where it is not there any more, or its record is damaged.
         """
-        pointer = self._read_model(f"{self._folder(address)}/{CURRENT}", Pointer)
+        pointer = self._read_model(f"{_folder(address)}/{CURRENT}", Pointer)
         return None if pointer is None else self.get(address, pointer.identity)
 
     def write(
@@ -142,7 +126,7 @@ class EvidenceStore:
         stored = {}
         for name, content in files.items():
             data = _to_parquet(content) if isinstance(content, pa.Table) else content
-            stored[name] = self._write(f"{self._folder(address)}/{identity}/{name}", data)
+            stored[name] = self.files.write(f"{_folder(address)}/{identity}/{name}", data)
         record = Record(
             audit=address.audit,
             asset=address.asset,
@@ -156,7 +140,7 @@ class EvidenceStore:
             run_id=moment.run_id,
             created_at=moment.now,
         )
-        self._write_model(f"{self._folder(address)}/{identity}/{RECORD}", record)
+        self._write_model(f"{_folder(address)}/{identity}/{RECORD}", record)
         self.make_current(record, moment)
         return record
 
@@ -170,7 +154,7 @@ class EvidenceStore:
     def make_current(self, record: Record, moment: Moment) -> None:
         """Point to a version that exists."""
         self._write_model(
-            f"{self._folder(record.address)}/{CURRENT}",
+            f"{_folder(record.address)}/{CURRENT}",
             Pointer(identity=record.identity, run_id=moment.run_id, pointed_at=moment.now),
         )
 
@@ -189,31 +173,31 @@ class EvidenceStore:
             run_id=moment.run_id,
             created_at=moment.now,
         )
-        folder = f"{self._folder(address)}/{identity}"
+        folder = f"{_folder(address)}/{identity}"
         self._write_model(f"{folder}/failure.{quote(moment.run_id, safe='')}.json", failure)
         return failure
 
     def last_failure(self, address: Address, identity: str) -> FailureRecord | None:
         """Return the latest failure to compute a version, unless it was computed since."""
-        folder = f"{self._folder(address)}/{identity}"
-        if self.find(address, identity) is not None or not self._files.isdir(folder):
+        folder = f"{_folder(address)}/{identity}"
+        if self.find(address, identity) is not None:
             return None
         failures = [
-            self._read_model(path, FailureRecord)
-            for path in self._files.ls(folder, detail=False)
-            if fnmatchcase(path, "*/failure.*.json")
+            self._read_model(f"{folder}/{name}", FailureRecord)
+            for name in self.files.names(folder)
+            if fnmatchcase(name, "failure.*.json")
         ]
         found = [failure for failure in failures if failure is not None]
         return max(found, key=lambda failure: failure.created_at, default=None)
 
     def fresh_starts(self, audit: str) -> FreshStarts:
         """Tell how often the audit and its parts were begun afresh."""
-        return self._read_model(self._fresh_starts_path(audit), FreshStarts) or FreshStarts()
+        return self._read_model(_fresh_starts_path(audit), FreshStarts) or FreshStarts()
 
     def start_afresh(self, audit: str, part: str | None = None) -> FreshStarts:
         """Ignore from now on what is stored of a part of the audit, or of all of it."""
         started = self.fresh_starts(audit).again(part)
-        self._write_model(self._fresh_starts_path(audit), started)
+        self._write_model(_fresh_starts_path(audit), started)
         return started
 
     def read_bytes(self, record: Record, name: str) -> bytes:
@@ -224,29 +208,23 @@ class EvidenceStore:
         EvidenceError
             Where the file is gone or is not what was stored.
         """
-        path = f"{self._folder(record.address)}/{record.identity}/{name}"
-        content = self._read(path)
+        content = self.files.read(f"{self.folder(record)}/{name}")
         if content is None or digest_of_bytes(content) != record.files[name].sha256:
             raise EvidenceError(
                 "the file is gone" if content is None else "the file is not what was stored",
                 culprit=self.location(record, name),
-                fix=_mending(self._shown(self._folder(record.address)), record.identity),
+                fix=self._mending(record.address, record.identity),
             )
         return content
 
     def fetch(self, record: Record, name: str, to: Path) -> None:
         """Copy a version's file, and hold it against its digest; see `read_bytes`."""
-        path = f"{self._folder(record.address)}/{record.identity}/{name}"
-        try:
-            with self._files.open(path, "rb") as source, to.open("wb") as target:
-                intact = _copy(source, target).sha256 == record.files[name].sha256
-        except FileNotFoundError:
-            intact = False
-        if not intact:
+        copied = self.files.copy(f"{self.folder(record)}/{name}", to)
+        if copied is None or copied.sha256 != record.files[name].sha256:
             raise EvidenceError(
-                "the file is not what was stored" if to.exists() else "the file is gone",
+                "the file is gone" if copied is None else "the file is not what was stored",
                 culprit=self.location(record, name),
-                fix=_mending(self._shown(self._folder(record.address)), record.identity),
+                fix=self._mending(record.address, record.identity),
             )
 
     def read_table(
@@ -258,45 +236,38 @@ class EvidenceStore:
 
     def location(self, record: Record, name: str) -> str:
         """Return a file's full path or URL, for people and links."""
-        return self._shown(f"{self._folder(record.address)}/{record.identity}/{name}")
+        return self.files.shown(f"{self.folder(record)}/{name}")
 
-    def relative_location(self, record: Record, name: str) -> str:
-        """Return a file's path below the store's address."""
-        folder = self._folder(record.address).removeprefix(f"{self._root}/")
-        return f"{folder}/{record.identity}/{name}"
+    def folder(self, record: Record) -> str:
+        """Return where a version lies, below the store's address."""
+        return f"{_folder(record.address)}/{record.identity}"
 
     def partitions(self, audit: str, asset: str) -> Iterator[str]:
         """Yield the keys of an asset's one-dimensional partitions that have a current version."""
-        folder = f"{self._root}/{quote(audit, safe='')}/{quote(asset, safe='')}"
-        if not self._files.isdir(folder):
-            return
-        for path in sorted(self._files.ls(folder, detail=False)):
-            name = path.rsplit("/", 1)[-1]
-            if name != NO_PARTITION and self._files.exists(f"{path}/{CURRENT}"):
+        folder = f"{_folder_name(audit)}/{_folder_name(asset)}"
+        for name in self.files.names(folder):
+            if name != NO_PARTITION and self.files.exists(f"{folder}/{name}/{CURRENT}"):
                 yield unquote(name)
 
     def listing(self, audit: str) -> Iterator[StoredPath]:
         """Yield every file that is stored for an audit."""
-        root = f"{self._root}/{_folder_name(audit)}"
-        for path, info in self._files.find(root, detail=True).items():
-            yield StoredPath(path, int(info["size"]), self._files.modified(path))
+        yield from self.files.listing(_folder_name(audit))
 
     def read_record(self, path: str) -> Record:
         """Read the record at a path of `listing`."""
         record = self._read_model(path, Record)
         if record is None:
             raise EvidenceError(
-                "the record is gone", culprit=self._shown(path), fix="list the store again"
+                "the record is gone", culprit=self.files.shown(path), fix="list the store again"
             )
         return record
 
     def current_versions(self, audit: str) -> Iterator[tuple[Address, str]]:
         """Yield address and identity of every version that is the current one of its partition."""
-        root = f"{self._root}/{_folder_name(audit)}"
-        for path in self._files.find(root):
+        for path in self.files.walk(_folder_name(audit)):
             if path.endswith(f"/{CURRENT}"):
                 pointer = self._read_model(path, Pointer)
-                _, asset, *partition = path.removeprefix(f"{self._root}/").split("/")[:-1]
+                _, asset, *partition = path.split("/")[:-1]
                 if pointer is not None:
                     names = [unquote(part) for part in partition if part != NO_PARTITION]
                     address = Address(audit, unquote(asset), "|".join(names) or None)
@@ -304,39 +275,10 @@ class EvidenceStore:
 
     def asset_of(self, audit: str, path: str) -> str:
         """Name the asset that a path of `listing` belongs to."""
-        below = path.removeprefix(f"{self._root}/{_folder_name(audit)}/")
-        return unquote(below.split("/", 1)[0])
-
-    def remove(self, paths: Sequence[str]) -> None:
-        """Remove files one after the other, and the folders on a disk that they leave empty."""
-        for path in paths:
-            self._files.rm_file(path)
-        if self._is_local:
-            for folder in {Path(path).parent for path in paths}:
-                with suppress(OSError):
-                    folder.rmdir()
-
-    def _fresh_starts_path(self, audit: str) -> str:
-        return f"{self._root}/{_folder_name(audit)}/{FRESH_STARTS}"
-
-    def _folder(self, address: Address) -> str:
-        names = [address.audit, address.asset]
-        names += address.partition.split("|") if address.partition else []
-        folders = [self._root, *map(_folder_name, names)]
-        return "/".join(folders if address.partition else [*folders, NO_PARTITION])
-
-    def _shown(self, path: str) -> str:
-        return path if self._is_local else str(self._files.unstrip_protocol(path))
-
-    def _read(self, path: str) -> bytes | None:
-        try:
-            content: bytes = self._files.cat_file(path)
-        except FileNotFoundError:
-            return None
-        return content
+        return unquote(path.removeprefix(f"{_folder_name(audit)}/").split("/", 1)[0])
 
     def _read_model(self, path: str, model: type[_Model]) -> _Model | None:
-        content = self._read(path)
+        content = self.files.read(path)
         if content is None:
             return None
         try:
@@ -344,54 +286,29 @@ class EvidenceStore:
         except ValidationError as error:
             raise EvidenceError(
                 "the file is not what was stored",
-                culprit=self._shown(path),
+                culprit=self.files.shown(path),
                 fix="restore the evidence folder from a copy",
             ) from error
 
     def _write_model(self, path: str, model: BaseModel) -> None:
-        self._write(path, canonical_json(model.model_dump(mode="json")))
+        self.files.write(path, canonical_json(model.model_dump(mode="json")))
 
-    def _write(self, path: str, content: bytes | Path) -> StoredFile:
-        if self._is_local:
-            return self._write_to_disk(Path(path), content)
-        try:
-            return self._send(path, content)
-        except FileNotFoundError:
-            # An object store has no folders, and asking for them costs a request a file.
-            self._files.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
-            return self._send(path, content)
-
-    def _send(self, path: str, content: bytes | Path) -> StoredFile:
-        """Hand over a whole file, of which an object store shows all or nothing.
-
-        A file that is written piece by piece is stored as far as it came where its source fails.
-        """
-        if isinstance(content, bytes):
-            self._files.pipe_file(path, content)
-            return StoredFile(sha256=digest_of_bytes(content), size=len(content))
-        with content.open("rb") as source:
-            digest = hashlib.file_digest(source, "sha256").hexdigest()
-        self._files.put_file(str(content), path)
-        return StoredFile(sha256=digest, size=content.stat().st_size)
-
-    def _write_to_disk(self, path: Path, content: bytes | Path) -> StoredFile:
-        place = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        opened = content.open("rb") if isinstance(content, Path) else io.BytesIO(content)
-        with opened as source, place.open("wb") as target:
-            stored = _copy(source, target)
-        place.replace(path)
-        return stored
+    def _mending(self, address: Address, identity: str) -> str:
+        return (
+            f"restore the evidence folder from a copy, or remove {identity} and {CURRENT} from"
+            f" {self.files.shown(_folder(address))} and materialise it again"
+        )
 
 
-def _copy(source: BinaryIO, target: BinaryIO) -> StoredFile:
-    digest = hashlib.sha256()
-    size = 0
-    while part := source.read(_PART):
-        digest.update(part)
-        target.write(part)
-        size += len(part)
-    return StoredFile(sha256=digest.hexdigest(), size=size)
+def _folder(address: Address) -> str:
+    names = [address.audit, address.asset]
+    names += address.partition.split("|") if address.partition else []
+    folders = [_folder_name(name) for name in names]
+    return "/".join(folders if address.partition else [*folders, NO_PARTITION])
+
+
+def _fresh_starts_path(audit: str) -> str:
+    return f"{_folder_name(audit)}/{FRESH_STARTS}"
 
 
 def _folder_name(name: str) -> str:
@@ -399,13 +316,6 @@ def _folder_name(name: str) -> str:
     if name in {".", "..", NO_PARTITION}:
         return "".join(f"%{ord(character):02X}" for character in name)
     return quote(name, safe="")
-
-
-def _mending(folder: str, identity: str) -> str:
-    return (
-        f"restore the evidence folder from a copy, or remove {identity} and {CURRENT} from"
-        f" {folder} and materialise it again"
-    )
 
 
 def _to_parquet(table: pa.Table) -> bytes:

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evaluator.certification.certificate_state import state_of
-from evaluator.certification.closure import RECORD, gather_evidence, version_folder
-from evaluator.certification.folder import Folder
 from evaluator.certification.issuing import Issue, build_statement, sign_statement
 from evaluator.certification.keys import signing_key_from_environment
 from evaluator.certification.ledger import Ledger
 from evaluator.certification.recomputation import SPEC, SPEC_FILE, spec_document
 from evaluator.certification.statement import Code
+from evaluator.certification.stored_evidence import gather_evidence
 from evaluator.errors import EvidenceError
 from evaluator.evidence import Address, Moment, Record, canonical_json, digest_of_bytes
+from evaluator.evidence.store import RECORD
 from evaluator.orchestration import identities
 from evaluator.orchestration.scorecard import Findings
 from evaluator.orchestration.state import AuditState
@@ -179,8 +179,8 @@ def _enter(state: AuditState, record: Record, key: "SigningKey | None", now: dat
     """Enter each candidate's certificate in the ledger, unless it stands there already."""
     ledger = Ledger(state.store.url, state.audit.name)
     entries = ledger.entries()
-    folder = version_folder(state.store, record)
-    stored = Folder(state.store.url).digest(f"{folder}/{RECORD}")
+    folder = state.store.folder(record)
+    stored = state.store.files.digest(f"{folder}/{RECORD}")
     if stored is None:
         raise EvidenceError(
             "its record is gone", culprit=str(record.address), fix="restore the evidence folder"

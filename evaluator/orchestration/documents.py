@@ -6,9 +6,9 @@ from importlib.metadata import version
 from typing import NamedTuple
 
 from evaluator.certification import EvaluationSetSummary, EvidenceRecord, build_certificate
-from evaluator.certification.closure import walk
 from evaluator.certification.keys import signing_key_from_environment
 from evaluator.evidence import Address, Moment, Record, digest_of, digest_of_bytes
+from evaluator.evidence.lineage import walk_upstream
 from evaluator.orchestration import certificates, identities
 from evaluator.orchestration.evaluation_assets import WITHOUT_LABEL
 from evaluator.orchestration.scorecard import Findings, expected_scorecard
@@ -252,11 +252,11 @@ def _evidence(state: AuditState, top: Record) -> list[EvidenceRecord]:
             "identity": record.identity,
             "content_version": record.content_version,
             "files": {
-                state.store.relative_location(record, name): stored.sha256
+                f"{state.store.folder(record)}/{name}": stored.sha256
                 for name, stored in record.files.items()
             },
         }
-        for record in walk(state.store, [top])
+        for record in walk_upstream(state.store, top.audit, [top], {}).versions.values()
     ]
 
 

@@ -19,7 +19,6 @@ from evaluator.certification import (
     decide_outcomes,
     judge,
 )
-from evaluator.certification.closure import Evidence, gather_evidence, version_folder
 from evaluator.certification.day_facts import days_document
 from evaluator.certification.issuing import Issue, build_statement, sign_statement
 from evaluator.certification.judged_evidence import judged_evidence
@@ -27,6 +26,7 @@ from evaluator.certification.keys import SigningKey
 from evaluator.certification.ledger import Ledger
 from evaluator.certification.recomputation import spec_document
 from evaluator.certification.statement import Code, Statement
+from evaluator.certification.stored_evidence import Evidence, gather_evidence
 from evaluator.certification.waivers import waivers_in_force
 from evaluator.evidence import (
     Address,
@@ -346,7 +346,7 @@ class Builder:
             [scorecard, spec],
             version=digest_of_bytes(b"".join(certificates.values())),
         )
-        folder = version_folder(self.store, record)
+        folder = self.store.folder(record)
         paths = {name: f"{folder}/{name}.dsse.json" for name in names}
         record_bytes = (self.folder / folder / "record.json").read_bytes()
         for name, statement in statements.items():

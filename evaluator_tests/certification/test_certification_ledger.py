@@ -16,13 +16,13 @@ from evaluator.certification.certificate_state import (
     require_certificate,
     state_of,
 )
-from evaluator.certification.folder import Folder
 from evaluator.certification.keys import SigningKey
 from evaluator.certification.ledger import Ledger
 from evaluator.certification.ledger_chain import BEGINNING, Chain, ChainedEntry, read_chain
 from evaluator.certification.ledger_entry import LedgerError, LedgerUseError
 from evaluator.certification.statement import LedgerHead
 from evaluator.evidence import canonical_json, digest_of_bytes
+from evaluator.evidence.files import Files
 
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
 CERTIFICATE = "c" * 64
@@ -66,7 +66,7 @@ def append(ledger: Ledger) -> Append:
 
 
 def chain_of(folder: Path, **options: Any) -> Chain:
-    return read_chain(Folder(str(folder)), "shop", **({"key": None} | options))
+    return read_chain(Files(str(folder)), "shop", **({"key": None} | options))
 
 
 def told(chain: Chain) -> str:
@@ -105,7 +105,7 @@ def test_writers_at_the_same_time_each_get_a_number(append: Append, ledger: Ledg
 
 
 def test_a_number_that_is_taken_is_never_written_over(tmp_path: Path) -> None:
-    files = Folder(str(tmp_path))
+    files = Files(str(tmp_path))
     files.create("x/1.json", b"first")
     with pytest.raises(FileExistsError):
         files.create("x/1.json", b"second")
@@ -120,7 +120,7 @@ def test_a_disk_without_hard_links_serves_too(
         raise PermissionError
 
     monkeypatch.setattr(os, "link", refuse)
-    files = Folder(str(tmp_path))
+    files = Files(str(tmp_path))
     files.create("x/1.json", b"first")
     with pytest.raises(FileExistsError):
         files.create("x/1.json", b"second")
@@ -136,7 +136,7 @@ def test_the_ledger_lives_on_an_object_store_too(tmp_path: Path) -> None:
     ledger.append("sign_off", body={}, **said)  # type: ignore[arg-type] # typed above
     assert [c.entry.kind for c in ledger.entries()] == ["certificate", "sign_off"]
     with pytest.raises(FileExistsError):
-        Folder(url).create("shop/ledger/000002.json", b"x")
+        Files(url).create("shop/ledger/000002.json", b"x")
 
 
 def test_an_edited_entry_is_found_wherever_it_stands(append: Append, tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluator.certification.closure import gather_evidence
 from evaluator.certification.envelope import IN_TOTO, parse_envelope
 from evaluator.certification.keys import SigningKey
 from evaluator.certification.recomputation import read_spec, spec_document
@@ -23,6 +22,7 @@ from evaluator.certification.statement import (
     json_schema,
     parse_statement,
 )
+from evaluator.certification.stored_evidence import gather_evidence
 from evaluator.errors import EvidenceError
 from evaluator.evidence import Address, EvidenceStore, canonical_json, digest_of_bytes
 from evaluator.spec import load_audit

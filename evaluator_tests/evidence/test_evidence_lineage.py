@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from prov.model import ProvDocument
 
 from evaluator.evidence import Address, EvidenceStore, Moment, Record, digest_of
+from evaluator.evidence.files import Files
 from evaluator.evidence.lineage import (
     Lineage,
     Note,
@@ -245,13 +246,13 @@ def test_each_record_is_read_once(
     shop: Shop, dashboard: Record, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: Counter[str] = Counter()
-    plain = EvidenceStore._read
+    plain = Files.read
 
-    def counted(self: EvidenceStore, path: str) -> bytes | None:
+    def counted(self: Files, path: str) -> bytes | None:
         read[path] += 1
         return plain(self, path)
 
-    monkeypatch.setattr(EvidenceStore, "_read", counted)
+    monkeypatch.setattr(Files, "read", counted)
     lineage = shop.upstream(dashboard)
     records = {path: count for path, count in read.items() if path.endswith("record.json")}
     assert len(records) == len(lineage.walk.versions) - 1  # the root was given

@@ -121,7 +121,7 @@ def test_a_transfer_that_breaks_off_leaves_the_object_that_was_there(
     with monkeypatch.context() as patch:
         patch.setattr(s3fs.S3FileSystem, "_call_s3", break_off)
         with pytest.raises(PermissionError, match="have expired"):
-            store._write(f"{store._folder(AT)}/{FIRST}/note.txt", tmp_path / "large.bin")
+            store.files.write(f"{store.folder(record)}/note.txt", tmp_path / "large.bin")
 
     assert store.read_bytes(record, "note.txt") == b"hello"
 
@@ -160,7 +160,7 @@ from evaluator_tests.evidence.test_evidence_store import put
 
 store = EvidenceStore(sys.argv[1])
 survives = int(sys.argv[2])
-write, written = store._write, []
+write, written = store.files.write, []
 
 def die_later(path, content):
     if len(written) == survives:
@@ -168,7 +168,7 @@ def die_later(path, content):
     written.append(path)
     return write(path, content)
 
-store._write = die_later
+store.files.write = die_later
 put(store)
 """
 

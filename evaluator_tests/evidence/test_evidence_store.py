@@ -236,7 +236,7 @@ def test_a_writer_that_was_killed_halfway_leaves_no_version(
     store: EvidenceStore, survives: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written = []
-    write = store._write
+    write = store.files.write
 
     def die_later(path: str, content: bytes) -> StoredFile:
         if len(written) == survives:
@@ -245,7 +245,7 @@ def test_a_writer_that_was_killed_halfway_leaves_no_version(
         return write(path, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(store, "_write", die_later)
+        patch.setattr(store.files, "write", die_later)
         with pytest.raises(KeyboardInterrupt):
             put(store)
 
@@ -347,7 +347,7 @@ def test_a_partition_may_have_any_name(store: EvidenceStore, key: str) -> None:
     assert store.current(at) == record
     assert store.read_bytes(record, "note.txt") == b"hello"
     assert set(store.partitions("shop", "raw_data")) == {key, "other"}
-    inside = store.relative_location(record, "note.txt").split("/")
+    inside = f"{store.folder(record)}/note.txt".split("/")
     assert inside[:2] == ["shop", "raw_data"]
     assert len(inside) == 5
     assert not {".", ".."} & set(inside)
@@ -414,8 +414,8 @@ def test_locations_are_what_a_person_can_open(tmp_path: Path) -> None:
     assert memory.location(put(memory), "note.txt") == (
         f"memory:///{tmp_path.name}/evidence/{inside}"
     )
-    assert local.relative_location(put(local), "note.txt") == inside
-    assert memory.relative_location(put(memory), "note.txt") == inside
+    assert f"{local.folder(put(local))}/note.txt" == inside
+    assert memory.folder(put(memory)) == local.folder(put(local))
 
 
 def test_facts_that_json_has_no_word_for_are_refused(local: EvidenceStore) -> None:
