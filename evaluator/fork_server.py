@@ -1,7 +1,7 @@
 """The server that the processes of a terminal's run are forked from.
 
 It imports what all of them need, which takes seconds, and it does so beside whoever starts it:
-as early as possible. See docs/decisions/processes-from-a-fork-server.md.
+as early as possible. See docs/decisions/0006-processes-from-a-fork-server.md.
 """
 
 import multiprocessing
