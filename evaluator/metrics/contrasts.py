@@ -8,7 +8,6 @@ from scipy import special
 from evaluator.metrics.estimates import BoolArray, FloatArray
 from evaluator.metrics.levels import IntArray
 from evaluator.metrics.linear import FEWEST_CLUSTERS
-from evaluator.metrics.loss_sums import is_binary
 from evaluator.metrics.means import FEWEST_CASES
 from evaluator.metrics.rates import wilson
 
@@ -95,6 +94,11 @@ def contrast(
     if isinstance(limits, str):
         return Contrast(n, n_rest, loss, rest, np.nan, np.nan, np.nan, limits)
     return Contrast(n, n_rest, loss, rest, *limits, None)
+
+
+def is_binary(losses: FloatArray) -> bool:
+    """Say whether all losses are 0 or 1."""
+    return bool(((losses == 0) | (losses == 1)).all())
 
 
 def newcombe(one: tuple[int, int], other: tuple[int, int], error: float) -> tuple[float, float]:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluator.metrics.contrasts import is_binary
 from evaluator.metrics.estimates import BoolArray, FloatArray
 from evaluator.metrics.levels import IntArray
 
@@ -110,11 +111,6 @@ class Losses:
         best = np.clip(above / self.most_above, min(fewest, every - 1), size)
         # More than was rounded.
         return np.where(inside, np.maximum(most(np.maximum(best, 1)), most(size)), 0) * (1 + 1e-9)
-
-
-def is_binary(losses: FloatArray) -> bool:
-    """Say whether all losses are 0 or 1."""
-    return bool(((losses == 0) | (losses == 1)).all())
 
 
 def evidence(slices: Sums, parents: Sums) -> FloatArray:

@@ -1,11 +1,12 @@
 """A candidate's assets: its predictions and its metrics, slice by slice, in one step."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import dagster as dg
 import pandas as pd
 
+from evaluator.errors import UsageError
 from evaluator.evidence import Record
 from evaluator.findings.names import PREDICTIONS
 from evaluator.orchestration import partitions
@@ -14,7 +15,6 @@ from evaluator.orchestration.candidate_evaluation import (
     METRICS,
     CandidateEvaluation,
     Evaluated,
-    predicted_slices,
 )
 from evaluator.orchestration.markdown import markdown_table
 from evaluator.orchestration.partition_run import Materialised, PartitionRun
@@ -23,6 +23,7 @@ from evaluator.orchestration.resources import HomeResource, moment_of
 from evaluator.orchestration.specs import asset_spec, dependency
 from evaluator.orchestration.state import AuditState
 from evaluator.spec import Audit, CandidateSpec
+from evaluator.spec.execution import RayExecution
 
 PREDICTION_COLUMNS = dg.TableSchema(
     columns=[
@@ -84,7 +85,7 @@ def candidate_assets(audit: Audit, candidate: CandidateSpec) -> dg.AssetsDefinit
         run = PartitionRun(context, state.store, moment)
         done: dict[str, Record] = {}
         with CandidateEvaluation(state, candidate, moment) as evaluation:
-            for key, predicted in predicted_slices(evaluation, run.partition_keys):
+            for key, predicted in _predicted_slices(evaluation, run.partition_keys):
                 if isinstance(predicted, Exception):
                     run.failed(*evaluation.target(key), predicted)
                     continue
@@ -101,6 +102,31 @@ def candidate_assets(audit: Audit, candidate: CandidateSpec) -> dg.AssetsDefinit
         yield from run.results(predictions.key, metrics.key)
 
     return evaluate
+
+
+def _predicted_slices(
+    evaluation: CandidateEvaluation, slice_keys: Sequence[str]
+) -> Iterator[tuple[str, Evaluated | Exception]]:
+    """Predict slices where the audit says, and yield each with its outcome or its fault."""
+    execution = evaluation.state.spec.execution
+    if isinstance(execution, RayExecution):
+        # It imports packages of an extra.
+        try:
+            from evaluator.orchestration.ray_cluster import predict_on_ray
+        except ImportError as error:
+            raise UsageError(
+                f"the audit runs on Ray, and a package for it is missing ({error.name})",
+                culprit=f"execution: {execution.address}",
+                fix="pip install 'evaluator[ray]'",
+            ) from error
+        yield from predict_on_ray(evaluation, slice_keys, execution)
+        return
+    for key in slice_keys:
+        try:
+            predicted: Evaluated | Exception = evaluation.predictions(key)
+        except Exception as error:  # noqa: BLE001 - a slice's fault must not take the others
+            predicted = error
+        yield key, predicted
 
 
 def _runs(partitions_per_run: int | None) -> dg.BackfillPolicy:

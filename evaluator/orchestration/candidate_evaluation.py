@@ -1,6 +1,6 @@
 """One candidate on the evaluation set: what is there is reused, what is missing is computed."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import cached_property
 from typing import NamedTuple, Self
@@ -9,15 +9,13 @@ import pandas as pd
 import pyarrow as pa
 
 from evaluator.candidates import Scorer, open_scorer, predict
-from evaluator.errors import UsageError
 from evaluator.evidence import Address, Moment, Record, content_version
 from evaluator.findings.figures import measure
 from evaluator.findings.names import CASES, PREDICTIONS, SLICE_LEVEL
 from evaluator.orchestration import identities
-from evaluator.orchestration.evaluation_assets import observe_model
+from evaluator.orchestration.frozen import observe_model
 from evaluator.orchestration.state import AuditState
 from evaluator.spec import CandidateSpec
-from evaluator.spec.execution import RayExecution
 
 METRICS = "metrics.parquet"
 
@@ -161,31 +159,6 @@ class CandidateEvaluation:
         parts = frame.groupby(["geography", "segment"], sort=False)
         found = {f"{geography}|{segment}": part for (geography, segment), part in parts}
         return {key: found.get(key, frame.iloc[:0]) for key in self.state.slice_keys()}
-
-
-def predicted_slices(
-    evaluation: CandidateEvaluation, slice_keys: Sequence[str]
-) -> Iterator[tuple[str, Evaluated | Exception]]:
-    """Predict slices where the audit says, and yield each with its outcome or its fault."""
-    execution = evaluation.state.spec.execution
-    if isinstance(execution, RayExecution):
-        # It imports this module, and packages of an extra.
-        try:
-            from evaluator.orchestration.ray_cluster import predict_on_ray
-        except ImportError as error:
-            raise UsageError(
-                f"the audit runs on Ray, and a package for it is missing ({error.name})",
-                culprit=f"execution: {execution.address}",
-                fix="pip install 'evaluator[ray]'",
-            ) from error
-        yield from predict_on_ray(evaluation, slice_keys, execution)
-        return
-    for key in slice_keys:
-        try:
-            predicted: Evaluated | Exception = evaluation.predictions(key)
-        except Exception as error:  # noqa: BLE001 - a slice's fault must not take the others
-            predicted = error
-        yield key, predicted
 
 
 def read_predictions(state: AuditState, records: Mapping[str, Record]) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from evaluator.certification.keys import signing_key_from_environment
 from evaluator.evidence import Address, Moment, Record, digest_of, digest_of_bytes
 from evaluator.evidence.lineage import walk_upstream
 from evaluator.orchestration import certificates, identities
-from evaluator.orchestration.evaluation_assets import WITHOUT_LABEL
+from evaluator.orchestration.frozen import WITHOUT_LABEL
 from evaluator.orchestration.scorecard import Findings, expected_scorecard
 from evaluator.orchestration.state import AuditState, DayState
 from evaluator.reporting import (

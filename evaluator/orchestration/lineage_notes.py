@@ -13,7 +13,7 @@ from evaluator.evidence import Record, digest_of_bytes
 from evaluator.evidence.lineage import Note, VersionKey, key_of
 from evaluator.findings.names import CASES
 from evaluator.intake import QUARANTINED_ROWS
-from evaluator.orchestration.evaluation_assets import is_to_be_frozen
+from evaluator.orchestration.frozen import is_to_be_frozen
 from evaluator.orchestration.scorecard import ExpectedScorecard, expected_scorecard
 from evaluator.orchestration.state import AuditState
 

@@ -11,7 +11,7 @@ import dagster as dg
 
 from evaluator.evidence import Address, EvidenceStore, Moment, Record, digest_of
 from evaluator.evidence.lineage import rests_on
-from evaluator.orchestration import progress
+from evaluator.orchestration.progress import partition_ended
 
 DATA_VERSION_TAG = "dagster/data_version"
 
@@ -73,7 +73,7 @@ class PartitionRun:
     def _ended(self, partition: str) -> None:
         if partition not in self._told:
             self._told.add(partition)
-            progress.partition_ended()
+            partition_ended()
 
     def results(self, *assets: dg.AssetKey) -> Iterator[dg.MaterializeResult[None]]:
         """Yield one result an asset, or log the successes and fail.

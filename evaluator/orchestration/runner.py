@@ -16,7 +16,7 @@ from evaluator.errors import CandidateError, UsageError
 from evaluator.evidence import Moment
 from evaluator.orchestration.day_files import day_files
 from evaluator.orchestration.documents import reports_are_current
-from evaluator.orchestration.evaluation_assets import is_to_be_frozen
+from evaluator.orchestration.frozen import is_to_be_frozen
 from evaluator.orchestration.home import Home
 from evaluator.orchestration.partitions import daily
 from evaluator.orchestration.portions import Portion, portions_of

@@ -16,8 +16,8 @@ from multiprocessing.process import BaseProcess
 from typing import NamedTuple
 
 from evaluator import fork_server
-from evaluator.orchestration import progress
 from evaluator.orchestration.portions import Portion
+from evaluator.orchestration.progress import listen
 from evaluator.orchestration.terminal_runs import TerminalRuns, new_run_id
 from evaluator.spec import Audit
 
@@ -159,7 +159,7 @@ def work(
     os.environ.clear()
     os.environ.update(environment)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    progress.listen(tell)
+    listen(tell)
     try:
         # Each process has its cores; more threads than those would only wait for each other.
         with threadpool_limits(threads):

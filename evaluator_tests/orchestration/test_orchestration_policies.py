@@ -11,7 +11,7 @@ from evaluator.errors import UsageError
 from evaluator.evidence import prune
 from evaluator.findings.names import CASES
 from evaluator.orchestration import tidying
-from evaluator.orchestration.evaluation_assets import is_to_be_frozen
+from evaluator.orchestration.frozen import is_to_be_frozen
 from evaluator.orchestration.home import Home
 from evaluator.orchestration.runner import Choice
 from evaluator.orchestration.scorecard import read_findings

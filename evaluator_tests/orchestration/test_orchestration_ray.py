@@ -24,7 +24,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from evaluator.evidence import Moment, Record
 from evaluator.orchestration.candidate_evaluation import CandidateEvaluation, Evaluated
-from evaluator.orchestration.evaluation_assets import _store_evaluation_set
+from evaluator.orchestration.frozen import store_evaluation_set
 from evaluator.orchestration.home import Home
 from evaluator.orchestration.ranges import Range
 from evaluator.orchestration.ray_cluster import predict_on_ray
@@ -138,7 +138,7 @@ def taken_in(prepared: Path, audit: Audit, tmp_path_factory: pytest.TempPathFact
     with pytest.MonkeyPatch.context() as patch:
         home = open_home(root, patch)
         start(audit, home).take_in_days()
-        _store_evaluation_set(AuditState(audit, home), Moment("before", NOW))
+        store_evaluation_set(AuditState(audit, home), Moment("before", NOW))
     return root
 
 
