@@ -1,8 +1,8 @@
 """The lineage graph: every asset, every edge, and what each edge resolves to."""
 
+import socket
 import subprocess
 import sys
-import time
 
 import dagster as dg
 import pytest
@@ -169,6 +169,5 @@ def test_definitions_load_though_files_models_and_servers_are_absent(
 ) -> None:
     monkeypatch.setenv("EVALUATOR_HOME", "/no/such/place")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    started = time.monotonic()
+    monkeypatch.setattr(socket.socket, "connect", lambda *_: pytest.fail("it asks a server"))
     dg.Definitions.validate_loadable(audit_definitions(audit))
-    assert time.monotonic() - started < 30
