@@ -149,18 +149,15 @@ def test_an_audit_without_candidates_ends_at_the_report(audit: Audit) -> None:
     assert {asset.path[-1] for asset in graph.get_all_asset_keys()} == DAYS
 
 
-def test_all_shipped_audits_load_in_under_three_seconds_of_processor_time() -> None:
-    program = (
-        "import time; from evaluator.definitions import defs; defs(); print(time.process_time())"
-    )
+def test_all_shipped_audits_load_without_a_word_and_without_what_only_runs_need() -> None:
+    program = "import sys; from evaluator.definitions import defs; defs(); print(*sys.modules)"
     output = subprocess.run(
         [sys.executable, "-W", "error::UserWarning", "-c", program],
         check=True,
         capture_output=True,
         text=True,
-        timeout=60,
     )
-    assert float(output.stdout) < 3
+    assert not {"mlflow", "sklearn", "skops", "scipy.stats"} & {*output.stdout.split()}
     assert output.stderr == ""
 
 
