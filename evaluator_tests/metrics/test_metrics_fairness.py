@@ -454,7 +454,7 @@ def test_more_cases_of_the_same_kind_decide_what_was_open() -> None:
 tables = st.tuples(*[st.integers(0, 30)] * 4)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(tables, tables, st.integers(0, 10))
 def test_exchanging_group_and_reference_turns_every_gap_round(
     first: Any, second: Any, seed: int
