@@ -87,11 +87,11 @@ class ChildProcess:
         """Start the process, and wait for its end."""
         try:
             process = _start(theirs.fileno(), self._folder)
+            gone, ours = socket.socketpair()
         except Exception as error:  # noqa: BLE001 - it is raised where it is waited for
             outcome.put(error)
             return
         outcome.put(process)
-        gone, ours = socket.socketpair()
         listener = Thread(
             target=self._listen, args=(process, gone), name="candidate-output", daemon=True
         )
