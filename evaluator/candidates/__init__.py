@@ -3,7 +3,11 @@
 from evaluator.candidates.artifact import artifact_path
 from evaluator.candidates.duplicates import Duplicates, find_duplicates
 from evaluator.candidates.evaluation_set import EvaluationSet, build_evaluation_set
-from evaluator.candidates.faults import CandidateCrashError, TransientCandidateError
+from evaluator.candidates.faults import (
+    CandidateCrashError,
+    CandidateTimeoutError,
+    TransientCandidateError,
+)
 from evaluator.candidates.isolation import open_scorer
 from evaluator.candidates.observed import artifact_digest, artifact_stamp
 from evaluator.candidates.predictions import predict
@@ -12,6 +16,7 @@ from evaluator.candidates.scorer import Scorer, load_scorer
 
 __all__ = [
     "CandidateCrashError",
+    "CandidateTimeoutError",
     "Duplicates",
     "EvaluationSet",
     "Finding",

@@ -9,14 +9,17 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from multiprocessing.connection import wait
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Thread
 from typing import Final
 
 _TAIL: Final = 8192
-_PATIENCE: Final = 2.0
-"""Seconds in which a process that is gone is known to be gone."""
+_MOST_UNREAD: Final = 1024**2
+"""Bytes that a pipe of Linux may hold."""
+_LAST_RESORT: Final = 60.0
+"""Seconds after which a process that should be dying is taken to live on."""
 
 
 class ChildProcess:
@@ -64,14 +67,14 @@ class ChildProcess:
         return None if was_there else self._process.returncode
 
     def ends_by_itself(self) -> bool:
-        """Tell whether the process is gone, or goes within a moment."""
-        # Its connection breaks a moment before it is known to be gone.
-        return self._ended.wait(_PATIENCE)
+        """Wait for the end of a process whose connection broke; tell whether it came."""
+        # A process that dies closes its connection first. One that closed it and lives on is rare.
+        return self._ended.wait(_LAST_RESORT)
 
     def abort(self) -> None:
         """End it after it wrote down where it stands, as it does when it crashes."""
         self._process.send_signal(signal.SIGABRT)
-        self._ended.wait(_PATIENCE / 2)
+        self._ended.wait(_LAST_RESORT)
         self.end()
 
     def last_words(self) -> str:
@@ -84,12 +87,13 @@ class ChildProcess:
         """Start the process, and wait for its end."""
         try:
             process = _start(theirs.fileno(), self._folder)
+            gone, ours = socket.socketpair()
         except Exception as error:  # noqa: BLE001 - it is raised where it is waited for
             outcome.put(error)
             return
         outcome.put(process)
         listener = Thread(
-            target=self._listen, args=(process,), name="candidate-output", daemon=True
+            target=self._listen, args=(process, gone), name="candidate-output", daemon=True
         )
         listener.start()
         # Not reaped yet, so that nobody else can have its number.
@@ -99,20 +103,31 @@ class ChildProcess:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        listener.join(_PATIENCE)
+        ours.close()
+        listener.join()
         self._ended.set()
         # A process that it started and that got away may hold the other end.
         with contextlib.suppress(OSError):
             self.connection.shutdown(socket.SHUT_RDWR)
 
-    def _listen(self, process: subprocess.Popen[bytes]) -> None:
+    def _listen(self, process: subprocess.Popen[bytes], gone: socket.socket) -> None:
         """Take what it writes, so that it never waits, and keep the end of it."""
         if process.stdout is None:
             raise ValueError("it was started with a pipe for its output")
-        with process.stdout as output:
-            while piece := os.read(output.fileno(), _TAIL):
-                self._tail += piece
-                del self._tail[:-_TAIL]
+        with process.stdout as output, gone:
+            # A process that it started and that got away may hold the other end for ever.
+            while gone not in wait([output.fileno(), gone]):
+                piece = os.read(output.fileno(), _TAIL)
+                self._keep_end_of(piece)
+                if not piece:
+                    return
+            os.set_blocking(output.fileno(), False)
+            with contextlib.suppress(BlockingIOError):
+                self._keep_end_of(os.read(output.fileno(), _MOST_UNREAD))
+
+    def _keep_end_of(self, piece: bytes) -> None:
+        self._tail += piece
+        del self._tail[:-_TAIL]
 
     def _clean_up(self) -> None:
         self.connection.close()

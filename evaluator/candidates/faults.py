@@ -17,6 +17,10 @@ class CandidateCrashError(CandidateError):
     """A candidate whose own code raised something, or whose process was ended."""
 
 
+class CandidateTimeoutError(CandidateError):
+    """A candidate that took longer than it may, and is not asked the same again at once."""
+
+
 def fault(candidate: CandidateBase, what: str, *, fix: str) -> CandidateError:
     """Make the error of a candidate; see `CandidateError`."""
     return CandidateError(what, culprit=f"candidate {candidate.name}", fix=fix)

@@ -15,6 +15,7 @@ import pyarrow as pa
 from evaluator.candidates.child_process import ChildProcess
 from evaluator.candidates.faults import (
     CandidateCrashError,
+    CandidateTimeoutError,
     TransientCandidateError,
     crash,
     fault,
@@ -29,8 +30,11 @@ from evaluator.errors import CandidateError
 from evaluator.spec.audit import LabelValue
 from evaluator.spec.candidates import CandidateSpec, RecordedCandidate
 
-LONGEST_START: Final = 120.0
-"""Seconds that the interpreter and the kind's libraries may take to start."""
+LONGEST_START: Final = 600.0
+"""Seconds that the interpreter and the kind's libraries may take to start, and the artifact to load
+where there is no `load_timeout`."""
+MOST_SLOW_STARTS: Final = 3
+"""How many times in a row a candidate may take too long to load."""
 _FAULTS: Final = {
     kind.__name__: kind for kind in (CandidateError, CandidateCrashError, TransientCandidateError)
 }
@@ -59,7 +63,9 @@ def open_scorer(
 
     Nothing is loaded or started before the first score is asked for. What fails while loading
     fails in the same way, at once, for each further slice, unless it is transient. A process that
-    ended while scoring is replaced by a fresh one for the next slice.
+    ended while scoring, or was ended since it took too long, is replaced by a fresh one for the
+    next slice. Loading that took too long is begun anew for the next slice as well: the machine may
+    have been busy. After `MOST_SLOW_STARTS` times in a row the further slices fail at once.
 
     Parameters
     ----------
@@ -151,6 +157,7 @@ class IsolatedScorer:
         self._candidate = loading.candidate
         self._child: ChildProcess | None = None
         self._fault: CandidateError | None = None
+        self._slow_starts = 0
         self._lock = Lock()
 
     def score(self, features: pd.DataFrame) -> np.ndarray:
@@ -196,11 +203,18 @@ class IsolatedScorer:
         try:
             self._introduce(child)
             self._exchange(child, "load", b"", 0, doing="loading")
+        except CandidateTimeoutError as error:
+            self._slow_starts += 1
+            if self._slow_starts == MOST_SLOW_STARTS:
+                what = f"{error.what}, {MOST_SLOW_STARTS} times in a row; it is not loaded again"
+                self._fault = CandidateTimeoutError(what, culprit=error.culprit, fix=error.fix)
+            raise
         except CandidateError as error:
             self.close()
             if not isinstance(error, TransientCandidateError):
                 self._fault = error
             raise
+        self._slow_starts = 0
         return child
 
     def _introduce(self, child: ChildProcess) -> None:
@@ -211,7 +225,8 @@ class IsolatedScorer:
             "home": str(self._loading.home.absolute()),
         }
         deadline = time.monotonic() + LONGEST_START
-        with self._failing(child, "starting", f"{LONGEST_START:g} s"):
+        fix = "let fewer things run at a time on this machine"
+        with self._failing(child, "starting", f"{LONGEST_START:g} s", fix):
             send(child.connection, settings, deadline=deadline)
             receive(child.connection, largest=0, deadline=deadline)
 
@@ -219,9 +234,12 @@ class IsolatedScorer:
         self, child: ChildProcess, asked: str, payload: bytes | memoryview, size: int, *, doing: str
     ) -> bytearray:
         """Ask the process for something of so many bytes."""
-        timeout = self._candidate.timeout
-        deadline = None if timeout is None else time.monotonic() + timeout
-        with self._failing(child, doing, f"its timeout of {timeout or 0:g} s"):
+        key, limit = "timeout", self._candidate.timeout
+        if doing == "loading":
+            key, limit = "load_timeout", self._candidate.load_timeout or LONGEST_START
+        deadline = None if limit is None else time.monotonic() + limit
+        fix = f"give it more `{key}`, or make it faster"
+        with self._failing(child, doing, f"its {key} of {limit or 0:g} s", fix):
             send(child.connection, {"asked": asked}, payload, deadline=deadline)
             answer = receive(child.connection, largest=size, deadline=deadline)
             if "fault" in answer.header:
@@ -235,16 +253,17 @@ class IsolatedScorer:
         raise told from _TraceOfItsProcess(str(answer.header.get("trace", "")))
 
     @contextmanager
-    def _failing(self, child: ChildProcess, doing: str, allowed: str) -> Iterator[None]:
+    def _failing(self, child: ChildProcess, doing: str, allowed: str, fix: str) -> Iterator[None]:
         """End the process where it does not answer, and say what became of it."""
+        told: CandidateError
         try:
             yield
         except TimeoutError:
             child.abort()
-            told = fault(
-                self._candidate,
+            told = CandidateTimeoutError(
                 f"it took longer than {allowed} while {doing}, and was ended",
-                fix="give it more `timeout`, or make it faster",
+                culprit=f"candidate {self._candidate.name}",
+                fix=fix,
             )
         except BrokenConversationError:
             told = self._not_understood(doing)

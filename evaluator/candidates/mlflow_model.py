@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import numpy as np
 import pandas as pd
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 _VARIABLE = "MLFLOW_TRACKING_URI"
 _ONE_AT_A_TIME = Lock()
 _NUMBERS = ("integer", "long", "float", "double")
+_HERE = (None, ".", "localhost", "127.0.0.1")
 
 
 class MlflowScorer:
@@ -175,12 +178,12 @@ def mlflow_digest(candidate: MlflowCandidate, home: Path, tracking_uri: str | No
 
 def _folder_here(address: str) -> Path | None:
     """Return the folder that a store's address means; None where the store is remote."""
-    from mlflow.utils.file_utils import local_file_uri_to_path
-    from mlflow.utils.uri import is_local_uri
-
-    if not is_local_uri(address):  # type: ignore[no-untyped-call] # MLflow's lack
-        return None
-    return Path(local_file_uri_to_path(address))  # type: ignore[no-untyped-call] # MLflow's lack
+    parts = urlsplit(address)
+    if not parts.scheme:
+        # MLflow decodes a plain path as well.
+        return Path(url2pathname(address))
+    is_here = parts.scheme == "file" and parts.hostname in _HERE
+    return Path(url2pathname(parts.path)) if is_here else None
 
 
 def _stored(candidate: MlflowCandidate, folder: Path) -> str:
@@ -297,7 +300,8 @@ def _loaded(candidate: MlflowCandidate, folder: Path, positive: LabelValue) -> A
     from mlflow import pyfunc
 
     try:
-        loaded = pyfunc.load_model(str(folder))
+        # What MLflow would warn of is read out of the metadata of every installed package.
+        loaded = pyfunc.load_model(str(folder), suppress_warnings=True)
     except Exception as error:
         raise fault(
             candidate,

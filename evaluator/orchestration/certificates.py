@@ -228,7 +228,6 @@ def _git(folder: Path, *arguments: str) -> str | None:
             ["git", "-C", str(folder), *arguments],  # noqa: S607 - the user's own git
             capture_output=True,
             text=True,
-            timeout=10,
             check=True,
         )
     except (OSError, subprocess.SubprocessError):

@@ -31,8 +31,8 @@ concurrency:
     default_limit: 1
 run_monitoring:
   enabled: true
-  start_timeout_seconds: 180
-  max_runtime_seconds: 7200
+  start_timeout_seconds: 600
+  max_runtime_seconds: 86400
 # A run whose process was killed is tried once more; a step that failed is not, since its
 # asset says itself what is worth another try.
 run_retries:

@@ -16,7 +16,8 @@ from pydantic import Field, PrivateAttr
 from evaluator.errors import EvaluatorError
 from evaluator.spec.execution import RayExecution
 
-_SECONDS_TO_ANSWER = 5.0
+_SECONDS_TO_ANSWER = 60.0
+"""A closed port refuses at once; a machine that is busy, or is not there, says nothing."""
 
 
 class ClusterError(EvaluatorError):

@@ -15,9 +15,8 @@ _UNITS: Final = {
     **{f"{letter}iB": 1024**power for power, letter in enumerate("KMGT", 1)},
 }
 _LEAST_MEMORY: Final = 1024**2
-_IN_NO_IDENTITY: Final = frozenset(
-    {"name", "baseline", "description", "timeout", "memory_limit", "isolate"}
-)
+_LIMITS: Final = ("timeout", "load_timeout", "memory_limit")
+_IN_NO_IDENTITY: Final = frozenset({"name", "baseline", "description", "isolate", *_LIMITS})
 
 
 class CandidateBase(SpecModel):
@@ -45,8 +44,15 @@ class CandidateBase(SpecModel):
     timeout: float | None = Field(
         default=None, gt=0, strict=True, allow_inf_nan=False, examples=[600]
     )
-    """How many seconds the predictions of one slice may take, and loading the artifact as well.
-    What takes longer is ended, and the slice fails."""
+    """How many seconds the predictions of one slice may take. What takes longer is ended, and the
+    slice fails. Loading the artifact is not counted."""
+
+    load_timeout: float | None = Field(
+        default=None, gt=0, strict=True, allow_inf_nan=False, examples=[600]
+    )
+    """How many seconds loading the artifact may take; 600 where nothing is written and the
+    candidate has a process of its own. What takes longer is ended and the slice fails; the next
+    slice tries again, until it took too long three times in a row."""
 
     memory_limit: int | str | None = Field(default=None, examples=["2 GiB"])
     """How much memory loading and predicting may take, beside the libraries: a number with kB, MB,
@@ -54,8 +60,8 @@ class CandidateBase(SpecModel):
 
     isolate: Literal["process", "none"] | None = Field(default=None, examples=["process"])
     """Whether the candidate runs in a process of its own, so that a crash or an exit of it fails
-    its slice and nothing else. By default it does where it is unpickled, and where `timeout` or
-    `memory_limit` is set."""
+    its slice and nothing else. By default it does where it is unpickled, and where `timeout`,
+    `load_timeout` or `memory_limit` is set."""
 
     @field_validator("name")
     @classmethod
@@ -77,12 +83,12 @@ class CandidateBase(SpecModel):
 
     @model_validator(mode="after")
     def _limits_have_a_process(self) -> "CandidateBase":
-        limits = [key for key in ("timeout", "memory_limit") if getattr(self, key) is not None]
-        if self.isolate == "none" and limits:
+        if self.isolate == "none" and self._limits:
             raise problem(
                 "isolate",
-                f"without a process of its own nothing can hold the candidate to its {limits[0]}",
-                f"take `isolate: none` out, or take {' and '.join(limits)} out",
+                "without a process of its own nothing can hold the candidate to its"
+                f" {self._limits[0]}",
+                f"take `isolate: none` out, or take {' and '.join(self._limits)} out",
             )
         return self
 
@@ -91,7 +97,11 @@ class CandidateBase(SpecModel):
         """Whether the candidate runs in a process of its own."""
         if self.isolate is not None:
             return self.isolate == "process"
-        return self.is_unpickled or self.timeout is not None or self.memory_limit is not None
+        return self.is_unpickled or bool(self._limits)
+
+    @property
+    def _limits(self) -> list[str]:
+        return [key for key in _LIMITS if getattr(self, key) is not None]
 
     @property
     def is_unpickled(self) -> bool:

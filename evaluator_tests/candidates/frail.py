@@ -31,6 +31,8 @@ HABITS: Final = {
     "leaves a file": 24.0,
     "leaves": 25.0,
     "breaks off": 26.0,
+    "hangs up": 27.0,
+    "lets one get away": 28.0,
 }
 """What else y may make it do."""
 BLOCK: Final = 2**27
@@ -94,11 +96,19 @@ def live(habit: str) -> None:
         for number in range(3, 64):
             with contextlib.suppress(OSError):
                 os.write(number, b"\xff" * 64)
-    if habit == "breaks off":
+    if habit in ("breaks off", "hangs up"):
         os.closerange(3, 64)
-    if habit == "starts another":
-        other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
+    if habit == "hangs up":
+        time.sleep(3600)
+    if habit in ("starts another", "lets one get away"):
+        other = subprocess.Popen(
+            [sys.executable, "-c", "import time; time.sleep(3600)"],
+            start_new_session=habit == "lets one get away",
+        )
         (tells / "other").write_text(str(other.pid))
+    if habit == "lets one get away":
+        os.write(2, b"it is gone")
+        os._exit(3)
     if habit == "leaves a file":
         with tempfile.NamedTemporaryFile(delete=False) as left:
             (tells / "left").write_text(left.name)

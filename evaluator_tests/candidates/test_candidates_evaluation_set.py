@@ -59,7 +59,7 @@ def drawn_days(seed: int) -> dict[str, pd.DataFrame]:
     return {f"2026-01-0{number}": frame[days == number] for number in (1, 2, 3)}
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=30, derandomize=True)
 @given(st.integers(0, 10_000))
 def test_it_is_what_pandas_makes_of_the_same_rows(seed: int) -> None:
     days = drawn_days(seed)
@@ -87,7 +87,7 @@ def test_it_is_what_pandas_makes_of_the_same_rows(seed: int) -> None:
         assert record["without_label"] == alike["truth"].isna().sum()
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=30, derandomize=True)
 @given(st.integers(0, 10_000), st.randoms(use_true_random=False))
 def test_neither_the_order_of_days_nor_of_rows_counts(seed: int, random: Any) -> None:
     days = drawn_days(seed)

@@ -7,6 +7,7 @@ words of its cause; what has no cell stands in `LEFT_OUT` with its reason.
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -15,8 +16,11 @@ import pytest
 
 from evaluator.candidates import (
     CandidateCrashError,
+    CandidateTimeoutError,
     Scorer,
     TransientCandidateError,
+    endpoint,
+    isolation,
     open_scorer,
     predict,
 )
@@ -47,7 +51,9 @@ IN_CODE = (
 IN_ARTIFACT = ("missing artifact", "exchanged artifact", "corrupt artifact", "server down")
 ELSEWHERE = ("outputs reordered", "an id is missing", "500, then well", "slow server")
 DEADLY = ("hangs", "segfault", "exits", "eats memory")
-LIMITS: Final = {"timeout": 1.5, "memory_limit": "256 MiB"}
+LIMITS: Final = {"timeout": 600, "memory_limit": "256 MiB"}
+IMPATIENT: Final = 0.5
+"""The limit of the one question that is never answered."""
 
 
 class Cell(NamedTuple):
@@ -68,7 +74,7 @@ CODE: dict[str, Cell] = {
         "it raised ConnectionResetError: the feature store hung up while scoring, in the last of 3",
     ),
     "hangs": Cell(
-        CandidateError, r"longer than its timeout of 1\.5 s while scoring, and was ended"
+        CandidateTimeoutError, r"longer than its timeout of 0\.5 s while scoring, and was ended"
     ),
     "segfault": Cell(CandidateCrashError, "its process was ended by SIGSEGV while scoring"),
     "exits": Cell(CandidateCrashError, "its process ended itself with exit code 3 while scoring"),
@@ -127,7 +133,7 @@ CELLS: dict[str, dict[str, Cell]] = {
         "corrupt artifact": Cell(CandidateError, "its answer is not as agreed"),
         "server down": Cell(TransientCandidateError, "was asked once without success .*, in the"),
         "500, then well": FINE,
-        "slow server": Cell(TransientCandidateError, r"no whole answer in 0\.2 seconds"),
+        "slow server": Cell(TransientCandidateError, "no whole answer in 30 seconds"),
     },
 }
 NO_CODE = "there is no code of its own that could"
@@ -266,7 +272,12 @@ def in_code(cell: Cell, fault: str, world: World, ranges: Ranges) -> None:
     scorer = ranges.of(world, candidate)
 
     right(candidate, scorer, cases_of("A", 10))
-    fails(cell, candidate, scorer, cases_of("B", 20, FAULTS[fault]))
+    with pytest.MonkeyPatch.context() as patch:
+        if fault == "hangs":
+            assert isinstance(scorer, isolation.IsolatedScorer)
+            impatient = candidate.model_copy(update={"timeout": IMPATIENT})
+            patch.setattr(scorer, "_candidate", impatient)
+        fails(cell, candidate, scorer, cases_of("B", 20, FAULTS[fault]))
     right(candidate, scorer, cases_of("C", 30))
 
 
@@ -324,7 +335,9 @@ def in_server(cell: Cell, fault: str) -> None:
         "slow server": server_faults.trickle,
         "server down": server_faults.hang_up,
     }
-    with server_faults.running() as server:
+    clock = server_faults.Clock()
+    with pytest.MonkeyPatch.context() as patch, server_faults.running() as server:
+        patch.setattr(endpoint, "Timing", partial(endpoint.Timing, clock.look))
         candidate = candidate_of(
             kind="http",
             path=None,
@@ -332,15 +345,16 @@ def in_server(cell: Cell, fault: str) -> None:
             version_header="X-Model-Version",
             retries=0,
             open_after=10,
-            request_timeout=0.2 if fault == "slow server" else 30.0,
         )
         with open_scorer(candidate, Path(), positive=1) as scorer:
             right(candidate, scorer, cases_of("A", 10))
             # What is tried again must fail again.
             server.faults = [planned[fault]] * (3 if cell.error is TransientCandidateError else 1)
+            clock.goes_on_by = 10.0 if fault == "slow server" else 0.0
             if cell.error:
                 fails(cell, candidate, scorer, cases_of("B", 20))
             else:
                 right(candidate, scorer, cases_of("B", 20))
             assert server.faults == []
+            clock.goes_on_by = 0.0
             right(candidate, scorer, cases_of("C", 30))

@@ -25,6 +25,7 @@ from evaluator.candidates import (
     CandidateCrashError,
     Scorer,
     TransientCandidateError,
+    child_process,
     isolation,
     load_scorer,
     open_scorer,
@@ -66,7 +67,7 @@ def ends(pid: int) -> bool:
     except ProcessLookupError:
         return True
     try:
-        return bool(select.select([handle], [], [], 20)[0])
+        return bool(select.select([handle], [], [], 600)[0])
     finally:
         os.close(handle)
 
@@ -178,6 +179,30 @@ def test_what_is_no_answer_is_not_taken_for_one(
     assert type(error) is CandidateCrashError
     assert error.what == what
     assert is_well(scorer)
+
+
+def test_a_process_that_hangs_up_and_lives_on_is_ended(
+    shared: tuple[Scorer, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scorer, _ = shared
+    assert is_well(scorer)
+    mine = pid_of(scorer)
+    monkeypatch.setattr(child_process, "_LAST_RESORT", 0.1)
+
+    error = refusal(scorer, features_of(HABITS["hangs up"]))
+
+    assert error.what == "its process stopped talking to the platform as agreed while scoring"
+    assert ends(mine)
+
+
+def test_what_got_away_with_its_output_keeps_nobody_waiting(shared: tuple[Scorer, Path]) -> None:
+    scorer, tells = shared
+
+    error = refusal(scorer, features_of(HABITS["lets one get away"]))
+
+    os.kill(int((tells / "other").read_text()), signal.SIGKILL)
+    assert error.what == "its process ended itself with exit code 3 while scoring"
+    assert error.__notes__ == ["The last that its process wrote:\nit is gone"]
 
 
 def test_where_a_crash_stood_is_noted(shared: tuple[Scorer, Path]) -> None:
@@ -294,7 +319,7 @@ def test_a_candidate_at_work_does_not_outlive_a_killed_platform(tmp_path: Path) 
         handle = os.pidfd_open(child)
         platform.send_signal(signal.SIGKILL)
 
-        gone = select.select([handle], [], [], 20)[0]
+        gone = select.select([handle], [], [], 600)[0]
 
     os.close(handle)
     assert gone

@@ -1,4 +1,4 @@
-"""What cannot be loaded fails every slice of a range, by one attempt."""
+"""What cannot be loaded fails every slice of a range, by one attempt; by three where it is slow."""
 
 import os
 import signal
@@ -11,11 +11,13 @@ import pytest
 
 from evaluator.candidates import (
     CandidateCrashError,
+    CandidateTimeoutError,
     TransientCandidateError,
     isolation,
     open_scorer,
 )
 from evaluator_tests.candidates.conftest import candidate_of
+from evaluator_tests.candidates.frail import Frail
 from evaluator_tests.candidates.isolated import features_of, pickled, refusal
 
 
@@ -28,6 +30,20 @@ class WhenRead:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return self.does, self.given
+
+
+class After:
+    """Is the second thing, once the first one was unpickled."""
+
+    def __init__(self, first: Any, then: Any) -> None:
+        self.parts = first, then
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _second, self.parts
+
+
+def _second(_first: Any, then: Any) -> Any:
+    return then
 
 
 @pytest.mark.parametrize(
@@ -43,18 +59,13 @@ class WhenRead:
             ),
         ),
         (
-            WhenRead(time.sleep, 3600),
-            {"timeout": 0.5},
-            "it took longer than its timeout of 0.5 s while loading, and was ended",
-        ),
-        (
             WhenRead(bytearray, 2**30),
             {"memory_limit": 2**28},
             "it needed more than its memory_limit of 268435456 bytes while loading",
         ),
         (WhenRead(list), {}, "its list has no predict_proba, so it gives no scores"),
     ],
-    ids=["exits", "is killed", "hangs", "eats memory", "is no model"],
+    ids=["exits", "is killed", "eats memory", "is no model"],
 )
 def test_what_fails_while_loading_fails_at_once_for_the_next_slices(
     model: Any, told: Any, what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -64,6 +75,60 @@ def test_what_fails_while_loading_fails_at_once_for_the_next_slices(
         monkeypatch.setattr(isolation, "ChildProcess", lambda: pytest.fail("it was tried again"))
 
         assert refusal(scorer, features_of()).what == what
+
+
+SLOW = "it took longer than its load_timeout of 0.2 s while loading, and was ended"
+
+
+def wait_for(gate: str) -> dict[str, Any]:
+    """Go on as soon as the file is there."""
+    while not Path(gate).exists():
+        time.sleep(0.01)
+    return {}
+
+
+def test_a_slow_moment_while_loading_costs_its_slice_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = [WhenRead(wait_for, str(tmp_path / "gate")), Frail()]
+    candidate = pickled(tmp_path, After(*model), load_timeout=0.2)
+
+    with open_scorer(candidate, tmp_path, positive=1) as scorer:
+        for _ in range(isolation.MOST_SLOW_STARTS - 1):
+            error = refusal(scorer, features_of())
+            assert type(error) is CandidateTimeoutError
+            assert error.what == SLOW
+            assert error.fix == "give it more `load_timeout`, or make it faster"
+        (tmp_path / "gate").touch()
+        monkeypatch.setattr(
+            scorer, "_candidate", candidate.model_copy(update={"load_timeout": None})
+        )
+        assert scorer.score(features_of()).tolist() == [0.1, 0.2]
+
+
+def test_a_candidate_that_hangs_while_loading_is_given_up_after_three_slices(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    candidate = pickled(tmp_path, WhenRead(time.sleep, 3600), load_timeout=0.2)
+
+    with open_scorer(candidate, tmp_path, positive=1) as scorer:
+        for _ in range(3):
+            assert refusal(scorer, features_of()).what == SLOW
+        monkeypatch.setattr(isolation, "ChildProcess", lambda: pytest.fail("it was tried again"))
+        error = refusal(scorer, features_of())
+
+    assert type(error) is CandidateTimeoutError
+    assert error.what == f"{SLOW}, 3 times in a row; it is not loaded again"
+
+
+def test_the_timeout_of_a_slice_does_not_bound_loading(tmp_path: Path) -> None:
+    # Nothing can be loaded in a nanosecond, nor scored.
+    candidate = pickled(tmp_path, Frail(), timeout=1e-9)
+
+    with open_scorer(candidate, tmp_path, positive=1) as scorer:
+        error = refusal(scorer, features_of())
+
+    assert error.what == "it took longer than its timeout of 1e-09 s while scoring, and was ended"
 
 
 @pytest.mark.parametrize(("error", "loads"), [(ConnectionError, 2), (ValueError, 1)])

@@ -22,7 +22,7 @@ def pair() -> Iterator[Pair]:
         yield one, other
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=30, derandomize=True)
 @given(st.dictionaries(st.text(), st.text() | st.none() | st.integers()), st.binary())
 def test_a_message_arrives_as_it_was_sent(header: dict[str, object], payload: bytes) -> None:
     one, other = socket.socketpair()

@@ -19,6 +19,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 
 from evaluator.candidates import artifact_digest, load_scorer
+from evaluator.candidates.mlflow_model import _folder_here
 from evaluator.errors import CandidateError
 from evaluator_tests.candidates.conftest import candidate_of
 
@@ -208,6 +209,42 @@ def test_a_version_in_a_remote_store_is_known_without_fetching_it(
 
     assert remote == artifact_digest(made, Path("/"), tracking_uri=registry.uri)
     assert remote != here
+
+
+@pytest.mark.parametrize(
+    ("address", "folder"),
+    [
+        ("/srv/store/m-1/artifacts", "/srv/store/m-1/artifacts"),
+        ("mlruns/1", "mlruns/1"),
+        ("/srv/a%20store/1", "/srv/a store/1"),
+        ("file:/srv/store/1", "/srv/store/1"),
+        ("file:///srv/store/1", "/srv/store/1"),
+        ("file:///srv/a%20store/%231", "/srv/a store/#1"),
+        ("file://localhost/srv/1", "/srv/1"),
+        ("file://elsewhere/srv/1", None),
+        ("s3://bucket/1", None),
+        ("mlflow-artifacts:/1/models", None),
+        ("mlflow-artifacts://localhost:5000/1", None),
+        ("http://127.0.0.1:5000/1", None),
+        ("dbfs:/1", None),
+    ],
+)
+def test_a_store_of_this_machine_is_known_by_its_address(address: str, folder: str | None) -> None:
+    assert _folder_here(address) == (None if folder is None else Path(folder))
+
+
+def test_loading_does_not_compare_requirements_with_what_is_installed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """To do so, MLflow reads the metadata of every installed package."""
+    folder = saved(tmp_path / "model", form="pickle")
+    (folder / "requirements.txt").write_text("scikit-learn==0.1\n")
+    mlflow.pyfunc.load_model(str(folder))
+    assert "mismatches" in capsys.readouterr().err
+
+    scores(folder, trust="pickle")
+
+    assert "mismatches" not in capsys.readouterr().err
 
 
 def test_reading_leaves_mlflow_with_the_server_it_had(registry: Registry) -> None:

@@ -69,7 +69,7 @@ def test_outputs_in_another_order_are_joined_by_id(record: Record) -> None:
     assert found(home) == {}
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=25, derandomize=True)
 @given(st.lists(st.text("0aé ,'\"", min_size=1, max_size=4), min_size=1, max_size=8, unique=True))
 def test_every_text_is_an_id(tmp_path_factory: pytest.TempPathFactory, ids: list[str]) -> None:
     home = tmp_path_factory.mktemp("texts")

@@ -58,7 +58,7 @@ def test_lengths_are_counted_in_bytes() -> None:
     assert encode_for_signing("", b"") == b"DSSEv1 0  0 "
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(payload=st.binary(max_size=200), kind=st.text(max_size=20))
 def test_what_is_sealed_is_read_back_and_verified(payload: bytes, kind: str) -> None:
     content = seal(payload, kind, KEY).to_bytes()
@@ -69,7 +69,7 @@ def test_what_is_sealed_is_read_back_and_verified(payload: bytes, kind: str) -> 
     assert envelope.to_bytes() == content
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(payload=st.binary(min_size=1, max_size=80), data=st.data())
 def test_another_payload_or_type_does_not_carry_the_signature(
     payload: bytes, data: st.DataObject

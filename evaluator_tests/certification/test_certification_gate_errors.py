@@ -107,7 +107,7 @@ def test_the_cases_that_are_asked_for_decide_as_often_as_they_promise() -> None:
 _ENDS = st.floats(min_value=0, max_value=1)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     places=st.lists(st.tuples(_ENDS, _ENDS, _ENDS), min_size=1, max_size=6),
     limit=_ENDS,

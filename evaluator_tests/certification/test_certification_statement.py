@@ -153,7 +153,7 @@ def _places(value: Any, above: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return found
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(data=st.data())
 def test_schema_and_code_refuse_the_same_documents(
     document: dict[str, Any], data: st.DataObject

@@ -304,7 +304,7 @@ def test_a_gate_for_one_place_does_not_look_at_the_others(scorecard: Any, eviden
     assert west.gate == "recall of West at least 0.6"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     values=st.lists(st.sampled_from([0.1, 0.59, 0.6, 0.7, None]), min_size=4, max_size=4),
     states=st.lists(st.sampled_from(["current", "missing", "outdated"]), min_size=4, max_size=4),

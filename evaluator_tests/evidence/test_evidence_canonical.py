@@ -18,13 +18,13 @@ VALUES = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100, derandomize=True)
 @given(VALUES)
 def test_what_is_spelt_is_read_back(value: object) -> None:
     assert json.loads(canonical_json(value)) == value
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(st.dictionaries(st.text(max_size=3), st.integers(), min_size=2, max_size=5))
 def test_the_order_of_keys_does_not_count(value: dict[str, int]) -> None:
     other = dict(reversed(value.items()))

@@ -56,13 +56,13 @@ def in_chunks(table: pa.Table, cuts: list[int]) -> pa.Table:
     return pa.concat_tables(parts)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(tables(), st.lists(st.integers(0, 12), max_size=5))
 def test_chunks_do_not_count(table: pa.Table, cuts: list[int]) -> None:
     assert content_version(in_chunks(table, cuts)) == content_version(table)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(tables(), st.integers(0, 4), st.integers(0, 4))
 def test_what_lies_outside_a_slice_does_not_count(table: pa.Table, before: int, after: int) -> None:
     filler = pa.Table.from_pylist([{"key": 99, "name": "outside"}], schema=SCHEMA)
@@ -73,7 +73,7 @@ def test_what_lies_outside_a_slice_does_not_count(table: pa.Table, before: int, 
     assert content_version(part) == content_version(table)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(tables(), st.randoms(use_true_random=False))
 def test_the_order_of_the_rows_does_not_count_where_a_column_identifies_them(
     table: pa.Table, random: Any
@@ -87,7 +87,7 @@ def test_the_order_of_the_rows_does_not_count_where_a_column_identifies_them(
     assert content_version(shuffled, order_by=["key"]) == expected
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40, derandomize=True)
 @given(tables())
 def test_the_encoding_of_texts_does_not_count(table: pa.Table) -> None:
     place = table.column_names.index("name")
@@ -105,7 +105,7 @@ def test_the_encoding_of_texts_does_not_count(table: pa.Table) -> None:
     assert versions == {content_version(table), content_version(table, order_by=["name", "key"])}
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40, derandomize=True)
 @given(
     tables(),
     st.sampled_from(["none", "snappy", "zstd"]),
@@ -133,7 +133,7 @@ def test_a_parquet_file_of_any_settings_gives_the_data_back(
     assert content_version(encoded) == content_version(table)
 
 
-@settings(max_examples=80, deadline=None, derandomize=True)
+@settings(max_examples=80, derandomize=True)
 @given(tables(min_size=1), st.data())
 def test_any_other_value_gives_another_version(table: pa.Table, data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(list(TYPES)))
@@ -150,7 +150,7 @@ def test_any_other_value_gives_another_version(table: pa.Table, data: st.DataObj
     assert (content_version(other) == content_version(table)) is same
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40, derandomize=True)
 @given(tables(min_size=1), st.data())
 def test_a_row_less_or_a_row_twice_gives_another_version(
     table: pa.Table, data: st.DataObject

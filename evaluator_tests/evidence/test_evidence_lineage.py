@@ -479,7 +479,7 @@ def a_record(number: int, rested_on: list[Record]) -> Record:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.sets(st.integers(0, 30)), min_size=1, max_size=14))
 def test_what_rests_on_a_version_is_what_leads_back_to_it(edges: list[set[int]]) -> None:
     records: list[Record] = []

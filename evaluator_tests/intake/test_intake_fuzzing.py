@@ -49,7 +49,7 @@ def all_texts(content: bytes, block: int) -> list[tuple[int, object]]:
         return sorted(rows, key=lambda row: row[0])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(PIECES)
 def test_the_records_of_any_bytes_cover_them_without_gap_or_overlap(content: bytes) -> None:
     records = scan(content, DIALECT, first_line=1, final=True)
@@ -66,14 +66,14 @@ def test_the_records_of_any_bytes_cover_them_without_gap_or_overlap(content: byt
     assert records.consumed == len(content)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(PIECES, st.integers(1, 40))
 def test_the_size_of_the_blocks_changes_nothing(content: bytes, block: int) -> None:
     whole = b"id,n,t\n" + content
     assert all_texts(whole, block) == all_texts(whole, 1024 * 1024)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(PIECES, st.integers(1, 9))
 def test_the_size_of_the_scan_s_windows_changes_nothing(content: bytes, window: int) -> None:
     def found() -> list[tuple[int, int, int]]:
@@ -87,7 +87,7 @@ def test_the_size_of_the_scan_s_windows_changes_nothing(content: bytes, window: 
         assert found() == expected
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(PIECES, st.sampled_from([b"id,n,t\n", b""]))
 def test_no_bytes_crash_the_intake_or_lose_a_row(content: bytes, header: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -102,7 +102,7 @@ def test_no_bytes_crash_the_intake_or_lose_a_row(content: bytes, header: bytes) 
         assert lines == sorted(set(lines))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(st.tuples(TEXTS, TEXTS, TEXTS), min_size=1, max_size=12),
     st.sampled_from([",", ";", "\t"]),
@@ -134,7 +134,7 @@ def test_what_a_csv_writer_wrote_comes_back_value_by_value(
     assert result.quarantined == 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.text(max_size=30), max_size=10))
 def test_no_json_lines_crash_the_intake(lines: list[str]) -> None:
     content = "\n".join(lines).encode("utf-8", errors="replace")
@@ -145,7 +145,7 @@ def test_no_json_lines_crash_the_intake(lines: list[str]) -> None:
         assert result.rows == result.accepted + result.quarantined >= 1
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(PIECES, st.sampled_from(["day.csv", "day.jsonl", "2013-11-30.csv"]))
 def test_an_inferred_schema_loads_whatever_the_file_holds(content: bytes, name: str) -> None:
     with tempfile.TemporaryDirectory() as folder:

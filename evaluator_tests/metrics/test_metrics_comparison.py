@@ -92,7 +92,7 @@ def test_nothing_is_missing_without_a_reason(changes: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("task", ["regression", "multiclass_classification"])
 @pytest.mark.parametrize("cluster", [None, "day"])
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=4)
 @given(seed=st.integers(0, 10**6))
 def test_tiny_slices_of_other_tasks_are_measured_or_say_why_not(
     seed: int, task: Task, cluster: str | None
@@ -175,7 +175,7 @@ def test_a_score_that_is_nowhere_tied_may_be_on_any_scale_for_its_ranks() -> Non
 
 
 @pytest.mark.parametrize("changes", [{}, {"cluster": "day"}, {"margin": 0.03}])
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(seed=st.integers(0, 10**6), rows=st.integers(1, 400))
 def test_swapping_candidates_turns_every_sign(
     seed: int, rows: int, changes: dict[str, Any]
@@ -197,7 +197,7 @@ def test_swapping_candidates_turns_every_sign(
 
 
 @pytest.mark.parametrize("changes", [{}, {"cluster": "day"}])
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(seed=st.integers(0, 10**6), rows=st.integers(1, 400))
 def test_the_order_of_the_rows_does_not_matter(
     seed: int, rows: int, changes: dict[str, Any]
@@ -300,7 +300,7 @@ def test_hopeless_slices_do_not_cost_the_others_anything() -> None:
 
 
 @pytest.mark.parametrize("adjust", ["holm", "benjamini_hochberg"])
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(
     seed=st.integers(0, 10**6),
     rows=st.integers(50, 1500),

@@ -112,7 +112,7 @@ def test_what_belongs_to_the_case_is_compared_by_value_whatever_its_type(
 VALUES = st.sampled_from([None, 0, 1, 1.0, "a", "1", True, 2.5])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(VALUES, VALUES), min_size=1, max_size=8), st.randoms())
 def test_exactly_the_cases_that_differ_are_refused_in_any_order(
     pairs: list[tuple[Any, Any]], random: Any

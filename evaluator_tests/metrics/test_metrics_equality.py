@@ -74,7 +74,7 @@ def some_frame(seed: int, rows: int, digits: int, *, weighted: bool) -> pd.DataF
     )
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=30, derandomize=True)
 @given(
     seed=st.integers(0, 10**6),
     rows=st.sampled_from([1, 2, 5, 30, 120]),
@@ -106,7 +106,7 @@ def test_binary_values_are_those_of_scikit_learn(
         assert row["value"] == pytest.approx(wanted, abs=1e-12)
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=25, derandomize=True)
 @given(seed=st.integers(0, 10**6), rows=st.sampled_from([1, 3, 40]))
 def test_equal_weights_change_no_value_and_undefine_the_same(seed: int, rows: int) -> None:
     frame = some_frame(seed, rows, 1, weighted=False)
@@ -241,7 +241,7 @@ def test_the_confusion_matrix_has_one_rate_for_each_pair_of_classes() -> None:
     assert (overall.value <= overall.high).all()
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=30, derandomize=True)
 @given(seed=st.integers(0, 10**6), rows=st.sampled_from([1, 2, 9, 60]), weighted=st.booleans())
 def test_regression_values_are_those_of_scikit_learn(
     seed: int, rows: int, *, weighted: bool

@@ -454,7 +454,7 @@ def test_more_cases_of_the_same_kind_decide_what_was_open() -> None:
 tables = st.tuples(*[st.integers(0, 30)] * 4)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(tables, tables, st.integers(0, 10))
 def test_exchanging_group_and_reference_turns_every_gap_round(
     first: Any, second: Any, seed: int
@@ -546,7 +546,7 @@ def test_every_measure_says_what_it_compares() -> None:
     assert all(measure.compares.endswith(".") for measure in FAIRNESS_MEASURES.values())
 
 
-def test_a_million_cases_in_fifty_crosses_take_two_seconds() -> None:
+def test_a_hundred_times_as_many_cases_take_less_than_ten_times_as_long() -> None:
     random = np.random.default_rng(1)
     rows = 1_000_000
     label = random.integers(0, 2, rows)
@@ -559,7 +559,10 @@ def test_a_million_cases_in_fifty_crosses_take_two_seconds() -> None:
             "prediction": random.integers(0, 2, rows),
         }
     )
-    start = time.process_time()
-    gaps = measured(frame, attributes=["group", "age"], score="score")
-    assert time.process_time() - start < 2
+    seconds = {}
+    for size in (rows // 100, rows):
+        start = time.process_time()
+        gaps = measured(frame.iloc[:size], attributes=["group", "age"], score="score")
+        seconds[size] = time.process_time() - start
+    assert seconds[rows] < 10 * seconds[rows // 100]
     assert (gaps["attribute"] == "group x age").sum() == 13 * 50

@@ -134,7 +134,7 @@ def test_the_limits_over_strata_are_where_the_score_is_the_normal_quantile() -> 
 counts = st.integers(1, 60).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(counts, counts), min_size=1, max_size=4))
 def test_exchanging_the_groups_turns_the_interval_round(strata: list[Any]) -> None:
     hits, cases = np.array([first for first, _ in strata], float).T

@@ -20,7 +20,7 @@ def placements(score: np.ndarray, label: np.ndarray) -> tuple[float, float]:
     return float(wins.mean()), float(variance)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(0, 2**32 - 1),
     st.sampled_from([1, 5, 64, 1 << 16]),

@@ -32,7 +32,7 @@ TRUTHS = st.lists(st.booleans(), min_size=1)
 
 
 @given(values=st.one_of(NUMBERS, TEXTS, TRUTHS))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 def test_each_case_meets_exactly_the_condition_it_is_coded_with(values: list[object]) -> None:
     frame = pd.DataFrame({"x": values})
     feature = one(values)

@@ -15,7 +15,7 @@ from evaluator.metrics.estimates import BoolArray, FloatArray
         lambda t: t[0] + t[1] > 0 and t[2] + t[3] > 0
     )
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_the_exact_test_is_that_of_scipy(table: tuple[int, int, int, int]) -> None:
     hit, miss, other_hit, other_miss = table
     expected = stats.fisher_exact([[hit, miss], [other_hit, other_miss]], alternative="greater")

@@ -78,7 +78,7 @@ def searched(
     kind=st.sampled_from(["errors", "numbers"]),
     conditions=st.integers(1, 3),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_pruning_loses_no_slice_that_qualifies(seed: int, kind: str, conditions: int) -> None:
     codes, sizes, losses = drawn(seed, kind)
     if not Losses(losses).vary:
@@ -105,7 +105,7 @@ def test_the_drawn_cases_have_leads_of_every_level() -> None:
 
 
 @given(seed=st.integers(0, 10**6), keep=st.integers(1, 6))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_few_that_are_kept_are_the_best_of_all(seed: int, keep: int) -> None:
     codes, sizes, losses = drawn(seed, "numbers")
     every = searched(codes, sizes, losses, 3, keep=10_000)

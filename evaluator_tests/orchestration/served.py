@@ -52,13 +52,13 @@ class Served:
             json.dumps({"query": query, "variables": variables}).encode(),
             {"Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310 - as above
+        with urllib.request.urlopen(request, timeout=600) as response:  # noqa: S310 - as above
             answer = json.loads(response.read())
         assert "errors" not in answer, answer["errors"]
         return answer["data"]
 
 
-def until(condition: Callable[[], _Found | None], what: str, seconds: float = 150) -> _Found:
+def until(condition: Callable[[], _Found | None], what: str, seconds: float = 600) -> _Found:
     """Await a condition and return what it found."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -100,7 +100,7 @@ def served(home: Home, folder: Path) -> Iterator[Served]:
     ]
     server = Served(port)
     try:
-        until(lambda: _answers(server), "the webserver's answer", 90)
+        until(lambda: _answers(server), "the webserver's answer")
         yield server
     finally:
         for process in processes:
@@ -119,9 +119,9 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     """End a server and the code servers and runs that it started."""
     os.killpg(process.pid, signal.SIGTERM)
     with suppress(subprocess.TimeoutExpired):
-        process.wait(timeout=10)
+        process.wait(timeout=60)
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except ProcessLookupError:
         return
-    process.wait(timeout=10)
+    process.wait()

@@ -1,8 +1,8 @@
 """The lineage graph: every asset, every edge, and what each edge resolves to."""
 
+import socket
 import subprocess
 import sys
-import time
 
 import dagster as dg
 import pytest
@@ -149,18 +149,15 @@ def test_an_audit_without_candidates_ends_at_the_report(audit: Audit) -> None:
     assert {asset.path[-1] for asset in graph.get_all_asset_keys()} == DAYS
 
 
-def test_all_shipped_audits_load_in_under_three_seconds_of_processor_time() -> None:
-    program = (
-        "import time; from evaluator.definitions import defs; defs(); print(time.process_time())"
-    )
+def test_all_shipped_audits_load_without_a_word_and_without_what_only_runs_need() -> None:
+    program = "import sys; from evaluator.definitions import defs; defs(); print(*sys.modules)"
     output = subprocess.run(
         [sys.executable, "-W", "error::UserWarning", "-c", program],
         check=True,
         capture_output=True,
         text=True,
-        timeout=60,
     )
-    assert float(output.stdout) < 3
+    assert not {"mlflow", "sklearn", "skops", "scipy.stats"} & {*output.stdout.split()}
     assert output.stderr == ""
 
 
@@ -169,6 +166,5 @@ def test_definitions_load_though_files_models_and_servers_are_absent(
 ) -> None:
     monkeypatch.setenv("EVALUATOR_HOME", "/no/such/place")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    started = time.monotonic()
+    monkeypatch.setattr(socket.socket, "connect", lambda *_: pytest.fail("it asks a server"))
     dg.Definitions.validate_loadable(audit_definitions(audit))
-    assert time.monotonic() - started < 30

@@ -28,7 +28,7 @@ def slice_members(chosen: Range) -> list[str]:
     ]
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200, derandomize=True)
 @given(st.sets(st.sampled_from(KEYS)))
 def test_ranges_cover_exactly_the_wanted_keys_and_none_twice(wanted: set[str]) -> None:
     covered = [key for chosen in ranges_of(KEYS, wanted) for key in members(KEYS, chosen)]
@@ -36,7 +36,7 @@ def test_ranges_cover_exactly_the_wanted_keys_and_none_twice(wanted: set[str]) -
     assert covered == [key for key in KEYS if key in wanted]
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100, derandomize=True)
 @given(st.sets(st.sampled_from(KEYS)))
 def test_ranges_are_as_few_as_can_be(wanted: set[str]) -> None:
     ends = [key for key, after in zip(KEYS, [*KEYS[1:], ""], strict=True)
@@ -45,7 +45,7 @@ def test_ranges_are_as_few_as_can_be(wanted: set[str]) -> None:
     assert [chosen.last for chosen in ranges_of(KEYS, wanted)] == ends
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300, derandomize=True)
 @given(st.sets(st.sampled_from(ALL)))
 def test_slice_ranges_cover_exactly_the_wanted_slices_and_none_twice(wanted: set[str]) -> None:
     ranges = slice_ranges_of(PLACES, KINDS, wanted)

@@ -100,12 +100,12 @@ def cluster(bucket: str) -> Iterator[RayExecution]:
 
 
 def await_start(head: "subprocess.Popen[bytes]", port: int, folder: Path) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while "Ray runtime started" not in (folder / "start.log").read_text():
         assert head.poll() is None, (folder / "start.log").read_text()
         assert time.monotonic() < deadline, (folder / "start.log").read_text()
         time.sleep(0.1)
-    socket.create_connection((HOST, port), timeout=10).close()
+    socket.create_connection((HOST, port), timeout=600).close()
 
 
 def end(head: "subprocess.Popen[bytes]", folder: Path) -> None:
@@ -115,10 +115,9 @@ def end(head: "subprocess.Popen[bytes]", folder: Path) -> None:
     """
     with suppress(ProcessLookupError):
         os.killpg(head.pid, signal.SIGKILL)
-    head.wait(timeout=10)
-    deadline = time.monotonic() + 10
+    head.wait()
+    deadline = time.monotonic() + 600
     while folder.exists() and time.monotonic() < deadline:
-        time.sleep(0.3)
         shutil.rmtree(folder, ignore_errors=True)
         time.sleep(0.3)
 

@@ -29,7 +29,7 @@ NOW = datetime(2026, 3, 9, 8, 57, tzinfo=UTC)
 EVERYTHING = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.text(
         st.characters(exclude_categories=("Cs", "Cc")) | st.sampled_from("#*_`<>[]()|~&\\+-=:!1.\n")

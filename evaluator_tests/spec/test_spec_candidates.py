@@ -69,7 +69,7 @@ def test_without_a_kind_it_is_skops() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_words_places_and_transport_are_no_part_of_the_identity(kind: str) -> None:
     words = {"name": "two", "description": "Another one", "baseline": True}
-    limits = {"timeout": 7, "memory_limit": "2 GiB", "isolate": "process"}
+    limits = {"timeout": 7, "load_timeout": 7, "memory_limit": "2 GiB", "isolate": "process"}
 
     assert candidate(kind, **words, **limits).identity_settings == candidate(kind).identity_settings
     for key, value in KINDS[kind][1].items():
@@ -92,7 +92,7 @@ def test_what_changes_outputs_is_part_of_the_identity(kind: str, key: str) -> No
 def test_every_key_is_either_in_the_identity_or_known_not_to_be(kind: str) -> None:
     model: type[BaseModel] = type(candidate(kind))
     known = {"name", "description", "baseline", *KINDS[kind][1]}
-    known |= {"timeout", "memory_limit", "isolate"}
+    known |= {"timeout", "load_timeout", "memory_limit", "isolate"}
     # Which file is trusted does not change what the trusted file gives.
     known |= {"trust"} if kind == "pickle" else {"version_header"} & set(model.model_fields)
     settings = {*candidate(kind).identity_settings}
@@ -135,7 +135,7 @@ def test_the_page_has_a_section_for_each_kind_and_one_for_what_they_share() -> N
     shared = page.partition("## `candidates[]`\n")[2].partition("\n## ")[0]
     assert [line for line in shared.splitlines() if line.startswith("### ")] == [
         "### `name`", "### `threshold`", "### `baseline`", "### `description`",
-        "### `timeout`", "### `memory_limit`", "### `isolate`",
+        "### `timeout`", "### `load_timeout`", "### `memory_limit`", "### `isolate`",
     ]  # fmt: skip
 
 
@@ -151,6 +151,7 @@ def test_the_page_has_a_section_for_each_kind_and_one_for_what_they_share() -> N
         ("http", {}, False),
         ("http", {"request_timeout": 5}, False),
         ("skops", {"timeout": 5}, True),
+        ("skops", {"load_timeout": 5}, True),
         ("onnx", {"memory_limit": "1 GiB"}, True),
         ("skops", {"isolate": "process"}, True),
         ("pickle", {"isolate": "none"}, False),
@@ -163,7 +164,7 @@ def test_what_may_crash_or_is_limited_has_a_process_of_its_own(
     assert candidate(kind, **told).isolated is isolated
 
 
-@pytest.mark.parametrize("told", [{"timeout": 5}, {"memory_limit": "1 GiB"}])
+@pytest.mark.parametrize("told", [{"timeout": 5}, {"load_timeout": 5}, {"memory_limit": "1 GiB"}])
 def test_limits_that_nothing_could_hold_are_refused(told: dict[str, Any]) -> None:
     key = next(iter(told))
 
@@ -211,10 +212,11 @@ def test_what_is_no_amount_of_memory_is_refused_with_an_example(written: Any, wo
     assert "such as 500 MB or 2 GiB" in str(caught.value)
 
 
+@pytest.mark.parametrize("key", ["timeout", "load_timeout"])
 @pytest.mark.parametrize("written", [0, -1, float("inf"), float("nan"), "5 s", True])
-def test_a_timeout_is_a_number_of_seconds(written: Any) -> None:
-    with pytest.raises(ValidationError, match="timeout"):
-        candidate("skops", timeout=written)
+def test_a_timeout_is_a_number_of_seconds(key: str, written: Any) -> None:
+    with pytest.raises(ValidationError, match=key):
+        candidate("skops", **{key: written})
 
 
 def test_a_recording_has_scores_or_decisions() -> None:
