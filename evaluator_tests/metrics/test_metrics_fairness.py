@@ -1,6 +1,5 @@
 """Fairness: what is compared with what, what is undecided, and what is refused."""
 
-import time
 from typing import Any
 
 import numpy as np
@@ -544,25 +543,3 @@ def test_scores_that_are_no_probabilities_are_refused_only_where_they_are_measur
 def test_every_measure_says_what_it_compares() -> None:
     assert all(name == measure.name for name, measure in FAIRNESS_MEASURES.items())
     assert all(measure.compares.endswith(".") for measure in FAIRNESS_MEASURES.values())
-
-
-def test_a_hundred_times_as_many_cases_take_less_than_ten_times_as_long() -> None:
-    random = np.random.default_rng(1)
-    rows = 1_000_000
-    label = random.integers(0, 2, rows)
-    frame = pd.DataFrame(
-        {
-            "group": random.integers(0, 5, rows),
-            "age": random.integers(0, 10, rows),
-            "label": label,
-            "score": (random.random(rows) + label) / 2,
-            "prediction": random.integers(0, 2, rows),
-        }
-    )
-    seconds = {}
-    for size in (rows // 100, rows):
-        start = time.process_time()
-        gaps = measured(frame.iloc[:size], attributes=["group", "age"], score="score")
-        seconds[size] = time.process_time() - start
-    assert seconds[rows] < 10 * seconds[rows // 100]
-    assert (gaps["attribute"] == "group x age").sum() == 13 * 50
