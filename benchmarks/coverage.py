@@ -14,7 +14,7 @@ import pandas as pd
 from scipy import special, stats
 
 from evaluator.metrics import slice_metrics
-from evaluator.metrics.rates import blaker, clopper_pearson, mid_p, wilson
+from evaluator.metrics.rates import blaker, clopper_pearson, wilson
 
 SAMPLES = 4000
 Drawn = tuple[Any, Any]
@@ -26,7 +26,7 @@ def enumerate_rates() -> None:
     sizes = (10, 20, 50, 200)
     print(f"{'n':20s}" + "".join(f"{n:>18d}" for n in sizes))
     rates = np.linspace(0.01, 0.99, 981)
-    for method in (blaker, clopper_pearson, mid_p, wilson):
+    for method in (blaker, clopper_pearson, wilson):
         row = ""
         for n in sizes:
             hits = np.arange(n + 1.0)
@@ -77,7 +77,7 @@ def areas() -> None:
                 noise = random.normal(size=label.shape)
                 score = np.where(label, shift + wide * noise, narrow * noise)
                 line = f"{name}, {positives} and {negatives}"
-                report(line, "roc_auc", area, (label, score), threshold=0)
+                report(line, "roc_auc", area, (label, score))
             size = area / (1 - area)
             score = random.exponential(1, label.shape) * np.where(label, size, 1)
             report(f"exponential, {positives} and {negatives}", "roc_auc", area, (label, score))

@@ -7,6 +7,7 @@ from evaluator.spec.candidates import CandidateBase
 
 MOST_WORDS = 2000
 """Characters of somebody else's message that an error repeats."""
+_MOST_NAMES = 5
 
 
 class TransientCandidateError(CandidateError):
@@ -61,7 +62,8 @@ def told_again(error: CandidateError) -> CandidateError:
     return type(error)(error.what, culprit=error.culprit, fix=error.fix)
 
 
-def listed(names: Sequence[object], most: int = 5) -> str:
+def listed(names: Sequence[object]) -> str:
     """List some names, and say how many more there are."""
-    shown = ", ".join(repr(name) for name in names[:most])
-    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+    shown = ", ".join(repr(name) for name in names[:_MOST_NAMES])
+    more = len(names) - _MOST_NAMES
+    return f"{shown} and {more} more" if more > 0 else shown

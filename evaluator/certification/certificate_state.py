@@ -23,18 +23,13 @@ class CertificateState:
         candidate: a certificate that says "not certified" can be valid too.
     reason
         Why, in a sentence without its full stop.
-    outcome
-        The candidate's outcome as entered; None where the certificate is unknown.
-    sign_offs, waivers, revocations
-        The entries that count: those that no correction took back, waivers only while they last.
+    sign_offs
+        The entries that count: those that no correction took back.
     """
 
     state: StateWord
     reason: str
-    outcome: str | None = None
     sign_offs: tuple[LedgerEntry, ...] = ()
-    waivers: tuple[LedgerEntry, ...] = ()
-    revocations: tuple[LedgerEntry, ...] = ()
 
     @property
     def stands(self) -> bool:
@@ -61,8 +56,8 @@ def state_of(entries: Sequence[ChainedEntry], certificate: str, now: datetime) -
     if not entered:
         return CertificateState(state="unknown", reason="the ledger does not know this certificate")
     body = entered[0].certificate_body()
-    revocations = tuple(e for e in counting if e.kind == "revocation")
-    waivers = tuple(e for e in counting if e.kind == "waiver" and now < e.waiver_body().until)
+    revocations = [e for e in counting if e.kind == "revocation"]
+    waivers = [e for e in counting if e.kind == "waiver" and now < e.waiver_body().until]
     state: StateWord = "valid"
     reason = f"valid until {body.valid_until.isoformat()}"
     if revocations:
@@ -78,10 +73,7 @@ def state_of(entries: Sequence[ChainedEntry], certificate: str, now: datetime) -
     return CertificateState(
         state=state,
         reason=reason,
-        outcome=body.outcome,
         sign_offs=tuple(e for e in counting if e.kind == "sign_off"),
-        waivers=waivers,
-        revocations=revocations,
     )
 
 

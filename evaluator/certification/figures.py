@@ -89,8 +89,6 @@ class SliceState:
         ``current``, ``outdated`` or ``missing``.
     error
         Why it is not current, where that is known; empty otherwise.
-    content_version
-        The version of the evidence that is there, or None.
     """
 
     candidate: str
@@ -98,7 +96,6 @@ class SliceState:
     segment: str
     state: str
     error: str
-    content_version: str | None
 
     @property
     def is_current(self) -> bool:
@@ -188,7 +185,7 @@ def read_slices(slices: pd.DataFrame) -> list[SliceState]:
     ----------
     slices
         One row per candidate and slice, with the columns `candidate`, `geography`, `segment`,
-        `state`, `error` and `content_version`.
+        `state` and `error`.
 
     Returns
     -------
@@ -197,7 +194,7 @@ def read_slices(slices: pd.DataFrame) -> list[SliceState]:
     """
     if slices.empty:
         return []
-    rows = slices.loc[:, ["candidate", "geography", "segment", "state", "error", "content_version"]]
+    rows = slices.loc[:, ["candidate", "geography", "segment", "state", "error"]]
     return [
         SliceState(
             candidate=str(candidate),
@@ -206,11 +203,8 @@ def read_slices(slices: pd.DataFrame) -> list[SliceState]:
             # A slice whose state nobody wrote down is not current.
             state=text(state) or "missing",
             error=text(error) or "",
-            content_version=text(version),
         )
-        for candidate, geography, segment, state, error, version in rows.itertuples(
-            index=False, name=None
-        )
+        for candidate, geography, segment, state, error in rows.itertuples(index=False, name=None)
     ]
 
 

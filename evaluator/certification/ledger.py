@@ -131,7 +131,7 @@ class Ledger:
                 self._files.create(path, content)
             except FileExistsError:
                 continue
-            added = ChainedEntry(parse_entry(content, path), digest_of_bytes(content), path)
+            added = ChainedEntry(parse_entry(content, path), digest_of_bytes(content))
             self._write_head(added.head)
             return added
         raise LedgerError(

@@ -21,11 +21,10 @@ _MOST_GAPS = 100
 
 
 class ChainedEntry(NamedTuple):
-    """An entry, the digest of its file, and the file's path below the store's address."""
+    """An entry, and the digest of its file."""
 
     entry: LedgerEntry
     digest: str
-    path: str
 
     @property
     def head(self) -> LedgerHead:
@@ -115,7 +114,7 @@ def read_chain(
             cautions.append(f"{path} ({entry.kind} by {entry.author}) is not signed")
         elif key is not None and not entry.is_signed_by(key):
             problems.append(Problem("ledger", path, "its signature is not the given key's"))
-        entries.append(ChainedEntry(entry, head.digest, path))
+        entries.append(ChainedEntry(entry, head.digest))
     problems += _check_head(f"{place}/{HEAD}", checkpoint, entries, cautions)
     if known_head is not None:
         problems += misses(entries, known_head, place)

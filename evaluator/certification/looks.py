@@ -73,11 +73,6 @@ class Look:
     doubt: str = ""
     remark: str = ""
 
-    @property
-    def place(self) -> Place:
-        """What of a slice it fixes."""
-        return (self.geography, self.segment)
-
 
 def project(level: GateLevel, geography: str, segment: str) -> Place:
     """Give the place at a level that a slice belongs to."""

@@ -15,6 +15,7 @@ from evaluator.spec.gates import (
     WeakSlicesGate,
 )
 
+_MOST_NAMED = 3
 _PROPER_WORDS = {
     "auc": "AUC",
     "brier": "Brier score",
@@ -157,23 +158,11 @@ def count_words(count: int, thing: str) -> str:
     return f"{count:,} {plural}"
 
 
-def list_words(items: Sequence[str], most: int = 3) -> str:
-    """List the first few, and count the rest.
-
-    Parameters
-    ----------
-    items
-        What to list.
-    most
-        How many are named.
-
-    Returns
-    -------
-    str
-        For example ``a, b, c and 4 more``.
-    """
-    named = ", ".join(items[:most])
-    return named if len(items) <= most else f"{named} and {len(items) - most} more"
+def list_words(items: Sequence[str]) -> str:
+    """List the first few, and count the rest: ``a, b, c and 4 more``."""
+    named = ", ".join(items[:_MOST_NAMED])
+    more = len(items) - _MOST_NAMED
+    return f"{named} and {more} more" if more > 0 else named
 
 
 def currency_words(states: Sequence[SliceState]) -> str:

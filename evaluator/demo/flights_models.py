@@ -222,5 +222,3 @@ _RECIPES = {
         "gradient_boosting.onnx", _AT_DEPARTURE, _gradient_boosting, _save_onnx
     ),
 }
-MODELS = tuple(_RECIPES)
-"""The trained candidates, in the audit's order."""

@@ -71,13 +71,7 @@ def sales_days(count: int = DEFAULT_DAYS) -> list[date]:
     return [FIRST_DAY + timedelta(days=number) for number in range(count)]
 
 
-def write_sales_days(
-    folder: Path,
-    days: list[date] | None = None,
-    *,
-    rows: int = ROWS_A_DAY,
-    seed: int = SEED,
-) -> list[Path]:
+def write_sales_days(folder: Path, days: list[date] | None = None) -> list[Path]:
     """Write one CSV a day.
 
     Parameters
@@ -85,12 +79,7 @@ def write_sales_days(
     folder
         Where `sales-2024-03-01.csv` and the others go; it is made when it is not there.
     days
-        Which days; the demo's when not given. A day's file depends on its date, the number of
-        rows and the seed alone.
-    rows
-        How many orders a day has.
-    seed
-        What the random numbers begin from.
+        Which days; the demo's when not given. A day's file depends on its date alone.
 
     Returns
     -------
@@ -101,7 +90,7 @@ def write_sales_days(
     paths = []
     for day in sales_days() if days is None else days:
         path = folder / f"sales-{day.isoformat()}.csv"
-        path.write_bytes(sales_file(day, rows=rows, seed=seed))
+        path.write_bytes(sales_file(day))
         paths.append(path)
     return paths
 
@@ -111,8 +100,12 @@ def sales_file(day: date, *, rows: int = ROWS_A_DAY, seed: int = SEED) -> bytes:
 
     Parameters
     ----------
-    day, rows, seed
-        As for `write_sales_days`.
+    day
+        Its date.
+    rows
+        How many orders it has.
+    seed
+        What the random numbers begin from.
 
     Returns
     -------

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from evaluator.intake import records as rec
 from evaluator.intake.batches import Batch, Reading, Reject
-from evaluator.intake.header import Columns, match_columns
+from evaluator.intake.header import match_columns
 from evaluator.intake.layout import Layout, find_layout
 from evaluator.intake.record_stream import (
     RULES,
@@ -48,7 +48,7 @@ class DelimitedReader:
     ) -> None:
         self.data = data
         self.reading = Reading()
-        self.columns: Columns | None = None
+        self.columns: dict[str, int] | None = None
         self._stream = RecordStream(
             path,
             data,
@@ -161,7 +161,7 @@ class DelimitedReader:
         import polars as pl
 
         assert self.columns is not None  # noqa: S101 - set by `_begin` before any batch
-        places = self.columns.places
+        places = self.columns
         schema = dict.fromkeys(places, pl.String)
         if len(rows) == 0 or not places:
             return pl.DataFrame(schema=schema, height=None if places else len(rows))
@@ -198,7 +198,7 @@ class DelimitedReader:
         return pl.DataFrame(
             {
                 name: pl.Series(name, [row[place] for row in fields], dtype=pl.String)
-                for name, place in self.columns.places.items()
+                for name, place in self.columns.items()
             }
         )
 

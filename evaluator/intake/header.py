@@ -1,29 +1,9 @@
 """The file's columns against the declared ones."""
 
 from collections import Counter
-from dataclasses import dataclass, field
 
 from evaluator.intake.source import RefusedFileError
 from evaluator.spec.data import DataSpec
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Which declared column stands where in the file.
-
-    Parameters
-    ----------
-    places
-        From the name of a declared column to its place in the file, from 0.
-    absent
-        Declared columns that the file lacks and may lack.
-    undeclared
-        The file's columns that are not declared.
-    """
-
-    places: dict[str, int]
-    absent: tuple[str, ...] = ()
-    undeclared: tuple[str, ...] = field(default=())
 
 
 class BrokenSchemaError(RefusedFileError):
@@ -42,7 +22,7 @@ class BrokenSchemaError(RefusedFileError):
         self.names = names
 
 
-def match_columns(names: list[str], data: DataSpec) -> Columns:
+def match_columns(names: list[str], data: DataSpec) -> dict[str, int]:
     """Find the declared columns in a file.
 
     Parameters
@@ -54,8 +34,9 @@ def match_columns(names: list[str], data: DataSpec) -> Columns:
 
     Returns
     -------
-    Columns
-        Where each declared column stands.
+    dict
+        From the name of a declared column to its place in the file, from 0; without those that
+        the file lacks and may lack.
 
     Raises
     ------
@@ -74,12 +55,8 @@ def match_columns(names: list[str], data: DataSpec) -> Columns:
     if missing:
         listed = ", ".join(repr(name) for name in missing)
         raise BrokenSchemaError(f"declared columns are not in the file: {listed}", names)
-    undeclared = tuple(dict.fromkeys(name for name in names if name not in declared))
+    undeclared = dict.fromkeys(name for name in names if name not in declared)
     if undeclared and data.undeclared_columns == "refuse":
         listed = ", ".join(repr(name) for name in undeclared)
         raise BrokenSchemaError(f"the file has columns that are not declared: {listed}", names)
-    return Columns(
-        places={name: names.index(name) for name in declared if name in counts},
-        absent=tuple(name for name in declared if name not in counts),
-        undeclared=undeclared,
-    )
+    return {name: names.index(name) for name in declared if name in counts}

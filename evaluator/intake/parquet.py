@@ -62,13 +62,13 @@ class ParquetReader:
                 f"the file has {len(names):,} columns, more than {self.data.maximum_columns:,} "
                 "(maximum_columns)"
             )
-        columns = match_columns(names, self.data)
-        for name, place in columns.places.items():
+        places = match_columns(names, self.data)
+        for name, place in places.items():
             kind = file.schema_arrow.field(place).type
             if pa.types.is_nested(kind) or pa.types.is_binary(kind):
                 raise RefusedFileError(f"the column {name!r} holds {kind}, not single values")
         row, size = 0, 0
-        for batch in file.iter_batches(batch_size=ROWS_A_BATCH, columns=list(columns.places)):
+        for batch in file.iter_batches(batch_size=ROWS_A_BATCH, columns=list(places)):
             size += batch.nbytes
             if size > self.data.maximum_bytes:
                 raise RefusedFileError(

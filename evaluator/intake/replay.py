@@ -177,7 +177,7 @@ class _DelimitedRows(_RowParser):
     def __init__(self, data: DataSpec, header: list[str], layout: Mapping[str, Any]) -> None:
         super().__init__(data)
         self.width = len(header)
-        self.places = match_columns(header, data).places
+        self.places = match_columns(header, data)
         self.dialect = Dialect(layout["delimiter"].encode(), layout["quote"].encode() or None)
 
     def read(self, text: bytes) -> tuple[Mapping[str, str | None], str, str]:

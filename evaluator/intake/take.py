@@ -32,10 +32,6 @@ class IntakeResult:
 
     Parameters
     ----------
-    name
-        The file's name.
-    day
-        The day that it is of, where that is known.
     rows
         How many rows it has: typed and quarantined ones together.
     accepted
@@ -52,8 +48,6 @@ class IntakeResult:
         The two Parquet files.
     """
 
-    name: str
-    day: date | None
     rows: int
     accepted: int
     quarantined: int
@@ -199,8 +193,6 @@ def finish(
     _decide(profile, data, done.refusal)
     rows = profile["rows"]
     return IntakeResult(
-        name=done.name,
-        day=done.day,
         rows=rows["read"],
         accepted=rows["typed"],
         quarantined=rows["quarantined"],

@@ -19,7 +19,6 @@ from evaluator.metrics.estimates import (
     NO_ROWS,
     Estimate,
     FloatArray,
-    Settings,
     divide,
     needs,
 )
@@ -44,9 +43,9 @@ FEWEST_FOR_RECALIBRATION = 20
 class BinaryGroups:
     """What is counted in all groups of all levels; every array has shape (groups,)."""
 
-    def __init__(self, rows: BinaryRows, settings: Settings) -> None:
+    def __init__(self, rows: BinaryRows, confidence: float) -> None:
         self.rows = rows
-        self.settings = settings
+        self.confidence = confidence
         counts = rows.slicing.add_up(rows.counts).astype(float)
         (self.true_negatives, self.false_positives) = counts[:, 0, 0], counts[:, 0, 1]
         (self.false_negatives, self.true_positives) = counts[:, 1, 0], counts[:, 1, 1]
@@ -69,8 +68,7 @@ class BinaryGroups:
         low, high = rate_interval(
             np.concatenate([hits for hits, _, _ in wanted.values()]),
             np.concatenate([cases for _, cases, _ in wanted.values()]),
-            self.settings.confidence,
-            self.settings.interval,
+            self.confidence,
         )
         result = {}
         for place, (name, (hits, cases, reason)) in enumerate(wanted.items()):
@@ -141,7 +139,7 @@ def _make_f1(jaccard: Estimate, at: BinaryGroups) -> Estimate:
 def _matthews_correlation(at: BinaryGroups) -> Estimate:
     four = (at.true_negatives, at.false_positives, at.false_negatives, at.true_positives)
     estimate = Estimate(matthews(*four), at.n)
-    low, high = matthews_interval(np.column_stack(four), at.settings.confidence)
+    low, high = matthews_interval(np.column_stack(four), at.confidence)
     # The draws never reach 1, which a faultless candidate has.
     estimate.low, estimate.high = np.fmin(low, estimate.value), np.fmax(high, estimate.value)
     at.needs_both_classes(estimate)
@@ -164,7 +162,7 @@ def _roc_auc(at: BinaryGroups) -> Estimate:
         variance[enough],
         np.nan_to_num(freedom[enough], nan=1.0),
         classes=(at.positives[enough], at.negatives[enough]),
-        confidence=at.settings.confidence,
+        confidence=at.confidence,
     )
     at.needs_both_classes(estimate, FEWEST_OF_EACH_CLASS)
     return estimate
@@ -173,9 +171,7 @@ def _roc_auc(at: BinaryGroups) -> Estimate:
 def _average_precision(at: BinaryGroups) -> Estimate:
     value, variance = at.of_levels(lambda level: average_precision(at.rows.ranked, level))
     estimate = Estimate(value.copy(), at.positives)
-    estimate.low, estimate.high = log_odds_interval(
-        value, variance, at.positives, at.settings.confidence
-    )
+    estimate.low, estimate.high = log_odds_interval(value, variance, at.positives, at.confidence)
     estimate.mark_undefined(at.positives == 0, NO_POSITIVES)
     for what, cases in (("positive", at.positives), ("negative", at.negatives)):
         estimate.mark_too_few(
@@ -186,7 +182,7 @@ def _average_precision(at: BinaryGroups) -> Estimate:
 
 def _loss(at: BinaryGroups, sums: FloatArray, largest: float) -> Estimate:
     total = at.rows.slicing.add_up
-    estimate = estimate_mean(at.n, total(sums), at.settings.confidence, (0.0, largest))
+    estimate = estimate_mean(at.n, total(sums), at.confidence, (0.0, largest))
     classes = {"positive labels": at.positives, "negative labels": at.negatives}
     mark_unlearned(estimate, classes, total(at.rows.surprises))
     return estimate
@@ -221,7 +217,7 @@ def _expected_calibration_error(at: BinaryGroups) -> Estimate:
     estimate = Estimate(expected_calibration_error(bins), at.n)
     enough = np.flatnonzero(at.n >= FEWEST_CASES_IN_BINS)
     estimate.low[enough], estimate.high[enough] = calibration_error_interval(
-        bins[enough], at.settings.confidence
+        bins[enough], at.confidence
     )
     estimate.mark_undefined(at.n == 0, NO_ROWS)
     estimate.mark_too_few(at.n < FEWEST_CASES_IN_BINS, needs(FEWEST_CASES_IN_BINS, "cases", at.n))
@@ -233,7 +229,7 @@ def _recalibration(at: BinaryGroups, *, slope: bool) -> Estimate:
         group = level.group_of_cell[at.rows.slicing.cell]
         sample = Sample(group, level.groups, weight=None, cluster=None)
         fit = recalibrate(sample, at.rows.log_odds, at.rows.label, slope=slope)
-        half = sample.student(fit.linear, at.settings.confidence)
+        half = sample.student(fit.linear, at.confidence)
         return fit.linear.value, half, fit.exists.astype(float)
 
     value, half, exists = at.of_levels(measured)
@@ -269,9 +265,9 @@ MEASURES: Mapping[str, Callable[[BinaryGroups], Estimate]] = {
 _BY_RATE = {*RATES, "f1"}
 
 
-def measure(rows: BinaryRows, metrics: Sequence[str], settings: Settings) -> dict[str, Estimate]:
+def measure(rows: BinaryRows, metrics: Sequence[str], confidence: float) -> dict[str, Estimate]:
     """Measure all groups of all levels."""
-    at = BinaryGroups(rows, settings)
+    at = BinaryGroups(rows, confidence)
     rates = at.rates([_JACCARD if name == "f1" else name for name in metrics if name in _BY_RATE])
     if "f1" in metrics:
         rates["f1"] = _make_f1(rates[_JACCARD], at)

@@ -23,7 +23,7 @@ class BinaryRows:
     label
         Truth, shape (rows,).
     prediction
-        Decision, shape (rows,), or None where the candidate has none.
+        Decision, shape (rows,).
     score
         Score of the positive class, shape (rows,), or None where the candidate has none.
     slicing
@@ -31,16 +31,14 @@ class BinaryRows:
     """
 
     label: BoolArray
-    prediction: BoolArray | None
+    prediction: BoolArray
     score: FloatArray | None
     slicing: Slicing
 
     @cached_property
     def counts(self) -> NDArray[np.int64]:
         """Cases by cell, label and prediction, shape (cells, 2, 2)."""
-        code = self.slicing.cell * 4 + self.label * 2
-        if self.prediction is not None:
-            code += self.prediction
+        code = self.slicing.cell * 4 + self.label * 2 + self.prediction
         return np.bincount(code, minlength=self.slicing.cells * 4).reshape(-1, 2, 2)
 
     @property
@@ -49,13 +47,6 @@ class BinaryRows:
         if self.score is None:
             raise MetricsInputError("this metric needs a score column")
         return self.score
-
-    @property
-    def decisions(self) -> BoolArray:
-        """The predictions; metrics of them are only asked for where there are some."""
-        if self.prediction is None:
-            raise MetricsInputError("this metric needs a prediction")
-        return self.prediction
 
     @cached_property
     def ranked(self) -> RankedRows:

@@ -1,6 +1,5 @@
 """How badly a candidate did on each single case."""
 
-from collections.abc import Hashable
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -36,8 +35,6 @@ def case_losses(
     label: str | None,
     score: str | None,
     prediction: str | None,
-    threshold: float,
-    positive: Hashable,
 ) -> tuple[FloatArray, BoolArray]:
     """Give the loss of each case, and which cases count.
 
@@ -47,7 +44,7 @@ def case_losses(
         One row a case.
     loss
         A name, or one loss a row.
-    label, score, prediction, threshold, positive
+    label, score, prediction
         As in `slice_metrics`; the error rate takes predictions of any number of classes.
 
     Returns
@@ -77,16 +74,17 @@ def case_losses(
         return away if loss == "absolute_error" else away**2, every
     if loss == "error_rate" and prediction is not None:
         return _differs(frame, truth, prediction), every
-    is_positive, negative = positives(frame, truth, positive)
+    is_positive, negative = positives(frame, truth)
     if loss in ("log_loss", "brier"):
         values = numbers(frame, _named(score, loss, "score"))
         refuse_outside_unit(values, str(score), [loss])
         brier = (values - is_positive) ** 2
         return log_losses(values, is_positive) if loss == "log_loss" else brier, every
     if prediction is not None:
-        decided, _ = positives(frame, prediction, positive, negative)
+        decided, _ = positives(frame, prediction, negative)
     else:
-        decided = numbers(frame, _named(score, loss, "score or prediction")) >= threshold
+        values = numbers(frame, _named(score, loss, "score or prediction"))
+        decided = values >= 0.5  # noqa: PLR2004 - an even chance
     wrong = (decided != is_positive).astype(np.float64)
     counts = {"false_negative_rate": is_positive, "false_positive_rate": ~is_positive}
     return wrong, counts.get(loss, every)

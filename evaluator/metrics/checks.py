@@ -1,6 +1,6 @@
 """What is refused before anything is measured, with the count and the first rows."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -80,16 +80,14 @@ def refuse_outside_unit(values: NDArray[np.float64], name: str, metrics: Sequenc
 
 
 def positives(
-    frame: pd.DataFrame, name: str, positive: Hashable, negative: Any = None
+    frame: pd.DataFrame, name: str, negative: Any = None
 ) -> tuple[NDArray[np.bool_], Any]:
-    """Say which rows of a column hold the positive value.
+    """Say which rows of a column hold the positive value, 1.
 
     Parameters
     ----------
     frame, name
         The frame and the column.
-    positive
-        The value that counts as positive.
     negative
         The value that counts as negative, or None to take the one other value that occurs.
 
@@ -109,7 +107,7 @@ def positives(
     missing = found.isna().to_numpy()
     if missing.any():
         refuse_rows(missing, f"column {name!r} is missing")
-    is_positive = np.asarray((found == positive).to_numpy(), dtype=bool)
+    is_positive = np.asarray((found == 1).to_numpy(), dtype=bool)
     if is_positive.all():
         return is_positive, negative
     if negative is None:
@@ -117,7 +115,5 @@ def positives(
         # A message shows 0, not numpy's way of writing it.
         negative = negative.item() if isinstance(negative, np.generic) else negative
     third = ~is_positive & np.asarray((found != negative).to_numpy(), dtype=bool)
-    refuse_rows(
-        third, f"column {name!r} is neither {positive!r} (positive) nor {negative!r} (negative)"
-    )
+    refuse_rows(third, f"column {name!r} is neither 1 (positive) nor {negative!r} (negative)")
     return is_positive, negative

@@ -1,6 +1,6 @@
 """Candidates compared on the same cases: frames in, tidy tables of differences out."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -25,8 +25,6 @@ def compare_candidates(
     baseline: str,
     slices: Sequence[str],
     task: Task = "binary_classification",
-    threshold: float | Mapping[str, float] = 0.5,
-    positive: Hashable = 1,
     metrics: Sequence[str] | None = None,
     confidence: float = 0.95,
     adjust: Adjustment = "holm",
@@ -49,14 +47,11 @@ def compare_candidates(
         By candidate, the column of its score; for a multiclass classifier the mapping from each
         class to the column of its probability.
     predictions
-        By candidate, the column of its decision. Without it a binary classifier decides by its
-        threshold, a multiclass one by its highest score.
+        By candidate, the column of its decision; without it as in `slice_metrics`.
     baseline
         The candidate that the others are compared with.
-    slices, task, positive, groups
+    slices, task, groups
         As in `slice_metrics`.
-    threshold
-        The score from which on a case is predicted positive; one, or one for each candidate.
     metrics
         Names from `evaluator.metrics.METRICS`; by default all that the columns permit and that
         have a paired test (there is none for the base rate, for calibration and for medians).
@@ -145,8 +140,6 @@ def compare_candidates(
         predictions=predictions,
         slices=slices,
         task=task,
-        threshold=threshold,
-        positive=positive,
         metrics=metrics,
         confidence=confidence,
         adjust=adjust,
@@ -203,8 +196,6 @@ def _compared(
     scores: Scores | None = None,
     predictions: Mapping[str, str] | None = None,
     task: Task = "binary_classification",
-    threshold: float | Mapping[str, float] = 0.5,
-    positive: Hashable = 1,
     metrics: Sequence[str] | None = None,
     confidence: float = 0.95,
     adjust: Adjustment = "holm",
@@ -218,7 +209,7 @@ def _compared(
     if adjust not in ADJUSTMENTS:
         raise MetricsInputError(f"adjust must be one of {', '.join(ADJUSTMENTS)}, not {adjust!r}")
     candidates = _candidates(scores, predictions)
-    columns = Columns(label, scores or {}, predictions or {}, task, threshold, positive)
+    columns = Columns(label, scores or {}, predictions or {}, task)
     wanted = chosen_metrics(metrics, candidates, columns)
     margins = margins_of(margin, wanted)
     slicing = cut(frame, slices, groups)

@@ -1,13 +1,12 @@
 """Where the candidates' labels, scores and predictions stand, and the differences they make."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from evaluator.metrics.checks import MetricsInputError, numbers
-from evaluator.metrics.estimates import Settings
 from evaluator.metrics.levels import IntArray, Slicing
 from evaluator.metrics.linear import Sample
 from evaluator.metrics.paired import Difference
@@ -38,7 +37,7 @@ class Columns:
 
     Parameters
     ----------
-    label, scores, predictions, task, threshold, positive
+    label, scores, predictions, task
         As in `comparison.compare_candidates`.
     """
 
@@ -46,8 +45,6 @@ class Columns:
     scores: Scores
     predictions: Mapping[str, str]
     task: Task
-    threshold: float | Mapping[str, float]
-    positive: Hashable
 
     def __post_init__(self) -> None:
         nested = self.task == "multiclass_classification"
@@ -67,15 +64,6 @@ class Columns:
         """Give the score columns of a multiclass candidate, by class, if it has some."""
         found = self.scores.get(name)
         return None if isinstance(found, str) else found
-
-    def threshold_of(self, name: str) -> float:
-        """Give a candidate's threshold."""
-        if not isinstance(self.threshold, Mapping):
-            return self.threshold
-        if name not in self.threshold and name not in self.predictions:
-            raise MetricsInputError(f"there is no threshold for candidate {name!r}")
-        # Whoever has predictions needs none.
-        return self.threshold.get(name, 0.5)
 
 
 def chosen_metrics(
@@ -131,11 +119,10 @@ def differences(
         Sample(level.group_of_cell[slicing.cell], level.groups, None, clusters)
         for level in slicing.levels
     ]
-    settings = Settings(1 - error, "average")
     if columns.task == "regression":
         truth = numbers(frame, columns.label)
         predicted = {name: numbers(frame, columns.predictions[name]) for name in names}
-        measure = measure_regression(truth, predicted, settings)
+        measure = measure_regression(truth, predicted, 1 - error)
         rules = {metric: REGRESSION[metric] for metric in metrics}
     else:
         classes = {
@@ -148,7 +135,7 @@ def differences(
             )
             for name in names
         }
-        measure = measure_multiclass(classes, settings)
+        measure = measure_multiclass(classes, 1 - error)
         rules = {metric: MULTICLASS[metric] for metric in metrics}
     return compare_levels(samples, measure, pairs, rules, error)
 
@@ -172,14 +159,12 @@ def _binary(
             label=columns.label,
             score=columns.column_of(name),
             prediction=columns.predictions.get(name),
-            threshold=columns.threshold_of(name),
-            positive=columns.positive,
         )
         for name in names
     }
     cases = BinaryCases(
         rows[names[0]].label,
-        {name: one.decisions for name, one in rows.items()},
+        {name: one.prediction for name, one in rows.items()},
         {name: one.score for name, one in rows.items() if one.score is not None},
         slicing,
         error,

@@ -10,30 +10,29 @@ from numpy.typing import NDArray
 from evaluator.metrics.checks import MetricsInputError, column, refuse_rows
 
 _SHOWN = 5
+_KEY = "id"
 _OWN = ("score", "prediction")
 
 
-def paired_frame(predictions: Mapping[str, pd.DataFrame], *, key: str = "id") -> pd.DataFrame:
+def paired_frame(predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Join the predictions of several candidates, case by case.
 
     Parameters
     ----------
     predictions
-        By candidate, one row a case: its key; the candidate's own columns "score", "prediction"
+        By candidate, one row a case: its "id"; the candidate's own columns "score", "prediction"
         or both; and columns that belong to the case, such as its label and slices.
-    key
-        The column that names the case.
 
     Returns
     -------
     pandas.DataFrame
-        One row a case, in the first frame's order: the key, the columns of the case, and for each
+        One row a case, in the first frame's order: the id, the columns of the case, and for each
         candidate "score of <candidate>" and "prediction of <candidate>", as far as it has them.
 
     Raises
     ------
     MetricsInputError
-        If there are fewer than two candidates; if a key is missing or occurs twice; if the
+        If there are fewer than two candidates; if an id is missing or occurs twice; if the
         candidates were run on different cases, or disagree on a case's label or slice: with the
         count and examples.
     """
@@ -42,39 +41,37 @@ def paired_frame(predictions: Mapping[str, pd.DataFrame], *, key: str = "id") ->
             f"a comparison needs two or more candidates, not {list(predictions)}"
         )
     (first, reference), *others = predictions.items()
-    keys = _keys(first, reference, key)
+    keys = _keys(first, reference)
     shared = [name for name in reference.columns if name not in _OWN]
     whole = reference[shared].reset_index(drop=True)
     whole = whole.assign(**_own(first, reference))
     for name, frame in others:
-        ordered = _in_order(first, keys, name, frame, key)
+        ordered = _in_order(first, keys, name, frame)
         theirs = [column for column in frame.columns if column not in _OWN]
         if set(theirs) != set(shared):
             raise MetricsInputError(
                 f"the cases of {first!r} have the columns {shared}, those of {name!r} {theirs}"
             )
         for each in shared:
-            _refuse_contradiction(whole, ordered, each, (first, name), key)
+            _refuse_contradiction(whole, ordered, each, (first, name))
         whole = whole.assign(**_own(name, ordered))
     return whole
 
 
-def _keys(name: str, frame: pd.DataFrame, key: str) -> "pd.Index[Any]":
-    found = column(frame, key)
-    refuse_rows(found.isna().to_numpy(), f"{key!r} of candidate {name!r} is missing")
-    refuse_rows(found.duplicated().to_numpy(), f"{key!r} of candidate {name!r} occurred before")
+def _keys(name: str, frame: pd.DataFrame) -> "pd.Index[Any]":
+    found = column(frame, _KEY)
+    refuse_rows(found.isna().to_numpy(), f"{_KEY!r} of candidate {name!r} is missing")
+    refuse_rows(found.duplicated().to_numpy(), f"{_KEY!r} of candidate {name!r} occurred before")
     index: pd.Index[Any] = pd.Index(found)
     return index
 
 
-def _in_order(
-    first: str, keys: "pd.Index[Any]", name: str, frame: pd.DataFrame, key: str
-) -> pd.DataFrame:
+def _in_order(first: str, keys: "pd.Index[Any]", name: str, frame: pd.DataFrame) -> pd.DataFrame:
     """Give a candidate's rows in the order of the first one's keys."""
     # Mostly they are in this order already, which tells at once that no key is absent or twice.
-    if keys.equals(pd.Index(column(frame, key))):
+    if keys.equals(pd.Index(column(frame, _KEY))):
         return frame.reset_index(drop=True)
-    found = _keys(name, frame, key)
+    found = _keys(name, frame)
     # Asked this way round, the first candidate's keys are hashed once for all others.
     places = keys.get_indexer(found)
     if len(found) != len(keys) or (places < 0).any():
@@ -113,12 +110,12 @@ def _refuse_other_cases(
 
 
 def _refuse_contradiction(
-    whole: pd.DataFrame, other: pd.DataFrame, name: str, pair: tuple[str, str], key: str
+    whole: pd.DataFrame, other: pd.DataFrame, name: str, pair: tuple[str, str]
 ) -> None:
     """Refuse candidates that disagree on what belongs to the case."""
     same = _same(whole[name], other[name])
     if not same.all():
-        examples = ", ".join(repr(case) for case in whole.loc[~same, key].head(_SHOWN).tolist())
+        examples = ", ".join(repr(case) for case in whole.loc[~same, _KEY].head(_SHOWN).tolist())
         more = ", ..." if (~same).sum() > _SHOWN else ""
         raise MetricsInputError(
             f"{pair[0]!r} and {pair[1]!r} disagree on {name!r} of {(~same).sum()} cases "

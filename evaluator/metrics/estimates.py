@@ -1,38 +1,15 @@
 """What every metric gives for every group of a level: a value, an interval, a reason."""
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
-Interval = Literal["guaranteed", "average", "mid_p"]
 
 NO_ROWS = "no rows"
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the caller decides about intervals.
-
-    Parameters
-    ----------
-    confidence
-        Nominal coverage, such as 0.95.
-    interval
-        "guaranteed" covers a rate at every true rate; "average" and "mid_p" only on average over
-        rates.
-    """
-
-    confidence: float
-    interval: Interval
-
-    @property
-    def alpha(self) -> float:
-        """Error probability of both sides together."""
-        return 1 - self.confidence
 
 
 @dataclass
@@ -84,10 +61,10 @@ class Estimate:
         self.low[new] = np.nan
         self.high[new] = np.nan
 
-    def mark_empty(self, where: BoolArray, reason: str) -> None:
+    def mark_empty(self, where: BoolArray) -> None:
         """Say of groups without rows just that, whatever else was said of them."""
         self.undefined |= where
-        self.reason[where] = reason
+        self.reason[where] = NO_ROWS
         self.value[where] = np.nan
         self.effective[where] = 0
 

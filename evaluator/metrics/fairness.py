@@ -1,6 +1,6 @@
 """Does a candidate treat groups alike? A frame of cases in, a tidy frame of gaps out."""
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -31,7 +31,6 @@ def fairness(
     limit_ratio: float = 0.8,
     control: Sequence[str] = (),
     task: Task = "binary_classification",
-    positive: Hashable = 1,
     confidence: float = 0.95,
     minimum_support: int = 20,
     groups: Mapping[str, Sequence[Any]] | None = None,
@@ -51,7 +50,7 @@ def fairness(
     frame
         One row a case; it may have no rows. It is not changed.
     label, prediction
-        Columns of the truth and of the decision.
+        Columns of the truth and of the decision; of a binary classifier 1 for the positive class.
     attributes
         One to four columns whose values make the groups.
     score
@@ -79,8 +78,6 @@ def fairness(
         values, and the strata are combined by Mantel and Haenszel's weights.
     task
         "binary_classification", "multiclass_classification" or "regression".
-    positive
-        The value of label and prediction that counts as positive.
     confidence
         Nominal coverage of the intervals. The default, 0.95, errs in 1 of 40 verdicts at most on
         either side of a limit.
@@ -172,7 +169,6 @@ def fairness(
         attributes=attributes,
         control=(control,) if isinstance(control, str) else control,
         task=task,
-        positive=positive,
         groups=groups,
         scored=any(measure.needs_score for measure in chosen),
     )

@@ -31,9 +31,9 @@ class Setting:
     minimum_support: int
     comparison: Comparison
 
-    def asked(self, low: float, high: float, *, overall: bool = False) -> Asked:
+    def asked(self, low: float, high: float) -> Asked:
         """Ask for limits of these confidences."""
-        return Asked(self.comparison, low, high, self.minimum_support, overall)
+        return Asked(self.comparison, low, high, self.minimum_support)
 
     def corrected(self, times: int) -> float:
         """Give the confidence that holds for so many intervals at once, after Bonferroni."""

@@ -1,6 +1,6 @@
 """From a frame's columns to what the groups are compared by."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,7 +109,6 @@ def read(
     attributes: Sequence[str],
     control: Sequence[str],
     task: Task,
-    positive: Hashable,
     groups: Mapping[str, Sequence[Any]] | None,
     scored: bool,
 ) -> Read:
@@ -136,8 +135,8 @@ def read(
     if task == "binary_classification":
         if isinstance(score, Mapping):
             raise MetricsInputError("score must be the column of the positive class's score")
-        truth, negative = positives(frame, label, positive)
-        decided, _ = positives(frame, prediction, positive, negative)
+        truth, negative = positives(frame, label)
+        decided, _ = positives(frame, prediction, negative)
         numbered, decisions = truth.astype(np.intp), decided.astype(np.intp)
         classes: list[tuple[Any, int]] = [(None, 1)]
         many = 2
@@ -147,7 +146,7 @@ def read(
         if isinstance(score, str):
             raise MetricsInputError("score must be a mapping from each class to its column")
         found = multiclass_rows(frame, [], label=label, score=score, prediction=prediction)
-        numbered, decisions = found.label, np.asarray(found.prediction, dtype=np.intp)
+        numbered, decisions = found.label, found.prediction
         classes = [(value, number) for number, value in enumerate(found.classes)]
         many = len(classes)
         if scored and score is not None:

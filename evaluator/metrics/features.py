@@ -27,6 +27,8 @@ CodeArray = NDArray[np.int16]
 MOST_VALUES = 100
 # As many as there are months: so few numbers mean something each.
 FEW_VALUES = 12
+# Coarse enough for the crosses of two features to have cases.
+BINS = 5
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from evaluator.metrics.estimates import BoolArray, Estimate, FloatArray, Settings, divide, needs
+from evaluator.metrics.estimates import BoolArray, Estimate, FloatArray, divide, needs
 from evaluator.metrics.levels import IntArray
-from evaluator.metrics.rates import METHODS, clopper_pearson, rate_interval
+from evaluator.metrics.rates import clopper_pearson, rate_interval
 
 FEWEST_CLUSTERS = 10
 
@@ -129,25 +129,22 @@ class Sample:
             )
 
     def rate(
-        self, numerator: BoolArray, among: BoolArray, reason: str, settings: Settings
+        self, numerator: BoolArray, among: BoolArray, reason: str, confidence: float
     ) -> Estimate:
         """Estimate a rate: exactly as a count, or, with weights or clusters, as follows.
 
-        The interval is Clopper and Pearson's for the effective number of cases, or Wilson's or
-        mid-P's where coverage on average is asked for.
-        The effective number of cases is the one at which independent cases would have the
-        variance that was found, no larger than Kish's; with clusters it shrinks by the squared
-        ratio of Student's quantiles as well. Where the rate is 0 or 1 no variance is found, and
-        the clusters are counted instead.
+        The interval is Clopper and Pearson's for the effective number of cases, since Blaker's
+        exists for whole numbers alone. The effective number of cases is the one at which
+        independent cases would have the variance that was found, no larger than Kish's; with
+        clusters it shrinks by the squared ratio of Student's quantiles as well. Where the rate is
+        0 or 1 no variance is found, and the clusters are counted instead.
 
         Source: E. Korn, B. Graubard, Survey Methodology 24 (1998) 193.
         """
         if self.plain:
             hits, all_cases = self.total(numerator & among), self.total(among)
             estimate = Estimate(divide(hits, all_cases), all_cases)
-            estimate.low, estimate.high = rate_interval(
-                hits, all_cases, settings.confidence, settings.interval
-            )
+            estimate.low, estimate.high = rate_interval(hits, all_cases, confidence)
             estimate.mark_undefined(all_cases == 0, reason)
             return estimate
         linear = self.ratio(numerator & among, among)
@@ -160,27 +157,22 @@ class Sample:
         found = np.where(inside, divide(value * (1 - value), variance), units)
         effective = np.minimum(found, cases)
         if self.cluster is not None:
-            tail = (1 + settings.confidence) / 2
+            tail = (1 + confidence) / 2
             wide, usual = (special.stdtrit(np.maximum(f - 1, 1), tail) for f in (units, cases))
             effective = effective * np.minimum(1, (usual / wide) ** 2)
         estimate = Estimate(linear.value, cases)
         there = np.flatnonzero(effective > 0)
-        # Blaker's interval exists for whole numbers alone.
-        guaranteed = settings.interval == "guaranteed"
-        method = clopper_pearson if guaranteed else METHODS[settings.interval]
         hits = np.minimum(value * effective, effective)
-        estimate.low[there], estimate.high[there] = method(
-            hits[there], effective[there], settings.confidence
+        estimate.low[there], estimate.high[there] = clopper_pearson(
+            hits[there], effective[there], confidence
         )
         estimate.mark_undefined(self.total(self.weight * among) == 0, reason)
         self.mark_few_clusters(estimate, among)
         return estimate
 
-    def student(
-        self, linear: Linear, confidence: float, among: BoolArray | None = None
-    ) -> FloatArray:
+    def student(self, linear: Linear, confidence: float) -> FloatArray:
         """Give half the width of Student's interval around an estimate without bounds."""
-        units = self.units(among)
+        units = self.units()
         spare = np.maximum(units - 1, 1)
         quantile = special.stdtrit(spare, (1 + confidence) / 2)
         half: FloatArray = quantile * np.sqrt(self.variance(linear.influence) * units / spare)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from evaluator.metrics.checks import MetricsInputError
-from evaluator.metrics.estimates import NO_ROWS, BoolArray, Estimate, FloatArray, Settings, needs
+from evaluator.metrics.estimates import NO_ROWS, BoolArray, Estimate, FloatArray, needs
 from evaluator.metrics.influence import weighted_area
 from evaluator.metrics.levels import IntArray
 from evaluator.metrics.linear import Linear, Sample
@@ -28,24 +28,24 @@ class MulticlassRows:
     classes
         The declared classes.
     label, prediction
-        Truth and decision as numbers of classes, shape (rows,); no prediction is None.
+        Truth and decision as numbers of classes, shape (rows,).
     scores
         One column a class, shape (rows, classes), or None.
     """
 
     classes: tuple[Any, ...]
     label: IntArray
-    prediction: IntArray | None
+    prediction: IntArray
     scores: FloatArray | None
 
 
 class MulticlassLevel:
     """The rows at one level, and what several metrics need of them."""
 
-    def __init__(self, rows: MulticlassRows, sample: Sample, settings: Settings) -> None:
+    def __init__(self, rows: MulticlassRows, sample: Sample, confidence: float) -> None:
         self.rows = rows
         self.sample = sample
-        self.settings = settings
+        self.confidence = confidence
         self.all = np.ones(len(rows.label), dtype=bool)
         self.numbers = range(len(rows.classes))
         self.of_class = [rows.label == number for number in self.numbers]
@@ -53,8 +53,6 @@ class MulticlassLevel:
     @cached_property
     def decided(self) -> list[BoolArray]:
         """Which rows were predicted as each class."""
-        if self.rows.prediction is None:
-            raise MetricsInputError("this metric needs a prediction")
         return [self.rows.prediction == number for number in self.numbers]
 
     @property
@@ -74,7 +72,7 @@ class MulticlassLevel:
 
     def rate(self, hits: BoolArray, among: BoolArray, reason: str) -> Estimate:
         """Estimate the share of hits among the chosen rows."""
-        return self.sample.rate(hits, among, reason, self.settings)
+        return self.sample.rate(hits, among, reason, self.confidence)
 
     def of_each_class(self, kind: str) -> list[Linear]:
         """Measure precision, recall or F1 of each class."""
@@ -102,7 +100,7 @@ class MulticlassLevel:
         units: FloatArray = np.min([self.sample.units(rows) for rows in among], axis=0)
         estimate = Estimate(linear.value, fewest)
         estimate.low, estimate.high = log_odds_interval(
-            linear.value, self.sample.variance(linear.influence), units, self.settings.confidence
+            linear.value, self.sample.variance(linear.influence), units, self.confidence
         )
         estimate.mark_too_few(
             fewest < FEWEST_OF_EACH_CLASS,
@@ -147,7 +145,7 @@ def _weighted(kind: str) -> Callable[[MulticlassLevel], Estimate]:
         cases = at.sample.cases()
         estimate = Estimate(value, cases)
         estimate.low, estimate.high = log_odds_interval(
-            value, at.sample.variance(influence), at.sample.units(), at.settings.confidence
+            value, at.sample.variance(influence), at.sample.units(), at.confidence
         )
         estimate.mark_undefined(at.sample.n == 0, NO_ROWS)
         for number, missing in zip(at.numbers, absent, strict=True):
@@ -168,7 +166,7 @@ def _accuracy(at: MulticlassLevel) -> Estimate:
 
 def _log_loss(at: MulticlassLevel) -> Estimate:
     given = at.scores[np.arange(len(at.all)), at.rows.label]
-    return linear_mean(at.sample, cut_log(given), at.settings.confidence, (0.0, LARGEST_LOG_LOSS))
+    return linear_mean(at.sample, cut_log(given), at.confidence, (0.0, LARGEST_LOG_LOSS))
 
 
 def _one_vs_rest(at: MulticlassLevel) -> Estimate:
@@ -228,12 +226,12 @@ CONFUSION = "confusion_matrix"
 
 
 def measure(
-    rows: MulticlassRows, samples: Sequence[Sample], metrics: Sequence[str], settings: Settings
+    rows: MulticlassRows, samples: Sequence[Sample], metrics: Sequence[str], confidence: float
 ) -> dict[str, Estimate]:
     """Measure every level; the confusion matrix is one metric for each pair of classes."""
     results = []
     for sample in samples:
-        at = MulticlassLevel(rows, sample, settings)
+        at = MulticlassLevel(rows, sample, confidence)
         measured: dict[str, Estimate] = {}
         for name in metrics:
             if name == CONFUSION:

@@ -137,13 +137,11 @@ class Studentised:
     interval_without_test = False
 
     @classmethod
-    def of_moments(
-        cls, moments: Moments, freedom: FloatArray | None = None, largest: float = np.inf
-    ) -> "Studentised":
+    def of_moments(cls, moments: Moments, largest: float = np.inf) -> "Studentised":
         """Take the mean of a quantity of each unit, whose moments are given."""
         root = np.sqrt(np.maximum(moments.n, 1))
         lean = np.nan_to_num(moments.skewness) / root
-        spare = np.maximum(moments.n - 1 if freedom is None else freedom, 1)
+        spare = np.maximum(moments.n - 1, 1)
         return cls(moments.mean, moments.deviation / root, spare, lean, largest)
 
     def _tails(self, bound: float) -> tuple[FloatArray, FloatArray]:

@@ -7,7 +7,7 @@ from itertools import permutations
 import numpy as np
 
 from evaluator.metrics import multiclass, regression
-from evaluator.metrics.estimates import Estimate, FloatArray, Settings, divide, needs
+from evaluator.metrics.estimates import Estimate, FloatArray, divide, needs
 from evaluator.metrics.influence import weighted_area
 from evaluator.metrics.linear import Linear, Sample
 from evaluator.metrics.losses import cut_log
@@ -136,12 +136,12 @@ REGRESSION: Mapping[str, _Rule] = {
 
 
 def measure_regression(
-    label: FloatArray, predictions: Mapping[str, FloatArray], settings: Settings
+    label: FloatArray, predictions: Mapping[str, FloatArray], confidence: float
 ) -> Callable[[str, Sample, str], One]:
     """Give the function that measures one candidate's metric at a level."""
 
     def measured(name: str, sample: Sample, metric: str) -> One:
-        at = RegressionLevel(label, predictions[name], sample, settings)
+        at = RegressionLevel(label, predictions[name], sample, confidence)
         estimate = regression.MEASURES[metric](at)
         losses = _losses(metric, at.error, label)
         linear = sample.ratio(losses, np.ones(len(losses)))
@@ -194,12 +194,12 @@ MULTICLASS: Mapping[str, _Rule] = {
 
 
 def measure_multiclass(
-    rows: Mapping[str, MulticlassRows], settings: Settings
+    rows: Mapping[str, MulticlassRows], confidence: float
 ) -> Callable[[str, Sample, str], One]:
     """Give the function that measures one candidate's metric at a level."""
 
     def measured(name: str, sample: Sample, metric: str) -> One:
-        at = MulticlassLevel(rows[name], sample, settings)
+        at = MulticlassLevel(rows[name], sample, confidence)
         estimate = multiclass.MEASURES[metric](at)
         merit = _merit(at, metric)
         if MULTICLASS[metric].hits:

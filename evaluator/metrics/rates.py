@@ -1,12 +1,9 @@
 """Intervals for a rate: k hits among n cases."""
 
-from collections.abc import Callable, Mapping
-from typing import Final
-
 import numpy as np
 from scipy import special
 
-from evaluator.metrics.estimates import BoolArray, FloatArray, Interval, divide
+from evaluator.metrics.estimates import BoolArray, FloatArray, divide
 
 _MOST_STEPS = 60
 # Relative error that the search for a limit may leave.
@@ -16,9 +13,9 @@ _LITTLE = 1e-3
 
 
 def rate_interval(
-    hits: FloatArray, cases: FloatArray, confidence: float, interval: Interval
+    hits: FloatArray, cases: FloatArray, confidence: float
 ) -> tuple[FloatArray, FloatArray]:
-    """Give the limits of rates by the method that the caller's promise asks for.
+    """Give the limits of rates by Blaker's exact interval, each pair of counts solved once.
 
     Parameters
     ----------
@@ -26,10 +23,6 @@ def rate_interval(
         Whole numbers, shape (groups,). Where `cases` is zero the limits are NaN.
     confidence
         Nominal coverage, such as 0.95.
-    interval
-        "guaranteed": Blaker's exact interval, which never covers less than nominal. "average":
-        Wilson's, and "mid_p": the mid-P interval. Both cover nominally on average over rates, and
-        less at some.
 
     Returns
     -------
@@ -40,10 +33,10 @@ def rate_interval(
     high = np.full(len(hits), np.nan)
     there = np.flatnonzero(cases > 0)
     if len(there):
-        # The same few pairs come again and again in small slices: solve each pair once.
+        # The same few pairs come again and again in small slices.
         pairs = hits[there] + 1j * cases[there]
         unique, back = np.unique(pairs, return_inverse=True)
-        some_low, some_high = METHODS[interval](unique.real, unique.imag, confidence)
+        some_low, some_high = blaker(unique.real, unique.imag, confidence)
         low[there], high[there] = some_low[back], some_high[back]
     return low, high
 
@@ -77,48 +70,6 @@ def clopper_pearson(
     low[some] = special.betaincinv(hits[some], (cases - hits + 1)[some], tail)
     high[all_but] = special.betainccinv((hits + 1)[all_but], (cases - hits)[all_but], tail)
     return low, high
-
-
-def mid_p(hits: FloatArray, cases: FloatArray, confidence: float) -> tuple[FloatArray, FloatArray]:
-    """Give the mid-P interval: Clopper and Pearson's with half the outcome itself in each tail.
-
-    The lower limit is the rate p with P(X > k) + P(X = k) / 2 = error / 2, where X counts the hits
-    among n cases at rate p and `error` is what the confidence leaves; the upper limit likewise.
-    It covers nominally on average over rates, and at few rates much less: at worst 0.93 of nominal
-    0.95 with 10 cases, 0.92 with 200. Cases need not be whole.
-
-    Sources: H. O. Lancaster, Journal of the American Statistical Association 56 (1961) 223;
-    G. Berry, P. Armitage, The Statistician 44 (1995) 417.
-    """
-    tail = (1 - confidence) / 2
-    return _mid_p_low(hits, cases, tail), 1 - _mid_p_low(cases - hits, cases, tail)
-
-
-def _mid_p_low(hits: FloatArray, cases: FloatArray, tail: float) -> FloatArray:
-    """Find the rates whose upper tail, half the outcome itself in it, has the probability."""
-    limit = np.zeros(len(hits))
-    every = np.flatnonzero((hits == cases) & (hits > 0))
-    # Half of p^n is the tail.
-    limit[every] = (2 * tail) ** (1 / cases[every])
-    some = np.flatnonzero((hits > 0) & (hits < cases))
-    k, n = hits[some], cases[some]
-    # Counting all of the outcome gives too small a rate, and counting none of it too large a one.
-    low, high = special.betaincinv(k, n - k + 1, tail), special.betaincinv(k + 1, n - k, tail)
-    p = (low + high) / 2
-    constants = _log_slope(k, n), _log_slope(k + 1, n)
-    settled = np.zeros(len(p), dtype=bool)
-    for _ in range(_MOST_STEPS):
-        excess = (_at_least(k, n, p) + _at_least(k + 1, n, p)) / 2 - tail
-        low, high = np.where(excess > 0, low, p), np.where(excess > 0, p, high)
-        slope = (_slope(constants[0], k, n, p) + _slope(constants[1], k + 1, n, p)) / 2
-        target = p - divide(excess, slope)
-        # Where Newton's step leaves the bracket, halve the bracket instead.
-        moved = np.where((target >= low) & (target <= high), target, (low + high) / 2)
-        p, settled = _move(p, moved, settled)
-        if settled.all():
-            break
-    limit[some] = p
-    return limit
 
 
 def blaker(hits: FloatArray, cases: FloatArray, confidence: float) -> tuple[FloatArray, FloatArray]:
@@ -266,13 +217,6 @@ def _move(p: FloatArray, moved: FloatArray, settled: BoolArray) -> tuple[FloatAr
     """
     moved = np.where(settled, p, moved)
     return moved, settled | (np.abs(moved - p) <= _ROUNDING / 4 * p)
-
-
-METHODS: Final[Mapping[Interval, Callable[..., tuple[FloatArray, FloatArray]]]] = {
-    "guaranteed": blaker,
-    "average": wilson,
-    "mid_p": mid_p,
-}
 
 
 def mean_of_rates_interval(

@@ -10,7 +10,6 @@ from evaluator.metrics.estimates import (
     BoolArray,
     Estimate,
     FloatArray,
-    Settings,
     divide,
     needs,
 )
@@ -33,14 +32,14 @@ class RegressionLevel:
         Truth and prediction, shape (rows,).
     sample
         Groups, weights and clusters.
-    settings
-        How intervals are made.
+    confidence
+        Nominal coverage.
     """
 
     label: FloatArray
     prediction: FloatArray
     sample: Sample
-    settings: Settings
+    confidence: float
 
     @property
     def error(self) -> FloatArray:
@@ -50,7 +49,7 @@ class RegressionLevel:
     def mean(self, losses: FloatArray, smallest: float = 0.0) -> Estimate:
         """Estimate the mean of a loss without an upper bound."""
         bounds = (smallest, np.inf)
-        return linear_mean(self.sample, losses, self.settings.confidence, bounds)
+        return linear_mean(self.sample, losses, self.confidence, bounds)
 
 
 def _mean_absolute_error(at: RegressionLevel) -> Estimate:
@@ -70,12 +69,10 @@ def _root_mean_squared_error(at: RegressionLevel) -> Estimate:
 def _median_absolute_error(at: RegressionLevel) -> Estimate:
     errors = np.abs(at.error)
     estimate = Estimate(weighted_median(at.sample, errors), at.sample.cases())
-    estimate.low, estimate.high = median_interval(
-        at.sample, errors, estimate.value, at.settings.confidence
-    )
+    estimate.low, estimate.high = median_interval(at.sample, errors, estimate.value, at.confidence)
     estimate.mark_undefined(at.sample.cases() == 0, NO_ROWS)
     # Below this number all cases may lie on one side of the median too often.
-    least = int(np.ceil(1 - np.log2(at.settings.alpha)))
+    least = int(np.ceil(1 - np.log2(1 - at.confidence)))
     estimate.mark_too_few(
         np.isnan(estimate.low),
         needs(least, "effective cases", np.minimum(at.sample.cases(), least - 1)),
@@ -98,7 +95,7 @@ def _r2(at: RegressionLevel) -> Estimate:
     cases = sample.cases()
     estimate = Estimate(1 - quotient.value, cases)
     share = np.where(quotient.value > 0, quotient.value, np.nan)
-    half = sample.student(Linear(share, quotient.influence), at.settings.confidence) / share
+    half = sample.student(Linear(share, quotient.influence), at.confidence) / share
     # Far from the data the exponential is beyond any float, and the limit is minus infinity.
     estimate.low = 1 - share * np.exp(np.minimum(half, 700))
     estimate.high = 1 - share * np.exp(-half)
@@ -155,11 +152,11 @@ def measure(
     prediction: FloatArray,
     samples: Sequence[Sample],
     metrics: Sequence[str],
-    settings: Settings,
+    confidence: float,
 ) -> dict[str, Estimate]:
     """Measure every level."""
     results = []
     for sample in samples:
-        at = RegressionLevel(label, prediction, sample, settings)
+        at = RegressionLevel(label, prediction, sample, confidence)
         results.append({name: MEASURES[name](at) for name in metrics})
     return {name: Estimate.joined([one[name] for one in results]) for name in results[0]}

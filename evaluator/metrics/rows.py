@@ -1,6 +1,6 @@
 """From a frame's columns to the arrays that are measured."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -68,11 +68,9 @@ def binary_rows(
     label: str,
     score: str | None,
     prediction: str | None,
-    threshold: float,
-    positive: Hashable,
 ) -> BinaryRows:
-    """Read a binary classifier's columns; without predictions decide by the threshold."""
-    truth, negative = positives(frame, label, positive)
+    """Read a binary classifier's columns; without predictions a score from 0.5 on is positive."""
+    truth, negative = positives(frame, label)
     values = None
     decided = np.zeros(len(truth), dtype=bool)
     if score is not None:
@@ -80,9 +78,9 @@ def binary_rows(
         needing = [name for name in metrics if METRICS[name].probability]
         if needing:
             refuse_outside_unit(values, score, needing)
-        decided = values >= threshold
+        decided = values >= 0.5  # noqa: PLR2004 - an even chance
     if prediction is not None:
-        decided, _ = positives(frame, prediction, positive, negative)
+        decided, _ = positives(frame, prediction, negative)
     return BinaryRows(truth, decided, values, slicing)
 
 

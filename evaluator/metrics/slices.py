@@ -1,16 +1,14 @@
 """The one function that measures: a frame of cases in, a tidy frame of metrics out."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from evaluator.metrics import binary, multiclass, regression, weighted
 from evaluator.metrics.checks import MetricsInputError, numbers
-from evaluator.metrics.estimates import Interval, Settings
 from evaluator.metrics.levels import cut
 from evaluator.metrics.linear import Sample
-from evaluator.metrics.rates import METHODS
 from evaluator.metrics.registry import Task
 from evaluator.metrics.rows import (
     binary_rows,
@@ -30,14 +28,11 @@ def slice_metrics(
     prediction: str | None = None,
     slices: Sequence[str],
     task: Task = "binary_classification",
-    threshold: float = 0.5,
-    positive: Hashable = 1,
     confidence: float = 0.95,
     metrics: Sequence[str] | None = None,
     weight: str | None = None,
     cluster: str | None = None,
     groups: Mapping[str, Sequence[Any]] | None = None,
-    interval: Interval = "guaranteed",
 ) -> pd.DataFrame:
     """Measure a candidate overall, in every slice and in every cross of slices.
 
@@ -46,21 +41,17 @@ def slice_metrics(
     frame
         One row a case; it may have no rows. It is not changed.
     label
-        Column of the truth.
+        Column of the truth; of a binary classifier 1 for the positive class.
     score
         Binary: column of the score of the positive class. Multiclass: the column of each
         class's probability, which declares the classes. Regression has none.
     prediction
-        Column of the decision. Without it the decision of a binary classifier is
-        ``score >= threshold``, that of a multiclass one the class of the highest score.
+        Column of the decision, in the label's values. Without it a binary classifier decides for
+        the positive class from a score of 0.5 on, a multiclass one for the highest score.
     slices
         One to four columns whose values make the slices.
     task
         "binary_classification", "multiclass_classification" or "regression".
-    threshold
-        The score from which on a case is predicted positive.
-    positive
-        The value of label and prediction that counts as positive.
     confidence
         Nominal coverage of the intervals, between 0 and 1.
     metrics
@@ -74,10 +65,6 @@ def slice_metrics(
         Declared values of slice columns: a declared group without rows is a row with ``n`` 0,
         and a value that is not declared is refused. A cross lists all combinations where all
         its columns are declared, and otherwise those that occur.
-    interval
-        "guaranteed": intervals of rates cover at least nominally at every true rate (Blaker's).
-        "average" (Wilson's) and "mid_p" (mid-P): they cover nominally on average over true rates,
-        and are narrower.
 
     Returns
     -------
@@ -123,8 +110,6 @@ def slice_metrics(
     """
     if not 0 < confidence < 1:
         raise MetricsInputError(f"confidence must lie between 0 and 1, not {confidence}")
-    if interval not in METHODS:
-        raise MetricsInputError(f"interval must be one of {', '.join(METHODS)}, not {interval!r}")
     if task == "regression" and prediction is None:
         raise MetricsInputError("a regression needs a prediction column")
     if score is None and prediction is None:
@@ -134,7 +119,6 @@ def slice_metrics(
             "score must be the column of the positive class's score, or, for a multiclass "
             f"classifier, a mapping from each class to its column; for {task} it is {score!r}"
         )
-    settings = Settings(confidence, interval)
     names = chosen(metrics, task, scored=score is not None, decided=True)
     slicing = cut(frame, slices, groups)
     row_weights = None if weight is None else weights_of(frame, weight)
@@ -154,23 +138,14 @@ def slice_metrics(
             score=score if isinstance(score, Mapping) else None,
             prediction=prediction,
         )
-        measured = multiclass.measure(classes, samples(), names, settings)
+        measured = multiclass.measure(classes, samples(), names, confidence)
     elif task == "binary_classification":
-        rows = binary_rows(
-            frame,
-            slicing,
-            names,
-            label=label,
-            score=score,
-            prediction=prediction,
-            threshold=threshold,
-            positive=positive,
-        )
+        rows = binary_rows(frame, slicing, names, label=label, score=score, prediction=prediction)
         if weight is None and cluster is None:
-            measured = binary.measure(rows, names, settings)
+            measured = binary.measure(rows, names, confidence)
         else:
-            measured = weighted.measure(rows, samples(), names, settings)
+            measured = weighted.measure(rows, samples(), names, confidence)
     else:
         truth, predicted = numbers(frame, label), numbers(frame, str(prediction))
-        measured = regression.measure(truth, predicted, samples(), names, settings)
+        measured = regression.measure(truth, predicted, samples(), names, confidence)
     return tidy(slicing, measured)

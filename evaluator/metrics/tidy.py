@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evaluator.metrics.estimates import NO_ROWS, Estimate
+from evaluator.metrics.estimates import Estimate
 from evaluator.metrics.levels import Slicing
 
 
@@ -22,7 +22,7 @@ def tidy(slicing: Slicing, measured: dict[str, Estimate]) -> pd.DataFrame:
     """
     n = slicing.add_up(np.bincount(slicing.cell, minlength=slicing.cells))
     for estimate in measured.values():
-        estimate.mark_empty(n == 0, NO_ROWS)
+        estimate.mark_empty(n == 0)
     each = len(measured)
     groups = [level.groups for level in slicing.levels]
     names = [level.name for level in slicing.levels]

@@ -4,7 +4,7 @@ A search among thousands of slices always finds some that look bad. So one half 
 searched, and what was found there is tested on the other half, which the search has not seen.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from evaluator.metrics.checks import MetricsInputError, column
 from evaluator.metrics.conditions import in_words, written
 from evaluator.metrics.contrasts import contrast
 from evaluator.metrics.estimates import BoolArray, FloatArray
-from evaluator.metrics.features import Feature, feature_conditions
+from evaluator.metrics.features import BINS, Feature, feature_conditions
 from evaluator.metrics.halves import halves
 from evaluator.metrics.levels import IntArray
 from evaluator.metrics.loss_sums import Losses
@@ -26,6 +26,8 @@ from evaluator.metrics.rows import cluster_numbers
 from evaluator.metrics.slice_heads import Explanation, Head, Slice, groups, heads, members_of
 from evaluator.metrics.slice_search import MOST_CONDITIONS, search
 
+# How many slices are tested at most: each one more makes every test stricter.
+_MOST = 20
 # Leads that are kept for each slice that may be tested.
 _LEADS_EACH = 10
 _DTYPES = {
@@ -82,13 +84,9 @@ def weak_slices(
     label: str | None = None,
     score: str | None = None,
     prediction: str | None = None,
-    threshold: float = 0.5,
-    positive: Hashable = 1,
     conditions: int = 2,
-    bins: int = 5,
     minimum_support: int = 100,
     level: float = 0.10,
-    most: int = 20,
     cluster: str | None = None,
     seed: int = 0,
 ) -> WeakSlices:
@@ -100,28 +98,23 @@ def weak_slices(
         One row a case; it is not changed, and its order does not matter.
     features
         Columns of numbers, texts, truth values or categories. Numbers of more than 12 values are
-        cut at quantiles, missing values are a condition of their own, rare categories are one
-        condition together.
+        cut at quantiles into five ranges, missing values are a condition of their own, rare
+        categories are one condition together.
     loss
         What "worse" means: "error_rate", "false_negative_rate" (among positives),
         "false_positive_rate" (among negatives), "log_loss", "brier", "absolute_error",
         "squared_error"; or an array of one loss a row, shape (rows,).
-    label, score, prediction, threshold, positive
+    label, score, prediction
         As in `slice_metrics`, as far as the loss needs them. The error rate takes predictions of
         any number of classes.
     conditions
         One to three conditions a slice. Three take about ten times as long as two.
-    bins
-        The most quantile bins of a column of numbers: five are coarse enough to have cases in
-        their crosses.
     minimum_support
         The fewest cases of a slice in all of the frame; half of them have to be in the half that
         is searched. Below a hundred hardly any excess could be confirmed.
     level
         The probability that even one slice is reported although none is worse than its rest. 0.10
         since a finding is a place to look, not a verdict.
-    most
-        How many slices are tested at most. Each one more makes every test stricter.
     cluster
         Column of what makes cases dependent, such as their user: it stays in one half, and tests
         and limits honour it.
@@ -168,21 +161,13 @@ def weak_slices(
     MetricsInputError
         If an argument is out of its range, or a column is absent or cannot be measured.
     """
-    _check(conditions=conditions, bins=bins, minimum_support=minimum_support, most=most)
+    _check(conditions=conditions, minimum_support=minimum_support)
     if not 0 < level < 0.5:  # noqa: PLR2004 - a one-sided level
         raise MetricsInputError(f"level must lie between 0 and 0.5, not {level}")
-    losses, counts = case_losses(
-        frame,
-        loss,
-        label=label,
-        score=score,
-        prediction=prediction,
-        threshold=threshold,
-        positive=positive,
-    )
+    losses, counts = case_losses(frame, loss, label=label, score=score, prediction=prediction)
     if not counts.all():
         frame, losses = frame[counts], losses[counts]
-    cut = feature_conditions(frame, features, bins=bins, minimum_support=minimum_support)
+    cut = feature_conditions(frame, features, bins=BINS, minimum_support=minimum_support)
     clusters = None if cluster is None else cluster_numbers(frame, cluster)
     order, searched = halves(
         [feature.codes for feature in cut],
@@ -219,10 +204,10 @@ def weak_slices(
             summed,
             conditions=conditions,
             fewest=(minimum_support + 1) // 2,
-            keep=_LEADS_EACH * most,
+            keep=_LEADS_EACH * _MOST,
         )
         facts |= {"possible": leads.possible, "evaluated": leads.evaluated}
-        found = heads(leads, of_half, summed, most)
+        found = heads(leads, of_half, summed, _MOST)
     n_all = [int(np.count_nonzero(members_of(h.slice, [f.codes for f in cut]))) for h in found]
     table = _confirm(found, n_all, confirming, level)
     facts |= {
@@ -233,18 +218,13 @@ def weak_slices(
     return WeakSlices(table, facts)
 
 
-def _check(*, conditions: int, bins: int, minimum_support: int, most: int) -> None:
+def _check(*, conditions: int, minimum_support: int) -> None:
     if not 1 <= conditions <= MOST_CONDITIONS:
         raise MetricsInputError(
             f"conditions must be from 1 to {MOST_CONDITIONS} a slice, not {conditions}"
         )
-    for name, value, least in (
-        ("bins", bins, 2),
-        ("minimum_support", minimum_support, 2),
-        ("most", most, 1),
-    ):
-        if value < least:
-            raise MetricsInputError(f"{name} must be at least {least}, not {value}")
+    if minimum_support < 2:  # noqa: PLR2004 - a case for either half
+        raise MetricsInputError(f"minimum_support must be at least 2, not {minimum_support}")
 
 
 def _nothing_to_search(losses: FloatArray, searched: BoolArray, minimum_support: int) -> str | None:

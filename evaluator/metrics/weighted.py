@@ -24,7 +24,6 @@ from evaluator.metrics.estimates import (
     BoolArray,
     Estimate,
     FloatArray,
-    Settings,
     divide,
     needs,
 )
@@ -37,17 +36,17 @@ from evaluator.metrics.means import linear_mean, log_odds_interval
 class WeightedLevel:
     """The rows of a binary classifier at one level."""
 
-    def __init__(self, rows: BinaryRows, sample: Sample, settings: Settings) -> None:
+    def __init__(self, rows: BinaryRows, sample: Sample, confidence: float) -> None:
         self.rows = rows
         self.sample = sample
-        self.settings = settings
+        self.confidence = confidence
         self.label = rows.label
-        self.prediction = rows.decisions
+        self.prediction = rows.prediction
         self.all = np.ones(len(rows.label), dtype=bool)
 
     def rate(self, hits: BoolArray, among: BoolArray, reason: str) -> Estimate:
         """Estimate the weighted share of hits among the chosen rows."""
-        return self.sample.rate(hits, among, reason, self.settings)
+        return self.sample.rate(hits, among, reason, self.confidence)
 
     def mark_classes(self, estimate: Estimate, least: int, *, undefined: bool = True) -> None:
         """Mark groups of one class undefined, and those of few cases of a class too few."""
@@ -75,7 +74,7 @@ def _balanced_accuracy(at: WeightedLevel) -> Estimate:
     influence = (recall.influence + specificity.influence) / 2
     estimate = Estimate(value, at.fewer())
     estimate.low, estimate.high = log_odds_interval(
-        value, at.sample.variance(influence), at.sample.units(), at.settings.confidence
+        value, at.sample.variance(influence), at.sample.units(), at.confidence
     )
     at.mark_classes(estimate, FEWEST_OF_EACH_CLASS)
     return estimate
@@ -124,7 +123,7 @@ def _matthews_correlation(at: WeightedLevel) -> Estimate:
         influence += np.nan_to_num(slope)[sample.group] * share.influence
     # Fisher's transformation keeps the limits inside [-1, 1].
     inside = np.clip(value, -1 + 1e-12, 1 - 1e-12)
-    half = sample.student(Linear(value, influence), at.settings.confidence) / (1 - inside**2)
+    half = sample.student(Linear(value, influence), at.confidence) / (1 - inside**2)
     estimate = Estimate(value, sample.cases())
     estimate.low = np.tanh(np.arctanh(inside) - half)
     estimate.high = np.tanh(np.arctanh(inside) + half)
@@ -152,7 +151,7 @@ def _roc_auc(at: WeightedLevel) -> Estimate:
     variance = at.sample.variance(linear.influence)
     freedom = np.maximum(np.minimum(positives, negatives) - 1, 1)
     if at.sample.cluster is not None:
-        tail = (1 + at.settings.confidence) / 2
+        tail = (1 + at.confidence) / 2
         freedom = np.maximum(units - 1, 1)
         # With clusters the quantile is always Student's.
         wider = (special.stdtrit(freedom, tail) / special.ndtri(tail)) ** 2
@@ -164,7 +163,7 @@ def _roc_auc(at: WeightedLevel) -> Estimate:
         variance[enough],
         freedom[enough],
         classes=(positives[enough], negatives[enough]),
-        confidence=at.settings.confidence,
+        confidence=at.confidence,
     )
     at.mark_classes(estimate, FEWEST_OF_EACH_CLASS)
     return estimate
@@ -176,7 +175,7 @@ def _average_precision(at: WeightedLevel) -> Estimate:
     estimate = Estimate(linear.value, cases)
     units = cases if at.sample.cluster is None else np.minimum(cases, at.sample.units())
     estimate.low, estimate.high = log_odds_interval(
-        linear.value, at.sample.variance(linear.influence), units, at.settings.confidence
+        linear.value, at.sample.variance(linear.influence), units, at.confidence
     )
     estimate.mark_undefined(cases == 0, binary.NO_POSITIVES)
     at.mark_classes(estimate, FEWEST_OF_EACH_CLASS, undefined=False)
@@ -184,7 +183,7 @@ def _average_precision(at: WeightedLevel) -> Estimate:
 
 
 def _loss(at: WeightedLevel, losses: FloatArray, largest: float) -> Estimate:
-    estimate = linear_mean(at.sample, losses, at.settings.confidence, (0.0, largest))
+    estimate = linear_mean(at.sample, losses, at.confidence, (0.0, largest))
     classes = {
         "effective positive labels": at.sample.cases(at.label),
         "effective negative labels": at.sample.cases(~at.label),
@@ -226,7 +225,7 @@ def _expected_calibration_error(at: WeightedLevel) -> Estimate:
     estimate = Estimate(expected_calibration_error(bins), cases)
     enough = np.flatnonzero(effective >= FEWEST_CASES_IN_BINS)
     estimate.low[enough], estimate.high[enough] = calibration_error_interval(
-        scaled[enough], at.settings.confidence
+        scaled[enough], at.confidence
     )
     estimate.mark_undefined(cases == 0, NO_ROWS)
     estimate.mark_too_few(
@@ -240,7 +239,7 @@ def _expected_calibration_error(at: WeightedLevel) -> Estimate:
 def _recalibration(at: WeightedLevel, *, slope: bool) -> Estimate:
     fit = recalibrate(at.sample, at.rows.log_odds, at.label, slope=slope)
     estimate = Estimate(fit.linear.value, at.fewer())
-    half = at.sample.student(fit.linear, at.settings.confidence)
+    half = at.sample.student(fit.linear, at.confidence)
     estimate.low, estimate.high = fit.linear.value - half, fit.linear.value + half
     at.mark_classes(estimate, 0)
     estimate.mark_undefined(~fit.exists, NO_RECALIBRATION)
@@ -303,11 +302,11 @@ MEASURES: Mapping[str, Callable[[WeightedLevel], Estimate]] = {
 
 
 def measure(
-    rows: BinaryRows, samples: Sequence[Sample], metrics: Sequence[str], settings: Settings
+    rows: BinaryRows, samples: Sequence[Sample], metrics: Sequence[str], confidence: float
 ) -> dict[str, Estimate]:
     """Measure every level."""
     results = []
     for sample in samples:
-        at = WeightedLevel(rows, sample, settings)
+        at = WeightedLevel(rows, sample, confidence)
         results.append({name: MEASURES[name](at) for name in metrics})
     return {name: Estimate.joined([one[name] for one in results]) for name in results[0]}

@@ -1,7 +1,6 @@
 """What got worse: the same slices in two evaluation sets."""
 
-from collections.abc import Hashable, Sequence
-from itertools import combinations
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,10 +10,9 @@ from evaluator.metrics.case_losses import LossName, case_losses
 from evaluator.metrics.checks import MetricsInputError
 from evaluator.metrics.conditions import in_words, members, read_conditions, written
 from evaluator.metrics.contrasts import contrast
-from evaluator.metrics.features import feature_conditions
+from evaluator.metrics.features import BINS, feature_conditions
 from evaluator.metrics.multiplicity import holm
 from evaluator.metrics.rows import cluster_numbers
-from evaluator.metrics.slice_search import MOST_CONDITIONS
 
 _DTYPES = {
     "slice": "str",
@@ -44,8 +42,6 @@ def worsened_slices(
     label: str | None = None,
     score: str | None = None,
     prediction: str | None = None,
-    threshold: float = 0.5,
-    positive: Hashable = 1,
     level: float = 0.10,
     cluster: str | None = None,
 ) -> pd.DataFrame:
@@ -61,7 +57,7 @@ def worsened_slices(
         `slice_definitions` gives; they mean the same in both sets. "[]" is all cases. Slices that
         were found on one of the two sets did worse on it than they do in the long run, and so
         seem to have got better, or worse, since.
-    loss, label, score, prediction, threshold, positive
+    loss, label, score, prediction
         As in `weak_slices`; a loss by name.
     level
         The probability that even one slice is called worse although none is.
@@ -101,15 +97,7 @@ def worsened_slices(
         raise MetricsInputError(f"level must lie between 0 and 0.5, not {level}")
     sets = []
     for frame in (before, after):
-        losses, counts = case_losses(
-            frame,
-            loss,
-            label=label,
-            score=score,
-            prediction=prediction,
-            threshold=threshold,
-            positive=positive,
-        )
+        losses, counts = case_losses(frame, loss, label=label, score=score, prediction=prediction)
         sets.append((frame[counts], losses[counts]))
     read = [read_conditions(text) for text in slices]
     clusters = None
@@ -157,14 +145,9 @@ def worsened_slices(
 
 
 def slice_definitions(
-    frame: pd.DataFrame,
-    *,
-    features: Sequence[str],
-    conditions: int = 1,
-    bins: int = 5,
-    minimum_support: int = 100,
+    frame: pd.DataFrame, *, features: Sequence[str], minimum_support: int = 100
 ) -> list[str]:
-    """List the slices of up to so many conditions that have cases enough, and all cases first.
+    """List the slices of one condition that have cases enough, and all cases first.
 
     Each is a line of JSON, for `worsened_slices`.
 
@@ -172,35 +155,21 @@ def slice_definitions(
     ----------
     frame
         The cases that the conditions are made from, such as the earlier evaluation set.
-    features, bins
+    features
         As in `weak_slices`.
-    conditions
-        One to three conditions a slice.
     minimum_support
         The fewest cases of a slice in this frame.
 
     Raises
     ------
     MetricsInputError
-        If an argument is out of its range or a column cannot be cut.
+        If a column cannot be cut.
     """
-    if not 1 <= conditions <= MOST_CONDITIONS:
-        raise MetricsInputError(
-            f"conditions must be from 1 to {MOST_CONDITIONS} a slice, not {conditions}"
-        )
-    cut = feature_conditions(frame, features, bins=bins, minimum_support=minimum_support)
     found = [written([])]
-    for size in range(1, conditions + 1):
-        for chosen in combinations(cut, size):
-            sizes = [len(feature.conditions) for feature in chosen]
-            cell = np.zeros(len(frame), dtype=np.intp)
-            for feature, one in zip(chosen, sizes, strict=True):
-                cell = cell * one + feature.codes
-            counted = np.bincount(cell, minlength=int(np.prod(sizes)))
-            enough = np.flatnonzero((counted >= minimum_support) & (counted < len(frame)))
-            for codes in np.column_stack(np.unravel_index(enough, sizes)):
-                named = zip(chosen, codes, strict=True)
-                found.append(written([feature.conditions[code] for feature, code in named]))
+    for feature in feature_conditions(frame, features, bins=BINS, minimum_support=minimum_support):
+        counted = np.bincount(feature.codes, minlength=len(feature.conditions))
+        enough = np.flatnonzero((counted >= minimum_support) & (counted < len(frame)))
+        found += [written([feature.conditions[code]]) for code in enough]
     return found
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 
 from evaluator.candidates import find_duplicates, recording_findings
-from evaluator.certification import DayFacts, Outcome, Verdict, decide_outcomes, judge
+from evaluator.certification import Outcome, Verdict, decide_outcomes, judge
 from evaluator.certification.day_facts import asks_about_days, days_document, read_days
 from evaluator.certification.judged_evidence import judged_evidence
 from evaluator.errors import CandidateError, EvidenceError
@@ -30,7 +30,6 @@ from evaluator.findings.names import (
     FAIRNESS,
     FIGURES,
     MORE_FIGURES,
-    PAIRS,
     RANKS,
     SLICES,
     WEAK_SEARCHES,
@@ -75,10 +74,8 @@ class Findings:
     comparisons: pd.DataFrame
     """`evaluator.metrics.compare_candidates` with the baseline, by geography and segment; without
     rows where the audit does not compare."""
-    pairs: pd.DataFrame
-    """`evaluator.metrics.compare_pairs`, of the candidates that could be compared."""
     ranks: pd.DataFrame
-    """`evaluator.metrics.rank_candidates` of the pairs."""
+    """`evaluator.metrics.rank_candidates` of the candidates that could be compared."""
     fairness: pd.DataFrame
     """`candidate`, and the columns of `evaluator.metrics.fairness`; without rows where the audit
     declares no `fairness`."""
@@ -94,8 +91,6 @@ class Findings:
     remarks: Sequence[str]
     """What a reader must know of the candidates: duplicates, faults of recordings, who is not
     compared, and what could not be looked at."""
-    days: Sequence[DayFacts]
-    """What gates on the data and its drift were judged on; none where there is no such gate."""
     verdicts: Sequence[Verdict]
     outcomes: Sequence[Outcome]
     """With the gates that people waived. A waiver changes no outcome."""
@@ -236,14 +231,12 @@ def read_findings(state: AuditState, now: datetime | None = None) -> Findings:
         more_figures=tables[MORE_FIGURES],
         slices=tables[SLICES],
         comparisons=tables[COMPARISONS],
-        pairs=tables[PAIRS],
         ranks=tables[RANKS],
         fairness=tables[FAIRNESS],
         weak_slices=tables[WEAK_SLICES],
         weak_searches=searches,
         worsened=tables[WORSENED],
         remarks=scorecard.facts["remarks"],
-        days=days,
         verdicts=verdicts,
         outcomes=decide_outcomes(
             verdicts,

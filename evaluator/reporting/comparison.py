@@ -79,7 +79,6 @@ class ComparisonGroup:
 class RankCell:
     """A candidate's rank by one metric: by value, and what the data leave open."""
 
-    rank: int | None
     best: int
     worst: int
     not_told_apart_from: str
@@ -140,7 +139,6 @@ def rank_table(
         return None
     cells = {
         (row["candidate"], row["metric"]): RankCell(
-            rank=row["rank"],
             best=int(row["best_rank"]),
             worst=int(row["worst_rank"]),
             not_told_apart_from=row["not_told_apart_from"] or "",

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evaluator.certification.bounds import Decided, Floats, Intervals, decide_bounds, decide_values
-from evaluator.metrics.rates import rate_interval
+from evaluator.metrics.rates import rate_interval, wilson
 
 CONFIDENCE = 0.95
 ERROR = (1 - CONFIDENCE) / 2
@@ -19,7 +19,7 @@ def _decided(true: Floats, cases: int, at_least: float, at_most: float) -> list[
     """Draw rates at several places again and again, and decide each draw as one gate."""
     rng = np.random.default_rng(20260309)
     hits = rng.binomial(cases, true, size=(SAMPLES, len(true))).astype(float)
-    ends = rate_interval(hits.ravel(), np.full(hits.size, float(cases)), CONFIDENCE, "guaranteed")
+    ends = rate_interval(hits.ravel(), np.full(hits.size, float(cases)), CONFIDENCE)
     low, high = (end.reshape(hits.shape) for end in ends)
     each = np.ones(len(true))
     return [
@@ -85,9 +85,7 @@ def test_a_place_that_is_clearly_bad_is_named_in_spite_of_the_correction() -> No
 
 def test_the_cases_that_are_asked_for_decide_as_often_as_they_promise() -> None:
     def one(value: float, cases: int) -> Intervals:
-        ends = rate_interval(
-            np.array([value * cases]), np.array([float(cases)]), CONFIDENCE, "average"
-        )
+        ends = wilson(np.array([value * cases]), np.array([float(cases)]), CONFIDENCE)
         return Intervals(
             value=np.array([value]),
             low=ends[0],

@@ -529,7 +529,6 @@ def test_all_pairs_hold_each_pair_once_and_agree_with_the_baselines_table() -> N
         ({"confidence": 1.0}, "confidence must lie between 0 and 1"),
         ({"margin": -0.1}, "margin of accuracy must be positive"),
         ({"margin": {"beauty": 0.1}}, "margins are given for \\['beauty'\\]"),
-        ({"threshold": {"good": 0.5}}, "no threshold for candidate 'poor'"),
         ({"scores": {"good": {"a": "good"}, "poor": "poor"}}, "must be a column"),
         ({"cluster": "week"}, "no column 'week'"),
     ],
@@ -537,11 +536,3 @@ def test_all_pairs_hold_each_pair_once_and_agree_with_the_baselines_table() -> N
 def test_what_cannot_be_asked_is_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(MetricsInputError, match=message):
         compare(cases(30), "good", "poor", **changes)
-
-
-def test_thresholds_may_differ_by_candidate() -> None:
-    frame = cases(1000)
-    table = compare(frame, "good", "poor", threshold={"good": 0.5, "poor": 0.9}, metrics=["recall"])
-    late = frame[frame.late == 1]
-    expected = (late.poor >= 0.9).mean() - (late.good >= 0.5).mean()
-    assert table.difference.iloc[0] == pytest.approx(expected)

@@ -302,7 +302,7 @@ def test_scores_below_zero_rank_as_they_are() -> None:
         }
     )
     table = slice_metrics(
-        frame, label="label", score="score", slices=["region"], metrics=["roc_auc"], threshold=0
+        frame, label="label", score="score", slices=["region"], metrics=["roc_auc"]
     )
     wanted = reference.roc_auc_score(frame.label, frame.score)
     assert table.value.tolist() == pytest.approx([wanted, wanted], abs=1e-12)

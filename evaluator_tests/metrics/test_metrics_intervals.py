@@ -1,6 +1,5 @@
 """Intervals cover what they claim: by enumeration for rates, by simulation for the others."""
 
-import time
 from typing import Any
 
 import numpy as np
@@ -9,7 +8,7 @@ import pytest
 from scipy import special, stats
 
 from evaluator.metrics import slice_metrics
-from evaluator.metrics.rates import blaker, clopper_pearson, mid_p, rate_interval, wilson
+from evaluator.metrics.rates import blaker, clopper_pearson, rate_interval, wilson
 
 # What a simulated coverage of nominal 0.95 may be, as the project promises it.
 LEAST, MOST = 0.93, 0.985
@@ -69,88 +68,16 @@ def test_the_guaranteed_interval_is_the_hull_of_the_acceptable_rates() -> None:
         assert high[k] == pytest.approx(kept.max(), abs=6e-4)
 
 
-def test_the_average_interval_covers_on_average_and_not_everywhere() -> None:
+def test_wilsons_interval_covers_on_average_and_not_everywhere() -> None:
     n, rates = 20, np.linspace(0.01, 0.99, 99)
     low, high = wilson(np.arange(n + 1.0), np.full(n + 1, float(n)), 0.95)
     covered = coverage(n, low, high, rates)
     assert covered.mean() == pytest.approx(0.95, abs=0.01)
     assert covered.min() < 0.93
-    same_low, same_high = rate_interval(np.arange(n + 1.0), np.full(n + 1, 20.0), 0.95, "average")
-    assert (same_low == low).all()
-    assert (same_high == high).all()
-
-
-@pytest.mark.parametrize("confidence", [0.8, 0.95, 0.99])
-@pytest.mark.parametrize("n", [1, 2, 9, 60, 5000, 10**6])
-def test_the_limits_of_mid_p_leave_half_the_error_in_each_tail(n: int, confidence: float) -> None:
-    hits = np.unique(np.linspace(0, n, 60).astype(int)).astype(float)
-    low, high = mid_p(hits, np.full(len(hits), float(n)), confidence)
-    # Its definition, by scipy's distribution: half of the outcome itself lies in each tail.
-    above = stats.binom.sf(hits, n, low) + stats.binom.pmf(hits, n, low) / 2
-    below = stats.binom.cdf(hits - 1, n, high) + stats.binom.pmf(hits, n, high) / 2
-    tail = (1 - confidence) / 2
-    np.testing.assert_allclose(above[hits > 0], tail, rtol=1e-6)
-    np.testing.assert_allclose(below[hits < n], tail, rtol=1e-6)
-    assert low[0] == 0
-    assert high[-1] == 1
-    # The one case in which the limit has a closed form.
-    assert low[-1] == pytest.approx((1 - confidence) ** (1 / n), rel=1e-9)
-    assert high[0] == pytest.approx(1 - (1 - confidence) ** (1 / n), rel=1e-6)
-
-
-def test_mid_p_lies_inside_clopper_and_pearsons_and_mirrors() -> None:
-    for n in (1, 7, 40, 1000):
-        hits, cases = np.arange(n + 1.0), np.full(n + 1, float(n))
-        low, high = mid_p(hits, cases, 0.95)
-        outer_low, outer_high = clopper_pearson(hits, cases, 0.95)
-        assert (outer_low <= low).all()
-        assert (high <= outer_high).all()
-        assert (low <= hits / n).all()
-        assert (hits / n <= high).all()
-        assert (np.diff(low) > 0).all()
-        np.testing.assert_allclose(low, 1 - high[::-1], atol=1e-12)
-
-
-def test_mid_p_covers_on_average_and_no_less_than_it_is_known_to() -> None:
-    rates = np.linspace(0.01, 0.99, 981)
-    # The worst coverage that is published for these sizes, over the same true rates.
-    for n, worst in ((10, 0.927), (20, 0.929), (50, 0.925), (200, 0.919)):
-        low, high = mid_p(np.arange(n + 1.0), np.full(n + 1, float(n)), 0.95)
-        covered = coverage(n, low, high, rates)
-        assert covered.min() == pytest.approx(worst, abs=1.5e-3)
-        assert 0.95 < covered.mean() < 0.975
-        exact_low, exact_high = blaker(np.arange(n + 1.0), np.full(n + 1, float(n)), 0.95)
-        assert (high - low).mean() < (exact_high - exact_low).mean()
-
-
-def test_mid_p_is_what_the_caller_gets_who_asks_for_it() -> None:
-    frame = pd.DataFrame({"y": [1] * 9 + [0] * 9, "p": [1] * 6 + [0] * 3 + [1] * 2 + [0] * 7})
-    frame["region"], frame["twice"] = "north", 2.0
-    columns: dict[str, Any] = {"label": "y", "prediction": "p", "slices": ["region"]}
-    table = slice_metrics(frame, **columns, metrics=["recall"], interval="mid_p")
-    low, high = mid_p(np.array([6.0]), np.array([9.0]), 0.95)
-    assert (table.low == low[0]).all()
-    assert (table.high == high[0]).all()
-    # Equal weights leave all cases, up to the spread that the data show.
-    weighted = slice_metrics(frame, **columns, metrics=["recall"], interval="mid_p", weight="twice")
-    np.testing.assert_allclose(weighted.low, low[0], rtol=1e-9)
-    np.testing.assert_allclose(weighted.high, high[0], rtol=1e-9)
-
-
-def test_mid_p_of_many_different_slices_takes_no_longer_than_the_guaranteed_interval() -> None:
-    random = np.random.default_rng(31)
-    cases = random.integers(1, 5000, 60_000).astype(float)
-    hits = np.floor(random.random(60_000) * (cases + 1))
-    seconds = {}
-    for method in (mid_p, blaker):
-        start = time.process_time()
-        method(hits, cases, 0.95)
-        seconds[method.__name__] = time.process_time() - start
-    assert seconds["mid_p"] < 1.5 * seconds["blaker"]
 
 
 def test_rates_of_no_cases_have_no_limits() -> None:
-    low, high = rate_interval(np.array([0.0, 1.0]), np.array([0.0, 2.0]), 0.95, "guaranteed")
+    low, high = rate_interval(np.array([0.0, 1.0]), np.array([0.0, 2.0]), 0.95)
     assert np.isnan(low[0])
     assert np.isnan(high[0])
     assert low[1] < 0.5 < high[1]

@@ -290,9 +290,7 @@ def test_too_few_clusters_have_no_limits_and_a_reason() -> None:
     ("changed", "message"),
     [
         ({"conditions": 4}, "conditions must be from 1 to 3"),
-        ({"bins": 1}, "bins must be at least 2"),
         ({"minimum_support": 1}, "minimum_support must be at least 2"),
-        ({"most": 0}, "most must be at least 1"),
         ({"level": 0.5}, "level must lie between 0 and 0.5"),
         ({"features": []}, "one or more different columns"),
         ({"features": ["a", "a"]}, "one or more different columns"),

@@ -30,7 +30,7 @@ COLUMNS = {"label": "label", "prediction": "prediction"}
 
 def test_what_got_worse_is_named_and_what_did_not_is_not() -> None:
     before, after = cases(1), cases(2, 3000, worse_in="west")
-    slices = slice_definitions(before, features=["region", "distance"], conditions=1)
+    slices = slice_definitions(before, features=["region", "distance"])
     assert slices[0] == "[]"
     assert len(slices) == 1 + 3 + 5
     table = worsened_slices(before, after, slices=slices, **COLUMNS)
@@ -61,7 +61,7 @@ def test_rates_have_newcombes_limits_and_fishers_p_value() -> None:
 
 
 def test_without_a_change_nothing_got_worse_in_nine_of_ten_trials() -> None:
-    slices = slice_definitions(cases(0), features=["region", "distance"], conditions=2)
+    slices = slice_definitions(cases(0), features=["region", "distance"])
     called = 0
     for seed in range(100):
         table = worsened_slices(
@@ -119,5 +119,3 @@ def test_arguments_out_of_range_are_refused() -> None:
         worsened_slices(frame, frame, slices=["[]"], level=0.7, **COLUMNS)
     with pytest.raises(MetricsInputError, match="there is no column 'gone'"):
         worsened_slices(frame, frame, slices=['[{"feature": "gone", "missing": true}]'], **COLUMNS)
-    with pytest.raises(MetricsInputError, match="conditions must be"):
-        slice_definitions(frame, features=["region"], conditions=0)

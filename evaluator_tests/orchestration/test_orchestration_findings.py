@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from mlflow.tracking import MlflowClient
 
+from evaluator.certification.day_facts import read_days
 from evaluator.certification.ledger import Ledger
 from evaluator.certification.verification import verify
 from evaluator.evidence import Moment, Record
@@ -182,17 +183,16 @@ def test_gates_on_days_are_judged_on_facts_that_lie_beside_the_scorecard(
     assert summary.faults == []
     findings = summary.findings
     assert findings is not None
-    assert [day.day.isoformat() for day in findings.days] == [
-        "2013-11-01", "2013-11-02", "2013-11-03"
-    ]  # fmt: skip
-    assert [day.is_reference for day in findings.days] == [True, False, False]
-    assert findings.days[0].drift is None
-    measured = [(day.drift or {})["distance"]["stability_index"] for day in findings.days[1:]]
+    state = AuditState(asked, finished_home)
+    days = read_days(state.store.read_bytes(findings.scorecard, DAYS))
+    assert [day.day.isoformat() for day in days] == ["2013-11-01", "2013-11-02", "2013-11-03"]
+    assert [day.is_reference for day in days] == [True, False, False]
+    assert days[0].drift is None
+    measured = [(day.drift or {})["distance"]["stability_index"] for day in days[1:]]
     verdicts = {verdict.kind: verdict for verdict in findings.verdicts}
     assert verdicts["data_quality"].verdict == "PASS"
     assert verdicts["data_quality"].places == 2
     assert verdicts["drift"].value == max(measured)
-    state = AuditState(asked, finished_home)
     reports = {u.partition for u in findings.scorecard.upstream if u.asset == "data_quality_report"}
     assert reports == {"2013-11-01", "2013-11-02", "2013-11-03"}
     # The same once more, from the stored evidence alone.
@@ -213,10 +213,11 @@ def test_a_refused_day_makes_another_scorecard_where_a_gate_looks_at_days(
     broken = finished_home.landing("flights") / "flights-2013-11-04.csv"
     broken.write_text("nothing,of,the,kind\n1,2,3,4\n")
     run(asked, finished_home)
-    second = read_findings(AuditState(asked, finished_home))
+    state = AuditState(asked, finished_home)
+    second = read_findings(state)
     assert second.scorecard.identity != first.scorecard.identity
     assert {verdict.verdict for verdict in second.verdicts} == {"FAIL"}
-    assert second.days[-1].refused is not None
+    assert read_days(state.store.read_bytes(second.scorecard, DAYS))[-1].refused is not None
     # Where no gate looks at days, it is the same scorecard as ever.
     plain, other = (AuditState(told, finished_home) for told in (audit, asked))
     assert plain.require("evaluation_set") == other.require("evaluation_set")
