@@ -217,9 +217,9 @@ def test_a_refused_day_makes_another_scorecard_where_a_gate_looks_at_days(
     broken.write_text("nothing,of,the,kind\n1,2,3,4\n")
     run(asked, finished_home)
     second = read_judged_scorecard(AuditState(asked, finished_home))
-    assert second.scorecard.identity != first.scorecard.identity
+    assert second.record.identity != first.record.identity
     assert {verdict.verdict for verdict in second.verdicts} == {"FAIL"}
-    assert second.days[-1].refused is not None
+    assert second.scorecard.days[-1].refused is not None
     # Where no gate looks at days, it is the same scorecard as ever.
     plain, other = (AuditState(told, finished_home) for told in (audit, asked))
     assert plain.require("evaluation_set") == other.require("evaluation_set")
