@@ -5,15 +5,14 @@ from evaluator.certification.certificate import (
     EvidenceRecord,
     build_certificate,
 )
-from evaluator.certification.judged_evidence import DayFacts, JudgedEvidence
+from evaluator.certification.gate_evidence import GateEvidence
 from evaluator.certification.outcomes import Outcome, Waiver, decide_outcomes
 from evaluator.certification.verdicts import Verdict, judge
 
 __all__ = [
-    "DayFacts",
     "EvaluationSetSummary",
     "EvidenceRecord",
-    "JudgedEvidence",
+    "GateEvidence",
     "Outcome",
     "Verdict",
     "Waiver",

@@ -5,11 +5,10 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from typing import Any, TypedDict
 
-import pandas as pd
-
 from evaluator.certification.figures import Figure, read_figures, read_slices
 from evaluator.certification.outcomes import Outcome
 from evaluator.certification.verdicts import Verdict
+from evaluator.findings.scorecard import Scorecard
 
 CERTIFICATE_FORMAT = "evaluator/certificate"
 CERTIFICATE_VERSION = 1
@@ -74,8 +73,7 @@ def build_certificate(
     artifact_digests: Mapping[str, str | None],
     outcomes: Sequence[Outcome],
     verdicts: Sequence[Verdict],
-    scorecard: pd.DataFrame,
-    slices: pd.DataFrame,
+    scorecard: Scorecard,
     headline_metrics: Sequence[str],
     evidence: Sequence[EvidenceRecord],
     code_version: str,
@@ -96,7 +94,7 @@ def build_certificate(
         The digest of each candidate's artifact; None where it could not be read.
     outcomes, verdicts
         What `decide_outcomes` and `judge` gave.
-    scorecard, slices
+    scorecard
         What they were given.
     headline_metrics
         The metrics whose overall figures stand in the certificate.
@@ -126,9 +124,11 @@ def build_certificate(
         raise ValueError(msg)
     figures = {
         (figure.candidate, figure.metric): figure
-        for figure in read_figures(scorecard, metrics=headline_metrics, levels=["overall"])
+        for figure in read_figures(
+            scorecard.measurements, metrics=headline_metrics, levels=["overall"]
+        )
     }
-    states = read_slices(slices)
+    states = read_slices(scorecard.slices)
     return {
         "format": CERTIFICATE_FORMAT,
         "version": CERTIFICATE_VERSION,

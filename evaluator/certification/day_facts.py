@@ -6,10 +6,10 @@ from dataclasses import asdict, replace
 from datetime import date
 from typing import Any
 
-from evaluator.certification.judged_evidence import DayFacts
 from evaluator.errors import EvidenceError
 from evaluator.evidence.canonical import canonical_json
 from evaluator.findings.names import DAYS
+from evaluator.findings.scorecard import DayFacts
 from evaluator.spec import AuditSpec
 from evaluator.spec.gates import DataQualityGate, DriftGate
 

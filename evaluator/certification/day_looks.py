@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from evaluator.certification.figures import Figure, number
-from evaluator.certification.judged_evidence import DayFacts
 from evaluator.certification.looks import Limits, Look
 from evaluator.certification.words import count_words, list_words
+from evaluator.findings.scorecard import DayFacts
 from evaluator.spec.gates import DataQualityGate, DriftGate
 
 REFUSED_ROWS = "refused rows"

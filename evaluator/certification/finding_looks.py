@@ -5,7 +5,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 from evaluator.certification.figures import Figure, SliceState, number, text
-from evaluator.certification.judged_evidence import JudgedEvidence
+from evaluator.certification.gate_evidence import GateEvidence
 from evaluator.certification.looks import Limits, Look, judged_with
 from evaluator.metrics.fairness_measures import FAIRNESS_MEASURES
 from evaluator.spec.gates import FairnessGate, WeakSlicesGate
@@ -14,7 +14,7 @@ from evaluator.spec.gates import FairnessGate, WeakSlicesGate
 def fairness_looks(
     gate: FairnessGate,
     candidate: str,
-    evidence: JudgedEvidence,
+    evidence: GateEvidence,
     states: Sequence[SliceState],
     within_budget: bool,  # noqa: FBT001 - a fact that is handed on
 ) -> Iterator[Look]:
@@ -29,7 +29,7 @@ def fairness_looks(
     within_budget
         Whether the audit allows as many missing slices as the candidate has.
     """
-    table = evidence.fairness
+    table = evidence.scorecard.fairness
     if not table.empty:
         table = table[(table["candidate"] == candidate) & (table["measure"] == gate.measure)]
     attributes = evidence.fairness_attributes if gate.attribute is None else (gate.attribute,)
@@ -78,7 +78,7 @@ def _fairness_look(row: Mapping[Hashable, Any], limits: Limits) -> Look:
 def weak_slice_looks(
     gate: WeakSlicesGate,
     candidate: str,
-    evidence: JudgedEvidence,
+    evidence: GateEvidence,
     states: Sequence[SliceState],
     within_budget: bool,  # noqa: FBT001 - a fact that is handed on
 ) -> Iterator[Look]:
@@ -94,14 +94,14 @@ def weak_slice_looks(
         Whether the audit allows as many missing slices as the candidate has.
     """
     limits = Limits(at_most=gate.no_weak_slice_above)
-    search = evidence.weak_slice_searches.get(candidate)
+    search = evidence.scorecard.weak_searches.get(candidate)
     if search is None:
         yield Look(limits=limits, problem="no search for weak slices is recorded")
         return
     if search.get("reason"):
         yield Look(limits=limits, problem=f"nothing was searched: {search['reason']}")
         return
-    table = evidence.weak_slices
+    table = evidence.scorecard.weak_slices
     rows = table if table.empty else table[table["candidate"] == candidate]
     if rows.empty:
         yield Look(limits=limits, problem="the search tested no slice")

@@ -13,7 +13,7 @@ from evaluator.certification.figures import (
     slices_by_candidate,
 )
 from evaluator.certification.finding_looks import fairness_looks, weak_slice_looks
-from evaluator.certification.judged_evidence import JudgedEvidence
+from evaluator.certification.gate_evidence import GateEvidence
 from evaluator.certification.looks import Limits, Look, Place, look_at, project
 from evaluator.findings.names import SLICE_LEVEL
 from evaluator.metrics import METRICS
@@ -44,7 +44,7 @@ class Looks:
         All gates that are judged.
     """
 
-    evidence: JudgedEvidence
+    evidence: GateEvidence
     gates: Sequence[GateSpec]
 
     def of(self, gate: GateSpec, candidate: str) -> list[Look]:
@@ -58,9 +58,9 @@ class Looks:
             A candidate that the audit has.
         """
         if isinstance(gate, DataQualityGate):
-            return list(quality_looks(gate, self.evidence.days))
+            return list(quality_looks(gate, self.evidence.scorecard.days))
         if isinstance(gate, DriftGate):
-            return list(drift_looks(gate, self.evidence.days))
+            return list(drift_looks(gate, self.evidence.scorecard.days))
         states = self._states.get(candidate, [])
         if not states:
             problem = "no slice of this candidate is recorded, so that nothing says what is missing"
@@ -156,16 +156,18 @@ class Looks:
 
     @cached_property
     def _states(self) -> dict[str, list[SliceState]]:
-        return slices_by_candidate(self.evidence.slices)
+        return slices_by_candidate(self.evidence.scorecard.slices)
 
     @cached_property
     def _figures(self) -> Mapping[_Key, Mapping[Place, Sequence[Figure]]]:
         metrics = {gate.metric for gate in self.gates if isinstance(gate, PlacedGate)}
-        return _by_place(read_figures(self.evidence.figures, metrics=metrics))
+        return _by_place(read_figures(self.evidence.scorecard.measurements, metrics=metrics))
 
     @cached_property
     def _differences(self) -> Mapping[_Key, Mapping[Place, Sequence[Figure]]]:
-        return _by_place(read_differences(self.evidence.comparisons, self.evidence.baseline))
+        return _by_place(
+            read_differences(self.evidence.scorecard.comparisons, self.evidence.baseline)
+        )
 
 
 def _of_both(state: SliceState, other: SliceState | None, baseline: str) -> SliceState:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from evaluator.certification.findings import Problem
-from evaluator.certification.judged_evidence import judged_evidence
+from evaluator.certification.gate_evidence import gate_evidence
 from evaluator.certification.ledger_chain import ChainedEntry
 from evaluator.certification.recomputed_days import check_days
 from evaluator.certification.recomputed_tables import compare_searches, compare_tables
@@ -23,6 +23,7 @@ from evaluator.evidence import content_version
 from evaluator.evidence.canonical import canonical_json
 from evaluator.findings import EvaluatedCases, Predicted, columns_needed, read_stored, score
 from evaluator.findings.names import CASES, PREDICTIONS, SLICES, WEAK_SEARCHES
+from evaluator.findings.scorecard import Scorecard
 from evaluator.spec import CandidateSpec
 from evaluator.spec.audit import AuditSpec
 
@@ -96,8 +97,10 @@ def recompute(evidence: StoredEvidence, entries: Sequence[ChainedEntry] = ()) ->
     yield from _check_slices(f"{scorecard.folder}/{SLICES}", slices, spec, predicted)
     days, problems = check_days(evidence, scorecard, evaluation_set, spec)
     yield from problems
-    judged = judged_evidence(spec, {**tables, SLICES: slices}, scored.searches, days)
-    yield from compare_verdicts(evidence.predicate, spec, judged, entries)
+    again = Scorecard.from_tables(
+        {**tables, SLICES: slices}, weak_searches=scored.searches, days=days
+    )
+    yield from compare_verdicts(evidence.predicate, spec, gate_evidence(spec, again), entries)
 
 
 def _check_subjects(evidence: StoredEvidence, evaluation_set: EvidenceItem) -> Iterator[Problem]:

@@ -12,11 +12,11 @@ from evaluator.certification.day_facts import (
     with_reference,
 )
 from evaluator.certification.findings import Problem
-from evaluator.certification.judged_evidence import DayFacts
 from evaluator.certification.recomputed_values import is_same
 from evaluator.certification.statement import EvidenceItem
 from evaluator.certification.stored_evidence import StoredEvidence
 from evaluator.findings.names import DAYS, PROFILE
+from evaluator.findings.scorecard import DayFacts
 from evaluator.spec import AuditSpec
 
 REPORT = "data_quality_report"

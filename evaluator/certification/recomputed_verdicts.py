@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from evaluator.certification.findings import Problem
-from evaluator.certification.judged_evidence import JudgedEvidence
+from evaluator.certification.gate_evidence import GateEvidence
 from evaluator.certification.ledger_chain import ChainedEntry
 from evaluator.certification.outcomes import decide_outcomes
 from evaluator.certification.recomputed_values import differences, is_same
@@ -19,7 +19,7 @@ _WAIVED = "WITH "
 def compare_verdicts(
     predicate: Predicate,
     spec: AuditSpec,
-    judged: JudgedEvidence,
+    judged: GateEvidence,
     entries: Sequence[ChainedEntry],
 ) -> Iterator[Problem]:
     """Judge once more, and tell what the certificate says otherwise.
@@ -31,7 +31,7 @@ def compare_verdicts(
     spec
         The audit.
     judged
-        The tables that were computed once more.
+        The scorecard that was computed once more, as gates look at it.
     entries
         The ledger as it was when the certificate was made.
     """
@@ -50,8 +50,9 @@ def compare_verdicts(
         if differing:
             yield Problem("verdicts", "certificate", f"{stated.gate}: {'; '.join(differing)}")
     yield from _compare_outcome(predicate, verdicts, judged, entries)
-    figures = judged.figures
-    overall = figures[(figures["candidate"] == name) & (figures["level"] == "overall")]
+    measurements = judged.scorecard.measurements
+    is_overall = (measurements["candidate"] == name) & (measurements["level"] == "overall")
+    overall = measurements[is_overall]
     measured = {row["metric"]: row for row in overall.to_dict("records")}
     for headline in predicate.headline:
         row = measured.get(headline.metric, {})
@@ -66,7 +67,7 @@ def compare_verdicts(
 def _compare_outcome(
     predicate: Predicate,
     verdicts: Sequence[Verdict],
-    judged: JudgedEvidence,
+    judged: GateEvidence,
     entries: Sequence[ChainedEntry],
 ) -> Iterator[Problem]:
     stated = predicate.candidate
@@ -76,7 +77,7 @@ def _compare_outcome(
     outcome, plain = (
         decide_outcomes(
             verdicts,
-            judged.slices,
+            judged.scorecard.slices,
             [stated.name],
             allowed_missing=judged.allowed_missing,
             waivers=waivers,

@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from evaluator.certification.figures import place_words
+from evaluator.certification.gate_evidence import GateEvidence
 from evaluator.certification.gate_findings import DecidedOn, Finding, VerdictWord, decide
-from evaluator.certification.judged_evidence import JudgedEvidence
 from evaluator.certification.looks import Limits, Look
 from evaluator.certification.looks_by_kind import Looks
 from evaluator.certification.words import count_words, gate_words, list_words, metric_words
@@ -107,7 +107,7 @@ class Verdict:
 
 
 def judge(
-    gates: Iterable[GateSpec], evidence: JudgedEvidence, candidates: Sequence[str]
+    gates: Iterable[GateSpec], evidence: GateEvidence, candidates: Sequence[str]
 ) -> list[Verdict]:
     """Judge every candidate by every gate that is for it.
 

@@ -19,7 +19,7 @@ from evaluator.errors import EvidenceError
 from evaluator.evidence import Address, Moment, Record, canonical_json, digest_of_bytes
 from evaluator.evidence.store import RECORD
 from evaluator.orchestration import identities
-from evaluator.orchestration.scorecard import Findings
+from evaluator.orchestration.scorecard import JudgedScorecard
 from evaluator.orchestration.state import AuditState
 from evaluator.orchestration.waivers import Waived, read_waivers
 
@@ -85,7 +85,7 @@ def expected_certificate(
 
 
 def store_certificate(
-    state: AuditState, findings: Findings, document: Mapping[str, Any], moment: Moment
+    state: AuditState, judged: JudgedScorecard, document: Mapping[str, Any], moment: Moment
 ) -> Record:
     """Issue the certificates of the current scorecard, or point to those that stand.
 
@@ -93,25 +93,25 @@ def store_certificate(
     ----------
     state
         The audit's state.
-    findings
+    judged
         The scorecard and its verdicts.
     document
         What `evaluator.certification.build_certificate` made of them.
     moment
         The run that issues, and its time.
     """
-    target = expected_certificate(state, findings.scorecard, moment.now, findings.waived)
+    target = expected_certificate(state, judged.record, moment.now, judged.waived)
     key = signing_key_from_environment(os.environ)
     record = state.store.reuse(target.address, target.identity, moment)
     if record is None:
-        record = _issue(state, findings, document, target=target, key=key, moment=moment)
+        record = _issue(state, judged, document, target=target, key=key, moment=moment)
     _enter(state, record, key, moment.now)
     return record
 
 
 def _issue(
     state: AuditState,
-    findings: Findings,
+    judged: JudgedScorecard,
     document: Mapping[str, Any],
     *,
     target: Target,
@@ -119,16 +119,16 @@ def _issue(
     moment: Moment,
 ) -> Record:
     spec = _store_spec(state, moment)
-    evidence = gather_evidence(state.store, [findings.scorecard, spec])
+    evidence = gather_evidence(state.store, [judged.record, spec])
     settings = state.spec.certificate
     valid_until = moment.now + timedelta(days=settings.valid_days)
     issue = Issue(
         requested_by=settings.requested_by,
         valid_until=valid_until,
         code=_code(),
-        seeds=findings.scorecard.facts.get("seeds", {}),
+        seeds=judged.record.facts.get("seeds", {}),
         # As far as it was read for waivers, so that whoever checks reads as far.
-        ledger=findings.waived.ledger,
+        ledger=judged.waived.ledger,
     )
     files = {CERTIFICATE: canonical_json(document)}
     for candidate in state.spec.candidates:
@@ -145,10 +145,10 @@ def _issue(
         target.identity,
         files,
         content_version=digest_of_bytes(files[CERTIFICATE]),
-        upstream=[findings.scorecard.as_upstream(), spec.as_upstream()],
+        upstream=[judged.record.as_upstream(), spec.as_upstream()],
         facts={
-            "outcomes": {o.candidate: o.outcome for o in findings.outcomes},
-            "artifacts": findings.scorecard.facts["models"],
+            "outcomes": {o.candidate: o.outcome for o in judged.outcomes},
+            "artifacts": judged.record.facts["models"],
             "evaluation_set": document["evaluation_set"]["digest"],
             "valid_from": moment.now.isoformat(),
             "valid_until": valid_until.isoformat(),

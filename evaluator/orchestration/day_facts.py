@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from datetime import date
 from typing import NamedTuple
 
-from evaluator.certification import DayFacts
 from evaluator.certification.day_facts import asks_about_drift, drift_of, with_reference
 from evaluator.evidence import Record
 from evaluator.findings.names import PROFILE
+from evaluator.findings.scorecard import DayFacts
 from evaluator.orchestration.state import AuditState, DayState
 
 

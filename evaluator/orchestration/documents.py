@@ -11,7 +11,7 @@ from evaluator.evidence import Address, Moment, Record, digest_of, digest_of_byt
 from evaluator.evidence.lineage import walk_upstream
 from evaluator.orchestration import certificates, identities
 from evaluator.orchestration.frozen import WITHOUT_LABEL
-from evaluator.orchestration.scorecard import Findings, expected_scorecard
+from evaluator.orchestration.scorecard import JudgedScorecard, expected_scorecard
 from evaluator.orchestration.state import AuditState, DayState
 from evaluator.reporting import (
     CandidateSummary,
@@ -54,27 +54,26 @@ def highlights(state: AuditState) -> Highlights:
     return Highlights(state.spec.metrics[:HEADLINES], state.spec.metrics[:1])
 
 
-def store_certificate(state: AuditState, findings: Findings, moment: Moment) -> Record:
+def store_certificate(state: AuditState, judged: JudgedScorecard, moment: Moment) -> Record:
     """Build, sign and store the certificate of the current scorecard."""
     key = signing_key_from_environment(os.environ)
     document = build_certificate(
         audit=state.audit.name,
         spec_digest=identities.spec_digest(state.spec),
-        evaluation_set=_evaluation_set(state, findings),
-        artifact_digests=findings.scorecard.facts["models"],
-        outcomes=findings.outcomes,
-        verdicts=findings.verdicts,
-        scorecard=findings.figures,
-        slices=findings.slices,
+        evaluation_set=_evaluation_set(state, judged),
+        artifact_digests=judged.record.facts["models"],
+        outcomes=judged.outcomes,
+        verdicts=judged.verdicts,
+        scorecard=judged.scorecard,
         headline_metrics=highlights(state).headline_metrics,
-        evidence=_evidence(state, findings.scorecard),
+        evidence=_evidence(state, judged.record),
         code_version=version("evaluator"),
         packages={name: version(name) for name in _PACKAGES},
         created_at=moment.now,
         run_id=moment.run_id,
         key_id=key.public.key_id if key else None,
     )
-    return certificates.store_certificate(state, findings, document, moment)
+    return certificates.store_certificate(state, judged, document, moment)
 
 
 def reports_are_current(state: AuditState, now: datetime) -> bool:
@@ -92,11 +91,11 @@ def reports_are_current(state: AuditState, now: datetime) -> bool:
     )
 
 
-def store_dashboard(state: AuditState, findings: Findings, moment: Moment) -> Record:
+def store_dashboard(state: AuditState, judged: JudgedScorecard, moment: Moment) -> Record:
     """Render and store the page for the current certificate."""
     certificate = state.require("certificate")
     evaluation_set = state.require("evaluation_set")
-    address, identity = _dashboard_target(state, findings.scorecard)
+    address, identity = _dashboard_target(state, judged.record)
     existing = state.store.reuse(address, identity, moment)
     if existing is not None:
         return existing
@@ -106,22 +105,13 @@ def store_dashboard(state: AuditState, findings: Findings, moment: Moment) -> Re
             audit=state.audit.name,
             title=state.spec.description,
             created_at=moment.now,
-            evaluation_set=_evaluation_set(state, findings),
-            candidates=_candidates(state, findings),
-            outcomes=findings.outcomes,
-            verdicts=findings.verdicts,
-            scorecard=findings.figures,
-            slices=findings.slices,
+            evaluation_set=_evaluation_set(state, judged),
+            candidates=_candidates(state, judged),
+            outcomes=judged.outcomes,
+            verdicts=judged.verdicts,
+            scorecard=judged.scorecard,
             headline_metrics=headline_metrics,
             standout_metrics=standout_metrics,
-            more_figures=findings.more_figures,
-            remarks=findings.remarks,
-            comparisons=findings.comparisons,
-            ranks=findings.ranks,
-            fairness=findings.fairness,
-            weak_slices=findings.weak_slices,
-            weak_searches=findings.weak_searches,
-            worsened=findings.worsened,
             confidence=state.spec.confidence,
             minimum_support=state.spec.minimum_support,
             without_label=state.store.read_table(evaluation_set, WITHOUT_LABEL).to_pandas(),
@@ -137,19 +127,17 @@ def store_dashboard(state: AuditState, findings: Findings, moment: Moment) -> Re
         identity,
         {PAGE: page},
         content_version=digest_of_bytes(page),
-        upstream=[
-            record.as_upstream() for record in _dashboard_upstream(state, findings.scorecard)
-        ],
+        upstream=[record.as_upstream() for record in _dashboard_upstream(state, judged.record)],
         facts={},
         code_version=identities.CODE_VERSIONS["dashboard"],
         moment=moment,
     )
 
 
-def store_documents(state: AuditState, findings: Findings, moment: Moment) -> Record:
+def store_documents(state: AuditState, judged: JudgedScorecard, moment: Moment) -> Record:
     """Render and store each candidate's model card, and the audit's technical file."""
     certificate = state.require("certificate")
-    address, identity = _documents_target(state, findings.scorecard)
+    address, identity = _documents_target(state, judged.record)
     existing = state.store.reuse(address, identity, moment)
     if existing is not None:
         return existing
@@ -158,18 +146,13 @@ def store_documents(state: AuditState, findings: Findings, moment: Moment) -> Re
         audit=state.audit.name,
         spec=state.spec,
         created_at=moment.now,
-        evaluation_set=_evaluation_set(state, findings),
-        candidates=_candidates(state, findings),
-        outcomes=findings.outcomes,
-        verdicts=findings.verdicts,
-        figures=findings.figures,
-        slices=findings.slices,
+        evaluation_set=_evaluation_set(state, judged),
+        candidates=_candidates(state, judged),
+        outcomes=judged.outcomes,
+        verdicts=judged.verdicts,
+        scorecard=judged.scorecard,
         without_label=state.store.read_table(evaluation_set, WITHOUT_LABEL).to_pandas(),
-        comparisons=findings.comparisons,
-        fairness=findings.fairness,
-        weak_slices=findings.weak_slices,
         intake_days=[_intake_day(day) for day in state.day_states()],
-        remarks=findings.remarks,
         certificates={
             c.name: certificate.files[certificates.statement_name(c.name)].sha256
             for c in state.spec.candidates
@@ -191,19 +174,19 @@ def store_documents(state: AuditState, findings: Findings, moment: Moment) -> Re
         identity,
         files,
         content_version=digest_of({name: digest_of_bytes(data) for name, data in files.items()}),
-        upstream=[r.as_upstream() for r in _dashboard_upstream(state, findings.scorecard)],
+        upstream=[r.as_upstream() for r in _dashboard_upstream(state, judged.record)],
         facts={},
         code_version=identities.CODE_VERSIONS["documents"],
         moment=moment,
     )
 
 
-def _candidates(state: AuditState, findings: Findings) -> list[CandidateSummary]:
+def _candidates(state: AuditState, judged: JudgedScorecard) -> list[CandidateSummary]:
     return [
         CandidateSummary(
             name=candidate.name,
             description=candidate.description,
-            artifact_digest=findings.scorecard.facts["models"][candidate.name],
+            artifact_digest=judged.record.facts["models"][candidate.name],
             baseline=candidate.baseline,
         )
         for candidate in state.spec.candidates
@@ -228,9 +211,9 @@ def _page_identity(state: AuditState, scorecard: Record, kind: str) -> str:
     return state.identities.page(kind, _dashboard_upstream(state, scorecard), days)
 
 
-def _evaluation_set(state: AuditState, findings: Findings) -> EvaluationSetSummary:
+def _evaluation_set(state: AuditState, judged: JudgedScorecard) -> EvaluationSetSummary:
     """Summarise the evaluation set that the scorecard rests on, be it the current one or not."""
-    used = next(u for u in findings.scorecard.upstream if u.asset == "evaluation_set")
+    used = next(u for u in judged.record.upstream if u.asset == "evaluation_set")
     record = state.store.get(state.address("evaluation_set"), used.identity)
     days = [date.fromisoformat(day) for day in record.facts["days"]]
     return EvaluationSetSummary(

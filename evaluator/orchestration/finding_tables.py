@@ -2,8 +2,8 @@
 
 import pandas as pd
 
+from evaluator.findings.scorecard import Scorecard
 from evaluator.orchestration.markdown import markdown_table
-from evaluator.orchestration.scorecard import Findings
 from evaluator.spec import AuditSpec
 
 MOST_ROWS = 50
@@ -18,15 +18,15 @@ _WEAK = ["candidate", "slice", "n_all", "loss", "rest_loss", "low", "high", "har
 _WORSE = ["candidate", "slice", "n_before", "n_after", "loss_before", "loss_after", "low", "high"]
 
 
-def finding_tables(spec: AuditSpec, findings: Findings) -> dict[str, str]:
+def finding_tables(spec: AuditSpec, scorecard: Scorecard) -> dict[str, str]:
     """Lay out as Markdown what the audit asks for: comparison, fairness, weak slices.
 
     Parameters
     ----------
     spec
         The audit.
-    findings
-        Its scorecard.
+    scorecard
+        What was found.
 
     Returns
     -------
@@ -34,23 +34,23 @@ def finding_tables(spec: AuditSpec, findings: Findings) -> dict[str, str]:
         By the name of the entry. What could not be looked at stands among the remarks.
     """
     tables = {}
-    if len(findings.comparisons):
-        overall = findings.comparisons["level"] == "overall"
+    if len(scorecard.comparisons):
+        overall = scorecard.comparisons["level"] == "overall"
         words = f"Less {spec.baseline}, overall:\n\n"
-        tables["comparison"] = words + _table(findings.comparisons[overall], _COMPARED)
-    if len(findings.ranks):
-        overall = findings.ranks["level"] == "overall"
-        tables["ranks"] = _table(findings.ranks[overall], _RANKED)
-    if len(findings.fairness):
-        tables["fairness"] = _table(_worst_gaps(findings.fairness), _GAPS)
-    if findings.weak_searches:
-        tables["weak slices"] = _weak_slices(findings)
-    if len(findings.worsened):
-        worse = findings.worsened[findings.worsened["status"] == "worse"]
+        tables["comparison"] = words + _table(scorecard.comparisons[overall], _COMPARED)
+    if len(scorecard.ranks):
+        overall = scorecard.ranks["level"] == "overall"
+        tables["ranks"] = _table(scorecard.ranks[overall], _RANKED)
+    if len(scorecard.fairness):
+        tables["fairness"] = _table(_worst_gaps(scorecard.fairness), _GAPS)
+    if scorecard.weak_searches:
+        tables["weak slices"] = _weak_slices(scorecard)
+    if len(scorecard.worsened):
+        worse = scorecard.worsened[scorecard.worsened["status"] == "worse"]
         tables["worse than when last certified"] = (
             _table(worse, _WORSE)
             if len(worse)
-            else f"Of {len(findings.worsened):,} slices, none is shown to be worse."
+            else f"Of {len(scorecard.worsened):,} slices, none is shown to be worse."
         )
     return tables
 
@@ -65,14 +65,14 @@ def _worst_gaps(gaps: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(worst, ignore_index=True)
 
 
-def _weak_slices(findings: Findings) -> str:
+def _weak_slices(scorecard: Scorecard) -> str:
     looked = "\n".join(
         f"- {candidate}: {search['confirmed']} confirmed of {search['tested']} tested, of"
         f" {search['possible']:,} possible slices"
         + (f"; nothing was searched: {search['reason']}" if search["reason"] else "")
-        for candidate, search in findings.weak_searches.items()
+        for candidate, search in scorecard.weak_searches.items()
     )
-    table = findings.weak_slices
+    table = scorecard.weak_slices
     own = table[(table["status"] == "confirmed") & table["explained_by"].isna()]
     return looked if own.empty else f"{looked}\n\n{_table(own, _WEAK)}"
 

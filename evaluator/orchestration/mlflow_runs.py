@@ -8,8 +8,9 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 
+from evaluator.findings.scorecard import Scorecard
 from evaluator.orchestration.home import Home
-from evaluator.orchestration.scorecard import Findings
+from evaluator.orchestration.scorecard import JudgedScorecard
 from evaluator.spec import Audit, CandidateSpec
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class MlflowTracking(dg.ConfigurableResource[None]):
     """
 
     def log(
-        self, audit: Audit, home: Home, findings: Findings, *, identity: str, dagster_run: str
+        self, audit: Audit, home: Home, judged: JudgedScorecard, *, identity: str, dagster_run: str
     ) -> dict[str, str]:
         """Log one run a candidate; a run that was logged for this identity is left as it is.
 
@@ -37,7 +38,7 @@ class MlflowTracking(dg.ConfigurableResource[None]):
             Names the experiment.
         home
             Where the default tracking store is.
-        findings
+        judged
             What is logged.
         identity
             Of the logged content, so that a second call finds the first one's runs.
@@ -62,7 +63,7 @@ class MlflowTracking(dg.ConfigurableResource[None]):
         for candidate in audit.spec.candidates:
             tables = {
                 name: table[table["candidate"] == candidate.name]
-                for name, table in _tables(findings).items()
+                for name, table in _tables(judged.scorecard).items()
             }
             if tables[_FIGURES].empty:
                 continue
@@ -70,9 +71,9 @@ class MlflowTracking(dg.ConfigurableResource[None]):
                 IDENTITY_TAG: f"{identity}/{candidate.name}",
                 "evaluator.audit": audit.name,
                 "evaluator.candidate": candidate.name,
-                "evaluator.model": str(findings.scorecard.facts["models"][candidate.name]),
-                "evaluator.scorecard": findings.scorecard.content_version,
-                "evaluator.outcome": _outcome(findings, candidate),
+                "evaluator.model": str(judged.record.facts["models"][candidate.name]),
+                "evaluator.scorecard": judged.record.content_version,
+                "evaluator.outcome": _outcome(judged, candidate),
                 "dagster.run": dagster_run,
             }
             found = client.search_runs(
@@ -138,16 +139,16 @@ def _safe(name: str) -> str:
     return "".join(c if c.isalnum() or c in "_-. " else "_" for c in name)
 
 
-def _tables(findings: Findings) -> dict[str, pd.DataFrame]:
+def _tables(scorecard: Scorecard) -> dict[str, pd.DataFrame]:
     """Give all that a run holds of its candidate, by the name of its file."""
     return {
-        _FIGURES: findings.figures,
-        "more_slices.json": findings.more_figures,
-        "comparisons.json": findings.comparisons,
-        "ranks.json": findings.ranks,
-        "fairness.json": findings.fairness,
-        "weak_slices.json": findings.weak_slices,
-        "worsened.json": findings.worsened,
+        _FIGURES: scorecard.measurements,
+        "more_slices.json": scorecard.additional_measurements,
+        "comparisons.json": scorecard.comparisons,
+        "ranks.json": scorecard.ranks,
+        "fairness.json": scorecard.fairness,
+        "weak_slices.json": scorecard.weak_slices,
+        "worsened.json": scorecard.worsened,
     }
 
 
@@ -169,5 +170,5 @@ def as_json(table: pd.DataFrame) -> dict[str, list[Any]]:
     return {str(name): plain[name].tolist() for name in plain.columns}
 
 
-def _outcome(findings: Findings, candidate: CandidateSpec) -> str:
-    return next(o.outcome for o in findings.outcomes if o.candidate == candidate.name)
+def _outcome(judged: JudgedScorecard, candidate: CandidateSpec) -> str:
+    return next(o.outcome for o in judged.outcomes if o.candidate == candidate.name)

@@ -24,7 +24,7 @@ from evaluator.orchestration.markdown import markdown_table
 from evaluator.orchestration.mlflow_runs import MlflowTracking
 from evaluator.orchestration.promotion import promote, registered
 from evaluator.orchestration.resources import HomeResource, moment_of
-from evaluator.orchestration.scorecard import read_findings, store_scorecard
+from evaluator.orchestration.scorecard import read_judged_scorecard, store_scorecard
 from evaluator.orchestration.specs import asset_spec, dependency
 from evaluator.orchestration.state import AuditState
 from evaluator.spec import Audit
@@ -101,20 +101,22 @@ def _scorecard(audit: Audit) -> dg.AssetsDefinition:
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
         state = AuditState(audit, evaluator_home.open())
         record = store_scorecard(state, moment_of(context))
-        findings = read_findings(state)
-        overall = findings.figures[findings.figures["level"] == "overall"]
+        found = read_judged_scorecard(state).scorecard
+        overall = found.measurements[found.measurements["level"] == "overall"]
         shown = overall[["candidate", "metric", "value", "low", "high", "n", "status", "reason"]]
-        missing = findings.slices[findings.slices["state"] != "current"]
-        more = finding_tables(audit.spec, findings)
+        missing = found.slices[found.slices["state"] != "current"]
+        more = finding_tables(audit.spec, found)
         if audit.spec.more_slices:
-            more["more slices"] = _more_slices_table(findings.more_figures, audit.spec.metrics[0])
+            more["more slices"] = _more_slices_table(
+                found.additional_measurements, audit.spec.metrics[0]
+            )
         yield _result(
             record,
             {
-                "dagster/row_count": len(findings.figures),
+                "dagster/row_count": len(found.measurements),
                 "overall": dg.MetadataValue.md(markdown_table(shown)),
                 "slices not current": len(missing),
-                "remarks": dg.MetadataValue.json(list(findings.remarks)),
+                "remarks": dg.MetadataValue.json(list(found.remarks)),
                 **{name: dg.MetadataValue.md(words) for name, words in more.items()},
                 "what is missing": dg.MetadataValue.md(markdown_table(missing)),
                 "stored as": dg.MetadataValue.path(state.store.location(record, FIGURES)),
@@ -176,17 +178,17 @@ def _mlflow_runs(audit: Audit) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[None]:
         state = AuditState(audit, evaluator_home.open())
         moment = moment_of(context)
-        findings = read_findings(state)
-        identity = state.identities.mlflow_runs(findings.scorecard, state.home)
+        judged = read_judged_scorecard(state)
+        identity = state.identities.mlflow_runs(judged.record, state.home)
         runs = evaluator_mlflow.log(
-            audit, state.home, findings, identity=identity, dagster_run=moment.run_id
+            audit, state.home, judged, identity=identity, dagster_run=moment.run_id
         )
         record = state.store.write(
             state.address("mlflow_runs"),
             identity,
             {},
             content_version=identity,
-            upstream=[findings.scorecard.as_upstream()],
+            upstream=[judged.record.as_upstream()],
             facts={"runs": runs},
             code_version=identities.CODE_VERSIONS["mlflow_runs"],
             moment=moment,
@@ -219,9 +221,9 @@ def _certificate(audit: Audit) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[None]:
         state = AuditState(audit, evaluator_home.open())
         moment = moment_of(context)
-        findings = read_findings(state, moment.now)
-        record = store_certificate(state, findings, moment)
-        outcomes = {outcome.candidate: outcome.outcome for outcome in findings.outcomes}
+        judged = read_judged_scorecard(state, moment.now)
+        record = store_certificate(state, judged, moment)
+        outcomes = {outcome.candidate: outcome.outcome for outcome in judged.outcomes}
         return _result(
             record,
             {
@@ -290,7 +292,7 @@ def _dashboard(audit: Audit) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, evaluator_home: HomeResource
     ) -> dg.MaterializeResult[None]:
         state = AuditState(audit, evaluator_home.open())
-        record = store_dashboard(state, read_findings(state), moment_of(context))
+        record = store_dashboard(state, read_judged_scorecard(state), moment_of(context))
         page = state.store.location(record, PAGE)
         return _result(record, {"page": dg.MetadataValue.path(page)})
 
@@ -322,7 +324,7 @@ def _documents(audit: Audit) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, evaluator_home: HomeResource
     ) -> dg.MaterializeResult[None]:
         state = AuditState(audit, evaluator_home.open())
-        record = store_documents(state, read_findings(state), moment_of(context))
+        record = store_documents(state, read_judged_scorecard(state), moment_of(context))
         pages = {
             name: dg.MetadataValue.path(state.store.location(record, name))
             for name in record.files

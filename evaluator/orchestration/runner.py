@@ -22,7 +22,7 @@ from evaluator.orchestration.partitions import daily
 from evaluator.orchestration.portions import Portion, portions_of
 from evaluator.orchestration.promotion import registered
 from evaluator.orchestration.ranges import Range, ranges_of
-from evaluator.orchestration.scorecard import Findings, read_findings
+from evaluator.orchestration.scorecard import JudgedScorecard, read_judged_scorecard
 from evaluator.orchestration.state import AuditState, DayState, SliceState
 from evaluator.orchestration.terminal_runs import TerminalRuns
 from evaluator.orchestration.workers import Ended, run_portions
@@ -77,7 +77,7 @@ class RunSummary:
     reused: int = 0
     slices: list[SliceState] = field(default_factory=list)
     days: list[DayState] = field(default_factory=list)
-    findings: Findings | None = None
+    findings: JudgedScorecard | None = None
     faults: list[str] = field(default_factory=list)
     kept_frozen: str | None = None
 
@@ -306,7 +306,7 @@ class AuditRun:
             names += ["promoted_models"] if registered(self.audit.spec) else []
             self._execute(REPORTS, names, None, len(names))
         if self.state.current("scorecard") is not None:
-            self.summary.findings = read_findings(self.state)
+            self.summary.findings = read_judged_scorecard(self.state)
 
     def _execute(
         self,

@@ -1,9 +1,9 @@
 """All candidates side by side, at every level, and what is missing."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 import pyarrow as pa
@@ -11,11 +11,10 @@ import pyarrow as pa
 from evaluator.candidates import find_duplicates, recording_findings
 from evaluator.certification import Outcome, Verdict, decide_outcomes, judge
 from evaluator.certification.day_facts import asks_about_days, days_document, read_days
-from evaluator.certification.judged_evidence import judged_evidence
+from evaluator.certification.gate_evidence import gate_evidence
 from evaluator.errors import CandidateError, EvidenceError
 from evaluator.evidence import Address, Moment, Record, content_version, digest_of, digest_of_bytes
 from evaluator.findings import (
-    SCHEMAS,
     EvaluatedCases,
     Predicted,
     Scored,
@@ -23,19 +22,8 @@ from evaluator.findings import (
     read_stored,
     score,
 )
-from evaluator.findings.names import (
-    CASES,
-    COMPARISONS,
-    DAYS,
-    FAIRNESS,
-    FIGURES,
-    MORE_FIGURES,
-    RANKS,
-    SLICES,
-    WEAK_SEARCHES,
-    WEAK_SLICES,
-    WORSENED,
-)
+from evaluator.findings.names import CASES, DAYS, SLICES, WEAK_SEARCHES, WEAK_SLICES
+from evaluator.findings.scorecard import TABLE_FILES, Scorecard
 from evaluator.findings.weak_slices import SEED
 from evaluator.orchestration import identities
 from evaluator.orchestration.candidate_evaluation import read_predictions
@@ -59,38 +47,11 @@ _SLICE_SCHEMA = pa.schema(
 
 
 @dataclass(frozen=True)
-class Findings:
-    """A scorecard, and what the audit's gates say of it."""
+class JudgedScorecard:
+    """A stored scorecard, and what the audit's gates say of it."""
 
-    scorecard: Record
-    figures: pd.DataFrame
-    """`evaluator.metrics.slice_metrics` of all candidates, with a column `candidate`."""
-    more_figures: pd.DataFrame
-    """What was measured beside geography and segment: `candidate`, `level` ("carrier x origin"),
-    `group` ("carrier = B6, origin = JFK") and the metric columns; without rows where the audit
-    declares no `more_slices`."""
-    slices: pd.DataFrame
-    """One row a candidate's slice: its state, its error and its content version."""
-    comparisons: pd.DataFrame
-    """`evaluator.metrics.compare_candidates` with the baseline, by geography and segment; without
-    rows where the audit does not compare."""
-    ranks: pd.DataFrame
-    """`evaluator.metrics.rank_candidates` of the candidates that could be compared."""
-    fairness: pd.DataFrame
-    """`candidate`, and the columns of `evaluator.metrics.fairness`; without rows where the audit
-    declares no `fairness`."""
-    weak_slices: pd.DataFrame
-    """`candidate`, and the table of `evaluator.metrics.weak_slices`; without rows where the audit
-    declares no `weak_slices`."""
-    weak_searches: Mapping[str, Mapping[str, Any]]
-    """How far each candidate's weak slices were searched: `WeakSlices.search`, `loss` and
-    `level`."""
-    worsened: pd.DataFrame
-    """`candidate`, and the columns of `evaluator.metrics.worsened_slices`, since the last
-    certificate that was about another evaluation set; without rows where there is none."""
-    remarks: Sequence[str]
-    """What a reader must know of the candidates: duplicates, faults of recordings, who is not
-    compared, and what could not be looked at."""
+    record: Record
+    scorecard: Scorecard
     verdicts: Sequence[Verdict]
     outcomes: Sequence[Outcome]
     """With the gates that people waived. A waiver changes no outcome."""
@@ -196,7 +157,7 @@ def store_scorecard(state: AuditState, moment: Moment) -> Record:
     )
 
 
-def read_findings(state: AuditState, now: datetime | None = None) -> Findings:
+def read_judged_scorecard(state: AuditState, now: datetime | None = None) -> JudgedScorecard:
     """Read the current scorecard and judge it by the audit's gates.
 
     Parameters
@@ -211,36 +172,25 @@ def read_findings(state: AuditState, now: datetime | None = None) -> Findings:
     EvidenceError
         Where there is no scorecard, or the ledger is damaged.
     """
-    scorecard = state.require("scorecard")
-    tables = {
-        name: read_stored(state.store.read_table(scorecard, name))
-        for name in (FIGURES, SLICES, *SCHEMAS)
-    }
-    days = []
-    if DAYS in scorecard.files:
-        days = read_days(state.store.read_bytes(scorecard, DAYS))
+    record = state.require("scorecard")
+    scorecard = Scorecard.from_tables(
+        {name: read_stored(state.store.read_table(record, name)) for name in TABLE_FILES.values()},
+        weak_searches=record.facts[WEAK_SEARCHES],
+        remarks=record.facts["remarks"],
+        days=read_days(state.store.read_bytes(record, DAYS)) if DAYS in record.files else (),
+    )
     names = [candidate.name for candidate in state.spec.candidates]
-    searches = scorecard.facts[WEAK_SEARCHES]
-    evidence = judged_evidence(state.spec, tables, searches, days)
+    evidence = gate_evidence(state.spec, scorecard)
     verdicts = judge(state.spec.gates, evidence, names)
     now = now or datetime.now(UTC)
-    waived = read_waivers(state, scorecard, now)
-    return Findings(
+    waived = read_waivers(state, record, now)
+    return JudgedScorecard(
+        record=record,
         scorecard=scorecard,
-        figures=tables[FIGURES],
-        more_figures=tables[MORE_FIGURES],
-        slices=tables[SLICES],
-        comparisons=tables[COMPARISONS],
-        ranks=tables[RANKS],
-        fairness=tables[FAIRNESS],
-        weak_slices=tables[WEAK_SLICES],
-        weak_searches=searches,
-        worsened=tables[WORSENED],
-        remarks=scorecard.facts["remarks"],
         verdicts=verdicts,
         outcomes=decide_outcomes(
             verdicts,
-            tables[SLICES],
+            scorecard.slices,
             names,
             allowed_missing=evidence.allowed_missing,
             waivers=waived.waivers,

@@ -30,19 +30,14 @@ def told(state: AuditState, summary: RunSummary) -> Iterator[str]:
         yield from summary_lines(
             outcomes=summary.findings.outcomes,
             verdicts=summary.findings.verdicts,
-            scorecard=summary.findings.figures,
-            slices=summary.findings.slices,
+            scorecard=summary.findings.scorecard,
             headline_metrics=headline_metrics,
             standout_metrics=standout_metrics,
             minimum_support=state.spec.minimum_support,
-            comparisons=summary.findings.comparisons,
-            fairness=summary.findings.fairness,
-            weak_slices=summary.findings.weak_slices,
-            weak_searches=summary.findings.weak_searches,
-            worsened=summary.findings.worsened,
         )
-        if summary.findings.remarks:
-            yield from ("", "Remarks", *(f"  {words}" for words in summary.findings.remarks))
+        remarks = summary.findings.scorecard.remarks
+        if remarks:
+            yield from ("", "Remarks", *(f"  {words}" for words in remarks))
         yield ""
         yield from _places(state)
     for fault in summary.faults:

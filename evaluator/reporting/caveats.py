@@ -36,7 +36,7 @@ def caveats(content: DocumentsContent, candidate: str) -> list[Block]:
         Heading("Where it is weak"),
         *_weak(content, candidate),
         Heading("Remarks"),
-        Items(remarks_of(content)) if content.remarks else Words("There are none."),
+        Items(remarks_of(content)) if content.scorecard.remarks else Words("There are none."),
     ]
 
 
@@ -55,7 +55,7 @@ def _verdicts(content: DocumentsContent, candidate: str) -> Block:
 
 
 def _missing(content: DocumentsContent, candidate: str) -> Block:
-    own = [s for s in read_slices(content.slices) if s.candidate == candidate]
+    own = [s for s in read_slices(content.scorecard.slices) if s.candidate == candidate]
     gone = [s for s in own if not s.is_current]
     if not own:
         return Words("No slice of this candidate is recorded.")
@@ -73,7 +73,7 @@ def _missing(content: DocumentsContent, candidate: str) -> Block:
 
 
 def _unknown(content: DocumentsContent, candidate: str) -> Block:
-    own = rows_of(content.figures, candidate)
+    own = rows_of(content.scorecard.measurements, candidate)
     alike: dict[tuple[str, str], dict[str, list[str]]] = {}
     for f in read_figures(own, metrics=content.spec.metrics):
         if f.status != "ok":
@@ -98,7 +98,7 @@ def _unknown(content: DocumentsContent, candidate: str) -> Block:
 
 
 def _weak(content: DocumentsContent, candidate: str) -> list[Block]:
-    own = rows_of(content.weak_slices, candidate)
+    own = rows_of(content.scorecard.weak_slices, candidate)
     if own.empty:
         return [Words("No result of a search for weak slices is among the evidence.")]
     confirmed = own[own["status"] == "confirmed"]

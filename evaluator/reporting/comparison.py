@@ -105,7 +105,7 @@ def comparison_groups(
     Parameters
     ----------
     comparisons
-        As `DashboardContent` has it.
+        As `Scorecard` has it.
     candidates
         The audit's candidates, in order.
     metrics

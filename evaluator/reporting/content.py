@@ -1,13 +1,13 @@
 """What a dashboard shows: everything is passed in, nothing is looked up."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
 
 import pandas as pd
 
 from evaluator.certification import EvaluationSetSummary, EvidenceRecord, Outcome, Verdict
+from evaluator.findings.scorecard import Scorecard
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,32 +62,12 @@ class DashboardContent:
         What everything was measured on; None where there is none yet.
     candidates, outcomes, verdicts
         Who was judged, and what came out (see `evaluator.certification`).
-    scorecard, slices
-        What `evaluator.certification.judge` was given.
+    scorecard
+        What was found, and what they were judged on.
     headline_metrics
         The metrics of the table of candidates; the slices are mapped by the first one.
     standout_metrics
         The metrics for which slices that stand out are looked for.
-    more_figures
-        What was measured beside geography and segment: columns `candidate`, `level`, `group`, and
-        those of `evaluator.metrics.slice_metrics` from `metric` on. It may have no rows.
-    comparisons
-        The candidates against the baseline: what `evaluator.metrics.compare_candidates` gave with
-        the slice columns `geography` and `segment`. Like all that follow, it may have no rows.
-    ranks
-        What `evaluator.metrics.rank_candidates` gave of all pairs, with the same slice columns.
-    fairness
-        `candidate`, and the columns of `evaluator.metrics.fairness`.
-    weak_slices
-        `candidate`, and the columns of the table of `evaluator.metrics.weak_slices`.
-    weak_searches
-        By candidate, how far its weak slices were searched: `WeakSlices.search`, and `loss`, the
-        name of the loss, where it has one.
-    worsened
-        `candidate`, and the columns of `evaluator.metrics.worsened_slices` since the last
-        certificate.
-    remarks
-        What a reader must know of the candidates, in sentences without their full stops.
     confidence
         How sure the intervals are, such as 0.95.
     minimum_support
@@ -111,12 +91,9 @@ class DashboardContent:
     candidates: Sequence[CandidateSummary]
     outcomes: Sequence[Outcome]
     verdicts: Sequence[Verdict]
-    scorecard: pd.DataFrame
-    slices: pd.DataFrame
+    scorecard: Scorecard
     headline_metrics: Sequence[str]
     standout_metrics: Sequence[str]
-    more_figures: pd.DataFrame
-    remarks: Sequence[str]
     confidence: float
     minimum_support: int
     without_label: pd.DataFrame
@@ -125,9 +102,3 @@ class DashboardContent:
     code_version: str
     run_id: str
     signed_by: str | None
-    comparisons: pd.DataFrame = field(default_factory=pd.DataFrame)
-    ranks: pd.DataFrame = field(default_factory=pd.DataFrame)
-    fairness: pd.DataFrame = field(default_factory=pd.DataFrame)
-    weak_slices: pd.DataFrame = field(default_factory=pd.DataFrame)
-    weak_searches: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    worsened: pd.DataFrame = field(default_factory=pd.DataFrame)

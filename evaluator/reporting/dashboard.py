@@ -50,7 +50,7 @@ def render_dashboard(content: DashboardContent) -> str:
         One HTML document: styles inside, no script, no request to anywhere. All text that comes
         from the content is escaped.
     """
-    states = read_slices(content.slices)
+    states = read_slices(content.scorecard.slices)
     heat_metric = content.headline_metrics[0] if content.headline_metrics else None
     heat_info = METRICS.get(heat_metric or "")
     segments, label_rows = without_label_table(content.without_label)
@@ -88,15 +88,15 @@ def render_dashboard(content: DashboardContent) -> str:
 
 def _findings(content: DashboardContent, candidates: Sequence[str]) -> dict[str, Any]:
     """Arrange comparison, fairness and weak slices; what is empty has no section."""
-    metrics = content.headline_metrics
+    scorecard, metrics = content.scorecard, content.headline_metrics
     return {
-        "baseline": baseline_of(content.comparisons),
-        "comparisons": comparison_groups(content.comparisons, candidates, metrics),
-        "ranks": rank_table(content.ranks, candidates, metrics),
-        "fairness": fairness_groups(content.fairness, candidates),
-        "measures": measures_said(content.fairness),
-        "weak": weak_groups(content.weak_slices, content.weak_searches, candidates),
-        "worsened": worsened_groups(content.worsened, candidates),
+        "baseline": baseline_of(scorecard.comparisons),
+        "comparisons": comparison_groups(scorecard.comparisons, candidates, metrics),
+        "ranks": rank_table(scorecard.ranks, candidates, metrics),
+        "fairness": fairness_groups(scorecard.fairness, candidates),
+        "measures": measures_said(scorecard.fairness),
+        "weak": weak_groups(scorecard.weak_slices, scorecard.weak_searches, candidates),
+        "worsened": worsened_groups(scorecard.worsened, candidates),
     }
 
 

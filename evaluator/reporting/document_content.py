@@ -7,6 +7,7 @@ from datetime import datetime
 import pandas as pd
 
 from evaluator.certification import EvaluationSetSummary, EvidenceRecord, Outcome, Verdict
+from evaluator.findings.scorecard import Scorecard
 from evaluator.reporting.content import CandidateSummary, IntakeDay
 from evaluator.spec import AuditSpec
 
@@ -25,21 +26,12 @@ class DocumentsContent:
         What everything was measured on; None where there is none yet.
     candidates, outcomes, verdicts
         Who was judged, and what came out (see `evaluator.certification`).
-    figures, slices
-        What `evaluator.certification.judge` was given: the scorecard's rows, and each slice's
-        state.
+    scorecard
+        What was found, and what they were judged on.
     without_label
         Valid rows by slice: columns `geography`, `segment`, `rows`, `without_label`.
-    comparisons
-        What `evaluator.metrics.comparison.compare_candidates` gave; it may have no rows.
-    fairness
-        What `evaluator.metrics.fairness.fairness` gave, with a column `candidate`; as above.
-    weak_slices
-        Tables of `evaluator.metrics.weak_slices.weak_slices`, with a column `candidate`; as above.
     intake_days
         How each day's file fared.
-    remarks
-        What a reader must know of the candidates, in sentences without their full stops.
     certificates
         The SHA-256 of each candidate's certificate file; without those that have none.
     evidence
@@ -55,14 +47,9 @@ class DocumentsContent:
     candidates: Sequence[CandidateSummary]
     outcomes: Sequence[Outcome]
     verdicts: Sequence[Verdict]
-    figures: pd.DataFrame
-    slices: pd.DataFrame
+    scorecard: Scorecard
     without_label: pd.DataFrame
-    comparisons: pd.DataFrame
-    fairness: pd.DataFrame
-    weak_slices: pd.DataFrame
     intake_days: Sequence[IntakeDay]
-    remarks: Sequence[str]
     certificates: Mapping[str, str]
     evidence: Sequence[EvidenceRecord]
     code_version: str

@@ -30,7 +30,7 @@ def sentence(words: str) -> str:
 
 def missing_words(content: DocumentsContent, candidate: str) -> str:
     """Say that a candidate's figures are without some slices; empty where they are whole."""
-    states = [s for s in read_slices(content.slices) if s.candidate == candidate]
+    states = [s for s in read_slices(content.scorecard.slices) if s.candidate == candidate]
     if all(state.is_current for state in states):
         return ""
     return (
@@ -41,7 +41,7 @@ def missing_words(content: DocumentsContent, candidate: str) -> str:
 
 def remarks_of(content: DocumentsContent) -> list[str]:
     """Give the remarks, which may begin with a candidate's name, as they were written."""
-    return [f"{remark.rstrip('.')}." for remark in content.remarks]
+    return [f"{remark.rstrip('.')}." for remark in content.scorecard.remarks]
 
 
 def rows_of(frame: pd.DataFrame, candidate: str) -> pd.DataFrame:

@@ -94,7 +94,7 @@ def fairness_groups(gaps: pd.DataFrame, candidates: Sequence[str]) -> list[Fairn
     Parameters
     ----------
     gaps
-        As `DashboardContent.fairness`.
+        As `Scorecard.fairness`.
     candidates
         The audit's candidates, in order.
 

@@ -73,8 +73,8 @@ def heat_maps(content: DashboardContent, metric: str) -> list[HeatMap]:
         One per candidate, in the audit's order. A slice that is missing or outdated shows that,
         and never a number; one that is undefined shows its reason.
     """
-    figures = read_figures(content.scorecard, metrics=[metric])
-    states = read_slices(content.slices)
+    figures = read_figures(content.scorecard.measurements, metrics=[metric])
+    states = read_slices(content.scorecard.slices)
     by_candidate: dict[str, dict[Place, Figure]] = {}
     for figure in figures:
         by_candidate.setdefault(figure.candidate, {})[figure.place] = figure

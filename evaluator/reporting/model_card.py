@@ -157,8 +157,8 @@ def _factors(content: DocumentsContent) -> list[Block]:
         if column is not None:
             rows.append((dimension, column, ", ".join(values[dimension])))
     rows += [("further slices", " x ".join(names), "") for names in spec.more_slices]
-    if len(content.fairness):
-        attributes = pd.unique(content.fairness["attribute"])
+    if len(content.scorecard.fairness):
+        attributes = pd.unique(content.scorecard.fairness["attribute"])
         rows += [("groups held against each other", str(name), "") for name in attributes]
     if not rows:
         return [Words("The audit declares no column by which cases are told apart.")]
@@ -182,7 +182,7 @@ def _metrics(content: DocumentsContent, candidate: str) -> list[Block]:
 
 
 def _analyses(content: DocumentsContent, summary: CandidateSummary) -> list[Block]:
-    own = rows_of(content.figures, summary.name)
+    own = rows_of(content.scorecard.measurements, summary.name)
     figures = read_figures(own, metrics=content.spec.metrics)
     overall = [
         (
@@ -229,7 +229,7 @@ def _analyses(content: DocumentsContent, summary: CandidateSummary) -> list[Bloc
 def _comparison(content: DocumentsContent, summary: CandidateSummary) -> list[Block]:
     if summary.baseline:
         return [Words("This candidate is the baseline.")]
-    own = rows_of(content.comparisons, summary.name)
+    own = rows_of(content.scorecard.comparisons, summary.name)
     if own.empty:
         return [Words("No comparison of this candidate is among the evidence.")]
     overall = own[own["level"] == "overall"]
@@ -281,7 +281,7 @@ def _ethics(content: DocumentsContent, candidate: str) -> list[Block]:
         "Which gap is unjust, and which harm an error does, are questions for people. The figures"
         " take the labels as the truth: a bias in the labels shows nowhere."
     )
-    own = rows_of(content.fairness, candidate)
+    own = rows_of(content.scorecard.fairness, candidate)
     if own.empty:
         return [
             Words(Strong("No fairness finding of this candidate is among the evidence.")),

@@ -51,7 +51,7 @@ def sorting_candidate(content: DashboardContent) -> str | None:
 
 def candidate_gaps(content: DashboardContent) -> dict[str, str]:
     """Say of each candidate which of its slices the figures are without; empty if of none."""
-    states = slices_by_candidate(content.slices)
+    states = slices_by_candidate(content.scorecard.slices)
     gaps = {}
     for candidate in content.candidates:
         own = states.get(candidate.name, [])
@@ -75,7 +75,7 @@ def more_tables(content: DashboardContent, metric: str) -> list[MoreTable]:
         In the order of the levels. Groups come worst first by `sorting_candidate`: those with an
         interval, then those with too few cases, then those without a value.
     """
-    frame = content.more_figures
+    frame = content.scorecard.additional_measurements
     # Read as the scorecard is, the group in the place of a slice.
     figures = read_figures(frame.assign(geography=None, segment=frame["group"]), metrics=[metric])
     levels: dict[str, dict[str, dict[str, Figure]]] = {}
@@ -84,7 +84,9 @@ def more_tables(content: DashboardContent, metric: str) -> list[MoreTable]:
         groups.setdefault(str(figure.segment), {})[figure.candidate] = figure
     overall = {
         figure.candidate: figure.value
-        for figure in read_figures(content.scorecard, metrics=[metric], levels=["overall"])
+        for figure in read_figures(
+            content.scorecard.measurements, metrics=[metric], levels=["overall"]
+        )
     }
     return [_table(content, metric, level, groups, overall) for level, groups in levels.items()]
 

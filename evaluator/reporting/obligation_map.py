@@ -60,8 +60,8 @@ def _places(content: DocumentsContent, places: Iterable[Place]) -> str:
 
 def _is_there(content: DocumentsContent, place: Place) -> bool:
     findings = {
-        "comparisons": content.comparisons,
-        "fairness": content.fairness,
-        "weak_slices": content.weak_slices,
+        "comparisons": content.scorecard.comparisons,
+        "fairness": content.scorecard.fairness,
+        "weak_slices": content.scorecard.weak_slices,
     }
     return place.finding is None or len(findings[place.finding]) > 0

@@ -36,7 +36,7 @@ class Standout:
 
 
 def standout_slices(
-    scorecard: pd.DataFrame,
+    measurements: pd.DataFrame,
     *,
     metrics: Sequence[str],
     minimum_support: int = ENOUGH_CASES,
@@ -46,9 +46,8 @@ def standout_slices(
 
     Parameters
     ----------
-    scorecard
-        One row per candidate, level, slice and metric: the column `candidate` and the columns of
-        `evaluator.metrics.slice_metrics` with the slice columns `geography` and `segment`.
+    measurements
+        As `Scorecard.measurements`.
     metrics
         The metrics to look at.
     minimum_support
@@ -64,7 +63,7 @@ def standout_slices(
         candidate without an overall figure. Slices are picked after looking at all of them, so
         that the extreme ones are still partly extreme by chance.
     """
-    figures = read_figures(scorecard, metrics=metrics, levels=["overall", SLICE_LEVEL])
+    figures = read_figures(measurements, metrics=metrics, levels=["overall", SLICE_LEVEL])
     usable = [figure for figure in figures if figure.status == "ok"]
     found = []
     for candidate in dict.fromkeys(figure.candidate for figure in figures):

@@ -1,37 +1,28 @@
 """What was found, in plain text for a terminal."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
-from typing import Any
+from collections.abc import Sequence
 
 import pandas as pd
 
 from evaluator.certification import Outcome, Verdict
 from evaluator.certification.figures import Figure, place_words, read_figures, read_slices
 from evaluator.certification.words import count_words, list_words, metric_words, number_words
+from evaluator.findings.scorecard import Scorecard
 from evaluator.reporting.finding_lines import comparison_lines, fairness_lines, weak_lines
 from evaluator.reporting.standouts import ENOUGH_CASES, Standout, standout_slices
 from evaluator.reporting.verdicts import needed_words, waivers_of
 from evaluator.reporting.views import gates_words, waived_gates
-
-_NOTHING = pd.DataFrame()
 
 
 def summary_lines(
     *,
     outcomes: Sequence[Outcome],
     verdicts: Sequence[Verdict],
-    scorecard: pd.DataFrame,
-    slices: pd.DataFrame,
+    scorecard: Scorecard,
     headline_metrics: Sequence[str],
     standout_metrics: Sequence[str],
     minimum_support: int = ENOUGH_CASES,
-    comparisons: pd.DataFrame = _NOTHING,
-    fairness: pd.DataFrame = _NOTHING,
-    weak_slices: pd.DataFrame = _NOTHING,
-    weak_searches: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
-    worsened: pd.DataFrame = _NOTHING,
 ) -> list[str]:
     """Say what an audit found: figures, comparison, fairness, weak slices, verdicts, outcomes.
 
@@ -39,14 +30,12 @@ def summary_lines(
     ----------
     outcomes, verdicts
         What `evaluator.certification.decide_outcomes` and `judge` gave.
-    scorecard, slices
-        What they were given.
+    scorecard
+        What was found, and what they were judged on; what has no rows is not spoken of.
     headline_metrics
         The metrics of the table of candidates.
     standout_metrics, minimum_support
         As for `standout_slices`.
-    comparisons, fairness, weak_slices, weak_searches, worsened
-        As `DashboardContent` has them; what has no rows is not spoken of.
 
     Returns
     -------
@@ -55,28 +44,33 @@ def summary_lines(
         characters, so that no name can steer the terminal.
     """
     candidates = [outcome.candidate for outcome in outcomes]
-    lines = ["Candidates", *_headline_table(scorecard, candidates, headline_metrics)]
+    lines = ["Candidates", *_headline_table(scorecard.measurements, candidates, headline_metrics)]
     standouts = standout_slices(
-        scorecard, metrics=standout_metrics, minimum_support=minimum_support, most=1
+        scorecard.measurements,
+        metrics=standout_metrics,
+        minimum_support=minimum_support,
+        most=1,
     )
     lines += ["", "Slices that stand out"]
     lines += [f"  {_standout_words(standout)}" for standout in standouts] or [
         f"  none by more than its own noise, with at least {count_words(minimum_support, 'case')}"
     ]
-    lines += comparison_lines(comparisons, candidates, headline_metrics)
-    lines += fairness_lines(fairness, candidates)
-    lines += weak_lines(weak_slices, weak_searches, worsened, candidates)
-    lines += ["", "Slices that are not current", *_not_current_lines(slices)]
+    lines += comparison_lines(scorecard.comparisons, candidates, headline_metrics)
+    lines += fairness_lines(scorecard.fairness, candidates)
+    lines += weak_lines(
+        scorecard.weak_slices, scorecard.weak_searches, scorecard.worsened, candidates
+    )
+    lines += ["", "Slices that are not current", *_not_current_lines(scorecard.slices)]
     lines += ["", "Verdicts", *_verdict_lines(outcomes, verdicts)]
     return [_inert(line) for line in lines]
 
 
 def _headline_table(
-    scorecard: pd.DataFrame, candidates: Sequence[str], metrics: Sequence[str]
+    measurements: pd.DataFrame, candidates: Sequence[str], metrics: Sequence[str]
 ) -> list[str]:
     figures = {
         (figure.candidate, figure.metric): figure
-        for figure in read_figures(scorecard, metrics=metrics, levels=["overall"])
+        for figure in read_figures(measurements, metrics=metrics, levels=["overall"])
     }
     rows = [["", "cases", *(metric_words(metric) for metric in metrics)]]
     for candidate in candidates:

@@ -191,7 +191,7 @@ def _monitoring(content: DocumentsContent) -> list[Block]:
     metrics = content.spec.metrics[:SHOWN_METRICS]
     overall = {
         (f.candidate, f.metric): f
-        for f in read_figures(content.figures, metrics=metrics, levels=["overall"])
+        for f in read_figures(content.scorecard.measurements, metrics=metrics, levels=["overall"])
     }
     missing = {c.name: missing_words(content, c.name) for c in content.candidates}
     return [
@@ -276,7 +276,7 @@ def _changes(content: DocumentsContent) -> list[Block]:
             " changes, the results are computed anew, and the older ones stay stored."
         )
     ]
-    if content.remarks:
+    if content.scorecard.remarks:
         blocks += [Heading("Remarks on the candidates"), Items(remarks_of(content))]
     return [*blocks, *_left_open("what was changed in the system, when and why")]
 

@@ -86,7 +86,7 @@ class IntakeTotals:
 def candidate_cards(content: DashboardContent) -> list[CandidateCard]:
     """Give one card per candidate, in the audit's order."""
     outcomes = {outcome.candidate: outcome for outcome in content.outcomes}
-    states = read_slices(content.slices)
+    states = read_slices(content.scorecard.slices)
     return [
         CandidateCard(
             candidate=candidate,
@@ -107,7 +107,9 @@ def waived_gates(outcome: Outcome) -> int:
 
 def headline_rows(content: DashboardContent) -> list[HeadlineRow]:
     """Give one row per candidate with its overall figures, each metric on a scale of its own."""
-    read = read_figures(content.scorecard, metrics=content.headline_metrics, levels=["overall"])
+    read = read_figures(
+        content.scorecard.measurements, metrics=content.headline_metrics, levels=["overall"]
+    )
     figures = {(figure.candidate, figure.metric): figure for figure in read}
     scales = {
         metric: scale_of(
@@ -115,7 +117,7 @@ def headline_rows(content: DashboardContent) -> list[HeadlineRow]:
         )
         for metric in content.headline_metrics
     }
-    states = read_slices(content.slices)
+    states = read_slices(content.scorecard.slices)
     rows = []
     for candidate in content.candidates:
         own = [state for state in states if state.candidate == candidate.name]
@@ -145,7 +147,7 @@ def headline_rows(content: DashboardContent) -> list[HeadlineRow]:
 def standout_groups(content: DashboardContent) -> dict[str, list[StandoutRow]]:
     """Group the slices that stand out by candidate."""
     standouts = standout_slices(
-        content.scorecard,
+        content.scorecard.measurements,
         metrics=content.standout_metrics,
         minimum_support=content.minimum_support,
     )

@@ -87,7 +87,7 @@ def weak_groups(
     Parameters
     ----------
     table, searches
-        As `DashboardContent.weak_slices` and `DashboardContent.weak_searches`.
+        As `Scorecard.weak_slices` and `Scorecard.weak_searches`.
     candidates
         The audit's candidates, in order.
 

@@ -1,23 +1,26 @@
 """Small scorecards and lists of slices, written out by hand."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import fields
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from evaluator.certification import JudgedEvidence
+from evaluator.certification import GateEvidence
+from evaluator.findings.scorecard import Scorecard
 
 PLACES = [("West", "network"), ("West", "regional"), ("East", "network"), ("East", "regional")]
 
-Scorecard = Callable[..., pd.DataFrame]
+Measurements = Callable[..., pd.DataFrame]
 Slices = Callable[..., pd.DataFrame]
-Evidence = Callable[..., JudgedEvidence]
+Evidence = Callable[..., GateEvidence]
+FINDINGS = {one.name for one in fields(Scorecard)}
 
 
 @pytest.fixture
-def scorecard() -> Scorecard:
-    """Make a scorecard in which every place of the candidate `good` has a recall of 0.8."""
+def scorecard() -> Measurements:
+    """Make measurements in which every place of the candidate `good` has a recall of 0.8."""
 
     def make(
         changes: dict[tuple[str | None, str | None], dict[str, Any] | None] | None = None,
@@ -86,11 +89,16 @@ def slices() -> Slices:
 
 
 @pytest.fixture
-def evidence(scorecard: Scorecard, slices: Slices) -> Evidence:
+def evidence(scorecard: Measurements, slices: Slices) -> Evidence:
     """Make the evidence of an audit in which all is well but for what is given."""
 
-    def make(card: pd.DataFrame | None = None, **changes: Any) -> JudgedEvidence:
-        told: dict[str, Any] = {"slices": slices(), "confidence": 0.95} | changes
-        return JudgedEvidence(figures=scorecard() if card is None else card, **told)
+    def make(card: pd.DataFrame | None = None, **changes: Any) -> GateEvidence:
+        found: dict[str, Any] = {
+            "measurements": scorecard() if card is None else card,
+            "slices": slices(),
+            **{name: value for name, value in changes.items() if name in FINDINGS},
+        }
+        declared = {name: value for name, value in changes.items() if name not in FINDINGS}
+        return GateEvidence(scorecard=Scorecard(**found), **{"confidence": 0.95} | declared)
 
     return make

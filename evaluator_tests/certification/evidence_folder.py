@@ -12,7 +12,6 @@ import pandas as pd
 import pyarrow as pa
 
 from evaluator.certification import (
-    DayFacts,
     EvaluationSetSummary,
     Waiver,
     build_certificate,
@@ -20,8 +19,8 @@ from evaluator.certification import (
     judge,
 )
 from evaluator.certification.day_facts import days_document
+from evaluator.certification.gate_evidence import gate_evidence
 from evaluator.certification.issuing import Issue, build_statement, sign_statement
-from evaluator.certification.judged_evidence import judged_evidence
 from evaluator.certification.keys import SigningKey
 from evaluator.certification.ledger import Ledger
 from evaluator.certification.recomputation import spec_document
@@ -46,6 +45,7 @@ from evaluator.findings import (
     score,
 )
 from evaluator.findings.names import DAYS, FIGURES, PROFILE, SLICES, WEAK_SEARCHES
+from evaluator.findings.scorecard import DayFacts, Scorecard
 from evaluator.metrics import slice_metrics
 from evaluator_tests.certification.evidence_spec import KEYS, PROFILE_OF_THE_DAY, SPEC
 
@@ -300,11 +300,12 @@ class Builder:
         signed: bool,
     ) -> Issued:
         scorecard, spec = roots
-        figures, slices = tables[FIGURES], tables[SLICES]
+        found = Scorecard.from_tables(
+            tables, weak_searches=scorecard.facts[WEAK_SEARCHES], days=self.days()
+        )
         signer = key if signed else None
         names = ["one", "two"]
-        looked_at = judged_evidence(SPEC, tables, scorecard.facts[WEAK_SEARCHES], self.days())
-        verdicts = judge(SPEC.gates, looked_at, names)
+        verdicts = judge(SPEC.gates, gate_evidence(SPEC, found), names)
         evaluation_set = next(u for u in scorecard.upstream if u.asset == "evaluation_set")
         evidence = gather_evidence(self.store, [scorecard, spec])
         ledger = Ledger(str(self.folder), AUDIT)
@@ -321,11 +322,10 @@ class Builder:
             ),
             artifact_digests={name: digest_of_bytes(name.encode()) for name in names},
             outcomes=decide_outcomes(
-                verdicts, slices, names, waivers=self.waivers(ledger, names), now=NOW
+                verdicts, found.slices, names, waivers=self.waivers(ledger, names), now=NOW
             ),
             verdicts=verdicts,
-            scorecard=figures,
-            slices=slices,
+            scorecard=found,
             headline_metrics=["accuracy", "recall"],
             evidence=[],
             code_version="0.1.0",

@@ -8,19 +8,21 @@ import pytest
 
 from evaluator.certification import (
     EvaluationSetSummary,
-    JudgedEvidence,
+    GateEvidence,
     build_certificate,
     decide_outcomes,
     judge,
 )
 from evaluator.evidence.canonical import canonical_json
+from evaluator.findings.scorecard import Scorecard
 from evaluator.spec.gates import MetricGate
 
 
 def _certificate(scorecard: pd.DataFrame, slices: pd.DataFrame, **changes: Any) -> dict[str, Any]:
+    found = Scorecard(measurements=scorecard, slices=slices)
     verdicts = judge(
         [MetricGate(metric="recall", at_least=0.6)],
-        JudgedEvidence(figures=scorecard, slices=slices, confidence=0.95),
+        GateEvidence(scorecard=found, confidence=0.95),
         ["good"],
     )
     arguments: dict[str, Any] = {
@@ -37,8 +39,7 @@ def _certificate(scorecard: pd.DataFrame, slices: pd.DataFrame, **changes: Any) 
         "artifact_digests": {"good": "a47f"},
         "outcomes": decide_outcomes(verdicts, slices, ["good"]),
         "verdicts": verdicts,
-        "scorecard": scorecard,
-        "slices": slices,
+        "scorecard": found,
         "headline_metrics": ["recall", "precision"],
         "evidence": [
             {

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from evaluator.certification import DayFacts, decide_outcomes, judge
+from evaluator.certification import decide_outcomes, judge
+from evaluator.findings.scorecard import DayFacts
 from evaluator.metrics.comparison import compare_candidates
 from evaluator.metrics.fairness import fairness
 from evaluator.metrics.weak_slices import weak_slices
@@ -239,7 +240,7 @@ def _searched(rates: dict[str, float]) -> dict[str, Any]:
     found = weak_slices(frame, features=["origin", "noise"], loss=losses.astype(float))
     return {
         "weak_slices": found.table.assign(candidate="good"),
-        "weak_slice_searches": {"good": found.search},
+        "weak_searches": {"good": found.search},
     }
 
 
@@ -275,7 +276,7 @@ def test_a_lower_end_that_was_not_confirmed_fails_nobody(evidence: Any) -> None:
             }
         ]
     )
-    told = {"weak_slices": table, "weak_slice_searches": {"good": {"reason": None}}}
+    told = {"weak_slices": table, "weak_searches": {"good": {"reason": None}}}
     assert judge([WEAK], evidence(**told), ["good"])[0].verdict == OPEN
 
 
@@ -290,7 +291,7 @@ def test_a_lower_end_that_was_not_confirmed_fails_nobody(evidence: Any) -> None:
 def test_without_a_search_nobody_is_free_of_weak_slices(
     evidence: Any, searches: dict[str, Any], said: str
 ) -> None:
-    (found,) = judge([WEAK], evidence(weak_slice_searches=searches), ["good"])
+    (found,) = judge([WEAK], evidence(weak_searches=searches), ["good"])
     assert (found.verdict, found.reason) == (OPEN, said)
 
 

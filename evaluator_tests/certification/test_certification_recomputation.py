@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from evaluator.certification import DayFacts, Waiver
+from evaluator.certification import Waiver
 from evaluator.certification.findings import Problem
 from evaluator.certification.ledger import Ledger
 from evaluator.evidence import digest_of_bytes
@@ -22,6 +22,7 @@ from evaluator.findings.names import (
     RANKS,
     WEAK_SLICES,
 )
+from evaluator.findings.scorecard import DayFacts
 from evaluator_tests.certification.checking import check, key_of, problems
 from evaluator_tests.certification.evidence_folder import (
     AUDIT,

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluator.certification import JudgedEvidence, decide_outcomes, judge
+from evaluator.certification import GateEvidence, decide_outcomes, judge
+from evaluator.findings.scorecard import Scorecard
 from evaluator.spec.gates import MetricGate
 
 EVERYWHERE = MetricGate(metric="recall", level="slice", at_least=0.6)
@@ -346,9 +347,8 @@ def test_a_pass_over_slices_means_that_each_is_current_and_good(
             for (g, s), state in zip(places, states, strict=True)
         ]
     )
-    (verdict,) = judge(
-        [gate], JudgedEvidence(figures=card, slices=listed, confidence=0.95), ["good"]
-    )
+    found = Scorecard(measurements=card, slices=listed)
+    (verdict,) = judge([gate], GateEvidence(scorecard=found, confidence=0.95), ["good"])
     pairs = list(zip(values, states, strict=True))
     bad = any(v is not None and v < 0.6 and s == "current" for v, s in pairs)
     good = all(v is not None and v >= 0.6 and s == "current" for v, s in pairs)

@@ -325,7 +325,7 @@ import socket
 socket.socket.connect = socket.getaddrinfo = None
 from datetime import datetime
 from pathlib import Path
-from evaluator.certification import DayFacts, Waiver
+from evaluator.certification import Waiver
 from evaluator.certification.bundle import verify_bundle
 from evaluator.certification.keys import load_public_key
 bundle = Path(sys.argv[1])

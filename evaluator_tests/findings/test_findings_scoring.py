@@ -1,6 +1,7 @@
 """What is found beside the figures: differences, unequal treatment, weak slices."""
 
 import json
+from dataclasses import fields
 from importlib import import_module
 from typing import Any
 
@@ -13,7 +14,8 @@ from evaluator import metrics
 from evaluator.findings import SCHEMAS, EvaluatedCases, read_stored
 from evaluator.findings.comparison import NOT_EVALUATED, compare
 from evaluator.findings.fairness import measure_fairness
-from evaluator.findings.names import COMPARISONS, FAIRNESS, WEAK_SLICES
+from evaluator.findings.names import COMPARISONS, FAIRNESS, FIGURES, SLICES, WEAK_SLICES
+from evaluator.findings.scorecard import TABLE_FILES, Scorecard
 from evaluator.findings.scoring import find_differences, find_of_one
 from evaluator.findings.tables import stored_tables
 from evaluator.findings.weak_slices import search_weak_slices
@@ -326,3 +328,12 @@ def test_functions_that_are_called_like_their_module_are_functions() -> None:
     import_module("evaluator.metrics.fairness_summary")
     assert metrics.weak_slices is module.weak_slices
     assert all(map(callable, (metrics.fairness, metrics.fairness_summary, metrics.weak_slices)))
+
+
+def test_every_table_of_a_scorecard_is_read_from_a_file_of_its_own() -> None:
+    tables = {file: pd.DataFrame({"from": [file]}) for file in (FIGURES, SLICES, *SCHEMAS)}
+    scorecard = Scorecard.from_tables(tables, weak_searches={})
+    frames = {one.name for one in fields(Scorecard) if one.type is pd.DataFrame}
+    read = {name: getattr(scorecard, name)["from"].item() for name in frames}
+    assert read == TABLE_FILES
+    assert set(read.values()) == set(tables)

@@ -20,7 +20,7 @@ from evaluator.orchestration.documents import PAGE
 from evaluator.orchestration.home import Home
 from evaluator.orchestration.portions import Portion
 from evaluator.orchestration.runner import Choice
-from evaluator.orchestration.scorecard import read_findings
+from evaluator.orchestration.scorecard import read_judged_scorecard
 from evaluator.orchestration.state import AuditState
 from evaluator.orchestration.terminal_runs import TerminalRuns
 from evaluator.orchestration.told import exit_code, told
@@ -59,7 +59,7 @@ def test_the_scorecard_says_what_scikit_learn_says(audit: Audit, finished_home: 
     slices = state.slice_states(
         audit.spec.candidates[0], evaluation_set, state.observed_model(audit.spec.candidates[0])
     )
-    figures = read_findings(state).figures
+    figures = read_judged_scorecard(state).scorecard.measurements
     figures = figures[(figures["candidate"] == "sturdy") & (figures["status"] == "ok")]
     frames = {
         s.slice_key: state.store.read_table(s.predictions, PREDICTIONS).to_pandas()
@@ -134,7 +134,7 @@ def test_a_crash_on_one_slice_leaves_siblings_and_other_slices_alone(
     assert len(materialised(audit, "frail_slice_metrics")) == 17
     assert "pacific|network" not in materialised(audit, "frail_predictions")
     assert summary.findings is not None
-    missing = summary.findings.slices.query("state != 'current'")
+    missing = summary.findings.scorecard.slices.query("state != 'current'")
     assert missing[["candidate", "geography", "segment"]].to_numpy().tolist() == [
         ["frail", *CRASHED]
     ]
@@ -152,7 +152,7 @@ def test_what_crashed_is_exactly_what_the_next_run_computes(audit: Audit, home: 
     summary = run(audit, home)
     assert (summary.computed, summary.reused) == (2, 34)
     assert summary.findings is not None
-    assert (summary.findings.slices["state"] == "current").all()
+    assert (summary.findings.scorecard.slices["state"] == "current").all()
 
 
 def test_slices_that_cannot_be_measured_are_missing_and_say_why(
@@ -198,7 +198,7 @@ def test_a_failed_slice_keeps_its_old_version_and_is_called_outdated(
     assert states.pop("|".join(CRASHED)) == "outdated"
     assert set(states.values()) == {"current"}
     assert summary.findings is not None
-    figures = summary.findings.figures
+    figures = summary.findings.scorecard.measurements
     of_slice = figures[
         (figures["candidate"] == "frail")
         & (figures["geography"] == CRASHED[0])
@@ -311,7 +311,7 @@ def test_one_mlflow_run_a_candidate_holds_its_figures(audit: Audit, finished_hom
     runs = client.search_runs([experiment.experiment_id])
     assert sorted(r.data.tags["evaluator.candidate"] for r in runs) == ["frail", "sturdy"]
     assert summary.findings is not None
-    figures = summary.findings.figures
+    figures = summary.findings.scorecard.measurements
     for logged in runs:
         rows = figures[
             (figures["candidate"] == logged.data.tags["evaluator.candidate"])

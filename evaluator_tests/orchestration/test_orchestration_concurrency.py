@@ -16,7 +16,7 @@ from evaluator.errors import UsageError
 from evaluator.orchestration.home import Home
 from evaluator.orchestration.portions import portions_of
 from evaluator.orchestration.runner import Choice
-from evaluator.orchestration.scorecard import read_findings
+from evaluator.orchestration.scorecard import read_judged_scorecard
 from evaluator.orchestration.state import AuditState
 from evaluator.orchestration.terminal_runs import TERMINAL_TAG
 from evaluator.orchestration.workers import run_portions
@@ -82,7 +82,7 @@ def test_a_run_that_was_killed_goes_on_where_it_was(audit: Audit, home: Home) ->
     assert summary.reused > 0
     assert not list((home.root / "evidence").rglob("*.tmp")) or summary.computed
     assert "STARTED" not in run_statuses()
-    assert read_findings(state).slices["state"].eq("current").all()
+    assert read_judged_scorecard(state).scorecard.slices["state"].eq("current").all()
 
 
 def await_end_of_orphans(home: Home) -> None:

@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 from mlflow.tracking import MlflowClient
 
-from evaluator.certification.day_facts import read_days
 from evaluator.certification.ledger import Ledger
 from evaluator.certification.verification import verify
 from evaluator.evidence import Moment, Record
@@ -22,7 +21,7 @@ from evaluator.orchestration.documents import reports_are_current
 from evaluator.orchestration.earlier import EARLIER_CERTIFICATE, find_earlier
 from evaluator.orchestration.home import Home
 from evaluator.orchestration.mlflow_runs import as_json
-from evaluator.orchestration.scorecard import expected_scorecard, read_findings
+from evaluator.orchestration.scorecard import expected_scorecard, read_judged_scorecard
 from evaluator.orchestration.state import AuditState
 from evaluator.spec import Audit, AuditSpec
 from evaluator_tests.findings.shop import spec_of
@@ -111,19 +110,19 @@ def test_what_got_worse_is_told_of_the_cases_that_are_new_since_the_last_certifi
     first = run(searching, home)
     assert first.faults == []
     assert first.findings is not None
-    assert first.findings.worsened.empty
-    assert set(first.findings.weak_searches) == {"sturdy", "frail"}
+    assert first.findings.scorecard.worsened.empty
+    assert set(first.findings.scorecard.weak_searches) == {"sturdy", "frail"}
     before = AuditState(searching, home).require("evaluation_set").facts["cases"]
     (tmp_path / last.name).rename(last)
     second = run(searching, home)
     assert second.faults == []
     state = AuditState(searching, home)
     after = state.require("evaluation_set").facts["cases"]
-    findings = read_findings(state)
-    whole = findings.worsened[findings.worsened["slice"] == "all cases"].set_index("candidate")
+    worsened = read_judged_scorecard(state).scorecard.worsened
+    whole = worsened[worsened["slice"] == "all cases"].set_index("candidate")
     assert whole["n_before"].to_dict() == {"sturdy": before, "frail": before}
     assert whole["n_after"].to_dict() == {"sturdy": after - before, "frail": after - before}
-    assert {"origin = JFK", "all cases"} <= set(findings.worsened["slice"])
+    assert {"origin = JFK", "all cases"} <= set(worsened["slice"])
     # Looked at once more, it is the same scorecard, compared with the same certificate.
     scorecard = state.require("scorecard")
     assert expected_scorecard(state).target[1] == scorecard.identity
@@ -145,14 +144,15 @@ def test_the_findings_stand_in_the_ui_and_in_mlflow(
     findings = summary.findings
     assert findings is not None
     # Both candidates are the same model.
-    assert findings.comparisons["difference"].max() == findings.comparisons["difference"].min() == 0
-    assert len(findings.fairness)
+    found = findings.scorecard
+    assert found.comparisons["difference"].max() == found.comparisons["difference"].min() == 0
+    assert len(found.fairness)
     client = MlflowClient(tracking_uri=finished_home.tracking_uri)
     runs = AuditState(asked, finished_home).require("mlflow_runs").facts["runs"]
     for name, frame in (
-        ("comparisons.json", findings.comparisons),
-        ("fairness.json", findings.fairness),
-        ("weak_slices.json", findings.weak_slices),
+        ("comparisons.json", found.comparisons),
+        ("fairness.json", found.fairness),
+        ("weak_slices.json", found.weak_slices),
     ):
         path = client.download_artifacts(runs["frail"], name, str(tmp_path))
         logged = json.loads(Path(path).read_text(), parse_constant=pytest.fail)
@@ -183,17 +183,20 @@ def test_gates_on_days_are_judged_on_facts_that_lie_beside_the_scorecard(
     assert summary.faults == []
     findings = summary.findings
     assert findings is not None
-    state = AuditState(asked, finished_home)
-    days = read_days(state.store.read_bytes(findings.scorecard, DAYS))
-    assert [day.day.isoformat() for day in days] == ["2013-11-01", "2013-11-02", "2013-11-03"]
-    assert [day.is_reference for day in days] == [True, False, False]
-    assert days[0].drift is None
-    measured = [(day.drift or {})["distance"]["stability_index"] for day in days[1:]]
+    assert [day.day.isoformat() for day in findings.scorecard.days] == [
+        "2013-11-01", "2013-11-02", "2013-11-03"
+    ]  # fmt: skip
+    assert [day.is_reference for day in findings.scorecard.days] == [True, False, False]
+    assert findings.scorecard.days[0].drift is None
+    measured = [
+        (day.drift or {})["distance"]["stability_index"] for day in findings.scorecard.days[1:]
+    ]
     verdicts = {verdict.kind: verdict for verdict in findings.verdicts}
     assert verdicts["data_quality"].verdict == "PASS"
     assert verdicts["data_quality"].places == 2
     assert verdicts["drift"].value == max(measured)
-    reports = {u.partition for u in findings.scorecard.upstream if u.asset == "data_quality_report"}
+    state = AuditState(asked, finished_home)
+    reports = {u.partition for u in findings.record.upstream if u.asset == "data_quality_report"}
     assert reports == {"2013-11-01", "2013-11-02", "2013-11-03"}
     # The same once more, from the stored evidence alone.
     certificate = state.require("certificate")
@@ -213,11 +216,10 @@ def test_a_refused_day_makes_another_scorecard_where_a_gate_looks_at_days(
     broken = finished_home.landing("flights") / "flights-2013-11-04.csv"
     broken.write_text("nothing,of,the,kind\n1,2,3,4\n")
     run(asked, finished_home)
-    state = AuditState(asked, finished_home)
-    second = read_findings(state)
-    assert second.scorecard.identity != first.scorecard.identity
+    second = read_judged_scorecard(AuditState(asked, finished_home))
+    assert second.record.identity != first.record.identity
     assert {verdict.verdict for verdict in second.verdicts} == {"FAIL"}
-    assert read_days(state.store.read_bytes(second.scorecard, DAYS))[-1].refused is not None
+    assert second.scorecard.days[-1].refused is not None
     # Where no gate looks at days, it is the same scorecard as ever.
     plain, other = (AuditState(told, finished_home) for told in (audit, asked))
     assert plain.require("evaluation_set") == other.require("evaluation_set")
@@ -264,7 +266,7 @@ def test_a_waiver_shows_in_the_next_certificate_until_it_ends(
     assert "WITH 1 WAIVED GATE" in report.statement.predicate.candidate.reason
     assert reports_are_current(state, datetime.now(UTC))
     assert not reports_are_current(state, ends)
-    after = expected_certificate(state, second.findings.scorecard, ends)
+    after = expected_certificate(state, second.findings.record, ends)
     assert after.record == certificate
 
 

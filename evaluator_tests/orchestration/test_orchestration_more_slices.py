@@ -14,7 +14,7 @@ from evaluator.findings.names import CASES, MORE_FIGURES, PREDICTIONS
 from evaluator.orchestration.documents import PAGE
 from evaluator.orchestration.home import Home
 from evaluator.orchestration.report_assets import MOST_ROWS, _more_slices_table
-from evaluator.orchestration.scorecard import read_findings
+from evaluator.orchestration.scorecard import read_judged_scorecard
 from evaluator.orchestration.state import AuditState
 from evaluator.spec import Audit
 from evaluator_tests.faults import plan_faults
@@ -50,7 +50,7 @@ def test_the_audit_measures_each_carrier_as_scikit_learn_does(
     audit: Audit, finished_home: Home
 ) -> None:
     state = AuditState(audit, finished_home)
-    findings = read_findings(state)
+    findings = read_judged_scorecard(state)
     carriers = state.store.read_table(
         state.require("evaluation_set"), CASES, columns=["id", "data.carrier"]
     ).to_pandas()
@@ -64,7 +64,8 @@ def test_the_audit_measures_each_carrier_as_scikit_learn_does(
         if s.predictions is not None
     ]
     joined = pd.concat(frames).merge(carriers, on="id", validate="1:1")
-    figures = findings.more_figures.query("candidate == 'sturdy' and metric == 'roc_auc'")
+    measured = findings.scorecard.additional_measurements
+    figures = measured.query("candidate == 'sturdy' and metric == 'roc_auc'")
     figures = figures[figures["level"] == "carrier"].set_index("group")
     assert set(figures.index) == {f"carrier = {name}" for name in joined["data.carrier"].unique()}
     compared = 0
@@ -76,7 +77,7 @@ def test_the_audit_measures_each_carrier_as_scikit_learn_does(
             assert figure["value"] == pytest.approx(wanted, abs=1e-12)
             compared += 1
     assert compared > 8
-    origins = findings.more_figures.query("level == 'origin' and metric == 'roc_auc'")
+    origins = measured.query("level == 'origin' and metric == 'roc_auc'")
     assert origins.groupby("candidate")["n"].sum().tolist() == [len(joined)] * 2
 
 
@@ -84,7 +85,7 @@ def test_the_further_slices_stand_on_the_page_in_mlflow_and_in_the_ui(
     audit: Audit, finished_home: Home, tmp_path: Path
 ) -> None:
     state = AuditState(audit, finished_home)
-    figures = read_findings(state).more_figures
+    figures = read_judged_scorecard(state).scorecard.additional_measurements
     page = state.store.read_bytes(state.require("dashboard"), PAGE).decode()
     assert "More slices" in page
     assert "origin = JFK" in page
@@ -118,9 +119,9 @@ def test_other_further_slices_make_another_scorecard_and_compute_no_slice(
     assert summary.faults == []
     assert (summary.computed, summary.reused) == (0, 36)
     assert summary.findings is not None
-    assert summary.findings.scorecard.identity != before.identity
-    assert summary.findings.scorecard.content_version != before.content_version
-    levels = summary.findings.more_figures["level"].unique().tolist()
+    assert summary.findings.record.identity != before.identity
+    assert summary.findings.record.content_version != before.content_version
+    levels = summary.findings.scorecard.additional_measurements["level"].unique().tolist()
     assert levels == ["weekday", "origin", "weekday x origin"]
 
 
@@ -131,7 +132,7 @@ def test_an_audit_without_further_slices_has_no_rows_of_them(
     summary = run(plain, finished_home)
     assert summary.faults == []
     assert summary.findings is not None
-    assert summary.findings.more_figures.empty
+    assert summary.findings.scorecard.additional_measurements.empty
     state = AuditState(plain, finished_home)
     page = state.store.read_bytes(state.require("dashboard"), PAGE).decode()
     assert "More slices" not in page
@@ -143,7 +144,8 @@ def test_a_crashed_slice_is_missing_from_the_further_slices_and_said_above_them(
     plan_faults(home.root, ("pacific", "network"))
     summary = run(audit, home)
     assert summary.findings is not None
-    figures = summary.findings.more_figures.query("metric == 'roc_auc' and level == 'origin'")
+    measured = summary.findings.scorecard.additional_measurements
+    figures = measured.query("metric == 'roc_auc' and level == 'origin'")
     cases = figures.groupby("candidate")["n"].sum()
     assert 0 < cases["frail"] < cases["sturdy"]
     state = AuditState(audit, home)

@@ -14,7 +14,7 @@ from evaluator.orchestration import tidying
 from evaluator.orchestration.frozen import is_to_be_frozen
 from evaluator.orchestration.home import Home
 from evaluator.orchestration.runner import Choice
-from evaluator.orchestration.scorecard import read_findings
+from evaluator.orchestration.scorecard import read_judged_scorecard
 from evaluator.orchestration.state import AuditState
 from evaluator.orchestration.tidying import look_for_prunable, told_prunable
 from evaluator.orchestration.told import told
@@ -46,7 +46,7 @@ def test_an_error_budget_decides_the_verdict_and_not_whether_there_is_one(
     assert outcomes["sturdy"].outcome == "certified"
     assert outcomes["frail"].outcome == outcome
     assert "1 of 18 slices is missing" in outcomes["frail"].reason
-    missing = summary.findings.slices.query("state != 'current'")
+    missing = summary.findings.scorecard.slices.query("state != 'current'")
     assert missing["error"].str.contains("the model server for pacific is out of reach").all()
 
 
@@ -112,7 +112,7 @@ def test_two_names_for_one_artifact_are_told(audit: Audit, home: Home) -> None:
     twin = sturdy.model_copy(update={"name": "twin", "baseline": False})
     summary = run(changed(audit, candidates=(sturdy, twin)), home)
     assert summary.findings is not None
-    assert list(summary.findings.remarks) == [
+    assert list(summary.findings.scorecard.remarks) == [
         "sturdy and twin have the same artifact, byte for byte",
         "sturdy and twin gave identical predictions on every slice",
     ]
@@ -148,7 +148,8 @@ def test_prune_keeps_what_is_referred_to_and_what_was_certified(
     assert look_for_prunable(audit, finished_home).all == ()
     summary = run(audit, finished_home)
     assert (summary.computed, summary.reused) == (0, 36)
-    assert read_findings(AuditState(audit, finished_home)).slices["state"].eq("current").all()
+    scorecard = read_judged_scorecard(AuditState(audit, finished_home)).scorecard
+    assert scorecard.slices["state"].eq("current").all()
 
 
 def test_an_audit_whose_candidates_were_taken_out_has_nothing_pending(
@@ -194,7 +195,7 @@ def test_a_recording_of_decisions_alone_is_measured_as_far_as_that_goes(
     assert summary.faults == []
     assert (summary.computed, summary.reused) == (18, 18)
     assert summary.findings is not None
-    figures = summary.findings.figures
+    figures = summary.findings.scorecard.measurements
     overall = figures[(figures["candidate"] == "said") & (figures["level"] == "overall")]
     by_metric = overall.set_index("metric")
     assert by_metric.loc["recall", "value"] == 1

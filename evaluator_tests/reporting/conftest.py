@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from evaluator.certification import EvaluationSetSummary, EvidenceRecord, decide_outcomes
+from evaluator.findings.scorecard import Scorecard
 from evaluator.metrics import slice_metrics
 from evaluator.reporting import CandidateSummary, DashboardContent, IntakeDay
 from evaluator_tests.reporting.made_findings import make_findings, make_verdicts
@@ -54,8 +55,8 @@ def cases() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="session")
-def scorecard(cases: pd.DataFrame) -> pd.DataFrame:
-    """Give the scorecard of all candidates; one of them crashed on one slice."""
+def measurements(cases: pd.DataFrame) -> pd.DataFrame:
+    """Give the measurements of all candidates; one of them crashed on one slice."""
     parts = []
     for name in CANDIDATES:
         crashed = (
@@ -77,7 +78,7 @@ def scorecard(cases: pd.DataFrame) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="session")
-def more_figures(cases: pd.DataFrame) -> pd.DataFrame:
+def additional_measurements(cases: pd.DataFrame) -> pd.DataFrame:
     """Give further slices: 70 tail numbers, of which only the first candidate flew the last."""
     random = np.random.default_rng(70)
     tails = np.array([f"N{number:03d}" for number in range(70)])
@@ -143,14 +144,14 @@ def slices() -> pd.DataFrame:
 @pytest.fixture(scope="session")
 def content(
     cases: pd.DataFrame,
-    scorecard: pd.DataFrame,
-    more_figures: pd.DataFrame,
+    measurements: pd.DataFrame,
+    additional_measurements: pd.DataFrame,
     slices: pd.DataFrame,
     findings: dict[str, Any],
 ) -> DashboardContent:
     """Give everything that the dashboard of the audit shows."""
     names = list(CANDIDATES)
-    verdicts = make_verdicts(scorecard, names)
+    verdicts = make_verdicts(measurements, names)
     labelled = cases.groupby(["geography", "segment"]).size()
     without_label = pd.DataFrame(
         [
@@ -189,12 +190,15 @@ def content(
         ],
         outcomes=decide_outcomes(verdicts, slices, names),
         verdicts=verdicts,
-        scorecard=scorecard,
-        slices=slices,
+        scorecard=Scorecard(
+            measurements=measurements,
+            slices=slices,
+            additional_measurements=additional_measurements,
+            remarks=["steady and nimble gave identical predictions on every slice"],
+            **findings,
+        ),
         headline_metrics=METRICS,
         standout_metrics=["accuracy", "roc_auc"],
-        more_figures=more_figures,
-        remarks=["steady and nimble gave identical predictions on every slice"],
         confidence=0.95,
         minimum_support=30,
         without_label=without_label,
@@ -203,7 +207,6 @@ def content(
         code_version="0.1.0",
         run_id="0b6f3c1e-6f0e-4f57-9d0e-2f6f6a3d1c55",
         signed_by=None,
-        **findings,
     )
 
 

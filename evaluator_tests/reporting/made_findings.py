@@ -49,9 +49,9 @@ def make_verdict(**changes: Any) -> Verdict:
     return Verdict(**usual | changes)
 
 
-def make_verdicts(scorecard: pd.DataFrame, candidates: list[str]) -> list[Verdict]:
+def make_verdicts(measurements: pd.DataFrame, candidates: list[str]) -> list[Verdict]:
     """Judge every candidate's overall figures, and one slice where there is nothing to judge."""
-    rows = scorecard[scorecard["level"] == "overall"].set_index(["candidate", "metric"])
+    rows = measurements[measurements["level"] == "overall"].set_index(["candidate", "metric"])
     verdicts = []
     for candidate in candidates:
         for metric, words, limit in (
@@ -93,7 +93,7 @@ def with_features(cases: pd.DataFrame) -> pd.DataFrame:
 
 
 def make_findings(cases: pd.DataFrame, candidates: list[str], baseline: str) -> dict[str, Any]:
-    """Compare, search and measure the candidates; give the fields of the dashboard's content."""
+    """Compare, search and measure the candidates; give the fields of a scorecard."""
     scores = {name: name for name in candidates}
     slices = ["geography", "segment"]
     random = np.random.default_rng(6)

@@ -1,8 +1,17 @@
 """What page and terminal show of some content, as plain words."""
 
 import re
+from dataclasses import replace
+from typing import Any, TypeVar
 
-from evaluator.reporting import DashboardContent, render_dashboard, summary_lines
+from evaluator.reporting import DashboardContent, DocumentsContent, render_dashboard, summary_lines
+
+Content = TypeVar("Content", DashboardContent, DocumentsContent)
+
+
+def with_scorecard(content: Content, **changes: Any) -> Content:
+    """Give the content with some of its scorecard's fields changed."""
+    return replace(content, scorecard=replace(content.scorecard, **changes))
 
 
 def names_of(content: DashboardContent) -> list[str]:
@@ -23,13 +32,7 @@ def lines_of(content: DashboardContent) -> str:
             outcomes=content.outcomes,
             verdicts=content.verdicts,
             scorecard=content.scorecard,
-            slices=content.slices,
             headline_metrics=content.headline_metrics,
             standout_metrics=content.standout_metrics,
-            comparisons=content.comparisons,
-            fairness=content.fairness,
-            weak_slices=content.weak_slices,
-            weak_searches=content.weak_searches,
-            worsened=content.worsened,
         )
     )

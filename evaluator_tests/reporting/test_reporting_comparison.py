@@ -1,26 +1,25 @@
 """The comparison with the baseline, on the page and in the terminal."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 
 from evaluator.reporting import DashboardContent
 from evaluator.reporting.comparison import MOST_PLACES, comparison_groups, rank_table
-from evaluator_tests.reporting.shown import lines_of, names_of, section
+from evaluator_tests.reporting.shown import lines_of, names_of, section, with_scorecard
 
 BASELINE = "logistic_regression"
 
 
 def test_a_comparison_says_each_figure_of_its_row(content: DashboardContent) -> None:
-    row = content.comparisons[
-        (content.comparisons["candidate"] == "random_forest")
-        & (content.comparisons["level"] == "overall")
-        & (content.comparisons["metric"] == "recall")
+    compared = content.scorecard.comparisons
+    row = compared[
+        (compared["candidate"] == "random_forest")
+        & (compared["level"] == "overall")
+        & (compared["metric"] == "recall")
     ].iloc[0]
     (group,) = (
         g
-        for g in comparison_groups(content.comparisons, names_of(content), ["recall"])
+        for g in comparison_groups(content.scorecard.comparisons, names_of(content), ["recall"])
         if g.candidate == "random_forest"
     )
     first = group.overall[0]
@@ -37,7 +36,7 @@ def test_a_comparison_says_each_figure_of_its_row(content: DashboardContent) -> 
 
 
 def test_the_middle_of_every_drawing_is_no_difference(content: DashboardContent) -> None:
-    for group in comparison_groups(content.comparisons, names_of(content), []):
+    for group in comparison_groups(content.scorecard.comparisons, names_of(content), []):
         for row in (*group.overall, *group.places):
             assert row.plot is not None
             assert row.difference is not None
@@ -49,7 +48,7 @@ def test_the_middle_of_every_drawing_is_no_difference(content: DashboardContent)
 def test_the_baseline_is_not_compared_with_itself_and_nobody_else_is_left_out(
     content: DashboardContent,
 ) -> None:
-    groups = comparison_groups(content.comparisons, [*names_of(content), "crashed"], [])
+    groups = comparison_groups(content.scorecard.comparisons, [*names_of(content), "crashed"], [])
     assert [group.candidate for group in groups] == [
         "gradient_boosting",
         "random_forest",
@@ -57,8 +56,8 @@ def test_the_baseline_is_not_compared_with_itself_and_nobody_else_is_left_out(
         "crashed",
     ]
     assert groups[-1].overall == []
-    without = content.comparisons[content.comparisons["candidate"] != "random_forest"]
-    left = dataclasses.replace(content, comparisons=without)
+    compared = content.scorecard.comparisons
+    left = with_scorecard(content, comparisons=compared[compared["candidate"] != "random_forest"])
     assert "random_forest Not compared; the remarks say why." in section(left, "comparison")
     assert "  random_forest: not compared" in lines_of(left)
 
@@ -68,12 +67,12 @@ def test_slices_where_a_candidate_is_worse_come_first_and_are_counted(
 ) -> None:
     (group,) = (
         g
-        for g in comparison_groups(content.comparisons, names_of(content), ["roc_auc"])
+        for g in comparison_groups(content.scorecard.comparisons, names_of(content), ["roc_auc"])
         if g.candidate == "schedule_only"
     )
-    elsewhere = content.comparisons[
-        (content.comparisons["candidate"] == "schedule_only")
-        & (content.comparisons["level"] != "overall")
+    compared = content.scorecard.comparisons
+    elsewhere = compared[
+        (compared["candidate"] == "schedule_only") & (compared["level"] != "overall")
     ]
     worse = elsewhere[elsewhere["conclusion"] == "worse"]
     assert group.counts["worse"] == len(worse) == group.shown
@@ -103,7 +102,7 @@ def test_slices_where_a_candidate_is_worse_come_first_and_are_counted(
 def test_only_a_difference_that_matters_is_coloured_good_or_bad(
     content: DashboardContent, conclusion: str, kind: str
 ) -> None:
-    frame = content.comparisons.assign(conclusion=conclusion)
+    frame = content.scorecard.comparisons.assign(conclusion=conclusion)
     (first, *_) = comparison_groups(frame, names_of(content), [])
     assert {row.kind for row in first.overall} == {kind}
 
@@ -111,18 +110,18 @@ def test_only_a_difference_that_matters_is_coloured_good_or_bad(
 def test_a_comparison_without_a_difference_shows_its_reason_and_no_number(
     content: DashboardContent,
 ) -> None:
-    frame = content.comparisons.copy()
+    frame = content.scorecard.comparisons.copy()
     numbers = ["difference", "low_adjusted", "high_adjusted", "p_adjusted"]
     frame[numbers] = np.nan
     frame["conclusion"] = "not compared"
     frame["reason"] = "no positive label"
-    words = section(dataclasses.replace(content, comparisons=frame), "comparison")
+    words = section(with_scorecard(content, comparisons=frame), "comparison")
     assert "not compared No positive label. \N{EN DASH}" in words.replace("&ndash;", "\N{EN DASH}")
     assert "nan" not in words.lower()
 
 
 def test_ranks_say_what_the_data_leave_open(content: DashboardContent) -> None:
-    table = rank_table(content.ranks, names_of(content), ["recall"])
+    table = rank_table(content.scorecard.ranks, names_of(content), ["recall"])
     assert table is not None
     assert table.metrics[0] == "recall"
     cells = {name: row[0] for name, row in table.rows}
@@ -138,7 +137,8 @@ def test_ranks_say_what_the_data_leave_open(content: DashboardContent) -> None:
 def test_harm_comes_before_gain_and_what_hardly_matters_comes_last(
     content: DashboardContent,
 ) -> None:
-    frame = content.comparisons[content.comparisons["candidate"] == "schedule_only"]
+    compared = content.scorecard.comparisons
+    frame = compared[compared["candidate"] == "schedule_only"]
     by_metric = {"roc_auc": "better", "recall": "worse, within the margin"}
     frame = frame.assign(conclusion=frame["metric"].map(by_metric).fillna("worse"))
     own = frame[(frame["level"] != "segment") | (frame["metric"] != "accuracy")]

@@ -10,6 +10,7 @@ import pytest
 from evaluator.certification import Outcome
 from evaluator.certification.certificate import UNSIGNED
 from evaluator.reporting import CandidateSummary, DashboardContent, IntakeDay, render_dashboard
+from evaluator_tests.reporting.shown import with_scorecard
 
 VOID = {"meta", "br", "line", "rect", "path", "circle"}
 ATTACK = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
@@ -107,8 +108,8 @@ def test_the_style_asks_for_nothing(content: DashboardContent) -> None:
 
 def test_text_from_the_data_stays_text_in_every_field(content: DashboardContent) -> None:
     attacked = _attacked(content)
-    assert ATTACK in attacked.slices["error"].dropna().iloc[0]
-    assert ATTACK in attacked.scorecard["reason"].dropna().iloc[0]
+    assert ATTACK in attacked.scorecard.slices["error"].dropna().iloc[0]
+    assert ATTACK in attacked.scorecard.measurements["reason"].dropna().iloc[0]
     attacked_page = Page(render_dashboard(attacked))
     assert attacked_page.open == []
     assert attacked_page.named("script") == []
@@ -212,7 +213,11 @@ def test_an_audit_at_its_very_beginning_has_a_page_that_says_what_is_not_there(
     words = Page(
         render_dashboard(
             dataclasses.replace(
-                content,
+                with_scorecard(
+                    content,
+                    measurements=content.scorecard.measurements.iloc[:0],
+                    slices=content.scorecard.slices.iloc[:0],
+                ),
                 title="",
                 evaluation_set=None,
                 candidates=[
@@ -224,8 +229,6 @@ def test_an_audit_at_its_very_beginning_has_a_page_that_says_what_is_not_there(
                     Outcome(candidate="first", outcome="undecided", reason="nothing was measured")
                 ],
                 verdicts=[],
-                scorecard=content.scorecard.iloc[:0],
-                slices=content.slices.iloc[:0],
                 without_label=content.without_label.iloc[:0],
                 intake_days=[],
                 evidence=[],

@@ -10,6 +10,7 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from evaluator.findings.scorecard import Scorecard
 from evaluator.metrics import METRICS
 from evaluator.reporting import CandidateSummary, DashboardContent
 from evaluator.reporting.document import Document
@@ -18,6 +19,7 @@ from evaluator.reporting.model_card import model_card
 from evaluator.reporting.obligations import SECTIONS, Finding, load_obligations
 from evaluator.reporting.technical_file import technical_file
 from evaluator.spec import AuditSpec
+from evaluator_tests.reporting.shown import with_scorecard
 
 HOSTILE = (
     "<script>alert(1)</script> <img src=x onerror=y> [a](http://evil.example) ![b](http://c.d) "
@@ -32,8 +34,8 @@ def _spec(content: DashboardContent, description: str) -> AuditSpec:
 
     columns = {
         "flight": {"type": "string", "required": True},
-        "region": declared(content.slices["geography"]),
-        "kind": declared(content.slices["segment"]),
+        "region": declared(content.scorecard.slices["geography"]),
+        "kind": declared(content.scorecard.slices["segment"]),
         "distance": {"type": "integer", "minimum": 0, "maximum": 5000},
         "late": {"type": "boolean"},
     }
@@ -75,14 +77,9 @@ def documents_content(content: DashboardContent) -> DocumentsContent:
         candidates=content.candidates,
         outcomes=content.outcomes,
         verdicts=content.verdicts,
-        figures=content.scorecard,
-        slices=content.slices,
+        scorecard=content.scorecard,
         without_label=content.without_label,
-        comparisons=content.comparisons,
-        fairness=content.fairness,
-        weak_slices=content.weak_slices,
         intake_days=content.intake_days,
-        remarks=content.remarks,
         certificates={"gradient_boosting": "ab" * 32},
         evidence=content.evidence,
         code_version=content.code_version,
@@ -103,7 +100,9 @@ def file(documents_content: DocumentsContent) -> Document:
 
 def _without_findings(content: DocumentsContent) -> DocumentsContent:
     none = pd.DataFrame()
-    return replace(content, comparisons=none, fairness=none, weak_slices=none, certificates={})
+    return with_scorecard(
+        replace(content, certificates={}), comparisons=none, fairness=none, weak_slices=none
+    )
 
 
 def _section(document: Document, title: str) -> str:
@@ -147,7 +146,7 @@ class _Reader(HTMLParser):
 
 
 def test_the_findings_that_evidence_may_need_are_what_documents_are_made_of() -> None:
-    assert set(get_args(Finding)) <= set(DocumentsContent.__dataclass_fields__)
+    assert set(get_args(Finding)) <= set(Scorecard.__dataclass_fields__)
 
 
 def test_a_document_has_exactly_the_sections_that_evidence_may_refer_to(
@@ -219,9 +218,9 @@ def test_findings_that_are_not_there_are_said_to_be_absent_and_never_fine(
 def test_a_candidate_without_any_figure_has_no_table_of_figures(
     documents_content: DocumentsContent,
 ) -> None:
-    figures = documents_content.figures
-    without = replace(
-        documents_content, figures=figures[figures["candidate"] != "gradient_boosting"]
+    figures = documents_content.scorecard.measurements
+    without = with_scorecard(
+        documents_content, measurements=figures[figures["candidate"] != "gradient_boosting"]
     )
     analyses = _section(model_card(without, "gradient_boosting"), "Quantitative analyses")
     assert "Nothing was measured" in analyses
@@ -232,7 +231,7 @@ def test_the_card_gives_each_overall_figure_with_its_interval(
     documents_content: DocumentsContent,
 ) -> None:
     analyses = _section(model_card(documents_content, "gradient_boosting"), "Quantitative analyses")
-    figures = documents_content.figures
+    figures = documents_content.scorecard.measurements
     own = figures[(figures["candidate"] == "gradient_boosting") & (figures["level"] == "overall")]
     assert len(own) == len(documents_content.spec.metrics)
     for row in own.to_dict("records"):
@@ -269,7 +268,7 @@ def test_the_card_names_every_gate_that_does_not_pass(documents_content: Documen
 def test_undefined_figures_stand_in_the_caveats_with_their_reason(
     documents_content: DocumentsContent, card: Document
 ) -> None:
-    figures = documents_content.figures
+    figures = documents_content.scorecard.measurements
     own = figures[figures["candidate"] == "logistic_regression"]
     reasons = set(own.loc[own["status"] != "ok", "reason"])
     assert reasons
@@ -283,10 +282,10 @@ def test_the_card_shows_the_worst_fairness_gaps_and_the_confirmed_weak_slices(
 ) -> None:
     for candidate in documents_content.candidates:
         text = _Reader(model_card(documents_content, candidate.name).html).text
-        gaps = documents_content.fairness
+        gaps = documents_content.scorecard.fairness
         for verdict in gaps.loc[gaps["candidate"] == candidate.name, "verdict"].unique():
             assert verdict in text
-        weak = documents_content.weak_slices
+        weak = documents_content.scorecard.weak_slices
         own = weak[(weak["candidate"] == candidate.name) & (weak["status"] == "confirmed")]
         for words in own.loc[own["explained_by"].isna(), "slice"]:
             assert words in text
@@ -302,13 +301,14 @@ def test_a_candidate_that_the_audit_does_not_have_has_no_card(
 def test_many_slices_are_cut_and_the_document_says_so(
     documents_content: DocumentsContent,
 ) -> None:
-    figures = documents_content.figures
+    figures = documents_content.scorecard.measurements
     row = figures[
         (figures["candidate"] == "gradient_boosting") & (figures["level"] == "geography x segment")
     ].iloc[[0]]
     many = pd.concat([row] * 4000).assign(geography=[f"place {n}" for n in range(4000)])
     card = model_card(
-        replace(documents_content, figures=pd.concat([figures, many])), "gradient_boosting"
+        with_scorecard(documents_content, measurements=pd.concat([figures, many])),
+        "gradient_boosting",
     )
     assert "the first 60 of 4," in card.markdown
     assert len(card.html) < 200_000
@@ -343,13 +343,16 @@ def test_words_from_data_stay_words_in_both_spellings(
     hostile = replace(
         documents_content,
         spec=documents_content.spec.model_copy(update={"description": HOSTILE}),
-        remarks=[HOSTILE],
         candidates=[
             CandidateSummary(
                 name="gradient_boosting", description=HOSTILE, artifact_digest=None, baseline=False
             )
         ],
-        slices=documents_content.slices.assign(state="missing", error=HOSTILE),
+    )
+    hostile = with_scorecard(
+        hostile,
+        remarks=[HOSTILE],
+        slices=documents_content.scorecard.slices.assign(state="missing", error=HOSTILE),
     )
     sources = {framework.source for framework in load_obligations().frameworks}
     for document in (model_card(hostile, "gradient_boosting"), technical_file(hostile)):

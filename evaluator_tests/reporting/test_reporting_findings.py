@@ -1,6 +1,5 @@
 """What all findings have in common on the page and in the terminal."""
 
-import dataclasses
 from typing import Any
 
 import pandas as pd
@@ -9,7 +8,7 @@ import pytest
 
 from evaluator.reporting import DashboardContent, render_dashboard
 from evaluator.reporting.numbers import interval_words, p_words, rough
-from evaluator_tests.reporting.shown import lines_of, section
+from evaluator_tests.reporting.shown import lines_of, section, with_scorecard
 
 BASELINE = "logistic_regression"
 EMPTY: dict[str, Any] = {
@@ -23,7 +22,7 @@ EMPTY: dict[str, Any] = {
 
 
 def test_what_nobody_asked_for_has_no_section_and_no_line(content: DashboardContent) -> None:
-    without = dataclasses.replace(content, **EMPTY)
+    without = with_scorecard(content, **EMPTY)
     html = render_dashboard(without)
     for name in ("comparison", "fairness", "weak"):
         assert f'id="{name}"' not in html
@@ -31,17 +30,19 @@ def test_what_nobody_asked_for_has_no_section_and_no_line(content: DashboardCont
     for heading in ("Compared with", "Fairness", "Weak slices"):
         assert heading not in lines_of(without)
     # Empty frames that have their columns mean the same.
-    no_rows = {name: getattr(content, name).iloc[:0] for name in EMPTY if name != "weak_searches"}
-    assert render_dashboard(dataclasses.replace(content, weak_searches={}, **no_rows)) == html
+    no_rows = {
+        name: getattr(content.scorecard, name).iloc[:0] for name in EMPTY if name != "weak_searches"
+    }
+    assert render_dashboard(with_scorecard(content, weak_searches={}, **no_rows)) == html
 
 
 def test_tables_read_back_from_a_file_give_the_same_page(content: DashboardContent) -> None:
-    frames = {name: getattr(content, name) for name in EMPTY if name != "weak_searches"}
+    frames = {name: getattr(content.scorecard, name) for name in EMPTY if name != "weak_searches"}
     stored = {
         name: pa.Table.from_pandas(frame, preserve_index=False).to_pandas()
         for name, frame in frames.items()
     }
-    assert render_dashboard(dataclasses.replace(content, **stored)) == render_dashboard(content)
+    assert render_dashboard(with_scorecard(content, **stored)) == render_dashboard(content)
 
 
 def test_the_terminal_spends_three_lines_a_candidate_and_finding_at_most(
@@ -75,12 +76,14 @@ def test_a_long_list_of_slices_without_evidence_is_cut_and_counted(
 ) -> None:
     many = pd.concat(
         [
-            content.slices.assign(geography=f"place {n}", state="missing", error="it crashed")
+            content.scorecard.slices.assign(
+                geography=f"place {n}", state="missing", error="it crashed"
+            )
             for n in range(5)
         ],
         ignore_index=True,
     )
-    words = section(dataclasses.replace(content, slices=many), "gaps")
+    words = section(with_scorecard(content, slices=many), "gaps")
     assert words.count("it crashed") == 200
     assert "300 of 300 slices are not current" in words
     assert "the first 200, all are in the scorecard" in words

@@ -8,6 +8,7 @@ import pytest
 
 from evaluator.reporting import DashboardContent, render_dashboard
 from evaluator.reporting.more_slices import MOST_GROUPS, more_tables, sorting_candidate
+from evaluator_tests.reporting.shown import with_scorecard
 
 METRIC = "roc_auc"
 
@@ -58,9 +59,9 @@ def test_a_loss_is_worst_where_it_is_largest(content: DashboardContent) -> None:
 def test_a_group_of_too_few_cases_stands_behind_every_interval(
     content_by_area: DashboardContent,
 ) -> None:
-    few = content_by_area.more_figures
+    few = content_by_area.scorecard.additional_measurements
     few = few[(few["level"] == "tail") & few["group"].isin(["tail = N007", "tail = N008"])]
-    (table,) = more_tables(dataclasses.replace(content_by_area, more_figures=few), METRIC)
+    (table,) = more_tables(with_scorecard(content_by_area, additional_measurements=few), METRIC)
     assert [group for group, _ in table.rows] == ["tail = N008", "tail = N007"]
 
 
@@ -88,7 +89,7 @@ def test_what_is_left_out_is_counted(content_by_area: DashboardContent) -> None:
 def test_each_cell_says_value_interval_and_cases(content_by_area: DashboardContent) -> None:
     words = words_of(content_by_area)
     section = words[words.index("More slices: ROC AUC") :]
-    frame = content_by_area.more_figures
+    frame = content_by_area.scorecard.additional_measurements
     row = frame[(frame["group"] == "device = tablet") & (frame["metric"] == METRIC)].iloc[0]
     section = section[section.index("device = tablet") :]
     shown = f"{row.value:.3f} n {row.n:,} {row.low:.3f} to {row.high:.3f}"
@@ -98,9 +99,11 @@ def test_each_cell_says_value_interval_and_cases(content_by_area: DashboardConte
 def test_a_group_that_a_candidate_was_not_run_on_has_no_number(
     content_by_area: DashboardContent,
 ) -> None:
-    frame = content_by_area.more_figures
+    frame = content_by_area.scorecard.additional_measurements
     (table,) = more_tables(
-        dataclasses.replace(content_by_area, more_figures=frame[frame["group"] == "tail = N069"]),
+        with_scorecard(
+            content_by_area, additional_measurements=frame[frame["group"] == "tail = N069"]
+        ),
         METRIC,
     )
     assert [cell.figure is None for cell in table.rows[0][1]] == [False, True, True, True]
@@ -112,10 +115,14 @@ def test_a_candidate_with_gaps_says_so_above_its_column(content_by_area: Dashboa
 
 
 def test_an_audit_without_further_columns_has_no_such_section(content: DashboardContent) -> None:
-    without = dataclasses.replace(content, more_figures=content.more_figures.iloc[:0])
+    without = with_scorecard(
+        content, additional_measurements=content.scorecard.additional_measurements.iloc[:0]
+    )
     assert "More slices" not in words_of(without)
-    nothing = pd.DataFrame(columns=content.more_figures.columns, dtype="object")
-    assert "More slices" not in words_of(dataclasses.replace(content, more_figures=nothing))
+    nothing = pd.DataFrame(
+        columns=content.scorecard.additional_measurements.columns, dtype="object"
+    )
+    assert "More slices" not in words_of(with_scorecard(content, additional_measurements=nothing))
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 import re
+from dataclasses import replace
 
 import pandas as pd
 
 from evaluator.certification import decide_outcomes
+from evaluator.findings.scorecard import Scorecard
 from evaluator.reporting import DashboardContent, summary_lines
 
 
@@ -10,8 +12,9 @@ def _lines(content: DashboardContent) -> list[str]:
     return summary_lines(
         outcomes=content.outcomes,
         verdicts=content.verdicts,
-        scorecard=content.scorecard,
-        slices=content.slices,
+        scorecard=Scorecard(
+            measurements=content.scorecard.measurements, slices=content.scorecard.slices
+        ),
         headline_metrics=content.headline_metrics,
         standout_metrics=content.standout_metrics,
     )
@@ -37,15 +40,14 @@ def test_the_table_of_figures_is_aligned(content: DashboardContent) -> None:
 def test_a_figure_that_is_not_there_is_said_to_be_missing_or_undefined(
     content: DashboardContent,
 ) -> None:
-    card = content.scorecard.copy()
+    card = content.scorecard.measurements.copy()
     overall = card["level"] == "overall"
     card.loc[overall & (card["metric"] == "recall"), ["value", "status"]] = [None, "undefined"]
     card = card[~(overall & (card["metric"] == "f1"))]
     line = summary_lines(
         outcomes=content.outcomes,
         verdicts=[],
-        scorecard=card,
-        slices=content.slices,
+        scorecard=replace(content.scorecard, measurements=card),
         headline_metrics=["recall", "f1"],
         standout_metrics=[],
     )[2]
@@ -61,8 +63,7 @@ def test_an_audit_with_nothing_in_it_says_so() -> None:
     lines = summary_lines(
         outcomes=decide_outcomes([], slices, ["one"]),
         verdicts=[],
-        scorecard=empty,
-        slices=slices,
+        scorecard=Scorecard(measurements=empty, slices=slices),
         headline_metrics=["recall"],
         standout_metrics=["recall"],
     )
@@ -72,14 +73,13 @@ def test_an_audit_with_nothing_in_it_says_so() -> None:
 
 
 def test_no_name_from_the_data_can_steer_the_terminal(content: DashboardContent) -> None:
-    slices = content.slices.copy()
+    slices = content.scorecard.slices.copy()
     slices["error"] = "\x1b[2J\x1b]0;owned\x07\nFAKE PASS"
     slices["state"] = "missing"
     lines = summary_lines(
         outcomes=content.outcomes,
         verdicts=content.verdicts,
-        scorecard=content.scorecard,
-        slices=slices,
+        scorecard=replace(content.scorecard, slices=slices),
         headline_metrics=content.headline_metrics,
         standout_metrics=content.standout_metrics,
     )

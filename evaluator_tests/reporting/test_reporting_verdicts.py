@@ -91,7 +91,12 @@ def _with_waivers(content: DashboardContent, verdicts: list[Verdict]) -> Dashboa
     ]
     mine = [dataclasses.replace(verdict, candidate=candidate.name) for verdict in verdicts]
     outcomes = decide_outcomes(
-        mine, content.slices, [candidate.name], waivers=waivers, now=NOW, allowed_missing=99
+        mine,
+        content.scorecard.slices,
+        [candidate.name],
+        waivers=waivers,
+        now=NOW,
+        allowed_missing=99,
     )
     return dataclasses.replace(content, candidates=[candidate], verdicts=mine, outcomes=outcomes)
 
