@@ -4,6 +4,7 @@ It starts fast because it imports late: each command imports what it needs.
 """
 
 import atexit
+import logging
 import os
 import sys
 import traceback
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -310,21 +311,27 @@ def ui(
     os.execv(sys.executable, [sys.executable, "-m", "dagster", "dev", *arguments])  # noqa: S606 - our own interpreter, no shell
 
 
-def command() -> NoReturn:
+def command() -> None:
     """Be the `evaluator` command, in a process of its own, and end the process at once.
 
     Python takes two seconds to take apart what Dagster, MLflow and pandas built up, for nothing.
     """
-    code = 0
-    try:
-        main()
-    except SystemExit as ended:
-        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-    finally:
+    code: object = Exit.FAULT
+
+    def end() -> None:
+        logging.shutdown()
         sys.stdout.flush()
         sys.stderr.flush()
-        atexit._run_exitfuncs()  # noqa: SLF001 - what others left to be done at the end is done
-    os._exit(code)
+        os._exit(code if isinstance(code, int) else int(code is not None))
+
+    # What is registered first is called last, when all that others left to be done is done.
+    atexit.register(end)
+    try:
+        main()
+        code = Exit.DONE
+    except SystemExit as ended:
+        code = ended.code
+        raise
 
 
 def main() -> None:

@@ -7,23 +7,13 @@ as early as possible. See docs/decisions/0006-processes-from-a-fork-server.md.
 import multiprocessing
 from multiprocessing.context import BaseContext
 
-# What a process of `evaluator.orchestration.workers` needs, much of which Dagster imports only
-# when an instance is opened.
 _PRELOADED = [
     "evaluator.orchestration.workers",
     "evaluator.orchestration.event_log",
-    "alembic.command",
-    "alembic.runtime.migration",
-    "dagster._core.launcher.default_run_launcher",
-    "dagster._core.run_coordinator.queued_run_coordinator",
-    "dagster._core.storage.event_log.sqlite",
-    "dagster._core.storage.runs.sqlite",
-    "dagster._core.storage.schedules.sqlite",
-    "dagster._daemon.monitoring",
+    "evaluator.orchestration.preloaded",
     "pyarrow.dataset",
     "skops.io",
     "sklearn.ensemble",
-    "sqlalchemy.dialects.sqlite",
 ]
 
 

@@ -1,41 +1,39 @@
 """Dagster's SQLite event log, which waits for the disk once a batch instead of once an event.
 
-Dagster opens and closes a database for each event, and a slice has two events: on a disk that
+Dagster opens and closes a database for each event, and a slice has four events: on a disk that
 takes 10 ms to confirm a write, most of an audit's time went there. Here connections stay open,
-SQLite's write-ahead log is confirmed at its checkpoints, and a batch is one transaction. A
-process that is killed loses nothing; a machine that loses power may lose the log's last moment,
-never its consistency. The audit trail is the evidence, which does not rest on this log.
+SQLite's write-ahead log is confirmed at its checkpoints, and a batch is one transaction. What is
+stored, and where, is Dagster's own doing. See docs/decisions/0004-event-log-in-batches.md.
 """
 
 import os
+import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from itertools import groupby
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy
 from dagster import EventLogEntry
-from dagster._core.events import ASSET_EVENTS
-from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
-from dagster._core.storage.event_log.sqlite import SqliteEventLogStorage
-from dagster._core.storage.sqlalchemy_compat import db_result
-from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
-from dagster._serdes import ConfigurableClassData
+from dagster._core.storage.event_log import SqliteEventLogStorage
 from sqlalchemy.pool import StaticPool
 
 MOST_OPEN = 8
 """How many databases stay open, of which each run has one."""
 
+_SECONDS_FOR_A_LOCK = 30  # as Dagster's own
+
+_Connecting = AbstractContextManager[sqlalchemy.Connection]
+
 
 class EventLog(SqliteEventLogStorage):
     """The event log below `DAGSTER_HOME`, in the files and tables of Dagster's own."""
 
-    _engines: OrderedDict[str, sqlalchemy.Engine]
-
-    def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
-        self._engines = OrderedDict()
+    def __init__(self, base_dir: str, inst_data: Any = None) -> None:
+        self._turn = threading.RLock()
+        self._engines: OrderedDict[str, sqlalchemy.Engine] = OrderedDict()
+        self._connections: dict[str, sqlalchemy.Connection] = {}
         super().__init__(base_dir, inst_data)
 
     @classmethod
@@ -46,67 +44,76 @@ class EventLog(SqliteEventLogStorage):
     @classmethod
     def from_config_value(
         cls,
-        inst_data: ConfigurableClassData | None,
+        inst_data: Any,
         config_value: Any,  # noqa: ARG003 - the signature is Dagster's
     ) -> "EventLog":
         """Open the log where Dagster's own would be."""
         return cls(str(Path(os.environ["DAGSTER_HOME"]) / "history" / "runs"), inst_data)
 
+    def store_event(self, event: EventLogEntry) -> None:
+        """Store an event in one transaction for each database that it goes into."""
+        self.store_event_batch([event])
+
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
-        """Store events in one transaction for their run, and one for the index of all runs."""
-        indexed = []
-        for run_id, told in groupby(events, key=lambda event: event.run_id):
-            batch = list(told)
-            ours = [event for event in batch if event.dagster_event_type in ASSET_EVENTS]
-            for event in batch:
-                if event.dagster_event_type not in ASSET_EVENTS:
-                    self.store_event(event)
-            if ours:
-                with self.run_connection(run_id) as connection:
-                    rows = [self._event_to_row(event) for event in ours]
-                    connection.execute(SqlEventLogStorageTable.insert(), rows)
-            indexed += ours
-        if not indexed:
-            return
-        with self.index_transaction() as connection:
-            ids = []
-            for event in indexed:
-                with db_result(connection, self.prepare_insert_event(event)) as result:
-                    ids.append(int(result.inserted_primary_key[0]))
-            self._store_asset_event_tags(connection, indexed, ids)
-            # An asset's row says what came last, so only the last event of each kind counts.
-            last = {
-                (str(event.get_dagster_event().asset_key), event.dagster_event_type): (event, at)
-                for event, at in zip(indexed, ids, strict=True)
-            }
-            for event, at in last.values():
-                self._store_asset_event(connection, event, at)
+        """Store events in one transaction for each database that they go into."""
+        runs = {event.run_id for event in events}
+        with self._turn, ExitStack() as batch:
+            # What is entered last is committed first: the runs, then the index of all of them.
+            batch.enter_context(self.index_connection())
+            for run_id in runs:
+                batch.enter_context(self.run_connection(run_id))
+            for event in events:
+                super().store_event(event)
+        # The UI follows a run by its database's file, of which a write-ahead log tells nothing.
+        for run_id in runs:
+            os.utime(self.path_for_shard(run_id))
+
+    def run_connection(self, run_id: str | None = None) -> _Connecting:
+        """Connect to a run's database."""
+        return self._connected(str(run_id), lambda: super(EventLog, self).run_connection(run_id))
+
+    def index_connection(self) -> _Connecting:
+        """Connect to the index of all runs."""
+        return self._connected("index", super().index_connection)
+
+    def has_table(self, table_name: str) -> bool:
+        """Tell whether the index has a table; Dagster asks at each event of a partition."""
+        with self.index_connection() as connection:
+            return sqlalchemy.inspect(connection).has_table(table_name)
 
     @contextmanager
-    def _connect(self, shard: str) -> Iterator[sqlalchemy.Connection]:
-        with self._db_lock:
-            engine = self._engine(shard)
-            if shard not in self._initialized_dbs:
-                self._initdb(engine)
-                self._initialized_dbs.add(shard)
-            with engine.connect() as connection, connection.begin():
-                yield connection
+    def _connected(
+        self, name: str, first: Callable[[], _Connecting]
+    ) -> Iterator[sqlalchemy.Connection]:
+        with self._turn:
+            if name in self._connections:  # a batch is under way
+                yield self._connections[name]
+                return
+            with self._engine(name, first).begin() as connection:
+                self._connections[name] = connection
+                try:
+                    yield connection
+                finally:
+                    del self._connections[name]
 
-    def _engine(self, shard: str) -> sqlalchemy.Engine:
-        if shard not in self._engines:
+    def _engine(self, name: str, first: Callable[[], _Connecting]) -> sqlalchemy.Engine:
+        if name not in self._engines:
             if len(self._engines) >= MOST_OPEN:
                 _, unused = self._engines.popitem(last=False)
                 unused.dispose()
-            # The lock lets in one thread at a time, so one connection serves all of them.
+            # Dagster's own connection makes the database and its tables where there are none.
+            with first() as connection:
+                url = connection.engine.url
+            # One thread has its turn at a time, so one connection serves all of them.
             engine = sqlalchemy.create_engine(
-                self.conn_string_for_shard(shard),
+                url,
                 poolclass=StaticPool,
-                connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS, "check_same_thread": False},
+                connect_args={"timeout": _SECONDS_FOR_A_LOCK, "check_same_thread": False},
             )
             sqlalchemy.event.listen(engine, "connect", _confirm_at_checkpoints)
-            self._engines[shard] = engine
-        self._engines.move_to_end(shard)
-        return self._engines[shard]
+            self._engines[name] = engine
+        self._engines.move_to_end(name)
+        return self._engines[name]
 
 
 def _confirm_at_checkpoints(connection: Any, _record: object) -> None:

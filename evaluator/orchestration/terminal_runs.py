@@ -8,7 +8,6 @@ from pathlib import Path
 from uuid import uuid4
 
 import dagster as dg
-from dagster_shared.error import SerializableErrorInfo
 
 from evaluator.orchestration.component import audit_definitions
 from evaluator.orchestration.ranges import Range
@@ -62,7 +61,7 @@ class TerminalRuns:
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
         failures = result.filter_events(lambda event: event.is_step_failure)
-        return [_cause(event.step_failure_data.error) for event in failures]
+        return [_cause(event) for event in failures]
 
     def close_abandoned(self) -> None:
         """Mark runs as failed whose process on this machine is gone, though the UI shows them.
@@ -100,8 +99,9 @@ def new_run_id() -> str:
     return str(uuid4())
 
 
-def _cause(error: SerializableErrorInfo | None) -> str:
+def _cause(failure: dg.DagsterEvent) -> str:
     """Say an error's own words; Dagster wraps it into errors of its own."""
+    error = failure.step_failure_data.error
     while error is not None and error.cause is not None:
         error = error.cause
     return "no error was recorded" if error is None else error.message.strip()

@@ -32,10 +32,13 @@ defs = dg.Definitions.merge(
 
 # The real daemon, looking every two seconds where it would look every thirty.
 _DAEMON = """\
-import dagster._daemon.controller as controller
+from importlib.metadata import entry_points
+
+from dagster._daemon import controller
+
 controller.DEFAULT_DAEMON_INTERVAL_SECONDS = 2
-from dagster._daemon.cli import main
-main()
+(daemon,) = entry_points(group="console_scripts", name="dagster-daemon")
+daemon.load()()
 """
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from evaluator import fork_server
 from evaluator.errors import UsageError
 from evaluator.orchestration.home import Home
 from evaluator.orchestration.portions import portions_of
@@ -206,3 +207,43 @@ def test_what_needs_one_pool_runs_one_after_the_other(audit: Audit, finished_hom
     run_portions(audit, pooled, cores=3, on_slice=on_slice, on_end=on_end)
     assert most == 1
     assert len(slices) == 18
+
+
+_WATCH = """\
+import sys
+from evaluator.orchestration.workers import work
+
+before = set(sys.modules)
+work(audit, portion, environment, 1, connection)
+told.send(sorted(set(sys.modules) - before))
+"""
+
+
+def test_a_forked_process_imports_hardly_anything_more(audit: Audit, home: Home) -> None:
+    first = start(audit, home)
+    first.take_in_days()
+    first._freeze_evaluation_set(refresh=True)
+    portion = portions_of(audit.spec, audit.spec.candidates[0], {"pacific|network"}, wanted=1)[0]
+    fork_server.start()
+    context = fork_server.context()
+    heard, connection = context.Pipe(duplex=False)
+    answers, told = context.Pipe(duplex=False)
+    given = {
+        "audit": audit,
+        "portion": portion,
+        "environment": dict(os.environ),
+        "connection": connection,
+        "told": told,
+    }
+    process = context.Process(target=exec, args=(_WATCH, given))
+    process.start()
+    connection.close()
+    told.close()
+    imported = answers.recv()
+    process.join()
+    heard.close()
+    assert stored_slices(home)
+    # These take a tenth of a second together, and are a file's or an instance's own.
+    small = {"dotenv", "encodings", "fsspec", "narwhals", "pathlib_abc", "upath", "watchdog"}
+    assert {name.partition(".")[0] for name in imported} <= {"dagster", *small}
+    assert sum(name.startswith("dagster.") for name in imported) < 20

@@ -1,14 +1,16 @@
 """Dagster's event log in batches: the same files, tables and answers as Dagster's own."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
 import pytest
-from dagster._core.storage.event_log.sqlite import SqliteEventLogStorage
 
 from evaluator.orchestration.event_log import MOST_OPEN, EventLog
 from evaluator.orchestration.home import Home
+from evaluator.orchestration.partition_run import DATA_VERSION_TAG
+from evaluator.orchestration.terminal_runs import RANGE_END_TAG, RANGE_START_TAG, new_run_id
 
 SLICES = dg.MultiPartitionsDefinition(
     {
@@ -46,16 +48,14 @@ def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.Dag
         yield opened
 
 
-def run_all(instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
+def run_all(instance: dg.DagsterInstance, run_id: str | None = None) -> dg.ExecuteInProcessResult:
     result = (
         dg.Definitions([evaluate])
         .resolve_implicit_global_asset_job_def()
         .execute_in_process(
             instance=instance,
-            tags={
-                "dagster/asset_partition_range_start": "a|x",
-                "dagster/asset_partition_range_end": "c|y",
-            },
+            tags={RANGE_START_TAG: "a|x", RANGE_END_TAG: "c|y"},
+            run_id=run_id,
         )
     )
     assert result.success
@@ -66,28 +66,47 @@ def test_the_shipped_instance_uses_it(instance: dg.DagsterInstance) -> None:
     assert isinstance(instance.event_log_storage, EventLog)
 
 
-def test_dagsters_own_log_reads_what_it_wrote(instance: dg.DagsterInstance) -> None:
+def test_dagsters_own_log_reads_what_it_wrote(instance: dg.DagsterInstance, tmp_path: Path) -> None:
     result = run_all(instance)
-    ours = instance.event_log_storage
-    assert isinstance(ours, EventLog)
-    stock = SqliteEventLogStorage(ours._base_dir)
-    stock.register_instance(instance)
-    told = [event.dagster_event_type for event in stock.get_logs_for_run(result.run_id)]
-    assert told.count(dg.DagsterEventType.ASSET_MATERIALIZATION) == 12
-    assert told.count(dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED) == 12
-    assert told.count(dg.DagsterEventType.ASSET_CHECK_EVALUATION) == 1
-    for name in ("predictions", "metrics"):
-        key = dg.AssetKey(name)
-        assert len(stock.get_materialized_partitions(key)) == 6
-        records = stock.get_event_records(
-            dg.EventRecordsFilter(dg.DagsterEventType.ASSET_MATERIALIZATION, asset_key=key)
-        )
-        tags = [r.asset_materialization.tags for r in records if r.asset_materialization]
-        assert {tag["dagster/data_version"] for tag in tags} == {"1"}
-        (record,) = stock.get_asset_records([key])
-        last = record.asset_entry.last_materialization
-        assert last is not None
-        assert record.asset_entry.last_run_id == result.run_id
+    instance_file = tmp_path / "dagster" / "dagster.yaml"
+    shipped = instance_file.read_text()
+    named = "event_log_storage:\n  module: evaluator.orchestration.event_log\n  class: EventLog\n"
+    assert named in shipped
+    instance_file.write_text(shipped.replace(named, ""))
+    with dg.DagsterInstance.get() as stock:
+        assert not isinstance(stock.event_log_storage, EventLog)
+        told = [event.dagster_event_type for event in stock.all_logs(result.run_id)]
+        assert told.count(dg.DagsterEventType.ASSET_MATERIALIZATION) == 12
+        assert told.count(dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED) == 12
+        assert told.count(dg.DagsterEventType.ASSET_CHECK_EVALUATION) == 1
+        for name in ("predictions", "metrics"):
+            key = dg.AssetKey(name)
+            assert len(stock.get_materialized_partitions(key)) == 6
+            records = stock.fetch_materializations(key, limit=100).records
+            tags = [r.asset_materialization.tags for r in records if r.asset_materialization]
+            assert {tag[DATA_VERSION_TAG] for tag in tags if tag} == {"1"}
+            (record,) = stock.get_asset_records([key])
+            last = record.asset_entry.last_materialization
+            assert last is not None
+            assert record.asset_entry.last_run_id == result.run_id
+
+
+def test_who_watches_a_run_from_elsewhere_sees_each_of_its_events(
+    instance: dg.DagsterInstance,
+) -> None:
+    run_id, told, over = new_run_id(), [], threading.Event()
+
+    def hear(event: dg.EventLogEntry, _cursor: str) -> None:
+        told.append(event.dagster_event_type)
+        if event.dagster_event_type == dg.DagsterEventType.RUN_SUCCESS:
+            over.set()
+
+    with dg.DagsterInstance.get() as elsewhere:
+        elsewhere.watch_event_logs(run_id, None, hear)
+        run_all(instance, run_id)
+        assert over.wait(120)
+    stored = [event.dagster_event_type for event in instance.all_logs(run_id)]
+    assert told == stored[: len(told)]
 
 
 def test_it_says_the_same_as_dagsters_own_without_batches(
@@ -129,8 +148,20 @@ def test_it_says_the_same_as_dagsters_own_without_batches(
 
 
 def test_more_runs_than_stay_open_are_all_readable(instance: dg.DagsterInstance) -> None:
-    runs = [run_all(instance).run_id for _ in range(MOST_OPEN + 2)]
+    runs = [new_run_id() for _ in range(MOST_OPEN + 2)]
+    for run_id in runs:
+        instance.report_engine_event("here", run_id=run_id, job_name="any")
     log = instance.event_log_storage
     assert isinstance(log, EventLog)
     assert len(log._engines) == MOST_OPEN
-    assert all(log.get_logs_for_run(run_id) for run_id in runs)
+    assert [len(instance.all_logs(run_id)) for run_id in runs] == [1] * len(runs)
+
+
+def test_a_batch_that_fails_leaves_nothing_behind(instance: dg.DagsterInstance) -> None:
+    events = instance.all_logs(run_all(instance).run_id)
+    broken = events[-1]._replace(dagster_event=None, timestamp="no number")
+    other = new_run_id()
+    log = instance.event_log_storage
+    with pytest.raises(TypeError):
+        log.store_event_batch([event._replace(run_id=other) for event in (*events, broken)])
+    assert instance.all_logs(other) == []

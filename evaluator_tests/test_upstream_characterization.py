@@ -1,21 +1,27 @@
-"""Dagster's behaviour that the design rests on.
+"""What we rely on in others' code that they do not promise, or that surprises.
 
-A release that changes one of these fails here, and not in somebody's audit.
+A release that changes one of these fails here, and not in somebody's audit. Each private name
+that is used anywhere stands here, and where it is used.
 """
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._daemon import controller
+from ray._private import ray_constants, services
+
+from evaluator.orchestration.partition_run import DATA_VERSION_TAG
+from evaluator.orchestration.terminal_runs import RANGE_END_TAG, RANGE_START_TAG
 
 GEOGRAPHY = dg.StaticPartitionsDefinition(["north", "south"])
 SEGMENT = dg.StaticPartitionsDefinition(["new", "old", "lost"])
 SLICES = dg.MultiPartitionsDefinition({"geography": GEOGRAPHY, "segment": SEGMENT})
 PARENT, CHILD = dg.AssetKey("parent"), dg.AssetKey("child")
-WHOLE_RANGE = {
-    "dagster/asset_partition_range_start": "north|new",
-    "dagster/asset_partition_range_end": "south|lost",
-}
+WHOLE_RANGE = {RANGE_START_TAG: "north|new", RANGE_END_TAG: "south|lost"}
 
 
 def _ranged(*, failing: tuple[str, ...] = ()) -> dg.AssetsDefinition:
@@ -40,7 +46,7 @@ def _ranged(*, failing: tuple[str, ...] = ()) -> dg.AssetsDefinition:
                 for key in keys:
                     context.log_event(
                         dg.AssetMaterialization(
-                            asset, partition=key, tags={"dagster/data_version": f"of {key}"}
+                            asset, partition=key, tags={DATA_VERSION_TAG: f"of {key}"}
                         )
                     )
             raise dg.Failure("some failed", allow_retries=False)
@@ -74,7 +80,7 @@ def test_a_step_may_log_its_successes_and_fail_and_they_count() -> None:
             assert event is not None
             assert event.asset_materialization is not None
             tags = event.asset_materialization.tags or {}
-            assert tags["dagster/data_version"] == "of north|new"
+            assert tags[DATA_VERSION_TAG] == "of north|new"
 
 
 def test_a_ranged_success_gives_one_event_a_slice_with_its_own_metadata() -> None:
@@ -94,7 +100,7 @@ def test_a_ranged_success_stamps_one_data_version_on_all_its_partitions() -> Non
             record = instance.get_latest_data_version_record(CHILD, partition_key=key)
             assert record is not None
             assert record.asset_materialization is not None
-            assert (record.asset_materialization.tags or {})["dagster/data_version"] == "of all"
+            assert (record.asset_materialization.tags or {})[DATA_VERSION_TAG] == "of all"
 
 
 def test_a_part_of_a_multi_asset_can_be_run_alone() -> None:
@@ -145,7 +151,7 @@ def test_an_artifact_can_be_observed_by_a_job_and_gives_its_data_version() -> No
         record = instance.get_latest_data_version_record(dg.AssetKey("model"))
         assert record is not None
         assert record.asset_observation is not None
-        assert (record.asset_observation.tags or {})["dagster/data_version"] == "7"
+        assert (record.asset_observation.tags or {})[DATA_VERSION_TAG] == "7"
 
 
 def test_definitions_that_share_the_very_same_resource_can_be_merged() -> None:
@@ -157,3 +163,86 @@ def test_definitions_that_share_the_very_same_resource_can_be_merged() -> None:
         dg.Definitions(resources=shared), dg.Definitions(resources=shared)
     )
     assert list(merged.resources or {}) == ["shared"]
+
+
+def test_what_a_since_remembers_overlooks_what_any_deps_match_looks_for() -> None:
+    # Why `evaluator.orchestration.automation` has two "not" there; they go when this fails.
+    when: Any = dg.AutomationCondition
+    updated = when.any_deps_match(when.newly_updated())
+    failed = when.any_deps_match(when.execution_failed().newly_true())
+
+    def remembered(trigger: Any) -> str:
+        since = trigger.since(when.newly_requested())
+        return since.get_node_unique_id(parent_unique_id=None, index=None, target_key=None)
+
+    assert remembered(updated) == remembered(failed)
+    assert remembered(updated) != remembered(~~failed)
+
+
+class Watched(SqliteEventLogStorage):
+    """Dagster's log, which notes what it connects to and what it is given together.
+
+    `evaluator.orchestration.event_log` derives from this class, whose name Dagster documents for
+    the instance file, and overrides these methods.
+    """
+
+    def __init__(self, base_dir: str, inst_data: Any = None) -> None:
+        self.connected: set[str] = set()
+        self.batches: list[int] = []
+        super().__init__(base_dir, inst_data)
+
+    @classmethod
+    def from_config_value(cls, inst_data: Any, config_value: Any) -> "Watched":
+        return cls(config_value["base_dir"], inst_data)
+
+    def run_connection(self, run_id: str | None = None) -> Any:
+        self.connected.add(f"{run_id}.db")
+        return super().run_connection(run_id)
+
+    def index_connection(self) -> Any:
+        self.connected.add("index.db")
+        return super().index_connection()
+
+    def store_event_batch(self, events: Any) -> None:
+        self.batches.append(len(events))
+        super().store_event_batch(events)
+
+
+@pytest.fixture
+def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
+    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "500")
+    log = {"module": __name__, "class": "Watched", "config": {"base_dir": str(tmp_path / "log")}}
+    with dg.instance_for_test(temp_dir=str(tmp_path), overrides={"event_log_storage": log}) as made:
+        yield made
+
+
+def test_the_event_log_reaches_each_of_its_databases_by_two_methods(
+    watched: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    log: Any = watched.event_log_storage
+    run_id = _run(_ranged(), watched).run_id
+    assert {path.name for path in (tmp_path / "log").glob("*.db")} == log.connected
+    with log.run_connection(run_id) as connection:
+        assert connection.engine.url.database == log.path_for_shard(run_id)
+        assert connection.in_transaction()
+
+
+def test_the_events_of_a_range_are_given_to_the_log_together(watched: dg.DagsterInstance) -> None:
+    _run(_ranged(), watched)
+    log: Any = watched.event_log_storage
+    slices = len(SLICES.get_partition_keys())
+    # First what is planned, for both assets, and then what each of them became.
+    assert log.batches == [2 * slices, slices, slices]
+
+
+def test_the_daemon_waits_between_its_looks_as_long_as_its_constant_says() -> None:
+    # `evaluator_tests.orchestration.served` shortens it.
+    assert controller.DEFAULT_DAEMON_INTERVAL_SECONDS == 30
+
+
+def test_a_rays_machine_is_at_loopback_where_clusters_are_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # `evaluator_tests.orchestration.test_orchestration_ray` keeps its cluster from the network.
+    monkeypatch.setattr(ray_constants, "ENABLE_RAY_CLUSTER", False)
+    assert services.get_node_ip_address() == "127.0.0.1"
