@@ -175,8 +175,13 @@ def audit() -> Audit:
 
 @pytest.fixture(scope="session")
 def whole_audit() -> Audit:
-    """The shipped flights audit with its findings, and the small audit's candidates."""
-    return Audit("flights", AuditSpec.model_validate(_whole()))
+    """All slices of the shipped flights audit, with findings that three days suffice for."""
+    findings = {
+        "compare": {"margin": 0.02},
+        "fairness": {"attributes": ["region"], "measures": ["equal_opportunity"]},
+        "weak_slices": {"features": ["origin", "departure_delay"], "minimum_support": 30},
+    }
+    return Audit("flights", AuditSpec.model_validate(_whole() | findings))
 
 
 def small_audit() -> Audit:

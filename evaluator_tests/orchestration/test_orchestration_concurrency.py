@@ -23,6 +23,7 @@ from evaluator.orchestration.workers import run_portions
 from evaluator.spec import Audit
 from evaluator_tests.faults import plan_faults
 from evaluator_tests.orchestration.conftest import run, start
+from evaluator_tests.orchestration.served import until
 
 
 def changed(audit: Audit, **settings: Any) -> Audit:
@@ -68,19 +69,21 @@ def test_a_run_that_was_killed_goes_on_where_it_was(audit: Audit, home: Home) ->
     )
     path = home.root / "killed.py"
     path.write_text(script)
+    plan_faults(home.root, ("pacific", "network"), kind="hangs")
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     with subprocess.Popen([sys.executable, str(path)], env=environment) as running:
-        while running.poll() is None and not stored_slices(home):
-            pass
+        until(lambda: running.poll() is not None or stored_slices(home), "a stored slice")
         running.send_signal(signal.SIGKILL)
     assert stored_slices(home)
     await_end_of_orphans(home)
+    plan_faults(home.root)
     state = AuditState(audit, home)
     summary = run(audit, home)
     assert summary.faults == []
     assert {s.state for s in summary.slices} == {"current"}
     assert summary.computed + summary.reused == 8
     assert summary.reused > 0
+    assert summary.computed >= 2
     assert not list((home.root / "evidence").rglob("*.tmp")) or summary.computed
     assert "STARTED" not in run_statuses()
     assert read_findings(state).slices["state"].eq("current").all()

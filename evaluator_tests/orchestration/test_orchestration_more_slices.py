@@ -135,13 +135,13 @@ def test_a_crashed_slice_is_missing_from_the_further_slices_and_said_above_them(
     audit: Audit, home: Home
 ) -> None:
     plan_faults(home.root, ("pacific", "network"))
-    by_origin = by(audit, ("origin",))
-    summary = run(by_origin, home)
+    asked = by(audit, ("origin",), ("carrier",))
+    summary = run(asked, home)
     assert summary.findings is not None
     figures = summary.findings.more_figures.query("metric == 'roc_auc' and level == 'origin'")
     cases = figures.groupby("candidate")["n"].sum()
     assert 0 < cases["frail"] < cases["sturdy"]
-    state = AuditState(by_origin, home)
+    state = AuditState(asked, home)
     page = state.store.read_bytes(state.require("dashboard"), PAGE).decode()
     section = page[page.index('id="more"') :].split("<section", 1)[0]
     assert section.count("1 of 4 slices is missing") == 2
