@@ -7,10 +7,13 @@ export EVALUATOR_HOME := $(abspath $(STATE))
 export DAGSTER_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui test check docs clean
+.PHONY: help setup demo ui test test-slow check docs clean
+
+# A file is run by one worker, so that what it builds for itself is built once.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 help: ## Print what there is
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/.installed ## Make the virtual environment and install everything into it
 
@@ -26,8 +29,11 @@ demo: setup ## Audit five candidates on real flights, from nothing to the dashbo
 ui: setup ## Start the Dagster UI and daemon over the same state, at http://127.0.0.1:3000
 	$(BIN)/evaluator ui
 
-test: setup ## Run all tests
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+test: setup ## Run the tests, but for those of `make test-slow`
+	$(PYTEST) -m "not slow"
+
+test-slow: setup ## Run the tests that start clusters, servers or a candidate's every fault
+	$(PYTEST) -m slow
 
 check: setup ## Check style, types and which part imports which
 	$(BIN)/ruff check .

@@ -1,4 +1,11 @@
-"""What all tests share: the order they run in, and that no property is held to a time."""
+"""What all tests share: their order, no deadlines, and what no continuous integration skips."""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -6,7 +13,52 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
 
+_Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)
+BuiltOnce = Callable[[str, Callable[[Path], None]], Path]
+"""Makes a folder by its name, or returns the one that is made already."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the slow ones, which mostly wait, so that the others fill their pauses."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    """Begin with the rooms whose files take longest, so that no worker is left alone at the end."""
+    first = ("evaluator_tests/orchestration", "evaluator_tests/demo")
+    items.sort(key=lambda item: not item.nodeid.startswith(first))
+
+
+@pytest.fixture(scope="session")
+def built_once(tmp_path_factory: pytest.TempPathFactory) -> BuiltOnce:
+    """Make folders that all workers of a session share: the first one to ask makes it."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+
+    def build(name: str, make: Callable[[Path], None]) -> Path:
+        folder, done = shared / name, shared / f"{name}.done"
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                # What a worker that failed left half made.
+                shutil.rmtree(folder, ignore_errors=True)
+                make(folder)
+                done.touch()
+        return folder
+
+    return build
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let no test be skipped where everything is to be run."""
+    return _refused((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Let no file be skipped either."""
+    return _refused((yield))
+
+
+def _refused(report: _Report) -> _Report:
+    if report.skipped and os.environ.get("CI") and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"With CI set nothing may be skipped, and this was: {report.longrepr}"
+    return report

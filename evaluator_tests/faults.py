@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import threading
 from pathlib import Path
 from typing import Literal
 
@@ -10,13 +11,13 @@ import pandas as pd
 
 FAULTS_FILE = "faults.json"
 
-Kind = Literal["raises", "kills"]
+Kind = Literal["raises", "kills", "hangs"]
 
 
 def plan_faults(home: Path, *slices: tuple[str, str], kind: Kind = "raises") -> None:
     """Make the frail candidate fail on these slices (region, airline kind), until told else.
 
-    It raises an error, or it takes its whole process down.
+    It raises an error, takes its whole process down, or never comes to an end.
     """
     (home / FAULTS_FILE).write_text(json.dumps({"kind": kind, "slices": slices}))
 
@@ -32,5 +33,7 @@ def crash_where_planned(features: pd.DataFrame) -> pd.DataFrame:
         if hit.any():
             if planned["kind"] == "kills":
                 os.kill(os.getpid(), signal.SIGKILL)
+            if planned["kind"] == "hangs":
+                threading.Event().wait()
             raise ConnectionError(f"the model server for {region} is out of reach")
     return features

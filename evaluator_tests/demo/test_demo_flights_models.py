@@ -13,7 +13,7 @@ import pytest
 from evaluator.candidates import load_scorer
 from evaluator.demo import flights_models
 from evaluator.demo.flights import FIRST_DAY
-from evaluator.demo.flights_models import MODELS, missing_models, train_models
+from evaluator.demo.flights_models import missing_models, train_models
 from evaluator.errors import UsageError
 from evaluator.spec import AuditSpec
 
@@ -26,6 +26,7 @@ ARTIFACTS = {
     "random_forest": ("mlflow", "random_forest"),
     "gradient_boosting": ("onnx", "gradient_boosting.onnx"),
 }
+MODELS = tuple(ARTIFACTS)
 # The graph computes in 32 bits; the others are read as they were saved.
 TOLERANCE = {"gradient_boosting": 1e-6}
 TREES = ("random_forest", "gradient_boosting")
@@ -86,7 +87,6 @@ def cancelled(year: pd.DataFrame) -> pd.DataFrame:
 
 def test_the_audits_candidates_are_the_trained_ones_and_the_rule(flights_spec: AuditSpec) -> None:
     assert [candidate.name for candidate in flights_spec.candidates] == [*MODELS, "airline_rule"]
-    assert list(ARTIFACTS) == list(MODELS)
     for candidate in flights_spec.candidates[:-1]:
         kind, artifact = ARTIFACTS[candidate.name]
         assert (candidate.kind, candidate.source) == (kind, f"models/flights/{artifact}")

@@ -30,9 +30,3 @@ def test_the_page_names_the_numbers_of_cases_that_the_code_asks_for() -> None:
     assert f"| {means.FEWEST_CASES} cases, {binary.FEWEST_FOR_A_LOSS} of each class |" in PAGE
     assert f"| {means.FEWEST_CASES} cases |" in PAGE
     assert f"| {regression.FEWEST_FOR_SQUARES} cases, {regression.FEWEST_FOR_R2} cases |" in PAGE
-
-
-def test_no_line_of_the_page_is_longer_than_one_of_code() -> None:
-    # What the example prints is as wide as its table.
-    written = re.sub(r"```text.*?```", "", PAGE, flags=re.DOTALL)
-    assert max(len(line) for line in written.splitlines()) < 100

@@ -34,7 +34,3 @@ def test_the_page_names_the_numbers_of_cases_that_the_code_asks_for() -> None:
     assert f"mean square | {regression.FEWEST_FOR_SQUARES} cases |" in PAGE
     assert f"unexplained share | {regression.FEWEST_FOR_R2} cases |" in PAGE
     assert f"at least {linear.FEWEST_CLUSTERS} are needed" in " ".join(PAGE.split())
-
-
-def test_no_line_of_the_page_is_longer_than_one_of_code() -> None:
-    assert max(len(line) for line in PAGE.splitlines()) < 100

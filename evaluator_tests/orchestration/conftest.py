@@ -1,11 +1,13 @@
-"""A small cut of the real flights, and an audit of two candidates over it."""
+"""Two cuts of the real flights, and an audit of two candidates over each."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
+from typing import Any
 
+import dagster as dg
 import pandas as pd
 import pytest
 import skops.io
@@ -18,28 +20,62 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 from evaluator.demo.flights import LATE_MINUTES, load_flights, write_daily_files
 from evaluator.orchestration.home import Home
 from evaluator.orchestration.runner import AuditRun, Choice, RunSummary
-from evaluator.spec import Audit, load_audit
+from evaluator.spec import Audit, AuditSpec, load_audit
+from evaluator_tests.conftest import BuiltOnce
 from evaluator_tests.faults import crash_where_planned
 
 AUDITS = Path(__file__).parents[2] / "evaluator" / "defs"
 DAYS = [date(2013, 11, day) for day in (1, 2, 3)]
+REGIONS, AIRLINE_KINDS = ("eastern", "pacific"), ("network", "low_cost")
 FEATURES = ("region", "airline_kind", "scheduled_hour", "distance", "departure_delay")
 _CATEGORIES, _NUMBERS = list(FEATURES[:2]), list(FEATURES[2:])
 
 
 @pytest.fixture(scope="session")
 def flights() -> pd.DataFrame:
-    """Every fourth flight of three days, and training rows before them."""
+    """What the small audit has: some 100 flights a day in four slices, and training rows."""
+    return _cut_flights(REGIONS, AIRLINE_KINDS)
+
+
+@pytest.fixture(scope="session")
+def prepared(built_once: BuiltOnce) -> Path:
+    """A home with three days landed and two trained candidates, to be copied."""
+    return built_once("prepared", lambda root: _prepare(root, REGIONS, AIRLINE_KINDS))
+
+
+@pytest.fixture(scope="session")
+def finished(prepared: Path, audit: Audit, built_once: BuiltOnce) -> Path:
+    """A home in which the whole small audit has run, to be copied."""
+    return built_once("finished", lambda root: _finish(audit, prepared, root))
+
+
+@pytest.fixture(scope="session")
+def prepared_whole(built_once: BuiltOnce) -> Path:
+    """A home with three days of all regions landed, and the same candidates."""
+    return built_once("prepared_whole", _prepare)
+
+
+@pytest.fixture(scope="session")
+def finished_whole(prepared_whole: Path, whole_audit: Audit, built_once: BuiltOnce) -> Path:
+    """A home in which the audit with all its findings has run, to be copied."""
+    return built_once("finished_whole", lambda root: _finish(whole_audit, prepared_whole, root))
+
+
+def _cut_flights(
+    regions: Sequence[str] | None = None, airline_kinds: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """Take flights of three days, of these regions and airlines alone, and training rows."""
     every = load_flights()
     tested = every[every["date"].isin(DAYS)].iloc[::4]
+    if regions and airline_kinds:
+        here = tested["region"].isin(regions) & tested["airline_kind"].isin(airline_kinds)
+        tested = tested[here]
     trained = every[(every["date"] < date(2013, 2, 1)) & every["arrival_delay"].notna()].iloc[::9]
     return pd.concat([trained, tested])
 
 
-@pytest.fixture(scope="session")
-def prepared(flights: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with three days landed and two trained candidates, to be copied."""
-    root = tmp_path_factory.mktemp("prepared")
+def _prepare(root: Path, *chosen: Sequence[str]) -> None:
+    flights = _cut_flights(*chosen)
     write_daily_files(flights, DAYS, root / "landing" / "flights")
     training = flights[flights["date"] < DAYS[0]]
     features = training[list(FEATURES)].astype(dict.fromkeys(_NUMBERS, "float64"))
@@ -53,17 +89,18 @@ def prepared(flights: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) ->
     MlflowClient(tracking_uri=f"sqlite:///{tracking}").search_experiments()
     frail = make_pipeline(FunctionTransformer(crash_where_planned), _pipeline())
     skops.io.dump(frail.fit(features, late), models / "frail.skops")
-    return root
+    # And those of Dagster's.
+    with pytest.MonkeyPatch.context() as patch:
+        open_home(root, patch)
+        with dg.DagsterInstance.get():
+            pass
 
 
-@pytest.fixture(scope="session")
-def finished(prepared: Path, audit: Audit, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home in which the whole audit has run, to be copied."""
-    root = tmp_path_factory.mktemp("finished") / "home"
+def _finish(audit: Audit, prepared: Path, root: Path) -> None:
     shutil.copytree(prepared, root)
     with pytest.MonkeyPatch.context() as patch:
-        run(audit, open_home(root, patch))
-    return root
+        summary = run(audit, open_home(root, patch))
+    assert summary.faults == []
 
 
 @pytest.fixture
@@ -75,8 +112,24 @@ def home(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hom
 
 @pytest.fixture
 def finished_home(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
-    """A home of the test's own, in which the whole audit has run."""
+    """A home of the test's own, in which the whole small audit has run."""
     shutil.copytree(finished, tmp_path / "home")
+    return open_home(tmp_path / "home", monkeypatch)
+
+
+@pytest.fixture
+def whole_home(prepared_whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """A home of the test's own with flights of all regions, in which nothing has run yet."""
+    shutil.copytree(prepared_whole, tmp_path / "home")
+    return open_home(tmp_path / "home", monkeypatch)
+
+
+@pytest.fixture
+def finished_whole_home(
+    finished_whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Home:
+    """A home of the test's own, in which the audit with all its findings has run."""
+    shutil.copytree(finished_whole, tmp_path / "home")
     return open_home(tmp_path / "home", monkeypatch)
 
 
@@ -116,14 +169,34 @@ def run(audit: Audit, home: Home, choice: Choice | None = None) -> RunSummary:
 
 @pytest.fixture(scope="session")
 def audit() -> Audit:
-    """The shipped flights audit, with a sturdy and a frail candidate in place of its own."""
+    """The small audit: four slices, a sturdy and a frail candidate, and no findings."""
     return small_audit()
 
 
+@pytest.fixture(scope="session")
+def whole_audit() -> Audit:
+    """All slices of the shipped flights audit, with findings that three days suffice for."""
+    findings = {
+        "compare": {"margin": 0.02},
+        "fairness": {"attributes": ["region"], "measures": ["equal_opportunity"]},
+        "weak_slices": {"features": ["origin", "departure_delay"], "minimum_support": 30},
+    }
+    return Audit("flights", AuditSpec.model_validate(_whole() | findings))
+
+
 def small_audit() -> Audit:
-    """Build the audit; the end-to-end test's code location calls it as well."""
-    shipped = load_audit("flights", AUDITS)
-    told = shipped.spec.model_dump(mode="json", exclude_unset=True)
+    """Build the small audit; the end-to-end test's code location calls it as well."""
+    told = _whole()
+    told["data"]["columns"]["region"]["allowed"] = list(REGIONS)
+    told["data"]["columns"]["airline_kind"]["allowed"] = list(AIRLINE_KINDS)
+    told["metrics"] = ["roc_auc", "accuracy", "recall"]
+    for finding in ("more_slices", "compare", "fairness", "weak_slices"):
+        del told[finding]
+    return Audit("flights", AuditSpec.model_validate(told))
+
+
+def _whole() -> dict[str, Any]:
+    told = load_audit("flights", AUDITS).spec.model_dump(mode="json", exclude_unset=True)
     common = {"features": list(FEATURES)}
     told["candidates"] = [
         {"name": "sturdy", "path": "models/flights/sturdy.skops", "baseline": True, **common},
@@ -135,7 +208,7 @@ def small_audit() -> Audit:
         },
     ]
     told["gates"] = [{"metric": "roc_auc", "level": "overall", "at_least": 0.6}]
-    return Audit("flights", type(shipped.spec).model_validate(told))
+    return told
 
 
 def _pipeline() -> Pipeline:

@@ -11,14 +11,11 @@ from evaluator.orchestration.home import Home
 from evaluator.orchestration.partition_run import DATA_VERSION_TAG
 from evaluator.spec import Audit
 from evaluator_tests.faults import plan_faults
+from evaluator_tests.orchestration.conftest import AIRLINE_KINDS, REGIONS
 
 NOON = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 DAY = "2013-11-02"
-SLICES = {
-    f"{region}|{kind}"
-    for region in ("eastern", "central", "mountain", "pacific", "hawaii_alaska", "caribbean")
-    for kind in ("network", "low_cost", "regional")
-}
+SLICES = {f"{region}|{kind}" for region in REGIONS for kind in AIRLINE_KINDS}
 
 
 class Clock:

@@ -107,7 +107,7 @@ def test_days_and_slices_are_the_partitions_of_the_audit(graph: Any) -> None:
         slices = graph.get(key(name)).partitions_def
         assert isinstance(slices, dg.MultiPartitionsDefinition)
         assert [d.name for d in slices.partitions_defs] == ["geography", "segment"]
-        assert slices.get_num_partitions() == 18
+        assert slices.get_num_partitions() == 4
     for name in WHOLES | MODELS:
         assert graph.get(key(name)).partitions_def is None
 

@@ -1,0 +1,68 @@
+"""A state that an earlier version made goes on under today's code, and nothing of it is lost.
+
+The archive was made by commit dd72af8 with `EVALUATOR_HOME=/tmp/evaluator-state`: an audit of three
+days and four slices, a model and a recording, with findings of every kind, run unsigned and once
+more with a key. It holds what was declared and what arrived, the candidates, the public key and all
+evidence; Dagster's runs and MLflow's, which can be made anew, are left out.
+"""
+
+import json
+import tarfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from evaluator.certification.keys import load_public_key
+from evaluator.certification.verification import verify
+from evaluator.orchestration.home import Home
+from evaluator.orchestration.scorecard import read_judged_scorecard
+from evaluator.orchestration.state import AuditState
+from evaluator.spec import load_audit
+from evaluator_tests.orchestration.conftest import open_home, run
+
+ARCHIVE = Path(__file__).parents[1] / "data" / "state-dd72af8.tar.xz"
+POINTERS = {"current.json", "head.json"}
+WHILE_VALID = datetime(2026, 12, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def earlier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    with tarfile.open(ARCHIVE) as archive:
+        archive.extractall(tmp_path / "home", filter="data")
+    return open_home(tmp_path / "home", monkeypatch)
+
+
+def stored(home: Home) -> dict[str, bytes]:
+    """Return all files of the evidence but those that point to what is current."""
+    root = home.root / "evidence"
+    files = [path for path in root.rglob("*") if path.is_file() and path.name not in POINTERS]
+    return {str(path.relative_to(root)): path.read_bytes() for path in files}
+
+
+def verified(home: Home, certificate: bytes) -> str:
+    """Verify a certificate: with the issuer's key, if it is signed."""
+    is_signed = json.loads(certificate)["signatures"]
+    key = load_public_key(home.root / "keys" / "audit.public.pem") if is_signed else None
+    url = str(home.root / "evidence")
+    return verify(certificate, url, public_key=key, now=WHILE_VALID).result
+
+
+def test_an_earlier_state_goes_on_and_nothing_that_was_stored_is_lost(earlier: Home) -> None:
+    audit = load_audit("flights", earlier.root / "defs")
+    before = stored(earlier)
+    certificates = [text for name, text in before.items() if name.endswith(".dsse.json")]
+    results = [verified(earlier, certificate) for certificate in certificates]
+    assert sorted(results) == ["INTACT, BUT UNSIGNED"] * 2 + ["VERIFIED"] * 2
+
+    summary = run(audit, earlier)
+
+    assert summary.faults == []
+    assert [day.state for day in summary.days] == ["accepted"] * 3
+    assert summary.computed + summary.reused == 8
+    findings = read_judged_scorecard(AuditState(audit, earlier))
+    assert findings.scorecard.slices["state"].eq("current").all()
+    assert [outcome.outcome for outcome in findings.outcomes] == ["certified"] * 2
+    after = stored(earlier)
+    assert {name: after.get(name) for name in before} == before
+    assert [verified(earlier, certificate) for certificate in certificates] == results
