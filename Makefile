@@ -42,7 +42,7 @@ check: setup ## Check style, types and which part imports which
 	$(BIN)/lint-imports
 
 docs: setup ## Write docs/audit-yaml.md anew from the models
-	$(BIN)/python -m evaluator.spec.reference > docs/audit-yaml.md
+	$(BIN)/python -m evaluator.spec._reference > docs/audit-yaml.md
 
 clean: ## Remove the environment and the demo's state
 	rm -rf .venv $(STATE)

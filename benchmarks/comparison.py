@@ -14,9 +14,7 @@ import numpy as np
 import pandas as pd
 from metrics import CANDIDATES, METRICS, cases, ours
 
-from evaluator.metrics import slice_metrics
-from evaluator.metrics.comparison import compare_candidates, compare_pairs
-from evaluator.metrics.paired_binary import SUPPORTED
+from evaluator.metrics import SUPPORTED, compare_candidates, compare_pairs, slice_metrics
 
 SLICES = ["region", "segment"]
 SCORES = {name: name for name in CANDIDATES}

@@ -14,7 +14,7 @@ import pandas as pd
 from scipy import special, stats
 
 from evaluator.metrics import slice_metrics
-from evaluator.metrics.rates import blaker, clopper_pearson, wilson
+from evaluator.metrics._rates import blaker, clopper_pearson, wilson
 
 SAMPLES = 4000
 Drawn = tuple[Any, Any]

@@ -83,10 +83,10 @@ def make(path: Path, rows: int) -> None:
 
 def ours(path: Path, folder: Path) -> dict[str, Any]:
     """CSV to typed Parquet, quarantine with all reasons, statistics and report."""
-    from evaluator.intake import take_in
-    from evaluator.spec.data import DataSpec
+    from evaluator.intake import ingest
+    from evaluator.spec import DataSpec
 
-    result = take_in(path, DataSpec.model_validate(SPEC), into=folder)
+    result = ingest(path, DataSpec.model_validate(SPEC), into=folder)
     return {"refused": result.quarantined}
 
 

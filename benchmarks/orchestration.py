@@ -135,8 +135,7 @@ def act(folder: Path, what: list[str]) -> None:
     if what[0] == "run":
         sys.argv = ["evaluator", "run", AUDIT]
         cli.command()
-    from evaluator.orchestration.home import Home
-    from evaluator.orchestration.state import AuditState
+    from evaluator.orchestration import AuditState, Home
 
     audit = load_audit(AUDIT, cli.AUDITS)
     if what[0] == "freeze":
@@ -151,9 +150,9 @@ def act(folder: Path, what: list[str]) -> None:
 def bare_work(state: object) -> dict[str, float]:
     """Time predicting, measuring, and one read and write of the data, and nothing else."""
     from evaluator.candidates import load_scorer, predict
-    from evaluator.findings import measure
-    from evaluator.findings.names import CASES
-    from evaluator.orchestration.state import AuditState
+    from evaluator.evaluation import measure
+    from evaluator.orchestration import AuditState
+    from evaluator.scorecard import CASES
 
     assert isinstance(state, AuditState)  # noqa: S101 - for the type checker
     record = state.require("evaluation_set")

@@ -16,7 +16,7 @@ import time
 import numpy as np
 import pandas as pd
 
-from evaluator.metrics.weak_slices import weak_slices
+from evaluator.metrics import weak_slices
 
 SIZES = [
     # rows, features, conditions, values of a category

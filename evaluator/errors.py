@@ -28,13 +28,15 @@ class EvaluatorError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Errors travel between processes, and Python alone would forget the names of the arguments.
-        return _told_again, (type(self), self.what, self.culprit, self.fix)
+        return _rebuilt_error, (type(self), self.what, self.culprit, self.fix)
 
     def __str__(self) -> str:
         return f"{self.culprit}: {self.what}. To mend it: {self.fix}."
 
 
-def _told_again(error: type[EvaluatorError], what: str, culprit: str, fix: str) -> EvaluatorError:
+def _rebuilt_error(
+    error: type[EvaluatorError], what: str, culprit: str, fix: str
+) -> EvaluatorError:
     return error(what, culprit=culprit, fix=fix)
 
 

@@ -39,7 +39,7 @@ def audits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "defs"
     (folder / "shop").mkdir(parents=True)
     (folder / "shop" / "defs.yaml").write_text(GOOD)
-    monkeypatch.setattr(cli, "AUDITS", folder)
+    monkeypatch.setattr("evaluator.spec.shipped_audits", lambda: folder)
     monkeypatch.setenv("EVALUATOR_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("EVALUATOR_EVIDENCE", raising=False)
     # The command sets it for the processes that it starts; here it must not stay.

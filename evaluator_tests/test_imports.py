@@ -10,8 +10,9 @@ import pytest
 ROOMS = (
     "evidence",
     "metrics",
+    "scorecard",
     "spec",
-    "findings",
+    "evaluation",
     "intake",
     "candidates",
     "certification",

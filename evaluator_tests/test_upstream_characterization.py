@@ -14,8 +14,8 @@ from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._daemon import controller
 from ray._private import ray_constants, services
 
-from evaluator.orchestration.partition_run import DATA_VERSION_TAG
-from evaluator.orchestration.terminal_runs import RANGE_END_TAG, RANGE_START_TAG
+from evaluator.orchestration._partition_run import DATA_VERSION_TAG
+from evaluator.orchestration._processes import RANGE_END_TAG, RANGE_START_TAG
 
 GEOGRAPHY = dg.StaticPartitionsDefinition(["north", "south"])
 SEGMENT = dg.StaticPartitionsDefinition(["new", "old", "lost"])
@@ -166,7 +166,7 @@ def test_definitions_that_share_the_very_same_resource_can_be_merged() -> None:
 
 
 def test_what_a_since_remembers_overlooks_what_any_deps_match_looks_for() -> None:
-    # Why `evaluator.orchestration.automation` has two "not" there; they go when this fails.
+    # Why `evaluator.orchestration._asset_specs` has two "not" there; they go when this fails.
     when: Any = dg.AutomationCondition
     updated = when.any_deps_match(when.newly_updated())
     failed = when.any_deps_match(when.execution_failed().newly_true())

@@ -1,22 +1,8 @@
-"""Gates to verdicts, verdicts to outcomes, and the certificate that holds them."""
+"""Gates to verdicts, verdicts to outcomes; the certificate, its ledger, and its verification.
 
-from evaluator.certification.certificate import (
-    EvaluationSetSummary,
-    EvidenceRecord,
-    build_certificate,
-)
-from evaluator.certification.gate_evidence import GateEvidence
-from evaluator.certification.outcomes import Outcome, Waiver, decide_outcomes
-from evaluator.certification.verdicts import Verdict, judge
+Neither computing what gates look at (`evaluation`) nor Dagster belongs here.
+"""
 
-__all__ = [
-    "EvaluationSetSummary",
-    "EvidenceRecord",
-    "GateEvidence",
-    "Outcome",
-    "Verdict",
-    "Waiver",
-    "build_certificate",
-    "decide_outcomes",
-    "judge",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,25 +1,8 @@
-"""Content versions, the versioned store, and the provenance that lies beside every output."""
+"""Content versions, the versioned store, its provenance records, lineage and pruning.
 
-from evaluator.evidence.canonical import canonical_json, digest_of, digest_of_bytes, identity_of
-from evaluator.evidence.content import content_version
-from evaluator.evidence.pruning import PruningPlan, plan_pruning, prune
-from evaluator.evidence.record import Address, FailureRecord, FreshStarts, Record, Upstream
-from evaluator.evidence.store import EvidenceStore, Moment
+What a stored output means does not belong here: it is bytes, tables and records.
+"""
 
-__all__ = [
-    "Address",
-    "EvidenceStore",
-    "FailureRecord",
-    "FreshStarts",
-    "Moment",
-    "PruningPlan",
-    "Record",
-    "Upstream",
-    "canonical_json",
-    "content_version",
-    "digest_of",
-    "digest_of_bytes",
-    "identity_of",
-    "plan_pruning",
-    "prune",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,27 +1,8 @@
-"""A file in; typed rows, quarantined rows and a profile out; drift."""
+"""A file in; typed rows, quarantined rows, a profile and a report out; drift, replay.
 
-from evaluator.intake.content import reference_content
-from evaluator.intake.content_drift import content_drift
-from evaluator.intake.infer import infer_schema
-from evaluator.intake.outputs import QUARANTINED_ROWS, TYPED_ROWS, typed_schema
-from evaluator.intake.quarantine import quarantine_to_csv, read_mended
-from evaluator.intake.replay import replay
-from evaluator.intake.report import render_report
-from evaluator.intake.take import IntakeResult, take_in
-from evaluator.intake.volume import unusual_volume
+Nothing is lost on the way. What is evaluated later, labels and candidates, does not belong here.
+"""
 
-__all__ = [
-    "QUARANTINED_ROWS",
-    "TYPED_ROWS",
-    "IntakeResult",
-    "content_drift",
-    "infer_schema",
-    "quarantine_to_csv",
-    "read_mended",
-    "reference_content",
-    "render_report",
-    "replay",
-    "take_in",
-    "typed_schema",
-    "unusual_volume",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,25 +1,9 @@
-"""The Dagster layer: an audit's YAML as assets, partitions, sensors and checks.
+"""The Dagster layer: an audit's YAML as assets, partitions, sensors, checks and runs.
 
-The names are imported when they are first used: whoever only looks at an audit's state does not
-pay for Dagster.
+Here are the clocks, the environment, MLflow and where state lies. Arithmetic does not belong here,
+nor does what a certificate says.
 """
 
-from typing import TYPE_CHECKING, Any
+import lazy_loader
 
-if TYPE_CHECKING:
-    from evaluator.orchestration.component import AuditComponent, audit_definitions
-
-__all__ = ["AuditComponent", "audit_definitions"]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from evaluator.orchestration import component
-
-    return getattr(component, name)
-
-
-def __dir__() -> list[str]:
-    # Dagster looks here for the components that there are.
-    return __all__
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

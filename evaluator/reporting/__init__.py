@@ -1,24 +1,8 @@
-"""What an audit found, for people: page, model cards, technical file, a terminal's last lines."""
+"""What an audit found, for people: page, model cards, technical file, a terminal's last lines.
 
-from evaluator.reporting.content import CandidateSummary, DashboardContent, IntakeDay
-from evaluator.reporting.dashboard import render_dashboard
-from evaluator.reporting.document import Document
-from evaluator.reporting.document_content import DocumentsContent
-from evaluator.reporting.model_card import model_card
-from evaluator.reporting.standouts import Standout, standout_slices
-from evaluator.reporting.summary import summary_lines
-from evaluator.reporting.technical_file import technical_file
+Everything is passed in and nothing is looked up; measuring and judging do not belong here.
+"""
 
-__all__ = [
-    "CandidateSummary",
-    "DashboardContent",
-    "Document",
-    "DocumentsContent",
-    "IntakeDay",
-    "Standout",
-    "model_card",
-    "render_dashboard",
-    "standout_slices",
-    "summary_lines",
-    "technical_file",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

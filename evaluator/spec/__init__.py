@@ -1,19 +1,9 @@
-"""What an audit is: the models of its YAML, and how it is read."""
+"""What an audit is: the models of its YAML, how it is read, and what is said of mistakes in it.
 
-from evaluator.spec.audit import AuditSpec
-from evaluator.spec.candidates import CandidateSpec
-from evaluator.spec.data import DataSpec
-from evaluator.spec.gates import GateSpec
-from evaluator.spec.loading import Audit, audit_files, load_audit, named_audit, read_audit
+How a candidate or a gate behaves belongs in `candidates` and `certification`; nothing here reads
+data.
+"""
 
-__all__ = [
-    "Audit",
-    "AuditSpec",
-    "CandidateSpec",
-    "DataSpec",
-    "GateSpec",
-    "audit_files",
-    "load_audit",
-    "named_audit",
-    "read_audit",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

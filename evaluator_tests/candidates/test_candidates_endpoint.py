@@ -10,10 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from evaluator.candidates import artifact_digest, artifact_stamp, predict
-from evaluator.candidates.breaker import CircuitBreaker
-from evaluator.candidates.endpoint import HttpScorer, Timing
-from evaluator.candidates.faults import TransientCandidateError
+from evaluator.candidates import TransientCandidateError, artifact_digest, artifact_stamp, predict
+from evaluator.candidates._kinds._http import CircuitBreaker, HttpScorer, Timing
 from evaluator.errors import CandidateError
 from evaluator_tests.candidates import scoring_server as faults
 from evaluator_tests.candidates.conftest import candidate_of

@@ -6,11 +6,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from evaluator.candidates import build_evaluation_set
-from evaluator.candidates.evaluation_set import data_columns
+from evaluator.candidates._evaluation_set import data_columns
 from evaluator.errors import IntakeError
 from evaluator.spec import AuditSpec
 from evaluator_tests.candidates.conftest import spec_of

@@ -19,11 +19,11 @@ from evaluator.candidates import (
     CandidateTimeoutError,
     Scorer,
     TransientCandidateError,
-    endpoint,
-    isolation,
+    _isolation as isolation,
     open_scorer,
     predict,
 )
+from evaluator.candidates._kinds import _http as endpoint
 from evaluator.errors import CandidateError
 from evaluator.spec import CandidateSpec
 from evaluator_tests.candidates import scoring_server as server_faults

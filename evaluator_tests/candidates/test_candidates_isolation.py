@@ -25,13 +25,13 @@ from evaluator.candidates import (
     CandidateCrashError,
     Scorer,
     TransientCandidateError,
-    child_process,
-    isolation,
+    _child as child_process,
+    _isolation as isolation,
     load_scorer,
     open_scorer,
     predict,
 )
-from evaluator.candidates.worker import _frame
+from evaluator.candidates._worker import _frame
 from evaluator.spec import CandidateSpec
 from evaluator_tests.candidates.conftest import candidate_of
 from evaluator_tests.candidates.frail import FAULTS, HABITS, Frail

@@ -13,7 +13,7 @@ from evaluator.candidates import (
     CandidateCrashError,
     CandidateTimeoutError,
     TransientCandidateError,
-    isolation,
+    _isolation as isolation,
     open_scorer,
 )
 from evaluator_tests.candidates.conftest import candidate_of

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from threading import Thread
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from evaluator.candidates.messages import LARGEST_HEADER, BrokenConversationError, receive, send
+from evaluator.candidates._child import LARGEST_HEADER, ConnectionBrokenError, receive, send
 
 Pair = tuple[socket.socket, socket.socket]
 
@@ -63,7 +62,7 @@ def test_a_message_larger_than_the_pipe_arrives_whole(pair: Pair) -> None:
 def test_what_is_no_message_is_refused(content: bytes, pair: Pair) -> None:
     pair[0].sendall(content)
 
-    with pytest.raises(BrokenConversationError):
+    with pytest.raises(ConnectionBrokenError):
         receive(pair[1], largest=8)
 
 

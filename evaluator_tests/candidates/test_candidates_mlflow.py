@@ -19,7 +19,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 
 from evaluator.candidates import artifact_digest, load_scorer
-from evaluator.candidates.mlflow_model import _folder_here
+from evaluator.candidates._kinds._mlflow import _folder_here
 from evaluator.errors import CandidateError
 from evaluator_tests.candidates.conftest import candidate_of
 

@@ -17,8 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from evaluator.candidates import load_scorer
-from evaluator.candidates.estimator import EstimatorScorer
-from evaluator.candidates.one_thread import keep_to_one_thread
+from evaluator.candidates._kinds._sklearn import EstimatorScorer, set_single_threaded
 from evaluator_tests.candidates.conftest import candidate_of
 
 GENERATOR = np.random.default_rng(1)
@@ -107,6 +106,6 @@ def test_what_is_no_estimator_of_scikit_learn_is_left_alone() -> None:
 
     own = Own()
 
-    keep_to_one_thread(own)
+    set_single_threaded(own)
 
     assert own.n_jobs == 4

@@ -6,11 +6,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from pydantic import TypeAdapter
 
-from evaluator.candidates import artifact_digest, load_scorer, predict, recording_findings
+from evaluator.candidates import artifact_digest, load_scorer, predict, recording_issues
 from evaluator.errors import CandidateError
 from evaluator.spec import CandidateSpec
 from evaluator_tests.candidates.conftest import candidate_of
@@ -52,7 +51,7 @@ def refusal(home: Path, cases: pd.DataFrame = CASES, **told: Any) -> CandidateEr
 
 def found(home: Path, cases: pd.DataFrame = CASES, **told: Any) -> dict[str, tuple[int, Any]]:
     positive = told.pop("positive", 1)
-    findings = recording_findings(candidate(**told), home, cases, positive=positive)
+    findings = recording_issues(candidate(**told), home, cases, positive=positive)
     for finding in findings:
         assert str(finding.concerned) in finding.words
     return {finding.kind: (finding.concerned, finding.examples) for finding in findings}
@@ -225,7 +224,7 @@ def test_decisions_alone_give_predictions_and_no_scores(record: Record) -> None:
     assert told["score"].isna().all()
     assert told["score"].dtype == "float64"
     assert told["prediction"].tolist() == [1, 0, 1]
-    assert recording_findings(made, home, CASES, positive=1) == ()
+    assert recording_issues(made, home, CASES, positive=1) == ()
 
 
 def test_decisions_alone_are_held_to_the_same_rules(record: Record) -> None:

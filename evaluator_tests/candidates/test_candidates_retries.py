@@ -2,14 +2,15 @@
 
 import pytest
 
-from evaluator.candidates.faults import TransientCandidateError, fault, transient_fault
-from evaluator.candidates.retries import FIRST_PAUSE, TRIES, with_retries
+from evaluator.candidates import TransientCandidateError
+from evaluator.candidates._faults import candidate_error, transient_error
+from evaluator.candidates._predictions import FIRST_PAUSE, TRIES, with_retries
 from evaluator.errors import CandidateError
 from evaluator_tests.candidates.conftest import candidate_of
 
 CANDIDATE = candidate_of()
-GONE = transient_fault(CANDIDATE, "it is away", fix="wait")
-BROKEN = fault(CANDIDATE, "it is broken", fix="mend it")
+GONE = transient_error(CANDIDATE, "it is away", fix="wait")
+BROKEN = candidate_error(CANDIDATE, "it is broken", fix="mend it")
 
 
 class Work:

@@ -4,9 +4,8 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from evaluator.certification.keys import SigningKey
-from evaluator.certification.verification import verify
-from evaluator.certification.verification_report import VerificationReport
+from evaluator.certification import SigningKey, verify
+from evaluator.certification._verification import VerificationReport
 from evaluator_tests.certification.evidence_folder import LATER, Issued
 
 

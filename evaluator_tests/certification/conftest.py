@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from evaluator.certification import GateEvidence
-from evaluator.findings.scorecard import Scorecard
+from evaluator.scorecard import Scorecard
 
 PLACES = [("West", "network"), ("West", "regional"), ("East", "network"), ("East", "regional")]
 

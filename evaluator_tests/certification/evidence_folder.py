@@ -12,48 +12,54 @@ import pandas as pd
 import pyarrow as pa
 
 from evaluator.certification import (
+    Code,
     EvaluationSetSummary,
+    Issue,
+    Ledger,
+    SigningKey,
+    Statement,
     Waiver,
     build_certificate,
+    build_statement,
+    days_document,
     decide_outcomes,
+    gate_evidence,
+    gather_evidence,
     judge,
+    sign_statement,
+    spec_document,
+    waivers_in_force,
 )
-from evaluator.certification.day_facts import days_document
-from evaluator.certification.gate_evidence import gate_evidence
-from evaluator.certification.issuing import Issue, build_statement, sign_statement
-from evaluator.certification.keys import SigningKey
-from evaluator.certification.ledger import Ledger
-from evaluator.certification.recomputation import spec_document
-from evaluator.certification.statement import Code, Statement
-from evaluator.certification.stored_evidence import Evidence, gather_evidence
-from evaluator.certification.waivers import waivers_in_force
+from evaluator.certification._stored_evidence import Evidence
+from evaluator.evaluation import EvaluatedCases, Predicted, columns_needed, score
 from evaluator.evidence import (
     Address,
     EvidenceStore,
-    Moment,
     Record,
+    RunContext,
     content_version,
     digest_of_bytes,
     identity_of,
 )
-from evaluator.findings import (
-    SCHEMAS,
-    EvaluatedCases,
-    Predicted,
-    columns_needed,
-    read_stored,
-    score,
-)
-from evaluator.findings.names import DAYS, FIGURES, PROFILE, SLICES, WEAK_SEARCHES
-from evaluator.findings.scorecard import DayFacts, Scorecard
 from evaluator.metrics import slice_metrics
+from evaluator.scorecard import (
+    DAYS,
+    MEASUREMENTS,
+    PROFILE,
+    SLICES,
+    WEAK_SEARCHES,
+    DayFacts,
+    Scorecard,
+    from_stored,
+)
+from evaluator.scorecard._tables import SCHEMAS
 from evaluator_tests.certification.evidence_spec import KEYS, PROFILE_OF_THE_DAY, SPEC
 
 AUDIT = "shop"
 NOW = datetime(2026, 2, 1, 12, tzinfo=UTC)
 LATER = NOW + timedelta(days=1)
 VALID_UNTIL = NOW + timedelta(days=90)
-MOMENT = Moment("run-7", NOW)
+MOMENT = RunContext("run-7", NOW)
 
 
 @dataclass(frozen=True)
@@ -238,7 +244,7 @@ class Builder:
                 )
                 if (name, slice_key) == ("one", "north|new"):
                     address = Address(AUDIT, "one_predictions", slice_key)
-                    moment = Moment("run-6", NOW - timedelta(hours=1))
+                    moment = RunContext("run-6", NOW - timedelta(hours=1))
                     self.store.note_failure(
                         address, predicted.identity, OSError("disk full"), "trace", moment
                     )
@@ -260,7 +266,7 @@ class Builder:
             "scorecard",
             {**stored, DAYS: days_document(self.days())},
             [*rests_on, self.report],
-            version=content_version(stored[FIGURES]),
+            version=content_version(stored[MEASUREMENTS]),
             facts={WEAK_SEARCHES: searches},
         )
         document = spec_document(SPEC)
@@ -287,8 +293,8 @@ class Builder:
             EvaluatedCases(table, SPEC.data.columns),
             lambda candidate: predicted[candidate.name],
         )
-        tables = {name: read_stored(table) for name, table in found.tables.items()}
-        tables[FIGURES] = self.figures(frames)
+        tables = {name: from_stored(table) for name, table in found.tables.items()}
+        tables[MEASUREMENTS] = self.figures(frames)
         return self.findings(tables), self.searches(found.searches)
 
     def _certify(

@@ -1,6 +1,6 @@
 """The audit of the small evidence folder, and what its one day looked like."""
 
-from evaluator.spec.audit import AuditSpec
+from evaluator.spec import AuditSpec
 
 KEYS = ["north|new", "north|returning", "south|new", "south|returning"]
 

@@ -13,9 +13,9 @@ from evaluator.certification import (
     decide_outcomes,
     judge,
 )
-from evaluator.evidence.canonical import canonical_json
-from evaluator.findings.scorecard import Scorecard
-from evaluator.spec.gates import MetricGate
+from evaluator.evidence import canonical_json
+from evaluator.scorecard import Scorecard
+from evaluator.spec import MetricGate
 
 
 def _certificate(scorecard: pd.DataFrame, slices: pd.DataFrame, **changes: Any) -> dict[str, Any]:

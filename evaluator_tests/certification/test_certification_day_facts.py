@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from evaluator.certification.day_facts import (
+from evaluator.certification import (
     asks_about_days,
     asks_about_drift,
     days_document,
@@ -13,7 +13,7 @@ from evaluator.certification.day_facts import (
     with_reference,
 )
 from evaluator.errors import EvidenceError
-from evaluator.findings.scorecard import DayFacts
+from evaluator.scorecard import DayFacts
 from evaluator.spec import AuditSpec
 from evaluator_tests.certification.evidence_spec import SPEC
 

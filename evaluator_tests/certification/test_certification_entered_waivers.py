@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from evaluator.certification.ledger import Ledger
-from evaluator.certification.waivers import waivers_in_force
+from evaluator.certification import Ledger, waivers_in_force
 
 NOW = datetime(2026, 2, 1, 12, tzinfo=UTC)
 UNTIL = NOW + timedelta(days=3)

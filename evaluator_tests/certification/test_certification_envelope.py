@@ -12,17 +12,10 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from evaluator.certification.envelope import (
-    IN_TOTO,
-    EnvelopeError,
-    encode_for_signing,
-    parse_envelope,
-    seal,
-)
-from evaluator.certification.keys import SigningKey
+from evaluator.certification import SigningKey, parse_envelope
+from evaluator.certification._signatures import IN_TOTO, EnvelopeError, encode_for_signing, seal
 
 KEY = SigningKey(Ed25519PrivateKey.from_private_bytes(bytes(32)))
 OTHER = SigningKey(Ed25519PrivateKey.from_private_bytes(bytes([1]) * 32))

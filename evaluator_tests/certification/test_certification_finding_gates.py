@@ -8,11 +8,9 @@ import pandas as pd
 import pytest
 
 from evaluator.certification import decide_outcomes, judge
-from evaluator.findings.scorecard import DayFacts
-from evaluator.metrics.comparison import compare_candidates
-from evaluator.metrics.fairness import fairness
-from evaluator.metrics.weak_slices import weak_slices
-from evaluator.spec.gates import (
+from evaluator.metrics import compare_candidates, fairness, weak_slices
+from evaluator.scorecard import DayFacts
+from evaluator.spec import (
     CalibrationGate,
     CompleteGate,
     DataQualityGate,

@@ -5,18 +5,17 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from evaluator.certification.bounds import (
+from evaluator.certification._bounds import (
     Bools,
-    Decided,
+    BoundDecisions,
     Floats,
     Intervals,
     decide_bounds,
     decide_values,
 )
-from evaluator.metrics.rates import rate_interval, wilson
+from evaluator.metrics._rates import rate_interval, wilson
 
 CONFIDENCE = 0.95
 ERROR = (1 - CONFIDENCE) / 2
@@ -38,7 +37,7 @@ def _decided(true: Floats, cases: int, at_least: float, at_most: float) -> Draws
     ends = rate_interval(hits.ravel(), np.full(hits.size, float(cases)), CONFIDENCE)
     low, high = (end.reshape(hits.shape) for end in ends)
 
-    def decide(samples: slice | int, *, simultaneous: bool = False) -> Decided:
+    def decide(samples: slice | int, *, simultaneous: bool = False) -> BoundDecisions:
         value = (hits[samples] / cases).ravel()
         each = np.ones(len(value))
         return decide_bounds(
@@ -142,7 +141,7 @@ def test_a_wider_interval_never_decides_more_and_both_limits_are_treated_alike(
     low, value, high = np.array([sorted(place) for place in places]).T
     each = np.ones(len(places))
 
-    def decide(sign: int, width: float) -> Decided:
+    def decide(sign: int, width: float) -> BoundDecisions:
         least, most = (limit, math.inf) if sign == 1 else (-math.inf, -limit)
         ends = (sign * (low - width), sign * (high + width))
         return decide_bounds(

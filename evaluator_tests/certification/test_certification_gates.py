@@ -4,9 +4,11 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from evaluator.certification.words import gate_words, list_words, metric_words, number_words
+from evaluator.certification import format_list, format_metric, format_number
+from evaluator.certification._phrases import format_gate
 from evaluator.metrics import METRICS
-from evaluator.spec.gates import GateBase, GateSpec, MetricGate
+from evaluator.spec import GateSpec, MetricGate
+from evaluator.spec._gates import GateBase
 
 GATE: TypeAdapter[GateSpec] = TypeAdapter(GateSpec)
 KINDS = [kind for kind in GateBase.__subclasses__() for kind in [kind, *kind.__subclasses__()]]
@@ -132,7 +134,7 @@ def test_every_key_of_a_gate_is_described_and_has_an_example(kind: type[GateBase
     ],
 )
 def test_a_gate_can_be_said_in_words(fields: dict[str, Any], words: str) -> None:
-    assert gate_words(_gate(**fields)) == words
+    assert format_gate(_gate(**fields)) == words
 
 
 def test_a_gate_that_was_loaded_can_be_written_out_and_loaded_again() -> None:
@@ -141,17 +143,17 @@ def test_a_gate_that_was_loaded_can_be_written_out_and_loaded_again() -> None:
 
 
 def test_metrics_keep_their_proper_names() -> None:
-    assert metric_words("matthews_correlation") == "Matthews correlation"
-    assert metric_words("f1") == "F1"
+    assert format_metric("matthews_correlation") == "Matthews correlation"
+    assert format_metric("f1") == "F1"
 
 
 def test_a_number_has_three_decimals_and_more_only_to_tell_it_from_its_limit() -> None:
-    assert number_words(0.7) == "0.700"
-    assert number_words(0.5, apart_from=0.5) == "0.500"
-    assert number_words(0.49999, apart_from=0.5) == "0.49999"
-    assert number_words(math.nextafter(0.5, 0), apart_from=0.5) != "0.500"
+    assert format_number(0.7) == "0.700"
+    assert format_number(0.5, apart_from=0.5) == "0.500"
+    assert format_number(0.49999, apart_from=0.5) == "0.49999"
+    assert format_number(math.nextafter(0.5, 0), apart_from=0.5) != "0.500"
 
 
 def test_a_long_list_is_cut_with_a_count() -> None:
-    assert list_words(["a", "b", "c", "d", "e"]) == "a, b, c and 2 more"
-    assert list_words(["a", "b", "c"]) == "a, b, c"
+    assert format_list(["a", "b", "c", "d", "e"]) == "a, b, c and 2 more"
+    assert format_list(["a", "b", "c"]) == "a, b, c"

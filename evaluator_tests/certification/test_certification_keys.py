@@ -17,15 +17,13 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from evaluator.certification.keys import (
+from evaluator.certification import (
     SigningKey,
-    SigningKeyError,
     create_key,
     load_public_key,
-    load_signing_key,
-    public_key,
     signing_key_from_environment,
 )
+from evaluator.certification._signatures import SigningKeyError, load_signing_key, public_key
 from evaluator.evidence import digest_of_bytes
 
 

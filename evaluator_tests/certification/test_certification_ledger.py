@@ -11,18 +11,23 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from evaluator.certification.certificate_state import (
-    CertificateState,
+from evaluator.certification import (
+    GENESIS_DIGEST,
+    Ledger,
+    LedgerHead,
+    SigningKey,
     require_certificate,
     state_of,
 )
-from evaluator.certification.keys import SigningKey
-from evaluator.certification.ledger import Ledger
-from evaluator.certification.ledger_chain import BEGINNING, Chain, ChainedEntry, read_chain
-from evaluator.certification.ledger_entry import LedgerError, LedgerUseError
-from evaluator.certification.statement import LedgerHead
-from evaluator.evidence import canonical_json, digest_of_bytes
-from evaluator.evidence.files import Files
+from evaluator.certification._certificate_state import CertificateState
+from evaluator.certification._ledger import (
+    Chain,
+    ChainedEntry,
+    LedgerError,
+    LedgerUseError,
+    read_chain,
+)
+from evaluator.evidence import Files, canonical_json, digest_of_bytes
 
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
 CERTIFICATE = "c" * 64
@@ -79,7 +84,7 @@ def state(ledger: Ledger, now: datetime = NOW) -> CertificateState:
 
 def test_an_empty_ledger_has_a_head_of_zeros(ledger: Ledger, tmp_path: Path) -> None:
     assert ledger.entries() == ()
-    assert ledger.head() == BEGINNING == LedgerHead(sequence=0, digest="0" * 64)
+    assert ledger.head() == GENESIS_DIGEST == LedgerHead(sequence=0, digest="0" * 64)
     assert not any(tmp_path.iterdir())
 
 

@@ -9,20 +9,19 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from evaluator.certification import Waiver
-from evaluator.certification.findings import Problem
-from evaluator.certification.ledger import Ledger
+from evaluator.certification import Ledger, Waiver
+from evaluator.certification._problems import Discrepancy
 from evaluator.evidence import digest_of_bytes
-from evaluator.findings.names import (
+from evaluator.scorecard import (
+    ADDITIONAL_MEASUREMENTS,
     COMPARISONS,
     DAYS,
     FAIRNESS,
-    MORE_FIGURES,
     PAIRS,
     RANKS,
     WEAK_SLICES,
+    DayFacts,
 )
-from evaluator.findings.scorecard import DayFacts
 from evaluator_tests.certification.checking import check, key_of, problems
 from evaluator_tests.certification.evidence_folder import (
     AUDIT,
@@ -32,7 +31,7 @@ from evaluator_tests.certification.evidence_folder import (
 )
 
 
-def no_recomputation(_: object, _entries: object) -> Iterator[Problem]:
+def no_recomputation(_: object, _entries: object) -> Iterator[Discrepancy]:
     return iter(())
 
 
@@ -121,7 +120,11 @@ def _changed(
         (_changed(FAIRNESS, "verdict", "FAIL"), FAIRNESS, "verdict is FAIL"),
         (_changed(WEAK_SLICES, "excess", 0.0), WEAK_SLICES, "excess is 0.0"),
         (_changed(WEAK_SLICES, "status", "too_few"), WEAK_SLICES, "status is too_few"),
-        (_changed(MORE_FIGURES, "value", 0.97), MORE_FIGURES, "value is 0.97"),
+        (
+            _changed(ADDITIONAL_MEASUREMENTS, "value", 0.97),
+            ADDITIONAL_MEASUREMENTS,
+            "value is 0.97",
+        ),
     ],
 )
 def test_a_forged_table_with_digests_that_fit_is_found(

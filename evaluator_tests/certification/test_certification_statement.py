@@ -10,19 +10,18 @@ from typing import Any
 import jsonschema
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from evaluator.certification.envelope import IN_TOTO, parse_envelope
-from evaluator.certification.keys import SigningKey
-from evaluator.certification.recomputation import read_spec, spec_document
-from evaluator.certification.statement import (
-    SCHEMA_FILE,
-    StatementError,
-    json_schema,
+from evaluator.certification import (
+    SigningKey,
+    gather_evidence,
+    parse_envelope,
     parse_statement,
+    spec_document,
 )
-from evaluator.certification.stored_evidence import gather_evidence
+from evaluator.certification._recomputation import read_spec
+from evaluator.certification._signatures import IN_TOTO
+from evaluator.certification._statement import SCHEMA_FILE, StatementError, json_schema
 from evaluator.errors import EvidenceError
 from evaluator.evidence import Address, EvidenceStore, canonical_json, digest_of_bytes
 from evaluator.spec import load_audit

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from evaluator.certification import Waiver, decide_outcomes, judge
-from evaluator.spec.gates import MetricGate
+from evaluator.spec import MetricGate
 
 PASS, FAIL, OPEN = "PASS", "FAIL", "INSUFFICIENT EVIDENCE"
 NOW = datetime(2026, 3, 9, tzinfo=UTC)

@@ -3,12 +3,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from evaluator.certification import GateEvidence, decide_outcomes, judge
-from evaluator.findings.scorecard import Scorecard
-from evaluator.spec.gates import MetricGate
+from evaluator.scorecard import Scorecard
+from evaluator.spec import MetricGate
 
 EVERYWHERE = MetricGate(metric="recall", level="slice", at_least=0.6)
 OVERALL = MetricGate(metric="recall", at_least=0.6)

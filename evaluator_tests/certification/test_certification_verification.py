@@ -11,10 +11,9 @@ from typing import Any
 
 import pytest
 
-from evaluator.certification.bundle import BundleCheck, export_bundle, verify_bundle
-from evaluator.certification.envelope import IN_TOTO, parse_envelope, seal
-from evaluator.certification.ledger import Ledger
-from evaluator.certification.verification import verify
+from evaluator.certification import Ledger, export_bundle, parse_envelope, verify, verify_bundle
+from evaluator.certification._bundle import BundleCheck
+from evaluator.certification._signatures import IN_TOTO, seal
 from evaluator.errors import UsageError
 from evaluator.evidence import canonical_json, digest_of_bytes
 from evaluator_tests.certification.checking import check, key_of, problems
@@ -326,8 +325,8 @@ socket.socket.connect = socket.getaddrinfo = None
 from datetime import datetime
 from pathlib import Path
 from evaluator.certification import Waiver
-from evaluator.certification.bundle import verify_bundle
-from evaluator.certification.keys import load_public_key
+from evaluator.certification._bundle import verify_bundle
+from evaluator.certification._signatures import load_public_key
 bundle = Path(sys.argv[1])
 key = load_public_key(bundle / "public_key.pem")
 found = verify_bundle(bundle, public_key=key, now=datetime.fromisoformat(sys.argv[2]))

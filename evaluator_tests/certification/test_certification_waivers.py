@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from evaluator.certification import Waiver, decide_outcomes, judge
-from evaluator.spec.gates import MetricGate
+from evaluator.spec import MetricGate
 
 NOW = datetime(2026, 3, 9, tzinfo=UTC)
 GATES = [MetricGate(metric="recall", at_least=0.6), MetricGate(metric="recall", at_least=0.9)]

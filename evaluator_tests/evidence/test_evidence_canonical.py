@@ -4,8 +4,7 @@ import hashlib
 import json
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from evaluator.evidence import canonical_json, digest_of, identity_of
 

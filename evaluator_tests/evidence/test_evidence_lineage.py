@@ -8,24 +8,27 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from prov.model import ProvDocument
 
-from evaluator.evidence import Address, EvidenceStore, Moment, Record, digest_of
-from evaluator.evidence.files import Files
-from evaluator.evidence.lineage import (
+from evaluator.evidence import (
+    FORMATS,
+    Address,
+    EvidenceStore,
+    Files,
     Lineage,
     Note,
     ReadOnceStore,
+    Record,
+    RunContext,
     VersionKey,
+    digest_of,
     judge_lineage,
     key_of,
     rests_on,
     walk_downstream,
     walk_upstream,
 )
-from evaluator.evidence.lineage_formats import FORMATS
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 RUN = "6d0f2889-b98b-442d-8cc5-b4885e56ee20"
@@ -61,7 +64,7 @@ class Shop:
             upstream=[record.as_upstream() for record in upstream],
             facts={},
             code_version="1",
-            moment=Moment(run, NOON + timedelta(minutes=self.minutes)),
+            moment=RunContext(run, NOON + timedelta(minutes=self.minutes)),
         )
 
     def day(self, day: str, content: str) -> Record:

@@ -12,8 +12,15 @@ import pyarrow as pa
 import pytest
 
 from evaluator.errors import EvidenceError
-from evaluator.evidence import Address, EvidenceStore, Moment, Record, Upstream, digest_of_bytes
-from evaluator.evidence.record import StoredFile
+from evaluator.evidence import (
+    Address,
+    EvidenceStore,
+    Record,
+    RunContext,
+    StoredFile,
+    Upstream,
+    digest_of_bytes,
+)
 
 AT = Address("shop", "one_predictions", "north|new")
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -22,8 +29,8 @@ SECOND = "2" * 32
 TABLE = pa.table({"id": ["a", "b"], "score": [0.25, 0.75]})
 
 
-def moment(run: str = "run-1", minutes: int = 0) -> Moment:
-    return Moment(run, NOON + timedelta(minutes=minutes))
+def moment(run: str = "run-1", minutes: int = 0) -> RunContext:
+    return RunContext(run, NOON + timedelta(minutes=minutes))
 
 
 @pytest.fixture(params=["folder", "memory"])
@@ -50,7 +57,7 @@ def put(
     *,
     at: Address = AT,
     content: bytes = b"hello",
-    when: Moment | None = None,
+    when: RunContext | None = None,
 ) -> Record:
     return store.write(
         at,

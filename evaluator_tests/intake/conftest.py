@@ -8,8 +8,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from evaluator.intake import IntakeResult, take_in
-from evaluator.spec.data import DataSpec
+from evaluator.intake import IntakeResult, ingest
+from evaluator.spec import DataSpec
 
 
 def declare(columns: dict[str, Any] | None = None, **keys: Any) -> DataSpec:
@@ -59,6 +59,6 @@ def take(tmp_path: Path) -> Take:
         source = tmp_path / name
         source.write_bytes(content)
         data = declare() if data is None else data
-        return Taken(take_in(source, data, into=tmp_path / "out", **more))
+        return Taken(ingest(source, data, into=tmp_path / "out", **more))
 
     return run

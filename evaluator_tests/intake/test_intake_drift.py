@@ -4,15 +4,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import false_discovery_control, wasserstein_distance
 
-from evaluator.intake import content_drift, reference_content, take_in
-from evaluator.intake.content_drift import correct, jensen_shannon, stability_index
-from evaluator.intake.schema_drift import likeness
-from evaluator.spec.data import DataSpec
+from evaluator.intake import content_drift, ingest, reference_content
+from evaluator.intake._drift import correct, jensen_shannon, stability_index
+from evaluator.intake._schema_drift import similarity
+from evaluator.spec import DataSpec
 from evaluator_tests.intake.conftest import Take, declare
 
 COLUMNS = {
@@ -38,7 +37,7 @@ def make(
     ]
     source = folder / f"day-{seed}.csv"
     source.write_text("id,place,kind,value,day\n" + "".join(lines))
-    return take_in(source, data, into=folder / f"out-{seed}").typed_path
+    return ingest(source, data, into=folder / f"out-{seed}").typed_path
 
 
 def drift(data: DataSpec, day: Path, reference: Any) -> dict[str, Any]:
@@ -172,5 +171,5 @@ def test_a_retyped_column_is_told_with_a_suggestion(take: Take) -> None:
 
 
 def test_names_are_alike_whatever_their_case_and_separators() -> None:
-    assert likeness("Customer Segment", "customer_segment") == 1
-    assert likeness("price", "region") < 0.6
+    assert similarity("Customer Segment", "customer_segment") == 1
+    assert similarity("price", "region") < 0.6

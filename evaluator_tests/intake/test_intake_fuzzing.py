@@ -6,15 +6,14 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from evaluator.errors import IntakeError
-from evaluator.intake import infer_schema, take_in
-from evaluator.intake.delimited import DelimitedReader
-from evaluator.intake.records import Dialect, scan
-from evaluator.intake.source import RefusedFileError
-from evaluator.spec.data import DataSpec
+from evaluator.intake import infer_schema, ingest
+from evaluator.intake._readers._delimited import DelimitedReader
+from evaluator.intake._readers._records import Dialect, scan
+from evaluator.intake._readers._source import RefusedFileError
+from evaluator.spec import DataSpec
 from evaluator_tests.intake.conftest import declare
 
 DIALECT = Dialect(b",", b'"')
@@ -83,7 +82,7 @@ def test_the_size_of_the_scan_s_windows_changes_nothing(content: bytes, window: 
 
     expected = found()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("evaluator.intake.records.WINDOW", window)
+        patch.setattr("evaluator.intake._readers._records.WINDOW", window)
         assert found() == expected
 
 
@@ -93,7 +92,7 @@ def test_no_bytes_crash_the_intake_or_lose_a_row(content: bytes, header: bytes) 
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "day.csv"
         source.write_bytes(header + content)
-        result = take_in(source, declare(TYPES), into=Path(folder) / "out")
+        result = ingest(source, declare(TYPES), into=Path(folder) / "out")
         typed = pq.read_table(result.typed_path)
         quarantine = pq.read_table(result.quarantine_path).to_pylist()
         assert result.rows == len(typed) + len(quarantine)
@@ -128,7 +127,7 @@ def test_what_a_csv_writer_wrote_comes_back_value_by_value(
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "day.csv"
         source.write_bytes(out.getvalue().encode("utf-8"))
-        result = take_in(source, data, into=Path(folder) / "out")
+        result = ingest(source, data, into=Path(folder) / "out")
         typed = pq.read_table(result.typed_path).to_pylist()
     assert [tuple(row.values()) for row in typed] == numbered
     assert result.quarantined == 0
@@ -141,7 +140,7 @@ def test_no_json_lines_crash_the_intake(lines: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "day.jsonl"
         source.write_bytes(b'{"id": "a", "n": 1, "t": null}\n' + content)
-        result = take_in(source, declare(TYPES), into=Path(folder) / "out")
+        result = ingest(source, declare(TYPES), into=Path(folder) / "out")
         assert result.rows == result.accepted + result.quarantined >= 1
 
 
@@ -156,5 +155,5 @@ def test_an_inferred_schema_loads_whatever_the_file_holds(content: bytes, name: 
         except IntakeError:
             return
         data = DataSpec.model_validate(yaml.safe_load(text))
-        result = take_in(source, data, into=Path(folder) / "out")
+        result = ingest(source, data, into=Path(folder) / "out")
         assert result.rows == result.accepted + result.quarantined

@@ -6,7 +6,7 @@ TAKE_IN = """
 import sys
 from pathlib import Path
 from evaluator.intake import take_in
-from evaluator.spec.data import DataSpec
+from evaluator.spec._data import DataSpec
 data = DataSpec.model_validate({
     "files": "day-{date}.csv", "first_day": "2013-11-01", "id": "id",
     "columns": {"id": {"type": "string"}, "n": {"type": "integer"}},

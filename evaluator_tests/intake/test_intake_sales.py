@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
-from evaluator.demo.sales import (
+from evaluator.demo._sales import (
     CELL_FAULTS,
     FAULTS,
     FIRST_DAY,
@@ -14,8 +14,8 @@ from evaluator.demo.sales import (
     write_sales_days,
 )
 from evaluator.errors import UsageError
-from evaluator.intake import IntakeResult, infer_schema, reference_content, take_in
-from evaluator.spec.data import DataSpec
+from evaluator.intake import IntakeResult, infer_schema, ingest, reference_content
+from evaluator.spec import DataSpec
 
 DATA = """
 files: sales-{date}.csv
@@ -49,7 +49,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[int, IntakeResult]
     reference: dict[str, Any] | None = None
     last: dict[str, Any] | None = None
     for number, path in enumerate(write_sales_days(folder / "landing")):
-        found[number] = take_in(
+        found[number] = ingest(
             path,
             data,
             into=folder / str(number),
@@ -133,5 +133,5 @@ def test_an_inferred_schema_loads_and_takes_the_file_in(tmp_path: Path) -> None:
     kinds = {name: column.type for name, column in data.columns.items()}
     assert (kinds["time"], kinds["quantity"], kinds["price"]) == ("timestamp", "integer", "float")
     assert "# unsure" in text
-    result = take_in(path, data, into=tmp_path / "out")
+    result = ingest(path, data, into=tmp_path / "out")
     assert result.accepted > 1_900

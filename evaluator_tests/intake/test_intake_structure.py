@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from evaluator.intake.delimited import DelimitedReader
+from evaluator.intake._readers._delimited import DelimitedReader
 from evaluator_tests.intake.conftest import Take, declare
 
 HEADER = b"id,n,t\n"

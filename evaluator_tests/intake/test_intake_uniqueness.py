@@ -1,9 +1,8 @@
 import numpy as np
 import polars as pl
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from evaluator.intake.uniqueness import Uniqueness
+from evaluator.intake._uniqueness import Uniqueness
 
 ROWS = st.tuples(st.one_of(st.none(), st.integers(0, 12)), st.integers(0, 1), st.booleans())
 

@@ -5,16 +5,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from evaluator.metrics import METRICS, MetricsInputError, Task, slice_metrics
-from evaluator.metrics.comparison import compare_candidates, compare_pairs
-from evaluator.metrics.estimates import FloatArray
-from evaluator.metrics.paired_binary import SUPPORTED
+from evaluator.metrics import (
+    METRICS,
+    SUPPORTED,
+    MetricsInputError,
+    Task,
+    compare_candidates,
+    compare_pairs,
+    slice_metrics,
+)
+from evaluator.metrics._estimates import FloatArray
 from evaluator_tests.metrics.test_metrics_multiplicity import holm_by_definition
 
 SHOWN = {"better", "worse", "higher", "lower"}

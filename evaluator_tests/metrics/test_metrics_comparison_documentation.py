@@ -5,9 +5,15 @@ import io
 import re
 from pathlib import Path
 
-from evaluator.metrics import area, binary, means, multiclass, regression
-from evaluator.metrics.paired_counts import FEWEST_CASES
-from evaluator.metrics.paired_rates import fewest_discordant
+from evaluator.metrics import (
+    _binary as area,
+    _binary as binary,
+    _means as means,
+    _multiclass as multiclass,
+    _regression as regression,
+)
+from evaluator.metrics._comparison._binary import MIN_CASES
+from evaluator.metrics._comparison._differences import fewest_discordant
 
 PAGE = (Path(__file__).parents[2] / "docs" / "comparison.md").read_text(encoding="utf-8")
 
@@ -24,9 +30,9 @@ def test_the_worked_example_prints_what_the_page_shows() -> None:
 def test_the_page_names_the_numbers_of_cases_that_the_code_asks_for() -> None:
     flips = fewest_discordant(1 - 0.95)
     assert f"| Tango's | {flips} flips |" in PAGE
-    assert f"| {FEWEST_CASES} cases, {flips} flips |" in PAGE
-    assert PAGE.count(f"| {area.FEWEST_OF_EACH_CLASS} of each class |") == 3
-    assert multiclass.FEWEST_OF_EACH_CLASS == area.FEWEST_OF_EACH_CLASS
-    assert f"| {means.FEWEST_CASES} cases, {binary.FEWEST_FOR_A_LOSS} of each class |" in PAGE
-    assert f"| {means.FEWEST_CASES} cases |" in PAGE
-    assert f"| {regression.FEWEST_FOR_SQUARES} cases, {regression.FEWEST_FOR_R2} cases |" in PAGE
+    assert f"| {MIN_CASES} cases, {flips} flips |" in PAGE
+    assert PAGE.count(f"| {area.MIN_OF_EACH_CLASS} of each class |") == 3
+    assert multiclass.MIN_OF_EACH_CLASS == area.MIN_OF_EACH_CLASS
+    assert f"| {means.MIN_CASES} cases, {binary.MIN_FOR_A_LOSS} of each class |" in PAGE
+    assert f"| {means.MIN_CASES} cases |" in PAGE
+    assert f"| {regression.MIN_FOR_SQUARES} cases, {regression.MIN_FOR_R2} cases |" in PAGE

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from evaluator.metrics.comparison import compare_candidates
-from evaluator.metrics.estimates import FloatArray
-from evaluator.metrics.multiplicity import benjamini_hochberg, holm
+from evaluator.metrics import compare_candidates, holm
+from evaluator.metrics._estimates import FloatArray
+from evaluator.metrics._multiplicity import benjamini_hochberg
 
 TRIALS, SLICES, CASES = 250, 10, 100
 METRICS = ["accuracy", "f1", "roc_auc", "log_loss"]

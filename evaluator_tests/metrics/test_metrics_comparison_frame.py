@@ -6,13 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from evaluator.metrics import MetricsInputError
-from evaluator.metrics.comparison import compare_pairs
-from evaluator.metrics.comparison_frame import paired_frame
-from evaluator.metrics.comparison_ranks import rank_candidates
+from evaluator.metrics import MetricsInputError, compare_pairs, paired_frame, rank_candidates
 
 
 def predictions(score: list[float], ids: list[str] | None = None) -> pd.DataFrame:

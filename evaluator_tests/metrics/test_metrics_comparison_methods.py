@@ -7,27 +7,27 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from scipy import special, stats
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 
-from evaluator.metrics import paired_areas, paired_layout
-from evaluator.metrics.agreement import matthews
-from evaluator.metrics.estimates import FloatArray
-from evaluator.metrics.levels import cut
-from evaluator.metrics.paired import Flips, Studentised
-from evaluator.metrics.paired_areas import Placements, area_difference
-from evaluator.metrics.paired_counts import COUNTED, counted_difference, value_and_slopes
-from evaluator.metrics.paired_layout import Layout
-from evaluator.metrics.paired_means import mean_difference
-from evaluator.metrics.paired_rates import (
-    PairedRates,
+from evaluator.metrics._binary import matthews_correlation
+from evaluator.metrics._comparison import _pairing as paired_layout, _roc_auc as paired_areas
+from evaluator.metrics._comparison._binary import COUNTED, counted_difference, value_and_slopes
+from evaluator.metrics._comparison._differences import (
+    DiscordantCounts,
+    PairedRateDifference,
+    StudentisedDifference,
     fewest_discordant,
     mcnemar,
+    mean_difference,
     tango,
     tango_interval,
 )
+from evaluator.metrics._comparison._pairing import CellLayout
+from evaluator.metrics._comparison._roc_auc import Placements, roc_auc_difference
+from evaluator.metrics._estimates import FloatArray
+from evaluator.metrics._levels import cut_slices
 
 
 def numbers(*values: float) -> FloatArray:
@@ -111,7 +111,7 @@ def test_an_interval_of_rates_excludes_zero_exactly_where_mcnemar_does(
 ) -> None:
     more = round(n * share)
     fewer = round((n - more) * part)
-    rates = PairedRates(numbers(more), numbers(fewer), numbers(n))
+    rates = PairedRateDifference(numbers(more), numbers(fewer), numbers(n))
     low, high = rates.interval(numbers(error))
     assert low[0] - 1e-12 <= (more - fewer) / n <= high[0] + 1e-12
     assert (low[0] > 0 or high[0] < 0) == (rates.two_sided()[0] <= error)
@@ -121,7 +121,7 @@ def test_tango_covers_nominally_by_exact_enumeration() -> None:
     # All outcomes of 25 cases with their exact probabilities.
     n = 25
     outcomes = np.array([(b, c) for b in range(n + 1) for c in range(n + 1 - b)], dtype=float)
-    rates = PairedRates(outcomes[:, 0], outcomes[:, 1], np.full(len(outcomes), float(n)))
+    rates = PairedRateDifference(outcomes[:, 0], outcomes[:, 1], np.full(len(outcomes), float(n)))
     low, high = rates.interval(np.full(len(outcomes), 0.05))
     for only_one, only_other in ((0.1, 0.1), (0.3, 0.1), (0.05, 0.02), (0.4, 0.4)):
         shares = [only_one, only_other, 1 - only_one - only_other]
@@ -167,7 +167,7 @@ def test_slopes_are_the_derivatives_of_the_metric(metric: str) -> None:
 def test_the_standard_error_is_that_of_a_bootstrap_of_the_joint_counts(metric: str) -> None:
     counts = np.array([[420.0, 60, 40, 30, 25, 35, 70, 320]])
     found = counted_difference(metric, counts, ("new", "old"), 0.05)
-    assert isinstance(found.law, Studentised)
+    assert isinstance(found.law, StudentisedDifference)
     draws = np.random.default_rng(11).multinomial(1000, counts[0] / 1000, size=40_000) * 1.0
     tn, fp, fn, tp = (
         (draws[:, 0] + draws[:, 1], draws[:, 0] + draws[:, 2]),
@@ -183,7 +183,7 @@ def test_the_standard_error_is_that_of_a_bootstrap_of_the_joint_counts(metric: s
             "false_discovery_rate": b / (d + b),
             "f1": 2 * d / (2 * d + b + c),
             "balanced_accuracy": (d / (d + c) + a / (a + b)) / 2,
-            "matthews_correlation": matthews(a, b, c, d),
+            "matthews_correlation": matthews_correlation(a, b, c, d),
         }[metric]
 
     assert found.law.error[0] == pytest.approx((of(0) - of(1)).std(), rel=0.02)
@@ -244,17 +244,17 @@ def test_paired_areas_are_delongs_by_a_double_loop(digits: int) -> None:
     region = draws.integers(0, 3, n)
     one = np.round(draws.normal(label, 1.2), digits)
     other = np.round(one + draws.normal(0, 1, n), digits)
-    slicing = cut(
+    slicing = cut_slices(
         pd.DataFrame({"region": region, "half": draws.integers(0, 2, n)}), ["region", "half"], None
     )
-    layout = Layout(label, slicing)
+    layout = CellLayout(label, slicing)
     placements = Placements(layout, {"one": one[layout.order], "other": other[layout.order]})
     for level in slicing.levels:
-        found = area_difference(
+        found = roc_auc_difference(
             layout, level, (placements.of_level(level, "one"), placements.of_level(level, "other"))
         )
         group = level.group_of_cell[slicing.cell]
-        assert isinstance(found.law, Studentised)
+        assert isinstance(found.law, StudentisedDifference)
         for number in range(level.groups):
             chosen = group == number
             value, variance = _areas(label[chosen], one[chosen], other[chosen])
@@ -268,17 +268,17 @@ def test_areas_of_many_rows_are_the_same_in_parts_as_at_once(
     draws = np.random.default_rng(2)
     n = 3000
     label = draws.random(n) < 0.3
-    slicing = cut(pd.DataFrame({"region": draws.integers(0, 4, n)}), ["region"], None)
+    slicing = cut_slices(pd.DataFrame({"region": draws.integers(0, 4, n)}), ["region"], None)
     scores = {"tied": np.round(draws.normal(label, 2), 1), "free": draws.normal(label, 2)}
 
     def measured() -> list[FloatArray]:
-        layout = Layout(label, slicing)
+        layout = CellLayout(label, slicing)
         placements = Placements(layout, {k: v[layout.order] for k, v in scores.items()})
         found = []
         for level in slicing.levels:
             placed = (placements.of_level(level, "tied"), placements.of_level(level, "free"))
-            law = area_difference(layout, level, placed).law
-            assert isinstance(law, Studentised)
+            law = roc_auc_difference(layout, level, placed).law
+            assert isinstance(law, StudentisedDifference)
             found += [placed[0], placed[1], law.value, law.error]
         return found
 
@@ -294,7 +294,7 @@ def test_areas_of_many_rows_are_the_same_in_parts_as_at_once(
 
 def _of_differences(gap: FloatArray) -> Any:
     sums = np.array([[(gap**power).sum() for power in (1, 2, 3)]])
-    flips = Flips.of(numbers((gap < 0).sum()), numbers((gap > 0).sum()))
+    flips = DiscordantCounts.of(numbers((gap < 0).sum()), numbers((gap > 0).sum()))
     return mean_difference(numbers(len(gap)), sums, flips, {})
 
 
@@ -313,7 +313,7 @@ def test_a_skewed_mean_errs_less_often_than_students_test() -> None:
     draws = np.random.default_rng(8).exponential(1, (20_000, 25)) - 1
     n = np.full(len(draws), 25.0)
     sums = np.stack([(draws**power).sum(axis=1) for power in (1, 2, 3)], axis=-1)
-    flips = Flips.of((draws < 0).sum(axis=1) * 1.0, (draws > 0).sum(axis=1) * 1.0)
+    flips = DiscordantCounts.of((draws < 0).sum(axis=1) * 1.0, (draws > 0).sum(axis=1) * 1.0)
     found = mean_difference(n, sums, flips, {})
     ours = (found.law.two_sided()[found.estimate.status == "ok"] <= 0.05).mean()
     students = (stats.ttest_1samp(draws, 0, axis=1).pvalue <= 0.05).mean()

@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from evaluator.metrics import agreement, area, binary, calibration, linear, means, regression
+from evaluator.metrics import (
+    _binary as agreement,
+    _binary as area,
+    _binary as binary,
+    _calibration as calibration,
+    _linear as linear,
+    _means as means,
+    _regression as regression,
+)
 
 PAGE = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
 
@@ -23,14 +31,14 @@ def test_the_worked_example_prints_what_the_page_shows() -> None:
 
 
 def test_the_page_names_the_numbers_of_cases_that_the_code_asks_for() -> None:
-    assert f"| {agreement.FEWEST_CASES} cases |" in PAGE
-    assert f"| {area.FEWEST_OF_EACH_CLASS} of each class |" in PAGE
-    assert f"| {calibration.FEWEST_CASES_IN_BINS} cases |" in PAGE
+    assert f"| {agreement.MIN_CASES} cases |" in PAGE
+    assert f"| {area.MIN_OF_EACH_CLASS} of each class |" in PAGE
+    assert f"| {calibration.MIN_CASES_IN_BINS} cases |" in PAGE
     assert (
-        f"| {means.FEWEST_CASES} cases, {binary.FEWEST_FOR_A_LOSS} of each class, "
-        f"{binary.FEWEST_SURPRISES} labels held improbable |"
+        f"| {means.MIN_CASES} cases, {binary.MIN_FOR_A_LOSS} of each class, "
+        f"{binary.MIN_SURPRISES} labels held improbable |"
     ) in PAGE
-    assert f"| {binary.FEWEST_FOR_RECALIBRATION} of each class |" in PAGE
-    assert f"mean square | {regression.FEWEST_FOR_SQUARES} cases |" in PAGE
-    assert f"unexplained share | {regression.FEWEST_FOR_R2} cases |" in PAGE
-    assert f"at least {linear.FEWEST_CLUSTERS} are needed" in " ".join(PAGE.split())
+    assert f"| {binary.MIN_FOR_RECALIBRATION} of each class |" in PAGE
+    assert f"mean square | {regression.MIN_FOR_SQUARES} cases |" in PAGE
+    assert f"unexplained share | {regression.MIN_FOR_R2} cases |" in PAGE
+    assert f"at least {linear.MIN_CLUSTERS} are needed" in " ".join(PAGE.split())

@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from scipy import special
 from sklearn import metrics as reference
 from sklearn.linear_model import LogisticRegression
 
-from evaluator.metrics import losses, ranking, slice_metrics
+from evaluator.metrics import _means as losses, _ranking as ranking, slice_metrics
 
 BINARY = {
     "accuracy": reference.accuracy_score,

@@ -5,18 +5,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from evaluator.metrics import slice_metrics
-from evaluator.metrics.checks import MetricsInputError
-from evaluator.metrics.fairness import fairness
-from evaluator.metrics.fairness_measures import FAIRNESS_MEASURES
-from evaluator.metrics.fairness_pairs import compare
-from evaluator.metrics.fairness_references import Compared, Setting
-from evaluator.metrics.fairness_summaries import Rates
-from evaluator.metrics.fairness_summary import fairness_summary
-from evaluator.metrics.fairness_verdicts import decide
+from evaluator.metrics import (
+    FAIRNESS_MEASURES,
+    MetricsInputError,
+    fairness,
+    fairness_summary,
+    slice_metrics,
+)
+from evaluator.metrics._fairness._gaps import RateSummary
+from evaluator.metrics._fairness._references import GapOptions, ReferenceGaps, compare
+from evaluator.metrics._fairness._tables import decide
 
 OPEN = "INSUFFICIENT EVIDENCE"
 
@@ -414,12 +414,12 @@ def test_the_needed_cases_decide_with_the_promised_power(
 
     def decided(hits: Any, cases: Any) -> Any:
         one, two = (
-            Rates(cases[:, [part]][:, 0], cases[:, [part]], "cases", hits[:, [part]])
+            RateSummary(cases[:, [part]][:, 0], cases[:, [part]], "cases", hits[:, [part]])
             for part in range(2)
         )
-        gap = compare(one, two, Setting(0.95, 20, comparison).asked(0.95, 0.95))
+        gap = compare(one, two, GapOptions(0.95, 20, comparison).asked(0.95, 0.95))
         nothing = np.zeros(len(hits), np.intp)
-        return decide(Compared(nothing, nothing, gap, 0, 0.95, 0.95), limit, 20)
+        return decide(ReferenceGaps(nothing, nothing, gap, 0, 0.95, 0.95), limit, 20)
 
     cases = np.array([sizes], float)
     pilot = decided(cases * rates, cases)

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from evaluator.metrics.fairness import fairness
-from evaluator.metrics.fairness_measures import FAIRNESS_MEASURES
+from evaluator.metrics import FAIRNESS_MEASURES, fairness
 
 PAGE = (Path(__file__).parents[2] / "docs" / "fairness.md").read_text(encoding="utf-8")
 

@@ -4,23 +4,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from scipy import optimize, stats
 from statsmodels.stats.contingency_tables import StratifiedTable
 from statsmodels.stats.proportion import confint_proportions_2indep
 
-from evaluator.metrics.fairness_gaps import Asked
-from evaluator.metrics.fairness_intervals import (
+from evaluator.metrics._fairness._gaps import GapRequest, MeanSummary, RateSummary
+from evaluator.metrics._fairness._references import GapOptions, compare, compare_with_reference
+from evaluator.metrics._two_sample import (
     TwoRates,
     log_odds_ratio,
     newcombe,
     score_difference,
     score_log_ratio,
 )
-from evaluator.metrics.fairness_pairs import compare
-from evaluator.metrics.fairness_references import Setting, against
-from evaluator.metrics.fairness_summaries import Means, Rates
 
 TABLES = [(56, 70, 48, 80), (9, 10, 3, 10), (0, 20, 10, 20), (5, 56, 0, 29), (36, 40, 16, 80)]
 LEAST = 0.93
@@ -196,16 +193,16 @@ def test_the_odds_ratios_interval_covers_with_and_without_strata() -> None:
         assert np.mean((low <= np.log(2)) & (np.log(2) <= high)) >= LEAST
 
 
-def rates_of(hits: Any, cases: Any) -> Rates:
+def rates_of(hits: Any, cases: Any) -> RateSummary:
     """Build groups compared by a rate in one stratum."""
     hits, cases = (np.asarray(part, float).reshape(-1, 1) for part in (hits, cases))
-    return Rates(cases[:, 0], cases, "cases", hits)
+    return RateSummary(cases[:, 0], cases, "cases", hits)
 
 
 @pytest.mark.parametrize("comparison", ["difference", "ratio"])
 def test_the_gap_to_the_overall_is_the_one_that_its_definition_gives(comparison: Any) -> None:
     groups = rates_of([30, 20, 90], [60, 100, 120])
-    asked = Asked(comparison, 0.95, 0.95, 20, overall=True)
+    asked = GapRequest(comparison, 0.95, 0.95, 20, overall=True)
     gap = compare(groups, groups.rest(), asked)
     own, overall = np.array([0.5, 0.2, 0.75]), 140 / 280
     expected = own - overall if comparison == "difference" else np.log(own / overall)
@@ -220,7 +217,7 @@ def test_the_interval_against_the_overall_covers(comparison: Any, share: float) 
     own, rest = int(300 * share), int(300 * (1 - share))
     one = rates_of(random.binomial(own, 0.3, 4000), np.full(4000, own))
     two = rates_of(random.binomial(rest, 0.5, 4000), np.full(4000, rest))
-    gap = compare(one, two, Asked(comparison, 0.95, 0.95, 20, overall=True))
+    gap = compare(one, two, GapRequest(comparison, 0.95, 0.95, 20, overall=True))
     overall = (own * 0.3 + rest * 0.5) / (own + rest)
     truth = 0.3 - overall if comparison == "difference" else np.log(0.3 / overall)
     covered = np.mean((gap.low <= truth) & (truth <= gap.high))
@@ -238,10 +235,10 @@ def test_the_choice_of_the_best_group_is_accounted_for(true_rates: tuple[float, 
     trials = 400
     for hits in random.binomial(80, rates, (trials, len(rates))):
         groups = rates_of(hits, np.full(5, 80))
-        found = against([groups], 1, "best", Setting(0.95, 20, "difference"))
+        found = compare_with_reference([groups], 1, "best", GapOptions(0.95, 20, "difference"))
         missed += [np.sum(found.gap.low > to_best), np.sum(found.gap.high < to_best)]
         best = rates_of(np.full(5, hits.max()), np.full(5, 80))
-        plain = compare(groups, best, Asked("difference", 0.95, 0.95, 20))
+        plain = compare(groups, best, GapRequest("difference", 0.95, 0.95, 20))
         naive += np.sum((plain.high < to_best)[hits < hits.max()])
     assert (missed / (trials * 5) <= 0.03).all()
     if len(set(true_rates)) == 1:
@@ -257,16 +254,16 @@ def test_the_larger_of_two_gaps_has_an_interval_that_covers(gaps: tuple[float, f
     missed = 0
     for hits in random.binomial(100, true_rates, (trials, 2, 2)):
         parts = [rates_of(hits[:, part], [100, 100]) for part in range(2)]
-        gap = against(parts, 0, 0, Setting(0.95, 20, "difference")).gap
+        gap = compare_with_reference(parts, 0, 0, GapOptions(0.95, 20, "difference")).gap
         missed += (gap.low[0] > truth) | (gap.high[0] < truth)
     assert missed / trials <= 1 - LEAST
 
 
-def means_of(values: Any) -> Means:
+def means_of(values: Any) -> MeanSummary:
     """Build groups compared by a mean, from values of shape (groups, strata, cases)."""
     sums = np.stack([(values**power).sum(axis=2) for power in (1, 2, 3)], axis=-1)
     cases = np.full(values.shape[:2], float(values.shape[2]))
-    return Means(cases.sum(axis=1), cases, "cases", sums, (-np.inf, np.inf))
+    return MeanSummary(cases.sum(axis=1), cases, "cases", sums, (-np.inf, np.inf))
 
 
 @pytest.mark.parametrize(("strata", "cases"), [(1, 25), (10, 3), (30, 1)])
@@ -275,7 +272,7 @@ def test_the_interval_of_a_difference_of_means_covers(strata: int, cases: int) -
     level = np.linspace(-2, 2, strata)[:, None]
     one = means_of(random.gamma(4, 0.5, (3000, strata, cases)) + level)
     two = means_of(random.normal(1.5, 1.5, (3000, strata, 2 * cases)) + level)
-    gap = compare(one, two, Asked("difference", 0.95, 0.95, 20))
+    gap = compare(one, two, GapRequest("difference", 0.95, 0.95, 20))
     if cases == 1:
         # Single cases in every stratum: their spread cannot be told from that of the strata.
         assert (gap.too_few != "").all()
@@ -286,6 +283,8 @@ def test_the_interval_of_a_difference_of_means_covers(strata: int, cases: int) -
 def test_one_stratum_of_normal_values_has_nearly_welchs_interval() -> None:
     random = np.random.default_rng(17)
     values = random.normal(size=(2, 1, 400))
-    gap = compare(means_of(values[:1]), means_of(values[1:]), Asked("difference", 0.95, 0.95, 20))
+    gap = compare(
+        means_of(values[:1]), means_of(values[1:]), GapRequest("difference", 0.95, 0.95, 20)
+    )
     welch = stats.ttest_ind(values[0, 0], values[1, 0], equal_var=False).confidence_interval(0.95)
     assert (gap.low[0], gap.high[0]) == pytest.approx((welch.low, welch.high), abs=2e-3)

@@ -8,7 +8,7 @@ import pytest
 from scipy import special, stats
 
 from evaluator.metrics import slice_metrics
-from evaluator.metrics.rates import blaker, clopper_pearson, rate_interval, wilson
+from evaluator.metrics._rates import blaker, clopper_pearson, rate_interval, wilson
 
 # What a simulated coverage of nominal 0.95 may be, as the project promises it.
 LEAST, MOST = 0.93, 0.985

@@ -2,13 +2,12 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from statsmodels.stats.multitest import multipletests
 
-from evaluator.metrics.checks import MetricsInputError
-from evaluator.metrics.estimates import FloatArray
-from evaluator.metrics.multiplicity import benjamini_hochberg, holm
+from evaluator.metrics import MetricsInputError, holm
+from evaluator.metrics._estimates import FloatArray
+from evaluator.metrics._multiplicity import benjamini_hochberg
 
 P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=30)
 

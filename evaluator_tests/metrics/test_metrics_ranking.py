@@ -3,11 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from evaluator.metrics import ranking
-from evaluator.metrics.levels import cut
+from evaluator.metrics import _ranking as ranking
+from evaluator.metrics._levels import cut_slices
 
 
 def placements(score: np.ndarray, label: np.ndarray) -> tuple[float, float]:
@@ -34,11 +33,11 @@ def test_the_area_and_its_variance_are_those_of_all_pairs(
     frame = pd.DataFrame({"region": random.integers(0, 3, rows)})
     score = random.integers(0, different, rows) / different
     label = random.random(rows) < random.random()
-    slicing = cut(frame, ["region"], {"region": range(4)})
+    slicing = cut_slices(frame, ["region"], {"region": range(4)})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ranking, "_BLOCK", block)
         ranked = ranking.RankedRows(score, label, slicing)
-        found = [ranking.area(ranked, level) for level in slicing.levels]
+        found = [ranking.roc_auc(ranked, level) for level in slicing.levels]
     whole, of_regions = found
     chosen = [np.ones(rows, dtype=bool), *(frame["region"].to_numpy() == r for r in range(4))]
     values = [*whole.value, *of_regions.value]

@@ -3,22 +3,28 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from evaluator.metrics.checks import MetricsInputError
-from evaluator.metrics.conditions import in_words, members, read_conditions, written
-from evaluator.metrics.features import MOST_VALUES, Feature, feature_conditions
-from evaluator.metrics.halves import halves
+from evaluator.metrics import MetricsInputError
+from evaluator.metrics._weak_slices._conditions import (
+    MAX_VALUES,
+    DiscretisedFeature,
+    conditions_from_json,
+    conditions_to_json,
+    describe_conditions,
+    discretise,
+    matching_rows,
+)
+from evaluator.metrics._weak_slices._weak_slices import discovery_split
 
 
-def one(values: object, *, bins: int = 4, minimum_support: int = 2) -> Feature:
+def one(values: object, *, bins: int = 4, minimum_support: int = 2) -> DiscretisedFeature:
     frame = pd.DataFrame({"x": values})
-    (feature,) = feature_conditions(frame, ["x"], bins=bins, minimum_support=minimum_support)
+    (feature,) = discretise(frame, ["x"], bins=bins, minimum_support=minimum_support)
     return feature
 
 
-def said(feature: Feature) -> list[str]:
+def said(feature: DiscretisedFeature) -> list[str]:
     return [condition.words for condition in feature.conditions]
 
 
@@ -37,7 +43,10 @@ def test_each_case_meets_exactly_the_condition_it_is_coded_with(values: list[obj
     frame = pd.DataFrame({"x": values})
     feature = one(values)
     holding = np.column_stack(
-        [members(frame, read_conditions(written([c]))) for c in feature.conditions]
+        [
+            matching_rows(frame, conditions_from_json(conditions_to_json([c])))
+            for c in feature.conditions
+        ]
     )
     assert (holding.sum(axis=1) == 1).all()
     assert (holding.argmax(axis=1) == feature.codes).all()
@@ -54,7 +63,10 @@ def test_numbers_are_cut_near_their_quantiles_at_few_digits() -> None:
     assert np.bincount(feature.codes).min() > 2450
     whole = one(np.arange(100, 2100))
     assert said(whole) == ["x < 599", "x in [599, 1099)", "x in [1099, 1599)", "x >= 1599"]
-    assert written(whole.conditions[1:2]) == '[{"feature": "x", "from": 599, "below": 1099}]'
+    assert (
+        conditions_to_json(whole.conditions[1:2])
+        == '[{"feature": "x", "from": 599, "below": 1099}]'
+    )
 
 
 def test_few_numbers_are_categories_and_truth_values_too() -> None:
@@ -72,8 +84,8 @@ def test_rare_values_are_one_condition_together() -> None:
     # An identifier says nothing but that it is there.
     assert said(one(["p", "q", None])) == ["x is not missing", "x is missing"]
     many = one([f"{value:03d}" for value in range(150) for _ in range(2)])
-    assert len(many.conditions) == MOST_VALUES + 1
-    assert many.conditions[-1].words == f"x is none of its {MOST_VALUES} frequent values"
+    assert len(many.conditions) == MAX_VALUES + 1
+    assert many.conditions[-1].words == f"x is none of its {MAX_VALUES} frequent values"
 
 
 def test_categories_that_do_not_occur_are_no_conditions() -> None:
@@ -85,9 +97,11 @@ def test_a_slice_in_words_and_without_conditions() -> None:
     text = (
         '[{"feature": "carrier", "is": "B6"}, {"feature": "distance", "from": 500, "below": 900}]'
     )
-    assert in_words(read_conditions(text)) == "carrier = B6 and distance in [500, 900)"
-    assert written(read_conditions(text)) == text
-    assert in_words(read_conditions("[]")) == "all cases"
+    assert (
+        describe_conditions(conditions_from_json(text)) == "carrier = B6 and distance in [500, 900)"
+    )
+    assert conditions_to_json(conditions_from_json(text)) == text
+    assert describe_conditions(conditions_from_json("[]")) == "all cases"
 
 
 @pytest.mark.parametrize(
@@ -105,13 +119,13 @@ def test_a_slice_in_words_and_without_conditions() -> None:
 )
 def test_what_is_no_condition_is_refused(text: str) -> None:
     with pytest.raises(MetricsInputError, match=r"is no condition|is no list|is not JSON"):
-        read_conditions(text)
+        conditions_from_json(text)
 
 
 def test_a_range_of_a_column_of_texts_is_refused() -> None:
-    range_of = read_conditions('[{"feature": "x", "below": 2}]')
+    range_of = conditions_from_json('[{"feature": "x", "below": 2}]')
     with pytest.raises(MetricsInputError, match="must hold numbers"):
-        members(pd.DataFrame({"x": ["a"]}), range_of)
+        matching_rows(pd.DataFrame({"x": ["a"]}), range_of)
 
 
 def test_halves_are_random_and_clusters_stay_whole() -> None:
@@ -120,7 +134,7 @@ def test_halves_are_random_and_clusters_stay_whole() -> None:
     losses = (random.random(999) < 0.2).astype(float)
     sizes, equal = [], []
     for seed in range(40):
-        _, chosen = halves(codes, losses, None, seed)
+        _, chosen = discovery_split(codes, losses, None, seed)
         sizes.append(chosen.sum())
         equal.append(losses[chosen].mean() - losses[~chosen].mean())
     assert set(sizes) == {499}
@@ -130,10 +144,10 @@ def test_halves_are_random_and_clusters_stay_whole() -> None:
     # Zero has two signs.
     signed = losses.copy()
     signed[losses == 0] = random.choice([0.0, -0.0], np.count_nonzero(losses == 0))
-    _, again = halves(codes, signed, None, 0)
-    _, chosen = halves(codes, losses, None, 0)
+    _, again = discovery_split(codes, signed, None, 0)
+    _, chosen = discovery_split(codes, losses, None, 0)
     assert (again == chosen).all()
     users = pd.Series(random.integers(0, 100, 999))
-    _, chosen = halves(codes, losses, users, 0)
+    _, chosen = discovery_split(codes, losses, users, 0)
     assert pd.Series(chosen).groupby(users).nunique().eq(1).all()
     assert 300 < chosen.sum() < 700

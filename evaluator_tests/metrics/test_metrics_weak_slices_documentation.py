@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from evaluator.metrics import slice_heads
+from evaluator.metrics._weak_slices import _search as slice_heads
 
 PAGE = (Path(__file__).parents[2] / "docs" / "weak-slices.md").read_text(encoding="utf-8")
 

@@ -4,14 +4,21 @@ from itertools import combinations, product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from evaluator.metrics.estimates import FloatArray
-from evaluator.metrics.features import CodeArray
-from evaluator.metrics.loss_sums import Losses
-from evaluator.metrics.slice_heads import Explanation, Head, groups, heads, members_of
-from evaluator.metrics.slice_search import LEAST_EVIDENCE, Leads, search
+from evaluator.metrics._estimates import FloatArray
+from evaluator.metrics._weak_slices._conditions import CodeArray
+from evaluator.metrics._weak_slices._search import (
+    MIN_EVIDENCE,
+    Explanation,
+    Losses,
+    Representative,
+    Shortlist,
+    overlap_groups,
+    representatives,
+    search,
+    slice_members,
+)
 
 Slice = tuple[tuple[int, int], ...]
 
@@ -36,15 +43,15 @@ def every_lead(
         for features in combinations(range(len(codes)), level):
             for chosen in product(*(range(sizes[feature]) for feature in features)):
                 one = tuple(zip(features, chosen, strict=True))
-                inside = members_of(one, codes)
+                inside = slice_members(one, codes)
                 n = inside.sum()
                 if n < fewest or len(losses) - n < fewest:
                     continue
-                parents = [members_of(p, codes) for p in combinations(one, level - 1) if p]
+                parents = [slice_members(p, codes) for p in combinations(one, level - 1) if p]
                 if any(parent.sum() == n for parent in parents):
                     continue
                 least = min(worse(losses, inside, p) for p in [all_cases, *parents])
-                if least >= LEAST_EVIDENCE:
+                if least >= MIN_EVIDENCE:
                     leads[one] = least
     return leads
 
@@ -69,7 +76,7 @@ def drawn(seed: int, kind: str) -> tuple[list[CodeArray], list[int], FloatArray]
 
 def searched(
     codes: list[CodeArray], sizes: list[int], losses: FloatArray, conditions: int, keep: int
-) -> Leads:
+) -> Shortlist:
     return search(codes, sizes, Losses(losses), conditions=conditions, fewest=5, keep=keep)
 
 
@@ -88,7 +95,7 @@ def test_pruning_loses_no_slice_that_qualifies(seed: int, kind: str, conditions:
     found = dict(zip(leads.slices, leads.evidence, strict=True))
     # Evidence that rounding carries over the threshold may be on either side of it.
     for one in expected.keys() ^ found.keys():
-        assert {**expected, **found}[one] == pytest.approx(LEAST_EVIDENCE)
+        assert {**expected, **found}[one] == pytest.approx(MIN_EVIDENCE)
     for one in expected.keys() & found.keys():
         assert found[one] == pytest.approx(expected[one])
     assert leads.evidence.tolist() == sorted(leads.evidence, reverse=True)
@@ -167,8 +174,8 @@ def test_the_simplest_of_nearly_equal_descriptions_is_the_head() -> None:
     codes.append((both & (random.random(2000) < 0.9)).astype(np.int16))
     losses = Losses((random.random(2000) < np.where(both, 0.5, 0.1)).astype(float))
     cross, simple = ((0, 1), (1, 1)), ((2, 1),)
-    leads = Leads([cross, simple], np.array([9.0, 8.0]), possible=2, evaluated=2)
-    assert heads(leads, codes, losses, most=5) == [Head(simple, (cross,))]
+    leads = Shortlist([cross, simple], np.array([9.0, 8.0]), possible=2, evaluated=2)
+    assert representatives(leads, codes, losses, most=5) == [Representative(simple, (cross,))]
 
 
 def test_slices_that_overlap_by_half_the_smaller_one_are_one_group() -> None:
@@ -180,4 +187,4 @@ def test_slices_that_overlap_by_half_the_smaller_one_are_one_group() -> None:
         (places >= 31) & (places < 51),
     ]
     # The last one overlaps the first by less than half.
-    assert groups(slices) == [1, 1, 2, 3]
+    assert overlap_groups(slices) == [1, 1, 2, 3]

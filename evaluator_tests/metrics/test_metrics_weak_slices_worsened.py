@@ -4,10 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from evaluator.metrics.checks import MetricsInputError
-from evaluator.metrics.contrasts import fisher, newcombe
-from evaluator.metrics.weak_slices import weak_slices
-from evaluator.metrics.worsened_slices import slice_definitions, worsened_slices
+from evaluator.metrics import MetricsInputError, slice_definitions, weak_slices, worsened_slices
+from evaluator.metrics._two_sample import fisher, newcombe_single
 
 
 def cases(seed: int, rows: int = 4000, worse_in: str | None = None) -> pd.DataFrame:
@@ -55,7 +53,7 @@ def test_rates_have_newcombes_limits_and_fishers_p_value() -> None:
         own = frame[frame["region"] == "east"]
         counts.append((int((own["label"] != own["prediction"]).sum()), len(own)))
     # Two slices share the level.
-    assert (east["low"], east["high"]) == pytest.approx(newcombe(*counts, 0.05))
+    assert (east["low"], east["high"]) == pytest.approx(newcombe_single(*counts, 0.05))
     hits, n = (sum(pair) for pair in zip(*counts, strict=True))
     assert east["p_value"] == pytest.approx(fisher(*counts[0], hits, n))
 

@@ -17,9 +17,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
-from evaluator.demo.flights import LATE_MINUTES, load_flights, write_daily_files
-from evaluator.orchestration.home import Home
-from evaluator.orchestration.runner import AuditRun, Choice, RunSummary
+from evaluator.demo._flights import LATE_MINUTES, load_flights, write_daily_files
+from evaluator.orchestration import AuditRun, Choice, Home, RunSummary
 from evaluator.spec import Audit, AuditSpec, load_audit
 from evaluator_tests.conftest import BuiltOnce
 from evaluator_tests.faults import crash_where_planned

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from evaluator.orchestration.home import Home
+from evaluator.orchestration import Home
 
 _Found = TypeVar("_Found")
 

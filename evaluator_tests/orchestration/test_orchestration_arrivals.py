@@ -5,8 +5,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from evaluator.orchestration.arrivals import artifact_sensor, landing_sensor
-from evaluator.orchestration.home import Home
+from evaluator.orchestration import Home
+from evaluator.orchestration._arrivals import artifact_sensor, landing_sensor
 from evaluator.spec import Audit
 
 

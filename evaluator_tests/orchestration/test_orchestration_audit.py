@@ -13,17 +13,22 @@ from mlflow.tracking import MlflowClient
 from sklearn.metrics import accuracy_score, roc_auc_score
 
 from evaluator.evidence import canonical_json
-from evaluator.findings.names import PREDICTIONS
-from evaluator.orchestration import candidate_evaluation, report_assets, runner
-from evaluator.orchestration.certificates import CERTIFICATE
-from evaluator.orchestration.documents import PAGE
-from evaluator.orchestration.home import Home
-from evaluator.orchestration.portions import Portion
-from evaluator.orchestration.runner import Choice
-from evaluator.orchestration.scorecard import read_judged_scorecard
-from evaluator.orchestration.state import AuditState
-from evaluator.orchestration.terminal_runs import TerminalRuns
-from evaluator.orchestration.told import exit_code, told
+from evaluator.orchestration import (
+    PAGE,
+    AuditState,
+    Choice,
+    Home,
+    _candidate_run as candidate_evaluation,
+    _runner as runner,
+    exit_code,
+    format_run_summary,
+)
+from evaluator.orchestration._assets import _reports as report_assets
+from evaluator.orchestration._certificates import CERTIFICATE
+from evaluator.orchestration._partitions import SliceBatch
+from evaluator.orchestration._processes import LocalRuns
+from evaluator.orchestration._scorecard_run import read_judged_scorecard
+from evaluator.scorecard import PREDICTIONS
 from evaluator.spec import Audit
 from evaluator_tests.faults import plan_faults
 from evaluator_tests.orchestration.conftest import run, start
@@ -95,7 +100,8 @@ def test_a_second_run_computes_nothing_and_says_so(audit: Audit, finished_home: 
         assert instance.get_runs_count() == runs_before
     assert (summary.computed, summary.reused) == (0, 8)
     assert any(
-        "No slice was computed" in line for line in told(AuditState(audit, finished_home), summary)
+        "No slice was computed" in line
+        for line in format_run_summary(AuditState(audit, finished_home), summary)
     )
     assert _evidence(finished_home) == before
 
@@ -161,11 +167,11 @@ def test_slices_that_cannot_be_measured_are_missing_and_say_why(
     def cannot(*_: object, **__: object) -> None:
         raise ArithmeticError("these numbers cannot be measured")
 
-    def here(audit: Audit, portions: Sequence[Portion], **_: object) -> None:
+    def here(audit: Audit, portions: Sequence[SliceBatch], **_: object) -> None:
         for portion in portions:
             names = [f"{portion.candidate}_{name}" for name in ("predictions", "slice_metrics")]
             for chosen in portion.ranges:
-                TerminalRuns(audit).execute(names, chosen)
+                LocalRuns(audit).execute(names, chosen)
 
     with monkeypatch.context() as patch:
         # In this process, where the patch holds.
@@ -180,7 +186,7 @@ def test_slices_that_cannot_be_measured_are_missing_and_say_why(
     assert summary.findings is None
     assert "none of the 8 slices" in summary.faults[0]
     assert exit_code(audit, Choice(), summary) == 3
-    lines = list(told(AuditState(audit, home), summary))
+    lines = list(format_run_summary(AuditState(audit, home), summary))
     assert "  frail, 4 slices: ArithmeticError: these numbers cannot be measured" in lines
 
 
@@ -231,7 +237,7 @@ def test_a_broken_day_fails_and_its_quarantine_and_report_are_there(
         state.require("data_quality_report", "2013-11-02"), "report.txt"
     ).decode()
     assert "REFUSED" in report
-    assert any("2013-11-02 refused" in line for line in told(state, summary))
+    assert any("2013-11-02 refused" in line for line in format_run_summary(state, summary))
 
 
 def test_a_day_that_is_sent_again_broken_is_no_longer_used(

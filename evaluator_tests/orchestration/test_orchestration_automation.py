@@ -6,9 +6,8 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import pytest
 
-from evaluator.orchestration import audit_definitions
-from evaluator.orchestration.home import Home
-from evaluator.orchestration.partition_run import DATA_VERSION_TAG
+from evaluator.orchestration import Home, audit_definitions
+from evaluator.orchestration._partition_run import DATA_VERSION_TAG
 from evaluator.spec import Audit
 from evaluator_tests.faults import plan_faults
 from evaluator_tests.orchestration.conftest import AIRLINE_KINDS, REGIONS

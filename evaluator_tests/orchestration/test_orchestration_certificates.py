@@ -16,14 +16,11 @@ import yaml
 from mlflow.tracking import MlflowClient
 
 from evaluator import cli
-from evaluator.certification.keys import create_key
-from evaluator.certification.ledger import Ledger
-from evaluator.orchestration.certificates import expected_certificate, statement_name
-from evaluator.orchestration.documents import reports_are_current
-from evaluator.orchestration.home import Home
-from evaluator.orchestration.promotion import CERTIFICATE_TAG, demote
-from evaluator.orchestration.scorecard import expected_scorecard
-from evaluator.orchestration.state import AuditState
+from evaluator.certification import Ledger, create_key
+from evaluator.orchestration import AuditState, Home, demote, statement_name
+from evaluator.orchestration._certificates import CERTIFICATE_TAG, expected_certificate
+from evaluator.orchestration._documents import reports_are_current
+from evaluator.orchestration._scorecard_run import expected_scorecard
 from evaluator.spec import Audit
 from evaluator_tests.orchestration.conftest import run
 

@@ -12,15 +12,11 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from evaluator import fork_server
 from evaluator.errors import UsageError
-from evaluator.orchestration.home import Home
-from evaluator.orchestration.portions import portions_of
-from evaluator.orchestration.runner import Choice
-from evaluator.orchestration.scorecard import read_judged_scorecard
-from evaluator.orchestration.state import AuditState
-from evaluator.orchestration.terminal_runs import TERMINAL_TAG
-from evaluator.orchestration.workers import run_portions
+from evaluator.orchestration import AuditState, Choice, Home, _fork_server as fork_server
+from evaluator.orchestration._partitions import slice_batches
+from evaluator.orchestration._processes import LOCAL_RUN_TAG, run_batches
+from evaluator.orchestration._scorecard_run import read_judged_scorecard
 from evaluator.spec import Audit
 from evaluator_tests.faults import plan_faults
 from evaluator_tests.orchestration.conftest import run, start
@@ -64,7 +60,7 @@ def test_a_candidate_that_takes_its_process_down_costs_no_other_candidate(
 def test_a_run_that_was_killed_goes_on_where_it_was(audit: Audit, home: Home) -> None:
     script = (
         "from evaluator_tests.orchestration.conftest import small_audit, start\n"
-        "from evaluator.orchestration.home import Home\n"
+        "from evaluator.orchestration._home import Home\n"
         "if __name__ == '__main__':\n"
         "    start(small_audit(), Home.from_environment()).run()\n"
     )
@@ -118,14 +114,14 @@ def test_a_run_whose_process_is_gone_is_not_shown_as_running(audit: Audit, home:
         dg.DagsterRun(
             job_name="killed",
             status=dg.DagsterRunStatus.STARTED,
-            tags={TERMINAL_TAG: gone},
+            tags={LOCAL_RUN_TAG: gone},
         )
     ).run_id
     alive = instance.add_run(
         dg.DagsterRun(
             job_name="alive",
             status=dg.DagsterRunStatus.STARTED,
-            tags={TERMINAL_TAG: held},
+            tags={LOCAL_RUN_TAG: held},
         )
     ).run_id
     start(audit, home)
@@ -172,24 +168,24 @@ def test_portions_cover_the_pending_slices_once_and_use_every_core(
         for g in audit.spec.slice_values()["geography"]
         for s in audit.spec.slice_values()["segment"]
     ]
-    portions = portions_of(audit.spec, candidate, keys, wanted=3)
+    portions = slice_batches(audit.spec, candidate, keys, wanted=3)
     assert [len(portion.slice_keys) for portion in portions] == [6, 6, 6]
     assert [key for portion in portions for key in portion.slice_keys] == keys
     assert all(len(portion.ranges) == 1 for portion in portions)
-    few = portions_of(audit.spec, candidate, keys[4:6], wanted=2)
+    few = slice_batches(audit.spec, candidate, keys[4:6], wanted=2)
     assert [key for portion in few for key in portion.slice_keys] == keys[4:6]
-    assert portions_of(audit.spec, candidate, [], wanted=2) == []
+    assert slice_batches(audit.spec, candidate, [], wanted=2) == []
 
 
 def test_the_audit_says_how_many_slices_a_run_has(whole_audit: Audit) -> None:
     small = changed(whole_audit, partitions_per_run=4)
     keys = [f"{g}|{s}" for g in ("eastern", "central") for s in ("network", "low_cost", "regional")]
-    portions = portions_of(small.spec, small.spec.candidates[0], keys, wanted=1)
+    portions = slice_batches(small.spec, small.spec.candidates[0], keys, wanted=1)
     assert [len(portion.slice_keys) for portion in portions] == [4, 2]
 
 
 def test_what_needs_one_pool_runs_one_after_the_other(audit: Audit, finished_home: Home) -> None:
-    portions = portions_of(
+    portions = slice_batches(
         audit.spec,
         audit.spec.candidates[0],
         AuditState(audit, finished_home).slice_keys(),
@@ -211,14 +207,14 @@ def test_what_needs_one_pool_runs_one_after_the_other(audit: Audit, finished_hom
         assert ended.fault is None
         open_now.remove(id(ended.portion))
 
-    run_portions(audit, pooled, cores=3, on_slice=on_slice, on_end=on_end)
+    run_batches(audit, pooled, cores=3, on_slice=on_slice, on_end=on_end)
     assert most == 1
     assert len(slices) == 4
 
 
 _WATCH = """\
 import sys
-from evaluator.orchestration.workers import work
+from evaluator.orchestration._processes import work
 
 before = set(sys.modules)
 work(audit, portion, environment, 1, connection)
@@ -230,9 +226,9 @@ def test_a_forked_process_imports_hardly_anything_more(audit: Audit, home: Home)
     first = start(audit, home)
     first.take_in_days()
     first._freeze_evaluation_set(refresh=True)
-    portion = portions_of(audit.spec, audit.spec.candidates[0], {"pacific|network"}, wanted=1)[0]
-    fork_server.start()
-    context = fork_server.context()
+    portion = slice_batches(audit.spec, audit.spec.candidates[0], {"pacific|network"}, wanted=1)[0]
+    fork_server.start_fork_server()
+    context = fork_server.fork_server_context()
     heard, connection = context.Pipe(duplex=False)
     answers, told = context.Pipe(duplex=False)
     given = {

@@ -13,11 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from evaluator.certification.keys import load_public_key
-from evaluator.certification.verification import verify
-from evaluator.orchestration.home import Home
-from evaluator.orchestration.scorecard import read_judged_scorecard
-from evaluator.orchestration.state import AuditState
+from evaluator.certification import load_public_key, verify
+from evaluator.orchestration import AuditState, Home
+from evaluator.orchestration._scorecard_run import read_judged_scorecard
 from evaluator.spec import load_audit
 from evaluator_tests.orchestration.conftest import open_home, run
 

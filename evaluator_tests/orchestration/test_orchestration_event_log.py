@@ -7,10 +7,10 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from evaluator.orchestration import Home
+from evaluator.orchestration._partition_run import DATA_VERSION_TAG
+from evaluator.orchestration._processes import RANGE_END_TAG, RANGE_START_TAG, new_run_id
 from evaluator.orchestration.event_log import MOST_OPEN, EventLog
-from evaluator.orchestration.home import Home
-from evaluator.orchestration.partition_run import DATA_VERSION_TAG
-from evaluator.orchestration.terminal_runs import RANGE_END_TAG, RANGE_START_TAG, new_run_id
 
 SLICES = dg.MultiPartitionsDefinition(
     {

@@ -12,19 +12,21 @@ import pandas as pd
 import pytest
 from mlflow.tracking import MlflowClient
 
-from evaluator.certification.ledger import Ledger
-from evaluator.certification.verification import verify
-from evaluator.evidence import Moment, Record
-from evaluator.findings.names import DAYS
-from evaluator.orchestration.certificates import expected_certificate, statement_name
-from evaluator.orchestration.documents import reports_are_current
-from evaluator.orchestration.earlier import EARLIER_CERTIFICATE, find_earlier
-from evaluator.orchestration.home import Home
-from evaluator.orchestration.mlflow_runs import as_json
-from evaluator.orchestration.scorecard import expected_scorecard, read_judged_scorecard
-from evaluator.orchestration.state import AuditState
+from evaluator.certification import Ledger, verify
+from evaluator.evidence import Record, RunContext
+from evaluator.orchestration import AuditState, Home, statement_name
+from evaluator.orchestration._certificates import expected_certificate
+from evaluator.orchestration._documents import reports_are_current
+from evaluator.orchestration._mlflow_runs import as_json
+from evaluator.orchestration._scorecard_run import (
+    PREVIOUS_CERTIFICATE,
+    expected_scorecard,
+    find_previous_certification,
+    read_judged_scorecard,
+)
+from evaluator.scorecard import DAYS
 from evaluator.spec import Audit, AuditSpec
-from evaluator_tests.findings.shop import spec_of
+from evaluator_tests.evaluation.shop import spec_of
 from evaluator_tests.orchestration.conftest import run
 
 
@@ -52,7 +54,7 @@ class _Chain:
 
     def __init__(self, state: AuditState) -> None:
         self.state = state
-        self._moment = Moment("run", datetime(2026, 1, 1, tzinfo=UTC))
+        self._moment = RunContext("run", datetime(2026, 1, 1, tzinfo=UTC))
 
     def store(self, asset: str, identity: str, *upstream: Record, **facts: Any) -> Record:
         return self.state.store.write(
@@ -69,10 +71,10 @@ class _Chain:
     def certify(self, name: str) -> str | None:
         """Certify on the evaluation set of this name; return the one it was compared with."""
         cases = self.store("evaluation_set", name)
-        earlier = find_earlier(self.state, cases)
+        earlier = find_previous_certification(self.state, cases)
         before = earlier.certificate if earlier else None
         own = f"{name} after {before}"
-        scorecard = self.store("scorecard", own, cases, **{EARLIER_CERTIFICATE: before})
+        scorecard = self.store("scorecard", own, cases, **{PREVIOUS_CERTIFICATE: before})
         self.store("certificate", f"certificate of {own}", scorecard)
         return earlier and earlier.evaluation_set.content_version
 

@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from evaluator.orchestration import audit_definitions
-from evaluator.orchestration.identities import CODE_VERSIONS
+from evaluator.orchestration._identities import CODE_VERSIONS
 from evaluator.spec import Audit
 
 WHOLES = {

@@ -7,18 +7,22 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from evaluator.cli import AUDITS
-from evaluator.demo.sales import FAULTS, sales_days, write_sales_days
+from evaluator.demo._sales import FAULTS, sales_days, write_sales_days
 from evaluator.errors import UsageError
-from evaluator.findings.names import PROFILE
 from evaluator.intake import TYPED_ROWS
-from evaluator.orchestration.day_files import day_files
-from evaluator.orchestration.day_intake import CHECKS, REPORT
-from evaluator.orchestration.replaying import feed_back, known_day, write_quarantine
-from evaluator.orchestration.runner import Choice
-from evaluator.orchestration.state import AuditState
-from evaluator.orchestration.told import exit_code, told
-from evaluator.spec import Audit, load_audit
+from evaluator.orchestration import (
+    REPORT,
+    AuditState,
+    Choice,
+    exit_code,
+    format_run_summary,
+    known_day,
+    replay_quarantine,
+    write_quarantine,
+)
+from evaluator.orchestration._days import CHECKS, day_files
+from evaluator.scorecard import PROFILE
+from evaluator.spec import Audit, load_audit, shipped_audits
 from evaluator_tests.orchestration.conftest import open_home, run, start
 
 DAY = "2024-03-02"
@@ -26,7 +30,7 @@ DAY = "2024-03-02"
 
 @pytest.fixture(scope="module")
 def sales() -> Audit:
-    return load_audit("sales", AUDITS)
+    return load_audit("sales", shipped_audits())
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +139,7 @@ def test_an_audit_without_candidates_tells_its_days_and_exits_by_them(
     sales: Audit, state: AuditState
 ) -> None:
     summary = run(sales, state.home)
-    lines = list(told(state, summary))
+    lines = list(format_run_summary(state, summary))
     assert summary.findings is None
     assert exit_code(sales, Choice(), summary) == 1
     assert any("12 of 14 days accepted" in line for line in lines)
@@ -153,7 +157,7 @@ def test_mended_rows_join_the_days_next_version_and_the_old_one_stays(
     mended = rows.replace("P110, blue", "P110").replace("P134,3,n/a", "P134,3,12.50")
     quarantined.write_text(mended)
 
-    assert feed_back(state, DAY, quarantined) == 2
+    assert replay_quarantine(state, DAY, quarantined) == 2
     start(sales, state.home).take_in_days()
 
     after = state.accepted_days()[DAY]
@@ -172,7 +176,7 @@ def test_rows_that_are_mended_later_join_those_that_were_mended_before(
         write_quarantine(state, DAY, rows)
         before = state.accepted_days()[DAY].facts["accepted"]
         rows.write_text(rows.read_text().replace(wrong, right))
-        feed_back(state, DAY, rows)
+        replay_quarantine(state, DAY, rows)
         start(sales, state.home).take_in_days()
         assert state.accepted_days()[DAY].facts["accepted"] == before + 1
 
@@ -181,7 +185,7 @@ def test_feeding_back_what_was_not_mended_is_refused(state: AuditState, tmp_path
     rows = tmp_path / "rows.csv"
     write_quarantine(state, DAY, rows)
     with pytest.raises(UsageError, match="no row differs"):
-        feed_back(state, DAY, rows)
+        replay_quarantine(state, DAY, rows)
     assert not day_files(state.audit, state.home, DAY).mended.exists()
 
 
@@ -191,7 +195,7 @@ def test_feeding_back_a_line_that_is_not_in_quarantine_is_refused(
     rows = tmp_path / "rows.csv"
     rows.write_text('line_number,text\n2,"anything"\n')
     with pytest.raises(UsageError, match="line 2 is not in the quarantine"):
-        feed_back(state, DAY, rows)
+        replay_quarantine(state, DAY, rows)
 
 
 @pytest.mark.parametrize("day", ["2024-13-02", "2024-02-29", "yesterday"])

@@ -12,11 +12,8 @@ import pytest
 
 from evaluator import cli
 from evaluator.errors import UsageError
-from evaluator.evidence.lineage import Lineage, key_of
-from evaluator.evidence.lineage_formats import FORMATS
-from evaluator.orchestration.home import Home
-from evaluator.orchestration.lineage_questions import Question, ask_lineage
-from evaluator.orchestration.state import AuditState
+from evaluator.evidence import FORMATS, Lineage, key_of
+from evaluator.orchestration import AuditState, Home, Question, ask_lineage
 from evaluator.spec import Audit
 from evaluator_tests.orchestration.conftest import run, start
 

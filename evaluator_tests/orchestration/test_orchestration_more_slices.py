@@ -10,19 +10,17 @@ import pytest
 from mlflow.tracking import MlflowClient
 from sklearn.metrics import roc_auc_score
 
-from evaluator.findings.names import CASES, MORE_FIGURES, PREDICTIONS
-from evaluator.orchestration.documents import PAGE
-from evaluator.orchestration.home import Home
-from evaluator.orchestration.report_assets import MOST_ROWS, _more_slices_table
-from evaluator.orchestration.scorecard import read_judged_scorecard
-from evaluator.orchestration.state import AuditState
+from evaluator.orchestration import PAGE, AuditState, Home
+from evaluator.orchestration._assets._reports import MAX_ROWS, _additional_slices_table
+from evaluator.orchestration._scorecard_run import read_judged_scorecard
+from evaluator.scorecard import ADDITIONAL_MEASUREMENTS, CASES, PREDICTIONS
 from evaluator.spec import Audit
 from evaluator_tests.faults import plan_faults
 from evaluator_tests.orchestration.conftest import run
 
 
 def test_the_table_in_the_ui_is_capped_and_says_so() -> None:
-    rows = MOST_ROWS + 34
+    rows = MAX_ROWS + 34
     figures = pd.DataFrame(
         {
             "candidate": "one",
@@ -38,11 +36,11 @@ def test_the_table_in_the_ui_is_capped_and_says_so() -> None:
             "reason": None,
         }
     )
-    words = _more_slices_table(figures, "recall")
-    assert words.count("| tail | tail = ") == MOST_ROWS
-    assert f"The first {MOST_ROWS} of {rows} rows" in words
-    assert MORE_FIGURES in words
-    whole = _more_slices_table(figures.iloc[:MOST_ROWS], "recall")
+    words = _additional_slices_table(figures, "recall")
+    assert words.count("| tail | tail = ") == MAX_ROWS
+    assert f"The first {MAX_ROWS} of {rows} rows" in words
+    assert ADDITIONAL_MEASUREMENTS in words
+    whole = _additional_slices_table(figures.iloc[:MAX_ROWS], "recall")
     assert "The first" not in whole
 
 

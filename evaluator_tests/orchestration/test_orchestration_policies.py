@@ -9,15 +9,18 @@ import pytest
 
 from evaluator.errors import UsageError
 from evaluator.evidence import prune
-from evaluator.findings.names import CASES
-from evaluator.orchestration import tidying
-from evaluator.orchestration.frozen import is_to_be_frozen
-from evaluator.orchestration.home import Home
-from evaluator.orchestration.runner import Choice
-from evaluator.orchestration.scorecard import read_judged_scorecard
-from evaluator.orchestration.state import AuditState
-from evaluator.orchestration.tidying import look_for_prunable, told_prunable
-from evaluator.orchestration.told import told
+from evaluator.orchestration import (
+    AuditState,
+    Choice,
+    Home,
+    _run_summary as tidying,
+    find_prunable,
+    format_pruning_plan,
+    format_run_summary,
+)
+from evaluator.orchestration._evaluation_set import is_to_be_frozen
+from evaluator.orchestration._scorecard_run import read_judged_scorecard
+from evaluator.scorecard import CASES
 from evaluator.spec import Audit
 from evaluator_tests.faults import plan_faults
 from evaluator_tests.orchestration.conftest import run, start
@@ -67,7 +70,7 @@ def test_a_frozen_evaluation_set_stays_as_it_is(audit: Audit, finished_home: Hom
     assert summary.kept_frozen is not None
     assert "3 days, and 4 are accepted now" in summary.kept_frozen
     state = AuditState(frozen_audit, finished_home)
-    assert summary.kept_frozen in list(told(state, summary))
+    assert summary.kept_frozen in list(format_run_summary(state, summary))
     assert state.require("evaluation_set").identity == before.identity
     refreshed = start(frozen_audit, finished_home).run(refresh=True)
     assert refreshed.kept_frozen is None
@@ -133,19 +136,19 @@ def test_prune_keeps_what_is_referred_to_and_what_was_certified(
     left = finished_home.root / "evidence/flights/scorecard/_/half/figures.parquet.ab.tmp"
     left.parent.mkdir()
     left.write_bytes(b"half")
-    young = look_for_prunable(audit, finished_home)
+    young = find_prunable(audit, finished_home)
     assert young.all == ()
     assert young.too_young > 0
     monkeypatch.setattr(tidying, "YOUNG", timedelta(0))
-    plan = look_for_prunable(audit, finished_home)
+    plan = find_prunable(audit, finished_home)
     assets = {found.asset for found in plan.superseded}
     # Each of the three scorecards was certified, so only papers and MLflow's notes are left over.
     assert assets == {"dashboard", "documents", "mlflow_runs"}
     assert [found.paths for found in plan.half_written] == [(str(left),)]
-    assert any("dashboard: 2 superseded versions" in line for line in told_prunable(plan))
+    assert any("dashboard: 2 superseded versions" in line for line in format_pruning_plan(plan))
     prune(finished_home.store(), plan)
     assert not left.exists()
-    assert look_for_prunable(audit, finished_home).all == ()
+    assert find_prunable(audit, finished_home).all == ()
     summary = run(audit, finished_home)
     assert (summary.computed, summary.reused) == (0, 8)
     scorecard = read_judged_scorecard(AuditState(audit, finished_home)).scorecard
@@ -167,7 +170,7 @@ def test_nothing_is_pruned_while_a_run_is_under_way(audit: Audit, finished_home:
     with dg.DagsterInstance.get() as instance:
         instance.add_run(dg.DagsterRun(job_name="running", status=dg.DagsterRunStatus.STARTED))
     with pytest.raises(UsageError, match="1 runs are under way"):
-        look_for_prunable(audit, finished_home)
+        find_prunable(audit, finished_home)
 
 
 def test_a_recording_of_decisions_alone_is_measured_as_far_as_that_goes(

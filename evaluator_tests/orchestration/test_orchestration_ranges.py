@@ -2,10 +2,9 @@
 
 from collections import Counter
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from evaluator.orchestration.ranges import Range, ranges_of, slice_ranges_of
+from evaluator.orchestration._partitions import Range, ranges_of, slice_ranges_of
 
 KEYS = [f"k{number}" for number in range(12)]
 PLACES = ["east", "west", "north", "south", "far"]

@@ -22,17 +22,14 @@ from ray._private import ray_constants
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from evaluator.evidence import Moment, Record
-from evaluator.orchestration.candidate_evaluation import CandidateEvaluation, Evaluated
-from evaluator.orchestration.frozen import store_evaluation_set
-from evaluator.orchestration.home import Home
-from evaluator.orchestration.ranges import Range
-from evaluator.orchestration.ray_cluster import predict_on_ray
-from evaluator.orchestration.ray_connection import ClusterError
-from evaluator.orchestration.state import AuditState
-from evaluator.orchestration.terminal_runs import TerminalRuns
-from evaluator.spec import Audit
-from evaluator.spec.execution import RayExecution
+from evaluator.evidence import Record, RunContext
+from evaluator.orchestration import AuditState, Home
+from evaluator.orchestration._candidate_run import CandidateEvaluation, EvaluatedSlice
+from evaluator.orchestration._evaluation_set import store_evaluation_set
+from evaluator.orchestration._partitions import Range
+from evaluator.orchestration._processes import LocalRuns
+from evaluator.orchestration._ray import ClusterError, predict_on_ray
+from evaluator.spec import Audit, RayExecution
 from evaluator_tests.orchestration.conftest import open_home, start
 from evaluator_tests.orchestration.ray_faults import (
     kill_where_planned,
@@ -137,7 +134,7 @@ def taken_in(prepared: Path, audit: Audit, tmp_path_factory: pytest.TempPathFact
     with pytest.MonkeyPatch.context() as patch:
         home = open_home(root, patch)
         start(audit, home).take_in_days()
-        store_evaluation_set(AuditState(audit, home), Moment("before", NOW))
+        store_evaluation_set(AuditState(audit, home), RunContext("before", NOW))
     return root
 
 
@@ -169,19 +166,19 @@ def killing(audit: Audit, home: Home) -> Audit:
 
 def evaluation_of(audit: Audit, home: Home, run: str = "run") -> CandidateEvaluation:
     """Open the first candidate on the evaluation set."""
-    moment = Moment(run, NOW)
+    moment = RunContext(run, NOW)
     return CandidateEvaluation(AuditState(audit, home), audit.spec.candidates[0], moment)
 
 
 def outcomes(
     evaluation: CandidateEvaluation, execution: RayExecution, keys: Sequence[str] | None = None
-) -> tuple[dict[str, Evaluated], dict[str, Exception]]:
+) -> tuple[dict[str, EvaluatedSlice], dict[str, Exception]]:
     """Predict on the cluster; each slice must come out once."""
     keys = evaluation.state.slice_keys() if keys is None else keys
     found = list(predict_on_ray(evaluation, keys, execution))
     assert sorted(key for key, _ in found) == sorted(keys)
     return (
-        {key: outcome for key, outcome in found if isinstance(outcome, Evaluated)},
+        {key: outcome for key, outcome in found if isinstance(outcome, EvaluatedSlice)},
         {key: outcome for key, outcome in found if isinstance(outcome, Exception)},
     )
 
@@ -228,7 +225,7 @@ def test_dagsters_own_step_ends_in_a_complete_audit_although_a_worker_was_killed
     state = AuditState(on_ray, home)
     keys = state.slice_keys()
 
-    runs = TerminalRuns(on_ray)
+    runs = LocalRuns(on_ray)
     runs.execute(["killer_model"], None)
     names = ["killer_predictions", "killer_slice_metrics"]
     faults = runs.execute(names, Range(keys[0], keys[-1]))

@@ -7,9 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from evaluator.orchestration.home import EVIDENCE_VARIABLE, Home
-from evaluator.orchestration.runner import Choice
-from evaluator.orchestration.state import AuditState
+from evaluator.orchestration import AuditState, Choice, Home
+from evaluator.orchestration._home import EVIDENCE_VARIABLE
 from evaluator.spec import Audit
 from evaluator_tests.orchestration.conftest import run
 from evaluator_tests.s3_server import s3_server

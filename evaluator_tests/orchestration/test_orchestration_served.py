@@ -6,9 +6,7 @@ from typing import Any
 
 import pytest
 
-from evaluator.orchestration.home import Home
-from evaluator.orchestration.runner import Choice
-from evaluator.orchestration.state import AuditState
+from evaluator.orchestration import AuditState, Choice, Home
 from evaluator.spec import Audit
 from evaluator_tests.faults import plan_faults
 from evaluator_tests.orchestration.conftest import small_audit, start

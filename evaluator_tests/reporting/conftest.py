@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from evaluator.certification import EvaluationSetSummary, EvidenceRecord, decide_outcomes
-from evaluator.findings.scorecard import Scorecard
 from evaluator.metrics import slice_metrics
 from evaluator.reporting import CandidateSummary, DashboardContent, IntakeDay
+from evaluator.scorecard import Scorecard
 from evaluator_tests.reporting.made_findings import make_findings, make_verdicts
 
 GEOGRAPHIES = ["Eastern", "Central", "Mountain", "Pacific", "Elsewhere"]

@@ -6,11 +6,15 @@ import numpy as np
 import pandas as pd
 
 from evaluator.certification import Verdict
-from evaluator.metrics.comparison import compare_candidates, compare_pairs
-from evaluator.metrics.comparison_ranks import rank_candidates
-from evaluator.metrics.fairness import fairness
-from evaluator.metrics.weak_slices import weak_slices
-from evaluator.metrics.worsened_slices import slice_definitions, worsened_slices
+from evaluator.metrics import (
+    compare_candidates,
+    compare_pairs,
+    fairness,
+    rank_candidates,
+    slice_definitions,
+    weak_slices,
+    worsened_slices,
+)
 
 COMPARED = ["accuracy", "recall", "f1", "roc_auc", "log_loss"]
 FEATURES = ["carrier", "hour", "geography"]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from evaluator.reporting import DashboardContent
-from evaluator.reporting.comparison import MOST_PLACES, comparison_groups, rank_table
+from evaluator.reporting._comparison import MAX_SCOPES, comparison_groups, rank_table
 from evaluator_tests.reporting.shown import lines_of, names_of, section, with_scorecard
 
 BASELINE = "logistic_regression"
@@ -78,11 +78,11 @@ def test_slices_where_a_candidate_is_worse_come_first_and_are_counted(
     assert group.counts["worse"] == len(worse) == group.shown
     assert sum(group.counts.values()) == len(elsewhere)
     assert next(iter(group.counts)) == "worse"
-    assert len(group.places) == MOST_PLACES < group.shown
+    assert len(group.places) == MAX_SCOPES < group.shown
     sizes = [abs(row.difference or 0) for row in group.places if row.metric == "ROC AUC"]
     assert group.places[0].metric == "ROC AUC"
     assert sizes == sorted(sizes, reverse=True)
-    left_out = f"{MOST_PLACES} of {group.shown} differences; {group.shown - MOST_PLACES} left out"
+    left_out = f"{MAX_SCOPES} of {group.shown} differences; {group.shown - MAX_SCOPES} left out"
     assert left_out in section(content, "comparison")
 
 

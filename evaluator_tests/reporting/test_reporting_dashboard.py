@@ -7,8 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from evaluator.certification import Outcome
-from evaluator.certification.certificate import UNSIGNED
+from evaluator.certification import UNSIGNED, Outcome
 from evaluator.reporting import CandidateSummary, DashboardContent, IntakeDay, render_dashboard
 from evaluator_tests.reporting.shown import with_scorecard
 

@@ -3,27 +3,26 @@
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings, strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from evaluator.reporting.document import (
+from evaluator.reporting._documents._obligations import SECTIONS
+from evaluator.reporting._documents._page import (
     Block,
-    Code,
     Facts,
     Heading,
+    InlineCode,
     Items,
     Link,
     Page,
+    Paragraph,
     Section,
     Strong,
     Table,
-    Words,
-    escaped_markdown,
-    spelled,
+    escape_markdown,
+    render,
 )
-from evaluator.reporting.obligations import SECTIONS
 
 NOW = datetime(2026, 3, 9, 8, 57, tzinfo=UTC)
 EVERYTHING = MarkdownIt("commonmark").enable(["table", "strikethrough"])
@@ -41,7 +40,7 @@ EVERYTHING = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 @example("www.example.org http://example.org a@b")
 @example("__init__ a_b _c_ \\_d")
 def test_markdown_shows_any_text_as_it_is(text: str) -> None:
-    source = escaped_markdown(text)
+    source = escape_markdown(text)
     shown = " ".join(text.split())
     paragraph = EVERYTHING.parse(source)
     assert _plain(paragraph) == shown
@@ -62,10 +61,10 @@ def _plain(tokens: list[Token]) -> str:
 
 def test_both_spellings_show_every_kind_of_block() -> None:
     blocks: list[Block] = [
-        Words("words"),
+        Paragraph("words"),
         Heading("heading"),
         Items(["item", Strong("strong")]),
-        Facts([("fact", Code("a1b2")), ("odd", Code("a`b"))]),
+        Facts([("fact", InlineCode("a1b2")), ("odd", InlineCode("a`b"))]),
         Table("caption", ("x", "y"), [("head", "1.5"), (Link("https://example.org/a"), "2")], (1,)),
     ]
     page = Page(
@@ -76,7 +75,7 @@ def test_both_spellings_show_every_kind_of_block() -> None:
         sections=[Section(name, blocks) for name in SECTIONS["model_card"]],
         closing=("closing",),
     )
-    document = spelled(page)
+    document = render(page)
     begun = document.markdown.split("\n## Training data\n")[1].split("\n## ")[0].strip()
     assert begun == (
         "words\n\n### heading\n\n- item\n- **strong**\n\n- **fact:** `a1b2`\n- **odd:** a\\`b\n\n"
@@ -96,4 +95,4 @@ def test_a_document_that_lacks_a_section_is_never_spelt() -> None:
         closing=(),
     )
     with pytest.raises(ValueError, match="has the sections"):
-        spelled(page)
+        render(page)

@@ -10,14 +10,17 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from evaluator.findings.scorecard import Scorecard
 from evaluator.metrics import METRICS
-from evaluator.reporting import CandidateSummary, DashboardContent
-from evaluator.reporting.document import Document
-from evaluator.reporting.document_content import DocumentsContent
-from evaluator.reporting.model_card import model_card
-from evaluator.reporting.obligations import SECTIONS, Finding, load_obligations
-from evaluator.reporting.technical_file import technical_file
+from evaluator.reporting import (
+    CandidateSummary,
+    DashboardContent,
+    DocumentsContent,
+    model_card,
+    technical_file,
+)
+from evaluator.reporting._documents._obligations import SECTIONS, FindingName, load_obligations
+from evaluator.reporting._documents._page import Document
+from evaluator.scorecard import Scorecard
 from evaluator.spec import AuditSpec
 from evaluator_tests.reporting.shown import with_scorecard
 
@@ -146,7 +149,7 @@ class _Reader(HTMLParser):
 
 
 def test_the_findings_that_evidence_may_need_are_what_documents_are_made_of() -> None:
-    assert set(get_args(Finding)) <= set(Scorecard.__dataclass_fields__)
+    assert set(get_args(FindingName)) <= set(Scorecard.__dataclass_fields__)
 
 
 def test_a_document_has_exactly_the_sections_that_evidence_may_refer_to(

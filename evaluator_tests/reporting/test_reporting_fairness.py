@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from evaluator.reporting import DashboardContent
-from evaluator.reporting.fairness import MOST_GAPS, MOST_GROUPS, fairness_groups
+from evaluator.reporting._fairness import MAX_GAPS, MAX_GROUPS, fairness_groups
 from evaluator_tests.reporting.shown import lines_of, names_of, section, with_scorecard
 
 
@@ -20,7 +20,7 @@ def test_the_worst_gap_of_each_measure_stands_with_groups_and_verdict(
         if g.candidate == "random_forest"
     )
     assert group.gaps == 18
-    assert len(group.worst) == MOST_GAPS
+    assert len(group.worst) == MAX_GAPS
     assert group.rows == (content.scorecard.fairness["candidate"] == "random_forest").sum()
     verdicts = [row.verdict for row in group.worst]
     assert verdicts == sorted(verdicts)
@@ -41,9 +41,9 @@ def test_all_groups_are_there_up_to_a_number_and_the_rest_is_counted(
     own = content.scorecard.fairness[content.scorecard.fairness["candidate"] == "random_forest"]
     many = pd.concat([own.assign(group=own["group"] + f" {n}") for n in range(3)])
     (group,) = fairness_groups(many, ["random_forest"])
-    assert len(group.groups) == MOST_GROUPS < group.rows == 3 * len(own)
+    assert len(group.groups) == MAX_GROUPS < group.rows == 3 * len(own)
     words = section(with_scorecard(content, fairness=many), "fairness")
-    assert f"{group.rows - MOST_GROUPS:,} left out here, all are in the scorecard" in words
+    assert f"{group.rows - MAX_GROUPS:,} left out here, all are in the scorecard" in words
     assert "gradient_boosting Not measured; the remarks say why." in words
 
 

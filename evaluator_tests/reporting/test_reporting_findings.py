@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from evaluator.reporting import DashboardContent, render_dashboard
-from evaluator.reporting.numbers import interval_words, p_words, rough
+from evaluator.reporting._formatting import format_interval, format_p_value, format_rough
 from evaluator_tests.reporting.shown import lines_of, section, with_scorecard
 
 BASELINE = "logistic_regression"
@@ -58,15 +58,19 @@ def test_the_terminal_spends_three_lines_a_candidate_and_finding_at_most(
     ("count", "said"), [(1, "1"), (74, "74"), (101, "110"), (64_363, "65,000"), (99_500, "100,000")]
 )
 def test_a_guess_at_the_cases_needed_is_rounded_up(count: int, said: str) -> None:
-    assert rough(count) == said
+    assert format_rough(count) == said
 
 
 def test_small_p_values_and_missing_ends_are_said_in_words() -> None:
-    assert [p_words(p) for p in (None, 0.0004, 0.0312)] == ["\N{EN DASH}", "< 0.001", "0.031"]
-    assert interval_words(None, None, has_sign=False) == ""
-    assert interval_words(0.2, None, has_sign=False) == "0.200 or more"
-    assert interval_words(None, 0.2, has_sign=True) == "+0.200 or less"
-    assert interval_words(-0.339, -0.154, has_sign=True) == (
+    assert [format_p_value(p) for p in (None, 0.0004, 0.0312)] == [
+        "\N{EN DASH}",
+        "< 0.001",
+        "0.031",
+    ]
+    assert format_interval(None, None, has_sign=False) == ""
+    assert format_interval(0.2, None, has_sign=False) == "0.200 or more"
+    assert format_interval(None, 0.2, has_sign=True) == "+0.200 or less"
+    assert format_interval(-0.339, -0.154, has_sign=True) == (
         "\N{MINUS SIGN}0.339 to \N{MINUS SIGN}0.154"
     )
 

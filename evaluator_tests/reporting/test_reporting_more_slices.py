@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from evaluator.reporting import DashboardContent, render_dashboard
-from evaluator.reporting.more_slices import MOST_GROUPS, more_tables, sorting_candidate
+from evaluator.reporting._slices import MAX_GROUPS, additional_slice_tables, sorting_candidate
 from evaluator_tests.reporting.shown import with_scorecard
 
 METRIC = "roc_auc"
@@ -28,7 +28,7 @@ def words_of(content: DashboardContent) -> str:
 def test_there_is_one_table_a_level_and_one_column_a_candidate(
     content_by_area: DashboardContent,
 ) -> None:
-    tables = more_tables(content_by_area, METRIC)
+    tables = additional_slice_tables(content_by_area, METRIC)
     assert [table.level for table in tables] == ["tail", "device"]
     for table in tables:
         assert {len(cells) for _, cells in table.rows} == {len(content_by_area.candidates)}
@@ -37,7 +37,7 @@ def test_there_is_one_table_a_level_and_one_column_a_candidate(
 def test_groups_come_worst_first_and_those_without_an_interval_last(
     content_by_area: DashboardContent,
 ) -> None:
-    tail, device = more_tables(content_by_area, METRIC)
+    tail, device = additional_slice_tables(content_by_area, METRIC)
     first = [cells[0].figure for _, cells in tail.rows]
     values = [f.value for f in first if f is not None and f.value is not None]
     assert all(f is not None and f.status == "ok" for f in first)
@@ -50,7 +50,7 @@ def test_groups_come_worst_first_and_those_without_an_interval_last(
 
 
 def test_a_loss_is_worst_where_it_is_largest(content: DashboardContent) -> None:
-    tail, _ = more_tables(content, "log_loss")
+    tail, _ = additional_slice_tables(content, "log_loss")
     figures = [cells[0].figure for _, cells in tail.rows]
     values = [f.value for f in figures if f is not None and f.status == "ok" and f.value]
     assert values == sorted(values, reverse=True)
@@ -61,7 +61,9 @@ def test_a_group_of_too_few_cases_stands_behind_every_interval(
 ) -> None:
     few = content_by_area.scorecard.additional_measurements
     few = few[(few["level"] == "tail") & few["group"].isin(["tail = N007", "tail = N008"])]
-    (table,) = more_tables(with_scorecard(content_by_area, additional_measurements=few), METRIC)
+    (table,) = additional_slice_tables(
+        with_scorecard(content_by_area, additional_measurements=few), METRIC
+    )
     assert [group for group, _ in table.rows] == ["tail = N008", "tail = N007"]
 
 
@@ -79,8 +81,8 @@ def test_the_certified_candidate_decides_the_order(content: DashboardContent) ->
 
 
 def test_what_is_left_out_is_counted(content_by_area: DashboardContent) -> None:
-    tail, device = more_tables(content_by_area, METRIC)
-    assert (len(tail.rows), tail.groups) == (MOST_GROUPS, 70)
+    tail, device = additional_slice_tables(content_by_area, METRIC)
+    assert (len(tail.rows), tail.groups) == (MAX_GROUPS, 70)
     assert (len(device.rows), device.groups) == (3, 3)
     words = words_of(content_by_area)
     assert "50 of 70 groups; 20 left out here, all are in the scorecard" in words
@@ -100,7 +102,7 @@ def test_a_group_that_a_candidate_was_not_run_on_has_no_number(
     content_by_area: DashboardContent,
 ) -> None:
     frame = content_by_area.scorecard.additional_measurements
-    (table,) = more_tables(
+    (table,) = additional_slice_tables(
         with_scorecard(
             content_by_area, additional_measurements=frame[frame["group"] == "tail = N069"]
         ),

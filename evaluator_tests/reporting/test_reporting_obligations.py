@@ -5,7 +5,12 @@ import yaml
 from pydantic import ValidationError
 
 from evaluator.definitions import defs
-from evaluator.reporting.obligations import ASSETS, Obligations, Place, load_obligations
+from evaluator.reporting._documents._obligations import (
+    ASSETS,
+    EvidenceReference,
+    Obligations,
+    load_obligations,
+)
 
 ARTICLES = {
     "Article 9": "Risk management system",
@@ -92,7 +97,7 @@ def test_the_assets_that_evidence_is_found_in_are_those_of_the_graph() -> None:
 )
 def test_evidence_without_one_real_place_is_refused(place: dict[str, str]) -> None:
     with pytest.raises(ValidationError):
-        Place.model_validate(place)
+        EvidenceReference.model_validate(place)
 
 
 def test_a_map_with_a_number_twice_or_a_point_that_is_covered_whole_is_refused() -> None:

@@ -4,8 +4,8 @@ from dataclasses import replace
 import pandas as pd
 
 from evaluator.certification import decide_outcomes
-from evaluator.findings.scorecard import Scorecard
 from evaluator.reporting import DashboardContent, summary_lines
+from evaluator.scorecard import Scorecard
 
 
 def _lines(content: DashboardContent) -> list[str]:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from evaluator.certification import Verdict, Waiver, decide_outcomes
 from evaluator.reporting import DashboardContent
-from evaluator.reporting.verdicts import verdict_groups
+from evaluator.reporting._overview import verdict_groups
 from evaluator_tests.reporting.made_findings import make_verdict
 from evaluator_tests.reporting.shown import lines_of, section
 

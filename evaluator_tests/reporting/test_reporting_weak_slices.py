@@ -3,7 +3,7 @@
 import re
 
 from evaluator.reporting import DashboardContent
-from evaluator.reporting.weak_slices import weak_groups, worsened_groups
+from evaluator.reporting._weak_slices import weak_groups, worsened_groups
 from evaluator_tests.reporting.shown import lines_of, names_of, section, with_scorecard
 
 

@@ -7,8 +7,8 @@ from jsonschema import Draft202012Validator
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from evaluator.spec import AuditSpec, CandidateSpec
-from evaluator.spec.base import models_in
-from evaluator.spec.reference import reference_page
+from evaluator.spec._base import models_in
+from evaluator.spec._reference import reference_page
 
 COMMON = {"name": "one"}
 GIVEN = {**COMMON, "features": ["x", "y"]}

@@ -7,7 +7,8 @@ from jsonschema import Draft202012Validator
 from pydantic import TypeAdapter, ValidationError
 
 from evaluator.errors import SpecError
-from evaluator.spec.execution import ExecutionSpec, LocalExecution, RayExecution
+from evaluator.spec import RayExecution
+from evaluator.spec._settings import ExecutionSpec, LocalExecution
 
 EXECUTION: TypeAdapter[ExecutionSpec] = TypeAdapter(ExecutionSpec)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from evaluator.spec import AuditSpec, read_audit
-from evaluator.spec.findings import BINARY_MEASURES, CompareSpec
+from evaluator.spec._settings import BINARY_MEASURES, CompareSpec
 from evaluator_tests.spec.conftest import GOOD, Spoil, Write
 
 MORE = """\

@@ -8,9 +8,8 @@ import pytest
 from pydantic import TypeAdapter
 
 from evaluator.errors import SpecError
-from evaluator.spec import read_audit
-from evaluator.spec.gate_checks import Declared, check_gates
-from evaluator.spec.gates import GateSpec
+from evaluator.spec import GateSpec, read_audit
+from evaluator.spec._gates import Declared, check_gates
 from evaluator_tests.spec.conftest import GOOD
 
 Spoil = Callable[..., SpecError]

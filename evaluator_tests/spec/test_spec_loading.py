@@ -9,7 +9,7 @@ from dagster.components.testing import create_defs_folder_sandbox
 
 import evaluator
 from evaluator.errors import SpecError, UsageError
-from evaluator.orchestration import scaffold
+from evaluator.orchestration import _component as scaffold
 from evaluator.spec import AuditSpec, audit_files, load_audit, read_audit
 from evaluator_tests.spec.conftest import GOOD, Write
 

@@ -9,8 +9,8 @@ from yaml import safe_load
 
 import evaluator
 from evaluator.spec import AuditSpec
-from evaluator.spec.base import models_in, yaml_line
-from evaluator.spec.reference import reference_page
+from evaluator.spec._base import models_in, yaml_line
+from evaluator.spec._reference import reference_page
 
 PAGE = Path(evaluator.__file__).parents[1] / "docs" / "audit-yaml.md"
 

@@ -1,0 +1,16 @@
+from ._adapter import (
+    Scorer as Scorer,
+    artifact_digest as artifact_digest,
+    artifact_stamp as artifact_stamp,
+    load_scorer as load_scorer,
+)
+from ._evaluation_set import build_evaluation_set as build_evaluation_set
+from ._faults import (
+    CandidateCrashError as CandidateCrashError,
+    CandidateTimeoutError as CandidateTimeoutError,
+    TransientCandidateError as TransientCandidateError,
+    artifact_path as artifact_path,
+)
+from ._isolation import open_scorer as open_scorer
+from ._kinds._recorded import recording_issues as recording_issues
+from ._predictions import find_duplicates as find_duplicates, predict as predict

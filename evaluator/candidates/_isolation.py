@@ -1,0 +1,349 @@
+"""A candidate for a range of slices: in this process, or in one of its own that may fail alone."""
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from evaluator.candidates._adapter import Decider, Scorer, load_scorer
+from evaluator.candidates._child import ChildProcess, ConnectionBrokenError, receive, send
+from evaluator.candidates._faults import (
+    CandidateCrashError,
+    CandidateTimeoutError,
+    TransientCandidateError,
+    candidate_error,
+    copy_error,
+    crash_error,
+    error_from_exception,
+    transient_error,
+)
+from evaluator.candidates._worker import mentions_memory
+from evaluator.errors import CandidateError
+from evaluator.spec import CandidateSpec, LabelValue, RecordedCandidate
+
+START_TIMEOUT: Final = 600.0
+"""Seconds that the interpreter and the kind's libraries may take to start, and the artifact to load
+where there is no `load_timeout`."""
+MOST_SLOW_STARTS: Final = 3
+"""How many times in a row a candidate may take too long to load."""
+_FAULTS: Final = {
+    kind.__name__: kind for kind in (CandidateError, CandidateCrashError, TransientCandidateError)
+}
+
+
+class Loading(NamedTuple):
+    """What loading a candidate needs; see `load_scorer`."""
+
+    candidate: CandidateSpec
+    home: Path
+    positive: LabelValue
+    tracking_uri: str | None
+    digest: str | None
+
+
+@contextmanager
+def open_scorer(
+    candidate: CandidateSpec,
+    home: Path,
+    *,
+    positive: LabelValue,
+    tracking_uri: str | None = None,
+    digest: str | None = None,
+) -> Iterator[Scorer]:
+    """Get a candidate ready for a range of slices, isolated where its YAML says so.
+
+    Nothing is loaded or started before the first score is asked for. What fails while loading
+    fails in the same way, at once, for each further slice, unless it is transient. A process that
+    ended while scoring, or was ended since it took too long, is replaced by a fresh one for the
+    next slice. Loading that took too long is begun anew for the next slice as well: the machine may
+    have been busy. After `MOST_SLOW_STARTS` times in a row the further slices fail at once.
+
+    Parameters
+    ----------
+    candidate
+        What the YAML says of it; `isolated` decides.
+    home
+        Where relative paths start.
+    positive
+        The label's positive value.
+    tracking_uri
+        MLflow's server; by default MLflow's own.
+    digest
+        The digest that `artifact_digest` gave and that the results will be filed under.
+
+    Yields
+    ------
+    Scorer
+        It raises `CandidateError` for whatever the candidate does; see `load_scorer`.
+    """
+    loading = Loading(candidate, home, positive, tracking_uri, digest)
+    kind = IsolatedScorer if candidate.isolated else LazyScorer
+    with closing(kind(loading)) as scorer:
+        yield scorer
+
+
+class LazyScorer:
+    """A candidate in this process, loaded when it is asked for the first time."""
+
+    def __init__(self, loading: Loading) -> None:
+        self._loading = loading
+        self._scorer: Scorer | None = None
+        self._fault: CandidateError | None = None
+        self._lock = Lock()
+
+    def score(self, features: pd.DataFrame) -> np.ndarray:
+        """Return the probability of the positive class, shape (n,); see `Scorer`."""
+        return self._loaded().score(features)
+
+    def decide(self, features: pd.DataFrame) -> np.ndarray | None:
+        """Return the decisions, or None where the threshold decides; see `Decider`."""
+        scorer = self._loaded()
+        return scorer.decide(features) if isinstance(scorer, Decider) else None
+
+    def close(self) -> None:
+        """Let the artifact go."""
+        self._scorer = None
+
+    def _loaded(self) -> Scorer:
+        with self._lock:
+            if self._fault is not None:
+                raise copy_error(self._fault) from self._fault
+            if self._scorer is None:
+                self._scorer = self._load()
+            return self._scorer
+
+    def _load(self) -> Scorer:
+        candidate, home, positive, tracking_uri, digest = self._loading
+        try:
+            return load_scorer(
+                candidate, home, positive=positive, tracking_uri=tracking_uri, digest=digest
+            )
+        except TransientCandidateError:
+            raise
+        except CandidateError as error:
+            self._fault = error
+            raise
+        except Exception as error:
+            told = error_from_exception(candidate, error, "loading")
+            if not isinstance(told, TransientCandidateError):
+                self._fault = told
+            raise told from error
+
+
+class _ChildTraceback(Exception):  # noqa: N818 - no error of its own, but where one came from
+    """What an error was raised from in the candidate's process, as text."""
+
+    def __str__(self) -> str:
+        return f"in the candidate's process\n\n{self.args[0]}"
+
+
+class IsolatedScorer:
+    """A candidate in a process of its own, which is started when it is asked for the first time.
+
+    Its process is not trusted: what it sends is checked, and never unpickled.
+    """
+
+    def __init__(self, loading: Loading) -> None:
+        self._loading = loading
+        self._candidate = loading.candidate
+        self._child: ChildProcess | None = None
+        self._fault: CandidateError | None = None
+        self._slow_starts = 0
+        self._lock = Lock()
+
+    def score(self, features: pd.DataFrame) -> np.ndarray:
+        """Return the probability of the positive class, shape (n,); see `Scorer`."""
+        return self._ask("score", features, np.dtype(np.float64))
+
+    def decide(self, features: pd.DataFrame) -> np.ndarray | None:
+        """Return the decisions, or None where the threshold decides; see `Decider`."""
+        if not isinstance(self._candidate, RecordedCandidate) or not self._candidate.prediction:
+            return None
+        decided = self._ask("decide", features, np.dtype(np.int8))
+        if not np.isin(decided, (0, 1)).all():
+            self.close()
+            raise self._not_understood("scoring")
+        return decided
+
+    def close(self) -> None:
+        """End the process."""
+        if self._child is not None:
+            self._child.end()
+            self._child = None
+
+    def _ask(self, asked: str, features: pd.DataFrame, wanted: np.dtype[Any]) -> np.ndarray:
+        with self._lock:
+            child = self._child or self._start()
+            payload = _content_of(features)
+            size = len(features) * wanted.itemsize
+            given = self._exchange(child, asked, payload, size, doing="scoring")
+            return np.frombuffer(given, dtype=wanted)
+
+    def _start(self) -> ChildProcess:
+        """Start the process and let it load the candidate; a permanent fault is remembered."""
+        if self._fault is not None:
+            raise copy_error(self._fault) from self._fault
+        try:
+            child = self._child = ChildProcess()
+        except OSError as error:
+            raise transient_error(
+                self._candidate,
+                f"the process in which it runs could not be started ({error})",
+                fix="let fewer things run at a time on this machine",
+            ) from error
+        try:
+            self._introduce(child)
+            self._exchange(child, "load", b"", 0, doing="loading")
+        except CandidateTimeoutError as error:
+            self._slow_starts += 1
+            if self._slow_starts == MOST_SLOW_STARTS:
+                what = f"{error.what}, {MOST_SLOW_STARTS} times in a row; it is not loaded again"
+                self._fault = CandidateTimeoutError(what, culprit=error.culprit, fix=error.fix)
+            raise
+        except CandidateError as error:
+            self.close()
+            if not isinstance(error, TransientCandidateError):
+                self._fault = error
+            raise
+        self._slow_starts = 0
+        return child
+
+    def _introduce(self, child: ChildProcess) -> None:
+        """Tell the process what it will load, and wait for the libraries that this needs."""
+        settings = {
+            **self._loading._asdict(),
+            "candidate": self._candidate.model_dump(mode="json"),
+            "home": str(self._loading.home.absolute()),
+        }
+        deadline = time.monotonic() + START_TIMEOUT
+        fix = "let fewer things run at a time on this machine"
+        with self._failing(child, "starting", f"{START_TIMEOUT:g} s", fix):
+            send(child.connection, settings, deadline=deadline)
+            receive(child.connection, largest=0, deadline=deadline)
+
+    def _exchange(
+        self, child: ChildProcess, asked: str, payload: bytes | memoryview, size: int, *, doing: str
+    ) -> bytearray:
+        """Ask the process for something of so many bytes."""
+        key, limit = "timeout", self._candidate.timeout
+        if doing == "loading":
+            key, limit = "load_timeout", self._candidate.load_timeout or START_TIMEOUT
+        deadline = None if limit is None else time.monotonic() + limit
+        fix = f"give it more `{key}`, or make it faster"
+        with self._failing(child, doing, f"its {key} of {limit or 0:g} s", fix):
+            send(child.connection, {"asked": asked}, payload, deadline=deadline)
+            answer = receive(child.connection, largest=size, deadline=deadline)
+            if "fault" in answer.header:
+                told = self._told(answer.header, doing)
+            elif len(answer.payload) != size:
+                raise ConnectionBrokenError("not the bytes that were asked for")
+            else:
+                return answer.payload
+        if answer.header["fault"] == "memory":
+            self.close()
+        raise told from _ChildTraceback(str(answer.header.get("trace", "")))
+
+    @contextmanager
+    def _failing(self, child: ChildProcess, doing: str, allowed: str, fix: str) -> Iterator[None]:
+        """End the process where it does not answer, and say what became of it."""
+        told: CandidateError
+        try:
+            yield
+        except TimeoutError:
+            child.abort()
+            told = CandidateTimeoutError(
+                f"it took longer than {allowed} while {doing}, and was ended",
+                culprit=f"candidate {self._candidate.name}",
+                fix=fix,
+            )
+        except ConnectionBrokenError:
+            told = self._not_understood(doing)
+        except OSError:
+            ended = child.end() if child.ends_by_itself() else None
+            told = self._death(child, ended, doing)
+        except BaseException:
+            # Whatever interrupts, no later question may get the answer of this one.
+            self.close()
+            raise
+        else:
+            return
+        self.close()
+        if words := child.last_words():
+            told.add_note(f"The last that its process wrote:\n{words}")
+        raise told
+
+    def _told(self, header: dict[str, Any], doing: str) -> CandidateError:
+        """Make the error that the process tells of."""
+        if header["fault"] == "memory":
+            return self._out_of_memory(doing)
+        kind = _FAULTS.get(header["fault"], CandidateError)
+        what, fix = str(header.get("what")), str(header.get("fix"))
+        return kind(what, culprit=f"candidate {self._candidate.name}", fix=fix)
+
+    def _death(self, child: ChildProcess, ended: int | None, doing: str) -> CandidateError:
+        """Say how the process ended: by a signal, by an exit code, or not yet."""
+        if ended is None:
+            return self._not_understood(doing)
+        words = child.last_words()
+        if self._candidate.memory_limit and mentions_memory(words):
+            return self._out_of_memory(doing)
+        if ended >= 0:
+            return crash_error(
+                self._candidate,
+                f"its process ended itself with exit code {ended} while {doing}",
+                fix="take what exits out of the candidate; the evidence has its last words",
+            )
+        by = signal.Signals(-ended).name if -ended in set(signal.Signals) else f"signal {-ended}"
+        if -ended == signal.SIGKILL:
+            return crash_error(
+                self._candidate,
+                f"its process was ended by {by} while {doing}, as the system does where the"
+                " machine's memory runs out",
+                fix="give the machine more memory, let fewer candidates run at a time, or set a"
+                " `memory_limit`",
+            )
+        return crash_error(
+            self._candidate,
+            f"its process was ended by {by} while {doing}",
+            fix="mend the library that crashes; the evidence has where it stood",
+        )
+
+    def _out_of_memory(self, doing: str) -> CandidateError:
+        limit = self._candidate.memory_limit
+        words = f"{limit} bytes" if isinstance(limit, int) else str(limit)
+        return candidate_error(
+            self._candidate,
+            f"it needed more than its memory_limit of {words} while {doing}",
+            fix="give it more `memory_limit`, or make it need less",
+        )
+
+    def _not_understood(self, doing: str) -> CandidateError:
+        return crash_error(
+            self._candidate,
+            f"its process stopped talking to the platform as agreed while {doing}",
+            fix="take out of the candidate what closes or writes to files that it did not open",
+        )
+
+
+def _content_of(features: pd.DataFrame) -> memoryview:
+    """Write features as an Arrow stream, with their index and types."""
+    zoned = features.select_dtypes("datetimetz")
+    # Arrow asks pandas for times with a zone in a way that pandas is about to change.
+    plain = features.assign(**{name: zoned[name].dt.tz_convert(None) for name in zoned.columns})
+    table = pa.Table.from_pandas(plain, preserve_index=True)
+    for name in zoned.columns:
+        at = table.schema.get_field_index(name)
+        kind = pa.timestamp(zoned[name].dt.unit, tz=str(zoned[name].dt.tz))
+        column = table.column(at).cast(kind)
+        table = table.set_column(at, table.schema.field(at).with_type(kind), column)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    return memoryview(sink.getvalue())

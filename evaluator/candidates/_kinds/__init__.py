@@ -1,0 +1,1 @@
+"""How each kind of candidate is read: one module a kind."""

@@ -1,0 +1,176 @@
+"""An ONNX classifier, run by onnxruntime.
+
+What skl2onnx writes is understood with zipmap (a list of maps from class to probability) and
+without (an array), and so is a graph of any other maker that gives one array of probabilities.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from evaluator.candidates._faults import candidate_error, format_names
+from evaluator.candidates._output_checks import (
+    check_count,
+    check_labels,
+    check_names,
+    is_text,
+    missing_values,
+    positive_column,
+    positive_from_array,
+    wrong_type,
+)
+from evaluator.spec import LabelValue, MlflowCandidate, OnnxCandidate
+
+_FLOATS: Final = ("tensor(float)", "tensor(double)", "tensor(float16)")
+_TYPES: Final = {
+    "tensor(float)": np.float32,
+    "tensor(double)": np.float64,
+    "tensor(float16)": np.float16,
+    "tensor(int64)": np.int64,
+    "tensor(int32)": np.int32,
+    "tensor(bool)": np.bool_,
+}
+_MATRIX: Final = 2
+
+
+class OnnxScorer:
+    """An ONNX classifier.
+
+    Parameters
+    ----------
+    candidate
+        What the YAML says of it.
+    content
+        The file's bytes.
+    positive
+        The label's positive value.
+
+    Raises
+    ------
+    CandidateError
+        Where onnxruntime is absent, the bytes are no ONNX model, it takes other inputs than the
+        declared features, or it gives no probabilities.
+    """
+
+    def __init__(
+        self, candidate: OnnxCandidate | MlflowCandidate, content: bytes, positive: LabelValue
+    ) -> None:
+        self._candidate = candidate
+        self._positive = positive
+        self._session = _open(candidate, content)
+        self._inputs = self._session.get_inputs()
+        # One matrix takes its columns by position, several inputs take them by name.
+        self._is_matrix = len(self._inputs) == 1 and len(self._inputs[0].shape) == _MATRIX
+        if self._is_matrix:
+            width = self._inputs[0].shape[1]
+            # A width that is not fixed has a name, or none.
+            check_count(candidate, width if isinstance(width, int) else len(candidate.features))
+        else:
+            check_names(candidate, [given.name for given in self._inputs], ordered=False)
+        for given in self._inputs:
+            if given.type not in (*_TYPES, "tensor(string)"):
+                raise candidate_error(
+                    candidate,
+                    f"its input {given.name!r} is of type {given.type}, which no column has",
+                    fix="save a model that takes numbers, booleans or texts",
+                )
+        outputs = self._session.get_outputs()
+        self._maps = [out.name for out in outputs if out.type.startswith("seq(map(")]
+        self._arrays = [out.name for out in outputs if out.type in _FLOATS]
+        self._labels = [
+            out.name for out in outputs if out.type in ("tensor(int64)", "tensor(string)")
+        ]
+        if len(self._maps or self._arrays) != 1:
+            raise candidate_error(
+                candidate,
+                f"it gives {len(self._maps or self._arrays)} outputs of probabilities among"
+                f" {format_names([f'{out.name}: {out.type}' for out in outputs])}",
+                fix="save a classifier with one output of probabilities (zipmap may be on or off)",
+            )
+
+    def score(self, features: pd.DataFrame) -> np.ndarray:
+        """Return the probability of the positive class, shape (n,)."""
+        names = [*(self._maps or self._arrays), *self._labels[:1]]
+        probabilities, *labels = self._session.run(names, self._feeds(features))
+        if self._maps:
+            return self._of_maps(probabilities)
+        array = np.asarray(probabilities)
+        score = positive_from_array(self._candidate, array, self._positive)
+        if labels and np.size(labels[0]) == len(score):
+            check_labels(self._candidate, np.asarray(labels[0]).reshape(-1), score, self._positive)
+        return score
+
+    def _of_maps(self, maps: Sequence[dict[Any, float]]) -> np.ndarray:
+        # The keys are the classes themselves.
+        classes = sorted(maps[0]) if maps else []
+        chosen = classes[positive_column(self._candidate, classes, self._positive)]
+        return np.fromiter((row[chosen] for row in maps), dtype=np.float64, count=len(maps))
+
+    def _feeds(self, features: pd.DataFrame) -> dict[str, np.ndarray]:
+        if self._is_matrix:
+            wanted = self._inputs[0]
+            columns = [self._converted(features[name], wanted.type) for name in features.columns]
+            return {wanted.name: np.column_stack(columns)}
+        feeds = {}
+        for wanted in self._inputs:
+            column = self._converted(features[wanted.name], wanted.type)
+            feeds[wanted.name] = column.reshape(-1, 1) if len(wanted.shape) == _MATRIX else column
+        return feeds
+
+    def _converted(self, column: pd.Series, wanted: str) -> np.ndarray:
+        """Turn a column into what the graph takes, or say why it cannot be."""
+        if wanted == "tensor(string)":
+            if column.isna().any():
+                raise missing_values(self._candidate, column.to_frame())
+            if not is_text(column):
+                raise wrong_type(self._candidate, column, "texts")
+            return column.to_numpy(dtype=object)
+        if is_text(column) or not (
+            pd.api.types.is_numeric_dtype(column)
+            or pd.api.types.is_bool_dtype(column)
+            or column.isna().all()
+        ):
+            raise wrong_type(self._candidate, column, f"numbers ({wanted})")
+        numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
+        if wanted in _FLOATS:
+            return numbers.astype(_TYPES[wanted])
+        if np.isnan(numbers).any():
+            raise missing_values(self._candidate, column.to_frame())
+        if (numbers != np.floor(numbers)).any():
+            raise wrong_type(self._candidate, column, f"whole numbers ({wanted})")
+        return column.to_numpy().astype(_TYPES[wanted])
+
+
+def read_onnx(candidate: OnnxCandidate, path: Path, positive: LabelValue) -> OnnxScorer:
+    """Read an ONNX file; see `OnnxScorer`."""
+    return OnnxScorer(candidate, path.read_bytes(), positive)
+
+
+def _open(candidate: OnnxCandidate | MlflowCandidate, content: bytes) -> Any:
+    try:
+        import onnxruntime  # type: ignore[import-untyped] # it ships no types
+    except ImportError as error:
+        raise candidate_error(
+            candidate,
+            "onnxruntime, which runs ONNX models, is not installed",
+            fix="install it: pip install 'evaluator[onnx]'",
+        ) from error
+    onnxruntime.disable_telemetry_events()
+    options = onnxruntime.SessionOptions()
+    # Runs stand side by side, one on each core.
+    options.intra_op_num_threads = 1
+    # Faults are raised, so that they need not be printed as well.
+    options.log_severity_level = 4
+    try:
+        return onnxruntime.InferenceSession(
+            content, sess_options=options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:
+        raise candidate_error(
+            candidate,
+            f"its artifact cannot be read as ONNX ({type(error).__name__}: {error})",
+            fix="save the model again, whole and in one file",
+        ) from error

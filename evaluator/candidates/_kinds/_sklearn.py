@@ -1,0 +1,169 @@
+"""A scikit-learn classifier in memory, wherever it was read from."""
+
+import hashlib
+import hmac
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evaluator.candidates._faults import candidate_error, existing_artifact
+from evaluator.candidates._output_checks import (
+    BINARY_CLASSES,
+    check_count,
+    check_names,
+    explain,
+    positive_column,
+)
+from evaluator.spec import (
+    FeatureCandidate,
+    LabelValue,
+    MlflowCandidate,
+    PickleCandidate,
+    SkopsCandidate,
+)
+
+
+class EstimatorScorer:
+    """A classifier with `predict_proba`.
+
+    Parameters
+    ----------
+    candidate
+        What the YAML says of it.
+    estimator
+        The fitted classifier.
+    positive
+        The label's positive value, to find the class whose probability is the score.
+
+    Raises
+    ------
+    CandidateError
+        Where it gives no probabilities, was never fitted, has other classes than the label, or
+        was trained on other columns than the declared ones.
+    """
+
+    def __init__(self, candidate: FeatureCandidate, estimator: Any, positive: LabelValue) -> None:
+        if not hasattr(estimator, "predict_proba"):
+            raise candidate_error(
+                candidate,
+                f"its {type(estimator).__name__} has no predict_proba, so it gives no scores",
+                fix="save a classifier that gives probabilities",
+            )
+        if not hasattr(estimator, "classes_"):
+            raise candidate_error(
+                candidate,
+                f"its {type(estimator).__name__} was never fitted, so it knows no classes",
+                fix="fit it before it is saved",
+            )
+        # As plain Python values, which an error can name.
+        classes = np.asarray(estimator.classes_).tolist()
+        self._column = positive_column(candidate, classes, positive)
+        names = getattr(estimator, "feature_names_in_", None)
+        count = getattr(estimator, "n_features_in_", None)
+        if names is not None:
+            check_names(candidate, [str(name) for name in names])
+        elif count is not None:
+            check_count(candidate, int(count))
+        set_single_threaded(estimator)
+        self._estimator = estimator
+        self._candidate = candidate
+
+    def score(self, features: pd.DataFrame) -> np.ndarray:
+        """Return the probability of the positive class, shape (n,)."""
+        try:
+            with single_threaded():
+                given = np.asarray(self._estimator.predict_proba(features))
+        except (TypeError, ValueError) as error:
+            explained = explain(self._candidate, features, error)
+            if explained is None:
+                raise
+            raise explained from error
+        if given.ndim != BINARY_CLASSES or given.shape[1] != BINARY_CLASSES:
+            raise candidate_error(
+                self._candidate,
+                f"it gave probabilities of shape {given.shape} for {len(features)} cases",
+                fix="make it return one column for each of its two classes",
+            )
+        return given[:, self._column]
+
+
+def read_skops(candidate: SkopsCandidate | MlflowCandidate, path: Path) -> Any:
+    """Read a model in the skops format."""
+    import skops.io
+    from skops.io.exceptions import UntrustedTypesFoundException
+
+    try:
+        return skops.io.load(path, trusted=list(candidate.trusted_types))
+    except UntrustedTypesFoundException:
+        unknown = sorted(
+            set(skops.io.get_untrusted_types(file=path)) - set(candidate.trusted_types)
+        )
+        raise candidate_error(
+            candidate,
+            f"its artifact holds types that are not trusted: {', '.join(unknown)}",
+            fix="if you trust them, list them under `trusted_types` in the audit's YAML",
+        ) from None
+    except Exception as error:
+        raise candidate_error(
+            candidate,
+            f"its artifact {path} cannot be read as skops ({type(error).__name__}: {error})",
+            fix="save the model again with skops.io.dump and the installed scikit-learn",
+        ) from error
+
+
+def read_pickle(candidate: PickleCandidate, home: Path) -> Any:
+    """Read the pickled classifier.
+
+    The bytes that are compared with the pinned SHA-256 are the very ones that are then read, so
+    that a file cannot be exchanged in between.
+    """
+    content = existing_artifact(candidate, home).read_bytes()
+    found = hashlib.sha256(content).hexdigest()
+    if not hmac.compare_digest(found, candidate.sha256):
+        raise candidate_error(
+            candidate,
+            f"the SHA-256 of its artifact is {found}, and {candidate.sha256} is pinned, so nothing"
+            " of it was read",
+            fix="if you trust the new file, pin its digest under `sha256`",
+        )
+    import joblib  # type: ignore[import-untyped] # it ships no types
+
+    try:
+        return joblib.load(io.BytesIO(content))
+    except Exception as error:
+        raise candidate_error(
+            candidate,
+            f"its artifact cannot be unpickled ({type(error).__name__}: {error})",
+            fix="save the model again with the installed versions of its libraries",
+        ) from error
+
+
+def set_single_threaded(estimator: Any) -> None:
+    """Set `n_jobs` to 1 in an estimator and in all that its parameters hold."""
+    if not hasattr(estimator, "get_params") or not hasattr(estimator, "set_params"):
+        return
+    parallel = {
+        name: 1
+        for name, value in estimator.get_params(deep=True).items()
+        if (name == "n_jobs" or name.endswith("__n_jobs")) and value not in (None, 1)
+    }
+    if parallel:
+        estimator.set_params(**parallel)
+
+
+@contextmanager
+def single_threaded() -> Iterator[None]:
+    """Run joblib's jobs one after the other.
+
+    What was cloned while an estimator was fitted, such as the forests in a calibrated forest, is
+    no parameter of it, and keeps the `n_jobs` that it was fitted with.
+    """
+    import joblib
+
+    with joblib.parallel_config(backend="sequential"):
+        yield

@@ -1,0 +1,225 @@
+"""A candidate's predictions for a frame of cases, checked before anybody rests on them."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Literal, NamedTuple, TypeVar
+
+import numpy as np
+import pandas as pd
+import tenacity
+
+from evaluator.candidates._adapter import Decider, Scorer
+from evaluator.candidates._evaluation_set import data_columns
+from evaluator.candidates._faults import (
+    TransientCandidateError,
+    candidate_error,
+    error_from_exception,
+)
+from evaluator.errors import CandidateError
+from evaluator.scorecard import SLICE_COLUMNS
+from evaluator.spec import CandidateSpec
+
+
+def predict(
+    candidate: CandidateSpec,
+    scorer: Scorer,
+    cases: pd.DataFrame,
+    *,
+    pause: Callable[[float], None] = time.sleep,
+) -> pd.DataFrame:
+    """Run a candidate on some cases; what fails by a transient fault is tried three times.
+
+    Parameters
+    ----------
+    candidate
+        Its features, in order, and its threshold.
+    scorer
+        Its artifact, loaded.
+    cases
+        One row a case of the evaluation set, with its columns; may be empty.
+    pause
+        Waits for so many seconds between two tries.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a case, in the same order: `id`, `label` (0 or 1), `score` in [0, 1] and
+        `prediction` (0 or 1). The scores of a candidate that has none (`has_scores`) are NaN.
+
+    Raises
+    ------
+    CandidateError
+        Where the candidate gave another number of scores than there are cases, or scores that
+        are no numbers, missing, infinite or no probabilities. It names candidate and slice.
+    CandidateCrashError
+        Where its own code raised something, or ended its process.
+    TransientCandidateError
+        Where it could not be reached, or lost a connection, in the last try as well.
+    """
+    # Many an estimator refuses an empty frame, and there is nothing to ask it.
+    score, decided = np.empty(0), None
+    if len(cases):
+        features = _features(candidate, cases)
+        try:
+            score, decided = with_retries(
+                lambda: _outputs(candidate, scorer, features), pause=pause
+            )
+        except CandidateError as error:
+            culprit = f"{error.culprit}{_slice_of(cases)}"
+            raise type(error)(error.what, culprit=culprit, fix=error.fix) from error
+    # The prediction follows from the score as it is stored: in 32 bits, 0.7 is below 0.7.
+    score = score.astype(np.float64)
+    prediction = score >= candidate.threshold if decided is None else decided
+    return pd.DataFrame(
+        {
+            "id": cases["id"].to_numpy(),
+            "label": cases["label"].to_numpy(dtype=np.int8),
+            "score": score,
+            "prediction": prediction.astype(np.int8),
+        }
+    )
+
+
+def numeric_scores(candidate: CandidateSpec, given: Any, cases: int) -> np.ndarray:
+    """Refuse what is not one number for each case; return the numbers, shape (cases,)."""
+    score = np.asarray(given)
+    if score.shape != (cases,):
+        raise candidate_error(
+            candidate,
+            f"it gave scores of shape {score.shape} for {cases} cases",
+            fix="make it return one score for each case it is given",
+        )
+    if score.dtype.kind not in "biuf":
+        raise candidate_error(
+            candidate,
+            f"it gave scores of type {score.dtype}, not numbers",
+            fix="make it return finite scores from 0 to 1",
+        )
+    return score
+
+
+def _outputs(
+    candidate: CandidateSpec, scorer: Scorer, features: pd.DataFrame
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Ask for scores and decisions, each with a copy of the features that may be spoilt."""
+    try:
+        given = scorer.score(features.copy())
+        decided = scorer.decide(features.copy()) if isinstance(scorer, Decider) else None
+    except CandidateError:
+        raise
+    except Exception as error:
+        # Whatever a candidate's own code raises is told with the candidate's name.
+        raise error_from_exception(candidate, error, "scoring") from error
+    score = numeric_scores(candidate, given, len(features))
+    # Where only decisions are recorded, that there are no scores is as declared.
+    if candidate.has_scores:
+        _check(candidate, score, features.index)
+    elif decided is None:
+        raise candidate_error(
+            candidate, "it gave neither scores nor decisions", fix="give one of both"
+        )
+    return score, decided
+
+
+def _features(candidate: CandidateSpec, cases: pd.DataFrame) -> pd.DataFrame:
+    """Take the declared features under the cases' ids."""
+    features = data_columns(cases, candidate.features)
+    return features.set_axis(pd.Index(cases["id"], name="id"), axis="index")
+
+
+def _slice_of(cases: pd.DataFrame) -> str:
+    """Name the slice that all these cases are of, if they are of one."""
+    values = [cases[name].unique() for name in SLICE_COLUMNS if name in cases]
+    is_one = len(values) == len(SLICE_COLUMNS) and all(len(found) == 1 for found in values)
+    return f", slice {'|'.join(str(found[0]) for found in values)}" if is_one else ""
+
+
+def _check(candidate: CandidateSpec, score: np.ndarray, ids: pd.Index) -> None:
+    wrong = ~np.isfinite(score) | (score < 0) | (score > 1)
+    if wrong.any():
+        examples = ", ".join(
+            f"{case} -> {value}"
+            for case, value in zip(ids[wrong][:3], score[wrong][:3], strict=True)
+        )
+        raise candidate_error(
+            candidate,
+            f"{int(wrong.sum())} of its {len(ids)} scores are no probabilities ({examples})",
+            fix="make it return finite scores from 0 to 1",
+        )
+
+
+TRIES: Final = 3
+FIRST_PAUSE: Final = 0.5
+"""The longest first pause, in seconds; the next one may be twice as long."""
+
+Result = TypeVar("Result")
+
+
+def with_retries(
+    work: Callable[[], Result], *, pause: Callable[[float], None] = time.sleep
+) -> Result:
+    """Do some work, and do it again where it failed by a transient fault.
+
+    The pauses are chosen by chance (exponential backoff with full jitter), so that runs that were
+    turned away together do not come back together.
+    """
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(TransientCandidateError),
+        stop=tenacity.stop_after_attempt(TRIES),
+        wait=tenacity.wait_random_exponential(multiplier=FIRST_PAUSE),
+        sleep=pause,
+        reraise=True,
+    )
+    try:
+        return retrying(work)
+    except TransientCandidateError as error:
+        what = f"{error.what}, in the last of {TRIES} tries"
+        raise type(error)(what, culprit=error.culprit, fix=error.fix) from error
+
+
+class Duplicates(NamedTuple):
+    """Candidates that cannot differ."""
+
+    what: Literal["artifact", "predictions"]
+    """What is identical."""
+    candidates: tuple[str, ...]
+
+    @property
+    def words(self) -> str:
+        """The finding as a sentence."""
+        names = f"{', '.join(self.candidates[:-1])} and {self.candidates[-1]}"
+        if self.what == "artifact":
+            return f"{names} have the same artifact, byte for byte"
+        return f"{names} gave identical predictions on every slice"
+
+
+def find_duplicates(
+    artifacts: Mapping[str, str | None], predictions: Mapping[str, Sequence[str | None]]
+) -> list[Duplicates]:
+    """Find candidates whose artifacts or whose predictions are identical.
+
+    Parameters
+    ----------
+    artifacts
+        Each candidate's artifact by its digest; None where it was never seen.
+    predictions
+        Each candidate's predictions by their content versions, slices in the same order; None
+        for a slice that is missing. Only candidates without a missing slice are compared.
+    """
+    complete = {
+        name: tuple(versions)
+        for name, versions in predictions.items()
+        if all(versions) and versions
+    }
+    known = {name: digest for name, digest in artifacts.items() if digest is not None}
+    return [
+        *(Duplicates("artifact", names) for names in _alike(known)),
+        *(Duplicates("predictions", names) for names in _alike(complete)),
+    ]
+
+
+def _alike(things: Mapping[str, object]) -> list[tuple[str, ...]]:
+    names: dict[object, list[str]] = {}
+    for name, thing in things.items():
+        names.setdefault(thing, []).append(name)
+    return [tuple(group) for group in names.values() if len(group) > 1]

@@ -1,0 +1,52 @@
+from ._bundle import export_bundle as export_bundle, verify_bundle as verify_bundle
+from ._certificate_state import (
+    require_certificate as require_certificate,
+    state_of as state_of,
+    waivers_in_force as waivers_in_force,
+)
+from ._gate_evidence import (
+    GateEvidence as GateEvidence,
+    asks_about_days as asks_about_days,
+    asks_about_drift as asks_about_drift,
+    days_document as days_document,
+    drift_of as drift_of,
+    gate_evidence as gate_evidence,
+    read_days as read_days,
+    with_reference as with_reference,
+)
+from ._issuing import (
+    UNSIGNED as UNSIGNED,
+    EvaluationSetSummary as EvaluationSetSummary,
+    EvidenceRecord as EvidenceRecord,
+    Issue as Issue,
+    build_certificate as build_certificate,
+    build_statement as build_statement,
+    sign_statement as sign_statement,
+)
+from ._ledger import GENESIS_DIGEST as GENESIS_DIGEST, EntryKind as EntryKind, Ledger as Ledger
+from ._outcomes import Outcome as Outcome, Waiver as Waiver, decide_outcomes as decide_outcomes
+from ._phrases import (
+    format_count as format_count,
+    format_list as format_list,
+    format_metric as format_metric,
+    format_number as format_number,
+    format_slice_states as format_slice_states,
+)
+from ._recomputation import SPEC as SPEC, SPEC_FILE as SPEC_FILE, spec_document as spec_document
+from ._signatures import (
+    PublicKey as PublicKey,
+    SigningKey as SigningKey,
+    create_key as create_key,
+    load_public_key as load_public_key,
+    parse_envelope as parse_envelope,
+    signing_key_from_environment as signing_key_from_environment,
+)
+from ._statement import (
+    Code as Code,
+    LedgerHead as LedgerHead,
+    Statement as Statement,
+    parse_statement as parse_statement,
+)
+from ._stored_evidence import gather_evidence as gather_evidence
+from ._verdicts import Verdict as Verdict, judge as judge
+from ._verification import verify as verify

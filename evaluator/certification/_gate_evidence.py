@@ -1,0 +1,115 @@
+"""What gates are judged on: a scorecard, and what the audit declares of its tables."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import date
+from typing import Any
+
+from evaluator.errors import EvidenceError
+from evaluator.evidence import canonical_json
+from evaluator.scorecard import DAYS, DayFacts, Scorecard
+from evaluator.spec import AuditSpec, DataQualityGate, DriftGate
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateEvidence:
+    """Everything that gates may look at.
+
+    Attributes
+    ----------
+    scorecard
+        What was found.
+    confidence
+        The nominal coverage of all intervals.
+    baseline
+        The candidate that the others are compared with, or None.
+    fairness_attributes
+        The columns whose groups must all be in the scorecard's `fairness`.
+    fairness_against_best
+        Whether groups were compared with the most favoured one, so that only being worse off
+        counts; otherwise being better off counts as well.
+    allowed_missing
+        How many slices of a candidate may be missing: the audit's error budget.
+    """
+
+    scorecard: Scorecard
+    confidence: float
+    baseline: str | None = None
+    fairness_attributes: Sequence[str] = ()
+    fairness_against_best: bool = True
+    allowed_missing: int = 0
+
+
+def gate_evidence(spec: AuditSpec, scorecard: Scorecard) -> GateEvidence:
+    """Lay a scorecard before the audit's gates, whoever read or computed it."""
+    asked = spec.fairness
+    return GateEvidence(
+        scorecard=scorecard,
+        confidence=spec.confidence,
+        baseline=spec.baseline,
+        fairness_attributes=asked.attributes if asked else (),
+        fairness_against_best=asked is None or asked.reference == "best",
+        allowed_missing=spec.failed_slices_allowed(),
+    )
+
+
+def asks_about_days(spec: AuditSpec) -> bool:
+    """Tell whether a gate of the audit looks at the days that arrived."""
+    return any(isinstance(gate, DataQualityGate | DriftGate) for gate in spec.gates)
+
+
+def asks_about_drift(spec: AuditSpec) -> bool:
+    """Tell whether a gate of the audit looks at the content of the days."""
+    return any(isinstance(gate, DriftGate) for gate in spec.gates)
+
+
+def drift_of(profile: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]] | None:
+    """Take each column's measures of drift out of a day's profile; None where there are none."""
+    columns: Mapping[str, Mapping[str, Any]] | None = (profile.get("drift") or {}).get("columns")
+    return columns
+
+
+def with_reference(spec: AuditSpec, days: Sequence[DayFacts]) -> list[DayFacts]:
+    """Mark the days that drift is measured from: the first accepted ones.
+
+    Parameters
+    ----------
+    spec
+        The audit; where it names a file as the reference, no day is one.
+    days
+        All days that arrived, in any order.
+
+    Returns
+    -------
+    list[DayFacts]
+        In the order of the days.
+    """
+    drift = spec.data.drift
+    ordered = sorted(days, key=lambda day: day.day)
+    # Of a day that still waits nobody knows how many rows it has.
+    accepted = [day.day for day in ordered if day.refused is None and day.rows is not None]
+    reference = set() if drift.reference_file else set(accepted[: drift.reference_days])
+    return [replace(day, is_reference=day.day in reference) for day in ordered]
+
+
+def days_document(days: Sequence[DayFacts]) -> bytes:
+    """Spell facts about days as canonical JSON."""
+    return canonical_json([{**asdict(day), "day": day.day.isoformat()} for day in days])
+
+
+def read_days(content: bytes) -> list[DayFacts]:
+    """Read what `days_document` wrote.
+
+    Raises
+    ------
+    EvidenceError
+        Where it is something else.
+    """
+    try:
+        told = json.loads(content)
+        return [DayFacts(**{**day, "day": date.fromisoformat(day["day"])}) for day in told]
+    except (ValueError, TypeError, KeyError) as error:
+        raise EvidenceError(
+            "it holds no facts about days", culprit=DAYS, fix="make the scorecard again"
+        ) from error

@@ -1,0 +1,457 @@
+"""The tables and verdicts of a certificate, computed once more from the stored predictions.
+
+Digests show that evidence is what the issuer stored. This shows that the issuer's figures follow
+from it: that the predictions are for the cases of the evaluation set, that the scorecard is what
+they give, and that the verdicts are what the audit's gates say of the scorecard.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
+
+from evaluator.certification._certificate_state import waivers_in_force
+from evaluator.certification._gate_evidence import (
+    GateEvidence,
+    asks_about_days,
+    asks_about_drift,
+    drift_of,
+    gate_evidence,
+    read_days,
+    with_reference,
+)
+from evaluator.certification._ledger import ChainedEntry
+from evaluator.certification._outcomes import decide_outcomes
+from evaluator.certification._problems import Discrepancy
+from evaluator.certification._statement import (
+    ARTIFACT_DIGEST,
+    CONTENT_DIGEST,
+    EvidenceItem,
+    Predicate,
+)
+from evaluator.certification._stored_evidence import StoredEvidence
+from evaluator.certification._verdicts import Verdict, judge
+from evaluator.evaluation import EvaluatedCases, Predicted, columns_needed, score
+from evaluator.evidence import canonical_json, content_version
+from evaluator.scorecard import (
+    ADDITIONAL_MEASUREMENTS,
+    CASES,
+    COMPARISONS,
+    DAYS,
+    FAIRNESS,
+    MEASUREMENTS,
+    PAIRS,
+    PREDICTIONS,
+    PROFILE,
+    RANKS,
+    SLICES,
+    WEAK_SEARCHES,
+    WEAK_SLICES,
+    DayFacts,
+    Scorecard,
+    from_stored,
+)
+from evaluator.spec import AuditSpec, CandidateSpec
+
+SCORECARD: Final = "scorecard"
+EVALUATION_SET: Final = "evaluation_set"
+SPEC: Final = "audit_spec"
+SPEC_FILE: Final = "spec.json"
+
+
+def spec_document(spec: AuditSpec) -> bytes:
+    """Spell an audit's declaration so that it can be read again: what was written, no defaults.
+
+    A dump with defaults would name options beside columns that they do not fit, and be refused.
+    """
+    return canonical_json(spec.model_dump(mode="json", exclude_unset=True))
+
+
+def read_spec(content: bytes) -> AuditSpec:
+    """Read what `spec_document` wrote."""
+    return AuditSpec.model_validate_json(content)
+
+
+def recompute(
+    evidence: StoredEvidence, entries: Sequence[ChainedEntry] = ()
+) -> Iterator[Discrepancy]:
+    """Compute a certificate's tables and verdicts again, and tell what differs."""
+    scorecard = evidence.root(SCORECARD)
+    spec = read_spec(evidence.read(evidence.root(SPEC), SPEC_FILE))
+    evaluation_sets = evidence.upstream_of(scorecard, EVALUATION_SET)
+    if len(evaluation_sets) != 1:
+        what = f"the scorecard rests on {len(evaluation_sets)} evaluation sets"
+        yield Discrepancy("figures", scorecard.folder, what)
+        return
+    evaluation_set = evaluation_sets[0]
+    cases = evidence.table(evaluation_set, CASES)
+    version = content_version(cases, order_by=["geography", "segment", "id"])
+    if version != evaluation_set.content_version:
+        what = f"its content is {version}, and the record says {evaluation_set.content_version}"
+        yield Discrepancy("figures", f"{evaluation_set.folder}/{CASES}", what)
+    yield from _check_subjects(evidence, evaluation_set)
+    truth = cases.select(["id", "geography", "segment", "label"]).to_pandas()
+    predicted: dict[str, Predicted] = {}
+    for candidate in spec.candidates:
+        found = evidence.upstream_of(scorecard, f"{candidate.name}_predictions")
+        if found:
+            frame = _predictions(evidence, found)
+            yield from _check_cases(frame, truth, found)
+            predicted[candidate.name] = Predicted(frame, {str(item.partition) for item in found})
+
+    def predicted_by(candidate: CandidateSpec) -> Predicted | None:
+        return predicted.get(candidate.name)
+
+    known = EvaluatedCases(cases.select(columns_needed(spec)), spec.data.columns)
+    scored = score(spec, known, predicted_by)
+    tables = {name: from_stored(table) for name, table in scored.tables.items()}
+    yield from compare_tables(evidence, scorecard, tables)
+    stored_searches = evidence.record(scorecard).facts[WEAK_SEARCHES]
+    yield from compare_searches(scorecard, stored_searches, scored.searches)
+    slices = evidence.table(scorecard, SLICES).to_pandas()
+    yield from _check_slices(f"{scorecard.folder}/{SLICES}", slices, spec, predicted)
+    days, problems = check_days(evidence, scorecard, evaluation_set, spec)
+    yield from problems
+    again = Scorecard.from_tables(
+        {**tables, SLICES: slices}, weak_searches=scored.searches, days=days
+    )
+    yield from compare_verdicts(evidence.predicate, spec, gate_evidence(spec, again), entries)
+
+
+def _check_subjects(
+    evidence: StoredEvidence, evaluation_set: EvidenceItem
+) -> Iterator[Discrepancy]:
+    """Make sure that what was measured is what the certificate is about."""
+    predicate = evidence.predicate
+    if predicate.evaluation_set.digest != evaluation_set.content_version:
+        what = "the certificate is about another evaluation set than was measured"
+        yield Discrepancy("figures", evaluation_set.folder, what)
+    model = f"{predicate.candidate.name}_model"
+    artifact = predicate.candidate.artifact_digest
+    for item in evidence.upstream_of(
+        evidence.root(SCORECARD), f"{predicate.candidate.name}_predictions"
+    ):
+        sets = {u.content_version for u in item.upstream if u.asset == EVALUATION_SET}
+        models = {u.content_version for u in item.upstream if u.asset == model}
+        if sets != {evaluation_set.content_version}:
+            yield Discrepancy("figures", item.folder, "these cases are of another evaluation set")
+        if models != {artifact}:
+            what = f"another artifact than {artifact} ({CONTENT_DIGEST} or {ARTIFACT_DIGEST})"
+            yield Discrepancy("figures", item.folder, f"{what} made these predictions")
+
+
+def _predictions(evidence: StoredEvidence, items: list[EvidenceItem]) -> pd.DataFrame:
+    frames = []
+    for item in items:
+        geography, segment = str(item.partition).split("|")
+        frame = evidence.table(item, PREDICTIONS).to_pandas()
+        frames.append(frame.assign(geography=geography, segment=segment))
+    joined: pd.DataFrame = pd.concat(frames, ignore_index=True)
+    return joined
+
+
+def _check_cases(
+    frame: pd.DataFrame, truth: pd.DataFrame, items: list[EvidenceItem]
+) -> Iterator[Discrepancy]:
+    """Hold predictions against the evaluation set: the same cases, slices and labels."""
+    keys = pd.MultiIndex.from_frame(truth[["geography", "segment", "id"]])
+    found = pd.MultiIndex.from_frame(frame[["geography", "segment", "id"]])
+    place = keys.get_indexer(found) if keys.is_unique else np.full(len(found), -1)
+    labels = truth["label"].to_numpy()
+    differs = (place < 0) | (labels[place] != frame["label"].to_numpy()) | found.duplicated()
+    sizes = truth.groupby(["geography", "segment"]).size()
+    slices = frame["geography"] + "|" + frame["segment"]
+    for item in items:
+        geography, segment = str(item.partition).split("|")
+        is_here = (slices == item.partition).to_numpy()
+        path = f"{item.folder}/{PREDICTIONS}"
+        wrong = int(differs[is_here].sum())
+        expected = int(sizes.get((geography, segment), 0))
+        if wrong:
+            what = (
+                f"{wrong} of its cases are not in the evaluation set, or have another label there"
+            )
+            yield Discrepancy("figures", path, what)
+        elif int(is_here.sum()) != expected:
+            what = f"it has {int(is_here.sum())} cases, and the slice has {expected}"
+            yield Discrepancy("figures", path, what)
+
+
+def _check_slices(
+    path: str,
+    slices: pd.DataFrame,
+    spec: AuditSpec,
+    predicted: Mapping[str, Predicted],
+) -> Iterator[Discrepancy]:
+    """Make sure that no slice is hidden, and none is called current without predictions."""
+    values = spec.slice_values()
+    expected = {
+        (candidate.name, f"{geography}|{segment}")
+        for candidate in spec.candidates
+        for geography in values["geography"]
+        for segment in values["segment"]
+    }
+    keys = slices["geography"] + "|" + slices["segment"]
+    listed = list(zip(slices["candidate"], keys, strict=True))
+    if len(listed) != len(expected) or set(listed) != expected:
+        what = f"it lists {len(set(listed))} slices, and the audit has {len(expected)}"
+        yield Discrepancy("figures", path, what)
+    for (candidate, key), state in zip(listed, slices["state"], strict=True):
+        own = predicted.get(candidate)
+        if (state == "current") != (own is not None and key in own.slices):
+            what = f"{candidate} on {key} is called {state}, and the predictions say otherwise"
+            yield Discrepancy("figures", path, what)
+
+
+REPORT = "data_quality_report"
+TYPED = "validated_data"
+
+
+class CheckedDays(NamedTuple):
+    """The days as they are stored, and what is wrong with them."""
+
+    days: Sequence[DayFacts]
+    problems: Sequence[Discrepancy]
+
+
+def check_days(
+    evidence: StoredEvidence, scorecard: EvidenceItem, evaluation_set: EvidenceItem, spec: AuditSpec
+) -> CheckedDays:
+    """Read the facts about days, and hold them against the reports that they come from."""
+    if not asks_about_days(spec):
+        return CheckedDays((), ())
+    path = f"{scorecard.folder}/{DAYS}"
+    days = read_days(evidence.read(scorecard, DAYS))
+    reports = {str(item.partition): item for item in evidence.upstream_of(scorecard, REPORT)}
+    listed = {day.day.isoformat() for day in days}
+    evaluated = {str(item.partition) for item in evidence.upstream_of(evaluation_set, TYPED)}
+    told = [
+        f"{day} is missing from it, and is evaluated or has a report"
+        for day in sorted((evaluated | reports.keys()) - listed)
+    ]
+    if with_reference(spec, days) != days:
+        told.append("its days are not in order, or others are the reference")
+    for day in days:
+        report = reports.get(day.day.isoformat())
+        if report is None:
+            # Of a day that waits, or was refused before there was a report, nothing is counted.
+            claims = day.rows is not None or day.quarantined is not None or day.drift is not None
+            found = ["nothing counts its rows"] if claims else []
+        else:
+            profile = json.loads(evidence.read(report, PROFILE))
+            found = list(_mismatches(day, profile, with_drift=asks_about_drift(spec)))
+        told += [f"{day.day.isoformat()}: {what}" for what in found]
+    return CheckedDays(days, [Discrepancy("figures", path, what) for what in told])
+
+
+def _mismatches(day: DayFacts, profile: Mapping[str, Any], *, with_drift: bool) -> Iterator[str]:
+    """Say what of a day's facts its profile does not say."""
+    counts = profile["rows"]
+    known = day.rows is not None
+    for name, stated, counted in (
+        ("rows", day.rows, counts["read"]),
+        ("quarantined", day.quarantined, counts["quarantined"]),
+    ):
+        if known and stated != counted:
+            yield f"{name} is {stated}, and its profile says {counted}"
+    if profile["broken"] and day.refused is None:
+        yield "it is not called refused, and its profile refuses it"
+    drift = drift_of(profile) if with_drift else None
+    stated_drift = None if day.drift is None else dict(day.drift)
+    if not is_same(stated_drift, drift):
+        yield "its drift is not what its profile says"
+
+
+_COMPARED = ("candidate", "baseline", "level", "geography", "segment", "metric")
+KEYS: Final[Mapping[str, tuple[str, ...]]] = {
+    MEASUREMENTS: ("candidate", "level", "geography", "segment", "metric"),
+    ADDITIONAL_MEASUREMENTS: ("candidate", "level", "group", "metric"),
+    COMPARISONS: _COMPARED,
+    PAIRS: _COMPARED,
+    RANKS: ("candidate", "level", "geography", "segment", "metric"),
+    FAIRNESS: ("candidate", "measure", "comparison", "class", "attribute", "group"),
+    WEAK_SLICES: ("candidate", "slice", "conditions"),
+}
+"""What a row of each table is about. What got worse is not among them: that rests on an earlier
+certificate's evidence."""
+
+# Wording may improve between versions of the program; what it says may not change.
+_TEXT_COLUMNS = "reason"
+_SHOWN = 5
+
+
+def compare_tables(
+    evidence: StoredEvidence, scorecard: EvidenceItem, again: Mapping[str, pd.DataFrame]
+) -> Iterator[Discrepancy]:
+    """Hold every table of a scorecard against what the stored predictions give."""
+    for name, keys in KEYS.items():
+        stored = from_stored(evidence.table(scorecard, name))
+        yield from _compare(f"{scorecard.folder}/{name}", stored, again[name], list(keys))
+
+
+def compare_searches(
+    scorecard: EvidenceItem, stored: Mapping[str, Any], again: Mapping[str, Any]
+) -> Iterator[Discrepancy]:
+    """Hold the record of how far weak slices were searched against another search."""
+    # As the record spells them.
+    told = json.loads(json.dumps(again))
+    for candidate in sorted(stored.keys() | told.keys()):
+        found = differences(stored.get(candidate) or {}, told.get(candidate) or {})
+        for what in list(found)[:_SHOWN]:
+            yield Discrepancy("figures", scorecard.folder, f"the search of {candidate}: {what}")
+
+
+def _compare(
+    path: str, stored: pd.DataFrame, again: pd.DataFrame, keys: list[str]
+) -> Iterator[Discrepancy]:
+    if set(stored.columns) != set(again.columns):
+        odd = sorted(set(stored.columns) ^ set(again.columns))
+        yield Discrepancy("figures", path, f"it has other columns: {', '.join(odd)}")
+        return
+    stored, again = (_in_order(frame, keys) for frame in (stored, again))
+    if not _texts(stored, keys).equals(_texts(again, keys)):
+        what = f"it has {len(stored)} rows for other places than the predictions give"
+        yield Discrepancy("figures", path, f"{what} ({len(again)})")
+        return
+    shown = found = 0
+    for name in again.columns:
+        if name in keys or name == _TEXT_COLUMNS:
+            continue
+        places = np.flatnonzero(_differs(stored[name], again[name]))
+        found += len(places)
+        for place in places[: _SHOWN - shown]:
+            shown += 1
+            about = ", ".join(text for text in _texts(again.iloc[[place]], keys).iloc[0] if text)
+            was, now = stored[name].iloc[place], again[name].iloc[place]
+            yield Discrepancy("figures", path, f"{about}: {name} is {was}, recomputed {now}")
+    if found > shown:
+        yield Discrepancy("figures", path, f"{found - shown} more values differ")
+
+
+def _texts(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    return pd.DataFrame({name: frame[name].astype("str").fillna("") for name in keys})
+
+
+def _in_order(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    # The same rows in another order say the same: near ties may be broken otherwise elsewhere.
+    order = _texts(frame.reset_index(drop=True), keys).sort_values(keys, kind="stable").index
+    ordered: pd.DataFrame = frame.reset_index(drop=True).loc[order]
+    return ordered.reset_index(drop=True)
+
+
+def _differs(stored: "pd.Series[Any]", again: "pd.Series[Any]") -> Any:
+    """Tell which values are not the same, shape (rows,)."""
+    frames = (stored, again)
+    if all(is_numeric_dtype(one) and not is_bool_dtype(one) for one in frames):
+        was, now = (one.to_numpy(dtype=float, na_value=np.nan) for one in frames)
+        return ~np.isclose(
+            was, now, rtol=RELATIVE_TOLERANCE, atol=ABSOLUTE_TOLERANCE, equal_nan=True
+        )
+    was, now = (one.astype(object).where(one.notna(), None).to_numpy() for one in frames)
+    return was != now
+
+
+RELATIVE_TOLERANCE: Final = 1e-9
+"""Two machines may add the same numbers in another order."""
+ABSOLUTE_TOLERANCE: Final = 1e-12
+
+# Wording may improve between versions of the program; what it says may not change.
+_TEXT_KEYS = frozenset({"reason"})
+
+
+def differences(stated: Mapping[str, Any], again: Mapping[str, Any]) -> Iterator[str]:
+    """Tell in which keys two records differ, beside the wording of reasons."""
+    for key in sorted((stated.keys() | again.keys()) - _TEXT_KEYS):
+        if not is_same(stated.get(key), again.get(key)):
+            yield f"{key} is {stated.get(key)!r}, recomputed {again.get(key)!r}"
+
+
+def is_same(left: Any, right: Any) -> bool:
+    """Tell whether a value is the one that was computed once more, given second."""
+    if isinstance(left, bool) or isinstance(right, bool):
+        return left is right
+    if isinstance(left, int | float) and isinstance(right, int | float):
+        if math.isnan(right):
+            return math.isnan(left)
+        return math.isclose(left, right, rel_tol=RELATIVE_TOLERANCE, abs_tol=ABSOLUTE_TOLERANCE)
+    if isinstance(right, float) and math.isnan(right):
+        return left is None
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(is_same, left, right))
+    return bool(left == right)
+
+
+# How the reason of an outcome begins where gates are waived.
+_WAIVED = "WITH "
+
+
+def compare_verdicts(
+    predicate: Predicate,
+    spec: AuditSpec,
+    judged: GateEvidence,
+    entries: Sequence[ChainedEntry],
+) -> Iterator[Discrepancy]:
+    """Judge once more, and tell what the certificate says otherwise."""
+    name = predicate.candidate.name
+    names = [candidate.name for candidate in spec.candidates]
+    if name not in names:
+        yield Discrepancy("verdicts", "certificate", f"the audit has no candidate {name!r}")
+        return
+    verdicts = judge(spec.gates, judged, names)
+    again = [verdict.as_record() for verdict in verdicts if verdict.candidate == name]
+    if len(again) != len(predicate.gates):
+        what = f"it has {len(predicate.gates)} verdicts, and the audit's gates give {len(again)}"
+        yield Discrepancy("verdicts", "certificate", what)
+    for stated, record in zip(predicate.gates, again, strict=False):
+        differing = list(differences(stated.model_dump(mode="json"), record))
+        if differing:
+            yield Discrepancy("verdicts", "certificate", f"{stated.gate}: {'; '.join(differing)}")
+    yield from _compare_outcome(predicate, verdicts, judged, entries)
+    measurements = judged.scorecard.measurements
+    is_overall = (measurements["candidate"] == name) & (measurements["level"] == "overall")
+    overall = measurements[is_overall]
+    measured = {row["metric"]: row for row in overall.to_dict("records")}
+    for headline in predicate.headline:
+        row = measured.get(headline.metric, {})
+        for number in ("value", "low", "high"):
+            recomputed = row.get(number)
+            stated_number = getattr(headline, number)
+            if not is_same(stated_number, recomputed):
+                what = f"{headline.metric}: {number} is {stated_number}, recomputed {recomputed}"
+                yield Discrepancy("verdicts", "certificate", what)
+
+
+def _compare_outcome(
+    predicate: Predicate,
+    verdicts: Sequence[Verdict],
+    judged: GateEvidence,
+    entries: Sequence[ChainedEntry],
+) -> Iterator[Discrepancy]:
+    stated = predicate.candidate
+    artifacts = {stated.name: stated.artifact_digest}
+    now = predicate.created_at
+    entered = waivers_in_force(entries, artifacts, now)
+    outcome, plain = (
+        decide_outcomes(
+            verdicts,
+            judged.scorecard.slices,
+            [stated.name],
+            allowed_missing=judged.allowed_missing,
+            waivers=waivers,
+            now=now,
+        )[0]
+        for waivers in ([one.waiver for one in entered], [])
+    )
+    if outcome.outcome != stated.outcome:
+        what = f"it says {stated.outcome}, and the verdicts give {outcome.outcome}"
+        yield Discrepancy("verdicts", "certificate", what)
+        return
+    # What stands before the plain reason is the waivers, and what would come of them.
+    waived = outcome.reason.removesuffix(plain.reason)
+    if not stated.reason.startswith(waived) or (not waived and stated.reason.startswith(_WAIVED)):
+        what = f"its waivers are not the ledger's, which give: {waived or 'none'}"
+        yield Discrepancy("verdicts", "certificate", what)

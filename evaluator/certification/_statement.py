@@ -1,0 +1,247 @@
+"""The statement that a certificate makes: an in-toto Statement v1 with a predicate of our own.
+
+Source: in-toto attestation framework, spec/v1/statement.md and spec/v1/digest_set.md
+(github.com/in-toto/attestation). `certificate_schema.json` beside this file is the same as a JSON
+schema, for readers in other languages.
+"""
+
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from evaluator.errors import EvidenceError
+from evaluator.evidence import StoredFile, Upstream, canonical_json
+
+STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
+PREDICATE_TYPE = "urn:evaluator:certificate:v1"
+SCHEMA_FILE = "certificate_schema.json"
+
+FILE_DIGEST = "sha256"
+"""A digest of a file's bytes."""
+CONTENT_DIGEST = "evaluatorContentV1"
+"""SHA-256 of a table's data in canonical order, in lower-case hexadecimal digits."""
+ARTIFACT_DIGEST = "evaluatorArtifactV1"
+"""SHA-256 that names an artifact which is no single file: a folder, a registry's version, an
+endpoint's address and version; in lower-case hexadecimal digits."""
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class StatementError(EvidenceError):
+    """What should be a certificate's statement is none."""
+
+
+class _StatementPart(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True
+    )
+
+
+class Subject(_StatementPart):
+    """What the statement is about, known by its digests alone."""
+
+    name: str
+    digest: dict[str, Sha256] = Field(min_length=1)
+
+
+class CandidateOutcome(_StatementPart):
+    """What all required gates together say about the candidate."""
+
+    name: str
+    artifact_digest: Sha256 | None
+    """The digest of its artifact; null where it could not be read."""
+    outcome: Literal["certified", "not certified", "undecided"]
+    reason: str
+
+
+class Gate(_StatementPart):
+    """A gate of the audit and its verdict, with the figure and interval that decided it."""
+
+    # Kinds of gates differ in what they look at; these keys all of them have.
+    model_config = ConfigDict(extra="allow")
+
+    gate: str
+    """The gate in words."""
+    candidate: str
+    required: bool
+    verdict: Literal["PASS", "FAIL", "INSUFFICIENT EVIDENCE"]
+    reason: str
+
+
+class Headline(_StatementPart):
+    """One of the audit's first metrics, overall, with its interval."""
+
+    metric: str
+    value: Number | None
+    low: Number | None
+    high: Number | None
+    n: int | None
+    n_effective: Number | None
+    status: str
+    reason: str | None
+
+
+class UnevaluatedSlice(_StatementPart):
+    """A slice without a result of this version."""
+
+    geography: str
+    segment: str
+    state: str
+    error: str | None
+
+
+class Slices(_StatementPart):
+    """How many slices there should be, and which have no result of this version."""
+
+    expected: int = Field(ge=0)
+    not_current: tuple[UnevaluatedSlice, ...]
+
+
+class MeasuredSet(_StatementPart):
+    """The evaluation set: the frozen labelled snapshot."""
+
+    digest: str
+    """Its content version."""
+    first_day: str
+    last_day: str
+    days: int
+    rows: int
+    rows_without_label: int
+
+
+class EvidenceItem(_StatementPart):
+    """One stored version that the certificate rests on: all its files, and what it rests on."""
+
+    asset: str
+    partition: str | None
+    identity: str
+    content_version: str
+    folder: str
+    """Where it lies, below the evidence store's address."""
+    record: StoredFile
+    """Its `record.json`, so that provenance cannot be changed either."""
+    files: dict[str, StoredFile]
+    notes: dict[str, StoredFile]
+    """Other files in its folder: notes of earlier failures to compute it."""
+    upstream: tuple[Upstream, ...]
+    code_version: str
+    run_id: str
+    created_at: AwareDatetime
+
+
+class SpecEvidence(_StatementPart):
+    """Which of the evidence is the audit's declaration."""
+
+    asset: str
+    identity: str
+    sha256: Sha256
+
+
+class Code(_StatementPart):
+    """The code that made it."""
+
+    version: str
+    revision: str | None
+    """The revision in its repository; null where it does not run from one."""
+    has_changes: bool | None
+    """Whether files differed from that revision; null where nobody can tell."""
+
+
+class Validity(_StatementPart):
+    """From when until when, and what ends it before."""
+
+    valid_from: AwareDatetime
+    valid_until: AwareDatetime
+    void_when: tuple[str, ...] = Field(min_length=1)
+
+
+class LedgerHead(_StatementPart):
+    """The ledger's last entry at some moment; sequence 0 and a digest of zeros before the first."""
+
+    sequence: int = Field(ge=0)
+    digest: Sha256
+
+
+class Predicate(_StatementPart):
+    """What was judged, what came out, and what it rests on."""
+
+    audit: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    spec: SpecEvidence
+    candidate: CandidateOutcome
+    evaluation_set: MeasuredSet
+    gates: tuple[Gate, ...]
+    headline: tuple[Headline, ...]
+    slices: Slices
+    rests_on: tuple[Upstream, ...] = Field(min_length=1)
+    """Where the evidence begins; all of it is reached from here."""
+    evidence: tuple[EvidenceItem, ...] = Field(min_length=1)
+    code: Code
+    packages: dict[str, str]
+    seeds: dict[str, int]
+    requested_by: str = Field(min_length=1)
+    run_id: str
+    created_at: AwareDatetime
+    validity: Validity
+    ledger: LedgerHead
+    """The ledger before this certificate was entered."""
+
+
+class Statement(_StatementPart):
+    """A certificate's content."""
+
+    type_: Literal["https://in-toto.io/Statement/v1"] = Field(alias="_type")
+    subject: tuple[Subject, ...] = Field(min_length=1)
+    predicate_type: Literal["urn:evaluator:certificate:v1"] = Field(alias="predicateType")
+    predicate: Predicate
+
+    def to_bytes(self) -> bytes:
+        """Spell it as canonical JSON."""
+        return canonical_json(self.model_dump(mode="json", by_alias=True))
+
+
+def parse_statement(content: bytes, source: str) -> Statement:
+    """Read a statement, strictly.
+
+    Parameters
+    ----------
+    content
+        Its canonical JSON.
+    source
+        Where it comes from, for messages.
+
+    Raises
+    ------
+    StatementError
+        Where it is not canonical JSON, or not of this form; it names the first key.
+    """
+    try:
+        document = json.loads(content)
+        if canonical_json(document) != content:
+            # One spelling only: so a key that stands twice cannot be read in two ways.
+            raise _refused("it is not in canonical JSON", source)
+        return Statement.model_validate_json(content, strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        what = f"`{place}` is not as it must be: {first['msg']}"
+        raise _refused(what, source) from error
+    except (ValueError, RecursionError) as error:
+        raise _refused("it is no JSON", source) from error
+
+
+def json_schema() -> dict[str, Any]:
+    """Give the statement's JSON schema (draft 2020-12), as `certificate_schema.json` holds it."""
+    schema = Statement.model_json_schema(by_alias=True)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": PREDICATE_TYPE,
+        **schema,
+    }
+
+
+def _refused(what: str, source: str) -> StatementError:
+    return StatementError(
+        what, culprit=source, fix="get the certificate again from whoever issued it"
+    )

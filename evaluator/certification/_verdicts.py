@@ -1,0 +1,470 @@
+"""Gates to verdicts.
+
+A verdict is PASS where the whole interval is on the good side of the limit, FAIL where it is on
+the bad side, and otherwise INSUFFICIENT EVIDENCE. What could let a bad system pass is closed: a
+metric, a slice, a candidate or a piece of evidence that is missing, outdated, undefined or too few
+never gives a PASS.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from evaluator.certification._bounds import (
+    BoundDecisions,
+    Floats,
+    Intervals,
+    decide_bounds,
+    decide_values,
+)
+from evaluator.certification._gate_evidence import GateEvidence
+from evaluator.certification._gate_inputs import GateInput, GateInputs, Limits
+from evaluator.certification._phrases import (
+    format_count,
+    format_gate,
+    format_list,
+    format_metric,
+    format_number,
+)
+from evaluator.scorecard import SLICE_LEVEL, Measurement, format_scope
+from evaluator.spec import (
+    EstimateGate,
+    FairnessGate,
+    GateSpec,
+    MetricGate,
+    ScopedGate,
+    WeakSlicesGate,
+)
+
+VerdictWord = Literal["PASS", "FAIL", "INSUFFICIENT EVIDENCE"]
+DecidedOn = Literal["bound", "value", "count"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScopeVerdict:
+    """One place, decided.
+
+    Attributes
+    ----------
+    look
+        What was seen.
+    verdict
+        What it gives.
+    margin
+        How far inside its limits it is, by its interval where that decides; negative outside; None
+        where there is nothing to hold against a limit.
+    limit
+        The limit that is broken, or the nearer one.
+    needed_cases
+        How many cases there would decide; None where it is decided, or none would.
+    reason
+        Why, in a clause.
+    """
+
+    look: GateInput
+    verdict: VerdictWord
+    margin: float | None
+    limit: float | None
+    needed_cases: int | None
+    reason: str
+
+
+def decide(
+    looks: Sequence[GateInput], decided_on: DecidedOn, confidence: float, *, simultaneous: bool
+) -> list[ScopeVerdict]:
+    """Decide all places that one gate looks at."""
+    # What cannot be judged is no test, and makes the others no stricter.
+    intervals = Intervals(
+        value=_floats([_number_of(look, "value") for look in looks]),
+        low=_floats([_number_of(look, "low") for look in looks]),
+        high=_floats([_number_of(look, "high") for look in looks]),
+        at_least=_floats([_limit_or(look.limits.at_least, -math.inf) for look in looks]),
+        at_most=_floats([_limit_or(look.limits.at_most, math.inf) for look in looks]),
+        n=_floats([_number_of(look, "n") for look in looks]),
+        strict=any(look.limits.strict for look in looks),
+        simultaneous=simultaneous,
+    )
+    if decided_on == "bound":
+        decided = decide_bounds(intervals, confidence)
+    else:
+        decided = decide_values(intervals)
+    tested = int((~np.isnan(intervals.low) | ~np.isnan(intervals.high)).sum())
+    return [
+        _scope_verdict(look, decided, place, decided_on, tested) for place, look in enumerate(looks)
+    ]
+
+
+def _scope_verdict(
+    look: GateInput, decided: BoundDecisions, place: int, decided_on: DecidedOn, tested: int
+) -> ScopeVerdict:
+    figure = look.figure
+    if look.problem or figure is None or figure.value is None:
+        return _undecided(look, look.problem or "it was not measured")
+    limit = look.limits.nearest(figure.value)
+    shown = _format_measurement(look, limit, decided_on)
+    if decided_on == "bound" and figure.low is None and figure.high is None:
+        return _undecided(look, f"{shown}, without an interval", limit=limit)
+    margin = _margin(look, decided_on, failed=bool(decided.failed[place]))
+    whole = "all of it " if decided_on == "bound" else ""
+    if decided.failed[place]:
+        reason = f"{shown}, {whole}{_broken_limits(look.limits, figure, decided_on)}"
+        if look.remark and decided_on != "count":
+            reason += f", though {look.remark}"
+        return ScopeVerdict(
+            look=look, verdict="FAIL", margin=margin, limit=limit, needed_cases=None, reason=reason
+        )
+    if decided.passed[place] and not look.doubt:
+        reason = f"{shown}, {whole}{_kept_limits(look.limits)}"
+        if look.remark and decided_on != "count":
+            reason += f"; {look.remark}, which the audit allows"
+        return ScopeVerdict(
+            look=look, verdict="PASS", margin=margin, limit=limit, needed_cases=None, reason=reason
+        )
+    if decided.passed[place]:
+        return _undecided(look, f"{shown}, but {look.doubt}", limit=limit)
+    cases = _whole(decided.needed_cases[place])
+    if decided.failed_alone[place]:
+        broken = _broken_limits(look.limits, figure, decided_on)
+        why = f"all of it {broken}, which may be chance among {tested} places"
+    else:
+        why = f"and the limit {limit:g} lies within"
+    would = "no number of cases" if cases is None else f"about {format_count(cases, 'case')}"
+    return ScopeVerdict(
+        look=look,
+        verdict="INSUFFICIENT EVIDENCE",
+        margin=margin,
+        limit=limit,
+        needed_cases=cases,
+        reason=f"{shown}, {why}; {would} there would decide it",
+    )
+
+
+def _margin(look: GateInput, decided_on: DecidedOn, *, failed: bool) -> float:
+    """Give how far inside its limits a place is: a failing one by its value."""
+    figure = look.figure
+    assert figure is not None  # noqa: S101 - the caller has looked
+    known = [end for end in (figure.value, figure.low, figure.high) if end is not None]
+    if failed or decided_on != "bound":
+        known = known[:1]
+    return min(look.limits.margin(end) for end in known)
+
+
+def _whole(cases: float) -> int | None:
+    return None if math.isnan(cases) else int(cases)
+
+
+def _undecided(look: GateInput, reason: str, *, limit: float | None = None) -> ScopeVerdict:
+    return ScopeVerdict(
+        look=look,
+        verdict="INSUFFICIENT EVIDENCE",
+        margin=None,
+        limit=limit,
+        needed_cases=None,
+        reason=reason,
+    )
+
+
+def _format_measurement(look: GateInput, limit: float, decided_on: DecidedOn) -> str:
+    figure = look.figure
+    assert figure is not None  # noqa: S101 - the caller has looked
+    assert figure.value is not None  # noqa: S101 - the caller has looked
+    if decided_on == "count":
+        whole = float(figure.value).is_integer()
+        shown = f"{figure.value:,.0f}" if whole else format_number(figure.value, apart_from=limit)
+        return f"{shown} {look.remark}" if look.remark else shown
+    shown = format_number(figure.value, apart_from=limit)
+    if decided_on == "value" or figure.low is None or figure.high is None:
+        return shown
+    low, high = (format_number(end, apart_from=limit) for end in (figure.low, figure.high))
+    return f"{shown} ({low} to {high})"
+
+
+def _kept_limits(limits: Limits) -> str:
+    """Say what a place keeps."""
+    if limits.at_least is not None and limits.at_most is not None:
+        return f"from {limits.at_least:g} to {limits.at_most:g}"
+    if limits.at_least is not None:
+        return f"{'above' if limits.strict else 'at least'} {limits.at_least:g}"
+    return f"{'below' if limits.strict else 'at most'} {limits.at_most:g}"
+
+
+def _broken_limits(limits: Limits, figure: Measurement, decided_on: DecidedOn) -> str:
+    """Say which limit is broken."""
+    # An estimate that is corrected for its bias may have an interval that does not hold the value.
+    highest = figure.high if decided_on == "bound" else figure.value
+    if limits.at_least is not None and highest is not None and highest <= limits.at_least:
+        return f"{'not above' if limits.strict else 'below'} {limits.at_least:g}"
+    return f"{'not below' if limits.strict else 'above'} {limits.at_most:g}"
+
+
+def _number_of(look: GateInput, name: str) -> float | None:
+    return None if look.figure is None or look.problem else getattr(look.figure, name)
+
+
+def _limit_or(limit: float | None, otherwise: float) -> float:
+    return otherwise if limit is None else limit
+
+
+def _floats(values: Sequence[float | None]) -> Floats:
+    return np.array([math.nan if value is None else value for value in values], dtype=np.float64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What one gate says about one candidate.
+
+    Attributes
+    ----------
+    gate
+        The gate in words.
+    says
+        What it is for, in the audit's own words; empty without such.
+    kind, metric, gate_level, required
+        The gate as the audit declares it. `metric` is the fairness measure or the measure of drift
+        where that is what it looks at, and None where it looks at neither; `gate_level` is
+        ``place`` where the gate names one.
+    minimum, maximum
+        The limits at the place shown; of a gate against the baseline those of the difference.
+    candidate
+        Whom the verdict is about.
+    level, geography, segment, group
+        The worst place found: the one furthest on the wrong side, or the one that could not be
+        judged, or the one that passes by the least. `level` is the scorecard's, or the gate's kind;
+        `group` names in words what is no slice: a group of cases, a weak slice, a day.
+    value, low, high, n, n_effective
+        What was measured there; None where there is nothing, and where an end is infinite.
+    limit
+        The limit that is broken there, or the nearer one; None where nothing was measured.
+    decided_on
+        ``bound``: the interval is held against the limit. ``value``: the value is, as if it were
+        known exactly. ``count``: what was counted has no interval.
+    needed_cases
+        Where the verdict is open: how many cases at that place would decide it with a probability
+        of 0.8; None where it is decided, where no number of cases would, and where no interval
+        tells.
+    verdict
+        ``PASS``, ``FAIL`` or ``INSUFFICIENT EVIDENCE``.
+    reason
+        Why, in a sentence without its full stop.
+    places, failing, open
+        How many places the gate looks at, how many fail, and how many are not decided.
+    """
+
+    gate: str
+    says: str
+    kind: str
+    metric: str | None
+    gate_level: str
+    minimum: float | None
+    maximum: float | None
+    required: bool
+    candidate: str
+    level: str
+    geography: str | None
+    segment: str | None
+    group: str | None
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int | None
+    n_effective: float | None
+    limit: float | None
+    decided_on: DecidedOn
+    needed_cases: int | None
+    verdict: VerdictWord
+    reason: str
+    places: int
+    failing: int
+    open: int
+
+    @property
+    def place(self) -> str:
+        """The worst place in words."""
+        return self.group or format_scope(self.geography, self.segment)
+
+    def as_record(self) -> dict[str, Any]:
+        """Give the verdict as plain JSON values."""
+        return asdict(self)
+
+
+def judge(
+    gates: Iterable[GateSpec], evidence: GateEvidence, candidates: Sequence[str]
+) -> list[Verdict]:
+    """Judge every candidate by every gate that is for it.
+
+    Parameters
+    ----------
+    gates
+        The audit's gates.
+    evidence
+        What they look at.
+    candidates
+        The audit's candidates, in the order to report them in.
+
+    Returns
+    -------
+    list[Verdict]
+        One per gate and candidate, gates outermost, in the order given. A gate for a candidate
+        that the audit does not have gives one verdict, INSUFFICIENT EVIDENCE. A gate against the
+        baseline is not for the baseline.
+
+    Notes
+    -----
+    A limit itself passes, but for ``better_than_baseline`` and ``drift_below``. FAIL needs
+    something that was measured: at a single slice on current evidence; at a margin or overall also
+    where a slice is missing, and the reason then says so. PASS needs every place to be measured,
+    with status ``ok``, on current slices, or with no more missing than the audit allows.
+
+    What the verdicts of a whole certificate control is said in ``docs/gates.md``.
+    """
+    gates = list(gates)
+    looks = GateInputs(evidence, gates)
+    return [
+        _judge_one(gate, candidate, looks, declared=candidate in candidates)
+        for gate in gates
+        for candidate in ([gate.candidate] if gate.candidate is not None else candidates)
+        if not (_is_against_baseline(gate) and candidate == evidence.baseline)
+    ]
+
+
+def _is_against_baseline(gate: GateSpec) -> bool:
+    return isinstance(gate, MetricGate) and gate.against_baseline
+
+
+def _judge_one(gate: GateSpec, candidate: str, looks: GateInputs, *, declared: bool) -> Verdict:
+    if declared:
+        seen = looks.of(gate, candidate)
+    else:
+        seen = [GateInput(limits=Limits(), problem=f"the audit has no candidate {candidate!r}")]
+    decided_on: DecidedOn = gate.decide_on if isinstance(gate, EstimateGate) else "count"
+    findings = decide(
+        seen,
+        decided_on,
+        looks.evidence.confidence,
+        simultaneous=isinstance(gate, WeakSlicesGate),
+    )
+    worst = _worst(findings)
+    look, figure = worst.look, worst.look.figure
+    return Verdict(
+        gate=format_gate(gate),
+        says=gate.says,
+        kind=gate.kind,
+        metric=_metric(gate),
+        gate_level=_gate_level(gate),
+        minimum=look.limits.at_least,
+        maximum=look.limits.at_most,
+        required=gate.required,
+        candidate=candidate,
+        level=_scorecard_level(gate),
+        geography=look.geography,
+        segment=look.segment,
+        group=look.group,
+        value=None if figure is None else figure.value,
+        low=None if figure is None else _finite(figure.low),
+        high=None if figure is None else _finite(figure.high),
+        n=None if figure is None else figure.n,
+        n_effective=None if figure is None else figure.n_effective,
+        limit=worst.limit,
+        decided_on=decided_on,
+        needed_cases=worst.needed_cases,
+        verdict=worst.verdict,
+        reason=_reason(gate, findings, worst),
+        places=len(findings),
+        failing=sum(finding.verdict == "FAIL" for finding in findings),
+        open=sum(finding.verdict == "INSUFFICIENT EVIDENCE" for finding in findings),
+    )
+
+
+def _reason(gate: GateSpec, findings: Sequence[ScopeVerdict], worst: ScopeVerdict) -> str:
+    """Say what was found, in one sentence."""
+    if len(findings) == 1 and (worst.look.figure is None or worst.look.problem):
+        return worst.reason
+    if len(findings) == 1 and not _is_one_of_several(gate):
+        return f"{_subject(gate, worst.look)}{worst.reason}"
+    failing = [finding for finding in findings if finding.verdict == "FAIL"]
+    open_ = [finding for finding in findings if finding.verdict == "INSUFFICIENT EVIDENCE"]
+    thing = _unit(gate)
+    total = format_count(len(findings), thing)
+    if failing:
+        return (
+            f"{len(failing)} of {total} {'fails' if len(failing) == 1 else 'fail'}; the worst is "
+            f"{_scope(worst)} with {worst.reason}"
+            + (f"; {len(open_)} more {_are(len(open_))} not decided" if open_ else "")
+        )
+    if open_:
+        named = [f"{_scope(finding)} ({finding.reason})" for finding in open_]
+        return f"{len(open_)} of {total} {_are(len(open_))} not decided: {format_list(named)}"
+    passing = f"all {total} pass" if len(findings) > 1 else f"the one {thing} passes"
+    return f"{passing}; the closest is {_scope(worst)} with {worst.reason}"
+
+
+def _worst(findings: Sequence[ScopeVerdict]) -> ScopeVerdict:
+    """Choose the place to show: failing before open before passing, then the least margin."""
+    order: dict[VerdictWord, int] = {"FAIL": 0, "INSUFFICIENT EVIDENCE": 1, "PASS": 2}
+    return min(
+        findings, key=lambda f: (order[f.verdict], -math.inf if f.margin is None else f.margin)
+    )
+
+
+def _subject(gate: GateSpec, look: GateInput) -> str:
+    """Say what the figure of the gate's only place is."""
+    if isinstance(gate, ScopedGate):
+        name = format_metric(str(_metric(gate)))
+        where = f" of {format_scope(look.geography, look.segment)}" if gate.is_named else ""
+        if _is_against_baseline(gate):
+            return f"the difference in {name}{where} is "
+        return f"{name}{where} is "
+    return "slices without a result of this version: "
+
+
+def _is_one_of_several(gate: GateSpec) -> bool:
+    if isinstance(gate, ScopedGate):
+        return gate.places != "overall" and not gate.is_named
+    return gate.kind != "complete"
+
+
+def _unit(gate: GateSpec) -> str:
+    """Name what the gate looks at, in the singular."""
+    if isinstance(gate, ScopedGate):
+        return gate.places
+    return {
+        "fairness": "comparison",
+        "weak_slices": "tested slice",
+        "data_quality": "limit",
+        "drift": "day",
+    }.get(gate.kind, "place")
+
+
+def _metric(gate: GateSpec) -> str | None:
+    if isinstance(gate, FairnessGate):
+        return gate.measure
+    found: str | None = getattr(gate, "metric", None) or getattr(gate, "measure", None)
+    return found
+
+
+def _gate_level(gate: GateSpec) -> str:
+    if not isinstance(gate, ScopedGate):
+        return gate.kind
+    return "place" if gate.is_named else gate.level
+
+
+def _scorecard_level(gate: GateSpec) -> str:
+    if not isinstance(gate, ScopedGate):
+        return gate.kind
+    return SLICE_LEVEL if gate.places == "slice" else gate.places
+
+
+def _scope(finding: ScopeVerdict) -> str:
+    look = finding.look
+    return look.group or format_scope(look.geography, look.segment)
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def _finite(end: float | None) -> float | None:
+    return end if end is None or math.isfinite(end) else None

@@ -1,0 +1,392 @@
+"""A certificate checked by a stranger: offline, on a copied folder, with nothing but a public key.
+
+First the signature, then the statement's form, every file's digest, the lineage, the ledger, and,
+where all that holds, figures and verdicts computed once more from the stored predictions.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from evaluator.certification._certificate_state import CertificateState, state_of
+from evaluator.certification._ledger import (
+    CertificateBody,
+    Chain,
+    ChainedEntry,
+    LedgerEntry,
+    check_contains,
+    entry_name,
+    ledger_folder,
+    read_chain,
+)
+from evaluator.certification._problems import Discrepancy
+from evaluator.certification._recomputation import EVALUATION_SET, SPEC, SPEC_FILE, recompute
+from evaluator.certification._signatures import (
+    IN_TOTO,
+    Envelope,
+    EnvelopeError,
+    PublicKey,
+    parse_envelope,
+)
+from evaluator.certification._statement import (
+    ARTIFACT_DIGEST,
+    CONTENT_DIGEST,
+    FILE_DIGEST,
+    LedgerHead,
+    Statement,
+    StatementError,
+    parse_statement,
+)
+from evaluator.certification._stored_evidence import StoredEvidence
+from evaluator.errors import UsageError
+from evaluator.evidence import RECORD, Record, StoredFile, VersionKey, digest_of_bytes
+
+SignatureWord = Literal["valid", "invalid", "unsigned", "not checked"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerificationReport:
+    """What checking a certificate found.
+
+    Attributes
+    ----------
+    certificate
+        SHA-256 of the certificate's file.
+    statement
+        What it says; None where that cannot be read.
+    signature
+        ``valid``: made with the given key; ``invalid``; ``unsigned``; ``not checked``: no key.
+    state
+        What the ledger says of it now; None where there was nothing to ask.
+    ledger
+        The ledger's head now. Keep it: a later check against it finds a ledger that was cut.
+    files, entries
+        How many files and ledger entries were held against their digests.
+    problems
+        Everything that is not as the certificate says.
+    cautions
+        What is not wrong, and what a reader must know.
+    """
+
+    certificate: str
+    statement: Statement | None
+    signature: SignatureWord
+    state: CertificateState | None
+    ledger: LedgerHead | None
+    files: int
+    entries: int
+    problems: tuple[Discrepancy, ...]
+    cautions: tuple[str, ...]
+
+    @property
+    def is_intact(self) -> bool:
+        """Whether everything is as the certificate says; it says nothing about who issued it."""
+        return not self.problems and self.statement is not None
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether it is intact, signed with the given key, and stands: the only full success."""
+        stands = self.state is not None and self.state.stands
+        return self.is_intact and self.signature == "valid" and stands
+
+    @property
+    def result(self) -> str:
+        """The result in a few words."""
+        if not self.is_intact:
+            return "FAILED"
+        if self.state is None or not self.state.stands:
+            return f"DOES NOT STAND ({self.state.state if self.state else 'unknown'})"
+        if self.signature == "valid":
+            return "VERIFIED"
+        return f"INTACT, BUT {'UNSIGNED' if self.signature == 'unsigned' else 'NOT PROVEN'}"
+
+    def as_record(self) -> dict[str, Any]:
+        """Give the report as plain JSON values, without the statement itself."""
+        return {
+            "result": self.result,
+            "is_verified": self.is_verified,
+            "certificate": self.certificate,
+            "candidate": self.statement and self.statement.predicate.candidate.name,
+            "outcome": self.statement and self.statement.predicate.candidate.outcome,
+            "signature": self.signature,
+            "state": self.state and self.state.state,
+            "state_reason": self.state and self.state.reason,
+            "ledger": self.ledger and self.ledger.model_dump(),
+            "files": self.files,
+            "entries": self.entries,
+            "problems": [problem._asdict() for problem in self.problems],
+            "cautions": list(self.cautions),
+        }
+
+    def told(self) -> list[str]:
+        """Tell it in lines of text."""
+        lines = [f"{self.result}: certificate {self.certificate}"]
+        if self.statement is not None:
+            predicate = self.statement.predicate
+            judged = predicate.candidate
+            lines += [
+                f"  audit       {predicate.audit}",
+                f"  candidate   {judged.name}: {judged.outcome} ({judged.reason})",
+                f"  asked for   by {predicate.requested_by}, {predicate.created_at.isoformat()}",
+            ]
+        lines.append(f"  signature   {self.signature}")
+        if self.state is not None:
+            lines.append(f"  state       {self.state.state}: {self.state.reason}")
+            for signed in self.state.sign_offs:
+                lines.append(f"  sign-off    {signed.author}: {signed.reason}")
+        if self.ledger is not None:
+            lines.append(f"  ledger      {self.ledger.sequence} {self.ledger.digest}")
+        lines.append(f"  checked     {self.files} files, {self.entries} ledger entries")
+        lines += [f"  CAUTION     {caution}" for caution in self.cautions]
+        lines += [f"  PROBLEM     {problem}" for problem in self.problems]
+        return lines
+
+
+Recompute = Callable[[StoredEvidence, Sequence[ChainedEntry]], Iterable[Discrepancy]]
+
+UNSIGNED = "UNSIGNED: nothing proves who issued this certificate, or that it was not changed since"
+UNCHECKED = "SIGNATURE NOT CHECKED: no public key was given, so nothing proves who issued it"
+
+
+def verify(
+    certificate: Path | bytes,
+    evidence_url: str,
+    *,
+    public_key: PublicKey | None = None,
+    now: datetime,
+    known_head: LedgerHead | None = None,
+    recompute_again: Recompute = recompute,
+) -> VerificationReport:
+    """Check a certificate against the evidence that it names.
+
+    Parameters
+    ----------
+    certificate
+        The certificate's file, or its bytes.
+    evidence_url
+        The evidence folder, or a copy of it: a path or any fsspec URL.
+    public_key
+        Whose signature it must carry. With a key, an unsigned certificate is a problem.
+    now
+        The moment that validity is asked about, with its time zone.
+    known_head
+        A ledger's head that was kept from an earlier check.
+    recompute_again
+        Computes figures and verdicts again; see `evaluator.certification._recomputation`.
+
+    Returns
+    -------
+    VerificationReport
+        Damage of any kind is a problem in the report, never an exception.
+
+    Raises
+    ------
+    UsageError
+        Where there is no such certificate's file.
+    """
+    content = certificate if isinstance(certificate, bytes) else _read(certificate)
+    source = "certificate" if isinstance(certificate, bytes) else certificate.name
+    digest = digest_of_bytes(content)
+    try:
+        envelope = parse_envelope(content, source)
+        signature, problems = _check_signature(envelope, public_key, source)
+        statement = parse_statement(envelope.payload, source)
+    except (EnvelopeError, StatementError) as error:
+        check = "signature" if isinstance(error, EnvelopeError) else "statement"
+        return VerificationReport(
+            certificate=digest,
+            statement=None,
+            signature="invalid",
+            state=None,
+            ledger=None,
+            files=0,
+            entries=0,
+            problems=(Discrepancy(check, source, error.what),),
+            cautions=(),
+        )
+    evidence = StoredEvidence(evidence_url, statement.predicate)
+    problems += _check_claims(statement, evidence, source)
+    problems += evidence.check_files()
+    problems += evidence.check_lineage()
+    chain, found = _check_ledger(statement, evidence, digest, public_key, known_head)
+    problems += found
+    cautions = [*_signature_cautions(signature), *chain.cautions]
+    made_with, here = statement.predicate.code.version, version("evaluator")
+    if made_with != here:
+        cautions.append(f"it was made with evaluator {made_with} and is checked with {here}")
+    if any(problem.check in {"evidence", "lineage", "statement"} for problem in problems):
+        cautions.append("figures and verdicts were not recomputed, since the evidence is damaged")
+    else:
+        # As the ledger was when the certificate was made.
+        until = statement.predicate.ledger.sequence
+        entries = [chained for chained in chain.entries if chained.entry.sequence <= until]
+        problems += _recompute(evidence, entries, recompute_again)
+    return VerificationReport(
+        certificate=digest,
+        statement=statement,
+        signature=signature,
+        state=state_of(chain.entries, digest, now),
+        ledger=chain.head,
+        files=sum(1 for _ in evidence.paths()),
+        entries=len(chain.entries),
+        problems=tuple(problems),
+        cautions=tuple(cautions),
+    )
+
+
+def _read(certificate: Path) -> bytes:
+    try:
+        return certificate.read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"the certificate cannot be read ({error.strerror})",
+            culprit=str(certificate),
+            fix="name a certificate's file, which ends in .dsse.json",
+        ) from error
+
+
+def _check_signature(
+    envelope: Envelope, key: PublicKey | None, source: str
+) -> tuple[SignatureWord, list[Discrepancy]]:
+    problems = []
+    if envelope.payload_type != IN_TOTO:
+        what = f"its payload is {envelope.payload_type!r}, not {IN_TOTO!r}"
+        problems.append(Discrepancy("signature", source, what))
+    if key is None:
+        return ("not checked" if envelope.is_signed else "unsigned"), problems
+    if envelope.is_signed_by(key):
+        return "valid", problems
+    if not envelope.is_signed:
+        problems.append(Discrepancy("signature", source, "it is unsigned, and a key was given"))
+        return "unsigned", problems
+    what = f"no signature is of the given key {key.key_id}, over exactly this statement"
+    return "invalid", [*problems, Discrepancy("signature", source, what)]
+
+
+def _signature_cautions(signature: SignatureWord) -> list[str]:
+    return {"unsigned": [UNSIGNED], "not checked": [UNCHECKED]}.get(signature, [])
+
+
+def _check_claims(statement: Statement, evidence: StoredEvidence, source: str) -> list[Discrepancy]:
+    """Make sure that what the statement says twice, it says the same."""
+    predicate = statement.predicate
+    problems = []
+    subjects = {subject.name: subject.digest for subject in statement.subject}
+    artifact = subjects.pop(f"{predicate.audit}/{predicate.candidate.name}_model", {})
+    measured = subjects.pop(f"{predicate.audit}/{EVALUATION_SET}", {})
+    named = artifact.get(FILE_DIGEST) or artifact.get(ARTIFACT_DIGEST)
+    if named != predicate.candidate.artifact_digest:
+        problems.append("the subject is not the artifact that was judged")
+    if named is None and predicate.candidate.outcome == "certified":
+        problems.append("it certifies a candidate whose artifact nobody knows")
+    if measured.get(CONTENT_DIGEST) != predicate.evaluation_set.digest:
+        problems.append("the subject is not the evaluation set that was measured")
+    if not any(
+        item.asset == EVALUATION_SET
+        and item.content_version == measured.get(CONTENT_DIGEST)
+        and measured.get(FILE_DIGEST) in {stored.sha256 for stored in item.files.values()}
+        for item in predicate.evidence
+    ):
+        problems.append("the evaluation set that it is about is not among the evidence")
+    if subjects or len(statement.subject) > len({s.name for s in statement.subject}):
+        problems.append("it has subjects beside the candidate's artifact and the evaluation set")
+    spec = evidence.item(VersionKey(SPEC, None, predicate.spec.identity))
+    if spec is None or getattr(spec.files.get(SPEC_FILE), "sha256", None) != predicate.spec.sha256:
+        problems.append("the audit's declaration is not among the evidence")
+    return [Discrepancy("statement", source, what) for what in problems]
+
+
+def _check_ledger(
+    statement: Statement,
+    evidence: StoredEvidence,
+    digest: str,
+    key: PublicKey | None,
+    known_head: LedgerHead | None,
+) -> tuple[Chain, list[Discrepancy]]:
+    predicate = statement.predicate
+    chain = read_chain(evidence.files, predicate.audit, key=key, known_head=known_head)
+    place = ledger_folder(predicate.audit)
+    # A signed certificate carries the head of its time: a ledger turned back behind it is found.
+    problems = [*chain.problems, *check_contains(chain.entries, predicate.ledger, place)]
+    entered = [
+        chained.entry
+        for chained in chain.entries
+        if chained.entry.subject == digest and chained.entry.kind == "certificate"
+    ]
+    if not entered:
+        what = f"it has no entry for this certificate ({digest}): cut, or never entered"
+        problems.append(Discrepancy("ledger", place, what))
+    for entry in entered:
+        path = f"{place}/{entry_name(entry.sequence)}"
+        body = entry.certificate_body()
+        if _ledger_claims(body) != _statement_claims(statement):
+            what = "what it says of the certificate is not what the certificate says"
+            problems.append(Discrepancy("ledger", path, what))
+        if entry.sequence <= predicate.ledger.sequence:
+            problems.append(Discrepancy("ledger", path, "it is older than the certificate"))
+        problems += _check_stored_copy(evidence, entry, body, digest)
+    return chain, problems
+
+
+def _ledger_claims(body: CertificateBody) -> dict[str, Any]:
+    return body.model_dump(exclude={"path", "record_sha256"})
+
+
+def _statement_claims(statement: Statement) -> dict[str, Any]:
+    predicate = statement.predicate
+    return {
+        "candidate": predicate.candidate.name,
+        "outcome": predicate.candidate.outcome,
+        "artifact_digest": predicate.candidate.artifact_digest,
+        "evaluation_set": predicate.evaluation_set.digest,
+        "valid_from": predicate.validity.valid_from,
+        "valid_until": predicate.validity.valid_until,
+    }
+
+
+def _check_stored_copy(
+    evidence: StoredEvidence, entry: LedgerEntry, body: CertificateBody, digest: str
+) -> list[Discrepancy]:
+    """Look at the version that the certificate was stored with, where the folder has it."""
+    folder, _, name = body.path.rpartition("/")
+    if not evidence.files.names(folder):
+        return []  # an export holds the certificate beside the evidence
+    content = evidence.files.read(f"{folder}/{RECORD}")
+    if content is None or digest_of_bytes(content) != body.record_sha256:
+        what = f"it is not the record that ledger entry {entry.sequence} names"
+        return [Discrepancy("evidence", f"{folder}/{RECORD}", what)]
+    try:
+        record = Record.model_validate_json(content)
+    except ValidationError:
+        return [Discrepancy("evidence", f"{folder}/{RECORD}", "it is no provenance record")]
+    stored = record.files.get(name)
+    if stored is None or stored.sha256 != digest:
+        return [
+            Discrepancy("evidence", body.path, "the certificate that is stored here is another")
+        ]
+    listed = {RECORD: StoredFile(sha256=body.record_sha256, size=len(content)), **record.files}
+    return [
+        problem
+        for problem in evidence.check_folder(folder, listed)
+        # A note of an earlier failure to issue it may lie here too.
+        if not problem.file.startswith(f"{folder}/failure.")
+    ]
+
+
+def _recompute(
+    evidence: StoredEvidence, entries: Sequence[ChainedEntry], recompute_again: Recompute
+) -> list[Discrepancy]:
+    problems = []
+    try:
+        # One by one, so that what was found before a fault is told too.
+        for problem in recompute_again(evidence, entries):
+            problems.append(problem)  # noqa: PERF402 - a list made at once would be lost
+    except Exception as error:  # noqa: BLE001 - whatever odd evidence makes it raise is a finding, never a pass
+        what = f"figures and verdicts cannot be recomputed: {type(error).__name__}: {error}"
+        problems.append(Discrepancy("figures", "evidence", what))
+    return problems

@@ -1,0 +1,90 @@
+"""The command itself: its options, its exit codes, and how errors become sentences."""
+
+import atexit
+import logging
+import os
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from evaluator.cli import _audits, _certificates
+from evaluator.cli._display import Exit
+from evaluator.errors import EvaluatorError, IntakeError, SpecError, UsageError
+
+app = typer.Typer(
+    name="evaluator",
+    help="Evaluate, compare and certify the outputs of AI systems, slice by slice.",
+    epilog=(
+        "Exit codes: 0 done or certified; 1 done and not certified, or a file refused;"
+        " 2 wrong use or wrong YAML; 3 a fault. State lies under EVALUATOR_HOME (.evaluator)."
+    ),
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+
+
+@app.callback()
+def _options(
+    *,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error was raised.")] = False,
+) -> None:
+    """Hold the options that go with every command."""
+
+
+app.add_typer(_audits.commands)
+app.add_typer(_certificates.commands)
+
+
+def command() -> None:
+    """Be the `evaluator` command, in a process of its own, and end the process at once.
+
+    Python takes two seconds to take apart what Dagster, MLflow and pandas built up, for nothing.
+    """
+    code: object = Exit.FAULT
+
+    def end() -> None:
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code if isinstance(code, int) else int(code is not None))
+
+    # What is registered first is called last, when all that others left to be done is done.
+    atexit.register(end)
+    try:
+        main()
+        code = Exit.DONE
+    except SystemExit as ended:
+        code = ended.code
+        raise
+
+
+def main() -> None:
+    """Run the command, and turn errors into a message and an exit code."""
+    debug = "--debug" in sys.argv
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    try:
+        app(arguments, prog_name="evaluator")
+    except EvaluatorError as error:
+        if debug:
+            traceback.print_exc()
+        typer.echo(f"Error: {error}", err=True)
+        sys.exit(_exit_of(error))
+    except Exception as error:  # noqa: BLE001 - a fault is told in a sentence, with --debug in full
+        if debug:
+            traceback.print_exc()
+        typer.echo(
+            f"A fault of the program or the machine: {type(error).__name__}: {error}", err=True
+        )
+        if not debug:
+            typer.echo("Run it again with --debug to see where.", err=True)
+        sys.exit(Exit.FAULT)
+
+
+def _exit_of(error: EvaluatorError) -> Exit:
+    if isinstance(error, SpecError | UsageError):
+        return Exit.WRONG_USE
+    return Exit.NOT_CERTIFIED if isinstance(error, IntakeError) else Exit.FAULT

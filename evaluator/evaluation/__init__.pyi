@@ -1,0 +1,4 @@
+from ._cases import EvaluatedCases as EvaluatedCases, columns_needed as columns_needed
+from ._measure import measure as measure
+from ._score import Predicted as Predicted, Scored as Scored, score as score
+from ._weak_slices import SEED as SEED, find_worsened as find_worsened

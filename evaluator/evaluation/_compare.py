@@ -1,0 +1,269 @@
+"""The scorecard's candidates, compared case by case on the cases that they have in common."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from evaluator.evaluation._cases import EvaluatedCases
+from evaluator.metrics import METRICS
+from evaluator.scorecard import SLICE_COLUMNS, SLICE_LEVEL
+from evaluator.spec import AuditSpec, CandidateSpec
+
+NOT_EVALUATED = "the compared candidates were not all evaluated there"
+
+# Compared where only the places are asked for: every candidate decides.
+_ANY_METRIC = "accuracy"
+_CLUSTER = " cluster"
+_NUMBERS = (
+    "difference",
+    "low",
+    "high",
+    "p_value",
+    "p_adjusted",
+    "low_adjusted",
+    "high_adjusted",
+    "p_equivalent",
+    "p_not_worse",
+)
+
+
+class ComparisonTables(NamedTuple):
+    """Candidates against the baseline, all pairs, and ranks; what a reader must know besides."""
+
+    comparisons: pd.DataFrame
+    pairs: pd.DataFrame
+    ranks: pd.DataFrame
+    remarks: list[str]
+
+
+def compare(
+    spec: AuditSpec, predictions: Mapping[str, pd.DataFrame], cases: EvaluatedCases
+) -> ComparisonTables:
+    """Compare an audit's candidates on the slices that all of them were evaluated on.
+
+    A candidate that lacks more than half of the baseline's slices is left out, so that the others
+    keep theirs; like what cannot be compared for want of scores, it is listed as "not compared".
+    """
+    baseline = next(candidate for candidate in spec.candidates if candidate.baseline)
+    slices = {
+        name: set(_keys(frame[list(SLICE_COLUMNS)].drop_duplicates()))
+        for name, frame in predictions.items()
+    }
+    known = slices.get(baseline.name, set())
+    if not known:
+        raise ValueError(f"the baseline {baseline.name} has no current slice with cases")
+    taking = [
+        c for c in spec.candidates if 2 * len(slices.get(c.name, set()) & known) >= len(known)
+    ]
+    remarks = [
+        f"{c.name} is not compared: it was evaluated on {len(slices.get(c.name, set()) & known)} of"
+        f" the {len(known)} slices of {baseline.name}"
+        for c in spec.candidates
+        if c not in taking
+    ]
+    if len(taking) < 2:  # noqa: PLR2004 - a comparison needs two
+        raise ValueError("; ".join(remarks))
+    common = set.intersection(*(slices[c.name] for c in taking))
+    everywhere = set.union(*(slices[c.name] for c in taking))
+    if not common:
+        raise ValueError("there is no slice on which all candidates were evaluated")
+    if common != everywhere:
+        remarks.append(
+            f"the candidates are compared on the {len(common)} of {len(everywhere)} slices on which"
+            " all of them were evaluated"
+        )
+    frame = _pair_predictions(spec, taking, predictions, common, cases)
+    without = [c.name for c in taking if not c.has_scores]
+    if without and any(METRICS[name].needs == "score" for name in spec.metrics):
+        remarks.append(f"{', '.join(without)}: without scores, not compared by what needs them")
+    return _compare_frame(spec, taking, frame, everywhere - common, remarks)
+
+
+def _keys(frame: pd.DataFrame) -> "pd.Series[Any]":
+    return frame["geography"] + "|" + frame["segment"]
+
+
+def _of_slices(predictions: pd.DataFrame, common: set[str]) -> pd.DataFrame:
+    """Keep the cases of these slices."""
+    columns = list(SLICE_COLUMNS)
+    # Both in the order in which the slices come.
+    number = predictions.groupby(columns, sort=False).ngroup().to_numpy()
+    is_common = _keys(predictions[columns].drop_duplicates()).isin(list(common)).to_numpy()
+    return predictions[is_common[number]]
+
+
+def _pair_predictions(
+    spec: AuditSpec,
+    candidates: Sequence[CandidateSpec],
+    predictions: Mapping[str, pd.DataFrame],
+    common: set[str],
+    cases: EvaluatedCases,
+) -> pd.DataFrame:
+    """Put the candidates' predictions beside each other; other cases or labels are refused."""
+    from evaluator.metrics import paired_frame
+
+    kept = {c.name: _of_slices(predictions[c.name], common) for c in candidates}
+    outputs = {c.name: [*(["score"] if c.has_scores else []), "prediction"] for c in candidates}
+    frame = paired_frame({name: kept[name][["id", "label", *own]] for name, own in outputs.items()})
+    # The evaluation set says which slice a case is of, to all candidates alike.
+    for name in SLICE_COLUMNS:
+        frame[name] = kept[candidates[0].name][name].to_numpy()
+    cluster = spec.compare.cluster if spec.compare else None
+    if cluster is not None:
+        frame[_CLUSTER] = cases.clusters(cluster, cases.place_of(frame))
+    return frame
+
+
+def _compare_frame(
+    spec: AuditSpec,
+    candidates: Sequence[CandidateSpec],
+    frame: pd.DataFrame,
+    lacking: set[str],
+    remarks: list[str],
+) -> ComparisonTables:
+    from evaluator.metrics import compare_candidates, compare_pairs, rank_candidates
+
+    testable = _testable(spec.metrics)
+    decided = [name for name in testable if METRICS[name].needs != "score"]
+    scored = [name for name in testable if METRICS[name].needs == "score"]
+    baseline = str(spec.baseline)
+    names = [c.name for c in candidates]
+    with_scores = [c.name for c in candidates if c.has_scores]
+
+    def found(method: Callable[..., pd.DataFrame], **settings: Any) -> list[pd.DataFrame]:
+        """Compare by what rests on decisions, and those who have scores by what rests on these."""
+        # Something has to be compared for the places and their cases to be known.
+        tables = [method(frame, **_settings(spec, names, decided or [_ANY_METRIC]), **settings)]
+        of_scores = with_scores if len(with_scores) > 1 else []
+        if scored and of_scores and settings.get("baseline", of_scores[0]) in of_scores:
+            tables.append(method(frame, **_settings(spec, of_scores, scored), **settings))
+        for table in tables:
+            _note_missing_cases(table, lacking)
+        return tables
+
+    tables = found(compare_candidates, baseline=baseline)
+    places = _scopes(tables[0])
+    pairs = found(compare_pairs)
+    if not decided:
+        tables, pairs = tables[1:], pairs[1:]
+    tables += list(_not_compared(spec, names, places, tables))
+    ranks = [rank_candidates(table) for table in pairs]
+    return ComparisonTables(
+        _in_order(pd.concat(tables, ignore_index=True), spec, places),
+        pd.concat([places.iloc[:0], *pairs], ignore_index=True),
+        pd.concat(ranks, ignore_index=True) if ranks else pd.DataFrame(),
+        remarks,
+    )
+
+
+def _testable(metrics: Sequence[str]) -> list[str]:
+    """Keep the metrics of which there is a paired test."""
+    from evaluator.metrics import SUPPORTED
+
+    return [name for name in metrics if name in SUPPORTED]
+
+
+def _settings(spec: AuditSpec, names: Sequence[str], metrics: Sequence[str]) -> dict[str, Any]:
+    compare = spec.compare
+    if compare is None:
+        raise ValueError("the audit does not compare")
+    margin = compare.margin
+    if isinstance(margin, Mapping):
+        margin = {name: value for name, value in margin.items() if name in metrics} or None
+    settings: dict[str, Any] = {
+        "label": "label",
+        "predictions": {name: f"prediction of {name}" for name in names},
+        "slices": list(SLICE_COLUMNS),
+        "groups": spec.slice_values(),
+        "metrics": list(metrics),
+        "confidence": spec.confidence,
+        "adjust": compare.adjust,
+        "margin": margin,
+        "cluster": None if compare.cluster is None else _CLUSTER,
+    }
+    if any(METRICS[name].needs == "score" for name in metrics):
+        settings["scores"] = {name: f"score of {name}" for name in names}
+    return settings
+
+
+def _note_missing_cases(table: pd.DataFrame, lacking: set[str]) -> None:
+    """Say of a place without cases that these were left out, where they were."""
+    parts = [key.split("|") for key in lacking]
+    places = {
+        "geography": {geography for geography, _ in parts},
+        "segment": {segment for _, segment in parts},
+        SLICE_LEVEL: lacking,
+    }
+    named = {
+        "geography": table["geography"],
+        "segment": table["segment"],
+        SLICE_LEVEL: _keys(table),
+    }
+    for level, names in places.items():
+        is_lacking = (table["level"] == level) & (table["n"] == 0) & named[level].isin(list(names))
+        table.loc[is_lacking, "reason"] = NOT_EVALUATED
+
+
+def _scopes(table: pd.DataFrame) -> pd.DataFrame:
+    """Take one row a place, of any candidate and metric."""
+    is_first = (table["candidate"] == table["candidate"].iloc[0]) & (
+        table["metric"] == table["metric"].iloc[0]
+    )
+    places: pd.DataFrame = table[is_first]
+    return places
+
+
+def _not_compared(
+    spec: AuditSpec, taking: Sequence[str], places: pd.DataFrame, tables: Sequence[pd.DataFrame]
+) -> list[pd.DataFrame]:
+    """List candidates and metrics that could not be compared, at every place."""
+    there = {
+        pair for table in tables for pair in zip(table["candidate"], table["metric"], strict=True)
+    }
+    scores = {c.name: c.has_scores for c in spec.candidates}
+    rows = []
+    for name, has_scores in scores.items():
+        for metric in _testable(spec.metrics):
+            if name == spec.baseline or (name, metric) in there:
+                continue
+            without = name if not has_scores else spec.baseline
+            reason = (
+                f"{without} gives decisions and no scores"
+                if name in taking
+                else f"{name} was evaluated on too few slices to be compared"
+            )
+            rows.append(
+                places.assign(
+                    candidate=name,
+                    baseline=spec.baseline,
+                    metric=metric,
+                    **dict.fromkeys(_NUMBERS, float("nan")),
+                    n=places["n"] if name in taking else 0,
+                    n_effective=0.0,
+                    **dict.fromkeys(("n_discordant", "better", "worse"), 0),
+                    higher_is_better=METRICS[metric].higher_is_better,
+                    conclusion="not compared",
+                    status="undefined",
+                    reason=reason,
+                ).astype({"higher_is_better": "boolean"})
+            )
+    return rows
+
+
+def _in_order(table: pd.DataFrame, spec: AuditSpec, places: pd.DataFrame) -> pd.DataFrame:
+    """Sort by candidate, place and metric as the audit declares them."""
+    where = ["level", *SLICE_COLUMNS]
+    order = pd.MultiIndex.from_frame(places[where].fillna(""))
+    place = order.get_indexer(pd.MultiIndex.from_frame(table[where].fillna("")))
+    by = pd.DataFrame(
+        {
+            "candidate": pd.Index([c.name for c in spec.candidates]).get_indexer(
+                pd.Index(table["candidate"])
+            ),
+            "place": place,
+            "metric": pd.Index(spec.metrics).get_indexer(pd.Index(table["metric"])),
+        }
+    )
+    ordered: pd.DataFrame = table.loc[by.sort_values(list(by.columns), kind="stable").index]
+    return ordered.reset_index(drop=True)

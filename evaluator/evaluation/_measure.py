@@ -1,0 +1,131 @@
+"""The figures of one candidate at every level, from its predictions."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evaluator.evaluation._cases import EvaluatedCases, Groups, IntArray
+from evaluator.metrics import METRICS, slice_metrics
+from evaluator.scorecard import SLICE_COLUMNS, SLICE_LEVEL
+from evaluator.spec import AuditSpec, CandidateSpec
+
+
+def measure_evaluated(
+    spec: AuditSpec, candidate: CandidateSpec, predictions: pd.DataFrame, known: Collection[str]
+) -> pd.DataFrame:
+    """Measure predictions at every level; of single slices only those that are known."""
+    figures = measure(spec, candidate, predictions)
+    # A slice that is not evaluated is not an empty slice: it stands among the missing ones.
+    keys = figures["geography"].astype(str) + "|" + figures["segment"].astype(str)
+    return figures[(figures["level"] != SLICE_LEVEL) | keys.isin(list(known))]
+
+
+def measure(spec: AuditSpec, candidate: CandidateSpec, predictions: pd.DataFrame) -> pd.DataFrame:
+    """Measure predictions at every level, declared groups without rows included.
+
+    Where the candidate gives decisions and no scores, what needs scores is undefined.
+    """
+    return measure_by(
+        spec,
+        candidate,
+        predictions,
+        slices=SLICE_COLUMNS,
+        groups=spec.slice_values(),
+    )
+
+
+def measure_by(
+    spec: AuditSpec,
+    candidate: CandidateSpec,
+    predictions: pd.DataFrame,
+    *,
+    slices: Sequence[str],
+    groups: Mapping[str, Sequence[Any]] | None = None,
+) -> pd.DataFrame:
+    """Measure predictions by any columns of theirs; see `evaluator.metrics.slice_metrics`."""
+    possible = [
+        name for name in spec.metrics if candidate.has_scores or METRICS[name].needs != "score"
+    ]
+    measured: pd.DataFrame = slice_metrics(
+        predictions,
+        label="label",
+        score="score" if candidate.has_scores else None,
+        prediction="prediction",
+        slices=slices,
+        # Something has to be measured for the levels and their cases to be known.
+        metrics=possible or ["base_rate"],
+        confidence=spec.confidence,
+        groups=groups,
+    )
+    first = measured[measured["metric"] == measured["metric"].iloc[0]]
+    undefined = [
+        first.assign(
+            metric=name,
+            value=float("nan"),
+            low=float("nan"),
+            high=float("nan"),
+            n_effective=0.0,
+            status="undefined",
+            reason=f"{candidate.name} gives decisions and no scores",
+        )
+        for name in spec.metrics
+        if name not in possible
+    ]
+    together: pd.DataFrame = pd.concat(
+        [measured if possible else measured.iloc[:0], *undefined], ignore_index=True
+    )
+    return together
+
+
+def measure_additional_slices(
+    spec: AuditSpec,
+    candidate: CandidateSpec,
+    cases: EvaluatedCases,
+    predictions: pd.DataFrame,
+    place: IntArray,
+) -> list[pd.DataFrame]:
+    """Measure one candidate by the columns that `more_slices` names, and by their crosses."""
+    levels: dict[frozenset[str], pd.DataFrame] = {}
+    for names in spec.more_slices:
+        groups = [cases.groups_of(name) for name in names]
+        frame = predictions[["label", "score", "prediction"]].copy()
+        # A declared column may be called `label` itself: here each goes by its position.
+        for position, cut in enumerate(groups):
+            frame[str(position)] = cut.codes[place]
+        measured = measure_by(
+            spec,
+            candidate,
+            frame,
+            slices=[str(position) for position in range(len(names))],
+            groups={str(p): range(len(c.names)) for p, c in enumerate(groups) if c.declared},
+        )
+        for level, rows in measured.groupby("level", sort=False):
+            if level == "overall":
+                continue
+            positions = [int(position) for position in str(level).split(" x ")]
+            columns = [names[position] for position in positions]
+            if frozenset(columns) not in levels:
+                cuts = [groups[position] for position in positions]
+                levels[frozenset(columns)] = _level(columns, cuts, rows, positions)
+    return list(levels.values())
+
+
+def _level(
+    columns: Sequence[str], cuts: Sequence[Groups], rows: pd.DataFrame, positions: Sequence[int]
+) -> pd.DataFrame:
+    """Name the groups of a level, and leave out those that the candidate was never run on."""
+    codes = [rows[str(position)].to_numpy(dtype=np.intp) for position in positions]
+    sizes = [len(cut.names) for cut in cuts]
+    there = np.unique(np.ravel_multi_index([cut.codes for cut in cuts], sizes))
+    is_unknown = np.isin(np.ravel_multi_index(codes, sizes), there) & (rows["n"].to_numpy() == 0)
+    parts = [
+        np.array([f"{column} = {name}" for name in cut.names], dtype=object)[code]
+        for column, cut, code in zip(columns, cuts, codes, strict=True)
+    ]
+    named = rows.drop(columns=[name for name in rows.columns if name.isdigit()])
+    named["level"] = " x ".join(columns)
+    named.insert(1, "group", [", ".join(group) for group in zip(*parts, strict=True)])
+    known: pd.DataFrame = named[~is_unknown]
+    return known

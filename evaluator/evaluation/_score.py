@@ -1,0 +1,206 @@
+"""From the predictions of an audit's candidates to all tables of its scorecard.
+
+Who makes a scorecard and who checks one call the same function. A fault in what is looked at
+beside the figures never costs the scorecard: it becomes a remark, and the table has no rows.
+"""
+
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import pandas as pd
+import pyarrow as pa
+
+from evaluator.evaluation._cases import EvaluatedCases, IntArray
+from evaluator.evaluation._compare import compare
+from evaluator.evaluation._fairness import measure_fairness
+from evaluator.evaluation._measure import measure_additional_slices, measure_evaluated
+from evaluator.evaluation._weak_slices import search_weak_slices
+from evaluator.scorecard import (
+    ADDITIONAL_MEASUREMENTS,
+    COMPARISONS,
+    FAIRNESS,
+    MEASUREMENTS,
+    PAIRS,
+    RANKS,
+    SLICE_COLUMNS,
+    WEAK_SLICES,
+    WORSENED,
+    to_stored,
+)
+from evaluator.spec import AuditSpec, CandidateSpec
+
+
+class Predicted(NamedTuple):
+    """What a candidate said about the cases of its current slices."""
+
+    frame: pd.DataFrame
+    """`id`, `label`, `score`, `prediction`, `geography` and `segment`."""
+    slices: Collection[str]
+    """The slices, as geography, `|`, segment; one may have no case."""
+
+
+Worsened = Callable[[CandidateSpec, pd.DataFrame], pd.DataFrame]
+"""Compares a candidate, given its predictions, with what it was when it was last certified."""
+
+
+class Scored(NamedTuple):
+    """What a scorecard says of all candidates."""
+
+    tables: dict[str, pa.Table]
+    """The figures and each of `evaluator.scorecard._tables.SCHEMAS`, by their files' names."""
+    searches: dict[str, dict[str, Any]]
+    """By candidate, how far its weak slices were searched."""
+    remarks: list[str]
+    """What could not be looked at, or who is not compared."""
+
+
+class CandidateFindings(NamedTuple):
+    """What was found of one candidate by itself."""
+
+    tables: dict[str, pd.DataFrame]
+    search: dict[str, Any] | None
+    """How far its weak slices were searched; None where they were not."""
+    remarks: list[str]
+
+
+class _CandidateScore(NamedTuple):
+    predictions: pd.DataFrame
+    figures: pd.DataFrame
+    more_figures: Sequence[pd.DataFrame]
+    found: CandidateFindings
+
+
+def score(
+    spec: AuditSpec,
+    cases: EvaluatedCases,
+    predicted: Callable[[CandidateSpec], Predicted | None],
+    *,
+    worsened: Worsened | None = None,
+) -> Scored:
+    """Measure and compare all candidates, as far as the audit asks for it.
+
+    Parameters
+    ----------
+    spec
+        The audit.
+    cases
+        The evaluation set.
+    predicted
+        Reads a candidate's predictions; None where none of its slices is current. Candidates are
+        read and measured side by side.
+    worsened
+        Looks for what got worse; without it nobody does.
+
+    Raises
+    ------
+    ValueError
+        Where there is no candidate with predictions, or there are some for other cases.
+    """
+
+    def scored(candidate: CandidateSpec) -> _CandidateScore | None:
+        found = predicted(candidate)
+        return None if found is None else _score_one(spec, candidate, cases, found, worsened)
+
+    # Reading and numpy let go of the lock, so candidates are measured side by side.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        results = zip(spec.candidates, pool.map(scored, spec.candidates), strict=True)
+        of_each = {candidate.name: one for candidate, one in results if one is not None}
+    compared, remarks = find_differences(
+        spec, {name: one.predictions for name, one in of_each.items()}, cases
+    )
+    figures = pd.concat([one.figures for one in of_each.values()], ignore_index=True)
+    figures = figures.astype(dict.fromkeys(SLICE_COLUMNS, "str"))
+    more = [
+        {ADDITIONAL_MEASUREMENTS: table} for one in of_each.values() for table in one.more_figures
+    ]
+    return Scored(
+        {
+            MEASUREMENTS: pa.Table.from_pandas(figures, preserve_index=False),
+            **to_stored([*more, compared, *(one.found.tables for one in of_each.values())]),
+        },
+        {name: one.found.search for name, one in of_each.items() if one.found.search is not None},
+        [*remarks, *(remark for one in of_each.values() for remark in one.found.remarks)],
+    )
+
+
+def _score_one(
+    spec: AuditSpec,
+    candidate: CandidateSpec,
+    cases: EvaluatedCases,
+    predicted: Predicted,
+    worsened: Worsened | None,
+) -> _CandidateScore:
+    predictions = predicted.frame
+    place = cases.place_of(predictions)
+    figures = measure_evaluated(spec, candidate, predictions, predicted.slices)
+    more_figures = measure_additional_slices(spec, candidate, cases, predictions, place)
+    for one in (figures, *more_figures):
+        one.insert(0, "candidate", candidate.name)
+    found = find_for_candidate(spec, candidate, cases, predictions, place, worsened=worsened)
+    return _CandidateScore(predictions, figures, more_figures, found)
+
+
+def find_for_candidate(
+    spec: AuditSpec,
+    candidate: CandidateSpec,
+    cases: EvaluatedCases,
+    predictions: pd.DataFrame,
+    place: IntArray,
+    *,
+    worsened: Worsened | None = None,
+) -> CandidateFindings:
+    """Look at one candidate's fairness and weak slices, as far as the audit asks for it."""
+    tables: dict[str, pd.DataFrame] = {}
+    remarks: list[str] = []
+    search = None
+
+    def tried(what: str, work: Callable[[], Any]) -> Any:
+        return _attempt(f"{what} of {candidate.name}", work, remarks)
+
+    if spec.fairness is not None:
+        tables[FAIRNESS] = tried(
+            "a look at the fairness",
+            lambda: measure_fairness(spec, candidate, cases, predictions, place),
+        )
+    if spec.weak_slices is not None:
+        searched = tried(
+            "a search for weak slices",
+            lambda: search_weak_slices(spec, candidate, cases, predictions, place),
+        )
+        if searched is not None:
+            tables[WEAK_SLICES], search = searched
+        if worsened is not None:
+            tables[WORSENED] = tried(
+                "a comparison with the last certificate",
+                lambda: worsened(candidate, predictions),
+            )
+    found = {
+        name: table.assign(candidate=candidate.name)
+        for name, table in tables.items()
+        if table is not None and len(table)
+    }
+    return CandidateFindings(found, search, remarks)
+
+
+def find_differences(
+    spec: AuditSpec, predictions: Mapping[str, pd.DataFrame], cases: EvaluatedCases
+) -> tuple[dict[str, pd.DataFrame], list[str]]:
+    """Compare the candidates where the audit does; return the tables and the remarks."""
+    if not spec.compares:
+        return {}, []
+    remarks: list[str] = []
+    found = _attempt("a comparison", lambda: compare(spec, predictions, cases), remarks)
+    if found is None:
+        return {}, remarks
+    tables = {COMPARISONS: found.comparisons, PAIRS: found.pairs, RANKS: found.ranks}
+    return tables, [*remarks, *found.remarks]
+
+
+def _attempt(what: str, work: Callable[[], Any], remarks: list[str]) -> Any:
+    try:
+        return work()
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with it must not cost the rest
+        remarks.append(f"{what} was not possible: {error or type(error).__name__}")
+        return None

@@ -1,0 +1,30 @@
+from ._content import (
+    canonical_json as canonical_json,
+    content_version as content_version,
+    digest_of as digest_of,
+    digest_of_bytes as digest_of_bytes,
+    identity_of as identity_of,
+)
+from ._files import Files as Files
+from ._lineage import (
+    Lineage as Lineage,
+    Note as Note,
+    Pointers as Pointers,
+    ReadOnceStore as ReadOnceStore,
+    VersionKey as VersionKey,
+    judge_lineage as judge_lineage,
+    key_of as key_of,
+    rests_on as rests_on,
+    walk_downstream as walk_downstream,
+    walk_upstream as walk_upstream,
+)
+from ._lineage_text import FORMATS as FORMATS
+from ._pruning import PruningPlan as PruningPlan, plan_pruning as plan_pruning, prune as prune
+from ._record import (
+    Address as Address,
+    FreshStarts as FreshStarts,
+    Record as Record,
+    StoredFile as StoredFile,
+    Upstream as Upstream,
+)
+from ._store import RECORD as RECORD, EvidenceStore as EvidenceStore, RunContext as RunContext

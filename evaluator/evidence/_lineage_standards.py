@@ -1,0 +1,220 @@
+"""Lineage in the words of two standards: W3C PROV-JSON and OpenLineage."""
+
+from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import version
+from typing import Any
+from urllib.parse import quote, urlsplit
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from evaluator.evidence._content import digest_of
+from evaluator.evidence._lineage import Lineage, VersionKey, key_of
+from evaluator.evidence._record import Record, Upstream
+
+_SPECIFICATION = "https://openlineage.io/spec"
+_EVENT = f"{_SPECIFICATION}/2-0-2/OpenLineage.json"
+
+
+def to_prov(lineage: Lineage) -> dict[str, Any]:
+    """Write an answer as a PROV-JSON document (W3C Member Submission, 24 April 2013).
+
+    Versions and files are entities. The pass that made a version is an activity, which ended when
+    the version was written; when it began is not recorded. The agent is this software.
+    """
+    document = _ProvDocument(lineage)
+    for key, record in lineage.walk.versions.items():
+        document.add(key, record)
+    return document.as_json()
+
+
+class _ProvDocument:
+    """Collects the parts of a document; the relations between them have no names of their own."""
+
+    def __init__(self, lineage: Lineage) -> None:
+        self._lineage = lineage
+        self._audit = lineage.walk.audit
+        self._agent = f"evaluator:software/{version('evaluator')}"
+        self._parts: dict[str, dict[str, Any]] = {
+            "entity": {},
+            "activity": {},
+            "agent": {self._agent: {"prov:type": _qualified("prov:SoftwareAgent")}},
+        }
+
+    def as_json(self) -> dict[str, Any]:
+        return {"prefix": {"evaluator": "urn:evaluator:"}, **self._parts}
+
+    def add(self, key: VersionKey, record: Record) -> None:
+        entity = self._entity(key)
+        note = self._lineage.notes.get(key)
+        self._parts["entity"][entity] = {
+            "prov:label": str(key),
+            **({"prov:location": note.source} if note is not None and note.source else {}),
+            "evaluator:identity": record.identity,
+            "evaluator:content_version": record.content_version,
+            "evaluator:state": self._lineage.state(key),
+            "evaluator:outdated": key in self._lineage.outdated,
+        }
+        making = self._making(record)
+        if making not in self._parts["activity"]:
+            self._parts["activity"][making] = {
+                "prov:endTime": record.created_at.isoformat(),
+                "evaluator:code_version": record.code_version,
+                "evaluator:run": record.run_id,
+            }
+            self._relate("wasAssociatedWith", activity=making, agent=self._agent)
+            for upstream in record.upstream:
+                self._relate("used", activity=making, entity=self._known(upstream))
+        self._relate("wasGeneratedBy", entity=entity, activity=making)
+        for upstream in record.upstream:
+            known = self._known(upstream)
+            self._relate("wasDerivedFrom", generatedEntity=entity, usedEntity=known)
+        if not record.upstream:
+            self._add_files(entity, record)
+
+    def _add_files(self, entity: str, record: Record) -> None:
+        """Add the bytes of what came from outside."""
+        for name, stored in record.files.items():
+            file = f"evaluator:file/{stored.sha256}"
+            self._parts["entity"][file] = {
+                "prov:label": name,
+                "evaluator:sha256": stored.sha256,
+                "evaluator:bytes": stored.size,
+            }
+            self._relate(
+                "wasDerivedFrom",
+                generatedEntity=entity,
+                usedEntity=file,
+                type=_qualified("prov:PrimarySource"),
+            )
+
+    def _known(self, upstream: Upstream) -> str:
+        """Name what is rested on; of what is no part of the answer, the record's words stand."""
+        entity = self._entity(key_of(upstream))
+        self._parts["entity"].setdefault(
+            entity,
+            {
+                "prov:label": str(key_of(upstream)),
+                "evaluator:identity": upstream.identity,
+                "evaluator:content_version": upstream.content_version,
+            },
+        )
+        return entity
+
+    def _entity(self, key: VersionKey) -> str:
+        return "/".join(("evaluator:version", *_names(self._audit, key), key.identity))
+
+    def _making(self, record: Record) -> str:
+        # What one pass makes bears one identity, so that it is one activity.
+        parts = [record.partition or "_", record.identity, record.run_id]
+        if record.partition is None:
+            parts.insert(0, record.asset)
+        return "/".join(
+            ["evaluator:making", quote(self._audit), *(quote(p, safe="") for p in parts)]
+        )
+
+    def _relate(self, relation: str, **parts: Any) -> None:
+        named = {f"prov:{name}": part for name, part in parts.items()}
+        # Equal relations are one, whichever version tells of them.
+        self._parts.setdefault(relation, {})[f"_:{digest_of([relation, named])[:24]}"] = named
+
+
+def to_openlineage(lineage: Lineage) -> Iterator[dict[str, Any]]:
+    """Write an answer as OpenLineage 2-0-2 run events, one a version, in the order of their making.
+
+    Each is the completion of a run of its own, whose parent is the Dagster run. When it began is
+    not recorded, so there are no start events.
+    """
+    versions = lineage.walk.versions
+    for key, record in sorted(versions.items(), key=lambda item: item[1].created_at):
+        note = lineage.notes.get(key)
+        inputs = [_dataset(lineage.walk.audit, u) for u in record.upstream]
+        if note is not None and note.source:
+            inputs.append(_source(note.source, record.content_version))
+        yield {
+            "eventType": "COMPLETE",
+            "eventTime": record.created_at.isoformat(),
+            "producer": _producer(),
+            "schemaURL": f"{_EVENT}#/$defs/RunEvent",
+            "run": {
+                "runId": str(uuid5(NAMESPACE_URL, f"{record.run_id}/{key!r}")),
+                "facets": _run_facets(record),
+            },
+            "job": {"namespace": f"evaluator/{record.audit}", "name": record.asset},
+            "inputs": inputs,
+            "outputs": [_dataset(record.audit, record)],
+        }
+
+
+def _run_facets(record: Record) -> dict[str, Any]:
+    return {
+        "parent": _facet(
+            "facets/1-2-0/ParentRunFacet.json#/$defs/ParentRunFacet",
+            run={"runId": str(_as_uuid(record.run_id))},
+            job={"namespace": f"evaluator/{record.audit}", "name": record.audit},
+        ),
+        "processing_engine": _facet(
+            "facets/1-1-1/ProcessingEngineRunFacet.json#/$defs/ProcessingEngineRunFacet",
+            name="evaluator",
+            version=_producer().rsplit(":", 1)[-1],
+        ),
+        "evaluator_version": _facet(
+            "2-0-2/OpenLineage.json#/$defs/RunFacet",
+            partition=record.partition,
+            identity=record.identity,
+            codeVersion=record.code_version,
+            dagsterRun=record.run_id,
+        ),
+    }
+
+
+def _dataset(audit: str, rested_on: Record | Upstream) -> dict[str, Any]:
+    name = "/".join(_names(audit, key_of(rested_on)))
+    return {
+        "namespace": "evaluator",
+        "name": name,
+        "facets": {"version": _version(rested_on.identity, rested_on.content_version)},
+    }
+
+
+def _source(place: str, content_version: str) -> dict[str, Any]:
+    """Name what came from outside as OpenLineage names files and stores."""
+    parts = urlsplit(place)
+    namespace = "file" if not parts.scheme else f"{parts.scheme}://{parts.netloc}".rstrip(":/")
+    return {
+        "namespace": namespace,
+        "name": parts.path if parts.scheme else place,
+        "facets": {"version": _version(content_version, content_version)},
+    }
+
+
+def _version(identity: str, content_version: str) -> dict[str, Any]:
+    return _facet(
+        "facets/1-0-1/DatasetVersionDatasetFacet.json#/$defs/DatasetVersionDatasetFacet",
+        datasetVersion=identity,
+        contentVersion=content_version,
+    )
+
+
+def _facet(schema: str, **told: Any) -> dict[str, Any]:
+    return {"_producer": _producer(), "_schemaURL": f"{_SPECIFICATION}/{schema}", **told}
+
+
+@cache
+def _producer() -> str:
+    return f"urn:evaluator:{version('evaluator')}"
+
+
+def _as_uuid(run_id: str) -> UUID:
+    try:
+        return UUID(run_id)
+    except ValueError:
+        return uuid5(NAMESPACE_URL, run_id)
+
+
+def _names(audit: str, key: VersionKey) -> list[str]:
+    names = [audit, key.asset] if key.partition is None else [audit, key.asset, key.partition]
+    return [quote(name, safe="") for name in names]
+
+
+def _qualified(name: str) -> dict[str, str]:
+    return {"$": name, "type": "prov:QUALIFIED_NAME"}

@@ -1,0 +1,138 @@
+"""Removing what nothing refers to any more.
+
+What the current versions rest on stays, and what any certificate ever rested on, and everything
+that was taken in. So what is pruned are results that were superseded before they were certified,
+and what a killed process left half written.
+"""
+
+from collections.abc import Collection, Iterable, Iterator
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from evaluator.evidence._files import StoredPath
+from evaluator.evidence._lineage import VersionKey, key_of
+from evaluator.evidence._record import Record
+from evaluator.evidence._store import RECORD, EvidenceStore
+
+
+class Prunable(NamedTuple):
+    """Something that nothing refers to."""
+
+    asset: str
+    paths: tuple[str, ...]
+    """Its files; that which makes a version exist comes first."""
+    size: int
+    """In bytes."""
+
+
+class PruningPlan(NamedTuple):
+    """What would be removed, and what stays."""
+
+    superseded: tuple[Prunable, ...]
+    half_written: tuple[Prunable, ...]
+    kept: int
+    """Versions that something refers to, or that are kept for ever."""
+    too_young: int
+    """Versions that nothing refers to, and that may belong to a run that is under way."""
+
+    @property
+    def all(self) -> tuple[Prunable, ...]:
+        """Everything that would be removed."""
+        return self.superseded + self.half_written
+
+
+def plan_pruning(
+    store: EvidenceStore, audit: str, *, kept_for_ever: Collection[str], before: datetime
+) -> PruningPlan:
+    """Find what nothing refers to; nothing is removed yet.
+
+    Parameters
+    ----------
+    store
+        The versioned store.
+    audit
+        Whose evidence is looked through.
+    kept_for_ever
+        The assets of which every version stays, with all that it rests on.
+    before
+        What is younger stays, since a run may be about to refer to it.
+
+    Raises
+    ------
+    EvidenceError
+        Where a record is damaged: what it refers to is not known then.
+    """
+    folders: dict[str, list[StoredPath]] = {}
+    for stored in store.listing(audit):
+        folders.setdefault(stored.path.rsplit("/", 1)[0], []).append(stored)
+    versions = {
+        folder: store.read_record(f"{folder}/{RECORD}")
+        for folder, files in folders.items()
+        if any(stored.path == f"{folder}/{RECORD}" for stored in files)
+    }
+    referred = _referenced(store, audit, versions.values(), kept_for_ever)
+    superseded, young = [], 0
+    for folder, record in versions.items():
+        if key_of(record) in referred:
+            continue
+        if record.created_at >= before:
+            young += 1
+            continue
+        superseded.append(_prunable(record.asset, folders[folder]))
+    return PruningPlan(
+        superseded=tuple(superseded),
+        half_written=tuple(_incomplete(store, audit, folders, versions, before)),
+        kept=len(versions) - len(superseded) - young,
+        too_young=young,
+    )
+
+
+def prune(store: EvidenceStore, plan: PruningPlan) -> None:
+    """Remove what a plan lists."""
+    for found in plan.all:
+        store.files.remove(found.paths)
+
+
+def _referenced(
+    store: EvidenceStore, audit: str, records: Iterable[Record], kept_for_ever: Collection[str]
+) -> set[VersionKey]:
+    known = {key_of(record): record for record in records}
+    waiting = [
+        VersionKey(address.asset, address.partition, identity)
+        for address, identity in store.current_versions(audit)
+    ]
+    waiting += [key for key, record in known.items() if record.asset in kept_for_ever]
+    found = set()
+    while waiting:
+        key = waiting.pop()
+        if key in found:
+            continue
+        found.add(key)
+        if key in known:
+            waiting += map(key_of, known[key].upstream)
+    return found
+
+
+def _prunable(asset: str, files: Iterable[StoredPath]) -> Prunable:
+    ordered = sorted(files, key=lambda stored: not stored.path.endswith(f"/{RECORD}"))
+    return Prunable(asset, tuple(f.path for f in ordered), sum(f.size for f in ordered))
+
+
+def _incomplete(
+    store: EvidenceStore,
+    audit: str,
+    folders: dict[str, list[StoredPath]],
+    versions: Collection[str],
+    before: datetime,
+) -> Iterator[Prunable]:
+    for folder, files in folders.items():
+        # Of a version that does not exist, notes of failures stay: they say why.
+        left = [
+            stored
+            for stored in files
+            if stored.path.endswith(".tmp")
+            or (folder not in versions and not stored.path.endswith(".json"))
+        ]
+        old = [stored for stored in left if stored.modified.astimezone(UTC) < before]
+        if old:
+            yield _prunable(store.asset_of(audit, folder), old)

@@ -1,0 +1,324 @@
+"""The versioned store: every version of every output stays, addressed by its identity.
+
+Layout below the store's address::
+
+    <audit>/fresh_starts.json                         how often it was begun afresh
+    <audit>/<asset>/<partition>/current.json          which version is the current one
+    <audit>/<asset>/<partition>/<identity>/<files>
+    <audit>/<asset>/<partition>/<identity>/record.json
+    <audit>/<asset>/<partition>/<identity>/failure.<run>.json
+
+A version exists when its `record.json` does, and that is written last; each file is written
+under a temporary name and renamed. So a reader never meets half a version, on a local disk
+as on an object store, and two writers of one identity write the same.
+"""
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import quote, unquote
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ValidationError
+
+from evaluator.errors import EvidenceError
+from evaluator.evidence._content import canonical_json, digest_of_bytes
+from evaluator.evidence._files import Files, StoredPath
+from evaluator.evidence._record import (
+    Address,
+    FailureRecord,
+    FreshStarts,
+    Pointer,
+    Record,
+    Upstream,
+)
+
+RECORD = "record.json"
+CURRENT = "current.json"
+FRESH_STARTS = "fresh_starts.json"
+NO_PARTITION = "_"
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+class RunContext(NamedTuple):
+    """Who writes and when: clocks and runs live at the edge, and are handed in."""
+
+    run_id: str
+    now: datetime
+
+
+class EvidenceStore:
+    """Read and write versions below one fsspec address.
+
+    Parameters
+    ----------
+    url
+        A folder's path or any fsspec URL.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.files = Files(url)
+
+    def find(self, address: Address, identity: str) -> Record | None:
+        """Return the version with this identity, or None where it was never finished.
+
+        Raises
+        ------
+        EvidenceError
+            Where its record is damaged.
+        """
+        return self._read_model(f"{_folder(address)}/{identity}/{RECORD}", Record)
+
+    def get(self, address: Address, identity: str) -> Record:
+        """Return the version with this identity.
+
+        Raises
+        ------
+        EvidenceError
+            Where it is not there.
+        """
+        record = self.find(address, identity)
+        if record is None:
+            raise EvidenceError(
+                f"its version {identity} has no record",
+                culprit=str(address),
+                fix=self._mending(address, identity),
+            )
+        return record
+
+    def current(self, address: Address) -> Record | None:
+        """Return the current version, or None where there is none yet.
+
+        Raises
+        ------
+        EvidenceError
+            Where it is not there any more, or its record is damaged.
+        """
+        pointer = self._read_model(f"{_folder(address)}/{CURRENT}", Pointer)
+        return None if pointer is None else self.get(address, pointer.identity)
+
+    def write(
+        self,
+        address: Address,
+        identity: str,
+        files: Mapping[str, bytes | pa.Table | Path],
+        *,
+        content_version: str,
+        upstream: Sequence[Upstream],
+        facts: Mapping[str, Any],
+        code_version: str,
+        moment: RunContext,
+    ) -> Record:
+        """Store a version, make it the current one, and return its record.
+
+        An Arrow table is stored as Parquet, and a path's file as it is, without being held in
+        memory. A version that exists is left as it is.
+        """
+        existing = self.reuse(address, identity, moment)
+        if existing is not None:
+            return existing
+        stored = {}
+        for name, content in files.items():
+            data = _to_parquet(content) if isinstance(content, pa.Table) else content
+            stored[name] = self.files.write(f"{_folder(address)}/{identity}/{name}", data)
+        record = Record(
+            audit=address.audit,
+            asset=address.asset,
+            partition=address.partition,
+            identity=identity,
+            content_version=content_version,
+            files=stored,
+            upstream=tuple(upstream),
+            facts=dict(facts),
+            code_version=code_version,
+            run_id=moment.run_id,
+            created_at=moment.now,
+        )
+        self._write_model(f"{_folder(address)}/{identity}/{RECORD}", record)
+        self.make_current(record, moment)
+        return record
+
+    def reuse(self, address: Address, identity: str, moment: RunContext) -> Record | None:
+        """Make the version with this identity the current one, where it is there already."""
+        existing = self.find(address, identity)
+        if existing is not None:
+            self.make_current(existing, moment)
+        return existing
+
+    def make_current(self, record: Record, moment: RunContext) -> None:
+        """Point to a version that exists."""
+        self._write_model(
+            f"{_folder(record.address)}/{CURRENT}",
+            Pointer(identity=record.identity, run_id=moment.run_id, pointed_at=moment.now),
+        )
+
+    def note_failure(
+        self, address: Address, identity: str, error: BaseException, trace: str, moment: RunContext
+    ) -> FailureRecord:
+        """Keep why a version was not computed."""
+        failure = FailureRecord(
+            audit=address.audit,
+            asset=address.asset,
+            partition=address.partition,
+            identity=identity,
+            error=type(error).__name__,
+            message=str(error),
+            trace=trace,
+            run_id=moment.run_id,
+            created_at=moment.now,
+        )
+        folder = f"{_folder(address)}/{identity}"
+        self._write_model(f"{folder}/failure.{quote(moment.run_id, safe='')}.json", failure)
+        return failure
+
+    def last_failure(self, address: Address, identity: str) -> FailureRecord | None:
+        """Return the latest failure to compute a version, unless it was computed since."""
+        folder = f"{_folder(address)}/{identity}"
+        if self.find(address, identity) is not None:
+            return None
+        failures = [
+            self._read_model(f"{folder}/{name}", FailureRecord)
+            for name in self.files.names(folder)
+            if fnmatchcase(name, "failure.*.json")
+        ]
+        found = [failure for failure in failures if failure is not None]
+        return max(found, key=lambda failure: failure.created_at, default=None)
+
+    def fresh_starts(self, audit: str) -> FreshStarts:
+        """Tell how often the audit and its parts were begun afresh."""
+        return self._read_model(_fresh_starts_path(audit), FreshStarts) or FreshStarts()
+
+    def start_afresh(self, audit: str, part: str | None = None) -> FreshStarts:
+        """Ignore from now on what is stored of a part of the audit, or of all of it."""
+        started = self.fresh_starts(audit).again(part)
+        self._write_model(_fresh_starts_path(audit), started)
+        return started
+
+    def read_bytes(self, record: Record, name: str) -> bytes:
+        """Read a version's file, and hold it against its digest.
+
+        Raises
+        ------
+        EvidenceError
+            Where the file is gone or is not what was stored.
+        """
+        content = self.files.read(f"{self.folder(record)}/{name}")
+        if content is None or digest_of_bytes(content) != record.files[name].sha256:
+            raise EvidenceError(
+                "the file is gone" if content is None else "the file is not what was stored",
+                culprit=self.location(record, name),
+                fix=self._mending(record.address, record.identity),
+            )
+        return content
+
+    def fetch(self, record: Record, name: str, to: Path) -> None:
+        """Copy a version's file, and hold it against its digest; see `read_bytes`."""
+        copied = self.files.copy(f"{self.folder(record)}/{name}", to)
+        if copied is None or copied.sha256 != record.files[name].sha256:
+            raise EvidenceError(
+                "the file is gone" if copied is None else "the file is not what was stored",
+                culprit=self.location(record, name),
+                fix=self._mending(record.address, record.identity),
+            )
+
+    def read_table(
+        self, record: Record, name: str, *, filters: Any = None, columns: Any = None
+    ) -> pa.Table:
+        """Read a version's Parquet file, or the part of it that `filters` let through."""
+        source = pa.BufferReader(self.read_bytes(record, name))
+        return pq.read_table(source, filters=filters, columns=columns)
+
+    def location(self, record: Record, name: str) -> str:
+        """Return a file's full path or URL, for people and links."""
+        return self.files.shown(f"{self.folder(record)}/{name}")
+
+    def folder(self, record: Record) -> str:
+        """Return where a version lies, below the store's address."""
+        return f"{_folder(record.address)}/{record.identity}"
+
+    def partitions(self, audit: str, asset: str) -> Iterator[str]:
+        """Yield the keys of an asset's one-dimensional partitions that have a current version."""
+        folder = f"{_folder_name(audit)}/{_folder_name(asset)}"
+        for name in self.files.names(folder):
+            if name != NO_PARTITION and self.files.exists(f"{folder}/{name}/{CURRENT}"):
+                yield unquote(name)
+
+    def listing(self, audit: str) -> Iterator[StoredPath]:
+        """Yield every file that is stored for an audit."""
+        yield from self.files.listing(_folder_name(audit))
+
+    def read_record(self, path: str) -> Record:
+        """Read the record at a path of `listing`."""
+        record = self._read_model(path, Record)
+        if record is None:
+            raise EvidenceError(
+                "the record is gone", culprit=self.files.shown(path), fix="list the store again"
+            )
+        return record
+
+    def current_versions(self, audit: str) -> Iterator[tuple[Address, str]]:
+        """Yield address and identity of every version that is the current one of its partition."""
+        for path in self.files.walk(_folder_name(audit)):
+            if path.endswith(f"/{CURRENT}"):
+                pointer = self._read_model(path, Pointer)
+                _, asset, *partition = path.split("/")[:-1]
+                if pointer is not None:
+                    names = [unquote(part) for part in partition if part != NO_PARTITION]
+                    address = Address(audit, unquote(asset), "|".join(names) or None)
+                    yield address, pointer.identity
+
+    def asset_of(self, audit: str, path: str) -> str:
+        """Name the asset that a path of `listing` belongs to."""
+        return unquote(path.removeprefix(f"{_folder_name(audit)}/").split("/", 1)[0])
+
+    def _read_model(self, path: str, model: type[_Model]) -> _Model | None:
+        content = self.files.read(path)
+        if content is None:
+            return None
+        try:
+            return model.model_validate_json(content)
+        except ValidationError as error:
+            raise EvidenceError(
+                "the file is not what was stored",
+                culprit=self.files.shown(path),
+                fix="restore the evidence folder from a copy",
+            ) from error
+
+    def _write_model(self, path: str, model: BaseModel) -> None:
+        self.files.write(path, canonical_json(model.model_dump(mode="json")))
+
+    def _mending(self, address: Address, identity: str) -> str:
+        return (
+            f"restore the evidence folder from a copy, or remove {identity} and {CURRENT} from"
+            f" {self.files.shown(_folder(address))} and materialise it again"
+        )
+
+
+def _folder(address: Address) -> str:
+    names = [address.audit, address.asset]
+    names += address.partition.split("|") if address.partition else []
+    folders = [_folder_name(name) for name in names]
+    return "/".join(folders if address.partition else [*folders, NO_PARTITION])
+
+
+def _fresh_starts_path(audit: str) -> str:
+    return f"{_folder_name(audit)}/{FRESH_STARTS}"
+
+
+def _folder_name(name: str) -> str:
+    """Spell a name so that it is one folder's name, and no other name's."""
+    if name in {".", "..", NO_PARTITION}:
+        return "".join(f"%{ord(character):02X}" for character in name)
+    return quote(name, safe="")
+
+
+def _to_parquet(table: pa.Table) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression="zstd")
+    return sink.getvalue()

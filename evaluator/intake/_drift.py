@@ -1,0 +1,373 @@
+"""How far a day's content is from the reference's, by the size of the effect."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from evaluator.spec import ColumnSpec, DataSpec, DriftSpec
+
+if TYPE_CHECKING:
+    import polars as pl
+
+#: Added to each bin's count, so that an empty bin gives a large index and not an infinite one.
+SMOOTHING: Final = 0.5
+
+
+def content_drift(
+    typed: Path,
+    data: DataSpec,
+    reference: Mapping[str, Any] | Sequence[Path],
+    slices: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Compare a day's typed rows with the reference, overall and per slice.
+
+    Parameters
+    ----------
+    typed
+        The day's file of typed rows.
+    data
+        What is declared, with the limits under `drift`.
+    reference
+        From `evaluator.intake.reference_content`, or the files of typed rows to make it of.
+    slices
+        Columns whose combinations are looked at one by one, too.
+
+    Returns
+    -------
+    dict
+        `reference_rows`, `rows`, `columns` (measures by column), `drifted` (names), `slices`
+        (those that drifted: slice, rows, columns), `slices_compared`, `slices_too_small`, and
+        `notes`.
+    """
+    limits = data.drift
+    by = tuple(slices) if limits.per_slice else ()
+    if not isinstance(reference, Mapping):
+        reference = reference_content(reference, data, by)
+    day = day_content([typed], data, by, reference)
+    columns = _compare_all(reference["columns"], day["columns"], limits)
+    known = {tuple(part["key"]): part for part in reference["slices"]}
+    drifted_slices, compared, small = [], 0, 0
+    for part in day["slices"]:
+        before = known.get(tuple(part["key"]))
+        if before is None or min(before["rows"], part["rows"]) < limits.minimum_rows:
+            small += 1
+            continue
+        compared += 1
+        measured = _compare_all(before["columns"], part["columns"], limits)
+        moved = {name: m for name, m in measured.items() if m["drifted"]}
+        if moved:
+            drifted_slices.append({"slice": part["slice"], "rows": part["rows"], "columns": moved})
+    notes = []
+    if min(day["rows"], reference["rows"]) < limits.minimum_rows:
+        notes.append(
+            f"fewer than {limits.minimum_rows:,} rows on one side: nothing is called drift"
+        )
+    gone = [part["slice"] for key, part in known.items() if key not in _keys(day)]
+    if gone and by:
+        notes.append(f"{len(gone)} slices of the reference have no rows")
+    return {
+        "reference_rows": reference["rows"],
+        "rows": day["rows"],
+        "columns": columns,
+        "drifted": [name for name, measures in columns.items() if measures["drifted"]],
+        "slices": drifted_slices,
+        "slices_compared": compared,
+        "slices_too_small": small,
+        "notes": notes,
+    }
+
+
+def _keys(content: Mapping[str, Any]) -> set[tuple[str, ...]]:
+    return {tuple(part["key"]) for part in content["slices"]}
+
+
+def _compare_all(
+    before: Mapping[str, Any], after: Mapping[str, Any], limits: DriftSpec
+) -> dict[str, dict[str, Any]]:
+    found = {name: compare(before[name], after[name], limits) for name in after if name in before}
+    if limits.test != "none":
+        _add_p_values(found, before, after, limits)
+    return found
+
+
+def compare(
+    before: Mapping[str, Any], after: Mapping[str, Any], limits: DriftSpec
+) -> dict[str, Any]:
+    """Measure how far a column is from the reference."""
+    rows = [side["count"] + side["missing"] for side in (before, after)]
+    shares = [
+        side["missing"] / total if total else None
+        for side, total in zip((before, after), rows, strict=True)
+    ]
+    measures: dict[str, Any] = {
+        "stability_index": None,
+        "jensen_shannon": None,
+        "missing_share": shares[1],
+        "missing_change": None,
+    }
+    if shares[0] is not None and shares[1] is not None:
+        measures["missing_change"] = shares[1] - shares[0]
+    if before["count"] and after["count"]:
+        first, second = np.array(before["bins"], float), np.array(after["bins"], float)
+        measures["stability_index"] = stability_index(first, second)
+        measures["jensen_shannon"] = jensen_shannon(first, second)
+    if "quantiles" in before:
+        measures["wasserstein"] = _wasserstein(before, after)
+    if "new" in after:
+        measures["new"] = after["new"]
+        measures["new_count"] = after["new_count"]
+        measures["vanished"] = after["vanished"]
+    enough = min(before["count"], after["count"]) >= limits.minimum_rows
+    moved = [
+        name
+        for name in ("stability_index", "jensen_shannon", "wasserstein")
+        if enough and (measures.get(name) or 0.0) > getattr(limits, name)
+    ]
+    change = measures["missing_change"]
+    enough = min(rows) >= limits.minimum_rows
+    if enough and change is not None and abs(change) > limits.missing_share:
+        moved.append("missing_share")
+    measures["drifted"] = moved
+    return measures
+
+
+def stability_index(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> float:
+    """Compute the population stability index of two histograms."""
+    p, q = _shares(first, SMOOTHING), _shares(second, SMOOTHING)
+    return max(float(((q - p) * np.log(q / p)).sum()) - _by_chance(first, second), 0.0)
+
+
+def jensen_shannon(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> float:
+    """Compute the Jensen-Shannon distance of two histograms."""
+    p, q = _shares(first, 0.0), _shares(second, 0.0)
+    middle = (p + q) / 2
+    divergence = (_divergence(p, middle) + _divergence(q, middle)) / 2
+    by_chance = _by_chance(first, second) / (8 * np.log(2))
+    # Where nothing is in common, chance has no part in it.
+    apart = not ((first > 0) & (second > 0)).any()
+    return float(np.sqrt(max(divergence - (0.0 if apart else by_chance), 0.0)))
+
+
+def _by_chance(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> float:
+    """Expect a stability index of two samples of one distribution.
+
+    (bins - 1) (1/n + 1/m), where bins that are empty on both sides do not count (Yurdakul,
+    Statistical Properties of Population Stability Index, 2018). Without it, small slices would
+    drift every day.
+    """
+    bins = int(((first > 0) | (second > 0)).sum())
+    return float((bins - 1) * (1 / first.sum() + 1 / second.sum()))
+
+
+def _shares(counts: npt.NDArray[np.float64], smoothing: float) -> npt.NDArray[np.float64]:
+    smoothed = counts + smoothing
+    shares: npt.NDArray[np.float64] = smoothed / smoothed.sum()
+    return shares
+
+
+def _divergence(p: npt.NDArray[np.float64], q: npt.NDArray[np.float64]) -> float:
+    some = p > 0
+    return float((p[some] * np.log2(p[some] / q[some])).sum())
+
+
+def _wasserstein(before: Mapping[str, Any], after: Mapping[str, Any]) -> float | None:
+    """Average the distance of 200 quantiles, in spreads of the reference.
+
+    The first Wasserstein distance is the integral of |F^-1(u) - G^-1(u)| over u (Vallender 1974);
+    the spread is the reference's interquartile range or its deviation, the larger of the two.
+    """
+    if not before["quantiles"] or not after["quantiles"] or before["spread"] is None:
+        return None
+    gaps = np.abs(np.array(before["quantiles"]) - np.array(after["quantiles"]))
+    return float(gaps.mean() / before["spread"])
+
+
+def _add_p_values(
+    found: dict[str, dict[str, Any]],
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    limits: DriftSpec,
+) -> None:
+    """Add chi-squared p-values, corrected for the number of columns; they decide nothing."""
+    from scipy.stats import chi2_contingency
+
+    raw = {}
+    for name in found:
+        table = np.array([before[name]["bins"], after[name]["bins"]])
+        table = table[:, table.sum(axis=0) > 0]
+        if table.shape[1] > 1 and (table.sum(axis=1) > 0).all():
+            raw[name] = float(chi2_contingency(table, correction=False).pvalue)
+    corrected = correct(list(raw.values()), limits.test)
+    for name, value in zip(raw, corrected, strict=True):
+        found[name]["p_value"] = value
+
+
+def correct(p_values: Sequence[float], how: str) -> list[float]:
+    """Correct p-values for their number."""
+    values = np.array(p_values, dtype=float)
+    count = len(values)
+    order = np.argsort(values, kind="stable")
+    ranks = np.arange(1, count + 1)
+    if how == "holm":
+        steps = np.maximum.accumulate(values[order] * (count - ranks + 1))
+    else:
+        steps = np.minimum.accumulate((values[order] * count / ranks)[::-1])[::-1]
+    corrected = np.empty(count)
+    corrected[order] = np.minimum(steps, 1.0)
+    return corrected.tolist()
+
+
+BINS: Final = 10
+#: As many values at most have a bin of their own; the rest share one.
+OWN_BINS: Final = 20
+#: A reference with more different texts than this is not asked which ones are new.
+MAX_CATEGORIES: Final = 1_000
+#: The places of the quantiles between which distributions are compared.
+QUANTILES: Final = (np.arange(200) + 0.5) / 200
+
+
+def reference_content(
+    paths: Sequence[Path], data: DataSpec, slices: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Summarise the rows that days are compared with.
+
+    Parameters
+    ----------
+    paths
+        Files of typed rows, together the reference.
+    data
+        What is declared.
+    slices
+        Columns whose combinations are summarised one by one, too.
+
+    Returns
+    -------
+    dict
+        Ready for JSON, so that it can be kept: `rows`, `columns` and `slices`.
+    """
+    return _content(paths, data, slices, None)
+
+
+def day_content(
+    paths: Sequence[Path], data: DataSpec, slices: Sequence[str], reference: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Summarise a day's rows in the bins of a reference."""
+    return _content(paths, data, slices, reference)
+
+
+def compared_columns(data: DataSpec) -> list[str]:
+    """Name the columns whose content can drift."""
+    return [
+        name
+        for name, column in data.columns.items()
+        if column.drift
+        and name != data.id
+        and not column.unique
+        and column.kind not in ("date", "timestamp")
+    ]
+
+
+def _content(
+    paths: Sequence[Path],
+    data: DataSpec,
+    slices: Sequence[str],
+    reference: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    import polars as pl
+
+    files = [str(path) for path in paths]
+    names = compared_columns(data)
+    keys = pl.read_parquet(files, columns=list(slices)) if slices else None
+    places = _slice_positions(keys)
+    columns: dict[str, Any] = {}
+    parts: dict[tuple[str, ...], dict[str, Any]] = {key: {} for key in places}
+    known = {tuple(part["key"]): part for part in (reference or {}).get("slices", ())}
+    rows = 0
+    for name in names:
+        values = pl.read_parquet(files, columns=[name])[name]
+        rows = len(values)
+        bins = None if reference is None else reference["columns"].get(name)
+        columns[name] = _summary(values, data.columns[name], bins)
+        if name in slices:
+            continue
+        for key, place in places.items():
+            if reference is not None and key not in known:
+                continue
+            bins = None if reference is None else known[key]["columns"].get(name)
+            parts[key][name] = _summary(values.gather(place), data.columns[name], bins)
+    found = [
+        {
+            "slice": dict(zip(slices, key, strict=True)),
+            "key": list(key),
+            "rows": len(places[key]),
+            "columns": parts[key],
+        }
+        for key in sorted(places)
+    ]
+    return {"rows": rows, "columns": columns, "slices": found}
+
+
+def _slice_positions(keys: "pl.DataFrame | None") -> dict[tuple[str, ...], "pl.Series"]:
+    """Find the rows of each slice; rows with part of the key missing belong to none."""
+    import polars as pl
+
+    if keys is None:
+        return {}
+    texts = keys.select(pl.all().cast(pl.String)).with_row_index("row").drop_nulls()
+    grouped = texts.group_by(keys.columns, maintain_order=True).agg("row")
+    return {tuple(row[:-1]): pl.Series(row[-1]) for row in grouped.iter_rows()}
+
+
+def _summary(
+    values: "pl.Series", column: ColumnSpec, bins: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    import polars as pl
+
+    present = values.drop_nulls()
+    base = {"count": len(present), "missing": values.null_count()}
+    if column.kind == "number":
+        return {**base, **_numbers(present.cast(pl.Float64).to_numpy(), bins)}
+    return {**base, **_categories(present.cast(pl.String), bins)}
+
+
+def _numbers(values: Any, bins: Mapping[str, Any] | None) -> dict[str, Any]:
+    if len(values) == 0:
+        edges = [] if bins is None else bins.get("edges", [])
+        return {"edges": edges, "bins": [0] * (len(edges) + 1), "quantiles": [], "spread": None}
+    if bins is None or "edges" not in bins:
+        edges = np.unique(np.quantile(values, np.arange(1, BINS) / BINS)).tolist()
+    else:
+        edges = list(bins["edges"])
+    # A value on an edge belongs to the bin below it.
+    counts = np.bincount(np.searchsorted(edges, values, side="left"), minlength=len(edges) + 1)
+    low, high = np.quantile(values, [0.25, 0.75])
+    # Where most values are one, the quartiles are near each other or the same.
+    spread = max(float(high - low), float(np.std(values)))
+    return {
+        "edges": edges,
+        "bins": counts.tolist(),
+        "quantiles": np.quantile(values, QUANTILES).tolist(),
+        "spread": spread or None,
+    }
+
+
+def _categories(values: "pl.Series", bins: Mapping[str, Any] | None) -> dict[str, Any]:
+    counts = values.alias("value").value_counts(name="rows")
+    ordered = dict(counts.sort(["rows", "value"], descending=[True, False]).iter_rows())
+    names = list(ordered)[:OWN_BINS] if bins is None else list(bins["names"])
+    own = [int(ordered.get(name, 0)) for name in names]
+    found: dict[str, Any] = {
+        "names": names,
+        "bins": [*own, len(values) - sum(own)],
+        "all": list(ordered) if len(ordered) <= MAX_CATEGORIES else None,
+    }
+    if bins is not None and bins.get("all") is not None:
+        known = set(bins["all"])
+        new = {name: int(count) for name, count in ordered.items() if name not in known}
+        found["new"] = dict(list(new.items())[:OWN_BINS])
+        found["new_count"] = len(new)
+        found["vanished"] = [name for name in bins["all"] if name not in ordered][:OWN_BINS]
+    return found

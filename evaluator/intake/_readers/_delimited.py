@@ -1,0 +1,250 @@
+"""The reader of CSV and TSV."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from evaluator.intake._readers import _records as rec
+from evaluator.intake._readers._layout import TextLayout, find_layout
+from evaluator.intake._readers._records import Records, split_record
+from evaluator.intake._readers._source import BLOCK_BYTES, RefusedFileError
+from evaluator.intake._readers._stream import (
+    RULES,
+    BlankLines,
+    RecordStream,
+    describe_structure,
+    mark_bytes,
+)
+from evaluator.intake._violations import Batch, FileMetadata, Reject
+from evaluator.spec import DataSpec
+
+if TYPE_CHECKING:
+    import polars as pl
+
+BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+
+
+class DelimitedReader:
+    """Reads a delimited text file in batches, in bounded memory.
+
+    Parameters
+    ----------
+    path
+        The file.
+    data
+        What is declared about it.
+    format_
+        `csv` or `tsv`.
+    block
+        How many bytes are read at a time.
+    """
+
+    def __init__(
+        self, path: Path, data: DataSpec, *, format_: str = "csv", block: int = BLOCK_BYTES
+    ) -> None:
+        self.data = data
+        self.reading = FileMetadata()
+        self.columns: dict[str, int] | None = None
+        self._stream = RecordStream(
+            path,
+            data,
+            lambda sample, encoding, mark: find_layout(sample, encoding, mark, data, format_),
+            block=block,
+        )
+        self._format = format_
+        self._blanks = BlankLines()
+
+    def batches(self) -> Iterator[Batch]:
+        """Read the file."""
+        for records in self._stream.records():
+            layout = self._stream.layout
+            self.reading.layout = {"format": self._format, **layout.as_json()}
+            first = 0
+            if self.columns is None:
+                first = self._begin(records, layout)
+            if self.columns is not None and first < len(records):
+                yield self._batch(records, first, layout)
+        self._finish()
+
+    def _begin(self, records: Records, layout: TextLayout) -> int:
+        """Take the header; return the index of the first record after it."""
+        for index in range(len(records)):
+            if records.fault[index] == rec.BLANK:
+                self._blanks.count += 1
+                continue
+            if not layout.header:
+                names = list(self.data.file_columns)
+                self.reading.header = names
+                self.columns = match_columns(names, self.data)
+                self.reading.notes.append(
+                    "the file has no header; its fields are taken in the declared order"
+                )
+                return index
+            self._take_header(records, index, layout)
+            return index + 1
+        return len(records)
+
+    def _take_header(self, records: Records, index: int, layout: TextLayout) -> None:
+        text = records.text(index)
+        fields = split_record(text, layout.dialect) if records.fault[index] == rec.WHOLE else None
+        if fields is None or b"\0" in text:
+            raise RefusedFileError("the header cannot be read: a quote or a NUL byte is misplaced")
+        if len(fields) > self.data.maximum_columns:
+            raise RefusedFileError(
+                f"the file has {len(fields):,} columns, more than {self.data.maximum_columns:,} "
+                "(maximum_columns)"
+            )
+        try:
+            names = [field.decode("utf-8").strip() for field in fields]
+        except UnicodeDecodeError:
+            raise RefusedFileError(
+                f"the header holds bytes that are not {layout.encoding}"
+            ) from None
+        self.reading.header = names
+        self.columns = match_columns(names, self.data)
+
+    def _batch(self, records: Records, first: int, layout: TextLayout) -> Batch:
+        assert self.columns is not None  # noqa: S101 - set by `_begin` before any batch
+        width = len(self.reading.header)
+        fault = records.fault.copy()
+        mark_bytes(records, fault)
+        whole = fault == rec.WHOLE
+        fault[whole & (records.fields < width)] = rec.TOO_FEW
+        fault[whole & (records.fields > width)] = rec.TOO_MANY
+        fault[:first] = rec.WHOLE
+        rejects = self._blanks.rejects(records, fault)
+        rejects += self._rejects(records, fault, width)
+        rejects.sort(key=lambda reject: reject.line)
+        good = fault == rec.WHOLE
+        good[:first] = False
+        rows = np.flatnonzero(good)
+        text = _good_bytes(records, good, first)
+        frame = self._frame(text, records, rows, layout)
+
+        def originals(indices: npt.NDArray[np.int64]) -> list[bytes]:
+            return [records.text(int(row)) for row in rows[indices]]
+
+        return Batch(frame=frame, line=records.line[rows], originals=originals, rejects=rejects)
+
+    def _rejects(self, records: Records, fault: npt.NDArray[np.uint8], width: int) -> list[Reject]:
+        """Turn faulty records into rejects."""
+        rejects = []
+        for index in np.flatnonzero(fault > rec.BLANK).tolist():
+            code, line = int(fault[index]), int(records.line[index])
+            rule, message = RULES.get(code, ("", ""))
+            if code in (rec.TOO_FEW, rec.TOO_MANY):
+                count = int(records.fields[index])
+                rule = "too_few_fields" if code == rec.TOO_FEW else "too_many_fields"
+                message = f"the row has {count} fields and the header {width}"
+            rejects.append(Reject(line, records.text(index), rule, message))
+        return rejects
+
+    def _frame(
+        self, text: bytes, records: Records, rows: npt.NDArray[np.int64], layout: TextLayout
+    ) -> "pl.DataFrame":
+        """Let the engine split records that are known to be whole."""
+        import polars as pl
+
+        assert self.columns is not None  # noqa: S101 - set by `_begin` before any batch
+        places = self.columns
+        schema = dict.fromkeys(places, pl.String)
+        if len(rows) == 0 or not places:
+            return pl.DataFrame(schema=schema, height=None if places else len(rows))
+        quote = layout.dialect.quote
+        frame = None
+        if not text.startswith(BYTE_ORDER_MARK) and len(self.reading.header) > 1:
+            frame = pl.read_csv(
+                text,
+                has_header=False,
+                separator=layout.dialect.delimiter.decode(),
+                quote_char=quote.decode() if quote else None,
+                infer_schema=False,
+                columns=sorted(places.values()),
+                empty_string_is_null=False,
+                raise_if_empty=False,
+            )
+        if frame is None or frame.height != len(rows):
+            return self._frame_by_hand(records, rows, layout)
+        frame.columns = [name for name, _ in sorted(places.items(), key=lambda item: item[1])]
+        return frame.select(list(places))
+
+    def _frame_by_hand(
+        self, records: Records, rows: npt.NDArray[np.int64], layout: TextLayout
+    ) -> "pl.DataFrame":
+        """Split records one by one, where the engine could take a byte for something else."""
+        import polars as pl
+
+        assert self.columns is not None  # noqa: S101 - set by `_begin` before any batch
+        fields = []
+        for row in rows.tolist():
+            split = split_record(records.text(row), layout.dialect)
+            assert split is not None  # noqa: S101 - the scan has found the record whole
+            fields.append([part.decode("utf-8") for part in split])
+        return pl.DataFrame(
+            {
+                name: pl.Series(name, [row[place] for row in fields], dtype=pl.String)
+                for name, place in self.columns.items()
+            }
+        )
+
+    def _finish(self) -> None:
+        if self.columns is None:
+            raise RefusedFileError("the file is empty")
+        describe_structure(self.reading, self._stream, self._blanks)
+
+
+def _good_bytes(records: Records, good: npt.NDArray[np.bool_], first: int) -> bytes:
+    """Join the good records; whole runs of them are taken as they stand."""
+    if not good.any():
+        return b""
+    if records.lone_returns:
+        return b"\n".join(records.text(row) for row in np.flatnonzero(good).tolist()) + b"\n"
+    if good[first:].all():
+        return records.data[int(records.start[first]) : records.consumed]
+    edges = np.flatnonzero(np.diff(good.astype(np.int8), prepend=0, append=0))
+    parts = []
+    for begin, stop in zip(edges[0::2].tolist(), edges[1::2].tolist(), strict=True):
+        last = int(records.start[stop]) if stop < len(records) else records.consumed
+        part = records.data[int(records.start[begin]) : last]
+        parts.append(part if part.endswith(b"\n") else part + b"\n")
+    return b"".join(parts)
+
+
+class BrokenSchemaError(RefusedFileError):
+    """The file's columns are not the declared ones.
+
+    Parameters
+    ----------
+    message
+        What is wrong.
+    names
+        The file's columns.
+    """
+
+    def __init__(self, message: str, names: list[str]) -> None:
+        super().__init__(message)
+        self.names = names
+
+
+def match_columns(names: list[str], data: DataSpec) -> dict[str, int]:
+    """Find the declared columns in a file."""
+    declared = data.file_columns
+    counts = Counter(names)
+    double = [name for name in declared if counts[name] > 1]
+    if double:
+        raise BrokenSchemaError(
+            f"the column {double[0]!r} stands {counts[double[0]]} times in the header", names
+        )
+    missing = [name for name in declared if name not in counts and not data.columns[name].optional]
+    if missing:
+        listed = ", ".join(repr(name) for name in missing)
+        raise BrokenSchemaError(f"declared columns are not in the file: {listed}", names)
+    undeclared = dict.fromkeys(name for name in names if name not in declared)
+    if undeclared and data.undeclared_columns == "refuse":
+        listed = ", ".join(repr(name) for name in undeclared)
+        raise BrokenSchemaError(f"the file has columns that are not declared: {listed}", names)
+    return {name: names.index(name) for name in declared if name in counts}

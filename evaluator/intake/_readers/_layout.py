@@ -1,0 +1,176 @@
+"""How a text file is laid out: encoding, delimiter, quote, header; declared or detected."""
+
+import codecs
+from dataclasses import dataclass
+from typing import Any, Final
+
+from evaluator.intake._readers._records import Dialect, Records, scan, split_record
+from evaluator.spec import DataSpec
+
+SAMPLE_BYTES: Final = 1024 * 1024
+DELIMITERS: Final = (b",", b";", b"\t", b"|")
+BYTE_ORDER_MARKS: Final = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+UTF8_NAMES: Final = ("utf-8", "utf-8-sig", "ascii")
+
+
+@dataclass(frozen=True)
+class TextLayout:
+    """How a text file is laid out.
+
+    Parameters
+    ----------
+    encoding
+        Its encoding.
+    mark
+        How many bytes of a byte-order mark it begins with.
+    dialect
+        Its delimiter and quote.
+    header
+        Whether its first line names the columns.
+    detected
+        Which of `encoding`, `delimiter`, `quote` and `header` were detected, not declared.
+    """
+
+    encoding: str
+    mark: int
+    dialect: Dialect
+    header: bool
+    detected: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Say it for the profile."""
+        quote = self.dialect.quote
+        return {
+            "encoding": self.encoding,
+            "byte_order_mark": self.mark > 0,
+            "delimiter": self.dialect.delimiter.decode(),
+            "quote": quote.decode() if quote else "",
+            "header": self.header,
+            "detected": list(self.detected),
+        }
+
+
+def find_encoding(sample: bytes, declared: str | None) -> tuple[str, int]:
+    """Tell the encoding of a file from its beginning."""
+    for mark, name in BYTE_ORDER_MARKS:
+        if sample.startswith(mark) and (declared is None or _agrees(declared, name)):
+            return name, len(mark)
+    if declared is not None:
+        # Without a mark, plain `utf-16` means the byte order of most machines.
+        name = {"utf-8-sig": "utf-8", "utf-16": "utf-16-le", "utf-32": "utf-32-le"}.get(
+            declared, declared
+        )
+        return name, 0
+    if not sample:
+        return "utf-8", 0
+    wide = _wide_encoding(sample)
+    if wide is not None:
+        return wide, 0
+    if sample.isascii():
+        return "utf-8", 0
+    return ("utf-8", 0) if _looks_like_utf8(sample) else ("cp1252", 0)
+
+
+def _agrees(declared: str, marked: str) -> bool:
+    """Whether a declared encoding lets the mark be a mark."""
+    return marked.startswith(declared.removesuffix("-sig")) or declared == marked
+
+
+def _wide_encoding(sample: bytes) -> str | None:
+    """Recognise UTF-16 without a mark: in Latin text every other byte is zero."""
+    usual = 0.4
+    zeros_even, zeros_odd = sample[0::2].count(0), sample[1::2].count(0)
+    half = max(len(sample) // 2, 1)
+    if zeros_odd / half > usual and zeros_even / half < usual / 10:
+        return "utf-16-le"
+    if zeros_even / half > usual and zeros_odd / half < usual / 10:
+        return "utf-16-be"
+    return None
+
+
+def _looks_like_utf8(sample: bytes) -> bool:
+    """Whether more of the bytes beyond ASCII make sense as UTF-8 than do not."""
+    text = sample.decode("utf-8", errors="surrogateescape")
+    wrong = sum("\udc80" <= character <= "\udcff" for character in text)
+    right = sum(character > "\x7f" for character in text) - wrong
+    # A sample may be cut in the middle of a character.
+    return wrong <= 3 or right >= wrong  # noqa: PLR2004 - a character has at most four bytes
+
+
+def find_layout(
+    sample: bytes, encoding: str, mark: int, data: DataSpec, format_: str
+) -> TextLayout:
+    """Tell delimiter, quote and header of a file from its beginning."""
+    detected = [] if data.encoding else ["encoding"]
+    quote = b'"' if data.quote is None else data.quote.encode() or None
+    if data.quote is None:
+        detected.append("quote")
+    if data.delimiter is not None:
+        delimiter = data.delimiter.encode()
+    elif format_ == "tsv":
+        delimiter = b"\t"
+    else:
+        delimiter = _find_delimiter(sample, quote, data)
+        detected.append("delimiter")
+    dialect = Dialect(delimiter=delimiter, quote=quote)
+    header = data.header
+    if header is None:
+        header = _has_header(sample, dialect, data)
+        detected.append("header")
+    return TextLayout(encoding, mark, dialect, header, tuple(detected))
+
+
+def first_records(sample: bytes, dialect: Dialect) -> Records:
+    """Scan a sample as if the file ended with it."""
+    return scan(sample, dialect, first_line=1, final=True)
+
+
+def first_fields(sample: bytes, dialect: Dialect) -> list[str]:
+    """Return the fields of the first line that is not blank."""
+    records = first_records(sample, dialect)
+    for index in range(len(records)):
+        text = records.text(index)
+        if text:
+            fields = split_record(text, dialect) or text.split(dialect.delimiter)
+            return [field.decode("utf-8", errors="backslashreplace") for field in fields]
+    return []
+
+
+def _find_delimiter(sample: bytes, quote: bytes | None, data: DataSpec) -> bytes:
+    """Choose the delimiter that finds most declared columns, then the most even one."""
+    expected = set(data.file_columns)
+
+    def merit(delimiter: bytes) -> tuple[int, float, bool]:
+        dialect = Dialect(delimiter=delimiter, quote=quote)
+        names = [name.strip() for name in first_fields(sample, dialect)]
+        fields = first_records(sample[: 64 * 1024], dialect).fields
+        even = float((fields == fields[0]).mean()) if len(fields) and fields[0] > 1 else 0.0
+        return len(expected.intersection(names)), even, len(names) == len(expected)
+
+    return max(DELIMITERS, key=merit)
+
+
+def _has_header(sample: bytes, dialect: Dialect, data: DataSpec) -> bool:
+    """Whether the first line names columns: any declared one, or it cannot be a row."""
+    fields = first_fields(sample, dialect)
+    plain = {_plain(field) for field in fields}
+    if plain & {_plain(name) for name in data.file_columns}:
+        return True
+    return len(fields) != len(data.file_columns) or not any(
+        field.strip() and not _could_be_name(field) for field in fields
+    )
+
+
+def _plain(name: str) -> str:
+    return name.strip().casefold()
+
+
+def _could_be_name(text: str) -> bool:
+    """Whether a text might name a column: it is not a number and does not begin like one."""
+    return not (text.strip()[:1].isdigit() or text.strip()[:1] in "+-.")

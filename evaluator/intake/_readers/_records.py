@@ -1,0 +1,428 @@
+"""From bytes to records: where each row starts and ends, and whether it is whole.
+
+The scan knows nothing of types. It says of every record its place in the bytes, its physical line
+and its fault, so that a refused row can be kept as it was and a good one can be read by any engine.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+Positions = npt.NDArray[np.int64]
+
+NEWLINE: Final = 10
+RETURN: Final = 13
+#: Bytes looked at in one go: few enough to stay in the processor's cache. Arrays as long as a block
+#: would be new memory each time, which the system clears first at more than the scan's own cost.
+WINDOW: Final = 512 * 1024
+
+#: What can be wrong with a record, in the order of precedence.
+WHOLE: Final = 0
+BLANK: Final = 1
+UNCLOSED_QUOTE: Final = 2
+STRAY_QUOTE: Final = 3
+NUL_BYTE: Final = 4
+NOT_OF_ENCODING: Final = 5
+TOO_FEW: Final = 6
+TOO_MANY: Final = 7
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How fields and records are told apart.
+
+    Parameters
+    ----------
+    delimiter
+        The byte between fields.
+    quote
+        The byte around fields, or None when nothing encloses them.
+    """
+
+    delimiter: bytes
+    quote: bytes | None
+
+
+@dataclass
+class Records:
+    """The records of one block of bytes.
+
+    Parameters
+    ----------
+    data
+        The bytes, UTF-8 where they are text at all.
+    start, end
+        Where each record lies in `data`; its line end is not part of it.
+    line
+        The physical line on which each record starts, from 1.
+    fields
+        How many fields each record has.
+    fault
+        What is wrong with each record: `WHOLE` or one of the codes above.
+    consumed
+        How many bytes these records take with their line ends; the rest belongs to the next block.
+    lines
+        How many physical lines these records take.
+    line_ends
+        How many line ends of each kind there are.
+    lone_returns
+        Whether a carriage return alone ends some record.
+    """
+
+    data: bytes
+    start: Positions
+    end: Positions
+    line: Positions
+    fields: Positions
+    fault: npt.NDArray[np.uint8]
+    consumed: int
+    lines: int
+    line_ends: dict[str, int]
+    lone_returns: bool
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def text(self, index: int) -> bytes:
+        """Return a record's bytes, without its line end."""
+        return self.data[int(self.start[index]) : int(self.end[index])]
+
+
+def scan(
+    data: bytes, dialect: Dialect, *, first_line: int, final: bool, limit: int | None = None
+) -> Records:
+    """Find the records in a block that begins where a record begins."""
+    bytes_ = np.frombuffer(data, dtype=np.uint8)
+    ends = _line_ends(data, bytes_, final=final)
+    if dialect.quote is None or dialect.quote not in data:
+        return _cut(data, ends, ends, None, dialect, first_line=first_line, final=final)
+    inside = _inside_quotes(bytes_, dialect)
+    if inside is not None and not (final and bool(inside[-1])):
+        outside = ends[inside[ends] == 0]
+        bounds = np.concatenate([[-1], outside, [len(data)]])
+        if limit is None or int(np.diff(bounds).max()) <= limit:
+            return _cut(data, ends, outside, inside, dialect, first_line=first_line, final=final)
+
+    return scan_with_recovery(data, ends, dialect, first_line=first_line, final=final, limit=limit)
+
+
+def _line_ends(data: bytes, bytes_: npt.NDArray[np.uint8], *, final: bool) -> Positions:
+    r"""Find the last byte of every line end: of `\n`, `\r\n`, and `\r` alone."""
+    if b"\r" not in data:
+        windows = range(0, len(bytes_), WINDOW)
+        found = [np.flatnonzero(bytes_[at : at + WINDOW] == NEWLINE) + at for at in windows]
+        return np.concatenate(found) if found else np.empty(0, dtype=np.int64)
+    following = np.empty_like(bytes_)
+    following[:-1] = bytes_[1:]
+    # A return at the very end may be half of a pair whose newline is in the next block.
+    following[-1] = 0 if final else NEWLINE
+    return np.flatnonzero((bytes_ == NEWLINE) | ((bytes_ == RETURN) & (following != NEWLINE)))
+
+
+def _inside_quotes(bytes_: npt.NDArray[np.uint8], dialect: Dialect) -> npt.NDArray[np.uint8] | None:
+    """Say of each byte whether it is inside quotes; None when some quote is not where it may be.
+
+    With RFC 4180 quoting a byte is inside when the quotes up to it are odd in number. That holds
+    only where every opening quote follows a field's beginning and every closing one ends a field.
+    """
+    if dialect.quote is None:
+        return None
+    quote, delimiter = dialect.quote[0], dialect.delimiter[0]
+    is_quote = bytes_ == quote
+    places = np.flatnonzero(is_quote)
+    openings, closings = places[0::2], places[1::2]
+    before = np.where(openings > 0, bytes_[openings - 1], NEWLINE)
+    doubled = np.zeros(len(openings), dtype=bool)
+    pairs = min(len(openings) - 1, len(closings))
+    doubled[1 : pairs + 1] = openings[1 : pairs + 1] == closings[:pairs] + 1
+    opens_well = (before == delimiter) | (before == NEWLINE) | (before == RETURN) | doubled
+    last = len(bytes_) - 1
+    after = np.where(closings < last, bytes_[np.minimum(closings + 1, last)], NEWLINE)
+    closes_well = (after == delimiter) | (after == NEWLINE) | (after == RETURN) | (after == quote)
+    if not (opens_well.all() and closes_well.all()):
+        return None
+    # A quote as the last byte may close or be half of a pair; records that end before it stand.
+    return np.bitwise_and(np.cumsum(is_quote, dtype=np.uint8), np.uint8(1))
+
+
+def _cut(
+    data: bytes,
+    ends: Positions,
+    outside: Positions,
+    inside: npt.NDArray[np.uint8] | None,
+    dialect: Dialect,
+    *,
+    first_line: int,
+    final: bool,
+) -> Records:
+    """Cut a block whose quotes are all in place at its outer line ends."""
+    bytes_ = np.frombuffer(data, dtype=np.uint8)
+    tail = int(outside[-1]) + 1 if len(outside) else 0
+    open_tail = final and tail < len(data)
+    consumed = len(data) if open_tail else tail
+    fields = _count_fields(bytes_[:consumed], outside, inside, dialect)
+    stops = outside
+    if open_tail:
+        # The last record ends one past the data.
+        stops = np.append(outside, consumed)
+    else:
+        fields = fields[:-1]
+    start = np.empty(len(stops), dtype=np.int64)
+    if len(stops):
+        start[0] = 0
+        start[1:] = stops[:-1] + 1
+    end = _without_returns(bytes_, start, stops, len(data))
+    # Without quotes every line end ends a record.
+    order = np.arange(len(start)) if inside is None else np.searchsorted(ends, start)
+    inner = ends[: np.searchsorted(ends, consumed)]
+    fault = np.where(end == start, BLANK, WHOLE).astype(np.uint8)
+    kinds = _kinds(bytes_, inner)
+    return Records(
+        data=data,
+        start=start,
+        end=end,
+        line=first_line + order,
+        fields=fields,
+        fault=fault,
+        consumed=consumed,
+        lines=len(inner) + int(open_tail),
+        line_ends=kinds,
+        lone_returns=kinds["\\r"] > 0,
+    )
+
+
+def _count_fields(
+    bytes_: npt.NDArray[np.uint8],
+    outside: Positions,
+    inside: npt.NDArray[np.uint8] | None,
+    dialect: Dialect,
+) -> Positions:
+    """Count the fields of each record, and of what follows the last line end."""
+    last_marks = [np.array([-1])]
+    before = 0
+    for at in range(0, len(bytes_), WINDOW):
+        is_mark = bytes_[at : at + WINDOW] == dialect.delimiter[0]
+        if inside is not None:
+            is_mark &= inside[at : at + len(is_mark)] == 0
+        first, stop = np.searchsorted(outside, [at, at + WINDOW])
+        is_end = np.zeros(len(is_mark), dtype=bool)
+        is_end[outside[first:stop] - at] = True
+        marks = np.flatnonzero(is_mark | is_end)
+        last_marks.append(np.flatnonzero(is_end[marks]) + before)
+        before += len(marks)
+    return np.diff(np.concatenate([*last_marks, [before]]))
+
+
+def _without_returns(
+    bytes_: npt.NDArray[np.uint8], start: Positions, stops: Positions, length: int
+) -> Positions:
+    r"""Leave the return of a `\r\n` out of its record."""
+    if length == 0 or len(stops) == 0:
+        return stops.astype(np.int64)
+    is_newline = np.zeros(len(stops), dtype=bool)
+    within = stops < length
+    is_newline[within] = bytes_[stops[within]] == NEWLINE
+    paired = is_newline & (stops > start) & (bytes_[np.maximum(stops - 1, 0)] == RETURN)
+    found: Positions = (stops - paired).astype(np.int64)
+    return found
+
+
+def _kinds(bytes_: npt.NDArray[np.uint8], ends: Positions) -> dict[str, int]:
+    """Count the line ends of each kind."""
+    if len(ends) == 0:
+        return {"\\n": 0, "\\r\\n": 0, "\\r": 0}
+    newline = bytes_[ends] == NEWLINE
+    paired = newline & (ends > 0) & (bytes_[np.maximum(ends - 1, 0)] == RETURN)
+    both = int(paired.sum())
+    newlines = int(newline.sum())
+    return {"\\n": newlines - both, "\\r\\n": both, "\\r": len(ends) - newlines}
+
+
+@lru_cache(maxsize=16)
+def _field_pattern(dialect: Dialect) -> re.Pattern[bytes]:
+    """One field, quoted or plain, from its beginning to the delimiter or the record's end."""
+    delimiter = re.escape(dialect.delimiter)
+    if dialect.quote is None:
+        return re.compile(b"()([^" + delimiter + b"]*+)(?:" + delimiter + b"|\\Z)", re.DOTALL)
+    quote = re.escape(dialect.quote)
+    return re.compile(
+        b"(?:"
+        + quote
+        + b"((?:[^"
+        + quote
+        + b"]|"
+        + quote * 2
+        + b")*+)"
+        + quote
+        + b"|([^"
+        + delimiter
+        + quote
+        + b"]*+))(?:"
+        + delimiter
+        + b"|\\Z)",
+        re.DOTALL,
+    )
+
+
+def split_record(record: bytes, dialect: Dialect) -> list[bytes] | None:
+    """Split one record into its fields."""
+    pattern = _field_pattern(dialect)
+    fields: list[bytes] = []
+    place = 0
+    while True:
+        found = pattern.match(record, place)
+        if found is None:
+            return None
+        if found[1] is not None and dialect.quote is not None:
+            fields.append(found[1].replace(dialect.quote * 2, dialect.quote))
+        else:
+            fields.append(found[2])
+        place = found.end()
+        if place == len(record) and not _ends_with_delimiter(record, found, dialect):
+            return fields
+        if place == len(record):
+            fields.append(b"")
+            return fields
+
+
+def _ends_with_delimiter(record: bytes, found: re.Match[bytes], dialect: Dialect) -> bool:
+    """Whether a match took a delimiter as its last byte, so that one more empty field follows."""
+    last = found.end(1) + 1 if found[1] is not None and dialect.quote is not None else found.end(2)
+    return last < found.end() and record[found.end() - 1 : found.end()] == dialect.delimiter
+
+
+@lru_cache(maxsize=16)
+def _patterns(dialect: Dialect) -> tuple[re.Pattern[bytes], ...]:
+    """Give a whole record, one left open, and the rest of an open one, to its end or open again."""
+    quote = re.escape(dialect.quote or b"")
+    delimiter = re.escape(dialect.delimiter)
+    inner = b"(?:[^" + quote + b"]|" + quote * 2 + b")*+"
+    field = b"(?:" + quote + inner + quote + b"|[^" + delimiter + quote + b"]*+)"
+    ends_well = b"(?:" + delimiter + field + b")*+"
+    whole = field + ends_well
+    opened = b"(?:" + field + delimiter + b")*+" + quote + inner
+    closes = inner + quote + ends_well
+    reopened = inner + quote + delimiter + opened
+    return tuple(re.compile(part, re.DOTALL) for part in (whole, opened, closes, reopened))
+
+
+class _Scan:
+    """The state of one pass over a block."""
+
+    def __init__(
+        self,
+        data: bytes,
+        ends: Positions,
+        dialect: Dialect,
+        *,
+        final: bool,
+        limit: int | None,
+    ) -> None:
+        self.data = data
+        self.dialect = dialect
+        stops = ends.tolist()
+        self.starts = [0, *(stop + 1 for stop in stops)]
+        self.stops = [
+            stop - 1
+            if data[stop] == NEWLINE and stop > begin and data[stop - 1] == RETURN
+            else stop
+            for begin, stop in zip(self.starts, stops, strict=False)
+        ]
+        if final and self.starts[-1] < len(data):
+            self.stops.append(len(data))
+        self.count = len(self.stops)
+        self.final = final
+        self.limit = len(data) if limit is None else limit
+
+    def line(self, index: int) -> bytes:
+        return self.data[self.starts[index] : self.stops[index]]
+
+    def record(self, index: int) -> tuple[int, int] | None:
+        """Find where a record that starts on a line ends."""
+        quote = self.dialect.quote or b""
+        whole, opened, closes, reopened = _patterns(self.dialect)
+        first = self.line(index)
+        if quote not in first or whole.fullmatch(first):
+            return index, WHOLE if first else BLANK
+        if not opened.fullmatch(first):
+            return index, STRAY_QUOTE
+        return self.joined(index, closes, reopened)
+
+    def joined(
+        self, index: int, closes: re.Pattern[bytes], reopened: re.Pattern[bytes]
+    ) -> tuple[int, int] | None:
+        """Find the line on which a record closes that is open at its first line's end."""
+        quote = self.dialect.quote or b""
+        for later in range(index + 1, self.count):
+            if self.stops[later] - self.starts[index] > self.limit:
+                return index, UNCLOSED_QUOTE
+            text = self.line(later)
+            if quote not in text:
+                continue
+            if closes.fullmatch(text):
+                return later, WHOLE
+            if not reopened.fullmatch(text) and not _stays_open(text, quote):
+                return index, UNCLOSED_QUOTE
+        if self.final or len(self.data) - self.starts[index] > self.limit:
+            return index, UNCLOSED_QUOTE
+        return None
+
+
+def _stays_open(text: bytes, quote: bytes) -> bool:
+    """Whether all quotes in a line inside quotes are doubled ones."""
+    return quote not in text.replace(quote * 2, b"")
+
+
+def scan_with_recovery(
+    data: bytes,
+    ends: Positions,
+    dialect: Dialect,
+    *,
+    first_line: int,
+    final: bool,
+    limit: int | None,
+) -> Records:
+    """Find the records of a block, one at a time."""
+    state = _Scan(data, ends, dialect, final=final, limit=limit)
+    rows: list[tuple[int, int, int, int, int]] = []
+    index = 0
+    while index < state.count:
+        found = state.record(index)
+        if found is None:
+            break
+        last, fault = found
+        begin, stop = state.starts[index], state.stops[last]
+        rows.append((begin, stop, first_line + index, _fields(data[begin:stop], dialect), fault))
+        index = last + 1
+    table = np.array(rows, dtype=np.int64).reshape(-1, 5)
+    consumed = state.starts[index] if index < len(state.starts) else len(data)
+    inner = ends[: np.searchsorted(ends, consumed)]
+    taken = data[:consumed]
+    both = taken.count(b"\r\n")
+    newlines = taken.count(b"\n")
+    kinds = {"\\n": newlines - both, "\\r\\n": both, "\\r": len(inner) - newlines}
+    return Records(
+        data=data,
+        start=table[:, 0],
+        end=table[:, 1],
+        line=table[:, 2],
+        fields=table[:, 3],
+        fault=table[:, 4].astype(np.uint8),
+        consumed=consumed,
+        lines=index,
+        line_ends=kinds,
+        lone_returns=kinds["\\r"] > 0,
+    )
+
+
+def _fields(record: bytes, dialect: Dialect) -> int:
+    """Count the fields of a record; delimiters inside quotes do not count."""
+    delimiter, quote = dialect.delimiter, dialect.quote or b""
+    if quote not in record:
+        return record.count(delimiter) + 1
+    outside = record.split(quote)[0::2]
+    return sum(part.count(delimiter) for part in outside) + 1

@@ -1,0 +1,181 @@
+"""The records of a text file, block by block, in bounded memory."""
+
+from collections.abc import Callable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from evaluator.intake._readers import _records as rec
+from evaluator.intake._readers._layout import SAMPLE_BYTES, TextLayout, find_encoding
+from evaluator.intake._readers._records import Records, scan
+from evaluator.intake._readers._source import BLOCK_BYTES, RefusedFileError, as_utf8, read_blocks
+from evaluator.intake._violations import FileMetadata, Reject
+from evaluator.spec import DataSpec
+
+RULES: Final = {
+    rec.BLANK: ("blank_line", "the line is blank"),
+    rec.UNCLOSED_QUOTE: ("unclosed_quote", "a quote is opened and never closed"),
+    rec.STRAY_QUOTE: ("stray_quote", "a quote stands where none may stand"),
+    rec.NUL_BYTE: ("nul_byte", "the line holds a NUL byte"),
+    rec.NOT_OF_ENCODING: ("encoding", "the line holds bytes that are not of the encoding"),
+}
+
+
+class RecordStream:
+    """Reads a text file and finds its records.
+
+    Parameters
+    ----------
+    path
+        The file.
+    data
+        What is declared about it.
+    find
+        Tells the layout from the first bytes (as UTF-8), the encoding, and the length of the
+        byte-order mark.
+    block
+        How many bytes are read at a time.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        data: DataSpec,
+        find: Callable[[bytes, str, int], TextLayout],
+        *,
+        block: int = BLOCK_BYTES,
+    ) -> None:
+        self.path = path
+        self.data = data
+        self.find = find
+        self.block = block
+        self.line_ends = {"\\n": 0, "\\r\\n": 0, "\\r": 0}
+        self.ends_whole = True
+        self._layout: TextLayout | None = None
+
+    @property
+    def layout(self) -> TextLayout:
+        """How the file is laid out; known once the first records are."""
+        assert self._layout is not None  # noqa: S101 - set before the first records are given
+        return self._layout
+
+    def records(self) -> Iterator[Records]:
+        """Scan the file block by block; what a block leaves open goes before the next one."""
+        raw = read_blocks(self.path, maximum_bytes=self.data.maximum_bytes, block=self.block)
+        sample = b""
+        for part in raw:
+            sample += part
+            if len(sample) >= SAMPLE_BYTES:
+                break
+        encoding, mark = find_encoding(sample[:SAMPLE_BYTES], self.data.encoding)
+        head = b"".join(as_utf8(iter([sample[:SAMPLE_BYTES]]), encoding, mark))
+        self._layout = self.find(head, encoding, mark)
+        rest, line = b"", 1
+        pieces = (sample[at : at + self.block] for at in range(0, len(sample), self.block))
+        for part in as_utf8(chain(pieces, raw), encoding, mark):
+            # Cut where a line ends, so that the records mostly are the whole block and not a copy.
+            cut = max(part.rfind(b"\n"), part.rfind(b"\r")) + 1
+            block = b"".join([rest, memoryview(part)[:cut]])
+            rest, line, found = self._scan(block, line, final=False)
+            rest += part[cut:]
+            yield from found
+        if rest:
+            self.ends_whole = rest.endswith((b"\n", b"\r"))
+            rest, line, found = self._scan(rest, line, final=True)
+            yield from found
+
+    def _scan(self, block: bytes, line: int, *, final: bool) -> tuple[bytes, int, list[Records]]:
+        """Scan one block; give back what it leaves open."""
+        limit = self.data.maximum_row_bytes
+        records = scan(block, self.layout.dialect, first_line=line, final=final, limit=limit)
+        self._check_lengths(records)
+        for kind, count in records.line_ends.items():
+            self.line_ends[kind] += count
+        line += records.lines
+        rest = block[records.consumed :]
+        # What a quote holds open is within the limit, so that this is one line without an end.
+        if len(rest) > limit and not final:
+            raise RefusedFileError(self._too_long(line))
+        return rest, line, [records] if len(records) else []
+
+    def _check_lengths(self, records: Records) -> None:
+        if len(records) == 0:
+            return
+        lengths = records.end - records.start
+        if int(lengths.max()) > self.data.maximum_row_bytes:
+            raise RefusedFileError(self._too_long(int(records.line[int(lengths.argmax())])))
+
+    def _too_long(self, line: int) -> str:
+        return (
+            f"the row at line {line:,} has more than {self.data.maximum_row_bytes:,} bytes "
+            "(maximum_row_bytes)"
+        )
+
+
+class BlankLines:
+    """Blank lines: refused rows between rows, and nothing before the first and after the last."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._pending: list[int] = []
+
+    def rejects(self, records: Records, fault: npt.NDArray[np.uint8]) -> list[Reject]:
+        """Give the blank lines that some later row has shown to stand between rows."""
+        blank = records.line[fault == rec.BLANK]
+        filled = records.line[fault != rec.BLANK]
+        self.count += len(blank)
+        self._pending += blank.tolist()
+        last = int(filled[-1]) if len(filled) else 0
+        inner = [line for line in self._pending if line < last]
+        self._pending = [line for line in self._pending if line > last]
+        rule, message = RULES[rec.BLANK]
+        return [Reject(line, b"", rule, message) for line in inner]
+
+
+def describe_structure(reading: FileMetadata, stream: RecordStream, blanks: BlankLines) -> None:
+    """Note what a person should know about a file's lines."""
+    used = {kind: count for kind, count in stream.line_ends.items() if count}
+    reading.facts["line_ends"] = used
+    reading.facts["blank_lines"] = blanks.count
+    reading.facts["ends_with_line_end"] = stream.ends_whole
+    if len(used) > 1:
+        parts = ", ".join(f"{count:,} x {kind}" for kind, count in used.items())
+        reading.notes.append(f"line ends are mixed: {parts}")
+    if not stream.ends_whole:
+        reading.notes.append("the file does not end with a line end; its last row may be cut off")
+
+
+def mark_bytes(records: Records, fault: npt.NDArray[np.uint8]) -> None:
+    """Mark records that hold a NUL byte or what is not UTF-8."""
+    data = records.data
+    if b"\0" in data:
+        places = np.flatnonzero(np.frombuffer(data, dtype=np.uint8)[: records.consumed] == 0)
+        holders = np.unique(np.searchsorted(records.start, places, side="right") - 1)
+        _mark_holders(records, fault, holders, rec.NUL_BYTE)
+    if data.isascii():
+        return
+    try:
+        data[: records.consumed].decode("utf-8")
+    except UnicodeDecodeError:
+        places = np.flatnonzero(np.frombuffer(data, dtype=np.uint8)[: records.consumed] >= 0x80)  # noqa: PLR2004 - ASCII ends there
+        holders = np.unique(np.searchsorted(records.start, places, side="right") - 1)
+        wrong = [row for row in holders.tolist() if row >= 0 and not _is_utf8(records.text(row))]
+        _mark_holders(records, fault, np.array(wrong, dtype=np.int64), rec.NOT_OF_ENCODING)
+
+
+def _mark_holders(
+    records: Records, fault: npt.NDArray[np.uint8], holders: npt.NDArray[np.int64], code: int
+) -> None:
+    holders = holders[(holders >= 0) & (holders < len(records))]
+    fault[holders] = np.where(fault[holders] == rec.WHOLE, code, fault[holders])
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True

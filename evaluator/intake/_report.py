@@ -1,0 +1,230 @@
+"""A profile as plain text, for a person with a minute."""
+
+import re
+import textwrap
+from collections.abc import Mapping
+from typing import Any, Final
+
+WIDTH: Final = 150
+MAX_VIOLATIONS: Final = 12
+MAX_SLICES: Final = 5
+MAX_CELL_LENGTH: Final = 16
+_TIMESTAMP: Final = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}")
+
+
+def render_report(profile: Mapping[str, Any]) -> str:
+    """Render a profile."""
+    parts = [
+        _verdict(profile),
+        _violations(profile),
+        _rules(profile),
+        _schema(profile),
+        _drift(profile),
+        _statistics(profile),
+        _reading(profile),
+    ]
+    return "\n\n".join("\n".join(_wrapped(part)) for part in parts if part) + "\n"
+
+
+def _wrapped(lines: list[str]) -> list[str]:
+    """Break long lines; a table's are short already."""
+    found = []
+    for line in lines:
+        if len(line) <= WIDTH:
+            found.append(line)
+            continue
+        indent = " " * (len(line) - len(line.lstrip()) + 4)
+        found += textwrap.wrap(
+            line, WIDTH, subsequent_indent=indent, break_on_hyphens=False, drop_whitespace=True
+        )
+    return found
+
+
+def _verdict(profile: Mapping[str, Any]) -> list[str]:
+    rows = profile["rows"]
+    day = f" of {profile['day']}" if profile["day"] else ""
+    lines = [f"{printable(profile['file'])}{day}: {profile['verdict'].upper()}"]
+    if profile["broken"]:
+        lines.append(f"  Why: {printable(profile['broken'])}")
+    if rows["read_before_refusal"] is not None:
+        if rows["read_before_refusal"]:
+            lines.append(f"  {rows['read_before_refusal']:,} rows were read; none is taken in.")
+        return lines
+    share = f" ({rows['refused_share']:.2%} refused)" if rows["read"] else ""
+    lines.append(
+        f"  {rows['read']:,} rows = {rows['typed']:,} typed + {rows['quarantined']:,} in "
+        f"quarantine{share}"
+    )
+    return lines
+
+
+def _violations(profile: Mapping[str, Any]) -> list[str]:
+    findings = profile["findings"]
+    if not findings:
+        refused = profile["rows"]["read_before_refusal"] is not None
+        return [] if refused else ["What is wrong", "  Nothing was found."]
+    lines = ["What is wrong"]
+    for finding in findings[:MAX_VIOLATIONS]:
+        place = printable(finding["column"] or "row")
+        examples = ", ".join(
+            f"line {example['line']:,}"
+            + (f" {_quoted(example['value'])}" if example["value"] else "")
+            for example in finding["examples"]
+        )
+        warn = " (warning)" if finding["severity"] == "warn" else ""
+        what = f"{place}: {printable(finding['rule'])}, {printable(finding['says'])}{warn}"
+        lines.append(f"  {finding['count']:>9,}  {what}")
+        lines.append(f"             {examples}")
+    rest = findings[MAX_VIOLATIONS:]
+    if rest:
+        lines.append(f"  and {sum(f['count'] for f in rest):,} more by {len(rest)} other rules")
+    return lines
+
+
+def _rules(profile: Mapping[str, Any]) -> list[str]:
+    rules = profile["dataset_rules"]
+    return (
+        [
+            "Rules over the day",
+            *(f"  {rule['severity']}: {printable(rule['says'])}" for rule in rules),
+        ]
+        if (rules)
+        else []
+    )
+
+
+def _schema(profile: Mapping[str, Any]) -> list[str]:
+    lines = []
+    for change in profile["schema_drift"]:
+        lines.append(
+            f"  {change['change']} (against {change['against']}): {printable(change['says'])}"
+        )
+        if change["suggestion"]:
+            lines.append(f"      suggested: {printable(change['suggestion'])}")
+    return (
+        ["Columns", *lines] if lines else ["Columns", "  As declared."] if profile["header"] else []
+    )
+
+
+def _drift(profile: Mapping[str, Any]) -> list[str]:
+    drift = profile["drift"]
+    if not drift:
+        return []
+    many = f"{len(drift['drifted'])} of {len(drift['columns'])} columns"
+    lines = [f"Drift against a reference of {drift['reference_rows']:,} rows: {many}"]
+    for column, measures in drift["columns"].items():
+        if measures["drifted"]:
+            lines.append(f"  {printable(column)}: {_drifted(measures)}")
+        elif measures.get("new"):
+            names = ", ".join(_quoted(name) for name in list(measures["new"])[:3])
+            lines.append(f"  {printable(column)}: {measures['new_count']} new values: {names}")
+    moved = drift["slices"]
+    if drift["slices_compared"] or drift["slices_too_small"]:
+        lines.append(
+            f"  in {len(moved)} of {drift['slices_compared']} slices; "
+            f"{drift['slices_too_small']} have too few rows to say"
+        )
+    for part in moved[:MAX_SLICES]:
+        where = ", ".join(printable(value) for value in part["slice"].values())
+        columns = "; ".join(
+            f"{printable(name)}: {_drifted(m)}" for name, m in part["columns"].items()
+        )
+        lines.append(f"    {where}: {columns}")
+    if len(moved) > MAX_SLICES:
+        lines.append(f"    and {len(moved) - MAX_SLICES} more")
+    return [*lines, *(f"  {printable(note)}" for note in drift["notes"])]
+
+
+def _drifted(measures: Mapping[str, Any]) -> str:
+    """Name what moved, and how far."""
+    words = {
+        "stability_index": "stability index",
+        "jensen_shannon": "Jensen-Shannon distance",
+        "wasserstein": "Wasserstein distance in spreads",
+    }
+    parts = [f"{words[name]} {measures[name]:.2f}" for name in measures["drifted"] if name in words]
+    if "missing_share" in measures["drifted"]:
+        change = measures["missing_change"]
+        parts.append(f"missing {measures['missing_share']:.1%} ({change:+.1%})")
+    if measures.get("new"):
+        names = ", ".join(_quoted(name) for name in list(measures["new"])[:3])
+        parts.append(f"{measures['new_count']} new: {names}")
+    return ", ".join(parts)
+
+
+def _statistics(profile: Mapping[str, Any]) -> list[str]:
+    if not profile["statistics"]:
+        return []
+    names = (
+        "count",
+        "missing",
+        "distinct",
+        "min",
+        "q1",
+        "median",
+        "q3",
+        "max",
+        "mean",
+        "deviation",
+    )
+    table = [["column", *names, "most frequent"]]
+    for column, figures in profile["statistics"].items():
+        row = [printable(column)[:24], *(_number(figures.get(name)) for name in names)]
+        frequent = figures["most_frequent"][:3]
+        row.append(", ".join(f"{_number(pair['value'])} {pair['count']:,}" for pair in frequent))
+        table.append(row)
+    widths = [max(len(row[place]) for row in table) for place in range(len(table[0]))]
+    lines = ["Statistics of the typed rows"]
+    for row in table:
+        cells = [row[0].ljust(widths[0])]
+        cells += [cell.rjust(width) for cell, width in zip(row[1:-1], widths[1:-1], strict=True)]
+        lines.append(_cut(("  " + "  ".join([*cells, row[-1]])).rstrip()))
+    return lines
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= WIDTH else line[: WIDTH - 1] + "…"
+
+
+def _reading(profile: Mapping[str, Any]) -> list[str]:
+    layout = profile["layout"]
+    lines = []
+    if layout:
+        detected = set(layout.get("detected", ()))
+        told = []
+        for key in ("format", "packing", "encoding", "delimiter", "quote", "header"):
+            if key in layout and layout[key] is not None:
+                how = " (detected)" if key in detected else ""
+                value = layout[key] if isinstance(layout[key], bool) else _quoted(layout[key])
+                told.append(f"{key} {value}{how}")
+        lines.append("  " + ", ".join(told))
+    lines += [f"  {printable(note)}" for note in profile["notes"]]
+    return ["How it was read", *lines] if lines else []
+
+
+def _quoted(text: Any) -> str:
+    shown = printable(str(text))
+    return f"'{shown[:40]}…'" if len(shown) > 41 else f"'{shown}'"  # noqa: PLR2004 - 40 and an ellipsis
+
+
+def _number(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    shown = printable(str(value))
+    if _TIMESTAMP.match(shown):
+        return shown[:16]
+    return shown if len(shown) <= MAX_CELL_LENGTH else shown[: MAX_CELL_LENGTH - 1] + "…"
+
+
+def printable(text: Any) -> str:
+    """Make text from a file safe for a terminal: no control characters, no line breaks."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode()
+        for c in str(text)
+    )

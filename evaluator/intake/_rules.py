@@ -1,0 +1,281 @@
+"""The rules of an audit's data as checks over a frame of typed rows."""
+
+import ast
+import functools
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import ZoneInfo
+
+from evaluator.errors import IntakeError
+from evaluator.intake._typing import engine_type
+from evaluator.spec import ColumnSpec, DataSpec, Expression, Severity, column_of, parse_expression
+
+if TYPE_CHECKING:
+    import polars as pl
+
+#: The prefix of a column of texts that stands beside its column of values; no YAML key has it.
+TEXT: Final = "\0text of "
+ARTICLES: Final = {"integer": "an integer"}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One rule, ready to run.
+
+    Parameters
+    ----------
+    column
+        The column that it is about; None for a rule over several.
+    rule
+        Its short name: `type`, `required`, `allowed`, ...
+    severity
+        Whether a violation refuses the row.
+    says
+        What is wrong where it is violated, in words that follow the value.
+    violated
+        True in rows that break the rule; null counts as kept.
+    """
+
+    column: str | None
+    rule: str
+    severity: Severity
+    says: str
+    violated: "pl.Expr"
+
+
+def column_checks(name: str, column: ColumnSpec, *, is_id: bool) -> list[Check]:
+    """Return the checks that a column declares."""
+    import polars as pl
+
+    value = pl.col(name)
+    checks: list[Check] = []
+
+    def add(rule: str, says: str, violated: "pl.Expr", severity: Severity | None = None) -> None:
+        checks.append(Check(name, rule, severity or column.severity, says, violated))
+
+    if column.derive is None and column.kind != "text":
+        article = ARTICLES.get(column.type, f"a {column.type}")
+        wrong = value.is_null() & pl.col(TEXT + name).is_not_null()
+        add("type", f"is not {article}{_type_description(column)}", wrong, "refuse")
+    if column.required or is_id:
+        missing = (
+            value.is_null()
+            if column.kind == "text" or column.derive
+            else (value.is_null() & pl.col(TEXT + name).is_null())
+        )
+        add("required", "is missing", missing, "refuse" if is_id else None)
+    if column.allowed is not None:
+        add("allowed", "is not an allowed value", ~value.is_in(_listed(column)))
+    if column.minimum is not None:
+        limit = _limit(column, column.minimum)
+        add("minimum", f"is below {column.minimum}", value < limit)
+    if column.maximum is not None:
+        limit = _limit(column, column.maximum)
+        add("maximum", f"is above {column.maximum}", value > limit)
+    if column.minimum_length is not None:
+        short = value.str.len_chars() < column.minimum_length
+        add("minimum_length", f"has fewer than {column.minimum_length} characters", short)
+    if column.maximum_length is not None:
+        long = value.str.len_chars() > column.maximum_length
+        add("maximum_length", f"has more than {column.maximum_length} characters", long)
+    if column.pattern is not None:
+        _try_pattern(name, column.pattern)
+        add(
+            "pattern",
+            f"does not match {column.pattern}",
+            ~value.str.contains(f"^(?:{column.pattern})$"),
+        )
+    return checks
+
+
+def _type_description(column: ColumnSpec) -> str:
+    if column.formats is not None:
+        return f" as {' or '.join(column.formats)}"
+    if column.type == "decimal":
+        return f" of {column.precision} digits with at most {column.scale} after the point"
+    return f" in {column.time_zone}" if column.time_zone else ""
+
+
+def _listed(column: ColumnSpec) -> "pl.Expr":
+    """Return allowed values of the type that the column's values have."""
+    import polars as pl
+
+    values: list[Any] = list(column.allowed or ())
+    dtype: Any = engine_type(column)
+    if column.kind == "timestamp":
+        values = [_timestamp_literal(column, value) for value in values]
+    elif column.type == "decimal":
+        values = [Decimal(str(value)) for value in values]
+    elif column.kind == "number":
+        # An integer column is compared with integers exactly, also beyond 2**53.
+        dtype = pl.Int64 if all(isinstance(value, int) for value in values) else pl.Float64
+    return pl.lit(pl.Series(values, dtype=dtype).implode())
+
+
+def _limit(column: ColumnSpec, limit: Any) -> Any:
+    """Return a limit that the engine compares with the column's values."""
+    import polars as pl
+
+    if column.type == "date" and isinstance(limit, datetime):
+        return limit.date()
+    if column.type == "timestamp":
+        return pl.lit(_timestamp_literal(column, limit), dtype=pl.Datetime("us", column.time_zone))
+    if column.type == "decimal":
+        return pl.lit(Decimal(str(limit)))
+    return limit
+
+
+def _timestamp_literal(column: ColumnSpec, limit: date) -> datetime:
+    """Read a declared date or time as an instant of the column: in its zone, or in none."""
+    moment = limit if isinstance(limit, datetime) else datetime.combine(limit, time())
+    if column.time_zone is None:
+        return moment.replace(tzinfo=None)
+    zone = ZoneInfo(column.time_zone)
+    return moment.replace(tzinfo=zone) if moment.tzinfo is None else moment.astimezone(zone)
+
+
+def _try_pattern(name: str, pattern: str) -> None:
+    import polars as pl
+
+    try:
+        pl.Series([""]).str.contains(f"^(?:{pattern})$")
+    except pl.exceptions.ComputeError as error:
+        raise IntakeError(
+            f"the pattern {pattern!r} cannot be used: {error}",
+            culprit=f"columns.{name}.pattern",
+            fix="write it without that part",
+        ) from error
+
+
+def row_checks(data: DataSpec) -> list[Check]:
+    """Return the checks of the rules across columns."""
+    return [
+        Check(
+            None,
+            rule.name,
+            rule.severity,
+            f"breaks {rule.expression}",
+            ~compile_expression(parse_expression(rule.expression, data.kinds)),
+        )
+        for rule in data.row_rules
+    ]
+
+
+def all_checks(data: DataSpec) -> list[Check]:
+    """Return every check over single rows: the columns' in declared order, then the row rules'."""
+    checks: list[Check] = []
+    for name, column in data.columns.items():
+        checks += column_checks(name, column, is_id=name == data.id)
+    return checks + row_checks(data)
+
+
+COMPARISONS: Final[dict[type[ast.cmpop], Callable[[Any, Any], Any]]] = {
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+}
+#: Years and the like, as the engine names them.
+PARTS_OF_TIME: Final = ("year", "month", "day", "weekday", "hour")
+
+
+def compile_expression(expression: Expression) -> "pl.Expr":
+    """Turn a checked expression into the engine's.
+
+    Numbers are computed as floats, so that no integer overflows in silence; a division by zero
+    and anything else that is not a finite number is missing.
+    """
+    import polars as pl
+
+    value: pl.Expr = _Compiler(pl).value(expression.tree)
+    if not expression.needed:
+        return value
+    present = pl.all_horizontal(pl.col(name).is_not_null() for name in sorted(expression.needed))
+    return pl.when(present).then(value).otherwise(None)
+
+
+class _Compiler:
+    def __init__(self, engine: Any) -> None:
+        self.pl = engine
+
+    def value(self, node: ast.expr) -> Any:  # noqa: PLR0911 - one way out a kind of node
+        name = column_of(node)
+        if name is not None:
+            return self.pl.col(name)
+        if isinstance(node, ast.Constant):
+            return self.pl.lit(node.value)
+        if isinstance(node, ast.BoolOp):
+            join = operator.and_ if isinstance(node.op, ast.And) else operator.or_
+            return functools.reduce(join, [self.value(part) for part in node.values])
+        if isinstance(node, ast.UnaryOp):
+            return self.unary(node)
+        if isinstance(node, ast.BinOp):
+            return self.arithmetic(node)
+        if isinstance(node, ast.Compare):
+            return self.comparison(node)
+        if isinstance(node, ast.Call):
+            return self.call(node)
+        raise AssertionError(f"unchecked node {ast.dump(node)}")
+
+    def unary(self, node: ast.UnaryOp) -> Any:
+        operand = self.value(node.operand)
+        if isinstance(node.op, ast.Not):
+            return ~operand
+        return operand * -1 if isinstance(node.op, ast.USub) else operand
+
+    def arithmetic(self, node: ast.BinOp) -> Any:
+        left = self.value(node.left).cast(self.pl.Float64)
+        right = self.value(node.right).cast(self.pl.Float64)
+        operators: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+            ast.Add: operator.add,
+            ast.Sub: operator.sub,
+            ast.Mult: operator.mul,
+            ast.Div: operator.truediv,
+            ast.FloorDiv: operator.floordiv,
+            ast.Mod: operator.mod,
+        }
+        result = operators[type(node.op)](left, right)
+        return self.pl.when(result.is_finite()).then(result).otherwise(None)
+
+    def comparison(self, node: ast.Compare) -> Any:
+        parts = []
+        left = node.left
+        for how, right in zip(node.ops, node.comparators, strict=True):
+            if isinstance(how, ast.In | ast.NotIn):
+                values = [ast.literal_eval(item) for item in getattr(right, "elts", [])]
+                found = self.value(left).is_in(values)
+                parts.append(~found if isinstance(how, ast.NotIn) else found)
+            else:
+                parts.append(COMPARISONS[type(how)](self.value(left), self.value(right)))
+            left = right
+        return functools.reduce(operator.and_, parts)
+
+    def call(self, node: ast.Call) -> Any:  # noqa: PLR0911 - one way out a function
+        name = node.func.id if isinstance(node.func, ast.Name) else ""
+        if name == "is_missing":
+            return self.pl.col(column_of(node.args[0])).is_null()
+        if name == "date" and isinstance(node.args[0], ast.Constant):
+            return self.pl.lit(date.fromisoformat(str(node.args[0].value)))
+        first = self.value(node.args[0])
+        if name == "abs":
+            return first.abs()
+        if name == "round":
+            places = ast.literal_eval(node.args[1])
+            return first.cast(self.pl.Float64).round(places)
+        if name in ("starts_with", "ends_with"):
+            return getattr(first.str, name)(self.value(node.args[1]))
+        if name == "length":
+            return first.str.len_chars().cast(self.pl.Int64)
+        if name in ("lower", "upper"):
+            return getattr(first.str, f"to_{name}case")()
+        if name == "date":
+            return first.dt.date()
+        if name in PARTS_OF_TIME:
+            return getattr(first.dt, name)().cast(self.pl.Int64)
+        raise AssertionError(f"unchecked function {name}")

@@ -1,0 +1,228 @@
+"""A batch of texts becomes typed rows, refused rows with all their reasons, and counts."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from evaluator.intake._rules import TEXT, Check, all_checks, compile_expression
+from evaluator.intake._typing import engine_type, parse_values
+from evaluator.intake._uniqueness import UniqueRule, unique_rules
+from evaluator.intake._violations import (
+    MAX_EXAMPLES,
+    MAX_VALUE_LENGTH,
+    Batch,
+    Reject,
+    RuleViolation,
+    reasons_of,
+    rejects_table,
+    violating_values,
+)
+from evaluator.spec import DataSpec, parse_expression
+
+if TYPE_CHECKING:
+    import polars as pl
+
+#: How typed values are spelled when they are made text.
+PLAIN: Final = {"formats": None, "true_values": ("true",), "false_values": ("false",)}
+
+
+@dataclass(frozen=True)
+class ValidatedBatch:
+    """What became of a batch.
+
+    Parameters
+    ----------
+    typed
+        The accepted rows.
+    refused
+        One row each: `line_number`, `original` (bytes) and `reasons`.
+    """
+
+    typed: "pl.DataFrame"
+    refused: "pl.DataFrame"
+
+
+class RowValidator:
+    """Holds an audit's rules and what they have found so far.
+
+    Parameters
+    ----------
+    data
+        What is declared.
+    """
+
+    def __init__(self, data: DataSpec) -> None:
+        self.data = data
+        self.checks: list[Check] = all_checks(data)
+        self.uniques = unique_rules(data)
+        self.findings: dict[tuple[str | None, str], RuleViolation] = {}
+        rules: list[Check | UniqueRule] = [*self.checks, *self.uniques]
+        for rule in rules:
+            key = (rule.column, rule.rule)
+            self.findings[key] = RuleViolation(rule.column, rule.rule, rule.severity, rule.says)
+        self.refused = 0
+        self.typed = 0
+
+    def judge(self, batch: Batch) -> ValidatedBatch:
+        """Type a batch, hold it against every rule, and split it."""
+        import polars as pl
+
+        frame = self._read(batch)
+        masks = self._masks(frame)
+        hits = [mask.any() for mask in masks]
+        refusing = [
+            mask.to_numpy()
+            for mask, check, hit in zip(masks, self.checks, hits, strict=True)
+            if hit and check.severity == "refuse"
+        ]
+        refused = np.logical_or.reduce(refusing) if refusing else np.zeros(frame.height, dtype=bool)
+        violations: list[tuple[Check | UniqueRule, npt.NDArray[Any]]] = [
+            (check, mask.arg_true().to_numpy())
+            for check, mask, hit in zip(self.checks, masks, hits, strict=True)
+            if hit
+        ]
+        for unique in self.uniques:
+            repeated = unique.memory.repeated(frame, ~refused)
+            if unique.severity == "refuse":
+                refused = refused | repeated
+            if repeated.any():
+                violations.append((unique, np.flatnonzero(repeated)))
+        parts = [self._note(batch, frame, check, rows) for check, rows in violations]
+        rows = np.flatnonzero(refused)
+        reasons = reasons_of([part for part in parts if part is not None], rows)
+        judged = pl.DataFrame(
+            {
+                "line_number": pl.Series(batch.line[rows], dtype=pl.Int64),
+                "original": pl.Series(batch.originals(rows), dtype=pl.Binary),
+                "reasons": reasons,
+            }
+        )
+        away = self._rejects(batch.rejects)
+        if away.height:
+            judged = pl.concat([judged, away]).sort("line_number", maintain_order=True)
+        typed = frame.select(list(self.data.columns))
+        if len(rows):
+            typed = typed.filter(pl.Series(~refused))
+        if typed.height + judged.height != frame.height + len(batch.rejects):
+            raise AssertionError("rows were lost while they were judged")
+        self.typed += typed.height
+        self.refused += judged.height
+        return ValidatedBatch(typed, judged)
+
+    def keep(self, frame: "pl.DataFrame") -> None:
+        """Take rows that were accepted before as they are; they hold their unique values."""
+        for unique in self.uniques:
+            unique.memory.repeated(frame, np.ones(frame.height, dtype=bool))
+        self.typed += frame.height
+
+    def _read(self, batch: Batch) -> "pl.DataFrame":
+        """Type the columns that the file gives, beside their texts, and derive the others."""
+        import polars as pl
+
+        columns = {n: c for n, c in self.data.columns.items() if c.derive is None}
+        texts: dict[str, pl.Series] = {}
+
+        def one(name: str) -> tuple[pl.Series, pl.Series]:
+            column = columns[name]
+            if name not in batch.frame.columns:
+                nothing = pl.Series(name, [None], dtype=pl.String).new_from_index(
+                    0, len(batch.line)
+                )
+                return nothing, nothing.cast(engine_type(column))
+            given = batch.frame[name]
+            text = _present(given, self.data.missing_spellings(name), trim=self.data.trim)
+            if name in batch.plain:
+                column = column.model_copy(update=PLAIN)
+            return text, parse_values(text, column)
+
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            pairs = list(pool.map(one, columns))
+        series = []
+        for name, (text, values) in zip(columns, pairs, strict=True):
+            series.append(values.alias(name))
+            if columns[name].kind != "text":
+                texts[name] = text
+                series.append(text.alias(TEXT + name))
+        frame = pl.DataFrame(series)
+        kinds = {name: column.kind for name, column in columns.items()}
+        for name, column in self.data.columns.items():
+            if column.derive is None:
+                continue
+            value = compile_expression(parse_expression(column.derive, kinds))
+            frame = frame.with_columns(value.cast(engine_type(column), strict=False).alias(name))
+            kinds[name] = column.kind
+        return frame
+
+    def _masks(self, frame: "pl.DataFrame") -> "list[pl.Series]":
+        found = frame.select(
+            check.violated.fill_null(value=False).alias(str(place))
+            for place, check in enumerate(self.checks)
+        )
+        if found.width and found.height != frame.height:
+            found = frame.select(
+                frame.to_series(0).is_null().alias("height"),
+                *(
+                    check.violated.fill_null(value=False).alias(str(place))
+                    for place, check in enumerate(self.checks)
+                ),
+            ).drop("height")
+        return found.get_columns()
+
+    def _note(
+        self, batch: Batch, frame: "pl.DataFrame", check: Check | UniqueRule, rows: npt.NDArray[Any]
+    ) -> "pl.DataFrame | None":
+        """Count a rule's violations, keep examples, and give the reasons for refused rows."""
+        import polars as pl
+
+        finding = self.findings[check.column, check.rule]
+        finding.count += len(rows)
+        values = violating_values(frame, check, rows, self.data)
+        for row, value in zip(rows[: MAX_EXAMPLES - len(finding.examples)], values, strict=False):
+            if len(finding.examples) < MAX_EXAMPLES:
+                finding.examples.append({"line": int(batch.line[row]), "value": value})
+        if check.severity == "warn":
+            return None
+        name = check.column or check.rule
+        shown = (
+            pl.when(values.is_null())
+            .then(pl.lit(""))
+            .otherwise(pl.concat_str(pl.lit(" '"), pl.lit(values), pl.lit("'")))
+        )
+        table = pl.DataFrame({"row": pl.Series(rows, dtype=pl.Int64), "value": values})
+        return table.with_columns(
+            column=pl.lit(check.column, dtype=pl.String),
+            rule=pl.lit(check.rule),
+            message=pl.concat_str(pl.lit(f"{name}:"), shown, pl.lit(f" {check.says}")),
+        )
+
+    def _rejects(self, rejects: list[Reject]) -> "pl.DataFrame":
+        """Count rows that could not be split, and keep examples."""
+        for reject in rejects:
+            key = (None, reject.rule)
+            if key not in self.findings:
+                self.findings[key] = RuleViolation(None, reject.rule, "refuse", reject.message)
+            finding = self.findings[key]
+            finding.count += 1
+            if len(finding.examples) < MAX_EXAMPLES:
+                shown = reject.original[:MAX_VALUE_LENGTH].decode(
+                    "utf-8", errors="backslashreplace"
+                )
+                finding.examples.append({"line": reject.line, "value": shown})
+        return rejects_table(rejects)
+
+
+def _present(text: "pl.Series", missing: tuple[str, ...], *, trim: bool) -> "pl.Series":
+    """Make null what stands for a missing value."""
+    import polars as pl
+
+    if trim:
+        text = text.str.strip_chars(" \t")
+    if not missing:
+        return text
+    gone = (text == missing[0]) if len(missing) == 1 else text.is_in(list(missing))
+    if not gone.any():
+        return text
+    return text.to_frame().select(pl.when(~pl.lit(gone)).then(pl.col(text.name)))[text.name]

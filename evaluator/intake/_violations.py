@@ -1,0 +1,203 @@
+"""What rules found, and the reasons that refused rows carry."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from evaluator.intake._rules import TEXT, Check
+from evaluator.intake._uniqueness import UniqueRule
+from evaluator.spec import DataSpec, Severity, parse_expression
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+@dataclass(frozen=True)
+class Reject:
+    """A row that cannot be split into fields.
+
+    Parameters
+    ----------
+    line
+        Its physical line, from 1.
+    original
+        Its bytes.
+    rule, message
+        What is wrong with it: in short, and in words.
+    """
+
+    line: int
+    original: bytes
+    rule: str
+    message: str
+
+
+@dataclass
+class Batch:
+    """Some consecutive rows.
+
+    Parameters
+    ----------
+    frame
+        One column of texts for each column that the audit reads from the file; null where the
+        file has no text at all.
+    line
+        The physical line of each row of `frame`.
+    originals
+        Gives the bytes of the rows with these indices.
+    rejects
+        The rows that are not in `frame`, in order.
+    plain
+        Columns whose texts were made from typed values and so are spelled the plain way, whatever
+        spellings the audit declares.
+    """
+
+    frame: "pl.DataFrame"
+    line: npt.NDArray[np.int64]
+    originals: Callable[[npt.NDArray[np.int64]], list[bytes]]
+    rejects: list[Reject] = field(default_factory=list)
+    plain: frozenset[str] = frozenset()
+
+
+@dataclass
+class FileMetadata:
+    """What a reader found out about the file; complete once its batches are read.
+
+    Parameters
+    ----------
+    layout
+        How the file is laid out, for the profile.
+    header
+        The names of the file's columns, in order.
+    notes
+        What a person should know though it refuses nothing.
+    facts
+        Counts about the structure, for the profile.
+    """
+
+    layout: dict[str, Any] = field(default_factory=dict)
+    header: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+MAX_EXAMPLES: Final = 3
+MAX_VALUE_LENGTH: Final = 200
+
+
+@dataclass
+class RuleViolation:
+    """What one rule found in the whole file.
+
+    Parameters
+    ----------
+    column
+        The column; None for a rule over a whole row.
+    rule
+        The rule's short name.
+    severity
+        Whether it refuses rows.
+    says
+        What is wrong, in words.
+    count
+        How many rows violate it.
+    examples
+        The first ones: physical line and value.
+    """
+
+    column: str | None
+    rule: str
+    severity: Severity
+    says: str
+    count: int = 0
+    examples: list[dict[str, Any]] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """Say it for the profile."""
+        return {
+            "column": self.column,
+            "rule": self.rule,
+            "severity": self.severity,
+            "says": self.says,
+            "count": self.count,
+            "examples": self.examples,
+        }
+
+
+def reasons_type() -> "pl.DataType":
+    """Return the engine's type of a row's reasons."""
+    import polars as pl
+
+    return pl.List(
+        pl.Struct(
+            {"column": pl.String, "rule": pl.String, "value": pl.String, "message": pl.String}
+        )
+    )
+
+
+def violating_values(
+    frame: "pl.DataFrame", check: Check | UniqueRule, rows: npt.NDArray[Any], data: DataSpec
+) -> "pl.Series":
+    """Return what to show of rows that violate a rule."""
+    import polars as pl
+
+    def text(name: str) -> pl.Series:
+        shown = frame[TEXT + name if TEXT + name in frame.columns else name].gather(rows)
+        return shown.cast(pl.String).str.slice(0, MAX_VALUE_LENGTH)
+
+    if check.column is not None:
+        return text(check.column).alias("value")
+    if isinstance(check, UniqueRule):
+        names = list(check.memory.columns)
+    else:
+        rule = next(rule for rule in data.row_rules if rule.name == check.rule)
+        names = sorted(parse_expression(rule.expression, data.kinds).columns)
+    parts = [
+        pl.concat_str(pl.lit(f"{name}="), pl.lit(text(name)).fill_null("missing")) for name in names
+    ]
+    if not parts:
+        return pl.Series("value", [None] * len(rows), dtype=pl.String)
+    return pl.select(pl.concat_str(parts, separator=", ").alias("value"))["value"]
+
+
+def reasons_of(parts: "list[pl.DataFrame]", rows: npt.NDArray[Any]) -> "pl.Series":
+    """Gather the reasons of each refused row, in the order of the rules."""
+    import polars as pl
+
+    if not parts or len(rows) == 0:
+        return pl.Series([[]] * len(rows), dtype=reasons_type())
+    gathered = (
+        pl.concat(parts)
+        .sort("row", maintain_order=True)
+        .select("row", reason=pl.struct("column", "rule", "value", "message"))
+        .group_by("row", maintain_order=True)
+        .agg("reason")
+    )
+    if gathered.height != len(rows):
+        gathered = gathered.filter(pl.col("row").is_in(pl.Series(rows).implode()))
+    return gathered["reason"].cast(reasons_type())
+
+
+def rejects_table(rejects: list[Reject]) -> "pl.DataFrame":
+    """Return rows that could not be split, as refused rows."""
+    import polars as pl
+
+    nothing = pl.lit(None, dtype=pl.String)
+    reason = pl.struct(nothing.alias("column"), "rule", nothing.alias("value"), "message")
+    return pl.DataFrame(
+        {
+            "line_number": [reject.line for reject in rejects],
+            "original": [reject.original for reject in rejects],
+            "rule": [reject.rule for reject in rejects],
+            "message": [reject.message for reject in rejects],
+        },
+        schema={
+            "line_number": pl.Int64,
+            "original": pl.Binary,
+            "rule": pl.String,
+            "message": pl.String,
+        },
+    ).select("line_number", "original", reasons=pl.concat_list(reason).cast(reasons_type()))

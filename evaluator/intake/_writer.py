@@ -1,0 +1,266 @@
+"""The two files that an intake leaves: typed rows, and rows in quarantine."""
+
+import csv
+import json
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from evaluator.errors import IntakeError
+from evaluator.spec import ColumnSpec, DataSpec
+
+if TYPE_CHECKING:
+    import polars as pl
+
+TYPED_ROWS: Final = "typed_rows.parquet"
+QUARANTINED_ROWS: Final = "quarantined_rows.parquet"
+METADATA: Final = b"evaluator"
+#: Rows a row group: small enough to stream, large enough to compress.
+ROW_GROUP: Final = 256 * 1024
+
+REASON: Final = pa.struct(
+    [
+        ("column", pa.string()),
+        ("rule", pa.string()),
+        ("value", pa.string()),
+        ("message", pa.string()),
+    ]
+)
+QUARANTINE_SCHEMA: Final = pa.schema(
+    [
+        pa.field("line_number", pa.int64(), nullable=False),
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("reasons", pa.list_(REASON), nullable=False),
+        pa.field("raw", pa.binary()),
+    ]
+)
+
+
+def arrow_type(column: ColumnSpec) -> pa.DataType:
+    """Return the type in which a column is stored."""
+    if column.type == "decimal":
+        return pa.decimal128(column.precision, column.scale)
+    if column.type == "timestamp":
+        return pa.timestamp("us", tz=column.time_zone)
+    types = {
+        "string": pa.string(),
+        "category": pa.string(),
+        "integer": pa.int64(),
+        "float": pa.float64(),
+        "boolean": pa.bool_(),
+        "date": pa.date32(),
+    }
+    return types[column.type]
+
+
+def typed_schema(data: DataSpec) -> pa.Schema:
+    """Return the schema of typed rows: the declared columns in their order."""
+    return pa.schema([(name, arrow_type(column)) for name, column in data.columns.items()])
+
+
+class RowWriter:
+    """Writes both files as rows come, and closes them whole even when no row came.
+
+    Parameters
+    ----------
+    into
+        The folder; it is made when it is not there.
+    data
+        What is declared.
+    """
+
+    def __init__(self, into: Path, data: DataSpec) -> None:
+        into.mkdir(parents=True, exist_ok=True)
+        self.typed_path = into / TYPED_ROWS
+        self.quarantine_path = into / QUARANTINED_ROWS
+        self._schema = typed_schema(data)
+        # A dictionary pays for texts that repeat; for other values it mostly costs time.
+        repeating = [
+            name
+            for name, column in data.columns.items()
+            if column.kind == "text" and name != data.id and not column.unique
+        ]
+        self._typed = pq.ParquetWriter(
+            self.typed_path,
+            self._schema,
+            compression="snappy",
+            use_dictionary=repeating,
+            # Of texts that repeat, the least and the greatest are the same in every row group.
+            write_statistics=[name for name in data.columns if name not in repeating],
+        )
+        self._quarantine = pq.ParquetWriter(self.quarantine_path, QUARANTINE_SCHEMA)
+
+    def write(self, typed: "pl.DataFrame", refused: "pl.DataFrame") -> None:
+        """Append rows."""
+        if typed.height:
+            table = typed.to_arrow().cast(self._schema)
+            self._typed.write_table(table, row_group_size=ROW_GROUP)
+        if refused.height:
+            self._quarantine.write_table(_quarantine_table(refused), row_group_size=ROW_GROUP)
+
+    def describe(self, description: dict[str, Any]) -> None:
+        """Keep beside the quarantined rows what is needed to read them again."""
+        text = json.dumps(description, sort_keys=True)
+        self._quarantine.add_key_value_metadata({METADATA.decode(): text})
+
+    def close(self) -> None:
+        """Finish both files."""
+        self._typed.close()
+        self._quarantine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _quarantine_table(refused: "pl.DataFrame") -> pa.Table:
+    import polars as pl
+
+    texts: list[str] = []
+    raw: list[bytes | None] = []
+    for original in refused["original"].to_list():
+        try:
+            texts.append(original.decode("utf-8"))
+            raw.append(None)
+        except UnicodeDecodeError:
+            texts.append(original.decode("utf-8", errors="backslashreplace"))
+            raw.append(original)
+    # Arrow would import pandas to look at the lists; the engine does not.
+    columns = [
+        refused["line_number"],
+        pl.Series(texts, dtype=pl.String),
+        refused["reasons"],
+        pl.Series(raw, dtype=pl.Binary),
+    ]
+    return pa.Table.from_arrays(
+        [
+            column.to_arrow().cast(field.type)
+            for column, field in zip(columns, QUARANTINE_SCHEMA, strict=True)
+        ],
+        schema=QUARANTINE_SCHEMA,
+    )
+
+
+#: A spreadsheet takes a text that begins so for a formula.
+FORMULA_PREFIXES: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001 - full-width twins
+COLUMNS: Final = ("line_number", "reasons", "text")
+ROWS_A_BATCH: Final = 16 * 1024
+
+
+def escape_formula(text: str) -> str:
+    """Make a text that a spreadsheet shows and never runs.
+
+    Parameters
+    ----------
+    text
+        Any text.
+
+    Returns
+    -------
+    str
+        With an apostrophe before it when it could be a formula; one that already begins with an
+        apostrophe gets another, so that `unescape_formula` gives every text back.
+    """
+    beginning = text.lstrip(" ")
+    return f"'{text}" if beginning.startswith((*FORMULA_PREFIXES, "'")) else text
+
+
+def unescape_formula(text: str) -> str:
+    """Give back the text that `escape_formula` was given."""
+    beginning = text[1:].lstrip(" ")
+    guarded = text.startswith("'") and beginning.startswith((*FORMULA_PREFIXES, "'"))
+    return text[1:] if guarded else text
+
+
+def quarantine_to_csv(quarantine: Path, out: Path) -> int:
+    """Write rows in quarantine as CSV for a spreadsheet.
+
+    Parameters
+    ----------
+    quarantine
+        The Parquet file of quarantined rows.
+    out
+        The CSV: `line_number`, `reasons` (all of them, in words) and `text` (the row as it was,
+        in one cell). Every cell is inert. Rows can be mended in `text` and given to
+        `read_mended`.
+
+    Returns
+    -------
+    int
+        How many rows were written.
+    """
+    count = 0
+    with out.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, quoting=csv.QUOTE_ALL)
+        writer.writerow(COLUMNS)
+        with pq.ParquetFile(quarantine) as file:
+            for batch in file.iter_batches(batch_size=ROWS_A_BATCH):
+                for row in batch.to_pylist():
+                    reasons = "; ".join(reason["message"] for reason in row["reasons"])
+                    writer.writerow(
+                        [row["line_number"], escape_formula(reasons), escape_formula(row["text"])]
+                    )
+                    count += 1
+    return count
+
+
+def read_mended(path: Path) -> dict[int, str]:
+    """Read rows that were mended in the CSV of `quarantine_to_csv`.
+
+    Parameters
+    ----------
+    path
+        The CSV; rows that are not to be fed back may be left out.
+
+    Returns
+    -------
+    dict
+        From line number to the row's text.
+
+    Raises
+    ------
+    IntakeError
+        When it has not the columns, or a line number is not a number or there twice.
+    """
+    found: dict[int, str] = {}
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        reader = csv.DictReader(stream)
+        if not {"line_number", "text"} <= set(reader.fieldnames or ()):
+            raise IntakeError(
+                "it has no columns `line_number` and `text`",
+                culprit=str(path),
+                fix="mend the file that `--quarantine` writes",
+            )
+        for row in reader:
+            number = str(row["line_number"])
+            if not number.isdigit() or int(number) in found:
+                raise IntakeError(
+                    f"the line number {number!r} is not a number, or is there twice",
+                    culprit=str(path),
+                    fix="keep the line numbers as they were written",
+                )
+            found[int(number)] = unescape_formula(row["text"] or "")
+    return found
+
+
+def description_of(quarantine: Path) -> dict[str, Any]:
+    """Return the layout and header of the file that quarantined rows are from."""
+    metadata: dict[bytes, bytes] = pq.read_metadata(quarantine).metadata or {}
+    if METADATA not in metadata:
+        raise IntakeError(
+            "it does not say how its rows are laid out",
+            culprit=str(quarantine),
+            fix="take the day's file in again",
+        )
+    description: dict[str, Any] = json.loads(metadata[METADATA])
+    return description

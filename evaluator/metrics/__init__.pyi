@@ -1,0 +1,24 @@
+from ._catalogue import (
+    FAIRNESS_MEASURES as FAIRNESS_MEASURES,
+    METRICS as METRICS,
+    FairnessMeasure as FairnessMeasure,
+    MetricInfo as MetricInfo,
+    Task as Task,
+)
+from ._checks import MetricsInputError as MetricsInputError
+from ._comparison._binary import SUPPORTED as SUPPORTED
+from ._comparison._compare import (
+    compare_candidates as compare_candidates,
+    compare_pairs as compare_pairs,
+)
+from ._comparison._decisions import rank_candidates as rank_candidates
+from ._comparison._pairing import paired_frame as paired_frame
+from ._fairness._fairness import fairness as fairness
+from ._fairness._tables import fairness_summary as fairness_summary
+from ._multiplicity import holm as holm
+from ._slices import slice_metrics as slice_metrics
+from ._weak_slices._weak_slices import WeakSlices as WeakSlices, weak_slices as weak_slices
+from ._weak_slices._worsened import (
+    slice_definitions as slice_definitions,
+    worsened_slices as worsened_slices,
+)

@@ -1,0 +1,176 @@
+"""How far probabilities can be taken at their word, bin by bin and by regression."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import special
+
+from evaluator.metrics._estimates import BoolArray, FloatArray, divide
+from evaluator.metrics._levels import IntArray
+from evaluator.metrics._linear import LinearisedEstimate, SurveyDesign
+
+BINS = 10
+MIN_CASES_IN_BINS = 50
+_DRAWS = 1000
+_STEPS = 14
+_MAX_STRETCH = 6.0
+_MAX_STEPS = 40
+_MAX_STEP = 2.0
+_CONVERGED = 1e-10
+_NO_SPREAD = 1e-9
+NO_RECALIBRATION = "the scores are constant, or they part the labels completely"
+
+
+def bins_of(score: FloatArray) -> IntArray:
+    """Give each score's bin: ten of equal width, the last one closed."""
+    bins: IntArray = np.minimum((score * BINS).astype(np.intp), BINS - 1)
+    return bins
+
+
+def expected_calibration_error(bins: FloatArray) -> FloatArray:
+    """Measure the mean absolute gap between probability and outcome over bins.
+
+    The sum over bins of n_b / n |mean probability - share of positives|.
+    Source: M. Pakdaman Naeini, G. Cooper, M. Hauskrecht, AAAI (2015) 2901.
+    """
+    gaps: FloatArray = np.abs(bins[:, :, 1] - bins[:, :, 2]).sum(axis=1)
+    return divide(gaps, bins[:, :, 0].sum(axis=1))
+
+
+def calibration_error_interval(
+    bins: FloatArray, confidence: float
+) -> tuple[FloatArray, FloatArray]:
+    """Give the calibration errors that the data do not contradict.
+
+    The estimate is biased upwards: chance alone opens gaps, so that a perfectly calibrated model
+    shows an error above zero and no interval around the estimate can cover. The interval
+    therefore inverts a test. The gaps observed are stretched by a common factor, outcomes are
+    drawn anew from each stretched model, and the errors are kept at which the observed one is
+    neither too large nor too small among the drawn. The lower limit is zero where a calibrated
+    model would show such an error as well. The upper limit is at least the plain one, the
+    observed error and its spread, since the stretch of the observed gaps is not the worst case
+    above; benchmarks/coverage.py measures what comes out.
+
+    Draws are seeded by a group's own counts, so that a slice's interval does not depend on
+    which slices are measured with it.
+    """
+    low, high = np.full(len(bins), np.nan), np.full(len(bins), np.nan)
+    for group in np.flatnonzero(bins[:, :, 0].sum(axis=1) > 0):
+        low[group], high[group] = _invert(bins[group], 1 - confidence)
+    return low, high
+
+
+def _invert(bins: FloatArray, error: float) -> tuple[float, float]:
+    """Invert the test for one group, shape (bins, 3)."""
+    cases, summed, hits = bins[bins[:, 0] > 0].T
+    n = cases.sum()
+    probability, gap = summed / cases, (hits - summed) / cases
+    observed = np.abs(hits - summed).sum() / n
+    generator = np.random.default_rng([int(c) for c in cases] + [int(h) for h in hits])
+    noise = generator.standard_normal((_DRAWS, len(cases)))
+    share = generator.multinomial(int(n), cases / n, _DRAWS) / n
+
+    def stretched(factor: float) -> FloatArray:
+        rate: FloatArray = np.clip(probability + factor * gap, 0, 1)
+        return rate
+
+    def drawn(factor: float) -> FloatArray:
+        rate = stretched(factor)
+        outcome = rate - probability + noise * np.sqrt(rate * (1 - rate) / cases)
+        total: FloatArray = (share * np.abs(outcome)).sum(axis=1)
+        return total
+
+    def limit(left: float, right: float, tail: float, *, above: bool) -> float:
+        for _ in range(_STEPS):
+            middle = (left + right) / 2
+            errors = drawn(middle)
+            extreme = np.mean(errors >= observed) if above else np.mean(errors <= observed)
+            further = extreme <= tail if above else extreme > tail
+            left, right = (middle, right) if further else (left, middle)
+        factor = left if above else right
+        return float((cases / n * np.abs(stretched(factor) - probability)).sum())
+
+    low = 0.0
+    if np.mean(drawn(0.0) >= observed) <= error / 2:
+        low = limit(0.0, 1.5, error / 2, above=True)
+    high = limit(0.0, _MAX_STRETCH, error / 2, above=False)
+    spread = float(drawn(1.0).std())
+    plain = observed + float(special.ndtri(1 - error / 2)) * spread
+    return min(low, observed), max(high, min(plain, 1.0))
+
+
+@dataclass(frozen=True)
+class Recalibration:
+    """A logistic regression of the label on the log-odds, in every group.
+
+    Parameters
+    ----------
+    linear
+        The intercept at a slope of 1, or the slope, with the rows' influences.
+    exists
+        Whether the likelihood has a maximum: no where scores are constant or part the labels.
+    """
+
+    linear: LinearisedEstimate
+    exists: BoolArray
+
+
+def log_odds(score: FloatArray) -> FloatArray:
+    """Give the log-odds, those of 0 and 1 cut as the log loss cuts them."""
+    smallest = np.finfo(np.float64).eps
+    odds: FloatArray = special.logit(np.clip(score, smallest, 1 - smallest))
+    return odds
+
+
+def recalibrate(
+    sample: SurveyDesign, odds: FloatArray, label: BoolArray, *, slope: bool
+) -> Recalibration:
+    """Fit the recalibration model in all groups at once, by Newton's method.
+
+    logit P(label) = a + odds gives the intercept (calibration in the large), and
+    logit P(label) = a + b odds the slope. The influences give the robust variance (sandwich),
+    since a miscalibrated model is rarely miscalibrated along a straight line.
+
+    Sources: D. Cox, Biometrika 45 (1958) 562; B. Van Calster et al., BMC Medicine 17 (2019) 230;
+    P. Huber, Fifth Berkeley Symposium 1 (1967) 221.
+    """
+    group, weight = sample.group, sample.weight
+    # Around their mean the odds hardly correlate with the constant: few steps are needed.
+    n = sample.total(weight)
+    centre = np.nan_to_num(divide(sample.total(weight * odds), n))
+    centred = odds - centre[group]
+    spread = np.sqrt(np.nan_to_num(divide(sample.total(weight * centred**2), n)))
+    constant, stretch = centre, np.ones(sample.groups)
+    done = np.zeros(sample.groups, dtype=bool)
+    influence = np.zeros(len(odds))
+    for _ in range(_MAX_STEPS):
+        fitted = special.expit(constant[group] + stretch[group] * centred)
+        residual, information = weight * (label - fitted), weight * fitted * (1 - fitted)
+        curvature = sample.total(information)
+        if slope:
+            mixed = sample.total(information * centred)
+            squared = sample.total(information * centred**2)
+            determinant = curvature * squared - mixed**2
+            scores = sample.total(residual), sample.total(residual * centred)
+            steps = (
+                divide(squared * scores[0] - mixed * scores[1], determinant),
+                divide(curvature * scores[1] - mixed * scores[0], determinant),
+            )
+            influence = residual * divide(
+                curvature[group] * centred - mixed[group], determinant[group]
+            )
+        else:
+            steps = divide(sample.total(residual), curvature), np.zeros(sample.groups)
+            influence = divide(residual, curvature[group])
+        size = np.maximum(np.abs(steps[0]), np.abs(steps[1]) * spread)
+        done = size < _CONVERGED
+        if np.all(done | np.isnan(size)):
+            break
+        damping = np.minimum(1, np.nan_to_num(divide(np.full(len(size), _MAX_STEP), size)))
+        # A group that has its fit keeps it, so that it depends on no other group's.
+        damping[done] = 0
+        constant = constant + np.nan_to_num(steps[0]) * damping
+        stretch = stretch + np.nan_to_num(steps[1]) * damping
+    value = stretch if slope else constant - centre
+    exists = done & (spread > _NO_SPREAD) if slope else done
+    return Recalibration(LinearisedEstimate(value, np.nan_to_num(influence)), exists)

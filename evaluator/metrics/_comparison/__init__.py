@@ -1,0 +1,1 @@
+"""Candidates held against each other, case by case."""

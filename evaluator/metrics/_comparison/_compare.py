@@ -1,0 +1,364 @@
+"""Candidates compared on the same cases: frames in, tidy tables of differences out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import pandas as pd
+
+from evaluator.metrics._catalogue import Task
+from evaluator.metrics._checks import MetricsInputError, numbers
+from evaluator.metrics._comparison._binary import (
+    SUPPORTED as BINARY,
+    BinaryCases,
+    CandidatePair,
+    compare_clustered,
+)
+from evaluator.metrics._comparison._decisions import decide, margins_of
+from evaluator.metrics._comparison._differences import Difference
+from evaluator.metrics._comparison._tasks import (
+    MULTICLASS,
+    REGRESSION,
+    compare_levels,
+    measure_multiclass,
+    measure_regression,
+)
+from evaluator.metrics._inputs import binary_rows, cluster_numbers, multiclass_rows, select_metrics
+from evaluator.metrics._levels import IntArray, Slicing, cut_slices
+from evaluator.metrics._linear import SurveyDesign
+from evaluator.metrics._multiplicity import ADJUSTMENTS, Adjustment
+
+Scores = Mapping[str, str] | Mapping[str, Mapping[Any, str]]
+_SUPPORTED: Mapping[Task, Sequence[str]] = {
+    "binary_classification": BINARY,
+    "multiclass_classification": tuple(MULTICLASS),
+    "regression": tuple(REGRESSION),
+}
+
+
+@dataclass(frozen=True)
+class CandidateColumns:
+    """Where label, scores and predictions stand, and what they mean.
+
+    Parameters
+    ----------
+    label, scores, predictions, task
+        As in `comparison.compare_candidates`.
+    """
+
+    label: str
+    scores: Scores
+    predictions: Mapping[str, str]
+    task: Task
+
+    def __post_init__(self) -> None:
+        nested = self.task == "multiclass_classification"
+        for name, score in self.scores.items():
+            if isinstance(score, Mapping) != nested:
+                raise MetricsInputError(
+                    f"scores of {name!r} must be a column, or, for a multiclass classifier, a "
+                    f"mapping from each class to its column; for {self.task} they are {score!r}"
+                )
+
+    def column_of(self, name: str) -> str | None:
+        """Give the one score column of a candidate, if it has one."""
+        found = self.scores.get(name)
+        return found if isinstance(found, str) else None
+
+    def class_columns_of(self, name: str) -> Mapping[Any, str] | None:
+        """Give the score columns of a multiclass candidate, by class, if it has some."""
+        found = self.scores.get(name)
+        return None if isinstance(found, str) else found
+
+
+def chosen_metrics(
+    metrics: Sequence[str] | None, candidates: list[str], columns: CandidateColumns
+) -> list[str]:
+    """Check the names of metrics; without any, take all that every candidate permits."""
+    task = columns.task
+    scored = all(name in columns.scores for name in candidates)
+    decided = task != "regression" or all(name in columns.predictions for name in candidates)
+    names = select_metrics(metrics, task, scored=scored, decided=decided)
+    without = [name for name in names if name not in _SUPPORTED[task]]
+    if metrics is not None and without:
+        known = ", ".join(_SUPPORTED[task])
+        raise MetricsInputError(f"there is no paired test for {without}; there are {known}")
+    return [name for name in names if name not in without]
+
+
+def differences(
+    frame: pd.DataFrame,
+    columns: CandidateColumns,
+    slicing: Slicing,
+    pairs: list[CandidatePair],
+    metrics: list[str],
+    *,
+    error: float,
+    clusters: IntArray | None,
+) -> dict[CandidatePair, dict[str, Difference]]:
+    """Measure the differences of all pairs, in all groups of all levels."""
+    if columns.task == "binary_classification":
+        return _binary(frame, columns, slicing, pairs, metrics, error=error, clusters=clusters)
+    names = sorted({name for pair in pairs for name in pair})
+    samples = [
+        SurveyDesign(level.group_of_cell[slicing.cell], level.groups, None, clusters)
+        for level in slicing.levels
+    ]
+    if columns.task == "regression":
+        truth = numbers(frame, columns.label)
+        predicted = {name: numbers(frame, columns.predictions[name]) for name in names}
+        measure = measure_regression(truth, predicted, 1 - error)
+        rules = {metric: REGRESSION[metric] for metric in metrics}
+    else:
+        classes = {
+            name: multiclass_rows(
+                frame,
+                metrics,
+                label=columns.label,
+                score=columns.class_columns_of(name),
+                prediction=columns.predictions.get(name),
+            )
+            for name in names
+        }
+        measure = measure_multiclass(classes, 1 - error)
+        rules = {metric: MULTICLASS[metric] for metric in metrics}
+    return compare_levels(samples, measure, pairs, rules, error)
+
+
+def _binary(
+    frame: pd.DataFrame,
+    columns: CandidateColumns,
+    slicing: Slicing,
+    pairs: list[CandidatePair],
+    metrics: list[str],
+    *,
+    error: float,
+    clusters: IntArray | None,
+) -> dict[CandidatePair, dict[str, Difference]]:
+    names = sorted({name for pair in pairs for name in pair})
+    rows = {
+        name: binary_rows(
+            frame,
+            slicing,
+            metrics,
+            label=columns.label,
+            score=columns.column_of(name),
+            prediction=columns.predictions.get(name),
+        )
+        for name in names
+    }
+    cases = BinaryCases(
+        rows[names[0]].label,
+        {name: one.prediction for name, one in rows.items()},
+        {name: one.score for name, one in rows.items() if one.score is not None},
+        slicing,
+        error,
+    )
+    if clusters is None:
+        return cases.compare(pairs, metrics)
+    return compare_clustered(cases, clusters, pairs, metrics)
+
+
+def compare_candidates(
+    frame: pd.DataFrame,
+    *,
+    label: str,
+    scores: Scores | None = None,
+    predictions: Mapping[str, str] | None = None,
+    baseline: str,
+    slices: Sequence[str],
+    task: Task = "binary_classification",
+    metrics: Sequence[str] | None = None,
+    confidence: float = 0.95,
+    adjust: Adjustment = "holm",
+    margin: float | Mapping[str, float] | None = None,
+    cluster: str | None = None,
+    groups: Mapping[str, Sequence[Any]] | None = None,
+) -> pd.DataFrame:
+    """Compare candidates with a baseline, case by case, overall and in every slice.
+
+    All candidates are on the same rows, so that every test is paired. `paired_frame` makes such
+    a frame of separate ones. How each metric is tested: `docs/comparison.md`.
+
+    Parameters
+    ----------
+    frame
+        One row a case; it is not changed.
+    label
+        Column of the truth.
+    scores
+        By candidate, the column of its score; for a multiclass classifier the mapping from each
+        class to the column of its probability.
+    predictions
+        By candidate, the column of its decision; without it as in `slice_metrics`.
+    baseline
+        The candidate that the others are compared with.
+    slices, task, groups
+        As in `slice_metrics`.
+    metrics
+        Names from `evaluator.metrics.METRICS`; by default all that the columns permit and that
+        have a paired test (there is none for the base rate, for calibration and for medians).
+    confidence
+        Nominal coverage of the intervals; what it leaves is the level of the tests.
+    adjust
+        "holm": the chance of any false finding is at most the level. "benjamini_hochberg": the
+        expected share of false findings among the findings is at most the level. Either over all
+        candidates and slices of one metric.
+    margin
+        The largest difference that does not matter, in the metric's own unit; one for all
+        metrics, or some by name. With it come tests of equivalence (two one-sided tests) and of
+        not being worse.
+    cluster
+        Column that says which cases belong together; clusters are then the independent units.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row for each candidate, level, slice and metric, with the columns
+
+        ``candidate``, ``baseline``, ``level``, one column a slice column, ``metric``
+            What is compared where.
+        ``difference``
+            Candidate less baseline; NaN where undefined.
+        ``low``, ``high``
+            Interval of this difference alone, in agreement with ``p_value``.
+        ``p_value``
+            Of "there is no difference", two-sided; NaN where there is no test.
+        ``p_adjusted``
+            Adjusted over the metric's candidates and slices.
+        ``low_adjusted``, ``high_adjusted``
+            Interval in agreement with ``p_adjusted``. A limit of exactly 0 excludes 0: the
+            direction is shown, and nothing beyond it.
+        ``p_equivalent``, ``p_not_worse``
+            Adjusted p-values of "the difference is not within the margin" and "the candidate is
+            worse by the margin or more"; NaN without a margin.
+        ``n``, ``n_effective``
+            Cases in the slice, and those that the metric rests on, as in `slice_metrics`.
+        ``n_discordant``, ``better``, ``worse``
+            Cases that the two treat differently, and those that the candidate treats better and
+            worse: decided right instead of wrong, given a smaller loss, or ranked better against
+            the other class.
+        ``higher_is_better``
+            The metric's direction; missing where it has none.
+        ``conclusion``
+            "better", "worse" ("higher", "lower" for a metric without direction), with the
+            addition ", within the margin" where that is shown, too; "equivalent", "not worse";
+            "no difference shown"; "not compared" where the difference is undefined.
+        ``status``, ``reason``
+            "ok"; "undefined", without a difference; "too_few", with a difference but no test.
+            Differences of rates keep their interval where discordant cases are too few for a
+            test. Too few never counts among the tests that are adjusted.
+
+    Raises
+    ------
+    MetricsInputError
+        As `slice_metrics`; also if the baseline or a margin's metric is unknown, or if nothing is
+        left to compare.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> cases = pd.DataFrame(
+    ...     {"late": [1, 0] * 20, "old": [0.4, 0.6] * 20, "new": [0.9, 0.1] * 20, "at": ["x"] * 40}
+    ... )
+    >>> table = compare_candidates(
+    ...     cases,
+    ...     label="late",
+    ...     scores={"old": "old", "new": "new"},
+    ...     baseline="old",
+    ...     slices=["at"],
+    ...     metrics=["accuracy"],
+    ... )
+    >>> table[["level", "difference", "conclusion"]].to_dict("list")
+    {'level': ['overall', 'at'], 'difference': [1.0, 1.0], 'conclusion': ['better', 'better']}
+    """
+    names = _candidates(scores, predictions)
+    if baseline not in names:
+        raise MetricsInputError(f"baseline {baseline!r} is no candidate; there are {names}")
+    return _compare_tables(
+        frame,
+        pairs=[(name, baseline) for name in names if name != baseline],
+        label=label,
+        scores=scores,
+        predictions=predictions,
+        slices=slices,
+        task=task,
+        metrics=metrics,
+        confidence=confidence,
+        adjust=adjust,
+        margin=margin,
+        cluster=cluster,
+        groups=groups,
+    )
+
+
+def compare_pairs(
+    frame: pd.DataFrame,
+    *,
+    scores: Scores | None = None,
+    predictions: Mapping[str, str] | None = None,
+    **settings: Any,
+) -> pd.DataFrame:
+    """Compare every pair of candidates, case by case, overall and in every slice.
+
+    Parameters
+    ----------
+    frame, scores, predictions, **settings
+        As in `compare_candidates`, without a baseline.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `compare_candidates`, each pair once; the one named later is compared with the one
+        named earlier, which stands in ``baseline``. The p-values are adjusted over all pairs
+        and slices of a metric.
+
+    Raises
+    ------
+    MetricsInputError
+        As `compare_candidates`.
+    """
+    names = _candidates(scores, predictions)
+    pairs = [(later, earlier) for earlier, later in combinations(names, 2)]
+    return _compare_tables(frame, pairs=pairs, scores=scores, predictions=predictions, **settings)
+
+
+def _candidates(scores: Scores | None, predictions: Mapping[str, str] | None) -> list[str]:
+    names = list(dict.fromkeys([*(scores or {}), *(predictions or {})]))
+    if len(names) < 2:  # noqa: PLR2004 - a comparison needs two
+        raise MetricsInputError(f"a comparison needs two or more candidates, not {names}")
+    return names
+
+
+def _compare_tables(
+    frame: pd.DataFrame,
+    *,
+    pairs: list[CandidatePair],
+    label: str,
+    slices: Sequence[str],
+    scores: Scores | None = None,
+    predictions: Mapping[str, str] | None = None,
+    task: Task = "binary_classification",
+    metrics: Sequence[str] | None = None,
+    confidence: float = 0.95,
+    adjust: Adjustment = "holm",
+    margin: float | Mapping[str, float] | None = None,
+    cluster: str | None = None,
+    groups: Mapping[str, Sequence[Any]] | None = None,
+) -> pd.DataFrame:
+    """Read the columns, measure the differences, and decide."""
+    if not 0 < confidence < 1:
+        raise MetricsInputError(f"confidence must lie between 0 and 1, not {confidence}")
+    if adjust not in ADJUSTMENTS:
+        raise MetricsInputError(f"adjust must be one of {', '.join(ADJUSTMENTS)}, not {adjust!r}")
+    candidates = _candidates(scores, predictions)
+    columns = CandidateColumns(label, scores or {}, predictions or {}, task)
+    wanted = chosen_metrics(metrics, candidates, columns)
+    margins = margins_of(margin, wanted)
+    slicing = cut_slices(frame, slices, groups)
+    clusters = None if cluster is None else cluster_numbers(frame, cluster)
+    found = differences(
+        frame, columns, slicing, pairs, wanted, error=1 - confidence, clusters=clusters
+    )
+    return decide(slicing, found, margins, confidence=confidence, adjust=adjust)

@@ -1,0 +1,372 @@
+"""The difference of two candidates on the same cases, and what can be said of its truth."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import numpy as np
+from scipy import special
+
+from evaluator.metrics._estimates import (
+    NO_ROWS,
+    BoolArray,
+    Estimate,
+    FloatArray,
+    divide,
+    shortfall_reasons,
+)
+from evaluator.metrics._linear import LinearisedEstimate, SurveyDesign
+from evaluator.metrics._means import MIN_CASES, Moments
+
+_NO_LEAN = 1e-6
+_Arrays = TypeVar("_Arrays")
+
+
+class DifferenceDistribution(Protocol):
+    """What the data say about the true differences; all arrays have shape (groups,)."""
+
+    interval_without_test: bool
+    """Whether the interval may stand where there are too few cases for a test."""
+
+    def two_sided(self) -> FloatArray:
+        """Give the p-values of "there is no difference"."""
+        ...
+
+    def above(self, bound: float) -> FloatArray:
+        """Give the p-values of "the difference is at most the bound"."""
+        ...
+
+    def below(self, bound: float) -> FloatArray:
+        """Give the p-values of "the difference is at least the bound"."""
+        ...
+
+    def interval(self, error: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Give the limits that leave these error probabilities, half on each side."""
+        ...
+
+
+@dataclass(frozen=True)
+class DiscordantCounts:
+    """What single cases say; arrays of shape (groups,).
+
+    Parameters
+    ----------
+    discordant
+        Cases that the two candidates treat differently.
+    better, worse
+        Those that the candidate treats better than the baseline, and those it treats worse.
+    """
+
+    discordant: FloatArray
+    better: FloatArray
+    worse: FloatArray
+
+    @classmethod
+    def of(cls, better: FloatArray, worse: FloatArray) -> "DiscordantCounts":
+        """Count the flips of a measure for which different is better or worse."""
+        return cls(better + worse, better, worse)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A metric's difference, candidate less baseline, in every group.
+
+    Parameters
+    ----------
+    estimate
+        The values, what they rest on, and why some are undefined or rest on too little.
+    flips
+        Better and worse cases.
+    law
+        Tests and intervals.
+    """
+
+    estimate: Estimate
+    flips: DiscordantCounts
+    law: DifferenceDistribution
+
+
+def concat_differences(parts: Sequence[Difference]) -> Difference:
+    """Put the groups of several levels, compared by the same method, one after the other."""
+    return Difference(
+        Estimate.joined([part.estimate for part in parts]),
+        _concat_arrays([part.flips for part in parts]),
+        _concat_arrays([part.law for part in parts]),
+    )
+
+
+def _concat_arrays(parts: Sequence[_Arrays]) -> _Arrays:
+    """Put the arrays of several records one after the other; what is no array is common to all."""
+    columns = {name: [getattr(part, name) for part in parts] for name in vars(parts[0])}
+    whole: _Arrays = type(parts[0])(
+        **{
+            name: np.concatenate(found) if isinstance(found[0], np.ndarray) else found[0]
+            for name, found in columns.items()
+        }
+    )
+    return whole
+
+
+@dataclass(frozen=True)
+class StudentisedDifference:
+    """Differences whose studentised error follows Student's distribution, or nearly.
+
+    With t = (estimate - difference) / error and l the skewness of t's numerator, the quantity
+    t + l t^2 / 3 + l^2 t^3 / 27 + l / 6 follows Student's distribution where the skewness is known
+    well, and t itself where it is only noise. Neither is known: every test here is the less
+    certain of the two, and every interval holds both. Both quantities grow with t, so that tests
+    and intervals are the same statement. Without skewness this is Student's own test.
+
+    In simulation the corrected test alone errs in 0.087 of the samples at level 0.05 where heavy
+    tails are symmetric (60 cases), Student's alone in 0.08 where they are not (25 cases).
+
+    Source: P. Hall, Journal of the Royal Statistical Society B 54 (1992) 221.
+
+    Parameters
+    ----------
+    value
+        Estimates, shape (groups,).
+    error
+        Their standard errors.
+    freedom
+        Degrees of freedom of these.
+    lean
+        Skewness of a single unit's contribution over the root of the number of units.
+    largest
+        The largest difference that the metric can have; may be infinite.
+    """
+
+    value: FloatArray
+    error: FloatArray
+    freedom: FloatArray
+    lean: FloatArray
+    largest: float = np.inf
+
+    interval_without_test = False
+
+    @classmethod
+    def of_moments(cls, moments: Moments, largest: float = np.inf) -> "StudentisedDifference":
+        """Take the mean of a quantity of each unit, whose moments are given."""
+        root = np.sqrt(np.maximum(moments.n, 1))
+        lean = np.nan_to_num(moments.skewness) / root
+        spare = np.maximum(moments.n - 1, 1)
+        return cls(moments.mean, moments.deviation / root, spare, lean, largest)
+
+    def _tails(self, bound: float) -> tuple[FloatArray, FloatArray]:
+        """Give the larger upper and lower tail, were the true difference the bound."""
+        # Without spread there is no test: whoever made the error says so.
+        t = divide(self.value - bound, self.error)
+        carried = t + self.lean * t**2 / 3 + self.lean**2 * t**3 / 27 + self.lean / 6
+        upper = special.stdtr(self.freedom, -np.minimum(t, carried))
+        lower = special.stdtr(self.freedom, np.maximum(t, carried))
+        return upper, lower
+
+    def two_sided(self) -> FloatArray:
+        """Give the p-values of "there is no difference"."""
+        upper, lower = self._tails(0.0)
+        doubled: FloatArray = np.minimum(2 * np.minimum(upper, lower), 1.0)
+        return doubled
+
+    def above(self, bound: float) -> FloatArray:
+        """Give the p-values of "the difference is at most the bound"."""
+        return self._tails(bound)[0]
+
+    def below(self, bound: float) -> FloatArray:
+        """Give the p-values of "the difference is at least the bound"."""
+        return self._tails(bound)[1]
+
+    def interval(self, error: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Give the limits that leave these error probabilities, half on each side."""
+        quantile = -special.stdtrit(self.freedom, error / 2)
+        straight = np.abs(self.lean) < _NO_LEAN
+        lean = np.where(straight, _NO_LEAN, self.lean)
+
+        def back(carried: FloatArray) -> FloatArray:
+            bent = 3 / lean * (np.cbrt(1 + lean * (carried - lean / 6)) - 1)
+            t: FloatArray = np.where(straight, carried, bent)
+            return t
+
+        low = self.value - self.error * np.maximum(back(quantile), quantile)
+        high = self.value - self.error * np.minimum(back(-quantile), -quantile)
+        return np.maximum(low, -self.largest), np.minimum(high, self.largest)
+
+
+_HALVINGS = 60
+
+
+def mcnemar(more: FloatArray, fewer: FloatArray) -> FloatArray:
+    """Give the p-values of McNemar's exact test that two rates are equal.
+
+    Of the b + c cases that are a hit for one candidate alone, b follows the binomial distribution
+    with rate 1/2; twice the smaller tail, at most 1. The outcome itself counts in full: it is not
+    the mid-p version, and never errs more often than nominal.
+    """
+    least, most = np.minimum(more, fewer), np.maximum(more, fewer)
+    # The probability of at most `least` of them; without any, half.
+    tail = special.betainc(np.maximum(most, 1), least + 1, 0.5)
+    doubled: FloatArray = np.minimum(2 * tail, 1.0)
+    return doubled
+
+
+def fewest_discordant(error: float) -> int:
+    """Give the number of discordant cases from which on McNemar's exact test can find anything.
+
+    With d of them the smallest possible p-value is 2^(1 - d).
+    """
+    return int(np.ceil(1 - np.log2(error)))
+
+
+def tango(more: FloatArray, fewer: FloatArray, n: FloatArray, difference: FloatArray) -> FloatArray:
+    """Give Tango's score statistic at a supposed true difference; it is standard normal there.
+
+    (b - c - n d) / sqrt(n (2 q + d (1 - d))), where q is the probability of c that is most
+    likely if the difference is d: the larger root of
+    2 n q^2 - (b + c - (2 n - b + c) d) q - c d (1 - d) = 0.
+    """
+    linear = more + fewer - (2 * n - more + fewer) * difference
+    constant = fewer * difference * (1 - difference)
+    root = np.sqrt(np.maximum(linear**2 + 8 * n * constant, 0))
+    q = np.maximum(linear + root, 0) / (4 * n)
+    variance = n * np.maximum(2 * q + difference * (1 - difference), 0)
+    excess = more - fewer - n * difference
+    # Only a difference that is observed exactly has neither excess nor variance.
+    statistic = np.where(excess == 0, 0.0, np.copysign(np.inf, excess))
+    np.divide(excess, np.sqrt(variance), out=statistic, where=variance > 0)
+    return statistic
+
+
+def tango_interval(
+    more: FloatArray, fewer: FloatArray, n: FloatArray, quantile: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Give the differences at which Tango's statistic does not exceed the normal quantile."""
+    observed = (more - fewer) / n
+    limits = []
+    for side in (-1.0, 1.0):
+        outer, inner = np.full(len(n), side), observed.copy()
+        for _ in range(_HALVINGS):
+            middle = (outer + inner) / 2
+            out = np.abs(tango(more, fewer, n, middle)) > quantile
+            outer, inner = np.where(out, middle, outer), np.where(out, inner, middle)
+        limits.append(np.where(observed == side, side, outer))
+    return limits[0], limits[1]
+
+
+@dataclass(frozen=True)
+class PairedRateDifference:
+    """Differences of rates over the same cases; arrays of shape (groups,).
+
+    Parameters
+    ----------
+    more, fewer
+        Cases that are a hit for the candidate alone and for the baseline alone.
+    n
+        All cases; at least 1.
+    """
+
+    more: FloatArray
+    fewer: FloatArray
+    n: FloatArray
+
+    interval_without_test = True
+
+    def two_sided(self) -> FloatArray:
+        """Give McNemar's exact p-values."""
+        return mcnemar(self.more, self.fewer)
+
+    def _statistic(self, bound: float) -> FloatArray:
+        return tango(self.more, self.fewer, self.n, np.full(len(self.n), bound))
+
+    def above(self, bound: float) -> FloatArray:
+        """Give Tango's p-values of "the difference is at most the bound"."""
+        tail: FloatArray = special.ndtr(-self._statistic(bound))
+        return tail
+
+    def below(self, bound: float) -> FloatArray:
+        """Give Tango's p-values of "the difference is at least the bound"."""
+        tail: FloatArray = special.ndtr(self._statistic(bound))
+        return tail
+
+    def interval(self, error: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Give Tango's limits, brought into agreement with the exact test.
+
+        Score statistic and exact test may fall on different sides of their limits when both are
+        near them. There the quantile is stretched by what the two differ by at zero, so that the
+        interval holds zero exactly when the exact test does not contradict it.
+        """
+        quantile = -special.ndtri(error / 2)
+        score = np.abs(self._statistic(0.0))
+        exact = np.abs(special.ndtri(self.two_sided() / 2))
+        disagree = (score > quantile) != (self.two_sided() <= error)
+        quantile[disagree] *= score[disagree] / exact[disagree]
+        return tango_interval(self.more, self.fewer, self.n, quantile)
+
+
+# As `means`: a mean that one case carries has a skewness near one, in roots of the cases.
+_MAX_SKEWNESS = 0.9
+_NO_SPREAD = 1e-24
+
+NOT_SCORED_DIFFERENTLY = "no case is scored differently"
+_ALL_ALIKE = "all cases differ alike, so that the spread is unknown"
+
+
+def mean_difference(
+    n: FloatArray,
+    sums: FloatArray,
+    flips: DiscordantCounts,
+    classes: Mapping[str, tuple[int, FloatArray]],
+) -> Difference:
+    """Compare two mean losses by the mean of the cases' differences: the paired t-test.
+
+    The studentised mean is corrected for skewness as in `StudentisedDifference`; where the
+    differences are symmetric this is Student's paired test itself.
+    """
+    moments = Moments.of_sums(n, sums)
+    estimate = Estimate(moments.mean.copy(), n)
+    estimate.mark_undefined(n == 0, NO_ROWS)
+    estimate.mark_too_few(n < MIN_CASES, shortfall_reasons(MIN_CASES, "cases", n))
+    for what, (least, there) in classes.items():
+        estimate.mark_too_few(there < least, shortfall_reasons(least, what, there))
+    _mark_spread(estimate, flips, moments)
+    return Difference(estimate, flips, StudentisedDifference.of_moments(moments))
+
+
+def linear_difference(
+    sample: SurveyDesign,
+    linear: LinearisedEstimate | tuple[LinearisedEstimate, LinearisedEstimate],
+    estimate: Estimate,
+    flips: DiscordantCounts,
+    *,
+    among: BoolArray | None = None,
+    skewed: bool = False,
+    largest: float = np.inf,
+) -> Difference:
+    """Compare two linearised estimates by the difference of each unit's influences.
+
+    The units are the clusters, or the rows where there are none; the degrees of freedom are one
+    less than their number.
+    Source: D. Binder, International Statistical Review 51 (1983) 279.
+    """
+    units = sample.units(among)
+    if isinstance(linear, LinearisedEstimate):
+        second, third = sample.moments(linear.influence)
+    else:
+        one, other = linear
+        second, third = sample.moments(one.influence - other.influence)
+        alone = sample.variance(one.influence) + sample.variance(other.influence)
+        # What is left by cancellation is no spread.
+        second = np.where(second <= _NO_SPREAD * alone, 0, second)
+    # Influences are of the size 1 / units; back to the size of a single unit's contribution.
+    deviation = units * np.sqrt(divide(second, np.maximum(units - 1, 0)))
+    skewness = divide(third * units**2, deviation**3) if skewed else np.zeros(len(units))
+    moments = Moments(units, estimate.value.copy(), np.nan_to_num(deviation), skewness)
+    sample.mark_few_clusters(estimate, among)
+    _mark_spread(estimate, flips, moments)
+    return Difference(estimate, flips, StudentisedDifference.of_moments(moments, largest=largest))
+
+
+def _mark_spread(estimate: Estimate, flips: DiscordantCounts, moments: Moments) -> None:
+    """Mark groups in which the differences show no spread, or are carried by one case."""
+    estimate.mark_too_few(flips.discordant == 0, NOT_SCORED_DIFFERENTLY)
+    estimate.mark_too_few(moments.deviation == 0, _ALL_ALIKE)
+    carried = np.abs(np.nan_to_num(moments.skewness)) > _MAX_SKEWNESS * np.sqrt(moments.n)
+    estimate.mark_too_few(carried, "one case carries the difference")

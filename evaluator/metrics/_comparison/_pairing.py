@@ -1,0 +1,197 @@
+"""One frame of several candidates' predictions, so that rows can be compared."""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from evaluator.metrics._checks import MetricsInputError, column, refuse_rows
+from evaluator.metrics._estimates import BoolArray, FloatArray
+from evaluator.metrics._levels import IntArray, Slicing
+
+_SHOWN = 5
+_KEY = "id"
+_OWN = ("score", "prediction")
+
+
+def paired_frame(predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Join the predictions of several candidates, case by case.
+
+    Parameters
+    ----------
+    predictions
+        By candidate, one row a case: its "id"; the candidate's own columns "score", "prediction"
+        or both; and columns that belong to the case, such as its label and slices.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a case, in the first frame's order: the id, the columns of the case, and for each
+        candidate "score of <candidate>" and "prediction of <candidate>", as far as it has them.
+
+    Raises
+    ------
+    MetricsInputError
+        If there are fewer than two candidates; if an id is missing or occurs twice; if the
+        candidates were run on different cases, or disagree on a case's label or slice: with the
+        count and examples.
+    """
+    if len(predictions) < 2:  # noqa: PLR2004 - a pair needs two
+        raise MetricsInputError(
+            f"a comparison needs two or more candidates, not {list(predictions)}"
+        )
+    (first, reference), *others = predictions.items()
+    keys = _keys(first, reference)
+    shared = [name for name in reference.columns if name not in _OWN]
+    whole = reference[shared].reset_index(drop=True)
+    whole = whole.assign(**_own_columns(first, reference))
+    for name, frame in others:
+        ordered = _in_order(first, keys, name, frame)
+        theirs = [column for column in frame.columns if column not in _OWN]
+        if set(theirs) != set(shared):
+            raise MetricsInputError(
+                f"the cases of {first!r} have the columns {shared}, those of {name!r} {theirs}"
+            )
+        for each in shared:
+            _refuse_contradiction(whole, ordered, each, (first, name))
+        whole = whole.assign(**_own_columns(name, ordered))
+    return whole
+
+
+def _keys(name: str, frame: pd.DataFrame) -> "pd.Index[Any]":
+    found = column(frame, _KEY)
+    refuse_rows(found.isna().to_numpy(), f"{_KEY!r} of candidate {name!r} is missing")
+    refuse_rows(found.duplicated().to_numpy(), f"{_KEY!r} of candidate {name!r} occurred before")
+    index: pd.Index[Any] = pd.Index(found)
+    return index
+
+
+def _in_order(first: str, keys: "pd.Index[Any]", name: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """Give a candidate's rows in the order of the first one's keys."""
+    # Mostly they are in this order already, which tells at once that no key is absent or twice.
+    if keys.equals(pd.Index(column(frame, _KEY))):
+        return frame.reset_index(drop=True)
+    found = _keys(name, frame)
+    # Asked this way round, the first candidate's keys are hashed once for all others.
+    places = keys.get_indexer(found)
+    if len(found) != len(keys) or (places < 0).any():
+        _refuse_other_cases(first, keys, name, found)
+    rows = np.empty(len(keys), dtype=np.intp)
+    rows[places] = np.arange(len(keys), dtype=np.intp)
+    return frame.iloc[rows].reset_index(drop=True)
+
+
+def _own_columns(name: str, frame: pd.DataFrame) -> "dict[str, pd.Series[Any]]":
+    own = {
+        f"{each} of {name}": frame[each].reset_index(drop=True) for each in _OWN if each in frame
+    }
+    if not own:
+        raise MetricsInputError(f"candidate {name!r} has neither a score nor a prediction column")
+    return own
+
+
+def _refuse_other_cases(
+    first: str, keys: "pd.Index[Any]", name: str, found: "pd.Index[Any]"
+) -> None:
+    """Refuse to compare candidates that were run on different evaluation sets."""
+    told = []
+    for has, lacks, extra in (
+        (first, name, keys.difference(found)),
+        (name, first, found.difference(keys)),
+    ):
+        if len(extra):
+            examples = ", ".join(repr(one) for one in extra[:_SHOWN].tolist())
+            more = ", ..." if len(extra) > _SHOWN else ""
+            told.append(f"{len(extra)} cases of {has!r} are none of {lacks!r} ({examples}{more})")
+    if told:
+        raise MetricsInputError(
+            "candidates are compared on the same cases, and these are not: " + "; ".join(told)
+        )
+
+
+def _refuse_contradiction(
+    whole: pd.DataFrame, other: pd.DataFrame, name: str, pair: tuple[str, str]
+) -> None:
+    """Refuse candidates that disagree on what belongs to the case."""
+    same = _same(whole[name], other[name])
+    if not same.all():
+        examples = ", ".join(repr(case) for case in whole.loc[~same, _KEY].head(_SHOWN).tolist())
+        more = ", ..." if (~same).sum() > _SHOWN else ""
+        raise MetricsInputError(
+            f"{pair[0]!r} and {pair[1]!r} disagree on {name!r} of {(~same).sum()} cases "
+            f"({examples}{more})"
+        )
+
+
+def _same(one: "pd.Series[Any]", two: "pd.Series[Any]") -> NDArray[np.bool_]:
+    """Tell row by row whether two columns hold the same; missing is the same as missing."""
+    absent, also_absent = one.isna().to_numpy(), two.isna().to_numpy()
+    same: NDArray[np.bool_] = absent & also_absent
+    there = ~(absent | also_absent)
+    if not there.all():
+        one, two = one[there], two[there]
+    if one.dtype != two.dtype:
+        # What is of several types is compared value by value: converting to one of the types can
+        # make two values equal that are not, as whole numbers above 2**53 to floats.
+        one, two = one.astype(object), two.astype(object)
+    same[there] = (one == two).to_numpy(dtype=bool)
+    return same
+
+
+_BLOCK = 1 << 16
+
+
+class CellLayout:
+    """An order of the rows in which those of a cell and class stand side by side.
+
+    Parameters
+    ----------
+    label
+        Truth, shape (rows,).
+    slicing
+        The cells and levels of the rows.
+    """
+
+    def __init__(self, label: BoolArray, slicing: Slicing) -> None:
+        code = slicing.cell * 2 + label
+        # Numpy sorts integers of 16 bits or fewer by radix, in one pass.
+        small = code.astype(np.uint16) if slicing.cells < 1 << 15 else code
+        self.order: IntArray = np.argsort(small, kind="stable")
+        self.slicing = slicing
+        self.sizes = np.bincount(code, minlength=2 * slicing.cells).reshape(-1, 2)
+        self._there = np.flatnonzero(self.sizes)
+        self._starts = np.concatenate([[0], np.cumsum(self.sizes.ravel()[self._there])])
+
+    def of_cells(self, measured: Callable[[slice], Sequence[NDArray[Any]]]) -> FloatArray:
+        """Add up by cell and class what is measured of the rows.
+
+        Some ten thousand rows are measured at a time, so that they stay in the processor's cache.
+        """
+        parts = []
+        block = self._starts[1:] // _BLOCK
+        bounds = [0, *(np.flatnonzero(np.diff(block)) + 1), len(self._there)]
+        for first, last in pairwise(bounds):
+            start, stop = self._starts[first], self._starts[last]
+            own = self._starts[first:last] - start
+            parts.append([_sums(values, own) for values in measured(slice(start, stop))])
+        numbers = len(parts[0])
+        total = np.zeros((self.sizes.size, numbers))
+        for number in range(numbers):
+            total[self._there, number] = np.concatenate([part[number] for part in parts])
+        return total.reshape(-1, 2, numbers)
+
+    def cases(self, chosen: BoolArray) -> FloatArray:
+        """Count the chosen rows in the groups of all levels, by class, shape (groups, 2)."""
+        counted: FloatArray = self.slicing.add_up(self.of_cells(lambda rows: [chosen[rows]]))
+        return counted[:, :, 0]
+
+
+def _sums(values: NDArray[Any], starts: IntArray) -> FloatArray:
+    """Add up runs of values; whole numbers exactly."""
+    if not len(starts):
+        return np.zeros(0)
+    dtype = np.float64 if values.dtype.kind == "f" else np.int64
+    return np.add.reduceat(values, starts, dtype=dtype).astype(float)

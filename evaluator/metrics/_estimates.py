@@ -1,0 +1,159 @@
+"""What every metric gives for every group of a level: a value, an interval, a reason."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from evaluator.metrics._levels import Slicing
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+NO_ROWS = "no rows"
+
+
+@dataclass
+class Estimate:
+    """A metric over all groups of one level; every array has shape (groups,).
+
+    Parameters
+    ----------
+    value
+        Point values, NaN where undefined.
+    low, high
+        Interval limits, NaN where there is none.
+    effective
+        What the value rests on: the cases (with weights: their effective number) in the
+        metric's denominator.
+    reason
+        Why a group is undefined or has too few cases; None where all is well.
+    """
+
+    value: FloatArray
+    effective: FloatArray
+    low: FloatArray = field(init=False)
+    high: FloatArray = field(init=False)
+    reason: NDArray[np.object_] = field(init=False)
+    undefined: BoolArray = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.low = np.full(len(self.value), np.nan)
+        self.high = np.full(len(self.value), np.nan)
+        self.reason = np.full(len(self.value), None, dtype=object)
+        self.undefined = np.zeros(len(self.value), dtype=bool)
+
+    @classmethod
+    def joined(cls, parts: "list[Estimate]") -> "Estimate":
+        """Put the groups of several estimates one after the other."""
+        whole = cls(
+            *(np.concatenate([getattr(p, n) for p in parts]) for n in ("value", "effective"))
+        )
+        for name in ("low", "high", "reason", "undefined"):
+            setattr(whole, name, np.concatenate([getattr(part, name) for part in parts]))
+        return whole
+
+    def mark_undefined(self, where: BoolArray, reason: str) -> None:
+        """Say why the value does not exist in some groups; the first reason given stays."""
+        new = where & ~self.undefined
+        self.undefined |= new
+        self.reason[new] = reason
+        self.value[new] = np.nan
+        self.low[new] = np.nan
+        self.high[new] = np.nan
+
+    def mark_empty(self, where: BoolArray) -> None:
+        """Say of groups without rows just that, whatever else was said of them."""
+        self.undefined |= where
+        self.reason[where] = NO_ROWS
+        self.value[where] = np.nan
+        self.effective[where] = 0
+
+    def mark_too_few(self, where: BoolArray, reason: str | NDArray[np.object_]) -> None:
+        """Say why there is a value but no interval in some groups."""
+        new = where & self._fine
+        self.reason[new] = reason[new] if isinstance(reason, np.ndarray) else reason
+        self.low[new] = np.nan
+        self.high[new] = np.nan
+
+    @property
+    def status(self) -> NDArray[np.object_]:
+        """The word for each group: ok, undefined or too_few."""
+        words = np.where(self._fine, "ok", np.where(self.undefined, "undefined", "too_few"))
+        return words.astype(object)
+
+    @property
+    def _fine(self) -> BoolArray:
+        return np.array([reason is None for reason in self.reason], dtype=bool)
+
+
+def divide(numerator: NDArray[Any], denominator: NDArray[Any]) -> FloatArray:
+    """Divide, giving NaN where the denominator is zero."""
+    result = np.full(np.shape(numerator), np.nan)
+    np.divide(numerator, denominator, out=result, where=denominator != 0)
+    return result
+
+
+def shortfall_reasons(least: int, what: str, there: FloatArray) -> NDArray[np.object_]:
+    """Say, for every group, how many cases would do and how many there are."""
+    reasons = np.empty(len(there), dtype=object)
+    few = there < least
+    reasons[~few] = None
+    for group in np.flatnonzero(few):
+        reasons[group] = f"needs {least} {what}, has {there[group]:.6g}"
+    return reasons
+
+
+def to_tidy_frame(slicing: Slicing, measured: dict[str, Estimate]) -> pd.DataFrame:
+    """Lay the estimates out as a tidy frame."""
+    n = slicing.add_up(np.bincount(slicing.cell, minlength=slicing.cells))
+    for estimate in measured.values():
+        estimate.mark_empty(n == 0)
+    each = len(measured)
+    groups = [level.groups for level in slicing.levels]
+    names = [level.name for level in slicing.levels]
+
+    def spread(values: list[Any], of_groups: NDArray[np.intp]) -> "pd.Series[Any]":
+        # Texts are kept as positions in a short list until the frame is whole: fast and small.
+        return _take(values, _dtype(values), np.repeat(of_groups, each))
+
+    columns: dict[str, Any] = {"level": spread(names, np.repeat(np.arange(len(names)), groups))}
+    for position, name in enumerate(slicing.names):
+        codes = [
+            level.codes[:, level.columns.index(position)]
+            if position in level.columns
+            else np.full(level.groups, -1)
+            for level in slicing.levels
+        ]
+        columns[name] = spread(slicing.groups[position], np.concatenate(codes))
+
+    def stacked(attribute: str) -> NDArray[Any]:
+        return np.column_stack([getattr(e, attribute) for e in measured.values()]).ravel()
+
+    columns["metric"] = _take(list(measured), "str", np.tile(np.arange(each), len(n)))
+    for name in ("value", "low", "high"):
+        columns[name] = stacked(name)
+    columns["n"] = np.repeat(n, each).astype(np.int64)
+    columns["n_effective"] = stacked("effective")
+    columns["status"] = _texts(stacked("status"))
+    columns["reason"] = _texts(stacked("reason"))
+    return pd.DataFrame(columns)
+
+
+def _dtype(values: list[Any]) -> str:
+    """Give the type of a column of such values and gaps between them."""
+    return "str" if all(isinstance(value, str) for value in values) else "object"
+
+
+def _texts(values: NDArray[np.object_]) -> "pd.Series[str]":
+    """Turn texts of which few are different into a column of texts."""
+    codes, different = pd.factorize(values)
+    return _take(list(different), "str", codes)
+
+
+def _take(values: list[Any], dtype: str, positions: NDArray[np.intp]) -> "pd.Series[Any]":
+    """Make a column of the values at these positions, with a gap where the position is -1."""
+    found = pd.Series(values, dtype=dtype).array
+    return pd.Series(found.take(positions, allow_fill=True))

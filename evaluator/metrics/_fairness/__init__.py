@@ -1,0 +1,1 @@
+"""Gaps between groups of cases, and what they are held against."""

@@ -1,0 +1,433 @@
+"""Does a candidate treat groups alike? A frame of cases in, a tidy frame of gaps out."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from evaluator.metrics._catalogue import FAIRNESS_MEASURES, Comparison, FairnessMeasure, Task
+from evaluator.metrics._checks import MetricsInputError, numbers, positives, refuse_outside_unit
+from evaluator.metrics._estimates import FloatArray
+from evaluator.metrics._fairness._gaps import GroupSummary, MeanSummary, RateSummary
+from evaluator.metrics._fairness._references import GapOptions, compare_with_reference
+from evaluator.metrics._fairness._tables import concat_blocks, group_labels, to_block
+from evaluator.metrics._inputs import multiclass_rows
+from evaluator.metrics._levels import IntArray, Level, Slicing, cut_slices
+
+_MEAN_BOUNDS = (-1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class GroupCounts:
+    """What is counted in every cell, or every group, and in every stratum of the control columns.
+
+    Parameters
+    ----------
+    confusion
+        Cases by label and prediction, shape (cells, strata, classes, classes); a regression's
+        has one class.
+    excess
+        Power sums of score minus label, or of prediction minus label for a regression, by class;
+        each of shape (cells, strata, 3). A class without scores is absent.
+    """
+
+    confusion: FloatArray
+    excess: Mapping[int, FloatArray]
+
+    def of(self, level: Level, more: int) -> "GroupCounts":
+        """Add up the cells of a level's groups, and append so many groups without cases."""
+
+        def added(of_cells: FloatArray) -> FloatArray:
+            of_groups = level.add_up(of_cells)
+            empty = np.zeros((more, *of_groups.shape[1:]))
+            return np.concatenate([of_groups, empty])
+
+        return GroupCounts(
+            added(self.confusion), {number: added(sums) for number, sums in self.excess.items()}
+        )
+
+    def parts(self, measure: str, number: int) -> list[GroupSummary]:
+        """Give what a measure compares: one quantity, or two for equalised odds."""
+        counts = self.confusion
+        cases = counts.sum(axis=(2, 3))
+        rows = cases.sum(axis=1)
+        hits = counts[:, :, number, number]
+        labelled, predicted = counts[:, :, number].sum(axis=2), counts[:, :, :, number].sum(axis=2)
+        missed, false = labelled - hits, predicted - hits
+        if measure in ("calibration_gap", "mean_residual"):
+            bounds = _MEAN_BOUNDS if measure == "calibration_gap" else (-np.inf, np.inf)
+            return [MeanSummary(rows, cases, "cases", self.excess[number], bounds)]
+        true_rate = RateSummary(rows, labelled, "positive labels", hits)
+        if measure == "equalised_odds":
+            return [true_rate, RateSummary(rows, cases - labelled, "negative labels", false)]
+        right = np.trace(counts, axis1=2, axis2=3)
+        return [
+            {
+                "demographic_parity": RateSummary(rows, cases, "cases", predicted),
+                "equal_opportunity": true_rate,
+                "predictive_parity": RateSummary(rows, predicted, "predicted positives", hits),
+                "accuracy_gap": RateSummary(rows, cases, "cases", right),
+                "treatment_equality": RateSummary(
+                    rows, missed + false, "errors", missed, odds=True
+                ),
+            }[measure]
+        ]
+
+
+@dataclass(frozen=True)
+class FairnessInputs:
+    """A frame as fairness is measured on it.
+
+    Parameters
+    ----------
+    slicing
+        The levels of the attributes.
+    counted
+        What is counted in the cells.
+    classes
+        The classes that are measured, one against the rest, with their numbers; missing stands
+        for the positive class of a binary classifier.
+    """
+
+    slicing: Slicing
+    counted: GroupCounts
+    classes: Sequence[tuple[Any, int]]
+
+
+def read_inputs(
+    frame: pd.DataFrame,
+    *,
+    label: str,
+    prediction: str,
+    score: str | Mapping[Any, str] | None,
+    attributes: Sequence[str],
+    control: Sequence[str],
+    task: Task,
+    groups: Mapping[str, Sequence[Any]] | None,
+    scored: bool,
+) -> FairnessInputs:
+    """Read and count the rows; but for `scored`, the arguments are those of `fairness`.
+
+    Scores that are not measured (`scored`) need not be probabilities; their columns still declare
+    the classes of a multiclass candidate.
+    """
+    slicing = cut_slices(frame, attributes, groups)
+    stratum, strata = np.zeros(len(frame), np.intp), 1
+    if len(control):
+        controlled = cut_slices(frame, control, None)
+        stratum, strata = controlled.cell, max(controlled.cells, 1)
+    place = slicing.cell * strata + stratum
+    shape = (slicing.cells, strata)
+    if task == "regression":
+        excess = numbers(frame, prediction) - numbers(frame, label)
+        nothing = np.zeros(len(frame), np.intp)
+        counted = GroupCounts(
+            _confusion(place, shape, nothing, nothing, 1), {0: _power_sums(place, shape, excess)}
+        )
+        return FairnessInputs(slicing, counted, [(None, 0)])
+    scores: dict[int, FloatArray] = {}
+    if task == "binary_classification":
+        if isinstance(score, Mapping):
+            raise MetricsInputError("score must be the column of the positive class's score")
+        truth, negative = positives(frame, label)
+        decided, _ = positives(frame, prediction, negative)
+        numbered, decisions = truth.astype(np.intp), decided.astype(np.intp)
+        classes: list[tuple[Any, int]] = [(None, 1)]
+        many = 2
+        if scored and score is not None:
+            scores[1] = _probability(frame, score)
+    else:
+        if isinstance(score, str):
+            raise MetricsInputError("score must be a mapping from each class to its column")
+        found = multiclass_rows(frame, [], label=label, score=score, prediction=prediction)
+        numbered, decisions = found.label, found.prediction
+        classes = [(value, number) for number, value in enumerate(found.classes)]
+        many = len(classes)
+        if scored and score is not None:
+            scores = {number: _probability(frame, score[value]) for value, number in classes}
+    excess_of = {
+        number: _power_sums(place, shape, values - (numbered == number))
+        for number, values in scores.items()
+    }
+    return FairnessInputs(
+        slicing,
+        GroupCounts(_confusion(place, shape, numbered, decisions, many), excess_of),
+        classes,
+    )
+
+
+def _probability(frame: pd.DataFrame, name: str) -> FloatArray:
+    values = numbers(frame, name)
+    refuse_outside_unit(values, name, ["calibration_gap"])
+    return values
+
+
+def _confusion(
+    place: IntArray, shape: tuple[int, int], label: IntArray, prediction: IntArray, classes: int
+) -> FloatArray:
+    code = (place * classes + label) * classes + prediction
+    size = shape[0] * shape[1] * classes * classes
+    counts = np.bincount(code, minlength=size).astype(float)
+    return counts.reshape(*shape, classes, classes)
+
+
+def _power_sums(place: IntArray, shape: tuple[int, int], values: FloatArray) -> FloatArray:
+    size = shape[0] * shape[1]
+    powers = (values, values**2, values**3)
+    sums = [np.bincount(place, power, minlength=size).astype(float) for power in powers]
+    stacked: FloatArray = np.stack(sums, axis=-1).reshape(*shape, 3)
+    return stacked
+
+
+_DIFFERENCE = 0.1
+_COMPARISONS: tuple[Comparison, ...] = ("difference", "ratio")
+
+
+def fairness(
+    frame: pd.DataFrame,
+    *,
+    label: str,
+    prediction: str,
+    attributes: Sequence[str],
+    score: str | Mapping[Any, str] | None = None,
+    measures: Sequence[str] | None = None,
+    reference: Literal["best", "overall"] | Mapping[str, Any] = "best",
+    limit_difference: float | None = None,
+    limit_ratio: float = 0.8,
+    control: Sequence[str] = (),
+    task: Task = "binary_classification",
+    confidence: float = 0.95,
+    minimum_support: int = 20,
+    groups: Mapping[str, Sequence[Any]] | None = None,
+) -> pd.DataFrame:
+    """Compare how a candidate treats groups of cases, with intervals and verdicts.
+
+    Every attribute is measured alone and in its crosses with the others, so that a group that is
+    treated badly only where two attributes meet is seen. A gap is small enough when its whole
+    interval is within the limit (PASS), too large when all of the interval is beyond it (FAIL),
+    and otherwise open (INSUFFICIENT EVIDENCE). Without an interval it is open too: a group
+    without positives has no true positive rate, and one group alone is not treated equally.
+    Cases are taken to be independent of each other. Verdicts are single ones; they are not
+    corrected for how many there are.
+
+    Parameters
+    ----------
+    frame
+        One row a case; it may have no rows. It is not changed.
+    label, prediction
+        Columns of the truth and of the decision; of a binary classifier 1 for the positive class.
+    attributes
+        One to four columns whose values make the groups.
+    score
+        Binary: column of the probability of the positive class. Multiclass: the column of each
+        class's probability. Without it there is no calibration gap.
+    measures
+        Names from `FAIRNESS_MEASURES`; all that the columns permit by default.
+    reference
+        What each group is compared with. "best": the most favoured of the other groups, which is
+        the group that the four-fifths rule names; groups of fewer than `minimum_support` cases
+        are no candidates, and the interval accounts for the choice. The most favoured group is
+        the one of the highest value (selected most often, found most often, overstated most), for
+        treatment equality the one of the fewest missed positives, and for equalised odds the
+        group is compared with the one that it is farthest from. "overall": all cases. A mapping
+        from each attribute to a value: that group; for crosses, the one of all these values.
+    limit_difference
+        The largest difference that is allowed. The default for classifiers, 0.1, is the customary
+        one (it is AI Fairness 360's); a regression has no default, since the difference is in the
+        unit of the label.
+    limit_ratio
+        The smallest ratio that is allowed; its inverse is the largest. The default is the
+        four-fifths rule of the Uniform Guidelines on Employee Selection Procedures, 29 CFR 1607.4.
+    control
+        Columns that may explain a gap. Groups are compared within each combination of their
+        values, and the strata are combined by Mantel and Haenszel's weights.
+    task
+        "binary_classification", "multiclass_classification" or "regression".
+    confidence
+        Nominal coverage of the intervals. The default, 0.95, errs in 1 of 40 verdicts at most on
+        either side of a limit.
+    minimum_support
+        The fewest cases that each side of an interval rests on: positives for a true positive
+        rate. With fewer than 20 even a rate of which no hit was seen is known no better than to
+        0.16, so that no difference could be shown to be within 0.1; and it is what the
+        interval of a mean needs.
+    groups
+        Declared values of attributes: a declared group without rows is listed with ``n`` 0, and a
+        value that is not declared is refused.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a measure, comparison, class and group, with the columns
+
+        ``measure``, ``comparison``
+            The measure's name; "difference" or "ratio". Means have no ratio.
+        ``class``
+            For a multiclass candidate the class that counts as positive; otherwise missing.
+        ``attribute``, ``group``, ``reference``
+            The attribute, or for crosses their names joined by " x "; the group's values, joined
+            in the same way; those of the group that it is compared with, or "overall". A named
+            reference group has no row of its own.
+        ``value``, ``low``, ``high``
+            The gap, group minus or divided by reference, and its interval. Equalised odds: the
+            larger of both absolute differences, and the smaller of both ratios, each of the
+            smaller rate over the larger. The upper limit of a ratio may be infinite.
+        ``group_value``, ``reference_value``
+            The quantity itself on both sides (with control columns, weighted alike over the
+            strata); missing for equalised odds.
+        ``n``, ``n_reference``
+            Cases on both sides.
+        ``n_effective``, ``n_effective_reference``
+            What the quantity rests on: for a true positive rate, the positives.
+        ``strata``, ``strata_left_out``
+            Strata that hold cases of both sides, and those that hold cases of one and so say
+            nothing about the gap. Without control columns, 1 and 0 as a rule.
+        ``limit``, ``verdict``
+            The limit, and PASS, FAIL or INSUFFICIENT EVIDENCE. Against the best a group fails by
+            being worse off; against others also by being better off.
+        ``needed_cases``
+            Where the verdict is open: how many cases of the group would decide it with a
+            probability of 0.8, if the observed values are the true ones and all groups grow
+            alike. Missing where it is decided, or where no number of cases would.
+        ``status``, ``reason``
+            "ok"; "undefined", without a value; "too_few", with a value but no interval. And why,
+            or why the verdict is open.
+
+    Raises
+    ------
+    MetricsInputError
+        If a column, measure or reference does not exist or does not fit the task; if values are
+        missing, not finite, out of range or not declared.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> cases = pd.DataFrame(
+    ...     {
+    ...         "hired": [1] * 60 + [0] * 40 + [1] * 30 + [0] * 70,
+    ...         "fit": [1, 0] * 100,
+    ...         "sex": ["m"] * 100 + ["f"] * 100,
+    ...     }
+    ... )
+    >>> gaps = fairness(
+    ...     cases,
+    ...     label="fit",
+    ...     prediction="hired",
+    ...     attributes=["sex"],
+    ...     measures=["demographic_parity"],
+    ... )
+    >>> ratio = gaps[gaps["comparison"] == "ratio"].round(2)
+    >>> ratio[["group", "reference", "value", "verdict"]].to_numpy().tolist()
+    [['f', 'm', 0.5, 'FAIL'], ['m', 'f', 2.0, 'PASS']]
+    """
+    allowed = _limits(task, limit_difference, limit_ratio)
+    if not 0 < confidence < 1:
+        raise MetricsInputError(f"confidence must lie between 0 and 1, not {confidence}")
+    if minimum_support < 1:
+        raise MetricsInputError(f"minimum_support must be at least 1, not {minimum_support}")
+    chosen = _chosen(measures, task, scored=score is not None)
+    cases = read_inputs(
+        frame,
+        label=label,
+        prediction=prediction,
+        score=score,
+        attributes=attributes,
+        control=(control,) if isinstance(control, str) else control,
+        task=task,
+        groups=groups,
+        scored=any(measure.needs_score for measure in chosen),
+    )
+    blocks = []
+    for level in cases.slicing.levels[1:]:
+        codes, at = _reference_of(level, cases, reference)
+        if not len(codes):
+            continue
+        counted = cases.counted.of(level, len(codes) - level.groups)
+        words = group_labels(level, cases.slicing.groups, codes)
+        for measure, value, number, comparison in _wanted(chosen, cases):
+            setting = GapOptions(confidence, minimum_support, comparison)
+            parts = counted.parts(measure.name, number)
+            compared = compare_with_reference(parts, measure.favoured, at, setting)
+            constant = (measure.name, comparison, value, level.name)
+            blocks.append(to_block(compared, words, allowed[comparison], setting, constant))
+    return concat_blocks(blocks)
+
+
+def _limits(task: Task, difference: float | None, ratio: float) -> dict[Comparison, float]:
+    """Check the limits, and give them for each comparison."""
+    if difference is None:
+        if task == "regression":
+            raise MetricsInputError(
+                "a regression needs limit_difference: the largest difference of mean residuals "
+                "that is allowed, in the unit of the label"
+            )
+        difference = _DIFFERENCE
+    if not 0 < difference < np.inf:
+        raise MetricsInputError(f"limit_difference must be positive, not {difference}")
+    if not 0 < ratio < 1:
+        raise MetricsInputError(f"limit_ratio must lie between 0 and 1, not {ratio}")
+    return {"difference": difference, "ratio": ratio}
+
+
+def _chosen(measures: Sequence[str] | None, task: Task, *, scored: bool) -> list[FairnessMeasure]:
+    """Check the names of measures; without any, take all that the columns permit."""
+    of_task = {name: one for name, one in FAIRNESS_MEASURES.items() if task in one.tasks}
+    if not of_task:
+        tasks = sorted({task for one in FAIRNESS_MEASURES.values() for task in one.tasks})
+        raise MetricsInputError(f"task must be one of {tasks}, not {task!r}")
+    if measures is None:
+        return [one for one in of_task.values() if scored or not one.needs_score]
+    names = [measures] if isinstance(measures, str) else list(measures)
+    for name in names:
+        if name not in of_task:
+            raise MetricsInputError(
+                f"there is no fairness measure {name!r} for {task}; there are {', '.join(of_task)}"
+            )
+        if of_task[name].needs_score and not scored:
+            raise MetricsInputError(f"fairness measure {name!r} needs a score column")
+    if not names or len(set(names)) < len(names):
+        raise MetricsInputError(f"measures must be one or more different names, not {names}")
+    return [of_task[name] for name in names]
+
+
+def _wanted(
+    measures: list[FairnessMeasure], cases: FairnessInputs
+) -> Iterator[tuple[FairnessMeasure, Any, int, Comparison]]:
+    """Give each measure with its classes, their numbers, and its comparisons."""
+    for measure in measures:
+        for value, number in cases.classes if measure.per_class else [(None, 0)]:
+            for comparison in _COMPARISONS if measure.ratio else _COMPARISONS[:1]:
+                yield measure, value, number, comparison
+
+
+def _reference_of(
+    level: Level, cases: FairnessInputs, reference: Literal["best", "overall"] | Mapping[str, Any]
+) -> tuple[IntArray, Literal["best", "overall"] | int]:
+    """Find a named reference among a level's groups; if its cross has no rows, append it."""
+    if not isinstance(reference, Mapping):
+        if reference not in ("best", "overall"):
+            raise MetricsInputError(
+                "reference must be 'best', 'overall' or a mapping from each attribute to a value, "
+                f"not {reference!r}"
+            )
+        return level.codes, reference
+    names, values = cases.slicing.names, cases.slicing.groups
+    if set(reference) != set(names):
+        raise MetricsInputError(
+            f"reference must name a value of each of {list(names)}, not of {list(reference)}"
+        )
+    own = np.zeros(len(level.columns), np.intp)
+    for place, position in enumerate(level.columns):
+        value = reference[names[position]]
+        if value not in values[position]:
+            raise MetricsInputError(
+                f"reference group {value!r} of {names[position]!r} does not occur; there are "
+                f"{values[position]}"
+            )
+        own[place] = values[position].index(value)
+    found = np.flatnonzero((level.codes == own).all(axis=1))
+    if len(found):
+        return level.codes, int(found[0])
+    return np.vstack([level.codes, own]), level.groups

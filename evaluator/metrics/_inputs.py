@@ -1,0 +1,226 @@
+"""From a frame's columns to the arrays that are measured."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from evaluator.metrics._calibration import BINS, bins_of, log_odds
+from evaluator.metrics._catalogue import METRICS, Task
+from evaluator.metrics._checks import (
+    MetricsInputError,
+    column,
+    numbers,
+    positives,
+    refuse_outside_unit,
+    refuse_rows,
+)
+from evaluator.metrics._estimates import BoolArray, FloatArray
+from evaluator.metrics._levels import IntArray, Slicing
+from evaluator.metrics._means import log_losses, power_sums
+from evaluator.metrics._multiclass import MulticlassRows
+from evaluator.metrics._ranking import RankedRows
+
+
+@dataclass(frozen=True)
+class BinaryRows:
+    """The rows of one candidate.
+
+    Parameters
+    ----------
+    label
+        Truth, shape (rows,).
+    prediction
+        Decision, shape (rows,).
+    score
+        Score of the positive class, shape (rows,), or None where the candidate has none.
+    slicing
+        The cells and levels of the rows.
+    """
+
+    label: BoolArray
+    prediction: BoolArray
+    score: FloatArray | None
+    slicing: Slicing
+
+    @cached_property
+    def counts(self) -> NDArray[np.int64]:
+        """Cases by cell, label and prediction, shape (cells, 2, 2)."""
+        code = self.slicing.cell * 4 + self.label * 2 + self.prediction
+        return np.bincount(code, minlength=self.slicing.cells * 4).reshape(-1, 2, 2)
+
+    @property
+    def scores(self) -> FloatArray:
+        """The scores; metrics of the score are only asked for where there are some."""
+        if self.score is None:
+            raise MetricsInputError("this metric needs a score column")
+        return self.score
+
+    @cached_property
+    def ranked(self) -> RankedRows:
+        """The rows ready for sorting."""
+        return RankedRows(self.scores, self.label, self.slicing)
+
+    @cached_property
+    def log_loss(self) -> FloatArray:
+        """Power sums of the log loss by cell, cut as scikit-learn cuts it, shape (cells, 3)."""
+        return power_sums(self.slicing, self.scores, self.label, log_losses)
+
+    @cached_property
+    def surprises(self) -> FloatArray:
+        """Count, by cell, the labels that were held less probable than not, shape (cells,)."""
+        wrong = (self.scores >= 0.5) ^ self.label  # noqa: PLR2004 - an even chance
+        return np.bincount(self.slicing.cell, wrong, minlength=self.slicing.cells).astype(float)
+
+    @cached_property
+    def squared_error(self) -> FloatArray:
+        """Power sums of the squared error by cell, shape (cells, 3)."""
+        return power_sums(
+            self.slicing, self.scores, self.label, lambda score, label: (score - label) ** 2
+        )
+
+    @cached_property
+    def bins(self) -> FloatArray:
+        """Cases, summed scores and positives by cell and bin, shape (cells, bins, 3)."""
+        code = self.slicing.cell * BINS + bins_of(self.scores)
+        size = self.slicing.cells * BINS
+        sums = [
+            np.bincount(code, values, size).astype(float)
+            for values in (None, self.scores, self.label)
+        ]
+        stacked: FloatArray = np.stack(sums, axis=-1).reshape(-1, BINS, 3)
+        return stacked
+
+    @cached_property
+    def log_odds(self) -> FloatArray:
+        """Log-odds of the scores, shape (rows,)."""
+        return log_odds(self.scores)
+
+
+_SUM_TOLERANCE = 1e-6
+
+
+def select_metrics(
+    metrics: Sequence[str] | None, task: Task, *, scored: bool, decided: bool
+) -> list[str]:
+    """Check the names of metrics; without any, take all that the columns permit."""
+    there = {"label": True, "score": scored, "prediction": decided}
+    of_task = [info for info in METRICS.values() if task in info.tasks]
+    if not of_task:
+        tasks = sorted({task for info in METRICS.values() for task in info.tasks})
+        raise MetricsInputError(f"task must be one of {tasks}, not {task!r}")
+    if metrics is None:
+        # The matrix is a table of its own, and the classes' number squared in length.
+        return [i.name for i in of_task if there[i.needs] and i.name != "confusion_matrix"]
+    names = [metrics] if isinstance(metrics, str) else list(metrics)
+    for name in names:
+        if name not in {info.name for info in of_task}:
+            known = ", ".join(info.name for info in of_task)
+            raise MetricsInputError(f"there is no metric {name!r} for {task}; there are {known}")
+        if not there[METRICS[name].needs]:
+            raise MetricsInputError(f"metric {name!r} needs a {METRICS[name].needs} column")
+    if not names or len(set(names)) < len(names):
+        raise MetricsInputError(f"metrics must be one or more different names, not {names}")
+    return names
+
+
+def binary_rows(
+    frame: pd.DataFrame,
+    slicing: Slicing,
+    metrics: Sequence[str],
+    *,
+    label: str,
+    score: str | None,
+    prediction: str | None,
+) -> BinaryRows:
+    """Read a binary classifier's columns; without predictions a score from 0.5 on is positive."""
+    truth, negative = positives(frame, label)
+    values = None
+    decided = np.zeros(len(truth), dtype=bool)
+    if score is not None:
+        values = numbers(frame, score)
+        needing = [name for name in metrics if METRICS[name].probability]
+        if needing:
+            refuse_outside_unit(values, score, needing)
+        decided = values >= 0.5  # noqa: PLR2004 - an even chance
+    if prediction is not None:
+        decided, _ = positives(frame, prediction, negative)
+    return BinaryRows(truth, decided, values, slicing)
+
+
+def multiclass_rows(
+    frame: pd.DataFrame,
+    metrics: Sequence[str],
+    *,
+    label: str,
+    score: Mapping[Any, str] | None,
+    prediction: str | None,
+) -> MulticlassRows:
+    """Read a multiclass classifier's columns; without predictions take the highest score.
+
+    The classes are those that have a score column, or else those that occur.
+    """
+    truth = _complete(frame, label)
+    decision = None if prediction is None else _complete(frame, prediction)
+    if score is not None:
+        classes = list(score)
+    else:
+        seen = pd.concat([truth] if decision is None else [truth, decision])
+        classes = sorted(seen.unique(), key=lambda value: (str(type(value)), value))
+    if len(classes) < 2:  # noqa: PLR2004 - a classifier decides between at least two
+        raise MetricsInputError(f"there must be two or more classes, not {classes}")
+    scores = None if score is None else _probabilities(frame, score, metrics)
+    numbered = _class_numbers(truth, classes, label)
+    if decision is not None and prediction is not None:
+        decided = _class_numbers(decision, classes, prediction)
+    elif scores is not None:
+        decided = scores.argmax(axis=1)
+    else:
+        raise MetricsInputError("give score columns, a prediction column, or both")
+    return MulticlassRows(tuple(classes), numbered, decided, scores)
+
+
+def cluster_numbers(frame: pd.DataFrame, name: str) -> IntArray:
+    """Give each row the number of its cluster."""
+    codes, _ = pd.factorize(_complete(frame, name))
+    return codes.astype(np.intp)
+
+
+def weights_of(frame: pd.DataFrame, name: str) -> FloatArray:
+    """Read weights, which must not be negative."""
+    values = numbers(frame, name)
+    refuse_rows(values < 0, f"weight column {name!r} is negative")
+    return values
+
+
+def _complete(frame: pd.DataFrame, name: str) -> "pd.Series[Any]":
+    found = column(frame, name)
+    refuse_rows(found.isna().to_numpy(), f"column {name!r} is missing")
+    return found
+
+
+def _class_numbers(values: "pd.Series[Any]", classes: list[Any], name: str) -> IntArray:
+    numbered = pd.Index(classes).get_indexer(pd.Index(values))
+    refuse_rows(numbered < 0, f"column {name!r} is none of the classes {classes}")
+    result: IntArray = numbered.astype(np.intp)
+    return result
+
+
+def _probabilities(
+    frame: pd.DataFrame, score: Mapping[Any, str], metrics: Sequence[str]
+) -> FloatArray:
+    scores = np.column_stack([numbers(frame, name) for name in score.values()])
+    needing = [name for name in metrics if METRICS[name].probability]
+    if needing:
+        for position, name in enumerate(score.values()):
+            refuse_outside_unit(scores[:, position], name, needing)
+        refuse_rows(
+            np.abs(scores.sum(axis=1) - 1) > _SUM_TOLERANCE,
+            f"columns {list(score.values())} do not add up to 1, but {', '.join(needing)} need "
+            "probabilities,",
+        )
+    return scores

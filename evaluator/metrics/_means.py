@@ -1,0 +1,211 @@
+"""Intervals for the mean of a loss, from its first three power sums alone."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from evaluator.metrics._estimates import (
+    NO_ROWS,
+    BoolArray,
+    Estimate,
+    FloatArray,
+    divide,
+    shortfall_reasons,
+)
+from evaluator.metrics._levels import Slicing
+from evaluator.metrics._linear import SurveyDesign
+from evaluator.metrics._rates import clopper_pearson
+
+MIN_CASES = 20
+# A mean that one case carries has a skewness near one, in units of the root of the cases.
+_MAX_SKEWNESS = 0.9
+_LITTLE_SKEWNESS = 0.5
+_NO_SPREAD = 1e-14
+_NO_SKEWNESS = 1e-6
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Moments of a loss in every group; arrays of shape (groups,).
+
+    Parameters
+    ----------
+    n
+        Number of cases.
+    mean
+        Mean loss.
+    deviation
+        Standard deviation, with n - 1 in the denominator.
+    skewness
+        Third central moment over the cubed standard deviation.
+    """
+
+    n: FloatArray
+    mean: FloatArray
+    deviation: FloatArray
+    skewness: FloatArray
+
+    @classmethod
+    def of_sums(cls, n: FloatArray, sums: FloatArray) -> "Moments":
+        """Compute moments from the sums of first, second and third powers, shape (groups, 3)."""
+        first, second, third = (divide(sums[:, power], n) for power in range(3))
+        variance = np.maximum(second - first**2, 0)
+        # What is left by cancellation is no spread.
+        variance = np.where(variance <= _NO_SPREAD * np.maximum(second, 1e-300), 0, variance)
+        corrected = divide(variance * n, np.maximum(n - 1, 0))
+        deviation = np.sqrt(corrected)
+        third_central = third - 3 * first * second + 2 * first**3
+        return cls(n, first, deviation, divide(third_central, deviation**3))
+
+
+def mean_interval(moments: Moments, confidence: float) -> tuple[FloatArray, FloatArray]:
+    """Give the interval of a mean, corrected for skewness.
+
+    The studentised mean T is carried by a monotone cubic g to a variable whose distribution is
+    symmetric to the order 1/n, and the quantiles of Student's t are carried back:
+    g(T) = T + a T^2 / 3 + a^2 T^3 / 27 + a / (6 n), with skewness a and T in units of the
+    standard deviation. In our simulations it covers as well as a studentised bootstrap (0.94 to
+    0.97 of nominal 0.95 from 20 cases on, where Student's interval has 0.88), and it needs no
+    draws.
+
+    Source: P. Hall, Journal of the Royal Statistical Society B 54 (1992) 221.
+    """
+    n = np.maximum(moments.n, 2)
+    quantile = special.stdtrit(n - 1, (1 + confidence) / 2) / np.sqrt(n)
+    skewness = np.where(np.abs(moments.skewness) < _NO_SKEWNESS, _NO_SKEWNESS, moments.skewness)
+
+    def back(g: FloatArray) -> FloatArray:
+        carried: FloatArray = 3 / skewness * (np.cbrt(1 + skewness * (g - skewness / (6 * n))) - 1)
+        return carried
+
+    low = moments.mean - moments.deviation * back(quantile)
+    high = moments.mean - moments.deviation * back(-quantile)
+    return low, high
+
+
+def estimate_mean(
+    n: FloatArray, sums: FloatArray, confidence: float, bounds: tuple[float, float]
+) -> Estimate:
+    """Estimate the mean of a loss in every group from its power sums."""
+    return _estimate(Moments.of_sums(n, sums), n, confidence, bounds)
+
+
+def linear_mean(
+    sample: SurveyDesign, losses: FloatArray, confidence: float, bounds: tuple[float, float]
+) -> Estimate:
+    """Estimate the weighted mean of a loss, as `estimate_mean` does the plain one.
+
+    The deviations that count are the influences of independent units on the mean.
+    """
+    linear = sample.ratio(losses, np.ones(len(losses)))
+    units = sample.units()
+    second, third = sample.moments(linear.influence)
+    # Influences are of the size 1 / units; back to the size of a single loss.
+    variance = second * units
+    variance = np.where(variance <= _NO_SPREAD * np.nan_to_num(linear.value) ** 2, 0, variance)
+    deviation = np.sqrt(divide(variance * units, np.maximum(units - 1, 0)))
+    skewness = divide(third * units**2, deviation**3)
+    moments = Moments(units, linear.value, deviation, skewness)
+    return _estimate(moments, sample.cases(), confidence, bounds)
+
+
+def _estimate(
+    moments: Moments, effective: FloatArray, confidence: float, bounds: tuple[float, float]
+) -> Estimate:
+    """Put the interval together and say where it would not cover."""
+    n = moments.n
+    estimate = Estimate(moments.mean.copy(), effective)
+    low, high = mean_interval(moments, confidence)
+    smallest, largest = bounds
+    equal = (moments.deviation == 0) & (n > 0)
+    bounded = np.isfinite(largest) and np.isfinite(smallest)
+    if bounded:
+        _, unseen = clopper_pearson(np.zeros(len(n)), np.maximum(n, 1), confidence)
+        low = np.where(equal, moments.mean - unseen * (moments.mean - smallest), low)
+        high = np.where(equal, moments.mean + unseen * (largest - moments.mean), high)
+    estimate.low = np.maximum(low, smallest)
+    estimate.high = np.minimum(high, largest)
+    estimate.mark_undefined(n == 0, NO_ROWS)
+    estimate.mark_too_few(effective < MIN_CASES, shortfall_reasons(MIN_CASES, "cases", effective))
+    if not bounded:
+        estimate.mark_too_few(equal, "all cases are equal, so that their spread is unknown")
+    skewed = ~equal & (np.abs(moments.skewness) > _MAX_SKEWNESS * np.sqrt(n))
+    would_do = np.ceil((moments.skewness / _LITTLE_SKEWNESS) ** 2)
+    reason = np.full(len(n), None, dtype=object)
+    for group in np.flatnonzero(skewed):
+        reason[group] = (
+            f"one case carries the mean; about {would_do[group]:.0f} cases would do, "
+            f"there are {n[group]:.0f}"
+        )
+    estimate.mark_too_few(skewed, reason)
+    return estimate
+
+
+def log_odds_interval(
+    value: FloatArray, variance: FloatArray, cases: FloatArray, confidence: float
+) -> tuple[FloatArray, FloatArray]:
+    """Give an interval for a value in [0, 1] from its variance, symmetric in its log-odds.
+
+    Student's quantile with cases - 1 degrees of freedom, and the variance times
+    cases / (cases - 1). Where the value is 0 or 1, or shows no spread, the interval is that of a
+    rate over as many cases.
+    Source: K. Boyd, K. Eng, C. D. Page, ECML PKDD (2013) 451.
+    """
+    spare = np.maximum(cases - 1, 1)
+    quantile = special.stdtrit(spare, (1 + confidence) / 2)
+    edge = ~((value > 0) & (value < 1) & (variance > 0))
+    inside = np.where(edge, 0.5, value)
+    half = quantile * np.sqrt(variance * cases / spare) / (inside * (1 - inside))
+    odds = special.logit(inside)
+    low, high = special.expit(odds - half), special.expit(odds + half)
+    there = np.flatnonzero(edge & (cases > 0))
+    low[there], high[there] = clopper_pearson(value[there] * cases[there], cases[there], confidence)
+    return low, high
+
+
+_EPSILON = float(np.finfo(np.float64).eps)
+MAX_LOG_LOSS = -float(np.log(_EPSILON))
+# Rows worked on at a time: all arrays of a piece stay in the processor's cache.
+_PIECE = 1 << 16
+
+
+def log_losses(score: FloatArray, label: BoolArray) -> FloatArray:
+    """Give -log of the probability of the label, shape (rows,)."""
+    return clipped_log(np.where(label, score, 1 - score))
+
+
+def clipped_log(given: FloatArray) -> FloatArray:
+    """Give -log of probabilities cut to [eps, 1 - eps], as scikit-learn cuts them.
+
+    The argument is overwritten.
+    """
+    np.clip(given, _EPSILON, 1 - _EPSILON, out=given)
+    np.log(given, out=given)
+    return np.negative(given, out=given)
+
+
+def power_sums(
+    slicing: Slicing,
+    score: NDArray[Any],
+    label: NDArray[Any],
+    loss: Callable[[Any, Any], FloatArray],
+) -> FloatArray:
+    """Add up the first three powers of a loss in every cell."""
+    cells = slicing.cells
+    sums = np.zeros((3, cells))
+    # With very many cells a piece has to be larger than what one pass over the sums costs.
+    size = max(_PIECE, 4 * cells)
+    for start in range(0, len(score), size):
+        piece = slice(start, start + size)
+        cell = slicing.cell[piece]
+        losses = loss(score[piece], label[piece])
+        power = losses
+        for row in range(3):
+            # One case after the other, so that a cell's sum does not round by where pieces end.
+            np.add.at(sums[row], cell, power)
+            power = power * losses
+    return sums.T

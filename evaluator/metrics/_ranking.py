@@ -1,0 +1,318 @@
+"""Metrics of the order of scores: area under the ROC curve and average precision.
+
+Each row becomes one unsigned integer that sorts as its score does and carries its label in the
+lowest bit. Sorting these keys is then all that is needed: no index, no gathering.
+"""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluator.metrics._estimates import BoolArray, FloatArray, divide
+from evaluator.metrics._levels import IntArray, Level, Slicing
+
+KeyArray = NDArray[np.uint64]
+_ONE = np.uint64(1)
+_BLOCK = 1 << 16
+_NO_SPREAD = 1e-14
+
+
+def sortable_keys(score: FloatArray, label: BoolArray) -> KeyArray:
+    """Give keys whose order is the scores' order, with the label in the lowest bit.
+
+    The bit pattern of a float that is not negative grows with its value and leaves the highest
+    bit free, so that shifting it by one loses nothing. Where scores are negative, dense ranks
+    take the place of bit patterns.
+    """
+    if score.size == 0 or score.min() >= 0:
+        # Adding zero turns -0.0 into 0.0, whose bit pattern is the smallest.
+        keys = (score + 0.0).view(np.uint64)
+    else:
+        order = np.argsort(score)
+        ordered = score[order]
+        ranks = np.zeros(len(score), np.uint64)
+        np.cumsum(ordered[1:] != ordered[:-1], out=ranks[1:])
+        keys = np.empty_like(ranks)
+        keys[order] = ranks
+    keys = keys << _ONE
+    keys |= label.astype(np.uint64)
+    return keys
+
+
+class RankedRows:
+    """The keys of all rows, laid out cell by cell, ready to be sorted for any level."""
+
+    def __init__(self, score: FloatArray, label: BoolArray, slicing: Slicing) -> None:
+        # Numpy sorts integers of 16 bits or fewer by radix, in one pass.
+        small = slicing.cell.astype(np.uint16) if slicing.cells <= 1 << 16 else slicing.cell
+        order = np.argsort(small, kind="stable")
+        self._keys = sortable_keys(score, label)[order]
+        self._sizes = np.bincount(slicing.cell, minlength=slicing.cells)
+        self._starts = np.concatenate([[0], np.cumsum(self._sizes)])
+
+    def blocks(self, level: Level) -> Iterator[tuple[slice, KeyArray, IntArray]]:
+        """Give the sorted keys of a level, some groups at a time.
+
+        A block holds as many groups as have some ten thousand rows together (or one group
+        that has more), so that what is computed from it stays in the processor's cache.
+        """
+        sizes = level.add_up(self._sizes)
+        order = np.argsort(level.group_of_cell, kind="stable")
+        first_cell = np.searchsorted(level.group_of_cell[order], np.arange(level.groups + 1))
+        block = np.cumsum(sizes) // _BLOCK
+        starts = [0, *(np.flatnonzero(np.diff(block)) + 1), level.groups]
+        for start, stop in pairwise(starts):
+            cells = order[first_cell[start] : first_cell[stop]]
+            bounds = np.concatenate([[0], np.cumsum(sizes[start:stop])])
+            pieces = [self._keys[self._starts[c] : self._starts[c + 1]] for c in cells]
+            keys = np.concatenate(pieces) if pieces else self._keys[:0]
+            for group in np.flatnonzero(np.diff(bounds) > 1):
+                keys[bounds[group] : bounds[group + 1]].sort()
+            yield slice(start, stop), keys, bounds
+
+
+class Runs:
+    """The sorted rows of some groups of a level, tied scores drawn together into runs.
+
+    Arrays named `run_...` have one element a run, the others one a group.
+
+    Parameters
+    ----------
+    keys
+        Keys group by group, sorted inside each, shape (rows,).
+    bounds
+        Where the groups begin, and where the last one ends, shape (groups + 1,).
+    """
+
+    def __init__(self, keys: KeyArray, bounds: IntArray) -> None:
+        # Half the width is half the time, and enough for two thousand million rows.
+        whole = np.int32 if len(keys) <= np.iinfo(np.int32).max // 2 else np.int64
+        bounds = bounds.astype(whole, copy=False)
+        starts = np.ones(len(keys) + 1, dtype=bool)
+        if len(keys):
+            # Keys of one score differ in the lowest bit at most.
+            np.greater(keys[1:] ^ keys[:-1], _ONE, out=starts[1:-1])
+        self._occupied = np.flatnonzero(np.diff(bounds))
+        starts[bounds[self._occupied]] = True
+        # The bounds of runs, the last one included.
+        first = np.flatnonzero(starts).astype(whole)
+        cumulative = np.zeros(len(keys) + 1, dtype=whole)
+        np.cumsum((keys & _ONE).astype(np.int8), out=cumulative[1:])
+        before = cumulative[first]
+        cumulative_groups = cumulative[bounds]
+        self._bounds = np.searchsorted(first, bounds)
+        self._sizes = np.diff(self._bounds)
+
+        self.positives = np.diff(cumulative_groups)
+        self.negatives = np.diff(bounds) - self.positives
+        self.run_positives = np.diff(before)
+        self.run_negatives = np.diff(first) - self.run_positives
+        self.run_positives_below = before[:-1] - self.spread(cumulative_groups[:-1])
+        self.run_negatives_below = first[:-1] - self.spread(bounds[:-1]) - self.run_positives_below
+
+    def spread(self, of_groups: NDArray[Any]) -> NDArray[Any]:
+        """Repeat a group's number for each of its runs; a single group's fits all as it is."""
+        return of_groups if len(of_groups) == 1 else np.repeat(of_groups, self._sizes)
+
+    def add_up(self, of_runs: NDArray[Any]) -> NDArray[Any]:
+        """Add the runs of each group."""
+        total = np.zeros(len(self.positives), dtype=of_runs.dtype)
+        if len(self._occupied):
+            total[self._occupied] = np.add.reduceat(of_runs, self._bounds[self._occupied])
+        return total
+
+    def add_up_to(self, of_runs: FloatArray) -> FloatArray:
+        """Add, for each run, the runs of its group from the lowest score up to itself."""
+        cumulative = np.empty(len(of_runs))
+        # Each group by itself: one sum over all of them would round by what stands before.
+        for start, stop in itertools.pairwise(self._bounds):
+            np.cumsum(of_runs[start:stop], out=cumulative[start:stop])
+        return cumulative
+
+
+@dataclass(frozen=True)
+class RocAuc:
+    """The area under the ROC curve of every group; arrays of shape (groups,).
+
+    Parameters
+    ----------
+    value
+        Probability that a positive scores above a negative, ties counting half.
+    variance
+        DeLong's variance of it; NaN where a class has fewer than two cases.
+    freedom
+        Degrees of freedom of that variance.
+    """
+
+    value: FloatArray
+    variance: FloatArray
+    freedom: FloatArray
+
+
+def roc_auc(rows: RankedRows, level: Level) -> RocAuc:
+    """Measure the area under the ROC curve and its variance, for all groups of a level.
+
+    The placement value of a positive is the share of negatives that it outranks, that of a
+    negative the share of positives that outrank it; the area is the mean of either, and its
+    variance is the sum, over both classes, of the variance of the placement values over their
+    number. The degrees of freedom are Satterthwaite's.
+
+    Sources: E. DeLong, D. DeLong, D. Clarke-Pearson, Biometrics 44 (1988) 837; X. Sun, W. Xu,
+    IEEE Signal Processing Letters 21 (2014) 1389, for doing it by one sort.
+    """
+    positives, negatives = np.zeros(level.groups), np.zeros(level.groups)
+    lost = np.zeros(level.groups, dtype=np.int64)
+    short_of_positives, short_of_negatives = np.zeros(level.groups), np.zeros(level.groups)
+    for groups, keys, bounds in rows.blocks(level):
+        for short in _parts(keys, bounds):
+            positives[groups] += short.positives
+            negatives[groups] += short.negatives
+            lost[groups] += short.twice
+            short_of_positives[groups] += short.positive_squares
+            short_of_negatives[groups] += short.negative_squares
+    pairs = positives * negatives
+    value, missing = divide(2 * pairs - lost, 2 * pairs), divide(lost, 2 * pairs)
+    parts = []
+    for squares, cases, others in (
+        (short_of_positives, positives, negatives),
+        (short_of_negatives, negatives, positives),
+    ):
+        centred = divide(squares, others**2) - cases * missing**2
+        # What is left by cancellation is no spread.
+        centred = np.where(centred < _NO_SPREAD * cases, 0, centred)
+        parts.append(divide(centred, cases * np.maximum(cases - 1, 0)))
+    variance = parts[0] + parts[1]
+    freedom = divide(
+        variance**2,
+        divide(parts[0] ** 2, np.maximum(positives - 1, 0))
+        + divide(parts[1] ** 2, np.maximum(negatives - 1, 0)),
+    )
+    return RocAuc(value, variance, freedom)
+
+
+class _Shortfalls(NamedTuple):
+    """How far the placements of the cases of some groups fall short; arrays of shape (groups,).
+
+    A positive falls short by the negatives that it does not outrank, a negative by the positives
+    that do not outrank it; a tie counts half.
+    """
+
+    positives: IntArray
+    negatives: IntArray
+    twice: IntArray
+    """Twice the sum over the positives, so that half a pair stays a whole number: exact."""
+    positive_squares: FloatArray
+    """Sum of the squares over the positives."""
+    negative_squares: FloatArray
+    """Sum of the squares over the negatives."""
+
+
+def _shortfalls(
+    keys: KeyArray, bounds: IntArray, offset: tuple[int, int] | None = None
+) -> _Shortfalls:
+    """Add up shortfalls: as if no score were tied, and then what the ties change."""
+    is_positive = (keys & _ONE).astype(bool)
+    positive, negative = np.flatnonzero(is_positive), np.flatnonzero(~is_positive)
+    first_positive = np.searchsorted(positive, bounds)
+    first_negative = bounds - first_positive
+    positives, negatives = np.diff(first_positive), np.diff(first_negative)
+    # Among the block's positives where each group begins, among its negatives where it ends.
+    begin, end = first_positive[:-1], first_negative[1:]
+    if offset is not None:
+        begin, end = np.array([-offset[0]]), np.array([offset[1]])
+    # A key has as many negatives below it as its place in the block exceeds that among positives.
+    above = _spread_groups(end, positives) - (positive - np.arange(len(positive)))
+    below = (negative - np.arange(len(negative))) - _spread_groups(begin, negatives)
+    twice = 2 * _sum_runs(above, first_positive)
+    positive_squares = _sum_runs(np.multiply(above, above, dtype=float), first_positive)
+    negative_squares = _sum_runs(np.multiply(below, below, dtype=float), first_negative)
+
+    # A positive right behind a negative of the same score: both classes tie here.
+    last = np.flatnonzero((keys[1:] ^ keys[:-1]) == _ONE)
+    group = np.searchsorted(bounds, last, side="right") - 1
+    inside = last + 1 < bounds[group + 1]
+    last, group = last[inside], group[inside]
+    if len(last):
+        begins = np.ones(len(keys) + 1, dtype=bool)
+        np.not_equal(keys[1:], keys[:-1], out=begins[1:-1])
+        begins[bounds] = True
+        starts = np.flatnonzero(begins)
+        run = np.searchsorted(starts, last, side="right") - 1
+        tied_negatives = last + 1 - starts[run]
+        tied_positives = starts[run + 2] - starts[run + 1]
+        place = np.searchsorted(positive, last + 1)
+        beyond = end[group] - (last + 1 - place)
+        beneath = place - begin[group]
+        pairs = tied_negatives * tied_positives
+        size = len(positives)
+        twice += np.bincount(group, pairs, size).astype(np.int64)
+        positive_squares += np.bincount(group, pairs * (beyond + tied_negatives / 4), size)
+        negative_squares += np.bincount(group, pairs * (beneath + tied_positives / 4), size)
+    return _Shortfalls(positives, negatives, twice, positive_squares, negative_squares)
+
+
+def _spread_groups(of_groups: IntArray, sizes: IntArray) -> IntArray:
+    """Repeat a group's number for each of its rows; a single group's fits all as it is."""
+    return of_groups if len(of_groups) == 1 else np.repeat(of_groups, sizes)
+
+
+def _sum_runs(of_rows: NDArray[Any], bounds: IntArray) -> NDArray[Any]:
+    """Add the rows of each group."""
+    total = np.zeros(len(bounds) - 1, dtype=of_rows.dtype)
+    occupied = np.flatnonzero(np.diff(bounds))
+    if len(occupied):
+        total[occupied] = np.add.reduceat(of_rows, bounds[occupied])
+    return total
+
+
+def _parts(keys: KeyArray, bounds: IntArray) -> Iterator[_Shortfalls]:
+    """Give the shortfalls of a block; a single large group's part by part, never parting a tie."""
+    if len(bounds) > 2 or len(keys) <= _BLOCK:  # noqa: PLR2004 - more than one group
+        yield _shortfalls(keys, bounds)
+        return
+    negatives = len(keys) - int(np.count_nonzero(keys & _ONE))
+    start, below = 0, 0
+    while start < len(keys):
+        stop = min(start + _BLOCK, len(keys))
+        # Up to the end of the tie: the largest key of this score has the lowest bit set.
+        stop += int(np.searchsorted(keys[stop:], keys[stop - 1] | _ONE, side="right"))
+        offset = below, negatives - (start - below)
+        part = _shortfalls(keys[start:stop], np.array([0, stop - start]), offset)
+        yield part
+        below += int(part.positives[0])
+        start = stop
+
+
+def average_precision(rows: RankedRows, level: Level) -> tuple[FloatArray, FloatArray]:
+    """Measure average precision and its variance, for all groups of a level.
+
+    AP is the mean over positives of the precision at their score as the threshold. The variance
+    is the infinitesimal jackknife's: the sum of squares of AP's derivatives by each case's
+    weight.
+    Source: L. Jaeckel, Bell Laboratories Memorandum MM72-1215-11 (1972).
+    """
+    parts = [_average_precision(Runs(keys, bounds)) for _, keys, bounds in rows.blocks(level)]
+    values, variances = zip(*parts, strict=True)
+    return np.concatenate(values), np.concatenate(variances)
+
+
+def _average_precision(runs: Runs) -> tuple[FloatArray, FloatArray]:
+    """Measure average precision and its variance for the groups of a block."""
+    positives = runs.positives.astype(float)
+    hits = runs.spread(runs.positives) - runs.run_positives_below
+    chosen = hits + runs.spread(runs.negatives) - runs.run_negatives_below
+    precision = hits / chosen
+    value = divide(runs.add_up(runs.run_positives * precision), positives)
+    of_group = runs.spread(positives)
+    share = divide(runs.run_positives, of_group)
+    of_positive = runs.add_up_to(share * (1 - precision) / chosen)
+    of_positive += divide(precision - runs.spread(value), of_group)
+    of_negative = runs.add_up_to(share * precision / chosen)
+    squares = runs.run_positives * of_positive**2 + runs.run_negatives * of_negative**2
+    variance = np.where(positives > 0, runs.add_up(np.nan_to_num(squares)), np.nan)
+    return value, variance

@@ -1,0 +1,223 @@
+"""Intervals for a rate: k hits among n cases."""
+
+import numpy as np
+from scipy import special
+
+from evaluator.metrics._estimates import BoolArray, FloatArray, divide
+
+_MAX_STEPS = 60
+# Relative error that the search for a limit may leave.
+_ROUNDING = 1e-11
+# Below it a probability that is taken from 1 loses digits that the search needs.
+_LITTLE = 1e-3
+
+
+def rate_interval(
+    hits: FloatArray, cases: FloatArray, confidence: float
+) -> tuple[FloatArray, FloatArray]:
+    """Give the limits of rates by Blaker's exact interval, each pair of counts solved once."""
+    low = np.full(len(hits), np.nan)
+    high = np.full(len(hits), np.nan)
+    there = np.flatnonzero(cases > 0)
+    if len(there):
+        # The same few pairs come again and again in small slices.
+        pairs = hits[there] + 1j * cases[there]
+        unique, back = np.unique(pairs, return_inverse=True)
+        some_low, some_high = blaker(unique.real, unique.imag, confidence)
+        low[there], high[there] = some_low[back], some_high[back]
+    return low, high
+
+
+def wilson(hits: FloatArray, cases: FloatArray, confidence: float) -> tuple[FloatArray, FloatArray]:
+    """Give Wilson's score interval.
+
+    The rates p with (k/n - p)^2 <= z^2 p (1 - p) / n.
+    Source: E. B. Wilson, Journal of the American Statistical Association 22 (1927) 209.
+    """
+    z = special.ndtri((1 + confidence) / 2)
+    middle = (hits + z * z / 2) / (cases + z * z)
+    half = z / (cases + z * z) * np.sqrt(hits * (cases - hits) / cases + z * z / 4)
+    low = np.where(hits == 0, 0.0, middle - half)
+    high = np.where(hits == cases, 1.0, middle + half)
+    return low, high
+
+
+def clopper_pearson(
+    hits: FloatArray, cases: FloatArray, confidence: float
+) -> tuple[FloatArray, FloatArray]:
+    """Give the interval whose limits leave half the error probability in each tail.
+
+    Cases need not be whole, so that effective numbers of cases may stand for them.
+    Source: C. J. Clopper, E. S. Pearson, Biometrika 26 (1934) 404.
+    """
+    tail = (1 - confidence) / 2
+    low = np.zeros(len(hits))
+    high = np.ones(len(hits))
+    some, all_but = hits > 0, hits < cases
+    low[some] = special.betaincinv(hits[some], (cases - hits + 1)[some], tail)
+    high[all_but] = special.betainccinv((hits + 1)[all_but], (cases - hits)[all_but], tail)
+    return low, high
+
+
+def blaker(hits: FloatArray, cases: FloatArray, confidence: float) -> tuple[FloatArray, FloatArray]:
+    """Give Blaker's exact interval: it never covers less than nominal at any true rate.
+
+    A rate p is kept when the probability of the tail beyond k, plus that of the largest opposite
+    tail that is no more probable, exceeds the error probability. The interval is the hull of the
+    rates that are kept; it lies inside Clopper and Pearson's.
+
+    Going up from Clopper and Pearson's limit, the acceptability is continuous until the opposite
+    tail takes in one more outcome. There both tails are equally probable, so that the
+    acceptability is twice a tail that is at least half the error probability: the rate is kept.
+    Between such jumps the acceptability falls and then rises. The limit therefore is the first
+    jump, or the one crossing before it; Newton's method finds both in a few steps.
+
+    Sources: H. Blaker, Canadian Journal of Statistics 28 (2000) 783; J. Klaschka,
+    J. Reiczigel, Computational Statistics 36 (2021) 1775, for the shape between jumps.
+    """
+    low, _ = clopper_pearson(hits, cases, confidence)
+    low = _raised(hits, cases, low, 1 - confidence)
+    mirrored = cases - hits
+    other, _ = clopper_pearson(mirrored, cases, confidence)
+    return low, 1 - _raised(mirrored, cases, other, 1 - confidence)
+
+
+def _raised(hits: FloatArray, cases: FloatArray, start: FloatArray, error: float) -> FloatArray:
+    """Raise lower limits from Clopper and Pearson's to Blaker's."""
+    limit = start.copy()
+    some = np.flatnonzero(hits > 0)
+    k, n, low = hits[some], cases[some], start[some]
+    opposite = _largest_opposite(k, n, low, error / 2)
+    jump = _where_tails_are_equal(k, opposite + 1, n)
+    crosses = _tails(k, opposite, n, jump) > error
+    found = jump.copy()
+    found[crosses] = _crossing(
+        k[crosses], opposite[crosses], n[crosses], (low[crosses], jump[crosses]), error
+    )
+    # Outwards by more than was rounded.
+    limit[some] = np.maximum(found * (1 - _ROUNDING), low)
+    return limit
+
+
+def _at_least(k: FloatArray, n: FloatArray, p: FloatArray) -> FloatArray:
+    """Give the probability of at least k hits among n cases at rate p."""
+    probability: FloatArray = special.betainc(k, n - k + 1, p)
+    return probability
+
+
+def _at_most(j: FloatArray, n: FloatArray, p: FloatArray) -> FloatArray:
+    """Give the probability of at most j hits among n cases at rate p; there is none below 0."""
+    known = np.maximum(j, 0)
+    # The function of the complement takes four times as long, and is needed where little is left.
+    probability: FloatArray = 1 - special.betainc(known + 1, n - known, p)
+    small = np.flatnonzero(probability < _LITTLE)
+    probability[small] = special.betaincc(known[small] + 1, (n - known)[small], p[small])
+    probability[j < 0] = 0.0
+    return probability
+
+
+def _tails(k: FloatArray, j: FloatArray, n: FloatArray, p: FloatArray) -> FloatArray:
+    """Give the probability of at least k or at most j hits."""
+    return _at_least(k, n, p) + _at_most(j, n, p)
+
+
+def _log_slope(hits: FloatArray, n: FloatArray) -> FloatArray:
+    """Give the constant part of the logarithm of the derivative of P(at least hits) by p."""
+    slope: FloatArray = -special.betaln(hits, n - hits + 1)
+    return slope
+
+
+def _slope(constant: FloatArray, hits: FloatArray, n: FloatArray, p: FloatArray) -> FloatArray:
+    """Give the derivative of P(at least hits) by p."""
+    slope: FloatArray = np.exp(
+        constant + special.xlogy(hits - 1, p) + special.xlog1py(n - hits, -p)
+    )
+    return slope
+
+
+def _largest_opposite(
+    k: FloatArray, n: FloatArray, p: FloatArray, probability: float
+) -> FloatArray:
+    """Give the largest j whose lower tail at p is at most the probability; -1 if none is."""
+    # Both tails are nearly as far from the mean: a few steps from there lead to the exact j.
+    j = np.clip(np.floor(2 * n * p - k), -1, k - 1)
+    moving = np.flatnonzero(_at_most(j, n, p) > probability)
+    while len(moving):
+        j[moving] -= 1
+        moving = moving[_at_most(j[moving], n[moving], p[moving]) > probability]
+    moving = np.arange(len(j))
+    while len(moving):
+        moving = moving[_at_most(j[moving] + 1, n[moving], p[moving]) <= probability]
+        j[moving] += 1
+    return j
+
+
+def _where_tails_are_equal(k: FloatArray, j: FloatArray, n: FloatArray) -> FloatArray:
+    """Give the rate at which at least k and at most j hits are equally probable, j < k."""
+    # The difference of the tails' logarithms is nearly straight, and zero near the middle.
+    p = (j + k) / (2 * n)
+    constants = _log_slope(k, n), _log_slope(j + 1, n)
+    settled = np.zeros(len(p), dtype=bool)
+    for _ in range(_MAX_STEPS):
+        upper, lower = _at_least(k, n, p), _at_most(j, n, p)
+        difference = np.log(upper) - np.log(lower)
+        slope = _slope(constants[0], k, n, p) / upper + _slope(constants[1], j + 1, n, p) / lower
+        step = difference / slope
+        # At the ends of [0, 1] Newton's step may leave it: go half the way instead.
+        moved = np.where(p - step <= 0, p / 2, np.where(p - step >= 1, (1 + p) / 2, p - step))
+        p, settled = _move(p, moved, settled)
+        if settled.all():
+            break
+    return p
+
+
+def _crossing(
+    k: FloatArray,
+    j: FloatArray,
+    n: FloatArray,
+    bracket: tuple[FloatArray, FloatArray],
+    error: float,
+) -> FloatArray:
+    """Give the rate in the bracket from which on the two tails exceed the error probability."""
+    low, high = bracket
+    p = high
+    constants = _log_slope(k, n), _log_slope(j + 1, n)
+    settled = np.zeros(len(p), dtype=bool)
+    for _ in range(_MAX_STEPS):
+        excess = _tails(k, j, n, p) - error
+        low, high = np.where(excess > 0, low, p), np.where(excess > 0, p, high)
+        slope = _slope(constants[0], k, n, p)
+        slope -= np.where(j < 0, 0.0, _slope(constants[1], j + 1, n, p))
+        target = p - divide(excess, np.maximum(slope, 0))
+        # Outside the bracket, or where the tails still fall, halve the bracket instead.
+        moved = np.where((target > low) & (target <= high), target, (low + high) / 2)
+        p, settled = _move(p, moved, settled)
+        if settled.all():
+            break
+    return p
+
+
+def _move(p: FloatArray, moved: FloatArray, settled: BoolArray) -> tuple[FloatArray, BoolArray]:
+    """Take a step of a search; a limit that has settled stays, so that it depends on no other.
+
+    Otherwise a slice's interval would change in its last digits with what is measured beside it.
+    """
+    moved = np.where(settled, p, moved)
+    return moved, settled | (np.abs(moved - p) <= _ROUNDING / 4 * p)
+
+
+def mean_of_rates_interval(
+    rates: tuple[FloatArray, FloatArray],
+    lows: tuple[FloatArray, FloatArray],
+    highs: tuple[FloatArray, FloatArray],
+) -> tuple[FloatArray, FloatArray]:
+    """Give the interval of the mean of two independent rates from the intervals of each.
+
+    The distance of each limit from the mean is the root of the summed squares of the single
+    distances, halved: variance estimates recovered at the limits.
+    Source: G. Y. Zou, A. Donner, Statistics in Medicine 27 (2008) 1693.
+    """
+    middle = (rates[0] + rates[1]) / 2
+    below = np.hypot(rates[0] - lows[0], rates[1] - lows[1]) / 2
+    above = np.hypot(highs[0] - rates[0], highs[1] - rates[1]) / 2
+    return np.maximum(middle - below, 0.0), np.minimum(middle + above, 1.0)

@@ -1,0 +1,156 @@
+"""The one function that measures: a frame of cases in, a tidy frame of metrics out."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from evaluator.metrics import (
+    _binary as binary,
+    _multiclass as multiclass,
+    _regression as regression,
+    _weighted as weighted,
+)
+from evaluator.metrics._catalogue import Task
+from evaluator.metrics._checks import MetricsInputError, numbers
+from evaluator.metrics._estimates import to_tidy_frame
+from evaluator.metrics._inputs import (
+    binary_rows,
+    cluster_numbers,
+    multiclass_rows,
+    select_metrics,
+    weights_of,
+)
+from evaluator.metrics._levels import cut_slices
+from evaluator.metrics._linear import SurveyDesign
+
+
+def slice_metrics(
+    frame: pd.DataFrame,
+    *,
+    label: str,
+    score: str | Mapping[Any, str] | None = None,
+    prediction: str | None = None,
+    slices: Sequence[str],
+    task: Task = "binary_classification",
+    confidence: float = 0.95,
+    metrics: Sequence[str] | None = None,
+    weight: str | None = None,
+    cluster: str | None = None,
+    groups: Mapping[str, Sequence[Any]] | None = None,
+) -> pd.DataFrame:
+    """Measure a candidate overall, in every slice and in every cross of slices.
+
+    Parameters
+    ----------
+    frame
+        One row a case; it may have no rows. It is not changed.
+    label
+        Column of the truth; of a binary classifier 1 for the positive class.
+    score
+        Binary: column of the score of the positive class. Multiclass: the column of each
+        class's probability, which declares the classes. Regression has none.
+    prediction
+        Column of the decision, in the label's values. Without it a binary classifier decides for
+        the positive class from a score of 0.5 on, a multiclass one for the highest score.
+    slices
+        One to four columns whose values make the slices.
+    task
+        "binary_classification", "multiclass_classification" or "regression".
+    confidence
+        Nominal coverage of the intervals, between 0 and 1.
+    metrics
+        Names from `evaluator.metrics.METRICS`; all that the columns permit by default.
+    weight
+        Column of the cases' weights, not negative.
+    cluster
+        Column that says which cases belong together (a person, a day), where cases are not
+        independent of each other.
+    groups
+        Declared values of slice columns: a declared group without rows is a row with ``n`` 0,
+        and a value that is not declared is refused. A cross lists all combinations where all
+        its columns are declared, and otherwise those that occur.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row for each level, slice and metric, with the columns
+
+        ``level``
+            "overall", a slice column's name, or for crosses their names joined by " x ".
+        one column a slice column
+            The slice's value; missing where the level does not fix it.
+        ``metric``
+            The name; the confusion matrix gives one a pair of classes.
+        ``value``, ``low``, ``high``
+            Point value and interval; NaN where there is none.
+        ``n``
+            Cases in the slice.
+        ``n_effective``
+            What the value rests on: the cases in the metric's denominator (positives for
+            recall, the rarer class for an area), with weights their effective number.
+        ``status``
+            "ok"; "undefined", without a value; or "too_few", with a value but no interval.
+        ``reason``
+            Why the status is not "ok"; missing where it is.
+
+    Raises
+    ------
+    MetricsInputError
+        If a column or metric does not exist or does not fit the task; if labels, scores,
+        predictions, weights or slice columns are missing, not finite, out of range or not
+        declared: with the count and the first row positions.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> cases = pd.DataFrame(
+    ...     {"late": [1, 0, 1, 0], "score": [0.9, 0.2, 0.4, 0.1], "region": ["a", "a", "b", "b"]}
+    ... )
+    >>> measured = slice_metrics(
+    ...     cases, label="late", score="score", slices=["region"], metrics=["recall"]
+    ... )
+    >>> measured[["level", "region", "value", "n_effective"]].to_dict("list")["value"]
+    [0.5, 1.0, 0.0]
+    """
+    if not 0 < confidence < 1:
+        raise MetricsInputError(f"confidence must lie between 0 and 1, not {confidence}")
+    if task == "regression" and prediction is None:
+        raise MetricsInputError("a regression needs a prediction column")
+    if score is None and prediction is None:
+        raise MetricsInputError("give a score column, a prediction column, or both")
+    if score is not None and isinstance(score, str) == (task == "multiclass_classification"):
+        raise MetricsInputError(
+            "score must be the column of the positive class's score, or, for a multiclass "
+            f"classifier, a mapping from each class to its column; for {task} it is {score!r}"
+        )
+    names = select_metrics(metrics, task, scored=score is not None, decided=True)
+    slicing = cut_slices(frame, slices, groups)
+    row_weights = None if weight is None else weights_of(frame, weight)
+    clusters = None if cluster is None else cluster_numbers(frame, cluster)
+
+    def samples() -> list[SurveyDesign]:
+        return [
+            SurveyDesign(level.group_of_cell[slicing.cell], level.groups, row_weights, clusters)
+            for level in slicing.levels
+        ]
+
+    if isinstance(score, Mapping) or task == "multiclass_classification":
+        classes = multiclass_rows(
+            frame,
+            names,
+            label=label,
+            score=score if isinstance(score, Mapping) else None,
+            prediction=prediction,
+        )
+        measured = multiclass.measure(classes, samples(), names, confidence)
+    elif task == "binary_classification":
+        rows = binary_rows(frame, slicing, names, label=label, score=score, prediction=prediction)
+        if weight is None and cluster is None:
+            measured = binary.measure(rows, names, confidence)
+        else:
+            measured = weighted.measure(rows, samples(), names, confidence)
+    else:
+        truth, predicted = numbers(frame, label), numbers(frame, str(prediction))
+        measured = regression.measure(truth, predicted, samples(), names, confidence)
+    return to_tidy_frame(slicing, measured)

@@ -1,0 +1,417 @@
+"""How much worse some cases are than others: difference, limits and p-value."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy import special
+
+from evaluator.metrics._estimates import BoolArray, FloatArray, divide
+from evaluator.metrics._levels import IntArray
+from evaluator.metrics._linear import MIN_CLUSTERS
+from evaluator.metrics._means import MIN_CASES
+from evaluator.metrics._rates import wilson
+
+_NO_SPREAD = 1e-14
+_MIN_P_VALUE = float(np.finfo(np.float64).tiny)
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """The mean loss of some cases against that of others.
+
+    Parameters
+    ----------
+    n, n_rest
+        Numbers of cases.
+    loss, rest_loss
+        Mean losses, NaN without cases.
+    low, high
+        Limits of the difference, NaN where `reason` is given.
+    p_value
+        Of the hypothesis that the first cases are no worse; NaN where `reason` is given.
+    reason
+        Why there are no limits, or None.
+    """
+
+    n: int
+    n_rest: int
+    loss: float
+    rest_loss: float
+    low: float
+    high: float
+    p_value: float
+    reason: str | None
+
+    @property
+    def excess(self) -> float:
+        """Give the difference of the mean losses."""
+        return self.loss - self.rest_loss
+
+
+def contrast(
+    losses: FloatArray, inside: BoolArray, cluster: IntArray | None, *, error: float
+) -> Contrast:
+    """Compare the mean loss of the cases inside with that of all others.
+
+    Losses of 0 and 1: p-value of Fisher's exact test, limits by Newcombe's method. Other losses:
+    Welch's test and limits. With clusters, for both: the variance of the difference is the sum of
+    the squares of the clusters' influences on it, with Student's quantile at the smaller number of
+    clusters less one; a cluster may have cases on both sides.
+    """
+    sides = losses[inside], losses[~inside]
+    n, n_rest = (len(side) for side in sides)
+    loss, rest = (float(side.mean()) if len(side) else np.nan for side in sides)
+    binary = is_binary(losses)
+    limits: tuple[float, float, float] | str
+    few = 1 if binary and cluster is None else MIN_CASES
+    if min(n, n_rest) < few:
+        limits = f"needs {few} cases on either side, has {n} and {n_rest}"
+    elif cluster is not None:
+        limits = _clustered(losses, inside, cluster, error)
+    elif binary:
+        hits = [int(side.sum()) for side in sides]
+        low, high = newcombe_single((hits[0], n), (hits[1], n_rest), error)
+        limits = low, high, fisher(hits[0], n, sum(hits), n + n_rest)
+    else:
+        limits = _welch(*sides, error)
+    if isinstance(limits, str):
+        return Contrast(n, n_rest, loss, rest, np.nan, np.nan, np.nan, limits)
+    return Contrast(n, n_rest, loss, rest, *limits, None)
+
+
+def is_binary(losses: FloatArray) -> bool:
+    """Say whether all losses are 0 or 1."""
+    return bool(((losses == 0) | (losses == 1)).all())
+
+
+def newcombe_single(
+    one: tuple[int, int], other: tuple[int, int], error: float
+) -> tuple[float, float]:
+    """Give the limits of the difference of two independent rates, each of hits and cases.
+
+    The distance of each limit from the difference is the root of the summed squares of the
+    distances of Wilson's limits from the single rates.
+    Source: R. G. Newcombe, Statistics in Medicine 17 (1998) 873, method 10.
+    """
+    hits, cases = np.array([one, other], dtype=float).T
+    rate = hits / cases
+    low, high = wilson(hits, cases, 1 - 2 * error)
+    difference = float(rate[0] - rate[1])
+    below = float(np.hypot(rate[0] - low[0], high[1] - rate[1]))
+    above = float(np.hypot(high[0] - rate[0], rate[1] - low[1]))
+    return difference - below, difference + above
+
+
+def fisher(hits: int, cases: int, all_hits: int, all_cases: int) -> float:
+    """Give the probability that so many hits or more fall among the cases by chance.
+
+    The tail of the hypergeometric distribution: sum over x >= hits of
+    C(all_hits, x) C(all_cases - all_hits, cases - x) / C(all_cases, cases).
+    """
+    x = np.arange(hits, min(cases, all_hits) + 1)
+    if hits <= max(0, cases - (all_cases - all_hits)):
+        return 1.0
+    logarithm = (
+        _choices(all_hits, x)
+        + _choices(all_cases - all_hits, cases - x)
+        - _choices(all_cases, np.array(cases))
+    )
+    # A probability that is too small to write down is not zero.
+    return min(max(float(np.exp(special.logsumexp(logarithm))), _MIN_P_VALUE), 1.0)
+
+
+def _choices(n: int, k: IntArray) -> FloatArray:
+    found: FloatArray = special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(n - k + 1)
+    return found
+
+
+def _welch(one: FloatArray, other: FloatArray, error: float) -> tuple[float, float, float] | str:
+    parts = [float(side.var(ddof=1)) / len(side) for side in (one, other)]
+    variance = sum(parts)
+    if variance <= 0:
+        return "all losses are equal, so that their spread is unknown"
+    spare = variance**2 / sum(
+        part**2 / (len(side) - 1) for part, side in zip(parts, (one, other), strict=True)
+    )
+    return _student(float(one.mean() - other.mean()), variance, spare, error)
+
+
+def _clustered(
+    losses: FloatArray, inside: BoolArray, cluster: IntArray, error: float
+) -> tuple[float, float, float] | str:
+    clusters = [len(np.unique(cluster[side])) for side in (inside, ~inside)]
+    if min(clusters) < MIN_CLUSTERS:
+        return f"needs {MIN_CLUSTERS} clusters on either side, has {clusters[0]} and {clusters[1]}"
+    n = np.count_nonzero(inside)
+    means = losses[inside].mean(), losses[~inside].mean()
+    influence = np.where(inside, (losses - means[0]) / n, -(losses - means[1]) / (len(losses) - n))
+    of_cluster = np.bincount(cluster, influence)
+    there = len(np.unique(cluster))
+    squares = float((of_cluster**2).sum())
+    # What is left by cancellation is no spread.
+    if squares <= _NO_SPREAD * float((influence**2).sum()):
+        return "the clusters do not differ, so that their spread is unknown"
+    variance = squares * there / (there - 1)
+    return _student(float(means[0] - means[1]), variance, min(clusters) - 1, error)
+
+
+def _student(
+    difference: float, variance: float, spare: float, error: float
+) -> tuple[float, float, float]:
+    deviation = float(np.sqrt(variance))
+    half = float(special.stdtrit(spare, 1 - error)) * deviation
+    p_value = max(float(special.stdtr(spare, -difference / deviation)), _MIN_P_VALUE)
+    return difference - half, difference + half, p_value
+
+
+# How far from the exact limit a limit may be, and how often it is looked for at most.
+_EXACT = 1e-11
+_MAX_STEPS = 60
+_NO_LIMIT = 1 - 1e-10
+
+# From values to how far the observed lies above them, and the deviation to measure it with.
+Excess = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
+
+
+@dataclass(frozen=True)
+class TwoRates:
+    """The hits among the cases of two groups, for many pairs at once.
+
+    Parameters
+    ----------
+    hits, cases
+        Of the first group, shape (pairs, strata).
+    other_hits, other_cases
+        Of the second group, shape (pairs, strata).
+    """
+
+    hits: FloatArray
+    cases: FloatArray
+    other_hits: FloatArray
+    other_cases: FloatArray
+
+    @cached_property
+    def informative(self) -> BoolArray:
+        """Whether a stratum holds cases of both groups, shape (pairs, strata)."""
+        return (self.cases > 0) & (self.other_cases > 0)
+
+    @cached_property
+    def weights(self) -> FloatArray:
+        """The weights of Mantel and Haenszel, adding up to 1, or NaN without informative strata."""
+        product = self.cases * self.other_cases
+        weights = np.nan_to_num(divide(product, self.cases + self.other_cases))
+        return divide(weights, weights.sum(axis=1, keepdims=True) + np.zeros_like(weights))
+
+    def standardised(self) -> tuple[FloatArray, FloatArray]:
+        """Give both groups' rates, weighted alike over the strata, shape (pairs,) each.
+
+        Their difference is the risk difference, and their ratio the risk ratio, of Mantel and
+        Haenszel: S. Greenland, J. M. Robins, Biometrics 41 (1985) 55. Where no stratum holds
+        cases of both, these are each group's own rates; they then are not to be compared.
+        """
+        alone = ~self.informative.any(axis=1)
+        first, second = (
+            np.where(
+                alone,
+                divide(hits.sum(axis=1), cases.sum(axis=1)),
+                (self.weights * np.nan_to_num(divide(hits, cases))).sum(axis=1),
+            )
+            for hits, cases in ((self.hits, self.cases), (self.other_hits, self.other_cases))
+        )
+        return first, second
+
+    def spread(self) -> tuple[FloatArray, FloatArray]:
+        """Give the sums of squared weights over cases: the standardised rates' variances' factors.
+
+        A rate p has the variance p (1 - p) times its factor; with one stratum that is 1 / n.
+        """
+        square = self.weights**2
+        first, second = (
+            np.where(self.informative, np.nan_to_num(divide(square, cases)), 0.0).sum(axis=1)
+            for cases in (self.cases, self.other_cases)
+        )
+        return first, second
+
+
+def newcombe(two: TwoRates, confidence: float) -> tuple[FloatArray, FloatArray]:
+    """Give Newcombe's hybrid score interval of the difference of two rates, in one stratum.
+
+    With Wilson's limits l and u of each rate p, the limits are
+    d - sqrt((p1 - l1)^2 + (u2 - p2)^2) and d + sqrt((u1 - p1)^2 + (p2 - l2)^2).
+    Source: R. G. Newcombe, Statistics in Medicine 17 (1998) 873, method 10.
+    """
+    limits = []
+    for hits, cases in ((two.hits, two.cases), (two.other_hits, two.other_cases)):
+        known = np.maximum(cases[:, 0], np.finfo(float).tiny)
+        rate = hits[:, 0] / known
+        limits.append((rate, *wilson(hits[:, 0], known, confidence)))
+    (first, low, high), (second, other_low, other_high) = limits
+    difference = first - second
+    below = np.hypot(first - low, other_high - second)
+    above = np.hypot(high - first, second - other_low)
+    return difference - below, difference + above
+
+
+def score_difference(two: TwoRates, confidence: float) -> tuple[FloatArray, FloatArray]:
+    """Give the score interval of Mantel and Haenszel's risk difference over strata.
+
+    The differences d with (sum w (p1 - p2 - d))^2 <= z^2 sum w^2 V(d), where V(d) is the variance
+    of p1 - p2 in a stratum at the most likely rates that differ by d, times N / (N - 1). Unlike an
+    interval from the estimate's own variance it keeps its promise where a stratum's rates are 0
+    or 1, or where strata hold few cases.
+    Source: O. Miettinen, M. Nurminen, Statistics in Medicine 4 (1985) 213.
+    """
+    y, n, other_y, other_n, weights = _known(two)
+    total = n + other_n
+    observed = (weights * (y / n - other_y / other_n)).sum(axis=1)
+
+    def excess(difference: FloatArray) -> tuple[FloatArray, FloatArray]:
+        d = difference[:, None]
+        # The cubic whose root is the second group's most likely rate.
+        c2 = (n + 2 * other_n) * d - total - y - other_y
+        c1 = (other_n * d - total - 2 * other_y) * d + y + other_y
+        c0 = other_y * d * (1 - d)
+        third = c2 / (3 * total)
+        q = third**3 - c1 * c2 / (6 * total**2) + c0 / (2 * total)
+        root = np.sqrt(np.maximum(third**2 - c1 / (3 * total), 0))
+        p = np.where(q < 0, -root, root)
+        cosine = np.clip(divide(q, p**3), -1, 1)
+        angle = (np.pi + np.arccos(np.nan_to_num(cosine, nan=1.0))) / 3
+        second = np.clip(2 * p * np.cos(angle) - third, np.maximum(0, -d), np.minimum(1, 1 - d))
+        first = np.clip(second + d, 0, 1)
+        variance = (first * (1 - first) / n + second * (1 - second) / other_n) * total / (total - 1)
+        return observed - difference, np.sqrt((weights**2 * variance).sum(axis=1))
+
+    z = special.ndtri((1 + confidence) / 2)
+    return _between(excess, np.clip(observed, -1, 1), (-1.0, 1.0), z)
+
+
+def score_log_ratio(two: TwoRates, confidence: float) -> tuple[FloatArray, FloatArray]:
+    """Give the logarithms of the score interval of Mantel and Haenszel's risk ratio over strata.
+
+    The ratios r with (sum w (p1 - r p2))^2 <= z^2 sum w^2 V(r), where V(r) is the variance of
+    p1 - r p2 in a stratum at the most likely rates of that ratio, times N / (N - 1). In one
+    stratum it is Koopman's interval but for the last factor. A first rate of 0 gives a lower
+    limit of 0 and a finite upper one; where both are 0 nothing is known, and both are NaN.
+    Sources: O. Miettinen, M. Nurminen, Statistics in Medicine 4 (1985) 213; P. A. R. Koopman,
+    Biometrics 40 (1984) 513.
+    """
+    y, n, other_y, other_n, weights = _known(two)
+    total, hits = n + other_n, y + other_y
+    mean, other_mean = (weights * y / n).sum(axis=1), (weights * other_y / other_n).sum(axis=1)
+
+    def excess(share: FloatArray) -> tuple[FloatArray, FloatArray]:
+        # The ratio is share / (1 - share), so that ratio and inverse are treated alike.
+        u = share[:, None]
+        b = (n + other_y) * u + (other_n + y) * (1 - u)
+        root = np.sqrt(np.maximum(b**2 - 4 * total * hits * u * (1 - u), 0))
+        first = np.clip(2 * hits * u / (b + root), 0, 1)
+        second = np.clip(2 * hits * (1 - u) / (b + root), 0, 1)
+        variance = (1 - u) ** 2 * first * (1 - first) / n + u**2 * second * (1 - second) / other_n
+        spread = np.sqrt((weights**2 * variance * total / (total - 1)).sum(axis=1))
+        return (1 - share) * mean - share * other_mean, spread
+
+    z = special.ndtri((1 + confidence) / 2)
+    low, high = _between(excess, divide(mean, mean + other_mean), (0.0, 1.0), z)
+    with np.errstate(divide="ignore"):
+        limits = np.log(low) - np.log1p(-low), np.log(high) - np.log1p(-np.minimum(high, _NO_LIMIT))
+    return limits[0], np.where(high >= _NO_LIMIT, np.inf, limits[1])
+
+
+def log_odds_ratio(
+    two: TwoRates, confidence: float
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Give the logarithm of Mantel and Haenszel's odds ratio with its limits and its variance.
+
+    The odds ratio is R / S, R = sum a d / N and S = sum b c / N over strata of hits a and misses
+    b, and c and d of the second group. Its logarithm has the variance of Robins, Breslow and
+    Greenland, which in one stratum is Woolf's 1/a + 1/b + 1/c + 1/d. Where R is 0 the logarithm
+    has no interval; then the upper limit is the largest ratio r with (R - r S)^2 <= z^2 V(r),
+    V(r) being the same variance before it is divided by R^2.
+    Sources: J. Robins, N. Breslow, S. Greenland, Biometrics 42 (1986) 311; T. Sato,
+    Biometrics 46 (1990) 71, for limits from R - r S.
+    """
+    y, n, other_y, other_n, _ = _known(two)
+    total = np.where(two.informative, n + other_n, np.inf)
+    agree, differ = (y + other_n - other_y) / total, (n - y + other_y) / total
+    r_parts, s_parts = y * (other_n - other_y) / total, (n - y) * other_y / total
+    r, s = r_parts.sum(axis=1), s_parts.sum(axis=1)
+    constant = (agree * r_parts).sum(axis=1)
+    linear = (agree * s_parts + differ * r_parts).sum(axis=1)
+    square = (differ * s_parts).sum(axis=1)
+    variance = (divide(constant, r**2) + divide(linear, r * s) + divide(square, s**2)) / 2
+    z = special.ndtri((1 + confidence) / 2)
+    with np.errstate(divide="ignore"):
+        value = np.log(divide(r, s))
+        known = s**2 - z**2 / 2 * square
+        highest = np.where(known > 0, divide(z**2 / 2 * linear, known), np.inf)
+        bound = np.where((r == 0) & (s > 0), np.log(highest), np.inf)
+    half = z * np.sqrt(variance)
+    low = np.where(np.isnan(half), -np.inf, value - half)
+    high = np.where(np.isnan(half), bound, value + half)
+    return np.where((s == 0) & (r > 0), np.inf, value), low, high, variance
+
+
+def _known(two: TwoRates) -> tuple[FloatArray, ...]:
+    """Give hits and cases with strata of one group replaced by some without weight."""
+    there = two.informative
+    return (
+        np.where(there, two.hits, 0.0),
+        np.where(there, two.cases, 1.0),
+        np.where(there, two.other_hits, 0.0),
+        np.where(there, two.other_cases, 1.0),
+        np.where(there, np.nan_to_num(two.weights), 0.0),
+    )
+
+
+def _between(
+    excess: Excess, observed: FloatArray, ends: tuple[float, float], z: float
+) -> tuple[FloatArray, FloatArray]:
+    """Find how far below and above what was observed the score stays within z."""
+    limits = []
+    for end, sign in zip(ends, (1, -1), strict=True):
+
+        def beyond(value: FloatArray, sign: int = sign) -> FloatArray:
+            distance, spread = excess(value)
+            return sign * distance - z * spread
+
+        limits.append(_root(beyond, observed, np.full(len(observed), end)))
+    return limits[0], limits[1]
+
+
+def _root(
+    beyond: Callable[[FloatArray], FloatArray], inside: FloatArray, outside: FloatArray
+) -> FloatArray:
+    """Find where a function that is not positive inside turns positive on the way outside.
+
+    Inverse quadratic interpolation where it is safe, and halving where it is not.
+    Source: T. R. Chandrupatla, Advances in Engineering Software 28 (1997) 145.
+    """
+    a, b = inside, outside
+    f_a, f_b = beyond(a), beyond(b)
+    # Where the score has no spread, rounding must not decide on which side an end is.
+    least = np.finfo(float).tiny
+    f_a, f_b = np.minimum(f_a, -least), np.maximum(f_b, least)
+    t = np.full(len(a), 0.5)
+    for _ in range(_MAX_STEPS):
+        x = a + t * (b - a)
+        f_x = beyond(x)
+        same = (f_x > 0) == (f_a > 0)
+        c, f_c = np.where(same, a, b), np.where(same, f_a, f_b)
+        b, f_b = np.where(same, b, a), np.where(same, f_b, f_a)
+        a, f_a = x, f_x
+        width = np.abs(b - a)
+        if not (width > _EXACT).any():
+            break
+        # Step no less than what matters; and half the way where the ends have met.
+        nearest = np.minimum(
+            np.nan_to_num(divide(np.full(len(a), _EXACT / 2), width), nan=0.5), 0.5
+        )
+        xi, phi = divide(a - b, c - b), divide(f_a - f_b, f_c - f_b)
+        safe = (phi**2 < xi) & ((1 - phi) ** 2 < 1 - xi)
+        step = divide(f_a, f_b - f_a) * divide(f_c, f_b - f_c)
+        step += divide(c - a, b - a) * divide(f_a, f_c - f_a) * divide(f_b, f_c - f_b)
+        t = np.clip(np.where(safe & np.isfinite(step), step, 0.5), nearest, 1 - nearest)
+    return (a + b) / 2

@@ -1,0 +1,1 @@
+"""The search for slices where a candidate does worse than elsewhere."""

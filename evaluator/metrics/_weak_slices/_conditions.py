@@ -1,0 +1,332 @@
+"""Conditions on a feature: in words, as JSON, and as the cases that meet them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from evaluator.metrics._checks import MetricsInputError, column
+from evaluator.metrics._estimates import BoolArray, FloatArray
+
+Scalar = str | int | float | bool
+
+_MAX_VALUES_SHOWN = 3
+
+
+class Condition(Protocol):
+    """What a feature has to be for a case to belong to a slice."""
+
+    @property
+    def feature(self) -> str:
+        """The column that the condition is about."""
+
+    @property
+    def words(self) -> str:
+        """The condition as a reader would say it."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the condition in the form that `condition_from_json` reads."""
+
+    def holds(self, frame: pd.DataFrame) -> BoolArray:
+        """Say which rows of a frame meet the condition, shape (rows,)."""
+
+
+@dataclass(frozen=True)
+class Equals:
+    """The feature has one value."""
+
+    feature: str
+    value: Scalar
+
+    @property
+    def words(self) -> str:
+        """Such as "carrier = B6"."""
+        return f"{self.feature} = {_format_value(self.value)}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the feature and the value it is."""
+        return {"feature": self.feature, "is": self.value}
+
+    def holds(self, frame: pd.DataFrame) -> BoolArray:
+        """Say which rows have the value."""
+        return _is_true(column(frame, self.feature) == self.value)
+
+
+@dataclass(frozen=True)
+class InRange:
+    """The feature is a number from `start` on and below `end`; an end that is None is open."""
+
+    feature: str
+    start: float | None
+    end: float | None
+
+    @property
+    def words(self) -> str:
+        """Such as "distance in [500, 900)", "distance < 500" or "distance >= 900"."""
+        if self.start is None:
+            return f"{self.feature} < {_format_value(self.end)}"
+        if self.end is None:
+            return f"{self.feature} >= {_format_value(self.start)}"
+        return f"{self.feature} in [{_format_value(self.start)}, {_format_value(self.end)})"
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the feature and the ends that are not open."""
+        ends = {"from": self.start, "below": self.end}
+        return {"feature": self.feature} | {k: v for k, v in ends.items() if v is not None}
+
+    def holds(self, frame: pd.DataFrame) -> BoolArray:
+        """Say which rows lie in the range; a missing number lies in none."""
+        values = numbers_or_missing(column(frame, self.feature), self.feature)
+        inside = ~np.isnan(values)
+        if self.start is not None:
+            inside &= values >= self.start
+        if self.end is not None:
+            inside &= values < self.end
+        return inside
+
+
+@dataclass(frozen=True)
+class IsMissing:
+    """The feature has no value."""
+
+    feature: str
+
+    @property
+    def words(self) -> str:
+        """Such as "tail number is missing"."""
+        return f"{self.feature} is missing"
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the feature and that it is missing."""
+        return {"feature": self.feature, "missing": True}
+
+    def holds(self, frame: pd.DataFrame) -> BoolArray:
+        """Say which rows have no value."""
+        return _is_true(column(frame, self.feature).isna())
+
+
+@dataclass(frozen=True)
+class NotIn:
+    """The feature has a value, and none of the frequent ones."""
+
+    feature: str
+    values: tuple[Scalar, ...]
+
+    @property
+    def words(self) -> str:
+        """Such as "carrier is none of AA, B6" or "carrier is none of its 12 frequent values"."""
+        if not self.values:
+            return f"{self.feature} is not missing"
+        if len(self.values) <= _MAX_VALUES_SHOWN:
+            values = ", ".join(_format_value(value) for value in self.values)
+            return f"{self.feature} is none of {values}"
+        return f"{self.feature} is none of its {len(self.values)} frequent values"
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the feature and the values it is none of."""
+        return {"feature": self.feature, "none_of": list(self.values)}
+
+    def holds(self, frame: pd.DataFrame) -> BoolArray:
+        """Say which rows have another value."""
+        found = column(frame, self.feature)
+        return _is_true(found.notna()) & ~_is_true(found.isin(list(self.values)))
+
+
+def conditions_to_json(conditions: Sequence[Condition]) -> str:
+    """Write a slice's conditions as a line of JSON, which `conditions_from_json` reads."""
+    return json.dumps([one.as_json() for one in conditions], ensure_ascii=False)
+
+
+def conditions_from_json(text: str) -> tuple[Condition, ...]:
+    """Read a slice's conditions from JSON: a list of the forms that `condition_from_json` takes."""
+    try:
+        forms = json.loads(text)
+    except ValueError as error:
+        raise MetricsInputError(f"the slice {text!r} is not JSON: {error}") from error
+    if not isinstance(forms, list) or not all(isinstance(form, dict) for form in forms):
+        raise MetricsInputError(f"the slice {text!r} is no list of conditions")
+    return tuple(condition_from_json(form) for form in forms)
+
+
+def condition_from_json(form: Mapping[str, Any]) -> Condition:
+    """Read a condition from its JSON form."""
+    rest = {key: value for key, value in form.items() if key != "feature"}
+    feature = form.get("feature")
+    if isinstance(feature, str):
+        if set(rest) == {"is"} and isinstance(rest["is"], Scalar):
+            return Equals(feature, rest["is"])
+        if rest and set(rest) <= {"from", "below"} and all(_number(v) for v in rest.values()):
+            return InRange(feature, rest.get("from"), rest.get("below"))
+        if rest == {"missing": True}:
+            return IsMissing(feature)
+        if set(rest) == {"none_of"} and isinstance(rest["none_of"], list | tuple):
+            return NotIn(feature, tuple(rest["none_of"]))
+    raise MetricsInputError(
+        f"{dict(form)!r} is no condition; a condition names a feature and one of: is, from and "
+        "below, missing (true), none_of"
+    )
+
+
+def describe_conditions(conditions: Sequence[Condition]) -> str:
+    """Describe a slice by its conditions; without any it is all cases."""
+    return " and ".join(one.words for one in conditions) or "all cases"
+
+
+def matching_rows(frame: pd.DataFrame, conditions: Sequence[Condition]) -> BoolArray:
+    """Say which rows meet all conditions, shape (rows,)."""
+    inside = np.ones(len(frame), dtype=bool)
+    for one in conditions:
+        inside &= one.holds(frame)
+    return inside
+
+
+def numbers_or_missing(found: "pd.Series[Any]", name: str) -> FloatArray:
+    """Give a numeric column as floats, NaN where it is missing."""
+    if not pd.api.types.is_numeric_dtype(found.dtype):
+        raise MetricsInputError(f"column {name!r} holds {found.dtype} values; it must hold numbers")
+    return found.to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and not np.isnan(value)
+
+
+def _format_value(value: object) -> str:
+    return f"{value:.12g}" if isinstance(value, float) else str(value)
+
+
+def _is_true(values: "pd.Series[Any]") -> BoolArray:
+    """Give truth values, False where a nullable column does not know."""
+    return values.to_numpy(dtype=bool, na_value=False)
+
+
+CodeArray = NDArray[np.int16]
+
+# Crosses of three features have at most a million cells by it, which bounds the search's memory.
+MAX_VALUES = 100
+# As many as there are months: so few numbers mean something each.
+MAX_LISTED_VALUES = 12
+# Coarse enough for the crosses of two features to have cases.
+BINS = 5
+
+
+@dataclass(frozen=True)
+class DiscretisedFeature:
+    """A feature's conditions, and which of them each case meets.
+
+    Parameters
+    ----------
+    conditions
+        In the order of the values; rare values and missing ones last.
+    codes
+        The position of each case's condition, shape (rows,).
+    """
+
+    conditions: tuple[Condition, ...]
+    codes: CodeArray
+
+
+def discretise(
+    frame: pd.DataFrame, features: Sequence[str], *, bins: int, minimum_support: int
+) -> list[DiscretisedFeature]:
+    """Cut every feature into conditions, without a look at how well the candidate does.
+
+    Numbers are cut near their quantiles, fractions at as few digits as leave the bins what they
+    are; those of at most 12 different values, or at most `bins`, are taken as categories. Missing
+    values are a condition of their own. Categories of fewer than `minimum_support` cases, and all
+    beyond the 100 most frequent, are one condition together.
+    """
+    names = [features] if isinstance(features, str) else list(features)
+    if not names or len(set(names)) < len(names):
+        raise MetricsInputError(f"features must be one or more different columns, not {names}")
+    return [_feature(column(frame, name), name, bins, minimum_support) for name in names]
+
+
+def _feature(
+    found: "pd.Series[Any]", name: str, bins: int, minimum_support: int
+) -> DiscretisedFeature:
+    numeric = pd.api.types.is_numeric_dtype(found.dtype)
+    if numeric and not pd.api.types.is_bool_dtype(found.dtype):
+        values = numbers_or_missing(found, name)
+        ordered = np.sort(values[~np.isnan(values)])
+        steps = ordered[1:] != ordered[:-1]
+        if np.count_nonzero(steps) >= max(bins, MAX_LISTED_VALUES):
+            whole = pd.api.types.is_integer_dtype(found.dtype)
+            return _ranges(values, ordered, name, bins, whole=whole)
+    return _categories(found, name, minimum_support)
+
+
+def _ranges(
+    values: FloatArray, ordered: FloatArray, name: str, bins: int, *, whole: bool
+) -> DiscretisedFeature:
+    """Cut numbers at their quantiles."""
+    # The quantile is the least value that at least the share of the cases do not exceed.
+    places = np.ceil(np.arange(1, bins) / bins * len(ordered)).astype(np.intp) - 1
+    cuts = ordered[np.maximum(places, 0)]
+    # Where the least value is that of many cases, it is a bin of its own.
+    cuts[cuts == ordered[0]] = ordered[np.searchsorted(ordered, ordered[0], side="right")]
+    cuts = np.unique(cuts)
+    if not whole:
+        cuts = _short(cuts, ordered[0])
+    codes = np.searchsorted(cuts, values, side="right").astype(np.int16)
+    ends = [None, *(int(cut) if whole else float(cut) for cut in cuts), None]
+    conditions: list[Condition] = [InRange(name, start, end) for start, end in pairwise(ends)]
+    return _with_missing(conditions, codes, np.isnan(values), name)
+
+
+def _short(cuts: FloatArray, least: float) -> FloatArray:
+    """Round each cut to the digits that a hundredth of the way to its neighbours needs."""
+    edges = np.concatenate([[least], cuts])
+    edges = edges[np.isfinite(edges)]
+    rounded = cuts.copy()
+    for position in np.flatnonzero(np.isfinite(cuts)):
+        cut = float(cuts[position])
+        others = edges[edges != cut]
+        if len(others):
+            digits = 2 - int(np.floor(np.log10(np.abs(others - cut).min())))
+            rounded[position] = round(cut, digits)
+    return rounded
+
+
+def _categories(found: "pd.Series[Any]", name: str, minimum_support: int) -> DiscretisedFeature:
+    """Take each value as a condition, and the rare ones together as one."""
+    # The values of a categorical column may be in its order, but not all of them need occur.
+    numbered, uniques = pd.factorize(found)
+    missing = numbered < 0
+    values = [_scalar(value, name) for value in uniques]
+    counts = np.bincount(numbered[~missing], minlength=len(values))
+    by_value = sorted(range(len(values)), key=lambda p: (str(type(values[p])), values[p]))
+    frequent = sorted(by_value, key=lambda position: -counts[position])[:MAX_VALUES]
+    often = {position for position in frequent if counts[position] >= minimum_support}
+    kept = [position for position in by_value if position in often]
+    code_of = np.full(len(values) + 1, len(kept), dtype=np.int16)
+    code_of[kept] = np.arange(len(kept))
+    conditions: list[Condition] = [Equals(name, values[position]) for position in kept]
+    if len(kept) < len(values):
+        conditions.append(NotIn(name, tuple(values[position] for position in kept)))
+    return _with_missing(conditions, code_of[numbered], missing, name)
+
+
+def _with_missing(
+    conditions: list[Condition], codes: CodeArray, missing: NDArray[np.bool_], name: str
+) -> DiscretisedFeature:
+    if missing.any():
+        codes[missing] = len(conditions)
+        conditions = [*conditions, IsMissing(name)]
+    return DiscretisedFeature(tuple(conditions), codes)
+
+
+def _scalar(value: Any, name: str) -> Scalar:
+    """Give a category as a value that JSON can hold."""
+    plain = value.item() if isinstance(value, np.generic) else value
+    if not isinstance(plain, Scalar):
+        raise MetricsInputError(
+            f"feature {name!r} holds a {type(plain).__name__}, such as {plain!r}; features hold "
+            "numbers, texts or truth values"
+        )
+    return plain

@@ -1,0 +1,480 @@
+"""Search all slices of up to three conditions, level by level, for those that do worse."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluator.metrics._estimates import BoolArray, FloatArray
+from evaluator.metrics._levels import IntArray
+from evaluator.metrics._two_sample import is_binary
+from evaluator.metrics._weak_slices._conditions import CodeArray
+
+_ROUNDING = 1e-12
+
+
+@dataclass(frozen=True)
+class LossSums:
+    """What is summed over the cases of slices; arrays of one shape.
+
+    Parameters
+    ----------
+    n
+        Number of cases.
+    total
+        Sum of the losses' distances from the mean loss of all cases.
+    above
+        Sum of the distances of those losses that are above that mean.
+    squares
+        Sum of the squared distances.
+    """
+
+    n: FloatArray
+    total: FloatArray
+    above: FloatArray
+    squares: FloatArray
+
+    def at(self, where: NDArray[Any]) -> "LossSums":
+        """Take some of the slices, by positions or truth values."""
+        return LossSums(self.n[where], self.total[where], self.above[where], self.squares[where])
+
+
+class Losses:
+    """The losses of all cases, ready to be summed over slices.
+
+    Parameters
+    ----------
+    losses
+        Finite, shape (rows,).
+    """
+
+    def __init__(self, losses: FloatArray) -> None:
+        rows = len(losses)
+        self.mean = float(losses.mean())
+        self.centred = losses - self.mean
+        self._above = np.maximum(self.centred, 0)
+        self._squares = self.centred**2
+        self._hits = losses.astype(np.intp) if is_binary(losses) else None
+        self.most_above = float(self._above.max())
+        squares = float(self._squares.sum())
+        zero = np.zeros(1)
+        self.all = LossSums(zero + rows, zero, zero + self._above.sum(), zero + squares)
+        self.vary = squares > _ROUNDING * max(float((losses**2).sum()), 1e-300)
+
+    def sums(self, cell: IntArray, cells: int, rows: IntArray | None = None) -> LossSums:
+        """Sum over the cases of each cell."""
+        if self._hits is not None:
+            # One count of whole numbers says all where losses are 0 or 1.
+            hits = self._hits if rows is None else self._hits[rows]
+            counted = np.bincount(cell * 2 + hits, minlength=2 * cells).reshape(-1, 2)
+            without, errors = counted[:, 0].astype(float), counted[:, 1].astype(float)
+            n, miss = without + errors, 1 - self.mean
+            squares = errors * miss**2 + without * self.mean**2
+            return LossSums(n, errors - n * self.mean, errors * miss, squares)
+        of_cells = [np.bincount(cell, minlength=cells).astype(float)]
+        for values in (self.centred, self._above, self._squares):
+            own = values if rows is None else values[rows]
+            # Without rows numpy counts in whole numbers.
+            of_cells.append(np.bincount(cell, own, minlength=cells).astype(float))
+        return LossSums(*of_cells)
+
+    def bound(self, n: FloatArray, above: FloatArray, fewest: int) -> FloatArray:
+        """Give the most evidence that any subset of `fewest` cases or more can have.
+
+        A subset of s cases of a slice has a sum of distances of at most the slice's `above`, and
+        of at most s times the largest distance. So its evidence, without the constant spread of
+        all cases, is at most min(above, s largest) / sqrt(s (1 - s / N)), which is largest at
+        s = above / largest or at the slice's own size.
+        Source: the bound on a slice's errors in S. Sagadeeva, M. Boehm, SIGMOD (2021) 2290,
+        carried over to this evidence.
+        """
+        every = float(self.all.n[0])
+        spread = np.sqrt(float(self.all.squares[0]) / every)
+
+        def most(size: FloatArray) -> FloatArray:
+            top = np.minimum(above, size * self.most_above)
+            found: FloatArray = top / (spread * np.sqrt(size * (1 - size / every)))
+            return found
+
+        inside = (n >= fewest) & (n < every)
+        size = np.where(inside, n, 1.0)
+        best = np.clip(above / self.most_above, min(fewest, every - 1), size)
+        # More than was rounded.
+        return np.where(inside, np.maximum(most(np.maximum(best, 1)), most(size)), 0) * (1 + 1e-9)
+
+
+def standard_scores(slices: LossSums, parents: LossSums) -> FloatArray:
+    """Say how much worse slices are than the rest of what they are part of.
+
+    z = (sum of the slice's losses - n m) / sqrt(n v (1 - n / N)), where m and v are mean and
+    variance of the losses of the parent's N cases: the distance of the slice's sum from what a
+    random choice of n of the N cases would have, in standard deviations. Zero where nothing
+    varies.
+    Source: the variance of the mean of a sample without replacement, W. G. Cochran, Sampling
+    Techniques (1977), 2.5.
+    """
+    mean = parents.total / parents.n
+    variance = parents.squares / parents.n - mean**2
+    vary: BoolArray = variance > _ROUNDING * parents.squares / parents.n
+    scale = slices.n * np.where(vary, variance, 0) * (1 - slices.n / parents.n)
+    z = np.zeros(np.broadcast(scale, slices.total).shape)
+    np.divide(slices.total - slices.n * mean, np.sqrt(scale), out=z, where=scale > 0)
+    return z
+
+
+MAX_CONDITIONS = 3
+# Less than two standard deviations is not worth to follow.
+MIN_EVIDENCE = 2.0
+
+
+@dataclass(frozen=True)
+class Shortlist:
+    """Slices worth to follow, the most evidence first.
+
+    Parameters
+    ----------
+    slices
+        Each slice's pairs of a feature's position and a condition's position in it.
+    evidence
+        Shape (slices,).
+    possible
+        How many slices the conditions span.
+    evaluated
+        How many of them had enough cases and could, by the bounds, be a lead.
+    """
+
+    slices: list[tuple[tuple[int, int], ...]]
+    evidence: FloatArray
+    possible: int
+    evaluated: int
+
+
+def search(
+    codes: Sequence[CodeArray],
+    sizes: Sequence[int],
+    losses: Losses,
+    *,
+    conditions: int,
+    fewest: int,
+    keep: int,
+) -> Shortlist:
+    """Find the slices that do worse than the rest, and by each of their conditions.
+
+    A slice's evidence is the least of how much worse it is than all other cases, and than what
+    each of its conditions leaves out: without the latter, one bad slice would bring thousands of
+    its parts along, and hide small ones elsewhere. A slice of fewer than `fewest` cases, or whose
+    rest has fewer, and one in which a condition leaves out nothing, is no lead.
+
+    The levels go from one condition to more. A slice is only counted when all slices with one
+    condition fewer have cases enough, and errors enough for some part of them to be among the
+    leads; the crosses of one set of features are counted at a time, so that memory does not grow
+    with the number of slices. Nothing that qualifies is lost by it.
+    Source of the idea: S. Sagadeeva, M. Boehm, SliceLine, SIGMOD (2021) 2290.
+    """
+    found = _Collector(losses, fewest, keep)
+    singles = [_single(found, code, sizes[p], p) for p, code in enumerate(codes)]
+    pairs: dict[tuple[int, int], _Survivors] = {}
+    if conditions > 1:
+        for first, second in combinations(range(len(codes)), 2):
+            both = (singles[first], singles[second])
+            pairs[first, second] = _pair(found, codes, sizes, (first, second), both)
+    if conditions > 2:  # noqa: PLR2004 - three conditions
+        for first, second in pairs:
+            _triples(found, codes, sizes, (first, second), pairs)
+    # Elementary symmetric sums: the number of ways to choose a condition of so many features.
+    spans = [1] + [0] * MAX_CONDITIONS
+    for size in sizes:
+        for level in range(MAX_CONDITIONS, 0, -1):
+            spans[level] += spans[level - 1] * size
+    return found.leads(sum(spans[1 : conditions + 1]))
+
+
+@dataclass(frozen=True)
+class _Survivors:
+    """Slices of the same features whose parts may be leads: codes in one number, and sums."""
+
+    cells: IntArray
+    sums: LossSums
+
+    def positions(self, cells: int) -> IntArray:
+        """Give the position of each cell, -1 where it is not kept."""
+        table = np.full(cells, -1, dtype=np.intp)
+        table[self.cells] = np.arange(len(self.cells))
+        return table
+
+
+class _Collector:
+    """The best leads so far, and what a slice must reach to be among them."""
+
+    def __init__(self, losses: Losses, fewest: int, keep: int) -> None:
+        self.losses = losses
+        self.fewest = fewest
+        self.least = MIN_EVIDENCE
+        self.evaluated = 0
+        self._keep = keep
+        # One row a lead: features and codes, -1 where there are fewer than three conditions.
+        self._keys = np.zeros((0, 2 * MAX_CONDITIONS), dtype=np.intp)
+        self._evidence = np.zeros(0)
+
+    def hopeful(self, n: FloatArray, above: FloatArray) -> BoolArray:
+        """Say which slices may have a lead among their parts."""
+        return self.losses.bound(n, above, self.fewest) >= self.least
+
+    def add(
+        self,
+        features: tuple[int, ...],
+        codes: tuple[IntArray, ...],
+        sums: LossSums,
+        parents: Sequence[LossSums],
+    ) -> None:
+        """Evaluate slices of the same features, each part of one slice in every parent."""
+        self.evaluated += len(sums.n)
+        least = standard_scores(sums, self.losses.all)
+        # Against a parent of the same cases there is no evidence.
+        for parent in parents:
+            least = np.minimum(least, standard_scores(sums, parent))
+        rest = self.losses.all.n - sums.n
+        chosen = np.flatnonzero((rest >= self.fewest) & (least >= self.least))
+        if not len(chosen):
+            return
+        keys = np.full((len(chosen), 2 * MAX_CONDITIONS), -1, dtype=np.intp)
+        for place, (feature, code) in enumerate(zip(features, codes, strict=True)):
+            keys[:, 2 * place], keys[:, 2 * place + 1] = feature, code[chosen]
+        self._keys = np.concatenate([self._keys, keys])
+        self._evidence = np.concatenate([self._evidence, least[chosen]])
+        if len(self._keys) > 2 * self._keep:
+            self._cut()
+
+    def _cut(self) -> None:
+        """Leave the best: by evidence, then the fewest conditions, then the first features."""
+        conditions = (self._keys[:, ::2] >= 0).sum(axis=1)
+        order = np.lexsort((*self._keys.T[::-1], conditions, -self._evidence))[: self._keep]
+        self._keys, self._evidence = self._keys[order], self._evidence[order]
+        if len(order) == self._keep:
+            self.least = max(MIN_EVIDENCE, float(self._evidence[-1]))
+
+    def leads(self, possible: int) -> Shortlist:
+        """Give the leads in their order."""
+        self._cut()
+        slices = [
+            tuple((int(f), int(c)) for f, c in zip(key[::2], key[1::2], strict=True) if f >= 0)
+            for key in self._keys
+        ]
+        return Shortlist(slices, self._evidence, possible, self.evaluated)
+
+
+def _single(found: _Collector, codes: CodeArray, size: int, feature: int) -> _Survivors:
+    """Evaluate the conditions of one feature."""
+    sums = found.losses.sums(codes.astype(np.intp), size)
+    enough = np.flatnonzero((sums.n >= found.fewest) & (sums.n < found.losses.all.n))
+    sums = sums.at(enough)
+    found.add((feature,), (enough,), sums, [])
+    hopeful = found.hopeful(sums.n, sums.above)
+    return _Survivors(enough[hopeful], sums.at(hopeful))
+
+
+def _pair(
+    found: _Collector,
+    codes: Sequence[CodeArray],
+    sizes: Sequence[int],
+    features: tuple[int, int],
+    parents: tuple[_Survivors, _Survivors],
+) -> _Survivors:
+    """Evaluate the crosses of the conditions of two features."""
+    first, second = features
+    tables = [one.positions(sizes[f]) for one, f in zip(parents, features, strict=True)]
+    if not all(len(one.cells) for one in parents):
+        return _Survivors(np.zeros(0, np.intp), parents[0].sums.at(np.zeros(0, np.intp)))
+    cell = codes[first].astype(np.intp) * sizes[second] + codes[second]
+    sums = found.losses.sums(cell, sizes[first] * sizes[second])
+    every = np.arange(sizes[first] * sizes[second])
+    above = [
+        table[code] for table, code in zip(tables, np.divmod(every, sizes[second]), strict=True)
+    ]
+    known = (above[0] >= 0) & (above[1] >= 0) & (sums.n >= found.fewest)
+    cells = np.flatnonzero(known)
+    sums = sums.at(cells)
+    wholes = [one.sums.at(positions[cells]) for one, positions in zip(parents, above, strict=True)]
+    found.add(features, tuple(np.divmod(cells, sizes[second])), sums, wholes)
+    # Where a condition leaves out nothing, the same cases are met again with one fewer.
+    parts = (sums.n < wholes[0].n) & (sums.n < wholes[1].n)
+    going_on = parts & found.hopeful(sums.n, sums.above)
+    return _Survivors(cells[going_on], sums.at(going_on))
+
+
+def _triples(
+    found: _Collector,
+    codes: Sequence[CodeArray],
+    sizes: Sequence[int],
+    features: tuple[int, int],
+    pairs: Mapping[tuple[int, int], _Survivors],
+) -> None:
+    """Evaluate what a third feature makes of the crosses of two."""
+    first, second = features
+    base = pairs[features]
+    hopeful = found.hopeful(base.sums.n, base.sums.above)
+    base = _Survivors(base.cells[hopeful], base.sums.at(hopeful))
+    thirds = [
+        third
+        for third in range(second + 1, len(codes))
+        if len(pairs[first, third].cells) and len(pairs[second, third].cells)
+    ]
+    if not len(base.cells) or not thirds:
+        return
+    one, two = np.divmod(base.cells, sizes[second])
+    cell = codes[first].astype(np.intp) * sizes[second] + codes[second]
+    place = base.positions(sizes[first] * sizes[second])[cell]
+    rows = np.flatnonzero(place >= 0)
+    place = place[rows]
+    for third in thirds:
+        size = sizes[third]
+        every = np.arange(size)
+        others = [pairs[first, third], pairs[second, third]]
+        positions = [
+            other.positions(sizes[feature] * size)[code[:, None] * size + every].ravel()
+            for other, feature, code in zip(others, features, (one, two), strict=True)
+        ]
+        candidates = np.flatnonzero((positions[0] >= 0) & (positions[1] >= 0))
+        parents = [base.sums.at(candidates // size)]
+        parents += [o.sums.at(p[candidates]) for o, p in zip(others, positions, strict=True)]
+        n = np.minimum.reduce([parent.n for parent in parents])
+        above = np.minimum.reduce([parent.above for parent in parents])
+        may = found.hopeful(n, above)
+        if not may.any():
+            continue
+        sums = found.losses.sums(place * size + codes[third][rows], len(base.cells) * size, rows)
+        may &= sums.n[candidates] >= found.fewest
+        cells = candidates[may]
+        pair, code = np.divmod(cells, size)
+        found.add(
+            (first, second, third),
+            (one[pair], two[pair], code),
+            sums.at(cells),
+            [parent.at(may) for parent in parents],
+        )
+
+
+SliceCode = tuple[tuple[int, int], ...]
+
+# From this share of common cases on, two descriptions are of the same cases.
+NEARLY_THE_SAME = 0.8
+# From this share of the smaller one's cases on, two slices overlap.
+OVERLAP = 0.5
+
+
+@dataclass(frozen=True)
+class Representative:
+    """A slice that stands for all descriptions of nearly the same cases.
+
+    Parameters
+    ----------
+    slice
+        The simplest of the descriptions.
+    also
+        The other ones.
+    """
+
+    slice: SliceCode
+    also: tuple[SliceCode, ...]
+
+
+def representatives(
+    leads: Shortlist, codes: Sequence[CodeArray], losses: Losses, most: int
+) -> list[Representative]:
+    """Choose the leads that the ones before them do not explain.
+
+    Going from the most evidence to the least, a lead is explained by a chosen slice when, inside
+    of that slice and outside of it, it is no worse than the rest there: the evidence of both
+    strata together is below two standard deviations. So a slice that is bad because a part of it
+    is, and a part of a bad slice that is no worse than the whole, do not come again; a part that is
+    worse than the whole does. Descriptions of nearly the same cases (of both together, 80 % are
+    common) stand under the simplest one.
+    """
+    inside = np.array([slice_members(one, codes) for one in leads.slices], dtype=bool)
+    free = np.ones(len(inside), dtype=bool)
+    chosen: list[Representative] = []
+    while free.any() and len(chosen) < most:
+        best = int(free.argmax())
+        same = free & (_shared(inside, inside[best]) >= NEARLY_THE_SAME)
+        alike = sorted(np.flatnonzero(same), key=lambda p: (len(leads.slices[p]), p))
+        named = [leads.slices[position] for position in alike]
+        chosen.append(Representative(named[0], tuple(named[1:])))
+        free &= ~same
+        explanation = Explanation(inside[alike[0]], losses)
+        for position in np.flatnonzero(free):
+            free[position] = not explanation.of(inside[position])
+    return chosen
+
+
+def slice_members(one: SliceCode, codes: Sequence[CodeArray]) -> BoolArray:
+    """Say which cases meet all conditions of a slice, shape (rows,)."""
+    inside: BoolArray = np.ones(len(codes[0]), dtype=bool)
+    for feature, code in one:
+        inside &= codes[feature] == code
+    return inside
+
+
+def overlap_groups(inside: Sequence[BoolArray]) -> list[int]:
+    """Give slices numbers, overlapping ones the same.
+
+    A slice joins the first group whose first slice it overlaps by at least half the smaller of the
+    two, and opens a group of its own otherwise.
+    """
+    firsts: list[BoolArray] = []
+    numbers = []
+    for own in inside:
+        n = int(np.count_nonzero(own))
+        for number, first in enumerate(firsts):
+            smaller = min(n, int(np.count_nonzero(first)))
+            if np.count_nonzero(own & first) >= OVERLAP * max(smaller, 1):
+                numbers.append(number + 1)
+                break
+        else:
+            firsts.append(own)
+            numbers.append(len(firsts))
+    return numbers
+
+
+class Explanation:
+    """The cases inside and outside of a slice, as what may explain other slices.
+
+    Parameters
+    ----------
+    head
+        Which cases belong to the slice, shape (rows,).
+    losses
+        The losses of the same cases.
+    """
+
+    def __init__(self, head: BoolArray, losses: Losses) -> None:
+        self._stratum = head.astype(np.intp)
+        self._losses = losses
+        self._strata = losses.sums(self._stratum, 2)
+
+    def of(self, other: BoolArray) -> bool:
+        """Say whether another slice is no worse than the rest both inside and outside.
+
+        The evidence of both strata is added as Mantel and Haenszel do: sums and variances apart.
+        Source: N. Mantel, W. Haenszel, Journal of the National Cancer Institute 22 (1959) 719.
+        """
+        rows = np.flatnonzero(other)
+        parts = self._losses.sums(self._stratum[rows], 2, rows)
+        there = (parts.n > 0) & (parts.n < self._strata.n)
+        parts, strata = parts.at(there), self._strata.at(there)
+        away = parts.total - parts.n * strata.total / strata.n
+        z = standard_scores(parts, strata)
+        # A sum's deviation is the sum over its evidence; where nothing varies it is zero.
+        variance = np.divide(away, z, out=np.zeros_like(z), where=z != 0) ** 2
+        return float(away.sum()) < MIN_EVIDENCE * float(np.sqrt(variance.sum()) or np.inf)
+
+
+def _shared(inside: BoolArray, one: BoolArray) -> FloatArray:
+    """Give the common cases of each slice and one, as a share of both together."""
+    common = np.count_nonzero(inside & one, axis=1)
+    shared: FloatArray = common / (
+        np.count_nonzero(inside, axis=1) + np.count_nonzero(one) - common
+    )
+    return shared

@@ -1,0 +1,184 @@
+"""What got worse: the same slices in two evaluation sets."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evaluator.metrics._checks import MetricsInputError
+from evaluator.metrics._inputs import cluster_numbers
+from evaluator.metrics._multiplicity import holm
+from evaluator.metrics._two_sample import contrast
+from evaluator.metrics._weak_slices._conditions import (
+    BINS,
+    conditions_from_json,
+    conditions_to_json,
+    describe_conditions,
+    discretise,
+    matching_rows,
+)
+from evaluator.metrics._weak_slices._weak_slices import LossName, case_losses
+
+_DTYPES = {
+    "slice": "str",
+    "conditions": "str",
+    "n_before": "int64",
+    "n_after": "int64",
+    "loss_before": "float64",
+    "loss_after": "float64",
+    "worsening": "float64",
+    "low": "float64",
+    "high": "float64",
+    "harm": "float64",
+    "harm_low": "float64",
+    "p_value": "float64",
+    "p_adjusted": "float64",
+    "status": "str",
+    "reason": "str",
+}
+
+
+def worsened_slices(
+    before: pd.DataFrame,
+    after: pd.DataFrame,
+    *,
+    slices: Sequence[str],
+    loss: LossName = "error_rate",
+    label: str | None = None,
+    score: str | None = None,
+    prediction: str | None = None,
+    level: float = 0.10,
+    cluster: str | None = None,
+) -> pd.DataFrame:
+    """Say in which slices a candidate does worse on one evaluation set than on an earlier one.
+
+    Parameters
+    ----------
+    before, after
+        The cases of the two evaluation sets, in the same columns. They are taken as independent
+        samples: a case that is in both has to be left out of one, or to be a cluster.
+    slices
+        The slices' conditions as JSON, such as the column `conditions` of `weak_slices`, or what
+        `slice_definitions` gives; they mean the same in both sets. "[]" is all cases. Slices that
+        were found on one of the two sets did worse on it than they do in the long run, and so
+        seem to have got better, or worse, since.
+    loss, label, score, prediction
+        As in `weak_slices`; a loss by name.
+    level
+        The probability that even one slice is called worse although none is.
+    cluster
+        Column of what makes cases dependent, such as their user; one value may be in both sets.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a slice: the worse ones first, by `harm_low`.
+
+        ``slice``, ``conditions``
+            In words, and as they were given.
+        ``n_before``, ``n_after``, ``loss_before``, ``loss_after``, ``worsening``
+            Cases and mean losses in either set, and the difference.
+        ``low``, ``high``
+            Limits of the worsening: Newcombe's for losses of 0 and 1, Welch's for others. Of all
+            rows together, no lower limit is too high with a probability of 1 - level
+            (Bonferroni), nor any upper limit too low.
+        ``harm``, ``harm_low``
+            Worsening and its lower limit, times `n_after`.
+        ``p_value``, ``p_adjusted``
+            One-sided, Fisher's exact test for losses of 0 and 1, Welch's for others; adjusted by
+            Holm over the slices.
+        ``status``
+            "worse": `p_adjusted` is at most the level and `low` is above 0; "not_shown"; or
+            "too_few" without limits.
+        ``reason``
+            Why there are too few; missing otherwise.
+
+    Raises
+    ------
+    MetricsInputError
+        If a slice is described wrongly, or a column is absent or cannot be measured.
+    """
+    if not 0 < level < 0.5:  # noqa: PLR2004 - a one-sided level
+        raise MetricsInputError(f"level must lie between 0 and 0.5, not {level}")
+    sets = []
+    for frame in (before, after):
+        losses, counts = case_losses(frame, loss, label=label, score=score, prediction=prediction)
+        sets.append((frame[counts], losses[counts]))
+    read = [conditions_from_json(text) for text in slices]
+    clusters = None
+    if cluster is not None:
+        clusters = cluster_numbers(
+            pd.concat([frame[[cluster]] for frame, _ in sets], ignore_index=True), cluster
+        )
+    losses = np.concatenate([values for _, values in sets])
+    is_after = np.repeat([False, True], [len(values) for _, values in sets])
+    rows: list[dict[str, Any]] = []
+    for text, conditions in zip(slices, read, strict=True):
+        inside = np.concatenate([matching_rows(frame, conditions) for frame, _ in sets])
+        found = contrast(
+            losses[inside],
+            is_after[inside],
+            None if clusters is None else clusters[inside],
+            error=level / len(slices),
+        )
+        rows.append(
+            {
+                "slice": describe_conditions(conditions),
+                "conditions": text,
+                "n_before": found.n_rest,
+                "n_after": found.n,
+                "loss_before": found.rest_loss,
+                "loss_after": found.loss,
+                "worsening": found.excess,
+                "low": found.low,
+                "high": found.high,
+                "harm": found.excess * found.n,
+                "harm_low": found.low * found.n,
+                "p_value": found.p_value,
+                "reason": found.reason,
+            }
+        )
+    adjusted = holm(np.array([row["p_value"] for row in rows]))
+    for row, p_adjusted in zip(rows, adjusted, strict=True):
+        row["p_adjusted"] = float(p_adjusted)
+        worse = p_adjusted <= level and row["low"] > 0
+        row["status"] = "worse" if worse else "not_shown"
+        if row["reason"] is not None:
+            row["status"] = "too_few"
+    rows.sort(key=_rank)
+    return pd.DataFrame(rows, columns=list(_DTYPES)).astype(_DTYPES)
+
+
+def slice_definitions(
+    frame: pd.DataFrame, *, features: Sequence[str], minimum_support: int = 100
+) -> list[str]:
+    """List the slices of one condition that have cases enough, and all cases first.
+
+    Each is a line of JSON, for `worsened_slices`.
+
+    Parameters
+    ----------
+    frame
+        The cases that the conditions are made from, such as the earlier evaluation set.
+    features
+        As in `weak_slices`.
+    minimum_support
+        The fewest cases of a slice in this frame.
+
+    Raises
+    ------
+    MetricsInputError
+        If a column cannot be cut.
+    """
+    found = [conditions_to_json([])]
+    for feature in discretise(frame, features, bins=BINS, minimum_support=minimum_support):
+        counted = np.bincount(feature.codes, minlength=len(feature.conditions))
+        enough = np.flatnonzero((counted >= minimum_support) & (counted < len(frame)))
+        found += [conditions_to_json([feature.conditions[code]]) for code in enough]
+    return found
+
+
+def _rank(row: dict[str, Any]) -> tuple[Any, ...]:
+    place = ("worse", "not_shown", "too_few").index(row["status"])
+    return place, 0.0 if row["reason"] else -row["harm_low"], row["slice"]

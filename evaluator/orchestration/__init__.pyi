@@ -1,0 +1,26 @@
+from ._certificates import demote as demote, statement_name as statement_name
+from ._component import AuditComponent as AuditComponent, audit_definitions as audit_definitions
+from ._days import (
+    REPORT as REPORT,
+    known_day as known_day,
+    replay_quarantine as replay_quarantine,
+    write_quarantine as write_quarantine,
+)
+from ._documents import PAGE as PAGE
+from ._fork_server import start_fork_server as start_fork_server
+from ._home import Home as Home
+from ._lineage import Question as Question, ask_lineage as ask_lineage
+from ._run_summary import (
+    exit_code as exit_code,
+    find_prunable as find_prunable,
+    format_pruning_plan as format_pruning_plan,
+    format_run_summary as format_run_summary,
+)
+from ._runner import (
+    Advance as Advance,
+    AuditRun as AuditRun,
+    Choice as Choice,
+    Display as Display,
+    RunSummary as RunSummary,
+)
+from ._state import AuditState as AuditState

@@ -1,0 +1,113 @@
+"""Sensors for what arrives from outside: daily files and new artifacts.
+
+A file counts once it is stable: it has the same size and time of change at two looks that are
+half a minute apart. So a file that is still being written is left alone.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import dagster as dg
+
+from evaluator.candidates import artifact_stamp
+from evaluator.orchestration import _partitions as partitions
+from evaluator.orchestration._asset_specs import key_of
+from evaluator.orchestration._days import DayFiles, day_files
+from evaluator.orchestration._home import Home
+from evaluator.orchestration._state import AuditState
+from evaluator.spec import Audit, CandidateSpec
+
+POLL_SECONDS = 30
+
+
+class Arrival(NamedTuple):
+    """Something that may arrive, and the run that it asks for."""
+
+    stamp: Callable[[], list[int]]
+    """Tells sizes and times of change; raises an OSError where nothing has arrived."""
+    is_news: Callable[[], bool]
+    """Tells whether its content is another one than the evidence has."""
+    request: Mapping[str, Any]
+    """What is asked for, as arguments of a run request."""
+
+
+def landing_sensor(audit: Audit) -> dg.SensorDefinition:
+    """Materialise a day's `raw_data` when its file arrives, and again when its content changes."""
+    key = key_of(audit, "raw_data")
+
+    @dg.sensor(
+        name=f"{audit.name}_landing",
+        asset_selection=[key],
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        minimum_interval_seconds=POLL_SECONDS,
+        description="Takes in a day's file when it has arrived, and again when it has changed.",
+    )
+    def landing(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        state = AuditState(audit, Home.from_environment())
+
+        def arrival(day: str) -> Arrival:
+            files: DayFiles = day_files(audit, state.home, day)
+            return Arrival(
+                files.stamp,
+                lambda: state.is_news("raw_data", day, files.version()),
+                {"partition_key": day, "asset_selection": [key]},
+            )
+
+        days = partitions.daily(audit.spec).get_partition_keys()
+        return _poll(context.cursor, {day: arrival(day) for day in days})
+
+    return landing
+
+
+def artifact_sensor(audit: Audit) -> dg.SensorDefinition:
+    """Observe a candidate's model when its artifact arrives or changes."""
+    keys = {c.name: key_of(audit, f"{c.name}_model") for c in audit.spec.candidates}
+
+    @dg.sensor(
+        name=f"{audit.name}_artifacts",
+        asset_selection=list(keys.values()),
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        minimum_interval_seconds=POLL_SECONDS,
+        description="Observes a candidate's model when its artifact is new.",
+    )
+    def artifacts(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        state = AuditState(audit, Home.from_environment())
+
+        def arrival(candidate: CandidateSpec) -> Arrival:
+            home = state.home
+            asset = f"{candidate.name}_model"
+            return Arrival(
+                lambda: artifact_stamp(candidate, home.root, tracking_uri=home.tracking_uri),
+                lambda: state.is_news(asset, None, state.model_digest(candidate)),
+                {"asset_selection": [keys[candidate.name]]},
+            )
+
+        return _poll(context.cursor, {c.name: arrival(c) for c in audit.spec.candidates})
+
+    return artifacts
+
+
+def _poll(cursor: str | None, arrivals: Mapping[str, Arrival]) -> dg.SensorResult:
+    """Ask for what is stable since the last look and was not dealt with yet.
+
+    The cursor holds for each name its stamp, and whether it was dealt with.
+    """
+    before = json.loads(cursor) if cursor else {}
+    after = {}
+    requests = []
+    for name, arrival in arrivals.items():
+        try:
+            stamp = arrival.stamp()
+        except OSError:
+            # It has not arrived, or was taken away between two looks.
+            continue
+        seen = before.get(name, {})
+        stable = seen.get("stamp") == stamp
+        if stable and not seen["handled"] and arrival.is_news():
+            run_key = ":".join([name, *map(str, stamp)])
+            requests.append(dg.RunRequest(run_key, **arrival.request))
+        after[name] = {"stamp": stamp, "handled": stable}
+    return dg.SensorResult(
+        run_requests=requests, cursor=json.dumps(after, sort_keys=True, separators=(",", ":"))
+    )

@@ -1,0 +1,159 @@
+"""How an asset of an audit is named and described in Dagster."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from evaluator.orchestration._identities import CODE_VERSIONS
+from evaluator.spec import Audit
+
+SECONDS_BETWEEN_TICKS = 30
+MONDAY = "0 0 * * 1"
+
+AnyAutomationCondition = dg.AutomationCondition[Any]
+# Dagster types its factories as conditions of different things, which do not combine.
+_When: Any = dg.AutomationCondition
+
+
+def content_changed() -> AnyAutomationCondition:
+    """Follow upstream content, not upstream runs: equal content asks for nothing.
+
+    Dagster's `eager` looks at the latest day only; a file that arrives late counts here as well.
+    """
+    condition: AnyAutomationCondition = (
+        _When.eager()
+        .without(_When.in_latest_time_window())
+        .replace("newly_updated", _When.data_version_changed())
+        .with_label("content changed upstream")
+    )
+    return condition
+
+
+def nightly_or_content_changed(cron: str | None) -> AnyAutomationCondition:
+    """Follow upstream content, and go over all slices each night for what failed or is missing.
+
+    Slices whose evidence is current are not computed again, so the nightly backfill costs little.
+    """
+    if cron is None:
+        return content_changed()
+    nightly: AnyAutomationCondition = (
+        _When.cron_tick_passed(cron).since_last_handled()
+        & ~_When.any_deps_missing()
+        & ~_When.any_deps_in_progress()
+        & ~_When.in_progress()
+    ).with_label("nightly")
+    return content_changed() | nightly
+
+
+def anything_new_upstream() -> AnyAutomationCondition:
+    """Gather what is there, also where a part failed: the gatherer lists what is missing.
+
+    `eager` would wait for the failed part for ever. And its "since last handled" overlooks a part
+    that is repaired in the same half minute in which the gatherer finished. Here a part counts
+    that was updated after the gatherer was last asked for: Dagster compares the times of just
+    these two. It follows runs, not content; gathering equal parts again changes nothing.
+    """
+    asked = _When.newly_requested()
+    updated = _When.any_deps_match(_When.newly_updated()).since(asked)
+    # Dagster keeps what a "since" remembers under an id that knows its operators, but not what
+    # "any deps match" looks for: alike, these two would forget each other's. Hence the two "not".
+    failed = (~~_When.any_deps_match(_When.execution_failed().newly_true())).since(asked)
+    condition: AnyAutomationCondition = (
+        (updated | failed) & ~_When.any_deps_in_progress() & ~_When.in_progress()
+    ).with_label("anything new upstream, failures too")
+    return condition
+
+
+def evaluation_set_condition(refresh: str) -> AnyAutomationCondition | None:
+    """Freeze the accepted days by the audit's policy: as they come, each Monday, or never."""
+    if refresh == "daily":
+        return anything_new_upstream()
+    if refresh == "on_demand":
+        return None
+    due = _When.cron_tick_passed(MONDAY).since(_When.newly_requested()) | _When.missing()
+    weekly: AnyAutomationCondition = (anything_new_upstream() & due).with_label(
+        "anything new, each Monday"
+    )
+    return weekly
+
+
+def automation_sensor(audit: Audit) -> dg.AutomationConditionSensorDefinition:
+    """Evaluate the audit's conditions; it is running as soon as the daemon is."""
+    return dg.AutomationConditionSensorDefinition(
+        f"{audit.name}_automation",
+        target=dg.AssetSelection.groups(audit.name),
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        minimum_interval_seconds=SECONDS_BETWEEN_TICKS,
+        description="Materialises what follows from new content, and the nightly backfill.",
+    )
+
+
+def key_of(audit: Audit, name: str) -> dg.AssetKey:
+    """Key of an audit's asset: the audit, then the name that the UI shows."""
+    return dg.AssetKey([audit.name, name])
+
+
+def dependency(audit: Audit, name: str, mapping: dg.PartitionMapping) -> dg.AssetDep:
+    """Edge to an upstream asset, with its partition mapping spelled out."""
+    return dg.AssetDep(key_of(audit, name), partition_mapping=mapping)
+
+
+def asset_spec(
+    audit: Audit,
+    name: str,
+    *,
+    code: str,
+    description: str,
+    kinds: set[str],
+    deps: Iterable[dg.AssetDep] = (),
+    partitions_def: dg.PartitionsDefinition[Any] | None = None,
+    condition: AnyAutomationCondition | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> dg.AssetSpec:
+    """Describe an asset with all that every asset has: group, owners, kinds, code version."""
+    return dg.AssetSpec(
+        key_of(audit, name),
+        deps=list(deps),
+        description=description,
+        group_name=audit.name,
+        owners=list(audit.spec.owners),
+        kinds=kinds,
+        code_version=CODE_VERSIONS[code],
+        partitions_def=partitions_def,
+        automation_condition=condition,
+        metadata=dict(metadata or {}),
+        # A step with failed partitions yields no output: its events are logged one by one.
+        skippable=partitions_def is not None,
+    )
+
+
+def column_schema(audit: Audit) -> dg.TableSchema:
+    """Describe the columns of the audit's typed rows."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                name,
+                column.type,
+                constraints=dg.TableColumnConstraints(
+                    nullable=not column.required, unique=name == audit.spec.data.id
+                ),
+            )
+            for name, column in audit.spec.data.columns.items()
+        ]
+    )
+
+
+def markdown_table(frame: pd.DataFrame) -> str:
+    """Lay a frame out as a Markdown table; missing values are blank."""
+
+    def cell(value: Any) -> str:
+        if pd.isna(value):
+            return ""
+        text = f"{value:.4f}" if isinstance(value, float) else str(value)
+        return text.replace("|", "\\|")
+
+    lines = [list(frame.columns), ["---"] * frame.shape[1]]
+    lines += [[cell(value) for value in row] for row in frame.itertuples(index=False)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

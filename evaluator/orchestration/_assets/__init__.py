@@ -1,0 +1,1 @@
+"""The software-defined assets: each body reads, calls one function, and returns."""

@@ -1,0 +1,102 @@
+"""What is evaluated: the frozen, labelled set, and each candidate's artifact."""
+
+import warnings
+from collections.abc import Iterator
+
+import dagster as dg
+
+from evaluator.orchestration import _partitions as partitions
+from evaluator.orchestration._asset_specs import (
+    asset_spec,
+    dependency,
+    evaluation_set_condition,
+    markdown_table,
+)
+from evaluator.orchestration._evaluation_set import (
+    WITHOUT_LABEL,
+    observe_model,
+    store_evaluation_set,
+)
+from evaluator.orchestration._home import HomeResource, run_context_of
+from evaluator.orchestration._state import AuditState
+from evaluator.scorecard import CASES
+from evaluator.spec import Audit, CandidateSpec
+
+
+def evaluation_set_asset(audit: Audit) -> dg.AssetsDefinition:
+    """Build the snapshot of all accepted days."""
+    spec = asset_spec(
+        audit,
+        "evaluation_set",
+        code="evaluation_set",
+        description=(
+            "The labelled rows of all accepted days, frozen. Valid rows without a label are left"
+            " out, and counted per slice. It fails where no row has a label."
+        ),
+        kinds={"python", "parquet"},
+        deps=[dependency(audit, "validated_data", partitions.ALL_PARTITIONS)],
+        condition=evaluation_set_condition(audit.spec.automation.refresh),
+    )
+
+    @dg.multi_asset(
+        name=f"{audit.name}__evaluation_set",
+        specs=[spec],
+    )
+    def evaluation_set(
+        context: dg.AssetExecutionContext, evaluator_home: HomeResource
+    ) -> dg.MaterializeResult[None]:
+        state = AuditState(audit, evaluator_home.open())
+        record = store_evaluation_set(state, run_context_of(context))
+        left_out = {d.day: d.reason for d in state.day_states() if d.state != "accepted"}
+        counts = state.store.read_table(record, WITHOUT_LABEL).to_pandas()
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(record.content_version),
+            metadata={
+                "dagster/row_count": record.facts["cases"],
+                "days": len(record.facts["days"]),
+                "days left out": dg.MetadataValue.json(left_out),
+                "rows without a label": record.facts["without_label"],
+                "labels by slice": dg.MetadataValue.md(markdown_table(counts)),
+                "content version": record.content_version,
+                "stored as": dg.MetadataValue.path(state.store.location(record, CASES)),
+            },
+        )
+
+    return evaluation_set
+
+
+def model_asset(audit: Audit, candidate: CandidateSpec) -> dg.AssetsDefinition:
+    """Build the observed artifact of one candidate."""
+    spec = asset_spec(
+        audit,
+        f"{candidate.name}_model",
+        code="model",
+        description=(
+            f"The artifact of {candidate.name}. {candidate.description}\n\nObserving it takes its"
+            " digest as the data version; it fails where the artifact is absent."
+        ),
+        kinds={candidate.kind}
+        | ({"scikitlearn"} if candidate.kind in ("skops", "pickle") else set()),
+        metadata={"path": candidate.source},
+    )
+    with warnings.catch_warnings():
+        # The decorator is marked beta. What we need of it is pinned by a test.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+
+        @dg.multi_observable_source_asset(  # type: ignore[untyped-decorator] # Dagster's lack
+            name=f"{audit.name}__{candidate.name}_model",
+            specs=[spec],
+        )
+        def model(
+            context: dg.AssetExecutionContext, evaluator_home: HomeResource
+        ) -> Iterator[dg.ObserveResult]:
+            state = AuditState(audit, evaluator_home.open())
+            record = observe_model(state, candidate, run_context_of(context))
+            yield dg.ObserveResult(
+                asset_key=spec.key,
+                data_version=dg.DataVersion(record.content_version),
+                metadata={"digest": record.content_version, "path": candidate.source},
+            )
+
+    observed: dg.AssetsDefinition = model
+    return observed

@@ -1,0 +1,291 @@
+"""Certificates: made of a scorecard, signed, entered in the ledger, and found again."""
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from evaluator.certification import (
+    SPEC,
+    SPEC_FILE,
+    Code,
+    Issue,
+    Ledger,
+    build_statement,
+    gather_evidence,
+    require_certificate,
+    sign_statement,
+    signing_key_from_environment,
+    spec_document,
+    state_of,
+)
+from evaluator.errors import EvidenceError
+from evaluator.evidence import RECORD, Address, Record, RunContext, canonical_json, digest_of_bytes
+from evaluator.orchestration import _identities as identities
+from evaluator.orchestration._home import Home
+from evaluator.orchestration._scorecard_run import JudgedScorecard, WaiversInForce, read_waivers
+from evaluator.orchestration._state import AuditState
+from evaluator.spec import AuditSpec, CandidateSpec
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.tracking import MlflowClient
+
+    from evaluator.certification import SigningKey
+
+CERTIFICATE = "certificate.json"
+"""What was found for all candidates; each candidate's signed statement lies beside it."""
+
+AUTHOR = "evaluator"
+"""Who enters certificates in the ledger; decisions are entered by people."""
+
+
+def statement_name(candidate: str) -> str:
+    """Name the file of a candidate's certificate."""
+    return f"{candidate}.dsse.json"
+
+
+class Target(NamedTuple):
+    """Where the certificate belongs that a scorecard has now."""
+
+    address: Address
+    identity: str
+    record: Record | None
+    """The certificate itself, where it was issued."""
+
+
+def expected_certificate(
+    state: AuditState, scorecard: Record, now: datetime, waived: WaiversInForce | None = None
+) -> Target:
+    """Find the certificate of a scorecard, or the place of the one to be issued.
+
+    One that has expired is followed by another one, and so is one that shows other waivers than
+    are in force. One that was revoked is not: only other evidence brings a new certificate about.
+    """
+    if waived is None:
+        waived = read_waivers(state, scorecard, now)
+    key = signing_key_from_environment(os.environ)
+    address = state.address("certificate")
+    renewal = 0
+    while True:
+        identity = state.identities.certificate(
+            scorecard,
+            key_id=key.public.key_id if key else "unsigned",
+            renewal=renewal,
+            waivers=waived.entries,
+        )
+        record = state.store.find(address, identity)
+        if record is None or now < datetime.fromisoformat(record.facts["valid_until"]):
+            return Target(address, identity, record)
+        renewal += 1
+
+
+def store_certificate(
+    state: AuditState, judged: JudgedScorecard, document: Mapping[str, Any], moment: RunContext
+) -> Record:
+    """Issue the certificates of the current scorecard, or point to those that stand."""
+    target = expected_certificate(state, judged.record, moment.now, judged.waived)
+    key = signing_key_from_environment(os.environ)
+    record = state.store.reuse(target.address, target.identity, moment)
+    if record is None:
+        record = _issue(state, judged, document, target=target, key=key, moment=moment)
+    _enter(state, record, key, moment.now)
+    return record
+
+
+def _issue(
+    state: AuditState,
+    judged: JudgedScorecard,
+    document: Mapping[str, Any],
+    *,
+    target: Target,
+    key: "SigningKey | None",
+    moment: RunContext,
+) -> Record:
+    spec = _store_spec(state, moment)
+    evidence = gather_evidence(state.store, [judged.record, spec])
+    settings = state.spec.certificate
+    valid_until = moment.now + timedelta(days=settings.valid_days)
+    issue = Issue(
+        requested_by=settings.requested_by,
+        valid_until=valid_until,
+        code=_code(),
+        seeds=judged.record.facts.get("seeds", {}),
+        # As far as it was read for waivers, so that whoever checks reads as far.
+        ledger=judged.waived.ledger,
+    )
+    files = {CERTIFICATE: canonical_json(document)}
+    for candidate in state.spec.candidates:
+        statement = build_statement(
+            document,
+            candidate.name,
+            artifact_is_file=candidate.kind not in ("mlflow", "http"),
+            evidence=evidence,
+            issue=issue,
+        )
+        files[statement_name(candidate.name)] = sign_statement(statement, key).to_bytes()
+    return state.store.write(
+        target.address,
+        target.identity,
+        files,
+        content_version=digest_of_bytes(files[CERTIFICATE]),
+        upstream=[judged.record.as_upstream(), spec.as_upstream()],
+        facts={
+            "outcomes": {o.candidate: o.outcome for o in judged.outcomes},
+            "artifacts": judged.record.facts["models"],
+            "evaluation_set": document["evaluation_set"]["digest"],
+            "valid_from": moment.now.isoformat(),
+            "valid_until": valid_until.isoformat(),
+            "key_id": key.public.key_id if key else None,
+        },
+        code_version=identities.CODE_VERSIONS["certificate"],
+        moment=moment,
+    )
+
+
+def _store_spec(state: AuditState, moment: RunContext) -> Record:
+    """Keep the audit's declaration as evidence, so that a stranger can judge by it."""
+    content = spec_document(state.spec)
+    digest = digest_of_bytes(content)
+    return state.store.write(
+        state.address(SPEC),
+        digest[:32],
+        {SPEC_FILE: content},
+        content_version=digest,
+        upstream=[],
+        facts={},
+        code_version=identities.CODE_VERSIONS["audit_spec"],
+        moment=moment,
+    )
+
+
+def _enter(state: AuditState, record: Record, key: "SigningKey | None", now: datetime) -> None:
+    """Enter each candidate's certificate in the ledger, unless it stands there already."""
+    ledger = Ledger(state.store.url, state.audit.name)
+    entries = ledger.entries()
+    folder = state.store.folder(record)
+    stored = state.store.files.digest(f"{folder}/{RECORD}")
+    if stored is None:
+        raise EvidenceError(
+            "its record is gone", culprit=str(record.address), fix="restore the evidence folder"
+        )
+    for candidate, outcome in record.facts["outcomes"].items():
+        name = statement_name(candidate)
+        digest = record.files[name].sha256
+        if state_of(entries, digest, now).state != "unknown":
+            continue
+        ledger.append(
+            "certificate",
+            subject=digest,
+            author=AUTHOR,
+            reason=f"issued by run {record.run_id}",
+            body={
+                "candidate": candidate,
+                "outcome": outcome,
+                "artifact_digest": record.facts["artifacts"][candidate],
+                "evaluation_set": record.facts["evaluation_set"],
+                "valid_from": datetime.fromisoformat(record.facts["valid_from"]),
+                "valid_until": datetime.fromisoformat(record.facts["valid_until"]),
+                "path": f"{folder}/{name}",
+                "record_sha256": stored.sha256,
+            },
+            now=now,
+            key=key,
+        )
+
+
+def _code() -> Code:
+    """Tell which code runs; the revision only where it runs from a git checkout."""
+    folder = Path(__file__).parents[1]
+    revision = _git(folder, "rev-parse", "HEAD")
+    changes = _git(folder, "status", "--porcelain", "--", ".") if revision else None
+    return Code(
+        version=version("evaluator"),
+        revision=revision,
+        has_changes=bool(changes) if changes is not None else None,
+    )
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        told = subprocess.run(  # noqa: S603 - no shell, and nothing from outside
+            ["git", "-C", str(folder), *arguments],  # noqa: S607 - the user's own git
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return told.stdout.strip()
+
+
+CERTIFICATE_TAG = "evaluator.certificate"
+
+_ADDRESS = re.compile(r"models:/(?P<name>[^/@]+)(/(?P<version>[0-9]+)|@(?P<alias>[^/@]+))")
+
+
+def registered(spec: AuditSpec) -> list[CandidateSpec]:
+    """Return the candidates that are versions in an MLflow registry."""
+    return [c for c in spec.candidates if c.kind == "mlflow" and _ADDRESS.fullmatch(c.model)]
+
+
+def promote(state: AuditState, now: datetime) -> dict[str, str | None]:
+    """Bring tags and aliases in the registry in line with the ledger."""
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(tracking_uri=state.home.tracking_uri)
+    entries = Ledger(state.store.url, state.audit.name).entries()
+    tagged: dict[str, str | None] = {}
+    for candidate in registered(state.spec):
+        digest = state.observed_model(candidate)
+        decided = require_certificate(entries, candidate.name, digest or "", now)
+        version = _version(client, candidate)
+        alias = state.spec.certificate.promote_alias
+        if decided.is_met and decided.certificate is not None:
+            client.set_model_version_tag(
+                version.name, version.version, CERTIFICATE_TAG, decided.certificate
+            )
+            if alias is not None:
+                client.set_registered_model_alias(version.name, alias, version.version)
+            tagged[candidate.name] = decided.certificate
+        else:
+            _take_back(client, version, alias)
+            tagged[candidate.name] = None
+    return tagged
+
+
+def demote(home: Home, spec: AuditSpec, certificate: str) -> Iterator[str]:
+    """Take tag and alias from every model version that was promoted by a certificate."""
+    from mlflow.tracking import MlflowClient
+
+    if not registered(spec):
+        return
+    client = MlflowClient(tracking_uri=home.tracking_uri)
+    for candidate in registered(spec):
+        match = _ADDRESS.fullmatch(str(candidate.source))
+        name = match["name"] if match else ""
+        for found in client.search_model_versions(f"name='{name}'"):
+            if found.tags.get(CERTIFICATE_TAG) == certificate:
+                full = client.get_model_version(found.name, found.version)
+                _take_back(client, full, spec.certificate.promote_alias)
+                yield f"{found.name} version {found.version} is no longer promoted."
+
+
+def _version(client: "MlflowClient", candidate: CandidateSpec) -> "ModelVersion":
+    match = _ADDRESS.fullmatch(str(candidate.source))
+    if match is None:
+        raise ValueError(f"{candidate.source} is no address in a registry")
+    if match["alias"] is not None:
+        return client.get_model_version_by_alias(match["name"], match["alias"])
+    return client.get_model_version(match["name"], match["version"])
+
+
+def _take_back(client: "MlflowClient", version: "ModelVersion", alias: str | None) -> None:
+    if CERTIFICATE_TAG in version.tags:
+        client.delete_model_version_tag(version.name, version.version, CERTIFICATE_TAG)
+    if alias is not None and alias in version.aliases:
+        client.delete_registered_model_alias(version.name, alias)

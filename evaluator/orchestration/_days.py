@@ -1,0 +1,284 @@
+"""What one day's file becomes, with the days before it as its measure."""
+
+import csv
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+from evaluator.errors import UsageError
+from evaluator.evidence import Record, digest_of
+from evaluator.intake import (
+    QUARANTINED_ROWS,
+    TYPED_ROWS,
+    IntakeResult,
+    escape_formula,
+    ingest,
+    quarantine_to_csv,
+    read_mended,
+    reference_content,
+    replay,
+    unusual_volume,
+)
+from evaluator.orchestration._home import Home
+from evaluator.orchestration._partitions import daily
+from evaluator.orchestration._state import AuditState, DayState
+from evaluator.scorecard import PROFILE
+from evaluator.spec import Audit
+
+REPORT = "report.txt"
+REFERENCE = "reference.json"
+CHECKS = ("schema_as_declared", "refused_share", "volume", "drift")
+"""What is asked of every day; see `day_checks`."""
+
+
+class DayIntake:
+    """Take in days one by one, in their order, each measured by the accepted ones before it.
+
+    Parameters
+    ----------
+    state
+        The audit's state.
+    folder
+        Room for files that are needed for a while.
+    """
+
+    def __init__(self, state: AuditState, folder: Path) -> None:
+        self._state = state
+        self._folder = folder
+        self._days = {day.day: day for day in state.day_states()}
+        self._references: dict[tuple[str, ...], Mapping[str, Any]] = {}
+
+    def take_in(self, raw: Record, into: Path) -> IntakeResult:
+        """Take in the file of a raw day, and then the rows of it that were mended."""
+        day = str(raw.partition)
+        name = raw.facts["file"]
+        source = into / name
+        self._state.store.fetch(raw, name, source)
+        spec = self._state.spec
+        options: dict[str, Any] = {
+            "name": name,
+            "day": date.fromisoformat(day),
+            "slices": [column for column in (spec.geography, spec.segment) if column],
+            "reference": self._reference(day),
+            "last_accepted": self._last_profile(day),
+        }
+        result = ingest(source, spec.data, into=into, **options)
+        mended = raw.facts.get("mended")
+        if mended is None:
+            return result
+        mended_file = into / mended
+        self._state.store.fetch(raw, mended, mended_file)
+        after = into / "after"
+        after.mkdir()
+        return replay(
+            result.typed_path,
+            result.quarantine_path,
+            spec.data,
+            into=after,
+            mended=read_mended(mended_file),
+            **options,
+        )
+
+    def checks(self, day: str, result: IntakeResult) -> dict[str, str | None]:
+        """Say for each of `CHECKS` what is wrong with a day; None where nothing is."""
+        profile = result.profile
+        schema = profile.get("schema_drift") or []
+        drift = profile.get("drift") or {}
+        drifted = list(drift.get("drifted", ()))
+        drifted += [" x ".join(part["slice"].values()) for part in drift.get("slices", ())]
+        past = [
+            past.report.facts["rows"]
+            for past in self._before(day)
+            if past.report is not None and _weekday(past.day) == _weekday(day)
+        ]
+        share = result.quarantined / result.rows if result.rows else 1.0
+        limit = self._state.spec.data.max_refused_share
+        return {
+            "schema_as_declared": "; ".join(str(change["says"]) for change in schema) or None,
+            "refused_share": (
+                f"{share:.2%} of the rows are refused, and {limit:.2%} may be"
+                if share > limit
+                else None
+            ),
+            "volume": unusual_volume(result.rows, past),
+            "drift": f"drifted: {', '.join(drifted)}" if drifted else None,
+        }
+
+    def accepted(self, day: str, typed_rows: Record, report: Record) -> None:
+        """Note that a day was accepted, for the days after it."""
+        self._days[day] = DayState(day, "accepted", typed_rows, report, None)
+
+    def _before(self, day: str) -> list[DayState]:
+        days = [d for name, d in sorted(self._days.items()) if name < day]
+        return [d for d in days if d.state == "accepted" and d.typed_rows is not None]
+
+    def _last_profile(self, day: str) -> Mapping[str, Any] | None:
+        reports = [d.report for d in self._before(day) if d.report is not None]
+        if not reports:
+            return None
+        profile: Mapping[str, Any] = json.loads(self._state.store.read_bytes(reports[-1], PROFILE))
+        return profile
+
+    def _reference(self, day: str) -> Mapping[str, Any] | list[Path] | None:
+        """Return what the day's content is compared with; None while there is too little."""
+        drift = self._state.spec.data.drift
+        if drift.reference_file is not None:
+            return [self._state.home.root / drift.reference_file]
+        days = self._before(day)[: drift.reference_days]
+        if len(days) < drift.reference_days:
+            return None
+        records = [d.typed_rows for d in days if d.typed_rows is not None]
+        key = tuple(record.content_version for record in records)
+        if key not in self._references:
+            self._references[key] = self._summarise(records)
+        return self._references[key]
+
+    def _summarise(self, records: list[Record]) -> Mapping[str, Any]:
+        paths = []
+        for number, record in enumerate(records):
+            path = self._folder / f"reference-{number}.parquet"
+            self._state.store.fetch(record, TYPED_ROWS, path)
+            paths.append(path)
+        spec = self._state.spec
+        slices = [column for column in (spec.geography, spec.segment) if column]
+        return reference_content(paths, spec.data, slices)
+
+
+def _weekday(day: str) -> int:
+    return date.fromisoformat(day).weekday()
+
+
+MENDED_SUFFIX = ".mended.csv"
+"""Stands behind the name of a day's file; see `evaluator replay`."""
+
+
+class DayFiles(NamedTuple):
+    """Where a day's files are, or will be."""
+
+    data: Path
+    mended: Path
+
+    def present(self) -> list[Path]:
+        """Return those that are there: the data first; none where the data are not."""
+        return [path for path in self if path.is_file()] if self.data.is_file() else []
+
+    def version(self) -> str:
+        """Digest what is there: the file's digest, or one over the digests of both files."""
+        return version_of([_digest(path) for path in self.present() or [self.data]])
+
+    def stamp(self) -> list[int]:
+        """Return sizes in bytes and times of change in nanoseconds, to see a change by."""
+        stats = [path.stat() for path in self.present() or [self.data]]
+        return [number for stat in stats for number in (stat.st_size, stat.st_mtime_ns)]
+
+
+def version_of(digests: list[str]) -> str:
+    """Return the content version of a day whose files have these digests."""
+    return digests[0] if len(digests) == 1 else digest_of(digests)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def day_files(audit: Audit, home: Home, day: str) -> DayFiles:
+    """Name a day's files."""
+    data = home.landing(audit.name) / audit.spec.data.file_name(date.fromisoformat(day))
+    return DayFiles(data, data.with_name(data.name + MENDED_SUFFIX))
+
+
+def known_day(state: AuditState, day: str) -> str:
+    """Return a day that the audit has.
+
+    Raises
+    ------
+    UsageError
+        Where it is no date, or none of the audit's.
+    """
+    days = daily(state.spec).get_partition_keys()
+    if day not in days:
+        raise UsageError(
+            "the audit has no such day",
+            culprit=f"{state.audit.name} {day}",
+            fix=f"name one from {days[0]} to {days[-1]}, written like these",
+        )
+    return day
+
+
+def write_quarantine(state: AuditState, day: str, out: Path) -> int:
+    """Write a day's quarantined rows as CSV for a spreadsheet, and return how many.
+
+    Raises
+    ------
+    UsageError
+        Where the day was not taken in.
+    """
+    record = _quarantine(state, day)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / QUARANTINED_ROWS
+        state.store.fetch(record, QUARANTINED_ROWS, path)
+        return quarantine_to_csv(path, out)
+
+
+def replay_quarantine(state: AuditState, day: str, mended: Path) -> int:
+    """Put mended rows beside the day's file, and return how many there are by now.
+
+    Parameters
+    ----------
+    state
+        The audit's state.
+    day
+        The day that the rows are of.
+    mended
+        The file of `write_quarantine`, mended; rows that were fed back before may be left out.
+
+    Raises
+    ------
+    UsageError
+        Where the day was not taken in, or a line is not in its quarantine.
+    """
+    if not mended.is_file():
+        raise UsageError("there is no such file", culprit=str(mended), fix="check the path")
+    target = day_files(state.audit, state.home, day).mended
+    known = read_mended(target) if target.is_file() else {}
+    table = state.store.read_table(_quarantine(state, day), QUARANTINED_ROWS)
+    waiting = dict(zip(table["line_number"].to_pylist(), table["text"].to_pylist(), strict=True))
+    new = read_mended(mended)
+    strange = sorted(set(new) - set(waiting) - set(known))
+    if strange:
+        raise UsageError(
+            f"line {strange[0]} is not in the quarantine of {day}",
+            culprit=str(mended),
+            fix=f"mend what `evaluator replay {state.audit.name} {day} --quarantine FILE` writes",
+        )
+    changed = {line: text for line, text in new.items() if text != waiting.get(line)}
+    if not changed:
+        raise UsageError(
+            "no row differs from what is in quarantine",
+            culprit=str(mended),
+            fix="mend the column `text`",
+        )
+    together = known | changed
+    temporary = target.with_name(f".{target.name}")
+    with temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, quoting=csv.QUOTE_ALL)
+        writer.writerow(["line_number", "text"])
+        writer.writerows([line, escape_formula(text)] for line, text in sorted(together.items()))
+    temporary.replace(target)
+    return len(together)
+
+
+def _quarantine(state: AuditState, day: str) -> Record:
+    record = state.current("quarantined_rows", day)
+    if record is None:
+        raise UsageError(
+            "the day was not taken in",
+            culprit=f"{state.audit.name} {day}",
+            fix=f"run `evaluator run {state.audit.name}` first, or name a day that has a file",
+        )
+    return record

@@ -1,0 +1,264 @@
+"""Certificate, dashboard, model cards and technical file, made of what is stored."""
+
+import os
+from datetime import date, datetime
+from importlib.metadata import version
+from typing import NamedTuple
+
+from evaluator.certification import (
+    EvaluationSetSummary,
+    EvidenceRecord,
+    build_certificate,
+    signing_key_from_environment,
+)
+from evaluator.evidence import (
+    Address,
+    Record,
+    RunContext,
+    digest_of,
+    digest_of_bytes,
+    walk_upstream,
+)
+from evaluator.orchestration import _certificates as certificates, _identities as identities
+from evaluator.orchestration._evaluation_set import WITHOUT_LABEL
+from evaluator.orchestration._scorecard_run import JudgedScorecard, expected_scorecard
+from evaluator.orchestration._state import AuditState, DayState
+from evaluator.reporting import (
+    CandidateSummary,
+    DashboardContent,
+    DocumentsContent,
+    IntakeDay,
+    model_card,
+    render_dashboard,
+    technical_file,
+)
+
+PAGE = "dashboard.html"
+TECHNICAL_FILE = "technical_file"
+
+HEADLINES = 5
+"""How many of the audit's metrics stand at the top of page and terminal."""
+
+_PACKAGES = (
+    "evaluator",
+    "dagster",
+    "mlflow",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "scikit-learn",
+    "scipy",
+    "skops",
+)
+
+
+class Highlights(NamedTuple):
+    """What stands at the top of page and terminal."""
+
+    headline_metrics: tuple[str, ...]
+    standout_metrics: tuple[str, ...]
+
+
+def highlights(state: AuditState) -> Highlights:
+    """Choose the audit's first metrics, and the very first one to compare slices by."""
+    return Highlights(state.spec.metrics[:HEADLINES], state.spec.metrics[:1])
+
+
+def store_certificate(state: AuditState, judged: JudgedScorecard, moment: RunContext) -> Record:
+    """Build, sign and store the certificate of the current scorecard."""
+    key = signing_key_from_environment(os.environ)
+    document = build_certificate(
+        audit=state.audit.name,
+        spec_digest=identities.spec_digest(state.spec),
+        evaluation_set=_evaluation_set(state, judged),
+        artifact_digests=judged.record.facts["models"],
+        outcomes=judged.outcomes,
+        verdicts=judged.verdicts,
+        scorecard=judged.scorecard,
+        headline_metrics=highlights(state).headline_metrics,
+        evidence=_evidence(state, judged.record),
+        code_version=version("evaluator"),
+        packages={name: version(name) for name in _PACKAGES},
+        created_at=moment.now,
+        run_id=moment.run_id,
+        key_id=key.public.key_id if key else None,
+    )
+    return certificates.store_certificate(state, judged, document, moment)
+
+
+def reports_are_current(state: AuditState, now: datetime) -> bool:
+    """Tell whether scorecard, MLflow runs, certificate and page say what is known now."""
+    scorecard = state.store.find(*expected_scorecard(state).target)
+    certificate = state.current("certificate")
+    if scorecard is None or certificate is None:
+        return False
+    runs = state.identities.mlflow_runs(scorecard, state.home)
+    return (
+        certificate == certificates.expected_certificate(state, scorecard, now).record
+        and state.store.find(state.address("mlflow_runs"), runs) is not None
+        and state.store.find(*_dashboard_target(state, scorecard)) is not None
+        and state.store.find(*_documents_target(state, scorecard)) is not None
+    )
+
+
+def store_dashboard(state: AuditState, judged: JudgedScorecard, moment: RunContext) -> Record:
+    """Render and store the page for the current certificate."""
+    certificate = state.require("certificate")
+    evaluation_set = state.require("evaluation_set")
+    address, identity = _dashboard_target(state, judged.record)
+    existing = state.store.reuse(address, identity, moment)
+    if existing is not None:
+        return existing
+    headline_metrics, standout_metrics = highlights(state)
+    page = render_dashboard(
+        DashboardContent(
+            audit=state.audit.name,
+            title=state.spec.description,
+            created_at=moment.now,
+            evaluation_set=_evaluation_set(state, judged),
+            candidates=_candidates(state, judged),
+            outcomes=judged.outcomes,
+            verdicts=judged.verdicts,
+            scorecard=judged.scorecard,
+            headline_metrics=headline_metrics,
+            standout_metrics=standout_metrics,
+            confidence=state.spec.confidence,
+            minimum_support=state.spec.minimum_support,
+            without_label=state.store.read_table(evaluation_set, WITHOUT_LABEL).to_pandas(),
+            intake_days=[_intake_day(day) for day in state.day_states()],
+            evidence=_evidence(state, certificate),
+            code_version=version("evaluator"),
+            run_id=moment.run_id,
+            signed_by=certificate.facts["key_id"],
+        )
+    ).encode()
+    return state.store.write(
+        address,
+        identity,
+        {PAGE: page},
+        content_version=digest_of_bytes(page),
+        upstream=[record.as_upstream() for record in _dashboard_upstream(state, judged.record)],
+        facts={},
+        code_version=identities.CODE_VERSIONS["dashboard"],
+        moment=moment,
+    )
+
+
+def store_documents(state: AuditState, judged: JudgedScorecard, moment: RunContext) -> Record:
+    """Render and store each candidate's model card, and the audit's technical file."""
+    certificate = state.require("certificate")
+    address, identity = _documents_target(state, judged.record)
+    existing = state.store.reuse(address, identity, moment)
+    if existing is not None:
+        return existing
+    evaluation_set = state.require("evaluation_set")
+    content = DocumentsContent(
+        audit=state.audit.name,
+        spec=state.spec,
+        created_at=moment.now,
+        evaluation_set=_evaluation_set(state, judged),
+        candidates=_candidates(state, judged),
+        outcomes=judged.outcomes,
+        verdicts=judged.verdicts,
+        scorecard=judged.scorecard,
+        without_label=state.store.read_table(evaluation_set, WITHOUT_LABEL).to_pandas(),
+        intake_days=[_intake_day(day) for day in state.day_states()],
+        certificates={
+            c.name: certificate.files[certificates.statement_name(c.name)].sha256
+            for c in state.spec.candidates
+        },
+        evidence=_evidence(state, certificate),
+        code_version=version("evaluator"),
+        packages={name: version(name) for name in _PACKAGES},
+        run_id=moment.run_id,
+    )
+    documents = {TECHNICAL_FILE: technical_file(content)}
+    for candidate in state.spec.candidates:
+        documents[f"{candidate.name}_model_card"] = model_card(content, candidate.name)
+    files = {}
+    for name, document in documents.items():
+        files[f"{name}.md"] = document.markdown.encode()
+        files[f"{name}.html"] = document.html.encode()
+    return state.store.write(
+        address,
+        identity,
+        files,
+        content_version=digest_of({name: digest_of_bytes(data) for name, data in files.items()}),
+        upstream=[r.as_upstream() for r in _dashboard_upstream(state, judged.record)],
+        facts={},
+        code_version=identities.CODE_VERSIONS["documents"],
+        moment=moment,
+    )
+
+
+def _candidates(state: AuditState, judged: JudgedScorecard) -> list[CandidateSummary]:
+    return [
+        CandidateSummary(
+            name=candidate.name,
+            description=candidate.description,
+            artifact_digest=judged.record.facts["models"][candidate.name],
+            baseline=candidate.baseline,
+        )
+        for candidate in state.spec.candidates
+    ]
+
+
+def _dashboard_upstream(state: AuditState, scorecard: Record) -> list[Record]:
+    reports = [day.report for day in state.day_states() if day.report is not None]
+    return [scorecard, state.require("certificate"), state.require("evaluation_set"), *reports]
+
+
+def _dashboard_target(state: AuditState, scorecard: Record) -> tuple[Address, str]:
+    return state.address("dashboard"), _page_identity(state, scorecard, "dashboard")
+
+
+def _documents_target(state: AuditState, scorecard: Record) -> tuple[Address, str]:
+    return state.address("documents"), _page_identity(state, scorecard, "documents")
+
+
+def _page_identity(state: AuditState, scorecard: Record, kind: str) -> str:
+    days = [[day.day, day.state, day.reason] for day in state.day_states()]
+    return state.identities.page(kind, _dashboard_upstream(state, scorecard), days)
+
+
+def _evaluation_set(state: AuditState, judged: JudgedScorecard) -> EvaluationSetSummary:
+    """Summarise the evaluation set that the scorecard rests on, be it the current one or not."""
+    used = next(u for u in judged.record.upstream if u.asset == "evaluation_set")
+    record = state.store.get(state.address("evaluation_set"), used.identity)
+    days = [date.fromisoformat(day) for day in record.facts["days"]]
+    return EvaluationSetSummary(
+        digest=record.content_version,
+        first_day=min(days),
+        last_day=max(days),
+        days=len(days),
+        rows=record.facts["cases"],
+        rows_without_label=record.facts["without_label"],
+    )
+
+
+def _evidence(state: AuditState, top: Record) -> list[EvidenceRecord]:
+    """Everything that an output rests on, from itself back to the raw files."""
+    return [
+        {
+            "asset": record.asset,
+            "partition": record.partition,
+            "identity": record.identity,
+            "content_version": record.content_version,
+            "files": {
+                f"{state.store.folder(record)}/{name}": stored.sha256
+                for name, stored in record.files.items()
+            },
+        }
+        for record in walk_upstream(state.store, top.audit, [top], {}).versions.values()
+    ]
+
+
+def _intake_day(day: DayState) -> IntakeDay:
+    facts = day.report.facts if day.report is not None else {}
+    return IntakeDay(
+        day=date.fromisoformat(day.day),
+        rows=facts.get("rows"),
+        accepted=facts.get("accepted"),
+        quarantined=facts.get("quarantined"),
+        broken=day.reason,
+    )

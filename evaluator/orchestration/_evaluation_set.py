@@ -1,0 +1,81 @@
+"""What is evaluated, as it stands now: the frozen, labelled set, and each candidate's artifact."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import pyarrow as pa
+
+from evaluator.candidates import build_evaluation_set
+from evaluator.evidence import Record, RunContext, content_version
+from evaluator.intake import TYPED_ROWS
+from evaluator.orchestration import _identities as identities
+from evaluator.orchestration._state import AuditState
+from evaluator.scorecard import CASES
+from evaluator.spec import CandidateSpec
+
+WITHOUT_LABEL = "without_label.parquet"
+
+
+def is_to_be_frozen(state: AuditState, frozen: Record | None, now: datetime) -> bool:
+    """Tell whether the audit's policy asks for another evaluation set than the frozen one."""
+    if frozen is None:
+        return True
+    of_same_days = state.identities.evaluation_set(
+        {str(day.partition): day.content_version for day in frozen.upstream}
+    )
+    if of_same_days != frozen.identity:
+        # The audit cuts or labels its cases differently now: the frozen set is of another audit.
+        return True
+    refresh = state.spec.automation.refresh
+    same_week = frozen.created_at.isocalendar()[:2] == now.isocalendar()[:2]
+    if refresh == "on_demand" or (refresh == "weekly" and same_week):
+        return False
+    return frozen.identity != state.identities.evaluation_set(_versions(state.accepted_days()))
+
+
+def _versions(days: Mapping[str, Record]) -> dict[str, str]:
+    return {day: record.content_version for day, record in days.items()}
+
+
+def store_evaluation_set(state: AuditState, moment: RunContext) -> Record:
+    """Freeze the labelled rows of all accepted days."""
+    days = state.accepted_days()
+    address = state.address("evaluation_set")
+    identity = state.identities.evaluation_set(_versions(days))
+    existing = state.store.reuse(address, identity, moment)
+    if existing is not None:
+        return existing
+    tables = {day: state.store.read_table(record, TYPED_ROWS) for day, record in days.items()}
+    built = build_evaluation_set(tables, state.spec)
+    return state.store.write(
+        address,
+        identity,
+        {
+            CASES: built.cases,
+            WITHOUT_LABEL: pa.Table.from_pandas(built.without_label, preserve_index=False),
+        },
+        content_version=content_version(built.cases, order_by=["geography", "segment", "id"]),
+        upstream=[record.as_upstream() for record in days.values()],
+        facts={
+            "cases": built.cases.num_rows,
+            "without_label": int(built.without_label["without_label"].sum()),
+            "days": sorted(days),
+        },
+        code_version=identities.CODE_VERSIONS["evaluation_set"],
+        moment=moment,
+    )
+
+
+def observe_model(state: AuditState, candidate: CandidateSpec, moment: RunContext) -> Record:
+    """Note which artifact lies there now, and return its record."""
+    digest = state.model_digest(candidate)
+    return state.store.write(
+        state.address(f"{candidate.name}_model"),
+        identities.model_identity(digest),
+        {},
+        content_version=digest,
+        upstream=[],
+        facts={"path": candidate.source, "kind": candidate.kind},
+        code_version=identities.CODE_VERSIONS["model"],
+        moment=moment,
+    )

@@ -1,0 +1,180 @@
+"""What each output is made of, as its identity.
+
+The identity of an output is known before it is computed. So a result that exists is not
+computed again, and one that rests on something older is seen to be outdated.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from evaluator.evidence import FreshStarts, Record, digest_of, identity_of
+from evaluator.orchestration._home import Home
+from evaluator.spec import Audit, AuditSpec, CandidateSpec
+
+# Raised when the code of an output would give another result for the same inputs.
+CODE_VERSIONS = {
+    "raw_data": "1",
+    "intake": "1",
+    "evaluation_set": "1",
+    "model": "1",
+    "predictions": "1",
+    "slice_metrics": "2",
+    "scorecard": "3",
+    "mlflow_runs": "1",
+    "audit_spec": "1",
+    "certificate": "3",
+    "dashboard": "3",
+    "documents": "1",
+    "promoted_models": "1",
+}
+
+
+class SliceInputs(NamedTuple):
+    """What the predictions for a slice are made of."""
+
+    evaluation_set: str
+    """The evaluation set's content version."""
+    model: str
+    """The artifact's digest."""
+
+
+class Identities:
+    """The identities of one audit's outputs.
+
+    Parameters
+    ----------
+    audit
+        The audit as its YAML stands now.
+    fresh_starts
+        How often it was begun afresh: each begins new identities.
+    """
+
+    def __init__(self, audit: Audit, fresh_starts: FreshStarts) -> None:
+        self._audit = audit
+        self._spec = audit.spec
+        self._fresh_starts = fresh_starts
+
+    def intake(self, raw: Record) -> str:
+        """Identity of a day's typed rows, quarantined rows and report."""
+        # Which days there are does not change what one of them gives.
+        data = self._spec.data.model_dump(mode="json", exclude={"first_day", "last_day"})
+        slices = [self._spec.geography, self._spec.segment]
+        return self._of("intake", {"raw": raw.content_version, "data": data, "slices": slices})
+
+    def evaluation_set(self, days: Mapping[str, str]) -> str:
+        """Identity of the snapshot made of these days, given their content versions."""
+        settings = self._spec.model_dump(mode="json", include={"label", "geography", "segment"})
+        settings["id"] = self._spec.data.id
+        values = {name: list(allowed) for name, allowed in self._spec.slice_values().items()}
+        return self._of("evaluation_set", {"days": dict(days), "values": values, **settings})
+
+    def predictions(self, candidate: CandidateSpec, inputs: SliceInputs, slice_key: str) -> str:
+        """Identity of a candidate's predictions for one slice."""
+        label = self._spec.label
+        return self._of(
+            "predictions",
+            {
+                "evaluation_set": inputs.evaluation_set,
+                "model": inputs.model,
+                "slice": slice_key,
+                "candidate": candidate.identity_settings,
+                "label": label.model_dump(mode="json") if label else None,
+            },
+            candidate=candidate.name,
+        )
+
+    def slice_metrics(self, predictions: str) -> str:
+        """Identity of a slice's metrics, given that of its predictions."""
+        return self._of("slice_metrics", {"predictions": predictions, **self._metric_settings()})
+
+    def scorecard(
+        self,
+        evaluation_set: str,
+        slices: Sequence[Any],
+        *,
+        earlier: str | None,
+        days: Sequence[Any] | None,
+    ) -> str:
+        """Identity of the scorecard, given what is known of every slice, and an earlier one's.
+
+        The earlier one is that with which it is said what got worse. The days count only where a
+        gate looks at them; elsewhere they are None.
+        """
+        settings = self._spec.model_dump(mode="json", include={"fairness", "weak_slices"})
+        if self._spec.compares:
+            settings |= self._spec.model_dump(mode="json", include={"compare"})
+            settings["baseline"] = self._spec.baseline
+        if days is not None:
+            settings["days"] = list(days)
+        return self._of(
+            "scorecard",
+            {
+                "evaluation_set": evaluation_set,
+                "slices": list(slices),
+                "more_slices": [list(names) for names in self._spec.more_slices],
+                "earlier": earlier,
+                **settings,
+                **self._metric_settings(),
+            },
+        )
+
+    def mlflow_runs(self, scorecard: Record, home: Home) -> str:
+        """Identity of the MLflow runs of a scorecard on one tracking server."""
+        # A home that is moved keeps its own runs.
+        server = "the platform's own" if home.tracks_itself else home.tracking_uri
+        return self._of("mlflow_runs", {"scorecard": scorecard.identity, "tracking": server})
+
+    def certificate(
+        self, scorecard: Record, *, key_id: str, renewal: int, waivers: Sequence[str]
+    ) -> str:
+        """Identity of the certificate of a scorecard.
+
+        By who signs it, how often it expired, and the ledger's entries with waivers in force.
+        """
+        return self._of(
+            "certificate",
+            {
+                "scorecard": scorecard.identity,
+                "spec": spec_digest(self._spec),
+                "key": key_id,
+                "renewal": renewal,
+                "waivers": list(waivers),
+            },
+        )
+
+    def page(self, kind: str, upstream: Sequence[Record], days: Sequence[Any]) -> str:
+        """Identity of a page, of the kind `dashboard` or `documents`, that shows these outputs."""
+        return self._of(
+            kind,
+            {
+                "upstream": [record.identity for record in upstream],
+                "days": list(days),
+                "spec": spec_digest(self._spec),
+            },
+        )
+
+    def _metric_settings(self) -> dict[str, Any]:
+        return {"metrics": list(self._spec.metrics), "confidence": self._spec.confidence}
+
+    def _of(self, kind: str, inputs: Mapping[str, Any], candidate: str | None = None) -> str:
+        started = self._fresh_starts.count(candidate)
+        return _identity(kind, {**inputs, "fresh": started} if started else inputs)
+
+
+def _identity(kind: str, inputs: Mapping[str, Any]) -> str:
+    return identity_of(kind, CODE_VERSIONS[kind], inputs)
+
+
+def spec_digest(spec: AuditSpec) -> str:
+    """Digest of everything that the audit's YAML says and that may change what is found."""
+    return digest_of(spec.model_dump(mode="json", exclude={"execution", "partitions_per_run"}))
+
+
+def raw_identity(file_name: str, sha256: str) -> str:
+    """Identity of a day's file as it came."""
+    return _identity("raw_data", {"file": file_name, "sha256": sha256})
+
+
+def model_identity(sha256: str) -> str:
+    """Identity of a candidate's artifact."""
+    return _identity("model", {"sha256": sha256})

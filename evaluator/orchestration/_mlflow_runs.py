@@ -1,0 +1,149 @@
+"""One MLflow run a candidate, so that figures stand beside those of training."""
+
+import logging
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+
+from evaluator.orchestration._home import Home
+from evaluator.orchestration._scorecard_run import JudgedScorecard
+from evaluator.scorecard import Scorecard
+from evaluator.spec import Audit, CandidateSpec
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+IDENTITY_TAG = "evaluator.identity"
+
+_METRICS_FILE = "slice_metrics.json"
+
+
+class MlflowTracking(dg.ConfigurableResource[None]):
+    """The tracking server that runs are logged to.
+
+    It is the one that `MLFLOW_TRACKING_URI` names, or else a SQLite file in the platform's home.
+    """
+
+    def log(
+        self, audit: Audit, home: Home, judged: JudgedScorecard, *, identity: str, dagster_run: str
+    ) -> dict[str, str]:
+        """Log one run a candidate; a run that was logged for this identity is left as it is."""
+        from mlflow.tracking import MlflowClient
+
+        # Setting up the database is not news for whoever reads the terminal.
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        if home.tracks_itself:
+            home.mlflow_artifacts.mkdir(parents=True, exist_ok=True)
+        client = MlflowClient(tracking_uri=home.tracking_uri)
+        experiment = _experiment(client, audit, home)
+        runs = {}
+        for candidate in audit.spec.candidates:
+            tables = {
+                name: table[table["candidate"] == candidate.name]
+                for name, table in _tables(judged.scorecard).items()
+            }
+            if tables[_METRICS_FILE].empty:
+                continue
+            tags = {
+                IDENTITY_TAG: f"{identity}/{candidate.name}",
+                "evaluator.audit": audit.name,
+                "evaluator.candidate": candidate.name,
+                "evaluator.model": str(judged.record.facts["models"][candidate.name]),
+                "evaluator.scorecard": judged.record.content_version,
+                "evaluator.outcome": _outcome(judged, candidate),
+                "dagster.run": dagster_run,
+            }
+            found = client.search_runs(
+                [experiment], f"tags.`{IDENTITY_TAG}` = '{tags[IDENTITY_TAG]}'"
+            )
+            finished = [run for run in found if run.info.status == "FINISHED"]
+            if finished:
+                runs[candidate.name] = str(finished[0].info.run_id)
+                continue
+            runs[candidate.name] = _log_run(client, experiment, candidate, tables, tags)
+        return runs
+
+
+def _experiment(client: "MlflowClient", audit: Audit, home: Home) -> str:
+    existing = client.get_experiment_by_name(audit.name)
+    if existing is not None:
+        return str(existing.experiment_id)
+    location = (home.mlflow_artifacts / audit.name).as_uri() if home.tracks_itself else None
+    return str(client.create_experiment(audit.name, artifact_location=location))
+
+
+def _log_run(
+    client: "MlflowClient",
+    experiment: str,
+    candidate: CandidateSpec,
+    tables: dict[str, pd.DataFrame],
+    tags: dict[str, str],
+) -> str:
+    from mlflow.entities import Metric, Param
+
+    run = client.create_run(experiment, run_name=candidate.name, tags=tags)
+    run_id = str(run.info.run_id)
+    figures = tables[_METRICS_FILE]
+    settings = {
+        "kind": candidate.kind,
+        "source": candidate.source,
+        "threshold": candidate.threshold,
+        "features": list(candidate.features),
+    }
+    client.log_batch(
+        run_id,
+        metrics=[Metric(name, value, run.info.start_time, 0) for name, value in _numbers(figures)],
+        params=[Param(key, str(value)) for key, value in settings.items()],
+    )
+    for name, table in tables.items():
+        if len(table):
+            client.log_dict(run_id, as_json(table), name)
+    client.set_terminated(run_id)
+    return run_id
+
+
+def _numbers(figures: pd.DataFrame) -> Iterator[tuple[str, float]]:
+    """Yield overall values and margins under names that MLflow takes; the slices are a table."""
+    for row in figures[figures["level"].isin(["overall", "geography", "segment"])].itertuples():
+        value: Any = row.value
+        if pd.notna(value):
+            group = {"geography": row.geography, "segment": row.segment}.get(str(row.level))
+            suffix = "" if group is None else f"/{row.level}/{_safe(str(group))}"
+            yield f"{row.metric}{suffix}", float(value)
+
+
+def _safe(name: str) -> str:
+    return "".join(c if c.isalnum() or c in "_-. " else "_" for c in name)
+
+
+def _tables(scorecard: Scorecard) -> dict[str, pd.DataFrame]:
+    """Give all that a run holds of its candidate, by the name of its file."""
+    return {
+        _METRICS_FILE: scorecard.measurements,
+        "more_slices.json": scorecard.additional_measurements,
+        "comparisons.json": scorecard.comparisons,
+        "ranks.json": scorecard.ranks,
+        "fairness.json": scorecard.fairness,
+        "weak_slices.json": scorecard.weak_slices,
+        "worsened.json": scorecard.worsened,
+    }
+
+
+def as_json(table: pd.DataFrame) -> dict[str, list[Any]]:
+    """Lay a table out by columns; JSON has no infinite numbers, so these become reasons."""
+    numbers = table.select_dtypes("float")
+    infinite: pd.DataFrame = numbers.isin([np.inf, -np.inf])
+    plain = table.astype(object).where(table.notna(), None)
+    for name in numbers.columns[infinite.any()]:
+        unbounded = infinite[name] & table["reason"].isna()
+        plain.loc[unbounded, "reason"] = f"{name} is infinite"
+        plain.loc[infinite[name], name] = None
+    return {str(name): plain[name].tolist() for name in plain.columns}
+
+
+def _outcome(judged: JudgedScorecard, candidate: CandidateSpec) -> str:
+    return next(o.outcome for o in judged.outcomes if o.candidate == candidate.name)

@@ -1,0 +1,337 @@
+"""Running an audit from a terminal, through Dagster, on the instance that the UI shows.
+
+Only what is not current is run: the plan is made from the evidence, before anything starts.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import import_module
+from typing import NamedTuple, Protocol
+
+from evaluator.errors import CandidateError, UsageError
+from evaluator.evidence import RunContext
+from evaluator.orchestration._certificates import registered
+from evaluator.orchestration._days import day_files
+from evaluator.orchestration._documents import reports_are_current
+from evaluator.orchestration._evaluation_set import is_to_be_frozen
+from evaluator.orchestration._home import Home
+from evaluator.orchestration._partitions import Range, SliceBatch, daily, ranges_of, slice_batches
+from evaluator.orchestration._processes import BatchResult, LocalRuns, run_batches
+from evaluator.orchestration._scorecard_run import JudgedScorecard, read_judged_scorecard
+from evaluator.orchestration._state import AuditState, CandidateSliceState, DayState
+from evaluator.spec import Audit, CandidateSpec
+
+RAW_FILES, INTAKE, EVALUATION_SET, REPORTS = "Raw files", "Intake", "Evaluation set", "Reports"
+
+Advance = Callable[[], None]
+"""Says that one more part of a stage is through."""
+
+
+class Display(Protocol):
+    """Shows what runs and what is left."""
+
+    def plan(self, *stages: str) -> None:
+        """Announce stages that are to come; one that is up to date may never begin."""
+
+    def stage(self, name: str, parts: int) -> AbstractContextManager[Advance]:
+        """Show a stage of so many parts from its beginning to its end; several may be under way."""
+
+
+class Choice(NamedTuple):
+    """Which part of an audit is run; None stands for all."""
+
+    candidate: str | None = None
+    geography: str | None = None
+    segment: str | None = None
+
+
+@dataclass
+class RunSummary:
+    """What a run did and what it found.
+
+    Attributes
+    ----------
+    computed, reused
+        Candidate slices that were computed, and those whose evidence was there.
+    slices
+        The chosen slices as they are now.
+    days
+        What became of every day that has a file.
+    findings
+        The scorecard and its verdicts; None for an audit without candidates, and where no slice
+        could ever be scored.
+    faults
+        Runs that failed otherwise than by a candidate or a refused day, in words.
+    kept_frozen
+        Why the evaluation set has not all accepted days; None where it has.
+    """
+
+    computed: int = 0
+    reused: int = 0
+    slices: list[CandidateSliceState] = field(default_factory=list)
+    days: list[DayState] = field(default_factory=list)
+    findings: JudgedScorecard | None = None
+    faults: list[str] = field(default_factory=list)
+    kept_frozen: str | None = None
+
+
+class AuditRun:
+    """One run of an audit.
+
+    Parameters
+    ----------
+    audit
+        What is run.
+    home
+        Where its state is; the Dagster instance too.
+    choice
+        Which part of it is run.
+    display
+        Shows the progress.
+    """
+
+    def __init__(self, audit: Audit, home: Home, choice: Choice, display: Display) -> None:
+        self.audit = audit
+        self.state = AuditState(audit, home)
+        self.choice = choice
+        self._display = display
+        self.summary = RunSummary()
+        _check_choice(audit, choice)
+        home.prepare()
+        self._runs = LocalRuns(audit)
+        self._runs.close_abandoned()
+
+    def start_afresh(self) -> None:
+        """Ignore what is stored of the chosen candidate, or of all; nothing of it is removed.
+
+        Raises
+        ------
+        UsageError
+            Where single slices are chosen: others of the candidate would be lost to the scorecard.
+        """
+        if self.choice.geography is not None or self.choice.segment is not None:
+            raise UsageError(
+                "a fresh start is one of a whole candidate",
+                culprit="--fresh",
+                fix="leave out --geography and --segment",
+            )
+        self.state.store.start_afresh(self.audit.name, self.choice.candidate)
+        self.state = AuditState(self.audit, self.state.home)
+
+    def run(self, *, refresh: bool = False) -> RunSummary:
+        """Bring everything that was chosen up to date, and tell what was found.
+
+        Parameters
+        ----------
+        refresh
+            Whether the evaluation set takes in all accepted days now, whatever its policy is.
+        """
+        candidates = [candidate.name for candidate in self._chosen_candidates()]
+        later = [EVALUATION_SET, *candidates, REPORTS] if candidates else []
+        self._display.plan(RAW_FILES, INTAKE, *later)
+        self.take_in_days()
+        if self.audit.spec.candidates:
+            self._freeze_evaluation_set(refresh=refresh)
+            self._evaluate()
+            self._report()
+        # A process of a run that was killed a moment ago may have ended only now.
+        self._runs.close_abandoned()
+        return self.summary
+
+    def take_in_days(self) -> RunSummary:
+        """Take in what arrived, and nothing more."""
+        days = daily(self.audit.spec).get_partition_keys()
+        arrived = [day for day in days if self._has_new_file(day)]
+        for chosen in ranges_of(days, arrived):
+            self._execute(RAW_FILES, ["raw_data"], chosen, len(arrived))
+        waiting = [d.day for d in self.state.day_states() if d.state == "waiting"]
+        for chosen in ranges_of(days, waiting):
+            names = ["validated_data", "quarantined_rows", "data_quality_report"]
+            self._execute(INTAKE, names, chosen, len(waiting), partial=True)
+        self.summary.days = self.state.day_states()
+        if not self.summary.days:
+            landing = self.state.home.landing(self.audit.name)
+            raise UsageError(
+                f"no file has arrived in {landing}",
+                culprit=self.audit.name,
+                fix=f"put files called {self.audit.spec.data.files} there,"
+                f" from {self.audit.spec.data.first_day} on",
+            )
+        return self.summary
+
+    def _has_new_file(self, day: str) -> bool:
+        files = day_files(self.audit, self.state.home, day)
+        if not files.data.is_file():
+            return False
+        return self.state.is_news("raw_data", day, files.version())
+
+    def _freeze_evaluation_set(self, *, refresh: bool) -> None:
+        frozen = self.state.current("evaluation_set")
+        days = self.state.accepted_days()
+        if refresh or is_to_be_frozen(self.state, frozen, datetime.now(UTC)):
+            self._execute(EVALUATION_SET, ["evaluation_set"], None, 1)
+        elif frozen is not None and sorted(days) != frozen.facts["days"]:
+            policy = self.audit.spec.automation.refresh
+            self.summary.kept_frozen = (
+                f"The evaluation set stays as it was frozen on {frozen.created_at:%Y-%m-%d}"
+                f" (`refresh: {policy}`): {len(frozen.facts['days'])} days, and {len(days)} are"
+                " accepted now. `evaluator run --refresh` freezes it anew."
+            )
+
+    def _chosen_candidates(self) -> list[CandidateSpec]:
+        return [
+            candidate
+            for candidate in self.audit.spec.candidates
+            if self.choice.candidate in (None, candidate.name)
+        ]
+
+    def _evaluate(self) -> None:
+        observed = self._observe_models()
+        pending = {}
+        before = {candidate.name: self._chosen_slices(candidate) for candidate in observed}
+        for candidate in observed:
+            keys = {s.slice_key for s in before[candidate.name] if s.state != "current"}
+            if keys:
+                pending[candidate.name] = keys
+        if pending:
+            self._compute([c for c in observed if c.name in pending], pending)
+        for candidate in observed:
+            computed = pending.get(candidate.name, set())
+            after = self._chosen_slices(candidate) if computed else before[candidate.name]
+            self.summary.reused += len(after) - len(computed)
+            self.summary.computed += sum(
+                s.state == "current" and s.slice_key in computed for s in after
+            )
+            self.summary.slices += after
+
+    def _observe_models(self) -> list[CandidateSpec]:
+        """Look at the candidates' artifacts, and return those that have one."""
+        found, changed = [], []
+        for candidate in self._chosen_candidates():
+            try:
+                artifact = self.state.model_digest(candidate)
+            except CandidateError as error:
+                self.summary.faults.append(str(error))
+                continue
+            found.append(candidate)
+            if artifact != self.state.observed_model(candidate):
+                changed.append(f"{candidate.name}_model")
+        if changed:
+            self.summary.faults += self._runs.execute(changed, None)
+        return found
+
+    def _compute(
+        self, candidates: Sequence[CandidateSpec], pending: Mapping[str, set[str]]
+    ) -> None:
+        """Evaluate pending slices on all cores; what a process that died had predicted is kept."""
+        cores = os.cpu_count() or 1
+        portions = [
+            portion
+            for candidate in candidates
+            for portion in slice_batches(
+                self.audit.spec,
+                candidate,
+                pending[candidate.name],
+                wanted=-(-cores // len(candidates)),
+            )
+        ]
+        with ExitStack() as shown:
+            advance = {
+                name: shown.enter_context(self._display.stage(name, len(keys)))
+                for name, keys in pending.items()
+            }
+            # The reports will need it, and this process only waits.
+            threading.Thread(target=import_module, args=["mlflow.tracking"], daemon=True).start()
+            died: list[BatchResult] = []
+            run_batches(
+                self.audit,
+                portions,
+                cores=cores,
+                on_slice=lambda portion: advance[portion.candidate](),
+                on_end=lambda ended: died.append(ended) if ended.fault else None,
+            )
+            unmeasured = [portion for ended in died for portion in self._note_death(ended)]
+            run_batches(
+                self.audit, unmeasured, cores=cores, on_slice=lambda _: None, on_end=lambda _: None
+            )
+
+    def _note_death(self, ended: BatchResult) -> list[SliceBatch]:
+        """Keep why slices of a portion are missing, and return what is left to be measured."""
+        portion = ended.portion
+        error = CandidateError(
+            f"{ended.fault}, and this slice was not finished",
+            culprit=f"candidate {portion.candidate}",
+            fix="declare `isolate: process` for it, which tells the slice that did it and goes on"
+            " with the others; what was finished is stored",
+        )
+        candidate = next(c for c in self.audit.spec.candidates if c.name == portion.candidate)
+        evaluation_set = self.state.require("evaluation_set")
+        model = self.state.observed_model(candidate)
+        run_id = ended.run_ids[-1] if ended.run_ids else "none"
+        moment = RunContext(run_id, datetime.now(UTC))
+        predicted = set()
+        for state in self.state.slice_states(candidate, evaluation_set, model):
+            if state.slice_key not in portion.slice_keys or state.state == "current":
+                continue
+            if state.predictions is not None:
+                predicted.add(state.slice_key)
+            else:
+                self.state.note_slice_failure(candidate, state.slice_key, error, moment)
+        for started in ended.run_ids:
+            self._runs.close(started, str(ended.fault))
+        return slice_batches(self.audit.spec, candidate, predicted, wanted=1)
+
+    def _chosen_slices(self, candidate: CandidateSpec) -> list[CandidateSliceState]:
+        return [
+            s
+            for s in self.state.slice_states(
+                candidate,
+                self.state.require("evaluation_set"),
+                self.state.observed_model(candidate),
+            )
+            if self.choice.geography in (None, s.geography)
+            and self.choice.segment in (None, s.segment)
+        ]
+
+    def _report(self) -> None:
+        if not reports_are_current(self.state, datetime.now(UTC)):
+            names = ["scorecard", "mlflow_runs", "certificate", "dashboard", "documents"]
+            names += ["promoted_models"] if registered(self.audit.spec) else []
+            self._execute(REPORTS, names, None, len(names))
+        if self.state.current("scorecard") is not None:
+            self.summary.findings = read_judged_scorecard(self.state)
+
+    def _execute(
+        self,
+        stage: str,
+        names: Sequence[str],
+        chosen: Range | None,
+        parts: int,
+        *,
+        partial: bool = False,
+    ) -> None:
+        """Run some assets; where `partial`, a failure is a finding and shows in the state."""
+        with self._display.stage(stage, parts):
+            faults = self._runs.execute(names, chosen)
+        if not partial:
+            self.summary.faults += [f"{stage}: {fault}" for fault in faults]
+
+
+def _check_choice(audit: Audit, choice: Choice) -> None:
+    values = audit.spec.slice_values()
+    known = {
+        "candidate": [candidate.name for candidate in audit.spec.candidates],
+        "geography": list(values.get("geography", ())),
+        "segment": list(values.get("segment", ())),
+    }
+    for option, chosen in choice._asdict().items():
+        if chosen is not None and chosen not in known[option]:
+            raise UsageError(
+                f"the audit {audit.name} has no such {option}",
+                culprit=f"--{option} {chosen}",
+                fix=f"use one of {', '.join(known[option]) or '(there is none)'}",
+            )

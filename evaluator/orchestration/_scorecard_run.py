@@ -1,0 +1,412 @@
+"""All candidates side by side, at every level, and what is missing."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import NamedTuple
+
+import pandas as pd
+import pyarrow as pa
+
+from evaluator.candidates import find_duplicates, recording_issues
+from evaluator.certification import (
+    GENESIS_DIGEST,
+    Ledger,
+    LedgerHead,
+    Outcome,
+    Verdict,
+    Waiver,
+    asks_about_days,
+    asks_about_drift,
+    days_document,
+    decide_outcomes,
+    drift_of,
+    gate_evidence,
+    judge,
+    read_days,
+    waivers_in_force,
+    with_reference,
+)
+from evaluator.errors import CandidateError, EvidenceError
+from evaluator.evaluation import (
+    SEED,
+    EvaluatedCases,
+    Predicted,
+    Scored,
+    columns_needed,
+    find_worsened,
+    score,
+)
+from evaluator.evidence import (
+    Address,
+    Record,
+    RunContext,
+    content_version,
+    digest_of,
+    digest_of_bytes,
+)
+from evaluator.orchestration import _identities as identities
+from evaluator.orchestration._candidate_run import read_predictions
+from evaluator.orchestration._state import AuditState, CandidateSliceState, DayState
+from evaluator.scorecard import (
+    CASES,
+    DAYS,
+    PROFILE,
+    SLICES,
+    TABLE_FILES,
+    WEAK_SEARCHES,
+    WEAK_SLICES,
+    DayFacts,
+    Scorecard,
+    from_stored,
+)
+from evaluator.spec import CandidateSpec
+
+
+class ArrivedDays(NamedTuple):
+    """The days that have a file, as they stand now."""
+
+    states: Sequence[DayState]
+    with_drift: bool
+    """Whether a gate looks at drift."""
+
+    @property
+    def reports(self) -> list[Record]:
+        """The reports that the facts are read from."""
+        return [day.report for day in self.states if day.report is not None]
+
+    @property
+    def described(self) -> list[object]:
+        """What the facts are made of, known without reading any report."""
+        days = [
+            [day.day, day.state, day.reason, day.report.identity if day.report else None]
+            for day in self.states
+        ]
+        return [self.with_drift, days]
+
+
+def arrived_days(state: AuditState) -> ArrivedDays:
+    """Look at every day that has a file."""
+    return ArrivedDays(state.day_states(), asks_about_drift(state.spec))
+
+
+def day_facts(state: AuditState, days: ArrivedDays) -> list[DayFacts]:
+    """Gather the facts about days; profiles are read only for the sake of drift."""
+    return with_reference(state.spec, [_facts(state, d, days.with_drift) for d in days.states])
+
+
+def _facts(state: AuditState, day: DayState, with_drift: bool) -> DayFacts:  # noqa: FBT001 - a fact that is handed on
+    drift = None
+    if with_drift and day.report is not None:
+        drift = drift_of(json.loads(state.store.read_bytes(day.report, PROFILE)))
+    counts = day.report.facts if day.report is not None and day.state != "waiting" else {}
+    return DayFacts(
+        day=date.fromisoformat(day.day),
+        rows=counts.get("rows"),
+        quarantined=counts.get("quarantined"),
+        refused=day.reason if day.state == "refused" else None,
+        drift=drift,
+    )
+
+
+PREVIOUS_CERTIFICATE = "earlier_certificate"
+"""A scorecard's fact: the last certificate before it that was about another evaluation set."""
+
+
+class PreviousCertification(NamedTuple):
+    """The last certificate that was about another evaluation set, and what it rests on."""
+
+    certificate: str
+    """Its identity."""
+    scorecard: Record
+    evaluation_set: Record
+
+
+def find_previous_certification(
+    state: AuditState, evaluation_set: Record
+) -> PreviousCertification | None:
+    """Find the last certificate that was about another evaluation set than this one.
+
+    Each scorecard notes the one before it, so that a walk from the current certificate finds it
+    without listing all that is stored.
+    """
+    record = state.current("certificate") if state.spec.weak_slices else None
+    while record is not None:
+        scorecard = _upstream(state, record, "scorecard")
+        used = None if scorecard is None else _upstream(state, scorecard, "evaluation_set")
+        if scorecard is None or used is None:
+            return None
+        if used.content_version != evaluation_set.content_version:
+            return PreviousCertification(record.identity, scorecard, used)
+        identity = scorecard.facts.get(PREVIOUS_CERTIFICATE)
+        record = state.store.find(state.address("certificate"), identity) if identity else None
+    return None
+
+
+def _upstream(state: AuditState, record: Record, asset: str) -> Record | None:
+    found = next((one for one in record.upstream if one.asset == asset), None)
+    return None if found is None else state.store.find(state.address(asset), found.identity)
+
+
+def compare_with_previous(
+    state: AuditState,
+    candidate: CandidateSpec,
+    cases: EvaluatedCases,
+    predictions: pd.DataFrame,
+    earlier: PreviousCertification,
+) -> pd.DataFrame:
+    """Say in which slices a candidate does worse than when it was last certified.
+
+    The earlier figures are those of its predictions then, by whatever version of it there was. A
+    case that is in both evaluation sets counts for the earlier one alone.
+    """
+    records = {
+        str(one.partition): state.store.get(state.address(one.asset, one.partition), one.identity)
+        for one in earlier.scorecard.upstream
+        if one.asset == f"{candidate.name}_predictions"
+    }
+    columns = [name for name in cases.table.column_names if name != "label"]
+    table = state.store.read_table(earlier.evaluation_set, CASES, columns=columns)
+    new = ~predictions["id"].isin(table["id"].to_pandas())
+    if not records or not new.any():
+        return pd.DataFrame()
+    before = EvaluatedCases(table, state.spec.data.columns)
+    return find_worsened(
+        state.spec,
+        candidate,
+        (before, read_predictions(state, records)),
+        (cases, predictions[new.to_numpy()]),
+    )
+
+
+class WaiversInForce(NamedTuple):
+    """The waivers in force, and how far the ledger was read for them."""
+
+    waivers: Sequence[Waiver]
+    entries: Sequence[str]
+    """The digests of the ledger's entries that they come from."""
+    ledger: LedgerHead
+
+
+def read_waivers(state: AuditState, scorecard: Record, now: datetime) -> WaiversInForce:
+    """Read the ledger for waivers about the artifacts that a scorecard is about."""
+    entries = Ledger(state.store.url, state.audit.name).entries()
+    found = waivers_in_force(entries, scorecard.facts["models"], now)
+    return WaiversInForce(
+        [one.waiver for one in found],
+        [one.entry for one in found],
+        entries[-1].head if entries else GENESIS_DIGEST,
+    )
+
+
+_SLICE_SCHEMA = pa.schema(
+    [
+        (name, pa.string())
+        for name in ("candidate", "geography", "segment", "state", "error", "content_version")
+    ]
+)
+
+
+@dataclass(frozen=True)
+class JudgedScorecard:
+    """A stored scorecard, and what the audit's gates say of it."""
+
+    record: Record
+    scorecard: Scorecard
+    verdicts: Sequence[Verdict]
+    outcomes: Sequence[Outcome]
+    """With the gates that people waived. A waiver changes no outcome."""
+    waived: WaiversInForce
+    """The waivers in force, and how far the ledger was read for them."""
+
+
+class ExpectedScorecard(NamedTuple):
+    """What a scorecard made now would rest on."""
+
+    evaluation_set: Record
+    slices: list[CandidateSliceState]
+    earlier: PreviousCertification | None
+    """With which it is said what got worse."""
+    days: ArrivedDays | None
+    """The days that gates look at; None where none does."""
+    target: tuple[Address, str]
+    """Its address and its identity."""
+
+
+def expected_scorecard(state: AuditState) -> ExpectedScorecard:
+    """Look at every candidate's slices as they are now."""
+    evaluation_set = state.require("evaluation_set")
+    slices = [
+        slice_state
+        for candidate in state.spec.candidates
+        for slice_state in state.slice_states(
+            candidate, evaluation_set, state.observed_model(candidate)
+        )
+    ]
+    described = [
+        [s.candidate, s.slice_key, s.state, s.error, s.metrics.identity if s.metrics else ""]
+        for s in slices
+    ]
+    earlier = find_previous_certification(state, evaluation_set)
+    days = arrived_days(state) if asks_about_days(state.spec) else None
+    identity = state.identities.scorecard(
+        evaluation_set.content_version,
+        described,
+        earlier=earlier.scorecard.identity if earlier else None,
+        days=days.described if days else None,
+    )
+    return ExpectedScorecard(
+        evaluation_set, slices, earlier, days, (state.address("scorecard"), identity)
+    )
+
+
+def store_scorecard(state: AuditState, moment: RunContext) -> Record:
+    """Gather every candidate's current slices into one stored scorecard."""
+    expected = expected_scorecard(state)
+    address, identity = expected.target
+    slices = expected.slices
+    existing = state.store.reuse(address, identity, moment)
+    if existing is not None:
+        return existing
+    current = [s for s in slices if s.state == "current"]
+    if not current:
+        raise EvidenceError(
+            f"none of the {len(slices)} slices of {len(state.spec.candidates)} candidates is"
+            " evaluated, so there is nothing to score",
+            culprit=str(address),
+            fix="materialise the candidates' slices first; the failed runs say what went wrong",
+        )
+    cases = _read_cases(state, expected.evaluation_set)
+    scored = _score(state, expected, cases)
+    files: dict[str, bytes | pa.Table] = {**scored.tables, SLICES: _slices_table(slices)}
+    versions = [content_version(table) for table in scored.tables.values()]
+    records = [record for s in current for record in (s.predictions, s.metrics) if record]
+    if expected.days is not None:
+        files[DAYS] = days_document(day_facts(state, expected.days))
+        versions.append(digest_of_bytes(files[DAYS]))
+        records += expected.days.reports
+    models = {c.name: state.observed_model(c) for c in state.spec.candidates}
+    return state.store.write(
+        address,
+        identity,
+        files,
+        content_version=digest_of(versions),
+        upstream=[expected.evaluation_set.as_upstream(), *(r.as_upstream() for r in records)],
+        facts={
+            "candidates": [candidate.name for candidate in state.spec.candidates],
+            "slices": len(slices),
+            "current": len(current),
+            "models": models,
+            WEAK_SEARCHES: scored.searches,
+            "seeds": {WEAK_SLICES.removesuffix(".parquet"): SEED} if scored.searches else {},
+            # Not among what it rests on, or else each certificate would hold all earlier ones.
+            PREVIOUS_CERTIFICATE: expected.earlier and expected.earlier.certificate,
+            "remarks": [
+                *(found.words for found in find_duplicates(models, _versions(slices))),
+                *_recording_remarks(state, cases),
+                *scored.remarks,
+            ],
+        },
+        code_version=identities.CODE_VERSIONS["scorecard"],
+        moment=moment,
+    )
+
+
+def read_judged_scorecard(state: AuditState, now: datetime | None = None) -> JudgedScorecard:
+    """Read the current scorecard and judge it by the audit's gates."""
+    record = state.require("scorecard")
+    scorecard = Scorecard.from_tables(
+        {name: from_stored(state.store.read_table(record, name)) for name in TABLE_FILES.values()},
+        weak_searches=record.facts[WEAK_SEARCHES],
+        remarks=record.facts["remarks"],
+        days=read_days(state.store.read_bytes(record, DAYS)) if DAYS in record.files else (),
+    )
+    names = [candidate.name for candidate in state.spec.candidates]
+    evidence = gate_evidence(state.spec, scorecard)
+    verdicts = judge(state.spec.gates, evidence, names)
+    now = now or datetime.now(UTC)
+    waived = read_waivers(state, record, now)
+    return JudgedScorecard(
+        record=record,
+        scorecard=scorecard,
+        verdicts=verdicts,
+        outcomes=decide_outcomes(
+            verdicts,
+            scorecard.slices,
+            names,
+            allowed_missing=evidence.allowed_missing,
+            waivers=waived.waivers,
+            now=now,
+        ),
+        waived=waived,
+    )
+
+
+def _versions(slices: Sequence[CandidateSliceState]) -> dict[str, list[str | None]]:
+    """Give the content versions of each candidate's predictions, slice by slice."""
+    versions: dict[str, list[str | None]] = {}
+    for s in slices:
+        version = s.predictions.content_version if s.metrics and s.predictions else None
+        versions.setdefault(s.candidate, []).append(version)
+    return versions
+
+
+def _recording_remarks(state: AuditState, cases: EvaluatedCases) -> Iterator[str]:
+    """Hold each recording against the whole evaluation set."""
+    recorded = [c for c in state.spec.candidates if c.kind == "recorded"]
+    if not recorded or state.spec.label is None:
+        return
+    labelled = cases.table.select(["id", "label"]).to_pandas()
+    for candidate in recorded:
+        try:
+            found = recording_issues(
+                candidate, state.home.root, labelled, positive=state.spec.label.positive
+            )
+        except CandidateError as error:
+            yield str(error)
+            continue
+        yield from (f"{candidate.name}, its recording: {finding.words}" for finding in found)
+
+
+def _slices_table(slices: Sequence[CandidateSliceState]) -> pa.Table:
+    """List every slice: its state, its error and its content version."""
+    frame = pd.DataFrame(
+        [
+            {
+                "candidate": s.candidate,
+                "geography": s.geography,
+                "segment": s.segment,
+                "state": s.state,
+                "error": s.error,
+                "content_version": s.metrics.content_version if s.metrics else None,
+            }
+            for s in slices
+        ]
+    )
+    return pa.Table.from_pandas(frame, schema=_SLICE_SCHEMA, preserve_index=False)
+
+
+def _read_cases(state: AuditState, evaluation_set: Record) -> EvaluatedCases:
+    columns = columns_needed(state.spec)
+    table = state.store.read_table(evaluation_set, CASES, columns=columns)
+    return EvaluatedCases(table, state.spec.data.columns)
+
+
+def _score(state: AuditState, expected: ExpectedScorecard, cases: EvaluatedCases) -> Scored:
+    earlier = expected.earlier
+
+    def predicted(candidate: CandidateSpec) -> Predicted | None:
+        records = {
+            s.slice_key: s.predictions
+            for s in expected.slices
+            if s.candidate == candidate.name and s.state == "current" and s.predictions is not None
+        }
+        return Predicted(read_predictions(state, records), records) if records else None
+
+    def worsened(candidate: CandidateSpec, predictions: pd.DataFrame) -> pd.DataFrame:
+        if earlier is None:
+            return pd.DataFrame()
+        return compare_with_previous(state, candidate, cases, predictions, earlier)
+
+    return score(state.spec, cases, predicted, worsened=worsened)

@@ -1,0 +1,205 @@
+"""What is there, what is outdated and what is missing, told by provenance.
+
+A failed slice leaves its previous version in place. So presence proves nothing: an output is
+current only where its identity is the one that today's inputs give.
+"""
+
+from typing import Literal, NamedTuple
+
+from evaluator.candidates import artifact_digest
+from evaluator.errors import EvidenceError
+from evaluator.evidence import Address, Record, RunContext
+from evaluator.orchestration._home import Home
+from evaluator.orchestration._identities import Identities, SliceInputs
+from evaluator.spec import Audit, CandidateSpec
+
+
+class DayState(NamedTuple):
+    """What became of a day's file."""
+
+    day: str
+    state: Literal["accepted", "refused", "waiting"]
+    typed_rows: Record | None
+    report: Record | None
+    reason: str | None
+
+
+class CandidateSliceState(NamedTuple):
+    """What is known of one candidate on one slice."""
+
+    candidate: str
+    slice_key: str
+    state: Literal["current", "outdated", "missing"]
+    predictions: Record | None
+    """The predictions on which the metrics rest, or would."""
+    metrics: Record | None
+    error: str | None
+    """Why there is no current version, where that is known."""
+
+    @property
+    def geography(self) -> str:
+        """The slice's geography."""
+        return self.slice_key.split("|")[0]
+
+    @property
+    def segment(self) -> str:
+        """The slice's segment."""
+        return self.slice_key.split("|")[1]
+
+
+class AuditState:
+    """The state of one audit's evidence.
+
+    Parameters
+    ----------
+    audit
+        The audit as its YAML stands now.
+    home
+        Where evidence and artifacts are.
+    """
+
+    def __init__(self, audit: Audit, home: Home) -> None:
+        self.audit = audit
+        self.spec = audit.spec
+        self.home = home
+        self.store = home.store()
+        self.identities = Identities(audit, self.store.fresh_starts(audit.name))
+
+    def address(self, asset: str, partition: str | None = None) -> Address:
+        """Address of one of the audit's assets."""
+        return Address(self.audit.name, asset, partition)
+
+    def current(self, asset: str, partition: str | None = None) -> Record | None:
+        """Return the version that was materialised last."""
+        return self.store.current(self.address(asset, partition))
+
+    def is_news(self, asset: str, partition: str | None, content_version: str) -> bool:
+        """Tell whether this content is another one than was materialised last."""
+        record = self.current(asset, partition)
+        return record is None or record.content_version != content_version
+
+    def require(self, asset: str, partition: str | None = None) -> Record:
+        """Return the version that was materialised last, or say that it is needed.
+
+        Raises
+        ------
+        EvidenceError
+            Where the asset was never materialised.
+        """
+        record = self.current(asset, partition)
+        if record is None:
+            address = self.address(asset, partition)
+            raise EvidenceError(
+                "it is needed and was never materialised",
+                culprit=str(address),
+                fix=f"materialise {address} first",
+            )
+        return record
+
+    def day_states(self) -> list[DayState]:
+        """Tell what became of every day that has a file."""
+        return [self._day_state(day) for day in self.store.partitions(self.audit.name, "raw_data")]
+
+    def accepted_days(self) -> dict[str, Record]:
+        """Typed rows of the days that the evaluation set may use."""
+        return {day.day: day.typed_rows for day in self.day_states() if day.typed_rows is not None}
+
+    def slice_keys(self) -> list[str]:
+        """Every slice, as Dagster's partition keys: geography, `|`, segment."""
+        values = self.spec.slice_values()
+        return [f"{g}|{s}" for g in values["geography"] for s in values["segment"]]
+
+    def model_digest(self, candidate: CandidateSpec) -> str:
+        """Digest of the candidate's artifact as it lies there now."""
+        return artifact_digest(candidate, self.home.root, tracking_uri=self.home.tracking_uri)
+
+    def looks_pending(self) -> bool:
+        """Guess from each candidate's first slice whether there are slices to evaluate."""
+        if not self.spec.candidates:
+            return False
+        evaluation_set = self.current("evaluation_set")
+        if evaluation_set is None:
+            return True
+        first = self.slice_keys()[0]
+        return any(
+            self._slice_state(
+                candidate, evaluation_set, self.observed_model(candidate), first
+            ).state
+            != "current"
+            for candidate in self.spec.candidates
+        )
+
+    def slice_states(
+        self, candidate: CandidateSpec, evaluation_set: Record, model: str | None
+    ) -> list[CandidateSliceState]:
+        """Tell what is known of a candidate on every slice.
+
+        Parameters
+        ----------
+        candidate
+            One of the audit's.
+        evaluation_set
+            The evaluation set that the results have to rest on.
+        model
+            The artifact's digest that they have to rest on; None where it was never seen.
+        """
+        return [
+            self._slice_state(candidate, evaluation_set, model, key) for key in self.slice_keys()
+        ]
+
+    def note_slice_failure(
+        self, candidate: CandidateSpec, slice_key: str, error: Exception, moment: RunContext
+    ) -> None:
+        """Keep why a slice of a candidate is not there, as things stand now."""
+        evaluation_set = self.require("evaluation_set")
+        model = self.require(f"{candidate.name}_model")
+        inputs = SliceInputs(evaluation_set.content_version, model.content_version)
+        self.store.note_failure(
+            self.address(f"{candidate.name}_predictions", slice_key),
+            self.identities.predictions(candidate, inputs, slice_key),
+            error,
+            str(error),
+            moment,
+        )
+
+    def observed_model(self, candidate: CandidateSpec) -> str | None:
+        """Digest of the artifact that was seen last, if one was."""
+        record = self.current(f"{candidate.name}_model")
+        return None if record is None else record.content_version
+
+    def _day_state(self, day: str) -> DayState:
+        raw = self.require("raw_data", day)
+        identity = self.identities.intake(raw)
+        report = self.store.find(self.address("data_quality_report", day), identity)
+        typed_rows = self.store.find(self.address("validated_data", day), identity)
+        if typed_rows is not None:
+            return DayState(day, "accepted", typed_rows, report, None)
+        failure = self.store.last_failure(self.address("validated_data", day), identity)
+        if failure is not None:
+            broken = None if report is None else report.facts["broken"]
+            return DayState(day, "refused", None, report, broken or failure.message)
+        return DayState(day, "waiting", None, report, "its file was not validated yet")
+
+    def _slice_state(
+        self, candidate: CandidateSpec, evaluation_set: Record, model: str | None, key: str
+    ) -> CandidateSliceState:
+        predictions_at = self.address(f"{candidate.name}_predictions", key)
+        metrics_at = self.address(f"{candidate.name}_slice_metrics", key)
+        if model is None:
+            unseen = "its artifact was never seen"
+            return CandidateSliceState(candidate.name, key, "missing", None, None, unseen)
+        inputs = SliceInputs(evaluation_set.content_version, model)
+        wanted = self.identities.predictions(candidate, inputs, key)
+        predictions = self.store.find(predictions_at, wanted)
+        measured = self.identities.slice_metrics(wanted)
+        metrics = self.store.find(metrics_at, measured)
+        if predictions is not None and metrics is not None:
+            return CandidateSliceState(candidate.name, key, "current", predictions, metrics, None)
+        failure = self.store.last_failure(predictions_at, wanted) or self.store.last_failure(
+            metrics_at, measured
+        )
+        state: Literal["outdated", "missing"] = (
+            "missing" if self.store.current(metrics_at) is None else "outdated"
+        )
+        reason = None if failure is None else str(failure)
+        return CandidateSliceState(candidate.name, key, state, predictions, None, reason)

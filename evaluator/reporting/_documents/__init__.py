@@ -1,0 +1,1 @@
+"""Model cards and the technical file, as Markdown and HTML."""

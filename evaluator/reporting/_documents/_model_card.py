@@ -1,0 +1,435 @@
+"""A candidate's model card, made of an audit's evidence.
+
+Source: M. Mitchell et al., *Model Cards for Model Reporting*, FAT* '19 (2019) 220-229; its nine
+sections, in their order.
+"""
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from evaluator.certification import format_count, format_list, format_metric
+from evaluator.reporting._content import CandidateSummary, DocumentsContent
+from evaluator.reporting._documents._page import (
+    Block,
+    Document,
+    Facts,
+    Heading,
+    Inline,
+    InlineCode,
+    Items,
+    Page,
+    Paragraph,
+    Section,
+    Strong,
+    Table,
+    render,
+)
+from evaluator.reporting._documents._parts import (
+    NOT_KNOWN,
+    NOTHING,
+    evaluation_data,
+    format_limits,
+    format_measurement,
+    format_missing,
+    format_value,
+    limit_rows,
+    metrics_table,
+    remarks_of,
+    rows_of,
+    to_sentence,
+    verdict_table,
+)
+from evaluator.scorecard import (
+    SLICE_LEVEL,
+    Measurement,
+    format_scope,
+    read_measurements,
+    read_slices,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SHOWN_METRICS = 3
+"""How many of the audit's metrics are shown for each place; overall, all are."""
+
+
+def model_card(content: DocumentsContent, candidate: str) -> Document:
+    """Make a candidate's model card.
+
+    Parameters
+    ----------
+    content
+        The audit's evidence.
+    candidate
+        Its name.
+
+    Returns
+    -------
+    Document
+        What the evidence says, under the nine headings of Mitchell et al. What this platform
+        cannot know stands there as not known.
+
+    Raises
+    ------
+    KeyError
+        Where the content has no such candidate.
+    """
+    summary = {known.name: known for known in content.candidates}[candidate]
+    outcome = content.outcome_of(candidate)
+    page = Page(
+        kind="model_card",
+        eyebrow=f"Model card, audit {content.audit}",
+        title=f"{candidate}: {outcome.outcome}",
+        created_at=content.created_at,
+        sections=[
+            Section("details", _details(content, summary)),
+            Section("intended-use", _intended_use(content)),
+            Section("factors", _factors(content)),
+            Section("metrics", _metrics(content, candidate)),
+            Section("evaluation-data", evaluation_data(content)),
+            Section("training-data", [Paragraph(f"{NOT_KNOWN} A candidate comes as an artifact.")]),
+            Section("analyses", _analyses(content, summary)),
+            Section("ethics", _ethics(content, candidate)),
+            Section("caveats", caveats(content, candidate)),
+        ],
+        closing=(
+            "Made of an audit's evidence; what stands here as not known, its maker has to add.",
+            f"Made by evaluator {content.code_version} in run {content.run_id}.",
+        ),
+    )
+    return render(page)
+
+
+def _details(content: DocumentsContent, summary: CandidateSummary) -> list[Block]:
+    declared = next((c for c in content.spec.candidates if c.name == summary.name), None)
+    outcome = content.outcome_of(summary.name)
+    certificate = content.certificates.get(summary.name)
+    rows: list[tuple[str, Inline]] = [
+        ("Name", InlineCode(summary.name)),
+        ("Description", summary.description or "not declared"),
+        ("Outcome", Strong(f"{outcome.outcome}: {outcome.reason}")),
+        (
+            "Artifact's digest",
+            InlineCode(summary.artifact_digest)
+            if summary.artifact_digest
+            else "it could not be read",
+        ),
+        ("Certificate (SHA-256)", InlineCode(certificate) if certificate else "none was issued"),
+        ("Role", "baseline of the comparison" if summary.baseline else "candidate"),
+    ]
+    if declared is not None:
+        features: Sequence[str] = getattr(declared, "features", ())
+        rows += [
+            ("Kind of artifact", InlineCode(declared.kind)),
+            ("What it is given", ", ".join(features) or "nothing: its outputs were recorded"),
+            (
+                "Decision",
+                f"positive from a score of {declared.threshold:g} on"
+                if declared.has_scores
+                else "recorded with its outputs; it gives no scores",
+            ),
+        ]
+    rows += [
+        ("Maker, date, method of training, license", NOT_KNOWN),
+        ("Questions to", ", ".join(content.spec.owners)),
+    ]
+    return [Facts(rows)]
+
+
+def _intended_use(content: DocumentsContent) -> list[Block]:
+    described = content.spec.description
+    return [
+        Facts(
+            [
+                ("In the audit's words", described or "not declared"),
+                ("Intended users", "not declared"),
+                ("Uses that are out of scope", "not declared"),
+            ]
+        ),
+        Paragraph("The figures below speak of the evaluation set, and of no other use."),
+    ]
+
+
+def _factors(content: DocumentsContent) -> list[Block]:
+    spec = content.spec
+    rows: list[Sequence[Inline]] = []
+    values = spec.slice_values()
+    for dimension, column in (("geography", spec.geography), ("segment", spec.segment)):
+        if column is not None:
+            rows.append((dimension, column, ", ".join(values[dimension])))
+    rows += [("further slices", " x ".join(names), "") for names in spec.more_slices]
+    if len(content.scorecard.fairness):
+        attributes = pd.unique(content.scorecard.fairness["attribute"])
+        rows += [("groups held against each other", str(name), "") for name in attributes]
+    if not rows:
+        return [Paragraph("The audit declares no column by which cases are told apart.")]
+    return [
+        Paragraph("What the figures are told apart by. Nothing is known of other factors."),
+        Table("Declared factors", ("Factor", "Column", "Values"), rows),
+    ]
+
+
+def _metrics(content: DocumentsContent, candidate: str) -> list[Block]:
+    spec = content.spec
+    facts: list[tuple[str, Inline]] = [("Confidence of intervals", f"{100 * spec.confidence:g} %")]
+    if spec.label is not None:
+        facts.append(("What is true", f"{spec.label.column} is {spec.label.positive}"))
+    verdicts = [v for v in content.verdicts if v.candidate == candidate]
+    return [
+        Facts(facts),
+        metrics_table(spec.metrics),
+        verdict_table(verdicts, with_candidate=False),
+    ]
+
+
+def _analyses(content: DocumentsContent, summary: CandidateSummary) -> list[Block]:
+    own = rows_of(content.scorecard.measurements, summary.name)
+    figures = read_measurements(own, metrics=content.spec.metrics)
+    overall = [
+        (
+            format_metric(f.metric),
+            format_value(f.value),
+            format_limits(f.low, f.high),
+            NOTHING if f.n is None else f"{f.n:,}",
+            "" if f.status == "ok" else f"{f.status.replace('_', ' ')}: {f.reason}",
+        )
+        for f in figures
+        if f.level == "overall"
+    ]
+    if not overall:
+        return [Paragraph(Strong("Nothing was measured of this candidate."))]
+    blocks: list[Block] = []
+    if missing := format_missing(content, summary.name):
+        blocks.append(Paragraph(Strong(missing)))
+    blocks += [
+        Table("Overall", ("Metric", "Value", "Interval", "Cases", "Remark"), overall, (1, 2, 3))
+    ]
+    shown = content.spec.metrics[:SHOWN_METRICS]
+    for level, words in (
+        ("geography", "By geography"),
+        ("segment", "By segment"),
+        (SLICE_LEVEL, "By slice: geography x segment"),
+    ):
+        places: dict[str, dict[str, Measurement]] = {}
+        for f in figures:
+            if f.level == level:
+                places.setdefault(format_scope(f.geography, f.segment), {})[f.metric] = f
+        if places:
+            rows, left = limit_rows(
+                [
+                    (place, *(format_measurement(by.get(m)) for m in shown))
+                    for place, by in places.items()
+                ],
+                "place",
+            )
+            header = ("Place", *(format_metric(metric) for metric in shown))
+            blocks.append(Table(f"{words}{left}", header, rows, tuple(range(1, len(shown) + 1))))
+    return [*blocks, Heading("Against the baseline"), *_comparison(content, summary)]
+
+
+def _comparison(content: DocumentsContent, summary: CandidateSummary) -> list[Block]:
+    if summary.baseline:
+        return [Paragraph("This candidate is the baseline.")]
+    own = rows_of(content.scorecard.comparisons, summary.name)
+    if own.empty:
+        return [Paragraph("No comparison of this candidate is among the evidence.")]
+    overall = own[own["level"] == "overall"]
+    baseline = str(own["baseline"].iloc[0])
+    table = Table(
+        f"Overall differences from {baseline}, on the same cases",
+        ("Metric", "Difference", "Interval", "Cases better", "Cases worse", "Conclusion"),
+        [
+            (
+                format_metric(str(row["metric"])),
+                format_value(row["difference"]),
+                format_limits(row["low"], row["high"]),
+                f"{row['better']:,}",
+                f"{row['worse']:,}",
+                _concluded(row["conclusion"], row["reason"]),
+            )
+            for row in overall.to_dict("records")
+        ],
+        (1, 2, 3, 4),
+    )
+    decided = own["conclusion"].str.startswith(("better", "worse"))
+    places = own[(own["level"] == SLICE_LEVEL) & decided]
+    if places.empty:
+        return [table, Paragraph("In no single slice is a difference shown, after adjustment.")]
+    rows, left = limit_rows(
+        [
+            (
+                format_scope(row["geography"], row["segment"]),
+                format_metric(str(row["metric"])),
+                format_value(row["difference"]),
+                str(row["conclusion"]),
+            )
+            for row in places.to_dict("records")
+        ],
+        "difference",
+    )
+    header = ("Slice", "Metric", "Difference", "Conclusion")
+    return [table, Table(f"Slices where a difference is shown{left}", header, rows, (2,))]
+
+
+def _concluded(conclusion: str, reason: str | None) -> str:
+    return conclusion if pd.isna(reason) or not reason else f"{conclusion}: {reason}"
+
+
+def _ethics(content: DocumentsContent, candidate: str) -> list[Block]:
+    from evaluator.metrics import fairness_summary
+
+    question = Paragraph(
+        "Which gap is unjust, and which harm an error does, are questions for people. The figures"
+        " take the labels as the truth: a bias in the labels shows nowhere."
+    )
+    own = rows_of(content.scorecard.fairness, candidate)
+    if own.empty:
+        return [
+            Paragraph(Strong("No fairness finding of this candidate is among the evidence.")),
+            question,
+        ]
+    worst = fairness_summary(own.drop(columns="candidate"))
+    rows, left = limit_rows(
+        [
+            (
+                to_sentence(str(row["measure"]).replace("_", " ")).rstrip("."),
+                f"{row['comparison']}, up to {row['limit']:g}"
+                if row["comparison"] == "difference"
+                else f"{row['comparison']}, from {row['limit']:g}",
+                str(row["attribute"]),
+                str(row["group"])
+                if pd.isna(row["reference"])
+                else f"{row['group']} against {row['reference']}",
+                format_value(row["value"]),
+                format_limits(row["low"], row["high"]),
+                Strong(str(row["verdict"])),
+                f"{row['failed']} failed, {row['open']} open, {row['passed']} passed",
+            )
+            for row in worst.to_dict("records")
+        ],
+        "gap",
+    )
+    header = ("Measure", "As", "Attribute", "Groups", "Gap", "Interval", "Verdict", "All groups")
+    caption = f"The worst gap of each measure and attribute{left}"
+    return [Table(caption, header, rows, (4, 5)), question]
+
+
+def caveats(content: DocumentsContent, candidate: str) -> list[Block]:
+    """Tell what limits a candidate's figures."""
+    return [
+        Heading("What failed, and what is not decided"),
+        _verdicts(content, candidate),
+        Heading("What is missing"),
+        _missing(content, candidate),
+        Heading("What cannot be known from these cases"),
+        _unknown(content, candidate),
+        Heading("Where it is weak"),
+        *_weak(content, candidate),
+        Heading("Remarks"),
+        Items(remarks_of(content)) if content.scorecard.remarks else Paragraph("There are none."),
+    ]
+
+
+def _verdicts(content: DocumentsContent, candidate: str) -> Block:
+    own = [v for v in content.verdicts if v.candidate == candidate and v.verdict != "PASS"]
+    if not any(v.candidate == candidate for v in content.verdicts):
+        return Paragraph("No gate is for this candidate, so that nothing was judged.")
+    if not own:
+        return Paragraph("Every gate passes.")
+    return Items(
+        [
+            f"{v.verdict}{'' if v.required else ' (not required)'}: {v.gate}."
+            f" {to_sentence(v.reason)}"
+            for v in sorted(own, key=lambda v: (v.verdict != "FAIL", not v.required))
+        ]
+    )
+
+
+def _missing(content: DocumentsContent, candidate: str) -> Block:
+    own = [s for s in read_slices(content.scorecard.slices) if s.candidate == candidate]
+    gone = [s for s in own if not s.is_current]
+    if not own:
+        return Paragraph("No slice of this candidate is recorded.")
+    if not gone:
+        return Paragraph(f"Nothing: {format_count(len(own), 'slice')} of this version are there.")
+    rows, left = limit_rows(
+        [(format_scope(s.geography, s.segment), s.state, s.error or "not known") for s in gone],
+        "slice",
+    )
+    return Table(
+        f"{len(gone):,} of {format_count(len(own), 'slice')} without a result of this version"
+        f"{left}",
+        ("Slice", "State", "Why"),
+        rows,
+    )
+
+
+def _unknown(content: DocumentsContent, candidate: str) -> Block:
+    own = rows_of(content.scorecard.measurements, candidate)
+    alike: dict[tuple[str, str], dict[str, list[str]]] = {}
+    for f in read_measurements(own, metrics=content.spec.metrics):
+        if f.status != "ok":
+            places = alike.setdefault((f.status, f.reason), {})
+            places.setdefault(format_scope(f.geography, f.segment), []).append(f.metric)
+    if not alike:
+        return Paragraph("Every figure of every place is defined.")
+    rows: list[tuple[Inline, ...]] = []
+    for (status, reason), places in alike.items():
+        metrics = dict.fromkeys(metric for found in places.values() for metric in found)
+        rows.append(
+            (
+                status.replace("_", " "),
+                to_sentence(reason),
+                ", ".join(format_metric(metric) for metric in metrics),
+                f"{format_count(len(places), 'place')}: {format_list(list(places))}",
+            )
+        )
+    shown, left = limit_rows(rows, "reason")
+    caption = f"Figures that are undefined or rest on too few cases{left}"
+    return Table(caption, ("State", "Why", "Metrics", "Where"), shown)
+
+
+def _weak(content: DocumentsContent, candidate: str) -> list[Block]:
+    own = rows_of(content.scorecard.weak_slices, candidate)
+    if own.empty:
+        return [Paragraph("No result of a search for weak slices is among the evidence.")]
+    confirmed = own[own["status"] == "confirmed"]
+    tested = int(own["p_value"].notna().sum())
+    if confirmed.empty:
+        return [
+            Paragraph(
+                f"Of {format_count(tested, 'slice')} that were tested none was confirmed as worse"
+                " than the other cases. That is no proof that there is none."
+            )
+        ]
+    leading = confirmed[confirmed["explained_by"].isna()]
+    rows, left = limit_rows(
+        [
+            (
+                str(row["slice"]),
+                f"{row['n_all']:,}",
+                format_value(row["loss"]),
+                format_value(row["rest_loss"]),
+                format_limits(row["low"], row["high"]),
+                "" if pd.isna(row["harm_low"]) else f"{row['harm_low']:,.0f}",
+            )
+            for row in leading.to_dict("records")
+        ],
+        "slice",
+    )
+    return [
+        Table(
+            "Slices that nobody declared, found on one half of the cases and confirmed on the"
+            f" other{left}",
+            ("Slice", "Cases", "Loss", "Loss elsewhere", "Excess", "Harm at the least"),
+            rows,
+            (1, 2, 3, 4, 5),
+        ),
+        Paragraph(
+            f"{format_count(tested, 'slice')} tested, {len(confirmed):,} confirmed,"
+            f" {len(confirmed) - len(leading):,} of them explained by another one. Harm is counted"
+            " in errors, or in losses, of all the slice's cases."
+        ),
+    ]

@@ -1,0 +1,177 @@
+"""What model card and technical file show alike, as blocks of a document."""
+
+from collections.abc import Iterable, Sequence
+
+import pandas as pd
+
+from evaluator.certification import (
+    Verdict,
+    format_count,
+    format_metric,
+    format_number,
+    format_slice_states,
+)
+from evaluator.metrics import METRICS
+from evaluator.reporting._content import DocumentsContent
+from evaluator.reporting._documents._page import (
+    Block,
+    Facts,
+    Inline,
+    InlineCode,
+    Paragraph,
+    Strong,
+    Table,
+)
+from evaluator.scorecard import Measurement, read_slices
+
+MAX_ROWS = 60
+"""How many rows of a table are shown; the scorecard holds all of them."""
+NOT_KNOWN = "Not known to this platform."
+NOTHING = "\N{EN DASH}"
+
+
+def to_sentence(words: str) -> str:
+    """Make a sentence of words that come without their full stop."""
+    closed = words if words.endswith((".", "!", "?")) else f"{words}."
+    return f"{closed[:1].upper()}{closed[1:]}"
+
+
+def format_missing(content: DocumentsContent, candidate: str) -> str:
+    """Say that a candidate's figures are without some slices; empty where they are whole."""
+    states = [s for s in read_slices(content.scorecard.slices) if s.candidate == candidate]
+    if all(state.is_current for state in states):
+        return ""
+    return (
+        f"{to_sentence(format_slice_states(states))} What is without a result of this version is in"
+        " no figure here, also not in those overall."
+    )
+
+
+def remarks_of(content: DocumentsContent) -> list[str]:
+    """Give the remarks, which may begin with a candidate's name, as they were written."""
+    return [f"{remark.rstrip('.')}." for remark in content.scorecard.remarks]
+
+
+def rows_of(frame: pd.DataFrame, candidate: str) -> pd.DataFrame:
+    """Choose a candidate's rows of a frame that may be empty, even of columns."""
+    return frame[frame["candidate"] == candidate] if len(frame) else frame
+
+
+def format_limits(low: float | None, high: float | None) -> str:
+    """Write an interval; one without ends is shown as nothing."""
+    if low is None or high is None or pd.isna(low) or pd.isna(high):
+        return NOTHING
+    return f"{format_number(low)} to {format_number(high)}"
+
+
+def format_value(value: float | None) -> str:
+    """Write a value; a missing one is shown as nothing."""
+    return NOTHING if value is None or pd.isna(value) else format_number(value)
+
+
+def format_measurement(figure: Measurement | None) -> Inline:
+    """Write a figure with its interval, or what is in its place."""
+    if figure is None:
+        return "not measured"
+    if figure.value is None:
+        return figure.status.replace("_", " ")
+    shown = format_number(figure.value)
+    if figure.low is not None and figure.high is not None:
+        shown += f" ({format_limits(figure.low, figure.high)})"
+    return shown if figure.status == "ok" else f"{shown}, {figure.status.replace('_', ' ')}"
+
+
+def limit_rows(rows: Sequence[Sequence[Inline]], thing: str) -> tuple[list[Sequence[Inline]], str]:
+    """Keep as many rows as a document bears, and say in its caption where the others are."""
+    if len(rows) <= MAX_ROWS:
+        return list(rows), ""
+    left = f"; the first {MAX_ROWS} of {format_count(len(rows), thing)}, the scorecard holds all"
+    return list(rows[:MAX_ROWS]), left
+
+
+def metrics_table(metrics: Iterable[str]) -> Table:
+    """Say what each metric measures and which way is better."""
+    better = {True: "higher", False: "lower", None: NOTHING}
+    known = [(name, METRICS.get(name)) for name in metrics]
+    return Table(
+        "The metrics",
+        ("Metric", "What it measures", "Better"),
+        [
+            (
+                format_metric(name),
+                info.description if info else "",
+                better[info.higher_is_better] if info else NOTHING,
+            )
+            for name, info in known
+        ],
+    )
+
+
+def verdict_table(verdicts: Sequence[Verdict], *, with_candidate: bool) -> Block:
+    """Show verdicts, each with what decided it."""
+    if not verdicts:
+        return Paragraph("The audit declares no gate, so that nothing can be certified.")
+    header = ("Gate", "Required", "Verdict", "Value", "Interval", "Decided on", "Reason")
+    rows: list[tuple[Inline, ...]] = [
+        (
+            verdict.gate,
+            "yes" if verdict.required else "no",
+            Strong(verdict.verdict),
+            format_value(verdict.value),
+            format_limits(verdict.low, verdict.high),
+            verdict.decided_on,
+            to_sentence(verdict.reason),
+        )
+        for verdict in verdicts
+    ]
+    if not with_candidate:
+        return Table("Gates and verdicts, with the worst place of each", header, rows, (3, 4))
+    return Table(
+        "Gates and verdicts of all candidates, with the worst place of each",
+        ("Candidate", *header),
+        [(verdict.candidate, *row) for verdict, row in zip(verdicts, rows, strict=True)],
+        (4, 5),
+    )
+
+
+def evaluation_data(content: DocumentsContent) -> list[Block]:
+    """Say what everything was measured on, and what was left out of it."""
+    used = [day for day in content.intake_days if day.broken is None]
+    unused = [day for day in content.intake_days if day.broken is not None]
+    accepted = sum(day.accepted or 0 for day in used)
+    refused = sum(day.quarantined or 0 for day in used)
+    counted: list[tuple[str, Inline]] = [
+        (
+            "Rows accepted and refused",
+            (
+                f"{accepted:,} accepted, {refused:,} in quarantine,"
+                f" on {format_count(len(used), 'day')}"
+            ),
+        ),
+        ("Days that are not used", format_count(len(unused), "day")),
+    ]
+    measured = content.evaluation_set
+    if measured is None:
+        return [Paragraph(Strong("There is no evaluation set.")), Facts(counted)]
+    blocks: list[Block] = [
+        Paragraph(
+            "A frozen, labelled snapshot of the audit's daily files. Every candidate is measured"
+            " on the same cases. The files' bytes, the refused rows and the reasons are kept."
+        ),
+        Facts(
+            [
+                ("Digest", InlineCode(measured.digest)),
+                ("Window", f"{measured.first_day} to {measured.last_day}"),
+                ("Days in it", f"{measured.days:,}"),
+                ("Cases", f"{measured.rows:,}"),
+                ("Valid rows left out for want of a label", f"{measured.rows_without_label:,}"),
+                *counted,
+            ]
+        ),
+    ]
+    if unused:
+        rows, left = limit_rows(
+            [(f"{day.day}", to_sentence(day.broken or "")) for day in unused], "day"
+        )
+        blocks.append(Table(f"Days that are not used{left}", ("Day", "Why"), rows))
+    return blocks

@@ -1,0 +1,312 @@
+"""From a dashboard's content to what each of its sections shows."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from evaluator.certification import (
+    Outcome,
+    Verdict,
+    Waiver,
+    format_count,
+    format_metric,
+    format_slice_states,
+)
+from evaluator.metrics import METRICS
+from evaluator.reporting._content import CandidateSummary, DashboardContent, IntakeDay
+from evaluator.reporting._formatting import format_rough
+from evaluator.reporting._plots import IntervalPlot, centred_scale, scale_of
+from evaluator.reporting._slices import Standout, standout_slices
+from evaluator.scorecard import (
+    Measurement,
+    SliceState,
+    format_scope,
+    read_measurements,
+    read_slices,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CandidateCard:
+    """A candidate's outcome, for the top of the page.
+
+    Attributes
+    ----------
+    waived_gates
+        How many gates stand in its way and are waived.
+    """
+
+    candidate: CandidateSummary
+    outcome: Outcome
+    waived_gates: int
+    gates: str
+    slices: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadlineCell:
+    """One candidate's overall figure of one metric."""
+
+    figure: Measurement | None
+    plot: IntervalPlot | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadlineRow:
+    """One candidate's overall figures.
+
+    Attributes
+    ----------
+    gap
+        Which of its slices the figures are without; empty where they are whole.
+    """
+
+    candidate: str
+    baseline: bool
+    cases: int | None
+    gap: str
+    cells: Sequence[HeadlineCell]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StandoutRow:
+    """A slice that stands out, with its drawing."""
+
+    standout: Standout
+    place: str
+    metric: str
+    plot: IntervalPlot
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntakeTotals:
+    """All days of the intake together."""
+
+    used: int
+    unused: Sequence[IntakeDay]
+    accepted: int
+    quarantined: int
+    refused_rows: int
+
+
+def candidate_cards(content: DashboardContent) -> list[CandidateCard]:
+    """Give one card per candidate, in the audit's order."""
+    outcomes = {outcome.candidate: outcome for outcome in content.outcomes}
+    states = read_slices(content.scorecard.slices)
+    return [
+        CandidateCard(
+            candidate=candidate,
+            outcome=outcome,
+            waived_gates=waived_gates(outcome),
+            gates=format_gate_counts(
+                [v for v in content.verdicts if v.candidate == candidate.name]
+            ),
+            slices=_format_slice_counts([s for s in states if s.candidate == candidate.name]),
+        )
+        for candidate in content.candidates
+        for outcome in [outcomes.get(candidate.name, _no_outcome(candidate.name))]
+    ]
+
+
+def waived_gates(outcome: Outcome) -> int:
+    """Count the gates that stand in a candidate's way and are waived, each of them once."""
+    return len({waiver.gate for waiver in outcome.waived})
+
+
+def headline_rows(content: DashboardContent) -> list[HeadlineRow]:
+    """Give one row per candidate with its overall figures, each metric on a scale of its own."""
+    read = read_measurements(
+        content.scorecard.measurements, metrics=content.headline_metrics, levels=["overall"]
+    )
+    figures = {(figure.candidate, figure.metric): figure for figure in read}
+    scales = {
+        metric: scale_of(
+            end for f in read if f.metric == metric for end in (f.value, f.low, f.high)
+        )
+        for metric in content.headline_metrics
+    }
+    states = read_slices(content.scorecard.slices)
+    rows = []
+    for candidate in content.candidates:
+        own = [state for state in states if state.candidate == candidate.name]
+        mine = [figures.get((candidate.name, metric)) for metric in content.headline_metrics]
+        rows.append(
+            HeadlineRow(
+                candidate=candidate.name,
+                baseline=candidate.baseline,
+                cases=next((f.n for f in mine if f is not None and f.n is not None), None),
+                gap="" if all(state.is_current for state in own) else format_slice_states(own),
+                cells=[
+                    HeadlineCell(
+                        figure=figure,
+                        plot=None
+                        if figure is None or figure.value is None
+                        else scales[figure.metric].plot(
+                            figure.value, low=figure.low, high=figure.high
+                        ),
+                    )
+                    for figure in mine
+                ],
+            )
+        )
+    return rows
+
+
+def standout_groups(content: DashboardContent) -> dict[str, list[StandoutRow]]:
+    """Group the slices that stand out by candidate."""
+    standouts = standout_slices(
+        content.scorecard.measurements,
+        metrics=content.standout_metrics,
+        minimum_support=content.minimum_support,
+    )
+    # One scale a candidate and metric: on one for all, a poor candidate flattens the others.
+    scales = {
+        key: scale_of(
+            end
+            for s in standouts
+            if (s.figure.candidate, s.figure.metric) == key
+            for end in (s.value, s.overall, s.figure.low, s.figure.high)
+        )
+        for key in {(s.figure.candidate, s.figure.metric) for s in standouts}
+    }
+    groups: dict[str, list[StandoutRow]] = {candidate.name: [] for candidate in content.candidates}
+    for standout in standouts:
+        figure = standout.figure
+        groups.setdefault(figure.candidate, []).append(
+            StandoutRow(
+                standout=standout,
+                place=format_scope(figure.geography, figure.segment),
+                metric=format_metric(figure.metric),
+                plot=scales[figure.candidate, figure.metric].plot(
+                    standout.value, low=figure.low, high=figure.high, mark=standout.overall
+                ),
+            )
+        )
+    return groups
+
+
+def intake_totals(days: Sequence[IntakeDay]) -> IntakeTotals:
+    """Add up the intake's days; rows count as accepted only on the days that are used."""
+    used = [day for day in days if day.broken is None]
+    unused = [day for day in days if day.broken is not None]
+    return IntakeTotals(
+        used=len(used),
+        unused=unused,
+        accepted=sum(day.accepted or 0 for day in used),
+        quarantined=sum(day.quarantined or 0 for day in used),
+        refused_rows=sum(day.rows or 0 for day in unused),
+    )
+
+
+def format_gate_counts(verdicts: Sequence[Verdict]) -> str:
+    """Say how many of one candidate's required gates passed."""
+    required = [verdict for verdict in verdicts if verdict.required]
+    if not required:
+        return "no required gate"
+    passed = sum(verdict.verdict == "PASS" for verdict in required)
+    return f"{passed} of {format_count(len(required), 'required gate')} passed"
+
+
+def metric_note(metric: str) -> str:
+    """Say what a metric is and which way is better."""
+    info = METRICS.get(metric)
+    if info is None:
+        return ""
+    better = {True: "Higher is better.", False: "Lower is better.", None: ""}
+    return f"{info.description} {better[info.higher_is_better]}".strip()
+
+
+def without_label_table(
+    frame: pd.DataFrame,
+) -> tuple[list[str], list[tuple[str, list[tuple[int, int] | None]]]]:
+    """Arrange the rows without a label by geography and segment."""
+    counts: Mapping[tuple[str, str], tuple[int, int]] = {
+        (str(row.geography), str(row.segment)): (int(row.without_label), int(row.rows))  # type: ignore[arg-type]  # a frame's cells are untyped
+        for row in frame.itertuples(index=False)
+    }
+    geographies = list(dict.fromkeys(geography for geography, _ in counts))
+    segments = list(dict.fromkeys(segment for _, segment in counts))
+    return segments, [
+        (geography, [counts.get((geography, segment)) for segment in segments])
+        for geography in geographies
+    ]
+
+
+def _no_outcome(candidate: str) -> Outcome:
+    return Outcome(candidate=candidate, outcome="undecided", reason="no outcome was recorded")
+
+
+def _format_slice_counts(states: Sequence[SliceState]) -> str:
+    if not states:
+        return "no slice recorded"
+    current = sum(state.is_current for state in states)
+    return f"{current:,} of {format_count(len(states), 'slice')} current"
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerdictRow:
+    """A verdict as it is shown.
+
+    Attributes
+    ----------
+    plot
+        Its interval with the limit in the middle; None without a value or limit.
+    needed
+        What would decide it; empty where nothing would, and where its reason says it.
+    waivers
+        What people decided to do without it; a waiver changes no verdict.
+    """
+
+    verdict: Verdict
+    plot: IntervalPlot | None
+    needed: str
+    waivers: Sequence[Waiver]
+
+
+def verdict_groups(content: DashboardContent) -> dict[str, list[VerdictRow]]:
+    """Group the verdicts by candidate, in the audit's order; nobody without one is dropped."""
+    groups: dict[str, list[VerdictRow]] = {candidate.name: [] for candidate in content.candidates}
+    for verdict in content.verdicts:
+        row = VerdictRow(
+            verdict=verdict,
+            plot=_plot(verdict),
+            needed=format_needed_cases(verdict),
+            waivers=waivers_of(verdict, content.outcomes),
+        )
+        groups.setdefault(verdict.candidate, []).append(row)
+    return groups
+
+
+def waivers_of(verdict: Verdict, outcomes: Iterable[Outcome]) -> list[Waiver]:
+    """Give the waivers that count for a verdict: those of a required gate that does not pass."""
+    if not verdict.required or verdict.verdict == "PASS":
+        return []
+    return [
+        waiver
+        for outcome in outcomes
+        if outcome.candidate == verdict.candidate
+        for waiver in outcome.waived
+        if waiver.gate == verdict.gate
+    ]
+
+
+def format_needed_cases(verdict: Verdict) -> str:
+    """Say how many cases would decide a verdict, unless its reason says so."""
+    needed = verdict.needed_cases
+    if needed is None or format_count(needed, "case") in verdict.reason:
+        return ""
+    return f"about {format_rough(needed)} cases would decide"
+
+
+def _plot(verdict: Verdict) -> IntervalPlot | None:
+    if verdict.value is None or verdict.limit is None:
+        return None
+    # A scale of its own: gates are in different units, and only the side of the limit counts.
+    scale = centred_scale([verdict.value, verdict.low, verdict.high], centre=verdict.limit)
+    low, high = verdict.low, verdict.high
+    if low is not None or high is not None:
+        # An interval with one end goes on to the edge.
+        low, high = -math.inf if low is None else low, math.inf if high is None else high
+    return scale.plot(verdict.value, low=low, high=high, mark=verdict.limit)

@@ -1,0 +1,312 @@
+"""What was found, in plain text for a terminal."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from evaluator.certification import (
+    Outcome,
+    Verdict,
+    format_count,
+    format_list,
+    format_metric,
+    format_number,
+)
+from evaluator.reporting._comparison import ComparisonGroup, baseline_of, comparison_groups
+from evaluator.reporting._fairness import FairnessGroup, GapRow, fairness_groups
+from evaluator.reporting._formatting import format_excess_errors, format_interval, format_signed
+from evaluator.reporting._overview import (
+    format_gate_counts,
+    format_needed_cases,
+    waived_gates,
+    waivers_of,
+)
+from evaluator.reporting._slices import ENOUGH_CASES, Standout, standout_slices
+from evaluator.reporting._weak_slices import WeakGroup, WorsenedGroup, weak_groups, worsened_groups
+from evaluator.scorecard import Measurement, Scorecard, format_scope, read_measurements, read_slices
+
+
+def summary_lines(
+    *,
+    outcomes: Sequence[Outcome],
+    verdicts: Sequence[Verdict],
+    scorecard: Scorecard,
+    headline_metrics: Sequence[str],
+    standout_metrics: Sequence[str],
+    minimum_support: int = ENOUGH_CASES,
+) -> list[str]:
+    """Say what an audit found: figures, comparison, fairness, weak slices, verdicts, outcomes.
+
+    Parameters
+    ----------
+    outcomes, verdicts
+        What `evaluator.certification.decide_outcomes` and `judge` gave.
+    scorecard
+        What was found, and what they were judged on; what has no rows is not spoken of.
+    headline_metrics
+        The metrics of the table of candidates.
+    standout_metrics, minimum_support
+        As for `standout_slices`.
+
+    Returns
+    -------
+    list[str]
+        Lines without colours or newlines. Values from the data are shown without control
+        characters, so that no name can steer the terminal.
+    """
+    candidates = [outcome.candidate for outcome in outcomes]
+    lines = ["Candidates", *_headline_table(scorecard.measurements, candidates, headline_metrics)]
+    standouts = standout_slices(
+        scorecard.measurements,
+        metrics=standout_metrics,
+        minimum_support=minimum_support,
+        most=1,
+    )
+    lines += ["", "Slices that stand out"]
+    lines += [f"  {_format_standout(standout)}" for standout in standouts] or [
+        f"  none by more than its own noise, with at least {format_count(minimum_support, 'case')}"
+    ]
+    lines += comparison_lines(scorecard.comparisons, candidates, headline_metrics)
+    lines += fairness_lines(scorecard.fairness, candidates)
+    lines += weak_lines(
+        scorecard.weak_slices, scorecard.weak_searches, scorecard.worsened, candidates
+    )
+    lines += ["", "Slices that are not current", *_not_current_lines(scorecard.slices)]
+    lines += ["", "Verdicts", *_verdict_lines(outcomes, verdicts)]
+    return [_escape_control(line) for line in lines]
+
+
+def _headline_table(
+    measurements: pd.DataFrame, candidates: Sequence[str], metrics: Sequence[str]
+) -> list[str]:
+    figures = {
+        (figure.candidate, figure.metric): figure
+        for figure in read_measurements(measurements, metrics=metrics, levels=["overall"])
+    }
+    rows = [["", "cases", *(format_metric(metric) for metric in metrics)]]
+    for candidate in candidates:
+        mine = [figures.get((candidate, metric)) for metric in metrics]
+        cases = next((f"{f.n:,}" for f in mine if f is not None and f.n is not None), "-")
+        rows.append([candidate, cases, *(_format_measurement(figure) for figure in mine)])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  "
+        + "  ".join(
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _format_measurement(figure: Measurement | None) -> str:
+    if figure is None:
+        return "missing"
+    if figure.value is None:
+        return figure.status.replace("_", " ")
+    return format_number(figure.value) + ("" if figure.status == "ok" else " (too few)")
+
+
+def _format_standout(standout: Standout) -> str:
+    figure = standout.figure
+    return (
+        f"{figure.candidate}: {format_metric(figure.metric)} {format_number(standout.value)} on "
+        f"{format_scope(figure.geography, figure.segment)}, {standout.direction} than "
+        f"{format_number(standout.overall)} overall "
+        f"({format_count(figure.support, 'case')})"
+    )
+
+
+def _not_current_lines(slices: pd.DataFrame) -> list[str]:
+    states = read_slices(slices)
+    lines = []
+    for (candidate, state), count in Counter(
+        (s.candidate, s.state) for s in states if not s.is_current
+    ).items():
+        named = [
+            format_scope(s.geography, s.segment) + (f" ({s.error})" if s.error else "")
+            for s in states
+            if (s.candidate, s.state) == (candidate, state)
+        ]
+        lines.append(f"  {candidate}: {format_count(count, 'slice')} {state}: {format_list(named)}")
+    if not states:
+        return ["  no slice is recorded"]
+    return lines or [f"  none: all {len(states):,} are current"]
+
+
+def _verdict_lines(outcomes: Sequence[Outcome], verdicts: Sequence[Verdict]) -> list[str]:
+    """Give each candidate's outcome, and under it what does not pass."""
+    names = {outcome.candidate: None for outcome in outcomes}
+    width = max((len(name) for name in names), default=0)
+    lines = []
+    for outcome in outcomes:
+        mine = [verdict for verdict in verdicts if verdict.candidate == outcome.candidate]
+        lines.append(
+            f"  {outcome.candidate:<{width}}  {outcome.outcome.upper()}, "
+            + (format_gate_counts(mine) if verdicts else "the audit declares no gate")
+            + _format_waivers(outcome)
+        )
+        lines += _not_passing_lines(mine, outcomes)
+    strangers = [verdict for verdict in verdicts if verdict.candidate not in names]
+    return lines + _not_passing_lines(strangers, outcomes)
+
+
+def _format_waivers(outcome: Outcome) -> str:
+    count = waived_gates(outcome)
+    if not count:
+        return ""
+    return (
+        f", WITH {format_count(count, 'WAIVED GATE').upper()}: without "
+        f"{'it' if count == 1 else 'them'} {outcome.after_waivers}, on a person's word"
+    )
+
+
+def _not_passing_lines(verdicts: Sequence[Verdict], outcomes: Sequence[Outcome]) -> list[str]:
+    lines = []
+    for verdict in verdicts:
+        if verdict.verdict == "PASS":
+            continue
+        lines.append(
+            f"    {verdict.verdict}{'' if verdict.required else ' (not required)'}  "
+            f"{verdict.says or verdict.gate}: {verdict.reason}{_needed(verdict)}"
+        )
+        lines += [
+            f"      WAIVED by {waiver.waived_by} until {waiver.until:%Y-%m-%d %H:%M %Z}: "
+            f"{waiver.reason}"
+            for waiver in waivers_of(verdict, outcomes)
+        ]
+    return lines
+
+
+def _needed(verdict: Verdict) -> str:
+    words = format_needed_cases(verdict)
+    return words and f"; {words}"
+
+
+def _escape_control(line: str) -> str:
+    return "".join(
+        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in line
+    )
+
+
+_NAMED = 2
+"""How many slices a line names."""
+
+
+def comparison_lines(
+    comparisons: pd.DataFrame, candidates: Sequence[str], metrics: Sequence[str]
+) -> list[str]:
+    """Say how each candidate compares with the baseline; nothing where nobody was compared."""
+    groups = comparison_groups(comparisons, candidates, metrics)
+    if not groups:
+        return []
+    lines = ["", f"Compared with {baseline_of(comparisons)}"]
+    for group in groups:
+        lines.append(f"  {group.candidate}: {_format_overall(group)}")
+        if group.overall:
+            lines.append(f"    {_format_scopes(group)}")
+    return lines
+
+
+def fairness_lines(gaps: pd.DataFrame, candidates: Sequence[str]) -> list[str]:
+    """Say each candidate's verdicts on its worst gaps; nothing where nobody was measured."""
+    groups = fairness_groups(gaps, candidates)
+    if not groups:
+        return []
+    lines = ["", "Fairness"]
+    for group in groups:
+        lines.append(f"  {group.candidate}: {_format_verdicts(group)}")
+        if group.worst and group.worst[0].verdict != "PASS":
+            lines.append(f"    {_format_gap(group.worst[0])}")
+    return lines
+
+
+def weak_lines(
+    table: pd.DataFrame,
+    searches: Mapping[str, Mapping[str, Any]],
+    worsened: pd.DataFrame,
+    candidates: Sequence[str],
+) -> list[str]:
+    """Say where each candidate is weak, and what got worse; nothing where nobody was searched."""
+    groups = weak_groups(table, searches, candidates)
+    later = {group.candidate: group for group in worsened_groups(worsened, candidates)}
+    if not groups and not later:
+        return []
+    return [
+        "",
+        "Weak slices",
+        *(f"  {group.candidate}: {_format_weak(group)}" for group in groups),
+        *(f"  {candidate}: {_format_worsened(worse)}" for candidate, worse in later.items()),
+    ]
+
+
+def _format_overall(group: ComparisonGroup) -> str:
+    if not group.overall:
+        return "not compared"
+    by_conclusion: dict[str, list[str]] = {}
+    for row in group.overall:
+        words = (
+            row.metric
+            if row.difference is None
+            else f"{row.metric} ({format_signed(row.difference)})"
+        )
+        by_conclusion.setdefault(row.conclusion, []).append(words)
+    return "; ".join(f"{word}: {format_list(rows)}" for word, rows in by_conclusion.items())
+
+
+def _format_scopes(group: ComparisonGroup) -> str:
+    """Count the conclusions by slice, and name where the candidate does worst."""
+    counts = ", ".join(f"{count:,} {word}" for word, count in group.counts.items())
+    if not counts:
+        return "no slice compared"
+    first = next(iter(group.places), None)
+    if first is None or first.difference is None or first.conclusion != "worse":
+        return f"by slice and metric: {counts}"
+    worst = f"{first.metric} {format_signed(first.difference)} on {first.place}"
+    return f"by slice and metric: {counts}; first {worst}"
+
+
+def _format_verdicts(group: FairnessGroup) -> str:
+    if not group.worst:
+        return "not measured"
+    said = (("FAIL", "fail"), ("INSUFFICIENT EVIDENCE", "open"), ("PASS", "pass"))
+    counts = [f"{group.verdicts[word]} {short}" for word, short in said if word in group.verdicts]
+    return f"of {format_count(group.gaps, 'gap')} {', '.join(counts)}"
+
+
+def _format_gap(gap: GapRow) -> str:
+    value = "undefined" if gap.value is None else _format_value(gap)
+    interval = format_interval(gap.low, gap.high, has_sign=not gap.is_ratio)
+    return (
+        f"{gap.verdict}  {gap.measure} by {gap.attribute}, {gap.group} against {gap.reference}: "
+        f"{value}{f' ({interval})' if interval else ''}{f'; {gap.why}' if gap.why else ''}"
+    )
+
+
+def _format_value(gap: GapRow) -> str:
+    value = gap.value or 0.0
+    return f"ratio {format_number(value)}" if gap.is_ratio else format_signed(value)
+
+
+def _format_weak(group: WeakGroup) -> str:
+    if not group.rows:
+        return f"none confirmed. {group.searched}"
+    first = group.rows[0]
+    return (
+        f"{group.found} confirmed. {first.words}: {group.loss} {format_number(first.loss)}, "
+        f"{format_number(first.other_loss)} elsewhere ({format_count(first.n, 'case')}, "
+        f"harm at least {format_excess_errors(first.harm)})"
+    )
+
+
+def _format_worsened(group: WorsenedGroup) -> str:
+    if not group.rows:
+        of_all = format_count(group.looked_at, "slice")
+        return f"not shown to be worse than at the last certificate in any of {of_all}"
+    named = [row.words for row in group.rows[:_NAMED]]
+    rest = group.found - len(named)
+    return f"worse than at the last certificate in {', '.join(named)}" + (
+        f" and {rest:,} more" if rest else ""
+    )

@@ -1,0 +1,33 @@
+from ._measurements import (
+    Measurement as Measurement,
+    SliceState as SliceState,
+    format_scope as format_scope,
+    number as number,
+    read_differences as read_differences,
+    read_measurements as read_measurements,
+    read_slices as read_slices,
+    slices_by_candidate as slices_by_candidate,
+    text as text,
+)
+from ._scorecard import TABLE_FILES as TABLE_FILES, DayFacts as DayFacts, Scorecard as Scorecard
+from ._tables import (
+    ADDITIONAL_MEASUREMENTS as ADDITIONAL_MEASUREMENTS,
+    CASES as CASES,
+    COMPARISONS as COMPARISONS,
+    DATA_PREFIX as DATA_PREFIX,
+    DAYS as DAYS,
+    FAIRNESS as FAIRNESS,
+    MEASUREMENTS as MEASUREMENTS,
+    PAIRS as PAIRS,
+    PREDICTIONS as PREDICTIONS,
+    PROFILE as PROFILE,
+    RANKS as RANKS,
+    SLICE_COLUMNS as SLICE_COLUMNS,
+    SLICE_LEVEL as SLICE_LEVEL,
+    SLICES as SLICES,
+    WEAK_SEARCHES as WEAK_SEARCHES,
+    WEAK_SLICES as WEAK_SLICES,
+    WORSENED as WORSENED,
+    from_stored as from_stored,
+    to_stored as to_stored,
+)

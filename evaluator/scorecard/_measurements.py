@@ -1,0 +1,274 @@
+"""The scorecard and the list of slices, read once into typed values."""
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+CURRENT = "current"
+"""The state of a slice whose evidence is of this version of everything it rests on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """One metric of one candidate at one place, as measured.
+
+    Attributes
+    ----------
+    value
+        The metric; None unless `status` is ``ok`` or ``too_few``.
+    low, high
+        The ends of its confidence interval, or None.
+    n, n_effective
+        The cases, and the denominator that the metric rests on.
+    status
+        ``ok``, ``undefined`` or ``too_few``.
+    reason
+        Why the status is not ``ok``; empty where it is.
+    """
+
+    candidate: str
+    metric: str
+    level: str
+    geography: str | None
+    segment: str | None
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int | None
+    n_effective: float | None
+    status: str
+    reason: str
+
+    @property
+    def place(self) -> tuple[str | None, str | None]:
+        """The geography and the segment that are fixed; both None for the overall level."""
+        return (self.geography, self.segment)
+
+    @classmethod
+    def counted(cls, count: float, of: int | None) -> "Measurement":
+        """Make the figure of what was counted, not estimated: its interval is the count itself.
+
+        Parameters
+        ----------
+        count
+            How many, or which share.
+        of
+            Of how many; None where that is not known.
+        """
+        return cls(
+            candidate="",
+            metric="",
+            level="overall",
+            geography=None,
+            segment=None,
+            value=count,
+            low=None,
+            high=None,
+            n=of,
+            n_effective=None,
+            status="ok",
+            reason="",
+        )
+
+    @property
+    def support(self) -> int:
+        """The cases that the metric rests on; 0 where nobody counted them."""
+        return int((self.n if self.n_effective is None else self.n_effective) or 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SliceState:
+    """Whether a candidate's evidence for one slice is there and of this version.
+
+    Attributes
+    ----------
+    state
+        ``current``, ``outdated`` or ``missing``.
+    error
+        Why it is not current, where that is known; empty otherwise.
+    """
+
+    candidate: str
+    geography: str
+    segment: str
+    state: str
+    error: str
+
+    @property
+    def is_current(self) -> bool:
+        """Whether a verdict may rest on it."""
+        return self.state == CURRENT
+
+
+def read_measurements(
+    scorecard: pd.DataFrame, *, metrics: Collection[str], levels: Collection[str] | None = None
+) -> list[Measurement]:
+    """Read the scorecard's rows for some metrics.
+
+    Parameters
+    ----------
+    scorecard
+        One row per candidate, level, slice and metric: the column `candidate` and the columns of
+        `evaluator.metrics.slice_metrics` with the slice columns `geography` and `segment`.
+    metrics
+        The metrics to read.
+    levels
+        The levels to read; all of them when None.
+
+    Returns
+    -------
+    list[Figure]
+        In the scorecard's order. A row that claims to be ``ok`` without a finite value is read as
+        ``undefined``, so that it can never pass for a score.
+    """
+    if scorecard.empty:
+        return []
+    chosen = scorecard["metric"].isin(list(metrics))
+    if levels is not None:
+        chosen &= scorecard["level"].isin(list(levels))
+    rows = scorecard.loc[
+        chosen,
+        [
+            "candidate",
+            "metric",
+            "level",
+            "geography",
+            "segment",
+            "value",
+            "low",
+            "high",
+            "n",
+            "n_effective",
+            "status",
+            "reason",
+        ],
+    ]
+    return [_measurement(row) for row in rows.itertuples(index=False)]
+
+
+def read_differences(comparisons: pd.DataFrame, baseline: str | None) -> list[Measurement]:
+    """Read the differences from the baseline, as figures whose value is the difference.
+
+    Parameters
+    ----------
+    comparisons
+        The columns of `evaluator.metrics.compare_candidates` by `geography` and `segment`; may
+        be empty.
+    baseline
+        Differences from others are left out.
+
+    Returns
+    -------
+    list[Figure]
+        In the frame's order. A difference that has an interval but no test is ``ok``: limits are
+        held against intervals.
+    """
+    if comparisons.empty or baseline is None:
+        return []
+    chosen = comparisons[comparisons["baseline"] == baseline]
+    figures = chosen.assign(
+        value=chosen["difference"],
+        status=chosen["status"].mask(
+            (chosen["status"] == "too_few") & chosen["low"].notna() & chosen["high"].notna(), "ok"
+        ),
+    )
+    return read_measurements(figures, metrics=set(chosen["metric"]))
+
+
+def read_slices(slices: pd.DataFrame) -> list[SliceState]:
+    """Read the list of slices.
+
+    Parameters
+    ----------
+    slices
+        One row per candidate and slice, with the columns `candidate`, `geography`, `segment`,
+        `state` and `error`.
+
+    Returns
+    -------
+    list[SliceState]
+        In the frame's order.
+    """
+    if slices.empty:
+        return []
+    rows = slices.loc[:, ["candidate", "geography", "segment", "state", "error"]]
+    return [
+        SliceState(
+            candidate=str(candidate),
+            geography=str(geography),
+            segment=str(segment),
+            # A slice whose state nobody wrote down is not current.
+            state=text(state) or "missing",
+            error=text(error) or "",
+        )
+        for candidate, geography, segment, state, error in rows.itertuples(index=False, name=None)
+    ]
+
+
+def slices_by_candidate(slices: pd.DataFrame) -> dict[str, list[SliceState]]:
+    """Read the list of slices, grouped by candidate; see `read_slices`."""
+    grouped: dict[str, list[SliceState]] = {}
+    for state in read_slices(slices):
+        grouped.setdefault(state.candidate, []).append(state)
+    return grouped
+
+
+def format_scope(geography: str | None, segment: str | None) -> str:
+    """Name a place: ``overall``, ``West``, ``regional`` or ``West x regional``.
+
+    Parameters
+    ----------
+    geography, segment
+        What the place fixes; None for what it leaves open.
+
+    Returns
+    -------
+    str
+        The place's name for a reader.
+    """
+    return " x ".join(part for part in (geography, segment) if part is not None) or "overall"
+
+
+def _measurement(row: Any) -> Measurement:
+    value = number(row.value)
+    state = text(row.status) or "undefined"
+    why = text(row.reason) or ""
+    if state == "ok" and value is None:
+        state, why = "undefined", why or "the value is missing or not finite"
+    if state == "undefined":
+        value = None
+    cases = number(row.n)
+    return Measurement(
+        candidate=str(row.candidate),
+        metric=str(row.metric),
+        level=str(row.level),
+        geography=text(row.geography),
+        segment=text(row.segment),
+        value=value,
+        low=None if value is None else number(row.low),
+        high=None if value is None else number(row.high),
+        n=None if cases is None else int(cases),
+        n_effective=number(row.n_effective),
+        status=state,
+        reason="" if state == "ok" else why or "no reason was recorded",
+    )
+
+
+def _is_missing(value: object) -> bool:
+    return value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value))
+
+
+def number(value: object) -> float | None:
+    """Read a frame's cell as a finite number; None where it holds none."""
+    if _is_missing(value):
+        return None
+    found = float(value)  # type: ignore[arg-type]  # a frame's cells are untyped
+    return found if math.isfinite(found) else None
+
+
+def text(value: object) -> str | None:
+    """Read a frame's cell as text; None where it is missing."""
+    return None if _is_missing(value) else str(value)

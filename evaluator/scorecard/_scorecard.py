@@ -1,0 +1,144 @@
+"""One scorecard whole, and the plain facts about days that gates are judged on beside it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Final, Self
+
+import pandas as pd
+
+from evaluator.scorecard._tables import (
+    ADDITIONAL_MEASUREMENTS,
+    COMPARISONS,
+    FAIRNESS,
+    MEASUREMENTS,
+    PAIRS,
+    RANKS,
+    SLICES,
+    WEAK_SLICES,
+    WORSENED,
+)
+
+TABLE_FILES: Final[Mapping[str, str]] = {
+    "measurements": MEASUREMENTS,
+    "slices": SLICES,
+    "additional_measurements": ADDITIONAL_MEASUREMENTS,
+    "comparisons": COMPARISONS,
+    "pairs": PAIRS,
+    "ranks": RANKS,
+    "fairness": FAIRNESS,
+    "weak_slices": WEAK_SLICES,
+    "worsened": WORSENED,
+}
+"""The file that each of a `Scorecard`'s tables is stored in."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DayFacts:
+    """What is known of one day that arrived.
+
+    Attributes
+    ----------
+    day
+        The day.
+    rows, quarantined
+        Rows that the file had, and those in quarantine; None where nobody counted them.
+    refused
+        Why the day as a whole was refused; None where it was accepted.
+    is_reference
+        Whether the day is one of those that drift is measured from.
+    drift
+        By column its measures, as `evaluator.intake` gives them under `drift.columns`; None where
+        drift was not measured.
+    """
+
+    day: date
+    rows: int | None
+    quarantined: int | None
+    refused: str | None = None
+    is_reference: bool = False
+    drift: Mapping[str, Mapping[str, Any]] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Scorecard:
+    """What was found of an audit's candidates. A frame may be empty, even of columns.
+
+    Attributes
+    ----------
+    measurements
+        One row per candidate, level, slice and metric: the column `candidate` and the columns of
+        `evaluator.metrics.slice_metrics` with the slice columns `geography` and `segment`.
+    slices
+        One row per candidate and slice that the audit expects: `candidate`, `geography`,
+        `segment`, `state` (``current``, ``outdated`` or ``missing``), `error`, `content_version`.
+    additional_measurements
+        What was measured beside geography and segment: `candidate`, `level` ("carrier x origin"),
+        `group` ("carrier = B6, origin = JFK"), and the columns of
+        `evaluator.metrics.slice_metrics` from `metric` on; without rows where the audit declares
+        no `more_slices`.
+    comparisons
+        `evaluator.metrics.compare_candidates` with the baseline, by `geography` and `segment`;
+        without rows where the audit does not compare.
+    pairs
+        `evaluator.metrics.compare_pairs`, of the candidates that could be compared.
+    ranks
+        `evaluator.metrics.rank_candidates` of the pairs.
+    fairness
+        `candidate`, and the columns of `evaluator.metrics.fairness`; without rows where the audit
+        declares no `fairness`.
+    weak_slices
+        `candidate`, and the columns of `WeakSlices.table`; without rows where the audit declares
+        no `weak_slices`.
+    worsened
+        `candidate`, and the columns of `evaluator.metrics.worsened_slices`, since the last
+        certificate that was about another evaluation set; without rows where there is none.
+    weak_searches
+        By candidate, how far its weak slices were searched: `WeakSlices.search`, and `loss` and
+        `level` where they are known. A candidate that is not in it was not searched.
+    remarks
+        What a reader must know of the candidates, in sentences without their full stops:
+        duplicates, faults of recordings, who is not compared, and what could not be looked at.
+    days
+        The days that arrived, which gates on data quality and drift look at; none where there is
+        no such gate.
+    """
+
+    measurements: pd.DataFrame
+    slices: pd.DataFrame
+    additional_measurements: pd.DataFrame = field(default_factory=pd.DataFrame)
+    comparisons: pd.DataFrame = field(default_factory=pd.DataFrame)
+    pairs: pd.DataFrame = field(default_factory=pd.DataFrame)
+    ranks: pd.DataFrame = field(default_factory=pd.DataFrame)
+    fairness: pd.DataFrame = field(default_factory=pd.DataFrame)
+    weak_slices: pd.DataFrame = field(default_factory=pd.DataFrame)
+    worsened: pd.DataFrame = field(default_factory=pd.DataFrame)
+    weak_searches: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    remarks: Sequence[str] = ()
+    days: Sequence[DayFacts] = ()
+
+    @classmethod
+    def from_tables(
+        cls,
+        tables: Mapping[str, pd.DataFrame],
+        *,
+        weak_searches: Mapping[str, Mapping[str, Any]],
+        remarks: Sequence[str] = (),
+        days: Sequence[DayFacts] = (),
+    ) -> Self:
+        """Lay stored tables, or those that were computed again, out as one scorecard.
+
+        Parameters
+        ----------
+        tables
+            All of `TABLE_FILES`, by their files' names, as `evaluator.findings.read_stored` gives
+            them.
+        weak_searches, remarks, days
+            What is not stored as a table.
+        """
+        return cls(
+            **{name: tables[file] for name, file in TABLE_FILES.items()},
+            weak_searches=weak_searches,
+            remarks=remarks,
+            days=days,
+        )

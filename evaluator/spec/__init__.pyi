@@ -1,0 +1,53 @@
+from ._audit import AuditSpec as AuditSpec, LabelValue as LabelValue
+from ._base import SpecModel as SpecModel, problem as problem, suggestion as suggestion
+from ._candidates import (
+    CandidateBase as CandidateBase,
+    CandidateSpec as CandidateSpec,
+    FeatureCandidate as FeatureCandidate,
+    FileCandidate as FileCandidate,
+    HttpCandidate as HttpCandidate,
+    MlflowCandidate as MlflowCandidate,
+    OnnxCandidate as OnnxCandidate,
+    PickleCandidate as PickleCandidate,
+    RecordedCandidate as RecordedCandidate,
+    SkopsCandidate as SkopsCandidate,
+)
+from ._columns import ColumnSpec as ColumnSpec, Severity as Severity
+from ._data import (
+    DataSpec as DataSpec,
+    DriftSpec as DriftSpec,
+    FileFormat as FileFormat,
+    can_name_a_column as can_name_a_column,
+)
+from ._expression import (
+    Expression as Expression,
+    column_of as column_of,
+    parse_expression as parse_expression,
+)
+from ._gates import (
+    CalibrationGate as CalibrationGate,
+    CompleteGate as CompleteGate,
+    DataQualityGate as DataQualityGate,
+    DriftGate as DriftGate,
+    EstimateGate as EstimateGate,
+    FairnessGate as FairnessGate,
+    GateLevel as GateLevel,
+    GateSpec as GateSpec,
+    MetricGate as MetricGate,
+    ScopedGate as ScopedGate,
+    WeakSlicesGate as WeakSlicesGate,
+)
+from ._loading import (
+    Audit as Audit,
+    audit_files as audit_files,
+    load_audit as load_audit,
+    named_audit as named_audit,
+    read_audit as read_audit,
+    shipped_audits as shipped_audits,
+)
+from ._settings import (
+    DAY as DAY,
+    FairnessSpec as FairnessSpec,
+    RayExecution as RayExecution,
+    WeakSlicesSpec as WeakSlicesSpec,
+)

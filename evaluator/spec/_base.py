@@ -1,0 +1,97 @@
+"""What every part of an audit's YAML has in common."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
+
+
+class SpecModel(BaseModel):
+    """A part of the YAML: unknown keys are errors, and nothing changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+def problem(key: str, what: str, fix: str) -> PydanticCustomError:
+    """Make the error that a validator raises for a mistake that spans several keys.
+
+    Parameters
+    ----------
+    key
+        The key to look at, as written in the YAML.
+    what
+        What is wrong with it.
+    fix
+        How to mend it.
+    """
+    return PydanticCustomError(
+        "evaluator", "{key}: {what}. To mend it: {fix}", {"key": key, "what": what, "fix": fix}
+    )
+
+
+def suggestion(name: object, known: Collection[str], otherwise: str) -> str:
+    """Say which known name could have been meant, or what to do otherwise."""
+    close = get_close_matches(str(name), known, n=1)
+    return f"did you mean `{close[0]}`? If not, {otherwise}" if close else otherwise
+
+
+def yaml_line(key: str, value: Any) -> str:
+    """Write a key and its value as one line of YAML, the way a person would."""
+    line: str = yaml.safe_dump(
+        {key: value}, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10_000
+    )
+    return line.strip()[1:-1]
+
+
+def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Yield the models that a field's type is made of, such as the items of a list."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from models_in(argument)
+
+
+def kind_of(base: type[BaseModel], default: str) -> Callable[[Any], str | None]:
+    """Make the function that tells a block's kind, as the tag `kind: <kind>`."""
+
+    def tell(told: Any) -> str | None:
+        if isinstance(told, base):
+            kind: Any = getattr(told, "kind", None)
+        else:
+            # What is no mapping is told so by the default kind's model.
+            kind = told.get("kind", default) if isinstance(told, Mapping) else default
+        # What is no text is of no kind. Errors name the tag among the keys, so that it must be
+        # none that a block could have.
+        return f"kind: {kind}" if isinstance(kind, str) else None
+
+    return tell
+
+
+@dataclass(frozen=True)
+class SchemaByKind:
+    """Writes the union's JSON schema with if and then.
+
+    Of alternatives `dg check yaml` can tell only that none fits; of this it tells which key is
+    wrong.
+    """
+
+    default: str
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Turn `oneOf` into one condition for each kind."""
+        models = handler(schema)["oneOf"]
+        kinds = {handler.resolve_ref_schema(m)["properties"]["kind"]["const"]: m for m in models}
+        conditions = []
+        for kind, model in kinds.items():
+            says: JsonSchemaValue = {"properties": {"kind": {"const": kind}}}
+            if kind != self.default:
+                says["required"] = ["kind"]
+            conditions.append({"if": says, "then": model})
+        return {"properties": {"kind": {"enum": list(kinds)}}, "allOf": conditions}

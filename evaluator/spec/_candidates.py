@@ -1,0 +1,506 @@
+"""What all candidates have in common, whatever kind they are of."""
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Annotated, Any, ClassVar, Final, Literal
+
+from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator, model_validator
+
+from evaluator.spec._base import SchemaByKind, SpecModel, kind_of, problem
+
+_UNITS: Final = {
+    "B": 1,
+    **{f"{letter}B": 1000**power for power, letter in enumerate("kMGT", 1)},
+    **{f"{letter}iB": 1024**power for power, letter in enumerate("KMGT", 1)},
+}
+_MIN_MEMORY: Final = 1024**2
+_LIMITS: Final = ("timeout", "load_timeout", "memory_limit")
+_EXCLUDED_FROM_IDENTITY: Final = frozenset({"name", "baseline", "description", "isolate", *_LIMITS})
+
+
+class CandidateBase(SpecModel):
+    """The keys of a candidate of any kind; `kind` says which others it has."""
+
+    not_in_outputs: ClassVar[frozenset[str]] = frozenset()
+    """Keys of the kind that change no output: where its artifact lies, whose digest stands for it,
+    and how it is transported."""
+
+    name: str = Field(examples=["gradient_boosting"])
+    """The candidate's name, in lower-case letters, digits and `_`, beginning with a letter; its
+    assets are called `<name>_model`, `<name>_predictions` and so on."""
+
+    threshold: float = Field(default=0.5, ge=0, le=1, strict=True, examples=[0.5])
+    """A score at or above this is a positive prediction."""
+
+    baseline: bool = Field(default=False, strict=True, examples=[True])
+    """Whether the other candidates are compared with this one; at most one candidate may be it."""
+
+    description: str = Field(
+        default="", examples=["Gradient boosting on what is known at departure"]
+    )
+    """What the candidate is, in words for the report."""
+
+    timeout: float | None = Field(
+        default=None, gt=0, strict=True, allow_inf_nan=False, examples=[600]
+    )
+    """How many seconds the predictions of one slice may take. What takes longer is ended, and the
+    slice fails. Loading the artifact is not counted."""
+
+    load_timeout: float | None = Field(
+        default=None, gt=0, strict=True, allow_inf_nan=False, examples=[600]
+    )
+    """How many seconds loading the artifact may take; 600 where nothing is written and the
+    candidate has a process of its own. What takes longer is ended and the slice fails; the next
+    slice tries again, until it took too long three times in a row."""
+
+    memory_limit: int | str | None = Field(default=None, examples=["2 GiB"])
+    """How much memory loading and predicting may take, beside the libraries: a number with kB, MB,
+    GB, TB, KiB, MiB, GiB or TiB, or bytes. What needs more fails the slice. It holds on Linux."""
+
+    isolate: Literal["process", "none"] | None = Field(default=None, examples=["process"])
+    """Whether the candidate runs in a process of its own, so that a crash or an exit of it fails
+    its slice and nothing else. By default it does where it is unpickled, and where `timeout`,
+    `load_timeout` or `memory_limit` is set."""
+
+    @field_validator("name")
+    @classmethod
+    def _name_can_stand_in_asset_keys(cls, name: str) -> str:
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+            raise problem(
+                "name",
+                f"{name!r} names the candidate's assets, and cannot stand in their keys",
+                "use lower-case letters, digits and _, beginning with a letter",
+            )
+        return name
+
+    @field_validator("memory_limit")
+    @classmethod
+    def _memory_limit_is_an_amount(cls, limit: int | str | None) -> int | str | None:
+        if limit is not None:
+            _bytes_of(limit)
+        return limit
+
+    @model_validator(mode="after")
+    def _limits_have_a_process(self) -> "CandidateBase":
+        if self.isolate == "none" and self._limits:
+            raise problem(
+                "isolate",
+                "without a process of its own nothing can hold the candidate to its"
+                f" {self._limits[0]}",
+                f"take `isolate: none` out, or take {' and '.join(self._limits)} out",
+            )
+        return self
+
+    @property
+    def isolated(self) -> bool:
+        """Whether the candidate runs in a process of its own."""
+        if self.isolate is not None:
+            return self.isolate == "process"
+        return self.is_unpickled or bool(self._limits)
+
+    @property
+    def _limits(self) -> list[str]:
+        return [key for key in _LIMITS if getattr(self, key) is not None]
+
+    @property
+    def is_unpickled(self) -> bool:
+        """Whether loading it runs whatever code it holds."""
+        return False
+
+    @property
+    def memory_limit_bytes(self) -> int | None:
+        """The memory limit in bytes."""
+        return None if self.memory_limit is None else _bytes_of(self.memory_limit)
+
+    @property
+    def has_scores(self) -> bool:
+        """Whether it gives scores; decisions alone where it does not."""
+        return True
+
+    @property
+    def identity_settings(self) -> dict[str, Any]:
+        """Return every key that, together with the artifact's digest, decides the outputs."""
+        return self.model_dump(
+            mode="json", exclude=set(_EXCLUDED_FROM_IDENTITY | self.not_in_outputs)
+        )
+
+    @property
+    def source(self) -> str:
+        """Where the candidate comes from, as written in the YAML: a path, a model or a URL."""
+        raise NotImplementedError
+
+
+class FeatureCandidate(CandidateBase):
+    """A candidate that is given features."""
+
+    features: tuple[str, ...] = Field(
+        min_length=1, examples=[["departure_delay", "distance", "carrier"]]
+    )
+    """The declared columns that the candidate is given, in this order."""
+
+    @field_validator("features")
+    @classmethod
+    def _features_are_distinct(cls, features: tuple[str, ...]) -> tuple[str, ...]:
+        repeated = [name for name, count in Counter(features).items() if count > 1]
+        if repeated:
+            raise problem("features", f"{repeated[0]!r} stands there twice", "keep one of them")
+        return features
+
+
+def _bytes_of(limit: int | str) -> int:
+    """Read an amount of memory; a text has a unit."""
+    fix = "write a number with its unit, such as 500 MB or 2 GiB"
+    if isinstance(limit, int):
+        amount = limit
+    else:
+        told = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]+)", limit.strip())
+        if told is None or told[2] not in _UNITS:
+            raise problem("memory_limit", f"{limit!r} is no amount of memory", fix)
+        amount = int(float(told[1]) * _UNITS[told[2]])
+    if amount < _MIN_MEMORY:
+        raise problem(
+            "memory_limit", f"in {amount} bytes nothing can be loaded (1 MiB is the least)", fix
+        )
+    return amount
+
+
+def stays_inside(path: str, key: str) -> str:
+    """Refuse a relative path that leaves the platform's home."""
+    if not path.startswith("/") and ".." in PurePosixPath(path).parts:
+        raise problem(
+            key,
+            f"{path!r} leaves the platform's home by '..'",
+            "put the file under the home, or declare its absolute path",
+        )
+    return path
+
+
+def _path_stays_inside(path: str) -> str:
+    return stays_inside(path, "path")
+
+
+ArtifactPath = Annotated[str, Field(min_length=1), AfterValidator(_path_stays_inside)]
+"""Relative to the platform's home, or absolute."""
+
+
+ClassValue = bool | int | str
+"""What a class of a classifier may be called."""
+
+_MODEL_IN_REGISTRY = re.compile(r"models:/[^/@]+(/[0-9]+|@[^/@]+)")
+_MODEL_OF_RUN = re.compile(r"runs:/[^/]+/.+")
+
+
+class SkopsCandidate(FeatureCandidate):
+    """A scikit-learn classifier in scikit-learn's safe file format: nothing is unpickled."""
+
+    not_in_outputs: ClassVar[frozenset[str]] = frozenset({"path"})
+
+    kind: Literal["skops"] = Field(default="skops", examples=["skops"])
+    """A skops file; what a candidate is that does not say its kind."""
+
+    path: ArtifactPath = Field(
+        examples=["models/flights/gradient_boosting.skops", "/srv/models/m.skops"]
+    )
+    """Where the artifact lies: relative to the platform's home (`EVALUATOR_HOME`), or absolute."""
+
+    trusted_types: tuple[str, ...] = Field(default=(), examples=[["sklearn._loss.link.LogitLink"]])
+    """Types inside the artifact that skops does not trust by itself and that you do."""
+
+    @property
+    def source(self) -> str:
+        """The artifact's path."""
+        return self.path
+
+
+class MlflowCandidate(FeatureCandidate):
+    """An MLflow model, out of a registry, a run or a folder."""
+
+    not_in_outputs: ClassVar[frozenset[str]] = frozenset({"model", "trust"})
+
+    kind: Literal["mlflow"] = Field(examples=["mlflow"])
+    """An MLflow model, with `predict_proba` where it has one."""
+
+    model: str = Field(
+        min_length=1,
+        examples=["models:/late_flights/3", "models:/late_flights@champion", "models/flights/gb"],
+    )
+    """Which model: `models:/name/version`, `models:/name@alias`, `runs:/run/path`, or a local
+    MLflow folder, relative to the platform's home (`EVALUATOR_HOME`) or absolute."""
+
+    trusted_types: tuple[str, ...] = Field(default=(), examples=[["sklearn._loss.link.LogitLink"]])
+    """Types inside a model in the skops format that skops does not trust by itself and that you
+    do. What the model says of itself does not count."""
+
+    trust: Literal["pickle"] | None = Field(default=None, examples=["pickle"])
+    """Needed for a model that is neither in the skops format nor ONNX: to load it is to run
+    whatever code it holds."""
+
+    classes: tuple[ClassValue, ...] = Field(
+        default=(), min_length=0, max_length=2, examples=[["on_time", "late"]]
+    )
+    """The two classes in the order of the probabilities' columns, where the model does not say
+    them; by default 0 and 1."""
+
+    @property
+    def source(self) -> str:
+        """The model's address."""
+        return self.model
+
+    @property
+    def is_unpickled(self) -> bool:
+        """Whether it may be: a model in the skops format or ONNX needs no trust."""
+        return self.trust == "pickle"
+
+    @field_validator("model")
+    @classmethod
+    def _is_an_address(cls, model: str) -> str:
+        if ":/" not in model:
+            return stays_inside(model, "model")
+        if not _MODEL_IN_REGISTRY.fullmatch(model) and not _MODEL_OF_RUN.fullmatch(model):
+            raise problem(
+                "model",
+                f"{model!r} is no address of a model",
+                "write models:/name/version, models:/name@alias, runs:/run/path or a folder",
+            )
+        return model
+
+
+class OnnxCandidate(FeatureCandidate):
+    """An ONNX classifier, run by onnxruntime (`pip install 'evaluator[onnx]'`)."""
+
+    not_in_outputs: ClassVar[frozenset[str]] = frozenset({"path"})
+
+    kind: Literal["onnx"] = Field(examples=["onnx"])
+    """An ONNX file."""
+
+    path: ArtifactPath = Field(examples=["models/flights/gradient_boosting.onnx"])
+    """Where the artifact lies: relative to the platform's home (`EVALUATOR_HOME`), or absolute."""
+
+    classes: tuple[ClassValue, ...] = Field(
+        default=(), min_length=0, max_length=2, examples=[["on_time", "late"]]
+    )
+    """The two classes in the order of the probabilities' columns, where the file does not say
+    them (it does with zipmap); by default 0 and 1."""
+
+    @property
+    def source(self) -> str:
+        """The artifact's path."""
+        return self.path
+
+
+class PickleCandidate(FeatureCandidate):
+    """A scikit-learn classifier as a pickle or joblib file, whose bytes are pinned."""
+
+    not_in_outputs: ClassVar[frozenset[str]] = frozenset({"path", "trust", "sha256"})
+
+    kind: Literal["pickle"] = Field(examples=["pickle"])
+    """A pickle or joblib file. Reading one runs whatever code it holds, so prefer skops."""
+
+    path: ArtifactPath = Field(examples=["models/flights/gradient_boosting.joblib"])
+    """Where the artifact lies: relative to the platform's home (`EVALUATOR_HOME`), or absolute."""
+
+    trust: Literal["pickle"] = Field(examples=["pickle"])
+    """Says that you trust whoever made the file; without it nothing is read."""
+
+    sha256: str = Field(
+        pattern=r"^[0-9a-f]{64}$",
+        examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"],
+    )
+    """The SHA-256 of the file that you trust, as 64 hexadecimal digits (`sha256sum FILE`). It is
+    compared before a byte is unpickled."""
+
+    @property
+    def source(self) -> str:
+        """The artifact's path."""
+        return self.path
+
+    @property
+    def is_unpickled(self) -> bool:
+        """Yes."""
+        return True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_trusted(cls, told: Any) -> Any:
+        if isinstance(told, Mapping) and "trust" not in told:
+            raise problem(
+                "trust",
+                "a pickle runs whatever code it holds as soon as it is read",
+                "save the model as skops instead, or write `trust: pickle` if you trust its maker",
+            )
+        return told
+
+
+class RecordedCandidate(CandidateBase):
+    """What any AI system gave, recorded in a file and joined by id."""
+
+    # A label of its own is compared with the truth, and changes no output.
+    not_in_outputs: ClassVar[frozenset[str]] = frozenset({"path", "label"})
+
+    kind: Literal["recorded"] = Field(examples=["recorded"])
+    """A CSV or Parquet file of outputs."""
+
+    path: ArtifactPath = Field(examples=["recordings/flights/vendor.csv"])
+    """Where the recording lies, a .csv or .parquet file: relative to the platform's home
+    (`EVALUATOR_HOME`), or absolute."""
+
+    id: str = Field(default="id", min_length=1, examples=["flight_id"])
+    """The recording's column that holds the case's id."""
+
+    score: str | None = Field(default="score", min_length=1, examples=["probability"])
+    """The recording's column that holds the probability of the positive class; `null` where only
+    decisions are recorded, which leaves every metric that needs scores undefined."""
+
+    prediction: str | None = Field(default=None, examples=["decision"])
+    """The recording's column that holds the decision that was made, in the label's values; without
+    it the decision follows from `threshold`."""
+
+    label: str | None = Field(default=None, examples=["truth"])
+    """The recording's column that holds the truth as the AI system knew it. Where it contradicts
+    the evaluation set, that is told; it is never used instead."""
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Nothing: the outputs are there already."""
+        return ()
+
+    @property
+    def source(self) -> str:
+        """The recording's path."""
+        return self.path
+
+    @property
+    def has_scores(self) -> bool:
+        """Whether scores are recorded."""
+        return self.score is not None
+
+    @model_validator(mode="after")
+    def _records_an_output(self) -> "RecordedCandidate":
+        if self.score is None and self.prediction is None:
+            raise problem(
+                "score",
+                "without a column of scores and without one of decisions there are no outputs",
+                "name the column of decisions under `prediction`, or that of scores here",
+            )
+        return self
+
+    @field_validator("path")
+    @classmethod
+    def _format_is_known(cls, path: str) -> str:
+        if not path.endswith((".csv", ".parquet")):
+            raise problem(
+                "path",
+                f"{path!r} is neither a .csv nor a .parquet file",
+                "save the recording in one of the two, and name it so",
+            )
+        return path
+
+
+class HttpCandidate(FeatureCandidate):
+    """A scoring endpoint: JSON in, JSON out, as docs/candidates.md says."""
+
+    not_in_outputs: ClassVar[frozenset[str]] = frozenset(
+        {
+            "authorization_variable",
+            "batch_size",
+            "request_timeout",
+            "retries",
+            "concurrency",
+            "open_after",
+            "half_open_after",
+        }
+    )
+
+    kind: Literal["http"] = Field(examples=["http"])
+    """A scoring endpoint."""
+
+    url: str = Field(examples=["https://models.example.org/late_flights/score"])
+    """The endpoint's address; it takes POST."""
+
+    version: str | None = Field(default=None, min_length=1, examples=["2026-03-01"])
+    """The version of the model behind the endpoint, by your word. Either this or `version_header`
+    is needed: change it whenever the model changes, and what it touches is computed again."""
+
+    version_header: str | None = Field(
+        default=None, pattern=r"^[A-Za-z0-9-]+$", examples=["X-Model-Version"]
+    )
+    """The header in which the endpoint's answers, also to HEAD, tell the version of its model."""
+
+    authorization_variable: str | None = Field(
+        default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", examples=["SCORING_AUTHORIZATION"]
+    )
+    """The environment variable that holds the `Authorization` header, such as `Bearer ...`. Its
+    value is never written anywhere."""
+
+    batch_size: int = Field(default=1000, ge=1, strict=True, examples=[1000])
+    """How many cases are sent in a request at most."""
+
+    request_timeout: float = Field(default=30.0, gt=0, examples=[30])
+    """How many seconds a request may take, from its beginning to the answer's last byte."""
+
+    retries: int = Field(default=3, ge=0, le=20, strict=True, examples=[3])
+    """How often a request is sent again that got no answer, or 408, 429 or 5xx; after 0.5, 1, 2 ...
+    seconds at most, at random."""
+
+    concurrency: int = Field(default=4, ge=1, le=64, strict=True, examples=[4])
+    """How many requests are under way at a time, in each process."""
+
+    open_after: int = Field(default=5, ge=1, strict=True, examples=[5])
+    """After so many failed requests in a row nothing is sent any more (the circuit is open)."""
+
+    half_open_after: float = Field(default=30.0, gt=0, examples=[30])
+    """After so many seconds one request is let through to see whether the endpoint is back."""
+
+    @property
+    def source(self) -> str:
+        """The endpoint's address."""
+        return self.url
+
+    @field_validator("url")
+    @classmethod
+    def _url_is_plain(cls, url: str) -> str:
+        if "@" in url.partition("//")[2].partition("/")[0]:
+            # The value itself must not stand in an error.
+            raise problem(
+                "url",
+                "it holds a user or a password, and it stands in reports and evidence",
+                "take them out, and name a variable under `authorization_variable`",
+            )
+        if not re.fullmatch(r"https?://[^\s/?#]+(/[^\s#]*)?", url):
+            raise problem(
+                "url",
+                f"{url!r} is no http address",
+                "write one such as https://models.example.org/late_flights/score",
+            )
+        return url
+
+    @model_validator(mode="after")
+    def _says_its_version(self) -> "HttpCandidate":
+        if (self.version is None) == (self.version_header is None):
+            raise problem(
+                "version",
+                "the model behind an endpoint may change without notice, and exactly one of"
+                " `version` and `version_header` says which one it is",
+                "declare `version`, or the `version_header` that the endpoint sends",
+            )
+        return self
+
+
+DEFAULT_KIND = "skops"
+
+CandidateSpec = Annotated[
+    Annotated[SkopsCandidate, Tag("kind: skops")]
+    | Annotated[MlflowCandidate, Tag("kind: mlflow")]
+    | Annotated[OnnxCandidate, Tag("kind: onnx")]
+    | Annotated[PickleCandidate, Tag("kind: pickle")]
+    | Annotated[RecordedCandidate, Tag("kind: recorded")]
+    | Annotated[HttpCandidate, Tag("kind: http")],
+    Discriminator(kind_of(CandidateBase, DEFAULT_KIND)),
+    SchemaByKind(DEFAULT_KIND),
+]
+"""One candidate of an audit, of any kind."""
+
+FileCandidate = SkopsCandidate | OnnxCandidate | PickleCandidate | RecordedCandidate
+"""A candidate whose artifact is one file."""

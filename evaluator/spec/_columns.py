@@ -1,0 +1,232 @@
+"""What a column of a day's file holds, and what makes a value of it wrong."""
+
+import re
+from datetime import date, datetime
+from functools import cached_property
+from typing import Final, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import Field, model_validator
+
+from evaluator.spec._base import SpecModel, problem
+from evaluator.spec._expression import Kind
+
+ColumnType = Literal[
+    "string", "integer", "decimal", "float", "boolean", "date", "timestamp", "category"
+]
+Severity = Literal["refuse", "warn"]
+
+KINDS: Final[dict[ColumnType, Kind]] = {
+    "string": "text",
+    "integer": "number",
+    "decimal": "number",
+    "float": "number",
+    "boolean": "boolean",
+    "date": "date",
+    "timestamp": "timestamp",
+    "category": "text",
+}
+TEXT_TYPES: Final = ("string", "category")
+NUMBER_TYPES: Final = ("integer", "decimal", "float")
+TIME_TYPES: Final = ("date", "timestamp")
+MAX_DECIMAL_DIGITS: Final = 38
+
+
+class ColumnSpec(SpecModel):
+    """One column: its type, and the rules that its values keep."""
+
+    type: ColumnType = Field(examples=["integer", "category"])
+    """What the text in the file is read as; a value that is not of the type is always refused."""
+
+    required: bool = Field(default=False, examples=[True])
+    """Whether a row without a value here is a violation."""
+
+    unique: bool = Field(default=False, examples=[True])
+    """Whether a value may occur only once in a day's file; the first good row keeps it."""
+
+    allowed: tuple[bool | int | float | datetime | date | str, ...] | None = Field(
+        default=None, min_length=1, examples=[["EWR", "JFK", "LGA"]]
+    )
+    """The values that may occur; anything else is a violation."""
+
+    minimum: int | float | datetime | date | None = Field(default=None, examples=[0])
+    """The smallest value that may occur, for numbers, dates and timestamps."""
+
+    maximum: int | float | datetime | date | None = Field(default=None, examples=[1440])
+    """The largest value that may occur (numbers, dates and timestamps)."""
+
+    minimum_length: int | None = Field(default=None, ge=0, examples=[2])
+    """The fewest characters that a text may have."""
+
+    maximum_length: int | None = Field(default=None, ge=0, examples=[40])
+    """The most characters that a text may have."""
+
+    pattern: str | None = Field(default=None, examples=["[A-Z]{2}[0-9]+"])
+    """A regular expression that the whole text must match, without look-around."""
+
+    missing_values: tuple[str, ...] | None = Field(default=None, examples=[["", "-99", "NA"]])
+    """How a missing value is written here, also as a code; replaces the list of `data`."""
+
+    formats: tuple[str, ...] | None = Field(
+        default=None, min_length=1, examples=[["%d.%m.%Y", "%Y-%m-%d"]]
+    )
+    """How dates and timestamps are written, tried in this order; ISO 8601 when not given."""
+
+    time_zone: str | None = Field(default=None, examples=["America/New_York"])
+    """The zone in which timestamps without an offset are meant; stored with it."""
+
+    precision: int = Field(default=18, ge=1, le=MAX_DECIMAL_DIGITS, examples=[12])
+    """The digits that a `decimal` has in all."""
+
+    scale: int = Field(default=2, ge=0, le=MAX_DECIMAL_DIGITS, examples=[2])
+    """The digits of a `decimal` after its point; a value with more is refused, never rounded."""
+
+    true_values: tuple[str, ...] = Field(
+        default=("true", "True", "TRUE", "1"), min_length=1, examples=[["yes", "Y"]]
+    )
+    """How true is written in a `boolean`."""
+
+    false_values: tuple[str, ...] = Field(
+        default=("false", "False", "FALSE", "0"), min_length=1, examples=[["no", "N"]]
+    )
+    """How false is written in a `boolean`."""
+
+    derive: str | None = Field(default=None, examples=["arrival_delay > 15"])
+    """An expression over other columns that makes this one; missing where they are."""
+
+    optional: bool = Field(default=False, examples=[True])
+    """Whether the file may lack the whole column; it is then missing in every row."""
+
+    maximum_missing_share: float | None = Field(default=None, ge=0, le=1, examples=[0.1])
+    """The share of a day's typed rows that may lack a value here."""
+
+    drift: bool = Field(default=True, examples=[False])
+    """Whether the column's content is compared with the reference; free text need not be."""
+
+    severity: Severity = Field(default="refuse", examples=["warn"])
+    """`refuse` puts a row that breaks a rule of this column into quarantine; `warn` counts it."""
+
+    @cached_property
+    def kind(self) -> Kind:
+        """What the column is in an expression."""
+        return KINDS[self.type]
+
+    @model_validator(mode="after")
+    def _keys_fit_the_type(self) -> "ColumnSpec":
+        only: dict[str, tuple[str, ...]] = {
+            "minimum": NUMBER_TYPES + TIME_TYPES,
+            "maximum": NUMBER_TYPES + TIME_TYPES,
+            "minimum_length": TEXT_TYPES,
+            "maximum_length": TEXT_TYPES,
+            "pattern": TEXT_TYPES,
+            "formats": TIME_TYPES,
+            "time_zone": ("timestamp",),
+            "precision": ("decimal",),
+            "scale": ("decimal",),
+            "true_values": ("boolean",),
+            "false_values": ("boolean",),
+        }
+        for key, types in only.items():
+            if key in self.model_fields_set and self.type not in types:
+                raise problem(
+                    key,
+                    f"it says nothing about a column of type {self.type}",
+                    f"remove it, or make the type {' or '.join(types)}",
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _limits_are_of_the_type(self) -> "ColumnSpec":
+        for key in ("minimum", "maximum"):
+            value = getattr(self, key)
+            if value is None:
+                continue
+            is_time = isinstance(value, date | datetime)
+            if is_time != (self.type in TIME_TYPES) or isinstance(value, bool):
+                raise problem(
+                    key, f"{value} is not of type {self.type}", f"write a limit of type {self.type}"
+                )
+        pairs = (("minimum", "maximum"), ("minimum_length", "maximum_length"))
+        for low, high in pairs:
+            first, last = getattr(self, low), getattr(self, high)
+            if first is not None and last is not None and as_number(first) > as_number(last):
+                raise problem(low, f"it is above {high}", f"make {low} at most {high}")
+        return self
+
+    @model_validator(mode="after")
+    def _allowed_values_are_of_the_type(self) -> "ColumnSpec":
+        fits: dict[Kind, type | tuple[type, ...]] = {
+            "text": str,
+            "number": (int, float),
+            "boolean": bool,
+            "date": date,
+            "timestamp": (datetime, date),
+        }
+        for value in self.allowed or ():
+            wrong = isinstance(value, bool) and self.kind != "boolean"
+            if wrong or not isinstance(value, fits[self.kind]):
+                raise problem(
+                    "allowed",
+                    f"{value!r} is not of type {self.type}",
+                    "quote texts, and leave numbers unquoted",
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _texts_can_be_used(self) -> "ColumnSpec":
+        if self.pattern is not None:
+            check_pattern(self.pattern)
+        if self.time_zone is not None:
+            try:
+                ZoneInfo(self.time_zone)
+            except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+                raise problem(
+                    "time_zone",
+                    f"{self.time_zone!r} is not a known zone",
+                    "write a name such as Europe/Berlin or UTC",
+                ) from error
+        if self.scale > self.precision:
+            raise problem("scale", "it is above precision", "make scale at most precision")
+        both = sorted(set(self.true_values) & set(self.false_values))
+        if both:
+            raise problem(
+                "true_values", f"{both[0]!r} is in false_values too", "keep it in one of them"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _derived_columns_are_not_read(self) -> "ColumnSpec":
+        if self.derive is None:
+            return self
+        for key in ("missing_values", "formats", "time_zone", "optional"):
+            if key in self.model_fields_set:
+                raise problem(
+                    key, "a derived column is not read from the file", "remove it, or `derive`"
+                )
+        if self.type == "decimal":
+            raise problem("type", "a derived column cannot be a decimal", "make it a float")
+        return self
+
+
+def as_number(value: float | date | datetime) -> float:
+    """Give a limit a place on one line, so that limits can be compared."""
+    if isinstance(value, datetime):
+        return value.timestamp()
+    if isinstance(value, date):
+        return float(value.toordinal())
+    return value
+
+
+def check_pattern(pattern: str) -> None:
+    """Refuse a regular expression that the engine could not run in linear time."""
+    forbidden = re.search(r"\(\?(?:[=!]|<[=!])|\\[1-9]|\(\?P=", pattern)
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise problem("pattern", f"it is not a regular expression: {error}", "mend it") from error
+    if forbidden:
+        raise problem(
+            "pattern",
+            f"`{forbidden[0]}` is look-around or a back-reference",
+            "write the pattern without it, or use a row rule",
+        )

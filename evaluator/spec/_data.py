@@ -1,0 +1,329 @@
+"""What a day's file is: its name, its columns, and the rules that its rows keep."""
+
+import codecs
+from datetime import date
+from pathlib import PurePosixPath
+from typing import Final, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from evaluator.spec._base import SpecModel, problem
+from evaluator.spec._columns import ColumnSpec, Severity
+from evaluator.spec._expression import Kind, parse_expression
+
+
+class RowRule(SpecModel):
+    """A rule across the columns of one row."""
+
+    name: str = Field(min_length=1, examples=["arrives after departure"])
+    """What the rule is called in reports and in quarantine."""
+
+    expression: str = Field(examples=["arrival_time > departure_time"])
+    """What must be true; a row where something that it reads is missing keeps the rule."""
+
+    severity: Severity = Field(default="refuse", examples=["warn"])
+    """`refuse` puts a row that breaks the rule into quarantine; `warn` counts it."""
+
+
+class FreshnessRule(SpecModel):
+    """How old a day's newest row may be."""
+
+    column: str = Field(examples=["departure"])
+    """A declared date or timestamp column."""
+
+    within_days: int = Field(default=1, ge=0, examples=[1])
+    """How many days before the file's day the newest value may lie."""
+
+
+class DatasetRules(SpecModel):
+    """Rules over all rows of a day."""
+
+    minimum_rows: int | None = Field(default=None, ge=0, examples=[100])
+    """The fewest rows that a day's file may have."""
+
+    maximum_rows: int | None = Field(default=None, ge=0, examples=[100_000])
+    """The most rows that a day's file may have."""
+
+    freshness: FreshnessRule | None = Field(
+        default=None, examples=[{"column": "departure", "within_days": 1}]
+    )
+    """How old a day's newest row may be."""
+
+    severity: Severity = Field(default="refuse", examples=["warn"])
+    """`refuse` fails a day that breaks one of these rules, `warn` reports it."""
+
+
+class DriftSpec(SpecModel):
+    """When the content of a day counts as drifted. Limits are on effects, never on p-values."""
+
+    reference_days: int = Field(default=7, ge=1, examples=[7])
+    """The first so many accepted days are the reference, when no file is named."""
+
+    reference_file: str | None = Field(default=None, examples=["reference/flights-2013-10.parquet"])
+    """A file of typed rows that is the reference instead."""
+
+    stability_index: float = Field(default=0.2, gt=0, examples=[0.2])
+    """A population stability index above this is drift; 0.1 to 0.25 are usual."""
+
+    jensen_shannon: float = Field(default=0.2, gt=0, le=1, examples=[0.2])
+    """A Jensen-Shannon distance (base 2, from 0 to 1) above this is drift."""
+
+    wasserstein: float = Field(default=0.25, gt=0, examples=[0.25])
+    """A Wasserstein distance above this many spreads of the reference is drift."""
+
+    missing_share: float = Field(default=0.05, gt=0, le=1, examples=[0.05])
+    """A change of the share of missing values above this is drift."""
+
+    minimum_rows: int = Field(default=200, ge=1, examples=[200])
+    """With fewer rows on either side nothing is called drift; the report says so."""
+
+    test: Literal["none", "holm", "benjamini_hochberg"] = Field(default="none", examples=["holm"])
+    """Whether p-values are shown too, and how they are corrected for many columns."""
+
+    per_slice: bool = Field(default=True, examples=[False])
+    """Whether drift is looked for in each slice too."""
+
+
+FileFormat = Literal["csv", "tsv", "parquet", "jsonl"]
+
+GIBIBYTE: Final = 1024**3
+MEBIBYTE: Final = 1024**2
+
+
+def can_name_a_column(name: str) -> bool:
+    """Tell whether a text can name a column.
+
+    Parameters
+    ----------
+    name
+        Any text.
+
+    Returns
+    -------
+    bool
+        False for what is empty, has blanks around it or characters that do not print, and for
+        what an engine takes for a pattern of names.
+    """
+    pattern = name == "*" or (name.startswith("^") and name.endswith("$"))
+    return bool(name) and name == name.strip() and name.isprintable() and not pattern
+
+
+class DataSpec(SpecModel):
+    """The daily files of an audit."""
+
+    files: str = Field(examples=["flights-{date}.csv"])
+    """The name of a day's file in the landing folder; `{date}` stands for the day as 2013-11-30."""
+
+    first_day: date = Field(examples=["2013-11-01"])
+    """The first day that has a file."""
+
+    last_day: date | None = Field(default=None, examples=["2013-11-28"])
+    """The last day that has a file; without it, files keep coming."""
+
+    columns: dict[str, ColumnSpec] = Field(
+        min_length=1, examples=[{"flight": {"type": "string", "required": True}}]
+    )
+    """The columns by name: as in the file, or derived from others."""
+
+    id: str = Field(examples=["flight"])
+    """The column that identifies a row; it is required and unique, whether it says so or not."""
+
+    max_refused_share: float = Field(default=0.05, ge=0, le=1, examples=[0.05])
+    """The share of a day's rows that may be refused; above it the day is not accepted."""
+
+    missing_values: tuple[str, ...] = Field(default=("",), examples=[["", "NA"]])
+    """How a missing value is written, in every column that does not say otherwise."""
+
+    trim: bool = Field(default=False, examples=[True])
+    """Whether blanks around a value are dropped before it is judged."""
+
+    format: FileFormat | None = Field(default=None, examples=["csv"])
+    """What the files are; taken from the name's ending when not declared."""
+
+    encoding: str | None = Field(default=None, examples=["utf-8", "cp1252"])
+    """The encoding of text files; detected when not declared."""
+
+    delimiter: str | None = Field(default=None, min_length=1, max_length=1, examples=[";"])
+    """What separates fields; detected when not declared."""
+
+    quote: str | None = Field(default=None, max_length=1, examples=['"', ""])
+    """What encloses a field that holds delimiters or line breaks; empty: nothing does."""
+
+    header: bool | None = Field(default=None, examples=[True])
+    """Whether the first line names the columns; without one, fields come in the declared order."""
+
+    undeclared_columns: Literal["ignore", "refuse"] = Field(default="ignore", examples=["refuse"])
+    """A column that is not declared is reported and left out, or refuses the file."""
+
+    unique_together: tuple[tuple[str, ...], ...] = Field(
+        default=(), examples=[[["carrier", "flight_number", "departure"]]]
+    )
+    """Columns whose values may occur together only once in a day's file."""
+
+    row_rules: tuple[RowRule, ...] = Field(
+        default=(),
+        examples=[[{"name": "price is paid", "expression": "price > 0 or discount == 1"}]],
+    )
+    """Rules across the columns of one row."""
+
+    dataset_rules: DatasetRules = Field(
+        default_factory=DatasetRules, examples=[{"minimum_rows": 100}]
+    )
+    """Rules over all rows of a day."""
+
+    drift: DriftSpec = Field(default_factory=DriftSpec, examples=[{"reference_days": 7}])
+    """When the content of a day counts as drifted."""
+
+    maximum_bytes: int = Field(default=16 * GIBIBYTE, ge=1, examples=[2 * GIBIBYTE])
+    """The most bytes that a file may have, counted after unpacking."""
+
+    maximum_row_bytes: int = Field(default=MEBIBYTE, ge=16, examples=[MEBIBYTE])
+    """The most bytes that one row may have; a file with a longer one is refused."""
+
+    maximum_columns: int = Field(default=2_000, ge=1, examples=[2_000])
+    """The most columns that a file may have."""
+
+    @property
+    def kinds(self) -> dict[str, Kind]:
+        """What each column is in an expression."""
+        return {name: column.kind for name, column in self.columns.items()}
+
+    @property
+    def file_columns(self) -> tuple[str, ...]:
+        """The columns that are read from the file: all that are not derived."""
+        return tuple(name for name, column in self.columns.items() if column.derive is None)
+
+    def missing_spellings(self, column: str) -> tuple[str, ...]:
+        """Return how a missing value is written in a column."""
+        own = self.columns[column].missing_values
+        return self.missing_values if own is None else own
+
+    def file_name(self, day: date) -> str:
+        """Return the name of a day's file."""
+        return self.files.replace("{date}", day.isoformat())
+
+    @field_validator("files")
+    @classmethod
+    def _name_holds_the_date_once(cls, files: str) -> str:
+        if files.count("{date}") != 1:
+            raise problem(
+                "files",
+                f"{files!r} does not say where the date stands",
+                "put {date} into it once, such as flights-{date}.csv",
+            )
+        if "/" in files or "\\" in files or PurePosixPath(files).name != files:
+            raise problem("files", f"{files!r} is not a plain file name", "remove the folder")
+        return files
+
+    @field_validator("encoding")
+    @classmethod
+    def _encoding_is_known(cls, encoding: str | None) -> str | None:
+        if encoding is None:
+            return None
+        try:
+            info = codecs.lookup(encoding)
+            "".encode(encoding)
+        except LookupError as error:
+            raise problem(
+                "encoding", f"{encoding!r} is not known", "write one such as utf-8 or cp1252"
+            ) from error
+        return info.name
+
+    @field_validator("delimiter", "quote")
+    @classmethod
+    def _marks_are_single_bytes(cls, mark: str | None) -> str | None:
+        if mark is not None and (not mark.isascii() or mark in "\r\n\0") and mark:
+            raise problem(
+                "delimiter", f"{mark!r} cannot separate or enclose", "use one ASCII character"
+            )
+        return mark
+
+    @field_validator("columns")
+    @classmethod
+    def _names_are_plain(cls, columns: dict[str, ColumnSpec]) -> dict[str, ColumnSpec]:
+        for name in columns:
+            if not can_name_a_column(name):
+                raise problem(
+                    "columns",
+                    f"{name!r} cannot name a column",
+                    "use a name without blanks around it or control characters, and not * or ^...$",
+                )
+        return columns
+
+    @model_validator(mode="after")
+    def _days_are_in_order(self) -> "DataSpec":
+        if self.last_day is not None and self.last_day < self.first_day:
+            raise problem("last_day", "it is before first_day", "make it first_day or later")
+        if self.delimiter is not None and self.delimiter == self.quote:
+            raise problem("quote", "it is the delimiter", "choose two different characters")
+        return self
+
+    @model_validator(mode="after")
+    def _named_columns_are_declared(self) -> "DataSpec":
+        named = [("id", self.id)]
+        named += [("unique_together", name) for group in self.unique_together for name in group]
+        if self.dataset_rules.freshness is not None:
+            named.append(("dataset_rules.freshness.column", self.dataset_rules.freshness.column))
+        for key, name in named:
+            if name not in self.columns:
+                raise problem(
+                    key,
+                    f"there is no column {name!r}",
+                    f"declare it under columns, or name one of: {', '.join(self.columns)}",
+                )
+        freshness = self.dataset_rules.freshness
+        if freshness is not None and self.columns[freshness.column].kind not in (
+            "date",
+            "timestamp",
+        ):
+            raise problem(
+                "dataset_rules.freshness.column",
+                f"{freshness.column!r} is neither a date nor a timestamp",
+                "name a date or timestamp column",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _id_comes_from_the_file(self) -> "DataSpec":
+        column = self.columns[self.id]
+        if column.derive is not None or column.optional or column.severity == "warn":
+            raise problem(
+                "id",
+                f"the column {self.id!r} is derived, optional or only warned about",
+                "identify rows by a column that is in every file, with severity refuse",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _expressions_can_be_computed(self) -> "DataSpec":
+        """Check derived columns in the order in which they are declared, then the row rules."""
+        kinds = {name: self.columns[name].kind for name in self.file_columns}
+        for name, column in self.columns.items():
+            if column.derive is None:
+                continue
+            key = f"columns.{name}.derive"
+            kind = self._kind_of(column.derive, kinds, key)
+            fits = kind == column.kind or (kind == "boolean" and column.type == "integer")
+            if not fits:
+                raise problem(
+                    key, f"it gives a {kind}, not a {column.type}", f"make the type fit a {kind}"
+                )
+            kinds[name] = column.kind
+        for rule in self.row_rules:
+            key = f"row_rules.{rule.name}"
+            kind = self._kind_of(rule.expression, kinds, key)
+            if kind != "boolean":
+                raise problem(key, f"it gives a {kind}", "write something that is true or false")
+        names = [rule.name for rule in self.row_rules]
+        if len(set(names)) != len(names):
+            raise problem("row_rules", "two rules have one name", "give each a name of its own")
+        return self
+
+    @staticmethod
+    def _kind_of(text: str, kinds: dict[str, Kind], key: str) -> Kind:
+        try:
+            return parse_expression(text, kinds).kind
+        except ValueError as error:
+            raise problem(
+                key, str(error), "see the expression language in docs/intake.md"
+            ) from None

@@ -1,0 +1,449 @@
+"""What gates have in common, whatever kind they are of."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+
+from evaluator.metrics import FAIRNESS_MEASURES, METRICS
+from evaluator.spec._base import SchemaByKind, SpecModel, kind_of, problem, suggestion
+
+GateLevel = Literal["overall", "geography", "segment", "slice"]
+DecideOn = Literal["bound", "value"]
+
+
+class GateBase(SpecModel):
+    """A rule that a candidate must keep, or else it is not certified.
+
+    Its `kind` says what it looks at.
+    """
+
+    candidate: str | None = Field(default=None, examples=["gradient_boosting"])
+    """The one candidate that the gate is for; without it the gate is for every candidate."""
+
+    required: bool = Field(default=True, strict=True, examples=[False])
+    """Whether a certificate needs this gate. One that is not required is judged and shown, and
+    decides nothing."""
+
+    says: str = Field(default="", examples=["Late flights are found in every region"])
+    """What the gate is for, in words of your own; they stand beside its verdict in the report."""
+
+
+class EstimateGate(GateBase):
+    """A gate on something that is estimated from cases, and so has an interval."""
+
+    decide_on: DecideOn = Field(default="bound", examples=["value"])
+    """What is held against the limit. `bound`: the interval; PASS where all of it is on the good
+    side, FAIL where all of it is on the bad side, otherwise INSUFFICIENT EVIDENCE. `value`: the
+    value alone, as if it were known exactly; the report says so."""
+
+
+class ScopedGate(EstimateGate):
+    """A gate on figures at places: overall, at margins or in slices."""
+
+    level: GateLevel = Field(default="overall", examples=["slice"])
+    """Where the limits must be kept: `overall`, or in each `geography`, in each `segment`, or in
+    each `slice` (one geography x one segment). The gate passes where it passes at every place."""
+
+    geography: str | None = Field(default=None, examples=["pacific"])
+    """The one geography that the gate is for, instead of a `level`; with `segment`, one slice."""
+
+    segment: str | None = Field(default=None, examples=["regional"])
+    """The one segment that the gate is for, instead of a `level`; with `geography`, one slice."""
+
+    @model_validator(mode="after")
+    def _place_or_level(self) -> Self:
+        if "level" in self.model_fields_set and self.is_named:
+            raise problem(
+                "level",
+                "the gate names a place, and a level as well",
+                "take `level` out, or take `geography` and `segment` out",
+            )
+        return self
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the gate is for one place that it names."""
+        return self.geography is not None or self.segment is not None
+
+    @property
+    def places(self) -> GateLevel:
+        """The level of the figures that the gate looks at."""
+        if not self.is_named:
+            return self.level
+        if self.geography is None:
+            return "segment"
+        return "geography" if self.segment is None else "slice"
+
+
+CALIBRATION_ERRORS: Final = ("expected_calibration_error", "brier", "log_loss")
+"""The metrics that measure how far scores are from being probabilities; less is better."""
+
+
+class MetricGate(ScopedGate):
+    """A metric against a limit, or against the baseline's."""
+
+    kind: Literal["metric"] = Field(default="metric", examples=["metric"])
+    """This kind; it may be left out."""
+
+    metric: str = Field(examples=["recall"])
+    """The metric that the gate looks at; it must be among the audit's `metrics`."""
+
+    at_least: float | None = Field(default=None, strict=True, allow_inf_nan=False, examples=[0.6])
+    """The lowest value that passes. It may stand together with `at_most`."""
+
+    at_most: float | None = Field(default=None, strict=True, allow_inf_nan=False, examples=[0.35])
+    """The highest value that passes. It may stand together with `at_least`."""
+
+    not_worse_than_baseline_by: float | None = Field(
+        default=None, strict=True, allow_inf_nan=False, gt=0, examples=[0.01]
+    )
+    """By how much the candidate may be worse than the baseline, in the metric's own unit: the
+    paired difference, on the same cases, is held against this margin."""
+
+    better_than_baseline: bool = Field(default=False, strict=True, examples=[True])
+    """Whether the candidate must be better than the baseline, by however little."""
+
+    @field_validator("metric")
+    @classmethod
+    def _metric_is_known(cls, metric: str) -> str:
+        check_metric_names([metric])
+        return metric
+
+    @model_validator(mode="after")
+    def _limits_make_sense(self) -> Self:
+        limits = [name for name in ("at_least", "at_most") if getattr(self, name) is not None]
+        against = []
+        if self.not_worse_than_baseline_by is not None:
+            against.append("not_worse_than_baseline_by")
+        if self.better_than_baseline:
+            against.append("better_than_baseline")
+        if not limits and not against:
+            raise problem(
+                "at_least",
+                f"the gate on {self.metric} has no limit",
+                "give it `at_least`, `at_most`, `not_worse_than_baseline_by` or"
+                " `better_than_baseline: true`",
+            )
+        if len(against) + bool(limits) > 1:
+            named = [*limits, *against]
+            raise problem(
+                named[-1],
+                f"the gate on {self.metric} has {' and '.join(named)}, which look at different"
+                " things",
+                "make a gate of each",
+            )
+        if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
+            raise problem(
+                "at_least",
+                f"the gate on {self.metric} can never pass, since its least {self.at_least:g} is "
+                f"above its most {self.at_most:g}",
+                "exchange the two, or take one out",
+            )
+        if against and METRICS[self.metric].higher_is_better is None:
+            raise problem(
+                against[0],
+                f"of {self.metric} neither more nor less is better",
+                "choose a metric that has a direction, or use `at_least` and `at_most`",
+            )
+        return self
+
+    @property
+    def against_baseline(self) -> bool:
+        """Whether it is the difference from the baseline that counts."""
+        return self.better_than_baseline or self.not_worse_than_baseline_by is not None
+
+
+class CalibrationGate(ScopedGate):
+    """How far scores may be from being probabilities."""
+
+    kind: Literal["calibration"] = Field(examples=["calibration"])
+    """This kind."""
+
+    metric: str = Field(
+        default="expected_calibration_error", examples=["expected_calibration_error"]
+    )
+    """The error of calibration; it must be among the audit's `metrics`."""
+
+    at_most: float = Field(strict=True, allow_inf_nan=False, ge=0, examples=[0.05])
+    """The highest error that passes."""
+
+    @field_validator("metric")
+    @classmethod
+    def _metric_is_an_error_of_calibration(cls, metric: str) -> str:
+        if metric not in CALIBRATION_ERRORS:
+            listed = ", ".join(CALIBRATION_ERRORS)
+            raise problem(
+                "metric",
+                f"{metric!r} is no error of calibration",
+                suggestion(metric, CALIBRATION_ERRORS, f"use one of {listed}"),
+            )
+        return metric
+
+
+class FairnessGate(EstimateGate):
+    """How differently groups of cases may be treated. It needs `fairness` in the audit."""
+
+    kind: Literal["fairness"] = Field(examples=["fairness"])
+    """This kind."""
+
+    measure: str = Field(examples=["equal_opportunity"])
+    """What is compared between groups; it must be among the measures of the audit's `fairness`."""
+
+    attribute: str | None = Field(default=None, examples=["region"])
+    """The column whose groups are compared, or a cross such as `region x airline_kind`; without
+    it every column and every cross that the audit's `fairness` looks at."""
+
+    limit_difference: float | None = Field(
+        default=None, strict=True, allow_inf_nan=False, gt=0, examples=[0.1]
+    )
+    """The largest difference that passes. A gate has this, `limit_ratio`, or both."""
+
+    limit_ratio: float | None = Field(default=None, strict=True, gt=0, lt=1, examples=[0.8])
+    """The smallest ratio that passes; 0.8 is the four-fifths rule."""
+
+    @field_validator("measure")
+    @classmethod
+    def _measure_is_known(cls, measure: str) -> str:
+        if measure not in FAIRNESS_MEASURES:
+            listed = ", ".join(FAIRNESS_MEASURES)
+            raise problem(
+                "measure",
+                f"there is no fairness measure {measure!r}",
+                suggestion(measure, FAIRNESS_MEASURES, f"use one of {listed}"),
+            )
+        return measure
+
+    @model_validator(mode="after")
+    def _there_is_a_limit(self) -> Self:
+        if self.limit_difference is None and self.limit_ratio is None:
+            raise problem(
+                "limit_difference",
+                f"the gate on {self.measure} has no limit",
+                "give it `limit_difference`, `limit_ratio`, or both",
+            )
+        if self.limit_ratio is not None and not FAIRNESS_MEASURES[self.measure].ratio:
+            raise problem(
+                "limit_ratio",
+                f"a ratio of {self.measure} has no meaning",
+                "use `limit_difference`",
+            )
+        return self
+
+
+class WeakSlicesGate(EstimateGate):
+    """How much worse than elsewhere the candidate may be on any slice that a search finds.
+
+    It needs `weak_slices` in the audit.
+    """
+
+    kind: Literal["weak_slices"] = Field(examples=["weak_slices"])
+    """This kind."""
+
+    no_weak_slice_above: float = Field(strict=True, allow_inf_nan=False, ge=0, examples=[0.1])
+    """The largest excess of the loss on a slice over the loss on all other cases that passes."""
+
+
+class CompleteGate(GateBase):
+    """Every slice of the candidate has a result of this version.
+
+    As many may be missing as `allow_failed_slices` allows.
+    """
+
+    kind: Literal["complete"] = Field(examples=["complete"])
+    """This kind."""
+
+
+class DataQualityGate(GateBase):
+    """How much of the data that arrived may have been refused."""
+
+    kind: Literal["data_quality"] = Field(examples=["data_quality"])
+    """This kind."""
+
+    refused_share_at_most: float | None = Field(
+        default=None, strict=True, ge=0, lt=1, examples=[0.02]
+    )
+    """The largest share of rows in quarantine, over all accepted days together."""
+
+    refused_days_at_most: int | None = Field(default=None, strict=True, ge=0, examples=[0])
+    """How many days may have been refused as a whole."""
+
+    @model_validator(mode="after")
+    def _there_is_a_limit(self) -> Self:
+        if self.refused_share_at_most is None and self.refused_days_at_most is None:
+            raise problem(
+                "refused_share_at_most",
+                "the gate on the data's quality has no limit",
+                "give it `refused_share_at_most`, `refused_days_at_most`, or both",
+            )
+        return self
+
+
+class DriftGate(GateBase):
+    """How far the content of any accepted day may be from the reference's."""
+
+    kind: Literal["drift"] = Field(examples=["drift"])
+    """This kind."""
+
+    drift_below: float = Field(strict=True, allow_inf_nan=False, gt=0, examples=[0.2])
+    """Every column's distance from the reference must be below this, each day."""
+
+    measure: Literal["stability_index", "jensen_shannon"] = Field(
+        default="stability_index", examples=["jensen_shannon"]
+    )
+    """Which distance: the population stability index, or the Jensen-Shannon distance (0 to 1)."""
+
+    columns: tuple[str, ...] | None = Field(
+        default=None, min_length=1, examples=[["departure_delay"]]
+    )
+    """The declared columns that are looked at; without it all whose drift is measured."""
+
+
+def check_metric_names(names: Iterable[str], *, key: str = "metric") -> None:
+    """Refuse a name that is not in the list of metrics."""
+    for name in names:
+        if name not in METRICS:
+            close = get_close_matches(name, METRICS, n=3) or list(METRICS)
+            raise problem(key, f"there is no metric {name!r}", f"use one of {', '.join(close)}")
+
+
+DEFAULT_KIND = "metric"
+
+GateSpec = Annotated[
+    Annotated[MetricGate, Tag("kind: metric")]
+    | Annotated[CalibrationGate, Tag("kind: calibration")]
+    | Annotated[FairnessGate, Tag("kind: fairness")]
+    | Annotated[WeakSlicesGate, Tag("kind: weak_slices")]
+    | Annotated[CompleteGate, Tag("kind: complete")]
+    | Annotated[DataQualityGate, Tag("kind: data_quality")]
+    | Annotated[DriftGate, Tag("kind: drift")],
+    Discriminator(kind_of(GateBase, DEFAULT_KIND)),
+    SchemaByKind(DEFAULT_KIND),
+]
+"""One gate of an audit, of any kind."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Declared:
+    """What an audit declares that gates may name.
+
+    Attributes
+    ----------
+    candidates
+        The candidates' names.
+    baseline
+        The baseline's name, or None.
+    metrics
+        The audit's metrics.
+    places
+        The values of `geography` and `segment`.
+    columns
+        The declared columns.
+    compares
+        Whether candidates are compared with the baseline.
+    fairness_measures, fairness_attributes
+        What `fairness` measures, and by which columns; None where the audit has no `fairness`.
+        Empty measures are all that the columns permit.
+    weak_slices
+        Whether the audit searches for weak slices.
+    """
+
+    candidates: Collection[str]
+    baseline: str | None
+    metrics: Sequence[str]
+    places: Mapping[str, Sequence[str]]
+    columns: Collection[str] = field(default=())
+    compares: bool = True
+    fairness_measures: Collection[str] = ()
+    fairness_attributes: Sequence[str] | None = None
+    weak_slices: bool = False
+
+
+def check_gates(gates: Iterable[GateSpec], declared: Declared) -> None:
+    """Refuse a gate on something that the audit does not have."""
+    for index, gate in enumerate(gates):
+        key = f"gates.{index}"
+        if gate.candidate is not None:
+            _check_known(
+                f"{key}.candidate", "there is no candidate", gate.candidate, declared.candidates
+            )
+        if isinstance(gate, ScopedGate):
+            _check_scoped(key, gate, declared)
+        elif isinstance(gate, FairnessGate):
+            _check_fairness(key, gate, declared)
+        elif isinstance(gate, WeakSlicesGate) and not declared.weak_slices:
+            raise problem(
+                f"{key}.kind",
+                "the audit does not search for weak slices",
+                "declare `weak_slices`, or take the gate out",
+            )
+        elif isinstance(gate, DriftGate):
+            for name in gate.columns or ():
+                _check_known(f"{key}.columns", "there is no column", name, declared.columns)
+
+
+def _check_scoped(key: str, gate: Any, declared: Declared) -> None:
+    """Check a gate on a metric or on calibration."""
+    if gate.metric not in declared.metrics:
+        raise problem(
+            f"{key}.metric",
+            f"{gate.metric!r} is not among the audit's metrics",
+            f"add it to `metrics`, or use one of {', '.join(declared.metrics)}",
+        )
+    for dimension in ("geography", "segment"):
+        name = getattr(gate, dimension)
+        if name is not None:
+            known = declared.places.get(dimension, ())
+            _check_known(f"{key}.{dimension}", f"there is no {dimension}", name, known)
+    if not getattr(gate, "against_baseline", False):
+        return
+    limit = "better_than_baseline" if gate.better_than_baseline else "not_worse_than_baseline_by"
+    if declared.baseline is None:
+        raise problem(
+            f"{key}.{limit}",
+            "no candidate is the baseline",
+            "write `baseline: true` at the candidate that the others are compared with",
+        )
+    if gate.candidate == declared.baseline:
+        raise problem(
+            f"{key}.candidate",
+            f"{gate.candidate!r} is the baseline, and is not compared with itself",
+            "name another candidate, or none, so that the gate is for all others",
+        )
+    if not declared.compares:
+        raise problem(
+            f"{key}.{limit}",
+            "the audit does not compare candidates",
+            "declare `compare`, or take the gate out",
+        )
+
+
+def _check_fairness(key: str, gate: FairnessGate, declared: Declared) -> None:
+    if declared.fairness_attributes is None:
+        raise problem(
+            f"{key}.kind",
+            "the audit does not measure fairness",
+            "declare `fairness`, or take the gate out",
+        )
+    if declared.fairness_measures:
+        _check_known(
+            f"{key}.measure",
+            "the audit's `fairness` does not measure",
+            gate.measure,
+            declared.fairness_measures,
+        )
+    for name in [] if gate.attribute is None else gate.attribute.split(" x "):
+        _check_known(
+            f"{key}.attribute",
+            "the audit's `fairness` does not look at",
+            name,
+            declared.fairness_attributes,
+        )
+
+
+def _check_known(key: str, what: str, name: str, known: Collection[str]) -> None:
+    if name not in known:
+        listed = ", ".join(sorted(known)) or "(there is none)"
+        raise problem(key, f"{what} {name!r}", suggestion(name, known, f"use one of {listed}"))

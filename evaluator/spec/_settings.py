@@ -1,0 +1,272 @@
+"""What the scorecard looks for beside its figures: differences, unequal treatment, weak slices."""
+
+import re
+from collections import Counter
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Discriminator, Field, Tag, field_validator
+
+from evaluator.metrics import FAIRNESS_MEASURES
+from evaluator.spec._base import SchemaByKind, SpecModel, kind_of, problem, suggestion
+
+DAY: Final = "day"
+"""As a cluster: the day of a case's file, which every case has."""
+
+BINARY_MEASURES: Final = tuple(
+    name for name, one in FAIRNESS_MEASURES.items() if "binary_classification" in one.tasks
+)
+
+Margin = Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]
+GroupValue = bool | int | str
+"""What a group may be called in the YAML: a value of its column."""
+
+
+class CompareSpec(SpecModel):
+    """How the candidates are compared on the same cases.
+
+    Each is compared with the baseline, and all pairs for the ranks. docs/comparison.md says how to
+    read the result.
+    """
+
+    margin: Margin | dict[str, Margin] | None = Field(
+        default=None, examples=[{"accuracy": 0.01, "roc_auc": 0.01}]
+    )
+    """The largest difference that does not matter, in the metric's own unit: one for all metrics,
+    or some by name. Only with it can candidates be shown to be equivalent, or not worse."""
+
+    adjust: Literal["holm", "benjamini_hochberg"] = Field(
+        default="holm", examples=["benjamini_hochberg"]
+    )
+    """How the tests of a metric in all slices are kept honest: `holm` bounds the chance of any
+    false finding, `benjamini_hochberg` the share of false ones among the findings."""
+
+    cluster: str | None = Field(default=None, examples=["customer_id", "day"])
+    """The column that says which cases belong together, such as those of one customer; `day` is
+    the day of the case's file. Such bundles are then the independent units, and at least 10 are
+    needed in a slice. By default every case is taken to be independent."""
+
+
+class FairnessSpec(SpecModel):
+    """Whether each candidate treats groups of cases alike.
+
+    docs/fairness.md says what the measures mean and how to choose among them.
+    """
+
+    attributes: tuple[str, ...] = Field(
+        min_length=1, max_length=4, examples=[["region", "airline_kind"]]
+    )
+    """One to four declared columns whose values make the groups. Each is looked at alone and in
+    its crosses with the others; cases without a value are a group of their own."""
+
+    measures: tuple[str, ...] = Field(
+        default=BINARY_MEASURES, min_length=1, examples=[["equal_opportunity", "accuracy_gap"]]
+    )
+    """What is compared between the groups. Several of them cannot hold at once, so choose the
+    question; by default all are measured."""
+
+    reference: Literal["best", "overall"] | dict[str, GroupValue] = Field(
+        default="best", examples=[{"region": "eastern", "airline_kind": "network"}]
+    )
+    """What each group is compared with: the `best` of the others, all cases together (`overall`),
+    or a group named by one value of every attribute."""
+
+    limit_difference: float = Field(
+        default=0.1, gt=0, lt=1, strict=True, allow_inf_nan=False, examples=[0.1]
+    )
+    """The largest difference between a group and its reference that is fair."""
+
+    limit_ratio: float = Field(
+        default=0.8, gt=0, lt=1, strict=True, allow_inf_nan=False, examples=[0.8]
+    )
+    """The smallest ratio that is fair; its inverse is the largest. 0.8 is the four-fifths rule."""
+
+    control: tuple[str, ...] = Field(default=(), max_length=4, examples=[["scheduled_hour"]])
+    """Declared columns that may explain a gap: groups are compared within each combination of
+    their values."""
+
+    minimum_support: int = Field(default=20, ge=1, strict=True, examples=[20])
+    """The fewest cases that each side of an interval rests on."""
+
+    @field_validator("measures")
+    @classmethod
+    def _measures_exist(cls, measures: tuple[str, ...]) -> tuple[str, ...]:
+        for name in measures:
+            if name not in BINARY_MEASURES:
+                raise problem(
+                    "measures",
+                    f"there is no fairness measure {name!r}",
+                    suggestion(name, BINARY_MEASURES, f"use one of {', '.join(BINARY_MEASURES)}"),
+                )
+        _refuse_repeated("measures", measures)
+        return measures
+
+    @field_validator("attributes", "control")
+    @classmethod
+    def _columns_are_distinct(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        _refuse_repeated("attributes", names)
+        return names
+
+
+class WeakSlicesSpec(SpecModel):
+    """Where each candidate does worse than on its other cases.
+
+    Slices are searched among the crosses of the columns, and confirmed on cases that the search
+    has not seen. Where an earlier certificate was about another evaluation set, it is told of each
+    single condition whether the candidate got worse since. docs/weak-slices.md says how to read
+    the result.
+    """
+
+    features: tuple[str, ...] = Field(
+        min_length=1, examples=[["carrier", "origin", "distance", "scheduled_hour"]]
+    )
+    """The declared columns that slices are described by: numbers, texts and truth values. Numbers
+    are cut into ranges, and cases without a value are a condition of their own."""
+
+    loss: Literal[
+        "error_rate", "false_negative_rate", "false_positive_rate", "log_loss", "brier"
+    ] = Field(default="error_rate", examples=["false_negative_rate"])
+    """What "worse" means. `log_loss` and `brier` need scores."""
+
+    conditions: int = Field(default=2, ge=1, le=3, strict=True, examples=[2])
+    """How many conditions a slice has at most. Three take about ten times as long as two."""
+
+    minimum_support: int = Field(default=100, ge=2, strict=True, examples=[100])
+    """The fewest cases of a slice; half of them are searched, and half confirm."""
+
+    level: float = Field(default=0.1, gt=0, lt=0.5, strict=True, examples=[0.1])
+    """The probability that a candidate has even one slice reported although none is weak."""
+
+    cluster: str | None = Field(default=None, examples=["customer_id", "day"])
+    """The column of what makes cases dependent, such as their customer; `day` is the day of the
+    case's file. By default every case is taken to be independent."""
+
+    @field_validator("features")
+    @classmethod
+    def _features_are_distinct(cls, features: tuple[str, ...]) -> tuple[str, ...]:
+        _refuse_repeated("features", features)
+        return features
+
+
+def _refuse_repeated(key: str, names: tuple[str, ...]) -> None:
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise problem(key, f"{repeated[0]!r} stands there twice", "keep one of them")
+
+
+class CertificateSpec(SpecModel):
+    """Who asks for the audit's certificates, how long they are valid, and what they open."""
+
+    requested_by: str = Field(default="not stated", min_length=1, examples=["Ada Bell, model risk"])
+    """Who asked for the audit; it stands in each certificate."""
+
+    valid_days: int = Field(default=90, ge=1, le=3660, strict=True, examples=[90])
+    """How many days a certificate is valid. Whatever is stated here, one is void when the artifact
+    or the evaluation set is another one, or the ledger revokes it."""
+
+    promote_alias: str | None = Field(
+        default=None, pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", examples=["released"]
+    )
+    """The alias that a certified model of an MLflow registry is given, beside a tag with its
+    certificate's digest. Both are taken away when the certificate no longer stands. A candidate
+    is promoted by nothing else."""
+
+
+_HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])"
+_ADDRESS = re.compile(rf"auto|(?:ray://)?(?P<host>{_HOST}):(?P<port>[0-9]{{1,5}})")
+_HIGHEST_PORT = 65535
+
+DEFAULT_KIND = "local"
+
+
+class ExecutionBase(SpecModel):
+    """What places to run have in common: nothing but that `kind` decides which keys there are."""
+
+
+class LocalExecution(ExecutionBase):
+    """The candidates are run on the machine that runs the audit."""
+
+    kind: Literal["local"] = Field(default="local", examples=["local"])
+    """`local`: on the machine that runs the audit."""
+
+
+class RayExecution(ExecutionBase):
+    """A candidate's slices are spread over a Ray cluster."""
+
+    kind: Literal["ray"] = Field(examples=["ray"])
+    """`ray`: on a Ray cluster; needs the extra `ray`."""
+
+    address: str = Field(examples=["ray://ray-head.example.org:10001"])
+    """The cluster: `ray://host:port` from a machine outside of it, `host:port` or `auto` from one
+    of its own machines."""
+
+    max_retries: int = Field(default=3, ge=0, strict=True, examples=[3])
+    """How often a slice is tried again after the worker process that ran it died: killed, out of
+    memory, or with its machine. An error that the candidate raises is not tried again by this."""
+
+    ray_init_options: dict[str, Any] = Field(
+        default_factory=dict, examples=[{"runtime_env": {"pip": ["lightgbm"]}}]
+    )
+    """Further arguments of `ray.init`, as dagster-ray's resources take them. Ray shows them to
+    whoever sees its dashboard, so they are no place for secrets."""
+
+    @field_validator("address")
+    @classmethod
+    def _address_can_be_called(cls, address: str) -> str:
+        found = _ADDRESS.fullmatch(address)
+        port = found and found["port"]
+        if found is None or (port and not 0 < int(port) <= _HIGHEST_PORT):
+            raise problem(
+                "address",
+                f"{address!r} is no address of a Ray cluster",
+                "write ray://host:port, host:port or auto",
+            )
+        return address
+
+    @property
+    def endpoint(self) -> tuple[str, int] | None:
+        """Host and port to call; None where Ray finds its cluster itself."""
+        found = _ADDRESS.fullmatch(self.address)
+        if found is None or found["host"] is None:
+            return None
+        return found["host"].strip("[]"), int(found["port"])
+
+
+ExecutionSpec = Annotated[
+    Annotated[LocalExecution, Tag("kind: local")] | Annotated[RayExecution, Tag("kind: ray")],
+    Discriminator(kind_of(ExecutionBase, DEFAULT_KIND)),
+    SchemaByKind(DEFAULT_KIND),
+]
+"""Where an audit's candidates are run."""
+
+
+_RANGES: Final = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
+_MONTHS: Final = ("jan feb mar apr may jun jul aug sep oct nov dec", 1)
+_WEEKDAYS: Final = ("sun mon tue wed thu fri sat", 0)
+
+
+def is_cron_line(line: str) -> bool:
+    """Tell whether a line has the five fields, each within its range."""
+    fields = line.lower().split()
+    if len(fields) != len(_RANGES):
+        return False
+    fields[3:] = [_numbered(fields[3], *_MONTHS), _numbered(fields[4], *_WEEKDAYS)]
+    return all(
+        _is_item(item, low, high)
+        for field, (low, high) in zip(fields, _RANGES, strict=True)
+        for item in field.split(",")
+    )
+
+
+def _numbered(field: str, names: str, first: int) -> str:
+    for number, name in enumerate(names.split(), start=first):
+        field = re.sub(rf"\b{name}\b", str(number), field)
+    return field
+
+
+def _is_item(item: str, low: int, high: int) -> bool:
+    """Tell whether an item is `*`, a number or a range, each with or without a step."""
+    found = re.fullmatch(r"(?:\*|(\d+)(?:-(\d+))?)(?:/[1-9]\d*)?", item, re.ASCII)
+    if found is None:
+        return False
+    numbers = [int(number) for number in found.groups() if number is not None]
+    return all(low <= number <= high for number in numbers) and numbers == sorted(numbers)
