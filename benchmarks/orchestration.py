@@ -128,19 +128,19 @@ def act(folder: Path, what: list[str]) -> None:
     if what[0] == "log":
         print(json.dumps(event_costs(folder, what[1])))
         return
-    from evaluator import cli
-    from evaluator.spec import load_audit
+    import evaluator.spec
+    from evaluator.cli import command
+    from evaluator.cli._display import progress_display
+    from evaluator.orchestration import AuditRun, AuditState, Choice, Home
 
-    cli.AUDITS = folder / "defs"
+    evaluator.spec.shipped_audits = lambda: folder / "defs"
     if what[0] == "run":
         sys.argv = ["evaluator", "run", AUDIT]
-        cli.command()
-    from evaluator.orchestration import AuditState, Home
-
-    audit = load_audit(AUDIT, cli.AUDITS)
+        command()
+    audit = evaluator.spec.load_audit(AUDIT, folder / "defs")
     if what[0] == "freeze":
-        with cli._progress() as display:  # noqa: SLF001 - the terminal's own display
-            run = cli._audit_run(audit, display)  # noqa: SLF001 - as the terminal does it
+        with progress_display() as display:
+            run = AuditRun(audit, Home.from_environment(), Choice(), display)
             run.take_in_days()
             run._freeze_evaluation_set(refresh=True)  # noqa: SLF001 - nothing more than that
         return

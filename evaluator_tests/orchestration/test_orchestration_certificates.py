@@ -47,7 +47,7 @@ def call(
     told = audit.spec.model_dump(mode="json", exclude_unset=True)
     header = {"type": "evaluator.orchestration.AuditComponent", "attributes": told}
     (folder / "defs.yaml").write_text(yaml.safe_dump(header))
-    monkeypatch.setattr(cli, "AUDITS", folder.parent)
+    monkeypatch.setattr("evaluator.spec.shipped_audits", lambda: folder.parent)
     assert finished_home.root.is_dir()
 
     def make(*arguments: str) -> Answer:
@@ -229,7 +229,8 @@ def test_what_is_no_certificate_is_told_by_its_name(
 def test_an_export_needs_no_declaration_of_the_audit(
     finished_home: Home, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "AUDITS", tmp_path / "nothing is declared here")
+    nowhere = tmp_path / "nothing is declared here"
+    monkeypatch.setattr("evaluator.spec.shipped_audits", lambda: nowhere)
     folder = finished_home.root / "evidence/flights/certificate"
     statement = next(folder.glob(f"_/*/{statement_name('sturdy')}"))
     assert call("export", str(statement), str(tmp_path / "bundle")).code == 0
