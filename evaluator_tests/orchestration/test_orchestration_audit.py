@@ -175,7 +175,7 @@ def test_slices_that_cannot_be_measured_are_missing_and_say_why(
 
     with monkeypatch.context() as patch:
         # In this process, where the patch holds.
-        patch.setattr(runner, "run_portions", here)
+        patch.setattr(runner, "run_batches", here)
         patch.setattr(candidate_evaluation, "measure", cannot)
         summary = run(audit, home, Choice(candidate="frail"))
     assert summary.computed == 0

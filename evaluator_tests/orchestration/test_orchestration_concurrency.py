@@ -214,10 +214,10 @@ def test_what_needs_one_pool_runs_one_after_the_other(audit: Audit, finished_hom
 
 _WATCH = """\
 import sys
-from evaluator.orchestration._processes import work
+from evaluator.orchestration._processes import run_batch
 
 before = set(sys.modules)
-work(audit, portion, environment, 1, connection)
+run_batch(audit, portion, environment, 1, connection)
 told.send(sorted(set(sys.modules) - before))
 """
 
