@@ -36,6 +36,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*Any type hint is inferred:UserWarning"),
 ]
 
+IN_PROCESSES = ("skops", "mlflow", "onnx", "pickle")
 KINDS = ("skops", "mlflow", "onnx", "pickle", "recorded", "http")
 IN_CODE = (
     "raises",
@@ -168,8 +169,8 @@ MATRIX = [
     pytest.param(
         kind,
         fault,
-        # A process dies in each of these, and a new one is started.
-        marks=[pytest.mark.slow] if fault in DEADLY and kind != "pickle" else [],
+        # A process is started for each of these.
+        marks=[pytest.mark.slow] if kind in IN_PROCESSES else [],
     )
     for kind in KINDS
     for fault in CELLS[kind]

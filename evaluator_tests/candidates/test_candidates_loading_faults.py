@@ -20,6 +20,9 @@ from evaluator_tests.candidates.conftest import candidate_of
 from evaluator_tests.candidates.frail import Frail
 from evaluator_tests.candidates.isolated import features_of, pickled, refusal
 
+# Each starts processes, which import what a candidate needs.
+pytestmark = pytest.mark.slow
+
 
 class WhenRead:
     """Does something as soon as it is unpickled."""

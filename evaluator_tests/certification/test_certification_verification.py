@@ -57,6 +57,7 @@ def test_a_refusal_is_verified_too(issued: Issued) -> None:
     assert report.statement.predicate.candidate.outcome == "not certified"
 
 
+@pytest.mark.slow
 def test_a_single_flipped_byte_in_any_file_of_a_bundle_is_found(
     original: Issued, tmp_path: Path
 ) -> None:
@@ -84,6 +85,7 @@ def test_a_single_flipped_byte_in_any_file_of_a_bundle_is_found(
     assert verify_bundle(bundle, public_key=original.key.public, now=LATER).is_verified
 
 
+@pytest.mark.slow
 def test_a_single_flipped_byte_in_what_a_live_folder_holds_of_a_certificate_is_found(
     issued: Issued,
 ) -> None:

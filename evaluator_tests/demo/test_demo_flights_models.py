@@ -243,6 +243,7 @@ print("telemetry:", get_telemetry_client())
 """
 
 
+@pytest.mark.slow
 def test_training_prints_nothing_and_mlflow_reports_to_nobody(
     part: pd.DataFrame, tmp_path: Path
 ) -> None:

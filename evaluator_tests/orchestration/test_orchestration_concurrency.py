@@ -32,6 +32,7 @@ def run_statuses() -> list[str]:
         return sorted(run.status.value for run in instance.get_runs())
 
 
+@pytest.mark.slow
 def test_a_candidate_that_takes_its_process_down_costs_no_other_candidate(
     audit: Audit, home: Home
 ) -> None:
@@ -57,6 +58,7 @@ def test_a_candidate_that_takes_its_process_down_costs_no_other_candidate(
     assert again.reused == 8 - len(lost)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_goes_on_where_it_was(audit: Audit, home: Home) -> None:
     script = (
         "from evaluator_tests.orchestration.conftest import small_audit, start\n"
