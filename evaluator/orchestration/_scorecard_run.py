@@ -294,7 +294,7 @@ def compare_with_previous(
 ) -> pd.DataFrame:
     """Say in which slices a candidate does worse than when it was last certified.
 
-    The earlier measurements are those of its predictions then, by whatever version of it there was. A
+    The earlier measurements are of its predictions then, by whatever version of it there was. A
     case that is in both evaluation sets counts for the earlier one alone.
     """
     records = {
