@@ -18,12 +18,12 @@ from evaluator.orchestration import (
     AuditState,
     Choice,
     Home,
-    _candidate_run as candidate_evaluation,
-    _runner as runner,
+    _candidate_run,
+    _runner,
     exit_code,
     format_run_summary,
 )
-from evaluator.orchestration._assets import _reports as report_assets
+from evaluator.orchestration._assets import _reports
 from evaluator.orchestration._certificates import CERTIFICATE
 from evaluator.orchestration._partitions import SliceBatch
 from evaluator.orchestration._processes import LocalRuns
@@ -177,8 +177,8 @@ def test_slices_that_cannot_be_measured_are_missing_and_say_why(
 
     with monkeypatch.context() as patch:
         # In this process, where the patch holds.
-        patch.setattr(runner, "run_batches", here)
-        patch.setattr(candidate_evaluation, "measure", cannot)
+        patch.setattr(_runner, "run_batches", here)
+        patch.setattr(_candidate_run, "measure", cannot)
         summary = run(audit, home, Choice(candidate="frail"))
     assert summary.computed == 0
     assert len(materialised(audit, "frail_predictions")) == 4
@@ -299,7 +299,7 @@ def test_a_tracking_server_that_is_down_blocks_nothing_else(
     # Nothing listens on the discard port.
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    monkeypatch.setattr(report_assets, "RETRIES", dg.RetryPolicy(max_retries=1))
+    monkeypatch.setattr(_reports, "RETRIES", dg.RetryPolicy(max_retries=1))
     summary = run(audit, home)
     assert len(summary.faults) == 1
     assert "127.0.0.1" in summary.faults[0]

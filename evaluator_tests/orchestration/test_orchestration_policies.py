@@ -13,7 +13,7 @@ from evaluator.orchestration import (
     AuditState,
     Choice,
     Home,
-    _run_summary as tidying,
+    _run_summary,
     find_prunable,
     format_pruning_plan,
     format_run_summary,
@@ -139,7 +139,7 @@ def test_prune_keeps_what_is_referred_to_and_what_was_certified(
     young = find_prunable(audit, finished_home)
     assert young.all == ()
     assert young.too_young > 0
-    monkeypatch.setattr(tidying, "YOUNG", timedelta(0))
+    monkeypatch.setattr(_run_summary, "MIN_AGE", timedelta(0))
     plan = find_prunable(audit, finished_home)
     assets = {found.asset for found in plan.superseded}
     # Each of the three scorecards was certified, so only papers and MLflow's notes are left over.
