@@ -141,8 +141,8 @@ def act(folder: Path, what: list[str]) -> None:
     if what[0] == "freeze":
         with progress_display() as display:
             run = AuditRun(audit, Home.from_environment(), Choice(), display)
-            run.take_in_days()
-            run._freeze_evaluation_set(refresh=True)  # noqa: SLF001 - nothing more than that
+            run.ingest_days()
+            run._refresh_evaluation_set(refresh=True)  # noqa: SLF001 - nothing more than that
         return
     print(json.dumps(bare_work(AuditState(audit, Home.from_environment()))))
 

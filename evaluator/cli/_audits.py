@@ -165,7 +165,7 @@ def replay(
             count = write_quarantine(run.state, day, quarantine)
         elif mended is not None:
             count = replay_quarantine(run.state, day, mended)
-            run.take_in_days()
+            run.ingest_days()
     if quarantine is not None:
         typer.echo(f"{count:,} refused rows of {day} are in {quarantine}.")
         raise typer.Exit(Exit.DONE)
@@ -284,7 +284,7 @@ def _audit_run(
     from evaluator.orchestration import AuditState, Home
 
     home = Home.from_environment()
-    if AuditState(audit, home).looks_pending():
+    if AuditState(audit, home).may_be_pending():
         # It imports what the candidates' processes need, while this one imports Dagster.
         from evaluator.orchestration import start_fork_server
 

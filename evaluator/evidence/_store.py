@@ -113,14 +113,14 @@ class EvidenceStore:
         upstream: Sequence[Upstream],
         facts: Mapping[str, Any],
         code_version: str,
-        moment: RunContext,
+        run_context: RunContext,
     ) -> Record:
         """Store a version, make it the current one, and return its record.
 
         An Arrow table is stored as Parquet, and a path's file as it is, without being held in
         memory. A version that exists is left as it is.
         """
-        existing = self.reuse(address, identity, moment)
+        existing = self.reuse(address, identity, run_context)
         if existing is not None:
             return existing
         stored = {}
@@ -137,29 +137,36 @@ class EvidenceStore:
             upstream=tuple(upstream),
             facts=dict(facts),
             code_version=code_version,
-            run_id=moment.run_id,
-            created_at=moment.now,
+            run_id=run_context.run_id,
+            created_at=run_context.now,
         )
         self._write_model(f"{_folder(address)}/{identity}/{RECORD}", record)
-        self.make_current(record, moment)
+        self.make_current(record, run_context)
         return record
 
-    def reuse(self, address: Address, identity: str, moment: RunContext) -> Record | None:
+    def reuse(self, address: Address, identity: str, run_context: RunContext) -> Record | None:
         """Make the version with this identity the current one, where it is there already."""
         existing = self.find(address, identity)
         if existing is not None:
-            self.make_current(existing, moment)
+            self.make_current(existing, run_context)
         return existing
 
-    def make_current(self, record: Record, moment: RunContext) -> None:
+    def make_current(self, record: Record, run_context: RunContext) -> None:
         """Point to a version that exists."""
         self._write_model(
             f"{_folder(record.address)}/{CURRENT}",
-            Pointer(identity=record.identity, run_id=moment.run_id, pointed_at=moment.now),
+            Pointer(
+                identity=record.identity, run_id=run_context.run_id, pointed_at=run_context.now
+            ),
         )
 
     def note_failure(
-        self, address: Address, identity: str, error: BaseException, trace: str, moment: RunContext
+        self,
+        address: Address,
+        identity: str,
+        error: BaseException,
+        trace: str,
+        run_context: RunContext,
     ) -> FailureRecord:
         """Keep why a version was not computed."""
         failure = FailureRecord(
@@ -170,11 +177,11 @@ class EvidenceStore:
             error=type(error).__name__,
             message=str(error),
             trace=trace,
-            run_id=moment.run_id,
-            created_at=moment.now,
+            run_id=run_context.run_id,
+            created_at=run_context.now,
         )
         folder = f"{_folder(address)}/{identity}"
-        self._write_model(f"{folder}/failure.{quote(moment.run_id, safe='')}.json", failure)
+        self._write_model(f"{folder}/failure.{quote(run_context.run_id, safe='')}.json", failure)
         return failure
 
     def last_failure(self, address: Address, identity: str) -> FailureRecord | None:

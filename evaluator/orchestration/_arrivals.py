@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import dagster as dg
 
 from evaluator.candidates import artifact_stamp
-from evaluator.orchestration import _partitions as partitions
 from evaluator.orchestration._asset_specs import key_of
 from evaluator.orchestration._days import DayFiles, day_files
 from evaluator.orchestration._home import Home
+from evaluator.orchestration._partitions import daily
 from evaluator.orchestration._state import AuditState
 from evaluator.spec import Audit, CandidateSpec
 
@@ -26,7 +26,7 @@ class Arrival(NamedTuple):
 
     stamp: Callable[[], list[int]]
     """Tells sizes and times of change; raises an OSError where nothing has arrived."""
-    is_news: Callable[[], bool]
+    is_new: Callable[[], bool]
     """Tells whether its content is another one than the evidence has."""
     request: Mapping[str, Any]
     """What is asked for, as arguments of a run request."""
@@ -50,11 +50,11 @@ def landing_sensor(audit: Audit) -> dg.SensorDefinition:
             files: DayFiles = day_files(audit, state.home, day)
             return Arrival(
                 files.stamp,
-                lambda: state.is_news("raw_data", day, files.version()),
+                lambda: state.is_new("raw_data", day, files.version()),
                 {"partition_key": day, "asset_selection": [key]},
             )
 
-        days = partitions.daily(audit.spec).get_partition_keys()
+        days = daily(audit.spec).get_partition_keys()
         return _poll(context.cursor, {day: arrival(day) for day in days})
 
     return landing
@@ -79,7 +79,7 @@ def artifact_sensor(audit: Audit) -> dg.SensorDefinition:
             asset = f"{candidate.name}_model"
             return Arrival(
                 lambda: artifact_stamp(candidate, home.root, tracking_uri=home.tracking_uri),
-                lambda: state.is_news(asset, None, state.model_digest(candidate)),
+                lambda: state.is_new(asset, None, state.model_digest(candidate)),
                 {"asset_selection": [keys[candidate.name]]},
             )
 
@@ -104,7 +104,7 @@ def _poll(cursor: str | None, arrivals: Mapping[str, Arrival]) -> dg.SensorResul
             continue
         seen = before.get(name, {})
         stable = seen.get("stamp") == stamp
-        if stable and not seen["handled"] and arrival.is_news():
+        if stable and not seen["handled"] and arrival.is_new():
             run_key = ":".join([name, *map(str, stamp)])
             requests.append(dg.RunRequest(run_key, **arrival.request))
         after[name] = {"stamp": stamp, "handled": stable}

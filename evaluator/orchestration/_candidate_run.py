@@ -11,8 +11,8 @@ import pyarrow as pa
 from evaluator.candidates import Scorer, open_scorer, predict
 from evaluator.evaluation import measure
 from evaluator.evidence import Address, Record, RunContext, content_version
-from evaluator.orchestration import _identities as identities
 from evaluator.orchestration._evaluation_set import observe_model
+from evaluator.orchestration._identities import CODE_VERSIONS, SliceInputs
 from evaluator.orchestration._state import AuditState
 from evaluator.scorecard import CASES, PREDICTIONS, SLICE_LEVEL
 from evaluator.spec import CandidateSpec
@@ -39,20 +39,20 @@ class CandidateEvaluation:
         The audit's state.
     candidate
         Who is evaluated.
-    moment
+    run_context
         The run that evaluates, and its time.
     """
 
-    def __init__(self, state: AuditState, candidate: CandidateSpec, moment: RunContext) -> None:
+    def __init__(
+        self, state: AuditState, candidate: CandidateSpec, run_context: RunContext
+    ) -> None:
         self.state = state
         self.candidate = candidate
-        self.moment = moment
+        self.run_context = run_context
         self.evaluation_set = state.require("evaluation_set")
-        self.model = observe_model(state, candidate, moment)
+        self.model = observe_model(state, candidate, run_context)
         self._opened = ExitStack()
-        self._inputs = identities.SliceInputs(
-            self.evaluation_set.content_version, self.model.content_version
-        )
+        self._inputs = SliceInputs(self.evaluation_set.content_version, self.model.content_version)
 
     def __enter__(self) -> Self:
         return self
@@ -70,7 +70,7 @@ class CandidateEvaluation:
     def predictions(self, slice_key: str) -> EvaluatedSlice:
         """Return a slice's predictions; compute them where they are not there yet."""
         address, identity = self.target(slice_key)
-        existing = self.state.store.reuse(address, identity, self.moment)
+        existing = self.state.store.reuse(address, identity, self.run_context)
         if existing is not None:
             return EvaluatedSlice(existing, None, reused=True)
         predicted = predict(self.candidate, self._scorer, self._cases[slice_key])
@@ -82,8 +82,8 @@ class CandidateEvaluation:
             content_version=content_version(table, order_by=["id"]),
             upstream=[self.evaluation_set.as_upstream(), self.model.as_upstream()],
             facts={"cases": len(predicted)},
-            code_version=identities.CODE_VERSIONS["predictions"],
-            moment=self.moment,
+            code_version=CODE_VERSIONS["predictions"],
+            run_context=self.run_context,
         )
         return EvaluatedSlice(record, predicted, reused=False)
 
@@ -93,7 +93,7 @@ class CandidateEvaluation:
         missing = {}
         for key, record in predictions.items():
             target = self.metrics_target(key, record)
-            existing = self.state.store.reuse(*target, self.moment)
+            existing = self.state.store.reuse(*target, self.run_context)
             if existing is None:
                 missing[key] = record
             else:
@@ -109,8 +109,8 @@ class CandidateEvaluation:
                 content_version=content_version(table),
                 upstream=[missing[key].as_upstream()],
                 facts={"cases": missing[key].facts["cases"]},
-                code_version=identities.CODE_VERSIONS["slice_metrics"],
-                moment=self.moment,
+                code_version=CODE_VERSIONS["slice_metrics"],
+                run_context=self.run_context,
             )
             evaluated[key] = EvaluatedSlice(record, measured, reused=False)
         return evaluated

@@ -25,8 +25,8 @@ from evaluator.certification import (
 )
 from evaluator.errors import EvidenceError
 from evaluator.evidence import RECORD, Address, Record, RunContext, canonical_json, digest_of_bytes
-from evaluator.orchestration import _identities as identities
 from evaluator.orchestration._home import Home
+from evaluator.orchestration._identities import CODE_VERSIONS
 from evaluator.orchestration._scorecard_run import JudgedScorecard, WaiversInForce, read_waivers
 from evaluator.orchestration._state import AuditState
 from evaluator.spec import AuditSpec, CandidateSpec
@@ -39,14 +39,93 @@ if TYPE_CHECKING:
 
 CERTIFICATE = "certificate.json"
 """What was found for all candidates; each candidate's signed statement lies beside it."""
-
 AUTHOR = "evaluator"
 """Who enters certificates in the ledger; decisions are entered by people."""
+CERTIFICATE_TAG = "evaluator.certificate"
+_ADDRESS = re.compile(r"models:/(?P<name>[^/@]+)(/(?P<version>[0-9]+)|@(?P<alias>[^/@]+))")
 
 
 def statement_name(candidate: str) -> str:
-    """Name the file of a candidate's certificate."""
+    """Name the file of a candidate's signed certificate, in the certificate's record."""
     return f"{candidate}.dsse.json"
+
+
+def demote(home: Home, spec: AuditSpec, certificate: str) -> Iterator[str]:
+    """Take tag and alias from every model version that was promoted by a certificate.
+
+    Parameters
+    ----------
+    home
+        Names the tracking server that has the registry.
+    spec
+        The audit, for its registered candidates and the alias that it gives.
+    certificate
+        The SHA-256 of the signed certificate, as the ledger and the tag have it.
+
+    Yields
+    ------
+    str
+        A sentence for each version that is no longer promoted.
+    """
+    from mlflow.tracking import MlflowClient
+
+    if not registered(spec):
+        return
+    client = MlflowClient(tracking_uri=home.tracking_uri)
+    for candidate in registered(spec):
+        match = _ADDRESS.fullmatch(str(candidate.source))
+        name = match["name"] if match else ""
+        for found in client.search_model_versions(f"name='{name}'"):
+            if found.tags.get(CERTIFICATE_TAG) == certificate:
+                full = client.get_model_version(found.name, found.version)
+                _take_back(client, full, spec.certificate.promote_alias)
+                yield f"{found.name} version {found.version} is no longer promoted."
+
+
+def registered(spec: AuditSpec) -> list[CandidateSpec]:
+    """Return the candidates that are versions in an MLflow registry."""
+    return [c for c in spec.candidates if c.kind == "mlflow" and _ADDRESS.fullmatch(c.model)]
+
+
+def promote(state: AuditState, now: datetime) -> dict[str, str | None]:
+    """Bring tags and aliases in the registry in line with the ledger."""
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(tracking_uri=state.home.tracking_uri)
+    entries = Ledger(state.store.url, state.audit.name).entries()
+    tagged: dict[str, str | None] = {}
+    for candidate in registered(state.spec):
+        digest = state.observed_model(candidate)
+        decided = require_certificate(entries, candidate.name, digest or "", now)
+        version = _version(client, candidate)
+        alias = state.spec.certificate.promote_alias
+        if decided.is_met and decided.certificate is not None:
+            client.set_model_version_tag(
+                version.name, version.version, CERTIFICATE_TAG, decided.certificate
+            )
+            if alias is not None:
+                client.set_registered_model_alias(version.name, alias, version.version)
+            tagged[candidate.name] = decided.certificate
+        else:
+            _take_back(client, version, alias)
+            tagged[candidate.name] = None
+    return tagged
+
+
+def _version(client: "MlflowClient", candidate: CandidateSpec) -> "ModelVersion":
+    match = _ADDRESS.fullmatch(str(candidate.source))
+    if match is None:
+        raise ValueError(f"{candidate.source} is no address in a registry")
+    if match["alias"] is not None:
+        return client.get_model_version_by_alias(match["name"], match["alias"])
+    return client.get_model_version(match["name"], match["version"])
+
+
+def _take_back(client: "MlflowClient", version: "ModelVersion", alias: str | None) -> None:
+    if CERTIFICATE_TAG in version.tags:
+        client.delete_model_version_tag(version.name, version.version, CERTIFICATE_TAG)
+    if alias is not None and alias in version.aliases:
+        client.delete_registered_model_alias(version.name, alias)
 
 
 class Target(NamedTuple):
@@ -84,16 +163,16 @@ def expected_certificate(
         renewal += 1
 
 
-def store_certificate(
-    state: AuditState, judged: JudgedScorecard, document: Mapping[str, Any], moment: RunContext
+def issue_certificate(
+    state: AuditState, judged: JudgedScorecard, document: Mapping[str, Any], run_context: RunContext
 ) -> Record:
     """Issue the certificates of the current scorecard, or point to those that stand."""
-    target = expected_certificate(state, judged.record, moment.now, judged.waived)
+    target = expected_certificate(state, judged.record, run_context.now, judged.waived)
     key = signing_key_from_environment(os.environ)
-    record = state.store.reuse(target.address, target.identity, moment)
+    record = state.store.reuse(target.address, target.identity, run_context)
     if record is None:
-        record = _issue(state, judged, document, target=target, key=key, moment=moment)
-    _enter(state, record, key, moment.now)
+        record = _issue(state, judged, document, target=target, key=key, run_context=run_context)
+    _enter(state, record, key, run_context.now)
     return record
 
 
@@ -104,12 +183,12 @@ def _issue(
     *,
     target: Target,
     key: "SigningKey | None",
-    moment: RunContext,
+    run_context: RunContext,
 ) -> Record:
-    spec = _store_spec(state, moment)
+    spec = _store_spec(state, run_context)
     evidence = gather_evidence(state.store, [judged.record, spec])
     settings = state.spec.certificate
-    valid_until = moment.now + timedelta(days=settings.valid_days)
+    valid_until = run_context.now + timedelta(days=settings.valid_days)
     issue = Issue(
         requested_by=settings.requested_by,
         valid_until=valid_until,
@@ -138,16 +217,16 @@ def _issue(
             "outcomes": {o.candidate: o.outcome for o in judged.outcomes},
             "artifacts": judged.record.facts["models"],
             "evaluation_set": document["evaluation_set"]["digest"],
-            "valid_from": moment.now.isoformat(),
+            "valid_from": run_context.now.isoformat(),
             "valid_until": valid_until.isoformat(),
             "key_id": key.public.key_id if key else None,
         },
-        code_version=identities.CODE_VERSIONS["certificate"],
-        moment=moment,
+        code_version=CODE_VERSIONS["certificate"],
+        run_context=run_context,
     )
 
 
-def _store_spec(state: AuditState, moment: RunContext) -> Record:
+def _store_spec(state: AuditState, run_context: RunContext) -> Record:
     """Keep the audit's declaration as evidence, so that a stranger can judge by it."""
     content = spec_document(state.spec)
     digest = digest_of_bytes(content)
@@ -158,8 +237,8 @@ def _store_spec(state: AuditState, moment: RunContext) -> Record:
         content_version=digest,
         upstream=[],
         facts={},
-        code_version=identities.CODE_VERSIONS["audit_spec"],
-        moment=moment,
+        code_version=CODE_VERSIONS["audit_spec"],
+        run_context=run_context,
     )
 
 
@@ -212,7 +291,7 @@ def _code() -> Code:
 
 def _git(folder: Path, *arguments: str) -> str | None:
     try:
-        told = subprocess.run(  # noqa: S603 - no shell, and nothing from outside
+        completed = subprocess.run(  # noqa: S603 - no shell, and nothing from outside
             ["git", "-C", str(folder), *arguments],  # noqa: S607 - the user's own git
             capture_output=True,
             text=True,
@@ -220,72 +299,4 @@ def _git(folder: Path, *arguments: str) -> str | None:
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    return told.stdout.strip()
-
-
-CERTIFICATE_TAG = "evaluator.certificate"
-
-_ADDRESS = re.compile(r"models:/(?P<name>[^/@]+)(/(?P<version>[0-9]+)|@(?P<alias>[^/@]+))")
-
-
-def registered(spec: AuditSpec) -> list[CandidateSpec]:
-    """Return the candidates that are versions in an MLflow registry."""
-    return [c for c in spec.candidates if c.kind == "mlflow" and _ADDRESS.fullmatch(c.model)]
-
-
-def promote(state: AuditState, now: datetime) -> dict[str, str | None]:
-    """Bring tags and aliases in the registry in line with the ledger."""
-    from mlflow.tracking import MlflowClient
-
-    client = MlflowClient(tracking_uri=state.home.tracking_uri)
-    entries = Ledger(state.store.url, state.audit.name).entries()
-    tagged: dict[str, str | None] = {}
-    for candidate in registered(state.spec):
-        digest = state.observed_model(candidate)
-        decided = require_certificate(entries, candidate.name, digest or "", now)
-        version = _version(client, candidate)
-        alias = state.spec.certificate.promote_alias
-        if decided.is_met and decided.certificate is not None:
-            client.set_model_version_tag(
-                version.name, version.version, CERTIFICATE_TAG, decided.certificate
-            )
-            if alias is not None:
-                client.set_registered_model_alias(version.name, alias, version.version)
-            tagged[candidate.name] = decided.certificate
-        else:
-            _take_back(client, version, alias)
-            tagged[candidate.name] = None
-    return tagged
-
-
-def demote(home: Home, spec: AuditSpec, certificate: str) -> Iterator[str]:
-    """Take tag and alias from every model version that was promoted by a certificate."""
-    from mlflow.tracking import MlflowClient
-
-    if not registered(spec):
-        return
-    client = MlflowClient(tracking_uri=home.tracking_uri)
-    for candidate in registered(spec):
-        match = _ADDRESS.fullmatch(str(candidate.source))
-        name = match["name"] if match else ""
-        for found in client.search_model_versions(f"name='{name}'"):
-            if found.tags.get(CERTIFICATE_TAG) == certificate:
-                full = client.get_model_version(found.name, found.version)
-                _take_back(client, full, spec.certificate.promote_alias)
-                yield f"{found.name} version {found.version} is no longer promoted."
-
-
-def _version(client: "MlflowClient", candidate: CandidateSpec) -> "ModelVersion":
-    match = _ADDRESS.fullmatch(str(candidate.source))
-    if match is None:
-        raise ValueError(f"{candidate.source} is no address in a registry")
-    if match["alias"] is not None:
-        return client.get_model_version_by_alias(match["name"], match["alias"])
-    return client.get_model_version(match["name"], match["version"])
-
-
-def _take_back(client: "MlflowClient", version: "ModelVersion", alias: str | None) -> None:
-    if CERTIFICATE_TAG in version.tags:
-        client.delete_model_version_tag(version.name, version.version, CERTIFICATE_TAG)
-    if alias is not None and alias in version.aliases:
-        client.delete_registered_model_alias(version.name, alias)
+    return completed.stdout.strip()

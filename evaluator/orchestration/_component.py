@@ -67,6 +67,8 @@ attributes:
   automation:
     nightly: "0 2 * * *"           # goes over all slices each night; null switches it off
 """
+# The same two objects for every audit: Dagster refuses different ones under one name.
+RESOURCES = {"evaluator_home": HomeResource(), "evaluator_mlflow": MlflowTracking()}
 
 
 class AuditScaffolder(Scaffolder[Any]):
@@ -81,10 +83,6 @@ class AuditScaffolder(Scaffolder[Any]):
         name = request.target_path.name
         text = _TEMPLATE.format(name=name, type_name=request.type_name)
         (request.target_path / "defs.yaml").write_text(text, encoding="utf-8")
-
-
-# The same two objects for every audit: Dagster refuses different ones under one name.
-RESOURCES = {"evaluator_home": HomeResource(), "evaluator_mlflow": MlflowTracking()}
 
 
 @dg.scaffold_with(AuditScaffolder)

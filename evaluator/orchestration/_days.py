@@ -30,9 +30,102 @@ from evaluator.scorecard import PROFILE
 from evaluator.spec import Audit
 
 REPORT = "report.txt"
-REFERENCE = "reference.json"
 CHECKS = ("schema_as_declared", "refused_share", "volume", "drift")
 """What is asked of every day; see `day_checks`."""
+MENDED_SUFFIX = ".mended.csv"
+"""Stands behind the name of a day's file; see `evaluator replay`."""
+
+
+def known_day(state: AuditState, day: str) -> str:
+    """Return a day that the audit has.
+
+    Raises
+    ------
+    UsageError
+        Where it is no date, or none of the audit's.
+    """
+    days = daily(state.spec).get_partition_keys()
+    if day not in days:
+        raise UsageError(
+            "the audit has no such day",
+            culprit=f"{state.audit.name} {day}",
+            fix=f"name one from {days[0]} to {days[-1]}, written like these",
+        )
+    return day
+
+
+def write_quarantine(state: AuditState, day: str, out: Path) -> int:
+    """Write a day's quarantined rows as CSV for a spreadsheet, and return how many.
+
+    Raises
+    ------
+    UsageError
+        Where the day was not taken in.
+    """
+    record = _quarantine(state, day)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / QUARANTINED_ROWS
+        state.store.fetch(record, QUARANTINED_ROWS, path)
+        return quarantine_to_csv(path, out)
+
+
+def replay_quarantine(state: AuditState, day: str, mended: Path) -> int:
+    """Put mended rows beside the day's file, and return how many there are by now.
+
+    Parameters
+    ----------
+    state
+        The audit's state.
+    day
+        The day that the rows are of.
+    mended
+        The file of `write_quarantine`, mended; rows that were fed back before may be left out.
+
+    Raises
+    ------
+    UsageError
+        Where the day was not taken in, or a line is not in its quarantine.
+    """
+    if not mended.is_file():
+        raise UsageError("there is no such file", culprit=str(mended), fix="check the path")
+    target = day_files(state.audit, state.home, day).mended
+    known = read_mended(target) if target.is_file() else {}
+    table = state.store.read_table(_quarantine(state, day), QUARANTINED_ROWS)
+    waiting = dict(zip(table["line_number"].to_pylist(), table["text"].to_pylist(), strict=True))
+    new = read_mended(mended)
+    strange = sorted(set(new) - set(waiting) - set(known))
+    if strange:
+        raise UsageError(
+            f"line {strange[0]} is not in the quarantine of {day}",
+            culprit=str(mended),
+            fix=f"mend what `evaluator replay {state.audit.name} {day} --quarantine FILE` writes",
+        )
+    changed = {line: text for line, text in new.items() if text != waiting.get(line)}
+    if not changed:
+        raise UsageError(
+            "no row differs from what is in quarantine",
+            culprit=str(mended),
+            fix="mend the column `text`",
+        )
+    together = known | changed
+    temporary = target.with_name(f".{target.name}")
+    with temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, quoting=csv.QUOTE_ALL)
+        writer.writerow(["line_number", "text"])
+        writer.writerows([line, escape_formula(text)] for line, text in sorted(together.items()))
+    temporary.replace(target)
+    return len(together)
+
+
+def _quarantine(state: AuditState, day: str) -> Record:
+    record = state.current("quarantined_rows", day)
+    if record is None:
+        raise UsageError(
+            "the day was not taken in",
+            culprit=f"{state.audit.name} {day}",
+            fix=f"run `evaluator run {state.audit.name}` first, or name a day that has a file",
+        )
+    return record
 
 
 class DayIntake:
@@ -52,7 +145,7 @@ class DayIntake:
         self._days = {day.day: day for day in state.day_states()}
         self._references: dict[tuple[str, ...], Mapping[str, Any]] = {}
 
-    def take_in(self, raw: Record, into: Path) -> IntakeResult:
+    def ingest(self, raw: Record, into: Path) -> IntakeResult:
         """Take in the file of a raw day, and then the rows of it that were mended."""
         day = str(raw.partition)
         name = raw.facts["file"]
@@ -152,10 +245,6 @@ def _weekday(day: str) -> int:
     return date.fromisoformat(day).weekday()
 
 
-MENDED_SUFFIX = ".mended.csv"
-"""Stands behind the name of a day's file; see `evaluator replay`."""
-
-
 class DayFiles(NamedTuple):
     """Where a day's files are, or will be."""
 
@@ -176,6 +265,12 @@ class DayFiles(NamedTuple):
         return [number for stat in stats for number in (stat.st_size, stat.st_mtime_ns)]
 
 
+def day_files(audit: Audit, home: Home, day: str) -> DayFiles:
+    """Name a day's files."""
+    data = home.landing(audit.name) / audit.spec.data.file_name(date.fromisoformat(day))
+    return DayFiles(data, data.with_name(data.name + MENDED_SUFFIX))
+
+
 def version_of(digests: list[str]) -> str:
     """Return the content version of a day whose files have these digests."""
     return digests[0] if len(digests) == 1 else digest_of(digests)
@@ -184,101 +279,3 @@ def version_of(digests: list[str]) -> str:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def day_files(audit: Audit, home: Home, day: str) -> DayFiles:
-    """Name a day's files."""
-    data = home.landing(audit.name) / audit.spec.data.file_name(date.fromisoformat(day))
-    return DayFiles(data, data.with_name(data.name + MENDED_SUFFIX))
-
-
-def known_day(state: AuditState, day: str) -> str:
-    """Return a day that the audit has.
-
-    Raises
-    ------
-    UsageError
-        Where it is no date, or none of the audit's.
-    """
-    days = daily(state.spec).get_partition_keys()
-    if day not in days:
-        raise UsageError(
-            "the audit has no such day",
-            culprit=f"{state.audit.name} {day}",
-            fix=f"name one from {days[0]} to {days[-1]}, written like these",
-        )
-    return day
-
-
-def write_quarantine(state: AuditState, day: str, out: Path) -> int:
-    """Write a day's quarantined rows as CSV for a spreadsheet, and return how many.
-
-    Raises
-    ------
-    UsageError
-        Where the day was not taken in.
-    """
-    record = _quarantine(state, day)
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / QUARANTINED_ROWS
-        state.store.fetch(record, QUARANTINED_ROWS, path)
-        return quarantine_to_csv(path, out)
-
-
-def replay_quarantine(state: AuditState, day: str, mended: Path) -> int:
-    """Put mended rows beside the day's file, and return how many there are by now.
-
-    Parameters
-    ----------
-    state
-        The audit's state.
-    day
-        The day that the rows are of.
-    mended
-        The file of `write_quarantine`, mended; rows that were fed back before may be left out.
-
-    Raises
-    ------
-    UsageError
-        Where the day was not taken in, or a line is not in its quarantine.
-    """
-    if not mended.is_file():
-        raise UsageError("there is no such file", culprit=str(mended), fix="check the path")
-    target = day_files(state.audit, state.home, day).mended
-    known = read_mended(target) if target.is_file() else {}
-    table = state.store.read_table(_quarantine(state, day), QUARANTINED_ROWS)
-    waiting = dict(zip(table["line_number"].to_pylist(), table["text"].to_pylist(), strict=True))
-    new = read_mended(mended)
-    strange = sorted(set(new) - set(waiting) - set(known))
-    if strange:
-        raise UsageError(
-            f"line {strange[0]} is not in the quarantine of {day}",
-            culprit=str(mended),
-            fix=f"mend what `evaluator replay {state.audit.name} {day} --quarantine FILE` writes",
-        )
-    changed = {line: text for line, text in new.items() if text != waiting.get(line)}
-    if not changed:
-        raise UsageError(
-            "no row differs from what is in quarantine",
-            culprit=str(mended),
-            fix="mend the column `text`",
-        )
-    together = known | changed
-    temporary = target.with_name(f".{target.name}")
-    with temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, quoting=csv.QUOTE_ALL)
-        writer.writerow(["line_number", "text"])
-        writer.writerows([line, escape_formula(text)] for line, text in sorted(together.items()))
-    temporary.replace(target)
-    return len(together)
-
-
-def _quarantine(state: AuditState, day: str) -> Record:
-    record = state.current("quarantined_rows", day)
-    if record is None:
-        raise UsageError(
-            "the day was not taken in",
-            culprit=f"{state.audit.name} {day}",
-            fix=f"run `evaluator run {state.audit.name}` first, or name a day that has a file",
-        )
-    return record

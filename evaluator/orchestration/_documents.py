@@ -19,8 +19,13 @@ from evaluator.evidence import (
     digest_of_bytes,
     walk_upstream,
 )
-from evaluator.orchestration import _certificates as certificates, _identities as identities
+from evaluator.orchestration._certificates import (
+    expected_certificate,
+    issue_certificate,
+    statement_name,
+)
 from evaluator.orchestration._evaluation_set import WITHOUT_LABEL
+from evaluator.orchestration._identities import CODE_VERSIONS, spec_digest
 from evaluator.orchestration._scorecard_run import JudgedScorecard, expected_scorecard
 from evaluator.orchestration._state import AuditState, DayState
 from evaluator.reporting import (
@@ -64,12 +69,14 @@ def highlights(state: AuditState) -> Highlights:
     return Highlights(state.spec.metrics[:HEADLINES], state.spec.metrics[:1])
 
 
-def store_certificate(state: AuditState, judged: JudgedScorecard, moment: RunContext) -> Record:
+def store_certificate(
+    state: AuditState, judged: JudgedScorecard, run_context: RunContext
+) -> Record:
     """Build, sign and store the certificate of the current scorecard."""
     key = signing_key_from_environment(os.environ)
     document = build_certificate(
         audit=state.audit.name,
-        spec_digest=identities.spec_digest(state.spec),
+        spec_digest=spec_digest(state.spec),
         evaluation_set=_evaluation_set(state, judged),
         artifact_digests=judged.record.facts["models"],
         outcomes=judged.outcomes,
@@ -79,11 +86,11 @@ def store_certificate(state: AuditState, judged: JudgedScorecard, moment: RunCon
         evidence=_evidence(state, judged.record),
         code_version=version("evaluator"),
         packages={name: version(name) for name in _PACKAGES},
-        created_at=moment.now,
-        run_id=moment.run_id,
+        created_at=run_context.now,
+        run_id=run_context.run_id,
         key_id=key.public.key_id if key else None,
     )
-    return certificates.store_certificate(state, judged, document, moment)
+    return issue_certificate(state, judged, document, run_context)
 
 
 def reports_are_current(state: AuditState, now: datetime) -> bool:
@@ -94,19 +101,19 @@ def reports_are_current(state: AuditState, now: datetime) -> bool:
         return False
     runs = state.identities.mlflow_runs(scorecard, state.home)
     return (
-        certificate == certificates.expected_certificate(state, scorecard, now).record
+        certificate == expected_certificate(state, scorecard, now).record
         and state.store.find(state.address("mlflow_runs"), runs) is not None
-        and state.store.find(*_dashboard_target(state, scorecard)) is not None
-        and state.store.find(*_documents_target(state, scorecard)) is not None
+        and state.store.find(*_page_target(state, scorecard, "dashboard")) is not None
+        and state.store.find(*_page_target(state, scorecard, "documents")) is not None
     )
 
 
-def store_dashboard(state: AuditState, judged: JudgedScorecard, moment: RunContext) -> Record:
+def store_dashboard(state: AuditState, judged: JudgedScorecard, run_context: RunContext) -> Record:
     """Render and store the page for the current certificate."""
     certificate = state.require("certificate")
     evaluation_set = state.require("evaluation_set")
-    address, identity = _dashboard_target(state, judged.record)
-    existing = state.store.reuse(address, identity, moment)
+    address, identity = _page_target(state, judged.record, "dashboard")
+    existing = state.store.reuse(address, identity, run_context)
     if existing is not None:
         return existing
     headline_metrics, standout_metrics = highlights(state)
@@ -114,7 +121,7 @@ def store_dashboard(state: AuditState, judged: JudgedScorecard, moment: RunConte
         DashboardContent(
             audit=state.audit.name,
             title=state.spec.description,
-            created_at=moment.now,
+            created_at=run_context.now,
             evaluation_set=_evaluation_set(state, judged),
             candidates=_candidates(state, judged),
             outcomes=judged.outcomes,
@@ -128,7 +135,7 @@ def store_dashboard(state: AuditState, judged: JudgedScorecard, moment: RunConte
             intake_days=[_intake_day(day) for day in state.day_states()],
             evidence=_evidence(state, certificate),
             code_version=version("evaluator"),
-            run_id=moment.run_id,
+            run_id=run_context.run_id,
             signed_by=certificate.facts["key_id"],
         )
     ).encode()
@@ -137,25 +144,25 @@ def store_dashboard(state: AuditState, judged: JudgedScorecard, moment: RunConte
         identity,
         {PAGE: page},
         content_version=digest_of_bytes(page),
-        upstream=[record.as_upstream() for record in _dashboard_upstream(state, judged.record)],
+        upstream=[record.as_upstream() for record in _page_upstream(state, judged.record)],
         facts={},
-        code_version=identities.CODE_VERSIONS["dashboard"],
-        moment=moment,
+        code_version=CODE_VERSIONS["dashboard"],
+        run_context=run_context,
     )
 
 
-def store_documents(state: AuditState, judged: JudgedScorecard, moment: RunContext) -> Record:
+def store_documents(state: AuditState, judged: JudgedScorecard, run_context: RunContext) -> Record:
     """Render and store each candidate's model card, and the audit's technical file."""
     certificate = state.require("certificate")
-    address, identity = _documents_target(state, judged.record)
-    existing = state.store.reuse(address, identity, moment)
+    address, identity = _page_target(state, judged.record, "documents")
+    existing = state.store.reuse(address, identity, run_context)
     if existing is not None:
         return existing
     evaluation_set = state.require("evaluation_set")
     content = DocumentsContent(
         audit=state.audit.name,
         spec=state.spec,
-        created_at=moment.now,
+        created_at=run_context.now,
         evaluation_set=_evaluation_set(state, judged),
         candidates=_candidates(state, judged),
         outcomes=judged.outcomes,
@@ -164,13 +171,12 @@ def store_documents(state: AuditState, judged: JudgedScorecard, moment: RunConte
         without_label=state.store.read_table(evaluation_set, WITHOUT_LABEL).to_pandas(),
         intake_days=[_intake_day(day) for day in state.day_states()],
         certificates={
-            c.name: certificate.files[certificates.statement_name(c.name)].sha256
-            for c in state.spec.candidates
+            c.name: certificate.files[statement_name(c.name)].sha256 for c in state.spec.candidates
         },
         evidence=_evidence(state, certificate),
         code_version=version("evaluator"),
         packages={name: version(name) for name in _PACKAGES},
-        run_id=moment.run_id,
+        run_id=run_context.run_id,
     )
     documents = {TECHNICAL_FILE: technical_file(content)}
     for candidate in state.spec.candidates:
@@ -184,10 +190,10 @@ def store_documents(state: AuditState, judged: JudgedScorecard, moment: RunConte
         identity,
         files,
         content_version=digest_of({name: digest_of_bytes(data) for name, data in files.items()}),
-        upstream=[r.as_upstream() for r in _dashboard_upstream(state, judged.record)],
+        upstream=[r.as_upstream() for r in _page_upstream(state, judged.record)],
         facts={},
-        code_version=identities.CODE_VERSIONS["documents"],
-        moment=moment,
+        code_version=CODE_VERSIONS["documents"],
+        run_context=run_context,
     )
 
 
@@ -203,22 +209,15 @@ def _candidates(state: AuditState, judged: JudgedScorecard) -> list[CandidateSum
     ]
 
 
-def _dashboard_upstream(state: AuditState, scorecard: Record) -> list[Record]:
+def _page_upstream(state: AuditState, scorecard: Record) -> list[Record]:
     reports = [day.report for day in state.day_states() if day.report is not None]
     return [scorecard, state.require("certificate"), state.require("evaluation_set"), *reports]
 
 
-def _dashboard_target(state: AuditState, scorecard: Record) -> tuple[Address, str]:
-    return state.address("dashboard"), _page_identity(state, scorecard, "dashboard")
-
-
-def _documents_target(state: AuditState, scorecard: Record) -> tuple[Address, str]:
-    return state.address("documents"), _page_identity(state, scorecard, "documents")
-
-
-def _page_identity(state: AuditState, scorecard: Record, kind: str) -> str:
+def _page_target(state: AuditState, scorecard: Record, kind: str) -> tuple[Address, str]:
     days = [[day.day, day.state, day.reason] for day in state.day_states()]
-    return state.identities.page(kind, _dashboard_upstream(state, scorecard), days)
+    identity = state.identities.page(kind, _page_upstream(state, scorecard), days)
+    return state.address(kind), identity
 
 
 def _evaluation_set(state: AuditState, judged: JudgedScorecard) -> EvaluationSetSummary:

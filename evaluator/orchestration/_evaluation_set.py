@@ -8,7 +8,7 @@ import pyarrow as pa
 from evaluator.candidates import build_evaluation_set
 from evaluator.evidence import Record, RunContext, content_version
 from evaluator.intake import TYPED_ROWS
-from evaluator.orchestration import _identities as identities
+from evaluator.orchestration._identities import CODE_VERSIONS, model_identity
 from evaluator.orchestration._state import AuditState
 from evaluator.scorecard import CASES
 from evaluator.spec import CandidateSpec
@@ -16,33 +16,33 @@ from evaluator.spec import CandidateSpec
 WITHOUT_LABEL = "without_label.parquet"
 
 
-def is_to_be_frozen(state: AuditState, frozen: Record | None, now: datetime) -> bool:
+def needs_refresh(state: AuditState, snapshot: Record | None, now: datetime) -> bool:
     """Tell whether the audit's policy asks for another evaluation set than the frozen one."""
-    if frozen is None:
+    if snapshot is None:
         return True
     of_same_days = state.identities.evaluation_set(
-        {str(day.partition): day.content_version for day in frozen.upstream}
+        {str(day.partition): day.content_version for day in snapshot.upstream}
     )
-    if of_same_days != frozen.identity:
+    if of_same_days != snapshot.identity:
         # The audit cuts or labels its cases differently now: the frozen set is of another audit.
         return True
     refresh = state.spec.automation.refresh
-    same_week = frozen.created_at.isocalendar()[:2] == now.isocalendar()[:2]
+    same_week = snapshot.created_at.isocalendar()[:2] == now.isocalendar()[:2]
     if refresh == "on_demand" or (refresh == "weekly" and same_week):
         return False
-    return frozen.identity != state.identities.evaluation_set(_versions(state.accepted_days()))
+    return snapshot.identity != state.identities.evaluation_set(_versions(state.accepted_days()))
 
 
 def _versions(days: Mapping[str, Record]) -> dict[str, str]:
     return {day: record.content_version for day, record in days.items()}
 
 
-def store_evaluation_set(state: AuditState, moment: RunContext) -> Record:
+def store_evaluation_set(state: AuditState, run_context: RunContext) -> Record:
     """Freeze the labelled rows of all accepted days."""
     days = state.accepted_days()
     address = state.address("evaluation_set")
     identity = state.identities.evaluation_set(_versions(days))
-    existing = state.store.reuse(address, identity, moment)
+    existing = state.store.reuse(address, identity, run_context)
     if existing is not None:
         return existing
     tables = {day: state.store.read_table(record, TYPED_ROWS) for day, record in days.items()}
@@ -61,21 +61,21 @@ def store_evaluation_set(state: AuditState, moment: RunContext) -> Record:
             "without_label": int(built.without_label["without_label"].sum()),
             "days": sorted(days),
         },
-        code_version=identities.CODE_VERSIONS["evaluation_set"],
-        moment=moment,
+        code_version=CODE_VERSIONS["evaluation_set"],
+        run_context=run_context,
     )
 
 
-def observe_model(state: AuditState, candidate: CandidateSpec, moment: RunContext) -> Record:
+def observe_model(state: AuditState, candidate: CandidateSpec, run_context: RunContext) -> Record:
     """Note which artifact lies there now, and return its record."""
     digest = state.model_digest(candidate)
     return state.store.write(
         state.address(f"{candidate.name}_model"),
-        identities.model_identity(digest),
+        model_identity(digest),
         {},
         content_version=digest,
         upstream=[],
         facts={"path": candidate.source, "kind": candidate.kind},
-        code_version=identities.CODE_VERSIONS["model"],
-        moment=moment,
+        code_version=CODE_VERSIONS["model"],
+        run_context=run_context,
     )

@@ -12,7 +12,6 @@ from evaluator.evidence import EvidenceStore, RunContext
 HOME_VARIABLE = "EVALUATOR_HOME"
 EVIDENCE_VARIABLE = "EVALUATOR_EVIDENCE"
 DEFAULT_HOME = ".evaluator"
-
 # The instance that the terminal and the UI share.
 _INSTANCE_FILE = """\
 # Nothing leaves the machine, and no sign-up dialog covers the UI's first page.
@@ -49,9 +48,7 @@ retention:
       success: 30
       failure: -1
 """
-
 _EVENTS_IN_A_BATCH = 500
-
 _WORKSPACE_FILE = """\
 load_from:
   - python_module:

@@ -92,12 +92,12 @@ class Identities:
         evaluation_set: str,
         slices: Sequence[Any],
         *,
-        earlier: str | None,
+        previous: str | None,
         days: Sequence[Any] | None,
     ) -> str:
-        """Identity of the scorecard, given what is known of every slice, and an earlier one's.
+        """Identity of the scorecard, given what is known of every slice, and the previous one's.
 
-        The earlier one is that with which it is said what got worse. The days count only where a
+        The previous one is that with which it is said what got worse. The days count only where a
         gate looks at them; elsewhere they are None.
         """
         settings = self._spec.model_dump(mode="json", include={"fairness", "weak_slices"})
@@ -112,7 +112,7 @@ class Identities:
                 "evaluation_set": evaluation_set,
                 "slices": list(slices),
                 "more_slices": [list(names) for names in self._spec.more_slices],
-                "earlier": earlier,
+                "earlier": previous,
                 **settings,
                 **self._metric_settings(),
             },

@@ -1,4 +1,4 @@
-"""One MLflow run a candidate, so that figures stand beside those of training."""
+"""One MLflow run a candidate, so that measurements stand beside those of training."""
 
 import logging
 from collections.abc import Iterator
@@ -87,7 +87,7 @@ def _log_run(
 
     run = client.create_run(experiment, run_name=candidate.name, tags=tags)
     run_id = str(run.info.run_id)
-    figures = tables[_METRICS_FILE]
+    measurements = tables[_METRICS_FILE]
     settings = {
         "kind": candidate.kind,
         "source": candidate.source,
@@ -96,7 +96,9 @@ def _log_run(
     }
     client.log_batch(
         run_id,
-        metrics=[Metric(name, value, run.info.start_time, 0) for name, value in _numbers(figures)],
+        metrics=[
+            Metric(name, value, run.info.start_time, 0) for name, value in _numbers(measurements)
+        ],
         params=[Param(key, str(value)) for key, value in settings.items()],
     )
     for name, table in tables.items():
@@ -106,9 +108,11 @@ def _log_run(
     return run_id
 
 
-def _numbers(figures: pd.DataFrame) -> Iterator[tuple[str, float]]:
+def _numbers(measurements: pd.DataFrame) -> Iterator[tuple[str, float]]:
     """Yield overall values and margins under names that MLflow takes; the slices are a table."""
-    for row in figures[figures["level"].isin(["overall", "geography", "segment"])].itertuples():
+    for row in measurements[
+        measurements["level"].isin(["overall", "geography", "segment"])
+    ].itertuples():
         value: Any = row.value
         if pd.notna(value):
             group = {"geography": row.geography, "segment": row.segment}.get(str(row.level))

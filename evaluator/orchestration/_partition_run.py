@@ -12,6 +12,12 @@ import dagster as dg
 from evaluator.evidence import Address, EvidenceStore, Record, RunContext, digest_of, rests_on
 
 DATA_VERSION_TAG = "dagster/data_version"
+_listeners: list[Callable[[], None]] = []
+
+
+def on_partition_ended(listener: Callable[[], None]) -> None:
+    """Call the listener each time a partition has come to its end, well or not."""
+    _listeners.append(listener)
 
 
 class Materialised(NamedTuple):
@@ -34,19 +40,19 @@ class PartitionRun:
         Dagster's context of the step.
     store
         Where failures are noted.
-    moment
+    run_context
         The run and its time.
     """
 
     def __init__(
-        self, context: dg.AssetExecutionContext, store: EvidenceStore, moment: RunContext
+        self, context: dg.AssetExecutionContext, store: EvidenceStore, run_context: RunContext
     ) -> None:
         self._context = context
         self._store = store
-        self._moment = moment
+        self._run_context = run_context
         self._done: dict[dg.AssetKey, dict[str, Materialised]] = {}
         self._failed: dict[str, BaseException] = {}
-        self._told: set[str] = set()
+        self._ended_partitions: set[str] = set()
 
     @property
     def partition_keys(self) -> list[str]:
@@ -65,13 +71,14 @@ class PartitionRun:
         self._failed[partition] = error
         self._ended(partition)
         trace = "".join(traceback.format_exception(error))
-        self._store.note_failure(at, identity, error, trace, self._moment)
+        self._store.note_failure(at, identity, error, trace, self._run_context)
         self._context.log.error("%s failed: %s\n%s", at, error, trace)
 
     def _ended(self, partition: str) -> None:
-        if partition not in self._told:
-            self._told.add(partition)
-            partition_ended()
+        if partition not in self._ended_partitions:
+            self._ended_partitions.add(partition)
+            for listener in _listeners:
+                listener()
 
     def results(self, *assets: dg.AssetKey) -> Iterator[dg.MaterializeResult[None]]:
         """Yield one result an asset, or log the successes and fail."""
@@ -121,17 +128,3 @@ def _describe(output: Materialised) -> dict[str, Any]:
         "rests on": rests_on(record),
         **output.metadata,
     }
-
-
-_listeners: list[Callable[[], None]] = []
-
-
-def on_partition_ended(listener: Callable[[], None]) -> None:
-    """Call the listener each time a partition has come to its end, well or not."""
-    _listeners.append(listener)
-
-
-def partition_ended() -> None:
-    """Tell that one partition has come to its end."""
-    for listener in _listeners:
-        listener()

@@ -58,7 +58,7 @@ def ranges_of(keys: Sequence[str], wanted: Collection[str]) -> list[Range]:
     """Cover the wanted keys by stretches of neighbours."""
     numbered = [(position, key) for position, key in enumerate(keys) if key in wanted]
     stretches = []
-    # Neighbours keep the same distance between their place here and their place in all keys.
+    # Neighbours keep the same distance between their position here and that in all keys.
     for _, members in groupby(enumerate(numbered), key=lambda item: item[1][0] - item[0]):
         stretch = [key for _, (_, key) in members]
         stretches.append(Range(stretch[0], stretch[-1]))
@@ -107,7 +107,7 @@ def pool_of(candidate: CandidateSpec) -> str | None:
 def slice_batches(
     spec: AuditSpec, candidate: CandidateSpec, pending: Collection[str], *, wanted: int
 ) -> list[SliceBatch]:
-    """Cut a candidate's pending slices into portions of neighbours."""
+    """Cut a candidate's pending slices into batches of neighbours."""
     values = spec.slice_values()
     geographies, segments = values["geography"], values["segment"]
     keys = [f"{g}|{s}" for g in geographies for s in segments if f"{g}|{s}" in pending]
@@ -120,12 +120,6 @@ def slice_batches(
         if len(geographies) >= wanted:
             size = -(-size // len(segments)) * len(segments)
     return [
-        SliceBatch(candidate.name, part, _ranges(geographies, segments, part), pool)
+        SliceBatch(candidate.name, part, tuple(slice_ranges_of(geographies, segments, part)), pool)
         for part in (tuple(keys[start : start + size]) for start in range(0, len(keys), size or 1))
     ]
-
-
-def _ranges(
-    geographies: Sequence[str], segments: Sequence[str], keys: Collection[str]
-) -> tuple[Range, ...]:
-    return tuple(slice_ranges_of(geographies, segments, keys))

@@ -1,6 +1,6 @@
 """Processes that evaluate candidates side by side, for a run from the terminal.
 
-Each portion has a process of its own, forked from a server that has imported what all of them
+Each batch has a process of its own, forked from a server that has imported what all of them
 need. So a candidate that takes its process down takes down nothing else.
 """
 
@@ -27,153 +27,6 @@ from evaluator.orchestration._fork_server import fork_server_context, start_fork
 from evaluator.orchestration._partition_run import on_partition_ended
 from evaluator.orchestration._partitions import Range, SliceBatch
 from evaluator.spec import Audit
-
-
-class BatchResult(NamedTuple):
-    """What became of a portion's process."""
-
-    portion: SliceBatch
-    run_ids: Sequence[str]
-    """The Dagster runs that it started."""
-    fault: str | None
-    """Why it did not come to its end, in words."""
-
-
-def run_batches(
-    audit: Audit,
-    portions: Sequence[SliceBatch],
-    *,
-    cores: int,
-    on_slice: Callable[[SliceBatch], None],
-    on_end: Callable[[BatchResult], None],
-) -> None:
-    """Evaluate portions, as many side by side as there are cores."""
-    start_fork_server()
-    waiting = list(portions)
-    running: dict[Connection, _Running] = {}
-    threads = max(1, cores // max(1, min(cores, len(portions))))
-    try:
-        while waiting or running:
-            for portion in _startable(waiting, running, cores):
-                waiting.remove(portion)
-                started = _start(audit, portion, threads)
-                running[started.connection] = started
-            for connection in wait(list(running)):
-                if isinstance(connection, Connection):
-                    _receive(connection, running, on_slice, on_end)
-    finally:
-        for left in running.values():
-            left.process.terminate()
-            left.process.join()
-
-
-class _Running(NamedTuple):
-    portion: SliceBatch
-    process: BaseProcess
-    connection: Connection
-    run_ids: list[str]
-    faults: list[str]
-
-
-def _startable(
-    waiting: Sequence[SliceBatch], running: Mapping[Connection, _Running], cores: int
-) -> list[SliceBatch]:
-    busy = {r.portion.pool for r in running.values()}
-    chosen: list[SliceBatch] = []
-    for portion in waiting:
-        if len(running) + len(chosen) == cores:
-            break
-        if portion.pool is None or portion.pool not in busy:
-            chosen.append(portion)
-            busy.add(portion.pool)
-    return chosen
-
-
-def _start(audit: Audit, portion: SliceBatch, threads: int) -> _Running:
-    context = fork_server_context()
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(  # type: ignore[attr-defined] # every start method has it
-        target=run_batch,
-        args=(audit, portion, dict(os.environ), threads, theirs),
-        name=portion.candidate,
-    )
-    process.start()
-    # The other end is the process's alone, so that its death is heard.
-    theirs.close()
-    return _Running(portion, process, ours, [], [])
-
-
-def _receive(
-    connection: Connection,
-    running: dict[Connection, _Running],
-    on_slice: Callable[[SliceBatch], None],
-    on_end: Callable[[BatchResult], None],
-) -> None:
-    speaker = running[connection]
-    try:
-        told = json.loads(connection.recv_bytes())
-    except EOFError:
-        del running[connection]
-        connection.close()
-        speaker.process.join()
-        on_end(BatchResult(speaker.portion, speaker.run_ids, _receive_fault(speaker)))
-        return
-    if "run" in told:
-        speaker.run_ids.append(told["run"])
-    elif "fault" in told:
-        speaker.faults.append(told["fault"])
-    else:
-        on_slice(speaker.portion)
-
-
-def _receive_fault(speaker: _Running) -> str | None:
-    code = speaker.process.exitcode
-    if speaker.faults:
-        return speaker.faults[0]
-    if code is not None and code < 0:
-        return f"its process was ended by {signal.Signals(-code).name}"
-    return f"its process ended itself with exit code {code}" if code else None
-
-
-def run_batch(
-    audit: Audit,
-    portion: SliceBatch,
-    environment: Mapping[str, str],
-    threads: int,
-    connection: Connection,
-) -> None:
-    """Evaluate a portion in this process, and tell about it over the connection."""
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped] # its lack
-
-    def tell(**words: str) -> None:
-        connection.send_bytes(json.dumps(words).encode())
-
-    # The server that this process was forked from may be older than the run.
-    os.environ.clear()
-    os.environ.update(environment)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    on_partition_ended(tell)
-    try:
-        # Each process has its cores; more threads than those would only wait for each other.
-        with threadpool_limits(threads):
-            runs = LocalRuns(audit)
-            names = [f"{portion.candidate}_predictions", f"{portion.candidate}_slice_metrics"]
-            for chosen in portion.ranges:
-                run_id = new_run_id()
-                tell(run=run_id)
-                runs.execute(names, chosen, run_id)
-    except Exception as error:  # noqa: BLE001 - it is told to the process that asked
-        tell(fault=f"{type(error).__name__}: {error}")
-        sys.exit(1)
-
-
-def _end_with_parent() -> None:
-    """End this process when the one that started it is gone, be it by SIGKILL."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
 
 RANGE_START_TAG = "dagster/asset_partition_range_start"
 RANGE_END_TAG = "dagster/asset_partition_range_end"
@@ -249,14 +102,160 @@ class LocalRuns:
             self._instance.report_run_failed(run, why)
 
 
-def new_run_id() -> str:
-    """Make the name of a run that is to come."""
-    return str(uuid4())
-
-
 def _cause(failure: dg.DagsterEvent) -> str:
     """Say an error's own words; Dagster wraps it into errors of its own."""
     error = failure.step_failure_data.error
     while error is not None and error.cause is not None:
         error = error.cause
     return "no error was recorded" if error is None else error.message.strip()
+
+
+def new_run_id() -> str:
+    """Make the name of a run that is to come."""
+    return str(uuid4())
+
+
+class BatchResult(NamedTuple):
+    """What became of a batch's process."""
+
+    batch: SliceBatch
+    run_ids: Sequence[str]
+    """The Dagster runs that it started."""
+    fault: str | None
+    """Why it did not come to its end, in words."""
+
+
+def run_batches(
+    audit: Audit,
+    batches: Sequence[SliceBatch],
+    *,
+    cores: int,
+    on_slice: Callable[[SliceBatch], None],
+    on_end: Callable[[BatchResult], None],
+) -> None:
+    """Evaluate batches, as many side by side as there are cores."""
+    start_fork_server()
+    waiting = list(batches)
+    running: dict[Connection, _Running] = {}
+    threads = max(1, cores // max(1, min(cores, len(batches))))
+    try:
+        while waiting or running:
+            for batch in _startable(waiting, running, cores):
+                waiting.remove(batch)
+                started = _start(audit, batch, threads)
+                running[started.connection] = started
+            for connection in wait(list(running)):
+                if isinstance(connection, Connection):
+                    _receive(connection, running, on_slice, on_end)
+    finally:
+        for left in running.values():
+            left.process.terminate()
+            left.process.join()
+
+
+class _Running(NamedTuple):
+    batch: SliceBatch
+    process: BaseProcess
+    connection: Connection
+    run_ids: list[str]
+    faults: list[str]
+
+
+def _startable(
+    waiting: Sequence[SliceBatch], running: Mapping[Connection, _Running], cores: int
+) -> list[SliceBatch]:
+    busy = {r.batch.pool for r in running.values()}
+    chosen: list[SliceBatch] = []
+    for batch in waiting:
+        if len(running) + len(chosen) == cores:
+            break
+        if batch.pool is None or batch.pool not in busy:
+            chosen.append(batch)
+            busy.add(batch.pool)
+    return chosen
+
+
+def _start(audit: Audit, batch: SliceBatch, threads: int) -> _Running:
+    context = fork_server_context()
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(  # type: ignore[attr-defined] # every start method has it
+        target=run_batch,
+        args=(audit, batch, dict(os.environ), threads, theirs),
+        name=batch.candidate,
+    )
+    process.start()
+    # The other end is the process's alone, so that its death is heard.
+    theirs.close()
+    return _Running(batch, process, ours, [], [])
+
+
+def _receive(
+    connection: Connection,
+    running: dict[Connection, _Running],
+    on_slice: Callable[[SliceBatch], None],
+    on_end: Callable[[BatchResult], None],
+) -> None:
+    sender = running[connection]
+    try:
+        message = json.loads(connection.recv_bytes())
+    except EOFError:
+        del running[connection]
+        connection.close()
+        sender.process.join()
+        on_end(BatchResult(sender.batch, sender.run_ids, _receive_fault(sender)))
+        return
+    if "run" in message:
+        sender.run_ids.append(message["run"])
+    elif "fault" in message:
+        sender.faults.append(message["fault"])
+    else:
+        on_slice(sender.batch)
+
+
+def _receive_fault(sender: _Running) -> str | None:
+    code = sender.process.exitcode
+    if sender.faults:
+        return sender.faults[0]
+    if code is not None and code < 0:
+        return f"its process was ended by {signal.Signals(-code).name}"
+    return f"its process ended itself with exit code {code}" if code else None
+
+
+def run_batch(
+    audit: Audit,
+    batch: SliceBatch,
+    environment: Mapping[str, str],
+    threads: int,
+    connection: Connection,
+) -> None:
+    """Evaluate a batch in this process, and tell about it over the connection."""
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped] # its lack
+
+    def send(**message: str) -> None:
+        connection.send_bytes(json.dumps(message).encode())
+
+    # The server that this process was forked from may be older than the run.
+    os.environ.clear()
+    os.environ.update(environment)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    on_partition_ended(send)
+    try:
+        # Each process has its cores; more threads than those would only wait for each other.
+        with threadpool_limits(threads):
+            runs = LocalRuns(audit)
+            names = [f"{batch.candidate}_predictions", f"{batch.candidate}_slice_metrics"]
+            for chosen in batch.ranges:
+                run_id = new_run_id()
+                send(run=run_id)
+                runs.execute(names, chosen, run_id)
+    except Exception as error:  # noqa: BLE001 - it is told to the process that asked
+        send(fault=f"{type(error).__name__}: {error}")
+        sys.exit(1)
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it is gone, be it by SIGKILL."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

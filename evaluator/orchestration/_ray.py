@@ -32,11 +32,11 @@ from evaluator.spec import Audit, CandidateSpec, RayExecution
 
 CHUNKS_PER_CPU = 4
 """So that no worker waits long for the last one; each chunk loads model and cases once."""
-
-MOST_SLICES_A_CHUNK = 50
+MAX_SLICES_A_CHUNK = 50
 """So that progress shows also where there are thousands."""
-
 _ENVIRONMENT = (HOME_VARIABLE, EVIDENCE_VARIABLE, "MLFLOW_TRACKING_URI")
+_SECONDS_TO_ANSWER = 60.0
+"""A closed port refuses at once; a machine that is busy, or is not there, says nothing."""
 
 
 class WorkerError(Exception):
@@ -47,13 +47,17 @@ class WorkerDiedError(EvaluatorError):
     """The process or the machine that ran a slice died, as often as it was tried."""
 
 
+class ClusterError(EvaluatorError):
+    """A Ray cluster cannot be used."""
+
+
 class _Job(NamedTuple):
     """What every worker of a candidate's range is told."""
 
     audit: Audit
     candidate: CandidateSpec
     home: Home
-    moment: RunContext
+    run_context: RunContext
     evaluation_set: str
     model: str
     environment: Mapping[str, str]
@@ -67,16 +71,16 @@ class _RemoteError(NamedTuple):
     message: str
     trace: str
 
-    def again(self) -> Exception:
+    def to_error(self) -> Exception:
         """Make the error anew, with the worker's trace as its cause."""
-        again: Exception
+        error: Exception
         if self.error is not None:
-            again = self.error
+            error = self.error
         else:
             # Evidence and reports name an error by its class.
-            again = type(self.name, (WorkerError,), {})(self.message)
-        again.__cause__ = WorkerError(f"in a Ray worker:\n{self.trace}")
-        return again
+            error = type(self.name, (WorkerError,), {})(self.message)
+        error.__cause__ = WorkerError(f"in a Ray worker:\n{self.trace}")
+        return error
 
 
 class _SliceResult(NamedTuple):
@@ -95,7 +99,7 @@ def predict_on_ray(
     try:
         cpus = tasks.cpus()
         size = math.ceil(len(slice_keys) / (max(cpus, 1) * CHUNKS_PER_CPU))
-        size = min(size, MOST_SLICES_A_CHUNK)
+        size = min(size, MAX_SLICES_A_CHUNK)
         for first in range(0, len(slice_keys), size):
             tasks.start(slice_keys[first : first + size])
         deaths: Counter[str] = Counter()
@@ -131,10 +135,10 @@ def _resume(
 
 
 def _worker_died(culprit: str, times: int, death: BaseException) -> WorkerDiedError:
-    words = str(death).strip().split("\n")[0]
+    message = str(death).strip().split("\n")[0]
     died = WorkerDiedError(
         f"the worker that predicted it died {times} times, the last time by"
-        f" {type(death).__name__}: {words}",
+        f" {type(death).__name__}: {message}",
         culprit=culprit,
         fix="look into the cluster's logs; where memory ran out, give each worker more of it or"
         " cut the slice smaller, and give the candidate `isolate: process` and a `memory_limit`",
@@ -145,7 +149,7 @@ def _worker_died(culprit: str, times: int, death: BaseException) -> WorkerDiedEr
 
 def _outcome(finished: _SliceResult) -> tuple[str, EvaluatedSlice | Exception]:
     key, outcome = finished
-    return key, outcome.again() if isinstance(outcome, _RemoteError) else outcome
+    return key, outcome.to_error() if isinstance(outcome, _RemoteError) else outcome
 
 
 class _Tasks:
@@ -165,7 +169,7 @@ class _Tasks:
                 audit=state.audit,
                 candidate=evaluation.candidate,
                 home=state.home,
-                moment=evaluation.moment,
+                run_context=evaluation.run_context,
                 evaluation_set=evaluation.evaluation_set.content_version,
                 model=evaluation.model.content_version,
                 environment={k: os.environ[k] for k in _ENVIRONMENT if k in os.environ},
@@ -195,14 +199,14 @@ class _Tasks:
         except exceptions.RayError as error:
             # The worker could not even begin: another attempt would end the same way.
             cause = getattr(error, "cause", None) or error
-            told = _RemoteError(None, type(cause).__name__, str(cause), str(error))
-            return slice_keys, [_SliceResult(key, told) for key in slice_keys]
+            failure = _RemoteError(None, type(cause).__name__, str(cause), str(error))
+            return slice_keys, [_SliceResult(key, failure) for key in slice_keys]
 
     def stored(self, slice_key: str) -> Record | None:
         return self._evaluation.state.store.find(*self._evaluation.target(slice_key))
 
     def is_of_another_run(self, record: Record) -> bool:
-        return record.run_id != self._evaluation.moment.run_id
+        return record.run_id != self._evaluation.run_context.run_id
 
     def culprit(self, slice_key: str) -> str:
         return f"candidate {self._evaluation.candidate.name}, slice {slice_key}"
@@ -240,7 +244,7 @@ def _evaluation_in_worker(job: _Job) -> CandidateEvaluation:
     _check_same(job, "its artifact", job.model, state.model_digest(job.candidate))
     evaluation_set = state.require("evaluation_set").content_version
     _check_same(job, "the evaluation set", job.evaluation_set, evaluation_set)
-    return CandidateEvaluation(state, job.candidate, job.moment)
+    return CandidateEvaluation(state, job.candidate, job.run_context)
 
 
 def _check_same(job: _Job, what: str, wanted: str, found: str) -> None:
@@ -261,14 +265,6 @@ def _describe_error(error: Exception) -> _RemoteError:
         str(error),
         "".join(traceback.format_exception(error)),
     )
-
-
-_SECONDS_TO_ANSWER = 60.0
-"""A closed port refuses at once; a machine that is busy, or is not there, says nothing."""
-
-
-class ClusterError(EvaluatorError):
-    """A Ray cluster cannot be used."""
 
 
 class _WithoutRayData(RayDataExecutionOptions):
@@ -369,9 +365,9 @@ def _connect(execution: RayExecution) -> None:
             resource.connect(context)
     # Where a server answers that is not Ray's, Ray ends the process.
     except (Exception, SystemExit) as error:
-        words = str(error).strip().split("\n")[0]
+        message = str(error).strip().split("\n")[0]
         raise _unusable(
-            execution, f"it cannot be used ({type(error).__name__}: {words})"
+            execution, f"it cannot be used ({type(error).__name__}: {message})"
         ) from error
 
 

@@ -20,59 +20,49 @@ from evaluator.spec import Audit
 DONE, NOT_CERTIFIED, FAULT = 0, 1, 3
 MAX_REMARKS = 5
 """So many days that were accepted with a remark are told, the latest ones."""
+RETAINED_ASSETS = ("raw_data", "quarantined_rows", "certificate")
+"""What came in, what was refused, and what was certified, with all that it rests on."""
+MIN_AGE = timedelta(hours=1)
+"""What is younger may belong to a run that has not come to its end."""
 
 
 def format_run_summary(state: AuditState, summary: RunSummary) -> Iterator[str]:
     """Yield the lines that end a run: what was done, what was found, where it lies."""
     yield ""
     yield from _days(state, summary)
-    if summary.kept_frozen is not None:
-        yield summary.kept_frozen
+    if summary.refresh_withheld is not None:
+        yield summary.refresh_withheld
     if summary.slices:
         yield from _slices(summary)
-    if summary.findings is not None:
+    if summary.judged is not None:
         yield ""
         headline_metrics, standout_metrics = highlights(state)
         yield from summary_lines(
-            outcomes=summary.findings.outcomes,
-            verdicts=summary.findings.verdicts,
-            scorecard=summary.findings.scorecard,
+            outcomes=summary.judged.outcomes,
+            verdicts=summary.judged.verdicts,
+            scorecard=summary.judged.scorecard,
             headline_metrics=headline_metrics,
             standout_metrics=standout_metrics,
             minimum_support=state.spec.minimum_support,
         )
-        remarks = summary.findings.scorecard.remarks
+        remarks = summary.judged.scorecard.remarks
         if remarks:
-            yield from ("", "Remarks", *(f"  {words}" for words in remarks))
+            yield from ("", "Remarks", *(f"  {remark}" for remark in remarks))
         yield ""
         yield from _locations(state)
     for fault in summary.faults:
         yield f"Fault: {fault}"
 
 
-def _locations(state: AuditState) -> Iterator[str]:
-    """Say where page and certificates lie, and who signed them."""
-    page = state.current("dashboard")
-    if page is not None:
-        yield f"Dashboard:    {state.store.location(page, PAGE)}"
-    papers = state.current("documents")
-    if papers is not None:
-        file = f"{TECHNICAL_FILE}.html"
-        folder = state.store.location(papers, file).removesuffix(file)
-        yield f"Documents:    {folder} (model cards, technical file)"
-    issued = state.current("certificate")
-    if issued is not None:
-        folder = state.store.location(issued, CERTIFICATE).removesuffix(CERTIFICATE)
-        key = issued.facts["key_id"]
-        signed = f"signed by key {key[:16]}" if key else "UNSIGNED, see `evaluator keys --help`"
-        yield f"Certificates: {folder} (one a candidate, {signed})"
-
-
 def exit_code(audit: Audit, choice: Choice, summary: RunSummary) -> int:
-    """Choose the exit code: 0 done or certified, 1 done and not certified, 3 a fault."""
+    """Choose the exit code: 0 done or certified, 1 done and not certified, 3 a fault.
+
+    Where only some slices were run, or the audit has no gates, the chosen slices decide: 0 where
+    all are current. An audit without candidates ends with 1 where a day was refused.
+    """
     if summary.faults:
         return FAULT
-    if summary.findings is None:
+    if summary.judged is None:
         refused = any(day.state == "refused" for day in summary.days)
         return NOT_CERTIFIED if refused else DONE
     only_a_part = choice.geography is not None or choice.segment is not None
@@ -81,56 +71,10 @@ def exit_code(audit: Audit, choice: Choice, summary: RunSummary) -> int:
         return DONE if complete else NOT_CERTIFIED
     certified = any(
         outcome.outcome == "certified"
-        for outcome in summary.findings.outcomes
+        for outcome in summary.judged.outcomes
         if choice.candidate in (None, outcome.candidate)
     )
     return DONE if certified else NOT_CERTIFIED
-
-
-def _days(state: AuditState, summary: RunSummary) -> Iterator[str]:
-    accepted = [day for day in summary.days if day.state == "accepted"]
-    rows = sum(day.report.facts["rows"] for day in accepted if day.report)
-    quarantined = sum(day.report.facts["quarantined"] for day in summary.days if day.report)
-    yield (
-        f"{len(accepted)} of {len(summary.days)} days accepted, {rows:,} rows;"
-        f" {quarantined:,} rows in quarantine."
-    )
-    for day in summary.days:
-        if day.state != "accepted":
-            yield f"  {day.day} {day.state}: {day.reason}"
-        if day.state == "refused" and day.report is not None:
-            yield f"    report: {state.store.location(day.report, REPORT)}"
-    remarks = [
-        f"  {day.day} accepted, but {told}"
-        for day in accepted
-        if day.report is not None
-        for told in day.report.facts["checks"].values()
-        if told is not None
-    ]
-    yield from remarks[-MAX_REMARKS:]
-    if len(remarks) > MAX_REMARKS:
-        yield f"  and {len(remarks) - MAX_REMARKS} more remarks on earlier days, in their reports"
-
-
-def _slices(summary: RunSummary) -> Iterator[str]:
-    failed = [s for s in summary.slices if s.state != "current"]
-    if not summary.computed and not failed:
-        yield f"No slice was computed: all {summary.reused} are current and were reused."
-        return
-    yield (
-        f"{summary.computed} candidate slices computed, {summary.reused} reused,"
-        f" {len(failed)} not evaluated."
-    )
-    errors = Counter((s.candidate, s.error) for s in failed if s.error is not None)
-    for (candidate, error), count in errors.most_common(MAX_REMARKS):
-        yield f"  {candidate}, {count} slice{'' if count == 1 else 's'}: {error}"
-
-
-RETAINED_ASSETS = ("raw_data", "quarantined_rows", "certificate")
-"""What came in, what was refused, and what was certified, with all that it rests on."""
-
-MIN_AGE = timedelta(hours=1)
-"""What is younger may belong to a run that has not come to its end."""
 
 
 def find_prunable(audit: Audit, home: Home) -> PruningPlan:
@@ -177,6 +121,63 @@ def format_pruning_plan(plan: PruningPlan) -> Iterator[str]:
     stays = f"{plan.kept:,} versions are referred to or kept for ever, and stay"
     young = f"; {plan.too_young:,} are younger than an hour, and stay for now"
     yield stays + (young if plan.too_young else "") + "."
+
+
+def _days(state: AuditState, summary: RunSummary) -> Iterator[str]:
+    accepted = [day for day in summary.days if day.state == "accepted"]
+    rows = sum(day.report.facts["rows"] for day in accepted if day.report)
+    quarantined = sum(day.report.facts["quarantined"] for day in summary.days if day.report)
+    yield (
+        f"{len(accepted)} of {len(summary.days)} days accepted, {rows:,} rows;"
+        f" {quarantined:,} rows in quarantine."
+    )
+    for day in summary.days:
+        if day.state != "accepted":
+            yield f"  {day.day} {day.state}: {day.reason}"
+        if day.state == "refused" and day.report is not None:
+            yield f"    report: {state.store.location(day.report, REPORT)}"
+    remarks = [
+        f"  {day.day} accepted, but {remark}"
+        for day in accepted
+        if day.report is not None
+        for remark in day.report.facts["checks"].values()
+        if remark is not None
+    ]
+    yield from remarks[-MAX_REMARKS:]
+    if len(remarks) > MAX_REMARKS:
+        yield f"  and {len(remarks) - MAX_REMARKS} more remarks on earlier days, in their reports"
+
+
+def _slices(summary: RunSummary) -> Iterator[str]:
+    failed = [s for s in summary.slices if s.state != "current"]
+    if not summary.computed and not failed:
+        yield f"No slice was computed: all {summary.reused} are current and were reused."
+        return
+    yield (
+        f"{summary.computed} candidate slices computed, {summary.reused} reused,"
+        f" {len(failed)} not evaluated."
+    )
+    errors = Counter((s.candidate, s.error) for s in failed if s.error is not None)
+    for (candidate, error), count in errors.most_common(MAX_REMARKS):
+        yield f"  {candidate}, {count} slice{'' if count == 1 else 's'}: {error}"
+
+
+def _locations(state: AuditState) -> Iterator[str]:
+    """Say where page and certificates lie, and who signed them."""
+    page = state.current("dashboard")
+    if page is not None:
+        yield f"Dashboard:    {state.store.location(page, PAGE)}"
+    papers = state.current("documents")
+    if papers is not None:
+        file = f"{TECHNICAL_FILE}.html"
+        folder = state.store.location(papers, file).removesuffix(file)
+        yield f"Documents:    {folder} (model cards, technical file)"
+    issued = state.current("certificate")
+    if issued is not None:
+        folder = state.store.location(issued, CERTIFICATE).removesuffix(CERTIFICATE)
+        key = issued.facts["key_id"]
+        signed = f"signed by key {key[:16]}" if key else "UNSIGNED, see `evaluator keys --help`"
+        yield f"Certificates: {folder} (one a candidate, {signed})"
 
 
 def _bytes(size: int) -> str:

@@ -17,7 +17,7 @@ from evaluator.evidence import RunContext
 from evaluator.orchestration._certificates import registered
 from evaluator.orchestration._days import day_files
 from evaluator.orchestration._documents import reports_are_current
-from evaluator.orchestration._evaluation_set import is_to_be_frozen
+from evaluator.orchestration._evaluation_set import needs_refresh
 from evaluator.orchestration._home import Home
 from evaluator.orchestration._partitions import Range, SliceBatch, daily, ranges_of, slice_batches
 from evaluator.orchestration._processes import BatchResult, LocalRuns, run_batches
@@ -61,12 +61,12 @@ class RunSummary:
         The chosen slices as they are now.
     days
         What became of every day that has a file.
-    findings
+    judged
         The scorecard and its verdicts; None for an audit without candidates, and where no slice
         could ever be scored.
     faults
         Runs that failed otherwise than by a candidate or a refused day, in words.
-    kept_frozen
+    refresh_withheld
         Why the evaluation set has not all accepted days; None where it has.
     """
 
@@ -74,9 +74,9 @@ class RunSummary:
     reused: int = 0
     slices: list[CandidateSliceState] = field(default_factory=list)
     days: list[DayState] = field(default_factory=list)
-    findings: JudgedScorecard | None = None
+    judged: JudgedScorecard | None = None
     faults: list[str] = field(default_factory=list)
-    kept_frozen: str | None = None
+    refresh_withheld: str | None = None
 
 
 class AuditRun:
@@ -129,20 +129,25 @@ class AuditRun:
         ----------
         refresh
             Whether the evaluation set takes in all accepted days now, whatever its policy is.
+
+        Raises
+        ------
+        UsageError
+            Where no file has arrived at all.
         """
         candidates = [candidate.name for candidate in self._chosen_candidates()]
         later = [EVALUATION_SET, *candidates, REPORTS] if candidates else []
         self._display.plan(RAW_FILES, INTAKE, *later)
-        self.take_in_days()
+        self.ingest_days()
         if self.audit.spec.candidates:
-            self._freeze_evaluation_set(refresh=refresh)
+            self._refresh_evaluation_set(refresh=refresh)
             self._evaluate()
             self._report()
         # A process of a run that was killed a moment ago may have ended only now.
         self._runs.close_abandoned()
         return self.summary
 
-    def take_in_days(self) -> RunSummary:
+    def ingest_days(self) -> RunSummary:
         """Take in what arrived, and nothing more."""
         days = daily(self.audit.spec).get_partition_keys()
         arrived = [day for day in days if self._has_new_file(day)]
@@ -167,18 +172,18 @@ class AuditRun:
         files = day_files(self.audit, self.state.home, day)
         if not files.data.is_file():
             return False
-        return self.state.is_news("raw_data", day, files.version())
+        return self.state.is_new("raw_data", day, files.version())
 
-    def _freeze_evaluation_set(self, *, refresh: bool) -> None:
-        frozen = self.state.current("evaluation_set")
+    def _refresh_evaluation_set(self, *, refresh: bool) -> None:
+        snapshot = self.state.current("evaluation_set")
         days = self.state.accepted_days()
-        if refresh or is_to_be_frozen(self.state, frozen, datetime.now(UTC)):
+        if refresh or needs_refresh(self.state, snapshot, datetime.now(UTC)):
             self._execute(EVALUATION_SET, ["evaluation_set"], None, 1)
-        elif frozen is not None and sorted(days) != frozen.facts["days"]:
+        elif snapshot is not None and sorted(days) != snapshot.facts["days"]:
             policy = self.audit.spec.automation.refresh
-            self.summary.kept_frozen = (
-                f"The evaluation set stays as it was frozen on {frozen.created_at:%Y-%m-%d}"
-                f" (`refresh: {policy}`): {len(frozen.facts['days'])} days, and {len(days)} are"
+            self.summary.refresh_withheld = (
+                f"The evaluation set stays as it was frozen on {snapshot.created_at:%Y-%m-%d}"
+                f" (`refresh: {policy}`): {len(snapshot.facts['days'])} days, and {len(days)} are"
                 " accepted now. `evaluator run --refresh` freezes it anew."
             )
 
@@ -229,10 +234,10 @@ class AuditRun:
     ) -> None:
         """Evaluate pending slices on all cores; what a process that died had predicted is kept."""
         cores = os.cpu_count() or 1
-        portions = [
-            portion
+        batches = [
+            batch
             for candidate in candidates
-            for portion in slice_batches(
+            for batch in slice_batches(
                 self.audit.spec,
                 candidate,
                 pending[candidate.name],
@@ -249,38 +254,38 @@ class AuditRun:
             died: list[BatchResult] = []
             run_batches(
                 self.audit,
-                portions,
+                batches,
                 cores=cores,
-                on_slice=lambda portion: advance[portion.candidate](),
+                on_slice=lambda batch: advance[batch.candidate](),
                 on_end=lambda ended: died.append(ended) if ended.fault else None,
             )
-            unmeasured = [portion for ended in died for portion in self._note_death(ended)]
+            unmeasured = [batch for ended in died for batch in self._record_death(ended)]
             run_batches(
                 self.audit, unmeasured, cores=cores, on_slice=lambda _: None, on_end=lambda _: None
             )
 
-    def _note_death(self, ended: BatchResult) -> list[SliceBatch]:
-        """Keep why slices of a portion are missing, and return what is left to be measured."""
-        portion = ended.portion
+    def _record_death(self, ended: BatchResult) -> list[SliceBatch]:
+        """Keep why slices of a batch are missing, and return what is left to be measured."""
+        batch = ended.batch
         error = CandidateError(
             f"{ended.fault}, and this slice was not finished",
-            culprit=f"candidate {portion.candidate}",
+            culprit=f"candidate {batch.candidate}",
             fix="declare `isolate: process` for it, which tells the slice that did it and goes on"
             " with the others; what was finished is stored",
         )
-        candidate = next(c for c in self.audit.spec.candidates if c.name == portion.candidate)
+        candidate = next(c for c in self.audit.spec.candidates if c.name == batch.candidate)
         evaluation_set = self.state.require("evaluation_set")
         model = self.state.observed_model(candidate)
         run_id = ended.run_ids[-1] if ended.run_ids else "none"
-        moment = RunContext(run_id, datetime.now(UTC))
+        run_context = RunContext(run_id, datetime.now(UTC))
         predicted = set()
         for state in self.state.slice_states(candidate, evaluation_set, model):
-            if state.slice_key not in portion.slice_keys or state.state == "current":
+            if state.slice_key not in batch.slice_keys or state.state == "current":
                 continue
             if state.predictions is not None:
                 predicted.add(state.slice_key)
             else:
-                self.state.note_slice_failure(candidate, state.slice_key, error, moment)
+                self.state.record_slice_failure(candidate, state.slice_key, error, run_context)
         for started in ended.run_ids:
             self._runs.close(started, str(ended.fault))
         return slice_batches(self.audit.spec, candidate, predicted, wanted=1)
@@ -303,7 +308,7 @@ class AuditRun:
             names += ["promoted_models"] if registered(self.audit.spec) else []
             self._execute(REPORTS, names, None, len(names))
         if self.state.current("scorecard") is not None:
-            self.summary.findings = read_judged_scorecard(self.state)
+            self.summary.judged = read_judged_scorecard(self.state)
 
     def _execute(
         self,

@@ -46,8 +46,8 @@ from evaluator.evidence import (
     digest_of,
     digest_of_bytes,
 )
-from evaluator.orchestration import _identities as identities
 from evaluator.orchestration._candidate_run import read_predictions
+from evaluator.orchestration._identities import CODE_VERSIONS
 from evaluator.orchestration._state import AuditState, CandidateSliceState, DayState
 from evaluator.scorecard import (
     CASES,
@@ -62,6 +62,24 @@ from evaluator.scorecard import (
     from_stored,
 )
 from evaluator.spec import CandidateSpec
+
+PREVIOUS_CERTIFICATE = "earlier_certificate"
+"""A scorecard's fact: the last certificate before it that was about another evaluation set."""
+_SLICE_SCHEMA = pa.schema(
+    [
+        (name, pa.string())
+        for name in ("candidate", "geography", "segment", "state", "error", "content_version")
+    ]
+)
+
+
+class PreviousCertification(NamedTuple):
+    """The last certificate that was about another evaluation set, and what it rests on."""
+
+    certificate: str
+    """Its identity."""
+    scorecard: Record
+    evaluation_set: Record
 
 
 class ArrivedDays(NamedTuple):
@@ -86,100 +104,6 @@ class ArrivedDays(NamedTuple):
         return [self.with_drift, days]
 
 
-def arrived_days(state: AuditState) -> ArrivedDays:
-    """Look at every day that has a file."""
-    return ArrivedDays(state.day_states(), asks_about_drift(state.spec))
-
-
-def day_facts(state: AuditState, days: ArrivedDays) -> list[DayFacts]:
-    """Gather the facts about days; profiles are read only for the sake of drift."""
-    return with_reference(state.spec, [_facts(state, d, days.with_drift) for d in days.states])
-
-
-def _facts(state: AuditState, day: DayState, with_drift: bool) -> DayFacts:  # noqa: FBT001 - a fact that is handed on
-    drift = None
-    if with_drift and day.report is not None:
-        drift = drift_of(json.loads(state.store.read_bytes(day.report, PROFILE)))
-    counts = day.report.facts if day.report is not None and day.state != "waiting" else {}
-    return DayFacts(
-        day=date.fromisoformat(day.day),
-        rows=counts.get("rows"),
-        quarantined=counts.get("quarantined"),
-        refused=day.reason if day.state == "refused" else None,
-        drift=drift,
-    )
-
-
-PREVIOUS_CERTIFICATE = "earlier_certificate"
-"""A scorecard's fact: the last certificate before it that was about another evaluation set."""
-
-
-class PreviousCertification(NamedTuple):
-    """The last certificate that was about another evaluation set, and what it rests on."""
-
-    certificate: str
-    """Its identity."""
-    scorecard: Record
-    evaluation_set: Record
-
-
-def find_previous_certification(
-    state: AuditState, evaluation_set: Record
-) -> PreviousCertification | None:
-    """Find the last certificate that was about another evaluation set than this one.
-
-    Each scorecard notes the one before it, so that a walk from the current certificate finds it
-    without listing all that is stored.
-    """
-    record = state.current("certificate") if state.spec.weak_slices else None
-    while record is not None:
-        scorecard = _upstream(state, record, "scorecard")
-        used = None if scorecard is None else _upstream(state, scorecard, "evaluation_set")
-        if scorecard is None or used is None:
-            return None
-        if used.content_version != evaluation_set.content_version:
-            return PreviousCertification(record.identity, scorecard, used)
-        identity = scorecard.facts.get(PREVIOUS_CERTIFICATE)
-        record = state.store.find(state.address("certificate"), identity) if identity else None
-    return None
-
-
-def _upstream(state: AuditState, record: Record, asset: str) -> Record | None:
-    found = next((one for one in record.upstream if one.asset == asset), None)
-    return None if found is None else state.store.find(state.address(asset), found.identity)
-
-
-def compare_with_previous(
-    state: AuditState,
-    candidate: CandidateSpec,
-    cases: EvaluatedCases,
-    predictions: pd.DataFrame,
-    earlier: PreviousCertification,
-) -> pd.DataFrame:
-    """Say in which slices a candidate does worse than when it was last certified.
-
-    The earlier figures are those of its predictions then, by whatever version of it there was. A
-    case that is in both evaluation sets counts for the earlier one alone.
-    """
-    records = {
-        str(one.partition): state.store.get(state.address(one.asset, one.partition), one.identity)
-        for one in earlier.scorecard.upstream
-        if one.asset == f"{candidate.name}_predictions"
-    }
-    columns = [name for name in cases.table.column_names if name != "label"]
-    table = state.store.read_table(earlier.evaluation_set, CASES, columns=columns)
-    new = ~predictions["id"].isin(table["id"].to_pandas())
-    if not records or not new.any():
-        return pd.DataFrame()
-    before = EvaluatedCases(table, state.spec.data.columns)
-    return find_worsened(
-        state.spec,
-        candidate,
-        (before, read_predictions(state, records)),
-        (cases, predictions[new.to_numpy()]),
-    )
-
-
 class WaiversInForce(NamedTuple):
     """The waivers in force, and how far the ledger was read for them."""
 
@@ -187,25 +111,6 @@ class WaiversInForce(NamedTuple):
     entries: Sequence[str]
     """The digests of the ledger's entries that they come from."""
     ledger: LedgerHead
-
-
-def read_waivers(state: AuditState, scorecard: Record, now: datetime) -> WaiversInForce:
-    """Read the ledger for waivers about the artifacts that a scorecard is about."""
-    entries = Ledger(state.store.url, state.audit.name).entries()
-    found = waivers_in_force(entries, scorecard.facts["models"], now)
-    return WaiversInForce(
-        [one.waiver for one in found],
-        [one.entry for one in found],
-        entries[-1].head if entries else GENESIS_DIGEST,
-    )
-
-
-_SLICE_SCHEMA = pa.schema(
-    [
-        (name, pa.string())
-        for name in ("candidate", "geography", "segment", "state", "error", "content_version")
-    ]
-)
 
 
 @dataclass(frozen=True)
@@ -226,7 +131,7 @@ class ExpectedScorecard(NamedTuple):
 
     evaluation_set: Record
     slices: list[CandidateSliceState]
-    earlier: PreviousCertification | None
+    previous: PreviousCertification | None
     """With which it is said what got worse."""
     days: ArrivedDays | None
     """The days that gates look at; None where none does."""
@@ -248,25 +153,25 @@ def expected_scorecard(state: AuditState) -> ExpectedScorecard:
         [s.candidate, s.slice_key, s.state, s.error, s.metrics.identity if s.metrics else ""]
         for s in slices
     ]
-    earlier = find_previous_certification(state, evaluation_set)
+    previous = find_previous_certification(state, evaluation_set)
     days = arrived_days(state) if asks_about_days(state.spec) else None
     identity = state.identities.scorecard(
         evaluation_set.content_version,
         described,
-        earlier=earlier.scorecard.identity if earlier else None,
+        previous=previous.scorecard.identity if previous else None,
         days=days.described if days else None,
     )
     return ExpectedScorecard(
-        evaluation_set, slices, earlier, days, (state.address("scorecard"), identity)
+        evaluation_set, slices, previous, days, (state.address("scorecard"), identity)
     )
 
 
-def store_scorecard(state: AuditState, moment: RunContext) -> Record:
+def store_scorecard(state: AuditState, run_context: RunContext) -> Record:
     """Gather every candidate's current slices into one stored scorecard."""
     expected = expected_scorecard(state)
     address, identity = expected.target
     slices = expected.slices
-    existing = state.store.reuse(address, identity, moment)
+    existing = state.store.reuse(address, identity, run_context)
     if existing is not None:
         return existing
     current = [s for s in slices if s.state == "current"]
@@ -301,15 +206,15 @@ def store_scorecard(state: AuditState, moment: RunContext) -> Record:
             WEAK_SEARCHES: scored.searches,
             "seeds": {WEAK_SLICES.removesuffix(".parquet"): SEED} if scored.searches else {},
             # Not among what it rests on, or else each certificate would hold all earlier ones.
-            PREVIOUS_CERTIFICATE: expected.earlier and expected.earlier.certificate,
+            PREVIOUS_CERTIFICATE: expected.previous and expected.previous.certificate,
             "remarks": [
                 *(found.words for found in find_duplicates(models, _versions(slices))),
                 *_recording_remarks(state, cases),
                 *scored.remarks,
             ],
         },
-        code_version=identities.CODE_VERSIONS["scorecard"],
-        moment=moment,
+        code_version=CODE_VERSIONS["scorecard"],
+        run_context=run_context,
     )
 
 
@@ -340,6 +245,100 @@ def read_judged_scorecard(state: AuditState, now: datetime | None = None) -> Jud
             now=now,
         ),
         waived=waived,
+    )
+
+
+def read_waivers(state: AuditState, scorecard: Record, now: datetime) -> WaiversInForce:
+    """Read the ledger for waivers about the artifacts that a scorecard is about."""
+    entries = Ledger(state.store.url, state.audit.name).entries()
+    found = waivers_in_force(entries, scorecard.facts["models"], now)
+    return WaiversInForce(
+        [one.waiver for one in found],
+        [one.entry for one in found],
+        entries[-1].head if entries else GENESIS_DIGEST,
+    )
+
+
+def find_previous_certification(
+    state: AuditState, evaluation_set: Record
+) -> PreviousCertification | None:
+    """Find the last certificate that was about another evaluation set than this one.
+
+    Each scorecard notes the one before it, so that a walk from the current certificate finds it
+    without listing all that is stored.
+    """
+    record = state.current("certificate") if state.spec.weak_slices else None
+    while record is not None:
+        scorecard = _upstream(state, record, "scorecard")
+        used = None if scorecard is None else _upstream(state, scorecard, "evaluation_set")
+        if scorecard is None or used is None:
+            return None
+        if used.content_version != evaluation_set.content_version:
+            return PreviousCertification(record.identity, scorecard, used)
+        identity = scorecard.facts.get(PREVIOUS_CERTIFICATE)
+        record = state.store.find(state.address("certificate"), identity) if identity else None
+    return None
+
+
+def _upstream(state: AuditState, record: Record, asset: str) -> Record | None:
+    found = next((one for one in record.upstream if one.asset == asset), None)
+    return None if found is None else state.store.find(state.address(asset), found.identity)
+
+
+def compare_with_previous(
+    state: AuditState,
+    candidate: CandidateSpec,
+    cases: EvaluatedCases,
+    predictions: pd.DataFrame,
+    previous: PreviousCertification,
+) -> pd.DataFrame:
+    """Say in which slices a candidate does worse than when it was last certified.
+
+    The earlier measurements are of its predictions then, by whatever version of it there was. A
+    case that is in both evaluation sets counts for the earlier one alone.
+    """
+    records = {
+        str(one.partition): state.store.get(state.address(one.asset, one.partition), one.identity)
+        for one in previous.scorecard.upstream
+        if one.asset == f"{candidate.name}_predictions"
+    }
+    columns = [name for name in cases.table.column_names if name != "label"]
+    table = state.store.read_table(previous.evaluation_set, CASES, columns=columns)
+    new = ~predictions["id"].isin(table["id"].to_pandas())
+    if not records or not new.any():
+        return pd.DataFrame()
+    before = EvaluatedCases(table, state.spec.data.columns)
+    return find_worsened(
+        state.spec,
+        candidate,
+        (before, read_predictions(state, records)),
+        (cases, predictions[new.to_numpy()]),
+    )
+
+
+def arrived_days(state: AuditState) -> ArrivedDays:
+    """Look at every day that has a file."""
+    return ArrivedDays(state.day_states(), asks_about_drift(state.spec))
+
+
+def day_facts(state: AuditState, days: ArrivedDays) -> list[DayFacts]:
+    """Gather the facts about days; profiles are read only for the sake of drift."""
+    return with_reference(
+        state.spec, [_facts(state, day, with_drift=days.with_drift) for day in days.states]
+    )
+
+
+def _facts(state: AuditState, day: DayState, *, with_drift: bool) -> DayFacts:
+    drift = None
+    if with_drift and day.report is not None:
+        drift = drift_of(json.loads(state.store.read_bytes(day.report, PROFILE)))
+    counts = day.report.facts if day.report is not None and day.state != "waiting" else {}
+    return DayFacts(
+        day=date.fromisoformat(day.day),
+        rows=counts.get("rows"),
+        quarantined=counts.get("quarantined"),
+        refused=day.reason if day.state == "refused" else None,
+        drift=drift,
     )
 
 
@@ -394,7 +393,7 @@ def _read_cases(state: AuditState, evaluation_set: Record) -> EvaluatedCases:
 
 
 def _score(state: AuditState, expected: ExpectedScorecard, cases: EvaluatedCases) -> Scored:
-    earlier = expected.earlier
+    previous = expected.previous
 
     def predicted(candidate: CandidateSpec) -> Predicted | None:
         records = {
@@ -405,8 +404,8 @@ def _score(state: AuditState, expected: ExpectedScorecard, cases: EvaluatedCases
         return Predicted(read_predictions(state, records), records) if records else None
 
     def worsened(candidate: CandidateSpec, predictions: pd.DataFrame) -> pd.DataFrame:
-        if earlier is None:
+        if previous is None:
             return pd.DataFrame()
-        return compare_with_previous(state, candidate, cases, predictions, earlier)
+        return compare_with_previous(state, candidate, cases, predictions, previous)
 
     return score(state.spec, cases, predicted, worsened=worsened)

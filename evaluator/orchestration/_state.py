@@ -73,7 +73,7 @@ class AuditState:
         """Return the version that was materialised last."""
         return self.store.current(self.address(asset, partition))
 
-    def is_news(self, asset: str, partition: str | None, content_version: str) -> bool:
+    def is_new(self, asset: str, partition: str | None, content_version: str) -> bool:
         """Tell whether this content is another one than was materialised last."""
         record = self.current(asset, partition)
         return record is None or record.content_version != content_version
@@ -113,7 +113,7 @@ class AuditState:
         """Digest of the candidate's artifact as it lies there now."""
         return artifact_digest(candidate, self.home.root, tracking_uri=self.home.tracking_uri)
 
-    def looks_pending(self) -> bool:
+    def may_be_pending(self) -> bool:
         """Guess from each candidate's first slice whether there are slices to evaluate."""
         if not self.spec.candidates:
             return False
@@ -147,8 +147,8 @@ class AuditState:
             self._slice_state(candidate, evaluation_set, model, key) for key in self.slice_keys()
         ]
 
-    def note_slice_failure(
-        self, candidate: CandidateSpec, slice_key: str, error: Exception, moment: RunContext
+    def record_slice_failure(
+        self, candidate: CandidateSpec, slice_key: str, error: Exception, run_context: RunContext
     ) -> None:
         """Keep why a slice of a candidate is not there, as things stand now."""
         evaluation_set = self.require("evaluation_set")
@@ -159,7 +159,7 @@ class AuditState:
             self.identities.predictions(candidate, inputs, slice_key),
             error,
             str(error),
-            moment,
+            run_context,
         )
 
     def observed_model(self, candidate: CandidateSpec) -> str | None:

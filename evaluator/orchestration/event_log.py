@@ -4,6 +4,8 @@ Dagster opens and closes a database for each event, and a slice has four events:
 takes 10 ms to confirm a write, most of an audit's time went there. Here connections stay open,
 SQLite's write-ahead log is confirmed at its checkpoints, and a batch is one transaction. What is
 stored, and where, is Dagster's own doing. See docs/decisions/0004-event-log-in-batches.md.
+
+This module keeps its public name: the `dagster.yaml` of every home that was prepared names it.
 """
 
 import os
@@ -19,7 +21,7 @@ from dagster import EventLogEntry
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from sqlalchemy.pool import StaticPool
 
-MOST_OPEN = 8
+MAX_OPEN = 8
 """How many databases stay open, of which each run has one."""
 
 _SECONDS_FOR_A_LOCK = 30  # as Dagster's own
@@ -98,7 +100,7 @@ class EventLog(SqliteEventLogStorage):
 
     def _engine(self, name: str, first: Callable[[], _Connecting]) -> sqlalchemy.Engine:
         if name not in self._engines:
-            if len(self._engines) >= MOST_OPEN:
+            if len(self._engines) >= MAX_OPEN:
                 _, unused = self._engines.popitem(last=False)
                 unused.dispose()
             # Dagster's own connection makes the database and its tables where there are none.

@@ -119,7 +119,7 @@ class Builder:
             upstream=[record.as_upstream() for record in upstream],
             facts=facts or {},
             code_version="1",
-            moment=MOMENT,
+            run_context=MOMENT,
         )
 
     def evaluation_set(self) -> Record:

@@ -64,7 +64,7 @@ class Shop:
             upstream=[record.as_upstream() for record in upstream],
             facts={},
             code_version="1",
-            moment=RunContext(run, NOON + timedelta(minutes=self.minutes)),
+            run_context=RunContext(run, NOON + timedelta(minutes=self.minutes)),
         )
 
     def day(self, day: str, content: str) -> Record:

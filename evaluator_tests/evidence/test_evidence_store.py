@@ -69,7 +69,7 @@ def put(
         ],
         facts={"cases": 2},
         code_version="1",
-        moment=when or moment(),
+        run_context=when or moment(),
     )
 
 

@@ -185,19 +185,19 @@ def whole_audit() -> Audit:
 
 def small_audit() -> Audit:
     """Build the small audit; the end-to-end test's code location calls it as well."""
-    told = _whole()
-    told["data"]["columns"]["region"]["allowed"] = list(REGIONS)
-    told["data"]["columns"]["airline_kind"]["allowed"] = list(AIRLINE_KINDS)
-    told["metrics"] = ["roc_auc", "accuracy", "recall"]
+    settings = _whole()
+    settings["data"]["columns"]["region"]["allowed"] = list(REGIONS)
+    settings["data"]["columns"]["airline_kind"]["allowed"] = list(AIRLINE_KINDS)
+    settings["metrics"] = ["roc_auc", "accuracy", "recall"]
     for finding in ("more_slices", "compare", "fairness", "weak_slices"):
-        del told[finding]
-    return Audit("flights", AuditSpec.model_validate(told))
+        del settings[finding]
+    return Audit("flights", AuditSpec.model_validate(settings))
 
 
 def _whole() -> dict[str, Any]:
-    told = load_audit("flights", AUDITS).spec.model_dump(mode="json", exclude_unset=True)
+    settings = load_audit("flights", AUDITS).spec.model_dump(mode="json", exclude_unset=True)
     common = {"features": list(FEATURES)}
-    told["candidates"] = [
+    settings["candidates"] = [
         {"name": "sturdy", "path": "models/flights/sturdy.skops", "baseline": True, **common},
         {
             "name": "frail",
@@ -206,8 +206,8 @@ def _whole() -> dict[str, Any]:
             **common,
         },
     ]
-    told["gates"] = [{"metric": "roc_auc", "level": "overall", "at_least": 0.6}]
-    return told
+    settings["gates"] = [{"metric": "roc_auc", "level": "overall", "at_least": 0.6}]
+    return settings
 
 
 def _pipeline() -> Pipeline:

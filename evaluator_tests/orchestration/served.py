@@ -20,11 +20,11 @@ _Found = TypeVar("_Found")
 _DEFINITIONS = """\
 import dagster as dg
 
-from evaluator.orchestration import audit_definitions, automation
+from evaluator.orchestration import _asset_specs, audit_definitions
 from evaluator_tests.orchestration.conftest import small_audit
 
 # The real sensors, looking every three seconds where they would look every thirty.
-automation.SECONDS_BETWEEN_TICKS = 3
+_asset_specs.SECONDS_BETWEEN_TICKS = 3
 defs = dg.Definitions.merge(
     audit_definitions(small_audit()), dg.Definitions(executor=dg.in_process_executor)
 )

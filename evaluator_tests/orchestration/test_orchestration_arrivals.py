@@ -20,12 +20,12 @@ class Watch:
     def look(self) -> list[str]:
         """Look once and return what is asked for: days, or assets."""
         with dg.build_sensor_context(cursor=self.cursor) as context:
-            told = self.sensor(context)
-        assert isinstance(told, dg.SensorResult)
-        self.cursor = told.cursor
+            result = self.sensor(context)
+        assert isinstance(result, dg.SensorResult)
+        self.cursor = result.cursor
         return [
             request.partition_key or request.asset_selection[0].path[-1]  # type: ignore[index] # each names its asset
-            for request in told.run_requests or []
+            for request in result.run_requests or []
         ]
 
 

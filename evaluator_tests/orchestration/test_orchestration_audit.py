@@ -18,12 +18,12 @@ from evaluator.orchestration import (
     AuditState,
     Choice,
     Home,
-    _candidate_run as candidate_evaluation,
-    _runner as runner,
+    _candidate_run,
+    _runner,
     exit_code,
     format_run_summary,
 )
-from evaluator.orchestration._assets import _reports as report_assets
+from evaluator.orchestration._assets import _reports
 from evaluator.orchestration._certificates import CERTIFICATE
 from evaluator.orchestration._partitions import SliceBatch
 from evaluator.orchestration._processes import LocalRuns
@@ -49,8 +49,8 @@ def test_the_whole_audit_runs_from_files_to_dashboard_and_certificate(
     assert summary.faults == []
     assert [day.state for day in summary.days] == ["accepted"] * 3
     assert (summary.computed, summary.reused) == (8, 0)
-    assert summary.findings is not None
-    assert [o.outcome for o in summary.findings.outcomes] == ["certified"] * 2
+    assert summary.judged is not None
+    assert [o.outcome for o in summary.judged.outcomes] == ["certified"] * 2
     assert exit_code(audit, Choice(), summary) == 0
     page = state.store.read_bytes(state.require("dashboard"), PAGE).decode()
     assert "sturdy" in page
@@ -64,8 +64,10 @@ def test_the_scorecard_says_what_scikit_learn_says(audit: Audit, finished_home: 
     slices = state.slice_states(
         audit.spec.candidates[0], evaluation_set, state.observed_model(audit.spec.candidates[0])
     )
-    figures = read_judged_scorecard(state).scorecard.measurements
-    figures = figures[(figures["candidate"] == "sturdy") & (figures["status"] == "ok")]
+    measurements = read_judged_scorecard(state).scorecard.measurements
+    measurements = measurements[
+        (measurements["candidate"] == "sturdy") & (measurements["status"] == "ok")
+    ]
     frames = {
         s.slice_key: state.store.read_table(s.predictions, PREDICTIONS).to_pandas()
         for s in slices
@@ -73,9 +75,9 @@ def test_the_scorecard_says_what_scikit_learn_says(audit: Audit, finished_home: 
     }
     cases = pd.concat(frames.values())
     assert len(cases) == evaluation_set.facts["cases"]
-    overall = figures[figures["level"] == "overall"].set_index("metric")["value"]
+    overall = measurements[measurements["level"] == "overall"].set_index("metric")["value"]
     assert overall["roc_auc"] == pytest.approx(roc_auc_score(cases["label"], cases["score"]))
-    for row in figures[figures["metric"] == "accuracy"].itertuples():
+    for row in measurements[measurements["metric"] == "accuracy"].itertuples():
         if row.level == "geography x segment":
             chosen = frames[f"{row.geography}|{row.segment}"]
             wanted = accuracy_score(chosen["label"], chosen["prediction"])
@@ -139,13 +141,13 @@ def test_a_crash_on_one_slice_leaves_siblings_and_other_slices_alone(
     assert materialised(audit, "sturdy_slice_metrics") >= {"pacific|network"}
     assert len(materialised(audit, "frail_slice_metrics")) == 3
     assert "pacific|network" not in materialised(audit, "frail_predictions")
-    assert summary.findings is not None
-    missing = summary.findings.scorecard.slices.query("state != 'current'")
+    assert summary.judged is not None
+    missing = summary.judged.scorecard.slices.query("state != 'current'")
     assert missing[["candidate", "geography", "segment"]].to_numpy().tolist() == [
         ["frail", *CRASHED]
     ]
     assert "ConnectionError: the model server for pacific" in missing["error"].iloc[0]
-    outcomes = {o.candidate: o.outcome for o in summary.findings.outcomes}
+    outcomes = {o.candidate: o.outcome for o in summary.judged.outcomes}
     assert outcomes == {"sturdy": "certified", "frail": "undecided"}
     page = _page(audit, home)
     assert "the model server for pacific is out of reach" in page
@@ -157,8 +159,8 @@ def test_what_crashed_is_exactly_what_the_next_run_computes(audit: Audit, home: 
     plan_faults(home.root)
     summary = run(audit, home)
     assert (summary.computed, summary.reused) == (2, 6)
-    assert summary.findings is not None
-    assert (summary.findings.scorecard.slices["state"] == "current").all()
+    assert summary.judged is not None
+    assert (summary.judged.scorecard.slices["state"] == "current").all()
 
 
 def test_slices_that_cannot_be_measured_are_missing_and_say_why(
@@ -167,23 +169,23 @@ def test_slices_that_cannot_be_measured_are_missing_and_say_why(
     def cannot(*_: object, **__: object) -> None:
         raise ArithmeticError("these numbers cannot be measured")
 
-    def here(audit: Audit, portions: Sequence[SliceBatch], **_: object) -> None:
-        for portion in portions:
-            names = [f"{portion.candidate}_{name}" for name in ("predictions", "slice_metrics")]
-            for chosen in portion.ranges:
+    def here(audit: Audit, batches: Sequence[SliceBatch], **_: object) -> None:
+        for batch in batches:
+            names = [f"{batch.candidate}_{name}" for name in ("predictions", "slice_metrics")]
+            for chosen in batch.ranges:
                 LocalRuns(audit).execute(names, chosen)
 
     with monkeypatch.context() as patch:
         # In this process, where the patch holds.
-        patch.setattr(runner, "run_batches", here)
-        patch.setattr(candidate_evaluation, "measure", cannot)
+        patch.setattr(_runner, "run_batches", here)
+        patch.setattr(_candidate_run, "measure", cannot)
         summary = run(audit, home, Choice(candidate="frail"))
     assert summary.computed == 0
     assert len(materialised(audit, "frail_predictions")) == 4
     assert materialised(audit, "frail_slice_metrics") == set()
     errors = {s.error for s in summary.slices}
     assert errors == {"ArithmeticError: these numbers cannot be measured"}
-    assert summary.findings is None
+    assert summary.judged is None
     assert "none of the 8 slices" in summary.faults[0]
     assert exit_code(audit, Choice(), summary) == 3
     lines = list(format_run_summary(AuditState(audit, home), summary))
@@ -203,12 +205,12 @@ def test_a_failed_slice_keeps_its_old_version_and_is_called_outdated(
     states = {s.slice_key: s.state for s in summary.slices if s.candidate == "frail"}
     assert states.pop("|".join(CRASHED)) == "outdated"
     assert set(states.values()) == {"current"}
-    assert summary.findings is not None
-    figures = summary.findings.scorecard.measurements
-    of_slice = figures[
-        (figures["candidate"] == "frail")
-        & (figures["geography"] == CRASHED[0])
-        & (figures["segment"] == CRASHED[1])
+    assert summary.judged is not None
+    measurements = summary.judged.scorecard.measurements
+    of_slice = measurements[
+        (measurements["candidate"] == "frail")
+        & (measurements["geography"] == CRASHED[0])
+        & (measurements["segment"] == CRASHED[1])
     ]
     assert of_slice.empty
 
@@ -265,8 +267,8 @@ def test_a_missing_artifact_is_named_and_the_other_candidate_is_judged(
     assert len(summary.faults) == 1
     assert "frail.skops is not there" in summary.faults[0]
     assert exit_code(audit, Choice(), summary) == 3
-    assert summary.findings is not None
-    outcomes = {o.candidate: o.outcome for o in summary.findings.outcomes}
+    assert summary.judged is not None
+    outcomes = {o.candidate: o.outcome for o in summary.judged.outcomes}
     assert outcomes == {"sturdy": "certified", "frail": "undecided"}
 
 
@@ -287,8 +289,8 @@ def test_a_part_of_the_audit_is_run_on_its_own(audit: Audit, home: Home) -> None
         f"eastern|{kind}" for kind in ("network", "low_cost")
     }
     assert exit_code(audit, choice, summary) == 0
-    assert summary.findings is not None
-    assert {o.outcome for o in summary.findings.outcomes} == {"undecided"}
+    assert summary.judged is not None
+    assert {o.outcome for o in summary.judged.outcomes} == {"undecided"}
 
 
 def test_a_tracking_server_that_is_down_blocks_nothing_else(
@@ -297,11 +299,11 @@ def test_a_tracking_server_that_is_down_blocks_nothing_else(
     # Nothing listens on the discard port.
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    monkeypatch.setattr(report_assets, "RETRIES", dg.RetryPolicy(max_retries=1))
+    monkeypatch.setattr(_reports, "RETRIES", dg.RetryPolicy(max_retries=1))
     summary = run(audit, home)
     assert len(summary.faults) == 1
     assert "127.0.0.1" in summary.faults[0]
-    assert summary.findings is not None
+    assert summary.judged is not None
     assert "sturdy" in _page(audit, home)
     assert exit_code(audit, Choice(), summary) == 3
 
@@ -316,12 +318,12 @@ def test_one_mlflow_run_a_candidate_holds_its_figures(audit: Audit, finished_hom
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id])
     assert sorted(r.data.tags["evaluator.candidate"] for r in runs) == ["frail", "sturdy"]
-    assert summary.findings is not None
-    figures = summary.findings.scorecard.measurements
+    assert summary.judged is not None
+    measurements = summary.judged.scorecard.measurements
     for logged in runs:
-        rows = figures[
-            (figures["candidate"] == logged.data.tags["evaluator.candidate"])
-            & (figures["level"] == "overall")
+        rows = measurements[
+            (measurements["candidate"] == logged.data.tags["evaluator.candidate"])
+            & (measurements["level"] == "overall")
         ].set_index("metric")
         assert logged.data.metrics["roc_auc"] == rows.loc["roc_auc", "value"]
 

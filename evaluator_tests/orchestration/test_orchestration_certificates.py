@@ -44,8 +44,8 @@ def call(
     """Call the command in this process, on the finished audit."""
     folder = tmp_path / "defs" / "flights"
     folder.mkdir(parents=True)
-    told = audit.spec.model_dump(mode="json", exclude_unset=True)
-    header = {"type": "evaluator.orchestration.AuditComponent", "attributes": told}
+    settings = audit.spec.model_dump(mode="json", exclude_unset=True)
+    header = {"type": "evaluator.orchestration.AuditComponent", "attributes": settings}
     (folder / "defs.yaml").write_text(yaml.safe_dump(header))
     monkeypatch.setattr("evaluator.spec.shipped_audits", lambda: folder.parent)
     assert finished_home.root.is_dir()
@@ -85,8 +85,8 @@ def test_a_signed_certificate_is_verified_with_the_issuers_key_only(
     assert answer.out.startswith("VERIFIED")
     other = create_key(tmp_path / "others", "other").public
     assert call("verify", "flights/sturdy", "--key", str(other)).code == 1
-    told = json.loads(call("verify", "flights/sturdy", "--key", public_key, "--json").out)
-    assert (told["result"], told["candidate"]) == ("VERIFIED", "sturdy")
+    report = json.loads(call("verify", "flights/sturdy", "--key", public_key, "--json").out)
+    assert (report["result"], report["candidate"]) == ("VERIFIED", "sturdy")
 
 
 def test_a_second_run_issues_nothing_anew(audit: Audit, finished_home: Home) -> None:
@@ -247,12 +247,12 @@ def test_a_key_is_made_once(call: Call, tmp_path: Path) -> None:
 
 
 def with_registry(audit: Audit, name: str) -> Audit:
-    told: dict[str, Any] = audit.spec.model_dump(mode="json", exclude_unset=True)
-    sturdy = dict(told["candidates"][0])
+    settings: dict[str, Any] = audit.spec.model_dump(mode="json", exclude_unset=True)
+    sturdy = dict(settings["candidates"][0])
     del sturdy["path"]
-    told["candidates"] = [{**sturdy, "kind": "mlflow", "model": f"models:/{name}/1"}]
-    told["certificate"] = {"promote_alias": "released"}
-    return Audit(audit.name, type(audit.spec).model_validate(told))
+    settings["candidates"] = [{**sturdy, "kind": "mlflow", "model": f"models:/{name}/1"}]
+    settings["certificate"] = {"promote_alias": "released"}
+    return Audit(audit.name, type(audit.spec).model_validate(settings))
 
 
 # MLflow warns of types in its own signatures, and of examples that a caller need not give.
@@ -273,8 +273,8 @@ def test_a_certified_version_is_promoted_until_its_certificate_is_revoked(
     registered = with_registry(audit, "late")
     summary = run(registered, finished_home)
     assert summary.faults == []
-    assert summary.findings is not None
-    assert [o.outcome for o in summary.findings.outcomes] == ["certified"]
+    assert summary.judged is not None
+    assert [o.outcome for o in summary.judged.outcomes] == ["certified"]
     version = client.get_model_version("late", "1")
     state = AuditState(registered, finished_home)
     digest = state.require("certificate").files[statement_name("sturdy")].sha256

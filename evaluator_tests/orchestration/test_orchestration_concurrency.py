@@ -51,7 +51,7 @@ def test_a_candidate_that_takes_its_process_down_costs_no_other_candidate(
     assert all("ended by SIGKILL" in str(s.error) for s in lost)
     assert all("isolate: process" in str(s.error) for s in lost)
     assert "STARTED" not in run_statuses()
-    assert summary.findings is not None
+    assert summary.judged is not None
     plan_faults(home.root)
     again = run(together, home)
     assert again.computed == len(lost)
@@ -170,44 +170,44 @@ def test_portions_cover_the_pending_slices_once_and_use_every_core(
         for g in audit.spec.slice_values()["geography"]
         for s in audit.spec.slice_values()["segment"]
     ]
-    portions = slice_batches(audit.spec, candidate, keys, wanted=3)
-    assert [len(portion.slice_keys) for portion in portions] == [6, 6, 6]
-    assert [key for portion in portions for key in portion.slice_keys] == keys
-    assert all(len(portion.ranges) == 1 for portion in portions)
+    batches = slice_batches(audit.spec, candidate, keys, wanted=3)
+    assert [len(batch.slice_keys) for batch in batches] == [6, 6, 6]
+    assert [key for batch in batches for key in batch.slice_keys] == keys
+    assert all(len(batch.ranges) == 1 for batch in batches)
     few = slice_batches(audit.spec, candidate, keys[4:6], wanted=2)
-    assert [key for portion in few for key in portion.slice_keys] == keys[4:6]
+    assert [key for batch in few for key in batch.slice_keys] == keys[4:6]
     assert slice_batches(audit.spec, candidate, [], wanted=2) == []
 
 
 def test_the_audit_says_how_many_slices_a_run_has(whole_audit: Audit) -> None:
     small = changed(whole_audit, partitions_per_run=4)
     keys = [f"{g}|{s}" for g in ("eastern", "central") for s in ("network", "low_cost", "regional")]
-    portions = slice_batches(small.spec, small.spec.candidates[0], keys, wanted=1)
-    assert [len(portion.slice_keys) for portion in portions] == [4, 2]
+    batches = slice_batches(small.spec, small.spec.candidates[0], keys, wanted=1)
+    assert [len(batch.slice_keys) for batch in batches] == [4, 2]
 
 
 def test_what_needs_one_pool_runs_one_after_the_other(audit: Audit, finished_home: Home) -> None:
-    portions = slice_batches(
+    batches = slice_batches(
         audit.spec,
         audit.spec.candidates[0],
         AuditState(audit, finished_home).slice_keys(),
         wanted=3,
     )
-    pooled = [portion._replace(pool="endpoint") for portion in portions]
+    pooled = [batch._replace(pool="endpoint") for batch in batches]
     open_now: list[int] = []
     most = 0
     slices: list[str] = []
 
-    def on_slice(portion: Any) -> None:
+    def on_slice(batch: Any) -> None:
         nonlocal most
-        if id(portion) not in open_now:
-            open_now.append(id(portion))
+        if id(batch) not in open_now:
+            open_now.append(id(batch))
         most = max(most, len(open_now))
-        slices.append(portion.candidate)
+        slices.append(batch.candidate)
 
     def on_end(ended: Any) -> None:
         assert ended.fault is None
-        open_now.remove(id(ended.portion))
+        open_now.remove(id(ended.batch))
 
     run_batches(audit, pooled, cores=3, on_slice=on_slice, on_end=on_end)
     assert most == 1
@@ -219,23 +219,23 @@ import sys
 from evaluator.orchestration._processes import run_batch
 
 before = set(sys.modules)
-run_batch(audit, portion, environment, 1, connection)
+run_batch(audit, batch, environment, 1, connection)
 told.send(sorted(set(sys.modules) - before))
 """
 
 
 def test_a_forked_process_imports_hardly_anything_more(audit: Audit, home: Home) -> None:
     first = start(audit, home)
-    first.take_in_days()
-    first._freeze_evaluation_set(refresh=True)
-    portion = slice_batches(audit.spec, audit.spec.candidates[0], {"pacific|network"}, wanted=1)[0]
+    first.ingest_days()
+    first._refresh_evaluation_set(refresh=True)
+    batch = slice_batches(audit.spec, audit.spec.candidates[0], {"pacific|network"}, wanted=1)[0]
     fork_server.start_fork_server()
     context = fork_server.fork_server_context()
     heard, connection = context.Pipe(duplex=False)
     answers, told = context.Pipe(duplex=False)
     given = {
         "audit": audit,
-        "portion": portion,
+        "batch": batch,
         "environment": dict(os.environ),
         "connection": connection,
         "told": told,

@@ -10,7 +10,7 @@ import pytest
 from evaluator.orchestration import Home
 from evaluator.orchestration._partition_run import DATA_VERSION_TAG
 from evaluator.orchestration._processes import RANGE_END_TAG, RANGE_START_TAG, new_run_id
-from evaluator.orchestration.event_log import MOST_OPEN, EventLog
+from evaluator.orchestration.event_log import MAX_OPEN, EventLog
 
 SLICES = dg.MultiPartitionsDefinition(
     {
@@ -75,10 +75,10 @@ def test_dagsters_own_log_reads_what_it_wrote(instance: dg.DagsterInstance, tmp_
     instance_file.write_text(shipped.replace(named, ""))
     with dg.DagsterInstance.get() as stock:
         assert not isinstance(stock.event_log_storage, EventLog)
-        told = [event.dagster_event_type for event in stock.all_logs(result.run_id)]
-        assert told.count(dg.DagsterEventType.ASSET_MATERIALIZATION) == 12
-        assert told.count(dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED) == 12
-        assert told.count(dg.DagsterEventType.ASSET_CHECK_EVALUATION) == 1
+        events = [event.dagster_event_type for event in stock.all_logs(result.run_id)]
+        assert events.count(dg.DagsterEventType.ASSET_MATERIALIZATION) == 12
+        assert events.count(dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED) == 12
+        assert events.count(dg.DagsterEventType.ASSET_CHECK_EVALUATION) == 1
         for name in ("predictions", "metrics"):
             key = dg.AssetKey(name)
             assert len(stock.get_materialized_partitions(key)) == 6
@@ -94,10 +94,10 @@ def test_dagsters_own_log_reads_what_it_wrote(instance: dg.DagsterInstance, tmp_
 def test_who_watches_a_run_from_elsewhere_sees_each_of_its_events(
     instance: dg.DagsterInstance,
 ) -> None:
-    run_id, told, over = new_run_id(), [], threading.Event()
+    run_id, events, over = new_run_id(), [], threading.Event()
 
     def hear(event: dg.EventLogEntry, _cursor: str) -> None:
-        told.append(event.dagster_event_type)
+        events.append(event.dagster_event_type)
         if event.dagster_event_type == dg.DagsterEventType.RUN_SUCCESS:
             over.set()
 
@@ -106,7 +106,7 @@ def test_who_watches_a_run_from_elsewhere_sees_each_of_its_events(
         run_all(instance, run_id)
         assert over.wait(120)
     stored = [event.dagster_event_type for event in instance.all_logs(run_id)]
-    assert told == stored[: len(told)]
+    assert events == stored[: len(events)]
 
 
 def test_it_says_the_same_as_dagsters_own_without_batches(
@@ -148,12 +148,12 @@ def test_it_says_the_same_as_dagsters_own_without_batches(
 
 
 def test_more_runs_than_stay_open_are_all_readable(instance: dg.DagsterInstance) -> None:
-    runs = [new_run_id() for _ in range(MOST_OPEN + 2)]
+    runs = [new_run_id() for _ in range(MAX_OPEN + 2)]
     for run_id in runs:
         instance.report_engine_event("here", run_id=run_id, job_name="any")
     log = instance.event_log_storage
     assert isinstance(log, EventLog)
-    assert len(log._engines) == MOST_OPEN
+    assert len(log._engines) == MAX_OPEN
     assert [len(instance.all_logs(run_id)) for run_id in runs] == [1] * len(runs)
 
 

@@ -43,10 +43,10 @@ def test_an_infinite_limit_is_a_reason_in_json_and_nothing_else_is_lost() -> Non
             "reason": [None, None, "too few"],
         }
     )
-    told = json.loads(json.dumps(as_json(gaps), allow_nan=False))
-    assert told["high"] == [None, 2.0, None]
-    assert told["reason"] == ["high is infinite", None, "too few"]
-    assert told["needed_cases"] == [None, 7, 8]
+    table = json.loads(json.dumps(as_json(gaps), allow_nan=False))
+    assert table["high"] == [None, 2.0, None]
+    assert table["reason"] == ["high is infinite", None, "too few"]
+    assert table["needed_cases"] == [None, 7, 8]
 
 
 class _Chain:
@@ -54,7 +54,7 @@ class _Chain:
 
     def __init__(self, state: AuditState) -> None:
         self.state = state
-        self._moment = RunContext("run", datetime(2026, 1, 1, tzinfo=UTC))
+        self._run_context = RunContext("run", datetime(2026, 1, 1, tzinfo=UTC))
 
     def store(self, asset: str, identity: str, *upstream: Record, **facts: Any) -> Record:
         return self.state.store.write(
@@ -65,7 +65,7 @@ class _Chain:
             upstream=[one.as_upstream() for one in upstream],
             facts=facts,
             code_version="1",
-            moment=self._moment,
+            run_context=self._run_context,
         )
 
     def certify(self, name: str) -> str | None:
@@ -96,8 +96,8 @@ def test_without_a_search_for_weak_slices_no_earlier_certificate_counts(tmp_path
 
 
 def asking(audit: Audit, **keys: Mapping[str, Any]) -> Audit:
-    told = audit.spec.model_dump(mode="json", exclude_unset=True)
-    return Audit(audit.name, type(audit.spec).model_validate({**told, **keys}))
+    settings = audit.spec.model_dump(mode="json", exclude_unset=True)
+    return Audit(audit.name, type(audit.spec).model_validate({**settings, **keys}))
 
 
 def test_what_got_worse_is_told_of_the_cases_that_are_new_since_the_last_certificate(
@@ -111,9 +111,9 @@ def test_what_got_worse_is_told_of_the_cases_that_are_new_since_the_last_certifi
     last.rename(tmp_path / last.name)
     first = run(searching, home)
     assert first.faults == []
-    assert first.findings is not None
-    assert first.findings.scorecard.worsened.empty
-    assert set(first.findings.scorecard.weak_searches) == {"sturdy", "frail"}
+    assert first.judged is not None
+    assert first.judged.scorecard.worsened.empty
+    assert set(first.judged.scorecard.weak_searches) == {"sturdy", "frail"}
     before = AuditState(searching, home).require("evaluation_set").facts["cases"]
     (tmp_path / last.name).rename(last)
     second = run(searching, home)
@@ -170,27 +170,27 @@ def test_gates_on_days_are_judged_on_facts_that_lie_beside_the_scorecard(
         {"kind": "data_quality", "refused_share_at_most": 0.5, "refused_days_at_most": 0},
         {"kind": "drift", "drift_below": 0.2, "columns": ["distance"]},
     ]
-    told = audit.spec.model_dump(mode="json", exclude_unset=True)
-    told["data"]["drift"] = {"reference_days": 1}
-    asked = Audit(audit.name, type(audit.spec).model_validate({**told, "gates": gates}))
+    settings = audit.spec.model_dump(mode="json", exclude_unset=True)
+    settings["data"]["drift"] = {"reference_days": 1}
+    asked = Audit(audit.name, type(audit.spec).model_validate({**settings, "gates": gates}))
     summary = run(asked, finished_home)
     assert summary.faults == []
-    findings = summary.findings
-    assert findings is not None
-    assert [day.day.isoformat() for day in findings.scorecard.days] == [
+    judged = summary.judged
+    assert judged is not None
+    assert [day.day.isoformat() for day in judged.scorecard.days] == [
         "2013-11-01", "2013-11-02", "2013-11-03"
     ]  # fmt: skip
-    assert [day.is_reference for day in findings.scorecard.days] == [True, False, False]
-    assert findings.scorecard.days[0].drift is None
+    assert [day.is_reference for day in judged.scorecard.days] == [True, False, False]
+    assert judged.scorecard.days[0].drift is None
     measured = [
-        (day.drift or {})["distance"]["stability_index"] for day in findings.scorecard.days[1:]
+        (day.drift or {})["distance"]["stability_index"] for day in judged.scorecard.days[1:]
     ]
-    verdicts = {verdict.kind: verdict for verdict in findings.verdicts}
+    verdicts = {verdict.kind: verdict for verdict in judged.verdicts}
     assert verdicts["data_quality"].verdict == "PASS"
     assert verdicts["data_quality"].places == 2
     assert verdicts["drift"].value == max(measured)
     state = AuditState(asked, finished_home)
-    reports = {u.partition for u in findings.record.upstream if u.asset == "data_quality_report"}
+    reports = {u.partition for u in judged.record.upstream if u.asset == "data_quality_report"}
     assert reports == {"2013-11-01", "2013-11-02", "2013-11-03"}
     # The same once more, from the stored evidence alone.
     certificate = state.require("certificate")
@@ -204,7 +204,7 @@ def test_a_refused_day_makes_another_scorecard_where_a_gate_looks_at_days(
     audit: Audit, finished_home: Home
 ) -> None:
     asked = asking_for(audit, {"kind": "data_quality", "refused_days_at_most": 0})
-    first = run(asked, finished_home).findings
+    first = run(asked, finished_home).judged
     assert first is not None
     assert {verdict.verdict for verdict in first.verdicts} == {"PASS"}
     broken = finished_home.landing("flights") / "flights-2013-11-04.csv"
@@ -215,7 +215,7 @@ def test_a_refused_day_makes_another_scorecard_where_a_gate_looks_at_days(
     assert {verdict.verdict for verdict in second.verdicts} == {"FAIL"}
     assert second.scorecard.days[-1].refused is not None
     # Where no gate looks at days, it is the same scorecard as ever.
-    plain, other = (AuditState(told, finished_home) for told in (audit, asked))
+    plain, other = (AuditState(one, finished_home) for one in (audit, asked))
     assert plain.require("evaluation_set") == other.require("evaluation_set")
     assert expected_scorecard(plain).days is None
 
@@ -224,7 +224,7 @@ def test_a_waiver_shows_in_the_next_certificate_until_it_ends(
     audit: Audit, finished_home: Home
 ) -> None:
     asked = asking_for(audit, {"metric": "roc_auc", "at_least": 0.999, "decide_on": "value"})
-    first = run(asked, finished_home).findings
+    first = run(asked, finished_home).judged
     assert first is not None
     (verdict, _) = first.verdicts
     assert [outcome.outcome for outcome in first.outcomes] == ["not certified"] * 2
@@ -244,9 +244,9 @@ def test_a_waiver_shows_in_the_next_certificate_until_it_ends(
     assert not reports_are_current(state, now)
     second = run(asked, finished_home)
     assert second.computed == 0
-    assert second.findings is not None
-    assert second.findings.verdicts == first.verdicts
-    sturdy, frail = second.findings.outcomes
+    assert second.judged is not None
+    assert second.judged.verdicts == first.verdicts
+    sturdy, frail = second.judged.outcomes
     assert (sturdy.outcome, sturdy.after_waivers) == ("not certified", "undecided")
     assert [waiver.waived_by for waiver in sturdy.waived] == ["Ada"]
     # Both candidates are the same model, and each is waived for itself.
@@ -260,10 +260,10 @@ def test_a_waiver_shows_in_the_next_certificate_until_it_ends(
     assert "WITH 1 WAIVED GATE" in report.statement.predicate.candidate.reason
     assert reports_are_current(state, datetime.now(UTC))
     assert not reports_are_current(state, ends)
-    after = expected_certificate(state, second.findings.record, ends)
+    after = expected_certificate(state, second.judged.record, ends)
     assert after.record == certificate
 
 
 def asking_for(audit: Audit, *gates: Mapping[str, Any]) -> Audit:
-    told = audit.spec.model_dump(mode="json", exclude_unset=True)
-    return Audit(audit.name, type(audit.spec).model_validate({**told, "gates": list(gates)}))
+    settings = audit.spec.model_dump(mode="json", exclude_unset=True)
+    return Audit(audit.name, type(audit.spec).model_validate({**settings, "gates": list(gates)}))

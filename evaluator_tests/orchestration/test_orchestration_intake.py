@@ -140,7 +140,7 @@ def test_an_audit_without_candidates_tells_its_days_and_exits_by_them(
 ) -> None:
     summary = run(sales, state.home)
     lines = list(format_run_summary(state, summary))
-    assert summary.findings is None
+    assert summary.judged is None
     assert exit_code(sales, Choice(), summary) == 1
     assert any("12 of 14 days accepted" in line for line in lines)
     assert any("2024-03-10 accepted, but drifted: price" in line for line in lines)
@@ -158,7 +158,7 @@ def test_mended_rows_join_the_days_next_version_and_the_old_one_stays(
     quarantined.write_text(mended)
 
     assert replay_quarantine(state, DAY, quarantined) == 2
-    start(sales, state.home).take_in_days()
+    start(sales, state.home).ingest_days()
 
     after = state.accepted_days()[DAY]
     assert after.facts["accepted"] == before.facts["accepted"] + 2
@@ -177,7 +177,7 @@ def test_rows_that_are_mended_later_join_those_that_were_mended_before(
         before = state.accepted_days()[DAY].facts["accepted"]
         rows.write_text(rows.read_text().replace(wrong, right))
         replay_quarantine(state, DAY, rows)
-        start(sales, state.home).take_in_days()
+        start(sales, state.home).ingest_days()
         assert state.accepted_days()[DAY].facts["accepted"] == before + 1
 
 

@@ -91,7 +91,7 @@ def test_a_slice_tells_which_cases_came_from_which_file(audit: Audit, finished_h
 
 def test_rows_in_quarantine_are_told_with_their_reasons(audit: Audit, home: Home) -> None:
     spoil_a_row(home)
-    start(audit, home).take_in_days()
+    start(audit, home).ingest_days()
     lineage = ask(audit, home, "validated_data")
     text = FORMATS["text"](lineage)
     assert f"{DAY}: " in text
@@ -106,7 +106,7 @@ def test_what_rests_on_a_file_that_was_sent_again_is_outdated_until_it_is_made_a
 ) -> None:
     before = hashlib.sha256(landed(finished_home).read_bytes()).hexdigest()
     spoil_a_row(finished_home)
-    start(audit, finished_home).take_in_days()
+    start(audit, finished_home).ingest_days()
     lineage = ask(audit, finished_home, "dashboard")
     assert states(lineage, "evaluation_set") == {("current", True)}
     assert states(lineage, "sturdy_predictions") == {("current", True)}

@@ -21,7 +21,7 @@ from evaluator_tests.orchestration.conftest import run
 
 def test_the_table_in_the_ui_is_capped_and_says_so() -> None:
     rows = MAX_ROWS + 34
-    figures = pd.DataFrame(
+    measurements = pd.DataFrame(
         {
             "candidate": "one",
             "level": "tail",
@@ -36,11 +36,11 @@ def test_the_table_in_the_ui_is_capped_and_says_so() -> None:
             "reason": None,
         }
     )
-    words = _additional_slices_table(figures, "recall")
-    assert words.count("| tail | tail = ") == MAX_ROWS
-    assert f"The first {MAX_ROWS} of {rows} rows" in words
-    assert ADDITIONAL_MEASUREMENTS in words
-    whole = _additional_slices_table(figures.iloc[:MAX_ROWS], "recall")
+    text = _additional_slices_table(measurements, "recall")
+    assert text.count("| tail | tail = ") == MAX_ROWS
+    assert f"The first {MAX_ROWS} of {rows} rows" in text
+    assert ADDITIONAL_MEASUREMENTS in text
+    whole = _additional_slices_table(measurements.iloc[:MAX_ROWS], "recall")
     assert "The first" not in whole
 
 
@@ -63,16 +63,18 @@ def test_the_audit_measures_each_carrier_as_scikit_learn_does(
     ]
     joined = pd.concat(frames).merge(carriers, on="id", validate="1:1")
     measured = findings.scorecard.additional_measurements
-    figures = measured.query("candidate == 'sturdy' and metric == 'roc_auc'")
-    figures = figures[figures["level"] == "carrier"].set_index("group")
-    assert set(figures.index) == {f"carrier = {name}" for name in joined["data.carrier"].unique()}
+    measurements = measured.query("candidate == 'sturdy' and metric == 'roc_auc'")
+    measurements = measurements[measurements["level"] == "carrier"].set_index("group")
+    assert set(measurements.index) == {
+        f"carrier = {name}" for name in joined["data.carrier"].unique()
+    }
     compared = 0
     for carrier, rows in joined.groupby("data.carrier"):
-        figure = figures.loc[f"carrier = {carrier}"]
-        assert figure["n"] == len(rows)
-        if figure["status"] != "undefined":
+        measurement = measurements.loc[f"carrier = {carrier}"]
+        assert measurement["n"] == len(rows)
+        if measurement["status"] != "undefined":
             wanted = roc_auc_score(rows["label"], rows["score"])
-            assert figure["value"] == pytest.approx(wanted, abs=1e-12)
+            assert measurement["value"] == pytest.approx(wanted, abs=1e-12)
             compared += 1
     assert compared > 8
     origins = measured.query("level == 'origin' and metric == 'roc_auc'")
@@ -83,7 +85,7 @@ def test_the_further_slices_stand_on_the_page_in_mlflow_and_in_the_ui(
     whole_audit: Audit, finished_whole_home: Home, tmp_path: Path
 ) -> None:
     state = AuditState(whole_audit, finished_whole_home)
-    figures = read_judged_scorecard(state).scorecard.additional_measurements
+    measurements = read_judged_scorecard(state).scorecard.additional_measurements
     page = state.store.read_bytes(state.require("dashboard"), PAGE).decode()
     assert "More slices" in page
     assert "origin = JFK" in page
@@ -91,7 +93,7 @@ def test_the_further_slices_stand_on_the_page_in_mlflow_and_in_the_ui(
     runs = state.require("mlflow_runs").facts["runs"]
     path = client.download_artifacts(runs["sturdy"], "more_slices.json", str(tmp_path))
     logged = pd.DataFrame(json.loads(Path(path).read_text()))
-    wanted = figures[figures["candidate"] == "sturdy"]
+    wanted = measurements[measurements["candidate"] == "sturdy"]
     assert logged["group"].tolist() == wanted["group"].tolist()
     np.testing.assert_array_equal(logged["value"].astype(float), wanted["value"])
     with dg.DagsterInstance.get() as instance:
@@ -108,16 +110,16 @@ def test_other_further_slices_make_another_scorecard_and_compute_no_slice(
     before = AuditState(audit, finished_home).require("scorecard")
     changed = by(audit, ("weekday", "origin"))
     before_identities, after_identities = (
-        AuditState(told, finished_home).identities for told in (audit, changed)
+        AuditState(one, finished_home).identities for one in (audit, changed)
     )
     assert before_identities.slice_metrics("p") == after_identities.slice_metrics("p")
     summary = run(changed, finished_home)
     assert summary.faults == []
     assert (summary.computed, summary.reused) == (0, 8)
-    assert summary.findings is not None
-    assert summary.findings.record.identity != before.identity
-    assert summary.findings.record.content_version != before.content_version
-    levels = summary.findings.scorecard.additional_measurements["level"].unique().tolist()
+    assert summary.judged is not None
+    assert summary.judged.record.identity != before.identity
+    assert summary.judged.record.content_version != before.content_version
+    levels = summary.judged.scorecard.additional_measurements["level"].unique().tolist()
     assert levels == ["weekday", "origin", "weekday x origin"]
 
 
@@ -136,10 +138,10 @@ def test_a_crashed_slice_is_missing_from_the_further_slices_and_said_above_them(
     plan_faults(home.root, ("pacific", "network"))
     asked = by(audit, ("origin",), ("carrier",))
     summary = run(asked, home)
-    assert summary.findings is not None
-    measured = summary.findings.scorecard.additional_measurements
-    figures = measured.query("metric == 'roc_auc' and level == 'origin'")
-    cases = figures.groupby("candidate")["n"].sum()
+    assert summary.judged is not None
+    measured = summary.judged.scorecard.additional_measurements
+    measurements = measured.query("metric == 'roc_auc' and level == 'origin'")
+    cases = measurements.groupby("candidate")["n"].sum()
     assert 0 < cases["frail"] < cases["sturdy"]
     state = AuditState(asked, home)
     page = state.store.read_bytes(state.require("dashboard"), PAGE).decode()

@@ -13,12 +13,12 @@ from evaluator.orchestration import (
     AuditState,
     Choice,
     Home,
-    _run_summary as tidying,
+    _run_summary,
     find_prunable,
     format_pruning_plan,
     format_run_summary,
 )
-from evaluator.orchestration._evaluation_set import is_to_be_frozen
+from evaluator.orchestration._evaluation_set import needs_refresh
 from evaluator.orchestration._scorecard_run import read_judged_scorecard
 from evaluator.scorecard import CASES
 from evaluator.spec import Audit
@@ -44,12 +44,12 @@ def test_an_error_budget_decides_the_verdict_and_not_whether_there_is_one(
     plan_faults(home.root, ("pacific", "network"))
     tolerant = changed(audit, allow_failed_slices=allowed)
     summary = run(tolerant, home)
-    assert summary.findings is not None
-    outcomes = {o.candidate: o for o in summary.findings.outcomes}
+    assert summary.judged is not None
+    outcomes = {o.candidate: o for o in summary.judged.outcomes}
     assert outcomes["sturdy"].outcome == "certified"
     assert outcomes["frail"].outcome == outcome
     assert "1 of 4 slices is missing" in outcomes["frail"].reason
-    missing = summary.findings.scorecard.slices.query("state != 'current'")
+    missing = summary.judged.scorecard.slices.query("state != 'current'")
     assert missing["error"].str.contains("the model server for pacific is out of reach").all()
 
 
@@ -67,13 +67,13 @@ def test_a_frozen_evaluation_set_stays_as_it_is(audit: Audit, finished_home: Hom
     )
     summary = run(frozen_audit, finished_home)
     assert (summary.computed, summary.reused) == (0, 8)
-    assert summary.kept_frozen is not None
-    assert "3 days, and 4 are accepted now" in summary.kept_frozen
+    assert summary.refresh_withheld is not None
+    assert "3 days, and 4 are accepted now" in summary.refresh_withheld
     state = AuditState(frozen_audit, finished_home)
-    assert summary.kept_frozen in list(format_run_summary(state, summary))
+    assert summary.refresh_withheld in list(format_run_summary(state, summary))
     assert state.require("evaluation_set").identity == before.identity
     refreshed = start(frozen_audit, finished_home).run(refresh=True)
-    assert refreshed.kept_frozen is None
+    assert refreshed.refresh_withheld is None
     assert refreshed.computed > 0
     assert state.require("evaluation_set").facts["days"][-1] == "2013-11-04"
 
@@ -91,11 +91,11 @@ def test_a_weekly_evaluation_set_waits_for_monday(audit: Audit, finished_home: H
         }
     )
     sunday = datetime(2026, 5, 10, 23, 59, tzinfo=UTC)
-    assert not is_to_be_frozen(state, frozen, sunday)
-    assert is_to_be_frozen(state, frozen, sunday + timedelta(minutes=2))
+    assert not needs_refresh(state, frozen, sunday)
+    assert needs_refresh(state, frozen, sunday + timedelta(minutes=2))
     daily = AuditState(audit, finished_home)
-    assert is_to_be_frozen(daily, frozen, sunday)
-    assert not is_to_be_frozen(daily, old, sunday + timedelta(days=30))
+    assert needs_refresh(daily, frozen, sunday)
+    assert not needs_refresh(daily, old, sunday + timedelta(days=30))
 
 
 def test_another_way_to_cut_the_cases_freezes_anew_whatever_the_policy(
@@ -103,19 +103,19 @@ def test_another_way_to_cut_the_cases_freezes_anew_whatever_the_policy(
 ) -> None:
     state = AuditState(with_policy(audit, "on_demand"), finished_home)
     frozen = state.require("evaluation_set")
-    assert not is_to_be_frozen(state, frozen, datetime.now(UTC))
+    assert not needs_refresh(state, frozen, datetime.now(UTC))
     label = audit.spec.label
     assert label is not None
     other = changed(with_policy(audit, "on_demand"), label=label.model_copy(update={"positive": 0}))
-    assert is_to_be_frozen(AuditState(other, finished_home), frozen, datetime.now(UTC))
+    assert needs_refresh(AuditState(other, finished_home), frozen, datetime.now(UTC))
 
 
 def test_two_names_for_one_artifact_are_told(audit: Audit, home: Home) -> None:
     sturdy = audit.spec.candidates[0]
     twin = sturdy.model_copy(update={"name": "twin", "baseline": False})
     summary = run(changed(audit, candidates=(sturdy, twin)), home)
-    assert summary.findings is not None
-    assert list(summary.findings.scorecard.remarks) == [
+    assert summary.judged is not None
+    assert list(summary.judged.scorecard.remarks) == [
         "sturdy and twin have the same artifact, byte for byte",
         "sturdy and twin gave identical predictions on every slice",
     ]
@@ -139,7 +139,7 @@ def test_prune_keeps_what_is_referred_to_and_what_was_certified(
     young = find_prunable(audit, finished_home)
     assert young.all == ()
     assert young.too_young > 0
-    monkeypatch.setattr(tidying, "MIN_AGE", timedelta(0))
+    monkeypatch.setattr(_run_summary, "MIN_AGE", timedelta(0))
     plan = find_prunable(audit, finished_home)
     assets = {found.asset for found in plan.superseded}
     # Each of the three scorecards was certified, so only papers and MLflow's notes are left over.
@@ -160,12 +160,12 @@ def test_prune_keeps_what_is_referred_to_and_what_was_certified(
 def test_an_audit_whose_candidates_were_taken_out_has_nothing_pending(
     audit: Audit, finished_home: Home
 ) -> None:
-    assert not AuditState(audit, finished_home).looks_pending()
+    assert not AuditState(audit, finished_home).may_be_pending()
     again = start(audit, finished_home, Choice(candidate="sturdy"))
     again.start_afresh()
-    assert AuditState(audit, finished_home).looks_pending()
+    assert AuditState(audit, finished_home).may_be_pending()
     intake_alone = changed(audit, candidates=(), gates=(), geography=None, segment=None)
-    assert not AuditState(intake_alone, finished_home).looks_pending()
+    assert not AuditState(intake_alone, finished_home).may_be_pending()
 
 
 def test_nothing_is_pruned_while_a_run_is_under_way(audit: Audit, finished_home: Home) -> None:
@@ -184,9 +184,9 @@ def test_a_recording_of_decisions_alone_is_measured_as_far_as_that_goes(
     recording = finished_home.root / "recordings" / "said.csv"
     recording.parent.mkdir()
     pd.DataFrame({"id": cases["id"], "said": decided.astype(int)}).to_csv(recording, index=False)
-    told = audit.spec.model_dump(mode="json", exclude_unset=True)
-    told["candidates"] = [
-        told["candidates"][0],
+    settings = audit.spec.model_dump(mode="json", exclude_unset=True)
+    settings["candidates"] = [
+        settings["candidates"][0],
         {
             "name": "said",
             "kind": "recorded",
@@ -195,13 +195,15 @@ def test_a_recording_of_decisions_alone_is_measured_as_far_as_that_goes(
             "prediction": "said",
         },
     ]
-    both = Audit(audit.name, type(audit.spec).model_validate(told))
+    both = Audit(audit.name, type(audit.spec).model_validate(settings))
     summary = run(both, finished_home)
     assert summary.faults == []
     assert (summary.computed, summary.reused) == (4, 4)
-    assert summary.findings is not None
-    figures = summary.findings.scorecard.measurements
-    overall = figures[(figures["candidate"] == "said") & (figures["level"] == "overall")]
+    assert summary.judged is not None
+    measurements = summary.judged.scorecard.measurements
+    overall = measurements[
+        (measurements["candidate"] == "said") & (measurements["level"] == "overall")
+    ]
     by_metric = overall.set_index("metric")
     assert by_metric.loc["recall", "value"] == 1
     wanted = (decided.astype(int) == cases["label"]).mean()
@@ -209,5 +211,5 @@ def test_a_recording_of_decisions_alone_is_measured_as_far_as_that_goes(
     assert by_metric.loc["roc_auc", "status"] == "undefined"
     assert by_metric.loc["roc_auc", "reason"] == "said gives decisions and no scores"
     assert by_metric.loc["roc_auc", "n"] == len(cases)
-    outcomes = {o.candidate: o.outcome for o in summary.findings.outcomes}
+    outcomes = {o.candidate: o.outcome for o in summary.judged.outcomes}
     assert outcomes["said"] == "undecided"

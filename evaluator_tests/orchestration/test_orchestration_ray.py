@@ -133,7 +133,7 @@ def taken_in(prepared: Path, audit: Audit, tmp_path_factory: pytest.TempPathFact
     shutil.copytree(prepared, root)
     with pytest.MonkeyPatch.context() as patch:
         home = open_home(root, patch)
-        start(audit, home).take_in_days()
+        start(audit, home).ingest_days()
         store_evaluation_set(AuditState(audit, home), RunContext("before", NOW))
     return root
 
@@ -152,22 +152,22 @@ def killing(audit: Audit, home: Home) -> Audit:
     inner = skops.io.load(sturdy, trusted=[])
     killer = FunctionTransformer(kill_where_planned)
     skops.io.dump(Pipeline([("kill", killer), ("model", inner)]), sturdy.with_name("killer.skops"))
-    told = audit.spec.model_dump(mode="json", exclude_unset=True)
-    told["candidates"] = [
+    settings = audit.spec.model_dump(mode="json", exclude_unset=True)
+    settings["candidates"] = [
         {
-            **told["candidates"][0],
+            **settings["candidates"][0],
             "name": "killer",
             "path": "models/flights/killer.skops",
             "trusted_types": ["evaluator_tests.orchestration.ray_faults.kill_where_planned"],
         }
     ]
-    return Audit("flights", type(audit.spec).model_validate(told))
+    return Audit("flights", type(audit.spec).model_validate(settings))
 
 
 def evaluation_of(audit: Audit, home: Home, run: str = "run") -> CandidateEvaluation:
     """Open the first candidate on the evaluation set."""
-    moment = RunContext(run, NOW)
-    return CandidateEvaluation(AuditState(audit, home), audit.spec.candidates[0], moment)
+    run_context = RunContext(run, NOW)
+    return CandidateEvaluation(AuditState(audit, home), audit.spec.candidates[0], run_context)
 
 
 def outcomes(
@@ -195,7 +195,7 @@ def test_an_audit_on_ray_gives_what_it_gives_here_to_the_byte(
     shutil.copytree(home.root, tmp_path / "elsewhere")
     elsewhere = Home(tmp_path / "elsewhere", str(tmp_path / "elsewhere" / "evidence"))
     here = CandidateEvaluation(
-        AuditState(audit, elsewhere), evaluation.candidate, evaluation.moment
+        AuditState(audit, elsewhere), evaluation.candidate, evaluation.run_context
     )
 
     done, failed = outcomes(evaluation, cluster)

@@ -92,9 +92,9 @@ def _slices(server: Served, asset: str) -> dict[str, set[str]]:
 
 
 def _finished(server: Served, backfill: str) -> Any:
-    told = server.ask(BACKFILL, id=backfill)["partitionBackfillOrError"]
-    done = told["status"].startswith("COMPLETED") or told["status"] == "FAILED"
-    return told if done else None
+    state = server.ask(BACKFILL, id=backfill)["partitionBackfillOrError"]
+    done = state["status"].startswith("COMPLETED") or state["status"] == "FAILED"
+    return state if done else None
 
 
 def _scorecard_runs(server: Served) -> set[str]:
@@ -111,8 +111,8 @@ def test_a_backfill_with_one_failing_slice_is_repaired_by_exactly_that_slice(
     audit: Audit, home: Home, tmp_path: Path
 ) -> None:
     before = start(audit, home, Choice())
-    before.take_in_days()
-    before._freeze_evaluation_set(refresh=False)
+    before.ingest_days()
+    before._refresh_evaluation_set(refresh=False)
     plan_faults(home.root, CRASHED)
 
     with served(home, tmp_path) as server:
@@ -124,8 +124,8 @@ def test_a_backfill_with_one_failing_slice_is_repaired_by_exactly_that_slice(
             },
         )["launchPartitionBackfill"]
         assert launched["__typename"] == "LaunchBackfillSuccess", launched
-        told = until(lambda: _finished(server, launched["backfillId"]), "the backfill's end")
-        assert told["status"] == "COMPLETED_FAILED"
+        state = until(lambda: _finished(server, launched["backfillId"]), "the backfill's end")
+        assert state["status"] == "COMPLETED_FAILED"
 
         assert _missing(AuditState(audit, home)) == ["frail pacific|network"]
         everything = {f"{g}|{s}" for g, s in product(*audit.spec.slice_values().values())}
@@ -147,13 +147,13 @@ def test_a_backfill_with_one_failing_slice_is_repaired_by_exactly_that_slice(
             params={"parentRunId": launched["backfillId"], "strategy": "FROM_FAILURE"},
         )["reexecutePartitionBackfill"]
         assert again["__typename"] == "LaunchBackfillSuccess", again
-        told = until(lambda: _finished(server, again["backfillId"]), "the repair's end")
-        assert told["status"] == "COMPLETED_SUCCESS"
-        assert len(told["runs"]) == 1
-        tags = {tag["key"]: tag["value"] for tag in told["runs"][0]["tags"]}
+        state = until(lambda: _finished(server, again["backfillId"]), "the repair's end")
+        assert state["status"] == "COMPLETED_SUCCESS"
+        assert len(state["runs"]) == 1
+        tags = {tag["key"]: tag["value"] for tag in state["runs"][0]["tags"]}
         assert tags["dagster/asset_partition_range_start"] == "pacific|network"
         assert tags["dagster/asset_partition_range_end"] == "pacific|network"
-        selected = {key["path"][-1] for key in told["runs"][0]["assetSelection"]}
+        selected = {key["path"][-1] for key in state["runs"][0]["assetSelection"]}
         assert selected == {"frail_predictions", "frail_slice_metrics"}
         assert _missing(AuditState(audit, home)) == []
 

@@ -8,7 +8,6 @@ import pandas as pd
 
 from evaluator.errors import UsageError
 from evaluator.evidence import Record
-from evaluator.orchestration import _partitions as partitions
 from evaluator.orchestration._asset_specs import (
     asset_spec,
     dependency,
@@ -18,7 +17,7 @@ from evaluator.orchestration._asset_specs import (
 from evaluator.orchestration._candidate_run import METRICS, CandidateEvaluation, EvaluatedSlice
 from evaluator.orchestration._home import HomeResource, run_context_of
 from evaluator.orchestration._partition_run import Materialised, PartitionRun
-from evaluator.orchestration._partitions import pool_of
+from evaluator.orchestration._partitions import ALL_PARTITIONS, SAME_PARTITION, pool_of, slices
 from evaluator.orchestration._state import AuditState
 from evaluator.scorecard import PREDICTIONS
 from evaluator.spec import Audit, CandidateSpec, RayExecution
@@ -35,7 +34,7 @@ PREDICTION_COLUMNS = dg.TableSchema(
 
 def candidate_assets(audit: Audit, candidate: CandidateSpec) -> dg.AssetsDefinition:
     """Build the predictions and the metrics of one candidate, as one step."""
-    slices = partitions.slices(audit.spec)
+    by_slice = slices(audit.spec)
     condition = nightly_or_content_changed(audit.spec.automation.nightly)
     predictions = asset_spec(
         audit,
@@ -47,10 +46,10 @@ def candidate_assets(audit: Audit, candidate: CandidateSpec) -> dg.AssetsDefinit
         ),
         kinds={"python", "parquet"},
         deps=[
-            dependency(audit, "evaluation_set", partitions.ALL_PARTITIONS),
-            dependency(audit, f"{candidate.name}_model", partitions.ALL_PARTITIONS),
+            dependency(audit, "evaluation_set", ALL_PARTITIONS),
+            dependency(audit, f"{candidate.name}_model", ALL_PARTITIONS),
         ],
-        partitions_def=slices,
+        partitions_def=by_slice,
         condition=condition,
         metadata={"dagster/column_schema": PREDICTION_COLUMNS},
     )
@@ -63,8 +62,8 @@ def candidate_assets(audit: Audit, candidate: CandidateSpec) -> dg.AssetsDefinit
             " reason why it is undefined. It fails with its predictions."
         ),
         kinds={"python", "parquet"},
-        deps=[dependency(audit, f"{candidate.name}_predictions", partitions.SAME_PARTITION)],
-        partitions_def=slices,
+        deps=[dependency(audit, f"{candidate.name}_predictions", SAME_PARTITION)],
+        partitions_def=by_slice,
         condition=condition,
     )
 
@@ -78,11 +77,11 @@ def candidate_assets(audit: Audit, candidate: CandidateSpec) -> dg.AssetsDefinit
     def evaluate(
         context: dg.AssetExecutionContext, evaluator_home: HomeResource
     ) -> Iterator[dg.MaterializeResult[None]]:
-        moment = run_context_of(context)
+        run_context = run_context_of(context)
         state = AuditState(audit, evaluator_home.open())
-        run = PartitionRun(context, state.store, moment)
+        run = PartitionRun(context, state.store, run_context)
         done: dict[str, Record] = {}
-        with CandidateEvaluation(state, candidate, moment) as evaluation:
+        with CandidateEvaluation(state, candidate, run_context) as evaluation:
             for key, predicted in _predicted_slices(evaluation, run.partition_keys):
                 if isinstance(predicted, Exception):
                     run.failed(*evaluation.target(key), predicted)

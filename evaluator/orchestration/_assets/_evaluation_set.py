@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from evaluator.orchestration import _partitions as partitions
 from evaluator.orchestration._asset_specs import (
     asset_spec,
     dependency,
@@ -18,6 +17,7 @@ from evaluator.orchestration._evaluation_set import (
     store_evaluation_set,
 )
 from evaluator.orchestration._home import HomeResource, run_context_of
+from evaluator.orchestration._partitions import ALL_PARTITIONS
 from evaluator.orchestration._state import AuditState
 from evaluator.scorecard import CASES
 from evaluator.spec import Audit, CandidateSpec
@@ -34,7 +34,7 @@ def evaluation_set_asset(audit: Audit) -> dg.AssetsDefinition:
             " out, and counted per slice. It fails where no row has a label."
         ),
         kinds={"python", "parquet"},
-        deps=[dependency(audit, "validated_data", partitions.ALL_PARTITIONS)],
+        deps=[dependency(audit, "validated_data", ALL_PARTITIONS)],
         condition=evaluation_set_condition(audit.spec.automation.refresh),
     )
 

@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 from evaluator.errors import IntakeError
 from evaluator.evidence import Record, RunContext, canonical_json, content_version, digest_of_bytes
 from evaluator.intake import QUARANTINED_ROWS, TYPED_ROWS, IntakeResult
-from evaluator.orchestration import _identities as identities, _partitions as partitions
 from evaluator.orchestration._asset_specs import (
     asset_spec,
     column_schema,
@@ -22,12 +21,20 @@ from evaluator.orchestration._asset_specs import (
 )
 from evaluator.orchestration._days import CHECKS, REPORT, DayIntake, day_files, version_of
 from evaluator.orchestration._home import HomeResource, run_context_of
+from evaluator.orchestration._identities import CODE_VERSIONS, raw_identity
 from evaluator.orchestration._partition_run import Materialised, PartitionRun
+from evaluator.orchestration._partitions import SAME_PARTITION, daily
 from evaluator.orchestration._state import AuditState
 from evaluator.scorecard import PROFILE
 from evaluator.spec import Audit
 
 ONE_RUN = dg.BackfillPolicy.single_run()
+_CHECK_DESCRIPTIONS = {
+    "schema_as_declared": "The file's columns are those that the audit declares.",
+    "refused_share": "No more rows are in quarantine than the audit allows.",
+    "volume": "There are about as many rows as on past days of the same weekday.",
+    "drift": "The content is like that of the reference days, overall and in each slice.",
+}
 
 
 def intake_assets(audit: Audit) -> list[dg.AssetsDefinition]:
@@ -45,7 +52,7 @@ def _raw_data(audit: Audit) -> dg.AssetsDefinition:
             " It fails where the file is absent or cannot be read."
         ),
         kinds={"file", audit.spec.data.files.rsplit(".", 1)[-1]},
-        partitions_def=partitions.daily(audit.spec),
+        partitions_def=daily(audit.spec),
     )
 
     @dg.multi_asset(
@@ -70,7 +77,7 @@ def _raw_data(audit: Audit) -> dg.AssetsDefinition:
     return raw_data
 
 
-def _store_raw(state: AuditState, day: str, moment: RunContext) -> Materialised:
+def _store_raw(state: AuditState, day: str, run_context: RunContext) -> Materialised:
     files = day_files(state.audit, state.home, day)
     name = files.data.name
     present = files.present()
@@ -86,13 +93,13 @@ def _store_raw(state: AuditState, day: str, moment: RunContext) -> Materialised:
         facts["mended"] = files.mended.name
     record = state.store.write(
         state.address("raw_data", day),
-        identities.raw_identity(name, version),
+        raw_identity(name, version),
         {path.name: path for path in present},
         content_version=version,
         upstream=[],
         facts=facts,
-        code_version=identities.CODE_VERSIONS["raw_data"],
-        moment=moment,
+        code_version=CODE_VERSIONS["raw_data"],
+        run_context=run_context,
     )
     if version_of([stored.sha256 for stored in record.files.values()]) != version:
         raise IntakeError(
@@ -112,8 +119,8 @@ def _store_raw(state: AuditState, day: str, moment: RunContext) -> Materialised:
 
 
 def _intake(audit: Audit) -> dg.AssetsDefinition:
-    days = partitions.daily(audit.spec)
-    from_raw = [dependency(audit, "raw_data", partitions.SAME_PARTITION)]
+    days = daily(audit.spec)
+    from_raw = [dependency(audit, "raw_data", SAME_PARTITION)]
     validated = asset_spec(
         audit,
         "validated_data",
@@ -177,20 +184,20 @@ def _intake(audit: Audit) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, evaluator_home: HomeResource
     ) -> Iterator[dg.MaterializeResult[None]]:
         state = AuditState(audit, evaluator_home.open())
-        moment = run_context_of(context)
-        run = PartitionRun(context, state.store, moment)
-        with TemporaryDirectory() as room:
-            measured = DayIntake(state, Path(room))
+        run_context = run_context_of(context)
+        run = PartitionRun(context, state.store, run_context)
+        with TemporaryDirectory() as folder:
+            day_intake = DayIntake(state, Path(folder))
             for day in sorted(run.partition_keys):
                 address = state.address("validated_data", day)
                 raw = state.current("raw_data", day)
                 identity = "arrival" if raw is None else state.identities.intake(raw)
                 try:
                     raw = state.require("raw_data", day)
-                    with TemporaryDirectory() as folder:
-                        result = measured.take_in(raw, Path(folder))
-                        found = measured.checks(day, result)
-                        outputs = _store_intake(state, raw, result, found, moment)
+                    with TemporaryDirectory() as into:
+                        result = day_intake.ingest(raw, Path(into))
+                        found = day_intake.checks(day, result)
+                        outputs = _store_intake(state, raw, result, found, run_context)
                 except Exception as error:  # noqa: BLE001 - one day must not take the others
                     run.failed(address, identity, error)
                     continue
@@ -198,8 +205,11 @@ def _intake(audit: Audit) -> dg.AssetsDefinition:
                 for name, output in outputs.items():
                     run.done(key_of(audit, name), day, output)
                 if result.broken is None:
-                    typed_rows, told = outputs["validated_data"], outputs["data_quality_report"]
-                    measured.accepted(day, typed_rows.record, told.record)
+                    typed_rows, report_output = (
+                        outputs["validated_data"],
+                        outputs["data_quality_report"],
+                    )
+                    day_intake.accepted(day, typed_rows.record, report_output.record)
                 else:
                     refusal = IntakeError(
                         result.broken,
@@ -212,14 +222,6 @@ def _intake(audit: Audit) -> dg.AssetsDefinition:
         yield from run.results(validated.key, quarantined.key, report.key)
 
     return intake
-
-
-_CHECK_DESCRIPTIONS = {
-    "schema_as_declared": "The file's columns are those that the audit declares.",
-    "refused_share": "No more rows are in quarantine than the audit allows.",
-    "volume": "There are about as many rows as on past days of the same weekday.",
-    "drift": "The content is like that of the reference days, overall and in each slice.",
-}
 
 
 def _log_checks(
@@ -248,7 +250,7 @@ def _store_intake(
     raw: Record,
     result: IntakeResult,
     checks: Mapping[str, str | None],
-    moment: RunContext,
+    run_context: RunContext,
 ) -> dict[str, Materialised]:
     day = raw.partition
     identity = state.identities.intake(raw)
@@ -266,8 +268,8 @@ def _store_intake(
             content_version=version,
             upstream=[raw.as_upstream()],
             facts={**counts, "broken": result.broken, "checks": dict(checks)},
-            code_version=identities.CODE_VERSIONS["intake"],
-            moment=moment,
+            code_version=CODE_VERSIONS["intake"],
+            run_context=run_context,
         )
 
     outputs = {}

@@ -8,7 +8,6 @@ import pandas as pd
 
 from evaluator.certification import asks_about_days
 from evaluator.evidence import Record, digest_of, rests_on
-from evaluator.orchestration import _identities as identities, _partitions as partitions
 from evaluator.orchestration._asset_specs import (
     anything_new_upstream,
     asset_spec,
@@ -23,7 +22,9 @@ from evaluator.orchestration._documents import (
     store_documents,
 )
 from evaluator.orchestration._home import HomeResource, run_context_of
+from evaluator.orchestration._identities import CODE_VERSIONS
 from evaluator.orchestration._mlflow_runs import MlflowTracking
+from evaluator.orchestration._partitions import ALL_PARTITIONS
 from evaluator.orchestration._scorecard_run import read_judged_scorecard, store_scorecard
 from evaluator.orchestration._state import AuditState
 from evaluator.scorecard import ADDITIONAL_MEASUREMENTS, MEASUREMENTS, Scorecard
@@ -33,9 +34,17 @@ from evaluator.spec import Audit, AuditSpec
 RETRIES = dg.RetryPolicy(
     max_retries=3, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL
 )
-
 MAX_ROWS = 200
 """How many rows of the further slices stand in Dagster's UI."""
+MAX_FINDING_ROWS = 50
+"""How many rows of a table stand in the UI; the stored table has them all."""
+_COMPARED = ["candidate", "metric", "difference", "low_adjusted", "high_adjusted", "p_adjusted"]
+_COMPARED += ["better", "worse", "conclusion", "reason"]
+_RANKED = ["metric", "candidate", "rank", "best_rank", "worst_rank", "not_told_apart_from"]
+_GAPS = ["candidate", "measure", "comparison", "attribute", "group", "reference", "value", "low"]
+_GAPS += ["high", "limit", "verdict", "failed", "open", "passed", "needed_cases", "reason"]
+_WEAK = ["candidate", "slice", "n_all", "loss", "rest_loss", "low", "high", "harm_low"]
+_WORSE = ["candidate", "slice", "n_before", "n_after", "loss_before", "loss_after", "low", "high"]
 
 
 def report_assets(audit: Audit) -> list[dg.AssetsDefinition]:
@@ -43,18 +52,6 @@ def report_assets(audit: Audit) -> list[dg.AssetsDefinition]:
     assets = [_scorecard(audit), _mlflow_runs(audit), _certificate(audit), _dashboard(audit)]
     assets.append(_documents(audit))
     return [*assets, _promoted_models(audit)] if registered(audit.spec) else assets
-
-
-def _result(record: Record, metadata: dict[str, Any]) -> dg.MaterializeResult[None]:
-    return dg.MaterializeResult(
-        data_version=dg.DataVersion(record.content_version),
-        metadata={
-            "content version": record.content_version,
-            "identity": record.identity,
-            "rests on": rests_on(record),
-            **metadata,
-        },
-    )
 
 
 def _scorecard(audit: Audit) -> dg.AssetsDefinition:
@@ -69,13 +66,13 @@ def _scorecard(audit: Audit) -> dg.AssetsDefinition:
         ),
         kinds={"python", "parquet"},
         deps=[
-            dependency(audit, "evaluation_set", partitions.ALL_PARTITIONS),
+            dependency(audit, "evaluation_set", ALL_PARTITIONS),
             *(
-                dependency(audit, f"{c.name}_slice_metrics", partitions.ALL_PARTITIONS)
+                dependency(audit, f"{c.name}_slice_metrics", ALL_PARTITIONS)
                 for c in audit.spec.candidates
             ),
             *(
-                [dependency(audit, "data_quality_report", partitions.ALL_PARTITIONS)]
+                [dependency(audit, "data_quality_report", ALL_PARTITIONS)]
                 if asks_about_days(audit.spec)
                 else []
             ),
@@ -101,23 +98,23 @@ def _scorecard(audit: Audit) -> dg.AssetsDefinition:
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
         state = AuditState(audit, evaluator_home.open())
         record = store_scorecard(state, run_context_of(context))
-        found = read_judged_scorecard(state).scorecard
-        overall = found.measurements[found.measurements["level"] == "overall"]
+        scored = read_judged_scorecard(state).scorecard
+        overall = scored.measurements[scored.measurements["level"] == "overall"]
         shown = overall[["candidate", "metric", "value", "low", "high", "n", "status", "reason"]]
-        missing = found.slices[found.slices["state"] != "current"]
-        more = scorecard_tables(audit.spec, found)
+        missing = scored.slices[scored.slices["state"] != "current"]
+        more = scorecard_tables(audit.spec, scored)
         if audit.spec.more_slices:
             more["more slices"] = _additional_slices_table(
-                found.additional_measurements, audit.spec.metrics[0]
+                scored.additional_measurements, audit.spec.metrics[0]
             )
         yield _result(
             record,
             {
-                "dagster/row_count": len(found.measurements),
+                "dagster/row_count": len(scored.measurements),
                 "overall": dg.MetadataValue.md(markdown_table(shown)),
                 "slices not current": len(missing),
-                "remarks": dg.MetadataValue.json(list(found.remarks)),
-                **{name: dg.MetadataValue.md(words) for name, words in more.items()},
+                "remarks": dg.MetadataValue.json(list(scored.remarks)),
+                **{name: dg.MetadataValue.md(text) for name, text in more.items()},
                 "what is missing": dg.MetadataValue.md(markdown_table(missing)),
                 "stored as": dg.MetadataValue.path(state.store.location(record, MEASUREMENTS)),
             },
@@ -138,9 +135,62 @@ def _scorecard(audit: Audit) -> dg.AssetsDefinition:
     return scorecard
 
 
-def _additional_slices_table(figures: pd.DataFrame, metric: str) -> str:
+def scorecard_tables(spec: AuditSpec, scorecard: Scorecard) -> dict[str, str]:
+    """Lay out as Markdown what the audit asks for: comparison, fairness, weak slices."""
+    tables = {}
+    if len(scorecard.comparisons):
+        overall = scorecard.comparisons["level"] == "overall"
+        title = f"Less {spec.baseline}, overall:\n\n"
+        tables["comparison"] = title + _table(scorecard.comparisons[overall], _COMPARED)
+    if len(scorecard.ranks):
+        overall = scorecard.ranks["level"] == "overall"
+        tables["ranks"] = _table(scorecard.ranks[overall], _RANKED)
+    if len(scorecard.fairness):
+        tables["fairness"] = _table(_worst_gaps(scorecard.fairness), _GAPS)
+    if scorecard.weak_searches:
+        tables["weak slices"] = _weak_slices(scorecard)
+    if len(scorecard.worsened):
+        worse = scorecard.worsened[scorecard.worsened["status"] == "worse"]
+        tables["worse than when last certified"] = (
+            _table(worse, _WORSE)
+            if len(worse)
+            else f"Of {len(scorecard.worsened):,} slices, none is shown to be worse."
+        )
+    return tables
+
+
+def _worst_gaps(gaps: pd.DataFrame) -> pd.DataFrame:
+    from evaluator.metrics import fairness_summary
+
+    worst = []
+    for candidate, own in gaps.groupby("candidate", sort=False):
+        summary = fairness_summary(own.drop(columns="candidate"))
+        worst.append(summary.assign(candidate=candidate))
+    return pd.concat(worst, ignore_index=True)
+
+
+def _weak_slices(scorecard: Scorecard) -> str:
+    searches = "\n".join(
+        f"- {candidate}: {search['confirmed']} confirmed of {search['tested']} tested, of"
+        f" {search['possible']:,} possible slices"
+        + (f"; nothing was searched: {search['reason']}" if search["reason"] else "")
+        for candidate, search in scorecard.weak_searches.items()
+    )
+    table = scorecard.weak_slices
+    own = table[(table["status"] == "confirmed") & table["explained_by"].isna()]
+    return searches if own.empty else f"{searches}\n\n{_table(own, _WEAK)}"
+
+
+def _table(rows: pd.DataFrame, columns: list[str]) -> str:
+    table = markdown_table(rows[columns].head(MAX_FINDING_ROWS))
+    if len(rows) > MAX_FINDING_ROWS:
+        table += f"\n\nThe first {MAX_FINDING_ROWS} of {len(rows):,} rows."
+    return table
+
+
+def _additional_slices_table(measurements: pd.DataFrame, metric: str) -> str:
     """Lay one metric of the further slices out, as far as the UI shows it without delay."""
-    rows = figures[figures["metric"] == metric]
+    rows = measurements[measurements["metric"] == metric]
     columns = ["level", "group", "candidate", "value", "low", "high", "n", "status", "reason"]
     table = f"{metric}:\n\n{markdown_table(rows[columns].head(MAX_ROWS))}"
     if len(rows) > MAX_ROWS:
@@ -161,7 +211,7 @@ def _mlflow_runs(audit: Audit) -> dg.AssetsDefinition:
             " down, after three more tries; nothing waits for it."
         ),
         kinds={"mlflow"},
-        deps=[dependency(audit, "scorecard", partitions.ALL_PARTITIONS)],
+        deps=[dependency(audit, "scorecard", ALL_PARTITIONS)],
         condition=anything_new_upstream(),
     )
 
@@ -177,11 +227,11 @@ def _mlflow_runs(audit: Audit) -> dg.AssetsDefinition:
         evaluator_mlflow: MlflowTracking,
     ) -> dg.MaterializeResult[None]:
         state = AuditState(audit, evaluator_home.open())
-        moment = run_context_of(context)
+        run_context = run_context_of(context)
         judged = read_judged_scorecard(state)
         identity = state.identities.mlflow_runs(judged.record, state.home)
         runs = evaluator_mlflow.log(
-            audit, state.home, judged, identity=identity, dagster_run=moment.run_id
+            audit, state.home, judged, identity=identity, dagster_run=run_context.run_id
         )
         record = state.store.write(
             state.address("mlflow_runs"),
@@ -190,8 +240,8 @@ def _mlflow_runs(audit: Audit) -> dg.AssetsDefinition:
             content_version=identity,
             upstream=[judged.record.as_upstream()],
             facts={"runs": runs},
-            code_version=identities.CODE_VERSIONS["mlflow_runs"],
-            moment=moment,
+            code_version=CODE_VERSIONS["mlflow_runs"],
+            run_context=run_context,
         )
         return _result(record, {"runs": dg.MetadataValue.json(runs)})
 
@@ -208,7 +258,7 @@ def _certificate(audit: Audit) -> dg.AssetsDefinition:
             ' on. "Not certified" is a result; it fails only on a fault.'
         ),
         kinds={"python", "json"},
-        deps=[dependency(audit, "scorecard", partitions.ALL_PARTITIONS)],
+        deps=[dependency(audit, "scorecard", ALL_PARTITIONS)],
         condition=anything_new_upstream(),
     )
 
@@ -220,9 +270,9 @@ def _certificate(audit: Audit) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, evaluator_home: HomeResource
     ) -> dg.MaterializeResult[None]:
         state = AuditState(audit, evaluator_home.open())
-        moment = run_context_of(context)
-        judged = read_judged_scorecard(state, moment.now)
-        record = store_certificate(state, judged, moment)
+        run_context = run_context_of(context)
+        judged = read_judged_scorecard(state, run_context.now)
+        record = store_certificate(state, judged, run_context)
         outcomes = {outcome.candidate: outcome.outcome for outcome in judged.outcomes}
         return _result(
             record,
@@ -235,39 +285,6 @@ def _certificate(audit: Audit) -> dg.AssetsDefinition:
     return certificate
 
 
-def _promoted_models(audit: Audit) -> dg.AssetsDefinition:
-    spec = asset_spec(
-        audit,
-        "promoted_models",
-        code="promoted_models",
-        description=(
-            "Tags, and an alias if the audit names one, on the registry's model versions whose"
-            " certificate says certified and stands; they are taken from all others."
-        ),
-        kinds={"mlflow"},
-        deps=[dependency(audit, "certificate", partitions.ALL_PARTITIONS)],
-        condition=anything_new_upstream(),
-    )
-
-    @dg.multi_asset(
-        name=f"{audit.name}__promoted_models",
-        specs=[spec],
-        retry_policy=RETRIES,
-        pool="mlflow",
-    )
-    def promoted_models(
-        context: dg.AssetExecutionContext, evaluator_home: HomeResource
-    ) -> dg.MaterializeResult[None]:
-        state = AuditState(audit, evaluator_home.open())
-        promoted = promote(state, run_context_of(context).now)
-        return dg.MaterializeResult(
-            data_version=dg.DataVersion(digest_of(promoted)),
-            metadata={"certificates": dg.MetadataValue.json(promoted)},
-        )
-
-    return promoted_models
-
-
 def _dashboard(audit: Audit) -> dg.AssetsDefinition:
     spec = asset_spec(
         audit,
@@ -276,10 +293,10 @@ def _dashboard(audit: Audit) -> dg.AssetsDefinition:
         description="One self-contained HTML page for the auditor. It fails only on a fault.",
         kinds={"python", "html"},
         deps=[
-            dependency(audit, "scorecard", partitions.ALL_PARTITIONS),
-            dependency(audit, "certificate", partitions.ALL_PARTITIONS),
-            dependency(audit, "evaluation_set", partitions.ALL_PARTITIONS),
-            dependency(audit, "data_quality_report", partitions.ALL_PARTITIONS),
+            dependency(audit, "scorecard", ALL_PARTITIONS),
+            dependency(audit, "certificate", ALL_PARTITIONS),
+            dependency(audit, "evaluation_set", ALL_PARTITIONS),
+            dependency(audit, "data_quality_report", ALL_PARTITIONS),
         ],
         condition=anything_new_upstream(),
     )
@@ -310,8 +327,8 @@ def _documents(audit: Audit) -> dg.AssetsDefinition:
         ),
         kinds={"python", "markdown", "html"},
         deps=[
-            dependency(audit, "scorecard", partitions.ALL_PARTITIONS),
-            dependency(audit, "certificate", partitions.ALL_PARTITIONS),
+            dependency(audit, "scorecard", ALL_PARTITIONS),
+            dependency(audit, "certificate", ALL_PARTITIONS),
         ],
         condition=anything_new_upstream(),
     )
@@ -335,66 +352,46 @@ def _documents(audit: Audit) -> dg.AssetsDefinition:
     return documents
 
 
-MAX_FINDING_ROWS = 50
-"""How many rows of a table stand in the UI; the stored table has them all."""
-
-_COMPARED = ["candidate", "metric", "difference", "low_adjusted", "high_adjusted", "p_adjusted"]
-_COMPARED += ["better", "worse", "conclusion", "reason"]
-_RANKED = ["metric", "candidate", "rank", "best_rank", "worst_rank", "not_told_apart_from"]
-_GAPS = ["candidate", "measure", "comparison", "attribute", "group", "reference", "value", "low"]
-_GAPS += ["high", "limit", "verdict", "failed", "open", "passed", "needed_cases", "reason"]
-_WEAK = ["candidate", "slice", "n_all", "loss", "rest_loss", "low", "high", "harm_low"]
-_WORSE = ["candidate", "slice", "n_before", "n_after", "loss_before", "loss_after", "low", "high"]
-
-
-def scorecard_tables(spec: AuditSpec, scorecard: Scorecard) -> dict[str, str]:
-    """Lay out as Markdown what the audit asks for: comparison, fairness, weak slices."""
-    tables = {}
-    if len(scorecard.comparisons):
-        overall = scorecard.comparisons["level"] == "overall"
-        words = f"Less {spec.baseline}, overall:\n\n"
-        tables["comparison"] = words + _table(scorecard.comparisons[overall], _COMPARED)
-    if len(scorecard.ranks):
-        overall = scorecard.ranks["level"] == "overall"
-        tables["ranks"] = _table(scorecard.ranks[overall], _RANKED)
-    if len(scorecard.fairness):
-        tables["fairness"] = _table(_worst_gaps(scorecard.fairness), _GAPS)
-    if scorecard.weak_searches:
-        tables["weak slices"] = _weak_slices(scorecard)
-    if len(scorecard.worsened):
-        worse = scorecard.worsened[scorecard.worsened["status"] == "worse"]
-        tables["worse than when last certified"] = (
-            _table(worse, _WORSE)
-            if len(worse)
-            else f"Of {len(scorecard.worsened):,} slices, none is shown to be worse."
-        )
-    return tables
-
-
-def _worst_gaps(gaps: pd.DataFrame) -> pd.DataFrame:
-    from evaluator.metrics import fairness_summary
-
-    worst = []
-    for candidate, own in gaps.groupby("candidate", sort=False):
-        summary = fairness_summary(own.drop(columns="candidate"))
-        worst.append(summary.assign(candidate=candidate))
-    return pd.concat(worst, ignore_index=True)
-
-
-def _weak_slices(scorecard: Scorecard) -> str:
-    looked = "\n".join(
-        f"- {candidate}: {search['confirmed']} confirmed of {search['tested']} tested, of"
-        f" {search['possible']:,} possible slices"
-        + (f"; nothing was searched: {search['reason']}" if search["reason"] else "")
-        for candidate, search in scorecard.weak_searches.items()
+def _promoted_models(audit: Audit) -> dg.AssetsDefinition:
+    spec = asset_spec(
+        audit,
+        "promoted_models",
+        code="promoted_models",
+        description=(
+            "Tags, and an alias if the audit names one, on the registry's model versions whose"
+            " certificate says certified and stands; they are taken from all others."
+        ),
+        kinds={"mlflow"},
+        deps=[dependency(audit, "certificate", ALL_PARTITIONS)],
+        condition=anything_new_upstream(),
     )
-    table = scorecard.weak_slices
-    own = table[(table["status"] == "confirmed") & table["explained_by"].isna()]
-    return looked if own.empty else f"{looked}\n\n{_table(own, _WEAK)}"
+
+    @dg.multi_asset(
+        name=f"{audit.name}__promoted_models",
+        specs=[spec],
+        retry_policy=RETRIES,
+        pool="mlflow",
+    )
+    def promoted_models(
+        context: dg.AssetExecutionContext, evaluator_home: HomeResource
+    ) -> dg.MaterializeResult[None]:
+        state = AuditState(audit, evaluator_home.open())
+        promoted = promote(state, run_context_of(context).now)
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(digest_of(promoted)),
+            metadata={"certificates": dg.MetadataValue.json(promoted)},
+        )
+
+    return promoted_models
 
 
-def _table(rows: pd.DataFrame, columns: list[str]) -> str:
-    table = markdown_table(rows[columns].head(MAX_FINDING_ROWS))
-    if len(rows) > MAX_FINDING_ROWS:
-        table += f"\n\nThe first {MAX_FINDING_ROWS} of {len(rows):,} rows."
-    return table
+def _result(record: Record, metadata: dict[str, Any]) -> dg.MaterializeResult[None]:
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(record.content_version),
+        metadata={
+            "content version": record.content_version,
+            "identity": record.identity,
+            "rests on": rests_on(record),
+            **metadata,
+        },
+    )
