@@ -225,7 +225,7 @@ BINS: Final = 10
 OWN_BINS: Final = 20
 #: A reference with more different texts than this is not asked which ones are new.
 MAX_CATEGORIES: Final = 1_000
-#: The places of the quantiles between which distributions are compared.
+#: The probabilities of the quantiles between which distributions are compared.
 QUANTILES: Final = (np.arange(200) + 0.5) / 200
 
 
@@ -281,9 +281,9 @@ def _content(
     files = [str(path) for path in paths]
     names = compared_columns(data)
     keys = pl.read_parquet(files, columns=list(slices)) if slices else None
-    places = _slice_positions(keys)
+    positions = _slice_positions(keys)
     columns: dict[str, Any] = {}
-    parts: dict[tuple[str, ...], dict[str, Any]] = {key: {} for key in places}
+    parts: dict[tuple[str, ...], dict[str, Any]] = {key: {} for key in positions}
     known = {tuple(part["key"]): part for part in (reference or {}).get("slices", ())}
     rows = 0
     for name in names:
@@ -293,19 +293,19 @@ def _content(
         columns[name] = _summary(values, data.columns[name], bins)
         if name in slices:
             continue
-        for key, place in places.items():
+        for key, position in positions.items():
             if reference is not None and key not in known:
                 continue
             bins = None if reference is None else known[key]["columns"].get(name)
-            parts[key][name] = _summary(values.gather(place), data.columns[name], bins)
+            parts[key][name] = _summary(values.gather(position), data.columns[name], bins)
     found = [
         {
             "slice": dict(zip(slices, key, strict=True)),
             "key": list(key),
-            "rows": len(places[key]),
+            "rows": len(positions[key]),
             "columns": parts[key],
         }
-        for key in sorted(places)
+        for key in sorted(positions)
     ]
     return {"rows": rows, "columns": columns, "slices": found}
 

@@ -124,9 +124,8 @@ def _spec(names: Sequence[str]) -> DataSpec:
             "files": "{date}",
             "first_day": "2000-01-01",
             "id": names[0],
-            "columns": {name: {"type": "string"} for name in names},
+            "columns": {n: {"type": "string", "optional": n != names[0]} for n in names},
         }
-        | {"columns": {n: {"type": "string", "optional": n != names[0]} for n in names}}
     )
 
 
@@ -207,7 +206,6 @@ def _column(name: str, values: Sequence[str | None], *, required: bool) -> list[
 
 def _type(counts: Counter[str], kept: list[str]) -> tuple[str, list[str], list[str]]:
     """Choose a type that nearly all values have, with its keys and doubts."""
-    counts = Counter(counts)
     fits = {"float": {"integer", "float"}}
     if counts["float"] and counts["integer"]:
         counts["float"] += counts.pop("integer")

@@ -106,23 +106,23 @@ def ingest(
         raise IntakeError(
             "there is no such file", culprit=str(source), fix="check its name and its folder"
         )
-    judge = RowValidator(data)
-    reading = FileMetadata()
+    validator = RowValidator(data)
+    metadata = FileMetadata()
     refusal: RefusedFileError | None = None
     try:
         reader = open_reader(source, data, name=name)
         packing = compression_of(source)
-        reading = reader.reading
-        _read_batches(reader, judge, into, data)
-        reading.layout["packing"] = packing
+        metadata = reader.metadata
+        _read_batches(reader, validator, into, data)
+        metadata.layout["packing"] = packing
     except RefusedFileError as error:
         refusal = error
         if isinstance(error, BrokenSchemaError):
-            reading.header = error.names
+            metadata.header = error.names
         with RowWriter(into, data) as nothing:
-            nothing.describe({"layout": reading.layout, "header": reading.header})
+            nothing.describe({"layout": metadata.layout, "header": metadata.header})
     return finish(
-        FinishedRead(name, day, judge, reading, refusal),
+        FinishedRead(name, day, validator, metadata, refusal),
         data,
         into=into,
         slices=slices,
@@ -139,9 +139,9 @@ class FinishedRead:
     ----------
     name, day
         The file's.
-    judge
+    validator
         Holds the counts and findings.
-    reading
+    metadata
         What the reader found out.
     refusal
         Why the whole file is refused, if it is.
@@ -149,13 +149,13 @@ class FinishedRead:
 
     name: str
     day: date | None
-    judge: RowValidator
-    reading: FileMetadata
+    validator: RowValidator
+    metadata: FileMetadata
     refusal: RefusedFileError | None = None
 
 
 def finish(
-    done: FinishedRead,
+    read: FinishedRead,
     data: DataSpec,
     *,
     into: Path,
@@ -164,15 +164,15 @@ def finish(
     last_accepted: Mapping[str, Any] | None,
 ) -> IntakeResult:
     """Describe what was written, decide whether the day is accepted, and report it."""
-    profile = _profile(done, data)
+    profile = _profile(read, data)
     _check_nothing_is_lost(profile, into)
-    refused = done.refusal is not None
-    profile["schema_drift"] = schema_drift(done.reading.header, data, last_accepted, profile)
+    refused = read.refusal is not None
+    profile["schema_drift"] = schema_drift(read.metadata.header, data, last_accepted, profile)
     profile["statistics"] = {} if refused else column_statistics(into / TYPED_ROWS, data)
-    profile["dataset_rules"] = [] if refused else dataset_violations(profile, data, done.day)
+    profile["dataset_rules"] = [] if refused else dataset_violations(profile, data, read.day)
     if reference is not None and not refused:
         profile["drift"] = content_drift(into / TYPED_ROWS, data, reference, slices)
-    _decide(profile, data, done.refusal)
+    _decide(profile, data, read.refusal)
     rows = profile["rows"]
     return IntakeResult(
         rows=rows["read"],
@@ -195,10 +195,10 @@ def _check_nothing_is_lost(profile: Mapping[str, Any], into: Path) -> None:
         raise AssertionError(f"rows were lost: {rows} were judged, {typed}+{quarantined} written")
 
 
-def _read_batches(reader: Reader, judge: RowValidator, into: Path, data: DataSpec) -> None:
+def _read_batches(reader: Reader, validator: RowValidator, into: Path, data: DataSpec) -> None:
     """Judge batch after batch, while the next is read and the last is written."""
     with (
-        RowWriter(into, data) as outputs,
+        RowWriter(into, data) as writer,
         ThreadPoolExecutor(max_workers=1) as ahead,
         ThreadPoolExecutor(max_workers=1) as behind,
     ):
@@ -207,43 +207,43 @@ def _read_batches(reader: Reader, judge: RowValidator, into: Path, data: DataSpe
         writing: Future[None] | None = None
         while (batch := coming.result()) is not None:
             coming = ahead.submit(next, batches, None)
-            judged = judge.judge(batch)
+            validated = validator.validate(batch)
             if writing is not None:
                 writing.result()
-            writing = behind.submit(outputs.write, judged.typed, judged.refused)
+            writing = behind.submit(writer.write, validated.typed, validated.refused)
         if writing is not None:
             writing.result()
-        outputs.describe({"layout": reader.reading.layout, "header": reader.reading.header})
+        writer.describe({"layout": reader.metadata.layout, "header": reader.metadata.header})
 
 
-def _profile(done: FinishedRead, data: DataSpec) -> dict[str, Any]:
+def _profile(read: FinishedRead, data: DataSpec) -> dict[str, Any]:
     """Gather what the reader and the judge know."""
-    judge, reading, refusal = done.judge, done.reading, done.refusal
-    read = judge.typed + judge.refused
+    validator, metadata, refusal = read.validator, read.metadata, read.refusal
+    total = validator.typed + validator.refused
     counted = (
         {"read": 0, "typed": 0, "quarantined": 0}
         if refusal
         else {
-            "read": read,
-            "typed": judge.typed,
-            "quarantined": judge.refused,
+            "read": total,
+            "typed": validator.typed,
+            "quarantined": validator.refused,
         }
     )
-    findings = [finding.as_json() for finding in judge.findings.values() if finding.count]
+    findings = [finding.as_json() for finding in validator.findings.values() if finding.count]
     return {
         "version": PROFILE_VERSION,
-        "file": done.name,
-        "day": done.day.isoformat() if done.day else None,
+        "file": read.name,
+        "day": read.day.isoformat() if read.day else None,
         "rows": {
             **counted,
-            "refused_share": judge.refused / read if read and not refusal else None,
+            "refused_share": validator.refused / total if total and not refusal else None,
             "limit": data.max_refused_share,
-            "read_before_refusal": read if refusal else None,
+            "read_before_refusal": total if refusal else None,
         },
-        "layout": reading.layout,
-        "header": reading.header,
-        "structure": reading.facts,
-        "notes": list(reading.notes),
+        "layout": metadata.layout,
+        "header": metadata.header,
+        "structure": metadata.facts,
+        "notes": list(metadata.notes),
         "findings": sorted(findings, key=lambda found: -found["count"]),
         "types": {column: spec.type for column, spec in data.columns.items()},
         "drift": None,
@@ -330,10 +330,10 @@ def dataset_violations(
                 add("freshness", says, rules.severity, freshness.column)
     for name, column in data.columns.items():
         limit = column.maximum_missing_share
-        figures = profile["statistics"].get(name)
-        if limit is None or not figures or not (figures["count"] + figures["missing"]):
+        statistics = profile["statistics"].get(name)
+        if limit is None or not statistics or not (statistics["count"] + statistics["missing"]):
             continue
-        share = figures["missing"] / (figures["count"] + figures["missing"])
+        share = statistics["missing"] / (statistics["count"] + statistics["missing"])
         if share > limit:
             says = f"{name} is missing in {share:.1%} of the rows (at most {limit:.1%})"
             add("maximum_missing_share", says, column.severity, name)

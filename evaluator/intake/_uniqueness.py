@@ -157,12 +157,12 @@ def _seen(
     first, twins = run
     if len(first) == 0:
         return []
-    place = np.searchsorted(first, ordered)
-    inside = np.flatnonzero(place < len(first))
-    suspects = inside[first[place[inside]] == ordered[inside]]
+    position = np.searchsorted(first, ordered)
+    inside = np.flatnonzero(position < len(first))
+    suspects = inside[first[position[inside]] == ordered[inside]]
     found = []
     for suspect in suspects.tolist():
-        row, at = int(order[suspect]), int(place[suspect])
+        row, at = int(order[suspect]), int(position[suspect])
         while at < len(first) and first[at] == ordered[suspect]:
             if twins[at] == second[row]:
                 found.append(row)

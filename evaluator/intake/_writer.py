@@ -74,8 +74,6 @@ class RowWriter:
 
     def __init__(self, into: Path, data: DataSpec) -> None:
         into.mkdir(parents=True, exist_ok=True)
-        self.typed_path = into / TYPED_ROWS
-        self.quarantine_path = into / QUARANTINED_ROWS
         self._schema = typed_schema(data)
         # A dictionary pays for texts that repeat; for other values it mostly costs time.
         repeating = [
@@ -84,14 +82,14 @@ class RowWriter:
             if column.kind == "text" and name != data.id and not column.unique
         ]
         self._typed = pq.ParquetWriter(
-            self.typed_path,
+            into / TYPED_ROWS,
             self._schema,
             compression="snappy",
             use_dictionary=repeating,
             # Of texts that repeat, the least and the greatest are the same in every row group.
             write_statistics=[name for name in data.columns if name not in repeating],
         )
-        self._quarantine = pq.ParquetWriter(self.quarantine_path, QUARANTINE_SCHEMA)
+        self._quarantine = pq.ParquetWriter(into / QUARANTINED_ROWS, QUARANTINE_SCHEMA)
 
     def write(self, typed: "pl.DataFrame", refused: "pl.DataFrame") -> None:
         """Append rows."""
@@ -169,7 +167,7 @@ def escape_formula(text: str) -> str:
     -------
     str
         With an apostrophe before it when it could be a formula; one that already begins with an
-        apostrophe gets another, so that `unescape_formula` gives every text back.
+        apostrophe gets another, so that `read_mended` gives every text back.
     """
     beginning = text.lstrip(" ")
     return f"'{text}" if beginning.startswith((*FORMULA_PREFIXES, "'")) else text

@@ -133,8 +133,8 @@ def _inside_quotes(bytes_: npt.NDArray[np.uint8], dialect: Dialect) -> npt.NDArr
         return None
     quote, delimiter = dialect.quote[0], dialect.delimiter[0]
     is_quote = bytes_ == quote
-    places = np.flatnonzero(is_quote)
-    openings, closings = places[0::2], places[1::2]
+    positions = np.flatnonzero(is_quote)
+    openings, closings = positions[0::2], positions[1::2]
     before = np.where(openings > 0, bytes_[openings - 1], NEWLINE)
     doubled = np.zeros(len(openings), dtype=bool)
     pairs = min(len(openings) - 1, len(closings))
@@ -272,19 +272,19 @@ def split_record(record: bytes, dialect: Dialect) -> list[bytes] | None:
     """Split one record into its fields."""
     pattern = _field_pattern(dialect)
     fields: list[bytes] = []
-    place = 0
+    position = 0
     while True:
-        found = pattern.match(record, place)
+        found = pattern.match(record, position)
         if found is None:
             return None
         if found[1] is not None and dialect.quote is not None:
             fields.append(found[1].replace(dialect.quote * 2, dialect.quote))
         else:
             fields.append(found[2])
-        place = found.end()
-        if place == len(record) and not _ends_with_delimiter(record, found, dialect):
+        position = found.end()
+        if position == len(record) and not _ends_with_delimiter(record, found, dialect):
             return fields
-        if place == len(record):
+        if position == len(record):
             fields.append(b"")
             return fields
 
