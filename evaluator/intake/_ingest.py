@@ -24,6 +24,10 @@ from evaluator.intake._writer import QUARANTINED_ROWS, TYPED_ROWS, RowWriter
 from evaluator.spec import DataSpec
 
 PROFILE_VERSION: Final = 1
+#: With fewer past days nothing is called unusual.
+MIN_DAYS: Final = 3
+#: So many times more or fewer rows than usual are unusual.
+UNUSUAL_FACTOR: Final = 2.0
 
 
 @dataclass(frozen=True)
@@ -131,21 +135,54 @@ def ingest(
     )
 
 
-@dataclass(frozen=True)
-class FinishedRead:
-    """What is known once all rows are judged and written.
+def unusual_volume(rows: int, past: Sequence[int]) -> str | None:
+    """Compare a day's number of rows with those of past days of the same weekday.
 
     Parameters
     ----------
-    name, day
-        The file's.
-    validator
-        Holds the counts and findings.
-    metadata
-        What the reader found out.
-    refusal
-        Why the whole file is refused, if it is.
+    rows
+        The day's rows, typed and quarantined.
+    past
+        The rows of accepted days of the same weekday.
+
+    Returns
+    -------
+    str or None
+        What is unusual, in words: fewer than half or more than twice the median. None when the
+        day is usual, or fewer than three past days are known.
     """
+    if len(past) < MIN_DAYS:
+        return None
+    usual = median(past)
+    if usual / UNUSUAL_FACTOR <= rows <= usual * UNUSUAL_FACTOR:
+        return None
+    return f"{rows:,} rows, where the last {len(past)} days of this weekday had {usual:,.0f}"
+
+
+def _read_batches(reader: Reader, validator: RowValidator, into: Path, data: DataSpec) -> None:
+    """Judge batch after batch, while the next is read and the last is written."""
+    with (
+        RowWriter(into, data) as writer,
+        ThreadPoolExecutor(max_workers=1) as ahead,
+        ThreadPoolExecutor(max_workers=1) as behind,
+    ):
+        batches = reader.batches()
+        coming = ahead.submit(next, batches, None)
+        writing: Future[None] | None = None
+        while (batch := coming.result()) is not None:
+            coming = ahead.submit(next, batches, None)
+            validated = validator.validate(batch)
+            if writing is not None:
+                writing.result()
+            writing = behind.submit(writer.write, validated.typed, validated.refused)
+        if writing is not None:
+            writing.result()
+        writer.describe({"layout": reader.metadata.layout, "header": reader.metadata.header})
+
+
+@dataclass(frozen=True)
+class FinishedRead:
+    """What is known once all rows are judged and written."""
 
     name: str
     day: date | None
@@ -186,38 +223,8 @@ def finish(
     )
 
 
-def _check_nothing_is_lost(profile: Mapping[str, Any], into: Path) -> None:
-    """Count the rows in both files again: all that came in must have gone out."""
-    rows = profile["rows"]
-    typed = pq.read_metadata(into / TYPED_ROWS).num_rows
-    quarantined = pq.read_metadata(into / QUARANTINED_ROWS).num_rows
-    if (typed, quarantined) != (rows["typed"], rows["quarantined"]):
-        raise AssertionError(f"rows were lost: {rows} were judged, {typed}+{quarantined} written")
-
-
-def _read_batches(reader: Reader, validator: RowValidator, into: Path, data: DataSpec) -> None:
-    """Judge batch after batch, while the next is read and the last is written."""
-    with (
-        RowWriter(into, data) as writer,
-        ThreadPoolExecutor(max_workers=1) as ahead,
-        ThreadPoolExecutor(max_workers=1) as behind,
-    ):
-        batches = reader.batches()
-        coming = ahead.submit(next, batches, None)
-        writing: Future[None] | None = None
-        while (batch := coming.result()) is not None:
-            coming = ahead.submit(next, batches, None)
-            validated = validator.validate(batch)
-            if writing is not None:
-                writing.result()
-            writing = behind.submit(writer.write, validated.typed, validated.refused)
-        if writing is not None:
-            writing.result()
-        writer.describe({"layout": reader.metadata.layout, "header": reader.metadata.header})
-
-
 def _profile(read: FinishedRead, data: DataSpec) -> dict[str, Any]:
-    """Gather what the reader and the judge know."""
+    """Gather what the reader and the validator know."""
     validator, metadata, refusal = read.validator, read.metadata, read.refusal
     total = validator.typed + validator.refused
     counted = (
@@ -250,52 +257,13 @@ def _profile(read: FinishedRead, data: DataSpec) -> dict[str, Any]:
     }
 
 
-def _decide(profile: dict[str, Any], data: DataSpec, refusal: RefusedFileError | None) -> None:
-    """Say whether the day is accepted, and why not."""
+def _check_nothing_is_lost(profile: Mapping[str, Any], into: Path) -> None:
+    """Count the rows in both files again: all that came in must have gone out."""
     rows = profile["rows"]
-    reasons = []
-    if refusal is not None:
-        reasons.append(f"the file is refused: {refusal}")
-    elif rows["read"] == 0:
-        reasons.append("the file is refused: it has a header and no rows")
-    elif rows["refused_share"] > data.max_refused_share:
-        reasons.append(
-            f"{rows['quarantined']:,} of {rows['read']:,} rows are refused "
-            f"({rows['refused_share']:.1%}, and max_refused_share is {data.max_refused_share:.1%})"
-        )
-    reasons += [rule["says"] for rule in profile["dataset_rules"] if rule["severity"] == "refuse"]
-    profile["broken"] = "; ".join(reasons) or None
-    profile["verdict"] = "refused" if reasons else "accepted"
-
-
-#: With fewer past days nothing is called unusual.
-MIN_DAYS: Final = 3
-#: So many times more or fewer rows than usual are unusual.
-UNUSUAL_FACTOR: Final = 2.0
-
-
-def unusual_volume(rows: int, past: Sequence[int]) -> str | None:
-    """Compare a day's number of rows with those of past days of the same weekday.
-
-    Parameters
-    ----------
-    rows
-        The day's rows, typed and quarantined.
-    past
-        The rows of accepted days of the same weekday.
-
-    Returns
-    -------
-    str or None
-        What is unusual, in words: fewer than half or more than twice the median. None when the
-        day is usual, or fewer than three past days are known.
-    """
-    if len(past) < MIN_DAYS:
-        return None
-    usual = median(past)
-    if usual / UNUSUAL_FACTOR <= rows <= usual * UNUSUAL_FACTOR:
-        return None
-    return f"{rows:,} rows, where the last {len(past)} days of this weekday had {usual:,.0f}"
+    typed = pq.read_metadata(into / TYPED_ROWS).num_rows
+    quarantined = pq.read_metadata(into / QUARANTINED_ROWS).num_rows
+    if (typed, quarantined) != (rows["typed"], rows["quarantined"]):
+        raise AssertionError(f"rows were lost: {rows} were judged, {typed}+{quarantined} written")
 
 
 def dataset_violations(
@@ -338,3 +306,21 @@ def dataset_violations(
             says = f"{name} is missing in {share:.1%} of the rows (at most {limit:.1%})"
             add("maximum_missing_share", says, column.severity, name)
     return found
+
+
+def _decide(profile: dict[str, Any], data: DataSpec, refusal: RefusedFileError | None) -> None:
+    """Say whether the day is accepted, and why not."""
+    rows = profile["rows"]
+    reasons = []
+    if refusal is not None:
+        reasons.append(f"the file is refused: {refusal}")
+    elif rows["read"] == 0:
+        reasons.append("the file is refused: it has a header and no rows")
+    elif rows["refused_share"] > data.max_refused_share:
+        reasons.append(
+            f"{rows['quarantined']:,} of {rows['read']:,} rows are refused "
+            f"({rows['refused_share']:.1%}, and max_refused_share is {data.max_refused_share:.1%})"
+        )
+    reasons += [rule["says"] for rule in profile["dataset_rules"] if rule["severity"] == "refuse"]
+    profile["broken"] = "; ".join(reasons) or None
+    profile["verdict"] = "refused" if reasons else "accepted"

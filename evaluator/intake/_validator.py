@@ -31,28 +31,15 @@ PLAIN: Final = {"formats": None, "true_values": ("true",), "false_values": ("fal
 
 @dataclass(frozen=True)
 class ValidatedBatch:
-    """What became of a batch.
-
-    Parameters
-    ----------
-    typed
-        The accepted rows.
-    refused
-        One row each: `line_number`, `original` (bytes) and `reasons`.
-    """
+    """What became of a batch."""
 
     typed: "pl.DataFrame"
+    #: One row each: `line_number`, `original` (bytes) and `reasons`.
     refused: "pl.DataFrame"
 
 
 class RowValidator:
-    """Holds an audit's rules and what they have found so far.
-
-    Parameters
-    ----------
-    data
-        What is declared.
-    """
+    """Holds an audit's rules and what they have found so far."""
 
     def __init__(self, data: DataSpec) -> None:
         self.data = data

@@ -29,19 +29,7 @@ BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
 class DelimitedReader:
-    """Reads a delimited text file in batches, in bounded memory.
-
-    Parameters
-    ----------
-    path
-        The file.
-    data
-        What is declared about it.
-    format_
-        `csv` or `tsv`.
-    block
-        How many bytes are read at a time.
-    """
+    """Reads a delimited text file in batches, in bounded memory."""
 
     def __init__(
         self, path: Path, data: DataSpec, *, format_: str = "csv", block: int = BLOCK_BYTES
@@ -215,15 +203,7 @@ def _good_bytes(records: Records, good: npt.NDArray[np.bool_], first: int) -> by
 
 
 class BrokenSchemaError(RefusedFileError):
-    """The file's columns are not the declared ones.
-
-    Parameters
-    ----------
-    message
-        What is wrong.
-    names
-        The file's columns.
-    """
+    """The file's columns are not the declared ones."""
 
     def __init__(self, message: str, names: list[str]) -> None:
         super().__init__(message)

@@ -28,17 +28,7 @@ NO_DELIMITER: Final = b"\x1f"
 
 
 class JsonLinesReader:
-    """Reads a file of JSON Lines in batches.
-
-    Parameters
-    ----------
-    path
-        The file.
-    data
-        What is declared about it.
-    block
-        How many bytes are read at a time.
-    """
+    """Reads a file of JSON Lines in batches."""
 
     def __init__(self, path: Path, data: DataSpec, *, block: int = BLOCK_BYTES) -> None:
         self.data = data

@@ -19,15 +19,7 @@ ROWS_A_BATCH: Final = 256 * 1024
 
 
 class ParquetReader:
-    """Reads a Parquet file in batches.
-
-    Parameters
-    ----------
-    path
-        The file.
-    data
-        What is declared about it.
-    """
+    """Reads a Parquet file in batches."""
 
     def __init__(self, path: Path, data: DataSpec) -> None:
         self.path = path

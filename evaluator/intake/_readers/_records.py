@@ -33,55 +33,33 @@ TOO_MANY: Final = 7
 
 @dataclass(frozen=True)
 class Dialect:
-    """How fields and records are told apart.
-
-    Parameters
-    ----------
-    delimiter
-        The byte between fields.
-    quote
-        The byte around fields, or None when nothing encloses them.
-    """
+    """How fields and records are told apart."""
 
     delimiter: bytes
+    #: None when nothing encloses fields.
     quote: bytes | None
 
 
 @dataclass
 class Records:
-    """The records of one block of bytes.
+    """The records of one block of bytes."""
 
-    Parameters
-    ----------
-    data
-        The bytes, UTF-8 where they are text at all.
-    start, end
-        Where each record lies in `data`; its line end is not part of it.
-    line
-        The physical line on which each record starts, from 1.
-    fields
-        How many fields each record has.
-    fault
-        What is wrong with each record: `WHOLE` or one of the codes above.
-    consumed
-        How many bytes these records take with their line ends; the rest belongs to the next block.
-    lines
-        How many physical lines these records take.
-    line_ends
-        How many line ends of each kind there are.
-    lone_returns
-        Whether a carriage return alone ends some record.
-    """
-
+    #: UTF-8 where it is text at all.
     data: bytes
+    #: Where each record starts in `data`.
     start: Positions
+    #: Where it ends; its line end is no part of it.
     end: Positions
+    #: The physical line on which it starts, from 1.
     line: Positions
     fields: Positions
+    #: `WHOLE`, or one of the codes above.
     fault: npt.NDArray[np.uint8]
+    #: Bytes of these records with their line ends; the rest belongs to the next block.
     consumed: int
     lines: int
     line_ends: dict[str, int]
+    #: Whether a carriage return alone ends some record.
     lone_returns: bool
 
     def __len__(self) -> int:

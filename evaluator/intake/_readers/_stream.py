@@ -25,20 +25,7 @@ RULES: Final = {
 
 
 class RecordStream:
-    """Reads a text file and finds its records.
-
-    Parameters
-    ----------
-    path
-        The file.
-    data
-        What is declared about it.
-    find
-        Tells the layout from the first bytes (as UTF-8), the encoding, and the length of the
-        byte-order mark.
-    block
-        How many bytes are read at a time.
-    """
+    """Reads a text file and finds its records."""
 
     def __init__(
         self,
@@ -50,6 +37,7 @@ class RecordStream:
     ) -> None:
         self.path = path
         self.data = data
+        #: From the first bytes (as UTF-8), the encoding and the length of the byte-order mark.
         self.find = find
         self.block = block
         self.line_ends = {"\\n": 0, "\\r\\n": 0, "\\r": 0}
