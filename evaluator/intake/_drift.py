@@ -14,6 +14,13 @@ if TYPE_CHECKING:
 
 #: Added to each bin's count, so that an empty bin gives a large index and not an infinite one.
 SMOOTHING: Final = 0.5
+BINS: Final = 10
+#: As many values at most have a bin of their own; the rest share one.
+OWN_BINS: Final = 20
+#: A reference with more different texts than this is not asked which ones are new.
+MAX_CATEGORIES: Final = 1_000
+#: The probabilities of the quantiles between which distributions are compared.
+QUANTILES: Final = (np.arange(200) + 0.5) / 200
 
 
 def content_drift(
@@ -40,13 +47,25 @@ def content_drift(
     dict
         `reference_rows`, `rows`, `columns` (measures by column), `drifted` (names), `slices`
         (those that drifted: slice, rows, columns), `slices_compared`, `slices_too_small`, and
-        `notes`.
+        `notes`. Of each column at least `stability_index` (no unit), `jensen_shannon` (0 to 1),
+        `missing_share`, `missing_change` and `drifted`; of numbers also `wasserstein`, in spreads
+        of the reference, and of categories `new`, `new_count` and `vanished`.
+
+    References
+    ----------
+    The stability index is the symmetric divergence of Kullback and Leibler (Annals of Mathematical
+    Statistics 22, 1951, pp. 79-86), less what chance gives it (Yurdakul 2018, dissertation,
+    Western Michigan University). The Jensen-Shannon distance is the root of Lin's divergence (IEEE
+    Transactions on Information Theory 37, 1991, pp. 145-151). Wasserstein: Vallender (Theory of
+    Probability and its Applications 18, 1974, pp. 784-786). Corrected p-values: Holm (Scandinavian
+    Journal of Statistics 6, 1979, pp. 65-70); Benjamini and Hochberg (Journal of the Royal
+    Statistical Society B 57, 1995, pp. 289-300).
     """
     limits = data.drift
     by = tuple(slices) if limits.per_slice else ()
     if not isinstance(reference, Mapping):
         reference = reference_content(reference, data, by)
-    day = day_content([typed], data, by, reference)
+    day = _content([typed], data, by, reference)
     columns = _compare_all(reference["columns"], day["columns"], limits)
     known = {tuple(part["key"]): part for part in reference["slices"]}
     drifted_slices, compared, small = [], 0, 0
@@ -80,8 +99,142 @@ def content_drift(
     }
 
 
-def _keys(content: Mapping[str, Any]) -> set[tuple[str, ...]]:
-    return {tuple(part["key"]) for part in content["slices"]}
+def reference_content(
+    paths: Sequence[Path], data: DataSpec, slices: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Summarise the rows that days are compared with.
+
+    Parameters
+    ----------
+    paths
+        Files of typed rows, together the reference.
+    data
+        What is declared.
+    slices
+        Columns whose combinations are summarised one by one, too.
+
+    Returns
+    -------
+    dict
+        Ready for JSON, so that it can be kept: `rows`, `columns` and `slices`.
+    """
+    return _content(paths, data, slices, None)
+
+
+def _content(
+    paths: Sequence[Path],
+    data: DataSpec,
+    slices: Sequence[str],
+    reference: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """Summarise rows, in the bins of a reference where there is one."""
+    import polars as pl
+
+    files = [str(path) for path in paths]
+    names = compared_columns(data)
+    keys = pl.read_parquet(files, columns=list(slices)) if slices else None
+    positions = _slice_positions(keys)
+    columns: dict[str, Any] = {}
+    parts: dict[tuple[str, ...], dict[str, Any]] = {key: {} for key in positions}
+    known = {tuple(part["key"]): part for part in (reference or {}).get("slices", ())}
+    rows = 0
+    for name in names:
+        values = pl.read_parquet(files, columns=[name])[name]
+        rows = len(values)
+        bins = None if reference is None else reference["columns"].get(name)
+        columns[name] = _summary(values, data.columns[name], bins)
+        if name in slices:
+            continue
+        for key, position in positions.items():
+            if reference is not None and key not in known:
+                continue
+            bins = None if reference is None else known[key]["columns"].get(name)
+            parts[key][name] = _summary(values.gather(position), data.columns[name], bins)
+    found = [
+        {
+            "slice": dict(zip(slices, key, strict=True)),
+            "key": list(key),
+            "rows": len(positions[key]),
+            "columns": parts[key],
+        }
+        for key in sorted(positions)
+    ]
+    return {"rows": rows, "columns": columns, "slices": found}
+
+
+def compared_columns(data: DataSpec) -> list[str]:
+    """Name the columns whose content can drift."""
+    return [
+        name
+        for name, column in data.columns.items()
+        if column.drift
+        and name != data.id
+        and not column.unique
+        and column.kind not in ("date", "timestamp")
+    ]
+
+
+def _slice_positions(keys: "pl.DataFrame | None") -> dict[tuple[str, ...], "pl.Series"]:
+    """Find the rows of each slice; rows with part of the key missing belong to none."""
+    import polars as pl
+
+    if keys is None:
+        return {}
+    texts = keys.select(pl.all().cast(pl.String)).with_row_index("row").drop_nulls()
+    grouped = texts.group_by(keys.columns, maintain_order=True).agg("row")
+    return {tuple(row[:-1]): pl.Series(row[-1]) for row in grouped.iter_rows()}
+
+
+def _summary(
+    values: "pl.Series", column: ColumnSpec, bins: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    import polars as pl
+
+    present = values.drop_nulls()
+    base = {"count": len(present), "missing": values.null_count()}
+    if column.kind == "number":
+        return {**base, **_numbers(present.cast(pl.Float64).to_numpy(), bins)}
+    return {**base, **_categories(present.cast(pl.String), bins)}
+
+
+def _numbers(values: Any, bins: Mapping[str, Any] | None) -> dict[str, Any]:
+    if len(values) == 0:
+        edges = [] if bins is None else bins.get("edges", [])
+        return {"edges": edges, "bins": [0] * (len(edges) + 1), "quantiles": [], "spread": None}
+    if bins is None or "edges" not in bins:
+        edges = np.unique(np.quantile(values, np.arange(1, BINS) / BINS)).tolist()
+    else:
+        edges = list(bins["edges"])
+    # A value on an edge belongs to the bin below it.
+    counts = np.bincount(np.searchsorted(edges, values, side="left"), minlength=len(edges) + 1)
+    low, high = np.quantile(values, [0.25, 0.75])
+    # Where most values are one, the quartiles are near each other or the same.
+    spread = max(float(high - low), float(np.std(values)))
+    return {
+        "edges": edges,
+        "bins": counts.tolist(),
+        "quantiles": np.quantile(values, QUANTILES).tolist(),
+        "spread": spread or None,
+    }
+
+
+def _categories(values: "pl.Series", bins: Mapping[str, Any] | None) -> dict[str, Any]:
+    counts = values.alias("value").value_counts(name="rows")
+    ordered = dict(counts.sort(["rows", "value"], descending=[True, False]).iter_rows())
+    names = list(ordered)[:OWN_BINS] if bins is None else list(bins["names"])
+    own = [int(ordered.get(name, 0)) for name in names]
+    found: dict[str, Any] = {
+        "names": names,
+        "bins": [*own, len(values) - sum(own)],
+        "all": list(ordered) if len(ordered) <= MAX_CATEGORIES else None,
+    }
+    if bins is not None and bins.get("all") is not None:
+        known = set(bins["all"])
+        new = {name: int(count) for name, count in ordered.items() if name not in known}
+        found["new"] = dict(list(new.items())[:OWN_BINS])
+        found["new_count"] = len(new)
+        found["vanished"] = [name for name in bins["all"] if name not in ordered][:OWN_BINS]
+    return found
 
 
 def _compare_all(
@@ -220,154 +373,5 @@ def correct(p_values: Sequence[float], how: str) -> list[float]:
     return corrected.tolist()
 
 
-BINS: Final = 10
-#: As many values at most have a bin of their own; the rest share one.
-OWN_BINS: Final = 20
-#: A reference with more different texts than this is not asked which ones are new.
-MAX_CATEGORIES: Final = 1_000
-#: The places of the quantiles between which distributions are compared.
-QUANTILES: Final = (np.arange(200) + 0.5) / 200
-
-
-def reference_content(
-    paths: Sequence[Path], data: DataSpec, slices: Sequence[str] = ()
-) -> dict[str, Any]:
-    """Summarise the rows that days are compared with.
-
-    Parameters
-    ----------
-    paths
-        Files of typed rows, together the reference.
-    data
-        What is declared.
-    slices
-        Columns whose combinations are summarised one by one, too.
-
-    Returns
-    -------
-    dict
-        Ready for JSON, so that it can be kept: `rows`, `columns` and `slices`.
-    """
-    return _content(paths, data, slices, None)
-
-
-def day_content(
-    paths: Sequence[Path], data: DataSpec, slices: Sequence[str], reference: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Summarise a day's rows in the bins of a reference."""
-    return _content(paths, data, slices, reference)
-
-
-def compared_columns(data: DataSpec) -> list[str]:
-    """Name the columns whose content can drift."""
-    return [
-        name
-        for name, column in data.columns.items()
-        if column.drift
-        and name != data.id
-        and not column.unique
-        and column.kind not in ("date", "timestamp")
-    ]
-
-
-def _content(
-    paths: Sequence[Path],
-    data: DataSpec,
-    slices: Sequence[str],
-    reference: Mapping[str, Any] | None,
-) -> dict[str, Any]:
-    import polars as pl
-
-    files = [str(path) for path in paths]
-    names = compared_columns(data)
-    keys = pl.read_parquet(files, columns=list(slices)) if slices else None
-    places = _slice_positions(keys)
-    columns: dict[str, Any] = {}
-    parts: dict[tuple[str, ...], dict[str, Any]] = {key: {} for key in places}
-    known = {tuple(part["key"]): part for part in (reference or {}).get("slices", ())}
-    rows = 0
-    for name in names:
-        values = pl.read_parquet(files, columns=[name])[name]
-        rows = len(values)
-        bins = None if reference is None else reference["columns"].get(name)
-        columns[name] = _summary(values, data.columns[name], bins)
-        if name in slices:
-            continue
-        for key, place in places.items():
-            if reference is not None and key not in known:
-                continue
-            bins = None if reference is None else known[key]["columns"].get(name)
-            parts[key][name] = _summary(values.gather(place), data.columns[name], bins)
-    found = [
-        {
-            "slice": dict(zip(slices, key, strict=True)),
-            "key": list(key),
-            "rows": len(places[key]),
-            "columns": parts[key],
-        }
-        for key in sorted(places)
-    ]
-    return {"rows": rows, "columns": columns, "slices": found}
-
-
-def _slice_positions(keys: "pl.DataFrame | None") -> dict[tuple[str, ...], "pl.Series"]:
-    """Find the rows of each slice; rows with part of the key missing belong to none."""
-    import polars as pl
-
-    if keys is None:
-        return {}
-    texts = keys.select(pl.all().cast(pl.String)).with_row_index("row").drop_nulls()
-    grouped = texts.group_by(keys.columns, maintain_order=True).agg("row")
-    return {tuple(row[:-1]): pl.Series(row[-1]) for row in grouped.iter_rows()}
-
-
-def _summary(
-    values: "pl.Series", column: ColumnSpec, bins: Mapping[str, Any] | None
-) -> dict[str, Any]:
-    import polars as pl
-
-    present = values.drop_nulls()
-    base = {"count": len(present), "missing": values.null_count()}
-    if column.kind == "number":
-        return {**base, **_numbers(present.cast(pl.Float64).to_numpy(), bins)}
-    return {**base, **_categories(present.cast(pl.String), bins)}
-
-
-def _numbers(values: Any, bins: Mapping[str, Any] | None) -> dict[str, Any]:
-    if len(values) == 0:
-        edges = [] if bins is None else bins.get("edges", [])
-        return {"edges": edges, "bins": [0] * (len(edges) + 1), "quantiles": [], "spread": None}
-    if bins is None or "edges" not in bins:
-        edges = np.unique(np.quantile(values, np.arange(1, BINS) / BINS)).tolist()
-    else:
-        edges = list(bins["edges"])
-    # A value on an edge belongs to the bin below it.
-    counts = np.bincount(np.searchsorted(edges, values, side="left"), minlength=len(edges) + 1)
-    low, high = np.quantile(values, [0.25, 0.75])
-    # Where most values are one, the quartiles are near each other or the same.
-    spread = max(float(high - low), float(np.std(values)))
-    return {
-        "edges": edges,
-        "bins": counts.tolist(),
-        "quantiles": np.quantile(values, QUANTILES).tolist(),
-        "spread": spread or None,
-    }
-
-
-def _categories(values: "pl.Series", bins: Mapping[str, Any] | None) -> dict[str, Any]:
-    counts = values.alias("value").value_counts(name="rows")
-    ordered = dict(counts.sort(["rows", "value"], descending=[True, False]).iter_rows())
-    names = list(ordered)[:OWN_BINS] if bins is None else list(bins["names"])
-    own = [int(ordered.get(name, 0)) for name in names]
-    found: dict[str, Any] = {
-        "names": names,
-        "bins": [*own, len(values) - sum(own)],
-        "all": list(ordered) if len(ordered) <= MAX_CATEGORIES else None,
-    }
-    if bins is not None and bins.get("all") is not None:
-        known = set(bins["all"])
-        new = {name: int(count) for name, count in ordered.items() if name not in known}
-        found["new"] = dict(list(new.items())[:OWN_BINS])
-        found["new_count"] = len(new)
-        found["vanished"] = [name for name in bins["all"] if name not in ordered][:OWN_BINS]
-    return found
+def _keys(content: Mapping[str, Any]) -> set[tuple[str, ...]]:
+    return {tuple(part["key"]) for part in content["slices"]}

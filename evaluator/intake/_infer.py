@@ -40,16 +40,6 @@ OTHER_TIMES: Final = (
 )
 
 
-def type_of_text(text: str) -> str:
-    """Tell the narrowest type that a text has the shape of."""
-    if re.fullmatch(r"[+-]?0\d+(?:\.\d*)?", text):
-        return "string"
-    for name, shape in SHAPES:
-        if shape.fullmatch(text):
-            return name
-    return "string"
-
-
 def infer_schema(path: Path) -> str:
     """Write a first `data:` section for a file, from its first rows.
 
@@ -109,27 +99,6 @@ def _sample(path: Path) -> tuple[list[str], dict[str, list[str | None]], int]:
     return names, columns, rows
 
 
-def _add(batch: Batch, columns: dict[str, list[str | None]], room: int) -> int:
-    taken = batch.frame.head(room)
-    for name, values in columns.items():
-        there = name in taken.columns
-        values.extend(taken[name].to_list() if there else [None] * taken.height)
-    return taken.height
-
-
-def _spec(names: Sequence[str]) -> DataSpec:
-    """Describe a file of which only the names are known."""
-    return DataSpec.model_validate(
-        {
-            "files": "{date}",
-            "first_day": "2000-01-01",
-            "id": names[0],
-            "columns": {name: {"type": "string"} for name in names},
-        }
-        | {"columns": {n: {"type": "string", "optional": n != names[0]} for n in names}}
-    )
-
-
 def _names(path: Path) -> list[str]:
     """Read a file's column names; one that is there twice, or cannot be used, is left out."""
     guess = _spec(["column"])
@@ -154,6 +123,18 @@ def _names(path: Path) -> list[str]:
     return kept
 
 
+def _spec(names: Sequence[str]) -> DataSpec:
+    """Describe a file of which only the names are known."""
+    return DataSpec.model_validate(
+        {
+            "files": "{date}",
+            "first_day": "2000-01-01",
+            "id": names[0],
+            "columns": {n: {"type": "string", "optional": n != names[0]} for n in names},
+        }
+    )
+
+
 def _keys(text: bytes) -> list[str]:
     import json
 
@@ -166,6 +147,14 @@ def _keys(text: bytes) -> list[str]:
         if isinstance(value, dict):
             keys.update(dict.fromkeys(value))
     return list(keys)
+
+
+def _add(batch: Batch, columns: dict[str, list[str | None]], room: int) -> int:
+    taken = batch.frame.head(room)
+    for name, values in columns.items():
+        there = name in taken.columns
+        values.extend(taken[name].to_list() if there else [None] * taken.height)
+    return taken.height
 
 
 def _find_id(names: Sequence[str], columns: dict[str, list[str | None]]) -> tuple[str, str]:
@@ -205,9 +194,18 @@ def _column(name: str, values: Sequence[str | None], *, required: bool) -> list[
     return [f"  {_scalar(name)}: {{{', '.join([f'type: {type_}', *keys])}}}{comment}"]
 
 
+def type_of_text(text: str) -> str:
+    """Tell the narrowest type that a text has the shape of."""
+    if re.fullmatch(r"[+-]?0\d+(?:\.\d*)?", text):
+        return "string"
+    for name, shape in SHAPES:
+        if shape.fullmatch(text):
+            return name
+    return "string"
+
+
 def _type(counts: Counter[str], kept: list[str]) -> tuple[str, list[str], list[str]]:
     """Choose a type that nearly all values have, with its keys and doubts."""
-    counts = Counter(counts)
     fits = {"float": {"integer", "float"}}
     if counts["float"] and counts["integer"]:
         counts["float"] += counts.pop("integer")

@@ -24,6 +24,10 @@ from evaluator.intake._writer import QUARANTINED_ROWS, TYPED_ROWS, RowWriter
 from evaluator.spec import DataSpec
 
 PROFILE_VERSION: Final = 1
+#: With fewer past days nothing is called unusual.
+MIN_DAYS: Final = 3
+#: So many times more or fewer rows than usual are unusual.
+UNUSUAL_FACTOR: Final = 2.0
 
 
 @dataclass(frozen=True)
@@ -106,172 +110,29 @@ def ingest(
         raise IntakeError(
             "there is no such file", culprit=str(source), fix="check its name and its folder"
         )
-    judge = RowValidator(data)
-    reading = FileMetadata()
+    validator = RowValidator(data)
+    metadata = FileMetadata()
     refusal: RefusedFileError | None = None
     try:
         reader = open_reader(source, data, name=name)
         packing = compression_of(source)
-        reading = reader.reading
-        _read_batches(reader, judge, into, data)
-        reading.layout["packing"] = packing
+        metadata = reader.metadata
+        _read_batches(reader, validator, into, data)
+        metadata.layout["packing"] = packing
     except RefusedFileError as error:
         refusal = error
         if isinstance(error, BrokenSchemaError):
-            reading.header = error.names
+            metadata.header = error.names
         with RowWriter(into, data) as nothing:
-            nothing.describe({"layout": reading.layout, "header": reading.header})
+            nothing.describe({"layout": metadata.layout, "header": metadata.header})
     return finish(
-        FinishedRead(name, day, judge, reading, refusal),
+        FinishedRead(name, day, validator, metadata, refusal),
         data,
         into=into,
         slices=slices,
         reference=reference,
         last_accepted=last_accepted,
     )
-
-
-@dataclass(frozen=True)
-class FinishedRead:
-    """What is known once all rows are judged and written.
-
-    Parameters
-    ----------
-    name, day
-        The file's.
-    judge
-        Holds the counts and findings.
-    reading
-        What the reader found out.
-    refusal
-        Why the whole file is refused, if it is.
-    """
-
-    name: str
-    day: date | None
-    judge: RowValidator
-    reading: FileMetadata
-    refusal: RefusedFileError | None = None
-
-
-def finish(
-    done: FinishedRead,
-    data: DataSpec,
-    *,
-    into: Path,
-    slices: Sequence[str],
-    reference: Mapping[str, Any] | Sequence[Path] | None,
-    last_accepted: Mapping[str, Any] | None,
-) -> IntakeResult:
-    """Describe what was written, decide whether the day is accepted, and report it."""
-    profile = _profile(done, data)
-    _check_nothing_is_lost(profile, into)
-    refused = done.refusal is not None
-    profile["schema_drift"] = schema_drift(done.reading.header, data, last_accepted, profile)
-    profile["statistics"] = {} if refused else column_statistics(into / TYPED_ROWS, data)
-    profile["dataset_rules"] = [] if refused else dataset_violations(profile, data, done.day)
-    if reference is not None and not refused:
-        profile["drift"] = content_drift(into / TYPED_ROWS, data, reference, slices)
-    _decide(profile, data, done.refusal)
-    rows = profile["rows"]
-    return IntakeResult(
-        rows=rows["read"],
-        accepted=rows["typed"],
-        quarantined=rows["quarantined"],
-        broken=profile["broken"],
-        profile=profile,
-        report=render_report(profile),
-        typed_path=into / TYPED_ROWS,
-        quarantine_path=into / QUARANTINED_ROWS,
-    )
-
-
-def _check_nothing_is_lost(profile: Mapping[str, Any], into: Path) -> None:
-    """Count the rows in both files again: all that came in must have gone out."""
-    rows = profile["rows"]
-    typed = pq.read_metadata(into / TYPED_ROWS).num_rows
-    quarantined = pq.read_metadata(into / QUARANTINED_ROWS).num_rows
-    if (typed, quarantined) != (rows["typed"], rows["quarantined"]):
-        raise AssertionError(f"rows were lost: {rows} were judged, {typed}+{quarantined} written")
-
-
-def _read_batches(reader: Reader, judge: RowValidator, into: Path, data: DataSpec) -> None:
-    """Judge batch after batch, while the next is read and the last is written."""
-    with (
-        RowWriter(into, data) as outputs,
-        ThreadPoolExecutor(max_workers=1) as ahead,
-        ThreadPoolExecutor(max_workers=1) as behind,
-    ):
-        batches = reader.batches()
-        coming = ahead.submit(next, batches, None)
-        writing: Future[None] | None = None
-        while (batch := coming.result()) is not None:
-            coming = ahead.submit(next, batches, None)
-            judged = judge.judge(batch)
-            if writing is not None:
-                writing.result()
-            writing = behind.submit(outputs.write, judged.typed, judged.refused)
-        if writing is not None:
-            writing.result()
-        outputs.describe({"layout": reader.reading.layout, "header": reader.reading.header})
-
-
-def _profile(done: FinishedRead, data: DataSpec) -> dict[str, Any]:
-    """Gather what the reader and the judge know."""
-    judge, reading, refusal = done.judge, done.reading, done.refusal
-    read = judge.typed + judge.refused
-    counted = (
-        {"read": 0, "typed": 0, "quarantined": 0}
-        if refusal
-        else {
-            "read": read,
-            "typed": judge.typed,
-            "quarantined": judge.refused,
-        }
-    )
-    findings = [finding.as_json() for finding in judge.findings.values() if finding.count]
-    return {
-        "version": PROFILE_VERSION,
-        "file": done.name,
-        "day": done.day.isoformat() if done.day else None,
-        "rows": {
-            **counted,
-            "refused_share": judge.refused / read if read and not refusal else None,
-            "limit": data.max_refused_share,
-            "read_before_refusal": read if refusal else None,
-        },
-        "layout": reading.layout,
-        "header": reading.header,
-        "structure": reading.facts,
-        "notes": list(reading.notes),
-        "findings": sorted(findings, key=lambda found: -found["count"]),
-        "types": {column: spec.type for column, spec in data.columns.items()},
-        "drift": None,
-    }
-
-
-def _decide(profile: dict[str, Any], data: DataSpec, refusal: RefusedFileError | None) -> None:
-    """Say whether the day is accepted, and why not."""
-    rows = profile["rows"]
-    reasons = []
-    if refusal is not None:
-        reasons.append(f"the file is refused: {refusal}")
-    elif rows["read"] == 0:
-        reasons.append("the file is refused: it has a header and no rows")
-    elif rows["refused_share"] > data.max_refused_share:
-        reasons.append(
-            f"{rows['quarantined']:,} of {rows['read']:,} rows are refused "
-            f"({rows['refused_share']:.1%}, and max_refused_share is {data.max_refused_share:.1%})"
-        )
-    reasons += [rule["says"] for rule in profile["dataset_rules"] if rule["severity"] == "refuse"]
-    profile["broken"] = "; ".join(reasons) or None
-    profile["verdict"] = "refused" if reasons else "accepted"
-
-
-#: With fewer past days nothing is called unusual.
-MIN_DAYS: Final = 3
-#: So many times more or fewer rows than usual are unusual.
-UNUSUAL_FACTOR: Final = 2.0
 
 
 def unusual_volume(rows: int, past: Sequence[int]) -> str | None:
@@ -296,6 +157,113 @@ def unusual_volume(rows: int, past: Sequence[int]) -> str | None:
     if usual / UNUSUAL_FACTOR <= rows <= usual * UNUSUAL_FACTOR:
         return None
     return f"{rows:,} rows, where the last {len(past)} days of this weekday had {usual:,.0f}"
+
+
+def _read_batches(reader: Reader, validator: RowValidator, into: Path, data: DataSpec) -> None:
+    """Judge batch after batch, while the next is read and the last is written."""
+    with (
+        RowWriter(into, data) as writer,
+        ThreadPoolExecutor(max_workers=1) as ahead,
+        ThreadPoolExecutor(max_workers=1) as behind,
+    ):
+        batches = reader.batches()
+        coming = ahead.submit(next, batches, None)
+        writing: Future[None] | None = None
+        while (batch := coming.result()) is not None:
+            coming = ahead.submit(next, batches, None)
+            validated = validator.validate(batch)
+            if writing is not None:
+                writing.result()
+            writing = behind.submit(writer.write, validated.typed, validated.refused)
+        if writing is not None:
+            writing.result()
+        writer.describe({"layout": reader.metadata.layout, "header": reader.metadata.header})
+
+
+@dataclass(frozen=True)
+class FinishedRead:
+    """What is known once all rows are judged and written."""
+
+    name: str
+    day: date | None
+    validator: RowValidator
+    metadata: FileMetadata
+    refusal: RefusedFileError | None = None
+
+
+def finish(
+    read: FinishedRead,
+    data: DataSpec,
+    *,
+    into: Path,
+    slices: Sequence[str],
+    reference: Mapping[str, Any] | Sequence[Path] | None,
+    last_accepted: Mapping[str, Any] | None,
+) -> IntakeResult:
+    """Describe what was written, decide whether the day is accepted, and report it."""
+    profile = _profile(read, data)
+    _check_nothing_is_lost(profile, into)
+    refused = read.refusal is not None
+    profile["schema_drift"] = schema_drift(read.metadata.header, data, last_accepted, profile)
+    profile["statistics"] = {} if refused else column_statistics(into / TYPED_ROWS, data)
+    profile["dataset_rules"] = [] if refused else dataset_violations(profile, data, read.day)
+    if reference is not None and not refused:
+        profile["drift"] = content_drift(into / TYPED_ROWS, data, reference, slices)
+    _decide(profile, data, read.refusal)
+    rows = profile["rows"]
+    return IntakeResult(
+        rows=rows["read"],
+        accepted=rows["typed"],
+        quarantined=rows["quarantined"],
+        broken=profile["broken"],
+        profile=profile,
+        report=render_report(profile),
+        typed_path=into / TYPED_ROWS,
+        quarantine_path=into / QUARANTINED_ROWS,
+    )
+
+
+def _profile(read: FinishedRead, data: DataSpec) -> dict[str, Any]:
+    """Gather what the reader and the validator know."""
+    validator, metadata, refusal = read.validator, read.metadata, read.refusal
+    total = validator.typed + validator.refused
+    counted = (
+        {"read": 0, "typed": 0, "quarantined": 0}
+        if refusal
+        else {
+            "read": total,
+            "typed": validator.typed,
+            "quarantined": validator.refused,
+        }
+    )
+    findings = [finding.as_json() for finding in validator.findings.values() if finding.count]
+    return {
+        "version": PROFILE_VERSION,
+        "file": read.name,
+        "day": read.day.isoformat() if read.day else None,
+        "rows": {
+            **counted,
+            "refused_share": validator.refused / total if total and not refusal else None,
+            "limit": data.max_refused_share,
+            "read_before_refusal": total if refusal else None,
+        },
+        "layout": metadata.layout,
+        "header": metadata.header,
+        "structure": metadata.facts,
+        "notes": list(metadata.notes),
+        "findings": sorted(findings, key=lambda found: -found["count"]),
+        "types": {column: spec.type for column, spec in data.columns.items()},
+        "drift": None,
+    }
+
+
+def _check_nothing_is_lost(profile: Mapping[str, Any], into: Path) -> None:
+    """Count the rows in both files again: all that came in must have gone out."""
+    rows = profile["rows"]
+    typed = pq.read_metadata(into / TYPED_ROWS).num_rows
+    quarantined = pq.read_metadata(into / QUARANTINED_ROWS).num_rows
+    if (typed, quarantined) != (rows["typed"], rows["quarantined"]):
+        raise AssertionError(f"rows were lost: {rows} were judged, {typed}+{quarantined} written")
 
 
 def dataset_violations(
@@ -330,11 +298,29 @@ def dataset_violations(
                 add("freshness", says, rules.severity, freshness.column)
     for name, column in data.columns.items():
         limit = column.maximum_missing_share
-        figures = profile["statistics"].get(name)
-        if limit is None or not figures or not (figures["count"] + figures["missing"]):
+        statistics = profile["statistics"].get(name)
+        if limit is None or not statistics or not (statistics["count"] + statistics["missing"]):
             continue
-        share = figures["missing"] / (figures["count"] + figures["missing"])
+        share = statistics["missing"] / (statistics["count"] + statistics["missing"])
         if share > limit:
             says = f"{name} is missing in {share:.1%} of the rows (at most {limit:.1%})"
             add("maximum_missing_share", says, column.severity, name)
     return found
+
+
+def _decide(profile: dict[str, Any], data: DataSpec, refusal: RefusedFileError | None) -> None:
+    """Say whether the day is accepted, and why not."""
+    rows = profile["rows"]
+    reasons = []
+    if refusal is not None:
+        reasons.append(f"the file is refused: {refusal}")
+    elif rows["read"] == 0:
+        reasons.append("the file is refused: it has a header and no rows")
+    elif rows["refused_share"] > data.max_refused_share:
+        reasons.append(
+            f"{rows['quarantined']:,} of {rows['read']:,} rows are refused "
+            f"({rows['refused_share']:.1%}, and max_refused_share is {data.max_refused_share:.1%})"
+        )
+    reasons += [rule["says"] for rule in profile["dataset_rules"] if rule["severity"] == "refuse"]
+    profile["broken"] = "; ".join(reasons) or None
+    profile["verdict"] = "refused" if reasons else "accepted"

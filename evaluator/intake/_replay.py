@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 from evaluator.errors import IntakeError
 from evaluator.intake._ingest import FinishedRead, IntakeResult, finish
 from evaluator.intake._readers import _records as rec
-from evaluator.intake._readers._delimited import match_columns
+from evaluator.intake._readers._delimited import match_columns, wrong_width
 from evaluator.intake._readers._jsonl import JsonLinesReader
 from evaluator.intake._readers._records import Dialect, scan, split_record
-from evaluator.intake._readers._stream import RULES
+from evaluator.intake._readers._stream import RULES, is_utf8
 from evaluator.intake._validator import RowValidator
 from evaluator.intake._violations import Batch, FileMetadata, Reject
 from evaluator.intake._writer import RowWriter, description_of, typed_schema
@@ -72,33 +72,29 @@ def replay(
         )
     description = description_of(quarantine)
     mended = dict(mended or {})
-    judge = RowValidator(data)
+    validator = RowValidator(data)
     parser = _row_parser(description, data)
-    with RowWriter(into, data) as outputs:
-        before = _keep(typed, judge, outputs, data)
-        outputs.describe(description)
+    with RowWriter(into, data) as writer:
+        before = _keep(typed, validator, writer, data)
+        writer.describe(description)
         with pq.ParquetFile(quarantine) as file:
             for part in file.iter_batches(batch_size=ROWS_A_BATCH):
-                judged = judge.judge(parser.batch(part, mended))
-                outputs.write(judged.typed, judged.refused)
+                validated = validator.validate(parser.batch(part, mended))
+                writer.write(validated.typed, validated.refused)
     if mended:
         raise IntakeError(
             f"line {min(mended):,} is not in quarantine",
             culprit=name,
             fix="feed back only lines that are",
         )
-    joined = judge.typed - before
+    joined = validator.typed - before
     note = (
-        f"{joined + judge.refused:,} rows in quarantine were judged again: {joined:,} joined "
-        f"the typed rows, {judge.refused:,} stay"
+        f"{joined + validator.refused:,} rows in quarantine were judged again: {joined:,} joined "
+        f"the typed rows, {validator.refused:,} stay"
     )
-    reading = FileMetadata(
-        layout=description["layout"],
-        header=description["header"],
-        notes=[note],
-    )
+    metadata = FileMetadata(description["layout"], description["header"], notes=[note])
     return finish(
-        FinishedRead(name, day, judge, reading),
+        FinishedRead(name, day, validator, metadata),
         data,
         into=into,
         slices=slices,
@@ -107,7 +103,7 @@ def replay(
     )
 
 
-def _keep(typed: Path, judge: RowValidator, outputs: RowWriter, data: DataSpec) -> int:
+def _keep(typed: Path, validator: RowValidator, writer: RowWriter, data: DataSpec) -> int:
     """Copy the accepted rows, and let them hold their unique values."""
     import polars as pl
 
@@ -121,9 +117,9 @@ def _keep(typed: Path, judge: RowValidator, outputs: RowWriter, data: DataSpec) 
             )
         for part in file.iter_batches(batch_size=ROWS_A_BATCH):
             frame = pl.DataFrame(pa.Table.from_batches([part]))
-            judge.keep(frame)
-            outputs.write(frame, pl.DataFrame())
-    return judge.typed
+            validator.keep(frame)
+            writer.write(frame, pl.DataFrame())
+    return validator.typed
 
 
 class _RowParser:
@@ -176,7 +172,7 @@ class _DelimitedRows(_RowParser):
     def __init__(self, data: DataSpec, header: list[str], layout: Mapping[str, Any]) -> None:
         super().__init__(data)
         self.width = len(header)
-        self.places = match_columns(header, data)
+        self.positions = match_columns(header, data)
         self.dialect = Dialect(layout["delimiter"].encode(), layout["quote"].encode() or None)
 
     def read(self, text: bytes) -> tuple[Mapping[str, str | None], str, str]:
@@ -191,9 +187,8 @@ class _DelimitedRows(_RowParser):
             return {}, "several_rows", f"the text is {len(records)} rows, not one"
         fields = [part.decode() for part in split_record(text, self.dialect) or ()]
         if len(fields) != self.width:
-            rule = "too_few_fields" if len(fields) < self.width else "too_many_fields"
-            return {}, rule, f"the row has {len(fields)} fields and the header {self.width}"
-        return {name: fields[place] for name, place in self.places.items()}, "", ""
+            return {}, *wrong_width(len(fields), self.width)
+        return {name: fields[position] for name, position in self.positions.items()}, "", ""
 
 
 class _JsonRows(_RowParser):
@@ -212,11 +207,7 @@ def _broken(text: bytes) -> tuple[str, str] | None:
         return RULES[rec.BLANK]
     if b"\0" in text:
         return RULES[rec.NUL_BYTE]
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        return RULES[rec.NOT_OF_ENCODING]
-    return None
+    return None if is_utf8(text) else RULES[rec.NOT_OF_ENCODING]
 
 
 def _row_parser(description: Mapping[str, Any], data: DataSpec) -> _RowParser:

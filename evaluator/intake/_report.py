@@ -65,14 +65,14 @@ def _violations(profile: Mapping[str, Any]) -> list[str]:
         return [] if refused else ["What is wrong", "  Nothing was found."]
     lines = ["What is wrong"]
     for finding in findings[:MAX_VIOLATIONS]:
-        place = printable(finding["column"] or "row")
+        column = printable(finding["column"] or "row")
         examples = ", ".join(
             f"line {example['line']:,}"
             + (f" {_quoted(example['value'])}" if example["value"] else "")
             for example in finding["examples"]
         )
         warn = " (warning)" if finding["severity"] == "warn" else ""
-        what = f"{place}: {printable(finding['rule'])}, {printable(finding['says'])}{warn}"
+        what = f"{column}: {printable(finding['rule'])}, {printable(finding['says'])}{warn}"
         lines.append(f"  {finding['count']:>9,}  {what}")
         lines.append(f"             {examples}")
     rest = findings[MAX_VIOLATIONS:]
@@ -88,7 +88,7 @@ def _rules(profile: Mapping[str, Any]) -> list[str]:
             "Rules over the day",
             *(f"  {rule['severity']}: {printable(rule['says'])}" for rule in rules),
         ]
-        if (rules)
+        if rules
         else []
     )
 
@@ -137,12 +137,14 @@ def _drift(profile: Mapping[str, Any]) -> list[str]:
 
 def _drifted(measures: Mapping[str, Any]) -> str:
     """Name what moved, and how far."""
-    words = {
+    labels = {
         "stability_index": "stability index",
         "jensen_shannon": "Jensen-Shannon distance",
         "wasserstein": "Wasserstein distance in spreads",
     }
-    parts = [f"{words[name]} {measures[name]:.2f}" for name in measures["drifted"] if name in words]
+    parts = [
+        f"{labels[name]} {measures[name]:.2f}" for name in measures["drifted"] if name in labels
+    ]
     if "missing_share" in measures["drifted"]:
         change = measures["missing_change"]
         parts.append(f"missing {measures['missing_share']:.1%} ({change:+.1%})")
@@ -168,12 +170,12 @@ def _statistics(profile: Mapping[str, Any]) -> list[str]:
         "deviation",
     )
     table = [["column", *names, "most frequent"]]
-    for column, figures in profile["statistics"].items():
-        row = [printable(column)[:24], *(_number(figures.get(name)) for name in names)]
-        frequent = figures["most_frequent"][:3]
+    for column, statistics in profile["statistics"].items():
+        row = [printable(column)[:24], *(_number(statistics.get(name)) for name in names)]
+        frequent = statistics["most_frequent"][:3]
         row.append(", ".join(f"{_number(pair['value'])} {pair['count']:,}" for pair in frequent))
         table.append(row)
-    widths = [max(len(row[place]) for row in table) for place in range(len(table[0]))]
+    widths = [max(len(row[index]) for row in table) for index in range(len(table[0]))]
     lines = ["Statistics of the typed rows"]
     for row in table:
         cells = [row[0].ljust(widths[0])]
@@ -191,13 +193,13 @@ def _reading(profile: Mapping[str, Any]) -> list[str]:
     lines = []
     if layout:
         detected = set(layout.get("detected", ()))
-        told = []
+        parts = []
         for key in ("format", "packing", "encoding", "delimiter", "quote", "header"):
             if key in layout and layout[key] is not None:
                 how = " (detected)" if key in detected else ""
                 value = layout[key] if isinstance(layout[key], bool) else _quoted(layout[key])
-                told.append(f"{key} {value}{how}")
-        lines.append("  " + ", ".join(told))
+                parts.append(f"{key} {value}{how}")
+        lines.append("  " + ", ".join(parts))
     lines += [f"  {printable(note)}" for note in profile["notes"]]
     return ["How it was read", *lines] if lines else []
 

@@ -20,31 +20,38 @@ if TYPE_CHECKING:
 #: The prefix of a column of texts that stands beside its column of values; no YAML key has it.
 TEXT: Final = "\0text of "
 ARTICLES: Final = {"integer": "an integer"}
+COMPARISONS: Final[dict[type[ast.cmpop], Callable[[Any, Any], Any]]] = {
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+}
+#: Years and the like, as the engine names them.
+PARTS_OF_TIME: Final = ("year", "month", "day", "weekday", "hour")
 
 
 @dataclass(frozen=True)
 class Check:
-    """One rule, ready to run.
+    """One rule, ready to run."""
 
-    Parameters
-    ----------
-    column
-        The column that it is about; None for a rule over several.
-    rule
-        Its short name: `type`, `required`, `allowed`, ...
-    severity
-        Whether a violation refuses the row.
-    says
-        What is wrong where it is violated, in words that follow the value.
-    violated
-        True in rows that break the rule; null counts as kept.
-    """
-
+    #: None for a rule over several columns.
     column: str | None
     rule: str
     severity: Severity
+    #: Words that follow the value.
     says: str
+    #: True in rows that break the rule; null counts as kept.
     violated: "pl.Expr"
+
+
+def all_checks(data: DataSpec) -> list[Check]:
+    """Return every check over single rows: the columns' in declared order, then the row rules'."""
+    checks: list[Check] = []
+    for name, column in data.columns.items():
+        checks += column_checks(name, column, is_id=name == data.id)
+    return checks + row_checks(data)
 
 
 def column_checks(name: str, column: ColumnSpec, *, is_id: bool) -> list[Check]:
@@ -163,26 +170,6 @@ def row_checks(data: DataSpec) -> list[Check]:
         )
         for rule in data.row_rules
     ]
-
-
-def all_checks(data: DataSpec) -> list[Check]:
-    """Return every check over single rows: the columns' in declared order, then the row rules'."""
-    checks: list[Check] = []
-    for name, column in data.columns.items():
-        checks += column_checks(name, column, is_id=name == data.id)
-    return checks + row_checks(data)
-
-
-COMPARISONS: Final[dict[type[ast.cmpop], Callable[[Any, Any], Any]]] = {
-    ast.Lt: operator.lt,
-    ast.LtE: operator.le,
-    ast.Gt: operator.gt,
-    ast.GtE: operator.ge,
-    ast.Eq: operator.eq,
-    ast.NotEq: operator.ne,
-}
-#: Years and the like, as the engine names them.
-PARTS_OF_TIME: Final = ("year", "month", "day", "weekday", "hour")
 
 
 def compile_expression(expression: Expression) -> "pl.Expr":

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
 from typing import Any, Final
 
+from evaluator.intake._infer import type_of_text
 from evaluator.spec import DataSpec
 
 #: From this likeness on, a column that went and one that came may be the same one, renamed.
@@ -84,15 +85,9 @@ def _type_changes(data: DataSpec, profile: Mapping[str, Any]) -> list[dict[str, 
                 f"{finding['count']:,} of {rows:,} values of {name!r} are not of type "
                 f"{data.columns[name].type}, for example {example!r}"
             )
-            suggestion = f"columns.{name}.type: {_suggested_type(example)}"
+            suggestion = f"columns.{name}.type: {type_of_text(example)}"
             found.append(_change("retyped", "declared", name, says, suggestion))
     return found
-
-
-def _suggested_type(example: str) -> str:
-    from evaluator.intake._infer import type_of_text
-
-    return type_of_text(example)
 
 
 def _retyped_since(

@@ -93,7 +93,7 @@ def _describe_ordered(present: "pl.Series") -> dict[str, Any]:
     pairs = (
         []
         if len(starts) == len(array)
-        else [(ordered[int(starts[place])], int(counts[place])) for place in top]
+        else [(ordered[int(starts[position])], int(counts[position])) for position in top]
     )
     found: dict[str, Any] = {"distinct": len(starts), "most_frequent": _listed(pairs)}
     quartiles = {"min": 0.0, "q1": 0.25, "median": 0.5, "q3": 0.75, "max": 1.0}
@@ -111,9 +111,9 @@ def _describe_ordered(present: "pl.Series") -> dict[str, Any]:
 
 
 def _interpolated(array: npt.NDArray[Any], share: float, *, whole: bool) -> Any:
-    place = share * (len(array) - 1)
-    low = int(place)
-    part = place - low
+    position = share * (len(array) - 1)
+    low = int(position)
+    part = position - low
     if part == 0:
         return int(array[low]) if whole else float(array[low])
     return float(array[low]) * (1 - part) + float(array[low + 1]) * part

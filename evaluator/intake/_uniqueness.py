@@ -24,11 +24,6 @@ class Uniqueness:
 
     Two 64-bit hashes with different seeds stand for a key; that two different keys agree in both
     has a chance below 1e-24 for 10,000,000 rows.
-
-    Parameters
-    ----------
-    columns
-        The columns that make the key.
     """
 
     def __init__(self, columns: tuple[str, ...]) -> None:
@@ -97,25 +92,13 @@ class Uniqueness:
 
 @dataclass(frozen=True)
 class UniqueRule:
-    """One rule of uniqueness, with the keys that it has met.
+    """One rule of uniqueness, with the keys that it has met."""
 
-    Parameters
-    ----------
-    column
-        The column that it is about; None for a rule over several.
-    rule
-        Its short name.
-    severity
-        Whether a violation refuses the row.
-    says
-        What is wrong where it is violated, in words that follow the value.
-    memory
-        The keys of the rows that were kept.
-    """
-
+    #: None for a rule over several columns.
     column: str | None
     rule: str
     severity: Severity
+    #: Words that follow the value.
     says: str
     memory: Uniqueness
 
@@ -157,12 +140,12 @@ def _seen(
     first, twins = run
     if len(first) == 0:
         return []
-    place = np.searchsorted(first, ordered)
-    inside = np.flatnonzero(place < len(first))
-    suspects = inside[first[place[inside]] == ordered[inside]]
+    position = np.searchsorted(first, ordered)
+    inside = np.flatnonzero(position < len(first))
+    suspects = inside[first[position[inside]] == ordered[inside]]
     found = []
     for suspect in suspects.tolist():
-        row, at = int(order[suspect]), int(place[suspect])
+        row, at = int(order[suspect]), int(position[suspect])
         while at < len(first) and first[at] == ordered[suspect]:
             if twins[at] == second[row]:
                 found.append(row)

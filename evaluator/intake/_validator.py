@@ -31,28 +31,15 @@ PLAIN: Final = {"formats": None, "true_values": ("true",), "false_values": ("fal
 
 @dataclass(frozen=True)
 class ValidatedBatch:
-    """What became of a batch.
-
-    Parameters
-    ----------
-    typed
-        The accepted rows.
-    refused
-        One row each: `line_number`, `original` (bytes) and `reasons`.
-    """
+    """What became of a batch."""
 
     typed: "pl.DataFrame"
+    #: One row each: `line_number`, `original` (bytes) and `reasons`.
     refused: "pl.DataFrame"
 
 
 class RowValidator:
-    """Holds an audit's rules and what they have found so far.
-
-    Parameters
-    ----------
-    data
-        What is declared.
-    """
+    """Holds an audit's rules and what they have found so far."""
 
     def __init__(self, data: DataSpec) -> None:
         self.data = data
@@ -66,7 +53,7 @@ class RowValidator:
         self.refused = 0
         self.typed = 0
 
-    def judge(self, batch: Batch) -> ValidatedBatch:
+    def validate(self, batch: Batch) -> ValidatedBatch:
         """Type a batch, hold it against every rule, and split it."""
         import polars as pl
 
@@ -93,7 +80,7 @@ class RowValidator:
         parts = [self._note(batch, frame, check, rows) for check, rows in violations]
         rows = np.flatnonzero(refused)
         reasons = reasons_of([part for part in parts if part is not None], rows)
-        judged = pl.DataFrame(
+        quarantined = pl.DataFrame(
             {
                 "line_number": pl.Series(batch.line[rows], dtype=pl.Int64),
                 "original": pl.Series(batch.originals(rows), dtype=pl.Binary),
@@ -102,15 +89,15 @@ class RowValidator:
         )
         away = self._rejects(batch.rejects)
         if away.height:
-            judged = pl.concat([judged, away]).sort("line_number", maintain_order=True)
+            quarantined = pl.concat([quarantined, away]).sort("line_number", maintain_order=True)
         typed = frame.select(list(self.data.columns))
         if len(rows):
             typed = typed.filter(pl.Series(~refused))
-        if typed.height + judged.height != frame.height + len(batch.rejects):
+        if typed.height + quarantined.height != frame.height + len(batch.rejects):
             raise AssertionError("rows were lost while they were judged")
         self.typed += typed.height
-        self.refused += judged.height
-        return ValidatedBatch(typed, judged)
+        self.refused += quarantined.height
+        return ValidatedBatch(typed, quarantined)
 
     def keep(self, frame: "pl.DataFrame") -> None:
         """Take rows that were accepted before as they are; they hold their unique values."""
@@ -123,7 +110,6 @@ class RowValidator:
         import polars as pl
 
         columns = {n: c for n, c in self.data.columns.items() if c.derive is None}
-        texts: dict[str, pl.Series] = {}
 
         def one(name: str) -> tuple[pl.Series, pl.Series]:
             column = columns[name]
@@ -144,7 +130,6 @@ class RowValidator:
         for name, (text, values) in zip(columns, pairs, strict=True):
             series.append(values.alias(name))
             if columns[name].kind != "text":
-                texts[name] = text
                 series.append(text.alias(TEXT + name))
         frame = pl.DataFrame(series)
         kinds = {name: column.kind for name, column in columns.items()}
@@ -157,18 +142,15 @@ class RowValidator:
         return frame
 
     def _masks(self, frame: "pl.DataFrame") -> "list[pl.Series]":
-        found = frame.select(
-            check.violated.fill_null(value=False).alias(str(place))
-            for place, check in enumerate(self.checks)
-        )
-        if found.width and found.height != frame.height:
-            found = frame.select(
-                frame.to_series(0).is_null().alias("height"),
-                *(
-                    check.violated.fill_null(value=False).alias(str(place))
-                    for place, check in enumerate(self.checks)
-                ),
-            ).drop("height")
+        """Say for each check which rows break it; an expression of constants alone, too."""
+        masks = [
+            check.violated.fill_null(value=False).alias(str(index))
+            for index, check in enumerate(self.checks)
+        ]
+        found = frame.select(masks)
+        if masks and found.height != frame.height:
+            height = frame.to_series(0).is_null().alias("height")
+            found = frame.select(height, *masks).drop("height")
         return found.get_columns()
 
     def _note(

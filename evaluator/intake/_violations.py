@@ -14,21 +14,15 @@ from evaluator.spec import DataSpec, Severity, parse_expression
 if TYPE_CHECKING:
     import polars as pl
 
+MAX_EXAMPLES: Final = 3
+MAX_VALUE_LENGTH: Final = 200
+
 
 @dataclass(frozen=True)
 class Reject:
-    """A row that cannot be split into fields.
+    """A row that cannot be split into fields."""
 
-    Parameters
-    ----------
-    line
-        Its physical line, from 1.
-    original
-        Its bytes.
-    rule, message
-        What is wrong with it: in short, and in words.
-    """
-
+    #: Its physical line, from 1.
     line: int
     original: bytes
     rule: str
@@ -37,82 +31,43 @@ class Reject:
 
 @dataclass
 class Batch:
-    """Some consecutive rows.
+    """Some consecutive rows."""
 
-    Parameters
-    ----------
-    frame
-        One column of texts for each column that the audit reads from the file; null where the
-        file has no text at all.
-    line
-        The physical line of each row of `frame`.
-    originals
-        Gives the bytes of the rows with these indices.
-    rejects
-        The rows that are not in `frame`, in order.
-    plain
-        Columns whose texts were made from typed values and so are spelled the plain way, whatever
-        spellings the audit declares.
-    """
-
+    #: A column of texts for each that the audit reads; null where the file has no text at all.
     frame: "pl.DataFrame"
+    #: The physical line of each row of `frame`.
     line: npt.NDArray[np.int64]
+    #: Gives the bytes of the rows with these indices.
     originals: Callable[[npt.NDArray[np.int64]], list[bytes]]
+    #: The rows that are not in `frame`, in order of their lines.
     rejects: list[Reject] = field(default_factory=list)
+    #: Columns made from typed values: spelled the plain way, whatever the audit declares.
     plain: frozenset[str] = frozenset()
 
 
 @dataclass
 class FileMetadata:
-    """What a reader found out about the file; complete once its batches are read.
-
-    Parameters
-    ----------
-    layout
-        How the file is laid out, for the profile.
-    header
-        The names of the file's columns, in order.
-    notes
-        What a person should know though it refuses nothing.
-    facts
-        Counts about the structure, for the profile.
-    """
+    """What a reader found out about the file; complete once its batches are read."""
 
     layout: dict[str, Any] = field(default_factory=dict)
     header: list[str] = field(default_factory=list)
+    #: What a person should know though it refuses nothing.
     notes: list[str] = field(default_factory=list)
+    #: Counts about the structure, for the profile.
     facts: dict[str, Any] = field(default_factory=dict)
-
-
-MAX_EXAMPLES: Final = 3
-MAX_VALUE_LENGTH: Final = 200
 
 
 @dataclass
 class RuleViolation:
-    """What one rule found in the whole file.
+    """What one rule found in the whole file."""
 
-    Parameters
-    ----------
-    column
-        The column; None for a rule over a whole row.
-    rule
-        The rule's short name.
-    severity
-        Whether it refuses rows.
-    says
-        What is wrong, in words.
-    count
-        How many rows violate it.
-    examples
-        The first ones: physical line and value.
-    """
-
+    #: None for a rule over a whole row.
     column: str | None
     rule: str
     severity: Severity
     says: str
     count: int = 0
+    #: The first ones: physical line and value.
     examples: list[dict[str, Any]] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:

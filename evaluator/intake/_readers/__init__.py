@@ -26,7 +26,7 @@ ENDINGS: Final[dict[str, FileFormat]] = {
 class Reader(Protocol):
     """What reads a file of some format."""
 
-    reading: FileMetadata
+    metadata: FileMetadata
 
     def batches(self) -> Iterator[Batch]:
         """Give the file's rows, in order."""

@@ -29,25 +29,13 @@ BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
 class DelimitedReader:
-    """Reads a delimited text file in batches, in bounded memory.
-
-    Parameters
-    ----------
-    path
-        The file.
-    data
-        What is declared about it.
-    format_
-        `csv` or `tsv`.
-    block
-        How many bytes are read at a time.
-    """
+    """Reads a delimited text file in batches, in bounded memory."""
 
     def __init__(
         self, path: Path, data: DataSpec, *, format_: str = "csv", block: int = BLOCK_BYTES
     ) -> None:
         self.data = data
-        self.reading = FileMetadata()
+        self.metadata = FileMetadata()
         self.columns: dict[str, int] | None = None
         self._stream = RecordStream(
             path,
@@ -62,7 +50,7 @@ class DelimitedReader:
         """Read the file."""
         for records in self._stream.records():
             layout = self._stream.layout
-            self.reading.layout = {"format": self._format, **layout.as_json()}
+            self.metadata.layout = {"format": self._format, **layout.as_json()}
             first = 0
             if self.columns is None:
                 first = self._begin(records, layout)
@@ -78,9 +66,9 @@ class DelimitedReader:
                 continue
             if not layout.header:
                 names = list(self.data.file_columns)
-                self.reading.header = names
+                self.metadata.header = names
                 self.columns = match_columns(names, self.data)
-                self.reading.notes.append(
+                self.metadata.notes.append(
                     "the file has no header; its fields are taken in the declared order"
                 )
                 return index
@@ -93,23 +81,19 @@ class DelimitedReader:
         fields = split_record(text, layout.dialect) if records.fault[index] == rec.WHOLE else None
         if fields is None or b"\0" in text:
             raise RefusedFileError("the header cannot be read: a quote or a NUL byte is misplaced")
-        if len(fields) > self.data.maximum_columns:
-            raise RefusedFileError(
-                f"the file has {len(fields):,} columns, more than {self.data.maximum_columns:,} "
-                "(maximum_columns)"
-            )
+        check_column_count(len(fields), self.data)
         try:
             names = [field.decode("utf-8").strip() for field in fields]
         except UnicodeDecodeError:
             raise RefusedFileError(
                 f"the header holds bytes that are not {layout.encoding}"
             ) from None
-        self.reading.header = names
+        self.metadata.header = names
         self.columns = match_columns(names, self.data)
 
     def _batch(self, records: Records, first: int, layout: TextLayout) -> Batch:
         assert self.columns is not None  # noqa: S101 - set by `_begin` before any batch
-        width = len(self.reading.header)
+        width = len(self.metadata.header)
         fault = records.fault.copy()
         mark_bytes(records, fault)
         whole = fault == rec.WHOLE
@@ -137,9 +121,7 @@ class DelimitedReader:
             code, line = int(fault[index]), int(records.line[index])
             rule, message = RULES.get(code, ("", ""))
             if code in (rec.TOO_FEW, rec.TOO_MANY):
-                count = int(records.fields[index])
-                rule = "too_few_fields" if code == rec.TOO_FEW else "too_many_fields"
-                message = f"the row has {count} fields and the header {width}"
+                rule, message = wrong_width(int(records.fields[index]), width)
             rejects.append(Reject(line, records.text(index), rule, message))
         return rejects
 
@@ -150,27 +132,27 @@ class DelimitedReader:
         import polars as pl
 
         assert self.columns is not None  # noqa: S101 - set by `_begin` before any batch
-        places = self.columns
-        schema = dict.fromkeys(places, pl.String)
-        if len(rows) == 0 or not places:
-            return pl.DataFrame(schema=schema, height=None if places else len(rows))
+        positions = self.columns
+        schema = dict.fromkeys(positions, pl.String)
+        if len(rows) == 0 or not positions:
+            return pl.DataFrame(schema=schema, height=None if positions else len(rows))
         quote = layout.dialect.quote
         frame = None
-        if not text.startswith(BYTE_ORDER_MARK) and len(self.reading.header) > 1:
+        if not text.startswith(BYTE_ORDER_MARK) and len(self.metadata.header) > 1:
             frame = pl.read_csv(
                 text,
                 has_header=False,
                 separator=layout.dialect.delimiter.decode(),
                 quote_char=quote.decode() if quote else None,
                 infer_schema=False,
-                columns=sorted(places.values()),
+                columns=sorted(positions.values()),
                 empty_string_is_null=False,
                 raise_if_empty=False,
             )
         if frame is None or frame.height != len(rows):
             return self._frame_by_hand(records, rows, layout)
-        frame.columns = [name for name, _ in sorted(places.items(), key=lambda item: item[1])]
-        return frame.select(list(places))
+        frame.columns = [name for name, _ in sorted(positions.items(), key=lambda item: item[1])]
+        return frame.select(list(positions))
 
     def _frame_by_hand(
         self, records: Records, rows: npt.NDArray[np.int64], layout: TextLayout
@@ -186,15 +168,21 @@ class DelimitedReader:
             fields.append([part.decode("utf-8") for part in split])
         return pl.DataFrame(
             {
-                name: pl.Series(name, [row[place] for row in fields], dtype=pl.String)
-                for name, place in self.columns.items()
+                name: pl.Series(name, [row[position] for row in fields], dtype=pl.String)
+                for name, position in self.columns.items()
             }
         )
 
     def _finish(self) -> None:
         if self.columns is None:
             raise RefusedFileError("the file is empty")
-        describe_structure(self.reading, self._stream, self._blanks)
+        describe_structure(self.metadata, self._stream, self._blanks)
+
+
+def wrong_width(count: int, width: int) -> tuple[str, str]:
+    """Name the rule that a row of `count` fields breaks, and say it."""
+    rule = "too_few_fields" if count < width else "too_many_fields"
+    return rule, f"the row has {count} fields and the header {width}"
 
 
 def _good_bytes(records: Records, good: npt.NDArray[np.bool_], first: int) -> bytes:
@@ -215,23 +203,23 @@ def _good_bytes(records: Records, good: npt.NDArray[np.bool_], first: int) -> by
 
 
 class BrokenSchemaError(RefusedFileError):
-    """The file's columns are not the declared ones.
-
-    Parameters
-    ----------
-    message
-        What is wrong.
-    names
-        The file's columns.
-    """
+    """The file's columns are not the declared ones."""
 
     def __init__(self, message: str, names: list[str]) -> None:
         super().__init__(message)
         self.names = names
 
 
+def check_column_count(count: int, data: DataSpec) -> None:
+    """Refuse a file of more columns than are allowed."""
+    if count > data.maximum_columns:
+        raise RefusedFileError(
+            f"the file has {count:,} columns, more than {data.maximum_columns:,} (maximum_columns)"
+        )
+
+
 def match_columns(names: list[str], data: DataSpec) -> dict[str, int]:
-    """Find the declared columns in a file."""
+    """Find where each declared column stands in a file's header."""
     declared = data.file_columns
     counts = Counter(names)
     double = [name for name in declared if counts[name] > 1]

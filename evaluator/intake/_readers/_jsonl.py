@@ -28,21 +28,11 @@ NO_DELIMITER: Final = b"\x1f"
 
 
 class JsonLinesReader:
-    """Reads a file of JSON Lines in batches.
-
-    Parameters
-    ----------
-    path
-        The file.
-    data
-        What is declared about it.
-    block
-        How many bytes are read at a time.
-    """
+    """Reads a file of JSON Lines in batches."""
 
     def __init__(self, path: Path, data: DataSpec, *, block: int = BLOCK_BYTES) -> None:
         self.data = data
-        self.reading = FileMetadata()
+        self.metadata = FileMetadata()
         self._detected = () if data.encoding else ("encoding",)
         self._stream = RecordStream(path, data, self._layout, block=block)
         self._blanks = BlankLines()
@@ -56,7 +46,7 @@ class JsonLinesReader:
         some = False
         for records in self._stream.records():
             layout = self._stream.layout
-            self.reading.layout = {
+            self.metadata.layout = {
                 "format": "jsonl",
                 "encoding": layout.encoding,
                 "byte_order_mark": layout.mark > 0,
@@ -67,10 +57,10 @@ class JsonLinesReader:
             yield batch
         if not some:
             raise RefusedFileError("the file is empty")
-        describe_structure(self.reading, self._stream, self._blanks)
-        self.reading.header = list(self._keys)
+        describe_structure(self.metadata, self._stream, self._blanks)
+        self.metadata.header = list(self._keys)
         if self._keys:
-            match_columns(self.reading.header, self.data)
+            match_columns(self.metadata.header, self.data)
 
     def _batch(self, records: Records) -> Batch:
         import polars as pl
@@ -97,14 +87,14 @@ class JsonLinesReader:
             for name in names:
                 values[name].append(found.get(name))
         rejects.sort(key=lambda reject: reject.line)
-        places = np.array(rows, dtype=np.int64)
+        positions = np.array(rows, dtype=np.int64)
 
         def originals(indices: npt.NDArray[np.int64]) -> list[bytes]:
-            return [records.text(int(row)) for row in places[indices]]
+            return [records.text(int(row)) for row in positions[indices]]
 
         return Batch(
             frame=pl.DataFrame(values, schema=dict.fromkeys(names, pl.String)),
-            line=records.line[places],
+            line=records.line[positions],
             originals=originals,
             rejects=rejects,
         )

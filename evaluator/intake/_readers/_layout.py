@@ -21,26 +21,14 @@ UTF8_NAMES: Final = ("utf-8", "utf-8-sig", "ascii")
 
 @dataclass(frozen=True)
 class TextLayout:
-    """How a text file is laid out.
-
-    Parameters
-    ----------
-    encoding
-        Its encoding.
-    mark
-        How many bytes of a byte-order mark it begins with.
-    dialect
-        Its delimiter and quote.
-    header
-        Whether its first line names the columns.
-    detected
-        Which of `encoding`, `delimiter`, `quote` and `header` were detected, not declared.
-    """
+    """How a text file is laid out."""
 
     encoding: str
+    #: Bytes of the byte-order mark that it begins with.
     mark: int
     dialect: Dialect
     header: bool
+    #: Which of `encoding`, `delimiter`, `quote` and `header` were not declared.
     detected: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
@@ -126,14 +114,14 @@ def find_layout(
     return TextLayout(encoding, mark, dialect, header, tuple(detected))
 
 
-def first_records(sample: bytes, dialect: Dialect) -> Records:
+def _first_records(sample: bytes, dialect: Dialect) -> Records:
     """Scan a sample as if the file ended with it."""
     return scan(sample, dialect, first_line=1, final=True)
 
 
 def first_fields(sample: bytes, dialect: Dialect) -> list[str]:
     """Return the fields of the first line that is not blank."""
-    records = first_records(sample, dialect)
+    records = _first_records(sample, dialect)
     for index in range(len(records)):
         text = records.text(index)
         if text:
@@ -149,7 +137,7 @@ def _find_delimiter(sample: bytes, quote: bytes | None, data: DataSpec) -> bytes
     def merit(delimiter: bytes) -> tuple[int, float, bool]:
         dialect = Dialect(delimiter=delimiter, quote=quote)
         names = [name.strip() for name in first_fields(sample, dialect)]
-        fields = first_records(sample[: 64 * 1024], dialect).fields
+        fields = _first_records(sample[: 64 * 1024], dialect).fields
         even = float((fields == fields[0]).mean()) if len(fields) and fields[0] > 1 else 0.0
         return len(expected.intersection(names)), even, len(names) == len(expected)
 

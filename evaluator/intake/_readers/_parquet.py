@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from evaluator.intake._readers._delimited import match_columns
+from evaluator.intake._readers._delimited import check_column_count, match_columns
 from evaluator.intake._readers._source import RefusedFileError
 from evaluator.intake._violations import Batch, FileMetadata
 from evaluator.spec import DataSpec
@@ -19,20 +19,12 @@ ROWS_A_BATCH: Final = 256 * 1024
 
 
 class ParquetReader:
-    """Reads a Parquet file in batches.
-
-    Parameters
-    ----------
-    path
-        The file.
-    data
-        What is declared about it.
-    """
+    """Reads a Parquet file in batches."""
 
     def __init__(self, path: Path, data: DataSpec) -> None:
         self.path = path
         self.data = data
-        self.reading = FileMetadata(layout={"format": "parquet", "detected": []})
+        self.metadata = FileMetadata(layout={"format": "parquet", "detected": []})
 
     def batches(self) -> Iterator[Batch]:
         """Read the file; a row's line is its number, from 1."""
@@ -44,20 +36,16 @@ class ParquetReader:
 
     def _batches(self, file: Any) -> Iterator[Batch]:
         names = list(file.schema_arrow.names)
-        self.reading.header = names
-        self.reading.notes.append("line numbers are row numbers, since Parquet has no lines")
-        if len(names) > self.data.maximum_columns:
-            raise RefusedFileError(
-                f"the file has {len(names):,} columns, more than {self.data.maximum_columns:,} "
-                "(maximum_columns)"
-            )
-        places = match_columns(names, self.data)
-        for name, place in places.items():
-            kind = file.schema_arrow.field(place).type
+        self.metadata.header = names
+        self.metadata.notes.append("line numbers are row numbers, since Parquet has no lines")
+        check_column_count(len(names), self.data)
+        positions = match_columns(names, self.data)
+        for name, position in positions.items():
+            kind = file.schema_arrow.field(position).type
             if pa.types.is_nested(kind) or pa.types.is_binary(kind):
                 raise RefusedFileError(f"the column {name!r} holds {kind}, not single values")
         row, size = 0, 0
-        for batch in file.iter_batches(batch_size=ROWS_A_BATCH, columns=list(places)):
+        for batch in file.iter_batches(batch_size=ROWS_A_BATCH, columns=list(positions)):
             size += batch.nbytes
             if size > self.data.maximum_bytes:
                 raise RefusedFileError(
@@ -66,7 +54,7 @@ class ParquetReader:
                 )
             text = _as_text(batch, first=row + 1)
             # Kept with the quarantine: its rows must be read the same way when they come back.
-            self.reading.layout["plain"] = sorted(text.plain)
+            self.metadata.layout["plain"] = sorted(text.plain)
             yield text
             row += batch.num_rows
         if row != file.metadata.num_rows:

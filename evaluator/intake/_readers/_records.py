@@ -33,55 +33,33 @@ TOO_MANY: Final = 7
 
 @dataclass(frozen=True)
 class Dialect:
-    """How fields and records are told apart.
-
-    Parameters
-    ----------
-    delimiter
-        The byte between fields.
-    quote
-        The byte around fields, or None when nothing encloses them.
-    """
+    """How fields and records are told apart."""
 
     delimiter: bytes
+    #: None when nothing encloses fields.
     quote: bytes | None
 
 
 @dataclass
 class Records:
-    """The records of one block of bytes.
+    """The records of one block of bytes."""
 
-    Parameters
-    ----------
-    data
-        The bytes, UTF-8 where they are text at all.
-    start, end
-        Where each record lies in `data`; its line end is not part of it.
-    line
-        The physical line on which each record starts, from 1.
-    fields
-        How many fields each record has.
-    fault
-        What is wrong with each record: `WHOLE` or one of the codes above.
-    consumed
-        How many bytes these records take with their line ends; the rest belongs to the next block.
-    lines
-        How many physical lines these records take.
-    line_ends
-        How many line ends of each kind there are.
-    lone_returns
-        Whether a carriage return alone ends some record.
-    """
-
+    #: UTF-8 where it is text at all.
     data: bytes
+    #: Where each record starts in `data`.
     start: Positions
+    #: Where it ends; its line end is no part of it.
     end: Positions
+    #: The physical line on which it starts, from 1.
     line: Positions
     fields: Positions
+    #: `WHOLE`, or one of the codes above.
     fault: npt.NDArray[np.uint8]
+    #: Bytes of these records with their line ends; the rest belongs to the next block.
     consumed: int
     lines: int
     line_ends: dict[str, int]
+    #: Whether a carriage return alone ends some record.
     lone_returns: bool
 
     def __len__(self) -> int:
@@ -133,8 +111,8 @@ def _inside_quotes(bytes_: npt.NDArray[np.uint8], dialect: Dialect) -> npt.NDArr
         return None
     quote, delimiter = dialect.quote[0], dialect.delimiter[0]
     is_quote = bytes_ == quote
-    places = np.flatnonzero(is_quote)
-    openings, closings = places[0::2], places[1::2]
+    positions = np.flatnonzero(is_quote)
+    openings, closings = positions[0::2], positions[1::2]
     before = np.where(openings > 0, bytes_[openings - 1], NEWLINE)
     doubled = np.zeros(len(openings), dtype=bool)
     pairs = min(len(openings) - 1, len(closings))
@@ -272,19 +250,19 @@ def split_record(record: bytes, dialect: Dialect) -> list[bytes] | None:
     """Split one record into its fields."""
     pattern = _field_pattern(dialect)
     fields: list[bytes] = []
-    place = 0
+    position = 0
     while True:
-        found = pattern.match(record, place)
+        found = pattern.match(record, position)
         if found is None:
             return None
         if found[1] is not None and dialect.quote is not None:
             fields.append(found[1].replace(dialect.quote * 2, dialect.quote))
         else:
             fields.append(found[2])
-        place = found.end()
-        if place == len(record) and not _ends_with_delimiter(record, found, dialect):
+        position = found.end()
+        if position == len(record) and not _ends_with_delimiter(record, found, dialect):
             return fields
-        if place == len(record):
+        if position == len(record):
             fields.append(b"")
             return fields
 

@@ -13,6 +13,7 @@ from evaluator.intake._readers._layout import UTF8_NAMES
 BLOCK_BYTES: Final = 16 * 1024 * 1024
 COMPRESSIONS: Final = {".gz": "gzip", ".zst": "zstd"}
 ARCHIVES: Final = (b"PK\x03\x04", b"7z\xbc\xaf", b"Rar!", b"BZh", b"\xfd7zXZ")
+ERROR_HANDLER: Final = "evaluator-mark"
 
 
 class RefusedFileError(Exception):
@@ -74,9 +75,6 @@ def _open(path: Path, packing: str | None, stack: ExitStack) -> IO[bytes] | Any:
 
         return stack.enter_context(pa.CompressedInputStream(pa.OSFile(str(path)), "zstd"))
     return stack.enter_context(path.open("rb"))
-
-
-ERROR_HANDLER: Final = "evaluator-mark"
 
 
 def _mark(error: UnicodeError) -> tuple[str, int]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -25,20 +25,7 @@ RULES: Final = {
 
 
 class RecordStream:
-    """Reads a text file and finds its records.
-
-    Parameters
-    ----------
-    path
-        The file.
-    data
-        What is declared about it.
-    find
-        Tells the layout from the first bytes (as UTF-8), the encoding, and the length of the
-        byte-order mark.
-    block
-        How many bytes are read at a time.
-    """
+    """Reads a text file and finds its records."""
 
     def __init__(
         self,
@@ -50,6 +37,7 @@ class RecordStream:
     ) -> None:
         self.path = path
         self.data = data
+        #: From the first bytes (as UTF-8), the encoding and the length of the byte-order mark.
         self.find = find
         self.block = block
         self.line_ends = {"\\n": 0, "\\r\\n": 0, "\\r": 0}
@@ -135,45 +123,47 @@ class BlankLines:
         return [Reject(line, b"", rule, message) for line in inner]
 
 
-def describe_structure(reading: FileMetadata, stream: RecordStream, blanks: BlankLines) -> None:
+def describe_structure(metadata: FileMetadata, stream: RecordStream, blanks: BlankLines) -> None:
     """Note what a person should know about a file's lines."""
     used = {kind: count for kind, count in stream.line_ends.items() if count}
-    reading.facts["line_ends"] = used
-    reading.facts["blank_lines"] = blanks.count
-    reading.facts["ends_with_line_end"] = stream.ends_whole
+    metadata.facts["line_ends"] = used
+    metadata.facts["blank_lines"] = blanks.count
+    metadata.facts["ends_with_line_end"] = stream.ends_whole
     if len(used) > 1:
         parts = ", ".join(f"{count:,} x {kind}" for kind, count in used.items())
-        reading.notes.append(f"line ends are mixed: {parts}")
+        metadata.notes.append(f"line ends are mixed: {parts}")
     if not stream.ends_whole:
-        reading.notes.append("the file does not end with a line end; its last row may be cut off")
+        metadata.notes.append("the file does not end with a line end; its last row may be cut off")
 
 
 def mark_bytes(records: Records, fault: npt.NDArray[np.uint8]) -> None:
     """Mark records that hold a NUL byte or what is not UTF-8."""
     data = records.data
     if b"\0" in data:
-        places = np.flatnonzero(np.frombuffer(data, dtype=np.uint8)[: records.consumed] == 0)
-        holders = np.unique(np.searchsorted(records.start, places, side="right") - 1)
-        _mark_holders(records, fault, holders, rec.NUL_BYTE)
-    if data.isascii():
+        _mark(fault, _holders(records, np.equal, 0), rec.NUL_BYTE)
+    if data.isascii() or is_utf8(data[: records.consumed]):
         return
-    try:
-        data[: records.consumed].decode("utf-8")
-    except UnicodeDecodeError:
-        places = np.flatnonzero(np.frombuffer(data, dtype=np.uint8)[: records.consumed] >= 0x80)  # noqa: PLR2004 - ASCII ends there
-        holders = np.unique(np.searchsorted(records.start, places, side="right") - 1)
-        wrong = [row for row in holders.tolist() if row >= 0 and not _is_utf8(records.text(row))]
-        _mark_holders(records, fault, np.array(wrong, dtype=np.int64), rec.NOT_OF_ENCODING)
+    beyond_ascii = _holders(records, np.greater_equal, 0x80)
+    wrong = [row for row in beyond_ascii.tolist() if not is_utf8(records.text(row))]
+    _mark(fault, np.array(wrong, dtype=np.int64), rec.NOT_OF_ENCODING)
 
 
-def _mark_holders(
-    records: Records, fault: npt.NDArray[np.uint8], holders: npt.NDArray[np.int64], code: int
-) -> None:
-    holders = holders[(holders >= 0) & (holders < len(records))]
-    fault[holders] = np.where(fault[holders] == rec.WHOLE, code, fault[holders])
+def _holders(
+    records: Records, holds: Callable[[npt.NDArray[np.uint8], int], Any], byte: int
+) -> npt.NDArray[np.int64]:
+    """Find the records with a byte of which a comparison with another holds."""
+    bytes_ = np.frombuffer(records.data, dtype=np.uint8)[: records.consumed]
+    positions = np.flatnonzero(holds(bytes_, byte))
+    rows = np.unique(np.searchsorted(records.start, positions, side="right") - 1)
+    return rows[rows >= 0]
 
 
-def _is_utf8(text: bytes) -> bool:
+def _mark(fault: npt.NDArray[np.uint8], rows: npt.NDArray[np.int64], code: int) -> None:
+    fault[rows] = np.where(fault[rows] == rec.WHOLE, code, fault[rows])
+
+
+def is_utf8(text: bytes) -> bool:
+    """Whether bytes are UTF-8."""
     try:
         text.decode("utf-8")
     except UnicodeDecodeError:
