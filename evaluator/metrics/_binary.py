@@ -229,9 +229,9 @@ def _expected_calibration_error(at: BinaryGroups) -> Estimate:
 def _recalibration(at: BinaryGroups, *, slope: bool) -> Estimate:
     def measured(level: Level) -> tuple[FloatArray, ...]:
         group = level.group_of_cell[at.rows.slicing.cell]
-        sample = SurveyDesign(group, level.groups, weight=None, cluster=None)
-        fit = recalibrate(sample, at.rows.log_odds, at.rows.label, slope=slope)
-        half = sample.student(fit.linear, at.confidence)
+        design = SurveyDesign(group, level.groups, weight=None, cluster=None)
+        fit = recalibrate(design, at.rows.log_odds, at.rows.label, slope=slope)
+        half = design.student(fit.linear, at.confidence)
         return fit.linear.value, half, fit.exists.astype(float)
 
     value, half, exists = at.of_levels(measured)

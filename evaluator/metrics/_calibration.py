@@ -123,7 +123,7 @@ def log_odds(score: FloatArray) -> FloatArray:
 
 
 def recalibrate(
-    sample: SurveyDesign, odds: FloatArray, label: BoolArray, *, slope: bool
+    design: SurveyDesign, odds: FloatArray, label: BoolArray, *, slope: bool
 ) -> Recalibration:
     """Fit the recalibration model in all groups at once, by Newton's method.
 
@@ -134,24 +134,24 @@ def recalibrate(
     Sources: D. Cox, Biometrika 45 (1958) 562; B. Van Calster et al., BMC Medicine 17 (2019) 230;
     P. Huber, Fifth Berkeley Symposium 1 (1967) 221.
     """
-    group, weight = sample.group, sample.weight
+    group, weight = design.group, design.weight
     # Around their mean the odds hardly correlate with the constant: few steps are needed.
-    n = sample.total(weight)
-    centre = np.nan_to_num(divide(sample.total(weight * odds), n))
+    n = design.total(weight)
+    centre = np.nan_to_num(divide(design.total(weight * odds), n))
     centred = odds - centre[group]
-    spread = np.sqrt(np.nan_to_num(divide(sample.total(weight * centred**2), n)))
-    constant, stretch = centre, np.ones(sample.groups)
-    done = np.zeros(sample.groups, dtype=bool)
+    spread = np.sqrt(np.nan_to_num(divide(design.total(weight * centred**2), n)))
+    constant, stretch = centre, np.ones(design.groups)
+    done = np.zeros(design.groups, dtype=bool)
     influence = np.zeros(len(odds))
     for _ in range(_MAX_STEPS):
         fitted = special.expit(constant[group] + stretch[group] * centred)
         residual, information = weight * (label - fitted), weight * fitted * (1 - fitted)
-        curvature = sample.total(information)
+        curvature = design.total(information)
         if slope:
-            mixed = sample.total(information * centred)
-            squared = sample.total(information * centred**2)
+            mixed = design.total(information * centred)
+            squared = design.total(information * centred**2)
             determinant = curvature * squared - mixed**2
-            scores = sample.total(residual), sample.total(residual * centred)
+            scores = design.total(residual), design.total(residual * centred)
             steps = (
                 divide(squared * scores[0] - mixed * scores[1], determinant),
                 divide(curvature * scores[1] - mixed * scores[0], determinant),
@@ -160,7 +160,7 @@ def recalibrate(
                 curvature[group] * centred - mixed[group], determinant[group]
             )
         else:
-            steps = divide(sample.total(residual), curvature), np.zeros(sample.groups)
+            steps = divide(design.total(residual), curvature), np.zeros(design.groups)
             influence = divide(residual, curvature[group])
         size = np.maximum(np.abs(steps[0]), np.abs(steps[1]) * spread)
         done = size < _CONVERGED

@@ -46,7 +46,7 @@ class Estimate:
         self.undefined = np.zeros(len(self.value), dtype=bool)
 
     @classmethod
-    def joined(cls, parts: "list[Estimate]") -> "Estimate":
+    def concat(cls, parts: "list[Estimate]") -> "Estimate":
         """Put the groups of several estimates one after the other."""
         whole = cls(
             *(np.concatenate([getattr(p, n) for p in parts]) for n in ("value", "effective"))

@@ -95,22 +95,22 @@ def estimate_mean(
 
 
 def linear_mean(
-    sample: SurveyDesign, losses: FloatArray, confidence: float, bounds: tuple[float, float]
+    design: SurveyDesign, losses: FloatArray, confidence: float, bounds: tuple[float, float]
 ) -> Estimate:
     """Estimate the weighted mean of a loss, as `estimate_mean` does the plain one.
 
     The deviations that count are the influences of independent units on the mean.
     """
-    linear = sample.ratio(losses, np.ones(len(losses)))
-    units = sample.units()
-    second, third = sample.moments(linear.influence)
+    linear = design.ratio(losses, np.ones(len(losses)))
+    units = design.units()
+    second, third = design.moments(linear.influence)
     # Influences are of the size 1 / units; back to the size of a single loss.
     variance = second * units
     variance = np.where(variance <= _NO_SPREAD * np.nan_to_num(linear.value) ** 2, 0, variance)
     deviation = np.sqrt(divide(variance * units, np.maximum(units - 1, 0)))
     skewness = divide(third * units**2, deviation**3)
     moments = Moments(units, linear.value, deviation, skewness)
-    return _estimate(moments, sample.cases(), confidence, bounds)
+    return _estimate(moments, design.cases(), confidence, bounds)
 
 
 def _estimate(

@@ -40,9 +40,9 @@ class MulticlassRows:
 class MulticlassLevel:
     """The rows at one level, and what several metrics need of them."""
 
-    def __init__(self, rows: MulticlassRows, sample: SurveyDesign, confidence: float) -> None:
+    def __init__(self, rows: MulticlassRows, design: SurveyDesign, confidence: float) -> None:
         self.rows = rows
-        self.sample = sample
+        self.design = design
         self.confidence = confidence
         self.all = np.ones(len(rows.label), dtype=bool)
         self.numbers = range(len(rows.classes))
@@ -70,7 +70,7 @@ class MulticlassLevel:
 
     def rate(self, hits: BoolArray, among: BoolArray, reason: str) -> Estimate:
         """Estimate the share of hits among the chosen rows."""
-        return self.sample.rate(hits, among, reason, self.confidence)
+        return self.design.rate(hits, among, reason, self.confidence)
 
     def of_each_class(self, kind: str) -> list[LinearisedEstimate]:
         """Measure precision, recall or F1 of each class."""
@@ -81,30 +81,30 @@ class MulticlassLevel:
                 "recall": truth.astype(float),
                 "f1": (truth.astype(float) + decision) / 2,
             }[kind]
-            result.append(self.sample.ratio(truth & decision, among))
+            result.append(self.design.ratio(truth & decision, among))
         return result
 
     def mark_absent(self, estimate: Estimate, among: list[BoolArray], what: str) -> None:
         """Mark groups undefined where a class has none of the rows that it needs."""
-        estimate.mark_undefined(self.sample.n == 0, NO_ROWS)
+        estimate.mark_undefined(self.design.n == 0, NO_ROWS)
         for number in self.numbers:
             estimate.mark_undefined(
-                self.sample.cases(among[number]) == 0, what.format(self.rows.classes[number])
+                self.design.cases(among[number]) == 0, what.format(self.rows.classes[number])
             )
 
     def interval(self, linear: LinearisedEstimate, among: list[BoolArray]) -> Estimate:
         """Estimate a mean over classes, which rests on the class of the fewest cases."""
-        fewest: FloatArray = np.min([self.sample.cases(rows) for rows in among], axis=0)
-        units: FloatArray = np.min([self.sample.units(rows) for rows in among], axis=0)
+        fewest: FloatArray = np.min([self.design.cases(rows) for rows in among], axis=0)
+        units: FloatArray = np.min([self.design.units(rows) for rows in among], axis=0)
         estimate = Estimate(linear.value, fewest)
         estimate.low, estimate.high = log_odds_interval(
-            linear.value, self.sample.variance(linear.influence), units, self.confidence
+            linear.value, self.design.variance(linear.influence), units, self.confidence
         )
         estimate.mark_too_few(
             fewest < MIN_OF_EACH_CLASS,
             shortfall_reasons(MIN_OF_EACH_CLASS, "cases of each class", fewest),
         )
-        self.sample.mark_few_clusters(estimate)
+        self.design.mark_few_clusters(estimate)
         return estimate
 
 
@@ -130,27 +130,27 @@ def _macro(kind: str) -> Callable[[MulticlassLevel], Estimate]:
 
 def _weighted(kind: str) -> Callable[[MulticlassLevel], Estimate]:
     def measured(at: MulticlassLevel) -> Estimate:
-        value, influence = np.zeros(at.sample.groups), np.zeros(len(at.all))
+        value, influence = np.zeros(at.design.groups), np.zeros(len(at.all))
         absent = []
         for number, part in zip(at.numbers, at.of_each_class(kind), strict=True):
-            share = at.sample.ratio(at.of_class[number], at.all)
+            share = at.design.ratio(at.of_class[number], at.all)
             counted = np.nan_to_num(share.value)
             own = np.nan_to_num(part.value)
             absent.append((counted > 0) & np.isnan(part.value))
             value += counted * own
-            influence += counted[at.sample.group] * part.influence
-            influence += own[at.sample.group] * share.influence
-        cases = at.sample.cases()
+            influence += counted[at.design.group] * part.influence
+            influence += own[at.design.group] * share.influence
+        cases = at.design.cases()
         estimate = Estimate(value, cases)
         estimate.low, estimate.high = log_odds_interval(
-            value, at.sample.variance(influence), at.sample.units(), at.confidence
+            value, at.design.variance(influence), at.design.units(), at.confidence
         )
-        estimate.mark_undefined(at.sample.n == 0, NO_ROWS)
+        estimate.mark_undefined(at.design.n == 0, NO_ROWS)
         for number, missing in zip(at.numbers, absent, strict=True):
             estimate.mark_undefined(missing, _NEVER_PREDICTED.format(at.rows.classes[number]))
         least = MIN_OF_EACH_CLASS * len(at.numbers)
         estimate.mark_too_few(cases < least, shortfall_reasons(least, "cases", cases))
-        at.sample.mark_few_clusters(estimate)
+        at.design.mark_few_clusters(estimate)
         return estimate
 
     return measured
@@ -164,11 +164,11 @@ def _accuracy(at: MulticlassLevel) -> Estimate:
 
 def _log_loss(at: MulticlassLevel) -> Estimate:
     given = at.scores[np.arange(len(at.all)), at.rows.label]
-    return linear_mean(at.sample, clipped_log(given), at.confidence, (0.0, MAX_LOG_LOSS))
+    return linear_mean(at.design, clipped_log(given), at.confidence, (0.0, MAX_LOG_LOSS))
 
 
 def _one_vs_rest(at: MulticlassLevel) -> Estimate:
-    areas = [weighted_roc_auc(at.sample, at.scores[:, n], at.of_class[n]) for n in at.numbers]
+    areas = [weighted_roc_auc(at.design, at.scores[:, n], at.of_class[n]) for n in at.numbers]
     estimate = at.interval(_mean(areas), at.of_class)
     at.mark_absent(estimate, at.of_class, _NO_LABEL)
     return estimate
@@ -179,7 +179,7 @@ def _one_vs_one(at: MulticlassLevel) -> Estimate:
     areas = []
     for one, other in permutations(at.numbers, 2):
         both = at.of_class[one] | at.of_class[other]
-        areas.append(weighted_roc_auc(at.sample, at.scores[:, one], at.of_class[one], both))
+        areas.append(weighted_roc_auc(at.design, at.scores[:, one], at.of_class[one], both))
     estimate = at.interval(_mean(areas), at.of_class)
     at.mark_absent(estimate, at.of_class, _NO_LABEL)
     return estimate
@@ -194,7 +194,7 @@ def _top(count: int) -> Callable[[MulticlassLevel], Estimate]:
         ahead = ((at.scores > own) | ((at.scores == own) & later)).sum(axis=1)
         estimate = at.rate(ahead < count, at.all, NO_ROWS)
         if count >= len(at.rows.classes):
-            every = np.ones(at.sample.groups, dtype=bool)
+            every = np.ones(at.design.groups, dtype=bool)
             estimate.mark_undefined(every, f"there are only {len(at.rows.classes)} classes")
         return estimate
 
@@ -224,12 +224,12 @@ CONFUSION = "confusion_matrix"
 
 
 def measure(
-    rows: MulticlassRows, samples: Sequence[SurveyDesign], metrics: Sequence[str], confidence: float
+    rows: MulticlassRows, designs: Sequence[SurveyDesign], metrics: Sequence[str], confidence: float
 ) -> dict[str, Estimate]:
     """Measure every level; the confusion matrix is one metric for each pair of classes."""
     results = []
-    for sample in samples:
-        at = MulticlassLevel(rows, sample, confidence)
+    for design in designs:
+        at = MulticlassLevel(rows, design, confidence)
         measured: dict[str, Estimate] = {}
         for name in metrics:
             if name == CONFUSION:
@@ -237,7 +237,7 @@ def measure(
             else:
                 measured[name] = MEASURES[name](at)
         results.append(measured)
-    return {name: Estimate.joined([one[name] for one in results]) for name in results[0]}
+    return {name: Estimate.concat([one[name] for one in results]) for name in results[0]}
 
 
 def _confusion(at: MulticlassLevel) -> dict[str, Estimate]:

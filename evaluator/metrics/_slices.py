@@ -129,7 +129,7 @@ def slice_metrics(
     row_weights = None if weight is None else weights_of(frame, weight)
     clusters = None if cluster is None else cluster_numbers(frame, cluster)
 
-    def samples() -> list[SurveyDesign]:
+    def designs() -> list[SurveyDesign]:
         return [
             SurveyDesign(level.group_of_cell[slicing.cell], level.groups, row_weights, clusters)
             for level in slicing.levels
@@ -143,14 +143,14 @@ def slice_metrics(
             score=score if isinstance(score, Mapping) else None,
             prediction=prediction,
         )
-        measured = multiclass.measure(classes, samples(), names, confidence)
+        measured = multiclass.measure(classes, designs(), names, confidence)
     elif task == "binary_classification":
         rows = binary_rows(frame, slicing, names, label=label, score=score, prediction=prediction)
         if weight is None and cluster is None:
             measured = binary.measure(rows, names, confidence)
         else:
-            measured = weighted.measure(rows, samples(), names, confidence)
+            measured = weighted.measure(rows, designs(), names, confidence)
     else:
         truth, predicted = numbers(frame, label), numbers(frame, str(prediction))
-        measured = regression.measure(truth, predicted, samples(), names, confidence)
+        measured = regression.measure(truth, predicted, designs(), names, confidence)
     return to_tidy_frame(slicing, measured)
