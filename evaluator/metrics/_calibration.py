@@ -8,9 +8,11 @@ from scipy import special
 from evaluator.metrics._estimates import BoolArray, FloatArray, divide
 from evaluator.metrics._levels import IntArray
 from evaluator.metrics._linear import LinearisedEstimate, SurveyDesign
+from evaluator.metrics._means import EPSILON
 
 BINS = 10
 MIN_CASES_IN_BINS = 50
+NO_RECALIBRATION = "the scores are constant, or they part the labels completely"
 _DRAWS = 1000
 _STEPS = 14
 _MAX_STRETCH = 6.0
@@ -18,7 +20,6 @@ _MAX_STEPS = 40
 _MAX_STEP = 2.0
 _CONVERGED = 1e-10
 _NO_SPREAD = 1e-9
-NO_RECALIBRATION = "the scores are constant, or they part the labels completely"
 
 
 def bins_of(score: FloatArray) -> IntArray:
@@ -61,7 +62,7 @@ def calibration_error_interval(
 
 
 def _invert(bins: FloatArray, error: float) -> tuple[float, float]:
-    """Invert the test for one group, shape (bins, 3)."""
+    """Invert the test for one group's bins, shape (bins, 3)."""
     cases, summed, hits = bins[bins[:, 0] > 0].T
     n = cases.sum()
     probability, gap = summed / cases, (hits - summed) / cases
@@ -101,24 +102,17 @@ def _invert(bins: FloatArray, error: float) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Recalibration:
-    """A logistic regression of the label on the log-odds, in every group.
+    """A logistic regression of the label on the log-odds, in every group."""
 
-    Parameters
-    ----------
-    linear
-        The intercept at a slope of 1, or the slope, with the rows' influences.
-    exists
-        Whether the likelihood has a maximum: no where scores are constant or part the labels.
-    """
-
+    # The intercept at a slope of 1, or the slope.
     linear: LinearisedEstimate
+    # Whether the likelihood has a maximum: not where scores are constant or part the labels.
     exists: BoolArray
 
 
 def log_odds(score: FloatArray) -> FloatArray:
     """Give the log-odds, those of 0 and 1 cut as the log loss cuts them."""
-    smallest = np.finfo(np.float64).eps
-    odds: FloatArray = special.logit(np.clip(score, smallest, 1 - smallest))
+    odds: FloatArray = special.logit(np.clip(score, EPSILON, 1 - EPSILON))
     return odds
 
 

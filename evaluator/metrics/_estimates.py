@@ -13,6 +13,8 @@ FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 NO_ROWS = "no rows"
+# The share of a sum of squares that cancellation leaves where there is no spread.
+NO_SPREAD = 1e-14
 
 
 @dataclass
