@@ -26,34 +26,14 @@ MIN_CLUSTERS = 10
 
 @dataclass(frozen=True)
 class LinearisedEstimate:
-    """An estimate with the influence of each row.
-
-    Parameters
-    ----------
-    value
-        The estimate, shape (groups,).
-    influence
-        Each row's influence on its own group's estimate, shape (rows,).
-    """
+    """An estimate, shape (groups,), with each row's influence on its group's, shape (rows,)."""
 
     value: FloatArray
     influence: FloatArray
 
 
 class SurveyDesign:
-    """The rows of one level, with their weights and clusters.
-
-    Parameters
-    ----------
-    group
-        Each row's group, shape (rows,).
-    groups
-        Number of groups.
-    weight
-        Each row's weight, not negative, shape (rows,); None for equal weights.
-    cluster
-        Each row's cluster, numbered from 0, shape (rows,); None where rows are independent.
-    """
+    """The rows of one level: each one's group, weight and cluster, arrays of shape (rows,)."""
 
     def __init__(
         self, group: IntArray, groups: int, weight: FloatArray | None, cluster: IntArray | None
@@ -239,7 +219,7 @@ def weighted_average_precision(
 ) -> LinearisedEstimate:
     """Give weighted average precision and each row's influence on it.
 
-    Source: as `ranking.average_precision`.
+    Source: as of `_ranking.average_precision`.
     """
     ordered = _Ordered(design, score)
     truth = label[ordered.order]

@@ -15,26 +15,38 @@ from evaluator.metrics._linear import LinearisedEstimate, SurveyDesign, weighted
 from evaluator.metrics._means import MAX_LOG_LOSS, clipped_log, linear_mean, log_odds_interval
 
 MIN_OF_EACH_CLASS = 10
+_CONFUSION = "confusion_matrix"
+_NO_LABEL = "no label of class {!r}"
+_NEVER_PREDICTED = "class {!r} is never predicted"
 
 
 @dataclass(frozen=True)
 class MulticlassRows:
-    """The rows of one candidate; classes are numbered by their place among `classes`.
-
-    Parameters
-    ----------
-    classes
-        The declared classes.
-    label, prediction
-        Truth and decision as numbers of classes, shape (rows,).
-    scores
-        One column a class, shape (rows, classes), or None.
-    """
+    """The rows of one candidate; classes are numbered by their position among `classes`."""
 
     classes: tuple[Any, ...]
+    # Numbers of classes, shape (rows,).
     label: IntArray
     prediction: IntArray
+    # One column a class, shape (rows, classes).
     scores: FloatArray | None
+
+
+def measure(
+    rows: MulticlassRows, designs: Sequence[SurveyDesign], metrics: Sequence[str], confidence: float
+) -> dict[str, Estimate]:
+    """Measure every level; the confusion matrix is one metric for each pair of classes."""
+    results = []
+    for design in designs:
+        at = MulticlassLevel(rows, design, confidence)
+        measured: dict[str, Estimate] = {}
+        for name in metrics:
+            if name == _CONFUSION:
+                measured |= _confusion(at)
+            else:
+                measured[name] = MEASURES[name](at)
+        results.append(measured)
+    return {name: Estimate.concat([one[name] for one in results]) for name in results[0]}
 
 
 class MulticlassLevel:
@@ -108,10 +120,6 @@ class MulticlassLevel:
         return estimate
 
 
-_NO_LABEL = "no label of class {!r}"
-_NEVER_PREDICTED = "class {!r} is never predicted"
-
-
 def _mean(parts: Sequence[LinearisedEstimate]) -> LinearisedEstimate:
     value: FloatArray = np.mean([part.value for part in parts], axis=0)
     influence: FloatArray = np.mean([part.influence for part in parts], axis=0)
@@ -119,17 +127,17 @@ def _mean(parts: Sequence[LinearisedEstimate]) -> LinearisedEstimate:
 
 
 def _macro(kind: str) -> Callable[[MulticlassLevel], Estimate]:
-    def measured(at: MulticlassLevel) -> Estimate:
+    def measure_level(at: MulticlassLevel) -> Estimate:
         among = at.decided if kind == "precision" else at.of_class
         estimate = at.interval(_mean(at.of_each_class(kind)), among)
         at.mark_absent(estimate, among, _NEVER_PREDICTED if kind == "precision" else _NO_LABEL)
         return estimate
 
-    return measured
+    return measure_level
 
 
 def _weighted(kind: str) -> Callable[[MulticlassLevel], Estimate]:
-    def measured(at: MulticlassLevel) -> Estimate:
+    def measure_level(at: MulticlassLevel) -> Estimate:
         value, influence = np.zeros(at.design.groups), np.zeros(len(at.all))
         absent = []
         for number, part in zip(at.numbers, at.of_each_class(kind), strict=True):
@@ -153,7 +161,7 @@ def _weighted(kind: str) -> Callable[[MulticlassLevel], Estimate]:
         at.design.mark_few_clusters(estimate)
         return estimate
 
-    return measured
+    return measure_level
 
 
 def _accuracy(at: MulticlassLevel) -> Estimate:
@@ -186,7 +194,7 @@ def _one_vs_one(at: MulticlassLevel) -> Estimate:
 
 
 def _top(count: int) -> Callable[[MulticlassLevel], Estimate]:
-    def measured(at: MulticlassLevel) -> Estimate:
+    def measure_level(at: MulticlassLevel) -> Estimate:
         label = at.rows.label[:, None]
         own = np.take_along_axis(at.scores, label, axis=1)
         later = np.arange(len(at.rows.classes)) > label
@@ -198,12 +206,10 @@ def _top(count: int) -> Callable[[MulticlassLevel], Estimate]:
             estimate.mark_undefined(every, f"there are only {len(at.rows.classes)} classes")
         return estimate
 
-    return measured
+    return measure_level
 
 
-_ONE = Callable[[MulticlassLevel], Estimate]
-
-MEASURES: Mapping[str, _ONE] = {
+MEASURES: Mapping[str, Callable[[MulticlassLevel], Estimate]] = {
     "accuracy": _accuracy,
     "balanced_accuracy": _macro("recall"),
     **{
@@ -220,31 +226,13 @@ MEASURES: Mapping[str, _ONE] = {
     "top_3_accuracy": _top(3),
     "top_5_accuracy": _top(5),
 }
-CONFUSION = "confusion_matrix"
-
-
-def measure(
-    rows: MulticlassRows, designs: Sequence[SurveyDesign], metrics: Sequence[str], confidence: float
-) -> dict[str, Estimate]:
-    """Measure every level; the confusion matrix is one metric for each pair of classes."""
-    results = []
-    for design in designs:
-        at = MulticlassLevel(rows, design, confidence)
-        measured: dict[str, Estimate] = {}
-        for name in metrics:
-            if name == CONFUSION:
-                measured |= _confusion(at)
-            else:
-                measured[name] = MEASURES[name](at)
-        results.append(measured)
-    return {name: Estimate.concat([one[name] for one in results]) for name in results[0]}
 
 
 def _confusion(at: MulticlassLevel) -> dict[str, Estimate]:
     """Give, of each class, the share that was predicted as each class."""
     classes = at.rows.classes
     return {
-        f"{CONFUSION}[{classes[one]} as {classes[other]}]": at.rate(
+        f"{_CONFUSION}[{classes[one]} as {classes[other]}]": at.rate(
             at.of_class[one] & at.decided[other],
             at.of_class[one],
             _NO_LABEL.format(classes[one]),

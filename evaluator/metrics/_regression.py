@@ -20,21 +20,28 @@ from evaluator.metrics._means import linear_mean
 MIN_FOR_R2 = 30
 # Squares have longer tails than errors.
 MIN_FOR_SQUARES = 50
+# Sums of weights are rounded: weights are equal when twelve digits are.
+_SLACK = 1e-12
+
+
+def measure(
+    label: FloatArray,
+    prediction: FloatArray,
+    designs: Sequence[SurveyDesign],
+    metrics: Sequence[str],
+    confidence: float,
+) -> dict[str, Estimate]:
+    """Measure every level."""
+    results = []
+    for design in designs:
+        at = RegressionLevel(label, prediction, design, confidence)
+        results.append({name: MEASURES[name](at) for name in metrics})
+    return {name: Estimate.concat([one[name] for one in results]) for name in results[0]}
 
 
 @dataclass(frozen=True)
 class RegressionLevel:
-    """The rows of one candidate at one level.
-
-    Parameters
-    ----------
-    label, prediction
-        Truth and prediction, shape (rows,).
-    design
-        Groups, weights and clusters.
-    confidence
-        Nominal coverage.
-    """
+    """The rows of one candidate at one level; arrays of shape (rows,)."""
 
     label: FloatArray
     prediction: FloatArray
@@ -147,25 +154,6 @@ MEASURES: Mapping[str, Callable[[RegressionLevel], Estimate]] = {
     "pinball_loss_50": _pinball_loss(50),
     "pinball_loss_90": _pinball_loss(90),
 }
-
-
-def measure(
-    label: FloatArray,
-    prediction: FloatArray,
-    designs: Sequence[SurveyDesign],
-    metrics: Sequence[str],
-    confidence: float,
-) -> dict[str, Estimate]:
-    """Measure every level."""
-    results = []
-    for design in designs:
-        at = RegressionLevel(label, prediction, design, confidence)
-        results.append({name: MEASURES[name](at) for name in metrics})
-    return {name: Estimate.concat([one[name] for one in results]) for name in results[0]}
-
-
-# Sums of weights are rounded: weights are equal when twelve digits are.
-_SLACK = 1e-12
 
 
 def weighted_median(design: SurveyDesign, values: FloatArray) -> FloatArray:

@@ -60,7 +60,8 @@ def slice_metrics(
     confidence
         Nominal coverage of the intervals, between 0 and 1.
     metrics
-        Names from `evaluator.metrics.METRICS`; all that the columns permit by default.
+        Names from `evaluator.metrics.METRICS`; by default all that the columns permit,
+        but for the confusion matrix.
     weight
         Column of the cases' weights, not negative.
     cluster
@@ -97,7 +98,8 @@ def slice_metrics(
     Raises
     ------
     MetricsInputError
-        If a column or metric does not exist or does not fit the task; if labels, scores,
+        If confidence is not between 0 and 1, or slices are not one to four different columns; if a
+        column or metric does not exist or does not fit the task; if labels, scores,
         predictions, weights or slice columns are missing, not finite, out of range or not
         declared: with the count and the first row positions.
 

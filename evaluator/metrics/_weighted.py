@@ -5,10 +5,15 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from scipy import special
 
-from evaluator.metrics import _binary as binary
 from evaluator.metrics._binary import (
-    MIN_CASES as FEWEST_FOR_MATTHEWS,
+    MIN_FOR_MATTHEWS,
+    MIN_FOR_RECALIBRATION,
     MIN_OF_EACH_CLASS,
+    NO_NEGATIVES,
+    NO_POSITIVES,
+    NO_PREDICTED_NEGATIVES,
+    NO_PREDICTED_POSITIVES,
+    mark_unlearned,
     matthews_correlation,
     roc_auc_interval,
 )
@@ -39,6 +44,17 @@ from evaluator.metrics._linear import (
 from evaluator.metrics._means import MAX_LOG_LOSS, linear_mean, log_losses, log_odds_interval
 
 
+def measure(
+    rows: BinaryRows, designs: Sequence[SurveyDesign], metrics: Sequence[str], confidence: float
+) -> dict[str, Estimate]:
+    """Measure every level."""
+    results = []
+    for design in designs:
+        at = WeightedLevel(rows, design, confidence)
+        results.append({name: MEASURES[name](at) for name in metrics})
+    return {name: Estimate.concat([one[name] for one in results]) for name in results[0]}
+
+
 class WeightedLevel:
     """The rows of a binary classifier at one level."""
 
@@ -57,8 +73,8 @@ class WeightedLevel:
     def mark_classes(self, estimate: Estimate, least: int, *, undefined: bool = True) -> None:
         """Mark groups of one class undefined, and those of few cases of a class too few."""
         classes = (
-            ("positive", self.label, binary.NO_POSITIVES),
-            ("negative", ~self.label, binary.NO_NEGATIVES),
+            ("positive", self.label, NO_POSITIVES),
+            ("negative", ~self.label, NO_NEGATIVES),
         )
         if undefined:
             for _, among, reason in classes:
@@ -91,7 +107,7 @@ def _balanced_accuracy(at: WeightedLevel) -> Estimate:
 def _f1(at: WeightedLevel) -> Estimate:
     union = at.label | at.prediction
     both = at.label & at.prediction
-    estimate = at.rate(both, union, f"{binary.NO_POSITIVES} and {binary.NO_PREDICTED_POSITIVES}")
+    estimate = at.rate(both, union, f"{NO_POSITIVES} and {NO_PREDICTED_POSITIVES}")
     weight = at.design.weight
     hits, either = at.design.total(weight * both), at.design.total(weight * union)
     estimate.value = divide(2 * hits, hits + either)
@@ -136,16 +152,16 @@ def _matthews_correlation(at: WeightedLevel) -> Estimate:
     estimate.low = np.tanh(np.arctanh(inside) - half)
     estimate.high = np.tanh(np.arctanh(inside) + half)
     for among, reason in (
-        (at.label, binary.NO_POSITIVES),
-        (~at.label, binary.NO_NEGATIVES),
-        (at.prediction, binary.NO_PREDICTED_POSITIVES),
-        (~at.prediction, binary.NO_PREDICTED_NEGATIVES),
+        (at.label, NO_POSITIVES),
+        (~at.label, NO_NEGATIVES),
+        (at.prediction, NO_PREDICTED_POSITIVES),
+        (~at.prediction, NO_PREDICTED_NEGATIVES),
     ):
         estimate.mark_undefined(design.cases(among) == 0, reason)
     cases = design.cases()
     estimate.mark_too_few(
-        cases < FEWEST_FOR_MATTHEWS,
-        shortfall_reasons(FEWEST_FOR_MATTHEWS, "effective cases", cases),
+        cases < MIN_FOR_MATTHEWS,
+        shortfall_reasons(MIN_FOR_MATTHEWS, "effective cases", cases),
     )
     estimate.mark_too_few(half == 0, "no two cases differ, so that the spread is unknown")
     design.mark_few_clusters(estimate)
@@ -186,7 +202,7 @@ def _average_precision(at: WeightedLevel) -> Estimate:
     estimate.low, estimate.high = log_odds_interval(
         linear.value, at.design.variance(linear.influence), units, at.confidence
     )
-    estimate.mark_undefined(cases == 0, binary.NO_POSITIVES)
+    estimate.mark_undefined(cases == 0, NO_POSITIVES)
     at.mark_classes(estimate, MIN_OF_EACH_CLASS, undefined=False)
     return estimate
 
@@ -197,8 +213,7 @@ def _loss(at: WeightedLevel, losses: FloatArray, largest: float) -> Estimate:
         "effective positive labels": at.design.cases(at.label),
         "effective negative labels": at.design.cases(~at.label),
     }
-    wrong = (at.rows.scores >= 0.5) ^ at.label  # noqa: PLR2004 - an even chance
-    binary.mark_unlearned(estimate, classes, at.design.cases(wrong))
+    mark_unlearned(estimate, classes, at.design.cases(at.rows.surprising))
     at.design.mark_few_clusters(estimate)
     return estimate
 
@@ -252,54 +267,23 @@ def _recalibration(at: WeightedLevel, *, slope: bool) -> Estimate:
     estimate.low, estimate.high = fit.linear.value - half, fit.linear.value + half
     at.mark_classes(estimate, 0)
     estimate.mark_undefined(~fit.exists, NO_RECALIBRATION)
-    at.mark_classes(estimate, binary.MIN_FOR_RECALIBRATION)
+    at.mark_classes(estimate, MIN_FOR_RECALIBRATION)
     return estimate
 
 
-_Cases = Callable[[WeightedLevel], BoolArray]
-
-
-def _rate_of(hits: _Cases, among: _Cases, reason: str) -> Callable[[WeightedLevel], Estimate]:
-    return lambda at: at.rate(hits(at), among(at), reason)
-
-
-def _everything(at: WeightedLevel) -> BoolArray:
-    return at.all
-
-
-def _label(at: WeightedLevel) -> BoolArray:
-    return at.label
-
-
-def _no_label(at: WeightedLevel) -> BoolArray:
-    return ~at.label
-
-
-def _decided(at: WeightedLevel) -> BoolArray:
-    return at.prediction
-
-
-def _not_decided(at: WeightedLevel) -> BoolArray:
-    return ~at.prediction
-
-
-def _right(at: WeightedLevel) -> BoolArray:
-    return ~(at.prediction ^ at.label)
-
-
 MEASURES: Mapping[str, Callable[[WeightedLevel], Estimate]] = {
-    "accuracy": _rate_of(_right, _everything, NO_ROWS),
+    "accuracy": lambda at: at.rate(at.prediction == at.label, at.all, NO_ROWS),
     "balanced_accuracy": _balanced_accuracy,
-    "precision": _rate_of(_label, _decided, binary.NO_PREDICTED_POSITIVES),
-    "recall": _rate_of(_decided, _label, binary.NO_POSITIVES),
-    "specificity": _rate_of(_not_decided, _no_label, binary.NO_NEGATIVES),
-    "false_positive_rate": _rate_of(_decided, _no_label, binary.NO_NEGATIVES),
-    "false_negative_rate": _rate_of(_not_decided, _label, binary.NO_POSITIVES),
-    "false_discovery_rate": _rate_of(_no_label, _decided, binary.NO_PREDICTED_POSITIVES),
+    "precision": lambda at: at.rate(at.label, at.prediction, NO_PREDICTED_POSITIVES),
+    "recall": lambda at: at.rate(at.prediction, at.label, NO_POSITIVES),
+    "specificity": lambda at: at.rate(~at.prediction, ~at.label, NO_NEGATIVES),
+    "false_positive_rate": lambda at: at.rate(at.prediction, ~at.label, NO_NEGATIVES),
+    "false_negative_rate": lambda at: at.rate(~at.prediction, at.label, NO_POSITIVES),
+    "false_discovery_rate": lambda at: at.rate(~at.label, at.prediction, NO_PREDICTED_POSITIVES),
     "f1": _f1,
     "matthews_correlation": _matthews_correlation,
-    "selection_rate": _rate_of(_decided, _everything, NO_ROWS),
-    "base_rate": _rate_of(_label, _everything, NO_ROWS),
+    "selection_rate": lambda at: at.rate(at.prediction, at.all, NO_ROWS),
+    "base_rate": lambda at: at.rate(at.label, at.all, NO_ROWS),
     "roc_auc": _roc_auc,
     "average_precision": _average_precision,
     "log_loss": _log_loss,
@@ -308,14 +292,3 @@ MEASURES: Mapping[str, Callable[[WeightedLevel], Estimate]] = {
     "calibration_intercept": lambda at: _recalibration(at, slope=False),
     "calibration_slope": lambda at: _recalibration(at, slope=True),
 }
-
-
-def measure(
-    rows: BinaryRows, designs: Sequence[SurveyDesign], metrics: Sequence[str], confidence: float
-) -> dict[str, Estimate]:
-    """Measure every level."""
-    results = []
-    for design in designs:
-        at = WeightedLevel(rows, design, confidence)
-        results.append({name: MEASURES[name](at) for name in metrics})
-    return {name: Estimate.concat([one[name] for one in results]) for name in results[0]}
