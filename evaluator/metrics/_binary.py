@@ -36,6 +36,23 @@ NO_PREDICTED_NEGATIVES = "no predicted negatives"
 MIN_FOR_A_LOSS = 5
 MIN_SURPRISES = 3
 MIN_FOR_RECALIBRATION = 20
+MIN_FOR_MATTHEWS = 30
+MIN_OF_EACH_CLASS = 10
+# Draws for Matthews' correlation, and halvings for the area under the ROC curve.
+_DRAWS = 2000
+_STEPS = 45
+_JACCARD = "jaccard"
+
+
+def measure(rows: BinaryRows, metrics: Sequence[str], confidence: float) -> dict[str, Estimate]:
+    """Measure all groups of all levels."""
+    at = BinaryGroups(rows, confidence)
+    rates = at.rates(
+        [_JACCARD if name == "f1" else name for name in metrics if name in {*RATES, "f1"}]
+    )
+    if "f1" in metrics:
+        rates["f1"] = _make_f1(rates[_JACCARD], at)
+    return {name: rates[name] if name in rates else MEASURES[name](at) for name in metrics}
 
 
 class BinaryGroups:
@@ -69,8 +86,8 @@ class BinaryGroups:
             self.confidence,
         )
         result = {}
-        for place, (name, (hits, cases, reason)) in enumerate(wanted.items()):
-            own = slice(place * len(self.n), (place + 1) * len(self.n))
+        for position, (name, (hits, cases, reason)) in enumerate(wanted.items()):
+            own = slice(position * len(self.n), (position + 1) * len(self.n))
             estimate = Estimate(divide(hits, cases), cases)
             estimate.low, estimate.high = low[own], high[own]
             estimate.mark_undefined(cases == 0, reason)
@@ -87,7 +104,6 @@ class BinaryGroups:
 
 # Hits, cases, and why there is no rate where there are no cases.
 _Rate = tuple[FloatArray, FloatArray, str]
-_JACCARD = "jaccard"
 
 RATES: Mapping[str, Callable[[BinaryGroups], _Rate]] = {
     "accuracy": lambda at: (at.true_positives + at.true_negatives, at.n, NO_ROWS),
@@ -143,7 +159,9 @@ def _matthews_correlation(at: BinaryGroups) -> Estimate:
     at.needs_both_classes(estimate)
     estimate.mark_undefined(at.predicted_positives == 0, NO_PREDICTED_POSITIVES)
     estimate.mark_undefined(at.predicted_negatives == 0, NO_PREDICTED_NEGATIVES)
-    estimate.mark_too_few(at.n < MIN_CASES, shortfall_reasons(MIN_CASES, "cases", at.n))
+    estimate.mark_too_few(
+        at.n < MIN_FOR_MATTHEWS, shortfall_reasons(MIN_FOR_MATTHEWS, "cases", at.n)
+    )
     return estimate
 
 
@@ -229,9 +247,9 @@ def _expected_calibration_error(at: BinaryGroups) -> Estimate:
 def _recalibration(at: BinaryGroups, *, slope: bool) -> Estimate:
     def measured(level: Level) -> tuple[FloatArray, ...]:
         group = level.group_of_cell[at.rows.slicing.cell]
-        sample = SurveyDesign(group, level.groups, weight=None, cluster=None)
-        fit = recalibrate(sample, at.rows.log_odds, at.rows.label, slope=slope)
-        half = sample.student(fit.linear, at.confidence)
+        design = SurveyDesign(group, level.groups, weight=None, cluster=None)
+        fit = recalibrate(design, at.rows.log_odds, at.rows.label, slope=slope)
+        half = design.student(fit.linear, at.confidence)
         return fit.linear.value, half, fit.exists.astype(float)
 
     value, half, exists = at.of_levels(measured)
@@ -262,22 +280,6 @@ MEASURES: Mapping[str, Callable[[BinaryGroups], Estimate]] = {
     "calibration_intercept": _calibration_intercept,
     "calibration_slope": _calibration_slope,
 }
-
-
-_BY_RATE = {*RATES, "f1"}
-
-
-def measure(rows: BinaryRows, metrics: Sequence[str], confidence: float) -> dict[str, Estimate]:
-    """Measure all groups of all levels."""
-    at = BinaryGroups(rows, confidence)
-    rates = at.rates([_JACCARD if name == "f1" else name for name in metrics if name in _BY_RATE])
-    if "f1" in metrics:
-        rates["f1"] = _make_f1(rates[_JACCARD], at)
-    return {name: rates[name] if name in rates else MEASURES[name](at) for name in metrics}
-
-
-MIN_CASES = 30
-_DRAWS = 2000
 
 
 def matthews_correlation(
@@ -327,23 +329,6 @@ def matthews_interval(counts: FloatArray, confidence: float) -> tuple[FloatArray
     return limits[:, 0], limits[:, 1]
 
 
-MIN_OF_EACH_CLASS = 10
-_STEPS = 45
-
-
-def _model_variance(area: FloatArray, positives: FloatArray, negatives: FloatArray) -> FloatArray:
-    """Give the variance that an area has when both classes' scores are exponential.
-
-    A (1 - A) / (m n) [1 + ((m + n) / 2 - 1) ((1 - A) / (2 - A) + A / (1 + A))], with m positives
-    and n negatives.
-    Sources: J. Hanley, B. McNeil, Radiology 143 (1982) 29; symmetrised by R. Newcombe, Statistics
-    in Medicine 25 (2006) 559, method 5.
-    """
-    size = (positives + negatives) / 2 - 1
-    spread = (1 - area) / (2 - area) + area / (1 + area)
-    return area * (1 - area) / (positives * negatives) * (1 + size * spread)
-
-
 def roc_auc_interval(
     area: FloatArray,
     variance: FloatArray,
@@ -389,3 +374,16 @@ def roc_auc_interval(
             outer, inner = np.where(out, middle, outer), np.where(out, inner, middle)
         limits.append(np.where(area == edge, edge, outer))
     return limits[0], limits[1]
+
+
+def _model_variance(area: FloatArray, positives: FloatArray, negatives: FloatArray) -> FloatArray:
+    """Give the variance that an area has when both classes' scores are exponential.
+
+    A (1 - A) / (m n) [1 + ((m + n) / 2 - 1) ((1 - A) / (2 - A) + A / (1 + A))], with m positives
+    and n negatives.
+    Sources: J. Hanley, B. McNeil, Radiology 143 (1982) 29; symmetrised by R. Newcombe, Statistics
+    in Medicine 25 (2006) 559, method 5.
+    """
+    size = (positives + negatives) / 2 - 1
+    spread = (1 - area) / (2 - area) + area / (1 + area)
+    return area * (1 - area) / (positives * negatives) * (1 + size * spread)

@@ -8,9 +8,11 @@ from scipy import special
 from evaluator.metrics._estimates import BoolArray, FloatArray, divide
 from evaluator.metrics._levels import IntArray
 from evaluator.metrics._linear import LinearisedEstimate, SurveyDesign
+from evaluator.metrics._means import EPSILON
 
 BINS = 10
 MIN_CASES_IN_BINS = 50
+NO_RECALIBRATION = "the scores are constant, or they part the labels completely"
 _DRAWS = 1000
 _STEPS = 14
 _MAX_STRETCH = 6.0
@@ -18,7 +20,6 @@ _MAX_STEPS = 40
 _MAX_STEP = 2.0
 _CONVERGED = 1e-10
 _NO_SPREAD = 1e-9
-NO_RECALIBRATION = "the scores are constant, or they part the labels completely"
 
 
 def bins_of(score: FloatArray) -> IntArray:
@@ -61,7 +62,7 @@ def calibration_error_interval(
 
 
 def _invert(bins: FloatArray, error: float) -> tuple[float, float]:
-    """Invert the test for one group, shape (bins, 3)."""
+    """Invert the test for one group's bins, shape (bins, 3)."""
     cases, summed, hits = bins[bins[:, 0] > 0].T
     n = cases.sum()
     probability, gap = summed / cases, (hits - summed) / cases
@@ -101,29 +102,22 @@ def _invert(bins: FloatArray, error: float) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Recalibration:
-    """A logistic regression of the label on the log-odds, in every group.
+    """A logistic regression of the label on the log-odds, in every group."""
 
-    Parameters
-    ----------
-    linear
-        The intercept at a slope of 1, or the slope, with the rows' influences.
-    exists
-        Whether the likelihood has a maximum: no where scores are constant or part the labels.
-    """
-
+    # The intercept at a slope of 1, or the slope.
     linear: LinearisedEstimate
+    # Whether the likelihood has a maximum: not where scores are constant or part the labels.
     exists: BoolArray
 
 
 def log_odds(score: FloatArray) -> FloatArray:
     """Give the log-odds, those of 0 and 1 cut as the log loss cuts them."""
-    smallest = np.finfo(np.float64).eps
-    odds: FloatArray = special.logit(np.clip(score, smallest, 1 - smallest))
+    odds: FloatArray = special.logit(np.clip(score, EPSILON, 1 - EPSILON))
     return odds
 
 
 def recalibrate(
-    sample: SurveyDesign, odds: FloatArray, label: BoolArray, *, slope: bool
+    design: SurveyDesign, odds: FloatArray, label: BoolArray, *, slope: bool
 ) -> Recalibration:
     """Fit the recalibration model in all groups at once, by Newton's method.
 
@@ -134,24 +128,24 @@ def recalibrate(
     Sources: D. Cox, Biometrika 45 (1958) 562; B. Van Calster et al., BMC Medicine 17 (2019) 230;
     P. Huber, Fifth Berkeley Symposium 1 (1967) 221.
     """
-    group, weight = sample.group, sample.weight
+    group, weight = design.group, design.weight
     # Around their mean the odds hardly correlate with the constant: few steps are needed.
-    n = sample.total(weight)
-    centre = np.nan_to_num(divide(sample.total(weight * odds), n))
+    n = design.total(weight)
+    centre = np.nan_to_num(divide(design.total(weight * odds), n))
     centred = odds - centre[group]
-    spread = np.sqrt(np.nan_to_num(divide(sample.total(weight * centred**2), n)))
-    constant, stretch = centre, np.ones(sample.groups)
-    done = np.zeros(sample.groups, dtype=bool)
+    spread = np.sqrt(np.nan_to_num(divide(design.total(weight * centred**2), n)))
+    constant, stretch = centre, np.ones(design.groups)
+    done = np.zeros(design.groups, dtype=bool)
     influence = np.zeros(len(odds))
     for _ in range(_MAX_STEPS):
         fitted = special.expit(constant[group] + stretch[group] * centred)
         residual, information = weight * (label - fitted), weight * fitted * (1 - fitted)
-        curvature = sample.total(information)
+        curvature = design.total(information)
         if slope:
-            mixed = sample.total(information * centred)
-            squared = sample.total(information * centred**2)
+            mixed = design.total(information * centred)
+            squared = design.total(information * centred**2)
             determinant = curvature * squared - mixed**2
-            scores = sample.total(residual), sample.total(residual * centred)
+            scores = design.total(residual), design.total(residual * centred)
             steps = (
                 divide(squared * scores[0] - mixed * scores[1], determinant),
                 divide(curvature * scores[1] - mixed * scores[0], determinant),
@@ -160,7 +154,7 @@ def recalibrate(
                 curvature[group] * centred - mixed[group], determinant[group]
             )
         else:
-            steps = divide(sample.total(residual), curvature), np.zeros(sample.groups)
+            steps = divide(design.total(residual), curvature), np.zeros(design.groups)
             influence = divide(residual, curvature[group])
         size = np.maximum(np.abs(steps[0]), np.abs(steps[1]) * spread)
         done = size < _CONVERGED

@@ -1,4 +1,4 @@
-"""Which metrics there are, and what each one needs and means.
+"""Which metrics and fairness measures there are, and what each one needs and means.
 
 Only the standard library is imported here, so that reading an audit's YAML costs nothing.
 """
@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Literal
 
 Task = Literal["binary_classification", "multiclass_classification", "regression"]
+Comparison = Literal["difference", "ratio"]
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,44 @@ class MetricInfo:
     probability: bool = False
 
 
+@dataclass(frozen=True)
+class FairnessMeasure:
+    """What there is to know about a fairness measure before any number is computed.
+
+    Parameters
+    ----------
+    name
+        The name that an audit's YAML and every table give it.
+    tasks
+        The tasks that it is defined for.
+    compares
+        What is compared between groups, as a sentence for a reader who does not know it.
+    favoured
+        Which groups the candidate favours: 1, those of the highest value; -1, those of the lowest;
+        0, neither, since two rates are compared at once.
+    ratio
+        Whether a ratio has a meaning beside the difference. A mean that may be negative has none.
+    per_class
+        Whether a multiclass candidate has one value a class, this class against the rest.
+    needs_score
+        Whether it is computed from scores, which have to be probabilities.
+    """
+
+    name: str
+    tasks: tuple[Task, ...]
+    compares: str
+    favoured: Literal[-1, 0, 1] = 1
+    ratio: bool = True
+    per_class: bool = True
+    needs_score: bool = False
+
+
 _BINARY: tuple[Task, ...] = ("binary_classification",)
 _MULTICLASS: tuple[Task, ...] = ("multiclass_classification",)
 _CLASSES: tuple[Task, ...] = ("binary_classification", "multiclass_classification")
 _REGRESSION: tuple[Task, ...] = ("regression",)
 
-_ALL = (
+_METRICS = (
     MetricInfo(
         "accuracy",
         _CLASSES,
@@ -355,43 +388,7 @@ _ALL = (
     ),
 )
 
-METRICS: Mapping[str, MetricInfo] = MappingProxyType({info.name: info for info in _ALL})
-
-
-Comparison = Literal["difference", "ratio"]
-
-
-@dataclass(frozen=True)
-class FairnessMeasure:
-    """What there is to know about a fairness measure before any number is computed.
-
-    Parameters
-    ----------
-    name
-        The name.
-    tasks
-        The tasks that it is defined for.
-    compares
-        What is compared between groups, as a sentence for a reader who does not know it.
-    favoured
-        Which groups the candidate favours: 1, those of the highest value; -1, those of the lowest;
-        0, neither, since two rates are compared at once.
-    ratio
-        Whether a ratio has a meaning beside the difference. A mean that may be negative has none.
-    per_class
-        Whether a multiclass candidate has one value a class, this class against the rest.
-    needs_score
-        Whether it is computed from scores, which have to be probabilities.
-    """
-
-    name: str
-    tasks: tuple[Task, ...]
-    compares: str
-    favoured: Literal[-1, 0, 1] = 1
-    ratio: bool = True
-    per_class: bool = True
-    needs_score: bool = False
-
+METRICS: Mapping[str, MetricInfo] = MappingProxyType({info.name: info for info in _METRICS})
 
 _MEASURES = (
     FairnessMeasure(

@@ -13,29 +13,21 @@ FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 NO_ROWS = "no rows"
+# The share of a sum of squares that cancellation leaves where there is no spread.
+NO_SPREAD = 1e-14
 
 
 @dataclass
 class Estimate:
-    """A metric over all groups of one level; every array has shape (groups,).
-
-    Parameters
-    ----------
-    value
-        Point values, NaN where undefined.
-    low, high
-        Interval limits, NaN where there is none.
-    effective
-        What the value rests on: the cases (with weights: their effective number) in the
-        metric's denominator.
-    reason
-        Why a group is undefined or has too few cases; None where all is well.
-    """
+    """A metric over all groups of one level; every array has shape (groups,)."""
 
     value: FloatArray
+    # The cases (with weights: their effective number) in the metric's denominator.
     effective: FloatArray
+    # NaN where there is no interval.
     low: FloatArray = field(init=False)
     high: FloatArray = field(init=False)
+    # Why a group is undefined or has too few cases; None where all is well.
     reason: NDArray[np.object_] = field(init=False)
     undefined: BoolArray = field(init=False)
 
@@ -46,7 +38,7 @@ class Estimate:
         self.undefined = np.zeros(len(self.value), dtype=bool)
 
     @classmethod
-    def joined(cls, parts: "list[Estimate]") -> "Estimate":
+    def concat(cls, parts: "list[Estimate]") -> "Estimate":
         """Put the groups of several estimates one after the other."""
         whole = cls(
             *(np.concatenate([getattr(p, n) for p in parts]) for n in ("value", "effective"))
@@ -65,7 +57,7 @@ class Estimate:
         self.high[new] = np.nan
 
     def mark_empty(self, where: BoolArray) -> None:
-        """Say of groups without rows just that, whatever else was said of them."""
+        """Say of groups without rows just that, whatever reason was given before."""
         self.undefined |= where
         self.reason[where] = NO_ROWS
         self.value[where] = np.nan
@@ -80,9 +72,9 @@ class Estimate:
 
     @property
     def status(self) -> NDArray[np.object_]:
-        """The word for each group: ok, undefined or too_few."""
-        words = np.where(self._fine, "ok", np.where(self.undefined, "undefined", "too_few"))
-        return words.astype(object)
+        """The status of each group: ok, undefined or too_few."""
+        status = np.where(self._fine, "ok", np.where(self.undefined, "undefined", "too_few"))
+        return status.astype(object)
 
     @property
     def _fine(self) -> BoolArray:

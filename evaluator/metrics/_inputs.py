@@ -25,22 +25,12 @@ from evaluator.metrics._means import log_losses, power_sums
 from evaluator.metrics._multiclass import MulticlassRows
 from evaluator.metrics._ranking import RankedRows
 
+_SUM_TOLERANCE = 1e-6
+
 
 @dataclass(frozen=True)
 class BinaryRows:
-    """The rows of one candidate.
-
-    Parameters
-    ----------
-    label
-        Truth, shape (rows,).
-    prediction
-        Decision, shape (rows,).
-    score
-        Score of the positive class, shape (rows,), or None where the candidate has none.
-    slicing
-        The cells and levels of the rows.
-    """
+    """The rows of one candidate; arrays of shape (rows,)."""
 
     label: BoolArray
     prediction: BoolArray
@@ -70,11 +60,16 @@ class BinaryRows:
         """Power sums of the log loss by cell, cut as scikit-learn cuts it, shape (cells, 3)."""
         return power_sums(self.slicing, self.scores, self.label, log_losses)
 
+    @property
+    def surprising(self) -> BoolArray:
+        """Which labels were held less probable than not, shape (rows,)."""
+        return (self.scores >= 0.5) ^ self.label  # noqa: PLR2004 - an even chance
+
     @cached_property
     def surprises(self) -> FloatArray:
-        """Count, by cell, the labels that were held less probable than not, shape (cells,)."""
-        wrong = (self.scores >= 0.5) ^ self.label  # noqa: PLR2004 - an even chance
-        return np.bincount(self.slicing.cell, wrong, minlength=self.slicing.cells).astype(float)
+        """Number of surprising labels by cell, shape (cells,)."""
+        cells = self.slicing.cells
+        return np.bincount(self.slicing.cell, self.surprising, minlength=cells).astype(float)
 
     @cached_property
     def squared_error(self) -> FloatArray:
@@ -99,9 +94,6 @@ class BinaryRows:
     def log_odds(self) -> FloatArray:
         """Log-odds of the scores, shape (rows,)."""
         return log_odds(self.scores)
-
-
-_SUM_TOLERANCE = 1e-6
 
 
 def select_metrics(

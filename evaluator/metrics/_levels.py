@@ -12,30 +12,20 @@ from numpy.typing import NDArray
 from evaluator.metrics._checks import MetricsInputError, column, refuse_rows
 
 IntArray = NDArray[np.intp]
-FloatArray = NDArray[np.float64]
 
 _MAX_COLUMNS = 4
 
 
 @dataclass(frozen=True)
 class Level:
-    """One way to cut the rows: by no column, by one, or by the cross of several.
-
-    Parameters
-    ----------
-    name
-        "overall", a column's name, or names joined by " x ".
-    columns
-        Positions of the level's columns among the slice columns.
-    codes
-        The value of each column in each group, shape (groups, columns).
-    group_of_cell
-        The group that each finest cell belongs to, shape (cells,).
-    """
+    """One way to cut the rows: by no column, by one, or by the cross of several."""
 
     name: str
+    # Positions among the slice columns.
     columns: tuple[int, ...]
+    # The value of each column in each group, shape (groups, columns).
     codes: IntArray
+    # Shape (cells,).
     group_of_cell: IntArray
 
     @property
@@ -52,24 +42,12 @@ class Level:
 
 @dataclass(frozen=True)
 class Slicing:
-    """All levels over the same rows.
+    """All levels over the same rows: overall first, then single columns, then crosses."""
 
-    Parameters
-    ----------
-    names
-        The slice columns.
-    groups
-        The values of each slice column, in their order.
-    cell
-        The finest cell of each row, shape (rows,).
-    cells
-        Number of finest cells that have rows.
-    levels
-        Overall first, then single columns, then crosses.
-    """
-
+    # The slice columns, and the values of each in their order.
     names: tuple[str, ...]
     groups: tuple[list[Any], ...]
+    # The finest cell of each row, shape (rows,), and how many cells have rows.
     cell: IntArray
     cells: int
     levels: tuple[Level, ...]

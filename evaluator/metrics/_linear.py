@@ -26,34 +26,14 @@ MIN_CLUSTERS = 10
 
 @dataclass(frozen=True)
 class LinearisedEstimate:
-    """An estimate with the influence of each row.
-
-    Parameters
-    ----------
-    value
-        The estimate, shape (groups,).
-    influence
-        Each row's influence on its own group's estimate, shape (rows,).
-    """
+    """An estimate, shape (groups,), with each row's influence on its group's, shape (rows,)."""
 
     value: FloatArray
     influence: FloatArray
 
 
 class SurveyDesign:
-    """The rows of one level, with their weights and clusters.
-
-    Parameters
-    ----------
-    group
-        Each row's group, shape (rows,).
-    groups
-        Number of groups.
-    weight
-        Each row's weight, not negative, shape (rows,); None for equal weights.
-    cluster
-        Each row's cluster, numbered from 0, shape (rows,); None where rows are independent.
-    """
+    """The rows of one level: each one's group, weight and cluster, arrays of shape (rows,)."""
 
     def __init__(
         self, group: IntArray, groups: int, weight: FloatArray | None, cluster: IntArray | None
@@ -182,15 +162,15 @@ class SurveyDesign:
 class _Ordered:
     """Rows sorted by group and score, with sums over all rows of lower and equal score."""
 
-    def __init__(self, sample: SurveyDesign, score: FloatArray) -> None:
-        self.order = np.lexsort((score, sample.group))
-        self.group = sample.group[self.order]
+    def __init__(self, design: SurveyDesign, score: FloatArray) -> None:
+        self.order = np.lexsort((score, design.group))
+        self.group = design.group[self.order]
         ordered = score[self.order]
         starts = np.ones(len(score), dtype=bool)
         starts[1:] = (ordered[1:] != ordered[:-1]) | (self.group[1:] != self.group[:-1])
         self._first = np.flatnonzero(starts)
         self._run = np.cumsum(starts) - 1
-        self._group_first = np.searchsorted(self.group, np.arange(sample.groups))
+        self._group_first = np.searchsorted(self.group, np.arange(design.groups))
 
     def below_and_equal(self, values: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Add the values of the rows below each row, and of those that tie with it."""
@@ -209,20 +189,20 @@ class _Ordered:
 
 
 def weighted_roc_auc(
-    sample: SurveyDesign, score: FloatArray, label: BoolArray, among: BoolArray | None = None
+    design: SurveyDesign, score: FloatArray, label: BoolArray, among: BoolArray | None = None
 ) -> LinearisedEstimate:
     """Give the weighted area under the ROC curve and each row's influence on it."""
-    weight = sample.weight if among is None else sample.weight * among
-    ordered = _Ordered(sample, score)
+    weight = design.weight if among is None else design.weight * among
+    ordered = _Ordered(design, score)
     truth = label[ordered.order]
     positive = weight[ordered.order] * truth
     negative = weight[ordered.order] * ~truth
-    all_positive = sample.total(weight * label)
-    all_negative = sample.total(weight * ~label)
+    all_positive = design.total(weight * label)
+    all_negative = design.total(weight * ~label)
     below, equal = ordered.below_and_equal(negative)
     outranked = below + equal / 2
     pairs = all_positive * all_negative
-    value = divide(np.bincount(ordered.group, positive * outranked, sample.groups), pairs)
+    value = divide(np.bincount(ordered.group, positive * outranked, design.groups), pairs)
     below, equal = ordered.below_and_equal(positive)
     above = all_positive[ordered.group] - below - equal / 2
     missing = np.nan_to_num(value)[ordered.group]
@@ -235,23 +215,23 @@ def weighted_roc_auc(
 
 
 def weighted_average_precision(
-    sample: SurveyDesign, score: FloatArray, label: BoolArray
+    design: SurveyDesign, score: FloatArray, label: BoolArray
 ) -> LinearisedEstimate:
     """Give weighted average precision and each row's influence on it.
 
-    Source: as `ranking.average_precision`.
+    Source: as of `_ranking.average_precision`.
     """
-    ordered = _Ordered(sample, score)
+    ordered = _Ordered(design, score)
     truth = label[ordered.order]
-    weight = sample.weight[ordered.order]
+    weight = design.weight[ordered.order]
     positive = weight * truth
-    all_weight, all_positive = sample.total(sample.weight), sample.total(sample.weight * label)
+    all_weight, all_positive = design.total(design.weight), design.total(design.weight * label)
     below, _ = ordered.below_and_equal(weight)
     positives_below, _ = ordered.below_and_equal(positive)
     # Rows of no weight at the top have nothing at or above them.
     chosen = np.maximum(all_weight[ordered.group] - below, 0)
     precision = np.nan_to_num(divide(all_positive[ordered.group] - positives_below, chosen))
-    sums = np.bincount(ordered.group, positive * precision, sample.groups)
+    sums = np.bincount(ordered.group, positive * precision, design.groups)
     value = divide(sums, all_positive)
     of_group = all_positive[ordered.group]
 

@@ -1,4 +1,4 @@
-"""Intervals for the mean of a loss, from its first three power sums alone."""
+"""Losses, their first three power sums, and intervals for their means and for values in [0, 1]."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from scipy import special
 
 from evaluator.metrics._estimates import (
     NO_ROWS,
+    NO_SPREAD,
     BoolArray,
     Estimate,
     FloatArray,
@@ -24,29 +25,23 @@ MIN_CASES = 20
 # A mean that one case carries has a skewness near one, in units of the root of the cases.
 _MAX_SKEWNESS = 0.9
 _LITTLE_SKEWNESS = 0.5
-_NO_SPREAD = 1e-14
 _NO_SKEWNESS = 1e-6
+# Probabilities are cut to [EPSILON, 1 - EPSILON], as scikit-learn cuts them.
+EPSILON = float(np.finfo(np.float64).eps)
+MAX_LOG_LOSS = -float(np.log(EPSILON))
+# Rows worked on at a time: all arrays of a piece stay in the processor's cache.
+_PIECE = 1 << 16
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Moments of a loss in every group; arrays of shape (groups,).
-
-    Parameters
-    ----------
-    n
-        Number of cases.
-    mean
-        Mean loss.
-    deviation
-        Standard deviation, with n - 1 in the denominator.
-    skewness
-        Third central moment over the cubed standard deviation.
-    """
+    """Moments of a loss in every group; arrays of shape (groups,)."""
 
     n: FloatArray
     mean: FloatArray
+    # With n - 1 in the denominator.
     deviation: FloatArray
+    # The third central moment over the cubed deviation.
     skewness: FloatArray
 
     @classmethod
@@ -55,7 +50,7 @@ class Moments:
         first, second, third = (divide(sums[:, power], n) for power in range(3))
         variance = np.maximum(second - first**2, 0)
         # What is left by cancellation is no spread.
-        variance = np.where(variance <= _NO_SPREAD * np.maximum(second, 1e-300), 0, variance)
+        variance = np.where(variance <= NO_SPREAD * np.maximum(second, 1e-300), 0, variance)
         corrected = divide(variance * n, np.maximum(n - 1, 0))
         deviation = np.sqrt(corrected)
         third_central = third - 3 * first * second + 2 * first**3
@@ -95,22 +90,22 @@ def estimate_mean(
 
 
 def linear_mean(
-    sample: SurveyDesign, losses: FloatArray, confidence: float, bounds: tuple[float, float]
+    design: SurveyDesign, losses: FloatArray, confidence: float, bounds: tuple[float, float]
 ) -> Estimate:
     """Estimate the weighted mean of a loss, as `estimate_mean` does the plain one.
 
     The deviations that count are the influences of independent units on the mean.
     """
-    linear = sample.ratio(losses, np.ones(len(losses)))
-    units = sample.units()
-    second, third = sample.moments(linear.influence)
+    linear = design.ratio(losses, np.ones(len(losses)))
+    units = design.units()
+    second, third = design.moments(linear.influence)
     # Influences are of the size 1 / units; back to the size of a single loss.
     variance = second * units
-    variance = np.where(variance <= _NO_SPREAD * np.nan_to_num(linear.value) ** 2, 0, variance)
+    variance = np.where(variance <= NO_SPREAD * np.nan_to_num(linear.value) ** 2, 0, variance)
     deviation = np.sqrt(divide(variance * units, np.maximum(units - 1, 0)))
     skewness = divide(third * units**2, deviation**3)
     moments = Moments(units, linear.value, deviation, skewness)
-    return _estimate(moments, sample.cases(), confidence, bounds)
+    return _estimate(moments, design.cases(), confidence, bounds)
 
 
 def _estimate(
@@ -167,23 +162,17 @@ def log_odds_interval(
     return low, high
 
 
-_EPSILON = float(np.finfo(np.float64).eps)
-MAX_LOG_LOSS = -float(np.log(_EPSILON))
-# Rows worked on at a time: all arrays of a piece stay in the processor's cache.
-_PIECE = 1 << 16
-
-
 def log_losses(score: FloatArray, label: BoolArray) -> FloatArray:
     """Give -log of the probability of the label, shape (rows,)."""
     return clipped_log(np.where(label, score, 1 - score))
 
 
 def clipped_log(given: FloatArray) -> FloatArray:
-    """Give -log of probabilities cut to [eps, 1 - eps], as scikit-learn cuts them.
+    """Give -log of probabilities cut to [EPSILON, 1 - EPSILON].
 
     The argument is overwritten.
     """
-    np.clip(given, _EPSILON, 1 - _EPSILON, out=given)
+    np.clip(given, EPSILON, 1 - EPSILON, out=given)
     np.log(given, out=given)
     return np.negative(given, out=given)
 

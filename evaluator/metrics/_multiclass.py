@@ -15,34 +15,46 @@ from evaluator.metrics._linear import LinearisedEstimate, SurveyDesign, weighted
 from evaluator.metrics._means import MAX_LOG_LOSS, clipped_log, linear_mean, log_odds_interval
 
 MIN_OF_EACH_CLASS = 10
+_CONFUSION = "confusion_matrix"
+_NO_LABEL = "no label of class {!r}"
+_NEVER_PREDICTED = "class {!r} is never predicted"
 
 
 @dataclass(frozen=True)
 class MulticlassRows:
-    """The rows of one candidate; classes are numbered by their place among `classes`.
-
-    Parameters
-    ----------
-    classes
-        The declared classes.
-    label, prediction
-        Truth and decision as numbers of classes, shape (rows,).
-    scores
-        One column a class, shape (rows, classes), or None.
-    """
+    """The rows of one candidate; classes are numbered by their position among `classes`."""
 
     classes: tuple[Any, ...]
+    # Numbers of classes, shape (rows,).
     label: IntArray
     prediction: IntArray
+    # One column a class, shape (rows, classes).
     scores: FloatArray | None
+
+
+def measure(
+    rows: MulticlassRows, designs: Sequence[SurveyDesign], metrics: Sequence[str], confidence: float
+) -> dict[str, Estimate]:
+    """Measure every level; the confusion matrix is one metric for each pair of classes."""
+    results = []
+    for design in designs:
+        at = MulticlassLevel(rows, design, confidence)
+        measured: dict[str, Estimate] = {}
+        for name in metrics:
+            if name == _CONFUSION:
+                measured |= _confusion(at)
+            else:
+                measured[name] = MEASURES[name](at)
+        results.append(measured)
+    return {name: Estimate.concat([one[name] for one in results]) for name in results[0]}
 
 
 class MulticlassLevel:
     """The rows at one level, and what several metrics need of them."""
 
-    def __init__(self, rows: MulticlassRows, sample: SurveyDesign, confidence: float) -> None:
+    def __init__(self, rows: MulticlassRows, design: SurveyDesign, confidence: float) -> None:
         self.rows = rows
-        self.sample = sample
+        self.design = design
         self.confidence = confidence
         self.all = np.ones(len(rows.label), dtype=bool)
         self.numbers = range(len(rows.classes))
@@ -70,7 +82,7 @@ class MulticlassLevel:
 
     def rate(self, hits: BoolArray, among: BoolArray, reason: str) -> Estimate:
         """Estimate the share of hits among the chosen rows."""
-        return self.sample.rate(hits, among, reason, self.confidence)
+        return self.design.rate(hits, among, reason, self.confidence)
 
     def of_each_class(self, kind: str) -> list[LinearisedEstimate]:
         """Measure precision, recall or F1 of each class."""
@@ -81,35 +93,31 @@ class MulticlassLevel:
                 "recall": truth.astype(float),
                 "f1": (truth.astype(float) + decision) / 2,
             }[kind]
-            result.append(self.sample.ratio(truth & decision, among))
+            result.append(self.design.ratio(truth & decision, among))
         return result
 
     def mark_absent(self, estimate: Estimate, among: list[BoolArray], what: str) -> None:
         """Mark groups undefined where a class has none of the rows that it needs."""
-        estimate.mark_undefined(self.sample.n == 0, NO_ROWS)
+        estimate.mark_undefined(self.design.n == 0, NO_ROWS)
         for number in self.numbers:
             estimate.mark_undefined(
-                self.sample.cases(among[number]) == 0, what.format(self.rows.classes[number])
+                self.design.cases(among[number]) == 0, what.format(self.rows.classes[number])
             )
 
     def interval(self, linear: LinearisedEstimate, among: list[BoolArray]) -> Estimate:
         """Estimate a mean over classes, which rests on the class of the fewest cases."""
-        fewest: FloatArray = np.min([self.sample.cases(rows) for rows in among], axis=0)
-        units: FloatArray = np.min([self.sample.units(rows) for rows in among], axis=0)
+        fewest: FloatArray = np.min([self.design.cases(rows) for rows in among], axis=0)
+        units: FloatArray = np.min([self.design.units(rows) for rows in among], axis=0)
         estimate = Estimate(linear.value, fewest)
         estimate.low, estimate.high = log_odds_interval(
-            linear.value, self.sample.variance(linear.influence), units, self.confidence
+            linear.value, self.design.variance(linear.influence), units, self.confidence
         )
         estimate.mark_too_few(
             fewest < MIN_OF_EACH_CLASS,
             shortfall_reasons(MIN_OF_EACH_CLASS, "cases of each class", fewest),
         )
-        self.sample.mark_few_clusters(estimate)
+        self.design.mark_few_clusters(estimate)
         return estimate
-
-
-_NO_LABEL = "no label of class {!r}"
-_NEVER_PREDICTED = "class {!r} is never predicted"
 
 
 def _mean(parts: Sequence[LinearisedEstimate]) -> LinearisedEstimate:
@@ -119,41 +127,41 @@ def _mean(parts: Sequence[LinearisedEstimate]) -> LinearisedEstimate:
 
 
 def _macro(kind: str) -> Callable[[MulticlassLevel], Estimate]:
-    def measured(at: MulticlassLevel) -> Estimate:
+    def measure_level(at: MulticlassLevel) -> Estimate:
         among = at.decided if kind == "precision" else at.of_class
         estimate = at.interval(_mean(at.of_each_class(kind)), among)
         at.mark_absent(estimate, among, _NEVER_PREDICTED if kind == "precision" else _NO_LABEL)
         return estimate
 
-    return measured
+    return measure_level
 
 
 def _weighted(kind: str) -> Callable[[MulticlassLevel], Estimate]:
-    def measured(at: MulticlassLevel) -> Estimate:
-        value, influence = np.zeros(at.sample.groups), np.zeros(len(at.all))
+    def measure_level(at: MulticlassLevel) -> Estimate:
+        value, influence = np.zeros(at.design.groups), np.zeros(len(at.all))
         absent = []
         for number, part in zip(at.numbers, at.of_each_class(kind), strict=True):
-            share = at.sample.ratio(at.of_class[number], at.all)
+            share = at.design.ratio(at.of_class[number], at.all)
             counted = np.nan_to_num(share.value)
             own = np.nan_to_num(part.value)
             absent.append((counted > 0) & np.isnan(part.value))
             value += counted * own
-            influence += counted[at.sample.group] * part.influence
-            influence += own[at.sample.group] * share.influence
-        cases = at.sample.cases()
+            influence += counted[at.design.group] * part.influence
+            influence += own[at.design.group] * share.influence
+        cases = at.design.cases()
         estimate = Estimate(value, cases)
         estimate.low, estimate.high = log_odds_interval(
-            value, at.sample.variance(influence), at.sample.units(), at.confidence
+            value, at.design.variance(influence), at.design.units(), at.confidence
         )
-        estimate.mark_undefined(at.sample.n == 0, NO_ROWS)
+        estimate.mark_undefined(at.design.n == 0, NO_ROWS)
         for number, missing in zip(at.numbers, absent, strict=True):
             estimate.mark_undefined(missing, _NEVER_PREDICTED.format(at.rows.classes[number]))
         least = MIN_OF_EACH_CLASS * len(at.numbers)
         estimate.mark_too_few(cases < least, shortfall_reasons(least, "cases", cases))
-        at.sample.mark_few_clusters(estimate)
+        at.design.mark_few_clusters(estimate)
         return estimate
 
-    return measured
+    return measure_level
 
 
 def _accuracy(at: MulticlassLevel) -> Estimate:
@@ -164,11 +172,11 @@ def _accuracy(at: MulticlassLevel) -> Estimate:
 
 def _log_loss(at: MulticlassLevel) -> Estimate:
     given = at.scores[np.arange(len(at.all)), at.rows.label]
-    return linear_mean(at.sample, clipped_log(given), at.confidence, (0.0, MAX_LOG_LOSS))
+    return linear_mean(at.design, clipped_log(given), at.confidence, (0.0, MAX_LOG_LOSS))
 
 
 def _one_vs_rest(at: MulticlassLevel) -> Estimate:
-    areas = [weighted_roc_auc(at.sample, at.scores[:, n], at.of_class[n]) for n in at.numbers]
+    areas = [weighted_roc_auc(at.design, at.scores[:, n], at.of_class[n]) for n in at.numbers]
     estimate = at.interval(_mean(areas), at.of_class)
     at.mark_absent(estimate, at.of_class, _NO_LABEL)
     return estimate
@@ -179,14 +187,14 @@ def _one_vs_one(at: MulticlassLevel) -> Estimate:
     areas = []
     for one, other in permutations(at.numbers, 2):
         both = at.of_class[one] | at.of_class[other]
-        areas.append(weighted_roc_auc(at.sample, at.scores[:, one], at.of_class[one], both))
+        areas.append(weighted_roc_auc(at.design, at.scores[:, one], at.of_class[one], both))
     estimate = at.interval(_mean(areas), at.of_class)
     at.mark_absent(estimate, at.of_class, _NO_LABEL)
     return estimate
 
 
 def _top(count: int) -> Callable[[MulticlassLevel], Estimate]:
-    def measured(at: MulticlassLevel) -> Estimate:
+    def measure_level(at: MulticlassLevel) -> Estimate:
         label = at.rows.label[:, None]
         own = np.take_along_axis(at.scores, label, axis=1)
         later = np.arange(len(at.rows.classes)) > label
@@ -194,16 +202,14 @@ def _top(count: int) -> Callable[[MulticlassLevel], Estimate]:
         ahead = ((at.scores > own) | ((at.scores == own) & later)).sum(axis=1)
         estimate = at.rate(ahead < count, at.all, NO_ROWS)
         if count >= len(at.rows.classes):
-            every = np.ones(at.sample.groups, dtype=bool)
+            every = np.ones(at.design.groups, dtype=bool)
             estimate.mark_undefined(every, f"there are only {len(at.rows.classes)} classes")
         return estimate
 
-    return measured
+    return measure_level
 
 
-_ONE = Callable[[MulticlassLevel], Estimate]
-
-MEASURES: Mapping[str, _ONE] = {
+MEASURES: Mapping[str, Callable[[MulticlassLevel], Estimate]] = {
     "accuracy": _accuracy,
     "balanced_accuracy": _macro("recall"),
     **{
@@ -220,31 +226,13 @@ MEASURES: Mapping[str, _ONE] = {
     "top_3_accuracy": _top(3),
     "top_5_accuracy": _top(5),
 }
-CONFUSION = "confusion_matrix"
-
-
-def measure(
-    rows: MulticlassRows, samples: Sequence[SurveyDesign], metrics: Sequence[str], confidence: float
-) -> dict[str, Estimate]:
-    """Measure every level; the confusion matrix is one metric for each pair of classes."""
-    results = []
-    for sample in samples:
-        at = MulticlassLevel(rows, sample, confidence)
-        measured: dict[str, Estimate] = {}
-        for name in metrics:
-            if name == CONFUSION:
-                measured |= _confusion(at)
-            else:
-                measured[name] = MEASURES[name](at)
-        results.append(measured)
-    return {name: Estimate.joined([one[name] for one in results]) for name in results[0]}
 
 
 def _confusion(at: MulticlassLevel) -> dict[str, Estimate]:
     """Give, of each class, the share that was predicted as each class."""
     classes = at.rows.classes
     return {
-        f"{CONFUSION}[{classes[one]} as {classes[other]}]": at.rate(
+        f"{_CONFUSION}[{classes[one]} as {classes[other]}]": at.rate(
             at.of_class[one] & at.decided[other],
             at.of_class[one],
             _NO_LABEL.format(classes[one]),

@@ -4,7 +4,6 @@ Each row becomes one unsigned integer that sorts as its score does and carries i
 lowest bit. Sorting these keys is then all that is needed: no index, no gathering.
 """
 
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -13,13 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluator.metrics._estimates import BoolArray, FloatArray, divide
+from evaluator.metrics._estimates import NO_SPREAD, BoolArray, FloatArray, divide
 from evaluator.metrics._levels import IntArray, Level, Slicing
 
 KeyArray = NDArray[np.uint64]
 _ONE = np.uint64(1)
 _BLOCK = 1 << 16
-_NO_SPREAD = 1e-14
 
 
 def sortable_keys(score: FloatArray, label: BoolArray) -> KeyArray:
@@ -80,13 +78,6 @@ class Runs:
     """The sorted rows of some groups of a level, tied scores drawn together into runs.
 
     Arrays named `run_...` have one element a run, the others one a group.
-
-    Parameters
-    ----------
-    keys
-        Keys group by group, sorted inside each, shape (rows,).
-    bounds
-        Where the groups begin, and where the last one ends, shape (groups + 1,).
     """
 
     def __init__(self, keys: KeyArray, bounds: IntArray) -> None:
@@ -97,8 +88,8 @@ class Runs:
         if len(keys):
             # Keys of one score differ in the lowest bit at most.
             np.greater(keys[1:] ^ keys[:-1], _ONE, out=starts[1:-1])
-        self._occupied = np.flatnonzero(np.diff(bounds))
-        starts[bounds[self._occupied]] = True
+        occupied = np.flatnonzero(np.diff(bounds))
+        starts[bounds[occupied]] = True
         # The bounds of runs, the last one included.
         first = np.flatnonzero(starts).astype(whole)
         cumulative = np.zeros(len(keys) + 1, dtype=whole)
@@ -116,40 +107,28 @@ class Runs:
         self.run_negatives_below = first[:-1] - self.spread(bounds[:-1]) - self.run_positives_below
 
     def spread(self, of_groups: NDArray[Any]) -> NDArray[Any]:
-        """Repeat a group's number for each of its runs; a single group's fits all as it is."""
-        return of_groups if len(of_groups) == 1 else np.repeat(of_groups, self._sizes)
+        """Repeat a group's number for each of its runs."""
+        return _spread(of_groups, self._sizes)
 
     def add_up(self, of_runs: NDArray[Any]) -> NDArray[Any]:
         """Add the runs of each group."""
-        total = np.zeros(len(self.positives), dtype=of_runs.dtype)
-        if len(self._occupied):
-            total[self._occupied] = np.add.reduceat(of_runs, self._bounds[self._occupied])
-        return total
+        return _add_up(of_runs, self._bounds)
 
     def add_up_to(self, of_runs: FloatArray) -> FloatArray:
         """Add, for each run, the runs of its group from the lowest score up to itself."""
         cumulative = np.empty(len(of_runs))
         # Each group by itself: one sum over all of them would round by what stands before.
-        for start, stop in itertools.pairwise(self._bounds):
+        for start, stop in pairwise(self._bounds):
             np.cumsum(of_runs[start:stop], out=cumulative[start:stop])
         return cumulative
 
 
 @dataclass(frozen=True)
 class RocAuc:
-    """The area under the ROC curve of every group; arrays of shape (groups,).
-
-    Parameters
-    ----------
-    value
-        Probability that a positive scores above a negative, ties counting half.
-    variance
-        DeLong's variance of it; NaN where a class has fewer than two cases.
-    freedom
-        Degrees of freedom of that variance.
-    """
+    """The area under the ROC curve of every group; arrays of shape (groups,)."""
 
     value: FloatArray
+    # DeLong's; NaN where a class has fewer than two cases.
     variance: FloatArray
     freedom: FloatArray
 
@@ -184,7 +163,7 @@ def roc_auc(rows: RankedRows, level: Level) -> RocAuc:
     ):
         centred = divide(squares, others**2) - cases * missing**2
         # What is left by cancellation is no spread.
-        centred = np.where(centred < _NO_SPREAD * cases, 0, centred)
+        centred = np.where(centred < NO_SPREAD * cases, 0, centred)
         parts.append(divide(centred, cases * np.maximum(cases - 1, 0)))
     variance = parts[0] + parts[1]
     freedom = divide(
@@ -225,12 +204,12 @@ def _shortfalls(
     begin, end = first_positive[:-1], first_negative[1:]
     if offset is not None:
         begin, end = np.array([-offset[0]]), np.array([offset[1]])
-    # A key has as many negatives below it as its place in the block exceeds that among positives.
-    above = _spread_groups(end, positives) - (positive - np.arange(len(positive)))
-    below = (negative - np.arange(len(negative))) - _spread_groups(begin, negatives)
-    twice = 2 * _sum_runs(above, first_positive)
-    positive_squares = _sum_runs(np.multiply(above, above, dtype=float), first_positive)
-    negative_squares = _sum_runs(np.multiply(below, below, dtype=float), first_negative)
+    # A key has as many negatives below it as its rank in the block exceeds that among positives.
+    above = _spread(end, positives) - (positive - np.arange(len(positive)))
+    below = (negative - np.arange(len(negative))) - _spread(begin, negatives)
+    twice = 2 * _add_up(above, first_positive)
+    positive_squares = _add_up(np.multiply(above, above, dtype=float), first_positive)
+    negative_squares = _add_up(np.multiply(below, below, dtype=float), first_negative)
 
     # A positive right behind a negative of the same score: both classes tie here.
     last = np.flatnonzero((keys[1:] ^ keys[:-1]) == _ONE)
@@ -245,9 +224,9 @@ def _shortfalls(
         run = np.searchsorted(starts, last, side="right") - 1
         tied_negatives = last + 1 - starts[run]
         tied_positives = starts[run + 2] - starts[run + 1]
-        place = np.searchsorted(positive, last + 1)
-        beyond = end[group] - (last + 1 - place)
-        beneath = place - begin[group]
+        among = np.searchsorted(positive, last + 1)
+        beyond = end[group] - (last + 1 - among)
+        beneath = among - begin[group]
         pairs = tied_negatives * tied_positives
         size = len(positives)
         twice += np.bincount(group, pairs, size).astype(np.int64)
@@ -256,17 +235,17 @@ def _shortfalls(
     return _Shortfalls(positives, negatives, twice, positive_squares, negative_squares)
 
 
-def _spread_groups(of_groups: IntArray, sizes: IntArray) -> IntArray:
-    """Repeat a group's number for each of its rows; a single group's fits all as it is."""
+def _spread(of_groups: NDArray[Any], sizes: IntArray) -> NDArray[Any]:
+    """Repeat a group's number for each of its parts; a single group's fits all as it is."""
     return of_groups if len(of_groups) == 1 else np.repeat(of_groups, sizes)
 
 
-def _sum_runs(of_rows: NDArray[Any], bounds: IntArray) -> NDArray[Any]:
-    """Add the rows of each group."""
-    total = np.zeros(len(bounds) - 1, dtype=of_rows.dtype)
+def _add_up(of_parts: NDArray[Any], bounds: IntArray) -> NDArray[Any]:
+    """Add the parts of each group."""
+    total = np.zeros(len(bounds) - 1, dtype=of_parts.dtype)
     occupied = np.flatnonzero(np.diff(bounds))
     if len(occupied):
-        total[occupied] = np.add.reduceat(of_rows, bounds[occupied])
+        total[occupied] = np.add.reduceat(of_parts, bounds[occupied])
     return total
 
 

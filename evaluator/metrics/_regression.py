@@ -20,25 +20,32 @@ from evaluator.metrics._means import linear_mean
 MIN_FOR_R2 = 30
 # Squares have longer tails than errors.
 MIN_FOR_SQUARES = 50
+# Sums of weights are rounded: weights are equal when twelve digits are.
+_SLACK = 1e-12
+
+
+def measure(
+    label: FloatArray,
+    prediction: FloatArray,
+    designs: Sequence[SurveyDesign],
+    metrics: Sequence[str],
+    confidence: float,
+) -> dict[str, Estimate]:
+    """Measure every level."""
+    results = []
+    for design in designs:
+        at = RegressionLevel(label, prediction, design, confidence)
+        results.append({name: MEASURES[name](at) for name in metrics})
+    return {name: Estimate.concat([one[name] for one in results]) for name in results[0]}
 
 
 @dataclass(frozen=True)
 class RegressionLevel:
-    """The rows of one candidate at one level.
-
-    Parameters
-    ----------
-    label, prediction
-        Truth and prediction, shape (rows,).
-    sample
-        Groups, weights and clusters.
-    confidence
-        Nominal coverage.
-    """
+    """The rows of one candidate at one level; arrays of shape (rows,)."""
 
     label: FloatArray
     prediction: FloatArray
-    sample: SurveyDesign
+    design: SurveyDesign
     confidence: float
 
     @property
@@ -49,7 +56,7 @@ class RegressionLevel:
     def mean(self, losses: FloatArray, smallest: float = 0.0) -> Estimate:
         """Estimate the mean of a loss without an upper bound."""
         bounds = (smallest, np.inf)
-        return linear_mean(self.sample, losses, self.confidence, bounds)
+        return linear_mean(self.design, losses, self.confidence, bounds)
 
 
 def _mean_absolute_error(at: RegressionLevel) -> Estimate:
@@ -58,7 +65,7 @@ def _mean_absolute_error(at: RegressionLevel) -> Estimate:
 
 def _root_mean_squared_error(at: RegressionLevel) -> Estimate:
     estimate = at.mean(at.error**2)
-    cases = at.sample.cases()
+    cases = at.design.cases()
     estimate.mark_too_few(
         cases < MIN_FOR_SQUARES, shortfall_reasons(MIN_FOR_SQUARES, "cases", cases)
     )
@@ -70,16 +77,16 @@ def _root_mean_squared_error(at: RegressionLevel) -> Estimate:
 
 def _median_absolute_error(at: RegressionLevel) -> Estimate:
     errors = np.abs(at.error)
-    estimate = Estimate(weighted_median(at.sample, errors), at.sample.cases())
-    estimate.low, estimate.high = median_interval(at.sample, errors, estimate.value, at.confidence)
-    estimate.mark_undefined(at.sample.cases() == 0, NO_ROWS)
+    estimate = Estimate(weighted_median(at.design, errors), at.design.cases())
+    estimate.low, estimate.high = median_interval(at.design, errors, estimate.value, at.confidence)
+    estimate.mark_undefined(at.design.cases() == 0, NO_ROWS)
     # Below this number all cases may lie on one side of the median too often.
     least = int(np.ceil(1 - np.log2(1 - at.confidence)))
     estimate.mark_too_few(
         np.isnan(estimate.low),
-        shortfall_reasons(least, "effective cases", np.minimum(at.sample.cases(), least - 1)),
+        shortfall_reasons(least, "effective cases", np.minimum(at.design.cases(), least - 1)),
     )
-    at.sample.mark_few_clusters(estimate)
+    at.design.mark_few_clusters(estimate)
     return estimate
 
 
@@ -91,38 +98,38 @@ def _r2(at: RegressionLevel) -> Estimate:
     # 1 - Q, where Q = sum(w error^2) / sum(w (label - mean)^2). The mean has no influence of its
     # own, since it is where the lower sum is smallest. Q is positive and skewed: the interval is
     # symmetric in its logarithm.
-    sample = at.sample
-    mean = np.nan_to_num(sample.ratio(at.label, np.ones(len(at.label))).value)
-    quotient = sample.ratio(at.error**2, (at.label - mean[sample.group]) ** 2)
-    cases = sample.cases()
+    design = at.design
+    mean = np.nan_to_num(design.ratio(at.label, np.ones(len(at.label))).value)
+    quotient = design.ratio(at.error**2, (at.label - mean[design.group]) ** 2)
+    cases = design.cases()
     estimate = Estimate(1 - quotient.value, cases)
     share = np.where(quotient.value > 0, quotient.value, np.nan)
-    half = sample.student(LinearisedEstimate(share, quotient.influence), at.confidence) / share
+    half = design.student(LinearisedEstimate(share, quotient.influence), at.confidence) / share
     # Far from the data the exponential is beyond any float, and the limit is minus infinity.
     estimate.low = 1 - share * np.exp(np.minimum(half, 700))
     estimate.high = 1 - share * np.exp(-half)
     estimate.mark_undefined(cases == 0, NO_ROWS)
-    estimate.mark_undefined(_all_equal(sample, at.label), "the labels are all equal")
+    estimate.mark_undefined(_all_equal(design, at.label), "the labels are all equal")
     estimate.mark_too_few(cases < MIN_FOR_R2, shortfall_reasons(MIN_FOR_R2, "cases", cases))
     estimate.mark_too_few(np.isnan(share), "all errors are 0, so that their spread is unknown")
-    sample.mark_few_clusters(estimate)
+    design.mark_few_clusters(estimate)
     return estimate
 
 
-def _all_equal(sample: SurveyDesign, values: FloatArray) -> BoolArray:
+def _all_equal(design: SurveyDesign, values: FloatArray) -> BoolArray:
     """Say which groups' values do not differ; a sum of squares would only say so nearly."""
-    lowest, highest = np.full(sample.groups, np.inf), np.full(sample.groups, -np.inf)
-    counts = sample.weight > 0
-    np.minimum.at(lowest, sample.group[counts], values[counts])
-    np.maximum.at(highest, sample.group[counts], values[counts])
+    lowest, highest = np.full(design.groups, np.inf), np.full(design.groups, -np.inf)
+    counts = design.weight > 0
+    np.minimum.at(lowest, design.group[counts], values[counts])
+    np.maximum.at(highest, design.group[counts], values[counts])
     equal: BoolArray = lowest >= highest
     return equal
 
 
 def _mean_absolute_percentage_error(at: RegressionLevel) -> Estimate:
-    zero = (at.label == 0) & (at.sample.weight > 0)
+    zero = (at.label == 0) & (at.design.weight > 0)
     estimate = at.mean(np.nan_to_num(divide(np.abs(at.error), np.abs(at.label))))
-    estimate.mark_undefined(at.sample.total(zero) > 0, "some labels are 0")
+    estimate.mark_undefined(at.design.total(zero) > 0, "some labels are 0")
     return estimate
 
 
@@ -149,33 +156,14 @@ MEASURES: Mapping[str, Callable[[RegressionLevel], Estimate]] = {
 }
 
 
-def measure(
-    label: FloatArray,
-    prediction: FloatArray,
-    samples: Sequence[SurveyDesign],
-    metrics: Sequence[str],
-    confidence: float,
-) -> dict[str, Estimate]:
-    """Measure every level."""
-    results = []
-    for sample in samples:
-        at = RegressionLevel(label, prediction, sample, confidence)
-        results.append({name: MEASURES[name](at) for name in metrics})
-    return {name: Estimate.joined([one[name] for one in results]) for name in results[0]}
-
-
-# Sums of weights are rounded: weights are equal when twelve digits are.
-_SLACK = 1e-12
-
-
-def weighted_median(sample: SurveyDesign, values: FloatArray) -> FloatArray:
+def weighted_median(design: SurveyDesign, values: FloatArray) -> FloatArray:
     """Give each group's median; where half the weight falls between two values, their mean."""
-    half = sample.total(sample.weight) / 2
-    return (_reaching(sample, values, half) + _passing(sample, values, half)) / 2
+    half = design.total(design.weight) / 2
+    return (_reaching(design, values, half) + _passing(design, values, half)) / 2
 
 
 def median_interval(
-    sample: SurveyDesign, values: FloatArray, median: FloatArray, confidence: float
+    design: SurveyDesign, values: FloatArray, median: FloatArray, confidence: float
 ) -> tuple[FloatArray, FloatArray]:
     """Give the interval of the median between two of the ordered values.
 
@@ -187,22 +175,22 @@ def median_interval(
     Sources: W. R. Thompson, Annals of Mathematical Statistics 7 (1936) 122; with weights,
     R. Woodruff, Journal of the American Statistical Association 47 (1952) 635.
     """
-    cases = sample.cases()
+    cases = design.cases()
     effective = cases
-    if not sample.plain:
-        below = values <= median[sample.group]
-        share = sample.ratio(below, np.ones(len(values)))
-        variance = sample.variance(share.influence)
+    if not design.plain:
+        below = values <= median[design.group]
+        share = design.ratio(below, np.ones(len(values)))
+        variance = design.variance(share.influence)
         found = divide(share.value * (1 - share.value), variance)
         effective = np.fmin(cases, found)
     n = np.floor(np.nan_to_num(effective))
     rank = np.array([_rank(int(one), confidence) for one in n], dtype=float)
-    total = sample.total(sample.weight)
+    total = design.total(design.weight)
     cut = np.nan_to_num(divide(rank, effective)) * total
     # The r-th smallest: the first value at which the weight reaches the cut; the r-th largest by
     # the same from above.
-    low = _reaching(sample, values, cut)
-    high = -_reaching(sample, -values, cut)
+    low = _reaching(design, values, cut)
+    high = -_reaching(design, -values, cut)
     impossible = rank < 1
     return np.where(impossible, np.nan, low), np.where(impossible, np.nan, high)
 
@@ -221,31 +209,31 @@ def _rank(n: int, confidence: float) -> int:
     return rank
 
 
-def _reaching(sample: SurveyDesign, values: FloatArray, cut: FloatArray) -> FloatArray:
+def _reaching(design: SurveyDesign, values: FloatArray, cut: FloatArray) -> FloatArray:
     """Give the first value of each group at which the weight reaches the cut."""
-    return _pick(sample, values, cut, -_SLACK)
+    return _pick(design, values, cut, -_SLACK)
 
 
-def _passing(sample: SurveyDesign, values: FloatArray, cut: FloatArray) -> FloatArray:
+def _passing(design: SurveyDesign, values: FloatArray, cut: FloatArray) -> FloatArray:
     """Give the first value of each group at which the weight exceeds the cut."""
-    return _pick(sample, values, cut, _SLACK)
+    return _pick(design, values, cut, _SLACK)
 
 
-def _pick(sample: SurveyDesign, values: FloatArray, cut: FloatArray, slack: float) -> FloatArray:
+def _pick(design: SurveyDesign, values: FloatArray, cut: FloatArray, slack: float) -> FloatArray:
     """Give each group's first value whose cumulative weight is above the cut and the slack."""
     if not len(values):
-        return np.full(sample.groups, np.nan)
-    order = np.lexsort((values, sample.group))
-    group, weight = sample.group[order], sample.weight[order]
+        return np.full(design.groups, np.nan)
+    order = np.lexsort((values, design.group))
+    group, weight = design.group[order], design.weight[order]
     # Rows without weight can be no quantile.
     counts = weight > 0
     order, group, weight = order[counts], group[counts], weight[counts]
-    bounds = np.searchsorted(group, np.arange(sample.groups + 1))
+    bounds = np.searchsorted(group, np.arange(design.groups + 1))
     cumulative = np.concatenate([[0.0], np.cumsum(weight)])
     target = cumulative[bounds[:-1]] + cut + slack * cumulative[-1]
     found = np.searchsorted(cumulative[1:], target)
     inside = np.clip(found, bounds[:-1], np.maximum(bounds[1:] - 1, 0))
     occupied = np.diff(bounds) > 0
-    result = np.full(sample.groups, np.nan)
+    result = np.full(design.groups, np.nan)
     result[occupied] = values[order[inside[occupied]]]
     return result

@@ -60,7 +60,8 @@ def slice_metrics(
     confidence
         Nominal coverage of the intervals, between 0 and 1.
     metrics
-        Names from `evaluator.metrics.METRICS`; all that the columns permit by default.
+        Names from `evaluator.metrics.METRICS`; by default all that the columns permit,
+        but for the confusion matrix.
     weight
         Column of the cases' weights, not negative.
     cluster
@@ -97,7 +98,8 @@ def slice_metrics(
     Raises
     ------
     MetricsInputError
-        If a column or metric does not exist or does not fit the task; if labels, scores,
+        If confidence is not between 0 and 1, or slices are not one to four different columns; if a
+        column or metric does not exist or does not fit the task; if labels, scores,
         predictions, weights or slice columns are missing, not finite, out of range or not
         declared: with the count and the first row positions.
 
@@ -129,7 +131,7 @@ def slice_metrics(
     row_weights = None if weight is None else weights_of(frame, weight)
     clusters = None if cluster is None else cluster_numbers(frame, cluster)
 
-    def samples() -> list[SurveyDesign]:
+    def designs() -> list[SurveyDesign]:
         return [
             SurveyDesign(level.group_of_cell[slicing.cell], level.groups, row_weights, clusters)
             for level in slicing.levels
@@ -143,14 +145,14 @@ def slice_metrics(
             score=score if isinstance(score, Mapping) else None,
             prediction=prediction,
         )
-        measured = multiclass.measure(classes, samples(), names, confidence)
+        measured = multiclass.measure(classes, designs(), names, confidence)
     elif task == "binary_classification":
         rows = binary_rows(frame, slicing, names, label=label, score=score, prediction=prediction)
         if weight is None and cluster is None:
             measured = binary.measure(rows, names, confidence)
         else:
-            measured = weighted.measure(rows, samples(), names, confidence)
+            measured = weighted.measure(rows, designs(), names, confidence)
     else:
         truth, predicted = numbers(frame, label), numbers(frame, str(prediction))
-        measured = regression.measure(truth, predicted, samples(), names, confidence)
+        measured = regression.measure(truth, predicted, designs(), names, confidence)
     return to_tidy_frame(slicing, measured)

@@ -1,4 +1,4 @@
-"""How much worse some cases are than others: difference, limits and p-value."""
+"""Two groups against each other: their rates, in one stratum or over many, and mean losses."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,38 +7,32 @@ from functools import cached_property
 import numpy as np
 from scipy import special
 
-from evaluator.metrics._estimates import BoolArray, FloatArray, divide
+from evaluator.metrics._estimates import NO_SPREAD, BoolArray, FloatArray, divide
 from evaluator.metrics._levels import IntArray
 from evaluator.metrics._linear import MIN_CLUSTERS
 from evaluator.metrics._means import MIN_CASES
 from evaluator.metrics._rates import wilson
 
-_NO_SPREAD = 1e-14
 _MIN_P_VALUE = float(np.finfo(np.float64).tiny)
+# How far from the exact limit a limit may be, and how often it is looked for at most.
+_EXACT = 1e-11
+_MAX_STEPS = 60
+_NO_LIMIT = 1 - 1e-10
+
+# From values to how far the observed lies above them, and the deviation to measure it with.
+_Excess = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """The mean loss of some cases against that of others.
-
-    Parameters
-    ----------
-    n, n_rest
-        Numbers of cases.
-    loss, rest_loss
-        Mean losses, NaN without cases.
-    low, high
-        Limits of the difference, NaN where `reason` is given.
-    p_value
-        Of the hypothesis that the first cases are no worse; NaN where `reason` is given.
-    reason
-        Why there are no limits, or None.
-    """
+    """The mean loss of some cases against that of the rest; NaN without cases."""
 
     n: int
     n_rest: int
     loss: float
     rest_loss: float
+    # Limits of the difference, and of the hypothesis that the first cases are no worse the p-value;
+    # NaN where the reason says why.
     low: float
     high: float
     p_value: float
@@ -46,7 +40,7 @@ class Contrast:
 
     @property
     def excess(self) -> float:
-        """Give the difference of the mean losses."""
+        """The difference of the mean losses."""
         return self.loss - self.rest_loss
 
 
@@ -72,8 +66,8 @@ def contrast(
         limits = _clustered(losses, inside, cluster, error)
     elif binary:
         hits = [int(side.sum()) for side in sides]
-        low, high = newcombe_single((hits[0], n), (hits[1], n_rest), error)
-        limits = low, high, fisher(hits[0], n, sum(hits), n + n_rest)
+        low, high = newcombe(TwoRates.single((hits[0], n), (hits[1], n_rest)), 1 - 2 * error)
+        limits = float(low[0]), float(high[0]), fisher(hits[0], n, sum(hits), n + n_rest)
     else:
         limits = _welch(*sides, error)
     if isinstance(limits, str):
@@ -84,24 +78,6 @@ def contrast(
 def is_binary(losses: FloatArray) -> bool:
     """Say whether all losses are 0 or 1."""
     return bool(((losses == 0) | (losses == 1)).all())
-
-
-def newcombe_single(
-    one: tuple[int, int], other: tuple[int, int], error: float
-) -> tuple[float, float]:
-    """Give the limits of the difference of two independent rates, each of hits and cases.
-
-    The distance of each limit from the difference is the root of the summed squares of the
-    distances of Wilson's limits from the single rates.
-    Source: R. G. Newcombe, Statistics in Medicine 17 (1998) 873, method 10.
-    """
-    hits, cases = np.array([one, other], dtype=float).T
-    rate = hits / cases
-    low, high = wilson(hits, cases, 1 - 2 * error)
-    difference = float(rate[0] - rate[1])
-    below = float(np.hypot(rate[0] - low[0], high[1] - rate[1]))
-    above = float(np.hypot(high[0] - rate[0], rate[1] - low[1]))
-    return difference - below, difference + above
 
 
 def fisher(hits: int, cases: int, all_hits: int, all_cases: int) -> float:
@@ -122,75 +98,19 @@ def fisher(hits: int, cases: int, all_hits: int, all_cases: int) -> float:
     return min(max(float(np.exp(special.logsumexp(logarithm))), _MIN_P_VALUE), 1.0)
 
 
-def _choices(n: int, k: IntArray) -> FloatArray:
-    found: FloatArray = special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(n - k + 1)
-    return found
-
-
-def _welch(one: FloatArray, other: FloatArray, error: float) -> tuple[float, float, float] | str:
-    parts = [float(side.var(ddof=1)) / len(side) for side in (one, other)]
-    variance = sum(parts)
-    if variance <= 0:
-        return "all losses are equal, so that their spread is unknown"
-    spare = variance**2 / sum(
-        part**2 / (len(side) - 1) for part, side in zip(parts, (one, other), strict=True)
-    )
-    return _student(float(one.mean() - other.mean()), variance, spare, error)
-
-
-def _clustered(
-    losses: FloatArray, inside: BoolArray, cluster: IntArray, error: float
-) -> tuple[float, float, float] | str:
-    clusters = [len(np.unique(cluster[side])) for side in (inside, ~inside)]
-    if min(clusters) < MIN_CLUSTERS:
-        return f"needs {MIN_CLUSTERS} clusters on either side, has {clusters[0]} and {clusters[1]}"
-    n = np.count_nonzero(inside)
-    means = losses[inside].mean(), losses[~inside].mean()
-    influence = np.where(inside, (losses - means[0]) / n, -(losses - means[1]) / (len(losses) - n))
-    of_cluster = np.bincount(cluster, influence)
-    there = len(np.unique(cluster))
-    squares = float((of_cluster**2).sum())
-    # What is left by cancellation is no spread.
-    if squares <= _NO_SPREAD * float((influence**2).sum()):
-        return "the clusters do not differ, so that their spread is unknown"
-    variance = squares * there / (there - 1)
-    return _student(float(means[0] - means[1]), variance, min(clusters) - 1, error)
-
-
-def _student(
-    difference: float, variance: float, spare: float, error: float
-) -> tuple[float, float, float]:
-    deviation = float(np.sqrt(variance))
-    half = float(special.stdtrit(spare, 1 - error)) * deviation
-    p_value = max(float(special.stdtr(spare, -difference / deviation)), _MIN_P_VALUE)
-    return difference - half, difference + half, p_value
-
-
-# How far from the exact limit a limit may be, and how often it is looked for at most.
-_EXACT = 1e-11
-_MAX_STEPS = 60
-_NO_LIMIT = 1 - 1e-10
-
-# From values to how far the observed lies above them, and the deviation to measure it with.
-Excess = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
-
-
 @dataclass(frozen=True)
 class TwoRates:
-    """The hits among the cases of two groups, for many pairs at once.
-
-    Parameters
-    ----------
-    hits, cases
-        Of the first group, shape (pairs, strata).
-    other_hits, other_cases
-        Of the second group, shape (pairs, strata).
-    """
+    """The hits among the cases of two groups, of many pairs; arrays of shape (pairs, strata)."""
 
     hits: FloatArray
     cases: FloatArray
     other_hits: FloatArray
     other_cases: FloatArray
+
+    @classmethod
+    def single(cls, one: tuple[int, int], other: tuple[int, int]) -> "TwoRates":
+        """Hold the hits and cases of one pair in one stratum."""
+        return cls(*(np.full((1, 1), float(count)) for count in (*one, *other)))
 
     @cached_property
     def informative(self) -> BoolArray:
@@ -354,6 +274,54 @@ def log_odds_ratio(
     return np.where((s == 0) & (r > 0), np.inf, value), low, high, variance
 
 
+def _choices(n: int, k: IntArray) -> FloatArray:
+    """Give the logarithm of the number of ways to choose k of n."""
+    found: FloatArray = special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(n - k + 1)
+    return found
+
+
+def _welch(one: FloatArray, other: FloatArray, error: float) -> tuple[float, float, float] | str:
+    """Give limits and p-value of Welch's test, or why there are none."""
+    parts = [float(side.var(ddof=1)) / len(side) for side in (one, other)]
+    variance = sum(parts)
+    if variance <= 0:
+        return "all losses are equal, so that their spread is unknown"
+    spare = variance**2 / sum(
+        part**2 / (len(side) - 1) for part, side in zip(parts, (one, other), strict=True)
+    )
+    return _student(float(one.mean() - other.mean()), variance, spare, error)
+
+
+def _clustered(
+    losses: FloatArray, inside: BoolArray, cluster: IntArray, error: float
+) -> tuple[float, float, float] | str:
+    """Give limits and p-value from the clusters' influences on the difference."""
+    clusters = [len(np.unique(cluster[side])) for side in (inside, ~inside)]
+    if min(clusters) < MIN_CLUSTERS:
+        return f"needs {MIN_CLUSTERS} clusters on either side, has {clusters[0]} and {clusters[1]}"
+    n = np.count_nonzero(inside)
+    means = losses[inside].mean(), losses[~inside].mean()
+    influence = np.where(inside, (losses - means[0]) / n, -(losses - means[1]) / (len(losses) - n))
+    of_cluster = np.bincount(cluster, influence)
+    count = len(np.unique(cluster))
+    squares = float((of_cluster**2).sum())
+    # What is left by cancellation is no spread.
+    if squares <= NO_SPREAD * float((influence**2).sum()):
+        return "the clusters do not differ, so that their spread is unknown"
+    variance = squares * count / (count - 1)
+    return _student(float(means[0] - means[1]), variance, min(clusters) - 1, error)
+
+
+def _student(
+    difference: float, variance: float, spare: float, error: float
+) -> tuple[float, float, float]:
+    """Give limits and one-sided p-value by Student's distribution."""
+    deviation = float(np.sqrt(variance))
+    half = float(special.stdtrit(spare, 1 - error)) * deviation
+    p_value = max(float(special.stdtr(spare, -difference / deviation)), _MIN_P_VALUE)
+    return difference - half, difference + half, p_value
+
+
 def _known(two: TwoRates) -> tuple[FloatArray, ...]:
     """Give hits and cases with strata of one group replaced by some without weight."""
     there = two.informative
@@ -367,7 +335,7 @@ def _known(two: TwoRates) -> tuple[FloatArray, ...]:
 
 
 def _between(
-    excess: Excess, observed: FloatArray, ends: tuple[float, float], z: float
+    excess: _Excess, observed: FloatArray, ends: tuple[float, float], z: float
 ) -> tuple[FloatArray, FloatArray]:
     """Find how far below and above what was observed the score stays within z."""
     limits = []

@@ -5,10 +5,15 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from scipy import special
 
-from evaluator.metrics import _binary as binary
 from evaluator.metrics._binary import (
-    MIN_CASES as FEWEST_FOR_MATTHEWS,
+    MIN_FOR_MATTHEWS,
+    MIN_FOR_RECALIBRATION,
     MIN_OF_EACH_CLASS,
+    NO_NEGATIVES,
+    NO_POSITIVES,
+    NO_PREDICTED_NEGATIVES,
+    NO_PREDICTED_POSITIVES,
+    mark_unlearned,
     matthews_correlation,
     roc_auc_interval,
 )
@@ -39,12 +44,23 @@ from evaluator.metrics._linear import (
 from evaluator.metrics._means import MAX_LOG_LOSS, linear_mean, log_losses, log_odds_interval
 
 
+def measure(
+    rows: BinaryRows, designs: Sequence[SurveyDesign], metrics: Sequence[str], confidence: float
+) -> dict[str, Estimate]:
+    """Measure every level."""
+    results = []
+    for design in designs:
+        at = WeightedLevel(rows, design, confidence)
+        results.append({name: MEASURES[name](at) for name in metrics})
+    return {name: Estimate.concat([one[name] for one in results]) for name in results[0]}
+
+
 class WeightedLevel:
     """The rows of a binary classifier at one level."""
 
-    def __init__(self, rows: BinaryRows, sample: SurveyDesign, confidence: float) -> None:
+    def __init__(self, rows: BinaryRows, design: SurveyDesign, confidence: float) -> None:
         self.rows = rows
-        self.sample = sample
+        self.design = design
         self.confidence = confidence
         self.label = rows.label
         self.prediction = rows.prediction
@@ -52,37 +68,37 @@ class WeightedLevel:
 
     def rate(self, hits: BoolArray, among: BoolArray, reason: str) -> Estimate:
         """Estimate the weighted share of hits among the chosen rows."""
-        return self.sample.rate(hits, among, reason, self.confidence)
+        return self.design.rate(hits, among, reason, self.confidence)
 
     def mark_classes(self, estimate: Estimate, least: int, *, undefined: bool = True) -> None:
         """Mark groups of one class undefined, and those of few cases of a class too few."""
         classes = (
-            ("positive", self.label, binary.NO_POSITIVES),
-            ("negative", ~self.label, binary.NO_NEGATIVES),
+            ("positive", self.label, NO_POSITIVES),
+            ("negative", ~self.label, NO_NEGATIVES),
         )
         if undefined:
             for _, among, reason in classes:
-                estimate.mark_undefined(self.sample.cases(among) == 0, reason)
+                estimate.mark_undefined(self.design.cases(among) == 0, reason)
         for what, among, _ in classes:
-            cases = self.sample.cases(among)
+            cases = self.design.cases(among)
             estimate.mark_too_few(
                 cases < least, shortfall_reasons(least, f"effective {what} labels", cases)
             )
-        self.sample.mark_few_clusters(estimate)
+        self.design.mark_few_clusters(estimate)
 
     def fewer(self) -> FloatArray:
         """Count the effective cases of the rarer class."""
-        return np.minimum(self.sample.cases(self.label), self.sample.cases(~self.label))
+        return np.minimum(self.design.cases(self.label), self.design.cases(~self.label))
 
 
 def _balanced_accuracy(at: WeightedLevel) -> Estimate:
-    recall = at.sample.ratio(at.prediction & at.label, at.label)
-    specificity = at.sample.ratio(~at.prediction & ~at.label, ~at.label)
+    recall = at.design.ratio(at.prediction & at.label, at.label)
+    specificity = at.design.ratio(~at.prediction & ~at.label, ~at.label)
     value = (recall.value + specificity.value) / 2
     influence = (recall.influence + specificity.influence) / 2
     estimate = Estimate(value, at.fewer())
     estimate.low, estimate.high = log_odds_interval(
-        value, at.sample.variance(influence), at.sample.units(), at.confidence
+        value, at.design.variance(influence), at.design.units(), at.confidence
     )
     at.mark_classes(estimate, MIN_OF_EACH_CLASS)
     return estimate
@@ -91,9 +107,9 @@ def _balanced_accuracy(at: WeightedLevel) -> Estimate:
 def _f1(at: WeightedLevel) -> Estimate:
     union = at.label | at.prediction
     both = at.label & at.prediction
-    estimate = at.rate(both, union, f"{binary.NO_POSITIVES} and {binary.NO_PREDICTED_POSITIVES}")
-    weight = at.sample.weight
-    hits, either = at.sample.total(weight * both), at.sample.total(weight * union)
+    estimate = at.rate(both, union, f"{NO_POSITIVES} and {NO_PREDICTED_POSITIVES}")
+    weight = at.design.weight
+    hits, either = at.design.total(weight * both), at.design.total(weight * union)
     estimate.value = divide(2 * hits, hits + either)
     estimate.low = 2 * estimate.low / (1 + estimate.low)
     estimate.high = 2 * estimate.high / (1 + estimate.high)
@@ -101,13 +117,13 @@ def _f1(at: WeightedLevel) -> Estimate:
 
 
 def _matthews_correlation(at: WeightedLevel) -> Estimate:
-    sample = at.sample
+    design = at.design
     four = [
         (at.label == truth) & (at.prediction == decision)
         for truth in (False, True)
         for decision in (False, True)
     ]
-    shares = [sample.ratio(cell, at.all) for cell in four]
+    shares = [design.ratio(cell, at.all) for cell in four]
     tn, fp, fn, tp = (share.value for share in shares)
     value = matthews_correlation(tn, fp, fn, tp)
     spread = np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
@@ -128,38 +144,38 @@ def _matthews_correlation(at: WeightedLevel) -> Estimate:
     )
     influence = np.zeros(len(at.label))
     for slope, share in zip(slopes, shares, strict=True):
-        influence += np.nan_to_num(slope)[sample.group] * share.influence
+        influence += np.nan_to_num(slope)[design.group] * share.influence
     # Fisher's transformation keeps the limits inside [-1, 1].
     inside = np.clip(value, -1 + 1e-12, 1 - 1e-12)
-    half = sample.student(LinearisedEstimate(value, influence), at.confidence) / (1 - inside**2)
-    estimate = Estimate(value, sample.cases())
+    half = design.student(LinearisedEstimate(value, influence), at.confidence) / (1 - inside**2)
+    estimate = Estimate(value, design.cases())
     estimate.low = np.tanh(np.arctanh(inside) - half)
     estimate.high = np.tanh(np.arctanh(inside) + half)
     for among, reason in (
-        (at.label, binary.NO_POSITIVES),
-        (~at.label, binary.NO_NEGATIVES),
-        (at.prediction, binary.NO_PREDICTED_POSITIVES),
-        (~at.prediction, binary.NO_PREDICTED_NEGATIVES),
+        (at.label, NO_POSITIVES),
+        (~at.label, NO_NEGATIVES),
+        (at.prediction, NO_PREDICTED_POSITIVES),
+        (~at.prediction, NO_PREDICTED_NEGATIVES),
     ):
-        estimate.mark_undefined(sample.cases(among) == 0, reason)
-    cases = sample.cases()
+        estimate.mark_undefined(design.cases(among) == 0, reason)
+    cases = design.cases()
     estimate.mark_too_few(
-        cases < FEWEST_FOR_MATTHEWS,
-        shortfall_reasons(FEWEST_FOR_MATTHEWS, "effective cases", cases),
+        cases < MIN_FOR_MATTHEWS,
+        shortfall_reasons(MIN_FOR_MATTHEWS, "effective cases", cases),
     )
     estimate.mark_too_few(half == 0, "no two cases differ, so that the spread is unknown")
-    sample.mark_few_clusters(estimate)
+    design.mark_few_clusters(estimate)
     return estimate
 
 
 def _roc_auc(at: WeightedLevel) -> Estimate:
-    linear = weighted_roc_auc(at.sample, at.rows.scores, at.label)
+    linear = weighted_roc_auc(at.design, at.rows.scores, at.label)
     estimate = Estimate(linear.value.copy(), at.fewer())
-    positives, negatives = at.sample.cases(at.label), at.sample.cases(~at.label)
-    units = at.sample.units()
-    variance = at.sample.variance(linear.influence)
+    positives, negatives = at.design.cases(at.label), at.design.cases(~at.label)
+    units = at.design.units()
+    variance = at.design.variance(linear.influence)
     freedom = np.maximum(np.minimum(positives, negatives) - 1, 1)
-    if at.sample.cluster is not None:
+    if at.design.cluster is not None:
         tail = (1 + at.confidence) / 2
         freedom = np.maximum(units - 1, 1)
         # With clusters the quantile is always Student's.
@@ -179,27 +195,26 @@ def _roc_auc(at: WeightedLevel) -> Estimate:
 
 
 def _average_precision(at: WeightedLevel) -> Estimate:
-    linear = weighted_average_precision(at.sample, at.rows.scores, at.label)
-    cases = at.sample.cases(at.label)
+    linear = weighted_average_precision(at.design, at.rows.scores, at.label)
+    cases = at.design.cases(at.label)
     estimate = Estimate(linear.value, cases)
-    units = cases if at.sample.cluster is None else np.minimum(cases, at.sample.units())
+    units = cases if at.design.cluster is None else np.minimum(cases, at.design.units())
     estimate.low, estimate.high = log_odds_interval(
-        linear.value, at.sample.variance(linear.influence), units, at.confidence
+        linear.value, at.design.variance(linear.influence), units, at.confidence
     )
-    estimate.mark_undefined(cases == 0, binary.NO_POSITIVES)
+    estimate.mark_undefined(cases == 0, NO_POSITIVES)
     at.mark_classes(estimate, MIN_OF_EACH_CLASS, undefined=False)
     return estimate
 
 
 def _loss(at: WeightedLevel, losses: FloatArray, largest: float) -> Estimate:
-    estimate = linear_mean(at.sample, losses, at.confidence, (0.0, largest))
+    estimate = linear_mean(at.design, losses, at.confidence, (0.0, largest))
     classes = {
-        "effective positive labels": at.sample.cases(at.label),
-        "effective negative labels": at.sample.cases(~at.label),
+        "effective positive labels": at.design.cases(at.label),
+        "effective negative labels": at.design.cases(~at.label),
     }
-    wrong = (at.rows.scores >= 0.5) ^ at.label  # noqa: PLR2004 - an even chance
-    binary.mark_unlearned(estimate, classes, at.sample.cases(wrong))
-    at.sample.mark_few_clusters(estimate)
+    mark_unlearned(estimate, classes, at.design.cases(at.rows.surprising))
+    at.design.mark_few_clusters(estimate)
     return estimate
 
 
@@ -212,25 +227,25 @@ def _brier(at: WeightedLevel) -> Estimate:
 
 
 def _expected_calibration_error(at: WeightedLevel) -> Estimate:
-    sample, scores = at.sample, at.rows.scores
-    code = sample.group * BINS + bins_of(scores)
+    design, scores = at.design, at.rows.scores
+    code = design.group * BINS + bins_of(scores)
     bins = np.stack(
         [
-            np.bincount(code, sample.weight * values, sample.groups * BINS).astype(float)
+            np.bincount(code, design.weight * values, design.groups * BINS).astype(float)
             for values in (at.all, scores, at.label)
         ],
         axis=-1,
     ).reshape(-1, BINS, 3)
-    cases = sample.cases()
+    cases = design.cases()
     # The interval's draws are of independent cases: as many as give the gap between mean
     # probability and base rate the variance that it has here, and no more than Kish's.
-    gap = sample.ratio(at.label - scores, at.all)
+    gap = design.ratio(at.label - scores, at.all)
     alone = divide(
-        sample.total(sample.weight * (at.label - scores) ** 2), sample.total(sample.weight)
+        design.total(design.weight * (at.label - scores) ** 2), design.total(design.weight)
     )
-    found = divide(alone - np.nan_to_num(gap.value) ** 2, sample.variance(gap.influence))
+    found = divide(alone - np.nan_to_num(gap.value) ** 2, design.variance(gap.influence))
     effective = np.fmin(cases, found)
-    scaled = bins * np.nan_to_num(divide(effective, sample.total(sample.weight)))[:, None, None]
+    scaled = bins * np.nan_to_num(divide(effective, design.total(design.weight)))[:, None, None]
     estimate = Estimate(expected_calibration_error(bins), cases)
     enough = np.flatnonzero(effective >= MIN_CASES_IN_BINS)
     estimate.low[enough], estimate.high[enough] = calibration_error_interval(
@@ -241,65 +256,34 @@ def _expected_calibration_error(at: WeightedLevel) -> Estimate:
         effective < MIN_CASES_IN_BINS,
         shortfall_reasons(MIN_CASES_IN_BINS, "effective cases", effective),
     )
-    sample.mark_few_clusters(estimate)
+    design.mark_few_clusters(estimate)
     return estimate
 
 
 def _recalibration(at: WeightedLevel, *, slope: bool) -> Estimate:
-    fit = recalibrate(at.sample, at.rows.log_odds, at.label, slope=slope)
+    fit = recalibrate(at.design, at.rows.log_odds, at.label, slope=slope)
     estimate = Estimate(fit.linear.value, at.fewer())
-    half = at.sample.student(fit.linear, at.confidence)
+    half = at.design.student(fit.linear, at.confidence)
     estimate.low, estimate.high = fit.linear.value - half, fit.linear.value + half
     at.mark_classes(estimate, 0)
     estimate.mark_undefined(~fit.exists, NO_RECALIBRATION)
-    at.mark_classes(estimate, binary.MIN_FOR_RECALIBRATION)
+    at.mark_classes(estimate, MIN_FOR_RECALIBRATION)
     return estimate
 
 
-_Cases = Callable[[WeightedLevel], BoolArray]
-
-
-def _rate_of(hits: _Cases, among: _Cases, reason: str) -> Callable[[WeightedLevel], Estimate]:
-    return lambda at: at.rate(hits(at), among(at), reason)
-
-
-def _everything(at: WeightedLevel) -> BoolArray:
-    return at.all
-
-
-def _label(at: WeightedLevel) -> BoolArray:
-    return at.label
-
-
-def _no_label(at: WeightedLevel) -> BoolArray:
-    return ~at.label
-
-
-def _decided(at: WeightedLevel) -> BoolArray:
-    return at.prediction
-
-
-def _not_decided(at: WeightedLevel) -> BoolArray:
-    return ~at.prediction
-
-
-def _right(at: WeightedLevel) -> BoolArray:
-    return ~(at.prediction ^ at.label)
-
-
 MEASURES: Mapping[str, Callable[[WeightedLevel], Estimate]] = {
-    "accuracy": _rate_of(_right, _everything, NO_ROWS),
+    "accuracy": lambda at: at.rate(at.prediction == at.label, at.all, NO_ROWS),
     "balanced_accuracy": _balanced_accuracy,
-    "precision": _rate_of(_label, _decided, binary.NO_PREDICTED_POSITIVES),
-    "recall": _rate_of(_decided, _label, binary.NO_POSITIVES),
-    "specificity": _rate_of(_not_decided, _no_label, binary.NO_NEGATIVES),
-    "false_positive_rate": _rate_of(_decided, _no_label, binary.NO_NEGATIVES),
-    "false_negative_rate": _rate_of(_not_decided, _label, binary.NO_POSITIVES),
-    "false_discovery_rate": _rate_of(_no_label, _decided, binary.NO_PREDICTED_POSITIVES),
+    "precision": lambda at: at.rate(at.label, at.prediction, NO_PREDICTED_POSITIVES),
+    "recall": lambda at: at.rate(at.prediction, at.label, NO_POSITIVES),
+    "specificity": lambda at: at.rate(~at.prediction, ~at.label, NO_NEGATIVES),
+    "false_positive_rate": lambda at: at.rate(at.prediction, ~at.label, NO_NEGATIVES),
+    "false_negative_rate": lambda at: at.rate(~at.prediction, at.label, NO_POSITIVES),
+    "false_discovery_rate": lambda at: at.rate(~at.label, at.prediction, NO_PREDICTED_POSITIVES),
     "f1": _f1,
     "matthews_correlation": _matthews_correlation,
-    "selection_rate": _rate_of(_decided, _everything, NO_ROWS),
-    "base_rate": _rate_of(_label, _everything, NO_ROWS),
+    "selection_rate": lambda at: at.rate(at.prediction, at.all, NO_ROWS),
+    "base_rate": lambda at: at.rate(at.label, at.all, NO_ROWS),
     "roc_auc": _roc_auc,
     "average_precision": _average_precision,
     "log_loss": _log_loss,
@@ -308,14 +292,3 @@ MEASURES: Mapping[str, Callable[[WeightedLevel], Estimate]] = {
     "calibration_intercept": lambda at: _recalibration(at, slope=False),
     "calibration_slope": lambda at: _recalibration(at, slope=True),
 }
-
-
-def measure(
-    rows: BinaryRows, samples: Sequence[SurveyDesign], metrics: Sequence[str], confidence: float
-) -> dict[str, Estimate]:
-    """Measure every level."""
-    results = []
-    for sample in samples:
-        at = WeightedLevel(rows, sample, confidence)
-        results.append({name: MEASURES[name](at) for name in metrics})
-    return {name: Estimate.joined([one[name] for one in results]) for name in results[0]}

@@ -9,7 +9,7 @@ import pytest
 
 from evaluator.metrics import MetricsInputError, WeakSlices, holm, weak_slices
 from evaluator.metrics._estimates import BoolArray, FloatArray
-from evaluator.metrics._two_sample import fisher, newcombe_single
+from evaluator.metrics._two_sample import TwoRates, fisher, newcombe
 
 
 def columns(rows: int, features: int, random: np.random.Generator) -> pd.DataFrame:
@@ -156,7 +156,7 @@ def test_limits_are_newcombes_at_the_level_shared_by_all_that_are_tested() -> No
     for row in table.itertuples():
         rest = result.search["confirming_cases"] - row.n
         counts = [(round(row.loss * row.n), row.n), (round(row.rest_loss * rest), rest)]
-        expected = newcombe_single(*counts, 0.08 / len(table))
+        expected = np.ravel(newcombe(TwoRates.single(*counts), 1 - 2 * 0.08 / len(table)))
         assert (row.low, row.high) == pytest.approx(expected)
         hits = sum(count for count, _ in counts)
         assert row.p_value == pytest.approx(fisher(*counts[0], hits, row.n + rest))

@@ -6,7 +6,7 @@ from hypothesis import given, settings, strategies as st
 from scipy import stats
 
 from evaluator.metrics._estimates import BoolArray, FloatArray
-from evaluator.metrics._two_sample import contrast, fisher, newcombe_single
+from evaluator.metrics._two_sample import TwoRates, contrast, fisher, newcombe
 
 
 @given(
@@ -36,7 +36,8 @@ def test_newcombes_limits_are_those_of_his_examples() -> None:
         ((10, 10), (0, 20)): (0.6791, 1.0000),
     }
     for (one, other), expected in examples.items():
-        assert newcombe_single(one, other, 0.025) == pytest.approx(expected, abs=5e-5)
+        limits = np.ravel(newcombe(TwoRates.single(one, other), 0.95))
+        assert limits == pytest.approx(expected, abs=5e-5)
 
 
 def losses_of(seed: int) -> tuple[FloatArray, BoolArray]:

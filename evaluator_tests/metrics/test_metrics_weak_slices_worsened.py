@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from evaluator.metrics import MetricsInputError, slice_definitions, weak_slices, worsened_slices
-from evaluator.metrics._two_sample import fisher, newcombe_single
+from evaluator.metrics._two_sample import TwoRates, fisher, newcombe
 
 
 def cases(seed: int, rows: int = 4000, worse_in: str | None = None) -> pd.DataFrame:
@@ -53,7 +53,8 @@ def test_rates_have_newcombes_limits_and_fishers_p_value() -> None:
         own = frame[frame["region"] == "east"]
         counts.append((int((own["label"] != own["prediction"]).sum()), len(own)))
     # Two slices share the level.
-    assert (east["low"], east["high"]) == pytest.approx(newcombe_single(*counts, 0.05))
+    limits = np.ravel(newcombe(TwoRates.single(*counts), 0.90))
+    assert (east["low"], east["high"]) == pytest.approx(limits)
     hits, n = (sum(pair) for pair in zip(*counts, strict=True))
     assert east["p_value"] == pytest.approx(fisher(*counts[0], hits, n))
 

@@ -89,7 +89,7 @@ class Difference:
 def concat_differences(parts: Sequence[Difference]) -> Difference:
     """Put the groups of several levels, compared by the same method, one after the other."""
     return Difference(
-        Estimate.joined([part.estimate for part in parts]),
+        Estimate.concat([part.estimate for part in parts]),
         _concat_arrays([part.flips for part in parts]),
         _concat_arrays([part.law for part in parts]),
     )

@@ -227,16 +227,16 @@ def _linear(at: MulticlassLevel, metric: str) -> LinearisedEstimate:
     """Linearise a metric of several classes."""
     if metric == "log_loss":
         given = at.scores[np.arange(len(at.all)), at.rows.label]
-        return at.sample.ratio(clipped_log(given), at.all)
+        return at.design.ratio(clipped_log(given), at.all)
     if metric == "roc_auc_ovr":
         return _mean_of(
-            [weighted_roc_auc(at.sample, at.scores[:, n], at.of_class[n]) for n in at.numbers]
+            [weighted_roc_auc(at.design, at.scores[:, n], at.of_class[n]) for n in at.numbers]
         )
     if metric == "roc_auc_ovo":
         areas = []
         for one, other in permutations(at.numbers, 2):
             both = at.of_class[one] | at.of_class[other]
-            areas.append(weighted_roc_auc(at.sample, at.scores[:, one], at.of_class[one], both))
+            areas.append(weighted_roc_auc(at.design, at.scores[:, one], at.of_class[one], both))
         return _mean_of(areas)
     kind, _, how = metric.partition("_")
     if metric == "balanced_accuracy":
@@ -244,13 +244,13 @@ def _linear(at: MulticlassLevel, metric: str) -> LinearisedEstimate:
     parts = at.of_each_class(kind)
     if how == "macro":
         return _mean_of(parts)
-    value, influence = np.zeros(at.sample.groups), np.zeros(len(at.all))
+    value, influence = np.zeros(at.design.groups), np.zeros(len(at.all))
     for truth, part in zip(at.of_class, parts, strict=True):
-        share = at.sample.ratio(truth, at.all)
+        share = at.design.ratio(truth, at.all)
         counted, own = np.nan_to_num(share.value), np.nan_to_num(part.value)
         value += counted * own
-        influence += counted[at.sample.group] * part.influence
-        influence += own[at.sample.group] * share.influence
+        influence += counted[at.design.group] * part.influence
+        influence += own[at.design.group] * share.influence
     return LinearisedEstimate(value, influence)
 
 
