@@ -12,9 +12,11 @@ from evaluator.metrics._checks import MetricsInputError, column, refuse_rows
 from evaluator.metrics._estimates import BoolArray, FloatArray
 from evaluator.metrics._levels import IntArray, Slicing
 
+
 _SHOWN = 5
 _KEY = "id"
 _OWN = ("score", "prediction")
+_BLOCK = 1 << 16
 
 
 def paired_frame(predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -69,6 +71,15 @@ def _keys(name: str, frame: pd.DataFrame) -> "pd.Index[Any]":
     return index
 
 
+def _own_columns(name: str, frame: pd.DataFrame) -> "dict[str, pd.Series[Any]]":
+    own = {
+        f"{each} of {name}": frame[each].reset_index(drop=True) for each in _OWN if each in frame
+    }
+    if not own:
+        raise MetricsInputError(f"candidate {name!r} has neither a score nor a prediction column")
+    return own
+
+
 def _in_order(first: str, keys: "pd.Index[Any]", name: str, frame: pd.DataFrame) -> pd.DataFrame:
     """Give a candidate's rows in the order of the first one's keys."""
     # Mostly they are in this order already, which tells at once that no key is absent or twice.
@@ -82,15 +93,6 @@ def _in_order(first: str, keys: "pd.Index[Any]", name: str, frame: pd.DataFrame)
     rows = np.empty(len(keys), dtype=np.intp)
     rows[places] = np.arange(len(keys), dtype=np.intp)
     return frame.iloc[rows].reset_index(drop=True)
-
-
-def _own_columns(name: str, frame: pd.DataFrame) -> "dict[str, pd.Series[Any]]":
-    own = {
-        f"{each} of {name}": frame[each].reset_index(drop=True) for each in _OWN if each in frame
-    }
-    if not own:
-        raise MetricsInputError(f"candidate {name!r} has neither a score nor a prediction column")
-    return own
 
 
 def _refuse_other_cases(
@@ -139,9 +141,6 @@ def _same(one: "pd.Series[Any]", two: "pd.Series[Any]") -> NDArray[np.bool_]:
         one, two = one.astype(object), two.astype(object)
     same[there] = (one == two).to_numpy(dtype=bool)
     return same
-
-
-_BLOCK = 1 << 16
 
 
 class CellLayout:

@@ -21,6 +21,7 @@ from evaluator.metrics._means import MIN_CASES, clipped_log
 from evaluator.metrics._multiclass import MulticlassLevel, MulticlassRows
 from evaluator.metrics._regression import RegressionLevel
 
+
 CandidatePair = tuple[str, str]
 
 
@@ -61,6 +62,36 @@ class _TestRule:
     hits: bool = False
     skewed: bool = False
     largest: float = np.inf
+
+
+_MEAN = _TestRule(MIN_CASES, skewed=True)
+_HITS = _TestRule(hits=True, largest=1.0)
+_MACRO = _TestRule(multiclass.MIN_OF_EACH_CLASS, largest=1.0)
+REGRESSION: Mapping[str, _TestRule] = {
+    "mean_absolute_error": _MEAN,
+    "root_mean_squared_error": _TestRule(regression.MIN_FOR_SQUARES, skewed=True),
+    "bias": _MEAN,
+    "r2": _TestRule(regression.MIN_FOR_R2),
+    "mean_absolute_percentage_error": _MEAN,
+    "pinball_loss_10": _MEAN,
+    "pinball_loss_50": _MEAN,
+    "pinball_loss_90": _MEAN,
+}
+MULTICLASS: Mapping[str, _TestRule] = {
+    "accuracy": _HITS,
+    "balanced_accuracy": _MACRO,
+    **{
+        f"{kind}_{how}": {"macro": _MACRO, "micro": _HITS, "weighted": _MACRO}[how]
+        for kind in ("precision", "recall", "f1")
+        for how in ("macro", "micro", "weighted")
+    },
+    "roc_auc_ovr": _MACRO,
+    "roc_auc_ovo": _MACRO,
+    "log_loss": _MEAN,
+    "top_2_accuracy": _HITS,
+    "top_3_accuracy": _HITS,
+    "top_5_accuracy": _HITS,
+}
 
 
 def compare_levels(
@@ -121,19 +152,6 @@ def _difference(
     )
 
 
-_MEAN = _TestRule(MIN_CASES, skewed=True)
-REGRESSION: Mapping[str, _TestRule] = {
-    "mean_absolute_error": _MEAN,
-    "root_mean_squared_error": _TestRule(regression.MIN_FOR_SQUARES, skewed=True),
-    "bias": _MEAN,
-    "r2": _TestRule(regression.MIN_FOR_R2),
-    "mean_absolute_percentage_error": _MEAN,
-    "pinball_loss_10": _MEAN,
-    "pinball_loss_50": _MEAN,
-    "pinball_loss_90": _MEAN,
-}
-
-
 def measure_regression(
     label: FloatArray, predictions: Mapping[str, FloatArray], confidence: float
 ) -> Callable[[str, SurveyDesign, str], CandidateEstimate]:
@@ -171,25 +189,6 @@ def _losses(metric: str, error: FloatArray, label: FloatArray) -> FloatArray:
         loss: FloatArray = np.maximum(-share * error, (1 - share) * error)
         return loss
     return np.abs(error)
-
-
-_HITS = _TestRule(hits=True, largest=1.0)
-_MACRO = _TestRule(multiclass.MIN_OF_EACH_CLASS, largest=1.0)
-MULTICLASS: Mapping[str, _TestRule] = {
-    "accuracy": _HITS,
-    "balanced_accuracy": _MACRO,
-    **{
-        f"{kind}_{how}": {"macro": _MACRO, "micro": _HITS, "weighted": _MACRO}[how]
-        for kind in ("precision", "recall", "f1")
-        for how in ("macro", "micro", "weighted")
-    },
-    "roc_auc_ovr": _MACRO,
-    "roc_auc_ovo": _MACRO,
-    "log_loss": _MEAN,
-    "top_2_accuracy": _HITS,
-    "top_3_accuracy": _HITS,
-    "top_5_accuracy": _HITS,
-}
 
 
 def measure_multiclass(

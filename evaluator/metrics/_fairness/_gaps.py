@@ -23,6 +23,18 @@ from evaluator.metrics._two_sample import (
 )
 
 
+OF_THE_REFERENCE = " in the reference"
+ALONE = "there is no other group to compare with"
+NO_COMMON_STRATUM = "no stratum of the control columns holds cases of both"
+NO_FALSE_POSITIVES = "no false positives"
+NO_RATIO = "no missed positives in the reference"
+ZERO_REFERENCE = "the rate of the reference is 0, so that there is no ratio"
+BOTH_ZERO = "both rates are 0, so that there is no ratio"
+_NO_SPREAD = 1e-14
+# Why something is not there; an empty text where nothing is wrong.
+Reasons = NDArray[np.object_]
+
+
 @dataclass(frozen=True)
 class GroupSummary:
     """What the groups of one level are compared by.
@@ -94,27 +106,6 @@ class MeanSummary(GroupSummary):
 
     sums: FloatArray
     bounds: tuple[float, float]
-
-
-OF_THE_REFERENCE = " in the reference"
-ALONE = "there is no other group to compare with"
-NO_COMMON_STRATUM = "no stratum of the control columns holds cases of both"
-NO_FALSE_POSITIVES = "no false positives"
-NO_RATIO = "no missed positives in the reference"
-ZERO_REFERENCE = "the rate of the reference is 0, so that there is no ratio"
-BOTH_ZERO = "both rates are 0, so that there is no ratio"
-# Why something is not there; an empty text where nothing is wrong.
-Reasons = NDArray[np.object_]
-
-
-def empty_reasons(pairs: int) -> Reasons:
-    """Say nothing of any pair."""
-    return np.full(pairs, "", dtype=object)
-
-
-def is_set(reasons: Reasons) -> BoolArray:
-    """Say of which pairs there is a reason."""
-    return np.array([reason != "" for reason in reasons], dtype=bool)
 
 
 @dataclass(frozen=True)
@@ -193,48 +184,6 @@ class GapRequest:
     overall: bool = False
 
 
-def to_overall(gap: FloatArray, share: FloatArray, comparison: Comparison) -> FloatArray:
-    """Turn a gap to the rest into one to the overall, of which the group is a share."""
-    if comparison == "difference":
-        return (1 - share) * gap
-    # A gap that is not known stays unknown, and a share of 1 leaves none.
-    with np.errstate(divide="ignore", invalid="ignore"):
-        whole: FloatArray = -np.logaddexp(np.log(share), np.log1p(-share) - gap)
-    return whole
-
-
-def slope_to_overall(gap: FloatArray, share: FloatArray, comparison: Comparison) -> FloatArray:
-    """Give the derivative of the gap to the overall by the gap to the rest."""
-    if comparison == "difference":
-        return 1 - share
-    slope: FloatArray = (1 - share) / (share * np.exp(gap) + 1 - share)
-    return slope
-
-
-def count_compared(
-    one: GroupSummary, two: GroupSummary, asked: GapRequest
-) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Count the cases that are compared and all rows on both sides, and the strata."""
-    here, there = one.cases > 0, two.cases > 0
-    both = here & there
-    cases, other_cases = (np.where(both, side.cases, 0).sum(axis=1) for side in (one, two))
-    other_rows = two.rows
-    if asked.overall:
-        other_cases, other_rows = other_cases + cases, two.rows + one.rows
-    left_out = (here ^ there).sum(axis=1).astype(float)
-    return cases, other_cases, one.rows, other_rows, both.sum(axis=1).astype(float), left_out
-
-
-def planned_cases(one: GroupSummary, two: GroupSummary) -> tuple[FloatArray, FloatArray]:
-    """Give the cases of both sides; where there are none, as many as the other side's share."""
-    cases, other_cases = one.cases.sum(axis=1), two.cases.sum(axis=1)
-    rows, other_rows = np.maximum(one.rows, 1), np.maximum(two.rows, 1)
-    return (
-        np.where(cases > 0, cases, rows * divide(other_cases, other_rows)),
-        np.where(other_cases > 0, other_cases, other_rows * divide(cases, rows)),
-    )
-
-
 def rate_gaps(one: RateSummary, two: RateSummary, asked: GapRequest) -> Gap:
     """Give the gaps of rates, or of odds, of the groups at the same positions.
 
@@ -286,6 +235,13 @@ def rate_gaps(one: RateSummary, two: RateSummary, asked: GapRequest) -> Gap:
     )
 
 
+def _log_ratio(own: FloatArray, other: FloatArray) -> FloatArray:
+    """Give the logarithm of a ratio, infinite where one of the two is zero, NaN where both are."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio: FloatArray = np.log(own) - np.log(other)
+    return ratio
+
+
 def _rate_limits(
     pair: TwoRates, comparison: Comparison, confidence: float, *, odds: bool
 ) -> tuple[FloatArray, FloatArray]:
@@ -296,13 +252,6 @@ def _rate_limits(
         _, low, high, _ = log_odds_ratio(pair, confidence)
         return low, high
     return score_log_ratio(pair, confidence)
-
-
-def _log_ratio(own: FloatArray, other: FloatArray) -> FloatArray:
-    """Give the logarithm of a ratio, infinite where one of the two is zero, NaN where both are."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio: FloatArray = np.log(own) - np.log(other)
-    return ratio
 
 
 def _planned_rates(
@@ -334,7 +283,46 @@ def _planned_rates(
     return np.log(p / q), (1 - p) / p * spread + (1 - q) / q * other_spread
 
 
-_NO_SPREAD = 1e-14
+def planned_cases(one: GroupSummary, two: GroupSummary) -> tuple[FloatArray, FloatArray]:
+    """Give the cases of both sides; where there are none, as many as the other side's share."""
+    cases, other_cases = one.cases.sum(axis=1), two.cases.sum(axis=1)
+    rows, other_rows = np.maximum(one.rows, 1), np.maximum(two.rows, 1)
+    return (
+        np.where(cases > 0, cases, rows * divide(other_cases, other_rows)),
+        np.where(other_cases > 0, other_cases, other_rows * divide(cases, rows)),
+    )
+
+
+def slope_to_overall(gap: FloatArray, share: FloatArray, comparison: Comparison) -> FloatArray:
+    """Give the derivative of the gap to the overall by the gap to the rest."""
+    if comparison == "difference":
+        return 1 - share
+    slope: FloatArray = (1 - share) / (share * np.exp(gap) + 1 - share)
+    return slope
+
+
+def to_overall(gap: FloatArray, share: FloatArray, comparison: Comparison) -> FloatArray:
+    """Turn a gap to the rest into one to the overall, of which the group is a share."""
+    if comparison == "difference":
+        return (1 - share) * gap
+    # A gap that is not known stays unknown, and a share of 1 leaves none.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        whole: FloatArray = -np.logaddexp(np.log(share), np.log1p(-share) - gap)
+    return whole
+
+
+def count_compared(
+    one: GroupSummary, two: GroupSummary, asked: GapRequest
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Count the cases that are compared and all rows on both sides, and the strata."""
+    here, there = one.cases > 0, two.cases > 0
+    both = here & there
+    cases, other_cases = (np.where(both, side.cases, 0).sum(axis=1) for side in (one, two))
+    other_rows = two.rows
+    if asked.overall:
+        other_cases, other_rows = other_cases + cases, two.rows + one.rows
+    left_out = (here ^ there).sum(axis=1).astype(float)
+    return cases, other_cases, one.rows, other_rows, both.sum(axis=1).astype(float), left_out
 
 
 def mean_gaps(one: MeanSummary, two: MeanSummary, asked: GapRequest) -> Gap:
@@ -395,20 +383,6 @@ def _mean_limits(
     return difference - below, difference + above, reasons
 
 
-def _pooled_variance(side: MeanSummary) -> FloatArray:
-    """Give the variance within strata, shape (groups,); NaN where no stratum holds two cases."""
-    within = _squares_within(side).sum(axis=1)
-    return divide(within, np.maximum(side.cases - 1, 0).sum(axis=1))
-
-
-def _squares_within(side: MeanSummary) -> FloatArray:
-    """Give the squared deviations from each stratum's mean, shape (groups, strata)."""
-    mean = np.nan_to_num(divide(side.sums[:, :, 0], side.cases))
-    squares: FloatArray = np.maximum(side.sums[:, :, 1] - side.cases * mean**2, 0)
-    # What is left by cancellation is no spread.
-    return np.where(squares <= _NO_SPREAD * side.sums[:, :, 1], 0.0, squares)
-
-
 def _stratified_mean_limits(
     one: MeanSummary, two: MeanSummary, pair: TwoRates, confidence: float
 ) -> tuple[FloatArray, FloatArray, Reasons]:
@@ -433,3 +407,27 @@ def _stratified_mean_limits(
     reasons = empty_reasons(len(own))
     reasons[~(variance > 0)] = "within the strata all cases are equal or alone"
     return own - other - half, own - other + half, reasons
+
+
+def _pooled_variance(side: MeanSummary) -> FloatArray:
+    """Give the variance within strata, shape (groups,); NaN where no stratum holds two cases."""
+    within = _squares_within(side).sum(axis=1)
+    return divide(within, np.maximum(side.cases - 1, 0).sum(axis=1))
+
+
+def _squares_within(side: MeanSummary) -> FloatArray:
+    """Give the squared deviations from each stratum's mean, shape (groups, strata)."""
+    mean = np.nan_to_num(divide(side.sums[:, :, 0], side.cases))
+    squares: FloatArray = np.maximum(side.sums[:, :, 1] - side.cases * mean**2, 0)
+    # What is left by cancellation is no spread.
+    return np.where(squares <= _NO_SPREAD * side.sums[:, :, 1], 0.0, squares)
+
+
+def empty_reasons(pairs: int) -> Reasons:
+    """Say nothing of any pair."""
+    return np.full(pairs, "", dtype=object)
+
+
+def is_set(reasons: Reasons) -> BoolArray:
+    """Say of which pairs there is a reason."""
+    return np.array([reason != "" for reason in reasons], dtype=bool)

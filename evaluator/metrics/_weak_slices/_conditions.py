@@ -13,9 +13,16 @@ from numpy.typing import NDArray
 from evaluator.metrics._checks import MetricsInputError, column
 from evaluator.metrics._estimates import BoolArray, FloatArray
 
-Scalar = str | int | float | bool
 
+Scalar = str | int | float | bool
+CodeArray = NDArray[np.int16]
 _MAX_VALUES_SHOWN = 3
+# Crosses of three features have at most a million cells by it, which bounds the search's memory.
+MAX_VALUES = 100
+# As many as there are months: so few numbers mean something each.
+MAX_LISTED_VALUES = 12
+# Coarse enough for the crosses of two features to have cases.
+BINS = 5
 
 
 class Condition(Protocol):
@@ -172,6 +179,10 @@ def condition_from_json(form: Mapping[str, Any]) -> Condition:
     )
 
 
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and not np.isnan(value)
+
+
 def describe_conditions(conditions: Sequence[Condition]) -> str:
     """Describe a slice by its conditions; without any it is all cases."""
     return " and ".join(one.words for one in conditions) or "all cases"
@@ -192,10 +203,6 @@ def numbers_or_missing(found: "pd.Series[Any]", name: str) -> FloatArray:
     return found.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
-def _number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and not np.isnan(value)
-
-
 def _format_value(value: object) -> str:
     return f"{value:.12g}" if isinstance(value, float) else str(value)
 
@@ -203,16 +210,6 @@ def _format_value(value: object) -> str:
 def _is_true(values: "pd.Series[Any]") -> BoolArray:
     """Give truth values, False where a nullable column does not know."""
     return values.to_numpy(dtype=bool, na_value=False)
-
-
-CodeArray = NDArray[np.int16]
-
-# Crosses of three features have at most a million cells by it, which bounds the search's memory.
-MAX_VALUES = 100
-# As many as there are months: so few numbers mean something each.
-MAX_LISTED_VALUES = 12
-# Coarse enough for the crosses of two features to have cases.
-BINS = 5
 
 
 @dataclass(frozen=True)
@@ -312,15 +309,6 @@ def _categories(found: "pd.Series[Any]", name: str, minimum_support: int) -> Dis
     return _with_missing(conditions, code_of[numbered], missing, name)
 
 
-def _with_missing(
-    conditions: list[Condition], codes: CodeArray, missing: NDArray[np.bool_], name: str
-) -> DiscretisedFeature:
-    if missing.any():
-        codes[missing] = len(conditions)
-        conditions = [*conditions, IsMissing(name)]
-    return DiscretisedFeature(tuple(conditions), codes)
-
-
 def _scalar(value: Any, name: str) -> Scalar:
     """Give a category as a value that JSON can hold."""
     plain = value.item() if isinstance(value, np.generic) else value
@@ -330,3 +318,12 @@ def _scalar(value: Any, name: str) -> Scalar:
             "numbers, texts or truth values"
         )
     return plain
+
+
+def _with_missing(
+    conditions: list[Condition], codes: CodeArray, missing: NDArray[np.bool_], name: str
+) -> DiscretisedFeature:
+    if missing.any():
+        codes[missing] = len(conditions)
+        conditions = [*conditions, IsMissing(name)]
+    return DiscretisedFeature(tuple(conditions), codes)

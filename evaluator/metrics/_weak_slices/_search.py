@@ -13,7 +13,16 @@ from evaluator.metrics._levels import IntArray
 from evaluator.metrics._two_sample import is_binary
 from evaluator.metrics._weak_slices._conditions import CodeArray
 
+
+SliceCode = tuple[tuple[int, int], ...]
 _ROUNDING = 1e-12
+MAX_CONDITIONS = 3
+# Less than two standard deviations is not worth to follow.
+MIN_EVIDENCE = 2.0
+# From this share of common cases on, two descriptions are of the same cases.
+NEARLY_THE_SAME = 0.8
+# From this share of the smaller one's cases on, two slices overlap.
+OVERLAP = 0.5
 
 
 @dataclass(frozen=True)
@@ -104,30 +113,6 @@ class Losses:
         best = np.clip(above / self.most_above, min(fewest, every - 1), size)
         # More than was rounded.
         return np.where(inside, np.maximum(most(np.maximum(best, 1)), most(size)), 0) * (1 + 1e-9)
-
-
-def standard_scores(slices: LossSums, parents: LossSums) -> FloatArray:
-    """Say how much worse slices are than the rest of what they are part of.
-
-    z = (sum of the slice's losses - n m) / sqrt(n v (1 - n / N)), where m and v are mean and
-    variance of the losses of the parent's N cases: the distance of the slice's sum from what a
-    random choice of n of the N cases would have, in standard deviations. Zero where nothing
-    varies.
-    Source: the variance of the mean of a sample without replacement, W. G. Cochran, Sampling
-    Techniques (1977), 2.5.
-    """
-    mean = parents.total / parents.n
-    variance = parents.squares / parents.n - mean**2
-    vary: BoolArray = variance > _ROUNDING * parents.squares / parents.n
-    scale = slices.n * np.where(vary, variance, 0) * (1 - slices.n / parents.n)
-    z = np.zeros(np.broadcast(scale, slices.total).shape)
-    np.divide(slices.total - slices.n * mean, np.sqrt(scale), out=z, where=scale > 0)
-    return z
-
-
-MAX_CONDITIONS = 3
-# Less than two standard deviations is not worth to follow.
-MIN_EVIDENCE = 2.0
 
 
 @dataclass(frozen=True)
@@ -357,12 +342,23 @@ def _triples(
         )
 
 
-SliceCode = tuple[tuple[int, int], ...]
+def standard_scores(slices: LossSums, parents: LossSums) -> FloatArray:
+    """Say how much worse slices are than the rest of what they are part of.
 
-# From this share of common cases on, two descriptions are of the same cases.
-NEARLY_THE_SAME = 0.8
-# From this share of the smaller one's cases on, two slices overlap.
-OVERLAP = 0.5
+    z = (sum of the slice's losses - n m) / sqrt(n v (1 - n / N)), where m and v are mean and
+    variance of the losses of the parent's N cases: the distance of the slice's sum from what a
+    random choice of n of the N cases would have, in standard deviations. Zero where nothing
+    varies.
+    Source: the variance of the mean of a sample without replacement, W. G. Cochran, Sampling
+    Techniques (1977), 2.5.
+    """
+    mean = parents.total / parents.n
+    variance = parents.squares / parents.n - mean**2
+    vary: BoolArray = variance > _ROUNDING * parents.squares / parents.n
+    scale = slices.n * np.where(vary, variance, 0) * (1 - slices.n / parents.n)
+    z = np.zeros(np.broadcast(scale, slices.total).shape)
+    np.divide(slices.total - slices.n * mean, np.sqrt(scale), out=z, where=scale > 0)
+    return z
 
 
 @dataclass(frozen=True)
@@ -417,25 +413,13 @@ def slice_members(one: SliceCode, codes: Sequence[CodeArray]) -> BoolArray:
     return inside
 
 
-def overlap_groups(inside: Sequence[BoolArray]) -> list[int]:
-    """Give slices numbers, overlapping ones the same.
-
-    A slice joins the first group whose first slice it overlaps by at least half the smaller of the
-    two, and opens a group of its own otherwise.
-    """
-    firsts: list[BoolArray] = []
-    numbers = []
-    for own in inside:
-        n = int(np.count_nonzero(own))
-        for number, first in enumerate(firsts):
-            smaller = min(n, int(np.count_nonzero(first)))
-            if np.count_nonzero(own & first) >= OVERLAP * max(smaller, 1):
-                numbers.append(number + 1)
-                break
-        else:
-            firsts.append(own)
-            numbers.append(len(firsts))
-    return numbers
+def _shared(inside: BoolArray, one: BoolArray) -> FloatArray:
+    """Give the common cases of each slice and one, as a share of both together."""
+    common = np.count_nonzero(inside & one, axis=1)
+    shared: FloatArray = common / (
+        np.count_nonzero(inside, axis=1) + np.count_nonzero(one) - common
+    )
+    return shared
 
 
 class Explanation:
@@ -471,10 +455,22 @@ class Explanation:
         return float(away.sum()) < MIN_EVIDENCE * float(np.sqrt(variance.sum()) or np.inf)
 
 
-def _shared(inside: BoolArray, one: BoolArray) -> FloatArray:
-    """Give the common cases of each slice and one, as a share of both together."""
-    common = np.count_nonzero(inside & one, axis=1)
-    shared: FloatArray = common / (
-        np.count_nonzero(inside, axis=1) + np.count_nonzero(one) - common
-    )
-    return shared
+def overlap_groups(inside: Sequence[BoolArray]) -> list[int]:
+    """Give slices numbers, overlapping ones the same.
+
+    A slice joins the first group whose first slice it overlaps by at least half the smaller of the
+    two, and opens a group of its own otherwise.
+    """
+    firsts: list[BoolArray] = []
+    numbers = []
+    for own in inside:
+        n = int(np.count_nonzero(own))
+        for number, first in enumerate(firsts):
+            smaller = min(n, int(np.count_nonzero(first)))
+            if np.count_nonzero(own & first) >= OVERLAP * max(smaller, 1):
+                numbers.append(number + 1)
+                break
+        else:
+            firsts.append(own)
+            numbers.append(len(firsts))
+    return numbers

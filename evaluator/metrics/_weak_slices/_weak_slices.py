@@ -46,6 +46,7 @@ from evaluator.metrics._weak_slices._search import (
     slice_members,
 )
 
+
 LossName = Literal[
     "error_rate",
     "false_negative_rate",
@@ -55,81 +56,6 @@ LossName = Literal[
     "absolute_error",
     "squared_error",
 ]
-
-
-def case_losses(
-    frame: pd.DataFrame,
-    loss: LossName | ArrayLike,
-    *,
-    label: str | None,
-    score: str | None,
-    prediction: str | None,
-) -> tuple[FloatArray, BoolArray]:
-    """Give the loss of each case, and which cases count."""
-    every = np.ones(len(frame), dtype=bool)
-    if not isinstance(loss, str):
-        return _own(loss, len(frame)), every
-    if loss not in get_args(LossName):
-        known = ", ".join(get_args(LossName))
-        raise MetricsInputError(f"there is no loss {loss!r}; there are {known}")
-    truth = _named(label, loss, "label")
-    if loss in ("absolute_error", "squared_error"):
-        away = np.abs(
-            numbers(frame, truth) - numbers(frame, _named(prediction, loss, "prediction"))
-        )
-        return away if loss == "absolute_error" else away**2, every
-    if loss == "error_rate" and prediction is not None:
-        return _differs(frame, truth, prediction), every
-    is_positive, negative = positives(frame, truth)
-    if loss in ("log_loss", "brier"):
-        values = numbers(frame, _named(score, loss, "score"))
-        refuse_outside_unit(values, str(score), [loss])
-        brier = (values - is_positive) ** 2
-        return log_losses(values, is_positive) if loss == "log_loss" else brier, every
-    if prediction is not None:
-        decided, _ = positives(frame, prediction, negative)
-    else:
-        values = numbers(frame, _named(score, loss, "score or prediction"))
-        decided = values >= 0.5  # noqa: PLR2004 - an even chance
-    wrong = (decided != is_positive).astype(np.float64)
-    counts = {"false_negative_rate": is_positive, "false_positive_rate": ~is_positive}
-    return wrong, counts.get(loss, every)
-
-
-def _named(name: str | None, loss: str, role: str) -> str:
-    if name is None:
-        raise MetricsInputError(f"loss {loss!r} needs a {role} column")
-    return name
-
-
-def _own(losses: ArrayLike, rows: int) -> FloatArray:
-    values = np.asarray(losses, dtype=np.float64)
-    if values.shape != (rows,):
-        raise MetricsInputError(f"there must be one loss a row, {rows}, not {values.shape}")
-    refuse_rows(~np.isfinite(values), "the loss is not a finite number")
-    return values
-
-
-def _differs(frame: pd.DataFrame, label: str, prediction: str) -> FloatArray:
-    """Compare two columns of classes."""
-    columns: list[pd.Series[Any]] = []
-    for name in (label, prediction):
-        found = column(frame, name)
-        refuse_rows(found.isna().to_numpy(), f"column {name!r} is missing")
-        columns.append(found)
-    kinds = [pd.api.types.is_numeric_dtype(found.dtype) for found in columns]
-    # Classes written in two ways would look like a candidate that is always wrong.
-    if len(frame) and kinds[0] != kinds[1]:
-        raise MetricsInputError(
-            f"label column {label!r} holds {columns[0].dtype} values and prediction column "
-            f"{prediction!r} {columns[1].dtype}; they must hold the same classes"
-        )
-    classes = pd.Index(columns[0].unique())
-    codes = [classes.get_indexer(pd.Index(values)) for values in columns]
-    wrong: FloatArray = (codes[0] != codes[1]).astype(np.float64)
-    return wrong
-
-
 # How many slices are tested at most: each one more makes every test stricter.
 _MOST = 20
 # Leads that are kept for each slice that may be tested.
@@ -154,6 +80,8 @@ _DTYPES = {
     "status": "str",
     "reason": "str",
 }
+_ODD = np.uint64(0x9E3779B97F4A7C15)
+_SHIFT = np.uint64(32)
 
 
 @dataclass(frozen=True)
@@ -331,6 +259,117 @@ def _check(*, conditions: int, minimum_support: int) -> None:
         raise MetricsInputError(f"minimum_support must be at least 2, not {minimum_support}")
 
 
+def case_losses(
+    frame: pd.DataFrame,
+    loss: LossName | ArrayLike,
+    *,
+    label: str | None,
+    score: str | None,
+    prediction: str | None,
+) -> tuple[FloatArray, BoolArray]:
+    """Give the loss of each case, and which cases count."""
+    every = np.ones(len(frame), dtype=bool)
+    if not isinstance(loss, str):
+        return _own(loss, len(frame)), every
+    if loss not in get_args(LossName):
+        known = ", ".join(get_args(LossName))
+        raise MetricsInputError(f"there is no loss {loss!r}; there are {known}")
+    truth = _named(label, loss, "label")
+    if loss in ("absolute_error", "squared_error"):
+        away = np.abs(
+            numbers(frame, truth) - numbers(frame, _named(prediction, loss, "prediction"))
+        )
+        return away if loss == "absolute_error" else away**2, every
+    if loss == "error_rate" and prediction is not None:
+        return _differs(frame, truth, prediction), every
+    is_positive, negative = positives(frame, truth)
+    if loss in ("log_loss", "brier"):
+        values = numbers(frame, _named(score, loss, "score"))
+        refuse_outside_unit(values, str(score), [loss])
+        brier = (values - is_positive) ** 2
+        return log_losses(values, is_positive) if loss == "log_loss" else brier, every
+    if prediction is not None:
+        decided, _ = positives(frame, prediction, negative)
+    else:
+        values = numbers(frame, _named(score, loss, "score or prediction"))
+        decided = values >= 0.5  # noqa: PLR2004 - an even chance
+    wrong = (decided != is_positive).astype(np.float64)
+    counts = {"false_negative_rate": is_positive, "false_positive_rate": ~is_positive}
+    return wrong, counts.get(loss, every)
+
+
+def _own(losses: ArrayLike, rows: int) -> FloatArray:
+    values = np.asarray(losses, dtype=np.float64)
+    if values.shape != (rows,):
+        raise MetricsInputError(f"there must be one loss a row, {rows}, not {values.shape}")
+    refuse_rows(~np.isfinite(values), "the loss is not a finite number")
+    return values
+
+
+def _named(name: str | None, loss: str, role: str) -> str:
+    if name is None:
+        raise MetricsInputError(f"loss {loss!r} needs a {role} column")
+    return name
+
+
+def _differs(frame: pd.DataFrame, label: str, prediction: str) -> FloatArray:
+    """Compare two columns of classes."""
+    columns: list[pd.Series[Any]] = []
+    for name in (label, prediction):
+        found = column(frame, name)
+        refuse_rows(found.isna().to_numpy(), f"column {name!r} is missing")
+        columns.append(found)
+    kinds = [pd.api.types.is_numeric_dtype(found.dtype) for found in columns]
+    # Classes written in two ways would look like a candidate that is always wrong.
+    if len(frame) and kinds[0] != kinds[1]:
+        raise MetricsInputError(
+            f"label column {label!r} holds {columns[0].dtype} values and prediction column "
+            f"{prediction!r} {columns[1].dtype}; they must hold the same classes"
+        )
+    classes = pd.Index(columns[0].unique())
+    codes = [classes.get_indexer(pd.Index(values)) for values in columns]
+    wrong: FloatArray = (codes[0] != codes[1]).astype(np.float64)
+    return wrong
+
+
+def discovery_split(
+    codes: Sequence[CodeArray],
+    losses: FloatArray,
+    cluster: "pd.Series[Any] | None",
+    seed: int,
+) -> tuple[IntArray, BoolArray]:
+    """Draw half of the cases, or half of the clusters, at random.
+
+    The cases are put in an order that follows from what they hold, and the seed draws from that
+    order. Cases that hold the same are interchangeable, so that it does not matter which of them
+    comes first.
+    """
+    random = np.random.default_rng(seed)
+    content = _content(codes, losses)
+    chosen = np.zeros(len(losses), dtype=bool)
+    if cluster is None:
+        order = np.argsort(content, kind="stable")
+        chosen[order[random.permutation(len(order))[: len(order) // 2]]] = True
+        return order, chosen
+    numbers, values = pd.factorize(cluster)
+    named = pd.util.hash_array(np.array([str(value) for value in values], dtype=object))
+    sequence = np.argsort(named, kind="stable")
+    half = np.zeros(len(values), dtype=bool)
+    half[sequence[random.permutation(len(values))[: len(values) // 2]]] = True
+    return np.lexsort((content, named[numbers])), half[numbers]
+
+
+def _content(codes: Sequence[CodeArray], losses: FloatArray) -> NDArray[np.uint64]:
+    """Mix what each case holds into one number; it overflows on purpose."""
+    # Zero has two signs, and they are equal.
+    mixed = (losses + 0.0).view(np.uint64).copy()
+    for code in codes:
+        mixed ^= code.astype(np.uint64)
+        mixed *= _ODD
+        mixed ^= mixed >> _SHIFT
+    return mixed
+
+
 def _nothing_to_search(losses: FloatArray, searched: BoolArray, minimum_support: int) -> str | None:
     """Say why there is nothing to search, if so."""
     rows = min(np.count_nonzero(searched), np.count_nonzero(~searched))
@@ -395,6 +434,10 @@ def _confirm(
     return table.astype(_DTYPES)
 
 
+def _describe(one: SliceCode, cut: list[DiscretisedFeature]) -> str:
+    return describe_conditions([cut[feature].conditions[code] for feature, code in one])
+
+
 def _explain(rows: list[dict[str, Any]], inside: list[BoolArray], losses: FloatArray) -> None:
     """Note at each confirmed slice which one of more evidence explains it, if any does."""
     confirmed = [p for p, row in enumerate(rows) if row["status"] == "confirmed"]
@@ -409,53 +452,7 @@ def _explain(rows: list[dict[str, Any]], inside: list[BoolArray], losses: FloatA
             own.append((rows[position]["slice"], Explanation(inside[position], Losses(losses))))
 
 
-def _describe(one: SliceCode, cut: list[DiscretisedFeature]) -> str:
-    return describe_conditions([cut[feature].conditions[code] for feature, code in one])
-
-
 def _rank(row: dict[str, Any]) -> tuple[Any, ...]:
     place = ("confirmed", "not_confirmed", "too_few").index(row["status"])
     explained = row["explained_by"] is not None
     return place, explained, 0.0 if row["reason"] else -row["harm_low"], row["slice"]
-
-
-_ODD = np.uint64(0x9E3779B97F4A7C15)
-_SHIFT = np.uint64(32)
-
-
-def discovery_split(
-    codes: Sequence[CodeArray],
-    losses: FloatArray,
-    cluster: "pd.Series[Any] | None",
-    seed: int,
-) -> tuple[IntArray, BoolArray]:
-    """Draw half of the cases, or half of the clusters, at random.
-
-    The cases are put in an order that follows from what they hold, and the seed draws from that
-    order. Cases that hold the same are interchangeable, so that it does not matter which of them
-    comes first.
-    """
-    random = np.random.default_rng(seed)
-    content = _content(codes, losses)
-    chosen = np.zeros(len(losses), dtype=bool)
-    if cluster is None:
-        order = np.argsort(content, kind="stable")
-        chosen[order[random.permutation(len(order))[: len(order) // 2]]] = True
-        return order, chosen
-    numbers, values = pd.factorize(cluster)
-    named = pd.util.hash_array(np.array([str(value) for value in values], dtype=object))
-    sequence = np.argsort(named, kind="stable")
-    half = np.zeros(len(values), dtype=bool)
-    half[sequence[random.permutation(len(values))[: len(values) // 2]]] = True
-    return np.lexsort((content, named[numbers])), half[numbers]
-
-
-def _content(codes: Sequence[CodeArray], losses: FloatArray) -> NDArray[np.uint64]:
-    """Mix what each case holds into one number; it overflows on purpose."""
-    # Zero has two signs, and they are equal.
-    mixed = (losses + 0.0).view(np.uint64).copy()
-    for code in codes:
-        mixed ^= code.astype(np.uint64)
-        mixed *= _ODD
-        mixed ^= mixed >> _SHIFT
-    return mixed
