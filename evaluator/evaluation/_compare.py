@@ -10,7 +10,6 @@ from evaluator.metrics import METRICS
 from evaluator.scorecard import SLICE_COLUMNS, SLICE_LEVEL
 from evaluator.spec import AuditSpec, CandidateSpec
 
-
 NOT_EVALUATED = "the compared candidates were not all evaluated there"
 # Compared where only the places are asked for: every candidate decides.
 _ANY_METRIC = "accuracy"

@@ -8,7 +8,6 @@ import pandas as pd
 from evaluator.evaluation._cases import EvaluatedCases, IntArray
 from evaluator.spec import AuditSpec, CandidateSpec, WeakSlicesSpec
 
-
 SEED = 0
 """Which of the equally good halves are searched."""
 # No declared column can be called so.

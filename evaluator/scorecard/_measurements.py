@@ -7,7 +7,6 @@ from typing import Any
 
 import pandas as pd
 
-
 CURRENT = "current"
 """The state of a slice whose evidence is of this version of everything it rests on."""
 

@@ -34,7 +34,6 @@ from evaluator.metrics._levels import IntArray, Level, Slicing
 from evaluator.metrics._linear import LinearisedEstimate, SurveyDesign, weighted_average_precision
 from evaluator.metrics._means import MIN_CASES as FEWEST_FOR_A_MEAN, log_losses
 
-
 MIN_CASES = 30
 # A quarter of a case in each cell, two cases in all: A. Agresti, Y. Min, Statistics in Medicine 24
 # (2005) 729 do the same for a difference of rates.
@@ -179,8 +178,8 @@ class BinaryCases:
                 for name in metrics:
                     if name == "average_precision":
                         group = level.group_of_cell[self.slicing.cell[self.layout.order]]
-                        sample = SurveyDesign(group, level.groups, weight=None, cluster=None)
-                        precision = average_precision_difference(sample, self, pair, area.flips)
+                        design = SurveyDesign(group, level.groups, weight=None, cluster=None)
+                        precision = average_precision_difference(design, self, pair, area.flips)
                         parts[pair, name].append(precision)
                     else:
                         parts[pair, name].append(area)
@@ -200,10 +199,10 @@ def compare_clustered(
     }
     all_counts = {pair: cases.counts(pair) for pair in pairs}
     for number, level in enumerate(levels):
-        sample = SurveyDesign(level.group_of_cell[cell], level.groups, None, ordered)
+        design = SurveyDesign(level.group_of_cell[cell], level.groups, None, ordered)
         for pair in pairs:
             counts = all_counts[pair][bounds[number] : bounds[number + 1]]
-            at = _ClusteredLevel(cases, sample, level, pair, counts)
+            at = _ClusteredLevel(cases, design, level, pair, counts)
             for name in metrics:
                 parts[pair, name].append(at.difference(name))
     return {
@@ -217,13 +216,13 @@ class _ClusteredLevel:
     def __init__(
         self,
         cases: BinaryCases,
-        sample: SurveyDesign,
+        design: SurveyDesign,
         level: Level,
         pair: CandidatePair,
         counts: FloatArray,
     ) -> None:
         self.cases = cases
-        self.sample = sample
+        self.design = design
         self.level = level
         self.pair = pair
         self.counts = counts
@@ -238,11 +237,11 @@ class _ClusteredLevel:
         one, other = (placements.of_level(self.level, name) for name in self.pair)
         area = roc_auc_difference(self.cases.layout, self.level, (one, other))
         if metric == "average_precision":
-            return average_precision_difference(self.sample, self.cases, self.pair, area.flips)
+            return average_precision_difference(self.design, self.cases, self.pair, area.flips)
         return self._area(area, one - other)
 
     def _counted(self, metric: str) -> Difference:
-        sample, label = self.sample, self.cases.label
+        design, label = self.design, self.cases.label
         n = self.counts.sum(axis=1)
         flips, effective = flips_of(metric, self.counts)
         four = dict(zip(self.pair, candidate_counts(self.counts), strict=True))
@@ -250,7 +249,7 @@ class _ClusteredLevel:
         for name, counts in four.items():
             value, slopes = value_and_slopes(metric, divide(counts, n[:, None]))
             code = 2 * label + self.cases.predictions[name]
-            influence = np.nan_to_num(slopes)[sample.group, code] / n[sample.group]
+            influence = np.nan_to_num(slopes)[design.group, code] / n[design.group]
             parts.append(LinearisedEstimate(value, influence))
         estimate = Estimate(parts[0].value - parts[1].value, effective)
         mark_undefined(estimate, metric, four)
@@ -262,39 +261,39 @@ class _ClusteredLevel:
         mark_few_flips(estimate, flips, self.cases.error)
         largest = 2.0 if metric == "matthews_correlation" else 1.0
         pair = parts[0], parts[1]
-        return linear_difference(sample, pair, estimate, flips, among=among, largest=largest)
+        return linear_difference(design, pair, estimate, flips, among=among, largest=largest)
 
     def _mean(self, metric: str) -> Difference:
-        sample, label = self.sample, self.cases.label
+        design, label = self.design, self.cases.label
         one, other = (LOSSES[metric](self.cases.scores[name], label) for name in self.pair)
         every = np.ones(len(label))
         # The ratio of the difference, so that equal losses leave exactly nothing.
-        gap = sample.ratio(one - other, every)
-        estimate = Estimate(gap.value.copy(), sample.n)
-        estimate.mark_undefined(sample.n == 0, NO_ROWS)
+        gap = design.ratio(one - other, every)
+        estimate = Estimate(gap.value.copy(), design.n)
+        estimate.mark_undefined(design.n == 0, NO_ROWS)
         estimate.mark_too_few(
-            sample.n < FEWEST_FOR_A_MEAN, shortfall_reasons(FEWEST_FOR_A_MEAN, "cases", sample.n)
+            design.n < FEWEST_FOR_A_MEAN, shortfall_reasons(FEWEST_FOR_A_MEAN, "cases", design.n)
         )
         for what, chosen in (("positive", label), ("negative", ~label)):
-            there, least = sample.total(chosen), binary.MIN_FOR_A_LOSS
+            there, least = design.total(chosen), binary.MIN_FOR_A_LOSS
             estimate.mark_too_few(there < least, shortfall_reasons(least, f"{what} labels", there))
-        flips = DiscordantCounts.of(sample.total(one < other), sample.total(one > other))
-        return linear_difference(sample, gap, estimate, flips, skewed=True)
+        flips = DiscordantCounts.of(design.total(one < other), design.total(one > other))
+        return linear_difference(design, gap, estimate, flips, skewed=True)
 
     def _area(self, area: Difference, gained: NDArray[np.int32]) -> Difference:
         """Take DeLong's influences of the cases together by cluster.
 
         Source: N. Obuchowski, Biometrics 53 (1997) 567.
         """
-        sample, label = self.sample, self.cases.label
-        positives, negatives = sample.total(label), sample.total(~label)
-        own = np.where(label, positives[sample.group], negatives[sample.group])
-        others = np.where(label, negatives[sample.group], positives[sample.group])
+        design, label = self.design, self.cases.label
+        positives, negatives = design.total(label), design.total(~label)
+        own = np.where(label, positives[design.group], negatives[design.group])
+        others = np.where(label, negatives[design.group], positives[design.group])
         value = np.nan_to_num(area.estimate.value)
-        share = np.nan_to_num(divide(gained, 2 * others)) - value[sample.group]
+        share = np.nan_to_num(divide(gained, 2 * others)) - value[design.group]
         influence = np.where(others > 0, divide(share, own), 0.0)
         linear = LinearisedEstimate(value, influence)
-        return linear_difference(sample, linear, area.estimate, area.flips, largest=1.0)
+        return linear_difference(design, linear, area.estimate, area.flips, largest=1.0)
 
 
 def counted_difference(
@@ -339,10 +338,10 @@ def counted_difference(
     variance = (shares * influence**2).sum(axis=1)
     spare = np.maximum(n - 1, 1)
     largest = 2.0 if metric == "matthews_correlation" else 1.0
-    law = StudentisedDifference(
+    distribution = StudentisedDifference(
         value_one - value_two, np.sqrt(variance / spare), spare, np.zeros(len(n)), largest
     )
-    return Difference(estimate, flips, law)
+    return Difference(estimate, flips, distribution)
 
 
 def candidate_counts(counts: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -440,19 +439,19 @@ def _margin(counts: FloatArray, cells: np.ndarray[tuple[int], np.dtype[np.int64]
 
 
 def average_precision_difference(
-    sample: SurveyDesign, cases: BinaryCases, pair: CandidatePair, flips: DiscordantCounts
+    design: SurveyDesign, cases: BinaryCases, pair: CandidatePair, flips: DiscordantCounts
 ) -> Difference:
     """Compare average precision by the infinitesimal jackknife, over rows or clusters.
 
     Source: as `ranking.average_precision`; the influences of a case on both are subtracted.
     """
     one, other = (
-        weighted_average_precision(sample, cases.scores[name], cases.label) for name in pair
+        weighted_average_precision(design, cases.scores[name], cases.label) for name in pair
     )
-    positives, negatives = sample.total(cases.label), sample.total(~cases.label)
+    positives, negatives = design.total(cases.label), design.total(~cases.label)
     estimate = Estimate(one.value - other.value, positives)
     estimate.mark_undefined(positives == 0, binary.NO_POSITIVES)
     for what, there in (("positive", positives), ("negative", negatives)):
         least = MIN_OF_EACH_CLASS
         estimate.mark_too_few(there < least, shortfall_reasons(least, f"{what} labels", there))
-    return linear_difference(sample, (one, other), estimate, flips, largest=1.0)
+    return linear_difference(design, (one, other), estimate, flips, largest=1.0)

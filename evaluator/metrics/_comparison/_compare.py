@@ -29,7 +29,6 @@ from evaluator.metrics._levels import IntArray, Slicing, cut_slices
 from evaluator.metrics._linear import SurveyDesign
 from evaluator.metrics._multiplicity import ADJUSTMENTS, Adjustment
 
-
 Scores = Mapping[str, str] | Mapping[str, Mapping[Any, str]]
 _SUPPORTED: Mapping[Task, Sequence[str]] = {
     "binary_classification": BINARY,
@@ -306,7 +305,7 @@ def differences(
     if columns.task == "binary_classification":
         return _binary(frame, columns, slicing, pairs, metrics, error=error, clusters=clusters)
     names = sorted({name for pair in pairs for name in pair})
-    samples = [
+    designs = [
         SurveyDesign(level.group_of_cell[slicing.cell], level.groups, None, clusters)
         for level in slicing.levels
     ]
@@ -328,7 +327,7 @@ def differences(
         }
         measure = measure_multiclass(classes, 1 - error)
         rules = {metric: MULTICLASS[metric] for metric in metrics}
-    return compare_levels(samples, measure, pairs, rules, error)
+    return compare_levels(designs, measure, pairs, rules, error)
 
 
 def _binary(

@@ -14,7 +14,6 @@ from evaluator.metrics._estimates import BoolArray, FloatArray, to_tidy_frame
 from evaluator.metrics._levels import Slicing
 from evaluator.metrics._multiplicity import ADJUSTMENTS, Adjustment
 
-
 Margins = Mapping[str, float]
 _Pair = tuple[str, str]
 NOT_COMPARED = "not compared"
@@ -191,9 +190,9 @@ def _family(
     value = np.concatenate([one.estimate.value for one in differences])
     tested = status == "ok"
     bounded = tested | np.concatenate(
-        [(s.estimate.status == "too_few") & s.law.interval_without_test for s in differences]
+        [(s.estimate.status == "too_few") & s.distribution.interval_without_test for s in differences]
     )
-    p_value = _where(tested, np.concatenate([one.law.two_sided() for one in differences]))
+    p_value = _where(tested, np.concatenate([one.distribution.two_sided() for one in differences]))
     p_adjusted = ADJUSTMENTS[adjust](p_value)
     shown = np.nan_to_num(p_adjusted, nan=1.0) <= error
     members = max(int(tested.sum()), 1)
@@ -226,7 +225,7 @@ def _where(there: BoolArray, values: FloatArray) -> FloatArray:
 
 
 def _intervals(differences: list[Difference], error: float) -> tuple[FloatArray, FloatArray]:
-    limits = [one.law.interval(np.full(len(one.estimate.value), error)) for one in differences]
+    limits = [one.distribution.interval(np.full(len(one.estimate.value), error)) for one in differences]
     low, high = zip(*limits, strict=True)
     return np.concatenate(low), np.concatenate(high)
 
@@ -247,8 +246,8 @@ def _within(
     if metric not in margins:
         return {"p_equivalent": absent, "p_not_worse": absent}
     margin = margins[metric]
-    above = np.concatenate([one.law.above(-margin) for one in differences])
-    below = np.concatenate([one.law.below(margin) for one in differences])
+    above = np.concatenate([one.distribution.above(-margin) for one in differences])
+    below = np.concatenate([one.distribution.below(margin) for one in differences])
     adjusted = ADJUSTMENTS[adjust]
     direction = METRICS[metric].higher_is_better
     harmless = absent if direction is None else above if direction else below

@@ -18,7 +18,6 @@ from evaluator.metrics._estimates import (
 from evaluator.metrics._linear import LinearisedEstimate, SurveyDesign
 from evaluator.metrics._means import MIN_CASES, Moments
 
-
 _NO_LEAN = 1e-6
 _HALVINGS = 60
 # As `means`: a mean that one case carries has a skewness near one, in roots of the cases.
@@ -90,7 +89,7 @@ class Difference:
 
     estimate: Estimate
     flips: DiscordantCounts
-    law: DifferenceDistribution
+    distribution: DifferenceDistribution
 
 
 def concat_differences(parts: Sequence[Difference]) -> Difference:
@@ -98,7 +97,7 @@ def concat_differences(parts: Sequence[Difference]) -> Difference:
     return Difference(
         Estimate.joined([part.estimate for part in parts]),
         _concat_arrays([part.flips for part in parts]),
-        _concat_arrays([part.law for part in parts]),
+        _concat_arrays([part.distribution for part in parts]),
     )
 
 
@@ -136,7 +135,7 @@ def mean_difference(
 
 
 def linear_difference(
-    sample: SurveyDesign,
+    design: SurveyDesign,
     linear: LinearisedEstimate | tuple[LinearisedEstimate, LinearisedEstimate],
     estimate: Estimate,
     flips: DiscordantCounts,
@@ -151,20 +150,20 @@ def linear_difference(
     less than their number.
     Source: D. Binder, International Statistical Review 51 (1983) 279.
     """
-    units = sample.units(among)
+    units = design.units(among)
     if isinstance(linear, LinearisedEstimate):
-        second, third = sample.moments(linear.influence)
+        second, third = design.moments(linear.influence)
     else:
         one, other = linear
-        second, third = sample.moments(one.influence - other.influence)
-        alone = sample.variance(one.influence) + sample.variance(other.influence)
+        second, third = design.moments(one.influence - other.influence)
+        alone = design.variance(one.influence) + design.variance(other.influence)
         # What is left by cancellation is no spread.
         second = np.where(second <= _NO_SPREAD * alone, 0, second)
     # Influences are of the size 1 / units; back to the size of a single unit's contribution.
     deviation = units * np.sqrt(divide(second, np.maximum(units - 1, 0)))
     skewness = divide(third * units**2, deviation**3) if skewed else np.zeros(len(units))
     moments = Moments(units, estimate.value.copy(), np.nan_to_num(deviation), skewness)
-    sample.mark_few_clusters(estimate, among)
+    design.mark_few_clusters(estimate, among)
     _mark_spread(estimate, flips, moments)
     return Difference(estimate, flips, StudentisedDifference.of_moments(moments, largest=largest))
 

@@ -12,7 +12,6 @@ from evaluator.metrics._checks import MetricsInputError, column, refuse_rows
 from evaluator.metrics._estimates import BoolArray, FloatArray
 from evaluator.metrics._levels import IntArray, Slicing
 
-
 _SHOWN = 5
 _KEY = "id"
 _OWN = ("score", "prediction")
@@ -99,7 +98,7 @@ def _refuse_other_cases(
     first: str, keys: "pd.Index[Any]", name: str, found: "pd.Index[Any]"
 ) -> None:
     """Refuse to compare candidates that were run on different evaluation sets."""
-    told = []
+    differences = []
     for has, lacks, extra in (
         (first, name, keys.difference(found)),
         (name, first, found.difference(keys)),
@@ -107,10 +106,10 @@ def _refuse_other_cases(
         if len(extra):
             examples = ", ".join(repr(one) for one in extra[:_SHOWN].tolist())
             more = ", ..." if len(extra) > _SHOWN else ""
-            told.append(f"{len(extra)} cases of {has!r} are none of {lacks!r} ({examples}{more})")
-    if told:
+            differences.append(f"{len(extra)} cases of {has!r} are none of {lacks!r} ({examples}{more})")
+    if differences:
         raise MetricsInputError(
-            "candidates are compared on the same cases, and these are not: " + "; ".join(told)
+            "candidates are compared on the same cases, and these are not: " + "; ".join(differences)
         )
 
 

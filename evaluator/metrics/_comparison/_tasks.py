@@ -21,7 +21,6 @@ from evaluator.metrics._means import MIN_CASES, clipped_log
 from evaluator.metrics._multiclass import MulticlassLevel, MulticlassRows
 from evaluator.metrics._regression import RegressionLevel
 
-
 CandidatePair = tuple[str, str]
 
 
@@ -95,7 +94,7 @@ MULTICLASS: Mapping[str, _TestRule] = {
 
 
 def compare_levels(
-    samples: Sequence[SurveyDesign],
+    designs: Sequence[SurveyDesign],
     measure: Callable[[str, SurveyDesign, str], CandidateEstimate],
     pairs: Sequence[CandidatePair],
     rules: Mapping[str, _TestRule],
@@ -106,11 +105,11 @@ def compare_levels(
     parts: dict[tuple[CandidatePair, str], list[Difference]] = {
         (pair, metric): [] for pair in pairs for metric in rules
     }
-    for sample in samples:
+    for design in designs:
         for metric, rule in rules.items():
-            ones = {name: measure(name, sample, metric) for name in names}
+            ones = {name: measure(name, design, metric) for name in names}
             for pair in pairs:
-                found = _difference(sample, (ones[pair[0]], ones[pair[1]]), pair, rule, error)
+                found = _difference(design, (ones[pair[0]], ones[pair[1]]), pair, rule, error)
                 parts[pair, metric].append(found)
     return {
         pair: {metric: concat_differences(parts[pair, metric]) for metric in rules}
@@ -119,15 +118,15 @@ def compare_levels(
 
 
 def _difference(
-    sample: SurveyDesign,
+    design: SurveyDesign,
     ones: tuple[CandidateEstimate, CandidateEstimate],
     pair: CandidatePair,
     rule: _TestRule,
     error: float,
 ) -> Difference:
     one, other = ones
-    more = sample.total(one.merit > other.merit)
-    fewer = sample.total(one.merit < other.merit)
+    more = design.total(one.merit > other.merit)
+    fewer = design.total(one.merit < other.merit)
     flips = DiscordantCounts.of(more, fewer)
     effective = np.fmin(one.estimate.effective, other.estimate.effective)
     estimate = Estimate(one.linear.value - other.linear.value, effective)
@@ -141,14 +140,14 @@ def _difference(
     )
     if rule.hits:
         mark_few_flips(estimate, flips, error)
-    if rule.hits and sample.cluster is None:
-        estimate.value = np.where(estimate.undefined, np.nan, divide(more - fewer, sample.n))
+    if rule.hits and design.cluster is None:
+        estimate.value = np.where(estimate.undefined, np.nan, divide(more - fewer, design.n))
         return Difference(
-            estimate, flips, PairedRateDifference(more, fewer, np.maximum(sample.n, 1))
+            estimate, flips, PairedRateDifference(more, fewer, np.maximum(design.n, 1))
         )
     linear = one.linear, other.linear
     return linear_difference(
-        sample, linear, estimate, flips, skewed=rule.skewed, largest=rule.largest
+        design, linear, estimate, flips, skewed=rule.skewed, largest=rule.largest
     )
 
 
@@ -157,18 +156,18 @@ def measure_regression(
 ) -> Callable[[str, SurveyDesign, str], CandidateEstimate]:
     """Give the function that measures one candidate's metric at a level."""
 
-    def measured(name: str, sample: SurveyDesign, metric: str) -> CandidateEstimate:
-        at = RegressionLevel(label, predictions[name], sample, confidence)
+    def measured(name: str, design: SurveyDesign, metric: str) -> CandidateEstimate:
+        at = RegressionLevel(label, predictions[name], design, confidence)
         estimate = regression.MEASURES[metric](at)
         losses = _losses(metric, at.error, label)
-        linear = sample.ratio(losses, np.ones(len(losses)))
+        linear = design.ratio(losses, np.ones(len(losses)))
         if metric == "root_mean_squared_error":
             root = np.sqrt(linear.value)
             slope = np.nan_to_num(divide(np.ones(len(root)), 2 * root))
-            linear = LinearisedEstimate(root, linear.influence * slope[sample.group])
+            linear = LinearisedEstimate(root, linear.influence * slope[design.group])
         if metric == "r2":
-            mean = np.nan_to_num(sample.ratio(label, np.ones(len(label))).value)
-            quotient = sample.ratio(losses, (label - mean[sample.group]) ** 2)
+            mean = np.nan_to_num(design.ratio(label, np.ones(len(label))).value)
+            quotient = design.ratio(losses, (label - mean[design.group]) ** 2)
             linear = LinearisedEstimate(1 - quotient.value, -quotient.influence)
         merit = -np.abs(losses)
         return CandidateEstimate(estimate, linear, merit)
@@ -196,12 +195,12 @@ def measure_multiclass(
 ) -> Callable[[str, SurveyDesign, str], CandidateEstimate]:
     """Give the function that measures one candidate's metric at a level."""
 
-    def measured(name: str, sample: SurveyDesign, metric: str) -> CandidateEstimate:
-        at = MulticlassLevel(rows[name], sample, confidence)
+    def measured(name: str, design: SurveyDesign, metric: str) -> CandidateEstimate:
+        at = MulticlassLevel(rows[name], design, confidence)
         estimate = multiclass.MEASURES[metric](at)
         merit = _merit(at, metric)
         if MULTICLASS[metric].hits:
-            return CandidateEstimate(estimate, sample.ratio(merit, at.all.astype(float)), merit)
+            return CandidateEstimate(estimate, design.ratio(merit, at.all.astype(float)), merit)
         return CandidateEstimate(estimate, _linear(at, metric), merit)
 
     return measured
@@ -226,16 +225,16 @@ def _linear(at: MulticlassLevel, metric: str) -> LinearisedEstimate:
     """Linearise a metric of several classes."""
     if metric == "log_loss":
         given = at.scores[np.arange(len(at.all)), at.rows.label]
-        return at.sample.ratio(clipped_log(given), at.all)
+        return at.design.ratio(clipped_log(given), at.all)
     if metric == "roc_auc_ovr":
         return _mean_of(
-            [weighted_roc_auc(at.sample, at.scores[:, n], at.of_class[n]) for n in at.numbers]
+            [weighted_roc_auc(at.design, at.scores[:, n], at.of_class[n]) for n in at.numbers]
         )
     if metric == "roc_auc_ovo":
         areas = []
         for one, other in permutations(at.numbers, 2):
             both = at.of_class[one] | at.of_class[other]
-            areas.append(weighted_roc_auc(at.sample, at.scores[:, one], at.of_class[one], both))
+            areas.append(weighted_roc_auc(at.design, at.scores[:, one], at.of_class[one], both))
         return _mean_of(areas)
     kind, _, how = metric.partition("_")
     if metric == "balanced_accuracy":
@@ -243,13 +242,13 @@ def _linear(at: MulticlassLevel, metric: str) -> LinearisedEstimate:
     parts = at.of_each_class(kind)
     if how == "macro":
         return _mean_of(parts)
-    value, influence = np.zeros(at.sample.groups), np.zeros(len(at.all))
+    value, influence = np.zeros(at.design.groups), np.zeros(len(at.all))
     for truth, part in zip(at.of_class, parts, strict=True):
-        share = at.sample.ratio(truth, at.all)
+        share = at.design.ratio(truth, at.all)
         counted, own = np.nan_to_num(share.value), np.nan_to_num(part.value)
         value += counted * own
-        influence += counted[at.sample.group] * part.influence
-        influence += own[at.sample.group] * share.influence
+        influence += counted[at.design.group] * part.influence
+        influence += own[at.design.group] * share.influence
     return LinearisedEstimate(value, influence)
 
 

@@ -16,7 +16,6 @@ from evaluator.metrics._fairness._tables import concat_blocks, group_labels, to_
 from evaluator.metrics._inputs import multiclass_rows
 from evaluator.metrics._levels import IntArray, Level, Slicing, cut_slices
 
-
 _MEAN_BOUNDS = (-1.0, 1.0)
 _DIFFERENCE = 0.1
 _COMPARISONS: tuple[Comparison, ...] = ("difference", "ratio")
@@ -182,13 +181,13 @@ def fairness(
         if not len(codes):
             continue
         counted = cases.counted.of(level, len(codes) - level.groups)
-        words = group_labels(level, cases.slicing.groups, codes)
+        labels = group_labels(level, cases.slicing.groups, codes)
         for measure, value, number, comparison in _wanted(chosen, cases):
-            setting = GapOptions(confidence, minimum_support, comparison)
+            options = GapOptions(confidence, minimum_support, comparison)
             parts = counted.parts(measure.name, number)
-            compared = compare_with_reference(parts, measure.favoured, at, setting)
+            compared = compare_with_reference(parts, measure.favoured, at, options)
             constant = (measure.name, comparison, value, level.name)
-            blocks.append(to_block(compared, words, allowed[comparison], setting, constant))
+            blocks.append(to_block(compared, labels, allowed[comparison], options, constant))
     return concat_blocks(blocks)
 
 
@@ -328,13 +327,13 @@ def read_inputs(
     if len(control):
         controlled = cut_slices(frame, control, None)
         stratum, strata = controlled.cell, max(controlled.cells, 1)
-    place = slicing.cell * strata + stratum
+    cell = slicing.cell * strata + stratum
     shape = (slicing.cells, strata)
     if task == "regression":
         excess = numbers(frame, prediction) - numbers(frame, label)
         nothing = np.zeros(len(frame), np.intp)
         counted = GroupCounts(
-            _confusion(place, shape, nothing, nothing, 1), {0: _power_sums(place, shape, excess)}
+            _confusion(cell, shape, nothing, nothing, 1), {0: _power_sums(cell, shape, excess)}
         )
         return FairnessInputs(slicing, counted, [(None, 0)])
     scores: dict[int, FloatArray] = {}
@@ -358,29 +357,29 @@ def read_inputs(
         if scored and score is not None:
             scores = {number: _probability(frame, score[value]) for value, number in classes}
     excess_of = {
-        number: _power_sums(place, shape, values - (numbered == number))
+        number: _power_sums(cell, shape, values - (numbered == number))
         for number, values in scores.items()
     }
     return FairnessInputs(
         slicing,
-        GroupCounts(_confusion(place, shape, numbered, decisions, many), excess_of),
+        GroupCounts(_confusion(cell, shape, numbered, decisions, many), excess_of),
         classes,
     )
 
 
 def _confusion(
-    place: IntArray, shape: tuple[int, int], label: IntArray, prediction: IntArray, classes: int
+    cell: IntArray, shape: tuple[int, int], label: IntArray, prediction: IntArray, classes: int
 ) -> FloatArray:
-    code = (place * classes + label) * classes + prediction
+    code = (cell * classes + label) * classes + prediction
     size = shape[0] * shape[1] * classes * classes
     counts = np.bincount(code, minlength=size).astype(float)
     return counts.reshape(*shape, classes, classes)
 
 
-def _power_sums(place: IntArray, shape: tuple[int, int], values: FloatArray) -> FloatArray:
+def _power_sums(cell: IntArray, shape: tuple[int, int], values: FloatArray) -> FloatArray:
     size = shape[0] * shape[1]
     powers = (values, values**2, values**3)
-    sums = [np.bincount(place, power, minlength=size).astype(float) for power in powers]
+    sums = [np.bincount(cell, power, minlength=size).astype(float) for power in powers]
     stacked: FloatArray = np.stack(sums, axis=-1).reshape(*shape, 3)
     return stacked
 
@@ -408,14 +407,14 @@ def _reference_of(
             f"reference must name a value of each of {list(names)}, not of {list(reference)}"
         )
     own = np.zeros(len(level.columns), np.intp)
-    for place, position in enumerate(level.columns):
+    for cell, position in enumerate(level.columns):
         value = reference[names[position]]
         if value not in values[position]:
             raise MetricsInputError(
                 f"reference group {value!r} of {names[position]!r} does not occur; there are "
                 f"{values[position]}"
             )
-        own[place] = values[position].index(value)
+        own[cell] = values[position].index(value)
     found = np.flatnonzero((level.codes == own).all(axis=1))
     if len(found):
         return level.codes, int(found[0])

@@ -22,7 +22,6 @@ from evaluator.metrics._two_sample import (
     score_log_ratio,
 )
 
-
 OF_THE_REFERENCE = " in the reference"
 ALONE = "there is no other group to compare with"
 NO_COMMON_STRATUM = "no stratum of the control columns holds cases of both"
@@ -151,7 +150,7 @@ class Gap:
         return Gap(*(getattr(self, field.name)[positions] for field in fields(self)))
 
     @classmethod
-    def joined(cls, parts: "list[Gap]") -> "Gap":
+    def concat(cls, parts: "list[Gap]") -> "Gap":
         """Put the pairs of several gaps one after the other."""
         return cls(
             *(
@@ -184,7 +183,7 @@ class GapRequest:
     overall: bool = False
 
 
-def rate_gaps(one: RateSummary, two: RateSummary, asked: GapRequest) -> Gap:
+def rate_gaps(one: RateSummary, two: RateSummary, request: GapRequest) -> Gap:
     """Give the gaps of rates, or of odds, of the groups at the same positions.
 
     In one stratum a difference has Newcombe's interval, and in several that of Miettinen and
@@ -194,11 +193,11 @@ def rate_gaps(one: RateSummary, two: RateSummary, asked: GapRequest) -> Gap:
     own, other = pair.standardised()
     undefined = empty_reasons(len(own))
     share = (pair.weights * np.nan_to_num(divide(one.cases, one.cases + two.cases))).sum(axis=1)
-    whole = share * own + (1 - share) * other if asked.overall else other
-    if asked.comparison == "difference":
+    whole = share * own + (1 - share) * other if request.overall else other
+    if request.comparison == "difference":
         value = own - other
     elif one.odds:
-        value = log_odds_ratio(pair, asked.confidence_low)[0]
+        value = log_odds_ratio(pair, request.confidence_low)[0]
         misses, other_misses = one.cases - one.hits, two.cases - two.hits
         share = np.nan_to_num(divide(misses.sum(axis=1), (misses + other_misses).sum(axis=1)))
         undefined[~(value < np.inf)] = NO_RATIO
@@ -208,18 +207,18 @@ def rate_gaps(one: RateSummary, two: RateSummary, asked: GapRequest) -> Gap:
         value = _log_ratio(own, other)
         undefined[value == np.inf] = ZERO_REFERENCE
         undefined[(own == 0) & (other == 0)] = BOTH_ZERO
-    low, high = _rate_limits(pair, asked.comparison, asked.confidence_low, odds=one.odds)
-    if asked.confidence_high != asked.confidence_low:
-        _, high = _rate_limits(pair, asked.comparison, asked.confidence_high, odds=one.odds)
-    planned, variance = _planned_rates(one, two, pair, asked.comparison)
-    if asked.overall:
+    low, high = _rate_limits(pair, request.comparison, request.confidence_low, odds=one.odds)
+    if request.confidence_high != request.confidence_low:
+        _, high = _rate_limits(pair, request.comparison, request.confidence_high, odds=one.odds)
+    planned, variance = _planned_rates(one, two, pair, request.comparison)
+    if request.overall:
         share = np.nan_to_num(share)
-        slope = slope_to_overall(planned, share, asked.comparison)
+        slope = slope_to_overall(planned, share, request.comparison)
         value, low, high, planned = (
-            to_overall(gap, share, asked.comparison) for gap in (value, low, high, planned)
+            to_overall(gap, share, request.comparison) for gap in (value, low, high, planned)
         )
         variance = variance * slope**2
-    if one.odds and asked.comparison == "ratio":
+    if one.odds and request.comparison == "ratio":
         own, whole = divide(own, 1 - own), divide(whole, 1 - whole)
     return Gap(
         value,
@@ -227,7 +226,7 @@ def rate_gaps(one: RateSummary, two: RateSummary, asked: GapRequest) -> Gap:
         high,
         own,
         whole,
-        *count_compared(one, two, asked),
+        *count_compared(one, two, request),
         undefined,
         empty_reasons(len(own)),
         planned,
@@ -312,37 +311,37 @@ def to_overall(gap: FloatArray, share: FloatArray, comparison: Comparison) -> Fl
 
 
 def count_compared(
-    one: GroupSummary, two: GroupSummary, asked: GapRequest
+    one: GroupSummary, two: GroupSummary, request: GapRequest
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
     """Count the cases that are compared and all rows on both sides, and the strata."""
     here, there = one.cases > 0, two.cases > 0
     both = here & there
     cases, other_cases = (np.where(both, side.cases, 0).sum(axis=1) for side in (one, two))
     other_rows = two.rows
-    if asked.overall:
+    if request.overall:
         other_cases, other_rows = other_cases + cases, two.rows + one.rows
     left_out = (here ^ there).sum(axis=1).astype(float)
     return cases, other_cases, one.rows, other_rows, both.sum(axis=1).astype(float), left_out
 
 
-def mean_gaps(one: MeanSummary, two: MeanSummary, asked: GapRequest) -> Gap:
+def mean_gaps(one: MeanSummary, two: MeanSummary, request: GapRequest) -> Gap:
     """Give the differences of the means of the groups at the same positions."""
     pair = TwoRates(one.sums[:, :, 0], one.cases, two.sums[:, :, 0], two.cases)
     own, other = pair.standardised()
     share = (pair.weights * np.nan_to_num(divide(one.cases, one.cases + two.cases))).sum(axis=1)
     if one.cases.shape[1] == 1:
-        low, _, too_few = _mean_limits(one, two, asked.confidence_low)
-        _, high, _ = _mean_limits(one, two, asked.confidence_high)
+        low, _, too_few = _mean_limits(one, two, request.confidence_low)
+        _, high, _ = _mean_limits(one, two, request.confidence_high)
     else:
-        low, _, too_few = _stratified_mean_limits(one, two, pair, asked.confidence_low)
-        _, high, _ = _stratified_mean_limits(one, two, pair, asked.confidence_high)
+        low, _, too_few = _stratified_mean_limits(one, two, pair, request.confidence_low)
+        _, high, _ = _stratified_mean_limits(one, two, pair, request.confidence_high)
     value = own - other
     variances = [_pooled_variance(side) for side in (one, two)]
     cases, other_cases = planned_cases(one, two)
     known = [np.where(np.isnan(v), w, v) for v, w in (variances, variances[::-1])]
     variance = divide(known[0], cases) + divide(known[1], other_cases)
     whole = other
-    if asked.overall:
+    if request.overall:
         whole = share * own + (1 - share) * other
         left = 1 - np.nan_to_num(share)
         value, low, high, variance = value * left, low * left, high * left, variance * left**2
@@ -352,7 +351,7 @@ def mean_gaps(one: MeanSummary, two: MeanSummary, asked: GapRequest) -> Gap:
         high,
         own,
         whole,
-        *count_compared(one, two, asked),
+        *count_compared(one, two, request),
         empty_reasons(len(value)),
         too_few,
         np.nan_to_num(value),

@@ -23,7 +23,6 @@ from evaluator.metrics._fairness._gaps import (
 )
 from evaluator.metrics._levels import IntArray
 
-
 OVERALL = -1
 # Pairs x strata that are compared in one pass: some tens of megabytes.
 _MAX_PAIRS_AT_ONCE = 200_000
@@ -47,7 +46,7 @@ class GapOptions:
     minimum_support: int
     comparison: Comparison
 
-    def asked(self, low: float, high: float) -> GapRequest:
+    def request(self, low: float, high: float) -> GapRequest:
         """Ask for limits of these confidences."""
         return GapRequest(self.comparison, low, high, self.minimum_support)
 
@@ -88,7 +87,7 @@ def compare_with_reference(
     parts: list[GroupSummary],
     favoured: Literal[-1, 0, 1],
     reference: Literal["best", "overall"] | int,
-    setting: GapOptions,
+    options: GapOptions,
 ) -> ReferenceGaps:
     """Compare all groups of a level with their reference.
 
@@ -107,14 +106,14 @@ def compare_with_reference(
     largest of the single upper limits without correction, and its lower limit is the largest of
     lower limits from intervals of confidence 1 - error / (2 x number of single gaps).
     """
-    pairs, others = _pairs(parts, reference, setting.minimum_support)
+    pairs, others = _pairs(parts, reference, options.minimum_support)
     if favoured == 0:
-        return _largest(parts, pairs, setting, len(parts) * others)
+        return _largest(parts, pairs, options, len(parts) * others)
     if reference == "best":
-        return _to_best(parts[0], pairs, favoured, setting, others)
-    gap = pairs.compare(parts[0], setting.asked(setting.confidence, setting.confidence))
+        return _to_best(parts[0], pairs, favoured, options, others)
+    gap = pairs.compare(parts[0], options.request(options.confidence, options.confidence))
     chosen = pairs.reference(np.zeros(len(pairs.groups), np.intp))
-    return ReferenceGaps(pairs.groups, chosen, gap, 0, setting.confidence, setting.confidence)
+    return ReferenceGaps(pairs.groups, chosen, gap, 0, options.confidence, options.confidence)
 
 
 @dataclass(frozen=True)
@@ -142,9 +141,9 @@ class GroupPairs:
             return np.full(len(self.groups), OVERALL)
         return self.candidates[chosen] if len(self.candidates) else chosen
 
-    def compare(self, part: GroupSummary, asked: GapRequest) -> Gap:
+    def compare(self, part: GroupSummary, request: GapRequest) -> Gap:
         """Compare all pairs, group by group."""
-        asked = replace(asked, overall=self.candidates is None)
+        request = replace(request, overall=self.candidates is None)
         ones = np.repeat(self.groups, self.shape[1])
         if self.candidates is None:
             others, twos = part.rest(), ones
@@ -152,12 +151,12 @@ class GroupPairs:
             others, twos = part, np.tile(self.candidates, self.shape[0])
         size = max(_MAX_PAIRS_AT_ONCE // max(part.cases.shape[1], 1), 1)
         pieces = [slice(start, start + size) for start in range(0, max(len(ones), 1), size)]
-        return Gap.joined(
-            [compare(part.take(ones[here]), others.take(twos[here]), asked) for here in pieces]
+        return Gap.concat(
+            [compare(part.take(ones[here]), others.take(twos[here]), request) for here in pieces]
         )
 
 
-def compare(one: GroupSummary, two: GroupSummary, asked: GapRequest) -> Gap:
+def compare(one: GroupSummary, two: GroupSummary, request: GapRequest) -> Gap:
     """Compare each group with the one at the same position.
 
     Against the overall the gap is computed from the one to all other groups, since the group is
@@ -167,9 +166,9 @@ def compare(one: GroupSummary, two: GroupSummary, asked: GapRequest) -> Gap:
     is taken as it is.
     """
     if isinstance(one, RateSummary) and isinstance(two, RateSummary):
-        gap = rate_gaps(one, two, asked)
+        gap = rate_gaps(one, two, request)
     elif isinstance(one, MeanSummary) and isinstance(two, MeanSummary):
-        gap = mean_gaps(one, two, asked)
+        gap = mean_gaps(one, two, request)
     else:
         raise TypeError("a rate can only be compared with a rate, and a mean with a mean")
     undefined = np.select(
@@ -182,7 +181,7 @@ def compare(one: GroupSummary, two: GroupSummary, asked: GapRequest) -> Gap:
         ],
         [
             NO_ROWS,
-            ALONE if asked.overall else NO_ROWS + OF_THE_REFERENCE,
+            ALONE if request.overall else NO_ROWS + OF_THE_REFERENCE,
             f"no {one.what}",
             f"no {two.what}{OF_THE_REFERENCE}",
             NO_COMMON_STRATUM,
@@ -192,8 +191,8 @@ def compare(one: GroupSummary, two: GroupSummary, asked: GapRequest) -> Gap:
     too_few = gap.too_few
     sides = ((two.what + OF_THE_REFERENCE, gap.other_cases), (one.what, gap.cases))
     for what, there in sides:
-        reasons = shortfall_reasons(asked.minimum_support, what, there)
-        too_few = np.where(there < asked.minimum_support, reasons, too_few)
+        reasons = shortfall_reasons(request.minimum_support, what, there)
+        too_few = np.where(there < request.minimum_support, reasons, too_few)
     return replace(gap, undefined=undefined, too_few=too_few)
 
 
@@ -215,13 +214,13 @@ def _to_best(
     part: GroupSummary,
     pairs: GroupPairs,
     favoured: Literal[-1, 1],
-    setting: GapOptions,
+    options: GapOptions,
     others: int,
 ) -> ReferenceGaps:
     """Find the gap to the most favoured other group."""
-    plain, corrected = setting.confidence, setting.corrected(others)
+    plain, corrected = options.confidence, options.corrected(others)
     levels = (plain, corrected) if favoured == 1 else (corrected, plain)
-    gap = pairs.compare(part, setting.asked(*levels))
+    gap = pairs.compare(part, options.request(*levels))
     signed = favoured * gap.value.reshape(pairs.shape)
     chosen = _choose_candidates(gap, pairs, -signed)
     known = _has_limits(gap, pairs)
@@ -285,12 +284,12 @@ def _alone(gap: Gap, pairs: GroupPairs) -> Gap:
 
 
 def _largest(
-    parts: list[GroupSummary], pairs: GroupPairs, setting: GapOptions, times: int
+    parts: list[GroupSummary], pairs: GroupPairs, options: GapOptions, times: int
 ) -> ReferenceGaps:
     """Find the largest absolute gap of several quantities, to any of the candidates."""
-    plain, corrected = setting.confidence, setting.corrected(times)
-    gaps = [pairs.compare(part, setting.asked(plain, plain)) for part in parts]
-    strict = [pairs.compare(part, setting.asked(corrected, corrected)) for part in parts]
+    plain, corrected = options.confidence, options.corrected(times)
+    gaps = [pairs.compare(part, options.request(plain, plain)) for part in parts]
+    strict = [pairs.compare(part, options.request(corrected, corrected)) for part in parts]
     # Where one rate is 0 and the other is not, the smaller over the larger is 0.
     gaps = [
         replace(gap, undefined=np.where(gap.undefined == ZERO_REFERENCE, "", gap.undefined))
@@ -352,4 +351,4 @@ def _larger(gaps: list[Gap]) -> Gap:
     ]
     which = np.argmax(sizes, axis=0)
     pairs = len(which)
-    return Gap.joined(gaps).take(which * pairs + np.arange(pairs))
+    return Gap.concat(gaps).take(which * pairs + np.arange(pairs))

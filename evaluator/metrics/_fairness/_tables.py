@@ -14,7 +14,6 @@ from evaluator.metrics._fairness._gaps import ALONE, NO_COMMON_STRATUM, Gap, is_
 from evaluator.metrics._fairness._references import OVERALL, GapOptions, ReferenceGaps
 from evaluator.metrics._levels import IntArray, Level
 
-
 VerdictName = Literal["PASS", "FAIL", "INSUFFICIENT EVIDENCE"]
 # How probable a decision shall be with the number of cases that is asked for: the convention of
 # trials, J. Cohen, Statistical Power Analysis for the Behavioral Sciences (1988).
@@ -92,24 +91,24 @@ def group_labels(
     level: Level, values: Sequence[Sequence[Any]], codes: IntArray
 ) -> NDArray[np.object_]:
     """Name the groups of a level, whose codes are positions among each attribute's values."""
-    words = np.empty(len(codes), dtype=object)
+    labels = np.empty(len(codes), dtype=object)
     for group, own in enumerate(codes):
-        words[group] = _JOINED.join(
+        labels[group] = _JOINED.join(
             str(values[position][code]) for position, code in zip(level.columns, own, strict=True)
         )
-    return words
+    return labels
 
 
 def to_block(
     compared: ReferenceGaps,
-    words: NDArray[np.object_],
+    labels: NDArray[np.object_],
     limit: float,
-    setting: GapOptions,
+    options: GapOptions,
     constant: tuple[Any, ...],
 ) -> ColumnBlock:
     """Lay out the gaps of one level, measure, class and comparison."""
-    gap, ratio = compared.gap, setting.comparison == "ratio"
-    decided = decide(compared, -np.log(limit) if ratio else limit, setting.minimum_support)
+    gap, ratio = compared.gap, options.comparison == "ratio"
+    decided = decide(compared, -np.log(limit) if ratio else limit, options.minimum_support)
     value, low, high = gap.value, gap.low, gap.high
     if ratio and compared.unsigned:
         # The larger the logarithms' distance, the smaller the ratio of smaller to larger.
@@ -117,13 +116,13 @@ def to_block(
     if ratio:
         value, low, high = np.exp(value), np.exp(low), np.exp(high)
     defined, fine = decided.status != "undefined", decided.status == "ok"
-    reference = np.where(compared.reference == OVERALL, "overall", words[compared.reference])
+    reference = np.where(compared.reference == OVERALL, "overall", labels[compared.reference])
     same = {
         name: np.full(len(value), text, dtype=object)
         for name, text in zip(_SAME, constant, strict=True)
     }
     return same | {
-        "group": words[compared.group],
+        "group": labels[compared.group],
         "reference": np.where(gap.undefined == ALONE, "", reference),
         "value": np.where(defined, value, np.nan),
         "low": np.where(fine, low, np.nan),

@@ -13,7 +13,6 @@ from evaluator.metrics._levels import IntArray
 from evaluator.metrics._two_sample import is_binary
 from evaluator.metrics._weak_slices._conditions import CodeArray
 
-
 SliceCode = tuple[tuple[int, int], ...]
 _ROUNDING = 1e-12
 MAX_CONDITIONS = 3
@@ -174,7 +173,7 @@ def search(
     for size in sizes:
         for level in range(MAX_CONDITIONS, 0, -1):
             spans[level] += spans[level - 1] * size
-    return found.leads(sum(spans[1 : conditions + 1]))
+    return found.shortlist(sum(spans[1 : conditions + 1]))
 
 
 @dataclass(frozen=True)
@@ -241,7 +240,7 @@ class _Collector:
         if len(order) == self._keep:
             self.least = max(MIN_EVIDENCE, float(self._evidence[-1]))
 
-    def leads(self, possible: int) -> Shortlist:
+    def shortlist(self, possible: int) -> Shortlist:
         """Give the leads in their order."""
         self._cut()
         slices = [
@@ -378,7 +377,7 @@ class Representative:
 
 
 def representatives(
-    leads: Shortlist, codes: Sequence[CodeArray], losses: Losses, most: int
+    shortlist: Shortlist, codes: Sequence[CodeArray], losses: Losses, most: int
 ) -> list[Representative]:
     """Choose the leads that the ones before them do not explain.
 
@@ -389,19 +388,19 @@ def representatives(
     worse than the whole does. Descriptions of nearly the same cases (of both together, 80 % are
     common) stand under the simplest one.
     """
-    inside = np.array([slice_members(one, codes) for one in leads.slices], dtype=bool)
+    inside = np.array([slice_members(one, codes) for one in shortlist.slices], dtype=bool)
     free = np.ones(len(inside), dtype=bool)
     chosen: list[Representative] = []
     while free.any() and len(chosen) < most:
         best = int(free.argmax())
         same = free & (_shared(inside, inside[best]) >= NEARLY_THE_SAME)
-        alike = sorted(np.flatnonzero(same), key=lambda p: (len(leads.slices[p]), p))
-        named = [leads.slices[position] for position in alike]
+        alike = sorted(np.flatnonzero(same), key=lambda p: (len(shortlist.slices[p]), p))
+        named = [shortlist.slices[position] for position in alike]
         chosen.append(Representative(named[0], tuple(named[1:])))
         free &= ~same
         explanation = Explanation(inside[alike[0]], losses)
         for position in np.flatnonzero(free):
-            free[position] = not explanation.of(inside[position])
+            free[position] = not explanation.explains(inside[position])
     return chosen
 
 
@@ -433,8 +432,8 @@ class Explanation:
         The losses of the same cases.
     """
 
-    def __init__(self, head: BoolArray, losses: Losses) -> None:
-        self._stratum = head.astype(np.intp)
+    def __init__(self, representative: BoolArray, losses: Losses) -> None:
+        self._stratum = representative.astype(np.intp)
         self._losses = losses
         self._strata = losses.sums(self._stratum, 2)
 

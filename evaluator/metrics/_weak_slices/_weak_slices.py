@@ -46,7 +46,6 @@ from evaluator.metrics._weak_slices._search import (
     slice_members,
 )
 
-
 LossName = Literal[
     "error_rate",
     "false_negative_rate",
@@ -230,7 +229,7 @@ def weak_slices(
     if reason is None:
         of_half = [feature.codes[searched] for feature in cut]
         summed = Losses(losses[searched])
-        leads = search(
+        shortlist = search(
             of_half,
             [len(feature.conditions) for feature in cut],
             summed,
@@ -238,8 +237,8 @@ def weak_slices(
             fewest=(minimum_support + 1) // 2,
             keep=_SHORTLISTED_EACH * _MOST,
         )
-        facts |= {"possible": leads.possible, "evaluated": leads.evaluated}
-        found = representatives(leads, of_half, summed, _MOST)
+        facts |= {"possible": shortlist.possible, "evaluated": shortlist.evaluated}
+        found = representatives(shortlist, of_half, summed, _MOST)
     n_all = [int(np.count_nonzero(slice_members(h.slice, [f.codes for f in cut]))) for h in found]
     table = _confirm(found, n_all, confirming, level)
     facts |= {
@@ -394,14 +393,14 @@ def _confirm(
 ) -> pd.DataFrame:
     """Test the slices on the half that was not searched, and rank them."""
     rows: list[dict[str, Any]] = []
-    inside = [slice_members(head.slice, [feature.codes for feature in half.cut]) for head in found]
-    for head, own, cases in zip(found, inside, n_all, strict=True):
+    inside = [slice_members(representative.slice, [feature.codes for feature in half.cut]) for representative in found]
+    for representative, own, cases in zip(found, inside, n_all, strict=True):
         tested = contrast(half.losses, own, half.clusters, error=level / len(found))
         rows.append(
             {
-                "slice": _describe(head.slice, half.cut),
+                "slice": _describe(representative.slice, half.cut),
                 "conditions": conditions_to_json(
-                    [half.cut[f].conditions[code] for f, code in head.slice]
+                    [half.cut[f].conditions[code] for f, code in representative.slice]
                 ),
                 "n": tested.n,
                 "n_all": cases,
@@ -413,7 +412,7 @@ def _confirm(
                 "harm": tested.excess * cases,
                 "harm_low": tested.low * cases,
                 "p_value": tested.p_value,
-                "also": "; ".join(_describe(other, half.cut) for other in head.also) or None,
+                "also": "; ".join(_describe(other, half.cut) for other in representative.also) or None,
                 "explained_by": None,
                 "reason": tested.reason,
             }
@@ -445,7 +444,7 @@ def _explain(rows: list[dict[str, Any]], inside: list[BoolArray], losses: FloatA
     own: list[tuple[str, Explanation]] = []
     for position in confirmed:
         for name, explanation in own:
-            if explanation.of(inside[position]):
+            if explanation.explains(inside[position]):
                 rows[position]["explained_by"] = name
                 break
         else:
