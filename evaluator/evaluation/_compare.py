@@ -11,7 +11,6 @@ from evaluator.scorecard import SLICE_COLUMNS, SLICE_LEVEL
 from evaluator.spec import AuditSpec, CandidateSpec
 
 NOT_EVALUATED = "the compared candidates were not all evaluated there"
-
 # Compared where only the places are asked for: every candidate decides.
 _ANY_METRIC = "accuracy"
 _CLUSTER = " cluster"
@@ -84,15 +83,6 @@ def _keys(frame: pd.DataFrame) -> "pd.Series[Any]":
     return frame["geography"] + "|" + frame["segment"]
 
 
-def _of_slices(predictions: pd.DataFrame, common: set[str]) -> pd.DataFrame:
-    """Keep the cases of these slices."""
-    columns = list(SLICE_COLUMNS)
-    # Both in the order in which the slices come.
-    number = predictions.groupby(columns, sort=False).ngroup().to_numpy()
-    is_common = _keys(predictions[columns].drop_duplicates()).isin(list(common)).to_numpy()
-    return predictions[is_common[number]]
-
-
 def _pair_predictions(
     spec: AuditSpec,
     candidates: Sequence[CandidateSpec],
@@ -113,6 +103,15 @@ def _pair_predictions(
     if cluster is not None:
         frame[_CLUSTER] = cases.clusters(cluster, cases.place_of(frame))
     return frame
+
+
+def _of_slices(predictions: pd.DataFrame, common: set[str]) -> pd.DataFrame:
+    """Keep the cases of these slices."""
+    columns = list(SLICE_COLUMNS)
+    # Both in the order in which the slices come.
+    number = predictions.groupby(columns, sort=False).ngroup().to_numpy()
+    is_common = _keys(predictions[columns].drop_duplicates()).isin(list(common)).to_numpy()
+    return predictions[is_common[number]]
 
 
 def _compare_frame(

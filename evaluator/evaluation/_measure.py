@@ -12,16 +12,6 @@ from evaluator.scorecard import SLICE_COLUMNS, SLICE_LEVEL
 from evaluator.spec import AuditSpec, CandidateSpec
 
 
-def measure_evaluated(
-    spec: AuditSpec, candidate: CandidateSpec, predictions: pd.DataFrame, known: Collection[str]
-) -> pd.DataFrame:
-    """Measure predictions at every level; of single slices only those that are known."""
-    figures = measure(spec, candidate, predictions)
-    # A slice that is not evaluated is not an empty slice: it stands among the missing ones.
-    keys = figures["geography"].astype(str) + "|" + figures["segment"].astype(str)
-    return figures[(figures["level"] != SLICE_LEVEL) | keys.isin(list(known))]
-
-
 def measure(spec: AuditSpec, candidate: CandidateSpec, predictions: pd.DataFrame) -> pd.DataFrame:
     """Measure predictions at every level, declared groups without rows included.
 
@@ -77,6 +67,16 @@ def measure_by(
         [measured if possible else measured.iloc[:0], *undefined], ignore_index=True
     )
     return together
+
+
+def measure_evaluated(
+    spec: AuditSpec, candidate: CandidateSpec, predictions: pd.DataFrame, known: Collection[str]
+) -> pd.DataFrame:
+    """Measure predictions at every level; of single slices only those that are known."""
+    figures = measure(spec, candidate, predictions)
+    # A slice that is not evaluated is not an empty slice: it stands among the missing ones.
+    keys = figures["geography"].astype(str) + "|" + figures["segment"].astype(str)
+    return figures[(figures["level"] != SLICE_LEVEL) | keys.isin(list(known))]
 
 
 def measure_additional_slices(

@@ -10,7 +10,6 @@ from evaluator.spec import AuditSpec, CandidateSpec, WeakSlicesSpec
 
 SEED = 0
 """Which of the equally good halves are searched."""
-
 # No declared column can be called so.
 _LABEL, _SCORE, _PREDICTION, _CLUSTER = " label", " score", " prediction", " cluster"
 _NEED_SCORES = ("log_loss", "brier")
@@ -97,21 +96,6 @@ def _weak_slices_spec(spec: AuditSpec) -> WeakSlicesSpec:
     return spec.weak_slices
 
 
-def _settings(asked: WeakSlicesSpec, candidate: CandidateSpec) -> Mapping[str, Any]:
-    if asked.loss in _NEED_SCORES and not candidate.has_scores:
-        raise ValueError(
-            f"{candidate.name} gives decisions and no scores, and {asked.loss} needs them"
-        )
-    return {
-        "loss": asked.loss,
-        "label": _LABEL,
-        "score": _SCORE if candidate.has_scores else None,
-        "prediction": _PREDICTION,
-        "level": asked.level,
-        "cluster": None if asked.cluster is None else _CLUSTER,
-    }
-
-
 def _frame(
     asked: WeakSlicesSpec,
     cases: EvaluatedCases,
@@ -125,3 +109,18 @@ def _frame(
     if asked.cluster is not None:
         frame[_CLUSTER] = cases.clusters(asked.cluster, place)
     return frame
+
+
+def _settings(asked: WeakSlicesSpec, candidate: CandidateSpec) -> Mapping[str, Any]:
+    if asked.loss in _NEED_SCORES and not candidate.has_scores:
+        raise ValueError(
+            f"{candidate.name} gives decisions and no scores, and {asked.loss} needs them"
+        )
+    return {
+        "loss": asked.loss,
+        "label": _LABEL,
+        "score": _SCORE if candidate.has_scores else None,
+        "prediction": _PREDICTION,
+        "level": asked.level,
+        "cluster": None if asked.cluster is None else _CLUSTER,
+    }

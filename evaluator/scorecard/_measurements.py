@@ -232,6 +232,19 @@ def format_scope(geography: str | None, segment: str | None) -> str:
     return " x ".join(part for part in (geography, segment) if part is not None) or "overall"
 
 
+def number(value: object) -> float | None:
+    """Read a frame's cell as a finite number; None where it holds none."""
+    if _is_missing(value):
+        return None
+    found = float(value)  # type: ignore[arg-type]  # a frame's cells are untyped
+    return found if math.isfinite(found) else None
+
+
+def text(value: object) -> str | None:
+    """Read a frame's cell as text; None where it is missing."""
+    return None if _is_missing(value) else str(value)
+
+
 def _measurement(row: Any) -> Measurement:
     value = number(row.value)
     state = text(row.status) or "undefined"
@@ -259,16 +272,3 @@ def _measurement(row: Any) -> Measurement:
 
 def _is_missing(value: object) -> bool:
     return value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value))
-
-
-def number(value: object) -> float | None:
-    """Read a frame's cell as a finite number; None where it holds none."""
-    if _is_missing(value):
-        return None
-    found = float(value)  # type: ignore[arg-type]  # a frame's cells are untyped
-    return found if math.isfinite(found) else None
-
-
-def text(value: object) -> str | None:
-    """Read a frame's cell as text; None where it is missing."""
-    return None if _is_missing(value) else str(value)

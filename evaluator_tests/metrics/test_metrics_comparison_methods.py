@@ -167,7 +167,7 @@ def test_slopes_are_the_derivatives_of_the_metric(metric: str) -> None:
 def test_the_standard_error_is_that_of_a_bootstrap_of_the_joint_counts(metric: str) -> None:
     counts = np.array([[420.0, 60, 40, 30, 25, 35, 70, 320]])
     found = counted_difference(metric, counts, ("new", "old"), 0.05)
-    assert isinstance(found.law, StudentisedDifference)
+    assert isinstance(found.distribution, StudentisedDifference)
     draws = np.random.default_rng(11).multinomial(1000, counts[0] / 1000, size=40_000) * 1.0
     tn, fp, fn, tp = (
         (draws[:, 0] + draws[:, 1], draws[:, 0] + draws[:, 2]),
@@ -186,9 +186,9 @@ def test_the_standard_error_is_that_of_a_bootstrap_of_the_joint_counts(metric: s
             "matthews_correlation": matthews_correlation(a, b, c, d),
         }[metric]
 
-    assert found.law.error[0] == pytest.approx((of(0) - of(1)).std(), rel=0.02)
-    assert found.law.two_sided()[0] == pytest.approx(
-        2 * stats.norm.sf(abs(found.law.value[0]) / (of(0) - of(1)).std()), abs=0.02
+    assert found.distribution.error[0] == pytest.approx((of(0) - of(1)).std(), rel=0.02)
+    assert found.distribution.two_sided()[0] == pytest.approx(
+        2 * stats.norm.sf(abs(found.distribution.value[0]) / (of(0) - of(1)).std()), abs=0.02
     )
 
 
@@ -206,11 +206,11 @@ def test_precision_errs_nominally_where_the_candidates_select_differently() -> N
     found = counted_difference("precision", counts, ("new", "old"), 0.05)
     tested = found.estimate.status == "ok"
     assert tested.mean() > 0.95
-    p = found.law.two_sided()[tested]
+    p = found.distribution.two_sided()[tested]
     assert 0.03 < (p <= 0.05).mean() < 0.065
     assert (p <= 0.005).mean() < 0.01
-    low, high = found.law.interval(np.full(len(counts), 0.05))
-    np.testing.assert_array_equal((low > 0) | (high < 0), found.law.two_sided() <= 0.05)
+    low, high = found.distribution.interval(np.full(len(counts), 0.05))
+    np.testing.assert_array_equal((low > 0) | (high < 0), found.distribution.two_sided() <= 0.05)
 
 
 # Areas
@@ -254,12 +254,12 @@ def test_paired_areas_are_delongs_by_a_double_loop(digits: int) -> None:
             layout, level, (placements.of_level(level, "one"), placements.of_level(level, "other"))
         )
         group = level.group_of_cell[slicing.cell]
-        assert isinstance(found.law, StudentisedDifference)
+        assert isinstance(found.distribution, StudentisedDifference)
         for number in range(level.groups):
             chosen = group == number
             value, variance = _areas(label[chosen], one[chosen], other[chosen])
-            assert found.law.value[number] == pytest.approx(value, abs=1e-12)
-            assert found.law.error[number] ** 2 == pytest.approx(variance, rel=1e-9)
+            assert found.distribution.value[number] == pytest.approx(value, abs=1e-12)
+            assert found.distribution.error[number] ** 2 == pytest.approx(variance, rel=1e-9)
 
 
 def test_areas_of_many_rows_are_the_same_in_parts_as_at_once(
@@ -277,7 +277,7 @@ def test_areas_of_many_rows_are_the_same_in_parts_as_at_once(
         found = []
         for level in slicing.levels:
             placed = (placements.of_level(level, "tied"), placements.of_level(level, "free"))
-            law = roc_auc_difference(layout, level, placed).law
+            law = roc_auc_difference(layout, level, placed).distribution
             assert isinstance(law, StudentisedDifference)
             found += [placed[0], placed[1], law.value, law.error]
         return found
@@ -303,8 +303,8 @@ def test_the_test_of_symmetric_differences_is_students_paired_test() -> None:
     gap = np.concatenate([half, -half]) + 0.3
     found = _of_differences(gap)
     expected = stats.ttest_rel(gap, np.zeros(80))
-    assert found.law.two_sided()[0] == pytest.approx(expected.pvalue, rel=1e-6)
-    low, high = found.law.interval(numbers(0.05))
+    assert found.distribution.two_sided()[0] == pytest.approx(expected.pvalue, rel=1e-6)
+    low, high = found.distribution.interval(numbers(0.05))
     ours = low[0], high[0]
     assert ours == pytest.approx(tuple(expected.confidence_interval(0.95)), rel=1e-6)
 
@@ -315,7 +315,7 @@ def test_a_skewed_mean_errs_less_often_than_students_test() -> None:
     sums = np.stack([(draws**power).sum(axis=1) for power in (1, 2, 3)], axis=-1)
     flips = DiscordantCounts.of((draws < 0).sum(axis=1) * 1.0, (draws > 0).sum(axis=1) * 1.0)
     found = mean_difference(n, sums, flips, {})
-    ours = (found.law.two_sided()[found.estimate.status == "ok"] <= 0.05).mean()
+    ours = (found.distribution.two_sided()[found.estimate.status == "ok"] <= 0.05).mean()
     students = (stats.ttest_1samp(draws, 0, axis=1).pvalue <= 0.05).mean()
     assert students > 0.075
     assert ours < 0.065
@@ -324,13 +324,13 @@ def test_a_skewed_mean_errs_less_often_than_students_test() -> None:
 def test_the_corrected_test_and_its_interval_are_one_statement() -> None:
     gap = np.random.default_rng(4).exponential(1, 60) - 0.75
     found = _of_differences(gap)
-    p = found.law.two_sided()
-    low, high = found.law.interval(p)
+    p = found.distribution.two_sided()
+    low, high = found.distribution.interval(p)
     # At an error probability that is the p-value itself, a limit is zero.
     assert min(abs(low[0]), abs(high[0])) < 1e-9
     for bound in (-0.2, 0.1, 0.4):
         # Either is at least what Student's and the corrected test say of it.
-        assert found.law.above(bound) + found.law.below(bound) >= 1
+        assert found.distribution.above(bound) + found.distribution.below(bound) >= 1
 
 
 def test_what_shows_no_spread_has_no_test() -> None:

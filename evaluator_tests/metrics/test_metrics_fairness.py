@@ -417,7 +417,7 @@ def test_the_needed_cases_decide_with_the_promised_power(
             RateSummary(cases[:, [part]][:, 0], cases[:, [part]], "cases", hits[:, [part]])
             for part in range(2)
         )
-        gap = compare(one, two, GapOptions(0.95, 20, comparison).asked(0.95, 0.95))
+        gap = compare(one, two, GapOptions(0.95, 20, comparison).request(0.95, 0.95))
         nothing = np.zeros(len(hits), np.intp)
         return decide(ReferenceGaps(nothing, nothing, gap, 0, 0.95, 0.95), limit, 20)
 

@@ -38,13 +38,11 @@ MIN_CASES = 30
 # A quarter of a case in each cell, two cases in all: A. Agresti, Y. Min, Statistics in Medicine 24
 # (2005) 729 do the same for a difference of rates.
 _ADDED = 0.25
-
 _CELLS = np.array(list(product((0, 1), repeat=3)))
 _LABEL, _CANDIDATE, _BASELINE = _CELLS.T
 # Of each of the eight cells, the candidate's and the baseline's cell of 2 label + decision.
 OF_CANDIDATE = 2 * _LABEL + _CANDIDATE
 OF_BASELINE = 2 * _LABEL + _BASELINE
-
 # By metric the weights of true negatives, false positives, false negatives and true positives in
 # numerator and denominator.
 RATIOS: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
@@ -61,155 +59,13 @@ RATIOS: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
 # Those whose denominator is the same cases for both candidates, whatever they decide.
 RATES = tuple(RATIOS)[:6]
 COUNTED = (*RATIOS, "balanced_accuracy", "matthews_correlation")
-
-
-def value_and_slopes(metric: str, four: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Give a metric and its slopes by the shares of the four cells of 2 label + decision."""
-    if metric == "balanced_accuracy":
-        recall, of_recall = value_and_slopes("recall", four)
-        specificity, of_specificity = value_and_slopes("specificity", four)
-        return (recall + specificity) / 2, (of_recall + of_specificity) / 2
-    if metric == "matthews_correlation":
-        return _matthews_and_slopes(four)
-    hits, among = (np.array(weights, dtype=float) for weights in RATIOS[metric])
-    below = four @ among
-    value = divide(four @ hits, below)
-    return value, divide(hits - value[:, None] * among, np.repeat(below[:, None], 4, axis=1))
-
-
-def _matthews_and_slopes(four: FloatArray) -> tuple[FloatArray, FloatArray]:
-    tn, fp, fn, tp = four.T
-    value = matthews_correlation(tn, fp, fn, tp)
-    spread = np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
-    one = np.ones(len(value))
-    predicted, positive, negative, other = (
-        divide(one, 2 * total) for total in (tp + fp, tp + fn, tn + fp, tn + fn)
-    )
-    slopes = (
-        divide(tp, spread) - value * (negative + other),
-        -divide(fn, spread) - value * (predicted + negative),
-        -divide(fp, spread) - value * (positive + other),
-        divide(tn, spread) - value * (predicted + positive),
-    )
-    return value, np.column_stack(slopes)
-
-
-def undefined_reasons(metric: str, counts: FloatArray) -> list[tuple[FloatArray, str]]:
-    """Give, for one candidate, the counts that must not be zero, and what to say if they are."""
-    tn, fp, fn, tp = counts.T
-    required = {
-        "positive": (tp + fn, binary.NO_POSITIVES),
-        "negative": (tn + fp, binary.NO_NEGATIVES),
-        "predicted": (tp + fp, binary.NO_PREDICTED_POSITIVES),
-        "other": (tn + fn, binary.NO_PREDICTED_NEGATIVES),
-        "union": (tp + fp + fn, f"{binary.NO_POSITIVES} and {binary.NO_PREDICTED_POSITIVES}"),
-    }
-    wanted = {
-        "recall": ["positive"],
-        "false_negative_rate": ["positive"],
-        "specificity": ["negative"],
-        "false_positive_rate": ["negative"],
-        "precision": ["predicted"],
-        "false_discovery_rate": ["predicted"],
-        "f1": ["union"],
-        "balanced_accuracy": ["positive", "negative"],
-        "matthews_correlation": ["positive", "negative", "predicted", "other"],
-    }.get(metric, [])
-    return [(tn + fp + fn + tp, NO_ROWS), *(required[one] for one in wanted)]
-
-
-def mark_undefined(estimate: Estimate, metric: str, four: Mapping[str, FloatArray]) -> None:
-    """Say of which candidate the metric does not exist, by its counts."""
-    for name, counts in four.items():
-        for there, reason in undefined_reasons(metric, counts):
-            own = reason if "predicted" not in reason else f"{reason} of {name!r}"
-            estimate.mark_undefined(there == 0, own)
-
-
-def counted_difference(
-    metric: str, counts: FloatArray, names: tuple[str, str], error: float
-) -> Difference:
-    """Compare a metric of decisions, from the joint counts alone.
-
-    Where both rates have the same denominator, McNemar's exact test and Tango's interval.
-    Otherwise the linearised difference with a quarter of a case added to each of the eight
-    counts, over its standard error from the same counts, follows Student's distribution with
-    n - 1 degrees of freedom. A bootstrap of the counts has the same standard error, but the
-    p-values of a few thousand draws end where those that survive an adjustment begin.
-
-    In simulation this test errs in 0.01 to 0.06 of the samples at level 0.05 from 60 cases on,
-    and in less than 0.01 at level 0.005 (`benchmarks/comparison.py --errors`).
-    """
-    n = counts.sum(axis=1)
-    candidate, baseline = candidate_counts(counts)
-    flips, cases = flips_of(metric, counts)
-    of_candidate, _ = value_and_slopes(metric, candidate)
-    of_baseline, _ = value_and_slopes(metric, baseline)
-    estimate = Estimate(of_candidate - of_baseline, cases)
-    mark_undefined(estimate, metric, dict(zip(names, (candidate, baseline), strict=True)))
-    if metric in RATES:
-        hits, among = (np.array(weights) > 0 for weights in RATIOS[metric])
-        more, fewer = (
-            counts[:, hits[own] & ~hits[other] & among[own]].sum(axis=1)
-            for own, other in ((OF_CANDIDATE, OF_BASELINE), (OF_BASELINE, OF_CANDIDATE))
-        )
-        # The difference of two rounded quotients would not be that of their counts.
-        estimate.value = divide(more - fewer, cases)
-        mark_few_flips(estimate, flips, error)
-        return Difference(estimate, flips, PairedRateDifference(more, fewer, np.maximum(cases, 1)))
-    estimate.mark_too_few(n < MIN_CASES, shortfall_reasons(MIN_CASES, "cases", n))
-    mark_few_flips(estimate, flips, error)
-    padded = counts + _ADDED
-    shares = padded / padded.sum(axis=1, keepdims=True)
-    value_one, slopes_one = value_and_slopes(metric, _margin(shares, OF_CANDIDATE))
-    value_two, slopes_two = value_and_slopes(metric, _margin(shares, OF_BASELINE))
-    influence = slopes_one[:, OF_CANDIDATE] - slopes_two[:, OF_BASELINE]
-    # Shares add up to 1, so that the mean influence is 0 for a function of shares.
-    variance = (shares * influence**2).sum(axis=1)
-    spare = np.maximum(n - 1, 1)
-    largest = 2.0 if metric == "matthews_correlation" else 1.0
-    law = StudentisedDifference(
-        value_one - value_two, np.sqrt(variance / spare), spare, np.zeros(len(n)), largest
-    )
-    return Difference(estimate, flips, law)
-
-
-def candidate_counts(counts: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Give the candidate's and the baseline's counts by 2 label + decision, shape (groups, 4)."""
-    return _margin(counts, OF_CANDIDATE), _margin(counts, OF_BASELINE)
-
-
-def flips_of(metric: str, counts: FloatArray) -> tuple[DiscordantCounts, FloatArray]:
-    """Count the cases that were decided better and worse, and all that the metric rests on."""
-    among = np.ones(8, dtype=bool)
-    if metric in RATES:
-        among = np.array(RATIOS[metric][1])[OF_CANDIDATE] > 0
-    right, was_right = _CANDIDATE == _LABEL, _BASELINE == _LABEL
-    better = counts[:, among & right & ~was_right].sum(axis=1)
-    worse = counts[:, among & ~right & was_right].sum(axis=1)
-    return DiscordantCounts.of(better, worse), counts[:, among].sum(axis=1)
-
-
-def mark_few_flips(estimate: Estimate, flips: DiscordantCounts, error: float) -> None:
-    """Mark groups in which too few cases were decided differently for any test."""
-    least = fewest_discordant(error)
-    few = flips.discordant < least
-    estimate.mark_too_few(
-        few, shortfall_reasons(least, "cases that are decided differently", flips.discordant)
-    )
-
-
-def _margin(counts: FloatArray, cells: np.ndarray[tuple[int], np.dtype[np.int64]]) -> FloatArray:
-    """Add up the eight cells to the four of one candidate."""
-    margin: FloatArray = counts @ np.eye(4)[cells]
-    return margin
-
-
-CandidatePair = tuple[str, str]
+RANKED = ("roc_auc", "average_precision")
 LOSSES: Mapping[str, Callable[[FloatArray, BoolArray], FloatArray]] = {
     "log_loss": log_losses,
     "brier": lambda score, label: (score - label) ** 2,
 }
+SUPPORTED = (*COUNTED, *RANKED, *LOSSES)
+CandidatePair = tuple[str, str]
 
 
 class BinaryCases:
@@ -322,35 +178,12 @@ class BinaryCases:
                 for name in metrics:
                     if name == "average_precision":
                         group = level.group_of_cell[self.slicing.cell[self.layout.order]]
-                        sample = SurveyDesign(group, level.groups, weight=None, cluster=None)
-                        precision = average_precision_difference(sample, self, pair, area.flips)
+                        design = SurveyDesign(group, level.groups, weight=None, cluster=None)
+                        precision = average_precision_difference(design, self, pair, area.flips)
                         parts[pair, name].append(precision)
                     else:
                         parts[pair, name].append(area)
         return {key: concat_differences(levels) for key, levels in parts.items()}
-
-
-RANKED = ("roc_auc", "average_precision")
-SUPPORTED = (*COUNTED, *RANKED, *LOSSES)
-
-
-def average_precision_difference(
-    sample: SurveyDesign, cases: BinaryCases, pair: CandidatePair, flips: DiscordantCounts
-) -> Difference:
-    """Compare average precision by the infinitesimal jackknife, over rows or clusters.
-
-    Source: as `ranking.average_precision`; the influences of a case on both are subtracted.
-    """
-    one, other = (
-        weighted_average_precision(sample, cases.scores[name], cases.label) for name in pair
-    )
-    positives, negatives = sample.total(cases.label), sample.total(~cases.label)
-    estimate = Estimate(one.value - other.value, positives)
-    estimate.mark_undefined(positives == 0, binary.NO_POSITIVES)
-    for what, there in (("positive", positives), ("negative", negatives)):
-        least = MIN_OF_EACH_CLASS
-        estimate.mark_too_few(there < least, shortfall_reasons(least, f"{what} labels", there))
-    return linear_difference(sample, (one, other), estimate, flips, largest=1.0)
 
 
 def compare_clustered(
@@ -366,10 +199,10 @@ def compare_clustered(
     }
     all_counts = {pair: cases.counts(pair) for pair in pairs}
     for number, level in enumerate(levels):
-        sample = SurveyDesign(level.group_of_cell[cell], level.groups, None, ordered)
+        design = SurveyDesign(level.group_of_cell[cell], level.groups, None, ordered)
         for pair in pairs:
             counts = all_counts[pair][bounds[number] : bounds[number + 1]]
-            at = _ClusteredLevel(cases, sample, level, pair, counts)
+            at = _ClusteredLevel(cases, design, level, pair, counts)
             for name in metrics:
                 parts[pair, name].append(at.difference(name))
     return {
@@ -383,13 +216,13 @@ class _ClusteredLevel:
     def __init__(
         self,
         cases: BinaryCases,
-        sample: SurveyDesign,
+        design: SurveyDesign,
         level: Level,
         pair: CandidatePair,
         counts: FloatArray,
     ) -> None:
         self.cases = cases
-        self.sample = sample
+        self.design = design
         self.level = level
         self.pair = pair
         self.counts = counts
@@ -404,11 +237,11 @@ class _ClusteredLevel:
         one, other = (placements.of_level(self.level, name) for name in self.pair)
         area = roc_auc_difference(self.cases.layout, self.level, (one, other))
         if metric == "average_precision":
-            return average_precision_difference(self.sample, self.cases, self.pair, area.flips)
+            return average_precision_difference(self.design, self.cases, self.pair, area.flips)
         return self._area(area, one - other)
 
     def _counted(self, metric: str) -> Difference:
-        sample, label = self.sample, self.cases.label
+        design, label = self.design, self.cases.label
         n = self.counts.sum(axis=1)
         flips, effective = flips_of(metric, self.counts)
         four = dict(zip(self.pair, candidate_counts(self.counts), strict=True))
@@ -416,7 +249,7 @@ class _ClusteredLevel:
         for name, counts in four.items():
             value, slopes = value_and_slopes(metric, divide(counts, n[:, None]))
             code = 2 * label + self.cases.predictions[name]
-            influence = np.nan_to_num(slopes)[sample.group, code] / n[sample.group]
+            influence = np.nan_to_num(slopes)[design.group, code] / n[design.group]
             parts.append(LinearisedEstimate(value, influence))
         estimate = Estimate(parts[0].value - parts[1].value, effective)
         mark_undefined(estimate, metric, four)
@@ -428,36 +261,197 @@ class _ClusteredLevel:
         mark_few_flips(estimate, flips, self.cases.error)
         largest = 2.0 if metric == "matthews_correlation" else 1.0
         pair = parts[0], parts[1]
-        return linear_difference(sample, pair, estimate, flips, among=among, largest=largest)
+        return linear_difference(design, pair, estimate, flips, among=among, largest=largest)
 
     def _mean(self, metric: str) -> Difference:
-        sample, label = self.sample, self.cases.label
+        design, label = self.design, self.cases.label
         one, other = (LOSSES[metric](self.cases.scores[name], label) for name in self.pair)
         every = np.ones(len(label))
         # The ratio of the difference, so that equal losses leave exactly nothing.
-        gap = sample.ratio(one - other, every)
-        estimate = Estimate(gap.value.copy(), sample.n)
-        estimate.mark_undefined(sample.n == 0, NO_ROWS)
+        gap = design.ratio(one - other, every)
+        estimate = Estimate(gap.value.copy(), design.n)
+        estimate.mark_undefined(design.n == 0, NO_ROWS)
         estimate.mark_too_few(
-            sample.n < FEWEST_FOR_A_MEAN, shortfall_reasons(FEWEST_FOR_A_MEAN, "cases", sample.n)
+            design.n < FEWEST_FOR_A_MEAN, shortfall_reasons(FEWEST_FOR_A_MEAN, "cases", design.n)
         )
         for what, chosen in (("positive", label), ("negative", ~label)):
-            there, least = sample.total(chosen), binary.MIN_FOR_A_LOSS
+            there, least = design.total(chosen), binary.MIN_FOR_A_LOSS
             estimate.mark_too_few(there < least, shortfall_reasons(least, f"{what} labels", there))
-        flips = DiscordantCounts.of(sample.total(one < other), sample.total(one > other))
-        return linear_difference(sample, gap, estimate, flips, skewed=True)
+        flips = DiscordantCounts.of(design.total(one < other), design.total(one > other))
+        return linear_difference(design, gap, estimate, flips, skewed=True)
 
     def _area(self, area: Difference, gained: NDArray[np.int32]) -> Difference:
         """Take DeLong's influences of the cases together by cluster.
 
         Source: N. Obuchowski, Biometrics 53 (1997) 567.
         """
-        sample, label = self.sample, self.cases.label
-        positives, negatives = sample.total(label), sample.total(~label)
-        own = np.where(label, positives[sample.group], negatives[sample.group])
-        others = np.where(label, negatives[sample.group], positives[sample.group])
+        design, label = self.design, self.cases.label
+        positives, negatives = design.total(label), design.total(~label)
+        own = np.where(label, positives[design.group], negatives[design.group])
+        others = np.where(label, negatives[design.group], positives[design.group])
         value = np.nan_to_num(area.estimate.value)
-        share = np.nan_to_num(divide(gained, 2 * others)) - value[sample.group]
+        share = np.nan_to_num(divide(gained, 2 * others)) - value[design.group]
         influence = np.where(others > 0, divide(share, own), 0.0)
         linear = LinearisedEstimate(value, influence)
-        return linear_difference(sample, linear, area.estimate, area.flips, largest=1.0)
+        return linear_difference(design, linear, area.estimate, area.flips, largest=1.0)
+
+
+def counted_difference(
+    metric: str, counts: FloatArray, names: tuple[str, str], error: float
+) -> Difference:
+    """Compare a metric of decisions, from the joint counts alone.
+
+    Where both rates have the same denominator, McNemar's exact test and Tango's interval.
+    Otherwise the linearised difference with a quarter of a case added to each of the eight
+    counts, over its standard error from the same counts, follows Student's distribution with
+    n - 1 degrees of freedom. A bootstrap of the counts has the same standard error, but the
+    p-values of a few thousand draws end where those that survive an adjustment begin.
+
+    In simulation this test errs in 0.01 to 0.06 of the samples at level 0.05 from 60 cases on,
+    and in less than 0.01 at level 0.005 (`benchmarks/comparison.py --errors`).
+    """
+    n = counts.sum(axis=1)
+    candidate, baseline = candidate_counts(counts)
+    flips, cases = flips_of(metric, counts)
+    of_candidate, _ = value_and_slopes(metric, candidate)
+    of_baseline, _ = value_and_slopes(metric, baseline)
+    estimate = Estimate(of_candidate - of_baseline, cases)
+    mark_undefined(estimate, metric, dict(zip(names, (candidate, baseline), strict=True)))
+    if metric in RATES:
+        hits, among = (np.array(weights) > 0 for weights in RATIOS[metric])
+        more, fewer = (
+            counts[:, hits[own] & ~hits[other] & among[own]].sum(axis=1)
+            for own, other in ((OF_CANDIDATE, OF_BASELINE), (OF_BASELINE, OF_CANDIDATE))
+        )
+        # The difference of two rounded quotients would not be that of their counts.
+        estimate.value = divide(more - fewer, cases)
+        mark_few_flips(estimate, flips, error)
+        return Difference(estimate, flips, PairedRateDifference(more, fewer, np.maximum(cases, 1)))
+    estimate.mark_too_few(n < MIN_CASES, shortfall_reasons(MIN_CASES, "cases", n))
+    mark_few_flips(estimate, flips, error)
+    padded = counts + _ADDED
+    shares = padded / padded.sum(axis=1, keepdims=True)
+    value_one, slopes_one = value_and_slopes(metric, _margin(shares, OF_CANDIDATE))
+    value_two, slopes_two = value_and_slopes(metric, _margin(shares, OF_BASELINE))
+    influence = slopes_one[:, OF_CANDIDATE] - slopes_two[:, OF_BASELINE]
+    # Shares add up to 1, so that the mean influence is 0 for a function of shares.
+    variance = (shares * influence**2).sum(axis=1)
+    spare = np.maximum(n - 1, 1)
+    largest = 2.0 if metric == "matthews_correlation" else 1.0
+    distribution = StudentisedDifference(
+        value_one - value_two, np.sqrt(variance / spare), spare, np.zeros(len(n)), largest
+    )
+    return Difference(estimate, flips, distribution)
+
+
+def candidate_counts(counts: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Give the candidate's and the baseline's counts by 2 label + decision, shape (groups, 4)."""
+    return _margin(counts, OF_CANDIDATE), _margin(counts, OF_BASELINE)
+
+
+def flips_of(metric: str, counts: FloatArray) -> tuple[DiscordantCounts, FloatArray]:
+    """Count the cases that were decided better and worse, and all that the metric rests on."""
+    among = np.ones(8, dtype=bool)
+    if metric in RATES:
+        among = np.array(RATIOS[metric][1])[OF_CANDIDATE] > 0
+    right, was_right = _CANDIDATE == _LABEL, _BASELINE == _LABEL
+    better = counts[:, among & right & ~was_right].sum(axis=1)
+    worse = counts[:, among & ~right & was_right].sum(axis=1)
+    return DiscordantCounts.of(better, worse), counts[:, among].sum(axis=1)
+
+
+def value_and_slopes(metric: str, four: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Give a metric and its slopes by the shares of the four cells of 2 label + decision."""
+    if metric == "balanced_accuracy":
+        recall, of_recall = value_and_slopes("recall", four)
+        specificity, of_specificity = value_and_slopes("specificity", four)
+        return (recall + specificity) / 2, (of_recall + of_specificity) / 2
+    if metric == "matthews_correlation":
+        return _matthews_and_slopes(four)
+    hits, among = (np.array(weights, dtype=float) for weights in RATIOS[metric])
+    below = four @ among
+    value = divide(four @ hits, below)
+    return value, divide(hits - value[:, None] * among, np.repeat(below[:, None], 4, axis=1))
+
+
+def _matthews_and_slopes(four: FloatArray) -> tuple[FloatArray, FloatArray]:
+    tn, fp, fn, tp = four.T
+    value = matthews_correlation(tn, fp, fn, tp)
+    spread = np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
+    one = np.ones(len(value))
+    predicted, positive, negative, other = (
+        divide(one, 2 * total) for total in (tp + fp, tp + fn, tn + fp, tn + fn)
+    )
+    slopes = (
+        divide(tp, spread) - value * (negative + other),
+        -divide(fn, spread) - value * (predicted + negative),
+        -divide(fp, spread) - value * (positive + other),
+        divide(tn, spread) - value * (predicted + positive),
+    )
+    return value, np.column_stack(slopes)
+
+
+def mark_undefined(estimate: Estimate, metric: str, four: Mapping[str, FloatArray]) -> None:
+    """Say of which candidate the metric does not exist, by its counts."""
+    for name, counts in four.items():
+        for there, reason in undefined_reasons(metric, counts):
+            own = reason if "predicted" not in reason else f"{reason} of {name!r}"
+            estimate.mark_undefined(there == 0, own)
+
+
+def undefined_reasons(metric: str, counts: FloatArray) -> list[tuple[FloatArray, str]]:
+    """Give, for one candidate, the counts that must not be zero, and what to say if they are."""
+    tn, fp, fn, tp = counts.T
+    required = {
+        "positive": (tp + fn, binary.NO_POSITIVES),
+        "negative": (tn + fp, binary.NO_NEGATIVES),
+        "predicted": (tp + fp, binary.NO_PREDICTED_POSITIVES),
+        "other": (tn + fn, binary.NO_PREDICTED_NEGATIVES),
+        "union": (tp + fp + fn, f"{binary.NO_POSITIVES} and {binary.NO_PREDICTED_POSITIVES}"),
+    }
+    wanted = {
+        "recall": ["positive"],
+        "false_negative_rate": ["positive"],
+        "specificity": ["negative"],
+        "false_positive_rate": ["negative"],
+        "precision": ["predicted"],
+        "false_discovery_rate": ["predicted"],
+        "f1": ["union"],
+        "balanced_accuracy": ["positive", "negative"],
+        "matthews_correlation": ["positive", "negative", "predicted", "other"],
+    }.get(metric, [])
+    return [(tn + fp + fn + tp, NO_ROWS), *(required[one] for one in wanted)]
+
+
+def mark_few_flips(estimate: Estimate, flips: DiscordantCounts, error: float) -> None:
+    """Mark groups in which too few cases were decided differently for any test."""
+    least = fewest_discordant(error)
+    few = flips.discordant < least
+    estimate.mark_too_few(
+        few, shortfall_reasons(least, "cases that are decided differently", flips.discordant)
+    )
+
+
+def _margin(counts: FloatArray, cells: np.ndarray[tuple[int], np.dtype[np.int64]]) -> FloatArray:
+    """Add up the eight cells to the four of one candidate."""
+    margin: FloatArray = counts @ np.eye(4)[cells]
+    return margin
+
+
+def average_precision_difference(
+    design: SurveyDesign, cases: BinaryCases, pair: CandidatePair, flips: DiscordantCounts
+) -> Difference:
+    """Compare average precision by the infinitesimal jackknife, over rows or clusters.
+
+    Source: as `ranking.average_precision`; the influences of a case on both are subtracted.
+    """
+    one, other = (
+        weighted_average_precision(design, cases.scores[name], cases.label) for name in pair
+    )
+    positives, negatives = design.total(cases.label), design.total(~cases.label)
+    estimate = Estimate(one.value - other.value, positives)
+    estimate.mark_undefined(positives == 0, binary.NO_POSITIVES)
+    for what, there in (("positive", positives), ("negative", negatives)):
+        least = MIN_OF_EACH_CLASS
+        estimate.mark_too_few(there < least, shortfall_reasons(least, f"{what} labels", there))
+    return linear_difference(design, (one, other), estimate, flips, largest=1.0)

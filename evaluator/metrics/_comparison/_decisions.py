@@ -16,68 +16,10 @@ from evaluator.metrics._multiplicity import ADJUSTMENTS, Adjustment
 
 Margins = Mapping[str, float]
 _Pair = tuple[str, str]
-
 NOT_COMPARED = "not compared"
 NOTHING_SHOWN = "no difference shown"
-
-
-def margins_of(margin: float | Mapping[str, float] | None, metrics: list[str]) -> Margins:
-    """Give the margin of each metric that has one."""
-    if margin is None:
-        return {}
-    margins = dict(margin) if isinstance(margin, Mapping) else dict.fromkeys(metrics, margin)
-    if unknown := [name for name in margins if name not in metrics]:
-        raise MetricsInputError(f"margins are given for {unknown}, which are not compared")
-    for name, value in margins.items():
-        if not 0 < value < np.inf:
-            raise MetricsInputError(f"the margin of {name} must be positive, not {value}")
-    return margins
-
-
-def decide(
-    slicing: Slicing,
-    found: Mapping[_Pair, Mapping[str, Difference]],
-    margins: Margins,
-    *,
-    confidence: float,
-    adjust: Adjustment,
-) -> pd.DataFrame:
-    """Adjust the tests of each metric, make the intervals agree, and draw conclusions.
-
-    A family is all tests of one metric: of all pairs, in all slices of all levels. What has no
-    test is not in it. Differences of rates with so few discordant cases that no outcome could
-    have been a finding are left out as well, which loses none of the guarantees (Tarone).
-
-    The adjusted interval of a member is, of m, with R findings at error probability e:
-
-    - Benjamini and Hochberg: at e max(R, 1) / m. It excludes zero exactly for the findings, and
-      of the findings' intervals the expected share that miss is at most e (Benjamini, Yekutieli).
-    - Holm: at e / m, so that all hold together with the confidence (Bonferroni). Where Holm shows
-      a difference whose interval so wide still holds zero, it is cut there.
-
-    Sources: R. Tarone, Biometrics 46 (1990) 515; Y. Benjamini, D. Yekutieli, Journal of the
-    American Statistical Association 100 (2005) 71; K. Strassburger, F. Bretz, Statistics in
-    Medicine 27 (2008) 4914, for intervals that go with Holm's procedure.
-    """
-    pairs = list(found)
-    metrics = list(found[pairs[0]]) if pairs else []
-    of_metric = {
-        name: _family(
-            [found[pair][name] for pair in pairs],
-            name,
-            margins,
-            confidence=confidence,
-            adjust=adjust,
-        )
-        for name in metrics
-    }
-    tables = []
-    for place, pair in enumerate(pairs):
-        own = {name: family[place] for name, family in of_metric.items()}
-        tables.append(_table(slicing, pair, {n: found[pair][n] for n in metrics}, own))
-    return pd.concat(tables, ignore_index=True)
-
-
+_AHEAD = ("better", "better, within the margin")
+_BEHIND = ("worse", "worse, within the margin")
 _COLUMNS = (
     "low",
     "high",
@@ -88,154 +30,6 @@ _COLUMNS = (
     "p_equivalent",
     "p_not_worse",
 )
-
-
-def _family(
-    differences: list[Difference],
-    metric: str,
-    margins: Margins,
-    *,
-    confidence: float,
-    adjust: Adjustment,
-) -> list[dict[str, NDArray[Any]]]:
-    """Decide one metric's tests together; give the columns of each pair."""
-    error = 1 - confidence
-    sizes = np.cumsum([len(one.estimate.value) for one in differences])[:-1]
-    status = np.concatenate([one.estimate.status for one in differences])
-    value = np.concatenate([one.estimate.value for one in differences])
-    tested = status == "ok"
-    bounded = tested | np.concatenate(
-        [(s.estimate.status == "too_few") & s.law.interval_without_test for s in differences]
-    )
-    p_value = _where(tested, np.concatenate([one.law.two_sided() for one in differences]))
-    p_adjusted = ADJUSTMENTS[adjust](p_value)
-    shown = np.nan_to_num(p_adjusted, nan=1.0) <= error
-    members = max(int(tested.sum()), 1)
-    several = max(int(shown.sum()), 1) if adjust == "benjamini_hochberg" else 1
-    columns: dict[str, NDArray[Any]] = {"p_value": p_value, "p_adjusted": p_adjusted}
-    for suffix, own in (("", error), ("_adjusted", error * several / members)):
-        low, high = _intervals(differences, own)
-        # An interval around an estimate with added cases may end just short of the plain one.
-        low, high = np.fmin(low, value), np.fmax(high, value)
-        columns[f"low{suffix}"] = _where(bounded, low)
-        columns[f"high{suffix}"] = _where(bounded, high)
-    # Where exact test and score statistic disagree, an interval at a smaller error probability may
-    # be the narrower one: it takes the other in, which excludes zero if the adjusted one does.
-    low = np.fmin(columns["low"], columns["low_adjusted"])
-    high = np.fmax(columns["high"], columns["high_adjusted"])
-    # What the adjusted test shows, its interval excludes.
-    columns["low_adjusted"] = np.where(shown & (value > 0), np.maximum(low, 0), low)
-    columns["high_adjusted"] = np.where(shown & (value < 0), np.minimum(high, 0), high)
-    direction = METRICS[metric].higher_is_better
-    columns |= _within(differences, metric, margins, bounded, adjust)
-    columns["conclusion"] = _conclusions(
-        columns, value, status, shown, direction=direction, error=error
-    )
-    split = {name: np.split(column, sizes) for name, column in columns.items()}
-    return [{name: split[name][place] for name in split} for place in range(len(differences))]
-
-
-def _intervals(differences: list[Difference], error: float) -> tuple[FloatArray, FloatArray]:
-    limits = [one.law.interval(np.full(len(one.estimate.value), error)) for one in differences]
-    low, high = zip(*limits, strict=True)
-    return np.concatenate(low), np.concatenate(high)
-
-
-def _within(
-    differences: list[Difference],
-    metric: str,
-    margins: Margins,
-    bounded: BoolArray,
-    adjust: Adjustment,
-) -> dict[str, NDArray[Any]]:
-    """Test whether the differences lie within the margin, and whether harm does.
-
-    Two one-sided tests: D. Schuirmann, Journal of Pharmacokinetics and Biopharmaceutics 15 (1987)
-    657. Each is adjusted over the same family.
-    """
-    absent = np.full(len(bounded), np.nan)
-    if metric not in margins:
-        return {"p_equivalent": absent, "p_not_worse": absent}
-    margin = margins[metric]
-    above = np.concatenate([one.law.above(-margin) for one in differences])
-    below = np.concatenate([one.law.below(margin) for one in differences])
-    adjusted = ADJUSTMENTS[adjust]
-    direction = METRICS[metric].higher_is_better
-    harmless = absent if direction is None else above if direction else below
-    return {
-        "p_equivalent": adjusted(_where(bounded, np.maximum(above, below))),
-        "p_not_worse": adjusted(_where(bounded, harmless)),
-    }
-
-
-def _conclusions(
-    columns: Mapping[str, NDArray[Any]],
-    value: FloatArray,
-    status: NDArray[np.object_],
-    shown: BoolArray,
-    *,
-    direction: bool | None,
-    error: float,
-) -> NDArray[np.object_]:
-    """Say in words what the adjusted tests show."""
-    up, down = {True: ("better", "worse"), False: ("worse", "better"), None: ("higher", "lower")}[
-        direction
-    ]
-    equivalent = np.nan_to_num(columns["p_equivalent"], nan=1.0) <= error
-    not_worse = np.nan_to_num(columns["p_not_worse"], nan=1.0) <= error
-    words = np.full(len(value), NOTHING_SHOWN, dtype=object)
-    words[not_worse] = "not worse"
-    words[equivalent] = "equivalent"
-    for word, where in ((up, shown & (value > 0)), (down, shown & (value < 0))):
-        words[where] = word
-        words[where & equivalent] = f"{word}, within the margin"
-    words[status == "undefined"] = NOT_COMPARED
-    return words
-
-
-def _where(there: BoolArray, values: FloatArray) -> FloatArray:
-    return np.where(there, values, np.nan)
-
-
-def _table(
-    slicing: Slicing,
-    pair: _Pair,
-    differences: Mapping[str, Difference],
-    decided: Mapping[str, Mapping[str, NDArray[Any]]],
-) -> pd.DataFrame:
-    """Lay one pair's differences out as a tidy frame."""
-    table = to_tidy_frame(slicing, {name: one.estimate for name, one in differences.items()})
-
-    def stacked(arrays: list[NDArray[Any]]) -> NDArray[Any]:
-        return np.column_stack(arrays).ravel()
-
-    columns: dict[str, Any] = {
-        "candidate": pd.Series([pair[0]] * len(table), dtype="str"),
-        "baseline": pd.Series([pair[1]] * len(table), dtype="str"),
-    }
-    for name in ("level", *slicing.names, "metric"):
-        columns[name] = table[name]
-    columns["difference"] = table["value"]
-    for name in _COLUMNS:
-        columns[name] = stacked([own[name] for own in decided.values()])
-    columns["n"], columns["n_effective"] = table["n"], table["n_effective"]
-    for name, attribute in (
-        ("n_discordant", "discordant"),
-        ("better", "better"),
-        ("worse", "worse"),
-    ):
-        counts = stacked([getattr(one.flips, attribute) for one in differences.values()])
-        columns[name] = counts.astype(np.int64)
-    each = [METRICS[name].higher_is_better for name in differences]
-    repeats = len(table) // max(len(each), 1)
-    columns["higher_is_better"] = pd.array(each * repeats, dtype="boolean")
-    columns["conclusion"] = pd.Series(
-        stacked([own["conclusion"] for own in decided.values()]), dtype="str"
-    )
-    columns["status"], columns["reason"] = table["status"], table["reason"]
-    return pd.DataFrame(columns)
-
-
 _NEEDED = (
     "candidate",
     "baseline",
@@ -245,8 +39,6 @@ _NEEDED = (
     "conclusion",
     "higher_is_better",
 )
-_AHEAD = ("better", "better, within the margin")
-_BEHIND = ("worse", "worse, within the margin")
 
 
 def rank_candidates(pairs: pd.DataFrame) -> pd.DataFrame:
@@ -324,3 +116,206 @@ def _ranked(table: pd.DataFrame, names: list[str]) -> list[dict[str, Any]]:
             }
         )
     return result
+
+
+def margins_of(margin: float | Mapping[str, float] | None, metrics: list[str]) -> Margins:
+    """Give the margin of each metric that has one."""
+    if margin is None:
+        return {}
+    margins = dict(margin) if isinstance(margin, Mapping) else dict.fromkeys(metrics, margin)
+    if unknown := [name for name in margins if name not in metrics]:
+        raise MetricsInputError(f"margins are given for {unknown}, which are not compared")
+    for name, value in margins.items():
+        if not 0 < value < np.inf:
+            raise MetricsInputError(f"the margin of {name} must be positive, not {value}")
+    return margins
+
+
+def decide(
+    slicing: Slicing,
+    found: Mapping[_Pair, Mapping[str, Difference]],
+    margins: Margins,
+    *,
+    confidence: float,
+    adjust: Adjustment,
+) -> pd.DataFrame:
+    """Adjust the tests of each metric, make the intervals agree, and draw conclusions.
+
+    A family is all tests of one metric: of all pairs, in all slices of all levels. What has no
+    test is not in it. Differences of rates with so few discordant cases that no outcome could
+    have been a finding are left out as well, which loses none of the guarantees (Tarone).
+
+    The adjusted interval of a member is, of m, with R findings at error probability e:
+
+    - Benjamini and Hochberg: at e max(R, 1) / m. It excludes zero exactly for the findings, and
+      of the findings' intervals the expected share that miss is at most e (Benjamini, Yekutieli).
+    - Holm: at e / m, so that all hold together with the confidence (Bonferroni). Where Holm shows
+      a difference whose interval so wide still holds zero, it is cut there.
+
+    Sources: R. Tarone, Biometrics 46 (1990) 515; Y. Benjamini, D. Yekutieli, Journal of the
+    American Statistical Association 100 (2005) 71; K. Strassburger, F. Bretz, Statistics in
+    Medicine 27 (2008) 4914, for intervals that go with Holm's procedure.
+    """
+    pairs = list(found)
+    metrics = list(found[pairs[0]]) if pairs else []
+    of_metric = {
+        name: _family(
+            [found[pair][name] for pair in pairs],
+            name,
+            margins,
+            confidence=confidence,
+            adjust=adjust,
+        )
+        for name in metrics
+    }
+    tables = []
+    for place, pair in enumerate(pairs):
+        own = {name: family[place] for name, family in of_metric.items()}
+        tables.append(_table(slicing, pair, {n: found[pair][n] for n in metrics}, own))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _family(
+    differences: list[Difference],
+    metric: str,
+    margins: Margins,
+    *,
+    confidence: float,
+    adjust: Adjustment,
+) -> list[dict[str, NDArray[Any]]]:
+    """Decide one metric's tests together; give the columns of each pair."""
+    error = 1 - confidence
+    sizes = np.cumsum([len(one.estimate.value) for one in differences])[:-1]
+    status = np.concatenate([one.estimate.status for one in differences])
+    value = np.concatenate([one.estimate.value for one in differences])
+    tested = status == "ok"
+    bounded = tested | np.concatenate(
+        [(s.estimate.status == "too_few") & s.distribution.interval_without_test for s in differences]
+    )
+    p_value = _where(tested, np.concatenate([one.distribution.two_sided() for one in differences]))
+    p_adjusted = ADJUSTMENTS[adjust](p_value)
+    shown = np.nan_to_num(p_adjusted, nan=1.0) <= error
+    members = max(int(tested.sum()), 1)
+    several = max(int(shown.sum()), 1) if adjust == "benjamini_hochberg" else 1
+    columns: dict[str, NDArray[Any]] = {"p_value": p_value, "p_adjusted": p_adjusted}
+    for suffix, own in (("", error), ("_adjusted", error * several / members)):
+        low, high = _intervals(differences, own)
+        # An interval around an estimate with added cases may end just short of the plain one.
+        low, high = np.fmin(low, value), np.fmax(high, value)
+        columns[f"low{suffix}"] = _where(bounded, low)
+        columns[f"high{suffix}"] = _where(bounded, high)
+    # Where exact test and score statistic disagree, an interval at a smaller error probability may
+    # be the narrower one: it takes the other in, which excludes zero if the adjusted one does.
+    low = np.fmin(columns["low"], columns["low_adjusted"])
+    high = np.fmax(columns["high"], columns["high_adjusted"])
+    # What the adjusted test shows, its interval excludes.
+    columns["low_adjusted"] = np.where(shown & (value > 0), np.maximum(low, 0), low)
+    columns["high_adjusted"] = np.where(shown & (value < 0), np.minimum(high, 0), high)
+    direction = METRICS[metric].higher_is_better
+    columns |= _within(differences, metric, margins, bounded, adjust)
+    columns["conclusion"] = _conclusions(
+        columns, value, status, shown, direction=direction, error=error
+    )
+    split = {name: np.split(column, sizes) for name, column in columns.items()}
+    return [{name: split[name][place] for name in split} for place in range(len(differences))]
+
+
+def _where(there: BoolArray, values: FloatArray) -> FloatArray:
+    return np.where(there, values, np.nan)
+
+
+def _intervals(differences: list[Difference], error: float) -> tuple[FloatArray, FloatArray]:
+    limits = [one.distribution.interval(np.full(len(one.estimate.value), error)) for one in differences]
+    low, high = zip(*limits, strict=True)
+    return np.concatenate(low), np.concatenate(high)
+
+
+def _within(
+    differences: list[Difference],
+    metric: str,
+    margins: Margins,
+    bounded: BoolArray,
+    adjust: Adjustment,
+) -> dict[str, NDArray[Any]]:
+    """Test whether the differences lie within the margin, and whether harm does.
+
+    Two one-sided tests: D. Schuirmann, Journal of Pharmacokinetics and Biopharmaceutics 15 (1987)
+    657. Each is adjusted over the same family.
+    """
+    absent = np.full(len(bounded), np.nan)
+    if metric not in margins:
+        return {"p_equivalent": absent, "p_not_worse": absent}
+    margin = margins[metric]
+    above = np.concatenate([one.distribution.above(-margin) for one in differences])
+    below = np.concatenate([one.distribution.below(margin) for one in differences])
+    adjusted = ADJUSTMENTS[adjust]
+    direction = METRICS[metric].higher_is_better
+    harmless = absent if direction is None else above if direction else below
+    return {
+        "p_equivalent": adjusted(_where(bounded, np.maximum(above, below))),
+        "p_not_worse": adjusted(_where(bounded, harmless)),
+    }
+
+
+def _conclusions(
+    columns: Mapping[str, NDArray[Any]],
+    value: FloatArray,
+    status: NDArray[np.object_],
+    shown: BoolArray,
+    *,
+    direction: bool | None,
+    error: float,
+) -> NDArray[np.object_]:
+    """Say in words what the adjusted tests show."""
+    up, down = {True: ("better", "worse"), False: ("worse", "better"), None: ("higher", "lower")}[
+        direction
+    ]
+    equivalent = np.nan_to_num(columns["p_equivalent"], nan=1.0) <= error
+    not_worse = np.nan_to_num(columns["p_not_worse"], nan=1.0) <= error
+    words = np.full(len(value), NOTHING_SHOWN, dtype=object)
+    words[not_worse] = "not worse"
+    words[equivalent] = "equivalent"
+    for word, where in ((up, shown & (value > 0)), (down, shown & (value < 0))):
+        words[where] = word
+        words[where & equivalent] = f"{word}, within the margin"
+    words[status == "undefined"] = NOT_COMPARED
+    return words
+
+
+def _table(
+    slicing: Slicing,
+    pair: _Pair,
+    differences: Mapping[str, Difference],
+    decided: Mapping[str, Mapping[str, NDArray[Any]]],
+) -> pd.DataFrame:
+    """Lay one pair's differences out as a tidy frame."""
+    table = to_tidy_frame(slicing, {name: one.estimate for name, one in differences.items()})
+
+    def stacked(arrays: list[NDArray[Any]]) -> NDArray[Any]:
+        return np.column_stack(arrays).ravel()
+
+    columns: dict[str, Any] = {
+        "candidate": pd.Series([pair[0]] * len(table), dtype="str"),
+        "baseline": pd.Series([pair[1]] * len(table), dtype="str"),
+    }
+    for name in ("level", *slicing.names, "metric"):
+        columns[name] = table[name]
+    columns["difference"] = table["value"]
+    for name in _COLUMNS:
+        columns[name] = stacked([own[name] for own in decided.values()])
+    columns["n"], columns["n_effective"] = table["n"], table["n_effective"]
+    for name, attribute in (
+        ("n_discordant", "discordant"),
+        ("better", "better"),
+        ("worse", "worse"),
+    ):
+        counts = stacked([getattr(one.flips, attribute) for one in differences.values()])
+        columns[name] = counts.astype(np.int64)
+    each = [METRICS[name].higher_is_better for name in differences]
+    repeats = len(table) // max(len(each), 1)
+    columns["higher_is_better"] = pd.array(each * repeats, dtype="boolean")
+    columns["conclusion"] = pd.Series(
+        stacked([own["conclusion"] for own in decided.values()]), dtype="str"
+    )
+    columns["status"], columns["reason"] = table["status"], table["reason"]
+    return pd.DataFrame(columns)

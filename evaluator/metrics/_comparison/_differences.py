@@ -19,6 +19,12 @@ from evaluator.metrics._linear import LinearisedEstimate, SurveyDesign
 from evaluator.metrics._means import MIN_CASES, Moments
 
 _NO_LEAN = 1e-6
+_HALVINGS = 60
+# As `means`: a mean that one case carries has a skewness near one, in roots of the cases.
+_MAX_SKEWNESS = 0.9
+_NO_SPREAD = 1e-24
+NOT_SCORED_DIFFERENTLY = "no case is scored differently"
+_ALL_ALIKE = "all cases differ alike, so that the spread is unknown"
 _Arrays = TypeVar("_Arrays")
 
 
@@ -83,7 +89,7 @@ class Difference:
 
     estimate: Estimate
     flips: DiscordantCounts
-    law: DifferenceDistribution
+    distribution: DifferenceDistribution
 
 
 def concat_differences(parts: Sequence[Difference]) -> Difference:
@@ -91,7 +97,7 @@ def concat_differences(parts: Sequence[Difference]) -> Difference:
     return Difference(
         Estimate.concat([part.estimate for part in parts]),
         _concat_arrays([part.flips for part in parts]),
-        _concat_arrays([part.law for part in parts]),
+        _concat_arrays([part.distribution for part in parts]),
     )
 
 
@@ -105,6 +111,69 @@ def _concat_arrays(parts: Sequence[_Arrays]) -> _Arrays:
         }
     )
     return whole
+
+
+def mean_difference(
+    n: FloatArray,
+    sums: FloatArray,
+    flips: DiscordantCounts,
+    classes: Mapping[str, tuple[int, FloatArray]],
+) -> Difference:
+    """Compare two mean losses by the mean of the cases' differences: the paired t-test.
+
+    The studentised mean is corrected for skewness as in `StudentisedDifference`; where the
+    differences are symmetric this is Student's paired test itself.
+    """
+    moments = Moments.of_sums(n, sums)
+    estimate = Estimate(moments.mean.copy(), n)
+    estimate.mark_undefined(n == 0, NO_ROWS)
+    estimate.mark_too_few(n < MIN_CASES, shortfall_reasons(MIN_CASES, "cases", n))
+    for what, (least, there) in classes.items():
+        estimate.mark_too_few(there < least, shortfall_reasons(least, what, there))
+    _mark_spread(estimate, flips, moments)
+    return Difference(estimate, flips, StudentisedDifference.of_moments(moments))
+
+
+def linear_difference(
+    design: SurveyDesign,
+    linear: LinearisedEstimate | tuple[LinearisedEstimate, LinearisedEstimate],
+    estimate: Estimate,
+    flips: DiscordantCounts,
+    *,
+    among: BoolArray | None = None,
+    skewed: bool = False,
+    largest: float = np.inf,
+) -> Difference:
+    """Compare two linearised estimates by the difference of each unit's influences.
+
+    The units are the clusters, or the rows where there are none; the degrees of freedom are one
+    less than their number.
+    Source: D. Binder, International Statistical Review 51 (1983) 279.
+    """
+    units = design.units(among)
+    if isinstance(linear, LinearisedEstimate):
+        second, third = design.moments(linear.influence)
+    else:
+        one, other = linear
+        second, third = design.moments(one.influence - other.influence)
+        alone = design.variance(one.influence) + design.variance(other.influence)
+        # What is left by cancellation is no spread.
+        second = np.where(second <= _NO_SPREAD * alone, 0, second)
+    # Influences are of the size 1 / units; back to the size of a single unit's contribution.
+    deviation = units * np.sqrt(divide(second, np.maximum(units - 1, 0)))
+    skewness = divide(third * units**2, deviation**3) if skewed else np.zeros(len(units))
+    moments = Moments(units, estimate.value.copy(), np.nan_to_num(deviation), skewness)
+    design.mark_few_clusters(estimate, among)
+    _mark_spread(estimate, flips, moments)
+    return Difference(estimate, flips, StudentisedDifference.of_moments(moments, largest=largest))
+
+
+def _mark_spread(estimate: Estimate, flips: DiscordantCounts, moments: Moments) -> None:
+    """Mark groups in which the differences show no spread, or are carried by one case."""
+    estimate.mark_too_few(flips.discordant == 0, NOT_SCORED_DIFFERENTLY)
+    estimate.mark_too_few(moments.deviation == 0, _ALL_ALIKE)
+    carried = np.abs(np.nan_to_num(moments.skewness)) > _MAX_SKEWNESS * np.sqrt(moments.n)
+    estimate.mark_too_few(carried, "one case carries the difference")
 
 
 @dataclass(frozen=True)
@@ -191,7 +260,54 @@ class StudentisedDifference:
         return np.maximum(low, -self.largest), np.minimum(high, self.largest)
 
 
-_HALVINGS = 60
+@dataclass(frozen=True)
+class PairedRateDifference:
+    """Differences of rates over the same cases; arrays of shape (groups,).
+
+    Parameters
+    ----------
+    more, fewer
+        Cases that are a hit for the candidate alone and for the baseline alone.
+    n
+        All cases; at least 1.
+    """
+
+    more: FloatArray
+    fewer: FloatArray
+    n: FloatArray
+
+    interval_without_test = True
+
+    def two_sided(self) -> FloatArray:
+        """Give McNemar's exact p-values."""
+        return mcnemar(self.more, self.fewer)
+
+    def _statistic(self, bound: float) -> FloatArray:
+        return tango(self.more, self.fewer, self.n, np.full(len(self.n), bound))
+
+    def above(self, bound: float) -> FloatArray:
+        """Give Tango's p-values of "the difference is at most the bound"."""
+        tail: FloatArray = special.ndtr(-self._statistic(bound))
+        return tail
+
+    def below(self, bound: float) -> FloatArray:
+        """Give Tango's p-values of "the difference is at least the bound"."""
+        tail: FloatArray = special.ndtr(self._statistic(bound))
+        return tail
+
+    def interval(self, error: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Give Tango's limits, brought into agreement with the exact test.
+
+        Score statistic and exact test may fall on different sides of their limits when both are
+        near them. There the quantile is stretched by what the two differ by at zero, so that the
+        interval holds zero exactly when the exact test does not contradict it.
+        """
+        quantile = -special.ndtri(error / 2)
+        score = np.abs(self._statistic(0.0))
+        exact = np.abs(special.ndtri(self.two_sided() / 2))
+        disagree = (score > quantile) != (self.two_sided() <= error)
+        quantile[disagree] *= score[disagree] / exact[disagree]
+        return tango_interval(self.more, self.fewer, self.n, quantile)
 
 
 def mcnemar(more: FloatArray, fewer: FloatArray) -> FloatArray:
@@ -249,124 +365,3 @@ def tango_interval(
             outer, inner = np.where(out, middle, outer), np.where(out, inner, middle)
         limits.append(np.where(observed == side, side, outer))
     return limits[0], limits[1]
-
-
-@dataclass(frozen=True)
-class PairedRateDifference:
-    """Differences of rates over the same cases; arrays of shape (groups,).
-
-    Parameters
-    ----------
-    more, fewer
-        Cases that are a hit for the candidate alone and for the baseline alone.
-    n
-        All cases; at least 1.
-    """
-
-    more: FloatArray
-    fewer: FloatArray
-    n: FloatArray
-
-    interval_without_test = True
-
-    def two_sided(self) -> FloatArray:
-        """Give McNemar's exact p-values."""
-        return mcnemar(self.more, self.fewer)
-
-    def _statistic(self, bound: float) -> FloatArray:
-        return tango(self.more, self.fewer, self.n, np.full(len(self.n), bound))
-
-    def above(self, bound: float) -> FloatArray:
-        """Give Tango's p-values of "the difference is at most the bound"."""
-        tail: FloatArray = special.ndtr(-self._statistic(bound))
-        return tail
-
-    def below(self, bound: float) -> FloatArray:
-        """Give Tango's p-values of "the difference is at least the bound"."""
-        tail: FloatArray = special.ndtr(self._statistic(bound))
-        return tail
-
-    def interval(self, error: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Give Tango's limits, brought into agreement with the exact test.
-
-        Score statistic and exact test may fall on different sides of their limits when both are
-        near them. There the quantile is stretched by what the two differ by at zero, so that the
-        interval holds zero exactly when the exact test does not contradict it.
-        """
-        quantile = -special.ndtri(error / 2)
-        score = np.abs(self._statistic(0.0))
-        exact = np.abs(special.ndtri(self.two_sided() / 2))
-        disagree = (score > quantile) != (self.two_sided() <= error)
-        quantile[disagree] *= score[disagree] / exact[disagree]
-        return tango_interval(self.more, self.fewer, self.n, quantile)
-
-
-# As `means`: a mean that one case carries has a skewness near one, in roots of the cases.
-_MAX_SKEWNESS = 0.9
-_NO_SPREAD = 1e-24
-
-NOT_SCORED_DIFFERENTLY = "no case is scored differently"
-_ALL_ALIKE = "all cases differ alike, so that the spread is unknown"
-
-
-def mean_difference(
-    n: FloatArray,
-    sums: FloatArray,
-    flips: DiscordantCounts,
-    classes: Mapping[str, tuple[int, FloatArray]],
-) -> Difference:
-    """Compare two mean losses by the mean of the cases' differences: the paired t-test.
-
-    The studentised mean is corrected for skewness as in `StudentisedDifference`; where the
-    differences are symmetric this is Student's paired test itself.
-    """
-    moments = Moments.of_sums(n, sums)
-    estimate = Estimate(moments.mean.copy(), n)
-    estimate.mark_undefined(n == 0, NO_ROWS)
-    estimate.mark_too_few(n < MIN_CASES, shortfall_reasons(MIN_CASES, "cases", n))
-    for what, (least, there) in classes.items():
-        estimate.mark_too_few(there < least, shortfall_reasons(least, what, there))
-    _mark_spread(estimate, flips, moments)
-    return Difference(estimate, flips, StudentisedDifference.of_moments(moments))
-
-
-def linear_difference(
-    sample: SurveyDesign,
-    linear: LinearisedEstimate | tuple[LinearisedEstimate, LinearisedEstimate],
-    estimate: Estimate,
-    flips: DiscordantCounts,
-    *,
-    among: BoolArray | None = None,
-    skewed: bool = False,
-    largest: float = np.inf,
-) -> Difference:
-    """Compare two linearised estimates by the difference of each unit's influences.
-
-    The units are the clusters, or the rows where there are none; the degrees of freedom are one
-    less than their number.
-    Source: D. Binder, International Statistical Review 51 (1983) 279.
-    """
-    units = sample.units(among)
-    if isinstance(linear, LinearisedEstimate):
-        second, third = sample.moments(linear.influence)
-    else:
-        one, other = linear
-        second, third = sample.moments(one.influence - other.influence)
-        alone = sample.variance(one.influence) + sample.variance(other.influence)
-        # What is left by cancellation is no spread.
-        second = np.where(second <= _NO_SPREAD * alone, 0, second)
-    # Influences are of the size 1 / units; back to the size of a single unit's contribution.
-    deviation = units * np.sqrt(divide(second, np.maximum(units - 1, 0)))
-    skewness = divide(third * units**2, deviation**3) if skewed else np.zeros(len(units))
-    moments = Moments(units, estimate.value.copy(), np.nan_to_num(deviation), skewness)
-    sample.mark_few_clusters(estimate, among)
-    _mark_spread(estimate, flips, moments)
-    return Difference(estimate, flips, StudentisedDifference.of_moments(moments, largest=largest))
-
-
-def _mark_spread(estimate: Estimate, flips: DiscordantCounts, moments: Moments) -> None:
-    """Mark groups in which the differences show no spread, or are carried by one case."""
-    estimate.mark_too_few(flips.discordant == 0, NOT_SCORED_DIFFERENTLY)
-    estimate.mark_too_few(moments.deviation == 0, _ALL_ALIKE)
-    carried = np.abs(np.nan_to_num(moments.skewness)) > _MAX_SKEWNESS * np.sqrt(moments.n)
-    estimate.mark_too_few(carried, "one case carries the difference")

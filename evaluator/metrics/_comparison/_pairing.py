@@ -15,6 +15,7 @@ from evaluator.metrics._levels import IntArray, Slicing
 _SHOWN = 5
 _KEY = "id"
 _OWN = ("score", "prediction")
+_BLOCK = 1 << 16
 
 
 def paired_frame(predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -69,6 +70,15 @@ def _keys(name: str, frame: pd.DataFrame) -> "pd.Index[Any]":
     return index
 
 
+def _own_columns(name: str, frame: pd.DataFrame) -> "dict[str, pd.Series[Any]]":
+    own = {
+        f"{each} of {name}": frame[each].reset_index(drop=True) for each in _OWN if each in frame
+    }
+    if not own:
+        raise MetricsInputError(f"candidate {name!r} has neither a score nor a prediction column")
+    return own
+
+
 def _in_order(first: str, keys: "pd.Index[Any]", name: str, frame: pd.DataFrame) -> pd.DataFrame:
     """Give a candidate's rows in the order of the first one's keys."""
     # Mostly they are in this order already, which tells at once that no key is absent or twice.
@@ -84,20 +94,11 @@ def _in_order(first: str, keys: "pd.Index[Any]", name: str, frame: pd.DataFrame)
     return frame.iloc[rows].reset_index(drop=True)
 
 
-def _own_columns(name: str, frame: pd.DataFrame) -> "dict[str, pd.Series[Any]]":
-    own = {
-        f"{each} of {name}": frame[each].reset_index(drop=True) for each in _OWN if each in frame
-    }
-    if not own:
-        raise MetricsInputError(f"candidate {name!r} has neither a score nor a prediction column")
-    return own
-
-
 def _refuse_other_cases(
     first: str, keys: "pd.Index[Any]", name: str, found: "pd.Index[Any]"
 ) -> None:
     """Refuse to compare candidates that were run on different evaluation sets."""
-    told = []
+    differences = []
     for has, lacks, extra in (
         (first, name, keys.difference(found)),
         (name, first, found.difference(keys)),
@@ -105,10 +106,10 @@ def _refuse_other_cases(
         if len(extra):
             examples = ", ".join(repr(one) for one in extra[:_SHOWN].tolist())
             more = ", ..." if len(extra) > _SHOWN else ""
-            told.append(f"{len(extra)} cases of {has!r} are none of {lacks!r} ({examples}{more})")
-    if told:
+            differences.append(f"{len(extra)} cases of {has!r} are none of {lacks!r} ({examples}{more})")
+    if differences:
         raise MetricsInputError(
-            "candidates are compared on the same cases, and these are not: " + "; ".join(told)
+            "candidates are compared on the same cases, and these are not: " + "; ".join(differences)
         )
 
 
@@ -139,9 +140,6 @@ def _same(one: "pd.Series[Any]", two: "pd.Series[Any]") -> NDArray[np.bool_]:
         one, two = one.astype(object), two.astype(object)
     same[there] = (one == two).to_numpy(dtype=bool)
     return same
-
-
-_BLOCK = 1 << 16
 
 
 class CellLayout:

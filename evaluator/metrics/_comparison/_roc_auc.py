@@ -193,8 +193,8 @@ def roc_auc_difference(
         variance == 0, "all cases are ranked differently alike, so that the spread is unknown"
     )
     freedom = np.maximum(np.nan_to_num(freedom, nan=1.0), 1)
-    law = StudentisedDifference(value, np.sqrt(variance), freedom, np.zeros(len(value)), 1.0)
-    return Difference(estimate, flips, law)
+    distribution = StudentisedDifference(value, np.sqrt(variance), freedom, np.zeros(len(value)), 1.0)
+    return Difference(estimate, flips, distribution)
 
 
 def mark_classes(estimate: Estimate, positives: FloatArray, negatives: FloatArray) -> None:

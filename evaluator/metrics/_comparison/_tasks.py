@@ -63,8 +63,38 @@ class _TestRule:
     largest: float = np.inf
 
 
+_MEAN = _TestRule(MIN_CASES, skewed=True)
+_HITS = _TestRule(hits=True, largest=1.0)
+_MACRO = _TestRule(multiclass.MIN_OF_EACH_CLASS, largest=1.0)
+REGRESSION: Mapping[str, _TestRule] = {
+    "mean_absolute_error": _MEAN,
+    "root_mean_squared_error": _TestRule(regression.MIN_FOR_SQUARES, skewed=True),
+    "bias": _MEAN,
+    "r2": _TestRule(regression.MIN_FOR_R2),
+    "mean_absolute_percentage_error": _MEAN,
+    "pinball_loss_10": _MEAN,
+    "pinball_loss_50": _MEAN,
+    "pinball_loss_90": _MEAN,
+}
+MULTICLASS: Mapping[str, _TestRule] = {
+    "accuracy": _HITS,
+    "balanced_accuracy": _MACRO,
+    **{
+        f"{kind}_{how}": {"macro": _MACRO, "micro": _HITS, "weighted": _MACRO}[how]
+        for kind in ("precision", "recall", "f1")
+        for how in ("macro", "micro", "weighted")
+    },
+    "roc_auc_ovr": _MACRO,
+    "roc_auc_ovo": _MACRO,
+    "log_loss": _MEAN,
+    "top_2_accuracy": _HITS,
+    "top_3_accuracy": _HITS,
+    "top_5_accuracy": _HITS,
+}
+
+
 def compare_levels(
-    samples: Sequence[SurveyDesign],
+    designs: Sequence[SurveyDesign],
     measure: Callable[[str, SurveyDesign, str], CandidateEstimate],
     pairs: Sequence[CandidatePair],
     rules: Mapping[str, _TestRule],
@@ -75,11 +105,11 @@ def compare_levels(
     parts: dict[tuple[CandidatePair, str], list[Difference]] = {
         (pair, metric): [] for pair in pairs for metric in rules
     }
-    for sample in samples:
+    for design in designs:
         for metric, rule in rules.items():
-            ones = {name: measure(name, sample, metric) for name in names}
+            ones = {name: measure(name, design, metric) for name in names}
             for pair in pairs:
-                found = _difference(sample, (ones[pair[0]], ones[pair[1]]), pair, rule, error)
+                found = _difference(design, (ones[pair[0]], ones[pair[1]]), pair, rule, error)
                 parts[pair, metric].append(found)
     return {
         pair: {metric: concat_differences(parts[pair, metric]) for metric in rules}
@@ -88,15 +118,15 @@ def compare_levels(
 
 
 def _difference(
-    sample: SurveyDesign,
+    design: SurveyDesign,
     ones: tuple[CandidateEstimate, CandidateEstimate],
     pair: CandidatePair,
     rule: _TestRule,
     error: float,
 ) -> Difference:
     one, other = ones
-    more = sample.total(one.merit > other.merit)
-    fewer = sample.total(one.merit < other.merit)
+    more = design.total(one.merit > other.merit)
+    fewer = design.total(one.merit < other.merit)
     flips = DiscordantCounts.of(more, fewer)
     effective = np.fmin(one.estimate.effective, other.estimate.effective)
     estimate = Estimate(one.linear.value - other.linear.value, effective)
@@ -110,28 +140,15 @@ def _difference(
     )
     if rule.hits:
         mark_few_flips(estimate, flips, error)
-    if rule.hits and sample.cluster is None:
-        estimate.value = np.where(estimate.undefined, np.nan, divide(more - fewer, sample.n))
+    if rule.hits and design.cluster is None:
+        estimate.value = np.where(estimate.undefined, np.nan, divide(more - fewer, design.n))
         return Difference(
-            estimate, flips, PairedRateDifference(more, fewer, np.maximum(sample.n, 1))
+            estimate, flips, PairedRateDifference(more, fewer, np.maximum(design.n, 1))
         )
     linear = one.linear, other.linear
     return linear_difference(
-        sample, linear, estimate, flips, skewed=rule.skewed, largest=rule.largest
+        design, linear, estimate, flips, skewed=rule.skewed, largest=rule.largest
     )
-
-
-_MEAN = _TestRule(MIN_CASES, skewed=True)
-REGRESSION: Mapping[str, _TestRule] = {
-    "mean_absolute_error": _MEAN,
-    "root_mean_squared_error": _TestRule(regression.MIN_FOR_SQUARES, skewed=True),
-    "bias": _MEAN,
-    "r2": _TestRule(regression.MIN_FOR_R2),
-    "mean_absolute_percentage_error": _MEAN,
-    "pinball_loss_10": _MEAN,
-    "pinball_loss_50": _MEAN,
-    "pinball_loss_90": _MEAN,
-}
 
 
 def measure_regression(
@@ -139,18 +156,18 @@ def measure_regression(
 ) -> Callable[[str, SurveyDesign, str], CandidateEstimate]:
     """Give the function that measures one candidate's metric at a level."""
 
-    def measured(name: str, sample: SurveyDesign, metric: str) -> CandidateEstimate:
-        at = RegressionLevel(label, predictions[name], sample, confidence)
+    def measured(name: str, design: SurveyDesign, metric: str) -> CandidateEstimate:
+        at = RegressionLevel(label, predictions[name], design, confidence)
         estimate = regression.MEASURES[metric](at)
         losses = _losses(metric, at.error, label)
-        linear = sample.ratio(losses, np.ones(len(losses)))
+        linear = design.ratio(losses, np.ones(len(losses)))
         if metric == "root_mean_squared_error":
             root = np.sqrt(linear.value)
             slope = np.nan_to_num(divide(np.ones(len(root)), 2 * root))
-            linear = LinearisedEstimate(root, linear.influence * slope[sample.group])
+            linear = LinearisedEstimate(root, linear.influence * slope[design.group])
         if metric == "r2":
-            mean = np.nan_to_num(sample.ratio(label, np.ones(len(label))).value)
-            quotient = sample.ratio(losses, (label - mean[sample.group]) ** 2)
+            mean = np.nan_to_num(design.ratio(label, np.ones(len(label))).value)
+            quotient = design.ratio(losses, (label - mean[design.group]) ** 2)
             linear = LinearisedEstimate(1 - quotient.value, -quotient.influence)
         merit = -np.abs(losses)
         return CandidateEstimate(estimate, linear, merit)
@@ -173,36 +190,17 @@ def _losses(metric: str, error: FloatArray, label: FloatArray) -> FloatArray:
     return np.abs(error)
 
 
-_HITS = _TestRule(hits=True, largest=1.0)
-_MACRO = _TestRule(multiclass.MIN_OF_EACH_CLASS, largest=1.0)
-MULTICLASS: Mapping[str, _TestRule] = {
-    "accuracy": _HITS,
-    "balanced_accuracy": _MACRO,
-    **{
-        f"{kind}_{how}": {"macro": _MACRO, "micro": _HITS, "weighted": _MACRO}[how]
-        for kind in ("precision", "recall", "f1")
-        for how in ("macro", "micro", "weighted")
-    },
-    "roc_auc_ovr": _MACRO,
-    "roc_auc_ovo": _MACRO,
-    "log_loss": _MEAN,
-    "top_2_accuracy": _HITS,
-    "top_3_accuracy": _HITS,
-    "top_5_accuracy": _HITS,
-}
-
-
 def measure_multiclass(
     rows: Mapping[str, MulticlassRows], confidence: float
 ) -> Callable[[str, SurveyDesign, str], CandidateEstimate]:
     """Give the function that measures one candidate's metric at a level."""
 
-    def measured(name: str, sample: SurveyDesign, metric: str) -> CandidateEstimate:
-        at = MulticlassLevel(rows[name], sample, confidence)
+    def measured(name: str, design: SurveyDesign, metric: str) -> CandidateEstimate:
+        at = MulticlassLevel(rows[name], design, confidence)
         estimate = multiclass.MEASURES[metric](at)
         merit = _merit(at, metric)
         if MULTICLASS[metric].hits:
-            return CandidateEstimate(estimate, sample.ratio(merit, at.all.astype(float)), merit)
+            return CandidateEstimate(estimate, design.ratio(merit, at.all.astype(float)), merit)
         return CandidateEstimate(estimate, _linear(at, metric), merit)
 
     return measured

@@ -17,170 +17,6 @@ from evaluator.metrics._inputs import multiclass_rows
 from evaluator.metrics._levels import IntArray, Level, Slicing, cut_slices
 
 _MEAN_BOUNDS = (-1.0, 1.0)
-
-
-@dataclass(frozen=True)
-class GroupCounts:
-    """What is counted in every cell, or every group, and in every stratum of the control columns.
-
-    Parameters
-    ----------
-    confusion
-        Cases by label and prediction, shape (cells, strata, classes, classes); a regression's
-        has one class.
-    excess
-        Power sums of score minus label, or of prediction minus label for a regression, by class;
-        each of shape (cells, strata, 3). A class without scores is absent.
-    """
-
-    confusion: FloatArray
-    excess: Mapping[int, FloatArray]
-
-    def of(self, level: Level, more: int) -> "GroupCounts":
-        """Add up the cells of a level's groups, and append so many groups without cases."""
-
-        def added(of_cells: FloatArray) -> FloatArray:
-            of_groups = level.add_up(of_cells)
-            empty = np.zeros((more, *of_groups.shape[1:]))
-            return np.concatenate([of_groups, empty])
-
-        return GroupCounts(
-            added(self.confusion), {number: added(sums) for number, sums in self.excess.items()}
-        )
-
-    def parts(self, measure: str, number: int) -> list[GroupSummary]:
-        """Give what a measure compares: one quantity, or two for equalised odds."""
-        counts = self.confusion
-        cases = counts.sum(axis=(2, 3))
-        rows = cases.sum(axis=1)
-        hits = counts[:, :, number, number]
-        labelled, predicted = counts[:, :, number].sum(axis=2), counts[:, :, :, number].sum(axis=2)
-        missed, false = labelled - hits, predicted - hits
-        if measure in ("calibration_gap", "mean_residual"):
-            bounds = _MEAN_BOUNDS if measure == "calibration_gap" else (-np.inf, np.inf)
-            return [MeanSummary(rows, cases, "cases", self.excess[number], bounds)]
-        true_rate = RateSummary(rows, labelled, "positive labels", hits)
-        if measure == "equalised_odds":
-            return [true_rate, RateSummary(rows, cases - labelled, "negative labels", false)]
-        right = np.trace(counts, axis1=2, axis2=3)
-        return [
-            {
-                "demographic_parity": RateSummary(rows, cases, "cases", predicted),
-                "equal_opportunity": true_rate,
-                "predictive_parity": RateSummary(rows, predicted, "predicted positives", hits),
-                "accuracy_gap": RateSummary(rows, cases, "cases", right),
-                "treatment_equality": RateSummary(
-                    rows, missed + false, "errors", missed, odds=True
-                ),
-            }[measure]
-        ]
-
-
-@dataclass(frozen=True)
-class FairnessInputs:
-    """A frame as fairness is measured on it.
-
-    Parameters
-    ----------
-    slicing
-        The levels of the attributes.
-    counted
-        What is counted in the cells.
-    classes
-        The classes that are measured, one against the rest, with their numbers; missing stands
-        for the positive class of a binary classifier.
-    """
-
-    slicing: Slicing
-    counted: GroupCounts
-    classes: Sequence[tuple[Any, int]]
-
-
-def read_inputs(
-    frame: pd.DataFrame,
-    *,
-    label: str,
-    prediction: str,
-    score: str | Mapping[Any, str] | None,
-    attributes: Sequence[str],
-    control: Sequence[str],
-    task: Task,
-    groups: Mapping[str, Sequence[Any]] | None,
-    scored: bool,
-) -> FairnessInputs:
-    """Read and count the rows; but for `scored`, the arguments are those of `fairness`.
-
-    Scores that are not measured (`scored`) need not be probabilities; their columns still declare
-    the classes of a multiclass candidate.
-    """
-    slicing = cut_slices(frame, attributes, groups)
-    stratum, strata = np.zeros(len(frame), np.intp), 1
-    if len(control):
-        controlled = cut_slices(frame, control, None)
-        stratum, strata = controlled.cell, max(controlled.cells, 1)
-    place = slicing.cell * strata + stratum
-    shape = (slicing.cells, strata)
-    if task == "regression":
-        excess = numbers(frame, prediction) - numbers(frame, label)
-        nothing = np.zeros(len(frame), np.intp)
-        counted = GroupCounts(
-            _confusion(place, shape, nothing, nothing, 1), {0: _power_sums(place, shape, excess)}
-        )
-        return FairnessInputs(slicing, counted, [(None, 0)])
-    scores: dict[int, FloatArray] = {}
-    if task == "binary_classification":
-        if isinstance(score, Mapping):
-            raise MetricsInputError("score must be the column of the positive class's score")
-        truth, negative = positives(frame, label)
-        decided, _ = positives(frame, prediction, negative)
-        numbered, decisions = truth.astype(np.intp), decided.astype(np.intp)
-        classes: list[tuple[Any, int]] = [(None, 1)]
-        many = 2
-        if scored and score is not None:
-            scores[1] = _probability(frame, score)
-    else:
-        if isinstance(score, str):
-            raise MetricsInputError("score must be a mapping from each class to its column")
-        found = multiclass_rows(frame, [], label=label, score=score, prediction=prediction)
-        numbered, decisions = found.label, found.prediction
-        classes = [(value, number) for number, value in enumerate(found.classes)]
-        many = len(classes)
-        if scored and score is not None:
-            scores = {number: _probability(frame, score[value]) for value, number in classes}
-    excess_of = {
-        number: _power_sums(place, shape, values - (numbered == number))
-        for number, values in scores.items()
-    }
-    return FairnessInputs(
-        slicing,
-        GroupCounts(_confusion(place, shape, numbered, decisions, many), excess_of),
-        classes,
-    )
-
-
-def _probability(frame: pd.DataFrame, name: str) -> FloatArray:
-    values = numbers(frame, name)
-    refuse_outside_unit(values, name, ["calibration_gap"])
-    return values
-
-
-def _confusion(
-    place: IntArray, shape: tuple[int, int], label: IntArray, prediction: IntArray, classes: int
-) -> FloatArray:
-    code = (place * classes + label) * classes + prediction
-    size = shape[0] * shape[1] * classes * classes
-    counts = np.bincount(code, minlength=size).astype(float)
-    return counts.reshape(*shape, classes, classes)
-
-
-def _power_sums(place: IntArray, shape: tuple[int, int], values: FloatArray) -> FloatArray:
-    size = shape[0] * shape[1]
-    powers = (values, values**2, values**3)
-    sums = [np.bincount(place, power, minlength=size).astype(float) for power in powers]
-    stacked: FloatArray = np.stack(sums, axis=-1).reshape(*shape, 3)
-    return stacked
-
-
 _DIFFERENCE = 0.1
 _COMPARISONS: tuple[Comparison, ...] = ("difference", "ratio")
 
@@ -345,13 +181,13 @@ def fairness(
         if not len(codes):
             continue
         counted = cases.counted.of(level, len(codes) - level.groups)
-        words = group_labels(level, cases.slicing.groups, codes)
+        labels = group_labels(level, cases.slicing.groups, codes)
         for measure, value, number, comparison in _wanted(chosen, cases):
-            setting = GapOptions(confidence, minimum_support, comparison)
+            options = GapOptions(confidence, minimum_support, comparison)
             parts = counted.parts(measure.name, number)
-            compared = compare_with_reference(parts, measure.favoured, at, setting)
+            compared = compare_with_reference(parts, measure.favoured, at, options)
             constant = (measure.name, comparison, value, level.name)
-            blocks.append(to_block(compared, words, allowed[comparison], setting, constant))
+            blocks.append(to_block(compared, labels, allowed[comparison], options, constant))
     return concat_blocks(blocks)
 
 
@@ -392,14 +228,166 @@ def _chosen(measures: Sequence[str] | None, task: Task, *, scored: bool) -> list
     return [of_task[name] for name in names]
 
 
-def _wanted(
-    measures: list[FairnessMeasure], cases: FairnessInputs
-) -> Iterator[tuple[FairnessMeasure, Any, int, Comparison]]:
-    """Give each measure with its classes, their numbers, and its comparisons."""
-    for measure in measures:
-        for value, number in cases.classes if measure.per_class else [(None, 0)]:
-            for comparison in _COMPARISONS if measure.ratio else _COMPARISONS[:1]:
-                yield measure, value, number, comparison
+@dataclass(frozen=True)
+class GroupCounts:
+    """What is counted in every cell, or every group, and in every stratum of the control columns.
+
+    Parameters
+    ----------
+    confusion
+        Cases by label and prediction, shape (cells, strata, classes, classes); a regression's
+        has one class.
+    excess
+        Power sums of score minus label, or of prediction minus label for a regression, by class;
+        each of shape (cells, strata, 3). A class without scores is absent.
+    """
+
+    confusion: FloatArray
+    excess: Mapping[int, FloatArray]
+
+    def of(self, level: Level, more: int) -> "GroupCounts":
+        """Add up the cells of a level's groups, and append so many groups without cases."""
+
+        def added(of_cells: FloatArray) -> FloatArray:
+            of_groups = level.add_up(of_cells)
+            empty = np.zeros((more, *of_groups.shape[1:]))
+            return np.concatenate([of_groups, empty])
+
+        return GroupCounts(
+            added(self.confusion), {number: added(sums) for number, sums in self.excess.items()}
+        )
+
+    def parts(self, measure: str, number: int) -> list[GroupSummary]:
+        """Give what a measure compares: one quantity, or two for equalised odds."""
+        counts = self.confusion
+        cases = counts.sum(axis=(2, 3))
+        rows = cases.sum(axis=1)
+        hits = counts[:, :, number, number]
+        labelled, predicted = counts[:, :, number].sum(axis=2), counts[:, :, :, number].sum(axis=2)
+        missed, false = labelled - hits, predicted - hits
+        if measure in ("calibration_gap", "mean_residual"):
+            bounds = _MEAN_BOUNDS if measure == "calibration_gap" else (-np.inf, np.inf)
+            return [MeanSummary(rows, cases, "cases", self.excess[number], bounds)]
+        true_rate = RateSummary(rows, labelled, "positive labels", hits)
+        if measure == "equalised_odds":
+            return [true_rate, RateSummary(rows, cases - labelled, "negative labels", false)]
+        right = np.trace(counts, axis1=2, axis2=3)
+        return [
+            {
+                "demographic_parity": RateSummary(rows, cases, "cases", predicted),
+                "equal_opportunity": true_rate,
+                "predictive_parity": RateSummary(rows, predicted, "predicted positives", hits),
+                "accuracy_gap": RateSummary(rows, cases, "cases", right),
+                "treatment_equality": RateSummary(
+                    rows, missed + false, "errors", missed, odds=True
+                ),
+            }[measure]
+        ]
+
+
+@dataclass(frozen=True)
+class FairnessInputs:
+    """A frame as fairness is measured on it.
+
+    Parameters
+    ----------
+    slicing
+        The levels of the attributes.
+    counted
+        What is counted in the cells.
+    classes
+        The classes that are measured, one against the rest, with their numbers; missing stands
+        for the positive class of a binary classifier.
+    """
+
+    slicing: Slicing
+    counted: GroupCounts
+    classes: Sequence[tuple[Any, int]]
+
+
+def read_inputs(
+    frame: pd.DataFrame,
+    *,
+    label: str,
+    prediction: str,
+    score: str | Mapping[Any, str] | None,
+    attributes: Sequence[str],
+    control: Sequence[str],
+    task: Task,
+    groups: Mapping[str, Sequence[Any]] | None,
+    scored: bool,
+) -> FairnessInputs:
+    """Read and count the rows; but for `scored`, the arguments are those of `fairness`.
+
+    Scores that are not measured (`scored`) need not be probabilities; their columns still declare
+    the classes of a multiclass candidate.
+    """
+    slicing = cut_slices(frame, attributes, groups)
+    stratum, strata = np.zeros(len(frame), np.intp), 1
+    if len(control):
+        controlled = cut_slices(frame, control, None)
+        stratum, strata = controlled.cell, max(controlled.cells, 1)
+    cell = slicing.cell * strata + stratum
+    shape = (slicing.cells, strata)
+    if task == "regression":
+        excess = numbers(frame, prediction) - numbers(frame, label)
+        nothing = np.zeros(len(frame), np.intp)
+        counted = GroupCounts(
+            _confusion(cell, shape, nothing, nothing, 1), {0: _power_sums(cell, shape, excess)}
+        )
+        return FairnessInputs(slicing, counted, [(None, 0)])
+    scores: dict[int, FloatArray] = {}
+    if task == "binary_classification":
+        if isinstance(score, Mapping):
+            raise MetricsInputError("score must be the column of the positive class's score")
+        truth, negative = positives(frame, label)
+        decided, _ = positives(frame, prediction, negative)
+        numbered, decisions = truth.astype(np.intp), decided.astype(np.intp)
+        classes: list[tuple[Any, int]] = [(None, 1)]
+        many = 2
+        if scored and score is not None:
+            scores[1] = _probability(frame, score)
+    else:
+        if isinstance(score, str):
+            raise MetricsInputError("score must be a mapping from each class to its column")
+        found = multiclass_rows(frame, [], label=label, score=score, prediction=prediction)
+        numbered, decisions = found.label, found.prediction
+        classes = [(value, number) for number, value in enumerate(found.classes)]
+        many = len(classes)
+        if scored and score is not None:
+            scores = {number: _probability(frame, score[value]) for value, number in classes}
+    excess_of = {
+        number: _power_sums(cell, shape, values - (numbered == number))
+        for number, values in scores.items()
+    }
+    return FairnessInputs(
+        slicing,
+        GroupCounts(_confusion(cell, shape, numbered, decisions, many), excess_of),
+        classes,
+    )
+
+
+def _confusion(
+    cell: IntArray, shape: tuple[int, int], label: IntArray, prediction: IntArray, classes: int
+) -> FloatArray:
+    code = (cell * classes + label) * classes + prediction
+    size = shape[0] * shape[1] * classes * classes
+    counts = np.bincount(code, minlength=size).astype(float)
+    return counts.reshape(*shape, classes, classes)
+
+
+def _power_sums(cell: IntArray, shape: tuple[int, int], values: FloatArray) -> FloatArray:
+    size = shape[0] * shape[1]
+    powers = (values, values**2, values**3)
+    sums = [np.bincount(cell, power, minlength=size).astype(float) for power in powers]
+    stacked: FloatArray = np.stack(sums, axis=-1).reshape(*shape, 3)
+    return stacked
+
+
+def _probability(frame: pd.DataFrame, name: str) -> FloatArray:
+    values = numbers(frame, name)
+    refuse_outside_unit(values, name, ["calibration_gap"])
+    return values
 
 
 def _reference_of(
@@ -419,15 +407,25 @@ def _reference_of(
             f"reference must name a value of each of {list(names)}, not of {list(reference)}"
         )
     own = np.zeros(len(level.columns), np.intp)
-    for place, position in enumerate(level.columns):
+    for cell, position in enumerate(level.columns):
         value = reference[names[position]]
         if value not in values[position]:
             raise MetricsInputError(
                 f"reference group {value!r} of {names[position]!r} does not occur; there are "
                 f"{values[position]}"
             )
-        own[place] = values[position].index(value)
+        own[cell] = values[position].index(value)
     found = np.flatnonzero((level.codes == own).all(axis=1))
     if len(found):
         return level.codes, int(found[0])
     return np.vstack([level.codes, own]), level.groups
+
+
+def _wanted(
+    measures: list[FairnessMeasure], cases: FairnessInputs
+) -> Iterator[tuple[FairnessMeasure, Any, int, Comparison]]:
+    """Give each measure with its classes, their numbers, and its comparisons."""
+    for measure in measures:
+        for value, number in cases.classes if measure.per_class else [(None, 0)]:
+            for comparison in _COMPARISONS if measure.ratio else _COMPARISONS[:1]:
+                yield measure, value, number, comparison

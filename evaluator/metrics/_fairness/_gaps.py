@@ -22,6 +22,17 @@ from evaluator.metrics._two_sample import (
     score_log_ratio,
 )
 
+OF_THE_REFERENCE = " in the reference"
+ALONE = "there is no other group to compare with"
+NO_COMMON_STRATUM = "no stratum of the control columns holds cases of both"
+NO_FALSE_POSITIVES = "no false positives"
+NO_RATIO = "no missed positives in the reference"
+ZERO_REFERENCE = "the rate of the reference is 0, so that there is no ratio"
+BOTH_ZERO = "both rates are 0, so that there is no ratio"
+_NO_SPREAD = 1e-14
+# Why something is not there; an empty text where nothing is wrong.
+Reasons = NDArray[np.object_]
+
 
 @dataclass(frozen=True)
 class GroupSummary:
@@ -96,27 +107,6 @@ class MeanSummary(GroupSummary):
     bounds: tuple[float, float]
 
 
-OF_THE_REFERENCE = " in the reference"
-ALONE = "there is no other group to compare with"
-NO_COMMON_STRATUM = "no stratum of the control columns holds cases of both"
-NO_FALSE_POSITIVES = "no false positives"
-NO_RATIO = "no missed positives in the reference"
-ZERO_REFERENCE = "the rate of the reference is 0, so that there is no ratio"
-BOTH_ZERO = "both rates are 0, so that there is no ratio"
-# Why something is not there; an empty text where nothing is wrong.
-Reasons = NDArray[np.object_]
-
-
-def empty_reasons(pairs: int) -> Reasons:
-    """Say nothing of any pair."""
-    return np.full(pairs, "", dtype=object)
-
-
-def is_set(reasons: Reasons) -> BoolArray:
-    """Say of which pairs there is a reason."""
-    return np.array([reason != "" for reason in reasons], dtype=bool)
-
-
 @dataclass(frozen=True)
 class Gap:
     """The gaps of pairs; every array has shape (pairs,).
@@ -160,7 +150,7 @@ class Gap:
         return Gap(*(getattr(self, field.name)[positions] for field in fields(self)))
 
     @classmethod
-    def joined(cls, parts: "list[Gap]") -> "Gap":
+    def concat(cls, parts: "list[Gap]") -> "Gap":
         """Put the pairs of several gaps one after the other."""
         return cls(
             *(
@@ -193,49 +183,7 @@ class GapRequest:
     overall: bool = False
 
 
-def to_overall(gap: FloatArray, share: FloatArray, comparison: Comparison) -> FloatArray:
-    """Turn a gap to the rest into one to the overall, of which the group is a share."""
-    if comparison == "difference":
-        return (1 - share) * gap
-    # A gap that is not known stays unknown, and a share of 1 leaves none.
-    with np.errstate(divide="ignore", invalid="ignore"):
-        whole: FloatArray = -np.logaddexp(np.log(share), np.log1p(-share) - gap)
-    return whole
-
-
-def slope_to_overall(gap: FloatArray, share: FloatArray, comparison: Comparison) -> FloatArray:
-    """Give the derivative of the gap to the overall by the gap to the rest."""
-    if comparison == "difference":
-        return 1 - share
-    slope: FloatArray = (1 - share) / (share * np.exp(gap) + 1 - share)
-    return slope
-
-
-def count_compared(
-    one: GroupSummary, two: GroupSummary, asked: GapRequest
-) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Count the cases that are compared and all rows on both sides, and the strata."""
-    here, there = one.cases > 0, two.cases > 0
-    both = here & there
-    cases, other_cases = (np.where(both, side.cases, 0).sum(axis=1) for side in (one, two))
-    other_rows = two.rows
-    if asked.overall:
-        other_cases, other_rows = other_cases + cases, two.rows + one.rows
-    left_out = (here ^ there).sum(axis=1).astype(float)
-    return cases, other_cases, one.rows, other_rows, both.sum(axis=1).astype(float), left_out
-
-
-def planned_cases(one: GroupSummary, two: GroupSummary) -> tuple[FloatArray, FloatArray]:
-    """Give the cases of both sides; where there are none, as many as the other side's share."""
-    cases, other_cases = one.cases.sum(axis=1), two.cases.sum(axis=1)
-    rows, other_rows = np.maximum(one.rows, 1), np.maximum(two.rows, 1)
-    return (
-        np.where(cases > 0, cases, rows * divide(other_cases, other_rows)),
-        np.where(other_cases > 0, other_cases, other_rows * divide(cases, rows)),
-    )
-
-
-def rate_gaps(one: RateSummary, two: RateSummary, asked: GapRequest) -> Gap:
+def rate_gaps(one: RateSummary, two: RateSummary, request: GapRequest) -> Gap:
     """Give the gaps of rates, or of odds, of the groups at the same positions.
 
     In one stratum a difference has Newcombe's interval, and in several that of Miettinen and
@@ -245,11 +193,11 @@ def rate_gaps(one: RateSummary, two: RateSummary, asked: GapRequest) -> Gap:
     own, other = pair.standardised()
     undefined = empty_reasons(len(own))
     share = (pair.weights * np.nan_to_num(divide(one.cases, one.cases + two.cases))).sum(axis=1)
-    whole = share * own + (1 - share) * other if asked.overall else other
-    if asked.comparison == "difference":
+    whole = share * own + (1 - share) * other if request.overall else other
+    if request.comparison == "difference":
         value = own - other
     elif one.odds:
-        value = log_odds_ratio(pair, asked.confidence_low)[0]
+        value = log_odds_ratio(pair, request.confidence_low)[0]
         misses, other_misses = one.cases - one.hits, two.cases - two.hits
         share = np.nan_to_num(divide(misses.sum(axis=1), (misses + other_misses).sum(axis=1)))
         undefined[~(value < np.inf)] = NO_RATIO
@@ -259,18 +207,18 @@ def rate_gaps(one: RateSummary, two: RateSummary, asked: GapRequest) -> Gap:
         value = _log_ratio(own, other)
         undefined[value == np.inf] = ZERO_REFERENCE
         undefined[(own == 0) & (other == 0)] = BOTH_ZERO
-    low, high = _rate_limits(pair, asked.comparison, asked.confidence_low, odds=one.odds)
-    if asked.confidence_high != asked.confidence_low:
-        _, high = _rate_limits(pair, asked.comparison, asked.confidence_high, odds=one.odds)
-    planned, variance = _planned_rates(one, two, pair, asked.comparison)
-    if asked.overall:
+    low, high = _rate_limits(pair, request.comparison, request.confidence_low, odds=one.odds)
+    if request.confidence_high != request.confidence_low:
+        _, high = _rate_limits(pair, request.comparison, request.confidence_high, odds=one.odds)
+    planned, variance = _planned_rates(one, two, pair, request.comparison)
+    if request.overall:
         share = np.nan_to_num(share)
-        slope = slope_to_overall(planned, share, asked.comparison)
+        slope = slope_to_overall(planned, share, request.comparison)
         value, low, high, planned = (
-            to_overall(gap, share, asked.comparison) for gap in (value, low, high, planned)
+            to_overall(gap, share, request.comparison) for gap in (value, low, high, planned)
         )
         variance = variance * slope**2
-    if one.odds and asked.comparison == "ratio":
+    if one.odds and request.comparison == "ratio":
         own, whole = divide(own, 1 - own), divide(whole, 1 - whole)
     return Gap(
         value,
@@ -278,12 +226,19 @@ def rate_gaps(one: RateSummary, two: RateSummary, asked: GapRequest) -> Gap:
         high,
         own,
         whole,
-        *count_compared(one, two, asked),
+        *count_compared(one, two, request),
         undefined,
         empty_reasons(len(own)),
         planned,
         variance,
     )
+
+
+def _log_ratio(own: FloatArray, other: FloatArray) -> FloatArray:
+    """Give the logarithm of a ratio, infinite where one of the two is zero, NaN where both are."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio: FloatArray = np.log(own) - np.log(other)
+    return ratio
 
 
 def _rate_limits(
@@ -296,13 +251,6 @@ def _rate_limits(
         _, low, high, _ = log_odds_ratio(pair, confidence)
         return low, high
     return score_log_ratio(pair, confidence)
-
-
-def _log_ratio(own: FloatArray, other: FloatArray) -> FloatArray:
-    """Give the logarithm of a ratio, infinite where one of the two is zero, NaN where both are."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio: FloatArray = np.log(own) - np.log(other)
-    return ratio
 
 
 def _planned_rates(
@@ -334,27 +282,66 @@ def _planned_rates(
     return np.log(p / q), (1 - p) / p * spread + (1 - q) / q * other_spread
 
 
-_NO_SPREAD = 1e-14
+def planned_cases(one: GroupSummary, two: GroupSummary) -> tuple[FloatArray, FloatArray]:
+    """Give the cases of both sides; where there are none, as many as the other side's share."""
+    cases, other_cases = one.cases.sum(axis=1), two.cases.sum(axis=1)
+    rows, other_rows = np.maximum(one.rows, 1), np.maximum(two.rows, 1)
+    return (
+        np.where(cases > 0, cases, rows * divide(other_cases, other_rows)),
+        np.where(other_cases > 0, other_cases, other_rows * divide(cases, rows)),
+    )
 
 
-def mean_gaps(one: MeanSummary, two: MeanSummary, asked: GapRequest) -> Gap:
+def slope_to_overall(gap: FloatArray, share: FloatArray, comparison: Comparison) -> FloatArray:
+    """Give the derivative of the gap to the overall by the gap to the rest."""
+    if comparison == "difference":
+        return 1 - share
+    slope: FloatArray = (1 - share) / (share * np.exp(gap) + 1 - share)
+    return slope
+
+
+def to_overall(gap: FloatArray, share: FloatArray, comparison: Comparison) -> FloatArray:
+    """Turn a gap to the rest into one to the overall, of which the group is a share."""
+    if comparison == "difference":
+        return (1 - share) * gap
+    # A gap that is not known stays unknown, and a share of 1 leaves none.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        whole: FloatArray = -np.logaddexp(np.log(share), np.log1p(-share) - gap)
+    return whole
+
+
+def count_compared(
+    one: GroupSummary, two: GroupSummary, request: GapRequest
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Count the cases that are compared and all rows on both sides, and the strata."""
+    here, there = one.cases > 0, two.cases > 0
+    both = here & there
+    cases, other_cases = (np.where(both, side.cases, 0).sum(axis=1) for side in (one, two))
+    other_rows = two.rows
+    if request.overall:
+        other_cases, other_rows = other_cases + cases, two.rows + one.rows
+    left_out = (here ^ there).sum(axis=1).astype(float)
+    return cases, other_cases, one.rows, other_rows, both.sum(axis=1).astype(float), left_out
+
+
+def mean_gaps(one: MeanSummary, two: MeanSummary, request: GapRequest) -> Gap:
     """Give the differences of the means of the groups at the same positions."""
     pair = TwoRates(one.sums[:, :, 0], one.cases, two.sums[:, :, 0], two.cases)
     own, other = pair.standardised()
     share = (pair.weights * np.nan_to_num(divide(one.cases, one.cases + two.cases))).sum(axis=1)
     if one.cases.shape[1] == 1:
-        low, _, too_few = _mean_limits(one, two, asked.confidence_low)
-        _, high, _ = _mean_limits(one, two, asked.confidence_high)
+        low, _, too_few = _mean_limits(one, two, request.confidence_low)
+        _, high, _ = _mean_limits(one, two, request.confidence_high)
     else:
-        low, _, too_few = _stratified_mean_limits(one, two, pair, asked.confidence_low)
-        _, high, _ = _stratified_mean_limits(one, two, pair, asked.confidence_high)
+        low, _, too_few = _stratified_mean_limits(one, two, pair, request.confidence_low)
+        _, high, _ = _stratified_mean_limits(one, two, pair, request.confidence_high)
     value = own - other
     variances = [_pooled_variance(side) for side in (one, two)]
     cases, other_cases = planned_cases(one, two)
     known = [np.where(np.isnan(v), w, v) for v, w in (variances, variances[::-1])]
     variance = divide(known[0], cases) + divide(known[1], other_cases)
     whole = other
-    if asked.overall:
+    if request.overall:
         whole = share * own + (1 - share) * other
         left = 1 - np.nan_to_num(share)
         value, low, high, variance = value * left, low * left, high * left, variance * left**2
@@ -364,7 +351,7 @@ def mean_gaps(one: MeanSummary, two: MeanSummary, asked: GapRequest) -> Gap:
         high,
         own,
         whole,
-        *count_compared(one, two, asked),
+        *count_compared(one, two, request),
         empty_reasons(len(value)),
         too_few,
         np.nan_to_num(value),
@@ -395,20 +382,6 @@ def _mean_limits(
     return difference - below, difference + above, reasons
 
 
-def _pooled_variance(side: MeanSummary) -> FloatArray:
-    """Give the variance within strata, shape (groups,); NaN where no stratum holds two cases."""
-    within = _squares_within(side).sum(axis=1)
-    return divide(within, np.maximum(side.cases - 1, 0).sum(axis=1))
-
-
-def _squares_within(side: MeanSummary) -> FloatArray:
-    """Give the squared deviations from each stratum's mean, shape (groups, strata)."""
-    mean = np.nan_to_num(divide(side.sums[:, :, 0], side.cases))
-    squares: FloatArray = np.maximum(side.sums[:, :, 1] - side.cases * mean**2, 0)
-    # What is left by cancellation is no spread.
-    return np.where(squares <= _NO_SPREAD * side.sums[:, :, 1], 0.0, squares)
-
-
 def _stratified_mean_limits(
     one: MeanSummary, two: MeanSummary, pair: TwoRates, confidence: float
 ) -> tuple[FloatArray, FloatArray, Reasons]:
@@ -433,3 +406,27 @@ def _stratified_mean_limits(
     reasons = empty_reasons(len(own))
     reasons[~(variance > 0)] = "within the strata all cases are equal or alone"
     return own - other - half, own - other + half, reasons
+
+
+def _pooled_variance(side: MeanSummary) -> FloatArray:
+    """Give the variance within strata, shape (groups,); NaN where no stratum holds two cases."""
+    within = _squares_within(side).sum(axis=1)
+    return divide(within, np.maximum(side.cases - 1, 0).sum(axis=1))
+
+
+def _squares_within(side: MeanSummary) -> FloatArray:
+    """Give the squared deviations from each stratum's mean, shape (groups, strata)."""
+    mean = np.nan_to_num(divide(side.sums[:, :, 0], side.cases))
+    squares: FloatArray = np.maximum(side.sums[:, :, 1] - side.cases * mean**2, 0)
+    # What is left by cancellation is no spread.
+    return np.where(squares <= _NO_SPREAD * side.sums[:, :, 1], 0.0, squares)
+
+
+def empty_reasons(pairs: int) -> Reasons:
+    """Say nothing of any pair."""
+    return np.full(pairs, "", dtype=object)
+
+
+def is_set(reasons: Reasons) -> BoolArray:
+    """Say of which pairs there is a reason."""
+    return np.array([reason != "" for reason in reasons], dtype=bool)

@@ -29,86 +29,6 @@ _MAX_PAIRS_AT_ONCE = 200_000
 
 
 @dataclass(frozen=True)
-class GroupPairs:
-    """Every group with every candidate for its reference, or with the rest if there are none."""
-
-    groups: IntArray
-    candidates: IntArray | None
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Numbers of groups and of candidates."""
-        return len(self.groups), 1 if self.candidates is None else len(self.candidates)
-
-    @property
-    def itself(self) -> BoolArray:
-        """Whether a pair is a group with itself, shape (groups, candidates)."""
-        if self.candidates is None:
-            return np.zeros(self.shape, dtype=bool)
-        return np.equal.outer(self.groups, self.candidates)
-
-    def reference(self, chosen: IntArray) -> IntArray:
-        """Give the position of the reference that was chosen for each group."""
-        if self.candidates is None:
-            return np.full(len(self.groups), OVERALL)
-        return self.candidates[chosen] if len(self.candidates) else chosen
-
-    def compare(self, part: GroupSummary, asked: GapRequest) -> Gap:
-        """Compare all pairs, group by group."""
-        asked = replace(asked, overall=self.candidates is None)
-        ones = np.repeat(self.groups, self.shape[1])
-        if self.candidates is None:
-            others, twos = part.rest(), ones
-        else:
-            others, twos = part, np.tile(self.candidates, self.shape[0])
-        size = max(_MAX_PAIRS_AT_ONCE // max(part.cases.shape[1], 1), 1)
-        pieces = [slice(start, start + size) for start in range(0, max(len(ones), 1), size)]
-        return Gap.joined(
-            [compare(part.take(ones[here]), others.take(twos[here]), asked) for here in pieces]
-        )
-
-
-def compare(one: GroupSummary, two: GroupSummary, asked: GapRequest) -> Gap:
-    """Compare each group with the one at the same position.
-
-    Against the overall the gap is computed from the one to all other groups, since the group is
-    itself a part of the overall: with the group's share w of the cases, the difference to the
-    overall is (1 - w) times that to the rest, and a ratio r to the rest is r / (w r + 1 - w) to
-    the overall. Both grow with the gap to the rest, so that limits carry over exactly; the share
-    is taken as it is.
-    """
-    if isinstance(one, RateSummary) and isinstance(two, RateSummary):
-        gap = rate_gaps(one, two, asked)
-    elif isinstance(one, MeanSummary) and isinstance(two, MeanSummary):
-        gap = mean_gaps(one, two, asked)
-    else:
-        raise TypeError("a rate can only be compared with a rate, and a mean with a mean")
-    undefined = np.select(
-        [
-            one.rows == 0,
-            two.rows == 0,
-            one.cases.sum(axis=1) == 0,
-            two.cases.sum(axis=1) == 0,
-            gap.strata == 0,
-        ],
-        [
-            NO_ROWS,
-            ALONE if asked.overall else NO_ROWS + OF_THE_REFERENCE,
-            f"no {one.what}",
-            f"no {two.what}{OF_THE_REFERENCE}",
-            NO_COMMON_STRATUM,
-        ],
-        gap.undefined,
-    )
-    too_few = gap.too_few
-    sides = ((two.what + OF_THE_REFERENCE, gap.other_cases), (one.what, gap.cases))
-    for what, there in sides:
-        reasons = shortfall_reasons(asked.minimum_support, what, there)
-        too_few = np.where(there < asked.minimum_support, reasons, too_few)
-    return replace(gap, undefined=undefined, too_few=too_few)
-
-
-@dataclass(frozen=True)
 class GapOptions:
     """What the caller decides about comparisons.
 
@@ -126,7 +46,7 @@ class GapOptions:
     minimum_support: int
     comparison: Comparison
 
-    def asked(self, low: float, high: float) -> GapRequest:
+    def request(self, low: float, high: float) -> GapRequest:
         """Ask for limits of these confidences."""
         return GapRequest(self.comparison, low, high, self.minimum_support)
 
@@ -167,7 +87,7 @@ def compare_with_reference(
     parts: list[GroupSummary],
     favoured: Literal[-1, 0, 1],
     reference: Literal["best", "overall"] | int,
-    setting: GapOptions,
+    options: GapOptions,
 ) -> ReferenceGaps:
     """Compare all groups of a level with their reference.
 
@@ -186,14 +106,94 @@ def compare_with_reference(
     largest of the single upper limits without correction, and its lower limit is the largest of
     lower limits from intervals of confidence 1 - error / (2 x number of single gaps).
     """
-    pairs, others = _pairs(parts, reference, setting.minimum_support)
+    pairs, others = _pairs(parts, reference, options.minimum_support)
     if favoured == 0:
-        return _largest(parts, pairs, setting, len(parts) * others)
+        return _largest(parts, pairs, options, len(parts) * others)
     if reference == "best":
-        return _to_best(parts[0], pairs, favoured, setting, others)
-    gap = pairs.compare(parts[0], setting.asked(setting.confidence, setting.confidence))
+        return _to_best(parts[0], pairs, favoured, options, others)
+    gap = pairs.compare(parts[0], options.request(options.confidence, options.confidence))
     chosen = pairs.reference(np.zeros(len(pairs.groups), np.intp))
-    return ReferenceGaps(pairs.groups, chosen, gap, 0, setting.confidence, setting.confidence)
+    return ReferenceGaps(pairs.groups, chosen, gap, 0, options.confidence, options.confidence)
+
+
+@dataclass(frozen=True)
+class GroupPairs:
+    """Every group with every candidate for its reference, or with the rest if there are none."""
+
+    groups: IntArray
+    candidates: IntArray | None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of groups and of candidates."""
+        return len(self.groups), 1 if self.candidates is None else len(self.candidates)
+
+    @property
+    def itself(self) -> BoolArray:
+        """Whether a pair is a group with itself, shape (groups, candidates)."""
+        if self.candidates is None:
+            return np.zeros(self.shape, dtype=bool)
+        return np.equal.outer(self.groups, self.candidates)
+
+    def reference(self, chosen: IntArray) -> IntArray:
+        """Give the position of the reference that was chosen for each group."""
+        if self.candidates is None:
+            return np.full(len(self.groups), OVERALL)
+        return self.candidates[chosen] if len(self.candidates) else chosen
+
+    def compare(self, part: GroupSummary, request: GapRequest) -> Gap:
+        """Compare all pairs, group by group."""
+        request = replace(request, overall=self.candidates is None)
+        ones = np.repeat(self.groups, self.shape[1])
+        if self.candidates is None:
+            others, twos = part.rest(), ones
+        else:
+            others, twos = part, np.tile(self.candidates, self.shape[0])
+        size = max(_MAX_PAIRS_AT_ONCE // max(part.cases.shape[1], 1), 1)
+        pieces = [slice(start, start + size) for start in range(0, max(len(ones), 1), size)]
+        return Gap.concat(
+            [compare(part.take(ones[here]), others.take(twos[here]), request) for here in pieces]
+        )
+
+
+def compare(one: GroupSummary, two: GroupSummary, request: GapRequest) -> Gap:
+    """Compare each group with the one at the same position.
+
+    Against the overall the gap is computed from the one to all other groups, since the group is
+    itself a part of the overall: with the group's share w of the cases, the difference to the
+    overall is (1 - w) times that to the rest, and a ratio r to the rest is r / (w r + 1 - w) to
+    the overall. Both grow with the gap to the rest, so that limits carry over exactly; the share
+    is taken as it is.
+    """
+    if isinstance(one, RateSummary) and isinstance(two, RateSummary):
+        gap = rate_gaps(one, two, request)
+    elif isinstance(one, MeanSummary) and isinstance(two, MeanSummary):
+        gap = mean_gaps(one, two, request)
+    else:
+        raise TypeError("a rate can only be compared with a rate, and a mean with a mean")
+    undefined = np.select(
+        [
+            one.rows == 0,
+            two.rows == 0,
+            one.cases.sum(axis=1) == 0,
+            two.cases.sum(axis=1) == 0,
+            gap.strata == 0,
+        ],
+        [
+            NO_ROWS,
+            ALONE if request.overall else NO_ROWS + OF_THE_REFERENCE,
+            f"no {one.what}",
+            f"no {two.what}{OF_THE_REFERENCE}",
+            NO_COMMON_STRATUM,
+        ],
+        gap.undefined,
+    )
+    too_few = gap.too_few
+    sides = ((two.what + OF_THE_REFERENCE, gap.other_cases), (one.what, gap.cases))
+    for what, there in sides:
+        reasons = shortfall_reasons(request.minimum_support, what, there)
+        too_few = np.where(there < request.minimum_support, reasons, too_few)
+    return replace(gap, undefined=undefined, too_few=too_few)
 
 
 def _pairs(
@@ -214,13 +214,13 @@ def _to_best(
     part: GroupSummary,
     pairs: GroupPairs,
     favoured: Literal[-1, 1],
-    setting: GapOptions,
+    options: GapOptions,
     others: int,
 ) -> ReferenceGaps:
     """Find the gap to the most favoured other group."""
-    plain, corrected = setting.confidence, setting.corrected(others)
+    plain, corrected = options.confidence, options.corrected(others)
     levels = (plain, corrected) if favoured == 1 else (corrected, plain)
-    gap = pairs.compare(part, setting.asked(*levels))
+    gap = pairs.compare(part, options.request(*levels))
     signed = favoured * gap.value.reshape(pairs.shape)
     chosen = _choose_candidates(gap, pairs, -signed)
     known = _has_limits(gap, pairs)
@@ -234,13 +234,62 @@ def _to_best(
     return ReferenceGaps(pairs.groups, pairs.reference(chosen), found, worse, plain, corrected)
 
 
+def _choose_candidates(gap: Gap, pairs: GroupPairs, prefer: FloatArray) -> IntArray:
+    """Choose a candidate for every group: of those without a fault that of the largest `prefer`.
+
+    Where every candidate has a fault, those with an interval come first, then those with a value,
+    and of those with neither that of the most cases.
+    """
+    undefined, too_few = (
+        is_set(reasons).reshape(pairs.shape) for reasons in (gap.undefined, gap.too_few)
+    )
+    fault = np.select([pairs.itself, undefined, too_few], [3, 2, 1], 0)
+    first = np.where(undefined, gap.other_cases.reshape(pairs.shape), prefer)
+    least = np.finfo(float).min
+    first = np.nan_to_num(first, nan=least, neginf=least)
+    first = np.where(fault == fault.min(axis=1, keepdims=True), first, -np.inf)
+    chosen: IntArray = first.argmax(axis=1)
+    return chosen
+
+
+def _flat(chosen: IntArray, pairs: GroupPairs) -> IntArray:
+    """Give the positions of the chosen candidates among all pairs."""
+    return np.arange(pairs.shape[0]) * pairs.shape[1] + chosen
+
+
+def _has_limits(gap: Gap, pairs: GroupPairs) -> BoolArray:
+    """Say which pairs are of two groups that both have enough cases."""
+    return ~is_set(gap.too_few).reshape(pairs.shape) & ~pairs.itself
+
+
+def _smallest(limits: FloatArray, known: BoolArray) -> FloatArray:
+    """Give the smallest known limit of every group; NaN where none is known."""
+    there = known & ~np.isnan(limits)
+    smallest: FloatArray = np.where(there, limits, np.inf).min(axis=1)
+    return np.where(there.any(axis=1), smallest, np.nan)
+
+
+def _alone(gap: Gap, pairs: GroupPairs) -> Gap:
+    """Say of a group without any other that it cannot be compared."""
+    if pairs.candidates is None or len(pairs.candidates) != 1 or not pairs.itself.any():
+        return gap
+    alone = pairs.itself[:, 0]
+    return replace(
+        gap,
+        undefined=np.where(alone, ALONE, gap.undefined),
+        other=np.where(alone, np.nan, gap.other),
+        other_rows=np.where(alone, 0, gap.other_rows),
+        other_cases=np.where(alone, 0, gap.other_cases),
+    )
+
+
 def _largest(
-    parts: list[GroupSummary], pairs: GroupPairs, setting: GapOptions, times: int
+    parts: list[GroupSummary], pairs: GroupPairs, options: GapOptions, times: int
 ) -> ReferenceGaps:
     """Find the largest absolute gap of several quantities, to any of the candidates."""
-    plain, corrected = setting.confidence, setting.corrected(times)
-    gaps = [pairs.compare(part, setting.asked(plain, plain)) for part in parts]
-    strict = [pairs.compare(part, setting.asked(corrected, corrected)) for part in parts]
+    plain, corrected = options.confidence, options.corrected(times)
+    gaps = [pairs.compare(part, options.request(plain, plain)) for part in parts]
+    strict = [pairs.compare(part, options.request(corrected, corrected)) for part in parts]
     # Where one rate is 0 and the other is not, the smaller over the larger is 0.
     gaps = [
         replace(gap, undefined=np.where(gap.undefined == ZERO_REFERENCE, "", gap.undefined))
@@ -277,46 +326,6 @@ def _largest(
     )
 
 
-def _choose_candidates(gap: Gap, pairs: GroupPairs, prefer: FloatArray) -> IntArray:
-    """Choose a candidate for every group: of those without a fault that of the largest `prefer`.
-
-    Where every candidate has a fault, those with an interval come first, then those with a value,
-    and of those with neither that of the most cases.
-    """
-    undefined, too_few = (
-        is_set(reasons).reshape(pairs.shape) for reasons in (gap.undefined, gap.too_few)
-    )
-    fault = np.select([pairs.itself, undefined, too_few], [3, 2, 1], 0)
-    first = np.where(undefined, gap.other_cases.reshape(pairs.shape), prefer)
-    least = np.finfo(float).min
-    first = np.nan_to_num(first, nan=least, neginf=least)
-    first = np.where(fault == fault.min(axis=1, keepdims=True), first, -np.inf)
-    chosen: IntArray = first.argmax(axis=1)
-    return chosen
-
-
-def _flat(chosen: IntArray, pairs: GroupPairs) -> IntArray:
-    """Give the positions of the chosen candidates among all pairs."""
-    return np.arange(pairs.shape[0]) * pairs.shape[1] + chosen
-
-
-def _has_limits(gap: Gap, pairs: GroupPairs) -> BoolArray:
-    """Say which pairs are of two groups that both have enough cases."""
-    return ~is_set(gap.too_few).reshape(pairs.shape) & ~pairs.itself
-
-
-def _largest_of(limits: list[FloatArray], pairs: GroupPairs, known: BoolArray) -> FloatArray:
-    """Give the largest limit of every group over its pairs and all quantities."""
-    return -_smallest(-np.fmax.reduce(limits).reshape(pairs.shape), known)
-
-
-def _smallest(limits: FloatArray, known: BoolArray) -> FloatArray:
-    """Give the smallest known limit of every group; NaN where none is known."""
-    there = known & ~np.isnan(limits)
-    smallest: FloatArray = np.where(there, limits, np.inf).min(axis=1)
-    return np.where(there.any(axis=1), smallest, np.nan)
-
-
 def _with_faults_of_all(gaps: list[Gap]) -> Gap:
     """Carry over to the first gaps what is at fault with any."""
     whole = gaps[0]
@@ -330,6 +339,11 @@ def _with_faults_of_all(gaps: list[Gap]) -> Gap:
     return whole
 
 
+def _largest_of(limits: list[FloatArray], pairs: GroupPairs, known: BoolArray) -> FloatArray:
+    """Give the largest limit of every group over its pairs and all quantities."""
+    return -_smallest(-np.fmax.reduce(limits).reshape(pairs.shape), known)
+
+
 def _larger(gaps: list[Gap]) -> Gap:
     """Take, pair by pair, the gap that is undefined, or else the largest."""
     sizes = [
@@ -337,18 +351,4 @@ def _larger(gaps: list[Gap]) -> Gap:
     ]
     which = np.argmax(sizes, axis=0)
     pairs = len(which)
-    return Gap.joined(gaps).take(which * pairs + np.arange(pairs))
-
-
-def _alone(gap: Gap, pairs: GroupPairs) -> Gap:
-    """Say of a group without any other that it cannot be compared."""
-    if pairs.candidates is None or len(pairs.candidates) != 1 or not pairs.itself.any():
-        return gap
-    alone = pairs.itself[:, 0]
-    return replace(
-        gap,
-        undefined=np.where(alone, ALONE, gap.undefined),
-        other=np.where(alone, np.nan, gap.other),
-        other_rows=np.where(alone, 0, gap.other_rows),
-        other_cases=np.where(alone, 0, gap.other_cases),
-    )
+    return Gap.concat(gaps).take(which * pairs + np.arange(pairs))

@@ -15,11 +15,146 @@ from evaluator.metrics._fairness._references import OVERALL, GapOptions, Referen
 from evaluator.metrics._levels import IntArray, Level
 
 VerdictName = Literal["PASS", "FAIL", "INSUFFICIENT EVIDENCE"]
-
 # How probable a decision shall be with the number of cases that is asked for: the convention of
 # trials, J. Cohen, Statistical Power Analysis for the Behavioral Sciences (1988).
 POWER = 0.8
 _MAX_CASES = 10**12
+ColumnBlock = dict[str, NDArray[Any]]
+_JOINED = " x "
+# The columns that are the same in all rows of a block.
+_SAME = ("measure", "comparison", "class", "attribute")
+# The columns of the result and their types.
+_COLUMNS = {
+    "measure": "str",
+    "comparison": "str",
+    "class": "object",
+    "attribute": "str",
+    "group": "str",
+    "reference": "str",
+    "value": "float64",
+    "low": "float64",
+    "high": "float64",
+    "group_value": "float64",
+    "reference_value": "float64",
+    "n": "int64",
+    "n_reference": "int64",
+    "n_effective": "float64",
+    "n_effective_reference": "float64",
+    "strata": "int64",
+    "strata_left_out": "int64",
+    "limit": "float64",
+    "verdict": "str",
+    "needed_cases": "Int64",
+    "status": "str",
+    "reason": "str",
+}
+_OF = ["measure", "comparison", "class", "attribute"]
+_SEVERITY = {"FAIL": 0, "INSUFFICIENT EVIDENCE": 1, "PASS": 2}
+_COUNTED = {"failed": "FAIL", "open": "INSUFFICIENT EVIDENCE", "passed": "PASS"}
+
+
+def fairness_summary(gaps: pd.DataFrame) -> pd.DataFrame:
+    """Give the worst gap of every measure, comparison, class and attribute.
+
+    The verdict is FAIL where any group failed, otherwise INSUFFICIENT EVIDENCE where any is open,
+    and PASS only where all groups passed. The row is that of the largest gap among the groups of
+    this verdict; one without a value stands only where there is none with one.
+
+    Parameters
+    ----------
+    gaps
+        What `fairness` gave.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The chosen rows with their columns, and beside them how many groups ``failed``, are
+        ``open`` and ``passed``.
+    """
+    size = gaps["value"].abs()
+    ratio = (gaps["comparison"] == "ratio").to_numpy()
+    with np.errstate(divide="ignore"):
+        size = size.mask(ratio, np.abs(np.log(size)))
+    ranked = gaps.assign(_severity=gaps["verdict"].map(_SEVERITY), _size=size).sort_values(
+        ["_severity", "_size"], ascending=[True, False], na_position="last", kind="stable"
+    )
+    together = ranked.groupby(_OF, dropna=False, sort=False)
+    counts = {
+        name: together["verdict"].transform(lambda verdicts, word=word: (verdicts == word).sum())
+        for name, word in _COUNTED.items()
+    }
+    worst = ranked.assign(**counts)[~ranked.duplicated(_OF)]
+    return worst.drop(columns=["_severity", "_size"]).sort_index().reset_index(drop=True)
+
+
+def group_labels(
+    level: Level, values: Sequence[Sequence[Any]], codes: IntArray
+) -> NDArray[np.object_]:
+    """Name the groups of a level, whose codes are positions among each attribute's values."""
+    labels = np.empty(len(codes), dtype=object)
+    for group, own in enumerate(codes):
+        labels[group] = _JOINED.join(
+            str(values[position][code]) for position, code in zip(level.columns, own, strict=True)
+        )
+    return labels
+
+
+def to_block(
+    compared: ReferenceGaps,
+    labels: NDArray[np.object_],
+    limit: float,
+    options: GapOptions,
+    constant: tuple[Any, ...],
+) -> ColumnBlock:
+    """Lay out the gaps of one level, measure, class and comparison."""
+    gap, ratio = compared.gap, options.comparison == "ratio"
+    decided = decide(compared, -np.log(limit) if ratio else limit, options.minimum_support)
+    value, low, high = gap.value, gap.low, gap.high
+    if ratio and compared.unsigned:
+        # The larger the logarithms' distance, the smaller the ratio of smaller to larger.
+        value, low, high = -value, -high, -low
+    if ratio:
+        value, low, high = np.exp(value), np.exp(low), np.exp(high)
+    defined, fine = decided.status != "undefined", decided.status == "ok"
+    reference = np.where(compared.reference == OVERALL, "overall", labels[compared.reference])
+    same = {
+        name: np.full(len(value), text, dtype=object)
+        for name, text in zip(_SAME, constant, strict=True)
+    }
+    return same | {
+        "group": labels[compared.group],
+        "reference": np.where(gap.undefined == ALONE, "", reference),
+        "value": np.where(defined, value, np.nan),
+        "low": np.where(fine, low, np.nan),
+        "high": np.where(fine, high, np.nan),
+        "group_value": gap.own,
+        "reference_value": gap.other,
+        "n": gap.rows,
+        "n_reference": gap.other_rows,
+        "n_effective": gap.cases,
+        "n_effective_reference": gap.other_cases,
+        "strata": gap.strata,
+        "strata_left_out": gap.left_out,
+        "limit": np.full(len(value), limit),
+        "verdict": decided.verdict,
+        "needed_cases": decided.needed_cases,
+        "status": decided.status,
+        "reason": decided.reason,
+    }
+
+
+def concat_blocks(blocks: Sequence[ColumnBlock]) -> pd.DataFrame:
+    """Put blocks one below the other."""
+    result = pd.DataFrame(
+        {
+            name: pd.Series(
+                np.concatenate([block[name] for block in blocks]) if blocks else [], dtype=dtype
+            )
+            for name, dtype in _COLUMNS.items()
+        }
+    )
+    missing = {name: result[name].mask(result[name] == "") for name in ("reference", "reason")}
+    return result.assign(**missing)
 
 
 @dataclass(frozen=True)
@@ -128,145 +263,3 @@ def _times_for_support(gap: Gap, minimum_support: int) -> FloatArray:
         for of in (expected, other_expected)
     ]
     return np.maximum(*times)
-
-
-ColumnBlock = dict[str, NDArray[Any]]
-
-_JOINED = " x "
-# The columns that are the same in all rows of a block.
-_SAME = ("measure", "comparison", "class", "attribute")
-
-# The columns of the result and their types.
-_COLUMNS = {
-    "measure": "str",
-    "comparison": "str",
-    "class": "object",
-    "attribute": "str",
-    "group": "str",
-    "reference": "str",
-    "value": "float64",
-    "low": "float64",
-    "high": "float64",
-    "group_value": "float64",
-    "reference_value": "float64",
-    "n": "int64",
-    "n_reference": "int64",
-    "n_effective": "float64",
-    "n_effective_reference": "float64",
-    "strata": "int64",
-    "strata_left_out": "int64",
-    "limit": "float64",
-    "verdict": "str",
-    "needed_cases": "Int64",
-    "status": "str",
-    "reason": "str",
-}
-
-
-def group_labels(
-    level: Level, values: Sequence[Sequence[Any]], codes: IntArray
-) -> NDArray[np.object_]:
-    """Name the groups of a level, whose codes are positions among each attribute's values."""
-    words = np.empty(len(codes), dtype=object)
-    for group, own in enumerate(codes):
-        words[group] = _JOINED.join(
-            str(values[position][code]) for position, code in zip(level.columns, own, strict=True)
-        )
-    return words
-
-
-def to_block(
-    compared: ReferenceGaps,
-    words: NDArray[np.object_],
-    limit: float,
-    setting: GapOptions,
-    constant: tuple[Any, ...],
-) -> ColumnBlock:
-    """Lay out the gaps of one level, measure, class and comparison."""
-    gap, ratio = compared.gap, setting.comparison == "ratio"
-    decided = decide(compared, -np.log(limit) if ratio else limit, setting.minimum_support)
-    value, low, high = gap.value, gap.low, gap.high
-    if ratio and compared.unsigned:
-        # The larger the logarithms' distance, the smaller the ratio of smaller to larger.
-        value, low, high = -value, -high, -low
-    if ratio:
-        value, low, high = np.exp(value), np.exp(low), np.exp(high)
-    defined, fine = decided.status != "undefined", decided.status == "ok"
-    reference = np.where(compared.reference == OVERALL, "overall", words[compared.reference])
-    same = {
-        name: np.full(len(value), text, dtype=object)
-        for name, text in zip(_SAME, constant, strict=True)
-    }
-    return same | {
-        "group": words[compared.group],
-        "reference": np.where(gap.undefined == ALONE, "", reference),
-        "value": np.where(defined, value, np.nan),
-        "low": np.where(fine, low, np.nan),
-        "high": np.where(fine, high, np.nan),
-        "group_value": gap.own,
-        "reference_value": gap.other,
-        "n": gap.rows,
-        "n_reference": gap.other_rows,
-        "n_effective": gap.cases,
-        "n_effective_reference": gap.other_cases,
-        "strata": gap.strata,
-        "strata_left_out": gap.left_out,
-        "limit": np.full(len(value), limit),
-        "verdict": decided.verdict,
-        "needed_cases": decided.needed_cases,
-        "status": decided.status,
-        "reason": decided.reason,
-    }
-
-
-def concat_blocks(blocks: Sequence[ColumnBlock]) -> pd.DataFrame:
-    """Put blocks one below the other."""
-    result = pd.DataFrame(
-        {
-            name: pd.Series(
-                np.concatenate([block[name] for block in blocks]) if blocks else [], dtype=dtype
-            )
-            for name, dtype in _COLUMNS.items()
-        }
-    )
-    missing = {name: result[name].mask(result[name] == "") for name in ("reference", "reason")}
-    return result.assign(**missing)
-
-
-_OF = ["measure", "comparison", "class", "attribute"]
-_SEVERITY = {"FAIL": 0, "INSUFFICIENT EVIDENCE": 1, "PASS": 2}
-_COUNTED = {"failed": "FAIL", "open": "INSUFFICIENT EVIDENCE", "passed": "PASS"}
-
-
-def fairness_summary(gaps: pd.DataFrame) -> pd.DataFrame:
-    """Give the worst gap of every measure, comparison, class and attribute.
-
-    The verdict is FAIL where any group failed, otherwise INSUFFICIENT EVIDENCE where any is open,
-    and PASS only where all groups passed. The row is that of the largest gap among the groups of
-    this verdict; one without a value stands only where there is none with one.
-
-    Parameters
-    ----------
-    gaps
-        What `fairness` gave.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The chosen rows with their columns, and beside them how many groups ``failed``, are
-        ``open`` and ``passed``.
-    """
-    size = gaps["value"].abs()
-    ratio = (gaps["comparison"] == "ratio").to_numpy()
-    with np.errstate(divide="ignore"):
-        size = size.mask(ratio, np.abs(np.log(size)))
-    ranked = gaps.assign(_severity=gaps["verdict"].map(_SEVERITY), _size=size).sort_values(
-        ["_severity", "_size"], ascending=[True, False], na_position="last", kind="stable"
-    )
-    together = ranked.groupby(_OF, dropna=False, sort=False)
-    counts = {
-        name: together["verdict"].transform(lambda verdicts, word=word: (verdicts == word).sum())
-        for name, word in _COUNTED.items()
-    }
-    worst = ranked.assign(**counts)[~ranked.duplicated(_OF)]
-    return worst.drop(columns=["_severity", "_size"]).sort_index().reset_index(drop=True)

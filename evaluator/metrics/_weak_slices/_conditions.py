@@ -14,8 +14,14 @@ from evaluator.metrics._checks import MetricsInputError, column
 from evaluator.metrics._estimates import BoolArray, FloatArray
 
 Scalar = str | int | float | bool
-
+CodeArray = NDArray[np.int16]
 _MAX_VALUES_SHOWN = 3
+# Crosses of three features have at most a million cells by it, which bounds the search's memory.
+MAX_VALUES = 100
+# As many as there are months: so few numbers mean something each.
+MAX_LISTED_VALUES = 12
+# Coarse enough for the crosses of two features to have cases.
+BINS = 5
 
 
 class Condition(Protocol):
@@ -26,7 +32,7 @@ class Condition(Protocol):
         """The column that the condition is about."""
 
     @property
-    def words(self) -> str:
+    def describe(self) -> str:
         """The condition as a reader would say it."""
 
     def as_json(self) -> dict[str, Any]:
@@ -44,7 +50,7 @@ class Equals:
     value: Scalar
 
     @property
-    def words(self) -> str:
+    def describe(self) -> str:
         """Such as "carrier = B6"."""
         return f"{self.feature} = {_format_value(self.value)}"
 
@@ -66,7 +72,7 @@ class InRange:
     end: float | None
 
     @property
-    def words(self) -> str:
+    def describe(self) -> str:
         """Such as "distance in [500, 900)", "distance < 500" or "distance >= 900"."""
         if self.start is None:
             return f"{self.feature} < {_format_value(self.end)}"
@@ -97,7 +103,7 @@ class IsMissing:
     feature: str
 
     @property
-    def words(self) -> str:
+    def describe(self) -> str:
         """Such as "tail number is missing"."""
         return f"{self.feature} is missing"
 
@@ -118,7 +124,7 @@ class NotIn:
     values: tuple[Scalar, ...]
 
     @property
-    def words(self) -> str:
+    def describe(self) -> str:
         """Such as "carrier is none of AA, B6" or "carrier is none of its 12 frequent values"."""
         if not self.values:
             return f"{self.feature} is not missing"
@@ -172,9 +178,13 @@ def condition_from_json(form: Mapping[str, Any]) -> Condition:
     )
 
 
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and not np.isnan(value)
+
+
 def describe_conditions(conditions: Sequence[Condition]) -> str:
     """Describe a slice by its conditions; without any it is all cases."""
-    return " and ".join(one.words for one in conditions) or "all cases"
+    return " and ".join(one.describe for one in conditions) or "all cases"
 
 
 def matching_rows(frame: pd.DataFrame, conditions: Sequence[Condition]) -> BoolArray:
@@ -192,10 +202,6 @@ def numbers_or_missing(found: "pd.Series[Any]", name: str) -> FloatArray:
     return found.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
-def _number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and not np.isnan(value)
-
-
 def _format_value(value: object) -> str:
     return f"{value:.12g}" if isinstance(value, float) else str(value)
 
@@ -203,16 +209,6 @@ def _format_value(value: object) -> str:
 def _is_true(values: "pd.Series[Any]") -> BoolArray:
     """Give truth values, False where a nullable column does not know."""
     return values.to_numpy(dtype=bool, na_value=False)
-
-
-CodeArray = NDArray[np.int16]
-
-# Crosses of three features have at most a million cells by it, which bounds the search's memory.
-MAX_VALUES = 100
-# As many as there are months: so few numbers mean something each.
-MAX_LISTED_VALUES = 12
-# Coarse enough for the crosses of two features to have cases.
-BINS = 5
 
 
 @dataclass(frozen=True)
@@ -312,15 +308,6 @@ def _categories(found: "pd.Series[Any]", name: str, minimum_support: int) -> Dis
     return _with_missing(conditions, code_of[numbered], missing, name)
 
 
-def _with_missing(
-    conditions: list[Condition], codes: CodeArray, missing: NDArray[np.bool_], name: str
-) -> DiscretisedFeature:
-    if missing.any():
-        codes[missing] = len(conditions)
-        conditions = [*conditions, IsMissing(name)]
-    return DiscretisedFeature(tuple(conditions), codes)
-
-
 def _scalar(value: Any, name: str) -> Scalar:
     """Give a category as a value that JSON can hold."""
     plain = value.item() if isinstance(value, np.generic) else value
@@ -330,3 +317,12 @@ def _scalar(value: Any, name: str) -> Scalar:
             "numbers, texts or truth values"
         )
     return plain
+
+
+def _with_missing(
+    conditions: list[Condition], codes: CodeArray, missing: NDArray[np.bool_], name: str
+) -> DiscretisedFeature:
+    if missing.any():
+        codes[missing] = len(conditions)
+        conditions = [*conditions, IsMissing(name)]
+    return DiscretisedFeature(tuple(conditions), codes)

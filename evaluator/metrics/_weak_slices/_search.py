@@ -13,7 +13,15 @@ from evaluator.metrics._levels import IntArray
 from evaluator.metrics._two_sample import is_binary
 from evaluator.metrics._weak_slices._conditions import CodeArray
 
+SliceCode = tuple[tuple[int, int], ...]
 _ROUNDING = 1e-12
+MAX_CONDITIONS = 3
+# Less than two standard deviations is not worth to follow.
+MIN_EVIDENCE = 2.0
+# From this share of common cases on, two descriptions are of the same cases.
+NEARLY_THE_SAME = 0.8
+# From this share of the smaller one's cases on, two slices overlap.
+OVERLAP = 0.5
 
 
 @dataclass(frozen=True)
@@ -106,30 +114,6 @@ class Losses:
         return np.where(inside, np.maximum(most(np.maximum(best, 1)), most(size)), 0) * (1 + 1e-9)
 
 
-def standard_scores(slices: LossSums, parents: LossSums) -> FloatArray:
-    """Say how much worse slices are than the rest of what they are part of.
-
-    z = (sum of the slice's losses - n m) / sqrt(n v (1 - n / N)), where m and v are mean and
-    variance of the losses of the parent's N cases: the distance of the slice's sum from what a
-    random choice of n of the N cases would have, in standard deviations. Zero where nothing
-    varies.
-    Source: the variance of the mean of a sample without replacement, W. G. Cochran, Sampling
-    Techniques (1977), 2.5.
-    """
-    mean = parents.total / parents.n
-    variance = parents.squares / parents.n - mean**2
-    vary: BoolArray = variance > _ROUNDING * parents.squares / parents.n
-    scale = slices.n * np.where(vary, variance, 0) * (1 - slices.n / parents.n)
-    z = np.zeros(np.broadcast(scale, slices.total).shape)
-    np.divide(slices.total - slices.n * mean, np.sqrt(scale), out=z, where=scale > 0)
-    return z
-
-
-MAX_CONDITIONS = 3
-# Less than two standard deviations is not worth to follow.
-MIN_EVIDENCE = 2.0
-
-
 @dataclass(frozen=True)
 class Shortlist:
     """Slices worth to follow, the most evidence first.
@@ -189,7 +173,7 @@ def search(
     for size in sizes:
         for level in range(MAX_CONDITIONS, 0, -1):
             spans[level] += spans[level - 1] * size
-    return found.leads(sum(spans[1 : conditions + 1]))
+    return found.shortlist(sum(spans[1 : conditions + 1]))
 
 
 @dataclass(frozen=True)
@@ -256,7 +240,7 @@ class _Collector:
         if len(order) == self._keep:
             self.least = max(MIN_EVIDENCE, float(self._evidence[-1]))
 
-    def leads(self, possible: int) -> Shortlist:
+    def shortlist(self, possible: int) -> Shortlist:
         """Give the leads in their order."""
         self._cut()
         slices = [
@@ -357,12 +341,23 @@ def _triples(
         )
 
 
-SliceCode = tuple[tuple[int, int], ...]
+def standard_scores(slices: LossSums, parents: LossSums) -> FloatArray:
+    """Say how much worse slices are than the rest of what they are part of.
 
-# From this share of common cases on, two descriptions are of the same cases.
-NEARLY_THE_SAME = 0.8
-# From this share of the smaller one's cases on, two slices overlap.
-OVERLAP = 0.5
+    z = (sum of the slice's losses - n m) / sqrt(n v (1 - n / N)), where m and v are mean and
+    variance of the losses of the parent's N cases: the distance of the slice's sum from what a
+    random choice of n of the N cases would have, in standard deviations. Zero where nothing
+    varies.
+    Source: the variance of the mean of a sample without replacement, W. G. Cochran, Sampling
+    Techniques (1977), 2.5.
+    """
+    mean = parents.total / parents.n
+    variance = parents.squares / parents.n - mean**2
+    vary: BoolArray = variance > _ROUNDING * parents.squares / parents.n
+    scale = slices.n * np.where(vary, variance, 0) * (1 - slices.n / parents.n)
+    z = np.zeros(np.broadcast(scale, slices.total).shape)
+    np.divide(slices.total - slices.n * mean, np.sqrt(scale), out=z, where=scale > 0)
+    return z
 
 
 @dataclass(frozen=True)
@@ -382,7 +377,7 @@ class Representative:
 
 
 def representatives(
-    leads: Shortlist, codes: Sequence[CodeArray], losses: Losses, most: int
+    shortlist: Shortlist, codes: Sequence[CodeArray], losses: Losses, most: int
 ) -> list[Representative]:
     """Choose the leads that the ones before them do not explain.
 
@@ -393,19 +388,19 @@ def representatives(
     worse than the whole does. Descriptions of nearly the same cases (of both together, 80 % are
     common) stand under the simplest one.
     """
-    inside = np.array([slice_members(one, codes) for one in leads.slices], dtype=bool)
+    inside = np.array([slice_members(one, codes) for one in shortlist.slices], dtype=bool)
     free = np.ones(len(inside), dtype=bool)
     chosen: list[Representative] = []
     while free.any() and len(chosen) < most:
         best = int(free.argmax())
         same = free & (_shared(inside, inside[best]) >= NEARLY_THE_SAME)
-        alike = sorted(np.flatnonzero(same), key=lambda p: (len(leads.slices[p]), p))
-        named = [leads.slices[position] for position in alike]
+        alike = sorted(np.flatnonzero(same), key=lambda p: (len(shortlist.slices[p]), p))
+        named = [shortlist.slices[position] for position in alike]
         chosen.append(Representative(named[0], tuple(named[1:])))
         free &= ~same
         explanation = Explanation(inside[alike[0]], losses)
         for position in np.flatnonzero(free):
-            free[position] = not explanation.of(inside[position])
+            free[position] = not explanation.explains(inside[position])
     return chosen
 
 
@@ -415,6 +410,48 @@ def slice_members(one: SliceCode, codes: Sequence[CodeArray]) -> BoolArray:
     for feature, code in one:
         inside &= codes[feature] == code
     return inside
+
+
+def _shared(inside: BoolArray, one: BoolArray) -> FloatArray:
+    """Give the common cases of each slice and one, as a share of both together."""
+    common = np.count_nonzero(inside & one, axis=1)
+    shared: FloatArray = common / (
+        np.count_nonzero(inside, axis=1) + np.count_nonzero(one) - common
+    )
+    return shared
+
+
+class Explanation:
+    """The cases inside and outside of a slice, as what may explain other slices.
+
+    Parameters
+    ----------
+    head
+        Which cases belong to the slice, shape (rows,).
+    losses
+        The losses of the same cases.
+    """
+
+    def __init__(self, representative: BoolArray, losses: Losses) -> None:
+        self._stratum = representative.astype(np.intp)
+        self._losses = losses
+        self._strata = losses.sums(self._stratum, 2)
+
+    def of(self, other: BoolArray) -> bool:
+        """Say whether another slice is no worse than the rest both inside and outside.
+
+        The evidence of both strata is added as Mantel and Haenszel do: sums and variances apart.
+        Source: N. Mantel, W. Haenszel, Journal of the National Cancer Institute 22 (1959) 719.
+        """
+        rows = np.flatnonzero(other)
+        parts = self._losses.sums(self._stratum[rows], 2, rows)
+        there = (parts.n > 0) & (parts.n < self._strata.n)
+        parts, strata = parts.at(there), self._strata.at(there)
+        away = parts.total - parts.n * strata.total / strata.n
+        z = standard_scores(parts, strata)
+        # A sum's deviation is the sum over its evidence; where nothing varies it is zero.
+        variance = np.divide(away, z, out=np.zeros_like(z), where=z != 0) ** 2
+        return float(away.sum()) < MIN_EVIDENCE * float(np.sqrt(variance.sum()) or np.inf)
 
 
 def overlap_groups(inside: Sequence[BoolArray]) -> list[int]:
@@ -436,45 +473,3 @@ def overlap_groups(inside: Sequence[BoolArray]) -> list[int]:
             firsts.append(own)
             numbers.append(len(firsts))
     return numbers
-
-
-class Explanation:
-    """The cases inside and outside of a slice, as what may explain other slices.
-
-    Parameters
-    ----------
-    head
-        Which cases belong to the slice, shape (rows,).
-    losses
-        The losses of the same cases.
-    """
-
-    def __init__(self, head: BoolArray, losses: Losses) -> None:
-        self._stratum = head.astype(np.intp)
-        self._losses = losses
-        self._strata = losses.sums(self._stratum, 2)
-
-    def of(self, other: BoolArray) -> bool:
-        """Say whether another slice is no worse than the rest both inside and outside.
-
-        The evidence of both strata is added as Mantel and Haenszel do: sums and variances apart.
-        Source: N. Mantel, W. Haenszel, Journal of the National Cancer Institute 22 (1959) 719.
-        """
-        rows = np.flatnonzero(other)
-        parts = self._losses.sums(self._stratum[rows], 2, rows)
-        there = (parts.n > 0) & (parts.n < self._strata.n)
-        parts, strata = parts.at(there), self._strata.at(there)
-        away = parts.total - parts.n * strata.total / strata.n
-        z = standard_scores(parts, strata)
-        # A sum's deviation is the sum over its evidence; where nothing varies it is zero.
-        variance = np.divide(away, z, out=np.zeros_like(z), where=z != 0) ** 2
-        return float(away.sum()) < MIN_EVIDENCE * float(np.sqrt(variance.sum()) or np.inf)
-
-
-def _shared(inside: BoolArray, one: BoolArray) -> FloatArray:
-    """Give the common cases of each slice and one, as a share of both together."""
-    common = np.count_nonzero(inside & one, axis=1)
-    shared: FloatArray = common / (
-        np.count_nonzero(inside, axis=1) + np.count_nonzero(one) - common
-    )
-    return shared

@@ -55,81 +55,6 @@ LossName = Literal[
     "absolute_error",
     "squared_error",
 ]
-
-
-def case_losses(
-    frame: pd.DataFrame,
-    loss: LossName | ArrayLike,
-    *,
-    label: str | None,
-    score: str | None,
-    prediction: str | None,
-) -> tuple[FloatArray, BoolArray]:
-    """Give the loss of each case, and which cases count."""
-    every = np.ones(len(frame), dtype=bool)
-    if not isinstance(loss, str):
-        return _own(loss, len(frame)), every
-    if loss not in get_args(LossName):
-        known = ", ".join(get_args(LossName))
-        raise MetricsInputError(f"there is no loss {loss!r}; there are {known}")
-    truth = _named(label, loss, "label")
-    if loss in ("absolute_error", "squared_error"):
-        away = np.abs(
-            numbers(frame, truth) - numbers(frame, _named(prediction, loss, "prediction"))
-        )
-        return away if loss == "absolute_error" else away**2, every
-    if loss == "error_rate" and prediction is not None:
-        return _differs(frame, truth, prediction), every
-    is_positive, negative = positives(frame, truth)
-    if loss in ("log_loss", "brier"):
-        values = numbers(frame, _named(score, loss, "score"))
-        refuse_outside_unit(values, str(score), [loss])
-        brier = (values - is_positive) ** 2
-        return log_losses(values, is_positive) if loss == "log_loss" else brier, every
-    if prediction is not None:
-        decided, _ = positives(frame, prediction, negative)
-    else:
-        values = numbers(frame, _named(score, loss, "score or prediction"))
-        decided = values >= 0.5  # noqa: PLR2004 - an even chance
-    wrong = (decided != is_positive).astype(np.float64)
-    counts = {"false_negative_rate": is_positive, "false_positive_rate": ~is_positive}
-    return wrong, counts.get(loss, every)
-
-
-def _named(name: str | None, loss: str, role: str) -> str:
-    if name is None:
-        raise MetricsInputError(f"loss {loss!r} needs a {role} column")
-    return name
-
-
-def _own(losses: ArrayLike, rows: int) -> FloatArray:
-    values = np.asarray(losses, dtype=np.float64)
-    if values.shape != (rows,):
-        raise MetricsInputError(f"there must be one loss a row, {rows}, not {values.shape}")
-    refuse_rows(~np.isfinite(values), "the loss is not a finite number")
-    return values
-
-
-def _differs(frame: pd.DataFrame, label: str, prediction: str) -> FloatArray:
-    """Compare two columns of classes."""
-    columns: list[pd.Series[Any]] = []
-    for name in (label, prediction):
-        found = column(frame, name)
-        refuse_rows(found.isna().to_numpy(), f"column {name!r} is missing")
-        columns.append(found)
-    kinds = [pd.api.types.is_numeric_dtype(found.dtype) for found in columns]
-    # Classes written in two ways would look like a candidate that is always wrong.
-    if len(frame) and kinds[0] != kinds[1]:
-        raise MetricsInputError(
-            f"label column {label!r} holds {columns[0].dtype} values and prediction column "
-            f"{prediction!r} {columns[1].dtype}; they must hold the same classes"
-        )
-    classes = pd.Index(columns[0].unique())
-    codes = [classes.get_indexer(pd.Index(values)) for values in columns]
-    wrong: FloatArray = (codes[0] != codes[1]).astype(np.float64)
-    return wrong
-
-
 # How many slices are tested at most: each one more makes every test stricter.
 _MOST = 20
 # Leads that are kept for each slice that may be tested.
@@ -154,6 +79,8 @@ _DTYPES = {
     "status": "str",
     "reason": "str",
 }
+_ODD = np.uint64(0x9E3779B97F4A7C15)
+_SHIFT = np.uint64(32)
 
 
 @dataclass(frozen=True)
@@ -302,7 +229,7 @@ def weak_slices(
     if reason is None:
         of_half = [feature.codes[searched] for feature in cut]
         summed = Losses(losses[searched])
-        leads = search(
+        shortlist = search(
             of_half,
             [len(feature.conditions) for feature in cut],
             summed,
@@ -310,8 +237,8 @@ def weak_slices(
             fewest=(minimum_support + 1) // 2,
             keep=_SHORTLISTED_EACH * _MOST,
         )
-        facts |= {"possible": leads.possible, "evaluated": leads.evaluated}
-        found = representatives(leads, of_half, summed, _MOST)
+        facts |= {"possible": shortlist.possible, "evaluated": shortlist.evaluated}
+        found = representatives(shortlist, of_half, summed, _MOST)
     n_all = [int(np.count_nonzero(slice_members(h.slice, [f.codes for f in cut]))) for h in found]
     table = _confirm(found, n_all, confirming, level)
     facts |= {
@@ -331,96 +258,77 @@ def _check(*, conditions: int, minimum_support: int) -> None:
         raise MetricsInputError(f"minimum_support must be at least 2, not {minimum_support}")
 
 
-def _nothing_to_search(losses: FloatArray, searched: BoolArray, minimum_support: int) -> str | None:
-    """Say why there is nothing to search, if so."""
-    rows = min(np.count_nonzero(searched), np.count_nonzero(~searched))
-    if rows < minimum_support:
-        return f"a slice and its rest need {minimum_support} cases in either half, there are {rows}"
-    if not Losses(losses[searched]).vary:
-        return "all cases that were searched have the same loss"
-    return None
-
-
-@dataclass(frozen=True)
-class _ConfirmationHalf:
-    """The half that was not searched: features, losses and clusters of its cases."""
-
-    cut: list[DiscretisedFeature]
-    losses: FloatArray
-    clusters: IntArray | None
-
-
-def _confirm(
-    found: list[Representative], n_all: list[int], half: _ConfirmationHalf, level: float
-) -> pd.DataFrame:
-    """Test the slices on the half that was not searched, and rank them."""
-    rows: list[dict[str, Any]] = []
-    inside = [slice_members(head.slice, [feature.codes for feature in half.cut]) for head in found]
-    for head, own, cases in zip(found, inside, n_all, strict=True):
-        tested = contrast(half.losses, own, half.clusters, error=level / len(found))
-        rows.append(
-            {
-                "slice": _describe(head.slice, half.cut),
-                "conditions": conditions_to_json(
-                    [half.cut[f].conditions[code] for f, code in head.slice]
-                ),
-                "n": tested.n,
-                "n_all": cases,
-                "loss": tested.loss,
-                "rest_loss": tested.rest_loss,
-                "excess": tested.excess,
-                "low": tested.low,
-                "high": tested.high,
-                "harm": tested.excess * cases,
-                "harm_low": tested.low * cases,
-                "p_value": tested.p_value,
-                "also": "; ".join(_describe(other, half.cut) for other in head.also) or None,
-                "explained_by": None,
-                "reason": tested.reason,
-            }
+def case_losses(
+    frame: pd.DataFrame,
+    loss: LossName | ArrayLike,
+    *,
+    label: str | None,
+    score: str | None,
+    prediction: str | None,
+) -> tuple[FloatArray, BoolArray]:
+    """Give the loss of each case, and which cases count."""
+    every = np.ones(len(frame), dtype=bool)
+    if not isinstance(loss, str):
+        return _own(loss, len(frame)), every
+    if loss not in get_args(LossName):
+        known = ", ".join(get_args(LossName))
+        raise MetricsInputError(f"there is no loss {loss!r}; there are {known}")
+    truth = _named(label, loss, "label")
+    if loss in ("absolute_error", "squared_error"):
+        away = np.abs(
+            numbers(frame, truth) - numbers(frame, _named(prediction, loss, "prediction"))
         )
-    adjusted = holm(np.array([row["p_value"] for row in rows]))
-    for row, p_adjusted in zip(rows, adjusted, strict=True):
-        row["p_adjusted"] = float(p_adjusted)
-        shown = p_adjusted <= level and row["low"] > 0
-        row["status"] = "confirmed" if shown else "not_confirmed"
-        if row["reason"] is not None:
-            row["status"] = "too_few"
-    _explain(rows, inside, half.losses)
-    ranked = sorted(range(len(rows)), key=lambda position: _rank(rows[position]))
-    numbers = overlap_groups([inside[position] for position in ranked])
-    for position, number in zip(ranked, numbers, strict=True):
-        rows[position]["group"] = number
-    table = pd.DataFrame([rows[position] for position in ranked], columns=list(_DTYPES))
-    return table.astype(_DTYPES)
+        return away if loss == "absolute_error" else away**2, every
+    if loss == "error_rate" and prediction is not None:
+        return _differs(frame, truth, prediction), every
+    is_positive, negative = positives(frame, truth)
+    if loss in ("log_loss", "brier"):
+        values = numbers(frame, _named(score, loss, "score"))
+        refuse_outside_unit(values, str(score), [loss])
+        brier = (values - is_positive) ** 2
+        return log_losses(values, is_positive) if loss == "log_loss" else brier, every
+    if prediction is not None:
+        decided, _ = positives(frame, prediction, negative)
+    else:
+        values = numbers(frame, _named(score, loss, "score or prediction"))
+        decided = values >= 0.5  # noqa: PLR2004 - an even chance
+    wrong = (decided != is_positive).astype(np.float64)
+    counts = {"false_negative_rate": is_positive, "false_positive_rate": ~is_positive}
+    return wrong, counts.get(loss, every)
 
 
-def _explain(rows: list[dict[str, Any]], inside: list[BoolArray], losses: FloatArray) -> None:
-    """Note at each confirmed slice which one of more evidence explains it, if any does."""
-    confirmed = [p for p, row in enumerate(rows) if row["status"] == "confirmed"]
-    confirmed.sort(key=lambda position: (rows[position]["p_value"], position))
-    own: list[tuple[str, Explanation]] = []
-    for position in confirmed:
-        for name, explanation in own:
-            if explanation.of(inside[position]):
-                rows[position]["explained_by"] = name
-                break
-        else:
-            own.append((rows[position]["slice"], Explanation(inside[position], Losses(losses))))
+def _own(losses: ArrayLike, rows: int) -> FloatArray:
+    values = np.asarray(losses, dtype=np.float64)
+    if values.shape != (rows,):
+        raise MetricsInputError(f"there must be one loss a row, {rows}, not {values.shape}")
+    refuse_rows(~np.isfinite(values), "the loss is not a finite number")
+    return values
 
 
-def _describe(one: SliceCode, cut: list[DiscretisedFeature]) -> str:
-    return describe_conditions([cut[feature].conditions[code] for feature, code in one])
+def _named(name: str | None, loss: str, role: str) -> str:
+    if name is None:
+        raise MetricsInputError(f"loss {loss!r} needs a {role} column")
+    return name
 
 
-def _rank(row: dict[str, Any]) -> tuple[Any, ...]:
-    place = ("confirmed", "not_confirmed", "too_few").index(row["status"])
-    explained = row["explained_by"] is not None
-    return place, explained, 0.0 if row["reason"] else -row["harm_low"], row["slice"]
-
-
-_ODD = np.uint64(0x9E3779B97F4A7C15)
-_SHIFT = np.uint64(32)
+def _differs(frame: pd.DataFrame, label: str, prediction: str) -> FloatArray:
+    """Compare two columns of classes."""
+    columns: list[pd.Series[Any]] = []
+    for name in (label, prediction):
+        found = column(frame, name)
+        refuse_rows(found.isna().to_numpy(), f"column {name!r} is missing")
+        columns.append(found)
+    kinds = [pd.api.types.is_numeric_dtype(found.dtype) for found in columns]
+    # Classes written in two ways would look like a candidate that is always wrong.
+    if len(frame) and kinds[0] != kinds[1]:
+        raise MetricsInputError(
+            f"label column {label!r} holds {columns[0].dtype} values and prediction column "
+            f"{prediction!r} {columns[1].dtype}; they must hold the same classes"
+        )
+    classes = pd.Index(columns[0].unique())
+    codes = [classes.get_indexer(pd.Index(values)) for values in columns]
+    wrong: FloatArray = (codes[0] != codes[1]).astype(np.float64)
+    return wrong
 
 
 def discovery_split(
@@ -459,3 +367,91 @@ def _content(codes: Sequence[CodeArray], losses: FloatArray) -> NDArray[np.uint6
         mixed *= _ODD
         mixed ^= mixed >> _SHIFT
     return mixed
+
+
+def _nothing_to_search(losses: FloatArray, searched: BoolArray, minimum_support: int) -> str | None:
+    """Say why there is nothing to search, if so."""
+    rows = min(np.count_nonzero(searched), np.count_nonzero(~searched))
+    if rows < minimum_support:
+        return f"a slice and its rest need {minimum_support} cases in either half, there are {rows}"
+    if not Losses(losses[searched]).vary:
+        return "all cases that were searched have the same loss"
+    return None
+
+
+@dataclass(frozen=True)
+class _ConfirmationHalf:
+    """The half that was not searched: features, losses and clusters of its cases."""
+
+    cut: list[DiscretisedFeature]
+    losses: FloatArray
+    clusters: IntArray | None
+
+
+def _confirm(
+    found: list[Representative], n_all: list[int], half: _ConfirmationHalf, level: float
+) -> pd.DataFrame:
+    """Test the slices on the half that was not searched, and rank them."""
+    rows: list[dict[str, Any]] = []
+    inside = [slice_members(representative.slice, [feature.codes for feature in half.cut]) for representative in found]
+    for representative, own, cases in zip(found, inside, n_all, strict=True):
+        tested = contrast(half.losses, own, half.clusters, error=level / len(found))
+        rows.append(
+            {
+                "slice": _describe(representative.slice, half.cut),
+                "conditions": conditions_to_json(
+                    [half.cut[f].conditions[code] for f, code in representative.slice]
+                ),
+                "n": tested.n,
+                "n_all": cases,
+                "loss": tested.loss,
+                "rest_loss": tested.rest_loss,
+                "excess": tested.excess,
+                "low": tested.low,
+                "high": tested.high,
+                "harm": tested.excess * cases,
+                "harm_low": tested.low * cases,
+                "p_value": tested.p_value,
+                "also": "; ".join(_describe(other, half.cut) for other in representative.also) or None,
+                "explained_by": None,
+                "reason": tested.reason,
+            }
+        )
+    adjusted = holm(np.array([row["p_value"] for row in rows]))
+    for row, p_adjusted in zip(rows, adjusted, strict=True):
+        row["p_adjusted"] = float(p_adjusted)
+        shown = p_adjusted <= level and row["low"] > 0
+        row["status"] = "confirmed" if shown else "not_confirmed"
+        if row["reason"] is not None:
+            row["status"] = "too_few"
+    _explain(rows, inside, half.losses)
+    ranked = sorted(range(len(rows)), key=lambda position: _rank(rows[position]))
+    numbers = overlap_groups([inside[position] for position in ranked])
+    for position, number in zip(ranked, numbers, strict=True):
+        rows[position]["group"] = number
+    table = pd.DataFrame([rows[position] for position in ranked], columns=list(_DTYPES))
+    return table.astype(_DTYPES)
+
+
+def _describe(one: SliceCode, cut: list[DiscretisedFeature]) -> str:
+    return describe_conditions([cut[feature].conditions[code] for feature, code in one])
+
+
+def _explain(rows: list[dict[str, Any]], inside: list[BoolArray], losses: FloatArray) -> None:
+    """Note at each confirmed slice which one of more evidence explains it, if any does."""
+    confirmed = [p for p, row in enumerate(rows) if row["status"] == "confirmed"]
+    confirmed.sort(key=lambda position: (rows[position]["p_value"], position))
+    own: list[tuple[str, Explanation]] = []
+    for position in confirmed:
+        for name, explanation in own:
+            if explanation.explains(inside[position]):
+                rows[position]["explained_by"] = name
+                break
+        else:
+            own.append((rows[position]["slice"], Explanation(inside[position], Losses(losses))))
+
+
+def _rank(row: dict[str, Any]) -> tuple[Any, ...]:
+    place = ("confirmed", "not_confirmed", "too_few").index(row["status"])
+    explained = row["explained_by"] is not None
+    return place, explained, 0.0 if row["reason"] else -row["harm_low"], row["slice"]
