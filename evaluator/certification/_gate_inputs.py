@@ -1,4 +1,4 @@
-"""What a gate sees: one look for each place, before anything is decided."""
+"""What a gate sees: one `GateInput` for each scope, before anything is decided."""
 
 import math
 from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -39,23 +39,21 @@ from evaluator.spec import (
 )
 
 Scope = tuple[str | None, str | None]
+"""The geography and the segment that are fixed."""
+_Key = tuple[str, str, str]
+
+REFUSED_ROWS = "refused rows"
+REFUSED_DAYS = "refused days"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What a place must keep.
-
-    Attributes
-    ----------
-    at_least, at_most
-        The limits; None where there is none.
-    strict
-        Whether a value at its limit breaks it.
-    """
+    """What a scope must keep; None where there is no limit on that side."""
 
     at_least: float | None = None
     at_most: float | None = None
     strict: bool = False
+    """Whether a value at its limit breaks it."""
 
     def nearest(self, value: float) -> float:
         """Give the limit that is broken, or the nearer one."""
@@ -76,113 +74,30 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class GateInput:
-    """One place, as a gate sees it.
-
-    Attributes
-    ----------
-    geography, segment, group
-        The place: what of a slice it fixes, or in words what else it is.
-    limits
-        What it must keep.
-    figure
-        What was measured there; None where nothing was.
-    problem
-        Why it cannot be judged; empty where it can.
-    doubt
-        Why it cannot pass, although it may fail; empty without such a reason.
-    remark
-        What the reader must know where it passes all the same.
-    """
+    """One scope as a gate sees it: what of a slice it fixes, or in words what else it is."""
 
     limits: Limits
     geography: str | None = None
     segment: str | None = None
     group: str | None = None
-    figure: Measurement | None = None
+    measurement: Measurement | None = None
     problem: str = ""
+    """Why it cannot be judged; empty where it can."""
     doubt: str = ""
+    """Why it cannot pass, although it may fail; empty without such a reason."""
     remark: str = ""
-
-
-def project(level: GateLevel, geography: str, segment: str) -> Scope:
-    """Give the place at a level that a slice belongs to."""
-    return (
-        geography if level in ("geography", "slice") else None,
-        segment if level in ("segment", "slice") else None,
-    )
-
-
-def gate_input(
-    place: Scope,
-    *,
-    level: GateLevel,
-    metric: str,
-    limits: Limits,
-    figures: Sequence[Measurement],
-    states: Sequence[SliceState],
-    within_budget: bool,
-) -> GateInput:
-    """Look at one place: what was measured there, and on which slices."""
-    look = GateInput(
-        geography=place[0], segment=place[1], limits=limits, figure=figures[0] if figures else None
-    )
-    name = format_metric(metric)
-    not_current = [state for state in states if not state.is_current]
-    if level == "slice" and not_current:
-        error = not_current[0].error
-        problem = f"{not_current[0].state}: {error}" if error else not_current[0].state
-        # What an earlier version scored must not stand beside this verdict.
-        return replace(look, figure=None, problem=problem)
-    if not states:
-        return replace(look, problem="not among the slices that the audit lists")
-    if look.figure is None:
-        return replace(look, problem=f"{name} was not measured")
-    if len(figures) > 1:
-        return replace(look, problem=f"{name} is recorded {len(figures)} times")
-    return with_missing_slices(
-        replace(look, problem=why_undefined(look.figure)),
-        states,
-        within_budget=within_budget,
-    )
-
-
-def why_undefined(figure: Measurement) -> str:
-    """Say why a figure cannot be judged; empty where it can."""
-    if figure.status == "ok" and figure.value is not None:
-        return ""
-    return f"{figure.status.replace('_', ' ')}: {figure.reason}"
-
-
-def with_missing_slices(
-    look: GateInput, states: Sequence[SliceState], *, within_budget: bool
-) -> GateInput:
-    """Add what slices without a result mean for a figure that rests on several."""
-    if all(state.is_current for state in states):
-        return look
-    words = format_slice_states(states)
-    return replace(look, doubt="" if within_budget else words, remark=words)
-
-
-_Key = tuple[str, str, str]
+    """What the reader must know where it passes all the same."""
 
 
 @dataclass(frozen=True)
 class GateInputs:
-    """The evidence, read once for all gates.
-
-    Parameters
-    ----------
-    evidence
-        What gates are judged on.
-    gates
-        All gates that are judged.
-    """
+    """The evidence, read once for all gates."""
 
     evidence: GateEvidence
     gates: Sequence[GateSpec]
 
     def of(self, gate: GateSpec, candidate: str) -> list[GateInput]:
-        """Give all places that a gate looks at, at least one."""
+        """Give all scopes that a gate looks at, at least one."""
         if isinstance(gate, DataQualityGate):
             return list(data_quality_inputs(gate, self.evidence.scorecard.days))
         if isinstance(gate, DriftGate):
@@ -201,7 +116,7 @@ class GateInputs:
         candidate: str,
         states: Sequence[SliceState],
     ) -> list[GateInput]:
-        """Give the places of a gate on something that was estimated from the slices."""
+        """Give the scopes of a gate on something that was estimated from the slices."""
         budget = self._within_budget(states)
         if isinstance(gate, FairnessGate):
             return list(fairness_inputs(gate, candidate, self.evidence, states, budget))
@@ -210,9 +125,9 @@ class GateInputs:
         if isinstance(gate, MetricGate) and gate.against_baseline:
             return self._against_baseline(gate, candidate, states)
         least = gate.at_least if isinstance(gate, MetricGate) else None
-        figures = self._figures.get((candidate, gate.metric, _level_of(gate)), {})
+        measurements = self._measurements.get((candidate, gate.metric, level_of(gate)), {})
         limits = Limits(at_least=least, at_most=gate.at_most)
-        return self._placed(gate, limits, figures, states, within_budget=budget)
+        return self._scoped(gate, limits, measurements, states, within_budget=budget)
 
     def _against_baseline(
         self, gate: MetricGate, candidate: str, states: Sequence[SliceState]
@@ -236,14 +151,14 @@ class GateInputs:
         # A difference rests on the slices of both.
         both = [_of_both(s, of_baseline.get((s.geography, s.segment)), baseline) for s in states]
         budget = self._within_budget(both)
-        differences = self._differences.get((candidate, gate.metric, _level_of(gate)), {})
-        return self._placed(gate, limits, differences, both, within_budget=budget)
+        differences = self._differences.get((candidate, gate.metric, level_of(gate)), {})
+        return self._scoped(gate, limits, differences, both, within_budget=budget)
 
-    def _placed(
+    def _scoped(
         self,
         gate: ScopedGate,
         limits: Limits,
-        figures: Mapping[Scope, Sequence[Measurement]],
+        measurements: Mapping[Scope, Sequence[Measurement]],
         states: Sequence[SliceState],
         *,
         within_budget: bool,
@@ -251,32 +166,32 @@ class GateInputs:
         level = gate.places
         expected: dict[Scope, list[SliceState]] = {}
         for state in states:
-            place = project(level, state.geography, state.segment)
-            expected.setdefault(place, []).append(state)
+            scope = project(level, state.geography, state.segment)
+            expected.setdefault(scope, []).append(state)
         # What the audit expects comes first, then what was measured beyond that.
-        places = list(dict.fromkeys([*expected, *figures]))
+        scopes = list(dict.fromkeys([*expected, *measurements]))
         if gate.is_named:
-            places = [(gate.geography, gate.segment)]
-        metric: str = getattr(gate, "metric")  # noqa: B009 - every placed gate has one
+            scopes = [(gate.geography, gate.segment)]
+        metric: str = getattr(gate, "metric")  # noqa: B009 - every scoped gate has one
         return [
             gate_input(
-                place,
+                scope,
                 level=level,
                 metric=metric,
                 limits=limits,
-                figures=figures.get(place, []),
-                states=expected.get(place, []),
+                measurements=measurements.get(scope, []),
+                states=expected.get(scope, []),
                 within_budget=within_budget,
             )
-            for place in places
+            for scope in scopes
         ]
 
     def _complete(self, states: Sequence[SliceState]) -> GateInput:
         missing = sum(not state.is_current for state in states)
-        figure = Measurement.counted(missing, len(states))
-        allowed = self.evidence.allowed_missing
         return GateInput(
-            limits=Limits(at_most=allowed), figure=figure, remark=f"of {len(states):,}"
+            limits=Limits(at_most=self.evidence.allowed_missing),
+            measurement=Measurement.counted(missing, len(states)),
+            remark=f"of {len(states):,}",
         )
 
     def _within_budget(self, states: Sequence[SliceState]) -> bool:
@@ -287,7 +202,7 @@ class GateInputs:
         return slices_by_candidate(self.evidence.scorecard.slices)
 
     @cached_property
-    def _figures(self) -> Mapping[_Key, Mapping[Scope, Sequence[Measurement]]]:
+    def _measurements(self) -> Mapping[_Key, Mapping[Scope, Sequence[Measurement]]]:
         metrics = {gate.metric for gate in self.gates if isinstance(gate, ScopedGate)}
         return _by_scope(read_measurements(self.evidence.scorecard.measurements, metrics=metrics))
 
@@ -296,6 +211,73 @@ class GateInputs:
         return _by_scope(
             read_differences(self.evidence.scorecard.comparisons, self.evidence.baseline)
         )
+
+
+def level_of(gate: ScopedGate) -> str:
+    """Give the scorecard's level that a gate looks at."""
+    return SLICE_LEVEL if gate.places == "slice" else gate.places
+
+
+def project(level: GateLevel, geography: str, segment: str) -> Scope:
+    """Give the scope at a level that a slice belongs to."""
+    return (
+        geography if level in ("geography", "slice") else None,
+        segment if level in ("segment", "slice") else None,
+    )
+
+
+def gate_input(
+    scope: Scope,
+    *,
+    level: GateLevel,
+    metric: str,
+    limits: Limits,
+    measurements: Sequence[Measurement],
+    states: Sequence[SliceState],
+    within_budget: bool,
+) -> GateInput:
+    """Look at one scope: what was measured there, and on which slices."""
+    item = GateInput(
+        geography=scope[0],
+        segment=scope[1],
+        limits=limits,
+        measurement=next(iter(measurements), None),
+    )
+    name = format_metric(metric)
+    not_current = [state for state in states if not state.is_current]
+    if level == "slice" and not_current:
+        error = not_current[0].error
+        problem = f"{not_current[0].state}: {error}" if error else not_current[0].state
+        # What an earlier version scored must not stand beside this verdict.
+        return replace(item, measurement=None, problem=problem)
+    if not states:
+        return replace(item, problem="not among the slices that the audit lists")
+    if item.measurement is None:
+        return replace(item, problem=f"{name} was not measured")
+    if len(measurements) > 1:
+        return replace(item, problem=f"{name} is recorded {len(measurements)} times")
+    return with_missing_slices(
+        replace(item, problem=why_undefined(item.measurement)),
+        states,
+        within_budget=within_budget,
+    )
+
+
+def why_undefined(measurement: Measurement) -> str:
+    """Say why a measurement cannot be judged; empty where it can."""
+    if measurement.status == "ok" and measurement.value is not None:
+        return ""
+    return f"{measurement.status.replace('_', ' ')}: {measurement.reason}"
+
+
+def with_missing_slices(
+    item: GateInput, states: Sequence[SliceState], *, within_budget: bool
+) -> GateInput:
+    """Add what slices without a result mean for a measurement that rests on several."""
+    if all(state.is_current for state in states):
+        return item
+    missing = format_slice_states(states)
+    return replace(item, doubt="" if within_budget else missing, remark=missing)
 
 
 def _of_both(state: SliceState, other: SliceState | None, baseline: str) -> SliceState:
@@ -309,18 +291,14 @@ def _of_both(state: SliceState, other: SliceState | None, baseline: str) -> Slic
 
 
 def _by_scope(
-    figures: Sequence[Measurement],
+    measurements: Sequence[Measurement],
 ) -> Mapping[_Key, Mapping[Scope, Sequence[Measurement]]]:
-    """Group figures, keeping more than one of the same place: they contradict each other."""
+    """Group measurements, keeping more than one of the same scope: they contradict each other."""
     grouped: dict[_Key, dict[Scope, list[Measurement]]] = {}
-    for figure in figures:
-        key = (figure.candidate, figure.metric, figure.level)
-        grouped.setdefault(key, {}).setdefault(figure.place, []).append(figure)
+    for measurement in measurements:
+        key = (measurement.candidate, measurement.metric, measurement.level)
+        grouped.setdefault(key, {}).setdefault(measurement.place, []).append(measurement)
     return grouped
-
-
-def _level_of(gate: ScopedGate) -> str:
-    return SLICE_LEVEL if gate.places == "slice" else gate.places
 
 
 def fairness_inputs(
@@ -407,8 +385,8 @@ def weak_slice_inputs(
         if row["status"] != "too_few":
             excess["status"] = "ok"
         # The excess was measured on half of the cases, and more cases would come to both halves.
-        look = _measured(excess, str(row["slice"]), limits, n=number(row["n_all"]))
-        yield with_missing_slices(look, states, within_budget=within_budget)
+        item = _measured(excess, str(row["slice"]), limits, n=number(row["n_all"]))
+        yield with_missing_slices(item, states, within_budget=within_budget)
 
 
 def _measured(
@@ -420,7 +398,7 @@ def _measured(
     problem = f"{status.replace('_', ' ')}: {reason}" if status != "ok" else ""
     if not problem and value is None:
         problem = "undefined: the value is missing or not finite"
-    figure = Measurement(
+    measurement = Measurement(
         candidate="",
         metric="",
         level="overall",
@@ -434,16 +412,12 @@ def _measured(
         status=status,
         reason=problem,
     )
-    return GateInput(limits=limits, group=group, figure=figure, problem=problem)
+    return GateInput(limits=limits, group=group, measurement=measurement, problem=problem)
 
 
 def _end(value: Any) -> float | None:
     """Read an interval's end; a ratio's upper end may be infinite."""
     return value if isinstance(value, float) and math.isinf(value) else number(value)
-
-
-REFUSED_ROWS = "refused rows"
-REFUSED_DAYS = "refused days"
 
 
 def data_quality_inputs(gate: DataQualityGate, days: Sequence[DayFacts]) -> Iterator[GateInput]:
@@ -458,7 +432,7 @@ def data_quality_inputs(gate: DataQualityGate, days: Sequence[DayFacts]) -> Iter
         yield GateInput(
             limits=limits,
             group=REFUSED_DAYS,
-            figure=Measurement.counted(len(refused), len(days)) if days else None,
+            measurement=Measurement.counted(len(refused), len(days)) if days else None,
             problem="" if days else "no day is recorded",
             remark=f"of {format_count(len(days), 'day')}"
             + (f": {format_list(refused)}" if refused else ""),
@@ -479,7 +453,7 @@ def _refused_rows(accepted: Sequence[DayFacts], limits: Limits) -> GateInput:
     return GateInput(
         limits=limits,
         group=REFUSED_ROWS,
-        figure=Measurement.counted(quarantined / rows, rows),
+        measurement=Measurement.counted(quarantined / rows, rows),
         remark=f"({quarantined:,} of {format_count(rows, 'row')})",
     )
 
@@ -509,7 +483,7 @@ def _drift_input(gate: DriftGate, day: DayFacts, limits: Limits) -> GateInput:
     return GateInput(
         limits=limits,
         group=name,
-        figure=Measurement.counted(distance, day.rows),
+        measurement=Measurement.counted(distance, day.rows),
         remark=f"in {column}",
         doubt=f"the drift of {undefined[0]} is undefined" if undefined else "",
     )

@@ -49,7 +49,7 @@ class ScopeVerdict:
 
     Attributes
     ----------
-    look
+    gate_input
         What was seen.
     verdict
         What it gives.
@@ -64,7 +64,7 @@ class ScopeVerdict:
         Why, in a clause.
     """
 
-    look: GateInput
+    gate_input: GateInput
     verdict: VerdictWord
     margin: float | None
     limit: float | None
@@ -73,18 +73,18 @@ class ScopeVerdict:
 
 
 def decide(
-    looks: Sequence[GateInput], decided_on: DecidedOn, confidence: float, *, simultaneous: bool
+    inputs: Sequence[GateInput], decided_on: DecidedOn, confidence: float, *, simultaneous: bool
 ) -> list[ScopeVerdict]:
     """Decide all places that one gate looks at."""
     # What cannot be judged is no test, and makes the others no stricter.
     intervals = Intervals(
-        value=_floats([_number_of(look, "value") for look in looks]),
-        low=_floats([_number_of(look, "low") for look in looks]),
-        high=_floats([_number_of(look, "high") for look in looks]),
-        at_least=_floats([_limit_or(look.limits.at_least, -math.inf) for look in looks]),
-        at_most=_floats([_limit_or(look.limits.at_most, math.inf) for look in looks]),
-        n=_floats([_number_of(look, "n") for look in looks]),
-        strict=any(look.limits.strict for look in looks),
+        value=_floats([_number_of(item, "value") for item in inputs]),
+        low=_floats([_number_of(item, "low") for item in inputs]),
+        high=_floats([_number_of(item, "high") for item in inputs]),
+        at_least=_floats([_limit_or(item.limits.at_least, -math.inf) for item in inputs]),
+        at_most=_floats([_limit_or(item.limits.at_most, math.inf) for item in inputs]),
+        n=_floats([_number_of(item, "n") for item in inputs]),
+        strict=any(item.limits.strict for item in inputs),
         simultaneous=simultaneous,
     )
     if decided_on == "bound":
@@ -93,47 +93,58 @@ def decide(
         decided = decide_values(intervals)
     tested = int((~np.isnan(intervals.low) | ~np.isnan(intervals.high)).sum())
     return [
-        _scope_verdict(look, decided, place, decided_on, tested) for place, look in enumerate(looks)
+        _scope_verdict(item, decided, position, decided_on, tested)
+        for position, item in enumerate(inputs)
     ]
 
 
 def _scope_verdict(
-    look: GateInput, decided: BoundDecisions, place: int, decided_on: DecidedOn, tested: int
+    item: GateInput, decided: BoundDecisions, place: int, decided_on: DecidedOn, tested: int
 ) -> ScopeVerdict:
-    figure = look.figure
-    if look.problem or figure is None or figure.value is None:
-        return _undecided(look, look.problem or "it was not measured")
-    limit = look.limits.nearest(figure.value)
-    shown = _format_measurement(look, limit, decided_on)
-    if decided_on == "bound" and figure.low is None and figure.high is None:
-        return _undecided(look, f"{shown}, without an interval", limit=limit)
-    margin = _margin(look, decided_on, failed=bool(decided.failed[place]))
+    measurement = item.measurement
+    if item.problem or measurement is None or measurement.value is None:
+        return _undecided(item, item.problem or "it was not measured")
+    limit = item.limits.nearest(measurement.value)
+    shown = _format_measurement(item, limit, decided_on)
+    if decided_on == "bound" and measurement.low is None and measurement.high is None:
+        return _undecided(item, f"{shown}, without an interval", limit=limit)
+    margin = _margin(item, decided_on, failed=bool(decided.failed[place]))
     whole = "all of it " if decided_on == "bound" else ""
     if decided.failed[place]:
-        reason = f"{shown}, {whole}{_broken_limits(look.limits, figure, decided_on)}"
-        if look.remark and decided_on != "count":
-            reason += f", though {look.remark}"
+        reason = f"{shown}, {whole}{_broken_limits(item.limits, measurement, decided_on)}"
+        if item.remark and decided_on != "count":
+            reason += f", though {item.remark}"
         return ScopeVerdict(
-            look=look, verdict="FAIL", margin=margin, limit=limit, needed_cases=None, reason=reason
+            gate_input=item,
+            verdict="FAIL",
+            margin=margin,
+            limit=limit,
+            needed_cases=None,
+            reason=reason,
         )
-    if decided.passed[place] and not look.doubt:
-        reason = f"{shown}, {whole}{_kept_limits(look.limits)}"
-        if look.remark and decided_on != "count":
-            reason += f"; {look.remark}, which the audit allows"
+    if decided.passed[place] and not item.doubt:
+        reason = f"{shown}, {whole}{_kept_limits(item.limits)}"
+        if item.remark and decided_on != "count":
+            reason += f"; {item.remark}, which the audit allows"
         return ScopeVerdict(
-            look=look, verdict="PASS", margin=margin, limit=limit, needed_cases=None, reason=reason
+            gate_input=item,
+            verdict="PASS",
+            margin=margin,
+            limit=limit,
+            needed_cases=None,
+            reason=reason,
         )
     if decided.passed[place]:
-        return _undecided(look, f"{shown}, but {look.doubt}", limit=limit)
+        return _undecided(item, f"{shown}, but {item.doubt}", limit=limit)
     cases = _whole(decided.needed_cases[place])
     if decided.failed_alone[place]:
-        broken = _broken_limits(look.limits, figure, decided_on)
+        broken = _broken_limits(item.limits, measurement, decided_on)
         why = f"all of it {broken}, which may be chance among {tested} places"
     else:
         why = f"and the limit {limit:g} lies within"
     would = "no number of cases" if cases is None else f"about {format_count(cases, 'case')}"
     return ScopeVerdict(
-        look=look,
+        gate_input=item,
         verdict="INSUFFICIENT EVIDENCE",
         margin=margin,
         limit=limit,
@@ -142,23 +153,24 @@ def _scope_verdict(
     )
 
 
-def _margin(look: GateInput, decided_on: DecidedOn, *, failed: bool) -> float:
+def _margin(item: GateInput, decided_on: DecidedOn, *, failed: bool) -> float:
     """Give how far inside its limits a place is: a failing one by its value."""
-    figure = look.figure
-    assert figure is not None  # noqa: S101 - the caller has looked
-    known = [end for end in (figure.value, figure.low, figure.high) if end is not None]
+    measurement = item.measurement
+    assert measurement is not None  # noqa: S101 - the caller has looked
+    ends = (measurement.value, measurement.low, measurement.high)
+    known = [end for end in ends if end is not None]
     if failed or decided_on != "bound":
         known = known[:1]
-    return min(look.limits.margin(end) for end in known)
+    return min(item.limits.margin(end) for end in known)
 
 
 def _whole(cases: float) -> int | None:
     return None if math.isnan(cases) else int(cases)
 
 
-def _undecided(look: GateInput, reason: str, *, limit: float | None = None) -> ScopeVerdict:
+def _undecided(item: GateInput, reason: str, *, limit: float | None = None) -> ScopeVerdict:
     return ScopeVerdict(
-        look=look,
+        gate_input=item,
         verdict="INSUFFICIENT EVIDENCE",
         margin=None,
         limit=limit,
@@ -167,18 +179,20 @@ def _undecided(look: GateInput, reason: str, *, limit: float | None = None) -> S
     )
 
 
-def _format_measurement(look: GateInput, limit: float, decided_on: DecidedOn) -> str:
-    figure = look.figure
-    assert figure is not None  # noqa: S101 - the caller has looked
-    assert figure.value is not None  # noqa: S101 - the caller has looked
+def _format_measurement(item: GateInput, limit: float, decided_on: DecidedOn) -> str:
+    measurement = item.measurement
+    assert measurement is not None  # noqa: S101 - the caller has looked
+    assert measurement.value is not None  # noqa: S101 - the caller has looked
     if decided_on == "count":
-        whole = float(figure.value).is_integer()
-        shown = f"{figure.value:,.0f}" if whole else format_number(figure.value, apart_from=limit)
-        return f"{shown} {look.remark}" if look.remark else shown
-    shown = format_number(figure.value, apart_from=limit)
-    if decided_on == "value" or figure.low is None or figure.high is None:
+        whole = float(measurement.value).is_integer()
+        value = measurement.value
+        shown = f"{value:,.0f}" if whole else format_number(value, apart_from=limit)
+        return f"{shown} {item.remark}" if item.remark else shown
+    shown = format_number(measurement.value, apart_from=limit)
+    if decided_on == "value" or measurement.low is None or measurement.high is None:
         return shown
-    low, high = (format_number(end, apart_from=limit) for end in (figure.low, figure.high))
+    ends = (measurement.low, measurement.high)
+    low, high = (format_number(end, apart_from=limit) for end in ends)
     return f"{shown} ({low} to {high})"
 
 
@@ -191,17 +205,17 @@ def _kept_limits(limits: Limits) -> str:
     return f"{'below' if limits.strict else 'at most'} {limits.at_most:g}"
 
 
-def _broken_limits(limits: Limits, figure: Measurement, decided_on: DecidedOn) -> str:
+def _broken_limits(limits: Limits, measurement: Measurement, decided_on: DecidedOn) -> str:
     """Say which limit is broken."""
     # An estimate that is corrected for its bias may have an interval that does not hold the value.
-    highest = figure.high if decided_on == "bound" else figure.value
+    highest = measurement.high if decided_on == "bound" else measurement.value
     if limits.at_least is not None and highest is not None and highest <= limits.at_least:
         return f"{'not above' if limits.strict else 'below'} {limits.at_least:g}"
     return f"{'not below' if limits.strict else 'above'} {limits.at_most:g}"
 
 
-def _number_of(look: GateInput, name: str) -> float | None:
-    return None if look.figure is None or look.problem else getattr(look.figure, name)
+def _number_of(item: GateInput, name: str) -> float | None:
+    return None if item.measurement is None or item.problem else getattr(item.measurement, name)
 
 
 def _limit_or(limit: float | None, otherwise: float) -> float:
@@ -300,7 +314,7 @@ def judge(
     gates
         The audit's gates.
     evidence
-        What they look at.
+        What they item at.
     candidates
         The audit's candidates, in the order to report them in.
 
@@ -321,9 +335,9 @@ def judge(
     What the verdicts of a whole certificate control is said in ``docs/gates.md``.
     """
     gates = list(gates)
-    looks = GateInputs(evidence, gates)
+    inputs = GateInputs(evidence, gates)
     return [
-        _judge_one(gate, candidate, looks, declared=candidate in candidates)
+        _judge_one(gate, candidate, inputs, declared=candidate in candidates)
         for gate in gates
         for candidate in ([gate.candidate] if gate.candidate is not None else candidates)
         if not (_is_against_baseline(gate) and candidate == evidence.baseline)
@@ -334,60 +348,61 @@ def _is_against_baseline(gate: GateSpec) -> bool:
     return isinstance(gate, MetricGate) and gate.against_baseline
 
 
-def _judge_one(gate: GateSpec, candidate: str, looks: GateInputs, *, declared: bool) -> Verdict:
+def _judge_one(gate: GateSpec, candidate: str, inputs: GateInputs, *, declared: bool) -> Verdict:
     if declared:
-        seen = looks.of(gate, candidate)
+        seen = inputs.of(gate, candidate)
     else:
         seen = [GateInput(limits=Limits(), problem=f"the audit has no candidate {candidate!r}")]
     decided_on: DecidedOn = gate.decide_on if isinstance(gate, EstimateGate) else "count"
-    findings = decide(
+    scope_verdicts = decide(
         seen,
         decided_on,
-        looks.evidence.confidence,
+        inputs.evidence.confidence,
         simultaneous=isinstance(gate, WeakSlicesGate),
     )
-    worst = _worst(findings)
-    look, figure = worst.look, worst.look.figure
+    worst = _worst(scope_verdicts)
+    item, measurement = worst.gate_input, worst.gate_input.measurement
     return Verdict(
         gate=format_gate(gate),
         says=gate.says,
         kind=gate.kind,
         metric=_metric(gate),
         gate_level=_gate_level(gate),
-        minimum=look.limits.at_least,
-        maximum=look.limits.at_most,
+        minimum=item.limits.at_least,
+        maximum=item.limits.at_most,
         required=gate.required,
         candidate=candidate,
         level=_scorecard_level(gate),
-        geography=look.geography,
-        segment=look.segment,
-        group=look.group,
-        value=None if figure is None else figure.value,
-        low=None if figure is None else _finite(figure.low),
-        high=None if figure is None else _finite(figure.high),
-        n=None if figure is None else figure.n,
-        n_effective=None if figure is None else figure.n_effective,
+        geography=item.geography,
+        segment=item.segment,
+        group=item.group,
+        value=None if measurement is None else measurement.value,
+        low=None if measurement is None else _finite(measurement.low),
+        high=None if measurement is None else _finite(measurement.high),
+        n=None if measurement is None else measurement.n,
+        n_effective=None if measurement is None else measurement.n_effective,
         limit=worst.limit,
         decided_on=decided_on,
         needed_cases=worst.needed_cases,
         verdict=worst.verdict,
-        reason=_reason(gate, findings, worst),
-        places=len(findings),
-        failing=sum(finding.verdict == "FAIL" for finding in findings),
-        open=sum(finding.verdict == "INSUFFICIENT EVIDENCE" for finding in findings),
+        reason=_reason(gate, scope_verdicts, worst),
+        places=len(scope_verdicts),
+        failing=sum(found.verdict == "FAIL" for found in scope_verdicts),
+        open=sum(found.verdict == "INSUFFICIENT EVIDENCE" for found in scope_verdicts),
     )
 
 
-def _reason(gate: GateSpec, findings: Sequence[ScopeVerdict], worst: ScopeVerdict) -> str:
+def _reason(gate: GateSpec, scope_verdicts: Sequence[ScopeVerdict], worst: ScopeVerdict) -> str:
     """Say what was found, in one sentence."""
-    if len(findings) == 1 and (worst.look.figure is None or worst.look.problem):
+    seen = worst.gate_input
+    if len(scope_verdicts) == 1 and (seen.measurement is None or seen.problem):
         return worst.reason
-    if len(findings) == 1 and not _is_one_of_several(gate):
-        return f"{_subject(gate, worst.look)}{worst.reason}"
-    failing = [finding for finding in findings if finding.verdict == "FAIL"]
-    open_ = [finding for finding in findings if finding.verdict == "INSUFFICIENT EVIDENCE"]
+    if len(scope_verdicts) == 1 and not _is_one_of_several(gate):
+        return f"{_subject(gate, worst.gate_input)}{worst.reason}"
+    failing = [found for found in scope_verdicts if found.verdict == "FAIL"]
+    open_ = [found for found in scope_verdicts if found.verdict == "INSUFFICIENT EVIDENCE"]
     thing = _unit(gate)
-    total = format_count(len(findings), thing)
+    total = format_count(len(scope_verdicts), thing)
     if failing:
         return (
             f"{len(failing)} of {total} {'fails' if len(failing) == 1 else 'fail'}; the worst is "
@@ -395,25 +410,26 @@ def _reason(gate: GateSpec, findings: Sequence[ScopeVerdict], worst: ScopeVerdic
             + (f"; {len(open_)} more {_are(len(open_))} not decided" if open_ else "")
         )
     if open_:
-        named = [f"{_scope(finding)} ({finding.reason})" for finding in open_]
+        named = [f"{_scope(found)} ({found.reason})" for found in open_]
         return f"{len(open_)} of {total} {_are(len(open_))} not decided: {format_list(named)}"
-    passing = f"all {total} pass" if len(findings) > 1 else f"the one {thing} passes"
+    passing = f"all {total} pass" if len(scope_verdicts) > 1 else f"the one {thing} passes"
     return f"{passing}; the closest is {_scope(worst)} with {worst.reason}"
 
 
-def _worst(findings: Sequence[ScopeVerdict]) -> ScopeVerdict:
+def _worst(scope_verdicts: Sequence[ScopeVerdict]) -> ScopeVerdict:
     """Choose the place to show: failing before open before passing, then the least margin."""
     order: dict[VerdictWord, int] = {"FAIL": 0, "INSUFFICIENT EVIDENCE": 1, "PASS": 2}
     return min(
-        findings, key=lambda f: (order[f.verdict], -math.inf if f.margin is None else f.margin)
+        scope_verdicts,
+        key=lambda one: (order[one.verdict], -math.inf if one.margin is None else one.margin),
     )
 
 
-def _subject(gate: GateSpec, look: GateInput) -> str:
-    """Say what the figure of the gate's only place is."""
+def _subject(gate: GateSpec, item: GateInput) -> str:
+    """Say what the measurement of the gate's only place is."""
     if isinstance(gate, ScopedGate):
         name = format_metric(str(_metric(gate)))
-        where = f" of {format_scope(look.geography, look.segment)}" if gate.is_named else ""
+        where = f" of {format_scope(item.geography, item.segment)}" if gate.is_named else ""
         if _is_against_baseline(gate):
             return f"the difference in {name}{where} is "
         return f"{name}{where} is "
@@ -457,9 +473,9 @@ def _scorecard_level(gate: GateSpec) -> str:
     return SLICE_LEVEL if gate.places == "slice" else gate.places
 
 
-def _scope(finding: ScopeVerdict) -> str:
-    look = finding.look
-    return look.group or format_scope(look.geography, look.segment)
+def _scope(found: ScopeVerdict) -> str:
+    item = found.gate_input
+    return item.group or format_scope(item.geography, item.segment)
 
 
 def _are(count: int) -> str:
