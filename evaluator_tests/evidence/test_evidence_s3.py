@@ -73,7 +73,7 @@ def test_a_file_is_copied_there_and_back_without_being_held_in_memory(
         upstream=[],
         facts={},
         code_version="1",
-        moment=moment(),
+        run_context=moment(),
     )
 
     store.fetch(record, "large.bin", tmp_path / "back.bin")
@@ -146,7 +146,7 @@ def test_a_small_write_asks_the_server_five_times_and_no_more(
         upstream=[],
         facts={},
         code_version="1",
-        moment=moment(),
+        run_context=moment(),
     )
 
     assert asked == ["head_object", "list_objects_v2", "put_object", "put_object", "put_object"]

@@ -435,7 +435,7 @@ def test_facts_that_json_has_no_word_for_are_refused(local: EvidenceStore) -> No
             upstream=[],
             facts={"share": float("nan")},
             code_version="1",
-            moment=moment(),
+            run_context=moment(),
         )
 
     assert local.current(AT) is None
@@ -447,7 +447,7 @@ def test_a_file_is_stored_and_fetched_byte_for_byte(store: EvidenceStore, tmp_pa
 
     record = store.write(
         AT, FIRST, {"day.csv": source}, content_version="1", upstream=[], facts={},
-        code_version="1", moment=moment(),
+        code_version="1", run_context=moment(),
     )  # fmt: skip
     store.fetch(record, "day.csv", target)
 

@@ -160,8 +160,8 @@ def test_a_slice_is_explained_by_its_bad_part_but_a_worse_part_not_by_its_whole(
         first, second = random.random(4000) < 0.3, random.random(4000) < 0.3
         rate = np.where(first & second, 0.5, 0.1)
         losses = Losses((random.random(4000) < rate).astype(float))
-        by_part += Explanation(first & second, losses).of(first)
-        by_whole += Explanation(first, losses).of(first & second)
+        by_part += Explanation(first & second, losses).explains(first)
+        by_whole += Explanation(first, losses).explains(first & second)
     # Two standard deviations are exceeded by chance in one of 44.
     assert by_part >= 94
     assert by_whole == 0

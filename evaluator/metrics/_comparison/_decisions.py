@@ -190,7 +190,10 @@ def _family(
     value = np.concatenate([one.estimate.value for one in differences])
     tested = status == "ok"
     bounded = tested | np.concatenate(
-        [(s.estimate.status == "too_few") & s.distribution.interval_without_test for s in differences]
+        [
+            (one.estimate.status == "too_few") & one.distribution.interval_without_test
+            for one in differences
+        ]
     )
     p_value = _where(tested, np.concatenate([one.distribution.two_sided() for one in differences]))
     p_adjusted = ADJUSTMENTS[adjust](p_value)
@@ -225,7 +228,9 @@ def _where(there: BoolArray, values: FloatArray) -> FloatArray:
 
 
 def _intervals(differences: list[Difference], error: float) -> tuple[FloatArray, FloatArray]:
-    limits = [one.distribution.interval(np.full(len(one.estimate.value), error)) for one in differences]
+    limits = [
+        one.distribution.interval(np.full(len(one.estimate.value), error)) for one in differences
+    ]
     low, high = zip(*limits, strict=True)
     return np.concatenate(low), np.concatenate(high)
 

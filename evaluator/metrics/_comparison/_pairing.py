@@ -106,10 +106,12 @@ def _refuse_other_cases(
         if len(extra):
             examples = ", ".join(repr(one) for one in extra[:_SHOWN].tolist())
             more = ", ..." if len(extra) > _SHOWN else ""
-            differences.append(f"{len(extra)} cases of {has!r} are none of {lacks!r} ({examples}{more})")
+            what = f"{len(extra)} cases of {has!r} are none of {lacks!r}"
+            differences.append(f"{what} ({examples}{more})")
     if differences:
         raise MetricsInputError(
-            "candidates are compared on the same cases, and these are not: " + "; ".join(differences)
+            "candidates are compared on the same cases, and these are not:"
+            f" {'; '.join(differences)}"
         )
 
 

@@ -193,7 +193,8 @@ def roc_auc_difference(
         variance == 0, "all cases are ranked differently alike, so that the spread is unknown"
     )
     freedom = np.maximum(np.nan_to_num(freedom, nan=1.0), 1)
-    distribution = StudentisedDifference(value, np.sqrt(variance), freedom, np.zeros(len(value)), 1.0)
+    no_skewness = np.zeros(len(value))
+    distribution = StudentisedDifference(value, np.sqrt(variance), freedom, no_skewness, 1.0)
     return Difference(estimate, flips, distribution)
 
 

@@ -422,22 +422,14 @@ def _shared(inside: BoolArray, one: BoolArray) -> FloatArray:
 
 
 class Explanation:
-    """The cases inside and outside of a slice, as what may explain other slices.
-
-    Parameters
-    ----------
-    head
-        Which cases belong to the slice, shape (rows,).
-    losses
-        The losses of the same cases.
-    """
+    """The cases inside (shape (rows,)) and outside of a slice, as what may explain others."""
 
     def __init__(self, representative: BoolArray, losses: Losses) -> None:
         self._stratum = representative.astype(np.intp)
         self._losses = losses
         self._strata = losses.sums(self._stratum, 2)
 
-    def of(self, other: BoolArray) -> bool:
+    def explains(self, other: BoolArray) -> bool:
         """Say whether another slice is no worse than the rest both inside and outside.
 
         The evidence of both strata is added as Mantel and Haenszel do: sums and variances apart.

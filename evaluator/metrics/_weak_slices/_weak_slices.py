@@ -393,7 +393,8 @@ def _confirm(
 ) -> pd.DataFrame:
     """Test the slices on the half that was not searched, and rank them."""
     rows: list[dict[str, Any]] = []
-    inside = [slice_members(representative.slice, [feature.codes for feature in half.cut]) for representative in found]
+    codes = [feature.codes for feature in half.cut]
+    inside = [slice_members(representative.slice, codes) for representative in found]
     for representative, own, cases in zip(found, inside, n_all, strict=True):
         tested = contrast(half.losses, own, half.clusters, error=level / len(found))
         rows.append(
@@ -412,7 +413,7 @@ def _confirm(
                 "harm": tested.excess * cases,
                 "harm_low": tested.low * cases,
                 "p_value": tested.p_value,
-                "also": "; ".join(_describe(other, half.cut) for other in representative.also) or None,
+                "also": "; ".join(_describe(one, half.cut) for one in representative.also) or None,
                 "explained_by": None,
                 "reason": tested.reason,
             }
