@@ -350,7 +350,7 @@ def _judge_one(gate: GateSpec, candidate: str, looks: GateInputs, *, declared: b
     look, figure = worst.look, worst.look.figure
     return Verdict(
         gate=format_gate(gate),
-        says=gate.says,
+        says=gate.rationale,
         kind=gate.kind,
         metric=_metric(gate),
         gate_level=_gate_level(gate),

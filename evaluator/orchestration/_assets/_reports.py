@@ -106,7 +106,7 @@ def _scorecard(audit: Audit) -> dg.AssetsDefinition:
         shown = overall[["candidate", "metric", "value", "low", "high", "n", "status", "reason"]]
         missing = found.slices[found.slices["state"] != "current"]
         more = scorecard_tables(audit.spec, found)
-        if audit.spec.more_slices:
+        if audit.spec.additional_slices:
             more["more slices"] = _additional_slices_table(
                 found.additional_measurements, audit.spec.metrics[0]
             )
