@@ -1,4 +1,4 @@
-"""The errors that a user can cause and can mend.
+"""The errors and warnings that a user can cause and can mend.
 
 Each message says what is wrong, which culprit it is about, and how to mend it.
 Anything else that is raised is a fault of the program or of the machine.
@@ -58,3 +58,7 @@ class CandidateError(EvaluatorError):
 
 class EvidenceError(EvaluatorError):
     """Stored evidence is absent or not what its record says."""
+
+
+class RenamedKeyWarning(FutureWarning):
+    """A key of an audit's YAML is written in its former spelling."""

@@ -55,7 +55,7 @@ from evaluator.scorecard import (
     Scorecard,
     from_stored,
 )
-from evaluator.spec import AuditSpec, CandidateSpec
+from evaluator.spec import EITHER_SPELLING, AuditSpec, CandidateSpec
 
 SCORECARD: Final = "scorecard"
 EVALUATION_SET: Final = "evaluation_set"
@@ -73,7 +73,7 @@ def spec_document(spec: AuditSpec) -> bytes:
 
 def read_spec(content: bytes) -> AuditSpec:
     """Read what `spec_document` wrote."""
-    return AuditSpec.model_validate_json(content)
+    return AuditSpec.model_validate_json(content, context=EITHER_SPELLING)
 
 
 def recompute(

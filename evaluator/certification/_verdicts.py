@@ -364,7 +364,7 @@ def _judge_one(gate: GateSpec, candidate: str, inputs: GateInputs, *, declared: 
     item, measurement = worst.gate_input, worst.gate_input.measurement
     return Verdict(
         gate=format_gate(gate),
-        says=gate.says,
+        says=gate.rationale,
         kind=gate.kind,
         metric=_metric(gate),
         gate_level=_gate_level(gate),

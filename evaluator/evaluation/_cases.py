@@ -120,7 +120,7 @@ class EvaluatedCases:
 
 def columns_needed(spec: AuditSpec) -> list[str]:
     """Name the evaluation set's columns that a scorecard looks at."""
-    named = {name for names in spec.more_slices for name in names}
+    named = {name for names in spec.additional_slices for name in names}
     if spec.fairness is not None:
         named |= {*spec.fairness.attributes, *spec.fairness.control}
     clusters = [found.cluster for found in (spec.compare, spec.weak_slices) if found is not None]

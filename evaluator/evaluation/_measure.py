@@ -86,9 +86,9 @@ def measure_additional_slices(
     predictions: pd.DataFrame,
     place: IntArray,
 ) -> list[pd.DataFrame]:
-    """Measure one candidate by the columns that `more_slices` names, and by their crosses."""
+    """Measure one candidate by the columns that `additional_slices` names, and by their crosses."""
     levels: dict[frozenset[str], pd.DataFrame] = {}
-    for names in spec.more_slices:
+    for names in spec.additional_slices:
         groups = [cases.groups_of(name) for name in names]
         frame = predictions[["label", "score", "prediction"]].copy()
         # A declared column may be called `label` itself: here each goes by its position.

@@ -111,7 +111,7 @@ class Identities:
             {
                 "evaluation_set": evaluation_set,
                 "slices": list(slices),
-                "more_slices": [list(names) for names in self._spec.more_slices],
+                "more_slices": [list(names) for names in self._spec.additional_slices],
                 "earlier": previous,
                 **settings,
                 **self._metric_settings(),

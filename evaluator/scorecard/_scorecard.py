@@ -76,7 +76,7 @@ class Scorecard:
         What was measured beside geography and segment: `candidate`, `level` ("carrier x origin"),
         `group` ("carrier = B6, origin = JFK"), and the columns of
         `evaluator.metrics.slice_metrics` from `metric` on; without rows where the audit declares
-        no `more_slices`.
+        no `additional_slices`.
     comparisons
         `evaluator.metrics.compare_candidates` with the baseline, by `geography` and `segment`;
         without rows where the audit does not compare.

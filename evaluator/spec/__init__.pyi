@@ -1,5 +1,10 @@
 from ._audit import AuditSpec as AuditSpec, LabelValue as LabelValue
-from ._base import SpecModel as SpecModel, problem as problem, suggestion as suggestion
+from ._base import (
+    EITHER_SPELLING as EITHER_SPELLING,
+    SpecModel as SpecModel,
+    problem as problem,
+    suggestion as suggestion,
+)
 from ._candidates import (
     CandidateBase as CandidateBase,
     CandidateSpec as CandidateSpec,

@@ -116,7 +116,7 @@ class AuditSpec(SpecModel):
     minimum_support: int = Field(default=30, ge=1, examples=[30])
     """How many cases a slice's value must rest on before the slice is shown as standing out."""
 
-    more_slices: tuple[tuple[str, ...], ...] = Field(
+    additional_slices: tuple[tuple[str, ...], ...] = Field(
         default=(), examples=[[["origin"], ["carrier", "origin"]]]
     )
     """Lists of one to four declared columns, by which the scorecard measures beside geography and
@@ -382,8 +382,8 @@ def check_declared(key: str, column: str, columns: Mapping[str, ColumnSpec]) -> 
 
 def check_additional_slices(spec: "AuditSpec") -> None:
     """Refuse lists of further columns that cannot be crossed."""
-    for index, names in enumerate(spec.more_slices):
-        key = f"more_slices.{index}"
+    for index, names in enumerate(spec.additional_slices):
+        key = f"additional_slices.{index}"
         if not 1 <= len(names) <= MAX_SLICE_COLUMNS:
             raise problem(
                 key,

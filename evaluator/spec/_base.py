@@ -1,20 +1,72 @@
 """What every part of an audit's YAML has in common."""
 
+import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
+from pydantic import (
+    AliasChoices,
+    AliasGenerator,
+    BaseModel,
+    ConfigDict,
+    GetJsonSchemaHandler,
+    ValidationInfo,
+    model_validator,
+)
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
+
+from evaluator.errors import RenamedKeyWarning
+
+RENAMED_KEYS: Final = {"more_slices": "additional_slices", "says": "rationale"}
+"""The keys that are called otherwise now, by their former spelling, which still counts."""
+
+EITHER_SPELLING: Final = {"either_spelling": True}
+"""The context to validate in where a former spelling is no matter for a warning."""
+
+
+def _spellings(name: str) -> str | AliasChoices:
+    former = [old for old, new in RENAMED_KEYS.items() if new == name]
+    return AliasChoices(name, *former) if former else name
 
 
 class SpecModel(BaseModel):
     """A part of the YAML: unknown keys are errors, and nothing changes after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+        alias_generator=AliasGenerator(validation_alias=_spellings),
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _former_spellings_warn(cls, written: Any, info: ValidationInfo) -> Any:
+        if isinstance(written, Mapping) and info.context != EITHER_SPELLING:
+            for old, new in cls._renamed_keys().items():
+                if old in written:
+                    what = f"the key `{old}` is called `{new}` now"
+                    warnings.warn(what, RenamedKeyWarning, stacklevel=2)
+        return written
+
+    @classmethod
+    def _renamed_keys(cls) -> dict[str, str]:
+        return {old: new for old, new in RENAMED_KEYS.items() if new in cls.model_fields}
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Let `dg check yaml` know the former spellings."""
+        reference = handler(schema)
+        properties = handler.resolve_ref_schema(reference).get("properties", {})
+        for old, new in cls._renamed_keys().items():
+            properties[old] = {**properties[new], "deprecated": True}
+        return reference
 
 
 def problem(key: str, what: str, fix: str) -> PydanticCustomError:

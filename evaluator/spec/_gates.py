@@ -27,7 +27,7 @@ class GateBase(SpecModel):
     """Whether a certificate needs this gate. One that is not required is judged and shown, and
     decides nothing."""
 
-    says: str = Field(default="", examples=["Late flights are found in every region"])
+    rationale: str = Field(default="", examples=["Late flights are found in every region"])
     """What the gate is for, in words of your own; they stand beside its verdict in the report."""
 
 

@@ -1,6 +1,7 @@
 """Reading an audit's YAML, with errors that say where and how to mend it."""
 
 import re
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,8 +9,9 @@ from typing import Any, NamedTuple
 import yaml
 from pydantic import ValidationError
 
-from evaluator.errors import SpecError, UsageError
+from evaluator.errors import RenamedKeyWarning, SpecError, UsageError
 from evaluator.spec._audit import AuditSpec
+from evaluator.spec._base import EITHER_SPELLING, RENAMED_KEYS, SpecModel
 from evaluator.spec._mistakes import explain, line_of
 
 AUDIT_FILE = "defs.yaml"
@@ -100,10 +102,33 @@ def read_audit(path: Path) -> Audit:
             fix="put the audit's keys, indented, below `attributes:`",
         )
     try:
-        spec = AuditSpec.model_validate(attributes)
+        spec = AuditSpec.model_validate(attributes, context=EITHER_SPELLING)
     except ValidationError as error:
         raise explain(path, text, error) from error
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    for key in _former_spellings(spec, attributes):
+        what = f"`{key[-1]}` is called `{RENAMED_KEYS[key[-1]]}` now"
+        line = line_of(root, ["attributes", *key])
+        sentence = f"{path}:{line}: {'.'.join(key)}: {what}. The former spelling still counts."
+        warnings.warn(sentence, RenamedKeyWarning, stacklevel=2)
     return named_audit(path.parent.name, spec)
+
+
+def _former_spellings(spec: Any, written: Any) -> Iterator[tuple[str, ...]]:
+    """Yield the path of each key that is written as it was called before."""
+    if isinstance(written, list):
+        parts = [(str(index), *pair) for index, pair in enumerate(zip(spec, written, strict=True))]
+    elif isinstance(spec, SpecModel):
+        parts = []
+        for key, value in written.items():
+            if key in type(spec).model_fields:
+                parts.append((key, getattr(spec, key), value))
+            else:
+                yield (key,)
+    else:
+        return
+    for key, below, value in parts:
+        yield from ((key, *path) for path in _former_spellings(below, value))
 
 
 def _read_text(path: Path) -> str:

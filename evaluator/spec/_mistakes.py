@@ -17,7 +17,7 @@ from pydantic_core import ErrorDetails
 
 from evaluator.errors import SpecError
 from evaluator.spec._audit import AuditSpec
-from evaluator.spec._base import models_in, suggestion, yaml_line
+from evaluator.spec._base import RENAMED_KEYS, models_in, suggestion, yaml_line
 
 MAX_REPORTED: Final = 10
 MAX_VALUE_LENGTH: Final = 40
@@ -110,7 +110,7 @@ def _step(node: yaml.Node | None, parts: list[str]) -> tuple[int, yaml.Node, int
         for taken in range(1, len(parts) + 1):
             name = ".".join(parts[:taken])
             for key, value in node.value:
-                if key.value == name:
+                if name in (key.value, RENAMED_KEYS.get(key.value)):
                     return key.start_mark.line, value, taken
     return None
 
@@ -209,7 +209,7 @@ def _model_node_at(location: KeyPath, written: Any) -> _ModelNode:
     for part in location:
         annotation = _without_null(place.annotation)
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            field = annotation.model_fields.get(str(part))
+            field = annotation.model_fields.get(RENAMED_KEYS.get(str(part), str(part)))
             if field is None:
                 return _ModelNode(None, place.field, place.name, is_field=False)
             place = _ModelNode(field.annotation, field, str(part), is_field=True)

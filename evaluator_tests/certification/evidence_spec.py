@@ -43,7 +43,7 @@ SPEC = AuditSpec.model_validate(
             {"name": "two", "path": "models/two.skops", "features": ["amount"]},
         ],
         "metrics": ["accuracy", "recall"],
-        "more_slices": [["country"]],
+        "additional_slices": [["country"]],
         "fairness": {
             "attributes": ["country"],
             "measures": ["accuracy_gap"],

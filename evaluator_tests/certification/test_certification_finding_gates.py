@@ -376,7 +376,7 @@ def test_a_gate_on_the_drift_of_a_column_that_was_not_measured_does_not_pass(evi
 
 
 def test_a_gates_own_words_stand_beside_its_verdict(evidence: Any, slices: Any) -> None:
-    gate = MetricGate(metric="recall", at_least=0.6, says="Late flights are found")
+    gate = MetricGate(metric="recall", at_least=0.6, rationale="Late flights are found")
     verdicts = judge([gate], evidence(), ["good"])
     assert verdicts[0].says == verdicts[0].as_record()["says"] == "Late flights are found"
     assert decide_outcomes(verdicts, slices(), ["good"])[0].outcome == "certified"

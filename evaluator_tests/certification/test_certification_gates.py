@@ -69,7 +69,7 @@ def test_a_gate_may_be_written_with_whole_numbers() -> None:
 def test_a_gate_is_on_a_metric_overall_by_its_bound_and_required_unless_it_says_otherwise() -> None:
     gate = _gate(metric="recall", at_least=0.5)
     assert (gate.kind, gate.level, gate.decide_on) == ("metric", "overall", "bound")
-    assert (gate.candidate, gate.required, gate.says) == (None, True, "")
+    assert (gate.candidate, gate.required, gate.rationale) == (None, True, "")
 
 
 @pytest.mark.parametrize("name", METRICS)

@@ -14,7 +14,7 @@ from evaluator.spec import AuditSpec, RecordedCandidate
 DEVICES = ["phone", "tablet", None, "phone", "a, b", "phone", None, "tablet"]
 
 
-def spec_of(more_slices: list[list[str]], **columns: dict[str, Any]) -> AuditSpec:
+def spec_of(additional_slices: list[list[str]], **columns: dict[str, Any]) -> AuditSpec:
     return AuditSpec.model_validate(
         {
             "data": {
@@ -32,7 +32,7 @@ def spec_of(more_slices: list[list[str]], **columns: dict[str, Any]) -> AuditSpe
             },
             "label": {"column": "truth"},
             "metrics": ["accuracy", "recall"],
-            "more_slices": more_slices,
+            "additional_slices": additional_slices,
         }
     )
 

@@ -189,7 +189,7 @@ def small_audit() -> Audit:
     settings["data"]["columns"]["region"]["allowed"] = list(REGIONS)
     settings["data"]["columns"]["airline_kind"]["allowed"] = list(AIRLINE_KINDS)
     settings["metrics"] = ["roc_auc", "accuracy", "recall"]
-    for finding in ("more_slices", "compare", "fairness", "weak_slices"):
+    for finding in ("additional_slices", "compare", "fairness", "weak_slices"):
         del settings[finding]
     return Audit("flights", AuditSpec.model_validate(settings))
 

@@ -149,5 +149,5 @@ def test_a_crashed_slice_is_missing_from_the_further_slices_and_said_above_them(
     assert section.count("1 of 4 slices is missing") == 2
 
 
-def by(audit: Audit, *more_slices: tuple[str, ...]) -> Audit:
-    return Audit(audit.name, audit.spec.model_copy(update={"more_slices": more_slices}))
+def by(audit: Audit, *additional_slices: tuple[str, ...]) -> Audit:
+    return Audit(audit.name, audit.spec.model_copy(update={"additional_slices": additional_slices}))

@@ -114,7 +114,7 @@ def test_a_gate_on_what_is_not_there_is_told_with_its_line_key_and_fix(
     [
         "{metric: roc_auc, at_least: 0.5, at_most: 0.99, level: slice, required: false}",
         "{kind: metric, metric: accuracy, geography: north, segment: new, at_least: 0.5}",
-        "{metric: accuracy, at_least: 0.5, decide_on: value, says: Half of them at least}",
+        "{metric: accuracy, at_least: 0.5, decide_on: value, rationale: Half of them at least}",
         "{kind: complete, candidate: two}",
         "{kind: data_quality, refused_share_at_most: 0.02, refused_days_at_most: 0}",
         "{kind: drift, drift_below: 0.2, measure: jensen_shannon, columns: [amount]}",
@@ -122,7 +122,7 @@ def test_a_gate_on_what_is_not_there_is_told_with_its_line_key_and_fix(
 )
 def test_gates_of_several_kinds_load(write: Callable[[str], Path], gate: str) -> None:
     (loaded,) = read_audit(write(GOOD.replace(GATE, f"- {gate}"))).spec.gates
-    assert loaded.says == ("Half of them at least" if "says" in gate else "")
+    assert loaded.rationale == ("Half of them at least" if "rationale" in gate else "")
 
 
 def test_a_gate_against_the_baseline_loads_where_there_is_one(write: Callable[[str], Path]) -> None:

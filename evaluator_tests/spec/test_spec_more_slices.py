@@ -18,11 +18,11 @@ COLUMNS = ("      label: {type: integer", f"{MORE}      label: {{type: integer")
 
 def slices(written: str) -> tuple[str, str]:
     """Put the key before `metrics`, which stands in the 28th line once the columns are there."""
-    return ("  metrics:", f"  more_slices: {written}\n  metrics:")
+    return ("  metrics:", f"  additional_slices: {written}\n  metrics:")
 
 
 def test_nothing_more_is_measured_by_default(write: Write) -> None:
-    assert read_audit(write(GOOD)).spec.more_slices == ()
+    assert read_audit(write(GOOD)).spec.additional_slices == ()
 
 
 def test_text_whole_numbers_dates_truth_values_and_the_slices_themselves_may_be_crossed(
@@ -32,7 +32,7 @@ def test_text_whole_numbers_dates_truth_values_and_the_slices_themselves_may_be_
         *slices("[[device], [age, joined, large, country]]"), 1
     )
     spec = read_audit(write(text)).spec
-    assert spec.more_slices == (("device",), ("age", "joined", "large", "country"))
+    assert spec.additional_slices == (("device",), ("age", "joined", "large", "country"))
 
 
 @pytest.mark.parametrize(
@@ -57,12 +57,12 @@ def test_a_column_that_makes_no_groups_is_refused(
     spoil: Spoil, written: str, what: str, fix: str
 ) -> None:
     error = spoil(COLUMNS, slices(written))
-    assert error.culprit == "defs.yaml:29: more_slices.1"
+    assert error.culprit == "defs.yaml:29: additional_slices.1"
     assert what in error.what
     assert fix in error.fix
 
 
 def test_a_column_where_a_list_of_columns_is_needed_is_refused(spoil: Spoil) -> None:
     error = spoil(COLUMNS, slices("[device]"))
-    assert error.culprit == "defs.yaml:29: more_slices.0"
+    assert error.culprit == "defs.yaml:29: additional_slices.0"
     assert "it must be a list, and it is 'device'" in error.what

@@ -103,7 +103,7 @@ def _scorecard(audit: Audit) -> dg.AssetsDefinition:
         shown = overall[["candidate", "metric", "value", "low", "high", "n", "status", "reason"]]
         missing = scored.slices[scored.slices["state"] != "current"]
         more = scorecard_tables(audit.spec, scored)
-        if audit.spec.more_slices:
+        if audit.spec.additional_slices:
             more["more slices"] = _additional_slices_table(
                 scored.additional_measurements, audit.spec.metrics[0]
             )

@@ -159,7 +159,7 @@ def _factors(content: DocumentsContent) -> list[Block]:
     for dimension, column in (("geography", spec.geography), ("segment", spec.segment)):
         if column is not None:
             rows.append((dimension, column, ", ".join(values[dimension])))
-    rows += [("further slices", " x ".join(names), "") for names in spec.more_slices]
+    rows += [("further slices", " x ".join(names), "") for names in spec.additional_slices]
     if len(content.scorecard.fairness):
         attributes = pd.unique(content.scorecard.fairness["attribute"])
         rows += [("groups held against each other", str(name), "") for name in attributes]
