@@ -349,3 +349,20 @@ def test_replay_of_a_day_that_was_not_taken_in_is_wrong_use(call: Call, tmp_path
     assert answer.code == 2
     assert "was not taken in" in answer.err
     assert not (tmp_path / "rows.csv").exists()
+
+
+@pytest.mark.filterwarnings("default::evaluator.errors.RenamedKeyWarning")
+def test_a_key_in_its_former_spelling_is_told_in_a_sentence(
+    call: Call, audits: Path, tmp_path: Path
+) -> None:
+    path = audits / "shop" / "defs.yaml"
+    path.write_text(GOOD.replace("at_least: 0.5}", "at_least: 0.5, says: It is asked for}"))
+    (tmp_path / "rows.csv").write_text("case_id,country,customer,amount,label\n" + GOOD_ROWS)
+
+    answer = call("validate", "shop", str(tmp_path / "rows.csv"))
+
+    assert answer.code == 0
+    assert answer.err == (
+        f"Warning: {path}:25: gates.0.says: `says` is called `rationale` now."
+        " The former spelling still counts.\n"
+    )

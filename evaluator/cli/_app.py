@@ -5,13 +5,15 @@ import logging
 import os
 import sys
 import traceback
-from typing import Annotated
+import warnings
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
 from evaluator.cli import _audits, _certificates
 from evaluator.cli._display import Exit
-from evaluator.errors import EvaluatorError, IntakeError, SpecError, UsageError
+from evaluator.errors import EvaluatorError, IntakeError, RenamedKeyWarning, SpecError, UsageError
 
 app = typer.Typer(
     name="evaluator",
@@ -67,7 +69,9 @@ def main() -> None:
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
-        app(arguments, prog_name="evaluator")
+        with warnings.catch_warnings():
+            warnings.showwarning = _shown_by(warnings.showwarning)
+            app(arguments, prog_name="evaluator")
     except EvaluatorError as error:
         if debug:
             traceback.print_exc()
@@ -82,6 +86,18 @@ def main() -> None:
         if not debug:
             typer.echo("Run it again with --debug to see where.", err=True)
         sys.exit(Exit.FAULT)
+
+
+def _shown_by(otherwise: Callable[..., None]) -> Callable[..., None]:
+    """Show a warning that a user can act on as a sentence, without the code that warned."""
+
+    def show(message: Warning | str, category: type[Warning], *where: Any) -> None:
+        if issubclass(category, RenamedKeyWarning):
+            typer.echo(f"Warning: {message}", err=True)
+        else:
+            otherwise(message, category, *where)
+
+    return show
 
 
 def _exit_of(error: EvaluatorError) -> Exit:

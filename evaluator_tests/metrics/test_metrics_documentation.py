@@ -31,7 +31,7 @@ def test_the_worked_example_prints_what_the_page_shows() -> None:
 
 
 def test_the_page_names_the_numbers_of_cases_that_the_code_asks_for() -> None:
-    assert f"| {agreement.MIN_CASES} cases |" in PAGE
+    assert f"| {agreement.MIN_FOR_MATTHEWS} cases |" in PAGE
     assert f"| {area.MIN_OF_EACH_CLASS} of each class |" in PAGE
     assert f"| {calibration.MIN_CASES_IN_BINS} cases |" in PAGE
     assert (

@@ -25,7 +25,7 @@ def one(values: object, *, bins: int = 4, minimum_support: int = 2) -> Discretis
 
 
 def said(feature: DiscretisedFeature) -> list[str]:
-    return [condition.words for condition in feature.conditions]
+    return [condition.text for condition in feature.conditions]
 
 
 NUMBERS = st.lists(
@@ -85,7 +85,7 @@ def test_rare_values_are_one_condition_together() -> None:
     assert said(one(["p", "q", None])) == ["x is not missing", "x is missing"]
     many = one([f"{value:03d}" for value in range(150) for _ in range(2)])
     assert len(many.conditions) == MAX_VALUES + 1
-    assert many.conditions[-1].words == f"x is none of its {MAX_VALUES} frequent values"
+    assert many.conditions[-1].text == f"x is none of its {MAX_VALUES} frequent values"
 
 
 def test_categories_that_do_not_occur_are_no_conditions() -> None:

@@ -4,14 +4,24 @@ import traceback
 from pathlib import Path
 
 import pytest
+import yaml
 from dagster.components import ScaffoldRequest
 from dagster.components.testing import create_defs_folder_sandbox
 
 import evaluator
-from evaluator.errors import SpecError, UsageError
+from evaluator.errors import RenamedKeyWarning, SpecError, UsageError
 from evaluator.orchestration import _component as scaffold
-from evaluator.spec import AuditSpec, audit_files, load_audit, read_audit
+from evaluator.spec import (
+    EITHER_SPELLING,
+    AuditSpec,
+    audit_files,
+    load_audit,
+    read_audit,
+    shipped_audits,
+)
 from evaluator_tests.spec.conftest import GOOD, Write
+
+NEW = {"more_slices": "additional_slices", "says": "rationale"}
 
 SHIPPED = Path(evaluator.__file__).parent / "defs"
 
@@ -262,3 +272,48 @@ def test_dagster_tells_a_mistake_in_the_same_words(
     theirs = "".join(traceback.format_exception(caught.value))
     assert words in ours
     assert words in theirs
+
+
+def former(text: str) -> str:
+    """Spell the keys of a YAML as they were called before."""
+    assert "additional_slices:" in text
+    assert "rationale:" in text
+    return text.replace("additional_slices:", "more_slices:").replace("rationale:", "says:")
+
+
+def test_a_key_that_is_called_otherwise_now_still_counts_and_names_the_new_one(
+    write: Write,
+) -> None:
+    text = (shipped_audits() / "flights" / "defs.yaml").read_text()
+
+    with pytest.warns(RenamedKeyWarning) as caught:
+        read = read_audit(write(former(text)))
+
+    assert read.spec == read_audit(write(text)).spec
+    sentences = [str(warning.message) for warning in caught]
+    lines = {key: 1 + former(text)[: former(text).index(f"{key}:")].count("\n") for key in NEW}
+    for key, new in NEW.items():
+        assert any(
+            f"defs.yaml:{lines[key]}: " in sentence and f"`{key}` is called `{new}` now" in sentence
+            for sentence in sentences
+        )
+
+
+def test_both_spellings_of_one_key_are_refused(write: Write) -> None:
+    text = GOOD.replace("at_least: 0.5}", "at_least: 0.5, says: So, rationale: And so}")
+
+    with pytest.raises(SpecError):
+        read_audit(write(text))
+
+
+@pytest.mark.filterwarnings("default::evaluator.errors.RenamedKeyWarning")
+def test_dagster_reads_the_former_spelling_too() -> None:
+    gate = {"metric": "roc_auc", "at_least": 0.5, "says": "It is asked for"}
+    told = yaml.safe_load(GOOD)["attributes"] | {"gates": [gate]}
+
+    with pytest.warns(RenamedKeyWarning, match="`says` is called `rationale` now"):
+        spec = AuditSpec.model_validate(told)
+
+    assert spec.gates[0].rationale == "It is asked for"
+    # What was stored was right when it was written: no warning, which would be an error here.
+    assert AuditSpec.model_validate(told, context=EITHER_SPELLING) == spec

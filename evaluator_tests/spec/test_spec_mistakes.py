@@ -20,7 +20,7 @@ MISTAKES = {
     ),
     "an unknown key that resembles none": (
         ("  metrics:", "  zzzqqq: 1\n  metrics:"),
-        "23: zzzqqq", "there is no such key", "use one of allow_failed_slices, automation,",
+        "23: zzzqqq", "there is no such key", "use one of additional_slices, allow_failed_slices,",
     ),
     "an unknown key of a column": (
         ("required: true, unique", "requird: true, unique"),

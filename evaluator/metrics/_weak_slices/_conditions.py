@@ -32,7 +32,7 @@ class Condition(Protocol):
         """The column that the condition is about."""
 
     @property
-    def describe(self) -> str:
+    def text(self) -> str:
         """The condition as a reader would say it."""
 
     def as_json(self) -> dict[str, Any]:
@@ -50,7 +50,7 @@ class Equals:
     value: Scalar
 
     @property
-    def describe(self) -> str:
+    def text(self) -> str:
         """Such as "carrier = B6"."""
         return f"{self.feature} = {_format_value(self.value)}"
 
@@ -72,7 +72,7 @@ class InRange:
     end: float | None
 
     @property
-    def describe(self) -> str:
+    def text(self) -> str:
         """Such as "distance in [500, 900)", "distance < 500" or "distance >= 900"."""
         if self.start is None:
             return f"{self.feature} < {_format_value(self.end)}"
@@ -103,7 +103,7 @@ class IsMissing:
     feature: str
 
     @property
-    def describe(self) -> str:
+    def text(self) -> str:
         """Such as "tail number is missing"."""
         return f"{self.feature} is missing"
 
@@ -124,7 +124,7 @@ class NotIn:
     values: tuple[Scalar, ...]
 
     @property
-    def describe(self) -> str:
+    def text(self) -> str:
         """Such as "carrier is none of AA, B6" or "carrier is none of its 12 frequent values"."""
         if not self.values:
             return f"{self.feature} is not missing"
@@ -184,7 +184,7 @@ def _number(value: object) -> bool:
 
 def describe_conditions(conditions: Sequence[Condition]) -> str:
     """Describe a slice by its conditions; without any it is all cases."""
-    return " and ".join(one.describe for one in conditions) or "all cases"
+    return " and ".join(one.text for one in conditions) or "all cases"
 
 
 def matching_rows(frame: pd.DataFrame, conditions: Sequence[Condition]) -> BoolArray:
