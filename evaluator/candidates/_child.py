@@ -25,6 +25,11 @@ _LAST_RESORT: Final = 60.0
 """Seconds after which a process that should be dying is taken to live on."""
 
 
+_LENGTHS: Final = struct.Struct("!IQ")
+LARGEST_HEADER: Final = 1024**2
+_PIECE: Final = 1024**2
+
+
 class ChildProcess:
     """The process that runs `evaluator.candidates._worker`, and the connection to it.
 
@@ -149,11 +154,6 @@ def _start(connection: int, folder: str) -> subprocess.Popen[bytes]:
 def _harmless(environment: Mapping[str, str]) -> dict[str, str]:
     """Keep what signs certificates from a candidate; what else it needs, nobody can know."""
     return {k: v for k, v in environment.items() if not k.startswith("EVALUATOR_SIGNING_KEY")}
-
-
-_LENGTHS: Final = struct.Struct("!IQ")
-LARGEST_HEADER: Final = 1024**2
-_PIECE: Final = 1024**2
 
 
 class ConnectionBrokenError(Exception):

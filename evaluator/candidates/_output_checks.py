@@ -17,6 +17,8 @@ from evaluator.spec import (
     OnnxCandidate,
 )
 
+BINARY_CLASSES = 2
+
 
 def check_names(candidate: FeatureCandidate, taken: Sequence[str], *, ordered: bool = True) -> None:
     """Refuse declared features that are not those that the artifact was made for."""
@@ -100,9 +102,6 @@ def explain(
     if "NaN" in words and features.isna().to_numpy().any():
         return missing_values(candidate, features)
     return None
-
-
-BINARY_CLASSES = 2
 
 
 def positive_column(candidate: CandidateBase, classes: Sequence[Any], positive: LabelValue) -> int:

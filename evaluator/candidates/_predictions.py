@@ -19,6 +19,11 @@ from evaluator.errors import CandidateError
 from evaluator.scorecard import SLICE_COLUMNS
 from evaluator.spec import CandidateSpec
 
+TRIES: Final = 3
+FIRST_PAUSE: Final = 0.5
+"""The longest first pause, in seconds; the next one may be twice as long."""
+Result = TypeVar("Result")
+
 
 def predict(
     candidate: CandidateSpec,
@@ -146,13 +151,6 @@ def _check(candidate: CandidateSpec, score: np.ndarray, ids: pd.Index) -> None:
             f"{int(wrong.sum())} of its {len(ids)} scores are no probabilities ({examples})",
             fix="make it return finite scores from 0 to 1",
         )
-
-
-TRIES: Final = 3
-FIRST_PAUSE: Final = 0.5
-"""The longest first pause, in seconds; the next one may be twice as long."""
-
-Result = TypeVar("Result")
 
 
 def with_retries(

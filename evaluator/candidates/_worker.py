@@ -34,6 +34,20 @@ _SIGNS: Final = re.compile(
 )
 
 
+_LIBRARIES: Final[Mapping[str, tuple[str, ...]]] = {
+    "skops": ("skops.io", "sklearn"),
+    "mlflow": ("mlflow.pyfunc", "sklearn"),
+    "onnx": ("onnxruntime",),
+    "pickle": ("joblib", "sklearn"),
+    "recorded": (),
+    "http": ("requests",),
+}
+"""What each kind needs before its artifact is read; it counts for neither time nor memory."""
+_MAX_TRACE_LENGTH: Final = 20_000
+_PR_SET_PDEATHSIG: Final = 1
+Work = Callable[[], bytes]
+
+
 def mentions_memory(words: str) -> bool:
     """Tell whether an error or a library's last words are about memory that was refused."""
     return bool(_SIGNS.search(words))
@@ -67,21 +81,6 @@ def without_memory_limit() -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_DATA, (allowed, most))
-
-
-_LIBRARIES: Final[Mapping[str, tuple[str, ...]]] = {
-    "skops": ("skops.io", "sklearn"),
-    "mlflow": ("mlflow.pyfunc", "sklearn"),
-    "onnx": ("onnxruntime",),
-    "pickle": ("joblib", "sklearn"),
-    "recorded": (),
-    "http": ("requests",),
-}
-"""What each kind needs before its artifact is read; it counts for neither time nor memory."""
-_MAX_TRACE_LENGTH: Final = 20_000
-_PR_SET_PDEATHSIG: Final = 1
-
-Work = Callable[[], bytes]
 
 
 class Worker:

@@ -33,6 +33,18 @@ VOID_WHEN = (
 """What ends a certificate before its time."""
 
 
+CERTIFICATE_FORMAT = "evaluator/certificate"
+CERTIFICATE_VERSION = 1
+UNSIGNED = (
+    "This certificate is UNSIGNED. Its digests show which evidence it names, but nothing in it "
+    "proves who issued it or that it was not changed since."
+)
+SIGNED = (
+    "Each candidate's certificate, beside this file, is signed with this key. This file is what "
+    "they were made of, and carries no signature itself."
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Issue:
     """Who asked for a certificate, and how long it shall be valid.
@@ -187,20 +199,6 @@ def _refused(culprit: str, what: str) -> StatementError:
     return StatementError(
         what, culprit=culprit, fix="gather the evidence of the current scorecard and issue it again"
     )
-
-
-CERTIFICATE_FORMAT = "evaluator/certificate"
-CERTIFICATE_VERSION = 1
-
-UNSIGNED = (
-    "This certificate is UNSIGNED. Its digests show which evidence it names, but nothing in it "
-    "proves who issued it or that it was not changed since."
-)
-
-SIGNED = (
-    "Each candidate's certificate, beside this file, is signed with this key. This file is what "
-    "they were made of, and carries no signature itself."
-)
 
 
 @dataclass(frozen=True, kw_only=True)

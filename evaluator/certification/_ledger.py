@@ -36,6 +36,16 @@ EntryKind = Literal["certificate", "sign_off", "waiver", "revocation", "correcti
 NonEmptyText = Annotated[str, Field(min_length=1, pattern=r"\S")]
 
 
+HEAD = "head.json"
+HEAD_FORMAT = "evaluator/ledger-head/1"
+GENESIS_DIGEST = LedgerHead(sequence=0, digest=NO_ENTRY)
+_ENTRY_NAME = re.compile(r"\d{6,}\.json")
+# A file with a huge number must not be told as that many gaps.
+_MAX_GAPS = 100
+# So many others may come between before an append gives up.
+_ATTEMPTS = 100
+
+
 class LedgerError(EvidenceError):
     """The ledger is not what was written."""
 
@@ -189,14 +199,6 @@ def _refused(what: str, source: str) -> LedgerError:
     return LedgerError(what, culprit=source, fix="restore the ledger from a copy")
 
 
-HEAD = "head.json"
-HEAD_FORMAT = "evaluator/ledger-head/1"
-GENESIS_DIGEST = LedgerHead(sequence=0, digest=NO_ENTRY)
-_ENTRY_NAME = re.compile(r"\d{6,}\.json")
-# A file with a huge number must not be told as that many gaps.
-_MAX_GAPS = 100
-
-
 class ChainedEntry(NamedTuple):
     """An entry, and the digest of its file."""
 
@@ -346,10 +348,6 @@ def _parse_head(content: bytes) -> LedgerHead:
     if document.pop("format", None) != HEAD_FORMAT:
         raise ValueError(HEAD)
     return LedgerHead.model_validate(document)
-
-
-# So many others may come between before an append gives up.
-_ATTEMPTS = 100
 
 
 class Ledger:

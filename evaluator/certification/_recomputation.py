@@ -63,6 +63,32 @@ SPEC: Final = "audit_spec"
 SPEC_FILE: Final = "spec.json"
 
 
+REPORT = "data_quality_report"
+TYPED = "validated_data"
+_COMPARED = ("candidate", "baseline", "level", "geography", "segment", "metric")
+KEYS: Final[Mapping[str, tuple[str, ...]]] = {
+    MEASUREMENTS: ("candidate", "level", "geography", "segment", "metric"),
+    ADDITIONAL_MEASUREMENTS: ("candidate", "level", "group", "metric"),
+    COMPARISONS: _COMPARED,
+    PAIRS: _COMPARED,
+    RANKS: ("candidate", "level", "geography", "segment", "metric"),
+    FAIRNESS: ("candidate", "measure", "comparison", "class", "attribute", "group"),
+    WEAK_SLICES: ("candidate", "slice", "conditions"),
+}
+"""What a row of each table is about. What got worse is not among them: that rests on an earlier
+certificate's evidence."""
+# Wording may improve between versions of the program; what it says may not change.
+_TEXT_COLUMNS = "reason"
+_SHOWN = 5
+RELATIVE_TOLERANCE: Final = 1e-9
+"""Two machines may add the same numbers in another order."""
+ABSOLUTE_TOLERANCE: Final = 1e-12
+# Wording may improve between versions of the program; what it says may not change.
+_TEXT_KEYS = frozenset({"reason"})
+# How the reason of an outcome begins where gates are waived.
+_WAIVED = "WITH "
+
+
 def spec_document(spec: AuditSpec) -> bytes:
     """Spell an audit's declaration so that it can be read again: what was written, no defaults.
 
@@ -207,10 +233,6 @@ def _check_slices(
             yield Discrepancy("figures", path, what)
 
 
-REPORT = "data_quality_report"
-TYPED = "validated_data"
-
-
 class CheckedDays(NamedTuple):
     """The days as they are stored, and what is wrong with them."""
 
@@ -264,24 +286,6 @@ def _mismatches(day: DayFacts, profile: Mapping[str, Any], *, with_drift: bool) 
     stated_drift = None if day.drift is None else dict(day.drift)
     if not is_same(stated_drift, drift):
         yield "its drift is not what its profile says"
-
-
-_COMPARED = ("candidate", "baseline", "level", "geography", "segment", "metric")
-KEYS: Final[Mapping[str, tuple[str, ...]]] = {
-    MEASUREMENTS: ("candidate", "level", "geography", "segment", "metric"),
-    ADDITIONAL_MEASUREMENTS: ("candidate", "level", "group", "metric"),
-    COMPARISONS: _COMPARED,
-    PAIRS: _COMPARED,
-    RANKS: ("candidate", "level", "geography", "segment", "metric"),
-    FAIRNESS: ("candidate", "measure", "comparison", "class", "attribute", "group"),
-    WEAK_SLICES: ("candidate", "slice", "conditions"),
-}
-"""What a row of each table is about. What got worse is not among them: that rests on an earlier
-certificate's evidence."""
-
-# Wording may improve between versions of the program; what it says may not change.
-_TEXT_COLUMNS = "reason"
-_SHOWN = 5
 
 
 def compare_tables(
@@ -355,14 +359,6 @@ def _differs(stored: "pd.Series[Any]", again: "pd.Series[Any]") -> Any:
     return was != now
 
 
-RELATIVE_TOLERANCE: Final = 1e-9
-"""Two machines may add the same numbers in another order."""
-ABSOLUTE_TOLERANCE: Final = 1e-12
-
-# Wording may improve between versions of the program; what it says may not change.
-_TEXT_KEYS = frozenset({"reason"})
-
-
 def differences(stated: Mapping[str, Any], again: Mapping[str, Any]) -> Iterator[str]:
     """Tell in which keys two records differ, beside the wording of reasons."""
     for key in sorted((stated.keys() | again.keys()) - _TEXT_KEYS):
@@ -383,10 +379,6 @@ def is_same(left: Any, right: Any) -> bool:
     if isinstance(left, list) and isinstance(right, list):
         return len(left) == len(right) and all(map(is_same, left, right))
     return bool(left == right)
-
-
-# How the reason of an outcome begins where gates are waived.
-_WAIVED = "WITH "
 
 
 def compare_verdicts(

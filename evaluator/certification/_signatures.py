@@ -34,6 +34,10 @@ _MAX_BYTES = 64 * 1024
 _BEGIN = b"-----BEGIN "
 
 
+IN_TOTO = "application/vnd.in-toto+json"
+"""The payload type of in-toto statements."""
+
+
 class SigningKeyError(UsageError):
     """A key that is not there, lies open, or is no Ed25519 key."""
 
@@ -274,10 +278,6 @@ def _write_new(path: Path, content: bytes, mode: int) -> None:
         file.write(content)
         file.flush()
         os.fsync(opened)
-
-
-IN_TOTO = "application/vnd.in-toto+json"
-"""The payload type of in-toto statements."""
 
 
 class EnvelopeError(EvidenceError):

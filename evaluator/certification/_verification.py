@@ -49,6 +49,11 @@ from evaluator.evidence import RECORD, Record, StoredFile, VersionKey, digest_of
 SignatureWord = Literal["valid", "invalid", "unsigned", "not checked"]
 
 
+Recompute = Callable[[StoredEvidence, Sequence[ChainedEntry]], Iterable[Discrepancy]]
+UNSIGNED = "UNSIGNED: nothing proves who issued this certificate, or that it was not changed since"
+UNCHECKED = "SIGNATURE NOT CHECKED: no public key was given, so nothing proves who issued it"
+
+
 @dataclass(frozen=True, kw_only=True)
 class VerificationReport:
     """What checking a certificate found.
@@ -145,12 +150,6 @@ class VerificationReport:
         lines += [f"  CAUTION     {caution}" for caution in self.cautions]
         lines += [f"  PROBLEM     {problem}" for problem in self.problems]
         return lines
-
-
-Recompute = Callable[[StoredEvidence, Sequence[ChainedEntry]], Iterable[Discrepancy]]
-
-UNSIGNED = "UNSIGNED: nothing proves who issued this certificate, or that it was not changed since"
-UNCHECKED = "SIGNATURE NOT CHECKED: no public key was given, so nothing proves who issued it"
 
 
 def verify(

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from datetime import date, datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from evaluator.certification import UNSIGNED, format_count, format_metric, format_number
@@ -108,7 +109,9 @@ def _findings(content: DashboardContent, candidates: Sequence[str]) -> dict[str,
     }
 
 
+@cache
 def _environment() -> "Environment":
+    """Compile the templates once a process."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(

@@ -11,6 +11,11 @@ from evaluator.certification import format_number
 Row = Mapping[str, Any]
 
 
+_MINUS = "\N{MINUS SIGN}"
+_MIN_P = 0.001
+_WHOLE = 10
+
+
 def plain_rows(frame: pd.DataFrame) -> list[Row]:
     """Read a frame's rows; a missing cell is None, whatever its column's type."""
     cells = frame.astype(object)
@@ -37,11 +42,6 @@ def put_first(items: Sequence[str], wanted: Iterable[str]) -> list[str]:
 def finite(value: float | None) -> float | None:
     """Give a number that can be drawn and said; None where it is missing or not finite."""
     return None if value is None or not math.isfinite(value) else float(value)
-
-
-_MINUS = "\N{MINUS SIGN}"
-_MIN_P = 0.001
-_WHOLE = 10
 
 
 def format_signed(value: float) -> str:

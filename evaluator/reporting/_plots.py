@@ -10,6 +10,10 @@ WIDTH = 100
 """Width of an interval's drawing, in the units of its view box."""
 
 
+BAR_STEP = 10
+"""Distance from one day's bar to the next, in the units of the view box."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class IntervalPlot:
     """A dot with its interval, a mark to compare it with and limits, from 0 to `WIDTH`."""
@@ -76,10 +80,6 @@ class DayBar:
     quarantined: float
     broken: bool
     words: str
-
-
-BAR_STEP = 10
-"""Distance from one day's bar to the next, in the units of the view box."""
 
 
 def day_bars(days: Sequence[IntakeDay]) -> list[DayBar]:

@@ -23,6 +23,15 @@ STEPS = 3
 """Shades on each side of the overall value."""
 
 
+Scope = tuple[str | None, str | None]
+Direction = Literal["worse", "better", "lower", "higher"]
+ENOUGH_CASES = 30
+"""Below this a slice's value is mostly noise, whatever it looks like."""
+MAX_GROUPS = 50
+"""How many groups of a level are shown."""
+_ORDER = {"ok": 0, "too_few": 1}
+
+
 @dataclass(frozen=True, kw_only=True)
 class HeatCell:
     """One place of the map.
@@ -58,9 +67,6 @@ class HeatMap:
     rows: Sequence[tuple[str, Sequence[HeatCell], HeatCell]]
     margins: Sequence[HeatCell]
     overall: HeatCell
-
-
-Scope = tuple[str | None, str | None]
 
 
 def heat_maps(content: DashboardContent, metric: str) -> list[HeatMap]:
@@ -151,12 +157,6 @@ def _shade(difference: float | None, widest: float) -> int | None:
 def _overall(figures: Mapping[Scope, Measurement]) -> float | None:
     figure = figures.get((None, None))
     return None if figure is None or figure.status != "ok" else figure.value
-
-
-Direction = Literal["worse", "better", "lower", "higher"]
-
-ENOUGH_CASES = 30
-"""Below this a slice's value is mostly noise, whatever it looks like."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -258,12 +258,6 @@ def _holds(figure: Measurement, overall: float) -> bool:
     if figure.low is None or figure.high is None:
         return False
     return figure.low <= overall <= figure.high
-
-
-MAX_GROUPS = 50
-"""How many groups of a level are shown."""
-
-_ORDER = {"ok": 0, "too_few": 1}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,6 +27,9 @@ from evaluator.reporting._slices import ENOUGH_CASES, Standout, standout_slices
 from evaluator.reporting._weak_slices import WeakGroup, WorsenedGroup, weak_groups, worsened_groups
 from evaluator.scorecard import Measurement, Scorecard, format_scope, read_measurements, read_slices
 
+_NAMED = 2
+"""How many slices a line names."""
+
 
 def summary_lines(
     *,
@@ -189,10 +192,6 @@ def _escape_control(line: str) -> str:
     return "".join(
         character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in line
     )
-
-
-_NAMED = 2
-"""How many slices a line names."""
 
 
 def comparison_lines(

@@ -38,6 +38,10 @@ LabelValue = bool | int | str
 """What a label may be."""
 
 
+MAX_SLICE_COLUMNS = 4
+"""How many columns may be crossed; beyond that slices hold hardly a case each."""
+
+
 class LabelSpec(SpecModel):
     """Where the truth stands."""
 
@@ -360,10 +364,6 @@ def _check_label(label: LabelSpec, column: ColumnSpec) -> None:
             f" {column.type}{' and allows ' if allowed else ''}{', '.join(map(repr, allowed))}",
             "write the value that counts as positive as it stands in the data, texts quoted",
         )
-
-
-MAX_SLICE_COLUMNS = 4
-"""How many columns may be crossed; beyond that slices hold hardly a case each."""
 
 
 def check_declared(key: str, column: str, columns: Mapping[str, ColumnSpec]) -> None:

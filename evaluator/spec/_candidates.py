@@ -20,6 +20,13 @@ _LIMITS: Final = ("timeout", "load_timeout", "memory_limit")
 _EXCLUDED_FROM_IDENTITY: Final = frozenset({"name", "baseline", "description", "isolate", *_LIMITS})
 
 
+ClassValue = bool | int | str
+"""What a class of a classifier may be called."""
+_MODEL_IN_REGISTRY = re.compile(r"models:/[^/@]+(/[0-9]+|@[^/@]+)")
+_MODEL_OF_RUN = re.compile(r"runs:/[^/]+/.+")
+DEFAULT_KIND = "skops"
+
+
 class CandidateBase(SpecModel):
     """The keys of a candidate of any kind; `kind` says which others it has."""
 
@@ -183,13 +190,6 @@ def _path_stays_inside(path: str) -> str:
 
 ArtifactPath = Annotated[str, Field(min_length=1), AfterValidator(_path_stays_inside)]
 """Relative to the platform's home, or absolute."""
-
-
-ClassValue = bool | int | str
-"""What a class of a classifier may be called."""
-
-_MODEL_IN_REGISTRY = re.compile(r"models:/[^/@]+(/[0-9]+|@[^/@]+)")
-_MODEL_OF_RUN = re.compile(r"runs:/[^/]+/.+")
 
 
 class SkopsCandidate(FeatureCandidate):
@@ -487,8 +487,6 @@ class HttpCandidate(FeatureCandidate):
             )
         return self
 
-
-DEFAULT_KIND = "skops"
 
 CandidateSpec = Annotated[
     Annotated[SkopsCandidate, Tag("kind: skops")]

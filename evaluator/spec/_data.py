@@ -11,6 +11,10 @@ from evaluator.spec._base import SpecModel, problem
 from evaluator.spec._columns import ColumnSpec, Severity
 from evaluator.spec._expression import Kind, parse_expression
 
+FileFormat = Literal["csv", "tsv", "parquet", "jsonl"]
+GIBIBYTE: Final = 1024**3
+MEBIBYTE: Final = 1024**2
+
 
 class RowRule(SpecModel):
     """A rule across the columns of one row."""
@@ -82,12 +86,6 @@ class DriftSpec(SpecModel):
 
     per_slice: bool = Field(default=True, examples=[False])
     """Whether drift is looked for in each slice too."""
-
-
-FileFormat = Literal["csv", "tsv", "parquet", "jsonl"]
-
-GIBIBYTE: Final = 1024**3
-MEBIBYTE: Final = 1024**2
 
 
 def can_name_a_column(name: str) -> bool:

@@ -14,6 +14,11 @@ GateLevel = Literal["overall", "geography", "segment", "slice"]
 DecideOn = Literal["bound", "value"]
 
 
+CALIBRATION_ERRORS: Final = ("expected_calibration_error", "brier", "log_loss")
+"""The metrics that measure how far scores are from being probabilities; less is better."""
+DEFAULT_KIND = "metric"
+
+
 class GateBase(SpecModel):
     """A rule that a candidate must keep, or else it is not certified.
 
@@ -76,10 +81,6 @@ class ScopedGate(EstimateGate):
         if self.geography is None:
             return "segment"
         return "geography" if self.segment is None else "slice"
-
-
-CALIBRATION_ERRORS: Final = ("expected_calibration_error", "brier", "log_loss")
-"""The metrics that measure how far scores are from being probabilities; less is better."""
 
 
 class MetricGate(ScopedGate):
@@ -308,8 +309,6 @@ def check_metric_names(names: Iterable[str], *, key: str = "metric") -> None:
             close = get_close_matches(name, METRICS, n=3) or list(METRICS)
             raise problem(key, f"there is no metric {name!r}", f"use one of {', '.join(close)}")
 
-
-DEFAULT_KIND = "metric"
 
 GateSpec = Annotated[
     Annotated[MetricGate, Tag("kind: metric")]

@@ -21,6 +21,15 @@ GroupValue = bool | int | str
 """What a group may be called in the YAML: a value of its column."""
 
 
+_HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])"
+_ADDRESS = re.compile(rf"auto|(?:ray://)?(?P<host>{_HOST}):(?P<port>[0-9]{{1,5}})")
+_HIGHEST_PORT = 65535
+DEFAULT_KIND = "local"
+_RANGES: Final = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
+_MONTHS: Final = ("jan feb mar apr may jun jul aug sep oct nov dec", 1)
+_WEEKDAYS: Final = ("sun mon tue wed thu fri sat", 0)
+
+
 class CompareSpec(SpecModel):
     """How the candidates are compared on the same cases.
 
@@ -171,13 +180,6 @@ class CertificateSpec(SpecModel):
     is promoted by nothing else."""
 
 
-_HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])"
-_ADDRESS = re.compile(rf"auto|(?:ray://)?(?P<host>{_HOST}):(?P<port>[0-9]{{1,5}})")
-_HIGHEST_PORT = 65535
-
-DEFAULT_KIND = "local"
-
-
 class ExecutionBase(SpecModel):
     """What places to run have in common: nothing but that `kind` decides which keys there are."""
 
@@ -237,11 +239,6 @@ ExecutionSpec = Annotated[
     SchemaByKind(DEFAULT_KIND),
 ]
 """Where an audit's candidates are run."""
-
-
-_RANGES: Final = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
-_MONTHS: Final = ("jan feb mar apr may jun jul aug sep oct nov dec", 1)
-_WEEKDAYS: Final = ("sun mon tue wed thu fri sat", 0)
 
 
 def is_cron_line(line: str) -> bool:

@@ -126,6 +126,7 @@ def test_features_of_every_type_arrive_as_they_were_sent() -> None:
         came["float"].to_numpy(copy=True)[0] = 0.0
 
 
+@pytest.mark.slow
 def test_a_candidate_may_print_what_it_likes(shared: tuple[Scorer, Path]) -> None:
     scorer, _ = shared
     before = is_well(scorer), pid_of(scorer)
@@ -162,6 +163,7 @@ def test_sys_exit_is_an_error_like_any_other(shared: tuple[Scorer, Path]) -> Non
     assert isinstance(error, CandidateCrashError)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("habit", "what"),
     [
@@ -181,6 +183,7 @@ def test_what_is_no_answer_is_not_taken_for_one(
     assert is_well(scorer)
 
 
+@pytest.mark.slow
 def test_a_process_that_hangs_up_and_lives_on_is_ended(
     shared: tuple[Scorer, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,6 +198,7 @@ def test_a_process_that_hangs_up_and_lives_on_is_ended(
     assert ends(mine)
 
 
+@pytest.mark.slow
 def test_what_got_away_with_its_output_keeps_nobody_waiting(shared: tuple[Scorer, Path]) -> None:
     scorer, tells = shared
 
@@ -205,6 +209,7 @@ def test_what_got_away_with_its_output_keeps_nobody_waiting(shared: tuple[Scorer
     assert error.__notes__ == ["The last that its process wrote:\nit is gone"]
 
 
+@pytest.mark.slow
 def test_where_a_crash_stood_is_noted(shared: tuple[Scorer, Path]) -> None:
     scorer, tells = shared
     scorer.score(features_of(HABITS["leaves a file"]))
@@ -221,6 +226,7 @@ def test_where_a_crash_stood_is_noted(shared: tuple[Scorer, Path]) -> None:
     assert is_well(scorer)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are watched as Linux does it")
 def test_what_a_candidate_started_ends_with_it(shared: tuple[Scorer, Path]) -> None:
     scorer, tells = shared
@@ -243,6 +249,7 @@ def test_a_process_outlives_the_thread_that_asked_first(tmp_path: Path) -> None:
         assert pid_of(scorer) == before
 
 
+@pytest.mark.slow
 def test_a_machine_that_starts_no_process_may_do_so_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

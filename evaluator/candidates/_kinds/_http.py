@@ -26,6 +26,10 @@ _SERVER_ERROR = 500
 _TRY_AGAIN = (408, 429)
 
 
+FIRST_PAUSE = 0.5
+MAX_PAUSE = 30.0
+
+
 class EndpointUnreachableError(Exception):
     """A request got no answer, or one that says to try again."""
 
@@ -155,10 +159,6 @@ def _check_status(
         fix="correct `url`, the authorization or what the endpoint takes; docs/candidates.md has"
         " the form of a request",
     )
-
-
-FIRST_PAUSE = 0.5
-MAX_PAUSE = 30.0
 
 
 class Timing(NamedTuple):
