@@ -6,13 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from evaluator.certification import (
-    Outcome,
-    Verdict,
-    Waiver,
-    format_count,
-    format_metric,
-)
+from evaluator.certification import Outcome, Verdict, Waiver, format_count, format_metric
 from evaluator.metrics import METRICS
 from evaluator.reporting._content import CandidateSummary, DashboardContent, IntakeDay
 from evaluator.reporting._formatting import format_rough
@@ -154,9 +148,7 @@ def headline_rows(content: DashboardContent) -> list[HeadlineRow]:
     read = read_measurements(
         content.scorecard.measurements, metrics=content.headline_metrics, levels=["overall"]
     )
-    measurements = {
-        (measurement.candidate, measurement.metric): measurement for measurement in read
-    }
+    measurements = {(f.candidate, f.metric): f for f in read}
     scales = {
         metric: scale_of(
             end for f in read if f.metric == metric for end in (f.value, f.low, f.high)
@@ -255,17 +247,14 @@ def standout_groups(content: DashboardContent) -> dict[str, list[StandoutRow]]:
     }
     groups: dict[str, list[StandoutRow]] = {candidate.name: [] for candidate in content.candidates}
     for standout in standouts:
-        measurement = standout.measurement
-        groups.setdefault(measurement.candidate, []).append(
+        found = standout.measurement
+        groups.setdefault(found.candidate, []).append(
             StandoutRow(
                 standout=standout,
-                scope=format_scope(measurement.geography, measurement.segment),
-                metric=format_metric(measurement.metric),
-                plot=scales[measurement.candidate, measurement.metric].plot(
-                    standout.value,
-                    low=measurement.low,
-                    high=measurement.high,
-                    mark=standout.overall,
+                scope=format_scope(found.geography, found.segment),
+                metric=format_metric(found.metric),
+                plot=scales[found.candidate, found.metric].plot(
+                    standout.value, low=found.low, high=found.high, mark=standout.overall
                 ),
             )
         )

@@ -51,8 +51,8 @@ def test_groups_come_worst_first_and_those_without_an_interval_last(
 
 def test_a_loss_is_worst_where_it_is_largest(content: DashboardContent) -> None:
     tail, _ = additional_slice_tables(content, "log_loss")
-    figures = [cells[0].measurement for _, cells in tail.rows]
-    values = [f.value for f in figures if f is not None and f.status == "ok" and f.value]
+    found = [cells[0].measurement for _, cells in tail.rows]
+    values = [f.value for f in found if f is not None and f.status == "ok" and f.value]
     assert values == sorted(values, reverse=True)
 
 
