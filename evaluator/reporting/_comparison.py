@@ -21,11 +21,11 @@ _ORDER = {"worse": 0, "lower": 1, "better": 2, "higher": 3}
 
 @dataclass(frozen=True, kw_only=True)
 class ComparisonRow:
-    """One metric of one candidate less that of the baseline, at one place.
+    """One metric of one candidate less that of the baseline, at one scope.
 
     Attributes
     ----------
-    metric, place
+    metric, scope
         In words.
     kind
         How the conclusion is coloured: ``good``, ``bad``, ``same`` or ``open``.
@@ -38,7 +38,7 @@ class ComparisonRow:
     """
 
     metric: str
-    place: str
+    scope: str
     conclusion: str
     kind: str
     difference: float | None
@@ -60,17 +60,17 @@ class ComparisonGroup:
     ----------
     overall
         One row a metric; without any, the candidate was not compared.
-    places
+    scopes
         The slices, geographies and segments where a difference was shown, the worse ones first.
     shown
-        How many such places and metrics there are; `places` are the first of them.
+        How many such scopes and metrics there are; `scopes` are the first of them.
     counts
-        How often each conclusion was drawn at all places, with any metric; worse first.
+        How often each conclusion was drawn at all scopes, with any metric; worse first.
     """
 
     candidate: str
     overall: Sequence[ComparisonRow]
-    places: Sequence[ComparisonRow]
+    scopes: Sequence[ComparisonRow]
     shown: int
     counts: Mapping[str, int]
 
@@ -140,7 +140,7 @@ def rank_table(
 
 def _group(candidate: str, part: pd.DataFrame, scales: Mapping[str, Scale]) -> ComparisonGroup:
     if part.empty:
-        return ComparisonGroup(candidate=candidate, overall=[], places=[], shown=0, counts={})
+        return ComparisonGroup(candidate=candidate, overall=[], scopes=[], shown=0, counts={})
     overall = part[part["level"] == _OVERALL].sort_values("_metric", kind="stable")
     elsewhere = part[part["level"] != _OVERALL]
     words = elsewhere["conclusion"].str.partition(",")
@@ -157,7 +157,7 @@ def _group(candidate: str, part: pd.DataFrame, scales: Mapping[str, Scale]) -> C
     return ComparisonGroup(
         candidate=candidate,
         overall=[_row(row, scales) for row in plain_rows(overall)],
-        places=[_row(row, own_scales) for row in plain_rows(first)],
+        scopes=[_row(row, own_scales) for row in plain_rows(first)],
         shown=len(found),
         counts=_counts(elsewhere["conclusion"]),
     )
@@ -179,7 +179,7 @@ def _row(row: Row, scales: Mapping[str, Scale]) -> ComparisonRow:
     low, high = finite(row["low_adjusted"]), finite(row["high_adjusted"])
     return ComparisonRow(
         metric=format_metric(row["metric"]),
-        place=format_scope(row["geography"], row["segment"]),
+        scope=format_scope(row["geography"], row["segment"]),
         conclusion=row["conclusion"],
         kind=_kind(row["conclusion"]),
         difference=difference,

@@ -1,4 +1,4 @@
-"""What a dashboard shows: everything is passed in, nothing is looked up."""
+"""What dashboard and documents show: everything is passed in, nothing is looked up."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -50,13 +50,13 @@ class IntakeDay:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class DashboardContent:
-    """Everything that one dashboard shows.
+class AuditContent:
+    """What dashboard and documents rest on alike.
 
     Attributes
     ----------
-    audit, title
-        The audit's name, and what it audits in a sentence; the name stands in for an empty title.
+    audit
+        The audit's name.
     created_at
         When, with its time zone.
     evaluation_set
@@ -65,6 +65,44 @@ class DashboardContent:
         Who was judged, and what came out (see `evaluator.certification`).
     scorecard
         What was found, and what they were judged on.
+    without_label
+        Valid rows by slice: columns `geography`, `segment`, `rows`, `without_label`.
+    intake_days
+        How each day's file fared.
+    evidence
+        Every stored output that page or documents rest on.
+    code_version, run_id
+        The code that made it, and the run.
+    """
+
+    audit: str
+    created_at: datetime
+    evaluation_set: EvaluationSetSummary | None
+    candidates: Sequence[CandidateSummary]
+    outcomes: Sequence[Outcome]
+    verdicts: Sequence[Verdict]
+    scorecard: Scorecard
+    without_label: pd.DataFrame
+    intake_days: Sequence[IntakeDay]
+    evidence: Sequence[EvidenceRecord]
+    code_version: str
+    run_id: str
+
+    def outcome_of(self, candidate: str) -> Outcome:
+        """Return a candidate's outcome; without one it is undecided, and says so."""
+        found = (outcome for outcome in self.outcomes if outcome.candidate == candidate)
+        none = Outcome(candidate=candidate, outcome="undecided", reason="no outcome was recorded")
+        return next(found, none)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DashboardContent(AuditContent):
+    """Everything that one dashboard shows: what `AuditContent` holds, and how it is shown.
+
+    Attributes
+    ----------
+    title
+        What is audited, in a sentence; the audit's name stands in for an empty one.
     headline_metrics
         The metrics of the table of candidates; the slices are mapped by the first one.
     standout_metrics
@@ -73,87 +111,33 @@ class DashboardContent:
         How sure the intervals are, such as 0.95.
     minimum_support
         How many cases a slice needs to stand out.
-    without_label
-        Valid rows by slice: columns `geography`, `segment`, `rows`, `without_label`.
-    intake_days
-        How each day's file fared.
-    evidence
-        Every stored output that the dashboard rests on.
-    code_version, run_id
-        The code that made it, and the run.
     signed_by
         The key that the certificates are signed with, by its id; None where they are unsigned.
     """
 
-    audit: str
     title: str
-    created_at: datetime
-    evaluation_set: EvaluationSetSummary | None
-    candidates: Sequence[CandidateSummary]
-    outcomes: Sequence[Outcome]
-    verdicts: Sequence[Verdict]
-    scorecard: Scorecard
     headline_metrics: Sequence[str]
     standout_metrics: Sequence[str]
     confidence: float
     minimum_support: int
-    without_label: pd.DataFrame
-    intake_days: Sequence[IntakeDay]
-    evidence: Sequence[EvidenceRecord]
-    code_version: str
-    run_id: str
     signed_by: str | None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class DocumentsContent:
-    """Everything that an audit's documents rest on.
+class DocumentsContent(AuditContent):
+    """Everything that an audit's documents say: what `AuditContent` holds, and its declaration.
 
     Attributes
     ----------
-    audit, spec
-        The audit's name and declaration.
-    created_at
-        When, with its time zone.
-    evaluation_set
-        What everything was measured on; None where there is none yet.
-    candidates, outcomes, verdicts
-        Who was judged, and what came out (see `evaluator.certification`).
-    scorecard
-        What was found, and what they were judged on.
-    without_label
-        Valid rows by slice: columns `geography`, `segment`, `rows`, `without_label`.
-    intake_days
-        How each day's file fared.
+    spec
+        What the audit declares.
     certificates
-        The SHA-256 of each candidate's certificate file; without those that have none.
-    evidence
-        Every stored output that the documents rest on.
-    code_version, packages, run_id
-        The code that made it, the packages that figures depend on, and the run.
+        The SHA-256 of each candidate's certificate file, by the candidate's name; without those
+        that have none.
+    packages
+        The versions of the packages that measurements depend on, by name.
     """
 
-    audit: str
     spec: AuditSpec
-    created_at: datetime
-    evaluation_set: EvaluationSetSummary | None
-    candidates: Sequence[CandidateSummary]
-    outcomes: Sequence[Outcome]
-    verdicts: Sequence[Verdict]
-    scorecard: Scorecard
-    without_label: pd.DataFrame
-    intake_days: Sequence[IntakeDay]
     certificates: Mapping[str, str]
-    evidence: Sequence[EvidenceRecord]
-    code_version: str
     packages: Mapping[str, str]
-    run_id: str
-
-    def outcome_of(self, candidate: str) -> Outcome:
-        """Return a candidate's outcome; without one it is undecided, and says so."""
-        found = [outcome for outcome in self.outcomes if outcome.candidate == candidate]
-        return (
-            found[0]
-            if found
-            else Outcome(candidate=candidate, outcome="undecided", reason="no outcome was recorded")
-        )

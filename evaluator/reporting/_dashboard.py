@@ -12,10 +12,13 @@ from evaluator.reporting._comparison import baseline_of, comparison_groups, rank
 from evaluator.reporting._content import DashboardContent
 from evaluator.reporting._fairness import describe_measures, fairness_groups
 from evaluator.reporting._formatting import (
+    NO_VALUE,
     format_excess_errors,
     format_interval,
     format_p_value,
     format_signed,
+    format_status,
+    template_environment,
 )
 from evaluator.reporting._overview import (
     candidate_cards,
@@ -111,20 +114,11 @@ def _findings(content: DashboardContent, candidates: Sequence[str]) -> dict[str,
 
 @cache
 def _environment() -> "Environment":
-    """Compile the templates once a process."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("evaluator.reporting", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = template_environment()
     environment.filters.update(
         count=format_count,
         day=_day,
-        harm=format_excess_errors,
+        excess_errors=format_excess_errors,
         metric=format_metric,
         metric_note=metric_note,
         moment=_format_time,
@@ -134,10 +128,11 @@ def _environment() -> "Environment":
         short=_short,
         p_value=format_p_value,
         signed=format_signed,
+        status=format_status,
         thousands=_thousands,
         whole=_whole,
     )
-    environment.globals.update(place=format_scope, interval=format_interval, plot_width=WIDTH)
+    environment.globals.update(interval=format_interval, plot_width=WIDTH, scope=format_scope)
     return environment
 
 
@@ -166,7 +161,7 @@ def _short(digest: str | None) -> str:
 
 
 def _thousands(count: int | None) -> str:
-    return "\N{EN DASH}" if count is None else f"{count:,}"
+    return NO_VALUE if count is None else f"{count:,}"
 
 
 def _whole(count: float | None) -> str:

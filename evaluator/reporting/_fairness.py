@@ -151,7 +151,7 @@ def _drawn(value: float | None, *, is_ratio: bool) -> float | None:
 
 def _row(row: Row, scales: dict[bool, Scale]) -> GapRow:
     is_ratio = row["comparison"] == "ratio"
-    value, low, high = finite(row["value"]), finite(row["low"]), row["high"]
+    value = finite(row["value"])
     measure = format_metric(row["measure"])
     counts = {name: row.get(name) for name in ("failed", "open", "passed")}
     return GapRow(
@@ -161,8 +161,8 @@ def _row(row: Row, scales: dict[bool, Scale]) -> GapRow:
         group=row["group"],
         reference=row["reference"] or "no other group",
         value=value,
-        low=low,
-        high=finite(high),
+        low=finite(row["low"]),
+        high=finite(row["high"]),
         limit=row["limit"],
         group_value=finite(row["group_value"]),
         reference_value=finite(row["reference_value"]),
@@ -181,8 +181,8 @@ def _plot(row: Row, scale: Scale, *, is_ratio: bool) -> IntervalPlot:
     limit = _drawn(row["limit"], is_ratio=is_ratio) or 0.0
     measure = FAIRNESS_MEASURES.get(row["measure"])
     # Equalised odds is the larger of two gaps, whichever way they go: it has one side.
-    one_side = measure is not None and measure.favoured == 0
-    limits = [limit] if one_side else [limit, -limit]
+    is_one_sided = measure is not None and measure.favoured == 0
+    limits = [limit] if is_one_sided else [limit, -limit]
     return scale.plot(value or 0.0, low=low, high=high, mark=0.0, limits=limits)
 
 

@@ -1,14 +1,25 @@
-"""Tables of findings, read as plain values and grouped by candidate."""
+"""Findings as plain rows, values as text, and the environment that templates are rendered in."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from evaluator.certification import format_number
+from evaluator.scorecard import Measurement
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+NO_VALUE = "\N{EN DASH}"
+"""What stands where there is no value."""
 
 Row = Mapping[str, Any]
+
+_MINUS = "\N{MINUS SIGN}"
+_MIN_P = 0.001
+_WHOLE = 10
 
 
 _MINUS = "\N{MINUS SIGN}"
@@ -44,6 +55,11 @@ def finite(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else float(value)
 
 
+def format_value(value: float | None) -> str:
+    """Write a value; a dash where it is missing."""
+    return NO_VALUE if value is None or pd.isna(value) else format_number(value)
+
+
 def format_signed(value: float) -> str:
     """Write a difference with its sign, a real minus."""
     shown = f"{abs(value):.3f}"
@@ -55,22 +71,19 @@ def format_signed(value: float) -> str:
 def format_p_value(p_value: float | None) -> str:
     """Write a p-value; a dash where there was no test."""
     if p_value is None:
-        return "\N{EN DASH}"
+        return NO_VALUE
     return f"< {_MIN_P}" if p_value < _MIN_P else f"{p_value:.3f}"
 
 
-def format_excess_errors(harm: float | None) -> str:
+def format_excess_errors(excess_errors: float | None) -> str:
     """Write the least harm: whole from ten on, one decimal below; a dash where nobody knows."""
-    if harm is None:
-        return "\N{EN DASH}"
-    return f"{harm:,.0f}" if abs(harm) >= _WHOLE else f"{harm:.1f}"
+    if excess_errors is None:
+        return NO_VALUE
+    return f"{excess_errors:,.0f}" if abs(excess_errors) >= _WHOLE else f"{excess_errors:.1f}"
 
 
 def format_rough(count: float) -> str:
-    """Write a number of cases that is a guess: up to two digits that count, rounded up.
-
-    For example ``64,363`` is ``65,000``.
-    """
+    """Write a number of cases that is a guess, rounded up to two digits: ``65,000`` of 64,363."""
     unit = 10 ** max(math.floor(math.log10(max(count, 1))) - 1, 0)
     return f"{math.ceil(count / unit) * unit:,}"
 
@@ -83,3 +96,54 @@ def format_interval(low: float | None, high: float | None, *, has_sign: bool) ->
     if low is not None:
         return f"{write(low)} or more"
     return "" if high is None else f"{write(high)} or less"
+
+
+def format_two_sided(low: float | None, high: float | None) -> str:
+    """Write an interval of a document; a dash where an end is missing."""
+    if low is None or high is None or pd.isna(low) or pd.isna(high):
+        return NO_VALUE
+    return format_interval(low, high, has_sign=False)
+
+
+def format_status(status: str) -> str:
+    """Write a measurement's status in words."""
+    return status.replace("_", " ")
+
+
+def format_measurement(measurement: Measurement | None) -> str:
+    """Write a measurement with its interval, and with its status where that is not ``ok``."""
+    if measurement is None:
+        return "not measured"
+    status = format_status(measurement.status)
+    if measurement.value is None:
+        return status
+    shown = format_number(measurement.value)
+    if measurement.low is not None and measurement.high is not None:
+        shown += f" ({format_two_sided(measurement.low, measurement.high)})"
+    return shown if measurement.status == "ok" else f"{shown}, {status}"
+
+
+def format_measured_value(measurement: Measurement | None) -> str:
+    """Write a measurement's value alone, for a narrow column."""
+    if measurement is None:
+        return "missing"
+    status = format_status(measurement.status)
+    if measurement.value is None:
+        return status
+    return format_number(measurement.value) + ("" if measurement.status == "ok" else f" ({status})")
+
+
+def template_environment(
+    *, autoescape: bool = True, finalize: Callable[[object], str] | None = None
+) -> "Environment":
+    """Make the environment of the room's templates; without `autoescape`, `finalize` escapes."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    return Environment(
+        loader=PackageLoader("evaluator.reporting", "templates"),
+        autoescape=autoescape,  # noqa: S701 - on for HTML; Markdown has `finalize` instead
+        finalize=finalize,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

@@ -1,4 +1,4 @@
-"""From a dashboard's content to what each of its sections shows."""
+"""From a dashboard's content to its sections: outcomes, headline, verdicts, standouts, data."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,25 +6,18 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from evaluator.certification import (
-    Outcome,
-    Verdict,
-    Waiver,
-    format_count,
-    format_metric,
-    format_slice_states,
-)
+from evaluator.certification import Outcome, Verdict, Waiver, format_count, format_metric
 from evaluator.metrics import METRICS
 from evaluator.reporting._content import CandidateSummary, DashboardContent, IntakeDay
 from evaluator.reporting._formatting import format_rough
 from evaluator.reporting._plots import IntervalPlot, centred_scale, scale_of
-from evaluator.reporting._slices import Standout, standout_slices
+from evaluator.reporting._slices import Standout, candidate_gaps, standout_slices
 from evaluator.scorecard import (
     Measurement,
     SliceState,
     format_scope,
     read_measurements,
-    read_slices,
+    slices_by_candidate,
 )
 
 
@@ -47,20 +40,20 @@ class CandidateCard:
 
 @dataclass(frozen=True, kw_only=True)
 class HeadlineCell:
-    """One candidate's overall figure of one metric."""
+    """One candidate's overall measurement of one metric; both None where there is none."""
 
-    figure: Measurement | None
+    measurement: Measurement | None
     plot: IntervalPlot | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class HeadlineRow:
-    """One candidate's overall figures.
+    """One candidate's overall measurements.
 
     Attributes
     ----------
     gap
-        Which of its slices the figures are without; empty where they are whole.
+        Which of its slices they are without; empty where they are whole.
     """
 
     candidate: str
@@ -68,181 +61,6 @@ class HeadlineRow:
     cases: int | None
     gap: str
     cells: Sequence[HeadlineCell]
-
-
-@dataclass(frozen=True, kw_only=True)
-class StandoutRow:
-    """A slice that stands out, with its drawing."""
-
-    standout: Standout
-    place: str
-    metric: str
-    plot: IntervalPlot
-
-
-@dataclass(frozen=True, kw_only=True)
-class IntakeTotals:
-    """All days of the intake together."""
-
-    used: int
-    unused: Sequence[IntakeDay]
-    accepted: int
-    quarantined: int
-    refused_rows: int
-
-
-def candidate_cards(content: DashboardContent) -> list[CandidateCard]:
-    """Give one card per candidate, in the audit's order."""
-    outcomes = {outcome.candidate: outcome for outcome in content.outcomes}
-    states = read_slices(content.scorecard.slices)
-    return [
-        CandidateCard(
-            candidate=candidate,
-            outcome=outcome,
-            waived_gates=waived_gates(outcome),
-            gates=format_gate_counts(
-                [v for v in content.verdicts if v.candidate == candidate.name]
-            ),
-            slices=_format_slice_counts([s for s in states if s.candidate == candidate.name]),
-        )
-        for candidate in content.candidates
-        for outcome in [outcomes.get(candidate.name, _no_outcome(candidate.name))]
-    ]
-
-
-def waived_gates(outcome: Outcome) -> int:
-    """Count the gates that stand in a candidate's way and are waived, each of them once."""
-    return len({waiver.gate for waiver in outcome.waived})
-
-
-def headline_rows(content: DashboardContent) -> list[HeadlineRow]:
-    """Give one row per candidate with its overall figures, each metric on a scale of its own."""
-    read = read_measurements(
-        content.scorecard.measurements, metrics=content.headline_metrics, levels=["overall"]
-    )
-    figures = {(figure.candidate, figure.metric): figure for figure in read}
-    scales = {
-        metric: scale_of(
-            end for f in read if f.metric == metric for end in (f.value, f.low, f.high)
-        )
-        for metric in content.headline_metrics
-    }
-    states = read_slices(content.scorecard.slices)
-    rows = []
-    for candidate in content.candidates:
-        own = [state for state in states if state.candidate == candidate.name]
-        mine = [figures.get((candidate.name, metric)) for metric in content.headline_metrics]
-        rows.append(
-            HeadlineRow(
-                candidate=candidate.name,
-                baseline=candidate.baseline,
-                cases=next((f.n for f in mine if f is not None and f.n is not None), None),
-                gap="" if all(state.is_current for state in own) else format_slice_states(own),
-                cells=[
-                    HeadlineCell(
-                        figure=figure,
-                        plot=None
-                        if figure is None or figure.value is None
-                        else scales[figure.metric].plot(
-                            figure.value, low=figure.low, high=figure.high
-                        ),
-                    )
-                    for figure in mine
-                ],
-            )
-        )
-    return rows
-
-
-def standout_groups(content: DashboardContent) -> dict[str, list[StandoutRow]]:
-    """Group the slices that stand out by candidate."""
-    standouts = standout_slices(
-        content.scorecard.measurements,
-        metrics=content.standout_metrics,
-        minimum_support=content.minimum_support,
-    )
-    # One scale a candidate and metric: on one for all, a poor candidate flattens the others.
-    scales = {
-        key: scale_of(
-            end
-            for s in standouts
-            if (s.figure.candidate, s.figure.metric) == key
-            for end in (s.value, s.overall, s.figure.low, s.figure.high)
-        )
-        for key in {(s.figure.candidate, s.figure.metric) for s in standouts}
-    }
-    groups: dict[str, list[StandoutRow]] = {candidate.name: [] for candidate in content.candidates}
-    for standout in standouts:
-        figure = standout.figure
-        groups.setdefault(figure.candidate, []).append(
-            StandoutRow(
-                standout=standout,
-                place=format_scope(figure.geography, figure.segment),
-                metric=format_metric(figure.metric),
-                plot=scales[figure.candidate, figure.metric].plot(
-                    standout.value, low=figure.low, high=figure.high, mark=standout.overall
-                ),
-            )
-        )
-    return groups
-
-
-def intake_totals(days: Sequence[IntakeDay]) -> IntakeTotals:
-    """Add up the intake's days; rows count as accepted only on the days that are used."""
-    used = [day for day in days if day.broken is None]
-    unused = [day for day in days if day.broken is not None]
-    return IntakeTotals(
-        used=len(used),
-        unused=unused,
-        accepted=sum(day.accepted or 0 for day in used),
-        quarantined=sum(day.quarantined or 0 for day in used),
-        refused_rows=sum(day.rows or 0 for day in unused),
-    )
-
-
-def format_gate_counts(verdicts: Sequence[Verdict]) -> str:
-    """Say how many of one candidate's required gates passed."""
-    required = [verdict for verdict in verdicts if verdict.required]
-    if not required:
-        return "no required gate"
-    passed = sum(verdict.verdict == "PASS" for verdict in required)
-    return f"{passed} of {format_count(len(required), 'required gate')} passed"
-
-
-def metric_note(metric: str) -> str:
-    """Say what a metric is and which way is better."""
-    info = METRICS.get(metric)
-    if info is None:
-        return ""
-    better = {True: "Higher is better.", False: "Lower is better.", None: ""}
-    return f"{info.description} {better[info.higher_is_better]}".strip()
-
-
-def without_label_table(
-    frame: pd.DataFrame,
-) -> tuple[list[str], list[tuple[str, list[tuple[int, int] | None]]]]:
-    """Arrange the rows without a label by geography and segment."""
-    counts: Mapping[tuple[str, str], tuple[int, int]] = {
-        (str(row.geography), str(row.segment)): (int(row.without_label), int(row.rows))  # type: ignore[arg-type]  # a frame's cells are untyped
-        for row in frame.itertuples(index=False)
-    }
-    geographies = list(dict.fromkeys(geography for geography, _ in counts))
-    segments = list(dict.fromkeys(segment for _, segment in counts))
-    return segments, [
-        (geography, [counts.get((geography, segment)) for segment in segments])
-        for geography in geographies
-    ]
-
-
-def _no_outcome(candidate: str) -> Outcome:
-    return Outcome(candidate=candidate, outcome="undecided", reason="no outcome was recorded")
-
-
-def _format_slice_counts(states: Sequence[SliceState]) -> str:
-    if not states:
-        return "no slice recorded"
-    current = sum(state.is_current for state in states)
-    return f"{current:,} of {format_count(len(states), 'slice')} current"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -265,6 +83,104 @@ class VerdictRow:
     waivers: Sequence[Waiver]
 
 
+@dataclass(frozen=True, kw_only=True)
+class StandoutRow:
+    """A slice that stands out, with its drawing."""
+
+    standout: Standout
+    scope: str
+    metric: str
+    plot: IntervalPlot
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntakeTotals:
+    """All days of the intake together."""
+
+    used: int
+    unused: Sequence[IntakeDay]
+    accepted: int
+    quarantined: int
+    refused_rows: int
+
+
+def candidate_cards(content: DashboardContent) -> list[CandidateCard]:
+    """Give one card per candidate, in the audit's order."""
+    states = slices_by_candidate(content.scorecard.slices)
+    return [
+        CandidateCard(
+            candidate=candidate,
+            outcome=outcome,
+            waived_gates=waived_gates(outcome),
+            gates=format_gate_counts(
+                [v for v in content.verdicts if v.candidate == candidate.name]
+            ),
+            slices=_format_slice_counts(states.get(candidate.name, [])),
+        )
+        for candidate in content.candidates
+        for outcome in [content.outcome_of(candidate.name)]
+    ]
+
+
+def waived_gates(outcome: Outcome) -> int:
+    """Count the gates that stand in a candidate's way and are waived, each of them once."""
+    return len({waiver.gate for waiver in outcome.waived})
+
+
+def format_gate_counts(verdicts: Sequence[Verdict]) -> str:
+    """Say how many of one candidate's required gates passed."""
+    required = [verdict for verdict in verdicts if verdict.required]
+    if not required:
+        return "no required gate"
+    passed = sum(verdict.verdict == "PASS" for verdict in required)
+    return f"{passed} of {format_count(len(required), 'required gate')} passed"
+
+
+def _format_slice_counts(states: Sequence[SliceState]) -> str:
+    if not states:
+        return "no slice recorded"
+    current = sum(state.is_current for state in states)
+    return f"{current:,} of {format_count(len(states), 'slice')} current"
+
+
+def headline_rows(content: DashboardContent) -> list[HeadlineRow]:
+    """Give one row a candidate, overall, each metric on a scale of its own."""
+    read = read_measurements(
+        content.scorecard.measurements, metrics=content.headline_metrics, levels=["overall"]
+    )
+    measurements = {(f.candidate, f.metric): f for f in read}
+    scales = {
+        metric: scale_of(
+            end for f in read if f.metric == metric for end in (f.value, f.low, f.high)
+        )
+        for metric in content.headline_metrics
+    }
+    gaps = candidate_gaps(content)
+    rows = []
+    for candidate in content.candidates:
+        own = [measurements.get((candidate.name, metric)) for metric in content.headline_metrics]
+        rows.append(
+            HeadlineRow(
+                candidate=candidate.name,
+                baseline=candidate.baseline,
+                cases=next((f.n for f in own if f is not None and f.n is not None), None),
+                gap=gaps[candidate.name],
+                cells=[
+                    HeadlineCell(
+                        measurement=measurement,
+                        plot=None
+                        if measurement is None or measurement.value is None
+                        else scales[measurement.metric].plot(
+                            measurement.value, low=measurement.low, high=measurement.high
+                        ),
+                    )
+                    for measurement in own
+                ],
+            )
+        )
+    return rows
+
+
 def verdict_groups(content: DashboardContent) -> dict[str, list[VerdictRow]]:
     """Group the verdicts by candidate, in the audit's order; nobody without one is dropped."""
     groups: dict[str, list[VerdictRow]] = {candidate.name: [] for candidate in content.candidates}
@@ -277,6 +193,26 @@ def verdict_groups(content: DashboardContent) -> dict[str, list[VerdictRow]]:
         )
         groups.setdefault(verdict.candidate, []).append(row)
     return groups
+
+
+def _plot(verdict: Verdict) -> IntervalPlot | None:
+    if verdict.value is None or verdict.limit is None:
+        return None
+    # A scale of its own: gates are in different units, and only the side of the limit counts.
+    scale = centred_scale([verdict.value, verdict.low, verdict.high], centre=verdict.limit)
+    low, high = verdict.low, verdict.high
+    if low is not None or high is not None:
+        # An interval with one end goes on to the edge.
+        low, high = -math.inf if low is None else low, math.inf if high is None else high
+    return scale.plot(verdict.value, low=low, high=high, mark=verdict.limit)
+
+
+def format_needed_cases(verdict: Verdict) -> str:
+    """Say how many cases would decide a verdict, unless its reason says so."""
+    needed = verdict.needed_cases
+    if needed is None or format_count(needed, "case") in verdict.reason:
+        return ""
+    return f"about {format_rough(needed)} cases would decide"
 
 
 def waivers_of(verdict: Verdict, outcomes: Iterable[Outcome]) -> list[Waiver]:
@@ -292,21 +228,72 @@ def waivers_of(verdict: Verdict, outcomes: Iterable[Outcome]) -> list[Waiver]:
     ]
 
 
-def format_needed_cases(verdict: Verdict) -> str:
-    """Say how many cases would decide a verdict, unless its reason says so."""
-    needed = verdict.needed_cases
-    if needed is None or format_count(needed, "case") in verdict.reason:
+def standout_groups(content: DashboardContent) -> dict[str, list[StandoutRow]]:
+    """Group the slices that stand out by candidate."""
+    standouts = standout_slices(
+        content.scorecard.measurements,
+        metrics=content.standout_metrics,
+        minimum_support=content.minimum_support,
+    )
+    # One scale a candidate and metric: on one for all, a poor candidate flattens the others.
+    scales = {
+        key: scale_of(
+            end
+            for s in standouts
+            if (s.measurement.candidate, s.measurement.metric) == key
+            for end in (s.value, s.overall, s.measurement.low, s.measurement.high)
+        )
+        for key in {(s.measurement.candidate, s.measurement.metric) for s in standouts}
+    }
+    groups: dict[str, list[StandoutRow]] = {candidate.name: [] for candidate in content.candidates}
+    for standout in standouts:
+        found = standout.measurement
+        groups.setdefault(found.candidate, []).append(
+            StandoutRow(
+                standout=standout,
+                scope=format_scope(found.geography, found.segment),
+                metric=format_metric(found.metric),
+                plot=scales[found.candidate, found.metric].plot(
+                    standout.value, low=found.low, high=found.high, mark=standout.overall
+                ),
+            )
+        )
+    return groups
+
+
+def without_label_table(
+    frame: pd.DataFrame,
+) -> tuple[list[str], list[tuple[str, list[tuple[int, int] | None]]]]:
+    """Arrange the rows without a label by geography and segment."""
+    counts: Mapping[tuple[str, str], tuple[int, int]] = {
+        (str(row.geography), str(row.segment)): (int(row.without_label), int(row.rows))  # type: ignore[arg-type]  # a frame's cells are untyped
+        for row in frame.itertuples(index=False)
+    }
+    geographies = list(dict.fromkeys(geography for geography, _ in counts))
+    segments = list(dict.fromkeys(segment for _, segment in counts))
+    return segments, [
+        (geography, [counts.get((geography, segment)) for segment in segments])
+        for geography in geographies
+    ]
+
+
+def intake_totals(days: Sequence[IntakeDay]) -> IntakeTotals:
+    """Add up the intake's days; rows count as accepted only on the days that are used."""
+    used = [day for day in days if day.broken is None]
+    unused = [day for day in days if day.broken is not None]
+    return IntakeTotals(
+        used=len(used),
+        unused=unused,
+        accepted=sum(day.accepted or 0 for day in used),
+        quarantined=sum(day.quarantined or 0 for day in used),
+        refused_rows=sum(day.rows or 0 for day in unused),
+    )
+
+
+def metric_note(metric: str) -> str:
+    """Say what a metric is and which way is better."""
+    info = METRICS.get(metric)
+    if info is None:
         return ""
-    return f"about {format_rough(needed)} cases would decide"
-
-
-def _plot(verdict: Verdict) -> IntervalPlot | None:
-    if verdict.value is None or verdict.limit is None:
-        return None
-    # A scale of its own: gates are in different units, and only the side of the limit counts.
-    scale = centred_scale([verdict.value, verdict.low, verdict.high], centre=verdict.limit)
-    low, high = verdict.low, verdict.high
-    if low is not None or high is not None:
-        # An interval with one end goes on to the edge.
-        low, high = -math.inf if low is None else low, math.inf if high is None else high
-    return scale.plot(verdict.value, low=low, high=high, mark=verdict.limit)
+    better = {True: "Higher is better.", False: "Lower is better.", None: ""}
+    return f"{info.description} {better[info.higher_is_better]}".strip()

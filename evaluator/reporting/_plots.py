@@ -9,6 +9,9 @@ from evaluator.reporting._content import IntakeDay
 WIDTH = 100
 """Width of an interval's drawing, in the units of its view box."""
 
+BAR_STEP = 10
+"""Distance from one day's bar to the next, in the units of the view box."""
+
 
 BAR_STEP = 10
 """Distance from one day's bar to the next, in the units of the view box."""
@@ -79,7 +82,7 @@ class DayBar:
     accepted: float
     quarantined: float
     broken: bool
-    words: str
+    label: str
 
 
 def day_bars(days: Sequence[IntakeDay]) -> list[DayBar]:
@@ -91,7 +94,7 @@ def day_bars(days: Sequence[IntakeDay]) -> list[DayBar]:
             accepted=round(100 * (day.accepted or 0) / most, 1),
             quarantined=round(100 * (day.quarantined or 0) / most, 1),
             broken=day.broken is not None,
-            words=_describe_day(day),
+            label=_describe_day(day),
         )
         for index, day in enumerate(days)
     ]

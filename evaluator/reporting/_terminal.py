@@ -16,7 +16,12 @@ from evaluator.certification import (
 )
 from evaluator.reporting._comparison import ComparisonGroup, baseline_of, comparison_groups
 from evaluator.reporting._fairness import FairnessGroup, GapRow, fairness_groups
-from evaluator.reporting._formatting import format_excess_errors, format_interval, format_signed
+from evaluator.reporting._formatting import (
+    format_excess_errors,
+    format_interval,
+    format_measured_value,
+    format_signed,
+)
 from evaluator.reporting._overview import (
     format_gate_counts,
     format_needed_cases,
@@ -25,7 +30,10 @@ from evaluator.reporting._overview import (
 )
 from evaluator.reporting._slices import ENOUGH_CASES, Standout, standout_slices
 from evaluator.reporting._weak_slices import WeakGroup, WorsenedGroup, weak_groups, worsened_groups
-from evaluator.scorecard import Measurement, Scorecard, format_scope, read_measurements, read_slices
+from evaluator.scorecard import Scorecard, format_scope, read_measurements, read_slices
+
+_NAMED = 2
+"""How many slices a line names."""
 
 _NAMED = 2
 """How many slices a line names."""
@@ -40,7 +48,7 @@ def summary_lines(
     standout_metrics: Sequence[str],
     minimum_support: int = ENOUGH_CASES,
 ) -> list[str]:
-    """Say what an audit found: figures, comparison, fairness, weak slices, verdicts, outcomes.
+    """Say what an audit found: measurements, comparison, fairness, weak slices, verdicts, outcomes.
 
     Parameters
     ----------
@@ -71,9 +79,9 @@ def summary_lines(
     lines += [f"  {_format_standout(standout)}" for standout in standouts] or [
         f"  none by more than its own noise, with at least {format_count(minimum_support, 'case')}"
     ]
-    lines += comparison_lines(scorecard.comparisons, candidates, headline_metrics)
-    lines += fairness_lines(scorecard.fairness, candidates)
-    lines += weak_lines(
+    lines += _comparison_lines(scorecard.comparisons, candidates, headline_metrics)
+    lines += _fairness_lines(scorecard.fairness, candidates)
+    lines += _weak_lines(
         scorecard.weak_slices, scorecard.weak_searches, scorecard.worsened, candidates
     )
     lines += ["", "Slices that are not current", *_not_current_lines(scorecard.slices)]
@@ -84,15 +92,17 @@ def summary_lines(
 def _headline_table(
     measurements: pd.DataFrame, candidates: Sequence[str], metrics: Sequence[str]
 ) -> list[str]:
-    figures = {
-        (figure.candidate, figure.metric): figure
-        for figure in read_measurements(measurements, metrics=metrics, levels=["overall"])
+    overall = {
+        (measurement.candidate, measurement.metric): measurement
+        for measurement in read_measurements(measurements, metrics=metrics, levels=["overall"])
     }
     rows = [["", "cases", *(format_metric(metric) for metric in metrics)]]
     for candidate in candidates:
-        mine = [figures.get((candidate, metric)) for metric in metrics]
-        cases = next((f"{f.n:,}" for f in mine if f is not None and f.n is not None), "-")
-        rows.append([candidate, cases, *(_format_measurement(figure) for figure in mine)])
+        own = [overall.get((candidate, metric)) for metric in metrics]
+        cases = next((f"{f.n:,}" for f in own if f is not None and f.n is not None), "-")
+        rows.append(
+            [candidate, cases, *(format_measured_value(measurement) for measurement in own)]
+        )
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [
         "  "
@@ -104,21 +114,129 @@ def _headline_table(
     ]
 
 
-def _format_measurement(figure: Measurement | None) -> str:
-    if figure is None:
-        return "missing"
-    if figure.value is None:
-        return figure.status.replace("_", " ")
-    return format_number(figure.value) + ("" if figure.status == "ok" else " (too few)")
-
-
 def _format_standout(standout: Standout) -> str:
-    figure = standout.figure
+    found = standout.measurement
     return (
-        f"{figure.candidate}: {format_metric(figure.metric)} {format_number(standout.value)} on "
-        f"{format_scope(figure.geography, figure.segment)}, {standout.direction} than "
-        f"{format_number(standout.overall)} overall "
-        f"({format_count(figure.support, 'case')})"
+        f"{found.candidate}: {format_metric(found.metric)} {format_number(standout.value)} on "
+        f"{format_scope(found.geography, found.segment)}, {standout.direction} than "
+        f"{format_number(standout.overall)} overall ({format_count(found.support, 'case')})"
+    )
+
+
+def _comparison_lines(
+    comparisons: pd.DataFrame, candidates: Sequence[str], metrics: Sequence[str]
+) -> list[str]:
+    """Say how each candidate compares with the baseline; nothing where nobody was compared."""
+    groups = comparison_groups(comparisons, candidates, metrics)
+    if not groups:
+        return []
+    lines = ["", f"Compared with {baseline_of(comparisons)}"]
+    for group in groups:
+        lines.append(f"  {group.candidate}: {_format_overall(group)}")
+        if group.overall:
+            lines.append(f"    {_format_scopes(group)}")
+    return lines
+
+
+def _format_overall(group: ComparisonGroup) -> str:
+    if not group.overall:
+        return "not compared"
+    by_conclusion: dict[str, list[str]] = {}
+    for row in group.overall:
+        words = (
+            row.metric
+            if row.difference is None
+            else f"{row.metric} ({format_signed(row.difference)})"
+        )
+        by_conclusion.setdefault(row.conclusion, []).append(words)
+    return "; ".join(f"{word}: {format_list(rows)}" for word, rows in by_conclusion.items())
+
+
+def _format_scopes(group: ComparisonGroup) -> str:
+    """Count the conclusions by slice, and name where the candidate does worst."""
+    counts = ", ".join(f"{count:,} {word}" for word, count in group.counts.items())
+    if not counts:
+        return "no slice compared"
+    first = next(iter(group.scopes), None)
+    if first is None or first.difference is None or first.conclusion != "worse":
+        return f"by slice and metric: {counts}"
+    worst = f"{first.metric} {format_signed(first.difference)} on {first.scope}"
+    return f"by slice and metric: {counts}; first {worst}"
+
+
+def _fairness_lines(gaps: pd.DataFrame, candidates: Sequence[str]) -> list[str]:
+    """Say each candidate's verdicts on its worst gaps; nothing where nobody was measured."""
+    groups = fairness_groups(gaps, candidates)
+    if not groups:
+        return []
+    lines = ["", "Fairness"]
+    for group in groups:
+        lines.append(f"  {group.candidate}: {_format_verdicts(group)}")
+        if group.worst and group.worst[0].verdict != "PASS":
+            lines.append(f"    {_format_gap(group.worst[0])}")
+    return lines
+
+
+def _format_verdicts(group: FairnessGroup) -> str:
+    if not group.worst:
+        return "not measured"
+    short_words = (("FAIL", "fail"), ("INSUFFICIENT EVIDENCE", "open"), ("PASS", "pass"))
+    counts = [
+        f"{group.verdicts[word]} {short}" for word, short in short_words if word in group.verdicts
+    ]
+    return f"of {format_count(group.gaps, 'gap')} {', '.join(counts)}"
+
+
+def _format_gap(gap: GapRow) -> str:
+    if gap.value is None:
+        value = "undefined"
+    else:
+        value = f"ratio {format_number(gap.value)}" if gap.is_ratio else format_signed(gap.value)
+    interval = format_interval(gap.low, gap.high, has_sign=not gap.is_ratio)
+    return (
+        f"{gap.verdict}  {gap.measure} by {gap.attribute}, {gap.group} against {gap.reference}: "
+        f"{value}{f' ({interval})' if interval else ''}{f'; {gap.why}' if gap.why else ''}"
+    )
+
+
+def _weak_lines(
+    table: pd.DataFrame,
+    searches: Mapping[str, Mapping[str, Any]],
+    worsened: pd.DataFrame,
+    candidates: Sequence[str],
+) -> list[str]:
+    """Say where each candidate is weak, and what got worse; nothing where nobody was searched."""
+    groups = weak_groups(table, searches, candidates)
+    later = {group.candidate: group for group in worsened_groups(worsened, candidates)}
+    if not groups and not later:
+        return []
+    return [
+        "",
+        "Weak slices",
+        *(f"  {group.candidate}: {_format_weak(group)}" for group in groups),
+        *(f"  {candidate}: {_format_worsened(worse)}" for candidate, worse in later.items()),
+    ]
+
+
+def _format_weak(group: WeakGroup) -> str:
+    if not group.rows:
+        return f"none confirmed. {group.searched}"
+    first = group.rows[0]
+    return (
+        f"{group.found} confirmed. {first.description}: {group.loss} {format_number(first.loss)}, "
+        f"{format_number(first.other_loss)} elsewhere ({format_count(first.n, 'case')}, "
+        f"harm at least {format_excess_errors(first.excess_errors)})"
+    )
+
+
+def _format_worsened(group: WorsenedGroup) -> str:
+    if not group.rows:
+        of_all = format_count(group.looked_at, "slice")
+        return f"not shown to be worse than at the last certificate in any of {of_all}"
+    named = [row.description for row in group.rows[:_NAMED]]
+    rest = group.found - len(named)
+    return f"worse than at the last certificate in {', '.join(named)}" + (
+        f" and {rest:,} more" if rest else ""
     )
 
 
@@ -145,13 +263,13 @@ def _verdict_lines(outcomes: Sequence[Outcome], verdicts: Sequence[Verdict]) -> 
     width = max((len(name) for name in names), default=0)
     lines = []
     for outcome in outcomes:
-        mine = [verdict for verdict in verdicts if verdict.candidate == outcome.candidate]
+        own = [verdict for verdict in verdicts if verdict.candidate == outcome.candidate]
         lines.append(
             f"  {outcome.candidate:<{width}}  {outcome.outcome.upper()}, "
-            + (format_gate_counts(mine) if verdicts else "the audit declares no gate")
+            + (format_gate_counts(own) if verdicts else "the audit declares no gate")
             + _format_waivers(outcome)
         )
-        lines += _not_passing_lines(mine, outcomes)
+        lines += _not_passing_lines(own, outcomes)
     strangers = [verdict for verdict in verdicts if verdict.candidate not in names]
     return lines + _not_passing_lines(strangers, outcomes)
 
@@ -171,9 +289,10 @@ def _not_passing_lines(verdicts: Sequence[Verdict], outcomes: Sequence[Outcome])
     for verdict in verdicts:
         if verdict.verdict == "PASS":
             continue
+        needed = format_needed_cases(verdict)
         lines.append(
             f"    {verdict.verdict}{'' if verdict.required else ' (not required)'}  "
-            f"{verdict.says or verdict.gate}: {verdict.reason}{_needed(verdict)}"
+            f"{verdict.says or verdict.gate}: {verdict.reason}{needed and f'; {needed}'}"
         )
         lines += [
             f"      WAIVED by {waiver.waived_by} until {waiver.until:%Y-%m-%d %H:%M %Z}: "
@@ -183,129 +302,7 @@ def _not_passing_lines(verdicts: Sequence[Verdict], outcomes: Sequence[Outcome])
     return lines
 
 
-def _needed(verdict: Verdict) -> str:
-    words = format_needed_cases(verdict)
-    return words and f"; {words}"
-
-
 def _escape_control(line: str) -> str:
     return "".join(
         character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in line
-    )
-
-
-def comparison_lines(
-    comparisons: pd.DataFrame, candidates: Sequence[str], metrics: Sequence[str]
-) -> list[str]:
-    """Say how each candidate compares with the baseline; nothing where nobody was compared."""
-    groups = comparison_groups(comparisons, candidates, metrics)
-    if not groups:
-        return []
-    lines = ["", f"Compared with {baseline_of(comparisons)}"]
-    for group in groups:
-        lines.append(f"  {group.candidate}: {_format_overall(group)}")
-        if group.overall:
-            lines.append(f"    {_format_scopes(group)}")
-    return lines
-
-
-def fairness_lines(gaps: pd.DataFrame, candidates: Sequence[str]) -> list[str]:
-    """Say each candidate's verdicts on its worst gaps; nothing where nobody was measured."""
-    groups = fairness_groups(gaps, candidates)
-    if not groups:
-        return []
-    lines = ["", "Fairness"]
-    for group in groups:
-        lines.append(f"  {group.candidate}: {_format_verdicts(group)}")
-        if group.worst and group.worst[0].verdict != "PASS":
-            lines.append(f"    {_format_gap(group.worst[0])}")
-    return lines
-
-
-def weak_lines(
-    table: pd.DataFrame,
-    searches: Mapping[str, Mapping[str, Any]],
-    worsened: pd.DataFrame,
-    candidates: Sequence[str],
-) -> list[str]:
-    """Say where each candidate is weak, and what got worse; nothing where nobody was searched."""
-    groups = weak_groups(table, searches, candidates)
-    later = {group.candidate: group for group in worsened_groups(worsened, candidates)}
-    if not groups and not later:
-        return []
-    return [
-        "",
-        "Weak slices",
-        *(f"  {group.candidate}: {_format_weak(group)}" for group in groups),
-        *(f"  {candidate}: {_format_worsened(worse)}" for candidate, worse in later.items()),
-    ]
-
-
-def _format_overall(group: ComparisonGroup) -> str:
-    if not group.overall:
-        return "not compared"
-    by_conclusion: dict[str, list[str]] = {}
-    for row in group.overall:
-        words = (
-            row.metric
-            if row.difference is None
-            else f"{row.metric} ({format_signed(row.difference)})"
-        )
-        by_conclusion.setdefault(row.conclusion, []).append(words)
-    return "; ".join(f"{word}: {format_list(rows)}" for word, rows in by_conclusion.items())
-
-
-def _format_scopes(group: ComparisonGroup) -> str:
-    """Count the conclusions by slice, and name where the candidate does worst."""
-    counts = ", ".join(f"{count:,} {word}" for word, count in group.counts.items())
-    if not counts:
-        return "no slice compared"
-    first = next(iter(group.places), None)
-    if first is None or first.difference is None or first.conclusion != "worse":
-        return f"by slice and metric: {counts}"
-    worst = f"{first.metric} {format_signed(first.difference)} on {first.place}"
-    return f"by slice and metric: {counts}; first {worst}"
-
-
-def _format_verdicts(group: FairnessGroup) -> str:
-    if not group.worst:
-        return "not measured"
-    said = (("FAIL", "fail"), ("INSUFFICIENT EVIDENCE", "open"), ("PASS", "pass"))
-    counts = [f"{group.verdicts[word]} {short}" for word, short in said if word in group.verdicts]
-    return f"of {format_count(group.gaps, 'gap')} {', '.join(counts)}"
-
-
-def _format_gap(gap: GapRow) -> str:
-    value = "undefined" if gap.value is None else _format_value(gap)
-    interval = format_interval(gap.low, gap.high, has_sign=not gap.is_ratio)
-    return (
-        f"{gap.verdict}  {gap.measure} by {gap.attribute}, {gap.group} against {gap.reference}: "
-        f"{value}{f' ({interval})' if interval else ''}{f'; {gap.why}' if gap.why else ''}"
-    )
-
-
-def _format_value(gap: GapRow) -> str:
-    value = gap.value or 0.0
-    return f"ratio {format_number(value)}" if gap.is_ratio else format_signed(value)
-
-
-def _format_weak(group: WeakGroup) -> str:
-    if not group.rows:
-        return f"none confirmed. {group.searched}"
-    first = group.rows[0]
-    return (
-        f"{group.found} confirmed. {first.words}: {group.loss} {format_number(first.loss)}, "
-        f"{format_number(first.other_loss)} elsewhere ({format_count(first.n, 'case')}, "
-        f"harm at least {format_excess_errors(first.harm)})"
-    )
-
-
-def _format_worsened(group: WorsenedGroup) -> str:
-    if not group.rows:
-        of_all = format_count(group.looked_at, "slice")
-        return f"not shown to be worse than at the last certificate in any of {of_all}"
-    named = [row.words for row in group.rows[:_NAMED]]
-    rest = group.found - len(named)
-    return f"worse than at the last certificate in {', '.join(named)}" + (
-        f" and {rest:,} more" if rest else ""
     )

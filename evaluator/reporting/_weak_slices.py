@@ -20,27 +20,27 @@ class WeakRow:
 
     Attributes
     ----------
-    words
+    description
         The slice.
     also
         Other descriptions of nearly the same cases.
     loss, other_loss, excess, low, high
         Its loss, that of the rest (or that of before), the difference and its limits.
-    harm
+    excess_errors
         The least that the excess costs over all cases of the slice: with the error rate, so many
         errors more.
     n
         Its cases.
     """
 
-    words: str
+    description: str
     also: str
     loss: float
     other_loss: float
     excess: float
     low: float | None
     high: float | None
-    harm: float | None
+    excess_errors: float | None
     n: int
     plot: IntervalPlot
 
@@ -150,14 +150,14 @@ def _row(row: Row, scale: Scale, names: tuple[str, str, str, str]) -> WeakRow:
     loss, other, excess, cases = names
     low, high = finite(row["low"]), finite(row["high"])
     return WeakRow(
-        words=row["slice"],
+        description=row["slice"],
         also=row.get("also") or "",
         loss=row[loss],
         other_loss=row[other],
         excess=row[excess],
         low=low,
         high=high,
-        harm=finite(row["harm_low"]),
+        excess_errors=finite(row["harm_low"]),
         n=int(row[cases]),
         plot=scale.plot(row[excess], low=low, high=high, mark=0.0),
     )

@@ -37,7 +37,7 @@ def test_a_comparison_says_each_figure_of_its_row(content: DashboardContent) -> 
 
 def test_the_middle_of_every_drawing_is_no_difference(content: DashboardContent) -> None:
     for group in comparison_groups(content.scorecard.comparisons, names_of(content), []):
-        for row in (*group.overall, *group.places):
+        for row in (*group.overall, *group.scopes):
             assert row.plot is not None
             assert row.difference is not None
             assert row.plot.mark == 50
@@ -78,9 +78,9 @@ def test_slices_where_a_candidate_is_worse_come_first_and_are_counted(
     assert group.counts["worse"] == len(worse) == group.shown
     assert sum(group.counts.values()) == len(elsewhere)
     assert next(iter(group.counts)) == "worse"
-    assert len(group.places) == MAX_SCOPES < group.shown
-    sizes = [abs(row.difference or 0) for row in group.places if row.metric == "ROC AUC"]
-    assert group.places[0].metric == "ROC AUC"
+    assert len(group.scopes) == MAX_SCOPES < group.shown
+    sizes = [abs(row.difference or 0) for row in group.scopes if row.metric == "ROC AUC"]
+    assert group.scopes[0].metric == "ROC AUC"
     assert sizes == sorted(sizes, reverse=True)
     left_out = f"{MAX_SCOPES} of {group.shown} differences; {group.shown - MAX_SCOPES} left out"
     assert left_out in section(content, "comparison")
@@ -143,7 +143,7 @@ def test_harm_comes_before_gain_and_what_hardly_matters_comes_last(
     frame = frame.assign(conclusion=frame["metric"].map(by_metric).fillna("worse"))
     own = frame[(frame["level"] != "segment") | (frame["metric"] != "accuracy")]
     (group,) = comparison_groups(own[own["level"] != "geography x segment"], [], ["roc_auc"])
-    conclusions = [row.conclusion for row in group.places]
+    conclusions = [row.conclusion for row in group.scopes]
     assert len(set(conclusions)) == 3
     order = ["worse", "better", "worse, within the margin"]
     assert conclusions == sorted(conclusions, key=order.index)

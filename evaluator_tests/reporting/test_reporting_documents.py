@@ -221,9 +221,10 @@ def test_findings_that_are_not_there_are_said_to_be_absent_and_never_fine(
 def test_a_candidate_without_any_figure_has_no_table_of_figures(
     documents_content: DocumentsContent,
 ) -> None:
-    figures = documents_content.scorecard.measurements
+    measurements = documents_content.scorecard.measurements
     without = with_scorecard(
-        documents_content, measurements=figures[figures["candidate"] != "gradient_boosting"]
+        documents_content,
+        measurements=measurements[measurements["candidate"] != "gradient_boosting"],
     )
     analyses = _section(model_card(without, "gradient_boosting"), "Quantitative analyses")
     assert "Nothing was measured" in analyses
@@ -234,8 +235,10 @@ def test_the_card_gives_each_overall_figure_with_its_interval(
     documents_content: DocumentsContent,
 ) -> None:
     analyses = _section(model_card(documents_content, "gradient_boosting"), "Quantitative analyses")
-    figures = documents_content.scorecard.measurements
-    own = figures[(figures["candidate"] == "gradient_boosting") & (figures["level"] == "overall")]
+    measurements = documents_content.scorecard.measurements
+    own = measurements[
+        (measurements["candidate"] == "gradient_boosting") & (measurements["level"] == "overall")
+    ]
     assert len(own) == len(documents_content.spec.metrics)
     for row in own.to_dict("records"):
         assert f"| {row['value']:.3f} | {row['low']:.3f} to {row['high']:.3f} |" in analyses
@@ -271,8 +274,8 @@ def test_the_card_names_every_gate_that_does_not_pass(documents_content: Documen
 def test_undefined_figures_stand_in_the_caveats_with_their_reason(
     documents_content: DocumentsContent, card: Document
 ) -> None:
-    figures = documents_content.scorecard.measurements
-    own = figures[figures["candidate"] == "logistic_regression"]
+    measurements = documents_content.scorecard.measurements
+    own = measurements[measurements["candidate"] == "logistic_regression"]
     reasons = set(own.loc[own["status"] != "ok", "reason"])
     assert reasons
     text = _Reader(card.html).text
@@ -304,13 +307,14 @@ def test_a_candidate_that_the_audit_does_not_have_has_no_card(
 def test_many_slices_are_cut_and_the_document_says_so(
     documents_content: DocumentsContent,
 ) -> None:
-    figures = documents_content.scorecard.measurements
-    row = figures[
-        (figures["candidate"] == "gradient_boosting") & (figures["level"] == "geography x segment")
+    measurements = documents_content.scorecard.measurements
+    row = measurements[
+        (measurements["candidate"] == "gradient_boosting")
+        & (measurements["level"] == "geography x segment")
     ].iloc[[0]]
     many = pd.concat([row] * 4000).assign(geography=[f"place {n}" for n in range(4000)])
     card = model_card(
-        with_scorecard(documents_content, measurements=pd.concat([figures, many])),
+        with_scorecard(documents_content, measurements=pd.concat([measurements, many])),
         "gradient_boosting",
     )
     assert "the first 60 of 4," in card.markdown

@@ -38,21 +38,21 @@ def test_groups_come_worst_first_and_those_without_an_interval_last(
     content_by_area: DashboardContent,
 ) -> None:
     tail, device = additional_slice_tables(content_by_area, METRIC)
-    first = [cells[0].figure for _, cells in tail.rows]
+    first = [cells[0].measurement for _, cells in tail.rows]
     values = [f.value for f in first if f is not None and f.value is not None]
     assert all(f is not None and f.status == "ok" for f in first)
     assert values == sorted(values)
     # Nobody used a phone: it stands there, after all that were measured.
     assert [group for group, _ in device.rows][-1] == "device = phone"
-    phone = device.rows[-1][1][0].figure
+    phone = device.rows[-1][1][0].measurement
     assert phone is not None
     assert (phone.status, phone.reason, phone.n) == ("undefined", "no rows", 0)
 
 
 def test_a_loss_is_worst_where_it_is_largest(content: DashboardContent) -> None:
     tail, _ = additional_slice_tables(content, "log_loss")
-    figures = [cells[0].figure for _, cells in tail.rows]
-    values = [f.value for f in figures if f is not None and f.status == "ok" and f.value]
+    found = [cells[0].measurement for _, cells in tail.rows]
+    values = [f.value for f in found if f is not None and f.status == "ok" and f.value]
     assert values == sorted(values, reverse=True)
 
 
@@ -108,7 +108,7 @@ def test_a_group_that_a_candidate_was_not_run_on_has_no_number(
         ),
         METRIC,
     )
-    assert [cell.figure is None for cell in table.rows[0][1]] == [False, True, True, True]
+    assert [cell.measurement is None for cell in table.rows[0][1]] == [False, True, True, True]
 
 
 def test_a_candidate_with_gaps_says_so_above_its_column(content_by_area: DashboardContent) -> None:

@@ -32,7 +32,7 @@ def _scorecard(metric: str = "recall", **columns: list[float | str | None]) -> p
 
 def _names(scorecard: pd.DataFrame, metric: str = "recall") -> list[tuple[str, str | None]]:
     return [
-        (standout.direction, standout.figure.geography)
+        (standout.direction, standout.measurement.geography)
         for standout in standout_slices(scorecard, metrics=[metric])
     ]
 

@@ -37,12 +37,12 @@ def test_a_verdict_shows_its_interval_against_the_limit_and_what_would_decide(
 
 
 def test_what_would_decide_is_said_once(content: DashboardContent) -> None:
-    told = make_verdict(
+    verdict = make_verdict(
         verdict="INSUFFICIENT EVIDENCE",
         needed_cases=21_416,
         reason="the limit lies within; about 21,416 cases there would decide it",
     )
-    changed = dataclasses.replace(content, verdicts=[told])
+    changed = dataclasses.replace(content, verdicts=[verdict])
     assert section(changed, "verdicts").count("would decide") == 1
     assert lines_of(changed).count("would decide it") == lines_of(changed).count("21,416")
 
@@ -89,16 +89,16 @@ def _with_waivers(content: DashboardContent, verdicts: list[Verdict]) -> Dashboa
         )
         for gate in {verdict.gate: None for verdict in verdicts}
     ]
-    mine = [dataclasses.replace(verdict, candidate=candidate.name) for verdict in verdicts]
+    own = [dataclasses.replace(verdict, candidate=candidate.name) for verdict in verdicts]
     outcomes = decide_outcomes(
-        mine,
+        own,
         content.scorecard.slices,
         [candidate.name],
         waivers=waivers,
         now=NOW,
         allowed_missing=99,
     )
-    return dataclasses.replace(content, candidates=[candidate], verdicts=mine, outcomes=outcomes)
+    return dataclasses.replace(content, candidates=[candidate], verdicts=own, outcomes=outcomes)
 
 
 def test_waived_gates_stand_at_the_top_on_the_card_in_their_rows_and_in_the_terminal(

@@ -17,7 +17,7 @@ def test_weak_slices_are_those_that_no_other_explains(content: DashboardContent)
     confirmed = table[table["status"] == "confirmed"]
     own = confirmed[confirmed["explained_by"].isna()]
     assert len(own) > 0
-    assert [row.words for row in group.rows] == own["slice"].tolist()
+    assert [row.description for row in group.rows] == own["slice"].tolist()
     assert group.explained == len(confirmed) - len(own)
     words = section(content, "weak")
     assert f"{own['slice'].iloc[0].replace('>', '&gt;')} {own['n_all'].iloc[0]:,}" in words
@@ -54,7 +54,7 @@ def test_what_got_worse_since_the_last_certificate_stands_with_both_losses(
     (group,) = (g for g in groups if g.candidate == "random_forest")
     table = content.scorecard.worsened[content.scorecard.worsened["candidate"] == "random_forest"]
     row = table[table["slice"] == "carrier = AA"].iloc[0]
-    shown = {row.words: row for row in group.rows}["carrier = AA"]
+    shown = {row.description: row for row in group.rows}["carrier = AA"]
     assert (shown.loss, shown.other_loss) == (row["loss_after"], row["loss_before"])
     assert group.looked_at == len(table) > group.found
     calm = with_scorecard(content, worsened=content.scorecard.worsened.assign(status="not_shown"))

@@ -4,11 +4,13 @@ Source: M. Mitchell et al., *Model Cards for Model Reporting*, FAT* '19 (2019) 2
 sections, in their order.
 """
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from evaluator.certification import format_count, format_list, format_metric
+from evaluator.metrics import fairness_summary
 from evaluator.reporting._content import CandidateSummary, DocumentsContent
 from evaluator.reporting._documents._page import (
     Block,
@@ -27,18 +29,21 @@ from evaluator.reporting._documents._page import (
 )
 from evaluator.reporting._documents._parts import (
     NOT_KNOWN,
-    NOTHING,
     evaluation_data,
-    format_limits,
-    format_measurement,
     format_missing,
-    format_value,
     limit_rows,
     metrics_table,
     remarks_of,
     rows_of,
     to_sentence,
     verdict_table,
+)
+from evaluator.reporting._formatting import (
+    NO_VALUE,
+    format_measurement,
+    format_status,
+    format_two_sided,
+    format_value,
 )
 from evaluator.scorecard import (
     SLICE_LEVEL,
@@ -52,7 +57,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SHOWN_METRICS = 3
-"""How many of the audit's metrics are shown for each place; overall, all are."""
+"""How many of the audit's metrics are shown for each scope; overall, all are."""
 
 
 def model_card(content: DocumentsContent, candidate: str) -> Document:
@@ -92,7 +97,7 @@ def model_card(content: DocumentsContent, candidate: str) -> Document:
             Section("training-data", [Paragraph(f"{NOT_KNOWN} A candidate comes as an artifact.")]),
             Section("analyses", _analyses(content, summary)),
             Section("ethics", _ethics(content, candidate)),
-            Section("caveats", caveats(content, candidate)),
+            Section("caveats", _caveats(content, candidate)),
         ],
         closing=(
             "Made of an audit's evidence; what stands here as not known, its maker has to add.",
@@ -186,16 +191,16 @@ def _metrics(content: DocumentsContent, candidate: str) -> list[Block]:
 
 def _analyses(content: DocumentsContent, summary: CandidateSummary) -> list[Block]:
     own = rows_of(content.scorecard.measurements, summary.name)
-    figures = read_measurements(own, metrics=content.spec.metrics)
+    measurements = read_measurements(own, metrics=content.spec.metrics)
     overall = [
         (
             format_metric(f.metric),
             format_value(f.value),
-            format_limits(f.low, f.high),
-            NOTHING if f.n is None else f"{f.n:,}",
-            "" if f.status == "ok" else f"{f.status.replace('_', ' ')}: {f.reason}",
+            format_two_sided(f.low, f.high),
+            NO_VALUE if f.n is None else f"{f.n:,}",
+            "" if f.status == "ok" else f"{format_status(f.status)}: {f.reason}",
         )
-        for f in figures
+        for f in measurements
         if f.level == "overall"
     ]
     if not overall:
@@ -212,15 +217,15 @@ def _analyses(content: DocumentsContent, summary: CandidateSummary) -> list[Bloc
         ("segment", "By segment"),
         (SLICE_LEVEL, "By slice: geography x segment"),
     ):
-        places: dict[str, dict[str, Measurement]] = {}
-        for f in figures:
+        scopes: dict[str, dict[str, Measurement]] = {}
+        for f in measurements:
             if f.level == level:
-                places.setdefault(format_scope(f.geography, f.segment), {})[f.metric] = f
-        if places:
+                scopes.setdefault(format_scope(f.geography, f.segment), {})[f.metric] = f
+        if scopes:
             rows, left = limit_rows(
                 [
-                    (place, *(format_measurement(by.get(m)) for m in shown))
-                    for place, by in places.items()
+                    (scope, *(format_measurement(by_metric.get(m)) for m in shown))
+                    for scope, by_metric in scopes.items()
                 ],
                 "place",
             )
@@ -244,18 +249,18 @@ def _comparison(content: DocumentsContent, summary: CandidateSummary) -> list[Bl
             (
                 format_metric(str(row["metric"])),
                 format_value(row["difference"]),
-                format_limits(row["low"], row["high"]),
+                format_two_sided(row["low"], row["high"]),
                 f"{row['better']:,}",
                 f"{row['worse']:,}",
-                _concluded(row["conclusion"], row["reason"]),
+                _format_conclusion(row["conclusion"], row["reason"]),
             )
             for row in overall.to_dict("records")
         ],
         (1, 2, 3, 4),
     )
     decided = own["conclusion"].str.startswith(("better", "worse"))
-    places = own[(own["level"] == SLICE_LEVEL) & decided]
-    if places.empty:
+    found = own[(own["level"] == SLICE_LEVEL) & decided]
+    if found.empty:
         return [table, Paragraph("In no single slice is a difference shown, after adjustment.")]
     rows, left = limit_rows(
         [
@@ -265,7 +270,7 @@ def _comparison(content: DocumentsContent, summary: CandidateSummary) -> list[Bl
                 format_value(row["difference"]),
                 str(row["conclusion"]),
             )
-            for row in places.to_dict("records")
+            for row in found.to_dict("records")
         ],
         "difference",
     )
@@ -273,13 +278,11 @@ def _comparison(content: DocumentsContent, summary: CandidateSummary) -> list[Bl
     return [table, Table(f"Slices where a difference is shown{left}", header, rows, (2,))]
 
 
-def _concluded(conclusion: str, reason: str | None) -> str:
+def _format_conclusion(conclusion: str, reason: str | None) -> str:
     return conclusion if pd.isna(reason) or not reason else f"{conclusion}: {reason}"
 
 
 def _ethics(content: DocumentsContent, candidate: str) -> list[Block]:
-    from evaluator.metrics import fairness_summary
-
     question = Paragraph(
         "Which gap is unjust, and which harm an error does, are questions for people. The figures"
         " take the labels as the truth: a bias in the labels shows nowhere."
@@ -303,7 +306,7 @@ def _ethics(content: DocumentsContent, candidate: str) -> list[Block]:
                 if pd.isna(row["reference"])
                 else f"{row['group']} against {row['reference']}",
                 format_value(row["value"]),
-                format_limits(row["low"], row["high"]),
+                format_two_sided(row["low"], row["high"]),
                 Strong(str(row["verdict"])),
                 f"{row['failed']} failed, {row['open']} open, {row['passed']} passed",
             )
@@ -316,8 +319,7 @@ def _ethics(content: DocumentsContent, candidate: str) -> list[Block]:
     return [Table(caption, header, rows, (4, 5)), question]
 
 
-def caveats(content: DocumentsContent, candidate: str) -> list[Block]:
-    """Tell what limits a candidate's figures."""
+def _caveats(content: DocumentsContent, candidate: str) -> list[Block]:
     return [
         Heading("What failed, and what is not decided"),
         _verdicts(content, candidate),
@@ -371,19 +373,19 @@ def _unknown(content: DocumentsContent, candidate: str) -> Block:
     alike: dict[tuple[str, str], dict[str, list[str]]] = {}
     for f in read_measurements(own, metrics=content.spec.metrics):
         if f.status != "ok":
-            places = alike.setdefault((f.status, f.reason), {})
-            places.setdefault(format_scope(f.geography, f.segment), []).append(f.metric)
+            scopes = alike.setdefault((f.status, f.reason), {})
+            scopes.setdefault(format_scope(f.geography, f.segment), []).append(f.metric)
     if not alike:
         return Paragraph("Every figure of every place is defined.")
     rows: list[tuple[Inline, ...]] = []
-    for (status, reason), places in alike.items():
-        metrics = dict.fromkeys(metric for found in places.values() for metric in found)
+    for (status, reason), scopes in alike.items():
+        metrics = dict.fromkeys(chain.from_iterable(scopes.values()))
         rows.append(
             (
-                status.replace("_", " "),
+                format_status(status),
                 to_sentence(reason),
                 ", ".join(format_metric(metric) for metric in metrics),
-                f"{format_count(len(places), 'place')}: {format_list(list(places))}",
+                f"{format_count(len(scopes), 'place')}: {format_list(list(scopes))}",
             )
         )
     shown, left = limit_rows(rows, "reason")
@@ -412,7 +414,7 @@ def _weak(content: DocumentsContent, candidate: str) -> list[Block]:
                 f"{row['n_all']:,}",
                 format_value(row["loss"]),
                 format_value(row["rest_loss"]),
-                format_limits(row["low"], row["high"]),
+                format_two_sided(row["low"], row["high"]),
                 "" if pd.isna(row["harm_low"]) else f"{row['harm_low']:,.0f}",
             )
             for row in leading.to_dict("records")

@@ -87,9 +87,8 @@ class EvidenceReference(SpecModel):
                 )
         return self
 
-    @property
-    def words(self) -> str:
-        """The place in words: an asset's name, or a document and its section."""
+    def describe(self) -> str:
+        """Name the place in words: an asset's name, or a document and its section."""
         if self.section is None:
             return f"asset {self.asset}"
         document, _, section = self.section.partition("/")

@@ -1,16 +1,26 @@
 """A document for people as plain values, and its two spellings: Markdown and HTML."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING
 
 from evaluator.reporting._documents._obligations import SECTIONS
+from evaluator.reporting._formatting import template_environment
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+
+_ALWAYS = re.compile(r"([\\`*\[\]<>|~&$])")
+# Within a word an underscore means nothing, and identifiers stay readable.
+_UNDERSCORE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
+# What would begin a heading, a list, a rule or a table's second line.
+_AT_START = re.compile(r"\d{1,9}(?=[.)](\s|$))|(?=#{1,6}(\s|$)|[+-](\s|$)|[-=:\s]+$)")
+# GitHub turns bare addresses into links, which data must not do.
+_ADDRESS = re.compile(r"(?<=[A-Za-z]):(?=//)|(?<=\w)@(?=\w)|(?<=www)\.", re.IGNORECASE)
+_PLAIN_CODE = re.compile(r"[A-Za-z0-9_.:/<>=, -]+")
 
 
 _ALWAYS = re.compile(r"([\\`*\[\]<>|~&$])")
@@ -51,14 +61,14 @@ Inline = str | InlineCode | Strong | Link
 class Paragraph:
     """A paragraph."""
 
-    words: Inline
+    inline: Inline
 
 
 @dataclass(frozen=True)
 class Heading:
     """Begins a part of a section."""
 
-    words: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -160,15 +170,23 @@ class MarkdownSource(str):
     __slots__ = ()
 
 
-def escape_markdown(text: str) -> MarkdownSource:
-    """Write any text so that Markdown shows it as it is, on one line."""
-    line = " ".join(text.split())
-    line = _UNDERSCORE.sub(r"\\_", _ALWAYS.sub(r"\\\1", line))
-    line = _ADDRESS.sub(r"\\\g<0>", line)
-    if begins := _AT_START.match(line):
-        # A digit cannot be escaped, but what makes it a list can.
-        line = f"{begins[0]}\\{line[begins.end() :]}"
-    return MarkdownSource(line)
+@cache
+def _markdown() -> "Environment":
+    # Escaping is what happens to every value, so that none can be forgotten.
+    environment = template_environment(autoescape=False, finalize=_finalize)
+    environment.filters.update(inline=_inline_markdown, kind=_kind, source=MarkdownSource)
+    return environment
+
+
+@cache
+def _html() -> "Environment":
+    environment = template_environment()
+    environment.filters.update(kind=_kind)
+    return environment
+
+
+def _finalize(value: object) -> MarkdownSource:
+    return value if isinstance(value, MarkdownSource) else escape_markdown(str(value))
 
 
 def _inline_markdown(inline: Inline) -> MarkdownSource:
@@ -184,39 +202,16 @@ def _inline_markdown(inline: Inline) -> MarkdownSource:
     return escape_markdown(inline)
 
 
+def escape_markdown(text: str) -> MarkdownSource:
+    """Write any text so that Markdown shows it as it is, on one line."""
+    line = " ".join(text.split())
+    line = _UNDERSCORE.sub(r"\\_", _ALWAYS.sub(r"\\\1", line))
+    line = _ADDRESS.sub(r"\\\g<0>", line)
+    if begins := _AT_START.match(line):
+        # A digit cannot be escaped, but what makes it a list can.
+        line = f"{begins[0]}\\{line[begins.end() :]}"
+    return MarkdownSource(line)
+
+
 def _kind(value: object) -> str:
     return type(value).__name__
-
-
-@cache
-def _markdown() -> "Environment":
-    # Escaping is what happens to every value, so that none can be forgotten.
-    environment = _environment(autoescape=False, finalize=_finalize)
-    environment.filters.update(inline=_inline_markdown, source=MarkdownSource)
-    return environment
-
-
-@cache
-def _html() -> "Environment":
-    return _environment(autoescape=True, finalize=None)
-
-
-def _finalize(value: object) -> MarkdownSource:
-    return value if isinstance(value, MarkdownSource) else escape_markdown(str(value))
-
-
-def _environment(
-    *, autoescape: bool, finalize: Callable[[object], MarkdownSource] | None
-) -> "Environment":
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("evaluator.reporting", "templates"),
-        autoescape=autoescape,  # noqa: S701 - on for HTML; Markdown has `finalize` instead
-        finalize=finalize,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(kind=_kind)
-    return environment

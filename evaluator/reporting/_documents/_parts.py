@@ -4,13 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from evaluator.certification import (
-    Verdict,
-    format_count,
-    format_metric,
-    format_number,
-    format_slice_states,
-)
+from evaluator.certification import Verdict, format_count, format_metric
 from evaluator.metrics import METRICS
 from evaluator.reporting._content import DocumentsContent
 from evaluator.reporting._documents._page import (
@@ -22,12 +16,15 @@ from evaluator.reporting._documents._page import (
     Strong,
     Table,
 )
-from evaluator.scorecard import Measurement, read_slices
+from evaluator.reporting._formatting import NO_VALUE, format_two_sided, format_value
+from evaluator.reporting._overview import intake_totals
+from evaluator.reporting._slices import candidate_gaps
 
 MAX_ROWS = 60
 """How many rows of a table are shown; the scorecard holds all of them."""
+
 NOT_KNOWN = "Not known to this platform."
-NOTHING = "\N{EN DASH}"
+"""What stands where the maker or the provider has to say it."""
 
 
 def to_sentence(words: str) -> str:
@@ -37,12 +34,10 @@ def to_sentence(words: str) -> str:
 
 
 def format_missing(content: DocumentsContent, candidate: str) -> str:
-    """Say that a candidate's figures are without some slices; empty where they are whole."""
-    states = [s for s in read_slices(content.scorecard.slices) if s.candidate == candidate]
-    if all(state.is_current for state in states):
-        return ""
-    return (
-        f"{to_sentence(format_slice_states(states))} What is without a result of this version is in"
+    """Say that a candidate's measurements are without some slices; empty where they are whole."""
+    gap = candidate_gaps(content)[candidate]
+    return gap and (
+        f"{to_sentence(gap)} What is without a result of this version is in"
         " no figure here, also not in those overall."
     )
 
@@ -57,30 +52,6 @@ def rows_of(frame: pd.DataFrame, candidate: str) -> pd.DataFrame:
     return frame[frame["candidate"] == candidate] if len(frame) else frame
 
 
-def format_limits(low: float | None, high: float | None) -> str:
-    """Write an interval; one without ends is shown as nothing."""
-    if low is None or high is None or pd.isna(low) or pd.isna(high):
-        return NOTHING
-    return f"{format_number(low)} to {format_number(high)}"
-
-
-def format_value(value: float | None) -> str:
-    """Write a value; a missing one is shown as nothing."""
-    return NOTHING if value is None or pd.isna(value) else format_number(value)
-
-
-def format_measurement(figure: Measurement | None) -> Inline:
-    """Write a figure with its interval, or what is in its place."""
-    if figure is None:
-        return "not measured"
-    if figure.value is None:
-        return figure.status.replace("_", " ")
-    shown = format_number(figure.value)
-    if figure.low is not None and figure.high is not None:
-        shown += f" ({format_limits(figure.low, figure.high)})"
-    return shown if figure.status == "ok" else f"{shown}, {figure.status.replace('_', ' ')}"
-
-
 def limit_rows(rows: Sequence[Sequence[Inline]], thing: str) -> tuple[list[Sequence[Inline]], str]:
     """Keep as many rows as a document bears, and say in its caption where the others are."""
     if len(rows) <= MAX_ROWS:
@@ -91,7 +62,7 @@ def limit_rows(rows: Sequence[Sequence[Inline]], thing: str) -> tuple[list[Seque
 
 def metrics_table(metrics: Iterable[str]) -> Table:
     """Say what each metric measures and which way is better."""
-    better = {True: "higher", False: "lower", None: NOTHING}
+    better = {True: "higher", False: "lower", None: NO_VALUE}
     known = [(name, METRICS.get(name)) for name in metrics]
     return Table(
         "The metrics",
@@ -100,7 +71,7 @@ def metrics_table(metrics: Iterable[str]) -> Table:
             (
                 format_metric(name),
                 info.description if info else "",
-                better[info.higher_is_better] if info else NOTHING,
+                better[info.higher_is_better] if info else NO_VALUE,
             )
             for name, info in known
         ],
@@ -118,7 +89,7 @@ def verdict_table(verdicts: Sequence[Verdict], *, with_candidate: bool) -> Block
             "yes" if verdict.required else "no",
             Strong(verdict.verdict),
             format_value(verdict.value),
-            format_limits(verdict.low, verdict.high),
+            format_two_sided(verdict.low, verdict.high),
             verdict.decided_on,
             to_sentence(verdict.reason),
         )
@@ -136,19 +107,16 @@ def verdict_table(verdicts: Sequence[Verdict], *, with_candidate: bool) -> Block
 
 def evaluation_data(content: DocumentsContent) -> list[Block]:
     """Say what everything was measured on, and what was left out of it."""
-    used = [day for day in content.intake_days if day.broken is None]
-    unused = [day for day in content.intake_days if day.broken is not None]
-    accepted = sum(day.accepted or 0 for day in used)
-    refused = sum(day.quarantined or 0 for day in used)
+    totals = intake_totals(content.intake_days)
     counted: list[tuple[str, Inline]] = [
         (
             "Rows accepted and refused",
             (
-                f"{accepted:,} accepted, {refused:,} in quarantine,"
-                f" on {format_count(len(used), 'day')}"
+                f"{totals.accepted:,} accepted, {totals.quarantined:,} in quarantine,"
+                f" on {format_count(totals.used, 'day')}"
             ),
         ),
-        ("Days that are not used", format_count(len(unused), "day")),
+        ("Days that are not used", format_count(len(totals.unused), "day")),
     ]
     measured = content.evaluation_set
     if measured is None:
@@ -169,9 +137,9 @@ def evaluation_data(content: DocumentsContent) -> list[Block]:
             ]
         ),
     ]
-    if unused:
+    if totals.unused:
         rows, left = limit_rows(
-            [(f"{day.day}", to_sentence(day.broken or "")) for day in unused], "day"
+            [(f"{day.day}", to_sentence(day.broken or "")) for day in totals.unused], "day"
         )
         blocks.append(Table(f"Days that are not used{left}", ("Day", "Why"), rows))
     return blocks

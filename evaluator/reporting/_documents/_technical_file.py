@@ -32,7 +32,6 @@ from evaluator.reporting._documents._page import (
 from evaluator.reporting._documents._parts import (
     NOT_KNOWN,
     evaluation_data,
-    format_measurement,
     format_missing,
     limit_rows,
     metrics_table,
@@ -40,6 +39,7 @@ from evaluator.reporting._documents._parts import (
     to_sentence,
     verdict_table,
 )
+from evaluator.reporting._formatting import format_measurement
 from evaluator.scorecard import read_measurements
 from evaluator.spec import ColumnSpec
 
@@ -84,11 +84,11 @@ def technical_file(content: DocumentsContent) -> Document:
             Section("evidence", _evidence(content)),
             Section(
                 "eu-ai-act",
-                [statement, *obligation_map(content, obligations.framework("eu_ai_act"))],
+                [statement, *_obligation_map(content, obligations.framework("eu_ai_act"))],
             ),
             Section(
                 "nist-ai-rmf",
-                [statement, *obligation_map(content, obligations.framework("nist_ai_rmf"))],
+                [statement, *_obligation_map(content, obligations.framework("nist_ai_rmf"))],
             ),
         ],
         closing=(
@@ -226,7 +226,7 @@ def _monitoring(content: DocumentsContent) -> list[Block]:
     ]
 
 
-def _columns(columns: "dict[str, ColumnSpec]") -> Table:
+def _columns(columns: dict[str, ColumnSpec]) -> Table:
     rows, left = limit_rows(
         [
             (
@@ -339,10 +339,11 @@ def _evidence(content: DocumentsContent) -> list[Block]:
     ]
 
 
-def obligation_map(content: DocumentsContent, framework: Framework) -> list[Block]:
-    """Show where the points of a law or a framework find their evidence in an audit."""
+def _obligation_map(content: DocumentsContent, framework: Framework) -> list[Block]:
     points = list(framework.points())
-    found = sum(any(_is_there(content, place) for place in point.evidence) for point in points)
+    found = sum(
+        any(_is_there(content, reference) for reference in point.evidence) for point in points
+    )
     blocks: list[Block] = [
         Facts([("Text", framework.citation), ("Source", Link(framework.source))]),
         Paragraph(
@@ -370,20 +371,20 @@ def obligation_map(content: DocumentsContent, framework: Framework) -> list[Bloc
     return blocks
 
 
-def _references(content: DocumentsContent, places: Iterable[EvidenceReference]) -> str:
-    told = [
-        f"{place.words}: {place.gives}."
-        if _is_there(content, place)
-        else f"{place.words}: nothing in this audit (it would give {place.gives})."
-        for place in places
+def _references(content: DocumentsContent, references: Iterable[EvidenceReference]) -> str:
+    sentences = [
+        f"{reference.describe()}: {reference.gives}."
+        if _is_there(content, reference)
+        else f"{reference.describe()}: nothing in this audit (it would give {reference.gives})."
+        for reference in references
     ]
-    return " ".join(to_sentence(words) for words in told) or "None."
+    return " ".join(to_sentence(words) for words in sentences) or "None."
 
 
-def _is_there(content: DocumentsContent, place: EvidenceReference) -> bool:
+def _is_there(content: DocumentsContent, reference: EvidenceReference) -> bool:
     findings = {
         "comparisons": content.scorecard.comparisons,
         "fairness": content.scorecard.fairness,
         "weak_slices": content.scorecard.weak_slices,
     }
-    return place.finding is None or len(findings[place.finding]) > 0
+    return reference.finding is None or len(findings[reference.finding]) > 0
