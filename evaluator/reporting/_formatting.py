@@ -22,11 +22,6 @@ _MIN_P = 0.001
 _WHOLE = 10
 
 
-_MINUS = "\N{MINUS SIGN}"
-_MIN_P = 0.001
-_WHOLE = 10
-
-
 def plain_rows(frame: pd.DataFrame) -> list[Row]:
     """Read a frame's rows; a missing cell is None, whatever its column's type."""
     cells = frame.astype(object)

@@ -13,10 +13,6 @@ BAR_STEP = 10
 """Distance from one day's bar to the next, in the units of the view box."""
 
 
-BAR_STEP = 10
-"""Distance from one day's bar to the next, in the units of the view box."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class IntervalPlot:
     """A dot with its interval, a mark to compare it with and limits, from 0 to `WIDTH`."""

@@ -35,9 +35,6 @@ from evaluator.scorecard import Scorecard, format_scope, read_measurements, read
 _NAMED = 2
 """How many slices a line names."""
 
-_NAMED = 2
-"""How many slices a line names."""
-
 
 def summary_lines(
     *,

@@ -23,16 +23,6 @@ _ADDRESS = re.compile(r"(?<=[A-Za-z]):(?=//)|(?<=\w)@(?=\w)|(?<=www)\.", re.IGNO
 _PLAIN_CODE = re.compile(r"[A-Za-z0-9_.:/<>=, -]+")
 
 
-_ALWAYS = re.compile(r"([\\`*\[\]<>|~&$])")
-# Within a word an underscore means nothing, and identifiers stay readable.
-_UNDERSCORE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
-# What would begin a heading, a list, a rule or a table's second line.
-_AT_START = re.compile(r"\d{1,9}(?=[.)](\s|$))|(?=#{1,6}(\s|$)|[+-](\s|$)|[-=:\s]+$)")
-# GitHub turns bare addresses into links, which data must not do.
-_ADDRESS = re.compile(r"(?<=[A-Za-z]):(?=//)|(?<=\w)@(?=\w)|(?<=www)\.", re.IGNORECASE)
-_PLAIN_CODE = re.compile(r"[A-Za-z0-9_.:/<>=, -]+")
-
-
 @dataclass(frozen=True)
 class InlineCode:
     """A digest or an identifier, to be set as such."""
