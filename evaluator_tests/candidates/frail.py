@@ -37,6 +37,8 @@ HABITS: Final = {
 """What else y may make it do."""
 BLOCK: Final = 2**27
 MOST_BLOCKS: Final = 16
+MOST_NUMBERS: Final = 4096
+"""In a process that a busy one started, the connection may have any number below."""
 
 
 class Frail:
@@ -93,12 +95,11 @@ def live(habit: str) -> None:
         sys.stdout.write("much " * 200_000)
         sys.stderr.write("more " * 200_000)
     if habit == "meddles":
-        for number in range(3, 64):
+        for number in range(3, MOST_NUMBERS):
             with contextlib.suppress(OSError):
                 os.write(number, b"\xff" * 64)
     if habit in ("breaks off", "hangs up"):
-        # The connection has any number in a process that was started by a busy one.
-        os.closerange(3, 4096)
+        os.closerange(3, MOST_NUMBERS)
     if habit == "hangs up":
         time.sleep(3600)
     if habit in ("starts another", "lets one get away"):
