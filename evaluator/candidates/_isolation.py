@@ -131,10 +131,10 @@ class LazyScorer:
             self._fault = error
             raise
         except Exception as error:
-            told = error_from_exception(candidate, error, "loading")
-            if not isinstance(told, TransientCandidateError):
-                self._fault = told
-            raise told from error
+            reported = error_from_exception(candidate, error, "loading")
+            if not isinstance(reported, TransientCandidateError):
+                self._fault = reported
+            raise reported from error
 
 
 class _ChildTraceback(Exception):  # noqa: N818 - no error of its own, but where one came from
@@ -241,33 +241,33 @@ class IsolatedScorer:
             send(child.connection, {"asked": asked}, payload, deadline=deadline)
             answer = receive(child.connection, largest=size, deadline=deadline)
             if "fault" in answer.header:
-                told = self._told(answer.header, doing)
+                reported = self._reported_error(answer.header, doing)
             elif len(answer.payload) != size:
                 raise ConnectionBrokenError("not the bytes that were asked for")
             else:
                 return answer.payload
         if answer.header["fault"] == "memory":
             self.close()
-        raise told from _ChildTraceback(str(answer.header.get("trace", "")))
+        raise reported from _ChildTraceback(str(answer.header.get("trace", "")))
 
     @contextmanager
     def _failing(self, child: ChildProcess, doing: str, allowed: str, fix: str) -> Iterator[None]:
         """End the process where it does not answer, and say what became of it."""
-        told: CandidateError
+        reported: CandidateError
         try:
             yield
         except TimeoutError:
             child.abort()
-            told = CandidateTimeoutError(
+            reported = CandidateTimeoutError(
                 f"it took longer than {allowed} while {doing}, and was ended",
                 culprit=f"candidate {self._candidate.name}",
                 fix=fix,
             )
         except ConnectionBrokenError:
-            told = self._not_understood(doing)
+            reported = self._not_understood(doing)
         except OSError:
             ended = child.end() if child.ends_by_itself() else None
-            told = self._death(child, ended, doing)
+            reported = self._death(child, ended, doing)
         except BaseException:
             # Whatever interrupts, no later question may get the answer of this one.
             self.close()
@@ -276,10 +276,10 @@ class IsolatedScorer:
             return
         self.close()
         if words := child.last_words():
-            told.add_note(f"The last that its process wrote:\n{words}")
-        raise told
+            reported.add_note(f"The last that its process wrote:\n{words}")
+        raise reported
 
-    def _told(self, header: dict[str, Any], doing: str) -> CandidateError:
+    def _reported_error(self, header: dict[str, Any], doing: str) -> CandidateError:
         """Make the error that the process tells of."""
         if header["fault"] == "memory":
             return self._out_of_memory(doing)

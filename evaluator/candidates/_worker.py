@@ -121,7 +121,7 @@ class Worker:
         except (Exception, SystemExit) as error:  # noqa: BLE001 - it is told, whatever it is
             doing = "loading" if asked == "load" else "scoring"
             with without_memory_limit():
-                send(self._connection, self._told(error, doing))
+                send(self._connection, self._describe_error(error, doing))
         else:
             send(self._connection, {}, result)
 
@@ -150,7 +150,7 @@ class Worker:
             raise RuntimeError("it is asked before it is loaded")
         return self._scorer
 
-    def _told(self, error: BaseException, doing: str) -> dict[str, Any]:
+    def _describe_error(self, error: BaseException, doing: str) -> dict[str, Any]:
         is_limited = self._candidate.memory_limit is not None
         if is_limited and any(_is_memory_error(cause) for cause in _causes(error)):
             return {"fault": "memory"}

@@ -107,8 +107,8 @@ def read_days(content: bytes) -> list[DayFacts]:
         Where it is something else.
     """
     try:
-        told = json.loads(content)
-        return [DayFacts(**{**day, "day": date.fromisoformat(day["day"])}) for day in told]
+        raw = json.loads(content)
+        return [DayFacts(**{**day, "day": date.fromisoformat(day["day"])}) for day in raw]
     except (ValueError, TypeError, KeyError) as error:
         raise EvidenceError(
             "it holds no facts about days", culprit=DAYS, fix="make the scorecard again"

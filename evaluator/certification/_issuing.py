@@ -299,9 +299,9 @@ def build_certificate(
     if created_at.tzinfo is None:
         msg = "created_at needs a time zone: a certificate's time must mean one moment"
         raise ValueError(msg)
-    figures = {
-        (figure.candidate, figure.metric): figure
-        for figure in read_measurements(
+    measurements = {
+        (measurement.candidate, measurement.metric): measurement
+        for measurement in read_measurements(
             scorecard.measurements, metrics=headline_metrics, levels=["overall"]
         )
     }
@@ -338,7 +338,7 @@ def build_certificate(
                     for waiver in outcome.waived
                 ],
                 "headline": [
-                    _headline(metric, figures.get((outcome.candidate, metric)))
+                    _headline(metric, measurements.get((outcome.candidate, metric)))
                     for metric in headline_metrics
                 ],
                 "slices": {
@@ -379,14 +379,14 @@ def _utc(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def _headline(metric: str, figure: Measurement | None) -> dict[str, Any]:
+def _headline(metric: str, measurement: Measurement | None) -> dict[str, Any]:
     return {
         "metric": metric,
-        "value": None if figure is None else figure.value,
-        "low": None if figure is None else figure.low,
-        "high": None if figure is None else figure.high,
-        "n": None if figure is None else figure.n,
-        "n_effective": None if figure is None else figure.n_effective,
-        "status": "missing" if figure is None else figure.status,
-        "reason": "not measured" if figure is None else figure.reason or None,
+        "value": None if measurement is None else measurement.value,
+        "low": None if measurement is None else measurement.low,
+        "high": None if measurement is None else measurement.high,
+        "n": None if measurement is None else measurement.n,
+        "n_effective": None if measurement is None else measurement.n_effective,
+        "status": "missing" if measurement is None else measurement.status,
+        "reason": "not measured" if measurement is None else measurement.reason or None,
     }

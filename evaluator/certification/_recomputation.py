@@ -251,12 +251,12 @@ def check_days(
     reports = {str(item.partition): item for item in evidence.upstream_of(scorecard, REPORT)}
     listed = {day.day.isoformat() for day in days}
     evaluated = {str(item.partition) for item in evidence.upstream_of(evaluation_set, TYPED)}
-    told = [
+    spelled = [
         f"{day} is missing from it, and is evaluated or has a report"
         for day in sorted((evaluated | reports.keys()) - listed)
     ]
     if with_reference(spec, days) != days:
-        told.append("its days are not in order, or others are the reference")
+        spelled.append("its days are not in order, or others are the reference")
     for day in days:
         report = reports.get(day.day.isoformat())
         if report is None:
@@ -266,8 +266,8 @@ def check_days(
         else:
             profile = json.loads(evidence.read(report, PROFILE))
             found = list(_mismatches(day, profile, with_drift=asks_about_drift(spec)))
-        told += [f"{day.day.isoformat()}: {what}" for what in found]
-    return CheckedDays(days, [Discrepancy("figures", path, what) for what in told])
+        spelled += [f"{day.day.isoformat()}: {what}" for what in found]
+    return CheckedDays(days, [Discrepancy("figures", path, what) for what in spelled])
 
 
 def _mismatches(day: DayFacts, profile: Mapping[str, Any], *, with_drift: bool) -> Iterator[str]:
@@ -302,9 +302,9 @@ def compare_searches(
 ) -> Iterator[Discrepancy]:
     """Hold the record of how far weak slices were searched against another search."""
     # As the record spells them.
-    told = json.loads(json.dumps(again))
-    for candidate in sorted(stored.keys() | told.keys()):
-        found = differences(stored.get(candidate) or {}, told.get(candidate) or {})
+    spelled = json.loads(json.dumps(again))
+    for candidate in sorted(stored.keys() | spelled.keys()):
+        found = differences(stored.get(candidate) or {}, spelled.get(candidate) or {})
         for what in list(found)[:_SHOWN]:
             yield Discrepancy("figures", scorecard.folder, f"the search of {candidate}: {what}")
 

@@ -128,7 +128,7 @@ class VerificationReport:
             "cautions": list(self.cautions),
         }
 
-    def told(self) -> list[str]:
+    def to_lines(self) -> list[str]:
         """Tell it in lines of text."""
         lines = [f"{self.result}: certificate {self.certificate}"]
         if self.statement is not None:

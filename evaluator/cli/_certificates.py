@@ -94,7 +94,7 @@ def verify(
         told = {**report.as_record(), "bundle": [problem._asdict() for problem in problems]}
         typer.echo(json.dumps(told, indent=2))
     else:
-        for line in [*report.told(), *(f"  PROBLEM     {problem}" for problem in problems)]:
+        for line in [*report.to_lines(), *(f"  PROBLEM     {problem}" for problem in problems)]:
             typer.echo(line)
     raise typer.Exit(0 if is_verified else 1)
 

@@ -195,8 +195,8 @@ def _version(identity: str, content_version: str) -> dict[str, Any]:
     )
 
 
-def _facet(schema: str, **told: Any) -> dict[str, Any]:
-    return {"_producer": _producer(), "_schemaURL": f"{_SPECIFICATION}/{schema}", **told}
+def _facet(schema: str, **entry: Any) -> dict[str, Any]:
+    return {"_producer": _producer(), "_schemaURL": f"{_SPECIFICATION}/{schema}", **entry}
 
 
 @cache

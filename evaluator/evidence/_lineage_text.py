@@ -133,10 +133,10 @@ def _production(records: Sequence[Record]) -> str:
     made = first if first == last else f"{first} to {last}"
     codes = ", ".join(sorted({record.code_version for record in records}))
     runs = list({record.run_id: None for record in records})
-    told = ", ".join(runs if len(runs) == 1 else map(short, runs[:MAX_RUNS]))
+    shown = ", ".join(runs if len(runs) == 1 else map(short, runs[:MAX_RUNS]))
     if len(runs) > MAX_RUNS:
-        told += f" and {len(runs) - MAX_RUNS:,} more"
-    return f"made {made}, code version {codes}, run{'' if len(runs) == 1 else 's'} {told}"
+        shown += f" and {len(runs) - MAX_RUNS:,} more"
+    return f"made {made}, code version {codes}, run{'' if len(runs) == 1 else 's'} {shown}"
 
 
 def to_json(lineage: Lineage) -> dict[str, Any]:
@@ -157,10 +157,10 @@ def to_json(lineage: Lineage) -> dict[str, Any]:
 def _version(lineage: Lineage, key: VersionKey) -> dict[str, Any]:
     record = lineage.walk.versions.get(key)
     note = lineage.notes.get(key)
-    told = {} if record is None else record.model_dump(mode="json", exclude={"format", "audit"})
+    entry = {} if record is None else record.model_dump(mode="json", exclude={"format", "audit"})
     return {
         **key._asdict(),
-        **told,
+        **entry,
         "state": lineage.state(key),
         "outdated": list(lineage.outdated.get(key, ())),
         "known_besides": {} if note is None else dict(note.facts),

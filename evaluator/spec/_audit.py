@@ -272,22 +272,22 @@ class AuditSpec(SpecModel):
 
     @field_validator("allow_failed_slices", mode="before")
     @classmethod
-    def _budget_is_a_count_or_a_share(cls, told: Any) -> Any:
-        is_number = isinstance(told, int | float) and not isinstance(told, bool)
-        if told != "none" and not (is_number and (told >= 1 if told == int(told) else told < 1)):
+    def _budget_is_a_count_or_a_share(cls, raw: Any) -> Any:
+        is_number = isinstance(raw, int | float) and not isinstance(raw, bool)
+        if raw != "none" and not (is_number and (raw >= 1 if raw == int(raw) else raw < 1)):
             raise problem(
                 "allow_failed_slices",
-                f"{told!r} is neither `none`, nor a count, nor a share",
+                f"{raw!r} is neither `none`, nor a count, nor a share",
                 "write none, a whole number such as 2, or a share below 1 such as 0.05",
             )
-        return told
+        return raw
 
     def failed_slices_allowed(self) -> int:
         """Count the slices of a candidate that may be missing."""
-        told = self.allow_failed_slices
+        raw = self.allow_failed_slices
         values = self.slice_values().values()
         slices = prod(len(names) for names in values)
-        return 0 if told == "none" else told if isinstance(told, int) else int(told * slices)
+        return 0 if raw == "none" else raw if isinstance(raw, int) else int(raw * slices)
 
     @property
     def baseline(self) -> str | None:

@@ -111,12 +111,12 @@ def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
 def kind_of(base: type[BaseModel], default: str) -> Callable[[Any], str | None]:
     """Make the function that tells a block's kind, as the tag `kind: <kind>`."""
 
-    def tell(told: Any) -> str | None:
-        if isinstance(told, base):
-            kind: Any = getattr(told, "kind", None)
+    def tell(raw: Any) -> str | None:
+        if isinstance(raw, base):
+            kind: Any = getattr(raw, "kind", None)
         else:
             # What is no mapping is told so by the default kind's model.
-            kind = told.get("kind", default) if isinstance(told, Mapping) else default
+            kind = raw.get("kind", default) if isinstance(raw, Mapping) else default
         # What is no text is of no kind. Errors name the tag among the keys, so that it must be
         # none that a block could have.
         return f"kind: {kind}" if isinstance(kind, str) else None

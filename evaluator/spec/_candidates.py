@@ -162,10 +162,10 @@ def _bytes_of(limit: int | str) -> int:
     if isinstance(limit, int):
         amount = limit
     else:
-        told = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]+)", limit.strip())
-        if told is None or told[2] not in _UNITS:
+        raw = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]+)", limit.strip())
+        if raw is None or raw[2] not in _UNITS:
             raise problem("memory_limit", f"{limit!r} is no amount of memory", fix)
-        amount = int(float(told[1]) * _UNITS[told[2]])
+        amount = int(float(raw[1]) * _UNITS[raw[2]])
     if amount < _MIN_MEMORY:
         raise problem(
             "memory_limit", f"in {amount} bytes nothing can be loaded (1 MiB is the least)", fix
@@ -323,14 +323,14 @@ class PickleCandidate(FeatureCandidate):
 
     @model_validator(mode="before")
     @classmethod
-    def _is_trusted(cls, told: Any) -> Any:
-        if isinstance(told, Mapping) and "trust" not in told:
+    def _is_trusted(cls, raw: Any) -> Any:
+        if isinstance(raw, Mapping) and "trust" not in raw:
             raise problem(
                 "trust",
                 "a pickle runs whatever code it holds as soon as it is read",
                 "save the model as skops instead, or write `trust: pickle` if you trust its maker",
             )
-        return told
+        return raw
 
 
 class RecordedCandidate(CandidateBase):

@@ -177,7 +177,7 @@ def _describe_value(details: list[ErrorDetails], place: _ModelNode) -> tuple[str
     return f"{what}, and it is {given}", fix
 
 
-def _describe_kind(location: KeyPath, told: Mapping[str, Any]) -> tuple[str, str, str]:
+def _describe_kind(location: KeyPath, raw: Mapping[str, Any]) -> tuple[str, str, str]:
     """Describe a block whose `kind` there is not."""
     kinds = [
         kind
@@ -185,9 +185,9 @@ def _describe_kind(location: KeyPath, told: Mapping[str, Any]) -> tuple[str, str
         for kind in _kinds(model)
     ]
     listed = ", ".join(kinds)
-    fix = suggestion(told["kind"], kinds, f"use one of {listed}")
+    fix = suggestion(raw["kind"], kinds, f"use one of {listed}")
     key = ".".join(str(part) for part in (*location, "kind"))
-    return key, f"it must be one of {listed}, and it is {_describe_input(told['kind'])}", fix
+    return key, f"it must be one of {listed}, and it is {_describe_input(raw['kind'])}", fix
 
 
 def _describe_validator_error(

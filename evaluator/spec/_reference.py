@@ -44,18 +44,18 @@ class _Section(NamedTuple):
     title: str
     """The block's path in the YAML, as code."""
     model: type[BaseModel]
-    told: frozenset[str]
+    introduced: frozenset[str]
     """Its keys that stand in a section above."""
 
 
 def _sections(
-    path: str, model: type[BaseModel], title: str = "", told: frozenset[str] = frozenset()
+    path: str, model: type[BaseModel], title: str = "", introduced: frozenset[str] = frozenset()
 ) -> Iterator[_Section]:
     """Yield a model and those inside it, each under its path in the YAML."""
-    yield _Section(title or f"`{path}`", model, told)
+    yield _Section(title or f"`{path}`", model, introduced)
     for name, field in model.model_fields.items():
         inner = list(models_in(field.annotation))
-        if name in told or not inner:
+        if name in introduced or not inner:
             continue
         kind = _plain(field.annotation)
         item = "[]" if kind.startswith("list") else ".<name>" if kind.startswith("map") else ""
@@ -85,7 +85,7 @@ def _section(section: _Section) -> str:
     keys = "\n".join(
         _key(name, field)
         for name, field in section.model.model_fields.items()
-        if name not in section.told
+        if name not in section.introduced
     )
     return f"## {section.title}\n\n{words}\n\n{keys}"
 

@@ -46,7 +46,7 @@ def test_an_untouched_folder_is_verified(issued: Issued) -> None:
     assert report.cautions == ()
     assert report.statement
     assert report.statement.predicate.candidate.outcome == "certified"
-    assert any("VERIFIED" in line for line in report.told())
+    assert any("VERIFIED" in line for line in report.to_lines())
     assert json.dumps(report.as_record())
 
 
@@ -198,7 +198,7 @@ def test_without_a_key_nothing_is_called_verified(issued: Issued) -> None:
     report = check(issued, public_key=None)
     assert report.result == "INTACT, BUT NOT PROVEN"
     assert not report.is_verified
-    assert any("SIGNATURE NOT CHECKED" in line for line in report.told())
+    assert any("SIGNATURE NOT CHECKED" in line for line in report.to_lines())
 
 
 def test_an_unsigned_certificate_says_so_loudly(tmp_path: Path) -> None:

@@ -96,11 +96,11 @@ class RecordedScorer:
         ]
         if self._candidate.label is not None:
             truth = pd.Series(cases["label"].to_numpy(), index=wanted)
-            told = rows[rows["label"].notna() & rows["key"].isin(wanted)]
-            differs = _is_positive(told["label"], self._positive) != (
-                truth.loc[told["key"]].to_numpy() == 1
+            labelled = rows[rows["label"].notna() & rows["key"].isin(wanted)]
+            differs = _is_positive(labelled["label"], self._positive) != (
+                truth.loc[labelled["key"]].to_numpy() == 1
             )
-            contradicting = told.loc[differs, "key"].unique()
+            contradicting = labelled.loc[differs, "key"].unique()
             found.append(
                 _issue("conflicting_labels", contradicting, "have another label than in the data")
             )
