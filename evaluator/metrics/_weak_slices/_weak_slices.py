@@ -160,7 +160,7 @@ def weak_slices(
         alone, so that the search did not choose it.
 
         ``slice``, ``conditions``
-            The slice in words, and as JSON for `worsened_slices` and `read_conditions`.
+            The slice in words, and as JSON for `worsened_slices`.
         ``n``, ``n_all``
             Cases of the slice in the confirming half, and in both.
         ``loss``, ``rest_loss``, ``excess``
@@ -453,6 +453,6 @@ def _explain(rows: list[dict[str, Any]], inside: list[BoolArray], losses: FloatA
 
 
 def _rank(row: dict[str, Any]) -> tuple[Any, ...]:
-    place = ("confirmed", "not_confirmed", "too_few").index(row["status"])
+    order = ("confirmed", "not_confirmed", "too_few").index(row["status"])
     explained = row["explained_by"] is not None
-    return place, explained, 0.0 if row["reason"] else -row["harm_low"], row["slice"]
+    return order, explained, 0.0 if row["reason"] else -row["harm_low"], row["slice"]

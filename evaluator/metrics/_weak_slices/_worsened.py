@@ -180,5 +180,5 @@ def slice_definitions(
 
 
 def _rank(row: dict[str, Any]) -> tuple[Any, ...]:
-    place = ("worse", "not_shown", "too_few").index(row["status"])
-    return place, 0.0 if row["reason"] else -row["harm_low"], row["slice"]
+    order = ("worse", "not_shown", "too_few").index(row["status"])
+    return order, 0.0 if row["reason"] else -row["harm_low"], row["slice"]
