@@ -98,7 +98,8 @@ def test_a_single_flipped_byte_in_what_a_live_folder_holds_of_a_certificate_is_f
             spoilt = bytearray(content)
             spoilt[position] ^= 4
             path.write_bytes(spoilt)
-            if check(issued).is_intact:
+            # By its digest alone: computing everything again is not needed to find it.
+            if check(issued, recompute_again=lambda *_: ()).is_intact:
                 missed.append((path.relative_to(issued.folder).as_posix(), position))
         path.write_bytes(content)
     assert missed == []

@@ -41,8 +41,8 @@ def materialised(audit: Audit, asset: str) -> set[str]:
         return set(instance.get_materialized_partitions(dg.AssetKey([audit.name, asset])))
 
 
-def test_the_whole_audit_runs_from_files_to_dashboard_and_certificate(
-    audit: Audit, home: Home
+def test_the_whole_audit_runs_from_files_to_certificate_and_in_every_home_to_the_same_evidence(
+    audit: Audit, home: Home, finished: Path
 ) -> None:
     summary = run(audit, home)
     state = AuditState(audit, home)
@@ -55,6 +55,10 @@ def test_the_whole_audit_runs_from_files_to_dashboard_and_certificate(
     page = state.store.read_bytes(state.require("dashboard"), PAGE).decode()
     assert "sturdy" in page
     assert state.store.read_bytes(state.require("certificate"), CERTIFICATE).startswith(b"{")
+    elsewhere = AuditState(audit, Home(finished, str(finished / "evidence")))
+    for asset in ("evaluation_set", "scorecard"):
+        assert state.require(asset).identity == elsewhere.require(asset).identity
+        assert state.require(asset).content_version == elsewhere.require(asset).content_version
     assert len(materialised(audit, "frail_slice_metrics")) == 4
 
 
@@ -326,15 +330,6 @@ def test_one_mlflow_run_a_candidate_holds_its_figures(audit: Audit, finished_hom
             & (measurements["level"] == "overall")
         ].set_index("metric")
         assert logged.data.metrics["roc_auc"] == rows.loc["roc_auc", "value"]
-
-
-def test_two_homes_come_to_the_same_evidence(audit: Audit, home: Home, finished: Path) -> None:
-    run(audit, home)
-    first = AuditState(audit, home)
-    second = AuditState(audit, Home(finished, str(finished / "evidence")))
-    for asset in ("evaluation_set", "scorecard"):
-        assert first.require(asset).identity == second.require(asset).identity
-        assert first.require(asset).content_version == second.require(asset).content_version
 
 
 def test_the_certificate_names_everything_that_it_rests_on(
