@@ -190,7 +190,7 @@ class GateInputs:
         missing = sum(not state.is_current for state in states)
         return GateInput(
             limits=Limits(at_most=self.evidence.allowed_missing),
-            measurement=Measurement.counted(missing, len(states)),
+            measurement=Measurement.of_count(missing, len(states)),
             remark=f"of {len(states):,}",
         )
 
@@ -297,7 +297,7 @@ def _by_scope(
     grouped: dict[_Key, dict[Scope, list[Measurement]]] = {}
     for measurement in measurements:
         key = (measurement.candidate, measurement.metric, measurement.level)
-        grouped.setdefault(key, {}).setdefault(measurement.place, []).append(measurement)
+        grouped.setdefault(key, {}).setdefault(measurement.scope, []).append(measurement)
     return grouped
 
 
@@ -432,7 +432,7 @@ def data_quality_inputs(gate: DataQualityGate, days: Sequence[DayFacts]) -> Iter
         yield GateInput(
             limits=limits,
             group=REFUSED_DAYS,
-            measurement=Measurement.counted(len(refused), len(days)) if days else None,
+            measurement=Measurement.of_count(len(refused), len(days)) if days else None,
             problem="" if days else "no day is recorded",
             remark=f"of {format_count(len(days), 'day')}"
             + (f": {format_list(refused)}" if refused else ""),
@@ -453,7 +453,7 @@ def _refused_rows(accepted: Sequence[DayFacts], limits: Limits) -> GateInput:
     return GateInput(
         limits=limits,
         group=REFUSED_ROWS,
-        measurement=Measurement.counted(quarantined / rows, rows),
+        measurement=Measurement.of_count(quarantined / rows, rows),
         remark=f"({quarantined:,} of {format_count(rows, 'row')})",
     )
 
@@ -483,7 +483,7 @@ def _drift_input(gate: DriftGate, day: DayFacts, limits: Limits) -> GateInput:
     return GateInput(
         limits=limits,
         group=name,
-        measurement=Measurement.counted(distance, day.rows),
+        measurement=Measurement.of_count(distance, day.rows),
         remark=f"in {column}",
         doubt=f"the drift of {undefined[0]} is undefined" if undefined else "",
     )

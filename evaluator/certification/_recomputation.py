@@ -143,7 +143,7 @@ def recompute(
     days, problems = check_days(evidence, scorecard, evaluation_set, spec)
     yield from problems
     again = Scorecard.from_tables(
-        {**tables, SLICES: slices}, weak_searches=scored.searches, days=days
+        {**tables, SLICES: slices}.__getitem__, weak_searches=scored.searches, days=days
     )
     yield from compare_verdicts(evidence.predicate, spec, gate_evidence(spec, again), entries)
 

@@ -16,6 +16,8 @@ from evaluator.spec import DAY, AuditSpec, ColumnSpec
 
 MISSING = "(missing)"
 """The group of the cases without a value."""
+# What stands beside declared columns, none of which can be called so.
+LABEL, SCORE, PREDICTION, CLUSTER = " label", " score", " prediction", " cluster"
 
 IntArray = NDArray[np.intp]
 # Whole numbers and truth values stay what they are where some are missing.
@@ -55,20 +57,30 @@ class EvaluatedCases:
         """Tell whether the cases have this declared column."""
         return DATA_PREFIX + name in self.table.column_names
 
-    def place_of(self, predictions: pd.DataFrame) -> IntArray:
-        """Find each prediction's case by its id, shape (predictions,).
+    def positions_of(self, predictions: pd.DataFrame) -> IntArray:
+        """Find each prediction's case by its id.
+
+        Parameters
+        ----------
+        predictions
+            Its column `id` names the cases.
+
+        Returns
+        -------
+        numpy.ndarray
+            The case's row in the evaluation set, shape (predictions,).
 
         Raises
         ------
         ValueError
             Where there are predictions for other cases.
         """
-        place: IntArray = self._index.get_indexer(pd.Index(predictions["id"]))
-        if (place < 0).any():
+        row_positions: IntArray = self._index.get_indexer(pd.Index(predictions["id"]))
+        if (row_positions < 0).any():
             raise ValueError(
                 "there are predictions for cases that the evaluation set does not have"
             )
-        return place
+        return row_positions
 
     def groups_of(self, name: str) -> Groups:
         """Cut the cases by a column: allowed values first, then others in order, then missing."""
@@ -88,12 +100,12 @@ class EvaluatedCases:
             codes, names + [MISSING] * (encoded.null_count > 0), declared.allowed is not None
         )
 
-    def features(self, names: Sequence[str], place: IntArray) -> pd.DataFrame:
-        """Take declared columns under their own names, for the cases at these places."""
-        taken = self._frame[list(names)].take(place)
+    def features(self, names: Sequence[str], row_positions: IntArray) -> pd.DataFrame:
+        """Take declared columns under their own names, for the cases in these rows."""
+        taken = self._frame[list(names)].take(row_positions)
         return taken.reset_index(drop=True)
 
-    def clusters(self, name: str, place: IntArray) -> "pd.Series[str]":
+    def clusters(self, name: str, row_positions: IntArray) -> "pd.Series[str]":
         """Say which cases belong together; one without a value belongs to itself."""
         is_day = name == DAY and name not in self._columns
         column = self.table[DAY if is_day else DATA_PREFIX + name]
@@ -101,7 +113,7 @@ class EvaluatedCases:
         alone = values.isna()
         own = "the case " + pd.Series(self._index[alone].astype(str), index=values.index[alone])
         filled = values.astype("str").where(~alone, own)
-        taken: pd.Series[str] = filled.take(place).reset_index(drop=True)
+        taken: pd.Series[str] = filled.take(row_positions).reset_index(drop=True)
         return taken
 
     @cached_property
@@ -118,8 +130,26 @@ class EvaluatedCases:
         return frame
 
 
+def case_outputs(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Take label, score and prediction under names that no declared column has."""
+    outputs = predictions[["label", "score", "prediction"]].reset_index(drop=True)
+    return outputs.set_axis([LABEL, SCORE, PREDICTION], axis="columns")
+
+
 def columns_needed(spec: AuditSpec) -> list[str]:
-    """Name the evaluation set's columns that a scorecard looks at."""
+    """Name the evaluation set's columns that a scorecard looks at.
+
+    Parameters
+    ----------
+    spec
+        The audit.
+
+    Returns
+    -------
+    list[str]
+        `id`, `label` and `day`, and ``data.<column>`` of each declared column that
+        `additional_slices`, `fairness`, `compare` or `weak_slices` names.
+    """
     named = {name for names in spec.additional_slices for name in names}
     if spec.fairness is not None:
         named |= {*spec.fairness.attributes, *spec.fairness.control}

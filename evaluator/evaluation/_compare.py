@@ -5,15 +5,14 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from evaluator.evaluation._cases import EvaluatedCases
+from evaluator.evaluation._cases import CLUSTER, EvaluatedCases
 from evaluator.metrics import METRICS
 from evaluator.scorecard import SLICE_COLUMNS, SLICE_LEVEL
 from evaluator.spec import AuditSpec, CandidateSpec
 
 NOT_EVALUATED = "the compared candidates were not all evaluated there"
-# Compared where only the places are asked for: every candidate decides.
+# Compared where only the scopes are asked for: every candidate decides.
 _ANY_METRIC = "accuracy"
-_CLUSTER = " cluster"
 _NUMBERS = (
     "difference",
     "low",
@@ -101,7 +100,7 @@ def _pair_predictions(
         frame[name] = kept[candidates[0].name][name].to_numpy()
     cluster = spec.compare.cluster if spec.compare else None
     if cluster is not None:
-        frame[_CLUSTER] = cases.clusters(cluster, cases.place_of(frame))
+        frame[CLUSTER] = cases.clusters(cluster, cases.positions_of(frame))
     return frame
 
 
@@ -118,7 +117,7 @@ def _compare_frame(
     spec: AuditSpec,
     candidates: Sequence[CandidateSpec],
     frame: pd.DataFrame,
-    lacking: set[str],
+    missing: set[str],
     remarks: list[str],
 ) -> ComparisonTables:
     from evaluator.metrics import compare_candidates, compare_pairs, rank_candidates
@@ -132,25 +131,25 @@ def _compare_frame(
 
     def found(method: Callable[..., pd.DataFrame], **settings: Any) -> list[pd.DataFrame]:
         """Compare by what rests on decisions, and those who have scores by what rests on these."""
-        # Something has to be compared for the places and their cases to be known.
+        # Something has to be compared for the scopes and their cases to be known.
         tables = [method(frame, **_settings(spec, names, decided or [_ANY_METRIC]), **settings)]
         of_scores = with_scores if len(with_scores) > 1 else []
         if scored and of_scores and settings.get("baseline", of_scores[0]) in of_scores:
             tables.append(method(frame, **_settings(spec, of_scores, scored), **settings))
         for table in tables:
-            _note_missing_cases(table, lacking)
+            _note_missing_cases(table, missing)
         return tables
 
     tables = found(compare_candidates, baseline=baseline)
-    places = _scopes(tables[0])
+    scopes = _scopes(tables[0])
     pairs = found(compare_pairs)
     if not decided:
         tables, pairs = tables[1:], pairs[1:]
-    tables += list(_not_compared(spec, names, places, tables))
+    tables += list(_not_compared(spec, names, scopes, tables))
     ranks = [rank_candidates(table) for table in pairs]
     return ComparisonTables(
-        _in_order(pd.concat(tables, ignore_index=True), spec, places),
-        pd.concat([places.iloc[:0], *pairs], ignore_index=True),
+        _in_order(pd.concat(tables, ignore_index=True), spec, scopes),
+        pd.concat([scopes.iloc[:0], *pairs], ignore_index=True),
         pd.concat(ranks, ignore_index=True) if ranks else pd.DataFrame(),
         remarks,
     )
@@ -179,44 +178,44 @@ def _settings(spec: AuditSpec, names: Sequence[str], metrics: Sequence[str]) -> 
         "confidence": spec.confidence,
         "adjust": compare.adjust,
         "margin": margin,
-        "cluster": None if compare.cluster is None else _CLUSTER,
+        "cluster": None if compare.cluster is None else CLUSTER,
     }
     if any(METRICS[name].needs == "score" for name in metrics):
         settings["scores"] = {name: f"score of {name}" for name in names}
     return settings
 
 
-def _note_missing_cases(table: pd.DataFrame, lacking: set[str]) -> None:
-    """Say of a place without cases that these were left out, where they were."""
-    parts = [key.split("|") for key in lacking]
-    places = {
+def _note_missing_cases(table: pd.DataFrame, missing: set[str]) -> None:
+    """Say of a scope without cases that these were left out, where they were."""
+    parts = [key.split("|") for key in missing]
+    scopes = {
         "geography": {geography for geography, _ in parts},
         "segment": {segment for _, segment in parts},
-        SLICE_LEVEL: lacking,
+        SLICE_LEVEL: missing,
     }
     named = {
         "geography": table["geography"],
         "segment": table["segment"],
         SLICE_LEVEL: _keys(table),
     }
-    for level, names in places.items():
-        is_lacking = (table["level"] == level) & (table["n"] == 0) & named[level].isin(list(names))
-        table.loc[is_lacking, "reason"] = NOT_EVALUATED
+    for level, names in scopes.items():
+        is_missing = (table["level"] == level) & (table["n"] == 0) & named[level].isin(list(names))
+        table.loc[is_missing, "reason"] = NOT_EVALUATED
 
 
 def _scopes(table: pd.DataFrame) -> pd.DataFrame:
-    """Take one row a place, of any candidate and metric."""
+    """Take one row a scope, of any candidate and metric."""
     is_first = (table["candidate"] == table["candidate"].iloc[0]) & (
         table["metric"] == table["metric"].iloc[0]
     )
-    places: pd.DataFrame = table[is_first]
-    return places
+    scopes: pd.DataFrame = table[is_first]
+    return scopes
 
 
 def _not_compared(
-    spec: AuditSpec, taking: Sequence[str], places: pd.DataFrame, tables: Sequence[pd.DataFrame]
+    spec: AuditSpec, taking: Sequence[str], scopes: pd.DataFrame, tables: Sequence[pd.DataFrame]
 ) -> list[pd.DataFrame]:
-    """List candidates and metrics that could not be compared, at every place."""
+    """List candidates and metrics that could not be compared, in every scope."""
     there = {
         pair for table in tables for pair in zip(table["candidate"], table["metric"], strict=True)
     }
@@ -233,12 +232,12 @@ def _not_compared(
                 else f"{name} was evaluated on too few slices to be compared"
             )
             rows.append(
-                places.assign(
+                scopes.assign(
                     candidate=name,
                     baseline=spec.baseline,
                     metric=metric,
                     **dict.fromkeys(_NUMBERS, float("nan")),
-                    n=places["n"] if name in taking else 0,
+                    n=scopes["n"] if name in taking else 0,
                     n_effective=0.0,
                     **dict.fromkeys(("n_discordant", "better", "worse"), 0),
                     higher_is_better=METRICS[metric].higher_is_better,
@@ -250,17 +249,17 @@ def _not_compared(
     return rows
 
 
-def _in_order(table: pd.DataFrame, spec: AuditSpec, places: pd.DataFrame) -> pd.DataFrame:
-    """Sort by candidate, place and metric as the audit declares them."""
+def _in_order(table: pd.DataFrame, spec: AuditSpec, scopes: pd.DataFrame) -> pd.DataFrame:
+    """Sort by candidate, scope and metric as the audit declares them."""
     where = ["level", *SLICE_COLUMNS]
-    order = pd.MultiIndex.from_frame(places[where].fillna(""))
-    place = order.get_indexer(pd.MultiIndex.from_frame(table[where].fillna("")))
+    order = pd.MultiIndex.from_frame(scopes[where].fillna(""))
+    position = order.get_indexer(pd.MultiIndex.from_frame(table[where].fillna("")))
     by = pd.DataFrame(
         {
             "candidate": pd.Index([c.name for c in spec.candidates]).get_indexer(
                 pd.Index(table["candidate"])
             ),
-            "place": place,
+            "scope": position,
             "metric": pd.Index(spec.metrics).get_indexer(pd.Index(table["metric"])),
         }
     )

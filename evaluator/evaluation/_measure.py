@@ -1,4 +1,4 @@
-"""The figures of one candidate at every level, from its predictions."""
+"""The measurements of one candidate at every level, from its predictions."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -15,7 +15,19 @@ from evaluator.spec import AuditSpec, CandidateSpec
 def measure(spec: AuditSpec, candidate: CandidateSpec, predictions: pd.DataFrame) -> pd.DataFrame:
     """Measure predictions at every level, declared groups without rows included.
 
-    Where the candidate gives decisions and no scores, what needs scores is undefined.
+    Parameters
+    ----------
+    spec
+        The audit: its metrics, its confidence, and its declared geographies and segments.
+    candidate
+        Where it gives decisions and no scores, what needs scores is undefined.
+    predictions
+        `label`, `score`, `prediction`, `geography` and `segment`, one row a case.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `evaluator.metrics.slice_metrics`: one row for each level, slice and metric.
     """
     return measure_by(
         spec,
@@ -73,10 +85,10 @@ def measure_evaluated(
     spec: AuditSpec, candidate: CandidateSpec, predictions: pd.DataFrame, known: Collection[str]
 ) -> pd.DataFrame:
     """Measure predictions at every level; of single slices only those that are known."""
-    figures = measure(spec, candidate, predictions)
+    measurements = measure(spec, candidate, predictions)
     # A slice that is not evaluated is not an empty slice: it stands among the missing ones.
-    keys = figures["geography"].astype(str) + "|" + figures["segment"].astype(str)
-    return figures[(figures["level"] != SLICE_LEVEL) | keys.isin(list(known))]
+    keys = measurements["geography"].astype(str) + "|" + measurements["segment"].astype(str)
+    return measurements[(measurements["level"] != SLICE_LEVEL) | keys.isin(list(known))]
 
 
 def measure_additional_slices(
@@ -84,7 +96,7 @@ def measure_additional_slices(
     candidate: CandidateSpec,
     cases: EvaluatedCases,
     predictions: pd.DataFrame,
-    place: IntArray,
+    row_positions: IntArray,
 ) -> list[pd.DataFrame]:
     """Measure one candidate by the columns that `additional_slices` names, and by their crosses."""
     levels: dict[frozenset[str], pd.DataFrame] = {}
@@ -93,7 +105,7 @@ def measure_additional_slices(
         frame = predictions[["label", "score", "prediction"]].copy()
         # A declared column may be called `label` itself: here each goes by its position.
         for position, cut in enumerate(groups):
-            frame[str(position)] = cut.codes[place]
+            frame[str(position)] = cut.codes[row_positions]
         measured = measure_by(
             spec,
             candidate,
@@ -107,22 +119,25 @@ def measure_additional_slices(
             positions = [int(position) for position in str(level).split(" x ")]
             columns = [names[position] for position in positions]
             if frozenset(columns) not in levels:
-                cuts = [groups[position] for position in positions]
-                levels[frozenset(columns)] = _level(columns, cuts, rows, positions)
+                cut_columns = [groups[position] for position in positions]
+                levels[frozenset(columns)] = _level(columns, cut_columns, rows, positions)
     return list(levels.values())
 
 
 def _level(
-    columns: Sequence[str], cuts: Sequence[Groups], rows: pd.DataFrame, positions: Sequence[int]
+    columns: Sequence[str],
+    cut_columns: Sequence[Groups],
+    rows: pd.DataFrame,
+    positions: Sequence[int],
 ) -> pd.DataFrame:
     """Name the groups of a level, and leave out those that the candidate was never run on."""
     codes = [rows[str(position)].to_numpy(dtype=np.intp) for position in positions]
-    sizes = [len(cut.names) for cut in cuts]
-    there = np.unique(np.ravel_multi_index([cut.codes for cut in cuts], sizes))
+    sizes = [len(cut.names) for cut in cut_columns]
+    there = np.unique(np.ravel_multi_index([cut.codes for cut in cut_columns], sizes))
     is_unknown = np.isin(np.ravel_multi_index(codes, sizes), there) & (rows["n"].to_numpy() == 0)
     parts = [
         np.array([f"{column} = {name}" for name in cut.names], dtype=object)[code]
-        for column, cut, code in zip(columns, cuts, codes, strict=True)
+        for column, cut, code in zip(columns, cut_columns, codes, strict=True)
     ]
     named = rows.drop(columns=[name for name in rows.columns if name.isdigit()])
     named["level"] = " x ".join(columns)

@@ -1,7 +1,7 @@
 """From the predictions of an audit's candidates to all tables of its scorecard.
 
 Who makes a scorecard and who checks one call the same function. A fault in what is looked at
-beside the figures never costs the scorecard: it becomes a remark, and the table has no rows.
+beside the measurements never costs the scorecard: it becomes a remark, and the table has no rows.
 """
 
 import os
@@ -49,7 +49,7 @@ class Scored(NamedTuple):
     """What a scorecard says of all candidates."""
 
     tables: dict[str, pa.Table]
-    """The figures and each of `evaluator.scorecard._tables.SCHEMAS`, by their files' names."""
+    """The measurements and each of `evaluator.scorecard._tables.SCHEMAS`, by their files' names."""
     searches: dict[str, dict[str, Any]]
     """By candidate, how far its weak slices were searched."""
     remarks: list[str]
@@ -67,8 +67,8 @@ class CandidateFindings(NamedTuple):
 
 class _CandidateScore(NamedTuple):
     predictions: pd.DataFrame
-    figures: pd.DataFrame
-    more_figures: Sequence[pd.DataFrame]
+    measurements: pd.DataFrame
+    additional_measurements: Sequence[pd.DataFrame]
     found: CandidateFindings
 
 
@@ -93,6 +93,11 @@ def score(
     worsened
         Looks for what got worse; without it nobody does.
 
+    Returns
+    -------
+    Scored
+        Its tables; how far was searched; and remarks, where something could not be looked at.
+
     Raises
     ------
     ValueError
@@ -110,14 +115,16 @@ def score(
     compared, remarks = find_differences(
         spec, {name: one.predictions for name, one in of_each.items()}, cases
     )
-    figures = pd.concat([one.figures for one in of_each.values()], ignore_index=True)
-    figures = figures.astype(dict.fromkeys(SLICE_COLUMNS, "str"))
+    measurements = pd.concat([one.measurements for one in of_each.values()], ignore_index=True)
+    measurements = measurements.astype(dict.fromkeys(SLICE_COLUMNS, "str"))
     more = [
-        {ADDITIONAL_MEASUREMENTS: table} for one in of_each.values() for table in one.more_figures
+        {ADDITIONAL_MEASUREMENTS: table}
+        for one in of_each.values()
+        for table in one.additional_measurements
     ]
     return Scored(
         {
-            MEASUREMENTS: pa.Table.from_pandas(figures, preserve_index=False),
+            MEASUREMENTS: pa.Table.from_pandas(measurements, preserve_index=False),
             **to_stored([*more, compared, *(one.found.tables for one in of_each.values())]),
         },
         {name: one.found.search for name, one in of_each.items() if one.found.search is not None},
@@ -133,13 +140,17 @@ def _score_one(
     worsened: Worsened | None,
 ) -> _CandidateScore:
     predictions = predicted.frame
-    place = cases.place_of(predictions)
-    figures = measure_evaluated(spec, candidate, predictions, predicted.slices)
-    more_figures = measure_additional_slices(spec, candidate, cases, predictions, place)
-    for one in (figures, *more_figures):
+    row_positions = cases.positions_of(predictions)
+    measurements = measure_evaluated(spec, candidate, predictions, predicted.slices)
+    additional_measurements = measure_additional_slices(
+        spec, candidate, cases, predictions, row_positions
+    )
+    for one in (measurements, *additional_measurements):
         one.insert(0, "candidate", candidate.name)
-    found = find_for_candidate(spec, candidate, cases, predictions, place, worsened=worsened)
-    return _CandidateScore(predictions, figures, more_figures, found)
+    found = find_for_candidate(
+        spec, candidate, cases, predictions, row_positions, worsened=worsened
+    )
+    return _CandidateScore(predictions, measurements, additional_measurements, found)
 
 
 def find_for_candidate(
@@ -147,7 +158,7 @@ def find_for_candidate(
     candidate: CandidateSpec,
     cases: EvaluatedCases,
     predictions: pd.DataFrame,
-    place: IntArray,
+    row_positions: IntArray,
     *,
     worsened: Worsened | None = None,
 ) -> CandidateFindings:
@@ -162,12 +173,12 @@ def find_for_candidate(
     if spec.fairness is not None:
         tables[FAIRNESS] = tried(
             "a look at the fairness",
-            lambda: measure_fairness(spec, candidate, cases, predictions, place),
+            lambda: measure_fairness(spec, candidate, cases, predictions, row_positions),
         )
     if spec.weak_slices is not None:
         searched = tried(
             "a search for weak slices",
-            lambda: search_weak_slices(spec, candidate, cases, predictions, place),
+            lambda: search_weak_slices(spec, candidate, cases, predictions, row_positions),
         )
         if searched is not None:
             tables[WEAK_SLICES], search = searched

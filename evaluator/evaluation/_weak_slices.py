@@ -1,17 +1,23 @@
 """Where one candidate of the scorecard is weak, and where it got worse."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from evaluator.evaluation._cases import EvaluatedCases, IntArray
+from evaluator.evaluation._cases import (
+    CLUSTER,
+    LABEL,
+    PREDICTION,
+    SCORE,
+    EvaluatedCases,
+    IntArray,
+    case_outputs,
+)
 from evaluator.spec import AuditSpec, CandidateSpec, WeakSlicesSpec
 
 SEED = 0
 """Which of the equally good halves are searched."""
-# No declared column can be called so.
-_LABEL, _SCORE, _PREDICTION, _CLUSTER = " label", " score", " prediction", " cluster"
 _NEED_SCORES = ("log_loss", "brier")
 
 
@@ -27,22 +33,25 @@ def search_weak_slices(
     candidate: CandidateSpec,
     cases: EvaluatedCases,
     predictions: pd.DataFrame,
-    place: IntArray,
+    row_positions: IntArray,
 ) -> WeakSliceSearch:
     """Search for slices where a candidate does worse than on the rest of its cases."""
     from evaluator.metrics import weak_slices
 
-    asked = _weak_slices_spec(spec)
-    frame = _frame(asked, cases, predictions, place, asked.features)
+    weak_slices_spec = _weak_slices_spec(spec)
+    frame = _frame(weak_slices_spec, cases, predictions, row_positions, weak_slices_spec.features)
     found = weak_slices(
         frame,
-        features=asked.features,
-        conditions=asked.conditions,
-        minimum_support=asked.minimum_support,
+        features=weak_slices_spec.features,
+        conditions=weak_slices_spec.conditions,
+        minimum_support=weak_slices_spec.minimum_support,
         seed=SEED,
-        **_settings(asked, candidate),
+        **_settings(weak_slices_spec, candidate),
     )
-    return WeakSliceSearch(found.table, {**found.search, "loss": asked.loss, "level": asked.level})
+    return WeakSliceSearch(
+        found.table,
+        {**found.search, "loss": weak_slices_spec.loss, "level": weak_slices_spec.level},
+    )
 
 
 def find_worsened(
@@ -71,22 +80,30 @@ def find_worsened(
     pandas.DataFrame
         As `evaluator.metrics.worsened_slices`; without rows where the earlier cases have none of
         the columns.
+
+    Raises
+    ------
+    ValueError
+        If the audit declares no `weak_slices`, if its loss needs scores that the candidate does
+        not give, or if there are predictions for other cases.
     """
     from evaluator.metrics import slice_definitions, worsened_slices
 
-    asked = _weak_slices_spec(spec)
-    features = [name for name in asked.features if before[0].has(name)]
+    weak_slices_spec = _weak_slices_spec(spec)
+    features = [name for name in weak_slices_spec.features if before[0].has(name)]
     if not features:
         return pd.DataFrame()
     then, now = (
-        _frame(asked, cases, predictions, cases.place_of(predictions), features)
+        _frame(weak_slices_spec, cases, predictions, cases.positions_of(predictions), features)
         for cases, predictions in (before, after)
     )
     return worsened_slices(
         then,
         now,
-        slices=slice_definitions(then, features=features, minimum_support=asked.minimum_support),
-        **_settings(asked, candidate),
+        slices=slice_definitions(
+            then, features=features, minimum_support=weak_slices_spec.minimum_support
+        ),
+        **_settings(weak_slices_spec, candidate),
     )
 
 
@@ -97,30 +114,29 @@ def _weak_slices_spec(spec: AuditSpec) -> WeakSlicesSpec:
 
 
 def _frame(
-    asked: WeakSlicesSpec,
+    weak_slices_spec: WeakSlicesSpec,
     cases: EvaluatedCases,
     predictions: pd.DataFrame,
-    place: IntArray,
-    features: "list[str] | tuple[str, ...]",
+    row_positions: IntArray,
+    features: Sequence[str],
 ) -> pd.DataFrame:
-    outputs = predictions[["label", "score", "prediction"]].reset_index(drop=True)
-    outputs = outputs.set_axis([_LABEL, _SCORE, _PREDICTION], axis="columns")
-    frame = pd.concat([outputs, cases.features(features, place)], axis="columns")
-    if asked.cluster is not None:
-        frame[_CLUSTER] = cases.clusters(asked.cluster, place)
+    frame = pd.concat(
+        [case_outputs(predictions), cases.features(features, row_positions)], axis="columns"
+    )
+    if weak_slices_spec.cluster is not None:
+        frame[CLUSTER] = cases.clusters(weak_slices_spec.cluster, row_positions)
     return frame
 
 
-def _settings(asked: WeakSlicesSpec, candidate: CandidateSpec) -> Mapping[str, Any]:
-    if asked.loss in _NEED_SCORES and not candidate.has_scores:
-        raise ValueError(
-            f"{candidate.name} gives decisions and no scores, and {asked.loss} needs them"
-        )
+def _settings(weak_slices_spec: WeakSlicesSpec, candidate: CandidateSpec) -> Mapping[str, Any]:
+    loss = weak_slices_spec.loss
+    if loss in _NEED_SCORES and not candidate.has_scores:
+        raise ValueError(f"{candidate.name} gives decisions and no scores, and {loss} needs them")
     return {
-        "loss": asked.loss,
-        "label": _LABEL,
-        "score": _SCORE if candidate.has_scores else None,
-        "prediction": _PREDICTION,
-        "level": asked.level,
-        "cluster": None if asked.cluster is None else _CLUSTER,
+        "loss": loss,
+        "label": LABEL,
+        "score": SCORE if candidate.has_scores else None,
+        "prediction": PREDICTION,
+        "level": weak_slices_spec.level,
+        "cluster": None if weak_slices_spec.cluster is None else CLUSTER,
     }

@@ -54,7 +54,6 @@ from evaluator.scorecard import (
     DAYS,
     PROFILE,
     SLICES,
-    TABLE_FILES,
     WEAK_SEARCHES,
     WEAK_SLICES,
     DayFacts,
@@ -222,7 +221,7 @@ def read_judged_scorecard(state: AuditState, now: datetime | None = None) -> Jud
     """Read the current scorecard and judge it by the audit's gates."""
     record = state.require("scorecard")
     scorecard = Scorecard.from_tables(
-        {name: from_stored(state.store.read_table(record, name)) for name in TABLE_FILES.values()},
+        lambda name: from_stored(state.store.read_table(record, name)),
         weak_searches=record.facts[WEAK_SEARCHES],
         remarks=record.facts["remarks"],
         days=read_days(state.store.read_bytes(record, DAYS)) if DAYS in record.files else (),

@@ -178,7 +178,7 @@ def heat_maps(content: DashboardContent, metric: str) -> list[HeatMap]:
     states = slices_by_candidate(content.scorecard.slices)
     by_candidate: dict[str, dict[Scope, Measurement]] = {}
     for measurement in measurements:
-        by_candidate.setdefault(measurement.candidate, {})[measurement.place] = measurement
+        by_candidate.setdefault(measurement.candidate, {})[measurement.scope] = measurement
     widest = max(
         (
             abs(measurement.value - overall)

@@ -9,7 +9,7 @@ from ._measurements import (
     slices_by_candidate as slices_by_candidate,
     text as text,
 )
-from ._scorecard import TABLE_FILES as TABLE_FILES, DayFacts as DayFacts, Scorecard as Scorecard
+from ._scorecard import DayFacts as DayFacts, Scorecard as Scorecard
 from ._tables import (
     ADDITIONAL_MEASUREMENTS as ADDITIONAL_MEASUREMENTS,
     CASES as CASES,

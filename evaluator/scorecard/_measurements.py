@@ -13,7 +13,7 @@ CURRENT = "current"
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """One metric of one candidate at one place, as measured.
+    """One metric of one candidate in one scope, as measured.
 
     Attributes
     ----------
@@ -43,13 +43,13 @@ class Measurement:
     reason: str
 
     @property
-    def place(self) -> tuple[str | None, str | None]:
+    def scope(self) -> tuple[str | None, str | None]:
         """The geography and the segment that are fixed; both None for the overall level."""
         return (self.geography, self.segment)
 
     @classmethod
-    def counted(cls, count: float, of: int | None) -> "Measurement":
-        """Make the figure of what was counted, not estimated: its interval is the count itself.
+    def of_count(cls, count: float, of: int | None) -> "Measurement":
+        """Make the measurement of what was counted, not estimated, so that it has no interval.
 
         Parameters
         ----------
@@ -120,7 +120,7 @@ def read_measurements(
 
     Returns
     -------
-    list[Figure]
+    list[Measurement]
         In the scorecard's order. A row that claims to be ``ok`` without a finite value is read as
         ``undefined``, so that it can never pass for a score.
     """
@@ -150,7 +150,7 @@ def read_measurements(
 
 
 def read_differences(comparisons: pd.DataFrame, baseline: str | None) -> list[Measurement]:
-    """Read the differences from the baseline, as figures whose value is the difference.
+    """Read the differences from the baseline, as measurements whose value is the difference.
 
     Parameters
     ----------
@@ -162,20 +162,20 @@ def read_differences(comparisons: pd.DataFrame, baseline: str | None) -> list[Me
 
     Returns
     -------
-    list[Figure]
+    list[Measurement]
         In the frame's order. A difference that has an interval but no test is ``ok``: limits are
         held against intervals.
     """
     if comparisons.empty or baseline is None:
         return []
     chosen = comparisons[comparisons["baseline"] == baseline]
-    figures = chosen.assign(
+    differences = chosen.assign(
         value=chosen["difference"],
         status=chosen["status"].mask(
             (chosen["status"] == "too_few") & chosen["low"].notna() & chosen["high"].notna(), "ok"
         ),
     )
-    return read_measurements(figures, metrics=set(chosen["metric"]))
+    return read_measurements(differences, metrics=set(chosen["metric"]))
 
 
 def read_slices(slices: pd.DataFrame) -> list[SliceState]:
@@ -209,7 +209,18 @@ def read_slices(slices: pd.DataFrame) -> list[SliceState]:
 
 
 def slices_by_candidate(slices: pd.DataFrame) -> dict[str, list[SliceState]]:
-    """Read the list of slices, grouped by candidate; see `read_slices`."""
+    """Read the list of slices, by candidate.
+
+    Parameters
+    ----------
+    slices
+        As in `read_slices`.
+
+    Returns
+    -------
+    dict[str, list[SliceState]]
+        Candidates and their slices, both in the frame's order.
+    """
     grouped: dict[str, list[SliceState]] = {}
     for state in read_slices(slices):
         grouped.setdefault(state.candidate, []).append(state)
@@ -217,17 +228,17 @@ def slices_by_candidate(slices: pd.DataFrame) -> dict[str, list[SliceState]]:
 
 
 def format_scope(geography: str | None, segment: str | None) -> str:
-    """Name a place: ``overall``, ``West``, ``regional`` or ``West x regional``.
+    """Name a scope: ``overall``, ``West``, ``regional`` or ``West x regional``.
 
     Parameters
     ----------
     geography, segment
-        What the place fixes; None for what it leaves open.
+        What the scope fixes; None for what it leaves open.
 
     Returns
     -------
     str
-        The place's name for a reader.
+        The scope's name for a reader.
     """
     return " x ".join(part for part in (geography, segment) if part is not None) or "overall"
 

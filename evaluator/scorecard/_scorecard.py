@@ -1,9 +1,9 @@
 """One scorecard whole, and the plain facts about days that gates are judged on beside it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, Final, Self
+from typing import Any, Self
 
 import pandas as pd
 
@@ -18,19 +18,6 @@ from evaluator.scorecard._tables import (
     WEAK_SLICES,
     WORSENED,
 )
-
-TABLE_FILES: Final[Mapping[str, str]] = {
-    "measurements": MEASUREMENTS,
-    "slices": SLICES,
-    "additional_measurements": ADDITIONAL_MEASUREMENTS,
-    "comparisons": COMPARISONS,
-    "pairs": PAIRS,
-    "ranks": RANKS,
-    "fairness": FAIRNESS,
-    "weak_slices": WEAK_SLICES,
-    "worsened": WORSENED,
-}
-"""The file that each of a `Scorecard`'s tables is stored in."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +107,7 @@ class Scorecard:
     @classmethod
     def from_tables(
         cls,
-        tables: Mapping[str, pd.DataFrame],
+        read_table: Callable[[str], pd.DataFrame],
         *,
         weak_searches: Mapping[str, Mapping[str, Any]],
         remarks: Sequence[str] = (),
@@ -130,14 +117,21 @@ class Scorecard:
 
         Parameters
         ----------
-        tables
-            All of `TABLE_FILES`, by their files' names, as `evaluator.findings.read_stored` gives
-            them.
+        read_table
+            Gives a table by its file's name, as `evaluator.scorecard.from_stored` reads it.
         weak_searches, remarks, days
             What is not stored as a table.
         """
         return cls(
-            **{name: tables[file] for name, file in TABLE_FILES.items()},
+            measurements=read_table(MEASUREMENTS),
+            slices=read_table(SLICES),
+            additional_measurements=read_table(ADDITIONAL_MEASUREMENTS),
+            comparisons=read_table(COMPARISONS),
+            pairs=read_table(PAIRS),
+            ranks=read_table(RANKS),
+            fairness=read_table(FAIRNESS),
+            weak_slices=read_table(WEAK_SLICES),
+            worsened=read_table(WORSENED),
             weak_searches=weak_searches,
             remarks=remarks,
             days=days,

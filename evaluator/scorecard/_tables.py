@@ -90,14 +90,26 @@ SCHEMAS: Final[Mapping[str, pa.Schema]] = {
         ("status reason", _TEXT),
     ),
 }
-"""The columns of each table but the figures, which have those of the audit's metrics."""
+"""The columns of each table but the measurements, which have those of the audit's metrics."""
 
 # Read back as they were written, where some are missing.
 _NULLABLE = {"higher_is_better": "boolean", "needed_cases": "Int64", "rank": "Int64"}
 
 
 def to_stored(found: Sequence[Mapping[str, pd.DataFrame]]) -> dict[str, pa.Table]:
-    """Join what was found into one table a kind, each of its fixed form."""
+    """Join what was found into one table a kind, each of its fixed form.
+
+    Parameters
+    ----------
+    found
+        Frames by the names of their files, such as one mapping a candidate; columns that a form
+        does not have are left out.
+
+    Returns
+    -------
+    dict[str, pyarrow.Table]
+        All of `SCHEMAS`, in their order; without rows where nothing was found.
+    """
     parts: dict[str, list[pa.Table]] = {name: [] for name in SCHEMAS}
     for tables in found:
         for name, table in tables.items():
@@ -111,6 +123,17 @@ def to_stored(found: Sequence[Mapping[str, pd.DataFrame]]) -> dict[str, pa.Table
 
 
 def from_stored(table: pa.Table) -> pd.DataFrame:
-    """Turn a stored table back into the frame that it was made of."""
+    """Turn a stored table back into the frame that it was made of.
+
+    Parameters
+    ----------
+    table
+        As it was read; of any of a scorecard's files.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Truth values, ranks and needed cases are nullable, as they were when they were stored.
+    """
     frame: pd.DataFrame = table.to_pandas()
     return frame.astype({n: kind for n, kind in _NULLABLE.items() if n in frame.columns})

@@ -307,7 +307,7 @@ class Builder:
     ) -> Issued:
         scorecard, spec = roots
         found = Scorecard.from_tables(
-            tables, weak_searches=scorecard.facts[WEAK_SEARCHES], days=self.days()
+            tables.__getitem__, weak_searches=scorecard.facts[WEAK_SEARCHES], days=self.days()
         )
         signer = key if signed else None
         names = ["one", "two"]

@@ -45,8 +45,8 @@ def measured(
         kind="recorded", name="one", path="one.csv", score=score, prediction="decision"
     )
     cases = EvaluatedCases(table, spec.data.columns)
-    place = cases.place_of(predictions)
-    return measure_additional_slices(spec, candidate, cases, predictions, place)
+    row_positions = cases.positions_of(predictions)
+    return measure_additional_slices(spec, candidate, cases, predictions, row_positions)
 
 
 @pytest.fixture

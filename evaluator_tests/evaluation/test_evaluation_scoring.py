@@ -16,11 +16,11 @@ from evaluator.evaluation._score import find_differences, find_for_candidate
 from evaluator.evaluation._weak_slices import search_weak_slices
 from evaluator.metrics import compare_candidates
 from evaluator.scorecard import (
+    ADDITIONAL_MEASUREMENTS,
     COMPARISONS,
     FAIRNESS,
     MEASUREMENTS,
     SLICES,
-    TABLE_FILES,
     WEAK_SLICES,
     Scorecard,
     from_stored,
@@ -122,10 +122,10 @@ def test_candidates_are_compared_on_the_slices_that_all_of_them_have(
     predictions["sharp"] = without(predictions["sharp"], "south|old")
     found = compare(spec_of(), predictions, cases)
     assert set(found.comparisons.loc[found.comparisons["level"] == "overall", "n"]) == {300}
-    place = found.comparisons.query("geography == 'south' and segment == 'old'")
-    assert set(place["n"]) == {0}
-    assert set(place.query("candidate == 'sharp'")["reason"]) == {NOT_EVALUATED}
-    assert set(place["status"]) == {"undefined"}
+    row_positions = found.comparisons.query("geography == 'south' and segment == 'old'")
+    assert set(row_positions["n"]) == {0}
+    assert set(row_positions.query("candidate == 'sharp'")["reason"]) == {NOT_EVALUATED}
+    assert set(row_positions["status"]) == {"undefined"}
     assert any("on the 3 of 4 slices" in remark for remark in found.remarks)
 
 
@@ -198,8 +198,8 @@ def test_a_case_without_a_cluster_belongs_to_itself(cases: EvaluatedCases) -> No
 def looked_at(
     spec: AuditSpec, cases: EvaluatedCases, predictions: pd.DataFrame, candidate: int = 0
 ) -> pd.DataFrame:
-    place = cases.place_of(predictions)
-    return measure_fairness(spec, spec.candidates[candidate], cases, predictions, place)
+    row_positions = cases.positions_of(predictions)
+    return measure_fairness(spec, spec.candidates[candidate], cases, predictions, row_positions)
 
 
 def test_cases_without_a_value_are_a_group_that_is_treated_like_others(
@@ -270,7 +270,7 @@ def test_a_planted_weak_slice_is_found_by_columns_that_are_called_like_ours(
 ) -> None:
     spec = spec_of(weak_slices={"features": ["device", "score", "member"], "minimum_support": 20})
     frame = planted(predictions["base"], table)
-    found = search_weak_slices(spec, spec.candidates[0], cases, frame, cases.place_of(frame))
+    found = search_weak_slices(spec, spec.candidates[0], cases, frame, cases.positions_of(frame))
     best = found.table.iloc[0]
     assert best["status"] == "confirmed"
     assert best["slice"].startswith("score >= ")
@@ -286,8 +286,8 @@ def test_a_loss_of_scores_that_are_not_there_is_a_remark_and_no_search(
         fairness={"attributes": ["place"], "measures": ["accuracy_gap"]},
     )
     frame = predictions["rule"]
-    place = cases.place_of(frame)
-    found = find_for_candidate(spec, spec.candidates[2], cases, frame, place)
+    row_positions = cases.positions_of(frame)
+    found = find_for_candidate(spec, spec.candidates[2], cases, frame, row_positions)
     assert found.search is None
     (remark,) = found.remarks
     assert remark == (
@@ -317,9 +317,9 @@ def test_what_is_stored_comes_back_as_it_was(
         weak_slices={"features": ["device", "score"], "minimum_support": 20},
     )
     frame = planted(predictions["base"], table)
-    place = cases.place_of(frame)
-    gaps = measure_fairness(spec, spec.candidates[0], cases, frame, place)
-    weak = search_weak_slices(spec, spec.candidates[0], cases, frame, place).table
+    row_positions = cases.positions_of(frame)
+    gaps = measure_fairness(spec, spec.candidates[0], cases, frame, row_positions)
+    weak = search_weak_slices(spec, spec.candidates[0], cases, frame, row_positions).table
     compared = compare(spec, predictions, cases).comparisons
     for name, one in ((FAIRNESS, gaps), (WEAK_SLICES, weak), (COMPARISONS, compared)):
         told = one.assign(candidate="base") if name != COMPARISONS else one
@@ -332,8 +332,11 @@ def test_what_is_stored_comes_back_as_it_was(
 
 def test_every_table_of_a_scorecard_is_read_from_a_file_of_its_own() -> None:
     tables = {file: pd.DataFrame({"from": [file]}) for file in (MEASUREMENTS, SLICES, *SCHEMAS)}
-    scorecard = Scorecard.from_tables(tables, weak_searches={})
+    scorecard = Scorecard.from_tables(tables.__getitem__, weak_searches={})
     frames = {one.name for one in fields(Scorecard) if one.type is pd.DataFrame}
     read = {name: getattr(scorecard, name)["from"].item() for name in frames}
-    assert read == TABLE_FILES
+    assert read == {name: f"{name}.parquet" for name in frames} | {
+        "measurements": MEASUREMENTS,
+        "additional_measurements": ADDITIONAL_MEASUREMENTS,
+    }
     assert set(read.values()) == set(tables)

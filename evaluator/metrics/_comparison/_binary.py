@@ -1,4 +1,4 @@
-"""Binary classifiers compared on the same independent cases, all levels at once."""
+"""Binary classifiers compared on the same cases, which are independent or in clusters."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, cached_property
@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluator.metrics import _binary as binary
-from evaluator.metrics._binary import MIN_OF_EACH_CLASS, matthews_correlation
+from evaluator.metrics import _binary as binary, _means as means
 from evaluator.metrics._comparison._differences import (
+    CandidatePair,
     Difference,
     DiscordantCounts,
     PairedRateDifference,
@@ -21,7 +21,11 @@ from evaluator.metrics._comparison._differences import (
     mean_difference,
 )
 from evaluator.metrics._comparison._pairing import CellLayout
-from evaluator.metrics._comparison._roc_auc import Placements, roc_auc_difference
+from evaluator.metrics._comparison._roc_auc import (
+    Placements,
+    mark_few_of_a_class,
+    roc_auc_difference,
+)
 from evaluator.metrics._estimates import (
     NO_ROWS,
     BoolArray,
@@ -32,7 +36,6 @@ from evaluator.metrics._estimates import (
 )
 from evaluator.metrics._levels import IntArray, Level, Slicing
 from evaluator.metrics._linear import LinearisedEstimate, SurveyDesign, weighted_average_precision
-from evaluator.metrics._means import MIN_CASES as FEWEST_FOR_A_MEAN, log_losses
 
 MIN_CASES = 30
 # A quarter of a case in each cell, two cases in all: A. Agresti, Y. Min, Statistics in Medicine 24
@@ -61,29 +64,15 @@ RATES = tuple(RATIOS)[:6]
 COUNTED = (*RATIOS, "balanced_accuracy", "matthews_correlation")
 RANKED = ("roc_auc", "average_precision")
 LOSSES: Mapping[str, Callable[[FloatArray, BoolArray], FloatArray]] = {
-    "log_loss": log_losses,
+    "log_loss": means.log_losses,
     "brier": lambda score, label: (score - label) ** 2,
 }
 SUPPORTED = (*COUNTED, *RANKED, *LOSSES)
-CandidatePair = tuple[str, str]
+"""The metrics of binary classifiers of which there is a paired test."""
 
 
 class BinaryCases:
-    """The same cases, as several candidates treat them; all arrays are in the layout's order.
-
-    Parameters
-    ----------
-    label
-        Truth, shape (rows,).
-    predictions
-        By candidate, the decisions, shape (rows,).
-    scores
-        By candidate, the scores of the positive class; of some, of all or of none.
-    slicing
-        The cells and levels of the rows.
-    error
-        Error probability that decides how many discordant cases are too few.
-    """
+    """The same cases as several candidates treat them; arrays (rows,) in the layout's order."""
 
     def __init__(
         self,
@@ -157,8 +146,8 @@ class BinaryCases:
         negatives, positives = self.slicing.add_up(self.layout.sizes).astype(float).T
         classes = {"positive labels": (least, positives), "negative labels": (least, negatives)}
         found = {}
-        for place, pair in enumerate(pairs):
-            own = sums[:, 5 * place : 5 * place + 5]
+        for position, pair in enumerate(pairs):
+            own = sums[:, 5 * position : 5 * position + 5]
             flips = DiscordantCounts.of(own[:, 3], own[:, 4])
             found[pair] = mean_difference(positives + negatives, own[:, :3], flips, classes)
         return found
@@ -272,11 +261,10 @@ class _ClusteredLevel:
         estimate = Estimate(gap.value.copy(), design.n)
         estimate.mark_undefined(design.n == 0, NO_ROWS)
         estimate.mark_too_few(
-            design.n < FEWEST_FOR_A_MEAN, shortfall_reasons(FEWEST_FOR_A_MEAN, "cases", design.n)
+            design.n < means.MIN_CASES, shortfall_reasons(means.MIN_CASES, "cases", design.n)
         )
-        for what, chosen in (("positive", label), ("negative", ~label)):
-            there, least = design.total(chosen), binary.MIN_FOR_A_LOSS
-            estimate.mark_too_few(there < least, shortfall_reasons(least, f"{what} labels", there))
+        classes = design.total(label), design.total(~label)
+        mark_few_of_a_class(estimate, *classes, binary.MIN_FOR_A_LOSS)
         flips = DiscordantCounts.of(design.total(one < other), design.total(one > other))
         return linear_difference(design, gap, estimate, flips, skewed=True)
 
@@ -376,7 +364,7 @@ def value_and_slopes(metric: str, four: FloatArray) -> tuple[FloatArray, FloatAr
 
 def _matthews_and_slopes(four: FloatArray) -> tuple[FloatArray, FloatArray]:
     tn, fp, fn, tp = four.T
-    value = matthews_correlation(tn, fp, fn, tp)
+    value = binary.matthews_correlation(tn, fp, fn, tp)
     spread = np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
     one = np.ones(len(value))
     predicted, positive, negative, other = (
@@ -443,7 +431,7 @@ def average_precision_difference(
 ) -> Difference:
     """Compare average precision by the infinitesimal jackknife, over rows or clusters.
 
-    Source: as `ranking.average_precision`; the influences of a case on both are subtracted.
+    The influences of a case on both are subtracted; their source: `weighted_average_precision`.
     """
     one, other = (
         weighted_average_precision(design, cases.scores[name], cases.label) for name in pair
@@ -451,7 +439,5 @@ def average_precision_difference(
     positives, negatives = design.total(cases.label), design.total(~cases.label)
     estimate = Estimate(one.value - other.value, positives)
     estimate.mark_undefined(positives == 0, binary.NO_POSITIVES)
-    for what, there in (("positive", positives), ("negative", negatives)):
-        least = MIN_OF_EACH_CLASS
-        estimate.mark_too_few(there < least, shortfall_reasons(least, f"{what} labels", there))
+    mark_few_of_a_class(estimate, positives, negatives, binary.MIN_OF_EACH_CLASS)
     return linear_difference(design, (one, other), estimate, flips, largest=1.0)

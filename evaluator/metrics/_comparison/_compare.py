@@ -12,11 +12,10 @@ from evaluator.metrics._checks import MetricsInputError, numbers
 from evaluator.metrics._comparison._binary import (
     SUPPORTED as BINARY,
     BinaryCases,
-    CandidatePair,
     compare_clustered,
 )
 from evaluator.metrics._comparison._decisions import decide, margins_of
-from evaluator.metrics._comparison._differences import Difference
+from evaluator.metrics._comparison._differences import CandidatePair, Difference
 from evaluator.metrics._comparison._tasks import (
     MULTICLASS,
     REGRESSION,
@@ -243,13 +242,7 @@ def _compare_tables(
 
 @dataclass(frozen=True)
 class CandidateColumns:
-    """Where label, scores and predictions stand, and what they mean.
-
-    Parameters
-    ----------
-    label, scores, predictions, task
-        As in `comparison.compare_candidates`.
-    """
+    """Where label, scores and predictions stand, and for which task."""
 
     label: str
     scores: Scores

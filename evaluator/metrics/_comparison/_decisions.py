@@ -9,13 +9,12 @@ from numpy.typing import NDArray
 
 from evaluator.metrics._catalogue import METRICS
 from evaluator.metrics._checks import MetricsInputError
-from evaluator.metrics._comparison._differences import Difference
+from evaluator.metrics._comparison._differences import CandidatePair, Difference
 from evaluator.metrics._estimates import BoolArray, FloatArray, to_tidy_frame
 from evaluator.metrics._levels import Slicing
 from evaluator.metrics._multiplicity import ADJUSTMENTS, Adjustment
 
 Margins = Mapping[str, float]
-_Pair = tuple[str, str]
 NOT_COMPARED = "not compared"
 NOTHING_SHOWN = "no difference shown"
 _AHEAD = ("better", "better, within the margin")
@@ -80,8 +79,8 @@ def rank_candidates(pairs: pd.DataFrame) -> pd.DataFrame:
     for values, table in directed.groupby(where, sort=False, dropna=False):
         if len(table) != len(names) * (len(names) - 1) // 2:
             raise MetricsInputError(f"pairs are missing or twice there at {values}")
-        place = dict(zip(where, values, strict=True))
-        rows += [place | one for one in _ranked(table, names)]
+        scope = dict(zip(where, values, strict=True))
+        rows += [scope | one for one in _ranked(table, names)]
     own = ["candidate", "rank", "best_rank", "worst_rank", "not_told_apart_from"]
     ranks = pd.DataFrame(rows, columns=[*where, *own])
     return ranks.astype({"rank": "Int64", "best_rank": "int64", "worst_rank": "int64"})
@@ -92,13 +91,13 @@ def _ranked(table: pd.DataFrame, names: list[str]) -> list[dict[str, Any]]:
     # By candidate and other: the signed lead, and whether it was shown.
     lead: dict[tuple[str, str], float] = {}
     shown: dict[tuple[str, str], int] = {}
-    for one, other, gap, words, higher in zip(
+    for one, other, gap, conclusion, higher in zip(
         *(table[name] for name in ("candidate", "baseline", "difference", "conclusion")),
         table["higher_is_better"],
         strict=True,
     ):
         ahead = gap if higher else -gap
-        verdict = 1 if words in _AHEAD else -1 if words in _BEHIND else 0
+        verdict = 1 if conclusion in _AHEAD else -1 if conclusion in _BEHIND else 0
         lead[one, other], lead[other, one] = ahead, -ahead
         shown[one, other], shown[other, one] = verdict, -verdict
     result = []
@@ -133,7 +132,7 @@ def margins_of(margin: float | Mapping[str, float] | None, metrics: list[str]) -
 
 def decide(
     slicing: Slicing,
-    found: Mapping[_Pair, Mapping[str, Difference]],
+    found: Mapping[CandidatePair, Mapping[str, Difference]],
     margins: Margins,
     *,
     confidence: float,
@@ -169,8 +168,8 @@ def decide(
         for name in metrics
     }
     tables = []
-    for place, pair in enumerate(pairs):
-        own = {name: family[place] for name, family in of_metric.items()}
+    for position, pair in enumerate(pairs):
+        own = {name: family[position] for name, family in of_metric.items()}
         tables.append(_table(slicing, pair, {n: found[pair][n] for n in metrics}, own))
     return pd.concat(tables, ignore_index=True)
 
@@ -220,7 +219,7 @@ def _family(
         columns, value, status, shown, direction=direction, error=error
     )
     split = {name: np.split(column, sizes) for name, column in columns.items()}
-    return [{name: split[name][place] for name in split} for place in range(len(differences))]
+    return [{name: split[name][position] for name in split} for position in range(len(differences))]
 
 
 def _where(there: BoolArray, values: FloatArray) -> FloatArray:
@@ -277,19 +276,19 @@ def _conclusions(
     ]
     equivalent = np.nan_to_num(columns["p_equivalent"], nan=1.0) <= error
     not_worse = np.nan_to_num(columns["p_not_worse"], nan=1.0) <= error
-    words = np.full(len(value), NOTHING_SHOWN, dtype=object)
-    words[not_worse] = "not worse"
-    words[equivalent] = "equivalent"
+    conclusions = np.full(len(value), NOTHING_SHOWN, dtype=object)
+    conclusions[not_worse] = "not worse"
+    conclusions[equivalent] = "equivalent"
     for word, where in ((up, shown & (value > 0)), (down, shown & (value < 0))):
-        words[where] = word
-        words[where & equivalent] = f"{word}, within the margin"
-    words[status == "undefined"] = NOT_COMPARED
-    return words
+        conclusions[where] = word
+        conclusions[where & equivalent] = f"{word}, within the margin"
+    conclusions[status == "undefined"] = NOT_COMPARED
+    return conclusions
 
 
 def _table(
     slicing: Slicing,
-    pair: _Pair,
+    pair: CandidatePair,
     differences: Mapping[str, Difference],
     decided: Mapping[str, Mapping[str, NDArray[Any]]],
 ) -> pd.DataFrame:

@@ -20,11 +20,12 @@ from evaluator.metrics._means import MIN_CASES, Moments
 
 _NO_LEAN = 1e-6
 _HALVINGS = 60
-# As `means`: a mean that one case carries has a skewness near one, in roots of the cases.
+# As in `_means`: a mean that one case carries has a skewness near one, in roots of the cases.
 _MAX_SKEWNESS = 0.9
 _NO_SPREAD = 1e-24
-NOT_SCORED_DIFFERENTLY = "no case is scored differently"
+_NOT_SCORED_DIFFERENTLY = "no case is scored differently"
 _ALL_ALIKE = "all cases differ alike, so that the spread is unknown"
+CandidatePair = tuple[str, str]
 _Arrays = TypeVar("_Arrays")
 
 
@@ -53,15 +54,7 @@ class DifferenceDistribution(Protocol):
 
 @dataclass(frozen=True)
 class DiscordantCounts:
-    """What single cases say; arrays of shape (groups,).
-
-    Parameters
-    ----------
-    discordant
-        Cases that the two candidates treat differently.
-    better, worse
-        Those that the candidate treats better than the baseline, and those it treats worse.
-    """
+    """Cases that the candidate treats unlike the baseline: better and worse, shape (groups,)."""
 
     discordant: FloatArray
     better: FloatArray
@@ -75,17 +68,7 @@ class DiscordantCounts:
 
 @dataclass(frozen=True)
 class Difference:
-    """A metric's difference, candidate less baseline, in every group.
-
-    Parameters
-    ----------
-    estimate
-        The values, what they rest on, and why some are undefined or rest on too little.
-    flips
-        Better and worse cases.
-    law
-        Tests and intervals.
-    """
+    """A metric's difference, candidate less baseline, in every group."""
 
     estimate: Estimate
     flips: DiscordantCounts
@@ -170,7 +153,7 @@ def linear_difference(
 
 def _mark_spread(estimate: Estimate, flips: DiscordantCounts, moments: Moments) -> None:
     """Mark groups in which the differences show no spread, or are carried by one case."""
-    estimate.mark_too_few(flips.discordant == 0, NOT_SCORED_DIFFERENTLY)
+    estimate.mark_too_few(flips.discordant == 0, _NOT_SCORED_DIFFERENTLY)
     estimate.mark_too_few(moments.deviation == 0, _ALL_ALIKE)
     carried = np.abs(np.nan_to_num(moments.skewness)) > _MAX_SKEWNESS * np.sqrt(moments.n)
     estimate.mark_too_few(carried, "one case carries the difference")
@@ -190,25 +173,15 @@ class StudentisedDifference:
     tails are symmetric (60 cases), Student's alone in 0.08 where they are not (25 cases).
 
     Source: P. Hall, Journal of the Royal Statistical Society B 54 (1992) 221.
-
-    Parameters
-    ----------
-    value
-        Estimates, shape (groups,).
-    error
-        Their standard errors.
-    freedom
-        Degrees of freedom of these.
-    lean
-        Skewness of a single unit's contribution over the root of the number of units.
-    largest
-        The largest difference that the metric can have; may be infinite.
     """
 
+    # Estimates, their standard errors, and the degrees of freedom of these; shape (groups,).
     value: FloatArray
     error: FloatArray
     freedom: FloatArray
+    # Skewness of a single unit's contribution over the root of the number of units.
     lean: FloatArray
+    # The largest difference that the metric can have; may be infinite.
     largest: float = np.inf
 
     interval_without_test = False
@@ -262,18 +235,12 @@ class StudentisedDifference:
 
 @dataclass(frozen=True)
 class PairedRateDifference:
-    """Differences of rates over the same cases; arrays of shape (groups,).
+    """Differences of rates over the same cases; arrays of shape (groups,)."""
 
-    Parameters
-    ----------
-    more, fewer
-        Cases that are a hit for the candidate alone and for the baseline alone.
-    n
-        All cases; at least 1.
-    """
-
+    # Cases that are a hit for the candidate alone and for the baseline alone.
     more: FloatArray
     fewer: FloatArray
+    # All cases; at least 1.
     n: FloatArray
 
     interval_without_test = True

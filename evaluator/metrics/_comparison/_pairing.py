@@ -1,4 +1,4 @@
-"""One frame of several candidates' predictions, so that rows can be compared."""
+"""Several candidates' predictions in one frame, and an order in which rows are added up."""
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
@@ -86,11 +86,11 @@ def _in_order(first: str, keys: "pd.Index[Any]", name: str, frame: pd.DataFrame)
         return frame.reset_index(drop=True)
     found = _keys(name, frame)
     # Asked this way round, the first candidate's keys are hashed once for all others.
-    places = keys.get_indexer(found)
-    if len(found) != len(keys) or (places < 0).any():
+    positions = keys.get_indexer(found)
+    if len(found) != len(keys) or (positions < 0).any():
         _refuse_other_cases(first, keys, name, found)
     rows = np.empty(len(keys), dtype=np.intp)
-    rows[places] = np.arange(len(keys), dtype=np.intp)
+    rows[positions] = np.arange(len(keys), dtype=np.intp)
     return frame.iloc[rows].reset_index(drop=True)
 
 
@@ -145,15 +145,7 @@ def _same(one: "pd.Series[Any]", two: "pd.Series[Any]") -> NDArray[np.bool_]:
 
 
 class CellLayout:
-    """An order of the rows in which those of a cell and class stand side by side.
-
-    Parameters
-    ----------
-    label
-        Truth, shape (rows,).
-    slicing
-        The cells and levels of the rows.
-    """
+    """An order of the rows in which those of a cell and class stand side by side."""
 
     def __init__(self, label: BoolArray, slicing: Slicing) -> None:
         code = slicing.cell * 2 + label

@@ -8,24 +8,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluator.metrics import _binary as binary
-from evaluator.metrics._binary import MIN_OF_EACH_CLASS
 from evaluator.metrics._comparison._differences import (
     Difference,
     DiscordantCounts,
     StudentisedDifference,
 )
 from evaluator.metrics._comparison._pairing import CellLayout
-from evaluator.metrics._estimates import Estimate, FloatArray, divide, shortfall_reasons
+from evaluator.metrics._estimates import NO_SPREAD, Estimate, FloatArray, divide, shortfall_reasons
 from evaluator.metrics._levels import IntArray, Level
 
 _BLOCK = 1 << 16
-_NO_SPREAD = 1e-14
 # A key's 64 bits: 32 of the score's rank, one for a positive label, 31 of the row's place.
 _RANK = np.uint64(32)
 _POSITIVE = np.uint64(1 << 31)
 _PLACEMENT = np.uint64((1 << 32) - 1)
 
-NOT_RANKED_DIFFERENTLY = "no case is ranked differently"
+_NOT_RANKED_DIFFERENTLY = "no case is ranked differently"
 
 
 class Placements:
@@ -37,13 +35,6 @@ class Placements:
 
     A row's key holds its score's rank, its label and its place; sorting the keys of a group is
     then all that is needed.
-
-    Parameters
-    ----------
-    layout
-        How the rows are laid out.
-    scores
-        By candidate, the scores in the layout's order.
     """
 
     def __init__(self, layout: CellLayout, scores: Mapping[str, FloatArray]) -> None:
@@ -177,7 +168,7 @@ def roc_auc_difference(
         second = divide(squares[:, column], 4 * others**2)
         centred = second - own * value**2
         # What is left by cancellation is no spread.
-        centred = np.where(centred <= _NO_SPREAD * second, 0, centred)
+        centred = np.where(centred <= NO_SPREAD * second, 0, centred)
         parts.append(divide(centred, own * np.maximum(own - 1, 0)))
     variance = parts[0] + parts[1]
     freedom = divide(
@@ -187,8 +178,10 @@ def roc_auc_difference(
     )
     estimate = Estimate(value.copy(), np.minimum(positives, negatives))
     flips = DiscordantCounts.of(better, worse)
-    mark_classes(estimate, positives, negatives)
-    estimate.mark_too_few(flips.discordant == 0, NOT_RANKED_DIFFERENTLY)
+    estimate.mark_undefined(positives == 0, binary.NO_POSITIVES)
+    estimate.mark_undefined(negatives == 0, binary.NO_NEGATIVES)
+    mark_few_of_a_class(estimate, positives, negatives, binary.MIN_OF_EACH_CLASS)
+    estimate.mark_too_few(flips.discordant == 0, _NOT_RANKED_DIFFERENTLY)
     estimate.mark_too_few(
         variance == 0, "all cases are ranked differently alike, so that the spread is unknown"
     )
@@ -198,11 +191,9 @@ def roc_auc_difference(
     return Difference(estimate, flips, distribution)
 
 
-def mark_classes(estimate: Estimate, positives: FloatArray, negatives: FloatArray) -> None:
-    """Mark groups of one class undefined, and those of few cases of a class too few."""
-    estimate.mark_undefined(positives == 0, binary.NO_POSITIVES)
-    estimate.mark_undefined(negatives == 0, binary.NO_NEGATIVES)
+def mark_few_of_a_class(
+    estimate: Estimate, positives: FloatArray, negatives: FloatArray, least: int
+) -> None:
+    """Mark groups with fewer than `least` cases of either class."""
     for what, cases in (("positive", positives), ("negative", negatives)):
-        estimate.mark_too_few(
-            cases < MIN_OF_EACH_CLASS, shortfall_reasons(MIN_OF_EACH_CLASS, f"{what} labels", cases)
-        )
+        estimate.mark_too_few(cases < least, shortfall_reasons(least, f"{what} labels", cases))

@@ -9,6 +9,7 @@ import numpy as np
 from evaluator.metrics import _multiclass as multiclass, _regression as regression
 from evaluator.metrics._comparison._binary import mark_few_flips
 from evaluator.metrics._comparison._differences import (
+    CandidatePair,
     Difference,
     DiscordantCounts,
     PairedRateDifference,
@@ -21,44 +22,27 @@ from evaluator.metrics._means import MIN_CASES, clipped_log
 from evaluator.metrics._multiclass import MulticlassLevel, MulticlassRows
 from evaluator.metrics._regression import RegressionLevel
 
-CandidatePair = tuple[str, str]
-
 
 @dataclass(frozen=True)
 class CandidateEstimate:
-    """A candidate's metric at one level.
-
-    Parameters
-    ----------
-    estimate
-        Its value, and why it is undefined in some groups.
-    linear
-        The value with each row's influence on it.
-    merit
-        How well each case is treated: more is better, shape (rows,).
-    """
+    """A candidate's metric at one level."""
 
     estimate: Estimate
+    # The value with each row's influence on it.
     linear: LinearisedEstimate
+    # How well each case is treated: more is better, shape (rows,).
     merit: FloatArray
 
 
 @dataclass(frozen=True)
 class _TestRule:
-    """How the difference of a metric is tested.
+    """How the difference of a metric is tested."""
 
-    Parameters
-    ----------
-    fewest
-        Cases (of the rarest class, where the metric rests on it) below which there is no test.
-    hits
-        Whether the metric is the share of cases whose merit is 1.
-    skewed, largest
-        As in `linear_difference`.
-    """
-
+    # Cases (of the rarest class, where the metric rests on it) below which there is no test.
     fewest: int = 0
+    # Whether the metric is the share of cases whose merit is 1.
     hits: bool = False
+    # As in `linear_difference`.
     skewed: bool = False
     largest: float = np.inf
 

@@ -230,19 +230,13 @@ def _chosen(measures: Sequence[str] | None, task: Task, *, scored: bool) -> list
 
 @dataclass(frozen=True)
 class GroupCounts:
-    """What is counted in every cell, or every group, and in every stratum of the control columns.
+    """What is counted in every cell, or every group, by strata of the control columns."""
 
-    Parameters
-    ----------
-    confusion
-        Cases by label and prediction, shape (cells, strata, classes, classes); a regression's
-        has one class.
-    excess
-        Power sums of score minus label, or of prediction minus label for a regression, by class;
-        each of shape (cells, strata, 3). A class without scores is absent.
-    """
-
+    # Cases by label and prediction, shape (cells, strata, classes, classes); a regression's has one
+    # class.
     confusion: FloatArray
+    # Power sums of score minus label, or of prediction minus label for a regression, by class; each
+    # of shape (cells, strata, 3). A class without scores is absent.
     excess: Mapping[int, FloatArray]
 
     def of(self, level: Level, more: int) -> "GroupCounts":
@@ -287,21 +281,12 @@ class GroupCounts:
 
 @dataclass(frozen=True)
 class FairnessInputs:
-    """A frame as fairness is measured on it.
-
-    Parameters
-    ----------
-    slicing
-        The levels of the attributes.
-    counted
-        What is counted in the cells.
-    classes
-        The classes that are measured, one against the rest, with their numbers; missing stands
-        for the positive class of a binary classifier.
-    """
+    """A frame as fairness is measured on it."""
 
     slicing: Slicing
     counted: GroupCounts
+    # The classes that are measured, one against the rest, with their numbers; missing stands for
+    # the positive class of a binary classifier.
     classes: Sequence[tuple[Any, int]]
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from evaluator.metrics._catalogue import Comparison
-from evaluator.metrics._estimates import BoolArray, FloatArray, divide
+from evaluator.metrics._estimates import NO_SPREAD, BoolArray, FloatArray, divide
 from evaluator.metrics._levels import IntArray
 from evaluator.metrics._means import estimate_mean
 from evaluator.metrics._two_sample import (
@@ -29,27 +29,19 @@ NO_FALSE_POSITIVES = "no false positives"
 NO_RATIO = "no missed positives in the reference"
 ZERO_REFERENCE = "the rate of the reference is 0, so that there is no ratio"
 BOTH_ZERO = "both rates are 0, so that there is no ratio"
-_NO_SPREAD = 1e-14
 # Why something is not there; an empty text where nothing is wrong.
 Reasons = NDArray[np.object_]
 
 
 @dataclass(frozen=True)
 class GroupSummary:
-    """What the groups of one level are compared by.
+    """What the groups of one level are compared by."""
 
-    Parameters
-    ----------
-    rows
-        Cases of each group, shape (groups,).
-    cases
-        The cases that the compared quantity rests on, shape (groups, strata).
-    what
-        What these cases are, such as "positive labels".
-    """
-
+    # Cases of each group, shape (groups,).
     rows: FloatArray
+    # The cases that the compared quantity rests on, shape (groups, strata).
     cases: FloatArray
+    # What these cases are, such as "positive labels".
     what: str
 
     def take(self, positions: IntArray) -> Self:
@@ -77,71 +69,48 @@ class GroupSummary:
 
 @dataclass(frozen=True)
 class RateSummary(GroupSummary):
-    """Groups compared by a rate.
+    """Groups compared by a rate."""
 
-    Parameters
-    ----------
-    hits
-        How many of the cases are hits, shape (groups, strata).
-    odds
-        Whether a ratio is one of hits over misses, and not of rates.
-    """
-
+    # How many of the cases are hits, shape (groups, strata).
     hits: FloatArray
+    # Whether a ratio is one of hits over misses, and not of rates.
     odds: bool = False
 
 
 @dataclass(frozen=True)
 class MeanSummary(GroupSummary):
-    """Groups compared by a mean.
+    """Groups compared by a mean."""
 
-    Parameters
-    ----------
-    sums
-        Sums of first, second and third powers, shape (groups, strata, 3).
-    bounds
-        The smallest and the largest possible value of a case.
-    """
-
+    # Sums of first, second and third powers, shape (groups, strata, 3).
     sums: FloatArray
+    # The smallest and the largest possible value of a case.
     bounds: tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Gap:
-    """The gaps of pairs; every array has shape (pairs,).
+    """The gaps of pairs; every array has shape (pairs,)."""
 
-    Parameters
-    ----------
-    value, low, high
-        The gap and its limits: a difference, or the logarithm of a ratio.
-    own, other
-        The quantity in the group, and in what it is compared with.
-    cases, other_cases
-        What each of the two rests on, in the strata that hold cases of both.
-    rows, other_rows
-        All cases of each of the two.
-    strata, left_out
-        How many strata hold cases of both, and how many of one alone.
-    undefined, too_few
-        Why there is no gap, and why it has no interval; empty otherwise.
-    planned, variance
-        The gap that more cases are planned for, and its variance at the present number of cases.
-    """
-
+    # The gap and its limits: a difference, or the logarithm of a ratio.
     value: FloatArray
     low: FloatArray
     high: FloatArray
+    # The quantity in the group, and in what it is compared with.
     own: FloatArray
     other: FloatArray
+    # What each of the two rests on, in the strata that hold cases of both.
     cases: FloatArray
     other_cases: FloatArray
+    # All cases of each of the two.
     rows: FloatArray
     other_rows: FloatArray
+    # How many strata hold cases of both, and how many of one alone.
     strata: FloatArray
     left_out: FloatArray
+    # Why there is no gap, and why it has no interval; empty otherwise.
     undefined: Reasons
     too_few: Reasons
+    # The gap that more cases are planned for, and its variance at the present number of cases.
     planned: FloatArray
     variance: FloatArray
 
@@ -162,24 +131,15 @@ class Gap:
 
 @dataclass(frozen=True)
 class GapRequest:
-    """How gaps are wanted.
-
-    Parameters
-    ----------
-    comparison
-        Difference or ratio.
-    confidence_low, confidence_high
-        Nominal coverage of the two-sided intervals that the lower and the upper limit are from.
-    minimum_support
-        The fewest cases that either side of an interval rests on.
-    overall
-        Whether the gap is wanted to all groups together; the second group then is the rest.
-    """
+    """How gaps are wanted."""
 
     comparison: Comparison
+    # Nominal coverage of the two-sided intervals that the lower and the upper limit are from.
     confidence_low: float
     confidence_high: float
+    # The fewest cases that either side of an interval rests on.
     minimum_support: int
+    # Whether the gap is wanted to all groups together; the second group then is the rest.
     overall: bool = False
 
 
@@ -419,7 +379,7 @@ def _squares_within(side: MeanSummary) -> FloatArray:
     mean = np.nan_to_num(divide(side.sums[:, :, 0], side.cases))
     squares: FloatArray = np.maximum(side.sums[:, :, 1] - side.cases * mean**2, 0)
     # What is left by cancellation is no spread.
-    return np.where(squares <= _NO_SPREAD * side.sums[:, :, 1], 0.0, squares)
+    return np.where(squares <= NO_SPREAD * side.sums[:, :, 1], 0.0, squares)
 
 
 def empty_reasons(pairs: int) -> Reasons:

@@ -30,19 +30,10 @@ _MAX_PAIRS_AT_ONCE = 200_000
 
 @dataclass(frozen=True)
 class GapOptions:
-    """What the caller decides about comparisons.
-
-    Parameters
-    ----------
-    confidence
-        Nominal coverage, such as 0.95.
-    minimum_support
-        The fewest cases that either side of an interval rests on.
-    comparison
-        Difference or ratio.
-    """
+    """What the caller decides about comparisons."""
 
     confidence: float
+    # The fewest cases that either side of an interval rests on.
     minimum_support: int
     comparison: Comparison
 
@@ -57,29 +48,19 @@ class GapOptions:
 
 @dataclass(frozen=True)
 class ReferenceGaps:
-    """The gaps of the groups of one level; arrays have shape (compared groups,).
+    """The gaps of the groups of one level; arrays have shape (compared groups,)."""
 
-    Parameters
-    ----------
-    group, reference
-        Positions of the group and of its reference among the groups; -1 is the overall.
-    gap
-        The gaps.
-    worse
-        On which side of no gap a group is worse off: -1 below, 1 above, 0 on both.
-    confidence_pass, confidence_fail
-        Nominal coverages of the two-sided intervals from which the limits come that decide
-        whether a gap is small enough, and whether it is too large.
-    unsigned
-        Whether the gaps are the largest of several absolute ones.
-    """
-
+    # Positions of the group and of its reference among the groups; -1 is the overall.
     group: IntArray
     reference: IntArray
     gap: Gap
+    # On which side of no gap a group is worse off: -1 below, 1 above, 0 on both.
     worse: Literal[-1, 0, 1]
+    # Nominal coverages of the two-sided intervals from which the limits come that decide whether a
+    # gap is small enough, and whether it is too large.
     confidence_pass: float
     confidence_fail: float
+    # Whether the gaps are the largest of several absolute ones.
     unsigned: bool = False
 
 

@@ -1,8 +1,8 @@
-"""From gaps and limits to verdicts, and to the number of cases that would decide."""
+"""From gaps and limits to verdicts, tidy tables, and the cases that would decide."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,15 +14,14 @@ from evaluator.metrics._fairness._gaps import ALONE, NO_COMMON_STRATUM, Gap, is_
 from evaluator.metrics._fairness._references import OVERALL, GapOptions, ReferenceGaps
 from evaluator.metrics._levels import IntArray, Level
 
-VerdictName = Literal["PASS", "FAIL", "INSUFFICIENT EVIDENCE"]
 # How probable a decision shall be with the number of cases that is asked for: the convention of
 # trials, J. Cohen, Statistical Power Analysis for the Behavioral Sciences (1988).
 POWER = 0.8
 _MAX_CASES = 10**12
 ColumnBlock = dict[str, NDArray[Any]]
 _JOINED = " x "
-# The columns that are the same in all rows of a block.
-_SAME = ("measure", "comparison", "class", "attribute")
+# The columns that are the same in all rows of a block, and that a summary has one row of.
+_SAME = ["measure", "comparison", "class", "attribute"]
 # The columns of the result and their types.
 _COLUMNS = {
     "measure": "str",
@@ -48,7 +47,6 @@ _COLUMNS = {
     "status": "str",
     "reason": "str",
 }
-_OF = ["measure", "comparison", "class", "attribute"]
 _SEVERITY = {"FAIL": 0, "INSUFFICIENT EVIDENCE": 1, "PASS": 2}
 _COUNTED = {"failed": "FAIL", "open": "INSUFFICIENT EVIDENCE", "passed": "PASS"}
 
@@ -78,12 +76,12 @@ def fairness_summary(gaps: pd.DataFrame) -> pd.DataFrame:
     ranked = gaps.assign(_severity=gaps["verdict"].map(_SEVERITY), _size=size).sort_values(
         ["_severity", "_size"], ascending=[True, False], na_position="last", kind="stable"
     )
-    together = ranked.groupby(_OF, dropna=False, sort=False)
+    together = ranked.groupby(_SAME, dropna=False, sort=False)
     counts = {
         name: together["verdict"].transform(lambda verdicts, word=word: (verdicts == word).sum())
         for name, word in _COUNTED.items()
     }
-    worst = ranked.assign(**counts)[~ranked.duplicated(_OF)]
+    worst = ranked.assign(**counts)[~ranked.duplicated(_SAME)]
     return worst.drop(columns=["_severity", "_size"]).sort_index().reset_index(drop=True)
 
 
@@ -159,23 +157,13 @@ def concat_blocks(blocks: Sequence[ColumnBlock]) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class GapVerdicts:
-    """Verdicts on the groups of one level; arrays have shape (compared groups,).
-
-    Parameters
-    ----------
-    verdict
-        PASS, FAIL or INSUFFICIENT EVIDENCE.
-    status
-        ok, undefined or too_few.
-    reason
-        Why the status is not ok, or why the verdict is open; empty otherwise.
-    needed_cases
-        How many cases of the group would decide; NaN where it is decided, or where none would.
-    """
+    """Verdicts on the groups of one level; arrays have shape (compared groups,)."""
 
     verdict: NDArray[np.object_]
     status: NDArray[np.object_]
+    # Why the status is not ok, or why the verdict is open; empty otherwise.
     reason: NDArray[np.object_]
+    # How many cases of the group would decide; NaN where it is decided, or where none would.
     needed_cases: FloatArray
 
 

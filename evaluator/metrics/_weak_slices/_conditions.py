@@ -36,7 +36,7 @@ class Condition(Protocol):
         """The condition as a reader would say it."""
 
     def as_json(self) -> dict[str, Any]:
-        """Give the condition in the form that `condition_from_json` reads."""
+        """Give the condition as `conditions_from_json` reads it."""
 
     def holds(self, frame: pd.DataFrame) -> BoolArray:
         """Say which rows of a frame meet the condition, shape (rows,)."""
@@ -149,17 +149,17 @@ def conditions_to_json(conditions: Sequence[Condition]) -> str:
 
 
 def conditions_from_json(text: str) -> tuple[Condition, ...]:
-    """Read a slice's conditions from JSON: a list of the forms that `condition_from_json` takes."""
+    """Read a slice's conditions from JSON: a list of the forms that `as_json` gives."""
     try:
         forms = json.loads(text)
     except ValueError as error:
         raise MetricsInputError(f"the slice {text!r} is not JSON: {error}") from error
     if not isinstance(forms, list) or not all(isinstance(form, dict) for form in forms):
         raise MetricsInputError(f"the slice {text!r} is no list of conditions")
-    return tuple(condition_from_json(form) for form in forms)
+    return tuple(_condition_from_json(form) for form in forms)
 
 
-def condition_from_json(form: Mapping[str, Any]) -> Condition:
+def _condition_from_json(form: Mapping[str, Any]) -> Condition:
     """Read a condition from its JSON form."""
     rest = {key: value for key, value in form.items() if key != "feature"}
     feature = form.get("feature")
@@ -213,17 +213,11 @@ def _is_true(values: "pd.Series[Any]") -> BoolArray:
 
 @dataclass(frozen=True)
 class DiscretisedFeature:
-    """A feature's conditions, and which of them each case meets.
+    """A feature's conditions, and which of them each case meets."""
 
-    Parameters
-    ----------
-    conditions
-        In the order of the values; rare values and missing ones last.
-    codes
-        The position of each case's condition, shape (rows,).
-    """
-
+    # In the order of the values; rare values and missing ones last.
     conditions: tuple[Condition, ...]
+    # The position of each case's condition, shape (rows,).
     codes: CodeArray
 
 

@@ -26,23 +26,14 @@ OVERLAP = 0.5
 
 @dataclass(frozen=True)
 class LossSums:
-    """What is summed over the cases of slices; arrays of one shape.
-
-    Parameters
-    ----------
-    n
-        Number of cases.
-    total
-        Sum of the losses' distances from the mean loss of all cases.
-    above
-        Sum of the distances of those losses that are above that mean.
-    squares
-        Sum of the squared distances.
-    """
+    """What is summed over the cases of slices; arrays of one shape."""
 
     n: FloatArray
+    # Sum of the losses' distances from the mean loss of all cases.
     total: FloatArray
+    # Sum of the distances of those losses that are above that mean.
     above: FloatArray
+    # Sum of the squared distances.
     squares: FloatArray
 
     def at(self, where: NDArray[Any]) -> "LossSums":
@@ -51,13 +42,7 @@ class LossSums:
 
 
 class Losses:
-    """The losses of all cases, ready to be summed over slices.
-
-    Parameters
-    ----------
-    losses
-        Finite, shape (rows,).
-    """
+    """The losses of all cases, finite, shape (rows,), ready to be summed over slices."""
 
     def __init__(self, losses: FloatArray) -> None:
         rows = len(losses)
@@ -116,23 +101,15 @@ class Losses:
 
 @dataclass(frozen=True)
 class Shortlist:
-    """Slices worth to follow, the most evidence first.
+    """Slices worth to follow, the most evidence first."""
 
-    Parameters
-    ----------
-    slices
-        Each slice's pairs of a feature's position and a condition's position in it.
-    evidence
-        Shape (slices,).
-    possible
-        How many slices the conditions span.
-    evaluated
-        How many of them had enough cases and could, by the bounds, be a lead.
-    """
-
-    slices: list[tuple[tuple[int, int], ...]]
+    # Each slice's pairs of a feature's position and a condition's position in it.
+    slices: list[SliceCode]
+    # Shape (slices,).
     evidence: FloatArray
+    # How many slices the conditions span.
     possible: int
+    # How many of them had enough cases and could, by the bounds, be a lead.
     evaluated: int
 
 
@@ -225,8 +202,8 @@ class _Collector:
         if not len(chosen):
             return
         keys = np.full((len(chosen), 2 * MAX_CONDITIONS), -1, dtype=np.intp)
-        for place, (feature, code) in enumerate(zip(features, codes, strict=True)):
-            keys[:, 2 * place], keys[:, 2 * place + 1] = feature, code[chosen]
+        for position, (feature, code) in enumerate(zip(features, codes, strict=True)):
+            keys[:, 2 * position], keys[:, 2 * position + 1] = feature, code[chosen]
         self._keys = np.concatenate([self._keys, keys])
         self._evidence = np.concatenate([self._evidence, least[chosen]])
         if len(self._keys) > 2 * self._keep:
@@ -310,9 +287,9 @@ def _triples(
         return
     one, two = np.divmod(base.cells, sizes[second])
     cell = codes[first].astype(np.intp) * sizes[second] + codes[second]
-    place = base.positions(sizes[first] * sizes[second])[cell]
-    rows = np.flatnonzero(place >= 0)
-    place = place[rows]
+    position = base.positions(sizes[first] * sizes[second])[cell]
+    rows = np.flatnonzero(position >= 0)
+    position = position[rows]
     for third in thirds:
         size = sizes[third]
         every = np.arange(size)
@@ -329,7 +306,7 @@ def _triples(
         may = found.hopeful(n, above)
         if not may.any():
             continue
-        sums = found.losses.sums(place * size + codes[third][rows], len(base.cells) * size, rows)
+        sums = found.losses.sums(position * size + codes[third][rows], len(base.cells) * size, rows)
         may &= sums.n[candidates] >= found.fewest
         cells = candidates[may]
         pair, code = np.divmod(cells, size)
@@ -362,15 +339,7 @@ def standard_scores(slices: LossSums, parents: LossSums) -> FloatArray:
 
 @dataclass(frozen=True)
 class Representative:
-    """A slice that stands for all descriptions of nearly the same cases.
-
-    Parameters
-    ----------
-    slice
-        The simplest of the descriptions.
-    also
-        The other ones.
-    """
+    """A slice that stands for all descriptions of nearly the same cases."""
 
     slice: SliceCode
     also: tuple[SliceCode, ...]

@@ -160,7 +160,7 @@ def weak_slices(
         alone, so that the search did not choose it.
 
         ``slice``, ``conditions``
-            The slice in words, and as JSON for `worsened_slices` and `read_conditions`.
+            The slice in words, and as JSON for `worsened_slices`.
         ``n``, ``n_all``
             Cases of the slice in the confirming half, and in both.
         ``loss``, ``rest_loss``, ``excess``
@@ -193,8 +193,7 @@ def weak_slices(
         If an argument is out of its range, or a column is absent or cannot be measured.
     """
     _check(conditions=conditions, minimum_support=minimum_support)
-    if not 0 < level < 0.5:  # noqa: PLR2004 - a one-sided level
-        raise MetricsInputError(f"level must lie between 0 and 0.5, not {level}")
+    check_level(level)
     losses, counts = case_losses(frame, loss, label=label, score=score, prediction=prediction)
     if not counts.all():
         frame, losses = frame[counts], losses[counts]
@@ -256,6 +255,12 @@ def _check(*, conditions: int, minimum_support: int) -> None:
         )
     if minimum_support < 2:  # noqa: PLR2004 - a case for either half
         raise MetricsInputError(f"minimum_support must be at least 2, not {minimum_support}")
+
+
+def check_level(level: float) -> None:
+    """Refuse what is no level of one-sided tests."""
+    if not 0 < level < 0.5:  # noqa: PLR2004 - a one-sided level
+        raise MetricsInputError(f"level must lie between 0 and 0.5, not {level}")
 
 
 def case_losses(
@@ -418,13 +423,7 @@ def _confirm(
                 "reason": tested.reason,
             }
         )
-    adjusted = holm(np.array([row["p_value"] for row in rows]))
-    for row, p_adjusted in zip(rows, adjusted, strict=True):
-        row["p_adjusted"] = float(p_adjusted)
-        shown = p_adjusted <= level and row["low"] > 0
-        row["status"] = "confirmed" if shown else "not_confirmed"
-        if row["reason"] is not None:
-            row["status"] = "too_few"
+    add_statuses(rows, level, "confirmed", "not_confirmed")
     _explain(rows, inside, half.losses)
     ranked = sorted(range(len(rows)), key=lambda position: _rank(rows[position]))
     numbers = overlap_groups([inside[position] for position in ranked])
@@ -436,6 +435,16 @@ def _confirm(
 
 def _describe(one: SliceCode, cut: list[DiscretisedFeature]) -> str:
     return describe_conditions([cut[feature].conditions[code] for feature, code in one])
+
+
+def add_statuses(rows: list[dict[str, Any]], level: float, shown: str, not_shown: str) -> None:
+    """Adjust the tests of all slices together, and say of each what it shows."""
+    adjusted = holm(np.array([row["p_value"] for row in rows]))
+    for row, p_adjusted in zip(rows, adjusted, strict=True):
+        row["p_adjusted"] = float(p_adjusted)
+        row["status"] = shown if p_adjusted <= level and row["low"] > 0 else not_shown
+        if row["reason"] is not None:
+            row["status"] = "too_few"
 
 
 def _explain(rows: list[dict[str, Any]], inside: list[BoolArray], losses: FloatArray) -> None:
@@ -453,6 +462,6 @@ def _explain(rows: list[dict[str, Any]], inside: list[BoolArray], losses: FloatA
 
 
 def _rank(row: dict[str, Any]) -> tuple[Any, ...]:
-    place = ("confirmed", "not_confirmed", "too_few").index(row["status"])
+    order = ("confirmed", "not_confirmed", "too_few").index(row["status"])
     explained = row["explained_by"] is not None
-    return place, explained, 0.0 if row["reason"] else -row["harm_low"], row["slice"]
+    return order, explained, 0.0 if row["reason"] else -row["harm_low"], row["slice"]

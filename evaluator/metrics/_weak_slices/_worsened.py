@@ -6,9 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evaluator.metrics._checks import MetricsInputError
 from evaluator.metrics._inputs import cluster_numbers
-from evaluator.metrics._multiplicity import holm
 from evaluator.metrics._two_sample import contrast
 from evaluator.metrics._weak_slices._conditions import (
     BINS,
@@ -18,7 +16,12 @@ from evaluator.metrics._weak_slices._conditions import (
     discretise,
     matching_rows,
 )
-from evaluator.metrics._weak_slices._weak_slices import LossName, case_losses
+from evaluator.metrics._weak_slices._weak_slices import (
+    LossName,
+    add_statuses,
+    case_losses,
+    check_level,
+)
 
 _DTYPES = {
     "slice": "str",
@@ -99,8 +102,7 @@ def worsened_slices(
     MetricsInputError
         If a slice is described wrongly, or a column is absent or cannot be measured.
     """
-    if not 0 < level < 0.5:  # noqa: PLR2004 - a one-sided level
-        raise MetricsInputError(f"level must lie between 0 and 0.5, not {level}")
+    check_level(level)
     sets = []
     for frame in (before, after):
         losses, counts = case_losses(frame, loss, label=label, score=score, prediction=prediction)
@@ -139,13 +141,7 @@ def worsened_slices(
                 "reason": found.reason,
             }
         )
-    adjusted = holm(np.array([row["p_value"] for row in rows]))
-    for row, p_adjusted in zip(rows, adjusted, strict=True):
-        row["p_adjusted"] = float(p_adjusted)
-        worse = p_adjusted <= level and row["low"] > 0
-        row["status"] = "worse" if worse else "not_shown"
-        if row["reason"] is not None:
-            row["status"] = "too_few"
+    add_statuses(rows, level, "worse", "not_shown")
     rows.sort(key=_rank)
     return pd.DataFrame(rows, columns=list(_DTYPES)).astype(_DTYPES)
 
@@ -166,6 +162,11 @@ def slice_definitions(
     minimum_support
         The fewest cases of a slice in this frame.
 
+    Returns
+    -------
+    list[str]
+        "[]", which is all cases, and then by feature its conditions in the order of its values.
+
     Raises
     ------
     MetricsInputError
@@ -180,5 +181,5 @@ def slice_definitions(
 
 
 def _rank(row: dict[str, Any]) -> tuple[Any, ...]:
-    place = ("worse", "not_shown", "too_few").index(row["status"])
-    return place, 0.0 if row["reason"] else -row["harm_low"], row["slice"]
+    order = ("worse", "not_shown", "too_few").index(row["status"])
+    return order, 0.0 if row["reason"] else -row["harm_low"], row["slice"]
