@@ -86,7 +86,7 @@ def test_a_difference_needs_the_slices_of_both(scorecard: Any, slices: Any, evid
     told = {"slices": listed, "baseline": "base"}
     differences = _differences(scorecard(value=0.3))
     overall, each = judge(gates, evidence(comparisons=differences, **told), BOTH)
-    assert (overall.verdict, each.verdict, each.place) == (OPEN, OPEN, "West x regional")
+    assert (overall.verdict, each.verdict, each.scope) == (OPEN, OPEN, "West x regional")
     assert "the baseline base has no result of this version there" in each.reason
     allowed = evidence(comparisons=differences, allowed_missing=1, **told)
     overall, each = judge(gates, allowed, BOTH)
@@ -195,7 +195,7 @@ def test_a_fairness_gate_decides_two_groups_as_the_measurement_does(
 def test_a_fairness_gate_names_the_group_and_what_is_missing(evidence: Any) -> None:
     gaps = _hiring(5000, {"a": 0.9, "b": 0.6})
     (found,) = judge([RATIO], evidence(fairness=gaps), ["good"])
-    assert found.place == "group = b against a (ratio)"
+    assert found.scope == "group = b against a (ratio)"
     assert (found.level, found.geography, found.n) == ("fairness", None, 5000)
     assert found.value == pytest.approx(2 / 3)
 
@@ -210,7 +210,7 @@ def test_a_fairness_gate_names_the_group_and_what_is_missing(evidence: Any) -> N
     same = _hiring(5000, {"a": 0.9, "b": 0.9})
     partly = evidence(fairness=same, fairness_attributes=["group", "region"])
     (found,) = judge([DIFFERENCE], partly, ["good"])
-    assert (found.verdict, found.place) == (OPEN, "region (difference)")
+    assert (found.verdict, found.scope) == (OPEN, "region (difference)")
 
 
 def test_being_better_off_counts_unless_groups_are_compared_with_the_best(evidence: Any) -> None:
@@ -246,7 +246,7 @@ def test_a_confirmed_weak_slice_fails_the_gate_and_is_named(evidence: Any) -> No
     searched = _searched({"JFK": 0.4, "LGA": 0.1, "EWR": 0.1})
     (found,) = judge([WEAK], evidence(**searched), ["good"])
     assert found.verdict == "FAIL"
-    assert "JFK" in found.place
+    assert "JFK" in found.scope
     higher = WEAK.model_copy(update={"no_weak_slice_above": 0.6})
     assert judge([higher], evidence(**searched), ["good"])[0].verdict == "PASS"
 
