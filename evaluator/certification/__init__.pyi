@@ -23,7 +23,7 @@ from ._issuing import (
     build_statement as build_statement,
     sign_statement as sign_statement,
 )
-from ._ledger import GENESIS_DIGEST as GENESIS_DIGEST, EntryKind as EntryKind, Ledger as Ledger
+from ._ledger import GENESIS_HEAD as GENESIS_HEAD, EntryKind as EntryKind, Ledger as Ledger
 from ._outcomes import Outcome as Outcome, Waiver as Waiver, decide_outcomes as decide_outcomes
 from ._phrases import (
     format_count as format_count,

@@ -21,21 +21,7 @@ _MAX_CASES: Final = 1e12
 
 @dataclass(frozen=True, kw_only=True)
 class Intervals:
-    """Values with their intervals, and the limits that they are held against; shape (places,).
-
-    Attributes
-    ----------
-    value, low, high
-        What was measured; NaN where it was not.
-    at_least, at_most
-        The limits; infinite where there is none on that side.
-    n
-        Cases at each place.
-    strict
-        Whether a value at its limit is on the bad side.
-    simultaneous
-        Whether the intervals hold all together already, so that no correction is due.
-    """
+    """Intervals and their limits, shape (scopes,): NaN is unmeasured, infinite is no limit."""
 
     value: Floats
     low: Floats
@@ -44,29 +30,21 @@ class Intervals:
     at_most: Floats
     n: Floats
     strict: bool = False
+    """Whether a value at its limit is on the bad side."""
     simultaneous: bool = False
+    """Whether the intervals hold all together already, so that no correction is due."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BoundDecisions:
-    """What the intervals decide; shape (places,).
-
-    Attributes
-    ----------
-    passed
-        The whole interval is on the good side.
-    failed
-        The whole interval is on the bad side, also after the correction for many places.
-    failed_alone
-        The whole interval is on the bad side, looked at alone.
-    needed_cases
-        How many cases at the place would decide; NaN where it is decided, or none would.
-    """
+    """What the intervals decide, shape (scopes,): whole on the good side, or on the bad one."""
 
     passed: Bools
     failed: Bools
+    """Also after the correction for many scopes."""
     failed_alone: Bools
     needed_cases: Floats
+    """How many cases at the scope would decide; NaN where it is decided, or none would."""
 
 
 def is_good(value: Floats, of: Intervals) -> Bools:
@@ -84,13 +62,13 @@ def is_bad(value: Floats, of: Intervals) -> Bools:
 def decide_bounds(of: Intervals, confidence: float) -> BoundDecisions:
     """Hold intervals against limits.
 
-    A PASS of all places needs no correction: it errs only where at least one place is bad, and
+    A PASS of all scopes needs no correction: it errs only where at least one scope is bad, and
     that one passes with the probability that its interval ends on the wrong side of the truth:
     e / 2, where e is 1 - confidence (Berger's intersection-union test). To name failures, each of
-    K places is tested: the one-sided p-value of "the place keeps its limit c" is
+    K scopes is tested: the one-sided p-value of "the scope keeps its limit c" is
     Phi(-z (c - value) / half), where `half` is the width of the interval's half towards c and z
-    its quantile, so that it is e / 2 exactly where the interval ends at c. Those of all places are
-    adjusted by Holm, and a place fails at e / 2.
+    its quantile, so that it is e / 2 exactly where the interval ends at c. Those of all scopes are
+    adjusted by Holm, and a scope fails at e / 2.
     """
     error = (1 - confidence) / 2
     passed = is_good(of.low, of) & (of.at_most == np.inf)
@@ -102,13 +80,13 @@ def decide_bounds(of: Intervals, confidence: float) -> BoundDecisions:
         below, above = of.high < of.at_least, of.low > of.at_most
     alone = below | above
     there = ~(np.isnan(of.low) & np.isnan(of.high))
-    places = 1 if of.simultaneous else max(int(there.sum()), 1)
+    scopes = 1 if of.simultaneous else max(int(there.sum()), 1)
     failed = alone
-    if places > 1:
+    if scopes > 1:
         p_value = np.where(there, _p_values(of, confidence), np.nan)
         failed = alone & (np.nan_to_num(holm(p_value), nan=1.0) <= error)
     is_open = there & ~passed & ~failed
-    needed = np.where(is_open, _needed_cases(of, confidence, places), np.nan)
+    needed = np.where(is_open, _needed_cases(of, confidence, scopes), np.nan)
     return BoundDecisions(passed=passed, failed=failed, failed_alone=alone, needed_cases=needed)
 
 
@@ -122,7 +100,7 @@ def decide_values(of: Intervals) -> BoundDecisions:
 
 
 def _p_values(of: Intervals, confidence: float) -> Floats:
-    """Test at each place that the limits are kept, one-sided."""
+    """Test at each scope that the limits are kept, one-sided."""
     z = special.ndtri((1 + confidence) / 2)
     with np.errstate(invalid="ignore", divide="ignore"):
         below = (of.at_least - of.value) / (of.high - of.value)
@@ -133,9 +111,9 @@ def _p_values(of: Intervals, confidence: float) -> Floats:
     return np.where(is_bad(of.value, of), p_value, 1.0)
 
 
-def _needed_cases(of: Intervals, confidence: float, places: int) -> Floats:
+def _needed_cases(of: Intervals, confidence: float, scopes: int) -> Floats:
     z = special.ndtri((1 + confidence) / 2)
-    z_corrected = -special.ndtri((1 - confidence) / 2 / places)
+    z_corrected = -special.ndtri((1 - confidence) / 2 / scopes)
     both = np.isfinite(of.at_least) & np.isfinite(of.at_most)
     good = is_good(of.value, of)
     z_power = special.ndtri(np.where(good & both, (1 + POWER) / 2, POWER))

@@ -18,9 +18,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from evaluator.certification._ledger import ledger_folder
-from evaluator.certification._problems import Discrepancy
 from evaluator.certification._signatures import PublicKey, parse_envelope
-from evaluator.certification._statement import LedgerHead, Statement, parse_statement
+from evaluator.certification._statement import Discrepancy, LedgerHead, Statement, parse_statement
 from evaluator.certification._stored_evidence import StoredEvidence
 from evaluator.certification._verification import VerificationReport, verify
 from evaluator.errors import EvidenceError, UsageError
@@ -72,9 +71,9 @@ def export_bundle(
     to
         The folder to make. It must not be there, or be empty.
     public_key
-        The issuer's key. The receiver still has to know from elsewhere that it is theirs.
+        The issuer's key, or None. The receiver still has to know from elsewhere that it is theirs.
     report
-        The report's page.
+        The report's page, as HTML; None where the bundle shall have none.
 
     Returns
     -------
@@ -101,7 +100,7 @@ def export_bundle(
         CERTIFICATE: certificate,
         PUBLIC_KEY: None if public_key is None else public_key.pem,
         REPORT: report,
-        README: readme(statement, digest_of_bytes(certificate), public_key).encode(),
+        README: _readme(statement, digest_of_bytes(certificate), public_key).encode(),
     }
     for name, content in own.items():
         if content is not None:
@@ -129,6 +128,11 @@ def verify_bundle(
         As for `evaluator.certification.verify`. The key that lies in the bundle is
         not used by itself: whoever changes a bundle can change that too.
 
+    Returns
+    -------
+    BundleCheck
+        The certificate's report, and what of the bundle's own files is gone, changed or added.
+
     Raises
     ------
     EvidenceError
@@ -148,7 +152,7 @@ def verify_bundle(
     return BundleCheck(report, tuple(_check_manifest(Files(str(folder)))))
 
 
-def readme(statement: Statement, certificate: str, public_key: PublicKey | None) -> str:
+def _readme(statement: Statement, certificate: str, public_key: PublicKey | None) -> str:
     """Write how to check a bundle."""
     predicate = statement.predicate
     key = (

@@ -48,6 +48,11 @@ def state_of(entries: Sequence[ChainedEntry], certificate: str, now: datetime) -
         SHA-256 of the certificate's file.
     now
         The moment that is asked about, with its time zone.
+
+    Returns
+    -------
+    CertificateState
+        Of what applies at once the first of: revoked, expired, not yet valid, waived.
     """
     about = [chained.entry for chained in entries if chained.entry.subject == certificate]
     corrected = {e.correction_body().corrects for e in about if e.kind == "correction"}
@@ -98,7 +103,7 @@ def require_certificate(
     candidate
         Its name in the audit.
     artifact_digest
-        The digest of the artifact that shall be released.
+        The digest of the artifact that shall be released, as its certificate names it.
     now
         The moment of the release, with its time zone.
 

@@ -42,14 +42,27 @@ class GateEvidence:
 
 
 def gate_evidence(spec: AuditSpec, scorecard: Scorecard) -> GateEvidence:
-    """Lay a scorecard before the audit's gates, whoever read or computed it."""
-    asked = spec.fairness
+    """Lay a scorecard before the audit's gates.
+
+    Parameters
+    ----------
+    spec
+        The audit: its confidence, baseline, fairness and error budget are what gates go by.
+    scorecard
+        Computed just now, or read from the store.
+
+    Returns
+    -------
+    GateEvidence
+        What `judge` needs.
+    """
+    fairness = spec.fairness
     return GateEvidence(
         scorecard=scorecard,
         confidence=spec.confidence,
         baseline=spec.baseline,
-        fairness_attributes=asked.attributes if asked else (),
-        fairness_against_best=asked is None or asked.reference == "best",
+        fairness_attributes=fairness.attributes if fairness else (),
+        fairness_against_best=fairness is None or fairness.reference == "best",
         allowed_missing=spec.failed_slices_allowed(),
     )
 

@@ -17,30 +17,32 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal, NamedTuple, get_args
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, Field, ValidationError
 
-from evaluator.certification._problems import Discrepancy
 from evaluator.certification._signatures import PublicKey, SigningKey, encode_for_signing
-from evaluator.certification._statement import LedgerHead, Sha256
+from evaluator.certification._statement import (
+    Discrepancy,
+    LedgerHead,
+    Sha256,
+    StrictModel,
+    first_fault,
+)
 from evaluator.errors import EvidenceError, UsageError
 from evaluator.evidence import Files, canonical_json, digest_of_bytes
 
 ENTRY_TYPE = "application/vnd.evaluator.ledger-entry+json"
 """What an entry's signature says that it signs, in DSSE's pre-authentication encoding."""
 
-NO_ENTRY = "0" * 64
-"""The digest that the first entry names as its predecessor's."""
-
 EntryKind = Literal["certificate", "sign_off", "waiver", "revocation", "correction"]
 
 NonEmptyText = Annotated[str, Field(min_length=1, pattern=r"\S")]
 
-
 HEAD = "head.json"
 HEAD_FORMAT = "evaluator/ledger-head/1"
-GENESIS_DIGEST = LedgerHead(sequence=0, digest=NO_ENTRY)
+GENESIS_HEAD = LedgerHead(sequence=0, digest="0" * 64)
+"""The head of a ledger without entries, and what its first entry names as its predecessor."""
 _ENTRY_NAME = re.compile(r"\d{6,}\.json")
-# A file with a huge number must not be told as that many gaps.
+# A file with a huge number must not be reported as that many gaps.
 _MAX_GAPS = 100
 # So many others may come between before an append gives up.
 _ATTEMPTS = 100
@@ -54,13 +56,7 @@ class LedgerUseError(UsageError):
     """An entry that the ledger cannot take."""
 
 
-class _EntryPart(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True
-    )
-
-
-class CertificateBody(_EntryPart):
+class CertificateBody(StrictModel):
     """What the ledger says of a certificate, so that states are known without opening it."""
 
     candidate: NonEmptyText
@@ -75,7 +71,7 @@ class CertificateBody(_EntryPart):
     """SHA-256 of the `record.json` beside it, which the certificate itself cannot name."""
 
 
-class WaiverBody(_EntryPart):
+class WaiverBody(StrictModel):
     """Which gate is waived, and until when."""
 
     gate: NonEmptyText
@@ -83,17 +79,17 @@ class WaiverBody(_EntryPart):
     until: AwareDatetime
 
 
-class CorrectionBody(_EntryPart):
+class CorrectionBody(StrictModel):
     """Which earlier entry no longer counts. What should stand instead is an entry of its own."""
 
     corrects: int = Field(ge=1)
 
 
-class PlainBody(_EntryPart):
+class PlainBody(StrictModel):
     """Nothing beyond author and reason."""
 
 
-BODIES: dict[EntryKind, type[_EntryPart]] = {
+BODIES: dict[EntryKind, type[StrictModel]] = {
     "certificate": CertificateBody,
     "sign_off": PlainBody,
     "waiver": WaiverBody,
@@ -102,14 +98,14 @@ BODIES: dict[EntryKind, type[_EntryPart]] = {
 }
 
 
-class EntrySignature(_EntryPart):
+class EntrySignature(StrictModel):
     """Who wrote an entry, provably."""
 
     keyid: Sha256
     sig: Annotated[str, Field(pattern=r"^[0-9a-f]{128}$")]
 
 
-class LedgerEntry(_EntryPart):
+class LedgerEntry(StrictModel):
     """An entry as it is stored."""
 
     format: Literal["evaluator/ledger-entry/1"] = "evaluator/ledger-entry/1"
@@ -125,10 +121,6 @@ class LedgerEntry(_EntryPart):
     """SHA-256 of the certificate's file."""
     body: dict[str, Any]
     signature: EntrySignature | None = None
-
-    def to_bytes(self) -> bytes:
-        """Spell it as canonical JSON."""
-        return canonical_json(self.model_dump(mode="json"))
 
     def signed(self, key: SigningKey) -> "LedgerEntry":
         """Return it with a signature."""
@@ -161,16 +153,12 @@ class LedgerEntry(_EntryPart):
 def parse_entry(content: bytes, source: str) -> LedgerEntry:
     """Read an entry, strictly."""
     try:
-        if canonical_json(json.loads(content)) != content:
-            raise _refused("it is not in canonical JSON", source)
-        entry = LedgerEntry.model_validate_json(content, strict=True)
-        BODIES[entry.kind].model_validate_json(json.dumps(entry.body), strict=True)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise _refused(f"`{place}` is not as it must be: {first['msg']}", source) from error
-    except (ValueError, RecursionError) as error:
-        raise _refused("it is no JSON", source) from error
+        entry = LedgerEntry.parse(content)
+        BODIES[entry.kind].parse(canonical_json(entry.body))
+    except ValueError as error:
+        raise LedgerError(
+            str(error), culprit=source, fix="restore the ledger from a copy"
+        ) from error
     return entry
 
 
@@ -185,18 +173,12 @@ def checked_body(kind: EntryKind, body: dict[str, Any]) -> dict[str, Any]:
     try:
         checked: dict[str, Any] = BODIES[kind].model_validate(body).model_dump(mode="json")
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
         raise LedgerUseError(
-            f"`{place}` of a {kind} is not as it must be: {first['msg']}",
+            first_fault(error, f" of a {kind}"),
             culprit="ledger",
             fix=f"give {', '.join(BODIES[kind].model_fields) or 'no body'}",
         ) from error
     return checked
-
-
-def _refused(what: str, source: str) -> LedgerError:
-    return LedgerError(what, culprit=source, fix="restore the ledger from a copy")
 
 
 class ChainedEntry(NamedTuple):
@@ -221,7 +203,7 @@ class Chain(NamedTuple):
     @property
     def head(self) -> LedgerHead:
         """Number and digest of the last entry."""
-        return self.entries[-1].head if self.entries else GENESIS_DIGEST
+        return self.entries[-1].head if self.entries else GENESIS_HEAD
 
 
 def ledger_folder(audit: str) -> str:
@@ -238,30 +220,30 @@ def read_chain(
     files: Files, audit: str, *, key: PublicKey | None, known_head: LedgerHead | None = None
 ) -> Chain:
     """Read the whole ledger and check the chain."""
-    place = ledger_folder(audit)
+    folder = ledger_folder(audit)
     # Read before the entries are listed: of those that come meanwhile it must know none.
-    checkpoint = files.read(f"{place}/{HEAD}")
-    names = files.names(place)
+    checkpoint = files.read(f"{folder}/{HEAD}")
+    names = files.names(folder)
     if checkpoint is None and HEAD in names:
         # The ledger began just now.
-        checkpoint, names = files.read(f"{place}/{HEAD}"), files.names(place)
+        checkpoint, names = files.read(f"{folder}/{HEAD}"), files.names(folder)
     problems = [
-        Discrepancy("ledger", f"{place}/{name}", "it is no entry: it was added")
+        Discrepancy("ledger", f"{folder}/{name}", "it is no entry: it was added")
         for name in names
         if name != HEAD and not _ENTRY_NAME.fullmatch(name)
     ]
     entries = []
     cautions = []
-    head = GENESIS_DIGEST
+    head = GENESIS_HEAD
     entry_names = sorted(filter(_ENTRY_NAME.fullmatch, names), key=_number)
     last = _number(entry_names[-1]) if entry_names else 0
     problems += [
-        Discrepancy("ledger", f"{place}/{name}", "it is gone")
+        Discrepancy("ledger", f"{folder}/{name}", "it is gone")
         for name in map(entry_name, range(1, min(last, len(entry_names) + _MAX_GAPS)))
         if name not in entry_names
     ]
     for name in entry_names:
-        path = f"{place}/{name}"
+        path = f"{folder}/{name}"
         content = files.read(path) or b""
         # What follows is held against the bytes that are here, whatever they are.
         before, head = head, LedgerHead(sequence=head.sequence + 1, digest=digest_of_bytes(content))
@@ -278,9 +260,9 @@ def read_chain(
         elif key is not None and not entry.is_signed_by(key):
             problems.append(Discrepancy("ledger", path, "its signature is not the given key's"))
         entries.append(ChainedEntry(entry, head.digest))
-    problems += _check_head(f"{place}/{HEAD}", checkpoint, entries, cautions)
+    problems += _check_head(f"{folder}/{HEAD}", checkpoint, entries, cautions)
     if known_head is not None:
-        problems += check_contains(entries, known_head, place)
+        problems += check_contains(entries, known_head, folder)
     return Chain(tuple(entries), tuple(problems), tuple(cautions))
 
 
@@ -401,11 +383,17 @@ class Ledger:
         author, reason
             Who says so, and why.
         body
-            What its kind needs: see `evaluator.certification._ledger.BODIES`.
+            What its kind needs: of a certificate what it says and where it lies, of a waiver the
+            gate and its end, of a correction the entry's number; nothing of the others.
         now
             When, with its time zone.
         key
             Signs the entry; without one anybody who can write here could have written it.
+
+        Returns
+        -------
+        ChainedEntry
+            The entry as it is stored, with its file's digest.
 
         Raises
         ------
@@ -432,7 +420,7 @@ class Ledger:
             path = f"{ledger_folder(self._audit)}/{entry_name(entry.sequence)}"
             if not chain.entries:
                 # Before the first entry, so that a missing head always means that it was taken.
-                self._write_head(GENESIS_DIGEST)
+                self._write_head(GENESIS_HEAD)
             try:
                 self._files.create(path, content)
             except FileExistsError:
@@ -446,16 +434,15 @@ class Ledger:
             fix="try again when fewer write at once",
         )
 
-    def _follow(self, head: LedgerHead, **said: Any) -> LedgerEntry:
+    def _follow(self, head: LedgerHead, **fields: Any) -> LedgerEntry:
         """Make the entry that comes after a head."""
         try:
             return LedgerEntry(
-                audit=self._audit, sequence=head.sequence + 1, previous=head.digest, **said
+                audit=self._audit, sequence=head.sequence + 1, previous=head.digest, **fields
             )
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
             raise LedgerUseError(
-                f"`{'.'.join(map(str, first['loc']))}` is not as it must be: {first['msg']}",
+                first_fault(error),
                 culprit="ledger",
                 fix="give an author, a reason, a time with its zone and a certificate's digest",
             ) from error

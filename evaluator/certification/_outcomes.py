@@ -77,7 +77,7 @@ def decide_outcomes(
     verdicts
         What `judge` gave.
     slices
-        The same list of slices as `judge` had.
+        The scorecard's table of slices: what each candidate's slices should be, and their states.
     candidates
         The audit's candidates.
     allowed_missing
@@ -143,7 +143,7 @@ def _with_waivers(
     names = {waiver.gate for waiver in waived}
     left = [verdict for verdict in verdicts if verdict.gate not in names]
     after = _decide_one(outcome.candidate, left, states, allowed_missing, no_gate=False)
-    said = format_list(
+    named = format_list(
         [
             f"{w.gate} until {w.until.date().isoformat()} by {w.waived_by} ({w.reason})"
             for w in waived
@@ -152,7 +152,7 @@ def _with_waivers(
     return Outcome(
         candidate=outcome.candidate,
         outcome=outcome.outcome,
-        reason=f"WITH {format_count(len(names), 'WAIVED GATE').upper()}: {said}; without "
+        reason=f"WITH {format_count(len(names), 'WAIVED GATE').upper()}: {named}; without "
         f"{'it' if len(names) == 1 else 'them'} {after.outcome}, as it stands "
         f"{outcome.outcome}: {outcome.reason}",
         waived=waived,

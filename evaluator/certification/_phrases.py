@@ -47,9 +47,9 @@ def format_metric(metric: str) -> str:
 
 def format_gate(gate: GateSpec) -> str:
     """Say a gate: ``recall of each slice at least 0.5``."""
-    said = _subject_and_limits(gate)
+    text = _subject_and_limits(gate)
     by_value = isinstance(gate, EstimateGate) and gate.decide_on == "value"
-    return f"{said}, decided on the value" if by_value else said
+    return f"{text}, decided on the value" if by_value else text
 
 
 def _subject_and_limits(gate: GateSpec) -> str:
@@ -148,7 +148,7 @@ def format_count(count: int, thing: str) -> str:
 
 
 def format_list(items: Sequence[str]) -> str:
-    """List the first few, and count the rest: ``a, b, c and 4 more``."""
+    """List the first three, and count the rest: ``a, b, c and 4 more``."""
     named = ", ".join(items[:_MOST_NAMED])
     more = len(items) - _MOST_NAMED
     return f"{named} and {more} more" if more > 0 else named

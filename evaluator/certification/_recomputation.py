@@ -26,10 +26,10 @@ from evaluator.certification._gate_evidence import (
 )
 from evaluator.certification._ledger import ChainedEntry
 from evaluator.certification._outcomes import decide_outcomes
-from evaluator.certification._problems import Discrepancy
 from evaluator.certification._statement import (
     ARTIFACT_DIGEST,
     CONTENT_DIGEST,
+    Discrepancy,
     EvidenceItem,
     Predicate,
 )
@@ -61,30 +61,28 @@ SCORECARD: Final = "scorecard"
 EVALUATION_SET: Final = "evaluation_set"
 SPEC: Final = "audit_spec"
 SPEC_FILE: Final = "spec.json"
+REPORT: Final = "data_quality_report"
+TYPED: Final = "validated_data"
 
-
-REPORT = "data_quality_report"
-TYPED = "validated_data"
+_MEASURED = ("candidate", "level", "geography", "segment", "metric")
 _COMPARED = ("candidate", "baseline", "level", "geography", "segment", "metric")
 KEYS: Final[Mapping[str, tuple[str, ...]]] = {
-    MEASUREMENTS: ("candidate", "level", "geography", "segment", "metric"),
+    MEASUREMENTS: _MEASURED,
     ADDITIONAL_MEASUREMENTS: ("candidate", "level", "group", "metric"),
     COMPARISONS: _COMPARED,
     PAIRS: _COMPARED,
-    RANKS: ("candidate", "level", "geography", "segment", "metric"),
+    RANKS: _MEASURED,
     FAIRNESS: ("candidate", "measure", "comparison", "class", "attribute", "group"),
     WEAK_SLICES: ("candidate", "slice", "conditions"),
 }
 """What a row of each table is about. What got worse is not among them: that rests on an earlier
 certificate's evidence."""
 # Wording may improve between versions of the program; what it says may not change.
-_TEXT_COLUMNS = "reason"
+_WORDING = "reason"
 _SHOWN = 5
 RELATIVE_TOLERANCE: Final = 1e-9
 """Two machines may add the same numbers in another order."""
 ABSOLUTE_TOLERANCE: Final = 1e-12
-# Wording may improve between versions of the program; what it says may not change.
-_TEXT_KEYS = frozenset({"reason"})
 # How the reason of an outcome begins where gates are waived.
 _WAIVED = "WITH "
 
@@ -105,7 +103,7 @@ def read_spec(content: bytes) -> AuditSpec:
 def recompute(
     evidence: StoredEvidence, entries: Sequence[ChainedEntry] = ()
 ) -> Iterator[Discrepancy]:
-    """Compute a certificate's tables and verdicts again, and tell what differs."""
+    """Compute a certificate's tables and verdicts again, and yield what differs."""
     scorecard = evidence.root(SCORECARD)
     spec = read_spec(evidence.read(evidence.root(SPEC), SPEC_FILE))
     evaluation_sets = evidence.upstream_of(scorecard, EVALUATION_SET)
@@ -123,11 +121,11 @@ def recompute(
     truth = cases.select(["id", "geography", "segment", "label"]).to_pandas()
     predicted: dict[str, Predicted] = {}
     for candidate in spec.candidates:
-        found = evidence.upstream_of(scorecard, f"{candidate.name}_predictions")
-        if found:
-            frame = _predictions(evidence, found)
-            yield from _check_cases(frame, truth, found)
-            predicted[candidate.name] = Predicted(frame, {str(item.partition) for item in found})
+        items = evidence.upstream_of(scorecard, f"{candidate.name}_predictions")
+        if items:
+            frame = _predictions(evidence, items)
+            yield from _check_cases(frame, truth, items)
+            predicted[candidate.name] = Predicted(frame, {str(item.partition) for item in items})
 
     def predicted_by(candidate: CandidateSpec) -> Predicted | None:
         return predicted.get(candidate.name)
@@ -186,9 +184,9 @@ def _check_cases(
     """Hold predictions against the evaluation set: the same cases, slices and labels."""
     keys = pd.MultiIndex.from_frame(truth[["geography", "segment", "id"]])
     found = pd.MultiIndex.from_frame(frame[["geography", "segment", "id"]])
-    place = keys.get_indexer(found) if keys.is_unique else np.full(len(found), -1)
+    row = keys.get_indexer(found) if keys.is_unique else np.full(len(found), -1)
     labels = truth["label"].to_numpy()
-    differs = (place < 0) | (labels[place] != frame["label"].to_numpy()) | found.duplicated()
+    differs = (row < 0) | (labels[row] != frame["label"].to_numpy()) | found.duplicated()
     sizes = truth.groupby(["geography", "segment"]).size()
     slices = frame["geography"] + "|" + frame["segment"]
     for item in items:
@@ -251,12 +249,12 @@ def check_days(
     reports = {str(item.partition): item for item in evidence.upstream_of(scorecard, REPORT)}
     listed = {day.day.isoformat() for day in days}
     evaluated = {str(item.partition) for item in evidence.upstream_of(evaluation_set, TYPED)}
-    spelled = [
+    faults = [
         f"{day} is missing from it, and is evaluated or has a report"
         for day in sorted((evaluated | reports.keys()) - listed)
     ]
     if with_reference(spec, days) != days:
-        spelled.append("its days are not in order, or others are the reference")
+        faults.append("its days are not in order, or others are the reference")
     for day in days:
         report = reports.get(day.day.isoformat())
         if report is None:
@@ -266,8 +264,8 @@ def check_days(
         else:
             profile = json.loads(evidence.read(report, PROFILE))
             found = list(_mismatches(day, profile, with_drift=asks_about_drift(spec)))
-        spelled += [f"{day.day.isoformat()}: {what}" for what in found]
-    return CheckedDays(days, [Discrepancy("figures", path, what) for what in spelled])
+        faults += [f"{day.day.isoformat()}: {what}" for what in found]
+    return CheckedDays(days, [Discrepancy("figures", path, what) for what in faults])
 
 
 def _mismatches(day: DayFacts, profile: Mapping[str, Any], *, with_drift: bool) -> Iterator[str]:
@@ -302,9 +300,9 @@ def compare_searches(
 ) -> Iterator[Discrepancy]:
     """Hold the record of how far weak slices were searched against another search."""
     # As the record spells them.
-    spelled = json.loads(json.dumps(again))
-    for candidate in sorted(stored.keys() | spelled.keys()):
-        found = differences(stored.get(candidate) or {}, spelled.get(candidate) or {})
+    respelled = json.loads(json.dumps(again))
+    for candidate in sorted(stored.keys() | respelled.keys()):
+        found = differences(stored.get(candidate) or {}, respelled.get(candidate) or {})
         for what in list(found)[:_SHOWN]:
             yield Discrepancy("figures", scorecard.folder, f"the search of {candidate}: {what}")
 
@@ -323,14 +321,14 @@ def _compare(
         return
     shown = found = 0
     for name in again.columns:
-        if name in keys or name == _TEXT_COLUMNS:
+        if name in keys or name == _WORDING:
             continue
-        places = np.flatnonzero(_differs(stored[name], again[name]))
-        found += len(places)
-        for place in places[: _SHOWN - shown]:
+        rows = np.flatnonzero(_differs(stored[name], again[name]))
+        found += len(rows)
+        for row in rows[: _SHOWN - shown]:
             shown += 1
-            about = ", ".join(text for text in _texts(again.iloc[[place]], keys).iloc[0] if text)
-            was, now = stored[name].iloc[place], again[name].iloc[place]
+            about = ", ".join(text for text in _texts(again.iloc[[row]], keys).iloc[0] if text)
+            was, now = stored[name].iloc[row], again[name].iloc[row]
             yield Discrepancy("figures", path, f"{about}: {name} is {was}, recomputed {now}")
     if found > shown:
         yield Discrepancy("figures", path, f"{found - shown} more values differ")
@@ -360,8 +358,8 @@ def _differs(stored: "pd.Series[Any]", again: "pd.Series[Any]") -> Any:
 
 
 def differences(stated: Mapping[str, Any], again: Mapping[str, Any]) -> Iterator[str]:
-    """Tell in which keys two records differ, beside the wording of reasons."""
-    for key in sorted((stated.keys() | again.keys()) - _TEXT_KEYS):
+    """Say in which keys two records differ, beside the wording of reasons."""
+    for key in sorted((stated.keys() | again.keys()) - {_WORDING}):
         if not is_same(stated.get(key), again.get(key)):
             yield f"{key} is {stated.get(key)!r}, recomputed {again.get(key)!r}"
 
@@ -384,16 +382,16 @@ def is_same(left: Any, right: Any) -> bool:
 def compare_verdicts(
     predicate: Predicate,
     spec: AuditSpec,
-    judged: GateEvidence,
+    evidence: GateEvidence,
     entries: Sequence[ChainedEntry],
 ) -> Iterator[Discrepancy]:
-    """Judge once more, and tell what the certificate says otherwise."""
+    """Judge once more, and yield what the certificate says otherwise."""
     name = predicate.candidate.name
     names = [candidate.name for candidate in spec.candidates]
     if name not in names:
         yield Discrepancy("verdicts", "certificate", f"the audit has no candidate {name!r}")
         return
-    verdicts = judge(spec.gates, judged, names)
+    verdicts = judge(spec.gates, evidence, names)
     again = [verdict.as_record() for verdict in verdicts if verdict.candidate == name]
     if len(again) != len(predicate.gates):
         what = f"it has {len(predicate.gates)} verdicts, and the audit's gates give {len(again)}"
@@ -402,8 +400,8 @@ def compare_verdicts(
         differing = list(differences(stated.model_dump(mode="json"), record))
         if differing:
             yield Discrepancy("verdicts", "certificate", f"{stated.gate}: {'; '.join(differing)}")
-    yield from _compare_outcome(predicate, verdicts, judged, entries)
-    measurements = judged.scorecard.measurements
+    yield from _compare_outcome(predicate, verdicts, evidence, entries)
+    measurements = evidence.scorecard.measurements
     is_overall = (measurements["candidate"] == name) & (measurements["level"] == "overall")
     overall = measurements[is_overall]
     measured = {row["metric"]: row for row in overall.to_dict("records")}
@@ -420,7 +418,7 @@ def compare_verdicts(
 def _compare_outcome(
     predicate: Predicate,
     verdicts: Sequence[Verdict],
-    judged: GateEvidence,
+    evidence: GateEvidence,
     entries: Sequence[ChainedEntry],
 ) -> Iterator[Discrepancy]:
     stated = predicate.candidate
@@ -430,9 +428,9 @@ def _compare_outcome(
     outcome, plain = (
         decide_outcomes(
             verdicts,
-            judged.scorecard.slices,
+            evidence.scorecard.slices,
             [stated.name],
-            allowed_missing=judged.allowed_missing,
+            allowed_missing=evidence.allowed_missing,
             waivers=waivers,
             now=now,
         )[0]

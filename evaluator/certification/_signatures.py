@@ -1,7 +1,9 @@
-"""Ed25519 keys: made, kept and read so that the private one never leaves its file.
+"""Ed25519 keys (RFC 8032), and the envelopes that they sign: DSSE, as in-toto uses it.
 
 A private key stands in a file that only its owner can read, or in an environment variable. It is
 never written anywhere else: not into evidence, not into a message, not into a representation.
+
+Source of the envelope: github.com/secure-systems-lab/dsse, protocol.md and envelope.md.
 """
 
 import base64
@@ -30,12 +32,10 @@ KEY_VARIABLE = "EVALUATOR_SIGNING_KEY"
 KEY_FILE_VARIABLE = "EVALUATOR_SIGNING_KEY_FILE"
 """The environment variable that may name a private key's file."""
 
-_MAX_BYTES = 64 * 1024
-_BEGIN = b"-----BEGIN "
-
-
 IN_TOTO = "application/vnd.in-toto+json"
 """The payload type of in-toto statements."""
+
+_MAX_BYTES = 64 * 1024
 
 
 class SigningKeyError(UsageError):
@@ -113,6 +113,11 @@ def create_key(folder: Path, name: str) -> KeyFiles:
     name
         What the files are called.
 
+    Returns
+    -------
+    KeyFiles
+        The two files, and the key's id.
+
     Raises
     ------
     SigningKeyError
@@ -165,6 +170,11 @@ def signing_key_from_environment(environment: Mapping[str, str]) -> SigningKey |
     environment
         Usually `os.environ`: `EVALUATOR_SIGNING_KEY` holds a PEM text, or
         `EVALUATOR_SIGNING_KEY_FILE` names a file.
+
+    Returns
+    -------
+    SigningKey or None
+        None where neither is set, or both are empty.
 
     Raises
     ------
@@ -244,7 +254,7 @@ def _private(pem: bytes, source: str) -> SigningKey:
             culprit=source,
             fix="unlock it, and keep the file for its owner alone"
             if locked
-            else f"it begins with {_BEGIN.decode()}PRIVATE KEY-----; make one with"
+            else "it begins with -----BEGIN PRIVATE KEY-----; make one with"
             " `evaluator keys create`",
         )
     return SigningKey(key)
@@ -357,6 +367,11 @@ def parse_envelope(content: bytes, source: str) -> Envelope:
         Its JSON. Fields that DSSE does not know are ignored, as it demands.
     source
         Where it comes from, for messages.
+
+    Returns
+    -------
+    Envelope
+        Its payload as bytes. No signature has been checked: `Envelope.is_signed_by` does that.
 
     Raises
     ------

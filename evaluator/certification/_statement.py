@@ -2,11 +2,11 @@
 
 Source: in-toto attestation framework, spec/v1/statement.md and spec/v1/digest_set.md
 (github.com/in-toto/attestation). `certificate_schema.json` beside this file is the same as a JSON
-schema, for readers in other languages.
+schema, for readers in other languages. Beside it stands what a check of it finds.
 """
 
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
@@ -33,20 +33,64 @@ class StatementError(EvidenceError):
     """What should be a certificate's statement is none."""
 
 
-class _StatementPart(BaseModel):
+class Discrepancy(NamedTuple):
+    """Something that is not as the certificate says."""
+
+    check: str
+    """Which check found it: `signature`, `statement`, `evidence`, `lineage`, `ledger`, `figures`,
+    `verdicts` or `bundle`."""
+    file: str
+    """The file that it is about, by its path below the evidence folder or the bundle."""
+    what: str
+    """What differs, as a sentence without its full stop."""
+
+    def __str__(self) -> str:
+        return f"{self.check}: {self.file}: {self.what}"
+
+
+class StrictModel(BaseModel):
+    """What is read strictly, from canonical JSON alone."""
+
     model_config = ConfigDict(
         extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True
     )
 
+    @classmethod
+    def parse(cls, content: bytes) -> Self:
+        """Read canonical JSON, or raise a ValueError that says what is wrong with it."""
+        try:
+            is_canonical = canonical_json(json.loads(content)) == content
+        except (ValueError, RecursionError) as error:
+            msg = "it is no JSON"
+            raise ValueError(msg) from error
+        if not is_canonical:
+            # One spelling only: so a key that stands twice cannot be read in two ways.
+            msg = "it is not in canonical JSON"
+            raise ValueError(msg)
+        try:
+            return cls.model_validate_json(content, strict=True)
+        except ValidationError as error:
+            raise ValueError(first_fault(error)) from error
 
-class Subject(_StatementPart):
+    def to_bytes(self) -> bytes:
+        """Spell it as canonical JSON."""
+        return canonical_json(self.model_dump(mode="json", by_alias=True))
+
+
+def first_fault(error: ValidationError, of: str = "") -> str:
+    """Say which key is wrong first, and why."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    return f"`{'.'.join(map(str, first['loc']))}`{of} is not as it must be: {first['msg']}"
+
+
+class Subject(StrictModel):
     """What the statement is about, known by its digests alone."""
 
     name: str
     digest: dict[str, Sha256] = Field(min_length=1)
 
 
-class CandidateOutcome(_StatementPart):
+class CandidateOutcome(StrictModel):
     """What all required gates together say about the candidate."""
 
     name: str
@@ -56,7 +100,7 @@ class CandidateOutcome(_StatementPart):
     reason: str
 
 
-class Gate(_StatementPart):
+class Gate(StrictModel):
     """A gate of the audit and its verdict, with the figure and interval that decided it."""
 
     # Kinds of gates differ in what they look at; these keys all of them have.
@@ -70,7 +114,7 @@ class Gate(_StatementPart):
     reason: str
 
 
-class Headline(_StatementPart):
+class Headline(StrictModel):
     """One of the audit's first metrics, overall, with its interval."""
 
     metric: str
@@ -83,7 +127,7 @@ class Headline(_StatementPart):
     reason: str | None
 
 
-class UnevaluatedSlice(_StatementPart):
+class UnevaluatedSlice(StrictModel):
     """A slice without a result of this version."""
 
     geography: str
@@ -92,14 +136,14 @@ class UnevaluatedSlice(_StatementPart):
     error: str | None
 
 
-class Slices(_StatementPart):
+class Slices(StrictModel):
     """How many slices there should be, and which have no result of this version."""
 
     expected: int = Field(ge=0)
     not_current: tuple[UnevaluatedSlice, ...]
 
 
-class MeasuredSet(_StatementPart):
+class MeasuredSet(StrictModel):
     """The evaluation set: the frozen labelled snapshot."""
 
     digest: str
@@ -111,7 +155,7 @@ class MeasuredSet(_StatementPart):
     rows_without_label: int
 
 
-class EvidenceItem(_StatementPart):
+class EvidenceItem(StrictModel):
     """One stored version that the certificate rests on: all its files, and what it rests on."""
 
     asset: str
@@ -131,7 +175,7 @@ class EvidenceItem(_StatementPart):
     created_at: AwareDatetime
 
 
-class SpecEvidence(_StatementPart):
+class SpecEvidence(StrictModel):
     """Which of the evidence is the audit's declaration."""
 
     asset: str
@@ -139,7 +183,7 @@ class SpecEvidence(_StatementPart):
     sha256: Sha256
 
 
-class Code(_StatementPart):
+class Code(StrictModel):
     """The code that made it."""
 
     version: str
@@ -149,7 +193,7 @@ class Code(_StatementPart):
     """Whether files differed from that revision; null where nobody can tell."""
 
 
-class Validity(_StatementPart):
+class Validity(StrictModel):
     """From when until when, and what ends it before."""
 
     valid_from: AwareDatetime
@@ -157,14 +201,14 @@ class Validity(_StatementPart):
     void_when: tuple[str, ...] = Field(min_length=1)
 
 
-class LedgerHead(_StatementPart):
+class LedgerHead(StrictModel):
     """The ledger's last entry at some moment; sequence 0 and a digest of zeros before the first."""
 
     sequence: int = Field(ge=0)
     digest: Sha256
 
 
-class Predicate(_StatementPart):
+class Predicate(StrictModel):
     """What was judged, what came out, and what it rests on."""
 
     audit: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
@@ -188,17 +232,13 @@ class Predicate(_StatementPart):
     """The ledger before this certificate was entered."""
 
 
-class Statement(_StatementPart):
+class Statement(StrictModel):
     """A certificate's content."""
 
     type_: Literal["https://in-toto.io/Statement/v1"] = Field(alias="_type")
     subject: tuple[Subject, ...] = Field(min_length=1)
     predicate_type: Literal["urn:evaluator:certificate:v1"] = Field(alias="predicateType")
     predicate: Predicate
-
-    def to_bytes(self) -> bytes:
-        """Spell it as canonical JSON."""
-        return canonical_json(self.model_dump(mode="json", by_alias=True))
 
 
 def parse_statement(content: bytes, source: str) -> Statement:
@@ -211,24 +251,22 @@ def parse_statement(content: bytes, source: str) -> Statement:
     source
         Where it comes from, for messages.
 
+    Returns
+    -------
+    Statement
+        As it was signed: `Statement.to_bytes` gives the same bytes again.
+
     Raises
     ------
     StatementError
         Where it is not canonical JSON, or not of this form; it names the first key.
     """
     try:
-        document = json.loads(content)
-        if canonical_json(document) != content:
-            # One spelling only: so a key that stands twice cannot be read in two ways.
-            raise _refused("it is not in canonical JSON", source)
-        return Statement.model_validate_json(content, strict=True)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        what = f"`{place}` is not as it must be: {first['msg']}"
-        raise _refused(what, source) from error
-    except (ValueError, RecursionError) as error:
-        raise _refused("it is no JSON", source) from error
+        return Statement.parse(content)
+    except ValueError as error:
+        raise StatementError(
+            str(error), culprit=source, fix="get the certificate again from whoever issued it"
+        ) from error
 
 
 def json_schema() -> dict[str, Any]:
@@ -239,9 +277,3 @@ def json_schema() -> dict[str, Any]:
         "$id": PREDICATE_TYPE,
         **schema,
     }
-
-
-def _refused(what: str, source: str) -> StatementError:
-    return StatementError(
-        what, culprit=source, fix="get the certificate again from whoever issued it"
-    )

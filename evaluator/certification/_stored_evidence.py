@@ -11,8 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from evaluator.certification._problems import Discrepancy
-from evaluator.certification._statement import EvidenceItem, Predicate
+from evaluator.certification._statement import Discrepancy, EvidenceItem, Predicate
 from evaluator.errors import EvidenceError
 from evaluator.evidence import (
     RECORD,
@@ -77,9 +76,9 @@ def _item(store: EvidenceStore, record: Record) -> EvidenceItem:
         identity=record.identity,
         content_version=record.content_version,
         folder=folder,
-        record=_stored(store, f"{folder}/{RECORD}"),
+        record=_stored_file(store, f"{folder}/{RECORD}"),
         files=record.files,
-        notes={name: _stored(store, f"{folder}/{name}") for name in sorted(besides)},
+        notes={name: _stored_file(store, f"{folder}/{name}") for name in sorted(besides)},
         upstream=record.upstream,
         code_version=record.code_version,
         run_id=record.run_id,
@@ -87,7 +86,7 @@ def _item(store: EvidenceStore, record: Record) -> EvidenceItem:
     )
 
 
-def _stored(store: EvidenceStore, path: str) -> StoredFile:
+def _stored_file(store: EvidenceStore, path: str) -> StoredFile:
     stored = store.files.digest(path)
     if stored is None:
         raise EvidenceError(
@@ -99,15 +98,7 @@ def _stored(store: EvidenceStore, path: str) -> StoredFile:
 
 
 class StoredEvidence:
-    """What a certificate rests on, read with distrust.
-
-    Parameters
-    ----------
-    url
-        The evidence folder: a path or any fsspec URL.
-    predicate
-        What the certificate says.
-    """
+    """What a certificate rests on, read with distrust."""
 
     def __init__(self, url: str, predicate: Predicate) -> None:
         self.files = Files(url)
@@ -136,12 +127,7 @@ class StoredEvidence:
 
     def read(self, item: EvidenceItem, name: str) -> bytes:
         """Read a file, and hold it against the certificate."""
-        path = f"{item.folder}/{name}"
-        content = self.files.read(path)
-        listed = item.files.get(name)
-        if content is None or listed is None or digest_of_bytes(content) != listed.sha256:
-            raise _other_file(path)
-        return content
+        return self._read(f"{item.folder}/{name}", item.files.get(name))
 
     def table(self, item: EvidenceItem, name: str) -> pa.Table:
         """Read a Parquet file; see `read`."""
@@ -149,16 +135,12 @@ class StoredEvidence:
 
     def record(self, item: EvidenceItem) -> Record:
         """Read a version's provenance record, held against the certificate; see `read`."""
-        path = f"{item.folder}/{RECORD}"
-        content = self.files.read(path)
-        if content is None or digest_of_bytes(content) != item.record.sha256:
-            raise _other_file(path)
-        return Record.model_validate_json(content)
+        return Record.model_validate_json(self._read(f"{item.folder}/{RECORD}", item.record))
 
     def check_files(self) -> Iterator[Discrepancy]:
         """Hold every file of the evidence against its digest, and look for files besides."""
         for item in self.predicate.evidence:
-            if item.folder != self._place(item):
+            if item.folder != self._folder_of(item):
                 what = f"the certificate says that {item.asset} lies here; it does not belong here"
                 yield Discrepancy("evidence", item.folder, what)
                 continue
@@ -217,7 +199,17 @@ class StoredEvidence:
             for name in (RECORD, *item.files, *item.notes):
                 yield f"{item.folder}/{name}"
 
-    def _place(self, item: EvidenceItem) -> str:
+    def _read(self, path: str, listed: StoredFile | None) -> bytes:
+        content = self.files.read(path)
+        if content is None or listed is None or digest_of_bytes(content) != listed.sha256:
+            raise EvidenceError(
+                "it is not the file that the certificate names",
+                culprit=path,
+                fix="get the evidence again from whoever issued the certificate",
+            )
+        return content
+
+    def _folder_of(self, item: EvidenceItem) -> str:
         """Tell where the store keeps a version of this name."""
         record = Record(
             audit=self.predicate.audit,
@@ -237,11 +229,10 @@ class StoredEvidence:
     def _check_record(self, item: EvidenceItem) -> Iterator[Discrepancy]:
         """Compare what a version's own record says with what the certificate says of it."""
         path = f"{item.folder}/{RECORD}"
-        content = self.files.read(path)
-        if content is None or digest_of_bytes(content) != item.record.sha256:
-            return  # that was told already
         try:
-            record = Record.model_validate_json(content)
+            record = self.record(item)
+        except EvidenceError:
+            return  # that was reported already
         except ValidationError:
             yield Discrepancy("evidence", path, "it is no provenance record")
             return
@@ -252,14 +243,6 @@ class StoredEvidence:
                 yield Discrepancy(
                     "evidence", path, f"its `{name}` is not what the certificate says"
                 )
-
-
-def _other_file(path: str) -> EvidenceError:
-    return EvidenceError(
-        "it is not the file that the certificate names",
-        culprit=path,
-        fix="get the evidence again from whoever issued the certificate",
-    )
 
 
 def _key_name(key: VersionKey) -> str:

@@ -21,7 +21,7 @@ from evaluator.certification._bounds import (
     decide_values,
 )
 from evaluator.certification._gate_evidence import GateEvidence
-from evaluator.certification._gate_inputs import GateInput, GateInputs, Limits
+from evaluator.certification._gate_inputs import GateInput, GateInputs, Limits, level_of
 from evaluator.certification._phrases import (
     format_count,
     format_gate,
@@ -29,7 +29,7 @@ from evaluator.certification._phrases import (
     format_metric,
     format_number,
 )
-from evaluator.scorecard import SLICE_LEVEL, Measurement, format_scope
+from evaluator.scorecard import Measurement, format_scope
 from evaluator.spec import (
     EstimateGate,
     FairnessGate,
@@ -41,189 +41,6 @@ from evaluator.spec import (
 
 VerdictWord = Literal["PASS", "FAIL", "INSUFFICIENT EVIDENCE"]
 DecidedOn = Literal["bound", "value", "count"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScopeVerdict:
-    """One place, decided.
-
-    Attributes
-    ----------
-    gate_input
-        What was seen.
-    verdict
-        What it gives.
-    margin
-        How far inside its limits it is, by its interval where that decides; negative outside; None
-        where there is nothing to hold against a limit.
-    limit
-        The limit that is broken, or the nearer one.
-    needed_cases
-        How many cases there would decide; None where it is decided, or none would.
-    reason
-        Why, in a clause.
-    """
-
-    gate_input: GateInput
-    verdict: VerdictWord
-    margin: float | None
-    limit: float | None
-    needed_cases: int | None
-    reason: str
-
-
-def decide(
-    inputs: Sequence[GateInput], decided_on: DecidedOn, confidence: float, *, simultaneous: bool
-) -> list[ScopeVerdict]:
-    """Decide all places that one gate looks at."""
-    # What cannot be judged is no test, and makes the others no stricter.
-    intervals = Intervals(
-        value=_floats([_number_of(item, "value") for item in inputs]),
-        low=_floats([_number_of(item, "low") for item in inputs]),
-        high=_floats([_number_of(item, "high") for item in inputs]),
-        at_least=_floats([_limit_or(item.limits.at_least, -math.inf) for item in inputs]),
-        at_most=_floats([_limit_or(item.limits.at_most, math.inf) for item in inputs]),
-        n=_floats([_number_of(item, "n") for item in inputs]),
-        strict=any(item.limits.strict for item in inputs),
-        simultaneous=simultaneous,
-    )
-    if decided_on == "bound":
-        decided = decide_bounds(intervals, confidence)
-    else:
-        decided = decide_values(intervals)
-    tested = int((~np.isnan(intervals.low) | ~np.isnan(intervals.high)).sum())
-    return [
-        _scope_verdict(item, decided, position, decided_on, tested)
-        for position, item in enumerate(inputs)
-    ]
-
-
-def _scope_verdict(
-    item: GateInput, decided: BoundDecisions, place: int, decided_on: DecidedOn, tested: int
-) -> ScopeVerdict:
-    measurement = item.measurement
-    if item.problem or measurement is None or measurement.value is None:
-        return _undecided(item, item.problem or "it was not measured")
-    limit = item.limits.nearest(measurement.value)
-    shown = _format_measurement(item, limit, decided_on)
-    if decided_on == "bound" and measurement.low is None and measurement.high is None:
-        return _undecided(item, f"{shown}, without an interval", limit=limit)
-    margin = _margin(item, decided_on, failed=bool(decided.failed[place]))
-    whole = "all of it " if decided_on == "bound" else ""
-    if decided.failed[place]:
-        reason = f"{shown}, {whole}{_broken_limits(item.limits, measurement, decided_on)}"
-        if item.remark and decided_on != "count":
-            reason += f", though {item.remark}"
-        return ScopeVerdict(
-            gate_input=item,
-            verdict="FAIL",
-            margin=margin,
-            limit=limit,
-            needed_cases=None,
-            reason=reason,
-        )
-    if decided.passed[place] and not item.doubt:
-        reason = f"{shown}, {whole}{_kept_limits(item.limits)}"
-        if item.remark and decided_on != "count":
-            reason += f"; {item.remark}, which the audit allows"
-        return ScopeVerdict(
-            gate_input=item,
-            verdict="PASS",
-            margin=margin,
-            limit=limit,
-            needed_cases=None,
-            reason=reason,
-        )
-    if decided.passed[place]:
-        return _undecided(item, f"{shown}, but {item.doubt}", limit=limit)
-    cases = _whole(decided.needed_cases[place])
-    if decided.failed_alone[place]:
-        broken = _broken_limits(item.limits, measurement, decided_on)
-        why = f"all of it {broken}, which may be chance among {tested} places"
-    else:
-        why = f"and the limit {limit:g} lies within"
-    would = "no number of cases" if cases is None else f"about {format_count(cases, 'case')}"
-    return ScopeVerdict(
-        gate_input=item,
-        verdict="INSUFFICIENT EVIDENCE",
-        margin=margin,
-        limit=limit,
-        needed_cases=cases,
-        reason=f"{shown}, {why}; {would} there would decide it",
-    )
-
-
-def _margin(item: GateInput, decided_on: DecidedOn, *, failed: bool) -> float:
-    """Give how far inside its limits a place is: a failing one by its value."""
-    measurement = item.measurement
-    assert measurement is not None  # noqa: S101 - the caller has looked
-    ends = (measurement.value, measurement.low, measurement.high)
-    known = [end for end in ends if end is not None]
-    if failed or decided_on != "bound":
-        known = known[:1]
-    return min(item.limits.margin(end) for end in known)
-
-
-def _whole(cases: float) -> int | None:
-    return None if math.isnan(cases) else int(cases)
-
-
-def _undecided(item: GateInput, reason: str, *, limit: float | None = None) -> ScopeVerdict:
-    return ScopeVerdict(
-        gate_input=item,
-        verdict="INSUFFICIENT EVIDENCE",
-        margin=None,
-        limit=limit,
-        needed_cases=None,
-        reason=reason,
-    )
-
-
-def _format_measurement(item: GateInput, limit: float, decided_on: DecidedOn) -> str:
-    measurement = item.measurement
-    assert measurement is not None  # noqa: S101 - the caller has looked
-    assert measurement.value is not None  # noqa: S101 - the caller has looked
-    if decided_on == "count":
-        whole = float(measurement.value).is_integer()
-        value = measurement.value
-        shown = f"{value:,.0f}" if whole else format_number(value, apart_from=limit)
-        return f"{shown} {item.remark}" if item.remark else shown
-    shown = format_number(measurement.value, apart_from=limit)
-    if decided_on == "value" or measurement.low is None or measurement.high is None:
-        return shown
-    ends = (measurement.low, measurement.high)
-    low, high = (format_number(end, apart_from=limit) for end in ends)
-    return f"{shown} ({low} to {high})"
-
-
-def _kept_limits(limits: Limits) -> str:
-    """Say what a place keeps."""
-    if limits.at_least is not None and limits.at_most is not None:
-        return f"from {limits.at_least:g} to {limits.at_most:g}"
-    if limits.at_least is not None:
-        return f"{'above' if limits.strict else 'at least'} {limits.at_least:g}"
-    return f"{'below' if limits.strict else 'at most'} {limits.at_most:g}"
-
-
-def _broken_limits(limits: Limits, measurement: Measurement, decided_on: DecidedOn) -> str:
-    """Say which limit is broken."""
-    # An estimate that is corrected for its bias may have an interval that does not hold the value.
-    highest = measurement.high if decided_on == "bound" else measurement.value
-    if limits.at_least is not None and highest is not None and highest <= limits.at_least:
-        return f"{'not above' if limits.strict else 'below'} {limits.at_least:g}"
-    return f"{'not below' if limits.strict else 'above'} {limits.at_most:g}"
-
-
-def _number_of(item: GateInput, name: str) -> float | None:
-    return None if item.measurement is None or item.problem else getattr(item.measurement, name)
-
-
-def _limit_or(limit: float | None, otherwise: float) -> float:
-    return otherwise if limit is None else limit
-
-
-def _floats(values: Sequence[float | None]) -> Floats:
-    return np.array([math.nan if value is None else value for value in values], dtype=np.float64)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,11 +58,11 @@ class Verdict:
         where that is what it looks at, and None where it looks at neither; `gate_level` is
         ``place`` where the gate names one.
     minimum, maximum
-        The limits at the place shown; of a gate against the baseline those of the difference.
+        The limits at the scope shown; of a gate against the baseline those of the difference.
     candidate
         Whom the verdict is about.
     level, geography, segment, group
-        The worst place found: the one furthest on the wrong side, or the one that could not be
+        The worst scope found: the one furthest on the wrong side, or the one that could not be
         judged, or the one that passes by the least. `level` is the scorecard's, or the gate's kind;
         `group` names in words what is no slice: a group of cases, a weak slice, a day.
     value, low, high, n, n_effective
@@ -256,7 +73,7 @@ class Verdict:
         ``bound``: the interval is held against the limit. ``value``: the value is, as if it were
         known exactly. ``count``: what was counted has no interval.
     needed_cases
-        Where the verdict is open: how many cases at that place would decide it with a probability
+        Where the verdict is open: how many cases at that scope would decide it with a probability
         of 0.8; None where it is decided, where no number of cases would, and where no interval
         tells.
     verdict
@@ -264,7 +81,7 @@ class Verdict:
     reason
         Why, in a sentence without its full stop.
     places, failing, open
-        How many places the gate looks at, how many fail, and how many are not decided.
+        How many scopes the gate looks at, how many fail, and how many are not decided.
     """
 
     gate: str
@@ -295,13 +112,26 @@ class Verdict:
     open: int
 
     @property
-    def place(self) -> str:
-        """The worst place in words."""
-        return self.group or format_scope(self.geography, self.segment)
+    def scope(self) -> str:
+        """The worst scope in words."""
+        return _scope(self)
 
     def as_record(self) -> dict[str, Any]:
         """Give the verdict as plain JSON values."""
         return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScopeVerdict:
+    """One scope, decided; limit, needed cases and reason are as in `Verdict`."""
+
+    gate_input: GateInput
+    verdict: VerdictWord
+    margin: float | None
+    """How far inside its limits it is, by its interval where that decides; negative outside."""
+    limit: float | None
+    needed_cases: int | None
+    reason: str
 
 
 def judge(
@@ -314,7 +144,7 @@ def judge(
     gates
         The audit's gates.
     evidence
-        What they item at.
+        What they look at.
     candidates
         The audit's candidates, in the order to report them in.
 
@@ -329,7 +159,7 @@ def judge(
     -----
     A limit itself passes, but for ``better_than_baseline`` and ``drift_below``. FAIL needs
     something that was measured: at a single slice on current evidence; at a margin or overall also
-    where a slice is missing, and the reason then says so. PASS needs every place to be measured,
+    where a slice is missing, and the reason then says so. PASS needs every scope to be measured,
     with status ``ok``, on current slices, or with no more missing than the audit allows.
 
     What the verdicts of a whole certificate control is said in ``docs/gates.md``.
@@ -350,12 +180,12 @@ def _is_against_baseline(gate: GateSpec) -> bool:
 
 def _judge_one(gate: GateSpec, candidate: str, inputs: GateInputs, *, declared: bool) -> Verdict:
     if declared:
-        seen = inputs.of(gate, candidate)
+        items = inputs.of(gate, candidate)
     else:
-        seen = [GateInput(limits=Limits(), problem=f"the audit has no candidate {candidate!r}")]
+        items = [GateInput(limits=Limits(), problem=f"the audit has no candidate {candidate!r}")]
     decided_on: DecidedOn = gate.decide_on if isinstance(gate, EstimateGate) else "count"
     scope_verdicts = decide(
-        seen,
+        items,
         decided_on,
         inputs.evidence.confidence,
         simultaneous=isinstance(gate, WeakSlicesGate),
@@ -372,7 +202,7 @@ def _judge_one(gate: GateSpec, candidate: str, inputs: GateInputs, *, declared: 
         maximum=item.limits.at_most,
         required=gate.required,
         candidate=candidate,
-        level=_scorecard_level(gate),
+        level=level_of(gate) if isinstance(gate, ScopedGate) else gate.kind,
         geography=item.geography,
         segment=item.segment,
         group=item.group,
@@ -392,10 +222,164 @@ def _judge_one(gate: GateSpec, candidate: str, inputs: GateInputs, *, declared: 
     )
 
 
+def decide(
+    items: Sequence[GateInput], decided_on: DecidedOn, confidence: float, *, simultaneous: bool
+) -> list[ScopeVerdict]:
+    """Decide all scopes that one gate looks at."""
+    # What cannot be judged is no test, and makes the others no stricter.
+    intervals = Intervals(
+        value=_floats([_number_of(item, "value") for item in items]),
+        low=_floats([_number_of(item, "low") for item in items]),
+        high=_floats([_number_of(item, "high") for item in items]),
+        at_least=_floats([_limit_or(item.limits.at_least, -math.inf) for item in items]),
+        at_most=_floats([_limit_or(item.limits.at_most, math.inf) for item in items]),
+        n=_floats([_number_of(item, "n") for item in items]),
+        strict=any(item.limits.strict for item in items),
+        simultaneous=simultaneous,
+    )
+    if decided_on == "bound":
+        decided = decide_bounds(intervals, confidence)
+    else:
+        decided = decide_values(intervals)
+    tested = int((~np.isnan(intervals.low) | ~np.isnan(intervals.high)).sum())
+    return [
+        _scope_verdict(item, decided, index, decided_on, tested) for index, item in enumerate(items)
+    ]
+
+
+def _scope_verdict(
+    item: GateInput, decided: BoundDecisions, index: int, decided_on: DecidedOn, tested: int
+) -> ScopeVerdict:
+    measurement = item.measurement
+    if item.problem or measurement is None or measurement.value is None:
+        return _undecided(item, item.problem or "it was not measured")
+    limit = item.limits.nearest(measurement.value)
+    shown = _format_measurement(item, limit, decided_on)
+    if decided_on == "bound" and measurement.low is None and measurement.high is None:
+        return _undecided(item, f"{shown}, without an interval", limit=limit)
+    margin = _margin(item, decided_on, failed=bool(decided.failed[index]))
+    whole = "all of it " if decided_on == "bound" else ""
+    if decided.failed[index]:
+        reason = f"{shown}, {whole}{_broken_limits(item.limits, measurement, decided_on)}"
+        if item.remark and decided_on != "count":
+            reason += f", though {item.remark}"
+        return ScopeVerdict(
+            gate_input=item,
+            verdict="FAIL",
+            margin=margin,
+            limit=limit,
+            needed_cases=None,
+            reason=reason,
+        )
+    if decided.passed[index] and not item.doubt:
+        reason = f"{shown}, {whole}{_kept_limits(item.limits)}"
+        if item.remark and decided_on != "count":
+            reason += f"; {item.remark}, which the audit allows"
+        return ScopeVerdict(
+            gate_input=item,
+            verdict="PASS",
+            margin=margin,
+            limit=limit,
+            needed_cases=None,
+            reason=reason,
+        )
+    if decided.passed[index]:
+        return _undecided(item, f"{shown}, but {item.doubt}", limit=limit)
+    cases = _whole(decided.needed_cases[index])
+    if decided.failed_alone[index]:
+        broken = _broken_limits(item.limits, measurement, decided_on)
+        why = f"all of it {broken}, which may be chance among {tested} places"
+    else:
+        why = f"and the limit {limit:g} lies within"
+    would = "no number of cases" if cases is None else f"about {format_count(cases, 'case')}"
+    return ScopeVerdict(
+        gate_input=item,
+        verdict="INSUFFICIENT EVIDENCE",
+        margin=margin,
+        limit=limit,
+        needed_cases=cases,
+        reason=f"{shown}, {why}; {would} there would decide it",
+    )
+
+
+def _margin(item: GateInput, decided_on: DecidedOn, *, failed: bool) -> float:
+    """Give how far inside its limits a scope is: a failing one by its value."""
+    measurement = item.measurement
+    assert measurement is not None  # noqa: S101 - the caller has looked
+    ends = (measurement.value, measurement.low, measurement.high)
+    known = [end for end in ends if end is not None]
+    if failed or decided_on != "bound":
+        known = known[:1]
+    return min(item.limits.margin(end) for end in known)
+
+
+def _whole(cases: float) -> int | None:
+    return None if math.isnan(cases) else int(cases)
+
+
+def _undecided(item: GateInput, reason: str, *, limit: float | None = None) -> ScopeVerdict:
+    return ScopeVerdict(
+        gate_input=item,
+        verdict="INSUFFICIENT EVIDENCE",
+        margin=None,
+        limit=limit,
+        needed_cases=None,
+        reason=reason,
+    )
+
+
+def _format_measurement(item: GateInput, limit: float, decided_on: DecidedOn) -> str:
+    measurement = item.measurement
+    assert measurement is not None  # noqa: S101 - the caller has looked
+    assert measurement.value is not None  # noqa: S101 - the caller has looked
+    if decided_on == "count":
+        value = measurement.value
+        whole = float(value).is_integer()
+        shown = f"{value:,.0f}" if whole else format_number(value, apart_from=limit)
+        return f"{shown} {item.remark}" if item.remark else shown
+    shown = format_number(measurement.value, apart_from=limit)
+    if decided_on == "value" or measurement.low is None or measurement.high is None:
+        return shown
+    ends = (measurement.low, measurement.high)
+    low, high = (format_number(end, apart_from=limit) for end in ends)
+    return f"{shown} ({low} to {high})"
+
+
+def _kept_limits(limits: Limits) -> str:
+    """Say which limits are kept."""
+    if limits.at_least is not None and limits.at_most is not None:
+        return f"from {limits.at_least:g} to {limits.at_most:g}"
+    if limits.at_least is not None:
+        return f"{'above' if limits.strict else 'at least'} {limits.at_least:g}"
+    return f"{'below' if limits.strict else 'at most'} {limits.at_most:g}"
+
+
+def _broken_limits(limits: Limits, measurement: Measurement, decided_on: DecidedOn) -> str:
+    """Say which limit is broken."""
+    # An estimate that is corrected for its bias may have an interval that does not hold the value.
+    highest = measurement.high if decided_on == "bound" else measurement.value
+    if limits.at_least is not None and highest is not None and highest <= limits.at_least:
+        return f"{'not above' if limits.strict else 'below'} {limits.at_least:g}"
+    return f"{'not below' if limits.strict else 'above'} {limits.at_most:g}"
+
+
+def _number_of(item: GateInput, name: str) -> float | None:
+    return None if item.measurement is None or item.problem else getattr(item.measurement, name)
+
+
+def _limit_or(limit: float | None, otherwise: float) -> float:
+    return otherwise if limit is None else limit
+
+
+def _floats(values: Sequence[float | None]) -> Floats:
+    return np.array([math.nan if value is None else value for value in values], dtype=np.float64)
+
+
 def _reason(gate: GateSpec, scope_verdicts: Sequence[ScopeVerdict], worst: ScopeVerdict) -> str:
     """Say what was found, in one sentence."""
-    seen = worst.gate_input
-    if len(scope_verdicts) == 1 and (seen.measurement is None or seen.problem):
+    if len(scope_verdicts) == 1 and (
+        worst.gate_input.measurement is None or worst.gate_input.problem
+    ):
         return worst.reason
     if len(scope_verdicts) == 1 and not _is_one_of_several(gate):
         return f"{_subject(gate, worst.gate_input)}{worst.reason}"
@@ -406,27 +390,27 @@ def _reason(gate: GateSpec, scope_verdicts: Sequence[ScopeVerdict], worst: Scope
     if failing:
         return (
             f"{len(failing)} of {total} {'fails' if len(failing) == 1 else 'fail'}; the worst is "
-            f"{_scope(worst)} with {worst.reason}"
+            f"{_scope(worst.gate_input)} with {worst.reason}"
             + (f"; {len(open_)} more {_are(len(open_))} not decided" if open_ else "")
         )
     if open_:
-        named = [f"{_scope(found)} ({found.reason})" for found in open_]
+        named = [f"{_scope(found.gate_input)} ({found.reason})" for found in open_]
         return f"{len(open_)} of {total} {_are(len(open_))} not decided: {format_list(named)}"
     passing = f"all {total} pass" if len(scope_verdicts) > 1 else f"the one {thing} passes"
-    return f"{passing}; the closest is {_scope(worst)} with {worst.reason}"
+    return f"{passing}; the closest is {_scope(worst.gate_input)} with {worst.reason}"
 
 
 def _worst(scope_verdicts: Sequence[ScopeVerdict]) -> ScopeVerdict:
-    """Choose the place to show: failing before open before passing, then the least margin."""
+    """Choose the scope to show: failing before open before passing, then the least margin."""
     order: dict[VerdictWord, int] = {"FAIL": 0, "INSUFFICIENT EVIDENCE": 1, "PASS": 2}
     return min(
         scope_verdicts,
-        key=lambda one: (order[one.verdict], -math.inf if one.margin is None else one.margin),
+        key=lambda f: (order[f.verdict], -math.inf if f.margin is None else f.margin),
     )
 
 
 def _subject(gate: GateSpec, item: GateInput) -> str:
-    """Say what the measurement of the gate's only place is."""
+    """Say what was measured at the gate's only scope."""
     if isinstance(gate, ScopedGate):
         name = format_metric(str(_metric(gate)))
         where = f" of {format_scope(item.geography, item.segment)}" if gate.is_named else ""
@@ -467,15 +451,8 @@ def _gate_level(gate: GateSpec) -> str:
     return "place" if gate.is_named else gate.level
 
 
-def _scorecard_level(gate: GateSpec) -> str:
-    if not isinstance(gate, ScopedGate):
-        return gate.kind
-    return SLICE_LEVEL if gate.places == "slice" else gate.places
-
-
-def _scope(found: ScopeVerdict) -> str:
-    item = found.gate_input
-    return item.group or format_scope(item.geography, item.segment)
+def _scope(of: GateInput | Verdict) -> str:
+    return of.group or format_scope(of.geography, of.segment)
 
 
 def _are(count: int) -> str:

@@ -24,7 +24,6 @@ from evaluator.certification._ledger import (
     ledger_folder,
     read_chain,
 )
-from evaluator.certification._problems import Discrepancy
 from evaluator.certification._recomputation import EVALUATION_SET, SPEC, SPEC_FILE, recompute
 from evaluator.certification._signatures import (
     IN_TOTO,
@@ -37,6 +36,7 @@ from evaluator.certification._statement import (
     ARTIFACT_DIGEST,
     CONTENT_DIGEST,
     FILE_DIGEST,
+    Discrepancy,
     LedgerHead,
     Statement,
     StatementError,
@@ -47,11 +47,14 @@ from evaluator.errors import UsageError
 from evaluator.evidence import RECORD, Record, StoredFile, VersionKey, digest_of_bytes
 
 SignatureWord = Literal["valid", "invalid", "unsigned", "not checked"]
-
-
 Recompute = Callable[[StoredEvidence, Sequence[ChainedEntry]], Iterable[Discrepancy]]
-UNSIGNED = "UNSIGNED: nothing proves who issued this certificate, or that it was not changed since"
-UNCHECKED = "SIGNATURE NOT CHECKED: no public key was given, so nothing proves who issued it"
+
+_SIGNATURE_CAUTIONS: dict[SignatureWord, str] = {
+    "unsigned": "UNSIGNED: nothing proves who issued this certificate, or that it was not changed"
+    " since",
+    "not checked": "SIGNATURE NOT CHECKED: no public key was given, so nothing proves who issued"
+    " it",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +132,7 @@ class VerificationReport:
         }
 
     def to_lines(self) -> list[str]:
-        """Tell it in lines of text."""
+        """Write it as lines of text."""
         lines = [f"{self.result}: certificate {self.certificate}"]
         if self.statement is not None:
             predicate = self.statement.predicate
@@ -142,8 +145,7 @@ class VerificationReport:
         lines.append(f"  signature   {self.signature}")
         if self.state is not None:
             lines.append(f"  state       {self.state.state}: {self.state.reason}")
-            for signed in self.state.sign_offs:
-                lines.append(f"  sign-off    {signed.author}: {signed.reason}")
+            lines += [f"  sign-off    {e.author}: {e.reason}" for e in self.state.sign_offs]
         if self.ledger is not None:
             lines.append(f"  ledger      {self.ledger.sequence} {self.ledger.digest}")
         lines.append(f"  checked     {self.files} files, {self.entries} ledger entries")
@@ -176,7 +178,8 @@ def verify(
     known_head
         A ledger's head that was kept from an earlier check.
     recompute_again
-        Computes figures and verdicts again; see `evaluator.certification._recomputation`.
+        Computes measurements and verdicts again from the stored predictions, and yields what
+        differs.
 
     Returns
     -------
@@ -214,7 +217,9 @@ def verify(
     problems += evidence.check_lineage()
     chain, found = _check_ledger(statement, evidence, digest, public_key, known_head)
     problems += found
-    cautions = [*_signature_cautions(signature), *chain.cautions]
+    cautions = [*chain.cautions]
+    if signature in _SIGNATURE_CAUTIONS:
+        cautions.insert(0, _SIGNATURE_CAUTIONS[signature])
     made_with, here = statement.predicate.code.version, version("evaluator")
     if made_with != here:
         cautions.append(f"it was made with evaluator {made_with} and is checked with {here}")
@@ -267,10 +272,6 @@ def _check_signature(
     return "invalid", [*problems, Discrepancy("signature", source, what)]
 
 
-def _signature_cautions(signature: SignatureWord) -> list[str]:
-    return {"unsigned": [UNSIGNED], "not checked": [UNCHECKED]}.get(signature, [])
-
-
 def _check_claims(statement: Statement, evidence: StoredEvidence, source: str) -> list[Discrepancy]:
     """Make sure that what the statement says twice, it says the same."""
     predicate = statement.predicate
@@ -309,9 +310,9 @@ def _check_ledger(
 ) -> tuple[Chain, list[Discrepancy]]:
     predicate = statement.predicate
     chain = read_chain(evidence.files, predicate.audit, key=key, known_head=known_head)
-    place = ledger_folder(predicate.audit)
+    folder = ledger_folder(predicate.audit)
     # A signed certificate carries the head of its time: a ledger turned back behind it is found.
-    problems = [*chain.problems, *check_contains(chain.entries, predicate.ledger, place)]
+    problems = [*chain.problems, *check_contains(chain.entries, predicate.ledger, folder)]
     entered = [
         chained.entry
         for chained in chain.entries
@@ -319,9 +320,9 @@ def _check_ledger(
     ]
     if not entered:
         what = f"it has no entry for this certificate ({digest}): cut, or never entered"
-        problems.append(Discrepancy("ledger", place, what))
+        problems.append(Discrepancy("ledger", folder, what))
     for entry in entered:
-        path = f"{place}/{entry_name(entry.sequence)}"
+        path = f"{folder}/{entry_name(entry.sequence)}"
         body = entry.certificate_body()
         if _ledger_claims(body) != _statement_claims(statement):
             what = "what it says of the certificate is not what the certificate says"
@@ -382,7 +383,7 @@ def _recompute(
 ) -> list[Discrepancy]:
     problems = []
     try:
-        # One by one, so that what was found before a fault is told too.
+        # One by one, so that what was found before a fault is reported too.
         for problem in recompute_again(evidence, entries):
             problems.append(problem)  # noqa: PERF402 - a list made at once would be lost
     except Exception as error:  # noqa: BLE001 - whatever odd evidence makes it raise is a finding, never a pass

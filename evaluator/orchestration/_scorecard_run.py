@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from evaluator.candidates import find_duplicates, recording_issues
 from evaluator.certification import (
-    GENESIS_DIGEST,
+    GENESIS_HEAD,
     Ledger,
     LedgerHead,
     Outcome,
@@ -254,7 +254,7 @@ def read_waivers(state: AuditState, scorecard: Record, now: datetime) -> Waivers
     return WaiversInForce(
         [one.waiver for one in found],
         [one.entry for one in found],
-        entries[-1].head if entries else GENESIS_DIGEST,
+        entries[-1].head if entries else GENESIS_HEAD,
     )
 
 

@@ -19,15 +19,15 @@ from evaluator_tests.certification.evidence_spec import SPEC
 
 
 def day(number: int, **changes: Any) -> DayFacts:
-    told: dict[str, Any] = {"rows": 10, "quarantined": 1}
-    return DayFacts(day=date(2026, 1, number), **(told | changes))
+    fields: dict[str, Any] = {"rows": 10, "quarantined": 1}
+    return DayFacts(day=date(2026, 1, number), **(fields | changes))
 
 
 def spec_of(*, drift: dict[str, Any], gates: list[dict[str, Any]]) -> AuditSpec:
-    told = SPEC.model_dump(mode="json", exclude_unset=True)
-    told["data"]["drift"] = drift
-    told["gates"] = gates
-    return AuditSpec.model_validate(told)
+    fields = SPEC.model_dump(mode="json", exclude_unset=True)
+    fields["data"]["drift"] = drift
+    fields["gates"] = gates
+    return AuditSpec.model_validate(fields)
 
 
 def test_the_first_accepted_days_are_the_reference_whatever_their_order() -> None:

@@ -83,12 +83,12 @@ def test_a_difference_needs_the_slices_of_both(scorecard: Any, slices: Any, evid
     at = (listed["candidate"] == "base") & (listed["geography"] == "West")
     listed.loc[at & (listed["segment"] == "regional"), "state"] = "missing"
     gates = [BETTER, BETTER.model_copy(update={"level": "slice"})]
-    told = {"slices": listed, "baseline": "base"}
+    parts = {"slices": listed, "baseline": "base"}
     differences = _differences(scorecard(value=0.3))
-    overall, each = judge(gates, evidence(comparisons=differences, **told), BOTH)
-    assert (overall.verdict, each.verdict, each.place) == (OPEN, OPEN, "West x regional")
+    overall, each = judge(gates, evidence(comparisons=differences, **parts), BOTH)
+    assert (overall.verdict, each.verdict, each.scope) == (OPEN, OPEN, "West x regional")
     assert "the baseline base has no result of this version there" in each.reason
-    allowed = evidence(comparisons=differences, allowed_missing=1, **told)
+    allowed = evidence(comparisons=differences, allowed_missing=1, **parts)
     overall, each = judge(gates, allowed, BOTH)
     assert (overall.verdict, each.verdict) == ("PASS", OPEN)
     assert overall.reason.endswith("1 of 4 slices is missing, which the audit allows")
@@ -99,12 +99,12 @@ def test_without_a_baseline_or_a_comparison_nobody_is_better(
 ) -> None:
     differences = _differences(scorecard(value=0.3))
     listed = slices(candidates=BOTH)
-    for told in (
+    for parts in (
         {"comparisons": differences},
         {"baseline": "base"},
         {"comparisons": differences.assign(baseline="another"), "baseline": "base"},
     ):
-        verdicts = judge([BETTER], evidence(slices=listed, **told), BOTH)
+        verdicts = judge([BETTER], evidence(slices=listed, **parts), BOTH)
         assert {verdict.verdict for verdict in verdicts} == {OPEN}
 
 
@@ -195,22 +195,22 @@ def test_a_fairness_gate_decides_two_groups_as_the_measurement_does(
 def test_a_fairness_gate_names_the_group_and_what_is_missing(evidence: Any) -> None:
     gaps = _hiring(5000, {"a": 0.9, "b": 0.6})
     (found,) = judge([RATIO], evidence(fairness=gaps), ["good"])
-    assert found.place == "group = b against a (ratio)"
+    assert found.scope == "group = b against a (ratio)"
     assert (found.level, found.geography, found.n) == ("fairness", None, 5000)
     assert found.value == pytest.approx(2 / 3)
 
-    for gate, told in (
+    for gate, parts in (
         (DIFFERENCE, {}),
         (DIFFERENCE.model_copy(update={"attribute": "region"}), {"fairness": gaps}),
         (DIFFERENCE, {"fairness": gaps.assign(candidate="another")}),
         (DIFFERENCE, {"fairness": gaps.assign(measure="demographic_parity")}),
     ):
-        (found,) = judge([gate], evidence(**told), ["good"])
+        (found,) = judge([gate], evidence(**parts), ["good"])
         assert (found.verdict, found.reason) == (OPEN, "it was not measured")
     same = _hiring(5000, {"a": 0.9, "b": 0.9})
     partly = evidence(fairness=same, fairness_attributes=["group", "region"])
     (found,) = judge([DIFFERENCE], partly, ["good"])
-    assert (found.verdict, found.place) == (OPEN, "region (difference)")
+    assert (found.verdict, found.scope) == (OPEN, "region (difference)")
 
 
 def test_being_better_off_counts_unless_groups_are_compared_with_the_best(evidence: Any) -> None:
@@ -246,7 +246,7 @@ def test_a_confirmed_weak_slice_fails_the_gate_and_is_named(evidence: Any) -> No
     searched = _searched({"JFK": 0.4, "LGA": 0.1, "EWR": 0.1})
     (found,) = judge([WEAK], evidence(**searched), ["good"])
     assert found.verdict == "FAIL"
-    assert "JFK" in found.place
+    assert "JFK" in found.scope
     higher = WEAK.model_copy(update={"no_weak_slice_above": 0.6})
     assert judge([higher], evidence(**searched), ["good"])[0].verdict == "PASS"
 
@@ -274,12 +274,12 @@ def test_a_lower_end_that_was_not_confirmed_fails_nobody(evidence: Any) -> None:
             }
         ]
     )
-    told = {"weak_slices": table, "weak_searches": {"good": {"reason": None}}}
-    assert judge([WEAK], evidence(**told), ["good"])[0].verdict == OPEN
+    parts = {"weak_slices": table, "weak_searches": {"good": {"reason": None}}}
+    assert judge([WEAK], evidence(**parts), ["good"])[0].verdict == OPEN
 
 
 @pytest.mark.parametrize(
-    ("searches", "said"),
+    ("searches", "expected"),
     [
         ({}, "no search for weak slices is recorded"),
         ({"good": {"reason": "there are 3"}}, "nothing was searched: there are 3"),
@@ -287,10 +287,10 @@ def test_a_lower_end_that_was_not_confirmed_fails_nobody(evidence: Any) -> None:
     ],
 )
 def test_without_a_search_nobody_is_free_of_weak_slices(
-    evidence: Any, searches: dict[str, Any], said: str
+    evidence: Any, searches: dict[str, Any], expected: str
 ) -> None:
     (found,) = judge([WEAK], evidence(weak_searches=searches), ["good"])
-    assert (found.verdict, found.reason) == (OPEN, said)
+    assert (found.verdict, found.reason) == (OPEN, expected)
 
 
 def test_a_missing_slice_fails_the_gate_on_completeness_unless_the_audit_allows_it(
@@ -309,16 +309,16 @@ def test_a_missing_slice_fails_the_gate_on_completeness_unless_the_audit_allows_
 
 
 def _day(number: int, **changes: Any) -> DayFacts:
-    told: dict[str, Any] = {
+    parts: dict[str, Any] = {
         "rows": 1000,
         "quarantined": 10,
         "drift": {"age": {"stability_index": 0.01 * number, "jensen_shannon": 0.3}},
     }
-    return DayFacts(day=date(2026, 1, number), **(told | changes))
+    return DayFacts(day=date(2026, 1, number), **(parts | changes))
 
 
 @pytest.mark.parametrize(
-    ("days", "verdict", "said"),
+    ("days", "verdict", "expected"),
     [
         ([_day(1), _day(2)], "PASS", "with 0 of 2 days, at most 0"),
         (
@@ -333,16 +333,16 @@ def _day(number: int, **changes: Any) -> DayFacts:
     ],
 )
 def test_a_gate_on_the_datas_quality_counts_what_was_refused(
-    evidence: Any, days: list[DayFacts], verdict: str, said: str
+    evidence: Any, days: list[DayFacts], verdict: str, expected: str
 ) -> None:
     gate = DataQualityGate(kind="data_quality", refused_share_at_most=0.02, refused_days_at_most=0)
     (found,) = judge([gate], evidence(days=days), ["good"])
     assert found.verdict == verdict
-    assert said in found.reason
+    assert expected in found.reason
 
 
 @pytest.mark.parametrize(
-    ("days", "verdict", "said"),
+    ("days", "verdict", "expected"),
     [
         ([_day(1, is_reference=True, drift=None), _day(2)], "PASS", "with 0.020 in age, below 0.1"),
         ([_day(2), _day(11)], "FAIL", "2026-01-11 with 0.110 in age, not below 0.1"),
@@ -361,12 +361,12 @@ def test_a_gate_on_the_datas_quality_counts_what_was_refused(
     ],
 )
 def test_a_gate_on_drift_looks_at_each_day_and_its_furthest_column(
-    evidence: Any, days: list[DayFacts], verdict: str, said: str
+    evidence: Any, days: list[DayFacts], verdict: str, expected: str
 ) -> None:
     gate = DriftGate(kind="drift", drift_below=0.1)
     (found,) = judge([gate], evidence(days=days), ["good"])
     assert found.verdict == verdict
-    assert said in found.reason
+    assert expected in found.reason
 
 
 def test_a_gate_on_the_drift_of_a_column_that_was_not_measured_does_not_pass(evidence: Any) -> None:

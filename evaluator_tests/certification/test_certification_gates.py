@@ -15,12 +15,12 @@ KINDS = [kind for kind in GateBase.__subclasses__() for kind in [kind, *kind.__s
 KINDS += [kind for parent in KINDS for kind in parent.__subclasses__() if kind not in KINDS]
 
 
-def _gate(**told: Any) -> Any:
-    return GATE.validate_python(told)
+def _gate(**fields: Any) -> Any:
+    return GATE.validate_python(fields)
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "expected"),
     [
         ({"metric": "recall"}, "no limit"),
         ({"metric": "recall", "at_least": 0.8, "at_most": 0.2}, "can never pass"),
@@ -56,9 +56,9 @@ def _gate(**told: Any) -> Any:
     ],
 )
 def test_a_gate_that_makes_no_sense_is_refused_with_a_reason(
-    fields: dict[str, Any], said: str
+    fields: dict[str, Any], expected: str
 ) -> None:
-    with pytest.raises(ValidationError, match=said):
+    with pytest.raises(ValidationError, match=expected):
         _gate(**fields)
 
 
@@ -85,7 +85,7 @@ def test_every_key_of_a_gate_is_described_and_has_an_example(kind: type[GateBase
 
 
 @pytest.mark.parametrize(
-    ("fields", "words"),
+    ("fields", "expected"),
     [
         ({"metric": "roc_auc", "at_least": 0.75}, "ROC AUC overall at least 0.75"),
         (
@@ -133,8 +133,8 @@ def test_every_key_of_a_gate_is_described_and_has_an_example(kind: type[GateBase
         ),
     ],
 )
-def test_a_gate_can_be_said_in_words(fields: dict[str, Any], words: str) -> None:
-    assert format_gate(_gate(**fields)) == words
+def test_a_gate_can_be_said_in_words(fields: dict[str, Any], expected: str) -> None:
+    assert format_gate(_gate(**fields)) == expected
 
 
 def test_a_gate_that_was_loaded_can_be_written_out_and_loaded_again() -> None:

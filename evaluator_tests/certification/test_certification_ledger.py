@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from evaluator.certification import (
-    GENESIS_DIGEST,
+    GENESIS_HEAD,
     Ledger,
     LedgerHead,
     SigningKey,
@@ -56,7 +56,7 @@ def append(ledger: Ledger) -> Append:
     """Append an entry about the one certificate, which is entered first."""
 
     def make(kind: str, body: dict[str, Any] | None = None, **changes: Any) -> ChainedEntry:
-        said = {
+        fields = {
             "subject": CERTIFICATE,
             "author": "ada",
             "reason": "because",
@@ -64,7 +64,7 @@ def append(ledger: Ledger) -> Append:
             "now": NOW,
             "key": KEY,
         }
-        return ledger.append(kind, **(said | changes))  # type: ignore[arg-type] # also wrong ones
+        return ledger.append(kind, **(fields | changes))  # type: ignore[arg-type] # also wrong ones
 
     make("certificate", BODY)
     return make
@@ -74,7 +74,7 @@ def chain_of(folder: Path, **options: Any) -> Chain:
     return read_chain(Files(str(folder)), "shop", **({"key": None} | options))
 
 
-def told(chain: Chain) -> str:
+def problems_of(chain: Chain) -> str:
     return "\n".join(map(str, chain.problems))
 
 
@@ -84,7 +84,7 @@ def state(ledger: Ledger, now: datetime = NOW) -> CertificateState:
 
 def test_an_empty_ledger_has_a_head_of_zeros(ledger: Ledger, tmp_path: Path) -> None:
     assert ledger.entries() == ()
-    assert ledger.head() == GENESIS_DIGEST == LedgerHead(sequence=0, digest="0" * 64)
+    assert ledger.head() == GENESIS_HEAD == LedgerHead(sequence=0, digest="0" * 64)
     assert not any(tmp_path.iterdir())
 
 
@@ -136,9 +136,9 @@ def test_a_disk_without_hard_links_serves_too(
 def test_the_ledger_lives_on_an_object_store_too(tmp_path: Path) -> None:
     url = f"memory://{tmp_path.name}"
     ledger = Ledger(url, "shop")
-    said = {"subject": CERTIFICATE, "author": "ada", "reason": "why", "now": NOW, "key": None}
-    ledger.append("certificate", body=BODY, **said)  # type: ignore[arg-type] # typed above
-    ledger.append("sign_off", body={}, **said)  # type: ignore[arg-type] # typed above
+    fields = {"subject": CERTIFICATE, "author": "ada", "reason": "why", "now": NOW, "key": None}
+    ledger.append("certificate", body=BODY, **fields)  # type: ignore[arg-type] # typed above
+    ledger.append("sign_off", body={}, **fields)  # type: ignore[arg-type] # typed above
     assert [c.entry.kind for c in ledger.entries()] == ["certificate", "sign_off"]
     with pytest.raises(FileExistsError):
         Files(url).create("shop/ledger/000002.json", b"x")
@@ -170,7 +170,7 @@ def test_a_removed_entry_is_named(append: Append, tmp_path: Path) -> None:
     ):
         content = (folder / name).read_bytes()
         (folder / name).unlink()
-        assert expected in told(chain_of(tmp_path))
+        assert expected in problems_of(chain_of(tmp_path))
         (folder / name).write_bytes(content)
 
 
@@ -181,17 +181,17 @@ def test_swapped_entries_are_found(append: Append, tmp_path: Path) -> None:
     a, b = one.read_bytes(), two.read_bytes()
     one.write_bytes(b)
     two.write_bytes(a)
-    assert "it says that it is entry 3" in told(chain_of(tmp_path))
+    assert "it says that it is entry 3" in problems_of(chain_of(tmp_path))
 
 
 def test_an_added_file_is_found(append: Append, tmp_path: Path) -> None:
     append("sign_off")
     folder = tmp_path / "shop" / "ledger"
     (folder / "note.txt").write_text("hello")
-    assert "note.txt: it is no entry" in told(chain_of(tmp_path))
+    assert "note.txt: it is no entry" in problems_of(chain_of(tmp_path))
     (folder / "note.txt").unlink()
     (folder / "000009.json").write_bytes((folder / "000002.json").read_bytes())
-    assert "000009.json" in told(chain_of(tmp_path))
+    assert "000009.json" in problems_of(chain_of(tmp_path))
 
 
 def test_a_chain_that_was_written_anew_misses_a_head_that_was_kept(
@@ -204,7 +204,7 @@ def test_a_chain_that_was_written_anew_misses_a_head_that_was_kept(
     append("certificate", BODY)
     append("sign_off")
     assert chain_of(tmp_path).problems == ()
-    assert "and was" in told(chain_of(tmp_path, known_head=kept))
+    assert "and was" in problems_of(chain_of(tmp_path, known_head=kept))
 
 
 def test_an_interrupted_write_is_told_and_mended_by_the_next(
@@ -234,7 +234,10 @@ def test_signatures_of_entries_are_checked(append: Append, tmp_path: Path) -> No
     append("sign_off", key=other)
     chain = chain_of(tmp_path, key=KEY.public)
     assert ["000002.json" in caution for caution in chain.cautions] == [True]
-    assert told(chain) == "ledger: shop/ledger/000003.json: its signature is not the given key's"
+    assert (
+        problems_of(chain)
+        == "ledger: shop/ledger/000003.json: its signature is not the given key's"
+    )
 
 
 def test_an_entry_rewritten_with_its_chain_loses_its_signature(
@@ -248,7 +251,7 @@ def test_an_entry_rewritten_with_its_chain_loses_its_signature(
     head["digest"] = digest_of_bytes(path.read_bytes())
     (path.parent / "head.json").write_bytes(canonical_json(head))
     assert chain_of(tmp_path).problems == ()
-    assert "its signature" in told(chain_of(tmp_path, key=KEY.public))
+    assert "its signature" in problems_of(chain_of(tmp_path, key=KEY.public))
     append("sign_off")
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from evaluator.certification import Ledger, Waiver
-from evaluator.certification._problems import Discrepancy
+from evaluator.certification._statement import Discrepancy
 from evaluator.evidence import digest_of_bytes
 from evaluator.scorecard import (
     ADDITIONAL_MEASUREMENTS,
@@ -44,10 +44,10 @@ def test_figures_that_do_not_follow_from_the_predictions_are_found(tmp_path: Pat
             return figures
 
     issued = Flattering(tmp_path).issue(key_of())
-    told = problems(check(issued, "two"))
-    assert "two, overall, accuracy: value is 0.93, recomputed" in told
-    assert "figures.parquet" in told
-    assert "verdicts: certificate" in told
+    found = problems(check(issued, "two"))
+    assert "two, overall, accuracy: value is 0.93, recomputed" in found
+    assert "figures.parquet" in found
+    assert "verdicts: certificate" in found
     # The other checks find nothing: only counting again does.
     assert check(issued, "two", recompute_again=no_recomputation).is_verified
 
@@ -58,9 +58,9 @@ def test_labels_that_differ_from_the_evaluation_set_are_found(tmp_path: Path) ->
             frame = super().predictions(candidate, key)
             return frame.assign(label=frame["prediction"]) if candidate == "two" else frame
 
-    told = problems(check(Relabelled(tmp_path).issue(key_of())))
-    assert "have another label there" in told
-    assert "two_predictions" in told
+    found = problems(check(Relabelled(tmp_path).issue(key_of())))
+    assert "have another label there" in found
+    assert "two_predictions" in found
 
 
 def test_cases_that_were_left_out_are_found(tmp_path: Path) -> None:
@@ -69,8 +69,8 @@ def test_cases_that_were_left_out_are_found(tmp_path: Path) -> None:
             frame = super().predictions(candidate, key)
             return frame[frame["label"] == frame["prediction"]] if candidate == "two" else frame
 
-    told = problems(check(Choosy(tmp_path).issue(key_of())))
-    assert "and the slice has 20" in told
+    found = problems(check(Choosy(tmp_path).issue(key_of())))
+    assert "and the slice has 20" in found
 
 
 def test_a_slice_that_is_called_current_without_predictions_is_found(tmp_path: Path) -> None:
@@ -78,8 +78,8 @@ def test_a_slice_that_is_called_current_without_predictions_is_found(tmp_path: P
         def slices(self, states: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
             return super().slices(states).assign(state="current")
 
-    told = problems(check(Hopeful(tmp_path).issue(key_of()), "two"))
-    assert "two on south|new is called current" in told
+    found = problems(check(Hopeful(tmp_path).issue(key_of()), "two"))
+    assert "two on south|new is called current" in found
 
 
 def test_a_slice_that_is_left_out_of_the_list_is_found(tmp_path: Path) -> None:
@@ -88,8 +88,8 @@ def test_a_slice_that_is_left_out_of_the_list_is_found(tmp_path: Path) -> None:
             slices = super().slices(states)
             return slices[slices["state"] == "current"]
 
-    told = problems(check(Forgetful(tmp_path).issue(key_of()), "two"))
-    assert "it lists 7 slices, and the audit has 8" in told
+    found = problems(check(Forgetful(tmp_path).issue(key_of()), "two"))
+    assert "it lists 7 slices, and the audit has 8" in found
 
 
 def _changed(
@@ -136,9 +136,9 @@ def test_a_forged_table_with_digests_that_fit_is_found(
             return tables
 
     issued = Forging(tmp_path).issue(key_of())
-    told = problems(check(issued))
-    assert file in told
-    assert what in told
+    found = problems(check(issued))
+    assert file in found
+    assert what in found
     assert check(issued, recompute_again=no_recomputation).is_verified
 
 
@@ -147,8 +147,8 @@ def test_a_search_that_is_said_to_have_gone_further_is_found(tmp_path: Path) -> 
         def searches(self, found: Mapping[str, dict[str, Any]]) -> Mapping[str, dict[str, Any]]:
             return {**found, "two": {**found["two"], "tested": 400}}
 
-    told = problems(check(Boasting(tmp_path).issue(key_of())))
-    assert "the search of two: tested is 400" in told
+    found = problems(check(Boasting(tmp_path).issue(key_of())))
+    assert "the search of two: tested is 400" in found
 
 
 @pytest.mark.parametrize(
@@ -169,9 +169,9 @@ def test_facts_about_days_that_their_reports_do_not_say_are_found(
             return [replace(day, **changes) for day in super().days()]
 
     issued = Bending(tmp_path).issue(key_of())
-    told = problems(check(issued))
-    assert DAYS in told
-    assert what in told
+    found = problems(check(issued))
+    assert DAYS in found
+    assert what in found
     assert check(issued, recompute_again=no_recomputation).is_verified
 
 
@@ -213,5 +213,5 @@ def test_a_waiver_that_nobody_entered_is_found(tmp_path: Path) -> None:
             )
             return [made_up]
 
-    told = problems(check(Waiving(tmp_path).issue(key_of()), "two"))
-    assert "its waivers are not the ledger's, which give: none" in told
+    found = problems(check(Waiving(tmp_path).issue(key_of()), "two"))
+    assert "its waivers are not the ledger's, which give: none" in found

@@ -113,7 +113,7 @@ def test_a_passing_gate_shows_the_place_that_passes_by_the_least(
     card = scorecard({("East", "network"): {"value": 0.72}})
     (verdict,) = judge([EVERYWHERE], evidence(card), ["good"])
     assert verdict.verdict == "PASS"
-    assert verdict.place == "East x network"
+    assert verdict.scope == "East x network"
     assert verdict.reason == (
         "all 4 slices pass; the closest is East x network with 0.720 (0.670 to 0.770), all of it"
         " at least 0.6"
@@ -299,8 +299,8 @@ def test_a_gate_for_one_place_does_not_look_at_the_others(scorecard: Any, eviden
     card = scorecard({("West", None): {"value": 0.1}})
     gates = [MetricGate(metric="recall", geography=name, at_least=0.6) for name in ("West", "East")]
     west, east = judge(gates, evidence(card), ["good"])
-    assert (west.verdict, west.place, west.gate_level) == ("FAIL", "West", "place")
-    assert (east.verdict, east.place, east.level) == ("PASS", "East", "geography")
+    assert (west.verdict, west.scope, west.gate_level) == ("FAIL", "West", "place")
+    assert (east.verdict, east.scope, east.level) == ("PASS", "East", "geography")
     assert west.gate == "recall of West at least 0.6"
 
 

@@ -77,7 +77,7 @@ def test_a_single_flipped_byte_in_any_file_of_a_bundle_is_found(
             # What the certificate covers is found without the manifest too.
             is_covered = name == "certificate.dsse.json" or name.startswith("evidence/")
             is_intact = found.report.is_intact if is_covered else found.is_intact
-            if is_intact or name not in _told(found):
+            if is_intact or name not in _problems_of(found):
                 missed.append((name, position))
         path.write_bytes(content)
     assert missed == []
@@ -135,9 +135,9 @@ def test_two_files_that_were_swapped_are_both_named(issued: Issued) -> None:
     a, b = north.read_bytes(), south.read_bytes()
     north.write_bytes(b)
     south.write_bytes(a)
-    told = problems(check(issued))
+    found = problems(check(issued))
     for path in (north, south):
-        assert path.relative_to(issued.folder).as_posix() in told
+        assert path.relative_to(issued.folder).as_posix() in found
 
 
 def test_two_whole_versions_that_were_swapped_are_found(issued: Issued, tmp_path: Path) -> None:
@@ -230,7 +230,7 @@ def test_a_certificate_that_is_not_there_is_the_callers_mistake(issued: Issued) 
         verify(issued.folder / "absent.dsse.json", issued.url, now=LATER)
 
 
-def test_entries_that_nobody_signed_are_told(issued: Issued) -> None:
+def test_entries_that_nobody_signed_are_reported(issued: Issued) -> None:
     revoke(issued, signed=False)
     assert any("000003.json" in caution for caution in check(issued).cautions)
 
@@ -359,7 +359,7 @@ def test_what_is_added_to_a_bundle_is_named(original: Issued, tmp_path: Path) ->
     bundle = export(original, tmp_path)
     (bundle / "evidence" / "shop" / "more.txt").write_text("more")
     found = verify_bundle(bundle, public_key=original.key.public, now=LATER)
-    assert "evidence/shop/more.txt" in _told(found)
+    assert "evidence/shop/more.txt" in _problems_of(found)
     assert not found.is_intact
 
 
@@ -391,5 +391,5 @@ def export(issued: Issued, to: Path) -> Path:
     )
 
 
-def _told(found: BundleCheck) -> str:
+def _problems_of(found: BundleCheck) -> str:
     return "\n".join([*map(str, found.report.problems), *map(str, found.problems)])

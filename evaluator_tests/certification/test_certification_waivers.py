@@ -11,14 +11,14 @@ GATES = [MetricGate(metric="recall", at_least=0.6), MetricGate(metric="recall", 
 
 
 def _waiver(gate: str = "recall overall at least 0.9", **changes: Any) -> Waiver:
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "candidate": "good",
         "gate": gate,
         "waived_by": "Ada Bell",
         "reason": "a fix is under way",
         "until": NOW + timedelta(days=30),
     }
-    return Waiver(**(told | changes))
+    return Waiver(**(fields | changes))
 
 
 def test_a_waived_failure_is_still_not_certified_and_says_what_it_would_be(
