@@ -89,11 +89,14 @@ def main() -> None:
 
 
 def _shown_by(otherwise: Callable[..., None]) -> Callable[..., None]:
-    """Show a warning that a user can act on as a sentence, without the code that warned."""
+    """Show a warning that a user can act on as one sentence, without the code that warned."""
+    shown = set()
 
     def show(message: Warning | str, category: type[Warning], *where: Any) -> None:
         if issubclass(category, RenamedKeyWarning):
-            typer.echo(f"Warning: {message}", err=True)
+            if str(message) not in shown:
+                typer.echo(f"Warning: {message}", err=True)
+            shown.add(str(message))
         else:
             otherwise(message, category, *where)
 

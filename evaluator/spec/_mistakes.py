@@ -146,8 +146,12 @@ def _describe(location: KeyPath, details: list[ErrorDetails], written: Any) -> t
     if detail["type"] == "extra_forbidden":
         model = next(models_in(_model_node_at(location[:-1], written).annotation), None)
         known = sorted(model.model_fields) if model else []
+        what = "there is no such key"
         fix = suggestion(location[-1], known, f"use one of {', '.join(known)}")
-        return key, "there is no such key", fix
+        renamed = RENAMED_KEYS.get(str(location[-1]))
+        if renamed in known:
+            what, fix = f"`{renamed}`, as it is called now, stands there too", "keep that one"
+        return key, what, fix
     if detail["type"] in ("union_tag_invalid", "union_tag_not_found"):
         # Which kind of block it is decides which keys there are, so that it is told first.
         return _describe_kind(location, detail["input"])
@@ -209,10 +213,11 @@ def _model_node_at(location: KeyPath, written: Any) -> _ModelNode:
     for part in location:
         annotation = _without_null(place.annotation)
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            field = annotation.model_fields.get(RENAMED_KEYS.get(str(part), str(part)))
+            name = RENAMED_KEYS.get(str(part), str(part))
+            field = annotation.model_fields.get(name)
             if field is None:
                 return _ModelNode(None, place.field, place.name, is_field=False)
-            place = _ModelNode(field.annotation, field, str(part), is_field=True)
+            place = _ModelNode(field.annotation, field, name, is_field=True)
         else:
             arguments = get_args(annotation)
             item = arguments[1 if get_origin(annotation) is dict else 0] if arguments else None

@@ -302,8 +302,19 @@ def test_a_key_that_is_called_otherwise_now_still_counts_and_names_the_new_one(
 def test_both_spellings_of_one_key_are_refused(write: Write) -> None:
     text = GOOD.replace("at_least: 0.5}", "at_least: 0.5, says: So, rationale: And so}")
 
-    with pytest.raises(SpecError):
+    with pytest.raises(
+        SpecError, match="`rationale`, as it is called now, stands there too"
+    ) as caught:
         read_audit(write(text))
+
+    assert caught.value.culprit.endswith("defs.yaml:25: gates.0.says")
+
+
+def test_a_wrong_value_below_a_former_spelling_is_answered_with_the_new_one(write: Write) -> None:
+    error = refusal(write(GOOD.replace("at_least: 0.5}", "at_least: 0.5, says: 5}")))
+
+    assert error.culprit.endswith("defs.yaml:25: gates.0.says")
+    assert "write for example `rationale: " in error.fix
 
 
 @pytest.mark.filterwarnings("default::evaluator.errors.RenamedKeyWarning")
