@@ -78,7 +78,7 @@ class ChildProcess:
         self._ended.wait(_LAST_RESORT)
         self.end()
 
-    def last_words(self) -> str:
+    def stderr_tail(self) -> str:
         """Return the end of what it wrote to its standard output and error."""
         return bytes(self._tail).decode(errors="replace").strip()
 

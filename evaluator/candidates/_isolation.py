@@ -169,7 +169,7 @@ class IsolatedScorer:
         decided = self._ask("decide", features, np.dtype(np.int8))
         if not np.isin(decided, (0, 1)).all():
             self.close()
-            raise self._not_understood("scoring")
+            raise self._protocol_error("scoring")
         return decided
 
     def close(self) -> None:
@@ -199,7 +199,7 @@ class IsolatedScorer:
                 fix="let fewer things run at a time on this machine",
             ) from error
         try:
-            self._introduce(child)
+            self._handshake(child)
             self._exchange(child, "load", b"", 0, doing="loading")
         except CandidateTimeoutError as error:
             self._slow_starts += 1
@@ -215,7 +215,7 @@ class IsolatedScorer:
         self._slow_starts = 0
         return child
 
-    def _introduce(self, child: ChildProcess) -> None:
+    def _handshake(self, child: ChildProcess) -> None:
         """Tell the process what it will load, and wait for the libraries that this needs."""
         settings = {
             **self._loading._asdict(),
@@ -264,10 +264,10 @@ class IsolatedScorer:
                 fix=fix,
             )
         except ConnectionBrokenError:
-            reported = self._not_understood(doing)
+            reported = self._protocol_error(doing)
         except OSError:
             ended = child.end() if child.ends_by_itself() else None
-            reported = self._death(child, ended, doing)
+            reported = self._exit_error(child, ended, doing)
         except BaseException:
             # Whatever interrupts, no later question may get the answer of this one.
             self.close()
@@ -275,7 +275,7 @@ class IsolatedScorer:
         else:
             return
         self.close()
-        if words := child.last_words():
+        if words := child.stderr_tail():
             reported.add_note(f"The last that its process wrote:\n{words}")
         raise reported
 
@@ -287,11 +287,11 @@ class IsolatedScorer:
         what, fix = str(header.get("what")), str(header.get("fix"))
         return kind(what, culprit=f"candidate {self._candidate.name}", fix=fix)
 
-    def _death(self, child: ChildProcess, ended: int | None, doing: str) -> CandidateError:
+    def _exit_error(self, child: ChildProcess, ended: int | None, doing: str) -> CandidateError:
         """Say how the process ended: by a signal, by an exit code, or not yet."""
         if ended is None:
-            return self._not_understood(doing)
-        words = child.last_words()
+            return self._protocol_error(doing)
+        words = child.stderr_tail()
         if self._candidate.memory_limit and mentions_memory(words):
             return self._out_of_memory(doing)
         if ended >= 0:
@@ -324,7 +324,7 @@ class IsolatedScorer:
             fix="give it more `memory_limit`, or make it need less",
         )
 
-    def _not_understood(self, doing: str) -> CandidateError:
+    def _protocol_error(self, doing: str) -> CandidateError:
         return crash_error(
             self._candidate,
             f"its process stopped talking to the platform as agreed while {doing}",

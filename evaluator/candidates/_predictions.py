@@ -183,7 +183,7 @@ class Duplicates(NamedTuple):
     candidates: tuple[str, ...]
 
     @property
-    def words(self) -> str:
+    def description(self) -> str:
         """The finding as a sentence."""
         names = f"{', '.join(self.candidates[:-1])} and {self.candidates[-1]}"
         if self.what == "artifact":

@@ -163,14 +163,14 @@ class GateInputs:
         *,
         within_budget: bool,
     ) -> list[GateInput]:
-        level = gate.places
+        level = gate.scope_level
         expected: dict[Scope, list[SliceState]] = {}
         for state in states:
             scope = project(level, state.geography, state.segment)
             expected.setdefault(scope, []).append(state)
         # What the audit expects comes first, then what was measured beyond that.
         scopes = list(dict.fromkeys([*expected, *measurements]))
-        if gate.is_named:
+        if gate.names_scope:
             scopes = [(gate.geography, gate.segment)]
         metric: str = getattr(gate, "metric")  # noqa: B009 - every scoped gate has one
         return [
@@ -215,7 +215,7 @@ class GateInputs:
 
 def level_of(gate: ScopedGate) -> str:
     """Give the scorecard's level that a gate looks at."""
-    return SLICE_LEVEL if gate.places == "slice" else gate.places
+    return SLICE_LEVEL if gate.scope_level == "slice" else gate.scope_level
 
 
 def project(level: GateLevel, geography: str, segment: str) -> Scope:

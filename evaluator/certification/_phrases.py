@@ -54,7 +54,7 @@ def format_gate(gate: GateSpec) -> str:
 
 def _subject_and_limits(gate: GateSpec) -> str:
     if isinstance(gate, MetricGate | CalibrationGate):
-        if gate.is_named:
+        if gate.names_scope:
             where = "of " + format_scope(gate.geography, gate.segment)
         else:
             where = "overall" if gate.level == "overall" else f"of each {gate.level}"

@@ -413,7 +413,7 @@ def _subject(gate: GateSpec, item: GateInput) -> str:
     """Say what was measured at the gate's only scope."""
     if isinstance(gate, ScopedGate):
         name = format_metric(str(_metric(gate)))
-        where = f" of {format_scope(item.geography, item.segment)}" if gate.is_named else ""
+        where = f" of {format_scope(item.geography, item.segment)}" if gate.names_scope else ""
         if _is_against_baseline(gate):
             return f"the difference in {name}{where} is "
         return f"{name}{where} is "
@@ -422,14 +422,14 @@ def _subject(gate: GateSpec, item: GateInput) -> str:
 
 def _is_one_of_several(gate: GateSpec) -> bool:
     if isinstance(gate, ScopedGate):
-        return gate.places != "overall" and not gate.is_named
+        return gate.scope_level != "overall" and not gate.names_scope
     return gate.kind != "complete"
 
 
 def _unit(gate: GateSpec) -> str:
     """Name what the gate looks at, in the singular."""
     if isinstance(gate, ScopedGate):
-        return gate.places
+        return gate.scope_level
     return {
         "fairness": "comparison",
         "weak_slices": "tested slice",
@@ -448,7 +448,7 @@ def _metric(gate: GateSpec) -> str | None:
 def _gate_level(gate: GateSpec) -> str:
     if not isinstance(gate, ScopedGate):
         return gate.kind
-    return "place" if gate.is_named else gate.level
+    return "place" if gate.names_scope else gate.level
 
 
 def _scope(of: GateInput | Verdict) -> str:

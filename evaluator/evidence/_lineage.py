@@ -51,7 +51,7 @@ class Version(Protocol):
 class Note(NamedTuple):
     """What is known of a version besides its record."""
 
-    words: tuple[str, ...] = ()
+    text: tuple[str, ...] = ()
     facts: Mapping[str, Any] = {}
     source: str | None = None
     """Where it came from, for what came from outside."""

@@ -54,7 +54,7 @@ class _ProvDocument:
             "evaluator:state": self._lineage.state(key),
             "evaluator:outdated": key in self._lineage.outdated,
         }
-        making = self._making(record)
+        making = self._activity(record)
         if making not in self._parts["activity"]:
             self._parts["activity"][making] = {
                 "prov:endTime": record.created_at.isoformat(),
@@ -103,7 +103,7 @@ class _ProvDocument:
     def _entity(self, key: VersionKey) -> str:
         return "/".join(("evaluator:version", *_names(self._audit, key), key.identity))
 
-    def _making(self, record: Record) -> str:
+    def _activity(self, record: Record) -> str:
         # What one pass makes bears one identity, so that it is one activity.
         parts = [record.partition or "_", record.identity, record.run_id]
         if record.partition is None:

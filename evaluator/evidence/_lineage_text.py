@@ -123,8 +123,8 @@ def _about(lineage: Lineage, keys: Sequence[VersionKey]) -> Iterator[str]:
         return
     for key in sorted(keys, key=lambda key: key.partition or ""):
         note = lineage.notes.get(key)
-        for words in note.words if note is not None else ():
-            yield words if len(keys) == 1 else f"{key.partition}: {words}"
+        for line in note.text if note is not None else ():
+            yield line if len(keys) == 1 else f"{key.partition}: {line}"
 
 
 def _production(records: Sequence[Record]) -> str:

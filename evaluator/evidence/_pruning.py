@@ -29,20 +29,20 @@ class PruningPlan(NamedTuple):
     """What would be removed, and what stays."""
 
     superseded: tuple[Prunable, ...]
-    half_written: tuple[Prunable, ...]
+    incomplete: tuple[Prunable, ...]
     kept: int
     """Versions that something refers to, or that are kept for ever."""
-    too_young: int
+    too_recent: int
     """Versions that nothing refers to, and that may belong to a run that is under way."""
 
     @property
     def all(self) -> tuple[Prunable, ...]:
         """Everything that would be removed."""
-        return self.superseded + self.half_written
+        return self.superseded + self.incomplete
 
 
 def plan_pruning(
-    store: EvidenceStore, audit: str, *, kept_for_ever: Collection[str], before: datetime
+    store: EvidenceStore, audit: str, *, retained: Collection[str], before: datetime
 ) -> PruningPlan:
     """Find what nothing refers to; nothing is removed yet.
 
@@ -52,7 +52,7 @@ def plan_pruning(
         The versioned store.
     audit
         Whose evidence is looked through.
-    kept_for_ever
+    retained
         The assets of which every version stays, with all that it rests on.
     before
         What is younger stays, since a run may be about to refer to it.
@@ -70,7 +70,7 @@ def plan_pruning(
         for folder, files in folders.items()
         if any(stored.path == f"{folder}/{RECORD}" for stored in files)
     }
-    referred = _referenced(store, audit, versions.values(), kept_for_ever)
+    referred = _referenced(store, audit, versions.values(), retained)
     superseded, young = [], 0
     for folder, record in versions.items():
         if key_of(record) in referred:
@@ -81,9 +81,9 @@ def plan_pruning(
         superseded.append(_prunable(record.asset, folders[folder]))
     return PruningPlan(
         superseded=tuple(superseded),
-        half_written=tuple(_incomplete(store, audit, folders, versions, before)),
+        incomplete=tuple(_incomplete(store, audit, folders, versions, before)),
         kept=len(versions) - len(superseded) - young,
-        too_young=young,
+        too_recent=young,
     )
 
 
@@ -94,14 +94,14 @@ def prune(store: EvidenceStore, plan: PruningPlan) -> None:
 
 
 def _referenced(
-    store: EvidenceStore, audit: str, records: Iterable[Record], kept_for_ever: Collection[str]
+    store: EvidenceStore, audit: str, records: Iterable[Record], retained: Collection[str]
 ) -> set[VersionKey]:
     known = {key_of(record): record for record in records}
     waiting = [
         VersionKey(address.asset, address.partition, identity)
         for address, identity in store.current_versions(audit)
     ]
-    waiting += [key for key, record in known.items() if record.asset in kept_for_ever]
+    waiting += [key for key, record in known.items() if record.asset in retained]
     found = set()
     while waiting:
         key = waiting.pop()

@@ -160,7 +160,7 @@ class EvidenceStore:
             ),
         )
 
-    def note_failure(
+    def record_failure(
         self,
         address: Address,
         identity: str,

@@ -71,7 +71,7 @@ class PartitionRun:
         self._failed[partition] = error
         self._ended(partition)
         trace = "".join(traceback.format_exception(error))
-        self._store.note_failure(at, identity, error, trace, self._run_context)
+        self._store.record_failure(at, identity, error, trace, self._run_context)
         self._context.log.error("%s failed: %s\n%s", at, error, trace)
 
     def _ended(self, partition: str) -> None:

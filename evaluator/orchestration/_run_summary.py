@@ -102,7 +102,7 @@ def find_prunable(audit: Audit, home: Home) -> PruningPlan:
     return plan_pruning(
         home.store(),
         audit.name,
-        kept_for_ever=RETAINED_ASSETS,
+        retained=RETAINED_ASSETS,
         before=datetime.now(UTC) - MIN_AGE,
     )
 
@@ -112,15 +112,15 @@ def format_pruning_plan(plan: PruningPlan) -> Iterator[str]:
     for asset in sorted({found.asset for found in plan.superseded}):
         found = [p for p in plan.superseded if p.asset == asset]
         yield f"  {asset}: {len(found):,} superseded versions, {_bytes(sum(p.size for p in found))}"
-    if plan.half_written:
-        size = sum(p.size for p in plan.half_written)
-        count = sum(len(p.paths) for p in plan.half_written)
+    if plan.incomplete:
+        size = sum(p.size for p in plan.incomplete)
+        count = sum(len(p.paths) for p in plan.incomplete)
         yield f"  {count:,} files that a process left half written, {_bytes(size)}"
     if not plan.all:
         yield "There is nothing to remove."
     stays = f"{plan.kept:,} versions are referred to or kept for ever, and stay"
-    young = f"; {plan.too_young:,} are younger than an hour, and stay for now"
-    yield stays + (young if plan.too_young else "") + "."
+    young = f"; {plan.too_recent:,} are younger than an hour, and stay for now"
+    yield stays + (young if plan.too_recent else "") + "."
 
 
 def _days(state: AuditState, summary: RunSummary) -> Iterator[str]:

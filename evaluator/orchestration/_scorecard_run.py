@@ -207,7 +207,7 @@ def store_scorecard(state: AuditState, run_context: RunContext) -> Record:
             # Not among what it rests on, or else each certificate would hold all earlier ones.
             PREVIOUS_CERTIFICATE: expected.previous and expected.previous.certificate,
             "remarks": [
-                *(found.words for found in find_duplicates(models, _versions(slices))),
+                *(found.description for found in find_duplicates(models, _versions(slices))),
                 *_recording_remarks(state, cases),
                 *scored.remarks,
             ],
@@ -364,7 +364,7 @@ def _recording_remarks(state: AuditState, cases: EvaluatedCases) -> Iterator[str
         except CandidateError as error:
             yield str(error)
             continue
-        yield from (f"{candidate.name}, its recording: {finding.words}" for finding in found)
+        yield from (f"{candidate.name}, its recording: {finding.text}" for finding in found)
 
 
 def _slices_table(slices: Sequence[CandidateSliceState]) -> pa.Table:

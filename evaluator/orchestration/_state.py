@@ -154,7 +154,7 @@ class AuditState:
         evaluation_set = self.require("evaluation_set")
         model = self.require(f"{candidate.name}_model")
         inputs = SliceInputs(evaluation_set.content_version, model.content_version)
-        self.store.note_failure(
+        self.store.record_failure(
             self.address(f"{candidate.name}_predictions", slice_key),
             self.identities.predictions(candidate, inputs, slice_key),
             error,

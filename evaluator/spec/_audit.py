@@ -260,7 +260,7 @@ class AuditSpec(SpecModel):
                 candidates=[candidate.name for candidate in self.candidates],
                 baseline=self.baseline,
                 metrics=self.metrics,
-                places=self.slice_values(),
+                scopes=self.slice_values(),
                 columns=self.data.columns,
                 compares=self.compares,
                 fairness_measures=self.fairness.measures if self.fairness else (),

@@ -142,8 +142,8 @@ class SchemaByKind:
         kinds = {handler.resolve_ref_schema(m)["properties"]["kind"]["const"]: m for m in models}
         conditions = []
         for kind, model in kinds.items():
-            says: JsonSchemaValue = {"properties": {"kind": {"const": kind}}}
+            condition: JsonSchemaValue = {"properties": {"kind": {"const": kind}}}
             if kind != self.default:
-                says["required"] = ["kind"]
-            conditions.append({"if": says, "then": model})
+                condition["required"] = ["kind"]
+            conditions.append({"if": condition, "then": model})
         return {"properties": {"kind": {"enum": list(kinds)}}, "allOf": conditions}

@@ -46,7 +46,7 @@ class EstimateGate(GateBase):
 
 
 class ScopedGate(EstimateGate):
-    """A gate on figures at places: overall, at margins or in slices."""
+    """A gate on measurements of scopes: overall, at margins or in slices."""
 
     level: GateLevel = Field(default="overall", examples=["slice"])
     """Where the limits must be kept: `overall`, or in each `geography`, in each `segment`, or in
@@ -60,7 +60,7 @@ class ScopedGate(EstimateGate):
 
     @model_validator(mode="after")
     def _place_or_level(self) -> Self:
-        if "level" in self.model_fields_set and self.is_named:
+        if "level" in self.model_fields_set and self.names_scope:
             raise problem(
                 "level",
                 "the gate names a place, and a level as well",
@@ -69,14 +69,14 @@ class ScopedGate(EstimateGate):
         return self
 
     @property
-    def is_named(self) -> bool:
+    def names_scope(self) -> bool:
         """Whether the gate is for one place that it names."""
         return self.geography is not None or self.segment is not None
 
     @property
-    def places(self) -> GateLevel:
+    def scope_level(self) -> GateLevel:
         """The level of the figures that the gate looks at."""
-        if not self.is_named:
+        if not self.names_scope:
             return self.level
         if self.geography is None:
             return "segment"
@@ -336,7 +336,7 @@ class Declared:
         The baseline's name, or None.
     metrics
         The audit's metrics.
-    places
+    scopes
         The values of `geography` and `segment`.
     columns
         The declared columns.
@@ -352,7 +352,7 @@ class Declared:
     candidates: Collection[str]
     baseline: str | None
     metrics: Sequence[str]
-    places: Mapping[str, Sequence[str]]
+    scopes: Mapping[str, Sequence[str]]
     columns: Collection[str] = field(default=())
     compares: bool = True
     fairness_measures: Collection[str] = ()
@@ -394,7 +394,7 @@ def _check_scoped(key: str, gate: Any, declared: Declared) -> None:
     for dimension in ("geography", "segment"):
         name = getattr(gate, dimension)
         if name is not None:
-            known = declared.places.get(dimension, ())
+            known = declared.scopes.get(dimension, ())
             _check_known(f"{key}.{dimension}", f"there is no {dimension}", name, known)
     if not getattr(gate, "against_baseline", False):
         return

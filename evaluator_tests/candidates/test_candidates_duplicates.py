@@ -12,7 +12,7 @@ def test_identical_artifacts_and_identical_predictions_are_found() -> None:
         ("artifact", ("a", "c")),
         ("predictions", ("a", "b", "d")),
     ]
-    assert found[1].words == "a, b and d gave identical predictions on every slice"
+    assert found[1].description == "a, b and d gave identical predictions on every slice"
 
 
 def test_missing_slices_are_never_alike() -> None:

@@ -269,26 +269,26 @@ def test_an_open_circuit_ends_the_retries(server: faults.ScoringServer) -> None:
 def test_a_half_open_circuit_lets_one_through_at_a_time() -> None:
     now = [0.0]
     breaker = CircuitBreaker(1, 10, lambda: now[0])
-    breaker.failed()
+    breaker.record_failure()
 
-    assert not breaker.lets_through()
+    assert not breaker.allows()
     now[0] = 10.0
-    assert breaker.lets_through()
-    assert not breaker.lets_through()
-    breaker.succeeded()
-    assert breaker.lets_through()
-    assert breaker.lets_through()
+    assert breaker.allows()
+    assert not breaker.allows()
+    breaker.record_success()
+    assert breaker.allows()
+    assert breaker.allows()
 
 
 def test_a_success_in_between_keeps_the_circuit_closed() -> None:
     breaker = CircuitBreaker(2, 10, lambda: 0.0)
     for _ in range(3):
-        breaker.failed()
-        breaker.succeeded()
+        breaker.record_failure()
+        breaker.record_success()
 
-    breaker.failed()
+    breaker.record_failure()
 
-    assert breaker.lets_through()
+    assert breaker.allows()
 
 
 SECRET = "s3cr3t-t0ken"  # noqa: S105 - it opens nothing

@@ -53,8 +53,8 @@ def found(home: Path, cases: pd.DataFrame = CASES, **told: Any) -> dict[str, tup
     positive = told.pop("positive", 1)
     findings = recording_issues(candidate(**told), home, cases, positive=positive)
     for finding in findings:
-        assert str(finding.concerned) in finding.words
-    return {finding.kind: (finding.concerned, finding.examples) for finding in findings}
+        assert str(finding.affected) in finding.text
+    return {finding.kind: (finding.affected, finding.examples) for finding in findings}
 
 
 def test_outputs_in_another_order_are_joined_by_id(record: Record) -> None:

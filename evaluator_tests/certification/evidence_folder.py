@@ -245,7 +245,7 @@ class Builder:
                 if (name, slice_key) == ("one", "north|new"):
                     address = Address(AUDIT, "one_predictions", slice_key)
                     moment = RunContext("run-6", NOW - timedelta(hours=1))
-                    self.store.note_failure(
+                    self.store.record_failure(
                         address, predicted.identity, OSError("disk full"), "trace", moment
                     )
                 metrics = self.write(

@@ -130,7 +130,7 @@ def test_diverted_flights_are_all_that_is_found_amiss(
     findings = recording_issues(rule, home, cases, positive=1)
 
     assert [finding.kind for finding in findings] == ["extra_ids"]
-    assert findings[0].concerned == diverted.sum() > 0
+    assert findings[0].affected == diverted.sum() > 0
 
 
 def test_a_recording_appears_whole_or_not_at_all(

@@ -208,7 +208,7 @@ def test_credentials_stand_in_no_log_no_error_and_no_record(
 ) -> None:
     with caplog.at_level(logging.INFO):
         record = put(store)
-        store.note_failure(AT, SECOND, ValueError("crash"), "trace", moment())
+        store.record_failure(AT, SECOND, ValueError("crash"), "trace", moment())
         with pytest.raises(EvidenceError) as caught:
             store.get(AT, SECOND)
 

@@ -142,9 +142,9 @@ def test_a_version_that_exists_is_left_as_it_is_and_made_current(store: Evidence
 def test_a_failure_is_kept_with_its_error_until_the_version_is_computed(
     store: EvidenceStore,
 ) -> None:
-    store.note_failure(AT, FIRST, ValueError("first try"), "trace 1", moment("run-1"))
-    store.note_failure(AT, FIRST, OSError("second try"), "trace 2", moment("run-2", 3))
-    store.note_failure(AT, SECOND, KeyError("of another"), "trace 3", moment("run-3", 9))
+    store.record_failure(AT, FIRST, ValueError("first try"), "trace 1", moment("run-1"))
+    store.record_failure(AT, FIRST, OSError("second try"), "trace 2", moment("run-2", 3))
+    store.record_failure(AT, SECOND, KeyError("of another"), "trace 3", moment("run-3", 9))
 
     failure = store.last_failure(AT, FIRST)
     assert failure is not None
@@ -162,7 +162,7 @@ def test_a_failure_is_kept_with_its_error_until_the_version_is_computed(
 def test_a_failure_leaves_the_older_version_current(store: EvidenceStore) -> None:
     first = put(store, FIRST)
 
-    store.note_failure(AT, SECOND, ValueError("crash"), "trace", moment("run-2", 5))
+    store.record_failure(AT, SECOND, ValueError("crash"), "trace", moment("run-2", 5))
 
     assert store.current(AT) == first
 
@@ -375,14 +375,14 @@ def test_partitions_are_those_with_a_current_version(store: EvidenceStore) -> No
     for day in ("2026-01-03", "2026-01-01"):
         put(store, at=Address("shop", "raw_data", day))
     failed = Address("shop", "raw_data", "2026-01-02")
-    store.note_failure(failed, FIRST, ValueError("broken"), "trace", moment())
+    store.record_failure(failed, FIRST, ValueError("broken"), "trace", moment())
 
     assert list(store.partitions("shop", "raw_data")) == ["2026-01-01", "2026-01-03"]
     assert list(store.partitions("shop", "nothing")) == []
 
 
 def test_a_run_may_have_any_name(store: EvidenceStore) -> None:
-    store.note_failure(AT, FIRST, ValueError("crash"), "trace", moment("a/b c.tmp"))
+    store.record_failure(AT, FIRST, ValueError("crash"), "trace", moment("a/b c.tmp"))
 
     failure = store.last_failure(AT, FIRST)
 
@@ -403,7 +403,7 @@ def test_a_records_file_can_be_checked_without_this_program(local: EvidenceStore
 
 def test_no_temporary_file_stays(local: EvidenceStore, tmp_path: Path) -> None:
     put(local)
-    local.note_failure(AT, SECOND, ValueError("crash"), "trace", moment())
+    local.record_failure(AT, SECOND, ValueError("crash"), "trace", moment())
 
     names = {path.name for path in tmp_path.rglob("*") if path.is_file()}
 

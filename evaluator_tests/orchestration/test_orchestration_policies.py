@@ -137,13 +137,13 @@ def test_prune_keeps_what_is_referred_to_and_what_was_certified(
     left.write_bytes(b"half")
     young = find_prunable(audit, finished_home)
     assert young.all == ()
-    assert young.too_young > 0
+    assert young.too_recent > 0
     monkeypatch.setattr(_run_summary, "MIN_AGE", timedelta(0))
     plan = find_prunable(audit, finished_home)
     assets = {found.asset for found in plan.superseded}
     # Each of the three scorecards was certified, so only papers and MLflow's notes are left over.
     assert assets == {"dashboard", "documents", "mlflow_runs"}
-    assert [found.paths for found in plan.half_written] == [
+    assert [found.paths for found in plan.incomplete] == [
         (str(left.relative_to(finished_home.root / "evidence")),)
     ]
     assert any("dashboard: 2 superseded versions" in line for line in format_pruning_plan(plan))

@@ -139,7 +139,7 @@ _DECLARED: dict[str, Any] = {
     "candidates": ["one"],
     "baseline": "zero",
     "metrics": ["recall"],
-    "places": {"geography": ["north"], "segment": ["new"]},
+    "scopes": {"geography": ["north"], "segment": ["new"]},
     "fairness_measures": ["equal_opportunity"],
     "fairness_attributes": ["region", "age"],
     "weak_slices": True,

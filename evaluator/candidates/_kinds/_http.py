@@ -150,12 +150,12 @@ def _check_status(
     if status == _OK:
         return
     words = authorization.hide_in(" ".join(body.decode(errors="replace").split()))[:_SHOWN]
-    told = f"HTTP {status}{': ' if words else ''}{words}"
+    message = f"HTTP {status}{': ' if words else ''}{words}"
     if status in _TRY_AGAIN or status >= _SERVER_ERROR:
-        raise EndpointUnreachableError(told)
+        raise EndpointUnreachableError(message)
     raise candidate_error(
         candidate,
-        f"{candidate.url} refused: {told}",
+        f"{candidate.url} refused: {message}",
         fix="correct `url`, the authorization or what the endpoint takes; docs/candidates.md has"
         " the form of a request",
     )
@@ -226,7 +226,7 @@ class HttpScorer:
     def _ask(self, method: str, body: bytes | None) -> Response:
         """Send a request, and again where that may help."""
         for attempt in range(self._candidate.retries + 1):
-            if not self._breaker.lets_through():
+            if not self._breaker.allows():
                 raise transient_error(
                     self._candidate,
                     f"after {self._candidate.open_after} failed requests in a row to"
@@ -238,7 +238,7 @@ class HttpScorer:
                 answer = self._send(method, body)
             except EndpointUnreachableError as error:
                 if attempt == self._candidate.retries:
-                    raise self._gave_up(attempt + 1, error) from None
+                    raise self._exhausted_error(attempt + 1, error) from None
             else:
                 return answer
             longest = min(MAX_PAUSE, FIRST_PAUSE * 2**attempt)
@@ -252,16 +252,16 @@ class HttpScorer:
                 self._candidate, self._authorization, method, body, clock=self._timing.clock
             )
         except EndpointUnreachableError:
-            self._breaker.failed()
+            self._breaker.record_failure()
             raise
         except BaseException:
             # It was answered, however badly.
-            self._breaker.succeeded()
+            self._breaker.record_success()
             raise
-        self._breaker.succeeded()
+        self._breaker.record_success()
         return answer
 
-    def _gave_up(self, attempts: int, error: EndpointUnreachableError) -> CandidateError:
+    def _exhausted_error(self, attempts: int, error: EndpointUnreachableError) -> CandidateError:
         times = "once" if attempts == 1 else f"{attempts} times"
         return transient_error(
             self._candidate,
@@ -379,7 +379,7 @@ class CircuitBreaker:
         self._opened_at: float | None = None
         self._is_tried = False
 
-    def lets_through(self) -> bool:
+    def allows(self) -> bool:
         """Tell whether a request may be sent now; where it may, its outcome must be told."""
         with self._lock:
             if self._opened_at is None:
@@ -390,14 +390,14 @@ class CircuitBreaker:
             self._is_tried = True
             return True
 
-    def succeeded(self) -> None:
+    def record_success(self) -> None:
         """Note a request that was answered."""
         with self._lock:
             self._failures = 0
             self._opened_at = None
             self._is_tried = False
 
-    def failed(self) -> None:
+    def record_failure(self) -> None:
         """Note a request that was not answered, or by a fault of the server."""
         with self._lock:
             self._failures += 1

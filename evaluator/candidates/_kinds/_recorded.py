@@ -22,11 +22,11 @@ class RecordingIssue(NamedTuple):
     kind: str
     """`missing_ids`, `extra_ids`, `repeated_ids`, `conflicting_outputs`, `conflicting_labels` or
     `rows_without_id`."""
-    concerned: int
+    affected: int
     """How many ids it concerns; how many rows, for those without an id."""
     examples: tuple[str, ...]
     """Some of these ids."""
-    words: str
+    text: str
     """The finding as a sentence."""
 
 
@@ -107,7 +107,7 @@ class RecordedScorer:
         if self._without_id:
             words = f"{self._without_id} of its rows have no id"
             found.append(RecordingIssue("rows_without_id", self._without_id, (), words))
-        return tuple(finding for finding in found if finding.concerned)
+        return tuple(finding for finding in found if finding.affected)
 
     def _found(self, features: pd.DataFrame) -> pd.DataFrame:
         rows, conflicting = self._by_key(bool(pd.api.types.is_integer_dtype(features.index)))
