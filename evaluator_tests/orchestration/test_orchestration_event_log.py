@@ -1,11 +1,13 @@
 """Dagster's event log in batches: the same files, tables and answers as Dagster's own."""
 
+import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.storage.event_log import SqliteEventLogStorage
 
 from evaluator.orchestration import Home
 from evaluator.orchestration._partition_run import DATA_VERSION_TAG
@@ -145,6 +147,28 @@ def test_it_says_the_same_as_dagsters_own_without_batches(
                 )
             )
         assert answers[0] == answers[1]
+
+
+def test_a_runs_database_is_laid_out_as_dagsters_own(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    (tmp_path / "stock").mkdir()
+    with dg.instance_for_test(temp_dir=str(tmp_path / "stock")) as stock:
+        layouts = []
+        for used in (instance, stock):
+            first, second = new_run_id(), new_run_id()
+            for run_id in (first, second):
+                used.report_engine_event("here", run_id=run_id, job_name="any")
+            log = used.event_log_storage
+            assert isinstance(log, SqliteEventLogStorage)
+            assert {first, second} == set(log.get_all_run_ids())
+            with sqlite3.connect(log.path_for_shard(second)) as opened:
+                layout = opened.execute("SELECT name, sql FROM sqlite_master ORDER BY name")
+                revision = opened.execute("SELECT version_num FROM alembic_version")
+                journal = opened.execute("PRAGMA journal_mode")
+                layouts.append([layout.fetchall(), revision.fetchall(), journal.fetchall()])
+            opened.close()
+        assert layouts[0] == layouts[1]
 
 
 def test_more_runs_than_stay_open_are_all_readable(instance: dg.DagsterInstance) -> None:
