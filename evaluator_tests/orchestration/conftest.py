@@ -21,8 +21,10 @@ from evaluator.demo._flights import LATE_MINUTES, load_flights, write_daily_file
 from evaluator.orchestration import AuditRun, Choice, Home, RunSummary
 from evaluator.spec import Audit, AuditSpec, load_audit
 from evaluator_tests.conftest import BuiltOnce
-from evaluator_tests.faults import crash_where_planned
+from evaluator_tests.faults import crash_where_planned, plan_faults
 
+CRASHED = ("pacific", "network")
+"""The slice on which the frail candidate fails where a fault is planned."""
 AUDITS = Path(__file__).parents[2] / "evaluator" / "defs"
 DAYS = [date(2013, 11, day) for day in (1, 2, 3)]
 REGIONS, AIRLINE_KINDS = ("eastern", "pacific"), ("network", "low_cost")
@@ -46,6 +48,19 @@ def prepared(built_once: BuiltOnce) -> Path:
 def finished(prepared: Path, audit: Audit, built_once: BuiltOnce) -> Path:
     """A home in which the whole small audit has run, to be copied."""
     return built_once("finished", lambda root: _finish(audit, prepared, root))
+
+
+@pytest.fixture(scope="session")
+def crashed(prepared: Path, audit: Audit, built_once: BuiltOnce) -> Path:
+    """A home in which the small audit has run while a candidate failed on one slice."""
+
+    def make(root: Path) -> None:
+        shutil.copytree(prepared, root)
+        plan_faults(root, CRASHED)
+        with pytest.MonkeyPatch.context() as patch:
+            assert run(audit, open_home(root, patch)).computed == 7
+
+    return built_once("crashed", make)
 
 
 @pytest.fixture(scope="session")
@@ -117,9 +132,9 @@ def finished_home(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.fixture
-def whole_home(prepared_whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
-    """A home of the test's own with flights of all regions, in which nothing has run yet."""
-    shutil.copytree(prepared_whole, tmp_path / "home")
+def crashed_home(crashed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """A home of the test's own, in which one slice of a candidate is missing."""
+    shutil.copytree(crashed, tmp_path / "home")
     return open_home(tmp_path / "home", monkeypatch)
 
 

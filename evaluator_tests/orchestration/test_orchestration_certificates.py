@@ -22,7 +22,8 @@ from evaluator.orchestration._certificates import CERTIFICATE_TAG, expected_cert
 from evaluator.orchestration._documents import reports_are_current
 from evaluator.orchestration._scorecard_run import expected_scorecard
 from evaluator.spec import Audit
-from evaluator_tests.orchestration.conftest import run
+from evaluator_tests.conftest import BuiltOnce
+from evaluator_tests.orchestration.conftest import open_home, run
 
 
 class Answer(NamedTuple):
@@ -60,12 +61,32 @@ def call(
     return make
 
 
+@pytest.fixture(scope="session")
+def signed(finished: Path, audit: Audit, built_once: BuiltOnce) -> Path:
+    """A home whose certificates are signed, and the public key beside its evidence."""
+
+    def make(root: Path) -> None:
+        shutil.copytree(finished, root)
+        files = create_key(root / "keys", "audit")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("EVALUATOR_SIGNING_KEY_FILE", str(files.private))
+            summary = run(audit, open_home(root, patch))
+        assert (summary.computed, summary.faults) == (0, [])
+
+    return built_once("signed", make)
+
+
 @pytest.fixture
-def public_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Make a key that signs from here on, and return the public one's path."""
-    files = create_key(tmp_path / "keys", "audit")
-    monkeypatch.setenv("EVALUATOR_SIGNING_KEY_FILE", str(files.private))
-    return str(files.public)
+def signed_home(signed: Path, finished_home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """The test's own home, in which the certificates are signed; the key signs on."""
+    shutil.copytree(signed, finished_home.root, dirs_exist_ok=True)
+    private = finished_home.root / "keys" / "audit.private.pem"
+    monkeypatch.setenv("EVALUATOR_SIGNING_KEY_FILE", str(private))
+    return finished_home
+
+
+def key_in(home: Home) -> str:
+    return str(home.root / "keys" / "audit.public.pem")
 
 
 def test_an_unsigned_certificate_is_intact_and_never_verified(call: Call) -> None:
@@ -76,10 +97,9 @@ def test_an_unsigned_certificate_is_intact_and_never_verified(call: Call) -> Non
 
 
 def test_a_signed_certificate_is_verified_with_the_issuers_key_only(
-    audit: Audit, finished_home: Home, call: Call, public_key: str, tmp_path: Path
+    signed_home: Home, call: Call, tmp_path: Path
 ) -> None:
-    summary = run(audit, finished_home)
-    assert (summary.computed, summary.faults) == (0, [])
+    public_key = key_in(signed_home)
     answer = call("verify", "flights/sturdy", "--key", public_key)
     assert answer.code == 0
     assert answer.out.startswith("VERIFIED")
@@ -112,11 +132,9 @@ def test_an_expired_certificate_is_followed_by_a_new_one(audit: Audit, finished_
     assert state.store.find(*expected_scorecard(state).target) == scorecard
 
 
-def test_a_single_flipped_byte_of_evidence_is_named(
-    audit: Audit, finished_home: Home, call: Call, public_key: str
-) -> None:
-    run(audit, finished_home)
-    damaged = next((finished_home.root / "evidence").glob("flights/raw_data/*/*/*.csv"))
+def test_a_single_flipped_byte_of_evidence_is_named(signed_home: Home, call: Call) -> None:
+    public_key = key_in(signed_home)
+    damaged = next((signed_home.root / "evidence").glob("flights/raw_data/*/*/*.csv"))
     content = bytearray(damaged.read_bytes())
     content[len(content) // 2] ^= 1
     damaged.write_bytes(content)
@@ -126,14 +144,14 @@ def test_a_single_flipped_byte_of_evidence_is_named(
 
 
 def test_a_stranger_checks_an_exported_folder_with_the_package_alone(
-    audit: Audit, finished_home: Home, call: Call, public_key: str, tmp_path: Path
+    signed_home: Home, call: Call, tmp_path: Path
 ) -> None:
-    run(audit, finished_home)
+    public_key = str(shutil.copy(key_in(signed_home), tmp_path))
     bundle = tmp_path / "bundle"
     assert call("export", "flights/sturdy", str(bundle)).code == 0
     names = {path.name for path in bundle.iterdir()}
     assert names >= {"certificate.dsse.json", "public_key.pem", "README.txt", "evidence"}
-    shutil.rmtree(finished_home.root)
+    shutil.rmtree(signed_home.root)
     script = (
         "import sys\n"
         "for name in ('dagster', 'mlflow', 'sklearn', 'skops', 'polars'):\n"

@@ -15,7 +15,6 @@ from evaluator.orchestration._assets._reports import MAX_ROWS, _additional_slice
 from evaluator.orchestration._scorecard_run import read_judged_scorecard
 from evaluator.scorecard import ADDITIONAL_MEASUREMENTS, CASES, PREDICTIONS
 from evaluator.spec import Audit
-from evaluator_tests.faults import plan_faults
 from evaluator_tests.orchestration.conftest import run
 
 
@@ -133,17 +132,16 @@ def test_an_audit_without_further_slices_has_no_rows_of_them(
 
 
 def test_a_crashed_slice_is_missing_from_the_further_slices_and_said_above_them(
-    audit: Audit, home: Home
+    audit: Audit, crashed_home: Home
 ) -> None:
-    plan_faults(home.root, ("pacific", "network"))
     asked = by(audit, ("origin",), ("carrier",))
-    summary = run(asked, home)
+    summary = run(asked, crashed_home)
     assert summary.judged is not None
     measured = summary.judged.scorecard.additional_measurements
     measurements = measured.query("metric == 'roc_auc' and level == 'origin'")
     cases = measurements.groupby("candidate")["n"].sum()
     assert 0 < cases["frail"] < cases["sturdy"]
-    state = AuditState(asked, home)
+    state = AuditState(asked, crashed_home)
     page = state.store.read_bytes(state.require("dashboard"), PAGE).decode()
     section = page[page.index('id="more"') :].split("<section", 1)[0]
     assert section.count("1 of 4 slices is missing") == 2
