@@ -14,8 +14,8 @@ from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._daemon import controller
 from ray._private import ray_constants, services
 
+from evaluator.orchestration._local_runs import RANGE_END_TAG, RANGE_START_TAG
 from evaluator.orchestration._partition_run import DATA_VERSION_TAG
-from evaluator.orchestration._processes import RANGE_END_TAG, RANGE_START_TAG
 
 GEOGRAPHY = dg.StaticPartitionsDefinition(["north", "south"])
 SEGMENT = dg.StaticPartitionsDefinition(["new", "old", "lost"])

@@ -16,7 +16,7 @@ from evaluator.candidates._faults import (
     error_from_exception,
 )
 from evaluator.errors import CandidateError
-from evaluator.scorecard import SLICE_COLUMNS
+from evaluator.scorecard import SLICE_COLUMNS, Slice
 from evaluator.spec import CandidateSpec
 
 TRIES: Final = 3
@@ -136,7 +136,7 @@ def _slice_of(cases: pd.DataFrame) -> str:
     """Name the slice that all these cases are of, if they are of one."""
     values = [cases[name].unique() for name in SLICE_COLUMNS if name in cases]
     is_one = len(values) == len(SLICE_COLUMNS) and all(len(found) == 1 for found in values)
-    return f", slice {'|'.join(str(found[0]) for found in values)}" if is_one else ""
+    return f", slice {Slice(*(str(found[0]) for found in values)).key}" if is_one else ""
 
 
 def _check(candidate: CandidateSpec, score: np.ndarray, ids: pd.Index) -> None:

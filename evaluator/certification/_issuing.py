@@ -23,7 +23,14 @@ from evaluator.certification._statement import (
 )
 from evaluator.certification._stored_evidence import Evidence
 from evaluator.certification._verdicts import Verdict
-from evaluator.scorecard import CASES, Measurement, Scorecard, read_measurements, read_slices
+from evaluator.scorecard import (
+    CASES,
+    Measurement,
+    Scorecard,
+    model_of,
+    read_measurements,
+    read_slices,
+)
 
 VOID_WHEN = (
     "the candidate's artifact is not the one whose digest stands here",
@@ -328,7 +335,7 @@ def build_statement(
     if entry["artifact_digest"] is not None:
         kind = FILE_DIGEST if artifact_is_file else ARTIFACT_DIGEST
         artifact = {
-            "name": f"{audit}/{candidate}_model",
+            "name": f"{audit}/{model_of(candidate)}",
             "digest": {kind: entry["artifact_digest"]},
         }
         subjects.insert(0, artifact)

@@ -53,7 +53,11 @@ from evaluator.scorecard import (
     WEAK_SLICES,
     DayFacts,
     Scorecard,
+    Slice,
     from_stored,
+    model_of,
+    predictions_of,
+    slice_keys,
 )
 from evaluator.spec import EITHER_SPELLING, AuditSpec, CandidateSpec
 
@@ -121,11 +125,13 @@ def recompute(
     truth = cases.select(["id", "geography", "segment", "label"]).to_pandas()
     predicted: dict[str, Predicted] = {}
     for candidate in spec.candidates:
-        items = evidence.upstream_of(scorecard, f"{candidate.name}_predictions")
+        items = evidence.upstream_of(scorecard, predictions_of(candidate.name))
         if items:
             frame = _predictions(evidence, items)
             yield from _check_cases(frame, truth, items)
-            predicted[candidate.name] = Predicted(frame, {str(item.partition) for item in items})
+            predicted[candidate.name] = Predicted(
+                frame, {Slice.of_key(item.partition) for item in items}
+            )
 
     def predicted_by(candidate: CandidateSpec) -> Predicted | None:
         return predicted.get(candidate.name)
@@ -154,10 +160,10 @@ def _check_subjects(
     if predicate.evaluation_set.digest != evaluation_set.content_version:
         what = "the certificate is about another evaluation set than was measured"
         yield Discrepancy("figures", evaluation_set.folder, what)
-    model = f"{predicate.candidate.name}_model"
+    model = model_of(predicate.candidate.name)
     artifact = predicate.candidate.artifact_digest
     for item in evidence.upstream_of(
-        evidence.root(SCORECARD), f"{predicate.candidate.name}_predictions"
+        evidence.root(SCORECARD), predictions_of(predicate.candidate.name)
     ):
         sets = {u.content_version for u in item.upstream if u.asset == EVALUATION_SET}
         models = {u.content_version for u in item.upstream if u.asset == model}
@@ -171,9 +177,8 @@ def _check_subjects(
 def _predictions(evidence: StoredEvidence, items: list[EvidenceItem]) -> pd.DataFrame:
     frames = []
     for item in items:
-        geography, segment = str(item.partition).split("|")
         frame = evidence.table(item, PREDICTIONS).to_pandas()
-        frames.append(frame.assign(geography=geography, segment=segment))
+        frames.append(frame.assign(**Slice.of_key(item.partition)._asdict()))
     joined: pd.DataFrame = pd.concat(frames, ignore_index=True)
     return joined
 
@@ -188,13 +193,12 @@ def _check_cases(
     labels = truth["label"].to_numpy()
     differs = (row < 0) | (labels[row] != frame["label"].to_numpy()) | found.duplicated()
     sizes = truth.groupby(["geography", "segment"]).size()
-    slices = frame["geography"] + "|" + frame["segment"]
+    slices = slice_keys(frame)
     for item in items:
-        geography, segment = str(item.partition).split("|")
         is_here = (slices == item.partition).to_numpy()
         path = f"{item.folder}/{PREDICTIONS}"
         wrong = int(differs[is_here].sum())
-        expected = int(sizes.get((geography, segment), 0))
+        expected = int(sizes.get(Slice.of_key(item.partition), 0))
         if wrong:
             what = (
                 f"{wrong} of its cases are not in the evaluation set, or have another label there"
@@ -212,22 +216,18 @@ def _check_slices(
     predicted: Mapping[str, Predicted],
 ) -> Iterator[Discrepancy]:
     """Make sure that no slice is hidden, and none is called current without predictions."""
-    values = spec.slice_values()
-    expected = {
-        (candidate.name, f"{geography}|{segment}")
-        for candidate in spec.candidates
-        for geography in values["geography"]
-        for segment in values["segment"]
-    }
-    keys = slices["geography"] + "|" + slices["segment"]
-    listed = list(zip(slices["candidate"], keys, strict=True))
+    expected = {(c.name, one) for c in spec.candidates for one in spec.slices()}
+    listed = [
+        (str(name), Slice.of_key(key))
+        for name, key in zip(slices["candidate"], slice_keys(slices), strict=True)
+    ]
     if len(listed) != len(expected) or set(listed) != expected:
         what = f"it lists {len(set(listed))} slices, and the audit has {len(expected)}"
         yield Discrepancy("figures", path, what)
-    for (candidate, key), state in zip(listed, slices["state"], strict=True):
+    for (candidate, one), state in zip(listed, slices["state"], strict=True):
         own = predicted.get(candidate)
-        if (state == "current") != (own is not None and key in own.slices):
-            what = f"{candidate} on {key} is called {state}, and the predictions say otherwise"
+        if (state == "current") != (own is not None and one in own.slices):
+            what = f"{candidate} on {one.key} is called {state}, and the predictions say otherwise"
             yield Discrepancy("figures", path, what)
 
 

@@ -45,6 +45,7 @@ from evaluator.certification._statement import (
 from evaluator.certification._stored_evidence import StoredEvidence
 from evaluator.errors import UsageError
 from evaluator.evidence import RECORD, Record, StoredFile, VersionKey, digest_of_bytes
+from evaluator.scorecard import model_of
 
 SignatureWord = Literal["valid", "invalid", "unsigned", "not checked"]
 Recompute = Callable[[StoredEvidence, Sequence[ChainedEntry]], Iterable[Discrepancy]]
@@ -277,7 +278,7 @@ def _check_claims(statement: Statement, evidence: StoredEvidence, source: str) -
     predicate = statement.predicate
     problems = []
     subjects = {subject.name: subject.digest for subject in statement.subject}
-    artifact = subjects.pop(f"{predicate.audit}/{predicate.candidate.name}_model", {})
+    artifact = subjects.pop(f"{predicate.audit}/{model_of(predicate.candidate.name)}", {})
     measured = subjects.pop(f"{predicate.audit}/{EVALUATION_SET}", {})
     named = artifact.get(FILE_DIGEST) or artifact.get(ARTIFACT_DIGEST)
     if named != predicate.candidate.artifact_digest:

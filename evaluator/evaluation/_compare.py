@@ -7,7 +7,7 @@ import pandas as pd
 
 from evaluator.evaluation._cases import CLUSTER, EvaluatedCases
 from evaluator.metrics import METRICS
-from evaluator.scorecard import SLICE_COLUMNS, SLICE_LEVEL
+from evaluator.scorecard import SLICE_COLUMNS, SLICE_LEVEL, Slice, slice_keys
 from evaluator.spec import AuditSpec, CandidateSpec
 
 NOT_EVALUATED = "the compared candidates were not all evaluated there"
@@ -45,7 +45,7 @@ def compare(
     """
     baseline = next(candidate for candidate in spec.candidates if candidate.baseline)
     slices = {
-        name: set(_keys(frame[list(SLICE_COLUMNS)].drop_duplicates()))
+        name: set(slice_keys(frame[list(SLICE_COLUMNS)].drop_duplicates()))
         for name, frame in predictions.items()
     }
     known = slices.get(baseline.name, set())
@@ -78,10 +78,6 @@ def compare(
     return _compare_frame(spec, taking, frame, everywhere - common, remarks)
 
 
-def _keys(frame: pd.DataFrame) -> "pd.Series[Any]":
-    return frame["geography"] + "|" + frame["segment"]
-
-
 def _pair_predictions(
     spec: AuditSpec,
     candidates: Sequence[CandidateSpec],
@@ -109,7 +105,7 @@ def _of_slices(predictions: pd.DataFrame, common: set[str]) -> pd.DataFrame:
     columns = list(SLICE_COLUMNS)
     # Both in the order in which the slices come.
     number = predictions.groupby(columns, sort=False).ngroup().to_numpy()
-    is_common = _keys(predictions[columns].drop_duplicates()).isin(list(common)).to_numpy()
+    is_common = slice_keys(predictions[columns].drop_duplicates()).isin(list(common)).to_numpy()
     return predictions[is_common[number]]
 
 
@@ -187,7 +183,7 @@ def _settings(spec: AuditSpec, names: Sequence[str], metrics: Sequence[str]) -> 
 
 def _note_missing_cases(table: pd.DataFrame, missing: set[str]) -> None:
     """Say of a scope without cases that these were left out, where they were."""
-    parts = [key.split("|") for key in missing]
+    parts = [Slice.of_key(key) for key in missing]
     scopes = {
         "geography": {geography for geography, _ in parts},
         "segment": {segment for _, segment in parts},
@@ -196,7 +192,7 @@ def _note_missing_cases(table: pd.DataFrame, missing: set[str]) -> None:
     named = {
         "geography": table["geography"],
         "segment": table["segment"],
-        SLICE_LEVEL: _keys(table),
+        SLICE_LEVEL: slice_keys(table),
     }
     for level, names in scopes.items():
         is_missing = (table["level"] == level) & (table["n"] == 0) & named[level].isin(list(names))

@@ -8,12 +8,17 @@ import pandas as pd
 
 from evaluator.evaluation._cases import EvaluatedCases, Groups, IntArray
 from evaluator.metrics import METRICS, slice_metrics
-from evaluator.scorecard import SLICE_COLUMNS, SLICE_LEVEL
+from evaluator.scorecard import SLICE_COLUMNS, SLICE_LEVEL, Slice, slice_keys
 from evaluator.spec import AuditSpec, CandidateSpec
 
 
-def measure(spec: AuditSpec, candidate: CandidateSpec, predictions: pd.DataFrame) -> pd.DataFrame:
-    """Measure predictions at every level, declared groups without rows included.
+def measure(
+    spec: AuditSpec,
+    candidate: CandidateSpec,
+    predictions: pd.DataFrame,
+    levels: Collection[str] | None = None,
+) -> pd.DataFrame:
+    """Measure predictions, declared groups without rows included.
 
     Parameters
     ----------
@@ -23,6 +28,8 @@ def measure(spec: AuditSpec, candidate: CandidateSpec, predictions: pd.DataFrame
         Where it gives decisions and no scores, what needs scores is undefined.
     predictions
         `label`, `score`, `prediction`, `geography` and `segment`, one row a case.
+    levels
+        Which levels are measured; by default all.
 
     Returns
     -------
@@ -35,6 +42,7 @@ def measure(spec: AuditSpec, candidate: CandidateSpec, predictions: pd.DataFrame
         predictions,
         slices=SLICE_COLUMNS,
         groups=spec.slice_values(),
+        levels=levels,
     )
 
 
@@ -45,6 +53,7 @@ def measure_by(
     *,
     slices: Sequence[str],
     groups: Mapping[str, Sequence[Any]] | None = None,
+    levels: Collection[str] | None = None,
 ) -> pd.DataFrame:
     """Measure predictions by any columns of theirs; see `evaluator.metrics.slice_metrics`."""
     possible = [
@@ -60,6 +69,7 @@ def measure_by(
         metrics=possible or ["base_rate"],
         confidence=spec.confidence,
         groups=groups,
+        levels=levels,
     )
     first = measured[measured["metric"] == measured["metric"].iloc[0]]
     undefined = [
@@ -82,13 +92,13 @@ def measure_by(
 
 
 def measure_evaluated(
-    spec: AuditSpec, candidate: CandidateSpec, predictions: pd.DataFrame, known: Collection[str]
+    spec: AuditSpec, candidate: CandidateSpec, predictions: pd.DataFrame, known: Collection[Slice]
 ) -> pd.DataFrame:
     """Measure predictions at every level; of single slices only those that are known."""
     measurements = measure(spec, candidate, predictions)
     # A slice that is not evaluated is not an empty slice: it stands among the missing ones.
-    keys = measurements["geography"].astype(str) + "|" + measurements["segment"].astype(str)
-    return measurements[(measurements["level"] != SLICE_LEVEL) | keys.isin(list(known))]
+    is_known = slice_keys(measurements).isin([one.key for one in known])
+    return measurements[(measurements["level"] != SLICE_LEVEL) | is_known]
 
 
 def measure_additional_slices(

@@ -27,6 +27,7 @@ from evaluator.scorecard import (
     SLICE_COLUMNS,
     WEAK_SLICES,
     WORSENED,
+    Slice,
     to_stored,
 )
 from evaluator.spec import AuditSpec, CandidateSpec
@@ -37,8 +38,8 @@ class Predicted(NamedTuple):
 
     frame: pd.DataFrame
     """`id`, `label`, `score`, `prediction`, `geography` and `segment`."""
-    slices: Collection[str]
-    """The slices, as geography, `|`, segment; one may have no case."""
+    slices: Collection[Slice]
+    """One may have no case."""
 
 
 Worsened = Callable[[CandidateSpec, pd.DataFrame], pd.DataFrame]

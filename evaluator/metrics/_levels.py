@@ -1,6 +1,6 @@
 """Which slices there are: overall, each slice column, and all their crosses."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -58,7 +58,10 @@ class Slicing:
 
 
 def cut_slices(
-    frame: pd.DataFrame, slices: Sequence[str], groups: Mapping[str, Sequence[Any]] | None
+    frame: pd.DataFrame,
+    slices: Sequence[str],
+    groups: Mapping[str, Sequence[Any]] | None,
+    chosen_levels: Collection[str] | None = None,
 ) -> Slicing:
     """Find the cell of every row and the levels above the cells.
 
@@ -90,6 +93,11 @@ def cut_slices(
                     complete=complete,
                 )
             )
+    known = [level.name for level in levels]
+    if unknown := [name for name in chosen_levels or () if name not in known]:
+        raise MetricsInputError(f"there is no level {unknown}; use {known}")
+    if chosen_levels is not None:
+        levels = [level for level in levels if level.name in chosen_levels]
     return Slicing(names, tuple(v for _, v in coded), cell, len(cell_codes), tuple(levels))
 
 

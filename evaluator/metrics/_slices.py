@@ -1,6 +1,6 @@
 """The one function that measures: a frame of cases in, a tidy frame of metrics out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -38,6 +38,7 @@ def slice_metrics(
     weight: str | None = None,
     cluster: str | None = None,
     groups: Mapping[str, Sequence[Any]] | None = None,
+    levels: Collection[str] | None = None,
 ) -> pd.DataFrame:
     """Measure a candidate overall, in every slice and in every cross of slices.
 
@@ -71,6 +72,9 @@ def slice_metrics(
         Declared values of slice columns: a declared group without rows is a row with ``n`` 0,
         and a value that is not declared is refused. A cross lists all combinations where all
         its columns are declared, and otherwise those that occur.
+    levels
+        The levels to measure, as the column ``level`` names them; by default all. It changes no
+        row of those that are measured.
 
     Returns
     -------
@@ -99,9 +103,9 @@ def slice_metrics(
     ------
     MetricsInputError
         If confidence is not between 0 and 1, or slices are not one to four different columns; if a
-        column or metric does not exist or does not fit the task; if labels, scores,
-        predictions, weights or slice columns are missing, not finite, out of range or not
-        declared: with the count and the first row positions.
+        level is none of theirs; if a column or metric does not exist or does not fit the task; if
+        labels, scores, predictions, weights or slice columns are missing, not finite, out of range
+        or not declared: with the count and the first row positions.
 
     Examples
     --------
@@ -127,7 +131,7 @@ def slice_metrics(
             f"classifier, a mapping from each class to its column; for {task} it is {score!r}"
         )
     names = select_metrics(metrics, task, scored=score is not None, decided=True)
-    slicing = cut_slices(frame, slices, groups)
+    slicing = cut_slices(frame, slices, groups, levels)
     row_weights = None if weight is None else weights_of(frame, weight)
     clusters = None if cluster is None else cluster_numbers(frame, cluster)
 

@@ -16,6 +16,7 @@ from evaluator.orchestration._days import DayFiles, day_files
 from evaluator.orchestration._home import Home
 from evaluator.orchestration._partitions import daily
 from evaluator.orchestration._state import AuditState
+from evaluator.scorecard import model_of
 from evaluator.spec import Audit, CandidateSpec
 
 POLL_SECONDS = 30
@@ -62,7 +63,7 @@ def landing_sensor(audit: Audit) -> dg.SensorDefinition:
 
 def artifact_sensor(audit: Audit) -> dg.SensorDefinition:
     """Observe a candidate's model when its artifact arrives or changes."""
-    keys = {c.name: key_of(audit, f"{c.name}_model") for c in audit.spec.candidates}
+    keys = {c.name: key_of(audit, model_of(c.name)) for c in audit.spec.candidates}
 
     @dg.sensor(
         name=f"{audit.name}_artifacts",
@@ -76,7 +77,7 @@ def artifact_sensor(audit: Audit) -> dg.SensorDefinition:
 
         def arrival(candidate: CandidateSpec) -> Arrival:
             home = state.home
-            asset = f"{candidate.name}_model"
+            asset = model_of(candidate.name)
             return Arrival(
                 lambda: artifact_stamp(candidate, home.root, tracking_uri=home.tracking_uri),
                 lambda: state.is_new(asset, None, state.model_digest(candidate)),

@@ -1,6 +1,6 @@
 """One candidate on the evaluation set: what is there is reused, what is missing is computed."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property
 from typing import NamedTuple, Self
@@ -14,18 +14,25 @@ from evaluator.evidence import Address, Record, RunContext, content_version
 from evaluator.orchestration._evaluation_set import observe_model
 from evaluator.orchestration._identities import CODE_VERSIONS, SliceInputs
 from evaluator.orchestration._state import AuditState
-from evaluator.scorecard import CASES, PREDICTIONS, SLICE_LEVEL
+from evaluator.scorecard import (
+    CASES,
+    PREDICTIONS,
+    SLICE_LEVEL,
+    Slice,
+    metrics_of,
+    predictions_of,
+    slice_keys,
+)
 from evaluator.spec import CandidateSpec
 
 METRICS = "metrics.parquet"
 
 
-class EvaluatedSlice(NamedTuple):
-    """A stored result, its frame where it was read or computed, and whether it was there."""
+class StoredFrame(NamedTuple):
+    """A stored output, and its table where this process made it."""
 
     record: Record
     frame: pd.DataFrame | None
-    reused: bool
 
 
 class CandidateEvaluation:
@@ -60,20 +67,48 @@ class CandidateEvaluation:
     def __exit__(self, *_: object) -> None:
         self._opened.close()
 
-    def target(self, slice_key: str) -> tuple[Address, str]:
+    def evaluate(
+        self, slices: Sequence[Slice], on_predicted: Callable[[Slice], None] = lambda _: None
+    ) -> Iterator[tuple[Slice, Exception | None]]:
+        """Predict slices one by one and measure them in one pass; yield each with its fault."""
+        predicted: dict[Slice, StoredFrame] = {}
+        for one in slices:
+            try:
+                predicted[one] = self.predict(one)
+            except Exception as error:  # noqa: BLE001 - a slice's fault must not take the others
+                yield one, error
+            else:
+                on_predicted(one)
+        fault: Exception | None = None
+        try:
+            self.measure(predicted)
+        except Exception as error:  # noqa: BLE001 - the predictions are there and must count
+            fault = error
+        for one in predicted:
+            yield one, fault
+
+    def predictions_target(self, of: Slice) -> tuple[Address, str]:
         """Return the address and the identity of a slice's predictions."""
         return (
-            self.state.address(f"{self.candidate.name}_predictions", slice_key),
-            self.state.identities.predictions(self.candidate, self._inputs, slice_key),
+            self.state.address(predictions_of(self.candidate.name), of.key),
+            self.state.identities.predictions(self.candidate, self._inputs, of.key),
         )
 
-    def predictions(self, slice_key: str) -> EvaluatedSlice:
+    def metrics_target(self, of: Slice) -> tuple[Address, str]:
+        """Return the address and the identity of a slice's metrics."""
+        _, predictions = self.predictions_target(of)
+        return (
+            self.state.address(metrics_of(self.candidate.name), of.key),
+            self.state.identities.slice_metrics(predictions),
+        )
+
+    def predict(self, of: Slice) -> StoredFrame:
         """Return a slice's predictions; compute them where they are not there yet."""
-        address, identity = self.target(slice_key)
+        address, identity = self.predictions_target(of)
         existing = self.state.store.reuse(address, identity, self.run_context)
         if existing is not None:
-            return EvaluatedSlice(existing, None, reused=True)
-        predicted = predict(self.candidate, self._scorer, self._cases[slice_key])
+            return StoredFrame(existing, None)
+        predicted = predict(self.candidate, self._scorer, self._cases[of])
         table = pa.Table.from_pandas(predicted, preserve_index=False)
         record = self.state.store.write(
             address,
@@ -85,55 +120,43 @@ class CandidateEvaluation:
             code_version=CODE_VERSIONS["predictions"],
             run_context=self.run_context,
         )
-        return EvaluatedSlice(record, predicted, reused=False)
+        return StoredFrame(record, predicted)
 
-    def metrics(self, predictions: Mapping[str, Record]) -> dict[str, EvaluatedSlice]:
-        """Return the metrics of these slices; those not there yet are computed in one pass."""
-        evaluated = {}
-        missing = {}
-        for key, record in predictions.items():
-            target = self.metrics_target(key, record)
-            existing = self.state.store.reuse(*target, self.run_context)
-            if existing is None:
-                missing[key] = record
-            else:
-                table = self.state.store.read_table(existing, METRICS)
-                evaluated[key] = EvaluatedSlice(existing, table.to_pandas(), reused=True)
-        for key, measured in self._measure(missing).items():
-            table = pa.Table.from_pandas(measured, preserve_index=False)
-            address, identity = self.metrics_target(key, missing[key])
-            record = self.state.store.write(
+    def measure(self, predicted: Mapping[Slice, StoredFrame]) -> None:
+        """Measure slices; the metrics that are not there yet are computed in one pass."""
+        missing = {
+            one: predictions
+            for one, predictions in predicted.items()
+            if self.state.store.reuse(*self.metrics_target(one), self.run_context) is None
+        }
+        if not missing:
+            return
+        frame = join_slices(
+            (one, predictions.frame if predictions.frame is not None else self._read(predictions))
+            for one, predictions in missing.items()
+        )
+        measured = measure(self.state.spec, self.candidate, frame, levels=[SLICE_LEVEL])
+        by_slice = dict(list(measured.groupby(slice_keys(measured))))
+        for one, predictions in missing.items():
+            rows = by_slice[one.key].reset_index(drop=True)
+            table = pa.Table.from_pandas(rows, preserve_index=False)
+            address, identity = self.metrics_target(one)
+            self.state.store.write(
                 address,
                 identity,
                 {METRICS: table},
                 content_version=content_version(table),
-                upstream=[missing[key].as_upstream()],
-                facts={"cases": missing[key].facts["cases"]},
+                upstream=[predictions.record.as_upstream()],
+                facts={"cases": predictions.record.facts["cases"]},
                 code_version=CODE_VERSIONS["slice_metrics"],
                 run_context=self.run_context,
             )
-            evaluated[key] = EvaluatedSlice(record, measured, reused=False)
-        return evaluated
 
-    def metrics_target(self, slice_key: str, predictions: Record) -> tuple[Address, str]:
-        """Return the address and the identity of a slice's metrics."""
-        return (
-            self.state.address(f"{self.candidate.name}_slice_metrics", slice_key),
-            self.state.identities.slice_metrics(predictions.identity),
-        )
-
-    def _measure(self, predictions: Mapping[str, Record]) -> dict[str, pd.DataFrame]:
-        if not predictions:
-            return {}
-        frame = read_predictions(self.state, predictions)
-        measured = measure(self.state.spec, self.candidate, frame)
-        per_slice = measured[measured["level"] == SLICE_LEVEL]
-        keys = per_slice["geography"].astype(str) + "|" + per_slice["segment"].astype(str)
-        return {
-            str(key): rows.reset_index(drop=True)
-            for key, rows in per_slice.groupby(keys)
-            if key in predictions
-        }
+    def _read(self, predictions: StoredFrame) -> pd.DataFrame:
+        frame: pd.DataFrame = self.state.store.read_table(
+            predictions.record, PREDICTIONS
+        ).to_pandas()
+        return frame
 
     @cached_property
     def _scorer(self) -> Scorer:
@@ -148,19 +171,24 @@ class CandidateEvaluation:
         return self._opened.enter_context(scorer)
 
     @cached_property
-    def _cases(self) -> dict[str, pd.DataFrame]:
+    def _cases(self) -> dict[Slice, pd.DataFrame]:
         frame = self.state.store.read_table(self.evaluation_set, CASES).to_pandas()
         parts = frame.groupby(["geography", "segment"], sort=False)
-        found = {f"{geography}|{segment}": part for (geography, segment), part in parts}
-        return {key: found.get(key, frame.iloc[:0]) for key in self.state.slice_keys()}
+        found = {Slice(*map(str, key)): part for key, part in parts}
+        return {one: found.get(one, frame.iloc[:0]) for one in self.state.spec.slices()}
 
 
-def read_predictions(state: AuditState, records: Mapping[str, Record]) -> pd.DataFrame:
+def read_predictions(state: AuditState, records: Mapping[Slice, Record]) -> pd.DataFrame:
     """Read the predictions of some slices into one frame, with `geography` and `segment`."""
-    frames = []
-    for key, record in records.items():
-        geography, segment = key.split("|")
-        frame = state.store.read_table(record, PREDICTIONS).to_pandas()
-        frames.append(frame.assign(geography=geography, segment=segment))
-    joined: pd.DataFrame = pd.concat(frames, ignore_index=True)
+    return join_slices(
+        (one, state.store.read_table(record, PREDICTIONS).to_pandas())
+        for one, record in records.items()
+    )
+
+
+def join_slices(frames: Iterable[tuple[Slice, pd.DataFrame]]) -> pd.DataFrame:
+    """Join the frames of some slices into one, with `geography` and `segment`."""
+    joined: pd.DataFrame = pd.concat(
+        [frame.assign(**one._asdict()) for one, frame in frames], ignore_index=True
+    )
     return joined

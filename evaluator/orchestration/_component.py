@@ -14,8 +14,10 @@ from evaluator.orchestration._assets._candidate import candidate_assets
 from evaluator.orchestration._assets._evaluation_set import evaluation_set_asset, model_asset
 from evaluator.orchestration._assets._intake import intake_assets
 from evaluator.orchestration._assets._reports import report_assets
-from evaluator.orchestration._home import HomeResource
+from evaluator.orchestration._executors._declared import DeclaredExecutor
+from evaluator.orchestration._executors._executor import SliceExecutor
 from evaluator.orchestration._mlflow_runs import MlflowTracking
+from evaluator.orchestration._resources import HomeResource
 from evaluator.spec import Audit, AuditSpec, named_audit
 
 _TEMPLATE = """\
@@ -67,8 +69,8 @@ attributes:
   automation:
     nightly: "0 2 * * *"           # goes over all slices each night; null switches it off
 """
-# The same two objects for every audit: Dagster refuses different ones under one name.
-RESOURCES = {"evaluator_home": HomeResource(), "evaluator_mlflow": MlflowTracking()}
+# The same objects for every audit: Dagster refuses different ones under one name.
+_HOME, _MLFLOW, _EXECUTOR = HomeResource(), MlflowTracking(), DeclaredExecutor()
 
 
 class AuditScaffolder(Scaffolder[Any]):
@@ -128,10 +130,17 @@ class AuditComponent(dg.Component):
         return audit_definitions(named_audit(Path(context.path).name, self.spec))
 
 
-def audit_definitions(audit: Audit) -> dg.Definitions:
+def audit_definitions(audit: Audit, executor: SliceExecutor = _EXECUTOR) -> dg.Definitions:
     """Build one audit's assets, checks and sensors.
 
     Nothing is opened: files, models and servers may be absent until they are used.
+
+    Parameters
+    ----------
+    audit
+        The audit, under the name that its assets' keys begin with.
+    executor
+        Evaluates the candidates' slices; by default where the audit says.
     """
     assets = intake_assets(audit)
     sensors: list[dg.SensorDefinition] = [landing_sensor(audit), automation_sensor(audit)]
@@ -141,4 +150,12 @@ def audit_definitions(audit: Audit) -> dg.Definitions:
             assets += [model_asset(audit, candidate), candidate_assets(audit, candidate)]
         assets += report_assets(audit)
         sensors.append(artifact_sensor(audit))
-    return dg.Definitions(assets=assets, sensors=sensors, resources=RESOURCES)
+    return dg.Definitions(
+        assets=assets,
+        sensors=sensors,
+        resources={
+            "evaluator_home": _HOME,
+            "evaluator_mlflow": _MLFLOW,
+            "evaluator_executor": executor,
+        },
+    )

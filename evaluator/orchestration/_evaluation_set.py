@@ -10,7 +10,7 @@ from evaluator.evidence import Record, RunContext, content_version
 from evaluator.intake import TYPED_ROWS
 from evaluator.orchestration._identities import CODE_VERSIONS, model_identity
 from evaluator.orchestration._state import AuditState
-from evaluator.scorecard import CASES
+from evaluator.scorecard import CASES, model_of
 from evaluator.spec import CandidateSpec
 
 WITHOUT_LABEL = "without_label.parquet"
@@ -70,7 +70,7 @@ def observe_model(state: AuditState, candidate: CandidateSpec, run_context: RunC
     """Note which artifact lies there now, and return its record."""
     digest = state.model_digest(candidate)
     return state.store.write(
-        state.address(f"{candidate.name}_model"),
+        state.address(model_of(candidate.name)),
         model_identity(digest),
         {},
         content_version=digest,

@@ -1,13 +1,13 @@
-"""Where the platform keeps its state: everything under one folder."""
+"""Where the platform keeps its state: everything under one folder.
+
+Workers read it too, so nothing of Dagster is imported here.
+"""
 
 import os
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
-import dagster as dg
-
-from evaluator.evidence import EvidenceStore, RunContext
+from evaluator.evidence import EvidenceStore
 
 HOME_VARIABLE = "EVALUATOR_HOME"
 EVIDENCE_VARIABLE = "EVALUATOR_EVIDENCE"
@@ -129,16 +129,3 @@ class Home:
         os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
         # A run's events of many partitions are stored together.
         os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", str(_EVENTS_IN_A_BATCH))
-
-
-class HomeResource(dg.ConfigurableResource[None]):
-    """The platform's folders, as the environment of the running process names them."""
-
-    def open(self) -> Home:
-        """Read the environment."""
-        return Home.from_environment()
-
-
-def run_context_of(context: dg.AssetExecutionContext) -> RunContext:
-    """Return the run that writes, and the time."""
-    return RunContext(run_id=context.run.run_id, now=datetime.now(UTC))

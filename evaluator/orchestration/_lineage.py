@@ -28,7 +28,7 @@ from evaluator.orchestration._evaluation_set import needs_refresh
 from evaluator.orchestration._home import Home
 from evaluator.orchestration._scorecard_run import ExpectedScorecard, expected_scorecard
 from evaluator.orchestration._state import AuditState
-from evaluator.scorecard import CASES
+from evaluator.scorecard import CASES, Slice
 from evaluator.spec import Audit, suggestion
 
 INTAKE = ("validated_data", "quarantined_rows", "data_quality_report")
@@ -299,8 +299,7 @@ def _cases_by_day(
     snapshots = [record for record in versions if record.asset == "evaluation_set"]
     if len(slices) != 1 or len(snapshots) != 1:
         return None
-    geography, segment = str(slices.pop()).split("|")
-    chosen = [("geography", "=", geography), ("segment", "=", segment)]
+    chosen = [(name, "=", value) for name, value in Slice.of_key(slices.pop())._asdict().items()]
     table = state.store.read_table(snapshots[0], CASES, filters=chosen, columns=["day"])
     counts = pc.value_counts(table["day"].combine_chunks())
     return {str(count["values"]): int(count["counts"].as_py()) for count in counts}

@@ -4,7 +4,7 @@ It serves ranges of days and ranges of slices alike.
 """
 
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import dagster as dg
@@ -12,12 +12,6 @@ import dagster as dg
 from evaluator.evidence import Address, EvidenceStore, Record, RunContext, digest_of, rests_on
 
 DATA_VERSION_TAG = "dagster/data_version"
-_listeners: list[Callable[[], None]] = []
-
-
-def on_partition_ended(listener: Callable[[], None]) -> None:
-    """Call the listener each time a partition has come to its end, well or not."""
-    _listeners.append(listener)
 
 
 class Materialised(NamedTuple):
@@ -52,7 +46,6 @@ class PartitionRun:
         self._run_context = run_context
         self._done: dict[dg.AssetKey, dict[str, Materialised]] = {}
         self._failed: dict[str, BaseException] = {}
-        self._ended_partitions: set[str] = set()
 
     @property
     def partition_keys(self) -> list[str]:
@@ -63,22 +56,14 @@ class PartitionRun:
         """Note that a partition of an asset has its output."""
         if asset in self._context.selected_asset_keys:
             self._done.setdefault(asset, {})[partition] = output
-            self._ended(partition)
 
     def failed(self, at: Address, identity: str, error: BaseException) -> None:
         """Note that a partition failed, in Dagster's log and in evidence."""
         partition = at.partition or ""
         self._failed[partition] = error
-        self._ended(partition)
         trace = "".join(traceback.format_exception(error))
         self._store.record_failure(at, identity, error, trace, self._run_context)
         self._context.log.error("%s failed: %s\n%s", at, error, trace)
-
-    def _ended(self, partition: str) -> None:
-        if partition not in self._ended_partitions:
-            self._ended_partitions.add(partition)
-            for listener in _listeners:
-                listener()
 
     def results(self, *assets: dg.AssetKey) -> Iterator[dg.MaterializeResult[None]]:
         """Yield one result an asset, or log the successes and fail."""

@@ -6,12 +6,12 @@ an identity that resolves to nothing, without an error.
 
 from collections.abc import Collection, Sequence
 from datetime import timedelta
-from itertools import groupby
+from itertools import groupby, product, starmap
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 import dagster as dg
 
+from evaluator.scorecard import Slice
 from evaluator.spec import AuditSpec, CandidateSpec
 
 GEOGRAPHY = "geography"
@@ -56,70 +56,52 @@ class Range(NamedTuple):
 
 def ranges_of(keys: Sequence[str], wanted: Collection[str]) -> list[Range]:
     """Cover the wanted keys by stretches of neighbours."""
+    return [Range(stretch[0], stretch[-1]) for stretch in _stretches(keys, wanted)]
+
+
+def _stretches(keys: Sequence[str], wanted: Collection[str]) -> list[list[str]]:
     numbered = [(position, key) for position, key in enumerate(keys) if key in wanted]
-    stretches = []
     # Neighbours keep the same distance between their position here and that in all keys.
-    for _, members in groupby(enumerate(numbered), key=lambda item: item[1][0] - item[0]):
-        stretch = [key for _, (_, key) in members]
-        stretches.append(Range(stretch[0], stretch[-1]))
-    return stretches
+    together = groupby(enumerate(numbered), key=lambda item: item[1][0] - item[0])
+    return [[key for _, (_, key) in members] for _, members in together]
 
 
-def slice_ranges_of(
-    geographies: Sequence[str], segments: Sequence[str], wanted: Collection[str]
-) -> list[Range]:
+def slice_ranges_of(slices: Sequence[Slice], wanted: Collection[Slice]) -> list[list[Slice]]:
     """Cover the wanted slices by products of neighbouring geographies and segments.
 
     Geographies that want the same segments share their ranges, so that all slices are one range.
     """
+    geographies = list(dict.fromkeys(one.geography for one in slices))
+    segments = list(dict.fromkeys(one.segment for one in slices))
     by_geography = {
-        geography: tuple(s for s in segments if f"{geography}|{s}" in wanted)
+        geography: tuple(s for s in segments if (geography, s) in wanted)
         for geography in geographies
     }
-    found = []
-    for chosen in dict.fromkeys(by_geography.values()):
-        alike = [geography for geography, own in by_geography.items() if own == chosen]
-        found += [
-            Range(f"{rows.first}|{columns.first}", f"{rows.last}|{columns.last}")
-            for rows in ranges_of(geographies, alike)
-            for columns in ranges_of(segments, chosen)
-        ]
-    return found
-
-
-class SliceBatch(NamedTuple):
-    """Some slices of one candidate, which one process evaluates."""
-
-    candidate: str
-    slice_keys: tuple[str, ...]
-    ranges: tuple[Range, ...]
-    pool: str | None
-    """What it needs and others must not use at the same time."""
-
-
-def pool_of(candidate: CandidateSpec) -> str | None:
-    """Name the scarce thing that a candidate needs: the server of its endpoint."""
-    if candidate.kind != "http":
-        return None
-    return f"endpoint_{urlsplit(candidate.url).netloc.replace(':', '_').replace('.', '_')}"
+    return [
+        list(starmap(Slice, product(rows, columns)))
+        for chosen in dict.fromkeys(by_geography.values())
+        for rows in _stretches(geographies, [g for g in geographies if by_geography[g] == chosen])
+        for columns in _stretches(segments, chosen)
+    ]
 
 
 def slice_batches(
-    spec: AuditSpec, candidate: CandidateSpec, pending: Collection[str], *, wanted: int
-) -> list[SliceBatch]:
-    """Cut a candidate's pending slices into batches of neighbours."""
-    values = spec.slice_values()
-    geographies, segments = values["geography"], values["segment"]
-    keys = [f"{g}|{s}" for g in geographies for s in segments if f"{g}|{s}" in pending]
-    pool = pool_of(candidate)
+    spec: AuditSpec, candidate: CandidateSpec, pending: Collection[Slice], *, wanted: int
+) -> list[list[Slice]]:
+    """Cut a candidate's pending slices into ranges, of which each is a run of its own."""
+    slices = spec.slices()
+    segments = len({one.segment for one in slices})
+    pending = [one for one in slices if one in pending]
     if spec.partitions_per_run is not None:
         size = spec.partitions_per_run
     else:
-        size = -(-len(keys) // (1 if pool else wanted))
+        # What cannot run side by side is not cut.
+        size = -(-len(pending) // (1 if candidate.pool else wanted))
         # Whole geographies stay together where there are enough of them: a range is a product.
-        if len(geographies) >= wanted:
-            size = -(-size // len(segments)) * len(segments)
+        if len(slices) // segments >= wanted:
+            size = -(-size // segments) * segments
     return [
-        SliceBatch(candidate.name, part, tuple(slice_ranges_of(geographies, segments, part)), pool)
-        for part in (tuple(keys[start : start + size]) for start in range(0, len(keys), size or 1))
+        chosen
+        for start in range(0, len(pending), size or 1)
+        for chosen in slice_ranges_of(slices, pending[start : start + size])
     ]

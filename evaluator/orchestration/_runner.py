@@ -18,11 +18,15 @@ from evaluator.orchestration._certificates import registered
 from evaluator.orchestration._days import day_files
 from evaluator.orchestration._documents import reports_are_current
 from evaluator.orchestration._evaluation_set import needs_refresh
+from evaluator.orchestration._executors._declared import ray_executor
+from evaluator.orchestration._executors._executor import Job
+from evaluator.orchestration._executors._processes import ProcessExecutor
 from evaluator.orchestration._home import Home
-from evaluator.orchestration._partitions import Range, SliceBatch, daily, ranges_of, slice_batches
-from evaluator.orchestration._processes import BatchResult, LocalRuns, run_batches
+from evaluator.orchestration._local_runs import LocalRuns, new_run_id
+from evaluator.orchestration._partitions import Range, daily, ranges_of, slice_batches
 from evaluator.orchestration._scorecard_run import JudgedScorecard, read_judged_scorecard
 from evaluator.orchestration._state import AuditState, CandidateSliceState, DayState
+from evaluator.scorecard import Slice, metrics_of, model_of, predictions_of
 from evaluator.spec import Audit, CandidateSpec
 
 RAW_FILES, INTAKE, EVALUATION_SET, REPORTS = "Raw files", "Intake", "Evaluation set", "Reports"
@@ -102,7 +106,11 @@ class AuditRun:
         self.summary = RunSummary()
         _check_choice(audit, choice)
         home.prepare()
-        self._runs = LocalRuns(audit)
+        self._advance: dict[str, Advance] = {}
+        self._executor = ray_executor(audit, self._on_predicted) or ProcessExecutor(
+            os.cpu_count() or 1, self._on_predicted
+        )
+        self._runs = LocalRuns(audit, self._executor)
         self._runs.close_abandoned()
 
     def start_afresh(self) -> None:
@@ -196,20 +204,18 @@ class AuditRun:
 
     def _evaluate(self) -> None:
         observed = self._observe_models()
-        pending = {}
         before = {candidate.name: self._chosen_slices(candidate) for candidate in observed}
+        pending = {
+            name: {s.slice for s in states if s.state != "current"}
+            for name, states in before.items()
+        }
+        self._compute([c for c in observed if pending[c.name]], pending)
         for candidate in observed:
-            keys = {s.slice_key for s in before[candidate.name] if s.state != "current"}
-            if keys:
-                pending[candidate.name] = keys
-        if pending:
-            self._compute([c for c in observed if c.name in pending], pending)
-        for candidate in observed:
-            computed = pending.get(candidate.name, set())
+            computed = pending[candidate.name]
             after = self._chosen_slices(candidate) if computed else before[candidate.name]
             self.summary.reused += len(after) - len(computed)
             self.summary.computed += sum(
-                s.state == "current" and s.slice_key in computed for s in after
+                s.state == "current" and s.slice in computed for s in after
             )
             self.summary.slices += after
 
@@ -224,71 +230,50 @@ class AuditRun:
                 continue
             found.append(candidate)
             if artifact != self.state.observed_model(candidate):
-                changed.append(f"{candidate.name}_model")
+                changed.append(model_of(candidate.name))
         if changed:
             self.summary.faults += self._runs.execute(changed, None)
         return found
 
     def _compute(
-        self, candidates: Sequence[CandidateSpec], pending: Mapping[str, set[str]]
+        self, candidates: Sequence[CandidateSpec], pending: Mapping[str, set[Slice]]
     ) -> None:
-        """Evaluate pending slices on all cores; what a process that died had predicted is kept."""
-        cores = os.cpu_count() or 1
-        batches = [
-            batch
-            for candidate in candidates
-            for batch in slice_batches(
-                self.audit.spec,
+        """Evaluate pending slices side by side; a run of Dagster for each range of them."""
+        if not candidates:
+            return
+        wanted = -(-(os.cpu_count() or 1) // len(candidates))
+        jobs = [
+            Job(
+                self.audit,
                 candidate,
-                pending[candidate.name],
-                wanted=-(-cores // len(candidates)),
+                self.state.home,
+                RunContext(new_run_id(), datetime.now(UTC)),
+                slices,
+            )
+            for candidate in candidates
+            for slices in slice_batches(
+                self.audit.spec, candidate, pending[candidate.name], wanted=wanted
             )
         ]
-        with ExitStack() as shown:
-            advance = {
-                name: shown.enter_context(self._display.stage(name, len(keys)))
-                for name, keys in pending.items()
-            }
+        with self._executor, ExitStack() as shown:
+            for candidate in candidates:
+                name = candidate.name
+                self._advance[name] = shown.enter_context(
+                    self._display.stage(name, len(pending[name]))
+                )
+            self._executor.submit(*jobs)
             # The reports will need it, and this process only waits.
             threading.Thread(target=import_module, args=["mlflow.tracking"], daemon=True).start()
-            died: list[BatchResult] = []
-            run_batches(
-                self.audit,
-                batches,
-                cores=cores,
-                on_slice=lambda batch: advance[batch.candidate](),
-                on_end=lambda ended: died.append(ended) if ended.fault else None,
-            )
-            unmeasured = [batch for ended in died for batch in self._record_death(ended)]
-            run_batches(
-                self.audit, unmeasured, cores=cores, on_slice=lambda _: None, on_end=lambda _: None
-            )
+            for job in jobs:
+                # What a candidate failed of is a finding, and shows in the state.
+                self._runs.execute(
+                    [predictions_of(job.candidate.name), metrics_of(job.candidate.name)],
+                    Range(job.slices[0].key, job.slices[-1].key),
+                    job.run_context.run_id,
+                )
 
-    def _record_death(self, ended: BatchResult) -> list[SliceBatch]:
-        """Keep why slices of a batch are missing, and return what is left to be measured."""
-        batch = ended.batch
-        error = CandidateError(
-            f"{ended.fault}, and this slice was not finished",
-            culprit=f"candidate {batch.candidate}",
-            fix="declare `isolate: process` for it, which tells the slice that did it and goes on"
-            " with the others; what was finished is stored",
-        )
-        candidate = next(c for c in self.audit.spec.candidates if c.name == batch.candidate)
-        evaluation_set = self.state.require("evaluation_set")
-        model = self.state.observed_model(candidate)
-        run_id = ended.run_ids[-1] if ended.run_ids else "none"
-        run_context = RunContext(run_id, datetime.now(UTC))
-        predicted = set()
-        for state in self.state.slice_states(candidate, evaluation_set, model):
-            if state.slice_key not in batch.slice_keys or state.state == "current":
-                continue
-            if state.predictions is not None:
-                predicted.add(state.slice_key)
-            else:
-                self.state.record_slice_failure(candidate, state.slice_key, error, run_context)
-        for started in ended.run_ids:
-            self._runs.close(started, str(ended.fault))
-        return slice_batches(self.audit.spec, candidate, predicted, wanted=1)
+    def _on_predicted(self, candidate: str, _: Slice) -> None:
+        self._advance[candidate]()
 
     def _chosen_slices(self, candidate: CandidateSpec) -> list[CandidateSliceState]:
         return [
@@ -298,8 +283,8 @@ class AuditRun:
                 self.state.require("evaluation_set"),
                 self.state.observed_model(candidate),
             )
-            if self.choice.geography in (None, s.geography)
-            and self.choice.segment in (None, s.segment)
+            if self.choice.geography in (None, s.slice.geography)
+            and self.choice.segment in (None, s.slice.segment)
         ]
 
     def _report(self) -> None:

@@ -58,7 +58,9 @@ from evaluator.scorecard import (
     WEAK_SLICES,
     DayFacts,
     Scorecard,
+    Slice,
     from_stored,
+    predictions_of,
 )
 from evaluator.spec import CandidateSpec
 
@@ -149,7 +151,7 @@ def expected_scorecard(state: AuditState) -> ExpectedScorecard:
         )
     ]
     described = [
-        [s.candidate, s.slice_key, s.state, s.error, s.metrics.identity if s.metrics else ""]
+        [s.candidate, s.slice.key, s.state, s.error, s.metrics.identity if s.metrics else ""]
         for s in slices
     ]
     previous = find_previous_certification(state, evaluation_set)
@@ -297,9 +299,11 @@ def compare_with_previous(
     case that is in both evaluation sets counts for the earlier one alone.
     """
     records = {
-        str(one.partition): state.store.get(state.address(one.asset, one.partition), one.identity)
+        Slice.of_key(one.partition): state.store.get(
+            state.address(one.asset, one.partition), one.identity
+        )
         for one in previous.scorecard.upstream
-        if one.asset == f"{candidate.name}_predictions"
+        if one.asset == predictions_of(candidate.name)
     }
     columns = [name for name in cases.table.column_names if name != "label"]
     table = state.store.read_table(previous.evaluation_set, CASES, columns=columns)
@@ -373,8 +377,7 @@ def _slices_table(slices: Sequence[CandidateSliceState]) -> pa.Table:
         [
             {
                 "candidate": s.candidate,
-                "geography": s.geography,
-                "segment": s.segment,
+                **s.slice._asdict(),
                 "state": s.state,
                 "error": s.error,
                 "content_version": s.metrics.content_version if s.metrics else None,
@@ -396,7 +399,7 @@ def _score(state: AuditState, expected: ExpectedScorecard, cases: EvaluatedCases
 
     def predicted(candidate: CandidateSpec) -> Predicted | None:
         records = {
-            s.slice_key: s.predictions
+            s.slice: s.predictions
             for s in expected.slices
             if s.candidate == candidate.name and s.state == "current" and s.predictions is not None
         }

@@ -8,9 +8,10 @@ from typing import Literal, NamedTuple
 
 from evaluator.candidates import artifact_digest
 from evaluator.errors import EvidenceError
-from evaluator.evidence import Address, Record, RunContext
+from evaluator.evidence import Address, Record
 from evaluator.orchestration._home import Home
 from evaluator.orchestration._identities import Identities, SliceInputs
+from evaluator.scorecard import Slice, metrics_of, model_of, predictions_of
 from evaluator.spec import Audit, CandidateSpec
 
 
@@ -28,23 +29,13 @@ class CandidateSliceState(NamedTuple):
     """What is known of one candidate on one slice."""
 
     candidate: str
-    slice_key: str
+    slice: Slice
     state: Literal["current", "outdated", "missing"]
     predictions: Record | None
     """The predictions on which the metrics rest, or would."""
     metrics: Record | None
     error: str | None
     """Why there is no current version, where that is known."""
-
-    @property
-    def geography(self) -> str:
-        """The slice's geography."""
-        return self.slice_key.split("|")[0]
-
-    @property
-    def segment(self) -> str:
-        """The slice's segment."""
-        return self.slice_key.split("|")[1]
 
 
 class AuditState:
@@ -104,11 +95,6 @@ class AuditState:
         """Typed rows of the days that the evaluation set may use."""
         return {day.day: day.typed_rows for day in self.day_states() if day.typed_rows is not None}
 
-    def slice_keys(self) -> list[str]:
-        """Every slice, as Dagster's partition keys: geography, `|`, segment."""
-        values = self.spec.slice_values()
-        return [f"{g}|{s}" for g in values["geography"] for s in values["segment"]]
-
     def model_digest(self, candidate: CandidateSpec) -> str:
         """Digest of the candidate's artifact as it lies there now."""
         return artifact_digest(candidate, self.home.root, tracking_uri=self.home.tracking_uri)
@@ -120,7 +106,7 @@ class AuditState:
         evaluation_set = self.current("evaluation_set")
         if evaluation_set is None:
             return True
-        first = self.slice_keys()[0]
+        first = self.spec.slices()[0]
         return any(
             self._slice_state(
                 candidate, evaluation_set, self.observed_model(candidate), first
@@ -144,27 +130,12 @@ class AuditState:
             The artifact's digest that they have to rest on; None where it was never seen.
         """
         return [
-            self._slice_state(candidate, evaluation_set, model, key) for key in self.slice_keys()
+            self._slice_state(candidate, evaluation_set, model, one) for one in self.spec.slices()
         ]
-
-    def record_slice_failure(
-        self, candidate: CandidateSpec, slice_key: str, error: Exception, run_context: RunContext
-    ) -> None:
-        """Keep why a slice of a candidate is not there, as things stand now."""
-        evaluation_set = self.require("evaluation_set")
-        model = self.require(f"{candidate.name}_model")
-        inputs = SliceInputs(evaluation_set.content_version, model.content_version)
-        self.store.record_failure(
-            self.address(f"{candidate.name}_predictions", slice_key),
-            self.identities.predictions(candidate, inputs, slice_key),
-            error,
-            str(error),
-            run_context,
-        )
 
     def observed_model(self, candidate: CandidateSpec) -> str | None:
         """Digest of the artifact that was seen last, if one was."""
-        record = self.current(f"{candidate.name}_model")
+        record = self.current(model_of(candidate.name))
         return None if record is None else record.content_version
 
     def _day_state(self, day: str) -> DayState:
@@ -181,20 +152,20 @@ class AuditState:
         return DayState(day, "waiting", None, report, "its file was not validated yet")
 
     def _slice_state(
-        self, candidate: CandidateSpec, evaluation_set: Record, model: str | None, key: str
+        self, candidate: CandidateSpec, evaluation_set: Record, model: str | None, of: Slice
     ) -> CandidateSliceState:
-        predictions_at = self.address(f"{candidate.name}_predictions", key)
-        metrics_at = self.address(f"{candidate.name}_slice_metrics", key)
         if model is None:
             unseen = "its artifact was never seen"
-            return CandidateSliceState(candidate.name, key, "missing", None, None, unseen)
+            return CandidateSliceState(candidate.name, of, "missing", None, None, unseen)
+        predictions_at = self.address(predictions_of(candidate.name), of.key)
+        metrics_at = self.address(metrics_of(candidate.name), of.key)
         inputs = SliceInputs(evaluation_set.content_version, model)
-        wanted = self.identities.predictions(candidate, inputs, key)
-        predictions = self.store.find(predictions_at, wanted)
+        wanted = self.identities.predictions(candidate, inputs, of.key)
         measured = self.identities.slice_metrics(wanted)
+        predictions = self.store.find(predictions_at, wanted)
         metrics = self.store.find(metrics_at, measured)
         if predictions is not None and metrics is not None:
-            return CandidateSliceState(candidate.name, key, "current", predictions, metrics, None)
+            return CandidateSliceState(candidate.name, of, "current", predictions, metrics, None)
         failure = self.store.last_failure(predictions_at, wanted) or self.store.last_failure(
             metrics_at, measured
         )
@@ -202,4 +173,4 @@ class AuditState:
             "missing" if self.store.current(metrics_at) is None else "outdated"
         )
         reason = None if failure is None else str(failure)
-        return CandidateSliceState(candidate.name, key, state, predictions, None, reason)
+        return CandidateSliceState(candidate.name, of, state, predictions, None, reason)

@@ -1,3 +1,19 @@
+from ._assets import (
+    CERTIFICATE as CERTIFICATE,
+    DASHBOARD as DASHBOARD,
+    DATA_QUALITY_REPORT as DATA_QUALITY_REPORT,
+    DOCUMENTS as DOCUMENTS,
+    EVALUATION_SET as EVALUATION_SET,
+    MLFLOW_RUNS as MLFLOW_RUNS,
+    PROMOTED_MODELS as PROMOTED_MODELS,
+    QUARANTINED_ROWS as QUARANTINED_ROWS,
+    RAW_DATA as RAW_DATA,
+    SCORECARD as SCORECARD,
+    VALIDATED_DATA as VALIDATED_DATA,
+    metrics_of as metrics_of,
+    model_of as model_of,
+    predictions_of as predictions_of,
+)
 from ._measurements import (
     Measurement as Measurement,
     SliceState as SliceState,
@@ -6,10 +22,12 @@ from ._measurements import (
     read_differences as read_differences,
     read_measurements as read_measurements,
     read_slices as read_slices,
+    slice_keys as slice_keys,
     slices_by_candidate as slices_by_candidate,
     text as text,
 )
 from ._scorecard import DayFacts as DayFacts, Scorecard as Scorecard
+from ._slice import Slice as Slice
 from ._tables import (
     ADDITIONAL_MEASUREMENTS as ADDITIONAL_MEASUREMENTS,
     CASES as CASES,

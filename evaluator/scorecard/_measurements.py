@@ -7,8 +7,26 @@ from typing import Any
 
 import pandas as pd
 
+from evaluator.scorecard._slice import SLICE_SEPARATOR
+
 CURRENT = "current"
 """The state of a slice whose evidence is of this version of everything it rests on."""
+
+
+def slice_keys(frame: pd.DataFrame) -> "pd.Series[Any]":
+    """Name each row's slice; see `Slice.key`.
+
+    Parameters
+    ----------
+    frame
+        With the columns `geography` and `segment`; a row that lacks one names no slice.
+
+    Returns
+    -------
+    pandas.Series
+        One name a row, under the frame's index.
+    """
+    return frame["geography"].astype(str) + SLICE_SEPARATOR + frame["segment"].astype(str)
 
 
 @dataclass(frozen=True, kw_only=True)

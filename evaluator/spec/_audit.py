@@ -3,11 +3,13 @@
 import re
 from collections import Counter
 from collections.abc import Mapping
+from itertools import product, starmap
 from math import prod
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from evaluator.scorecard import Slice
 from evaluator.spec._base import SpecModel, problem, suggestion
 from evaluator.spec._candidates import CandidateSpec
 from evaluator.spec._columns import ColumnSpec
@@ -298,6 +300,11 @@ class AuditSpec(SpecModel):
     def compares(self) -> bool:
         """Whether there are candidates to be compared, and nobody switched it off."""
         return self.compare is not None and self.baseline is not None and len(self.candidates) > 1
+
+    def slices(self) -> list[Slice]:
+        """Return every slice: each geography x each segment; empty where nothing is evaluated."""
+        values = self.slice_values()
+        return list(starmap(Slice, product(values.get("geography", ()), values.get("segment", ()))))
 
     def slice_values(self) -> dict[str, tuple[str, ...]]:
         """Return the values of the two slice columns, by the names `geography` and `segment`."""

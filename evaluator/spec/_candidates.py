@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Annotated, Any, ClassVar, Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator, model_validator
 
@@ -137,6 +138,11 @@ class CandidateBase(SpecModel):
     def source(self) -> str:
         """Where the candidate comes from, as written in the YAML: a path, a model or a URL."""
         raise NotImplementedError
+
+    @property
+    def pool(self) -> str | None:
+        """What it needs and nobody else may use at the same time, if there is such a thing."""
+        return None
 
 
 class FeatureCandidate(CandidateBase):
@@ -457,6 +463,11 @@ class HttpCandidate(FeatureCandidate):
     def source(self) -> str:
         """The endpoint's address."""
         return self.url
+
+    @property
+    def pool(self) -> str:
+        """Its server."""
+        return f"endpoint_{urlsplit(self.url).netloc.replace(':', '_').replace('.', '_')}"
 
     @field_validator("url")
     @classmethod

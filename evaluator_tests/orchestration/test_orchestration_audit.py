@@ -3,8 +3,8 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 import dagster as dg
 import pandas as pd
@@ -20,18 +20,18 @@ from evaluator.orchestration import (
     Home,
     _candidate_run,
     _runner,
+    audit_definitions,
     exit_code,
     format_run_summary,
 )
 from evaluator.orchestration._assets import _reports
 from evaluator.orchestration._certificates import CERTIFICATE
-from evaluator.orchestration._partitions import SliceBatch
-from evaluator.orchestration._processes import LocalRuns
+from evaluator.orchestration._executors._declared import DeclaredExecutor
 from evaluator.orchestration._scorecard_run import read_judged_scorecard
 from evaluator.scorecard import PREDICTIONS
 from evaluator.spec import Audit
 from evaluator_tests.faults import plan_faults
-from evaluator_tests.orchestration.conftest import CRASHED, run, start
+from evaluator_tests.orchestration.conftest import CRASHED, run
 
 
 def materialised(audit: Audit, asset: str) -> set[str]:
@@ -71,7 +71,7 @@ def test_the_scorecard_says_what_scikit_learn_says(audit: Audit, finished_home: 
         (measurements["candidate"] == "sturdy") & (measurements["status"] == "ok")
     ]
     frames = {
-        s.slice_key: state.store.read_table(s.predictions, PREDICTIONS).to_pandas()
+        s.slice.key: state.store.read_table(s.predictions, PREDICTIONS).to_pandas()
         for s in slices
         if s.predictions is not None
     }
@@ -114,17 +114,17 @@ def test_rerunning_every_asset_by_hand_changes_no_version(
     audit: Audit, finished_home: Home
 ) -> None:
     before = _evidence(finished_home)
-    again = start(audit, finished_home)
+    job = audit_definitions(audit).resolve_implicit_global_asset_job_def()
     names = [f"sturdy_{name}" for name in ("predictions", "slice_metrics")]
-    keys = [dg.AssetKey(["flights", name]) for name in names]
-    result = again._runs._job.execute_in_process(
-        instance=again._runs._instance,
-        asset_selection=keys,
-        tags={
-            "dagster/asset_partition_range_start": "eastern|network",
-            "dagster/asset_partition_range_end": "pacific|low_cost",
-        },
-    )
+    with dg.DagsterInstance.get() as instance:
+        result = job.execute_in_process(
+            instance=instance,
+            asset_selection=[dg.AssetKey(["flights", name]) for name in names],
+            tags={
+                "dagster/asset_partition_range_start": "eastern|network",
+                "dagster/asset_partition_range_end": "pacific|low_cost",
+            },
+        )
     assert result.success
     events = result.asset_materializations_for_node("flights__sturdy")
     assert len(events) == 8
@@ -161,21 +161,28 @@ def test_what_crashed_is_exactly_what_the_next_run_computes(
     assert (summary.judged.scorecard.slices["state"] == "current").all()
 
 
+class InThisProcess(DeclaredExecutor):
+    """Evaluates here what a run from the terminal would give to processes."""
+
+    def __init__(self, *_: object) -> None: ...
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def submit(self, *_: object) -> None: ...
+
+
 def test_slices_that_cannot_be_measured_are_missing_and_say_why(
     audit: Audit, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def cannot(*_: object, **__: object) -> None:
         raise ArithmeticError("these numbers cannot be measured")
 
-    def here(audit: Audit, batches: Sequence[SliceBatch], **_: object) -> None:
-        for batch in batches:
-            names = [f"{batch.candidate}_{name}" for name in ("predictions", "slice_metrics")]
-            for chosen in batch.ranges:
-                LocalRuns(audit).execute(names, chosen)
-
     with monkeypatch.context() as patch:
         # In this process, where the patch holds.
-        patch.setattr(_runner, "run_batches", here)
+        patch.setattr(_runner, "ProcessExecutor", InThisProcess)
         patch.setattr(_candidate_run, "measure", cannot)
         summary = run(audit, home, Choice(candidate="frail"))
     assert summary.computed == 0
@@ -200,7 +207,7 @@ def test_a_failed_slice_keeps_its_old_version_and_is_called_outdated(
     )
     plan_faults(finished_home.root, CRASHED)
     summary = run(changed, finished_home)
-    states = {s.slice_key: s.state for s in summary.slices if s.candidate == "frail"}
+    states = {s.slice.key: s.state for s in summary.slices if s.candidate == "frail"}
     assert states.pop("|".join(CRASHED)) == "outdated"
     assert set(states.values()) == {"current"}
     assert summary.judged is not None

@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,17 @@ import dagster as dg
 import pytest
 
 from evaluator.errors import UsageError
-from evaluator.orchestration import AuditState, Choice, Home, _fork_server as fork_server
+from evaluator.evidence import RunContext
+from evaluator.orchestration import AuditState, Choice, Home
+from evaluator.orchestration._candidate_run import CandidateEvaluation
+from evaluator.orchestration._executors import _fork_server as fork_server
+from evaluator.orchestration._executors._executor import Job
+from evaluator.orchestration._executors._processes import ProcessExecutor
+from evaluator.orchestration._local_runs import LOCAL_RUN_TAG, new_run_id
 from evaluator.orchestration._partitions import slice_batches
-from evaluator.orchestration._processes import LOCAL_RUN_TAG, run_batches
 from evaluator.orchestration._scorecard_run import read_judged_scorecard
-from evaluator.spec import Audit
+from evaluator.scorecard import Slice
+from evaluator.spec import Audit, CandidateSpec, SkopsCandidate
 from evaluator_tests.faults import plan_faults
 from evaluator_tests.orchestration.conftest import run, start
 from evaluator_tests.orchestration.served import until
@@ -45,11 +53,10 @@ def test_a_candidate_that_takes_its_process_down_costs_no_other_candidate(
     }
     assert {s.state for s in by_candidate["sturdy"]} == {"current"}
     lost = [s for s in by_candidate["frail"] if s.state != "current"]
-    # The one that did it, and those after it; what was predicted before is measured all the same.
-    assert lost[0].slice_key == "pacific|network"
-    assert len(lost) == 2
-    assert all("ended by SIGKILL" in str(s.error) for s in lost)
-    assert all("isolate: process" in str(s.error) for s in lost)
+    # The one that did it; those before and after it are predicted and measured all the same.
+    assert [s.slice.key for s in lost] == ["pacific|network"]
+    assert "ended by SIGKILL" in str(lost[0].error)
+    assert "isolate: process" in str(lost[0].error)
     assert "STARTED" not in run_statuses()
     assert summary.judged is not None
     plan_faults(home.root)
@@ -160,82 +167,83 @@ def test_single_slices_cannot_be_begun_afresh(audit: Audit, finished_home: Home)
         start(audit, finished_home, Choice(geography="pacific")).start_afresh()
 
 
-def test_portions_cover_the_pending_slices_once_and_use_every_core(
-    whole_audit: Audit,
-) -> None:
-    audit = whole_audit
-    candidate = audit.spec.candidates[0]
-    keys = [
-        f"{g}|{s}"
-        for g in audit.spec.slice_values()["geography"]
-        for s in audit.spec.slice_values()["segment"]
-    ]
-    batches = slice_batches(audit.spec, candidate, keys, wanted=3)
-    assert [len(batch.slice_keys) for batch in batches] == [6, 6, 6]
-    assert [key for batch in batches for key in batch.slice_keys] == keys
-    assert all(len(batch.ranges) == 1 for batch in batches)
-    few = slice_batches(audit.spec, candidate, keys[4:6], wanted=2)
-    assert [key for batch in few for key in batch.slice_keys] == keys[4:6]
-    assert slice_batches(audit.spec, candidate, [], wanted=2) == []
+def test_batches_cover_the_pending_slices_once_and_use_every_core(whole_audit: Audit) -> None:
+    candidate, slices = whole_audit.spec.candidates[0], whole_audit.spec.slices()
+    batches = slice_batches(whole_audit.spec, candidate, slices, wanted=3)
+    assert [len(batch) for batch in batches] == [6, 6, 6]
+    assert [one for batch in batches for one in batch] == slices
+    few = slice_batches(whole_audit.spec, candidate, slices[4:6], wanted=2)
+    assert [one for batch in few for one in batch] == slices[4:6]
+    assert slice_batches(whole_audit.spec, candidate, [], wanted=2) == []
 
 
 def test_the_audit_says_how_many_slices_a_run_has(whole_audit: Audit) -> None:
     small = changed(whole_audit, partitions_per_run=4)
-    keys = [f"{g}|{s}" for g in ("eastern", "central") for s in ("network", "low_cost", "regional")]
-    batches = slice_batches(small.spec, small.spec.candidates[0], keys, wanted=1)
-    assert [len(batch.slice_keys) for batch in batches] == [4, 2]
+    slices = [s for s in small.spec.slices() if s.geography in {"eastern", "central"}]
+    batches = slice_batches(small.spec, small.spec.candidates[0], slices, wanted=1)
+    assert sum(len(batch) for batch in batches) == 6
+    assert max(len(batch) for batch in batches) <= 4
+
+
+def job_of(audit: Audit, home: Home, candidate: CandidateSpec, *slices: Slice) -> Job:
+    return Job(audit, candidate, home, RunContext(new_run_id(), datetime.now(UTC)), slices)
+
+
+class OneAtATime(SkopsCandidate):
+    """A candidate that needs what there is only one of."""
+
+    @property
+    def pool(self) -> str:
+        return "endpoint"
+
+
+class Pooled(ProcessExecutor):
+    """Counts how many processes are at work at once."""
+
+    most = 0
+
+    def _fork(self, job: Job, slices: Sequence[Slice]) -> None:
+        super()._fork(job, slices)
+        self.most = max(self.most, len(self._running))
 
 
 def test_what_needs_one_pool_runs_one_after_the_other(audit: Audit, finished_home: Home) -> None:
-    batches = slice_batches(
-        audit.spec,
-        audit.spec.candidates[0],
-        AuditState(audit, finished_home).slice_keys(),
-        wanted=3,
-    )
-    pooled = [batch._replace(pool="endpoint") for batch in batches]
-    open_now: list[int] = []
-    most = 0
-    slices: list[str] = []
-
-    def on_slice(batch: Any) -> None:
-        nonlocal most
-        if id(batch) not in open_now:
-            open_now.append(id(batch))
-        most = max(most, len(open_now))
-        slices.append(batch.candidate)
-
-    def on_end(ended: Any) -> None:
-        assert ended.fault is None
-        open_now.remove(id(ended.batch))
-
-    run_batches(audit, pooled, cores=3, on_slice=on_slice, on_end=on_end)
-    assert most == 1
-    assert len(slices) == 4
+    candidate = OneAtATime.model_construct(**dict(audit.spec.candidates[0]))
+    heard: list[tuple[str, Slice]] = []
+    jobs = [job_of(audit, finished_home, candidate, one) for one in audit.spec.slices()]
+    with Pooled(3, lambda *both: heard.append(both)) as executor:
+        executor.submit(*jobs)
+        for job in jobs:
+            state = AuditState(audit, finished_home)
+            with CandidateEvaluation(state, candidate, job.run_context) as evaluation:
+                assert list(executor.evaluate(evaluation, job.slices)) == [(job.slices[0], None)]
+    assert executor.most == 1
+    assert sorted(heard) == sorted((candidate.name, one) for one in audit.spec.slices())
 
 
 _WATCH = """\
 import sys
-from evaluator.orchestration._processes import run_batch
+from evaluator.orchestration._executors._processes import work
 
 before = set(sys.modules)
-run_batch(audit, batch, environment, 1, connection)
+work(job, job.slices, environment, 1, connection)
 told.send(sorted(set(sys.modules) - before))
 """
 
 
-def test_a_forked_process_imports_hardly_anything_more(audit: Audit, home: Home) -> None:
+def test_a_forked_process_imports_hardly_anything_more_and_no_dagster(
+    audit: Audit, home: Home
+) -> None:
     first = start(audit, home)
     first.ingest_days()
     first._refresh_evaluation_set(refresh=True)
-    batch = slice_batches(audit.spec, audit.spec.candidates[0], {"pacific|network"}, wanted=1)[0]
+    job = job_of(audit, home, audit.spec.candidates[0], Slice("pacific", "network"))
     fork_server.start_fork_server()
     context = fork_server.fork_server_context()
     heard, connection = context.Pipe(duplex=False)
     answers, told = context.Pipe(duplex=False)
     given = {
-        "audit": audit,
-        "batch": batch,
+        "job": job,
         "environment": dict(os.environ),
         "connection": connection,
         "told": told,
@@ -248,7 +256,6 @@ def test_a_forked_process_imports_hardly_anything_more(audit: Audit, home: Home)
     process.join()
     heard.close()
     assert stored_slices(home)
-    # These take a tenth of a second together, and are a file's or an instance's own.
-    small = {"dotenv", "encodings", "fsspec", "narwhals", "pathlib_abc", "upath", "watchdog"}
-    assert {name.partition(".")[0] for name in imported} <= {"dagster", *small}
-    assert sum(name.startswith("dagster.") for name in imported) < 20
+    # These take a tenth of a second together, and are a file's own.
+    small = {"encodings", "fsspec", "narwhals"}
+    assert {name.partition(".")[0] for name in imported} <= small

@@ -10,8 +10,8 @@ import pytest
 from dagster._core.storage.event_log import SqliteEventLogStorage
 
 from evaluator.orchestration import Home
+from evaluator.orchestration._local_runs import RANGE_END_TAG, RANGE_START_TAG, new_run_id
 from evaluator.orchestration._partition_run import DATA_VERSION_TAG
-from evaluator.orchestration._processes import RANGE_END_TAG, RANGE_START_TAG, new_run_id
 from evaluator.orchestration.event_log import MAX_OPEN, EventLog
 
 SLICES = dg.MultiPartitionsDefinition(

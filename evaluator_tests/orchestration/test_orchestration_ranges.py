@@ -1,15 +1,17 @@
 """Ranges cover exactly what is wanted, none of it twice."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 from hypothesis import given, settings, strategies as st
 
 from evaluator.orchestration._partitions import Range, ranges_of, slice_ranges_of
+from evaluator.scorecard import Slice
 
 KEYS = [f"k{number}" for number in range(12)]
 PLACES = ["east", "west", "north", "south", "far"]
 KINDS = ["new", "old", "gone", "back"]
-ALL = [f"{place}|{kind}" for place in PLACES for kind in KINDS]
+ALL = [Slice(place, kind) for place in PLACES for kind in KINDS]
 
 
 def members(keys: list[str], chosen: Range) -> list[str]:
@@ -17,13 +19,13 @@ def members(keys: list[str], chosen: Range) -> list[str]:
     return keys[keys.index(chosen.first) : keys.index(chosen.last) + 1]
 
 
-def slice_members(chosen: Range) -> list[str]:
+def slice_members(chosen: Sequence[Slice]) -> list[Slice]:
     """Dagster takes a range of two dimensions as the product of the two ranges."""
-    (place, kind), (last_place, last_kind) = (key.split("|") for key in chosen)
+    first, last = chosen[0], chosen[-1]
     return [
-        f"{p}|{k}"
-        for p in members(PLACES, Range(place, last_place))
-        for k in members(KINDS, Range(kind, last_kind))
+        Slice(p, k)
+        for p in members(PLACES, Range(first.geography, last.geography))
+        for k in members(KINDS, Range(first.segment, last.segment))
     ]
 
 
@@ -46,31 +48,30 @@ def test_ranges_are_as_few_as_can_be(wanted: set[str]) -> None:
 
 @settings(max_examples=300, derandomize=True)
 @given(st.sets(st.sampled_from(ALL)))
-def test_slice_ranges_cover_exactly_the_wanted_slices_and_none_twice(wanted: set[str]) -> None:
-    ranges = slice_ranges_of(PLACES, KINDS, wanted)
+def test_slice_ranges_cover_exactly_the_wanted_slices_and_none_twice(wanted: set[Slice]) -> None:
+    ranges = slice_ranges_of(ALL, wanted)
 
-    covered = Counter(key for chosen in ranges for key in slice_members(chosen))
-
-    assert covered == Counter(wanted)
+    assert all(chosen == slice_members(chosen) for chosen in ranges)
+    assert Counter(one for chosen in ranges for one in chosen) == Counter(wanted)
 
 
 def test_all_slices_are_one_range() -> None:
-    assert slice_ranges_of(PLACES, KINDS, set(ALL)) == [Range("east|new", "far|back")]
+    assert slice_ranges_of(ALL, set(ALL)) == [ALL]
 
 
 def test_one_slice_is_one_range() -> None:
-    assert slice_ranges_of(PLACES, KINDS, ["north|gone"]) == [Range("north|gone", "north|gone")]
+    assert slice_ranges_of(ALL, [Slice("north", "gone")]) == [[Slice("north", "gone")]]
 
 
 def test_one_geography_and_one_segment_are_one_range_each() -> None:
-    place = [f"west|{kind}" for kind in KINDS]
-    kind = [f"{place}|old" for place in PLACES]
+    place = [Slice("west", kind) for kind in KINDS]
+    kind = [Slice(place, "old") for place in PLACES]
 
-    assert slice_ranges_of(PLACES, KINDS, place) == [Range("west|new", "west|back")]
-    assert slice_ranges_of(PLACES, KINDS, kind) == [Range("east|old", "far|old")]
+    assert slice_ranges_of(ALL, place) == [place]
+    assert slice_ranges_of(ALL, kind) == [kind]
 
 
 def test_what_is_not_among_the_keys_is_left_out() -> None:
     assert ranges_of(KEYS, ["k3", "nothing"]) == [Range("k3", "k3")]
-    assert slice_ranges_of(PLACES, KINDS, ["east|nothing", "nothing|new"]) == []
+    assert slice_ranges_of(ALL, [Slice("east", "nothing"), Slice("nothing", "new")]) == []
     assert ranges_of([], ["k3"]) == []

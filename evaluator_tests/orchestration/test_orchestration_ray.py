@@ -24,11 +24,13 @@ from sklearn.preprocessing import FunctionTransformer
 
 from evaluator.evidence import Record, RunContext
 from evaluator.orchestration import AuditState, Home
-from evaluator.orchestration._candidate_run import CandidateEvaluation, EvaluatedSlice
+from evaluator.orchestration._candidate_run import CandidateEvaluation
 from evaluator.orchestration._evaluation_set import store_evaluation_set
+from evaluator.orchestration._executors._declared import DeclaredExecutor
+from evaluator.orchestration._executors._ray import ClusterError, RayExecutor
+from evaluator.orchestration._local_runs import LocalRuns
 from evaluator.orchestration._partitions import Range
-from evaluator.orchestration._processes import LocalRuns
-from evaluator.orchestration._ray import ClusterError, predict_on_ray
+from evaluator.scorecard import Slice
 from evaluator.spec import Audit, RayExecution
 from evaluator_tests.orchestration.conftest import open_home, start
 from evaluator_tests.orchestration.ray_faults import (
@@ -42,7 +44,7 @@ from evaluator_tests.s3_server import s3_server
 ROOT = Path(__file__).parents[2]
 HOST = "127.0.0.1"
 KILLED = ("pacific", "network")
-KILLED_KEY = "|".join(KILLED)
+KILLED_SLICE = Slice(*KILLED)
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -171,21 +173,26 @@ def evaluation_of(audit: Audit, home: Home, run: str = "run") -> CandidateEvalua
 
 
 def outcomes(
-    evaluation: CandidateEvaluation, execution: RayExecution, keys: Sequence[str] | None = None
-) -> tuple[dict[str, EvaluatedSlice], dict[str, Exception]]:
-    """Predict on the cluster; each slice must come out once."""
-    keys = evaluation.state.slice_keys() if keys is None else keys
-    found = list(predict_on_ray(evaluation, keys, execution))
-    assert sorted(key for key, _ in found) == sorted(keys)
-    return (
-        {key: outcome for key, outcome in found if isinstance(outcome, EvaluatedSlice)},
-        {key: outcome for key, outcome in found if isinstance(outcome, Exception)},
-    )
+    evaluation: CandidateEvaluation,
+    execution: RayExecution,
+    slices: Sequence[Slice] | None = None,
+) -> tuple[dict[Slice, Record], dict[Slice, Exception]]:
+    """Evaluate on the cluster; each slice must come out once, and those that are done be stored."""
+    slices = evaluation.state.spec.slices() if slices is None else slices
+    with RayExecutor(execution, lambda *_: None) as executor:
+        found = list(executor.evaluate(evaluation, slices))
+    assert sorted(one for one, _ in found) == sorted(slices)
+    done = {}
+    for one, fault in found:
+        if fault is None:
+            assert evaluation.state.store.find(*evaluation.metrics_target(one)) is not None
+            done[one] = predictions_in(evaluation, one)
+    return done, {one: fault for one, fault in found if fault is not None}
 
 
-def essence(record: Record) -> object:
-    """All that a record says of the output itself: its identity, content, bytes and origin."""
-    return record.model_dump(exclude={"run_id", "created_at"})
+def predictions_in(evaluation: CandidateEvaluation, of: Slice) -> Record:
+    address, identity = evaluation.predictions_target(of)
+    return evaluation.state.store.get(address, identity)
 
 
 def test_an_audit_on_ray_gives_what_it_gives_here_to_the_byte(
@@ -202,19 +209,18 @@ def test_an_audit_on_ray_gives_what_it_gives_here_to_the_byte(
 
     assert failed == {}
     assert len(done) == 4
-    for key, outcome in done.items():
-        local = here.predictions(key)
-        assert not local.reused
-        assert not outcome.reused
-        assert outcome.record == local.record
-        assert evaluation.state.store.read_bytes(outcome.record, "predictions.parquet") == (
-            here.state.store.read_bytes(local.record, "predictions.parquet")
+    list(here.evaluate(list(done)))
+    for one, record in done.items():
+        local = predictions_in(here, one)
+        assert record == local
+        assert evaluation.state.store.read_bytes(record, "predictions.parquet") == (
+            here.state.store.read_bytes(local, "predictions.parquet")
+        )
+        assert evaluation.state.store.get(*evaluation.metrics_target(one)) == (
+            here.state.store.get(*here.metrics_target(one))
         )
     again, _ = outcomes(evaluation_of(audit, home, "another run"), cluster)
-    assert all(outcome.reused for outcome in again.values())
-    assert {k: essence(o.record) for k, o in again.items()} == {
-        k: essence(o.record) for k, o in done.items()
-    }
+    assert again == done
 
 
 def test_dagsters_own_step_ends_in_a_complete_audit_although_a_worker_was_killed(
@@ -223,12 +229,12 @@ def test_dagsters_own_step_ends_in_a_complete_audit_although_a_worker_was_killed
     on_ray = Audit(killing.name, killing.spec.model_copy(update={"execution": cluster}))
     plan_kills(home.root, *KILLED, times=1)
     state = AuditState(on_ray, home)
-    keys = state.slice_keys()
+    slices = state.spec.slices()
 
-    runs = LocalRuns(on_ray)
+    runs = LocalRuns(on_ray, DeclaredExecutor())
     runs.execute(["killer_model"], None)
     names = ["killer_predictions", "killer_slice_metrics"]
-    faults = runs.execute(names, Range(keys[0], keys[-1]))
+    faults = runs.execute(names, Range(slices[0].key, slices[-1].key))
 
     assert faults == []
     candidate = on_ray.spec.candidates[0]
@@ -248,8 +254,9 @@ def test_a_killed_worker_ends_in_a_complete_audit_and_nothing_is_done_twice(
     assert failed == {}
     assert len(done) == 4
     # A slice without cases asks the candidate nothing.
-    with_cases = {key for key, outcome in done.items() if outcome.record.facts["cases"]}
-    assert Counter(scored(home.root)) == {key: 1 + (key == KILLED_KEY) for key in with_cases}
+    with_cases = {one for one, record in done.items() if record.facts["cases"]}
+    wanted = {one.key: 1 + (one == KILLED_SLICE) for one in with_cases}
+    assert Counter(scored(home.root)) == wanted
 
 
 def test_a_slice_that_always_kills_its_worker_fails_alone(
@@ -257,15 +264,14 @@ def test_a_slice_that_always_kills_its_worker_fails_alone(
 ) -> None:
     plan_kills(home.root, *KILLED, times=3)
     evaluation = evaluation_of(killing, home)
-    keys = evaluation.state.slice_keys()
 
     done, failed = outcomes(evaluation, cluster)
 
-    assert list(failed) == [KILLED_KEY]
-    assert "the worker that predicted it died 2 times" in str(failed[KILLED_KEY])
-    assert "candidate killer, slice pacific|network" in str(failed[KILLED_KEY])
-    assert set(done) == set(keys) - {KILLED_KEY}
-    assert scored(home.root).count(KILLED_KEY) == 1 + cluster.max_retries
+    assert list(failed) == [KILLED_SLICE]
+    assert "the worker that predicted it died 2 times" in str(failed[KILLED_SLICE])
+    assert "candidate killer, slice pacific|network" in str(failed[KILLED_SLICE])
+    assert set(done) == set(evaluation.state.spec.slices()) - {KILLED_SLICE}
+    assert scored(home.root).count(KILLED_SLICE.key) == 1 + cluster.max_retries
 
 
 def test_what_a_candidate_raises_is_its_slices_failure_with_class_message_and_trace(
@@ -276,7 +282,7 @@ def test_what_a_candidate_raises_is_its_slices_failure_with_class_message_and_tr
     done, failed = outcomes(evaluation_of(killing, home), cluster)
 
     assert len(done) == 3
-    error = failed[KILLED_KEY]
+    error = failed[KILLED_SLICE]
     assert type(error).__name__ == "CandidateCrashError"
     assert "BrokenFeatureError: pacific|network has a broken feature" in str(error)
     assert "in kill_where_planned" in str(error.__cause__)
@@ -289,14 +295,13 @@ def test_workers_write_straight_into_an_object_store(
     on_s3 = Home(home.root, elsewhere)
     s3fs.S3FileSystem().put(str(home.root / "evidence"), elsewhere, recursive=True)
     here, there = evaluation_of(audit, home), evaluation_of(audit, on_s3)
-    keys = here.state.slice_keys()[:3]
+    slices = here.state.spec.slices()[:3]
+    list(here.evaluate(slices))
 
-    done, failed = outcomes(there, cluster, keys)
+    done, failed = outcomes(there, cluster, slices)
 
     assert failed == {}
-    assert {key: done[key].record for key in keys} == {
-        key: here.predictions(key).record for key in keys
-    }
+    assert done == {one: predictions_in(here, one) for one in slices}
 
 
 def test_a_machine_that_sees_another_artifact_predicts_nothing(
@@ -306,7 +311,7 @@ def test_a_machine_that_sees_another_artifact_predicts_nothing(
     models = home.root / "models" / "flights"
     (models / "sturdy.skops").write_bytes((models / "frail.skops").read_bytes())
 
-    done, failed = outcomes(evaluation, cluster, evaluation.state.slice_keys()[:2])
+    done, failed = outcomes(evaluation, cluster, evaluation.state.spec.slices()[:2])
 
     assert done == {}
     assert {type(error) for error in failed.values()} == {ClusterError}
@@ -318,20 +323,18 @@ def test_a_process_that_uses_a_cluster_refuses_to_use_another_one(
     audit: Audit, home: Home, cluster: RayExecution
 ) -> None:
     evaluation = evaluation_of(audit, home)
-    outcomes(evaluation, cluster, evaluation.state.slice_keys()[:1])
+    outcomes(evaluation, cluster, evaluation.state.spec.slices()[:1])
     another = RayExecution(kind="ray", address=f"{HOST}:{free_port()}")
 
     with pytest.raises(ClusterError, match="connected to another cluster"):
         outcomes(evaluation, another)
 
 
-def test_a_cluster_that_is_not_there_is_a_clear_error(audit: Audit, home: Home) -> None:
+def test_a_cluster_that_is_not_there_is_a_clear_error() -> None:
     execution = RayExecution(kind="ray", address=f"ray://{HOST}:{free_port()}")
-    evaluation = evaluation_of(audit, home)
-
     ray.shutdown()
     with pytest.raises(ClusterError, match="nothing answers there") as caught:
-        list(predict_on_ray(evaluation, evaluation.state.slice_keys(), execution))
+        RayExecutor(execution, lambda *_: None).submit()
 
     assert execution.address in caught.value.culprit
     assert "start the cluster" in caught.value.fix

@@ -43,7 +43,7 @@ def test_an_audit_with_its_evidence_on_s3_finds_what_it_finds_on_a_disk(
     assert (second.computed, second.reused) == (0, 4)
     assert not (home.root / "evidence").exists()
     there, here = AuditState(audit, on_s3), AuditState(audit, on_disk)
-    for key in here.slice_keys():
+    for key in (one.key for one in audit.spec.slices()):
         stored, wanted = (state.require("sturdy_predictions", key) for state in (there, here))
         assert stored.content_version == wanted.content_version
         assert stored.files == wanted.files

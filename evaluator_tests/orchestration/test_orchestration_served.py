@@ -164,7 +164,7 @@ def test_a_backfill_with_one_failing_slice_is_repaired_by_exactly_that_slice(
 def _missing(state: AuditState) -> list[str]:
     evaluation_set = state.require("evaluation_set")
     return [
-        f"{s.candidate} {s.slice_key}"
+        f"{s.candidate} {s.slice.key}"
         for candidate in state.spec.candidates
         for s in state.slice_states(candidate, evaluation_set, state.observed_model(candidate))
         if s.state != "current"

@@ -1,12 +1,9 @@
 """A candidate's assets: its predictions and its metrics, slice by slice, in one step."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator
 
 import dagster as dg
-import pandas as pd
 
-from evaluator.errors import UsageError
 from evaluator.evidence import Record
 from evaluator.orchestration._asset_specs import (
     asset_spec,
@@ -14,13 +11,14 @@ from evaluator.orchestration._asset_specs import (
     markdown_table,
     nightly_or_content_changed,
 )
-from evaluator.orchestration._candidate_run import METRICS, CandidateEvaluation, EvaluatedSlice
-from evaluator.orchestration._home import HomeResource, run_context_of
+from evaluator.orchestration._candidate_run import METRICS, CandidateEvaluation
+from evaluator.orchestration._executors._executor import SliceExecutor
 from evaluator.orchestration._partition_run import Materialised, PartitionRun
-from evaluator.orchestration._partitions import ALL_PARTITIONS, SAME_PARTITION, pool_of, slices
+from evaluator.orchestration._partitions import ALL_PARTITIONS, SAME_PARTITION, slices
+from evaluator.orchestration._resources import HomeResource, run_context_of
 from evaluator.orchestration._state import AuditState
-from evaluator.scorecard import PREDICTIONS
-from evaluator.spec import Audit, CandidateSpec, RayExecution
+from evaluator.scorecard import PREDICTIONS, Slice, metrics_of, model_of, predictions_of
+from evaluator.spec import Audit, CandidateSpec
 
 PREDICTION_COLUMNS = dg.TableSchema(
     columns=[
@@ -38,7 +36,7 @@ def candidate_assets(audit: Audit, candidate: CandidateSpec) -> dg.AssetsDefinit
     condition = nightly_or_content_changed(audit.spec.automation.nightly)
     predictions = asset_spec(
         audit,
-        f"{candidate.name}_predictions",
+        predictions_of(candidate.name),
         code="predictions",
         description=(
             f"What {candidate.name} gives for each case of the slice: id, label, score and"
@@ -47,7 +45,7 @@ def candidate_assets(audit: Audit, candidate: CandidateSpec) -> dg.AssetsDefinit
         kinds={"python", "parquet"},
         deps=[
             dependency(audit, "evaluation_set", ALL_PARTITIONS),
-            dependency(audit, f"{candidate.name}_model", ALL_PARTITIONS),
+            dependency(audit, model_of(candidate.name), ALL_PARTITIONS),
         ],
         partitions_def=by_slice,
         condition=condition,
@@ -55,14 +53,14 @@ def candidate_assets(audit: Audit, candidate: CandidateSpec) -> dg.AssetsDefinit
     )
     metrics = asset_spec(
         audit,
-        f"{candidate.name}_slice_metrics",
+        metrics_of(candidate.name),
         code="slice_metrics",
         description=(
             f"The metrics of {candidate.name} on the slice, each with its interval, or with the"
             " reason why it is undefined. It fails with its predictions."
         ),
         kinds={"python", "parquet"},
-        deps=[dependency(audit, f"{candidate.name}_predictions", SAME_PARTITION)],
+        deps=[dependency(audit, predictions_of(candidate.name), SAME_PARTITION)],
         partitions_def=by_slice,
         condition=condition,
     )
@@ -72,58 +70,33 @@ def candidate_assets(audit: Audit, candidate: CandidateSpec) -> dg.AssetsDefinit
         specs=[predictions, metrics],
         can_subset=True,
         backfill_policy=_runs(audit.spec.partitions_per_run),
-        pool=pool_of(candidate),
+        pool=candidate.pool,
     )
     def evaluate(
-        context: dg.AssetExecutionContext, evaluator_home: HomeResource
+        context: dg.AssetExecutionContext,
+        evaluator_home: HomeResource,
+        evaluator_executor: dg.ResourceParam[SliceExecutor],
     ) -> Iterator[dg.MaterializeResult[None]]:
         run_context = run_context_of(context)
         state = AuditState(audit, evaluator_home.open())
         run = PartitionRun(context, state.store, run_context)
-        done: dict[str, Record] = {}
         with CandidateEvaluation(state, candidate, run_context) as evaluation:
-            for key, predicted in _predicted_slices(evaluation, run.partition_keys):
-                if isinstance(predicted, Exception):
-                    run.failed(*evaluation.target(key), predicted)
-                    continue
-                done[key] = predicted.record
-                run.done(predictions.key, key, _describe_predictions(state, predicted))
-            try:
-                measured = evaluation.metrics(done)
-            except Exception as error:  # noqa: BLE001 - the predictions are there and must count
-                for key, record in done.items():
-                    run.failed(*evaluation.metrics_target(key, record), error)
-                measured = {}
-        for key, evaluated in measured.items():
-            run.done(metrics.key, key, _describe_metrics(state, evaluated))
+            asked = [Slice.of_key(key) for key in run.partition_keys]
+            for one, fault in evaluator_executor.evaluate(evaluation, asked):
+                for asset, target, describe in (
+                    (predictions.key, evaluation.predictions_target(one), _describe_predictions),
+                    (metrics.key, evaluation.metrics_target(one), _describe_metrics),
+                ):
+                    record = state.store.find(*target)
+                    if record is not None:
+                        reused = record.run_id != run_context.run_id
+                        run.done(asset, one.key, describe(state, record, reused=reused))
+                    elif fault is not None:
+                        run.failed(*target, fault)
+                        break
         yield from run.results(predictions.key, metrics.key)
 
     return evaluate
-
-
-def _predicted_slices(
-    evaluation: CandidateEvaluation, slice_keys: Sequence[str]
-) -> Iterator[tuple[str, EvaluatedSlice | Exception]]:
-    """Predict slices where the audit says, and yield each with its outcome or its fault."""
-    execution = evaluation.state.spec.execution
-    if isinstance(execution, RayExecution):
-        # It imports packages of an extra.
-        try:
-            from evaluator.orchestration._ray import predict_on_ray
-        except ImportError as error:
-            raise UsageError(
-                f"the audit runs on Ray, and a package for it is missing ({error.name})",
-                culprit=f"execution: {execution.address}",
-                fix="pip install 'evaluator[ray]'",
-            ) from error
-        yield from predict_on_ray(evaluation, slice_keys, execution)
-        return
-    for key in slice_keys:
-        try:
-            predicted: EvaluatedSlice | Exception = evaluation.predictions(key)
-        except Exception as error:  # noqa: BLE001 - a slice's fault must not take the others
-            predicted = error
-        yield key, predicted
 
 
 def _runs(partitions_per_run: int | None) -> dg.BackfillPolicy:
@@ -133,31 +106,30 @@ def _runs(partitions_per_run: int | None) -> dg.BackfillPolicy:
     return dg.BackfillPolicy.multi_run(partitions_per_run)
 
 
-def _describe_predictions(state: AuditState, predicted: EvaluatedSlice) -> Materialised:
-    record = predicted.record
+def _describe_predictions(state: AuditState, record: Record, *, reused: bool) -> Materialised:
     return Materialised(
         record,
         {
             "dagster/row_count": record.facts["cases"],
-            "reused": predicted.reused,
+            "reused": reused,
             "stored as": dg.MetadataValue.path(state.store.location(record, PREDICTIONS)),
         },
     )
 
 
-def _describe_metrics(state: AuditState, measured: EvaluatedSlice) -> Materialised:
-    record, frame = measured.record, measured.frame
-    metadata: dict[str, Any] = {
-        "cases": record.facts["cases"],
-        "reused": measured.reused,
-        "stored as": dg.MetadataValue.path(state.store.location(record, METRICS)),
-    }
-    if frame is not None:
-        # Numbers are plotted over time by the UI; what is undefined has no number.
-        for name, value in zip(frame["metric"], frame["value"], strict=True):
-            if pd.notna(value):
-                metadata[str(name)] = float(value)
-        shown = frame[["metric", "value", "low", "high", "n", "status", "reason"]]
-        metadata["table"] = dg.MetadataValue.md(markdown_table(shown))
-        metadata["dagster/row_count"] = len(frame)
-    return Materialised(record, metadata)
+def _describe_metrics(state: AuditState, record: Record, *, reused: bool) -> Materialised:
+    frame = state.store.read_table(record, METRICS).to_pandas()
+    shown = frame[["metric", "value", "low", "high", "n", "status", "reason"]]
+    # Numbers are plotted over time by the UI; what is undefined has no number.
+    defined = frame.dropna(subset="value")
+    return Materialised(
+        record,
+        {
+            "cases": record.facts["cases"],
+            "reused": reused,
+            "stored as": dg.MetadataValue.path(state.store.location(record, METRICS)),
+            **dict(zip(defined["metric"], defined["value"].astype(float), strict=True)),
+            "table": dg.MetadataValue.md(markdown_table(shown)),
+            "dagster/row_count": len(frame),
+        },
+    )

@@ -16,10 +16,10 @@ from evaluator.orchestration._evaluation_set import (
     observe_model,
     store_evaluation_set,
 )
-from evaluator.orchestration._home import HomeResource, run_context_of
 from evaluator.orchestration._partitions import ALL_PARTITIONS
+from evaluator.orchestration._resources import HomeResource, run_context_of
 from evaluator.orchestration._state import AuditState
-from evaluator.scorecard import CASES
+from evaluator.scorecard import CASES, model_of
 from evaluator.spec import Audit, CandidateSpec
 
 
@@ -69,7 +69,7 @@ def model_asset(audit: Audit, candidate: CandidateSpec) -> dg.AssetsDefinition:
     """Build the observed artifact of one candidate."""
     spec = asset_spec(
         audit,
-        f"{candidate.name}_model",
+        model_of(candidate.name),
         code="model",
         description=(
             f"The artifact of {candidate.name}. {candidate.description}\n\nObserving it takes its"
@@ -84,7 +84,7 @@ def model_asset(audit: Audit, candidate: CandidateSpec) -> dg.AssetsDefinition:
         warnings.simplefilter("ignore", dg.BetaWarning)
 
         @dg.multi_observable_source_asset(  # type: ignore[untyped-decorator] # Dagster's lack
-            name=f"{audit.name}__{candidate.name}_model",
+            name=f"{audit.name}__{model_of(candidate.name)}",
             specs=[spec],
         )
         def model(

@@ -20,10 +20,10 @@ from evaluator.orchestration._asset_specs import (
     key_of,
 )
 from evaluator.orchestration._days import CHECKS, REPORT, DayIntake, day_files, version_of
-from evaluator.orchestration._home import HomeResource, run_context_of
 from evaluator.orchestration._identities import CODE_VERSIONS, raw_identity
 from evaluator.orchestration._partition_run import Materialised, PartitionRun
 from evaluator.orchestration._partitions import SAME_PARTITION, daily
+from evaluator.orchestration._resources import HomeResource, run_context_of
 from evaluator.orchestration._state import AuditState
 from evaluator.scorecard import PROFILE
 from evaluator.spec import Audit

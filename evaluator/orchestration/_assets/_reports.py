@@ -21,13 +21,13 @@ from evaluator.orchestration._documents import (
     store_dashboard,
     store_documents,
 )
-from evaluator.orchestration._home import HomeResource, run_context_of
 from evaluator.orchestration._identities import CODE_VERSIONS
 from evaluator.orchestration._mlflow_runs import MlflowTracking
 from evaluator.orchestration._partitions import ALL_PARTITIONS
+from evaluator.orchestration._resources import HomeResource, run_context_of
 from evaluator.orchestration._scorecard_run import read_judged_scorecard, store_scorecard
 from evaluator.orchestration._state import AuditState
-from evaluator.scorecard import ADDITIONAL_MEASUREMENTS, MEASUREMENTS, Scorecard
+from evaluator.scorecard import ADDITIONAL_MEASUREMENTS, MEASUREMENTS, Scorecard, metrics_of
 from evaluator.spec import Audit, AuditSpec
 
 # A tracking server that restarts is back within a minute.
@@ -67,10 +67,7 @@ def _scorecard(audit: Audit) -> dg.AssetsDefinition:
         kinds={"python", "parquet"},
         deps=[
             dependency(audit, "evaluation_set", ALL_PARTITIONS),
-            *(
-                dependency(audit, f"{c.name}_slice_metrics", ALL_PARTITIONS)
-                for c in audit.spec.candidates
-            ),
+            *(dependency(audit, metrics_of(c.name), ALL_PARTITIONS) for c in audit.spec.candidates),
             *(
                 [dependency(audit, "data_quality_report", ALL_PARTITIONS)]
                 if asks_about_days(audit.spec)

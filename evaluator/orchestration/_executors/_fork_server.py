@@ -8,9 +8,7 @@ import multiprocessing
 from multiprocessing.context import BaseContext
 
 _PRELOADED = [
-    "evaluator.orchestration._processes",
-    "evaluator.orchestration.event_log",
-    "evaluator.orchestration._preloaded",
+    "evaluator.orchestration._executors._processes",
     "pyarrow.dataset",
     "skops.io",
     "sklearn.ensemble",

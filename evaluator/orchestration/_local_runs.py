@@ -1,0 +1,98 @@
+"""Runs of Dagster in this process, on the instance that the UI shows."""
+
+import fcntl
+import os
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from uuid import uuid4
+
+import dagster as dg
+
+from evaluator.orchestration._asset_specs import key_of
+from evaluator.orchestration._component import audit_definitions
+from evaluator.orchestration._executors._executor import SliceExecutor
+from evaluator.orchestration._partitions import Range
+from evaluator.spec import Audit
+
+RANGE_START_TAG = "dagster/asset_partition_range_start"
+RANGE_END_TAG = "dagster/asset_partition_range_end"
+LOCAL_RUN_TAG = "evaluator/terminal"
+"""The lock that the process of a run holds as long as it lives."""
+
+
+class LocalRuns:
+    """Runs an audit's assets in this process.
+
+    Parameters
+    ----------
+    audit
+        Whose assets are run.
+    executor
+        Evaluates the candidates' slices.
+    """
+
+    def __init__(self, audit: Audit, executor: SliceExecutor) -> None:
+        self._audit = audit
+        self._instance = dg.DagsterInstance.get()
+        self._job = audit_definitions(audit, executor).resolve_implicit_global_asset_job_def()
+        self._locks = Path(self._instance.root_directory) / "terminals"
+        self._locks.mkdir(exist_ok=True)
+        self.lock = f"{platform.node()}-{uuid4()}"
+        # Never closed: it is the process's end that lets go of it.
+        held = os.open(self._locks / self.lock, os.O_CREAT | os.O_RDWR)
+        fcntl.flock(held, fcntl.LOCK_EX)
+
+    def execute(
+        self, names: Sequence[str], chosen: Range | None, run_id: str | None = None
+    ) -> list[str]:
+        """Run some assets, on a range of their partitions where one is given."""
+        tags = {RANGE_START_TAG: chosen.first, RANGE_END_TAG: chosen.last} if chosen else {}
+        result = self._job.execute_in_process(
+            instance=self._instance,
+            asset_selection=[key_of(self._audit, name) for name in names],
+            tags={**tags, LOCAL_RUN_TAG: self.lock},
+            run_id=run_id or new_run_id(),
+            raise_on_error=False,
+            # The terminal shows the progress; the log is in the UI.
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        )
+        failures = result.filter_events(lambda event: event.is_step_failure)
+        return [_cause(event) for event in failures]
+
+    def close_abandoned(self) -> None:
+        """Mark runs as failed whose process on this machine is gone, though the UI shows them.
+
+        Nothing of theirs is lost: what they finished is stored and will be found.
+        """
+        started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])
+        for run in self._instance.get_runs(started):
+            lock = run.tags.get(LOCAL_RUN_TAG, "")
+            if lock.startswith(platform.node()) and not self._is_held(lock):
+                self._instance.report_run_failed(run, "The process that ran it was ended.")
+
+    def _is_held(self, lock: str) -> bool:
+        """Tell whether a process lives; its number could be another's by now, a lock cannot."""
+        path = self._locks / lock
+        if not path.exists():
+            return False
+        with path.open("r") as opened:
+            try:
+                fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        path.unlink()
+        return False
+
+
+def _cause(failure: dg.DagsterEvent) -> str:
+    """Say an error's own words; Dagster wraps it into errors of its own."""
+    error = failure.step_failure_data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return "no error was recorded" if error is None else error.message.strip()
+
+
+def new_run_id() -> str:
+    """Make the name of a run that is to come."""
+    return str(uuid4())
