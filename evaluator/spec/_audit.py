@@ -260,6 +260,7 @@ class AuditSpec(SpecModel):
 
 
 def _check_slice_columns(spec: AuditSpec) -> None:
+    """Refuse slice columns that are not declared, not two, or cannot name partitions."""
     for key, name in (("geography", spec.geography), ("segment", spec.segment)):
         if name is not None:
             _check_declared(key, name, spec)
@@ -332,6 +333,7 @@ def _check_label(spec: AuditSpec) -> None:
 
 
 def _check_features(spec: AuditSpec) -> None:
+    """Refuse features that are not declared, or that give the truth away."""
     for index, candidate in enumerate(spec.candidates):
         key = f"candidates.{index}.features"
         if spec.label is not None and spec.label.column in candidate.features:
@@ -345,6 +347,7 @@ def _check_features(spec: AuditSpec) -> None:
 
 
 def _check_additional_slices(spec: AuditSpec) -> None:
+    """Refuse lists of columns that cannot be crossed."""
     for index, names in enumerate(spec.additional_slices):
         key = f"additional_slices.{index}"
         if not 1 <= len(names) <= _MAX_SLICE_COLUMNS:
@@ -359,7 +362,8 @@ def _check_additional_slices(spec: AuditSpec) -> None:
 
 
 def _check_compare(spec: AuditSpec) -> None:
-    # Unless it is written it compares where it can.
+    """Refuse a comparison that was asked for and cannot be made."""
+    # The default is for every audit, also where there is nothing to compare.
     if spec.compare is None or "compare" not in spec.model_fields_set:
         return
     if not spec.compares:
@@ -379,6 +383,7 @@ def _check_compare(spec: AuditSpec) -> None:
 
 
 def _check_fairness(spec: AuditSpec) -> None:
+    """Refuse attributes and a reference that make no groups to be compared."""
     fairness = spec.fairness
     if fairness is None:
         return
@@ -413,6 +418,7 @@ def _check_fairness(spec: AuditSpec) -> None:
 
 
 def _check_weak_slices(spec: AuditSpec) -> None:
+    """Refuse columns that no slice can be described by."""
     weak_slices = spec.weak_slices
     if weak_slices is None:
         return
@@ -432,6 +438,7 @@ def _check_weak_slices(spec: AuditSpec) -> None:
 
 
 def _check_has_candidates(key: str, spec: AuditSpec) -> None:
+    """Refuse a block about candidates where there are none."""
     if not spec.candidates:
         raise problem(
             key, "there are no candidates to look at", f"declare `candidates`, or no `{key}`"
@@ -453,6 +460,7 @@ def _check_groups(key: str, name: str, spec: AuditSpec) -> None:
 
 
 def _check_cluster(key: str, name: str | None, spec: AuditSpec) -> None:
+    """Refuse a column that bundles no cases."""
     if name is None or (name == DAY and name not in spec.data.columns):
         return
     _check_is_no_label_or_id(key, name, spec)
@@ -466,6 +474,7 @@ def _check_cluster(key: str, name: str | None, spec: AuditSpec) -> None:
 
 
 def _check_is_no_label_or_id(key: str, name: str, spec: AuditSpec) -> None:
+    """Refuse a column that is not declared, and the two that make no groups."""
     _check_declared(key, name, spec)
     if spec.label is not None and name == spec.label.column:
         raise problem(
@@ -480,6 +489,7 @@ def _check_is_no_label_or_id(key: str, name: str, spec: AuditSpec) -> None:
 
 
 def _check_declared(key: str, name: str, spec: AuditSpec) -> None:
+    """Refuse a column that is not declared, and say which one could have been meant."""
     columns = spec.data.columns
     if name not in columns:
         fix = f"declare it under `data.columns`, or use one of {', '.join(columns)}"
@@ -507,6 +517,7 @@ def _check_gate(key: str, gate: GateSpec, spec: AuditSpec) -> None:
 
 
 def _check_scoped_gate(key: str, gate: MetricGate | CalibrationGate, spec: AuditSpec) -> None:
+    """Refuse a gate on a metric or a scope that the audit does not have."""
     if gate.metric not in spec.metrics:
         raise problem(
             f"{key}.metric",
@@ -523,6 +534,7 @@ def _check_scoped_gate(key: str, gate: MetricGate | CalibrationGate, spec: Audit
 
 
 def _check_baseline_gate(key: str, gate: MetricGate, spec: AuditSpec) -> None:
+    """Refuse a gate on a difference that is not computed."""
     limit = "better_than_baseline" if gate.better_than_baseline else "not_worse_than_baseline_by"
     if spec.baseline is None:
         raise problem(
@@ -545,6 +557,7 @@ def _check_baseline_gate(key: str, gate: MetricGate, spec: AuditSpec) -> None:
 
 
 def _check_fairness_gate(key: str, gate: FairnessGate, spec: AuditSpec) -> None:
+    """Refuse a gate on a measure or an attribute that `fairness` does not look at."""
     if spec.fairness is None:
         raise problem(
             f"{key}.kind",
@@ -559,6 +572,7 @@ def _check_fairness_gate(key: str, gate: FairnessGate, spec: AuditSpec) -> None:
 
 
 def _check_known(key: str, what: str, name: str, known: Collection[str]) -> None:
+    """Refuse a name that there is not, and say which one could have been meant."""
     if name not in known:
         listed = ", ".join(sorted(known)) or "(there is none)"
         raise problem(key, f"{what} {name!r}", suggestion(name, known, f"use one of {listed}"))

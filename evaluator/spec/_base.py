@@ -34,6 +34,7 @@ LabelValue = bool | int | str
 
 
 def _spellings(name: str) -> str | AliasChoices:
+    """Let a field be written in its former spelling too."""
     former = [old for old, new in RENAMED_KEYS.items() if new == name]
     return AliasChoices(name, *former) if former else name
 
@@ -107,7 +108,7 @@ def suggestion(name: object, known: Collection[str], otherwise: str) -> str:
     return f"did you mean `{close[0]}`? If not, {otherwise}" if close else otherwise
 
 
-def refuse_repeated(key: str, names: Sequence[str], noun: str = "") -> None:
+def refuse_repeated(key: str, names: Sequence[str], *, noun: str = "") -> None:
     """Refuse a name that stands in a list twice."""
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:

@@ -296,7 +296,7 @@ class PickleCandidate(FeatureCandidate):
 
     @property
     def is_unpickled(self) -> bool:
-        """Always."""
+        """Yes: to read a pickle is to run whatever code it holds."""
         return True
 
     @model_validator(mode="before")

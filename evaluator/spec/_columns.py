@@ -140,8 +140,7 @@ class ColumnSpec(SpecModel):
             value = getattr(self, key)
             if value is None:
                 continue
-            is_time = isinstance(value, date | datetime)
-            if is_time != (self.type in TIME_TYPES) or isinstance(value, bool):
+            if isinstance(value, date) != (self.type in TIME_TYPES) or isinstance(value, bool):
                 raise problem(
                     key, f"{value} is not of type {self.type}", f"write a limit of type {self.type}"
                 )

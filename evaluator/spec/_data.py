@@ -176,8 +176,8 @@ class DataSpec(SpecModel):
 
     def missing_spellings(self, column: str) -> tuple[str, ...]:
         """Return how a missing value is written in a column."""
-        own = self.columns[column].missing_values
-        return self.missing_values if own is None else own
+        spellings = self.columns[column].missing_values
+        return self.missing_values if spellings is None else spellings
 
     def file_name(self, day: date) -> str:
         """Return the name of a day's file."""
@@ -247,11 +247,13 @@ class DataSpec(SpecModel):
     @model_validator(mode="after")
     def _named_columns_are_declared(self) -> Self:
         freshness = self.dataset_rules.freshness
-        named = [("id", self.id)]
-        named += [("unique_together", name) for group in self.unique_together for name in group]
+        references = [("id", self.id)]
+        references += [
+            ("unique_together", name) for group in self.unique_together for name in group
+        ]
         if freshness is not None:
-            named.append(("dataset_rules.freshness.column", freshness.column))
-        for key, name in named:
+            references.append(("dataset_rules.freshness.column", freshness.column))
+        for key, name in references:
             if name not in self.columns:
                 raise problem(
                     key,
@@ -316,6 +318,7 @@ def can_name_a_column(name: str) -> bool:
 
 
 def _expression_kind(expression: str, kinds: dict[str, Kind], key: str) -> Kind:
+    """Return the kind of an expression's value, or refuse the expression."""
     try:
         return parse_expression(expression, kinds).kind
     except ValueError as error:

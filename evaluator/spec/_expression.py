@@ -131,6 +131,7 @@ class _Checker:
         self.may_be_missing: set[str] = set()
 
     def kind(self, node: ast.expr, depth: int) -> Kind:
+        """Return the kind of a node's value, or refuse the node."""
         if depth > _MAX_NESTING:
             raise self.refusal("it is nested too deeply")
         name = column_of(node)
@@ -195,6 +196,7 @@ class _Checker:
         return self.expect(node.right, ("number",), depth)
 
     def expect(self, node: ast.expr, kinds: tuple[Kind, ...], depth: int) -> Kind:
+        """Return the kind of a node's value, or refuse one of any other kind than these."""
         kind = self.kind(node, depth)
         if kind not in kinds:
             raise self.refusal(f"`{ast.unparse(node)}` is a {kind}, not a {' or '.join(kinds)}")

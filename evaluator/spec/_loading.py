@@ -147,6 +147,7 @@ def _parse(path: Path) -> tuple[yaml.Node | None, Any]:
 
 
 def _read_text(path: Path) -> str:
+    """Read a file whole, or refuse it."""
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:

@@ -250,6 +250,7 @@ def _of_its_kind(annotation: Any, value: Any) -> Any:
 
 
 def _without_null(annotation: Any) -> Any:
+    """Return what a value is of where it is not null."""
     if get_origin(annotation) in (Union, UnionType):
         others = [argument for argument in get_args(annotation) if argument is not NoneType]
         return others[0] if len(others) == 1 else annotation
@@ -257,6 +258,7 @@ def _without_null(annotation: Any) -> Any:
 
 
 def _choices(annotation: Any) -> tuple[str, ...]:
+    """Return the words of which one must stand there, if there are such."""
     annotation = _without_null(annotation)
     return get_args(annotation) if get_origin(annotation) is Literal else ()
 

@@ -79,6 +79,7 @@ def _kind_sections(path: str, models: Sequence[type[BaseModel]]) -> Iterator[_Se
 
 
 def _section(section: _Section) -> str:
+    """Write a block's title, its description and its keys."""
     description = " ".join((section.model.__doc__ or "").split())
     keys = "\n".join(
         _key(name, field)
@@ -89,6 +90,7 @@ def _section(section: _Section) -> str:
 
 
 def _key(name: str, field: FieldInfo) -> str:
+    """Write a key's type, default, description and example."""
     default = "needed" if field.is_required() else f"default `{_default(field)}`"
     description = " ".join((field.description or "").split())
     example = yaml_line(name, (field.examples or [None])[0])
@@ -99,6 +101,7 @@ def _key(name: str, field: FieldInfo) -> str:
 
 
 def _default(field: FieldInfo) -> str:
+    """Write a key's default as one line of YAML."""
     value = field.get_default(call_default_factory=True, validated_data={})
     if isinstance(value, BaseModel):
         value = value.model_dump(mode="json", exclude_defaults=True)
