@@ -1,6 +1,7 @@
-from ._audit import AuditSpec as AuditSpec, LabelValue as LabelValue
+from ._audit import AuditSpec as AuditSpec
 from ._base import (
     EITHER_SPELLING as EITHER_SPELLING,
+    LabelValue as LabelValue,
     SpecModel as SpecModel,
     problem as problem,
     suggestion as suggestion,

@@ -1,47 +1,44 @@
 """What an audit is: one AI system under evaluation, one YAML."""
 
 import re
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection
 from itertools import product, starmap
-from math import prod
-from typing import Any, Literal
+from typing import Any, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from evaluator.scorecard import Slice
-from evaluator.spec._base import SpecModel, problem, suggestion
+from evaluator.spec._base import LabelValue, SpecModel, problem, refuse_repeated, suggestion
 from evaluator.spec._candidates import CandidateSpec
-from evaluator.spec._columns import ColumnSpec
+from evaluator.spec._columns import TIME_TYPES, ColumnSpec
 from evaluator.spec._data import DataSpec
-from evaluator.spec._gates import Declared, GateSpec, check_gates, check_metric_names
+from evaluator.spec._gates import (
+    CalibrationGate,
+    DriftGate,
+    FairnessGate,
+    GateSpec,
+    MetricGate,
+    WeakSlicesGate,
+    check_metric,
+)
 from evaluator.spec._settings import (
     DAY,
+    AutomationSpec,
     CertificateSpec,
     CompareSpec,
     ExecutionSpec,
     FairnessSpec,
     LocalExecution,
     WeakSlicesSpec,
-    is_cron_line,
 )
 
-HEADLINE_METRICS = (
-    "accuracy",
-    "precision",
-    "recall",
-    "f1",
-    "roc_auc",
-    "log_loss",
-    "brier",
-)
+_HEADLINE_METRICS: Final = ("accuracy", "precision", "recall", "f1", "roc_auc", "log_loss", "brier")
 
-LabelValue = bool | int | str
-"""What a label may be."""
-
-
-MAX_SLICE_COLUMNS = 4
+_MAX_SLICE_COLUMNS: Final = 4
 """How many columns may be crossed; beyond that slices hold hardly a case each."""
+
+_CONTINUOUS_TYPES: Final = ("float", "decimal", "timestamp")
+"""The types of columns that have nearly as many values as there are cases."""
 
 
 class LabelSpec(SpecModel):
@@ -53,29 +50,6 @@ class LabelSpec(SpecModel):
 
     positive: LabelValue = Field(default=1, examples=[1, True, "late"])
     """The label's value that counts as positive; every other one is negative."""
-
-
-class AutomationSpec(SpecModel):
-    """What happens by itself while the Dagster daemon runs."""
-
-    nightly: str | None = Field(default="0 2 * * *", examples=["0 2 * * *"])
-    """A cron line (UTC) for the scheduled backfill of all slices; `null` switches it off."""
-
-    refresh: Literal["daily", "weekly", "on_demand"] = Field(default="daily", examples=["weekly"])
-    """When newly accepted days go into the evaluation set: as they come, each Monday (UTC), or
-    only when a person materialises `evaluation_set` or calls `evaluator run --refresh`. Until then
-    it stays frozen as it is."""
-
-    @field_validator("nightly")
-    @classmethod
-    def _nightly_is_a_cron_line(cls, nightly: str | None) -> str | None:
-        if nightly is not None and not is_cron_line(nightly):
-            raise problem(
-                "nightly",
-                f"{nightly!r} is no cron line",
-                "write minute, hour, day, month and weekday, such as 0 2 * * * for 02:00 each day",
-            )
-        return nightly
 
 
 class AuditSpec(SpecModel):
@@ -112,7 +86,7 @@ class AuditSpec(SpecModel):
     """The models that are judged, side by side, on the same evaluation set."""
 
     metrics: tuple[str, ...] = Field(
-        default=HEADLINE_METRICS, min_length=1, examples=[["accuracy", "roc_auc"]]
+        default=_HEADLINE_METRICS, min_length=1, examples=[["accuracy", "roc_auc"]]
     )
     """What is measured on every slice; the first ones stand at the top of the report."""
 
@@ -178,119 +152,6 @@ class AuditSpec(SpecModel):
     )
     """What happens by itself while the Dagster daemon runs."""
 
-    @field_validator("owners")
-    @classmethod
-    def _owners_can_be_reached(cls, owners: tuple[str, ...]) -> tuple[str, ...]:
-        for owner in owners:
-            if not re.fullmatch(r"team:.+|[\w.+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+", owner):
-                raise problem(
-                    "owners",
-                    f"{owner!r} is neither an e-mail address nor a team",
-                    f"write an address, or team:{owner}",
-                )
-        return owners
-
-    @field_validator("metrics")
-    @classmethod
-    def _metrics_exist(cls, metrics: tuple[str, ...]) -> tuple[str, ...]:
-        check_metric_names(metrics, key="metrics")
-        repeated = [name for name, count in Counter(metrics).items() if count > 1]
-        if repeated:
-            raise problem("metrics", f"{repeated[0]!r} stands there twice", "keep one of them")
-        return metrics
-
-    @model_validator(mode="after")
-    def _candidates_are_distinct(self) -> "AuditSpec":
-        names: list[str] = []
-        baselines: list[str] = []
-        for index, candidate in enumerate(self.candidates):
-            if candidate.name in names:
-                raise problem(
-                    f"candidates.{index}.name",
-                    f"the name {candidate.name!r} is used more than once",
-                    "give each candidate a name of its own",
-                )
-            names.append(candidate.name)
-            if candidate.baseline:
-                baselines.append(candidate.name)
-            if len(baselines) > 1:
-                raise problem(
-                    f"candidates.{index}.baseline",
-                    f"{' and '.join(baselines)} are both declared as the baseline",
-                    "keep `baseline: true` on one of them",
-                )
-        return self
-
-    @model_validator(mode="after")
-    def _references_resolve(self) -> "AuditSpec":
-        for key, column in (("geography", self.geography), ("segment", self.segment)):
-            if column is not None:
-                _check_slice_column(key, column, self.data.columns)
-        if self.geography is not None and self.geography == self.segment:
-            raise problem(
-                "segment", "it is the same column as geography", "choose two different columns"
-            )
-        if self.label is not None:
-            check_declared("label.column", self.label.column, self.data.columns)
-            _check_label(self.label, self.data.columns[self.label.column])
-        for index, candidate in enumerate(self.candidates):
-            if self.label is not None and self.label.column in candidate.features:
-                raise problem(
-                    f"candidates.{index}.features",
-                    f"{candidate.name} is given the label {self.label.column!r} as a feature",
-                    "take it out: a candidate must not see the truth",
-                )
-            for feature in candidate.features:
-                check_declared(f"candidates.{index}.features", feature, self.data.columns)
-        check_additional_slices(self)
-        check_findings(self)
-        return self
-
-    @model_validator(mode="after")
-    def _candidates_have_what_they_need(self) -> "AuditSpec":
-        if self.candidates:
-            for key in ("label", "geography", "segment"):
-                if getattr(self, key) is None:
-                    raise problem(
-                        key,
-                        "it is needed to judge candidates",
-                        f"declare `{key}`, or no candidates",
-                    )
-        check_gates(
-            self.gates,
-            Declared(
-                candidates=[candidate.name for candidate in self.candidates],
-                baseline=self.baseline,
-                metrics=self.metrics,
-                scopes=self.slice_values(),
-                columns=self.data.columns,
-                compares=self.compares,
-                fairness_measures=self.fairness.measures if self.fairness else (),
-                fairness_attributes=self.fairness.attributes if self.fairness else None,
-                weak_slices=self.weak_slices is not None,
-            ),
-        )
-        return self
-
-    @field_validator("allow_failed_slices", mode="before")
-    @classmethod
-    def _budget_is_a_count_or_a_share(cls, raw: Any) -> Any:
-        is_number = isinstance(raw, int | float) and not isinstance(raw, bool)
-        if raw != "none" and not (is_number and (raw >= 1 if raw == int(raw) else raw < 1)):
-            raise problem(
-                "allow_failed_slices",
-                f"{raw!r} is neither `none`, nor a count, nor a share",
-                "write none, a whole number such as 2, or a share below 1 such as 0.05",
-            )
-        return raw
-
-    def failed_slices_allowed(self) -> int:
-        """Count the slices of a candidate that may be missing."""
-        raw = self.allow_failed_slices
-        values = self.slice_values().values()
-        slices = prod(len(names) for names in values)
-        return 0 if raw == "none" else raw if isinstance(raw, int) else int(raw * slices)
-
     @property
     def baseline(self) -> str | None:
         """The baseline's name, if there is one."""
@@ -314,49 +175,154 @@ class AuditSpec(SpecModel):
             if column is not None
         }
 
+    def failed_slices_allowed(self) -> int:
+        """Count the slices of a candidate that may be missing."""
+        budget = self.allow_failed_slices
+        if isinstance(budget, str):
+            return 0
+        if isinstance(budget, int):
+            return budget
+        return int(budget * len(self.slices()))
 
-def _check_slice_column(key: str, column: str, columns: Mapping[str, ColumnSpec]) -> None:
-    check_declared(key, column, columns)
-    declared = columns[column]
-    if not declared.allowed or not declared.required or declared.severity != "refuse":
+    @field_validator("owners")
+    @classmethod
+    def _owners_can_be_reached(cls, owners: tuple[str, ...]) -> tuple[str, ...]:
+        for owner in owners:
+            if not re.fullmatch(r"team:.+|[\w.+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+", owner):
+                raise problem(
+                    "owners",
+                    f"{owner!r} is neither an e-mail address nor a team",
+                    f"write an address, or team:{owner}",
+                )
+        return owners
+
+    @field_validator("metrics")
+    @classmethod
+    def _metrics_exist(cls, metrics: tuple[str, ...]) -> tuple[str, ...]:
+        for name in metrics:
+            check_metric("metrics", name)
+        refuse_repeated("metrics", metrics)
+        return metrics
+
+    @field_validator("allow_failed_slices", mode="before")
+    @classmethod
+    def _budget_is_a_count_or_a_share(cls, raw: Any) -> Any:
+        is_count = isinstance(raw, int) and not isinstance(raw, bool) and raw >= 1
+        is_share = isinstance(raw, float) and 0 < raw < 1
+        if raw != "none" and not is_count and not is_share:
+            raise problem(
+                "allow_failed_slices",
+                f"{raw!r} is neither `none`, nor a count, nor a share",
+                "write none, a whole number such as 2, or a share below 1 such as 0.05",
+            )
+        return raw
+
+    @model_validator(mode="after")
+    def _candidates_are_distinct(self) -> Self:
+        names: list[str] = []
+        baselines: list[str] = []
+        for index, candidate in enumerate(self.candidates):
+            if candidate.name in names:
+                raise problem(
+                    f"candidates.{index}.name",
+                    f"the name {candidate.name!r} is used more than once",
+                    "give each candidate a name of its own",
+                )
+            names.append(candidate.name)
+            if candidate.baseline:
+                baselines.append(candidate.name)
+            if len(baselines) > 1:
+                raise problem(
+                    f"candidates.{index}.baseline",
+                    f"{' and '.join(baselines)} are both declared as the baseline",
+                    "keep `baseline: true` on one of them",
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _references_resolve(self) -> Self:
+        _check_slice_columns(self)
+        _check_label(self)
+        _check_features(self)
+        _check_additional_slices(self)
+        _check_compare(self)
+        _check_fairness(self)
+        _check_weak_slices(self)
+        return self
+
+    @model_validator(mode="after")
+    def _candidates_have_what_they_need(self) -> Self:
+        for key in ("label", "geography", "segment"):
+            if self.candidates and getattr(self, key) is None:
+                raise problem(
+                    key, "it is needed to judge candidates", f"declare `{key}`, or no candidates"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _gates_look_at_what_is_there(self) -> Self:
+        for index, gate in enumerate(self.gates):
+            _check_gate(f"gates.{index}", gate, self)
+        return self
+
+
+def _check_slice_columns(spec: AuditSpec) -> None:
+    """Refuse slice columns that are not declared, not two, or cannot name partitions."""
+    for key, name in (("geography", spec.geography), ("segment", spec.segment)):
+        if name is not None:
+            _check_declared(key, name, spec)
+            _check_partitions(key, name, spec.data.columns[name])
+    if spec.geography is not None and spec.geography == spec.segment:
+        raise problem(
+            "segment", "it is the same column as geography", "choose two different columns"
+        )
+
+
+def _check_partitions(key: str, name: str, column: ColumnSpec) -> None:
+    """Refuse a slice column whose values cannot name partitions."""
+    if not column.allowed or not column.required or column.severity != "refuse":
         raise problem(
             key,
-            f"the column {column!r} must be required and list its allowed values,"
+            f"the column {name!r} must be required and list its allowed values,"
             " since they are the partitions",
-            f"set `required: true` and `allowed: [...]` on `data.columns.{column}`,"
+            f"set `required: true` and `allowed: [...]` on `data.columns.{name}`,"
             " and leave its severity at refuse",
         )
     # Of the other types a value may be spelt in several ways, such as True, true and 1.
-    fits = {"category": str, "string": str, "integer": int}.get(declared.type)
-    if fits is None or not all(isinstance(value, fits) for value in declared.allowed):
+    python_type = {"category": str, "string": str, "integer": int}.get(column.type)
+    if python_type is None or not all(isinstance(value, python_type) for value in column.allowed):
         raise problem(
-            f"data.columns.{column}",
-            f"values of type {declared.type} cannot name the partitions of {key}",
+            f"data.columns.{name}",
+            f"values of type {column.type} cannot name the partitions of {key}",
             "make it a category and quote its allowed values",
         )
-    if len(set(declared.allowed)) < len(declared.allowed):
+    if len(set(column.allowed)) < len(column.allowed):
         raise problem(
-            f"data.columns.{column}.allowed", "a value stands there twice", "keep one of them"
+            f"data.columns.{name}.allowed", "a value stands there twice", "keep one of them"
         )
-    for value in declared.allowed:
+    for value in column.allowed:
         # Dagster builds a slice's key from its two values with these characters.
         if any(character in str(value) for character in "|,[]/") or not str(value).strip():
             raise problem(
-                f"data.columns.{column}.allowed",
+                f"data.columns.{name}.allowed",
                 f"the value {value!r} cannot name a partition",
                 "use values that are not blank and have none of | , [ ] / in them",
             )
 
 
-def _check_label(label: LabelSpec, column: ColumnSpec) -> None:
+def _check_label(spec: AuditSpec) -> None:
     """Refuse a positive value that no label could have: everything would be negative."""
-    if column.kind in ("date", "timestamp"):
+    if spec.label is None:
+        return
+    name, positive = spec.label.column, spec.label.positive
+    _check_declared("label.column", name, spec)
+    column = spec.data.columns[name]
+    if column.type in TIME_TYPES:
         raise problem(
             "label.column",
-            f"the column {label.column!r} is a {column.type}, and no label",
+            f"the column {name!r} is a {column.type}, and no label",
             "name a column of type boolean, integer, string or category, or derive one",
         )
-    positive = label.positive
     # The YAML may say 1 where the column is boolean, and true where it is a number.
     fits = {
         "text": isinstance(positive, str),
@@ -367,77 +333,68 @@ def _check_label(label: LabelSpec, column: ColumnSpec) -> None:
     if not fits or (allowed and positive not in allowed):
         raise problem(
             "label.positive",
-            f"{positive!r} is no value of the column {label.column!r}, which is of type"
+            f"{positive!r} is no value of the column {name!r}, which is of type"
             f" {column.type}{' and allows ' if allowed else ''}{', '.join(map(repr, allowed))}",
             "write the value that counts as positive as it stands in the data, texts quoted",
         )
 
 
-def check_declared(key: str, column: str, columns: Mapping[str, ColumnSpec]) -> None:
-    """Refuse a column that is not declared, and say which one could have been meant."""
-    if column not in columns:
-        raise problem(
-            key,
-            f"the column {column!r} is not declared",
-            suggestion(
-                column,
-                columns,
-                f"declare it under `data.columns`, or use one of {', '.join(columns)}",
-            ),
-        )
+def _check_features(spec: AuditSpec) -> None:
+    """Refuse features that are not declared, or that give the truth away."""
+    for index, candidate in enumerate(spec.candidates):
+        key = f"candidates.{index}.features"
+        if spec.label is not None and spec.label.column in candidate.features:
+            raise problem(
+                key,
+                f"{candidate.name} is given the label {spec.label.column!r} as a feature",
+                "take it out: a candidate must not see the truth",
+            )
+        for name in candidate.features:
+            _check_declared(key, name, spec)
 
 
-def check_additional_slices(spec: "AuditSpec") -> None:
-    """Refuse lists of further columns that cannot be crossed."""
+def _check_additional_slices(spec: AuditSpec) -> None:
+    """Refuse lists of columns that cannot be crossed."""
     for index, names in enumerate(spec.additional_slices):
         key = f"additional_slices.{index}"
-        if not 1 <= len(names) <= MAX_SLICE_COLUMNS:
+        if not 1 <= len(names) <= _MAX_SLICE_COLUMNS:
             raise problem(
                 key,
                 f"it names {len(names)} columns",
-                f"name one to {MAX_SLICE_COLUMNS} columns in each list",
+                f"name one to {_MAX_SLICE_COLUMNS} columns in each list",
             )
-        repeated = [name for name, count in Counter(names).items() if count > 1]
-        if repeated:
-            raise problem(key, f"the column {repeated[0]!r} stands there twice", "keep one of them")
+        refuse_repeated(key, names, noun="the column ")
         for name in names:
             _check_groups(key, name, spec)
 
 
-def check_findings(spec: "AuditSpec") -> None:
-    """Refuse what `compare`, `fairness` and `weak_slices` could not be computed with."""
-    if spec.compare is not None and "compare" in spec.model_fields_set:
-        _check_compare(spec.compare, spec)
-    for key, found in (("fairness", spec.fairness), ("weak_slices", spec.weak_slices)):
-        if found is not None and not spec.candidates:
-            raise problem(
-                key, "there are no candidates to look at", f"declare `candidates`, or no `{key}`"
-            )
-    if spec.fairness is not None:
-        _check_fairness(spec.fairness, spec)
-    if spec.weak_slices is not None:
-        _check_weak_slices(spec.weak_slices, spec)
-
-
-def _check_compare(compare: CompareSpec, spec: "AuditSpec") -> None:
+def _check_compare(spec: AuditSpec) -> None:
+    """Refuse a comparison that was asked for and cannot be made."""
+    # The default is for every audit, also where there is nothing to compare.
+    if spec.compare is None or "compare" not in spec.model_fields_set:
+        return
     if not spec.compares:
         raise problem(
             "compare",
             "there are no two candidates of which one is the baseline",
             "write `baseline: true` on the candidate that the others are compared with",
         )
-    margins = compare.margin if isinstance(compare.margin, dict) else {}
-    for name in margins:
+    for name in spec.compare.margin if isinstance(spec.compare.margin, dict) else ():
         if name not in spec.metrics:
             raise problem(
                 "compare.margin",
                 f"{name!r} is not among the audit's metrics",
                 suggestion(name, spec.metrics, f"use one of {', '.join(spec.metrics)}"),
             )
-    _check_cluster("compare.cluster", compare.cluster, spec)
+    _check_cluster("compare.cluster", spec.compare.cluster, spec)
 
 
-def _check_fairness(fairness: FairnessSpec, spec: "AuditSpec") -> None:
+def _check_fairness(spec: AuditSpec) -> None:
+    """Refuse attributes and a reference that make no groups to be compared."""
+    fairness = spec.fairness
+    if fairness is None:
+        return
+    _check_has_candidates("fairness", spec)
     for name in fairness.attributes:
         _check_groups("fairness.attributes", name, spec)
     for name in fairness.control:
@@ -467,12 +424,17 @@ def _check_fairness(fairness: FairnessSpec, spec: "AuditSpec") -> None:
             )
 
 
-def _check_weak_slices(weak_slices: WeakSlicesSpec, spec: "AuditSpec") -> None:
+def _check_weak_slices(spec: AuditSpec) -> None:
+    """Refuse columns that no slice can be described by."""
+    weak_slices = spec.weak_slices
+    if weak_slices is None:
+        return
+    _check_has_candidates("weak_slices", spec)
     for name in weak_slices.features:
         _check_is_no_label_or_id("weak_slices.features", name, spec)
         column = spec.data.columns[name]
-        if column.kind in ("date", "timestamp"):
-            hour = " or " + f"`hour({name})`" if column.kind == "timestamp" else ""
+        if column.type in TIME_TYPES:
+            hour = f" or `hour({name})`" if column.type == "timestamp" else ""
             raise problem(
                 "weak_slices.features",
                 f"the column {name!r} is a {column.type}, and none of its values comes again",
@@ -482,34 +444,45 @@ def _check_weak_slices(weak_slices: WeakSlicesSpec, spec: "AuditSpec") -> None:
     _check_cluster("weak_slices.cluster", weak_slices.cluster, spec)
 
 
-def _check_cluster(key: str, name: str | None, spec: "AuditSpec") -> None:
-    if name is None or (name == DAY and name not in spec.data.columns):
-        return
-    _check_is_no_label_or_id(key, name, spec)
-    if spec.data.columns[name].type in ("float", "decimal", "timestamp"):
+def _check_has_candidates(key: str, spec: AuditSpec) -> None:
+    """Refuse a block about candidates where there are none."""
+    if not spec.candidates:
         raise problem(
-            key,
-            f"the column {name!r} is a {spec.data.columns[name].type}, which hardly any two cases"
-            " have in common",
-            f"name what cases share, such as a customer, or `{DAY}`",
+            key, "there are no candidates to look at", f"declare `candidates`, or no `{key}`"
         )
 
 
-def _check_groups(key: str, name: str, spec: "AuditSpec") -> None:
+def _check_groups(key: str, name: str, spec: AuditSpec) -> None:
     """Refuse a column that cuts the cases into no groups, or into as many as there are cases."""
     _check_is_no_label_or_id(key, name, spec)
     column = spec.data.columns[name]
-    if column.type in ("float", "decimal", "timestamp"):
+    if column.type in _CONTINUOUS_TYPES:
+        band = f"hour({name}) < 12" if column.type == "timestamp" else f"{name} >= 100"
         raise problem(
             key,
             f"the column {name!r} is a {column.type}, which has nearly as many values as cases",
             "derive a band and name that, such as a column of type boolean with"
-            f' `derive: "{_band(name, column)}"`',
+            f' `derive: "{band}"`',
         )
 
 
-def _check_is_no_label_or_id(key: str, name: str, spec: "AuditSpec") -> None:
-    check_declared(key, name, spec.data.columns)
+def _check_cluster(key: str, name: str | None, spec: AuditSpec) -> None:
+    """Refuse a column that bundles no cases."""
+    if name is None or (name == DAY and name not in spec.data.columns):
+        return
+    _check_is_no_label_or_id(key, name, spec)
+    column = spec.data.columns[name]
+    if column.type in _CONTINUOUS_TYPES:
+        raise problem(
+            key,
+            f"the column {name!r} is a {column.type}, which hardly any two cases have in common",
+            f"name what cases share, such as a customer, or `{DAY}`",
+        )
+
+
+def _check_is_no_label_or_id(key: str, name: str, spec: AuditSpec) -> None:
+    """Refuse a column that is not declared, and the two that make no groups."""
+    _check_declared(key, name, spec)
     if spec.label is not None and name == spec.label.column:
         raise problem(
             key,
@@ -522,5 +495,91 @@ def _check_is_no_label_or_id(key: str, name: str, spec: "AuditSpec") -> None:
         )
 
 
-def _band(name: str, column: ColumnSpec) -> str:
-    return f"hour({name}) < 12" if column.type == "timestamp" else f"{name} >= 100"
+def _check_declared(key: str, name: str, spec: AuditSpec) -> None:
+    """Refuse a column that is not declared, and say which one could have been meant."""
+    columns = spec.data.columns
+    if name not in columns:
+        fix = f"declare it under `data.columns`, or use one of {', '.join(columns)}"
+        raise problem(key, f"the column {name!r} is not declared", suggestion(name, columns, fix))
+
+
+def _check_gate(key: str, gate: GateSpec, spec: AuditSpec) -> None:
+    """Refuse a gate on something that the audit does not have."""
+    if gate.candidate is not None:
+        names = [candidate.name for candidate in spec.candidates]
+        _check_known(f"{key}.candidate", "there is no candidate", gate.candidate, names)
+    if isinstance(gate, MetricGate | CalibrationGate):
+        _check_scoped_gate(key, gate, spec)
+    elif isinstance(gate, FairnessGate):
+        _check_fairness_gate(key, gate, spec)
+    elif isinstance(gate, WeakSlicesGate) and spec.weak_slices is None:
+        raise problem(
+            f"{key}.kind",
+            "the audit does not search for weak slices",
+            "declare `weak_slices`, or take the gate out",
+        )
+    elif isinstance(gate, DriftGate):
+        for name in gate.columns or ():
+            _check_known(f"{key}.columns", "there is no column", name, spec.data.columns)
+
+
+def _check_scoped_gate(key: str, gate: MetricGate | CalibrationGate, spec: AuditSpec) -> None:
+    """Refuse a gate on a metric or a scope that the audit does not have."""
+    if gate.metric not in spec.metrics:
+        raise problem(
+            f"{key}.metric",
+            f"{gate.metric!r} is not among the audit's metrics",
+            f"add it to `metrics`, or use one of {', '.join(spec.metrics)}",
+        )
+    for dimension in ("geography", "segment"):
+        name = getattr(gate, dimension)
+        if name is not None:
+            known = spec.slice_values().get(dimension, ())
+            _check_known(f"{key}.{dimension}", f"there is no {dimension}", name, known)
+    if isinstance(gate, MetricGate) and gate.against_baseline:
+        _check_baseline_gate(key, gate, spec)
+
+
+def _check_baseline_gate(key: str, gate: MetricGate, spec: AuditSpec) -> None:
+    """Refuse a gate on a difference that is not computed."""
+    limit = "better_than_baseline" if gate.better_than_baseline else "not_worse_than_baseline_by"
+    if spec.baseline is None:
+        raise problem(
+            f"{key}.{limit}",
+            "no candidate is the baseline",
+            "write `baseline: true` at the candidate that the others are compared with",
+        )
+    if gate.candidate == spec.baseline:
+        raise problem(
+            f"{key}.candidate",
+            f"{gate.candidate!r} is the baseline, and is not compared with itself",
+            "name another candidate, or none, so that the gate is for all others",
+        )
+    if not spec.compares:
+        raise problem(
+            f"{key}.{limit}",
+            "the audit does not compare candidates",
+            "declare `compare`, or take the gate out",
+        )
+
+
+def _check_fairness_gate(key: str, gate: FairnessGate, spec: AuditSpec) -> None:
+    """Refuse a gate on a measure or an attribute that `fairness` does not look at."""
+    if spec.fairness is None:
+        raise problem(
+            f"{key}.kind",
+            "the audit does not measure fairness",
+            "declare `fairness`, or take the gate out",
+        )
+    what = "the audit's `fairness` does not measure"
+    _check_known(f"{key}.measure", what, gate.measure, spec.fairness.measures)
+    what = "the audit's `fairness` does not look at"
+    for name in [] if gate.attribute is None else gate.attribute.split(" x "):
+        _check_known(f"{key}.attribute", what, name, spec.fairness.attributes)
+
+
+def _check_known(key: str, what: str, name: str, known: Collection[str]) -> None:
+    """Refuse a name that there is not, and say which one could have been meant."""
+    if name not in known:
+        listed = ", ".join(sorted(known)) or "(there is none)"
+        raise problem(key, f"{what} {name!r}", suggestion(name, known, f"use one of {listed}"))

@@ -1,7 +1,8 @@
 """What every part of an audit's YAML has in common."""
 
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Final, get_args
@@ -12,6 +13,7 @@ from pydantic import (
     AliasGenerator,
     BaseModel,
     ConfigDict,
+    Discriminator,
     GetJsonSchemaHandler,
     ValidationInfo,
     model_validator,
@@ -21,14 +23,18 @@ from pydantic_core import CoreSchema, PydanticCustomError
 
 from evaluator.errors import RenamedKeyWarning
 
-RENAMED_KEYS: Final = {"more_slices": "additional_slices", "says": "rationale"}
-"""The keys that are called otherwise now, by their former spelling, which still counts."""
-
 EITHER_SPELLING: Final = {"either_spelling": True}
 """The context to validate in where a former spelling is no matter for a warning."""
 
+RENAMED_KEYS: Final = {"more_slices": "additional_slices", "says": "rationale"}
+"""Former spelling to present key; the former one still counts."""
+
+LabelValue = bool | int | str
+"""What a label, and so a class of a classifier, may be."""
+
 
 def _spellings(name: str) -> str | AliasChoices:
+    """Let a field be written in its former spelling too."""
     former = [old for old, new in RENAMED_KEYS.items() if new == name]
     return AliasChoices(name, *former) if former else name
 
@@ -45,13 +51,13 @@ class SpecModel(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _former_spellings_warn(cls, written: Any, info: ValidationInfo) -> Any:
-        if isinstance(written, Mapping) and info.context != EITHER_SPELLING:
+    def _former_spellings_warn(cls, raw: Any, info: ValidationInfo) -> Any:
+        if isinstance(raw, Mapping) and info.context != EITHER_SPELLING:
             for old, new in cls._renamed_keys().items():
-                if old in written:
-                    what = f"the key `{old}` is called `{new}` now"
-                    warnings.warn(what, RenamedKeyWarning, stacklevel=2)
-        return written
+                if old in raw:
+                    message = f"the key `{old}` is called `{new}` now"
+                    warnings.warn(message, RenamedKeyWarning, stacklevel=2)
+        return raw
 
     @classmethod
     def _renamed_keys(cls) -> dict[str, str]:
@@ -70,16 +76,16 @@ class SpecModel(BaseModel):
 
 
 def problem(key: str, what: str, fix: str) -> PydanticCustomError:
-    """Make the error that a validator raises for a mistake that spans several keys.
+    """Make the error that a validator raises for a mistake that pydantic cannot see.
 
     Parameters
     ----------
     key
-        The key to look at, as written in the YAML.
+        The key to look at, as a path from the model that is validated, such as `label.column`.
     what
-        What is wrong with it.
+        What is wrong with it, as a sentence without its full stop.
     fix
-        How to mend it.
+        How to mend it, as a sentence without its full stop.
     """
     return PydanticCustomError(
         "evaluator", "{key}: {what}. To mend it: {fix}", {"key": key, "what": what, "fix": fix}
@@ -87,9 +93,26 @@ def problem(key: str, what: str, fix: str) -> PydanticCustomError:
 
 
 def suggestion(name: object, known: Collection[str], otherwise: str) -> str:
-    """Say which known name could have been meant, or what to do otherwise."""
+    """Say which known name could have been meant, or what to do otherwise.
+
+    Parameters
+    ----------
+    name
+        What was given instead of a known name.
+    known
+        The names that there are.
+    otherwise
+        What to do where none of them was meant, as a sentence that could follow a comma.
+    """
     close = get_close_matches(str(name), known, n=1)
     return f"did you mean `{close[0]}`? If not, {otherwise}" if close else otherwise
+
+
+def refuse_repeated(key: str, names: Sequence[str], *, noun: str = "") -> None:
+    """Refuse a name that stands in a list twice."""
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise problem(key, f"{noun}{repeated[0]!r} stands there twice", "keep one of them")
 
 
 def yaml_line(key: str, value: Any) -> str:
@@ -108,36 +131,40 @@ def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from models_in(argument)
 
 
-def kind_of(base: type[BaseModel], default: str) -> Callable[[Any], str | None]:
-    """Make the function that tells a block's kind, as the tag `kind: <kind>`."""
+def kind_of(model: type[BaseModel]) -> str:
+    """Return what a block of this model says under `kind`."""
+    kind: str
+    (kind,) = get_args(model.model_fields["kind"].annotation)
+    return kind
 
-    def tell(raw: Any) -> str | None:
+
+def kind_discriminator(base: type[BaseModel], default: str) -> Discriminator:
+    """Tell the models of a union apart by their tags, `kind: <kind>`."""
+
+    def tag(raw: Any) -> str | None:
         if isinstance(raw, base):
             kind: Any = getattr(raw, "kind", None)
         else:
-            # What is no mapping is told so by the default kind's model.
+            # What is no mapping is refused by the default kind's model, which says so.
             kind = raw.get("kind", default) if isinstance(raw, Mapping) else default
         # What is no text is of no kind. Errors name the tag among the keys, so that it must be
         # none that a block could have.
         return f"kind: {kind}" if isinstance(kind, str) else None
 
-    return tell
+    return Discriminator(tag)
 
 
 @dataclass(frozen=True)
 class SchemaByKind:
-    """Writes the union's JSON schema with if and then.
-
-    Of alternatives `dg check yaml` can tell only that none fits; of this it tells which key is
-    wrong.
-    """
+    """Annotates a union so that its JSON schema has a condition for each kind."""
 
     default: str
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        """Turn `oneOf` into one condition for each kind."""
+        # Of alternatives, as pydantic writes them, `dg check yaml` can tell only that none fits;
+        # of conditions it tells which key is wrong.
         models = handler(schema)["oneOf"]
         kinds = {handler.resolve_ref_schema(m)["properties"]["kind"]["const"]: m for m in models}
         conditions = []

@@ -1,31 +1,32 @@
-"""What all candidates have in common, whatever kind they are of."""
+"""The candidates of an audit: what all have in common, and the keys of each kind."""
 
 import re
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import PurePosixPath
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import AfterValidator, Field, Tag, field_validator, model_validator
 
-from evaluator.spec._base import SchemaByKind, SpecModel, kind_of, problem
+from evaluator.spec._base import (
+    LabelValue,
+    SchemaByKind,
+    SpecModel,
+    kind_discriminator,
+    problem,
+    refuse_repeated,
+)
 
+_DEFAULT_KIND: Final = "skops"
+_LIMITS: Final = ("timeout", "load_timeout", "memory_limit")
+_EXCLUDED_FROM_IDENTITY: Final = frozenset({"name", "baseline", "description", "isolate", *_LIMITS})
 _UNITS: Final = {
     "B": 1,
     **{f"{letter}B": 1000**power for power, letter in enumerate("kMGT", 1)},
     **{f"{letter}iB": 1024**power for power, letter in enumerate("KMGT", 1)},
 }
-_MIN_MEMORY: Final = 1024**2
-_LIMITS: Final = ("timeout", "load_timeout", "memory_limit")
-_EXCLUDED_FROM_IDENTITY: Final = frozenset({"name", "baseline", "description", "isolate", *_LIMITS})
-
-
-ClassValue = bool | int | str
-"""What a class of a classifier may be called."""
-_MODEL_IN_REGISTRY = re.compile(r"models:/[^/@]+(/[0-9]+|@[^/@]+)")
-_MODEL_OF_RUN = re.compile(r"runs:/[^/]+/.+")
-DEFAULT_KIND = "skops"
+_MIN_MEMORY: Final = _UNITS["MiB"]
+_MODEL_ADDRESS: Final = re.compile(r"models:/[^/@]+(/[0-9]+|@[^/@]+)|runs:/[^/]+/.+")
 
 
 class CandidateBase(SpecModel):
@@ -72,6 +73,45 @@ class CandidateBase(SpecModel):
     its slice and nothing else. By default it does where it is unpickled, and where `timeout`,
     `load_timeout` or `memory_limit` is set."""
 
+    @property
+    def source(self) -> str:
+        """Where the candidate comes from, as written in the YAML: a path, a model or a URL."""
+        raise NotImplementedError
+
+    @property
+    def pool(self) -> str | None:
+        """What it needs and nobody else may use at the same time, if there is such a thing."""
+        return None
+
+    @property
+    def has_scores(self) -> bool:
+        """Whether it gives scores; decisions alone where it does not."""
+        return True
+
+    @property
+    def is_unpickled(self) -> bool:
+        """Whether loading it runs whatever code it holds."""
+        return False
+
+    @property
+    def isolated(self) -> bool:
+        """Whether the candidate runs in a process of its own."""
+        if self.isolate is not None:
+            return self.isolate == "process"
+        return self.is_unpickled or bool(self._limits)
+
+    @property
+    def memory_limit_bytes(self) -> int | None:
+        """The memory limit in bytes."""
+        return None if self.memory_limit is None else _bytes_of(self.memory_limit)
+
+    @property
+    def identity_settings(self) -> dict[str, Any]:
+        """Every key that, together with the artifact's digest, decides the outputs, as JSON."""
+        return self.model_dump(
+            mode="json", exclude=set(_EXCLUDED_FROM_IDENTITY | self.not_in_outputs)
+        )
+
     @field_validator("name")
     @classmethod
     def _name_can_stand_in_asset_keys(cls, name: str) -> str:
@@ -91,7 +131,7 @@ class CandidateBase(SpecModel):
         return limit
 
     @model_validator(mode="after")
-    def _limits_have_a_process(self) -> "CandidateBase":
+    def _limits_have_a_process(self) -> Self:
         if self.isolate == "none" and self._limits:
             raise problem(
                 "isolate",
@@ -102,47 +142,8 @@ class CandidateBase(SpecModel):
         return self
 
     @property
-    def isolated(self) -> bool:
-        """Whether the candidate runs in a process of its own."""
-        if self.isolate is not None:
-            return self.isolate == "process"
-        return self.is_unpickled or bool(self._limits)
-
-    @property
     def _limits(self) -> list[str]:
         return [key for key in _LIMITS if getattr(self, key) is not None]
-
-    @property
-    def is_unpickled(self) -> bool:
-        """Whether loading it runs whatever code it holds."""
-        return False
-
-    @property
-    def memory_limit_bytes(self) -> int | None:
-        """The memory limit in bytes."""
-        return None if self.memory_limit is None else _bytes_of(self.memory_limit)
-
-    @property
-    def has_scores(self) -> bool:
-        """Whether it gives scores; decisions alone where it does not."""
-        return True
-
-    @property
-    def identity_settings(self) -> dict[str, Any]:
-        """Return every key that, together with the artifact's digest, decides the outputs."""
-        return self.model_dump(
-            mode="json", exclude=set(_EXCLUDED_FROM_IDENTITY | self.not_in_outputs)
-        )
-
-    @property
-    def source(self) -> str:
-        """Where the candidate comes from, as written in the YAML: a path, a model or a URL."""
-        raise NotImplementedError
-
-    @property
-    def pool(self) -> str | None:
-        """What it needs and nobody else may use at the same time, if there is such a thing."""
-        return None
 
 
 class FeatureCandidate(CandidateBase):
@@ -156,30 +157,11 @@ class FeatureCandidate(CandidateBase):
     @field_validator("features")
     @classmethod
     def _features_are_distinct(cls, features: tuple[str, ...]) -> tuple[str, ...]:
-        repeated = [name for name, count in Counter(features).items() if count > 1]
-        if repeated:
-            raise problem("features", f"{repeated[0]!r} stands there twice", "keep one of them")
+        refuse_repeated("features", features)
         return features
 
 
-def _bytes_of(limit: int | str) -> int:
-    """Read an amount of memory; a text has a unit."""
-    fix = "write a number with its unit, such as 500 MB or 2 GiB"
-    if isinstance(limit, int):
-        amount = limit
-    else:
-        raw = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]+)", limit.strip())
-        if raw is None or raw[2] not in _UNITS:
-            raise problem("memory_limit", f"{limit!r} is no amount of memory", fix)
-        amount = int(float(raw[1]) * _UNITS[raw[2]])
-    if amount < _MIN_MEMORY:
-        raise problem(
-            "memory_limit", f"in {amount} bytes nothing can be loaded (1 MiB is the least)", fix
-        )
-    return amount
-
-
-def stays_inside(path: str, key: str) -> str:
+def _stays_inside(path: str, *, key: str = "path") -> str:
     """Refuse a relative path that leaves the platform's home."""
     if not path.startswith("/") and ".." in PurePosixPath(path).parts:
         raise problem(
@@ -190,11 +172,7 @@ def stays_inside(path: str, key: str) -> str:
     return path
 
 
-def _path_stays_inside(path: str) -> str:
-    return stays_inside(path, "path")
-
-
-ArtifactPath = Annotated[str, Field(min_length=1), AfterValidator(_path_stays_inside)]
+ArtifactPath = Annotated[str, Field(min_length=1), AfterValidator(_stays_inside)]
 """Relative to the platform's home, or absolute."""
 
 
@@ -243,7 +221,7 @@ class MlflowCandidate(FeatureCandidate):
     """Needed for a model that is neither in the skops format nor ONNX: to load it is to run
     whatever code it holds."""
 
-    classes: tuple[ClassValue, ...] = Field(
+    classes: tuple[LabelValue, ...] = Field(
         default=(), min_length=0, max_length=2, examples=[["on_time", "late"]]
     )
     """The two classes in the order of the probabilities' columns, where the model does not say
@@ -263,8 +241,8 @@ class MlflowCandidate(FeatureCandidate):
     @classmethod
     def _is_an_address(cls, model: str) -> str:
         if ":/" not in model:
-            return stays_inside(model, "model")
-        if not _MODEL_IN_REGISTRY.fullmatch(model) and not _MODEL_OF_RUN.fullmatch(model):
+            return _stays_inside(model, key="model")
+        if not _MODEL_ADDRESS.fullmatch(model):
             raise problem(
                 "model",
                 f"{model!r} is no address of a model",
@@ -284,7 +262,7 @@ class OnnxCandidate(FeatureCandidate):
     path: ArtifactPath = Field(examples=["models/flights/gradient_boosting.onnx"])
     """Where the artifact lies: relative to the platform's home (`EVALUATOR_HOME`), or absolute."""
 
-    classes: tuple[ClassValue, ...] = Field(
+    classes: tuple[LabelValue, ...] = Field(
         default=(), min_length=0, max_length=2, examples=[["on_time", "late"]]
     )
     """The two classes in the order of the probabilities' columns, where the file does not say
@@ -324,7 +302,7 @@ class PickleCandidate(FeatureCandidate):
 
     @property
     def is_unpickled(self) -> bool:
-        """Yes."""
+        """Yes: to read a pickle is to run whatever code it holds."""
         return True
 
     @model_validator(mode="before")
@@ -383,7 +361,7 @@ class RecordedCandidate(CandidateBase):
         return self.score is not None
 
     @model_validator(mode="after")
-    def _records_an_output(self) -> "RecordedCandidate":
+    def _records_an_output(self) -> Self:
         if self.score is None and self.prediction is None:
             raise problem(
                 "score",
@@ -488,7 +466,7 @@ class HttpCandidate(FeatureCandidate):
         return url
 
     @model_validator(mode="after")
-    def _says_its_version(self) -> "HttpCandidate":
+    def _says_its_version(self) -> Self:
         if (self.version is None) == (self.version_header is None):
             raise problem(
                 "version",
@@ -506,10 +484,27 @@ CandidateSpec = Annotated[
     | Annotated[PickleCandidate, Tag("kind: pickle")]
     | Annotated[RecordedCandidate, Tag("kind: recorded")]
     | Annotated[HttpCandidate, Tag("kind: http")],
-    Discriminator(kind_of(CandidateBase, DEFAULT_KIND)),
-    SchemaByKind(DEFAULT_KIND),
+    kind_discriminator(CandidateBase, _DEFAULT_KIND),
+    SchemaByKind(_DEFAULT_KIND),
 ]
 """One candidate of an audit, of any kind."""
 
 FileCandidate = SkopsCandidate | OnnxCandidate | PickleCandidate | RecordedCandidate
 """A candidate whose artifact is one file."""
+
+
+def _bytes_of(limit: int | str) -> int:
+    """Read an amount of memory; a text has a unit."""
+    fix = "write a number with its unit, such as 500 MB or 2 GiB"
+    if isinstance(limit, int):
+        amount = limit
+    else:
+        match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]+)", limit.strip())
+        if match is None or match[2] not in _UNITS:
+            raise problem("memory_limit", f"{limit!r} is no amount of memory", fix)
+        amount = int(float(match[1]) * _UNITS[match[2]])
+    if amount < _MIN_MEMORY:
+        raise problem(
+            "memory_limit", f"in {amount} bytes nothing can be loaded (1 MiB is the least)", fix
+        )
+    return amount

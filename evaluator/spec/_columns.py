@@ -1,9 +1,8 @@
 """What a column of a day's file holds, and what makes a value of it wrong."""
 
 import re
-from datetime import date, datetime
-from functools import cached_property
-from typing import Final, Literal
+from datetime import UTC, date, datetime, time
+from typing import Final, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, model_validator
@@ -11,12 +10,15 @@ from pydantic import Field, model_validator
 from evaluator.spec._base import SpecModel, problem
 from evaluator.spec._expression import Kind
 
+Severity = Literal["refuse", "warn"]
 ColumnType = Literal[
     "string", "integer", "decimal", "float", "boolean", "date", "timestamp", "category"
 ]
-Severity = Literal["refuse", "warn"]
 
-KINDS: Final[dict[ColumnType, Kind]] = {
+_TEXT_TYPES: Final = ("string", "category")
+_NUMBER_TYPES: Final = ("integer", "decimal", "float")
+TIME_TYPES: Final = ("date", "timestamp")
+_KINDS: Final[dict[ColumnType, Kind]] = {
     "string": "text",
     "integer": "number",
     "decimal": "number",
@@ -26,10 +28,7 @@ KINDS: Final[dict[ColumnType, Kind]] = {
     "timestamp": "timestamp",
     "category": "text",
 }
-TEXT_TYPES: Final = ("string", "category")
-NUMBER_TYPES: Final = ("integer", "decimal", "float")
-TIME_TYPES: Final = ("date", "timestamp")
-MAX_DECIMAL_DIGITS: Final = 38
+_MAX_DECIMAL_DIGITS: Final = 38
 
 
 class ColumnSpec(SpecModel):
@@ -75,10 +74,10 @@ class ColumnSpec(SpecModel):
     time_zone: str | None = Field(default=None, examples=["America/New_York"])
     """The zone in which timestamps without an offset are meant; stored with it."""
 
-    precision: int = Field(default=18, ge=1, le=MAX_DECIMAL_DIGITS, examples=[12])
+    precision: int = Field(default=18, ge=1, le=_MAX_DECIMAL_DIGITS, examples=[12])
     """The digits that a `decimal` has in all."""
 
-    scale: int = Field(default=2, ge=0, le=MAX_DECIMAL_DIGITS, examples=[2])
+    scale: int = Field(default=2, ge=0, le=_MAX_DECIMAL_DIGITS, examples=[2])
     """The digits of a `decimal` after its point; a value with more is refused, never rounded."""
 
     true_values: tuple[str, ...] = Field(
@@ -106,19 +105,19 @@ class ColumnSpec(SpecModel):
     severity: Severity = Field(default="refuse", examples=["warn"])
     """`refuse` puts a row that breaks a rule of this column into quarantine; `warn` counts it."""
 
-    @cached_property
+    @property
     def kind(self) -> Kind:
         """What the column is in an expression."""
-        return KINDS[self.type]
+        return _KINDS[self.type]
 
     @model_validator(mode="after")
-    def _keys_fit_the_type(self) -> "ColumnSpec":
-        only: dict[str, tuple[str, ...]] = {
-            "minimum": NUMBER_TYPES + TIME_TYPES,
-            "maximum": NUMBER_TYPES + TIME_TYPES,
-            "minimum_length": TEXT_TYPES,
-            "maximum_length": TEXT_TYPES,
-            "pattern": TEXT_TYPES,
+    def _keys_fit_the_type(self) -> Self:
+        types_with_key: dict[str, tuple[str, ...]] = {
+            "minimum": _NUMBER_TYPES + TIME_TYPES,
+            "maximum": _NUMBER_TYPES + TIME_TYPES,
+            "minimum_length": _TEXT_TYPES,
+            "maximum_length": _TEXT_TYPES,
+            "pattern": _TEXT_TYPES,
             "formats": TIME_TYPES,
             "time_zone": ("timestamp",),
             "precision": ("decimal",),
@@ -126,7 +125,7 @@ class ColumnSpec(SpecModel):
             "true_values": ("boolean",),
             "false_values": ("boolean",),
         }
-        for key, types in only.items():
+        for key, types in types_with_key.items():
             if key in self.model_fields_set and self.type not in types:
                 raise problem(
                     key,
@@ -136,26 +135,30 @@ class ColumnSpec(SpecModel):
         return self
 
     @model_validator(mode="after")
-    def _limits_are_of_the_type(self) -> "ColumnSpec":
+    def _limits_are_of_the_type(self) -> Self:
         for key in ("minimum", "maximum"):
             value = getattr(self, key)
             if value is None:
                 continue
-            is_time = isinstance(value, date | datetime)
-            if is_time != (self.type in TIME_TYPES) or isinstance(value, bool):
+            # A quoted date is read as its midnight.
+            has_time = isinstance(value, datetime) and value.timetz() != time.min
+            fits = {
+                "date": isinstance(value, date) and not has_time,
+                "timestamp": isinstance(value, date),
+            }.get(self.type, not isinstance(value, date | bool))
+            if not fits:
                 raise problem(
                     key, f"{value} is not of type {self.type}", f"write a limit of type {self.type}"
                 )
-        pairs = (("minimum", "maximum"), ("minimum_length", "maximum_length"))
-        for low, high in pairs:
-            first, last = getattr(self, low), getattr(self, high)
-            if first is not None and last is not None and as_number(first) > as_number(last):
+        for low, high in (("minimum", "maximum"), ("minimum_length", "maximum_length")):
+            lowest, highest = getattr(self, low), getattr(self, high)
+            if None not in (lowest, highest) and _as_number(lowest) > _as_number(highest):
                 raise problem(low, f"it is above {high}", f"make {low} at most {high}")
         return self
 
     @model_validator(mode="after")
-    def _allowed_values_are_of_the_type(self) -> "ColumnSpec":
-        fits: dict[Kind, type | tuple[type, ...]] = {
+    def _allowed_values_are_of_the_type(self) -> Self:
+        python_types: dict[Kind, type | tuple[type, ...]] = {
             "text": str,
             "number": (int, float),
             "boolean": bool,
@@ -163,8 +166,9 @@ class ColumnSpec(SpecModel):
             "timestamp": (datetime, date),
         }
         for value in self.allowed or ():
-            wrong = isinstance(value, bool) and self.kind != "boolean"
-            if wrong or not isinstance(value, fits[self.kind]):
+            # To Python, True and False are numbers.
+            is_stray_bool = isinstance(value, bool) and self.kind != "boolean"
+            if is_stray_bool or not isinstance(value, python_types[self.kind]):
                 raise problem(
                     "allowed",
                     f"{value!r} is not of type {self.type}",
@@ -173,9 +177,9 @@ class ColumnSpec(SpecModel):
         return self
 
     @model_validator(mode="after")
-    def _texts_can_be_used(self) -> "ColumnSpec":
+    def _rules_and_spellings_can_be_used(self) -> Self:
         if self.pattern is not None:
-            check_pattern(self.pattern)
+            _check_pattern(self.pattern)
         if self.time_zone is not None:
             try:
                 ZoneInfo(self.time_zone)
@@ -187,15 +191,15 @@ class ColumnSpec(SpecModel):
                 ) from error
         if self.scale > self.precision:
             raise problem("scale", "it is above precision", "make scale at most precision")
-        both = sorted(set(self.true_values) & set(self.false_values))
-        if both:
+        ambiguous = sorted(set(self.true_values) & set(self.false_values))
+        if ambiguous:
             raise problem(
-                "true_values", f"{both[0]!r} is in false_values too", "keep it in one of them"
+                "true_values", f"{ambiguous[0]!r} is in false_values too", "keep it in one of them"
             )
         return self
 
     @model_validator(mode="after")
-    def _derived_columns_are_not_read(self) -> "ColumnSpec":
+    def _derived_columns_are_not_read(self) -> Self:
         if self.derive is None:
             return self
         for key in ("missing_values", "formats", "time_zone", "optional"):
@@ -208,22 +212,22 @@ class ColumnSpec(SpecModel):
         return self
 
 
-def as_number(value: float | date | datetime) -> float:
-    """Give a limit a place on one line, so that limits can be compared."""
-    if isinstance(value, datetime):
-        return value.timestamp()
-    if isinstance(value, date):
-        return float(value.toordinal())
-    return value
+def _as_number(limit: float | date | datetime) -> float:
+    """Turn a limit into a number, so that two limits can be compared."""
+    if not isinstance(limit, date):
+        return limit
+    # A day begins at its midnight; a time that names no zone is UTC.
+    at = limit if isinstance(limit, datetime) else datetime.combine(limit, time.min)
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 
 
-def check_pattern(pattern: str) -> None:
+def _check_pattern(pattern: str) -> None:
     """Refuse a regular expression that the engine could not run in linear time."""
-    forbidden = re.search(r"\(\?(?:[=!]|<[=!])|\\[1-9]|\(\?P=", pattern)
     try:
         re.compile(pattern)
     except re.error as error:
         raise problem("pattern", f"it is not a regular expression: {error}", "mend it") from error
+    forbidden = re.search(r"\(\?(?:[=!]|<[=!])|\\[1-9]|\(\?P=", pattern)
     if forbidden:
         raise problem(
             "pattern",

@@ -3,17 +3,18 @@
 import codecs
 from datetime import date
 from pathlib import PurePosixPath
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from evaluator.spec._base import SpecModel, problem
-from evaluator.spec._columns import ColumnSpec, Severity
+from evaluator.spec._columns import TIME_TYPES, ColumnSpec, Severity
 from evaluator.spec._expression import Kind, parse_expression
 
 FileFormat = Literal["csv", "tsv", "parquet", "jsonl"]
-GIBIBYTE: Final = 1024**3
-MEBIBYTE: Final = 1024**2
+
+_MEBIBYTE: Final = 1024**2
+_GIBIBYTE: Final = 1024**3
 
 
 class RowRule(SpecModel):
@@ -88,24 +89,6 @@ class DriftSpec(SpecModel):
     """Whether drift is looked for in each slice too."""
 
 
-def can_name_a_column(name: str) -> bool:
-    """Tell whether a text can name a column.
-
-    Parameters
-    ----------
-    name
-        Any text.
-
-    Returns
-    -------
-    bool
-        False for what is empty, has blanks around it or characters that do not print, and for
-        what an engine takes for a pattern of names.
-    """
-    pattern = name == "*" or (name.startswith("^") and name.endswith("$"))
-    return bool(name) and name == name.strip() and name.isprintable() and not pattern
-
-
 class DataSpec(SpecModel):
     """The daily files of an audit."""
 
@@ -172,10 +155,10 @@ class DataSpec(SpecModel):
     drift: DriftSpec = Field(default_factory=DriftSpec, examples=[{"reference_days": 7}])
     """When the content of a day counts as drifted."""
 
-    maximum_bytes: int = Field(default=16 * GIBIBYTE, ge=1, examples=[2 * GIBIBYTE])
+    maximum_bytes: int = Field(default=16 * _GIBIBYTE, ge=1, examples=[2 * _GIBIBYTE])
     """The most bytes that a file may have, counted after unpacking."""
 
-    maximum_row_bytes: int = Field(default=MEBIBYTE, ge=16, examples=[MEBIBYTE])
+    maximum_row_bytes: int = Field(default=_MEBIBYTE, ge=16, examples=[_MEBIBYTE])
     """The most bytes that one row may have; a file with a longer one is refused."""
 
     maximum_columns: int = Field(default=2_000, ge=1, examples=[2_000])
@@ -193,8 +176,8 @@ class DataSpec(SpecModel):
 
     def missing_spellings(self, column: str) -> tuple[str, ...]:
         """Return how a missing value is written in a column."""
-        own = self.columns[column].missing_values
-        return self.missing_values if own is None else own
+        spellings = self.columns[column].missing_values
+        return self.missing_values if spellings is None else spellings
 
     def file_name(self, day: date) -> str:
         """Return the name of a day's file."""
@@ -220,6 +203,7 @@ class DataSpec(SpecModel):
             return None
         try:
             info = codecs.lookup(encoding)
+            # Some codecs, such as base64, are of bytes and not of text; only their use tells.
             "".encode(encoding)
         except LookupError as error:
             raise problem(
@@ -229,10 +213,12 @@ class DataSpec(SpecModel):
 
     @field_validator("delimiter", "quote")
     @classmethod
-    def _marks_are_single_bytes(cls, mark: str | None) -> str | None:
-        if mark is not None and (not mark.isascii() or mark in "\r\n\0") and mark:
+    def _marks_are_single_bytes(cls, mark: str | None, info: ValidationInfo) -> str | None:
+        if mark and (not mark.isascii() or mark in "\r\n\0"):
             raise problem(
-                "delimiter", f"{mark!r} cannot separate or enclose", "use one ASCII character"
+                str(info.field_name),
+                f"{mark!r} cannot separate or enclose",
+                "use one ASCII character",
             )
         return mark
 
@@ -249,31 +235,34 @@ class DataSpec(SpecModel):
         return columns
 
     @model_validator(mode="after")
-    def _days_are_in_order(self) -> "DataSpec":
+    def _days_are_in_order(self) -> Self:
         if self.last_day is not None and self.last_day < self.first_day:
             raise problem("last_day", "it is before first_day", "make it first_day or later")
+        return self
+
+    @model_validator(mode="after")
+    def _quote_is_not_the_delimiter(self) -> Self:
         if self.delimiter is not None and self.delimiter == self.quote:
             raise problem("quote", "it is the delimiter", "choose two different characters")
         return self
 
     @model_validator(mode="after")
-    def _named_columns_are_declared(self) -> "DataSpec":
-        named = [("id", self.id)]
-        named += [("unique_together", name) for group in self.unique_together for name in group]
-        if self.dataset_rules.freshness is not None:
-            named.append(("dataset_rules.freshness.column", self.dataset_rules.freshness.column))
-        for key, name in named:
+    def _named_columns_are_declared(self) -> Self:
+        freshness = self.dataset_rules.freshness
+        references = [("id", self.id)]
+        references += [
+            ("unique_together", name) for group in self.unique_together for name in group
+        ]
+        if freshness is not None:
+            references.append(("dataset_rules.freshness.column", freshness.column))
+        for key, name in references:
             if name not in self.columns:
                 raise problem(
                     key,
                     f"there is no column {name!r}",
                     f"declare it under columns, or name one of: {', '.join(self.columns)}",
                 )
-        freshness = self.dataset_rules.freshness
-        if freshness is not None and self.columns[freshness.column].kind not in (
-            "date",
-            "timestamp",
-        ):
+        if freshness is not None and self.columns[freshness.column].type not in TIME_TYPES:
             raise problem(
                 "dataset_rules.freshness.column",
                 f"{freshness.column!r} is neither a date nor a timestamp",
@@ -282,7 +271,7 @@ class DataSpec(SpecModel):
         return self
 
     @model_validator(mode="after")
-    def _id_comes_from_the_file(self) -> "DataSpec":
+    def _id_comes_from_the_file(self) -> Self:
         column = self.columns[self.id]
         if column.derive is not None or column.optional or column.severity == "warn":
             raise problem(
@@ -293,23 +282,22 @@ class DataSpec(SpecModel):
         return self
 
     @model_validator(mode="after")
-    def _expressions_can_be_computed(self) -> "DataSpec":
-        """Check derived columns in the order in which they are declared, then the row rules."""
+    def _expressions_can_be_computed(self) -> Self:
+        # A derived column may read those that are declared above it.
         kinds = {name: self.columns[name].kind for name in self.file_columns}
         for name, column in self.columns.items():
             if column.derive is None:
                 continue
             key = f"columns.{name}.derive"
-            kind = self._kind_of(column.derive, kinds, key)
-            fits = kind == column.kind or (kind == "boolean" and column.type == "integer")
-            if not fits:
+            kind = _expression_kind(column.derive, kinds, key)
+            if kind != column.kind and (kind, column.type) != ("boolean", "integer"):
                 raise problem(
                     key, f"it gives a {kind}, not a {column.type}", f"make the type fit a {kind}"
                 )
             kinds[name] = column.kind
         for rule in self.row_rules:
             key = f"row_rules.{rule.name}"
-            kind = self._kind_of(rule.expression, kinds, key)
+            kind = _expression_kind(rule.expression, kinds, key)
             if kind != "boolean":
                 raise problem(key, f"it gives a {kind}", "write something that is true or false")
         names = [rule.name for rule in self.row_rules]
@@ -317,11 +305,23 @@ class DataSpec(SpecModel):
             raise problem("row_rules", "two rules have one name", "give each a name of its own")
         return self
 
-    @staticmethod
-    def _kind_of(text: str, kinds: dict[str, Kind], key: str) -> Kind:
-        try:
-            return parse_expression(text, kinds).kind
-        except ValueError as error:
-            raise problem(
-                key, str(error), "see the expression language in docs/intake.md"
-            ) from None
+
+def can_name_a_column(name: str) -> bool:
+    """Tell whether a text can name a column.
+
+    Returns
+    -------
+    bool
+        False for what is empty, has blanks around it or characters that do not print, and for
+        what an engine takes for a pattern of names.
+    """
+    pattern = name == "*" or (name.startswith("^") and name.endswith("$"))
+    return bool(name) and name == name.strip() and name.isprintable() and not pattern
+
+
+def _expression_kind(expression: str, kinds: dict[str, Kind], key: str) -> Kind:
+    """Return the kind of an expression's value, or refuse the expression."""
+    try:
+        return parse_expression(expression, kinds).kind
+    except ValueError as error:
+        raise problem(key, str(error), "see the expression language in docs/intake.md") from None

@@ -5,21 +5,22 @@ node is held against a list of what is allowed, and its kinds are checked before
 """
 
 import ast
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Final, Literal
 
 Kind = Literal["number", "text", "boolean", "date", "timestamp"]
 
-MAX_EXPRESSION_LENGTH: Final = 1_000
-MAX_NESTING: Final = 50
+_MAX_LENGTH: Final = 1_000
+_MAX_NESTING: Final = 50
+_MAX_ROUND_DIGITS: Final = 15
+"""A float has no more."""
 
-ARITHMETIC: Final = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod)
-ORDERINGS: Final = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
+_ARITHMETIC: Final = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod)
+_ORDERINGS: Final = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 
-#: Function name to the kinds of its arguments and the kind of its value.
-FUNCTIONS: Final[dict[str, tuple[tuple[tuple[Kind, ...], ...], Kind]]] = {
+_FUNCTIONS: Final[dict[str, tuple[tuple[tuple[Kind, ...], ...], Kind]]] = {
     "abs": ((("number",),), "number"),
     "round": ((("number",), ("number",)), "number"),
     "length": ((("text",),), "number"),
@@ -34,6 +35,7 @@ FUNCTIONS: Final[dict[str, tuple[tuple[tuple[Kind, ...], ...], Kind]]] = {
     "hour": ((("timestamp",),), "number"),
     "date": ((("text", "timestamp"),), "date"),
 }
+"""Function name to the kinds that each argument may be of, and the kind of its value."""
 
 
 @dataclass(frozen=True)
@@ -82,20 +84,20 @@ def parse_expression(text: str, kinds: Mapping[str, Kind]) -> Expression:
     ValueError
         When it is not of the language; the message says where and why.
     """
-    if len(text) > MAX_EXPRESSION_LENGTH:
-        raise ValueError(f"an expression has at most {MAX_EXPRESSION_LENGTH} characters")
+    if len(text) > _MAX_LENGTH:
+        raise ValueError(f"an expression has at most {_MAX_LENGTH} characters")
     try:
         tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, RecursionError, MemoryError) as error:
-        why = error.msg if isinstance(error, SyntaxError) else "it is nested too deeply"
-        raise ValueError(f"`{text}` is not an expression: {why}") from error
+        reason = error.msg if isinstance(error, SyntaxError) else "it is nested too deeply"
+        raise ValueError(f"`{text}` is not an expression: {reason}") from error
     checker = _Checker(text, kinds)
     kind = checker.kind(tree, 0)
     return Expression(
         text=text,
         tree=tree,
         columns=frozenset(checker.columns),
-        needed=frozenset(checker.needed - checker.asked),
+        needed=frozenset(checker.needed - checker.may_be_missing),
         kind=kind,
     )
 
@@ -103,28 +105,18 @@ def parse_expression(text: str, kinds: Mapping[str, Kind]) -> Expression:
 def column_of(node: ast.expr) -> str | None:
     """Name the column that a node stands for: `name`, or `column("any name")`.
 
-    Parameters
-    ----------
-    node
-        A node of a checked tree.
-
     Returns
     -------
     str or None
         None when the node is not a column.
     """
-    if isinstance(node, ast.Name):
-        return node.id
-    if (
-        isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Name)
-        and node.func.id == "column"
-        and len(node.args) == 1
-        and not node.keywords
-        and isinstance(node.args[0], ast.Constant)
-        and isinstance(node.args[0].value, str)
-    ):
-        return node.args[0].value
+    match node:
+        case ast.Name(id=name):
+            return name
+        case ast.Call(
+            func=ast.Name(id="column"), args=[ast.Constant(value=str(name))], keywords=[]
+        ):
+            return name
     return None
 
 
@@ -136,55 +128,58 @@ class _Checker:
         self.kinds = kinds
         self.columns: set[str] = set()
         self.needed: set[str] = set()
-        self.asked: set[str] = set()
-
-    def refuse(self, why: str) -> ValueError:
-        return ValueError(f"in `{self.text}`: {why}")
+        self.may_be_missing: set[str] = set()
 
     def kind(self, node: ast.expr, depth: int) -> Kind:
-        if depth > MAX_NESTING:
-            raise self.refuse("it is nested too deeply")
+        """Return the kind of a node's value, or refuse the node."""
+        if depth > _MAX_NESTING:
+            raise self.refusal("it is nested too deeply")
         name = column_of(node)
         if name is not None:
             self.needed.add(name)
             return self.column(name)
-        for node_type, check in self.checks().items():
-            if isinstance(node, node_type):
-                return check(node, depth + 1)
-        raise self.refuse(f"`{ast.unparse(node)}` is not part of the language")
+        match node:
+            case ast.Constant():
+                kind = self.constant(node)
+            case ast.BoolOp():
+                kind = self.logic(node, depth + 1)
+            case ast.UnaryOp():
+                kind = self.unary(node, depth + 1)
+            case ast.BinOp():
+                kind = self.arithmetic(node, depth + 1)
+            case ast.Compare():
+                kind = self.comparison(node, depth + 1)
+            case ast.Call():
+                kind = self.call(node, depth + 1)
+            case _:
+                raise self.refusal(f"`{ast.unparse(node)}` is not part of the language")
+        return kind
 
-    def checks(self) -> "dict[type[ast.expr], Callable[..., Kind]]":
-        return {
-            ast.Constant: self.constant,
-            ast.BoolOp: self.logic,
-            ast.UnaryOp: self.unary,
-            ast.BinOp: self.arithmetic,
-            ast.Compare: self.comparison,
-            ast.Call: self.call,
-        }
+    def refusal(self, reason: str) -> ValueError:
+        return ValueError(f"in `{self.text}`: {reason}")
 
     def column(self, name: str) -> Kind:
         if name not in self.kinds:
             known = ", ".join(sorted(self.kinds)) or "none"
-            raise self.refuse(f"there is no column `{name}` to use here; there are: {known}")
+            raise self.refusal(f"there is no column `{name}` to use here; there are: {known}")
         self.columns.add(name)
         return self.kinds[name]
 
-    def constant(self, node: ast.Constant, _depth: int) -> Kind:
+    def constant(self, node: ast.Constant) -> Kind:
         value = node.value
         if isinstance(value, bool):
             return "boolean"
         if isinstance(value, int | float):
             if isinstance(value, int) and not -(2**63) <= value < 2**63:
-                raise self.refuse(f"the number {value} has more than 64 bits")
+                raise self.refusal(f"the number {value} has more than 64 bits")
             return "number"
         if isinstance(value, str):
             return "text"
-        raise self.refuse(f"`{ast.unparse(node)}` is neither a number, a text nor True or False")
+        raise self.refusal(f"`{ast.unparse(node)}` is neither a number, a text nor True or False")
 
     def logic(self, node: ast.BoolOp, depth: int) -> Kind:
-        for part in node.values:
-            self.expect(part, ("boolean",), depth)
+        for operand in node.values:
+            self.expect(operand, ("boolean",), depth)
         return "boolean"
 
     def unary(self, node: ast.UnaryOp, depth: int) -> Kind:
@@ -192,94 +187,96 @@ class _Checker:
             return self.expect(node.operand, ("boolean",), depth)
         if isinstance(node.op, ast.USub | ast.UAdd):
             return self.expect(node.operand, ("number",), depth)
-        raise self.refuse(f"`{ast.unparse(node)}` is not part of the language")
+        raise self.refusal(f"`{ast.unparse(node)}` is not part of the language")
 
     def arithmetic(self, node: ast.BinOp, depth: int) -> Kind:
-        if not isinstance(node.op, ARITHMETIC):
-            raise self.refuse(f"`{ast.unparse(node)}` uses an operator that is not + - * / // %")
+        if not isinstance(node.op, _ARITHMETIC):
+            raise self.refusal(f"`{ast.unparse(node)}` uses an operator that is not + - * / // %")
         self.expect(node.left, ("number",), depth)
-        self.expect(node.right, ("number",), depth)
-        return "number"
+        return self.expect(node.right, ("number",), depth)
+
+    def expect(self, node: ast.expr, kinds: tuple[Kind, ...], depth: int) -> Kind:
+        """Return the kind of a node's value, or refuse one of any other kind than these."""
+        kind = self.kind(node, depth)
+        if kind not in kinds:
+            raise self.refusal(f"`{ast.unparse(node)}` is a {kind}, not a {' or '.join(kinds)}")
+        return kind
 
     def comparison(self, node: ast.Compare, depth: int) -> Kind:
         left = node.left
         for operator, right in zip(node.ops, node.comparators, strict=True):
             if isinstance(operator, ast.In | ast.NotIn):
                 self.membership(left, right, depth)
-            elif isinstance(operator, (*ORDERINGS, ast.Eq, ast.NotEq)):
+            elif isinstance(operator, (*_ORDERINGS, ast.Eq, ast.NotEq)):
                 self.same_kind(left, right, operator, depth)
             else:
-                raise self.refuse("compare with ==, !=, <, <=, >, >=, in or not in")
+                raise self.refusal("compare with ==, !=, <, <=, >, >=, in or not in")
             left = right
         return "boolean"
 
     def membership(self, left: ast.expr, right: ast.expr, depth: int) -> None:
         if not isinstance(right, ast.List | ast.Tuple | ast.Set) or not right.elts:
-            raise self.refuse("after `in` stands a list of values, such as ['a', 'b']")
+            raise self.refusal("after `in` stands a list of values, such as ['a', 'b']")
         kind = self.kind(left, depth)
         for element in right.elts:
             if not isinstance(element, ast.Constant) or self.kind(element, depth) != kind:
-                raise self.refuse(f"`{ast.unparse(element)}` in the list is not a {kind}")
+                raise self.refusal(f"`{ast.unparse(element)}` in the list is not a {kind}")
 
     def same_kind(self, left: ast.expr, right: ast.expr, operator: ast.cmpop, depth: int) -> None:
-        kinds = (self.kind(left, depth), self.kind(right, depth))
-        if kinds[0] != kinds[1]:
-            raise self.refuse(
-                f"a {kinds[0]} (`{ast.unparse(left)}`) is compared with a {kinds[1]} "
+        left_kind, right_kind = self.kind(left, depth), self.kind(right, depth)
+        if left_kind != right_kind:
+            raise self.refusal(
+                f"a {left_kind} (`{ast.unparse(left)}`) is compared with a {right_kind} "
                 f"(`{ast.unparse(right)}`)"
             )
-        if kinds[0] == "boolean" and isinstance(operator, ORDERINGS):
-            raise self.refuse("True and False have no order")
+        if left_kind == "boolean" and isinstance(operator, _ORDERINGS):
+            raise self.refusal("True and False have no order")
 
     def call(self, node: ast.Call, depth: int) -> Kind:
         name = node.func.id if isinstance(node.func, ast.Name) else ast.unparse(node.func)
         if node.keywords:
-            raise self.refuse(f"`{name}` takes no named arguments")
+            raise self.refusal(f"`{name}` takes no named arguments")
         if name == "is_missing":
             column = column_of(node.args[0]) if len(node.args) == 1 else None
             if column is None:
-                raise self.refuse("`is_missing` takes one column")
-            self.asked.add(column)
+                raise self.refusal("`is_missing` takes one column")
+            self.may_be_missing.add(column)
             self.column(column)
             return "boolean"
-        if name not in FUNCTIONS:
-            known = ", ".join([*FUNCTIONS, "is_missing", "column"])
-            raise self.refuse(f"there is no function `{name}`; there are: {known}")
-        allowed, value = FUNCTIONS[name]
-        if len(node.args) != len(allowed):
-            raise self.refuse(f"`{name}` takes {len(allowed)} argument(s), not {len(node.args)}")
-        for argument, kinds in zip(node.args, allowed, strict=True):
+        if name not in _FUNCTIONS:
+            known = ", ".join([*_FUNCTIONS, "is_missing", "column"])
+            raise self.refusal(f"there is no function `{name}`; there are: {known}")
+        argument_kinds, kind = _FUNCTIONS[name]
+        if len(node.args) != len(argument_kinds):
+            raise self.refusal(
+                f"`{name}` takes {len(argument_kinds)} argument(s), not {len(node.args)}"
+            )
+        for argument, kinds in zip(node.args, argument_kinds, strict=True):
             self.expect(argument, kinds, depth)
-        self.constants(name, node.args)
-        return value
-
-    def constants(self, name: str, arguments: list[ast.expr]) -> None:
-        """Check the arguments that must be written out, since they are fixed for all rows."""
         if name == "round":
-            places = arguments[1]
-            if not (
-                isinstance(places, ast.Constant)
-                and isinstance(places.value, int)
-                and 0 <= places.value <= 15  # noqa: PLR2004 - a float has no more digits
-            ):
-                raise self.refuse("the second argument of `round` is a number of places, 0 to 15")
-        if name == "date" and isinstance(arguments[0], ast.Constant):
-            self.written_date(str(arguments[0].value))
-        elif name == "date" and not self.is_timestamp(arguments[0]):
-            raise self.refuse("`date` takes a timestamp column, or a date as '2013-11-30'")
-
-    def is_timestamp(self, node: ast.expr) -> bool:
-        name = column_of(node)
-        return name is not None and self.kinds.get(name) == "timestamp"
-
-    def written_date(self, text: str) -> None:
-        try:
-            date.fromisoformat(text)
-        except ValueError as error:
-            raise self.refuse(f"'{text}' is not a date as 2013-11-30") from error
-
-    def expect(self, node: ast.expr, kinds: tuple[Kind, ...], depth: int) -> Kind:
-        kind = self.kind(node, depth)
-        if kind not in kinds:
-            raise self.refuse(f"`{ast.unparse(node)}` is a {kind}, not a {' or '.join(kinds)}")
+            self.check_digits(node.args[1])
+        if name == "date":
+            self.check_date(node.args[0])
         return kind
+
+    def check_digits(self, node: ast.expr) -> None:
+        """Refuse a number of digits that is not the same for all rows."""
+        if not (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, int)
+            and 0 <= node.value <= _MAX_ROUND_DIGITS
+        ):
+            raise self.refusal(
+                f"the second argument of `round` is a number of places, 0 to {_MAX_ROUND_DIGITS}"
+            )
+
+    def check_date(self, node: ast.expr) -> None:
+        """Refuse what could be no date in some row: all but a timestamp, or a date written out."""
+        if isinstance(node, ast.Constant):
+            text = str(node.value)
+            try:
+                date.fromisoformat(text)
+            except ValueError as error:
+                raise self.refusal(f"'{text}' is not a date as 2013-11-30") from error
+        elif self.kinds.get(column_of(node) or "") != "timestamp":
+            raise self.refusal("`date` takes a timestamp column, or a date as '2013-11-30'")

@@ -1,22 +1,19 @@
-"""What gates have in common, whatever kind they are of."""
+"""The gates of an audit: what all have in common, and the keys of each kind."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import Field, Tag, field_validator, model_validator
 
 from evaluator.metrics import FAIRNESS_MEASURES, METRICS
-from evaluator.spec._base import SchemaByKind, SpecModel, kind_of, problem, suggestion
+from evaluator.spec._base import SchemaByKind, SpecModel, kind_discriminator, problem, suggestion
 
 GateLevel = Literal["overall", "geography", "segment", "slice"]
-DecideOn = Literal["bound", "value"]
-
 
 CALIBRATION_ERRORS: Final = ("expected_calibration_error", "brier", "log_loss")
 """The metrics that measure how far scores are from being probabilities; less is better."""
-DEFAULT_KIND = "metric"
+
+_DEFAULT_KIND: Final = "metric"
 
 
 class GateBase(SpecModel):
@@ -39,7 +36,7 @@ class GateBase(SpecModel):
 class EstimateGate(GateBase):
     """A gate on something that is estimated from cases, and so has an interval."""
 
-    decide_on: DecideOn = Field(default="bound", examples=["value"])
+    decide_on: Literal["bound", "value"] = Field(default="bound", examples=["value"])
     """What is held against the limit. `bound`: the interval; PASS where all of it is on the good
     side, FAIL where all of it is on the bad side, otherwise INSUFFICIENT EVIDENCE. `value`: the
     value alone, as if it were known exactly; the report says so."""
@@ -58,19 +55,9 @@ class ScopedGate(EstimateGate):
     segment: str | None = Field(default=None, examples=["regional"])
     """The one segment that the gate is for, instead of a `level`; with `geography`, one slice."""
 
-    @model_validator(mode="after")
-    def _place_or_level(self) -> Self:
-        if "level" in self.model_fields_set and self.names_scope:
-            raise problem(
-                "level",
-                "the gate names a place, and a level as well",
-                "take `level` out, or take `geography` and `segment` out",
-            )
-        return self
-
     @property
     def names_scope(self) -> bool:
-        """Whether the gate is for one place that it names."""
+        """Whether the gate is for one scope that it names."""
         return self.geography is not None or self.segment is not None
 
     @property
@@ -81,6 +68,16 @@ class ScopedGate(EstimateGate):
         if self.geography is None:
             return "segment"
         return "geography" if self.segment is None else "slice"
+
+    @model_validator(mode="after")
+    def _scope_or_level(self) -> Self:
+        if "level" in self.model_fields_set and self.names_scope:
+            raise problem(
+                "level",
+                "the gate names a place, and a level as well",
+                "take `level` out, or take `geography` and `segment` out",
+            )
+        return self
 
 
 class MetricGate(ScopedGate):
@@ -107,15 +104,20 @@ class MetricGate(ScopedGate):
     better_than_baseline: bool = Field(default=False, strict=True, examples=[True])
     """Whether the candidate must be better than the baseline, by however little."""
 
+    @property
+    def against_baseline(self) -> bool:
+        """Whether it is the difference from the baseline that counts."""
+        return self.better_than_baseline or self.not_worse_than_baseline_by is not None
+
     @field_validator("metric")
     @classmethod
     def _metric_is_known(cls, metric: str) -> str:
-        check_metric_names([metric])
+        check_metric("metric", metric)
         return metric
 
     @model_validator(mode="after")
     def _limits_make_sense(self) -> Self:
-        limits = [name for name in ("at_least", "at_most") if getattr(self, name) is not None]
+        limits = [key for key in ("at_least", "at_most") if getattr(self, key) is not None]
         against = []
         if self.not_worse_than_baseline_by is not None:
             against.append("not_worse_than_baseline_by")
@@ -129,10 +131,10 @@ class MetricGate(ScopedGate):
                 " `better_than_baseline: true`",
             )
         if len(against) + bool(limits) > 1:
-            named = [*limits, *against]
+            keys = [*limits, *against]
             raise problem(
-                named[-1],
-                f"the gate on {self.metric} has {' and '.join(named)}, which look at different"
+                keys[-1],
+                f"the gate on {self.metric} has {' and '.join(keys)}, which look at different"
                 " things",
                 "make a gate of each",
             )
@@ -150,11 +152,6 @@ class MetricGate(ScopedGate):
                 "choose a metric that has a direction, or use `at_least` and `at_most`",
             )
         return self
-
-    @property
-    def against_baseline(self) -> bool:
-        """Whether it is the difference from the baseline that counts."""
-        return self.better_than_baseline or self.not_worse_than_baseline_by is not None
 
 
 class CalibrationGate(ScopedGate):
@@ -302,14 +299,6 @@ class DriftGate(GateBase):
     """The declared columns that are looked at; without it all whose drift is measured."""
 
 
-def check_metric_names(names: Iterable[str], *, key: str = "metric") -> None:
-    """Refuse a name that is not in the list of metrics."""
-    for name in names:
-        if name not in METRICS:
-            close = get_close_matches(name, METRICS, n=3) or list(METRICS)
-            raise problem(key, f"there is no metric {name!r}", f"use one of {', '.join(close)}")
-
-
 GateSpec = Annotated[
     Annotated[MetricGate, Tag("kind: metric")]
     | Annotated[CalibrationGate, Tag("kind: calibration")]
@@ -318,131 +307,14 @@ GateSpec = Annotated[
     | Annotated[CompleteGate, Tag("kind: complete")]
     | Annotated[DataQualityGate, Tag("kind: data_quality")]
     | Annotated[DriftGate, Tag("kind: drift")],
-    Discriminator(kind_of(GateBase, DEFAULT_KIND)),
-    SchemaByKind(DEFAULT_KIND),
+    kind_discriminator(GateBase, _DEFAULT_KIND),
+    SchemaByKind(_DEFAULT_KIND),
 ]
 """One gate of an audit, of any kind."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Declared:
-    """What an audit declares that gates may name.
-
-    Attributes
-    ----------
-    candidates
-        The candidates' names.
-    baseline
-        The baseline's name, or None.
-    metrics
-        The audit's metrics.
-    scopes
-        The values of `geography` and `segment`.
-    columns
-        The declared columns.
-    compares
-        Whether candidates are compared with the baseline.
-    fairness_measures, fairness_attributes
-        What `fairness` measures, and by which columns; None where the audit has no `fairness`.
-        Empty measures are all that the columns permit.
-    weak_slices
-        Whether the audit searches for weak slices.
-    """
-
-    candidates: Collection[str]
-    baseline: str | None
-    metrics: Sequence[str]
-    scopes: Mapping[str, Sequence[str]]
-    columns: Collection[str] = field(default=())
-    compares: bool = True
-    fairness_measures: Collection[str] = ()
-    fairness_attributes: Sequence[str] | None = None
-    weak_slices: bool = False
-
-
-def check_gates(gates: Iterable[GateSpec], declared: Declared) -> None:
-    """Refuse a gate on something that the audit does not have."""
-    for index, gate in enumerate(gates):
-        key = f"gates.{index}"
-        if gate.candidate is not None:
-            _check_known(
-                f"{key}.candidate", "there is no candidate", gate.candidate, declared.candidates
-            )
-        if isinstance(gate, ScopedGate):
-            _check_scoped(key, gate, declared)
-        elif isinstance(gate, FairnessGate):
-            _check_fairness(key, gate, declared)
-        elif isinstance(gate, WeakSlicesGate) and not declared.weak_slices:
-            raise problem(
-                f"{key}.kind",
-                "the audit does not search for weak slices",
-                "declare `weak_slices`, or take the gate out",
-            )
-        elif isinstance(gate, DriftGate):
-            for name in gate.columns or ():
-                _check_known(f"{key}.columns", "there is no column", name, declared.columns)
-
-
-def _check_scoped(key: str, gate: Any, declared: Declared) -> None:
-    """Check a gate on a metric or on calibration."""
-    if gate.metric not in declared.metrics:
-        raise problem(
-            f"{key}.metric",
-            f"{gate.metric!r} is not among the audit's metrics",
-            f"add it to `metrics`, or use one of {', '.join(declared.metrics)}",
-        )
-    for dimension in ("geography", "segment"):
-        name = getattr(gate, dimension)
-        if name is not None:
-            known = declared.scopes.get(dimension, ())
-            _check_known(f"{key}.{dimension}", f"there is no {dimension}", name, known)
-    if not getattr(gate, "against_baseline", False):
-        return
-    limit = "better_than_baseline" if gate.better_than_baseline else "not_worse_than_baseline_by"
-    if declared.baseline is None:
-        raise problem(
-            f"{key}.{limit}",
-            "no candidate is the baseline",
-            "write `baseline: true` at the candidate that the others are compared with",
-        )
-    if gate.candidate == declared.baseline:
-        raise problem(
-            f"{key}.candidate",
-            f"{gate.candidate!r} is the baseline, and is not compared with itself",
-            "name another candidate, or none, so that the gate is for all others",
-        )
-    if not declared.compares:
-        raise problem(
-            f"{key}.{limit}",
-            "the audit does not compare candidates",
-            "declare `compare`, or take the gate out",
-        )
-
-
-def _check_fairness(key: str, gate: FairnessGate, declared: Declared) -> None:
-    if declared.fairness_attributes is None:
-        raise problem(
-            f"{key}.kind",
-            "the audit does not measure fairness",
-            "declare `fairness`, or take the gate out",
-        )
-    if declared.fairness_measures:
-        _check_known(
-            f"{key}.measure",
-            "the audit's `fairness` does not measure",
-            gate.measure,
-            declared.fairness_measures,
-        )
-    for name in [] if gate.attribute is None else gate.attribute.split(" x "):
-        _check_known(
-            f"{key}.attribute",
-            "the audit's `fairness` does not look at",
-            name,
-            declared.fairness_attributes,
-        )
-
-
-def _check_known(key: str, what: str, name: str, known: Collection[str]) -> None:
-    if name not in known:
-        listed = ", ".join(sorted(known)) or "(there is none)"
-        raise problem(key, f"{what} {name!r}", suggestion(name, known, f"use one of {listed}"))
+def check_metric(key: str, name: str) -> None:
+    """Refuse a metric that there is not, and say which ones could have been meant."""
+    if name not in METRICS:
+        close = get_close_matches(name, METRICS, n=3) or list(METRICS)
+        raise problem(key, f"there is no metric {name!r}", f"use one of {', '.join(close)}")

@@ -10,10 +10,9 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
 
 from evaluator.spec._audit import AuditSpec
-from evaluator.spec._base import models_in, yaml_line
+from evaluator.spec._base import kind_of, models_in, yaml_line
 
 _INTRODUCTION = """\
 # An audit's YAML
@@ -42,31 +41,31 @@ class _Section(NamedTuple):
     """A part of the page."""
 
     title: str
-    """The block's path in the YAML, as code."""
+    """The block's path in the YAML, as code, and its kind where there are several."""
     model: type[BaseModel]
-    introduced: frozenset[str]
+    described: frozenset[str]
     """Its keys that stand in a section above."""
 
 
 def _sections(
-    path: str, model: type[BaseModel], title: str = "", introduced: frozenset[str] = frozenset()
+    path: str, model: type[BaseModel], title: str = "", described: frozenset[str] = frozenset()
 ) -> Iterator[_Section]:
     """Yield a model and those inside it, each under its path in the YAML."""
-    yield _Section(title or f"`{path}`", model, introduced)
+    yield _Section(title or f"`{path}`", model, described)
     for name, field in model.model_fields.items():
         inner = list(models_in(field.annotation))
-        if name in introduced or not inner:
+        if name in described or not inner:
             continue
-        kind = _plain(field.annotation)
-        item = "[]" if kind.startswith("list") else ".<name>" if kind.startswith("map") else ""
+        type_ = _type_in_words(field.annotation)
+        item = "[]" if type_.startswith("list") else ".<name>" if type_.startswith("map") else ""
         below = f"{name}{item}" if path == "attributes" else f"{path}.{name}{item}"
         if len(inner) == 1:
             yield from _sections(below, inner[0])
         else:
-            yield from _kinds(below, inner)
+            yield from _kind_sections(below, inner)
 
 
-def _kinds(path: str, models: Sequence[type[BaseModel]]) -> Iterator[_Section]:
+def _kind_sections(path: str, models: Sequence[type[BaseModel]]) -> Iterator[_Section]:
     """Yield what blocks of several kinds have in common, and what each has of its own."""
     common: type[BaseModel] = next(
         base
@@ -75,56 +74,52 @@ def _kinds(path: str, models: Sequence[type[BaseModel]]) -> Iterator[_Section]:
     )
     yield from _sections(path, common)
     for model in models:
-        (kind,) = get_args(model.model_fields["kind"].annotation)
-        title = f"`{path}` of `kind: {kind}`"
+        title = f"`{path}` of `kind: {kind_of(model)}`"
         yield from _sections(path, model, title, frozenset(common.model_fields))
 
 
 def _section(section: _Section) -> str:
-    words = " ".join((section.model.__doc__ or "").split())
+    """Write a block's title, its description and its keys."""
+    description = " ".join((section.model.__doc__ or "").split())
     keys = "\n".join(
         _key(name, field)
         for name, field in section.model.model_fields.items()
-        if name not in section.introduced
+        if name not in section.described
     )
-    return f"## {section.title}\n\n{words}\n\n{keys}"
+    return f"## {section.title}\n\n{description}\n\n{keys}"
 
 
 def _key(name: str, field: FieldInfo) -> str:
+    """Write a key's type, default, description and example."""
     default = "needed" if field.is_required() else f"default `{_default(field)}`"
-    words = " ".join((field.description or "").split())
-    example = yaml_line(name, _as_yaml((field.examples or [None])[0]))
+    description = " ".join((field.description or "").split())
+    example = yaml_line(name, (field.examples or [None])[0])
     return (
-        f"### `{name}`\n\n{_plain(field.annotation)}; {default}.\n\n{words}\n\n"
+        f"### `{name}`\n\n{_type_in_words(field.annotation)}; {default}.\n\n{description}\n\n"
         f"```yaml\n{example}\n```\n"
     )
 
 
 def _default(field: FieldInfo) -> str:
+    """Write a key's default as one line of YAML."""
     value = field.get_default(call_default_factory=True, validated_data={})
-    if value is PydanticUndefined:
-        raise ValueError("a needed key has no default")
     if isinstance(value, BaseModel):
         value = value.model_dump(mode="json", exclude_defaults=True)
-    return json.dumps(_as_yaml(value), ensure_ascii=False, default=str)
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _as_yaml(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _plain(annotation: Any) -> str:
+def _type_in_words(annotation: Any) -> str:
     """Say a type in the words of YAML."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin in (Union, UnionType):
-        return " or ".join(dict.fromkeys(_plain(argument) for argument in arguments))
+        return " or ".join(dict.fromkeys(_type_in_words(branch) for branch in arguments))
     if origin is Literal:
-        return " or ".join(f"`{argument}`" for argument in arguments)
+        return " or ".join(f"`{choice}`" for choice in arguments)
     if origin in (Annotated, tuple):
-        item = _plain(arguments[0])
+        item = _type_in_words(arguments[0])
         return f"list of {item}" if origin is tuple else item
     if origin is dict:
-        return f"map of {_plain(arguments[0])} to {_plain(arguments[1])}"
+        return f"map of {_type_in_words(arguments[0])} to {_type_in_words(arguments[1])}"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "keys of its own"
     names = {NoneType: "`null`", str: "text", int: "whole number", float: "number", bool: "boolean"}

@@ -1,31 +1,35 @@
-"""What the scorecard looks for beside its figures: differences, unequal treatment, weak slices."""
+"""The further blocks: comparison, fairness, weak slices, certificates, where and when all runs."""
 
 import re
-from collections import Counter
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Discriminator, Field, Tag, field_validator
+from pydantic import Field, Tag, ValidationInfo, field_validator
 
 from evaluator.metrics import FAIRNESS_MEASURES
-from evaluator.spec._base import SchemaByKind, SpecModel, kind_of, problem, suggestion
+from evaluator.spec._base import (
+    SchemaByKind,
+    SpecModel,
+    kind_discriminator,
+    problem,
+    refuse_repeated,
+    suggestion,
+)
 
 DAY: Final = "day"
 """As a cluster: the day of a case's file, which every case has."""
 
 BINARY_MEASURES: Final = tuple(
-    name for name, one in FAIRNESS_MEASURES.items() if "binary_classification" in one.tasks
+    name for name, measure in FAIRNESS_MEASURES.items() if "binary_classification" in measure.tasks
 )
 
 Margin = Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]
-GroupValue = bool | int | str
-"""What a group may be called in the YAML: a value of its column."""
 
+_HOST: Final = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])"
+_ADDRESS: Final = re.compile(rf"auto|(?:ray://)?(?P<host>{_HOST}):(?P<port>[0-9]{{1,5}})")
+_HIGHEST_PORT: Final = 65535
+_DEFAULT_KIND: Final = "local"
 
-_HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])"
-_ADDRESS = re.compile(rf"auto|(?:ray://)?(?P<host>{_HOST}):(?P<port>[0-9]{{1,5}})")
-_HIGHEST_PORT = 65535
-DEFAULT_KIND = "local"
-_RANGES: Final = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
+_CRON_RANGES: Final = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
 _MONTHS: Final = ("jan feb mar apr may jun jul aug sep oct nov dec", 1)
 _WEEKDAYS: Final = ("sun mon tue wed thu fri sat", 0)
 
@@ -73,7 +77,7 @@ class FairnessSpec(SpecModel):
     """What is compared between the groups. Several of them cannot hold at once, so choose the
     question; by default all are measured."""
 
-    reference: Literal["best", "overall"] | dict[str, GroupValue] = Field(
+    reference: Literal["best", "overall"] | dict[str, bool | int | str] = Field(
         default="best", examples=[{"region": "eastern", "airline_kind": "network"}]
     )
     """What each group is compared with: the `best` of the others, all cases together (`overall`),
@@ -106,13 +110,13 @@ class FairnessSpec(SpecModel):
                     f"there is no fairness measure {name!r}",
                     suggestion(name, BINARY_MEASURES, f"use one of {', '.join(BINARY_MEASURES)}"),
                 )
-        _refuse_repeated("measures", measures)
+        refuse_repeated("measures", measures)
         return measures
 
     @field_validator("attributes", "control")
     @classmethod
-    def _columns_are_distinct(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        _refuse_repeated("attributes", names)
+    def _columns_are_distinct(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        refuse_repeated(str(info.field_name), names)
         return names
 
 
@@ -152,14 +156,8 @@ class WeakSlicesSpec(SpecModel):
     @field_validator("features")
     @classmethod
     def _features_are_distinct(cls, features: tuple[str, ...]) -> tuple[str, ...]:
-        _refuse_repeated("features", features)
+        refuse_repeated("features", features)
         return features
-
-
-def _refuse_repeated(key: str, names: tuple[str, ...]) -> None:
-    repeated = [name for name, count in Counter(names).items() if count > 1]
-    if repeated:
-        raise problem(key, f"{repeated[0]!r} stands there twice", "keep one of them")
 
 
 class CertificateSpec(SpecModel):
@@ -211,12 +209,20 @@ class RayExecution(ExecutionBase):
     """Further arguments of `ray.init`, as dagster-ray's resources take them. Ray shows them to
     whoever sees its dashboard, so they are no place for secrets."""
 
+    @property
+    def endpoint(self) -> tuple[str, int] | None:
+        """Host and port to call; None where Ray finds its cluster itself."""
+        match = _ADDRESS.fullmatch(self.address)
+        if match is None or match["host"] is None:
+            return None
+        return match["host"].strip("[]"), int(match["port"])
+
     @field_validator("address")
     @classmethod
     def _address_can_be_called(cls, address: str) -> str:
-        found = _ADDRESS.fullmatch(address)
-        port = found and found["port"]
-        if found is None or (port and not 0 < int(port) <= _HIGHEST_PORT):
+        match = _ADDRESS.fullmatch(address)
+        port = match and match["port"]
+        if match is None or (port and not 0 < int(port) <= _HIGHEST_PORT):
             raise problem(
                 "address",
                 f"{address!r} is no address of a Ray cluster",
@@ -224,37 +230,53 @@ class RayExecution(ExecutionBase):
             )
         return address
 
-    @property
-    def endpoint(self) -> tuple[str, int] | None:
-        """Host and port to call; None where Ray finds its cluster itself."""
-        found = _ADDRESS.fullmatch(self.address)
-        if found is None or found["host"] is None:
-            return None
-        return found["host"].strip("[]"), int(found["port"])
-
 
 ExecutionSpec = Annotated[
     Annotated[LocalExecution, Tag("kind: local")] | Annotated[RayExecution, Tag("kind: ray")],
-    Discriminator(kind_of(ExecutionBase, DEFAULT_KIND)),
-    SchemaByKind(DEFAULT_KIND),
+    kind_discriminator(ExecutionBase, _DEFAULT_KIND),
+    SchemaByKind(_DEFAULT_KIND),
 ]
 """Where an audit's candidates are run."""
 
 
-def is_cron_line(line: str) -> bool:
-    """Tell whether a line has the five fields, each within its range."""
+class AutomationSpec(SpecModel):
+    """What happens by itself while the Dagster daemon runs."""
+
+    nightly: str | None = Field(default="0 2 * * *", examples=["0 2 * * *"])
+    """A cron line (UTC) for the scheduled backfill of all slices; `null` switches it off."""
+
+    refresh: Literal["daily", "weekly", "on_demand"] = Field(default="daily", examples=["weekly"])
+    """When newly accepted days go into the evaluation set: as they come, each Monday (UTC), or
+    only when a person materialises `evaluation_set` or calls `evaluator run --refresh`. Until then
+    it stays frozen as it is."""
+
+    @field_validator("nightly")
+    @classmethod
+    def _nightly_is_a_cron_line(cls, nightly: str | None) -> str | None:
+        if nightly is not None and not _is_cron_line(nightly):
+            raise problem(
+                "nightly",
+                f"{nightly!r} is no cron line",
+                "write minute, hour, day, month and weekday, such as 0 2 * * * for 02:00 each day",
+            )
+        return nightly
+
+
+def _is_cron_line(line: str) -> bool:
+    """Tell whether a line has the five fields of cron, each within its range."""
     fields = line.lower().split()
-    if len(fields) != len(_RANGES):
+    if len(fields) != len(_CRON_RANGES):
         return False
     fields[3:] = [_numbered(fields[3], *_MONTHS), _numbered(fields[4], *_WEEKDAYS)]
     return all(
         _is_item(item, low, high)
-        for field, (low, high) in zip(fields, _RANGES, strict=True)
+        for field, (low, high) in zip(fields, _CRON_RANGES, strict=True)
         for item in field.split(",")
     )
 
 
 def _numbered(field: str, names: str, first: int) -> str:
+    """Write numbers for the names of months or weekdays."""
     for number, name in enumerate(names.split(), start=first):
         field = re.sub(rf"\b{name}\b", str(number), field)
     return field
@@ -262,8 +284,8 @@ def _numbered(field: str, names: str, first: int) -> str:
 
 def _is_item(item: str, low: int, high: int) -> bool:
     """Tell whether an item is `*`, a number or a range, each with or without a step."""
-    found = re.fullmatch(r"(?:\*|(\d+)(?:-(\d+))?)(?:/[1-9]\d*)?", item, re.ASCII)
-    if found is None:
+    match = re.fullmatch(r"(?:\*|(\d+)(?:-(\d+))?)(?:/[1-9]\d*)?", item, re.ASCII)
+    if match is None:
         return False
-    numbers = [int(number) for number in found.groups() if number is not None]
+    numbers = [int(number) for number in match.groups() if number is not None]
     return all(low <= number <= high for number in numbers) and numbers == sorted(numbers)

@@ -2,14 +2,12 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pydantic import TypeAdapter
 
 from evaluator.errors import SpecError
 from evaluator.spec import GateSpec, read_audit
-from evaluator.spec._gates import Declared, check_gates
 from evaluator_tests.spec.conftest import GOOD
 
 Spoil = Callable[..., SpecError]
@@ -135,45 +133,55 @@ def test_a_gate_against_the_baseline_loads_where_there_is_one(write: Callable[[s
             read_audit(path)
 
 
-_DECLARED: dict[str, Any] = {
-    "candidates": ["one"],
-    "baseline": "zero",
-    "metrics": ["recall"],
-    "scopes": {"geography": ["north"], "segment": ["new"]},
-    "fairness_measures": ["equal_opportunity"],
-    "fairness_attributes": ["region", "age"],
-    "weak_slices": True,
-}
-_FAIR = {"kind": "fairness", "measure": "equal_opportunity", "limit_difference": 0.1}
+FINDINGS = """\
+  fairness: {attributes: [country, customer], measures: [equal_opportunity]}
+  weak_slices: {features: [amount]}
+"""
+FAIR = "kind: fairness, measure: equal_opportunity, limit_difference: 0.1"
 
 
 @pytest.mark.parametrize(
-    ("gate", "declared", "said"),
+    "gate",
     [
-        (_FAIR, {}, None),
-        (_FAIR | {"attribute": "region x age"}, {}, None),
-        (_FAIR | {"attribute": "region x sex"}, {}, "does not look at 'sex'"),
-        (_FAIR | {"measure": "accuracy_gap"}, {}, "does not measure 'accuracy_gap'"),
-        (_FAIR | {"measure": "accuracy_gap"}, {"fairness_measures": ()}, None),
-        (_FAIR, {"fairness_attributes": None}, "does not measure fairness"),
-        ({"kind": "weak_slices", "no_weak_slice_above": 0.1}, {}, None),
-        ({"metric": "recall", "better_than_baseline": True}, {}, None),
+        FAIR,
+        f"{FAIR}, attribute: customer",
+        f"{FAIR}, attribute: country x customer",
+        "kind: weak_slices, no_weak_slice_above: 0.1",
+    ],
+)
+def test_gates_on_findings_load_where_the_audit_declares_them(
+    write: Callable[[str], Path], gate: str
+) -> None:
+    path = write(GOOD.replace(GATE, f"- {{{gate}}}") + FINDINGS)
+    assert len(read_audit(path).spec.gates) == 1
+
+
+@pytest.mark.parametrize(
+    ("gate", "key", "what"),
+    [
+        (f"{FAIR}, attribute: country x amount", "attribute", "does not look at 'amount'"),
         (
-            {"metric": "recall", "better_than_baseline": True},
-            {"compares": False},
-            "does not compare candidates",
+            "kind: fairness, measure: accuracy_gap, limit_difference: 0.1",
+            "measure",
+            "does not measure 'accuracy_gap'",
         ),
     ],
 )
-def test_gates_on_findings_need_what_the_audit_declares_of_them(
-    gate: dict[str, Any], declared: dict[str, Any], said: str | None
+def test_a_gate_on_what_fairness_does_not_look_at_is_refused(
+    spoil: Spoil, gate: str, key: str, what: str
 ) -> None:
-    gates = GATES.validate_python([gate])
-    if said is None:
-        check_gates(gates, Declared(**(_DECLARED | declared)))
-    else:
-        with pytest.raises(ValueError, match=said):
-            check_gates(gates, Declared(**(_DECLARED | declared)))
+    error = spoil((GATE, f"- {{{gate}}}\n{FINDINGS}"))
+    assert error.culprit == f"defs.yaml:25: gates.0.{key}"
+    assert what in error.what
+
+
+def test_a_gate_against_the_baseline_is_refused_where_the_comparison_is_off(spoil: Spoil) -> None:
+    error = spoil(
+        ("- name: one", "- name: one\n      baseline: true"),
+        (GATE, "- {metric: roc_auc, better_than_baseline: true}\n  compare: null"),
+    )
+    assert error.culprit == "defs.yaml:26: gates.0.better_than_baseline"
+    assert "does not compare candidates" in error.what
 
 
 def test_the_schema_of_gates_tells_kinds_apart() -> None:

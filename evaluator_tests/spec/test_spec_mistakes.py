@@ -22,6 +22,25 @@ MISTAKES = {
         ("  metrics:", "  zzzqqq: 1\n  metrics:"),
         "23: zzzqqq", "there is no such key", "use one of additional_slices, allow_failed_slices,",
     ),
+    "a count of missing slices with a point": (
+        ("  metrics:", "  allow_failed_slices: 2.0\n  metrics:"),
+        "23: allow_failed_slices", "2.0 is neither `none`, nor a count, nor a share", "such as 2",
+    ),
+    "no number of missing slices": (
+        ("  metrics:", "  allow_failed_slices: .inf\n  metrics:"),
+        "23: allow_failed_slices", "inf is neither `none`, nor a count", "such as 2",
+    ),
+    "a day above a time": (
+        (
+            "amount: {type: float, minimum: 0}",
+            "amount: {type: timestamp, minimum: 2024-01-02, maximum: 2024-01-01 12:00:00}",
+        ),
+        "11: data.columns.amount.minimum", "it is above maximum", "make minimum at most maximum",
+    ),
+    "a limit of a date with a time": (
+        ("amount: {type: float, minimum: 0}", "amount: {type: date, minimum: 2024-01-02 12:00:00}"),
+        "11: data.columns.amount.minimum", "is not of type date", "write a limit of type date",
+    ),
     "an unknown key of a column": (
         ("required: true, unique", "requird: true, unique"),
         "8: data.columns.case_id.requird", "there is no such key", "did you mean `required`?",
