@@ -45,6 +45,12 @@ def command() -> None:
     """Be the `evaluator` command, in a process of its own, and end the process at once.
 
     Python takes two seconds to take apart what Dagster, MLflow and pandas built up, for nothing.
+
+    Raises
+    ------
+    SystemExit
+        With an exit code of `Exit`, which ends the process when all that was registered to be done
+        at its end is done.
     """
     code: object = Exit.FAULT
 
@@ -65,7 +71,13 @@ def command() -> None:
 
 
 def main() -> None:
-    """Run the command, and turn errors into a message and an exit code."""
+    """Run the command on the process's arguments, and turn errors into a message.
+
+    Raises
+    ------
+    SystemExit
+        With an exit code of `Exit`.
+    """
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:

@@ -15,11 +15,9 @@ _OPENLINEAGE = "https://openlineage.io/spec"
 
 
 def to_prov(lineage: Lineage) -> dict[str, Any]:
-    """Write an answer as a PROV-JSON document (W3C Member Submission, 24 April 2013).
-
-    Versions and files are entities. The pass that made a version is an activity, which ended when
-    the version was written; when it began is not recorded. The agent is this software.
-    """
+    """Write an answer as a PROV-JSON document (W3C Member Submission, 24 April 2013)."""
+    # Versions and files are entities. The pass that made a version is an activity, which ended when
+    # the version was written; when it began is not recorded. The agent is this software.
     document = _ProvDocument(lineage)
     for key, record in lineage.walk.versions.items():
         document.add(key, record)
@@ -27,11 +25,9 @@ def to_prov(lineage: Lineage) -> dict[str, Any]:
 
 
 def to_openlineage(lineage: Lineage) -> Iterator[dict[str, Any]]:
-    """Write an answer as OpenLineage 2-0-2 run events, one a version, in the order of their making.
-
-    Each is the completion of a run of its own, whose parent is the Dagster run. When it began is
-    not recorded, so there are no start events.
-    """
+    """Write an answer as OpenLineage 2-0-2 run events, one a version, by their times."""
+    # Each is the completion of a run of its own, whose parent is the Dagster run. When it began is
+    # not recorded, so there are no start events.
     versions = lineage.walk.versions
     for key, record in sorted(versions.items(), key=lambda item: item[1].created_at):
         note = lineage.notes.get(key)

@@ -17,11 +17,7 @@ _INDENT = "  "
 
 
 def lineage_text(lineage: Lineage) -> str:
-    """Write an answer for people.
-
-    Upstream, each output stands above those that it rests on, which are indented; downstream, it
-    is a list in the order in which the outputs are made.
-    """
+    """Write an answer for people: upstream a tree, downstream a list in the order of making."""
     walk = lineage.walk
     others = f" and {len(walk.roots) - 1} more" if len(walk.roots) > 1 else ""
     subject = f"{walk.audit}/{walk.roots[0]}{others}"
@@ -71,10 +67,10 @@ def _tree(
 
 
 def _dependents(lineage: Lineage) -> Iterator[str]:
-    resting = [key for key in lineage.walk.versions if key not in lineage.walk.roots]
-    if not resting:
+    dependents = [key for key in lineage.walk.versions if key not in lineage.walk.roots]
+    if not dependents:
         yield "Nothing that is stored rests on it."
-    for group in _groups(lineage, resting):
+    for group in _groups(lineage, dependents):
         yield f"- {_title(lineage, group)}"
         yield from (f"{_INDENT}{line}" for line in _about(lineage, group))
 
@@ -118,7 +114,7 @@ def _title(lineage: Lineage, keys: Sequence[VersionKey]) -> str:
 
 
 def _about(lineage: Lineage, keys: Sequence[VersionKey]) -> Iterator[str]:
-    """Yield the lines below a title: how the versions were made, why outdated, what is known."""
+    """Say how versions were made, why they are outdated, and what is known of them besides."""
     records = [lineage.walk.versions[key] for key in keys if key in lineage.walk.versions]
     if records:
         yield _production(records)

@@ -24,6 +24,8 @@ class Address(NamedTuple):
 
 
 class _Stored(BaseModel):
+    """What is stored as JSON; nothing else may stand in it."""
+
     # A number that JSON has no word for is refused when it is stored, not turned into null.
     model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="constants")
 

@@ -227,9 +227,12 @@ class EvidenceStore:
         return failure
 
     def last_failure(self, address: Address, identity: str) -> FailureRecord | None:
-        """Return the latest failure to compute a version; None where there is none.
+        """Return the latest failure to compute a version.
 
-        There is none any more where the version was computed since.
+        Returns
+        -------
+        FailureRecord or None
+            None where there was none, or the version was computed since.
         """
         if self.find(address, identity) is not None:
             return None
@@ -265,7 +268,13 @@ class EvidenceStore:
         return content
 
     def fetch(self, record: Record, name: str, to: Path) -> None:
-        """Copy a version's file, and hold it against its digest; see `read_bytes`."""
+        """Copy a version's file to a disk, and hold it against its digest.
+
+        Raises
+        ------
+        EvidenceError
+            Where the file is gone or is not what was stored; then the copy is not to be used.
+        """
         copied = self.files.copy(f"{self.folder(record)}/{name}", to)
         if copied is None or copied.sha256 != record.files[name].sha256:
             raise self._damage(record, name, is_gone=copied is None)

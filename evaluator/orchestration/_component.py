@@ -118,7 +118,13 @@ class AuditComponent(dg.Component):
         attributes: BaseModel | None,
         context: dg.ComponentLoadContext,  # noqa: ARG003 - the signature is Dagster's
     ) -> "AuditComponent":
-        """Make the component of validated attributes."""
+        """Make the component of validated attributes.
+
+        Raises
+        ------
+        TypeError
+            Where they are no `AuditSpec`.
+        """
         if not isinstance(attributes, AuditSpec):
             raise TypeError(f"expected an AuditSpec, not {type(attributes).__name__}")
         return cls(attributes)
@@ -132,6 +138,16 @@ def audit_definitions(audit: Audit) -> dg.Definitions:
     """Build one audit's assets, checks and sensors.
 
     Nothing is opened: files, models and servers may be absent until they are used.
+
+    Parameters
+    ----------
+    audit
+        The audit. Without candidates its graph ends at the days' reports.
+
+    Returns
+    -------
+    dagster.Definitions
+        May be merged with those of other audits: their resources are the same objects.
     """
     assets = intake_assets(audit)
     sensors: list[dg.SensorDefinition] = [landing_sensor(audit), automation_sensor(audit)]
