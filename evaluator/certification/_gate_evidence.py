@@ -78,7 +78,18 @@ def asks_about_drift(spec: AuditSpec) -> bool:
 
 
 def drift_of(profile: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]] | None:
-    """Take each column's measures of drift out of a day's profile; None where there are none."""
+    """Take each column's measures of drift out of a day's profile.
+
+    Parameters
+    ----------
+    profile
+        As `evaluator.intake.ingest` gives it.
+
+    Returns
+    -------
+    Mapping or None
+        By column its measures; None where the day was not compared with a reference.
+    """
     columns: Mapping[str, Mapping[str, Any]] | None = (profile.get("drift") or {}).get("columns")
     return columns
 
@@ -107,7 +118,13 @@ def with_reference(spec: AuditSpec, days: Sequence[DayFacts]) -> list[DayFacts]:
 
 
 def days_document(days: Sequence[DayFacts]) -> bytes:
-    """Spell facts about days as canonical JSON."""
+    """Spell facts about days as canonical JSON, in their order; `read_days` reads it again.
+
+    Raises
+    ------
+    ValueError
+        Where a number is not finite.
+    """
     return canonical_json([{**asdict(day), "day": day.day.isoformat()} for day in days])
 
 

@@ -78,18 +78,18 @@ class EvaluationSetSummary:
 
 
 class EvidenceRecord(TypedDict):
-    """One stored output that the certificate rests on.
-
-    `asset` is its key, `partition` the day or slice (None where there is none), `identity` what it
-    was made from, `content_version` what it holds, and `files` the SHA-256 of each file by its
-    path in the evidence store.
-    """
+    """One stored output that the certificate rests on."""
 
     asset: str
+    """Its key."""
     partition: str | None
+    """The day or the slice; None where the asset has no partitions."""
     identity: str
+    """What it was made from."""
     content_version: str
+    """What it holds."""
     files: Mapping[str, str]
+    """The SHA-256 of each file, by its path in the evidence store."""
 
 
 def build_certificate(
@@ -383,7 +383,15 @@ def build_statement(
 
 
 def sign_statement(statement: Statement, key: SigningKey | None) -> Envelope:
-    """Put a statement into its envelope; without a key the certificate is unsigned."""
+    """Put a statement into its envelope, and sign it.
+
+    Parameters
+    ----------
+    statement
+        What is signed, byte for byte as `Statement.to_bytes` spells it.
+    key
+        The issuer's key; None leaves the certificate unsigned.
+    """
     return seal(statement.to_bytes(), IN_TOTO, key)
 
 

@@ -358,7 +358,13 @@ class Ledger:
         return self._chain().entries
 
     def head(self) -> LedgerHead:
-        """Return number and digest of the last entry; see `entries`."""
+        """Return number and digest of the last entry.
+
+        Raises
+        ------
+        LedgerError
+            Where the chain is not whole.
+        """
         return self._chain().head
 
     def append(

@@ -95,6 +95,11 @@ def spec_document(spec: AuditSpec) -> bytes:
     """Spell an audit's declaration so that it can be read again: what was written, no defaults.
 
     A dump with defaults would name options beside columns that they do not fit, and be refused.
+
+    Returns
+    -------
+    bytes
+        Canonical JSON, for `SPEC_FILE`.
     """
     return canonical_json(spec.model_dump(mode="json", exclude_unset=True))
 

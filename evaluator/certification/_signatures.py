@@ -64,7 +64,15 @@ class PublicKey:
         return f"PublicKey({self.key_id})"
 
     def verifies(self, signature: bytes, message: bytes) -> bool:
-        """Tell whether this key's owner signed exactly this message (RFC 8032)."""
+        """Tell whether this key's owner signed exactly this message (RFC 8032).
+
+        Parameters
+        ----------
+        signature
+            64 bytes; of any other length it is no signature.
+        message
+            The bytes that are said to be signed.
+        """
         from cryptography.exceptions import InvalidSignature
 
         try:

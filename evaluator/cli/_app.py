@@ -45,6 +45,12 @@ def command() -> None:
     """Be the `evaluator` command, in a process of its own, and end the process at once.
 
     Python takes two seconds to take apart what Dagster, MLflow and pandas built up, for nothing.
+
+    Raises
+    ------
+    SystemExit
+        With an exit code of `Exit`, which ends the process when all that was registered to be done
+        at its end is done.
     """
     code: object = Exit.FAULT
 
@@ -59,25 +65,31 @@ def command() -> None:
     try:
         main()
         code = Exit.DONE
-    except SystemExit as ended:
-        code = ended.code
+    except SystemExit as request:
+        code = request.code
         raise
 
 
 def main() -> None:
-    """Run the command, and turn errors into a message and an exit code."""
+    """Run the command on the process's arguments, and turn errors into a message.
+
+    Raises
+    ------
+    SystemExit
+        With an exit code of `Exit`.
+    """
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = _shown_by(warnings.showwarning)
+            warnings.showwarning = _sentences_before(warnings.showwarning)
             app(arguments, prog_name="evaluator")
     except EvaluatorError as error:
         if debug:
             traceback.print_exc()
         typer.echo(f"Error: {error}", err=True)
         sys.exit(_exit_of(error))
-    except Exception as error:  # noqa: BLE001 - a fault is told in a sentence, with --debug in full
+    except Exception as error:  # noqa: BLE001 - a fault is one sentence; its trace is for --debug
         if debug:
             traceback.print_exc()
         typer.echo(
@@ -88,17 +100,16 @@ def main() -> None:
         sys.exit(Exit.FAULT)
 
 
-def _shown_by(otherwise: Callable[..., None]) -> Callable[..., None]:
+def _sentences_before(show_other: Callable[..., None]) -> Callable[..., None]:
     """Show a warning that a user can act on as one sentence, without the code that warned."""
     shown = set()
 
-    def show(message: Warning | str, category: type[Warning], *where: Any) -> None:
-        if issubclass(category, RenamedKeyWarning):
-            if str(message) not in shown:
-                typer.echo(f"Warning: {message}", err=True)
+    def show(message: Warning | str, category: type[Warning], *location: Any) -> None:
+        if not issubclass(category, RenamedKeyWarning):
+            show_other(message, category, *location)
+        elif str(message) not in shown:
             shown.add(str(message))
-        else:
-            otherwise(message, category, *where)
+            typer.echo(f"Warning: {message}", err=True)
 
     return show
 

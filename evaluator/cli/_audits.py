@@ -1,7 +1,4 @@
-"""The commands about audits: run one, look at a file, replay a day, ask what rests on what.
-
-Each imports what it needs, so that the command starts fast.
-"""
+"""The commands about audits: run one, look at a file, replay a day, prune, ask for lineage."""
 
 import os
 import sys
@@ -105,8 +102,7 @@ def validate(
     from evaluator.intake import ingest, quarantine_to_csv
 
     spec = _load(audit).spec
-    if not file.is_file():
-        raise UsageError("there is no such file", culprit=str(file), fix="check the path")
+    _check_is_file(file)
     slices = [column for column in (spec.geography, spec.segment) if column]
     with TemporaryDirectory() as folder:
         result = ingest(file, spec.data, into=Path(folder), name=file.name, slices=slices)
@@ -125,8 +121,7 @@ def infer(
 
     from evaluator.intake import infer_schema
 
-    if not file.is_file():
-        raise UsageError("there is no such file", culprit=str(file), fix="check the path")
+    _check_is_file(file)
     typer.echo("data:\n" + indent(infer_schema(file), "  "), nl=False)
 
 
@@ -164,15 +159,14 @@ def replay(
         if quarantine is not None:
             count = write_quarantine(run.state, day, quarantine)
         elif mended is not None:
-            count = replay_quarantine(run.state, day, mended)
+            replay_quarantine(run.state, day, mended)
             run.ingest_days()
     if quarantine is not None:
         typer.echo(f"{count:,} refused rows of {day} are in {quarantine}.")
         raise typer.Exit(Exit.DONE)
     report = run.state.require("data_quality_report", day)
     typer.echo(run.state.store.read_bytes(report, REPORT).decode())
-    accepted = run.state.accepted_days()
-    raise typer.Exit(Exit.DONE if day in accepted else Exit.NOT_CERTIFIED)
+    raise typer.Exit(Exit.DONE if day in run.state.accepted_days() else Exit.NOT_CERTIFIED)
 
 
 @commands.command(epilog="Examples: evaluator prune flights  |  evaluator prune flights --yes")
@@ -217,7 +211,7 @@ def lineage(
             " else what is current."
         ),
     ] = None,
-    form: Annotated[
+    output_format: Annotated[
         str, typer.Option("--format", help="text, json, prov (W3C PROV-JSON) or openlineage.")
     ] = "text",
     downstream: Annotated[
@@ -234,9 +228,9 @@ def lineage(
     from evaluator.evidence import FORMATS
     from evaluator.orchestration import Home, Question, ask_lineage
 
-    if form not in FORMATS:
+    if output_format not in FORMATS:
         raise UsageError(
-            f"there is no format {form!r}",
+            f"there is no format {output_format!r}",
             culprit="evaluator lineage",
             fix=f"name one of: {', '.join(FORMATS)}",
         )
@@ -247,7 +241,7 @@ def lineage(
         downstream=downstream,
         now=datetime.now(UTC),
     )
-    typer.echo(FORMATS[form](answer))
+    typer.echo(FORMATS[output_format](answer))
     raise typer.Exit(Exit.FAULT if answer.problems else Exit.DONE)
 
 
@@ -267,7 +261,7 @@ def ui(
 
 
 def _load(audit: str) -> "Audit":
-    """Read an audit; a wrong YAML is told before Dagster is loaded and progress is shown."""
+    """Read an audit; a wrong YAML is reported before Dagster is loaded and progress is shown."""
     from evaluator.spec import load_audit, shipped_audits
 
     return load_audit(audit, shipped_audits())
@@ -295,9 +289,14 @@ def _audit_run(
 
 
 def _print_summary(run: "AuditRun", summary: "RunSummary") -> Exit:
-    """Print what was found, and choose the exit code."""
+    """Print what a run did and found, and choose the exit code."""
     from evaluator.orchestration import exit_code, format_run_summary
 
     for line in format_run_summary(run.state, summary):
         typer.echo(line)
     return Exit(exit_code(run.audit, run.choice, summary))
+
+
+def _check_is_file(path: Path) -> None:
+    if not path.is_file():
+        raise UsageError("there is no such file", culprit=str(path), fix="check the path")

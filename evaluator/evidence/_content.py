@@ -32,7 +32,13 @@ def digest_of_bytes(content: bytes) -> str:
 
 
 def digest_of(value: Any) -> str:
-    """SHA-256 of a JSON value's canonical spelling, as 64 hexadecimal digits."""
+    """SHA-256 of a JSON value's canonical spelling, as 64 hexadecimal digits.
+
+    Raises
+    ------
+    ValueError
+        Where a number is not finite; see `canonical_json`.
+    """
     return digest_of_bytes(canonical_json(value))
 
 
@@ -75,8 +81,8 @@ def content_version(table: pa.Table, *, order_by: Sequence[str] = ()) -> str:
     str
         SHA-256 as 64 hexadecimal digits.
     """
-    # Arrow sorts neither dictionaries nor views, so the spelling is made one before.
-    table = pa.table([_plain(column) for column in table.columns], names=table.column_names)
+    # Arrow sorts neither dictionaries nor views.
+    table = pa.table([_decoded(column) for column in table.columns], names=table.column_names)
     if order_by:
         table = table.sort_by([(name, "ascending") for name in order_by])
     digest = hashlib.sha256()
@@ -86,7 +92,7 @@ def content_version(table: pa.Table, *, order_by: Sequence[str] = ()) -> str:
     return digest.hexdigest()
 
 
-def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Undo the encodings that do not change the data."""
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
@@ -98,27 +104,31 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
 def _update_with_column(digest: "hashlib._Hash", name: str, column: pa.ChunkedArray) -> None:
     digest.update(canonical_json([name, str(column.type)]))
     digest.update(np.packbits(_to_numpy(pc.is_valid(column))).tobytes())
-    for part in _value_bytes(column):
-        digest.update(part)
+    for chunk in _value_bytes(column):
+        digest.update(chunk)
 
 
 def _value_bytes(column: pa.ChunkedArray) -> Iterator[bytes | memoryview]:
     """Yield the values' bytes, with one spelling for each value and for what is missing."""
-    kind = column.type
-    if pa.types.is_large_string(kind):
+    data_type = column.type
+    if pa.types.is_large_string(data_type):
         filled = pc.fill_null(column, "")
         yield _to_numpy(pc.binary_length(filled)).tobytes()
         yield from map(_text_bytes, filled.chunks)
-    elif pa.types.is_floating(kind):
+    elif pa.types.is_floating(data_type):
         values = _to_numpy(pc.fill_null(column.cast(pa.float64()), 0.0))
         # Adding zero turns -0.0 into 0.0.
         yield np.where(np.isnan(values), np.nan, values + 0.0).tobytes()
-    elif pa.types.is_boolean(kind):
+    elif pa.types.is_boolean(data_type):
         yield np.packbits(_to_numpy(pc.fill_null(column, pa.scalar(value=False)))).tobytes()
-    elif pa.types.is_integer(kind):
+    elif pa.types.is_integer(data_type):
         yield _to_numpy(pc.fill_null(column, 0)).tobytes()
-    elif pa.types.is_temporal(kind):
-        width = pa.int32() if kind in (pa.date32(), pa.time32("s"), pa.time32("ms")) else pa.int64()
+    elif pa.types.is_temporal(data_type):
+        width = (
+            pa.int32()
+            if data_type in (pa.date32(), pa.time32("s"), pa.time32("ms"))
+            else pa.int64()
+        )
         yield _to_numpy(pc.fill_null(column.cast(width), 0)).tobytes()
     else:
         # Decimals, lists and whatever else has a faithful text form: rare, so plain is fine.

@@ -15,7 +15,6 @@ from evaluator.evidence._store import RECORD, EvidenceStore
 Pointers = Mapping[Address, str]
 """The identity of each address's current version."""
 
-
 MAX_NAMED = 4
 """So many versions are named in a line; of more, how many there are."""
 
@@ -52,7 +51,9 @@ class Note(NamedTuple):
     """What is known of a version besides its record."""
 
     text: tuple[str, ...] = ()
+    """The lines in which people are told of it."""
     facts: Mapping[str, Any] = {}
+    """The same as JSON values."""
     source: str | None = None
     """Where it came from, for what came from outside."""
 
@@ -75,12 +76,15 @@ class Lineage:
     """The answer to a question about lineage."""
 
     walk: Walk
+    """The versions that were found."""
     current: frozenset[VersionKey]
+    """Those that are the current ones of their partitions."""
     outdated: Mapping[VersionKey, tuple[str, ...]]
     """Why each version is outdated that is."""
     problems: tuple[str, ...]
     """Where the records contradict each other."""
     notes: Mapping[VersionKey, Note] = field(default_factory=dict)
+    """What is known of them besides."""
 
     def state(self, key: VersionKey) -> str:
         """Tell whether a version is `current`, `superseded` or `gone`."""
@@ -93,6 +97,11 @@ class ReadOnceStore(EvidenceStore):
     """A store that reads each record once: a version never changes.
 
     Which version is the current one does change, and is read each time.
+
+    Parameters
+    ----------
+    url
+        A folder's path or any fsspec URL.
     """
 
     def __init__(self, url: str) -> None:
@@ -109,15 +118,26 @@ class ReadOnceStore(EvidenceStore):
         return known
 
     def all_versions(self, audit: str, asset: str | None = None) -> list[Record]:
-        """Read every version that is stored for an audit, or for one of its assets."""
+        """Read every version that is stored for an audit, or for one of its assets.
+
+        Raises
+        ------
+        EvidenceError
+            Where a record is damaged.
+        """
         records = []
         for stored in self.listing(audit):
-            is_wanted = asset is None or self.asset_of(audit, stored.path) == asset
-            if is_wanted and stored.path.endswith(f"/{RECORD}"):
+            is_asked = asset is None or self.asset_of(audit, stored.path) == asset
+            if is_asked and stored.path.endswith(f"/{RECORD}"):
                 record = self.read_record(stored.path)
                 self._known[record.address, record.identity] = record
                 records.append(record)
         return records
+
+
+def key_of(version: Version) -> VersionKey:
+    """Name a version within its audit, given its record or whatever refers to it."""
+    return VersionKey(version.asset, version.partition, version.identity)
 
 
 def short(identity: str) -> str:
@@ -125,19 +145,8 @@ def short(identity: str) -> str:
     return identity[:12]
 
 
-def key_of(version: Version) -> VersionKey:
-    """Name a version within its audit."""
-    return VersionKey(version.asset, version.partition, version.identity)
-
-
 def rests_on(record: Record) -> str:
-    """Name in a line what a version rests on; of much, the counts.
-
-    Parameters
-    ----------
-    record
-        The version's record.
-    """
+    """Name in a line what a version rests on; of much, the counts."""
     if len(record.upstream) <= MAX_NAMED:
         return ", ".join(str(key_of(upstream)) for upstream in record.upstream) or "what came in"
     counts = Counter(upstream.asset for upstream in record.upstream)
@@ -193,8 +202,7 @@ def walk_upstream(
             made_beside = None if key in versions else _find(store, audit, key)
             if made_beside is not None:
                 versions[key] = made_beside
-    named = tuple(key_of(record) for record in roots)
-    return Walk(audit, "upstream", named, versions, frozenset(gone))
+    return Walk(audit, "upstream", tuple(map(key_of, roots)), versions, frozenset(gone))
 
 
 def walk_downstream(audit: str, roots: Sequence[Record], every: Iterable[Record]) -> Walk:
@@ -210,19 +218,19 @@ def walk_downstream(audit: str, roots: Sequence[Record], every: Iterable[Record]
         Every version that is stored for the audit.
     """
     known = {key_of(record): record for record in (*roots, *every)}
-    resting: dict[VersionKey, list[VersionKey]] = {}
+    dependents: dict[VersionKey, list[VersionKey]] = {}
     for key, record in known.items():
         for rested_on in map(key_of, record.upstream):
-            resting.setdefault(rested_on, []).append(key)
-    named = tuple(key_of(record) for record in roots)
-    found = set(named)
-    waiting = list(named)
-    while waiting:
-        new = [key for key in resting.get(waiting.pop(), ()) if key not in found]
+            dependents.setdefault(rested_on, []).append(key)
+    root_keys = tuple(map(key_of, roots))
+    found = set(root_keys)
+    pending = list(root_keys)
+    while pending:
+        new = [key for key in dependents.get(pending.pop(), ()) if key not in found]
         found.update(new)
-        waiting += new
+        pending += new
     ordered = {key: known[key] for key in _upstream_first(known) if key in found}
-    return Walk(audit, "downstream", named, ordered, frozenset())
+    return Walk(audit, "downstream", root_keys, ordered, frozenset())
 
 
 def judge_lineage(
@@ -249,17 +257,22 @@ def judge_lineage(
     also_outdated
         Why versions are outdated though all that they rest on is as it was.
     notes
-        What is known besides.
+        What is known of versions besides.
+
+    Raises
+    ------
+    EvidenceError
+        Where a record is damaged, or that of a current version is gone.
     """
     known = dict(walk.versions)
     if walk.direction == "downstream":
         # What a version rests on besides may be outdated as well.
         known |= walk_upstream(store, walk.audit, list(known.values()), {}).versions
-    changes = _Changes(store, walk.audit, pointers)
     outdated: dict[VersionKey, tuple[str, ...]] = {}
     for key in _upstream_first(known):
         record = known[key]
-        reasons = [why for u in record.upstream if (why := changes.of(u)) is not None]
+        changes = (_change(store, walk.audit, pointers, u) for u in record.upstream)
+        reasons = [change for change in changes if change is not None]
         inherited = {u.asset: None for u in record.upstream if key_of(u) in outdated}
         reasons += [f"it rests on {asset}, which is outdated" for asset in inherited]
         if not reasons and key in also_outdated:
@@ -279,46 +292,38 @@ def judge_lineage(
     )
 
 
-class _Changes:
-    """Tells of what is rested on whether its current version has another content."""
-
-    def __init__(self, store: EvidenceStore, audit: str, pointers: Pointers) -> None:
-        self._store = store
-        self._audit = audit
-        self._pointers = pointers
-
-    def of(self, upstream: Upstream) -> str | None:
-        address = Address(self._audit, upstream.asset, upstream.partition)
-        identity = self._pointers.get(address)
-        if identity in (None, upstream.identity):
-            return None
-        current = self._store.get(address, str(identity))
-        if current.content_version == upstream.content_version:
-            return None
-        return f"it rests on {key_of(upstream)}, and {short(current.identity)} is current now"
-
-
 def _find(store: EvidenceStore, audit: str, key: VersionKey) -> Record | None:
     return store.find(Address(audit, key.asset, key.partition), key.identity)
 
 
 def _upstream_first(known: Mapping[VersionKey, Record]) -> list[VersionKey]:
-    """Order versions so that each comes after all that it rests on.
-
-    The store of a cheat may hold records that rest on each other; then the order is any.
-    """
+    """Order versions so that each comes after all that it rests on."""
+    # Not graphlib: the store of a cheat may hold records that rest on each other, and then any
+    # order will do.
     ordered: dict[VersionKey, None] = {}
-    begun = set()
-    waiting = list(known)[::-1]
-    while waiting:
-        key = waiting[-1]
-        if key not in begun:
-            begun.add(key)
+    visited = set()
+    pending = list(known)[::-1]
+    while pending:
+        key = pending[-1]
+        if key not in visited:
+            visited.add(key)
             rested_on = map(key_of, known[key].upstream)
-            waiting += [other for other in rested_on if other in known and other not in begun]
+            pending += [other for other in rested_on if other in known and other not in visited]
         else:
-            ordered[waiting.pop()] = None
+            ordered[pending.pop()] = None
     return list(ordered)
+
+
+def _change(store: EvidenceStore, audit: str, pointers: Pointers, upstream: Upstream) -> str | None:
+    """Say that the current version of what is rested on has another content, where it has."""
+    address = Address(audit, upstream.asset, upstream.partition)
+    identity = pointers.get(address)
+    if identity is None or identity == upstream.identity:
+        return None
+    current = store.get(address, identity)
+    if current.content_version == upstream.content_version:
+        return None
+    return f"it rests on {key_of(upstream)}, and {short(identity)} is current now"
 
 
 def _problems(walk: Walk, known: Mapping[VersionKey, Record]) -> Iterable[str]:

@@ -11,29 +11,51 @@ from evaluator.evidence._content import digest_of
 from evaluator.evidence._lineage import Lineage, VersionKey, key_of
 from evaluator.evidence._record import Record, Upstream
 
-_SPECIFICATION = "https://openlineage.io/spec"
-_EVENT = f"{_SPECIFICATION}/2-0-2/OpenLineage.json"
+_OPENLINEAGE = "https://openlineage.io/spec"
 
 
 def to_prov(lineage: Lineage) -> dict[str, Any]:
-    """Write an answer as a PROV-JSON document (W3C Member Submission, 24 April 2013).
-
-    Versions and files are entities. The pass that made a version is an activity, which ended when
-    the version was written; when it began is not recorded. The agent is this software.
-    """
+    """Write an answer as a PROV-JSON document (W3C Member Submission, 24 April 2013)."""
+    # Versions and files are entities. The pass that made a version is an activity, which ended when
+    # the version was written; when it began is not recorded. The agent is this software.
     document = _ProvDocument(lineage)
     for key, record in lineage.walk.versions.items():
         document.add(key, record)
     return document.as_json()
 
 
+def to_openlineage(lineage: Lineage) -> Iterator[dict[str, Any]]:
+    """Write an answer as OpenLineage 2-0-2 run events, one a version, by their times."""
+    # Each is the completion of a run of its own, whose parent is the Dagster run. When it began is
+    # not recorded, so there are no start events.
+    versions = lineage.walk.versions
+    for key, record in sorted(versions.items(), key=lambda item: item[1].created_at):
+        note = lineage.notes.get(key)
+        inputs = [_dataset(record.audit, upstream) for upstream in record.upstream]
+        if note is not None and note.source:
+            inputs.append(_source(note.source, record.content_version))
+        yield {
+            "eventType": "COMPLETE",
+            "eventTime": record.created_at.isoformat(),
+            "producer": f"urn:evaluator:{_software_version()}",
+            "schemaURL": f"{_OPENLINEAGE}/2-0-2/OpenLineage.json#/$defs/RunEvent",
+            "run": {
+                "runId": str(uuid5(NAMESPACE_URL, f"{record.run_id}/{key!r}")),
+                "facets": _run_facets(record),
+            },
+            "job": {"namespace": f"evaluator/{record.audit}", "name": record.asset},
+            "inputs": inputs,
+            "outputs": [_dataset(record.audit, record)],
+        }
+
+
 class _ProvDocument:
-    """Collects the parts of a document; the relations between them have no names of their own."""
+    """Collects the entities, activities and relations of a document."""
 
     def __init__(self, lineage: Lineage) -> None:
         self._lineage = lineage
         self._audit = lineage.walk.audit
-        self._agent = f"evaluator:software/{version('evaluator')}"
+        self._agent = f"evaluator:software/{_software_version()}"
         self._parts: dict[str, dict[str, Any]] = {
             "entity": {},
             "activity": {},
@@ -54,20 +76,20 @@ class _ProvDocument:
             "evaluator:state": self._lineage.state(key),
             "evaluator:outdated": key in self._lineage.outdated,
         }
-        making = self._activity(record)
-        if making not in self._parts["activity"]:
-            self._parts["activity"][making] = {
+        activity = self._activity(record)
+        if activity not in self._parts["activity"]:
+            self._parts["activity"][activity] = {
                 "prov:endTime": record.created_at.isoformat(),
                 "evaluator:code_version": record.code_version,
                 "evaluator:run": record.run_id,
             }
-            self._relate("wasAssociatedWith", activity=making, agent=self._agent)
+            self._relate("wasAssociatedWith", activity=activity, agent=self._agent)
             for upstream in record.upstream:
-                self._relate("used", activity=making, entity=self._known(upstream))
-        self._relate("wasGeneratedBy", entity=entity, activity=making)
+                self._relate("used", activity=activity, entity=self._upstream_entity(upstream))
+        self._relate("wasGeneratedBy", entity=entity, activity=activity)
         for upstream in record.upstream:
-            known = self._known(upstream)
-            self._relate("wasDerivedFrom", generatedEntity=entity, usedEntity=known)
+            used = self._upstream_entity(upstream)
+            self._relate("wasDerivedFrom", generatedEntity=entity, usedEntity=used)
         if not record.upstream:
             self._add_files(entity, record)
 
@@ -87,8 +109,8 @@ class _ProvDocument:
                 type=_qualified("prov:PrimarySource"),
             )
 
-    def _known(self, upstream: Upstream) -> str:
-        """Name what is rested on; of what is no part of the answer, the record's words stand."""
+    def _upstream_entity(self, upstream: Upstream) -> str:
+        """Name what is rested on, and describe it as its reference does unless it is described."""
         entity = self._entity(key_of(upstream))
         self._parts["entity"].setdefault(
             entity,
@@ -113,36 +135,10 @@ class _ProvDocument:
         )
 
     def _relate(self, relation: str, **parts: Any) -> None:
-        named = {f"prov:{name}": part for name, part in parts.items()}
-        # Equal relations are one, whichever version tells of them.
-        self._parts.setdefault(relation, {})[f"_:{digest_of([relation, named])[:24]}"] = named
-
-
-def to_openlineage(lineage: Lineage) -> Iterator[dict[str, Any]]:
-    """Write an answer as OpenLineage 2-0-2 run events, one a version, in the order of their making.
-
-    Each is the completion of a run of its own, whose parent is the Dagster run. When it began is
-    not recorded, so there are no start events.
-    """
-    versions = lineage.walk.versions
-    for key, record in sorted(versions.items(), key=lambda item: item[1].created_at):
-        note = lineage.notes.get(key)
-        inputs = [_dataset(lineage.walk.audit, u) for u in record.upstream]
-        if note is not None and note.source:
-            inputs.append(_source(note.source, record.content_version))
-        yield {
-            "eventType": "COMPLETE",
-            "eventTime": record.created_at.isoformat(),
-            "producer": _producer(),
-            "schemaURL": f"{_EVENT}#/$defs/RunEvent",
-            "run": {
-                "runId": str(uuid5(NAMESPACE_URL, f"{record.run_id}/{key!r}")),
-                "facets": _run_facets(record),
-            },
-            "job": {"namespace": f"evaluator/{record.audit}", "name": record.asset},
-            "inputs": inputs,
-            "outputs": [_dataset(record.audit, record)],
-        }
+        named = {f"prov:{role}": part for role, part in parts.items()}
+        # By its content, so that equal relations are one, whichever version gives rise to them.
+        name = f"_:{digest_of([relation, named])[:24]}"
+        self._parts.setdefault(relation, {})[name] = named
 
 
 def _run_facets(record: Record) -> dict[str, Any]:
@@ -155,7 +151,7 @@ def _run_facets(record: Record) -> dict[str, Any]:
         "processing_engine": _facet(
             "facets/1-1-1/ProcessingEngineRunFacet.json#/$defs/ProcessingEngineRunFacet",
             name="evaluator",
-            version=_producer().rsplit(":", 1)[-1],
+            version=_software_version(),
         ),
         "evaluator_version": _facet(
             "2-0-2/OpenLineage.json#/$defs/RunFacet",
@@ -167,27 +163,26 @@ def _run_facets(record: Record) -> dict[str, Any]:
     }
 
 
-def _dataset(audit: str, rested_on: Record | Upstream) -> dict[str, Any]:
-    name = "/".join(_names(audit, key_of(rested_on)))
+def _dataset(audit: str, stored: Record | Upstream) -> dict[str, Any]:
     return {
         "namespace": "evaluator",
-        "name": name,
-        "facets": {"version": _version(rested_on.identity, rested_on.content_version)},
+        "name": "/".join(_names(audit, key_of(stored))),
+        "facets": {"version": _version_facet(stored.identity, stored.content_version)},
     }
 
 
-def _source(place: str, content_version: str) -> dict[str, Any]:
+def _source(location: str, content_version: str) -> dict[str, Any]:
     """Name what came from outside as OpenLineage names files and stores."""
-    parts = urlsplit(place)
+    parts = urlsplit(location)
     namespace = "file" if not parts.scheme else f"{parts.scheme}://{parts.netloc}".rstrip(":/")
     return {
         "namespace": namespace,
-        "name": parts.path if parts.scheme else place,
-        "facets": {"version": _version(content_version, content_version)},
+        "name": parts.path if parts.scheme else location,
+        "facets": {"version": _version_facet(content_version, content_version)},
     }
 
 
-def _version(identity: str, content_version: str) -> dict[str, Any]:
+def _version_facet(identity: str, content_version: str) -> dict[str, Any]:
     return _facet(
         "facets/1-0-1/DatasetVersionDatasetFacet.json#/$defs/DatasetVersionDatasetFacet",
         datasetVersion=identity,
@@ -196,12 +191,16 @@ def _version(identity: str, content_version: str) -> dict[str, Any]:
 
 
 def _facet(schema: str, **entry: Any) -> dict[str, Any]:
-    return {"_producer": _producer(), "_schemaURL": f"{_SPECIFICATION}/{schema}", **entry}
+    return {
+        "_producer": f"urn:evaluator:{_software_version()}",
+        "_schemaURL": f"{_OPENLINEAGE}/{schema}",
+        **entry,
+    }
 
 
 @cache
-def _producer() -> str:
-    return f"urn:evaluator:{version('evaluator')}"
+def _software_version() -> str:
+    return version("evaluator")
 
 
 def _as_uuid(run_id: str) -> UUID:

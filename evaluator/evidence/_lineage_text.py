@@ -10,65 +10,67 @@ from evaluator.evidence._lineage_standards import to_openlineage, to_prov
 from evaluator.evidence._record import Record
 
 MAX_REASONS = 3
-"""So many reasons why something is outdated are told."""
+"""So many reasons are named why outputs are outdated."""
 MAX_RUNS = 3
-
+"""So many runs that made outputs are named."""
 _INDENT = "  "
 
 
 def lineage_text(lineage: Lineage) -> str:
-    """Write an answer for people.
-
-    Upstream, each output stands above those that it rests on, which are indented; downstream, it
-    is a list in the order in which the outputs are made.
-    """
+    """Write an answer for people: upstream a tree, downstream a list in the order of making."""
     walk = lineage.walk
-    named = [str(key) for key in walk.roots[:1]]
-    named += [f"{len(walk.roots) - 1} more"] if len(walk.roots) > 1 else []
-    subject = f"{walk.audit}/{' and '.join(named)}"
+    others = f" and {len(walk.roots) - 1} more" if len(walk.roots) > 1 else ""
+    subject = f"{walk.audit}/{walk.roots[0]}{others}"
     if walk.direction == "upstream":
-        head = f"What {subject} rests on, indented below it."
-        lines = _Tree(lineage).lines()
+        heading = f"What {subject} rests on, indented below it."
+        lines = _tree(lineage, walk.roots, 0, set())
     else:
-        head = f"What rests on {subject}."
+        heading = f"What rests on {subject}."
         lines = _dependents(lineage)
     problems = [f"PROBLEM: {problem}" for problem in lineage.problems]
-    return "\n".join([head, "", *lines, *([""] if problems else []), *problems])
+    return "\n".join([heading, "", *lines, *([""] if problems else []), *problems])
 
 
-class _Tree:
-    """The upstream of an answer's roots, written down depth first."""
+def to_json(lineage: Lineage) -> dict[str, Any]:
+    """Write an answer with all that the records say."""
+    walk = lineage.walk
+    return {
+        "format": "evaluator/lineage/1",
+        "audit": walk.audit,
+        "direction": walk.direction,
+        "roots": [key._asdict() for key in walk.roots],
+        "versions": [
+            _version_entry(lineage, key) for key in (*walk.versions, *sorted(walk.gone, key=str))
+        ],
+        "problems": list(lineage.problems),
+    }
 
-    def __init__(self, lineage: Lineage) -> None:
-        self._lineage = lineage
-        self._versions = lineage.walk.versions
-        self._seen: set[VersionKey] = set()
 
-    def lines(self) -> Iterator[str]:
-        yield from self._level(self._lineage.walk.roots, 0)
-
-    def _level(self, keys: Sequence[VersionKey], depth: int) -> Iterator[str]:
-        for group in _groups(self._lineage, keys):
-            # A group that was written down in part is split.
-            seen = [key for key in group if key in self._seen]
-            new = [key for key in group if key not in self._seen]
-            indent = _INDENT * depth
-            if seen:
-                yield f"{indent}- {_title(self._lineage, seen)}: seen above"
-            if new:
-                self._seen.update(new)
-                yield f"{indent}- {_title(self._lineage, new)}"
-                yield from (f"{indent}{_INDENT}{line}" for line in _about(self._lineage, new))
-                records = [self._versions[key] for key in new if key in self._versions]
-                below = {key_of(u): None for record in records for u in record.upstream}
-                yield from self._level(list(below), depth + 1)
+def _tree(
+    lineage: Lineage, keys: Sequence[VersionKey], depth: int, written: set[VersionKey]
+) -> Iterator[str]:
+    """Write versions and all that they rest on, depth first; `written` grows on the way."""
+    indent = _INDENT * depth
+    for group in _groups(lineage, keys):
+        # A group that was written in part is split.
+        seen = [key for key in group if key in written]
+        new = [key for key in group if key not in written]
+        if seen:
+            yield f"{indent}- {_title(lineage, seen)}: seen above"
+        if new:
+            written.update(new)
+            yield f"{indent}- {_title(lineage, new)}"
+            yield from (f"{indent}{_INDENT}{line}" for line in _about(lineage, new))
+            records = [lineage.walk.versions[key] for key in new if key in lineage.walk.versions]
+            below = {key_of(u): None for record in records for u in record.upstream}
+            yield from _tree(lineage, list(below), depth + 1, written)
 
 
 def _dependents(lineage: Lineage) -> Iterator[str]:
-    resting = [key for key in lineage.walk.versions if key not in lineage.walk.roots]
-    if not resting:
+    dependents = [key for key in lineage.walk.versions if key not in lineage.walk.roots]
+    if not dependents:
         yield "Nothing that is stored rests on it."
-    for group in _groups(lineage, resting):
+    for group in _groups(lineage, dependents):
         yield f"- {_title(lineage, group)}"
         yield from (f"{_INDENT}{line}" for line in _about(lineage, group))
 
@@ -95,6 +97,7 @@ def _shape(record: Record) -> Iterator[VersionKey]:
 
 
 def _title(lineage: Lineage, keys: Sequence[VersionKey]) -> str:
+    """Name the versions of a group, and their state, which is that of the first."""
     first = keys[0]
     if len(keys) == 1:
         name = str(first)
@@ -111,6 +114,7 @@ def _title(lineage: Lineage, keys: Sequence[VersionKey]) -> str:
 
 
 def _about(lineage: Lineage, keys: Sequence[VersionKey]) -> Iterator[str]:
+    """Say how versions were made, why they are outdated, and what is known of them besides."""
     records = [lineage.walk.versions[key] for key in keys if key in lineage.walk.versions]
     if records:
         yield _production(records)
@@ -130,31 +134,16 @@ def _about(lineage: Lineage, keys: Sequence[VersionKey]) -> Iterator[str]:
 def _production(records: Sequence[Record]) -> str:
     times = sorted(record.created_at for record in records)
     first, last = (f"{time:%Y-%m-%d %H:%M:%S %Z}" for time in (times[0], times[-1]))
-    made = first if first == last else f"{first} to {last}"
+    period = first if first == last else f"{first} to {last}"
     codes = ", ".join(sorted({record.code_version for record in records}))
     runs = list({record.run_id: None for record in records})
     shown = ", ".join(runs if len(runs) == 1 else map(short, runs[:MAX_RUNS]))
     if len(runs) > MAX_RUNS:
         shown += f" and {len(runs) - MAX_RUNS:,} more"
-    return f"made {made}, code version {codes}, run{'' if len(runs) == 1 else 's'} {shown}"
+    return f"made {period}, code version {codes}, run{'' if len(runs) == 1 else 's'} {shown}"
 
 
-def to_json(lineage: Lineage) -> dict[str, Any]:
-    """Write an answer with all that the records say."""
-    walk = lineage.walk
-    return {
-        "format": "evaluator/lineage/1",
-        "audit": walk.audit,
-        "direction": walk.direction,
-        "roots": [key._asdict() for key in walk.roots],
-        "versions": [
-            _version(lineage, key) for key in (*walk.versions, *sorted(walk.gone, key=str))
-        ],
-        "problems": list(lineage.problems),
-    }
-
-
-def _version(lineage: Lineage, key: VersionKey) -> dict[str, Any]:
+def _version_entry(lineage: Lineage, key: VersionKey) -> dict[str, Any]:
     record = lineage.walk.versions.get(key)
     note = lineage.notes.get(key)
     entry = {} if record is None else record.model_dump(mode="json", exclude={"format", "audit"})

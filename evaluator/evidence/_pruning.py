@@ -5,7 +5,7 @@ that was taken in. So what is pruned are results that were superseded before the
 and what a killed process left half written.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -29,7 +29,9 @@ class PruningPlan(NamedTuple):
     """What would be removed, and what stays."""
 
     superseded: tuple[Prunable, ...]
+    """Versions that nothing refers to."""
     incomplete: tuple[Prunable, ...]
+    """Files that a process left half written."""
     kept: int
     """Versions that something refers to, or that are kept for ever."""
     too_recent: int
@@ -55,7 +57,7 @@ def plan_pruning(
     retained
         The assets of which every version stays, with all that it rests on.
     before
-        What is younger stays, since a run may be about to refer to it.
+        With its time zone. What is younger stays, since a run may be about to refer to it.
 
     Raises
     ------
@@ -70,47 +72,48 @@ def plan_pruning(
         for folder, files in folders.items()
         if any(stored.path == f"{folder}/{RECORD}" for stored in files)
     }
-    referred = _referenced(store, audit, versions.values(), retained)
-    superseded, young = [], 0
-    for folder, record in versions.items():
-        if key_of(record) in referred:
-            continue
-        if record.created_at >= before:
-            young += 1
-            continue
-        superseded.append(_prunable(record.asset, folders[folder]))
+    referenced = _referenced(store, audit, versions.values(), retained)
+    unreferenced = {
+        folder: record for folder, record in versions.items() if key_of(record) not in referenced
+    }
+    superseded = [
+        _prunable(record.asset, folders[folder])
+        for folder, record in unreferenced.items()
+        if record.created_at < before
+    ]
     return PruningPlan(
         superseded=tuple(superseded),
         incomplete=tuple(_incomplete(store, audit, folders, versions, before)),
-        kept=len(versions) - len(superseded) - young,
-        too_recent=young,
+        kept=len(versions) - len(unreferenced),
+        too_recent=len(unreferenced) - len(superseded),
     )
 
 
 def prune(store: EvidenceStore, plan: PruningPlan) -> None:
-    """Remove what a plan lists."""
-    for found in plan.all:
-        store.files.remove(found.paths)
+    """Remove what a plan lists; a version is gone before its files are."""
+    for prunable in plan.all:
+        store.files.remove(prunable.paths)
 
 
 def _referenced(
     store: EvidenceStore, audit: str, records: Iterable[Record], retained: Collection[str]
 ) -> set[VersionKey]:
+    """Find the current versions, those of retained assets, and all that they rest on."""
     known = {key_of(record): record for record in records}
-    waiting = [
+    pending = [
         VersionKey(address.asset, address.partition, identity)
         for address, identity in store.current_versions(audit)
     ]
-    waiting += [key for key, record in known.items() if record.asset in retained]
-    found = set()
-    while waiting:
-        key = waiting.pop()
-        if key in found:
+    pending += [key for key, record in known.items() if record.asset in retained]
+    referenced = set()
+    while pending:
+        key = pending.pop()
+        if key in referenced:
             continue
-        found.add(key)
+        referenced.add(key)
         if key in known:
-            waiting += map(key_of, known[key].upstream)
-    return found
+            pending += map(key_of, known[key].upstream)
+    return referenced
 
 
 def _prunable(asset: str, files: Iterable[StoredPath]) -> Prunable:
@@ -121,18 +124,18 @@ def _prunable(asset: str, files: Iterable[StoredPath]) -> Prunable:
 def _incomplete(
     store: EvidenceStore,
     audit: str,
-    folders: dict[str, list[StoredPath]],
+    folders: Mapping[str, Iterable[StoredPath]],
     versions: Collection[str],
     before: datetime,
 ) -> Iterator[Prunable]:
     for folder, files in folders.items():
         # Of a version that does not exist, notes of failures stay: they say why.
-        left = [
+        leftovers = [
             stored
             for stored in files
             if stored.path.endswith(".tmp")
             or (folder not in versions and not stored.path.endswith(".json"))
         ]
-        old = [stored for stored in left if stored.modified.astimezone(UTC) < before]
+        old = [stored for stored in leftovers if stored.modified.astimezone(UTC) < before]
         if old:
             yield _prunable(store.asset_of(audit, folder), old)

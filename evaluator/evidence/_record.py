@@ -1,7 +1,7 @@
 """Provenance: what is stored beside every output, and is our audit trail.
 
-Dagster's event log is a convenience beside it: deleting a run deletes its events, and its
-input pointers are not exact to the partition.
+Dagster's event log could not be: deleting a run deletes its events, and its input pointers are not
+exact to the partition.
 """
 
 from datetime import datetime
@@ -16,6 +16,7 @@ class Address(NamedTuple):
     audit: str
     asset: str
     partition: str | None = None
+    """The day, or the slice as geography, `|`, segment; None where the asset has no partitions."""
 
     def __str__(self) -> str:
         name = f"{self.audit}/{self.asset}"
@@ -23,6 +24,8 @@ class Address(NamedTuple):
 
 
 class _Stored(BaseModel):
+    """What is stored as JSON; nothing else may stand in it."""
+
     # A number that JSON has no word for is refused when it is stored, not turned into null.
     model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="constants")
 
@@ -33,13 +36,16 @@ class Upstream(_Stored):
     asset: str
     partition: str | None
     identity: str
+    """The identity of the version that was used."""
     content_version: str
+    """What that version held."""
 
 
 class StoredFile(_Stored):
     """A file of a version, with its digest and its size in bytes."""
 
     sha256: str
+    """64 hexadecimal digits."""
     size: int
 
 
@@ -55,7 +61,9 @@ class Record(_Stored):
     content_version: str
     """What came out: the digest of the data, not of the files."""
     files: dict[str, StoredFile]
+    """By name, below the version's folder."""
     upstream: tuple[Upstream, ...]
+    """What was used to make it; nothing where it came from outside."""
     facts: dict[str, Any]
     """Counts and other small findings that readers need without opening the files."""
     code_version: str
@@ -110,11 +118,17 @@ class FreshStarts(_Stored):
     """Of single parts, by name, besides."""
 
     def count(self, part: str | None = None) -> int:
-        """Count the fresh starts that an output of the part has behind it."""
+        """Count the fresh starts that an output has behind it.
+
+        Parameters
+        ----------
+        part
+            The part that the output belongs to; None where it belongs to the whole audit.
+        """
         return self.audit + (0 if part is None else self.parts.get(part, 0))
 
     def again(self, part: str | None = None) -> "FreshStarts":
-        """Begin a part afresh, or the whole audit."""
+        """Count one more fresh start, of a part or (None) of the whole audit."""
         if part is None:
             return self.model_copy(update={"audit": self.audit + 1})
         return self.model_copy(update={"parts": {**self.parts, part: self.parts.get(part, 0) + 1}})

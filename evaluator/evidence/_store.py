@@ -13,10 +13,10 @@ under a temporary name and renamed. So a reader never meets half a version, on a
 as on an object store, and two writers of one identity write the same.
 """
 
+import fnmatch
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote, unquote
@@ -41,6 +41,7 @@ RECORD = "record.json"
 CURRENT = "current.json"
 FRESH_STARTS = "fresh_starts.json"
 NO_PARTITION = "_"
+"""The folder's name where an asset has no partitions."""
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -50,6 +51,7 @@ class RunContext(NamedTuple):
 
     run_id: str
     now: datetime
+    """With its time zone."""
 
 
 class EvidenceStore:
@@ -88,7 +90,7 @@ class EvidenceStore:
             raise EvidenceError(
                 f"its version {identity} has no record",
                 culprit=str(address),
-                fix=self._mending(address, identity),
+                fix=self._fix(address, identity),
             )
         return record
 
@@ -117,8 +119,25 @@ class EvidenceStore:
     ) -> Record:
         """Store a version, make it the current one, and return its record.
 
-        An Arrow table is stored as Parquet, and a path's file as it is, without being held in
-        memory. A version that exists is left as it is.
+        A version that exists is left as it is.
+
+        Parameters
+        ----------
+        address, identity
+            Whose version it is, and what it is made of.
+        files
+            Contents by name. An Arrow table is stored as Parquet; a path's file as it is, without
+            being held in memory.
+        content_version
+            The digest of the data, not of the files.
+        upstream
+            What was used to make it.
+        facts
+            Counts and other small findings, as JSON values.
+        code_version
+            The constant that went into the identity.
+        run_context
+            Who writes and when.
         """
         existing = self.reuse(address, identity, run_context)
         if existing is not None:
@@ -145,7 +164,18 @@ class EvidenceStore:
         return record
 
     def reuse(self, address: Address, identity: str, run_context: RunContext) -> Record | None:
-        """Make the version with this identity the current one, where it is there already."""
+        """Make the version with this identity the current one, where it is there already.
+
+        Returns
+        -------
+        Record or None
+            The version; None where it was never finished, and nothing changed.
+
+        Raises
+        ------
+        EvidenceError
+            Where its record is damaged.
+        """
         existing = self.find(address, identity)
         if existing is not None:
             self.make_current(existing, run_context)
@@ -168,7 +198,19 @@ class EvidenceStore:
         trace: str,
         run_context: RunContext,
     ) -> FailureRecord:
-        """Keep why a version was not computed."""
+        """Keep why a version was not computed.
+
+        Parameters
+        ----------
+        address, identity
+            Which version.
+        error
+            What was raised; its class and its message are kept.
+        trace
+            Where, as Python prints it.
+        run_context
+            Who tried and when; of one run the last failure is kept.
+        """
         failure = FailureRecord(
             audit=address.audit,
             asset=address.asset,
@@ -185,24 +227,29 @@ class EvidenceStore:
         return failure
 
     def last_failure(self, address: Address, identity: str) -> FailureRecord | None:
-        """Return the latest failure to compute a version, unless it was computed since."""
-        folder = f"{_folder(address)}/{identity}"
+        """Return the latest failure to compute a version.
+
+        Returns
+        -------
+        FailureRecord or None
+            None where there was none, or the version was computed since.
+        """
         if self.find(address, identity) is not None:
             return None
+        folder = f"{_folder(address)}/{identity}"
         failures = [
-            self._read_model(f"{folder}/{name}", FailureRecord)
-            for name in self.files.names(folder)
-            if fnmatchcase(name, "failure.*.json")
+            failure
+            for name in fnmatch.filter(self.files.names(folder), "failure.*.json")
+            if (failure := self._read_model(f"{folder}/{name}", FailureRecord)) is not None
         ]
-        found = [failure for failure in failures if failure is not None]
-        return max(found, key=lambda failure: failure.created_at, default=None)
+        return max(failures, key=lambda failure: failure.created_at, default=None)
 
     def fresh_starts(self, audit: str) -> FreshStarts:
         """Tell how often the audit and its parts were begun afresh."""
         return self._read_model(_fresh_starts_path(audit), FreshStarts) or FreshStarts()
 
     def start_afresh(self, audit: str, part: str | None = None) -> FreshStarts:
-        """Ignore from now on what is stored of a part of the audit, or of all of it."""
+        """Ignore from now on what is stored of a part of the audit, or (None) of all of it."""
         started = self.fresh_starts(audit).again(part)
         self._write_model(_fresh_starts_path(audit), started)
         return started
@@ -217,33 +264,44 @@ class EvidenceStore:
         """
         content = self.files.read(f"{self.folder(record)}/{name}")
         if content is None or digest_of_bytes(content) != record.files[name].sha256:
-            raise EvidenceError(
-                "the file is gone" if content is None else "the file is not what was stored",
-                culprit=self.location(record, name),
-                fix=self._mending(record.address, record.identity),
-            )
+            raise self._damage(record, name, is_gone=content is None)
         return content
 
     def fetch(self, record: Record, name: str, to: Path) -> None:
-        """Copy a version's file, and hold it against its digest; see `read_bytes`."""
+        """Copy a version's file to a disk, and hold it against its digest.
+
+        Raises
+        ------
+        EvidenceError
+            Where the file is gone or is not what was stored; then the copy is not to be used.
+        """
         copied = self.files.copy(f"{self.folder(record)}/{name}", to)
         if copied is None or copied.sha256 != record.files[name].sha256:
-            raise EvidenceError(
-                "the file is gone" if copied is None else "the file is not what was stored",
-                culprit=self.location(record, name),
-                fix=self._mending(record.address, record.identity),
-            )
+            raise self._damage(record, name, is_gone=copied is None)
 
     def read_table(
         self, record: Record, name: str, *, filters: Any = None, columns: Any = None
     ) -> pa.Table:
-        """Read a version's Parquet file, or the part of it that `filters` let through."""
+        """Read a version's Parquet file, or a part of it, and hold it against its digest.
+
+        Parameters
+        ----------
+        record, name
+            Which file.
+        filters, columns
+            The rows and columns to read, as `pyarrow.parquet.read_table` takes them; None for all.
+
+        Raises
+        ------
+        EvidenceError
+            Where the file is gone or is not what was stored.
+        """
         source = pa.BufferReader(self.read_bytes(record, name))
         return pq.read_table(source, filters=filters, columns=columns)
 
     def location(self, record: Record, name: str) -> str:
         """Return a file's full path or URL, for people and links."""
-        return self.files.shown(f"{self.folder(record)}/{name}")
+        return self.files.location(f"{self.folder(record)}/{name}")
 
     def folder(self, record: Record) -> str:
         """Return where a version lies, below the store's address."""
@@ -261,24 +319,28 @@ class EvidenceStore:
         yield from self.files.listing(_folder_name(audit))
 
     def read_record(self, path: str) -> Record:
-        """Read the record at a path of `listing`."""
+        """Read the record at a path of `listing`.
+
+        Raises
+        ------
+        EvidenceError
+            Where it is gone or damaged.
+        """
         record = self._read_model(path, Record)
         if record is None:
             raise EvidenceError(
-                "the record is gone", culprit=self.files.shown(path), fix="list the store again"
+                "the record is gone", culprit=self.files.location(path), fix="list the store again"
             )
         return record
 
     def current_versions(self, audit: str) -> Iterator[tuple[Address, str]]:
         """Yield address and identity of every version that is the current one of its partition."""
         for path in self.files.walk(_folder_name(audit)):
-            if path.endswith(f"/{CURRENT}"):
-                pointer = self._read_model(path, Pointer)
-                _, asset, *partition = path.split("/")[:-1]
-                if pointer is not None:
-                    names = [unquote(part) for part in partition if part != NO_PARTITION]
-                    address = Address(audit, unquote(asset), "|".join(names) or None)
-                    yield address, pointer.identity
+            pointer = self._read_model(path, Pointer) if path.endswith(f"/{CURRENT}") else None
+            if pointer is not None:
+                _, asset, *keys, _ = path.split("/")
+                partition = "|".join(unquote(key) for key in keys if key != NO_PARTITION)
+                yield Address(audit, unquote(asset), partition or None), pointer.identity
 
     def asset_of(self, audit: str, path: str) -> str:
         """Name the asset that a path of `listing` belongs to."""
@@ -293,17 +355,24 @@ class EvidenceStore:
         except ValidationError as error:
             raise EvidenceError(
                 "the file is not what was stored",
-                culprit=self.files.shown(path),
+                culprit=self.files.location(path),
                 fix="restore the evidence folder from a copy",
             ) from error
 
     def _write_model(self, path: str, model: BaseModel) -> None:
         self.files.write(path, canonical_json(model.model_dump(mode="json")))
 
-    def _mending(self, address: Address, identity: str) -> str:
+    def _damage(self, record: Record, name: str, *, is_gone: bool) -> EvidenceError:
+        return EvidenceError(
+            "the file is gone" if is_gone else "the file is not what was stored",
+            culprit=self.location(record, name),
+            fix=self._fix(record.address, record.identity),
+        )
+
+    def _fix(self, address: Address, identity: str) -> str:
         return (
             f"restore the evidence folder from a copy, or remove {identity} and {CURRENT} from"
-            f" {self.files.shown(_folder(address))} and materialise it again"
+            f" {self.files.location(_folder(address))} and materialise it again"
         )
 
 

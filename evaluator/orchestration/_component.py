@@ -120,7 +120,13 @@ class AuditComponent(dg.Component):
         attributes: BaseModel | None,
         context: dg.ComponentLoadContext,  # noqa: ARG003 - the signature is Dagster's
     ) -> "AuditComponent":
-        """Make the component of validated attributes."""
+        """Make the component of validated attributes.
+
+        Raises
+        ------
+        TypeError
+            Where they are no `AuditSpec`.
+        """
         if not isinstance(attributes, AuditSpec):
             raise TypeError(f"expected an AuditSpec, not {type(attributes).__name__}")
         return cls(attributes)
@@ -138,9 +144,14 @@ def audit_definitions(audit: Audit, executor: SliceExecutor = _EXECUTOR) -> dg.D
     Parameters
     ----------
     audit
-        The audit, under the name that its assets' keys begin with.
+        The audit. Without candidates its graph ends at the days' reports.
     executor
         Evaluates the candidates' slices; by default where the audit says.
+
+    Returns
+    -------
+    dagster.Definitions
+        May be merged with those of other audits: their resources are the same objects.
     """
     assets = intake_assets(audit)
     sensors: list[dg.SensorDefinition] = [landing_sensor(audit), automation_sensor(audit)]

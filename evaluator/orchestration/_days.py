@@ -37,7 +37,19 @@ MENDED_SUFFIX = ".mended.csv"
 
 
 def known_day(state: AuditState, day: str) -> str:
-    """Return a day that the audit has.
+    """Return a day, where the audit has it.
+
+    Parameters
+    ----------
+    state
+        The audit's state.
+    day
+        What somebody calls the day, such as ``2024-03-02``.
+
+    Returns
+    -------
+    str
+        The key of the day's partition.
 
     Raises
     ------
@@ -55,12 +67,28 @@ def known_day(state: AuditState, day: str) -> str:
 
 
 def write_quarantine(state: AuditState, day: str, out: Path) -> int:
-    """Write a day's quarantined rows as CSV for a spreadsheet, and return how many.
+    """Write a day's quarantined rows as CSV for a spreadsheet.
+
+    Parameters
+    ----------
+    state
+        The audit's state.
+    day
+        The key of the day's partition; see `known_day`.
+    out
+        The file to write; one that is there is replaced.
+
+    Returns
+    -------
+    int
+        How many rows there are.
 
     Raises
     ------
     UsageError
         Where the day was not taken in.
+    EvidenceError
+        Where the stored rows are gone or not what was stored.
     """
     record = _quarantine(state, day)
     with TemporaryDirectory() as folder:
@@ -70,7 +98,7 @@ def write_quarantine(state: AuditState, day: str, out: Path) -> int:
 
 
 def replay_quarantine(state: AuditState, day: str, mended: Path) -> int:
-    """Put mended rows beside the day's file, and return how many there are by now.
+    """Put mended rows beside the day's file, for its next version.
 
     Parameters
     ----------
@@ -81,10 +109,16 @@ def replay_quarantine(state: AuditState, day: str, mended: Path) -> int:
     mended
         The file of `write_quarantine`, mended; rows that were fed back before may be left out.
 
+    Returns
+    -------
+    int
+        How many mended rows there are by now, with those that were fed back before.
+
     Raises
     ------
     UsageError
-        Where the day was not taken in, or a line is not in its quarantine.
+        Where there is no such file, the day was not taken in, a line is not in its quarantine, or
+        no row was changed.
     """
     if not mended.is_file():
         raise UsageError("there is no such file", culprit=str(mended), fix="check the path")

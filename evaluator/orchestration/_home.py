@@ -74,7 +74,14 @@ class Home:
 
     @classmethod
     def from_environment(cls) -> "Home":
-        """Read `EVALUATOR_HOME` and `EVALUATOR_EVIDENCE`; both have defaults."""
+        """Read the environment.
+
+        Returns
+        -------
+        Home
+            At `EVALUATOR_HOME`, by default ``.evaluator`` in the working directory, with evidence
+            at `EVALUATOR_EVIDENCE`, by default ``evidence`` below it.
+        """
         root = Path(os.environ.get(HOME_VARIABLE) or DEFAULT_HOME).absolute()
         return cls(root, os.environ.get(EVIDENCE_VARIABLE) or str(root / "evidence"))
 
@@ -85,7 +92,7 @@ class Home:
 
     @property
     def workspace(self) -> Path:
-        """Tells Dagster's UI which code to load."""
+        """The file that tells Dagster's UI which code to load."""
         return self.dagster / "workspace.yaml"
 
     @property
@@ -114,9 +121,10 @@ class Home:
         return EvidenceStore(self.evidence_url)
 
     def prepare(self) -> None:
-        """Make Dagster's folder and files, an instance file that is there excepted; export homes.
+        """Make Dagster's folder and files, and export where state lies.
 
-        Every process that is started from here works on the same state.
+        Every process that is started from here works on the same state. An instance file that is
+        there is left as it is.
         """
         self.dagster.mkdir(parents=True, exist_ok=True)
         instance_file = self.dagster / "dagster.yaml"

@@ -27,7 +27,20 @@ MIN_AGE = timedelta(hours=1)
 
 
 def format_run_summary(state: AuditState, summary: RunSummary) -> Iterator[str]:
-    """Yield the lines that end a run: what was done, what was found, where it lies."""
+    """Yield the lines that end a run: what was done, what was found, where it lies.
+
+    Parameters
+    ----------
+    state
+        The audit's state after the run.
+    summary
+        What the run did; of an audit without candidates only days and faults are said.
+
+    Yields
+    ------
+    str
+        A line, without its end.
+    """
     yield ""
     yield from _days(state, summary)
     if summary.refresh_withheld is not None:
@@ -55,10 +68,23 @@ def format_run_summary(state: AuditState, summary: RunSummary) -> Iterator[str]:
 
 
 def exit_code(audit: Audit, choice: Choice, summary: RunSummary) -> int:
-    """Choose the exit code: 0 done or certified, 1 done and not certified, 3 a fault.
+    """Choose the exit code of a run.
 
-    Where only some slices were run, or the audit has no gates, the chosen slices decide: 0 where
-    all are current. An audit without candidates ends with 1 where a day was refused.
+    Parameters
+    ----------
+    audit
+        What was run.
+    choice
+        Which part of it.
+    summary
+        What the run did and found.
+
+    Returns
+    -------
+    int
+        0 done or certified, 1 done and not certified, 3 a fault. Where only some slices were run,
+        or the audit has no gates, the chosen slices decide: 0 where all are current. An audit
+        without candidates ends with 1 where a day was refused.
     """
     if summary.faults:
         return FAULT
@@ -78,12 +104,26 @@ def exit_code(audit: Audit, choice: Choice, summary: RunSummary) -> int:
 
 
 def find_prunable(audit: Audit, home: Home) -> PruningPlan:
-    """Find what nothing refers to.
+    """Find what of an audit's evidence nothing refers to; nothing is removed yet.
+
+    Parameters
+    ----------
+    audit
+        Whose evidence is looked through.
+    home
+        Where evidence and runs are; Dagster's folder is made where it is not there.
+
+    Returns
+    -------
+    PruningPlan
+        For `evaluator.evidence.prune`. What is younger than an hour is not in it, and stays.
 
     Raises
     ------
     UsageError
-        Where a run is under way, which may be about to refer to something.
+        Where a run of any audit is under way, which may be about to refer to something.
+    EvidenceError
+        Where a record is damaged: what it refers to is not known then.
     """
     home.prepare()
     under_way = [
@@ -108,7 +148,13 @@ def find_prunable(audit: Audit, home: Home) -> PruningPlan:
 
 
 def format_pruning_plan(plan: PruningPlan) -> Iterator[str]:
-    """Say what would be removed, by asset, and what stays."""
+    """Say what would be removed, by asset, and what stays.
+
+    Yields
+    ------
+    str
+        A line, without its end. Sizes are in megabytes of 1,000,000 bytes.
+    """
     for asset in sorted({found.asset for found in plan.superseded}):
         found = [p for p in plan.superseded if p.asset == asset]
         yield f"  {asset}: {len(found):,} superseded versions, {_bytes(sum(p.size for p in found))}"

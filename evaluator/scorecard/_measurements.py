@@ -262,7 +262,18 @@ def format_scope(geography: str | None, segment: str | None) -> str:
 
 
 def number(value: object) -> float | None:
-    """Read a frame's cell as a finite number; None where it holds none."""
+    """Read a frame's cell as a number.
+
+    Returns
+    -------
+    float or None
+        None where the cell is missing, or holds no finite number.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Where it holds something that Python reads as no number.
+    """
     if _is_missing(value):
         return None
     found = float(value)  # type: ignore[arg-type]  # a frame's cells are untyped
@@ -270,7 +281,13 @@ def number(value: object) -> float | None:
 
 
 def text(value: object) -> str | None:
-    """Read a frame's cell as text; None where it is missing."""
+    """Read a frame's cell as text.
+
+    Returns
+    -------
+    str or None
+        None where the cell is missing.
+    """
     return None if _is_missing(value) else str(value)
 
 

@@ -16,7 +16,7 @@ _PRELOADED = [
 
 
 def start_fork_server() -> None:
-    """Start it; a second call finds it running."""
+    """Start the server where the system can fork; a second call finds it running."""
     if "forkserver" in multiprocessing.get_all_start_methods():
         from multiprocessing import forkserver
 
