@@ -50,6 +50,7 @@ from evaluator.scorecard import (
     WEAK_SEARCHES,
     DayFacts,
     Scorecard,
+    Slice,
     from_stored,
 )
 from evaluator.scorecard._tables import SCHEMAS
@@ -218,13 +219,11 @@ class Builder:
         }
         for name, model in models.items():
             for slice_key in KEYS:
-                geography, segment = slice_key.split("|")
                 is_there = (name, slice_key) not in self.absent
                 states.append(
                     {
                         "candidate": name,
-                        "geography": geography,
-                        "segment": segment,
+                        **Slice.of_key(slice_key)._asdict(),
                         "state": "current" if is_there else "missing",
                         "error": None if is_there else "it crashed",
                         "content_version": "v" if is_there else None,
@@ -282,11 +281,9 @@ class Builder:
         predicted = {}
         for name in ("one", "two"):
             own = {key: frame for (candidate, key), frame in frames.items() if candidate == name}
-            joined = [
-                frame.assign(geography=key.split("|")[0], segment=key.split("|")[1])
-                for key, frame in own.items()
-            ]
-            predicted[name] = Predicted(pd.concat(joined, ignore_index=True), list(own))
+            slices = {Slice.of_key(key): frame for key, frame in own.items()}
+            joined = [frame.assign(**one._asdict()) for one, frame in slices.items()]
+            predicted[name] = Predicted(pd.concat(joined, ignore_index=True), list(slices))
         table = pa.Table.from_pandas(self.cases[columns_needed(SPEC)], preserve_index=False)
         found = score(
             SPEC,
