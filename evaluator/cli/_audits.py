@@ -9,6 +9,7 @@ import typer
 
 from evaluator.cli._display import Exit, progress_display
 from evaluator.errors import UsageError
+from evaluator.scorecard import Asset
 
 if TYPE_CHECKING:
     from evaluator.orchestration import AuditRun, Display, RunSummary
@@ -164,7 +165,7 @@ def replay(
     if quarantine is not None:
         typer.echo(f"{count:,} refused rows of {day} are in {quarantine}.")
         raise typer.Exit(Exit.DONE)
-    report = run.state.require("data_quality_report", day)
+    report = run.state.require(Asset.DATA_QUALITY_REPORT, day)
     typer.echo(run.state.store.read_bytes(report, REPORT).decode())
     raise typer.Exit(Exit.DONE if day in run.state.accepted_days() else Exit.NOT_CERTIFIED)
 

@@ -10,6 +10,7 @@ import typer
 
 from evaluator.cli._display import Exit
 from evaluator.errors import UsageError
+from evaluator.scorecard import Asset
 
 if TYPE_CHECKING:
     from evaluator.certification import EntryKind, LedgerHead, PublicKey, Statement
@@ -280,7 +281,7 @@ def _newest(audit: str, candidate: str) -> bytes:
     from evaluator.orchestration import statement_name
 
     state = _state(audit)
-    record = state.require("certificate")
+    record = state.require(Asset.CERTIFICATE)
     name = statement_name(candidate)
     if name not in record.files:
         raise UsageError(
@@ -297,7 +298,7 @@ def _page(audit: str, evidence: str) -> bytes | None:
     from evaluator.orchestration import PAGE
 
     store = EvidenceStore(evidence)
-    dashboard = store.current(Address(audit, "dashboard"))
+    dashboard = store.current(Address(audit, Asset.DASHBOARD))
     return None if dashboard is None else store.read_bytes(dashboard, PAGE)
 
 

@@ -92,7 +92,7 @@ def plan_pruning(
 def prune(store: EvidenceStore, plan: PruningPlan) -> None:
     """Remove what a plan lists; a version is gone before its files are."""
     for prunable in plan.all:
-        store.files.remove(prunable.paths)
+        store.remove(prunable.paths)
 
 
 def _referenced(

@@ -55,7 +55,7 @@ class RunContext(NamedTuple):
 
 
 class EvidenceStore:
-    """Read and write versions below one fsspec address.
+    """Read and write versions below one fsspec address; one object serves one run.
 
     Parameters
     ----------
@@ -66,6 +66,8 @@ class EvidenceStore:
     def __init__(self, url: str) -> None:
         self.url = url
         self.files = Files(url)
+        # A version that is finished never changes, so each record is read once.
+        self._records: dict[str, Record] = {}
 
     def find(self, address: Address, identity: str) -> Record | None:
         """Return the version with this identity, or None where it was never finished.
@@ -75,7 +77,13 @@ class EvidenceStore:
         EvidenceError
             Where its record is damaged.
         """
-        return self._read_model(f"{_folder(address)}/{identity}/{RECORD}", Record)
+        path = f"{_folder(address)}/{identity}/{RECORD}"
+        if path not in self._records:
+            record = self._read_model(path, Record)
+            if record is None:
+                return None
+            self._records[path] = record
+        return self._records[path]
 
     def get(self, address: Address, identity: str) -> Record:
         """Return the version with this identity.
@@ -313,6 +321,12 @@ class EvidenceStore:
         for name in self.files.names(folder):
             if name != NO_PARTITION and self.files.exists(f"{folder}/{name}/{CURRENT}"):
                 yield unquote(name)
+
+    def remove(self, paths: Sequence[str]) -> None:
+        """Remove files at paths of `listing`, in this order."""
+        for path in paths:
+            self._records.pop(path, None)
+        self.files.remove(paths)
 
     def listing(self, audit: str) -> Iterator[StoredPath]:
         """Yield every file that is stored for an audit."""

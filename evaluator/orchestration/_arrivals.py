@@ -16,7 +16,7 @@ from evaluator.orchestration._days import DayFiles, day_files
 from evaluator.orchestration._home import Home
 from evaluator.orchestration._partitions import daily
 from evaluator.orchestration._state import AuditState
-from evaluator.scorecard import model_of
+from evaluator.scorecard import Asset, model_of
 from evaluator.spec import Audit, CandidateSpec
 
 POLL_SECONDS = 30
@@ -35,7 +35,7 @@ class Arrival(NamedTuple):
 
 def landing_sensor(audit: Audit) -> dg.SensorDefinition:
     """Materialise a day's `raw_data` when its file arrives, and again when its content changes."""
-    key = key_of(audit, "raw_data")
+    key = key_of(audit, Asset.RAW_DATA)
 
     @dg.sensor(
         name=f"{audit.name}_landing",
@@ -51,7 +51,7 @@ def landing_sensor(audit: Audit) -> dg.SensorDefinition:
             files: DayFiles = day_files(audit, state.home, day)
             return Arrival(
                 files.stamp,
-                lambda: state.is_new("raw_data", day, files.version()),
+                lambda: state.is_new(Asset.RAW_DATA, day, files.version()),
                 {"partition_key": day, "asset_selection": [key]},
             )
 

@@ -18,6 +18,7 @@ from evaluator.scorecard import (
     CASES,
     PREDICTIONS,
     SLICE_LEVEL,
+    Asset,
     Slice,
     metrics_of,
     predictions_of,
@@ -56,7 +57,7 @@ class CandidateEvaluation:
         self.state = state
         self.candidate = candidate
         self.run_context = run_context
-        self.evaluation_set = state.require("evaluation_set")
+        self.evaluation_set = state.require(Asset.EVALUATION_SET)
         self.model = observe_model(state, candidate, run_context)
         self._opened = ExitStack()
         self._inputs = SliceInputs(self.evaluation_set.content_version, self.model.content_version)

@@ -29,6 +29,7 @@ from evaluator.orchestration._home import Home
 from evaluator.orchestration._identities import CODE_VERSIONS
 from evaluator.orchestration._scorecard_run import JudgedScorecard, WaiversInForce, read_waivers
 from evaluator.orchestration._state import AuditState
+from evaluator.scorecard import Asset
 from evaluator.spec import AuditSpec, CandidateSpec
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def expected_certificate(
     if waived is None:
         waived = read_waivers(state, scorecard, now)
     key = signing_key_from_environment(os.environ)
-    address = state.address("certificate")
+    address = state.address(Asset.CERTIFICATE)
     renewal = 0
     while True:
         identity = state.identities.certificate(

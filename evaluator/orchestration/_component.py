@@ -17,7 +17,7 @@ from evaluator.orchestration._assets._reports import report_assets
 from evaluator.orchestration._executors._declared import DeclaredExecutor
 from evaluator.orchestration._executors._executor import SliceExecutor
 from evaluator.orchestration._mlflow_runs import MlflowTracking
-from evaluator.orchestration._resources import HomeResource
+from evaluator.orchestration._resources import HomeResource, States
 from evaluator.spec import Audit, AuditSpec, named_audit
 
 _TEMPLATE = """\
@@ -136,7 +136,9 @@ class AuditComponent(dg.Component):
         return audit_definitions(named_audit(Path(context.path).name, self.spec))
 
 
-def audit_definitions(audit: Audit, executor: SliceExecutor = _EXECUTOR) -> dg.Definitions:
+def audit_definitions(
+    audit: Audit, executor: SliceExecutor = _EXECUTOR, home: States = _HOME
+) -> dg.Definitions:
     """Build one audit's assets, checks and sensors.
 
     Nothing is opened: files, models and servers may be absent until they are used.
@@ -147,6 +149,8 @@ def audit_definitions(audit: Audit, executor: SliceExecutor = _EXECUTOR) -> dg.D
         The audit. Without candidates its graph ends at the days' reports.
     executor
         Evaluates the candidates' slices; by default where the audit says.
+    home
+        Gives the assets their state; by default that below the environment's home.
 
     Returns
     -------
@@ -165,7 +169,7 @@ def audit_definitions(audit: Audit, executor: SliceExecutor = _EXECUTOR) -> dg.D
         assets=assets,
         sensors=sensors,
         resources={
-            "evaluator_home": _HOME,
+            "evaluator_home": home,
             "evaluator_mlflow": _MLFLOW,
             "evaluator_executor": executor,
         },

@@ -26,7 +26,7 @@ from evaluator.intake import (
 from evaluator.orchestration._home import Home
 from evaluator.orchestration._partitions import daily
 from evaluator.orchestration._state import AuditState, DayState
-from evaluator.scorecard import PROFILE
+from evaluator.scorecard import PROFILE, Asset
 from evaluator.spec import Audit
 
 REPORT = "report.txt"
@@ -152,7 +152,7 @@ def replay_quarantine(state: AuditState, day: str, mended: Path) -> int:
 
 
 def _quarantine(state: AuditState, day: str) -> Record:
-    record = state.current("quarantined_rows", day)
+    record = state.current(Asset.QUARANTINED_ROWS, day)
     if record is None:
         raise UsageError(
             "the day was not taken in",

@@ -37,6 +37,7 @@ from evaluator.reporting import (
     render_dashboard,
     technical_file,
 )
+from evaluator.scorecard import Asset
 
 PAGE = "dashboard.html"
 TECHNICAL_FILE = "technical_file"
@@ -96,23 +97,23 @@ def store_certificate(
 def reports_are_current(state: AuditState, now: datetime) -> bool:
     """Tell whether scorecard, MLflow runs, certificate and page say what is known now."""
     scorecard = state.store.find(*expected_scorecard(state).target)
-    certificate = state.current("certificate")
+    certificate = state.current(Asset.CERTIFICATE)
     if scorecard is None or certificate is None:
         return False
     runs = state.identities.mlflow_runs(scorecard, state.home)
     return (
         certificate == expected_certificate(state, scorecard, now).record
-        and state.store.find(state.address("mlflow_runs"), runs) is not None
-        and state.store.find(*_page_target(state, scorecard, "dashboard")) is not None
-        and state.store.find(*_page_target(state, scorecard, "documents")) is not None
+        and state.store.find(state.address(Asset.MLFLOW_RUNS), runs) is not None
+        and state.store.find(*_page_target(state, scorecard, Asset.DASHBOARD)) is not None
+        and state.store.find(*_page_target(state, scorecard, Asset.DOCUMENTS)) is not None
     )
 
 
 def store_dashboard(state: AuditState, judged: JudgedScorecard, run_context: RunContext) -> Record:
     """Render and store the page for the current certificate."""
-    certificate = state.require("certificate")
-    evaluation_set = state.require("evaluation_set")
-    address, identity = _page_target(state, judged.record, "dashboard")
+    certificate = state.require(Asset.CERTIFICATE)
+    evaluation_set = state.require(Asset.EVALUATION_SET)
+    address, identity = _page_target(state, judged.record, Asset.DASHBOARD)
     existing = state.store.reuse(address, identity, run_context)
     if existing is not None:
         return existing
@@ -153,12 +154,12 @@ def store_dashboard(state: AuditState, judged: JudgedScorecard, run_context: Run
 
 def store_documents(state: AuditState, judged: JudgedScorecard, run_context: RunContext) -> Record:
     """Render and store each candidate's model card, and the audit's technical file."""
-    certificate = state.require("certificate")
-    address, identity = _page_target(state, judged.record, "documents")
+    certificate = state.require(Asset.CERTIFICATE)
+    address, identity = _page_target(state, judged.record, Asset.DOCUMENTS)
     existing = state.store.reuse(address, identity, run_context)
     if existing is not None:
         return existing
-    evaluation_set = state.require("evaluation_set")
+    evaluation_set = state.require(Asset.EVALUATION_SET)
     content = DocumentsContent(
         audit=state.audit.name,
         spec=state.spec,
@@ -211,7 +212,12 @@ def _candidates(state: AuditState, judged: JudgedScorecard) -> list[CandidateSum
 
 def _page_upstream(state: AuditState, scorecard: Record) -> list[Record]:
     reports = [day.report for day in state.day_states() if day.report is not None]
-    return [scorecard, state.require("certificate"), state.require("evaluation_set"), *reports]
+    return [
+        scorecard,
+        state.require(Asset.CERTIFICATE),
+        state.require(Asset.EVALUATION_SET),
+        *reports,
+    ]
 
 
 def _page_target(state: AuditState, scorecard: Record, kind: str) -> tuple[Address, str]:
@@ -222,8 +228,8 @@ def _page_target(state: AuditState, scorecard: Record, kind: str) -> tuple[Addre
 
 def _evaluation_set(state: AuditState, judged: JudgedScorecard) -> EvaluationSetSummary:
     """Summarise the evaluation set that the scorecard rests on, be it the current one or not."""
-    used = next(u for u in judged.record.upstream if u.asset == "evaluation_set")
-    record = state.store.get(state.address("evaluation_set"), used.identity)
+    used = next(u for u in judged.record.upstream if u.asset == Asset.EVALUATION_SET)
+    record = state.store.get(state.address(Asset.EVALUATION_SET), used.identity)
     days = [date.fromisoformat(day) for day in record.facts["days"]]
     return EvaluationSetSummary(
         digest=record.content_version,

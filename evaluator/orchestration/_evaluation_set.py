@@ -10,7 +10,7 @@ from evaluator.evidence import Record, RunContext, content_version
 from evaluator.intake import TYPED_ROWS
 from evaluator.orchestration._identities import CODE_VERSIONS, model_identity
 from evaluator.orchestration._state import AuditState
-from evaluator.scorecard import CASES, model_of
+from evaluator.scorecard import CASES, Asset, model_of
 from evaluator.spec import CandidateSpec
 
 WITHOUT_LABEL = "without_label.parquet"
@@ -40,7 +40,7 @@ def _versions(days: Mapping[str, Record]) -> dict[str, str]:
 def store_evaluation_set(state: AuditState, run_context: RunContext) -> Record:
     """Freeze the labelled rows of all accepted days."""
     days = state.accepted_days()
-    address = state.address("evaluation_set")
+    address = state.address(Asset.EVALUATION_SET)
     identity = state.identities.evaluation_set(_versions(days))
     existing = state.store.reuse(address, identity, run_context)
     if existing is not None:

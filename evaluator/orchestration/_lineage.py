@@ -28,10 +28,10 @@ from evaluator.orchestration._evaluation_set import needs_refresh
 from evaluator.orchestration._home import Home
 from evaluator.orchestration._scorecard_run import ExpectedScorecard, expected_scorecard
 from evaluator.orchestration._state import AuditState
-from evaluator.scorecard import CASES, Slice
+from evaluator.scorecard import CASES, Asset, Slice
 from evaluator.spec import Audit, suggestion
 
-INTAKE = ("validated_data", "quarantined_rows", "data_quality_report")
+INTAKE = (Asset.VALIDATED_DATA, Asset.QUARANTINED_ROWS, Asset.DATA_QUALITY_REPORT)
 """What one pass over a day's file makes, under one identity."""
 _MODEL = "_model"
 _OF_SLICES = ("_predictions", "_slice_metrics")
@@ -198,15 +198,15 @@ class _Expected:
         asset = record.asset
         is_so, otherwise = True, "the audit makes this otherwise now, or not at all"
         if asset in INTAKE:
-            raw = self._state.current("raw_data", record.partition)
+            raw = self._state.current(Asset.RAW_DATA, record.partition)
             is_so = raw is None or self._state.identities.intake(raw) == record.identity
             otherwise = "the audit reads the day's file otherwise now"
-        elif asset == "evaluation_set":
+        elif asset == Asset.EVALUATION_SET:
             is_so = not needs_refresh(self._state, record, self._now)
             otherwise = "the audit would freeze another evaluation set now"
         elif asset.endswith(_OF_SLICES):
             is_so = key_of(record) in self._current_slices
-        elif asset == "scorecard":
+        elif asset == Asset.SCORECARD:
             is_so = self._scorecard.target[1] == record.identity
             otherwise = "other slices are known now, or the audit measures otherwise"
         elif asset == SPEC:
@@ -231,12 +231,12 @@ def notes_of(
     notes = {}
     cases = _cases_by_day(state, versions.values(), roots)
     for key, record in versions.items():
-        if record.asset == "raw_data":
+        if record.asset == Asset.RAW_DATA:
             notes[key] = _file_note(record)
         elif record.asset.endswith(_MODEL) and not record.upstream:
             notes[key] = _model_note(record)
         elif record.asset in INTAKE:
-            beside = key._replace(asset="quarantined_rows")
+            beside = key._replace(asset=Asset.QUARANTINED_ROWS)
             refused = _refused(state, versions.get(beside))
             notes[key] = _rows_note(record, refused, cases)
     return notes
@@ -269,7 +269,7 @@ def _rows_note(
     if record.facts["broken"]:
         text += f"; the day is refused: {record.facts['broken']}"
     facts: dict[str, Any] = {**counts, "reasons": refused}
-    if cases is not None and record.asset == "validated_data":
+    if cases is not None and record.asset == Asset.VALIDATED_DATA:
         facts["cases_of_the_slice"] = cases.get(str(record.partition), 0)
         text += f"; {facts['cases_of_the_slice']:,} cases of the slice"
     return Note((text,), facts)
@@ -296,7 +296,7 @@ def _cases_by_day(
 ) -> dict[str, int] | None:
     """Count the cases that each day gave to a slice; None where no single slice is asked about."""
     slices = {root.partition for root in roots if root.asset.endswith(_OF_SLICES)}
-    snapshots = [record for record in versions if record.asset == "evaluation_set"]
+    snapshots = [record for record in versions if record.asset == Asset.EVALUATION_SET]
     if len(slices) != 1 or len(snapshots) != 1:
         return None
     chosen = [(name, "=", value) for name, value in Slice.of_key(slices.pop())._asdict().items()]

@@ -13,7 +13,8 @@ from evaluator.orchestration._asset_specs import key_of
 from evaluator.orchestration._component import audit_definitions
 from evaluator.orchestration._executors._executor import SliceExecutor
 from evaluator.orchestration._partitions import Range
-from evaluator.spec import Audit
+from evaluator.orchestration._resources import OneState
+from evaluator.orchestration._state import AuditState
 
 RANGE_START_TAG = "dagster/asset_partition_range_start"
 RANGE_END_TAG = "dagster/asset_partition_range_end"
@@ -26,16 +27,18 @@ class LocalRuns:
 
     Parameters
     ----------
-    audit
-        Whose assets are run.
+    state
+        The state of the audit whose assets are run.
     executor
         Evaluates the candidates' slices.
     """
 
-    def __init__(self, audit: Audit, executor: SliceExecutor) -> None:
-        self._audit = audit
+    def __init__(self, state: AuditState, executor: SliceExecutor) -> None:
+        self._audit = state.audit
         self._instance = dg.DagsterInstance.get()
-        self._job = audit_definitions(audit, executor).resolve_implicit_global_asset_job_def()
+        self._job = audit_definitions(
+            state.audit, executor, OneState(state)
+        ).resolve_implicit_global_asset_job_def()
         self._locks = Path(self._instance.root_directory) / "terminals"
         self._locks.mkdir(exist_ok=True)
         self.lock = f"{platform.node()}-{uuid4()}"

@@ -1,19 +1,40 @@
-"""What Dagster hands to every asset: the home, and the run that writes."""
+"""What Dagster hands to every asset: the audit's state, and the run that writes."""
 
 from datetime import UTC, datetime
+from typing import Protocol
 
 import dagster as dg
 
 from evaluator.evidence import RunContext
 from evaluator.orchestration._home import Home
+from evaluator.orchestration._state import AuditState
+from evaluator.spec import Audit
+
+
+class States(Protocol):
+    """Gives assets the state of their audit."""
+
+    def state(self, audit: Audit) -> AuditState:
+        """Return the audit's state."""
 
 
 class HomeResource(dg.ConfigurableResource[None]):
-    """The platform's folders, as the environment of the running process names them."""
+    """The state below the home that the environment of the running process names."""
 
-    def open(self) -> Home:
-        """Read the environment."""
-        return Home.from_environment()
+    def state(self, audit: Audit) -> AuditState:
+        """Open the audit's state, afresh for each step."""
+        return AuditState(audit, Home.from_environment())
+
+
+class OneState:
+    """The one state of a run from the terminal, so that all its steps read each record once."""
+
+    def __init__(self, state: AuditState) -> None:
+        self._state = state
+
+    def state(self, _: Audit) -> AuditState:
+        """See `States`."""
+        return self._state
 
 
 def run_context_of(context: dg.AssetExecutionContext) -> RunContext:

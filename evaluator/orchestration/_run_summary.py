@@ -15,12 +15,13 @@ from evaluator.orchestration._home import Home
 from evaluator.orchestration._runner import Choice, RunSummary
 from evaluator.orchestration._state import AuditState
 from evaluator.reporting import summary_lines
+from evaluator.scorecard import Asset
 from evaluator.spec import Audit
 
 DONE, NOT_CERTIFIED, FAULT = 0, 1, 3
 MAX_REMARKS = 5
 """So many days that were accepted with a remark are told, the latest ones."""
-RETAINED_ASSETS = ("raw_data", "quarantined_rows", "certificate")
+RETAINED_ASSETS = (Asset.RAW_DATA, Asset.QUARANTINED_ROWS, Asset.CERTIFICATE)
 """What came in, what was refused, and what was certified, with all that it rests on."""
 MIN_AGE = timedelta(hours=1)
 """What is younger may belong to a run that has not come to its end."""
@@ -210,15 +211,15 @@ def _slices(summary: RunSummary) -> Iterator[str]:
 
 def _locations(state: AuditState) -> Iterator[str]:
     """Say where page and certificates lie, and who signed them."""
-    page = state.current("dashboard")
+    page = state.current(Asset.DASHBOARD)
     if page is not None:
         yield f"Dashboard:    {state.store.location(page, PAGE)}"
-    papers = state.current("documents")
+    papers = state.current(Asset.DOCUMENTS)
     if papers is not None:
         file = f"{TECHNICAL_FILE}.html"
         folder = state.store.location(papers, file).removesuffix(file)
         yield f"Documents:    {folder} (model cards, technical file)"
-    issued = state.current("certificate")
+    issued = state.current(Asset.CERTIFICATE)
     if issued is not None:
         folder = state.store.location(issued, CERTIFICATE).removesuffix(CERTIFICATE)
         key = issued.facts["key_id"]

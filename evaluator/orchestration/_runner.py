@@ -26,7 +26,7 @@ from evaluator.orchestration._local_runs import LocalRuns, new_run_id
 from evaluator.orchestration._partitions import Range, daily, ranges_of, slice_batches
 from evaluator.orchestration._scorecard_run import JudgedScorecard, read_judged_scorecard
 from evaluator.orchestration._state import AuditState, CandidateSliceState, DayState
-from evaluator.scorecard import Slice, metrics_of, model_of, predictions_of
+from evaluator.scorecard import Asset, Slice, metrics_of, model_of, predictions_of
 from evaluator.spec import Audit, CandidateSpec
 
 RAW_FILES, INTAKE, EVALUATION_SET, REPORTS = "Raw files", "Intake", "Evaluation set", "Reports"
@@ -100,7 +100,6 @@ class AuditRun:
 
     def __init__(self, audit: Audit, home: Home, choice: Choice, display: Display) -> None:
         self.audit = audit
-        self.state = AuditState(audit, home)
         self.choice = choice
         self._display = display
         self.summary = RunSummary()
@@ -110,8 +109,12 @@ class AuditRun:
         self._executor = ray_executor(audit, self._on_predicted) or ProcessExecutor(
             os.cpu_count() or 1, self._on_predicted
         )
-        self._runs = LocalRuns(audit, self._executor)
+        self._open(home)
         self._runs.close_abandoned()
+
+    def _open(self, home: Home) -> None:
+        self.state = AuditState(self.audit, home)
+        self._runs = LocalRuns(self.state, self._executor)
 
     def start_afresh(self) -> None:
         """Ignore what is stored of the chosen candidate, or of all; nothing of it is removed.
@@ -128,7 +131,7 @@ class AuditRun:
                 fix="leave out --geography and --segment",
             )
         self.state.store.start_afresh(self.audit.name, self.choice.candidate)
-        self.state = AuditState(self.audit, self.state.home)
+        self._open(self.state.home)
 
     def run(self, *, refresh: bool = False) -> RunSummary:
         """Bring everything that was chosen up to date, and tell what was found.
@@ -160,10 +163,10 @@ class AuditRun:
         days = daily(self.audit.spec).get_partition_keys()
         arrived = [day for day in days if self._has_new_file(day)]
         for chosen in ranges_of(days, arrived):
-            self._execute(RAW_FILES, ["raw_data"], chosen, len(arrived))
+            self._execute(RAW_FILES, [Asset.RAW_DATA], chosen, len(arrived))
         waiting = [d.day for d in self.state.day_states() if d.state == "waiting"]
         for chosen in ranges_of(days, waiting):
-            names = ["validated_data", "quarantined_rows", "data_quality_report"]
+            names = [Asset.VALIDATED_DATA, Asset.QUARANTINED_ROWS, Asset.DATA_QUALITY_REPORT]
             self._execute(INTAKE, names, chosen, len(waiting), partial=True)
         self.summary.days = self.state.day_states()
         if not self.summary.days:
@@ -180,13 +183,13 @@ class AuditRun:
         files = day_files(self.audit, self.state.home, day)
         if not files.data.is_file():
             return False
-        return self.state.is_new("raw_data", day, files.version())
+        return self.state.is_new(Asset.RAW_DATA, day, files.version())
 
     def _refresh_evaluation_set(self, *, refresh: bool) -> None:
-        snapshot = self.state.current("evaluation_set")
+        snapshot = self.state.current(Asset.EVALUATION_SET)
         days = self.state.accepted_days()
         if refresh or needs_refresh(self.state, snapshot, datetime.now(UTC)):
-            self._execute(EVALUATION_SET, ["evaluation_set"], None, 1)
+            self._execute(EVALUATION_SET, [Asset.EVALUATION_SET], None, 1)
         elif snapshot is not None and sorted(days) != snapshot.facts["days"]:
             policy = self.audit.spec.automation.refresh
             self.summary.refresh_withheld = (
@@ -280,7 +283,7 @@ class AuditRun:
             s
             for s in self.state.slice_states(
                 candidate,
-                self.state.require("evaluation_set"),
+                self.state.require(Asset.EVALUATION_SET),
                 self.state.observed_model(candidate),
             )
             if self.choice.geography in (None, s.slice.geography)
@@ -289,10 +292,11 @@ class AuditRun:
 
     def _report(self) -> None:
         if not reports_are_current(self.state, datetime.now(UTC)):
-            names = ["scorecard", "mlflow_runs", "certificate", "dashboard", "documents"]
-            names += ["promoted_models"] if registered(self.audit.spec) else []
+            names = [Asset.SCORECARD, Asset.MLFLOW_RUNS, Asset.CERTIFICATE]
+            names += [Asset.DASHBOARD, Asset.DOCUMENTS]
+            names += [Asset.PROMOTED_MODELS] if registered(self.audit.spec) else []
             self._execute(REPORTS, names, None, len(names))
-        if self.state.current("scorecard") is not None:
+        if self.state.current(Asset.SCORECARD) is not None:
             self.summary.judged = read_judged_scorecard(self.state)
 
     def _execute(

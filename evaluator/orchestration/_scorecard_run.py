@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import pandas as pd
 import pyarrow as pa
@@ -12,6 +13,7 @@ import pyarrow as pa
 from evaluator.candidates import find_duplicates, recording_issues
 from evaluator.certification import (
     GENESIS_HEAD,
+    GateEvidence,
     Ledger,
     LedgerHead,
     Outcome,
@@ -56,6 +58,7 @@ from evaluator.scorecard import (
     SLICES,
     WEAK_SEARCHES,
     WEAK_SLICES,
+    Asset,
     DayFacts,
     Scorecard,
     Slice,
@@ -142,7 +145,7 @@ class ExpectedScorecard(NamedTuple):
 
 def expected_scorecard(state: AuditState) -> ExpectedScorecard:
     """Look at every candidate's slices as they are now."""
-    evaluation_set = state.require("evaluation_set")
+    evaluation_set = state.require(Asset.EVALUATION_SET)
     slices = [
         slice_state
         for candidate in state.spec.candidates
@@ -163,7 +166,7 @@ def expected_scorecard(state: AuditState) -> ExpectedScorecard:
         days=days.described if days else None,
     )
     return ExpectedScorecard(
-        evaluation_set, slices, previous, days, (state.address("scorecard"), identity)
+        evaluation_set, slices, previous, days, (state.address(Asset.SCORECARD), identity)
     )
 
 
@@ -219,34 +222,48 @@ def store_scorecard(state: AuditState, run_context: RunContext) -> Record:
     )
 
 
+class _Judgement(NamedTuple):
+    scorecard: Scorecard
+    evidence: GateEvidence
+    verdicts: Sequence[Verdict]
+
+
+_judgements: WeakKeyDictionary[AuditState, dict[str, _Judgement]] = WeakKeyDictionary()
+
+
 def read_judged_scorecard(state: AuditState, now: datetime | None = None) -> JudgedScorecard:
-    """Read the current scorecard and judge it by the audit's gates."""
-    record = state.require("scorecard")
+    """Read the current scorecard and judge it by the audit's gates, each once a run."""
+    record = state.require(Asset.SCORECARD)
+    known = _judgements.setdefault(state, {})
+    if record.identity not in known:
+        known[record.identity] = _judge(state, record)
+    judgement = known[record.identity]
+    now = now or datetime.now(UTC)
+    waived = read_waivers(state, record, now)
+    outcomes = decide_outcomes(
+        judgement.verdicts,
+        judgement.scorecard.slices,
+        _names(state),
+        allowed_missing=judgement.evidence.allowed_missing,
+        waivers=waived.waivers,
+        now=now,
+    )
+    return JudgedScorecard(record, judgement.scorecard, judgement.verdicts, outcomes, waived)
+
+
+def _judge(state: AuditState, record: Record) -> _Judgement:
     scorecard = Scorecard.from_tables(
         lambda name: from_stored(state.store.read_table(record, name)),
         weak_searches=record.facts[WEAK_SEARCHES],
         remarks=record.facts["remarks"],
         days=read_days(state.store.read_bytes(record, DAYS)) if DAYS in record.files else (),
     )
-    names = [candidate.name for candidate in state.spec.candidates]
     evidence = gate_evidence(state.spec, scorecard)
-    verdicts = judge(state.spec.gates, evidence, names)
-    now = now or datetime.now(UTC)
-    waived = read_waivers(state, record, now)
-    return JudgedScorecard(
-        record=record,
-        scorecard=scorecard,
-        verdicts=verdicts,
-        outcomes=decide_outcomes(
-            verdicts,
-            scorecard.slices,
-            names,
-            allowed_missing=evidence.allowed_missing,
-            waivers=waived.waivers,
-            now=now,
-        ),
-        waived=waived,
-    )
+    return _Judgement(scorecard, evidence, judge(state.spec.gates, evidence, _names(state)))
+
+
+def _names(state: AuditState) -> list[str]:
+    return [candidate.name for candidate in state.spec.candidates]
 
 
 def read_waivers(state: AuditState, scorecard: Record, now: datetime) -> WaiversInForce:
@@ -268,16 +285,16 @@ def find_previous_certification(
     Each scorecard notes the one before it, so that a walk from the current certificate finds it
     without listing all that is stored.
     """
-    record = state.current("certificate") if state.spec.weak_slices else None
+    record = state.current(Asset.CERTIFICATE) if state.spec.weak_slices else None
     while record is not None:
-        scorecard = _upstream(state, record, "scorecard")
-        used = None if scorecard is None else _upstream(state, scorecard, "evaluation_set")
+        scorecard = _upstream(state, record, Asset.SCORECARD)
+        used = None if scorecard is None else _upstream(state, scorecard, Asset.EVALUATION_SET)
         if scorecard is None or used is None:
             return None
         if used.content_version != evaluation_set.content_version:
             return PreviousCertification(record.identity, scorecard, used)
         identity = scorecard.facts.get(PREVIOUS_CERTIFICATE)
-        record = state.store.find(state.address("certificate"), identity) if identity else None
+        record = state.store.find(state.address(Asset.CERTIFICATE), identity) if identity else None
     return None
 
 

@@ -11,7 +11,7 @@ from evaluator.errors import EvidenceError
 from evaluator.evidence import Address, Record
 from evaluator.orchestration._home import Home
 from evaluator.orchestration._identities import Identities, SliceInputs
-from evaluator.scorecard import Slice, metrics_of, model_of, predictions_of
+from evaluator.scorecard import Asset, Slice, metrics_of, model_of, predictions_of
 from evaluator.spec import Audit, CandidateSpec
 
 
@@ -89,7 +89,9 @@ class AuditState:
 
     def day_states(self) -> list[DayState]:
         """Tell what became of every day that has a file."""
-        return [self._day_state(day) for day in self.store.partitions(self.audit.name, "raw_data")]
+        return [
+            self._day_state(day) for day in self.store.partitions(self.audit.name, Asset.RAW_DATA)
+        ]
 
     def accepted_days(self) -> dict[str, Record]:
         """Typed rows of the days that the evaluation set may use."""
@@ -103,7 +105,7 @@ class AuditState:
         """Guess from each candidate's first slice whether there are slices to evaluate."""
         if not self.spec.candidates:
             return False
-        evaluation_set = self.current("evaluation_set")
+        evaluation_set = self.current(Asset.EVALUATION_SET)
         if evaluation_set is None:
             return True
         first = self.spec.slices()[0]
@@ -139,13 +141,13 @@ class AuditState:
         return None if record is None else record.content_version
 
     def _day_state(self, day: str) -> DayState:
-        raw = self.require("raw_data", day)
+        raw = self.require(Asset.RAW_DATA, day)
         identity = self.identities.intake(raw)
-        report = self.store.find(self.address("data_quality_report", day), identity)
-        typed_rows = self.store.find(self.address("validated_data", day), identity)
+        report = self.store.find(self.address(Asset.DATA_QUALITY_REPORT, day), identity)
+        typed_rows = self.store.find(self.address(Asset.VALIDATED_DATA, day), identity)
         if typed_rows is not None:
             return DayState(day, "accepted", typed_rows, report, None)
-        failure = self.store.last_failure(self.address("validated_data", day), identity)
+        failure = self.store.last_failure(self.address(Asset.VALIDATED_DATA, day), identity)
         if failure is not None:
             broken = None if report is None else report.facts["broken"]
             return DayState(day, "refused", None, report, broken or failure.message)

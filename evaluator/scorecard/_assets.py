@@ -1,16 +1,22 @@
 """The names of an audit's assets, as evidence, certificates and Dagster have them."""
 
-RAW_DATA = "raw_data"
-VALIDATED_DATA = "validated_data"
-QUARANTINED_ROWS = "quarantined_rows"
-DATA_QUALITY_REPORT = "data_quality_report"
-EVALUATION_SET = "evaluation_set"
-SCORECARD = "scorecard"
-MLFLOW_RUNS = "mlflow_runs"
-CERTIFICATE = "certificate"
-DASHBOARD = "dashboard"
-DOCUMENTS = "documents"
-PROMOTED_MODELS = "promoted_models"
+from typing import Final
+
+
+class Asset:
+    """The assets that an audit has one of each; see `model_of` and the others for the rest."""
+
+    RAW_DATA: Final = "raw_data"
+    VALIDATED_DATA: Final = "validated_data"
+    QUARANTINED_ROWS: Final = "quarantined_rows"
+    DATA_QUALITY_REPORT: Final = "data_quality_report"
+    EVALUATION_SET: Final = "evaluation_set"
+    SCORECARD: Final = "scorecard"
+    MLFLOW_RUNS: Final = "mlflow_runs"
+    CERTIFICATE: Final = "certificate"
+    DASHBOARD: Final = "dashboard"
+    DOCUMENTS: Final = "documents"
+    PROMOTED_MODELS: Final = "promoted_models"
 
 
 def model_of(candidate: str) -> str:

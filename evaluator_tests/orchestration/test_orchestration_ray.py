@@ -231,7 +231,7 @@ def test_dagsters_own_step_ends_in_a_complete_audit_although_a_worker_was_killed
     state = AuditState(on_ray, home)
     slices = state.spec.slices()
 
-    runs = LocalRuns(on_ray, DeclaredExecutor())
+    runs = LocalRuns(state, DeclaredExecutor())
     runs.execute(["killer_model"], None)
     names = ["killer_predictions", "killer_slice_metrics"]
     faults = runs.execute(names, Range(slices[0].key, slices[-1].key))

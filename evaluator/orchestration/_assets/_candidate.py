@@ -15,9 +15,9 @@ from evaluator.orchestration._candidate_run import METRICS, CandidateEvaluation
 from evaluator.orchestration._executors._executor import SliceExecutor
 from evaluator.orchestration._partition_run import Materialised, PartitionRun
 from evaluator.orchestration._partitions import ALL_PARTITIONS, SAME_PARTITION, slices
-from evaluator.orchestration._resources import HomeResource, run_context_of
+from evaluator.orchestration._resources import States, run_context_of
 from evaluator.orchestration._state import AuditState
-from evaluator.scorecard import PREDICTIONS, Slice, metrics_of, model_of, predictions_of
+from evaluator.scorecard import PREDICTIONS, Asset, Slice, metrics_of, model_of, predictions_of
 from evaluator.spec import Audit, CandidateSpec
 
 PREDICTION_COLUMNS = dg.TableSchema(
@@ -44,7 +44,7 @@ def candidate_assets(audit: Audit, candidate: CandidateSpec) -> dg.AssetsDefinit
         ),
         kinds={"python", "parquet"},
         deps=[
-            dependency(audit, "evaluation_set", ALL_PARTITIONS),
+            dependency(audit, Asset.EVALUATION_SET, ALL_PARTITIONS),
             dependency(audit, model_of(candidate.name), ALL_PARTITIONS),
         ],
         partitions_def=by_slice,
@@ -74,11 +74,11 @@ def candidate_assets(audit: Audit, candidate: CandidateSpec) -> dg.AssetsDefinit
     )
     def evaluate(
         context: dg.AssetExecutionContext,
-        evaluator_home: HomeResource,
+        evaluator_home: dg.ResourceParam[States],
         evaluator_executor: dg.ResourceParam[SliceExecutor],
     ) -> Iterator[dg.MaterializeResult[None]]:
         run_context = run_context_of(context)
-        state = AuditState(audit, evaluator_home.open())
+        state = evaluator_home.state(audit)
         run = PartitionRun(context, state.store, run_context)
         with CandidateEvaluation(state, candidate, run_context) as evaluation:
             asked = [Slice.of_key(key) for key in run.partition_keys]

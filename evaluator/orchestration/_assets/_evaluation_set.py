@@ -17,9 +17,8 @@ from evaluator.orchestration._evaluation_set import (
     store_evaluation_set,
 )
 from evaluator.orchestration._partitions import ALL_PARTITIONS
-from evaluator.orchestration._resources import HomeResource, run_context_of
-from evaluator.orchestration._state import AuditState
-from evaluator.scorecard import CASES, model_of
+from evaluator.orchestration._resources import States, run_context_of
+from evaluator.scorecard import CASES, Asset, model_of
 from evaluator.spec import Audit, CandidateSpec
 
 
@@ -27,14 +26,14 @@ def evaluation_set_asset(audit: Audit) -> dg.AssetsDefinition:
     """Build the snapshot of all accepted days."""
     spec = asset_spec(
         audit,
-        "evaluation_set",
+        Asset.EVALUATION_SET,
         code="evaluation_set",
         description=(
             "The labelled rows of all accepted days, frozen. Valid rows without a label are left"
             " out, and counted per slice. It fails where no row has a label."
         ),
         kinds={"python", "parquet"},
-        deps=[dependency(audit, "validated_data", ALL_PARTITIONS)],
+        deps=[dependency(audit, Asset.VALIDATED_DATA, ALL_PARTITIONS)],
         condition=evaluation_set_condition(audit.spec.automation.refresh),
     )
 
@@ -43,9 +42,9 @@ def evaluation_set_asset(audit: Audit) -> dg.AssetsDefinition:
         specs=[spec],
     )
     def evaluation_set(
-        context: dg.AssetExecutionContext, evaluator_home: HomeResource
+        context: dg.AssetExecutionContext, evaluator_home: dg.ResourceParam[States]
     ) -> dg.MaterializeResult[None]:
-        state = AuditState(audit, evaluator_home.open())
+        state = evaluator_home.state(audit)
         record = store_evaluation_set(state, run_context_of(context))
         left_out = {d.day: d.reason for d in state.day_states() if d.state != "accepted"}
         counts = state.store.read_table(record, WITHOUT_LABEL).to_pandas()
@@ -88,9 +87,9 @@ def model_asset(audit: Audit, candidate: CandidateSpec) -> dg.AssetsDefinition:
             specs=[spec],
         )
         def model(
-            context: dg.AssetExecutionContext, evaluator_home: HomeResource
+            context: dg.AssetExecutionContext, evaluator_home: dg.ResourceParam[States]
         ) -> Iterator[dg.ObserveResult]:
-            state = AuditState(audit, evaluator_home.open())
+            state = evaluator_home.state(audit)
             record = observe_model(state, candidate, run_context_of(context))
             yield dg.ObserveResult(
                 asset_key=spec.key,

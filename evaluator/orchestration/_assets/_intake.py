@@ -23,9 +23,9 @@ from evaluator.orchestration._days import CHECKS, REPORT, DayIntake, day_files, 
 from evaluator.orchestration._identities import CODE_VERSIONS, raw_identity
 from evaluator.orchestration._partition_run import Materialised, PartitionRun
 from evaluator.orchestration._partitions import SAME_PARTITION, daily
-from evaluator.orchestration._resources import HomeResource, run_context_of
+from evaluator.orchestration._resources import States, run_context_of
 from evaluator.orchestration._state import AuditState
-from evaluator.scorecard import PROFILE
+from evaluator.scorecard import PROFILE, Asset
 from evaluator.spec import Audit
 
 ONE_RUN = dg.BackfillPolicy.single_run()
@@ -45,7 +45,7 @@ def intake_assets(audit: Audit) -> list[dg.AssetsDefinition]:
 def _raw_data(audit: Audit) -> dg.AssetsDefinition:
     spec = asset_spec(
         audit,
-        "raw_data",
+        Asset.RAW_DATA,
         code="raw_data",
         description=(
             "The day's file as it came, byte for byte, with its digest."
@@ -61,15 +61,15 @@ def _raw_data(audit: Audit) -> dg.AssetsDefinition:
         backfill_policy=ONE_RUN,
     )
     def raw_data(
-        context: dg.AssetExecutionContext, evaluator_home: HomeResource
+        context: dg.AssetExecutionContext, evaluator_home: dg.ResourceParam[States]
     ) -> Iterator[dg.MaterializeResult[None]]:
-        state = AuditState(audit, evaluator_home.open())
+        state = evaluator_home.state(audit)
         run = PartitionRun(context, state.store, run_context_of(context))
         for day in run.partition_keys:
             try:
                 output = _store_raw(state, day, run_context_of(context))
             except (IntakeError, OSError) as error:
-                run.failed(state.address("raw_data", day), "arrival", error)
+                run.failed(state.address(Asset.RAW_DATA, day), "arrival", error)
             else:
                 run.done(spec.key, day, output)
         yield from run.results(spec.key)
@@ -92,7 +92,7 @@ def _store_raw(state: AuditState, day: str, run_context: RunContext) -> Material
     if files.mended in present:
         facts["mended"] = files.mended.name
     record = state.store.write(
-        state.address("raw_data", day),
+        state.address(Asset.RAW_DATA, day),
         raw_identity(name, version),
         {path.name: path for path in present},
         content_version=version,
@@ -120,10 +120,10 @@ def _store_raw(state: AuditState, day: str, run_context: RunContext) -> Material
 
 def _intake(audit: Audit) -> dg.AssetsDefinition:
     days = daily(audit.spec)
-    from_raw = [dependency(audit, "raw_data", SAME_PARTITION)]
+    from_raw = [dependency(audit, Asset.RAW_DATA, SAME_PARTITION)]
     validated = asset_spec(
         audit,
-        "validated_data",
+        Asset.VALIDATED_DATA,
         code="intake",
         description=(
             "The day's accepted rows, typed. It fails where the file's schema is broken or more"
@@ -137,7 +137,7 @@ def _intake(audit: Audit) -> dg.AssetsDefinition:
     )
     quarantined = asset_spec(
         audit,
-        "quarantined_rows",
+        Asset.QUARANTINED_ROWS,
         code="intake",
         description=(
             "Each refused row as it was, with its line number and all its reasons."
@@ -150,7 +150,7 @@ def _intake(audit: Audit) -> dg.AssetsDefinition:
     )
     report = asset_spec(
         audit,
-        "data_quality_report",
+        Asset.DATA_QUALITY_REPORT,
         code="intake",
         description=(
             "What the day's file was like, as plain text and as a profile."
@@ -181,19 +181,19 @@ def _intake(audit: Audit) -> dg.AssetsDefinition:
         backfill_policy=ONE_RUN,
     )
     def intake(
-        context: dg.AssetExecutionContext, evaluator_home: HomeResource
+        context: dg.AssetExecutionContext, evaluator_home: dg.ResourceParam[States]
     ) -> Iterator[dg.MaterializeResult[None]]:
-        state = AuditState(audit, evaluator_home.open())
+        state = evaluator_home.state(audit)
         run_context = run_context_of(context)
         run = PartitionRun(context, state.store, run_context)
         with TemporaryDirectory() as folder:
             day_intake = DayIntake(state, Path(folder))
             for day in sorted(run.partition_keys):
-                address = state.address("validated_data", day)
-                raw = state.current("raw_data", day)
+                address = state.address(Asset.VALIDATED_DATA, day)
+                raw = state.current(Asset.RAW_DATA, day)
                 identity = "arrival" if raw is None else state.identities.intake(raw)
                 try:
-                    raw = state.require("raw_data", day)
+                    raw = state.require(Asset.RAW_DATA, day)
                     with TemporaryDirectory() as into:
                         result = day_intake.ingest(raw, Path(into))
                         found = day_intake.checks(day, result)
@@ -206,8 +206,8 @@ def _intake(audit: Audit) -> dg.AssetsDefinition:
                     run.done(key_of(audit, name), day, output)
                 if result.broken is None:
                     typed_rows, report_output = (
-                        outputs["validated_data"],
-                        outputs["data_quality_report"],
+                        outputs[Asset.VALIDATED_DATA],
+                        outputs[Asset.DATA_QUALITY_REPORT],
                     )
                     day_intake.accepted(day, typed_rows.record, report_output.record)
                 else:
@@ -275,11 +275,11 @@ def _store_intake(
     outputs = {}
     profile = canonical_json(result.profile)
     record = store(
-        "data_quality_report",
+        Asset.DATA_QUALITY_REPORT,
         {REPORT: result.report.encode(), PROFILE: profile},
         digest_of_bytes(profile),
     )
-    outputs["data_quality_report"] = Materialised(
+    outputs[Asset.DATA_QUALITY_REPORT] = Materialised(
         record,
         {
             **counts,
@@ -291,9 +291,9 @@ def _store_intake(
     )
     table = pq.read_table(result.quarantine_path)
     record = store(
-        "quarantined_rows", {QUARANTINED_ROWS: result.quarantine_path}, content_version(table)
+        Asset.QUARANTINED_ROWS, {QUARANTINED_ROWS: result.quarantine_path}, content_version(table)
     )
-    outputs["quarantined_rows"] = Materialised(
+    outputs[Asset.QUARANTINED_ROWS] = Materialised(
         record,
         {
             "dagster/row_count": result.quarantined,
@@ -303,11 +303,11 @@ def _store_intake(
     if result.broken is None:
         table = pq.read_table(result.typed_path)
         record = store(
-            "validated_data",
+            Asset.VALIDATED_DATA,
             {TYPED_ROWS: result.typed_path},
             content_version(table, order_by=[state.spec.data.id]),
         )
-        outputs["validated_data"] = Materialised(
+        outputs[Asset.VALIDATED_DATA] = Materialised(
             record,
             {
                 "dagster/row_count": result.accepted,

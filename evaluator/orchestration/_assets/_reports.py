@@ -24,10 +24,9 @@ from evaluator.orchestration._documents import (
 from evaluator.orchestration._identities import CODE_VERSIONS
 from evaluator.orchestration._mlflow_runs import MlflowTracking
 from evaluator.orchestration._partitions import ALL_PARTITIONS
-from evaluator.orchestration._resources import HomeResource, run_context_of
+from evaluator.orchestration._resources import States, run_context_of
 from evaluator.orchestration._scorecard_run import read_judged_scorecard, store_scorecard
-from evaluator.orchestration._state import AuditState
-from evaluator.scorecard import ADDITIONAL_MEASUREMENTS, MEASUREMENTS, Scorecard, metrics_of
+from evaluator.scorecard import ADDITIONAL_MEASUREMENTS, MEASUREMENTS, Asset, Scorecard, metrics_of
 from evaluator.spec import Audit, AuditSpec
 
 # A tracking server that restarts is back within a minute.
@@ -57,7 +56,7 @@ def report_assets(audit: Audit) -> list[dg.AssetsDefinition]:
 def _scorecard(audit: Audit) -> dg.AssetsDefinition:
     spec = asset_spec(
         audit,
-        "scorecard",
+        Asset.SCORECARD,
         code="scorecard",
         description=(
             "All candidates side by side: overall, by geography, by segment and by slice; compared"
@@ -66,10 +65,10 @@ def _scorecard(audit: Audit) -> dg.AssetsDefinition:
         ),
         kinds={"python", "parquet"},
         deps=[
-            dependency(audit, "evaluation_set", ALL_PARTITIONS),
+            dependency(audit, Asset.EVALUATION_SET, ALL_PARTITIONS),
             *(dependency(audit, metrics_of(c.name), ALL_PARTITIONS) for c in audit.spec.candidates),
             *(
-                [dependency(audit, "data_quality_report", ALL_PARTITIONS)]
+                [dependency(audit, Asset.DATA_QUALITY_REPORT, ALL_PARTITIONS)]
                 if asks_about_days(audit.spec)
                 else []
             ),
@@ -91,9 +90,9 @@ def _scorecard(audit: Audit) -> dg.AssetsDefinition:
         check_specs=[check],
     )
     def scorecard(
-        context: dg.AssetExecutionContext, evaluator_home: HomeResource
+        context: dg.AssetExecutionContext, evaluator_home: dg.ResourceParam[States]
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
-        state = AuditState(audit, evaluator_home.open())
+        state = evaluator_home.state(audit)
         record = store_scorecard(state, run_context_of(context))
         scored = read_judged_scorecard(state).scorecard
         overall = scored.measurements[scored.measurements["level"] == "overall"]
@@ -201,14 +200,14 @@ def _additional_slices_table(measurements: pd.DataFrame, metric: str) -> str:
 def _mlflow_runs(audit: Audit) -> dg.AssetsDefinition:
     spec = asset_spec(
         audit,
-        "mlflow_runs",
+        Asset.MLFLOW_RUNS,
         code="mlflow_runs",
         description=(
             "One MLflow run a candidate, with its figures. It fails where the tracking server is"
             " down, after three more tries; nothing waits for it."
         ),
         kinds={"mlflow"},
-        deps=[dependency(audit, "scorecard", ALL_PARTITIONS)],
+        deps=[dependency(audit, Asset.SCORECARD, ALL_PARTITIONS)],
         condition=anything_new_upstream(),
     )
 
@@ -220,10 +219,10 @@ def _mlflow_runs(audit: Audit) -> dg.AssetsDefinition:
     )
     def mlflow_runs(
         context: dg.AssetExecutionContext,
-        evaluator_home: HomeResource,
+        evaluator_home: dg.ResourceParam[States],
         evaluator_mlflow: MlflowTracking,
     ) -> dg.MaterializeResult[None]:
-        state = AuditState(audit, evaluator_home.open())
+        state = evaluator_home.state(audit)
         run_context = run_context_of(context)
         judged = read_judged_scorecard(state)
         identity = state.identities.mlflow_runs(judged.record, state.home)
@@ -231,7 +230,7 @@ def _mlflow_runs(audit: Audit) -> dg.AssetsDefinition:
             audit, state.home, judged, identity=identity, dagster_run=run_context.run_id
         )
         record = state.store.write(
-            state.address("mlflow_runs"),
+            state.address(Asset.MLFLOW_RUNS),
             identity,
             {},
             content_version=identity,
@@ -248,14 +247,14 @@ def _mlflow_runs(audit: Audit) -> dg.AssetsDefinition:
 def _certificate(audit: Audit) -> dg.AssetsDefinition:
     spec = asset_spec(
         audit,
-        "certificate",
+        Asset.CERTIFICATE,
         code="certificate",
         description=(
             "The verdict of every gate on every candidate, and the digests of all that it rests"
             ' on. "Not certified" is a result; it fails only on a fault.'
         ),
         kinds={"python", "json"},
-        deps=[dependency(audit, "scorecard", ALL_PARTITIONS)],
+        deps=[dependency(audit, Asset.SCORECARD, ALL_PARTITIONS)],
         condition=anything_new_upstream(),
     )
 
@@ -264,9 +263,9 @@ def _certificate(audit: Audit) -> dg.AssetsDefinition:
         specs=[spec],
     )
     def certificate(
-        context: dg.AssetExecutionContext, evaluator_home: HomeResource
+        context: dg.AssetExecutionContext, evaluator_home: dg.ResourceParam[States]
     ) -> dg.MaterializeResult[None]:
-        state = AuditState(audit, evaluator_home.open())
+        state = evaluator_home.state(audit)
         run_context = run_context_of(context)
         judged = read_judged_scorecard(state, run_context.now)
         record = store_certificate(state, judged, run_context)
@@ -285,15 +284,15 @@ def _certificate(audit: Audit) -> dg.AssetsDefinition:
 def _dashboard(audit: Audit) -> dg.AssetsDefinition:
     spec = asset_spec(
         audit,
-        "dashboard",
+        Asset.DASHBOARD,
         code="dashboard",
         description="One self-contained HTML page for the auditor. It fails only on a fault.",
         kinds={"python", "html"},
         deps=[
-            dependency(audit, "scorecard", ALL_PARTITIONS),
-            dependency(audit, "certificate", ALL_PARTITIONS),
-            dependency(audit, "evaluation_set", ALL_PARTITIONS),
-            dependency(audit, "data_quality_report", ALL_PARTITIONS),
+            dependency(audit, Asset.SCORECARD, ALL_PARTITIONS),
+            dependency(audit, Asset.CERTIFICATE, ALL_PARTITIONS),
+            dependency(audit, Asset.EVALUATION_SET, ALL_PARTITIONS),
+            dependency(audit, Asset.DATA_QUALITY_REPORT, ALL_PARTITIONS),
         ],
         condition=anything_new_upstream(),
     )
@@ -303,9 +302,9 @@ def _dashboard(audit: Audit) -> dg.AssetsDefinition:
         specs=[spec],
     )
     def dashboard(
-        context: dg.AssetExecutionContext, evaluator_home: HomeResource
+        context: dg.AssetExecutionContext, evaluator_home: dg.ResourceParam[States]
     ) -> dg.MaterializeResult[None]:
-        state = AuditState(audit, evaluator_home.open())
+        state = evaluator_home.state(audit)
         record = store_dashboard(state, read_judged_scorecard(state), run_context_of(context))
         page = state.store.location(record, PAGE)
         return _result(record, {"page": dg.MetadataValue.path(page)})
@@ -316,7 +315,7 @@ def _dashboard(audit: Audit) -> dg.AssetsDefinition:
 def _documents(audit: Audit) -> dg.AssetsDefinition:
     spec = asset_spec(
         audit,
-        "documents",
+        Asset.DOCUMENTS,
         code="documents",
         description=(
             "A model card a candidate and the audit's technical file, as Markdown and HTML, with a"
@@ -324,8 +323,8 @@ def _documents(audit: Audit) -> dg.AssetsDefinition:
         ),
         kinds={"python", "markdown", "html"},
         deps=[
-            dependency(audit, "scorecard", ALL_PARTITIONS),
-            dependency(audit, "certificate", ALL_PARTITIONS),
+            dependency(audit, Asset.SCORECARD, ALL_PARTITIONS),
+            dependency(audit, Asset.CERTIFICATE, ALL_PARTITIONS),
         ],
         condition=anything_new_upstream(),
     )
@@ -335,9 +334,9 @@ def _documents(audit: Audit) -> dg.AssetsDefinition:
         specs=[spec],
     )
     def documents(
-        context: dg.AssetExecutionContext, evaluator_home: HomeResource
+        context: dg.AssetExecutionContext, evaluator_home: dg.ResourceParam[States]
     ) -> dg.MaterializeResult[None]:
-        state = AuditState(audit, evaluator_home.open())
+        state = evaluator_home.state(audit)
         record = store_documents(state, read_judged_scorecard(state), run_context_of(context))
         pages = {
             name: dg.MetadataValue.path(state.store.location(record, name))
@@ -352,14 +351,14 @@ def _documents(audit: Audit) -> dg.AssetsDefinition:
 def _promoted_models(audit: Audit) -> dg.AssetsDefinition:
     spec = asset_spec(
         audit,
-        "promoted_models",
+        Asset.PROMOTED_MODELS,
         code="promoted_models",
         description=(
             "Tags, and an alias if the audit names one, on the registry's model versions whose"
             " certificate says certified and stands; they are taken from all others."
         ),
         kinds={"mlflow"},
-        deps=[dependency(audit, "certificate", ALL_PARTITIONS)],
+        deps=[dependency(audit, Asset.CERTIFICATE, ALL_PARTITIONS)],
         condition=anything_new_upstream(),
     )
 
@@ -370,9 +369,9 @@ def _promoted_models(audit: Audit) -> dg.AssetsDefinition:
         pool="mlflow",
     )
     def promoted_models(
-        context: dg.AssetExecutionContext, evaluator_home: HomeResource
+        context: dg.AssetExecutionContext, evaluator_home: dg.ResourceParam[States]
     ) -> dg.MaterializeResult[None]:
-        state = AuditState(audit, evaluator_home.open())
+        state = evaluator_home.state(audit)
         promoted = promote(state, run_context_of(context).now)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(digest_of(promoted)),

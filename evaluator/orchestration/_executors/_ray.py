@@ -33,7 +33,7 @@ from evaluator.orchestration._executors._executor import (
 )
 from evaluator.orchestration._home import EVIDENCE_VARIABLE, HOME_VARIABLE
 from evaluator.orchestration._state import AuditState
-from evaluator.scorecard import EVALUATION_SET, Slice
+from evaluator.scorecard import Asset, Slice
 from evaluator.spec import RayExecution
 
 CHUNKS_PER_CPU = 4
@@ -152,7 +152,7 @@ def _described(job: Job) -> _RemoteJob:
     state = AuditState(job.audit, job.home)
     return _RemoteJob(
         job._replace(slices=()),
-        evaluation_set=state.require(EVALUATION_SET).content_version,
+        evaluation_set=state.require(Asset.EVALUATION_SET).content_version,
         model=str(state.observed_model(job.candidate)),
         environment={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
     )
@@ -176,7 +176,7 @@ def _evaluation_in_worker(remote: _RemoteJob) -> CandidateEvaluation:
     job = remote.job
     state = AuditState(job.audit, job.home)
     _check_same(job, "its artifact", remote.model, state.model_digest(job.candidate))
-    evaluation_set = state.require(EVALUATION_SET).content_version
+    evaluation_set = state.require(Asset.EVALUATION_SET).content_version
     _check_same(job, "the evaluation set", remote.evaluation_set, evaluation_set)
     return CandidateEvaluation(state, job.candidate, job.run_context)
 
