@@ -16,7 +16,6 @@ from evaluator.orchestration._assets._intake import intake_assets
 from evaluator.orchestration._assets._reports import report_assets
 from evaluator.orchestration._executors._declared import DeclaredExecutor
 from evaluator.orchestration._executors._executor import SliceExecutor
-from evaluator.orchestration._mlflow_runs import MlflowTracking
 from evaluator.orchestration._resources import HomeResource, States
 from evaluator.spec import Audit, AuditSpec, named_audit
 
@@ -70,7 +69,7 @@ attributes:
     nightly: "0 2 * * *"           # goes over all slices each night; null switches it off
 """
 # The same objects for every audit: Dagster refuses different ones under one name.
-_HOME, _MLFLOW, _EXECUTOR = HomeResource(), MlflowTracking(), DeclaredExecutor()
+_HOME, _EXECUTOR = HomeResource(), DeclaredExecutor()
 
 
 class AuditScaffolder(Scaffolder[Any]):
@@ -170,7 +169,6 @@ def audit_definitions(
         sensors=sensors,
         resources={
             "evaluator_home": home,
-            "evaluator_mlflow": _MLFLOW,
             "evaluator_executor": executor,
         },
     )

@@ -4,13 +4,15 @@ import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import dagster as dg
 import numpy as np
 import pandas as pd
 
+from evaluator.evidence import Record, RunContext
 from evaluator.orchestration._home import Home
+from evaluator.orchestration._identities import CODE_VERSIONS
 from evaluator.orchestration._scorecard_run import JudgedScorecard
-from evaluator.scorecard import Scorecard
+from evaluator.orchestration._state import AuditState
+from evaluator.scorecard import Asset, Scorecard
 from evaluator.spec import Audit, CandidateSpec
 
 if TYPE_CHECKING:
@@ -21,51 +23,64 @@ IDENTITY_TAG = "evaluator.identity"
 _METRICS_FILE = "slice_metrics.json"
 
 
-class MlflowTracking(dg.ConfigurableResource[None]):
-    """The tracking server that runs are logged to.
+def store_mlflow_runs(
+    state: AuditState, judged: JudgedScorecard, run_context: RunContext
+) -> Record:
+    """Log one run a candidate, and keep which runs they are.
 
-    It is the one that `MLFLOW_TRACKING_URI` names, or else a SQLite file in the platform's home.
+    They go to the server that `MLFLOW_TRACKING_URI` names, or else to a SQLite file in the home.
     """
+    identity = state.identities.mlflow_runs(judged.record, state.home)
+    return state.store.write(
+        state.address(Asset.MLFLOW_RUNS),
+        identity,
+        {},
+        content_version=identity,
+        upstream=[judged.record.as_upstream()],
+        facts={"runs": _log_runs(state, judged, identity, run_context)},
+        code_version=CODE_VERSIONS["mlflow_runs"],
+        run_context=run_context,
+    )
 
-    def log(
-        self, audit: Audit, home: Home, judged: JudgedScorecard, *, identity: str, dagster_run: str
-    ) -> dict[str, str]:
-        """Log one run a candidate; a run that was logged for this identity is left as it is."""
-        from mlflow.tracking import MlflowClient
 
-        # Setting up the database is not news for whoever reads the terminal.
-        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
-        logging.getLogger("alembic").setLevel(logging.WARNING)
-        if home.tracks_itself:
-            home.mlflow_artifacts.mkdir(parents=True, exist_ok=True)
-        client = MlflowClient(tracking_uri=home.tracking_uri)
-        experiment = _experiment(client, audit, home)
-        runs = {}
-        for candidate in audit.spec.candidates:
-            tables = {
-                name: table[table["candidate"] == candidate.name]
-                for name, table in _tables(judged.scorecard).items()
-            }
-            if tables[_METRICS_FILE].empty:
-                continue
-            tags = {
-                IDENTITY_TAG: f"{identity}/{candidate.name}",
-                "evaluator.audit": audit.name,
-                "evaluator.candidate": candidate.name,
-                "evaluator.model": str(judged.record.facts["models"][candidate.name]),
-                "evaluator.scorecard": judged.record.content_version,
-                "evaluator.outcome": _outcome(judged, candidate),
-                "dagster.run": dagster_run,
-            }
-            found = client.search_runs(
-                [experiment], f"tags.`{IDENTITY_TAG}` = '{tags[IDENTITY_TAG]}'"
-            )
-            finished = [run for run in found if run.info.status == "FINISHED"]
-            if finished:
-                runs[candidate.name] = str(finished[0].info.run_id)
-                continue
-            runs[candidate.name] = _log_run(client, experiment, candidate, tables, tags)
-        return runs
+def _log_runs(
+    state: AuditState, judged: JudgedScorecard, identity: str, run_context: RunContext
+) -> dict[str, str]:
+    """Log one run a candidate; a run that was logged for this identity is left as it is."""
+    from mlflow.tracking import MlflowClient
+
+    # Setting up the database is not news for whoever reads the terminal.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    home = state.home
+    if home.tracks_itself:
+        home.mlflow_artifacts.mkdir(parents=True, exist_ok=True)
+    client = MlflowClient(tracking_uri=home.tracking_uri)
+    experiment = _experiment(client, state.audit, home)
+    runs = {}
+    for candidate in state.audit.spec.candidates:
+        tables = {
+            name: table[table["candidate"] == candidate.name]
+            for name, table in _tables(judged.scorecard).items()
+        }
+        if tables[_METRICS_FILE].empty:
+            continue
+        tags = {
+            IDENTITY_TAG: f"{identity}/{candidate.name}",
+            "evaluator.audit": state.audit.name,
+            "evaluator.candidate": candidate.name,
+            "evaluator.model": str(judged.record.facts["models"][candidate.name]),
+            "evaluator.scorecard": judged.record.content_version,
+            "evaluator.outcome": _outcome(judged, candidate),
+            "dagster.run": run_context.run_id,
+        }
+        found = client.search_runs([experiment], f"tags.`{IDENTITY_TAG}` = '{tags[IDENTITY_TAG]}'")
+        finished = [run for run in found if run.info.status == "FINISHED"]
+        if finished:
+            runs[candidate.name] = str(finished[0].info.run_id)
+            continue
+        runs[candidate.name] = _log_run(client, experiment, candidate, tables, tags)
+    return runs
 
 
 def _experiment(client: "MlflowClient", audit: Audit, home: Home) -> str:

@@ -1,13 +1,13 @@
 """What an audit ends in: scorecard, MLflow runs, certificate and dashboard."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import dagster as dg
 import pandas as pd
 
 from evaluator.certification import asks_about_days
-from evaluator.evidence import Record, digest_of, rests_on
+from evaluator.evidence import Record, RunContext, digest_of, rests_on
 from evaluator.orchestration._asset_specs import (
     anything_new_upstream,
     asset_spec,
@@ -21,11 +21,11 @@ from evaluator.orchestration._documents import (
     store_dashboard,
     store_documents,
 )
-from evaluator.orchestration._identities import CODE_VERSIONS
-from evaluator.orchestration._mlflow_runs import MlflowTracking
+from evaluator.orchestration._mlflow_runs import store_mlflow_runs
 from evaluator.orchestration._partitions import ALL_PARTITIONS
 from evaluator.orchestration._resources import States, run_context_of
 from evaluator.orchestration._scorecard_run import read_judged_scorecard, store_scorecard
+from evaluator.orchestration._state import AuditState
 from evaluator.scorecard import ADDITIONAL_MEASUREMENTS, MEASUREMENTS, Asset, Scorecard, metrics_of
 from evaluator.spec import Audit, AuditSpec
 
@@ -46,11 +46,46 @@ _WEAK = ["candidate", "slice", "n_all", "loss", "rest_loss", "low", "high", "har
 _WORSE = ["candidate", "slice", "n_before", "n_after", "loss_before", "loss_after", "low", "high"]
 
 
+class _Report(NamedTuple):
+    """An asset that is made of the scorecard, or of what was made of it."""
+
+    asset: str
+    description: str
+    kinds: set[str]
+    deps: Sequence[str]
+    make: Callable[[AuditState, RunContext], dg.MaterializeResult[None]]
+    calls_mlflow: bool = False
+
+
 def report_assets(audit: Audit) -> list[dg.AssetsDefinition]:
     """Build the assets that gather all candidates."""
-    assets = [_scorecard(audit), _mlflow_runs(audit), _certificate(audit), _dashboard(audit)]
-    assets.append(_documents(audit))
-    return [*assets, _promoted_models(audit)] if registered(audit.spec) else assets
+    wanted = [r for r in _REPORTS if r.asset != Asset.PROMOTED_MODELS or registered(audit.spec)]
+    return [_scorecard(audit), *(_report(audit, report) for report in wanted)]
+
+
+def _report(audit: Audit, report: _Report) -> dg.AssetsDefinition:
+    spec = asset_spec(
+        audit,
+        report.asset,
+        code=report.asset,
+        description=report.description,
+        kinds=report.kinds,
+        deps=[dependency(audit, name, ALL_PARTITIONS) for name in report.deps],
+        condition=anything_new_upstream(),
+    )
+
+    @dg.multi_asset(
+        name=f"{audit.name}__{report.asset}",
+        specs=[spec],
+        retry_policy=RETRIES if report.calls_mlflow else None,
+        pool="mlflow" if report.calls_mlflow else None,
+    )
+    def make(
+        context: dg.AssetExecutionContext, evaluator_home: dg.ResourceParam[States]
+    ) -> dg.MaterializeResult[None]:
+        return report.make(evaluator_home.state(audit), run_context_of(context))
+
+    return make
 
 
 def _scorecard(audit: Audit) -> dg.AssetsDefinition:
@@ -197,188 +232,45 @@ def _additional_slices_table(measurements: pd.DataFrame, metric: str) -> str:
     return table
 
 
-def _mlflow_runs(audit: Audit) -> dg.AssetsDefinition:
-    spec = asset_spec(
-        audit,
-        Asset.MLFLOW_RUNS,
-        code="mlflow_runs",
-        description=(
-            "One MLflow run a candidate, with its figures. It fails where the tracking server is"
-            " down, after three more tries; nothing waits for it."
-        ),
-        kinds={"mlflow"},
-        deps=[dependency(audit, Asset.SCORECARD, ALL_PARTITIONS)],
-        condition=anything_new_upstream(),
+def _mlflow_runs(state: AuditState, run_context: RunContext) -> dg.MaterializeResult[None]:
+    record = store_mlflow_runs(state, read_judged_scorecard(state), run_context)
+    return _result(record, {"runs": dg.MetadataValue.json(record.facts["runs"])})
+
+
+def _certificate(state: AuditState, run_context: RunContext) -> dg.MaterializeResult[None]:
+    judged = read_judged_scorecard(state, run_context.now)
+    record = store_certificate(state, judged, run_context)
+    outcomes = {outcome.candidate: outcome.outcome for outcome in judged.outcomes}
+    return _result(
+        record,
+        {
+            "outcomes": dg.MetadataValue.json(outcomes),
+            "stored as": dg.MetadataValue.path(state.store.location(record, CERTIFICATE)),
+        },
     )
 
-    @dg.multi_asset(
-        name=f"{audit.name}__mlflow_runs",
-        specs=[spec],
-        retry_policy=RETRIES,
-        pool="mlflow",
+
+def _dashboard(state: AuditState, run_context: RunContext) -> dg.MaterializeResult[None]:
+    record = store_dashboard(state, read_judged_scorecard(state), run_context)
+    return _result(record, {"page": dg.MetadataValue.path(state.store.location(record, PAGE))})
+
+
+def _documents(state: AuditState, run_context: RunContext) -> dg.MaterializeResult[None]:
+    record = store_documents(state, read_judged_scorecard(state), run_context)
+    pages = {
+        name: dg.MetadataValue.path(state.store.location(record, name))
+        for name in record.files
+        if name.endswith(".html")
+    }
+    return _result(record, pages)
+
+
+def _promoted_models(state: AuditState, run_context: RunContext) -> dg.MaterializeResult[None]:
+    promoted = promote(state, run_context.now)
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(digest_of(promoted)),
+        metadata={"certificates": dg.MetadataValue.json(promoted)},
     )
-    def mlflow_runs(
-        context: dg.AssetExecutionContext,
-        evaluator_home: dg.ResourceParam[States],
-        evaluator_mlflow: MlflowTracking,
-    ) -> dg.MaterializeResult[None]:
-        state = evaluator_home.state(audit)
-        run_context = run_context_of(context)
-        judged = read_judged_scorecard(state)
-        identity = state.identities.mlflow_runs(judged.record, state.home)
-        runs = evaluator_mlflow.log(
-            audit, state.home, judged, identity=identity, dagster_run=run_context.run_id
-        )
-        record = state.store.write(
-            state.address(Asset.MLFLOW_RUNS),
-            identity,
-            {},
-            content_version=identity,
-            upstream=[judged.record.as_upstream()],
-            facts={"runs": runs},
-            code_version=CODE_VERSIONS["mlflow_runs"],
-            run_context=run_context,
-        )
-        return _result(record, {"runs": dg.MetadataValue.json(runs)})
-
-    return mlflow_runs
-
-
-def _certificate(audit: Audit) -> dg.AssetsDefinition:
-    spec = asset_spec(
-        audit,
-        Asset.CERTIFICATE,
-        code="certificate",
-        description=(
-            "The verdict of every gate on every candidate, and the digests of all that it rests"
-            ' on. "Not certified" is a result; it fails only on a fault.'
-        ),
-        kinds={"python", "json"},
-        deps=[dependency(audit, Asset.SCORECARD, ALL_PARTITIONS)],
-        condition=anything_new_upstream(),
-    )
-
-    @dg.multi_asset(
-        name=f"{audit.name}__certificate",
-        specs=[spec],
-    )
-    def certificate(
-        context: dg.AssetExecutionContext, evaluator_home: dg.ResourceParam[States]
-    ) -> dg.MaterializeResult[None]:
-        state = evaluator_home.state(audit)
-        run_context = run_context_of(context)
-        judged = read_judged_scorecard(state, run_context.now)
-        record = store_certificate(state, judged, run_context)
-        outcomes = {outcome.candidate: outcome.outcome for outcome in judged.outcomes}
-        return _result(
-            record,
-            {
-                "outcomes": dg.MetadataValue.json(outcomes),
-                "stored as": dg.MetadataValue.path(state.store.location(record, CERTIFICATE)),
-            },
-        )
-
-    return certificate
-
-
-def _dashboard(audit: Audit) -> dg.AssetsDefinition:
-    spec = asset_spec(
-        audit,
-        Asset.DASHBOARD,
-        code="dashboard",
-        description="One self-contained HTML page for the auditor. It fails only on a fault.",
-        kinds={"python", "html"},
-        deps=[
-            dependency(audit, Asset.SCORECARD, ALL_PARTITIONS),
-            dependency(audit, Asset.CERTIFICATE, ALL_PARTITIONS),
-            dependency(audit, Asset.EVALUATION_SET, ALL_PARTITIONS),
-            dependency(audit, Asset.DATA_QUALITY_REPORT, ALL_PARTITIONS),
-        ],
-        condition=anything_new_upstream(),
-    )
-
-    @dg.multi_asset(
-        name=f"{audit.name}__dashboard",
-        specs=[spec],
-    )
-    def dashboard(
-        context: dg.AssetExecutionContext, evaluator_home: dg.ResourceParam[States]
-    ) -> dg.MaterializeResult[None]:
-        state = evaluator_home.state(audit)
-        record = store_dashboard(state, read_judged_scorecard(state), run_context_of(context))
-        page = state.store.location(record, PAGE)
-        return _result(record, {"page": dg.MetadataValue.path(page)})
-
-    return dashboard
-
-
-def _documents(audit: Audit) -> dg.AssetsDefinition:
-    spec = asset_spec(
-        audit,
-        Asset.DOCUMENTS,
-        code="documents",
-        description=(
-            "A model card a candidate and the audit's technical file, as Markdown and HTML, with a"
-            " map of where laws and frameworks find their evidence here. It fails only on a fault."
-        ),
-        kinds={"python", "markdown", "html"},
-        deps=[
-            dependency(audit, Asset.SCORECARD, ALL_PARTITIONS),
-            dependency(audit, Asset.CERTIFICATE, ALL_PARTITIONS),
-        ],
-        condition=anything_new_upstream(),
-    )
-
-    @dg.multi_asset(
-        name=f"{audit.name}__documents",
-        specs=[spec],
-    )
-    def documents(
-        context: dg.AssetExecutionContext, evaluator_home: dg.ResourceParam[States]
-    ) -> dg.MaterializeResult[None]:
-        state = evaluator_home.state(audit)
-        record = store_documents(state, read_judged_scorecard(state), run_context_of(context))
-        pages = {
-            name: dg.MetadataValue.path(state.store.location(record, name))
-            for name in record.files
-            if name.endswith(".html")
-        }
-        return _result(record, pages)
-
-    return documents
-
-
-def _promoted_models(audit: Audit) -> dg.AssetsDefinition:
-    spec = asset_spec(
-        audit,
-        Asset.PROMOTED_MODELS,
-        code="promoted_models",
-        description=(
-            "Tags, and an alias if the audit names one, on the registry's model versions whose"
-            " certificate says certified and stands; they are taken from all others."
-        ),
-        kinds={"mlflow"},
-        deps=[dependency(audit, Asset.CERTIFICATE, ALL_PARTITIONS)],
-        condition=anything_new_upstream(),
-    )
-
-    @dg.multi_asset(
-        name=f"{audit.name}__promoted_models",
-        specs=[spec],
-        retry_policy=RETRIES,
-        pool="mlflow",
-    )
-    def promoted_models(
-        context: dg.AssetExecutionContext, evaluator_home: dg.ResourceParam[States]
-    ) -> dg.MaterializeResult[None]:
-        state = evaluator_home.state(audit)
-        promoted = promote(state, run_context_of(context).now)
-        return dg.MaterializeResult(
-            data_version=dg.DataVersion(digest_of(promoted)),
-            metadata={"certificates": dg.MetadataValue.json(promoted)},
-        )
-
-    return promoted_models
 
 
 def _result(record: Record, metadata: dict[str, Any]) -> dg.MaterializeResult[None]:
@@ -391,3 +283,54 @@ def _result(record: Record, metadata: dict[str, Any]) -> dg.MaterializeResult[No
             **metadata,
         },
     )
+
+
+_REPORTS = (
+    _Report(
+        Asset.MLFLOW_RUNS,
+        "One MLflow run a candidate, with its figures. It fails where the tracking server is down,"
+        " after three more tries; nothing waits for it.",
+        kinds={"mlflow"},
+        deps=[Asset.SCORECARD],
+        make=_mlflow_runs,
+        calls_mlflow=True,
+    ),
+    _Report(
+        Asset.CERTIFICATE,
+        "The verdict of every gate on every candidate, and the digests of all that it rests on."
+        ' "Not certified" is a result; it fails only on a fault.',
+        kinds={"python", "json"},
+        deps=[Asset.SCORECARD],
+        make=_certificate,
+    ),
+    _Report(
+        Asset.DASHBOARD,
+        "One self-contained HTML page for the auditor. It fails only on a fault.",
+        kinds={"python", "html"},
+        deps=[
+            Asset.SCORECARD,
+            Asset.CERTIFICATE,
+            Asset.EVALUATION_SET,
+            Asset.DATA_QUALITY_REPORT,
+        ],
+        make=_dashboard,
+    ),
+    _Report(
+        Asset.DOCUMENTS,
+        "A model card a candidate and the audit's technical file, as Markdown and HTML, with a map"
+        " of where laws and frameworks find their evidence here. It fails only on a fault.",
+        kinds={"python", "markdown", "html"},
+        deps=[Asset.SCORECARD, Asset.CERTIFICATE],
+        make=_documents,
+    ),
+    _Report(
+        Asset.PROMOTED_MODELS,
+        "Tags, and an alias if the audit names one, on the registry's model versions whose"
+        " certificate says certified and stands; they are taken from all others.",
+        kinds={"mlflow"},
+        deps=[Asset.CERTIFICATE],
+        make=_promoted_models,
+        calls_mlflow=True,
+    ),
+)
+"""In the order in which they are listed; Dagster runs them by what they rest on."""
