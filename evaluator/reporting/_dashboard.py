@@ -1,10 +1,10 @@
 """The dashboard: one HTML page that needs nothing else, not even a network."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evaluator.certification import UNSIGNED, format_count, format_metric, format_number
 from evaluator.metrics import METRICS
@@ -41,11 +41,28 @@ from evaluator.scorecard import format_scope, read_slices
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
 
 MAX_NOT_CURRENT = 200
 """How many slices without current evidence are listed; all of them are counted."""
 
 _SHORT_DIGEST = 12
+
+
+class Section(NamedTuple):
+    """A part of the page; its template is `sections/<id>.html.jinja`."""
+
+    id: str
+    title: str | None
+    """How the page's own navigation calls it; None where it is not listed."""
+    build: Callable[[DashboardContent], Mapping[str, Any] | None]
+    """Arranges what its template shows beside `content`; None where the page has no such part."""
+
+
+class _RenderedSection(NamedTuple):
+    id: str
+    title: str | None
+    html: "Markup"
 
 
 def render_dashboard(content: DashboardContent) -> str:
@@ -62,54 +79,136 @@ def render_dashboard(content: DashboardContent) -> str:
         One HTML document: styles inside, no script, no request to anywhere. All text that comes
         from the content is escaped.
     """
+    from markupsafe import Markup
+
+    environment = _environment()
+    sections = []
+    for section in SECTIONS:
+        shown = section.build(content)
+        if shown is not None:
+            template = environment.get_template(f"sections/{section.id}.html.jinja")
+            # Escaped by its own template.
+            html = Markup(template.render(content=content, **shown))  # noqa: S704
+            sections.append(_RenderedSection(section.id, section.title, html))
+    page = environment.get_template("dashboard.html.jinja")
+    return page.render(content=content, sections=sections, unsigned=UNSIGNED)
+
+
+def _outcome(content: DashboardContent) -> dict[str, Any]:
     states = read_slices(content.scorecard.slices)
-    heat_metric = content.headline_metrics[0] if content.headline_metrics else None
-    heat_info = METRICS.get(heat_metric or "")
-    segments, label_rows = without_label_table(content.without_label)
+    return {
+        "cards": candidate_cards(content),
+        "outcome_counts": Counter(outcome.outcome for outcome in content.outcomes),
+        "with_waivers": sum(bool(outcome.waived) for outcome in content.outcomes),
+        "slice_count": len(states),
+        "state_counts": Counter(state.state for state in states),
+        "totals": intake_totals(content.intake_days),
+    }
+
+
+def _comparison(content: DashboardContent) -> dict[str, Any] | None:
+    scorecard, names, metrics = content.scorecard, _names(content), content.headline_metrics
+    groups = comparison_groups(scorecard.comparisons, names, metrics)
     return (
-        _environment()
-        .get_template("dashboard.html.jinja")
-        .render(
-            content=content,
-            cards=candidate_cards(content),
-            outcome_counts=Counter(outcome.outcome for outcome in content.outcomes),
-            with_waivers=sum(bool(outcome.waived) for outcome in content.outcomes),
-            headline=headline_rows(content),
-            verdicts=verdict_groups(content),
-            **_findings(content, [candidate.name for candidate in content.candidates]),
-            standouts=standout_groups(content),
-            heat_metric=heat_metric,
-            heat_has_sides=heat_info is not None and heat_info.higher_is_better is not None,
-            heat=[] if heat_metric is None else heat_maps(content, heat_metric),
-            more=[] if heat_metric is None else additional_slice_tables(content, heat_metric),
-            more_sorted_by=sorting_candidate(content),
-            gaps=candidate_gaps(content),
-            slice_count=len(states),
-            most_not_current=MAX_NOT_CURRENT,
-            not_current=[state for state in states if not state.is_current],
-            state_counts=Counter(state.state for state in states),
-            label_segments=segments,
-            label_rows=label_rows,
-            totals=intake_totals(content.intake_days),
-            bars=day_bars(content.intake_days),
-            bar_step=BAR_STEP,
-            unsigned=UNSIGNED,
-        )
+        None
+        if not groups
+        else {
+            "baseline": baseline_of(scorecard.comparisons),
+            "comparisons": groups,
+            "ranks": rank_table(scorecard.ranks, names, metrics),
+        }
     )
 
 
-def _findings(content: DashboardContent, candidates: Sequence[str]) -> dict[str, Any]:
-    """Arrange comparison, fairness and weak slices; what is empty has no section."""
-    scorecard, metrics = content.scorecard, content.headline_metrics
+def _fairness(content: DashboardContent) -> dict[str, Any] | None:
+    groups = fairness_groups(content.scorecard.fairness, _names(content))
+    return (
+        None
+        if not groups
+        else {
+            "fairness": groups,
+            "measures": describe_measures(content.scorecard.fairness),
+        }
+    )
+
+
+def _weak_slices(content: DashboardContent) -> dict[str, Any] | None:
+    scorecard, names = content.scorecard, _names(content)
+    weak = weak_groups(scorecard.weak_slices, scorecard.weak_searches, names)
+    worsened = worsened_groups(scorecard.worsened, names)
+    return {"weak": weak, "worsened": worsened} if weak or worsened else None
+
+
+def _map(content: DashboardContent) -> dict[str, Any]:
+    metric = content.headline_metrics[0] if content.headline_metrics else None
+    info = METRICS.get(metric or "")
     return {
-        "baseline": baseline_of(scorecard.comparisons),
-        "comparisons": comparison_groups(scorecard.comparisons, candidates, metrics),
-        "ranks": rank_table(scorecard.ranks, candidates, metrics),
-        "fairness": fairness_groups(scorecard.fairness, candidates),
-        "measures": describe_measures(scorecard.fairness),
-        "weak": weak_groups(scorecard.weak_slices, scorecard.weak_searches, candidates),
-        "worsened": worsened_groups(scorecard.worsened, candidates),
+        "heat_metric": metric,
+        "heat_has_sides": info is not None and info.higher_is_better is not None,
+        "heat": [] if metric is None else heat_maps(content, metric),
     }
+
+
+def _more(content: DashboardContent) -> dict[str, Any] | None:
+    shown = _map(content)
+    metric = shown["heat_metric"]
+    tables = [] if metric is None else additional_slice_tables(content, metric)
+    return (
+        None
+        if not tables
+        else {
+            **shown,
+            "more": tables,
+            "more_sorted_by": sorting_candidate(content),
+            "gaps": candidate_gaps(content),
+            "cards": candidate_cards(content),
+        }
+    )
+
+
+def _gaps(content: DashboardContent) -> dict[str, Any]:
+    states = read_slices(content.scorecard.slices)
+    return {
+        "slice_count": len(states),
+        "most_not_current": MAX_NOT_CURRENT,
+        "not_current": [state for state in states if not state.is_current],
+    }
+
+
+def _labels(content: DashboardContent) -> dict[str, Any]:
+    segments, rows = without_label_table(content.without_label)
+    return {"label_segments": segments, "label_rows": rows}
+
+
+def _intake(content: DashboardContent) -> dict[str, Any]:
+    days = content.intake_days
+    return {"totals": intake_totals(days), "bars": day_bars(days), "bar_step": BAR_STEP}
+
+
+def _names(content: DashboardContent) -> list[str]:
+    return [candidate.name for candidate in content.candidates]
+
+
+SECTIONS = (
+    Section("outcome", None, _outcome),
+    Section("figures", "Figures", lambda content: {"headline": headline_rows(content)}),
+    Section("verdicts", "Verdicts", lambda content: {"verdicts": verdict_groups(content)}),
+    Section("comparison", "Comparison", _comparison),
+    Section("fairness", "Fairness", _fairness),
+    Section("weak", "Weak slices", _weak_slices),
+    Section(
+        "standouts",
+        "Slices that stand out",
+        lambda content: {"standouts": standout_groups(content)},
+    ),
+    Section("map", "All slices", _map),
+    Section("more", "More slices", _more),
+    Section("gaps", "What is missing", _gaps),
+    Section("labels", None, _labels),
+    Section("intake", "Data", _intake),
+    Section("evidence", "Evidence", lambda content: {"cards": candidate_cards(content)}),
+)
+"""The parts of the page, in its order."""
 
 
 @cache
