@@ -14,7 +14,7 @@ from evaluator.candidates._faults import (
 )
 from evaluator.candidates._kinds._http import HttpScorer, endpoint_digest
 from evaluator.candidates._kinds._mlflow import load_mlflow, mlflow_digest
-from evaluator.candidates._kinds._onnx import read_onnx
+from evaluator.candidates._kinds._onnx import OnnxScorer
 from evaluator.candidates._kinds._recorded import RecordedScorer
 from evaluator.candidates._kinds._sklearn import EstimatorScorer, read_pickle, read_skops
 from evaluator.errors import CandidateError
@@ -30,12 +30,26 @@ from evaluator.spec import (
 
 
 class Scorer(Protocol):
-    """What every kind of candidate gives: a score a case, in the order of the cases."""
+    """What every kind of candidate is read as: something that gives each case a score."""
 
     def score(self, features: pd.DataFrame) -> np.ndarray:
-        """Return the probability of the positive class, shape (n,), for n cases.
+        """Return the probability of the positive class for n cases.
 
-        The frame's columns are the declared features, in their order; its index is the cases' ids.
+        Parameters
+        ----------
+        features
+            The declared features in their order, as columns; the cases' ids, as index.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (n,), in the order of the cases.
+
+        Raises
+        ------
+        CandidateError
+            Where the candidate cannot score these cases. Whatever else its own code raises comes
+            through from a candidate in this process.
         """
         ...
 
@@ -99,12 +113,12 @@ def _load(
     if isinstance(candidate, RecordedCandidate):
         return RecordedScorer(candidate, home, positive)
     if isinstance(candidate, OnnxCandidate):
-        return read_onnx(candidate, existing_artifact(candidate, home), positive)
+        content = existing_artifact(candidate, home).read_bytes()
+        return OnnxScorer(candidate, content, positive)
     if isinstance(candidate, PickleCandidate):
         return EstimatorScorer(candidate, read_pickle(candidate, home), positive)
-    return EstimatorScorer(
-        candidate, read_skops(candidate, existing_artifact(candidate, home)), positive
-    )
+    estimator = read_skops(candidate, existing_artifact(candidate, home))
+    return EstimatorScorer(candidate, estimator, positive)
 
 
 def artifact_digest(
@@ -139,9 +153,22 @@ def artifact_digest(
 def artifact_stamp(
     candidate: CandidateSpec, home: Path, *, tracking_uri: str | None = None
 ) -> list[int]:
-    """Tell what changes when the artifact may have changed: a file's size and time of change.
+    """Tell, without reading a file's bytes, what changes whenever the artifact does.
 
-    What is no file has no such stamp; its digest stands for it, in numbers.
+    Parameters
+    ----------
+    candidate
+        What the YAML says of it.
+    home
+        Where relative paths start.
+    tracking_uri
+        MLflow's server; by default MLflow's own.
+
+    Returns
+    -------
+    list of int
+        A file's size in bytes and time of change in nanoseconds; of anything else, one number
+        from its digest.
 
     Raises
     ------
@@ -155,5 +182,5 @@ def artifact_stamp(
         digest = artifact_digest(candidate, home, tracking_uri=tracking_uri)
     except CandidateError as error:
         raise FileNotFoundError(str(error)) from error
-    # Enough of it to tell two apart, and a number that JSON keeps.
+    # So many digits tell two apart, and JSON keeps a number of that size to the last bit.
     return [int(digest[:12], 16)]

@@ -16,9 +16,9 @@ class EvaluationSet(NamedTuple):
     """The snapshot, and what was left out of it."""
 
     cases: pa.Table
-    """One row a labelled case: `id`, `geography`, `segment`, `label` (0 or 1), `day`, and every
-    declared column as `data.<column>`, so that the set does not depend on who is judged by it;
-    ordered by slice and id."""
+    """One row a labelled case, ordered by slice and id: `id`, `geography`, `segment`, `label` (0 or
+    1), `day`, and every declared column as `data.<column>`, so that the set does not depend on who
+    is judged by it."""
     without_label: pd.DataFrame
     """One row a slice: `geography`, `segment`, `rows`, `without_label`."""
 
@@ -32,6 +32,11 @@ def build_evaluation_set(days: Mapping[str, pa.Table], spec: AuditSpec) -> Evalu
         The typed rows of each accepted day, by date.
     spec
         An audit with candidates, so that label, geography and segment are declared.
+
+    Returns
+    -------
+    EvaluationSet
+        The labelled cases, and how many rows of each slice have no label.
 
     Raises
     ------
@@ -55,11 +60,6 @@ def build_evaluation_set(days: Mapping[str, pa.Table], spec: AuditSpec) -> Evalu
     return EvaluationSet(labelled.sort_by(order), _count_without_label(rows, spec))
 
 
-def data_columns(cases: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
-    """Take declared columns out of cases, in this order and under their own names."""
-    return cases[[DATA_PREFIX + name for name in names]].set_axis(list(names), axis="columns")
-
-
 def _cases_of_day(day: str, table: pa.Table, spec: AuditSpec) -> pa.Table:
     columns: dict[str, pa.ChunkedArray | pa.Array] = {
         "id": _plain(table[spec.data.id]),
@@ -72,17 +72,17 @@ def _cases_of_day(day: str, table: pa.Table, spec: AuditSpec) -> pa.Table:
     return pa.table(columns | declared)
 
 
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Undo dictionary encoding, which Arrow neither sorts nor compares."""
+    is_encoded = pa.types.is_dictionary(column.type)
+    return column.cast(column.type.value_type) if is_encoded else column
+
+
 def _positive(column: pa.ChunkedArray, positive: LabelValue) -> pa.ChunkedArray:
     """Turn a label into 1 (positive), 0 (not) or missing."""
     column = _plain(column)
     # The YAML may say 1 where the column is boolean, and true where it is a number.
     return pc.equal(column, pa.scalar(positive).cast(column.type)).cast(pa.int8())
-
-
-def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Undo dictionary encoding, which Arrow neither sorts nor compares."""
-    is_encoded = pa.types.is_dictionary(column.type)
-    return column.cast(column.type.value_type) if is_encoded else column
 
 
 def _refuse_repeated_ids(cases: pa.Table) -> None:
@@ -107,3 +107,8 @@ def _count_without_label(rows: pa.Table, spec: AuditSpec) -> pd.DataFrame:
     counts["without_label"] = counts["rows"] - counts["labelled"]
     summary: pd.DataFrame = counts.drop(columns="labelled").reset_index()
     return summary
+
+
+def data_columns(cases: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """Take declared columns out of cases, in this order and under their own names."""
+    return cases[[DATA_PREFIX + name for name in names]].set_axis(list(names), axis="columns")

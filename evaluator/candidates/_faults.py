@@ -1,15 +1,16 @@
-"""The errors that a candidate causes, each with the candidate's name."""
+"""The errors that a candidate causes, each with its name, and the file that its artifact is."""
 
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from evaluator.errors import CandidateError
 from evaluator.spec import CandidateBase, FileCandidate
 
-MAX_MESSAGE_LENGTH = 2000
+_MAX_MESSAGE_LENGTH: Final = 2000
 """Characters of somebody else's message that an error repeats."""
-_MOST_NAMES = 5
+_MAX_NAMES: Final = 5
 
 
 class TransientCandidateError(CandidateError):
@@ -25,26 +26,26 @@ class CandidateTimeoutError(CandidateError):
 
 
 def candidate_error(candidate: CandidateBase, what: str, *, fix: str) -> CandidateError:
-    """Make the error of a candidate; see `CandidateError`."""
+    """Make the error of a candidate."""
     return CandidateError(what, culprit=f"candidate {candidate.name}", fix=fix)
 
 
 def transient_error(candidate: CandidateBase, what: str, *, fix: str) -> TransientCandidateError:
-    """Make the error of a candidate that may be gone at the next try."""
+    """Make the error of a candidate; it may be gone at the next try."""
     return TransientCandidateError(what, culprit=f"candidate {candidate.name}", fix=fix)
 
 
 def crash_error(candidate: CandidateBase, what: str, *, fix: str) -> CandidateCrashError:
-    """Make the error of a candidate's own code; see `CandidateCrashError`."""
+    """Make the error of a candidate's own code."""
     return CandidateCrashError(what, culprit=f"candidate {candidate.name}", fix=fix)
 
 
 def error_from_exception(
-    candidate: CandidateBase, error: BaseException, doing: str
+    candidate: CandidateBase, error: BaseException, phase: str
 ) -> CandidateError:
-    """Make the error of what a candidate's own code raised, in its words."""
-    words = " ".join(str(error).split())[:MAX_MESSAGE_LENGTH]
-    what = f"it raised {type(error).__name__}{': ' if words else ''}{words} while {doing}"
+    """Make the error of what a candidate's own code raised while loading or scoring."""
+    message = " ".join(str(error).split())[:_MAX_MESSAGE_LENGTH]
+    what = f"it raised {type(error).__name__}{': ' if message else ''}{message} while {phase}"
     if isinstance(error, ConnectionError | TimeoutError):
         fix = "look after what the candidate talks to, and run the slice again"
         return transient_error(candidate, what, fix=fix)
@@ -60,8 +61,8 @@ def copy_error(error: CandidateError) -> CandidateError:
 
 def format_names(names: Sequence[object]) -> str:
     """List some names, and say how many more there are."""
-    shown = ", ".join(repr(name) for name in names[:_MOST_NAMES])
-    more = len(names) - _MOST_NAMES
+    shown = ", ".join(repr(name) for name in names[:_MAX_NAMES])
+    more = len(names) - _MAX_NAMES
     return f"{shown} and {more} more" if more > 0 else shown
 
 
@@ -71,13 +72,13 @@ def artifact_path(candidate: FileCandidate, home: Path) -> Path:
 
 
 def file_digest(candidate: FileCandidate, home: Path) -> str:
-    """SHA-256 of the artifact's bytes, as 64 hexadecimal digits."""
+    """Return the SHA-256 of the artifact's bytes, as 64 hexadecimal digits."""
     with existing_artifact(candidate, home).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def existing_artifact(candidate: FileCandidate, home: Path) -> Path:
-    """Return where the artifact lies, and make sure that it does; see `file_digest`."""
+    """Return where the artifact lies, and refuse one that is not there."""
     path = artifact_path(candidate, home)
     if not path.is_file():
         raise candidate_error(

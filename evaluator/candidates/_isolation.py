@@ -36,16 +36,7 @@ MOST_SLOW_STARTS: Final = 3
 _FAULTS: Final = {
     kind.__name__: kind for kind in (CandidateError, CandidateCrashError, TransientCandidateError)
 }
-
-
-class Loading(NamedTuple):
-    """What loading a candidate needs; see `load_scorer`."""
-
-    candidate: CandidateSpec
-    home: Path
-    positive: LabelValue
-    tracking_uri: str | None
-    digest: str | None
+"""The errors that the process may report, by the names that it gives them."""
 
 
 @contextmanager
@@ -63,7 +54,7 @@ def open_scorer(
     fails in the same way, at once, for each further slice, unless it is transient. A process that
     ended while scoring, or was ended since it took too long, is replaced by a fresh one for the
     next slice. Loading that took too long is begun anew for the next slice as well: the machine may
-    have been busy. After `MOST_SLOW_STARTS` times in a row the further slices fail at once.
+    have been busy. After three times in a row the further slices fail at once.
 
     Parameters
     ----------
@@ -81,12 +72,23 @@ def open_scorer(
     Yields
     ------
     Scorer
-        It raises `CandidateError` for whatever the candidate does; see `load_scorer`.
+        It raises `CandidateError` where loading fails, and for whatever befalls a process of the
+        candidate's own. What the candidate's code raises in this process comes through.
     """
     loading = Loading(candidate, home, positive, tracking_uri, digest)
     kind = IsolatedScorer if candidate.isolated else LazyScorer
     with closing(kind(loading)) as scorer:
         yield scorer
+
+
+class Loading(NamedTuple):
+    """The arguments of `load_scorer`."""
+
+    candidate: CandidateSpec
+    home: Path
+    positive: LabelValue
+    tracking_uri: str | None
+    digest: str | None
 
 
 class LazyScorer:
@@ -120,35 +122,24 @@ class LazyScorer:
             return self._scorer
 
     def _load(self) -> Scorer:
-        candidate, home, positive, tracking_uri, digest = self._loading
         try:
-            return load_scorer(
-                candidate, home, positive=positive, tracking_uri=tracking_uri, digest=digest
-            )
+            return load_scorer(**self._loading._asdict())
         except TransientCandidateError:
             raise
         except CandidateError as error:
             self._fault = error
             raise
         except Exception as error:
-            reported = error_from_exception(candidate, error, "loading")
+            reported = error_from_exception(self._loading.candidate, error, "loading")
             if not isinstance(reported, TransientCandidateError):
                 self._fault = reported
             raise reported from error
 
 
-class _ChildTraceback(Exception):  # noqa: N818 - no error of its own, but where one came from
-    """What an error was raised from in the candidate's process, as text."""
-
-    def __str__(self) -> str:
-        return f"in the candidate's process\n\n{self.args[0]}"
-
-
 class IsolatedScorer:
-    """A candidate in a process of its own, which is started when it is asked for the first time.
+    """A candidate in a process of its own, started when it is asked for the first time."""
 
-    Its process is not trusted: what it sends is checked, and never unpickled.
-    """
+    # The process is not trusted: what it sends is checked, and never unpickled.
 
     def __init__(self, loading: Loading) -> None:
         self._loading = loading
@@ -178,13 +169,13 @@ class IsolatedScorer:
             self._child.end()
             self._child = None
 
-    def _ask(self, asked: str, features: pd.DataFrame, wanted: np.dtype[Any]) -> np.ndarray:
+    def _ask(self, request: str, features: pd.DataFrame, dtype: np.dtype[Any]) -> np.ndarray:
+        """Ask the process for one value a case."""
         with self._lock:
             child = self._child or self._start()
-            payload = _content_of(features)
-            size = len(features) * wanted.itemsize
-            given = self._exchange(child, asked, payload, size, doing="scoring")
-            return np.frombuffer(given, dtype=wanted)
+            size = len(features) * dtype.itemsize
+            payload = self._exchange(child, request, _arrow_stream(features), size, "scoring")
+            return np.frombuffer(payload, dtype=dtype)
 
     def _start(self) -> ChildProcess:
         """Start the process and let it load the candidate; a permanent fault is remembered."""
@@ -200,7 +191,7 @@ class IsolatedScorer:
             ) from error
         try:
             self._handshake(child)
-            self._exchange(child, "load", b"", 0, doing="loading")
+            self._exchange(child, "load", b"", 0, "loading")
         except CandidateTimeoutError as error:
             self._slow_starts += 1
             if self._slow_starts == MOST_SLOW_STARTS:
@@ -216,7 +207,7 @@ class IsolatedScorer:
         return child
 
     def _handshake(self, child: ChildProcess) -> None:
-        """Tell the process what it will load, and wait for the libraries that this needs."""
+        """Send the process what it will load, and wait for the libraries that this needs."""
         settings = {
             **self._loading._asdict(),
             "candidate": self._candidate.model_dump(mode="json"),
@@ -224,125 +215,134 @@ class IsolatedScorer:
         }
         deadline = time.monotonic() + START_TIMEOUT
         fix = "let fewer things run at a time on this machine"
-        with self._failing(child, "starting", f"{START_TIMEOUT:g} s", fix):
+        with self._ends_on_failure(child, "starting", f"{START_TIMEOUT:g} s", fix):
             send(child.connection, settings, deadline=deadline)
             receive(child.connection, largest=0, deadline=deadline)
 
     def _exchange(
-        self, child: ChildProcess, asked: str, payload: bytes | memoryview, size: int, *, doing: str
+        self, child: ChildProcess, request: str, payload: bytes | memoryview, size: int, phase: str
     ) -> bytearray:
-        """Ask the process for something of so many bytes."""
+        """Send a request, and receive a payload of so many bytes."""
         key, limit = "timeout", self._candidate.timeout
-        if doing == "loading":
+        if phase == "loading":
             key, limit = "load_timeout", self._candidate.load_timeout or START_TIMEOUT
         deadline = None if limit is None else time.monotonic() + limit
         fix = f"give it more `{key}`, or make it faster"
-        with self._failing(child, doing, f"its {key} of {limit or 0:g} s", fix):
-            send(child.connection, {"asked": asked}, payload, deadline=deadline)
-            answer = receive(child.connection, largest=size, deadline=deadline)
-            if "fault" in answer.header:
-                reported = self._reported_error(answer.header, doing)
-            elif len(answer.payload) != size:
+        with self._ends_on_failure(child, phase, f"its {key} of {limit or 0:g} s", fix):
+            send(child.connection, {"asked": request}, payload, deadline=deadline)
+            response = receive(child.connection, largest=size, deadline=deadline)
+            if "fault" in response.header:
+                reported = self._reported_error(response.header, phase)
+            elif len(response.payload) != size:
                 raise ConnectionBrokenError("not the bytes that were asked for")
             else:
-                return answer.payload
-        if answer.header["fault"] == "memory":
+                return response.payload
+        if response.header["fault"] == "memory":
             self.close()
-        raise reported from _ChildTraceback(str(answer.header.get("trace", "")))
+        raise reported from _ChildTraceback(str(response.header.get("trace", "")))
 
     @contextmanager
-    def _failing(self, child: ChildProcess, doing: str, allowed: str, fix: str) -> Iterator[None]:
-        """End the process where it does not answer, and say what became of it."""
+    def _ends_on_failure(
+        self, child: ChildProcess, phase: str, limit: str, fix: str
+    ) -> Iterator[None]:
+        """End the process where it does not respond, and say what became of it."""
         reported: CandidateError
         try:
             yield
         except TimeoutError:
             child.abort()
             reported = CandidateTimeoutError(
-                f"it took longer than {allowed} while {doing}, and was ended",
+                f"it took longer than {limit} while {phase}, and was ended",
                 culprit=f"candidate {self._candidate.name}",
                 fix=fix,
             )
         except ConnectionBrokenError:
-            reported = self._protocol_error(doing)
+            reported = self._protocol_error(phase)
         except OSError:
-            ended = child.end() if child.ends_by_itself() else None
-            reported = self._exit_error(child, ended, doing)
+            exit_code = child.end() if child.wait_for_exit() else None
+            reported = self._exit_error(child, exit_code, phase)
         except BaseException:
-            # Whatever interrupts, no later question may get the answer of this one.
+            # Whatever interrupts, no later request may get the response to this one.
             self.close()
             raise
         else:
             return
         self.close()
-        if words := child.stderr_tail():
-            reported.add_note(f"The last that its process wrote:\n{words}")
+        if output := child.stderr_tail():
+            reported.add_note(f"The last that its process wrote:\n{output}")
         raise reported
 
-    def _reported_error(self, header: dict[str, Any], doing: str) -> CandidateError:
-        """Make the error that the process tells of."""
+    def _reported_error(self, header: dict[str, Any], phase: str) -> CandidateError:
+        """Make the error that the process reports."""
         if header["fault"] == "memory":
-            return self._out_of_memory(doing)
+            return self._memory_error(phase)
         kind = _FAULTS.get(header["fault"], CandidateError)
         what, fix = str(header.get("what")), str(header.get("fix"))
         return kind(what, culprit=f"candidate {self._candidate.name}", fix=fix)
 
-    def _exit_error(self, child: ChildProcess, ended: int | None, doing: str) -> CandidateError:
-        """Say how the process ended: by a signal, by an exit code, or not yet."""
-        if ended is None:
-            return self._protocol_error(doing)
-        words = child.stderr_tail()
-        if self._candidate.memory_limit and mentions_memory(words):
-            return self._out_of_memory(doing)
-        if ended >= 0:
+    def _exit_error(self, child: ChildProcess, exit_code: int | None, phase: str) -> CandidateError:
+        """Make the error of a process that ended by itself or by a signal, or did not end."""
+        if exit_code is None:
+            return self._protocol_error(phase)
+        if self._candidate.memory_limit and mentions_memory(child.stderr_tail()):
+            return self._memory_error(phase)
+        if exit_code >= 0:
             return crash_error(
                 self._candidate,
-                f"its process ended itself with exit code {ended} while {doing}",
+                f"its process ended itself with exit code {exit_code} while {phase}",
                 fix="take what exits out of the candidate; the evidence has its last words",
             )
-        by = signal.Signals(-ended).name if -ended in set(signal.Signals) else f"signal {-ended}"
-        if -ended == signal.SIGKILL:
+        number = -exit_code
+        name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
+        if number == signal.SIGKILL:
             return crash_error(
                 self._candidate,
-                f"its process was ended by {by} while {doing}, as the system does where the"
+                f"its process was ended by {name} while {phase}, as the system does where the"
                 " machine's memory runs out",
                 fix="give the machine more memory, let fewer candidates run at a time, or set a"
                 " `memory_limit`",
             )
         return crash_error(
             self._candidate,
-            f"its process was ended by {by} while {doing}",
+            f"its process was ended by {name} while {phase}",
             fix="mend the library that crashes; the evidence has where it stood",
         )
 
-    def _out_of_memory(self, doing: str) -> CandidateError:
+    def _memory_error(self, phase: str) -> CandidateError:
         limit = self._candidate.memory_limit
-        words = f"{limit} bytes" if isinstance(limit, int) else str(limit)
+        amount = f"{limit} bytes" if isinstance(limit, int) else limit
         return candidate_error(
             self._candidate,
-            f"it needed more than its memory_limit of {words} while {doing}",
+            f"it needed more than its memory_limit of {amount} while {phase}",
             fix="give it more `memory_limit`, or make it need less",
         )
 
-    def _protocol_error(self, doing: str) -> CandidateError:
+    def _protocol_error(self, phase: str) -> CandidateError:
         return crash_error(
             self._candidate,
-            f"its process stopped talking to the platform as agreed while {doing}",
+            f"its process stopped talking to the platform as agreed while {phase}",
             fix="take out of the candidate what closes or writes to files that it did not open",
         )
 
 
-def _content_of(features: pd.DataFrame) -> memoryview:
+class _ChildTraceback(Exception):  # noqa: N818 - no error of its own, but where one came from
+    """What an error was raised from in the candidate's process, as text."""
+
+    def __str__(self) -> str:
+        return f"in the candidate's process\n\n{self.args[0]}"
+
+
+def _arrow_stream(features: pd.DataFrame) -> memoryview:
     """Write features as an Arrow stream, with their index and types."""
     zoned = features.select_dtypes("datetimetz")
     # Arrow asks pandas for times with a zone in a way that pandas is about to change.
     plain = features.assign(**{name: zoned[name].dt.tz_convert(None) for name in zoned.columns})
     table = pa.Table.from_pandas(plain, preserve_index=True)
     for name in zoned.columns:
-        at = table.schema.get_field_index(name)
-        kind = pa.timestamp(zoned[name].dt.unit, tz=str(zoned[name].dt.tz))
-        column = table.column(at).cast(kind)
-        table = table.set_column(at, table.schema.field(at).with_type(kind), column)
+        position = table.schema.get_field_index(name)
+        dtype = pa.timestamp(zoned[name].dt.unit, tz=str(zoned[name].dt.tz))
+        field = table.schema.field(position).with_type(dtype)
+        table = table.set_column(position, field, table.column(position).cast(dtype))
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as stream:
         stream.write_table(table)

@@ -1,8 +1,8 @@
-"""The columns that a candidate is given, held against those that it takes."""
+"""What a candidate takes and gives, held against what is declared of it."""
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -17,40 +17,39 @@ from evaluator.spec import (
     OnnxCandidate,
 )
 
-BINARY_CLASSES = 2
+BINARY_CLASSES: Final = 2
 
 
-def check_names(candidate: FeatureCandidate, taken: Sequence[str], *, ordered: bool = True) -> None:
+def check_names(
+    candidate: FeatureCandidate, expected: Sequence[str], *, ordered: bool = True
+) -> None:
     """Refuse declared features that are not those that the artifact was made for."""
     declared = candidate.features
-    missing = [name for name in taken if name not in declared]
-    extra = [name for name in declared if name not in taken]
+    missing = [name for name in expected if name not in declared]
+    extra = [name for name in declared if name not in expected]
+    fix = f"write `features: [{', '.join(expected)}]`"
     parts = [
         f"the artifact takes {format_names(missing)}, which `features` lacks" if missing else "",
         f"`features` has {format_names(extra)}, which the artifact does not take" if extra else "",
     ]
     if missing or extra:
+        raise candidate_error(candidate, "; ".join(filter(None, parts)), fix=fix)
+    if ordered and tuple(expected) != declared:
+        index = next(i for i, name in enumerate(expected) if declared[i] != name)
         raise candidate_error(
             candidate,
-            "; ".join(filter(None, parts)),
-            fix=f"write `features: [{', '.join(taken)}]`",
-        )
-    if ordered and tuple(taken) != declared:
-        at = next(place for place, name in enumerate(taken) if declared[place] != name)
-        raise candidate_error(
-            candidate,
-            f"its features stand in another order than the artifact takes them: column {at + 1}"
-            f" is {declared[at]!r} and must be {taken[at]!r}",
-            fix=f"write `features: [{', '.join(taken)}]`",
+            f"its features stand in another order than the artifact takes them: column {index + 1}"
+            f" is {declared[index]!r} and must be {expected[index]!r}",
+            fix=fix,
         )
 
 
-def check_count(candidate: FeatureCandidate, taken: int) -> None:
+def check_count(candidate: FeatureCandidate, expected: int) -> None:
     """Refuse another number of features than an artifact without feature names takes."""
-    if len(candidate.features) != taken:
+    if len(candidate.features) != expected:
         raise candidate_error(
             candidate,
-            f"the artifact takes {taken} features, and `features` has {len(candidate.features)}"
+            f"the artifact takes {expected} features, and `features` has {len(candidate.features)}"
             f" ({format_names(candidate.features)})",
             fix="list the columns that it was trained on, in that order",
         )
@@ -64,43 +63,43 @@ def is_text(column: pd.Series) -> bool:
     )
 
 
-def wrong_type(candidate: CandidateBase, column: pd.Series, wanted: str) -> CandidateError:
+def type_error(candidate: CandidateBase, column: pd.Series, expected: str) -> CandidateError:
     """Make the error of a column whose values an artifact does not take."""
-    given = "text" if is_text(column) else str(column.dtype)
+    dtype = "text" if is_text(column) else str(column.dtype)
     present = column.dropna()
     example = f", such as {present.iloc[0]!r}" if len(present) else ""
     return candidate_error(
         candidate,
-        f"its feature {column.name!r} holds {given}{example}, and the artifact takes {wanted}",
+        f"its feature {column.name!r} holds {dtype}{example}, and the artifact takes {expected}",
         fix=f"declare the type that it was trained on, or take {column.name!r} out of `features`",
     )
 
 
-def missing_values(candidate: CandidateBase, columns: pd.DataFrame) -> CandidateError:
+def missing_values_error(candidate: CandidateBase, columns: pd.DataFrame) -> CandidateError:
     """Make the error of columns with missing values, which an artifact does not take."""
     counts = columns.isna().sum()
-    named = ", ".join(f"{name!r} in {count}" for name, count in counts[counts > 0].items())
+    listed = ", ".join(f"{name!r} in {count}" for name, count in counts[counts > 0].items())
     return candidate_error(
         candidate,
-        f"of {len(columns)} cases it does not take the missing values of {named}",
+        f"of {len(columns)} cases it does not take the missing values of {listed}",
         fix="train it to take them, such as with an imputer, or make the column required",
     )
 
 
-def explain(
+def feature_error(
     candidate: CandidateBase, features: pd.DataFrame, error: Exception
 ) -> CandidateError | None:
-    """Tell which column made a scikit-learn estimator fail, where its words give it away."""
-    words = str(error)
-    text = re.search(r"could not convert string to float: (.*)", words)
-    if text:
+    """Make the error of the column that made scikit-learn fail, where its message shows which."""
+    message = str(error)
+    conversion = re.search(r"could not convert string to float: (.*)", message)
+    if conversion:
+        value = conversion[1].strip("'\"")
         texts = [name for name in features.columns if is_text(features[name])]
-        value = text[1].strip("'\"")
-        blamed = [name for name in texts if (features[name].astype(str) == value).any()] or texts
-        if blamed:
-            return wrong_type(candidate, features[blamed[0]], "numbers")
-    if "NaN" in words and features.isna().to_numpy().any():
-        return missing_values(candidate, features)
+        with_value = [name for name in texts if (features[name].astype(str) == value).any()]
+        if texts:
+            return type_error(candidate, features[(with_value or texts)[0]], "numbers")
+    if "NaN" in message and features.isna().to_numpy().any():
+        return missing_values_error(candidate, features)
     return None
 
 
@@ -128,7 +127,7 @@ def positive_from_array(
         )
     if array.ndim == 1 or array.shape[1:] == (1,):
         return array.reshape(-1)
-    if array.ndim != BINARY_CLASSES or array.shape[1] != BINARY_CLASSES:
+    if array.shape[1:] != (BINARY_CLASSES,):
         raise candidate_error(
             candidate,
             f"it gives an array of shape {array.shape}, which is no probability of two classes",
@@ -152,16 +151,13 @@ def _classes(candidate: OnnxCandidate | MlflowCandidate, positive: LabelValue) -
 def check_labels(
     candidate: CandidateBase, labels: np.ndarray, score: np.ndarray, positive: LabelValue
 ) -> None:
-    """Refuse probabilities whose columns are exchanged, by the labels that came with them.
-
-    A label may contradict its probability where the model has a threshold of its own; labels that
-    mostly contradict their probabilities mean that the wrong column was taken.
-    """
+    """Refuse probabilities whose columns are exchanged, by the labels that came with them."""
     # As plain Python values: an array of texts is not comparable with a number.
     is_positive = np.array([label == positive for label in labels.tolist()], dtype=bool)
-    contradicted = int(((score > 1 / BINARY_CLASSES) & ~is_positive).sum())
-    contradicted += int(((score < 1 / BINARY_CLASSES) & is_positive).sum())
-    if contradicted * BINARY_CLASSES > len(score):
+    contradicted = int(np.where(is_positive, score < 1 / 2, score > 1 / 2).sum())
+    # Some labels contradict their probabilities where the model has a threshold of its own; most of
+    # them do where the wrong column was taken.
+    if 2 * contradicted > len(score):
         raise candidate_error(
             candidate,
             f"its labels contradict its probabilities in {contradicted} of {len(score)} cases",

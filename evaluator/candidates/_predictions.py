@@ -1,4 +1,4 @@
-"""A candidate's predictions for a frame of cases, checked before anybody rests on them."""
+"""Candidates' predictions, checked before anybody rests on them, and which are identical."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +22,7 @@ from evaluator.spec import CandidateSpec
 TRIES: Final = 3
 FIRST_PAUSE: Final = 0.5
 """The longest first pause, in seconds; the next one may be twice as long."""
-Result = TypeVar("Result")
+_Result = TypeVar("_Result")
 
 
 def predict(
@@ -58,6 +58,8 @@ def predict(
         are no numbers, missing, infinite or no probabilities. It names candidate and slice.
     CandidateCrashError
         Where its own code raised something, or ended its process.
+    CandidateTimeoutError
+        Where it took longer than its `timeout` or `load_timeout`.
     TransientCandidateError
         Where it could not be reached, or lost a connection, in the last try as well.
     """
@@ -70,7 +72,7 @@ def predict(
                 lambda: _outputs(candidate, scorer, features), pause=pause
             )
         except CandidateError as error:
-            culprit = f"{error.culprit}{_slice_of(cases)}"
+            culprit = f"{error.culprit}{_slice_suffix(cases)}"
             raise type(error)(error.what, culprit=culprit, fix=error.fix) from error
     # The prediction follows from the score as it is stored: in 32 bits, 0.7 is below 0.7.
     score = score.astype(np.float64)
@@ -85,13 +87,63 @@ def predict(
     )
 
 
-def numeric_scores(candidate: CandidateSpec, given: Any, cases: int) -> np.ndarray:
-    """Refuse what is not one number for each case; return the numbers, shape (cases,)."""
-    score = np.asarray(given)
-    if score.shape != (cases,):
+def _features(candidate: CandidateSpec, cases: pd.DataFrame) -> pd.DataFrame:
+    """Take the declared features under the cases' ids."""
+    features = data_columns(cases, candidate.features)
+    return features.set_axis(pd.Index(cases["id"], name="id"), axis="index")
+
+
+def with_retries(
+    function: Callable[[], _Result], *, pause: Callable[[float], None] = time.sleep
+) -> _Result:
+    """Call a function, and call it again where it failed by a transient fault."""
+    # Exponential backoff with full jitter: runs that were turned away together do not come back
+    # together.
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(TransientCandidateError),
+        stop=tenacity.stop_after_attempt(TRIES),
+        wait=tenacity.wait_random_exponential(multiplier=FIRST_PAUSE),
+        sleep=pause,
+        reraise=True,
+    )
+    try:
+        return retrying(function)
+    except TransientCandidateError as error:
+        what = f"{error.what}, in the last of {TRIES} tries"
+        raise type(error)(what, culprit=error.culprit, fix=error.fix) from error
+
+
+def _outputs(
+    candidate: CandidateSpec, scorer: Scorer, features: pd.DataFrame
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return checked scores and, where the candidate makes them itself, decisions."""
+    try:
+        # Each is given a copy, which it may write to.
+        scores = scorer.score(features.copy())
+        decided = scorer.decide(features.copy()) if isinstance(scorer, Decider) else None
+    except CandidateError:
+        raise
+    except Exception as error:
+        # Whatever a candidate's own code raises is reported with the candidate's name.
+        raise error_from_exception(candidate, error, "scoring") from error
+    score = numeric_scores(candidate, scores, len(features))
+    # Where only decisions are recorded, that there are no scores is as declared.
+    if candidate.has_scores:
+        _check_probabilities(candidate, score, features.index)
+    elif decided is None:
+        raise candidate_error(
+            candidate, "it gave neither scores nor decisions", fix="give one of both"
+        )
+    return score, decided
+
+
+def numeric_scores(candidate: CandidateSpec, scores: Any, n: int) -> np.ndarray:
+    """Refuse what is not one number for each case; return the numbers, shape (n,)."""
+    score = np.asarray(scores)
+    if score.shape != (n,):
         raise candidate_error(
             candidate,
-            f"it gave scores of shape {score.shape} for {cases} cases",
+            f"it gave scores of shape {score.shape} for {n} cases",
             fix="make it return one score for each case it is given",
         )
     if score.dtype.kind not in "biuf":
@@ -103,43 +155,7 @@ def numeric_scores(candidate: CandidateSpec, given: Any, cases: int) -> np.ndarr
     return score
 
 
-def _outputs(
-    candidate: CandidateSpec, scorer: Scorer, features: pd.DataFrame
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Ask for scores and decisions, each with a copy of the features that may be spoilt."""
-    try:
-        given = scorer.score(features.copy())
-        decided = scorer.decide(features.copy()) if isinstance(scorer, Decider) else None
-    except CandidateError:
-        raise
-    except Exception as error:
-        # Whatever a candidate's own code raises is told with the candidate's name.
-        raise error_from_exception(candidate, error, "scoring") from error
-    score = numeric_scores(candidate, given, len(features))
-    # Where only decisions are recorded, that there are no scores is as declared.
-    if candidate.has_scores:
-        _check(candidate, score, features.index)
-    elif decided is None:
-        raise candidate_error(
-            candidate, "it gave neither scores nor decisions", fix="give one of both"
-        )
-    return score, decided
-
-
-def _features(candidate: CandidateSpec, cases: pd.DataFrame) -> pd.DataFrame:
-    """Take the declared features under the cases' ids."""
-    features = data_columns(cases, candidate.features)
-    return features.set_axis(pd.Index(cases["id"], name="id"), axis="index")
-
-
-def _slice_of(cases: pd.DataFrame) -> str:
-    """Name the slice that all these cases are of, if they are of one."""
-    values = [cases[name].unique() for name in SLICE_COLUMNS if name in cases]
-    is_one = len(values) == len(SLICE_COLUMNS) and all(len(found) == 1 for found in values)
-    return f", slice {Slice(*(str(found[0]) for found in values)).key}" if is_one else ""
-
-
-def _check(candidate: CandidateSpec, score: np.ndarray, ids: pd.Index) -> None:
+def _check_probabilities(candidate: CandidateSpec, score: np.ndarray, ids: pd.Index) -> None:
     wrong = ~np.isfinite(score) | (score < 0) | (score > 1)
     if wrong.any():
         examples = ", ".join(
@@ -153,30 +169,15 @@ def _check(candidate: CandidateSpec, score: np.ndarray, ids: pd.Index) -> None:
         )
 
 
-def with_retries(
-    work: Callable[[], Result], *, pause: Callable[[float], None] = time.sleep
-) -> Result:
-    """Do some work, and do it again where it failed by a transient fault.
-
-    The pauses are chosen by chance (exponential backoff with full jitter), so that runs that were
-    turned away together do not come back together.
-    """
-    retrying = tenacity.Retrying(
-        retry=tenacity.retry_if_exception_type(TransientCandidateError),
-        stop=tenacity.stop_after_attempt(TRIES),
-        wait=tenacity.wait_random_exponential(multiplier=FIRST_PAUSE),
-        sleep=pause,
-        reraise=True,
-    )
-    try:
-        return retrying(work)
-    except TransientCandidateError as error:
-        what = f"{error.what}, in the last of {TRIES} tries"
-        raise type(error)(what, culprit=error.culprit, fix=error.fix) from error
+def _slice_suffix(cases: pd.DataFrame) -> str:
+    """Name the slice that all these cases are of, if they are of one."""
+    values = [cases[name].unique() for name in SLICE_COLUMNS if name in cases]
+    is_one = len(values) == len(SLICE_COLUMNS) and all(len(distinct) == 1 for distinct in values)
+    return f", slice {Slice(*(str(distinct[0]) for distinct in values)).key}" if is_one else ""
 
 
 class Duplicates(NamedTuple):
-    """Candidates that cannot differ."""
+    """Candidates that are the same under several names."""
 
     what: Literal["artifact", "predictions"]
     """What is identical."""
@@ -203,21 +204,26 @@ def find_duplicates(
     predictions
         Each candidate's predictions by their content versions, slices in the same order; None
         for a slice that is missing. Only candidates without a missing slice are compared.
+
+    Returns
+    -------
+    list of Duplicates
+        One a group of identical candidates, at first those of identical artifacts.
     """
+    known = {name: digest for name, digest in artifacts.items() if digest is not None}
     complete = {
         name: tuple(versions)
         for name, versions in predictions.items()
-        if all(versions) and versions
+        if versions and all(versions)
     }
-    known = {name: digest for name, digest in artifacts.items() if digest is not None}
     return [
-        *(Duplicates("artifact", names) for names in _alike(known)),
-        *(Duplicates("predictions", names) for names in _alike(complete)),
+        *(Duplicates("artifact", names) for names in _names_of_equals(known)),
+        *(Duplicates("predictions", names) for names in _names_of_equals(complete)),
     ]
 
 
-def _alike(things: Mapping[str, object]) -> list[tuple[str, ...]]:
+def _names_of_equals(values: Mapping[str, object]) -> list[tuple[str, ...]]:
     names: dict[object, list[str]] = {}
-    for name, thing in things.items():
-        names.setdefault(thing, []).append(name)
+    for name, value in values.items():
+        names.setdefault(value, []).append(name)
     return [tuple(group) for group in names.values() if len(group) > 1]

@@ -118,7 +118,7 @@ def test_features_of_every_type_arrive_as_they_were_sent() -> None:
     for ids in (pd.Index(["b", "a"], name="id"), pd.Index([3, 1], name="id")):
         sent = frame.set_axis(ids, axis="index")
 
-        came = _frame(bytearray(isolation._content_of(sent)))
+        came = _frame(bytearray(isolation._arrow_stream(sent)))
 
         pd.testing.assert_frame_equal(came, sent)
         # A candidate may write into what it is given.
@@ -190,7 +190,7 @@ def test_a_process_that_hangs_up_and_lives_on_is_ended(
     scorer, _ = shared
     assert is_well(scorer)
     mine = pid_of(scorer)
-    monkeypatch.setattr(child_process, "_LAST_RESORT", 0.1)
+    monkeypatch.setattr(child_process, "_EXIT_TIMEOUT", 0.1)
 
     error = refusal(scorer, features_of(HABITS["hangs up"]))
 

@@ -1,1 +1,1 @@
-"""How each kind of candidate is read: one module a kind."""
+"""How each kind of candidate is read: a module a kind, and one for both of scikit-learn."""

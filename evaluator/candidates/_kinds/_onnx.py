@@ -5,7 +5,6 @@ without (an array), and so is a graph of any other maker that gives one array of
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -17,10 +16,10 @@ from evaluator.candidates._output_checks import (
     check_labels,
     check_names,
     is_text,
-    missing_values,
+    missing_values_error,
     positive_column,
     positive_from_array,
-    wrong_type,
+    type_error,
 )
 from evaluator.spec import LabelValue, MlflowCandidate, OnnxCandidate
 
@@ -34,26 +33,11 @@ _TYPES: Final = {
     "tensor(bool)": np.bool_,
 }
 _MATRIX: Final = 2
+"""Dimensions of an input that takes a row a case."""
 
 
 class OnnxScorer:
-    """An ONNX classifier.
-
-    Parameters
-    ----------
-    candidate
-        What the YAML says of it.
-    content
-        The file's bytes.
-    positive
-        The label's positive value.
-
-    Raises
-    ------
-    CandidateError
-        Where onnxruntime is absent, the bytes are no ONNX model, it takes other inputs than the
-        declared features, or it gives no probabilities.
-    """
+    """An ONNX classifier that takes the declared features and gives probabilities."""
 
     def __init__(
         self, candidate: OnnxCandidate | MlflowCandidate, content: bytes, positive: LabelValue
@@ -69,25 +53,25 @@ class OnnxScorer:
             # A width that is not fixed has a name, or none.
             check_count(candidate, width if isinstance(width, int) else len(candidate.features))
         else:
-            check_names(candidate, [given.name for given in self._inputs], ordered=False)
-        for given in self._inputs:
-            if given.type not in (*_TYPES, "tensor(string)"):
+            check_names(candidate, [node.name for node in self._inputs], ordered=False)
+        for node in self._inputs:
+            if node.type not in (*_TYPES, "tensor(string)"):
                 raise candidate_error(
                     candidate,
-                    f"its input {given.name!r} is of type {given.type}, which no column has",
+                    f"its input {node.name!r} is of type {node.type}, which no column has",
                     fix="save a model that takes numbers, booleans or texts",
                 )
         outputs = self._session.get_outputs()
-        self._maps = [out.name for out in outputs if out.type.startswith("seq(map(")]
-        self._arrays = [out.name for out in outputs if out.type in _FLOATS]
+        self._maps = [node.name for node in outputs if node.type.startswith("seq(map(")]
+        self._arrays = [node.name for node in outputs if node.type in _FLOATS]
         self._labels = [
-            out.name for out in outputs if out.type in ("tensor(int64)", "tensor(string)")
+            node.name for node in outputs if node.type in ("tensor(int64)", "tensor(string)")
         ]
         if len(self._maps or self._arrays) != 1:
             raise candidate_error(
                 candidate,
                 f"it gives {len(self._maps or self._arrays)} outputs of probabilities among"
-                f" {format_names([f'{out.name}: {out.type}' for out in outputs])}",
+                f" {format_names([f'{node.name}: {node.type}' for node in outputs])}",
                 fix="save a classifier with one output of probabilities (zipmap may be on or off)",
             )
 
@@ -96,57 +80,52 @@ class OnnxScorer:
         names = [*(self._maps or self._arrays), *self._labels[:1]]
         probabilities, *labels = self._session.run(names, self._feeds(features))
         if self._maps:
-            return self._of_maps(probabilities)
+            return self._positive_from_maps(probabilities)
         array = np.asarray(probabilities)
         score = positive_from_array(self._candidate, array, self._positive)
         if labels and np.size(labels[0]) == len(score):
             check_labels(self._candidate, np.asarray(labels[0]).reshape(-1), score, self._positive)
         return score
 
-    def _of_maps(self, maps: Sequence[dict[Any, float]]) -> np.ndarray:
-        # The keys are the classes themselves.
-        classes = sorted(maps[0]) if maps else []
-        chosen = classes[positive_column(self._candidate, classes, self._positive)]
-        return np.fromiter((row[chosen] for row in maps), dtype=np.float64, count=len(maps))
-
     def _feeds(self, features: pd.DataFrame) -> dict[str, np.ndarray]:
         if self._is_matrix:
-            wanted = self._inputs[0]
-            columns = [self._converted(features[name], wanted.type) for name in features.columns]
-            return {wanted.name: np.column_stack(columns)}
+            node = self._inputs[0]
+            columns = [self._converted(features[name], node.type) for name in features.columns]
+            return {node.name: np.column_stack(columns)}
         feeds = {}
-        for wanted in self._inputs:
-            column = self._converted(features[wanted.name], wanted.type)
-            feeds[wanted.name] = column.reshape(-1, 1) if len(wanted.shape) == _MATRIX else column
+        for node in self._inputs:
+            column = self._converted(features[node.name], node.type)
+            feeds[node.name] = column.reshape(-1, 1) if len(node.shape) == _MATRIX else column
         return feeds
 
-    def _converted(self, column: pd.Series, wanted: str) -> np.ndarray:
+    def _converted(self, column: pd.Series, tensor_type: str) -> np.ndarray:
         """Turn a column into what the graph takes, or say why it cannot be."""
-        if wanted == "tensor(string)":
+        if tensor_type == "tensor(string)":
             if column.isna().any():
-                raise missing_values(self._candidate, column.to_frame())
+                raise missing_values_error(self._candidate, column.to_frame())
             if not is_text(column):
-                raise wrong_type(self._candidate, column, "texts")
+                raise type_error(self._candidate, column, "texts")
             return column.to_numpy(dtype=object)
         if is_text(column) or not (
             pd.api.types.is_numeric_dtype(column)
             or pd.api.types.is_bool_dtype(column)
             or column.isna().all()
         ):
-            raise wrong_type(self._candidate, column, f"numbers ({wanted})")
+            raise type_error(self._candidate, column, f"numbers ({tensor_type})")
         numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
-        if wanted in _FLOATS:
-            return numbers.astype(_TYPES[wanted])
+        if tensor_type in _FLOATS:
+            return numbers.astype(_TYPES[tensor_type])
         if np.isnan(numbers).any():
-            raise missing_values(self._candidate, column.to_frame())
+            raise missing_values_error(self._candidate, column.to_frame())
         if (numbers != np.floor(numbers)).any():
-            raise wrong_type(self._candidate, column, f"whole numbers ({wanted})")
-        return column.to_numpy().astype(_TYPES[wanted])
+            raise type_error(self._candidate, column, f"whole numbers ({tensor_type})")
+        return column.to_numpy().astype(_TYPES[tensor_type])
 
-
-def read_onnx(candidate: OnnxCandidate, path: Path, positive: LabelValue) -> OnnxScorer:
-    """Read an ONNX file; see `OnnxScorer`."""
-    return OnnxScorer(candidate, path.read_bytes(), positive)
+    def _positive_from_maps(self, maps: Sequence[dict[Any, float]]) -> np.ndarray:
+        # The keys are the classes themselves.
+        classes = sorted(maps[0]) if maps else []
+        positive = classes[positive_column(self._candidate, classes, self._positive)]
+        return np.fromiter((row[positive] for row in maps), dtype=np.float64, count=len(maps))
 
 
 def _open(candidate: OnnxCandidate | MlflowCandidate, content: bytes) -> Any:

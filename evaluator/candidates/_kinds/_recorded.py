@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,8 @@ import pyarrow.parquet as pa_parquet
 from evaluator.candidates._faults import candidate_error, existing_artifact, format_names
 from evaluator.spec import LabelValue, RecordedCandidate
 
-EXAMPLES = 5
+_COLUMNS: Final = ("id", "score", "prediction", "label")
+_MAX_EXAMPLES: Final = 5
 
 
 class RecordingIssue(NamedTuple):
@@ -23,15 +24,17 @@ class RecordingIssue(NamedTuple):
     """`missing_ids`, `extra_ids`, `repeated_ids`, `conflicting_outputs`, `conflicting_labels` or
     `rows_without_id`."""
     affected: int
-    """How many ids it concerns; how many rows, for those without an id."""
+    """How many ids, or rows without an id, it concerns."""
     examples: tuple[str, ...]
     """Some of these ids."""
     text: str
     """The finding as a sentence."""
 
 
-class RecordedScorer:
-    """The outputs of a recording.
+def recording_issues(
+    candidate: RecordedCandidate, home: Path, cases: pd.DataFrame, *, positive: LabelValue
+) -> tuple[RecordingIssue, ...]:
+    """Hold a recording against the whole evaluation set.
 
     Parameters
     ----------
@@ -39,15 +42,27 @@ class RecordedScorer:
         What the YAML says of it.
     home
         Where relative paths start.
+    cases
+        One row a case of the evaluation set: `id`, and `label` (0 or 1).
     positive
-        The label's positive value.
+        The label's positive value; where it is 1, the recording may spell it 1.0 or true.
+
+    Returns
+    -------
+    tuple of RecordingIssue
+        Only what there is: nothing where recording and evaluation set match.
 
     Raises
     ------
     CandidateError
-        Where the file is absent or cannot be read, lacks a column, or holds scores that are no
-        numbers.
+        Where the recording is absent or cannot be read, lacks a column, or holds scores that are
+        no numbers.
     """
+    return RecordedScorer(candidate, home, positive).issues(cases)
+
+
+class RecordedScorer:
+    """The outputs of a recording."""
 
     def __init__(self, candidate: RecordedCandidate, home: Path, positive: LabelValue) -> None:
         self._candidate = candidate
@@ -59,17 +74,14 @@ class RecordedScorer:
         self._prepared: dict[bool, tuple[pd.DataFrame, frozenset[str]]] = {}
 
     def score(self, features: pd.DataFrame) -> np.ndarray:
-        """Return the recorded scores of the cases whose ids are the index, shape (n,).
-
-        They are NaN where only decisions are recorded.
-        """
-        return self._found(features)["score"].to_numpy(dtype=np.float64)
+        """Return the recorded scores of the cases whose ids are the index; NaN where none are."""
+        return self._matching_rows(features)["score"].to_numpy(dtype=np.float64)
 
     def decide(self, features: pd.DataFrame) -> np.ndarray | None:
         """Return the recorded decisions as 0 and 1, shape (n,); None where none are recorded."""
         if self._candidate.prediction is None:
             return None
-        decisions = self._found(features)["prediction"]
+        decisions = self._matching_rows(features)["prediction"]
         absent = decisions.isna().to_numpy()
         if absent.any():
             raise candidate_error(
@@ -80,134 +92,85 @@ class RecordedScorer:
             )
         return _is_positive(decisions, self._positive).astype(np.int8)
 
-    def findings(self, cases: pd.DataFrame) -> tuple[RecordingIssue, ...]:
+    def issues(self, cases: pd.DataFrame) -> tuple[RecordingIssue, ...]:
         """Hold the recording against the whole evaluation set."""
         ids = pd.Index(cases["id"])
-        wanted = pd.Index(_text_of(ids))
-        rows = self._keyed(bool(pd.api.types.is_integer_dtype(ids)))
-        here = pd.Index(rows["key"].unique())
+        keys = pd.Index(_keys_of(ids))
+        rows = self._with_keys(ids)
+        recorded = pd.Index(rows["key"].unique())
         repeated = rows.loc[rows["key"].duplicated(), "key"].unique()
         conflicting = _conflicting(rows)
-        found = [
-            _issue("missing_ids", wanted.difference(here, sort=False), "are not in it"),
-            _issue("extra_ids", here.difference(wanted, sort=False), "are of no case"),
+        issues = [
+            _issue("missing_ids", keys.difference(recorded, sort=False), "are not in it"),
+            _issue("extra_ids", recorded.difference(keys, sort=False), "are of no case"),
             _issue("repeated_ids", repeated, "stand in more than one row"),
             _issue("conflicting_outputs", conflicting, "have rows that contradict each other"),
         ]
         if self._candidate.label is not None:
-            truth = pd.Series(cases["label"].to_numpy(), index=wanted)
-            labelled = rows[rows["label"].notna() & rows["key"].isin(wanted)]
+            truth = pd.Series(cases["label"].to_numpy(), index=keys)
+            labelled = rows[rows["label"].notna() & rows["key"].isin(keys)]
             differs = _is_positive(labelled["label"], self._positive) != (
                 truth.loc[labelled["key"]].to_numpy() == 1
             )
             contradicting = labelled.loc[differs, "key"].unique()
-            found.append(
+            issues.append(
                 _issue("conflicting_labels", contradicting, "have another label than in the data")
             )
         if self._without_id:
-            words = f"{self._without_id} of its rows have no id"
-            found.append(RecordingIssue("rows_without_id", self._without_id, (), words))
-        return tuple(finding for finding in found if finding.affected)
+            text = f"{self._without_id} of its rows have no id"
+            issues.append(RecordingIssue("rows_without_id", self._without_id, (), text))
+        return tuple(issue for issue in issues if issue.affected)
 
-    def _found(self, features: pd.DataFrame) -> pd.DataFrame:
-        rows, conflicting = self._by_key(bool(pd.api.types.is_integer_dtype(features.index)))
-        wanted = _text_of(features.index)
-        at = rows.index.get_indexer(pd.Index(wanted))
-        if (at < 0).any():
-            missing = features.index[at < 0]
+    def _matching_rows(self, features: pd.DataFrame) -> pd.DataFrame:
+        """Return the row of each case, in the order of the cases."""
+        rows, conflicting = self._by_key(features.index)
+        keys = _keys_of(features.index)
+        positions = rows.index.get_indexer(pd.Index(keys))
+        if (positions < 0).any():
+            missing = features.index[positions < 0]
             raise candidate_error(
                 self._candidate,
                 f"{len(missing)} of {len(features)} cases are not in its recording"
                 f" ({format_names(list(missing))})",
                 fix="record an output for each case of the evaluation set",
             )
-        several = [case for case in wanted if case in conflicting] if conflicting else []
-        if several:
+        ambiguous = [key for key in keys if key in conflicting]
+        if ambiguous:
             raise candidate_error(
                 self._candidate,
-                f"{len(several)} of {len(features)} cases stand in its recording several times,"
-                f" with different outputs ({format_names(several)})",
+                f"{len(ambiguous)} of {len(features)} cases stand in its recording several times,"
+                f" with different outputs ({format_names(ambiguous)})",
                 fix="keep the one row of each case that counts",
             )
-        return rows.iloc[at]
+        return rows.iloc[positions]
 
-    def _by_key(self, are_numbers: bool) -> tuple[pd.DataFrame, frozenset[str]]:  # noqa: FBT001 - private
-        """Return one row an id, by id, and the ids whose rows contradict each other."""
-        if are_numbers not in self._prepared:
+    def _by_key(self, ids: pd.Index) -> tuple[pd.DataFrame, frozenset[str]]:
+        """Return one row a key, by key, and the keys whose rows contradict each other."""
+        are_integers = bool(pd.api.types.is_integer_dtype(ids))
+        if are_integers not in self._prepared:
             # Slices are asked for one by one, and the whole recording is gone through once.
-            rows = self._keyed(are_numbers)
-            self._prepared[are_numbers] = (
+            rows = self._with_keys(ids)
+            self._prepared[are_integers] = (
                 rows.drop_duplicates("key").set_index("key"),
                 frozenset(_conflicting(rows)),
             )
-        return self._prepared[are_numbers]
+        return self._prepared[are_integers]
 
-    def _keyed(self, are_numbers: bool) -> pd.DataFrame:  # noqa: FBT001 - private
+    def _with_keys(self, ids: pd.Index) -> pd.DataFrame:
         """Return the rows with their ids spelt as those of the evaluation set are: `key`."""
         keys = self._rows["id"]
-        if are_numbers:
+        if pd.api.types.is_integer_dtype(ids):
             # The same number may have zeros or a plus before it in a CSV.
             keys = keys.str.strip().str.replace(r"^\+?(-?)0*(?=\d)", r"\1", regex=True)
         return self._rows.assign(key=keys)
 
 
-def recording_issues(
-    candidate: RecordedCandidate, home: Path, cases: pd.DataFrame, *, positive: LabelValue
-) -> tuple[RecordingIssue, ...]:
-    """Hold a recording against the whole evaluation set; see `RecordedScorer.findings`.
-
-    Raises
-    ------
-    CandidateError
-        Where the recording cannot be read.
-    """
-    return RecordedScorer(candidate, home, positive).findings(cases)
-
-
-def _text_of(ids: pd.Index) -> list[str]:
-    return [str(value) for value in ids]
-
-
-def _conflicting(rows: pd.DataFrame) -> Sequence[str]:
-    """Return the ids whose rows have different outputs."""
-    outputs = rows.drop_duplicates(["key", "score", "prediction"])
-    return list(outputs.loc[outputs["key"].duplicated(), "key"].unique())
-
-
-def _issue(kind: str, ids: Iterable[str], words: str) -> RecordingIssue:
-    names = [str(name) for name in ids]
-    return RecordingIssue(
-        kind,
-        len(names),
-        tuple(names[:EXAMPLES]),
-        f"{len(names)} ids {words} ({format_names(names)})",
-    )
-
-
-def _is_positive(values: pd.Series, positive: LabelValue) -> np.ndarray:
-    """Tell which texts spell the positive value: true, 1 and 1.0 are the same."""
-    if isinstance(positive, str):
-        return (values == positive).to_numpy(dtype=bool)
-    words = {0: {"false"}, 1: {"true"}}.get(int(positive), set())
-    numbers = pd.to_numeric(values, errors="coerce")
-    spelt = values.str.strip().str.lower().isin(words)
-    return (spelt | (numbers == int(positive))).to_numpy(dtype=bool)
-
-
 def _read(candidate: RecordedCandidate, path: Path) -> pd.DataFrame:
     """Read the columns that count: `id`, `prediction` and `label` as texts, `score` as numbers."""
-    names = {
-        name: column
-        for name, column in (
-            ("id", candidate.id),
-            ("score", candidate.score),
-            ("prediction", candidate.prediction),
-            ("label", candidate.label),
-        )
-        if column is not None
-    }
+    declared = {name: getattr(candidate, name) for name in _COLUMNS}
+    names = {name: column for name, column in declared.items() if column is not None}
     try:
-        table = _read_csv(path, names["id"]) if path.suffix == ".csv" else _read_parquet(path)
+        table = _read_csv(path) if path.suffix == ".csv" else pa_parquet.read_table(path)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
         raise candidate_error(
             candidate,
@@ -234,16 +197,15 @@ def _read(candidate: RecordedCandidate, path: Path) -> pd.DataFrame:
         if name != "score"
     }
     if "score" in names:
-        columns["score"] = _numbers(candidate, table[names["score"]])
-    frame = pd.DataFrame(columns)
-    return frame.reindex(columns=["id", "score", "prediction", "label"])
+        columns["score"] = _scores(candidate, table[names["score"]])
+    return pd.DataFrame(columns).reindex(columns=list(_COLUMNS))
 
 
-def _read_csv(path: Path, id_column: str) -> pa.Table:
-    # Ids are texts, or 007 would be 7; what is empty is missing, excepted in an id.
+def _read_csv(path: Path) -> pa.Table:
     names = pa_csv.open_csv(path).schema.names
     texts = pa_csv.ConvertOptions(
-        column_types=dict.fromkeys([*names, id_column], pa.string()),
+        # As a number the id 007 would be 7.
+        column_types=dict.fromkeys(names, pa.string()),
         null_values=["", "NA", "NaN", "nan", "null"],
         strings_can_be_null=True,
         quoted_strings_can_be_null=False,
@@ -251,11 +213,7 @@ def _read_csv(path: Path, id_column: str) -> pa.Table:
     return pa_csv.read_csv(path, convert_options=texts)
 
 
-def _read_parquet(path: Path) -> pa.Table:
-    return pa_parquet.read_table(path)
-
-
-def _numbers(candidate: RecordedCandidate, column: pa.ChunkedArray) -> pd.Series:
+def _scores(candidate: RecordedCandidate, column: pa.ChunkedArray) -> pd.Series:
     values = column.to_pandas()
     numbers = pd.to_numeric(values, errors="coerce").astype("float64")
     wrong = numbers.isna() & values.notna()
@@ -267,3 +225,33 @@ def _numbers(candidate: RecordedCandidate, column: pa.ChunkedArray) -> pd.Series
             fix="record probabilities from 0 to 1, with a point before the decimals",
         )
     return pd.Series(numbers)
+
+
+def _is_positive(values: pd.Series, positive: LabelValue) -> np.ndarray:
+    """Tell which texts spell the positive value: true, 1 and 1.0 are the same."""
+    if isinstance(positive, str):
+        return (values == positive).to_numpy(dtype=bool)
+    spellings = {0: ["false"], 1: ["true"]}.get(int(positive), [])
+    is_spelt = values.str.strip().str.lower().isin(spellings)
+    is_number = pd.to_numeric(values, errors="coerce") == int(positive)
+    return (is_spelt | is_number).to_numpy(dtype=bool)
+
+
+def _keys_of(ids: pd.Index) -> list[str]:
+    return [str(value) for value in ids]
+
+
+def _conflicting(rows: pd.DataFrame) -> Sequence[str]:
+    """Return the keys whose rows have different outputs."""
+    outputs = rows.drop_duplicates(["key", "score", "prediction"])
+    return list(outputs.loc[outputs["key"].duplicated(), "key"].unique())
+
+
+def _issue(kind: str, keys: Iterable[str], predicate: str) -> RecordingIssue:
+    names = [str(key) for key in keys]
+    return RecordingIssue(
+        kind,
+        len(names),
+        tuple(names[:_MAX_EXAMPLES]),
+        f"{len(names)} ids {predicate} ({format_names(names)})",
+    )

@@ -1,4 +1,4 @@
-"""A scikit-learn classifier in memory, wherever it was read from."""
+"""A scikit-learn classifier, read from a skops file or a pickle, or handed in by MLflow."""
 
 import hashlib
 import hmac
@@ -16,7 +16,7 @@ from evaluator.candidates._output_checks import (
     BINARY_CLASSES,
     check_count,
     check_names,
-    explain,
+    feature_error,
     positive_column,
 )
 from evaluator.spec import (
@@ -29,23 +29,7 @@ from evaluator.spec import (
 
 
 class EstimatorScorer:
-    """A classifier with `predict_proba`.
-
-    Parameters
-    ----------
-    candidate
-        What the YAML says of it.
-    estimator
-        The fitted classifier.
-    positive
-        The label's positive value, to find the class whose probability is the score.
-
-    Raises
-    ------
-    CandidateError
-        Where it gives no probabilities, was never fitted, has other classes than the label, or
-        was trained on other columns than the declared ones.
-    """
+    """A fitted classifier with `predict_proba`, which was trained on the declared features."""
 
     def __init__(self, candidate: FeatureCandidate, estimator: Any, positive: LabelValue) -> None:
         if not hasattr(estimator, "predict_proba"):
@@ -77,19 +61,43 @@ class EstimatorScorer:
         """Return the probability of the positive class, shape (n,)."""
         try:
             with single_threaded():
-                given = np.asarray(self._estimator.predict_proba(features))
+                probabilities = np.asarray(self._estimator.predict_proba(features))
         except (TypeError, ValueError) as error:
-            explained = explain(self._candidate, features, error)
-            if explained is None:
+            reported = feature_error(self._candidate, features, error)
+            if reported is None:
                 raise
-            raise explained from error
-        if given.ndim != BINARY_CLASSES or given.shape[1] != BINARY_CLASSES:
+            raise reported from error
+        if probabilities.shape[1:] != (BINARY_CLASSES,):
             raise candidate_error(
                 self._candidate,
-                f"it gave probabilities of shape {given.shape} for {len(features)} cases",
+                f"it gave probabilities of shape {probabilities.shape} for {len(features)} cases",
                 fix="make it return one column for each of its two classes",
             )
-        return given[:, self._column]
+        return probabilities[:, self._column]
+
+
+def set_single_threaded(estimator: Any) -> None:
+    """Set `n_jobs` to 1 in an estimator and in all that its parameters hold."""
+    if not hasattr(estimator, "get_params") or not hasattr(estimator, "set_params"):
+        return
+    parallel = {
+        name: 1
+        for name, value in estimator.get_params(deep=True).items()
+        if (name == "n_jobs" or name.endswith("__n_jobs")) and value not in (None, 1)
+    }
+    if parallel:
+        estimator.set_params(**parallel)
+
+
+@contextmanager
+def single_threaded() -> Iterator[None]:
+    """Run joblib's jobs one after the other."""
+    import joblib  # type: ignore[import-untyped] # it ships no types
+
+    # What was cloned while an estimator was fitted, such as the forests in a calibrated forest, is
+    # no parameter of it, and keeps the `n_jobs` that it was fitted with.
+    with joblib.parallel_config(backend="sequential"):
+        yield
 
 
 def read_skops(candidate: SkopsCandidate | MlflowCandidate, path: Path) -> Any:
@@ -117,21 +125,19 @@ def read_skops(candidate: SkopsCandidate | MlflowCandidate, path: Path) -> Any:
 
 
 def read_pickle(candidate: PickleCandidate, home: Path) -> Any:
-    """Read the pickled classifier.
-
-    The bytes that are compared with the pinned SHA-256 are the very ones that are then read, so
-    that a file cannot be exchanged in between.
-    """
+    """Read a pickled classifier whose bytes have the pinned SHA-256."""
+    # The bytes that are compared are the very ones that are then unpickled, so that the file cannot
+    # be exchanged in between.
     content = existing_artifact(candidate, home).read_bytes()
-    found = hashlib.sha256(content).hexdigest()
-    if not hmac.compare_digest(found, candidate.sha256):
+    digest = hashlib.sha256(content).hexdigest()
+    if not hmac.compare_digest(digest, candidate.sha256):
         raise candidate_error(
             candidate,
-            f"the SHA-256 of its artifact is {found}, and {candidate.sha256} is pinned, so nothing"
+            f"the SHA-256 of its artifact is {digest}, and {candidate.sha256} is pinned, so nothing"
             " of it was read",
             fix="if you trust the new file, pin its digest under `sha256`",
         )
-    import joblib  # type: ignore[import-untyped] # it ships no types
+    import joblib
 
     try:
         return joblib.load(io.BytesIO(content))
@@ -141,29 +147,3 @@ def read_pickle(candidate: PickleCandidate, home: Path) -> Any:
             f"its artifact cannot be unpickled ({type(error).__name__}: {error})",
             fix="save the model again with the installed versions of its libraries",
         ) from error
-
-
-def set_single_threaded(estimator: Any) -> None:
-    """Set `n_jobs` to 1 in an estimator and in all that its parameters hold."""
-    if not hasattr(estimator, "get_params") or not hasattr(estimator, "set_params"):
-        return
-    parallel = {
-        name: 1
-        for name, value in estimator.get_params(deep=True).items()
-        if (name == "n_jobs" or name.endswith("__n_jobs")) and value not in (None, 1)
-    }
-    if parallel:
-        estimator.set_params(**parallel)
-
-
-@contextmanager
-def single_threaded() -> Iterator[None]:
-    """Run joblib's jobs one after the other.
-
-    What was cloned while an estimator was fitted, such as the forests in a calibrated forest, is
-    no parameter of it, and keeps the `n_jobs` that it was fitted with.
-    """
-    import joblib
-
-    with joblib.parallel_config(backend="sequential"):
-        yield
