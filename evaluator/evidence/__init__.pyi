@@ -22,6 +22,7 @@ from ._lineage_text import FORMATS as FORMATS
 from ._pruning import PruningPlan as PruningPlan, plan_pruning as plan_pruning, prune as prune
 from ._record import (
     Address as Address,
+    FailureRecord as FailureRecord,
     FreshStarts as FreshStarts,
     Record as Record,
     StoredFile as StoredFile,

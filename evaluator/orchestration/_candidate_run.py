@@ -12,6 +12,7 @@ from evaluator.candidates import Scorer, open_scorer, predict
 from evaluator.evaluation import measure
 from evaluator.evidence import Address, Record, RunContext, content_version
 from evaluator.orchestration._evaluation_set import observe_model
+from evaluator.orchestration._facts import SliceFacts
 from evaluator.orchestration._identities import CODE_VERSIONS, SliceInputs
 from evaluator.orchestration._state import AuditState
 from evaluator.scorecard import (
@@ -117,7 +118,7 @@ class CandidateEvaluation:
             {PREDICTIONS: table},
             content_version=content_version(table, order_by=["id"]),
             upstream=[self.evaluation_set.as_upstream(), self.model.as_upstream()],
-            facts={"cases": len(predicted)},
+            facts=SliceFacts(cases=len(predicted)).to_record(),
             code_version=CODE_VERSIONS["predictions"],
             run_context=self.run_context,
         )
@@ -148,7 +149,7 @@ class CandidateEvaluation:
                 {METRICS: table},
                 content_version=content_version(table),
                 upstream=[predictions.record.as_upstream()],
-                facts={"cases": predictions.record.facts["cases"]},
+                facts=predictions.record.facts,
                 code_version=CODE_VERSIONS["slice_metrics"],
                 run_context=self.run_context,
             )

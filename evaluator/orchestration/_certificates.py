@@ -25,6 +25,7 @@ from evaluator.certification import (
 )
 from evaluator.errors import EvidenceError
 from evaluator.evidence import RECORD, Address, Record, RunContext, canonical_json, digest_of_bytes
+from evaluator.orchestration._facts import CertificateFacts, ScorecardFacts
 from evaluator.orchestration._home import Home
 from evaluator.orchestration._identities import CODE_VERSIONS
 from evaluator.orchestration._scorecard_run import JudgedScorecard, WaiversInForce, read_waivers
@@ -159,7 +160,7 @@ def expected_certificate(
             waivers=waived.entries,
         )
         record = state.store.find(address, identity)
-        if record is None or now < datetime.fromisoformat(record.facts["valid_until"]):
+        if record is None or now < CertificateFacts.of(record).valid_until:
             return Target(address, identity, record)
         renewal += 1
 
@@ -188,13 +189,14 @@ def _issue(
 ) -> Record:
     spec = _store_spec(state, run_context)
     evidence = gather_evidence(state.store, [judged.record, spec])
+    facts = ScorecardFacts.of(judged.record)
     settings = state.spec.certificate
     valid_until = run_context.now + timedelta(days=settings.valid_days)
     issue = Issue(
         requested_by=settings.requested_by,
         valid_until=valid_until,
         code=_code(),
-        seeds=judged.record.facts.get("seeds", {}),
+        seeds=facts.seeds,
         # As far as it was read for waivers, so that whoever checks reads as far.
         ledger=judged.waived.ledger,
     )
@@ -214,14 +216,14 @@ def _issue(
         files,
         content_version=digest_of_bytes(files[CERTIFICATE]),
         upstream=[judged.record.as_upstream(), spec.as_upstream()],
-        facts={
-            "outcomes": {o.candidate: o.outcome for o in judged.outcomes},
-            "artifacts": judged.record.facts["models"],
-            "evaluation_set": document["evaluation_set"]["digest"],
-            "valid_from": run_context.now.isoformat(),
-            "valid_until": valid_until.isoformat(),
-            "key_id": key.public.key_id if key else None,
-        },
+        facts=CertificateFacts(
+            outcomes={o.candidate: o.outcome for o in judged.outcomes},
+            artifacts=facts.models,
+            evaluation_set=document["evaluation_set"]["digest"],
+            valid_from=run_context.now,
+            valid_until=valid_until,
+            key_id=key.public.key_id if key else None,
+        ).to_record(),
         code_version=CODE_VERSIONS["certificate"],
         run_context=run_context,
     )
@@ -253,7 +255,8 @@ def _enter(state: AuditState, record: Record, key: "SigningKey | None", now: dat
         raise EvidenceError(
             "its record is gone", culprit=str(record.address), fix="restore the evidence folder"
         )
-    for candidate, outcome in record.facts["outcomes"].items():
+    facts = CertificateFacts.of(record)
+    for candidate, outcome in facts.outcomes.items():
         name = statement_name(candidate)
         digest = record.files[name].sha256
         if state_of(entries, digest, now).state != "unknown":
@@ -266,10 +269,10 @@ def _enter(state: AuditState, record: Record, key: "SigningKey | None", now: dat
             body={
                 "candidate": candidate,
                 "outcome": outcome,
-                "artifact_digest": record.facts["artifacts"][candidate],
-                "evaluation_set": record.facts["evaluation_set"],
-                "valid_from": datetime.fromisoformat(record.facts["valid_from"]),
-                "valid_until": datetime.fromisoformat(record.facts["valid_until"]),
+                "artifact_digest": facts.artifacts[candidate],
+                "evaluation_set": facts.evaluation_set,
+                "valid_from": facts.valid_from,
+                "valid_until": facts.valid_until,
                 "path": f"{folder}/{name}",
                 "record_sha256": stored.sha256,
             },

@@ -23,6 +23,7 @@ from evaluator.intake import (
     replay,
     unusual_volume,
 )
+from evaluator.orchestration._facts import IntakeFacts, RawDataFacts
 from evaluator.orchestration._home import Home
 from evaluator.orchestration._partitions import daily
 from evaluator.orchestration._state import AuditState, DayState
@@ -182,7 +183,8 @@ class DayIntake:
     def ingest(self, raw: Record, into: Path) -> IntakeResult:
         """Take in the file of a raw day, and then the rows of it that were mended."""
         day = str(raw.partition)
-        name = raw.facts["file"]
+        facts = RawDataFacts.of(raw)
+        name = facts.file
         source = into / name
         self._state.store.fetch(raw, name, source)
         spec = self._state.spec
@@ -194,11 +196,10 @@ class DayIntake:
             "last_accepted": self._last_profile(day),
         }
         result = ingest(source, spec.data, into=into, **options)
-        mended = raw.facts.get("mended")
-        if mended is None:
+        if facts.mended is None:
             return result
-        mended_file = into / mended
-        self._state.store.fetch(raw, mended, mended_file)
+        mended_file = into / facts.mended
+        self._state.store.fetch(raw, facts.mended, mended_file)
         after = into / "after"
         after.mkdir()
         return replay(
@@ -218,7 +219,7 @@ class DayIntake:
         drifted = list(drift.get("drifted", ()))
         drifted += [" x ".join(part["slice"].values()) for part in drift.get("slices", ())]
         past = [
-            past.report.facts["rows"]
+            IntakeFacts.of(past.report).rows
             for past in self._before(day)
             if past.report is not None and _weekday(past.day) == _weekday(day)
         ]

@@ -25,6 +25,12 @@ from evaluator.orchestration._certificates import (
     statement_name,
 )
 from evaluator.orchestration._evaluation_set import WITHOUT_LABEL
+from evaluator.orchestration._facts import (
+    CertificateFacts,
+    EvaluationSetFacts,
+    IntakeFacts,
+    ScorecardFacts,
+)
 from evaluator.orchestration._identities import CODE_VERSIONS, spec_digest
 from evaluator.orchestration._scorecard_run import JudgedScorecard, expected_scorecard
 from evaluator.orchestration._state import AuditState, DayState
@@ -79,7 +85,7 @@ def store_certificate(
         audit=state.audit.name,
         spec_digest=spec_digest(state.spec),
         evaluation_set=_evaluation_set(state, judged),
-        artifact_digests=judged.record.facts["models"],
+        artifact_digests=ScorecardFacts.of(judged.record).models,
         outcomes=judged.outcomes,
         verdicts=judged.verdicts,
         scorecard=judged.scorecard,
@@ -137,7 +143,7 @@ def store_dashboard(state: AuditState, judged: JudgedScorecard, run_context: Run
             evidence=_evidence(state, certificate),
             code_version=version("evaluator"),
             run_id=run_context.run_id,
-            signed_by=certificate.facts["key_id"],
+            signed_by=CertificateFacts.of(certificate).key_id,
         )
     ).encode()
     return state.store.write(
@@ -203,7 +209,7 @@ def _candidates(state: AuditState, judged: JudgedScorecard) -> list[CandidateSum
         CandidateSummary(
             name=candidate.name,
             description=candidate.description,
-            artifact_digest=judged.record.facts["models"][candidate.name],
+            artifact_digest=ScorecardFacts.of(judged.record).models[candidate.name],
             baseline=candidate.baseline,
         )
         for candidate in state.spec.candidates
@@ -230,14 +236,15 @@ def _evaluation_set(state: AuditState, judged: JudgedScorecard) -> EvaluationSet
     """Summarise the evaluation set that the scorecard rests on, be it the current one or not."""
     used = next(u for u in judged.record.upstream if u.asset == Asset.EVALUATION_SET)
     record = state.store.get(state.address(Asset.EVALUATION_SET), used.identity)
-    days = [date.fromisoformat(day) for day in record.facts["days"]]
+    facts = EvaluationSetFacts.of(record)
+    days = [date.fromisoformat(day) for day in facts.days]
     return EvaluationSetSummary(
         digest=record.content_version,
         first_day=min(days),
         last_day=max(days),
         days=len(days),
-        rows=record.facts["cases"],
-        rows_without_label=record.facts["without_label"],
+        rows=facts.cases,
+        rows_without_label=facts.without_label,
     )
 
 
@@ -259,11 +266,11 @@ def _evidence(state: AuditState, top: Record) -> list[EvidenceRecord]:
 
 
 def _intake_day(day: DayState) -> IntakeDay:
-    facts = day.report.facts if day.report is not None else {}
+    facts = None if day.report is None else IntakeFacts.of(day.report)
     return IntakeDay(
         day=date.fromisoformat(day.day),
-        rows=facts.get("rows"),
-        accepted=facts.get("accepted"),
-        quarantined=facts.get("quarantined"),
+        rows=None if facts is None else facts.rows,
+        accepted=None if facts is None else facts.accepted,
+        quarantined=None if facts is None else facts.quarantined,
         broken=day.reason,
     )

@@ -8,6 +8,7 @@ import pyarrow as pa
 from evaluator.candidates import build_evaluation_set
 from evaluator.evidence import Record, RunContext, content_version
 from evaluator.intake import TYPED_ROWS
+from evaluator.orchestration._facts import EvaluationSetFacts, ModelFacts
 from evaluator.orchestration._identities import CODE_VERSIONS, model_identity
 from evaluator.orchestration._state import AuditState
 from evaluator.scorecard import CASES, Asset, model_of
@@ -56,11 +57,11 @@ def store_evaluation_set(state: AuditState, run_context: RunContext) -> Record:
         },
         content_version=content_version(built.cases, order_by=["geography", "segment", "id"]),
         upstream=[record.as_upstream() for record in days.values()],
-        facts={
-            "cases": built.cases.num_rows,
-            "without_label": int(built.without_label["without_label"].sum()),
-            "days": sorted(days),
-        },
+        facts=EvaluationSetFacts(
+            cases=built.cases.num_rows,
+            without_label=int(built.without_label["without_label"].sum()),
+            days=sorted(days),
+        ).to_record(),
         code_version=CODE_VERSIONS["evaluation_set"],
         run_context=run_context,
     )
@@ -75,7 +76,7 @@ def observe_model(state: AuditState, candidate: CandidateSpec, run_context: RunC
         {},
         content_version=digest,
         upstream=[],
-        facts={"path": candidate.source, "kind": candidate.kind},
+        facts=ModelFacts(path=candidate.source, kind=candidate.kind).to_record(),
         code_version=CODE_VERSIONS["model"],
         run_context=run_context,
     )

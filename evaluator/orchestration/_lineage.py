@@ -25,6 +25,7 @@ from evaluator.evidence import (
 )
 from evaluator.intake import QUARANTINED_ROWS
 from evaluator.orchestration._evaluation_set import needs_refresh
+from evaluator.orchestration._facts import IntakeFacts, ModelFacts, RawDataFacts
 from evaluator.orchestration._home import Home
 from evaluator.orchestration._scorecard_run import ExpectedScorecard, expected_scorecard
 from evaluator.orchestration._state import AuditState
@@ -243,7 +244,7 @@ def notes_of(
 
 
 def _file_note(record: Record) -> Note:
-    source = str(record.facts["source"])
+    source = RawDataFacts.of(record).source
     lines = [
         f"{name}, {file.size:,} bytes, SHA-256 {file.sha256}" for name, file in record.files.items()
     ]
@@ -251,24 +252,26 @@ def _file_note(record: Record) -> Note:
 
 
 def _model_note(record: Record) -> Note:
-    source = str(record.facts["path"])
-    text = f"{record.facts['kind']} {source}, digest {record.content_version}"
+    model = ModelFacts.of(record)
+    source = model.path
+    text = f"{model.kind} {source}, digest {record.content_version}"
     return Note((text,), {}, source)
 
 
 def _rows_note(
     record: Record, refused: list[dict[str, Any]], cases: Mapping[str, int] | None
 ) -> Note:
-    counts = {name: record.facts[name] for name in ("rows", "accepted", "quarantined")}
-    text = "{rows:,} rows: {accepted:,} accepted, {quarantined:,} in quarantine".format(**counts)
+    found = IntakeFacts.of(record)
+    text = f"{found.rows:,} rows: {found.accepted:,} accepted, {found.quarantined:,} in quarantine"
     reasons = [
-        f"{found['column'] or 'row'}: {found['rule']} ({found['count']:,})" for found in refused
+        f"{reason['column'] or 'row'}: {reason['rule']} ({reason['count']:,})" for reason in refused
     ]
     if reasons:
         text += f" for {', '.join(reasons)}"
-    if record.facts["broken"]:
-        text += f"; the day is refused: {record.facts['broken']}"
-    facts: dict[str, Any] = {**counts, "reasons": refused}
+    if found.broken:
+        text += f"; the day is refused: {found.broken}"
+    facts: dict[str, Any] = found.model_dump(include={"rows", "accepted", "quarantined"})
+    facts["reasons"] = refused
     if cases is not None and record.asset == Asset.VALIDATED_DATA:
         facts["cases_of_the_slice"] = cases.get(str(record.partition), 0)
         text += f"; {facts['cases_of_the_slice']:,} cases of the slice"
@@ -277,7 +280,7 @@ def _rows_note(
 
 def _refused(state: AuditState, quarantine: Record | None) -> list[dict[str, Any]]:
     """Count the reasons of a day's refused rows, of which a row may have several."""
-    if quarantine is None or not quarantine.facts["quarantined"]:
+    if quarantine is None or not IntakeFacts.of(quarantine).quarantined:
         return []
     table = state.store.read_table(quarantine, QUARANTINED_ROWS, columns=["reasons"])
     reasons = pc.list_flatten(table["reasons"])

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from evaluator.evidence import Record, RunContext
+from evaluator.orchestration._facts import MlflowFacts, ScorecardFacts
 from evaluator.orchestration._home import Home
 from evaluator.orchestration._identities import CODE_VERSIONS
 from evaluator.orchestration._scorecard_run import JudgedScorecard
@@ -37,7 +38,7 @@ def store_mlflow_runs(
         {},
         content_version=identity,
         upstream=[judged.record.as_upstream()],
-        facts={"runs": _log_runs(state, judged, identity, run_context)},
+        facts=MlflowFacts(runs=_log_runs(state, judged, identity, run_context)).to_record(),
         code_version=CODE_VERSIONS["mlflow_runs"],
         run_context=run_context,
     )
@@ -69,7 +70,7 @@ def _log_runs(
             IDENTITY_TAG: f"{identity}/{candidate.name}",
             "evaluator.audit": state.audit.name,
             "evaluator.candidate": candidate.name,
-            "evaluator.model": str(judged.record.facts["models"][candidate.name]),
+            "evaluator.model": str(ScorecardFacts.of(judged.record).models[candidate.name]),
             "evaluator.scorecard": judged.record.content_version,
             "evaluator.outcome": _outcome(judged, candidate),
             "dagster.run": run_context.run_id,

@@ -11,6 +11,7 @@ from evaluator.evidence import PruningPlan, plan_pruning
 from evaluator.orchestration._certificates import CERTIFICATE
 from evaluator.orchestration._days import REPORT
 from evaluator.orchestration._documents import PAGE, TECHNICAL_FILE, highlights
+from evaluator.orchestration._facts import CertificateFacts, IntakeFacts
 from evaluator.orchestration._home import Home
 from evaluator.orchestration._runner import Choice, RunSummary
 from evaluator.orchestration._state import AuditState
@@ -172,8 +173,8 @@ def format_pruning_plan(plan: PruningPlan) -> Iterator[str]:
 
 def _days(state: AuditState, summary: RunSummary) -> Iterator[str]:
     accepted = [day for day in summary.days if day.state == "accepted"]
-    rows = sum(day.report.facts["rows"] for day in accepted if day.report)
-    quarantined = sum(day.report.facts["quarantined"] for day in summary.days if day.report)
+    rows = sum(IntakeFacts.of(day.report).rows for day in accepted if day.report)
+    quarantined = sum(IntakeFacts.of(day.report).quarantined for day in summary.days if day.report)
     yield (
         f"{len(accepted)} of {len(summary.days)} days accepted, {rows:,} rows;"
         f" {quarantined:,} rows in quarantine."
@@ -187,7 +188,7 @@ def _days(state: AuditState, summary: RunSummary) -> Iterator[str]:
         f"  {day.day} accepted, but {remark}"
         for day in accepted
         if day.report is not None
-        for remark in day.report.facts["checks"].values()
+        for remark in IntakeFacts.of(day.report).checks.values()
         if remark is not None
     ]
     yield from remarks[-MAX_REMARKS:]
@@ -222,7 +223,7 @@ def _locations(state: AuditState) -> Iterator[str]:
     issued = state.current(Asset.CERTIFICATE)
     if issued is not None:
         folder = state.store.location(issued, CERTIFICATE).removesuffix(CERTIFICATE)
-        key = issued.facts["key_id"]
+        key = CertificateFacts.of(issued).key_id
         signed = f"signed by key {key[:16]}" if key else "UNSIGNED, see `evaluator keys --help`"
         yield f"Certificates: {folder} (one a candidate, {signed})"
 

@@ -21,6 +21,7 @@ from evaluator.orchestration._evaluation_set import needs_refresh
 from evaluator.orchestration._executors._declared import ray_executor
 from evaluator.orchestration._executors._executor import Job
 from evaluator.orchestration._executors._processes import ProcessExecutor
+from evaluator.orchestration._facts import EvaluationSetFacts
 from evaluator.orchestration._home import Home
 from evaluator.orchestration._local_runs import LocalRuns, new_run_id
 from evaluator.orchestration._partitions import Range, daily, ranges_of, slice_batches
@@ -190,13 +191,15 @@ class AuditRun:
         days = self.state.accepted_days()
         if refresh or needs_refresh(self.state, snapshot, datetime.now(UTC)):
             self._execute(EVALUATION_SET, [Asset.EVALUATION_SET], None, 1)
-        elif snapshot is not None and sorted(days) != snapshot.facts["days"]:
+        elif snapshot is not None:
+            frozen = EvaluationSetFacts.of(snapshot).days
             policy = self.audit.spec.automation.refresh
-            self.summary.refresh_withheld = (
-                f"The evaluation set stays as it was frozen on {snapshot.created_at:%Y-%m-%d}"
-                f" (`refresh: {policy}`): {len(snapshot.facts['days'])} days, and {len(days)} are"
-                " accepted now. `evaluator run --refresh` freezes it anew."
-            )
+            if sorted(days) != frozen:
+                self.summary.refresh_withheld = (
+                    f"The evaluation set stays as it was frozen on {snapshot.created_at:%Y-%m-%d}"
+                    f" (`refresh: {policy}`): {len(frozen)} days, and {len(days)} are accepted now."
+                    " `evaluator run --refresh` freezes it anew."
+                )
 
     def _chosen_candidates(self) -> list[CandidateSpec]:
         return [

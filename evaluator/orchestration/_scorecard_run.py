@@ -49,6 +49,7 @@ from evaluator.evidence import (
     digest_of_bytes,
 )
 from evaluator.orchestration._candidate_run import read_predictions
+from evaluator.orchestration._facts import IntakeFacts, ScorecardFacts
 from evaluator.orchestration._identities import CODE_VERSIONS
 from evaluator.orchestration._state import AuditState, CandidateSliceState, DayState
 from evaluator.scorecard import (
@@ -56,7 +57,6 @@ from evaluator.scorecard import (
     DAYS,
     PROFILE,
     SLICES,
-    WEAK_SEARCHES,
     WEAK_SLICES,
     Asset,
     DayFacts,
@@ -67,8 +67,6 @@ from evaluator.scorecard import (
 )
 from evaluator.spec import CandidateSpec
 
-PREVIOUS_CERTIFICATE = "earlier_certificate"
-"""A scorecard's fact: the last certificate before it that was about another evaluation set."""
 _SLICE_SCHEMA = pa.schema(
     [
         (name, pa.string())
@@ -202,21 +200,20 @@ def store_scorecard(state: AuditState, run_context: RunContext) -> Record:
         files,
         content_version=digest_of(versions),
         upstream=[expected.evaluation_set.as_upstream(), *(r.as_upstream() for r in records)],
-        facts={
-            "candidates": [candidate.name for candidate in state.spec.candidates],
-            "slices": len(slices),
-            "current": len(current),
-            "models": models,
-            WEAK_SEARCHES: scored.searches,
-            "seeds": {WEAK_SLICES.removesuffix(".parquet"): SEED} if scored.searches else {},
-            # Not among what it rests on, or else each certificate would hold all earlier ones.
-            PREVIOUS_CERTIFICATE: expected.previous and expected.previous.certificate,
-            "remarks": [
+        facts=ScorecardFacts(
+            candidates=_names(state),
+            slices=len(slices),
+            current=len(current),
+            models=models,
+            weak_searches=scored.searches,
+            seeds={WEAK_SLICES.removesuffix(".parquet"): SEED} if scored.searches else {},
+            previous_certificate=expected.previous and expected.previous.certificate,
+            remarks=[
                 *(found.description for found in find_duplicates(models, _versions(slices))),
                 *_recording_remarks(state, cases),
                 *scored.remarks,
             ],
-        },
+        ).to_record(),
         code_version=CODE_VERSIONS["scorecard"],
         run_context=run_context,
     )
@@ -252,10 +249,11 @@ def read_judged_scorecard(state: AuditState, now: datetime | None = None) -> Jud
 
 
 def _judge(state: AuditState, record: Record) -> _Judgement:
+    facts = ScorecardFacts.of(record)
     scorecard = Scorecard.from_tables(
         lambda name: from_stored(state.store.read_table(record, name)),
-        weak_searches=record.facts[WEAK_SEARCHES],
-        remarks=record.facts["remarks"],
+        weak_searches=facts.weak_searches,
+        remarks=facts.remarks,
         days=read_days(state.store.read_bytes(record, DAYS)) if DAYS in record.files else (),
     )
     evidence = gate_evidence(state.spec, scorecard)
@@ -269,7 +267,7 @@ def _names(state: AuditState) -> list[str]:
 def read_waivers(state: AuditState, scorecard: Record, now: datetime) -> WaiversInForce:
     """Read the ledger for waivers about the artifacts that a scorecard is about."""
     entries = Ledger(state.store.url, state.audit.name).entries()
-    found = waivers_in_force(entries, scorecard.facts["models"], now)
+    found = waivers_in_force(entries, ScorecardFacts.of(scorecard).models, now)
     return WaiversInForce(
         [one.waiver for one in found],
         [one.entry for one in found],
@@ -293,7 +291,7 @@ def find_previous_certification(
             return None
         if used.content_version != evaluation_set.content_version:
             return PreviousCertification(record.identity, scorecard, used)
-        identity = scorecard.facts.get(PREVIOUS_CERTIFICATE)
+        identity = ScorecardFacts.of(scorecard).previous_certificate
         record = state.store.find(state.address(Asset.CERTIFICATE), identity) if identity else None
     return None
 
@@ -352,11 +350,13 @@ def _facts(state: AuditState, day: DayState, *, with_drift: bool) -> DayFacts:
     drift = None
     if with_drift and day.report is not None:
         drift = drift_of(json.loads(state.store.read_bytes(day.report, PROFILE)))
-    counts = day.report.facts if day.report is not None and day.state != "waiting" else {}
+    counts = None
+    if day.report is not None and day.state != "waiting":
+        counts = IntakeFacts.of(day.report)
     return DayFacts(
         day=date.fromisoformat(day.day),
-        rows=counts.get("rows"),
-        quarantined=counts.get("quarantined"),
+        rows=None if counts is None else counts.rows,
+        quarantined=None if counts is None else counts.quarantined,
         refused=day.reason if day.state == "refused" else None,
         drift=drift,
     )

@@ -8,7 +8,8 @@ from typing import Literal, NamedTuple
 
 from evaluator.candidates import artifact_digest
 from evaluator.errors import EvidenceError
-from evaluator.evidence import Address, Record
+from evaluator.evidence import Address, FailureRecord, Record
+from evaluator.orchestration._facts import IntakeFacts
 from evaluator.orchestration._home import Home
 from evaluator.orchestration._identities import Identities, SliceInputs
 from evaluator.scorecard import Asset, Slice, metrics_of, model_of, predictions_of
@@ -143,15 +144,14 @@ class AuditState:
     def _day_state(self, day: str) -> DayState:
         raw = self.require(Asset.RAW_DATA, day)
         identity = self.identities.intake(raw)
-        report = self.store.find(self.address(Asset.DATA_QUALITY_REPORT, day), identity)
-        typed_rows = self.store.find(self.address(Asset.VALIDATED_DATA, day), identity)
-        if typed_rows is not None:
-            return DayState(day, "accepted", typed_rows, report, None)
-        failure = self.store.last_failure(self.address(Asset.VALIDATED_DATA, day), identity)
-        if failure is not None:
-            broken = None if report is None else report.facts["broken"]
-            return DayState(day, "refused", None, report, broken or failure.message)
-        return DayState(day, "waiting", None, report, "its file was not validated yet")
+        address = self.address(Asset.VALIDATED_DATA, day)
+        typed_rows = self.store.find(address, identity)
+        return day_state(
+            day,
+            report=self.store.find(self.address(Asset.DATA_QUALITY_REPORT, day), identity),
+            typed_rows=typed_rows,
+            failure=None if typed_rows else self.store.last_failure(address, identity),
+        )
 
     def _slice_state(
         self, candidate: CandidateSpec, evaluation_set: Record, model: str | None, of: Slice
@@ -159,20 +159,53 @@ class AuditState:
         if model is None:
             unseen = "its artifact was never seen"
             return CandidateSliceState(candidate.name, of, "missing", None, None, unseen)
+        inputs = SliceInputs(evaluation_set.content_version, model)
+        predicted = self.identities.predictions(candidate, inputs, of.key)
         predictions_at = self.address(predictions_of(candidate.name), of.key)
         metrics_at = self.address(metrics_of(candidate.name), of.key)
-        inputs = SliceInputs(evaluation_set.content_version, model)
-        wanted = self.identities.predictions(candidate, inputs, of.key)
-        measured = self.identities.slice_metrics(wanted)
-        predictions = self.store.find(predictions_at, wanted)
+        measured = self.identities.slice_metrics(predicted)
+        predictions = self.store.find(predictions_at, predicted)
         metrics = self.store.find(metrics_at, measured)
         if predictions is not None and metrics is not None:
-            return CandidateSliceState(candidate.name, of, "current", predictions, metrics, None)
-        failure = self.store.last_failure(predictions_at, wanted) or self.store.last_failure(
-            metrics_at, measured
+            return slice_state(candidate.name, of, predictions=predictions, metrics=metrics)
+        return slice_state(
+            candidate.name,
+            of,
+            predictions=predictions,
+            metrics=metrics,
+            failure=self.store.last_failure(predictions_at, predicted)
+            or self.store.last_failure(metrics_at, measured),
+            was_measured=self.store.current(metrics_at) is not None,
         )
-        state: Literal["outdated", "missing"] = (
-            "missing" if self.store.current(metrics_at) is None else "outdated"
-        )
-        reason = None if failure is None else str(failure)
-        return CandidateSliceState(candidate.name, of, state, predictions, None, reason)
+
+
+def day_state(
+    day: str, *, report: Record | None, typed_rows: Record | None, failure: FailureRecord | None
+) -> DayState:
+    """Decide what became of a day, by what is stored of its file as it is now."""
+    if typed_rows is not None:
+        return DayState(day, "accepted", typed_rows, report, None)
+    if failure is not None:
+        broken = None if report is None else IntakeFacts.of(report).broken
+        return DayState(day, "refused", None, report, broken or failure.message)
+    return DayState(day, "waiting", None, report, "its file was not validated yet")
+
+
+def slice_state(
+    candidate: str,
+    of: Slice,
+    *,
+    predictions: Record | None,
+    metrics: Record | None,
+    failure: FailureRecord | None = None,
+    was_measured: bool = False,
+) -> CandidateSliceState:
+    """Decide whether a slice counts, by what is stored of the identities that it should have.
+
+    `was_measured` says that there are metrics of other inputs.
+    """
+    if predictions is not None and metrics is not None:
+        return CandidateSliceState(candidate, of, "current", predictions, metrics, None)
+    reason = None if failure is None else str(failure)
+    state: Literal["outdated", "missing"] = "outdated" if was_measured else "missing"
+    return CandidateSliceState(candidate, of, state, predictions, None, reason)

@@ -17,9 +17,9 @@ from evaluator.evidence import Record, RunContext
 from evaluator.orchestration import AuditState, Home, statement_name
 from evaluator.orchestration._certificates import expected_certificate
 from evaluator.orchestration._documents import reports_are_current
+from evaluator.orchestration._facts import ScorecardFacts
 from evaluator.orchestration._mlflow_runs import as_json
 from evaluator.orchestration._scorecard_run import (
-    PREVIOUS_CERTIFICATE,
     expected_scorecard,
     find_previous_certification,
     read_judged_scorecard,
@@ -74,7 +74,16 @@ class _Chain:
         earlier = find_previous_certification(self.state, cases)
         before = earlier.certificate if earlier else None
         own = f"{name} after {before}"
-        scorecard = self.store("scorecard", own, cases, **{PREVIOUS_CERTIFICATE: before})
+        facts = ScorecardFacts(
+            candidates=[],
+            slices=0,
+            current=0,
+            models={},
+            weak_searches={},
+            previous_certificate=before,
+            remarks=[],
+        )
+        scorecard = self.store("scorecard", own, cases, **facts.to_record())
         self.store("certificate", f"certificate of {own}", scorecard)
         return earlier and earlier.evaluation_set.content_version
 

@@ -13,6 +13,7 @@ from evaluator.orchestration._asset_specs import (
 )
 from evaluator.orchestration._candidate_run import METRICS, CandidateEvaluation
 from evaluator.orchestration._executors._executor import SliceExecutor
+from evaluator.orchestration._facts import SliceFacts
 from evaluator.orchestration._partition_run import Materialised, PartitionRun
 from evaluator.orchestration._partitions import ALL_PARTITIONS, SAME_PARTITION, slices
 from evaluator.orchestration._resources import States, run_context_of
@@ -110,7 +111,7 @@ def _describe_predictions(state: AuditState, record: Record, *, reused: bool) ->
     return Materialised(
         record,
         {
-            "dagster/row_count": record.facts["cases"],
+            "dagster/row_count": SliceFacts.of(record).cases,
             "reused": reused,
             "stored as": dg.MetadataValue.path(state.store.location(record, PREDICTIONS)),
         },
@@ -125,7 +126,7 @@ def _describe_metrics(state: AuditState, record: Record, *, reused: bool) -> Mat
     return Materialised(
         record,
         {
-            "cases": record.facts["cases"],
+            "cases": SliceFacts.of(record).cases,
             "reused": reused,
             "stored as": dg.MetadataValue.path(state.store.location(record, METRICS)),
             **dict(zip(defined["metric"], defined["value"].astype(float), strict=True)),

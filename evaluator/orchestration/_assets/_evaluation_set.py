@@ -16,6 +16,7 @@ from evaluator.orchestration._evaluation_set import (
     observe_model,
     store_evaluation_set,
 )
+from evaluator.orchestration._facts import EvaluationSetFacts
 from evaluator.orchestration._partitions import ALL_PARTITIONS
 from evaluator.orchestration._resources import States, run_context_of
 from evaluator.scorecard import CASES, Asset, model_of
@@ -46,15 +47,16 @@ def evaluation_set_asset(audit: Audit) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[None]:
         state = evaluator_home.state(audit)
         record = store_evaluation_set(state, run_context_of(context))
+        facts = EvaluationSetFacts.of(record)
         left_out = {d.day: d.reason for d in state.day_states() if d.state != "accepted"}
         counts = state.store.read_table(record, WITHOUT_LABEL).to_pandas()
         return dg.MaterializeResult(
             data_version=dg.DataVersion(record.content_version),
             metadata={
-                "dagster/row_count": record.facts["cases"],
-                "days": len(record.facts["days"]),
+                "dagster/row_count": facts.cases,
+                "days": len(facts.days),
                 "days left out": dg.MetadataValue.json(left_out),
-                "rows without a label": record.facts["without_label"],
+                "rows without a label": facts.without_label,
                 "labels by slice": dg.MetadataValue.md(markdown_table(counts)),
                 "content version": record.content_version,
                 "stored as": dg.MetadataValue.path(state.store.location(record, CASES)),

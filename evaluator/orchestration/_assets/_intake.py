@@ -20,6 +20,7 @@ from evaluator.orchestration._asset_specs import (
     key_of,
 )
 from evaluator.orchestration._days import CHECKS, REPORT, DayIntake, day_files, version_of
+from evaluator.orchestration._facts import IntakeFacts, RawDataFacts
 from evaluator.orchestration._identities import CODE_VERSIONS, raw_identity
 from evaluator.orchestration._partition_run import Materialised, PartitionRun
 from evaluator.orchestration._partitions import SAME_PARTITION, daily
@@ -88,16 +89,16 @@ def _store_raw(state: AuditState, day: str, run_context: RunContext) -> Material
             fix="put the file there and materialise the day again",
         )
     version = files.version()
-    facts = {"file": name, "source": str(files.data)}
+    facts = RawDataFacts(file=name, source=str(files.data))
     if files.mended in present:
-        facts["mended"] = files.mended.name
+        facts = RawDataFacts(file=name, source=str(files.data), mended=files.mended.name)
     record = state.store.write(
         state.address(Asset.RAW_DATA, day),
         raw_identity(name, version),
         {path.name: path for path in present},
         content_version=version,
         upstream=[],
-        facts=facts,
+        facts=facts.to_record(),
         code_version=CODE_VERSIONS["raw_data"],
         run_context=run_context,
     )
@@ -267,7 +268,7 @@ def _store_intake(
             files,
             content_version=version,
             upstream=[raw.as_upstream()],
-            facts={**counts, "broken": result.broken, "checks": dict(checks)},
+            facts=IntakeFacts(**counts, broken=result.broken, checks=checks).to_record(),
             code_version=CODE_VERSIONS["intake"],
             run_context=run_context,
         )

@@ -21,6 +21,7 @@ from evaluator.orchestration._documents import (
     store_dashboard,
     store_documents,
 )
+from evaluator.orchestration._facts import MlflowFacts
 from evaluator.orchestration._mlflow_runs import store_mlflow_runs
 from evaluator.orchestration._partitions import ALL_PARTITIONS
 from evaluator.orchestration._resources import States, run_context_of
@@ -234,7 +235,7 @@ def _additional_slices_table(measurements: pd.DataFrame, metric: str) -> str:
 
 def _mlflow_runs(state: AuditState, run_context: RunContext) -> dg.MaterializeResult[None]:
     record = store_mlflow_runs(state, read_judged_scorecard(state), run_context)
-    return _result(record, {"runs": dg.MetadataValue.json(record.facts["runs"])})
+    return _result(record, {"runs": dg.MetadataValue.json(MlflowFacts.of(record).runs)})
 
 
 def _certificate(state: AuditState, run_context: RunContext) -> dg.MaterializeResult[None]:

@@ -1,0 +1,106 @@
+"""What is kept with each version beside its files: small findings, read and written by name."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+
+from evaluator.evidence import Record
+
+_Moment = Annotated[datetime, PlainSerializer(datetime.isoformat)]
+
+
+class _Facts(BaseModel):
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
+
+    @classmethod
+    def of(cls, record: Record) -> Self:
+        """Read what a record says."""
+        return cls.model_validate(record.facts)
+
+    def to_record(self) -> dict[str, Any]:
+        """Say it as a record has it; what was not given is left out."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+
+class RawDataFacts(_Facts):
+    """A day's file as it came."""
+
+    file: str
+    source: str
+    """Where it lay."""
+    mended: str | None = None
+    """The file of rows that people mended, which lies beside it."""
+
+
+class IntakeFacts(_Facts):
+    """What became of a day's rows."""
+
+    rows: int
+    accepted: int
+    quarantined: int
+    broken: str | None
+    """Why the whole day is refused; None where it is not."""
+    checks: Mapping[str, str | None]
+    """What each check found wrong; None where nothing."""
+
+
+class EvaluationSetFacts(_Facts):
+    """What the frozen set holds."""
+
+    cases: int
+    without_label: int
+    """Valid rows that were left out for want of a label."""
+    days: list[str]
+
+
+class ModelFacts(_Facts):
+    """Where a candidate's artifact comes from."""
+
+    path: str
+    kind: str
+
+
+class SliceFacts(_Facts):
+    """A candidate's predictions for a slice, or their metrics."""
+
+    cases: int
+
+
+class ScorecardFacts(_Facts):
+    """What a scorecard is of."""
+
+    candidates: list[str]
+    slices: int
+    """Of all candidates."""
+    current: int
+    """So many of them have a result."""
+    models: dict[str, str | None]
+    """The digest of each candidate's artifact; None where it was never seen."""
+    weak_searches: dict[str, dict[str, Any]]
+    seeds: dict[str, int] = Field(default_factory=dict)
+    # Not among what it rests on, or else each certificate would hold all earlier ones.
+    previous_certificate: str | None = Field(default=None, alias="earlier_certificate")
+    """The identity of the last certificate before it that was about another evaluation set."""
+    remarks: list[str]
+
+
+class CertificateFacts(_Facts):
+    """What the certificates of one issue have in common, and each candidate's outcome."""
+
+    outcomes: dict[str, str]
+    artifacts: dict[str, str | None]
+    evaluation_set: str
+    """Its digest."""
+    valid_from: _Moment
+    valid_until: _Moment
+    key_id: str | None
+    """Who signed; None where nobody did."""
+
+
+class MlflowFacts(_Facts):
+    """Where the figures were logged."""
+
+    runs: dict[str, str]
+    """The MLflow run of each candidate."""
