@@ -1,6 +1,7 @@
 """Rows from quarantine, mended or under new rules, join the rows that were accepted before."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from evaluator.errors import IntakeError
+from evaluator.intake._drift import Content
 from evaluator.intake._ingest import FinishedRead, IntakeResult, finish
+from evaluator.intake._profile import Profile
 from evaluator.intake._readers import _records as rec
 from evaluator.intake._readers._delimited import match_columns, wrong_width
 from evaluator.intake._readers._jsonl import JsonLinesReader
@@ -35,8 +38,8 @@ def replay(
     day: date | None = None,
     mended: Mapping[int, str] | None = None,
     slices: Sequence[str] = (),
-    reference: Mapping[str, Any] | Sequence[Path] | None = None,
-    last_accepted: Mapping[str, Any] | None = None,
+    reference: Content | Sequence[Path] | None = None,
+    last_accepted: Profile | None = None,
 ) -> IntakeResult:
     """Judge quarantined rows again; the accepted ones join the day's typed rows.
 
@@ -92,9 +95,8 @@ def replay(
         f"{joined + validator.refused:,} rows in quarantine were judged again: {joined:,} joined "
         f"the typed rows, {validator.refused:,} stay"
     )
-    metadata = FileMetadata(description["layout"], description["header"], notes=[note])
     return finish(
-        FinishedRead(name, day, validator, metadata),
+        FinishedRead(name, day, validator, replace(description, notes=[note])),
         data,
         into=into,
         slices=slices,
@@ -169,11 +171,11 @@ class _RowParser:
 
 
 class _DelimitedRows(_RowParser):
-    def __init__(self, data: DataSpec, header: list[str], layout: Mapping[str, Any]) -> None:
+    def __init__(self, data: DataSpec, header: list[str], dialect: Dialect) -> None:
         super().__init__(data)
         self.width = len(header)
         self.positions = match_columns(header, data)
-        self.dialect = Dialect(layout["delimiter"].encode(), layout["quote"].encode() or None)
+        self.dialect = dialect
 
     def read(self, text: bytes) -> tuple[Mapping[str, str | None], str, str]:
         broken = _broken(text)
@@ -210,8 +212,9 @@ def _broken(text: bytes) -> tuple[str, str] | None:
     return None if is_utf8(text) else RULES[rec.NOT_OF_ENCODING]
 
 
-def _row_parser(description: Mapping[str, Any], data: DataSpec) -> _RowParser:
-    layout = description["layout"]
-    if "delimiter" in layout:
-        return _DelimitedRows(data, description["header"], layout)
-    return _JsonRows(data, frozenset(layout.get("plain", ())))
+def _row_parser(description: FileMetadata, data: DataSpec) -> _RowParser:
+    layout = description.layout
+    if layout.delimiter is not None:
+        dialect = Dialect(layout.delimiter.encode(), (layout.quote or "").encode() or None)
+        return _DelimitedRows(data, description.header, dialect)
+    return _JsonRows(data, frozenset(layout.plain))

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from evaluator.spec import DataSpec, Severity
+from evaluator.intake._rules import Rule
+from evaluator.spec import DataSpec
 
 if TYPE_CHECKING:
     import polars as pl
@@ -91,15 +92,9 @@ class Uniqueness:
 
 
 @dataclass(frozen=True)
-class UniqueRule:
+class UniqueRule(Rule):
     """One rule of uniqueness, with the keys that it has met."""
 
-    #: None for a rule over several columns.
-    column: str | None
-    rule: str
-    severity: Severity
-    #: Words that follow the value.
-    says: str
     memory: Uniqueness
 
 
@@ -111,6 +106,7 @@ def unique_rules(data: DataSpec) -> list[UniqueRule]:
             "unique",
             column.severity,
             "repeats the value of an earlier row",
+            (name,),
             Uniqueness((name,)),
         )
         for name, column in data.columns.items()
@@ -124,6 +120,7 @@ def unique_rules(data: DataSpec) -> list[UniqueRule]:
                 f"unique together: {names}",
                 "refuse",
                 "repeats the values of an earlier row",
+                group,
                 Uniqueness(group),
             )
         )

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from evaluator.intake._rules import TEXT, Check, all_checks, compile_expression
+from evaluator.intake._profile import Example
+from evaluator.intake._rules import TEXT, Rule, all_checks, compile_expression
 from evaluator.intake._typing import engine_type, parse_values
-from evaluator.intake._uniqueness import UniqueRule, unique_rules
+from evaluator.intake._uniqueness import unique_rules
 from evaluator.intake._violations import (
     MAX_EXAMPLES,
     MAX_VALUE_LENGTH,
@@ -43,13 +44,12 @@ class RowValidator:
 
     def __init__(self, data: DataSpec) -> None:
         self.data = data
-        self.checks: list[Check] = all_checks(data)
+        self.checks = all_checks(data)
         self.uniques = unique_rules(data)
-        self.findings: dict[tuple[str | None, str], RuleViolation] = {}
-        rules: list[Check | UniqueRule] = [*self.checks, *self.uniques]
-        for rule in rules:
+        self.violations: dict[tuple[str | None, str], RuleViolation] = {}
+        for rule in (*self.checks, *self.uniques):
             key = (rule.column, rule.rule)
-            self.findings[key] = RuleViolation(rule.column, rule.rule, rule.severity, rule.says)
+            self.violations[key] = RuleViolation(rule.column, rule.rule, rule.severity, rule.says)
         self.refused = 0
         self.typed = 0
 
@@ -66,7 +66,7 @@ class RowValidator:
             if hit and check.severity == "refuse"
         ]
         refused = np.logical_or.reduce(refusing) if refusing else np.zeros(frame.height, dtype=bool)
-        violations: list[tuple[Check | UniqueRule, npt.NDArray[Any]]] = [
+        violations: list[tuple[Rule, npt.NDArray[Any]]] = [
             (check, mask.arg_true().to_numpy())
             for check, mask, hit in zip(self.checks, masks, hits, strict=True)
             if hit
@@ -77,7 +77,7 @@ class RowValidator:
                 refused = refused | repeated
             if repeated.any():
                 violations.append((unique, np.flatnonzero(repeated)))
-        parts = [self._note(batch, frame, check, rows) for check, rows in violations]
+        parts = [self._note(batch, frame, rule, rows) for rule, rows in violations]
         rows = np.flatnonzero(refused)
         reasons = reasons_of([part for part in parts if part is not None], rows)
         quarantined = pl.DataFrame(
@@ -154,20 +154,20 @@ class RowValidator:
         return found.get_columns()
 
     def _note(
-        self, batch: Batch, frame: "pl.DataFrame", check: Check | UniqueRule, rows: npt.NDArray[Any]
+        self, batch: Batch, frame: "pl.DataFrame", rule: Rule, rows: npt.NDArray[Any]
     ) -> "pl.DataFrame | None":
         """Count a rule's violations, keep examples, and give the reasons for refused rows."""
         import polars as pl
 
-        finding = self.findings[check.column, check.rule]
+        finding = self.violations[rule.column, rule.rule]
         finding.count += len(rows)
-        values = violating_values(frame, check, rows, self.data)
+        values = violating_values(frame, rule, rows)
         for row, value in zip(rows[: MAX_EXAMPLES - len(finding.examples)], values, strict=False):
             if len(finding.examples) < MAX_EXAMPLES:
-                finding.examples.append({"line": int(batch.line[row]), "value": value})
-        if check.severity == "warn":
+                finding.examples.append(Example(line=int(batch.line[row]), value=value))
+        if rule.severity == "warn":
             return None
-        name = check.column or check.rule
+        name = rule.column or rule.rule
         shown = (
             pl.when(values.is_null())
             .then(pl.lit(""))
@@ -175,24 +175,24 @@ class RowValidator:
         )
         table = pl.DataFrame({"row": pl.Series(rows, dtype=pl.Int64), "value": values})
         return table.with_columns(
-            column=pl.lit(check.column, dtype=pl.String),
-            rule=pl.lit(check.rule),
-            message=pl.concat_str(pl.lit(f"{name}:"), shown, pl.lit(f" {check.says}")),
+            column=pl.lit(rule.column, dtype=pl.String),
+            rule=pl.lit(rule.rule),
+            message=pl.concat_str(pl.lit(f"{name}:"), shown, pl.lit(f" {rule.says}")),
         )
 
     def _rejects(self, rejects: list[Reject]) -> "pl.DataFrame":
         """Count rows that could not be split, and keep examples."""
         for reject in rejects:
             key = (None, reject.rule)
-            if key not in self.findings:
-                self.findings[key] = RuleViolation(None, reject.rule, "refuse", reject.message)
-            finding = self.findings[key]
+            if key not in self.violations:
+                self.violations[key] = RuleViolation(None, reject.rule, "refuse", reject.message)
+            finding = self.violations[key]
             finding.count += 1
             if len(finding.examples) < MAX_EXAMPLES:
                 shown = reject.original[:MAX_VALUE_LENGTH].decode(
                     "utf-8", errors="backslashreplace"
                 )
-                finding.examples.append({"line": reject.line, "value": shown})
+                finding.examples.append(Example(line=reject.line, value=shown))
         return rejects_table(rejects)
 
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from evaluator.intake._rules import TEXT, Check
-from evaluator.intake._uniqueness import UniqueRule
-from evaluator.spec import DataSpec, Severity, parse_expression
+from evaluator.intake._profile import Example, Finding, Layout, Structure
+from evaluator.intake._rules import TEXT, Rule
+from evaluator.spec import Severity
 
 if TYPE_CHECKING:
     import polars as pl
@@ -49,12 +49,11 @@ class Batch:
 class FileMetadata:
     """What a reader found out about the file; complete once its batches are read."""
 
-    layout: dict[str, Any] = field(default_factory=dict)
+    layout: Layout = field(default_factory=Layout)
     header: list[str] = field(default_factory=list)
     #: What a person should know though it refuses nothing.
     notes: list[str] = field(default_factory=list)
-    #: Counts about the structure, for the profile.
-    facts: dict[str, Any] = field(default_factory=dict)
+    structure: Structure = field(default_factory=Structure)
 
 
 @dataclass
@@ -67,19 +66,11 @@ class RuleViolation:
     severity: Severity
     says: str
     count: int = 0
-    #: The first ones: physical line and value.
-    examples: list[dict[str, Any]] = field(default_factory=list)
+    examples: list[Example] = field(default_factory=list)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_finding(self) -> Finding:
         """Say it for the profile."""
-        return {
-            "column": self.column,
-            "rule": self.rule,
-            "severity": self.severity,
-            "says": self.says,
-            "count": self.count,
-            "examples": self.examples,
-        }
+        return Finding.model_validate(self, from_attributes=True)
 
 
 def reasons_type() -> "pl.DataType":
@@ -93,9 +84,7 @@ def reasons_type() -> "pl.DataType":
     )
 
 
-def violating_values(
-    frame: "pl.DataFrame", check: Check | UniqueRule, rows: npt.NDArray[Any], data: DataSpec
-) -> "pl.Series":
+def violating_values(frame: "pl.DataFrame", rule: Rule, rows: npt.NDArray[Any]) -> "pl.Series":
     """Return what to show of rows that violate a rule."""
     import polars as pl
 
@@ -103,15 +92,11 @@ def violating_values(
         shown = frame[TEXT + name if TEXT + name in frame.columns else name].gather(rows)
         return shown.cast(pl.String).str.slice(0, MAX_VALUE_LENGTH)
 
-    if check.column is not None:
-        return text(check.column).alias("value")
-    if isinstance(check, UniqueRule):
-        names = list(check.memory.columns)
-    else:
-        rule = next(rule for rule in data.row_rules if rule.name == check.rule)
-        names = sorted(parse_expression(rule.expression, data.kinds).columns)
+    if rule.column is not None:
+        return text(rule.column).alias("value")
     parts = [
-        pl.concat_str(pl.lit(f"{name}="), pl.lit(text(name)).fill_null("missing")) for name in names
+        pl.concat_str(pl.lit(f"{name}="), pl.lit(text(name)).fill_null("missing"))
+        for name in rule.shown
     ]
     if not parts:
         return pl.Series("value", [None] * len(rows), dtype=pl.String)

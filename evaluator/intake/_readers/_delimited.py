@@ -20,7 +20,7 @@ from evaluator.intake._readers._stream import (
     mark_bytes,
 )
 from evaluator.intake._violations import Batch, FileMetadata, Reject
-from evaluator.spec import DataSpec
+from evaluator.spec import DataSpec, FileFormat
 
 if TYPE_CHECKING:
     import polars as pl
@@ -32,7 +32,7 @@ class DelimitedReader:
     """Reads a delimited text file in batches, in bounded memory."""
 
     def __init__(
-        self, path: Path, data: DataSpec, *, format_: str = "csv", block: int = BLOCK_BYTES
+        self, path: Path, data: DataSpec, *, format_: FileFormat = "csv", block: int = BLOCK_BYTES
     ) -> None:
         self.data = data
         self.metadata = FileMetadata()
@@ -50,7 +50,7 @@ class DelimitedReader:
         """Read the file."""
         for records in self._stream.records():
             layout = self._stream.layout
-            self.metadata.layout = {"format": self._format, **layout.as_json()}
+            self.metadata.layout = layout.described(self._format)
             first = 0
             if self.columns is None:
                 first = self._begin(records, layout)

@@ -8,6 +8,7 @@ from typing import Any, Final, NoReturn
 import numpy as np
 import numpy.typing as npt
 
+from evaluator.intake._profile import Layout
 from evaluator.intake._readers import _records as rec
 from evaluator.intake._readers._delimited import match_columns
 from evaluator.intake._readers._layout import TextLayout
@@ -46,12 +47,12 @@ class JsonLinesReader:
         some = False
         for records in self._stream.records():
             layout = self._stream.layout
-            self.metadata.layout = {
-                "format": "jsonl",
-                "encoding": layout.encoding,
-                "byte_order_mark": layout.mark > 0,
-                "detected": list(self._detected),
-            }
+            self.metadata.layout = Layout(
+                format="jsonl",
+                encoding=layout.encoding,
+                byte_order_mark=layout.mark > 0,
+                detected=self._detected,
+            )
             batch = self._batch(records)
             some = some or len(batch.line) > 0 or bool(batch.rejects)
             yield batch

@@ -2,10 +2,11 @@
 
 import codecs
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
+from evaluator.intake._profile import Layout
 from evaluator.intake._readers._records import Dialect, Records, scan, split_record
-from evaluator.spec import DataSpec
+from evaluator.spec import DataSpec, FileFormat
 
 SAMPLE_BYTES: Final = 1024 * 1024
 DELIMITERS: Final = (b",", b";", b"\t", b"|")
@@ -31,17 +32,17 @@ class TextLayout:
     #: Which of `encoding`, `delimiter`, `quote` and `header` were not declared.
     detected: tuple[str, ...]
 
-    def as_json(self) -> dict[str, Any]:
+    def described(self, format_: FileFormat) -> Layout:
         """Say it for the profile."""
-        quote = self.dialect.quote
-        return {
-            "encoding": self.encoding,
-            "byte_order_mark": self.mark > 0,
-            "delimiter": self.dialect.delimiter.decode(),
-            "quote": quote.decode() if quote else "",
-            "header": self.header,
-            "detected": list(self.detected),
-        }
+        return Layout(
+            format=format_,
+            encoding=self.encoding,
+            byte_order_mark=self.mark > 0,
+            delimiter=self.dialect.delimiter.decode(),
+            quote=(self.dialect.quote or b"").decode(),
+            header=self.header,
+            detected=self.detected,
+        )
 
 
 def find_encoding(sample: bytes, declared: str | None) -> tuple[str, int]:
@@ -92,7 +93,7 @@ def _looks_like_utf8(sample: bytes) -> bool:
 
 
 def find_layout(
-    sample: bytes, encoding: str, mark: int, data: DataSpec, format_: str
+    sample: bytes, encoding: str, mark: int, data: DataSpec, format_: FileFormat
 ) -> TextLayout:
     """Tell delimiter, quote and header of a file from its beginning."""
     detected = [] if data.encoding else ["encoding"]

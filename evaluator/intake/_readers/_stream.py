@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from evaluator.intake._profile import Structure
 from evaluator.intake._readers import _records as rec
 from evaluator.intake._readers._layout import SAMPLE_BYTES, TextLayout, find_encoding
 from evaluator.intake._readers._records import Records, scan
@@ -126,9 +127,9 @@ class BlankLines:
 def describe_structure(metadata: FileMetadata, stream: RecordStream, blanks: BlankLines) -> None:
     """Note what a person should know about a file's lines."""
     used = {kind: count for kind, count in stream.line_ends.items() if count}
-    metadata.facts["line_ends"] = used
-    metadata.facts["blank_lines"] = blanks.count
-    metadata.facts["ends_with_line_end"] = stream.ends_whole
+    metadata.structure = Structure(
+        line_ends=used, blank_lines=blanks.count, ends_with_line_end=stream.ends_whole
+    )
     if len(used) > 1:
         parts = ", ".join(f"{count:,} x {kind}" for kind, count in used.items())
         metadata.notes.append(f"line ends are mixed: {parts}")

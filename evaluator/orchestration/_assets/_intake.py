@@ -10,7 +10,7 @@ import dagster as dg
 import pyarrow.parquet as pq
 
 from evaluator.errors import IntakeError
-from evaluator.evidence import Record, RunContext, canonical_json, content_version, digest_of_bytes
+from evaluator.evidence import Record, RunContext, content_version, digest_of_bytes
 from evaluator.intake import QUARANTINED_ROWS, TYPED_ROWS, IntakeResult
 from evaluator.orchestration._asset_specs import (
     asset_spec,
@@ -273,7 +273,7 @@ def _store_intake(
         )
 
     outputs = {}
-    profile = canonical_json(result.profile)
+    profile = result.profile.to_json()
     record = store(
         "data_quality_report",
         {REPORT: result.report.encode(), PROFILE: profile},
