@@ -206,7 +206,7 @@ def finish(
     refused = read.refusal is not None
     rows = _rows(read, data)
     _check_nothing_is_lost(rows, into)
-    found = [rule.as_finding() for rule in validator.violations.values() if rule.count]
+    found = [finding for finding in validator.findings.values() if finding.count]
     findings = sorted(found, key=lambda finding: -finding.count)
     statistics = {} if refused else column_statistics(into / TYPED_ROWS, data)
     broken_rules = [] if refused else broken_dataset_rules(rows.read, statistics, data, read.day)
@@ -246,24 +246,15 @@ def finish(
 
 def _rows(read: FinishedRead, data: DataSpec) -> RowCounts:
     """Count the rows; of a file that is refused as a whole none is taken in."""
-    typed, refused = read.validator.typed, read.validator.refused
-    total, limit = typed + refused, data.max_refused_share
-    if read.refusal is not None:
-        return RowCounts(
-            read=0,
-            typed=0,
-            quarantined=0,
-            refused_share=None,
-            limit=limit,
-            read_before_refusal=total,
-        )
+    total = read.validator.typed + read.validator.refused
+    typed, refused = (0, 0) if read.refusal else (read.validator.typed, read.validator.refused)
     return RowCounts(
-        read=total,
+        read=typed + refused,
         typed=typed,
         quarantined=refused,
-        refused_share=refused / total if total else None,
-        limit=limit,
-        read_before_refusal=None,
+        refused_share=refused / total if total and not read.refusal else None,
+        limit=data.max_refused_share,
+        read_before_refusal=total if read.refusal else None,
     )
 
 

@@ -1,5 +1,6 @@
 """What was counted of a day's file: made once, stored as JSON, and read back whole."""
 
+from collections.abc import Iterable
 from typing import Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
@@ -8,6 +9,7 @@ from evaluator.evidence import canonical_json
 from evaluator.spec import FileFormat, Severity
 
 PROFILE_VERSION: Final = 1
+MAX_EXAMPLES: Final = 3
 
 Value = bool | int | float | str | None
 Change = Literal["renamed", "removed", "added", "reordered", "retyped"]
@@ -73,9 +75,14 @@ class Finding(ProfilePart):
     rule: str
     severity: Severity
     says: str
-    count: int
+    count: int = 0
     #: The first ones.
-    examples: tuple[Example, ...]
+    examples: tuple[Example, ...] = ()
+
+    def counted(self, count: int, examples: Iterable[Example]) -> "Finding":
+        """Count more of them."""
+        first = (*self.examples, *examples)[:MAX_EXAMPLES]
+        return self.model_copy(update={"count": self.count + count, "examples": first})
 
 
 class BrokenDatasetRule(ProfilePart):

@@ -178,6 +178,20 @@ def row_checks(data: DataSpec) -> list[Check]:
     return checks
 
 
+def unique_rules(data: DataSpec) -> list[Rule]:
+    """Return the rules that a row keeps or breaks by the good rows before it."""
+    single = [
+        Rule(name, "unique", column.severity, "repeats the value of an earlier row", (name,))
+        for name, column in data.columns.items()
+        if column.unique or name == data.id
+    ]
+    says = "repeats the values of an earlier row"
+    return single + [
+        Rule(None, f"unique together: {' + '.join(group)}", "refuse", says, group)
+        for group in data.unique_together
+    ]
+
+
 def broken_dataset_rules(
     rows: int, statistics: Mapping[str, ColumnStatistics], data: DataSpec, day: date | None
 ) -> list[BrokenDatasetRule]:

@@ -7,16 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from evaluator.intake._profile import Example
-from evaluator.intake._rules import TEXT, Rule, all_checks, compile_expression
+from evaluator.intake._profile import MAX_EXAMPLES, Example, Finding
+from evaluator.intake._rules import TEXT, Rule, all_checks, compile_expression, unique_rules
 from evaluator.intake._typing import engine_type, parse_values
-from evaluator.intake._uniqueness import unique_rules
+from evaluator.intake._uniqueness import Uniqueness
 from evaluator.intake._violations import (
-    MAX_EXAMPLES,
-    MAX_VALUE_LENGTH,
     Batch,
     Reject,
-    RuleViolation,
     reasons_of,
     rejects_table,
     violating_values,
@@ -45,11 +42,12 @@ class RowValidator:
     def __init__(self, data: DataSpec) -> None:
         self.data = data
         self.checks = all_checks(data)
-        self.uniques = unique_rules(data)
-        self.violations: dict[tuple[str | None, str], RuleViolation] = {}
-        for rule in (*self.checks, *self.uniques):
-            key = (rule.column, rule.rule)
-            self.violations[key] = RuleViolation(rule.column, rule.rule, rule.severity, rule.says)
+        self.uniques = [(rule, Uniqueness(rule.shown)) for rule in unique_rules(data)]
+        self.findings: dict[tuple[str | None, str], Finding] = {}
+        for rule in (*self.checks, *(rule for rule, _ in self.uniques)):
+            self.findings[rule.column, rule.rule] = Finding(
+                column=rule.column, rule=rule.rule, severity=rule.severity, says=rule.says
+            )
         self.refused = 0
         self.typed = 0
 
@@ -71,8 +69,8 @@ class RowValidator:
             for check, mask, hit in zip(self.checks, masks, hits, strict=True)
             if hit
         ]
-        for unique in self.uniques:
-            repeated = unique.memory.repeated(frame, ~refused)
+        for unique, memory in self.uniques:
+            repeated = memory.repeated(frame, ~refused)
             if unique.severity == "refuse":
                 refused = refused | repeated
             if repeated.any():
@@ -101,8 +99,8 @@ class RowValidator:
 
     def keep(self, frame: "pl.DataFrame") -> None:
         """Take rows that were accepted before as they are; they hold their unique values."""
-        for unique in self.uniques:
-            unique.memory.repeated(frame, np.ones(frame.height, dtype=bool))
+        for _, memory in self.uniques:
+            memory.repeated(frame, np.ones(frame.height, dtype=bool))
         self.typed += frame.height
 
     def _read(self, batch: Batch) -> "pl.DataFrame":
@@ -159,12 +157,13 @@ class RowValidator:
         """Count a rule's violations, keep examples, and give the reasons for refused rows."""
         import polars as pl
 
-        finding = self.violations[rule.column, rule.rule]
-        finding.count += len(rows)
         values = violating_values(frame, rule, rows)
-        for row, value in zip(rows[: MAX_EXAMPLES - len(finding.examples)], values, strict=False):
-            if len(finding.examples) < MAX_EXAMPLES:
-                finding.examples.append(Example(line=int(batch.line[row]), value=value))
+        examples = [
+            Example(line=int(batch.line[row]), value=value)
+            for row, value in zip(rows[:MAX_EXAMPLES], values, strict=False)
+        ]
+        key = (rule.column, rule.rule)
+        self.findings[key] = self.findings[key].counted(len(rows), examples)
         if rule.severity == "warn":
             return None
         name = rule.column or rule.rule
@@ -182,17 +181,17 @@ class RowValidator:
 
     def _rejects(self, rejects: list[Reject]) -> "pl.DataFrame":
         """Count rows that could not be split, and keep examples."""
+        by_rule: dict[str, list[Reject]] = {}
         for reject in rejects:
-            key = (None, reject.rule)
-            if key not in self.violations:
-                self.violations[key] = RuleViolation(None, reject.rule, "refuse", reject.message)
-            finding = self.violations[key]
-            finding.count += 1
-            if len(finding.examples) < MAX_EXAMPLES:
-                shown = reject.original[:MAX_VALUE_LENGTH].decode(
-                    "utf-8", errors="backslashreplace"
-                )
-                finding.examples.append(Example(line=reject.line, value=shown))
+            by_rule.setdefault(reject.rule, []).append(reject)
+        for rule, found in by_rule.items():
+            known = self.findings.get((None, rule)) or Finding(
+                column=None, rule=rule, severity="refuse", says=found[0].message
+            )
+            examples = [
+                Example(line=reject.line, value=reject.shown) for reject in found[:MAX_EXAMPLES]
+            ]
+            self.findings[None, rule] = known.counted(len(found), examples)
         return rejects_table(rejects)
 
 

@@ -1,21 +1,21 @@
 """What rules found, and the reasons that refused rows carry."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from evaluator.intake._profile import Example, Finding, Layout, Structure
+from evaluator.intake._profile import Layout, Structure
 from evaluator.intake._rules import TEXT, Rule
-from evaluator.spec import Severity
 
 if TYPE_CHECKING:
     import polars as pl
 
-MAX_EXAMPLES: Final = 3
 MAX_VALUE_LENGTH: Final = 200
+#: A row's texts by column, or else the rule that it breaks and a message.
+RowTexts = tuple[dict[str, str | None], str, str]
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,11 @@ class Reject:
     original: bytes
     rule: str
     message: str
+
+    @property
+    def shown(self) -> str:
+        """How it is shown as an example."""
+        return self.original[:MAX_VALUE_LENGTH].decode("utf-8", errors="backslashreplace")
 
 
 @dataclass
@@ -45,6 +50,35 @@ class Batch:
     plain: frozenset[str] = frozenset()
 
 
+def batch_of_rows(
+    rows: Iterable[tuple[int, bytes, RowTexts]],
+    names: Sequence[str],
+    plain: frozenset[str] = frozenset(),
+) -> Batch:
+    """Gather rows that were read one by one: line, text and what was read."""
+    import polars as pl
+
+    values: dict[str, list[str | None]] = {name: [] for name in names}
+    lines: list[int] = []
+    texts: list[bytes] = []
+    rejects: list[Reject] = []
+    for line, text, (found, rule, message) in rows:
+        if rule:
+            rejects.append(Reject(line, text, rule, message))
+            continue
+        lines.append(line)
+        texts.append(text)
+        for name in names:
+            values[name].append(found.get(name))
+    return Batch(
+        frame=pl.DataFrame(values, schema=dict.fromkeys(names, pl.String)),
+        line=np.array(lines, dtype=np.int64),
+        originals=lambda indices: [texts[index] for index in indices.tolist()],
+        rejects=rejects,
+        plain=plain,
+    )
+
+
 @dataclass
 class FileMetadata:
     """What a reader found out about the file; complete once its batches are read."""
@@ -54,23 +88,6 @@ class FileMetadata:
     #: What a person should know though it refuses nothing.
     notes: list[str] = field(default_factory=list)
     structure: Structure = field(default_factory=Structure)
-
-
-@dataclass
-class RuleViolation:
-    """What one rule found in the whole file."""
-
-    #: None for a rule over a whole row.
-    column: str | None
-    rule: str
-    severity: Severity
-    says: str
-    count: int = 0
-    examples: list[Example] = field(default_factory=list)
-
-    def as_finding(self) -> Finding:
-        """Say it for the profile."""
-        return Finding.model_validate(self, from_attributes=True)
 
 
 def reasons_type() -> "pl.DataType":
@@ -128,16 +145,12 @@ def rejects_table(rejects: list[Reject]) -> "pl.DataFrame":
     nothing = pl.lit(None, dtype=pl.String)
     reason = pl.struct(nothing.alias("column"), "rule", nothing.alias("value"), "message")
     return pl.DataFrame(
-        {
-            "line_number": [reject.line for reject in rejects],
-            "original": [reject.original for reject in rejects],
-            "rule": [reject.rule for reject in rejects],
-            "message": [reject.message for reject in rejects],
-        },
+        [(reject.line, reject.original, reject.rule, reject.message) for reject in rejects],
         schema={
             "line_number": pl.Int64,
             "original": pl.Binary,
             "rule": pl.String,
             "message": pl.String,
         },
+        orient="row",
     ).select("line_number", "original", reasons=pl.concat_list(reason).cast(reasons_type()))
