@@ -85,11 +85,7 @@ def content_drift(
     Returns
     -------
     ContentDrift
-        `reference_rows`, `rows`, `columns` (measures by column), `drifted` (names), `slices`
-        (those that drifted: slice, rows, columns), `slices_compared`, `slices_too_small`, and
-        `notes`. Of each column at least `stability_index` (no unit), `jensen_shannon` (0 to 1),
-        `missing_share`, `missing_change` and `drifted`; of numbers also `wasserstein`, in spreads
-        of the reference, and of categories `new`, `new_count` and `vanished`.
+        The measures of each column, which columns drifted, and the slices that did.
 
     References
     ----------
@@ -233,14 +229,7 @@ def _numbers(values: Any, missing: int, bins: ColumnContent | None) -> ColumnCon
     # Where most values are one, the quartiles are near each other or the same.
     spread = max(float(high - low), float(np.std(values)))
     quantiles = np.quantile(values, QUANTILES).tolist()
-    return ColumnContent(
-        len(values),
-        missing,
-        counts.tolist(),
-        edges=edges,
-        quantiles=quantiles,
-        spread=spread or None,
-    )
+    return ColumnContent(len(values), missing, counts.tolist(), edges, quantiles, spread or None)
 
 
 def _categories(values: "pl.Series", missing: int, bins: ColumnContent | None) -> ColumnContent:
@@ -280,13 +269,8 @@ def _compare_all(
 def compare(before: ColumnContent, after: ColumnContent, limits: DriftSpec) -> ColumnDrift:
     """Measure how far a column is from the reference."""
     rows = [side.count + side.missing for side in (before, after)]
-    shares = [
-        side.missing / total if total else None
-        for side, total in zip((before, after), rows, strict=True)
-    ]
-    change = None
-    if shares[0] is not None and shares[1] is not None:
-        change = shares[1] - shares[0]
+    share = after.missing / rows[1] if rows[1] else None
+    change = None if share is None or not rows[0] else share - before.missing / rows[0]
     distances: dict[str, float | None] = {"stability_index": None, "jensen_shannon": None}
     if before.count and after.count:
         first, second = np.array(before.bins, float), np.array(after.bins, float)
@@ -304,7 +288,7 @@ def compare(before: ColumnContent, after: ColumnContent, limits: DriftSpec) -> C
     if enough and change is not None and abs(change) > limits.missing_share:
         moved.append("missing_share")
     return ColumnDrift(
-        missing_share=shares[1],
+        missing_share=share,
         missing_change=change,
         drifted=tuple(moved),
         **distances,

@@ -81,15 +81,8 @@ def _violations(profile: Profile) -> list[str]:
 
 
 def _rules(profile: Profile) -> list[str]:
-    rules = profile.dataset_rules
-    return (
-        [
-            "Rules over the day",
-            *(f"  {rule.severity}: {printable(rule.says)}" for rule in rules),
-        ]
-        if rules
-        else []
-    )
+    lines = [f"  {rule.severity}: {printable(rule.says)}" for rule in profile.dataset_rules]
+    return ["Rules over the day", *lines] if lines else []
 
 
 def _schema(profile: Profile) -> list[str]:
@@ -152,18 +145,8 @@ def _drifted(measures: ColumnDrift) -> str:
 def _statistics(profile: Profile) -> list[str]:
     if not profile.statistics:
         return []
-    names = (
-        "count",
-        "missing",
-        "distinct",
-        "min",
-        "q1",
-        "median",
-        "q3",
-        "max",
-        "mean",
-        "deviation",
-    )
+    quartiles = ("min", "q1", "median", "q3", "max")
+    names = ("count", "missing", "distinct", *quartiles, "mean", "deviation")
     table = [["column", *names, "most frequent"]]
     for column, statistics in profile.statistics.items():
         row = [printable(column)[:24], *(_number(getattr(statistics, name)) for name in names)]
