@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from evaluator.errors import IntakeError
 from evaluator.intake._drift import Content, content_drift
-from evaluator.intake._profile import PROFILE_VERSION, BrokenDatasetRule, Profile, RowCounts
+from evaluator.intake._profile import PROFILE_VERSION, BrokenRule, Profile, RowCounts
 from evaluator.intake._readers import Reader, open_reader
 from evaluator.intake._readers._delimited import BrokenSchemaError
 from evaluator.intake._readers._source import RefusedFileError, compression_of
@@ -267,7 +267,7 @@ def _check_nothing_is_lost(rows: RowCounts, into: Path) -> None:
 
 
 def _reasons_to_refuse(
-    rows: RowCounts, broken_rules: Sequence[BrokenDatasetRule], refusal: RefusedFileError | None
+    rows: RowCounts, broken_rules: Sequence[BrokenRule], refusal: RefusedFileError | None
 ) -> list[str]:
     """Say why the day must not be accepted."""
     reasons = []

@@ -67,14 +67,19 @@ class Example(ProfilePart):
     value: str | None
 
 
-class Finding(ProfilePart):
-    """What one rule found in the whole file."""
+class BrokenRule(ProfilePart):
+    """A rule that a day, or some row of it, breaks."""
 
-    #: None for a rule over a whole row.
+    #: None for a rule over several columns or the whole day.
     column: str | None
     rule: str
     severity: Severity
     says: str
+
+
+class Finding(BrokenRule):
+    """What one rule over rows found in the whole file."""
+
     count: int = 0
     #: The first ones.
     examples: tuple[Example, ...] = ()
@@ -83,15 +88,6 @@ class Finding(ProfilePart):
         """Count more of them."""
         first = (*self.examples, *examples)[:MAX_EXAMPLES]
         return self.model_copy(update={"count": self.count + count, "examples": first})
-
-
-class BrokenDatasetRule(ProfilePart):
-    """A rule over all rows of a day that the day breaks."""
-
-    rule: str
-    column: str | None
-    severity: Severity
-    says: str
 
 
 class ColumnChange(ProfilePart):
@@ -219,7 +215,7 @@ class Profile(ProfilePart):
     structure: Structure
     notes: tuple[str, ...]
     findings: tuple[Finding, ...]
-    dataset_rules: tuple[BrokenDatasetRule, ...]
+    dataset_rules: tuple[BrokenRule, ...]
     schema_drift: tuple[ColumnChange, ...]
     types: dict[str, str]
     statistics: dict[str, ColumnStatistics]

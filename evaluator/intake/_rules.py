@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
 from evaluator.errors import IntakeError
-from evaluator.intake._profile import BrokenDatasetRule, ColumnStatistics
+from evaluator.intake._profile import BrokenRule, ColumnStatistics
 from evaluator.intake._typing import engine_type
 from evaluator.spec import ColumnSpec, DataSpec, Expression, Severity, column_of, parse_expression
 
@@ -194,13 +194,13 @@ def unique_rules(data: DataSpec) -> list[Rule]:
 
 def broken_dataset_rules(
     rows: int, statistics: Mapping[str, ColumnStatistics], data: DataSpec, day: date | None
-) -> list[BrokenDatasetRule]:
+) -> list[BrokenRule]:
     """Hold a day against the rules that are about all its rows."""
     rules = data.dataset_rules
-    found: list[BrokenDatasetRule] = []
+    found: list[BrokenRule] = []
 
     def add(rule: str, says: str, severity: Severity, column: str | None = None) -> None:
-        found.append(BrokenDatasetRule(rule=rule, column=column, severity=severity, says=says))
+        found.append(BrokenRule(rule=rule, column=column, severity=severity, says=says))
 
     if rules.minimum_rows is not None and rows < rules.minimum_rows:
         says = f"the file has {rows:,} rows, fewer than {rules.minimum_rows:,}"
