@@ -9,7 +9,6 @@ from ._gate_evidence import (
     asks_about_days as asks_about_days,
     asks_about_drift as asks_about_drift,
     days_document as days_document,
-    drift_of as drift_of,
     gate_evidence as gate_evidence,
     read_days as read_days,
     with_reference as with_reference,

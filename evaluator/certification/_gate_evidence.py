@@ -1,10 +1,9 @@
 """What gates are judged on: a scorecard, and what the audit declares of its tables."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
-from typing import Any
 
 from evaluator.errors import EvidenceError
 from evaluator.evidence import canonical_json
@@ -75,23 +74,6 @@ def asks_about_days(spec: AuditSpec) -> bool:
 def asks_about_drift(spec: AuditSpec) -> bool:
     """Tell whether a gate of the audit looks at the content of the days."""
     return any(isinstance(gate, DriftGate) for gate in spec.gates)
-
-
-def drift_of(profile: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]] | None:
-    """Take each column's measures of drift out of a day's profile.
-
-    Parameters
-    ----------
-    profile
-        As `evaluator.intake.ingest` gives it.
-
-    Returns
-    -------
-    Mapping or None
-        By column its measures; None where the day was not compared with a reference.
-    """
-    columns: Mapping[str, Mapping[str, Any]] | None = (profile.get("drift") or {}).get("columns")
-    return columns
 
 
 def with_reference(spec: AuditSpec, days: Sequence[DayFacts]) -> list[DayFacts]:

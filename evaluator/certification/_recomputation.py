@@ -19,7 +19,6 @@ from evaluator.certification._gate_evidence import (
     GateEvidence,
     asks_about_days,
     asks_about_drift,
-    drift_of,
     gate_evidence,
     read_days,
     with_reference,
@@ -37,6 +36,7 @@ from evaluator.certification._stored_evidence import StoredEvidence
 from evaluator.certification._verdicts import Verdict, judge
 from evaluator.evaluation import EvaluatedCases, Predicted, columns_needed, score
 from evaluator.evidence import canonical_json, content_version
+from evaluator.intake import Profile
 from evaluator.scorecard import (
     ADDITIONAL_MEASUREMENTS,
     CASES,
@@ -267,25 +267,24 @@ def check_days(
             claims = day.rows is not None or day.quarantined is not None or day.drift is not None
             found = ["nothing counts its rows"] if claims else []
         else:
-            profile = json.loads(evidence.read(report, PROFILE))
+            profile = Profile.from_json(evidence.read(report, PROFILE))
             found = list(_mismatches(day, profile, with_drift=asks_about_drift(spec)))
         faults += [f"{day.day.isoformat()}: {what}" for what in found]
     return CheckedDays(days, [Discrepancy("figures", path, what) for what in faults])
 
 
-def _mismatches(day: DayFacts, profile: Mapping[str, Any], *, with_drift: bool) -> Iterator[str]:
+def _mismatches(day: DayFacts, profile: Profile, *, with_drift: bool) -> Iterator[str]:
     """Say what of a day's facts its profile does not say."""
-    counts = profile["rows"]
     known = day.rows is not None
     for name, stated, counted in (
-        ("rows", day.rows, counts["read"]),
-        ("quarantined", day.quarantined, counts["quarantined"]),
+        ("rows", day.rows, profile.rows.read),
+        ("quarantined", day.quarantined, profile.rows.quarantined),
     ):
         if known and stated != counted:
             yield f"{name} is {stated}, and its profile says {counted}"
-    if profile["broken"] and day.refused is None:
+    if profile.broken and day.refused is None:
         yield "it is not called refused, and its profile refuses it"
-    drift = drift_of(profile) if with_drift else None
+    drift = profile.drift_measures() if with_drift else None
     stated_drift = None if day.drift is None else dict(day.drift)
     if not is_same(stated_drift, drift):
         yield "its drift is not what its profile says"

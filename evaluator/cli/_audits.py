@@ -99,7 +99,6 @@ def validate(
     """Print a file's data quality report, without taking it in. Exit code 1: it is refused."""
     from tempfile import TemporaryDirectory
 
-    from evaluator.evidence import canonical_json
     from evaluator.intake import ingest, quarantine_to_csv
 
     spec = _load(audit).spec
@@ -109,7 +108,7 @@ def validate(
         result = ingest(file, spec.data, into=Path(folder), name=file.name, slices=slices)
         if quarantine is not None:
             quarantine_to_csv(result.quarantine_path, quarantine)
-    typer.echo(canonical_json(result.profile).decode().strip() if as_json else result.report)
+    typer.echo(result.profile.to_json().decode().strip() if as_json else result.report)
     raise typer.Exit(Exit.DONE if result.broken is None else Exit.NOT_CERTIFIED)
 
 

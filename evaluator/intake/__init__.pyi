@@ -1,10 +1,15 @@
-from ._drift import content_drift as content_drift, reference_content as reference_content
+from ._drift import (
+    Content as Content,
+    content_drift as content_drift,
+    reference_content as reference_content,
+)
 from ._infer import infer_schema as infer_schema
 from ._ingest import (
     IntakeResult as IntakeResult,
     ingest as ingest,
     unusual_volume as unusual_volume,
 )
+from ._profile import Profile as Profile
 from ._replay import replay as replay
 from ._writer import (
     QUARANTINED_ROWS as QUARANTINED_ROWS,

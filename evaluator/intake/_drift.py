@@ -1,12 +1,14 @@
 """How far a day's content is from the reference's, by the size of the effect."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from evaluator.intake._profile import ColumnDrift, ContentDrift, SliceDrift
 from evaluator.spec import ColumnSpec, DataSpec, DriftSpec
 
 if TYPE_CHECKING:
@@ -23,12 +25,50 @@ MAX_CATEGORIES: Final = 1_000
 QUANTILES: Final = (np.arange(200) + 0.5) / 200
 
 
+@dataclass(frozen=True)
+class ColumnContent:
+    """What a column holds, as far as drift asks."""
+
+    count: int
+    missing: int
+    #: How many values are in each bin.
+    bins: Sequence[int]
+    #: Of numbers: the upper ends of all bins but the last, QUANTILES, and a scale of distances.
+    edges: Sequence[float] | None = None
+    quantiles: Sequence[float] | None = None
+    spread: float | None = None
+    #: Of categories: those that have a bin, and all of them unless they are too many.
+    names: Sequence[str] = ()
+    categories: Sequence[str] | None = None
+    #: What of `ColumnDrift` tells them from a reference's; None where those are not known.
+    unknown: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Content:
+    """What rows hold, as far as drift asks.
+
+    Attributes
+    ----------
+    rows
+        How many there are.
+    columns
+        By name what is compared: counts in bins, quantiles of numbers, names of categories.
+    slices
+        The same of each slice, by its values.
+    """
+
+    rows: int
+    columns: Mapping[str, ColumnContent]
+    slices: "Mapping[tuple[str, ...], Content]" = field(default_factory=dict)
+
+
 def content_drift(
     typed: Path,
     data: DataSpec,
-    reference: Mapping[str, Any] | Sequence[Path],
+    reference: Content | Sequence[Path],
     slices: Sequence[str] = (),
-) -> dict[str, Any]:
+) -> ContentDrift:
     """Compare a day's typed rows with the reference, overall and per slice.
 
     Parameters
@@ -44,12 +84,8 @@ def content_drift(
 
     Returns
     -------
-    dict
-        `reference_rows`, `rows`, `columns` (measures by column), `drifted` (names), `slices`
-        (those that drifted: slice, rows, columns), `slices_compared`, `slices_too_small`, and
-        `notes`. Of each column at least `stability_index` (no unit), `jensen_shannon` (0 to 1),
-        `missing_share`, `missing_change` and `drifted`; of numbers also `wasserstein`, in spreads
-        of the reference, and of categories `new`, `new_count` and `vanished`.
+    ContentDrift
+        The measures of each column, which columns drifted, and the slices that did.
 
     References
     ----------
@@ -63,45 +99,43 @@ def content_drift(
     """
     limits = data.drift
     by = tuple(slices) if limits.per_slice else ()
-    if not isinstance(reference, Mapping):
+    if not isinstance(reference, Content):
         reference = reference_content(reference, data, by)
     day = _content([typed], data, by, reference)
-    columns = _compare_all(reference["columns"], day["columns"], limits)
-    known = {tuple(part["key"]): part for part in reference["slices"]}
+    columns = _compare_all(reference.columns, day.columns, limits)
     drifted_slices, compared, small = [], 0, 0
-    for part in day["slices"]:
-        before = known.get(tuple(part["key"]))
-        if before is None or min(before["rows"], part["rows"]) < limits.minimum_rows:
+    for key, part in day.slices.items():
+        before = reference.slices.get(key)
+        if before is None or min(before.rows, part.rows) < limits.minimum_rows:
             small += 1
             continue
         compared += 1
-        measured = _compare_all(before["columns"], part["columns"], limits)
-        moved = {name: m for name, m in measured.items() if m["drifted"]}
+        measured = _compare_all(before.columns, part.columns, limits)
+        moved = {name: measures for name, measures in measured.items() if measures.drifted}
         if moved:
-            drifted_slices.append({"slice": part["slice"], "rows": part["rows"], "columns": moved})
+            values = dict(zip(by, key, strict=True))
+            drifted_slices.append(SliceDrift(slice=values, rows=part.rows, columns=moved))
     notes = []
-    if min(day["rows"], reference["rows"]) < limits.minimum_rows:
+    if min(day.rows, reference.rows) < limits.minimum_rows:
         notes.append(
             f"fewer than {limits.minimum_rows:,} rows on one side: nothing is called drift"
         )
-    gone = [part["slice"] for key, part in known.items() if key not in _keys(day)]
+    gone = reference.slices.keys() - day.slices.keys()
     if gone and by:
         notes.append(f"{len(gone)} slices of the reference have no rows")
-    return {
-        "reference_rows": reference["rows"],
-        "rows": day["rows"],
-        "columns": columns,
-        "drifted": [name for name, measures in columns.items() if measures["drifted"]],
-        "slices": drifted_slices,
-        "slices_compared": compared,
-        "slices_too_small": small,
-        "notes": notes,
-    }
+    return ContentDrift(
+        reference_rows=reference.rows,
+        rows=day.rows,
+        columns=columns,
+        drifted=tuple(name for name, measures in columns.items() if measures.drifted),
+        slices=tuple(drifted_slices),
+        slices_compared=compared,
+        slices_too_small=small,
+        notes=tuple(notes),
+    )
 
 
-def reference_content(
-    paths: Sequence[Path], data: DataSpec, slices: Sequence[str] = ()
-) -> dict[str, Any]:
+def reference_content(paths: Sequence[Path], data: DataSpec, slices: Sequence[str] = ()) -> Content:
     """Summarise the rows that days are compared with.
 
     Parameters
@@ -115,51 +149,39 @@ def reference_content(
 
     Returns
     -------
-    dict
-        Ready for JSON, so that it can be kept: `rows`, `columns` and `slices`.
+    Content
+        What days are compared with, so that the files are read once.
     """
     return _content(paths, data, slices, None)
 
 
 def _content(
-    paths: Sequence[Path],
-    data: DataSpec,
-    slices: Sequence[str],
-    reference: Mapping[str, Any] | None,
-) -> dict[str, Any]:
+    paths: Sequence[Path], data: DataSpec, slices: Sequence[str], reference: Content | None
+) -> Content:
     """Summarise rows, in the bins of a reference where there is one."""
     import polars as pl
 
     files = [str(path) for path in paths]
-    names = compared_columns(data)
     keys = pl.read_parquet(files, columns=list(slices)) if slices else None
     positions = _slice_positions(keys)
-    columns: dict[str, Any] = {}
-    parts: dict[tuple[str, ...], dict[str, Any]] = {key: {} for key in positions}
-    known = {tuple(part["key"]): part for part in (reference or {}).get("slices", ())}
+    columns: dict[str, ColumnContent] = {}
+    parts: dict[tuple[str, ...], dict[str, ColumnContent]] = {key: {} for key in positions}
+    known = reference.slices if reference is not None else {}
     rows = 0
-    for name in names:
+    for name in compared_columns(data):
         values = pl.read_parquet(files, columns=[name])[name]
         rows = len(values)
-        bins = None if reference is None else reference["columns"].get(name)
+        bins = None if reference is None else reference.columns.get(name)
         columns[name] = _summary(values, data.columns[name], bins)
         if name in slices:
             continue
         for key, position in positions.items():
             if reference is not None and key not in known:
                 continue
-            bins = None if reference is None else known[key]["columns"].get(name)
+            bins = None if reference is None else known[key].columns.get(name)
             parts[key][name] = _summary(values.gather(position), data.columns[name], bins)
-    found = [
-        {
-            "slice": dict(zip(slices, key, strict=True)),
-            "key": list(key),
-            "rows": len(positions[key]),
-            "columns": parts[key],
-        }
-        for key in sorted(positions)
-    ]
-    return {"rows": rows, "columns": columns, "slices": found}
+    found = {key: Content(len(positions[key]), parts[key]) for key in sorted(positions)}
+    return Content(rows, columns, found)
 
 
 def compared_columns(data: DataSpec) -> list[str]:
@@ -185,106 +207,93 @@ def _slice_positions(keys: "pl.DataFrame | None") -> dict[tuple[str, ...], "pl.S
     return {tuple(row[:-1]): pl.Series(row[-1]) for row in grouped.iter_rows()}
 
 
-def _summary(
-    values: "pl.Series", column: ColumnSpec, bins: Mapping[str, Any] | None
-) -> dict[str, Any]:
+def _summary(values: "pl.Series", column: ColumnSpec, bins: ColumnContent | None) -> ColumnContent:
     import polars as pl
 
-    present = values.drop_nulls()
-    base = {"count": len(present), "missing": values.null_count()}
+    present, missing = values.drop_nulls(), values.null_count()
     if column.kind == "number":
-        return {**base, **_numbers(present.cast(pl.Float64).to_numpy(), bins)}
-    return {**base, **_categories(present.cast(pl.String), bins)}
+        return _numbers(present.cast(pl.Float64).to_numpy(), missing, bins)
+    return _categories(present.cast(pl.String), missing, bins)
 
 
-def _numbers(values: Any, bins: Mapping[str, Any] | None) -> dict[str, Any]:
+def _numbers(values: Any, missing: int, bins: ColumnContent | None) -> ColumnContent:
+    edges = None if bins is None else bins.edges
     if len(values) == 0:
-        edges = [] if bins is None else bins.get("edges", [])
-        return {"edges": edges, "bins": [0] * (len(edges) + 1), "quantiles": [], "spread": None}
-    if bins is None or "edges" not in bins:
+        edges = edges or ()
+        return ColumnContent(0, missing, [0] * (len(edges) + 1), edges=edges, quantiles=())
+    if edges is None:
         edges = np.unique(np.quantile(values, np.arange(1, BINS) / BINS)).tolist()
-    else:
-        edges = list(bins["edges"])
     # A value on an edge belongs to the bin below it.
     counts = np.bincount(np.searchsorted(edges, values, side="left"), minlength=len(edges) + 1)
     low, high = np.quantile(values, [0.25, 0.75])
     # Where most values are one, the quartiles are near each other or the same.
     spread = max(float(high - low), float(np.std(values)))
-    return {
-        "edges": edges,
-        "bins": counts.tolist(),
-        "quantiles": np.quantile(values, QUANTILES).tolist(),
-        "spread": spread or None,
-    }
+    quantiles = np.quantile(values, QUANTILES).tolist()
+    return ColumnContent(len(values), missing, counts.tolist(), edges, quantiles, spread or None)
 
 
-def _categories(values: "pl.Series", bins: Mapping[str, Any] | None) -> dict[str, Any]:
+def _categories(values: "pl.Series", missing: int, bins: ColumnContent | None) -> ColumnContent:
     counts = values.alias("value").value_counts(name="rows")
     ordered = dict(counts.sort(["rows", "value"], descending=[True, False]).iter_rows())
-    names = list(ordered)[:OWN_BINS] if bins is None else list(bins["names"])
+    names = list(ordered)[:OWN_BINS] if bins is None else bins.names
     own = [int(ordered.get(name, 0)) for name in names]
-    found: dict[str, Any] = {
-        "names": names,
-        "bins": [*own, len(values) - sum(own)],
-        "all": list(ordered) if len(ordered) <= MAX_CATEGORIES else None,
-    }
-    if bins is not None and bins.get("all") is not None:
-        known = set(bins["all"])
+    unknown = None
+    if bins is not None and bins.categories is not None:
+        known = set(bins.categories)
         new = {name: int(count) for name, count in ordered.items() if name not in known}
-        found["new"] = dict(list(new.items())[:OWN_BINS])
-        found["new_count"] = len(new)
-        found["vanished"] = [name for name in bins["all"] if name not in ordered][:OWN_BINS]
-    return found
+        vanished = [name for name in bins.categories if name not in ordered]
+        unknown = {
+            "new": dict(list(new.items())[:OWN_BINS]),
+            "new_count": len(new),
+            "vanished": vanished[:OWN_BINS],
+        }
+    return ColumnContent(
+        len(values),
+        missing,
+        [*own, len(values) - sum(own)],
+        names=names,
+        categories=list(ordered) if len(ordered) <= MAX_CATEGORIES else None,
+        unknown=unknown,
+    )
 
 
 def _compare_all(
-    before: Mapping[str, Any], after: Mapping[str, Any], limits: DriftSpec
-) -> dict[str, dict[str, Any]]:
+    before: Mapping[str, ColumnContent], after: Mapping[str, ColumnContent], limits: DriftSpec
+) -> dict[str, ColumnDrift]:
     found = {name: compare(before[name], after[name], limits) for name in after if name in before}
     if limits.test != "none":
         _add_p_values(found, before, after, limits)
     return found
 
 
-def compare(
-    before: Mapping[str, Any], after: Mapping[str, Any], limits: DriftSpec
-) -> dict[str, Any]:
+def compare(before: ColumnContent, after: ColumnContent, limits: DriftSpec) -> ColumnDrift:
     """Measure how far a column is from the reference."""
-    rows = [side["count"] + side["missing"] for side in (before, after)]
-    shares = [
-        side["missing"] / total if total else None
-        for side, total in zip((before, after), rows, strict=True)
-    ]
-    measures: dict[str, Any] = {
-        "stability_index": None,
-        "jensen_shannon": None,
-        "missing_share": shares[1],
-        "missing_change": None,
-    }
-    if shares[0] is not None and shares[1] is not None:
-        measures["missing_change"] = shares[1] - shares[0]
-    if before["count"] and after["count"]:
-        first, second = np.array(before["bins"], float), np.array(after["bins"], float)
-        measures["stability_index"] = stability_index(first, second)
-        measures["jensen_shannon"] = jensen_shannon(first, second)
-    if "quantiles" in before:
-        measures["wasserstein"] = _wasserstein(before, after)
-    if "new" in after:
-        measures["new"] = after["new"]
-        measures["new_count"] = after["new_count"]
-        measures["vanished"] = after["vanished"]
-    enough = min(before["count"], after["count"]) >= limits.minimum_rows
+    rows = [side.count + side.missing for side in (before, after)]
+    share = after.missing / rows[1] if rows[1] else None
+    change = None if share is None or not rows[0] else share - before.missing / rows[0]
+    distances: dict[str, float | None] = {"stability_index": None, "jensen_shannon": None}
+    if before.count and after.count:
+        first, second = np.array(before.bins, float), np.array(after.bins, float)
+        distances["stability_index"] = stability_index(first, second)
+        distances["jensen_shannon"] = jensen_shannon(first, second)
+    if before.quantiles is not None:
+        distances["wasserstein"] = _wasserstein(before, after)
+    enough = min(before.count, after.count) >= limits.minimum_rows
     moved = [
         name
-        for name in ("stability_index", "jensen_shannon", "wasserstein")
-        if enough and (measures.get(name) or 0.0) > getattr(limits, name)
+        for name, distance in distances.items()
+        if enough and (distance or 0.0) > getattr(limits, name)
     ]
-    change = measures["missing_change"]
     enough = min(rows) >= limits.minimum_rows
     if enough and change is not None and abs(change) > limits.missing_share:
         moved.append("missing_share")
-    measures["drifted"] = moved
-    return measures
+    return ColumnDrift(
+        missing_share=share,
+        missing_change=change,
+        drifted=tuple(moved),
+        **distances,
+        **(after.unknown or {}),
+    )
 
 
 def stability_index(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> float:
@@ -326,22 +335,22 @@ def _divergence(p: npt.NDArray[np.float64], q: npt.NDArray[np.float64]) -> float
     return float((p[some] * np.log2(p[some] / q[some])).sum())
 
 
-def _wasserstein(before: Mapping[str, Any], after: Mapping[str, Any]) -> float | None:
+def _wasserstein(before: ColumnContent, after: ColumnContent) -> float | None:
     """Average the distance of 200 quantiles, in spreads of the reference.
 
     The first Wasserstein distance is the integral of |F^-1(u) - G^-1(u)| over u (Vallender 1974);
     the spread is the reference's interquartile range or its deviation, the larger of the two.
     """
-    if not before["quantiles"] or not after["quantiles"] or before["spread"] is None:
+    if not before.quantiles or not after.quantiles or before.spread is None:
         return None
-    gaps = np.abs(np.array(before["quantiles"]) - np.array(after["quantiles"]))
-    return float(gaps.mean() / before["spread"])
+    gaps = np.abs(np.array(before.quantiles) - np.array(after.quantiles))
+    return float(gaps.mean() / before.spread)
 
 
 def _add_p_values(
-    found: dict[str, dict[str, Any]],
-    before: Mapping[str, Any],
-    after: Mapping[str, Any],
+    found: dict[str, ColumnDrift],
+    before: Mapping[str, ColumnContent],
+    after: Mapping[str, ColumnContent],
     limits: DriftSpec,
 ) -> None:
     """Add chi-squared p-values, corrected for the number of columns; they decide nothing."""
@@ -349,13 +358,13 @@ def _add_p_values(
 
     raw = {}
     for name in found:
-        table = np.array([before[name]["bins"], after[name]["bins"]])
+        table = np.array([before[name].bins, after[name].bins])
         table = table[:, table.sum(axis=0) > 0]
         if table.shape[1] > 1 and (table.sum(axis=1) > 0).all():
             raw[name] = float(chi2_contingency(table, correction=False).pvalue)
     corrected = correct(list(raw.values()), limits.test)
     for name, value in zip(raw, corrected, strict=True):
-        found[name]["p_value"] = value
+        found[name] = found[name].model_copy(update={"p_value": value})
 
 
 def correct(p_values: Sequence[float], how: str) -> list[float]:
@@ -371,7 +380,3 @@ def correct(p_values: Sequence[float], how: str) -> list[float]:
     corrected = np.empty(count)
     corrected[order] = np.minimum(steps, 1.0)
     return corrected.tolist()
-
-
-def _keys(content: Mapping[str, Any]) -> set[tuple[str, ...]]:
-    return {tuple(part["key"]) for part in content["slices"]}

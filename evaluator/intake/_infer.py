@@ -10,7 +10,13 @@ import yaml
 
 from evaluator.errors import IntakeError
 from evaluator.intake._readers import format_of, open_reader
-from evaluator.intake._readers._layout import SAMPLE_BYTES, find_encoding, find_layout, first_fields
+from evaluator.intake._readers._layout import (
+    SAMPLE_BYTES,
+    dialect_of,
+    find_encoding,
+    find_layout,
+    first_fields,
+)
 from evaluator.intake._readers._source import RefusedFileError, decompressed_name, read_blocks
 from evaluator.intake._violations import Batch
 from evaluator.spec import DataSpec, can_name_a_column
@@ -115,7 +121,7 @@ def _names(path: Path) -> list[str]:
             names = _keys(text)
         else:
             layout = find_layout(text, encoding, mark, guess, format_)
-            names = [name.strip() for name in first_fields(text, layout.dialect)]
+            names = [name.strip() for name in first_fields(text, dialect_of(layout))]
     counts = Counter(names)
     kept = [name for name in names if can_name_a_column(name) and counts[name] == 1]
     if not kept:

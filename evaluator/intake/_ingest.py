@@ -1,21 +1,23 @@
 """A file in; typed rows, quarantined rows, a profile and a report out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from statistics import median
-from typing import Any, Final
+from typing import Final
 
 import pyarrow.parquet as pq
 
 from evaluator.errors import IntakeError
-from evaluator.intake._drift import content_drift
+from evaluator.intake._drift import Content, content_drift
+from evaluator.intake._profile import PROFILE_VERSION, BrokenRule, Profile, RowCounts
 from evaluator.intake._readers import Reader, open_reader
 from evaluator.intake._readers._delimited import BrokenSchemaError
 from evaluator.intake._readers._source import RefusedFileError, compression_of
 from evaluator.intake._report import render_report
+from evaluator.intake._rules import broken_dataset_rules
 from evaluator.intake._schema_drift import schema_drift
 from evaluator.intake._statistics import column_statistics
 from evaluator.intake._validator import RowValidator
@@ -23,7 +25,6 @@ from evaluator.intake._violations import FileMetadata
 from evaluator.intake._writer import QUARANTINED_ROWS, TYPED_ROWS, RowWriter
 from evaluator.spec import DataSpec
 
-PROFILE_VERSION: Final = 1
 #: With fewer past days nothing is called unusual.
 MIN_DAYS: Final = 3
 #: So many times more or fewer rows than usual are unusual.
@@ -45,7 +46,7 @@ class IntakeResult:
     broken
         Why the day must not be accepted; None when it is accepted.
     profile
-        Everything that was found, ready for JSON.
+        Everything that was found.
     report
         The same for a person, as plain text.
     typed_path, quarantine_path
@@ -56,7 +57,7 @@ class IntakeResult:
     accepted: int
     quarantined: int
     broken: str | None
-    profile: dict[str, Any]
+    profile: Profile
     report: str
     typed_path: Path
     quarantine_path: Path
@@ -70,8 +71,8 @@ def ingest(
     name: str | None = None,
     day: date | None = None,
     slices: Sequence[str] = (),
-    reference: Mapping[str, Any] | Sequence[Path] | None = None,
-    last_accepted: Mapping[str, Any] | None = None,
+    reference: Content | Sequence[Path] | None = None,
+    last_accepted: Profile | None = None,
 ) -> IntakeResult:
     """Take in one file.
 
@@ -118,13 +119,13 @@ def ingest(
         packing = compression_of(source)
         metadata = reader.metadata
         _read_batches(reader, validator, into, data)
-        metadata.layout["packing"] = packing
+        metadata.layout = metadata.layout.model_copy(update={"packing": packing})
     except RefusedFileError as error:
         refusal = error
         if isinstance(error, BrokenSchemaError):
             metadata.header = error.names
         with RowWriter(into, data) as nothing:
-            nothing.describe({"layout": metadata.layout, "header": metadata.header})
+            nothing.describe(metadata)
     return finish(
         FinishedRead(name, day, validator, metadata, refusal),
         data,
@@ -177,7 +178,7 @@ def _read_batches(reader: Reader, validator: RowValidator, into: Path, data: Dat
             writing = behind.submit(writer.write, validated.typed, validated.refused)
         if writing is not None:
             writing.result()
-        writer.describe({"layout": reader.metadata.layout, "header": reader.metadata.header})
+        writer.describe(reader.metadata)
 
 
 @dataclass(frozen=True)
@@ -197,25 +198,45 @@ def finish(
     *,
     into: Path,
     slices: Sequence[str],
-    reference: Mapping[str, Any] | Sequence[Path] | None,
-    last_accepted: Mapping[str, Any] | None,
+    reference: Content | Sequence[Path] | None,
+    last_accepted: Profile | None,
 ) -> IntakeResult:
     """Describe what was written, decide whether the day is accepted, and report it."""
-    profile = _profile(read, data)
-    _check_nothing_is_lost(profile, into)
+    validator, metadata = read.validator, read.metadata
     refused = read.refusal is not None
-    profile["schema_drift"] = schema_drift(read.metadata.header, data, last_accepted, profile)
-    profile["statistics"] = {} if refused else column_statistics(into / TYPED_ROWS, data)
-    profile["dataset_rules"] = [] if refused else dataset_violations(profile, data, read.day)
+    rows = _rows(read, data)
+    _check_nothing_is_lost(rows, into)
+    found = [finding for finding in validator.findings.values() if finding.count]
+    findings = sorted(found, key=lambda finding: -finding.count)
+    statistics = {} if refused else column_statistics(into / TYPED_ROWS, data)
+    broken_rules = [] if refused else broken_dataset_rules(rows.read, statistics, data, read.day)
+    drift = None
     if reference is not None and not refused:
-        profile["drift"] = content_drift(into / TYPED_ROWS, data, reference, slices)
-    _decide(profile, data, read.refusal)
-    rows = profile["rows"]
+        drift = content_drift(into / TYPED_ROWS, data, reference, slices)
+    reasons = _reasons_to_refuse(rows, broken_rules, read.refusal)
+    profile = Profile(
+        version=PROFILE_VERSION,
+        file=read.name,
+        day=read.day.isoformat() if read.day else None,
+        verdict="refused" if reasons else "accepted",
+        broken="; ".join(reasons) or None,
+        rows=rows,
+        layout=metadata.layout,
+        header=tuple(metadata.header),
+        structure=metadata.structure,
+        notes=tuple(metadata.notes),
+        findings=tuple(findings),
+        dataset_rules=tuple(broken_rules),
+        schema_drift=tuple(schema_drift(metadata.header, data, last_accepted, findings, rows.read)),
+        types={column: spec.type for column, spec in data.columns.items()},
+        statistics=statistics,
+        drift=drift,
+    )
     return IntakeResult(
-        rows=rows["read"],
-        accepted=rows["typed"],
-        quarantined=rows["quarantined"],
-        broken=profile["broken"],
+        rows=rows.read,
+        accepted=rows.typed,
+        quarantined=rows.quarantined,
+        broken=profile.broken,
         profile=profile,
         report=render_report(profile),
         typed_path=into / TYPED_ROWS,
@@ -223,104 +244,40 @@ def finish(
     )
 
 
-def _profile(read: FinishedRead, data: DataSpec) -> dict[str, Any]:
-    """Gather what the reader and the validator know."""
-    validator, metadata, refusal = read.validator, read.metadata, read.refusal
-    total = validator.typed + validator.refused
-    counted = (
-        {"read": 0, "typed": 0, "quarantined": 0}
-        if refusal
-        else {
-            "read": total,
-            "typed": validator.typed,
-            "quarantined": validator.refused,
-        }
+def _rows(read: FinishedRead, data: DataSpec) -> RowCounts:
+    """Count the rows; of a file that is refused as a whole none is taken in."""
+    total = read.validator.typed + read.validator.refused
+    typed, refused = (0, 0) if read.refusal else (read.validator.typed, read.validator.refused)
+    return RowCounts(
+        read=typed + refused,
+        typed=typed,
+        quarantined=refused,
+        refused_share=refused / total if total and not read.refusal else None,
+        limit=data.max_refused_share,
+        read_before_refusal=total if read.refusal else None,
     )
-    findings = [finding.as_json() for finding in validator.findings.values() if finding.count]
-    return {
-        "version": PROFILE_VERSION,
-        "file": read.name,
-        "day": read.day.isoformat() if read.day else None,
-        "rows": {
-            **counted,
-            "refused_share": validator.refused / total if total and not refusal else None,
-            "limit": data.max_refused_share,
-            "read_before_refusal": total if refusal else None,
-        },
-        "layout": metadata.layout,
-        "header": metadata.header,
-        "structure": metadata.facts,
-        "notes": list(metadata.notes),
-        "findings": sorted(findings, key=lambda found: -found["count"]),
-        "types": {column: spec.type for column, spec in data.columns.items()},
-        "drift": None,
-    }
 
 
-def _check_nothing_is_lost(profile: Mapping[str, Any], into: Path) -> None:
+def _check_nothing_is_lost(rows: RowCounts, into: Path) -> None:
     """Count the rows in both files again: all that came in must have gone out."""
-    rows = profile["rows"]
     typed = pq.read_metadata(into / TYPED_ROWS).num_rows
     quarantined = pq.read_metadata(into / QUARANTINED_ROWS).num_rows
-    if (typed, quarantined) != (rows["typed"], rows["quarantined"]):
+    if (typed, quarantined) != (rows.typed, rows.quarantined):
         raise AssertionError(f"rows were lost: {rows} were judged, {typed}+{quarantined} written")
 
 
-def dataset_violations(
-    profile: dict[str, Any], data: DataSpec, day: date | None
-) -> list[dict[str, Any]]:
-    """Hold a day against the rules that are about all its rows."""
-    rules = data.dataset_rules
-    rows = profile["rows"]["read"]
-    found: list[dict[str, Any]] = []
-
-    def add(rule: str, says: str, severity: str, column: str | None = None) -> None:
-        found.append({"rule": rule, "column": column, "severity": severity, "says": says})
-
-    if rules.minimum_rows is not None and rows < rules.minimum_rows:
-        says = f"the file has {rows:,} rows, fewer than {rules.minimum_rows:,}"
-        add("minimum_rows", says, rules.severity)
-    if rules.maximum_rows is not None and rows > rules.maximum_rows:
-        says = f"the file has {rows:,} rows, more than {rules.maximum_rows:,}"
-        add("maximum_rows", says, rules.severity)
-    freshness = rules.freshness
-    if freshness is not None and day is not None:
-        newest = profile["statistics"].get(freshness.column, {}).get("max")
-        if newest is None:
-            add("freshness", "no row has a date", rules.severity, freshness.column)
-        else:
-            age = (day - date.fromisoformat(str(newest)[:10])).days
-            if age > freshness.within_days:
-                says = (
-                    f"the newest {freshness.column} is {newest}, {age} days before the file's "
-                    f"day (at most {freshness.within_days})"
-                )
-                add("freshness", says, rules.severity, freshness.column)
-    for name, column in data.columns.items():
-        limit = column.maximum_missing_share
-        statistics = profile["statistics"].get(name)
-        if limit is None or not statistics or not (statistics["count"] + statistics["missing"]):
-            continue
-        share = statistics["missing"] / (statistics["count"] + statistics["missing"])
-        if share > limit:
-            says = f"{name} is missing in {share:.1%} of the rows (at most {limit:.1%})"
-            add("maximum_missing_share", says, column.severity, name)
-    return found
-
-
-def _decide(profile: dict[str, Any], data: DataSpec, refusal: RefusedFileError | None) -> None:
-    """Say whether the day is accepted, and why not."""
-    rows = profile["rows"]
+def _reasons_to_refuse(
+    rows: RowCounts, broken_rules: Sequence[BrokenRule], refusal: RefusedFileError | None
+) -> list[str]:
+    """Say why the day must not be accepted."""
     reasons = []
     if refusal is not None:
         reasons.append(f"the file is refused: {refusal}")
-    elif rows["read"] == 0:
+    elif rows.refused_share is None:
         reasons.append("the file is refused: it has a header and no rows")
-    elif rows["refused_share"] > data.max_refused_share:
+    elif rows.refused_share > rows.limit:
         reasons.append(
-            f"{rows['quarantined']:,} of {rows['read']:,} rows are refused "
-            f"({rows['refused_share']:.1%}, and max_refused_share is {data.max_refused_share:.1%})"
+            f"{rows.quarantined:,} of {rows.read:,} rows are refused "
+            f"({rows.refused_share:.1%}, and max_refused_share is {rows.limit:.1%})"
         )
-    reasons += [rule["says"] for rule in profile["dataset_rules"] if rule["severity"] == "refuse"]
-    profile["broken"] = "; ".join(reasons) or None
-    profile["verdict"] = "refused" if reasons else "accepted"
+    return reasons + [rule.says for rule in broken_rules if rule.severity == "refuse"]

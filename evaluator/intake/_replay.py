@@ -1,24 +1,26 @@
 """Rows from quarantine, mended or under new rules, join the rows that were accepted before."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from evaluator.errors import IntakeError
+from evaluator.intake._drift import Content
 from evaluator.intake._ingest import FinishedRead, IntakeResult, finish
+from evaluator.intake._profile import Profile
 from evaluator.intake._readers import _records as rec
 from evaluator.intake._readers._delimited import match_columns, wrong_width
 from evaluator.intake._readers._jsonl import JsonLinesReader
-from evaluator.intake._readers._records import Dialect, scan, split_record
+from evaluator.intake._readers._layout import dialect_of
+from evaluator.intake._readers._records import scan, split_record
 from evaluator.intake._readers._stream import RULES, is_utf8
 from evaluator.intake._validator import RowValidator
-from evaluator.intake._violations import Batch, FileMetadata, Reject
+from evaluator.intake._violations import FileMetadata, RowTexts, batch_of_rows
 from evaluator.intake._writer import RowWriter, description_of, typed_schema
 from evaluator.spec import DataSpec
 
@@ -35,8 +37,8 @@ def replay(
     day: date | None = None,
     mended: Mapping[int, str] | None = None,
     slices: Sequence[str] = (),
-    reference: Mapping[str, Any] | Sequence[Path] | None = None,
-    last_accepted: Mapping[str, Any] | None = None,
+    reference: Content | Sequence[Path] | None = None,
+    last_accepted: Profile | None = None,
 ) -> IntakeResult:
     """Judge quarantined rows again; the accepted ones join the day's typed rows.
 
@@ -73,13 +75,14 @@ def replay(
     description = description_of(quarantine)
     mended = dict(mended or {})
     validator = RowValidator(data)
-    parser = _row_parser(description, data)
+    read, plain = _reader_of(description, data), frozenset(description.layout.plain)
     with RowWriter(into, data) as writer:
         before = _keep(typed, validator, writer, data)
         writer.describe(description)
         with pq.ParquetFile(quarantine) as file:
             for part in file.iter_batches(batch_size=ROWS_A_BATCH):
-                validated = validator.validate(parser.batch(part, mended))
+                rows = _read_rows(part, mended, read)
+                validated = validator.validate(batch_of_rows(rows, data.file_columns, plain))
                 writer.write(validated.typed, validated.refused)
     if mended:
         raise IntakeError(
@@ -92,9 +95,8 @@ def replay(
         f"{joined + validator.refused:,} rows in quarantine were judged again: {joined:,} joined "
         f"the typed rows, {validator.refused:,} stay"
     )
-    metadata = FileMetadata(description["layout"], description["header"], notes=[note])
     return finish(
-        FinishedRead(name, day, validator, metadata),
+        FinishedRead(name, day, validator, replace(description, notes=[note])),
         data,
         into=into,
         slices=slices,
@@ -122,83 +124,39 @@ def _keep(typed: Path, validator: RowValidator, writer: RowWriter, data: DataSpe
     return validator.typed
 
 
-class _RowParser:
-    """Reads single rows of a file whose layout and header are known."""
-
-    def __init__(self, data: DataSpec, plain: frozenset[str] = frozenset()) -> None:
-        self.data = data
-        self.plain = plain
-
-    def read(self, text: bytes) -> tuple[Mapping[str, str | None], str, str]:
-        """Give a row's texts, or else the rule that it breaks and a message."""
-        raise NotImplementedError
-
-    def batch(self, part: Any, mended: dict[int, str]) -> Batch:
-        """Read quarantined rows; mended ones are taken out of `mended`."""
-        import polars as pl
-
-        names = self.data.file_columns
-        values: dict[str, list[str | None]] = {name: [] for name in names}
-        lines: list[int] = []
-        texts: list[bytes] = []
-        rejects: list[Reject] = []
-        for row in part.to_pylist():
-            line = row["line_number"]
-            original = row["raw"] if row["raw"] is not None else row["text"].encode()
-            if line in mended:
-                original = mended.pop(line).encode()
-            found, rule, message = self.read(original)
-            if rule:
-                rejects.append(Reject(line, original, rule, message))
-                continue
-            lines.append(line)
-            texts.append(original)
-            for name in names:
-                values[name].append(found.get(name))
-
-        def originals(indices: npt.NDArray[np.int64]) -> list[bytes]:
-            return [texts[index] for index in indices.tolist()]
-
-        return Batch(
-            frame=pl.DataFrame(values, schema=dict.fromkeys(names, pl.String)),
-            line=np.array(lines, dtype=np.int64),
-            originals=originals,
-            rejects=rejects,
-            plain=self.plain,
-        )
+def _read_rows(
+    part: Any, mended: dict[int, str], read: Callable[[bytes], RowTexts]
+) -> Iterator[tuple[int, bytes, RowTexts]]:
+    """Read quarantined rows; mended ones are taken out of `mended`."""
+    for row in part.to_pylist():
+        line = row["line_number"]
+        original = row["raw"] if row["raw"] is not None else row["text"].encode()
+        if line in mended:
+            original = mended.pop(line).encode()
+        broken = _broken(original)
+        yield line, original, ({}, *broken) if broken else read(original)
 
 
-class _DelimitedRows(_RowParser):
-    def __init__(self, data: DataSpec, header: list[str], layout: Mapping[str, Any]) -> None:
-        super().__init__(data)
-        self.width = len(header)
-        self.positions = match_columns(header, data)
-        self.dialect = Dialect(layout["delimiter"].encode(), layout["quote"].encode() or None)
+def _reader_of(description: FileMetadata, data: DataSpec) -> Callable[[bytes], RowTexts]:
+    """Return what reads single rows of a file whose layout and header are known."""
+    if description.layout.delimiter is None:
+        return JsonLinesReader(Path(), data).read
+    width, positions = len(description.header), match_columns(description.header, data)
+    dialect = dialect_of(description.layout)
 
-    def read(self, text: bytes) -> tuple[Mapping[str, str | None], str, str]:
-        broken = _broken(text)
-        if broken:
-            return {}, *broken
-        records = scan(text, self.dialect, first_line=1, final=True)
+    def read(text: bytes) -> RowTexts:
+        records = scan(text, dialect, first_line=1, final=True)
         code = int(records.fault.max())
         if code != rec.WHOLE:
             return {}, *RULES[code]
         if len(records) > 1:
             return {}, "several_rows", f"the text is {len(records)} rows, not one"
-        fields = [part.decode() for part in split_record(text, self.dialect) or ()]
-        if len(fields) != self.width:
-            return {}, *wrong_width(len(fields), self.width)
-        return {name: fields[position] for name, position in self.positions.items()}, "", ""
+        fields = [part.decode() for part in split_record(text, dialect) or ()]
+        if len(fields) != width:
+            return {}, *wrong_width(len(fields), width)
+        return {name: fields[position] for name, position in positions.items()}, "", ""
 
-
-class _JsonRows(_RowParser):
-    def __init__(self, data: DataSpec, plain: frozenset[str]) -> None:
-        super().__init__(data, plain)
-        self.reader = JsonLinesReader(Path(), data)
-
-    def read(self, text: bytes) -> tuple[Mapping[str, str | None], str, str]:
-        broken = _broken(text)
-        return ({}, *broken) if broken else self.reader.read(text)
+    return read
 
 
 def _broken(text: bytes) -> tuple[str, str] | None:
@@ -208,10 +166,3 @@ def _broken(text: bytes) -> tuple[str, str] | None:
     if b"\0" in text:
         return RULES[rec.NUL_BYTE]
     return None if is_utf8(text) else RULES[rec.NOT_OF_ENCODING]
-
-
-def _row_parser(description: Mapping[str, Any], data: DataSpec) -> _RowParser:
-    layout = description["layout"]
-    if "delimiter" in layout:
-        return _DelimitedRows(data, description["header"], layout)
-    return _JsonRows(data, frozenset(layout.get("plain", ())))

@@ -2,8 +2,9 @@
 
 import re
 import textwrap
-from collections.abc import Mapping
 from typing import Any, Final
+
+from evaluator.intake._profile import ColumnDrift, Profile
 
 WIDTH: Final = 150
 MAX_VIOLATIONS: Final = 12
@@ -12,7 +13,7 @@ MAX_CELL_LENGTH: Final = 16
 _TIMESTAMP: Final = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}")
 
 
-def render_report(profile: Mapping[str, Any]) -> str:
+def render_report(profile: Profile) -> str:
     """Render a profile."""
     parts = [
         _verdict(profile),
@@ -40,102 +41,87 @@ def _wrapped(lines: list[str]) -> list[str]:
     return found
 
 
-def _verdict(profile: Mapping[str, Any]) -> list[str]:
-    rows = profile["rows"]
-    day = f" of {profile['day']}" if profile["day"] else ""
-    lines = [f"{printable(profile['file'])}{day}: {profile['verdict'].upper()}"]
-    if profile["broken"]:
-        lines.append(f"  Why: {printable(profile['broken'])}")
-    if rows["read_before_refusal"] is not None:
-        if rows["read_before_refusal"]:
-            lines.append(f"  {rows['read_before_refusal']:,} rows were read; none is taken in.")
+def _verdict(profile: Profile) -> list[str]:
+    rows = profile.rows
+    day = f" of {profile.day}" if profile.day else ""
+    lines = [f"{printable(profile.file)}{day}: {profile.verdict.upper()}"]
+    if profile.broken:
+        lines.append(f"  Why: {printable(profile.broken)}")
+    if rows.read_before_refusal is not None:
+        if rows.read_before_refusal:
+            lines.append(f"  {rows.read_before_refusal:,} rows were read; none is taken in.")
         return lines
-    share = f" ({rows['refused_share']:.2%} refused)" if rows["read"] else ""
+    share = f" ({rows.refused_share:.2%} refused)" if rows.refused_share is not None else ""
     lines.append(
-        f"  {rows['read']:,} rows = {rows['typed']:,} typed + {rows['quarantined']:,} in "
-        f"quarantine{share}"
+        f"  {rows.read:,} rows = {rows.typed:,} typed + {rows.quarantined:,} in quarantine{share}"
     )
     return lines
 
 
-def _violations(profile: Mapping[str, Any]) -> list[str]:
-    findings = profile["findings"]
+def _violations(profile: Profile) -> list[str]:
+    findings = profile.findings
     if not findings:
-        refused = profile["rows"]["read_before_refusal"] is not None
+        refused = profile.rows.read_before_refusal is not None
         return [] if refused else ["What is wrong", "  Nothing was found."]
     lines = ["What is wrong"]
     for finding in findings[:MAX_VIOLATIONS]:
-        column = printable(finding["column"] or "row")
+        column = printable(finding.column or "row")
         examples = ", ".join(
-            f"line {example['line']:,}"
-            + (f" {_quoted(example['value'])}" if example["value"] else "")
-            for example in finding["examples"]
+            f"line {example.line:,}" + (f" {_quoted(example.value)}" if example.value else "")
+            for example in finding.examples
         )
-        warn = " (warning)" if finding["severity"] == "warn" else ""
-        what = f"{column}: {printable(finding['rule'])}, {printable(finding['says'])}{warn}"
-        lines.append(f"  {finding['count']:>9,}  {what}")
+        warn = " (warning)" if finding.severity == "warn" else ""
+        what = f"{column}: {printable(finding.rule)}, {printable(finding.says)}{warn}"
+        lines.append(f"  {finding.count:>9,}  {what}")
         lines.append(f"             {examples}")
     rest = findings[MAX_VIOLATIONS:]
     if rest:
-        lines.append(f"  and {sum(f['count'] for f in rest):,} more by {len(rest)} other rules")
+        lines.append(f"  and {sum(f.count for f in rest):,} more by {len(rest)} other rules")
     return lines
 
 
-def _rules(profile: Mapping[str, Any]) -> list[str]:
-    rules = profile["dataset_rules"]
-    return (
-        [
-            "Rules over the day",
-            *(f"  {rule['severity']}: {printable(rule['says'])}" for rule in rules),
-        ]
-        if rules
-        else []
-    )
+def _rules(profile: Profile) -> list[str]:
+    lines = [f"  {rule.severity}: {printable(rule.says)}" for rule in profile.dataset_rules]
+    return ["Rules over the day", *lines] if lines else []
 
 
-def _schema(profile: Mapping[str, Any]) -> list[str]:
+def _schema(profile: Profile) -> list[str]:
     lines = []
-    for change in profile["schema_drift"]:
-        lines.append(
-            f"  {change['change']} (against {change['against']}): {printable(change['says'])}"
-        )
-        if change["suggestion"]:
-            lines.append(f"      suggested: {printable(change['suggestion'])}")
-    return (
-        ["Columns", *lines] if lines else ["Columns", "  As declared."] if profile["header"] else []
-    )
+    for change in profile.schema_drift:
+        lines.append(f"  {change.change} (against {change.against}): {printable(change.says)}")
+        if change.suggestion:
+            lines.append(f"      suggested: {printable(change.suggestion)}")
+    return ["Columns", *lines] if lines else ["Columns", "  As declared."] if profile.header else []
 
 
-def _drift(profile: Mapping[str, Any]) -> list[str]:
-    drift = profile["drift"]
+def _drift(profile: Profile) -> list[str]:
+    drift = profile.drift
     if not drift:
         return []
-    many = f"{len(drift['drifted'])} of {len(drift['columns'])} columns"
-    lines = [f"Drift against a reference of {drift['reference_rows']:,} rows: {many}"]
-    for column, measures in drift["columns"].items():
-        if measures["drifted"]:
+    many = f"{len(drift.drifted)} of {len(drift.columns)} columns"
+    lines = [f"Drift against a reference of {drift.reference_rows:,} rows: {many}"]
+    for column, measures in drift.columns.items():
+        if measures.drifted:
             lines.append(f"  {printable(column)}: {_drifted(measures)}")
-        elif measures.get("new"):
-            names = ", ".join(_quoted(name) for name in list(measures["new"])[:3])
-            lines.append(f"  {printable(column)}: {measures['new_count']} new values: {names}")
-    moved = drift["slices"]
-    if drift["slices_compared"] or drift["slices_too_small"]:
+        elif measures.new:
+            names = ", ".join(_quoted(name) for name in list(measures.new)[:3])
+            lines.append(f"  {printable(column)}: {measures.new_count} new values: {names}")
+    moved = drift.slices
+    if drift.slices_compared or drift.slices_too_small:
         lines.append(
-            f"  in {len(moved)} of {drift['slices_compared']} slices; "
-            f"{drift['slices_too_small']} have too few rows to say"
+            f"  in {len(moved)} of {drift.slices_compared} slices; "
+            f"{drift.slices_too_small} have too few rows to say"
         )
     for part in moved[:MAX_SLICES]:
-        where = ", ".join(printable(value) for value in part["slice"].values())
-        columns = "; ".join(
-            f"{printable(name)}: {_drifted(m)}" for name, m in part["columns"].items()
-        )
+        where = ", ".join(printable(value) for value in part.slice.values())
+        columns = "; ".join(f"{printable(name)}: {_drifted(m)}" for name, m in part.columns.items())
         lines.append(f"    {where}: {columns}")
     if len(moved) > MAX_SLICES:
         lines.append(f"    and {len(moved) - MAX_SLICES} more")
-    return [*lines, *(f"  {printable(note)}" for note in drift["notes"])]
+    return [*lines, *(f"  {printable(note)}" for note in drift.notes)]
 
 
-def _drifted(measures: Mapping[str, Any]) -> str:
+def _drifted(measures: ColumnDrift) -> str:
     """Name what moved, and how far."""
     labels = {
         "stability_index": "stability index",
@@ -143,37 +129,29 @@ def _drifted(measures: Mapping[str, Any]) -> str:
         "wasserstein": "Wasserstein distance in spreads",
     }
     parts = [
-        f"{labels[name]} {measures[name]:.2f}" for name in measures["drifted"] if name in labels
+        f"{labels[name]} {getattr(measures, name):.2f}"
+        for name in measures.drifted
+        if name in labels
     ]
-    if "missing_share" in measures["drifted"]:
-        change = measures["missing_change"]
-        parts.append(f"missing {measures['missing_share']:.1%} ({change:+.1%})")
-    if measures.get("new"):
-        names = ", ".join(_quoted(name) for name in list(measures["new"])[:3])
-        parts.append(f"{measures['new_count']} new: {names}")
+    if "missing_share" in measures.drifted:
+        change = measures.missing_change
+        parts.append(f"missing {measures.missing_share:.1%} ({change:+.1%})")
+    if measures.new:
+        names = ", ".join(_quoted(name) for name in list(measures.new)[:3])
+        parts.append(f"{measures.new_count} new: {names}")
     return ", ".join(parts)
 
 
-def _statistics(profile: Mapping[str, Any]) -> list[str]:
-    if not profile["statistics"]:
+def _statistics(profile: Profile) -> list[str]:
+    if not profile.statistics:
         return []
-    names = (
-        "count",
-        "missing",
-        "distinct",
-        "min",
-        "q1",
-        "median",
-        "q3",
-        "max",
-        "mean",
-        "deviation",
-    )
+    quartiles = ("min", "q1", "median", "q3", "max")
+    names = ("count", "missing", "distinct", *quartiles, "mean", "deviation")
     table = [["column", *names, "most frequent"]]
-    for column, statistics in profile["statistics"].items():
-        row = [printable(column)[:24], *(_number(statistics.get(name)) for name in names)]
-        frequent = statistics["most_frequent"][:3]
-        row.append(", ".join(f"{_number(pair['value'])} {pair['count']:,}" for pair in frequent))
+    for column, statistics in profile.statistics.items():
+        row = [printable(column)[:24], *(_number(getattr(statistics, name)) for name in names)]
+        frequent = statistics.most_frequent[:3]
+        row.append(", ".join(f"{_number(pair.value)} {pair.count:,}" for pair in frequent))
         table.append(row)
     widths = [max(len(row[index]) for row in table) for index in range(len(table[0]))]
     lines = ["Statistics of the typed rows"]
@@ -188,19 +166,16 @@ def _cut(line: str) -> str:
     return line if len(line) <= WIDTH else line[: WIDTH - 1] + "…"
 
 
-def _reading(profile: Mapping[str, Any]) -> list[str]:
-    layout = profile["layout"]
-    lines = []
-    if layout:
-        detected = set(layout.get("detected", ()))
-        parts = []
-        for key in ("format", "packing", "encoding", "delimiter", "quote", "header"):
-            if key in layout and layout[key] is not None:
-                how = " (detected)" if key in detected else ""
-                value = layout[key] if isinstance(layout[key], bool) else _quoted(layout[key])
-                parts.append(f"{key} {value}{how}")
-        lines.append("  " + ", ".join(parts))
-    lines += [f"  {printable(note)}" for note in profile["notes"]]
+def _reading(profile: Profile) -> list[str]:
+    layout = profile.layout
+    parts = []
+    for key in ("format", "packing", "encoding", "delimiter", "quote", "header"):
+        given = getattr(layout, key)
+        if given is not None:
+            how = " (detected)" if key in layout.detected else ""
+            parts.append(f"{key} {given if isinstance(given, bool) else _quoted(given)}{how}")
+    lines = ["  " + ", ".join(parts)] if parts else []
+    lines += [f"  {printable(note)}" for note in profile.notes]
     return ["How it was read", *lines] if lines else []
 
 

@@ -1,9 +1,9 @@
-"""The rules of an audit's data as checks over a frame of typed rows."""
+"""The rules of an audit's data: as checks over a frame of typed rows, and over a whole day."""
 
 import ast
 import functools
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
 from evaluator.errors import IntakeError
+from evaluator.intake._profile import BrokenRule, ColumnStatistics
 from evaluator.intake._typing import engine_type
 from evaluator.spec import ColumnSpec, DataSpec, Expression, Severity, column_of, parse_expression
 
@@ -33,8 +34,8 @@ PARTS_OF_TIME: Final = ("year", "month", "day", "weekday", "hour")
 
 
 @dataclass(frozen=True)
-class Check:
-    """One rule, ready to run."""
+class Rule:
+    """One rule over rows."""
 
     #: None for a rule over several columns.
     column: str | None
@@ -42,6 +43,14 @@ class Check:
     severity: Severity
     #: Words that follow the value.
     says: str
+    #: The columns whose values are shown of a row that breaks it.
+    shown: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Check(Rule):
+    """A rule that each row keeps or breaks by itself."""
+
     #: True in rows that break the rule; null counts as kept.
     violated: "pl.Expr"
 
@@ -62,7 +71,7 @@ def column_checks(name: str, column: ColumnSpec, *, is_id: bool) -> list[Check]:
     checks: list[Check] = []
 
     def add(rule: str, says: str, violated: "pl.Expr", severity: Severity | None = None) -> None:
-        checks.append(Check(name, rule, severity or column.severity, says, violated))
+        checks.append(Check(name, rule, severity or column.severity, says, (name,), violated))
 
     if column.derive is None and column.kind != "text":
         article = ARTICLES.get(column.type, f"a {column.type}")
@@ -160,16 +169,65 @@ def _try_pattern(name: str, pattern: str) -> None:
 
 def row_checks(data: DataSpec) -> list[Check]:
     """Return the checks of the rules across columns."""
-    return [
-        Check(
-            None,
-            rule.name,
-            rule.severity,
-            f"breaks {rule.expression}",
-            ~compile_expression(parse_expression(rule.expression, data.kinds)),
-        )
-        for rule in data.row_rules
+    checks = []
+    for rule in data.row_rules:
+        expression = parse_expression(rule.expression, data.kinds)
+        says, shown = f"breaks {rule.expression}", tuple(sorted(expression.columns))
+        violated = ~compile_expression(expression)
+        checks.append(Check(None, rule.name, rule.severity, says, shown, violated))
+    return checks
+
+
+def unique_rules(data: DataSpec) -> list[Rule]:
+    """Return the rules that a row keeps or breaks by the good rows before it."""
+    single = [
+        Rule(name, "unique", column.severity, "repeats the value of an earlier row", (name,))
+        for name, column in data.columns.items()
+        if column.unique or name == data.id
     ]
+    says = "repeats the values of an earlier row"
+    return single + [
+        Rule(None, f"unique together: {' + '.join(group)}", "refuse", says, group)
+        for group in data.unique_together
+    ]
+
+
+def broken_dataset_rules(
+    rows: int, statistics: Mapping[str, ColumnStatistics], data: DataSpec, day: date | None
+) -> list[BrokenRule]:
+    """Hold a day against the rules that are about all its rows."""
+    rules = data.dataset_rules
+    found: list[BrokenRule] = []
+
+    def add(rule: str, says: str, severity: Severity, column: str | None = None) -> None:
+        found.append(BrokenRule(rule=rule, column=column, severity=severity, says=says))
+
+    if rules.minimum_rows is not None and rows < rules.minimum_rows:
+        says = f"the file has {rows:,} rows, fewer than {rules.minimum_rows:,}"
+        add("minimum_rows", says, rules.severity)
+    if rules.maximum_rows is not None and rows > rules.maximum_rows:
+        says = f"the file has {rows:,} rows, more than {rules.maximum_rows:,}"
+        add("maximum_rows", says, rules.severity)
+    freshness = rules.freshness
+    if freshness is not None and day is not None:
+        newest = statistics[freshness.column].max
+        if newest is None:
+            add("freshness", "no row has a date", rules.severity, freshness.column)
+        else:
+            age = (day - date.fromisoformat(str(newest)[:10])).days
+            if age > freshness.within_days:
+                says = (
+                    f"the newest {freshness.column} is {newest}, {age} days before the file's "
+                    f"day (at most {freshness.within_days})"
+                )
+                add("freshness", says, rules.severity, freshness.column)
+    for name, column in data.columns.items():
+        limit, missing = column.maximum_missing_share, statistics[name].missing
+        total = statistics[name].count + missing
+        if limit is not None and total and missing / total > limit:
+            says = f"{name} is missing in {missing / total:.1%} of the rows (at most {limit:.1%})"
+            add("maximum_missing_share", says, column.severity, name)
+    return found
 
 
 def compile_expression(expression: Expression) -> "pl.Expr":

@@ -1,10 +1,11 @@
 """A file's columns against the declared ones and those of the last accepted day."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from difflib import SequenceMatcher
-from typing import Any, Final
+from typing import Final
 
 from evaluator.intake._infer import type_of_text
+from evaluator.intake._profile import Change, ColumnChange, Finding, Profile
 from evaluator.spec import DataSpec
 
 #: From this likeness on, a column that went and one that came may be the same one, renamed.
@@ -14,22 +15,23 @@ MIN_SIMILARITY: Final = 0.6
 def schema_drift(
     header: Sequence[str],
     data: DataSpec,
-    last_accepted: Mapping[str, Any] | None,
-    profile: Mapping[str, Any],
-) -> list[dict[str, Any]]:
-    """Compare a file's columns."""
+    last_accepted: Profile | None,
+    findings: Sequence[Finding],
+    rows: int,
+) -> list[ColumnChange]:
+    """Compare a file's columns; `findings` are those in as many rows."""
     if not header:
         return []
     found = _changes(header, data.file_columns, "declared")
-    found += _type_changes(data, profile)
-    if last_accepted and last_accepted.get("header"):
+    found += _type_changes(data, findings, rows)
+    if last_accepted is not None and last_accepted.header:
         against = "last accepted day"
-        found += _changes(header, last_accepted["header"], against)
+        found += _changes(header, last_accepted.header, against)
         found += _retyped_since(data, last_accepted, against)
     return found
 
 
-def _changes(header: Sequence[str], before: Sequence[str], against: str) -> list[dict[str, Any]]:
+def _changes(header: Sequence[str], before: Sequence[str], against: str) -> list[ColumnChange]:
     added = [name for name in dict.fromkeys(header) if name not in before]
     removed = [name for name in before if name not in header]
     found = []
@@ -49,7 +51,7 @@ def _changes(header: Sequence[str], before: Sequence[str], against: str) -> list
     common = [name for name in dict.fromkeys(header) if name in before]
     if common != [name for name in before if name in header]:
         says = f"the columns stand in another order: {', '.join(common)}"
-        found.append(_change("reordered", against, None, says, ""))
+        found.append(_change("reordered", against, None, says))
     return found
 
 
@@ -73,16 +75,15 @@ def similarity(first: str, second: str) -> float:
     return SequenceMatcher(None, one, other, autojunk=False).ratio()
 
 
-def _type_changes(data: DataSpec, profile: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _type_changes(data: DataSpec, findings: Sequence[Finding], rows: int) -> list[ColumnChange]:
     """Find columns of which most values are not of their type: these were retyped, not mistyped."""
-    rows = profile["rows"]["read"]
     found = []
-    for finding in profile["findings"]:
-        if finding["rule"] == "type" and rows and finding["count"] > rows / 2:
-            name = finding["column"]
-            example = finding["examples"][0]["value"]
+    for finding in findings:
+        name = finding.column
+        if finding.rule == "type" and name is not None and 0 < rows / 2 < finding.count:
+            example = finding.examples[0].value or ""
             says = (
-                f"{finding['count']:,} of {rows:,} values of {name!r} are not of type "
+                f"{finding.count:,} of {rows:,} values of {name!r} are not of type "
                 f"{data.columns[name].type}, for example {example!r}"
             )
             suggestion = f"columns.{name}.type: {type_of_text(example)}"
@@ -90,17 +91,14 @@ def _type_changes(data: DataSpec, profile: Mapping[str, Any]) -> list[dict[str, 
     return found
 
 
-def _retyped_since(
-    data: DataSpec, last_accepted: Mapping[str, Any], against: str
-) -> list[dict[str, Any]]:
-    before = last_accepted.get("types", {})
+def _retyped_since(data: DataSpec, last_accepted: Profile, against: str) -> list[ColumnChange]:
+    before = last_accepted.types
     return [
         _change(
             "retyped",
             against,
             name,
             f"{name!r} is declared as {column.type}, and was {before[name]}",
-            "",
         )
         for name, column in data.columns.items()
         if name in before and before[name] != column.type
@@ -108,13 +106,8 @@ def _retyped_since(
 
 
 def _change(
-    change: str, against: str, column: str | None, says: str, suggestion: str, **more: Any
-) -> dict[str, Any]:
-    return {
-        "change": change,
-        "against": against,
-        "column": column,
-        "says": says,
-        "suggestion": suggestion,
-        **more,
-    }
+    change: Change, against: str, column: str | None, says: str, suggestion: str = "", **more: str
+) -> ColumnChange:
+    return ColumnChange(
+        change=change, against=against, column=column, says=says, suggestion=suggestion, **more
+    )

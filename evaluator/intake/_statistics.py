@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from evaluator.intake._profile import ColumnStatistics, Value, ValueCount
 from evaluator.spec import DataSpec
 
 if TYPE_CHECKING:
@@ -16,21 +17,21 @@ MAX_FREQUENT: Final = 5
 MAX_SHOWN_LENGTH: Final = 80
 
 
-def column_statistics(typed: Path, data: DataSpec) -> dict[str, dict[str, Any]]:
+def column_statistics(typed: Path, data: DataSpec) -> dict[str, ColumnStatistics]:
     """Describe the columns of a file of typed rows, two columns at a time."""
     import polars as pl
 
-    def one(name: str) -> dict[str, Any]:
+    def one(name: str) -> ColumnStatistics:
         column = data.columns[name]
         values = pl.read_parquet(typed, columns=[name])[name]
         unique = name == data.id or (column.unique and column.severity == "refuse")
-        return {"type": column.type, **describe(values, unique=unique)}
+        return ColumnStatistics(type=column.type, **_describe(values, unique=unique))
 
     with ThreadPoolExecutor(max_workers=2) as pool:
         return dict(zip(data.columns, pool.map(one, data.columns), strict=True))
 
 
-def describe(values: "pl.Series", *, unique: bool = False) -> dict[str, Any]:
+def _describe(values: "pl.Series", *, unique: bool) -> dict[str, Any]:
     """Describe one column."""
     import polars as pl
 
@@ -123,14 +124,14 @@ def _finite(value: Any) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _listed(pairs: list[tuple[Any, int]]) -> list[dict[str, Any]]:
-    return [{"value": _displayed(value), "count": int(count)} for value, count in pairs]
+def _listed(pairs: list[tuple[Any, int]]) -> list[ValueCount]:
+    return [ValueCount(value=_displayed(value), count=int(count)) for value, count in pairs]
 
 
-def _displayed(value: Any) -> Any:
+def _displayed(value: Any) -> Value:
     if value is None or isinstance(value, bool | int | float):
         return value
     if hasattr(value, "isoformat"):
-        return value.isoformat()
+        return str(value.isoformat())
     text = str(value)
     return text if len(text) <= MAX_SHOWN_LENGTH else text[: MAX_SHOWN_LENGTH - 1] + "…"

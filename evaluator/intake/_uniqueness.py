@@ -1,12 +1,9 @@
 """Which rows repeat what an earlier good row already holds."""
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
-
-from evaluator.spec import DataSpec, Severity
 
 if TYPE_CHECKING:
     import polars as pl
@@ -88,46 +85,6 @@ class Uniqueness:
         order = np.argsort(first, kind="stable")
         second = np.concatenate([twins for _, twins in self._runs])
         self._runs = [(first[order], second[order])]
-
-
-@dataclass(frozen=True)
-class UniqueRule:
-    """One rule of uniqueness, with the keys that it has met."""
-
-    #: None for a rule over several columns.
-    column: str | None
-    rule: str
-    severity: Severity
-    #: Words that follow the value.
-    says: str
-    memory: Uniqueness
-
-
-def unique_rules(data: DataSpec) -> list[UniqueRule]:
-    """Return the rules of uniqueness."""
-    found = [
-        UniqueRule(
-            name,
-            "unique",
-            column.severity,
-            "repeats the value of an earlier row",
-            Uniqueness((name,)),
-        )
-        for name, column in data.columns.items()
-        if column.unique or name == data.id
-    ]
-    for group in data.unique_together:
-        names = " + ".join(group)
-        found.append(
-            UniqueRule(
-                None,
-                f"unique together: {names}",
-                "refuse",
-                "repeats the values of an earlier row",
-                Uniqueness(group),
-            )
-        )
-    return found
 
 
 def _seen(

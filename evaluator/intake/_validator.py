@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from evaluator.intake._rules import TEXT, Check, all_checks, compile_expression
+from evaluator.intake._profile import MAX_EXAMPLES, Example, Finding
+from evaluator.intake._rules import TEXT, Rule, all_checks, compile_expression, unique_rules
 from evaluator.intake._typing import engine_type, parse_values
-from evaluator.intake._uniqueness import UniqueRule, unique_rules
+from evaluator.intake._uniqueness import Uniqueness
 from evaluator.intake._violations import (
-    MAX_EXAMPLES,
-    MAX_VALUE_LENGTH,
     Batch,
     Reject,
-    RuleViolation,
     reasons_of,
     rejects_table,
     violating_values,
@@ -43,13 +41,13 @@ class RowValidator:
 
     def __init__(self, data: DataSpec) -> None:
         self.data = data
-        self.checks: list[Check] = all_checks(data)
-        self.uniques = unique_rules(data)
-        self.findings: dict[tuple[str | None, str], RuleViolation] = {}
-        rules: list[Check | UniqueRule] = [*self.checks, *self.uniques]
-        for rule in rules:
-            key = (rule.column, rule.rule)
-            self.findings[key] = RuleViolation(rule.column, rule.rule, rule.severity, rule.says)
+        self.checks = all_checks(data)
+        self.uniques = [(rule, Uniqueness(rule.shown)) for rule in unique_rules(data)]
+        self.findings: dict[tuple[str | None, str], Finding] = {}
+        for rule in (*self.checks, *(rule for rule, _ in self.uniques)):
+            self.findings[rule.column, rule.rule] = Finding(
+                column=rule.column, rule=rule.rule, severity=rule.severity, says=rule.says
+            )
         self.refused = 0
         self.typed = 0
 
@@ -66,18 +64,18 @@ class RowValidator:
             if hit and check.severity == "refuse"
         ]
         refused = np.logical_or.reduce(refusing) if refusing else np.zeros(frame.height, dtype=bool)
-        violations: list[tuple[Check | UniqueRule, npt.NDArray[Any]]] = [
+        violations: list[tuple[Rule, npt.NDArray[Any]]] = [
             (check, mask.arg_true().to_numpy())
             for check, mask, hit in zip(self.checks, masks, hits, strict=True)
             if hit
         ]
-        for unique in self.uniques:
-            repeated = unique.memory.repeated(frame, ~refused)
+        for unique, memory in self.uniques:
+            repeated = memory.repeated(frame, ~refused)
             if unique.severity == "refuse":
                 refused = refused | repeated
             if repeated.any():
                 violations.append((unique, np.flatnonzero(repeated)))
-        parts = [self._note(batch, frame, check, rows) for check, rows in violations]
+        parts = [self._note(batch, frame, rule, rows) for rule, rows in violations]
         rows = np.flatnonzero(refused)
         reasons = reasons_of([part for part in parts if part is not None], rows)
         quarantined = pl.DataFrame(
@@ -101,8 +99,8 @@ class RowValidator:
 
     def keep(self, frame: "pl.DataFrame") -> None:
         """Take rows that were accepted before as they are; they hold their unique values."""
-        for unique in self.uniques:
-            unique.memory.repeated(frame, np.ones(frame.height, dtype=bool))
+        for _, memory in self.uniques:
+            memory.repeated(frame, np.ones(frame.height, dtype=bool))
         self.typed += frame.height
 
     def _read(self, batch: Batch) -> "pl.DataFrame":
@@ -154,20 +152,21 @@ class RowValidator:
         return found.get_columns()
 
     def _note(
-        self, batch: Batch, frame: "pl.DataFrame", check: Check | UniqueRule, rows: npt.NDArray[Any]
+        self, batch: Batch, frame: "pl.DataFrame", rule: Rule, rows: npt.NDArray[Any]
     ) -> "pl.DataFrame | None":
         """Count a rule's violations, keep examples, and give the reasons for refused rows."""
         import polars as pl
 
-        finding = self.findings[check.column, check.rule]
-        finding.count += len(rows)
-        values = violating_values(frame, check, rows, self.data)
-        for row, value in zip(rows[: MAX_EXAMPLES - len(finding.examples)], values, strict=False):
-            if len(finding.examples) < MAX_EXAMPLES:
-                finding.examples.append({"line": int(batch.line[row]), "value": value})
-        if check.severity == "warn":
+        values = violating_values(frame, rule, rows)
+        examples = [
+            Example(line=int(batch.line[row]), value=value)
+            for row, value in zip(rows[:MAX_EXAMPLES], values, strict=False)
+        ]
+        key = (rule.column, rule.rule)
+        self.findings[key] = self.findings[key].counted(len(rows), examples)
+        if rule.severity == "warn":
             return None
-        name = check.column or check.rule
+        name = rule.column or rule.rule
         shown = (
             pl.when(values.is_null())
             .then(pl.lit(""))
@@ -175,24 +174,24 @@ class RowValidator:
         )
         table = pl.DataFrame({"row": pl.Series(rows, dtype=pl.Int64), "value": values})
         return table.with_columns(
-            column=pl.lit(check.column, dtype=pl.String),
-            rule=pl.lit(check.rule),
-            message=pl.concat_str(pl.lit(f"{name}:"), shown, pl.lit(f" {check.says}")),
+            column=pl.lit(rule.column, dtype=pl.String),
+            rule=pl.lit(rule.rule),
+            message=pl.concat_str(pl.lit(f"{name}:"), shown, pl.lit(f" {rule.says}")),
         )
 
     def _rejects(self, rejects: list[Reject]) -> "pl.DataFrame":
         """Count rows that could not be split, and keep examples."""
+        by_rule: dict[str, list[Reject]] = {}
         for reject in rejects:
-            key = (None, reject.rule)
-            if key not in self.findings:
-                self.findings[key] = RuleViolation(None, reject.rule, "refuse", reject.message)
-            finding = self.findings[key]
-            finding.count += 1
-            if len(finding.examples) < MAX_EXAMPLES:
-                shown = reject.original[:MAX_VALUE_LENGTH].decode(
-                    "utf-8", errors="backslashreplace"
-                )
-                finding.examples.append({"line": reject.line, "value": shown})
+            by_rule.setdefault(reject.rule, []).append(reject)
+        for rule, found in by_rule.items():
+            known = self.findings.get((None, rule)) or Finding(
+                column=None, rule=rule, severity="refuse", says=found[0].message
+            )
+            examples = [
+                Example(line=reject.line, value=reject.shown) for reject in found[:MAX_EXAMPLES]
+            ]
+            self.findings[None, rule] = known.counted(len(found), examples)
         return rejects_table(rejects)
 
 

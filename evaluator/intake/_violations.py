@@ -1,21 +1,21 @@
 """What rules found, and the reasons that refused rows carry."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from evaluator.intake._rules import TEXT, Check
-from evaluator.intake._uniqueness import UniqueRule
-from evaluator.spec import DataSpec, Severity, parse_expression
+from evaluator.intake._profile import Layout, Structure
+from evaluator.intake._rules import TEXT, Rule
 
 if TYPE_CHECKING:
     import polars as pl
 
-MAX_EXAMPLES: Final = 3
 MAX_VALUE_LENGTH: Final = 200
+#: A row's texts by column, or else the rule that it breaks and a message.
+RowTexts = tuple[dict[str, str | None], str, str]
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,11 @@ class Reject:
     original: bytes
     rule: str
     message: str
+
+    @property
+    def shown(self) -> str:
+        """How it is shown as an example."""
+        return self.original[:MAX_VALUE_LENGTH].decode("utf-8", errors="backslashreplace")
 
 
 @dataclass
@@ -45,41 +50,44 @@ class Batch:
     plain: frozenset[str] = frozenset()
 
 
+def batch_of_rows(
+    rows: Iterable[tuple[int, bytes, RowTexts]],
+    names: Sequence[str],
+    plain: frozenset[str] = frozenset(),
+) -> Batch:
+    """Gather rows that were read one by one: line, text and what was read."""
+    import polars as pl
+
+    values: dict[str, list[str | None]] = {name: [] for name in names}
+    lines: list[int] = []
+    texts: list[bytes] = []
+    rejects: list[Reject] = []
+    for line, text, (found, rule, message) in rows:
+        if rule:
+            rejects.append(Reject(line, text, rule, message))
+            continue
+        lines.append(line)
+        texts.append(text)
+        for name in names:
+            values[name].append(found.get(name))
+    return Batch(
+        frame=pl.DataFrame(values, schema=dict.fromkeys(names, pl.String)),
+        line=np.array(lines, dtype=np.int64),
+        originals=lambda indices: [texts[index] for index in indices.tolist()],
+        rejects=rejects,
+        plain=plain,
+    )
+
+
 @dataclass
 class FileMetadata:
     """What a reader found out about the file; complete once its batches are read."""
 
-    layout: dict[str, Any] = field(default_factory=dict)
+    layout: Layout = field(default_factory=Layout)
     header: list[str] = field(default_factory=list)
     #: What a person should know though it refuses nothing.
     notes: list[str] = field(default_factory=list)
-    #: Counts about the structure, for the profile.
-    facts: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass
-class RuleViolation:
-    """What one rule found in the whole file."""
-
-    #: None for a rule over a whole row.
-    column: str | None
-    rule: str
-    severity: Severity
-    says: str
-    count: int = 0
-    #: The first ones: physical line and value.
-    examples: list[dict[str, Any]] = field(default_factory=list)
-
-    def as_json(self) -> dict[str, Any]:
-        """Say it for the profile."""
-        return {
-            "column": self.column,
-            "rule": self.rule,
-            "severity": self.severity,
-            "says": self.says,
-            "count": self.count,
-            "examples": self.examples,
-        }
+    structure: Structure = field(default_factory=Structure)
 
 
 def reasons_type() -> "pl.DataType":
@@ -93,9 +101,7 @@ def reasons_type() -> "pl.DataType":
     )
 
 
-def violating_values(
-    frame: "pl.DataFrame", check: Check | UniqueRule, rows: npt.NDArray[Any], data: DataSpec
-) -> "pl.Series":
+def violating_values(frame: "pl.DataFrame", rule: Rule, rows: npt.NDArray[Any]) -> "pl.Series":
     """Return what to show of rows that violate a rule."""
     import polars as pl
 
@@ -103,15 +109,11 @@ def violating_values(
         shown = frame[TEXT + name if TEXT + name in frame.columns else name].gather(rows)
         return shown.cast(pl.String).str.slice(0, MAX_VALUE_LENGTH)
 
-    if check.column is not None:
-        return text(check.column).alias("value")
-    if isinstance(check, UniqueRule):
-        names = list(check.memory.columns)
-    else:
-        rule = next(rule for rule in data.row_rules if rule.name == check.rule)
-        names = sorted(parse_expression(rule.expression, data.kinds).columns)
+    if rule.column is not None:
+        return text(rule.column).alias("value")
     parts = [
-        pl.concat_str(pl.lit(f"{name}="), pl.lit(text(name)).fill_null("missing")) for name in names
+        pl.concat_str(pl.lit(f"{name}="), pl.lit(text(name)).fill_null("missing"))
+        for name in rule.shown
     ]
     if not parts:
         return pl.Series("value", [None] * len(rows), dtype=pl.String)
@@ -143,16 +145,12 @@ def rejects_table(rejects: list[Reject]) -> "pl.DataFrame":
     nothing = pl.lit(None, dtype=pl.String)
     reason = pl.struct(nothing.alias("column"), "rule", nothing.alias("value"), "message")
     return pl.DataFrame(
-        {
-            "line_number": [reject.line for reject in rejects],
-            "original": [reject.original for reject in rejects],
-            "rule": [reject.rule for reject in rejects],
-            "message": [reject.message for reject in rejects],
-        },
+        [(reject.line, reject.original, reject.rule, reject.message) for reject in rejects],
         schema={
             "line_number": pl.Int64,
             "original": pl.Binary,
             "rule": pl.String,
             "message": pl.String,
         },
+        orient="row",
     ).select("line_number", "original", reasons=pl.concat_list(reason).cast(reasons_type()))

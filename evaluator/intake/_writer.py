@@ -4,12 +4,14 @@ import csv
 import json
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from evaluator.errors import IntakeError
+from evaluator.intake._profile import Layout
+from evaluator.intake._violations import FileMetadata
 from evaluator.spec import ColumnSpec, DataSpec
 
 if TYPE_CHECKING:
@@ -168,9 +170,10 @@ class RowWriter:
         if refused.height:
             self._quarantine.write_table(_quarantine_table(refused), row_group_size=ROW_GROUP)
 
-    def describe(self, description: dict[str, Any]) -> None:
+    def describe(self, metadata: FileMetadata) -> None:
         """Keep beside the quarantined rows what is needed to read them again."""
-        text = json.dumps(description, sort_keys=True)
+        layout = metadata.layout.model_dump(exclude_unset=True)
+        text = json.dumps({"header": metadata.header, "layout": layout}, sort_keys=True)
         self._quarantine.add_key_value_metadata({METADATA.decode(): text})
 
     def close(self) -> None:
@@ -240,7 +243,7 @@ def _quarantine_table(refused: "pl.DataFrame") -> pa.Table:
     )
 
 
-def description_of(quarantine: Path) -> dict[str, Any]:
+def description_of(quarantine: Path) -> FileMetadata:
     """Return the layout and header of the file that quarantined rows are from."""
     metadata: dict[bytes, bytes] = pq.read_metadata(quarantine).metadata or {}
     if METADATA not in metadata:
@@ -249,5 +252,5 @@ def description_of(quarantine: Path) -> dict[str, Any]:
             culprit=str(quarantine),
             fix="take the day's file in again",
         )
-    description: dict[str, Any] = json.loads(metadata[METADATA])
-    return description
+    description = json.loads(metadata[METADATA])
+    return FileMetadata(Layout.model_validate(description["layout"]), description["header"])

@@ -2,8 +2,6 @@
 
 import csv
 import hashlib
-import json
-from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,7 +12,9 @@ from evaluator.evidence import Record, digest_of
 from evaluator.intake import (
     QUARANTINED_ROWS,
     TYPED_ROWS,
+    Content,
     IntakeResult,
+    Profile,
     escape_formula,
     ingest,
     quarantine_to_csv,
@@ -178,7 +178,7 @@ class DayIntake:
         self._state = state
         self._folder = folder
         self._days = {day.day: day for day in state.day_states()}
-        self._references: dict[tuple[str, ...], Mapping[str, Any]] = {}
+        self._references: dict[tuple[str, ...], Content] = {}
 
     def ingest(self, raw: Record, into: Path) -> IntakeResult:
         """Take in the file of a raw day, and then the rows of it that were mended."""
@@ -213,11 +213,9 @@ class DayIntake:
 
     def checks(self, day: str, result: IntakeResult) -> dict[str, str | None]:
         """Say for each of `CHECKS` what is wrong with a day; None where nothing is."""
-        profile = result.profile
-        schema = profile.get("schema_drift") or []
-        drift = profile.get("drift") or {}
-        drifted = list(drift.get("drifted", ()))
-        drifted += [" x ".join(part["slice"].values()) for part in drift.get("slices", ())]
+        drift = result.profile.drift
+        slices = [" x ".join(part.slice.values()) for part in drift.slices] if drift else []
+        drifted = [*drift.drifted, *slices] if drift else []
         past = [
             IntakeFacts.of(past.report).rows
             for past in self._before(day)
@@ -226,7 +224,8 @@ class DayIntake:
         share = result.quarantined / result.rows if result.rows else 1.0
         limit = self._state.spec.data.max_refused_share
         return {
-            "schema_as_declared": "; ".join(str(change["says"]) for change in schema) or None,
+            "schema_as_declared": "; ".join(change.says for change in result.profile.schema_drift)
+            or None,
             "refused_share": (
                 f"{share:.2%} of the rows are refused, and {limit:.2%} may be"
                 if share > limit
@@ -244,14 +243,13 @@ class DayIntake:
         days = [d for name, d in sorted(self._days.items()) if name < day]
         return [d for d in days if d.state == "accepted" and d.typed_rows is not None]
 
-    def _last_profile(self, day: str) -> Mapping[str, Any] | None:
+    def _last_profile(self, day: str) -> Profile | None:
         reports = [d.report for d in self._before(day) if d.report is not None]
         if not reports:
             return None
-        profile: Mapping[str, Any] = json.loads(self._state.store.read_bytes(reports[-1], PROFILE))
-        return profile
+        return Profile.from_json(self._state.store.read_bytes(reports[-1], PROFILE))
 
-    def _reference(self, day: str) -> Mapping[str, Any] | list[Path] | None:
+    def _reference(self, day: str) -> Content | list[Path] | None:
         """Return what the day's content is compared with; None while there is too little."""
         drift = self._state.spec.data.drift
         if drift.reference_file is not None:
@@ -265,7 +263,7 @@ class DayIntake:
             self._references[key] = self._summarise(records)
         return self._references[key]
 
-    def _summarise(self, records: list[Record]) -> Mapping[str, Any]:
+    def _summarise(self, records: list[Record]) -> Content:
         paths = []
         for number, record in enumerate(records):
             path = self._folder / f"reference-{number}.parquet"

@@ -1,6 +1,5 @@
 """All candidates side by side, at every level, and what is missing."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -23,7 +22,6 @@ from evaluator.certification import (
     asks_about_drift,
     days_document,
     decide_outcomes,
-    drift_of,
     gate_evidence,
     judge,
     read_days,
@@ -48,6 +46,7 @@ from evaluator.evidence import (
     digest_of,
     digest_of_bytes,
 )
+from evaluator.intake import Profile
 from evaluator.orchestration._candidate_run import read_predictions
 from evaluator.orchestration._facts import IntakeFacts, ScorecardFacts
 from evaluator.orchestration._identities import CODE_VERSIONS
@@ -349,7 +348,8 @@ def day_facts(state: AuditState, days: ArrivedDays) -> list[DayFacts]:
 def _facts(state: AuditState, day: DayState, *, with_drift: bool) -> DayFacts:
     drift = None
     if with_drift and day.report is not None:
-        drift = drift_of(json.loads(state.store.read_bytes(day.report, PROFILE)))
+        profile = Profile.from_json(state.store.read_bytes(day.report, PROFILE))
+        drift = profile.drift_measures()
     counts = None
     if day.report is not None and day.state != "waiting":
         counts = IntakeFacts.of(day.report)

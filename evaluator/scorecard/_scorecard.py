@@ -35,8 +35,7 @@ class DayFacts:
     is_reference
         Whether the day is one of those that drift is measured from.
     drift
-        By column its measures, as `evaluator.intake` gives them under `drift.columns`; None where
-        drift was not measured.
+        By column its measures, as `evaluator.intake.Profile.drift_measures` gives them.
     """
 
     day: date

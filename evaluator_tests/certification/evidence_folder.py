@@ -1,6 +1,5 @@
 """A small evidence folder, from raw file to certificates, made through the store."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -54,7 +53,7 @@ from evaluator.scorecard import (
     from_stored,
 )
 from evaluator.scorecard._tables import SCHEMAS
-from evaluator_tests.certification.evidence_spec import KEYS, PROFILE_OF_THE_DAY, SPEC
+from evaluator_tests.certification.evidence_spec import DRIFT, KEYS, PROFILE_OF_THE_DAY, SPEC
 
 AUDIT = "shop"
 NOW = datetime(2026, 2, 1, 12, tzinfo=UTC)
@@ -142,7 +141,7 @@ class Builder:
         )
         self.report = self.write(
             "data_quality_report",
-            {PROFILE: json.dumps(PROFILE_OF_THE_DAY).encode()},
+            {PROFILE: PROFILE_OF_THE_DAY.to_json()},
             [raw],
             version="the day's report",
             partition="2026-01-01",
@@ -197,8 +196,7 @@ class Builder:
         return found
 
     def days(self) -> list[DayFacts]:
-        drift = {"amount": {"stability_index": 0.05}}
-        return [DayFacts(day=date(2026, 1, 1), rows=82, quarantined=2, drift=drift)]
+        return [DayFacts(day=date(2026, 1, 1), rows=82, quarantined=2, drift=DRIFT)]
 
     def waivers(self, ledger: Ledger, names: Sequence[str]) -> list[Waiver]:
         artifacts = {name: digest_of_bytes(name.encode()) for name in names}

@@ -1,14 +1,46 @@
 """The audit of the small evidence folder, and what its one day looked like."""
 
+from evaluator.intake import Profile
 from evaluator.spec import AuditSpec
 
 KEYS = ["north|new", "north|returning", "south|new", "south|returning"]
 
-PROFILE_OF_THE_DAY = {
-    "rows": {"read": 82, "quarantined": 2},
-    "broken": None,
-    "drift": {"columns": {"amount": {"stability_index": 0.05}}},
+DRIFT = {
+    "amount": {
+        "stability_index": 0.05,
+        "jensen_shannon": 0.02,
+        "missing_share": 0.0,
+        "missing_change": 0.0,
+        "drifted": [],
+    }
 }
+
+PROFILE_OF_THE_DAY = Profile.model_validate(
+    {
+        "version": 1,
+        "file": "cases-2026-01-01.csv",
+        "day": "2026-01-01",
+        "verdict": "accepted",
+        "broken": None,
+        "rows": {
+            "read": 82,
+            "typed": 80,
+            "quarantined": 2,
+            "refused_share": 2 / 82,
+            "limit": 0.05,
+            "read_before_refusal": None,
+        },
+        **{key: {} for key in ("layout", "structure", "types", "statistics")},
+        **dict.fromkeys(("header", "notes", "findings", "dataset_rules", "schema_drift"), ()),
+        "drift": {
+            "reference_rows": 90,
+            "rows": 80,
+            "columns": DRIFT,
+            **dict.fromkeys(("slices_compared", "slices_too_small"), 0),
+            **dict.fromkeys(("drifted", "slices", "notes"), ()),
+        },
+    }
+)
 
 SPEC = AuditSpec.model_validate(
     {

@@ -1,6 +1,5 @@
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -14,7 +13,7 @@ from evaluator.demo._sales import (
     write_sales_days,
 )
 from evaluator.errors import UsageError
-from evaluator.intake import IntakeResult, infer_schema, ingest, reference_content
+from evaluator.intake import Content, IntakeResult, Profile, infer_schema, ingest, reference_content
 from evaluator.spec import DataSpec
 
 DATA = """
@@ -46,8 +45,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[int, IntakeResult]
     folder = tmp_path_factory.mktemp("sales")
     data = DataSpec.model_validate(yaml.safe_load(DATA))
     found: dict[int, IntakeResult] = {}
-    reference: dict[str, Any] | None = None
-    last: dict[str, Any] | None = None
+    reference: Content | None = None
+    last: Profile | None = None
     for number, path in enumerate(write_sales_days(folder / "landing")):
         found[number] = ingest(
             path,
@@ -78,9 +77,9 @@ def test_ordinary_days_are_accepted_with_a_few_rows_in_quarantine(
 
 def test_every_fault_of_a_cell_is_found(results: dict[int, IntakeResult]) -> None:
     found = {
-        (finding["column"], finding["rule"])
+        (finding.column, finding.rule)
         for result in results.values()
-        for finding in result.profile["findings"]
+        for finding in result.profile.findings
     }
     assert found >= {
         ("quantity", "type"), ("price", "type"), ("region", "allowed"), ("discount", "maximum"),
@@ -92,20 +91,20 @@ def test_every_fault_of_a_cell_is_found(results: dict[int, IntakeResult]) -> Non
 def test_each_faulty_day_is_found_for_what_it_is(results: dict[int, IntakeResult]) -> None:
     spreadsheet, renamed, dearer, cut_off, units = (results[number] for number in FAULTS)
     assert (spreadsheet.broken, spreadsheet.quarantined) == (None, 0)
-    assert spreadsheet.profile["layout"]["delimiter"] == ";"
+    assert spreadsheet.profile.layout.delimiter == ";"
     assert "'segment'" in str(renamed.broken)
-    renames = [c for c in renamed.profile["schema_drift"] if c["change"] == "renamed"]
-    assert {c["against"] for c in renames} == {"declared", "last accepted day"}
-    assert dearer.profile["drift"]["drifted"] == ["price", "revenue"]
-    assert dearer.profile["drift"]["slices"]
-    assert any("may be cut off" in note for note in cut_off.profile["notes"])
+    renames = [c for c in renamed.profile.schema_drift if c.change == "renamed"]
+    assert {c.against for c in renames} == {"declared", "last accepted day"}
+    assert dearer.profile.drift.drifted == ("price", "revenue")
+    assert dearer.profile.drift.slices
+    assert any("may be cut off" in note for note in cut_off.profile.notes)
     assert "rows are refused" in str(units.broken)
 
 
 def test_days_without_a_fault_have_not_drifted(results: dict[int, IntakeResult]) -> None:
     for number in (5, 6, 8, 10, 13):
-        drift = results[number].profile["drift"]
-        assert (drift["drifted"], drift["slices"]) == ([], [])
+        drift = results[number].profile.drift
+        assert (drift.drifted, drift.slices) == ((), ())
 
 
 def test_a_good_day_s_report_fits_a_screen(results: dict[int, IntakeResult]) -> None:

@@ -21,7 +21,7 @@ def test_every_row_of_a_good_file_is_typed(take: Take) -> None:
 def test_a_byte_order_mark_is_no_part_of_the_first_name(take: Take) -> None:
     taken = take(b"\xef\xbb\xbf" + HEADER + b"a,1,x\n")
     assert taken.typed == [{"id": "a", "n": 1, "t": "x"}]
-    assert taken.profile["layout"]["byte_order_mark"] is True
+    assert taken.profile.layout.byte_order_mark is True
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-16-le", "utf-16-be", "cp1252"])
@@ -29,13 +29,13 @@ def test_other_encodings_are_detected(take: Take, encoding: str) -> None:
     content = (HEADER.decode() + "a,1,Zürich ist schön\nb,2,größer\n").encode(encoding)
     taken = take(content)
     assert [row["t"] for row in taken.typed] == ["Zürich ist schön", "größer"]
-    assert "encoding" in taken.profile["layout"]["detected"]
+    assert "encoding" in taken.profile.layout.detected
 
 
 def test_mixed_line_ends_end_rows_alike_and_are_told(take: Take) -> None:
     taken = take(b"id,n,t\r\na,1,x\nb,2,y\rc,3,z\r\n")
     assert [row["t"] for row in taken.typed] == ["x", "y", "z"]
-    assert any("line ends are mixed" in note for note in taken.profile["notes"])
+    assert any("line ends are mixed" in note for note in taken.profile.notes)
 
 
 def test_a_line_break_inside_quotes_belongs_to_the_value(take: Take) -> None:
@@ -54,7 +54,7 @@ def test_blank_lines_between_rows_are_quarantined_and_after_the_last_they_are_no
     taken = take(b"\n" + HEADER + b"a,1,x\n\nb,2,y\n\n\n")
     assert taken.rules == {4: ["blank_line"]}
     assert taken.result.rows == 3
-    assert taken.profile["structure"]["blank_lines"] == 4
+    assert taken.profile.structure.blank_lines == 4
 
 
 def test_ragged_rows_are_quarantined_with_line_and_text(take: Take) -> None:
@@ -72,7 +72,7 @@ def test_a_declared_column_twice_in_the_header_refuses_the_file(take: Take) -> N
 def test_blank_and_repeated_undeclared_names_are_left_out_and_told(take: Take) -> None:
     taken = take(b"id,n,t,,q,q\na,1,x,,5,6\n")
     assert taken.typed == [{"id": "a", "n": 1, "t": "x"}]
-    assert {c["column"] for c in taken.profile["schema_drift"]} == {"", "q"}
+    assert {c.column for c in taken.profile.schema_drift} == {"", "q"}
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\n", b"\xef\xbb\xbf"])
@@ -107,7 +107,7 @@ def test_a_nul_byte_costs_its_row(take: Take) -> None:
 def test_a_last_line_that_is_cut_off_is_quarantined_and_told(take: Take) -> None:
     taken = take(HEADER + b"a,1,x\nb,2")
     assert taken.rules == {3: ["too_few_fields"]}
-    assert any("may be cut off" in note for note in taken.profile["notes"])
+    assert any("may be cut off" in note for note in taken.profile.notes)
 
 
 def test_a_stray_quote_costs_one_row_and_not_the_rest(take: Take) -> None:
@@ -132,7 +132,7 @@ def test_a_gzip_that_is_cut_off_refuses_the_file(take: Take) -> None:
 def test_packed_files_are_read(take: Take, packing: str) -> None:
     taken = take(pa.compress(HEADER + b"a,1,x\n", packing, asbytes=True), name="day.csv.gz")
     assert taken.typed == [{"id": "a", "n": 1, "t": "x"}]
-    assert taken.profile["layout"]["packing"] == packing
+    assert taken.profile.layout.packing == packing
 
 
 def test_a_zstd_that_is_cut_off_refuses_the_file(take: Take) -> None:
@@ -176,13 +176,13 @@ def test_the_delimiter_is_detected(take: Take, delimiter: str) -> None:
     content = "id,n,t\na,1,x\n".replace(",", delimiter).encode()
     taken = take(content)
     assert taken.typed == [{"id": "a", "n": 1, "t": "x"}]
-    assert taken.profile["layout"]["delimiter"] == delimiter
+    assert taken.profile.layout.delimiter == delimiter
 
 
 def test_a_file_without_a_header_is_read_in_the_declared_order(take: Take) -> None:
     taken = take(b"a,1,x\nb,2,y\n")
     assert [row["n"] for row in taken.typed] == [1, 2]
-    assert any("no header" in note for note in taken.profile["notes"])
+    assert any("no header" in note for note in taken.profile.notes)
 
 
 def test_an_absent_declared_column_breaks_the_schema_and_a_likely_new_name_is_told(
@@ -190,7 +190,7 @@ def test_an_absent_declared_column_breaks_the_schema_and_a_likely_new_name_is_to
 ) -> None:
     taken = take(b"id,N_,t\na,1,x\n")
     assert "'n'" in str(taken.broken)
-    assert [c["change"] for c in taken.profile["schema_drift"]] == ["renamed"]
+    assert [c.change for c in taken.profile.schema_drift] == ["renamed"]
 
 
 def test_json_lines_keep_their_numbers_as_written(take: Take) -> None:

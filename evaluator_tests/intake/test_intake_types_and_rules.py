@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from evaluator.errors import IntakeError
-from evaluator.intake import unusual_volume
+from evaluator.intake import Profile, unusual_volume
 from evaluator_tests.intake.conftest import Take, declare
 
 
@@ -132,8 +132,8 @@ def test_a_warning_is_counted_and_the_row_stays(take: Take) -> None:
     columns = {"id": {"type": "string"}, "n": {"type": "integer", "maximum": 5, "severity": "warn"}}
     taken = take(b"id,n\na,9\nb,1\n", declare(columns))
     assert len(taken.typed) == 2
-    finding = taken.profile["findings"][0]
-    assert (finding["severity"], finding["count"], finding["examples"][0]["line"]) == ("warn", 1, 2)
+    finding = taken.profile.findings[0]
+    assert (finding.severity, finding.count, finding.examples[0].line) == ("warn", 1, 2)
 
 
 def test_the_first_good_row_keeps_a_unique_value(take: Take) -> None:
@@ -257,7 +257,7 @@ def test_rules_over_the_day_refuse_or_warn(take: Take) -> None:
     rules = {"minimum_rows": 3, "freshness": {"column": "d", "within_days": 1}}
     content = b"id,d\na,2013-11-01\nb,\n"
     taken = take(content, declare(columns, dataset_rules=rules), day=date(2013, 11, 5))
-    assert [(r["rule"], r["severity"]) for r in taken.profile["dataset_rules"]] == [
+    assert [(r.rule, r.severity) for r in taken.profile.dataset_rules] == [
         ("minimum_rows", "refuse"), ("freshness", "refuse"), ("maximum_missing_share", "warn"),
     ]  # fmt: skip
     assert "fewer than 3" in str(taken.broken)
@@ -293,9 +293,10 @@ def test_a_profile_is_json_without_exceptions(take: Take) -> None:
         "text of d": {"type": "string", "optional": True},
     }
     taken = take(b"id,d,t,b,f\na,1.50,2013-01-01,true,1e308\nb,1.50,,,-1e308\n", declare(columns))
-    again = json.loads(json.dumps(taken.profile, allow_nan=False))
+    again = json.loads(taken.profile.to_json())
     assert again["statistics"]["d"]["most_frequent"] == [{"value": "1.50", "count": 2}]
     assert again["statistics"]["f"]["count"] == 2
+    assert Profile.from_json(taken.profile.to_json()).to_json() == taken.profile.to_json()
 
 
 @pytest.mark.parametrize(

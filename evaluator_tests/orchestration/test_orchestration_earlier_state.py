@@ -15,9 +15,12 @@ import pytest
 
 from evaluator.certification import load_public_key, verify
 from evaluator.errors import RenamedKeyWarning
+from evaluator.intake import Profile
 from evaluator.orchestration import AuditState, Home
+from evaluator.orchestration._days import REPORT, DayIntake
 from evaluator.orchestration._scorecard_run import read_judged_scorecard
-from evaluator.spec import load_audit
+from evaluator.scorecard import PROFILE
+from evaluator.spec import Audit, load_audit
 from evaluator_tests.orchestration.conftest import open_home, run
 
 ARCHIVE = Path(__file__).parents[1] / "data" / "state-dd72af8.tar.xz"
@@ -47,9 +50,13 @@ def verified(home: Home, certificate: bytes) -> str:
     return verify(certificate, url, public_key=key, now=WHILE_VALID).result
 
 
-def test_an_earlier_state_goes_on_and_nothing_that_was_stored_is_lost(earlier: Home) -> None:
+def flights(home: Home) -> Audit:
     with pytest.warns(RenamedKeyWarning, match="`more_slices` is called `additional_slices` now"):
-        audit = load_audit("flights", earlier.root / "defs")
+        return load_audit("flights", home.root / "defs")
+
+
+def test_an_earlier_state_goes_on_and_nothing_that_was_stored_is_lost(earlier: Home) -> None:
+    audit = flights(earlier)
     before = stored(earlier)
     certificates = [text for name, text in before.items() if name.endswith(".dsse.json")]
     results = [verified(earlier, certificate) for certificate in certificates]
@@ -66,3 +73,19 @@ def test_an_earlier_state_goes_on_and_nothing_that_was_stored_is_lost(earlier: H
     after = stored(earlier)
     assert {name: after.get(name) for name in before} == before
     assert [verified(earlier, certificate) for certificate in certificates] == results
+
+
+def test_an_earlier_day_has_the_same_profile_and_report_to_the_byte(
+    earlier: Home, tmp_path: Path
+) -> None:
+    state = AuditState(flights(earlier), earlier)
+    intake = DayIntake(state, tmp_path)
+    days = state.day_states()
+    for day in days:
+        assert day.report is not None
+        (tmp_path / day.day).mkdir()
+        result = intake.ingest(state.require("raw_data", day.day), tmp_path / day.day)
+        kept = state.store.read_bytes(day.report, PROFILE)
+        assert result.profile.to_json() == Profile.from_json(kept).to_json() == kept
+        assert result.report.encode() == state.store.read_bytes(day.report, REPORT)
+    assert len(days) == 3

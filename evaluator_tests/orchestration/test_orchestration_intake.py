@@ -1,6 +1,5 @@
 """Intake alone, in the graph: the shipped sales audit, day by day."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 
 from evaluator.demo._sales import FAULTS, sales_days, write_sales_days
 from evaluator.errors import UsageError
-from evaluator.intake import TYPED_ROWS
+from evaluator.intake import TYPED_ROWS, Profile
 from evaluator.orchestration import (
     REPORT,
     AuditState,
@@ -51,10 +50,9 @@ def state(
     return AuditState(sales, open_home(tmp_path / "home", monkeypatch))
 
 
-def profile(state: AuditState, day: str) -> dict[str, object]:
+def profile(state: AuditState, day: str) -> Profile:
     record = state.require("data_quality_report", day)
-    read: dict[str, object] = json.loads(state.store.read_bytes(record, PROFILE))
-    return read
+    return Profile.from_json(state.store.read_bytes(record, PROFILE))
 
 
 def checks(day: str) -> dict[str, str]:
@@ -94,7 +92,7 @@ def test_no_row_is_lost_on_any_day(state: AuditState) -> None:
 
 def test_the_first_accepted_days_are_the_reference_of_the_later_ones(state: AuditState) -> None:
     days = [day.isoformat() for day in sales_days()]
-    compared = {day: profile(state, day)["drift"] is not None for day in days}
+    compared = {day: profile(state, day).drift is not None for day in days}
     assert [compared[day] for day in days[:4]] == [False] * 4
     assert all(compared[day] for day in days[4:] if day in state.accepted_days())
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evaluator.intake._readers import _records as rec
-from evaluator.intake._readers._layout import TextLayout, find_layout
+from evaluator.intake._readers._layout import find_layout
 from evaluator.intake._readers._records import Records, split_record
 from evaluator.intake._readers._source import BLOCK_BYTES, RefusedFileError
 from evaluator.intake._readers._stream import (
@@ -20,7 +20,7 @@ from evaluator.intake._readers._stream import (
     mark_bytes,
 )
 from evaluator.intake._violations import Batch, FileMetadata, Reject
-from evaluator.spec import DataSpec
+from evaluator.spec import DataSpec, FileFormat
 
 if TYPE_CHECKING:
     import polars as pl
@@ -32,7 +32,7 @@ class DelimitedReader:
     """Reads a delimited text file in batches, in bounded memory."""
 
     def __init__(
-        self, path: Path, data: DataSpec, *, format_: str = "csv", block: int = BLOCK_BYTES
+        self, path: Path, data: DataSpec, *, format_: FileFormat = "csv", block: int = BLOCK_BYTES
     ) -> None:
         self.data = data
         self.metadata = FileMetadata()
@@ -43,28 +43,26 @@ class DelimitedReader:
             lambda sample, encoding, mark: find_layout(sample, encoding, mark, data, format_),
             block=block,
         )
-        self._format = format_
         self._blanks = BlankLines()
 
     def batches(self) -> Iterator[Batch]:
         """Read the file."""
         for records in self._stream.records():
-            layout = self._stream.layout
-            self.metadata.layout = {"format": self._format, **layout.as_json()}
+            self.metadata.layout = self._stream.layout
             first = 0
             if self.columns is None:
-                first = self._begin(records, layout)
+                first = self._begin(records)
             if self.columns is not None and first < len(records):
-                yield self._batch(records, first, layout)
+                yield self._batch(records, first)
         self._finish()
 
-    def _begin(self, records: Records, layout: TextLayout) -> int:
+    def _begin(self, records: Records) -> int:
         """Take the header; return the index of the first record after it."""
         for index in range(len(records)):
             if records.fault[index] == rec.BLANK:
                 self._blanks.count += 1
                 continue
-            if not layout.header:
+            if not self.metadata.layout.header:
                 names = list(self.data.file_columns)
                 self.metadata.header = names
                 self.columns = match_columns(names, self.data)
@@ -72,13 +70,14 @@ class DelimitedReader:
                     "the file has no header; its fields are taken in the declared order"
                 )
                 return index
-            self._take_header(records, index, layout)
+            self._take_header(records, index)
             return index + 1
         return len(records)
 
-    def _take_header(self, records: Records, index: int, layout: TextLayout) -> None:
+    def _take_header(self, records: Records, index: int) -> None:
         text = records.text(index)
-        fields = split_record(text, layout.dialect) if records.fault[index] == rec.WHOLE else None
+        whole = records.fault[index] == rec.WHOLE
+        fields = split_record(text, self._stream.dialect) if whole else None
         if fields is None or b"\0" in text:
             raise RefusedFileError("the header cannot be read: a quote or a NUL byte is misplaced")
         check_column_count(len(fields), self.data)
@@ -86,12 +85,12 @@ class DelimitedReader:
             names = [field.decode("utf-8").strip() for field in fields]
         except UnicodeDecodeError:
             raise RefusedFileError(
-                f"the header holds bytes that are not {layout.encoding}"
+                f"the header holds bytes that are not {self.metadata.layout.encoding}"
             ) from None
         self.metadata.header = names
         self.columns = match_columns(names, self.data)
 
-    def _batch(self, records: Records, first: int, layout: TextLayout) -> Batch:
+    def _batch(self, records: Records, first: int) -> Batch:
         assert self.columns is not None  # noqa: S101 - set by `_begin` before any batch
         width = len(self.metadata.header)
         fault = records.fault.copy()
@@ -107,7 +106,7 @@ class DelimitedReader:
         good[:first] = False
         rows = np.flatnonzero(good)
         text = _good_bytes(records, good, first)
-        frame = self._frame(text, records, rows, layout)
+        frame = self._frame(text, records, rows)
 
         def originals(indices: npt.NDArray[np.int64]) -> list[bytes]:
             return [records.text(int(row)) for row in rows[indices]]
@@ -125,9 +124,7 @@ class DelimitedReader:
             rejects.append(Reject(line, records.text(index), rule, message))
         return rejects
 
-    def _frame(
-        self, text: bytes, records: Records, rows: npt.NDArray[np.int64], layout: TextLayout
-    ) -> "pl.DataFrame":
+    def _frame(self, text: bytes, records: Records, rows: npt.NDArray[np.int64]) -> "pl.DataFrame":
         """Let the engine split records that are known to be whole."""
         import polars as pl
 
@@ -136,34 +133,32 @@ class DelimitedReader:
         schema = dict.fromkeys(positions, pl.String)
         if len(rows) == 0 or not positions:
             return pl.DataFrame(schema=schema, height=None if positions else len(rows))
-        quote = layout.dialect.quote
+        dialect = self._stream.dialect
         frame = None
         if not text.startswith(BYTE_ORDER_MARK) and len(self.metadata.header) > 1:
             frame = pl.read_csv(
                 text,
                 has_header=False,
-                separator=layout.dialect.delimiter.decode(),
-                quote_char=quote.decode() if quote else None,
+                separator=dialect.delimiter.decode(),
+                quote_char=dialect.quote.decode() if dialect.quote else None,
                 infer_schema=False,
                 columns=sorted(positions.values()),
                 empty_string_is_null=False,
                 raise_if_empty=False,
             )
         if frame is None or frame.height != len(rows):
-            return self._frame_by_hand(records, rows, layout)
+            return self._frame_by_hand(records, rows)
         frame.columns = [name for name, _ in sorted(positions.items(), key=lambda item: item[1])]
         return frame.select(list(positions))
 
-    def _frame_by_hand(
-        self, records: Records, rows: npt.NDArray[np.int64], layout: TextLayout
-    ) -> "pl.DataFrame":
+    def _frame_by_hand(self, records: Records, rows: npt.NDArray[np.int64]) -> "pl.DataFrame":
         """Split records one by one, where the engine could take a byte for something else."""
         import polars as pl
 
         assert self.columns is not None  # noqa: S101 - set by `_begin` before any batch
         fields = []
         for row in rows.tolist():
-            split = split_record(records.text(row), layout.dialect)
+            split = split_record(records.text(row), self._stream.dialect)
             assert split is not None  # noqa: S101 - the scan has found the record whole
             fields.append([part.decode("utf-8") for part in split])
         return pl.DataFrame(

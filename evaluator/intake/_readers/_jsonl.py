@@ -8,10 +8,10 @@ from typing import Any, Final, NoReturn
 import numpy as np
 import numpy.typing as npt
 
+from evaluator.intake._profile import Layout
 from evaluator.intake._readers import _records as rec
 from evaluator.intake._readers._delimited import match_columns
-from evaluator.intake._readers._layout import TextLayout
-from evaluator.intake._readers._records import Dialect, Records
+from evaluator.intake._readers._records import Records
 from evaluator.intake._readers._source import BLOCK_BYTES, RefusedFileError
 from evaluator.intake._readers._stream import (
     RULES,
@@ -20,11 +20,8 @@ from evaluator.intake._readers._stream import (
     describe_structure,
     mark_bytes,
 )
-from evaluator.intake._violations import Batch, FileMetadata, Reject
+from evaluator.intake._violations import Batch, FileMetadata, RowTexts, batch_of_rows
 from evaluator.spec import DataSpec
-
-#: A byte that JSON text cannot hold unescaped, so that a line is one field.
-NO_DELIMITER: Final = b"\x1f"
 
 
 class JsonLinesReader:
@@ -33,25 +30,21 @@ class JsonLinesReader:
     def __init__(self, path: Path, data: DataSpec, *, block: int = BLOCK_BYTES) -> None:
         self.data = data
         self.metadata = FileMetadata()
-        self._detected = () if data.encoding else ("encoding",)
         self._stream = RecordStream(path, data, self._layout, block=block)
         self._blanks = BlankLines()
         self._keys: dict[str, None] = {}
 
-    def _layout(self, _sample: bytes, encoding: str, mark: int) -> TextLayout:
-        return TextLayout(encoding, mark, Dialect(NO_DELIMITER, None), False, self._detected)  # noqa: FBT003 - no header
+    def _layout(self, _sample: bytes, encoding: str, mark: int) -> Layout:
+        detected = () if self.data.encoding else ("encoding",)
+        return Layout(
+            format="jsonl", encoding=encoding, byte_order_mark=mark > 0, detected=detected
+        )
 
     def batches(self) -> Iterator[Batch]:
         """Read the file."""
         some = False
         for records in self._stream.records():
-            layout = self._stream.layout
-            self.metadata.layout = {
-                "format": "jsonl",
-                "encoding": layout.encoding,
-                "byte_order_mark": layout.mark > 0,
-                "detected": list(self._detected),
-            }
+            self.metadata.layout = self._stream.layout
             batch = self._batch(records)
             some = some or len(batch.line) > 0 or bool(batch.rejects)
             yield batch
@@ -63,43 +56,22 @@ class JsonLinesReader:
             match_columns(self.metadata.header, self.data)
 
     def _batch(self, records: Records) -> Batch:
-        import polars as pl
-
         fault = records.fault.copy()
         mark_bytes(records, fault)
-        rejects = self._blanks.rejects(records, fault)
-        names = self.data.file_columns
-        values: dict[str, list[str | None]] = {name: [] for name in names}
-        rows: list[int] = []
-        for index in range(len(records)):
-            code = int(fault[index])
-            if code == rec.BLANK:
-                continue
-            text = records.text(index)
-            rule, message = RULES.get(code, ("", ""))
-            found: dict[str, str | None] = {}
-            if code == rec.WHOLE:
-                found, rule, message = self.read(text)
-            if rule:
-                rejects.append(Reject(int(records.line[index]), text, rule, message))
-                continue
-            rows.append(index)
-            for name in names:
-                values[name].append(found.get(name))
-        rejects.sort(key=lambda reject: reject.line)
-        positions = np.array(rows, dtype=np.int64)
+        blank = self._blanks.rejects(records, fault)
+        batch = batch_of_rows(self._rows(records, fault), self.data.file_columns)
+        batch.rejects = sorted([*blank, *batch.rejects], key=lambda reject: reject.line)
+        return batch
 
-        def originals(indices: npt.NDArray[np.int64]) -> list[bytes]:
-            return [records.text(int(row)) for row in positions[indices]]
+    def _rows(
+        self, records: Records, fault: npt.NDArray[np.uint8]
+    ) -> Iterator[tuple[int, bytes, RowTexts]]:
+        for index in np.flatnonzero(fault != rec.BLANK).tolist():
+            code, text = int(fault[index]), records.text(index)
+            read = self.read(text) if code == rec.WHOLE else ({}, *RULES[code])
+            yield int(records.line[index]), text, read
 
-        return Batch(
-            frame=pl.DataFrame(values, schema=dict.fromkeys(names, pl.String)),
-            line=records.line[positions],
-            originals=originals,
-            rejects=rejects,
-        )
-
-    def read(self, text: bytes) -> tuple[dict[str, str | None], str, str]:
+    def read(self, text: bytes) -> RowTexts:
         """Read one object."""
         try:
             value = _DECODER.decode(text.decode("utf-8"))

@@ -1,13 +1,15 @@
 """How a text file is laid out: encoding, delimiter, quote, header; declared or detected."""
 
 import codecs
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
+from evaluator.intake._profile import Layout
 from evaluator.intake._readers._records import Dialect, Records, scan, split_record
-from evaluator.spec import DataSpec
+from evaluator.spec import DataSpec, FileFormat
 
 SAMPLE_BYTES: Final = 1024 * 1024
+#: What JSON text cannot hold unescaped.
+NO_DELIMITER: Final = "\x1f"
 DELIMITERS: Final = (b",", b";", b"\t", b"|")
 BYTE_ORDER_MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -19,29 +21,10 @@ BYTE_ORDER_MARKS: Final = (
 UTF8_NAMES: Final = ("utf-8", "utf-8-sig", "ascii")
 
 
-@dataclass(frozen=True)
-class TextLayout:
-    """How a text file is laid out."""
-
-    encoding: str
-    #: Bytes of the byte-order mark that it begins with.
-    mark: int
-    dialect: Dialect
-    header: bool
-    #: Which of `encoding`, `delimiter`, `quote` and `header` were not declared.
-    detected: tuple[str, ...]
-
-    def as_json(self) -> dict[str, Any]:
-        """Say it for the profile."""
-        quote = self.dialect.quote
-        return {
-            "encoding": self.encoding,
-            "byte_order_mark": self.mark > 0,
-            "delimiter": self.dialect.delimiter.decode(),
-            "quote": quote.decode() if quote else "",
-            "header": self.header,
-            "detected": list(self.detected),
-        }
+def dialect_of(layout: Layout) -> Dialect:
+    """Return what separates and encloses fields; without a delimiter, a line is one field."""
+    delimiter = layout.delimiter or NO_DELIMITER
+    return Dialect(delimiter.encode(), (layout.quote or "").encode() or None)
 
 
 def find_encoding(sample: bytes, declared: str | None) -> tuple[str, int]:
@@ -92,8 +75,8 @@ def _looks_like_utf8(sample: bytes) -> bool:
 
 
 def find_layout(
-    sample: bytes, encoding: str, mark: int, data: DataSpec, format_: str
-) -> TextLayout:
+    sample: bytes, encoding: str, mark: int, data: DataSpec, format_: FileFormat
+) -> Layout:
     """Tell delimiter, quote and header of a file from its beginning."""
     detected = [] if data.encoding else ["encoding"]
     quote = b'"' if data.quote is None else data.quote.encode() or None
@@ -111,7 +94,15 @@ def find_layout(
     if header is None:
         header = _has_header(sample, dialect, data)
         detected.append("header")
-    return TextLayout(encoding, mark, dialect, header, tuple(detected))
+    return Layout(
+        format=format_,
+        encoding=encoding,
+        byte_order_mark=mark > 0,
+        delimiter=delimiter.decode(),
+        quote=(quote or b"").decode(),
+        header=header,
+        detected=tuple(detected),
+    )
 
 
 def _first_records(sample: bytes, dialect: Dialect) -> Records:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from evaluator.intake._profile import Layout
 from evaluator.intake._readers._delimited import check_column_count, match_columns
 from evaluator.intake._readers._source import RefusedFileError
 from evaluator.intake._violations import Batch, FileMetadata
@@ -24,7 +25,7 @@ class ParquetReader:
     def __init__(self, path: Path, data: DataSpec) -> None:
         self.path = path
         self.data = data
-        self.metadata = FileMetadata(layout={"format": "parquet", "detected": []})
+        self.metadata = FileMetadata(Layout(format="parquet", detected=()))
 
     def batches(self) -> Iterator[Batch]:
         """Read the file; a row's line is its number, from 1."""
@@ -54,7 +55,8 @@ class ParquetReader:
                 )
             text = _as_text(batch, first=row + 1)
             # Kept with the quarantine: its rows must be read the same way when they come back.
-            self.metadata.layout["plain"] = sorted(text.plain)
+            plain = {"plain": tuple(sorted(text.plain))}
+            self.metadata.layout = self.metadata.layout.model_copy(update=plain)
             yield text
             row += batch.num_rows
         if row != file.metadata.num_rows:

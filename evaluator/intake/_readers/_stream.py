@@ -8,8 +8,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from evaluator.intake._profile import Layout, Structure
 from evaluator.intake._readers import _records as rec
-from evaluator.intake._readers._layout import SAMPLE_BYTES, TextLayout, find_encoding
+from evaluator.intake._readers._layout import SAMPLE_BYTES, dialect_of, find_encoding
 from evaluator.intake._readers._records import Records, scan
 from evaluator.intake._readers._source import BLOCK_BYTES, RefusedFileError, as_utf8, read_blocks
 from evaluator.intake._violations import FileMetadata, Reject
@@ -31,7 +32,7 @@ class RecordStream:
         self,
         path: Path,
         data: DataSpec,
-        find: Callable[[bytes, str, int], TextLayout],
+        find: Callable[[bytes, str, int], Layout],
         *,
         block: int = BLOCK_BYTES,
     ) -> None:
@@ -42,13 +43,9 @@ class RecordStream:
         self.block = block
         self.line_ends = {"\\n": 0, "\\r\\n": 0, "\\r": 0}
         self.ends_whole = True
-        self._layout: TextLayout | None = None
-
-    @property
-    def layout(self) -> TextLayout:
-        """How the file is laid out; known once the first records are."""
-        assert self._layout is not None  # noqa: S101 - set before the first records are given
-        return self._layout
+        #: Known once the first records are.
+        self.layout = Layout()
+        self.dialect = dialect_of(self.layout)
 
     def records(self) -> Iterator[Records]:
         """Scan the file block by block; what a block leaves open goes before the next one."""
@@ -60,7 +57,8 @@ class RecordStream:
                 break
         encoding, mark = find_encoding(sample[:SAMPLE_BYTES], self.data.encoding)
         head = b"".join(as_utf8(iter([sample[:SAMPLE_BYTES]]), encoding, mark))
-        self._layout = self.find(head, encoding, mark)
+        self.layout = self.find(head, encoding, mark)
+        self.dialect = dialect_of(self.layout)
         rest, line = b"", 1
         pieces = (sample[at : at + self.block] for at in range(0, len(sample), self.block))
         for part in as_utf8(chain(pieces, raw), encoding, mark):
@@ -78,7 +76,7 @@ class RecordStream:
     def _scan(self, block: bytes, line: int, *, final: bool) -> tuple[bytes, int, list[Records]]:
         """Scan one block; give back what it leaves open."""
         limit = self.data.maximum_row_bytes
-        records = scan(block, self.layout.dialect, first_line=line, final=final, limit=limit)
+        records = scan(block, self.dialect, first_line=line, final=final, limit=limit)
         self._check_lengths(records)
         for kind, count in records.line_ends.items():
             self.line_ends[kind] += count
@@ -126,9 +124,9 @@ class BlankLines:
 def describe_structure(metadata: FileMetadata, stream: RecordStream, blanks: BlankLines) -> None:
     """Note what a person should know about a file's lines."""
     used = {kind: count for kind, count in stream.line_ends.items() if count}
-    metadata.facts["line_ends"] = used
-    metadata.facts["blank_lines"] = blanks.count
-    metadata.facts["ends_with_line_end"] = stream.ends_whole
+    metadata.structure = Structure(
+        line_ends=used, blank_lines=blanks.count, ends_with_line_end=stream.ends_whole
+    )
     if len(used) > 1:
         parts = ", ".join(f"{count:,} x {kind}" for kind, count in used.items())
         metadata.notes.append(f"line ends are mixed: {parts}")

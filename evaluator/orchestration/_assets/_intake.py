@@ -10,7 +10,7 @@ import dagster as dg
 import pyarrow.parquet as pq
 
 from evaluator.errors import IntakeError
-from evaluator.evidence import Record, RunContext, canonical_json, content_version, digest_of_bytes
+from evaluator.evidence import Record, RunContext, content_version, digest_of_bytes
 from evaluator.intake import QUARANTINED_ROWS, TYPED_ROWS, IntakeResult
 from evaluator.orchestration._asset_specs import (
     asset_spec,
@@ -274,7 +274,7 @@ def _store_intake(
         )
 
     outputs = {}
-    profile = canonical_json(result.profile)
+    profile = result.profile.to_json()
     record = store(
         Asset.DATA_QUALITY_REPORT,
         {REPORT: result.report.encode(), PROFILE: profile},
