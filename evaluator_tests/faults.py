@@ -10,14 +10,17 @@ from typing import Literal
 import pandas as pd
 
 FAULTS_FILE = "faults.json"
+CHILD_FILE = "child.pid"
+"""Holds the number of a process that a candidate left behind."""
 
-Kind = Literal["raises", "kills", "hangs"]
+Kind = Literal["raises", "kills", "leaves a child and kills", "hangs"]
 
 
 def plan_faults(home: Path, *slices: tuple[str, str], kind: Kind = "raises") -> None:
     """Make the frail candidate fail on these slices (region, airline kind), until told else.
 
-    It raises an error, takes its whole process down, or never comes to an end.
+    It raises an error, takes its whole process down (and may leave a process that it forked), or
+    never comes to an end.
     """
     (home / FAULTS_FILE).write_text(json.dumps({"kind": kind, "slices": slices}))
 
@@ -31,7 +34,12 @@ def crash_where_planned(features: pd.DataFrame) -> pd.DataFrame:
     for region, airline_kind in planned["slices"]:
         hit = (features["region"] == region) & (features["airline_kind"] == airline_kind)
         if hit.any():
-            if planned["kind"] == "kills":
+            if planned["kind"] == "leaves a child and kills":
+                child = os.fork()
+                if child == 0:
+                    signal.pause()
+                plan.with_name(CHILD_FILE).write_text(str(child))
+            if planned["kind"].endswith("kills"):
                 os.kill(os.getpid(), signal.SIGKILL)
             if planned["kind"] == "hangs":
                 threading.Event().wait()

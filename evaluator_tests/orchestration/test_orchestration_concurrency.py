@@ -26,7 +26,7 @@ from evaluator.orchestration._partitions import slice_batches
 from evaluator.orchestration._scorecard_run import read_judged_scorecard
 from evaluator.scorecard import Slice
 from evaluator.spec import Audit, CandidateSpec, SkopsCandidate
-from evaluator_tests.faults import plan_faults
+from evaluator_tests.faults import CHILD_FILE, Kind, plan_faults
 from evaluator_tests.orchestration.conftest import run, start
 from evaluator_tests.orchestration.served import until
 
@@ -41,13 +41,17 @@ def run_statuses() -> list[str]:
 
 
 @pytest.mark.slow
-def test_a_candidate_that_takes_its_process_down_costs_no_other_candidate(
-    audit: Audit, home: Home
+@pytest.mark.parametrize("kind", ["kills", "leaves a child and kills"])
+def test_a_candidate_that_takes_its_process_down_costs_no_other_slice(
+    audit: Audit, home: Home, kind: Kind
 ) -> None:
-    plan_faults(home.root, ("pacific", "network"), kind="kills")
+    plan_faults(home.root, ("pacific", "network"), kind=kind)
     # All slices of a candidate in one process, on however many cores.
     together = changed(audit, partitions_per_run=4)
     summary = run(together, home)
+    if (home.root / CHILD_FILE).exists():
+        # It held what its parent spoke through, and nobody waited for it.
+        os.kill(int((home.root / CHILD_FILE).read_text()), signal.SIGKILL)
     by_candidate = {
         name: [s for s in summary.slices if s.candidate == name] for name in ("sturdy", "frail")
     }

@@ -8,6 +8,7 @@ import json
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
@@ -77,9 +78,14 @@ class ProcessExecutor(WorkerExecutor):
     def _next(self, run_id: str) -> FinishedChunk:
         while not self._finished[run_id]:
             self._fill()
-            for connection in wait(list(self._running)):
-                if isinstance(connection, Connection):
-                    self._receive(connection)
+            # A process that died is heard of by its end too: what it had started itself may hold
+            # the connection open.
+            ends = {worker.process.sentinel: own for own, worker in self._running.items()}
+            for ready in wait([*self._running, *ends]):
+                if isinstance(ready, int):
+                    self._close(ends[ready])
+                elif isinstance(ready, Connection):
+                    self._receive(ready)
         return self._finished[run_id].popleft()
 
     def _fill(self) -> None:
@@ -95,7 +101,7 @@ class ProcessExecutor(WorkerExecutor):
         # Each process has its cores; more threads than those would only wait for each other.
         at_work = min(self._cores, len(self._running) + 1 + len(self._waiting))
         process = fork_server_context().Process(  # type: ignore[attr-defined] # every method has it
-            target=work,
+            target=_work_and_exit,
             args=(job, slices, dict(os.environ), self._cores // at_work, theirs),
             name=job.candidate.name,
         )
@@ -105,16 +111,40 @@ class ProcessExecutor(WorkerExecutor):
         self._running[ours] = _Worker(job, slices, process)
 
     def _receive(self, connection: Connection) -> None:
-        worker = self._running[connection]
+        """Hear one message; the end of the connection is that of its process."""
+        if connection not in self._running:
+            return
         try:
             message = json.loads(connection.recv_bytes())
         except EOFError:
-            del self._running[connection]
             connection.close()
-            worker.process.join()
-            self._finished[worker.job.run_context.run_id].append(_finish(worker))
-            self._fill()
-            return
+            self._finish(self._running.pop(connection))
+        else:
+            self._note(self._running[connection], message)
+
+    def _close(self, connection: Connection) -> None:
+        """Hear what a process that has ended has still said."""
+        while connection in self._running and connection.poll():
+            self._receive(connection)
+        worker = self._running.pop(connection, None)
+        if worker is not None:
+            # Something that it had started lives on, and holds the connection.
+            connection.close()
+            self._finish(worker)
+
+    def _finish(self, worker: _Worker) -> None:
+        worker.process.join()
+        code = worker.process.exitcode or 0
+        death = None
+        if code < 0:
+            death = ChildProcessError(f"its process was ended by {signal.Signals(-code).name}")
+        elif code:
+            death = ChildProcessError(f"its process ended itself with exit code {code}")
+        chunk = FinishedChunk(worker.slices, worker.failed, death)
+        self._finished[worker.job.run_context.run_id].append(chunk)
+        self._fill()
+
+    def _note(self, worker: _Worker, message: dict[str, Any]) -> None:
         if "slice" not in message:
             # It could not even begin.
             worker.failed.update(dict.fromkeys(worker.slices, error_from_document(message)))
@@ -134,16 +164,6 @@ class ProcessExecutor(WorkerExecutor):
             fix="declare `isolate: process` for it, which also bounds its time and memory, and look"
             f" for what ends it (it was tried {times} times)",
         )
-
-
-def _finish(worker: _Worker) -> FinishedChunk:
-    code = worker.process.exitcode or 0
-    death = None
-    if code < 0:
-        death = ChildProcessError(f"its process was ended by {signal.Signals(-code).name}")
-    elif code:
-        death = ChildProcessError(f"its process ended itself with exit code {code}")
-    return FinishedChunk(worker.slices, worker.failed, death)
 
 
 def work(
@@ -172,6 +192,14 @@ def work(
                         send(slice=one.key, error=error_to_document(error))
     except Exception as error:  # noqa: BLE001 - told to the process that asked
         send(**error_to_document(error))
+
+
+def _work_and_exit(*arguments: Any) -> None:
+    work(*arguments)
+    # Threads that a candidate left behind are not waited for.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _end_with_parent() -> None:
