@@ -10,11 +10,86 @@ from typing import Literal
 
 Task = Literal["binary_classification", "multiclass_classification", "regression"]
 Comparison = Literal["difference", "ratio"]
+Cells = tuple[Literal["tn", "fp", "fn", "tp"], ...]
+
+# The four cells of a binary classifier's confusion matrix, in the order of 2 label + prediction.
+CELLS: Cells = ("tn", "fp", "fn", "tp")
+NEGATIVES: Cells = ("tn", "fp")
+POSITIVES: Cells = ("fn", "tp")
+PREDICTED_NEGATIVES: Cells = ("tn", "fn")
+PREDICTED_POSITIVES: Cells = ("fp", "tp")
+_PAIRS = {
+    POSITIVES: "positive labels",
+    NEGATIVES: "negative labels",
+    PREDICTED_POSITIVES: "predicted positives",
+    PREDICTED_NEGATIVES: "predicted negatives",
+    ("fp", "fn"): "errors",
+    ("tn", "tp"): "right predictions",
+}
+
+
+def names_of(cells: Cells) -> list[str]:
+    """Name the cases of some cells; of three cells, by the label and by the prediction."""
+    if set(cells) == set(CELLS):
+        return ["cases"]
+    return [name for pair, name in _PAIRS.items() if set(pair) <= set(cells)][:2]
+
+
+def none_of(cells: Cells) -> str:
+    """Say that there are no cases in some cells, as the reason why something is undefined."""
+    names = names_of(cells)
+    return "no rows" if names == ["cases"] else " and ".join(f"no {name}" for name in names)
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A share of cases, told by the four cells of a binary classifier's confusion matrix.
+
+    Parameters
+    ----------
+    hits
+        The cells whose cases are hits: "tn", "fp", "fn", "tp".
+    among
+        The cells of whose cases the hits are a share.
+    twice
+        Whether hits count twice, above and below: 2 h / (n + h), which grows with h / n and takes
+        its interval from there, as F1 does from Jaccard's index.
+
+    Raises
+    ------
+    ValueError
+        If hits are not some of several cells.
+    """
+
+    hits: Cells
+    among: Cells
+    twice: bool = False
+
+    def __post_init__(self) -> None:
+        if not set() < set(self.hits) < set(self.among) <= set(CELLS):
+            raise ValueError(f"{self.hits} are no share of {self.among}")
+
+    @property
+    def weights(self) -> tuple[list[float], list[float]]:
+        """What a case of each cell counts in numerator and denominator."""
+        hits, among = ([float(cell in own) for cell in CELLS] for own in (self.hits, self.among))
+        if self.twice:
+            among = [(h + n) / 2 for h, n in zip(hits, among, strict=True)]
+        return hits, among
+
+    @property
+    def of_same_cases(self) -> bool:
+        """Whether the labels alone say which cases it is a share of."""
+        of_labels = (set(CELLS), set(POSITIVES), set(NEGATIVES))
+        return set(self.among) in of_labels and not self.twice
 
 
 @dataclass(frozen=True)
 class MetricInfo:
     """What there is to know about a metric before any number is computed.
+
+    How it is computed follows from `rate`, or stands where its mathematics is, in `_binary`,
+    `_multiclass` or `_regression`.
 
     Parameters
     ----------
@@ -30,6 +105,18 @@ class MetricInfo:
         One sentence for a reader who does not know it.
     probability
         Whether the scores have to be probabilities, in [0, 1].
+    rate
+        What it is a share of, where it is one of a binary classifier's decisions; all of its forms
+        follow from that.
+    title
+        The name for a reader, in lower case but for acronyms and people's names; the words of the
+        name by default.
+    calibration_error
+        Whether it says how far scores are from being probabilities, and less is better.
+    no_paired_test
+        Why candidates are not compared by it; None where they are.
+    residual
+        Whether it is the mean of prediction minus label.
     """
 
     name: str
@@ -38,6 +125,22 @@ class MetricInfo:
     higher_is_better: bool | None
     description: str
     probability: bool = False
+    rate: Rate | None = None
+    title: str = ""
+    calibration_error: bool = False
+    no_paired_test: str | None = None
+    residual: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.title:
+            object.__setattr__(self, "title", self.name.replace("_", " "))
+
+    @property
+    def no_fairness_gap(self) -> str | None:
+        """Why groups are not compared by it; None where a fairness measure may do so."""
+        if self.residual or (self.rate is not None and not self.rate.twice):
+            return None
+        return "groups are compared by shares of cases and by the mean of prediction minus label"
 
 
 @dataclass(frozen=True)
@@ -77,6 +180,12 @@ _MULTICLASS: tuple[Task, ...] = ("multiclass_classification",)
 _CLASSES: tuple[Task, ...] = ("binary_classification", "multiclass_classification")
 _REGRESSION: tuple[Task, ...] = ("regression",)
 
+RECALL = Rate(hits=("tp",), among=POSITIVES)
+SPECIFICITY = Rate(hits=("tn",), among=NEGATIVES)
+# The metrics of which there is one a number.
+TOP_COUNTS = (2, 3, 5)
+PINBALL_PERCENTS = (10, 50, 90)
+
 _METRICS = (
     MetricInfo(
         "accuracy",
@@ -84,6 +193,7 @@ _METRICS = (
         needs="prediction",
         higher_is_better=True,
         description="Share of cases whose prediction is the label.",
+        rate=Rate(hits=("tn", "tp"), among=CELLS),
     ),
     MetricInfo(
         "balanced_accuracy",
@@ -98,6 +208,7 @@ _METRICS = (
         needs="prediction",
         higher_is_better=True,
         description="Share of the predicted positives that are positive.",
+        rate=Rate(hits=("tp",), among=PREDICTED_POSITIVES),
     ),
     MetricInfo(
         "recall",
@@ -105,6 +216,7 @@ _METRICS = (
         needs="prediction",
         higher_is_better=True,
         description="Share of the positives that were predicted positive; the true positive rate.",
+        rate=RECALL,
     ),
     MetricInfo(
         "specificity",
@@ -112,6 +224,7 @@ _METRICS = (
         needs="prediction",
         higher_is_better=True,
         description="Share of the negatives that were predicted negative; the true negative rate.",
+        rate=SPECIFICITY,
     ),
     MetricInfo(
         "false_positive_rate",
@@ -119,6 +232,7 @@ _METRICS = (
         needs="prediction",
         higher_is_better=False,
         description="Share of the negatives that were predicted positive.",
+        rate=Rate(hits=("fp",), among=NEGATIVES),
     ),
     MetricInfo(
         "false_negative_rate",
@@ -126,6 +240,7 @@ _METRICS = (
         needs="prediction",
         higher_is_better=False,
         description="Share of the positives that were predicted negative.",
+        rate=Rate(hits=("fn",), among=POSITIVES),
     ),
     MetricInfo(
         "false_discovery_rate",
@@ -133,6 +248,7 @@ _METRICS = (
         needs="prediction",
         higher_is_better=False,
         description="Share of the predicted positives that are negative.",
+        rate=Rate(hits=("fp",), among=PREDICTED_POSITIVES),
     ),
     MetricInfo(
         "f1",
@@ -140,6 +256,8 @@ _METRICS = (
         needs="prediction",
         higher_is_better=True,
         description="Harmonic mean of precision and recall.",
+        rate=Rate(hits=("tp",), among=("fp", "fn", "tp"), twice=True),
+        title="F1",
     ),
     MetricInfo(
         "matthews_correlation",
@@ -147,6 +265,7 @@ _METRICS = (
         needs="prediction",
         higher_is_better=True,
         description="Correlation between prediction and label, from -1 to 1.",
+        title="Matthews correlation",
     ),
     MetricInfo(
         "selection_rate",
@@ -154,6 +273,7 @@ _METRICS = (
         needs="prediction",
         higher_is_better=None,
         description="Share of cases that were predicted positive.",
+        rate=Rate(hits=PREDICTED_POSITIVES, among=CELLS),
     ),
     MetricInfo(
         "base_rate",
@@ -161,6 +281,8 @@ _METRICS = (
         needs="label",
         higher_is_better=None,
         description="Share of cases that are positive.",
+        rate=Rate(hits=POSITIVES, among=CELLS),
+        no_paired_test="it is the labels' alone, so that all candidates have the same",
     ),
     MetricInfo(
         "roc_auc",
@@ -168,6 +290,7 @@ _METRICS = (
         needs="score",
         higher_is_better=True,
         description="Probability that a positive scores above a negative, ties counting half.",
+        title="ROC AUC",
     ),
     MetricInfo(
         "average_precision",
@@ -183,6 +306,7 @@ _METRICS = (
         higher_is_better=False,
         description="Mean negative logarithm of the probability given to the label.",
         probability=True,
+        calibration_error=True,
     ),
     MetricInfo(
         "brier",
@@ -191,6 +315,8 @@ _METRICS = (
         higher_is_better=False,
         description="Mean squared difference between probability and outcome.",
         probability=True,
+        title="Brier score",
+        calibration_error=True,
     ),
     MetricInfo(
         "expected_calibration_error",
@@ -199,6 +325,8 @@ _METRICS = (
         higher_is_better=False,
         description="Mean absolute gap between probability and outcome over ten equal bins.",
         probability=True,
+        calibration_error=True,
+        no_paired_test="it is above 0 by chance alone, and not alike for two candidates",
     ),
     MetricInfo(
         "calibration_intercept",
@@ -207,6 +335,7 @@ _METRICS = (
         higher_is_better=None,
         description="How far the log-odds must move to be right on average; 0 is calibrated.",
         probability=True,
+        no_paired_test="there is no test of two recalibrations on the same cases",
     ),
     MetricInfo(
         "calibration_slope",
@@ -215,6 +344,7 @@ _METRICS = (
         higher_is_better=None,
         description="How the log-odds must stretch to be right; below 1 is overconfident.",
         probability=True,
+        no_paired_test="there is no test of two recalibrations on the same cases",
     ),
     MetricInfo(
         "precision_macro",
@@ -264,6 +394,7 @@ _METRICS = (
         needs="prediction",
         higher_is_better=True,
         description="Harmonic mean of precision and recall, mean over the classes.",
+        title="F1 macro",
     ),
     MetricInfo(
         "f1_micro",
@@ -271,6 +402,7 @@ _METRICS = (
         needs="prediction",
         higher_is_better=True,
         description="Harmonic mean of precision and recall, of all classes pooled.",
+        title="F1 micro",
     ),
     MetricInfo(
         "f1_weighted",
@@ -278,6 +410,7 @@ _METRICS = (
         needs="prediction",
         higher_is_better=True,
         description="Harmonic mean of precision and recall, by the classes' frequency.",
+        title="F1 weighted",
     ),
     MetricInfo(
         "roc_auc_ovr",
@@ -286,6 +419,7 @@ _METRICS = (
         higher_is_better=True,
         description="Mean area under the ROC curve of each class against the rest.",
         probability=True,
+        title="ROC AUC ovr",
     ),
     MetricInfo(
         "roc_auc_ovo",
@@ -294,27 +428,18 @@ _METRICS = (
         higher_is_better=True,
         description="Mean area under the ROC curve of each pair of classes (Hand and Till).",
         probability=True,
+        title="ROC AUC ovo",
     ),
-    MetricInfo(
-        "top_2_accuracy",
-        _MULTICLASS,
-        needs="score",
-        higher_is_better=True,
-        description="Share of cases whose label is among the 2 classes of the highest scores.",
-    ),
-    MetricInfo(
-        "top_3_accuracy",
-        _MULTICLASS,
-        needs="score",
-        higher_is_better=True,
-        description="Share of cases whose label is among the 3 classes of the highest scores.",
-    ),
-    MetricInfo(
-        "top_5_accuracy",
-        _MULTICLASS,
-        needs="score",
-        higher_is_better=True,
-        description="Share of cases whose label is among the 5 classes of the highest scores.",
+    *(
+        MetricInfo(
+            f"top_{count}_accuracy",
+            _MULTICLASS,
+            needs="score",
+            higher_is_better=True,
+            description=f"Share of cases whose label is among the {count} classes of the highest "
+            "scores.",
+        )
+        for count in TOP_COUNTS
     ),
     MetricInfo(
         "confusion_matrix",
@@ -322,6 +447,7 @@ _METRICS = (
         needs="prediction",
         higher_is_better=None,
         description="Share of each class that was predicted as each class.",
+        no_paired_test="it is a table, and no single number",
     ),
     MetricInfo(
         "mean_absolute_error",
@@ -343,6 +469,7 @@ _METRICS = (
         needs="prediction",
         higher_is_better=False,
         description="Median absolute difference between prediction and label.",
+        no_paired_test="there is no test of two medians on the same cases",
     ),
     MetricInfo(
         "bias",
@@ -350,6 +477,7 @@ _METRICS = (
         needs="prediction",
         higher_is_better=None,
         description="Mean of prediction minus label.",
+        residual=True,
     ),
     MetricInfo(
         "r2",
@@ -357,6 +485,7 @@ _METRICS = (
         needs="prediction",
         higher_is_better=True,
         description="Share of the labels' variance that the prediction explains.",
+        title="R²",
     ),
     MetricInfo(
         "mean_absolute_percentage_error",
@@ -365,30 +494,27 @@ _METRICS = (
         higher_is_better=False,
         description="Mean absolute difference as a share of the label.",
     ),
-    MetricInfo(
-        "pinball_loss_10",
-        _REGRESSION,
-        needs="prediction",
-        higher_is_better=False,
-        description="Mean loss of the prediction as the 10 % quantile of the label.",
-    ),
-    MetricInfo(
-        "pinball_loss_50",
-        _REGRESSION,
-        needs="prediction",
-        higher_is_better=False,
-        description="Mean loss of the prediction as the 50 % quantile of the label.",
-    ),
-    MetricInfo(
-        "pinball_loss_90",
-        _REGRESSION,
-        needs="prediction",
-        higher_is_better=False,
-        description="Mean loss of the prediction as the 90 % quantile of the label.",
+    *(
+        MetricInfo(
+            f"pinball_loss_{percent}",
+            _REGRESSION,
+            needs="prediction",
+            higher_is_better=False,
+            description=f"Mean loss of the prediction as the {percent} % quantile of the label.",
+        )
+        for percent in PINBALL_PERCENTS
     ),
 )
 
-METRICS: Mapping[str, MetricInfo] = MappingProxyType({info.name: info for info in _METRICS})
+_BY_NAME = {info.name: info for info in _METRICS}
+METRICS: Mapping[str, MetricInfo] = MappingProxyType(_BY_NAME)
+"""All metrics by name, in the order of every table."""
+SUPPORTED = tuple(
+    name
+    for name, info in METRICS.items()
+    if "binary_classification" in info.tasks and info.no_paired_test is None
+)
+"""The metrics of binary classifiers of which there is a paired test."""
 
 _MEASURES = (
     FairnessMeasure(

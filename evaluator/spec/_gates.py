@@ -14,7 +14,7 @@ GateLevel = Literal["overall", "geography", "segment", "slice"]
 DecideOn = Literal["bound", "value"]
 
 
-CALIBRATION_ERRORS: Final = ("expected_calibration_error", "brier", "log_loss")
+CALIBRATION_ERRORS: Final = tuple(name for name, info in METRICS.items() if info.calibration_error)
 """The metrics that measure how far scores are from being probabilities; less is better."""
 DEFAULT_KIND = "metric"
 
