@@ -1,5 +1,6 @@
 """What every metric gives for every group of a level: a value, an interval, a reason."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -7,12 +8,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evaluator.metrics._catalogue import CELLS, none_of
 from evaluator.metrics._levels import Slicing
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
-NO_ROWS = "no rows"
+NO_ROWS = none_of(CELLS)
+# What the simulations in benchmarks/coverage.py ask for, so that areas keep their promise.
+MIN_OF_EACH_CLASS = 10
 # The share of a sum of squares that cancellation leaves where there is no spread.
 NO_SPREAD = 1e-14
 
@@ -70,6 +74,10 @@ class Estimate:
         self.low[new] = np.nan
         self.high[new] = np.nan
 
+    def mark_shortfall(self, least: int, what: str, there: FloatArray) -> None:
+        """Say of what there is less than an interval needs in some groups, and how much."""
+        self.mark_too_few(there < least, shortfall_reasons(least, what, there))
+
     @property
     def status(self) -> NDArray[np.object_]:
         """The status of each group: ok, undefined or too_few."""
@@ -79,6 +87,11 @@ class Estimate:
     @property
     def _fine(self) -> BoolArray:
         return np.array([reason is None for reason in self.reason], dtype=bool)
+
+
+def concat_levels(levels: Sequence[dict[str, Estimate]]) -> dict[str, Estimate]:
+    """Put what was measured at each level one after the other, metric by metric."""
+    return {name: Estimate.concat([one[name] for one in levels]) for name in levels[0]}
 
 
 def divide(numerator: NDArray[Any], denominator: NDArray[Any]) -> FloatArray:

@@ -9,12 +9,18 @@ from typing import Any
 import numpy as np
 
 from evaluator.metrics._checks import MetricsInputError
-from evaluator.metrics._estimates import NO_ROWS, BoolArray, Estimate, FloatArray, shortfall_reasons
+from evaluator.metrics._estimates import (
+    MIN_OF_EACH_CLASS,
+    NO_ROWS,
+    BoolArray,
+    Estimate,
+    FloatArray,
+    concat_levels,
+)
 from evaluator.metrics._levels import IntArray
 from evaluator.metrics._linear import LinearisedEstimate, SurveyDesign, weighted_roc_auc
 from evaluator.metrics._means import MAX_LOG_LOSS, clipped_log, linear_mean, log_odds_interval
 
-MIN_OF_EACH_CLASS = 10
 _CONFUSION = "confusion_matrix"
 _NO_LABEL = "no label of class {!r}"
 _NEVER_PREDICTED = "class {!r} is never predicted"
@@ -46,7 +52,7 @@ def measure(
             else:
                 measured[name] = MEASURES[name](at)
         results.append(measured)
-    return {name: Estimate.concat([one[name] for one in results]) for name in results[0]}
+    return concat_levels(results)
 
 
 class MulticlassLevel:
@@ -112,10 +118,7 @@ class MulticlassLevel:
         estimate.low, estimate.high = log_odds_interval(
             linear.value, self.design.variance(linear.influence), units, self.confidence
         )
-        estimate.mark_too_few(
-            fewest < MIN_OF_EACH_CLASS,
-            shortfall_reasons(MIN_OF_EACH_CLASS, "cases of each class", fewest),
-        )
+        estimate.mark_shortfall(MIN_OF_EACH_CLASS, "cases of each class", fewest)
         self.design.mark_few_clusters(estimate)
         return estimate
 
@@ -157,7 +160,7 @@ def _weighted(kind: str) -> Callable[[MulticlassLevel], Estimate]:
         for number, missing in zip(at.numbers, absent, strict=True):
             estimate.mark_undefined(missing, _NEVER_PREDICTED.format(at.rows.classes[number]))
         least = MIN_OF_EACH_CLASS * len(at.numbers)
-        estimate.mark_too_few(cases < least, shortfall_reasons(least, "cases", cases))
+        estimate.mark_shortfall(least, "cases", cases)
         at.design.mark_few_clusters(estimate)
         return estimate
 

@@ -11,6 +11,7 @@ from evaluator.metrics._estimates import (
     BoolArray,
     Estimate,
     FloatArray,
+    concat_levels,
     divide,
     shortfall_reasons,
 )
@@ -36,7 +37,7 @@ def measure(
     for design in designs:
         at = RegressionLevel(label, prediction, design, confidence)
         results.append({name: MEASURES[name](at) for name in metrics})
-    return {name: Estimate.concat([one[name] for one in results]) for name in results[0]}
+    return concat_levels(results)
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,7 @@ def _mean_absolute_error(at: RegressionLevel) -> Estimate:
 def _root_mean_squared_error(at: RegressionLevel) -> Estimate:
     estimate = at.mean(at.error**2)
     cases = at.design.cases()
-    estimate.mark_too_few(
-        cases < MIN_FOR_SQUARES, shortfall_reasons(MIN_FOR_SQUARES, "cases", cases)
-    )
+    estimate.mark_shortfall(MIN_FOR_SQUARES, "cases", cases)
     estimate.value, estimate.low, estimate.high = (
         np.sqrt(part) for part in (estimate.value, estimate.low, estimate.high)
     )
@@ -110,7 +109,7 @@ def _r2(at: RegressionLevel) -> Estimate:
     estimate.high = 1 - share * np.exp(-half)
     estimate.mark_undefined(cases == 0, NO_ROWS)
     estimate.mark_undefined(_all_equal(design, at.label), "the labels are all equal")
-    estimate.mark_too_few(cases < MIN_FOR_R2, shortfall_reasons(MIN_FOR_R2, "cases", cases))
+    estimate.mark_shortfall(MIN_FOR_R2, "cases", cases)
     estimate.mark_too_few(np.isnan(share), "all errors are 0, so that their spread is unknown")
     design.mark_few_clusters(estimate)
     return estimate

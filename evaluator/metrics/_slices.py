@@ -9,7 +9,6 @@ from evaluator.metrics import (
     _binary as binary,
     _multiclass as multiclass,
     _regression as regression,
-    _weighted as weighted,
 )
 from evaluator.metrics._catalogue import Task
 from evaluator.metrics._checks import MetricsInputError, numbers
@@ -151,7 +150,7 @@ def slice_metrics(
         if weight is None and cluster is None:
             measured = binary.measure(rows, names, confidence)
         else:
-            measured = weighted.measure(rows, designs(), names, confidence)
+            measured = binary.measure_weighted(rows, designs(), names, confidence)
     else:
         truth, predicted = numbers(frame, label), numbers(frame, str(prediction))
         measured = regression.measure(truth, predicted, designs(), names, confidence)

@@ -7,13 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from evaluator.metrics._catalogue import Task
+from evaluator.metrics._catalogue import METRICS, Task
 from evaluator.metrics._checks import MetricsInputError, numbers
-from evaluator.metrics._comparison._binary import (
-    SUPPORTED as BINARY,
-    BinaryCases,
-    compare_clustered,
-)
+from evaluator.metrics._comparison._binary import BinaryCases, compare_clustered
 from evaluator.metrics._comparison._decisions import decide, margins_of
 from evaluator.metrics._comparison._differences import CandidatePair, Difference
 from evaluator.metrics._comparison._tasks import (
@@ -29,11 +25,6 @@ from evaluator.metrics._linear import SurveyDesign
 from evaluator.metrics._multiplicity import ADJUSTMENTS, Adjustment
 
 Scores = Mapping[str, str] | Mapping[str, Mapping[Any, str]]
-_SUPPORTED: Mapping[Task, Sequence[str]] = {
-    "binary_classification": BINARY,
-    "multiclass_classification": tuple(MULTICLASS),
-    "regression": tuple(REGRESSION),
-}
 
 
 def compare_candidates(
@@ -277,10 +268,13 @@ def chosen_metrics(
     scored = all(name in columns.scores for name in candidates)
     decided = task != "regression" or all(name in columns.predictions for name in candidates)
     names = select_metrics(metrics, task, scored=scored, decided=decided)
-    without = [name for name in names if name not in _SUPPORTED[task]]
+    without = {name: reason for name in names if (reason := METRICS[name].no_paired_test)}
     if metrics is not None and without:
-        known = ", ".join(_SUPPORTED[task])
-        raise MetricsInputError(f"there is no paired test for {without}; there are {known}")
+        tested = [i.name for i in METRICS.values() if task in i.tasks and not i.no_paired_test]
+        raise MetricsInputError(
+            f"there is no paired test for {list(without)} ({'; '.join(without.values())}); "
+            f"there are {', '.join(tested)}"
+        )
     return [name for name in names if name not in without]
 
 

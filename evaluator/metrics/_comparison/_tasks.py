@@ -16,7 +16,7 @@ from evaluator.metrics._comparison._differences import (
     concat_differences,
     linear_difference,
 )
-from evaluator.metrics._estimates import Estimate, FloatArray, divide, shortfall_reasons
+from evaluator.metrics._estimates import MIN_OF_EACH_CLASS, Estimate, FloatArray, divide
 from evaluator.metrics._linear import LinearisedEstimate, SurveyDesign, weighted_roc_auc
 from evaluator.metrics._means import MIN_CASES, clipped_log
 from evaluator.metrics._multiclass import MulticlassLevel, MulticlassRows
@@ -49,7 +49,7 @@ class _TestRule:
 
 _MEAN = _TestRule(MIN_CASES, skewed=True)
 _HITS = _TestRule(hits=True, largest=1.0)
-_MACRO = _TestRule(multiclass.MIN_OF_EACH_CLASS, largest=1.0)
+_MACRO = _TestRule(MIN_OF_EACH_CLASS, largest=1.0)
 REGRESSION: Mapping[str, _TestRule] = {
     "mean_absolute_error": _MEAN,
     "root_mean_squared_error": _TestRule(regression.MIN_FOR_SQUARES, skewed=True),
@@ -119,9 +119,7 @@ def _difference(
             where = single.estimate.undefined & (single.estimate.reason == reason)
             own = f"{reason} by {name!r}" if "predicted" in str(reason) else str(reason)
             estimate.mark_undefined(where, own)
-    estimate.mark_too_few(
-        effective < rule.fewest, shortfall_reasons(rule.fewest, "cases", effective)
-    )
+    estimate.mark_shortfall(rule.fewest, "cases", effective)
     if rule.hits:
         mark_few_flips(estimate, flips, error)
     if rule.hits and design.cluster is None:
