@@ -34,9 +34,9 @@ from evaluator.metrics._estimates import (
     BoolArray,
     Estimate,
     FloatArray,
-    concat_levels,
     divide,
 )
+from evaluator.metrics._forms import measure_levels
 from evaluator.metrics._inputs import BinaryRows
 from evaluator.metrics._levels import Level
 from evaluator.metrics._linear import (
@@ -136,13 +136,14 @@ def measure_weighted(
     rows: BinaryRows, designs: Sequence[SurveyDesign], metrics: Sequence[str], confidence: float
 ) -> dict[str, Estimate]:
     """Measure every level, where cases have weights or come in clusters."""
+    levels = (BinaryLevel(rows, design, confidence) for design in designs)
+    return measure_levels(levels, {name: weighted_form(name) for name in metrics})
 
-    def measured(at: BinaryLevel, name: str) -> Estimate:
-        rate = METRICS[name].rate
-        return at.rate(rate) if rate else BINARY[name].weighted(at)
 
-    levels = [BinaryLevel(rows, design, confidence) for design in designs]
-    return concat_levels([{name: measured(at, name) for name in metrics} for at in levels])
+def weighted_form(metric: str) -> Callable[[BinaryLevel], Estimate]:
+    """Give how a metric is measured where cases have weights or come in clusters."""
+    rate = METRICS[metric].rate
+    return (lambda at: at.rate(rate)) if rate else BINARY[metric].weighted
 
 
 def paired_form(metric: str) -> BinaryPaired:

@@ -1,6 +1,5 @@
 """What every metric gives for every group of a level: a value, an interval, a reason."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,11 +86,6 @@ class Estimate:
     @property
     def _fine(self) -> BoolArray:
         return np.array([reason is None for reason in self.reason], dtype=bool)
-
-
-def concat_levels(levels: Sequence[dict[str, Estimate]]) -> dict[str, Estimate]:
-    """Put what was measured at each level one after the other, metric by metric."""
-    return {name: Estimate.concat([one[name] for one in levels]) for name in levels[0]}
 
 
 def divide(numerator: NDArray[Any], denominator: NDArray[Any]) -> FloatArray:

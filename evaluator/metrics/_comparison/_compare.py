@@ -12,17 +12,13 @@ from evaluator.metrics._checks import MetricsInputError, numbers
 from evaluator.metrics._comparison._binary import BinaryCases, compare_clustered
 from evaluator.metrics._comparison._decisions import decide, margins_of
 from evaluator.metrics._comparison._differences import CandidatePair, Difference
-from evaluator.metrics._comparison._tasks import (
-    MULTICLASS,
-    REGRESSION,
-    compare_levels,
-    measure_multiclass,
-    measure_regression,
-)
+from evaluator.metrics._comparison._tasks import compare_levels
 from evaluator.metrics._inputs import binary_rows, cluster_numbers, multiclass_rows, select_metrics
 from evaluator.metrics._levels import IntArray, Slicing, cut_slices
 from evaluator.metrics._linear import SurveyDesign
+from evaluator.metrics._multiclass import MULTICLASS, MulticlassLevel
 from evaluator.metrics._multiplicity import ADJUSTMENTS, Adjustment
+from evaluator.metrics._regression import REGRESSION, RegressionLevel
 
 Scores = Mapping[str, str] | Mapping[str, Mapping[Any, str]]
 
@@ -299,22 +295,30 @@ def differences(
     if columns.task == "regression":
         truth = numbers(frame, columns.label)
         predicted = {name: numbers(frame, columns.predictions[name]) for name in names}
-        measure = measure_regression(truth, predicted, 1 - error)
-        rules = {metric: REGRESSION[metric] for metric in metrics}
-    else:
-        classes = {
-            name: multiclass_rows(
-                frame,
-                metrics,
-                label=columns.label,
-                score=columns.class_columns_of(name),
-                prediction=columns.predictions.get(name),
-            )
-            for name in names
-        }
-        measure = measure_multiclass(classes, 1 - error)
-        rules = {metric: MULTICLASS[metric] for metric in metrics}
-    return compare_levels(designs, measure, pairs, rules, error)
+        return compare_levels(
+            designs,
+            lambda name, design: RegressionLevel(truth, predicted[name], design, 1 - error),
+            pairs,
+            {metric: REGRESSION[metric] for metric in metrics},
+            error,
+        )
+    classes = {
+        name: multiclass_rows(
+            frame,
+            metrics,
+            label=columns.label,
+            score=columns.class_columns_of(name),
+            prediction=columns.predictions.get(name),
+        )
+        for name in names
+    }
+    return compare_levels(
+        designs,
+        lambda name, design: MulticlassLevel(classes[name], design, 1 - error),
+        pairs,
+        {metric: MULTICLASS[metric] for metric in metrics},
+        error,
+    )
 
 
 def _binary(
