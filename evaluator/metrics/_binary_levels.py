@@ -120,8 +120,8 @@ class BinaryLevel(_BinaryCases):
 
 
 def count_cells(counts: FloatArray, cells: Cells) -> FloatArray:
-    """Add up some cells of counts by all cells, shape (groups, 4)."""
-    of_cells: FloatArray = counts[:, [CELLS.index(cell) for cell in cells]].sum(axis=1)
+    """Add up some of the confusion matrix's cells, which the last of several axes is of."""
+    of_cells: FloatArray = counts[..., [CELLS.index(cell) for cell in cells]].sum(axis=-1)
     return of_cells
 
 

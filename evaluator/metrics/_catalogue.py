@@ -143,38 +143,6 @@ class MetricInfo:
         return "groups are compared by shares of cases and by the mean of prediction minus label"
 
 
-@dataclass(frozen=True)
-class FairnessMeasure:
-    """What there is to know about a fairness measure before any number is computed.
-
-    Parameters
-    ----------
-    name
-        The name that an audit's YAML and every table give it.
-    tasks
-        The tasks that it is defined for.
-    compares
-        What is compared between groups, as a sentence for a reader who does not know it.
-    favoured
-        Which groups the candidate favours: 1, those of the highest value; -1, those of the lowest;
-        0, neither, since two rates are compared at once.
-    ratio
-        Whether a ratio has a meaning beside the difference. A mean that may be negative has none.
-    per_class
-        Whether a multiclass candidate has one value a class, this class against the rest.
-    needs_score
-        Whether it is computed from scores, which have to be probabilities.
-    """
-
-    name: str
-    tasks: tuple[Task, ...]
-    compares: str
-    favoured: Literal[-1, 0, 1] = 1
-    ratio: bool = True
-    per_class: bool = True
-    needs_score: bool = False
-
-
 _BINARY: tuple[Task, ...] = ("binary_classification",)
 _MULTICLASS: tuple[Task, ...] = ("multiclass_classification",)
 _CLASSES: tuple[Task, ...] = ("binary_classification", "multiclass_classification")
@@ -185,6 +153,17 @@ SPECIFICITY = Rate(hits=("tn",), among=NEGATIVES)
 # The metrics of which there is one a number.
 TOP_COUNTS = (2, 3, 5)
 PINBALL_PERCENTS = (10, 50, 90)
+# The metrics that are averaged over classes, and how.
+AVERAGED = {
+    "precision": "Precision",
+    "recall": "Recall",
+    "f1": "Harmonic mean of precision and recall",
+}
+_AVERAGES = {
+    "macro": "mean over the classes",
+    "micro": "of all classes pooled",
+    "weighted": "mean over the classes by their frequency",
+}
 
 _METRICS = (
     MetricInfo(
@@ -346,71 +325,17 @@ _METRICS = (
         probability=True,
         no_paired_test="there is no test of two recalibrations on the same cases",
     ),
-    MetricInfo(
-        "precision_macro",
-        _MULTICLASS,
-        needs="prediction",
-        higher_is_better=True,
-        description="Precision, mean over the classes.",
-    ),
-    MetricInfo(
-        "precision_micro",
-        _MULTICLASS,
-        needs="prediction",
-        higher_is_better=True,
-        description="Precision, of all classes pooled.",
-    ),
-    MetricInfo(
-        "precision_weighted",
-        _MULTICLASS,
-        needs="prediction",
-        higher_is_better=True,
-        description="Precision, mean over the classes by their frequency.",
-    ),
-    MetricInfo(
-        "recall_macro",
-        _MULTICLASS,
-        needs="prediction",
-        higher_is_better=True,
-        description="Recall, mean over the classes.",
-    ),
-    MetricInfo(
-        "recall_micro",
-        _MULTICLASS,
-        needs="prediction",
-        higher_is_better=True,
-        description="Recall, of all classes pooled.",
-    ),
-    MetricInfo(
-        "recall_weighted",
-        _MULTICLASS,
-        needs="prediction",
-        higher_is_better=True,
-        description="Recall, mean over the classes by their frequency.",
-    ),
-    MetricInfo(
-        "f1_macro",
-        _MULTICLASS,
-        needs="prediction",
-        higher_is_better=True,
-        description="Harmonic mean of precision and recall, mean over the classes.",
-        title="F1 macro",
-    ),
-    MetricInfo(
-        "f1_micro",
-        _MULTICLASS,
-        needs="prediction",
-        higher_is_better=True,
-        description="Harmonic mean of precision and recall, of all classes pooled.",
-        title="F1 micro",
-    ),
-    MetricInfo(
-        "f1_weighted",
-        _MULTICLASS,
-        needs="prediction",
-        higher_is_better=True,
-        description="Harmonic mean of precision and recall, by the classes' frequency.",
-        title="F1 weighted",
+    *(
+        MetricInfo(
+            f"{kind}_{average}",
+            _MULTICLASS,
+            needs="prediction",
+            higher_is_better=True,
+            description=f"{said}, {over}.",
+            title=f"{kind.replace('f1', 'F1')} {average}",
+        )
+        for kind, said in AVERAGED.items()
+        for average, over in _AVERAGES.items()
     ),
     MetricInfo(
         "roc_auc_ovr",
@@ -506,8 +431,8 @@ _METRICS = (
     ),
 )
 
-_BY_NAME = {info.name: info for info in _METRICS}
-METRICS: Mapping[str, MetricInfo] = MappingProxyType(_BY_NAME)
+_METRICS_BY_NAME = {info.name: info for info in _METRICS}
+METRICS: Mapping[str, MetricInfo] = MappingProxyType(_METRICS_BY_NAME)
 """All metrics by name, in the order of every table."""
 SUPPORTED = tuple(
     name
@@ -516,57 +441,120 @@ SUPPORTED = tuple(
 )
 """The metrics of binary classifiers of which there is a paired test."""
 
+
+@dataclass(frozen=True)
+class FairnessMeasure:
+    """What there is to know about a fairness measure before any number is computed.
+
+    Parameters
+    ----------
+    name
+        The name that an audit's YAML and every table give it.
+    tasks
+        The tasks that it is defined for.
+    compares
+        What is compared between groups, as a sentence for a reader who does not know it.
+    metrics
+        The metrics that are compared: a rate; two rates, of which the larger gap counts; or a mean
+        of prediction minus label. Without any, the mean of score minus label.
+    odds
+        A rate that is no metric; a ratio of groups is one of its odds.
+    favoured
+        Which groups the candidate favours: 1, those of the highest value; -1, those of the lowest;
+        0, neither, since two rates are compared at once.
+    needs_score
+        Whether it is computed from scores, which have to be probabilities.
+
+    Raises
+    ------
+    ValueError
+        If groups cannot be compared by one of the metrics.
+    """
+
+    name: str
+    tasks: tuple[Task, ...]
+    compares: str
+    metrics: tuple[str, ...] = ()
+    odds: Rate | None = None
+    favoured: Literal[-1, 0, 1] = 1
+    needs_score: bool = False
+
+    def __post_init__(self) -> None:
+        for metric in self.metrics:
+            if reason := METRICS[metric].no_fairness_gap:
+                raise ValueError(f"{self.name} cannot compare {metric}: {reason}")
+
+    @property
+    def rates(self) -> tuple[Rate, ...]:
+        """The rates that are compared; without any, means are."""
+        found = (self.odds, *(METRICS[metric].rate for metric in self.metrics))
+        return tuple(rate for rate in found if rate is not None)
+
+    @property
+    def ratio(self) -> bool:
+        """Whether a ratio has a meaning beside the difference. A mean may be negative."""
+        return bool(self.rates)
+
+    @property
+    def per_class(self) -> bool:
+        """Whether a multiclass candidate has one value a class, this class against the rest."""
+        return not any(_MULTICLASS[0] in METRICS[metric].tasks for metric in self.metrics)
+
+
 _MEASURES = (
     FairnessMeasure(
         "demographic_parity",
         _CLASSES,
         "Selection rate: the share of the cases that were predicted positive.",
+        metrics=("selection_rate",),
     ),
     FairnessMeasure(
         "equal_opportunity",
         _CLASSES,
         "True positive rate: the share of the positives that were predicted positive.",
+        metrics=("recall",),
     ),
     FairnessMeasure(
         "equalised_odds",
         _CLASSES,
         "True and false positive rate; the larger of the two gaps counts.",
+        metrics=("recall", "false_positive_rate"),
         favoured=0,
     ),
     FairnessMeasure(
         "predictive_parity",
         _CLASSES,
         "Precision: the share of the predicted positives that are positive.",
+        metrics=("precision",),
     ),
     FairnessMeasure(
         "calibration_gap",
         _CLASSES,
         "Mean score minus share of positives: by how much the candidate overstates.",
-        ratio=False,
         needs_score=True,
     ),
     FairnessMeasure(
         "accuracy_gap",
         _CLASSES,
         "Accuracy: the share of the cases whose prediction is the label.",
-        per_class=False,
+        metrics=("accuracy",),
     ),
     FairnessMeasure(
         "treatment_equality",
         _CLASSES,
         "Missed positives per false positive; as difference, the missed positives' share of all "
         "errors.",
+        odds=Rate(hits=("fn",), among=("fp", "fn")),
         favoured=-1,
     ),
     FairnessMeasure(
         "mean_residual",
         ("regression",),
         "Mean of prediction minus label: by how much the candidate overstates.",
-        ratio=False,
-        per_class=False,
+        metrics=("bias",),
     ),
 )
 
-FAIRNESS_MEASURES: Mapping[str, FairnessMeasure] = MappingProxyType(
-    {measure.name: measure for measure in _MEASURES}
-)
+_MEASURES_BY_NAME = {measure.name: measure for measure in _MEASURES}
+FAIRNESS_MEASURES: Mapping[str, FairnessMeasure] = MappingProxyType(_MEASURES_BY_NAME)
+"""All fairness measures by name, in the order of every table."""

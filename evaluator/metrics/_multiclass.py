@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from evaluator.metrics._catalogue import TOP_COUNTS
+from evaluator.metrics._catalogue import AVERAGED, TOP_COUNTS
 from evaluator.metrics._checks import MetricsInputError
 from evaluator.metrics._estimates import (
     MIN_OF_EACH_CLASS,
@@ -28,7 +28,6 @@ from evaluator.metrics._means import (
     log_odds_interval,
 )
 
-_KINDS = ("precision", "recall", "f1")
 _NO_LABEL = "no label of class {!r}"
 _NEVER_PREDICTED = "class {!r} is never predicted"
 
@@ -265,9 +264,9 @@ _ACCURACY = _share(lambda at: at.right)
 MULTICLASS: Mapping[str, LevelMetric[MulticlassLevel]] = {
     "accuracy": _ACCURACY,
     "balanced_accuracy": _macro("recall"),
-    **{f"{kind}_macro": _macro(kind) for kind in _KINDS},
-    **{f"{kind}_micro": _ACCURACY for kind in _KINDS},
-    **{f"{kind}_weighted": _weighted(kind) for kind in _KINDS},
+    **{f"{kind}_macro": _macro(kind) for kind in AVERAGED},
+    **{f"{kind}_micro": _ACCURACY for kind in AVERAGED},
+    **{f"{kind}_weighted": _weighted(kind) for kind in AVERAGED},
     "roc_auc_ovr": _roc_auc(_one_vs_rest),
     "roc_auc_ovo": _roc_auc(_one_vs_one),
     "log_loss": LevelMetric(
