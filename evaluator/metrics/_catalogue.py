@@ -97,12 +97,12 @@ class MetricInfo:
         The name, scikit-learn's where it has one.
     tasks
         The tasks that it is defined for.
-    needs
-        What it is computed from beside the label: the candidate's score or its prediction.
     higher_is_better
         The direction, or None where neither is better (a base rate, a bias).
     description
         One sentence for a reader who does not know it.
+    needs
+        What it is computed from beside the label: the candidate's score or its prediction.
     probability
         Whether the scores have to be probabilities, in [0, 1].
     rate
@@ -121,9 +121,9 @@ class MetricInfo:
 
     name: str
     tasks: tuple[Task, ...]
-    needs: Literal["score", "prediction", "label"]
     higher_is_better: bool | None
     description: str
+    needs: Literal["score", "prediction", "label"] = "prediction"
     probability: bool = False
     rate: Rate | None = None
     title: str = ""
@@ -153,7 +153,7 @@ SPECIFICITY = Rate(hits=("tn",), among=NEGATIVES)
 # The metrics of which there is one a number.
 TOP_COUNTS = (2, 3, 5)
 PINBALL_PERCENTS = (10, 50, 90)
-# The metrics that are averaged over classes, and how.
+# The rates that are averaged over classes, and how.
 AVERAGED = {
     "precision": "Precision",
     "recall": "Recall",
@@ -169,7 +169,6 @@ _METRICS = (
     MetricInfo(
         "accuracy",
         _CLASSES,
-        needs="prediction",
         higher_is_better=True,
         description="Share of cases whose prediction is the label.",
         rate=Rate(hits=("tn", "tp"), among=CELLS),
@@ -177,14 +176,12 @@ _METRICS = (
     MetricInfo(
         "balanced_accuracy",
         _CLASSES,
-        needs="prediction",
         higher_is_better=True,
         description="Mean over the classes of the share of a class that was predicted right.",
     ),
     MetricInfo(
         "precision",
         _BINARY,
-        needs="prediction",
         higher_is_better=True,
         description="Share of the predicted positives that are positive.",
         rate=Rate(hits=("tp",), among=PREDICTED_POSITIVES),
@@ -192,7 +189,6 @@ _METRICS = (
     MetricInfo(
         "recall",
         _BINARY,
-        needs="prediction",
         higher_is_better=True,
         description="Share of the positives that were predicted positive; the true positive rate.",
         rate=RECALL,
@@ -200,7 +196,6 @@ _METRICS = (
     MetricInfo(
         "specificity",
         _BINARY,
-        needs="prediction",
         higher_is_better=True,
         description="Share of the negatives that were predicted negative; the true negative rate.",
         rate=SPECIFICITY,
@@ -208,7 +203,6 @@ _METRICS = (
     MetricInfo(
         "false_positive_rate",
         _BINARY,
-        needs="prediction",
         higher_is_better=False,
         description="Share of the negatives that were predicted positive.",
         rate=Rate(hits=("fp",), among=NEGATIVES),
@@ -216,7 +210,6 @@ _METRICS = (
     MetricInfo(
         "false_negative_rate",
         _BINARY,
-        needs="prediction",
         higher_is_better=False,
         description="Share of the positives that were predicted negative.",
         rate=Rate(hits=("fn",), among=POSITIVES),
@@ -224,7 +217,6 @@ _METRICS = (
     MetricInfo(
         "false_discovery_rate",
         _BINARY,
-        needs="prediction",
         higher_is_better=False,
         description="Share of the predicted positives that are negative.",
         rate=Rate(hits=("fp",), among=PREDICTED_POSITIVES),
@@ -232,7 +224,6 @@ _METRICS = (
     MetricInfo(
         "f1",
         _BINARY,
-        needs="prediction",
         higher_is_better=True,
         description="Harmonic mean of precision and recall.",
         rate=Rate(hits=("tp",), among=("fp", "fn", "tp"), twice=True),
@@ -241,7 +232,6 @@ _METRICS = (
     MetricInfo(
         "matthews_correlation",
         _BINARY,
-        needs="prediction",
         higher_is_better=True,
         description="Correlation between prediction and label, from -1 to 1.",
         title="Matthews correlation",
@@ -249,7 +239,6 @@ _METRICS = (
     MetricInfo(
         "selection_rate",
         _BINARY,
-        needs="prediction",
         higher_is_better=None,
         description="Share of cases that were predicted positive.",
         rate=Rate(hits=PREDICTED_POSITIVES, among=CELLS),
@@ -329,7 +318,6 @@ _METRICS = (
         MetricInfo(
             f"{kind}_{average}",
             _MULTICLASS,
-            needs="prediction",
             higher_is_better=True,
             description=f"{said}, {over}.",
             title=f"{kind.replace('f1', 'F1')} {average}",
@@ -369,7 +357,6 @@ _METRICS = (
     MetricInfo(
         "confusion_matrix",
         _MULTICLASS,
-        needs="prediction",
         higher_is_better=None,
         description="Share of each class that was predicted as each class.",
         no_paired_test="it is a table, and no single number",
@@ -377,21 +364,18 @@ _METRICS = (
     MetricInfo(
         "mean_absolute_error",
         _REGRESSION,
-        needs="prediction",
         higher_is_better=False,
         description="Mean absolute difference between prediction and label.",
     ),
     MetricInfo(
         "root_mean_squared_error",
         _REGRESSION,
-        needs="prediction",
         higher_is_better=False,
         description="Square root of the mean squared difference between prediction and label.",
     ),
     MetricInfo(
         "median_absolute_error",
         _REGRESSION,
-        needs="prediction",
         higher_is_better=False,
         description="Median absolute difference between prediction and label.",
         no_paired_test="there is no test of two medians on the same cases",
@@ -399,7 +383,6 @@ _METRICS = (
     MetricInfo(
         "bias",
         _REGRESSION,
-        needs="prediction",
         higher_is_better=None,
         description="Mean of prediction minus label.",
         residual=True,
@@ -407,7 +390,6 @@ _METRICS = (
     MetricInfo(
         "r2",
         _REGRESSION,
-        needs="prediction",
         higher_is_better=True,
         description="Share of the labels' variance that the prediction explains.",
         title="R²",
@@ -415,7 +397,6 @@ _METRICS = (
     MetricInfo(
         "mean_absolute_percentage_error",
         _REGRESSION,
-        needs="prediction",
         higher_is_better=False,
         description="Mean absolute difference as a share of the label.",
     ),
@@ -423,7 +404,6 @@ _METRICS = (
         MetricInfo(
             f"pinball_loss_{percent}",
             _REGRESSION,
-            needs="prediction",
             higher_is_better=False,
             description=f"Mean loss of the prediction as the {percent} % quantile of the label.",
         )

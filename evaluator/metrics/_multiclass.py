@@ -8,7 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from evaluator.metrics._catalogue import AVERAGED, TOP_COUNTS
+from evaluator.metrics._catalogue import (
+    AVERAGED,
+    METRICS,
+    PREDICTED_POSITIVES,
+    RECALL,
+    TOP_COUNTS,
+    Rate,
+)
 from evaluator.metrics._checks import MetricsInputError
 from evaluator.metrics._estimates import (
     MIN_OF_EACH_CLASS,
@@ -85,16 +92,13 @@ class MulticlassLevel:
         """Estimate the share of hits among the chosen rows."""
         return self.design.rate(hits, among, reason, self.confidence)
 
-    def of_each_class(self, kind: str) -> list[LinearisedEstimate]:
-        """Measure precision, recall or F1 of each class."""
+    def of_each_class(self, rate: Rate) -> list[LinearisedEstimate]:
+        """Measure a rate of each class against the rest."""
         result = []
         for truth, decision in zip(self.of_class, self.decided, strict=True):
-            among = {
-                "precision": decision.astype(float),
-                "recall": truth.astype(float),
-                "f1": (truth.astype(float) + decision) / 2,
-            }[kind]
-            result.append(self.design.ratio(truth & decision, among))
+            cell = 2 * truth.astype(np.intp) + decision
+            hits, among = (np.array(weights)[cell] for weights in rate.weights)
+            result.append(self.design.ratio(hits, among))
         return result
 
     def mark_absent(self, estimate: Estimate, among: list[BoolArray], what: str) -> None:
@@ -174,24 +178,25 @@ def _over_classes(
     return LevelMetric(measure, PairedTest(linear, merit, MIN_OF_EACH_CLASS, largest=1.0))
 
 
-def _macro(kind: str) -> LevelMetric[MulticlassLevel]:
+def _macro(rate: Rate) -> LevelMetric[MulticlassLevel]:
     def linear(at: MulticlassLevel) -> LinearisedEstimate:
-        return _mean(at.of_each_class(kind))
+        return _mean(at.of_each_class(rate))
 
     def measure(at: MulticlassLevel) -> Estimate:
-        among = at.decided if kind == "precision" else at.of_class
+        of_decided = rate.among == PREDICTED_POSITIVES
+        among = at.decided if of_decided else at.of_class
         estimate = at.interval(linear(at), among)
-        at.mark_absent(estimate, among, _NEVER_PREDICTED if kind == "precision" else _NO_LABEL)
+        at.mark_absent(estimate, among, _NEVER_PREDICTED if of_decided else _NO_LABEL)
         return estimate
 
     return _over_classes(measure, linear)
 
 
-def _weighted(kind: str) -> LevelMetric[MulticlassLevel]:
+def _weighted(rate: Rate) -> LevelMetric[MulticlassLevel]:
     def linear_and_absent(at: MulticlassLevel) -> tuple[LinearisedEstimate, list[BoolArray]]:
         value, influence = np.zeros(at.design.groups), np.zeros(len(at.all))
         absent = []
-        for truth, part in zip(at.of_class, at.of_each_class(kind), strict=True):
+        for truth, part in zip(at.of_class, at.of_each_class(rate), strict=True):
             share = at.design.ratio(truth, at.all)
             counted, own = np.nan_to_num(share.value), np.nan_to_num(part.value)
             absent.append((counted > 0) & np.isnan(part.value))
@@ -260,13 +265,14 @@ def _confusion(at: MulticlassLevel) -> dict[str, Estimate]:
 # Each case has one label and one prediction, so that precision, recall and F1 over all classes
 # pooled are the accuracy, too.
 _ACCURACY = _share(lambda at: at.right)
+_RATES = {name: rate for name in AVERAGED if (rate := METRICS[name].rate)}
 
 MULTICLASS: Mapping[str, LevelMetric[MulticlassLevel]] = {
     "accuracy": _ACCURACY,
-    "balanced_accuracy": _macro("recall"),
-    **{f"{kind}_macro": _macro(kind) for kind in AVERAGED},
-    **{f"{kind}_micro": _ACCURACY for kind in AVERAGED},
-    **{f"{kind}_weighted": _weighted(kind) for kind in AVERAGED},
+    "balanced_accuracy": _macro(RECALL),
+    **{f"{name}_macro": _macro(rate) for name, rate in _RATES.items()},
+    **{f"{name}_micro": _ACCURACY for name in ("precision", "recall", "f1")},
+    **{f"{name}_weighted": _weighted(rate) for name, rate in _RATES.items()},
     "roc_auc_ovr": _roc_auc(_one_vs_rest),
     "roc_auc_ovo": _roc_auc(_one_vs_one),
     "log_loss": LevelMetric(

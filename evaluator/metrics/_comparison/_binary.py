@@ -1,6 +1,7 @@
 """Binary classifiers compared on the same cases, which are independent or in clusters."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import product
 from typing import Any
@@ -39,11 +40,11 @@ from evaluator.metrics._comparison._roc_auc import (
 from evaluator.metrics._estimates import (
     MIN_OF_EACH_CLASS,
     NO_ROWS,
-    BoolArray,
     Estimate,
     FloatArray,
     divide,
 )
+from evaluator.metrics._inputs import BinaryRows
 from evaluator.metrics._levels import IntArray, Level, Slicing
 from evaluator.metrics._linear import LinearisedEstimate, SurveyDesign
 
@@ -61,19 +62,15 @@ OF_BASELINE = 2 * _LABEL + _BASELINE
 class BinaryCases:
     """The same cases as several candidates treat them; arrays (rows,) in the layout's order."""
 
-    def __init__(
-        self,
-        label: BoolArray,
-        predictions: Mapping[str, BoolArray],
-        scores: Mapping[str, FloatArray],
-        slicing: Slicing,
-        error: float,
-    ) -> None:
+    def __init__(self, rows: Mapping[str, BinaryRows], slicing: Slicing, error: float) -> None:
+        label = next(iter(rows.values())).label
         self.layout = CellLayout(label, slicing)
         order = self.layout.order
         self.label = label[order]
-        self.predictions = {name: decided[order] for name, decided in predictions.items()}
-        self.scores = {name: score[order] for name, score in scores.items()}
+        self.predictions = {name: one.prediction[order] for name, one in rows.items()}
+        self.scores = {
+            name: one.score[order] for name, one in rows.items() if one.score is not None
+        }
         self.slicing = slicing
         self.error = error
         self._positive = cache(self._count_positive)
@@ -104,8 +101,8 @@ class BinaryCases:
         counts = {pair: self.counts(pair) for pair in pairs}
         for name, form in forms.items():
             if isinstance(form, BinaryLoss):
-                means = self._means(form, pairs)
-                found |= {(pair, name): mean for pair, mean in means.items()}
+                of_pairs = self._means(form, pairs)
+                found |= {(pair, name): difference for pair, difference in of_pairs.items()}
             elif isinstance(form, BinaryCounted):
                 for pair in pairs:
                     found[pair, name] = counted_difference(form, counts[pair], pair, self.error)
@@ -129,9 +126,11 @@ class BinaryCases:
             return numbers
 
         sums = self.slicing.add_up(self.layout.of_cells(measured)).sum(axis=1)
-        least = MIN_FOR_A_LOSS
         negatives, positives = self.slicing.add_up(self.layout.sizes).astype(float).T
-        classes = {"positive labels": (least, positives), "negative labels": (least, negatives)}
+        classes = {
+            "positive labels": (MIN_FOR_A_LOSS, positives),
+            "negative labels": (MIN_FOR_A_LOSS, negatives),
+        }
         found = {}
         for position, pair in enumerate(pairs):
             own = sums[:, 5 * position : 5 * position + 5]
@@ -185,22 +184,15 @@ def compare_clustered(
     }
 
 
+@dataclass(frozen=True)
 class _ClusteredLevel:
     """A pair of candidates at one level."""
 
-    def __init__(
-        self,
-        cases: BinaryCases,
-        design: SurveyDesign,
-        level: Level,
-        pair: CandidatePair,
-        counts: FloatArray,
-    ) -> None:
-        self.cases = cases
-        self.design = design
-        self.level = level
-        self.pair = pair
-        self.counts = counts
+    cases: BinaryCases
+    design: SurveyDesign
+    level: Level
+    pair: CandidatePair
+    counts: FloatArray
 
     def difference(self, metric: str) -> Difference:
         """Compare by one metric."""

@@ -61,7 +61,7 @@ def compare_candidates(
         As in `slice_metrics`.
     metrics
         Names from `evaluator.metrics.METRICS`; by default all that the columns permit and that
-        have a paired test (there is none for the base rate, for calibration and for medians).
+        have a paired test. `MetricInfo.no_paired_test` says why some have none.
     confidence
         Nominal coverage of the intervals; what it leaves is the level of the tests.
     adjust
@@ -285,9 +285,23 @@ def differences(
     clusters: IntArray | None,
 ) -> dict[CandidatePair, dict[str, Difference]]:
     """Measure the differences of all pairs, in all groups of all levels."""
-    if columns.task == "binary_classification":
-        return _binary(frame, columns, slicing, pairs, metrics, error=error, clusters=clusters)
     names = sorted({name for pair in pairs for name in pair})
+    if columns.task == "binary_classification":
+        rows = {
+            name: binary_rows(
+                frame,
+                slicing,
+                metrics,
+                label=columns.label,
+                score=columns.column_of(name),
+                prediction=columns.predictions.get(name),
+            )
+            for name in names
+        }
+        cases = BinaryCases(rows, slicing, error)
+        if clusters is None:
+            return cases.compare(pairs, metrics)
+        return compare_clustered(cases, clusters, pairs, metrics)
     designs = [
         SurveyDesign(level.group_of_cell[slicing.cell], level.groups, None, clusters)
         for level in slicing.levels
@@ -319,37 +333,3 @@ def differences(
         {metric: MULTICLASS[metric] for metric in metrics},
         error,
     )
-
-
-def _binary(
-    frame: pd.DataFrame,
-    columns: CandidateColumns,
-    slicing: Slicing,
-    pairs: list[CandidatePair],
-    metrics: list[str],
-    *,
-    error: float,
-    clusters: IntArray | None,
-) -> dict[CandidatePair, dict[str, Difference]]:
-    names = sorted({name for pair in pairs for name in pair})
-    rows = {
-        name: binary_rows(
-            frame,
-            slicing,
-            metrics,
-            label=columns.label,
-            score=columns.column_of(name),
-            prediction=columns.predictions.get(name),
-        )
-        for name in names
-    }
-    cases = BinaryCases(
-        rows[names[0]].label,
-        {name: one.prediction for name, one in rows.items()},
-        {name: one.score for name, one in rows.items() if one.score is not None},
-        slicing,
-        error,
-    )
-    if clusters is None:
-        return cases.compare(pairs, metrics)
-    return compare_clustered(cases, clusters, pairs, metrics)
