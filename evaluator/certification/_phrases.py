@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from evaluator.metrics import METRICS
 from evaluator.scorecard import SliceState, format_scope
 from evaluator.spec import (
     CalibrationGate,
@@ -16,17 +17,6 @@ from evaluator.spec import (
 )
 
 _MOST_NAMED = 3
-_PROPER_NAMES = {
-    "auc": "AUC",
-    "brier": "Brier score",
-    "f1": "F1",
-    "mae": "MAE",
-    "mape": "MAPE",
-    "matthews": "Matthews",
-    "r2": "R²",
-    "rmse": "RMSE",
-    "roc": "ROC",
-}
 
 
 def format_metric(metric: str) -> str:
@@ -35,14 +25,15 @@ def format_metric(metric: str) -> str:
     Parameters
     ----------
     metric
-        The metric's name in the list of metrics.
+        The name of a metric, or of a measure of fairness or drift.
 
     Returns
     -------
     str
         The name for a reader, in lower case but for acronyms and people's names.
     """
-    return " ".join(_PROPER_NAMES.get(word, word) for word in metric.split("_"))
+    known = METRICS.get(metric)
+    return metric.replace("_", " ") if known is None else known.title
 
 
 def format_gate(gate: GateSpec) -> str:

@@ -1,12 +1,13 @@
 from ._catalogue import (
     FAIRNESS_MEASURES as FAIRNESS_MEASURES,
     METRICS as METRICS,
+    SUPPORTED as SUPPORTED,
     FairnessMeasure as FairnessMeasure,
     MetricInfo as MetricInfo,
+    Rate as Rate,
     Task as Task,
 )
 from ._checks import MetricsInputError as MetricsInputError
-from ._comparison._binary import SUPPORTED as SUPPORTED
 from ._comparison._compare import (
     compare_candidates as compare_candidates,
     compare_pairs as compare_pairs,

@@ -1,168 +1,262 @@
-"""The metrics of a binary classifier, over all groups of all levels at once."""
+"""The metrics of a binary classifier that are no rates, each with all its forms."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import special
 
+from evaluator.metrics._binary_levels import BinaryGroups, BinaryLevel
 from evaluator.metrics._calibration import (
+    BINS,
     MIN_CASES_IN_BINS,
     NO_RECALIBRATION,
+    bins_of,
     calibration_error_interval,
     expected_calibration_error,
     recalibrate,
 )
+from evaluator.metrics._catalogue import (
+    CELLS,
+    METRICS,
+    NEGATIVES,
+    POSITIVES,
+    PREDICTED_NEGATIVES,
+    PREDICTED_POSITIVES,
+    RECALL,
+    SPECIFICITY,
+    Cells,
+    Rate,
+)
+from evaluator.metrics._checks import MetricsInputError
 from evaluator.metrics._estimates import (
-    NO_ROWS,
+    MIN_OF_EACH_CLASS,
     BoolArray,
     Estimate,
     FloatArray,
     divide,
-    shortfall_reasons,
 )
+from evaluator.metrics._forms import measure_levels
 from evaluator.metrics._inputs import BinaryRows
 from evaluator.metrics._levels import Level
-from evaluator.metrics._linear import SurveyDesign
-from evaluator.metrics._means import MAX_LOG_LOSS, estimate_mean, log_odds_interval
+from evaluator.metrics._linear import (
+    LinearisedEstimate,
+    SurveyDesign,
+    weighted_average_precision,
+    weighted_roc_auc,
+)
+from evaluator.metrics._means import (
+    MAX_LOG_LOSS,
+    estimate_mean,
+    linear_mean,
+    log_losses,
+    log_odds_interval,
+    power_sums,
+    squared_errors,
+)
 from evaluator.metrics._ranking import average_precision, roc_auc
-from evaluator.metrics._rates import mean_of_rates_interval, rate_interval
-
-NO_POSITIVES = "no positive labels"
-NO_NEGATIVES = "no negative labels"
-NO_PREDICTED_POSITIVES = "no predicted positives"
-NO_PREDICTED_NEGATIVES = "no predicted negatives"
+from evaluator.metrics._rates import mean_of_rates_interval
 
 # What the simulations in benchmarks/coverage.py ask for, so that the intervals keep their promise.
 MIN_FOR_A_LOSS = 5
 MIN_SURPRISES = 3
 MIN_FOR_RECALIBRATION = 20
 MIN_FOR_MATTHEWS = 30
-MIN_OF_EACH_CLASS = 10
 # Draws for Matthews' correlation, and halvings for the area under the ROC curve.
 _DRAWS = 2000
 _STEPS = 45
-_JACCARD = "jaccard"
+_Cases = BinaryGroups | BinaryLevel
+LinearisedScores = Callable[[SurveyDesign, FloatArray, BoolArray], LinearisedEstimate]
+
+
+@dataclass(frozen=True)
+class BinaryCounted:
+    """A metric of decisions, which is compared by both candidates' counts."""
+
+    # Its value and slopes by counts or shares of the confusion matrix's cells, shape (groups, 4).
+    value_and_slopes: Callable[[FloatArray], tuple[FloatArray, FloatArray]]
+    # Where there must be cases for it to be defined.
+    needed: tuple[Cells, ...]
+    # The largest difference of two candidates.
+    largest: float = 1.0
+    # What it is, where the cases are the same for both candidates whatever they decide.
+    rate: Rate | None = None
+
+    @classmethod
+    def of_rate(cls, rate: Rate) -> "BinaryCounted":
+        """Give the form of a rate."""
+
+        def value_and_slopes(four: FloatArray) -> tuple[FloatArray, FloatArray]:
+            return rate_and_slopes(rate, four)
+
+        own = rate if rate.of_same_cases else None
+        return cls(value_and_slopes, (rate.among,), rate=own)
+
+
+@dataclass(frozen=True)
+class BinaryLoss:
+    """A mean loss, which is compared case by case."""
+
+    # The losses from scores and labels, all of shape (rows,).
+    losses: Callable[[FloatArray, BoolArray], FloatArray]
+
+
+@dataclass(frozen=True)
+class BinaryRanked:
+    """A metric of the scores' order, which is compared by the influences of cases."""
+
+    # From scores and labels; the area under the ROC curve itself does without, since the ranks of
+    # cases among the other class are its influences.
+    linear: LinearisedScores | None = None
+
+
+BinaryPaired = BinaryCounted | BinaryLoss | BinaryRanked
+
+
+@dataclass(frozen=True)
+class BinaryMetric:
+    """All forms of a metric that is no rate."""
+
+    plain: Callable[[BinaryGroups], Estimate]
+    # With weights or clusters.
+    weighted: Callable[[BinaryLevel], Estimate]
+    # None where the catalogue says why there is no paired test.
+    paired: BinaryPaired | None = None
 
 
 def measure(rows: BinaryRows, metrics: Sequence[str], confidence: float) -> dict[str, Estimate]:
     """Measure all groups of all levels."""
     at = BinaryGroups(rows, confidence)
-    rates = at.rates(
-        [_JACCARD if name == "f1" else name for name in metrics if name in {*RATES, "f1"}]
-    )
-    if "f1" in metrics:
-        rates["f1"] = _make_f1(rates[_JACCARD], at)
-    return {name: rates[name] if name in rates else MEASURES[name](at) for name in metrics}
+    rates = {name: rate for name in metrics if (rate := METRICS[name].rate)}
+    found = dict(zip(rates, at.rates(list(rates.values())), strict=True))
+    return {name: found[name] if name in found else BINARY[name].plain(at) for name in metrics}
 
 
-class BinaryGroups:
-    """What is counted in all groups of all levels; every array has shape (groups,)."""
-
-    def __init__(self, rows: BinaryRows, confidence: float) -> None:
-        self.rows = rows
-        self.confidence = confidence
-        counts = rows.slicing.add_up(rows.counts).astype(float)
-        (self.true_negatives, self.false_positives) = counts[:, 0, 0], counts[:, 0, 1]
-        (self.false_negatives, self.true_positives) = counts[:, 1, 0], counts[:, 1, 1]
-        self.negatives = counts[:, 0].sum(axis=1)
-        self.positives = counts[:, 1].sum(axis=1)
-        self.predicted_positives = self.false_positives + self.true_positives
-        self.predicted_negatives = self.true_negatives + self.false_negatives
-        self.n = self.positives + self.negatives
-
-    def of_levels(self, measured: Callable[[Level], tuple[FloatArray, ...]]) -> list[FloatArray]:
-        """Measure level by level what has to go through the rows, and join the levels."""
-        parts = [measured(level) for level in self.rows.slicing.levels]
-        return [np.concatenate(one) for one in zip(*parts, strict=True)]
-
-    def rates(self, names: Sequence[str]) -> dict[str, Estimate]:
-        """Estimate several rates; their intervals are solved together, since that is faster."""
-        wanted = {name: RATES[name](self) for name in names}
-        if not wanted:
-            return {}
-        low, high = rate_interval(
-            np.concatenate([hits for hits, _, _ in wanted.values()]),
-            np.concatenate([cases for _, cases, _ in wanted.values()]),
-            self.confidence,
-        )
-        result = {}
-        for position, (name, (hits, cases, reason)) in enumerate(wanted.items()):
-            own = slice(position * len(self.n), (position + 1) * len(self.n))
-            estimate = Estimate(divide(hits, cases), cases)
-            estimate.low, estimate.high = low[own], high[own]
-            estimate.mark_undefined(cases == 0, reason)
-            result[name] = estimate
-        return result
-
-    def needs_both_classes(self, estimate: Estimate, least: int = 0) -> None:
-        """Mark groups of one class undefined, and those of few cases of a class too few."""
-        estimate.mark_undefined(self.positives == 0, NO_POSITIVES)
-        estimate.mark_undefined(self.negatives == 0, NO_NEGATIVES)
-        for what, cases in (("positive", self.positives), ("negative", self.negatives)):
-            estimate.mark_too_few(cases < least, shortfall_reasons(least, f"{what} labels", cases))
+def measure_weighted(
+    rows: BinaryRows, designs: Sequence[SurveyDesign], metrics: Sequence[str], confidence: float
+) -> dict[str, Estimate]:
+    """Measure every level, where cases have weights or come in clusters."""
+    levels = (BinaryLevel(rows, design, confidence) for design in designs)
+    return measure_levels(levels, {name: weighted_form(name) for name in metrics})
 
 
-# Hits, cases, and why there is no rate where there are no cases.
-_Rate = tuple[FloatArray, FloatArray, str]
+def weighted_form(metric: str) -> Callable[[BinaryLevel], Estimate]:
+    """Give how a metric is measured where cases have weights or come in clusters."""
+    rate = METRICS[metric].rate
+    return (lambda at: at.rate(rate)) if rate else BINARY[metric].weighted
 
-RATES: Mapping[str, Callable[[BinaryGroups], _Rate]] = {
-    "accuracy": lambda at: (at.true_positives + at.true_negatives, at.n, NO_ROWS),
-    "precision": lambda at: (at.true_positives, at.predicted_positives, NO_PREDICTED_POSITIVES),
-    "recall": lambda at: (at.true_positives, at.positives, NO_POSITIVES),
-    "specificity": lambda at: (at.true_negatives, at.negatives, NO_NEGATIVES),
-    "false_positive_rate": lambda at: (at.false_positives, at.negatives, NO_NEGATIVES),
-    "false_negative_rate": lambda at: (at.false_negatives, at.positives, NO_POSITIVES),
-    "false_discovery_rate": lambda at: (
-        at.false_positives,
-        at.predicted_positives,
-        NO_PREDICTED_POSITIVES,
-    ),
-    "selection_rate": lambda at: (at.predicted_positives, at.n, NO_ROWS),
-    "base_rate": lambda at: (at.positives, at.n, NO_ROWS),
-    # Of the cases that are positive or predicted positive, the share that is both.
-    _JACCARD: lambda at: (
-        at.true_positives,
-        at.n - at.true_negatives,
-        f"{NO_POSITIVES} and {NO_PREDICTED_POSITIVES}",
-    ),
-}
+
+def paired_form(metric: str) -> BinaryPaired:
+    """Give how candidates are compared by a metric."""
+    info = METRICS[metric]
+    form = BinaryCounted.of_rate(info.rate) if info.rate else BINARY[metric].paired
+    if info.no_paired_test or form is None:
+        raise MetricsInputError(f"there is no paired test for {metric}: {info.no_paired_test}")
+    return form
+
+
+def rate_and_slopes(rate: Rate, four: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Give a rate and its slopes by the shares of the confusion matrix's cells."""
+    hits, among = (np.array(weights) for weights in rate.weights)
+    below = four @ among
+    value = divide(four @ hits, below)
+    return value, divide(hits - value[:, None] * among, np.repeat(below[:, None], 4, axis=1))
+
+
+# Balanced accuracy
 
 
 def _balanced_accuracy(at: BinaryGroups) -> Estimate:
-    recall, specificity = at.rates(["recall", "specificity"]).values()
-    estimate = Estimate(
-        (recall.value + specificity.value) / 2, np.minimum(at.positives, at.negatives)
-    )
+    recall, specificity = at.rates([RECALL, SPECIFICITY])
+    estimate = Estimate((recall.value + specificity.value) / 2, at.fewer())
     estimate.low, estimate.high = mean_of_rates_interval(
         (recall.value, specificity.value),
         (recall.low, specificity.low),
         (recall.high, specificity.high),
     )
-    at.needs_both_classes(estimate)
+    at.mark_undefined(estimate, POSITIVES, NEGATIVES)
     return estimate
 
 
-def _make_f1(jaccard: Estimate, at: BinaryGroups) -> Estimate:
-    """Turn Jaccard's index J into F1 = 2 J / (1 + J), which grows with it."""
-    twice = 2 * at.true_positives
-    jaccard.value = divide(twice, twice + at.false_positives + at.false_negatives)
-    jaccard.low, jaccard.high = (2 * edge / (1 + edge) for edge in (jaccard.low, jaccard.high))
-    return jaccard
+def _weighted_balanced_accuracy(at: BinaryLevel) -> Estimate:
+    recall, specificity = (
+        at.design.ratio(at.among(rate.hits), at.among(rate.among)) for rate in (RECALL, SPECIFICITY)
+    )
+    value = (recall.value + specificity.value) / 2
+    influence = (recall.influence + specificity.influence) / 2
+    estimate = Estimate(value, at.fewer())
+    estimate.low, estimate.high = log_odds_interval(
+        value, at.design.variance(influence), at.design.units(), at.confidence
+    )
+    at.mark_undefined(estimate, POSITIVES, NEGATIVES)
+    at.mark_few_of_a_class(estimate, MIN_OF_EACH_CLASS)
+    at.design.mark_few_clusters(estimate)
+    return estimate
+
+
+def _balanced_accuracy_and_slopes(four: FloatArray) -> tuple[FloatArray, FloatArray]:
+    recall, of_recall = rate_and_slopes(RECALL, four)
+    specificity, of_specificity = rate_and_slopes(SPECIFICITY, four)
+    return (recall + specificity) / 2, (of_recall + of_specificity) / 2
+
+
+# Matthews' correlation
 
 
 def _matthews_correlation(at: BinaryGroups) -> Estimate:
-    four = (at.true_negatives, at.false_positives, at.false_negatives, at.true_positives)
-    estimate = Estimate(matthews_correlation(*four), at.n)
-    low, high = matthews_interval(np.column_stack(four), at.confidence)
+    estimate = Estimate(matthews_correlation(*at.counts.T), at.cases())
+    low, high = matthews_interval(at.counts, at.confidence)
     # The draws never reach 1, which a faultless candidate has.
     estimate.low, estimate.high = np.fmin(low, estimate.value), np.fmax(high, estimate.value)
-    at.needs_both_classes(estimate)
-    estimate.mark_undefined(at.predicted_positives == 0, NO_PREDICTED_POSITIVES)
-    estimate.mark_undefined(at.predicted_negatives == 0, NO_PREDICTED_NEGATIVES)
-    estimate.mark_too_few(
-        at.n < MIN_FOR_MATTHEWS, shortfall_reasons(MIN_FOR_MATTHEWS, "cases", at.n)
-    )
+    at.mark_undefined(estimate, *_MATTHEWS.needed)
+    at.mark_few(estimate, MIN_FOR_MATTHEWS)
     return estimate
+
+
+def _weighted_matthews_correlation(at: BinaryLevel) -> Estimate:
+    shares = [at.design.ratio(at.among((cell,)), at.all) for cell in CELLS]
+    value, slopes = _matthews_and_slopes(np.column_stack([share.value for share in shares]))
+    influence = np.zeros(len(at.all))
+    for slope, share in zip(slopes.T, shares, strict=True):
+        influence += np.nan_to_num(slope)[at.design.group] * share.influence
+    # Fisher's transformation keeps the limits inside [-1, 1].
+    inside = np.clip(value, -1 + 1e-12, 1 - 1e-12)
+    half = at.design.student(LinearisedEstimate(value, influence), at.confidence) / (1 - inside**2)
+    estimate = Estimate(value, at.cases())
+    estimate.low = np.tanh(np.arctanh(inside) - half)
+    estimate.high = np.tanh(np.arctanh(inside) + half)
+    at.mark_undefined(estimate, *_MATTHEWS.needed)
+    at.mark_few(estimate, MIN_FOR_MATTHEWS)
+    estimate.mark_too_few(half == 0, "no two cases differ, so that the spread is unknown")
+    at.design.mark_few_clusters(estimate)
+    return estimate
+
+
+def _matthews_and_slopes(four: FloatArray) -> tuple[FloatArray, FloatArray]:
+    tn, fp, fn, tp = four.T
+    value = matthews_correlation(tn, fp, fn, tp)
+    spread = np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
+    one = np.ones(len(value))
+    predicted, positive, negative, other = (
+        divide(one, 2 * total) for total in (tp + fp, tp + fn, tn + fp, tn + fn)
+    )
+    slopes = (
+        divide(tp, spread) - value * (negative + other),
+        -divide(fn, spread) - value * (predicted + negative),
+        -divide(fp, spread) - value * (positive + other),
+        divide(tn, spread) - value * (predicted + positive),
+    )
+    return value, np.column_stack(slopes)
+
+
+_MATTHEWS = BinaryCounted(
+    _matthews_and_slopes,
+    (POSITIVES, NEGATIVES, PREDICTED_POSITIVES, PREDICTED_NEGATIVES),
+    largest=2.0,
+)
+
+
+# Of the scores' order
 
 
 def _roc_auc(at: BinaryGroups) -> Estimate:
@@ -171,115 +265,206 @@ def _roc_auc(at: BinaryGroups) -> Estimate:
         return found.value, found.variance, found.freedom
 
     value, variance, freedom = at.of_levels(measured)
-    estimate = Estimate(value.copy(), np.minimum(at.positives, at.negatives))
-    enough = np.flatnonzero((at.positives > 1) & (at.negatives > 1))
+    return _roc_auc_estimate(at, value, variance, np.nan_to_num(freedom, nan=1.0))
+
+
+def _weighted_roc_auc(at: BinaryLevel) -> Estimate:
+    linear = weighted_roc_auc(at.design, at.rows.scores, at.rows.label)
+    units = at.design.units()
+    variance = at.design.variance(linear.influence)
+    freedom = np.maximum(at.fewer() - 1, 1)
+    if at.design.cluster is not None:
+        tail = (1 + at.confidence) / 2
+        freedom = np.maximum(units - 1, 1)
+        # With clusters the quantile is always Student's.
+        wider = (special.stdtrit(freedom, tail) / special.ndtri(tail)) ** 2
+        variance = variance * units / freedom * wider
+        freedom = np.full(len(units), np.inf)
+    estimate = _roc_auc_estimate(at, linear.value, variance, freedom)
+    at.design.mark_few_clusters(estimate)
+    return estimate
+
+
+def _roc_auc_estimate(
+    at: _Cases, value: FloatArray, variance: FloatArray, freedom: FloatArray
+) -> Estimate:
+    positives, negatives = at.cases(POSITIVES), at.cases(NEGATIVES)
+    estimate = Estimate(value.copy(), np.minimum(positives, negatives))
+    enough = np.flatnonzero((positives > 1) & (negatives > 1))
     estimate.low[enough], estimate.high[enough] = roc_auc_interval(
         value[enough],
         variance[enough],
-        np.nan_to_num(freedom[enough], nan=1.0),
-        classes=(at.positives[enough], at.negatives[enough]),
+        freedom[enough],
+        classes=(positives[enough], negatives[enough]),
         confidence=at.confidence,
     )
-    at.needs_both_classes(estimate, MIN_OF_EACH_CLASS)
+    at.mark_undefined(estimate, POSITIVES, NEGATIVES)
+    at.mark_few_of_a_class(estimate, MIN_OF_EACH_CLASS)
     return estimate
 
 
 def _average_precision(at: BinaryGroups) -> Estimate:
     value, variance = at.of_levels(lambda level: average_precision(at.rows.ranked, level))
-    estimate = Estimate(value.copy(), at.positives)
-    estimate.low, estimate.high = log_odds_interval(value, variance, at.positives, at.confidence)
-    estimate.mark_undefined(at.positives == 0, NO_POSITIVES)
-    for what, cases in (("positive", at.positives), ("negative", at.negatives)):
-        estimate.mark_too_few(
-            cases < MIN_OF_EACH_CLASS, shortfall_reasons(MIN_OF_EACH_CLASS, f"{what} labels", cases)
-        )
+    return _average_precision_estimate(at, value, variance, at.cases(POSITIVES))
+
+
+def _weighted_average_precision(at: BinaryLevel) -> Estimate:
+    linear = weighted_average_precision(at.design, at.rows.scores, at.rows.label)
+    units = at.cases(POSITIVES)
+    if at.design.cluster is not None:
+        units = np.minimum(units, at.design.units())
+    variance = at.design.variance(linear.influence)
+    estimate = _average_precision_estimate(at, linear.value, variance, units)
+    at.design.mark_few_clusters(estimate)
     return estimate
 
 
-def _loss(at: BinaryGroups, sums: FloatArray, largest: float) -> Estimate:
-    total = at.rows.slicing.add_up
-    estimate = estimate_mean(at.n, total(sums), at.confidence, (0.0, largest))
-    classes = {"positive labels": at.positives, "negative labels": at.negatives}
-    mark_unlearned(estimate, classes, total(at.rows.surprises))
+def _average_precision_estimate(
+    at: _Cases, value: FloatArray, variance: FloatArray, units: FloatArray
+) -> Estimate:
+    estimate = Estimate(value.copy(), at.cases(POSITIVES))
+    estimate.low, estimate.high = log_odds_interval(value, variance, units, at.confidence)
+    at.mark_undefined(estimate, POSITIVES)
+    at.mark_few_of_a_class(estimate, MIN_OF_EACH_CLASS)
     return estimate
 
 
-def mark_unlearned(
-    estimate: Estimate, classes: Mapping[str, FloatArray], surprises: FloatArray
-) -> None:
+# Losses
+
+
+def _mean_loss(
+    losses: Callable[[FloatArray, BoolArray], FloatArray], largest: float
+) -> BinaryMetric:
+    """Give all forms of the mean of a loss from 0 to the largest."""
+
+    def plain(at: BinaryGroups) -> Estimate:
+        rows, total = at.rows, at.rows.slicing.add_up
+        sums = total(power_sums(rows.slicing, rows.scores, rows.label, losses))
+        estimate = estimate_mean(at.cases(), sums, at.confidence, (0.0, largest))
+        _mark_unlearned(at, estimate, total(rows.surprises))
+        return estimate
+
+    def weighted(at: BinaryLevel) -> Estimate:
+        each = losses(at.rows.scores, at.rows.label)
+        estimate = linear_mean(at.design, each, at.confidence, (0.0, largest))
+        _mark_unlearned(at, estimate, at.design.cases(at.rows.surprising))
+        at.design.mark_few_clusters(estimate)
+        return estimate
+
+    return BinaryMetric(plain, weighted, BinaryLoss(losses))
+
+
+def _mark_unlearned(at: _Cases, estimate: Estimate, surprises: FloatArray) -> None:
     """Mark the losses of groups that show too little of what makes a loss large.
 
     A loss is carried by the labels that were held improbable. Where hardly any occurred, the
     spread that is seen says nothing about those that will.
     """
-    for what, found in classes.items():
-        estimate.mark_too_few(
-            found < MIN_FOR_A_LOSS, shortfall_reasons(MIN_FOR_A_LOSS, what, found)
-        )
-    estimate.mark_too_few(
-        surprises < MIN_SURPRISES,
-        shortfall_reasons(MIN_SURPRISES, "labels that were held less probable than not", surprises),
-    )
+    at.mark_few_of_a_class(estimate, MIN_FOR_A_LOSS)
+    what = "labels that were held less probable than not"
+    estimate.mark_shortfall(MIN_SURPRISES, what, surprises)
 
 
-def _log_loss(at: BinaryGroups) -> Estimate:
-    return _loss(at, at.rows.log_loss, MAX_LOG_LOSS)
-
-
-def _brier(at: BinaryGroups) -> Estimate:
-    return _loss(at, at.rows.squared_error, 1.0)
+# Calibration
 
 
 def _expected_calibration_error(at: BinaryGroups) -> Estimate:
     bins = at.rows.slicing.add_up(at.rows.bins)
-    estimate = Estimate(expected_calibration_error(bins), at.n)
-    enough = np.flatnonzero(at.n >= MIN_CASES_IN_BINS)
+    return _calibration_error_estimate(at, bins, bins, at.cases())
+
+
+def _weighted_expected_calibration_error(at: BinaryLevel) -> Estimate:
+    design, scores, label = at.design, at.rows.scores, at.rows.label
+    code = design.group * BINS + bins_of(scores)
+    bins = np.stack(
+        [
+            np.bincount(code, design.weight * values, design.groups * BINS).astype(float)
+            for values in (at.all, scores, label)
+        ],
+        axis=-1,
+    ).reshape(-1, BINS, 3)
+    # The interval's draws are of independent cases: as many as give the gap between mean
+    # probability and base rate the variance that it has here, and no more than Kish's.
+    gap = design.ratio(label - scores, at.all)
+    all_weight = design.total(design.weight)
+    alone = divide(design.total(design.weight * (label - scores) ** 2), all_weight)
+    found = divide(alone - np.nan_to_num(gap.value) ** 2, design.variance(gap.influence))
+    effective = np.fmin(at.cases(), found)
+    scaled = bins * np.nan_to_num(divide(effective, all_weight))[:, None, None]
+    estimate = _calibration_error_estimate(at, bins, scaled, effective)
+    design.mark_few_clusters(estimate)
+    return estimate
+
+
+def _calibration_error_estimate(
+    at: _Cases, bins: FloatArray, drawn: FloatArray, cases: FloatArray
+) -> Estimate:
+    estimate = Estimate(expected_calibration_error(bins), at.cases())
+    enough = np.flatnonzero(cases >= MIN_CASES_IN_BINS)
     estimate.low[enough], estimate.high[enough] = calibration_error_interval(
-        bins[enough], at.confidence
+        drawn[enough], at.confidence
     )
-    estimate.mark_undefined(at.n == 0, NO_ROWS)
-    estimate.mark_too_few(
-        at.n < MIN_CASES_IN_BINS, shortfall_reasons(MIN_CASES_IN_BINS, "cases", at.n)
-    )
+    at.mark_undefined(estimate, CELLS)
+    estimate.mark_shortfall(MIN_CASES_IN_BINS, f"{at.counted}cases", cases)
     return estimate
 
 
-def _recalibration(at: BinaryGroups, *, slope: bool) -> Estimate:
-    def measured(level: Level) -> tuple[FloatArray, ...]:
-        group = level.group_of_cell[at.rows.slicing.cell]
-        design = SurveyDesign(group, level.groups, weight=None, cluster=None)
-        fit = recalibrate(design, at.rows.log_odds, at.rows.label, slope=slope)
-        half = design.student(fit.linear, at.confidence)
-        return fit.linear.value, half, fit.exists.astype(float)
+def _recalibration(*, slope: bool) -> BinaryMetric:
+    """Give the forms of the intercept or the slope of a recalibration."""
 
-    value, half, exists = at.of_levels(measured)
-    estimate = Estimate(value, np.minimum(at.positives, at.negatives))
-    estimate.low, estimate.high = value - half, value + half
-    at.needs_both_classes(estimate)
-    estimate.mark_undefined(exists == 0, NO_RECALIBRATION)
-    at.needs_both_classes(estimate, MIN_FOR_RECALIBRATION)
-    return estimate
+    def fit(at: _Cases, design: SurveyDesign) -> tuple[FloatArray, FloatArray, BoolArray]:
+        found = recalibrate(design, at.rows.log_odds, at.rows.label, slope=slope)
+        return found.linear.value, design.student(found.linear, at.confidence), found.exists
+
+    def plain(at: BinaryGroups) -> Estimate:
+        def of_level(level: Level) -> tuple[FloatArray, ...]:
+            group = level.group_of_cell[at.rows.slicing.cell]
+            value, half, exists = fit(
+                at, SurveyDesign(group, level.groups, weight=None, cluster=None)
+            )
+            return value, half, exists.astype(float)
+
+        value, half, exists = at.of_levels(of_level)
+        return estimated(at, value, half, exists > 0)
+
+    def weighted(at: BinaryLevel) -> Estimate:
+        return estimated(at, *fit(at, at.design))
+
+    def estimated(at: _Cases, value: FloatArray, half: FloatArray, exists: BoolArray) -> Estimate:
+        estimate = Estimate(value, at.fewer())
+        estimate.low, estimate.high = value - half, value + half
+        at.mark_undefined(estimate, POSITIVES, NEGATIVES)
+        estimate.mark_undefined(~exists, NO_RECALIBRATION)
+        if isinstance(at, BinaryLevel):
+            at.design.mark_few_clusters(estimate)
+        at.mark_few_of_a_class(estimate, MIN_FOR_RECALIBRATION)
+        return estimate
+
+    return BinaryMetric(plain, weighted)
 
 
-def _calibration_intercept(at: BinaryGroups) -> Estimate:
-    return _recalibration(at, slope=False)
-
-
-def _calibration_slope(at: BinaryGroups) -> Estimate:
-    return _recalibration(at, slope=True)
-
-
-MEASURES: Mapping[str, Callable[[BinaryGroups], Estimate]] = {
-    "balanced_accuracy": _balanced_accuracy,
-    "matthews_correlation": _matthews_correlation,
-    "roc_auc": _roc_auc,
-    "average_precision": _average_precision,
-    "log_loss": _log_loss,
-    "brier": _brier,
-    "expected_calibration_error": _expected_calibration_error,
-    "calibration_intercept": _calibration_intercept,
-    "calibration_slope": _calibration_slope,
+BINARY: Mapping[str, BinaryMetric] = {
+    "balanced_accuracy": BinaryMetric(
+        _balanced_accuracy,
+        _weighted_balanced_accuracy,
+        BinaryCounted(_balanced_accuracy_and_slopes, (POSITIVES, NEGATIVES)),
+    ),
+    "matthews_correlation": BinaryMetric(
+        _matthews_correlation, _weighted_matthews_correlation, _MATTHEWS
+    ),
+    "roc_auc": BinaryMetric(_roc_auc, _weighted_roc_auc, BinaryRanked()),
+    "average_precision": BinaryMetric(
+        _average_precision, _weighted_average_precision, BinaryRanked(weighted_average_precision)
+    ),
+    "log_loss": _mean_loss(log_losses, MAX_LOG_LOSS),
+    "brier": _mean_loss(squared_errors, 1.0),
+    "expected_calibration_error": BinaryMetric(
+        _expected_calibration_error, _weighted_expected_calibration_error
+    ),
+    "calibration_intercept": _recalibration(slope=False),
+    "calibration_slope": _recalibration(slope=True),
 }
+"""The metrics that are no rates, by name."""
 
 
 def matthews_correlation(

@@ -10,11 +10,86 @@ from typing import Literal
 
 Task = Literal["binary_classification", "multiclass_classification", "regression"]
 Comparison = Literal["difference", "ratio"]
+Cells = tuple[Literal["tn", "fp", "fn", "tp"], ...]
+
+# The four cells of a binary classifier's confusion matrix, in the order of 2 label + prediction.
+CELLS: Cells = ("tn", "fp", "fn", "tp")
+NEGATIVES: Cells = ("tn", "fp")
+POSITIVES: Cells = ("fn", "tp")
+PREDICTED_NEGATIVES: Cells = ("tn", "fn")
+PREDICTED_POSITIVES: Cells = ("fp", "tp")
+_PAIRS = {
+    POSITIVES: "positive labels",
+    NEGATIVES: "negative labels",
+    PREDICTED_POSITIVES: "predicted positives",
+    PREDICTED_NEGATIVES: "predicted negatives",
+    ("fp", "fn"): "errors",
+    ("tn", "tp"): "right predictions",
+}
+
+
+def names_of(cells: Cells) -> list[str]:
+    """Name the cases of some cells; of three cells, by the label and by the prediction."""
+    if set(cells) == set(CELLS):
+        return ["cases"]
+    return [name for pair, name in _PAIRS.items() if set(pair) <= set(cells)][:2]
+
+
+def none_of(cells: Cells) -> str:
+    """Say that there are no cases in some cells, as the reason why something is undefined."""
+    names = names_of(cells)
+    return "no rows" if names == ["cases"] else " and ".join(f"no {name}" for name in names)
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A share of cases, told by the four cells of a binary classifier's confusion matrix.
+
+    Parameters
+    ----------
+    hits
+        The cells whose cases are hits: "tn", "fp", "fn", "tp".
+    among
+        The cells of whose cases the hits are a share.
+    twice
+        Whether hits count twice, above and below: 2 h / (n + h), which grows with h / n and takes
+        its interval from there, as F1 does from Jaccard's index.
+
+    Raises
+    ------
+    ValueError
+        If hits are not some of several cells.
+    """
+
+    hits: Cells
+    among: Cells
+    twice: bool = False
+
+    def __post_init__(self) -> None:
+        if not set() < set(self.hits) < set(self.among) <= set(CELLS):
+            raise ValueError(f"{self.hits} are no share of {self.among}")
+
+    @property
+    def weights(self) -> tuple[list[float], list[float]]:
+        """What a case of each cell counts in numerator and denominator."""
+        hits, among = ([float(cell in own) for cell in CELLS] for own in (self.hits, self.among))
+        if self.twice:
+            among = [(h + n) / 2 for h, n in zip(hits, among, strict=True)]
+        return hits, among
+
+    @property
+    def of_same_cases(self) -> bool:
+        """Whether the labels alone say which cases it is a share of."""
+        of_labels = (set(CELLS), set(POSITIVES), set(NEGATIVES))
+        return set(self.among) in of_labels and not self.twice
 
 
 @dataclass(frozen=True)
 class MetricInfo:
     """What there is to know about a metric before any number is computed.
+
+    How it is computed follows from `rate`, or stands where its mathematics is, in `_binary`,
+    `_multiclass` or `_regression`.
 
     Parameters
     ----------
@@ -22,54 +97,50 @@ class MetricInfo:
         The name, scikit-learn's where it has one.
     tasks
         The tasks that it is defined for.
-    needs
-        What it is computed from beside the label: the candidate's score or its prediction.
     higher_is_better
         The direction, or None where neither is better (a base rate, a bias).
     description
         One sentence for a reader who does not know it.
+    needs
+        What it is computed from beside the label: the candidate's score or its prediction.
     probability
         Whether the scores have to be probabilities, in [0, 1].
+    rate
+        What it is a share of, where it is one of a binary classifier's decisions; all of its forms
+        follow from that.
+    title
+        The name for a reader, in lower case but for acronyms and people's names; the words of the
+        name by default.
+    calibration_error
+        Whether it says how far scores are from being probabilities, and less is better.
+    no_paired_test
+        Why candidates are not compared by it; None where they are.
+    residual
+        Whether it is the mean of prediction minus label.
     """
 
     name: str
     tasks: tuple[Task, ...]
-    needs: Literal["score", "prediction", "label"]
     higher_is_better: bool | None
     description: str
+    needs: Literal["score", "prediction", "label"] = "prediction"
     probability: bool = False
+    rate: Rate | None = None
+    title: str = ""
+    calibration_error: bool = False
+    no_paired_test: str | None = None
+    residual: bool = False
 
+    def __post_init__(self) -> None:
+        if not self.title:
+            object.__setattr__(self, "title", self.name.replace("_", " "))
 
-@dataclass(frozen=True)
-class FairnessMeasure:
-    """What there is to know about a fairness measure before any number is computed.
-
-    Parameters
-    ----------
-    name
-        The name that an audit's YAML and every table give it.
-    tasks
-        The tasks that it is defined for.
-    compares
-        What is compared between groups, as a sentence for a reader who does not know it.
-    favoured
-        Which groups the candidate favours: 1, those of the highest value; -1, those of the lowest;
-        0, neither, since two rates are compared at once.
-    ratio
-        Whether a ratio has a meaning beside the difference. A mean that may be negative has none.
-    per_class
-        Whether a multiclass candidate has one value a class, this class against the rest.
-    needs_score
-        Whether it is computed from scores, which have to be probabilities.
-    """
-
-    name: str
-    tasks: tuple[Task, ...]
-    compares: str
-    favoured: Literal[-1, 0, 1] = 1
-    ratio: bool = True
-    per_class: bool = True
-    needs_score: bool = False
+    @property
+    def no_fairness_gap(self) -> str | None:
+        """Why groups are not compared by it; None where a fairness measure may do so."""
+        if self.residual or (self.rate is not None and not self.rate.twice):
+            return None
+        return "groups are compared by shares of cases and by the mean of prediction minus label"
 
 
 _BINARY: tuple[Task, ...] = ("binary_classification",)
@@ -77,83 +148,100 @@ _MULTICLASS: tuple[Task, ...] = ("multiclass_classification",)
 _CLASSES: tuple[Task, ...] = ("binary_classification", "multiclass_classification")
 _REGRESSION: tuple[Task, ...] = ("regression",)
 
+RECALL = Rate(hits=("tp",), among=POSITIVES)
+SPECIFICITY = Rate(hits=("tn",), among=NEGATIVES)
+# The metrics of which there is one a number.
+TOP_COUNTS = (2, 3, 5)
+PINBALL_PERCENTS = (10, 50, 90)
+# The rates that are averaged over classes, and how.
+AVERAGED = {
+    "precision": "Precision",
+    "recall": "Recall",
+    "f1": "Harmonic mean of precision and recall",
+}
+_AVERAGES = {
+    "macro": "mean over the classes",
+    "micro": "of all classes pooled",
+    "weighted": "mean over the classes by their frequency",
+}
+
 _METRICS = (
     MetricInfo(
         "accuracy",
         _CLASSES,
-        needs="prediction",
         higher_is_better=True,
         description="Share of cases whose prediction is the label.",
+        rate=Rate(hits=("tn", "tp"), among=CELLS),
     ),
     MetricInfo(
         "balanced_accuracy",
         _CLASSES,
-        needs="prediction",
         higher_is_better=True,
         description="Mean over the classes of the share of a class that was predicted right.",
     ),
     MetricInfo(
         "precision",
         _BINARY,
-        needs="prediction",
         higher_is_better=True,
         description="Share of the predicted positives that are positive.",
+        rate=Rate(hits=("tp",), among=PREDICTED_POSITIVES),
     ),
     MetricInfo(
         "recall",
         _BINARY,
-        needs="prediction",
         higher_is_better=True,
         description="Share of the positives that were predicted positive; the true positive rate.",
+        rate=RECALL,
     ),
     MetricInfo(
         "specificity",
         _BINARY,
-        needs="prediction",
         higher_is_better=True,
         description="Share of the negatives that were predicted negative; the true negative rate.",
+        rate=SPECIFICITY,
     ),
     MetricInfo(
         "false_positive_rate",
         _BINARY,
-        needs="prediction",
         higher_is_better=False,
         description="Share of the negatives that were predicted positive.",
+        rate=Rate(hits=("fp",), among=NEGATIVES),
     ),
     MetricInfo(
         "false_negative_rate",
         _BINARY,
-        needs="prediction",
         higher_is_better=False,
         description="Share of the positives that were predicted negative.",
+        rate=Rate(hits=("fn",), among=POSITIVES),
     ),
     MetricInfo(
         "false_discovery_rate",
         _BINARY,
-        needs="prediction",
         higher_is_better=False,
         description="Share of the predicted positives that are negative.",
+        rate=Rate(hits=("fp",), among=PREDICTED_POSITIVES),
     ),
     MetricInfo(
         "f1",
         _BINARY,
-        needs="prediction",
         higher_is_better=True,
         description="Harmonic mean of precision and recall.",
+        rate=Rate(hits=("tp",), among=("fp", "fn", "tp"), twice=True),
+        title="F1",
     ),
     MetricInfo(
         "matthews_correlation",
         _BINARY,
-        needs="prediction",
         higher_is_better=True,
         description="Correlation between prediction and label, from -1 to 1.",
+        title="Matthews correlation",
     ),
     MetricInfo(
         "selection_rate",
         _BINARY,
-        needs="prediction",
         higher_is_better=None,
         description="Share of cases that were predicted positive.",
+        rate=Rate(hits=PREDICTED_POSITIVES, among=CELLS),
     ),
     MetricInfo(
         "base_rate",
@@ -161,6 +249,8 @@ _METRICS = (
         needs="label",
         higher_is_better=None,
         description="Share of cases that are positive.",
+        rate=Rate(hits=POSITIVES, among=CELLS),
+        no_paired_test="it is the labels' alone, so that all candidates have the same",
     ),
     MetricInfo(
         "roc_auc",
@@ -168,6 +258,7 @@ _METRICS = (
         needs="score",
         higher_is_better=True,
         description="Probability that a positive scores above a negative, ties counting half.",
+        title="ROC AUC",
     ),
     MetricInfo(
         "average_precision",
@@ -183,6 +274,7 @@ _METRICS = (
         higher_is_better=False,
         description="Mean negative logarithm of the probability given to the label.",
         probability=True,
+        calibration_error=True,
     ),
     MetricInfo(
         "brier",
@@ -191,6 +283,8 @@ _METRICS = (
         higher_is_better=False,
         description="Mean squared difference between probability and outcome.",
         probability=True,
+        title="Brier score",
+        calibration_error=True,
     ),
     MetricInfo(
         "expected_calibration_error",
@@ -199,6 +293,8 @@ _METRICS = (
         higher_is_better=False,
         description="Mean absolute gap between probability and outcome over ten equal bins.",
         probability=True,
+        calibration_error=True,
+        no_paired_test="it is above 0 by chance alone, and not alike for two candidates",
     ),
     MetricInfo(
         "calibration_intercept",
@@ -207,6 +303,7 @@ _METRICS = (
         higher_is_better=None,
         description="How far the log-odds must move to be right on average; 0 is calibrated.",
         probability=True,
+        no_paired_test="there is no test of two recalibrations on the same cases",
     ),
     MetricInfo(
         "calibration_slope",
@@ -215,69 +312,18 @@ _METRICS = (
         higher_is_better=None,
         description="How the log-odds must stretch to be right; below 1 is overconfident.",
         probability=True,
+        no_paired_test="there is no test of two recalibrations on the same cases",
     ),
-    MetricInfo(
-        "precision_macro",
-        _MULTICLASS,
-        needs="prediction",
-        higher_is_better=True,
-        description="Precision, mean over the classes.",
-    ),
-    MetricInfo(
-        "precision_micro",
-        _MULTICLASS,
-        needs="prediction",
-        higher_is_better=True,
-        description="Precision, of all classes pooled.",
-    ),
-    MetricInfo(
-        "precision_weighted",
-        _MULTICLASS,
-        needs="prediction",
-        higher_is_better=True,
-        description="Precision, mean over the classes by their frequency.",
-    ),
-    MetricInfo(
-        "recall_macro",
-        _MULTICLASS,
-        needs="prediction",
-        higher_is_better=True,
-        description="Recall, mean over the classes.",
-    ),
-    MetricInfo(
-        "recall_micro",
-        _MULTICLASS,
-        needs="prediction",
-        higher_is_better=True,
-        description="Recall, of all classes pooled.",
-    ),
-    MetricInfo(
-        "recall_weighted",
-        _MULTICLASS,
-        needs="prediction",
-        higher_is_better=True,
-        description="Recall, mean over the classes by their frequency.",
-    ),
-    MetricInfo(
-        "f1_macro",
-        _MULTICLASS,
-        needs="prediction",
-        higher_is_better=True,
-        description="Harmonic mean of precision and recall, mean over the classes.",
-    ),
-    MetricInfo(
-        "f1_micro",
-        _MULTICLASS,
-        needs="prediction",
-        higher_is_better=True,
-        description="Harmonic mean of precision and recall, of all classes pooled.",
-    ),
-    MetricInfo(
-        "f1_weighted",
-        _MULTICLASS,
-        needs="prediction",
-        higher_is_better=True,
-        description="Harmonic mean of precision and recall, by the classes' frequency.",
+    *(
+        MetricInfo(
+            f"{kind}_{average}",
+            _MULTICLASS,
+            higher_is_better=True,
+            description=f"{said}, {over}.",
+            title=f"{kind.replace('f1', 'F1')} {average}",
+        )
+        for kind, said in AVERAGED.items()
+        for average, over in _AVERAGES.items()
     ),
     MetricInfo(
         "roc_auc_ovr",
@@ -286,6 +332,7 @@ _METRICS = (
         higher_is_better=True,
         description="Mean area under the ROC curve of each class against the rest.",
         probability=True,
+        title="ROC AUC ovr",
     ),
     MetricInfo(
         "roc_auc_ovo",
@@ -294,153 +341,200 @@ _METRICS = (
         higher_is_better=True,
         description="Mean area under the ROC curve of each pair of classes (Hand and Till).",
         probability=True,
+        title="ROC AUC ovo",
     ),
-    MetricInfo(
-        "top_2_accuracy",
-        _MULTICLASS,
-        needs="score",
-        higher_is_better=True,
-        description="Share of cases whose label is among the 2 classes of the highest scores.",
-    ),
-    MetricInfo(
-        "top_3_accuracy",
-        _MULTICLASS,
-        needs="score",
-        higher_is_better=True,
-        description="Share of cases whose label is among the 3 classes of the highest scores.",
-    ),
-    MetricInfo(
-        "top_5_accuracy",
-        _MULTICLASS,
-        needs="score",
-        higher_is_better=True,
-        description="Share of cases whose label is among the 5 classes of the highest scores.",
+    *(
+        MetricInfo(
+            f"top_{count}_accuracy",
+            _MULTICLASS,
+            needs="score",
+            higher_is_better=True,
+            description=f"Share of cases whose label is among the {count} classes of the highest "
+            "scores.",
+        )
+        for count in TOP_COUNTS
     ),
     MetricInfo(
         "confusion_matrix",
         _MULTICLASS,
-        needs="prediction",
         higher_is_better=None,
         description="Share of each class that was predicted as each class.",
+        no_paired_test="it is a table, and no single number",
     ),
     MetricInfo(
         "mean_absolute_error",
         _REGRESSION,
-        needs="prediction",
         higher_is_better=False,
         description="Mean absolute difference between prediction and label.",
     ),
     MetricInfo(
         "root_mean_squared_error",
         _REGRESSION,
-        needs="prediction",
         higher_is_better=False,
         description="Square root of the mean squared difference between prediction and label.",
     ),
     MetricInfo(
         "median_absolute_error",
         _REGRESSION,
-        needs="prediction",
         higher_is_better=False,
         description="Median absolute difference between prediction and label.",
+        no_paired_test="there is no test of two medians on the same cases",
     ),
     MetricInfo(
         "bias",
         _REGRESSION,
-        needs="prediction",
         higher_is_better=None,
         description="Mean of prediction minus label.",
+        residual=True,
     ),
     MetricInfo(
         "r2",
         _REGRESSION,
-        needs="prediction",
         higher_is_better=True,
         description="Share of the labels' variance that the prediction explains.",
+        title="R²",
     ),
     MetricInfo(
         "mean_absolute_percentage_error",
         _REGRESSION,
-        needs="prediction",
         higher_is_better=False,
         description="Mean absolute difference as a share of the label.",
     ),
-    MetricInfo(
-        "pinball_loss_10",
-        _REGRESSION,
-        needs="prediction",
-        higher_is_better=False,
-        description="Mean loss of the prediction as the 10 % quantile of the label.",
-    ),
-    MetricInfo(
-        "pinball_loss_50",
-        _REGRESSION,
-        needs="prediction",
-        higher_is_better=False,
-        description="Mean loss of the prediction as the 50 % quantile of the label.",
-    ),
-    MetricInfo(
-        "pinball_loss_90",
-        _REGRESSION,
-        needs="prediction",
-        higher_is_better=False,
-        description="Mean loss of the prediction as the 90 % quantile of the label.",
+    *(
+        MetricInfo(
+            f"pinball_loss_{percent}",
+            _REGRESSION,
+            higher_is_better=False,
+            description=f"Mean loss of the prediction as the {percent} % quantile of the label.",
+        )
+        for percent in PINBALL_PERCENTS
     ),
 )
 
-METRICS: Mapping[str, MetricInfo] = MappingProxyType({info.name: info for info in _METRICS})
+_METRICS_BY_NAME = {info.name: info for info in _METRICS}
+METRICS: Mapping[str, MetricInfo] = MappingProxyType(_METRICS_BY_NAME)
+"""All metrics by name, in the order of every table."""
+SUPPORTED = tuple(
+    name
+    for name, info in METRICS.items()
+    if "binary_classification" in info.tasks and info.no_paired_test is None
+)
+"""The metrics of binary classifiers of which there is a paired test."""
+
+
+@dataclass(frozen=True)
+class FairnessMeasure:
+    """What there is to know about a fairness measure before any number is computed.
+
+    Parameters
+    ----------
+    name
+        The name that an audit's YAML and every table give it.
+    tasks
+        The tasks that it is defined for.
+    compares
+        What is compared between groups, as a sentence for a reader who does not know it.
+    metrics
+        The metrics that are compared: a rate; two rates, of which the larger gap counts; or a mean
+        of prediction minus label. Without any, the mean of score minus label.
+    odds
+        A rate that is no metric; a ratio of groups is one of its odds.
+    favoured
+        Which groups the candidate favours: 1, those of the highest value; -1, those of the lowest;
+        0, neither, since two rates are compared at once.
+    needs_score
+        Whether it is computed from scores, which have to be probabilities.
+
+    Raises
+    ------
+    ValueError
+        If groups cannot be compared by one of the metrics.
+    """
+
+    name: str
+    tasks: tuple[Task, ...]
+    compares: str
+    metrics: tuple[str, ...] = ()
+    odds: Rate | None = None
+    favoured: Literal[-1, 0, 1] = 1
+    needs_score: bool = False
+
+    def __post_init__(self) -> None:
+        for metric in self.metrics:
+            if reason := METRICS[metric].no_fairness_gap:
+                raise ValueError(f"{self.name} cannot compare {metric}: {reason}")
+
+    @property
+    def rates(self) -> tuple[Rate, ...]:
+        """The rates that are compared; without any, means are."""
+        found = (self.odds, *(METRICS[metric].rate for metric in self.metrics))
+        return tuple(rate for rate in found if rate is not None)
+
+    @property
+    def ratio(self) -> bool:
+        """Whether a ratio has a meaning beside the difference. A mean may be negative."""
+        return bool(self.rates)
+
+    @property
+    def per_class(self) -> bool:
+        """Whether a multiclass candidate has one value a class, this class against the rest."""
+        return not any(_MULTICLASS[0] in METRICS[metric].tasks for metric in self.metrics)
+
 
 _MEASURES = (
     FairnessMeasure(
         "demographic_parity",
         _CLASSES,
         "Selection rate: the share of the cases that were predicted positive.",
+        metrics=("selection_rate",),
     ),
     FairnessMeasure(
         "equal_opportunity",
         _CLASSES,
         "True positive rate: the share of the positives that were predicted positive.",
+        metrics=("recall",),
     ),
     FairnessMeasure(
         "equalised_odds",
         _CLASSES,
         "True and false positive rate; the larger of the two gaps counts.",
+        metrics=("recall", "false_positive_rate"),
         favoured=0,
     ),
     FairnessMeasure(
         "predictive_parity",
         _CLASSES,
         "Precision: the share of the predicted positives that are positive.",
+        metrics=("precision",),
     ),
     FairnessMeasure(
         "calibration_gap",
         _CLASSES,
         "Mean score minus share of positives: by how much the candidate overstates.",
-        ratio=False,
         needs_score=True,
     ),
     FairnessMeasure(
         "accuracy_gap",
         _CLASSES,
         "Accuracy: the share of the cases whose prediction is the label.",
-        per_class=False,
+        metrics=("accuracy",),
     ),
     FairnessMeasure(
         "treatment_equality",
         _CLASSES,
         "Missed positives per false positive; as difference, the missed positives' share of all "
         "errors.",
+        odds=Rate(hits=("fn",), among=("fp", "fn")),
         favoured=-1,
     ),
     FairnessMeasure(
         "mean_residual",
         ("regression",),
         "Mean of prediction minus label: by how much the candidate overstates.",
-        ratio=False,
-        per_class=False,
+        metrics=("bias",),
     ),
 )
 
-FAIRNESS_MEASURES: Mapping[str, FairnessMeasure] = MappingProxyType(
-    {measure.name: measure for measure in _MEASURES}
-)
+_MEASURES_BY_NAME = {measure.name: measure for measure in _MEASURES}
+FAIRNESS_MEASURES: Mapping[str, FairnessMeasure] = MappingProxyType(_MEASURES_BY_NAME)
+"""All fairness measures by name, in the order of every table."""

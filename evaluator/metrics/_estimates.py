@@ -7,12 +7,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evaluator.metrics._catalogue import CELLS, none_of
 from evaluator.metrics._levels import Slicing
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
-NO_ROWS = "no rows"
+NO_ROWS = none_of(CELLS)
+# What the simulations in benchmarks/coverage.py ask for, so that areas keep their promise.
+MIN_OF_EACH_CLASS = 10
 # The share of a sum of squares that cancellation leaves where there is no spread.
 NO_SPREAD = 1e-14
 
@@ -69,6 +72,10 @@ class Estimate:
         self.reason[new] = reason[new] if isinstance(reason, np.ndarray) else reason
         self.low[new] = np.nan
         self.high[new] = np.nan
+
+    def mark_shortfall(self, least: int, what: str, there: FloatArray) -> None:
+        """Say of what there is less than an interval needs in some groups, and how much."""
+        self.mark_too_few(there < least, shortfall_reasons(least, what, there))
 
     @property
     def status(self) -> NDArray[np.object_]:

@@ -21,7 +21,6 @@ from evaluator.metrics._checks import (
 )
 from evaluator.metrics._estimates import BoolArray, FloatArray
 from evaluator.metrics._levels import IntArray, Slicing
-from evaluator.metrics._means import log_losses, power_sums
 from evaluator.metrics._multiclass import MulticlassRows
 from evaluator.metrics._ranking import RankedRows
 
@@ -55,11 +54,6 @@ class BinaryRows:
         """The rows ready for sorting."""
         return RankedRows(self.scores, self.label, self.slicing)
 
-    @cached_property
-    def log_loss(self) -> FloatArray:
-        """Power sums of the log loss by cell, cut as scikit-learn cuts it, shape (cells, 3)."""
-        return power_sums(self.slicing, self.scores, self.label, log_losses)
-
     @property
     def surprising(self) -> BoolArray:
         """Which labels were held less probable than not, shape (rows,)."""
@@ -70,13 +64,6 @@ class BinaryRows:
         """Number of surprising labels by cell, shape (cells,)."""
         cells = self.slicing.cells
         return np.bincount(self.slicing.cell, self.surprising, minlength=cells).astype(float)
-
-    @cached_property
-    def squared_error(self) -> FloatArray:
-        """Power sums of the squared error by cell, shape (cells, 3)."""
-        return power_sums(
-            self.slicing, self.scores, self.label, lambda score, label: (score - label) ** 2
-        )
 
     @cached_property
     def bins(self) -> FloatArray:

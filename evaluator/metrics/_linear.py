@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from evaluator.metrics._estimates import BoolArray, Estimate, FloatArray, divide, shortfall_reasons
+from evaluator.metrics._estimates import BoolArray, Estimate, FloatArray, divide
 from evaluator.metrics._levels import IntArray
 from evaluator.metrics._rates import clopper_pearson, rate_interval
 
@@ -104,9 +104,7 @@ class SurveyDesign:
         """Mark groups whose clusters are too few to learn from how much they differ."""
         if self.cluster is not None:
             units = self.units(among)
-            estimate.mark_too_few(
-                units < MIN_CLUSTERS, shortfall_reasons(MIN_CLUSTERS, "clusters", units)
-            )
+            estimate.mark_shortfall(MIN_CLUSTERS, "clusters", units)
 
     def rate(
         self, numerator: BoolArray, among: BoolArray, reason: str, confidence: float

@@ -15,7 +15,6 @@ from evaluator.metrics._estimates import (
     Estimate,
     FloatArray,
     divide,
-    shortfall_reasons,
 )
 from evaluator.metrics._levels import Slicing
 from evaluator.metrics._linear import SurveyDesign
@@ -125,7 +124,7 @@ def _estimate(
     estimate.low = np.maximum(low, smallest)
     estimate.high = np.minimum(high, largest)
     estimate.mark_undefined(n == 0, NO_ROWS)
-    estimate.mark_too_few(effective < MIN_CASES, shortfall_reasons(MIN_CASES, "cases", effective))
+    estimate.mark_shortfall(MIN_CASES, "cases", effective)
     if not bounded:
         estimate.mark_too_few(equal, "all cases are equal, so that their spread is unknown")
     skewed = ~equal & (np.abs(moments.skewness) > _MAX_SKEWNESS * np.sqrt(n))
@@ -165,6 +164,11 @@ def log_odds_interval(
 def log_losses(score: FloatArray, label: BoolArray) -> FloatArray:
     """Give -log of the probability of the label, shape (rows,)."""
     return clipped_log(np.where(label, score, 1 - score))
+
+
+def squared_errors(score: FloatArray, label: BoolArray) -> FloatArray:
+    """Give the squared difference of probability and outcome, shape (rows,)."""
+    return (score - label) ** 2
 
 
 def clipped_log(given: FloatArray) -> FloatArray:

@@ -1,4 +1,4 @@
-"""The metrics of a classifier of more than two classes, over all groups of all levels."""
+"""The metrics of a classifier of more than two classes, each with all its forms."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,14 +8,33 @@ from typing import Any
 
 import numpy as np
 
+from evaluator.metrics._catalogue import (
+    AVERAGED,
+    METRICS,
+    PREDICTED_POSITIVES,
+    RECALL,
+    TOP_COUNTS,
+    Rate,
+)
 from evaluator.metrics._checks import MetricsInputError
-from evaluator.metrics._estimates import NO_ROWS, BoolArray, Estimate, FloatArray, shortfall_reasons
+from evaluator.metrics._estimates import (
+    MIN_OF_EACH_CLASS,
+    NO_ROWS,
+    BoolArray,
+    Estimate,
+    FloatArray,
+)
+from evaluator.metrics._forms import LevelMetric, PairedTest
 from evaluator.metrics._levels import IntArray
 from evaluator.metrics._linear import LinearisedEstimate, SurveyDesign, weighted_roc_auc
-from evaluator.metrics._means import MAX_LOG_LOSS, clipped_log, linear_mean, log_odds_interval
+from evaluator.metrics._means import (
+    MAX_LOG_LOSS,
+    MIN_CASES,
+    clipped_log,
+    linear_mean,
+    log_odds_interval,
+)
 
-MIN_OF_EACH_CLASS = 10
-_CONFUSION = "confusion_matrix"
 _NO_LABEL = "no label of class {!r}"
 _NEVER_PREDICTED = "class {!r} is never predicted"
 
@@ -30,23 +49,6 @@ class MulticlassRows:
     prediction: IntArray
     # One column a class, shape (rows, classes).
     scores: FloatArray | None
-
-
-def measure(
-    rows: MulticlassRows, designs: Sequence[SurveyDesign], metrics: Sequence[str], confidence: float
-) -> dict[str, Estimate]:
-    """Measure every level; the confusion matrix is one metric for each pair of classes."""
-    results = []
-    for design in designs:
-        at = MulticlassLevel(rows, design, confidence)
-        measured: dict[str, Estimate] = {}
-        for name in metrics:
-            if name == _CONFUSION:
-                measured |= _confusion(at)
-            else:
-                measured[name] = MEASURES[name](at)
-        results.append(measured)
-    return {name: Estimate.concat([one[name] for one in results]) for name in results[0]}
 
 
 class MulticlassLevel:
@@ -72,6 +74,12 @@ class MulticlassLevel:
             raise MetricsInputError("this metric needs score columns, one a class")
         return self.rows.scores
 
+    @property
+    def given(self) -> FloatArray:
+        """The probability that each row's label was given."""
+        given: FloatArray = self.scores[np.arange(len(self.all)), self.rows.label]
+        return given
+
     @cached_property
     def right(self) -> BoolArray:
         """Which predictions are the label."""
@@ -84,16 +92,13 @@ class MulticlassLevel:
         """Estimate the share of hits among the chosen rows."""
         return self.design.rate(hits, among, reason, self.confidence)
 
-    def of_each_class(self, kind: str) -> list[LinearisedEstimate]:
-        """Measure precision, recall or F1 of each class."""
+    def of_each_class(self, rate: Rate) -> list[LinearisedEstimate]:
+        """Measure a rate of each class against the rest."""
         result = []
         for truth, decision in zip(self.of_class, self.decided, strict=True):
-            among = {
-                "precision": decision.astype(float),
-                "recall": truth.astype(float),
-                "f1": (truth.astype(float) + decision) / 2,
-            }[kind]
-            result.append(self.design.ratio(truth & decision, among))
+            cell = 2 * truth.astype(np.intp) + decision
+            hits, among = (np.array(weights)[cell] for weights in rate.weights)
+            result.append(self.design.ratio(hits, among))
         return result
 
     def mark_absent(self, estimate: Estimate, among: list[BoolArray], what: str) -> None:
@@ -112,10 +117,7 @@ class MulticlassLevel:
         estimate.low, estimate.high = log_odds_interval(
             linear.value, self.design.variance(linear.influence), units, self.confidence
         )
-        estimate.mark_too_few(
-            fewest < MIN_OF_EACH_CLASS,
-            shortfall_reasons(MIN_OF_EACH_CLASS, "cases of each class", fewest),
-        )
+        estimate.mark_shortfall(MIN_OF_EACH_CLASS, "cases of each class", fewest)
         self.design.mark_few_clusters(estimate)
         return estimate
 
@@ -126,113 +128,131 @@ def _mean(parts: Sequence[LinearisedEstimate]) -> LinearisedEstimate:
     return LinearisedEstimate(value, influence)
 
 
-def _macro(kind: str) -> Callable[[MulticlassLevel], Estimate]:
-    def measure_level(at: MulticlassLevel) -> Estimate:
-        among = at.decided if kind == "precision" else at.of_class
-        estimate = at.interval(_mean(at.of_each_class(kind)), among)
-        at.mark_absent(estimate, among, _NEVER_PREDICTED if kind == "precision" else _NO_LABEL)
+_Linear = Callable[[MulticlassLevel], LinearisedEstimate]
+
+
+def _right(at: MulticlassLevel) -> FloatArray:
+    return at.right.astype(float)
+
+
+def _share(
+    hits: Callable[[MulticlassLevel], BoolArray], classes: int = 0
+) -> LevelMetric[MulticlassLevel]:
+    """Give all forms of a share of all cases, which needs more than so many classes."""
+
+    def measure(at: MulticlassLevel) -> Estimate:
+        estimate = at.rate(hits(at), at.all, NO_ROWS)
+        if classes >= len(at.numbers):
+            every = np.ones(at.design.groups, dtype=bool)
+            estimate.mark_undefined(every, f"there are only {len(at.numbers)} classes")
         return estimate
 
-    return measure_level
+    def linear(at: MulticlassLevel) -> LinearisedEstimate:
+        return at.design.ratio(hits(at), at.all)
+
+    def merit(at: MulticlassLevel) -> FloatArray:
+        return hits(at).astype(float)
+
+    return LevelMetric(measure, PairedTest(linear, merit, hits=True, largest=1.0))
 
 
-def _weighted(kind: str) -> Callable[[MulticlassLevel], Estimate]:
-    def measure_level(at: MulticlassLevel) -> Estimate:
+def _in_top(count: int) -> Callable[[MulticlassLevel], BoolArray]:
+    def hits(at: MulticlassLevel) -> BoolArray:
+        label = at.rows.label[:, None]
+        own = np.take_along_axis(at.scores, label, axis=1)
+        later = np.arange(len(at.numbers)) > label
+        # Among equal scores the later class comes first, as scikit-learn has it.
+        ahead = ((at.scores > own) | ((at.scores == own) & later)).sum(axis=1)
+        inside: BoolArray = ahead < count
+        return inside
+
+    return hits
+
+
+def _over_classes(
+    measure: Callable[[MulticlassLevel], Estimate],
+    linear: _Linear,
+    merit: Callable[[MulticlassLevel], FloatArray] = _right,
+) -> LevelMetric[MulticlassLevel]:
+    """Give all forms of an average over the classes."""
+    return LevelMetric(measure, PairedTest(linear, merit, MIN_OF_EACH_CLASS, largest=1.0))
+
+
+def _macro(rate: Rate) -> LevelMetric[MulticlassLevel]:
+    def linear(at: MulticlassLevel) -> LinearisedEstimate:
+        return _mean(at.of_each_class(rate))
+
+    def measure(at: MulticlassLevel) -> Estimate:
+        of_decided = rate.among == PREDICTED_POSITIVES
+        among = at.decided if of_decided else at.of_class
+        estimate = at.interval(linear(at), among)
+        at.mark_absent(estimate, among, _NEVER_PREDICTED if of_decided else _NO_LABEL)
+        return estimate
+
+    return _over_classes(measure, linear)
+
+
+def _weighted(rate: Rate) -> LevelMetric[MulticlassLevel]:
+    def linear_and_absent(at: MulticlassLevel) -> tuple[LinearisedEstimate, list[BoolArray]]:
         value, influence = np.zeros(at.design.groups), np.zeros(len(at.all))
         absent = []
-        for number, part in zip(at.numbers, at.of_each_class(kind), strict=True):
-            share = at.design.ratio(at.of_class[number], at.all)
-            counted = np.nan_to_num(share.value)
-            own = np.nan_to_num(part.value)
+        for truth, part in zip(at.of_class, at.of_each_class(rate), strict=True):
+            share = at.design.ratio(truth, at.all)
+            counted, own = np.nan_to_num(share.value), np.nan_to_num(part.value)
             absent.append((counted > 0) & np.isnan(part.value))
             value += counted * own
             influence += counted[at.design.group] * part.influence
             influence += own[at.design.group] * share.influence
+        return LinearisedEstimate(value, influence), absent
+
+    def measure(at: MulticlassLevel) -> Estimate:
+        linear, absent = linear_and_absent(at)
         cases = at.design.cases()
-        estimate = Estimate(value, cases)
+        estimate = Estimate(linear.value, cases)
         estimate.low, estimate.high = log_odds_interval(
-            value, at.design.variance(influence), at.design.units(), at.confidence
+            linear.value, at.design.variance(linear.influence), at.design.units(), at.confidence
         )
         estimate.mark_undefined(at.design.n == 0, NO_ROWS)
         for number, missing in zip(at.numbers, absent, strict=True):
             estimate.mark_undefined(missing, _NEVER_PREDICTED.format(at.rows.classes[number]))
-        least = MIN_OF_EACH_CLASS * len(at.numbers)
-        estimate.mark_too_few(cases < least, shortfall_reasons(least, "cases", cases))
+        estimate.mark_shortfall(MIN_OF_EACH_CLASS * len(at.numbers), "cases", cases)
         at.design.mark_few_clusters(estimate)
         return estimate
 
-    return measure_level
-
-
-def _accuracy(at: MulticlassLevel) -> Estimate:
-    # Each case has one label and one prediction, so that precision, recall and F1 over all
-    # classes pooled are the accuracy, too.
-    return at.rate(at.right, at.all, NO_ROWS)
+    return _over_classes(measure, lambda at: linear_and_absent(at)[0])
 
 
 def _log_loss(at: MulticlassLevel) -> Estimate:
-    given = at.scores[np.arange(len(at.all)), at.rows.label]
-    return linear_mean(at.design, clipped_log(given), at.confidence, (0.0, MAX_LOG_LOSS))
+    return linear_mean(at.design, clipped_log(at.given), at.confidence, (0.0, MAX_LOG_LOSS))
 
 
-def _one_vs_rest(at: MulticlassLevel) -> Estimate:
-    areas = [weighted_roc_auc(at.design, at.scores[:, n], at.of_class[n]) for n in at.numbers]
-    estimate = at.interval(_mean(areas), at.of_class)
-    at.mark_absent(estimate, at.of_class, _NO_LABEL)
-    return estimate
+def _roc_auc(linear: _Linear) -> LevelMetric[MulticlassLevel]:
+    def measure(at: MulticlassLevel) -> Estimate:
+        estimate = at.interval(linear(at), at.of_class)
+        at.mark_absent(estimate, at.of_class, _NO_LABEL)
+        return estimate
+
+    return _over_classes(measure, linear, lambda at: at.given)
 
 
-def _one_vs_one(at: MulticlassLevel) -> Estimate:
+def _one_vs_rest(at: MulticlassLevel) -> LinearisedEstimate:
+    return _mean([weighted_roc_auc(at.design, at.scores[:, n], at.of_class[n]) for n in at.numbers])
+
+
+def _one_vs_one(at: MulticlassLevel) -> LinearisedEstimate:
     # D. Hand, R. Till, Machine Learning 45 (2001) 171.
     areas = []
     for one, other in permutations(at.numbers, 2):
         both = at.of_class[one] | at.of_class[other]
         areas.append(weighted_roc_auc(at.design, at.scores[:, one], at.of_class[one], both))
-    estimate = at.interval(_mean(areas), at.of_class)
-    at.mark_absent(estimate, at.of_class, _NO_LABEL)
-    return estimate
-
-
-def _top(count: int) -> Callable[[MulticlassLevel], Estimate]:
-    def measure_level(at: MulticlassLevel) -> Estimate:
-        label = at.rows.label[:, None]
-        own = np.take_along_axis(at.scores, label, axis=1)
-        later = np.arange(len(at.rows.classes)) > label
-        # Among equal scores the later class comes first, as scikit-learn has it.
-        ahead = ((at.scores > own) | ((at.scores == own) & later)).sum(axis=1)
-        estimate = at.rate(ahead < count, at.all, NO_ROWS)
-        if count >= len(at.rows.classes):
-            every = np.ones(at.design.groups, dtype=bool)
-            estimate.mark_undefined(every, f"there are only {len(at.rows.classes)} classes")
-        return estimate
-
-    return measure_level
-
-
-MEASURES: Mapping[str, Callable[[MulticlassLevel], Estimate]] = {
-    "accuracy": _accuracy,
-    "balanced_accuracy": _macro("recall"),
-    **{
-        f"{kind}_{how}": {"macro": _macro(kind), "micro": _accuracy, "weighted": _weighted(kind)}[
-            how
-        ]
-        for kind in ("precision", "recall", "f1")
-        for how in ("macro", "micro", "weighted")
-    },
-    "roc_auc_ovr": _one_vs_rest,
-    "roc_auc_ovo": _one_vs_one,
-    "log_loss": _log_loss,
-    "top_2_accuracy": _top(2),
-    "top_3_accuracy": _top(3),
-    "top_5_accuracy": _top(5),
-}
+    return _mean(areas)
 
 
 def _confusion(at: MulticlassLevel) -> dict[str, Estimate]:
     """Give, of each class, the share that was predicted as each class."""
     classes = at.rows.classes
     return {
-        f"{_CONFUSION}[{classes[one]} as {classes[other]}]": at.rate(
+        f"confusion_matrix[{classes[one]} as {classes[other]}]": at.rate(
             at.of_class[one] & at.decided[other],
             at.of_class[one],
             _NO_LABEL.format(classes[one]),
@@ -240,3 +260,31 @@ def _confusion(at: MulticlassLevel) -> dict[str, Estimate]:
         for one in at.numbers
         for other in at.numbers
     }
+
+
+# Each case has one label and one prediction, so that precision, recall and F1 over all classes
+# pooled are the accuracy, too.
+_ACCURACY = _share(lambda at: at.right)
+_RATES = {name: rate for name in AVERAGED if (rate := METRICS[name].rate)}
+
+MULTICLASS: Mapping[str, LevelMetric[MulticlassLevel]] = {
+    "accuracy": _ACCURACY,
+    "balanced_accuracy": _macro(RECALL),
+    **{f"{name}_macro": _macro(rate) for name, rate in _RATES.items()},
+    **{f"{name}_micro": _ACCURACY for name in ("precision", "recall", "f1")},
+    **{f"{name}_weighted": _weighted(rate) for name, rate in _RATES.items()},
+    "roc_auc_ovr": _roc_auc(_one_vs_rest),
+    "roc_auc_ovo": _roc_auc(_one_vs_one),
+    "log_loss": LevelMetric(
+        _log_loss,
+        PairedTest(
+            linear=lambda at: at.design.ratio(clipped_log(at.given), at.all),
+            merit=lambda at: at.given,
+            fewest=MIN_CASES,
+            skewed=True,
+        ),
+    ),
+    **{f"top_{count}_accuracy": _share(_in_top(count), count) for count in TOP_COUNTS},
+    "confusion_matrix": LevelMetric(_confusion),
+}
+"""All metrics of a multiclass classifier, by name."""

@@ -1,11 +1,12 @@
-"""The metrics of a regression, over all groups of all levels."""
+"""The metrics of a regression, each with all its forms."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import special
 
+from evaluator.metrics._catalogue import PINBALL_PERCENTS
 from evaluator.metrics._estimates import (
     NO_ROWS,
     BoolArray,
@@ -14,29 +15,15 @@ from evaluator.metrics._estimates import (
     divide,
     shortfall_reasons,
 )
+from evaluator.metrics._forms import LevelMetric, PairedTest
 from evaluator.metrics._linear import LinearisedEstimate, SurveyDesign
-from evaluator.metrics._means import linear_mean
+from evaluator.metrics._means import MIN_CASES, linear_mean
 
 MIN_FOR_R2 = 30
 # Squares have longer tails than errors.
 MIN_FOR_SQUARES = 50
 # Sums of weights are rounded: weights are equal when twelve digits are.
 _SLACK = 1e-12
-
-
-def measure(
-    label: FloatArray,
-    prediction: FloatArray,
-    designs: Sequence[SurveyDesign],
-    metrics: Sequence[str],
-    confidence: float,
-) -> dict[str, Estimate]:
-    """Measure every level."""
-    results = []
-    for design in designs:
-        at = RegressionLevel(label, prediction, design, confidence)
-        results.append({name: MEASURES[name](at) for name in metrics})
-    return {name: Estimate.concat([one[name] for one in results]) for name in results[0]}
 
 
 @dataclass(frozen=True)
@@ -53,26 +40,49 @@ class RegressionLevel:
         """Prediction minus label."""
         return self.prediction - self.label
 
-    def mean(self, losses: FloatArray, smallest: float = 0.0) -> Estimate:
-        """Estimate the mean of a loss without an upper bound."""
-        bounds = (smallest, np.inf)
-        return linear_mean(self.design, losses, self.confidence, bounds)
+
+_Losses = Callable[[RegressionLevel], FloatArray]
 
 
-def _mean_absolute_error(at: RegressionLevel) -> Estimate:
-    return at.mean(np.abs(at.error))
+def _estimate_mean(at: RegressionLevel, losses: FloatArray, smallest: float = 0.0) -> Estimate:
+    return linear_mean(at.design, losses, at.confidence, (smallest, np.inf))
+
+
+def _linear_mean(at: RegressionLevel, losses: FloatArray) -> LinearisedEstimate:
+    return at.design.ratio(losses, np.ones(len(losses)))
+
+
+def _mean(losses: _Losses, smallest: float = 0.0) -> LevelMetric[RegressionLevel]:
+    """Give all forms of the mean of a loss without an upper bound."""
+    return LevelMetric(
+        lambda at: _estimate_mean(at, losses(at), smallest),
+        PairedTest(
+            linear=lambda at: _linear_mean(at, losses(at)),
+            merit=lambda at: -np.abs(losses(at)),
+            fewest=MIN_CASES,
+            skewed=True,
+        ),
+    )
+
+
+def _squared_error(at: RegressionLevel) -> FloatArray:
+    return at.error**2
 
 
 def _root_mean_squared_error(at: RegressionLevel) -> Estimate:
-    estimate = at.mean(at.error**2)
-    cases = at.design.cases()
-    estimate.mark_too_few(
-        cases < MIN_FOR_SQUARES, shortfall_reasons(MIN_FOR_SQUARES, "cases", cases)
-    )
+    estimate = _estimate_mean(at, _squared_error(at))
+    estimate.mark_shortfall(MIN_FOR_SQUARES, "cases", at.design.cases())
     estimate.value, estimate.low, estimate.high = (
         np.sqrt(part) for part in (estimate.value, estimate.low, estimate.high)
     )
     return estimate
+
+
+def _linear_root(at: RegressionLevel) -> LinearisedEstimate:
+    square = _linear_mean(at, _squared_error(at))
+    root = np.sqrt(square.value)
+    slope = np.nan_to_num(divide(np.ones(len(root)), 2 * root))
+    return LinearisedEstimate(root, square.influence * slope[at.design.group])
 
 
 def _median_absolute_error(at: RegressionLevel) -> Estimate:
@@ -90,18 +100,16 @@ def _median_absolute_error(at: RegressionLevel) -> Estimate:
     return estimate
 
 
-def _bias(at: RegressionLevel) -> Estimate:
-    return at.mean(at.error, smallest=-np.inf)
+def _unexplained(at: RegressionLevel) -> LinearisedEstimate:
+    # Q = sum(w error^2) / sum(w (label - mean)^2). The mean has no influence of its own, since it
+    # is where the lower sum is smallest.
+    mean = np.nan_to_num(at.design.ratio(at.label, np.ones(len(at.label))).value)
+    return at.design.ratio(_squared_error(at), (at.label - mean[at.design.group]) ** 2)
 
 
 def _r2(at: RegressionLevel) -> Estimate:
-    # 1 - Q, where Q = sum(w error^2) / sum(w (label - mean)^2). The mean has no influence of its
-    # own, since it is where the lower sum is smallest. Q is positive and skewed: the interval is
-    # symmetric in its logarithm.
-    design = at.design
-    mean = np.nan_to_num(design.ratio(at.label, np.ones(len(at.label))).value)
-    quotient = design.ratio(at.error**2, (at.label - mean[design.group]) ** 2)
-    cases = design.cases()
+    # 1 - Q. Q is positive and skewed: the interval is symmetric in its logarithm.
+    design, quotient, cases = at.design, _unexplained(at), at.design.cases()
     estimate = Estimate(1 - quotient.value, cases)
     share = np.where(quotient.value > 0, quotient.value, np.nan)
     half = design.student(LinearisedEstimate(share, quotient.influence), at.confidence) / share
@@ -110,10 +118,15 @@ def _r2(at: RegressionLevel) -> Estimate:
     estimate.high = 1 - share * np.exp(-half)
     estimate.mark_undefined(cases == 0, NO_ROWS)
     estimate.mark_undefined(_all_equal(design, at.label), "the labels are all equal")
-    estimate.mark_too_few(cases < MIN_FOR_R2, shortfall_reasons(MIN_FOR_R2, "cases", cases))
+    estimate.mark_shortfall(MIN_FOR_R2, "cases", cases)
     estimate.mark_too_few(np.isnan(share), "all errors are 0, so that their spread is unknown")
     design.mark_few_clusters(estimate)
     return estimate
+
+
+def _linear_r2(at: RegressionLevel) -> LinearisedEstimate:
+    quotient = _unexplained(at)
+    return LinearisedEstimate(1 - quotient.value, -quotient.influence)
 
 
 def _all_equal(design: SurveyDesign, values: FloatArray) -> BoolArray:
@@ -126,34 +139,42 @@ def _all_equal(design: SurveyDesign, values: FloatArray) -> BoolArray:
     return equal
 
 
+def _relative_error(at: RegressionLevel) -> FloatArray:
+    return np.nan_to_num(divide(np.abs(at.error), np.abs(at.label)))
+
+
 def _mean_absolute_percentage_error(at: RegressionLevel) -> Estimate:
     zero = (at.label == 0) & (at.design.weight > 0)
-    estimate = at.mean(np.nan_to_num(divide(np.abs(at.error), np.abs(at.label))))
+    estimate = _estimate_mean(at, _relative_error(at))
     estimate.mark_undefined(at.design.total(zero) > 0, "some labels are 0")
     return estimate
 
 
-def _pinball_loss(percent: int) -> Callable[[RegressionLevel], Estimate]:
+def _pinball_loss(percent: int) -> _Losses:
     # R. Koenker, G. Bassett, Econometrica 46 (1978) 33.
     share = percent / 100
-
-    def measured(at: RegressionLevel) -> Estimate:
-        return at.mean(np.maximum(-share * at.error, (1 - share) * at.error))
-
-    return measured
+    return lambda at: np.maximum(-share * at.error, (1 - share) * at.error)
 
 
-MEASURES: Mapping[str, Callable[[RegressionLevel], Estimate]] = {
-    "mean_absolute_error": _mean_absolute_error,
-    "root_mean_squared_error": _root_mean_squared_error,
-    "median_absolute_error": _median_absolute_error,
-    "bias": _bias,
-    "r2": _r2,
-    "mean_absolute_percentage_error": _mean_absolute_percentage_error,
-    "pinball_loss_10": _pinball_loss(10),
-    "pinball_loss_50": _pinball_loss(50),
-    "pinball_loss_90": _pinball_loss(90),
+REGRESSION: Mapping[str, LevelMetric[RegressionLevel]] = {
+    "mean_absolute_error": _mean(lambda at: np.abs(at.error)),
+    "root_mean_squared_error": LevelMetric(
+        _root_mean_squared_error,
+        PairedTest(
+            _linear_root, lambda at: -_squared_error(at), fewest=MIN_FOR_SQUARES, skewed=True
+        ),
+    ),
+    "median_absolute_error": LevelMetric(_median_absolute_error),
+    "bias": _mean(lambda at: at.error, smallest=-np.inf),
+    "r2": LevelMetric(
+        _r2, PairedTest(_linear_r2, lambda at: -_squared_error(at), fewest=MIN_FOR_R2)
+    ),
+    "mean_absolute_percentage_error": LevelMetric(
+        _mean_absolute_percentage_error, _mean(_relative_error).paired
+    ),
+    **{f"pinball_loss_{percent}": _mean(_pinball_loss(percent)) for percent in PINBALL_PERCENTS},
 }
+"""All metrics of a regression, by name."""
 
 
 def weighted_median(design: SurveyDesign, values: FloatArray) -> FloatArray:

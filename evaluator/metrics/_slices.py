@@ -5,15 +5,11 @@ from typing import Any
 
 import pandas as pd
 
-from evaluator.metrics import (
-    _binary as binary,
-    _multiclass as multiclass,
-    _regression as regression,
-    _weighted as weighted,
-)
+from evaluator.metrics import _binary as binary
 from evaluator.metrics._catalogue import Task
 from evaluator.metrics._checks import MetricsInputError, numbers
 from evaluator.metrics._estimates import to_tidy_frame
+from evaluator.metrics._forms import measure_levels
 from evaluator.metrics._inputs import (
     binary_rows,
     cluster_numbers,
@@ -23,6 +19,8 @@ from evaluator.metrics._inputs import (
 )
 from evaluator.metrics._levels import cut_slices
 from evaluator.metrics._linear import SurveyDesign
+from evaluator.metrics._multiclass import MULTICLASS, MulticlassLevel
+from evaluator.metrics._regression import REGRESSION, RegressionLevel
 
 
 def slice_metrics(
@@ -149,14 +147,20 @@ def slice_metrics(
             score=score if isinstance(score, Mapping) else None,
             prediction=prediction,
         )
-        measured = multiclass.measure(classes, designs(), names, confidence)
+        measured = measure_levels(
+            (MulticlassLevel(classes, design, confidence) for design in designs()),
+            {name: MULTICLASS[name].measure for name in names},
+        )
     elif task == "binary_classification":
         rows = binary_rows(frame, slicing, names, label=label, score=score, prediction=prediction)
         if weight is None and cluster is None:
             measured = binary.measure(rows, names, confidence)
         else:
-            measured = weighted.measure(rows, designs(), names, confidence)
+            measured = binary.measure_weighted(rows, designs(), names, confidence)
     else:
         truth, predicted = numbers(frame, label), numbers(frame, str(prediction))
-        measured = regression.measure(truth, predicted, designs(), names, confidence)
+        measured = measure_levels(
+            (RegressionLevel(truth, predicted, design, confidence) for design in designs()),
+            {name: REGRESSION[name].measure for name in names},
+        )
     return to_tidy_frame(slicing, measured)

@@ -10,7 +10,7 @@ from evaluator.spec._base import SchemaByKind, SpecModel, kind_discriminator, pr
 
 GateLevel = Literal["overall", "geography", "segment", "slice"]
 
-CALIBRATION_ERRORS: Final = ("expected_calibration_error", "brier", "log_loss")
+CALIBRATION_ERRORS: Final = tuple(name for name, info in METRICS.items() if info.calibration_error)
 """The metrics that measure how far scores are from being probabilities; less is better."""
 
 _DEFAULT_KIND: Final = "metric"

@@ -11,9 +11,10 @@ from hypothesis import given, settings, strategies as st
 from scipy import special, stats
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 
-from evaluator.metrics._binary import matthews_correlation
+from evaluator.metrics import SUPPORTED
+from evaluator.metrics._binary import BinaryCounted, matthews_correlation, paired_form
 from evaluator.metrics._comparison import _pairing as paired_layout, _roc_auc as paired_areas
-from evaluator.metrics._comparison._binary import COUNTED, counted_difference, value_and_slopes
+from evaluator.metrics._comparison._binary import counted_difference
 from evaluator.metrics._comparison._differences import (
     DiscordantCounts,
     PairedRateDifference,
@@ -146,16 +147,25 @@ def test_the_exact_test_never_errs_more_often_than_nominal() -> None:
 # Metrics of the joint counts
 
 
-@pytest.mark.parametrize("metric", COUNTED)
+def counted(metric: str) -> BinaryCounted:
+    form = paired_form(metric)
+    assert isinstance(form, BinaryCounted)
+    return form
+
+
+@pytest.mark.parametrize(
+    "metric", [name for name in SUPPORTED if isinstance(paired_form(name), BinaryCounted)]
+)
 def test_slopes_are_the_derivatives_of_the_metric(metric: str) -> None:
     four = np.array([[0.5, 0.1, 0.15, 0.25], [0.2, 0.3, 0.1, 0.4]])
-    value, slopes = value_and_slopes(metric, four)
+    value_and_slopes = counted(metric).value_and_slopes
+    value, slopes = value_and_slopes(four)
     step = 1e-6
     for cell in range(4):
         moved = four.copy()
         moved[:, cell] += step
         # Every metric is the same for shares and for counts, so that their sum does not matter.
-        assert value_and_slopes(metric, moved / moved.sum(axis=1, keepdims=True))[0] == (
+        assert value_and_slopes(moved / moved.sum(axis=1, keepdims=True))[0] == (
             pytest.approx(value + step * slopes[:, cell], abs=1e-9)
         )
 
@@ -166,7 +176,7 @@ def test_slopes_are_the_derivatives_of_the_metric(metric: str) -> None:
 )
 def test_the_standard_error_is_that_of_a_bootstrap_of_the_joint_counts(metric: str) -> None:
     counts = np.array([[420.0, 60, 40, 30, 25, 35, 70, 320]])
-    found = counted_difference(metric, counts, ("new", "old"), 0.05)
+    found = counted_difference(counted(metric), counts, ("new", "old"), 0.05)
     assert isinstance(found.distribution, StudentisedDifference)
     draws = np.random.default_rng(11).multinomial(1000, counts[0] / 1000, size=40_000) * 1.0
     tn, fp, fn, tp = (
@@ -203,7 +213,7 @@ def test_precision_errs_nominally_where_the_candidates_select_differently() -> N
     baseline = np.where(label, other < 0.4, other < 0.4 * 0.3 / 0.7 / 2)
     code = 4 * label + 2 * candidate + baseline
     counts = np.stack([(code == cell).sum(axis=1) for cell in range(8)], axis=-1).astype(float)
-    found = counted_difference("precision", counts, ("new", "old"), 0.05)
+    found = counted_difference(counted("precision"), counts, ("new", "old"), 0.05)
     tested = found.estimate.status == "ok"
     assert tested.mean() > 0.95
     p = found.distribution.two_sided()[tested]

@@ -1,6 +1,7 @@
 """Binary classifiers compared on the same cases, which are independent or in clusters."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import product
 from typing import Any
@@ -8,7 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluator.metrics import _binary as binary, _means as means
+from evaluator.metrics import _means as means
+from evaluator.metrics._binary import (
+    MIN_FOR_A_LOSS,
+    BinaryCounted,
+    BinaryLoss,
+    BinaryRanked,
+    LinearisedScores,
+    paired_form,
+)
+from evaluator.metrics._binary_levels import count_cells
+from evaluator.metrics._catalogue import CELLS, POSITIVES, none_of
 from evaluator.metrics._comparison._differences import (
     CandidatePair,
     Difference,
@@ -27,15 +38,15 @@ from evaluator.metrics._comparison._roc_auc import (
     roc_auc_difference,
 )
 from evaluator.metrics._estimates import (
+    MIN_OF_EACH_CLASS,
     NO_ROWS,
-    BoolArray,
     Estimate,
     FloatArray,
     divide,
-    shortfall_reasons,
 )
+from evaluator.metrics._inputs import BinaryRows
 from evaluator.metrics._levels import IntArray, Level, Slicing
-from evaluator.metrics._linear import LinearisedEstimate, SurveyDesign, weighted_average_precision
+from evaluator.metrics._linear import LinearisedEstimate, SurveyDesign
 
 MIN_CASES = 30
 # A quarter of a case in each cell, two cases in all: A. Agresti, Y. Min, Statistics in Medicine 24
@@ -46,47 +57,20 @@ _LABEL, _CANDIDATE, _BASELINE = _CELLS.T
 # Of each of the eight cells, the candidate's and the baseline's cell of 2 label + decision.
 OF_CANDIDATE = 2 * _LABEL + _CANDIDATE
 OF_BASELINE = 2 * _LABEL + _BASELINE
-# By metric the weights of true negatives, false positives, false negatives and true positives in
-# numerator and denominator.
-RATIOS: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
-    "accuracy": ((1, 0, 0, 1), (1, 1, 1, 1)),
-    "recall": ((0, 0, 0, 1), (0, 0, 1, 1)),
-    "specificity": ((1, 0, 0, 0), (1, 1, 0, 0)),
-    "false_positive_rate": ((0, 1, 0, 0), (1, 1, 0, 0)),
-    "false_negative_rate": ((0, 0, 1, 0), (0, 0, 1, 1)),
-    "selection_rate": ((0, 1, 0, 1), (1, 1, 1, 1)),
-    "precision": ((0, 0, 0, 1), (0, 1, 0, 1)),
-    "false_discovery_rate": ((0, 1, 0, 0), (0, 1, 0, 1)),
-    "f1": ((0, 0, 0, 1), (0, 0.5, 0.5, 1)),
-}
-# Those whose denominator is the same cases for both candidates, whatever they decide.
-RATES = tuple(RATIOS)[:6]
-COUNTED = (*RATIOS, "balanced_accuracy", "matthews_correlation")
-RANKED = ("roc_auc", "average_precision")
-LOSSES: Mapping[str, Callable[[FloatArray, BoolArray], FloatArray]] = {
-    "log_loss": means.log_losses,
-    "brier": lambda score, label: (score - label) ** 2,
-}
-SUPPORTED = (*COUNTED, *RANKED, *LOSSES)
-"""The metrics of binary classifiers of which there is a paired test."""
 
 
 class BinaryCases:
     """The same cases as several candidates treat them; arrays (rows,) in the layout's order."""
 
-    def __init__(
-        self,
-        label: BoolArray,
-        predictions: Mapping[str, BoolArray],
-        scores: Mapping[str, FloatArray],
-        slicing: Slicing,
-        error: float,
-    ) -> None:
+    def __init__(self, rows: Mapping[str, BinaryRows], slicing: Slicing, error: float) -> None:
+        label = next(iter(rows.values())).label
         self.layout = CellLayout(label, slicing)
         order = self.layout.order
         self.label = label[order]
-        self.predictions = {name: decided[order] for name, decided in predictions.items()}
-        self.scores = {name: score[order] for name, score in scores.items()}
+        self.predictions = {name: one.prediction[order] for name, one in rows.items()}
+        self.scores = {
+            name: one.score[order] for name, one in rows.items() if one.score is not None
+        }
         self.slicing = slicing
         self.error = error
         self._positive = cache(self._count_positive)
@@ -111,29 +95,29 @@ class BinaryCases:
         self, pairs: Sequence[CandidatePair], metrics: Sequence[str]
     ) -> dict[CandidatePair, dict[str, Difference]]:
         """Compare pairs of candidates by all metrics, in all groups of all levels."""
-        found: dict[CandidatePair, dict[str, Difference]] = {pair: {} for pair in pairs}
-        ranked = self._ranked(pairs, [name for name in metrics if name in RANKED])
-        means = {name: self._means(name, pairs) for name in metrics if name in LOSSES}
-        for pair in pairs:
-            counts = self.counts(pair)
-            for name in metrics:
-                if name in COUNTED:
-                    found[pair][name] = counted_difference(name, counts, pair, self.error)
-                elif name in LOSSES:
-                    found[pair][name] = means[name][pair]
-                else:
-                    found[pair][name] = ranked[pair, name]
-        return found
+        forms = {name: paired_form(name) for name in metrics}
+        ranked = {name: form for name, form in forms.items() if isinstance(form, BinaryRanked)}
+        found = self._ranked(pairs, ranked)
+        counts = {pair: self.counts(pair) for pair in pairs}
+        for name, form in forms.items():
+            if isinstance(form, BinaryLoss):
+                of_pairs = self._means(form, pairs)
+                found |= {(pair, name): difference for pair, difference in of_pairs.items()}
+            elif isinstance(form, BinaryCounted):
+                for pair in pairs:
+                    found[pair, name] = counted_difference(form, counts[pair], pair, self.error)
+        return {pair: {name: found[pair, name] for name in metrics} for pair in pairs}
 
     def _means(
-        self, metric: str, pairs: Sequence[CandidatePair]
+        self, form: BinaryLoss, pairs: Sequence[CandidatePair]
     ) -> dict[CandidatePair, Difference]:
         """Compare mean losses, the losses of each candidate computed once."""
-        loss = LOSSES[metric]
         names = sorted({name for pair in pairs for name in pair})
 
         def measured(rows: slice) -> list[NDArray[Any]]:
-            losses = {name: loss(self.scores[name][rows], self.label[rows]) for name in names}
+            losses = {
+                name: form.losses(self.scores[name][rows], self.label[rows]) for name in names
+            }
             numbers: list[NDArray[Any]] = []
             for one, other in pairs:
                 gap = losses[one] - losses[other]
@@ -142,9 +126,11 @@ class BinaryCases:
             return numbers
 
         sums = self.slicing.add_up(self.layout.of_cells(measured)).sum(axis=1)
-        least = binary.MIN_FOR_A_LOSS
         negatives, positives = self.slicing.add_up(self.layout.sizes).astype(float).T
-        classes = {"positive labels": (least, positives), "negative labels": (least, negatives)}
+        classes = {
+            "positive labels": (MIN_FOR_A_LOSS, positives),
+            "negative labels": (MIN_FOR_A_LOSS, negatives),
+        }
         found = {}
         for position, pair in enumerate(pairs):
             own = sums[:, 5 * position : 5 * position + 5]
@@ -153,25 +139,24 @@ class BinaryCases:
         return found
 
     def _ranked(
-        self, pairs: Sequence[CandidatePair], metrics: Sequence[str]
+        self, pairs: Sequence[CandidatePair], forms: Mapping[str, BinaryRanked]
     ) -> dict[tuple[CandidatePair, str], Difference]:
         """Compare what depends on the scores' order, level by level."""
         parts: dict[tuple[CandidatePair, str], list[Difference]] = {
-            (pair, name): [] for pair in pairs for name in metrics
+            (pair, name): [] for pair in pairs for name in forms
         }
         names = sorted({name for pair in pairs for name in pair})
-        for level in self.slicing.levels if metrics else ():
+        for level in self.slicing.levels if forms else ():
             placed = {name: self.placements.of_level(level, name) for name in names}
             for pair in pairs:
                 area = roc_auc_difference(self.layout, level, (placed[pair[0]], placed[pair[1]]))
-                for name in metrics:
-                    if name == "average_precision":
+                for name, form in forms.items():
+                    difference = area
+                    if form.linear is not None:
                         group = level.group_of_cell[self.slicing.cell[self.layout.order]]
                         design = SurveyDesign(group, level.groups, weight=None, cluster=None)
-                        precision = average_precision_difference(design, self, pair, area.flips)
-                        parts[pair, name].append(precision)
-                    else:
-                        parts[pair, name].append(area)
+                        difference = _ranked_difference(form.linear, design, self, pair, area.flips)
+                    parts[pair, name].append(difference)
         return {key: concat_differences(levels) for key, levels in parts.items()}
 
 
@@ -199,72 +184,63 @@ def compare_clustered(
     }
 
 
+@dataclass(frozen=True)
 class _ClusteredLevel:
     """A pair of candidates at one level."""
 
-    def __init__(
-        self,
-        cases: BinaryCases,
-        design: SurveyDesign,
-        level: Level,
-        pair: CandidatePair,
-        counts: FloatArray,
-    ) -> None:
-        self.cases = cases
-        self.design = design
-        self.level = level
-        self.pair = pair
-        self.counts = counts
+    cases: BinaryCases
+    design: SurveyDesign
+    level: Level
+    pair: CandidatePair
+    counts: FloatArray
 
     def difference(self, metric: str) -> Difference:
         """Compare by one metric."""
-        if metric in COUNTED:
-            return self._counted(metric)
-        if metric in LOSSES:
-            return self._mean(metric)
+        form = paired_form(metric)
+        if isinstance(form, BinaryCounted):
+            return self._counted(form)
+        if isinstance(form, BinaryLoss):
+            return self._mean(form)
         placements = self.cases.placements
         one, other = (placements.of_level(self.level, name) for name in self.pair)
         area = roc_auc_difference(self.cases.layout, self.level, (one, other))
-        if metric == "average_precision":
-            return average_precision_difference(self.design, self.cases, self.pair, area.flips)
+        if form.linear is not None:
+            return _ranked_difference(form.linear, self.design, self.cases, self.pair, area.flips)
         return self._area(area, one - other)
 
-    def _counted(self, metric: str) -> Difference:
+    def _counted(self, form: BinaryCounted) -> Difference:
         design, label = self.design, self.cases.label
         n = self.counts.sum(axis=1)
-        flips, effective = flips_of(metric, self.counts)
+        flips, effective = flips_of(form, self.counts)
         four = dict(zip(self.pair, candidate_counts(self.counts), strict=True))
         parts = []
         for name, counts in four.items():
-            value, slopes = value_and_slopes(metric, divide(counts, n[:, None]))
+            value, slopes = form.value_and_slopes(divide(counts, n[:, None]))
             code = 2 * label + self.cases.predictions[name]
             influence = np.nan_to_num(slopes)[design.group, code] / n[design.group]
             parts.append(LinearisedEstimate(value, influence))
         estimate = Estimate(parts[0].value - parts[1].value, effective)
-        mark_undefined(estimate, metric, four)
+        mark_undefined(estimate, form, four)
         among = None
-        if metric in RATES:
-            among = np.array(RATIOS[metric][1])[2 * label.astype(np.intp)] > 0
+        if form.rate is not None:
+            among = np.array(form.rate.weights[1])[2 * label.astype(np.intp)] > 0
         else:
-            estimate.mark_too_few(n < MIN_CASES, shortfall_reasons(MIN_CASES, "cases", n))
+            estimate.mark_shortfall(MIN_CASES, "cases", n)
         mark_few_flips(estimate, flips, self.cases.error)
-        largest = 2.0 if metric == "matthews_correlation" else 1.0
         pair = parts[0], parts[1]
-        return linear_difference(design, pair, estimate, flips, among=among, largest=largest)
+        return linear_difference(design, pair, estimate, flips, among=among, largest=form.largest)
 
-    def _mean(self, metric: str) -> Difference:
+    def _mean(self, form: BinaryLoss) -> Difference:
         design, label = self.design, self.cases.label
-        one, other = (LOSSES[metric](self.cases.scores[name], label) for name in self.pair)
+        one, other = (form.losses(self.cases.scores[name], label) for name in self.pair)
         every = np.ones(len(label))
         # The ratio of the difference, so that equal losses leave exactly nothing.
         gap = design.ratio(one - other, every)
         estimate = Estimate(gap.value.copy(), design.n)
         estimate.mark_undefined(design.n == 0, NO_ROWS)
-        estimate.mark_too_few(
-            design.n < means.MIN_CASES, shortfall_reasons(means.MIN_CASES, "cases", design.n)
-        )
+        estimate.mark_shortfall(means.MIN_CASES, "cases", design.n)
         classes = design.total(label), design.total(~label)
-        mark_few_of_a_class(estimate, *classes, binary.MIN_FOR_A_LOSS)
+        mark_few_of_a_class(estimate, *classes, MIN_FOR_A_LOSS)
         flips = DiscordantCounts.of(design.total(one < other), design.total(one > other))
         return linear_difference(design, gap, estimate, flips, skewed=True)
 
@@ -285,7 +261,7 @@ class _ClusteredLevel:
 
 
 def counted_difference(
-    metric: str, counts: FloatArray, names: tuple[str, str], error: float
+    form: BinaryCounted, counts: FloatArray, names: tuple[str, str], error: float
 ) -> Difference:
     """Compare a metric of decisions, from the joint counts alone.
 
@@ -300,13 +276,13 @@ def counted_difference(
     """
     n = counts.sum(axis=1)
     candidate, baseline = candidate_counts(counts)
-    flips, cases = flips_of(metric, counts)
-    of_candidate, _ = value_and_slopes(metric, candidate)
-    of_baseline, _ = value_and_slopes(metric, baseline)
+    flips, cases = flips_of(form, counts)
+    of_candidate, _ = form.value_and_slopes(candidate)
+    of_baseline, _ = form.value_and_slopes(baseline)
     estimate = Estimate(of_candidate - of_baseline, cases)
-    mark_undefined(estimate, metric, dict(zip(names, (candidate, baseline), strict=True)))
-    if metric in RATES:
-        hits, among = (np.array(weights) > 0 for weights in RATIOS[metric])
+    mark_undefined(estimate, form, dict(zip(names, (candidate, baseline), strict=True)))
+    if form.rate is not None:
+        hits, among = (np.array(weights) > 0 for weights in form.rate.weights)
         more, fewer = (
             counts[:, hits[own] & ~hits[other] & among[own]].sum(axis=1)
             for own, other in ((OF_CANDIDATE, OF_BASELINE), (OF_BASELINE, OF_CANDIDATE))
@@ -315,19 +291,18 @@ def counted_difference(
         estimate.value = divide(more - fewer, cases)
         mark_few_flips(estimate, flips, error)
         return Difference(estimate, flips, PairedRateDifference(more, fewer, np.maximum(cases, 1)))
-    estimate.mark_too_few(n < MIN_CASES, shortfall_reasons(MIN_CASES, "cases", n))
+    estimate.mark_shortfall(MIN_CASES, "cases", n)
     mark_few_flips(estimate, flips, error)
     padded = counts + _ADDED
     shares = padded / padded.sum(axis=1, keepdims=True)
-    value_one, slopes_one = value_and_slopes(metric, _margin(shares, OF_CANDIDATE))
-    value_two, slopes_two = value_and_slopes(metric, _margin(shares, OF_BASELINE))
+    value_one, slopes_one = form.value_and_slopes(_margin(shares, OF_CANDIDATE))
+    value_two, slopes_two = form.value_and_slopes(_margin(shares, OF_BASELINE))
     influence = slopes_one[:, OF_CANDIDATE] - slopes_two[:, OF_BASELINE]
     # Shares add up to 1, so that the mean influence is 0 for a function of shares.
     variance = (shares * influence**2).sum(axis=1)
     spare = np.maximum(n - 1, 1)
-    largest = 2.0 if metric == "matthews_correlation" else 1.0
     distribution = StudentisedDifference(
-        value_one - value_two, np.sqrt(variance / spare), spare, np.zeros(len(n)), largest
+        value_one - value_two, np.sqrt(variance / spare), spare, np.zeros(len(n)), form.largest
     )
     return Difference(estimate, flips, distribution)
 
@@ -337,87 +312,30 @@ def candidate_counts(counts: FloatArray) -> tuple[FloatArray, FloatArray]:
     return _margin(counts, OF_CANDIDATE), _margin(counts, OF_BASELINE)
 
 
-def flips_of(metric: str, counts: FloatArray) -> tuple[DiscordantCounts, FloatArray]:
+def flips_of(form: BinaryCounted, counts: FloatArray) -> tuple[DiscordantCounts, FloatArray]:
     """Count the cases that were decided better and worse, and all that the metric rests on."""
     among = np.ones(8, dtype=bool)
-    if metric in RATES:
-        among = np.array(RATIOS[metric][1])[OF_CANDIDATE] > 0
+    if form.rate is not None:
+        among = np.array(form.rate.weights[1])[OF_CANDIDATE] > 0
     right, was_right = _CANDIDATE == _LABEL, _BASELINE == _LABEL
     better = counts[:, among & right & ~was_right].sum(axis=1)
     worse = counts[:, among & ~right & was_right].sum(axis=1)
     return DiscordantCounts.of(better, worse), counts[:, among].sum(axis=1)
 
 
-def value_and_slopes(metric: str, four: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Give a metric and its slopes by the shares of the four cells of 2 label + decision."""
-    if metric == "balanced_accuracy":
-        recall, of_recall = value_and_slopes("recall", four)
-        specificity, of_specificity = value_and_slopes("specificity", four)
-        return (recall + specificity) / 2, (of_recall + of_specificity) / 2
-    if metric == "matthews_correlation":
-        return _matthews_and_slopes(four)
-    hits, among = (np.array(weights, dtype=float) for weights in RATIOS[metric])
-    below = four @ among
-    value = divide(four @ hits, below)
-    return value, divide(hits - value[:, None] * among, np.repeat(below[:, None], 4, axis=1))
-
-
-def _matthews_and_slopes(four: FloatArray) -> tuple[FloatArray, FloatArray]:
-    tn, fp, fn, tp = four.T
-    value = binary.matthews_correlation(tn, fp, fn, tp)
-    spread = np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
-    one = np.ones(len(value))
-    predicted, positive, negative, other = (
-        divide(one, 2 * total) for total in (tp + fp, tp + fn, tn + fp, tn + fn)
-    )
-    slopes = (
-        divide(tp, spread) - value * (negative + other),
-        -divide(fn, spread) - value * (predicted + negative),
-        -divide(fp, spread) - value * (positive + other),
-        divide(tn, spread) - value * (predicted + positive),
-    )
-    return value, np.column_stack(slopes)
-
-
-def mark_undefined(estimate: Estimate, metric: str, four: Mapping[str, FloatArray]) -> None:
+def mark_undefined(estimate: Estimate, form: BinaryCounted, four: Mapping[str, FloatArray]) -> None:
     """Say of which candidate the metric does not exist, by its counts."""
     for name, counts in four.items():
-        for there, reason in undefined_reasons(metric, counts):
+        for cells in (CELLS, *form.needed):
+            reason = none_of(cells)
             own = reason if "predicted" not in reason else f"{reason} of {name!r}"
-            estimate.mark_undefined(there == 0, own)
-
-
-def undefined_reasons(metric: str, counts: FloatArray) -> list[tuple[FloatArray, str]]:
-    """Give, for one candidate, the counts that must not be zero, and what to say if they are."""
-    tn, fp, fn, tp = counts.T
-    required = {
-        "positive": (tp + fn, binary.NO_POSITIVES),
-        "negative": (tn + fp, binary.NO_NEGATIVES),
-        "predicted": (tp + fp, binary.NO_PREDICTED_POSITIVES),
-        "other": (tn + fn, binary.NO_PREDICTED_NEGATIVES),
-        "union": (tp + fp + fn, f"{binary.NO_POSITIVES} and {binary.NO_PREDICTED_POSITIVES}"),
-    }
-    wanted = {
-        "recall": ["positive"],
-        "false_negative_rate": ["positive"],
-        "specificity": ["negative"],
-        "false_positive_rate": ["negative"],
-        "precision": ["predicted"],
-        "false_discovery_rate": ["predicted"],
-        "f1": ["union"],
-        "balanced_accuracy": ["positive", "negative"],
-        "matthews_correlation": ["positive", "negative", "predicted", "other"],
-    }.get(metric, [])
-    return [(tn + fp + fn + tp, NO_ROWS), *(required[one] for one in wanted)]
+            estimate.mark_undefined(count_cells(counts, cells) == 0, own)
 
 
 def mark_few_flips(estimate: Estimate, flips: DiscordantCounts, error: float) -> None:
     """Mark groups in which too few cases were decided differently for any test."""
     least = fewest_discordant(error)
-    few = flips.discordant < least
-    estimate.mark_too_few(
-        few, shortfall_reasons(least, "cases that are decided differently", flips.discordant)
-    )
+    estimate.mark_shortfall(least, "cases that are decided differently", flips.discordant)
 
 
 def _margin(counts: FloatArray, cells: np.ndarray[tuple[int], np.dtype[np.int64]]) -> FloatArray:
@@ -426,18 +344,20 @@ def _margin(counts: FloatArray, cells: np.ndarray[tuple[int], np.dtype[np.int64]
     return margin
 
 
-def average_precision_difference(
-    design: SurveyDesign, cases: BinaryCases, pair: CandidatePair, flips: DiscordantCounts
+def _ranked_difference(
+    linear: LinearisedScores,
+    design: SurveyDesign,
+    cases: BinaryCases,
+    pair: CandidatePair,
+    flips: DiscordantCounts,
 ) -> Difference:
-    """Compare average precision by the infinitesimal jackknife, over rows or clusters.
+    """Compare by the infinitesimal jackknife, over rows or clusters.
 
-    The influences of a case on both are subtracted; their source: `weighted_average_precision`.
+    The influences of a case on both are subtracted.
     """
-    one, other = (
-        weighted_average_precision(design, cases.scores[name], cases.label) for name in pair
-    )
+    one, other = (linear(design, cases.scores[name], cases.label) for name in pair)
     positives, negatives = design.total(cases.label), design.total(~cases.label)
     estimate = Estimate(one.value - other.value, positives)
-    estimate.mark_undefined(positives == 0, binary.NO_POSITIVES)
-    mark_few_of_a_class(estimate, positives, negatives, binary.MIN_OF_EACH_CLASS)
+    estimate.mark_undefined(positives == 0, none_of(POSITIVES))
+    mark_few_of_a_class(estimate, positives, negatives, MIN_OF_EACH_CLASS)
     return linear_difference(design, (one, other), estimate, flips, largest=1.0)

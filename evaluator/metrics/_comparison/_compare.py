@@ -7,33 +7,20 @@ from typing import Any
 
 import pandas as pd
 
-from evaluator.metrics._catalogue import Task
+from evaluator.metrics._catalogue import METRICS, Task
 from evaluator.metrics._checks import MetricsInputError, numbers
-from evaluator.metrics._comparison._binary import (
-    SUPPORTED as BINARY,
-    BinaryCases,
-    compare_clustered,
-)
+from evaluator.metrics._comparison._binary import BinaryCases, compare_clustered
 from evaluator.metrics._comparison._decisions import decide, margins_of
 from evaluator.metrics._comparison._differences import CandidatePair, Difference
-from evaluator.metrics._comparison._tasks import (
-    MULTICLASS,
-    REGRESSION,
-    compare_levels,
-    measure_multiclass,
-    measure_regression,
-)
+from evaluator.metrics._comparison._tasks import compare_levels
 from evaluator.metrics._inputs import binary_rows, cluster_numbers, multiclass_rows, select_metrics
 from evaluator.metrics._levels import IntArray, Slicing, cut_slices
 from evaluator.metrics._linear import SurveyDesign
+from evaluator.metrics._multiclass import MULTICLASS, MulticlassLevel
 from evaluator.metrics._multiplicity import ADJUSTMENTS, Adjustment
+from evaluator.metrics._regression import REGRESSION, RegressionLevel
 
 Scores = Mapping[str, str] | Mapping[str, Mapping[Any, str]]
-_SUPPORTED: Mapping[Task, Sequence[str]] = {
-    "binary_classification": BINARY,
-    "multiclass_classification": tuple(MULTICLASS),
-    "regression": tuple(REGRESSION),
-}
 
 
 def compare_candidates(
@@ -74,7 +61,7 @@ def compare_candidates(
         As in `slice_metrics`.
     metrics
         Names from `evaluator.metrics.METRICS`; by default all that the columns permit and that
-        have a paired test (there is none for the base rate, for calibration and for medians).
+        have a paired test. `MetricInfo.no_paired_test` says why some have none.
     confidence
         Nominal coverage of the intervals; what it leaves is the level of the tests.
     adjust
@@ -277,10 +264,13 @@ def chosen_metrics(
     scored = all(name in columns.scores for name in candidates)
     decided = task != "regression" or all(name in columns.predictions for name in candidates)
     names = select_metrics(metrics, task, scored=scored, decided=decided)
-    without = [name for name in names if name not in _SUPPORTED[task]]
+    without = {name: reason for name in names if (reason := METRICS[name].no_paired_test)}
     if metrics is not None and without:
-        known = ", ".join(_SUPPORTED[task])
-        raise MetricsInputError(f"there is no paired test for {without}; there are {known}")
+        tested = [i.name for i in METRICS.values() if task in i.tasks and not i.no_paired_test]
+        raise MetricsInputError(
+            f"there is no paired test for {list(without)} ({'; '.join(without.values())}); "
+            f"there are {', '.join(tested)}"
+        )
     return [name for name in names if name not in without]
 
 
@@ -295,9 +285,23 @@ def differences(
     clusters: IntArray | None,
 ) -> dict[CandidatePair, dict[str, Difference]]:
     """Measure the differences of all pairs, in all groups of all levels."""
-    if columns.task == "binary_classification":
-        return _binary(frame, columns, slicing, pairs, metrics, error=error, clusters=clusters)
     names = sorted({name for pair in pairs for name in pair})
+    if columns.task == "binary_classification":
+        rows = {
+            name: binary_rows(
+                frame,
+                slicing,
+                metrics,
+                label=columns.label,
+                score=columns.column_of(name),
+                prediction=columns.predictions.get(name),
+            )
+            for name in names
+        }
+        cases = BinaryCases(rows, slicing, error)
+        if clusters is None:
+            return cases.compare(pairs, metrics)
+        return compare_clustered(cases, clusters, pairs, metrics)
     designs = [
         SurveyDesign(level.group_of_cell[slicing.cell], level.groups, None, clusters)
         for level in slicing.levels
@@ -305,53 +309,27 @@ def differences(
     if columns.task == "regression":
         truth = numbers(frame, columns.label)
         predicted = {name: numbers(frame, columns.predictions[name]) for name in names}
-        measure = measure_regression(truth, predicted, 1 - error)
-        rules = {metric: REGRESSION[metric] for metric in metrics}
-    else:
-        classes = {
-            name: multiclass_rows(
-                frame,
-                metrics,
-                label=columns.label,
-                score=columns.class_columns_of(name),
-                prediction=columns.predictions.get(name),
-            )
-            for name in names
-        }
-        measure = measure_multiclass(classes, 1 - error)
-        rules = {metric: MULTICLASS[metric] for metric in metrics}
-    return compare_levels(designs, measure, pairs, rules, error)
-
-
-def _binary(
-    frame: pd.DataFrame,
-    columns: CandidateColumns,
-    slicing: Slicing,
-    pairs: list[CandidatePair],
-    metrics: list[str],
-    *,
-    error: float,
-    clusters: IntArray | None,
-) -> dict[CandidatePair, dict[str, Difference]]:
-    names = sorted({name for pair in pairs for name in pair})
-    rows = {
-        name: binary_rows(
+        return compare_levels(
+            designs,
+            lambda name, design: RegressionLevel(truth, predicted[name], design, 1 - error),
+            pairs,
+            {metric: REGRESSION[metric] for metric in metrics},
+            error,
+        )
+    classes = {
+        name: multiclass_rows(
             frame,
-            slicing,
             metrics,
             label=columns.label,
-            score=columns.column_of(name),
+            score=columns.class_columns_of(name),
             prediction=columns.predictions.get(name),
         )
         for name in names
     }
-    cases = BinaryCases(
-        rows[names[0]].label,
-        {name: one.prediction for name, one in rows.items()},
-        {name: one.score for name, one in rows.items() if one.score is not None},
-        slicing,
+    return compare_levels(
+        designs,
+        lambda name, design: MulticlassLevel(classes[name], design, 1 - error),
+        pairs,
+        {metric: MULTICLASS[metric] for metric in metrics},
         error,
     )
-    if clusters is None:
-        return cases.compare(pairs, metrics)
-    return compare_clustered(cases, clusters, pairs, metrics)

@@ -13,7 +13,6 @@ from evaluator.metrics._estimates import (
     Estimate,
     FloatArray,
     divide,
-    shortfall_reasons,
 )
 from evaluator.metrics._linear import LinearisedEstimate, SurveyDesign
 from evaluator.metrics._means import MIN_CASES, Moments
@@ -110,9 +109,9 @@ def mean_difference(
     moments = Moments.of_sums(n, sums)
     estimate = Estimate(moments.mean.copy(), n)
     estimate.mark_undefined(n == 0, NO_ROWS)
-    estimate.mark_too_few(n < MIN_CASES, shortfall_reasons(MIN_CASES, "cases", n))
+    estimate.mark_shortfall(MIN_CASES, "cases", n)
     for what, (least, there) in classes.items():
-        estimate.mark_too_few(there < least, shortfall_reasons(least, what, there))
+        estimate.mark_shortfall(least, what, there)
     _mark_spread(estimate, flips, moments)
     return Difference(estimate, flips, StudentisedDifference.of_moments(moments))
 

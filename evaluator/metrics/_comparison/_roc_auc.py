@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluator.metrics import _binary as binary
+from evaluator.metrics._catalogue import NEGATIVES, POSITIVES, none_of
 from evaluator.metrics._comparison._differences import (
     Difference,
     DiscordantCounts,
     StudentisedDifference,
 )
 from evaluator.metrics._comparison._pairing import CellLayout
-from evaluator.metrics._estimates import NO_SPREAD, Estimate, FloatArray, divide, shortfall_reasons
+from evaluator.metrics._estimates import MIN_OF_EACH_CLASS, NO_SPREAD, Estimate, FloatArray, divide
 from evaluator.metrics._levels import IntArray, Level
 
 _BLOCK = 1 << 16
@@ -178,9 +178,9 @@ def roc_auc_difference(
     )
     estimate = Estimate(value.copy(), np.minimum(positives, negatives))
     flips = DiscordantCounts.of(better, worse)
-    estimate.mark_undefined(positives == 0, binary.NO_POSITIVES)
-    estimate.mark_undefined(negatives == 0, binary.NO_NEGATIVES)
-    mark_few_of_a_class(estimate, positives, negatives, binary.MIN_OF_EACH_CLASS)
+    estimate.mark_undefined(positives == 0, none_of(POSITIVES))
+    estimate.mark_undefined(negatives == 0, none_of(NEGATIVES))
+    mark_few_of_a_class(estimate, positives, negatives, MIN_OF_EACH_CLASS)
     estimate.mark_too_few(flips.discordant == 0, _NOT_RANKED_DIFFERENTLY)
     estimate.mark_too_few(
         variance == 0, "all cases are ranked differently alike, so that the spread is unknown"
@@ -196,4 +196,4 @@ def mark_few_of_a_class(
 ) -> None:
     """Mark groups with fewer than `least` cases of either class."""
     for what, cases in (("positive", positives), ("negative", negatives)):
-        estimate.mark_too_few(cases < least, shortfall_reasons(least, f"{what} labels", cases))
+        estimate.mark_shortfall(least, f"{what} labels", cases)

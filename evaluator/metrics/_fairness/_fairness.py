@@ -7,7 +7,15 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from evaluator.metrics._catalogue import FAIRNESS_MEASURES, Comparison, FairnessMeasure, Task
+from evaluator.metrics._binary_levels import count_cells
+from evaluator.metrics._catalogue import (
+    FAIRNESS_MEASURES,
+    METRICS,
+    Comparison,
+    FairnessMeasure,
+    Task,
+    names_of,
+)
 from evaluator.metrics._checks import MetricsInputError, numbers, positives, refuse_outside_unit
 from evaluator.metrics._estimates import FloatArray
 from evaluator.metrics._fairness._gaps import GroupSummary, MeanSummary, RateSummary
@@ -184,7 +192,7 @@ def fairness(
         labels = group_labels(level, cases.slicing.groups, codes)
         for measure, value, number, comparison in _wanted(chosen, cases):
             options = GapOptions(confidence, minimum_support, comparison)
-            parts = counted.parts(measure.name, number)
+            parts = counted.parts(measure, number)
             compared = compare_with_reference(parts, measure.favoured, at, options)
             constant = (measure.name, comparison, value, level.name)
             blocks.append(to_block(compared, labels, allowed[comparison], options, constant))
@@ -218,8 +226,11 @@ def _chosen(measures: Sequence[str] | None, task: Task, *, scored: bool) -> list
     names = [measures] if isinstance(measures, str) else list(measures)
     for name in names:
         if name not in of_task:
+            reason = METRICS[name].no_fairness_gap if name in METRICS else None
+            why = f" ({reason})" if reason else ""
             raise MetricsInputError(
-                f"there is no fairness measure {name!r} for {task}; there are {', '.join(of_task)}"
+                f"there is no fairness measure {name!r} for {task}{why}; "
+                f"there are {', '.join(of_task)}"
             )
         if of_task[name].needs_score and not scored:
             raise MetricsInputError(f"fairness measure {name!r} needs a score column")
@@ -251,31 +262,31 @@ class GroupCounts:
             added(self.confusion), {number: added(sums) for number, sums in self.excess.items()}
         )
 
-    def parts(self, measure: str, number: int) -> list[GroupSummary]:
-        """Give what a measure compares: one quantity, or two for equalised odds."""
-        counts = self.confusion
-        cases = counts.sum(axis=(2, 3))
+    def parts(self, measure: FairnessMeasure, number: int) -> list[GroupSummary]:
+        """Give what a measure compares: rates, or a mean."""
+        cases = self.confusion.sum(axis=(2, 3))
         rows = cases.sum(axis=1)
-        hits = counts[:, :, number, number]
-        labelled, predicted = counts[:, :, number].sum(axis=2), counts[:, :, :, number].sum(axis=2)
-        missed, false = labelled - hits, predicted - hits
-        if measure in ("calibration_gap", "mean_residual"):
-            bounds = _MEAN_BOUNDS if measure == "calibration_gap" else (-np.inf, np.inf)
+        if not measure.rates:
+            bounds = _MEAN_BOUNDS if measure.needs_score else (-np.inf, np.inf)
             return [MeanSummary(rows, cases, "cases", self.excess[number], bounds)]
-        true_rate = RateSummary(rows, labelled, "positive labels", hits)
-        if measure == "equalised_odds":
-            return [true_rate, RateSummary(rows, cases - labelled, "negative labels", false)]
-        right = np.trace(counts, axis1=2, axis2=3)
+        if measure.per_class:
+            hits = self.confusion[:, :, number, number]
+            missed = self.confusion[:, :, number].sum(axis=2) - hits
+            false = self.confusion[:, :, :, number].sum(axis=2) - hits
+        else:
+            # Of all classes at once a prediction is right or wrong.
+            hits = np.trace(self.confusion, axis1=2, axis2=3)
+            missed, false = np.zeros_like(hits), cases - hits
+        four = np.stack([cases - hits - missed - false, false, missed, hits], axis=-1)
         return [
-            {
-                "demographic_parity": RateSummary(rows, cases, "cases", predicted),
-                "equal_opportunity": true_rate,
-                "predictive_parity": RateSummary(rows, predicted, "predicted positives", hits),
-                "accuracy_gap": RateSummary(rows, cases, "cases", right),
-                "treatment_equality": RateSummary(
-                    rows, missed + false, "errors", missed, odds=True
-                ),
-            }[measure]
+            RateSummary(
+                rows,
+                count_cells(four, rate.among),
+                " or ".join(names_of(rate.among)),
+                count_cells(four, rate.hits),
+                odds=measure.odds is not None,
+            )
+            for rate in measure.rates
         ]
 
 

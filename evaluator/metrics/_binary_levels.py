@@ -1,0 +1,131 @@
+"""What a binary classifier is measured from: the counts of groups, or the rows of a level."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+
+from evaluator.metrics._catalogue import CELLS, NEGATIVES, POSITIVES, Cells, Rate, names_of, none_of
+from evaluator.metrics._estimates import BoolArray, Estimate, FloatArray, divide
+from evaluator.metrics._inputs import BinaryRows
+from evaluator.metrics._levels import IntArray, Level
+from evaluator.metrics._linear import SurveyDesign
+from evaluator.metrics._rates import rate_interval
+
+
+class _BinaryCases(ABC):
+    """What is undefined or rests on too few cases, by the cells of the confusion matrix."""
+
+    # What stands before the cases that are too few.
+    counted: ClassVar[str] = ""
+
+    @abstractmethod
+    def cases(self, cells: Cells = CELLS) -> FloatArray:
+        """Count the cases of some cells, shape (groups,)."""
+
+    def fewer(self) -> FloatArray:
+        """Count the cases of the rarer class."""
+        return np.minimum(self.cases(POSITIVES), self.cases(NEGATIVES))
+
+    def mark_undefined(self, estimate: Estimate, *needed: Cells) -> None:
+        """Mark groups undefined that have no cases in what is needed."""
+        for cells in needed:
+            estimate.mark_undefined(self.cases(cells) == 0, none_of(cells))
+
+    def mark_few(self, estimate: Estimate, least: int, cells: Cells = CELLS) -> None:
+        """Mark groups of too few cases."""
+        (what,) = names_of(cells)
+        estimate.mark_shortfall(least, f"{self.counted}{what}", self.cases(cells))
+
+    def mark_few_of_a_class(self, estimate: Estimate, least: int) -> None:
+        """Mark groups of too few cases of either class."""
+        for cells in (POSITIVES, NEGATIVES):
+            self.mark_few(estimate, least, cells)
+
+
+class BinaryGroups(_BinaryCases):
+    """The counts of all groups of all levels."""
+
+    def __init__(self, rows: BinaryRows, confidence: float) -> None:
+        self.rows = rows
+        self.confidence = confidence
+        # By the confusion matrix's cells, shape (groups, 4).
+        self.counts = rows.slicing.add_up(rows.counts).astype(float).reshape(-1, len(CELLS))
+
+    def cases(self, cells: Cells = CELLS) -> FloatArray:
+        """Count the cases of some cells, shape (groups,)."""
+        return count_cells(self.counts, cells)
+
+    def of_levels(self, measured: Callable[[Level], tuple[FloatArray, ...]]) -> list[FloatArray]:
+        """Measure level by level what has to go through the rows, and join the levels."""
+        parts = [measured(level) for level in self.rows.slicing.levels]
+        return [np.concatenate(one) for one in zip(*parts, strict=True)]
+
+    def rates(self, rates: Sequence[Rate]) -> list[Estimate]:
+        """Estimate several rates; their intervals are solved together, since that is faster."""
+        if not rates:
+            return []
+        hits = [self.cases(rate.hits) for rate in rates]
+        cases = [self.cases(rate.among) for rate in rates]
+        limits = rate_interval(np.concatenate(hits), np.concatenate(cases), self.confidence)
+        lows, highs = (np.split(limit, len(rates)) for limit in limits)
+        found = []
+        for rate, h, n, low, high in zip(rates, hits, cases, lows, highs, strict=True):
+            estimate = Estimate(divide(h, n), n)
+            estimate.low, estimate.high = low, high
+            if rate.twice:
+                _count_twice(estimate, h, n)
+            self.mark_undefined(estimate, rate.among)
+            found.append(estimate)
+        return found
+
+
+class BinaryLevel(_BinaryCases):
+    """The rows of one level, which have weights or come in clusters; arrays of shape (rows,)."""
+
+    counted = "effective "
+
+    def __init__(self, rows: BinaryRows, design: SurveyDesign, confidence: float) -> None:
+        self.rows = rows
+        self.design = design
+        self.confidence = confidence
+        self.all = np.ones(len(rows.label), dtype=bool)
+
+    @cached_property
+    def _cell(self) -> IntArray:
+        cell: IntArray = 2 * self.rows.label.astype(np.intp) + self.rows.prediction
+        return cell
+
+    def among(self, cells: Cells) -> BoolArray:
+        """Say which rows are in some cells."""
+        chosen: BoolArray = np.array([cell in cells for cell in CELLS])[self._cell]
+        return chosen
+
+    def cases(self, cells: Cells = CELLS) -> FloatArray:
+        """Count the effective cases of some cells, shape (groups,)."""
+        return self.design.cases(self.among(cells))
+
+    def rate(self, rate: Rate) -> Estimate:
+        """Estimate a rate."""
+        hits, among = self.among(rate.hits), self.among(rate.among)
+        estimate = self.design.rate(hits, among, none_of(rate.among), self.confidence)
+        if rate.twice:
+            weight = self.design.weight
+            _count_twice(
+                estimate, self.design.total(weight * hits), self.design.total(weight * among)
+            )
+        return estimate
+
+
+def count_cells(counts: FloatArray, cells: Cells) -> FloatArray:
+    """Add up some of the confusion matrix's cells, which the last of several axes is of."""
+    of_cells: FloatArray = counts[..., [CELLS.index(cell) for cell in cells]].sum(axis=-1)
+    return of_cells
+
+
+def _count_twice(estimate: Estimate, hits: FloatArray, cases: FloatArray) -> None:
+    """Turn a rate h / n into 2 h / (n + h), which grows with it: Jaccard's index into F1."""
+    estimate.value = divide(2 * hits, cases + hits)
+    estimate.low, estimate.high = (2 * edge / (1 + edge) for edge in (estimate.low, estimate.high))
