@@ -50,6 +50,7 @@ from evaluator.scorecard import (
     WEAK_SEARCHES,
     DayFacts,
     Scorecard,
+    Slice,
     from_stored,
 )
 from evaluator.scorecard._tables import SCHEMAS
@@ -286,7 +287,8 @@ class Builder:
                 frame.assign(geography=key.split("|")[0], segment=key.split("|")[1])
                 for key, frame in own.items()
             ]
-            predicted[name] = Predicted(pd.concat(joined, ignore_index=True), list(own))
+            known = [Slice.of_key(key) for key in own]
+            predicted[name] = Predicted(pd.concat(joined, ignore_index=True), known)
         table = pa.Table.from_pandas(self.cases[columns_needed(SPEC)], preserve_index=False)
         found = score(
             SPEC,
