@@ -5,6 +5,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Final, Literal, Protocol, Self
 
 from pydantic import Field, Tag, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from evaluator.metrics import FAIRNESS_MEASURES, METRICS
 from evaluator.spec._base import SchemaByKind, SpecModel, kind_discriminator, problem, suggestion
@@ -182,11 +183,7 @@ class MetricGate(ScopedGate):
                 "name another candidate, or none, so that the gate is for all others",
             )
         if not audit.compares:
-            raise problem(
-                f"{key}.{limit}",
-                "the audit does not compare candidates",
-                "declare `compare`, or take the gate out",
-            )
+            raise _undeclared(f"{key}.{limit}", "compare candidates", "compare")
 
     @field_validator("metric")
     @classmethod
@@ -285,11 +282,7 @@ class FairnessGate(EstimateGate):
         """Refuse a measure or an attribute that the audit's `fairness` does not look at."""
         super().check_references(key, audit)
         if audit.fairness is None:
-            raise problem(
-                f"{key}.kind",
-                "the audit does not measure fairness",
-                "declare `fairness`, or take the gate out",
-            )
+            raise _undeclared(f"{key}.kind", "measure fairness", "fairness")
         what = "the audit's `fairness` does not measure"
         _check_known(f"{key}.measure", what, self.measure, audit.fairness.measures)
         what = "the audit's `fairness` does not look at"
@@ -341,11 +334,7 @@ class WeakSlicesGate(EstimateGate):
         """Refuse a gate on a search that there is not."""
         super().check_references(key, audit)
         if audit.weak_slices is None:
-            raise problem(
-                f"{key}.kind",
-                "the audit does not search for weak slices",
-                "declare `weak_slices`, or take the gate out",
-            )
+            raise _undeclared(f"{key}.kind", "search for weak slices", "weak_slices")
 
 
 class CompleteGate(GateBase):
@@ -428,6 +417,11 @@ def check_metric(key: str, name: str) -> None:
     if name not in METRICS:
         close = get_close_matches(name, METRICS, n=3) or list(METRICS)
         raise problem(key, f"there is no metric {name!r}", f"use one of {', '.join(close)}")
+
+
+def _undeclared(key: str, what: str, block: str) -> PydanticCustomError:
+    """Say that the audit does not do what the gate looks at."""
+    return problem(key, f"the audit does not {what}", f"declare `{block}`, or take the gate out")
 
 
 def _check_known(key: str, what: str, name: str, known: Collection[str]) -> None:
