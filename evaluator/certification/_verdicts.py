@@ -244,12 +244,12 @@ def _scope_verdict(
     if item.problem or measurement is None or measurement.value is None:
         return ScopeVerdict(gate_input=item, reason=item.problem or "it was not measured")
     limit = item.limits.nearest(measurement.value)
-    shown = _format_measurement(item, limit, decided_on)
+    shown = _format_measurement(measurement, item.remark, limit, decided_on)
     if decided_on == "bound" and measurement.low is None and measurement.high is None:
         return ScopeVerdict(gate_input=item, reason=f"{shown}, without an interval", limit=limit)
     if decided.passed[index] and item.doubt:
         return ScopeVerdict(gate_input=item, reason=f"{shown}, but {item.doubt}", limit=limit)
-    margin = _margin(item, decided_on, failed=bool(decided.failed[index]))
+    margin = _margin(item.limits, measurement, decided_on, failed=bool(decided.failed[index]))
     whole = "all of it " if decided_on == "bound" else ""
     if decided.failed[index]:
         reason = f"{shown}, {whole}{_broken_limits(item.limits, measurement, decided_on)}"
@@ -282,27 +282,26 @@ def _scope_verdict(
     )
 
 
-def _margin(item: GateInput, decided_on: DecidedOn, *, failed: bool) -> float:
+def _margin(
+    limits: Limits, measurement: Measurement, decided_on: DecidedOn, *, failed: bool
+) -> float:
     """Give how far inside its limits a scope is: a failing one by its value."""
-    measurement = item.measurement
-    assert measurement is not None  # noqa: S101 - the caller has looked
     ends = (measurement.value, measurement.low, measurement.high)
     known = [end for end in ends if end is not None]
     if failed or decided_on != "bound":
         known = known[:1]
-    return min(item.limits.margin(end) for end in known)
+    return min(limits.margin(end) for end in known)
 
 
-def _format_measurement(item: GateInput, limit: float, decided_on: DecidedOn) -> str:
-    measurement = item.measurement
-    assert measurement is not None  # noqa: S101 - the caller has looked
+def _format_measurement(
+    measurement: Measurement, remark: str, limit: float, decided_on: DecidedOn
+) -> str:
     assert measurement.value is not None  # noqa: S101 - the caller has looked
-    if decided_on == "count":
-        value = measurement.value
-        whole = float(value).is_integer()
-        shown = f"{value:,.0f}" if whole else format_number(value, apart_from=limit)
-        return f"{shown} {item.remark}" if item.remark else shown
     shown = format_number(measurement.value, apart_from=limit)
+    if decided_on == "count":
+        if float(measurement.value).is_integer():
+            shown = f"{measurement.value:,.0f}"
+        return f"{shown} {remark}" if remark else shown
     if decided_on == "value" or measurement.low is None or measurement.high is None:
         return shown
     ends = (measurement.low, measurement.high)

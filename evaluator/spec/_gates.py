@@ -167,12 +167,10 @@ class MetricGate(ScopedGate):
         super().check_references(key, audit)
         if not self.against_baseline:
             return
-        limit = (
-            "better_than_baseline" if self.better_than_baseline else "not_worse_than_baseline_by"
-        )
+        name = "better_than_baseline" if self.better_than_baseline else "not_worse_than_baseline_by"
         if audit.baseline is None:
             raise problem(
-                f"{key}.{limit}",
+                f"{key}.{name}",
                 "no candidate is the baseline",
                 "write `baseline: true` at the candidate that the others are compared with",
             )
@@ -183,7 +181,7 @@ class MetricGate(ScopedGate):
                 "name another candidate, or none, so that the gate is for all others",
             )
         if not audit.compares:
-            raise _undeclared(f"{key}.{limit}", "compare candidates", "compare")
+            raise _undeclared(f"{key}.{name}", "compare candidates", "compare")
 
     @field_validator("metric")
     @classmethod

@@ -77,7 +77,7 @@ class EvidenceTables:
 
     def of(self, candidate: str) -> "CandidateEvidence":
         """Give what there is on one candidate."""
-        return CandidateEvidence(self, candidate, self._states.get(candidate, ()))
+        return CandidateEvidence(candidate, self._states.get(candidate, ()), self, self.evidence)
 
     def measurements(self, candidate: str, metric: str, level: str) -> ByScope:
         """Give what was measured of a metric at a level."""
@@ -104,15 +104,11 @@ class EvidenceTables:
 class CandidateEvidence:
     """The evidence on one candidate."""
 
-    tables: EvidenceTables
     candidate: str
     slices: Sequence[SliceState]
-    """The slices that what is judged rests on."""
-
-    @property
-    def audit(self) -> GateEvidence:
-        """What is found and declared of the audit as a whole."""
-        return self.tables.evidence
+    tables: EvidenceTables
+    audit: GateEvidence
+    """What was found of all candidates, and is declared of it."""
 
     @property
     def missing(self) -> int:

@@ -1,8 +1,7 @@
 """Gates on what there is: results for all slices, and the days that arrived."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any
 
 from evaluator.certification._gates._behaviour import (
     CandidateEvidence,
@@ -119,7 +118,7 @@ def _furthest_column(gate: DriftGate, day: DayFacts, limits: Limits) -> GateInpu
     if not day.drift:
         return GateInput(limits=limits, group=name, problem="drift was not measured")
     columns = gate.columns or tuple(day.drift)
-    distances = {column: _distance(day.drift, column, gate.measure) for column in columns}
+    distances = {column: number(day.drift.get(column, {}).get(gate.measure)) for column in columns}
     undefined = [column for column, distance in distances.items() if distance is None]
     known = {column: distance for column, distance in distances.items() if distance is not None}
     if not known:
@@ -133,7 +132,3 @@ def _furthest_column(gate: DriftGate, day: DayFacts, limits: Limits) -> GateInpu
         remark=f"in {column}",
         doubt=f"the drift of {undefined[0]} is undefined" if undefined else "",
     )
-
-
-def _distance(drift: Mapping[str, Mapping[str, Any]], column: str, measure: str) -> float | None:
-    return number(drift.get(column, {}).get(measure))

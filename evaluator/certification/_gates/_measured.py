@@ -47,6 +47,11 @@ def of_metric(gate: MetricGate) -> GateBehaviour:
 
 def _of_scopes(gate: ScopedGate, limits: Limits, in_words: str = "") -> GateBehaviour:
     """Limit a metric in each scope."""
+
+    def scopes(found: CandidateEvidence) -> list[GateInput]:
+        measured = found.tables.measurements(found.candidate, gate.metric, _scorecard_level(gate))
+        return _look_at_each(gate, limits, found, measured)
+
     metric, level = format_metric(gate.metric), gate.scope_level
     named = f" of {format_scope(gate.geography, gate.segment)}" if gate.names_scope else ""
     each = " overall" if level == "overall" else f" of each {level}"
@@ -54,7 +59,7 @@ def _of_scopes(gate: ScopedGate, limits: Limits, in_words: str = "") -> GateBeha
     own = " and ".join(f"at {end} {limit:g}" for end, limit in ends if limit is not None)
     return GateBehaviour(
         rule=f"{metric}{named or each} {in_words or own}",
-        scopes=partial(_measurements, gate, limits),
+        scopes=scopes,
         metric=gate.metric,
         level=_scorecard_level(gate),
         gate_level="place" if gate.names_scope else level,
@@ -66,12 +71,6 @@ def _of_scopes(gate: ScopedGate, limits: Limits, in_words: str = "") -> GateBeha
 
 def _scorecard_level(gate: ScopedGate) -> str:
     return SLICE_LEVEL if gate.scope_level == "slice" else gate.scope_level
-
-
-def _measurements(gate: ScopedGate, limits: Limits, found: CandidateEvidence) -> list[GateInput]:
-    """Look at the metric in each scope."""
-    measured = found.tables.measurements(found.candidate, gate.metric, _scorecard_level(gate))
-    return _look_at_each(gate, limits, found, measured)
 
 
 def _differences(gate: MetricGate, limits: Limits, found: CandidateEvidence) -> list[GateInput]:
