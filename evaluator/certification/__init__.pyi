@@ -6,12 +6,14 @@ from ._certificate_state import (
 )
 from ._gate_evidence import (
     GateEvidence as GateEvidence,
-    asks_about_days as asks_about_days,
-    asks_about_drift as asks_about_drift,
     days_document as days_document,
     gate_evidence as gate_evidence,
     read_days as read_days,
     with_reference as with_reference,
+)
+from ._gates._behaviour import (
+    asks_about_days as asks_about_days,
+    asks_about_drift as asks_about_drift,
 )
 from ._issuing import (
     UNSIGNED as UNSIGNED,

@@ -8,7 +8,7 @@ from datetime import date
 from evaluator.errors import EvidenceError
 from evaluator.evidence import canonical_json
 from evaluator.scorecard import DAYS, DayFacts, Scorecard
-from evaluator.spec import AuditSpec, DataQualityGate, DriftGate
+from evaluator.spec import AuditSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,16 +64,6 @@ def gate_evidence(spec: AuditSpec, scorecard: Scorecard) -> GateEvidence:
         fairness_against_best=fairness is None or fairness.reference == "best",
         allowed_missing=spec.failed_slices_allowed(),
     )
-
-
-def asks_about_days(spec: AuditSpec) -> bool:
-    """Tell whether a gate of the audit looks at the days that arrived."""
-    return any(isinstance(gate, DataQualityGate | DriftGate) for gate in spec.gates)
-
-
-def asks_about_drift(spec: AuditSpec) -> bool:
-    """Tell whether a gate of the audit looks at the content of the days."""
-    return any(isinstance(gate, DriftGate) for gate in spec.gates)
 
 
 def with_reference(spec: AuditSpec, days: Sequence[DayFacts]) -> list[DayFacts]:

@@ -4,17 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from evaluator.metrics import METRICS
-from evaluator.scorecard import SliceState, format_scope
-from evaluator.spec import (
-    CalibrationGate,
-    CompleteGate,
-    DataQualityGate,
-    EstimateGate,
-    FairnessGate,
-    GateSpec,
-    MetricGate,
-    WeakSlicesGate,
-)
+from evaluator.scorecard import SliceState
 
 _MOST_NAMED = 3
 
@@ -34,65 +24,6 @@ def format_metric(metric: str) -> str:
     """
     known = METRICS.get(metric)
     return metric.replace("_", " ") if known is None else known.title
-
-
-def format_gate(gate: GateSpec) -> str:
-    """Say a gate: ``recall of each slice at least 0.5``."""
-    text = _subject_and_limits(gate)
-    by_value = isinstance(gate, EstimateGate) and gate.decide_on == "value"
-    return f"{text}, decided on the value" if by_value else text
-
-
-def _subject_and_limits(gate: GateSpec) -> str:
-    if isinstance(gate, MetricGate | CalibrationGate):
-        if gate.names_scope:
-            where = "of " + format_scope(gate.geography, gate.segment)
-        else:
-            where = "overall" if gate.level == "overall" else f"of each {gate.level}"
-        return f"{format_metric(gate.metric)} {where} {_limits(gate)}"
-    if isinstance(gate, FairnessGate):
-        by = f" by {gate.attribute}" if gate.attribute else ""
-        return f"{format_metric(gate.measure)}{by}: {_gaps(gate)}"
-    if isinstance(gate, WeakSlicesGate):
-        return f"no weak slice with an excess above {gate.no_weak_slice_above:g}"
-    if isinstance(gate, CompleteGate):
-        return "a result for every slice"
-    if isinstance(gate, DataQualityGate):
-        return f"{_refusals(gate)} refused"
-    of = f" of {format_list(gate.columns)}" if gate.columns else ""
-    return f"drift{of} below {gate.drift_below:g} each day ({format_metric(gate.measure)})"
-
-
-def _gaps(gate: FairnessGate) -> str:
-    limits = []
-    if gate.limit_difference is not None:
-        limits.append(f"difference at most {gate.limit_difference:g}")
-    if gate.limit_ratio is not None:
-        limits.append(f"ratio at least {gate.limit_ratio:g}")
-    return " and ".join(limits)
-
-
-def _refusals(gate: DataQualityGate) -> str:
-    limits = []
-    if gate.refused_share_at_most is not None:
-        limits.append(f"at most {gate.refused_share_at_most:.4g} of all rows")
-    if gate.refused_days_at_most is not None:
-        limits.append(f"at most {format_count(gate.refused_days_at_most, 'day')}")
-    return " and ".join(limits)
-
-
-def _limits(gate: MetricGate | CalibrationGate) -> str:
-    limits = []
-    if isinstance(gate, MetricGate):
-        if gate.better_than_baseline:
-            return "better than the baseline's"
-        if gate.not_worse_than_baseline_by is not None:
-            return f"not worse than the baseline's by more than {gate.not_worse_than_baseline_by:g}"
-        if gate.at_least is not None:
-            limits.append(f"at least {gate.at_least:g}")
-    if gate.at_most is not None:
-        limits.append(f"at most {gate.at_most:g}")
-    return " and ".join(limits)
 
 
 def format_number(value: float, *, apart_from: float | None = None) -> str:

@@ -17,12 +17,11 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from evaluator.certification._certificate_state import waivers_in_force
 from evaluator.certification._gate_evidence import (
     GateEvidence,
-    asks_about_days,
-    asks_about_drift,
     gate_evidence,
     read_days,
     with_reference,
 )
+from evaluator.certification._gates._behaviour import asks_about_days, asks_about_drift
 from evaluator.certification._ledger import ChainedEntry
 from evaluator.certification._outcomes import decide_outcomes
 from evaluator.certification._statement import (

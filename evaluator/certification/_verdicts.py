@@ -21,26 +21,19 @@ from evaluator.certification._bounds import (
     decide_values,
 )
 from evaluator.certification._gate_evidence import GateEvidence
-from evaluator.certification._gate_inputs import GateInput, GateInputs, Limits, level_of
-from evaluator.certification._phrases import (
-    format_count,
-    format_gate,
-    format_list,
-    format_metric,
-    format_number,
+from evaluator.certification._gates._behaviour import (
+    DecidedOn,
+    EvidenceTables,
+    GateBehaviour,
+    GateInput,
+    Limits,
+    behaviour_of,
 )
+from evaluator.certification._phrases import format_count, format_list, format_number
 from evaluator.scorecard import Measurement, format_scope
-from evaluator.spec import (
-    EstimateGate,
-    FairnessGate,
-    GateSpec,
-    MetricGate,
-    ScopedGate,
-    WeakSlicesGate,
-)
+from evaluator.spec import GateSpec
 
 VerdictWord = Literal["PASS", "FAIL", "INSUFFICIENT EVIDENCE"]
-DecidedOn = Literal["bound", "value", "count"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,12 +119,12 @@ class ScopeVerdict:
     """One scope, decided; limit, needed cases and reason are as in `Verdict`."""
 
     gate_input: GateInput
-    verdict: VerdictWord
-    margin: float | None
-    """How far inside its limits it is, by its interval where that decides; negative outside."""
-    limit: float | None
-    needed_cases: int | None
+    verdict: VerdictWord = "INSUFFICIENT EVIDENCE"
     reason: str
+    limit: float | None = None
+    margin: float | None = None
+    """How far inside its limits it is, by its interval where that decides; negative outside."""
+    needed_cases: int | None = None
 
 
 def judge(
@@ -164,45 +157,42 @@ def judge(
 
     What the verdicts of a whole certificate control is said in ``docs/gates.md``.
     """
-    gates = list(gates)
-    inputs = GateInputs(evidence, gates)
+    tables = EvidenceTables(evidence)
     return [
-        _judge_one(gate, candidate, inputs, declared=candidate in candidates)
+        _judge_one(gate, candidate, tables, declared=candidate in candidates)
         for gate in gates
-        for candidate in ([gate.candidate] if gate.candidate is not None else candidates)
-        if not (_is_against_baseline(gate) and candidate == evidence.baseline)
+        for candidate in (candidates if gate.candidate is None else [gate.candidate])
+        if not (behaviour_of(gate).against_baseline and candidate == evidence.baseline)
     ]
 
 
-def _is_against_baseline(gate: GateSpec) -> bool:
-    return isinstance(gate, MetricGate) and gate.against_baseline
-
-
-def _judge_one(gate: GateSpec, candidate: str, inputs: GateInputs, *, declared: bool) -> Verdict:
+def _judge_one(
+    gate: GateSpec, candidate: str, tables: EvidenceTables, *, declared: bool
+) -> Verdict:
+    behaviour = behaviour_of(gate)
     if declared:
-        items = inputs.of(gate, candidate)
+        items = behaviour.inputs(tables.of(candidate))
     else:
         items = [GateInput(limits=Limits(), problem=f"the audit has no candidate {candidate!r}")]
-    decided_on: DecidedOn = gate.decide_on if isinstance(gate, EstimateGate) else "count"
     scope_verdicts = decide(
         items,
-        decided_on,
-        inputs.evidence.confidence,
-        simultaneous=isinstance(gate, WeakSlicesGate),
+        behaviour.decided_on,
+        tables.evidence.confidence,
+        simultaneous=behaviour.simultaneous,
     )
     worst = _worst(scope_verdicts)
     item, measurement = worst.gate_input, worst.gate_input.measurement
     return Verdict(
-        gate=format_gate(gate),
+        gate=behaviour.phrase,
         says=gate.rationale,
         kind=gate.kind,
-        metric=_metric(gate),
-        gate_level=_gate_level(gate),
+        metric=behaviour.metric,
+        gate_level=behaviour.gate_level or gate.kind,
         minimum=item.limits.at_least,
         maximum=item.limits.at_most,
         required=gate.required,
         candidate=candidate,
-        level=level_of(gate) if isinstance(gate, ScopedGate) else gate.kind,
+        level=behaviour.level or gate.kind,
         geography=item.geography,
         segment=item.segment,
         group=item.group,
@@ -212,10 +202,10 @@ def _judge_one(gate: GateSpec, candidate: str, inputs: GateInputs, *, declared: 
         n=None if measurement is None else measurement.n,
         n_effective=None if measurement is None else measurement.n_effective,
         limit=worst.limit,
-        decided_on=decided_on,
+        decided_on=behaviour.decided_on,
         needed_cases=worst.needed_cases,
         verdict=worst.verdict,
-        reason=_reason(gate, scope_verdicts, worst),
+        reason=_reason(behaviour, scope_verdicts, worst),
         places=len(scope_verdicts),
         failing=sum(found.verdict == "FAIL" for found in scope_verdicts),
         open=sum(found.verdict == "INSUFFICIENT EVIDENCE" for found in scope_verdicts),
@@ -231,8 +221,8 @@ def decide(
         value=_floats([_number_of(item, "value") for item in items]),
         low=_floats([_number_of(item, "low") for item in items]),
         high=_floats([_number_of(item, "high") for item in items]),
-        at_least=_floats([_limit_or(item.limits.at_least, -math.inf) for item in items]),
-        at_most=_floats([_limit_or(item.limits.at_most, math.inf) for item in items]),
+        at_least=_floats([item.limits.at_least for item in items], -math.inf),
+        at_most=_floats([item.limits.at_most for item in items], math.inf),
         n=_floats([_number_of(item, "n") for item in items]),
         strict=any(item.limits.strict for item in items),
         simultaneous=simultaneous,
@@ -252,40 +242,31 @@ def _scope_verdict(
 ) -> ScopeVerdict:
     measurement = item.measurement
     if item.problem or measurement is None or measurement.value is None:
-        return _undecided(item, item.problem or "it was not measured")
+        return ScopeVerdict(gate_input=item, reason=item.problem or "it was not measured")
     limit = item.limits.nearest(measurement.value)
-    shown = _format_measurement(item, limit, decided_on)
+    shown = _format_measurement(measurement, item.remark, limit, decided_on)
     if decided_on == "bound" and measurement.low is None and measurement.high is None:
-        return _undecided(item, f"{shown}, without an interval", limit=limit)
-    margin = _margin(item, decided_on, failed=bool(decided.failed[index]))
+        return ScopeVerdict(gate_input=item, reason=f"{shown}, without an interval", limit=limit)
+    if decided.passed[index] and item.doubt:
+        return ScopeVerdict(gate_input=item, reason=f"{shown}, but {item.doubt}", limit=limit)
+    margin = _margin(item.limits, measurement, decided_on, failed=bool(decided.failed[index]))
     whole = "all of it " if decided_on == "bound" else ""
     if decided.failed[index]:
         reason = f"{shown}, {whole}{_broken_limits(item.limits, measurement, decided_on)}"
         if item.remark and decided_on != "count":
             reason += f", though {item.remark}"
         return ScopeVerdict(
-            gate_input=item,
-            verdict="FAIL",
-            margin=margin,
-            limit=limit,
-            needed_cases=None,
-            reason=reason,
+            gate_input=item, verdict="FAIL", reason=reason, limit=limit, margin=margin
         )
-    if decided.passed[index] and not item.doubt:
+    if decided.passed[index]:
         reason = f"{shown}, {whole}{_kept_limits(item.limits)}"
         if item.remark and decided_on != "count":
             reason += f"; {item.remark}, which the audit allows"
         return ScopeVerdict(
-            gate_input=item,
-            verdict="PASS",
-            margin=margin,
-            limit=limit,
-            needed_cases=None,
-            reason=reason,
+            gate_input=item, verdict="PASS", reason=reason, limit=limit, margin=margin
         )
-    if decided.passed[index]:
-        return _undecided(item, f"{shown}, but {item.doubt}", limit=limit)
-    cases = _whole(decided.needed_cases[index])
+    needed = decided.needed_cases[index]
+    cases = None if math.isnan(needed) else int(needed)
     if decided.failed_alone[index]:
         broken = _broken_limits(item.limits, measurement, decided_on)
         why = f"all of it {broken}, which may be chance among {tested} places"
@@ -294,50 +275,33 @@ def _scope_verdict(
     would = "no number of cases" if cases is None else f"about {format_count(cases, 'case')}"
     return ScopeVerdict(
         gate_input=item,
-        verdict="INSUFFICIENT EVIDENCE",
-        margin=margin,
-        limit=limit,
-        needed_cases=cases,
         reason=f"{shown}, {why}; {would} there would decide it",
+        limit=limit,
+        margin=margin,
+        needed_cases=cases,
     )
 
 
-def _margin(item: GateInput, decided_on: DecidedOn, *, failed: bool) -> float:
+def _margin(
+    limits: Limits, measurement: Measurement, decided_on: DecidedOn, *, failed: bool
+) -> float:
     """Give how far inside its limits a scope is: a failing one by its value."""
-    measurement = item.measurement
-    assert measurement is not None  # noqa: S101 - the caller has looked
     ends = (measurement.value, measurement.low, measurement.high)
     known = [end for end in ends if end is not None]
     if failed or decided_on != "bound":
         known = known[:1]
-    return min(item.limits.margin(end) for end in known)
+    return min(limits.margin(end) for end in known)
 
 
-def _whole(cases: float) -> int | None:
-    return None if math.isnan(cases) else int(cases)
-
-
-def _undecided(item: GateInput, reason: str, *, limit: float | None = None) -> ScopeVerdict:
-    return ScopeVerdict(
-        gate_input=item,
-        verdict="INSUFFICIENT EVIDENCE",
-        margin=None,
-        limit=limit,
-        needed_cases=None,
-        reason=reason,
-    )
-
-
-def _format_measurement(item: GateInput, limit: float, decided_on: DecidedOn) -> str:
-    measurement = item.measurement
-    assert measurement is not None  # noqa: S101 - the caller has looked
+def _format_measurement(
+    measurement: Measurement, remark: str, limit: float, decided_on: DecidedOn
+) -> str:
     assert measurement.value is not None  # noqa: S101 - the caller has looked
-    if decided_on == "count":
-        value = measurement.value
-        whole = float(value).is_integer()
-        shown = f"{value:,.0f}" if whole else format_number(value, apart_from=limit)
-        return f"{shown} {item.remark}" if item.remark else shown
     shown = format_number(measurement.value, apart_from=limit)
+    if decided_on == "count":
+        if float(measurement.value).is_integer():
+            shown = f"{measurement.value:,.0f}"
+        return f"{shown} {remark}" if remark else shown
     if decided_on == "value" or measurement.low is None or measurement.high is None:
         return shown
     ends = (measurement.low, measurement.high)
@@ -367,26 +331,23 @@ def _number_of(item: GateInput, name: str) -> float | None:
     return None if item.measurement is None or item.problem else getattr(item.measurement, name)
 
 
-def _limit_or(limit: float | None, otherwise: float) -> float:
-    return otherwise if limit is None else limit
+def _floats(values: Sequence[float | None], none: float = math.nan) -> Floats:
+    return np.array([none if value is None else value for value in values], dtype=np.float64)
 
 
-def _floats(values: Sequence[float | None]) -> Floats:
-    return np.array([math.nan if value is None else value for value in values], dtype=np.float64)
-
-
-def _reason(gate: GateSpec, scope_verdicts: Sequence[ScopeVerdict], worst: ScopeVerdict) -> str:
+def _reason(
+    behaviour: GateBehaviour, scope_verdicts: Sequence[ScopeVerdict], worst: ScopeVerdict
+) -> str:
     """Say what was found, in one sentence."""
     if len(scope_verdicts) == 1 and (
         worst.gate_input.measurement is None or worst.gate_input.problem
     ):
         return worst.reason
-    if len(scope_verdicts) == 1 and not _is_one_of_several(gate):
-        return f"{_subject(gate, worst.gate_input)}{worst.reason}"
+    if len(scope_verdicts) == 1 and behaviour.subject is not None:
+        return f"{behaviour.subject}{worst.reason}"
     failing = [found for found in scope_verdicts if found.verdict == "FAIL"]
     open_ = [found for found in scope_verdicts if found.verdict == "INSUFFICIENT EVIDENCE"]
-    thing = _unit(gate)
-    total = format_count(len(scope_verdicts), thing)
+    total = format_count(len(scope_verdicts), behaviour.unit)
     if failing:
         return (
             f"{len(failing)} of {total} {'fails' if len(failing) == 1 else 'fail'}; the worst is "
@@ -396,7 +357,7 @@ def _reason(gate: GateSpec, scope_verdicts: Sequence[ScopeVerdict], worst: Scope
     if open_:
         named = [f"{_scope(found.gate_input)} ({found.reason})" for found in open_]
         return f"{len(open_)} of {total} {_are(len(open_))} not decided: {format_list(named)}"
-    passing = f"all {total} pass" if len(scope_verdicts) > 1 else f"the one {thing} passes"
+    passing = f"all {total} pass" if len(scope_verdicts) > 1 else f"the one {behaviour.unit} passes"
     return f"{passing}; the closest is {_scope(worst.gate_input)} with {worst.reason}"
 
 
@@ -407,48 +368,6 @@ def _worst(scope_verdicts: Sequence[ScopeVerdict]) -> ScopeVerdict:
         scope_verdicts,
         key=lambda f: (order[f.verdict], -math.inf if f.margin is None else f.margin),
     )
-
-
-def _subject(gate: GateSpec, item: GateInput) -> str:
-    """Say what was measured at the gate's only scope."""
-    if isinstance(gate, ScopedGate):
-        name = format_metric(str(_metric(gate)))
-        where = f" of {format_scope(item.geography, item.segment)}" if gate.names_scope else ""
-        if _is_against_baseline(gate):
-            return f"the difference in {name}{where} is "
-        return f"{name}{where} is "
-    return "slices without a result of this version: "
-
-
-def _is_one_of_several(gate: GateSpec) -> bool:
-    if isinstance(gate, ScopedGate):
-        return gate.scope_level != "overall" and not gate.names_scope
-    return gate.kind != "complete"
-
-
-def _unit(gate: GateSpec) -> str:
-    """Name what the gate looks at, in the singular."""
-    if isinstance(gate, ScopedGate):
-        return gate.scope_level
-    return {
-        "fairness": "comparison",
-        "weak_slices": "tested slice",
-        "data_quality": "limit",
-        "drift": "day",
-    }.get(gate.kind, "place")
-
-
-def _metric(gate: GateSpec) -> str | None:
-    if isinstance(gate, FairnessGate):
-        return gate.measure
-    found: str | None = getattr(gate, "metric", None) or getattr(gate, "measure", None)
-    return found
-
-
-def _gate_level(gate: GateSpec) -> str:
-    if not isinstance(gate, ScopedGate):
-        return gate.kind
-    return "place" if gate.names_scope else gate.level
 
 
 def _scope(of: GateInput | Verdict) -> str:

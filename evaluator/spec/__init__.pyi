@@ -37,6 +37,7 @@ from ._gates import (
     DriftGate as DriftGate,
     EstimateGate as EstimateGate,
     FairnessGate as FairnessGate,
+    GateBase as GateBase,
     GateLevel as GateLevel,
     GateSpec as GateSpec,
     MetricGate as MetricGate,

@@ -1,7 +1,6 @@
 """What an audit is: one AI system under evaluation, one YAML."""
 
 import re
-from collections.abc import Collection
 from itertools import product, starmap
 from typing import Any, Final, Literal, Self
 
@@ -12,15 +11,7 @@ from evaluator.spec._base import LabelValue, SpecModel, problem, refuse_repeated
 from evaluator.spec._candidates import CandidateSpec
 from evaluator.spec._columns import TIME_TYPES, ColumnSpec
 from evaluator.spec._data import DataSpec
-from evaluator.spec._gates import (
-    CalibrationGate,
-    DriftGate,
-    FairnessGate,
-    GateSpec,
-    MetricGate,
-    WeakSlicesGate,
-    check_metric,
-)
+from evaluator.spec._gates import GateSpec, check_metric
 from evaluator.spec._settings import (
     DAY,
     AutomationSpec,
@@ -262,7 +253,7 @@ class AuditSpec(SpecModel):
     @model_validator(mode="after")
     def _gates_look_at_what_is_there(self) -> Self:
         for index, gate in enumerate(self.gates):
-            _check_gate(f"gates.{index}", gate, self)
+            gate.check_references(f"gates.{index}", self)
         return self
 
 
@@ -501,85 +492,3 @@ def _check_declared(key: str, name: str, spec: AuditSpec) -> None:
     if name not in columns:
         fix = f"declare it under `data.columns`, or use one of {', '.join(columns)}"
         raise problem(key, f"the column {name!r} is not declared", suggestion(name, columns, fix))
-
-
-def _check_gate(key: str, gate: GateSpec, spec: AuditSpec) -> None:
-    """Refuse a gate on something that the audit does not have."""
-    if gate.candidate is not None:
-        names = [candidate.name for candidate in spec.candidates]
-        _check_known(f"{key}.candidate", "there is no candidate", gate.candidate, names)
-    if isinstance(gate, MetricGate | CalibrationGate):
-        _check_scoped_gate(key, gate, spec)
-    elif isinstance(gate, FairnessGate):
-        _check_fairness_gate(key, gate, spec)
-    elif isinstance(gate, WeakSlicesGate) and spec.weak_slices is None:
-        raise problem(
-            f"{key}.kind",
-            "the audit does not search for weak slices",
-            "declare `weak_slices`, or take the gate out",
-        )
-    elif isinstance(gate, DriftGate):
-        for name in gate.columns or ():
-            _check_known(f"{key}.columns", "there is no column", name, spec.data.columns)
-
-
-def _check_scoped_gate(key: str, gate: MetricGate | CalibrationGate, spec: AuditSpec) -> None:
-    """Refuse a gate on a metric or a scope that the audit does not have."""
-    if gate.metric not in spec.metrics:
-        raise problem(
-            f"{key}.metric",
-            f"{gate.metric!r} is not among the audit's metrics",
-            f"add it to `metrics`, or use one of {', '.join(spec.metrics)}",
-        )
-    for dimension in ("geography", "segment"):
-        name = getattr(gate, dimension)
-        if name is not None:
-            known = spec.slice_values().get(dimension, ())
-            _check_known(f"{key}.{dimension}", f"there is no {dimension}", name, known)
-    if isinstance(gate, MetricGate) and gate.against_baseline:
-        _check_baseline_gate(key, gate, spec)
-
-
-def _check_baseline_gate(key: str, gate: MetricGate, spec: AuditSpec) -> None:
-    """Refuse a gate on a difference that is not computed."""
-    limit = "better_than_baseline" if gate.better_than_baseline else "not_worse_than_baseline_by"
-    if spec.baseline is None:
-        raise problem(
-            f"{key}.{limit}",
-            "no candidate is the baseline",
-            "write `baseline: true` at the candidate that the others are compared with",
-        )
-    if gate.candidate == spec.baseline:
-        raise problem(
-            f"{key}.candidate",
-            f"{gate.candidate!r} is the baseline, and is not compared with itself",
-            "name another candidate, or none, so that the gate is for all others",
-        )
-    if not spec.compares:
-        raise problem(
-            f"{key}.{limit}",
-            "the audit does not compare candidates",
-            "declare `compare`, or take the gate out",
-        )
-
-
-def _check_fairness_gate(key: str, gate: FairnessGate, spec: AuditSpec) -> None:
-    """Refuse a gate on a measure or an attribute that `fairness` does not look at."""
-    if spec.fairness is None:
-        raise problem(
-            f"{key}.kind",
-            "the audit does not measure fairness",
-            "declare `fairness`, or take the gate out",
-        )
-    what = "the audit's `fairness` does not measure"
-    _check_known(f"{key}.measure", what, gate.measure, spec.fairness.measures)
-    what = "the audit's `fairness` does not look at"
-    for name in [] if gate.attribute is None else gate.attribute.split(" x "):
-        _check_known(f"{key}.attribute", what, name, spec.fairness.attributes)
-
-
-def _check_known(key: str, what: str, name: str, known: Collection[str]) -> None:
-    """Refuse a name that there is not, and say which one could have been meant."""
-    if name not in known:
-        listed = ", ".join(sorted(known)) or "(there is none)"
-        raise problem(key, f"{what} {name!r}", suggestion(name, known, f"use one of {listed}"))

@@ -1,12 +1,17 @@
-"""The gates of an audit: what all have in common, and the keys of each kind."""
+"""The gates of an audit: what all have in common, and each kind's keys and what they refer to."""
 
+from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Annotated, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Final, Literal, Protocol, Self
 
 from pydantic import Field, Tag, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from evaluator.metrics import FAIRNESS_MEASURES, METRICS
 from evaluator.spec._base import SchemaByKind, SpecModel, kind_discriminator, problem, suggestion
+from evaluator.spec._candidates import CandidateSpec
+from evaluator.spec._data import DataSpec
+from evaluator.spec._settings import FairnessSpec, WeakSlicesSpec
 
 GateLevel = Literal["overall", "geography", "segment", "slice"]
 
@@ -16,11 +21,35 @@ CALIBRATION_ERRORS: Final = tuple(name for name, info in METRICS.items() if info
 _DEFAULT_KIND: Final = "metric"
 
 
+class Declared(Protocol):
+    """What of an audit its gates refer to; an `AuditSpec` is one, and imports the gates."""
+
+    @property
+    def candidates(self) -> Sequence[CandidateSpec]: ...
+    @property
+    def data(self) -> DataSpec: ...
+    @property
+    def metrics(self) -> Sequence[str]: ...
+    @property
+    def fairness(self) -> FairnessSpec | None: ...
+    @property
+    def weak_slices(self) -> WeakSlicesSpec | None: ...
+    @property
+    def baseline(self) -> str | None: ...
+    @property
+    def compares(self) -> bool: ...
+    def slice_values(self) -> Mapping[str, Collection[str]]: ...
+
+
 class GateBase(SpecModel):
     """A rule that a candidate must keep, or else it is not certified.
 
     Its `kind` says what it looks at.
     """
+
+    if TYPE_CHECKING:
+        # Each kind declares it after the keys that all have, and so it is shown.
+        kind: str
 
     candidate: str | None = Field(default=None, examples=["gradient_boosting"])
     """The one candidate that the gate is for; without it the gate is for every candidate."""
@@ -31,6 +60,12 @@ class GateBase(SpecModel):
 
     rationale: str = Field(default="", examples=["Late flights are found in every region"])
     """What the gate is for, in words of your own; they stand beside its verdict in the report."""
+
+    def check_references(self, key: str, audit: Declared) -> None:
+        """Refuse what the gate refers to and the audit does not declare."""
+        if self.candidate is not None:
+            names = [candidate.name for candidate in audit.candidates]
+            _check_known(f"{key}.candidate", "there is no candidate", self.candidate, names)
 
 
 class EstimateGate(GateBase):
@@ -44,6 +79,10 @@ class EstimateGate(GateBase):
 
 class ScopedGate(EstimateGate):
     """A gate on measurements of scopes: overall, at margins or in slices."""
+
+    if TYPE_CHECKING:
+        # As with `kind`.
+        metric: str
 
     level: GateLevel = Field(default="overall", examples=["slice"])
     """Where the limits must be kept: `overall`, or in each `geography`, in each `segment`, or in
@@ -68,6 +107,20 @@ class ScopedGate(EstimateGate):
         if self.geography is None:
             return "segment"
         return "geography" if self.segment is None else "slice"
+
+    def check_references(self, key: str, audit: Declared) -> None:
+        """Refuse a metric or a scope that the audit does not have."""
+        super().check_references(key, audit)
+        if self.metric not in audit.metrics:
+            raise problem(
+                f"{key}.metric",
+                f"{self.metric!r} is not among the audit's metrics",
+                f"add it to `metrics`, or use one of {', '.join(audit.metrics)}",
+            )
+        for dimension, name in (("geography", self.geography), ("segment", self.segment)):
+            if name is not None:
+                known = audit.slice_values().get(dimension, ())
+                _check_known(f"{key}.{dimension}", f"there is no {dimension}", name, known)
 
     @model_validator(mode="after")
     def _scope_or_level(self) -> Self:
@@ -108,6 +161,27 @@ class MetricGate(ScopedGate):
     def against_baseline(self) -> bool:
         """Whether it is the difference from the baseline that counts."""
         return self.better_than_baseline or self.not_worse_than_baseline_by is not None
+
+    def check_references(self, key: str, audit: Declared) -> None:
+        """Refuse a difference that is not computed as well."""
+        super().check_references(key, audit)
+        if not self.against_baseline:
+            return
+        name = "better_than_baseline" if self.better_than_baseline else "not_worse_than_baseline_by"
+        if audit.baseline is None:
+            raise problem(
+                f"{key}.{name}",
+                "no candidate is the baseline",
+                "write `baseline: true` at the candidate that the others are compared with",
+            )
+        if self.candidate == audit.baseline:
+            raise problem(
+                f"{key}.candidate",
+                f"{self.candidate!r} is the baseline, and is not compared with itself",
+                "name another candidate, or none, so that the gate is for all others",
+            )
+        if not audit.compares:
+            raise _undeclared(f"{key}.{name}", "compare candidates", "compare")
 
     @field_validator("metric")
     @classmethod
@@ -202,6 +276,17 @@ class FairnessGate(EstimateGate):
     limit_ratio: float | None = Field(default=None, strict=True, gt=0, lt=1, examples=[0.8])
     """The smallest ratio that passes; 0.8 is the four-fifths rule."""
 
+    def check_references(self, key: str, audit: Declared) -> None:
+        """Refuse a measure or an attribute that the audit's `fairness` does not look at."""
+        super().check_references(key, audit)
+        if audit.fairness is None:
+            raise _undeclared(f"{key}.kind", "measure fairness", "fairness")
+        what = "the audit's `fairness` does not measure"
+        _check_known(f"{key}.measure", what, self.measure, audit.fairness.measures)
+        what = "the audit's `fairness` does not look at"
+        for name in [] if self.attribute is None else self.attribute.split(" x "):
+            _check_known(f"{key}.attribute", what, name, audit.fairness.attributes)
+
     @field_validator("measure")
     @classmethod
     def _measure_is_known(cls, measure: str) -> str:
@@ -242,6 +327,12 @@ class WeakSlicesGate(EstimateGate):
 
     no_weak_slice_above: float = Field(strict=True, allow_inf_nan=False, ge=0, examples=[0.1])
     """The largest excess of the loss on a slice over the loss on all other cases that passes."""
+
+    def check_references(self, key: str, audit: Declared) -> None:
+        """Refuse a gate on a search that there is not."""
+        super().check_references(key, audit)
+        if audit.weak_slices is None:
+            raise _undeclared(f"{key}.kind", "search for weak slices", "weak_slices")
 
 
 class CompleteGate(GateBase):
@@ -298,6 +389,12 @@ class DriftGate(GateBase):
     )
     """The declared columns that are looked at; without it all whose drift is measured."""
 
+    def check_references(self, key: str, audit: Declared) -> None:
+        """Refuse columns that are not declared."""
+        super().check_references(key, audit)
+        for name in self.columns or ():
+            _check_known(f"{key}.columns", "there is no column", name, audit.data.columns)
+
 
 GateSpec = Annotated[
     Annotated[MetricGate, Tag("kind: metric")]
@@ -318,3 +415,15 @@ def check_metric(key: str, name: str) -> None:
     if name not in METRICS:
         close = get_close_matches(name, METRICS, n=3) or list(METRICS)
         raise problem(key, f"there is no metric {name!r}", f"use one of {', '.join(close)}")
+
+
+def _undeclared(key: str, what: str, block: str) -> PydanticCustomError:
+    """Say that the audit does not do what the gate looks at."""
+    return problem(key, f"the audit does not {what}", f"declare `{block}`, or take the gate out")
+
+
+def _check_known(key: str, what: str, name: str, known: Collection[str]) -> None:
+    """Refuse a name that there is not, and say which one could have been meant."""
+    if name not in known:
+        listed = ", ".join(sorted(known)) or "(there is none)"
+        raise problem(key, f"{what} {name!r}", suggestion(name, known, f"use one of {listed}"))

@@ -5,10 +5,9 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from evaluator.certification import format_list, format_metric, format_number
-from evaluator.certification._phrases import format_gate
+from evaluator.certification._gates._behaviour import behaviour_of
 from evaluator.metrics import METRICS
-from evaluator.spec import GateSpec, MetricGate
-from evaluator.spec._gates import GateBase
+from evaluator.spec import GateBase, GateSpec, MetricGate
 
 GATE: TypeAdapter[GateSpec] = TypeAdapter(GateSpec)
 KINDS = [kind for kind in GateBase.__subclasses__() for kind in [kind, *kind.__subclasses__()]]
@@ -134,7 +133,7 @@ def test_every_key_of_a_gate_is_described_and_has_an_example(kind: type[GateBase
     ],
 )
 def test_a_gate_can_be_said_in_words(fields: dict[str, Any], expected: str) -> None:
-    assert format_gate(_gate(**fields)) == expected
+    assert behaviour_of(_gate(**fields)).phrase == expected
 
 
 def test_a_gate_that_was_loaded_can_be_written_out_and_loaded_again() -> None:

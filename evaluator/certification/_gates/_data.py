@@ -1,0 +1,134 @@
+"""Gates on what there is: results for all slices, and the days that arrived."""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+from evaluator.certification._gates._behaviour import (
+    CandidateEvidence,
+    GateBehaviour,
+    GateInput,
+    Limits,
+    behaviour_of,
+)
+from evaluator.certification._phrases import format_count, format_list, format_metric
+from evaluator.scorecard import DayFacts, Measurement, number
+from evaluator.spec import CompleteGate, DataQualityGate, DriftGate
+
+
+@behaviour_of.register
+def of_completeness(_gate: CompleteGate) -> GateBehaviour:
+    """Want a result for every slice, but for as many as the audit allows."""
+    return GateBehaviour(
+        rule="a result for every slice",
+        scopes=_all_slices,
+        subject="slices without a result of this version: ",
+    )
+
+
+def _all_slices(found: CandidateEvidence) -> Iterator[GateInput]:
+    """Count the slices without a result."""
+    yield GateInput(
+        limits=Limits(at_most=found.audit.allowed_missing),
+        measurement=Measurement.of_count(found.missing, len(found.slices)),
+        remark=f"of {len(found.slices):,}",
+    )
+
+
+@behaviour_of.register
+def of_data_quality(gate: DataQualityGate) -> GateBehaviour:
+    """Limit how much of the data that arrived may have been refused."""
+    limits = []
+    if gate.refused_share_at_most is not None:
+        limits.append(f"at most {gate.refused_share_at_most:.4g} of all rows")
+    if gate.refused_days_at_most is not None:
+        limits.append(f"at most {format_count(gate.refused_days_at_most, 'day')}")
+    return GateBehaviour(
+        rule=f"{' and '.join(limits)} refused",
+        scopes=partial(_refusals, gate),
+        unit="limit",
+        asks_about_days=True,
+    )
+
+
+def _refusals(gate: DataQualityGate, found: CandidateEvidence) -> Iterator[GateInput]:
+    """Look at the share of refused rows, and at the number of refused days."""
+    days = found.audit.scorecard.days
+    if gate.refused_share_at_most is not None:
+        accepted = [day for day in days if day.refused is None]
+        yield _refused_rows(accepted, Limits(at_most=gate.refused_share_at_most))
+    if gate.refused_days_at_most is not None:
+        refused = [day.day.isoformat() for day in days if day.refused is not None]
+        yield GateInput(
+            limits=Limits(at_most=gate.refused_days_at_most),
+            group="refused days",
+            measurement=Measurement.of_count(len(refused), len(days)) if days else None,
+            problem="" if days else "no day is recorded",
+            remark=f"of {format_count(len(days), 'day')}"
+            + (f": {format_list(refused)}" if refused else ""),
+        )
+
+
+def _refused_rows(accepted: Sequence[DayFacts], limits: Limits) -> GateInput:
+    group = "refused rows"
+    unknown = [day for day in accepted if day.rows is None or day.quarantined is None]
+    rows = sum(day.rows or 0 for day in accepted)
+    if unknown or not rows:
+        problem = (
+            f"nobody counted the rows of {unknown[0].day.isoformat()}"
+            if unknown
+            else "no row was accepted or refused"
+        )
+        return GateInput(limits=limits, group=group, problem=problem)
+    quarantined = sum(day.quarantined or 0 for day in accepted)
+    return GateInput(
+        limits=limits,
+        group=group,
+        measurement=Measurement.of_count(quarantined / rows, rows),
+        remark=f"({quarantined:,} of {format_count(rows, 'row')})",
+    )
+
+
+@behaviour_of.register
+def of_drift(gate: DriftGate) -> GateBehaviour:
+    """Limit how far the content of any accepted day may be from the reference's."""
+    of = f" of {format_list(gate.columns)}" if gate.columns else ""
+    return GateBehaviour(
+        rule=f"drift{of} below {gate.drift_below:g} each day ({format_metric(gate.measure)})",
+        scopes=partial(_compared_days, gate),
+        metric=gate.measure,
+        unit="day",
+        asks_about_days=True,
+        asks_about_drift=True,
+    )
+
+
+def _compared_days(gate: DriftGate, found: CandidateEvidence) -> Iterator[GateInput]:
+    """Look at each accepted day: at the column that is furthest from the reference."""
+    limits = Limits(at_most=gate.drift_below, strict=True)
+    days = found.audit.scorecard.days
+    compared = [day for day in days if day.refused is None and not day.is_reference]
+    if not compared:
+        yield GateInput(limits=limits, problem="no accepted day was compared with the reference")
+    for day in compared:
+        yield _furthest_column(gate, day, limits)
+
+
+def _furthest_column(gate: DriftGate, day: DayFacts, limits: Limits) -> GateInput:
+    name = day.day.isoformat()
+    if not day.drift:
+        return GateInput(limits=limits, group=name, problem="drift was not measured")
+    columns = gate.columns or tuple(day.drift)
+    distances = {column: number(day.drift.get(column, {}).get(gate.measure)) for column in columns}
+    undefined = [column for column, distance in distances.items() if distance is None]
+    known = {column: distance for column, distance in distances.items() if distance is not None}
+    if not known:
+        problem = f"the drift of {undefined[0]} is undefined"
+        return GateInput(limits=limits, group=name, problem=problem)
+    column, distance = max(known.items(), key=lambda item: item[1])
+    return GateInput(
+        limits=limits,
+        group=name,
+        measurement=Measurement.of_count(distance, day.rows),
+        remark=f"in {column}",
+        doubt=f"the drift of {undefined[0]} is undefined" if undefined else "",
+    )
