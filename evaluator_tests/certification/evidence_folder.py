@@ -53,6 +53,7 @@ from evaluator.scorecard import (
     from_stored,
 )
 from evaluator.scorecard._tables import SCHEMAS
+from evaluator.spec import AuditSpec
 from evaluator_tests.certification.evidence_spec import DRIFT, KEYS, PROFILE_OF_THE_DAY, SPEC
 
 AUDIT = "shop"
@@ -79,8 +80,9 @@ class Issued:
 class Builder:
     """Writes an audit's outputs one by one; tests change what they want to forge."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, spec: AuditSpec = SPEC) -> None:
         self.folder = folder
+        self.spec = spec
         self.store = EvidenceStore(str(folder))
         generator = np.random.default_rng(7)
         self.cases = pd.DataFrame(
@@ -179,8 +181,8 @@ class Builder:
                 score="score",
                 prediction="prediction",
                 slices=["geography", "segment"],
-                metrics=SPEC.metrics,
-                groups=SPEC.slice_values(),
+                metrics=self.spec.metrics,
+                groups=self.spec.slice_values(),
             )
             keys = table["geography"].astype(str) + "|" + table["segment"].astype(str)
             known = [key for name, key in frames if name == candidate]
@@ -266,7 +268,7 @@ class Builder:
             version=content_version(stored[MEASUREMENTS]),
             facts={WEAK_SEARCHES: searches},
         )
-        document = spec_document(SPEC)
+        document = spec_document(self.spec)
         spec = self.write(
             "audit_spec", {"spec.json": document}, [], version=digest_of_bytes(document)
         )
@@ -282,10 +284,10 @@ class Builder:
             slices = {Slice.of_key(key): frame for key, frame in own.items()}
             joined = [frame.assign(**one._asdict()) for one, frame in slices.items()]
             predicted[name] = Predicted(pd.concat(joined, ignore_index=True), list(slices))
-        table = pa.Table.from_pandas(self.cases[columns_needed(SPEC)], preserve_index=False)
+        table = pa.Table.from_pandas(self.cases[columns_needed(self.spec)], preserve_index=False)
         found = score(
-            SPEC,
-            EvaluatedCases(table, SPEC.data.columns),
+            self.spec,
+            EvaluatedCases(table, self.spec.data.columns),
             lambda candidate: predicted[candidate.name],
         )
         tables = {name: from_stored(table) for name, table in found.tables.items()}
@@ -306,7 +308,7 @@ class Builder:
         )
         signer = key if signed else None
         names = ["one", "two"]
-        verdicts = judge(SPEC.gates, gate_evidence(SPEC, found), names)
+        verdicts = judge(self.spec.gates, gate_evidence(self.spec, found), names)
         evaluation_set = next(u for u in scorecard.upstream if u.asset == "evaluation_set")
         evidence = gather_evidence(self.store, [scorecard, spec])
         ledger = Ledger(str(self.folder), AUDIT)
