@@ -82,6 +82,17 @@ def test_every_text_is_an_id(tmp_path_factory: pytest.TempPathFactory, ids: list
         assert predicted(home, cases, path=path)["score"].tolist() == scores
 
 
+def test_an_id_is_a_text_as_it_stands_also_where_it_is_spelt_as_what_is_missing(
+    record: Record,
+) -> None:
+    ids = ["NA", "nan", "NaN", "null"]
+    home = record('id,score\nNA,0.1\nnan,0.2\n"NaN",0.3\nnull,0.4\n,0.5\n"",0.6\n')
+    cases = pd.DataFrame({"id": ids, "label": 1})
+
+    assert predicted(home, cases)["score"].tolist() == [0.1, 0.2, 0.3, 0.4]
+    assert found(home, cases) == {"rows_without_id": (2, ())}
+
+
 def test_a_number_may_have_zeros_before_it_and_a_text_may_not(record: Record) -> None:
     home = record("id,score\n+001,0.1\n02,0.2\n 3,0.7\n")
     texts = CASES.assign(id=["3", "1", "2"])
@@ -146,15 +157,16 @@ def test_a_recorded_decision_stands_instead_of_the_threshold(record: Record) -> 
     assert told["prediction"].tolist() == [0, 1, 0]
 
 
-def test_a_decision_that_is_missing_fails_the_slice(record: Record) -> None:
-    home = record("id,score,decision\n1,0.1,1\n2,0.2,\n3,0.7,0\n")
+@pytest.mark.parametrize("missing", ["", "NA", "NaN", "nan", "null"])
+def test_a_decision_that_is_missing_fails_the_slice(missing: str, record: Record) -> None:
+    home = record(f"id,score,decision\n1,0.1,1\n2,0.2,{missing}\n3,0.7,0\n")
 
     error = refusal(home, prediction="decision")
 
     assert error.what == "1 of 3 cases have no 'decision' in the recording (2)"
 
 
-@pytest.mark.parametrize("value", ["", "nan", "1.2", "-0.1"])
+@pytest.mark.parametrize("value", ["", "NA", "nan", "null", "1.2", "-0.1"])
 def test_scores_that_are_no_probabilities_are_refused(value: str, record: Record) -> None:
     error = refusal(record(f"id,score\n1,0.1\n2,{value}\n3,0.7\n"))
 

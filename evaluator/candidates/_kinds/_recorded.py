@@ -170,7 +170,8 @@ def _read(candidate: RecordedCandidate, path: Path) -> pd.DataFrame:
     declared = {name: getattr(candidate, name) for name in _COLUMNS}
     names = {name: column for name, column in declared.items() if column is not None}
     try:
-        table = _read_csv(path) if path.suffix == ".csv" else pa_parquet.read_table(path)
+        is_csv = path.suffix == ".csv"
+        table = _read_csv(path, candidate.id) if is_csv else pa_parquet.read_table(path)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
         raise candidate_error(
             candidate,
@@ -201,16 +202,23 @@ def _read(candidate: RecordedCandidate, path: Path) -> pd.DataFrame:
     return pd.DataFrame(columns).reindex(columns=list(_COLUMNS))
 
 
-def _read_csv(path: Path) -> pa.Table:
+def _read_csv(path: Path, id_column: str) -> pa.Table:
     names = pa_csv.open_csv(path).schema.names
+    # As a number the id 007 would be 7.
+    types = dict.fromkeys(names, pa.string())
     texts = pa_csv.ConvertOptions(
-        # As a number the id 007 would be 7.
-        column_types=dict.fromkeys(names, pa.string()),
+        column_types=types,
         null_values=["", "NA", "NaN", "nan", "null"],
         strings_can_be_null=True,
         quoted_strings_can_be_null=False,
     )
-    return pa_csv.read_csv(path, convert_options=texts)
+    table = pa_csv.read_csv(path, convert_options=texts)
+    if id_column not in names:
+        return table
+    # An id may be spelt as what is missing is, and Arrow asks for one rule for all columns.
+    as_they_stand = pa_csv.ConvertOptions(column_types=types, include_columns=[id_column])
+    ids = pa_csv.read_csv(path, convert_options=as_they_stand)[id_column]
+    return table.set_column(names.index(id_column), id_column, ids)
 
 
 def _scores(candidate: RecordedCandidate, column: pa.ChunkedArray) -> pd.Series:
