@@ -276,6 +276,8 @@ class IsolatedScorer:
         """Make the error that the process reports."""
         if header["fault"] == "memory":
             return self._memory_error(phase)
+        if not isinstance(header["fault"], str):
+            raise ConnectionBrokenError("a fault has a name")
         kind = _FAULTS.get(header["fault"], CandidateError)
         what, fix = str(header.get("what")), str(header.get("fix"))
         return kind(what, culprit=f"candidate {self._candidate.name}", fix=fix)

@@ -4,6 +4,7 @@ import os
 import pickle
 import select
 import signal
+import socket
 import subprocess
 import sys
 import traceback
@@ -12,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -270,6 +272,50 @@ def test_a_machine_that_starts_no_process_may_do_so_later(
             with pytest.raises(KeyboardInterrupt):
                 scorer.score(features_of(FAULTS["NaN outputs"]))
         assert is_well(scorer)
+
+
+def test_a_process_that_nobody_could_watch_does_not_live_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs, started = [socket.socketpair()], []
+
+    def pair() -> Any:
+        if not pairs:
+            raise OSError("too many open files")
+        return pairs.pop()
+
+    def start(*given: Any, **told: Any) -> Any:
+        started.append(subprocess.Popen(*given, **told))
+        return started[-1]
+
+    candidate = pickled(tmp_path, Frail())
+    with open_scorer(candidate, tmp_path, positive=1) as scorer, monkeypatch.context() as patch:
+        patch.setattr(child_process.socket, "socketpair", pair)
+        watched = SimpleNamespace(**{**vars(subprocess), "Popen": start})
+        patch.setattr(child_process, "subprocess", watched)
+        error = refusal(scorer, features_of())
+
+    assert isinstance(error, TransientCandidateError)
+    assert "could not be started (too many open files)" in error.what
+    # None was started, or it was waited for.
+    assert all(process.returncode is not None for process in started)
+
+
+@pytest.mark.parametrize("fault", [["CandidateError"], {}, None, 7])
+def test_a_fault_without_a_name_is_no_answer(
+    fault: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_scorer(pickled(tmp_path, Frail()), tmp_path, positive=1) as scorer:
+        messages = iter([{}, {"fault": fault}])
+        monkeypatch.setattr(
+            isolation,
+            "receive",
+            lambda *_, **__: child_process.Message(next(messages), bytearray()),
+        )
+        error = refusal(scorer, features_of())
+
+    assert type(error) is CandidateCrashError
+    assert error.what == "its process stopped talking to the platform as agreed while loading"
 
 
 def interrupt(*_: Any, **__: Any) -> Any:
