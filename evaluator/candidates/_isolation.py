@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from evaluator.candidates._adapter import Decider, Scorer, load_scorer
+from evaluator.candidates._adapter import Decider, Scorer
 from evaluator.candidates._child import ChildProcess, ConnectionBrokenError, receive, send
 from evaluator.candidates._faults import (
     CandidateCrashError,
@@ -24,9 +24,10 @@ from evaluator.candidates._faults import (
     error_from_exception,
     transient_error,
 )
+from evaluator.candidates._registry import load_scorer
 from evaluator.candidates._worker import mentions_memory
 from evaluator.errors import CandidateError
-from evaluator.spec import CandidateSpec, LabelValue, RecordedCandidate
+from evaluator.spec import CandidateSpec, LabelValue
 
 START_TIMEOUT: Final = 600.0
 """Seconds that the interpreter and the kind's libraries may take to start, and the artifact to load
@@ -155,7 +156,7 @@ class IsolatedScorer:
 
     def decide(self, features: pd.DataFrame) -> np.ndarray | None:
         """Return the decisions, or None where the threshold decides; see `Decider`."""
-        if not isinstance(self._candidate, RecordedCandidate) or not self._candidate.prediction:
+        if not self._candidate.decides:
             return None
         decided = self._ask("decide", features, np.dtype(np.int8))
         if not np.isin(decided, (0, 1)).all():

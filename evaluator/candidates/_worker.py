@@ -22,22 +22,14 @@ import pandas as pd
 import pyarrow as pa
 from pydantic import TypeAdapter
 
-from evaluator.candidates._adapter import Decider, Scorer, load_scorer
+from evaluator.candidates._adapter import Decider, Scorer
 from evaluator.candidates._child import ConnectionBrokenError, receive, send
 from evaluator.candidates._faults import error_from_exception
 from evaluator.candidates._predictions import numeric_scores
+from evaluator.candidates._registry import adapter_of, load_scorer
 from evaluator.errors import CandidateError
 from evaluator.spec import CandidateSpec
 
-_LIBRARIES: Final[Mapping[str, tuple[str, ...]]] = {
-    "skops": ("skops.io", "sklearn"),
-    "mlflow": ("mlflow.pyfunc", "sklearn"),
-    "onnx": ("onnxruntime",),
-    "pickle": ("joblib", "sklearn"),
-    "recorded": (),
-    "http": ("requests",),
-}
-"""What each kind needs before its artifact is read; it counts for neither time nor memory."""
 _MAX_TRACE_LENGTH: Final = 20_000
 _PR_SET_PDEATHSIG: Final = 1
 _MEMORY_MESSAGES: Final = re.compile(
@@ -95,7 +87,8 @@ class Worker:
             settings["candidate"]
         )
         self._scorer: Scorer | None = None
-        for library in _LIBRARIES[self._candidate.kind]:
+        # They count for neither time nor memory.
+        for library in adapter_of(self._candidate).libraries:
             # Whoever needs one that is not installed says so.
             with suppress(ImportError):
                 import_module(library)

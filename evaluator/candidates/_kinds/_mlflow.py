@@ -20,6 +20,7 @@ from urllib.request import url2pathname
 import numpy as np
 import pandas as pd
 
+from evaluator.candidates._adapter import ADAPTERS, Adapter, Artifact
 from evaluator.candidates._faults import candidate_error
 from evaluator.candidates._kinds._onnx import OnnxScorer
 from evaluator.candidates._kinds._sklearn import EstimatorScorer, read_skops
@@ -32,7 +33,7 @@ from evaluator.candidates._output_checks import (
 )
 from evaluator.errors import CandidateError
 from evaluator.evidence import digest_of
-from evaluator.spec import LabelValue, MlflowCandidate
+from evaluator.spec import LabelValue, MlflowCandidate, RegisteredModel
 
 if TYPE_CHECKING:
     from mlflow.models import Model
@@ -41,24 +42,6 @@ _TRACKING_URI: Final = "MLFLOW_TRACKING_URI"
 _TRACKING_LOCK: Final = Lock()
 _NUMERIC_TYPES: Final = ("integer", "long", "float", "double")
 _LOCAL_HOSTS: Final = (None, ".", "localhost", "127.0.0.1")
-
-
-def load_mlflow(
-    candidate: MlflowCandidate, home: Path, positive: LabelValue, tracking_uri: str | None
-) -> "MlflowScorer":
-    """Fetch an MLflow model and read it."""
-    if ":/" not in candidate.model:
-        return MlflowScorer(candidate, _local_folder(candidate, home), positive)
-    temporary = Path(tempfile.mkdtemp(prefix="evaluator-mlflow-"))
-    try:
-        folder = _downloaded(candidate, tracking_uri, temporary)
-        scorer = MlflowScorer(candidate, folder, positive)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-    # A model may read its files as late as it predicts.
-    weakref.finalize(scorer, shutil.rmtree, temporary, ignore_errors=True)
-    return scorer
 
 
 def _local_folder(candidate: MlflowCandidate, home: Path) -> Path:
@@ -231,25 +214,56 @@ class _PyfuncScorer:
         return positive_from_array(self._candidate, array, self._positive)
 
 
-def mlflow_digest(candidate: MlflowCandidate, home: Path, tracking_uri: str | None) -> str:
-    """Return the digest of the model's files, or of its version in a registry."""
-    if ":/" not in candidate.model:
-        return _folder_digest(_local_folder(candidate, home))
-    if not candidate.model.startswith("models:/"):
-        with tempfile.TemporaryDirectory(prefix="evaluator-mlflow-") as temporary:
-            return _folder_digest(_downloaded(candidate, tracking_uri, Path(temporary)))
+class MlflowAdapter(Adapter[MlflowCandidate]):
+    """Models of an MLflow registry, of a run, or in a folder."""
+
+    libraries = ("mlflow.pyfunc", "sklearn")
+
+    def load(self, artifact: Artifact[MlflowCandidate], positive: LabelValue, /) -> MlflowScorer:
+        """Fetch the model and read it."""
+        candidate = artifact.candidate
+        if ":/" not in candidate.model:
+            return MlflowScorer(candidate, _local_folder(candidate, artifact.home), positive)
+        temporary = Path(tempfile.mkdtemp(prefix="evaluator-mlflow-"))
+        try:
+            folder = _downloaded(candidate, artifact.tracking_uri, temporary)
+            scorer = MlflowScorer(candidate, folder, positive)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        # A model may read its files as late as it predicts.
+        weakref.finalize(scorer, shutil.rmtree, temporary, ignore_errors=True)
+        return scorer
+
+    def digest(self, artifact: Artifact[MlflowCandidate], /) -> str:
+        """Return the digest of the model's files, or of its version in a registry."""
+        candidate, tracking_uri = artifact.candidate, artifact.tracking_uri
+        if ":/" not in candidate.model:
+            return _folder_digest(_local_folder(candidate, artifact.home))
+        if candidate.registered_model is None:
+            with tempfile.TemporaryDirectory(prefix="evaluator-mlflow-") as temporary:
+                return _folder_digest(_downloaded(candidate, tracking_uri, Path(temporary)))
+        return _version_digest(candidate, candidate.registered_model, tracking_uri)
+
+
+ADAPTERS[MlflowCandidate] = MlflowAdapter()
+
+
+def _version_digest(
+    candidate: MlflowCandidate, registered: RegisteredModel, tracking_uri: str | None
+) -> str:
     from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient
 
     # A registry's versions do not change by MLflow's own means, so that one is known by its name,
     # number and time, and an alias by the version that it stands for now.
     client = MlflowClient(tracking_uri=tracking_uri)
-    name, alias, number = _split_address(candidate.model)
+    name = registered.name
     try:
         version = (
-            client.get_model_version_by_alias(name, alias)
-            if alias
-            else client.get_model_version(name, number)
+            client.get_model_version_by_alias(name, registered.alias)
+            if registered.alias
+            else client.get_model_version(name, registered.version)
         )
         address = client.get_model_version_download_uri(name, str(version.version))
     except MlflowException as error:
@@ -267,16 +281,6 @@ def mlflow_digest(candidate: MlflowCandidate, home: Path, tracking_uri: str | No
     if folder is not None:
         content["files"] = _stored_digest(candidate, folder)
     return digest_of(content)
-
-
-def _split_address(address: str) -> tuple[str, str, str]:
-    """Split `models:/name@alias` or `models:/name/version` into name, alias and version."""
-    path = address.removeprefix("models:/")
-    if "@" in path:
-        name, _, alias = path.partition("@")
-        return name, alias, ""
-    name, _, number = path.partition("/")
-    return name, "", number
 
 
 def _folder_here(address: str) -> Path | None:

@@ -10,7 +10,8 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from evaluator.candidates._faults import candidate_error, format_names
+from evaluator.candidates._adapter import ADAPTERS, Artifact, FileAdapter
+from evaluator.candidates._faults import candidate_error, existing_artifact, format_names
 from evaluator.candidates._output_checks import (
     check_count,
     check_labels,
@@ -153,3 +154,17 @@ def _open(candidate: OnnxCandidate | MlflowCandidate, content: bytes) -> Any:
             f"its artifact cannot be read as ONNX ({type(error).__name__}: {error})",
             fix="save the model again, whole and in one file",
         ) from error
+
+
+class OnnxAdapter(FileAdapter[OnnxCandidate]):
+    """ONNX classifiers."""
+
+    libraries = ("onnxruntime",)
+
+    def load(self, artifact: Artifact[OnnxCandidate], positive: LabelValue, /) -> OnnxScorer:
+        """Read the file."""
+        content = existing_artifact(artifact.candidate, artifact.home).read_bytes()
+        return OnnxScorer(artifact.candidate, content, positive)
+
+
+ADAPTERS[OnnxCandidate] = OnnxAdapter()

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -10,55 +10,12 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pa_parquet
 
+from evaluator.candidates._adapter import ADAPTERS, Artifact, FileAdapter, RecordingIssue
 from evaluator.candidates._faults import candidate_error, existing_artifact, format_names
 from evaluator.spec import LabelValue, RecordedCandidate
 
 _COLUMNS: Final = ("id", "score", "prediction", "label")
 _MAX_EXAMPLES: Final = 5
-
-
-class RecordingIssue(NamedTuple):
-    """Something about a recording that its reader must know."""
-
-    kind: str
-    """`missing_ids`, `extra_ids`, `repeated_ids`, `conflicting_outputs`, `conflicting_labels` or
-    `rows_without_id`."""
-    affected: int
-    """How many ids, or rows without an id, it concerns."""
-    examples: tuple[str, ...]
-    """Some of these ids."""
-    text: str
-    """The finding as a sentence."""
-
-
-def recording_issues(
-    candidate: RecordedCandidate, home: Path, cases: pd.DataFrame, *, positive: LabelValue
-) -> tuple[RecordingIssue, ...]:
-    """Hold a recording against the whole evaluation set.
-
-    Parameters
-    ----------
-    candidate
-        What the YAML says of it.
-    home
-        Where relative paths start.
-    cases
-        One row a case of the evaluation set: `id`, and `label` (0 or 1).
-    positive
-        The label's positive value; where it is 1, the recording may spell it 1.0 or true.
-
-    Returns
-    -------
-    tuple of RecordingIssue
-        Only what there is: nothing where recording and evaluation set match.
-
-    Raises
-    ------
-    CandidateError
-        Where the recording is absent or cannot be read, lacks a column, or holds scores that are
-        no numbers.
-    """
-    return RecordedScorer(candidate, home, positive).issues(cases)
 
 
 class RecordedScorer:
@@ -263,3 +220,22 @@ def _issue(kind: str, keys: Iterable[str], predicate: str) -> RecordingIssue:
         tuple(names[:_MAX_EXAMPLES]),
         f"{len(names)} ids {predicate} ({format_names(names)})",
     )
+
+
+class RecordedAdapter(FileAdapter[RecordedCandidate]):
+    """Recordings, which can be held against the evaluation set."""
+
+    def load(
+        self, artifact: Artifact[RecordedCandidate], positive: LabelValue, /
+    ) -> RecordedScorer:
+        """Read the recording."""
+        return RecordedScorer(artifact.candidate, artifact.home, positive)
+
+    def recording_issues(
+        self, artifact: Artifact[RecordedCandidate], cases: pd.DataFrame, positive: LabelValue, /
+    ) -> tuple[RecordingIssue, ...]:
+        """Hold the recording against the whole evaluation set."""
+        return self.load(artifact, positive).issues(cases)
+
+
+ADAPTERS[RecordedCandidate] = RecordedAdapter()

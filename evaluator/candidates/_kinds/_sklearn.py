@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from evaluator.candidates._adapter import ADAPTERS, Artifact, FileAdapter
 from evaluator.candidates._faults import candidate_error, existing_artifact
 from evaluator.candidates._output_checks import (
     BINARY_CLASSES,
@@ -147,3 +148,32 @@ def read_pickle(candidate: PickleCandidate, home: Path) -> Any:
             f"its artifact cannot be unpickled ({type(error).__name__}: {error})",
             fix="save the model again with the installed versions of its libraries",
         ) from error
+
+
+class SkopsAdapter(FileAdapter[SkopsCandidate]):
+    """Classifiers in scikit-learn's safe file format."""
+
+    libraries = ("skops.io", "sklearn")
+    icons = frozenset({"scikitlearn"})
+
+    def load(self, artifact: Artifact[SkopsCandidate], positive: LabelValue, /) -> EstimatorScorer:
+        """Read the file; what it holds is not run."""
+        candidate = artifact.candidate
+        estimator = read_skops(candidate, existing_artifact(candidate, artifact.home))
+        return EstimatorScorer(candidate, estimator, positive)
+
+
+class PickleAdapter(FileAdapter[PickleCandidate]):
+    """Classifiers as a pickle, whose digest is that of the file that is there, pinned or not."""
+
+    libraries = ("joblib", "sklearn")
+    icons = frozenset({"scikitlearn"})
+
+    def load(self, artifact: Artifact[PickleCandidate], positive: LabelValue, /) -> EstimatorScorer:
+        """Unpickle the file, if it is the pinned one."""
+        candidate = artifact.candidate
+        return EstimatorScorer(candidate, read_pickle(candidate, artifact.home), positive)
+
+
+ADAPTERS[SkopsCandidate] = SkopsAdapter()
+ADAPTERS[PickleCandidate] = PickleAdapter()
