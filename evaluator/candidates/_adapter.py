@@ -9,7 +9,7 @@ import pandas as pd
 
 from evaluator.candidates._faults import artifact_path, file_digest
 from evaluator.errors import CandidateError
-from evaluator.spec import CandidateBase, LabelValue
+from evaluator.spec import CandidateBase, Task
 
 _Candidate = TypeVar("_Candidate", bound=CandidateBase)
 
@@ -84,7 +84,7 @@ class Adapter(ABC, Generic[_Candidate]):
     """Whether the digest is the SHA-256 of a single file's bytes, so that others can compare it."""
 
     @abstractmethod
-    def load(self, artifact: Artifact[_Candidate], positive: LabelValue, /) -> Scorer:
+    def load(self, artifact: Artifact[_Candidate], task: Task, /) -> Scorer:
         """Read the artifact, or get ready to ask for scores; refuse one that cannot give them."""
 
     @abstractmethod
@@ -104,7 +104,7 @@ class Adapter(ABC, Generic[_Candidate]):
         return [int(digest[:12], 16)]
 
     def recording_issues(
-        self, _artifact: Artifact[_Candidate], _cases: pd.DataFrame, _positive: LabelValue, /
+        self, _artifact: Artifact[_Candidate], _cases: pd.DataFrame, _task: Task, /
     ) -> tuple[RecordingIssue, ...]:
         """Hold a recording against the evaluation set; by default it is none."""
         return ()

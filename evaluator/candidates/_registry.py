@@ -10,7 +10,7 @@ import pandas as pd
 from evaluator.candidates import _kinds
 from evaluator.candidates._adapter import ADAPTERS, Adapter, Artifact, RecordingIssue, Scorer
 from evaluator.candidates._faults import candidate_error
-from evaluator.spec import CandidateBase, CandidateSpec, LabelValue
+from evaluator.spec import CandidateBase, CandidateSpec, Task
 
 for _module in iter_modules(_kinds.__path__, f"{_kinds.__name__}."):
     import_module(_module.name)
@@ -31,7 +31,7 @@ def load_scorer(
     candidate: CandidateSpec,
     home: Path,
     *,
-    positive: LabelValue,
+    task: Task,
     tracking_uri: str | None = None,
     digest: str | None = None,
 ) -> Scorer:
@@ -43,8 +43,8 @@ def load_scorer(
         What the YAML says of it.
     home
         Where relative paths start.
-    positive
-        The label's positive value, to find the class whose probability is the score.
+    task
+        What it is asked about each case; the class whose probability is the score is of it.
     tracking_uri
         MLflow's server; by default MLflow's own.
     digest
@@ -58,7 +58,7 @@ def load_scorer(
     """
     artifact = Artifact(candidate, home, tracking_uri)
     adapter = adapter_of(candidate)
-    scorer = adapter.load(artifact, positive)
+    scorer = adapter.load(artifact, task)
     # Looked at after it was read, so that what was read before a change is refused as well.
     if digest is not None and digest != adapter.digest(artifact):
         raise candidate_error(
@@ -123,7 +123,7 @@ def artifact_stamp(
 
 
 def recording_issues(
-    candidate: CandidateSpec, home: Path, cases: pd.DataFrame, *, positive: LabelValue
+    candidate: CandidateSpec, home: Path, cases: pd.DataFrame, *, task: Task
 ) -> tuple[RecordingIssue, ...]:
     """Hold a candidate that is a recording against the whole evaluation set.
 
@@ -135,8 +135,8 @@ def recording_issues(
         Where relative paths start.
     cases
         One row a case of the evaluation set: `id`, and `label` (0 or 1).
-    positive
-        The label's positive value; where it is 1, the recording may spell it 1.0 or true.
+    task
+        How labels are spelt.
 
     Returns
     -------
@@ -151,4 +151,4 @@ def recording_issues(
         no numbers.
     """
     artifact = Artifact(candidate, home, None)
-    return adapter_of(candidate).recording_issues(artifact, cases, positive)
+    return adapter_of(candidate).recording_issues(artifact, cases, task)

@@ -11,8 +11,6 @@ from evaluator.scorecard import SLICE_COLUMNS, SLICE_LEVEL, Slice, slice_keys
 from evaluator.spec import AuditSpec, CandidateSpec
 
 NOT_EVALUATED = "the compared candidates were not all evaluated there"
-# Compared where only the scopes are asked for: every candidate decides.
-_ANY_METRIC = "accuracy"
 _NUMBERS = (
     "difference",
     "low",
@@ -128,7 +126,11 @@ def _compare_frame(
     def found(method: Callable[..., pd.DataFrame], **settings: Any) -> list[pd.DataFrame]:
         """Compare by what rests on decisions, and those who have scores by what rests on these."""
         # Something has to be compared for the scopes and their cases to be known.
-        tables = [method(frame, **_settings(spec, names, decided or [_ANY_METRIC]), **settings)]
+        tables = [
+            method(
+                frame, **_settings(spec, names, decided or [spec.task.any_comparison]), **settings
+            )
+        ]
         of_scores = with_scores if len(with_scores) > 1 else []
         if scored and of_scores and settings.get("baseline", of_scores[0]) in of_scores:
             tables.append(method(frame, **_settings(spec, of_scores, scored), **settings))
@@ -166,6 +168,7 @@ def _settings(spec: AuditSpec, names: Sequence[str], metrics: Sequence[str]) -> 
     if isinstance(margin, Mapping):
         margin = {name: value for name, value in margin.items() if name in metrics} or None
     settings: dict[str, Any] = {
+        "task": spec.task.name,
         "label": "label",
         "predictions": {name: f"prediction of {name}" for name in names},
         "slices": list(SLICE_COLUMNS),

@@ -378,9 +378,7 @@ def _recording_remarks(state: AuditState, cases: EvaluatedCases) -> Iterator[str
     labelled = cases.table.select(["id", "label"]).to_pandas()
     for candidate in state.spec.candidates:
         try:
-            found = recording_issues(
-                candidate, state.home.root, labelled, positive=state.spec.label.positive
-            )
+            found = recording_issues(candidate, state.home.root, labelled, task=state.spec.task)
         except CandidateError as error:
             yield str(error)
             continue

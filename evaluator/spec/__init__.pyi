@@ -57,3 +57,4 @@ from ._settings import (
     RayExecution as RayExecution,
     WeakSlicesSpec as WeakSlicesSpec,
 )
+from ._task import LabelSpec as LabelSpec, Task as Task

@@ -21,7 +21,7 @@ from evaluator.candidates._adapter import ADAPTERS, FileAdapter
 from evaluator.spec import CandidateSpec, FeatureCandidate
 from evaluator.spec._base import kind_of
 from evaluator_tests.candidates import scoring_server
-from evaluator_tests.candidates.conftest import candidate_of
+from evaluator_tests.candidates.conftest import candidate_of, task_of
 from evaluator_tests.candidates.worlds import MAKERS, World
 
 MODELS = {
@@ -57,9 +57,11 @@ def test_a_candidate_of_every_kind_is_known_loaded_and_run(made: Any, tmp_path: 
     assert all(isinstance(number, int) for number in stamp)
     assert isinstance(adapter_of(made), Adapter)
 
-    here = predict(made, load_scorer(made, tmp_path, positive=1, digest=digest), CASES)
-    with open_scorer(made, tmp_path, positive=1, digest=digest) as scorer:
-        there = predict(made, scorer, CASES)
+    here = predict(
+        made, load_scorer(made, tmp_path, task=task_of(), digest=digest), CASES, task=task_of()
+    )
+    with open_scorer(made, tmp_path, task=task_of(), digest=digest) as scorer:
+        there = predict(made, scorer, CASES, task=task_of())
 
     assert here["score"].tolist() == pytest.approx([0.1, 0.2])
     pd.testing.assert_frame_equal(there, here)
@@ -101,8 +103,8 @@ def test_a_further_kind_is_its_model_and_its_adapter(
     (tmp_path / "number").write_text("0.7")
 
     digest = artifact_digest(candidate, tmp_path)
-    with open_scorer(candidate, tmp_path, positive=1, digest=digest) as scorer:
-        predicted = predict(candidate, scorer, CASES)
+    with open_scorer(candidate, tmp_path, task=task_of(), digest=digest) as scorer:
+        predicted = predict(candidate, scorer, CASES, task=task_of())
 
     assert predicted["score"].tolist() == [0.7, 0.7]
     assert artifact_stamp(candidate, tmp_path)[0] == len("0.7")

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from evaluator.candidates import artifact_digest, load_scorer, predict, recording_issues
 from evaluator.errors import CandidateError
 from evaluator.spec import CandidateSpec
-from evaluator_tests.candidates.conftest import candidate_of
+from evaluator_tests.candidates.conftest import candidate_of, task_of
 
 CASES = pd.DataFrame(
     {"id": [3, 1, 2], "geography": "A", "segment": "p", "label": [1, 0, 1], "data.x": 0.0}
@@ -38,8 +38,8 @@ def candidate(**told: Any) -> Any:
 
 def predicted(home: Path, cases: pd.DataFrame = CASES, **told: Any) -> pd.DataFrame:
     positive = told.pop("positive", 1)
-    scorer = load_scorer(candidate(**told), home, positive=positive)
-    return predict(candidate(**told), scorer, cases)
+    scorer = load_scorer(candidate(**told), home, task=task_of(positive))
+    return predict(candidate(**told), scorer, cases, task=task_of())
 
 
 def refusal(home: Path, cases: pd.DataFrame = CASES, **told: Any) -> CandidateError:
@@ -51,7 +51,7 @@ def refusal(home: Path, cases: pd.DataFrame = CASES, **told: Any) -> CandidateEr
 
 def found(home: Path, cases: pd.DataFrame = CASES, **told: Any) -> dict[str, tuple[int, Any]]:
     positive = told.pop("positive", 1)
-    findings = recording_issues(candidate(**told), home, cases, positive=positive)
+    findings = recording_issues(candidate(**told), home, cases, task=task_of(positive))
     for finding in findings:
         assert str(finding.affected) in finding.text
     return {finding.kind: (finding.affected, finding.examples) for finding in findings}
@@ -231,12 +231,12 @@ def test_decisions_alone_give_predictions_and_no_scores(record: Record) -> None:
     home = record("id,decision\n1,0\n2,1\n3,1\n")
     made = decisions_alone()
 
-    told = predict(made, load_scorer(made, home, positive=1), CASES)
+    told = predict(made, load_scorer(made, home, task=task_of()), CASES, task=task_of())
 
     assert told["score"].isna().all()
     assert told["score"].dtype == "float64"
     assert told["prediction"].tolist() == [1, 0, 1]
-    assert recording_issues(made, home, CASES, positive=1) == ()
+    assert recording_issues(made, home, CASES, task=task_of()) == ()
 
 
 def test_decisions_alone_are_held_to_the_same_rules(record: Record) -> None:
@@ -249,4 +249,4 @@ def test_decisions_alone_are_held_to_the_same_rules(record: Record) -> None:
     ]:
         home = record(text)
         with pytest.raises(CandidateError, match=what):
-            predict(made, load_scorer(made, home, positive=1), CASES)
+            predict(made, load_scorer(made, home, task=task_of()), CASES, task=task_of())

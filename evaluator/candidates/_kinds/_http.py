@@ -17,7 +17,7 @@ from evaluator.candidates._adapter import ADAPTERS, Adapter, Artifact
 from evaluator.candidates._faults import candidate_error, format_names, transient_error
 from evaluator.errors import CandidateError
 from evaluator.evidence import digest_of
-from evaluator.spec import HttpCandidate, LabelValue
+from evaluator.spec import HttpCandidate, Task
 
 _MAX_RESPONSE_BYTES: Final = 64 * 1024 * 1024
 """A score of a case takes about 50, so that this holds a million."""
@@ -230,7 +230,7 @@ class HttpAdapter(Adapter[HttpCandidate]):
 
     libraries = ("requests",)
 
-    def load(self, artifact: Artifact[HttpCandidate], _positive: LabelValue, /) -> HttpScorer:
+    def load(self, artifact: Artifact[HttpCandidate], _task: Task, /) -> HttpScorer:
         """Get ready to ask the endpoint."""
         return HttpScorer(artifact.candidate)
 

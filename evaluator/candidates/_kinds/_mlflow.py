@@ -24,16 +24,10 @@ from evaluator.candidates._adapter import ADAPTERS, Adapter, Artifact
 from evaluator.candidates._faults import candidate_error
 from evaluator.candidates._kinds._onnx import OnnxScorer
 from evaluator.candidates._kinds._sklearn import EstimatorScorer, read_skops
-from evaluator.candidates._output_checks import (
-    check_names,
-    is_text,
-    positive_column,
-    positive_from_array,
-    type_error,
-)
+from evaluator.candidates._output_checks import check_names, is_text, type_error
 from evaluator.errors import CandidateError
 from evaluator.evidence import digest_of
-from evaluator.spec import LabelValue, MlflowCandidate, RegisteredModel
+from evaluator.spec import MlflowCandidate, RegisteredModel, Task
 
 if TYPE_CHECKING:
     from mlflow.models import Model
@@ -99,7 +93,7 @@ def _missing_error(candidate: MlflowCandidate, error: Exception) -> CandidateErr
 class MlflowScorer:
     """An MLflow model of any flavour, whose files must stay where they are."""
 
-    def __init__(self, candidate: MlflowCandidate, folder: Path, positive: LabelValue) -> None:
+    def __init__(self, candidate: MlflowCandidate, folder: Path, task: Task) -> None:
         from mlflow.models import Model
 
         if not (folder / "MLmodel").is_file():
@@ -111,7 +105,7 @@ class MlflowScorer:
         model = Model.load(str(folder))
         self._candidate = candidate
         self._types = _feature_types(candidate, model)
-        self._inner = _read_flavor(candidate, model, folder, positive)
+        self._inner = _read_flavor(candidate, model, folder, task)
 
     def score(self, features: pd.DataFrame) -> np.ndarray:
         """Return the probability of the positive class, shape (n,)."""
@@ -141,17 +135,15 @@ def _feature_types(candidate: MlflowCandidate, model: "Model") -> dict[str, str]
     }
 
 
-def _read_flavor(
-    candidate: MlflowCandidate, model: "Model", folder: Path, positive: LabelValue
-) -> Any:
+def _read_flavor(candidate: MlflowCandidate, model: "Model", folder: Path, task: Task) -> Any:
     """Read a safe flavour by our own reader, and let MLflow load what is trusted."""
     sklearn = model.flavors.get("sklearn", {})
     if sklearn.get("serialization_format") == "skops":
         estimator = read_skops(candidate, folder / sklearn["pickled_model"])
-        return EstimatorScorer(candidate, estimator, positive)
+        return EstimatorScorer(candidate, estimator, task)
     if "onnx" in model.flavors:
         content = (folder / model.flavors["onnx"]["data"]).read_bytes()
-        return OnnxScorer(candidate, content, positive)
+        return OnnxScorer(candidate, content, task)
     if candidate.trust != "pickle":
         flavours = ", ".join(sorted(model.flavors))
         raise candidate_error(
@@ -160,10 +152,10 @@ def _read_flavor(
             fix="save it in the skops format or as ONNX, or write `trust: pickle` if you trust"
             " its maker",
         )
-    return _load_trusted(candidate, folder, positive)
+    return _load_trusted(candidate, folder, task)
 
 
-def _load_trusted(candidate: MlflowCandidate, folder: Path, positive: LabelValue) -> Any:
+def _load_trusted(candidate: MlflowCandidate, folder: Path, task: Task) -> Any:
     """Let MLflow load it, and take the native model where that has `predict_proba`."""
     from mlflow import pyfunc
 
@@ -181,17 +173,17 @@ def _load_trusted(candidate: MlflowCandidate, folder: Path, positive: LabelValue
     except NotImplementedError:
         native = None
     if hasattr(native, "predict_proba"):
-        return EstimatorScorer(candidate, native, positive)
-    return _PyfuncScorer(candidate, loaded, positive)
+        return EstimatorScorer(candidate, native, task)
+    return _PyfuncScorer(candidate, loaded, task)
 
 
 class _PyfuncScorer:
     """A model of which only MLflow's own `predict` is known."""
 
-    def __init__(self, candidate: MlflowCandidate, model: Any, positive: LabelValue) -> None:
+    def __init__(self, candidate: MlflowCandidate, model: Any, task: Task) -> None:
         self._candidate = candidate
         self._model = model
-        self._positive = positive
+        self._task = task
 
     def score(self, features: pd.DataFrame) -> np.ndarray:
         from mlflow.exceptions import MlflowException
@@ -204,14 +196,14 @@ class _PyfuncScorer:
                 f"MLflow refuses its features ({error.message})",
                 fix="declare the types of the model's signature, or save it with another one",
             ) from error
-        array = np.asarray(output)
         if isinstance(output, pd.DataFrame) and len(output.columns) > 1:
             names: list[Any] = list(output.columns)
             # Columns that bear no names are in the order of `classes`.
             if names != list(range(len(names))) and not self._candidate.classes:
-                column = positive_column(self._candidate, names, self._positive)
-                array = output.iloc[:, column].to_numpy()
-        return positive_from_array(self._candidate, array, self._positive)
+                columns = [output.iloc[:, place].to_numpy() for place in range(len(names))]
+                output = self._task.scores_of_columns(self._candidate, names, columns)
+        array = np.asarray(output)
+        return self._task.scores_of_array(self._candidate, self._candidate.classes, array)
 
 
 class MlflowAdapter(Adapter[MlflowCandidate]):
@@ -219,15 +211,15 @@ class MlflowAdapter(Adapter[MlflowCandidate]):
 
     libraries = ("mlflow.pyfunc", "sklearn")
 
-    def load(self, artifact: Artifact[MlflowCandidate], positive: LabelValue, /) -> MlflowScorer:
+    def load(self, artifact: Artifact[MlflowCandidate], task: Task, /) -> MlflowScorer:
         """Fetch the model and read it."""
         candidate = artifact.candidate
         if ":/" not in candidate.model:
-            return MlflowScorer(candidate, _local_folder(candidate, artifact.home), positive)
+            return MlflowScorer(candidate, _local_folder(candidate, artifact.home), task)
         temporary = Path(tempfile.mkdtemp(prefix="evaluator-mlflow-"))
         try:
             folder = _downloaded(candidate, artifact.tracking_uri, temporary)
-            scorer = MlflowScorer(candidate, folder, positive)
+            scorer = MlflowScorer(candidate, folder, task)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise

@@ -12,7 +12,7 @@ import pyarrow.parquet as pa_parquet
 
 from evaluator.candidates._adapter import ADAPTERS, Artifact, FileAdapter, RecordingIssue
 from evaluator.candidates._faults import candidate_error, existing_artifact, format_names
-from evaluator.spec import LabelValue, RecordedCandidate
+from evaluator.spec import RecordedCandidate, Task
 
 _COLUMNS: Final = ("id", "score", "prediction", "label")
 _MAX_EXAMPLES: Final = 5
@@ -21,9 +21,9 @@ _MAX_EXAMPLES: Final = 5
 class RecordedScorer:
     """The outputs of a recording."""
 
-    def __init__(self, candidate: RecordedCandidate, home: Path, positive: LabelValue) -> None:
+    def __init__(self, candidate: RecordedCandidate, home: Path, task: Task) -> None:
         self._candidate = candidate
-        self._positive = positive
+        self._task = task
         rows = _read(candidate, existing_artifact(candidate, home))
         without_id = rows["id"].isna() | (rows["id"] == "")
         self._without_id = int(without_id.sum())
@@ -35,7 +35,7 @@ class RecordedScorer:
         return self._matching_rows(features)["score"].to_numpy(dtype=np.float64)
 
     def decide(self, features: pd.DataFrame) -> np.ndarray | None:
-        """Return the recorded decisions as 0 and 1, shape (n,); None where none are recorded."""
+        """Return the recorded decisions, shape (n,); None where none are recorded."""
         if self._candidate.prediction is None:
             return None
         decisions = self._matching_rows(features)["prediction"]
@@ -47,7 +47,7 @@ class RecordedScorer:
                 f" in the recording ({format_names(list(features.index[absent]))})",
                 fix="record a decision for each case, or take `prediction` out of the YAML",
             )
-        return _is_positive(decisions, self._positive).astype(np.int8)
+        return self._task.encode_texts(decisions)
 
     def issues(self, cases: pd.DataFrame) -> tuple[RecordingIssue, ...]:
         """Hold the recording against the whole evaluation set."""
@@ -66,9 +66,8 @@ class RecordedScorer:
         if self._candidate.label is not None:
             truth = pd.Series(cases["label"].to_numpy(), index=keys)
             labelled = rows[rows["label"].notna() & rows["key"].isin(keys)]
-            differs = _is_positive(labelled["label"], self._positive) != (
-                truth.loc[labelled["key"]].to_numpy() == 1
-            )
+            known = truth.loc[labelled["key"]].to_numpy()
+            differs = self._task.encode_texts(labelled["label"]) != known
             contradicting = labelled.loc[differs, "key"].unique()
             issues.append(
                 _issue("conflicting_labels", contradicting, "have another label than in the data")
@@ -192,16 +191,6 @@ def _scores(candidate: RecordedCandidate, column: pa.ChunkedArray) -> pd.Series:
     return pd.Series(numbers)
 
 
-def _is_positive(values: pd.Series, positive: LabelValue) -> np.ndarray:
-    """Tell which texts spell the positive value: true, 1 and 1.0 are the same."""
-    if isinstance(positive, str):
-        return (values == positive).to_numpy(dtype=bool)
-    spellings = {0: ["false"], 1: ["true"]}.get(int(positive), [])
-    is_spelt = values.str.strip().str.lower().isin(spellings)
-    is_number = pd.to_numeric(values, errors="coerce") == int(positive)
-    return (is_spelt | is_number).to_numpy(dtype=bool)
-
-
 def _keys_of(ids: pd.Index) -> list[str]:
     return [str(value) for value in ids]
 
@@ -225,17 +214,15 @@ def _issue(kind: str, keys: Iterable[str], predicate: str) -> RecordingIssue:
 class RecordedAdapter(FileAdapter[RecordedCandidate]):
     """Recordings, which can be held against the evaluation set."""
 
-    def load(
-        self, artifact: Artifact[RecordedCandidate], positive: LabelValue, /
-    ) -> RecordedScorer:
+    def load(self, artifact: Artifact[RecordedCandidate], task: Task, /) -> RecordedScorer:
         """Read the recording."""
-        return RecordedScorer(artifact.candidate, artifact.home, positive)
+        return RecordedScorer(artifact.candidate, artifact.home, task)
 
     def recording_issues(
-        self, artifact: Artifact[RecordedCandidate], cases: pd.DataFrame, positive: LabelValue, /
+        self, artifact: Artifact[RecordedCandidate], cases: pd.DataFrame, task: Task, /
     ) -> tuple[RecordingIssue, ...]:
         """Hold the recording against the whole evaluation set."""
-        return self.load(artifact, positive).issues(cases)
+        return self.load(artifact, task).issues(cases)
 
 
 ADAPTERS[RecordedCandidate] = RecordedAdapter()

@@ -13,26 +13,20 @@ import pandas as pd
 
 from evaluator.candidates._adapter import ADAPTERS, Artifact, FileAdapter
 from evaluator.candidates._faults import candidate_error, existing_artifact
-from evaluator.candidates._output_checks import (
-    BINARY_CLASSES,
-    check_count,
-    check_names,
-    feature_error,
-    positive_column,
-)
+from evaluator.candidates._output_checks import check_count, check_names, feature_error
 from evaluator.spec import (
     FeatureCandidate,
-    LabelValue,
     MlflowCandidate,
     PickleCandidate,
     SkopsCandidate,
+    Task,
 )
 
 
 class EstimatorScorer:
     """A fitted classifier with `predict_proba`, which was trained on the declared features."""
 
-    def __init__(self, candidate: FeatureCandidate, estimator: Any, positive: LabelValue) -> None:
+    def __init__(self, candidate: FeatureCandidate, estimator: Any, task: Task) -> None:
         if not hasattr(estimator, "predict_proba"):
             raise candidate_error(
                 candidate,
@@ -46,8 +40,8 @@ class EstimatorScorer:
                 fix="fit it before it is saved",
             )
         # As plain Python values, which an error can name.
-        classes = np.asarray(estimator.classes_).tolist()
-        self._column = positive_column(candidate, classes, positive)
+        self._classes = np.asarray(estimator.classes_).tolist()
+        task.check_classes(candidate, self._classes)
         names = getattr(estimator, "feature_names_in_", None)
         count = getattr(estimator, "n_features_in_", None)
         if names is not None:
@@ -57,6 +51,7 @@ class EstimatorScorer:
         set_single_threaded(estimator)
         self._estimator = estimator
         self._candidate = candidate
+        self._task = task
 
     def score(self, features: pd.DataFrame) -> np.ndarray:
         """Return the probability of the positive class, shape (n,)."""
@@ -68,13 +63,9 @@ class EstimatorScorer:
             if reported is None:
                 raise
             raise reported from error
-        if probabilities.shape[1:] != (BINARY_CLASSES,):
-            raise candidate_error(
-                self._candidate,
-                f"it gave probabilities of shape {probabilities.shape} for {len(features)} cases",
-                fix="make it return one column for each of its two classes",
-            )
-        return probabilities[:, self._column]
+        return self._task.scores_of_matrix(
+            self._candidate, self._classes, probabilities, len(features)
+        )
 
 
 def set_single_threaded(estimator: Any) -> None:
@@ -156,11 +147,11 @@ class SkopsAdapter(FileAdapter[SkopsCandidate]):
     libraries = ("skops.io", "sklearn")
     icons = frozenset({"scikitlearn"})
 
-    def load(self, artifact: Artifact[SkopsCandidate], positive: LabelValue, /) -> EstimatorScorer:
+    def load(self, artifact: Artifact[SkopsCandidate], task: Task, /) -> EstimatorScorer:
         """Read the file; what it holds is not run."""
         candidate = artifact.candidate
         estimator = read_skops(candidate, existing_artifact(candidate, artifact.home))
-        return EstimatorScorer(candidate, estimator, positive)
+        return EstimatorScorer(candidate, estimator, task)
 
 
 class PickleAdapter(FileAdapter[PickleCandidate]):
@@ -169,10 +160,10 @@ class PickleAdapter(FileAdapter[PickleCandidate]):
     libraries = ("joblib", "sklearn")
     icons = frozenset({"scikitlearn"})
 
-    def load(self, artifact: Artifact[PickleCandidate], positive: LabelValue, /) -> EstimatorScorer:
+    def load(self, artifact: Artifact[PickleCandidate], task: Task, /) -> EstimatorScorer:
         """Unpickle the file, if it is the pinned one."""
         candidate = artifact.candidate
-        return EstimatorScorer(candidate, read_pickle(candidate, artifact.home), positive)
+        return EstimatorScorer(candidate, read_pickle(candidate, artifact.home), task)
 
 
 ADAPTERS[SkopsCandidate] = SkopsAdapter()
