@@ -116,7 +116,7 @@ def _compare_frame(
 ) -> ComparisonTables:
     from evaluator.metrics import compare_candidates, compare_pairs, rank_candidates
 
-    testable = _testable(spec.metrics)
+    testable = spec.task.comparable(spec.metrics)
     decided = [name for name in testable if METRICS[name].needs != "score"]
     scored = [name for name in testable if METRICS[name].needs == "score"]
     baseline = str(spec.baseline)
@@ -151,13 +151,6 @@ def _compare_frame(
         pd.concat(ranks, ignore_index=True) if ranks else pd.DataFrame(),
         remarks,
     )
-
-
-def _testable(metrics: Sequence[str]) -> list[str]:
-    """Keep the metrics of which there is a paired test."""
-    from evaluator.metrics import SUPPORTED
-
-    return [name for name in metrics if name in SUPPORTED]
 
 
 def _settings(spec: AuditSpec, names: Sequence[str], metrics: Sequence[str]) -> dict[str, Any]:
@@ -221,7 +214,7 @@ def _not_compared(
     scores = {c.name: c.has_scores for c in spec.candidates}
     rows = []
     for name, has_scores in scores.items():
-        for metric in _testable(spec.metrics):
+        for metric in spec.task.comparable(spec.metrics):
             if name == spec.baseline or (name, metric) in there:
                 continue
             without = name if not has_scores else spec.baseline

@@ -31,9 +31,7 @@ from evaluator.spec._settings import (
     LocalExecution,
     WeakSlicesSpec,
 )
-from evaluator.spec._task import LabelSpec, Task
-
-_HEADLINE_METRICS: Final = ("accuracy", "precision", "recall", "f1", "roc_auc", "log_loss", "brier")
+from evaluator.spec._task import BinaryTask, LabelSpec, Task
 
 _MAX_SLICE_COLUMNS: Final = 4
 """How many columns may be crossed; beyond that slices hold hardly a case each."""
@@ -76,7 +74,7 @@ class AuditSpec(SpecModel):
     """The models that are judged, side by side, on the same evaluation set."""
 
     metrics: tuple[str, ...] = Field(
-        default=_HEADLINE_METRICS, min_length=1, examples=[["accuracy", "roc_auc"]]
+        default=BinaryTask.headline_metrics, min_length=1, examples=[["accuracy", "roc_auc"]]
     )
     """What is measured on every slice; the first ones stand at the top of the report."""
 

@@ -62,6 +62,8 @@ class Task(ABC):
     """The type in which labels and predictions are stored."""
     columns: ClassVar[tuple[tuple[str, str, str], ...]]
     """What is stored of each case: names, types and descriptions."""
+    headline_metrics: ClassVar[tuple[str, ...]]
+    """What is measured where the YAML names nothing."""
     any_metric: ClassVar[str]
     """A metric for which labels are enough."""
     any_comparison: ClassVar[str]
@@ -78,6 +80,10 @@ class Task(ABC):
     def fairness_measures(cls) -> tuple[str, ...]:
         """Return the measures that fit, by their names."""
         return tuple(name for name, one in FAIRNESS_MEASURES.items() if cls.name in one.tasks)
+
+    @abstractmethod
+    def comparable(self, metrics: Sequence[str]) -> list[str]:
+        """Keep the metrics that have a paired test."""
 
     @property
     @abstractmethod
@@ -150,10 +156,17 @@ class BinaryTask(Task):
         ("score", "float64", "the candidate's probability"),
         ("prediction", "int8", "1 where the score is high enough"),
     )
+    headline_metrics = ("accuracy", "precision", "recall", "f1", "roc_auc", "log_loss", "brier")
     any_metric = "base_rate"
     any_comparison = "accuracy"
     any_measure = "demographic_parity"
     losses_of_scores = ("log_loss", "brier")
+
+    def comparable(self, metrics: Sequence[str]) -> list[str]:
+        """Keep the metrics that have a paired test."""
+        from evaluator.metrics import SUPPORTED
+
+        return [name for name in metrics if name in SUPPORTED]
 
     @property
     def truth(self) -> str:
