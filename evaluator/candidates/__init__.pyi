@@ -1,9 +1,4 @@
-from ._adapter import (
-    Scorer as Scorer,
-    artifact_digest as artifact_digest,
-    artifact_stamp as artifact_stamp,
-    load_scorer as load_scorer,
-)
+from ._adapter import Adapter as Adapter, Scorer as Scorer
 from ._evaluation_set import build_evaluation_set as build_evaluation_set
 from ._faults import (
     CandidateCrashError as CandidateCrashError,
@@ -12,5 +7,11 @@ from ._faults import (
     artifact_path as artifact_path,
 )
 from ._isolation import open_scorer as open_scorer
-from ._kinds._recorded import recording_issues as recording_issues
 from ._predictions import find_duplicates as find_duplicates, predict as predict
+from ._registry import (
+    adapter_of as adapter_of,
+    artifact_digest as artifact_digest,
+    artifact_stamp as artifact_stamp,
+    load_scorer as load_scorer,
+    recording_issues as recording_issues,
+)

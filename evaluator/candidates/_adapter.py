@@ -1,32 +1,17 @@
-"""From a candidate of any kind to a score for each case."""
+"""What differs from kind to kind of candidate: how the artifact is known, and read as a scorer."""
 
+from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, ClassVar, Final, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import pandas as pd
 
-from evaluator.candidates._faults import (
-    artifact_path,
-    candidate_error,
-    existing_artifact,
-    file_digest,
-)
-from evaluator.candidates._kinds._http import HttpScorer, endpoint_digest
-from evaluator.candidates._kinds._mlflow import load_mlflow, mlflow_digest
-from evaluator.candidates._kinds._onnx import OnnxScorer
-from evaluator.candidates._kinds._recorded import RecordedScorer
-from evaluator.candidates._kinds._sklearn import EstimatorScorer, read_pickle, read_skops
+from evaluator.candidates._faults import artifact_path, file_digest
 from evaluator.errors import CandidateError
-from evaluator.spec import (
-    CandidateSpec,
-    HttpCandidate,
-    LabelValue,
-    MlflowCandidate,
-    OnnxCandidate,
-    PickleCandidate,
-    RecordedCandidate,
-)
+from evaluator.spec import CandidateBase, Task
+
+_Candidate = TypeVar("_Candidate", bound=CandidateBase)
 
 
 class Scorer(Protocol):
@@ -63,124 +48,82 @@ class Decider(Protocol):
         ...
 
 
-def load_scorer(
-    candidate: CandidateSpec,
-    home: Path,
-    *,
-    positive: LabelValue,
-    tracking_uri: str | None = None,
-    digest: str | None = None,
-) -> Scorer:
-    """Read a candidate's artifact, or get ready to ask its endpoint.
+class RecordingIssue(NamedTuple):
+    """Something about a recording that its reader must know."""
 
-    Parameters
-    ----------
-    candidate
-        What the YAML says of it.
-    home
-        Where relative paths start.
-    positive
-        The label's positive value, to find the class whose probability is the score.
-    tracking_uri
-        MLflow's server; by default MLflow's own.
-    digest
-        The digest that `artifact_digest` gave and that the results will be filed under.
-
-    Raises
-    ------
-    CandidateError
-        Where the artifact is absent, is not trusted, cannot score, was made for other features,
-        or is another one than the digest says.
-    """
-    scorer = _load(candidate, home, positive, tracking_uri)
-    # Looked at after it was read, so that what was read before a change is refused as well.
-    if digest is not None and digest != artifact_digest(candidate, home, tracking_uri=tracking_uri):
-        raise candidate_error(
-            candidate,
-            "its artifact was exchanged since it was observed",
-            fix="observe its model again, and run its slices again",
-        )
-    return scorer
+    kind: str
+    """`missing_ids`, `extra_ids`, `repeated_ids`, `conflicting_outputs`, `conflicting_labels` or
+    `rows_without_id`."""
+    affected: int
+    """How many ids, or rows without an id, it concerns."""
+    examples: tuple[str, ...]
+    """Some of these ids."""
+    text: str
+    """The finding as a sentence."""
 
 
-def _load(
-    candidate: CandidateSpec, home: Path, positive: LabelValue, tracking_uri: str | None
-) -> Scorer:
-    if isinstance(candidate, MlflowCandidate):
-        return load_mlflow(candidate, home, positive, tracking_uri)
-    if isinstance(candidate, HttpCandidate):
-        return HttpScorer(candidate)
-    if isinstance(candidate, RecordedCandidate):
-        return RecordedScorer(candidate, home, positive)
-    if isinstance(candidate, OnnxCandidate):
-        content = existing_artifact(candidate, home).read_bytes()
-        return OnnxScorer(candidate, content, positive)
-    if isinstance(candidate, PickleCandidate):
-        return EstimatorScorer(candidate, read_pickle(candidate, home), positive)
-    estimator = read_skops(candidate, existing_artifact(candidate, home))
-    return EstimatorScorer(candidate, estimator, positive)
+class Artifact(NamedTuple, Generic[_Candidate]):
+    """A candidate, and where its artifact is looked for."""
+
+    candidate: _Candidate
+    home: Path
+    """Where relative paths start."""
+    tracking_uri: str | None
+    """MLflow's server; None for MLflow's own."""
 
 
-def artifact_digest(
-    candidate: CandidateSpec, home: Path, *, tracking_uri: str | None = None
-) -> str:
-    """Tell which artifact the candidate has now, as 64 hexadecimal digits.
+class Adapter(ABC, Generic[_Candidate]):
+    """A kind of candidate: all that the platform has to know of it beside its YAML."""
 
-    It is the SHA-256 of a file's bytes (for a pickle the one that is there, not the one that is
-    pinned), of a folder's files, of a registry's version, or of an endpoint's address and version.
+    libraries: ClassVar[tuple[str, ...]] = ()
+    """Modules that reading the artifact needs. A process of the candidate's own imports them before
+    its limits of time and memory count."""
+    icons: ClassVar[frozenset[str]] = frozenset()
+    """What the UI shows an icon of, beside the kind."""
+    artifact_is_file: ClassVar[bool] = False
+    """Whether the digest is the SHA-256 of a single file's bytes, so that others can compare it."""
 
-    Parameters
-    ----------
-    candidate
-        What the YAML says of it.
-    home
-        Where relative paths start.
-    tracking_uri
-        MLflow's server; by default MLflow's own.
+    @abstractmethod
+    def load(self, artifact: Artifact[_Candidate], task: Task, /) -> Scorer:
+        """Read the artifact, or get ready to ask for scores; refuse one that cannot give them."""
 
-    Raises
-    ------
-    CandidateError
-        Where there is no such artifact, or whoever knows does not answer.
-    """
-    if isinstance(candidate, MlflowCandidate):
-        return mlflow_digest(candidate, home, tracking_uri)
-    if isinstance(candidate, HttpCandidate):
-        return endpoint_digest(candidate)
-    return file_digest(candidate, home)
+    @abstractmethod
+    def digest(self, artifact: Artifact[_Candidate], /) -> str:
+        """Tell which artifact is there now, as 64 hexadecimal digits."""
+
+    def stamp(self, artifact: Artifact[_Candidate], /) -> list[int]:
+        """Return numbers that change whenever the artifact does; an `OSError` where there is none.
+
+        By default it is one number from the digest.
+        """
+        try:
+            digest = self.digest(artifact)
+        except CandidateError as error:
+            raise FileNotFoundError(str(error)) from error
+        # So many digits tell two apart, and JSON keeps a number of that size to the last bit.
+        return [int(digest[:12], 16)]
+
+    def recording_issues(
+        self, _artifact: Artifact[_Candidate], _cases: pd.DataFrame, _task: Task, /
+    ) -> tuple[RecordingIssue, ...]:
+        """Hold a recording against the evaluation set; by default it is none."""
+        return ()
 
 
-def artifact_stamp(
-    candidate: CandidateSpec, home: Path, *, tracking_uri: str | None = None
-) -> list[int]:
-    """Tell, without reading a file's bytes, what changes whenever the artifact does.
+class FileAdapter(Adapter[_Candidate]):
+    """A kind whose artifact is the one file that its `source` names."""
 
-    Parameters
-    ----------
-    candidate
-        What the YAML says of it.
-    home
-        Where relative paths start.
-    tracking_uri
-        MLflow's server; by default MLflow's own.
+    artifact_is_file = True
 
-    Returns
-    -------
-    list of int
-        A file's size in bytes and time of change in nanoseconds; of anything else, one number
-        from its digest.
+    def digest(self, artifact: Artifact[_Candidate], /) -> str:
+        """Return the SHA-256 of the file's bytes."""
+        return file_digest(artifact.candidate, artifact.home)
 
-    Raises
-    ------
-    OSError
-        Where there is no such artifact, or whoever knows does not answer.
-    """
-    if not isinstance(candidate, MlflowCandidate | HttpCandidate):
-        status = artifact_path(candidate, home).stat()
+    def stamp(self, artifact: Artifact[_Candidate], /) -> list[int]:
+        """Return the file's size in bytes and its time of change in nanoseconds."""
+        status = artifact_path(artifact.candidate, artifact.home).stat()
         return [status.st_size, status.st_mtime_ns]
-    try:
-        digest = artifact_digest(candidate, home, tracking_uri=tracking_uri)
-    except CandidateError as error:
-        raise FileNotFoundError(str(error)) from error
-    # So many digits tell two apart, and JSON keeps a number of that size to the last bit.
-    return [int(digest[:12], 16)]
+
+
+ADAPTERS: Final[dict[type[CandidateBase], Adapter[Any]]] = {}
+"""The adapter of each kind, by the class of its YAML; each module of `_kinds` enters its own."""

@@ -82,12 +82,15 @@ class ChildProcess:
         self, child_end: socket.socket, start: SimpleQueue[subprocess.Popen[bytes] | Exception]
     ) -> None:
         """Start the process, and wait for its end."""
-        try:
-            process = _start(child_end.fileno(), self._folder)
-            exited, exit_notice = socket.socketpair()
-        except Exception as error:  # noqa: BLE001 - it is raised where it is waited for
-            start.put(error)
-            return
+        with contextlib.ExitStack() as opened:
+            try:
+                # Before the process: nobody would end one that this thread does not come to watch.
+                exited, exit_notice = map(opened.enter_context, socket.socketpair())
+                process = _start(child_end.fileno(), self._folder)
+            except Exception as error:  # noqa: BLE001 - it is raised where it is waited for
+                start.put(error)
+                return
+            opened.pop_all()
         start.put(process)
         listener = Thread(
             target=self._listen, args=(process, exited), name="candidate-output", daemon=True

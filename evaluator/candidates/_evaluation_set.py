@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from evaluator.errors import IntakeError
 from evaluator.scorecard import DATA_PREFIX, SLICE_COLUMNS
-from evaluator.spec import AuditSpec, LabelValue
+from evaluator.spec import AuditSpec
 
 
 class EvaluationSet(NamedTuple):
@@ -65,7 +65,7 @@ def _cases_of_day(day: str, table: pa.Table, spec: AuditSpec) -> pa.Table:
         "id": _plain(table[spec.data.id]),
         "geography": table[spec.geography].cast(pa.string()),
         "segment": table[spec.segment].cast(pa.string()),
-        "label": _positive(table[spec.label.column], spec.label.positive),  # type: ignore[union-attr] # checked by the caller
+        "label": spec.task.encode_labels(_plain(table[spec.label.column])),  # type: ignore[union-attr] # checked by the caller
         "day": pa.array([day] * table.num_rows, pa.string()),
     }
     declared = {DATA_PREFIX + name: _plain(table[name]) for name in spec.data.columns}
@@ -76,13 +76,6 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Undo dictionary encoding, which Arrow neither sorts nor compares."""
     is_encoded = pa.types.is_dictionary(column.type)
     return column.cast(column.type.value_type) if is_encoded else column
-
-
-def _positive(column: pa.ChunkedArray, positive: LabelValue) -> pa.ChunkedArray:
-    """Turn a label into 1 (positive), 0 (not) or missing."""
-    column = _plain(column)
-    # The YAML may say 1 where the column is boolean, and true where it is a number.
-    return pc.equal(column, pa.scalar(positive).cast(column.type)).cast(pa.int8())
 
 
 def _refuse_repeated_ids(cases: pa.Table) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from evaluator.errors import CandidateError
-from evaluator.spec import CandidateBase, FileCandidate
+from evaluator.spec import CandidateBase
 
 _MAX_MESSAGE_LENGTH: Final = 2000
 """Characters of somebody else's message that an error repeats."""
@@ -66,18 +66,18 @@ def format_names(names: Sequence[object]) -> str:
     return f"{shown} and {more} more" if more > 0 else shown
 
 
-def artifact_path(candidate: FileCandidate, home: Path) -> Path:
+def artifact_path(candidate: CandidateBase, home: Path) -> Path:
     """Return where the artifact lies; a relative path starts at the platform's home."""
-    return home / candidate.path
+    return home / candidate.source
 
 
-def file_digest(candidate: FileCandidate, home: Path) -> str:
+def file_digest(candidate: CandidateBase, home: Path) -> str:
     """Return the SHA-256 of the artifact's bytes, as 64 hexadecimal digits."""
     with existing_artifact(candidate, home).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def existing_artifact(candidate: FileCandidate, home: Path) -> Path:
+def existing_artifact(candidate: CandidateBase, home: Path) -> Path:
     """Return where the artifact lies, and refuse one that is not there."""
     path = artifact_path(candidate, home)
     if not path.is_file():

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from evaluator.candidates._adapter import Decider, Scorer, load_scorer
+from evaluator.candidates._adapter import Decider, Scorer
 from evaluator.candidates._child import ChildProcess, ConnectionBrokenError, receive, send
 from evaluator.candidates._faults import (
     CandidateCrashError,
@@ -24,9 +24,10 @@ from evaluator.candidates._faults import (
     error_from_exception,
     transient_error,
 )
+from evaluator.candidates._registry import load_scorer
 from evaluator.candidates._worker import mentions_memory
 from evaluator.errors import CandidateError
-from evaluator.spec import CandidateSpec, LabelValue, RecordedCandidate
+from evaluator.spec import CandidateSpec, Task
 
 START_TIMEOUT: Final = 600.0
 """Seconds that the interpreter and the kind's libraries may take to start, and the artifact to load
@@ -44,7 +45,7 @@ def open_scorer(
     candidate: CandidateSpec,
     home: Path,
     *,
-    positive: LabelValue,
+    task: Task,
     tracking_uri: str | None = None,
     digest: str | None = None,
 ) -> Iterator[Scorer]:
@@ -62,8 +63,8 @@ def open_scorer(
         What the YAML says of it; `isolated` decides.
     home
         Where relative paths start.
-    positive
-        The label's positive value.
+    task
+        What it is asked about each case.
     tracking_uri
         MLflow's server; by default MLflow's own.
     digest
@@ -75,7 +76,7 @@ def open_scorer(
         It raises `CandidateError` where loading fails, and for whatever befalls a process of the
         candidate's own. What the candidate's code raises in this process comes through.
     """
-    loading = Loading(candidate, home, positive, tracking_uri, digest)
+    loading = Loading(candidate, home, task, tracking_uri, digest)
     kind = IsolatedScorer if candidate.isolated else LazyScorer
     with closing(kind(loading)) as scorer:
         yield scorer
@@ -86,7 +87,7 @@ class Loading(NamedTuple):
 
     candidate: CandidateSpec
     home: Path
-    positive: LabelValue
+    task: Task
     tracking_uri: str | None
     digest: str | None
 
@@ -144,6 +145,7 @@ class IsolatedScorer:
     def __init__(self, loading: Loading) -> None:
         self._loading = loading
         self._candidate = loading.candidate
+        self._task = loading.task
         self._child: ChildProcess | None = None
         self._fault: CandidateError | None = None
         self._slow_starts = 0
@@ -155,10 +157,10 @@ class IsolatedScorer:
 
     def decide(self, features: pd.DataFrame) -> np.ndarray | None:
         """Return the decisions, or None where the threshold decides; see `Decider`."""
-        if not isinstance(self._candidate, RecordedCandidate) or not self._candidate.prediction:
+        if not self._candidate.decides:
             return None
-        decided = self._ask("decide", features, np.dtype(np.int8))
-        if not np.isin(decided, (0, 1)).all():
+        decided = self._ask("decide", features, np.dtype(self._task.stored_type))
+        if not self._task.are_predictions(decided):
             self.close()
             raise self._protocol_error("scoring")
         return decided
@@ -211,6 +213,8 @@ class IsolatedScorer:
         settings = {
             **self._loading._asdict(),
             "candidate": self._candidate.model_dump(mode="json"),
+            # The label makes the task.
+            "task": self._task.label.model_dump(mode="json"),
             "home": str(self._loading.home.absolute()),
         }
         deadline = time.monotonic() + START_TIMEOUT
@@ -276,6 +280,8 @@ class IsolatedScorer:
         """Make the error that the process reports."""
         if header["fault"] == "memory":
             return self._memory_error(phase)
+        if not isinstance(header["fault"], str):
+            raise ConnectionBrokenError("a fault has a name")
         kind = _FAULTS.get(header["fault"], CandidateError)
         what, fix = str(header.get("what")), str(header.get("fix"))
         return kind(what, culprit=f"candidate {self._candidate.name}", fix=fix)

@@ -1,23 +1,13 @@
-"""What a candidate takes and gives, held against what is declared of it."""
+"""What a candidate takes, held against what is declared of it."""
 
 import re
 from collections.abc import Sequence
-from typing import Any, Final
 
-import numpy as np
 import pandas as pd
 
 from evaluator.candidates._faults import candidate_error, format_names
 from evaluator.errors import CandidateError
-from evaluator.spec import (
-    CandidateBase,
-    FeatureCandidate,
-    LabelValue,
-    MlflowCandidate,
-    OnnxCandidate,
-)
-
-BINARY_CLASSES: Final = 2
+from evaluator.spec import CandidateBase, FeatureCandidate
 
 
 def check_names(
@@ -101,65 +91,3 @@ def feature_error(
     if "NaN" in message and features.isna().to_numpy().any():
         return missing_values_error(candidate, features)
     return None
-
-
-def positive_column(candidate: CandidateBase, classes: Sequence[Any], positive: LabelValue) -> int:
-    """Find the positive class among the two of a classifier."""
-    # A label that is read as True may have been 1 in training, and the reverse.
-    if len(classes) == BINARY_CLASSES and positive in classes:
-        return list(classes).index(positive)
-    raise candidate_error(
-        candidate,
-        f"its classes are {', '.join(map(repr, classes))}, and the positive label is {positive!r}",
-        fix="train it on the two values of the label, or correct `label.positive`",
-    )
-
-
-def positive_from_array(
-    candidate: OnnxCandidate | MlflowCandidate, array: np.ndarray, positive: LabelValue
-) -> np.ndarray:
-    """Take the positive class out of an array that does not name its classes."""
-    if array.dtype.kind != "f":
-        raise candidate_error(
-            candidate,
-            f"it gives values of type {array.dtype}, which are classes and no probabilities",
-            fix="save a model that gives probabilities",
-        )
-    if array.ndim == 1 or array.shape[1:] == (1,):
-        return array.reshape(-1)
-    if array.shape[1:] != (BINARY_CLASSES,):
-        raise candidate_error(
-            candidate,
-            f"it gives an array of shape {array.shape}, which is no probability of two classes",
-            fix="save a model that gives one or two columns of probabilities",
-        )
-    return array[:, positive_column(candidate, _classes(candidate, positive), positive)]
-
-
-def _classes(candidate: OnnxCandidate | MlflowCandidate, positive: LabelValue) -> Sequence[Any]:
-    if candidate.classes:
-        return candidate.classes
-    if positive in (0, 1):
-        return (0, 1)
-    raise candidate_error(
-        candidate,
-        f"it does not say which of its two columns is the positive class {positive!r}",
-        fix="list `classes` in the order of the columns",
-    )
-
-
-def check_labels(
-    candidate: CandidateBase, labels: np.ndarray, score: np.ndarray, positive: LabelValue
-) -> None:
-    """Refuse probabilities whose columns are exchanged, by the labels that came with them."""
-    # As plain Python values: an array of texts is not comparable with a number.
-    is_positive = np.array([label == positive for label in labels.tolist()], dtype=bool)
-    contradicted = int(np.where(is_positive, score < 1 / 2, score > 1 / 2).sum())
-    # Some labels contradict their probabilities where the model has a threshold of its own; most of
-    # them do where the wrong column was taken.
-    if 2 * contradicted > len(score):
-        raise candidate_error(
-            candidate,
-            f"its labels contradict its probabilities in {contradicted} of {len(score)} cases",
-            fix="list `classes` in the order of the columns of probabilities",
-        )

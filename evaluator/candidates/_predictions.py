@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Literal, NamedTuple, TypeVar
+from typing import Final, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ from evaluator.candidates._faults import (
 )
 from evaluator.errors import CandidateError
 from evaluator.scorecard import SLICE_COLUMNS, Slice
-from evaluator.spec import CandidateSpec
+from evaluator.spec import CandidateSpec, Task
 
 TRIES: Final = 3
 FIRST_PAUSE: Final = 0.5
@@ -30,6 +30,7 @@ def predict(
     scorer: Scorer,
     cases: pd.DataFrame,
     *,
+    task: Task,
     pause: Callable[[float], None] = time.sleep,
 ) -> pd.DataFrame:
     """Run a candidate on some cases; what fails by a transient fault is tried three times.
@@ -42,14 +43,16 @@ def predict(
         Its artifact, loaded.
     cases
         One row a case of the evaluation set, with its columns; may be empty.
+    task
+        What it is asked about them.
     pause
         Waits for so many seconds between two tries.
 
     Returns
     -------
     pandas.DataFrame
-        One row a case, in the same order: `id`, `label` (0 or 1), `score` in [0, 1] and
-        `prediction` (0 or 1). The scores of a candidate that has none (`has_scores`) are NaN.
+        One row a case, in the same order: `id`, `label`, `score` and `prediction`, as the
+        task stores them. The scores of a candidate that has none (`has_scores`) are NaN.
 
     Raises
     ------
@@ -69,20 +72,20 @@ def predict(
         features = _features(candidate, cases)
         try:
             score, decided = with_retries(
-                lambda: _outputs(candidate, scorer, features), pause=pause
+                lambda: _outputs(candidate, scorer, features, task), pause=pause
             )
         except CandidateError as error:
             culprit = f"{error.culprit}{_slice_suffix(cases)}"
             raise type(error)(error.what, culprit=culprit, fix=error.fix) from error
     # The prediction follows from the score as it is stored: in 32 bits, 0.7 is below 0.7.
     score = score.astype(np.float64)
-    prediction = score >= candidate.threshold if decided is None else decided
+    prediction = task.decide(score, candidate.threshold) if decided is None else decided
     return pd.DataFrame(
         {
             "id": cases["id"].to_numpy(),
-            "label": cases["label"].to_numpy(dtype=np.int8),
+            "label": cases["label"].to_numpy(dtype=task.stored_type),
             "score": score,
-            "prediction": prediction.astype(np.int8),
+            "prediction": prediction.astype(task.stored_type),
         }
     )
 
@@ -114,7 +117,7 @@ def with_retries(
 
 
 def _outputs(
-    candidate: CandidateSpec, scorer: Scorer, features: pd.DataFrame
+    candidate: CandidateSpec, scorer: Scorer, features: pd.DataFrame, task: Task
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Return checked scores and, where the candidate makes them itself, decisions."""
     try:
@@ -126,47 +129,12 @@ def _outputs(
     except Exception as error:
         # Whatever a candidate's own code raises is reported with the candidate's name.
         raise error_from_exception(candidate, error, "scoring") from error
-    score = numeric_scores(candidate, scores, len(features))
-    # Where only decisions are recorded, that there are no scores is as declared.
-    if candidate.has_scores:
-        _check_probabilities(candidate, score, features.index)
-    elif decided is None:
+    score = task.check_scores(candidate, scores, features.index)
+    if decided is None and not candidate.has_scores:
         raise candidate_error(
             candidate, "it gave neither scores nor decisions", fix="give one of both"
         )
     return score, decided
-
-
-def numeric_scores(candidate: CandidateSpec, scores: Any, n: int) -> np.ndarray:
-    """Refuse what is not one number for each case; return the numbers, shape (n,)."""
-    score = np.asarray(scores)
-    if score.shape != (n,):
-        raise candidate_error(
-            candidate,
-            f"it gave scores of shape {score.shape} for {n} cases",
-            fix="make it return one score for each case it is given",
-        )
-    if score.dtype.kind not in "biuf":
-        raise candidate_error(
-            candidate,
-            f"it gave scores of type {score.dtype}, not numbers",
-            fix="make it return finite scores from 0 to 1",
-        )
-    return score
-
-
-def _check_probabilities(candidate: CandidateSpec, score: np.ndarray, ids: pd.Index) -> None:
-    wrong = ~np.isfinite(score) | (score < 0) | (score > 1)
-    if wrong.any():
-        examples = ", ".join(
-            f"{case} -> {value}"
-            for case, value in zip(ids[wrong][:3], score[wrong][:3], strict=True)
-        )
-        raise candidate_error(
-            candidate,
-            f"{int(wrong.sum())} of its {len(ids)} scores are no probabilities ({examples})",
-            fix="make it return finite scores from 0 to 1",
-        )
 
 
 def _slice_suffix(cases: pd.DataFrame) -> str:

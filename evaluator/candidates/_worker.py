@@ -22,22 +22,13 @@ import pandas as pd
 import pyarrow as pa
 from pydantic import TypeAdapter
 
-from evaluator.candidates._adapter import Decider, Scorer, load_scorer
+from evaluator.candidates._adapter import Decider, Scorer
 from evaluator.candidates._child import ConnectionBrokenError, receive, send
 from evaluator.candidates._faults import error_from_exception
-from evaluator.candidates._predictions import numeric_scores
+from evaluator.candidates._registry import adapter_of, load_scorer
 from evaluator.errors import CandidateError
-from evaluator.spec import CandidateSpec
+from evaluator.spec import CandidateSpec, LabelSpec
 
-_LIBRARIES: Final[Mapping[str, tuple[str, ...]]] = {
-    "skops": ("skops.io", "sklearn"),
-    "mlflow": ("mlflow.pyfunc", "sklearn"),
-    "onnx": ("onnxruntime",),
-    "pickle": ("joblib", "sklearn"),
-    "recorded": (),
-    "http": ("requests",),
-}
-"""What each kind needs before its artifact is read; it counts for neither time nor memory."""
 _MAX_TRACE_LENGTH: Final = 20_000
 _PR_SET_PDEATHSIG: Final = 1
 _MEMORY_MESSAGES: Final = re.compile(
@@ -94,8 +85,10 @@ class Worker:
         self._candidate: CandidateSpec = TypeAdapter[CandidateSpec](CandidateSpec).validate_python(
             settings["candidate"]
         )
+        self._task = LabelSpec.model_validate(settings["task"]).task
         self._scorer: Scorer | None = None
-        for library in _LIBRARIES[self._candidate.kind]:
+        # They count for neither time nor memory.
+        for library in adapter_of(self._candidate).libraries:
             # Whoever needs one that is not installed says so.
             with suppress(ImportError):
                 import_module(library)
@@ -123,20 +116,23 @@ class Worker:
         self._scorer = load_scorer(
             self._candidate,
             Path(self._settings["home"]),
-            positive=self._settings["positive"],
+            task=self._task,
             tracking_uri=self._settings["tracking_uri"],
             digest=self._settings["digest"],
         )
         return b""
 
     def _score(self, features: pd.DataFrame) -> bytes:
-        score = numeric_scores(self._candidate, self._loaded.score(features), len(features))
-        return score.astype(np.float64).tobytes()
+        scores = self._loaded.score(features)
+        checked = self._task.check_scores(self._candidate, scores, features.index)
+        return checked.astype(np.float64).tobytes()
 
     def _decide(self, features: pd.DataFrame) -> bytes:
         scorer = self._loaded
         decided = scorer.decide(features) if isinstance(scorer, Decider) else None
-        return b"" if decided is None else np.asarray(decided, dtype=np.int8).tobytes()
+        if decided is None:
+            return b""
+        return np.asarray(decided, dtype=self._task.stored_type).tobytes()
 
     @property
     def _loaded(self) -> Scorer:

@@ -11,8 +11,6 @@ from evaluator.scorecard import SLICE_COLUMNS, SLICE_LEVEL, Slice, slice_keys
 from evaluator.spec import AuditSpec, CandidateSpec
 
 NOT_EVALUATED = "the compared candidates were not all evaluated there"
-# Compared where only the scopes are asked for: every candidate decides.
-_ANY_METRIC = "accuracy"
 _NUMBERS = (
     "difference",
     "low",
@@ -118,7 +116,7 @@ def _compare_frame(
 ) -> ComparisonTables:
     from evaluator.metrics import compare_candidates, compare_pairs, rank_candidates
 
-    testable = _testable(spec.metrics)
+    testable = spec.task.comparable(spec.metrics)
     decided = [name for name in testable if METRICS[name].needs != "score"]
     scored = [name for name in testable if METRICS[name].needs == "score"]
     baseline = str(spec.baseline)
@@ -128,7 +126,11 @@ def _compare_frame(
     def found(method: Callable[..., pd.DataFrame], **settings: Any) -> list[pd.DataFrame]:
         """Compare by what rests on decisions, and those who have scores by what rests on these."""
         # Something has to be compared for the scopes and their cases to be known.
-        tables = [method(frame, **_settings(spec, names, decided or [_ANY_METRIC]), **settings)]
+        tables = [
+            method(
+                frame, **_settings(spec, names, decided or [spec.task.any_comparison]), **settings
+            )
+        ]
         of_scores = with_scores if len(with_scores) > 1 else []
         if scored and of_scores and settings.get("baseline", of_scores[0]) in of_scores:
             tables.append(method(frame, **_settings(spec, of_scores, scored), **settings))
@@ -151,13 +153,6 @@ def _compare_frame(
     )
 
 
-def _testable(metrics: Sequence[str]) -> list[str]:
-    """Keep the metrics of which there is a paired test."""
-    from evaluator.metrics import SUPPORTED
-
-    return [name for name in metrics if name in SUPPORTED]
-
-
 def _settings(spec: AuditSpec, names: Sequence[str], metrics: Sequence[str]) -> dict[str, Any]:
     compare = spec.compare
     if compare is None:
@@ -166,6 +161,7 @@ def _settings(spec: AuditSpec, names: Sequence[str], metrics: Sequence[str]) -> 
     if isinstance(margin, Mapping):
         margin = {name: value for name, value in margin.items() if name in metrics} or None
     settings: dict[str, Any] = {
+        "task": spec.task.name,
         "label": "label",
         "predictions": {name: f"prediction of {name}" for name in names},
         "slices": list(SLICE_COLUMNS),
@@ -218,7 +214,7 @@ def _not_compared(
     scores = {c.name: c.has_scores for c in spec.candidates}
     rows = []
     for name, has_scores in scores.items():
-        for metric in _testable(spec.metrics):
+        for metric in spec.task.comparable(spec.metrics):
             if name == spec.baseline or (name, metric) in there:
                 continue
             without = name if not has_scores else spec.baseline

@@ -60,8 +60,9 @@ def measure_fairness(
         prediction=PREDICTION,
         score=SCORE if candidate.has_scores else None,
         attributes=fairness_spec.attributes,
+        task=spec.task.name,
         # Something has to be measured for the groups and their cases to be known.
-        measures=possible or ["demographic_parity"],
+        measures=possible or [spec.task.any_measure],
         reference=_reference(fairness_spec),
         limit_difference=fairness_spec.limit_difference,
         limit_ratio=fairness_spec.limit_ratio,

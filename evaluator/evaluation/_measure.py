@@ -65,8 +65,9 @@ def measure_by(
         score="score" if candidate.has_scores else None,
         prediction="prediction",
         slices=slices,
+        task=spec.task.name,
         # Something has to be measured for the levels and their cases to be known.
-        metrics=possible or ["base_rate"],
+        metrics=possible or [spec.task.any_metric],
         confidence=spec.confidence,
         groups=groups,
         levels=levels,

@@ -18,7 +18,6 @@ from evaluator.spec import AuditSpec, CandidateSpec, WeakSlicesSpec
 
 SEED = 0
 """Which of the equally good halves are searched."""
-_NEED_SCORES = ("log_loss", "brier")
 
 
 class WeakSliceSearch(NamedTuple):
@@ -46,7 +45,7 @@ def search_weak_slices(
         conditions=weak_slices_spec.conditions,
         minimum_support=weak_slices_spec.minimum_support,
         seed=SEED,
-        **_settings(weak_slices_spec, candidate),
+        **_settings(spec, candidate),
     )
     return WeakSliceSearch(
         found.table,
@@ -103,7 +102,7 @@ def find_worsened(
         slices=slice_definitions(
             then, features=features, minimum_support=weak_slices_spec.minimum_support
         ),
-        **_settings(weak_slices_spec, candidate),
+        **_settings(spec, candidate),
     )
 
 
@@ -128,9 +127,10 @@ def _frame(
     return frame
 
 
-def _settings(weak_slices_spec: WeakSlicesSpec, candidate: CandidateSpec) -> Mapping[str, Any]:
+def _settings(spec: AuditSpec, candidate: CandidateSpec) -> Mapping[str, Any]:
+    weak_slices_spec = _weak_slices_spec(spec)
     loss = weak_slices_spec.loss
-    if loss in _NEED_SCORES and not candidate.has_scores:
+    if loss in spec.task.losses_of_scores and not candidate.has_scores:
         raise ValueError(f"{candidate.name} gives decisions and no scores, and {loss} needs them")
     return {
         "loss": loss,

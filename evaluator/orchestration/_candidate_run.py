@@ -110,7 +110,8 @@ class CandidateEvaluation:
         existing = self.state.store.reuse(address, identity, self.run_context)
         if existing is not None:
             return StoredFrame(existing, None)
-        predicted = predict(self.candidate, self._scorer, self._cases[of])
+        task = self.state.spec.task
+        predicted = predict(self.candidate, self._scorer, self._cases[of], task=task)
         table = pa.Table.from_pandas(predicted, preserve_index=False)
         record = self.state.store.write(
             address,
@@ -162,11 +163,10 @@ class CandidateEvaluation:
 
     @cached_property
     def _scorer(self) -> Scorer:
-        label = self.state.spec.label
         scorer = open_scorer(
             self.candidate,
             self.state.home.root,
-            positive=label.positive if label else 1,
+            task=self.state.spec.task,
             tracking_uri=self.state.home.tracking_uri,
             digest=self.model.content_version,
         )

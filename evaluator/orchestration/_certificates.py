@@ -1,7 +1,6 @@
 """Certificates: made of a scorecard, signed, entered in the ledger, and found again."""
 
 import os
-import re
 import subprocess
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
@@ -9,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from evaluator.candidates import adapter_of
 from evaluator.certification import (
     SPEC,
     SPEC_FILE,
@@ -31,7 +31,7 @@ from evaluator.orchestration._identities import CODE_VERSIONS
 from evaluator.orchestration._scorecard_run import JudgedScorecard, WaiversInForce, read_waivers
 from evaluator.orchestration._state import AuditState
 from evaluator.scorecard import Asset
-from evaluator.spec import AuditSpec, CandidateSpec
+from evaluator.spec import AuditSpec, CandidateSpec, RegisteredModel
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -44,7 +44,6 @@ CERTIFICATE = "certificate.json"
 AUTHOR = "evaluator"
 """Who enters certificates in the ledger; decisions are entered by people."""
 CERTIFICATE_TAG = "evaluator.certificate"
-_ADDRESS = re.compile(r"models:/(?P<name>[^/@]+)(/(?P<version>[0-9]+)|@(?P<alias>[^/@]+))")
 
 
 def statement_name(candidate: str) -> str:
@@ -74,19 +73,18 @@ def demote(home: Home, spec: AuditSpec, certificate: str) -> Iterator[str]:
     if not registered(spec):
         return
     client = MlflowClient(tracking_uri=home.tracking_uri)
-    for candidate in registered(spec):
-        match = _ADDRESS.fullmatch(str(candidate.source))
-        name = match["name"] if match else ""
-        for found in client.search_model_versions(f"name='{name}'"):
+    for _, model in registered(spec):
+        for found in client.search_model_versions(f"name='{model.name}'"):
             if found.tags.get(CERTIFICATE_TAG) == certificate:
                 full = client.get_model_version(found.name, found.version)
                 _take_back(client, full, spec.certificate.promote_alias)
                 yield f"{found.name} version {found.version} is no longer promoted."
 
 
-def registered(spec: AuditSpec) -> list[CandidateSpec]:
+def registered(spec: AuditSpec) -> list[tuple[CandidateSpec, RegisteredModel]]:
     """Return the candidates that are versions in an MLflow registry."""
-    return [c for c in spec.candidates if c.kind == "mlflow" and _ADDRESS.fullmatch(c.model)]
+    models = [(candidate, candidate.registered_model) for candidate in spec.candidates]
+    return [(candidate, model) for candidate, model in models if model is not None]
 
 
 def promote(state: AuditState, now: datetime) -> dict[str, str | None]:
@@ -96,10 +94,10 @@ def promote(state: AuditState, now: datetime) -> dict[str, str | None]:
     client = MlflowClient(tracking_uri=state.home.tracking_uri)
     entries = Ledger(state.store.url, state.audit.name).entries()
     tagged: dict[str, str | None] = {}
-    for candidate in registered(state.spec):
+    for candidate, model in registered(state.spec):
         digest = state.observed_model(candidate)
         decided = require_certificate(entries, candidate.name, digest or "", now)
-        version = _version(client, candidate)
+        version = _version(client, model)
         alias = state.spec.certificate.promote_alias
         if decided.is_met and decided.certificate is not None:
             client.set_model_version_tag(
@@ -114,13 +112,10 @@ def promote(state: AuditState, now: datetime) -> dict[str, str | None]:
     return tagged
 
 
-def _version(client: "MlflowClient", candidate: CandidateSpec) -> "ModelVersion":
-    match = _ADDRESS.fullmatch(str(candidate.source))
-    if match is None:
-        raise ValueError(f"{candidate.source} is no address in a registry")
-    if match["alias"] is not None:
-        return client.get_model_version_by_alias(match["name"], match["alias"])
-    return client.get_model_version(match["name"], match["version"])
+def _version(client: "MlflowClient", model: RegisteredModel) -> "ModelVersion":
+    if model.alias:
+        return client.get_model_version_by_alias(model.name, model.alias)
+    return client.get_model_version(model.name, model.version)
 
 
 def _take_back(client: "MlflowClient", version: "ModelVersion", alias: str | None) -> None:
@@ -205,7 +200,7 @@ def _issue(
         statement = build_statement(
             document,
             candidate.name,
-            artifact_is_file=candidate.kind not in ("mlflow", "http"),
+            artifact_is_file=adapter_of(candidate).artifact_is_file,
             evidence=evidence,
             issue=issue,
         )

@@ -373,15 +373,12 @@ def _versions(slices: Sequence[CandidateSliceState]) -> dict[str, list[str | Non
 
 def _recording_remarks(state: AuditState, cases: EvaluatedCases) -> Iterator[str]:
     """Hold each recording against the whole evaluation set."""
-    recorded = [c for c in state.spec.candidates if c.kind == "recorded"]
-    if not recorded or state.spec.label is None:
+    if state.spec.label is None:
         return
     labelled = cases.table.select(["id", "label"]).to_pandas()
-    for candidate in recorded:
+    for candidate in state.spec.candidates:
         try:
-            found = recording_issues(
-                candidate, state.home.root, labelled, positive=state.spec.label.positive
-            )
+            found = recording_issues(candidate, state.home.root, labelled, task=state.spec.task)
         except CandidateError as error:
             yield str(error)
             continue

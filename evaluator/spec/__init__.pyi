@@ -10,12 +10,12 @@ from ._candidates import (
     CandidateBase as CandidateBase,
     CandidateSpec as CandidateSpec,
     FeatureCandidate as FeatureCandidate,
-    FileCandidate as FileCandidate,
     HttpCandidate as HttpCandidate,
     MlflowCandidate as MlflowCandidate,
     OnnxCandidate as OnnxCandidate,
     PickleCandidate as PickleCandidate,
     RecordedCandidate as RecordedCandidate,
+    RegisteredModel as RegisteredModel,
     SkopsCandidate as SkopsCandidate,
 )
 from ._columns import ColumnSpec as ColumnSpec, Severity as Severity
@@ -58,3 +58,4 @@ from ._settings import (
     RayExecution as RayExecution,
     WeakSlicesSpec as WeakSlicesSpec,
 )
+from ._task import LabelSpec as LabelSpec, Task as Task

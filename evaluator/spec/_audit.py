@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from evaluator.scorecard import Slice
-from evaluator.spec._base import LabelValue, SpecModel, problem, refuse_repeated, suggestion
+from evaluator.spec._base import SpecModel, problem, refuse_repeated, suggestion
 from evaluator.spec._candidates import CandidateSpec
 from evaluator.spec._columns import TIME_TYPES, ColumnSpec
 from evaluator.spec._data import DataSpec
@@ -22,25 +22,13 @@ from evaluator.spec._settings import (
     LocalExecution,
     WeakSlicesSpec,
 )
-
-_HEADLINE_METRICS: Final = ("accuracy", "precision", "recall", "f1", "roc_auc", "log_loss", "brier")
+from evaluator.spec._task import BinaryTask, LabelSpec, Task
 
 _MAX_SLICE_COLUMNS: Final = 4
 """How many columns may be crossed; beyond that slices hold hardly a case each."""
 
 _CONTINUOUS_TYPES: Final = ("float", "decimal", "timestamp")
 """The types of columns that have nearly as many values as there are cases."""
-
-
-class LabelSpec(SpecModel):
-    """Where the truth stands."""
-
-    column: str = Field(examples=["late"])
-    """The declared column that holds the label. A row where it is missing is valid, and is not
-    scored."""
-
-    positive: LabelValue = Field(default=1, examples=[1, True, "late"])
-    """The label's value that counts as positive; every other one is negative."""
 
 
 class AuditSpec(SpecModel):
@@ -77,7 +65,7 @@ class AuditSpec(SpecModel):
     """The models that are judged, side by side, on the same evaluation set."""
 
     metrics: tuple[str, ...] = Field(
-        default=_HEADLINE_METRICS, min_length=1, examples=[["accuracy", "roc_auc"]]
+        default=BinaryTask.headline_metrics, min_length=1, examples=[["accuracy", "roc_auc"]]
     )
     """What is measured on every slice; the first ones stand at the top of the report."""
 
@@ -142,6 +130,13 @@ class AuditSpec(SpecModel):
         default_factory=AutomationSpec, examples=[{"nightly": "0 2 * * *"}]
     )
     """What happens by itself while the Dagster daemon runs."""
+
+    @property
+    def task(self) -> Task:
+        """What the candidates are asked; there is none without a label."""
+        if self.label is None:
+            raise ValueError("an audit without a label sets no task")
+        return self.label.task
 
     @property
     def baseline(self) -> str | None:
@@ -302,10 +297,10 @@ def _check_partitions(key: str, name: str, column: ColumnSpec) -> None:
 
 
 def _check_label(spec: AuditSpec) -> None:
-    """Refuse a positive value that no label could have: everything would be negative."""
+    """Refuse a column that is no label, or none of the audit's task."""
     if spec.label is None:
         return
-    name, positive = spec.label.column, spec.label.positive
+    name = spec.label.column
     _check_declared("label.column", name, spec)
     column = spec.data.columns[name]
     if column.type in TIME_TYPES:
@@ -314,20 +309,7 @@ def _check_label(spec: AuditSpec) -> None:
             f"the column {name!r} is a {column.type}, and no label",
             "name a column of type boolean, integer, string or category, or derive one",
         )
-    # The YAML may say 1 where the column is boolean, and true where it is a number.
-    fits = {
-        "text": isinstance(positive, str),
-        "number": isinstance(positive, int),
-        "boolean": positive in (0, 1),
-    }[column.kind]
-    allowed = column.allowed or ()
-    if not fits or (allowed and positive not in allowed):
-        raise problem(
-            "label.positive",
-            f"{positive!r} is no value of the column {name!r}, which is of type"
-            f" {column.type}{' and allows ' if allowed else ''}{', '.join(map(repr, allowed))}",
-            "write the value that counts as positive as it stands in the data, texts quoted",
-        )
+    spec.label.task.check_column(column)
 
 
 def _check_features(spec: AuditSpec) -> None:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
-from typing import Annotated, Any, ClassVar, Final, Literal, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, Tag, field_validator, model_validator
@@ -26,7 +26,19 @@ _UNITS: Final = {
     **{f"{letter}iB": 1024**power for power, letter in enumerate("KMGT", 1)},
 }
 _MIN_MEMORY: Final = _UNITS["MiB"]
-_MODEL_ADDRESS: Final = re.compile(r"models:/[^/@]+(/[0-9]+|@[^/@]+)|runs:/[^/]+/.+")
+_REGISTERED: Final = re.compile(
+    r"models:/(?P<name>[^/@]+)(?:/(?P<version>[0-9]+)|@(?P<alias>[^/@]+))"
+)
+_OF_A_RUN: Final = re.compile(r"runs:/[^/]+/.+")
+
+
+class RegisteredModel(NamedTuple):
+    """A version of a model in an MLflow registry: a number, or what an alias stands for."""
+
+    name: str
+    version: str
+    alias: str
+    """Either of both is empty."""
 
 
 class CandidateBase(SpecModel):
@@ -87,6 +99,16 @@ class CandidateBase(SpecModel):
     def has_scores(self) -> bool:
         """Whether it gives scores; decisions alone where it does not."""
         return True
+
+    @property
+    def decides(self) -> bool:
+        """Whether it makes the decision itself; the threshold does where it does not."""
+        return False
+
+    @property
+    def registered_model(self) -> RegisteredModel | None:
+        """The version in an MLflow registry that it is, if it is one."""
+        return None
 
     @property
     def is_unpickled(self) -> bool:
@@ -233,6 +255,12 @@ class MlflowCandidate(FeatureCandidate):
         return self.model
 
     @property
+    def registered_model(self) -> RegisteredModel | None:
+        """The registered version, where the address is that of one."""
+        match = _REGISTERED.fullmatch(self.model)
+        return None if match is None else RegisteredModel(**match.groupdict(""))
+
+    @property
     def is_unpickled(self) -> bool:
         """Whether it may be: a model in the skops format or ONNX needs no trust."""
         return self.trust == "pickle"
@@ -242,7 +270,7 @@ class MlflowCandidate(FeatureCandidate):
     def _is_an_address(cls, model: str) -> str:
         if ":/" not in model:
             return _stays_inside(model, key="model")
-        if not _MODEL_ADDRESS.fullmatch(model):
+        if not _REGISTERED.fullmatch(model) and not _OF_A_RUN.fullmatch(model):
             raise problem(
                 "model",
                 f"{model!r} is no address of a model",
@@ -359,6 +387,11 @@ class RecordedCandidate(CandidateBase):
     def has_scores(self) -> bool:
         """Whether scores are recorded."""
         return self.score is not None
+
+    @property
+    def decides(self) -> bool:
+        """Whether decisions are recorded."""
+        return self.prediction is not None
 
     @model_validator(mode="after")
     def _records_an_output(self) -> Self:
@@ -488,9 +521,6 @@ CandidateSpec = Annotated[
     SchemaByKind(_DEFAULT_KIND),
 ]
 """One candidate of an audit, of any kind."""
-
-FileCandidate = SkopsCandidate | OnnxCandidate | PickleCandidate | RecordedCandidate
-"""A candidate whose artifact is one file."""
 
 
 def _bytes_of(limit: int | str) -> int:

@@ -5,7 +5,6 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, Tag, ValidationInfo, field_validator
 
-from evaluator.metrics import FAIRNESS_MEASURES
 from evaluator.spec._base import (
     SchemaByKind,
     SpecModel,
@@ -14,13 +13,10 @@ from evaluator.spec._base import (
     refuse_repeated,
     suggestion,
 )
+from evaluator.spec._task import BinaryLoss, BinaryTask
 
 DAY: Final = "day"
 """As a cluster: the day of a case's file, which every case has."""
-
-BINARY_MEASURES: Final = tuple(
-    name for name, measure in FAIRNESS_MEASURES.items() if "binary_classification" in measure.tasks
-)
 
 Margin = Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]
 
@@ -72,7 +68,9 @@ class FairnessSpec(SpecModel):
     its crosses with the others; cases without a value are a group of their own."""
 
     measures: tuple[str, ...] = Field(
-        default=BINARY_MEASURES, min_length=1, examples=[["equal_opportunity", "accuracy_gap"]]
+        default=BinaryTask.fairness_measures(),
+        min_length=1,
+        examples=[["equal_opportunity", "accuracy_gap"]],
     )
     """What is compared between the groups. Several of them cannot hold at once, so choose the
     question; by default all are measured."""
@@ -103,12 +101,13 @@ class FairnessSpec(SpecModel):
     @field_validator("measures")
     @classmethod
     def _measures_exist(cls, measures: tuple[str, ...]) -> tuple[str, ...]:
+        known = BinaryTask.fairness_measures()
         for name in measures:
-            if name not in BINARY_MEASURES:
+            if name not in known:
                 raise problem(
                     "measures",
                     f"there is no fairness measure {name!r}",
-                    suggestion(name, BINARY_MEASURES, f"use one of {', '.join(BINARY_MEASURES)}"),
+                    suggestion(name, known, f"use one of {', '.join(known)}"),
                 )
         refuse_repeated("measures", measures)
         return measures
@@ -135,9 +134,7 @@ class WeakSlicesSpec(SpecModel):
     """The declared columns that slices are described by: numbers, texts and truth values. Numbers
     are cut into ranges, and cases without a value are a condition of their own."""
 
-    loss: Literal[
-        "error_rate", "false_negative_rate", "false_positive_rate", "log_loss", "brier"
-    ] = Field(default="error_rate", examples=["false_negative_rate"])
+    loss: BinaryLoss = Field(default="error_rate", examples=["false_negative_rate"])
     """What "worse" means. `log_loss` and `brier` need scores."""
 
     conditions: int = Field(default=2, ge=1, le=3, strict=True, examples=[2])

@@ -8,7 +8,7 @@ import pytest
 import skops.io
 from pydantic import TypeAdapter
 
-from evaluator.spec import AuditSpec, CandidateSpec
+from evaluator.spec import AuditSpec, CandidateSpec, LabelSpec, Task
 
 
 def candidate_of(**settings: Any) -> CandidateSpec:
@@ -17,6 +17,11 @@ def candidate_of(**settings: Any) -> CandidateSpec:
     return TypeAdapter(CandidateSpec).validate_python(
         {key: value for key, value in told.items() if value is not None}
     )
+
+
+def task_of(positive: Any = 1) -> Task:
+    """Make the task of the label `truth`."""
+    return LabelSpec(column="truth", positive=positive).task
 
 
 def spec_of(

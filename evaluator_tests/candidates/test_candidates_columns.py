@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 
 from evaluator.candidates import load_scorer, predict
 from evaluator.errors import CandidateError
-from evaluator_tests.candidates.conftest import candidate_of
+from evaluator_tests.candidates.conftest import candidate_of, task_of
 
 Save = Callable[[Any], Path]
 
@@ -44,7 +44,7 @@ def test_other_features_than_in_training_are_refused(
     home = save(LogisticRegression().fit(TRAINING, LATE))
 
     with pytest.raises(CandidateError) as caught:
-        load_scorer(candidate_of(features=features), home, positive=1)
+        load_scorer(candidate_of(features=features), home, task=task_of())
 
     assert caught.value.culprit == "candidate one"
     assert what in caught.value.what
@@ -55,7 +55,7 @@ def test_another_number_of_features_is_refused_where_they_had_no_names(save: Sav
     home = save(LogisticRegression().fit(TRAINING.to_numpy(), LATE))
 
     with pytest.raises(CandidateError, match=r"takes 2 features, and `features` has 1 \('x'\)"):
-        load_scorer(candidate_of(features=["x"]), home, positive=1)
+        load_scorer(candidate_of(features=["x"]), home, task=task_of())
 
 
 def test_missing_values_name_slice_column_and_how_many(save: Save) -> None:
@@ -63,7 +63,7 @@ def test_missing_values_name_slice_column_and_how_many(save: Save) -> None:
     candidate = candidate_of()
 
     with pytest.raises(CandidateError) as caught:
-        predict(candidate, load_scorer(candidate, home, positive=1), CASES)
+        predict(candidate, load_scorer(candidate, home, task=task_of()), CASES, task=task_of())
 
     assert caught.value.culprit == "candidate one, slice A|p"
     assert caught.value.what == "of 3 cases it does not take the missing values of 'y' in 1"
@@ -75,7 +75,7 @@ def test_a_text_where_a_number_belongs_names_slice_column_and_value(save: Save) 
     candidate = candidate_of(features=["x", "name"])
 
     with pytest.raises(CandidateError) as caught:
-        predict(candidate, load_scorer(candidate, home, positive=1), CASES)
+        predict(candidate, load_scorer(candidate, home, task=task_of()), CASES, task=task_of())
 
     assert caught.value.culprit == "candidate one, slice A|p"
     assert "its feature 'name' holds text, such as 'N1', and the artifact takes numbers" in (

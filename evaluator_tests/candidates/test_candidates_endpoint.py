@@ -14,7 +14,7 @@ from evaluator.candidates import TransientCandidateError, artifact_digest, artif
 from evaluator.candidates._kinds._http import CircuitBreaker, HttpScorer, Timing
 from evaluator.errors import CandidateError
 from evaluator_tests.candidates import scoring_server as faults
-from evaluator_tests.candidates.conftest import candidate_of
+from evaluator_tests.candidates.conftest import candidate_of, task_of
 
 FEATURES = pd.DataFrame(
     {"x": [1.0, 2.0, 3.0, 4.0, 5.0], "y": [None, 1.0, 1.0, 1.0, 1.0]},
@@ -212,7 +212,7 @@ def test_a_number_that_is_no_probability_is_refused_by_slice(
     cases = FEATURES.add_prefix("data.").reset_index().assign(label=1, geography="A", segment="p")
 
     with pytest.raises(CandidateError) as caught:
-        predict(candidate(server), HttpScorer(candidate(server)), cases)
+        predict(candidate(server), HttpScorer(candidate(server)), cases, task=task_of())
 
     assert caught.value.culprit == "candidate one, slice A|p"
     assert f"1 of its 5 scores are no probabilities (15 -> {value})" in caught.value.what

@@ -27,7 +27,7 @@ from evaluator.candidates._kinds import _http as endpoint
 from evaluator.errors import CandidateError
 from evaluator.spec import CandidateSpec
 from evaluator_tests.candidates import scoring_server as server_faults
-from evaluator_tests.candidates.conftest import candidate_of
+from evaluator_tests.candidates.conftest import candidate_of, task_of
 from evaluator_tests.candidates.frail import FAULTS
 from evaluator_tests.candidates.worlds import MAKERS, World, write_recording
 
@@ -201,7 +201,7 @@ def cases_of(place: str, first: int, code: float = 0.0) -> pd.DataFrame:
 
 def right(candidate: CandidateSpec, scorer: Scorer, cases: pd.DataFrame) -> None:
     """Make sure that a slice gets its predictions, in whatever order they come."""
-    told = predict(candidate, scorer, cases, pause=lambda _: None)
+    told = predict(candidate, scorer, cases, pause=lambda _: None, task=task_of())
     # A graph computes in 32 bits.
     assert told["score"].tolist() == pytest.approx([0.1, 0.2, 0.7], abs=1e-7)
     assert told["prediction"].tolist() == [0, 0, 1]
@@ -218,7 +218,7 @@ class Ranges:
         """Open it, or return the one that is open."""
         key = candidate.model_dump_json()
         if key not in self._open:
-            opened = open_scorer(candidate, world.home, positive=1)
+            opened = open_scorer(candidate, world.home, task=task_of())
             self._open[key] = self._stack.enter_context(opened)
         return self._open[key]
 
@@ -248,7 +248,7 @@ def told(cell: Cell, place: str) -> Iterator[None]:
 
 def fails(cell: Cell, candidate: CandidateSpec, scorer: Scorer, cases: pd.DataFrame) -> None:
     with told(cell, cases["geography"].iloc[0]):
-        predict(candidate, scorer, cases, pause=lambda _: None)
+        predict(candidate, scorer, cases, pause=lambda _: None, task=task_of())
 
 
 @pytest.mark.parametrize(("kind", "fault"), MATRIX)
@@ -286,7 +286,7 @@ def in_recording(cell: Cell, fault: str, world: World) -> None:
     """Break the part of a recording that is one slice's."""
     write_recording(world.path, 10.0, fault)
     candidate = world.candidate()
-    with open_scorer(candidate, world.home, positive=1, digest=world.digest()) as scorer:
+    with open_scorer(candidate, world.home, task=task_of(), digest=world.digest()) as scorer:
         right(candidate, scorer, cases_of("A", 10))
         if cell.error:
             fails(cell, candidate, scorer, cases_of("B", 20))
@@ -310,7 +310,7 @@ def in_artifact(cell: Cell, fault: str, world: World) -> None:
         # These bytes are the ones that were pinned and observed, and mean nothing.
         candidate = world.candidate(isolate="none")
         observed = world.digest()
-    with open_scorer(candidate, world.home, positive=1, digest=observed) as scorer:
+    with open_scorer(candidate, world.home, task=task_of(), digest=observed) as scorer:
         fails(cell, candidate, scorer, cases_of("A", 10))
         fails(cell, candidate, scorer, cases_of("B", 20))
     world.make()
@@ -319,7 +319,7 @@ def in_artifact(cell: Cell, fault: str, world: World) -> None:
 
 def healthy(candidate: CandidateSpec, world: World) -> None:
     """Make sure that a range of its own is well."""
-    with open_scorer(candidate, world.home, positive=1, digest=world.digest()) as scorer:
+    with open_scorer(candidate, world.home, task=task_of(), digest=world.digest()) as scorer:
         right(candidate, scorer, cases_of("A", 10))
 
 
@@ -347,7 +347,7 @@ def in_server(cell: Cell, fault: str) -> None:
             retries=0,
             open_after=10,
         )
-        with open_scorer(candidate, Path(), positive=1) as scorer:
+        with open_scorer(candidate, Path(), task=task_of()) as scorer:
             right(candidate, scorer, cases_of("A", 10))
             # What is tried again must fail again.
             server.faults = [planned[fault]] * (3 if cell.error is TransientCandidateError else 1)

@@ -4,6 +4,7 @@ import os
 import pickle
 import select
 import signal
+import socket
 import subprocess
 import sys
 import traceback
@@ -12,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -33,7 +35,7 @@ from evaluator.candidates import (
 )
 from evaluator.candidates._worker import _frame
 from evaluator.spec import CandidateSpec
-from evaluator_tests.candidates.conftest import candidate_of
+from evaluator_tests.candidates.conftest import candidate_of, task_of
 from evaluator_tests.candidates.frail import FAULTS, HABITS, Frail
 from evaluator_tests.candidates.isolated import features_of, pickled, refusal
 
@@ -49,7 +51,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Scorer, P
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FRAIL_TELLS", str(tells))
         candidate = pickled(home, Frail(), memory_limit="256 MiB")
-        with open_scorer(candidate, home, positive=1) as scorer:
+        with open_scorer(candidate, home, task=task_of()) as scorer:
             assert is_well(scorer)
             yield scorer, tells
 
@@ -78,7 +80,7 @@ def test_nothing_is_started_or_read_before_the_first_score(
 ) -> None:
     monkeypatch.setattr(isolation, "ChildProcess", lambda: pytest.fail("a process was started"))
 
-    with open_scorer(candidate_of(**told), tmp_path, positive=1):
+    with open_scorer(candidate_of(**told), tmp_path, task=task_of()):
         pass
 
 
@@ -90,11 +92,12 @@ def test_scores_are_the_same_to_the_last_bit(tmp_path: Path) -> None:
     candidate = pickled(tmp_path, model)
     assert candidate.isolated
 
-    with open_scorer(candidate, tmp_path, positive=1) as scorer:
+    with open_scorer(candidate, tmp_path, task=task_of()) as scorer:
         scores = scorer.score(features)
 
     assert (
-        scores.tobytes() == load_scorer(candidate, tmp_path, positive=1).score(features).tobytes()
+        scores.tobytes()
+        == load_scorer(candidate, tmp_path, task=task_of()).score(features).tobytes()
     )
 
 
@@ -240,7 +243,7 @@ def test_what_a_candidate_started_ends_with_it(shared: tuple[Scorer, Path]) -> N
 
 
 def test_a_process_outlives_the_thread_that_asked_first(tmp_path: Path) -> None:
-    with open_scorer(pickled(tmp_path, Frail()), tmp_path, positive=1) as scorer:
+    with open_scorer(pickled(tmp_path, Frail()), tmp_path, task=task_of()) as scorer:
         with ThreadPoolExecutor(1) as pool:
             assert pool.submit(is_well, scorer).result()
         before = pid_of(scorer)
@@ -256,7 +259,7 @@ def test_a_machine_that_starts_no_process_may_do_so_later(
     def start() -> Any:
         raise BlockingIOError("too many processes")
 
-    with open_scorer(pickled(tmp_path, Frail()), tmp_path, positive=1) as scorer:
+    with open_scorer(pickled(tmp_path, Frail()), tmp_path, task=task_of()) as scorer:
         with monkeypatch.context() as patch:
             patch.setattr(isolation, "ChildProcess", start)
             error = refusal(scorer, features_of())
@@ -270,6 +273,50 @@ def test_a_machine_that_starts_no_process_may_do_so_later(
             with pytest.raises(KeyboardInterrupt):
                 scorer.score(features_of(FAULTS["NaN outputs"]))
         assert is_well(scorer)
+
+
+def test_a_process_that_nobody_could_watch_does_not_live_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs, started = [socket.socketpair()], []
+
+    def pair() -> Any:
+        if not pairs:
+            raise OSError("too many open files")
+        return pairs.pop()
+
+    def start(*given: Any, **told: Any) -> Any:
+        started.append(subprocess.Popen(*given, **told))
+        return started[-1]
+
+    candidate = pickled(tmp_path, Frail())
+    with open_scorer(candidate, tmp_path, task=task_of()) as scorer, monkeypatch.context() as patch:
+        patch.setattr(child_process.socket, "socketpair", pair)
+        watched = SimpleNamespace(**{**vars(subprocess), "Popen": start})
+        patch.setattr(child_process, "subprocess", watched)
+        error = refusal(scorer, features_of())
+
+    assert isinstance(error, TransientCandidateError)
+    assert "could not be started (too many open files)" in error.what
+    # None was started, or it was waited for.
+    assert all(process.returncode is not None for process in started)
+
+
+@pytest.mark.parametrize("fault", [["CandidateError"], {}, None, 7])
+def test_a_fault_without_a_name_is_no_answer(
+    fault: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_scorer(pickled(tmp_path, Frail()), tmp_path, task=task_of()) as scorer:
+        messages = iter([{}, {"fault": fault}])
+        monkeypatch.setattr(
+            isolation,
+            "receive",
+            lambda *_, **__: child_process.Message(next(messages), bytearray()),
+        )
+        error = refusal(scorer, features_of())
+
+    assert type(error) is CandidateCrashError
+    assert error.what == "its process stopped talking to the platform as agreed while loading"
 
 
 def interrupt(*_: Any, **__: Any) -> Any:
@@ -290,9 +337,9 @@ def test_recorded_decisions_come_out_of_a_process_as_well(tmp_path: Path) -> Non
     )
     cases = pd.DataFrame({"id": [7, 8], "label": [0, 1]})
 
-    with open_scorer(candidate, tmp_path, positive="late") as scorer:
+    with open_scorer(candidate, tmp_path, task=task_of("late")) as scorer:
         assert isinstance(scorer, isolation.IsolatedScorer)
-        predicted = predict(candidate, scorer, cases)
+        predicted = predict(candidate, scorer, cases, task=task_of())
 
     assert predicted["prediction"].tolist() == [0, 1]
     assert predicted["score"].isna().all()
@@ -307,8 +354,9 @@ def test_a_candidate_at_work_does_not_outlive_a_killed_platform(tmp_path: Path) 
         "from pathlib import Path\n"
         "from threading import Thread\n"
         "from evaluator.candidates import open_scorer\n"
+        "from evaluator_tests.candidates.conftest import task_of\n"
         "candidate, features, hang = pickle.loads(Path(sys.argv[1]).read_bytes())\n"
-        "with open_scorer(candidate, Path(sys.argv[1]).parent, positive=1) as scorer:\n"
+        "with open_scorer(candidate, Path(sys.argv[1]).parent, task=task_of()) as scorer:\n"
         "    scorer.score(features)\n"
         "    print(scorer._child._process.pid, flush=True)\n"
         "    scorer.score(hang)\n"

@@ -16,7 +16,7 @@ from evaluator.candidates import (
     _isolation as isolation,
     open_scorer,
 )
-from evaluator_tests.candidates.conftest import candidate_of
+from evaluator_tests.candidates.conftest import candidate_of, task_of
 from evaluator_tests.candidates.frail import Frail
 from evaluator_tests.candidates.isolated import features_of, pickled, refusal
 
@@ -73,7 +73,7 @@ def _second(_first: Any, then: Any) -> Any:
 def test_what_fails_while_loading_fails_at_once_for_the_next_slices(
     model: Any, told: Any, what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with open_scorer(pickled(tmp_path, model, **told), tmp_path, positive=1) as scorer:
+    with open_scorer(pickled(tmp_path, model, **told), tmp_path, task=task_of()) as scorer:
         assert refusal(scorer, features_of()).what == what
         monkeypatch.setattr(isolation, "ChildProcess", lambda: pytest.fail("it was tried again"))
 
@@ -96,7 +96,7 @@ def test_a_slow_moment_while_loading_costs_its_slice_alone(
     model = [WhenRead(wait_for, str(tmp_path / "gate")), Frail()]
     candidate = pickled(tmp_path, After(*model), load_timeout=0.2)
 
-    with open_scorer(candidate, tmp_path, positive=1) as scorer:
+    with open_scorer(candidate, tmp_path, task=task_of()) as scorer:
         for _ in range(isolation.MOST_SLOW_STARTS - 1):
             error = refusal(scorer, features_of())
             assert type(error) is CandidateTimeoutError
@@ -114,7 +114,7 @@ def test_a_candidate_that_hangs_while_loading_is_given_up_after_three_slices(
 ) -> None:
     candidate = pickled(tmp_path, WhenRead(time.sleep, 3600), load_timeout=0.2)
 
-    with open_scorer(candidate, tmp_path, positive=1) as scorer:
+    with open_scorer(candidate, tmp_path, task=task_of()) as scorer:
         for _ in range(3):
             assert refusal(scorer, features_of()).what == SLOW
         monkeypatch.setattr(isolation, "ChildProcess", lambda: pytest.fail("it was tried again"))
@@ -128,7 +128,7 @@ def test_the_timeout_of_a_slice_does_not_bound_loading(tmp_path: Path) -> None:
     # Nothing can be loaded in a nanosecond, nor scored.
     candidate = pickled(tmp_path, Frail(), timeout=1e-9)
 
-    with open_scorer(candidate, tmp_path, positive=1) as scorer:
+    with open_scorer(candidate, tmp_path, task=task_of()) as scorer:
         error = refusal(scorer, features_of())
 
     assert error.what == "it took longer than its timeout of 1e-09 s while scoring, and was ended"
@@ -145,7 +145,7 @@ def test_here_too_a_permanent_fault_of_loading_is_remembered(
         raise error("no luck")
 
     monkeypatch.setattr(isolation, "load_scorer", load)
-    with open_scorer(candidate_of(), tmp_path, positive=1) as scorer:
+    with open_scorer(candidate_of(), tmp_path, task=task_of()) as scorer:
         told = [refusal(scorer, features_of()) for _ in range(2)]
 
     assert {e.what for e in told} == {f"it raised {error.__name__}: no luck while loading"}

@@ -21,7 +21,7 @@ from sklearn.linear_model import LogisticRegression
 from evaluator.candidates import artifact_digest, load_scorer
 from evaluator.candidates._kinds._mlflow import _folder_here
 from evaluator.errors import CandidateError
-from evaluator_tests.candidates.conftest import candidate_of
+from evaluator_tests.candidates.conftest import candidate_of, task_of
 
 pytestmark = [
     # MLflow warns of types in its own signatures, of examples that a caller need not give, and of
@@ -80,7 +80,7 @@ def scores(
 ) -> Any:
     positive = told.pop("positive", 1)
     made = candidate(model, **told)
-    return load_scorer(made, home, positive=positive, tracking_uri=tracking_uri).score(CASES)
+    return load_scorer(made, home, task=task_of(positive), tracking_uri=tracking_uri).score(CASES)
 
 
 def refusal(model: str | Path, tracking_uri: str | None = None, **told: Any) -> CandidateError:
@@ -149,7 +149,7 @@ def test_an_alias_that_moved_after_it_was_observed_is_refused(registry: Registry
     registry.client.set_registered_model_alias(NAME, "moved", "2")
 
     with pytest.raises(CandidateError, match="was exchanged since it was observed"):
-        load_scorer(made, Path("/"), positive=1, tracking_uri=registry.uri, digest=observed)
+        load_scorer(made, Path("/"), task=task_of(), tracking_uri=registry.uri, digest=observed)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_files_of_a_registered_model_that_were_changed_make_another_artifact(
     try:
         assert artifact_digest(made, Path("/"), tracking_uri=registry.uri) != observed
         with pytest.raises(CandidateError, match="was exchanged since it was observed"):
-            load_scorer(made, Path("/"), positive=1, tracking_uri=registry.uri, digest=observed)
+            load_scorer(made, Path("/"), task=task_of(), tracking_uri=registry.uri, digest=observed)
     finally:
         file.write_bytes(before)
     assert artifact_digest(made, Path("/"), tracking_uri=registry.uri) == observed
@@ -379,7 +379,7 @@ def test_a_type_that_the_signature_does_not_know_is_refused(
     told: pd.DataFrame, given: pd.DataFrame, what: str, tmp_path: Path
 ) -> None:
     folder = own(tmp_path / "model", np.full(40, 0.5), signature=infer_signature(told))
-    scorer = load_scorer(candidate(folder, trust="pickle"), tmp_path, positive=1)
+    scorer = load_scorer(candidate(folder, trust="pickle"), tmp_path, task=task_of())
 
     with pytest.raises(CandidateError) as caught:
         scorer.score(given)

@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 
 from evaluator.candidates import load_scorer
 from evaluator.candidates._kinds._sklearn import EstimatorScorer, set_single_threaded
-from evaluator_tests.candidates.conftest import candidate_of
+from evaluator_tests.candidates.conftest import candidate_of, task_of
 
 GENERATOR = np.random.default_rng(1)
 CASES = pd.DataFrame(GENERATOR.normal(size=(400, 2)), columns=["x", "y"])
@@ -31,7 +31,7 @@ def forest() -> RandomForestClassifier:
 
 def scorer_of(model: Any) -> EstimatorScorer:
     candidate: Any = candidate_of()
-    return EstimatorScorer(candidate, model, 1)
+    return EstimatorScorer(candidate, model, task_of())
 
 
 def jobs(estimator: Any) -> set[Any]:
@@ -94,7 +94,7 @@ def test_mlflows_scikit_learn_models_are_kept_to_one_thread(tmp_path: Path) -> N
     )
     told = {"kind": "mlflow", "model": "m", "trust": "pickle", "path": None}
 
-    scorer: Any = load_scorer(candidate_of(**told), tmp_path, positive=1)
+    scorer: Any = load_scorer(candidate_of(**told), tmp_path, task=task_of())
 
     assert scorer._inner._estimator.n_jobs == 1
     assert scorer.score(CASES).tobytes() == scorer.score(CASES).tobytes()

@@ -22,7 +22,7 @@ from sklearn.preprocessing import OneHotEncoder
 
 from evaluator.candidates import load_scorer, predict
 from evaluator.errors import CandidateError
-from evaluator_tests.candidates.conftest import candidate_of
+from evaluator_tests.candidates.conftest import candidate_of, task_of
 
 generator = np.random.default_rng(0)
 CASES = pd.DataFrame({"x": generator.normal(size=60), "y": generator.normal(size=60)})
@@ -46,7 +46,7 @@ def candidate(path: Path, **settings: Any) -> Any:
 
 
 def scores(path: Path, cases: pd.DataFrame = CASES, *, positive: Any = 1, **told: Any) -> Any:
-    return load_scorer(candidate(path, **told), path.parent, positive=positive).score(cases)
+    return load_scorer(candidate(path, **told), path.parent, task=task_of(positive)).score(cases)
 
 
 def refusal(path: Path, cases: pd.DataFrame = CASES, **told: Any) -> CandidateError:
@@ -198,7 +198,12 @@ def test_too_few_or_too_many_or_no_probabilities_are_refused_by_slice(
     cases = cases.assign(geography="A", segment="p")
 
     with pytest.raises(CandidateError) as caught:
-        predict(candidate(path), load_scorer(candidate(path), tmp_path, positive=1), cases)
+        predict(
+            candidate(path),
+            load_scorer(candidate(path), tmp_path, task=task_of()),
+            cases,
+            task=task_of(),
+        )
 
     assert caught.value.culprit == "candidate one, slice A|p"
 

@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 
 from evaluator.candidates import artifact_digest, load_scorer
 from evaluator.errors import CandidateError
-from evaluator_tests.candidates.conftest import candidate_of
+from evaluator_tests.candidates.conftest import candidate_of, task_of
 
 CASES = pd.DataFrame({"x": [0.0, 1.0, 2.0, 3.0] * 10, "y": [1.0, 0.0, 1.0, 0.0] * 10})
 MODEL = LogisticRegression().fit(CASES, CASES["x"] > 1.5)
@@ -47,7 +47,7 @@ def test_a_pinned_file_scores_as_the_model_in_memory(form: str, tmp_path: Path) 
     else:
         joblib.dump(MODEL, path, compress=3 if form.startswith("compressed") else 0)
 
-    scores = load_scorer(pinned(path), tmp_path, positive=1).score(CASES)
+    scores = load_scorer(pinned(path), tmp_path, task=task_of()).score(CASES)
 
     assert np.array_equal(scores, MODEL.predict_proba(CASES)[:, 1])
     assert artifact_digest(pinned(path), tmp_path) == pinned(path).sha256
@@ -58,7 +58,7 @@ def test_not_a_byte_is_unpickled_of_a_file_that_is_not_the_pinned_one(tmp_path: 
     path.write_bytes(pickle.dumps(Trap(trace)))
 
     with pytest.raises(CandidateError) as caught:
-        load_scorer(pinned(path, "0" * 64), tmp_path, positive=1)
+        load_scorer(pinned(path, "0" * 64), tmp_path, task=task_of())
 
     assert not trace.exists()
     assert caught.value.culprit == "candidate one"
@@ -71,7 +71,7 @@ def test_the_trap_would_have_gone_off(tmp_path: Path) -> None:
     path.write_bytes(pickle.dumps(Trap(trace)))
 
     with pytest.raises(CandidateError, match="NoneType has no predict_proba"):
-        load_scorer(pinned(path), tmp_path, positive=1)
+        load_scorer(pinned(path), tmp_path, task=task_of())
 
     assert trace.exists()
 
@@ -81,7 +81,7 @@ def test_a_pinned_file_that_is_no_pickle_is_named(tmp_path: Path) -> None:
     path.write_bytes(b"no pickle")
 
     with pytest.raises(CandidateError, match="cannot be unpickled"):
-        load_scorer(pinned(path), tmp_path, positive=1)
+        load_scorer(pinned(path), tmp_path, task=task_of())
 
 
 def test_an_artifact_that_was_exchanged_after_it_was_observed_is_refused(tmp_path: Path) -> None:
@@ -90,6 +90,6 @@ def test_an_artifact_that_was_exchanged_after_it_was_observed_is_refused(tmp_pat
     candidate = pinned(path)
     observed = artifact_digest(candidate, tmp_path)
 
-    load_scorer(candidate, tmp_path, positive=1, digest=observed)
+    load_scorer(candidate, tmp_path, task=task_of(), digest=observed)
     with pytest.raises(CandidateError, match="was exchanged since it was observed"):
-        load_scorer(candidate, tmp_path, positive=1, digest="0" * 64)
+        load_scorer(candidate, tmp_path, task=task_of(), digest="0" * 64)

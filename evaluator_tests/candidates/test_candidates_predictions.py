@@ -8,7 +8,7 @@ import pytest
 
 from evaluator.candidates import CandidateCrashError, TransientCandidateError, predict
 from evaluator.errors import CandidateError
-from evaluator_tests.candidates.conftest import candidate_of
+from evaluator_tests.candidates.conftest import candidate_of, task_of
 
 CASES = pd.DataFrame(
     {
@@ -37,13 +37,15 @@ class Fixed:
 
 def refusal(scores: Any) -> CandidateError:
     with pytest.raises(CandidateError) as caught:
-        predict(candidate_of(), Fixed(scores), CASES)
+        predict(candidate_of(), Fixed(scores), CASES, task=task_of())
     assert caught.value.culprit == "candidate one"
     return caught.value
 
 
 def test_a_prediction_is_positive_at_the_threshold_and_above() -> None:
-    predicted = predict(candidate_of(threshold=0.5), Fixed([0.49, 0.5, 0.0, 1.0]), CASES)
+    predicted = predict(
+        candidate_of(threshold=0.5), Fixed([0.49, 0.5, 0.0, 1.0]), CASES, task=task_of()
+    )
 
     assert predicted.to_dict("list") == {
         "id": ["a", "b", "c", "d"],
@@ -61,7 +63,7 @@ def test_a_prediction_follows_from_the_score_that_is_stored(threshold: float) ->
     # The closest number of 32 bits may lie below the threshold or above it.
     scores = np.full(4, threshold, dtype=np.float32)
 
-    predicted = predict(candidate_of(threshold=threshold), Fixed(scores), CASES)
+    predicted = predict(candidate_of(threshold=threshold), Fixed(scores), CASES, task=task_of())
 
     assert (predicted["prediction"] == (predicted["score"] >= threshold)).all()
 
@@ -69,7 +71,7 @@ def test_a_prediction_follows_from_the_score_that_is_stored(threshold: float) ->
 def test_features_come_as_declared_and_nothing_else_does() -> None:
     scorer = Fixed([0.1, 0.2, 0.3, 0.4])
 
-    predict(candidate_of(features=["y", "x"]), scorer, CASES)
+    predict(candidate_of(features=["y", "x"]), scorer, CASES, task=task_of())
 
     assert list(scorer.given[0].columns) == ["y", "x"]
     assert scorer.given[0]["y"].tolist() == [10.0, 20.0, 30.0, 40.0]
@@ -86,7 +88,7 @@ def test_a_candidate_that_writes_into_its_input_does_no_harm() -> None:
 
     before = CASES.copy(deep=True)
 
-    predicted = predict(candidate_of(), Spoiler(), CASES)
+    predicted = predict(candidate_of(), Spoiler(), CASES, task=task_of())
 
     pd.testing.assert_frame_equal(CASES, before)
     assert predicted["score"].tolist() == [0.1, 0.2, 0.3, 0.4]
@@ -96,7 +98,7 @@ def test_a_candidate_that_writes_into_its_input_does_no_harm() -> None:
 def test_a_slice_without_cases_asks_nobody() -> None:
     scorer = Fixed([0.5])
 
-    predicted = predict(candidate_of(), scorer, CASES.iloc[:0])
+    predicted = predict(candidate_of(), scorer, CASES.iloc[:0], task=task_of())
 
     assert scorer.given == []
     assert list(predicted.columns) == ["id", "label", "score", "prediction"]
@@ -163,7 +165,7 @@ def test_what_a_candidates_code_raises_is_told_with_candidate_slice_and_cause() 
     cause = ZeroDivisionError("not by\n nothing")
 
     with pytest.raises(CandidateCrashError) as caught:
-        predict(candidate_of(), Crash(cause), CASES.assign(segment="p"))
+        predict(candidate_of(), Crash(cause), CASES.assign(segment="p"), task=task_of())
 
     assert caught.value.culprit == "candidate one, slice A|p"
     assert caught.value.what == "it raised ZeroDivisionError: not by nothing while scoring"
@@ -177,7 +179,7 @@ def test_a_lost_connection_is_tried_again_after_a_pause(error: Exception) -> Non
     scorer = Crash(error, error)
     pauses: list[float] = []
 
-    predicted = predict(candidate_of(), scorer, CASES, pause=pauses.append)
+    predicted = predict(candidate_of(), scorer, CASES, pause=pauses.append, task=task_of())
 
     assert predicted["score"].tolist() == [0.1, 0.2, 0.3, 0.4]
     assert (scorer.asked, len(pauses)) == (3, 2)
@@ -187,7 +189,7 @@ def test_after_three_tries_a_lost_connection_is_told_as_transient() -> None:
     scorer = Crash(*[ConnectionError("away")] * 5)
 
     with pytest.raises(TransientCandidateError) as caught:
-        predict(candidate_of(), scorer, CASES, pause=lambda _: None)
+        predict(candidate_of(), scorer, CASES, pause=lambda _: None, task=task_of())
 
     assert (
         caught.value.what == "it raised ConnectionError: away while scoring, in the last of 3 tries"
@@ -200,7 +202,9 @@ def test_what_is_not_transient_is_asked_once(error: Exception) -> None:
     scorer = Crash(error)
 
     with pytest.raises(CandidateCrashError, match=f"it raised {type(error).__name__}"):
-        predict(candidate_of(), scorer, CASES, pause=lambda _: pytest.fail("it paused"))
+        predict(
+            candidate_of(), scorer, CASES, pause=lambda _: pytest.fail("it paused"), task=task_of()
+        )
 
     assert scorer.asked == 1
 
@@ -218,7 +222,7 @@ def test_each_try_gets_features_that_no_earlier_one_spoilt() -> None:
     scorer = SpoilsAndFails()
 
     with pytest.raises(TransientCandidateError):
-        predict(candidate_of(), scorer, CASES, pause=lambda _: None)
+        predict(candidate_of(), scorer, CASES, pause=lambda _: None, task=task_of())
 
     assert scorer.given == [[1.0, 2.0, 3.0, 4.0]] * 3
 
@@ -232,11 +236,11 @@ def test_missing_scores_are_taken_where_decisions_alone_are_declared() -> None:
     nothing = [float("nan")] * 4
 
     with pytest.raises(CandidateError, match="4 of its 4 scores are no probabilities"):
-        predict(candidate_of(**told), Decides(nothing), CASES)
+        predict(candidate_of(**told), Decides(nothing), CASES, task=task_of())
     alone = candidate_of(**told).model_copy(update={"score": None})
-    predicted = predict(alone, Decides(nothing), CASES)
+    predicted = predict(alone, Decides(nothing), CASES, task=task_of())
 
     assert predicted["score"].isna().all()
     assert predicted["prediction"].tolist() == [1, 1, 1, 1]
     with pytest.raises(CandidateError, match="neither scores nor decisions"):
-        predict(alone, Fixed(nothing), CASES)
+        predict(alone, Fixed(nothing), CASES, task=task_of())

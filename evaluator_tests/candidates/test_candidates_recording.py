@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from evaluator.candidates import artifact_digest, load_scorer, predict, recording_issues
 from evaluator.errors import CandidateError
 from evaluator.spec import CandidateSpec
-from evaluator_tests.candidates.conftest import candidate_of
+from evaluator_tests.candidates.conftest import candidate_of, task_of
 
 CASES = pd.DataFrame(
     {"id": [3, 1, 2], "geography": "A", "segment": "p", "label": [1, 0, 1], "data.x": 0.0}
@@ -38,8 +38,8 @@ def candidate(**told: Any) -> Any:
 
 def predicted(home: Path, cases: pd.DataFrame = CASES, **told: Any) -> pd.DataFrame:
     positive = told.pop("positive", 1)
-    scorer = load_scorer(candidate(**told), home, positive=positive)
-    return predict(candidate(**told), scorer, cases)
+    scorer = load_scorer(candidate(**told), home, task=task_of(positive))
+    return predict(candidate(**told), scorer, cases, task=task_of())
 
 
 def refusal(home: Path, cases: pd.DataFrame = CASES, **told: Any) -> CandidateError:
@@ -51,7 +51,7 @@ def refusal(home: Path, cases: pd.DataFrame = CASES, **told: Any) -> CandidateEr
 
 def found(home: Path, cases: pd.DataFrame = CASES, **told: Any) -> dict[str, tuple[int, Any]]:
     positive = told.pop("positive", 1)
-    findings = recording_issues(candidate(**told), home, cases, positive=positive)
+    findings = recording_issues(candidate(**told), home, cases, task=task_of(positive))
     for finding in findings:
         assert str(finding.affected) in finding.text
     return {finding.kind: (finding.affected, finding.examples) for finding in findings}
@@ -80,6 +80,17 @@ def test_every_text_is_an_id(tmp_path_factory: pytest.TempPathFactory, ids: list
 
     for path in ("one.csv", "one.parquet"):
         assert predicted(home, cases, path=path)["score"].tolist() == scores
+
+
+def test_an_id_is_a_text_as_it_stands_also_where_it_is_spelt_as_what_is_missing(
+    record: Record,
+) -> None:
+    ids = ["NA", "nan", "NaN", "null"]
+    home = record('id,score\nNA,0.1\nnan,0.2\n"NaN",0.3\nnull,0.4\n,0.5\n"",0.6\n')
+    cases = pd.DataFrame({"id": ids, "label": 1})
+
+    assert predicted(home, cases)["score"].tolist() == [0.1, 0.2, 0.3, 0.4]
+    assert found(home, cases) == {"rows_without_id": (2, ())}
 
 
 def test_a_number_may_have_zeros_before_it_and_a_text_may_not(record: Record) -> None:
@@ -146,15 +157,16 @@ def test_a_recorded_decision_stands_instead_of_the_threshold(record: Record) -> 
     assert told["prediction"].tolist() == [0, 1, 0]
 
 
-def test_a_decision_that_is_missing_fails_the_slice(record: Record) -> None:
-    home = record("id,score,decision\n1,0.1,1\n2,0.2,\n3,0.7,0\n")
+@pytest.mark.parametrize("missing", ["", "NA", "NaN", "nan", "null"])
+def test_a_decision_that_is_missing_fails_the_slice(missing: str, record: Record) -> None:
+    home = record(f"id,score,decision\n1,0.1,1\n2,0.2,{missing}\n3,0.7,0\n")
 
     error = refusal(home, prediction="decision")
 
     assert error.what == "1 of 3 cases have no 'decision' in the recording (2)"
 
 
-@pytest.mark.parametrize("value", ["", "nan", "1.2", "-0.1"])
+@pytest.mark.parametrize("value", ["", "NA", "nan", "null", "1.2", "-0.1"])
 def test_scores_that_are_no_probabilities_are_refused(value: str, record: Record) -> None:
     error = refusal(record(f"id,score\n1,0.1\n2,{value}\n3,0.7\n"))
 
@@ -219,12 +231,12 @@ def test_decisions_alone_give_predictions_and_no_scores(record: Record) -> None:
     home = record("id,decision\n1,0\n2,1\n3,1\n")
     made = decisions_alone()
 
-    told = predict(made, load_scorer(made, home, positive=1), CASES)
+    told = predict(made, load_scorer(made, home, task=task_of()), CASES, task=task_of())
 
     assert told["score"].isna().all()
     assert told["score"].dtype == "float64"
     assert told["prediction"].tolist() == [1, 0, 1]
-    assert recording_issues(made, home, CASES, positive=1) == ()
+    assert recording_issues(made, home, CASES, task=task_of()) == ()
 
 
 def test_decisions_alone_are_held_to_the_same_rules(record: Record) -> None:
@@ -237,4 +249,4 @@ def test_decisions_alone_are_held_to_the_same_rules(record: Record) -> None:
     ]:
         home = record(text)
         with pytest.raises(CandidateError, match=what):
-            predict(made, load_scorer(made, home, positive=1), CASES)
+            predict(made, load_scorer(made, home, task=task_of()), CASES, task=task_of())

@@ -14,7 +14,7 @@ from sklearn.svm import SVC
 
 from evaluator.candidates import artifact_digest, artifact_path, load_scorer
 from evaluator.errors import CandidateError
-from evaluator_tests.candidates.conftest import candidate_of
+from evaluator_tests.candidates.conftest import candidate_of, task_of
 
 Save = Callable[[Any], Path]
 
@@ -24,7 +24,7 @@ LATE = (CASES["x"] > 1.5).to_numpy()
 
 def refusal(home: Path, *, positive: Any = 1, **settings: Any) -> CandidateError:
     with pytest.raises(CandidateError) as caught:
-        load_scorer(candidate_of(**settings), home, positive=positive)
+        load_scorer(candidate_of(**settings), home, task=task_of(positive))
     assert caught.value.culprit == "candidate one"
     return caught.value
 
@@ -46,7 +46,7 @@ def test_the_score_is_the_probability_of_the_positive_class(
 ) -> None:
     model = LogisticRegression().fit(CASES, np.where(LATE, classes[1], classes[0]))
 
-    scores = load_scorer(candidate_of(), save(model), positive=positive).score(CASES)
+    scores = load_scorer(candidate_of(), save(model), task=task_of(positive)).score(CASES)
 
     # The logistic function of the fitted line, by hand; sklearn's line is for its second class.
     line = CASES.to_numpy() @ model.coef_[0] + model.intercept_[0]
@@ -65,7 +65,7 @@ def test_a_type_that_is_not_trusted_is_named(save: Save) -> None:
     assert tree in error.what
     assert "`trusted_types`" in error.fix
     named = error.what.rpartition(": ")[2].split(", ")
-    scorer = load_scorer(candidate_of(trusted_types=named), home, positive=1)
+    scorer = load_scorer(candidate_of(trusted_types=named), home, task=task_of())
     assert scorer.score(CASES).shape == (40,)
 
 

@@ -16,6 +16,7 @@ from evaluator.demo._flights import FIRST_DAY
 from evaluator.demo._flights_models import missing_models, train_models
 from evaluator.errors import UsageError
 from evaluator.spec import AuditSpec
+from evaluator_tests.candidates.conftest import task_of
 
 # MLflow warns of type hints in its own classes, wherever it is imported first.
 pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred:UserWarning")
@@ -59,7 +60,7 @@ def trained(part: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Tra
 
 def scores(trained: Trained, spec: AuditSpec, name: str, cases: pd.DataFrame) -> np.ndarray:
     candidate = next(found for found in spec.candidates if found.name == name)
-    scorer = load_scorer(candidate, trained.home, positive=1)
+    scorer = load_scorer(candidate, trained.home, task=task_of())
     return scorer.score(cases[list(candidate.features)])
 
 

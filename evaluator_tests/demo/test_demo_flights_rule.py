@@ -13,6 +13,7 @@ from evaluator.candidates import load_scorer, predict, recording_issues
 from evaluator.demo._flights import FIRST_DAY, demo_days
 from evaluator.demo._flights_models import BANDS, late_shares, write_rule
 from evaluator.spec import AuditSpec, RecordedCandidate
+from evaluator_tests.candidates.conftest import task_of
 
 DAYS = demo_days(28)
 
@@ -105,9 +106,9 @@ def test_the_rule_learned_nothing_from_the_months_that_are_audited(year: pd.Data
 def test_the_audit_judges_the_recorded_decisions_and_probabilities(
     home: Path, rule: RecordedCandidate, cases: pd.DataFrame, rows: list[dict[str, str]]
 ) -> None:
-    scorer = load_scorer(rule, home, positive=1)
+    scorer = load_scorer(rule, home, task=task_of())
 
-    found = predict(rule, scorer, cases).set_index("id")
+    found = predict(rule, scorer, cases, task=task_of()).set_index("id")
 
     recorded = {row["flight"]: row for row in rows}
     assert len(found) == len(cases) > 25_000
@@ -127,7 +128,7 @@ def test_diverted_flights_are_all_that_is_found_amiss(
     of_days = source[(source["month"] == 11) & (source["day"] <= 28)]
     diverted = of_days["dep_time"].notna() & of_days["arr_delay"].isna()
 
-    findings = recording_issues(rule, home, cases, positive=1)
+    findings = recording_issues(rule, home, cases, task=task_of())
 
     assert [finding.kind for finding in findings] == ["extra_ids"]
     assert findings[0].affected == diverted.sum() > 0

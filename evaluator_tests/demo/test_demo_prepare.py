@@ -17,6 +17,7 @@ from evaluator.intake import ingest
 from evaluator.orchestration import Home
 from evaluator.scorecard import SLICE_COLUMNS
 from evaluator.spec import AuditSpec
+from evaluator_tests.candidates.conftest import task_of
 
 # MLflow warns of type hints in its own classes, wherever it is imported first.
 pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred:UserWarning")
@@ -68,9 +69,9 @@ def test_every_candidate_scores_every_slice_of_the_prepared_days(
     assert len(slices) > 12
 
     for candidate in flights_spec.candidates:
-        scorer = load_scorer(candidate, prepared.root, positive=1)
+        scorer = load_scorer(candidate, prepared.root, task=task_of())
         for of_slice in slices.values():
-            found = predict(candidate, scorer, of_slice)
+            found = predict(candidate, scorer, of_slice, task=task_of())
             assert found["id"].tolist() == of_slice["id"].tolist()
             assert found["score"].between(0, 1).all()
 

@@ -1,1 +1,1 @@
-"""How each kind of candidate is read: a module a kind, and one for both of scikit-learn."""
+"""A module for each kind of candidate, or for kinds alike; all that stand here are registered."""

@@ -13,10 +13,11 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import pandas as pd
 
+from evaluator.candidates._adapter import ADAPTERS, Adapter, Artifact
 from evaluator.candidates._faults import candidate_error, format_names, transient_error
 from evaluator.errors import CandidateError
 from evaluator.evidence import digest_of
-from evaluator.spec import HttpCandidate
+from evaluator.spec import HttpCandidate, Task
 
 _MAX_RESPONSE_BYTES: Final = 64 * 1024 * 1024
 """A score of a case takes about 50, so that this holds a million."""
@@ -224,10 +225,23 @@ class HttpScorer:
         return version
 
 
-def endpoint_digest(candidate: HttpCandidate) -> str:
-    """Return the digest of the endpoint's address and its version, declared or asked for."""
-    version = candidate.version or HttpScorer(candidate).version()
-    return digest_of({"url": candidate.url, "version": version})
+class HttpAdapter(Adapter[HttpCandidate]):
+    """Scoring endpoints."""
+
+    libraries = ("requests",)
+
+    def load(self, artifact: Artifact[HttpCandidate], _task: Task, /) -> HttpScorer:
+        """Get ready to ask the endpoint."""
+        return HttpScorer(artifact.candidate)
+
+    def digest(self, artifact: Artifact[HttpCandidate], /) -> str:
+        """Return the digest of the endpoint's address and its version, declared or asked for."""
+        candidate = artifact.candidate
+        version = candidate.version or HttpScorer(candidate).version()
+        return digest_of({"url": candidate.url, "version": version})
+
+
+ADAPTERS[HttpCandidate] = HttpAdapter()
 
 
 class Authorization:

@@ -20,19 +20,14 @@ from urllib.request import url2pathname
 import numpy as np
 import pandas as pd
 
+from evaluator.candidates._adapter import ADAPTERS, Adapter, Artifact
 from evaluator.candidates._faults import candidate_error
 from evaluator.candidates._kinds._onnx import OnnxScorer
 from evaluator.candidates._kinds._sklearn import EstimatorScorer, read_skops
-from evaluator.candidates._output_checks import (
-    check_names,
-    is_text,
-    positive_column,
-    positive_from_array,
-    type_error,
-)
+from evaluator.candidates._output_checks import check_names, is_text, type_error
 from evaluator.errors import CandidateError
 from evaluator.evidence import digest_of
-from evaluator.spec import LabelValue, MlflowCandidate
+from evaluator.spec import MlflowCandidate, RegisteredModel, Task
 
 if TYPE_CHECKING:
     from mlflow.models import Model
@@ -41,24 +36,6 @@ _TRACKING_URI: Final = "MLFLOW_TRACKING_URI"
 _TRACKING_LOCK: Final = Lock()
 _NUMERIC_TYPES: Final = ("integer", "long", "float", "double")
 _LOCAL_HOSTS: Final = (None, ".", "localhost", "127.0.0.1")
-
-
-def load_mlflow(
-    candidate: MlflowCandidate, home: Path, positive: LabelValue, tracking_uri: str | None
-) -> "MlflowScorer":
-    """Fetch an MLflow model and read it."""
-    if ":/" not in candidate.model:
-        return MlflowScorer(candidate, _local_folder(candidate, home), positive)
-    temporary = Path(tempfile.mkdtemp(prefix="evaluator-mlflow-"))
-    try:
-        folder = _downloaded(candidate, tracking_uri, temporary)
-        scorer = MlflowScorer(candidate, folder, positive)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-    # A model may read its files as late as it predicts.
-    weakref.finalize(scorer, shutil.rmtree, temporary, ignore_errors=True)
-    return scorer
 
 
 def _local_folder(candidate: MlflowCandidate, home: Path) -> Path:
@@ -116,7 +93,7 @@ def _missing_error(candidate: MlflowCandidate, error: Exception) -> CandidateErr
 class MlflowScorer:
     """An MLflow model of any flavour, whose files must stay where they are."""
 
-    def __init__(self, candidate: MlflowCandidate, folder: Path, positive: LabelValue) -> None:
+    def __init__(self, candidate: MlflowCandidate, folder: Path, task: Task) -> None:
         from mlflow.models import Model
 
         if not (folder / "MLmodel").is_file():
@@ -128,7 +105,7 @@ class MlflowScorer:
         model = Model.load(str(folder))
         self._candidate = candidate
         self._types = _feature_types(candidate, model)
-        self._inner = _read_flavor(candidate, model, folder, positive)
+        self._inner = _read_flavor(candidate, model, folder, task)
 
     def score(self, features: pd.DataFrame) -> np.ndarray:
         """Return the probability of the positive class, shape (n,)."""
@@ -158,17 +135,15 @@ def _feature_types(candidate: MlflowCandidate, model: "Model") -> dict[str, str]
     }
 
 
-def _read_flavor(
-    candidate: MlflowCandidate, model: "Model", folder: Path, positive: LabelValue
-) -> Any:
+def _read_flavor(candidate: MlflowCandidate, model: "Model", folder: Path, task: Task) -> Any:
     """Read a safe flavour by our own reader, and let MLflow load what is trusted."""
     sklearn = model.flavors.get("sklearn", {})
     if sklearn.get("serialization_format") == "skops":
         estimator = read_skops(candidate, folder / sklearn["pickled_model"])
-        return EstimatorScorer(candidate, estimator, positive)
+        return EstimatorScorer(candidate, estimator, task)
     if "onnx" in model.flavors:
         content = (folder / model.flavors["onnx"]["data"]).read_bytes()
-        return OnnxScorer(candidate, content, positive)
+        return OnnxScorer(candidate, content, task)
     if candidate.trust != "pickle":
         flavours = ", ".join(sorted(model.flavors))
         raise candidate_error(
@@ -177,10 +152,10 @@ def _read_flavor(
             fix="save it in the skops format or as ONNX, or write `trust: pickle` if you trust"
             " its maker",
         )
-    return _load_trusted(candidate, folder, positive)
+    return _load_trusted(candidate, folder, task)
 
 
-def _load_trusted(candidate: MlflowCandidate, folder: Path, positive: LabelValue) -> Any:
+def _load_trusted(candidate: MlflowCandidate, folder: Path, task: Task) -> Any:
     """Let MLflow load it, and take the native model where that has `predict_proba`."""
     from mlflow import pyfunc
 
@@ -198,17 +173,17 @@ def _load_trusted(candidate: MlflowCandidate, folder: Path, positive: LabelValue
     except NotImplementedError:
         native = None
     if hasattr(native, "predict_proba"):
-        return EstimatorScorer(candidate, native, positive)
-    return _PyfuncScorer(candidate, loaded, positive)
+        return EstimatorScorer(candidate, native, task)
+    return _PyfuncScorer(candidate, loaded, task)
 
 
 class _PyfuncScorer:
     """A model of which only MLflow's own `predict` is known."""
 
-    def __init__(self, candidate: MlflowCandidate, model: Any, positive: LabelValue) -> None:
+    def __init__(self, candidate: MlflowCandidate, model: Any, task: Task) -> None:
         self._candidate = candidate
         self._model = model
-        self._positive = positive
+        self._task = task
 
     def score(self, features: pd.DataFrame) -> np.ndarray:
         from mlflow.exceptions import MlflowException
@@ -221,35 +196,66 @@ class _PyfuncScorer:
                 f"MLflow refuses its features ({error.message})",
                 fix="declare the types of the model's signature, or save it with another one",
             ) from error
-        array = np.asarray(output)
         if isinstance(output, pd.DataFrame) and len(output.columns) > 1:
             names: list[Any] = list(output.columns)
             # Columns that bear no names are in the order of `classes`.
             if names != list(range(len(names))) and not self._candidate.classes:
-                column = positive_column(self._candidate, names, self._positive)
-                array = output.iloc[:, column].to_numpy()
-        return positive_from_array(self._candidate, array, self._positive)
+                columns = [output.iloc[:, place].to_numpy() for place in range(len(names))]
+                output = self._task.scores_of_columns(self._candidate, names, columns)
+        array = np.asarray(output)
+        return self._task.scores_of_array(self._candidate, self._candidate.classes, array)
 
 
-def mlflow_digest(candidate: MlflowCandidate, home: Path, tracking_uri: str | None) -> str:
-    """Return the digest of the model's files, or of its version in a registry."""
-    if ":/" not in candidate.model:
-        return _folder_digest(_local_folder(candidate, home))
-    if not candidate.model.startswith("models:/"):
-        with tempfile.TemporaryDirectory(prefix="evaluator-mlflow-") as temporary:
-            return _folder_digest(_downloaded(candidate, tracking_uri, Path(temporary)))
+class MlflowAdapter(Adapter[MlflowCandidate]):
+    """Models of an MLflow registry, of a run, or in a folder."""
+
+    libraries = ("mlflow.pyfunc", "sklearn")
+
+    def load(self, artifact: Artifact[MlflowCandidate], task: Task, /) -> MlflowScorer:
+        """Fetch the model and read it."""
+        candidate = artifact.candidate
+        if ":/" not in candidate.model:
+            return MlflowScorer(candidate, _local_folder(candidate, artifact.home), task)
+        temporary = Path(tempfile.mkdtemp(prefix="evaluator-mlflow-"))
+        try:
+            folder = _downloaded(candidate, artifact.tracking_uri, temporary)
+            scorer = MlflowScorer(candidate, folder, task)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        # A model may read its files as late as it predicts.
+        weakref.finalize(scorer, shutil.rmtree, temporary, ignore_errors=True)
+        return scorer
+
+    def digest(self, artifact: Artifact[MlflowCandidate], /) -> str:
+        """Return the digest of the model's files, or of its version in a registry."""
+        candidate, tracking_uri = artifact.candidate, artifact.tracking_uri
+        if ":/" not in candidate.model:
+            return _folder_digest(_local_folder(candidate, artifact.home))
+        if candidate.registered_model is None:
+            with tempfile.TemporaryDirectory(prefix="evaluator-mlflow-") as temporary:
+                return _folder_digest(_downloaded(candidate, tracking_uri, Path(temporary)))
+        return _version_digest(candidate, candidate.registered_model, tracking_uri)
+
+
+ADAPTERS[MlflowCandidate] = MlflowAdapter()
+
+
+def _version_digest(
+    candidate: MlflowCandidate, registered: RegisteredModel, tracking_uri: str | None
+) -> str:
     from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient
 
     # A registry's versions do not change by MLflow's own means, so that one is known by its name,
     # number and time, and an alias by the version that it stands for now.
     client = MlflowClient(tracking_uri=tracking_uri)
-    name, alias, number = _split_address(candidate.model)
+    name = registered.name
     try:
         version = (
-            client.get_model_version_by_alias(name, alias)
-            if alias
-            else client.get_model_version(name, number)
+            client.get_model_version_by_alias(name, registered.alias)
+            if registered.alias
+            else client.get_model_version(name, registered.version)
         )
         address = client.get_model_version_download_uri(name, str(version.version))
     except MlflowException as error:
@@ -267,16 +273,6 @@ def mlflow_digest(candidate: MlflowCandidate, home: Path, tracking_uri: str | No
     if folder is not None:
         content["files"] = _stored_digest(candidate, folder)
     return digest_of(content)
-
-
-def _split_address(address: str) -> tuple[str, str, str]:
-    """Split `models:/name@alias` or `models:/name/version` into name, alias and version."""
-    path = address.removeprefix("models:/")
-    if "@" in path:
-        name, _, alias = path.partition("@")
-        return name, alias, ""
-    name, _, number = path.partition("/")
-    return name, "", number
 
 
 def _folder_here(address: str) -> Path | None:

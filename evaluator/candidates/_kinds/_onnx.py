@@ -10,18 +10,16 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from evaluator.candidates._faults import candidate_error, format_names
+from evaluator.candidates._adapter import ADAPTERS, Artifact, FileAdapter
+from evaluator.candidates._faults import candidate_error, existing_artifact, format_names
 from evaluator.candidates._output_checks import (
     check_count,
-    check_labels,
     check_names,
     is_text,
     missing_values_error,
-    positive_column,
-    positive_from_array,
     type_error,
 )
-from evaluator.spec import LabelValue, MlflowCandidate, OnnxCandidate
+from evaluator.spec import MlflowCandidate, OnnxCandidate, Task
 
 _FLOATS: Final = ("tensor(float)", "tensor(double)", "tensor(float16)")
 _TYPES: Final = {
@@ -40,10 +38,10 @@ class OnnxScorer:
     """An ONNX classifier that takes the declared features and gives probabilities."""
 
     def __init__(
-        self, candidate: OnnxCandidate | MlflowCandidate, content: bytes, positive: LabelValue
+        self, candidate: OnnxCandidate | MlflowCandidate, content: bytes, task: Task
     ) -> None:
         self._candidate = candidate
-        self._positive = positive
+        self._task = task
         self._session = _open(candidate, content)
         self._inputs = self._session.get_inputs()
         # One matrix takes its columns by position, several inputs take them by name.
@@ -80,12 +78,12 @@ class OnnxScorer:
         names = [*(self._maps or self._arrays), *self._labels[:1]]
         probabilities, *labels = self._session.run(names, self._feeds(features))
         if self._maps:
-            return self._positive_from_maps(probabilities)
+            return self._scores_of_maps(probabilities)
         array = np.asarray(probabilities)
-        score = positive_from_array(self._candidate, array, self._positive)
-        if labels and np.size(labels[0]) == len(score):
-            check_labels(self._candidate, np.asarray(labels[0]).reshape(-1), score, self._positive)
-        return score
+        scores = self._task.scores_of_array(self._candidate, self._candidate.classes, array)
+        if labels and np.size(labels[0]) == len(scores):
+            self._task.check_labels(self._candidate, np.asarray(labels[0]).reshape(-1), scores)
+        return scores
 
     def _feeds(self, features: pd.DataFrame) -> dict[str, np.ndarray]:
         if self._is_matrix:
@@ -121,11 +119,11 @@ class OnnxScorer:
             raise type_error(self._candidate, column, f"whole numbers ({tensor_type})")
         return column.to_numpy().astype(_TYPES[tensor_type])
 
-    def _positive_from_maps(self, maps: Sequence[dict[Any, float]]) -> np.ndarray:
+    def _scores_of_maps(self, maps: Sequence[dict[Any, float]]) -> np.ndarray:
         # The keys are the classes themselves.
         classes = sorted(maps[0]) if maps else []
-        positive = classes[positive_column(self._candidate, classes, self._positive)]
-        return np.fromiter((row[positive] for row in maps), dtype=np.float64, count=len(maps))
+        columns = [np.array([row[one] for row in maps], dtype=np.float64) for one in classes]
+        return self._task.scores_of_columns(self._candidate, classes, columns)
 
 
 def _open(candidate: OnnxCandidate | MlflowCandidate, content: bytes) -> Any:
@@ -153,3 +151,17 @@ def _open(candidate: OnnxCandidate | MlflowCandidate, content: bytes) -> Any:
             f"its artifact cannot be read as ONNX ({type(error).__name__}: {error})",
             fix="save the model again, whole and in one file",
         ) from error
+
+
+class OnnxAdapter(FileAdapter[OnnxCandidate]):
+    """ONNX classifiers."""
+
+    libraries = ("onnxruntime",)
+
+    def load(self, artifact: Artifact[OnnxCandidate], task: Task, /) -> OnnxScorer:
+        """Read the file."""
+        content = existing_artifact(artifact.candidate, artifact.home).read_bytes()
+        return OnnxScorer(artifact.candidate, content, task)
+
+
+ADAPTERS[OnnxCandidate] = OnnxAdapter()

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -10,63 +10,20 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pa_parquet
 
+from evaluator.candidates._adapter import ADAPTERS, Artifact, FileAdapter, RecordingIssue
 from evaluator.candidates._faults import candidate_error, existing_artifact, format_names
-from evaluator.spec import LabelValue, RecordedCandidate
+from evaluator.spec import RecordedCandidate, Task
 
 _COLUMNS: Final = ("id", "score", "prediction", "label")
 _MAX_EXAMPLES: Final = 5
 
 
-class RecordingIssue(NamedTuple):
-    """Something about a recording that its reader must know."""
-
-    kind: str
-    """`missing_ids`, `extra_ids`, `repeated_ids`, `conflicting_outputs`, `conflicting_labels` or
-    `rows_without_id`."""
-    affected: int
-    """How many ids, or rows without an id, it concerns."""
-    examples: tuple[str, ...]
-    """Some of these ids."""
-    text: str
-    """The finding as a sentence."""
-
-
-def recording_issues(
-    candidate: RecordedCandidate, home: Path, cases: pd.DataFrame, *, positive: LabelValue
-) -> tuple[RecordingIssue, ...]:
-    """Hold a recording against the whole evaluation set.
-
-    Parameters
-    ----------
-    candidate
-        What the YAML says of it.
-    home
-        Where relative paths start.
-    cases
-        One row a case of the evaluation set: `id`, and `label` (0 or 1).
-    positive
-        The label's positive value; where it is 1, the recording may spell it 1.0 or true.
-
-    Returns
-    -------
-    tuple of RecordingIssue
-        Only what there is: nothing where recording and evaluation set match.
-
-    Raises
-    ------
-    CandidateError
-        Where the recording is absent or cannot be read, lacks a column, or holds scores that are
-        no numbers.
-    """
-    return RecordedScorer(candidate, home, positive).issues(cases)
-
-
 class RecordedScorer:
     """The outputs of a recording."""
 
-    def __init__(self, candidate: RecordedCandidate, home: Path, positive: LabelValue) -> None:
+    def __init__(self, candidate: RecordedCandidate, home: Path, task: Task) -> None:
         self._candidate = candidate
-        self._positive = positive
+        self._task = task
         rows = _read(candidate, existing_artifact(candidate, home))
         without_id = rows["id"].isna() | (rows["id"] == "")
         self._without_id = int(without_id.sum())
@@ -78,7 +35,7 @@ class RecordedScorer:
         return self._matching_rows(features)["score"].to_numpy(dtype=np.float64)
 
     def decide(self, features: pd.DataFrame) -> np.ndarray | None:
-        """Return the recorded decisions as 0 and 1, shape (n,); None where none are recorded."""
+        """Return the recorded decisions, shape (n,); None where none are recorded."""
         if self._candidate.prediction is None:
             return None
         decisions = self._matching_rows(features)["prediction"]
@@ -90,7 +47,7 @@ class RecordedScorer:
                 f" in the recording ({format_names(list(features.index[absent]))})",
                 fix="record a decision for each case, or take `prediction` out of the YAML",
             )
-        return _is_positive(decisions, self._positive).astype(np.int8)
+        return self._task.encode_texts(decisions)
 
     def issues(self, cases: pd.DataFrame) -> tuple[RecordingIssue, ...]:
         """Hold the recording against the whole evaluation set."""
@@ -109,9 +66,8 @@ class RecordedScorer:
         if self._candidate.label is not None:
             truth = pd.Series(cases["label"].to_numpy(), index=keys)
             labelled = rows[rows["label"].notna() & rows["key"].isin(keys)]
-            differs = _is_positive(labelled["label"], self._positive) != (
-                truth.loc[labelled["key"]].to_numpy() == 1
-            )
+            known = truth.loc[labelled["key"]].to_numpy()
+            differs = self._task.encode_texts(labelled["label"]) != known
             contradicting = labelled.loc[differs, "key"].unique()
             issues.append(
                 _issue("conflicting_labels", contradicting, "have another label than in the data")
@@ -170,7 +126,8 @@ def _read(candidate: RecordedCandidate, path: Path) -> pd.DataFrame:
     declared = {name: getattr(candidate, name) for name in _COLUMNS}
     names = {name: column for name, column in declared.items() if column is not None}
     try:
-        table = _read_csv(path) if path.suffix == ".csv" else pa_parquet.read_table(path)
+        is_csv = path.suffix == ".csv"
+        table = _read_csv(path, candidate.id) if is_csv else pa_parquet.read_table(path)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
         raise candidate_error(
             candidate,
@@ -201,16 +158,23 @@ def _read(candidate: RecordedCandidate, path: Path) -> pd.DataFrame:
     return pd.DataFrame(columns).reindex(columns=list(_COLUMNS))
 
 
-def _read_csv(path: Path) -> pa.Table:
+def _read_csv(path: Path, id_column: str) -> pa.Table:
     names = pa_csv.open_csv(path).schema.names
+    # As a number the id 007 would be 7.
+    types = dict.fromkeys(names, pa.string())
     texts = pa_csv.ConvertOptions(
-        # As a number the id 007 would be 7.
-        column_types=dict.fromkeys(names, pa.string()),
+        column_types=types,
         null_values=["", "NA", "NaN", "nan", "null"],
         strings_can_be_null=True,
         quoted_strings_can_be_null=False,
     )
-    return pa_csv.read_csv(path, convert_options=texts)
+    table = pa_csv.read_csv(path, convert_options=texts)
+    if id_column not in names:
+        return table
+    # An id may be spelt as what is missing is, and Arrow asks for one rule for all columns.
+    as_they_stand = pa_csv.ConvertOptions(column_types=types, include_columns=[id_column])
+    ids = pa_csv.read_csv(path, convert_options=as_they_stand)[id_column]
+    return table.set_column(names.index(id_column), id_column, ids)
 
 
 def _scores(candidate: RecordedCandidate, column: pa.ChunkedArray) -> pd.Series:
@@ -225,16 +189,6 @@ def _scores(candidate: RecordedCandidate, column: pa.ChunkedArray) -> pd.Series:
             fix="record probabilities from 0 to 1, with a point before the decimals",
         )
     return pd.Series(numbers)
-
-
-def _is_positive(values: pd.Series, positive: LabelValue) -> np.ndarray:
-    """Tell which texts spell the positive value: true, 1 and 1.0 are the same."""
-    if isinstance(positive, str):
-        return (values == positive).to_numpy(dtype=bool)
-    spellings = {0: ["false"], 1: ["true"]}.get(int(positive), [])
-    is_spelt = values.str.strip().str.lower().isin(spellings)
-    is_number = pd.to_numeric(values, errors="coerce") == int(positive)
-    return (is_spelt | is_number).to_numpy(dtype=bool)
 
 
 def _keys_of(ids: pd.Index) -> list[str]:
@@ -255,3 +209,20 @@ def _issue(kind: str, keys: Iterable[str], predicate: str) -> RecordingIssue:
         tuple(names[:_MAX_EXAMPLES]),
         f"{len(names)} ids {predicate} ({format_names(names)})",
     )
+
+
+class RecordedAdapter(FileAdapter[RecordedCandidate]):
+    """Recordings, which can be held against the evaluation set."""
+
+    def load(self, artifact: Artifact[RecordedCandidate], task: Task, /) -> RecordedScorer:
+        """Read the recording."""
+        return RecordedScorer(artifact.candidate, artifact.home, task)
+
+    def recording_issues(
+        self, artifact: Artifact[RecordedCandidate], cases: pd.DataFrame, task: Task, /
+    ) -> tuple[RecordingIssue, ...]:
+        """Hold the recording against the whole evaluation set."""
+        return self.load(artifact, task).issues(cases)
+
+
+ADAPTERS[RecordedCandidate] = RecordedAdapter()

@@ -11,27 +11,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from evaluator.candidates._adapter import ADAPTERS, Artifact, FileAdapter
 from evaluator.candidates._faults import candidate_error, existing_artifact
-from evaluator.candidates._output_checks import (
-    BINARY_CLASSES,
-    check_count,
-    check_names,
-    feature_error,
-    positive_column,
-)
+from evaluator.candidates._output_checks import check_count, check_names, feature_error
 from evaluator.spec import (
     FeatureCandidate,
-    LabelValue,
     MlflowCandidate,
     PickleCandidate,
     SkopsCandidate,
+    Task,
 )
 
 
 class EstimatorScorer:
     """A fitted classifier with `predict_proba`, which was trained on the declared features."""
 
-    def __init__(self, candidate: FeatureCandidate, estimator: Any, positive: LabelValue) -> None:
+    def __init__(self, candidate: FeatureCandidate, estimator: Any, task: Task) -> None:
         if not hasattr(estimator, "predict_proba"):
             raise candidate_error(
                 candidate,
@@ -45,8 +40,8 @@ class EstimatorScorer:
                 fix="fit it before it is saved",
             )
         # As plain Python values, which an error can name.
-        classes = np.asarray(estimator.classes_).tolist()
-        self._column = positive_column(candidate, classes, positive)
+        self._classes = np.asarray(estimator.classes_).tolist()
+        task.check_classes(candidate, self._classes)
         names = getattr(estimator, "feature_names_in_", None)
         count = getattr(estimator, "n_features_in_", None)
         if names is not None:
@@ -56,6 +51,7 @@ class EstimatorScorer:
         set_single_threaded(estimator)
         self._estimator = estimator
         self._candidate = candidate
+        self._task = task
 
     def score(self, features: pd.DataFrame) -> np.ndarray:
         """Return the probability of the positive class, shape (n,)."""
@@ -67,13 +63,9 @@ class EstimatorScorer:
             if reported is None:
                 raise
             raise reported from error
-        if probabilities.shape[1:] != (BINARY_CLASSES,):
-            raise candidate_error(
-                self._candidate,
-                f"it gave probabilities of shape {probabilities.shape} for {len(features)} cases",
-                fix="make it return one column for each of its two classes",
-            )
-        return probabilities[:, self._column]
+        return self._task.scores_of_matrix(
+            self._candidate, self._classes, probabilities, len(features)
+        )
 
 
 def set_single_threaded(estimator: Any) -> None:
@@ -147,3 +139,32 @@ def read_pickle(candidate: PickleCandidate, home: Path) -> Any:
             f"its artifact cannot be unpickled ({type(error).__name__}: {error})",
             fix="save the model again with the installed versions of its libraries",
         ) from error
+
+
+class SkopsAdapter(FileAdapter[SkopsCandidate]):
+    """Classifiers in scikit-learn's safe file format."""
+
+    libraries = ("skops.io", "sklearn")
+    icons = frozenset({"scikitlearn"})
+
+    def load(self, artifact: Artifact[SkopsCandidate], task: Task, /) -> EstimatorScorer:
+        """Read the file; what it holds is not run."""
+        candidate = artifact.candidate
+        estimator = read_skops(candidate, existing_artifact(candidate, artifact.home))
+        return EstimatorScorer(candidate, estimator, task)
+
+
+class PickleAdapter(FileAdapter[PickleCandidate]):
+    """Classifiers as a pickle, whose digest is that of the file that is there, pinned or not."""
+
+    libraries = ("joblib", "sklearn")
+    icons = frozenset({"scikitlearn"})
+
+    def load(self, artifact: Artifact[PickleCandidate], task: Task, /) -> EstimatorScorer:
+        """Unpickle the file, if it is the pinned one."""
+        candidate = artifact.candidate
+        return EstimatorScorer(candidate, read_pickle(candidate, artifact.home), task)
+
+
+ADAPTERS[SkopsCandidate] = SkopsAdapter()
+ADAPTERS[PickleCandidate] = PickleAdapter()

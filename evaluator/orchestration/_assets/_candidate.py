@@ -21,19 +21,11 @@ from evaluator.orchestration._state import AuditState
 from evaluator.scorecard import PREDICTIONS, Asset, Slice, metrics_of, model_of, predictions_of
 from evaluator.spec import Audit, CandidateSpec
 
-PREDICTION_COLUMNS = dg.TableSchema(
-    columns=[
-        dg.TableColumn("id", "as in the data", description="the case"),
-        dg.TableColumn("label", "int8", description="the truth: 1 is positive"),
-        dg.TableColumn("score", "float64", description="the candidate's probability"),
-        dg.TableColumn("prediction", "int8", description="1 where the score is high enough"),
-    ]
-)
-
 
 def candidate_assets(audit: Audit, candidate: CandidateSpec) -> dg.AssetsDefinition:
     """Build the predictions and the metrics of one candidate, as one step."""
     by_slice = slices(audit.spec)
+    columns = [dg.TableColumn(*c[:2], description=c[2]) for c in audit.spec.task.columns]
     condition = nightly_or_content_changed(audit.spec.automation.nightly)
     predictions = asset_spec(
         audit,
@@ -50,7 +42,7 @@ def candidate_assets(audit: Audit, candidate: CandidateSpec) -> dg.AssetsDefinit
         ],
         partitions_def=by_slice,
         condition=condition,
-        metadata={"dagster/column_schema": PREDICTION_COLUMNS},
+        metadata={"dagster/column_schema": dg.TableSchema(columns=columns)},
     )
     metrics = asset_spec(
         audit,

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from evaluator.candidates import adapter_of
 from evaluator.orchestration._asset_specs import (
     asset_spec,
     dependency,
@@ -76,8 +77,7 @@ def model_asset(audit: Audit, candidate: CandidateSpec) -> dg.AssetsDefinition:
             f"The artifact of {candidate.name}. {candidate.description}\n\nObserving it takes its"
             " digest as the data version; it fails where the artifact is absent."
         ),
-        kinds={candidate.kind}
-        | ({"scikitlearn"} if candidate.kind in ("skops", "pickle") else set()),
+        kinds={candidate.kind, *adapter_of(candidate).icons},
         metadata={"path": candidate.source},
     )
     with warnings.catch_warnings():

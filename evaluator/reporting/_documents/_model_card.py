@@ -131,7 +131,7 @@ def _details(content: DocumentsContent, summary: CandidateSummary) -> list[Block
             ("What it is given", ", ".join(features) or "nothing: its outputs were recorded"),
             (
                 "Decision",
-                f"positive from a score of {declared.threshold:g} on"
+                content.spec.task.decision(declared.threshold)
                 if declared.has_scores
                 else "recorded with its outputs; it gives no scores",
             ),
@@ -180,7 +180,7 @@ def _metrics(content: DocumentsContent, candidate: str) -> list[Block]:
     spec = content.spec
     facts: list[tuple[str, Inline]] = [("Confidence of intervals", f"{100 * spec.confidence:g} %")]
     if spec.label is not None:
-        facts.append(("What is true", f"{spec.label.column} is {spec.label.positive}"))
+        facts.append(("What is true", spec.task.truth))
     verdicts = [v for v in content.verdicts if v.candidate == candidate]
     return [
         Facts(facts),
