@@ -92,6 +92,23 @@ def test_a_ranged_success_gives_one_event_a_slice_with_its_own_metadata() -> Non
         assert sorted(s.value for s in slices) == sorted(SLICES.get_partition_keys())
 
 
+def test_dagster_lists_the_whole_range_anew_for_each_slice_that_is_described(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Why `evaluator.orchestration._partitions` lists a range once; that goes when this fails.
+    listed = []
+    listing = dg.MultiPartitionsDefinition.get_partition_keys_in_range
+
+    def watched(*given: Any, **named: Any) -> Any:
+        listed.append(given)
+        return listing(*given, **named)
+
+    monkeypatch.setattr(dg.MultiPartitionsDefinition, "get_partition_keys_in_range", watched)
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert _run(_ranged(), instance).success
+    assert len(listed) >= 2 * len(SLICES.get_partition_keys())
+
+
 def test_a_ranged_success_stamps_one_data_version_on_all_its_partitions() -> None:
     # So the version of a range is a digest over all of it: see PartitionRun.
     with dg.DagsterInstance.ephemeral() as instance:

@@ -1,6 +1,6 @@
 """How an asset of an audit is named and described in Dagster."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -73,6 +73,11 @@ def column_schema(audit: Audit) -> dg.TableSchema:
 
 def markdown_table(frame: pd.DataFrame) -> str:
     """Lay a frame out as a Markdown table; missing values are blank."""
+    return markdown_rows(list(frame.columns), frame.itertuples(index=False))
+
+
+def markdown_rows(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Lay rows out as a Markdown table; missing values are blank."""
 
     def cell(value: Any) -> str:
         if pd.isna(value):
@@ -80,8 +85,7 @@ def markdown_table(frame: pd.DataFrame) -> str:
         text = f"{value:.4f}" if isinstance(value, float) else str(value)
         return text.replace("|", "\\|")
 
-    lines = [list(frame.columns), ["---"] * frame.shape[1]]
-    lines += [[cell(value) for value in row] for row in frame.itertuples(index=False)]
+    lines = [columns, ["---"] * len(columns), *([cell(value) for value in row] for row in rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from functools import cached_property
 from typing import NamedTuple, Self
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -190,7 +191,10 @@ def read_predictions(state: AuditState, records: Mapping[Slice, Record]) -> pd.D
 
 def join_slices(frames: Iterable[tuple[Slice, pd.DataFrame]]) -> pd.DataFrame:
     """Join the frames of some slices into one, with `geography` and `segment`."""
-    joined: pd.DataFrame = pd.concat(
-        [frame.assign(**one._asdict()) for one, frame in frames], ignore_index=True
-    )
+    slices, parts = zip(*frames, strict=True)
+    sizes = [len(part) for part in parts]
+    joined: pd.DataFrame = pd.concat(parts, ignore_index=True)
+    # Once for all of them: a column a slice is a quarter of what reading thousands of slices costs.
+    for name, values in zip(Slice._fields, zip(*slices, strict=True), strict=True):
+        joined[name] = pd.array(np.repeat(np.array(values, dtype=object), sizes), dtype="str")
     return joined

@@ -3,9 +3,15 @@
 from collections import Counter
 from collections.abc import Sequence
 
+import dagster as dg
 from hypothesis import given, settings, strategies as st
 
-from evaluator.orchestration._partitions import Range, ranges_of, slice_ranges_of
+from evaluator.orchestration._partitions import (
+    Range,
+    SlicePartitions,
+    ranges_of,
+    slice_ranges_of,
+)
 from evaluator.scorecard import Slice
 
 KEYS = [f"k{number}" for number in range(12)]
@@ -75,3 +81,17 @@ def test_what_is_not_among_the_keys_is_left_out() -> None:
     assert ranges_of(KEYS, ["k3", "nothing"]) == [Range("k3", "k3")]
     assert slice_ranges_of(ALL, [Slice("east", "nothing"), Slice("nothing", "new")]) == []
     assert ranges_of([], ["k3"]) == []
+
+
+def test_a_range_of_slices_is_dagsters_and_listed_once() -> None:
+    dimensions = {
+        "geography": dg.StaticPartitionsDefinition(PLACES),
+        "segment": dg.StaticPartitionsDefinition(KINDS),
+    }
+    partitions, dagsters = SlicePartitions(dimensions), dg.MultiPartitionsDefinition(dimensions)
+    for last in ("south|gone", "far|back"):
+        chosen = dg.PartitionKeyRange("east|new", last)
+        listed = partitions.get_partition_keys_in_range(chosen)
+
+        assert listed == dagsters.get_partition_keys_in_range(chosen)
+        assert partitions.get_partition_keys_in_range(chosen) is listed
