@@ -4,6 +4,11 @@ from ._certificate_state import (
     state_of as state_of,
     waivers_in_force as waivers_in_force,
 )
+from ._gaps import (
+    decide_gaps as decide_gaps,
+    worst_first as worst_first,
+    worst_gaps as worst_gaps,
+)
 from ._gate_evidence import (
     GateEvidence as GateEvidence,
     days_document as days_document,
@@ -49,5 +54,5 @@ from ._statement import (
     parse_statement as parse_statement,
 )
 from ._stored_evidence import gather_evidence as gather_evidence
-from ._verdicts import Verdict as Verdict, judge as judge
+from ._verdicts import Verdict as Verdict, judge as judge, judge_scopes as judge_scopes
 from ._verification import verify as verify

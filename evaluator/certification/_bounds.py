@@ -102,7 +102,7 @@ def decide_values(of: Intervals) -> BoundDecisions:
 def _p_values(of: Intervals, confidence: float) -> Floats:
     """Test at each scope that the limits are kept, one-sided."""
     z = special.ndtri((1 + confidence) / 2)
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         below = (of.at_least - of.value) / (of.high - of.value)
         above = (of.value - of.at_most) / (of.value - of.low)
     # Only one limit can be broken; a value at its limit has a distance of 0, or 0 / 0.

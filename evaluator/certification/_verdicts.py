@@ -9,6 +9,7 @@ never gives a PASS.
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -120,11 +121,33 @@ class ScopeVerdict:
 
     gate_input: GateInput
     verdict: VerdictWord = "INSUFFICIENT EVIDENCE"
-    reason: str
+    figures: str = ""
+    """What was measured, up to the reason's own words; empty where nothing was."""
+    why: str
     limit: float | None = None
     margin: float | None = None
     """How far inside its limits it is, by its interval where that decides; negative outside."""
     needed_cases: int | None = None
+
+    @property
+    def reason(self) -> str:
+        """What was measured, and why that decides or leaves it open."""
+        return f"{self.figures}{self.why}"
+
+    @property
+    def severity(self) -> tuple[int, float]:
+        """What sorts failing before open before passing, and then by the least margin."""
+        order: dict[VerdictWord, int] = {"FAIL": 0, "INSUFFICIENT EVIDENCE": 1, "PASS": 2}
+        return order[self.verdict], -math.inf if self.margin is None else self.margin
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgedGate:
+    """One gate on one candidate: what it decides of each scope, and the verdict."""
+
+    gate: GateSpec
+    scopes: Sequence[ScopeVerdict]
+    verdict: Verdict
 
 
 def judge(
@@ -157,6 +180,24 @@ def judge(
 
     What the verdicts of a whole certificate control is said in ``docs/gates.md``.
     """
+    return [judged.verdict for judged in judge_scopes(gates, evidence, candidates)]
+
+
+def judge_scopes(
+    gates: Iterable[GateSpec], evidence: GateEvidence, candidates: Sequence[str]
+) -> list[JudgedGate]:
+    """Judge as `judge` does, and give with each verdict the scopes that it is made of.
+
+    Parameters
+    ----------
+    gates, evidence, candidates
+        As for `judge`.
+
+    Returns
+    -------
+    list[JudgedGate]
+        One for each verdict of `judge`, in its order.
+    """
     tables = EvidenceTables(evidence)
     return [
         _judge_one(gate, candidate, tables, declared=candidate in candidates)
@@ -168,7 +209,7 @@ def judge(
 
 def _judge_one(
     gate: GateSpec, candidate: str, tables: EvidenceTables, *, declared: bool
-) -> Verdict:
+) -> JudgedGate:
     behaviour = behaviour_of(gate)
     if declared:
         items = behaviour.inputs(tables.of(candidate))
@@ -180,9 +221,9 @@ def _judge_one(
         tables.evidence.confidence,
         simultaneous=behaviour.simultaneous,
     )
-    worst = _worst(scope_verdicts)
+    worst = min(scope_verdicts, key=lambda found: found.severity)
     item, measurement = worst.gate_input, worst.gate_input.measurement
-    return Verdict(
+    verdict = Verdict(
         gate=behaviour.phrase,
         says=gate.rationale,
         kind=gate.kind,
@@ -210,6 +251,7 @@ def _judge_one(
         failing=sum(found.verdict == "FAIL" for found in scope_verdicts),
         open=sum(found.verdict == "INSUFFICIENT EVIDENCE" for found in scope_verdicts),
     )
+    return JudgedGate(gate=gate, scopes=scope_verdicts, verdict=verdict)
 
 
 def decide(
@@ -242,43 +284,38 @@ def _scope_verdict(
 ) -> ScopeVerdict:
     measurement = item.measurement
     if item.problem or measurement is None or measurement.value is None:
-        return ScopeVerdict(gate_input=item, reason=item.problem or "it was not measured")
+        return ScopeVerdict(gate_input=item, why=item.problem or "it was not measured")
     limit = item.limits.nearest(measurement.value)
     shown = _format_measurement(measurement, item.remark, limit, decided_on)
+    found = partial(ScopeVerdict, gate_input=item, figures=f"{shown}, ", limit=limit)
     if decided_on == "bound" and measurement.low is None and measurement.high is None:
-        return ScopeVerdict(gate_input=item, reason=f"{shown}, without an interval", limit=limit)
+        return found(why="without an interval")
     if decided.passed[index] and item.doubt:
-        return ScopeVerdict(gate_input=item, reason=f"{shown}, but {item.doubt}", limit=limit)
+        return found(figures=f"{shown}, but ", why=item.doubt)
     margin = _margin(item.limits, measurement, decided_on, failed=bool(decided.failed[index]))
     whole = "all of it " if decided_on == "bound" else ""
     if decided.failed[index]:
-        reason = f"{shown}, {whole}{_broken_limits(item.limits, measurement, decided_on)}"
+        why = f"{whole}{_broken_limits(item.limits, measurement, decided_on)}"
         if item.remark and decided_on != "count":
-            reason += f", though {item.remark}"
-        return ScopeVerdict(
-            gate_input=item, verdict="FAIL", reason=reason, limit=limit, margin=margin
-        )
+            why += f", though {item.remark}"
+        return found(verdict="FAIL", why=why, margin=margin)
     if decided.passed[index]:
-        reason = f"{shown}, {whole}{_kept_limits(item.limits)}"
+        why = f"{whole}{_kept_limits(item.limits)}"
         if item.remark and decided_on != "count":
-            reason += f"; {item.remark}, which the audit allows"
-        return ScopeVerdict(
-            gate_input=item, verdict="PASS", reason=reason, limit=limit, margin=margin
-        )
+            why += f"; {item.remark}, which the audit allows"
+        return found(verdict="PASS", why=why, margin=margin)
     needed = decided.needed_cases[index]
     cases = None if math.isnan(needed) else int(needed)
+    would = "no number of cases" if cases is None else f"about {format_count(cases, 'case')}"
+    would += " there would decide it"
+    joint = "" if decided.failed_alone[index] else "and "
     if decided.failed_alone[index]:
         broken = _broken_limits(item.limits, measurement, decided_on)
         why = f"all of it {broken}, which may be chance among {tested} places"
     else:
-        why = f"and the limit {limit:g} lies within"
-    would = "no number of cases" if cases is None else f"about {format_count(cases, 'case')}"
-    return ScopeVerdict(
-        gate_input=item,
-        reason=f"{shown}, {why}; {would} there would decide it",
-        limit=limit,
-        margin=margin,
-        needed_cases=cases,
+        why = f"the limit {limit:g} lies within"
+    return found(
+        figures=f"{shown}, {joint}", why=f"{why}; {would}", margin=margin, needed_cases=cases
     )
 
 
@@ -359,15 +396,6 @@ def _reason(
         return f"{len(open_)} of {total} {_are(len(open_))} not decided: {format_list(named)}"
     passing = f"all {total} pass" if len(scope_verdicts) > 1 else f"the one {behaviour.unit} passes"
     return f"{passing}; the closest is {_scope(worst.gate_input)} with {worst.reason}"
-
-
-def _worst(scope_verdicts: Sequence[ScopeVerdict]) -> ScopeVerdict:
-    """Choose the scope to show: failing before open before passing, then the least margin."""
-    order: dict[VerdictWord, int] = {"FAIL": 0, "INSUFFICIENT EVIDENCE": 1, "PASS": 2}
-    return min(
-        scope_verdicts,
-        key=lambda f: (order[f.verdict], -math.inf if f.margin is None else f.margin),
-    )
 
 
 def _scope(of: GateInput | Verdict) -> str:

@@ -64,8 +64,6 @@ def measure_fairness(
         # Something has to be measured for the groups and their cases to be known.
         measures=possible or [spec.task.any_measure],
         reference=_reference(fairness_spec),
-        limit_difference=fairness_spec.limit_difference,
-        limit_ratio=fairness_spec.limit_ratio,
         control=fairness_spec.control,
         confidence=spec.confidence,
         minimum_support=fairness_spec.minimum_support,
@@ -76,7 +74,7 @@ def measure_fairness(
         },
     )
     undefined = [
-        _undefined(gaps, name, f"{candidate.name} gives decisions and no scores", fairness_spec)
+        _undefined(gaps, name, f"{candidate.name} gives decisions and no scores")
         for name in fairness_spec.measures
         if name not in possible
     ]
@@ -90,9 +88,7 @@ def _reference(fairness_spec: FairnessSpec) -> Literal["best", "overall"] | dict
     return {name: group_name(value) for name, value in fairness_spec.reference.items()}
 
 
-def _undefined(
-    gaps: pd.DataFrame, measure: str, reason: str, fairness_spec: FairnessSpec
-) -> pd.DataFrame:
+def _undefined(gaps: pd.DataFrame, measure: str, reason: str) -> pd.DataFrame:
     """List every group with a measure that cannot be computed."""
     is_template = (gaps["measure"] == gaps["measure"].iloc[0]) & (
         gaps["comparison"] == "difference"
@@ -103,9 +99,6 @@ def _undefined(
         **dict.fromkeys(_UNKNOWN, np.nan),
         n_effective=0.0,
         n_effective_reference=0.0,
-        limit=fairness_spec.limit_difference,
-        verdict="INSUFFICIENT EVIDENCE",
-        needed_cases=pd.array([pd.NA] * int(is_template.sum()), dtype="Int64"),
         status="undefined",
         reason=reason,
     )

@@ -15,7 +15,6 @@ from ._comparison._compare import (
 from ._comparison._decisions import rank_candidates as rank_candidates
 from ._comparison._pairing import paired_frame as paired_frame
 from ._fairness._fairness import fairness as fairness
-from ._fairness._tables import fairness_summary as fairness_summary
 from ._multiplicity import holm as holm
 from ._slices import slice_metrics as slice_metrics
 from ._weak_slices._weak_slices import WeakSlices as WeakSlices, weak_slices as weak_slices

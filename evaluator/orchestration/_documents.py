@@ -134,6 +134,7 @@ def store_dashboard(state: AuditState, judged: JudgedScorecard, run_context: Run
             outcomes=judged.outcomes,
             verdicts=judged.verdicts,
             scorecard=judged.scorecard,
+            fairness_gaps=judged.fairness_gaps,
             headline_metrics=headline_metrics,
             standout_metrics=standout_metrics,
             confidence=state.spec.confidence,
@@ -175,6 +176,7 @@ def store_documents(state: AuditState, judged: JudgedScorecard, run_context: Run
         outcomes=judged.outcomes,
         verdicts=judged.verdicts,
         scorecard=judged.scorecard,
+        fairness_gaps=judged.fairness_gaps,
         without_label=state.store.read_table(evaluation_set, WITHOUT_LABEL).to_pandas(),
         intake_days=[_intake_day(day) for day in state.day_states()],
         certificates={

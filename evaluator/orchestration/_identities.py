@@ -19,12 +19,12 @@ CODE_VERSIONS = {
     "model": "1",
     "predictions": "1",
     "slice_metrics": "2",
-    "scorecard": "3",
+    "scorecard": "4",
     "mlflow_runs": "1",
     "audit_spec": "1",
     "certificate": "3",
-    "dashboard": "3",
-    "documents": "1",
+    "dashboard": "4",
+    "documents": "2",
     "promoted_models": "1",
 }
 
@@ -101,6 +101,9 @@ class Identities:
         gate looks at them; elsewhere they are None.
         """
         settings = self._spec.model_dump(mode="json", include={"fairness", "weak_slices"})
+        # Limits decide, and are no part of what is measured.
+        for limit in ("limit_difference", "limit_ratio"):
+            (settings["fairness"] or {}).pop(limit, None)
         if self._spec.compares:
             settings |= self._spec.model_dump(mode="json", include={"compare"})
             settings["baseline"] = self._spec.baseline
@@ -119,10 +122,15 @@ class Identities:
         )
 
     def mlflow_runs(self, scorecard: Record, home: Home) -> str:
-        """Identity of the MLflow runs of a scorecard on one tracking server."""
+        """Identity of the MLflow runs of a scorecard, as it is judged, on one tracking server."""
         # A home that is moved keeps its own runs.
         server = "the platform's own" if home.tracks_itself else home.tracking_uri
-        return self._of("mlflow_runs", {"scorecard": scorecard.identity, "tracking": server})
+        decided = self._spec.model_dump(
+            mode="json", include={"gates", "fairness", "allow_failed_slices"}
+        )
+        return self._of(
+            "mlflow_runs", {"scorecard": scorecard.identity, "tracking": server, **decided}
+        )
 
     def certificate(
         self, scorecard: Record, *, key_id: str, renewal: int, waivers: Sequence[str]

@@ -13,7 +13,7 @@ from evaluator.orchestration._home import Home
 from evaluator.orchestration._identities import CODE_VERSIONS
 from evaluator.orchestration._scorecard_run import JudgedScorecard
 from evaluator.orchestration._state import AuditState
-from evaluator.scorecard import Asset, Scorecard
+from evaluator.scorecard import Asset
 from evaluator.spec import Audit, CandidateSpec
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def _log_runs(
     for candidate in state.audit.spec.candidates:
         tables = {
             name: table[table["candidate"] == candidate.name]
-            for name, table in _tables(judged.scorecard).items()
+            for name, table in _tables(judged).items()
         }
         if tables[_METRICS_FILE].empty:
             continue
@@ -140,14 +140,15 @@ def _safe(name: str) -> str:
     return "".join(c if c.isalnum() or c in "_-. " else "_" for c in name)
 
 
-def _tables(scorecard: Scorecard) -> dict[str, pd.DataFrame]:
+def _tables(judged: JudgedScorecard) -> dict[str, pd.DataFrame]:
     """Give all that a run holds of its candidate, by the name of its file."""
+    scorecard = judged.scorecard
     return {
         _METRICS_FILE: scorecard.measurements,
         "more_slices.json": scorecard.additional_measurements,
         "comparisons.json": scorecard.comparisons,
         "ranks.json": scorecard.ranks,
-        "fairness.json": scorecard.fairness,
+        "fairness.json": judged.fairness_gaps,
         "weak_slices.json": scorecard.weak_slices,
         "worsened.json": scorecard.worsened,
     }

@@ -56,6 +56,7 @@ def format_run_summary(state: AuditState, summary: RunSummary) -> Iterator[str]:
             outcomes=summary.judged.outcomes,
             verdicts=summary.judged.verdicts,
             scorecard=summary.judged.scorecard,
+            fairness_gaps=summary.judged.fairness_gaps,
             headline_metrics=headline_metrics,
             standout_metrics=standout_metrics,
             minimum_support=state.spec.minimum_support,

@@ -21,9 +21,10 @@ from evaluator.certification import (
     asks_about_days,
     asks_about_drift,
     days_document,
+    decide_gaps,
     decide_outcomes,
     gate_evidence,
-    judge,
+    judge_scopes,
     read_days,
     waivers_in_force,
     with_reference,
@@ -120,6 +121,8 @@ class JudgedScorecard:
 
     record: Record
     scorecard: Scorecard
+    fairness_gaps: pd.DataFrame
+    """The scorecard's `fairness`, each gap with the verdict on it."""
     verdicts: Sequence[Verdict]
     outcomes: Sequence[Outcome]
     """With the gates that people waived. A waiver changes no outcome."""
@@ -222,6 +225,7 @@ class _Judgement(NamedTuple):
     scorecard: Scorecard
     evidence: GateEvidence
     verdicts: Sequence[Verdict]
+    fairness_gaps: pd.DataFrame
 
 
 _judgements: WeakKeyDictionary[AuditState, dict[str, _Judgement]] = WeakKeyDictionary()
@@ -244,7 +248,14 @@ def read_judged_scorecard(state: AuditState, now: datetime | None = None) -> Jud
         waivers=waived.waivers,
         now=now,
     )
-    return JudgedScorecard(record, judgement.scorecard, judgement.verdicts, outcomes, waived)
+    return JudgedScorecard(
+        record,
+        judgement.scorecard,
+        judgement.fairness_gaps,
+        judgement.verdicts,
+        outcomes,
+        waived,
+    )
 
 
 def _judge(state: AuditState, record: Record) -> _Judgement:
@@ -256,7 +267,13 @@ def _judge(state: AuditState, record: Record) -> _Judgement:
         days=read_days(state.store.read_bytes(record, DAYS)) if DAYS in record.files else (),
     )
     evidence = gate_evidence(state.spec, scorecard)
-    return _Judgement(scorecard, evidence, judge(state.spec.gates, evidence, _names(state)))
+    judged = judge_scopes(state.spec.gates, evidence, _names(state))
+    return _Judgement(
+        scorecard,
+        evidence,
+        [one.verdict for one in judged],
+        decide_gaps(judged, evidence, state.spec.fairness),
+    )
 
 
 def _names(state: AuditState) -> list[str]:

@@ -65,6 +65,8 @@ class AuditContent:
         Who was judged, and what came out (see `evaluator.certification`).
     scorecard
         What was found, and what they were judged on.
+    fairness_gaps
+        Its gaps between groups, as `evaluator.certification.decide_gaps` decides them.
     without_label
         Valid rows by slice: columns `geography`, `segment`, `rows`, `without_label`.
     intake_days
@@ -82,6 +84,7 @@ class AuditContent:
     outcomes: Sequence[Outcome]
     verdicts: Sequence[Verdict]
     scorecard: Scorecard
+    fairness_gaps: pd.DataFrame
     without_label: pd.DataFrame
     intake_days: Sequence[IntakeDay]
     evidence: Sequence[EvidenceRecord]

@@ -121,13 +121,13 @@ def _comparison(content: DashboardContent) -> dict[str, Any] | None:
 
 
 def _fairness(content: DashboardContent) -> dict[str, Any] | None:
-    groups = fairness_groups(content.scorecard.fairness, _names(content))
+    groups = fairness_groups(content.fairness_gaps, _names(content))
     return (
         None
         if not groups
         else {
             "fairness": groups,
-            "measures": describe_measures(content.scorecard.fairness),
+            "measures": describe_measures(content.fairness_gaps),
         }
     )
 

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from evaluator.certification import format_metric
-from evaluator.metrics import FAIRNESS_MEASURES, fairness_summary
+from evaluator.certification import format_metric, worst_first, worst_gaps
+from evaluator.metrics import FAIRNESS_MEASURES
 from evaluator.reporting._formatting import (
     Row,
     finite,
-    format_rough,
     group_by_candidate,
     plain_rows,
 )
@@ -23,7 +22,6 @@ MAX_GAPS = 10
 MAX_GROUPS = 100
 """How many of a candidate's groups are shown."""
 
-_SEVERITY = {"FAIL": 0, "INSUFFICIENT EVIDENCE": 1, "PASS": 2}
 # Ratios further from 1 than this are drawn at an end.
 _WIDEST_RATIO = math.log(4)
 
@@ -42,8 +40,12 @@ class GapRow:
         The quantity itself on both sides; None for equalised odds.
     high
         None where the interval has no upper end, or where there is no interval.
+    limit, verdict
+        None where neither a gate nor the audit states a limit.
+    rule
+        What states the limit, in words; empty where there is none.
     why
-        Why the verdict is open, and how many cases would decide; empty where it is decided.
+        Why there is no interval, or why the verdict is open; empty without such a reason.
     failed, open, passed
         How many groups are so; None where the row is one of a single group.
     """
@@ -56,13 +58,14 @@ class GapRow:
     value: float | None
     low: float | None
     high: float | None
-    limit: float
+    limit: float | None
+    rule: str
     group_value: float | None
     reference_value: float | None
     n: int
     n_effective: float | None
     n_effective_reference: float | None
-    verdict: str
+    verdict: str | None
     why: str
     plot: IntervalPlot | None
     failed: int | None
@@ -77,11 +80,11 @@ class FairnessGroup:
     Attributes
     ----------
     worst, groups
-        What failed comes first, then what is open.
+        What failed comes first, then what is open, and last what has no limit.
     gaps, rows
         How many there are of each; what is shown are the first of them.
     verdicts
-        How many of all worst gaps have each verdict, FAIL first.
+        How many of all worst gaps have each verdict, FAIL first; those without a limit have none.
     """
 
     candidate: str
@@ -90,6 +93,11 @@ class FairnessGroup:
     groups: Sequence[GapRow]
     rows: int
     verdicts: dict[str, int]
+
+    @property
+    def without_limit(self) -> int:
+        """How many of all worst gaps nothing states a limit for."""
+        return self.gaps - sum(self.verdicts.values())
 
 
 def fairness_groups(gaps: pd.DataFrame, candidates: Sequence[str]) -> list[FairnessGroup]:
@@ -113,23 +121,18 @@ def describe_measures(gaps: pd.DataFrame) -> list[tuple[str, str]]:
 def _group(candidate: str, gaps: pd.DataFrame) -> FairnessGroup:
     if gaps.empty:
         return FairnessGroup(candidate=candidate, worst=[], gaps=0, groups=[], rows=0, verdicts={})
-    summary = _worst_first(fairness_summary(gaps))
+    summary = worst_first(worst_gaps(gaps))
     scales = {False: _scale(summary, is_ratio=False), True: _scale(summary, is_ratio=True)}
     return FairnessGroup(
         candidate=candidate,
         worst=[_row(row, scales) for row in plain_rows(summary.head(MAX_GAPS))],
         gaps=len(summary),
-        groups=[_row(row, scales) for row in plain_rows(_worst_first(gaps).head(MAX_GROUPS))],
+        groups=[_row(row, scales) for row in plain_rows(worst_first(gaps).head(MAX_GROUPS))],
         rows=len(gaps),
         verdicts={
             str(word): int(n) for word, n in summary["verdict"].value_counts(sort=False).items()
         },
     )
-
-
-def _worst_first(gaps: pd.DataFrame) -> pd.DataFrame:
-    severity = gaps["verdict"].map(_SEVERITY)
-    return gaps.iloc[severity.argsort(kind="stable")]
 
 
 def _scale(gaps: pd.DataFrame, *, is_ratio: bool) -> Scale:
@@ -164,13 +167,14 @@ def _row(row: Row, scales: dict[bool, Scale]) -> GapRow:
         low=finite(row["low"]),
         high=finite(row["high"]),
         limit=row["limit"],
+        rule=_rule(row),
         group_value=finite(row["group_value"]),
         reference_value=finite(row["reference_value"]),
         n=int(row["n"]),
         n_effective=finite(row["n_effective"]),
         n_effective_reference=finite(row["n_effective_reference"]),
         verdict=row["verdict"],
-        why=_reason(row),
+        why=row["reason"] or "",
         plot=None if value is None else _plot(row, scales[is_ratio], is_ratio=is_ratio),
         **counts,
     )
@@ -178,19 +182,18 @@ def _row(row: Row, scales: dict[bool, Scale]) -> GapRow:
 
 def _plot(row: Row, scale: Scale, *, is_ratio: bool) -> IntervalPlot:
     value, low, high = (_drawn(row[end], is_ratio=is_ratio) for end in ("value", "low", "high"))
-    limit = _drawn(row["limit"], is_ratio=is_ratio) or 0.0
+    limit = _drawn(row["limit"], is_ratio=is_ratio)
     measure = FAIRNESS_MEASURES.get(row["measure"])
     # Equalised odds is the larger of two gaps, whichever way they go: it has one side.
     is_one_sided = measure is not None and measure.favoured == 0
-    limits = [limit] if is_one_sided else [limit, -limit]
+    limits = [] if limit is None else [limit] if is_one_sided else [limit, -limit]
     return scale.plot(value or 0.0, low=low, high=high, mark=0.0, limits=limits)
 
 
-def _reason(row: Row) -> str:
-    """Say why a verdict is open; that the limit lies within the interval, a reader can see."""
-    reason = row["reason"] or ""
-    needed = row["needed_cases"]
-    if needed is None or row["verdict"] in {"PASS", "FAIL"}:
-        return reason
-    would = f"about {format_rough(needed)} cases of the group would decide"
-    return would if reason.startswith("the limit lies within") else f"{reason}; {would}"
+def _rule(row: Row) -> str:
+    """Say what states the limit: a gate, or the audit without one."""
+    if row["limit"] is None:
+        return ""
+    if row["gates"] > 1:
+        return f"the worst of {row['gates']} gates: {row['gate']}"
+    return "gate" if row["gates"] else "no gate"

@@ -41,6 +41,7 @@ def summary_lines(
     outcomes: Sequence[Outcome],
     verdicts: Sequence[Verdict],
     scorecard: Scorecard,
+    fairness_gaps: pd.DataFrame,
     headline_metrics: Sequence[str],
     standout_metrics: Sequence[str],
     minimum_support: int = ENOUGH_CASES,
@@ -53,6 +54,8 @@ def summary_lines(
         What `evaluator.certification.decide_outcomes` and `judge` gave.
     scorecard
         What was found, and what they were judged on; what has no rows is not spoken of.
+    fairness_gaps
+        What `evaluator.certification.decide_gaps` gave.
     headline_metrics
         The metrics of the table of candidates.
     standout_metrics, minimum_support
@@ -77,7 +80,7 @@ def summary_lines(
         f"  none by more than its own noise, with at least {format_count(minimum_support, 'case')}"
     ]
     lines += _comparison_lines(scorecard.comparisons, candidates, headline_metrics)
-    lines += _fairness_lines(scorecard.fairness, candidates)
+    lines += _fairness_lines(fairness_gaps, candidates)
     lines += _weak_lines(
         scorecard.weak_slices, scorecard.weak_searches, scorecard.worsened, candidates
     )
@@ -169,7 +172,7 @@ def _fairness_lines(gaps: pd.DataFrame, candidates: Sequence[str]) -> list[str]:
     lines = ["", "Fairness"]
     for group in groups:
         lines.append(f"  {group.candidate}: {_format_verdicts(group)}")
-        if group.worst and group.worst[0].verdict != "PASS":
+        if group.worst and group.worst[0].verdict in {"FAIL", "INSUFFICIENT EVIDENCE"}:
             lines.append(f"    {_format_gap(group.worst[0])}")
     return lines
 
@@ -181,6 +184,8 @@ def _format_verdicts(group: FairnessGroup) -> str:
     counts = [
         f"{group.verdicts[word]} {short}" for word, short in short_words if word in group.verdicts
     ]
+    if group.without_limit:
+        counts.append(f"{group.without_limit:,} without a limit")
     return f"of {format_count(group.gaps, 'gap')} {', '.join(counts)}"
 
 

@@ -71,9 +71,6 @@ SCHEMAS: Final[Mapping[str, pa.Schema]] = {
         ("n n_reference", _COUNT),
         ("n_effective n_effective_reference", _NUMBER),
         ("strata strata_left_out", _COUNT),
-        ("limit", _NUMBER),
-        ("verdict", _TEXT),
-        ("needed_cases", _COUNT),
         ("status reason", _TEXT),
     ),
     WEAK_SLICES: _schema(
@@ -93,7 +90,7 @@ SCHEMAS: Final[Mapping[str, pa.Schema]] = {
 """The columns of each table but the measurements, which have those of the audit's metrics."""
 
 # Read back as they were written, where some are missing.
-_NULLABLE = {"higher_is_better": "boolean", "needed_cases": "Int64", "rank": "Int64"}
+_NULLABLE = {"higher_is_better": "boolean", "rank": "Int64"}
 
 
 def to_stored(found: Sequence[Mapping[str, pd.DataFrame]]) -> dict[str, pa.Table]:
@@ -133,7 +130,7 @@ def from_stored(table: pa.Table) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Truth values, ranks and needed cases are nullable, as they were when they were stored.
+        Truth values and ranks are nullable, as they were when they were stored.
     """
     frame: pd.DataFrame = table.to_pandas()
     return frame.astype({n: kind for n, kind in _NULLABLE.items() if n in frame.columns})

@@ -81,15 +81,18 @@ class FairnessSpec(SpecModel):
     """What each group is compared with: the `best` of the others, all cases together (`overall`),
     or a group named by one value of every attribute."""
 
-    limit_difference: float = Field(
-        default=0.1, gt=0, lt=1, strict=True, allow_inf_nan=False, examples=[0.1]
+    limit_difference: float | None = Field(
+        default=None, gt=0, lt=1, strict=True, allow_inf_nan=False, examples=[0.1]
     )
-    """The largest difference between a group and its reference that is fair."""
+    """The largest difference between a group and its reference that is fair. Differences that no
+    gate names are shown with a verdict against it, and no certificate depends on that; without it
+    they have none."""
 
-    limit_ratio: float = Field(
-        default=0.8, gt=0, lt=1, strict=True, allow_inf_nan=False, examples=[0.8]
+    limit_ratio: float | None = Field(
+        default=None, gt=0, lt=1, strict=True, allow_inf_nan=False, examples=[0.8]
     )
-    """The smallest ratio that is fair; its inverse is the largest. 0.8 is the four-fifths rule."""
+    """The same for ratios: the smallest that is fair; its inverse is the largest. 0.8 is the
+    four-fifths rule."""
 
     control: tuple[str, ...] = Field(default=(), max_length=4, examples=[["scheduled_hour"]])
     """Declared columns that may explain a gap: groups are compared within each combination of

@@ -171,27 +171,6 @@ DIFFERENCE = FairnessGate(kind="fairness", measure="equal_opportunity", limit_di
 RATIO = FairnessGate(kind="fairness", measure="equal_opportunity", limit_ratio=0.8)
 
 
-@pytest.mark.parametrize("cases", [10, 60, 400, 5000])
-@pytest.mark.parametrize(
-    "rates", [{"a": 0.9, "b": 0.9}, {"a": 0.9, "b": 0.6}, {"a": 0.9, "b": 0.83}]
-)
-def test_a_fairness_gate_decides_two_groups_as_the_measurement_does(
-    evidence: Any, cases: int, rates: dict[str, float]
-) -> None:
-    gaps = _hiring(cases, rates)
-    for gate, comparison in ((DIFFERENCE, "difference"), (RATIO, "ratio")):
-        rows = gaps[gaps["comparison"] == comparison]
-        expected = rows["verdict"].tolist()
-        (found,) = judge([gate], evidence(fairness=gaps), ["good"])
-        if found.verdict == "FAIL":
-            assert "FAIL" in expected
-        else:
-            assert (found.verdict == "PASS") == (set(expected) == {"PASS"})
-        # Of two groups at most one is worse off, so that the correction seldom matters.
-        if cases == 5000:
-            assert (found.verdict == "FAIL") == ("FAIL" in expected)
-
-
 def test_a_fairness_gate_names_the_group_and_what_is_missing(evidence: Any) -> None:
     gaps = _hiring(5000, {"a": 0.9, "b": 0.6})
     (found,) = judge([RATIO], evidence(fairness=gaps), ["good"])

@@ -117,7 +117,7 @@ def _changed(
         (_changed(PAIRS, "p_adjusted", 0.5), PAIRS, "p_adjusted is 0.5"),
         (_changed(RANKS, "rank", 7), RANKS, "rank is 7"),
         (_changed(FAIRNESS, "value", 0.001), FAIRNESS, "value is 0.001"),
-        (_changed(FAIRNESS, "verdict", "FAIL"), FAIRNESS, "verdict is FAIL"),
+        (_changed(FAIRNESS, "status", "undefined"), FAIRNESS, "status is undefined"),
         (_changed(WEAK_SLICES, "excess", 0.0), WEAK_SLICES, "excess is 0.0"),
         (_changed(WEAK_SLICES, "status", "too_few"), WEAK_SLICES, "status is too_few"),
         (

@@ -114,7 +114,6 @@ def gaps_of(metric: str, task: Any, monkeypatch: pytest.MonkeyPatch) -> pd.DataF
         prediction=f"new {LABEL[task]}",
         attributes=["region"],
         measures=["gap"],
-        limit_difference=0.1,
         task=task,
     )
 

@@ -1,4 +1,4 @@
-"""Fairness: what is compared with what, what is undecided, and what is refused."""
+"""Fairness: what is compared with what, what is not known, and what is refused."""
 
 from typing import Any
 
@@ -7,18 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from evaluator.metrics import (
-    FAIRNESS_MEASURES,
-    MetricsInputError,
-    fairness,
-    fairness_summary,
-    slice_metrics,
-)
-from evaluator.metrics._fairness._gaps import RateSummary
-from evaluator.metrics._fairness._references import GapOptions, ReferenceGaps, compare
-from evaluator.metrics._fairness._tables import decide
-
-OPEN = "INSUFFICIENT EVIDENCE"
+from evaluator.metrics import FAIRNESS_MEASURES, MetricsInputError, fairness, slice_metrics
 
 
 def cases_of(**groups: tuple[int, int, int, int]) -> pd.DataFrame:
@@ -70,10 +59,9 @@ def test_a_group_without_positives_has_no_true_positive_rate() -> None:
     gaps = measured(cases_of(a=(40, 10, 20, 50), b=(0, 0, 30, 70)))
     row = only(gaps, measure="equal_opportunity", comparison="difference", group="b")
     assert np.isnan([row["value"], row["low"], row["high"], row["group_value"]]).all()
-    assert (row["status"], row["verdict"]) == ("undefined", OPEN)
-    assert row["reason"] == "no positive labels"
+    assert (row["status"], row["reason"]) == ("undefined", "no positive labels")
     back = only(gaps, measure="equal_opportunity", comparison="difference", group="a")
-    assert (back["verdict"], back["reason"]) == (OPEN, "no positive labels in the reference")
+    assert (back["status"], back["reason"]) == ("undefined", "no positive labels in the reference")
     assert (back["group_value"], np.isnan(back["reference_value"])) == (0.8, True)
 
 
@@ -81,7 +69,6 @@ def test_a_group_of_one_class_is_not_perfectly_fair() -> None:
     # All negative and all rejected: libraries give such groups a difference of 0.
     gaps = measured(cases_of(a=(40, 10, 20, 50), b=(0, 0, 0, 100)), measures=["equalised_odds"])
     assert (gaps["status"] == "undefined").all()
-    assert (gaps["verdict"] == OPEN).all()
     assert gaps["value"].isna().all()
 
 
@@ -90,7 +77,7 @@ def test_two_groups_of_the_same_one_class_are_not_perfectly_fair() -> None:
         cases_of(a=(0, 0, 0, 100), b=(0, 0, 0, 100)),
         measures=["equal_opportunity", "equalised_odds", "predictive_parity", "treatment_equality"],
     )
-    assert (gaps["verdict"] == OPEN).all()
+    assert (gaps["status"] == "undefined").all()
     assert gaps["value"].isna().all()
     assert gaps["reason"].notna().all()
 
@@ -98,18 +85,17 @@ def test_two_groups_of_the_same_one_class_are_not_perfectly_fair() -> None:
 @pytest.mark.parametrize("reference", ["best", "overall"])
 def test_a_single_group_is_not_perfectly_fair(reference: Any) -> None:
     gaps = measured(cases_of(a=(40, 10, 20, 50)), reference=reference)
-    assert (gaps["verdict"] == OPEN).all()
+    assert (gaps["status"] == "undefined").all()
     assert gaps["value"].isna().all()
-    assert gaps["needed_cases"].isna().all()
     assert (gaps["reason"] == "there is no other group to compare with").all()
 
 
 def test_two_groups_of_which_nobody_was_selected_have_no_ratio() -> None:
     gaps = measured(cases_of(a=(0, 50, 0, 50), b=(0, 50, 0, 50)), measures=["demographic_parity"])
     ratio = only(gaps, comparison="ratio", group="a")
-    assert (ratio["status"], ratio["verdict"]) == ("undefined", OPEN)
+    assert ratio["status"] == "undefined"
     difference = only(gaps, comparison="difference", group="a")
-    assert (difference["value"], difference["verdict"]) == (0, "PASS")
+    assert (difference["value"], difference["status"]) == (0, "ok")
 
 
 def test_few_cases_give_a_value_and_no_interval() -> None:
@@ -117,10 +103,7 @@ def test_few_cases_give_a_value_and_no_interval() -> None:
     row = only(gaps, comparison="difference", group="b")
     assert row["value"] == pytest.approx(0.75 - 0.8)
     assert np.isnan([row["low"], row["high"]]).all()
-    assert (row["status"], row["verdict"]) == ("too_few", OPEN)
-    assert row["reason"] == "needs 20 positive labels, has 4"
-    # 27 rows hold 4 positives: 135 rows hold 20.
-    assert row["needed_cases"] >= 135
+    assert (row["status"], row["reason"]) == ("too_few", "needs 20 positive labels, has 4")
 
 
 # Values.
@@ -181,16 +164,13 @@ def test_the_calibration_gap_is_mean_score_minus_share_of_positives() -> None:
 def test_a_regression_compares_mean_residuals() -> None:
     frame = random_cases(600)
     frame["prediction"] = frame["score"] + np.where(frame["group"] == "b", 0.4, 0.0)
-    gaps = measured(frame, label="score", task="regression", limit_difference=0.1)
-    row = only(gaps, group="a", reference="b")
+    row = only(measured(frame, label="score", task="regression"), group="a", reference="b")
     assert row["value"] == pytest.approx(-0.4)
     # The residuals have no spread at all here, and so the spread is not known.
-    assert row["verdict"] == OPEN
+    assert row["status"] == "too_few"
     frame["prediction"] += np.random.default_rng(0).normal(0, 0.1, len(frame))
-    gaps = measured(frame, label="score", task="regression", limit_difference=0.1)
-    assert only(gaps, group="a", reference="b")["verdict"] == "FAIL"
-    with pytest.raises(MetricsInputError, match="in the unit of the label"):
-        measured(frame, label="score", task="regression")
+    row = only(measured(frame, label="score", task="regression"), group="a", reference="b")
+    assert -0.5 < row["low"] < -0.4 < row["high"] < -0.3
 
 
 def test_each_class_of_a_multiclass_candidate_is_measured_against_the_rest() -> None:
@@ -206,7 +186,7 @@ def test_each_class_of_a_multiclass_candidate_is_measured_against_the_rest() -> 
         names = ["demographic_parity", "equalised_odds", "treatment_equality"]
         alone = measured(binary, measures=names, reference={"group": "a"})
         same = gaps[(gaps["class"] == value) & gaps["measure"].isin(names)]
-        columns = ["measure", "comparison", "group", "value", "low", "high", "verdict", "reason"]
+        columns = ["measure", "comparison", "group", "value", "low", "high", "status", "reason"]
         pd.testing.assert_frame_equal(
             same[columns].reset_index(drop=True), alone[columns].reset_index(drop=True)
         )
@@ -230,7 +210,7 @@ def test_multiclass_scores_give_a_calibration_gap_a_class() -> None:
     assert set(gaps["class"]) == {0, 1}
 
 
-# References and verdicts.
+# References.
 
 
 def test_against_the_best_each_group_is_compared_with_the_most_favoured_other() -> None:
@@ -239,15 +219,6 @@ def test_against_the_best_each_group_is_compared_with_the_most_favoured_other() 
     ratio = gaps[gaps["comparison"] == "ratio"].set_index("group")
     assert dict(ratio["reference"]) == {"a": "b", "b": "a", "c": "a"}
     assert ratio["value"].to_dict() == pytest.approx({"a": 1.2, "b": 5 / 6, "c": 1 / 3})
-    # The four-fifths rule asks who is worse off; being better off is no fault there.
-    assert dict(ratio["verdict"]) == {"a": "PASS", "b": OPEN, "c": "FAIL"}
-
-
-def test_against_a_named_group_being_better_off_is_a_fault_too() -> None:
-    frame = cases_of(a=(60, 0, 0, 40), c=(20, 0, 0, 80))
-    gaps = measured(frame, measures=["demographic_parity"], reference={"group": "c"})
-    assert list(gaps["verdict"]) == ["FAIL", "FAIL"]
-    assert list(gaps["group"]) == ["a", "a"]
 
 
 def test_a_group_of_few_cases_is_not_the_best() -> None:
@@ -257,11 +228,11 @@ def test_a_group_of_few_cases_is_not_the_best() -> None:
     assert set(gaps[gaps["group"] == "tiny"]["status"]) == {"too_few"}
 
 
-def test_missed_positives_are_what_treatment_equality_holds_against_a_candidate() -> None:
-    frame = cases_of(a=(100, 30, 90, 100), b=(100, 90, 30, 100))
+def test_the_best_by_treatment_equality_misses_the_fewest_positives() -> None:
+    frame = cases_of(a=(100, 30, 90, 100), b=(100, 90, 30, 100), c=(100, 60, 60, 100))
     gaps = measured(frame, measures=["treatment_equality"])
-    assert set(gaps[gaps["group"] == "b"]["verdict"]) == {"FAIL"}
-    assert set(gaps[gaps["group"] == "a"]["verdict"]) == {"PASS"}
+    assert set(gaps[gaps["group"] != "a"]["reference"]) == {"a"}
+    assert set(gaps[gaps["group"] == "a"]["reference"]) == {"c"}
 
 
 def test_crosses_show_what_single_attributes_hide() -> None:
@@ -274,9 +245,9 @@ def test_crosses_show_what_single_attributes_hide() -> None:
     gaps = measured(frame, attributes=["group", "age"], measures=["demographic_parity"])
     single = gaps[gaps["attribute"] != "group x age"]
     assert (single["value"].abs() <= 1).all()
-    assert not (single["verdict"] == "FAIL").any()
+    assert (single.loc[single["comparison"] == "ratio", "high"] > 0.8).all()
     cross = gaps[gaps["attribute"] == "group x age"].query("comparison == 'ratio'")
-    assert set(cross[cross["verdict"] == "FAIL"]["group"]) == {"a x young", "b x old"}
+    assert set(cross[cross["high"] < 0.8]["group"]) == {"a x young", "b x old"}
     named = measured(
         frame,
         attributes=["group", "age"],
@@ -286,7 +257,7 @@ def test_crosses_show_what_single_attributes_hide() -> None:
     assert set(named[named["attribute"] == "group x age"]["reference"]) == {"a x old"}
 
 
-def test_a_named_reference_whose_cross_has_no_cases_leaves_the_crosses_open() -> None:
+def test_a_named_reference_whose_cross_has_no_cases_leaves_the_crosses_undefined() -> None:
     frame = pd.concat(
         [
             cases_of(a=(80, 0, 0, 20), b=(20, 0, 0, 80)).assign(age="old"),
@@ -301,8 +272,8 @@ def test_a_named_reference_whose_cross_has_no_cases_leaves_the_crosses_open() ->
     )
     cross = gaps[gaps["attribute"] == "group x age"]
     assert len(cross) == 6
+    assert set(cross["status"]) == {"undefined"}
     assert set(cross["reason"]) == {"no rows in the reference"}
-    assert set(cross["verdict"]) == {OPEN}
 
 
 def test_a_declared_group_without_cases_is_listed() -> None:
@@ -311,7 +282,7 @@ def test_a_declared_group_without_cases_is_listed() -> None:
     nobody = gaps[gaps["group"] == "nobody"]
     assert (nobody["n"] == 0).all()
     assert (nobody["reason"] == "no rows").all()
-    assert (nobody["verdict"] == OPEN).all()
+    assert (nobody["status"] == "undefined").all()
 
 
 def test_an_empty_frame_gives_declared_groups_or_nothing() -> None:
@@ -319,10 +290,10 @@ def test_an_empty_frame_gives_declared_groups_or_nothing() -> None:
     assert measured(nothing).empty
     declared = measured(nothing, groups={"group": ["a", "b"]})
     assert set(declared["group"]) == {"a", "b"}
-    assert (declared["verdict"] == OPEN).all()
+    assert (declared["status"] == "undefined").all()
 
 
-def test_every_row_without_a_decision_says_why() -> None:
+def test_every_row_without_an_interval_says_why() -> None:
     for rows in (1, 40, 300):
         for reference in ("best", "overall", {"group": "a", "age": "old"}):
             gaps = measured(
@@ -334,10 +305,7 @@ def test_every_row_without_a_decision_says_why() -> None:
                 control=["site"],
                 reference=reference,
             )
-            decided = gaps["verdict"] != OPEN
-            assert (gaps["reason"].isna() == decided).all()
-            assert gaps.loc[decided, ["value", "low", "high"]].notna().all(axis=None)
-            assert gaps["needed_cases"][decided].isna().all()
+            assert (gaps["reason"].isna() == (gaps["status"] == "ok")).all()
             assert (gaps["value"].isna() == (gaps["status"] == "undefined")).all()
             assert (gaps["low"].isna() == (gaps["status"] != "ok")).all()
             fine = gaps[gaps["status"] == "ok"]
@@ -355,9 +323,9 @@ def test_a_gap_that_a_control_column_explains_disappears_within_it() -> None:
     frame = pd.concat([easy, hard])
     asked: dict[str, Any] = {"measures": ["demographic_parity"], "reference": {"group": "a"}}
     crude = measured(frame, **asked)
-    assert list(crude["verdict"]) == ["FAIL", "FAIL"]
+    assert (crude["high"] < [-0.1, 0.8]).all()
     controlled = measured(frame, **asked, control=["department"])
-    assert list(controlled["verdict"]) == ["PASS", "PASS"]
+    assert (controlled["low"] > [-0.1, 0.8]).all()
     assert list(controlled["value"]) == pytest.approx([0, 1])
     assert list(controlled["strata"]) == [2, 2]
 
@@ -384,7 +352,7 @@ def test_groups_that_never_meet_within_a_stratum_cannot_be_compared() -> None:
         ]
     )
     gaps = measured(frame, control="site")
-    assert set(gaps["verdict"]) == {OPEN}
+    assert set(gaps["status"]) == {"undefined"}
     assert set(gaps["reason"]) == {"no stratum of the control columns holds cases of both"}
 
 
@@ -393,58 +361,6 @@ def test_a_control_column_of_one_value_changes_no_value() -> None:
     plain = measured(frame, score="score", reference={"group": "a"})
     controlled = measured(frame, score="score", reference={"group": "a"}, control=["nothing"])
     pd.testing.assert_frame_equal(plain, controlled)
-
-
-# How many cases would decide.
-
-
-@pytest.mark.parametrize(
-    ("rates", "sizes", "comparison"),
-    [
-        ((0.35, 0.5), (60, 300), "difference"),
-        ((0.5, 0.53), (100, 100), "difference"),
-        ((0.30, 0.5), (40, 40), "ratio"),
-        ((0.47, 0.5), (80, 200), "ratio"),
-    ],
-)
-def test_the_needed_cases_decide_with_the_promised_power(
-    rates: tuple[float, float], sizes: tuple[int, int], comparison: Any
-) -> None:
-    limit = 0.1 if comparison == "difference" else -np.log(0.8)
-
-    def decided(hits: Any, cases: Any) -> Any:
-        one, two = (
-            RateSummary(cases[:, [part]][:, 0], cases[:, [part]], "cases", hits[:, [part]])
-            for part in range(2)
-        )
-        gap = compare(one, two, GapOptions(0.95, 20, comparison).request(0.95, 0.95))
-        nothing = np.zeros(len(hits), np.intp)
-        return decide(ReferenceGaps(nothing, nothing, gap, 0, 0.95, 0.95), limit, 20)
-
-    cases = np.array([sizes], float)
-    pilot = decided(cases * rates, cases)
-    assert pilot.verdict[0] == OPEN
-    times = pilot.needed_cases[0] / sizes[0]
-    grown = np.round(cases * times).astype(int).repeat(3000, axis=0)
-    hits = np.random.default_rng(21).binomial(grown, rates).astype(float)
-    verdict = decided(hits, grown.astype(float)).verdict
-    right = "PASS" if abs(rates[0] - rates[1]) < 0.1 else "FAIL"
-    # Both limits at once, and a group away from the middle, make it a little more than promised.
-    assert 0.77 <= np.mean(verdict == right) <= 0.93
-
-
-def test_more_cases_of_the_same_kind_decide_what_was_open() -> None:
-    frame = cases_of(a=(60, 0, 0, 40), b=(30, 0, 0, 70))
-    small = measured(frame.iloc[::4], measures=["demographic_parity"], reference={"group": "a"})
-    row = only(small, comparison="difference")
-    assert row["verdict"] == OPEN
-    times = int(np.ceil(row["needed_cases"] / row["n"])) + 1
-    large = measured(
-        pd.concat([frame.iloc[::4]] * times),
-        measures=["demographic_parity"],
-        reference={"group": "a"},
-    )
-    assert only(large, comparison="difference")["verdict"] == "FAIL"
 
 
 # Symmetries.
@@ -478,7 +394,6 @@ def test_exchanging_group_and_reference_turns_every_gap_round(
     pick = same & unsigned
     limits = ["value", "low", "high"]
     np.testing.assert_allclose(there.loc[pick, limits], back.loc[pick, limits], atol=1e-7)
-    assert (there["verdict"] == back["verdict"])[same].all()
 
 
 def test_the_order_of_rows_changes_nothing() -> None:
@@ -491,22 +406,7 @@ def test_the_order_of_rows_changes_nothing() -> None:
         )
 
 
-# Summary, arguments, speed.
-
-
-def test_the_summary_gives_the_worst_gap_and_never_a_better_verdict() -> None:
-    frame = cases_of(
-        a=(60, 0, 0, 40), b=(55, 0, 0, 45), c=(20, 0, 0, 80), d=(35, 0, 0, 65), tiny=(0, 1, 0, 1)
-    )
-    gaps = measured(frame, measures=["demographic_parity"])
-    summary = fairness_summary(gaps)
-    assert len(summary) == 2
-    row = only(summary, comparison="ratio")
-    assert (row["group"], row["verdict"]) == ("c", "FAIL")
-    assert row["failed"] + row["open"] + row["passed"] == 5
-    undecided = fairness_summary(gaps[gaps["group"].isin(["a", "tiny"])])
-    assert set(undecided["verdict"]) == {OPEN}
-    assert fairness_summary(gaps.head(0)).empty
+# Arguments.
 
 
 @pytest.mark.parametrize(
@@ -518,8 +418,6 @@ def test_the_summary_gives_the_worst_gap_and_never_a_better_verdict() -> None:
         ({"reference": "worst"}, "reference must be"),
         ({"reference": {"group": "z"}}, "does not occur"),
         ({"reference": {"age": "a"}}, "must name a value of each"),
-        ({"limit_ratio": 1.2}, "between 0 and 1"),
-        ({"limit_difference": 0}, "must be positive"),
         ({"confidence": 95}, "between 0 and 1"),
         ({"minimum_support": 0}, "at least 1"),
         ({"task": "ranking"}, "task must be one of"),

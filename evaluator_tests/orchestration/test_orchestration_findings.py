@@ -170,6 +170,24 @@ def test_the_findings_stand_in_the_ui_and_in_mlflow(
     assert "confirmed of" in str(metadata["weak slices"].value)
 
 
+def test_a_limit_of_fairness_measures_nothing_anew_and_is_told_in_mlflow(
+    whole_audit: Audit, finished_whole_home: Home
+) -> None:
+    fairness = whole_audit.spec.model_dump(mode="json", exclude_unset=True)["fairness"]
+    limited = asking(whole_audit, fairness={**fairness, "limit_difference": 0.1})
+    plain, other = (AuditState(one, finished_whole_home) for one in (whole_audit, limited))
+    scorecard = plain.require("scorecard")
+    assert expected_scorecard(other).target == expected_scorecard(plain).target
+    runs = [
+        state.identities.mlflow_runs(scorecard, finished_whole_home) for state in (plain, other)
+    ]
+    assert runs[0] != runs[1]
+    gaps = [read_judged_scorecard(state).fairness_gaps for state in (plain, other)]
+    is_difference = gaps[1]["comparison"] == "difference"
+    assert gaps[0]["verdict"].isna().all()
+    assert gaps[1]["verdict"].notna().equals(is_difference)
+
+
 def test_gates_on_days_are_judged_on_facts_that_lie_beside_the_scorecard(
     audit: Audit, finished_home: Home
 ) -> None:

@@ -12,7 +12,7 @@ from evaluator.certification import EvaluationSetSummary, EvidenceRecord, decide
 from evaluator.metrics import slice_metrics
 from evaluator.reporting import CandidateSummary, DashboardContent, IntakeDay
 from evaluator.scorecard import Scorecard
-from evaluator_tests.reporting.made_findings import make_findings, make_verdicts
+from evaluator_tests.reporting.made_findings import decide, make_findings, make_verdicts
 
 GEOGRAPHIES = ["Eastern", "Central", "Mountain", "Pacific", "Elsewhere"]
 SEGMENTS = ["network", "low-cost", "regional"]
@@ -151,6 +151,13 @@ def content(
 ) -> DashboardContent:
     """Give everything that the dashboard of the audit shows."""
     names = list(CANDIDATES)
+    scorecard = Scorecard(
+        measurements=measurements,
+        slices=slices,
+        additional_measurements=additional_measurements,
+        remarks=["steady and nimble gave identical predictions on every slice"],
+        **findings,
+    )
     verdicts = make_verdicts(measurements, names)
     labelled = cases.groupby(["geography", "segment"]).size()
     without_label = pd.DataFrame(
@@ -190,13 +197,8 @@ def content(
         ],
         outcomes=decide_outcomes(verdicts, slices, names),
         verdicts=verdicts,
-        scorecard=Scorecard(
-            measurements=measurements,
-            slices=slices,
-            additional_measurements=additional_measurements,
-            remarks=["steady and nimble gave identical predictions on every slice"],
-            **findings,
-        ),
+        scorecard=scorecard,
+        fairness_gaps=decide(scorecard),
         headline_metrics=METRICS,
         standout_metrics=["accuracy", "roc_auc"],
         confidence=0.95,

@@ -1,11 +1,12 @@
 """Verdicts, comparisons, gaps and weak slices of the made-up audit, by the real metrics."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from evaluator.certification import Verdict
+from evaluator.certification import GateEvidence, Verdict, decide_gaps, judge_scopes
 from evaluator.metrics import (
     compare_candidates,
     compare_pairs,
@@ -15,6 +16,8 @@ from evaluator.metrics import (
     weak_slices,
     worsened_slices,
 )
+from evaluator.scorecard import Scorecard
+from evaluator.spec import FairnessGate, FairnessSpec
 
 COMPARED = ["accuracy", "recall", "f1", "roc_auc", "log_loss"]
 FEATURES = ["carrier", "hour", "geography"]
@@ -94,6 +97,22 @@ def with_features(cases: pd.DataFrame) -> pd.DataFrame:
     turned = (carrier == "WN") & (hour >= 18) & (random.random(len(cases)) < 0.35)
     late = np.where(turned, 1 - cases["late"], cases["late"])
     return cases.assign(carrier=carrier, hour=hour, late=late)
+
+
+LIMITS = {"limit_difference": 0.1, "limit_ratio": 0.8}
+
+
+def decide(scorecard: Scorecard, limits: Mapping[str, float] = LIMITS) -> pd.DataFrame:
+    """Decide a scorecard's gaps: by one gate, and by the limits of the audit."""
+    if scorecard.fairness.empty:
+        return scorecard.fairness
+    evidence = GateEvidence(scorecard=scorecard, confidence=0.95, allowed_missing=1)
+    gate = FairnessGate(
+        kind="fairness", measure="equal_opportunity", attribute="segment", limit_difference=0.05
+    )
+    candidates = list(scorecard.fairness["candidate"].unique())
+    stated = FairnessSpec(attributes=("geography", "segment"), **limits)
+    return decide_gaps(judge_scopes([gate], evidence, candidates), evidence, stated)
 
 
 def make_findings(cases: pd.DataFrame, candidates: list[str], baseline: str) -> dict[str, Any]:

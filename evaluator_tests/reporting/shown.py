@@ -5,13 +5,15 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from evaluator.reporting import DashboardContent, DocumentsContent, render_dashboard, summary_lines
+from evaluator_tests.reporting.made_findings import decide
 
 Content = TypeVar("Content", DashboardContent, DocumentsContent)
 
 
 def with_scorecard(content: Content, **changes: Any) -> Content:
-    """Give the content with some of its scorecard's fields changed."""
-    return replace(content, scorecard=replace(content.scorecard, **changes))
+    """Give the content with some of its scorecard's fields changed, and its gaps decided anew."""
+    scorecard = replace(content.scorecard, **changes)
+    return replace(content, scorecard=scorecard, fairness_gaps=decide(scorecard))
 
 
 def names_of(content: DashboardContent) -> list[str]:
@@ -32,6 +34,7 @@ def lines_of(content: DashboardContent) -> str:
             outcomes=content.outcomes,
             verdicts=content.verdicts,
             scorecard=content.scorecard,
+            fairness_gaps=content.fairness_gaps,
             headline_metrics=content.headline_metrics,
             standout_metrics=content.standout_metrics,
         )

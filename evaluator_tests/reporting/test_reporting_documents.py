@@ -81,6 +81,7 @@ def documents_content(content: DashboardContent) -> DocumentsContent:
         outcomes=content.outcomes,
         verdicts=content.verdicts,
         scorecard=content.scorecard,
+        fairness_gaps=content.fairness_gaps,
         without_label=content.without_label,
         intake_days=content.intake_days,
         certificates={"gradient_boosting": "ab" * 32},
@@ -288,7 +289,7 @@ def test_the_card_shows_the_worst_fairness_gaps_and_the_confirmed_weak_slices(
 ) -> None:
     for candidate in documents_content.candidates:
         text = _Reader(model_card(documents_content, candidate.name).html).text
-        gaps = documents_content.scorecard.fairness
+        gaps = documents_content.fairness_gaps
         for verdict in gaps.loc[gaps["candidate"] == candidate.name, "verdict"].unique():
             assert verdict in text
         weak = documents_content.scorecard.weak_slices

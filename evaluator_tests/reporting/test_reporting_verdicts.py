@@ -44,7 +44,8 @@ def test_what_would_decide_is_said_once(content: DashboardContent) -> None:
     )
     changed = dataclasses.replace(content, verdicts=[verdict])
     assert section(changed, "verdicts").count("would decide") == 1
-    assert lines_of(changed).count("would decide it") == lines_of(changed).count("21,416")
+    lines = lines_of(changed).partition("\nVerdicts\n")[2]
+    assert lines.count("would decide") == 1
 
 
 def test_an_interval_with_one_end_is_drawn_to_the_edge(content: DashboardContent) -> None:

@@ -59,6 +59,8 @@ class GateInput:
     geography: str | None = None
     segment: str | None = None
     group: str | None = None
+    row: int | None = None
+    """Where it stands in the scorecard's `fairness`; None where it is no gap."""
     measurement: Measurement | None = None
     problem: str = ""
     """Why it cannot be judged; empty where it can."""

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -38,7 +39,7 @@ def of_fairness(gate: FairnessGate) -> GateBehaviour:
 
 def _groups(gate: FairnessGate, found: CandidateEvidence) -> Iterator[GateInput]:
     """Look at each group, in differences and ratios as far as the gate limits them."""
-    table = found.audit.scorecard.fairness
+    table = found.audit.scorecard.fairness.reset_index(drop=True)
     if not table.empty:
         is_own = (table["candidate"] == found.candidate) & (table["measure"] == gate.measure)
         table = table[is_own]
@@ -52,14 +53,14 @@ def _groups(gate: FairnessGate, found: CandidateEvidence) -> Iterator[GateInput]
         for missing in [name for name in attributes if name not in there] or [""] * (not there):
             group = f"{missing} ({comparison})" if missing else comparison
             yield GateInput(limits=limits, group=group, problem="it was not measured")
-        for row in rows.to_dict("records"):
+        for position, row in zip(rows.index, rows.to_dict("records"), strict=True):
             which = text(row["class"])
             group = (
                 f"{row['attribute']} = {row['group']} against {text(row['reference']) or 'nobody'}"
                 f"{'' if which is None else f', class {which}'} ({comparison})"
             )
             item = _measured(row, group, limits, n=number(row["n"]))
-            yield found.rests_on(found.slices, item)
+            yield found.rests_on(found.slices, replace(item, row=position))
 
 
 def _limits(gate: FairnessGate, *, against_best: bool) -> Iterator[tuple[str, Limits]]:

@@ -1,1 +1,1 @@
-"""Gaps between groups of cases, and what they are held against."""
+"""Gaps between groups of cases, with their intervals."""

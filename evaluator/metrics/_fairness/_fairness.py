@@ -25,7 +25,6 @@ from evaluator.metrics._inputs import multiclass_rows
 from evaluator.metrics._levels import IntArray, Level, Slicing, cut_slices
 
 _MEAN_BOUNDS = (-1.0, 1.0)
-_DIFFERENCE = 0.1
 _COMPARISONS: tuple[Comparison, ...] = ("difference", "ratio")
 
 
@@ -38,23 +37,18 @@ def fairness(
     score: str | Mapping[Any, str] | None = None,
     measures: Sequence[str] | None = None,
     reference: Literal["best", "overall"] | Mapping[str, Any] = "best",
-    limit_difference: float | None = None,
-    limit_ratio: float = 0.8,
     control: Sequence[str] = (),
     task: Task = "binary_classification",
     confidence: float = 0.95,
     minimum_support: int = 20,
     groups: Mapping[str, Sequence[Any]] | None = None,
 ) -> pd.DataFrame:
-    """Compare how a candidate treats groups of cases, with intervals and verdicts.
+    """Compare how a candidate treats groups of cases, with intervals.
 
     Every attribute is measured alone and in its crosses with the others, so that a group that is
-    treated badly only where two attributes meet is seen. A gap is small enough when its whole
-    interval is within the limit (PASS), too large when all of the interval is beyond it (FAIL),
-    and otherwise open (INSUFFICIENT EVIDENCE). Without an interval it is open too: a group
-    without positives has no true positive rate, and one group alone is not treated equally.
-    Cases are taken to be independent of each other. Verdicts are single ones; they are not
-    corrected for how many there are.
+    treated badly only where two attributes meet is seen. A gap that is not known is undefined and
+    never 0: a group without positives has no true positive rate, and one group alone is not
+    treated equally. Cases are taken to be independent of each other.
 
     Parameters
     ----------
@@ -77,21 +71,13 @@ def fairness(
         treatment equality the one of the fewest missed positives, and for equalised odds the
         group is compared with the one that it is farthest from. "overall": all cases. A mapping
         from each attribute to a value: that group; for crosses, the one of all these values.
-    limit_difference
-        The largest difference that is allowed. The default for classifiers, 0.1, is the customary
-        one (it is AI Fairness 360's); a regression has no default, since the difference is in the
-        unit of the label.
-    limit_ratio
-        The smallest ratio that is allowed; its inverse is the largest. The default is the
-        four-fifths rule of the Uniform Guidelines on Employee Selection Procedures, 29 CFR 1607.4.
     control
         Columns that may explain a gap. Groups are compared within each combination of their
         values, and the strata are combined by Mantel and Haenszel's weights.
     task
         "binary_classification", "multiclass_classification" or "regression".
     confidence
-        Nominal coverage of the intervals. The default, 0.95, errs in 1 of 40 verdicts at most on
-        either side of a limit.
+        Nominal coverage of the intervals. At the default, 0.95, either end errs in 1 of 40 at most.
     minimum_support
         The fewest cases that each side of an interval rests on: positives for a true positive
         rate. With fewer than 20 even a rate of which no hit was seen is known no better than to
@@ -128,16 +114,8 @@ def fairness(
         ``strata``, ``strata_left_out``
             Strata that hold cases of both sides, and those that hold cases of one and so say
             nothing about the gap. Without control columns, 1 and 0 as a rule.
-        ``limit``, ``verdict``
-            The limit, and PASS, FAIL or INSUFFICIENT EVIDENCE. Against the best a group fails by
-            being worse off; against others also by being better off.
-        ``needed_cases``
-            Where the verdict is open: how many cases of the group would decide it with a
-            probability of 0.8, if the observed values are the true ones and all groups grow
-            alike. Missing where it is decided, or where no number of cases would.
         ``status``, ``reason``
-            "ok"; "undefined", without a value; "too_few", with a value but no interval. And why,
-            or why the verdict is open.
+            "ok"; "undefined", without a value; "too_few", with a value but no interval. And why.
 
     Raises
     ------
@@ -163,10 +141,9 @@ def fairness(
     ...     measures=["demographic_parity"],
     ... )
     >>> ratio = gaps[gaps["comparison"] == "ratio"].round(2)
-    >>> ratio[["group", "reference", "value", "verdict"]].to_numpy().tolist()
-    [['f', 'm', 0.5, 'FAIL'], ['m', 'f', 2.0, 'PASS']]
+    >>> ratio[["group", "reference", "value", "low", "high"]].to_numpy().tolist()
+    [['f', 'm', 0.5, 0.35, 0.7], ['m', 'f', 2.0, 1.44, 2.84]]
     """
-    allowed = _limits(task, limit_difference, limit_ratio)
     if not 0 < confidence < 1:
         raise MetricsInputError(f"confidence must lie between 0 and 1, not {confidence}")
     if minimum_support < 1:
@@ -195,24 +172,8 @@ def fairness(
             parts = counted.parts(measure, number)
             compared = compare_with_reference(parts, measure.favoured, at, options)
             constant = (measure.name, comparison, value, level.name)
-            blocks.append(to_block(compared, labels, allowed[comparison], options, constant))
+            blocks.append(to_block(compared, labels, options, constant))
     return concat_blocks(blocks)
-
-
-def _limits(task: Task, difference: float | None, ratio: float) -> dict[Comparison, float]:
-    """Check the limits, and give them for each comparison."""
-    if difference is None:
-        if task == "regression":
-            raise MetricsInputError(
-                "a regression needs limit_difference: the largest difference of mean residuals "
-                "that is allowed, in the unit of the label"
-            )
-        difference = _DIFFERENCE
-    if not 0 < difference < np.inf:
-        raise MetricsInputError(f"limit_difference must be positive, not {difference}")
-    if not 0 < ratio < 1:
-        raise MetricsInputError(f"limit_ratio must lie between 0 and 1, not {ratio}")
-    return {"difference": difference, "ratio": ratio}
 
 
 def _chosen(measures: Sequence[str] | None, task: Task, *, scored: bool) -> list[FairnessMeasure]:

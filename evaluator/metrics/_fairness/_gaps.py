@@ -110,9 +110,6 @@ class Gap:
     # Why there is no gap, and why it has no interval; empty otherwise.
     undefined: Reasons
     too_few: Reasons
-    # The gap that more cases are planned for, and its variance at the present number of cases.
-    planned: FloatArray
-    variance: FloatArray
 
     def take(self, positions: Any) -> "Gap":
         """Give the pairs at these positions."""
@@ -170,14 +167,11 @@ def rate_gaps(one: RateSummary, two: RateSummary, request: GapRequest) -> Gap:
     low, high = _rate_limits(pair, request.comparison, request.confidence_low, odds=one.odds)
     if request.confidence_high != request.confidence_low:
         _, high = _rate_limits(pair, request.comparison, request.confidence_high, odds=one.odds)
-    planned, variance = _planned_rates(one, two, pair, request.comparison)
     if request.overall:
         share = np.nan_to_num(share)
-        slope = slope_to_overall(planned, share, request.comparison)
-        value, low, high, planned = (
-            to_overall(gap, share, request.comparison) for gap in (value, low, high, planned)
+        value, low, high = (
+            to_overall(gap, share, request.comparison) for gap in (value, low, high)
         )
-        variance = variance * slope**2
     if one.odds and request.comparison == "ratio":
         own, whole = divide(own, 1 - own), divide(whole, 1 - whole)
     return Gap(
@@ -189,8 +183,6 @@ def rate_gaps(one: RateSummary, two: RateSummary, request: GapRequest) -> Gap:
         *count_compared(one, two, request),
         undefined,
         empty_reasons(len(own)),
-        planned,
-        variance,
     )
 
 
@@ -211,53 +203,6 @@ def _rate_limits(
         _, low, high, _ = log_odds_ratio(pair, confidence)
         return low, high
     return score_log_ratio(pair, confidence)
-
-
-def _planned_rates(
-    one: RateSummary, two: RateSummary, pair: TwoRates, comparison: Comparison
-) -> tuple[FloatArray, FloatArray]:
-    """Give the gap that more cases are planned for, and its variance at the present number.
-
-    The rates are the observed ones with half a hit and half a miss added, so that none is 0 or 1.
-    A group without cases is planned for as if it were like the one that it is compared with, in
-    its rate and in how many of its rows are cases.
-    """
-    used = pair.informative | ~pair.informative.any(axis=1, keepdims=True)
-    cases, other_cases = (np.where(used, side.cases, 0).sum(axis=1) for side in (one, two))
-    p, q = (
-        (np.nan_to_num(rate) * n + 0.5) / (n + 1)
-        for rate, n in zip(pair.standardised(), (cases, other_cases), strict=True)
-    )
-    p, q = np.where(cases > 0, p, q), np.where(other_cases > 0, q, p)
-    expected = planned_cases(one, two)
-    spread, other_spread = (
-        np.where(factor > 0, factor, divide(np.ones_like(n), n))
-        for factor, n in zip(pair.spread(), expected, strict=True)
-    )
-    if comparison == "difference":
-        return p - q, p * (1 - p) * spread + q * (1 - q) * other_spread
-    if one.odds:
-        gap: FloatArray = special.logit(p) - special.logit(q)
-        return gap, spread / (p * (1 - p)) + other_spread / (q * (1 - q))
-    return np.log(p / q), (1 - p) / p * spread + (1 - q) / q * other_spread
-
-
-def planned_cases(one: GroupSummary, two: GroupSummary) -> tuple[FloatArray, FloatArray]:
-    """Give the cases of both sides; where there are none, as many as the other side's share."""
-    cases, other_cases = one.cases.sum(axis=1), two.cases.sum(axis=1)
-    rows, other_rows = np.maximum(one.rows, 1), np.maximum(two.rows, 1)
-    return (
-        np.where(cases > 0, cases, rows * divide(other_cases, other_rows)),
-        np.where(other_cases > 0, other_cases, other_rows * divide(cases, rows)),
-    )
-
-
-def slope_to_overall(gap: FloatArray, share: FloatArray, comparison: Comparison) -> FloatArray:
-    """Give the derivative of the gap to the overall by the gap to the rest."""
-    if comparison == "difference":
-        return 1 - share
-    slope: FloatArray = (1 - share) / (share * np.exp(gap) + 1 - share)
-    return slope
 
 
 def to_overall(gap: FloatArray, share: FloatArray, comparison: Comparison) -> FloatArray:
@@ -296,15 +241,11 @@ def mean_gaps(one: MeanSummary, two: MeanSummary, request: GapRequest) -> Gap:
         low, _, too_few = _stratified_mean_limits(one, two, pair, request.confidence_low)
         _, high, _ = _stratified_mean_limits(one, two, pair, request.confidence_high)
     value = own - other
-    variances = [_pooled_variance(side) for side in (one, two)]
-    cases, other_cases = planned_cases(one, two)
-    known = [np.where(np.isnan(v), w, v) for v, w in (variances, variances[::-1])]
-    variance = divide(known[0], cases) + divide(known[1], other_cases)
     whole = other
     if request.overall:
         whole = share * own + (1 - share) * other
         left = 1 - np.nan_to_num(share)
-        value, low, high, variance = value * left, low * left, high * left, variance * left**2
+        value, low, high = value * left, low * left, high * left
     return Gap(
         value,
         low,
@@ -314,8 +255,6 @@ def mean_gaps(one: MeanSummary, two: MeanSummary, request: GapRequest) -> Gap:
         *count_compared(one, two, request),
         empty_reasons(len(value)),
         too_few,
-        np.nan_to_num(value),
-        variance,
     )
 
 

@@ -54,12 +54,6 @@ class ReferenceGaps:
     group: IntArray
     reference: IntArray
     gap: Gap
-    # On which side of no gap a group is worse off: -1 below, 1 above, 0 on both.
-    worse: Literal[-1, 0, 1]
-    # Nominal coverages of the two-sided intervals from which the limits come that decide whether a
-    # gap is small enough, and whether it is too large.
-    confidence_pass: float
-    confidence_fail: float
     # Whether the gaps are the largest of several absolute ones.
     unsigned: bool = False
 
@@ -94,7 +88,7 @@ def compare_with_reference(
         return _to_best(parts[0], pairs, favoured, options, others)
     gap = pairs.compare(parts[0], options.request(options.confidence, options.confidence))
     chosen = pairs.reference(np.zeros(len(pairs.groups), np.intp))
-    return ReferenceGaps(pairs.groups, chosen, gap, 0, options.confidence, options.confidence)
+    return ReferenceGaps(pairs.groups, chosen, gap)
 
 
 @dataclass(frozen=True)
@@ -210,9 +204,7 @@ def _to_best(
         for limit in (gap.low, gap.high)
     )
     found = _alone(gap.take(_flat(chosen, pairs)), pairs)
-    found = replace(found, low=low, high=high)
-    worse: Literal[-1, 1] = -1 if favoured == 1 else 1
-    return ReferenceGaps(pairs.groups, pairs.reference(chosen), found, worse, plain, corrected)
+    return ReferenceGaps(pairs.groups, pairs.reference(chosen), replace(found, low=low, high=high))
 
 
 def _choose_candidates(gap: Gap, pairs: GroupPairs, prefer: FloatArray) -> IntArray:
@@ -299,12 +291,9 @@ def _largest(
         other_cases=np.min([gap.other_cases[at] for gap in gaps], axis=0),
         undefined=both.undefined[at],
         too_few=both.too_few[at],
-        planned=np.abs(found.planned),
     )
     found = _alone(unsigned, pairs)
-    return ReferenceGaps(
-        pairs.groups, pairs.reference(chosen), found, 0, plain, corrected, unsigned=True
-    )
+    return ReferenceGaps(pairs.groups, pairs.reference(chosen), found, unsigned=True)
 
 
 def _with_faults_of_all(gaps: list[Gap]) -> Gap:

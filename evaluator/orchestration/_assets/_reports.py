@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import dagster as dg
 import pandas as pd
 
-from evaluator.certification import asks_about_days
+from evaluator.certification import asks_about_days, worst_gaps
 from evaluator.evidence import Record, RunContext, digest_of, rests_on
 from evaluator.orchestration._asset_specs import (
     anything_new_upstream,
@@ -25,7 +25,11 @@ from evaluator.orchestration._facts import MlflowFacts
 from evaluator.orchestration._mlflow_runs import store_mlflow_runs
 from evaluator.orchestration._partitions import ALL_PARTITIONS
 from evaluator.orchestration._resources import States, run_context_of
-from evaluator.orchestration._scorecard_run import read_judged_scorecard, store_scorecard
+from evaluator.orchestration._scorecard_run import (
+    JudgedScorecard,
+    read_judged_scorecard,
+    store_scorecard,
+)
 from evaluator.orchestration._state import AuditState
 from evaluator.scorecard import ADDITIONAL_MEASUREMENTS, MEASUREMENTS, Asset, Scorecard, metrics_of
 from evaluator.spec import Audit, AuditSpec
@@ -42,7 +46,7 @@ _COMPARED = ["candidate", "metric", "difference", "low_adjusted", "high_adjusted
 _COMPARED += ["better", "worse", "conclusion", "reason"]
 _RANKED = ["metric", "candidate", "rank", "best_rank", "worst_rank", "not_told_apart_from"]
 _GAPS = ["candidate", "measure", "comparison", "attribute", "group", "reference", "value", "low"]
-_GAPS += ["high", "limit", "verdict", "failed", "open", "passed", "needed_cases", "reason"]
+_GAPS += ["high", "limit", "gate", "verdict", "failed", "open", "passed", "needed_cases", "reason"]
 _WEAK = ["candidate", "slice", "n_all", "loss", "rest_loss", "low", "high", "harm_low"]
 _WORSE = ["candidate", "slice", "n_before", "n_after", "loss_before", "loss_after", "low", "high"]
 
@@ -130,11 +134,12 @@ def _scorecard(audit: Audit) -> dg.AssetsDefinition:
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
         state = evaluator_home.state(audit)
         record = store_scorecard(state, run_context_of(context))
-        scored = read_judged_scorecard(state).scorecard
+        judged = read_judged_scorecard(state)
+        scored = judged.scorecard
         overall = scored.measurements[scored.measurements["level"] == "overall"]
         shown = overall[["candidate", "metric", "value", "low", "high", "n", "status", "reason"]]
         missing = scored.slices[scored.slices["state"] != "current"]
-        more = scorecard_tables(audit.spec, scored)
+        more = scorecard_tables(audit.spec, judged)
         if audit.spec.additional_slices:
             more["more slices"] = _additional_slices_table(
                 scored.additional_measurements, audit.spec.metrics[0]
@@ -167,9 +172,9 @@ def _scorecard(audit: Audit) -> dg.AssetsDefinition:
     return scorecard
 
 
-def scorecard_tables(spec: AuditSpec, scorecard: Scorecard) -> dict[str, str]:
+def scorecard_tables(spec: AuditSpec, judged: JudgedScorecard) -> dict[str, str]:
     """Lay out as Markdown what the audit asks for: comparison, fairness, weak slices."""
-    tables = {}
+    tables, scorecard = {}, judged.scorecard
     if len(scorecard.comparisons):
         overall = scorecard.comparisons["level"] == "overall"
         title = f"Less {spec.baseline}, overall:\n\n"
@@ -177,8 +182,8 @@ def scorecard_tables(spec: AuditSpec, scorecard: Scorecard) -> dict[str, str]:
     if len(scorecard.ranks):
         overall = scorecard.ranks["level"] == "overall"
         tables["ranks"] = _table(scorecard.ranks[overall], _RANKED)
-    if len(scorecard.fairness):
-        tables["fairness"] = _table(_worst_gaps(scorecard.fairness), _GAPS)
+    if len(judged.fairness_gaps):
+        tables["fairness"] = _table(worst_gaps(judged.fairness_gaps), _GAPS)
     if scorecard.weak_searches:
         tables["weak slices"] = _weak_slices(scorecard)
     if len(scorecard.worsened):
@@ -189,16 +194,6 @@ def scorecard_tables(spec: AuditSpec, scorecard: Scorecard) -> dict[str, str]:
             else f"Of {len(scorecard.worsened):,} slices, none is shown to be worse."
         )
     return tables
-
-
-def _worst_gaps(gaps: pd.DataFrame) -> pd.DataFrame:
-    from evaluator.metrics import fairness_summary
-
-    worst = []
-    for candidate, own in gaps.groupby("candidate", sort=False):
-        summary = fairness_summary(own.drop(columns="candidate"))
-        worst.append(summary.assign(candidate=candidate))
-    return pd.concat(worst, ignore_index=True)
 
 
 def _weak_slices(scorecard: Scorecard) -> str:

@@ -4,13 +4,13 @@ Source: M. Mitchell et al., *Model Cards for Model Reporting*, FAT* '19 (2019) 2
 sections, in their order.
 """
 
+from collections.abc import Hashable, Mapping, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pandas as pd
 
-from evaluator.certification import format_count, format_list, format_metric
-from evaluator.metrics import fairness_summary
+from evaluator.certification import format_count, format_list, format_metric, worst_gaps
 from evaluator.reporting._content import CandidateSummary, DocumentsContent
 from evaluator.reporting._documents._page import (
     Block,
@@ -52,9 +52,6 @@ from evaluator.scorecard import (
     read_measurements,
     read_slices,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 SHOWN_METRICS = 3
 """How many of the audit's metrics are shown for each scope; overall, all are."""
@@ -287,36 +284,43 @@ def _ethics(content: DocumentsContent, candidate: str) -> list[Block]:
         "Which gap is unjust, and which harm an error does, are questions for people. The figures"
         " take the labels as the truth: a bias in the labels shows nowhere."
     )
-    own = rows_of(content.scorecard.fairness, candidate)
+    own = rows_of(content.fairness_gaps, candidate)
     if own.empty:
         return [
             Paragraph(Strong("No fairness finding of this candidate is among the evidence.")),
             question,
         ]
-    worst = fairness_summary(own.drop(columns="candidate"))
     rows, left = limit_rows(
         [
             (
                 to_sentence(str(row["measure"]).replace("_", " ")).rstrip("."),
-                f"{row['comparison']}, up to {row['limit']:g}"
-                if row["comparison"] == "difference"
-                else f"{row['comparison']}, from {row['limit']:g}",
+                _format_limit(row),
                 str(row["attribute"]),
                 str(row["group"])
                 if pd.isna(row["reference"])
                 else f"{row['group']} against {row['reference']}",
                 format_value(row["value"]),
                 format_two_sided(row["low"], row["high"]),
-                Strong(str(row["verdict"])),
-                f"{row['failed']} failed, {row['open']} open, {row['passed']} passed",
+                NO_VALUE if pd.isna(row["verdict"]) else Strong(str(row["verdict"])),
+                NO_VALUE
+                if pd.isna(row["verdict"])
+                else f"{row['failed']} failed, {row['open']} open, {row['passed']} passed",
             )
-            for row in worst.to_dict("records")
+            for row in worst_gaps(own).to_dict("records")
         ],
         "gap",
     )
     header = ("Measure", "As", "Attribute", "Groups", "Gap", "Interval", "Verdict", "All groups")
     caption = f"The worst gap of each measure and attribute{left}"
     return [Table(caption, header, rows, (4, 5)), question]
+
+
+def _format_limit(row: Mapping[Hashable, Any]) -> str:
+    """Say how a gap is measured, its limit, and whether no gate asks for it."""
+    if pd.isna(row["limit"]):
+        return f"{row['comparison']}, without a limit"
+    bound = "up to" if row["comparison"] == "difference" else "from"
+    return f"{row['comparison']}, {bound} {row['limit']:g}{'' if row['gates'] else ' (no gate)'}"
 
 
 def _caveats(content: DocumentsContent, candidate: str) -> list[Block]:
