@@ -11,9 +11,8 @@ from hypothesis import given, settings, strategies as st
 from scipy import special, stats
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 
-from evaluator.metrics import SUPPORTED
+from evaluator.metrics import SUPPORTED, _ranking as ranking
 from evaluator.metrics._binary import BinaryCounted, matthews_correlation, paired_form
-from evaluator.metrics._comparison import _pairing as paired_layout, _roc_auc as paired_areas
 from evaluator.metrics._comparison._binary import counted_difference
 from evaluator.metrics._comparison._differences import (
     DiscordantCounts,
@@ -293,8 +292,7 @@ def test_areas_of_many_rows_are_the_same_in_parts_as_at_once(
         return found
 
     whole = measured()
-    for room in (paired_areas, paired_layout):
-        monkeypatch.setattr(room, "_BLOCK", 64)
+    monkeypatch.setattr(ranking, "_BLOCK", 64)
     for once, parted in zip(whole, measured(), strict=True):
         np.testing.assert_allclose(parted, once, rtol=1e-12)
 

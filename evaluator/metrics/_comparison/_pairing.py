@@ -1,7 +1,6 @@
 """Several candidates' predictions in one frame, and an order in which rows are added up."""
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,11 +10,11 @@ from numpy.typing import NDArray
 from evaluator.metrics._checks import MetricsInputError, column, refuse_rows
 from evaluator.metrics._estimates import BoolArray, FloatArray
 from evaluator.metrics._levels import IntArray, Slicing
+from evaluator.metrics._ranking import cut_blocks, stable_order
 
 _SHOWN = 5
 _KEY = "id"
 _OWN = ("score", "prediction")
-_BLOCK = 1 << 16
 
 
 def paired_frame(predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -149,9 +148,7 @@ class CellLayout:
 
     def __init__(self, label: BoolArray, slicing: Slicing) -> None:
         code = slicing.cell * 2 + label
-        # Numpy sorts integers of 16 bits or fewer by radix, in one pass.
-        small = code.astype(np.uint16) if slicing.cells < 1 << 15 else code
-        self.order: IntArray = np.argsort(small, kind="stable")
+        self.order = stable_order(code, 2 * slicing.cells)
         self.slicing = slicing
         self.sizes = np.bincount(code, minlength=2 * slicing.cells).reshape(-1, 2)
         self._there = np.flatnonzero(self.sizes)
@@ -163,9 +160,7 @@ class CellLayout:
         Some ten thousand rows are measured at a time, so that they stay in the processor's cache.
         """
         parts = []
-        block = self._starts[1:] // _BLOCK
-        bounds = [0, *(np.flatnonzero(np.diff(block)) + 1), len(self._there)]
-        for first, last in pairwise(bounds):
+        for first, last in cut_blocks(np.diff(self._starts)):
             start, stop = self._starts[first], self._starts[last]
             own = self._starts[first:last] - start
             parts.append([_sums(values, own) for values in measured(slice(start, stop))])
