@@ -418,10 +418,7 @@ def _recalibration(*, slope: bool) -> BinaryMetric:
 
     def plain(at: BinaryGroups) -> Estimate:
         def of_level(level: Level) -> tuple[FloatArray, ...]:
-            group = level.group_of_cell[at.rows.slicing.cell]
-            value, half, exists = fit(
-                at, SurveyDesign(group, level.groups, weight=None, cluster=None)
-            )
+            value, half, exists = fit(at, SurveyDesign(level, at.rows.slicing.cell))
             return value, half, exists.astype(float)
 
         value, half, exists = at.of_levels(of_level)

@@ -1,7 +1,9 @@
 """What every metric gives for every group of a level: a value, an interval, a reason."""
 
+from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -18,6 +20,7 @@ NO_ROWS = none_of(CELLS)
 MIN_OF_EACH_CLASS = 10
 # The share of a sum of squares that cancellation leaves where there is no spread.
 NO_SPREAD = 1e-14
+_Arrays = TypeVar("_Arrays")
 
 
 @dataclass
@@ -39,16 +42,6 @@ class Estimate:
         self.high = np.full(len(self.value), np.nan)
         self.reason = np.full(len(self.value), None, dtype=object)
         self.undefined = np.zeros(len(self.value), dtype=bool)
-
-    @classmethod
-    def concat(cls, parts: "list[Estimate]") -> "Estimate":
-        """Put the groups of several estimates one after the other."""
-        whole = cls(
-            *(np.concatenate([getattr(p, n) for p in parts]) for n in ("value", "effective"))
-        )
-        for name in ("low", "high", "reason", "undefined"):
-            setattr(whole, name, np.concatenate([getattr(part, name) for part in parts]))
-        return whole
 
     def mark_undefined(self, where: BoolArray, reason: str) -> None:
         """Say why the value does not exist in some groups; the first reason given stays."""
@@ -86,6 +79,16 @@ class Estimate:
     @property
     def _fine(self) -> BoolArray:
         return np.array([reason is None for reason in self.reason], dtype=bool)
+
+
+def concat_arrays(parts: Sequence[_Arrays]) -> _Arrays:
+    """Put the arrays of several records one after the other; what is no array is common to all."""
+    whole = copy(parts[0])
+    for name, first in vars(whole).items():
+        if isinstance(first, np.ndarray):
+            # Records may be frozen.
+            object.__setattr__(whole, name, np.concatenate([getattr(part, name) for part in parts]))
+    return whole
 
 
 def divide(numerator: NDArray[Any], denominator: NDArray[Any]) -> FloatArray:

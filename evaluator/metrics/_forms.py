@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from evaluator.metrics._estimates import Estimate, FloatArray
+from evaluator.metrics._estimates import Estimate, FloatArray, concat_arrays
 from evaluator.metrics._linear import LinearisedEstimate
 
 Level = TypeVar("Level")
@@ -50,4 +50,4 @@ def measure_levels(
         for name, measure in measures.items():
             found = measure(at)
             results[-1] |= {name: found} if isinstance(found, Estimate) else found
-    return {name: Estimate.concat([one[name] for one in results]) for name in results[0]}
+    return {name: concat_arrays([one[name] for one in results]) for name in results[0]}

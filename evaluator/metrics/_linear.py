@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from evaluator.metrics._estimates import BoolArray, Estimate, FloatArray, divide
-from evaluator.metrics._levels import IntArray
+from evaluator.metrics._levels import IntArray, Level
 from evaluator.metrics._rates import clopper_pearson, rate_interval
 
 MIN_CLUSTERS = 10
@@ -36,11 +36,15 @@ class SurveyDesign:
     """The rows of one level: each one's group, weight and cluster, arrays of shape (rows,)."""
 
     def __init__(
-        self, group: IntArray, groups: int, weight: FloatArray | None, cluster: IntArray | None
+        self,
+        level: Level,
+        cell: IntArray,
+        weight: FloatArray | None = None,
+        cluster: IntArray | None = None,
     ) -> None:
-        self.group = group
-        self.groups = groups
-        self.weight = np.ones(len(group)) if weight is None else weight
+        self.group = level.group_of_cell[cell]
+        self.groups = level.groups
+        self.weight = np.ones(len(cell)) if weight is None else weight
         self.cluster = cluster
         self.plain = weight is None and cluster is None
 

@@ -22,7 +22,7 @@ from evaluator.metrics._rates import clopper_pearson
 
 MIN_CASES = 20
 # A mean that one case carries has a skewness near one, in units of the root of the cases.
-_MAX_SKEWNESS = 0.9
+MAX_SKEWNESS = 0.9
 _LITTLE_SKEWNESS = 0.5
 _NO_SKEWNESS = 1e-6
 # Probabilities are cut to [EPSILON, 1 - EPSILON], as scikit-learn cuts them.
@@ -127,7 +127,7 @@ def _estimate(
     estimate.mark_shortfall(MIN_CASES, "cases", effective)
     if not bounded:
         estimate.mark_too_few(equal, "all cases are equal, so that their spread is unknown")
-    skewed = ~equal & (np.abs(moments.skewness) > _MAX_SKEWNESS * np.sqrt(n))
+    skewed = ~equal & (np.abs(moments.skewness) > MAX_SKEWNESS * np.sqrt(n))
     would_do = np.ceil((moments.skewness / _LITTLE_SKEWNESS) ** 2)
     reason = np.full(len(n), None, dtype=object)
     for group in np.flatnonzero(skewed):

@@ -134,10 +134,7 @@ def slice_metrics(
     clusters = None if cluster is None else cluster_numbers(frame, cluster)
 
     def designs() -> list[SurveyDesign]:
-        return [
-            SurveyDesign(level.group_of_cell[slicing.cell], level.groups, row_weights, clusters)
-            for level in slicing.levels
-        ]
+        return [SurveyDesign(at, slicing.cell, row_weights, clusters) for at in slicing.levels]
 
     if isinstance(score, Mapping) or task == "multiclass_classification":
         classes = multiclass_rows(

@@ -302,10 +302,7 @@ def differences(
         if clusters is None:
             return cases.compare(pairs, metrics)
         return compare_clustered(cases, clusters, pairs, metrics)
-    designs = [
-        SurveyDesign(level.group_of_cell[slicing.cell], level.groups, None, clusters)
-        for level in slicing.levels
-    ]
+    designs = [SurveyDesign(at, slicing.cell, cluster=clusters) for at in slicing.levels]
     if columns.task == "regression":
         truth = numbers(frame, columns.label)
         predicted = {name: numbers(frame, columns.predictions[name]) for name in names}

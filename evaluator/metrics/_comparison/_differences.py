@@ -1,68 +1,34 @@
 """The difference of two candidates on the same cases, and what can be said of its truth."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
 
 import numpy as np
 from scipy import special
 
-from evaluator.metrics._estimates import (
-    NO_ROWS,
-    BoolArray,
-    Estimate,
-    FloatArray,
-    divide,
-)
+from evaluator.metrics._estimates import BoolArray, Estimate, FloatArray, concat_arrays, divide
 from evaluator.metrics._linear import LinearisedEstimate, SurveyDesign
-from evaluator.metrics._means import MIN_CASES, Moments
+from evaluator.metrics._means import MAX_SKEWNESS, Moments
 
 _NO_LEAN = 1e-6
 _HALVINGS = 60
-# As in `_means`: a mean that one case carries has a skewness near one, in roots of the cases.
-_MAX_SKEWNESS = 0.9
 _NO_SPREAD = 1e-24
 _NOT_SCORED_DIFFERENTLY = "no case is scored differently"
 _ALL_ALIKE = "all cases differ alike, so that the spread is unknown"
 CandidatePair = tuple[str, str]
-_Arrays = TypeVar("_Arrays")
-
-
-class DifferenceDistribution(Protocol):
-    """What the data say about the true differences; all arrays have shape (groups,)."""
-
-    interval_without_test: bool
-    """Whether the interval may stand where there are too few cases for a test."""
-
-    def two_sided(self) -> FloatArray:
-        """Give the p-values of "there is no difference"."""
-        ...
-
-    def above(self, bound: float) -> FloatArray:
-        """Give the p-values of "the difference is at most the bound"."""
-        ...
-
-    def below(self, bound: float) -> FloatArray:
-        """Give the p-values of "the difference is at least the bound"."""
-        ...
-
-    def interval(self, error: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Give the limits that leave these error probabilities, half on each side."""
-        ...
 
 
 @dataclass(frozen=True)
 class DiscordantCounts:
-    """Cases that the candidate treats unlike the baseline: better and worse, shape (groups,)."""
+    """Cases that the candidate treats better and worse than the baseline, shape (groups,)."""
 
-    discordant: FloatArray
     better: FloatArray
     worse: FloatArray
 
-    @classmethod
-    def of(cls, better: FloatArray, worse: FloatArray) -> "DiscordantCounts":
-        """Count the flips of a measure for which different is better or worse."""
-        return cls(better + worse, better, worse)
+    @property
+    def discordant(self) -> FloatArray:
+        """Cases that the two treat differently."""
+        return self.better + self.worse
 
 
 @dataclass(frozen=True)
@@ -71,49 +37,39 @@ class Difference:
 
     estimate: Estimate
     flips: DiscordantCounts
-    distribution: DifferenceDistribution
+    # What the data say about the true difference.
+    distribution: "StudentisedDifference | PairedRateDifference"
 
 
-def concat_differences(parts: Sequence[Difference]) -> Difference:
-    """Put the groups of several levels, compared by the same method, one after the other."""
-    return Difference(
-        Estimate.concat([part.estimate for part in parts]),
-        _concat_arrays([part.flips for part in parts]),
-        _concat_arrays([part.distribution for part in parts]),
-    )
-
-
-def _concat_arrays(parts: Sequence[_Arrays]) -> _Arrays:
-    """Put the arrays of several records one after the other; what is no array is common to all."""
-    columns = {name: [getattr(part, name) for part in parts] for name in vars(parts[0])}
-    whole: _Arrays = type(parts[0])(
-        **{
-            name: np.concatenate(found) if isinstance(found[0], np.ndarray) else found[0]
-            for name, found in columns.items()
-        }
-    )
-    return whole
+def concat_levels(
+    levels: Iterable[Mapping[tuple[CandidatePair, str], Difference]],
+) -> dict[tuple[CandidatePair, str], Difference]:
+    """Put the groups of all levels, compared by the same methods, one after the other."""
+    parts = list(levels)
+    return {
+        key: Difference(
+            concat_arrays([part[key].estimate for part in parts]),
+            concat_arrays([part[key].flips for part in parts]),
+            concat_arrays([part[key].distribution for part in parts]),
+        )
+        for key in parts[0]
+    }
 
 
 def mean_difference(
-    n: FloatArray,
-    sums: FloatArray,
-    flips: DiscordantCounts,
-    classes: Mapping[str, tuple[int, FloatArray]],
+    estimate: Estimate, flips: DiscordantCounts, moments: Moments, largest: float = np.inf
 ) -> Difference:
-    """Compare two mean losses by the mean of the cases' differences: the paired t-test.
+    """Compare by the mean of the units' differences, whose moments are given: the paired t-test.
 
     The studentised mean is corrected for skewness as in `StudentisedDifference`; where the
-    differences are symmetric this is Student's paired test itself.
+    differences are symmetric this is Student's paired test itself. Where they show no spread, or
+    are carried by one unit, there is no test.
     """
-    moments = Moments.of_sums(n, sums)
-    estimate = Estimate(moments.mean.copy(), n)
-    estimate.mark_undefined(n == 0, NO_ROWS)
-    estimate.mark_shortfall(MIN_CASES, "cases", n)
-    for what, (least, there) in classes.items():
-        estimate.mark_shortfall(least, what, there)
-    _mark_spread(estimate, flips, moments)
-    return Difference(estimate, flips, StudentisedDifference.of_moments(moments))
+    estimate.mark_too_few(flips.discordant == 0, _NOT_SCORED_DIFFERENTLY)
+    estimate.mark_too_few(moments.deviation == 0, _ALL_ALIKE)
+    carried = np.abs(np.nan_to_num(moments.skewness)) > MAX_SKEWNESS * np.sqrt(moments.n)
+    estimate.mark_too_few(carried, "one case carries the difference")
+    return Difference(estimate, flips, StudentisedDifference.of_moments(moments, largest))
 
 
 def linear_difference(
@@ -146,16 +102,7 @@ def linear_difference(
     skewness = divide(third * units**2, deviation**3) if skewed else np.zeros(len(units))
     moments = Moments(units, estimate.value.copy(), np.nan_to_num(deviation), skewness)
     design.mark_few_clusters(estimate, among)
-    _mark_spread(estimate, flips, moments)
-    return Difference(estimate, flips, StudentisedDifference.of_moments(moments, largest=largest))
-
-
-def _mark_spread(estimate: Estimate, flips: DiscordantCounts, moments: Moments) -> None:
-    """Mark groups in which the differences show no spread, or are carried by one case."""
-    estimate.mark_too_few(flips.discordant == 0, _NOT_SCORED_DIFFERENTLY)
-    estimate.mark_too_few(moments.deviation == 0, _ALL_ALIKE)
-    carried = np.abs(np.nan_to_num(moments.skewness)) > _MAX_SKEWNESS * np.sqrt(moments.n)
-    estimate.mark_too_few(carried, "one case carries the difference")
+    return mean_difference(estimate, flips, moments, largest)
 
 
 @dataclass(frozen=True)
@@ -183,10 +130,11 @@ class StudentisedDifference:
     # The largest difference that the metric can have; may be infinite.
     largest: float = np.inf
 
+    # Whether the interval may stand where there are too few cases for a test.
     interval_without_test = False
 
     @classmethod
-    def of_moments(cls, moments: Moments, largest: float = np.inf) -> "StudentisedDifference":
+    def of_moments(cls, moments: Moments, largest: float) -> "StudentisedDifference":
         """Take the mean of a quantity of each unit, whose moments are given."""
         root = np.sqrt(np.maximum(moments.n, 1))
         lean = np.nan_to_num(moments.skewness) / root

@@ -147,7 +147,7 @@ def roc_auc_difference(
         of_classes.append(np.where(centred <= NO_SPREAD * second, 0, centred))
     variance, freedom = variance_of_area(of_classes, (positives, negatives))
     estimate = Estimate(value.copy(), np.minimum(positives, negatives))
-    flips = DiscordantCounts.of(better, worse)
+    flips = DiscordantCounts(better, worse)
     estimate.mark_undefined(positives == 0, none_of(POSITIVES))
     estimate.mark_undefined(negatives == 0, none_of(NEGATIVES))
     mark_few_of_a_class(estimate, positives, negatives, MIN_OF_EACH_CLASS)

@@ -12,7 +12,7 @@ from evaluator.metrics._comparison._differences import (
     Difference,
     DiscordantCounts,
     PairedRateDifference,
-    concat_differences,
+    concat_levels,
     linear_difference,
 )
 from evaluator.metrics._estimates import Estimate, FloatArray, divide
@@ -47,20 +47,19 @@ def compare_levels(
 ) -> dict[CandidatePair, dict[str, Difference]]:
     """Compare pairs of candidates by all metrics at every level."""
     names = sorted({name for pair in pairs for name in pair})
-    parts: dict[tuple[CandidatePair, str], list[Difference]] = {
-        (pair, metric): [] for pair in pairs for metric in forms
-    }
-    for design in designs:
+
+    def at_level(design: SurveyDesign) -> dict[tuple[CandidatePair, str], Difference]:
         levels = {name: level_of(name, design) for name in names}
+        found = {}
         for metric, form in forms.items():
             ones = {name: _CandidateEstimate.of(form, at) for name, at in levels.items()}
             for pair in pairs:
-                found = _difference(design, (ones[pair[0]], ones[pair[1]]), pair, error)
-                parts[pair, metric].append(found)
-    return {
-        pair: {metric: concat_differences(parts[pair, metric]) for metric in forms}
-        for pair in pairs
-    }
+                both = ones[pair[0]], ones[pair[1]]
+                found[pair, metric] = _difference(design, both, pair, error)
+        return found
+
+    found = concat_levels(at_level(design) for design in designs)
+    return {pair: {metric: found[pair, metric] for metric in forms} for pair in pairs}
 
 
 def _difference(
@@ -73,7 +72,7 @@ def _difference(
     test = one.test
     more = design.total(one.merit > other.merit)
     fewer = design.total(one.merit < other.merit)
-    flips = DiscordantCounts.of(more, fewer)
+    flips = DiscordantCounts(more, fewer)
     effective = np.fmin(one.estimate.effective, other.estimate.effective)
     estimate = Estimate(one.linear.value - other.linear.value, effective)
     for name, single in zip(pair, ones, strict=True):
