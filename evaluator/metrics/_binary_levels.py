@@ -44,6 +44,9 @@ class _BinaryCases(ABC):
         for cells in (POSITIVES, NEGATIVES):
             self.mark_few(estimate, least, cells)
 
+    def mark_few_clusters(self, estimate: Estimate) -> None:  # noqa: B027 - counts have none
+        """Mark groups of too few clusters, where cases come in clusters."""
+
 
 class BinaryGroups(_BinaryCases):
     """The counts of all groups of all levels."""
@@ -106,6 +109,10 @@ class BinaryLevel(_BinaryCases):
     def cases(self, cells: Cells = CELLS) -> FloatArray:
         """Count the effective cases of some cells, shape (groups,)."""
         return self.design.cases(self.among(cells))
+
+    def mark_few_clusters(self, estimate: Estimate) -> None:
+        """Mark groups of too few clusters, where cases come in clusters."""
+        self.design.mark_few_clusters(estimate)
 
     def rate(self, rate: Rate) -> Estimate:
         """Estimate a rate."""

@@ -1,8 +1,11 @@
 """How far probabilities can be taken at their word, bin by bin and by regression."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import special
 
 from evaluator.metrics._estimates import BoolArray, FloatArray, divide
@@ -22,10 +25,17 @@ _CONVERGED = 1e-10
 _NO_SPREAD = 1e-9
 
 
-def bins_of(score: FloatArray) -> IntArray:
-    """Give each score's bin: ten of equal width, the last one closed."""
-    bins: IntArray = np.minimum((score * BINS).astype(np.intp), BINS - 1)
-    return bins
+def sum_bins(
+    group: IntArray, groups: int, score: FloatArray, of_rows: Sequence[NDArray[Any] | None]
+) -> FloatArray:
+    """Add up what rows have in each group and bin, shape (groups, bins, of_rows); None counts them.
+
+    The bins are ten of equal width, the last one closed.
+    """
+    code = group * BINS + np.minimum((score * BINS).astype(np.intp), BINS - 1)
+    sums = [np.bincount(code, values, groups * BINS).astype(float) for values in of_rows]
+    stacked: FloatArray = np.stack(sums, axis=-1).reshape(groups, BINS, len(of_rows))
+    return stacked
 
 
 def expected_calibration_error(bins: FloatArray) -> FloatArray:
@@ -160,7 +170,7 @@ def recalibrate(
         done = size < _CONVERGED
         if np.all(done | np.isnan(size)):
             break
-        damping = np.minimum(1, np.nan_to_num(divide(np.full(len(size), _MAX_STEP), size)))
+        damping = np.minimum(1, np.nan_to_num(divide(_MAX_STEP, size)))
         # A group that has its fit keeps it, so that it depends on no other group's.
         damping[done] = 0
         constant = constant + np.nan_to_num(steps[0]) * damping

@@ -91,9 +91,9 @@ def concat_arrays(parts: Sequence[_Arrays]) -> _Arrays:
     return whole
 
 
-def divide(numerator: NDArray[Any], denominator: NDArray[Any]) -> FloatArray:
+def divide(numerator: float | NDArray[Any], denominator: NDArray[Any]) -> FloatArray:
     """Divide, giving NaN where the denominator is zero."""
-    result = np.full(np.shape(numerator), np.nan)
+    result = np.full(np.broadcast(numerator, denominator).shape, np.nan)
     np.divide(numerator, denominator, out=result, where=denominator != 0)
     return result
 

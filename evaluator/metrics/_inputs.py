@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evaluator.metrics._calibration import BINS, bins_of, log_odds
+from evaluator.metrics._calibration import log_odds, sum_bins
 from evaluator.metrics._catalogue import METRICS, Task
 from evaluator.metrics._checks import (
     MetricsInputError,
@@ -68,14 +68,8 @@ class BinaryRows:
     @cached_property
     def bins(self) -> FloatArray:
         """Cases, summed scores and positives by cell and bin, shape (cells, bins, 3)."""
-        code = self.slicing.cell * BINS + bins_of(self.scores)
-        size = self.slicing.cells * BINS
-        sums = [
-            np.bincount(code, values, size).astype(float)
-            for values in (None, self.scores, self.label)
-        ]
-        stacked: FloatArray = np.stack(sums, axis=-1).reshape(-1, BINS, 3)
-        return stacked
+        of_rows = (None, self.scores, self.label)
+        return sum_bins(self.slicing.cell, self.slicing.cells, self.scores, of_rows)
 
     @cached_property
     def log_odds(self) -> FloatArray:

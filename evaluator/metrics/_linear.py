@@ -154,11 +154,15 @@ class SurveyDesign:
 
     def student(self, linear: LinearisedEstimate, confidence: float) -> FloatArray:
         """Give half the width of Student's interval around an estimate without bounds."""
-        units = self.units()
-        spare = np.maximum(units - 1, 1)
-        quantile = special.stdtrit(spare, (1 + confidence) / 2)
-        half: FloatArray = quantile * np.sqrt(self.variance(linear.influence) * units / spare)
-        return half
+        return student_half(self.variance(linear.influence), self.units(), confidence)
+
+
+def student_half(variance: FloatArray, units: FloatArray, confidence: float) -> FloatArray:
+    """Give half the width of Student's interval from the variance that so many units have."""
+    spare = np.maximum(units - 1, 1)
+    quantile = special.stdtrit(spare, (1 + confidence) / 2)
+    half: FloatArray = quantile * np.sqrt(variance * units / spare)
+    return half
 
 
 class _Ordered:

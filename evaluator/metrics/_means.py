@@ -17,7 +17,7 @@ from evaluator.metrics._estimates import (
     divide,
 )
 from evaluator.metrics._levels import Slicing
-from evaluator.metrics._linear import SurveyDesign
+from evaluator.metrics._linear import SurveyDesign, student_half
 from evaluator.metrics._rates import clopper_pearson
 
 MIN_CASES = 20
@@ -149,11 +149,9 @@ def log_odds_interval(
     rate over as many cases.
     Source: K. Boyd, K. Eng, C. D. Page, ECML PKDD (2013) 451.
     """
-    spare = np.maximum(cases - 1, 1)
-    quantile = special.stdtrit(spare, (1 + confidence) / 2)
     edge = ~((value > 0) & (value < 1) & (variance > 0))
     inside = np.where(edge, 0.5, value)
-    half = quantile * np.sqrt(variance * cases / spare) / (inside * (1 - inside))
+    half = student_half(variance, cases, confidence) / (inside * (1 - inside))
     odds = special.logit(inside)
     low, high = special.expit(odds - half), special.expit(odds + half)
     there = np.flatnonzero(edge & (cases > 0))

@@ -1,5 +1,7 @@
 """Intervals for a rate: k hits among n cases."""
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy import special
 
@@ -204,6 +206,21 @@ def _move(p: FloatArray, moved: FloatArray, settled: BoolArray) -> tuple[FloatAr
     """
     moved = np.where(settled, p, moved)
     return moved, settled | (np.abs(moved - p) <= _ROUNDING / 4 * p)
+
+
+def halve_towards(
+    edge: float,
+    observed: FloatArray,
+    contradicted: Callable[[FloatArray], BoolArray],
+    steps: int,
+) -> FloatArray:
+    """Halve the way from what was observed to an edge, to where the data begin to contradict."""
+    outer, inner = np.full(len(observed), edge), observed.copy()
+    for _ in range(steps):
+        middle = (outer + inner) / 2
+        out = contradicted(middle)
+        outer, inner = np.where(out, middle, outer), np.where(out, inner, middle)
+    return np.where(observed == edge, edge, outer)
 
 
 def mean_of_rates_interval(

@@ -81,7 +81,7 @@ def _root_mean_squared_error(at: RegressionLevel) -> Estimate:
 def _linear_root(at: RegressionLevel) -> LinearisedEstimate:
     square = _linear_mean(at, _squared_error(at))
     root = np.sqrt(square.value)
-    slope = np.nan_to_num(divide(np.ones(len(root)), 2 * root))
+    slope = np.nan_to_num(divide(1, 2 * root))
     return LinearisedEstimate(root, square.influence * slope[at.design.group])
 
 

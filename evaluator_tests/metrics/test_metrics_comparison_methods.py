@@ -193,7 +193,7 @@ def test_the_standard_error_is_that_of_a_bootstrap_of_the_joint_counts(metric: s
             "false_discovery_rate": b / (d + b),
             "f1": 2 * d / (2 * d + b + c),
             "balanced_accuracy": (d / (d + c) + a / (a + b)) / 2,
-            "matthews_correlation": matthews_correlation(a, b, c, d),
+            "matthews_correlation": matthews_correlation(np.stack([a, b, c, d], axis=-1)),
         }[metric]
 
     assert found.distribution.error[0] == pytest.approx((of(0) - of(1)).std(), rel=0.02)

@@ -9,6 +9,7 @@ from scipy import special
 from evaluator.metrics._estimates import BoolArray, Estimate, FloatArray, concat_arrays, divide
 from evaluator.metrics._linear import LinearisedEstimate, SurveyDesign
 from evaluator.metrics._means import MAX_SKEWNESS, Moments
+from evaluator.metrics._rates import halve_towards
 
 _NO_LEAN = 1e-6
 _HALVINGS = 60
@@ -269,13 +270,10 @@ def tango_interval(
     more: FloatArray, fewer: FloatArray, n: FloatArray, quantile: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Give the differences at which Tango's statistic does not exceed the normal quantile."""
+
+    def contradicted(difference: FloatArray) -> BoolArray:
+        return np.abs(tango(more, fewer, n, difference)) > quantile
+
     observed = (more - fewer) / n
-    limits = []
-    for side in (-1.0, 1.0):
-        outer, inner = np.full(len(n), side), observed.copy()
-        for _ in range(_HALVINGS):
-            middle = (outer + inner) / 2
-            out = np.abs(tango(more, fewer, n, middle)) > quantile
-            outer, inner = np.where(out, middle, outer), np.where(out, inner, middle)
-        limits.append(np.where(observed == side, side, outer))
-    return limits[0], limits[1]
+    low, high = (halve_towards(end, observed, contradicted, _HALVINGS) for end in (-1.0, 1.0))
+    return low, high
