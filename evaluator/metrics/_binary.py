@@ -33,13 +33,13 @@ from evaluator.metrics._estimates import (
     BoolArray,
     Estimate,
     FloatArray,
+    LinearisedEstimate,
     divide,
+    measure_levels,
 )
-from evaluator.metrics._forms import measure_levels
 from evaluator.metrics._inputs import BinaryRows
 from evaluator.metrics._levels import Level
 from evaluator.metrics._linear import (
-    LinearisedEstimate,
     SurveyDesign,
     weighted_average_precision,
     weighted_roc_auc,

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from evaluator.metrics._estimates import BoolArray, FloatArray, divide
+from evaluator.metrics._estimates import BoolArray, FloatArray, LinearisedEstimate, divide
 from evaluator.metrics._levels import IntArray
-from evaluator.metrics._linear import LinearisedEstimate, SurveyDesign
+from evaluator.metrics._linear import SurveyDesign
 from evaluator.metrics._means import EPSILON
 
 BINS = 10

@@ -1,9 +1,9 @@
-"""What every metric gives for every group of a level: a value, an interval, a reason."""
+"""What every metric gives for every group of a level, and the forms that a metric has."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,7 @@ MIN_OF_EACH_CLASS = 10
 # The share of a sum of squares that cancellation leaves where there is no spread.
 NO_SPREAD = 1e-14
 _Arrays = TypeVar("_Arrays")
+AtLevel = TypeVar("AtLevel")
 
 
 @dataclass
@@ -78,7 +79,58 @@ class Estimate:
 
     @property
     def _fine(self) -> BoolArray:
-        return np.array([reason is None for reason in self.reason], dtype=bool)
+        return pd.isna(self.reason)
+
+
+@dataclass(frozen=True)
+class LinearisedEstimate:
+    """An estimate, shape (groups,), with each row's influence on its group's, shape (rows,)."""
+
+    value: FloatArray
+    influence: FloatArray
+
+
+# A table has one estimate for each of its cells, by their names.
+Measure = Callable[[AtLevel], Estimate | dict[str, Estimate]]
+
+
+@dataclass(frozen=True)
+class PairedTest(Generic[AtLevel]):
+    """How two candidates are compared by a metric that is measured from the rows of one level."""
+
+    # The value with each row's influence on it.
+    linear: Callable[[AtLevel], LinearisedEstimate]
+    # How well each case is treated: more is better, shape (rows,).
+    merit: Callable[[AtLevel], FloatArray]
+    # Cases (of the rarest class, where the metric rests on it) below which there is no test.
+    fewest: int = 0
+    # Whether the metric is the share of cases whose merit is 1.
+    hits: bool = False
+    # As in `linear_difference`.
+    skewed: bool = False
+    largest: float = np.inf
+
+
+@dataclass(frozen=True)
+class LevelMetric(Generic[AtLevel]):
+    """All forms of a metric that is measured from the rows of one level, with their design."""
+
+    measure: Measure[AtLevel]
+    # None where the catalogue says why there is no paired test.
+    paired: PairedTest[AtLevel] | None = None
+
+
+def measure_levels(
+    levels: Iterable[AtLevel], measures: Mapping[str, Measure[AtLevel]]
+) -> dict[str, Estimate]:
+    """Measure every level by all metrics, and put the levels one after the other."""
+    results: list[dict[str, Estimate]] = []
+    for at in levels:
+        results.append({})
+        for name, measure in measures.items():
+            found = measure(at)
+            results[-1] |= {name: found} if isinstance(found, Estimate) else found
+    return {name: concat_arrays([one[name] for one in results]) for name in results[0]}
 
 
 def concat_arrays(parts: Sequence[_Arrays]) -> _Arrays:

@@ -13,7 +13,7 @@ from evaluator.metrics._calibration import log_odds, sum_bins
 from evaluator.metrics._catalogue import METRICS, Task
 from evaluator.metrics._checks import (
     MetricsInputError,
-    column,
+    complete,
     numbers,
     positives,
     refuse_outside_unit,
@@ -137,8 +137,8 @@ def multiclass_rows(
 
     The classes are those that have a score column, or else those that occur.
     """
-    truth = _complete(frame, label)
-    decision = None if prediction is None else _complete(frame, prediction)
+    truth = complete(frame, label)
+    decision = None if prediction is None else complete(frame, prediction)
     if score is not None:
         classes = list(score)
     else:
@@ -159,7 +159,7 @@ def multiclass_rows(
 
 def cluster_numbers(frame: pd.DataFrame, name: str) -> IntArray:
     """Give each row the number of its cluster."""
-    codes, _ = pd.factorize(_complete(frame, name))
+    codes, _ = pd.factorize(complete(frame, name))
     return codes.astype(np.intp)
 
 
@@ -168,12 +168,6 @@ def weights_of(frame: pd.DataFrame, name: str) -> FloatArray:
     values = numbers(frame, name)
     refuse_rows(values < 0, f"weight column {name!r} is negative")
     return values
-
-
-def _complete(frame: pd.DataFrame, name: str) -> "pd.Series[Any]":
-    found = column(frame, name)
-    refuse_rows(found.isna().to_numpy(), f"column {name!r} is missing")
-    return found
 
 
 def _class_numbers(values: "pd.Series[Any]", classes: list[Any], name: str) -> IntArray:

@@ -9,7 +9,6 @@ Source: D. Binder, International Statistical Review 51 (1983) 279; for its use w
 statistic, J.-C. Deville, Survey Methodology 25 (1999) 193.
 """
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -17,19 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from evaluator.metrics._estimates import BoolArray, Estimate, FloatArray, divide
+from evaluator.metrics._estimates import BoolArray, Estimate, FloatArray, LinearisedEstimate, divide
 from evaluator.metrics._levels import IntArray, Level
 from evaluator.metrics._rates import clopper_pearson, rate_interval
 
 MIN_CLUSTERS = 10
-
-
-@dataclass(frozen=True)
-class LinearisedEstimate:
-    """An estimate, shape (groups,), with each row's influence on its group's, shape (rows,)."""
-
-    value: FloatArray
-    influence: FloatArray
 
 
 class SurveyDesign:

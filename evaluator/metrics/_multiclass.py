@@ -23,10 +23,12 @@ from evaluator.metrics._estimates import (
     BoolArray,
     Estimate,
     FloatArray,
+    LevelMetric,
+    LinearisedEstimate,
+    PairedTest,
 )
-from evaluator.metrics._forms import LevelMetric, PairedTest
 from evaluator.metrics._levels import IntArray
-from evaluator.metrics._linear import LinearisedEstimate, SurveyDesign, weighted_roc_auc
+from evaluator.metrics._linear import SurveyDesign, weighted_roc_auc
 from evaluator.metrics._means import (
     MAX_LOG_LOSS,
     MIN_CASES,

@@ -12,11 +12,13 @@ from evaluator.metrics._estimates import (
     BoolArray,
     Estimate,
     FloatArray,
+    LevelMetric,
+    LinearisedEstimate,
+    PairedTest,
     divide,
     shortfall_reasons,
 )
-from evaluator.metrics._forms import LevelMetric, PairedTest
-from evaluator.metrics._linear import LinearisedEstimate, SurveyDesign
+from evaluator.metrics._linear import SurveyDesign
 from evaluator.metrics._means import MIN_CASES, linear_mean
 
 MIN_FOR_R2 = 30

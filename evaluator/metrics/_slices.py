@@ -8,8 +8,7 @@ import pandas as pd
 from evaluator.metrics import _binary as binary
 from evaluator.metrics._catalogue import Task
 from evaluator.metrics._checks import MetricsInputError, numbers
-from evaluator.metrics._estimates import to_tidy_frame
-from evaluator.metrics._forms import measure_levels
+from evaluator.metrics._estimates import measure_levels, to_tidy_frame
 from evaluator.metrics._inputs import (
     binary_rows,
     cluster_numbers,

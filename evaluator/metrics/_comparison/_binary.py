@@ -42,11 +42,12 @@ from evaluator.metrics._estimates import (
     NO_ROWS,
     Estimate,
     FloatArray,
+    LinearisedEstimate,
     divide,
 )
 from evaluator.metrics._inputs import BinaryRows
 from evaluator.metrics._levels import IntArray, Level, Slicing
-from evaluator.metrics._linear import LinearisedEstimate, SurveyDesign
+from evaluator.metrics._linear import SurveyDesign
 from evaluator.metrics._means import Moments
 
 MIN_CASES = 30

@@ -170,7 +170,7 @@ def decide(
     tables = []
     for position, pair in enumerate(pairs):
         own = {name: family[position] for name, family in of_metric.items()}
-        tables.append(_table(slicing, pair, {n: found[pair][n] for n in metrics}, own))
+        tables.append(_table(slicing, pair, found[pair], own))
     return pd.concat(tables, ignore_index=True)
 
 

@@ -6,8 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from evaluator.metrics._estimates import BoolArray, Estimate, FloatArray, concat_arrays, divide
-from evaluator.metrics._linear import LinearisedEstimate, SurveyDesign
+from evaluator.metrics._estimates import (
+    BoolArray,
+    Estimate,
+    FloatArray,
+    LinearisedEstimate,
+    concat_arrays,
+    divide,
+)
+from evaluator.metrics._linear import SurveyDesign
 from evaluator.metrics._means import MAX_SKEWNESS, Moments
 from evaluator.metrics._rates import halve_towards
 

@@ -7,12 +7,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evaluator.metrics._checks import MetricsInputError, column, refuse_rows
+from evaluator.metrics._checks import MetricsInputError, column, first_few, refuse_rows
 from evaluator.metrics._estimates import BoolArray, FloatArray
 from evaluator.metrics._levels import IntArray, Slicing
 from evaluator.metrics._ranking import cut_blocks, stable_order
 
-_SHOWN = 5
 _KEY = "id"
 _OWN = ("score", "prediction")
 
@@ -103,10 +102,8 @@ def _refuse_other_cases(
         (name, first, found.difference(keys)),
     ):
         if len(extra):
-            examples = ", ".join(repr(one) for one in extra[:_SHOWN].tolist())
-            more = ", ..." if len(extra) > _SHOWN else ""
             what = f"{len(extra)} cases of {has!r} are none of {lacks!r}"
-            differences.append(f"{what} ({examples}{more})")
+            differences.append(f"{what} ({first_few(extra)})")
     if differences:
         raise MetricsInputError(
             "candidates are compared on the same cases, and these are not:"
@@ -118,13 +115,12 @@ def _refuse_contradiction(
     whole: pd.DataFrame, other: pd.DataFrame, name: str, pair: tuple[str, str]
 ) -> None:
     """Refuse candidates that disagree on what belongs to the case."""
-    same = _same(whole[name], other[name])
-    if not same.all():
-        examples = ", ".join(repr(case) for case in whole.loc[~same, _KEY].head(_SHOWN).tolist())
-        more = ", ..." if (~same).sum() > _SHOWN else ""
+    different = ~_same(whole[name], other[name])
+    if different.any():
+        cases = pd.Index(whole.loc[different, _KEY])
         raise MetricsInputError(
-            f"{pair[0]!r} and {pair[1]!r} disagree on {name!r} of {(~same).sum()} cases "
-            f"({examples}{more})"
+            f"{pair[0]!r} and {pair[1]!r} disagree on {name!r} of {len(cases)} cases "
+            f"({first_few(cases)})"
         )
 
 

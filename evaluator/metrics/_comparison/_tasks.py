@@ -15,9 +15,16 @@ from evaluator.metrics._comparison._differences import (
     concat_levels,
     linear_difference,
 )
-from evaluator.metrics._estimates import Estimate, FloatArray, divide
-from evaluator.metrics._forms import Level, LevelMetric, PairedTest
-from evaluator.metrics._linear import LinearisedEstimate, SurveyDesign
+from evaluator.metrics._estimates import (
+    AtLevel,
+    Estimate,
+    FloatArray,
+    LevelMetric,
+    LinearisedEstimate,
+    PairedTest,
+    divide,
+)
+from evaluator.metrics._linear import SurveyDesign
 
 
 @dataclass(frozen=True)
@@ -30,7 +37,7 @@ class _CandidateEstimate:
     merit: FloatArray
 
     @classmethod
-    def of(cls, form: LevelMetric[Level], at: Level) -> "_CandidateEstimate":
+    def of(cls, form: LevelMetric[AtLevel], at: AtLevel) -> "_CandidateEstimate":
         """Measure a candidate in the forms that a comparison needs."""
         estimate, test = form.measure(at), form.paired
         if test is None or not isinstance(estimate, Estimate):
@@ -40,9 +47,9 @@ class _CandidateEstimate:
 
 def compare_levels(
     designs: Sequence[SurveyDesign],
-    level_of: Callable[[str, SurveyDesign], Level],
+    level_of: Callable[[str, SurveyDesign], AtLevel],
     pairs: Sequence[CandidatePair],
-    forms: Mapping[str, LevelMetric[Level]],
+    forms: Mapping[str, LevelMetric[AtLevel]],
     error: float,
 ) -> dict[CandidatePair, dict[str, Difference]]:
     """Compare pairs of candidates by all metrics at every level."""

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from evaluator.metrics._checks import (
     MetricsInputError,
     column,
+    complete,
     numbers,
     positives,
     refuse_outside_unit,
@@ -25,9 +26,8 @@ from evaluator.metrics._inputs import cluster_numbers
 from evaluator.metrics._levels import IntArray
 from evaluator.metrics._means import log_losses
 from evaluator.metrics._multiplicity import holm
-from evaluator.metrics._two_sample import contrast
+from evaluator.metrics._two_sample import Contrast, contrast
 from evaluator.metrics._weak_slices._conditions import (
-    BINS,
     CodeArray,
     DiscretisedFeature,
     conditions_to_json,
@@ -197,7 +197,7 @@ def weak_slices(
     losses, counts = case_losses(frame, loss, label=label, score=score, prediction=prediction)
     if not counts.all():
         frame, losses = frame[counts], losses[counts]
-    cut = discretise(frame, features, bins=BINS, minimum_support=minimum_support)
+    cut = discretise(frame, features, minimum_support=minimum_support)
     clusters = None if cluster is None else cluster_numbers(frame, cluster)
     order, searched = discovery_split(
         [feature.codes for feature in cut],
@@ -318,11 +318,7 @@ def _named(name: str | None, loss: str, role: str) -> str:
 
 def _differs(frame: pd.DataFrame, label: str, prediction: str) -> FloatArray:
     """Compare two columns of classes."""
-    columns: list[pd.Series[Any]] = []
-    for name in (label, prediction):
-        found = column(frame, name)
-        refuse_rows(found.isna().to_numpy(), f"column {name!r} is missing")
-        columns.append(found)
+    columns = [complete(frame, name) for name in (label, prediction)]
     kinds = [pd.api.types.is_numeric_dtype(found.dtype) for found in columns]
     # Classes written in two ways would look like a candidate that is always wrong.
     if len(frame) and kinds[0] != kinds[1]:
@@ -413,19 +409,14 @@ def _confirm(
                 "loss": tested.loss,
                 "rest_loss": tested.rest_loss,
                 "excess": tested.excess,
-                "low": tested.low,
-                "high": tested.high,
-                "harm": tested.excess * cases,
-                "harm_low": tested.low * cases,
-                "p_value": tested.p_value,
                 "also": "; ".join(_describe(one, half.cut) for one in representative.also) or None,
                 "explained_by": None,
-                "reason": tested.reason,
             }
+            | as_finding(tested, cases)
         )
     add_statuses(rows, level, "confirmed", "not_confirmed")
     _explain(rows, inside, half.losses)
-    ranked = sorted(range(len(rows)), key=lambda position: _rank(rows[position]))
+    ranked = sorted(range(len(rows)), key=lambda position: rank(rows[position]))
     numbers = overlap_groups([inside[position] for position in ranked])
     for position, number in zip(ranked, numbers, strict=True):
         rows[position]["group"] = number
@@ -435,6 +426,25 @@ def _confirm(
 
 def _describe(one: SliceCode, cut: list[DiscretisedFeature]) -> str:
     return describe_conditions([cut[feature].conditions[code] for feature, code in one])
+
+
+def as_finding(tested: Contrast, cases: int) -> dict[str, Any]:
+    """Give what a test shows of a slice of so many cases, as tables name it."""
+    return {
+        "low": tested.low,
+        "high": tested.high,
+        "harm": tested.excess * cases,
+        "harm_low": tested.low * cases,
+        "p_value": tested.p_value,
+        "reason": tested.reason,
+    }
+
+
+def rank(row: dict[str, Any]) -> tuple[Any, ...]:
+    """Put first what is shown and says something of its own, then by the harm at least."""
+    order = ("confirmed", "worse", "not_confirmed", "not_shown", "too_few").index(row["status"])
+    explained = row.get("explained_by") is not None
+    return order, explained, 0.0 if row["reason"] else -row["harm_low"], row["slice"]
 
 
 def add_statuses(rows: list[dict[str, Any]], level: float, shown: str, not_shown: str) -> None:
@@ -459,9 +469,3 @@ def _explain(rows: list[dict[str, Any]], inside: list[BoolArray], losses: FloatA
                 break
         else:
             own.append((rows[position]["slice"], Explanation(inside[position], Losses(losses))))
-
-
-def _rank(row: dict[str, Any]) -> tuple[Any, ...]:
-    order = ("confirmed", "not_confirmed", "too_few").index(row["status"])
-    explained = row["explained_by"] is not None
-    return order, explained, 0.0 if row["reason"] else -row["harm_low"], row["slice"]
