@@ -1,6 +1,6 @@
 """The metrics of a binary classifier that are no rates, each with all its forms."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,6 +41,7 @@ from evaluator.metrics._inputs import BinaryRows
 from evaluator.metrics._levels import Level
 from evaluator.metrics._linear import (
     SurveyDesign,
+    mean_of,
     weighted_average_precision,
     weighted_roc_auc,
 )
@@ -132,7 +133,7 @@ def measure(rows: BinaryRows, metrics: Sequence[str], confidence: float) -> dict
 
 
 def measure_weighted(
-    rows: BinaryRows, designs: Sequence[SurveyDesign], metrics: Sequence[str], confidence: float
+    rows: BinaryRows, designs: Iterable[SurveyDesign], metrics: Sequence[str], confidence: float
 ) -> dict[str, Estimate]:
     """Measure every level, where cases have weights or come in clusters."""
     levels = (BinaryLevel(rows, design, confidence) for design in designs)
@@ -178,14 +179,11 @@ def _balanced_accuracy(at: BinaryGroups) -> Estimate:
 
 
 def _weighted_balanced_accuracy(at: BinaryLevel) -> Estimate:
-    recall, specificity = (
-        at.design.ratio(at.among(rate.hits), at.among(rate.among)) for rate in (RECALL, SPECIFICITY)
-    )
-    value = (recall.value + specificity.value) / 2
-    influence = (recall.influence + specificity.influence) / 2
-    estimate = Estimate(value, at.fewer())
+    rates = (RECALL, SPECIFICITY)
+    linear = mean_of([at.design.ratio(at.among(r.hits), at.among(r.among)) for r in rates])
+    estimate = Estimate(linear.value, at.fewer())
     estimate.low, estimate.high = log_odds_interval(
-        value, at.design.variance(influence), at.design.units(), at.confidence
+        linear.value, at.design.variance(linear.influence), at.design.units(), at.confidence
     )
     at.mark_undefined(estimate, POSITIVES, NEGATIVES)
     at.mark_few_of_a_class(estimate, MIN_OF_EACH_CLASS)
@@ -213,9 +211,9 @@ def _matthews_correlation(at: BinaryGroups) -> Estimate:
 
 
 def _weighted_matthews_correlation(at: BinaryLevel) -> Estimate:
-    shares = [at.design.ratio(at.among((cell,)), at.all) for cell in CELLS]
+    shares = [at.design.mean(at.among((cell,))) for cell in CELLS]
     value, slopes = _matthews_and_slopes(np.column_stack([share.value for share in shares]))
-    influence = np.zeros(len(at.all))
+    influence = np.zeros(len(at.rows.label))
     for slope, share in zip(slopes.T, shares, strict=True):
         influence += np.nan_to_num(slope)[at.design.group] * share.influence
     # Fisher's transformation keeps the limits inside [-1, 1].
@@ -375,7 +373,7 @@ def _weighted_expected_calibration_error(at: BinaryLevel) -> Estimate:
     bins = sum_bins(design.group, design.groups, scores, (weight, weight * scores, weight * label))
     # The interval's draws are of independent cases: as many as give the gap between mean
     # probability and base rate the variance that it has here, and no more than Kish's.
-    gap = design.ratio(label - scores, at.all)
+    gap = design.mean(label - scores)
     all_weight = design.total(weight)
     alone = divide(design.total(weight * (label - scores) ** 2), all_weight)
     found = divide(alone - np.nan_to_num(gap.value) ** 2, design.variance(gap.influence))

@@ -94,7 +94,6 @@ class BinaryLevel(_BinaryCases):
         self.rows = rows
         self.design = design
         self.confidence = confidence
-        self.all = np.ones(len(rows.label), dtype=bool)
 
     @cached_property
     def _cell(self) -> IntArray:

@@ -1,6 +1,6 @@
 """From a frame's columns to the arrays that are measured."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -19,12 +19,19 @@ from evaluator.metrics._checks import (
     refuse_outside_unit,
     refuse_rows,
 )
-from evaluator.metrics._estimates import BoolArray, FloatArray
+from evaluator.metrics._estimates import BoolArray, FloatArray, LevelMetric
 from evaluator.metrics._levels import IntArray, Slicing
-from evaluator.metrics._multiclass import MulticlassRows
+from evaluator.metrics._linear import SurveyDesign
+from evaluator.metrics._multiclass import MULTICLASS, MulticlassLevel, MulticlassRows
 from evaluator.metrics._ranking import RankedRows
+from evaluator.metrics._regression import REGRESSION, RegressionLevel
 
 _SUM_TOLERANCE = 1e-6
+LEVEL_METRICS: Mapping[Task, Mapping[str, LevelMetric[Any]]] = {
+    "multiclass_classification": MULTICLASS,
+    "regression": REGRESSION,
+}
+"""By task, the metrics that are measured from the rows of one level."""
 
 
 @dataclass(frozen=True)
@@ -155,6 +162,25 @@ def multiclass_rows(
     else:
         raise MetricsInputError("give score columns, a prediction column, or both")
     return MulticlassRows(tuple(classes), numbered, decided, scores)
+
+
+def level_reader(
+    frame: pd.DataFrame,
+    metrics: Sequence[str],
+    confidence: float,
+    *,
+    task: Task,
+    label: str,
+    score: str | Mapping[Any, str] | None,
+    prediction: str | None,
+) -> Callable[[SurveyDesign], Any]:
+    """Read the columns of a task whose metrics are `LEVEL_METRICS`; give what they measure."""
+    if task == "regression":
+        truth, predicted = numbers(frame, label), numbers(frame, str(prediction))
+        return lambda design: RegressionLevel(truth, predicted, design, confidence)
+    classes = score if isinstance(score, Mapping) else None
+    rows = multiclass_rows(frame, metrics, label=label, score=classes, prediction=prediction)
+    return lambda design: MulticlassLevel(rows, design, confidence)
 
 
 def cluster_numbers(frame: pd.DataFrame, name: str) -> IntArray:

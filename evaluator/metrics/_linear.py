@@ -9,6 +9,7 @@ Source: D. Binder, International Statistical Review 51 (1983) 279; for its use w
 statistic, J.-C. Deville, Survey Methodology 25 (1999) 193.
 """
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -95,6 +96,10 @@ class SurveyDesign:
         influence = divide(self.weight * (numerator - of_row * denominator), below[self.group])
         return LinearisedEstimate(value, np.nan_to_num(influence))
 
+    def mean(self, values: NDArray[Any]) -> LinearisedEstimate:
+        """Give the weighted mean of each group's rows and their influences on it."""
+        return self.ratio(values, np.ones(len(values)))
+
     def mark_few_clusters(self, estimate: Estimate, among: BoolArray | None = None) -> None:
         """Mark groups whose clusters are too few to learn from how much they differ."""
         if self.cluster is not None:
@@ -146,6 +151,13 @@ class SurveyDesign:
     def student(self, linear: LinearisedEstimate, confidence: float) -> FloatArray:
         """Give half the width of Student's interval around an estimate without bounds."""
         return student_half(self.variance(linear.influence), self.units(), confidence)
+
+
+def mean_of(parts: Sequence[LinearisedEstimate]) -> LinearisedEstimate:
+    """Give the mean of several estimates."""
+    value: FloatArray = np.mean([part.value for part in parts], axis=0)
+    influence: FloatArray = np.mean([part.influence for part in parts], axis=0)
+    return LinearisedEstimate(value, influence)
 
 
 def student_half(variance: FloatArray, units: FloatArray, confidence: float) -> FloatArray:

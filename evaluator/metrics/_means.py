@@ -95,7 +95,7 @@ def linear_mean(
 
     The deviations that count are the influences of independent units on the mean.
     """
-    linear = design.ratio(losses, np.ones(len(losses)))
+    linear = design.mean(losses)
     units = design.units()
     second, third = design.moments(linear.influence)
     # Influences are of the size 1 / units; back to the size of a single loss.

@@ -27,8 +27,8 @@ from evaluator.metrics._comparison._differences import (
     PairedRateDifference,
     StudentisedDifference,
     concat_levels,
-    fewest_discordant,
     linear_difference,
+    mark_few_flips,
     mean_difference,
 )
 from evaluator.metrics._comparison._pairing import CellLayout
@@ -232,9 +232,8 @@ class _ClusteredLevel:
     def _mean(self, form: BinaryLoss) -> Difference:
         design, label = self.design, self.cases.label
         one, other = (form.losses(self.cases.scores[name], label) for name in self.pair)
-        every = np.ones(len(label))
-        # The ratio of the difference, so that equal losses leave exactly nothing.
-        gap = design.ratio(one - other, every)
+        # The mean of the difference, so that equal losses leave exactly nothing.
+        gap = design.mean(one - other)
         estimate = _mean_estimate(gap.value, design.total(label), design.total(~label))
         flips = DiscordantCounts(design.total(one < other), design.total(one > other))
         return linear_difference(design, gap, estimate, flips, skewed=True)
@@ -325,12 +324,6 @@ def mark_undefined(estimate: Estimate, form: BinaryCounted, four: Mapping[str, F
             reason = none_of(cells)
             own = reason if "predicted" not in reason else f"{reason} of {name!r}"
             estimate.mark_undefined(count_cells(counts, cells) == 0, own)
-
-
-def mark_few_flips(estimate: Estimate, flips: DiscordantCounts, error: float) -> None:
-    """Mark groups in which too few cases were decided differently for any test."""
-    least = fewest_discordant(error)
-    estimate.mark_shortfall(least, "cases that are decided differently", flips.discordant)
 
 
 def _margin(counts: FloatArray, cells: np.ndarray[tuple[int], np.dtype[np.int64]]) -> FloatArray:

@@ -1,16 +1,20 @@
 """The difference of two candidates on the same cases, and what can be said of its truth."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import special
 
 from evaluator.metrics._estimates import (
+    AtLevel,
     BoolArray,
     Estimate,
     FloatArray,
+    LevelMetric,
     LinearisedEstimate,
+    PairedTest,
     concat_arrays,
     divide,
 )
@@ -62,6 +66,85 @@ def concat_levels(
         )
         for key in parts[0]
     }
+
+
+def compare_levels(
+    designs: Sequence[SurveyDesign],
+    at_level: Mapping[str, Callable[[SurveyDesign], AtLevel]],
+    pairs: Sequence[CandidatePair],
+    forms: Mapping[str, LevelMetric[AtLevel]],
+    error: float,
+) -> dict[CandidatePair, dict[str, Difference]]:
+    """Compare pairs of candidates by all metrics, measured from the rows of every level."""
+
+    def of_level(design: SurveyDesign) -> dict[tuple[CandidatePair, str], Difference]:
+        rows = {name: read(design) for name, read in at_level.items()}
+        found = {}
+        for metric, form in forms.items():
+            ones = {name: _CandidateEstimate.of(form, at) for name, at in rows.items()}
+            for pair in pairs:
+                both = ones[pair[0]], ones[pair[1]]
+                found[pair, metric] = _level_difference(design, both, pair, error)
+        return found
+
+    found = concat_levels(of_level(design) for design in designs)
+    return {pair: {metric: found[pair, metric] for metric in forms} for pair in pairs}
+
+
+@dataclass(frozen=True)
+class _CandidateEstimate:
+    """A candidate's metric at one level, as `PairedTest` has it."""
+
+    test: PairedTest[Any]
+    estimate: Estimate
+    linear: LinearisedEstimate
+    merit: FloatArray
+
+    @classmethod
+    def of(cls, form: LevelMetric[AtLevel], at: AtLevel) -> "_CandidateEstimate":
+        """Measure a candidate in the forms that a comparison needs."""
+        estimate, test = form.measure(at), form.paired
+        if test is None or not isinstance(estimate, Estimate):
+            raise TypeError("there is no paired test of this metric")
+        return cls(test, estimate, test.linear(at), test.merit(at))
+
+
+def _level_difference(
+    design: SurveyDesign,
+    ones: tuple[_CandidateEstimate, _CandidateEstimate],
+    pair: CandidatePair,
+    error: float,
+) -> Difference:
+    one, other = ones
+    test = one.test
+    more = design.total(one.merit > other.merit)
+    fewer = design.total(one.merit < other.merit)
+    flips = DiscordantCounts(more, fewer)
+    effective = np.fmin(one.estimate.effective, other.estimate.effective)
+    estimate = Estimate(one.linear.value - other.linear.value, effective)
+    for name, single in zip(pair, ones, strict=True):
+        for reason in dict.fromkeys(single.estimate.reason[single.estimate.undefined]):
+            where = single.estimate.undefined & (single.estimate.reason == reason)
+            own = f"{reason} by {name!r}" if "predicted" in str(reason) else str(reason)
+            estimate.mark_undefined(where, own)
+    estimate.mark_shortfall(test.fewest, "cases", effective)
+    if test.hits:
+        mark_few_flips(estimate, flips, error)
+    if test.hits and design.cluster is None:
+        estimate.value = np.where(estimate.undefined, np.nan, divide(more - fewer, design.n))
+        return Difference(
+            estimate, flips, PairedRateDifference(more, fewer, np.maximum(design.n, 1))
+        )
+    linear = one.linear, other.linear
+    return linear_difference(
+        design, linear, estimate, flips, skewed=test.skewed, largest=test.largest
+    )
+
+
+def mark_few_flips(estimate: Estimate, flips: DiscordantCounts, error: float) -> None:
+    """Mark groups in which too few cases were decided differently for any test."""
+    least = fewest_discordant(error)
+    estimate.mark_shortfall(least, "cases that are decided differently", flips.discordant)
 
 
 def mean_difference(

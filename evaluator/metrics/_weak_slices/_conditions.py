@@ -206,6 +206,10 @@ class DiscretisedFeature:
     # The position of each case's condition, shape (rows,).
     codes: CodeArray
 
+    def of(self, rows: NDArray[Any]) -> "DiscretisedFeature":
+        """Take some of the cases, by positions or truth values."""
+        return DiscretisedFeature(self.conditions, self.codes[rows])
+
 
 def discretise(
     frame: pd.DataFrame, features: Sequence[str], *, minimum_support: int

@@ -24,7 +24,7 @@ from evaluator.metrics._checks import (
 from evaluator.metrics._estimates import BoolArray, FloatArray
 from evaluator.metrics._inputs import cluster_numbers
 from evaluator.metrics._levels import IntArray
-from evaluator.metrics._means import log_losses
+from evaluator.metrics._means import log_losses, squared_errors
 from evaluator.metrics._multiplicity import holm
 from evaluator.metrics._two_sample import Contrast, contrast
 from evaluator.metrics._weak_slices._conditions import (
@@ -206,11 +206,11 @@ def weak_slices(
         seed,
     )
     # In an order that depends on nothing but the cases, sums are the same to the last digit.
-    cut = [DiscretisedFeature(feature.conditions, feature.codes[order]) for feature in cut]
+    cut = [feature.of(order) for feature in cut]
     losses, searched = losses[order], searched[order]
     held = ~searched
     confirming = _ConfirmationHalf(
-        [DiscretisedFeature(feature.conditions, feature.codes[held]) for feature in cut],
+        [feature.of(held) for feature in cut],
         losses[held],
         None if clusters is None else clusters[order][held],
     )
@@ -290,8 +290,8 @@ def case_losses(
     if loss in ("log_loss", "brier"):
         values = numbers(frame, _named(score, loss, "score"))
         refuse_outside_unit(values, str(score), [loss])
-        brier = (values - is_positive) ** 2
-        return log_losses(values, is_positive) if loss == "log_loss" else brier, every
+        of_cases = log_losses if loss == "log_loss" else squared_errors
+        return of_cases(values, is_positive), every
     if prediction is not None:
         decided, _ = positives(frame, prediction, negative)
     else:
