@@ -23,6 +23,7 @@ from evaluator.metrics._catalogue import CELLS, POSITIVES, none_of
 from evaluator.metrics._comparison._differences import (
     CandidatePair,
     Difference,
+    Differences,
     DiscordantCounts,
     PairedRateDifference,
     StudentisedDifference,
@@ -94,13 +95,11 @@ class BinaryCases:
         counts = np.stack([n - one - other + both, other - both, one - both, both], axis=-1)
         return counts.reshape(-1, 8)
 
-    def compare(
-        self, pairs: Sequence[CandidatePair], metrics: Sequence[str]
-    ) -> dict[CandidatePair, dict[str, Difference]]:
+    def compare(self, pairs: Sequence[CandidatePair], metrics: Sequence[str]) -> Differences:
         """Compare pairs of candidates by all metrics, in all groups of all levels."""
         forms = {name: paired_form(name) for name in metrics}
         ranked = {name: form for name, form in forms.items() if isinstance(form, BinaryRanked)}
-        found: dict[tuple[CandidatePair, str], Difference] = {}
+        found: Differences = {}
         if ranked:
             found = concat_levels(
                 self._ranked(level, pairs, ranked) for level in self.slicing.levels
@@ -113,7 +112,7 @@ class BinaryCases:
             elif isinstance(form, BinaryCounted):
                 for pair in pairs:
                     found[pair, name] = counted_difference(form, counts[pair], pair, self.error)
-        return {pair: {name: found[pair, name] for name in metrics} for pair in pairs}
+        return found
 
     def _means(
         self, form: BinaryLoss, pairs: Sequence[CandidatePair]
@@ -145,7 +144,7 @@ class BinaryCases:
 
     def _ranked(
         self, level: Level, pairs: Sequence[CandidatePair], forms: Mapping[str, BinaryRanked]
-    ) -> dict[tuple[CandidatePair, str], Difference]:
+    ) -> Differences:
         """Compare what depends on the scores' order, at one level."""
         names = sorted({name for pair in pairs for name in pair})
         placed = {name: self.placements.of_level(level, name) for name in names}
@@ -164,14 +163,14 @@ class BinaryCases:
 
 def compare_clustered(
     cases: BinaryCases, cluster: IntArray, pairs: Sequence[CandidatePair], metrics: Sequence[str]
-) -> dict[CandidatePair, dict[str, Difference]]:
+) -> Differences:
     """Compare pairs of candidates by all metrics, with the clusters as independent units."""
     levels = cases.slicing.levels
     bounds = np.cumsum([level.groups for level in levels])[:-1]
     counts = {pair: np.split(cases.counts(pair), bounds) for pair in pairs}
     ordered = cluster[cases.layout.order]
 
-    def at_level(number: int, level: Level) -> dict[tuple[CandidatePair, str], Difference]:
+    def at_level(number: int, level: Level) -> Differences:
         design = SurveyDesign(level, cases.cell, cluster=ordered)
         ats = {
             pair: _ClusteredLevel(cases, design, level, pair, counts[pair][number])
@@ -179,8 +178,7 @@ def compare_clustered(
         }
         return {(pair, name): at.difference(name) for pair, at in ats.items() for name in metrics}
 
-    found = concat_levels(at_level(number, level) for number, level in enumerate(levels))
-    return {pair: {name: found[pair, name] for name in metrics} for pair in pairs}
+    return concat_levels(at_level(number, level) for number, level in enumerate(levels))
 
 
 @dataclass(frozen=True)

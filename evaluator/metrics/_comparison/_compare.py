@@ -11,7 +11,7 @@ from evaluator.metrics._catalogue import METRICS, Task
 from evaluator.metrics._checks import MetricsInputError
 from evaluator.metrics._comparison._binary import BinaryCases, compare_clustered
 from evaluator.metrics._comparison._decisions import decide, margins_of
-from evaluator.metrics._comparison._differences import CandidatePair, Difference, compare_levels
+from evaluator.metrics._comparison._differences import CandidatePair, Differences, compare_levels
 from evaluator.metrics._inputs import (
     LEVEL_METRICS,
     binary_rows,
@@ -226,7 +226,9 @@ def _compare_tables(
     clusters = None if cluster is None else cluster_numbers(frame, cluster)
     error = 1 - confidence
     found = _differences(columns, slicing, pairs, wanted, error=error, clusters=clusters)
-    return decide(slicing, found, margins, confidence=confidence, adjust=adjust)
+    return decide(
+        slicing, pairs, wanted, found, margins=margins, confidence=confidence, adjust=adjust
+    )
 
 
 @dataclass(frozen=True)
@@ -275,7 +277,7 @@ def _differences(
     *,
     error: float,
     clusters: IntArray | None,
-) -> dict[CandidatePair, dict[str, Difference]]:
+) -> Differences:
     """Measure the differences of all pairs, in all groups of all levels."""
     names = sorted({name for pair in pairs for name in pair})
     frame, task, label = columns.frame, columns.task, columns.label

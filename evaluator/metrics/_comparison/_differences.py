@@ -53,9 +53,11 @@ class Difference:
     distribution: "StudentisedDifference | PairedRateDifference"
 
 
-def concat_levels(
-    levels: Iterable[Mapping[tuple[CandidatePair, str], Difference]],
-) -> dict[tuple[CandidatePair, str], Difference]:
+# By pair of candidates and metric.
+Differences = dict[tuple[CandidatePair, str], Difference]
+
+
+def concat_levels(levels: Iterable[Differences]) -> Differences:
     """Put the groups of all levels, compared by the same methods, one after the other."""
     parts = list(levels)
     return {
@@ -74,10 +76,10 @@ def compare_levels(
     pairs: Sequence[CandidatePair],
     forms: Mapping[str, LevelMetric[AtLevel]],
     error: float,
-) -> dict[CandidatePair, dict[str, Difference]]:
+) -> Differences:
     """Compare pairs of candidates by all metrics, measured from the rows of every level."""
 
-    def of_level(design: SurveyDesign) -> dict[tuple[CandidatePair, str], Difference]:
+    def of_level(design: SurveyDesign) -> Differences:
         rows = {name: read(design) for name, read in at_level.items()}
         found = {}
         for metric, form in forms.items():
@@ -87,8 +89,7 @@ def compare_levels(
                 found[pair, metric] = _level_difference(design, both, pair, error)
         return found
 
-    found = concat_levels(of_level(design) for design in designs)
-    return {pair: {metric: found[pair, metric] for metric in forms} for pair in pairs}
+    return concat_levels(of_level(design) for design in designs)
 
 
 @dataclass(frozen=True)
