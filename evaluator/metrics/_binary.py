@@ -38,7 +38,6 @@ from evaluator.metrics._estimates import (
     measure_levels,
 )
 from evaluator.metrics._inputs import BinaryRows
-from evaluator.metrics._levels import Level
 from evaluator.metrics._linear import (
     SurveyDesign,
     mean_of,
@@ -169,11 +168,7 @@ def rate_and_slopes(rate: Rate, four: FloatArray) -> tuple[FloatArray, FloatArra
 def _balanced_accuracy(at: BinaryGroups) -> Estimate:
     recall, specificity = at.rates([RECALL, SPECIFICITY])
     estimate = Estimate((recall.value + specificity.value) / 2, at.fewer())
-    estimate.low, estimate.high = mean_of_rates_interval(
-        (recall.value, specificity.value),
-        (recall.low, specificity.low),
-        (recall.high, specificity.high),
-    )
+    estimate.low, estimate.high = mean_of_rates_interval(recall, specificity)
     at.mark_undefined(estimate, POSITIVES, NEGATIVES)
     return estimate
 
@@ -256,11 +251,7 @@ _MATTHEWS = BinaryCounted(
 
 
 def _roc_auc(at: BinaryGroups) -> Estimate:
-    def measured(level: Level) -> tuple[FloatArray, ...]:
-        found = roc_auc(at.rows.ranked, level)
-        return found.value, found.variance, found.freedom
-
-    value, variance, freedom = at.of_levels(measured)
+    value, variance, freedom = at.of_levels(lambda level: roc_auc(at.rows.ranked, level))
     return _roc_auc_estimate(at, value, variance, np.nan_to_num(freedom, nan=1.0))
 
 
@@ -400,16 +391,12 @@ def _recalibration(*, slope: bool) -> BinaryMetric:
     """Give the forms of the intercept or the slope of a recalibration."""
 
     def fit(at: _Cases, design: SurveyDesign) -> tuple[FloatArray, FloatArray, BoolArray]:
-        found = recalibrate(design, at.rows.log_odds, at.rows.label, slope=slope)
-        return found.linear.value, design.student(found.linear, at.confidence), found.exists
+        linear, exists = recalibrate(design, at.rows.log_odds, at.rows.label, slope=slope)
+        return linear.value, design.student(linear, at.confidence), exists
 
     def plain(at: BinaryGroups) -> Estimate:
-        def of_level(level: Level) -> tuple[FloatArray, ...]:
-            value, half, exists = fit(at, SurveyDesign(level, at.rows.slicing.cell))
-            return value, half, exists.astype(float)
-
-        value, half, exists = at.of_levels(of_level)
-        return estimated(at, value, half, exists > 0)
+        cell = at.rows.slicing.cell
+        return estimated(at, *at.of_levels(lambda level: fit(at, SurveyDesign(level, cell))))
 
     def weighted(at: BinaryLevel) -> Estimate:
         return estimated(at, *fit(at, at.design))

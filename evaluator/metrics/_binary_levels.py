@@ -3,9 +3,10 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evaluator.metrics._catalogue import CELLS, NEGATIVES, POSITIVES, Cells, Rate, names_of, none_of
 from evaluator.metrics._estimates import BoolArray, Estimate, FloatArray, divide
@@ -61,7 +62,9 @@ class BinaryGroups(_BinaryCases):
         """Count the cases of some cells, shape (groups,)."""
         return count_cells(self.counts, cells)
 
-    def of_levels(self, measured: Callable[[Level], tuple[FloatArray, ...]]) -> list[FloatArray]:
+    def of_levels(
+        self, measured: Callable[[Level], tuple[NDArray[Any], ...]]
+    ) -> list[NDArray[Any]]:
         """Measure level by level what has to go through the rows, and join the levels."""
         parts = [measured(level) for level in self.rows.slicing.levels]
         return [np.concatenate(one) for one in zip(*parts, strict=True)]

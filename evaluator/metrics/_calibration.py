@@ -1,7 +1,6 @@
 """How far probabilities can be taken at their word, bin by bin and by regression."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -110,16 +109,6 @@ def _invert(bins: FloatArray, error: float) -> tuple[float, float]:
     return min(low, observed), max(high, min(plain, 1.0))
 
 
-@dataclass(frozen=True)
-class Recalibration:
-    """A logistic regression of the label on the log-odds, in every group."""
-
-    # The intercept at a slope of 1, or the slope.
-    linear: LinearisedEstimate
-    # Whether the likelihood has a maximum: not where scores are constant or part the labels.
-    exists: BoolArray
-
-
 def log_odds(score: FloatArray) -> FloatArray:
     """Give the log-odds, those of 0 and 1 cut as the log loss cuts them."""
     odds: FloatArray = special.logit(np.clip(score, EPSILON, 1 - EPSILON))
@@ -128,8 +117,11 @@ def log_odds(score: FloatArray) -> FloatArray:
 
 def recalibrate(
     design: SurveyDesign, odds: FloatArray, label: BoolArray, *, slope: bool
-) -> Recalibration:
+) -> tuple[LinearisedEstimate, BoolArray]:
     """Fit the recalibration model in all groups at once, by Newton's method.
+
+    Gives the intercept at a slope of 1, or the slope; and whether the likelihood has a maximum: not
+    where scores are constant or part the labels.
 
     logit P(label) = a + odds gives the intercept (calibration in the large), and
     logit P(label) = a + b odds the slope. The influences give the robust variance (sandwich),
@@ -177,4 +169,4 @@ def recalibrate(
         stretch = stretch + np.nan_to_num(steps[1]) * damping
     value = stretch if slope else constant - centre
     exists = done & (spread > _NO_SPREAD) if slope else done
-    return Recalibration(LinearisedEstimate(value, np.nan_to_num(influence)), exists)
+    return LinearisedEstimate(value, np.nan_to_num(influence)), exists

@@ -5,7 +5,6 @@ lowest bit. Sorting these keys is then all that is needed: no index, no gatherin
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -153,23 +152,13 @@ class Runs:
         return cumulative
 
 
-@dataclass(frozen=True)
-class RocAuc:
-    """The area under the ROC curve of every group; arrays of shape (groups,)."""
-
-    value: FloatArray
-    # DeLong's; NaN where a class has fewer than two cases.
-    variance: FloatArray
-    freedom: FloatArray
-
-
-def roc_auc(rows: RankedRows, level: Level) -> RocAuc:
-    """Measure the area under the ROC curve and its variance, for all groups of a level.
+def roc_auc(rows: RankedRows, level: Level) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Measure the area under the ROC curve, its variance and its degrees of freedom by group.
 
     The placement value of a positive is the share of negatives that it outranks, that of a
     negative the share of positives that outrank it; the area is the mean of either, and its
     variance is the sum, over both classes, of the variance of the placement values over their
-    number. The degrees of freedom are Satterthwaite's.
+    number; NaN where a class has fewer than two cases. The degrees of freedom are Satterthwaite's.
 
     Sources: E. DeLong, D. DeLong, D. Clarke-Pearson, Biometrics 44 (1988) 837; X. Sun, W. Xu,
     IEEE Signal Processing Letters 21 (2014) 1389, for doing it by one sort.
@@ -194,7 +183,7 @@ def roc_auc(rows: RankedRows, level: Level) -> RocAuc:
         centred = divide(shortfalls, others**2) - cases * missing**2
         # What is left by cancellation is no spread.
         squares.append(np.where(centred < NO_SPREAD * cases, 0, centred))
-    return RocAuc(value, *variance_of_area(squares, (positives, negatives)))
+    return value, *variance_of_area(squares, (positives, negatives))
 
 
 def variance_of_area(

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy import special
 
-from evaluator.metrics._estimates import BoolArray, FloatArray, divide
+from evaluator.metrics._estimates import BoolArray, Estimate, FloatArray, divide
 
 _MAX_STEPS = 60
 # Relative error that the search for a limit may leave.
@@ -223,18 +223,14 @@ def halve_towards(
     return np.where(observed == edge, edge, outer)
 
 
-def mean_of_rates_interval(
-    rates: tuple[FloatArray, FloatArray],
-    lows: tuple[FloatArray, FloatArray],
-    highs: tuple[FloatArray, FloatArray],
-) -> tuple[FloatArray, FloatArray]:
+def mean_of_rates_interval(one: Estimate, other: Estimate) -> tuple[FloatArray, FloatArray]:
     """Give the interval of the mean of two independent rates from the intervals of each.
 
     The distance of each limit from the mean is the root of the summed squares of the single
     distances, halved: variance estimates recovered at the limits.
     Source: G. Y. Zou, A. Donner, Statistics in Medicine 27 (2008) 1693.
     """
-    middle = (rates[0] + rates[1]) / 2
-    below = np.hypot(rates[0] - lows[0], rates[1] - lows[1]) / 2
-    above = np.hypot(highs[0] - rates[0], highs[1] - rates[1]) / 2
+    middle = (one.value + other.value) / 2
+    below = np.hypot(one.value - one.low, other.value - other.low) / 2
+    above = np.hypot(one.high - one.value, other.high - other.value) / 2
     return np.maximum(middle - below, 0.0), np.minimum(middle + above, 1.0)

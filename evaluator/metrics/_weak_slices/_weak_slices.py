@@ -209,15 +209,10 @@ def weak_slices(
     cut = [feature.of(order) for feature in cut]
     losses, searched = losses[order], searched[order]
     held = ~searched
-    confirming = _ConfirmationHalf(
-        [feature.of(held) for feature in cut],
-        losses[held],
-        None if clusters is None else clusters[order][held],
-    )
     facts: dict[str, Any] = {
         "cases": len(losses),
         "searched_cases": int(np.count_nonzero(searched)),
-        "confirming_cases": len(confirming.losses),
+        "confirming_cases": int(np.count_nonzero(held)),
         "mean_loss": float(losses.mean()) if len(losses) else None,
         "features": len(cut),
         "possible": 0,
@@ -239,7 +234,9 @@ def weak_slices(
         facts |= {"possible": shortlist.possible, "evaluated": shortlist.evaluated}
         found = representatives(shortlist, of_half, summed, _MOST)
     n_all = [int(np.count_nonzero(slice_members(h.slice, [f.codes for f in cut]))) for h in found]
-    table = _confirm(found, n_all, confirming, level)
+    held_clusters = None if clusters is None else clusters[order][held]
+    held_cut = [feature.of(held) for feature in cut]
+    table = _confirm(found, n_all, held_cut, losses[held], held_clusters, level=level)
     facts |= {
         "tested": int(table["p_value"].notna().sum()),
         "confirmed": int((table["status"] == "confirmed").sum()),
@@ -380,42 +377,39 @@ def _nothing_to_search(losses: FloatArray, searched: BoolArray, minimum_support:
     return None
 
 
-@dataclass(frozen=True)
-class _ConfirmationHalf:
-    """The half that was not searched: features, losses and clusters of its cases."""
-
-    cut: list[DiscretisedFeature]
-    losses: FloatArray
-    clusters: IntArray | None
-
-
 def _confirm(
-    found: list[Representative], n_all: list[int], half: _ConfirmationHalf, level: float
+    found: list[Representative],
+    n_all: list[int],
+    cut: list[DiscretisedFeature],
+    losses: FloatArray,
+    clusters: IntArray | None,
+    *,
+    level: float,
 ) -> pd.DataFrame:
     """Test the slices on the half that was not searched, and rank them."""
     rows: list[dict[str, Any]] = []
-    codes = [feature.codes for feature in half.cut]
+    codes = [feature.codes for feature in cut]
     inside = [slice_members(representative.slice, codes) for representative in found]
     for representative, own, cases in zip(found, inside, n_all, strict=True):
-        tested = contrast(half.losses, own, half.clusters, error=level / len(found))
+        tested = contrast(losses, own, clusters, error=level / len(found))
         rows.append(
             {
-                "slice": _describe(representative.slice, half.cut),
+                "slice": _describe(representative.slice, cut),
                 "conditions": conditions_to_json(
-                    [half.cut[f].conditions[code] for f, code in representative.slice]
+                    [cut[f].conditions[code] for f, code in representative.slice]
                 ),
                 "n": tested.n,
                 "n_all": cases,
                 "loss": tested.loss,
                 "rest_loss": tested.rest_loss,
                 "excess": tested.excess,
-                "also": "; ".join(_describe(one, half.cut) for one in representative.also) or None,
+                "also": "; ".join(_describe(one, cut) for one in representative.also) or None,
                 "explained_by": None,
             }
             | as_finding(tested, cases)
         )
     add_statuses(rows, level, "confirmed", "not_confirmed")
-    _explain(rows, inside, half.losses)
+    _explain(rows, inside, losses)
     ranked = sorted(range(len(rows)), key=lambda position: rank(rows[position]))
     numbers = overlap_groups([inside[position] for position in ranked])
     for position, number in zip(ranked, numbers, strict=True):
