@@ -18,6 +18,7 @@ from evaluator.metrics._levels import IntArray, Level
 from evaluator.metrics._ranking import (
     KeyArray,
     cut_parts,
+    dense_ranks,
     is_one_block,
     sorted_blocks,
     variance_of_area,
@@ -49,9 +50,8 @@ class Placements:
         place[np.repeat(alternating, layout.sizes.ravel())] += _POSITIVE
         self._keys, self._tied = {}, {}
         for name, score in scores.items():
-            different, ranks = np.unique(score, return_inverse=True)
-            self._tied[name] = len(different) < len(score)
-            keys = ranks.astype(np.uint64)
+            keys = dense_ranks(score)
+            self._tied[name] = len(keys) > 0 and int(keys.max()) < len(keys) - 1
             keys <<= _RANK
             keys |= place
             self._keys[name] = keys
