@@ -49,12 +49,11 @@ def compare(
     known = slices.get(baseline.name, set())
     if not known:
         raise ValueError(f"the baseline {baseline.name} has no current slice with cases")
-    taking = [
-        c for c in spec.candidates if 2 * len(slices.get(c.name, set()) & known) >= len(known)
-    ]
+    shared = {c.name: len(slices.get(c.name, set()) & known) for c in spec.candidates}
+    taking = [c for c in spec.candidates if 2 * shared[c.name] >= len(known)]
     remarks = [
-        f"{c.name} is not compared: it was evaluated on {len(slices.get(c.name, set()) & known)} of"
-        f" the {len(known)} slices of {baseline.name}"
+        f"{c.name} is not compared: it was evaluated on {shared[c.name]} of the {len(known)} slices"
+        f" of {baseline.name}"
         for c in spec.candidates
         if c not in taking
     ]
@@ -211,13 +210,13 @@ def _not_compared(
     there = {
         pair for table in tables for pair in zip(table["candidate"], table["metric"], strict=True)
     }
-    scores = {c.name: c.has_scores for c in spec.candidates}
     rows = []
-    for name, has_scores in scores.items():
+    for candidate in spec.candidates:
+        name = candidate.name
         for metric in spec.task.comparable(spec.metrics):
             if name == spec.baseline or (name, metric) in there:
                 continue
-            without = name if not has_scores else spec.baseline
+            without = name if not candidate.has_scores else spec.baseline
             reason = (
                 f"{without} gives decisions and no scores"
                 if name in taking

@@ -182,7 +182,7 @@ def find_for_candidate(
             lambda: search_weak_slices(spec, candidate, cases, predictions, row_positions),
         )
         if searched is not None:
-            tables[WEAK_SLICES], search = searched
+            tables[WEAK_SLICES], search = searched.table, searched.search
         if worsened is not None:
             tables[WORSENED] = tried(
                 "a comparison with the last certificate",

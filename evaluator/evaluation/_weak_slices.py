@@ -1,7 +1,8 @@
 """Where one candidate of the scorecard is weak, and where it got worse."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -16,15 +17,11 @@ from evaluator.evaluation._cases import (
 )
 from evaluator.spec import AuditSpec, CandidateSpec, WeakSlicesSpec
 
+if TYPE_CHECKING:
+    from evaluator.metrics import WeakSlices
+
 SEED = 0
 """Which of the equally good halves are searched."""
-
-
-class WeakSliceSearch(NamedTuple):
-    """What a search for weak slices tested, and how far it looked."""
-
-    table: pd.DataFrame
-    facts: dict[str, Any]
 
 
 def search_weak_slices(
@@ -33,7 +30,7 @@ def search_weak_slices(
     cases: EvaluatedCases,
     predictions: pd.DataFrame,
     row_positions: IntArray,
-) -> WeakSliceSearch:
+) -> "WeakSlices":
     """Search for slices where a candidate does worse than on the rest of its cases."""
     from evaluator.metrics import weak_slices
 
@@ -47,10 +44,8 @@ def search_weak_slices(
         seed=SEED,
         **_settings(spec, candidate),
     )
-    return WeakSliceSearch(
-        found.table,
-        {**found.search, "loss": weak_slices_spec.loss, "level": weak_slices_spec.level},
-    )
+    asked = {"loss": weak_slices_spec.loss, "level": weak_slices_spec.level}
+    return replace(found, search=found.search | asked)
 
 
 def find_worsened(

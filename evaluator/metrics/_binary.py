@@ -1,6 +1,6 @@
 """The metrics of a binary classifier that are no rates, each with all its forms."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,13 +8,12 @@ from scipy import special
 
 from evaluator.metrics._binary_levels import BinaryGroups, BinaryLevel
 from evaluator.metrics._calibration import (
-    BINS,
     MIN_CASES_IN_BINS,
     NO_RECALIBRATION,
-    bins_of,
     calibration_error_interval,
     expected_calibration_error,
     recalibrate,
+    sum_bins,
 )
 from evaluator.metrics._catalogue import (
     CELLS,
@@ -34,14 +33,14 @@ from evaluator.metrics._estimates import (
     BoolArray,
     Estimate,
     FloatArray,
-    divide,
-)
-from evaluator.metrics._forms import measure_levels
-from evaluator.metrics._inputs import BinaryRows
-from evaluator.metrics._levels import Level
-from evaluator.metrics._linear import (
     LinearisedEstimate,
+    divide,
+    measure_levels,
+)
+from evaluator.metrics._inputs import BinaryRows
+from evaluator.metrics._linear import (
     SurveyDesign,
+    mean_of,
     weighted_average_precision,
     weighted_roc_auc,
 )
@@ -55,7 +54,7 @@ from evaluator.metrics._means import (
     squared_errors,
 )
 from evaluator.metrics._ranking import average_precision, roc_auc
-from evaluator.metrics._rates import mean_of_rates_interval
+from evaluator.metrics._rates import halve_towards, mean_of_rates_interval
 
 # What the simulations in benchmarks/coverage.py ask for, so that the intervals keep their promise.
 MIN_FOR_A_LOSS = 5
@@ -133,7 +132,7 @@ def measure(rows: BinaryRows, metrics: Sequence[str], confidence: float) -> dict
 
 
 def measure_weighted(
-    rows: BinaryRows, designs: Sequence[SurveyDesign], metrics: Sequence[str], confidence: float
+    rows: BinaryRows, designs: Iterable[SurveyDesign], metrics: Sequence[str], confidence: float
 ) -> dict[str, Estimate]:
     """Measure every level, where cases have weights or come in clusters."""
     levels = (BinaryLevel(rows, design, confidence) for design in designs)
@@ -160,7 +159,7 @@ def rate_and_slopes(rate: Rate, four: FloatArray) -> tuple[FloatArray, FloatArra
     hits, among = (np.array(weights) for weights in rate.weights)
     below = four @ among
     value = divide(four @ hits, below)
-    return value, divide(hits - value[:, None] * among, np.repeat(below[:, None], 4, axis=1))
+    return value, divide(hits - value[:, None] * among, below[:, None])
 
 
 # Balanced accuracy
@@ -169,28 +168,21 @@ def rate_and_slopes(rate: Rate, four: FloatArray) -> tuple[FloatArray, FloatArra
 def _balanced_accuracy(at: BinaryGroups) -> Estimate:
     recall, specificity = at.rates([RECALL, SPECIFICITY])
     estimate = Estimate((recall.value + specificity.value) / 2, at.fewer())
-    estimate.low, estimate.high = mean_of_rates_interval(
-        (recall.value, specificity.value),
-        (recall.low, specificity.low),
-        (recall.high, specificity.high),
-    )
+    estimate.low, estimate.high = mean_of_rates_interval(recall, specificity)
     at.mark_undefined(estimate, POSITIVES, NEGATIVES)
     return estimate
 
 
 def _weighted_balanced_accuracy(at: BinaryLevel) -> Estimate:
-    recall, specificity = (
-        at.design.ratio(at.among(rate.hits), at.among(rate.among)) for rate in (RECALL, SPECIFICITY)
-    )
-    value = (recall.value + specificity.value) / 2
-    influence = (recall.influence + specificity.influence) / 2
-    estimate = Estimate(value, at.fewer())
+    rates = (RECALL, SPECIFICITY)
+    linear = mean_of([at.design.ratio(at.among(r.hits), at.among(r.among)) for r in rates])
+    estimate = Estimate(linear.value, at.fewer())
     estimate.low, estimate.high = log_odds_interval(
-        value, at.design.variance(influence), at.design.units(), at.confidence
+        linear.value, at.design.variance(linear.influence), at.design.units(), at.confidence
     )
     at.mark_undefined(estimate, POSITIVES, NEGATIVES)
     at.mark_few_of_a_class(estimate, MIN_OF_EACH_CLASS)
-    at.design.mark_few_clusters(estimate)
+    at.mark_few_clusters(estimate)
     return estimate
 
 
@@ -204,7 +196,7 @@ def _balanced_accuracy_and_slopes(four: FloatArray) -> tuple[FloatArray, FloatAr
 
 
 def _matthews_correlation(at: BinaryGroups) -> Estimate:
-    estimate = Estimate(matthews_correlation(*at.counts.T), at.cases())
+    estimate = Estimate(matthews_correlation(at.counts), at.cases())
     low, high = matthews_interval(at.counts, at.confidence)
     # The draws never reach 1, which a faultless candidate has.
     estimate.low, estimate.high = np.fmin(low, estimate.value), np.fmax(high, estimate.value)
@@ -214,9 +206,9 @@ def _matthews_correlation(at: BinaryGroups) -> Estimate:
 
 
 def _weighted_matthews_correlation(at: BinaryLevel) -> Estimate:
-    shares = [at.design.ratio(at.among((cell,)), at.all) for cell in CELLS]
+    shares = [at.design.mean(at.among((cell,))) for cell in CELLS]
     value, slopes = _matthews_and_slopes(np.column_stack([share.value for share in shares]))
-    influence = np.zeros(len(at.all))
+    influence = np.zeros(len(at.rows.label))
     for slope, share in zip(slopes.T, shares, strict=True):
         influence += np.nan_to_num(slope)[at.design.group] * share.influence
     # Fisher's transformation keeps the limits inside [-1, 1].
@@ -228,17 +220,16 @@ def _weighted_matthews_correlation(at: BinaryLevel) -> Estimate:
     at.mark_undefined(estimate, *_MATTHEWS.needed)
     at.mark_few(estimate, MIN_FOR_MATTHEWS)
     estimate.mark_too_few(half == 0, "no two cases differ, so that the spread is unknown")
-    at.design.mark_few_clusters(estimate)
+    at.mark_few_clusters(estimate)
     return estimate
 
 
 def _matthews_and_slopes(four: FloatArray) -> tuple[FloatArray, FloatArray]:
     tn, fp, fn, tp = four.T
-    value = matthews_correlation(tn, fp, fn, tp)
+    value = matthews_correlation(four)
     spread = np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
-    one = np.ones(len(value))
     predicted, positive, negative, other = (
-        divide(one, 2 * total) for total in (tp + fp, tp + fn, tn + fp, tn + fn)
+        divide(1, 2 * total) for total in (tp + fp, tp + fn, tn + fp, tn + fn)
     )
     slopes = (
         divide(tp, spread) - value * (negative + other),
@@ -260,11 +251,7 @@ _MATTHEWS = BinaryCounted(
 
 
 def _roc_auc(at: BinaryGroups) -> Estimate:
-    def measured(level: Level) -> tuple[FloatArray, ...]:
-        found = roc_auc(at.rows.ranked, level)
-        return found.value, found.variance, found.freedom
-
-    value, variance, freedom = at.of_levels(measured)
+    value, variance, freedom = at.of_levels(lambda level: roc_auc(at.rows.ranked, level))
     return _roc_auc_estimate(at, value, variance, np.nan_to_num(freedom, nan=1.0))
 
 
@@ -280,9 +267,7 @@ def _weighted_roc_auc(at: BinaryLevel) -> Estimate:
         wider = (special.stdtrit(freedom, tail) / special.ndtri(tail)) ** 2
         variance = variance * units / freedom * wider
         freedom = np.full(len(units), np.inf)
-    estimate = _roc_auc_estimate(at, linear.value, variance, freedom)
-    at.design.mark_few_clusters(estimate)
-    return estimate
+    return _roc_auc_estimate(at, linear.value, variance, freedom)
 
 
 def _roc_auc_estimate(
@@ -300,6 +285,7 @@ def _roc_auc_estimate(
     )
     at.mark_undefined(estimate, POSITIVES, NEGATIVES)
     at.mark_few_of_a_class(estimate, MIN_OF_EACH_CLASS)
+    at.mark_few_clusters(estimate)
     return estimate
 
 
@@ -314,9 +300,7 @@ def _weighted_average_precision(at: BinaryLevel) -> Estimate:
     if at.design.cluster is not None:
         units = np.minimum(units, at.design.units())
     variance = at.design.variance(linear.influence)
-    estimate = _average_precision_estimate(at, linear.value, variance, units)
-    at.design.mark_few_clusters(estimate)
-    return estimate
+    return _average_precision_estimate(at, linear.value, variance, units)
 
 
 def _average_precision_estimate(
@@ -326,6 +310,7 @@ def _average_precision_estimate(
     estimate.low, estimate.high = log_odds_interval(value, variance, units, at.confidence)
     at.mark_undefined(estimate, POSITIVES)
     at.mark_few_of_a_class(estimate, MIN_OF_EACH_CLASS)
+    at.mark_few_clusters(estimate)
     return estimate
 
 
@@ -348,7 +333,6 @@ def _mean_loss(
         each = losses(at.rows.scores, at.rows.label)
         estimate = linear_mean(at.design, each, at.confidence, (0.0, largest))
         _mark_unlearned(at, estimate, at.design.cases(at.rows.surprising))
-        at.design.mark_few_clusters(estimate)
         return estimate
 
     return BinaryMetric(plain, weighted, BinaryLoss(losses))
@@ -363,6 +347,7 @@ def _mark_unlearned(at: _Cases, estimate: Estimate, surprises: FloatArray) -> No
     at.mark_few_of_a_class(estimate, MIN_FOR_A_LOSS)
     what = "labels that were held less probable than not"
     estimate.mark_shortfall(MIN_SURPRISES, what, surprises)
+    at.mark_few_clusters(estimate)
 
 
 # Calibration
@@ -375,25 +360,17 @@ def _expected_calibration_error(at: BinaryGroups) -> Estimate:
 
 def _weighted_expected_calibration_error(at: BinaryLevel) -> Estimate:
     design, scores, label = at.design, at.rows.scores, at.rows.label
-    code = design.group * BINS + bins_of(scores)
-    bins = np.stack(
-        [
-            np.bincount(code, design.weight * values, design.groups * BINS).astype(float)
-            for values in (at.all, scores, label)
-        ],
-        axis=-1,
-    ).reshape(-1, BINS, 3)
+    weight = design.weight
+    bins = sum_bins(design.group, design.groups, scores, (weight, weight * scores, weight * label))
     # The interval's draws are of independent cases: as many as give the gap between mean
     # probability and base rate the variance that it has here, and no more than Kish's.
-    gap = design.ratio(label - scores, at.all)
-    all_weight = design.total(design.weight)
-    alone = divide(design.total(design.weight * (label - scores) ** 2), all_weight)
+    gap = design.mean(label - scores)
+    all_weight = design.total(weight)
+    alone = divide(design.total(weight * (label - scores) ** 2), all_weight)
     found = divide(alone - np.nan_to_num(gap.value) ** 2, design.variance(gap.influence))
     effective = np.fmin(at.cases(), found)
     scaled = bins * np.nan_to_num(divide(effective, all_weight))[:, None, None]
-    estimate = _calibration_error_estimate(at, bins, scaled, effective)
-    design.mark_few_clusters(estimate)
-    return estimate
+    return _calibration_error_estimate(at, bins, scaled, effective)
 
 
 def _calibration_error_estimate(
@@ -406,6 +383,7 @@ def _calibration_error_estimate(
     )
     at.mark_undefined(estimate, CELLS)
     estimate.mark_shortfall(MIN_CASES_IN_BINS, f"{at.counted}cases", cases)
+    at.mark_few_clusters(estimate)
     return estimate
 
 
@@ -413,19 +391,12 @@ def _recalibration(*, slope: bool) -> BinaryMetric:
     """Give the forms of the intercept or the slope of a recalibration."""
 
     def fit(at: _Cases, design: SurveyDesign) -> tuple[FloatArray, FloatArray, BoolArray]:
-        found = recalibrate(design, at.rows.log_odds, at.rows.label, slope=slope)
-        return found.linear.value, design.student(found.linear, at.confidence), found.exists
+        linear, exists = recalibrate(design, at.rows.log_odds, at.rows.label, slope=slope)
+        return linear.value, design.student(linear, at.confidence), exists
 
     def plain(at: BinaryGroups) -> Estimate:
-        def of_level(level: Level) -> tuple[FloatArray, ...]:
-            group = level.group_of_cell[at.rows.slicing.cell]
-            value, half, exists = fit(
-                at, SurveyDesign(group, level.groups, weight=None, cluster=None)
-            )
-            return value, half, exists.astype(float)
-
-        value, half, exists = at.of_levels(of_level)
-        return estimated(at, value, half, exists > 0)
+        cell = at.rows.slicing.cell
+        return estimated(at, *at.of_levels(lambda level: fit(at, SurveyDesign(level, cell))))
 
     def weighted(at: BinaryLevel) -> Estimate:
         return estimated(at, *fit(at, at.design))
@@ -435,8 +406,7 @@ def _recalibration(*, slope: bool) -> BinaryMetric:
         estimate.low, estimate.high = value - half, value + half
         at.mark_undefined(estimate, POSITIVES, NEGATIVES)
         estimate.mark_undefined(~exists, NO_RECALIBRATION)
-        if isinstance(at, BinaryLevel):
-            at.design.mark_few_clusters(estimate)
+        at.mark_few_clusters(estimate)
         at.mark_few_of_a_class(estimate, MIN_FOR_RECALIBRATION)
         return estimate
 
@@ -467,28 +437,19 @@ BINARY: Mapping[str, BinaryMetric] = {
 """The metrics that are no rates, by name."""
 
 
-def matthews_correlation(
-    true_negatives: FloatArray,
-    false_positives: FloatArray,
-    false_negatives: FloatArray,
-    true_positives: FloatArray,
-) -> FloatArray:
-    """Give the correlation, NaN where prediction or label has only one value.
+def matthews_correlation(four: FloatArray) -> FloatArray:
+    """Give the correlation by the cells' counts, NaN where prediction or label has only one value.
 
     (TP TN - FP FN) / sqrt((TP + FP) (TP + FN) (TN + FP) (TN + FN)).
     Source: B. W. Matthews, Biochimica et Biophysica Acta 405 (1975) 442.
     """
     # Shares, so that the product of four sums stays far from overflowing.
-    n = true_negatives + false_positives + false_negatives + true_positives
-    n = np.maximum(n, np.finfo(float).tiny)
-    tn, fp, fn, tp = (
-        count / n for count in (true_negatives, false_positives, false_negatives, true_positives)
-    )
+    tn, fp, fn, tp = four.T
+    n = np.maximum(tn + fp + fn + tp, np.finfo(float).tiny)
+    tn, fp, fn, tp = (count / n for count in (tn, fp, fn, tp))
     spread = np.sqrt(tp + fp) * np.sqrt(tp + fn) * np.sqrt(tn + fp) * np.sqrt(tn + fn)
-    result = np.full(np.shape(spread), np.nan)
-    np.divide(tp * tn - fp * fn, spread, out=result, where=spread > 0)
     # Rounding may lead beyond the bounds.
-    bounded: FloatArray = np.clip(result, -1, 1)
+    bounded: FloatArray = np.clip(divide(tp * tn - fp * fn, spread), -1, 1)
     return bounded
 
 
@@ -501,17 +462,15 @@ def matthews_interval(counts: FloatArray, confidence: float) -> tuple[FloatArray
     equal intervals, whatever else is measured with them. A multinomial bootstrap covers 0.64
     where this covers 0.92 (20 cases, both rates 0.95).
     """
-    limits = np.full((len(counts), 2), np.nan)
     probabilities = [(1 - confidence) / 2, (1 + confidence) / 2]
     unique, back = np.unique(counts, axis=0, return_inverse=True)
     drawn = np.empty((len(unique), 2))
     for position, four in enumerate(unique):
         generator = np.random.default_rng(four.astype(np.uint64))
         shares = generator.standard_gamma(four + 0.5, size=(_DRAWS, 4))
-        drawn[position] = np.quantile(matthews_correlation(*shares.T), probabilities)
-    if len(unique):
-        limits = drawn[back.ravel()]
-    return limits[:, 0], limits[:, 1]
+        drawn[position] = np.quantile(matthews_correlation(shares), probabilities)
+    low, high = drawn[back.ravel()].T
+    return low, high
 
 
 def roc_auc_interval(
@@ -550,15 +509,8 @@ def roc_auc_interval(
         spread = scale * _model_variance(candidate, positives, negatives)
         return np.asarray((candidate - area) ** 2 > quantile**2 * spread, dtype=bool)
 
-    limits = []
-    for edge in (0.0, 1.0):
-        outer, inner = np.full(len(area), edge), area.copy()
-        for _ in range(_STEPS):
-            middle = (outer + inner) / 2
-            out = contradicted(middle)
-            outer, inner = np.where(out, middle, outer), np.where(out, inner, middle)
-        limits.append(np.where(area == edge, edge, outer))
-    return limits[0], limits[1]
+    low, high = (halve_towards(edge, area, contradicted, _STEPS) for edge in (0.0, 1.0))
+    return low, high
 
 
 def _model_variance(area: FloatArray, positives: FloatArray, negatives: FloatArray) -> FloatArray:

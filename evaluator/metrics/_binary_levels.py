@@ -3,9 +3,10 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evaluator.metrics._catalogue import CELLS, NEGATIVES, POSITIVES, Cells, Rate, names_of, none_of
 from evaluator.metrics._estimates import BoolArray, Estimate, FloatArray, divide
@@ -44,6 +45,9 @@ class _BinaryCases(ABC):
         for cells in (POSITIVES, NEGATIVES):
             self.mark_few(estimate, least, cells)
 
+    def mark_few_clusters(self, estimate: Estimate) -> None:  # noqa: B027 - counts have none
+        """Mark groups of too few clusters, where cases come in clusters."""
+
 
 class BinaryGroups(_BinaryCases):
     """The counts of all groups of all levels."""
@@ -58,7 +62,9 @@ class BinaryGroups(_BinaryCases):
         """Count the cases of some cells, shape (groups,)."""
         return count_cells(self.counts, cells)
 
-    def of_levels(self, measured: Callable[[Level], tuple[FloatArray, ...]]) -> list[FloatArray]:
+    def of_levels(
+        self, measured: Callable[[Level], tuple[NDArray[Any], ...]]
+    ) -> list[NDArray[Any]]:
         """Measure level by level what has to go through the rows, and join the levels."""
         parts = [measured(level) for level in self.rows.slicing.levels]
         return [np.concatenate(one) for one in zip(*parts, strict=True)]
@@ -91,7 +97,6 @@ class BinaryLevel(_BinaryCases):
         self.rows = rows
         self.design = design
         self.confidence = confidence
-        self.all = np.ones(len(rows.label), dtype=bool)
 
     @cached_property
     def _cell(self) -> IntArray:
@@ -106,6 +111,10 @@ class BinaryLevel(_BinaryCases):
     def cases(self, cells: Cells = CELLS) -> FloatArray:
         """Count the effective cases of some cells, shape (groups,)."""
         return self.design.cases(self.among(cells))
+
+    def mark_few_clusters(self, estimate: Estimate) -> None:
+        """Mark groups of too few clusters, where cases come in clusters."""
+        self.design.mark_few_clusters(estimate)
 
     def rate(self, rate: Rate) -> Estimate:
         """Estimate a rate."""

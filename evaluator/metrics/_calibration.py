@@ -1,13 +1,15 @@
 """How far probabilities can be taken at their word, bin by bin and by regression."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import special
 
-from evaluator.metrics._estimates import BoolArray, FloatArray, divide
+from evaluator.metrics._estimates import BoolArray, FloatArray, LinearisedEstimate, divide
 from evaluator.metrics._levels import IntArray
-from evaluator.metrics._linear import LinearisedEstimate, SurveyDesign
+from evaluator.metrics._linear import SurveyDesign
 from evaluator.metrics._means import EPSILON
 
 BINS = 10
@@ -22,10 +24,17 @@ _CONVERGED = 1e-10
 _NO_SPREAD = 1e-9
 
 
-def bins_of(score: FloatArray) -> IntArray:
-    """Give each score's bin: ten of equal width, the last one closed."""
-    bins: IntArray = np.minimum((score * BINS).astype(np.intp), BINS - 1)
-    return bins
+def sum_bins(
+    group: IntArray, groups: int, score: FloatArray, of_rows: Sequence[NDArray[Any] | None]
+) -> FloatArray:
+    """Add up what rows have in each group and bin, shape (groups, bins, of_rows); None counts them.
+
+    The bins are ten of equal width, the last one closed.
+    """
+    code = group * BINS + np.minimum((score * BINS).astype(np.intp), BINS - 1)
+    sums = [np.bincount(code, values, groups * BINS).astype(float) for values in of_rows]
+    stacked: FloatArray = np.stack(sums, axis=-1).reshape(groups, BINS, len(of_rows))
+    return stacked
 
 
 def expected_calibration_error(bins: FloatArray) -> FloatArray:
@@ -100,16 +109,6 @@ def _invert(bins: FloatArray, error: float) -> tuple[float, float]:
     return min(low, observed), max(high, min(plain, 1.0))
 
 
-@dataclass(frozen=True)
-class Recalibration:
-    """A logistic regression of the label on the log-odds, in every group."""
-
-    # The intercept at a slope of 1, or the slope.
-    linear: LinearisedEstimate
-    # Whether the likelihood has a maximum: not where scores are constant or part the labels.
-    exists: BoolArray
-
-
 def log_odds(score: FloatArray) -> FloatArray:
     """Give the log-odds, those of 0 and 1 cut as the log loss cuts them."""
     odds: FloatArray = special.logit(np.clip(score, EPSILON, 1 - EPSILON))
@@ -118,8 +117,11 @@ def log_odds(score: FloatArray) -> FloatArray:
 
 def recalibrate(
     design: SurveyDesign, odds: FloatArray, label: BoolArray, *, slope: bool
-) -> Recalibration:
+) -> tuple[LinearisedEstimate, BoolArray]:
     """Fit the recalibration model in all groups at once, by Newton's method.
+
+    Gives the intercept at a slope of 1, or the slope; and whether the likelihood has a maximum: not
+    where scores are constant or part the labels.
 
     logit P(label) = a + odds gives the intercept (calibration in the large), and
     logit P(label) = a + b odds the slope. The influences give the robust variance (sandwich),
@@ -160,11 +162,11 @@ def recalibrate(
         done = size < _CONVERGED
         if np.all(done | np.isnan(size)):
             break
-        damping = np.minimum(1, np.nan_to_num(divide(np.full(len(size), _MAX_STEP), size)))
+        damping = np.minimum(1, np.nan_to_num(divide(_MAX_STEP, size)))
         # A group that has its fit keeps it, so that it depends on no other group's.
         damping[done] = 0
         constant = constant + np.nan_to_num(steps[0]) * damping
         stretch = stretch + np.nan_to_num(steps[1]) * damping
     value = stretch if slope else constant - centre
     exists = done & (spread > _NO_SPREAD) if slope else done
-    return Recalibration(LinearisedEstimate(value, np.nan_to_num(influence)), exists)
+    return LinearisedEstimate(value, np.nan_to_num(influence)), exists

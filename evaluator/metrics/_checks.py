@@ -18,10 +18,15 @@ def refuse_rows(bad: NDArray[np.bool_], what: str) -> None:
     """Raise when any row is bad, naming the count and the first few positions."""
     count = int(np.count_nonzero(bad))
     if count:
-        first = ", ".join(str(position) for position in np.flatnonzero(bad)[:_SHOWN])
-        more = ", ..." if count > _SHOWN else ""
         rows = "row" if count == 1 else "rows"
-        raise MetricsInputError(f"{what} in {count} {rows} (first positions: {first}{more})")
+        first = first_few(np.flatnonzero(bad))
+        raise MetricsInputError(f"{what} in {count} {rows} (first positions: {first})")
+
+
+def first_few(found: "NDArray[Any] | pd.Index[Any]") -> str:
+    """List the first of what was found, for a message."""
+    first = ", ".join(repr(one) for one in found[:_SHOWN].tolist())
+    return f"{first}, ..." if len(found) > _SHOWN else first
 
 
 def column(frame: pd.DataFrame, name: str) -> "pd.Series[Any]":
@@ -33,6 +38,13 @@ def column(frame: pd.DataFrame, name: str) -> "pd.Series[Any]":
     if same > 1:
         raise MetricsInputError(f"there are {same} columns {name!r}; there must be one")
     found: pd.Series[Any] = frame[name]
+    return found
+
+
+def complete(frame: pd.DataFrame, name: str) -> "pd.Series[Any]":
+    """Give a column in which nothing is missing."""
+    found = column(frame, name)
+    refuse_rows(found.isna().to_numpy(), f"column {name!r} is missing")
     return found
 
 
@@ -64,10 +76,7 @@ def positives(
     frame: pd.DataFrame, name: str, negative: Any = None
 ) -> tuple[NDArray[np.bool_], Any]:
     """Say which rows of a column hold the positive value, 1."""
-    found = column(frame, name)
-    missing = found.isna().to_numpy()
-    if missing.any():
-        refuse_rows(missing, f"column {name!r} is missing")
+    found = complete(frame, name)
     is_positive = np.asarray((found == 1).to_numpy(), dtype=bool)
     if is_positive.all():
         return is_positive, negative

@@ -1,7 +1,9 @@
-"""What every metric gives for every group of a level: a value, an interval, a reason."""
+"""What every metric gives for every group of a level, and the forms that a metric has."""
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -18,6 +20,8 @@ NO_ROWS = none_of(CELLS)
 MIN_OF_EACH_CLASS = 10
 # The share of a sum of squares that cancellation leaves where there is no spread.
 NO_SPREAD = 1e-14
+_Arrays = TypeVar("_Arrays")
+AtLevel = TypeVar("AtLevel")
 
 
 @dataclass
@@ -39,16 +43,6 @@ class Estimate:
         self.high = np.full(len(self.value), np.nan)
         self.reason = np.full(len(self.value), None, dtype=object)
         self.undefined = np.zeros(len(self.value), dtype=bool)
-
-    @classmethod
-    def concat(cls, parts: "list[Estimate]") -> "Estimate":
-        """Put the groups of several estimates one after the other."""
-        whole = cls(
-            *(np.concatenate([getattr(p, n) for p in parts]) for n in ("value", "effective"))
-        )
-        for name in ("low", "high", "reason", "undefined"):
-            setattr(whole, name, np.concatenate([getattr(part, name) for part in parts]))
-        return whole
 
     def mark_undefined(self, where: BoolArray, reason: str) -> None:
         """Say why the value does not exist in some groups; the first reason given stays."""
@@ -85,12 +79,73 @@ class Estimate:
 
     @property
     def _fine(self) -> BoolArray:
-        return np.array([reason is None for reason in self.reason], dtype=bool)
+        return pd.isna(self.reason)
 
 
-def divide(numerator: NDArray[Any], denominator: NDArray[Any]) -> FloatArray:
+@dataclass(frozen=True)
+class LinearisedEstimate:
+    """An estimate, shape (groups,), with each row's influence on its group's, shape (rows,)."""
+
+    value: FloatArray
+    influence: FloatArray
+
+
+# A table has one estimate for each of its cells, by their names.
+Measure = Callable[[AtLevel], Estimate | dict[str, Estimate]]
+
+
+@dataclass(frozen=True)
+class PairedTest(Generic[AtLevel]):
+    """How two candidates are compared by a metric that is measured from the rows of one level."""
+
+    # The value with each row's influence on it.
+    linear: Callable[[AtLevel], LinearisedEstimate]
+    # How well each case is treated: more is better, shape (rows,).
+    merit: Callable[[AtLevel], FloatArray]
+    # Cases (of the rarest class, where the metric rests on it) below which there is no test.
+    fewest: int = 0
+    # Whether the metric is the share of cases whose merit is 1.
+    hits: bool = False
+    # As in `linear_difference`.
+    skewed: bool = False
+    largest: float = np.inf
+
+
+@dataclass(frozen=True)
+class LevelMetric(Generic[AtLevel]):
+    """All forms of a metric that is measured from the rows of one level, with their design."""
+
+    measure: Measure[AtLevel]
+    # None where the catalogue says why there is no paired test.
+    paired: PairedTest[AtLevel] | None = None
+
+
+def measure_levels(
+    levels: Iterable[AtLevel], measures: Mapping[str, Measure[AtLevel]]
+) -> dict[str, Estimate]:
+    """Measure every level by all metrics, and put the levels one after the other."""
+    results: list[dict[str, Estimate]] = []
+    for at in levels:
+        results.append({})
+        for name, measure in measures.items():
+            found = measure(at)
+            results[-1] |= {name: found} if isinstance(found, Estimate) else found
+    return {name: concat_arrays([one[name] for one in results]) for name in results[0]}
+
+
+def concat_arrays(parts: Sequence[_Arrays]) -> _Arrays:
+    """Put the arrays of several records one after the other; what is no array is common to all."""
+    whole = copy(parts[0])
+    for name, first in vars(whole).items():
+        if isinstance(first, np.ndarray):
+            # Records may be frozen.
+            object.__setattr__(whole, name, np.concatenate([getattr(part, name) for part in parts]))
+    return whole
+
+
+def divide(numerator: float | NDArray[Any], denominator: NDArray[Any]) -> FloatArray:
     """Divide, giving NaN where the denominator is zero."""
-    result = np.full(np.shape(numerator), np.nan)
+    result = np.full(np.broadcast(numerator, denominator).shape, np.nan)
     np.divide(numerator, denominator, out=result, where=denominator != 0)
     return result
 

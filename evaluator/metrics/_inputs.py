@@ -1,6 +1,6 @@
 """From a frame's columns to the arrays that are measured."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -9,22 +9,29 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evaluator.metrics._calibration import BINS, bins_of, log_odds
+from evaluator.metrics._calibration import log_odds, sum_bins
 from evaluator.metrics._catalogue import METRICS, Task
 from evaluator.metrics._checks import (
     MetricsInputError,
-    column,
+    complete,
     numbers,
     positives,
     refuse_outside_unit,
     refuse_rows,
 )
-from evaluator.metrics._estimates import BoolArray, FloatArray
+from evaluator.metrics._estimates import BoolArray, FloatArray, LevelMetric
 from evaluator.metrics._levels import IntArray, Slicing
-from evaluator.metrics._multiclass import MulticlassRows
+from evaluator.metrics._linear import SurveyDesign
+from evaluator.metrics._multiclass import MULTICLASS, MulticlassLevel, MulticlassRows
 from evaluator.metrics._ranking import RankedRows
+from evaluator.metrics._regression import REGRESSION, RegressionLevel
 
 _SUM_TOLERANCE = 1e-6
+LEVEL_METRICS: Mapping[Task, Mapping[str, LevelMetric[Any]]] = {
+    "multiclass_classification": MULTICLASS,
+    "regression": REGRESSION,
+}
+"""By task, the metrics that are measured from the rows of one level."""
 
 
 @dataclass(frozen=True)
@@ -68,14 +75,8 @@ class BinaryRows:
     @cached_property
     def bins(self) -> FloatArray:
         """Cases, summed scores and positives by cell and bin, shape (cells, bins, 3)."""
-        code = self.slicing.cell * BINS + bins_of(self.scores)
-        size = self.slicing.cells * BINS
-        sums = [
-            np.bincount(code, values, size).astype(float)
-            for values in (None, self.scores, self.label)
-        ]
-        stacked: FloatArray = np.stack(sums, axis=-1).reshape(-1, BINS, 3)
-        return stacked
+        of_rows = (None, self.scores, self.label)
+        return sum_bins(self.slicing.cell, self.slicing.cells, self.scores, of_rows)
 
     @cached_property
     def log_odds(self) -> FloatArray:
@@ -143,8 +144,8 @@ def multiclass_rows(
 
     The classes are those that have a score column, or else those that occur.
     """
-    truth = _complete(frame, label)
-    decision = None if prediction is None else _complete(frame, prediction)
+    truth = complete(frame, label)
+    decision = None if prediction is None else complete(frame, prediction)
     if score is not None:
         classes = list(score)
     else:
@@ -163,9 +164,28 @@ def multiclass_rows(
     return MulticlassRows(tuple(classes), numbered, decided, scores)
 
 
+def level_reader(
+    frame: pd.DataFrame,
+    metrics: Sequence[str],
+    confidence: float,
+    *,
+    task: Task,
+    label: str,
+    score: str | Mapping[Any, str] | None,
+    prediction: str | None,
+) -> Callable[[SurveyDesign], Any]:
+    """Read the columns of a task whose metrics are `LEVEL_METRICS`; give what they measure."""
+    if task == "regression":
+        truth, predicted = numbers(frame, label), numbers(frame, str(prediction))
+        return lambda design: RegressionLevel(truth, predicted, design, confidence)
+    classes = score if isinstance(score, Mapping) else None
+    rows = multiclass_rows(frame, metrics, label=label, score=classes, prediction=prediction)
+    return lambda design: MulticlassLevel(rows, design, confidence)
+
+
 def cluster_numbers(frame: pd.DataFrame, name: str) -> IntArray:
     """Give each row the number of its cluster."""
-    codes, _ = pd.factorize(_complete(frame, name))
+    codes, _ = pd.factorize(complete(frame, name))
     return codes.astype(np.intp)
 
 
@@ -174,12 +194,6 @@ def weights_of(frame: pd.DataFrame, name: str) -> FloatArray:
     values = numbers(frame, name)
     refuse_rows(values < 0, f"weight column {name!r} is negative")
     return values
-
-
-def _complete(frame: pd.DataFrame, name: str) -> "pd.Series[Any]":
-    found = column(frame, name)
-    refuse_rows(found.isna().to_numpy(), f"column {name!r} is missing")
-    return found
 
 
 def _class_numbers(values: "pd.Series[Any]", classes: list[Any], name: str) -> IntArray:

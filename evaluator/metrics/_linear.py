@@ -9,7 +9,7 @@ Source: D. Binder, International Statistical Review 51 (1983) 279; for its use w
 statistic, J.-C. Deville, Survey Methodology 25 (1999) 193.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -17,30 +17,26 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from evaluator.metrics._estimates import BoolArray, Estimate, FloatArray, divide
-from evaluator.metrics._levels import IntArray
+from evaluator.metrics._estimates import BoolArray, Estimate, FloatArray, LinearisedEstimate, divide
+from evaluator.metrics._levels import IntArray, Level
 from evaluator.metrics._rates import clopper_pearson, rate_interval
 
 MIN_CLUSTERS = 10
-
-
-@dataclass(frozen=True)
-class LinearisedEstimate:
-    """An estimate, shape (groups,), with each row's influence on its group's, shape (rows,)."""
-
-    value: FloatArray
-    influence: FloatArray
 
 
 class SurveyDesign:
     """The rows of one level: each one's group, weight and cluster, arrays of shape (rows,)."""
 
     def __init__(
-        self, group: IntArray, groups: int, weight: FloatArray | None, cluster: IntArray | None
+        self,
+        level: Level,
+        cell: IntArray,
+        weight: FloatArray | None = None,
+        cluster: IntArray | None = None,
     ) -> None:
-        self.group = group
-        self.groups = groups
-        self.weight = np.ones(len(group)) if weight is None else weight
+        self.group = level.group_of_cell[cell]
+        self.groups = level.groups
+        self.weight = np.ones(len(cell)) if weight is None else weight
         self.cluster = cluster
         self.plain = weight is None and cluster is None
 
@@ -100,6 +96,10 @@ class SurveyDesign:
         influence = divide(self.weight * (numerator - of_row * denominator), below[self.group])
         return LinearisedEstimate(value, np.nan_to_num(influence))
 
+    def mean(self, values: NDArray[Any]) -> LinearisedEstimate:
+        """Give the weighted mean of each group's rows and their influences on it."""
+        return self.ratio(values, np.ones(len(values)))
+
     def mark_few_clusters(self, estimate: Estimate, among: BoolArray | None = None) -> None:
         """Mark groups whose clusters are too few to learn from how much they differ."""
         if self.cluster is not None:
@@ -150,11 +150,22 @@ class SurveyDesign:
 
     def student(self, linear: LinearisedEstimate, confidence: float) -> FloatArray:
         """Give half the width of Student's interval around an estimate without bounds."""
-        units = self.units()
-        spare = np.maximum(units - 1, 1)
-        quantile = special.stdtrit(spare, (1 + confidence) / 2)
-        half: FloatArray = quantile * np.sqrt(self.variance(linear.influence) * units / spare)
-        return half
+        return student_half(self.variance(linear.influence), self.units(), confidence)
+
+
+def mean_of(parts: Sequence[LinearisedEstimate]) -> LinearisedEstimate:
+    """Give the mean of several estimates."""
+    value: FloatArray = np.mean([part.value for part in parts], axis=0)
+    influence: FloatArray = np.mean([part.influence for part in parts], axis=0)
+    return LinearisedEstimate(value, influence)
+
+
+def student_half(variance: FloatArray, units: FloatArray, confidence: float) -> FloatArray:
+    """Give half the width of Student's interval from the variance that so many units have."""
+    spare = np.maximum(units - 1, 1)
+    quantile = special.stdtrit(spare, (1 + confidence) / 2)
+    half: FloatArray = quantile * np.sqrt(variance * units / spare)
+    return half
 
 
 class _Ordered:

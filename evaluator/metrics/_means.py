@@ -17,12 +17,12 @@ from evaluator.metrics._estimates import (
     divide,
 )
 from evaluator.metrics._levels import Slicing
-from evaluator.metrics._linear import SurveyDesign
+from evaluator.metrics._linear import SurveyDesign, student_half
 from evaluator.metrics._rates import clopper_pearson
 
 MIN_CASES = 20
 # A mean that one case carries has a skewness near one, in units of the root of the cases.
-_MAX_SKEWNESS = 0.9
+MAX_SKEWNESS = 0.9
 _LITTLE_SKEWNESS = 0.5
 _NO_SKEWNESS = 1e-6
 # Probabilities are cut to [EPSILON, 1 - EPSILON], as scikit-learn cuts them.
@@ -95,7 +95,7 @@ def linear_mean(
 
     The deviations that count are the influences of independent units on the mean.
     """
-    linear = design.ratio(losses, np.ones(len(losses)))
+    linear = design.mean(losses)
     units = design.units()
     second, third = design.moments(linear.influence)
     # Influences are of the size 1 / units; back to the size of a single loss.
@@ -127,7 +127,7 @@ def _estimate(
     estimate.mark_shortfall(MIN_CASES, "cases", effective)
     if not bounded:
         estimate.mark_too_few(equal, "all cases are equal, so that their spread is unknown")
-    skewed = ~equal & (np.abs(moments.skewness) > _MAX_SKEWNESS * np.sqrt(n))
+    skewed = ~equal & (np.abs(moments.skewness) > MAX_SKEWNESS * np.sqrt(n))
     would_do = np.ceil((moments.skewness / _LITTLE_SKEWNESS) ** 2)
     reason = np.full(len(n), None, dtype=object)
     for group in np.flatnonzero(skewed):
@@ -149,11 +149,9 @@ def log_odds_interval(
     rate over as many cases.
     Source: K. Boyd, K. Eng, C. D. Page, ECML PKDD (2013) 451.
     """
-    spare = np.maximum(cases - 1, 1)
-    quantile = special.stdtrit(spare, (1 + confidence) / 2)
     edge = ~((value > 0) & (value < 1) & (variance > 0))
     inside = np.where(edge, 0.5, value)
-    half = quantile * np.sqrt(variance * cases / spare) / (inside * (1 - inside))
+    half = student_half(variance, cases, confidence) / (inside * (1 - inside))
     odds = special.logit(inside)
     low, high = special.expit(odds - half), special.expit(odds + half)
     there = np.flatnonzero(edge & (cases > 0))

@@ -1,6 +1,6 @@
 """The metrics of a classifier of more than two classes, each with all its forms."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import permutations
@@ -23,10 +23,12 @@ from evaluator.metrics._estimates import (
     BoolArray,
     Estimate,
     FloatArray,
+    LevelMetric,
+    LinearisedEstimate,
+    PairedTest,
 )
-from evaluator.metrics._forms import LevelMetric, PairedTest
 from evaluator.metrics._levels import IntArray
-from evaluator.metrics._linear import LinearisedEstimate, SurveyDesign, weighted_roc_auc
+from evaluator.metrics._linear import SurveyDesign, mean_of, weighted_roc_auc
 from evaluator.metrics._means import (
     MAX_LOG_LOSS,
     MIN_CASES,
@@ -88,10 +90,6 @@ class MulticlassLevel:
         )
         return right
 
-    def rate(self, hits: BoolArray, among: BoolArray, reason: str) -> Estimate:
-        """Estimate the share of hits among the chosen rows."""
-        return self.design.rate(hits, among, reason, self.confidence)
-
     def of_each_class(self, rate: Rate) -> list[LinearisedEstimate]:
         """Measure a rate of each class against the rest."""
         result = []
@@ -122,12 +120,6 @@ class MulticlassLevel:
         return estimate
 
 
-def _mean(parts: Sequence[LinearisedEstimate]) -> LinearisedEstimate:
-    value: FloatArray = np.mean([part.value for part in parts], axis=0)
-    influence: FloatArray = np.mean([part.influence for part in parts], axis=0)
-    return LinearisedEstimate(value, influence)
-
-
 _Linear = Callable[[MulticlassLevel], LinearisedEstimate]
 
 
@@ -141,14 +133,14 @@ def _share(
     """Give all forms of a share of all cases, which needs more than so many classes."""
 
     def measure(at: MulticlassLevel) -> Estimate:
-        estimate = at.rate(hits(at), at.all, NO_ROWS)
+        estimate = at.design.rate(hits(at), at.all, NO_ROWS, at.confidence)
         if classes >= len(at.numbers):
             every = np.ones(at.design.groups, dtype=bool)
             estimate.mark_undefined(every, f"there are only {len(at.numbers)} classes")
         return estimate
 
     def linear(at: MulticlassLevel) -> LinearisedEstimate:
-        return at.design.ratio(hits(at), at.all)
+        return at.design.mean(hits(at))
 
     def merit(at: MulticlassLevel) -> FloatArray:
         return hits(at).astype(float)
@@ -180,7 +172,7 @@ def _over_classes(
 
 def _macro(rate: Rate) -> LevelMetric[MulticlassLevel]:
     def linear(at: MulticlassLevel) -> LinearisedEstimate:
-        return _mean(at.of_each_class(rate))
+        return mean_of(at.of_each_class(rate))
 
     def measure(at: MulticlassLevel) -> Estimate:
         of_decided = rate.among == PREDICTED_POSITIVES
@@ -197,7 +189,7 @@ def _weighted(rate: Rate) -> LevelMetric[MulticlassLevel]:
         value, influence = np.zeros(at.design.groups), np.zeros(len(at.all))
         absent = []
         for truth, part in zip(at.of_class, at.of_each_class(rate), strict=True):
-            share = at.design.ratio(truth, at.all)
+            share = at.design.mean(truth)
             counted, own = np.nan_to_num(share.value), np.nan_to_num(part.value)
             absent.append((counted > 0) & np.isnan(part.value))
             value += counted * own
@@ -236,7 +228,9 @@ def _roc_auc(linear: _Linear) -> LevelMetric[MulticlassLevel]:
 
 
 def _one_vs_rest(at: MulticlassLevel) -> LinearisedEstimate:
-    return _mean([weighted_roc_auc(at.design, at.scores[:, n], at.of_class[n]) for n in at.numbers])
+    return mean_of(
+        [weighted_roc_auc(at.design, at.scores[:, n], at.of_class[n]) for n in at.numbers]
+    )
 
 
 def _one_vs_one(at: MulticlassLevel) -> LinearisedEstimate:
@@ -245,17 +239,18 @@ def _one_vs_one(at: MulticlassLevel) -> LinearisedEstimate:
     for one, other in permutations(at.numbers, 2):
         both = at.of_class[one] | at.of_class[other]
         areas.append(weighted_roc_auc(at.design, at.scores[:, one], at.of_class[one], both))
-    return _mean(areas)
+    return mean_of(areas)
 
 
 def _confusion(at: MulticlassLevel) -> dict[str, Estimate]:
     """Give, of each class, the share that was predicted as each class."""
     classes = at.rows.classes
     return {
-        f"confusion_matrix[{classes[one]} as {classes[other]}]": at.rate(
+        f"confusion_matrix[{classes[one]} as {classes[other]}]": at.design.rate(
             at.of_class[one] & at.decided[other],
             at.of_class[one],
             _NO_LABEL.format(classes[one]),
+            at.confidence,
         )
         for one in at.numbers
         for other in at.numbers
@@ -278,7 +273,7 @@ MULTICLASS: Mapping[str, LevelMetric[MulticlassLevel]] = {
     "log_loss": LevelMetric(
         _log_loss,
         PairedTest(
-            linear=lambda at: at.design.ratio(clipped_log(at.given), at.all),
+            linear=lambda at: at.design.mean(clipped_log(at.given)),
             merit=lambda at: at.given,
             fewest=MIN_CASES,
             skewed=True,

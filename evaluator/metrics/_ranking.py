@@ -4,8 +4,7 @@ Each row becomes one unsigned integer that sorts as its score does and carries i
 lowest bit. Sorting these keys is then all that is needed: no index, no gathering.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -20,6 +19,70 @@ _ONE = np.uint64(1)
 _BLOCK = 1 << 16
 
 
+def stable_order(codes: IntArray, different: int) -> IntArray:
+    """Give the rows in the order of their codes, of which there are so many different ones."""
+    # Numpy sorts integers of 16 bits or fewer by radix, in one pass.
+    small = codes.astype(np.uint16) if different <= 1 << 16 else codes
+    return np.argsort(small, kind="stable")
+
+
+def cut_blocks(sizes: IntArray) -> Iterator[tuple[int, int]]:
+    """Cut groups of these numbers of rows into blocks, each from a group to before another.
+
+    A block holds as many groups as have some ten thousand rows together (or one group that has
+    more), so that what is computed from it stays in the processor's cache.
+    """
+    block = np.cumsum(sizes) // _BLOCK
+    return pairwise([0, *(np.flatnonzero(np.diff(block)) + 1), len(sizes)])
+
+
+def sorted_blocks(
+    keys: KeyArray, cell_sizes: IntArray, level: Level
+) -> Iterator[tuple[slice, KeyArray, IntArray]]:
+    """Sort keys that are laid out cell by cell within the groups of a level, block by block."""
+    sizes = level.add_up(cell_sizes)
+    cell_starts = np.concatenate([[0], np.cumsum(cell_sizes)])
+    order = np.argsort(level.group_of_cell, kind="stable")
+    first_cell = np.searchsorted(level.group_of_cell[order], np.arange(level.groups + 1))
+    for start, stop in cut_blocks(sizes):
+        cells = order[first_cell[start] : first_cell[stop]]
+        bounds = np.concatenate([[0], np.cumsum(sizes[start:stop])])
+        pieces = [keys[cell_starts[c] : cell_starts[c + 1]] for c in cells]
+        own = np.concatenate(pieces) if pieces else keys[:0]
+        for group in np.flatnonzero(np.diff(bounds) > 1):
+            own[bounds[group] : bounds[group + 1]].sort()
+        yield slice(start, stop), own, bounds
+
+
+def is_one_block(keys: KeyArray, bounds: IntArray) -> bool:
+    """Say whether a block need not be cut into parts: it has several groups, or few rows."""
+    return len(bounds) > 2 or len(keys) <= _BLOCK  # noqa: PLR2004 - the bounds of one group
+
+
+def cut_parts(keys: KeyArray, tied: np.uint64) -> Iterator[tuple[int, int]]:
+    """Cut a single large group's sorted keys into parts, never parting a tie.
+
+    Keys of one score differ in the bits of `tied` at most.
+    """
+    start = 0
+    while start < len(keys):
+        stop = min(start + _BLOCK, len(keys))
+        stop += int(np.searchsorted(keys[stop:], keys[stop - 1] | tied, side="right"))
+        yield start, stop
+        start = stop
+
+
+def dense_ranks(score: FloatArray) -> KeyArray:
+    """Give equal scores equal ranks, from 0 on; numpy's `unique` takes half as long again."""
+    order = np.argsort(score)
+    ordered = score[order]
+    risen = np.zeros(len(score), dtype=np.uint64)
+    np.cumsum(ordered[1:] != ordered[:-1], out=risen[1:])
+    ranks = np.empty_like(risen)
+    ranks[order] = risen
+    return ranks
+
+
 def sortable_keys(score: FloatArray, label: BoolArray) -> KeyArray:
     """Give keys whose order is the scores' order, with the label in the lowest bit.
 
@@ -31,12 +94,7 @@ def sortable_keys(score: FloatArray, label: BoolArray) -> KeyArray:
         # Adding zero turns -0.0 into 0.0, whose bit pattern is the smallest.
         keys = (score + 0.0).view(np.uint64)
     else:
-        order = np.argsort(score)
-        ordered = score[order]
-        ranks = np.zeros(len(score), np.uint64)
-        np.cumsum(ordered[1:] != ordered[:-1], out=ranks[1:])
-        keys = np.empty_like(ranks)
-        keys[order] = ranks
+        keys = dense_ranks(score)
     keys = keys << _ONE
     keys |= label.astype(np.uint64)
     return keys
@@ -46,32 +104,13 @@ class RankedRows:
     """The keys of all rows, laid out cell by cell, ready to be sorted for any level."""
 
     def __init__(self, score: FloatArray, label: BoolArray, slicing: Slicing) -> None:
-        # Numpy sorts integers of 16 bits or fewer by radix, in one pass.
-        small = slicing.cell.astype(np.uint16) if slicing.cells <= 1 << 16 else slicing.cell
-        order = np.argsort(small, kind="stable")
+        order = stable_order(slicing.cell, slicing.cells)
         self._keys = sortable_keys(score, label)[order]
         self._sizes = np.bincount(slicing.cell, minlength=slicing.cells)
-        self._starts = np.concatenate([[0], np.cumsum(self._sizes)])
 
     def blocks(self, level: Level) -> Iterator[tuple[slice, KeyArray, IntArray]]:
-        """Give the sorted keys of a level, some groups at a time.
-
-        A block holds as many groups as have some ten thousand rows together (or one group
-        that has more), so that what is computed from it stays in the processor's cache.
-        """
-        sizes = level.add_up(self._sizes)
-        order = np.argsort(level.group_of_cell, kind="stable")
-        first_cell = np.searchsorted(level.group_of_cell[order], np.arange(level.groups + 1))
-        block = np.cumsum(sizes) // _BLOCK
-        starts = [0, *(np.flatnonzero(np.diff(block)) + 1), level.groups]
-        for start, stop in pairwise(starts):
-            cells = order[first_cell[start] : first_cell[stop]]
-            bounds = np.concatenate([[0], np.cumsum(sizes[start:stop])])
-            pieces = [self._keys[self._starts[c] : self._starts[c + 1]] for c in cells]
-            keys = np.concatenate(pieces) if pieces else self._keys[:0]
-            for group in np.flatnonzero(np.diff(bounds) > 1):
-                keys[bounds[group] : bounds[group + 1]].sort()
-            yield slice(start, stop), keys, bounds
+        """Give the sorted keys of a level, some groups at a time."""
+        return sorted_blocks(self._keys, self._sizes, level)
 
 
 class Runs:
@@ -123,23 +162,13 @@ class Runs:
         return cumulative
 
 
-@dataclass(frozen=True)
-class RocAuc:
-    """The area under the ROC curve of every group; arrays of shape (groups,)."""
-
-    value: FloatArray
-    # DeLong's; NaN where a class has fewer than two cases.
-    variance: FloatArray
-    freedom: FloatArray
-
-
-def roc_auc(rows: RankedRows, level: Level) -> RocAuc:
-    """Measure the area under the ROC curve and its variance, for all groups of a level.
+def roc_auc(rows: RankedRows, level: Level) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Measure the area under the ROC curve, its variance and its degrees of freedom by group.
 
     The placement value of a positive is the share of negatives that it outranks, that of a
     negative the share of positives that outrank it; the area is the mean of either, and its
     variance is the sum, over both classes, of the variance of the placement values over their
-    number. The degrees of freedom are Satterthwaite's.
+    number; NaN where a class has fewer than two cases. The degrees of freedom are Satterthwaite's.
 
     Sources: E. DeLong, D. DeLong, D. Clarke-Pearson, Biometrics 44 (1988) 837; X. Sun, W. Xu,
     IEEE Signal Processing Letters 21 (2014) 1389, for doing it by one sort.
@@ -156,22 +185,28 @@ def roc_auc(rows: RankedRows, level: Level) -> RocAuc:
             short_of_negatives[groups] += short.negative_squares
     pairs = positives * negatives
     value, missing = divide(2 * pairs - lost, 2 * pairs), divide(lost, 2 * pairs)
-    parts = []
-    for squares, cases, others in (
+    squares = []
+    for shortfalls, cases, others in (
         (short_of_positives, positives, negatives),
         (short_of_negatives, negatives, positives),
     ):
-        centred = divide(squares, others**2) - cases * missing**2
+        centred = divide(shortfalls, others**2) - cases * missing**2
         # What is left by cancellation is no spread.
-        centred = np.where(centred < NO_SPREAD * cases, 0, centred)
-        parts.append(divide(centred, cases * np.maximum(cases - 1, 0)))
-    variance = parts[0] + parts[1]
-    freedom = divide(
-        variance**2,
-        divide(parts[0] ** 2, np.maximum(positives - 1, 0))
-        + divide(parts[1] ** 2, np.maximum(negatives - 1, 0)),
-    )
-    return RocAuc(value, variance, freedom)
+        squares.append(np.where(centred < NO_SPREAD * cases, 0, centred))
+    return value, *variance_of_area(squares, (positives, negatives))
+
+
+def variance_of_area(
+    squares: Sequence[FloatArray], cases: Sequence[FloatArray]
+) -> tuple[FloatArray, FloatArray]:
+    """Give DeLong's variance and Satterthwaite's degrees of freedom, from what either class gives.
+
+    That is the sum of squares of its placement values around their mean, and its cases.
+    """
+    one, other = (divide(s, n * np.maximum(n - 1, 0)) for s, n in zip(squares, cases, strict=True))
+    spare, other_spare = (np.maximum(n - 1, 0) for n in cases)
+    variance = one + other
+    return variance, divide(variance**2, divide(one**2, spare) + divide(other**2, other_spare))
 
 
 class _Shortfalls(NamedTuple):
@@ -250,21 +285,17 @@ def _add_up(of_parts: NDArray[Any], bounds: IntArray) -> NDArray[Any]:
 
 
 def _parts(keys: KeyArray, bounds: IntArray) -> Iterator[_Shortfalls]:
-    """Give the shortfalls of a block; a single large group's part by part, never parting a tie."""
-    if len(bounds) > 2 or len(keys) <= _BLOCK:  # noqa: PLR2004 - more than one group
+    """Give the shortfalls of a block; a single large group's part by part."""
+    if is_one_block(keys, bounds):
         yield _shortfalls(keys, bounds)
         return
     negatives = len(keys) - int(np.count_nonzero(keys & _ONE))
-    start, below = 0, 0
-    while start < len(keys):
-        stop = min(start + _BLOCK, len(keys))
-        # Up to the end of the tie: the largest key of this score has the lowest bit set.
-        stop += int(np.searchsorted(keys[stop:], keys[stop - 1] | _ONE, side="right"))
+    below = 0
+    for start, stop in cut_parts(keys, _ONE):
         offset = below, negatives - (start - below)
         part = _shortfalls(keys[start:stop], np.array([0, stop - start]), offset)
         yield part
         below += int(part.positives[0])
-        start = stop
 
 
 def average_precision(rows: RankedRows, level: Level) -> tuple[FloatArray, FloatArray]:

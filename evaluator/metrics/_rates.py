@@ -1,9 +1,11 @@
 """Intervals for a rate: k hits among n cases."""
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy import special
 
-from evaluator.metrics._estimates import BoolArray, FloatArray, divide
+from evaluator.metrics._estimates import BoolArray, Estimate, FloatArray, divide
 
 _MAX_STEPS = 60
 # Relative error that the search for a limit may leave.
@@ -206,18 +208,29 @@ def _move(p: FloatArray, moved: FloatArray, settled: BoolArray) -> tuple[FloatAr
     return moved, settled | (np.abs(moved - p) <= _ROUNDING / 4 * p)
 
 
-def mean_of_rates_interval(
-    rates: tuple[FloatArray, FloatArray],
-    lows: tuple[FloatArray, FloatArray],
-    highs: tuple[FloatArray, FloatArray],
-) -> tuple[FloatArray, FloatArray]:
+def halve_towards(
+    edge: float,
+    observed: FloatArray,
+    contradicted: Callable[[FloatArray], BoolArray],
+    steps: int,
+) -> FloatArray:
+    """Halve the way from what was observed to an edge, to where the data begin to contradict."""
+    outer, inner = np.full(len(observed), edge), observed.copy()
+    for _ in range(steps):
+        middle = (outer + inner) / 2
+        out = contradicted(middle)
+        outer, inner = np.where(out, middle, outer), np.where(out, inner, middle)
+    return np.where(observed == edge, edge, outer)
+
+
+def mean_of_rates_interval(one: Estimate, other: Estimate) -> tuple[FloatArray, FloatArray]:
     """Give the interval of the mean of two independent rates from the intervals of each.
 
     The distance of each limit from the mean is the root of the summed squares of the single
     distances, halved: variance estimates recovered at the limits.
     Source: G. Y. Zou, A. Donner, Statistics in Medicine 27 (2008) 1693.
     """
-    middle = (rates[0] + rates[1]) / 2
-    below = np.hypot(rates[0] - lows[0], rates[1] - lows[1]) / 2
-    above = np.hypot(highs[0] - rates[0], highs[1] - rates[1]) / 2
+    middle = (one.value + other.value) / 2
+    below = np.hypot(one.value - one.low, other.value - other.low) / 2
+    above = np.hypot(one.high - one.value, other.high - other.value) / 2
     return np.maximum(middle - below, 0.0), np.minimum(middle + above, 1.0)

@@ -12,11 +12,13 @@ from evaluator.metrics._estimates import (
     BoolArray,
     Estimate,
     FloatArray,
+    LevelMetric,
+    LinearisedEstimate,
+    PairedTest,
     divide,
     shortfall_reasons,
 )
-from evaluator.metrics._forms import LevelMetric, PairedTest
-from evaluator.metrics._linear import LinearisedEstimate, SurveyDesign
+from evaluator.metrics._linear import SurveyDesign
 from evaluator.metrics._means import MIN_CASES, linear_mean
 
 MIN_FOR_R2 = 30
@@ -48,16 +50,12 @@ def _estimate_mean(at: RegressionLevel, losses: FloatArray, smallest: float = 0.
     return linear_mean(at.design, losses, at.confidence, (smallest, np.inf))
 
 
-def _linear_mean(at: RegressionLevel, losses: FloatArray) -> LinearisedEstimate:
-    return at.design.ratio(losses, np.ones(len(losses)))
-
-
 def _mean(losses: _Losses, smallest: float = 0.0) -> LevelMetric[RegressionLevel]:
     """Give all forms of the mean of a loss without an upper bound."""
     return LevelMetric(
         lambda at: _estimate_mean(at, losses(at), smallest),
         PairedTest(
-            linear=lambda at: _linear_mean(at, losses(at)),
+            linear=lambda at: at.design.mean(losses(at)),
             merit=lambda at: -np.abs(losses(at)),
             fewest=MIN_CASES,
             skewed=True,
@@ -79,9 +77,9 @@ def _root_mean_squared_error(at: RegressionLevel) -> Estimate:
 
 
 def _linear_root(at: RegressionLevel) -> LinearisedEstimate:
-    square = _linear_mean(at, _squared_error(at))
+    square = at.design.mean(_squared_error(at))
     root = np.sqrt(square.value)
-    slope = np.nan_to_num(divide(np.ones(len(root)), 2 * root))
+    slope = np.nan_to_num(divide(1, 2 * root))
     return LinearisedEstimate(root, square.influence * slope[at.design.group])
 
 
@@ -103,7 +101,7 @@ def _median_absolute_error(at: RegressionLevel) -> Estimate:
 def _unexplained(at: RegressionLevel) -> LinearisedEstimate:
     # Q = sum(w error^2) / sum(w (label - mean)^2). The mean has no influence of its own, since it
     # is where the lower sum is smallest.
-    mean = np.nan_to_num(at.design.ratio(at.label, np.ones(len(at.label))).value)
+    mean = np.nan_to_num(at.design.mean(at.label).value)
     return at.design.ratio(_squared_error(at), (at.label - mean[at.design.group]) ** 2)
 
 
@@ -200,7 +198,7 @@ def median_interval(
     effective = cases
     if not design.plain:
         below = values <= median[design.group]
-        share = design.ratio(below, np.ones(len(values)))
+        share = design.mean(below)
         variance = design.variance(share.influence)
         found = divide(share.value * (1 - share.value), variance)
         effective = np.fmin(cases, found)

@@ -7,20 +7,18 @@ import pandas as pd
 
 from evaluator.metrics import _binary as binary
 from evaluator.metrics._catalogue import Task
-from evaluator.metrics._checks import MetricsInputError, numbers
-from evaluator.metrics._estimates import to_tidy_frame
-from evaluator.metrics._forms import measure_levels
+from evaluator.metrics._checks import MetricsInputError
+from evaluator.metrics._estimates import measure_levels, to_tidy_frame
 from evaluator.metrics._inputs import (
+    LEVEL_METRICS,
     binary_rows,
     cluster_numbers,
-    multiclass_rows,
+    level_reader,
     select_metrics,
     weights_of,
 )
 from evaluator.metrics._levels import cut_slices
 from evaluator.metrics._linear import SurveyDesign
-from evaluator.metrics._multiclass import MULTICLASS, MulticlassLevel
-from evaluator.metrics._regression import REGRESSION, RegressionLevel
 
 
 def slice_metrics(
@@ -133,34 +131,17 @@ def slice_metrics(
     row_weights = None if weight is None else weights_of(frame, weight)
     clusters = None if cluster is None else cluster_numbers(frame, cluster)
 
-    def designs() -> list[SurveyDesign]:
-        return [
-            SurveyDesign(level.group_of_cell[slicing.cell], level.groups, row_weights, clusters)
-            for level in slicing.levels
-        ]
-
-    if isinstance(score, Mapping) or task == "multiclass_classification":
-        classes = multiclass_rows(
-            frame,
-            names,
-            label=label,
-            score=score if isinstance(score, Mapping) else None,
-            prediction=prediction,
-        )
-        measured = measure_levels(
-            (MulticlassLevel(classes, design, confidence) for design in designs()),
-            {name: MULTICLASS[name].measure for name in names},
-        )
-    elif task == "binary_classification":
+    designs = (SurveyDesign(at, slicing.cell, row_weights, clusters) for at in slicing.levels)
+    if task == "binary_classification" and not isinstance(score, Mapping):
         rows = binary_rows(frame, slicing, names, label=label, score=score, prediction=prediction)
         if weight is None and cluster is None:
             measured = binary.measure(rows, names, confidence)
         else:
-            measured = binary.measure_weighted(rows, designs(), names, confidence)
+            measured = binary.measure_weighted(rows, designs, names, confidence)
     else:
-        truth, predicted = numbers(frame, label), numbers(frame, str(prediction))
-        measured = measure_levels(
-            (RegressionLevel(truth, predicted, design, confidence) for design in designs()),
-            {name: REGRESSION[name].measure for name in names},
+        at_level = level_reader(
+            frame, names, confidence, task=task, label=label, score=score, prediction=prediction
         )
+        measures = {name: LEVEL_METRICS[task][name].measure for name in names}
+        measured = measure_levels((at_level(design) for design in designs), measures)
     return to_tidy_frame(slicing, measured)

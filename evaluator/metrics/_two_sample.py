@@ -122,7 +122,7 @@ class TwoRates:
         """The weights of Mantel and Haenszel, adding up to 1, or NaN without informative strata."""
         product = self.cases * self.other_cases
         weights = np.nan_to_num(divide(product, self.cases + self.other_cases))
-        return divide(weights, weights.sum(axis=1, keepdims=True) + np.zeros_like(weights))
+        return divide(weights, weights.sum(axis=1, keepdims=True))
 
     def standardised(self) -> tuple[FloatArray, FloatArray]:
         """Give both groups' rates, weighted alike over the strata, shape (pairs,) each.
@@ -374,9 +374,7 @@ def _root(
         if not (width > _EXACT).any():
             break
         # Step no less than what matters; and half the way where the ends have met.
-        nearest = np.minimum(
-            np.nan_to_num(divide(np.full(len(a), _EXACT / 2), width), nan=0.5), 0.5
-        )
+        nearest = np.minimum(np.nan_to_num(divide(_EXACT / 2, width), nan=0.5), 0.5)
         xi, phi = divide(a - b, c - b), divide(f_a - f_b, f_c - f_b)
         safe = (phi**2 < xi) & ((1 - phi) ** 2 < 1 - xi)
         step = divide(f_a, f_b - f_a) * divide(f_c, f_b - f_c)

@@ -273,8 +273,8 @@ def test_a_planted_weak_slice_is_found_by_columns_that_are_called_like_ours(
     best = found.table.iloc[0]
     assert best["status"] == "confirmed"
     assert best["slice"].startswith("score >= ")
-    assert found.facts["loss"] == "error_rate"
-    assert json.loads(json.dumps(found.facts, allow_nan=False)) == found.facts
+    assert found.search["loss"] == "error_rate"
+    assert json.loads(json.dumps(found.search, allow_nan=False)) == found.search
 
 
 def test_a_loss_of_scores_that_are_not_there_is_a_remark_and_no_search(

@@ -546,3 +546,13 @@ def test_all_pairs_hold_each_pair_once_and_agree_with_the_baselines_table() -> N
 def test_what_cannot_be_asked_is_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(MetricsInputError, match=message):
         compare(cases(30), "good", "poor", **changes)
+
+
+def test_mean_losses_of_few_cases_have_a_difference_and_no_test() -> None:
+    cases = pd.DataFrame({"label": [1, 0] * 9 + [1], "at": ["x"] * 19})
+    cases["one"], cases["other"] = np.linspace(0.1, 0.9, 19), np.linspace(0.2, 0.7, 19)
+    scores = {"one": "one", "other": "other"}
+    found = compare_pairs(cases, label="label", scores=scores, slices=["at"], metrics=["brier"])
+    assert set(found["reason"]) == {"needs 20 cases, has 19"}
+    assert found["difference"].notna().all()
+    assert found["p_value"].isna().all()

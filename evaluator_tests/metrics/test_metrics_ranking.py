@@ -40,8 +40,8 @@ def test_the_area_and_its_variance_are_those_of_all_pairs(
         found = [ranking.roc_auc(ranked, level) for level in slicing.levels]
     whole, of_regions = found
     chosen = [np.ones(rows, dtype=bool), *(frame["region"].to_numpy() == r for r in range(4))]
-    values = [*whole.value, *of_regions.value]
-    variances = [*whole.variance, *of_regions.variance]
+    values = [*whole[0], *of_regions[0]]
+    variances = [*whole[1], *of_regions[1]]
     for where, value, variance in zip(chosen, values, variances, strict=True):
         positives, negatives = label[where].sum(), (~label[where]).sum()
         if min(positives, negatives) < 2:

@@ -18,9 +18,9 @@ from evaluator.metrics._weak_slices._conditions import (
 from evaluator.metrics._weak_slices._weak_slices import discovery_split
 
 
-def one(values: object, *, bins: int = 4, minimum_support: int = 2) -> DiscretisedFeature:
+def one(values: object, *, minimum_support: int = 2) -> DiscretisedFeature:
     frame = pd.DataFrame({"x": values})
-    (feature,) = discretise(frame, ["x"], bins=bins, minimum_support=minimum_support)
+    (feature,) = discretise(frame, ["x"], minimum_support=minimum_support)
     return feature
 
 
@@ -55,17 +55,23 @@ def test_each_case_meets_exactly_the_condition_it_is_coded_with(values: list[obj
 def test_numbers_are_cut_near_their_quantiles_at_few_digits() -> None:
     feature = one(np.random.default_rng(1).normal(size=10_000))
     assert said(feature) == [
-        "x < -0.683",
-        "x in [-0.683, -0.009)",
-        "x in [-0.009, 0.67)",
-        "x >= 0.67",
+        "x < -0.851",
+        "x in [-0.851, -0.274)",
+        "x in [-0.274, 0.247)",
+        "x in [0.247, 0.838)",
+        "x >= 0.838",
     ]
-    assert np.bincount(feature.codes).min() > 2450
+    assert np.bincount(feature.codes).min() > 1950
     whole = one(np.arange(100, 2100))
-    assert said(whole) == ["x < 599", "x in [599, 1099)", "x in [1099, 1599)", "x >= 1599"]
+    assert said(whole) == [
+        "x < 499",
+        "x in [499, 899)",
+        "x in [899, 1299)",
+        "x in [1299, 1699)",
+        "x >= 1699",
+    ]
     assert (
-        conditions_to_json(whole.conditions[1:2])
-        == '[{"feature": "x", "from": 599, "below": 1099}]'
+        conditions_to_json(whole.conditions[1:2]) == '[{"feature": "x", "from": 499, "below": 899}]'
     )
 
 

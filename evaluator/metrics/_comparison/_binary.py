@@ -23,12 +23,13 @@ from evaluator.metrics._catalogue import CELLS, POSITIVES, none_of
 from evaluator.metrics._comparison._differences import (
     CandidatePair,
     Difference,
+    Differences,
     DiscordantCounts,
     PairedRateDifference,
     StudentisedDifference,
-    concat_differences,
-    fewest_discordant,
+    concat_levels,
     linear_difference,
+    mark_few_flips,
     mean_difference,
 )
 from evaluator.metrics._comparison._pairing import CellLayout
@@ -42,11 +43,13 @@ from evaluator.metrics._estimates import (
     NO_ROWS,
     Estimate,
     FloatArray,
+    LinearisedEstimate,
     divide,
 )
 from evaluator.metrics._inputs import BinaryRows
 from evaluator.metrics._levels import IntArray, Level, Slicing
-from evaluator.metrics._linear import LinearisedEstimate, SurveyDesign
+from evaluator.metrics._linear import SurveyDesign
+from evaluator.metrics._means import Moments
 
 MIN_CASES = 30
 # A quarter of a case in each cell, two cases in all: A. Agresti, Y. Min, Statistics in Medicine 24
@@ -66,6 +69,7 @@ class BinaryCases:
         label = next(iter(rows.values())).label
         self.layout = CellLayout(label, slicing)
         order = self.layout.order
+        self.cell = slicing.cell[order]
         self.label = label[order]
         self.predictions = {name: one.prediction[order] for name, one in rows.items()}
         self.scores = {
@@ -91,13 +95,15 @@ class BinaryCases:
         counts = np.stack([n - one - other + both, other - both, one - both, both], axis=-1)
         return counts.reshape(-1, 8)
 
-    def compare(
-        self, pairs: Sequence[CandidatePair], metrics: Sequence[str]
-    ) -> dict[CandidatePair, dict[str, Difference]]:
+    def compare(self, pairs: Sequence[CandidatePair], metrics: Sequence[str]) -> Differences:
         """Compare pairs of candidates by all metrics, in all groups of all levels."""
         forms = {name: paired_form(name) for name in metrics}
         ranked = {name: form for name, form in forms.items() if isinstance(form, BinaryRanked)}
-        found = self._ranked(pairs, ranked)
+        found: Differences = {}
+        if ranked:
+            found = concat_levels(
+                self._ranked(level, pairs, ranked) for level in self.slicing.levels
+            )
         counts = {pair: self.counts(pair) for pair in pairs}
         for name, form in forms.items():
             if isinstance(form, BinaryLoss):
@@ -106,7 +112,7 @@ class BinaryCases:
             elif isinstance(form, BinaryCounted):
                 for pair in pairs:
                     found[pair, name] = counted_difference(form, counts[pair], pair, self.error)
-        return {pair: {name: found[pair, name] for name in metrics} for pair in pairs}
+        return found
 
     def _means(
         self, form: BinaryLoss, pairs: Sequence[CandidatePair]
@@ -127,61 +133,52 @@ class BinaryCases:
 
         sums = self.slicing.add_up(self.layout.of_cells(measured)).sum(axis=1)
         negatives, positives = self.slicing.add_up(self.layout.sizes).astype(float).T
-        classes = {
-            "positive labels": (MIN_FOR_A_LOSS, positives),
-            "negative labels": (MIN_FOR_A_LOSS, negatives),
-        }
         found = {}
         for position, pair in enumerate(pairs):
             own = sums[:, 5 * position : 5 * position + 5]
-            flips = DiscordantCounts.of(own[:, 3], own[:, 4])
-            found[pair] = mean_difference(positives + negatives, own[:, :3], flips, classes)
+            moments = Moments.of_sums(positives + negatives, own[:, :3])
+            estimate = _mean_estimate(moments.mean, positives, negatives)
+            flips = DiscordantCounts(own[:, 3], own[:, 4])
+            found[pair] = mean_difference(estimate, flips, moments)
         return found
 
     def _ranked(
-        self, pairs: Sequence[CandidatePair], forms: Mapping[str, BinaryRanked]
-    ) -> dict[tuple[CandidatePair, str], Difference]:
-        """Compare what depends on the scores' order, level by level."""
-        parts: dict[tuple[CandidatePair, str], list[Difference]] = {
-            (pair, name): [] for pair in pairs for name in forms
-        }
+        self, level: Level, pairs: Sequence[CandidatePair], forms: Mapping[str, BinaryRanked]
+    ) -> Differences:
+        """Compare what depends on the scores' order, at one level."""
         names = sorted({name for pair in pairs for name in pair})
-        for level in self.slicing.levels if forms else ():
-            placed = {name: self.placements.of_level(level, name) for name in names}
-            for pair in pairs:
-                area = roc_auc_difference(self.layout, level, (placed[pair[0]], placed[pair[1]]))
-                for name, form in forms.items():
-                    difference = area
-                    if form.linear is not None:
-                        group = level.group_of_cell[self.slicing.cell[self.layout.order]]
-                        design = SurveyDesign(group, level.groups, weight=None, cluster=None)
-                        difference = _ranked_difference(form.linear, design, self, pair, area.flips)
-                    parts[pair, name].append(difference)
-        return {key: concat_differences(levels) for key, levels in parts.items()}
+        placed = {name: self.placements.of_level(level, name) for name in names}
+        found = {}
+        for pair in pairs:
+            area = roc_auc_difference(self.layout, level, (placed[pair[0]], placed[pair[1]]))
+            for name, form in forms.items():
+                found[pair, name] = area
+                if form.linear is not None:
+                    design = SurveyDesign(level, self.cell)
+                    found[pair, name] = _ranked_difference(
+                        form.linear, design, self, pair, area.flips
+                    )
+        return found
 
 
 def compare_clustered(
     cases: BinaryCases, cluster: IntArray, pairs: Sequence[CandidatePair], metrics: Sequence[str]
-) -> dict[CandidatePair, dict[str, Difference]]:
+) -> Differences:
     """Compare pairs of candidates by all metrics, with the clusters as independent units."""
     levels = cases.slicing.levels
-    bounds = np.concatenate([[0], np.cumsum([level.groups for level in levels])])
-    cell = cases.slicing.cell[cases.layout.order]
+    bounds = np.cumsum([level.groups for level in levels])[:-1]
+    counts = {pair: np.split(cases.counts(pair), bounds) for pair in pairs}
     ordered = cluster[cases.layout.order]
-    parts: dict[tuple[CandidatePair, str], list[Difference]] = {
-        (pair, name): [] for pair in pairs for name in metrics
-    }
-    all_counts = {pair: cases.counts(pair) for pair in pairs}
-    for number, level in enumerate(levels):
-        design = SurveyDesign(level.group_of_cell[cell], level.groups, None, ordered)
-        for pair in pairs:
-            counts = all_counts[pair][bounds[number] : bounds[number + 1]]
-            at = _ClusteredLevel(cases, design, level, pair, counts)
-            for name in metrics:
-                parts[pair, name].append(at.difference(name))
-    return {
-        pair: {name: concat_differences(parts[pair, name]) for name in metrics} for pair in pairs
-    }
+
+    def at_level(number: int, level: Level) -> Differences:
+        design = SurveyDesign(level, cases.cell, cluster=ordered)
+        ats = {
+            pair: _ClusteredLevel(cases, design, level, pair, counts[pair][number])
+            for pair in pairs
+        }
+        return {(pair, name): at.difference(name) for pair, at in ats.items() for name in metrics}
+
+    return concat_levels(at_level(number, level) for number, level in enumerate(levels))
 
 
 @dataclass(frozen=True)
@@ -233,15 +230,10 @@ class _ClusteredLevel:
     def _mean(self, form: BinaryLoss) -> Difference:
         design, label = self.design, self.cases.label
         one, other = (form.losses(self.cases.scores[name], label) for name in self.pair)
-        every = np.ones(len(label))
-        # The ratio of the difference, so that equal losses leave exactly nothing.
-        gap = design.ratio(one - other, every)
-        estimate = Estimate(gap.value.copy(), design.n)
-        estimate.mark_undefined(design.n == 0, NO_ROWS)
-        estimate.mark_shortfall(means.MIN_CASES, "cases", design.n)
-        classes = design.total(label), design.total(~label)
-        mark_few_of_a_class(estimate, *classes, MIN_FOR_A_LOSS)
-        flips = DiscordantCounts.of(design.total(one < other), design.total(one > other))
+        # The mean of the difference, so that equal losses leave exactly nothing.
+        gap = design.mean(one - other)
+        estimate = _mean_estimate(gap.value, design.total(label), design.total(~label))
+        flips = DiscordantCounts(design.total(one < other), design.total(one > other))
         return linear_difference(design, gap, estimate, flips, skewed=True)
 
     def _area(self, area: Difference, gained: NDArray[np.int32]) -> Difference:
@@ -320,7 +312,7 @@ def flips_of(form: BinaryCounted, counts: FloatArray) -> tuple[DiscordantCounts,
     right, was_right = _CANDIDATE == _LABEL, _BASELINE == _LABEL
     better = counts[:, among & right & ~was_right].sum(axis=1)
     worse = counts[:, among & ~right & was_right].sum(axis=1)
-    return DiscordantCounts.of(better, worse), counts[:, among].sum(axis=1)
+    return DiscordantCounts(better, worse), counts[:, among].sum(axis=1)
 
 
 def mark_undefined(estimate: Estimate, form: BinaryCounted, four: Mapping[str, FloatArray]) -> None:
@@ -332,16 +324,20 @@ def mark_undefined(estimate: Estimate, form: BinaryCounted, four: Mapping[str, F
             estimate.mark_undefined(count_cells(counts, cells) == 0, own)
 
 
-def mark_few_flips(estimate: Estimate, flips: DiscordantCounts, error: float) -> None:
-    """Mark groups in which too few cases were decided differently for any test."""
-    least = fewest_discordant(error)
-    estimate.mark_shortfall(least, "cases that are decided differently", flips.discordant)
-
-
 def _margin(counts: FloatArray, cells: np.ndarray[tuple[int], np.dtype[np.int64]]) -> FloatArray:
     """Add up the eight cells to the four of one candidate."""
     margin: FloatArray = counts @ np.eye(4)[cells]
     return margin
+
+
+def _mean_estimate(value: FloatArray, positives: FloatArray, negatives: FloatArray) -> Estimate:
+    """Estimate the difference of two mean losses, and say of which groups' cases are too few."""
+    n = positives + negatives
+    estimate = Estimate(value.copy(), n)
+    estimate.mark_undefined(n == 0, NO_ROWS)
+    estimate.mark_shortfall(means.MIN_CASES, "cases", n)
+    mark_few_of_a_class(estimate, positives, negatives, MIN_FOR_A_LOSS)
+    return estimate
 
 
 def _ranked_difference(

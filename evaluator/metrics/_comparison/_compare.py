@@ -8,17 +8,20 @@ from typing import Any
 import pandas as pd
 
 from evaluator.metrics._catalogue import METRICS, Task
-from evaluator.metrics._checks import MetricsInputError, numbers
+from evaluator.metrics._checks import MetricsInputError
 from evaluator.metrics._comparison._binary import BinaryCases, compare_clustered
 from evaluator.metrics._comparison._decisions import decide, margins_of
-from evaluator.metrics._comparison._differences import CandidatePair, Difference
-from evaluator.metrics._comparison._tasks import compare_levels
-from evaluator.metrics._inputs import binary_rows, cluster_numbers, multiclass_rows, select_metrics
+from evaluator.metrics._comparison._differences import CandidatePair, Differences, compare_levels
+from evaluator.metrics._inputs import (
+    LEVEL_METRICS,
+    binary_rows,
+    cluster_numbers,
+    level_reader,
+    select_metrics,
+)
 from evaluator.metrics._levels import IntArray, Slicing, cut_slices
 from evaluator.metrics._linear import SurveyDesign
-from evaluator.metrics._multiclass import MULTICLASS, MulticlassLevel
 from evaluator.metrics._multiplicity import ADJUSTMENTS, Adjustment
-from evaluator.metrics._regression import REGRESSION, RegressionLevel
 
 Scores = Mapping[str, str] | Mapping[str, Mapping[Any, str]]
 
@@ -216,25 +219,27 @@ def _compare_tables(
     if adjust not in ADJUSTMENTS:
         raise MetricsInputError(f"adjust must be one of {', '.join(ADJUSTMENTS)}, not {adjust!r}")
     candidates = _candidates(scores, predictions)
-    columns = CandidateColumns(label, scores or {}, predictions or {}, task)
-    wanted = chosen_metrics(metrics, candidates, columns)
+    columns = _CandidateColumns(frame, task, label, scores or {}, predictions or {})
+    wanted = _chosen_metrics(metrics, candidates, columns)
     margins = margins_of(margin, wanted)
     slicing = cut_slices(frame, slices, groups)
     clusters = None if cluster is None else cluster_numbers(frame, cluster)
-    found = differences(
-        frame, columns, slicing, pairs, wanted, error=1 - confidence, clusters=clusters
+    error = 1 - confidence
+    found = _differences(columns, slicing, pairs, wanted, error=error, clusters=clusters)
+    return decide(
+        slicing, pairs, wanted, found, margins=margins, confidence=confidence, adjust=adjust
     )
-    return decide(slicing, found, margins, confidence=confidence, adjust=adjust)
 
 
 @dataclass(frozen=True)
-class CandidateColumns:
+class _CandidateColumns:
     """Where label, scores and predictions stand, and for which task."""
 
+    frame: pd.DataFrame
+    task: Task
     label: str
     scores: Scores
     predictions: Mapping[str, str]
-    task: Task
 
     def __post_init__(self) -> None:
         nested = self.task == "multiclass_classification"
@@ -245,19 +250,9 @@ class CandidateColumns:
                     f"mapping from each class to its column; for {self.task} they are {score!r}"
                 )
 
-    def column_of(self, name: str) -> str | None:
-        """Give the one score column of a candidate, if it has one."""
-        found = self.scores.get(name)
-        return found if isinstance(found, str) else None
 
-    def class_columns_of(self, name: str) -> Mapping[Any, str] | None:
-        """Give the score columns of a multiclass candidate, by class, if it has some."""
-        found = self.scores.get(name)
-        return None if isinstance(found, str) else found
-
-
-def chosen_metrics(
-    metrics: Sequence[str] | None, candidates: list[str], columns: CandidateColumns
+def _chosen_metrics(
+    metrics: Sequence[str] | None, candidates: list[str], columns: _CandidateColumns
 ) -> list[str]:
     """Check the names of metrics; without any, take all that every candidate permits."""
     task = columns.task
@@ -274,62 +269,34 @@ def chosen_metrics(
     return [name for name in names if name not in without]
 
 
-def differences(
-    frame: pd.DataFrame,
-    columns: CandidateColumns,
+def _differences(
+    columns: _CandidateColumns,
     slicing: Slicing,
     pairs: list[CandidatePair],
     metrics: list[str],
     *,
     error: float,
     clusters: IntArray | None,
-) -> dict[CandidatePair, dict[str, Difference]]:
+) -> Differences:
     """Measure the differences of all pairs, in all groups of all levels."""
     names = sorted({name for pair in pairs for name in pair})
-    if columns.task == "binary_classification":
+    frame, task, label = columns.frame, columns.task, columns.label
+    own: dict[str, dict[str, Any]] = {
+        name: {"score": columns.scores.get(name), "prediction": columns.predictions.get(name)}
+        for name in names
+    }
+    if task == "binary_classification":
         rows = {
-            name: binary_rows(
-                frame,
-                slicing,
-                metrics,
-                label=columns.label,
-                score=columns.column_of(name),
-                prediction=columns.predictions.get(name),
-            )
-            for name in names
+            name: binary_rows(frame, slicing, metrics, label=label, **own[name]) for name in names
         }
         cases = BinaryCases(rows, slicing, error)
         if clusters is None:
             return cases.compare(pairs, metrics)
         return compare_clustered(cases, clusters, pairs, metrics)
-    designs = [
-        SurveyDesign(level.group_of_cell[slicing.cell], level.groups, None, clusters)
-        for level in slicing.levels
-    ]
-    if columns.task == "regression":
-        truth = numbers(frame, columns.label)
-        predicted = {name: numbers(frame, columns.predictions[name]) for name in names}
-        return compare_levels(
-            designs,
-            lambda name, design: RegressionLevel(truth, predicted[name], design, 1 - error),
-            pairs,
-            {metric: REGRESSION[metric] for metric in metrics},
-            error,
-        )
-    classes = {
-        name: multiclass_rows(
-            frame,
-            metrics,
-            label=columns.label,
-            score=columns.class_columns_of(name),
-            prediction=columns.predictions.get(name),
-        )
+    at_level = {
+        name: level_reader(frame, metrics, 1 - error, task=task, label=label, **own[name])
         for name in names
     }
-    return compare_levels(
-        designs,
-        lambda name, design: MulticlassLevel(classes[name], design, 1 - error),
-        pairs,
-        {metric: MULTICLASS[metric] for metric in metrics},
-        error,
-    )
+    designs = [SurveyDesign(at, slicing.cell, cluster=clusters) for at in slicing.levels]
+    forms = {metric: LEVEL_METRICS[task][metric] for metric in metrics}
+    return compare_levels(designs, at_level, pairs, forms, error)

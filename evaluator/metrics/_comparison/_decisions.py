@@ -1,6 +1,6 @@
 """From differences to decisions: adjusted p-values, intervals that agree, conclusions."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from evaluator.metrics._catalogue import METRICS
 from evaluator.metrics._checks import MetricsInputError
-from evaluator.metrics._comparison._differences import CandidatePair, Difference
+from evaluator.metrics._comparison._differences import CandidatePair, Difference, Differences
 from evaluator.metrics._estimates import BoolArray, FloatArray, to_tidy_frame
 from evaluator.metrics._levels import Slicing
 from evaluator.metrics._multiplicity import ADJUSTMENTS, Adjustment
@@ -132,9 +132,11 @@ def margins_of(margin: float | Mapping[str, float] | None, metrics: list[str]) -
 
 def decide(
     slicing: Slicing,
-    found: Mapping[CandidatePair, Mapping[str, Difference]],
-    margins: Margins,
+    pairs: Sequence[CandidatePair],
+    metrics: Sequence[str],
+    found: Differences,
     *,
+    margins: Margins,
     confidence: float,
     adjust: Adjustment,
 ) -> pd.DataFrame:
@@ -155,11 +157,9 @@ def decide(
     American Statistical Association 100 (2005) 71; K. Strassburger, F. Bretz, Statistics in
     Medicine 27 (2008) 4914, for intervals that go with Holm's procedure.
     """
-    pairs = list(found)
-    metrics = list(found[pairs[0]]) if pairs else []
     of_metric = {
         name: _family(
-            [found[pair][name] for pair in pairs],
+            [found[pair, name] for pair in pairs],
             name,
             margins,
             confidence=confidence,
@@ -170,7 +170,8 @@ def decide(
     tables = []
     for position, pair in enumerate(pairs):
         own = {name: family[position] for name, family in of_metric.items()}
-        tables.append(_table(slicing, pair, {n: found[pair][n] for n in metrics}, own))
+        differences = {name: found[pair, name] for name in metrics}
+        tables.append(_table(slicing, pair, differences, own))
     return pd.concat(tables, ignore_index=True)
 
 

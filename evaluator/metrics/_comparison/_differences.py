@@ -1,68 +1,46 @@
 """The difference of two candidates on the same cases, and what can be said of its truth."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any
 
 import numpy as np
 from scipy import special
 
 from evaluator.metrics._estimates import (
-    NO_ROWS,
+    AtLevel,
     BoolArray,
     Estimate,
     FloatArray,
+    LevelMetric,
+    LinearisedEstimate,
+    PairedTest,
+    concat_arrays,
     divide,
 )
-from evaluator.metrics._linear import LinearisedEstimate, SurveyDesign
-from evaluator.metrics._means import MIN_CASES, Moments
+from evaluator.metrics._linear import SurveyDesign
+from evaluator.metrics._means import MAX_SKEWNESS, Moments
+from evaluator.metrics._rates import halve_towards
 
 _NO_LEAN = 1e-6
 _HALVINGS = 60
-# As in `_means`: a mean that one case carries has a skewness near one, in roots of the cases.
-_MAX_SKEWNESS = 0.9
 _NO_SPREAD = 1e-24
 _NOT_SCORED_DIFFERENTLY = "no case is scored differently"
 _ALL_ALIKE = "all cases differ alike, so that the spread is unknown"
 CandidatePair = tuple[str, str]
-_Arrays = TypeVar("_Arrays")
-
-
-class DifferenceDistribution(Protocol):
-    """What the data say about the true differences; all arrays have shape (groups,)."""
-
-    interval_without_test: bool
-    """Whether the interval may stand where there are too few cases for a test."""
-
-    def two_sided(self) -> FloatArray:
-        """Give the p-values of "there is no difference"."""
-        ...
-
-    def above(self, bound: float) -> FloatArray:
-        """Give the p-values of "the difference is at most the bound"."""
-        ...
-
-    def below(self, bound: float) -> FloatArray:
-        """Give the p-values of "the difference is at least the bound"."""
-        ...
-
-    def interval(self, error: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Give the limits that leave these error probabilities, half on each side."""
-        ...
 
 
 @dataclass(frozen=True)
 class DiscordantCounts:
-    """Cases that the candidate treats unlike the baseline: better and worse, shape (groups,)."""
+    """Cases that the candidate treats better and worse than the baseline, shape (groups,)."""
 
-    discordant: FloatArray
     better: FloatArray
     worse: FloatArray
 
-    @classmethod
-    def of(cls, better: FloatArray, worse: FloatArray) -> "DiscordantCounts":
-        """Count the flips of a measure for which different is better or worse."""
-        return cls(better + worse, better, worse)
+    @property
+    def discordant(self) -> FloatArray:
+        """Cases that the two treat differently."""
+        return self.better + self.worse
 
 
 @dataclass(frozen=True)
@@ -71,49 +49,119 @@ class Difference:
 
     estimate: Estimate
     flips: DiscordantCounts
-    distribution: DifferenceDistribution
+    # What the data say about the true difference.
+    distribution: "StudentisedDifference | PairedRateDifference"
 
 
-def concat_differences(parts: Sequence[Difference]) -> Difference:
-    """Put the groups of several levels, compared by the same method, one after the other."""
-    return Difference(
-        Estimate.concat([part.estimate for part in parts]),
-        _concat_arrays([part.flips for part in parts]),
-        _concat_arrays([part.distribution for part in parts]),
+# By pair of candidates and metric.
+Differences = dict[tuple[CandidatePair, str], Difference]
+
+
+def concat_levels(levels: Iterable[Differences]) -> Differences:
+    """Put the groups of all levels, compared by the same methods, one after the other."""
+    parts = list(levels)
+    return {
+        key: Difference(
+            concat_arrays([part[key].estimate for part in parts]),
+            concat_arrays([part[key].flips for part in parts]),
+            concat_arrays([part[key].distribution for part in parts]),
+        )
+        for key in parts[0]
+    }
+
+
+def compare_levels(
+    designs: Sequence[SurveyDesign],
+    at_level: Mapping[str, Callable[[SurveyDesign], AtLevel]],
+    pairs: Sequence[CandidatePair],
+    forms: Mapping[str, LevelMetric[AtLevel]],
+    error: float,
+) -> Differences:
+    """Compare pairs of candidates by all metrics, measured from the rows of every level."""
+
+    def of_level(design: SurveyDesign) -> Differences:
+        rows = {name: read(design) for name, read in at_level.items()}
+        found = {}
+        for metric, form in forms.items():
+            ones = {name: _CandidateEstimate.of(form, at) for name, at in rows.items()}
+            for pair in pairs:
+                both = ones[pair[0]], ones[pair[1]]
+                found[pair, metric] = _level_difference(design, both, pair, error)
+        return found
+
+    return concat_levels(of_level(design) for design in designs)
+
+
+@dataclass(frozen=True)
+class _CandidateEstimate:
+    """A candidate's metric at one level, as `PairedTest` has it."""
+
+    test: PairedTest[Any]
+    estimate: Estimate
+    linear: LinearisedEstimate
+    merit: FloatArray
+
+    @classmethod
+    def of(cls, form: LevelMetric[AtLevel], at: AtLevel) -> "_CandidateEstimate":
+        """Measure a candidate in the forms that a comparison needs."""
+        estimate, test = form.measure(at), form.paired
+        if test is None or not isinstance(estimate, Estimate):
+            raise TypeError("there is no paired test of this metric")
+        return cls(test, estimate, test.linear(at), test.merit(at))
+
+
+def _level_difference(
+    design: SurveyDesign,
+    ones: tuple[_CandidateEstimate, _CandidateEstimate],
+    pair: CandidatePair,
+    error: float,
+) -> Difference:
+    one, other = ones
+    test = one.test
+    more = design.total(one.merit > other.merit)
+    fewer = design.total(one.merit < other.merit)
+    flips = DiscordantCounts(more, fewer)
+    effective = np.fmin(one.estimate.effective, other.estimate.effective)
+    estimate = Estimate(one.linear.value - other.linear.value, effective)
+    for name, single in zip(pair, ones, strict=True):
+        for reason in dict.fromkeys(single.estimate.reason[single.estimate.undefined]):
+            where = single.estimate.undefined & (single.estimate.reason == reason)
+            own = f"{reason} by {name!r}" if "predicted" in str(reason) else str(reason)
+            estimate.mark_undefined(where, own)
+    estimate.mark_shortfall(test.fewest, "cases", effective)
+    if test.hits:
+        mark_few_flips(estimate, flips, error)
+    if test.hits and design.cluster is None:
+        estimate.value = np.where(estimate.undefined, np.nan, divide(more - fewer, design.n))
+        return Difference(
+            estimate, flips, PairedRateDifference(more, fewer, np.maximum(design.n, 1))
+        )
+    linear = one.linear, other.linear
+    return linear_difference(
+        design, linear, estimate, flips, skewed=test.skewed, largest=test.largest
     )
 
 
-def _concat_arrays(parts: Sequence[_Arrays]) -> _Arrays:
-    """Put the arrays of several records one after the other; what is no array is common to all."""
-    columns = {name: [getattr(part, name) for part in parts] for name in vars(parts[0])}
-    whole: _Arrays = type(parts[0])(
-        **{
-            name: np.concatenate(found) if isinstance(found[0], np.ndarray) else found[0]
-            for name, found in columns.items()
-        }
-    )
-    return whole
+def mark_few_flips(estimate: Estimate, flips: DiscordantCounts, error: float) -> None:
+    """Mark groups in which too few cases were decided differently for any test."""
+    least = fewest_discordant(error)
+    estimate.mark_shortfall(least, "cases that are decided differently", flips.discordant)
 
 
 def mean_difference(
-    n: FloatArray,
-    sums: FloatArray,
-    flips: DiscordantCounts,
-    classes: Mapping[str, tuple[int, FloatArray]],
+    estimate: Estimate, flips: DiscordantCounts, moments: Moments, largest: float = np.inf
 ) -> Difference:
-    """Compare two mean losses by the mean of the cases' differences: the paired t-test.
+    """Compare by the mean of the units' differences, whose moments are given: the paired t-test.
 
     The studentised mean is corrected for skewness as in `StudentisedDifference`; where the
-    differences are symmetric this is Student's paired test itself.
+    differences are symmetric this is Student's paired test itself. Where they show no spread, or
+    are carried by one unit, there is no test.
     """
-    moments = Moments.of_sums(n, sums)
-    estimate = Estimate(moments.mean.copy(), n)
-    estimate.mark_undefined(n == 0, NO_ROWS)
-    estimate.mark_shortfall(MIN_CASES, "cases", n)
-    for what, (least, there) in classes.items():
-        estimate.mark_shortfall(least, what, there)
-    _mark_spread(estimate, flips, moments)
-    return Difference(estimate, flips, StudentisedDifference.of_moments(moments))
+    estimate.mark_too_few(flips.discordant == 0, _NOT_SCORED_DIFFERENTLY)
+    estimate.mark_too_few(moments.deviation == 0, _ALL_ALIKE)
+    carried = np.abs(np.nan_to_num(moments.skewness)) > MAX_SKEWNESS * np.sqrt(moments.n)
+    estimate.mark_too_few(carried, "one case carries the difference")
+    return Difference(estimate, flips, StudentisedDifference.of_moments(moments, largest))
 
 
 def linear_difference(
@@ -146,16 +194,7 @@ def linear_difference(
     skewness = divide(third * units**2, deviation**3) if skewed else np.zeros(len(units))
     moments = Moments(units, estimate.value.copy(), np.nan_to_num(deviation), skewness)
     design.mark_few_clusters(estimate, among)
-    _mark_spread(estimate, flips, moments)
-    return Difference(estimate, flips, StudentisedDifference.of_moments(moments, largest=largest))
-
-
-def _mark_spread(estimate: Estimate, flips: DiscordantCounts, moments: Moments) -> None:
-    """Mark groups in which the differences show no spread, or are carried by one case."""
-    estimate.mark_too_few(flips.discordant == 0, _NOT_SCORED_DIFFERENTLY)
-    estimate.mark_too_few(moments.deviation == 0, _ALL_ALIKE)
-    carried = np.abs(np.nan_to_num(moments.skewness)) > _MAX_SKEWNESS * np.sqrt(moments.n)
-    estimate.mark_too_few(carried, "one case carries the difference")
+    return mean_difference(estimate, flips, moments, largest)
 
 
 @dataclass(frozen=True)
@@ -183,10 +222,11 @@ class StudentisedDifference:
     # The largest difference that the metric can have; may be infinite.
     largest: float = np.inf
 
+    # Whether the interval may stand where there are too few cases for a test.
     interval_without_test = False
 
     @classmethod
-    def of_moments(cls, moments: Moments, largest: float = np.inf) -> "StudentisedDifference":
+    def of_moments(cls, moments: Moments, largest: float) -> "StudentisedDifference":
         """Take the mean of a quantity of each unit, whose moments are given."""
         root = np.sqrt(np.maximum(moments.n, 1))
         lean = np.nan_to_num(moments.skewness) / root
@@ -321,13 +361,10 @@ def tango_interval(
     more: FloatArray, fewer: FloatArray, n: FloatArray, quantile: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Give the differences at which Tango's statistic does not exceed the normal quantile."""
+
+    def contradicted(difference: FloatArray) -> BoolArray:
+        return np.abs(tango(more, fewer, n, difference)) > quantile
+
     observed = (more - fewer) / n
-    limits = []
-    for side in (-1.0, 1.0):
-        outer, inner = np.full(len(n), side), observed.copy()
-        for _ in range(_HALVINGS):
-            middle = (outer + inner) / 2
-            out = np.abs(tango(more, fewer, n, middle)) > quantile
-            outer, inner = np.where(out, middle, outer), np.where(out, inner, middle)
-        limits.append(np.where(observed == side, side, outer))
-    return limits[0], limits[1]
+    low, high = (halve_towards(end, observed, contradicted, _HALVINGS) for end in (-1.0, 1.0))
+    return low, high

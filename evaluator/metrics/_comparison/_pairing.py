@@ -1,21 +1,19 @@
 """Several candidates' predictions in one frame, and an order in which rows are added up."""
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evaluator.metrics._checks import MetricsInputError, column, refuse_rows
+from evaluator.metrics._checks import MetricsInputError, column, first_few, refuse_rows
 from evaluator.metrics._estimates import BoolArray, FloatArray
 from evaluator.metrics._levels import IntArray, Slicing
+from evaluator.metrics._ranking import cut_blocks, stable_order
 
-_SHOWN = 5
 _KEY = "id"
 _OWN = ("score", "prediction")
-_BLOCK = 1 << 16
 
 
 def paired_frame(predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -104,10 +102,8 @@ def _refuse_other_cases(
         (name, first, found.difference(keys)),
     ):
         if len(extra):
-            examples = ", ".join(repr(one) for one in extra[:_SHOWN].tolist())
-            more = ", ..." if len(extra) > _SHOWN else ""
             what = f"{len(extra)} cases of {has!r} are none of {lacks!r}"
-            differences.append(f"{what} ({examples}{more})")
+            differences.append(f"{what} ({first_few(extra)})")
     if differences:
         raise MetricsInputError(
             "candidates are compared on the same cases, and these are not:"
@@ -119,13 +115,12 @@ def _refuse_contradiction(
     whole: pd.DataFrame, other: pd.DataFrame, name: str, pair: tuple[str, str]
 ) -> None:
     """Refuse candidates that disagree on what belongs to the case."""
-    same = _same(whole[name], other[name])
-    if not same.all():
-        examples = ", ".join(repr(case) for case in whole.loc[~same, _KEY].head(_SHOWN).tolist())
-        more = ", ..." if (~same).sum() > _SHOWN else ""
+    different = ~_same(whole[name], other[name])
+    if different.any():
+        cases = pd.Index(whole.loc[different, _KEY])
         raise MetricsInputError(
-            f"{pair[0]!r} and {pair[1]!r} disagree on {name!r} of {(~same).sum()} cases "
-            f"({examples}{more})"
+            f"{pair[0]!r} and {pair[1]!r} disagree on {name!r} of {len(cases)} cases "
+            f"({first_few(cases)})"
         )
 
 
@@ -149,9 +144,7 @@ class CellLayout:
 
     def __init__(self, label: BoolArray, slicing: Slicing) -> None:
         code = slicing.cell * 2 + label
-        # Numpy sorts integers of 16 bits or fewer by radix, in one pass.
-        small = code.astype(np.uint16) if slicing.cells < 1 << 15 else code
-        self.order: IntArray = np.argsort(small, kind="stable")
+        self.order = stable_order(code, 2 * slicing.cells)
         self.slicing = slicing
         self.sizes = np.bincount(code, minlength=2 * slicing.cells).reshape(-1, 2)
         self._there = np.flatnonzero(self.sizes)
@@ -163,9 +156,7 @@ class CellLayout:
         Some ten thousand rows are measured at a time, so that they stay in the processor's cache.
         """
         parts = []
-        block = self._starts[1:] // _BLOCK
-        bounds = [0, *(np.flatnonzero(np.diff(block)) + 1), len(self._there)]
-        for first, last in pairwise(bounds):
+        for first, last in cut_blocks(np.diff(self._starts)):
             start, stop = self._starts[first], self._starts[last]
             own = self._starts[first:last] - start
             parts.append([_sums(values, own) for values in measured(slice(start, stop))])

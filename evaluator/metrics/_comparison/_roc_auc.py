@@ -1,7 +1,6 @@
 """The difference of two areas under the ROC curve over the same cases."""
 
 from collections.abc import Mapping
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,8 +15,15 @@ from evaluator.metrics._comparison._differences import (
 from evaluator.metrics._comparison._pairing import CellLayout
 from evaluator.metrics._estimates import MIN_OF_EACH_CLASS, NO_SPREAD, Estimate, FloatArray, divide
 from evaluator.metrics._levels import IntArray, Level
+from evaluator.metrics._ranking import (
+    KeyArray,
+    cut_parts,
+    dense_ranks,
+    is_one_block,
+    sorted_blocks,
+    variance_of_area,
+)
 
-_BLOCK = 1 << 16
 # A key's 64 bits: 32 of the score's rank, one for a positive label, 31 of the row's place.
 _RANK = np.uint64(32)
 _POSITIVE = np.uint64(1 << 31)
@@ -39,13 +45,13 @@ class Placements:
 
     def __init__(self, layout: CellLayout, scores: Mapping[str, FloatArray]) -> None:
         self._sizes = layout.sizes.sum(axis=1)
-        self._starts = np.concatenate([[0], np.cumsum(self._sizes)])
         place = np.arange(len(layout.order), dtype=np.uint64)
         alternating = np.tile([False, True], len(layout.sizes))
         place[np.repeat(alternating, layout.sizes.ravel())] += _POSITIVE
         self._keys, self._tied = {}, {}
         for name, score in scores.items():
-            keys, self._tied[name] = _dense_ranks(score)
+            keys = dense_ranks(score)
+            self._tied[name] = len(keys) > 0 and int(keys.max()) < len(keys) - 1
             keys <<= _RANK
             keys |= place
             self._keys[name] = keys
@@ -54,56 +60,26 @@ class Placements:
         """Give the placements of a candidate's cases, in the layout's order."""
         keys, tied = self._keys[name], self._tied[name]
         placed = np.empty(len(keys), dtype=np.int32)
-        order = np.argsort(level.group_of_cell, kind="stable")
-        first_cell = np.searchsorted(level.group_of_cell[order], np.arange(level.groups + 1))
-        sizes = level.add_up(self._sizes)
-        # Some ten thousand rows at a time stay in the processor's cache.
-        block = np.cumsum(sizes) // _BLOCK
-        starts = [0, *(np.flatnonzero(np.diff(block)) + 1), level.groups]
-        for start, stop in pairwise(starts):
-            cells = order[first_cell[start] : first_cell[stop]]
-            bounds = np.concatenate([[0], np.cumsum(sizes[start:stop])])
-            pieces = [keys[self._starts[c] : self._starts[c + 1]] for c in cells]
-            own = np.concatenate(pieces) if pieces else keys[:0]
-            for group in np.flatnonzero(np.diff(bounds) > 1):
-                own[bounds[group] : bounds[group + 1]].sort()
+        for _, own, bounds in sorted_blocks(keys, self._sizes, level):
             _place(own, bounds, placed, tied=tied)
         return placed
 
 
-def _dense_ranks(score: FloatArray) -> tuple[NDArray[np.uint64], bool]:
-    """Give equal scores equal ranks, and say whether any are equal."""
-    order = np.argsort(score)
-    ordered = score[order]
-    risen = np.zeros(len(score), dtype=np.uint64)
-    risen[1:] = np.cumsum(ordered[1:] != ordered[:-1], dtype=np.int32)
-    ranks = np.empty_like(risen)
-    ranks[order] = risen
-    return ranks, bool(len(score)) and int(risen[-1]) < len(score) - 1
-
-
-def _place(
-    keys: NDArray[np.uint64], bounds: IntArray, placed: NDArray[np.int32], *, tied: bool
-) -> None:
+def _place(keys: KeyArray, bounds: IntArray, placed: NDArray[np.int32], *, tied: bool) -> None:
     """Place the sorted rows of some groups; a single large group's part by part."""
-    if len(bounds) > 2 or len(keys) <= _BLOCK:  # noqa: PLR2004 - more than one group
+    if is_one_block(keys, bounds):
         _place_part(keys, bounds, placed, (0, 0, None), tied=tied)
         return
     positives = int(np.count_nonzero((keys & _PLACEMENT) >= _POSITIVE))
-    start, below = 0, 0
-    while start < len(keys):
-        stop = min(start + _BLOCK, len(keys))
-        if tied:
-            # Never parting a tie.
-            stop += int(np.searchsorted(keys[stop:], keys[stop - 1] | _PLACEMENT, side="right"))
+    below = 0
+    for start, stop in cut_parts(keys, _PLACEMENT):
         part = np.array([0, stop - start])
         offset = below, start - below, positives
         below += _place_part(keys[start:stop], part, placed, offset, tied=tied)
-        start = stop
 
 
 def _place_part(
-    keys: NDArray[np.uint64],
+    keys: KeyArray,
     bounds: IntArray,
     placed: NDArray[np.int32],
     offset: tuple[int, int, int | None],
@@ -163,21 +139,15 @@ def roc_auc_difference(
     sums, squares = found[:, :, 0], found[:, :, 1]
     better, worse = found[:, :, 2].sum(axis=1), found[:, :, 3].sum(axis=1)
     value = divide(sums[:, 1], 2 * positives * negatives)
-    parts = []
+    of_classes = []
     for column, own, others in ((1, positives, negatives), (0, negatives, positives)):
         second = divide(squares[:, column], 4 * others**2)
         centred = second - own * value**2
         # What is left by cancellation is no spread.
-        centred = np.where(centred <= NO_SPREAD * second, 0, centred)
-        parts.append(divide(centred, own * np.maximum(own - 1, 0)))
-    variance = parts[0] + parts[1]
-    freedom = divide(
-        variance**2,
-        divide(parts[0] ** 2, np.maximum(positives - 1, 0))
-        + divide(parts[1] ** 2, np.maximum(negatives - 1, 0)),
-    )
+        of_classes.append(np.where(centred <= NO_SPREAD * second, 0, centred))
+    variance, freedom = variance_of_area(of_classes, (positives, negatives))
     estimate = Estimate(value.copy(), np.minimum(positives, negatives))
-    flips = DiscordantCounts.of(better, worse)
+    flips = DiscordantCounts(better, worse)
     estimate.mark_undefined(positives == 0, none_of(POSITIVES))
     estimate.mark_undefined(negatives == 0, none_of(NEGATIVES))
     mark_few_of_a_class(estimate, positives, negatives, MIN_OF_EACH_CLASS)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,24 +22,6 @@ MAX_VALUES = 100
 MAX_LISTED_VALUES = 12
 # Coarse enough for the crosses of two features to have cases.
 BINS = 5
-
-
-class Condition(Protocol):
-    """What a feature has to be for a case to belong to a slice."""
-
-    @property
-    def feature(self) -> str:
-        """The column that the condition is about."""
-
-    @property
-    def text(self) -> str:
-        """The condition as a reader would say it."""
-
-    def as_json(self) -> dict[str, Any]:
-        """Give the condition as `conditions_from_json` reads it."""
-
-    def holds(self, frame: pd.DataFrame) -> BoolArray:
-        """Say which rows of a frame meet the condition, shape (rows,)."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +125,10 @@ class NotIn:
         return _is_true(found.notna()) & ~_is_true(found.isin(list(self.values)))
 
 
+Condition = Equals | InRange | IsMissing | NotIn
+"""What a feature has to be for a case to belong to a slice."""
+
+
 def conditions_to_json(conditions: Sequence[Condition]) -> str:
     """Write a slice's conditions as a line of JSON, which `conditions_from_json` reads."""
     return json.dumps([one.as_json() for one in conditions], ensure_ascii=False)
@@ -220,43 +206,45 @@ class DiscretisedFeature:
     # The position of each case's condition, shape (rows,).
     codes: CodeArray
 
+    def of(self, rows: NDArray[Any]) -> "DiscretisedFeature":
+        """Take some of the cases, by positions or truth values."""
+        return DiscretisedFeature(self.conditions, self.codes[rows])
+
 
 def discretise(
-    frame: pd.DataFrame, features: Sequence[str], *, bins: int, minimum_support: int
+    frame: pd.DataFrame, features: Sequence[str], *, minimum_support: int
 ) -> list[DiscretisedFeature]:
     """Cut every feature into conditions, without a look at how well the candidate does.
 
     Numbers are cut near their quantiles, fractions at as few digits as leave the bins what they
-    are; those of at most 12 different values, or at most `bins`, are taken as categories. Missing
-    values are a condition of their own. Categories of fewer than `minimum_support` cases, and all
-    beyond the 100 most frequent, are one condition together.
+    are; those of at most 12 different values are taken as categories. Missing values are a
+    condition of their own. Categories of fewer than `minimum_support` cases, and all beyond the 100
+    most frequent, are one condition together.
     """
     names = [features] if isinstance(features, str) else list(features)
     if not names or len(set(names)) < len(names):
         raise MetricsInputError(f"features must be one or more different columns, not {names}")
-    return [_feature(column(frame, name), name, bins, minimum_support) for name in names]
+    return [_feature(column(frame, name), name, minimum_support) for name in names]
 
 
-def _feature(
-    found: "pd.Series[Any]", name: str, bins: int, minimum_support: int
-) -> DiscretisedFeature:
+def _feature(found: "pd.Series[Any]", name: str, minimum_support: int) -> DiscretisedFeature:
     numeric = pd.api.types.is_numeric_dtype(found.dtype)
     if numeric and not pd.api.types.is_bool_dtype(found.dtype):
         values = numbers_or_missing(found, name)
         ordered = np.sort(values[~np.isnan(values)])
         steps = ordered[1:] != ordered[:-1]
-        if np.count_nonzero(steps) >= max(bins, MAX_LISTED_VALUES):
+        if np.count_nonzero(steps) >= MAX_LISTED_VALUES:
             whole = pd.api.types.is_integer_dtype(found.dtype)
-            return _ranges(values, ordered, name, bins, whole=whole)
+            return _ranges(values, ordered, name, whole=whole)
     return _categories(found, name, minimum_support)
 
 
 def _ranges(
-    values: FloatArray, ordered: FloatArray, name: str, bins: int, *, whole: bool
+    values: FloatArray, ordered: FloatArray, name: str, *, whole: bool
 ) -> DiscretisedFeature:
     """Cut numbers at their quantiles."""
     # The quantile is the least value that at least the share of the cases do not exceed.
-    places = np.ceil(np.arange(1, bins) / bins * len(ordered)).astype(np.intp) - 1
+    places = np.ceil(np.arange(1, BINS) / BINS * len(ordered)).astype(np.intp) - 1
     cuts = ordered[np.maximum(places, 0)]
     # Where the least value is that of many cases, it is a bin of its own.
     cuts[cuts == ordered[0]] = ordered[np.searchsorted(ordered, ordered[0], side="right")]

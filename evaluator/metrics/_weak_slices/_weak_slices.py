@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from evaluator.metrics._checks import (
     MetricsInputError,
     column,
+    complete,
     numbers,
     positives,
     refuse_outside_unit,
@@ -23,11 +24,10 @@ from evaluator.metrics._checks import (
 from evaluator.metrics._estimates import BoolArray, FloatArray
 from evaluator.metrics._inputs import cluster_numbers
 from evaluator.metrics._levels import IntArray
-from evaluator.metrics._means import log_losses
+from evaluator.metrics._means import log_losses, squared_errors
 from evaluator.metrics._multiplicity import holm
-from evaluator.metrics._two_sample import contrast
+from evaluator.metrics._two_sample import Contrast, contrast
 from evaluator.metrics._weak_slices._conditions import (
-    BINS,
     CodeArray,
     DiscretisedFeature,
     conditions_to_json,
@@ -197,7 +197,7 @@ def weak_slices(
     losses, counts = case_losses(frame, loss, label=label, score=score, prediction=prediction)
     if not counts.all():
         frame, losses = frame[counts], losses[counts]
-    cut = discretise(frame, features, bins=BINS, minimum_support=minimum_support)
+    cut = discretise(frame, features, minimum_support=minimum_support)
     clusters = None if cluster is None else cluster_numbers(frame, cluster)
     order, searched = discovery_split(
         [feature.codes for feature in cut],
@@ -206,18 +206,13 @@ def weak_slices(
         seed,
     )
     # In an order that depends on nothing but the cases, sums are the same to the last digit.
-    cut = [DiscretisedFeature(feature.conditions, feature.codes[order]) for feature in cut]
+    cut = [feature.of(order) for feature in cut]
     losses, searched = losses[order], searched[order]
     held = ~searched
-    confirming = _ConfirmationHalf(
-        [DiscretisedFeature(feature.conditions, feature.codes[held]) for feature in cut],
-        losses[held],
-        None if clusters is None else clusters[order][held],
-    )
     facts: dict[str, Any] = {
         "cases": len(losses),
         "searched_cases": int(np.count_nonzero(searched)),
-        "confirming_cases": len(confirming.losses),
+        "confirming_cases": int(np.count_nonzero(held)),
         "mean_loss": float(losses.mean()) if len(losses) else None,
         "features": len(cut),
         "possible": 0,
@@ -239,7 +234,9 @@ def weak_slices(
         facts |= {"possible": shortlist.possible, "evaluated": shortlist.evaluated}
         found = representatives(shortlist, of_half, summed, _MOST)
     n_all = [int(np.count_nonzero(slice_members(h.slice, [f.codes for f in cut]))) for h in found]
-    table = _confirm(found, n_all, confirming, level)
+    held_clusters = None if clusters is None else clusters[order][held]
+    held_cut = [feature.of(held) for feature in cut]
+    table = _confirm(found, n_all, held_cut, losses[held], held_clusters, level=level)
     facts |= {
         "tested": int(table["p_value"].notna().sum()),
         "confirmed": int((table["status"] == "confirmed").sum()),
@@ -290,8 +287,8 @@ def case_losses(
     if loss in ("log_loss", "brier"):
         values = numbers(frame, _named(score, loss, "score"))
         refuse_outside_unit(values, str(score), [loss])
-        brier = (values - is_positive) ** 2
-        return log_losses(values, is_positive) if loss == "log_loss" else brier, every
+        of_cases = log_losses if loss == "log_loss" else squared_errors
+        return of_cases(values, is_positive), every
     if prediction is not None:
         decided, _ = positives(frame, prediction, negative)
     else:
@@ -318,11 +315,7 @@ def _named(name: str | None, loss: str, role: str) -> str:
 
 def _differs(frame: pd.DataFrame, label: str, prediction: str) -> FloatArray:
     """Compare two columns of classes."""
-    columns: list[pd.Series[Any]] = []
-    for name in (label, prediction):
-        found = column(frame, name)
-        refuse_rows(found.isna().to_numpy(), f"column {name!r} is missing")
-        columns.append(found)
+    columns = [complete(frame, name) for name in (label, prediction)]
     kinds = [pd.api.types.is_numeric_dtype(found.dtype) for found in columns]
     # Classes written in two ways would look like a candidate that is always wrong.
     if len(frame) and kinds[0] != kinds[1]:
@@ -384,48 +377,40 @@ def _nothing_to_search(losses: FloatArray, searched: BoolArray, minimum_support:
     return None
 
 
-@dataclass(frozen=True)
-class _ConfirmationHalf:
-    """The half that was not searched: features, losses and clusters of its cases."""
-
-    cut: list[DiscretisedFeature]
-    losses: FloatArray
-    clusters: IntArray | None
-
-
 def _confirm(
-    found: list[Representative], n_all: list[int], half: _ConfirmationHalf, level: float
+    found: list[Representative],
+    n_all: list[int],
+    cut: list[DiscretisedFeature],
+    losses: FloatArray,
+    clusters: IntArray | None,
+    *,
+    level: float,
 ) -> pd.DataFrame:
     """Test the slices on the half that was not searched, and rank them."""
     rows: list[dict[str, Any]] = []
-    codes = [feature.codes for feature in half.cut]
+    codes = [feature.codes for feature in cut]
     inside = [slice_members(representative.slice, codes) for representative in found]
     for representative, own, cases in zip(found, inside, n_all, strict=True):
-        tested = contrast(half.losses, own, half.clusters, error=level / len(found))
+        tested = contrast(losses, own, clusters, error=level / len(found))
         rows.append(
             {
-                "slice": _describe(representative.slice, half.cut),
+                "slice": _describe(representative.slice, cut),
                 "conditions": conditions_to_json(
-                    [half.cut[f].conditions[code] for f, code in representative.slice]
+                    [cut[f].conditions[code] for f, code in representative.slice]
                 ),
                 "n": tested.n,
                 "n_all": cases,
                 "loss": tested.loss,
                 "rest_loss": tested.rest_loss,
                 "excess": tested.excess,
-                "low": tested.low,
-                "high": tested.high,
-                "harm": tested.excess * cases,
-                "harm_low": tested.low * cases,
-                "p_value": tested.p_value,
-                "also": "; ".join(_describe(one, half.cut) for one in representative.also) or None,
+                "also": "; ".join(_describe(one, cut) for one in representative.also) or None,
                 "explained_by": None,
-                "reason": tested.reason,
             }
+            | as_finding(tested, cases)
         )
     add_statuses(rows, level, "confirmed", "not_confirmed")
-    _explain(rows, inside, half.losses)
-    ranked = sorted(range(len(rows)), key=lambda position: _rank(rows[position]))
+    _explain(rows, inside, losses)
+    ranked = sorted(range(len(rows)), key=lambda position: rank(rows[position]))
     numbers = overlap_groups([inside[position] for position in ranked])
     for position, number in zip(ranked, numbers, strict=True):
         rows[position]["group"] = number
@@ -435,6 +420,25 @@ def _confirm(
 
 def _describe(one: SliceCode, cut: list[DiscretisedFeature]) -> str:
     return describe_conditions([cut[feature].conditions[code] for feature, code in one])
+
+
+def as_finding(tested: Contrast, cases: int) -> dict[str, Any]:
+    """Give what a test shows of a slice of so many cases, as tables name it."""
+    return {
+        "low": tested.low,
+        "high": tested.high,
+        "harm": tested.excess * cases,
+        "harm_low": tested.low * cases,
+        "p_value": tested.p_value,
+        "reason": tested.reason,
+    }
+
+
+def rank(row: dict[str, Any]) -> tuple[Any, ...]:
+    """Put first what is shown and says something of its own, then by the harm at least."""
+    order = ("confirmed", "worse", "not_confirmed", "not_shown", "too_few").index(row["status"])
+    explained = row.get("explained_by") is not None
+    return order, explained, 0.0 if row["reason"] else -row["harm_low"], row["slice"]
 
 
 def add_statuses(rows: list[dict[str, Any]], level: float, shown: str, not_shown: str) -> None:
@@ -459,9 +463,3 @@ def _explain(rows: list[dict[str, Any]], inside: list[BoolArray], losses: FloatA
                 break
         else:
             own.append((rows[position]["slice"], Explanation(inside[position], Losses(losses))))
-
-
-def _rank(row: dict[str, Any]) -> tuple[Any, ...]:
-    order = ("confirmed", "not_confirmed", "too_few").index(row["status"])
-    explained = row["explained_by"] is not None
-    return order, explained, 0.0 if row["reason"] else -row["harm_low"], row["slice"]

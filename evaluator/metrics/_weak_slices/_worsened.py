@@ -9,7 +9,6 @@ import pandas as pd
 from evaluator.metrics._inputs import cluster_numbers
 from evaluator.metrics._two_sample import contrast
 from evaluator.metrics._weak_slices._conditions import (
-    BINS,
     conditions_from_json,
     conditions_to_json,
     describe_conditions,
@@ -19,8 +18,10 @@ from evaluator.metrics._weak_slices._conditions import (
 from evaluator.metrics._weak_slices._weak_slices import (
     LossName,
     add_statuses,
+    as_finding,
     case_losses,
     check_level,
+    rank,
 )
 
 _DTYPES = {
@@ -133,16 +134,11 @@ def worsened_slices(
                 "loss_before": found.rest_loss,
                 "loss_after": found.loss,
                 "worsening": found.excess,
-                "low": found.low,
-                "high": found.high,
-                "harm": found.excess * found.n,
-                "harm_low": found.low * found.n,
-                "p_value": found.p_value,
-                "reason": found.reason,
             }
+            | as_finding(found, found.n)
         )
     add_statuses(rows, level, "worse", "not_shown")
-    rows.sort(key=_rank)
+    rows.sort(key=rank)
     return pd.DataFrame(rows, columns=list(_DTYPES)).astype(_DTYPES)
 
 
@@ -173,13 +169,8 @@ def slice_definitions(
         If a column cannot be cut.
     """
     found = [conditions_to_json([])]
-    for feature in discretise(frame, features, bins=BINS, minimum_support=minimum_support):
+    for feature in discretise(frame, features, minimum_support=minimum_support):
         counted = np.bincount(feature.codes, minlength=len(feature.conditions))
         enough = np.flatnonzero((counted >= minimum_support) & (counted < len(frame)))
         found += [conditions_to_json([feature.conditions[code]]) for code in enough]
     return found
-
-
-def _rank(row: dict[str, Any]) -> tuple[Any, ...]:
-    order = ("worse", "not_shown", "too_few").index(row["status"])
-    return order, 0.0 if row["reason"] else -row["harm_low"], row["slice"]
