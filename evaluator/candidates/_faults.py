@@ -1,11 +1,11 @@
 """The errors that a candidate causes, each with its name, and the file that its artifact is."""
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from evaluator.errors import CandidateError
+from evaluator.evidence import digest_of_file
 from evaluator.spec import CandidateBase
 
 _MAX_MESSAGE_LENGTH: Final = 2000
@@ -73,8 +73,7 @@ def artifact_path(candidate: CandidateBase, home: Path) -> Path:
 
 def file_digest(candidate: CandidateBase, home: Path) -> str:
     """Return the SHA-256 of the artifact's bytes, as 64 hexadecimal digits."""
-    with existing_artifact(candidate, home).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return digest_of_file(existing_artifact(candidate, home))
 
 
 def existing_artifact(candidate: CandidateBase, home: Path) -> Path:

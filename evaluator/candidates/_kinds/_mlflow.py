@@ -4,7 +4,6 @@ A model in the skops format and an ONNX model are read by our own readers, which
 theirs. Every other flavour is loaded by MLflow, and that is to unpickle it.
 """
 
-import hashlib
 import os
 import shutil
 import tempfile
@@ -26,7 +25,7 @@ from evaluator.candidates._kinds._onnx import OnnxScorer
 from evaluator.candidates._kinds._sklearn import EstimatorScorer, read_skops
 from evaluator.candidates._output_checks import check_names, is_text, type_error
 from evaluator.errors import CandidateError
-from evaluator.evidence import digest_of
+from evaluator.evidence import digest_of, digest_of_file
 from evaluator.spec import MlflowCandidate, RegisteredModel, Task
 
 if TYPE_CHECKING:
@@ -300,7 +299,5 @@ def _folder_digest(folder: Path) -> str:
     digests = {}
     for path in sorted(folder.rglob("*")):
         if path.is_file():
-            with path.open("rb") as file:
-                name = path.relative_to(folder).as_posix()
-                digests[name] = hashlib.file_digest(file, "sha256").hexdigest()
+            digests[path.relative_to(folder).as_posix()] = digest_of_file(path)
     return digest_of(digests)
