@@ -20,10 +20,9 @@ import numpy as np
 import pandas as pd
 
 from evaluator.candidates._adapter import ADAPTERS, Adapter, Artifact
-from evaluator.candidates._faults import candidate_error
+from evaluator.candidates._faults import candidate_error, check_names, is_text, type_error
 from evaluator.candidates._kinds._onnx import OnnxScorer
 from evaluator.candidates._kinds._sklearn import EstimatorScorer, read_skops
-from evaluator.candidates._output_checks import check_names, is_text, type_error
 from evaluator.errors import CandidateError
 from evaluator.evidence import digest_of, digest_of_file
 from evaluator.spec import MlflowCandidate, RegisteredModel, Task

@@ -11,10 +11,12 @@ import numpy as np
 import pandas as pd
 
 from evaluator.candidates._adapter import ADAPTERS, Artifact, FileAdapter
-from evaluator.candidates._faults import candidate_error, existing_artifact, format_names
-from evaluator.candidates._output_checks import (
+from evaluator.candidates._faults import (
+    candidate_error,
     check_count,
     check_names,
+    existing_artifact,
+    format_names,
     is_text,
     missing_values_error,
     type_error,
