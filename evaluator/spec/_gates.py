@@ -160,17 +160,22 @@ class MetricGate(ScopedGate):
     @property
     def against_baseline(self) -> bool:
         """Whether it is the difference from the baseline that counts."""
-        return self.better_than_baseline or self.not_worse_than_baseline_by is not None
+        return bool(self._against)
+
+    @property
+    def _against(self) -> list[str]:
+        """Its keys of differences from the baseline."""
+        keys = ("not_worse_than_baseline_by", "better_than_baseline")
+        return [key for key in keys if getattr(self, key)]
 
     def check_references(self, key: str, audit: Declared) -> None:
         """Refuse a difference that is not computed as well."""
         super().check_references(key, audit)
         if not self.against_baseline:
             return
-        name = "better_than_baseline" if self.better_than_baseline else "not_worse_than_baseline_by"
         if audit.baseline is None:
             raise problem(
-                f"{key}.{name}",
+                f"{key}.{self._against[0]}",
                 "no candidate is the baseline",
                 "write `baseline: true` at the candidate that the others are compared with",
             )
@@ -181,7 +186,7 @@ class MetricGate(ScopedGate):
                 "name another candidate, or none, so that the gate is for all others",
             )
         if not audit.compares:
-            raise _undeclared(f"{key}.{name}", "compare candidates", "compare")
+            raise _undeclared(f"{key}.{self._against[0]}", "compare candidates", "compare")
 
     @field_validator("metric")
     @classmethod
@@ -192,11 +197,7 @@ class MetricGate(ScopedGate):
     @model_validator(mode="after")
     def _limits_make_sense(self) -> Self:
         limits = [key for key in ("at_least", "at_most") if getattr(self, key) is not None]
-        against = []
-        if self.not_worse_than_baseline_by is not None:
-            against.append("not_worse_than_baseline_by")
-        if self.better_than_baseline:
-            against.append("better_than_baseline")
+        against = self._against
         if not limits and not against:
             raise problem(
                 "at_least",
