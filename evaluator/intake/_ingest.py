@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -15,7 +16,7 @@ from evaluator.intake._drift import Content, content_drift
 from evaluator.intake._profile import PROFILE_VERSION, BrokenRule, Profile, RowCounts
 from evaluator.intake._readers import Reader, open_reader
 from evaluator.intake._readers._delimited import BrokenSchemaError
-from evaluator.intake._readers._source import RefusedFileError, compression_of
+from evaluator.intake._readers._stream import RefusedFileError, compression_of
 from evaluator.intake._report import render_report
 from evaluator.intake._rules import broken_dataset_rules
 from evaluator.intake._schema_drift import schema_drift
@@ -124,7 +125,7 @@ def ingest(
         refusal = error
         if isinstance(error, BrokenSchemaError):
             metadata.header = error.names
-        with RowWriter(into, data) as nothing:
+        with closing(RowWriter(into, data)) as nothing:
             nothing.describe(metadata)
     return finish(
         FinishedRead(name, day, validator, metadata, refusal),
@@ -163,7 +164,7 @@ def unusual_volume(rows: int, past: Sequence[int]) -> str | None:
 def _read_batches(reader: Reader, validator: RowValidator, into: Path, data: DataSpec) -> None:
     """Judge batch after batch, while the next is read and the last is written."""
     with (
-        RowWriter(into, data) as writer,
+        closing(RowWriter(into, data)) as writer,
         ThreadPoolExecutor(max_workers=1) as ahead,
         ThreadPoolExecutor(max_workers=1) as behind,
     ):

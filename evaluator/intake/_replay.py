@@ -1,6 +1,7 @@
 """Rows from quarantine, mended or under new rules, join the rows that were accepted before."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -76,7 +77,7 @@ def replay(
     mended = dict(mended or {})
     validator = RowValidator(data)
     read, plain = _reader_of(description, data), frozenset(description.layout.plain)
-    with RowWriter(into, data) as writer:
+    with closing(RowWriter(into, data)) as writer:
         before = _keep(typed, validator, writer, data)
         writer.describe(description)
         with pq.ParquetFile(quarantine) as file:

@@ -1,9 +1,10 @@
 """The reader of CSV and TSV."""
 
+import codecs
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -11,11 +12,12 @@ import numpy.typing as npt
 from evaluator.intake._readers import _records as rec
 from evaluator.intake._readers._layout import find_layout
 from evaluator.intake._readers._records import Records, split_record
-from evaluator.intake._readers._source import BLOCK_BYTES, RefusedFileError
 from evaluator.intake._readers._stream import (
+    BLOCK_BYTES,
     RULES,
     BlankLines,
     RecordStream,
+    RefusedFileError,
     describe_structure,
     mark_bytes,
 )
@@ -24,8 +26,6 @@ from evaluator.spec import DataSpec, FileFormat
 
 if TYPE_CHECKING:
     import polars as pl
-
-BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
 class DelimitedReader:
@@ -135,7 +135,7 @@ class DelimitedReader:
             return pl.DataFrame(schema=schema, height=None if positions else len(rows))
         dialect = self._stream.dialect
         frame = None
-        if not text.startswith(BYTE_ORDER_MARK) and len(self.metadata.header) > 1:
+        if not text.startswith(codecs.BOM_UTF8) and len(self.metadata.header) > 1:
             frame = pl.read_csv(
                 text,
                 has_header=False,

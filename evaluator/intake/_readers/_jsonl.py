@@ -12,11 +12,12 @@ from evaluator.intake._profile import Layout
 from evaluator.intake._readers import _records as rec
 from evaluator.intake._readers._delimited import match_columns
 from evaluator.intake._readers._records import Records
-from evaluator.intake._readers._source import BLOCK_BYTES, RefusedFileError
 from evaluator.intake._readers._stream import (
+    BLOCK_BYTES,
     RULES,
     BlankLines,
     RecordStream,
+    RefusedFileError,
     describe_structure,
     mark_bytes,
 )

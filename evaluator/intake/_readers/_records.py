@@ -59,8 +59,11 @@ class Records:
     consumed: int
     lines: int
     line_ends: dict[str, int]
-    #: Whether a carriage return alone ends some record.
-    lone_returns: bool
+
+    @property
+    def lone_returns(self) -> bool:
+        """Whether a carriage return alone ends some line."""
+        return self.line_ends["\\r"] > 0
 
     def __len__(self) -> int:
         return len(self.start)
@@ -158,7 +161,6 @@ def _cut(
     order = np.arange(len(start)) if inside is None else np.searchsorted(ends, start)
     inner = ends[: np.searchsorted(ends, consumed)]
     fault = np.where(end == start, BLANK, WHOLE).astype(np.uint8)
-    kinds = _kinds(bytes_, inner)
     return Records(
         data=data,
         start=start,
@@ -168,8 +170,7 @@ def _cut(
         fault=fault,
         consumed=consumed,
         lines=len(inner) + int(open_tail),
-        line_ends=kinds,
-        lone_returns=kinds["\\r"] > 0,
+        line_ends=_kinds(bytes_, inner),
     )
 
 
@@ -379,10 +380,6 @@ def scan_with_recovery(
     table = np.array(rows, dtype=np.int64).reshape(-1, 5)
     consumed = state.starts[index] if index < len(state.starts) else len(data)
     inner = ends[: np.searchsorted(ends, consumed)]
-    taken = data[:consumed]
-    both = taken.count(b"\r\n")
-    newlines = taken.count(b"\n")
-    kinds = {"\\n": newlines - both, "\\r\\n": both, "\\r": len(inner) - newlines}
     return Records(
         data=data,
         start=table[:, 0],
@@ -392,8 +389,7 @@ def scan_with_recovery(
         fault=table[:, 4].astype(np.uint8),
         consumed=consumed,
         lines=index,
-        line_ends=kinds,
-        lone_returns=kinds["\\r"] > 0,
+        line_ends=_kinds(np.frombuffer(data, dtype=np.uint8), inner),
     )
 
 
