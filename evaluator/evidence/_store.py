@@ -150,9 +150,7 @@ class EvidenceStore:
             data = _to_parquet(content) if isinstance(content, pa.Table) else content
             stored[name] = self.files.write(f"{_folder(address)}/{identity}/{name}", data)
         record = Record(
-            audit=address.audit,
-            asset=address.asset,
-            partition=address.partition,
+            **address._asdict(),
             identity=identity,
             content_version=content_version,
             files=stored,
@@ -215,9 +213,7 @@ class EvidenceStore:
             Who tried and when; of one run the last failure is kept.
         """
         failure = FailureRecord(
-            audit=address.audit,
-            asset=address.asset,
-            partition=address.partition,
+            **address._asdict(),
             identity=identity,
             error=type(error).__name__,
             message=str(error),
