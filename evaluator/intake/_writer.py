@@ -156,7 +156,6 @@ class RowWriter:
         self._quarantine = pq.ParquetWriter(into / QUARANTINED_ROWS, QUARANTINE_SCHEMA)
 
     def write(self, typed: "pl.DataFrame", refused: "pl.DataFrame") -> None:
-        """Append rows."""
         if typed.height:
             table = typed.to_arrow().cast(self._schema)
             self._typed.write_table(table, row_group_size=ROW_GROUP)

@@ -232,7 +232,6 @@ class HttpAdapter(Adapter[HttpCandidate]):
     libraries = ("requests",)
 
     def load(self, artifact: Artifact[HttpCandidate], _task: Task, /) -> HttpScorer:
-        """Get ready to ask the endpoint."""
         return HttpScorer(artifact.candidate)
 
     def digest(self, artifact: Artifact[HttpCandidate], /) -> str:

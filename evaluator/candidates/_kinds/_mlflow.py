@@ -106,7 +106,6 @@ class MlflowScorer:
         self._inner = _read_flavor(candidate, model, folder, task)
 
     def score(self, features: pd.DataFrame) -> np.ndarray:
-        """Return the probability of the positive class, shape (n,)."""
         for name, expected in self._types.items():
             column = features[name]
             if expected in _NUMERIC_TYPES and is_text(column):
@@ -210,7 +209,6 @@ class MlflowAdapter(Adapter[MlflowCandidate]):
     libraries = ("mlflow.pyfunc", "sklearn")
 
     def load(self, artifact: Artifact[MlflowCandidate], task: Task, /) -> MlflowScorer:
-        """Fetch the model and read it."""
         candidate = artifact.candidate
         if ":/" not in candidate.model:
             return MlflowScorer(candidate, _local_folder(candidate, artifact.home), task)

@@ -59,7 +59,6 @@ class EstimatorScorer:
         self._task = task
 
     def score(self, features: pd.DataFrame) -> np.ndarray:
-        """Return the probability of the positive class, shape (n,)."""
         try:
             with single_threaded():
                 probabilities = np.asarray(self._estimator.predict_proba(features))

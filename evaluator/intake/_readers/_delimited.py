@@ -46,7 +46,6 @@ class DelimitedReader:
         self._blanks = BlankLines()
 
     def batches(self) -> Iterator[Batch]:
-        """Read the file."""
         for records in self._stream.records():
             self.metadata.layout = self._stream.layout
             first = 0

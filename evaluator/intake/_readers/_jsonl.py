@@ -42,7 +42,6 @@ class JsonLinesReader:
         )
 
     def batches(self) -> Iterator[Batch]:
-        """Read the file."""
         some = False
         for records in self._stream.records():
             self.metadata.layout = self._stream.layout
@@ -73,7 +72,6 @@ class JsonLinesReader:
             yield int(records.line[index]), text, read
 
     def read(self, text: bytes) -> RowTexts:
-        """Read one object."""
         try:
             value = _DECODER.decode(text.decode("utf-8"))
         except (ValueError, RecursionError) as error:
