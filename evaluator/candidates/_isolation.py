@@ -61,14 +61,8 @@ def open_scorer(
     ----------
     candidate
         What the YAML says of it; `isolated` decides.
-    home
-        Where relative paths start.
-    task
-        What it is asked about each case.
-    tracking_uri
-        MLflow's server; by default MLflow's own.
-    digest
-        The digest that `artifact_digest` gave and that the results will be filed under.
+    home, task, tracking_uri, digest
+        As for `load_scorer`.
 
     Yields
     ------
