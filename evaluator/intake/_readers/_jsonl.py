@@ -129,14 +129,8 @@ def _is_text(found: dict[str, Any]) -> bool:
 
 
 def _text(value: Any) -> str | None:
-    """Spell a value: texts and numbers as they are, true and false, nested values as JSON."""
-    if value is None or type(value) is str:
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, _Number):
-        return str(value)
-    return _as_json(value)
+    """Spell a value: texts and numbers as they are written, all else as JSON."""
+    return value if value is None or type(value) is str else _as_json(value)
 
 
 def _as_json(value: Any) -> str:

@@ -223,55 +223,27 @@ def _kinds(bytes_: npt.NDArray[np.uint8], ends: Positions) -> dict[str, int]:
 
 @lru_cache(maxsize=16)
 def _field_pattern(dialect: Dialect) -> re.Pattern[bytes]:
-    """One field, quoted or plain, from its beginning to the delimiter or the record's end."""
-    delimiter = re.escape(dialect.delimiter)
-    if dialect.quote is None:
-        return re.compile(b"()([^" + delimiter + b"]*+)(?:" + delimiter + b"|\\Z)", re.DOTALL)
-    quote = re.escape(dialect.quote)
-    return re.compile(
-        b"(?:"
-        + quote
-        + b"((?:[^"
-        + quote
-        + b"]|"
-        + quote * 2
-        + b")*+)"
-        + quote
-        + b"|([^"
-        + delimiter
-        + quote
-        + b"]*+))(?:"
-        + delimiter
-        + b"|\\Z)",
-        re.DOTALL,
-    )
+    """One field, quoted or plain, and the delimiter after it or the record's end."""
+    quote, delimiter = re.escape(dialect.quote or b""), re.escape(dialect.delimiter)
+    quoted = quote + b"((?:[^" + quote + b"]|" + quote * 2 + b")*+)" + quote
+    plain = b"([^" + delimiter + quote + b"]*+)"
+    return re.compile(b"(?:" + quoted + b"|" + plain + b")(" + delimiter + b"|\\Z)")
 
 
 def split_record(record: bytes, dialect: Dialect) -> list[bytes] | None:
-    """Split one record into its fields."""
+    """Split one record into its fields; None where a quote stands where none may."""
+    if dialect.quote is None:
+        return record.split(dialect.delimiter)
     pattern = _field_pattern(dialect)
     fields: list[bytes] = []
     position = 0
-    while True:
-        found = pattern.match(record, position)
-        if found is None:
-            return None
-        if found[1] is not None and dialect.quote is not None:
-            fields.append(found[1].replace(dialect.quote * 2, dialect.quote))
-        else:
-            fields.append(found[2])
+    while found := pattern.match(record, position):
+        quoted, plain, mark = found.groups()
+        fields.append(plain if quoted is None else quoted.replace(dialect.quote * 2, dialect.quote))
+        if not mark:
+            return fields
         position = found.end()
-        if position == len(record) and not _ends_with_delimiter(record, found, dialect):
-            return fields
-        if position == len(record):
-            fields.append(b"")
-            return fields
-
-
-def _ends_with_delimiter(record: bytes, found: re.Match[bytes], dialect: Dialect) -> bool:
-    """Whether a match took a delimiter as its last byte, so that one more empty field follows."""
-    last = found.end(1) + 1 if found[1] is not None and dialect.quote is not None else found.end(2)
-    return last < found.end() and record[found.end() - 1 : found.end()] == dialect.delimiter
+    return None
 
 
 @lru_cache(maxsize=16)
