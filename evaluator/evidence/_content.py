@@ -131,11 +131,7 @@ def _value_bytes(column: pa.ChunkedArray) -> Iterator[bytes | memoryview]:
     elif pa.types.is_integer(data_type):
         yield _to_numpy(pc.fill_null(column, 0)).tobytes()
     elif pa.types.is_temporal(data_type):
-        width = (
-            pa.int32()
-            if data_type in (pa.date32(), pa.time32("s"), pa.time32("ms"))
-            else pa.int64()
-        )
+        width = pa.int32() if data_type.bit_width == pa.int32().bit_width else pa.int64()
         yield _to_numpy(pc.fill_null(column.cast(width), 0)).tobytes()
     else:
         # Decimals, lists and whatever else has a faithful text form: rare, so plain is fine.

@@ -88,7 +88,7 @@ def scan(
         if limit is None or int(np.diff(bounds).max()) <= limit:
             return _cut(data, ends, outside, inside, dialect, first_line=first_line, final=final)
 
-    return scan_with_recovery(data, ends, dialect, first_line=first_line, final=final, limit=limit)
+    return _Recovery(data, ends, dialect, final=final, limit=limit).records(first_line)
 
 
 def _line_ends(data: bytes, bytes_: npt.NDArray[np.uint8], *, final: bool) -> Positions:
@@ -261,8 +261,8 @@ def _patterns(dialect: Dialect) -> tuple[re.Pattern[bytes], ...]:
     return tuple(re.compile(part, re.DOTALL) for part in (whole, opened, closes, reopened))
 
 
-class _Scan:
-    """The state of one pass over a block."""
+class _Recovery:
+    """One pass over a block, record by record, that goes on after one that is not whole."""
 
     def __init__(
         self,
@@ -274,7 +274,9 @@ class _Scan:
         limit: int | None,
     ) -> None:
         self.data = data
+        self.ends = ends
         self.dialect = dialect
+        self.quote = dialect.quote or b""
         stops = ends.tolist()
         self.starts = [0, *(stop + 1 for stop in stops)]
         self.stops = [
@@ -289,15 +291,42 @@ class _Scan:
         self.final = final
         self.limit = len(data) if limit is None else limit
 
+    def records(self, first_line: int) -> Records:
+        """Find the records of the block, one at a time."""
+        rows: list[tuple[int, int, int, int, int]] = []
+        index = 0
+        while index < self.count:
+            found = self.record(index)
+            if found is None:
+                break
+            last, fault = found
+            begin, stop = self.starts[index], self.stops[last]
+            fields = _fields(self.data[begin:stop], self.dialect)
+            rows.append((begin, stop, first_line + index, fields, fault))
+            index = last + 1
+        table = np.array(rows, dtype=np.int64).reshape(-1, 5)
+        consumed = self.starts[index] if index < len(self.starts) else len(self.data)
+        inner = self.ends[: np.searchsorted(self.ends, consumed)]
+        return Records(
+            data=self.data,
+            start=table[:, 0],
+            end=table[:, 1],
+            line=table[:, 2],
+            fields=table[:, 3],
+            fault=table[:, 4].astype(np.uint8),
+            consumed=consumed,
+            lines=index,
+            line_ends=_kinds(np.frombuffer(self.data, dtype=np.uint8), inner),
+        )
+
     def line(self, index: int) -> bytes:
         return self.data[self.starts[index] : self.stops[index]]
 
     def record(self, index: int) -> tuple[int, int] | None:
         """Find where a record that starts on a line ends."""
-        quote = self.dialect.quote or b""
         whole, opened, closes, reopened = _patterns(self.dialect)
         first = self.line(index)
-        if quote not in first or whole.fullmatch(first):
+        if self.quote not in first or whole.fullmatch(first):
             return index, WHOLE if first else BLANK
         if not opened.fullmatch(first):
             return index, STRAY_QUOTE
@@ -307,16 +336,15 @@ class _Scan:
         self, index: int, closes: re.Pattern[bytes], reopened: re.Pattern[bytes]
     ) -> tuple[int, int] | None:
         """Find the line on which a record closes that is open at its first line's end."""
-        quote = self.dialect.quote or b""
         for later in range(index + 1, self.count):
             if self.stops[later] - self.starts[index] > self.limit:
                 return index, UNCLOSED_QUOTE
             text = self.line(later)
-            if quote not in text:
+            if self.quote not in text:
                 continue
             if closes.fullmatch(text):
                 return later, WHOLE
-            if not reopened.fullmatch(text) and not _stays_open(text, quote):
+            if not reopened.fullmatch(text) and not _stays_open(text, self.quote):
                 return index, UNCLOSED_QUOTE
         if self.final or len(self.data) - self.starts[index] > self.limit:
             return index, UNCLOSED_QUOTE
@@ -326,43 +354,6 @@ class _Scan:
 def _stays_open(text: bytes, quote: bytes) -> bool:
     """Whether all quotes in a line inside quotes are doubled ones."""
     return quote not in text.replace(quote * 2, b"")
-
-
-def scan_with_recovery(
-    data: bytes,
-    ends: Positions,
-    dialect: Dialect,
-    *,
-    first_line: int,
-    final: bool,
-    limit: int | None,
-) -> Records:
-    """Find the records of a block, one at a time."""
-    state = _Scan(data, ends, dialect, final=final, limit=limit)
-    rows: list[tuple[int, int, int, int, int]] = []
-    index = 0
-    while index < state.count:
-        found = state.record(index)
-        if found is None:
-            break
-        last, fault = found
-        begin, stop = state.starts[index], state.stops[last]
-        rows.append((begin, stop, first_line + index, _fields(data[begin:stop], dialect), fault))
-        index = last + 1
-    table = np.array(rows, dtype=np.int64).reshape(-1, 5)
-    consumed = state.starts[index] if index < len(state.starts) else len(data)
-    inner = ends[: np.searchsorted(ends, consumed)]
-    return Records(
-        data=data,
-        start=table[:, 0],
-        end=table[:, 1],
-        line=table[:, 2],
-        fields=table[:, 3],
-        fault=table[:, 4].astype(np.uint8),
-        consumed=consumed,
-        lines=index,
-        line_ends=_kinds(np.frombuffer(data, dtype=np.uint8), inner),
-    )
 
 
 def _fields(record: bytes, dialect: Dialect) -> int:
