@@ -78,7 +78,7 @@ def replay(
     validator = RowValidator(data)
     read, plain = _reader_of(description, data), frozenset(description.layout.plain)
     with closing(RowWriter(into, data)) as writer:
-        before = _keep(typed, validator, writer, data)
+        before = _keep(typed, validator, writer)
         writer.describe(description)
         with pq.ParquetFile(quarantine) as file:
             for part in file.iter_batches(batch_size=ROWS_A_BATCH):
@@ -98,7 +98,6 @@ def replay(
     )
     return finish(
         FinishedRead(name, day, validator, replace(description, notes=[note])),
-        data,
         into=into,
         slices=slices,
         reference=reference,
@@ -106,11 +105,11 @@ def replay(
     )
 
 
-def _keep(typed: Path, validator: RowValidator, writer: RowWriter, data: DataSpec) -> int:
+def _keep(typed: Path, validator: RowValidator, writer: RowWriter) -> int:
     """Copy the accepted rows, and let them hold their unique values."""
     import polars as pl
 
-    schema = typed_schema(data)
+    schema = typed_schema(validator.data)
     with pq.ParquetFile(typed) as file:
         if not file.schema_arrow.equals(schema, check_metadata=False):
             raise IntakeError(
