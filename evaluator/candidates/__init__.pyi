@@ -4,7 +4,6 @@ from ._faults import (
     CandidateCrashError as CandidateCrashError,
     CandidateTimeoutError as CandidateTimeoutError,
     TransientCandidateError as TransientCandidateError,
-    artifact_path as artifact_path,
 )
 from ._isolation import open_scorer as open_scorer
 from ._predictions import find_duplicates as find_duplicates, predict as predict

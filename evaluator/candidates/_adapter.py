@@ -7,8 +7,9 @@ from typing import Any, ClassVar, Final, Generic, NamedTuple, Protocol, TypeVar,
 import numpy as np
 import pandas as pd
 
-from evaluator.candidates._faults import artifact_path, file_digest
+from evaluator.candidates._faults import artifact_path, existing_artifact
 from evaluator.errors import CandidateError
+from evaluator.evidence import digest_of_file
 from evaluator.spec import CandidateBase, Task
 
 _Candidate = TypeVar("_Candidate", bound=CandidateBase)
@@ -117,7 +118,7 @@ class FileAdapter(Adapter[_Candidate]):
 
     def digest(self, artifact: Artifact[_Candidate], /) -> str:
         """Return the SHA-256 of the file's bytes."""
-        return file_digest(artifact.candidate, artifact.home)
+        return digest_of_file(existing_artifact(artifact.candidate, artifact.home))
 
     def stamp(self, artifact: Artifact[_Candidate], /) -> list[int]:
         """Return the file's size in bytes and its time of change in nanoseconds."""

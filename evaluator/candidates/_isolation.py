@@ -61,14 +61,8 @@ def open_scorer(
     ----------
     candidate
         What the YAML says of it; `isolated` decides.
-    home
-        Where relative paths start.
-    task
-        What it is asked about each case.
-    tracking_uri
-        MLflow's server; by default MLflow's own.
-    digest
-        The digest that `artifact_digest` gave and that the results will be filed under.
+    home, task, tracking_uri, digest
+        As for `load_scorer`.
 
     Yields
     ------
@@ -102,11 +96,9 @@ class LazyScorer:
         self._lock = Lock()
 
     def score(self, features: pd.DataFrame) -> np.ndarray:
-        """Return the probability of the positive class, shape (n,); see `Scorer`."""
         return self._loaded().score(features)
 
     def decide(self, features: pd.DataFrame) -> np.ndarray | None:
-        """Return the decisions, or None where the threshold decides; see `Decider`."""
         scorer = self._loaded()
         return scorer.decide(features) if isinstance(scorer, Decider) else None
 
@@ -152,11 +144,9 @@ class IsolatedScorer:
         self._lock = Lock()
 
     def score(self, features: pd.DataFrame) -> np.ndarray:
-        """Return the probability of the positive class, shape (n,); see `Scorer`."""
         return self._ask("score", features, np.dtype(np.float64))
 
     def decide(self, features: pd.DataFrame) -> np.ndarray | None:
-        """Return the decisions, or None where the threshold decides; see `Decider`."""
         if not self._candidate.decides:
             return None
         decided = self._ask("decide", features, np.dtype(self._task.stored_type))

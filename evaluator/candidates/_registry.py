@@ -79,12 +79,8 @@ def artifact_digest(
 
     Parameters
     ----------
-    candidate
-        What the YAML says of it.
-    home
-        Where relative paths start.
-    tracking_uri
-        MLflow's server; by default MLflow's own.
+    candidate, home, tracking_uri
+        As for `load_scorer`.
 
     Raises
     ------
@@ -101,12 +97,8 @@ def artifact_stamp(
 
     Parameters
     ----------
-    candidate
-        What the YAML says of it.
-    home
-        Where relative paths start.
-    tracking_uri
-        MLflow's server; by default MLflow's own.
+    candidate, home, tracking_uri
+        As for `load_scorer`.
 
     Returns
     -------
@@ -129,14 +121,10 @@ def recording_issues(
 
     Parameters
     ----------
-    candidate
-        What the YAML says of it.
-    home
-        Where relative paths start.
+    candidate, home, task
+        As for `load_scorer`.
     cases
         One row a case of the evaluation set: `id`, and `label` (0 or 1).
-    task
-        How labels are spelt.
 
     Returns
     -------

@@ -3,6 +3,7 @@ from ._content import (
     content_version as content_version,
     digest_of as digest_of,
     digest_of_bytes as digest_of_bytes,
+    digest_of_file as digest_of_file,
     identity_of as identity_of,
 )
 from ._files import Files as Files
@@ -10,7 +11,6 @@ from ._lineage import (
     Lineage as Lineage,
     Note as Note,
     Pointers as Pointers,
-    ReadOnceStore as ReadOnceStore,
     VersionKey as VersionKey,
     judge_lineage as judge_lineage,
     key_of as key_of,
@@ -18,7 +18,7 @@ from ._lineage import (
     walk_downstream as walk_downstream,
     walk_upstream as walk_upstream,
 )
-from ._lineage_text import FORMATS as FORMATS
+from ._lineage_forms import FORMATS as FORMATS
 from ._pruning import PruningPlan as PruningPlan, plan_pruning as plan_pruning, prune as prune
 from ._record import (
     Address as Address,

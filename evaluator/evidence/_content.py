@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,12 @@ def canonical_json(value: Any) -> bytes:
 def digest_of_bytes(content: bytes) -> str:
     """SHA-256 of some bytes, as 64 hexadecimal digits."""
     return hashlib.sha256(content).hexdigest()
+
+
+def digest_of_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, as 64 hexadecimal digits; the file is not held in memory."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def digest_of(value: Any) -> str:
@@ -124,11 +131,7 @@ def _value_bytes(column: pa.ChunkedArray) -> Iterator[bytes | memoryview]:
     elif pa.types.is_integer(data_type):
         yield _to_numpy(pc.fill_null(column, 0)).tobytes()
     elif pa.types.is_temporal(data_type):
-        width = (
-            pa.int32()
-            if data_type in (pa.date32(), pa.time32("s"), pa.time32("ms"))
-            else pa.int64()
-        )
+        width = pa.int32() if data_type.bit_width == pa.int32().bit_width else pa.int64()
         yield _to_numpy(pc.fill_null(column.cast(width), 0)).tobytes()
     else:
         # Decimals, lists and whatever else has a faithful text form: rare, so plain is fine.

@@ -16,6 +16,7 @@ from typing import BinaryIO, NamedTuple
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from evaluator.evidence._content import digest_of_bytes, digest_of_file
 from evaluator.evidence._record import StoredFile
 
 _CHUNK_SIZE = 1024 * 1024
@@ -195,9 +196,8 @@ class Files:
         # What is written piece by piece is stored as far as it came where its source fails.
         if isinstance(content, bytes):
             self._filesystem.pipe_file(full_path, content)
-            return StoredFile(sha256=hashlib.sha256(content).hexdigest(), size=len(content))
-        with content.open("rb") as source:
-            digest = hashlib.file_digest(source, "sha256").hexdigest()
+            return StoredFile(sha256=digest_of_bytes(content), size=len(content))
+        digest = digest_of_file(content)
         self._filesystem.put_file(str(content), full_path)
         return StoredFile(sha256=digest, size=content.stat().st_size)
 

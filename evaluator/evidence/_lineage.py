@@ -5,12 +5,12 @@ with the identity and the content that were used.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
 from evaluator.evidence._record import Address, Record, Upstream
-from evaluator.evidence._store import RECORD, EvidenceStore
+from evaluator.evidence._store import EvidenceStore
 
 Pointers = Mapping[Address, str]
 """The identity of each address's current version."""
@@ -35,16 +35,11 @@ class Version(Protocol):
     """What says which version of an audit's outputs is meant: a record, or a reference to one."""
 
     @property
-    def asset(self) -> str:
-        """The asset of which it is a version."""
-
+    def asset(self) -> str: ...
     @property
-    def partition(self) -> str | None:
-        """The partition's key; None where the asset has none."""
-
+    def partition(self) -> str | None: ...
     @property
-    def identity(self) -> str:
-        """What the version is made of, as a hash."""
+    def identity(self) -> str: ...
 
 
 class Note(NamedTuple):
@@ -91,48 +86,6 @@ class Lineage:
         if key in self.walk.gone:
             return "gone"
         return "current" if key in self.current else "superseded"
-
-
-class ReadOnceStore(EvidenceStore):
-    """A store that reads each record once: a version never changes.
-
-    Which version is the current one does change, and is read each time.
-
-    Parameters
-    ----------
-    url
-        A folder's path or any fsspec URL.
-    """
-
-    def __init__(self, url: str) -> None:
-        super().__init__(url)
-        self._known: dict[tuple[Address, str], Record] = {}
-
-    def find(self, address: Address, identity: str) -> Record | None:
-        """Return the version with this identity; see `EvidenceStore.find`."""
-        known = self._known.get((address, identity))
-        if known is None:
-            known = super().find(address, identity)
-            if known is not None:
-                self._known[address, identity] = known
-        return known
-
-    def all_versions(self, audit: str, asset: str | None = None) -> list[Record]:
-        """Read every version that is stored for an audit, or for one of its assets.
-
-        Raises
-        ------
-        EvidenceError
-            Where a record is damaged.
-        """
-        records = []
-        for stored in self.listing(audit):
-            is_asked = asset is None or self.asset_of(audit, stored.path) == asset
-            if is_asked and stored.path.endswith(f"/{RECORD}"):
-                record = self.read_record(stored.path)
-                self._known[record.address, record.identity] = record
-                records.append(record)
-        return records
 
 
 def key_of(version: Version) -> VersionKey:
@@ -223,14 +176,23 @@ def walk_downstream(audit: str, roots: Sequence[Record], every: Iterable[Record]
         for rested_on in map(key_of, record.upstream):
             dependents.setdefault(rested_on, []).append(key)
     root_keys = tuple(map(key_of, roots))
-    found = set(root_keys)
-    pending = list(root_keys)
-    while pending:
-        new = [key for key in dependents.get(pending.pop(), ()) if key not in found]
-        found.update(new)
-        pending += new
+    found = reached(root_keys, lambda key: dependents.get(key, ()))
     ordered = {key: known[key] for key in _upstream_first(known) if key in found}
     return Walk(audit, "downstream", root_keys, ordered, frozenset())
+
+
+def reached(
+    roots: Iterable[VersionKey], next_of: Callable[[VersionKey], Iterable[VersionKey]]
+) -> set[VersionKey]:
+    """Find all versions that some lead to, themselves included."""
+    found: set[VersionKey] = set()
+    pending = list(roots)
+    while pending:
+        key = pending.pop()
+        if key not in found:
+            found.add(key)
+            pending += next_of(key)
+    return found
 
 
 def judge_lineage(

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from evaluator.evidence._files import StoredPath
-from evaluator.evidence._lineage import VersionKey, key_of
+from evaluator.evidence._lineage import VersionKey, key_of, reached
 from evaluator.evidence._record import Record
 from evaluator.evidence._store import RECORD, EvidenceStore
 
@@ -100,20 +100,12 @@ def _referenced(
 ) -> set[VersionKey]:
     """Find the current versions, those of retained assets, and all that they rest on."""
     known = {key_of(record): record for record in records}
-    pending = [
+    roots = [
         VersionKey(address.asset, address.partition, identity)
         for address, identity in store.current_versions(audit)
     ]
-    pending += [key for key, record in known.items() if record.asset in retained]
-    referenced = set()
-    while pending:
-        key = pending.pop()
-        if key in referenced:
-            continue
-        referenced.add(key)
-        if key in known:
-            pending += map(key_of, known[key].upstream)
-    return referenced
+    roots += [key for key, record in known.items() if record.asset in retained]
+    return reached(roots, lambda key: map(key_of, known[key].upstream) if key in known else ())
 
 
 def _prunable(asset: str, files: Iterable[StoredPath]) -> Prunable:

@@ -78,12 +78,7 @@ class EvidenceStore:
             Where its record is damaged.
         """
         path = f"{_folder(address)}/{identity}/{RECORD}"
-        if path not in self._records:
-            record = self._read_model(path, Record)
-            if record is None:
-                return None
-            self._records[path] = record
-        return self._records[path]
+        return self._records.get(path) or self._read_and_keep(path)
 
     def get(self, address: Address, identity: str) -> Record:
         """Return the version with this identity.
@@ -155,9 +150,7 @@ class EvidenceStore:
             data = _to_parquet(content) if isinstance(content, pa.Table) else content
             stored[name] = self.files.write(f"{_folder(address)}/{identity}/{name}", data)
         record = Record(
-            audit=address.audit,
-            asset=address.asset,
-            partition=address.partition,
+            **address._asdict(),
             identity=identity,
             content_version=content_version,
             files=stored,
@@ -220,9 +213,7 @@ class EvidenceStore:
             Who tried and when; of one run the last failure is kept.
         """
         failure = FailureRecord(
-            audit=address.audit,
-            asset=address.asset,
-            partition=address.partition,
+            **address._asdict(),
             identity=identity,
             error=type(error).__name__,
             message=str(error),
@@ -343,12 +334,27 @@ class EvidenceStore:
         EvidenceError
             Where it is gone or damaged.
         """
-        record = self._read_model(path, Record)
+        record = self._read_and_keep(path)
         if record is None:
             raise EvidenceError(
                 "the record is gone", culprit=self.files.location(path), fix="list the store again"
             )
         return record
+
+    def all_versions(self, audit: str, asset: str | None = None) -> list[Record]:
+        """Read every version that is stored for an audit, or for one of its assets.
+
+        Raises
+        ------
+        EvidenceError
+            Where a record is damaged.
+        """
+        return [
+            self.read_record(stored.path)
+            for stored in self.listing(audit)
+            if stored.path.endswith(f"/{RECORD}")
+            and (asset is None or self.asset_of(audit, stored.path) == asset)
+        ]
 
     def current_versions(self, audit: str) -> Iterator[tuple[Address, str]]:
         """Yield address and identity of every version that is the current one of its partition."""
@@ -362,6 +368,12 @@ class EvidenceStore:
     def asset_of(self, audit: str, path: str) -> str:
         """Name the asset that a path of `listing` belongs to."""
         return unquote(path.removeprefix(f"{_folder_name(audit)}/").split("/", 1)[0])
+
+    def _read_and_keep(self, path: str) -> Record | None:
+        record = self._read_model(path, Record)
+        if record is not None:
+            self._records[path] = record
+        return record
 
     def _read_model(self, path: str, model: type[_Model]) -> _Model | None:
         content = self.files.read(path)

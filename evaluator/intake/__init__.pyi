@@ -1,6 +1,5 @@
 from ._drift import (
     Content as Content,
-    content_drift as content_drift,
     reference_content as reference_content,
 )
 from ._infer import infer_schema as infer_schema

@@ -67,28 +67,10 @@ def content_drift(
     typed: Path,
     data: DataSpec,
     reference: Content | Sequence[Path],
-    slices: Sequence[str] = (),
+    slices: Sequence[str],
 ) -> ContentDrift:
     """Compare a day's typed rows with the reference, overall and per slice.
 
-    Parameters
-    ----------
-    typed
-        The day's file of typed rows.
-    data
-        What is declared, with the limits under `drift`.
-    reference
-        From `evaluator.intake.reference_content`, or the files of typed rows to make it of.
-    slices
-        Columns whose combinations are looked at one by one, too.
-
-    Returns
-    -------
-    ContentDrift
-        The measures of each column, which columns drifted, and the slices that did.
-
-    References
-    ----------
     The stability index is the symmetric divergence of Kullback and Leibler (Annals of Mathematical
     Statistics 22, 1951, pp. 79-86), less what chance gives it (Yurdakul 2018, dissertation,
     Western Michigan University). The Jensen-Shannon distance is the root of Lin's divergence (IEEE

@@ -17,7 +17,7 @@ from evaluator.intake._readers._layout import (
     find_layout,
     first_fields,
 )
-from evaluator.intake._readers._source import RefusedFileError, decompressed_name, read_blocks
+from evaluator.intake._readers._stream import RefusedFileError, decompressed_name, read_blocks
 from evaluator.intake._violations import Batch
 from evaluator.spec import DataSpec, can_name_a_column
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -15,7 +16,7 @@ from evaluator.intake._drift import Content, content_drift
 from evaluator.intake._profile import PROFILE_VERSION, BrokenRule, Profile, RowCounts
 from evaluator.intake._readers import Reader, open_reader
 from evaluator.intake._readers._delimited import BrokenSchemaError
-from evaluator.intake._readers._source import RefusedFileError, compression_of
+from evaluator.intake._readers._stream import RefusedFileError, compression_of
 from evaluator.intake._report import render_report
 from evaluator.intake._rules import broken_dataset_rules
 from evaluator.intake._schema_drift import schema_drift
@@ -118,17 +119,16 @@ def ingest(
         reader = open_reader(source, data, name=name)
         packing = compression_of(source)
         metadata = reader.metadata
-        _read_batches(reader, validator, into, data)
+        _read_batches(reader, validator, into)
         metadata.layout = metadata.layout.model_copy(update={"packing": packing})
     except RefusedFileError as error:
         refusal = error
         if isinstance(error, BrokenSchemaError):
             metadata.header = error.names
-        with RowWriter(into, data) as nothing:
+        with closing(RowWriter(into, data)) as nothing:
             nothing.describe(metadata)
     return finish(
         FinishedRead(name, day, validator, metadata, refusal),
-        data,
         into=into,
         slices=slices,
         reference=reference,
@@ -160,10 +160,10 @@ def unusual_volume(rows: int, past: Sequence[int]) -> str | None:
     return f"{rows:,} rows, where the last {len(past)} days of this weekday had {usual:,.0f}"
 
 
-def _read_batches(reader: Reader, validator: RowValidator, into: Path, data: DataSpec) -> None:
+def _read_batches(reader: Reader, validator: RowValidator, into: Path) -> None:
     """Judge batch after batch, while the next is read and the last is written."""
     with (
-        RowWriter(into, data) as writer,
+        closing(RowWriter(into, validator.data)) as writer,
         ThreadPoolExecutor(max_workers=1) as ahead,
         ThreadPoolExecutor(max_workers=1) as behind,
     ):
@@ -194,7 +194,6 @@ class FinishedRead:
 
 def finish(
     read: FinishedRead,
-    data: DataSpec,
     *,
     into: Path,
     slices: Sequence[str],
@@ -202,9 +201,9 @@ def finish(
     last_accepted: Profile | None,
 ) -> IntakeResult:
     """Describe what was written, decide whether the day is accepted, and report it."""
-    validator, metadata = read.validator, read.metadata
+    validator, metadata, data = read.validator, read.metadata, read.validator.data
     refused = read.refusal is not None
-    rows = _rows(read, data)
+    rows = _rows(read)
     _check_nothing_is_lost(rows, into)
     found = [finding for finding in validator.findings.values() if finding.count]
     findings = sorted(found, key=lambda finding: -finding.count)
@@ -244,7 +243,7 @@ def finish(
     )
 
 
-def _rows(read: FinishedRead, data: DataSpec) -> RowCounts:
+def _rows(read: FinishedRead) -> RowCounts:
     """Count the rows; of a file that is refused as a whole none is taken in."""
     total = read.validator.typed + read.validator.refused
     typed, refused = (0, 0) if read.refusal else (read.validator.typed, read.validator.refused)
@@ -253,7 +252,7 @@ def _rows(read: FinishedRead, data: DataSpec) -> RowCounts:
         typed=typed,
         quarantined=refused,
         refused_share=refused / total if total and not read.refusal else None,
-        limit=data.max_refused_share,
+        limit=read.validator.data.max_refused_share,
         read_before_refusal=total if read.refusal else None,
     )
 

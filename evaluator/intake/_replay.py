@@ -1,6 +1,7 @@
 """Rows from quarantine, mended or under new rules, join the rows that were accepted before."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -76,8 +77,8 @@ def replay(
     mended = dict(mended or {})
     validator = RowValidator(data)
     read, plain = _reader_of(description, data), frozenset(description.layout.plain)
-    with RowWriter(into, data) as writer:
-        before = _keep(typed, validator, writer, data)
+    with closing(RowWriter(into, data)) as writer:
+        before = _keep(typed, validator, writer)
         writer.describe(description)
         with pq.ParquetFile(quarantine) as file:
             for part in file.iter_batches(batch_size=ROWS_A_BATCH):
@@ -97,7 +98,6 @@ def replay(
     )
     return finish(
         FinishedRead(name, day, validator, replace(description, notes=[note])),
-        data,
         into=into,
         slices=slices,
         reference=reference,
@@ -105,11 +105,11 @@ def replay(
     )
 
 
-def _keep(typed: Path, validator: RowValidator, writer: RowWriter, data: DataSpec) -> int:
+def _keep(typed: Path, validator: RowValidator, writer: RowWriter) -> int:
     """Copy the accepted rows, and let them hold their unique values."""
     import polars as pl
 
-    schema = typed_schema(data)
+    schema = typed_schema(validator.data)
     with pq.ParquetFile(typed) as file:
         if not file.schema_arrow.equals(schema, check_metadata=False):
             raise IntakeError(

@@ -43,11 +43,11 @@ def _describe(values: "pl.Series", *, unique: bool) -> dict[str, Any]:
         return {**base, **_describe_texts(present, unique=unique)}
     if values.dtype == pl.Boolean:
         true = int(present.sum())
-        counts = [(True, true), (False, len(present) - true)]
+        counts = [pair for pair in ((True, true), (False, len(present) - true)) if pair[1]]
         return {
             **base,
-            "distinct": sum(1 for _, count in counts if count),
-            "most_frequent": _listed([pair for pair in counts if pair[1]]),
+            "distinct": len(counts),
+            "most_frequent": _listed(counts),
             "mean": true / len(present),
         }
     return {**base, **_describe_ordered(present)}

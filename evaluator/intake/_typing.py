@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+import pyarrow as pa
+
 from evaluator.spec import ColumnSpec
 
 if TYPE_CHECKING:
@@ -27,23 +29,28 @@ MAX_ISO_LENGTH: Final = len("2013-11-30T12:00:00.123456")
 OFFSET: Final = re.compile(r"%#?:*z")
 
 
-def engine_type(column: ColumnSpec) -> "pl.DataType | type[pl.DataType]":
-    """Return the engine's type for a column."""
-    import polars as pl
-
+def arrow_type(column: ColumnSpec) -> pa.DataType:
+    """Return the type in which a column is stored."""
     if column.type == "decimal":
-        return pl.Decimal(column.precision, column.scale)
+        return pa.decimal128(column.precision, column.scale)
     if column.type == "timestamp":
-        return pl.Datetime("us", column.time_zone)
-    types: dict[str, type[pl.DataType]] = {
-        "string": pl.String,
-        "category": pl.String,
-        "integer": pl.Int64,
-        "float": pl.Float64,
-        "boolean": pl.Boolean,
-        "date": pl.Date,
+        return pa.timestamp("us", tz=column.time_zone)
+    types = {
+        "string": pa.string(),
+        "category": pa.string(),
+        "integer": pa.int64(),
+        "float": pa.float64(),
+        "boolean": pa.bool_(),
+        "date": pa.date32(),
     }
     return types[column.type]
+
+
+def engine_type(column: ColumnSpec) -> "pl.DataType":
+    """Return the engine's type for a column: that of its stored type."""
+    import polars as pl
+
+    return pl.Schema(pa.schema([("column", arrow_type(column))]))["column"]
 
 
 def parse_values(text: "pl.Series", column: ColumnSpec) -> "pl.Series":

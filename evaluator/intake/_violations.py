@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 MAX_VALUE_LENGTH: Final = 200
+#: What a reason says; all are texts.
+REASON_FIELDS: Final = ("column", "rule", "value", "message")
 #: A row's texts by column, or else the rule that it breaks and a message.
 RowTexts = tuple[dict[str, str | None], str, str]
 
@@ -94,11 +96,7 @@ def reasons_type() -> "pl.DataType":
     """Return the engine's type of a row's reasons."""
     import polars as pl
 
-    return pl.List(
-        pl.Struct(
-            {"column": pl.String, "rule": pl.String, "value": pl.String, "message": pl.String}
-        )
-    )
+    return pl.List(pl.Struct(dict.fromkeys(REASON_FIELDS, pl.String)))
 
 
 def violating_values(frame: "pl.DataFrame", rule: Rule, rows: npt.NDArray[Any]) -> "pl.Series":
@@ -129,7 +127,7 @@ def reasons_of(parts: "list[pl.DataFrame]", rows: npt.NDArray[Any]) -> "pl.Serie
     gathered = (
         pl.concat(parts)
         .sort("row", maintain_order=True)
-        .select("row", reason=pl.struct("column", "rule", "value", "message"))
+        .select("row", reason=pl.struct(REASON_FIELDS))
         .group_by("row", maintain_order=True)
         .agg("reason")
     )

@@ -3,16 +3,16 @@
 import csv
 import json
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from evaluator.errors import IntakeError
 from evaluator.intake._profile import Layout
-from evaluator.intake._violations import FileMetadata
-from evaluator.spec import ColumnSpec, DataSpec
+from evaluator.intake._typing import arrow_type
+from evaluator.intake._violations import REASON_FIELDS, FileMetadata
+from evaluator.spec import DataSpec
 
 if TYPE_CHECKING:
     import polars as pl
@@ -22,14 +22,7 @@ QUARANTINED_ROWS: Final = "quarantined_rows.parquet"
 METADATA: Final = b"evaluator"
 #: Rows a row group: small enough to stream, large enough to compress.
 ROW_GROUP: Final = 256 * 1024
-REASON: Final = pa.struct(
-    [
-        ("column", pa.string()),
-        ("rule", pa.string()),
-        ("value", pa.string()),
-        ("message", pa.string()),
-    ]
-)
+REASON: Final = pa.struct([(name, pa.string()) for name in REASON_FIELDS])
 QUARANTINE_SCHEMA: Final = pa.schema(
     [
         pa.field("line_number", pa.int64(), nullable=False),
@@ -141,7 +134,7 @@ def unescape_formula(text: str) -> str:
 
 
 class RowWriter:
-    """Writes both files as rows come, and closes them whole even when no row came."""
+    """Writes both files as rows come; once closed they are whole, even when no row came."""
 
     def __init__(self, into: Path, data: DataSpec) -> None:
         into.mkdir(parents=True, exist_ok=True)
@@ -163,7 +156,6 @@ class RowWriter:
         self._quarantine = pq.ParquetWriter(into / QUARANTINED_ROWS, QUARANTINE_SCHEMA)
 
     def write(self, typed: "pl.DataFrame", refused: "pl.DataFrame") -> None:
-        """Append rows."""
         if typed.height:
             table = typed.to_arrow().cast(self._schema)
             self._typed.write_table(table, row_group_size=ROW_GROUP)
@@ -181,38 +173,10 @@ class RowWriter:
         self._typed.close()
         self._quarantine.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
 
 def typed_schema(data: DataSpec) -> pa.Schema:
     """Return the schema of typed rows: the declared columns in their order."""
     return pa.schema([(name, arrow_type(column)) for name, column in data.columns.items()])
-
-
-def arrow_type(column: ColumnSpec) -> pa.DataType:
-    """Return the type in which a column is stored."""
-    if column.type == "decimal":
-        return pa.decimal128(column.precision, column.scale)
-    if column.type == "timestamp":
-        return pa.timestamp("us", tz=column.time_zone)
-    types = {
-        "string": pa.string(),
-        "category": pa.string(),
-        "integer": pa.int64(),
-        "float": pa.float64(),
-        "boolean": pa.bool_(),
-        "date": pa.date32(),
-    }
-    return types[column.type]
 
 
 def _quarantine_table(refused: "pl.DataFrame") -> pa.Table:

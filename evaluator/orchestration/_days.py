@@ -1,14 +1,13 @@
 """What one day's file becomes, with the days before it as its measure."""
 
 import csv
-import hashlib
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from evaluator.errors import UsageError
-from evaluator.evidence import Record, digest_of
+from evaluator.evidence import Record, digest_of, digest_of_file
 from evaluator.intake import (
     QUARANTINED_ROWS,
     TYPED_ROWS,
@@ -290,7 +289,7 @@ class DayFiles(NamedTuple):
 
     def version(self) -> str:
         """Digest what is there: the file's digest, or one over the digests of both files."""
-        return version_of([_digest(path) for path in self.present() or [self.data]])
+        return version_of([digest_of_file(path) for path in self.present() or [self.data]])
 
     def stamp(self) -> list[int]:
         """Return sizes in bytes and times of change in nanoseconds, to see a change by."""
@@ -307,8 +306,3 @@ def day_files(audit: Audit, home: Home, day: str) -> DayFiles:
 def version_of(digests: list[str]) -> str:
     """Return the content version of a day whose files have these digests."""
     return digests[0] if len(digests) == 1 else digest_of(digests)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -11,10 +11,10 @@ import pyarrow.compute as pc
 from evaluator.certification import SPEC, spec_document
 from evaluator.errors import UsageError
 from evaluator.evidence import (
+    EvidenceStore,
     Lineage,
     Note,
     Pointers,
-    ReadOnceStore,
     Record,
     VersionKey,
     digest_of_bytes,
@@ -83,8 +83,7 @@ def ask_lineage(
         Where stored evidence is damaged.
     """
     state = AuditState(audit, home)
-    store = ReadOnceStore(home.evidence_url)
-    state.store = store
+    store = state.store
     pointers = dict(store.current_versions(audit.name))
     roots = _roots(audit.name, store, pointers, question)
     if downstream:
@@ -102,7 +101,7 @@ def ask_lineage(
 
 
 def _roots(
-    audit: str, store: ReadOnceStore, pointers: Pointers, question: Question
+    audit: str, store: EvidenceStore, pointers: Pointers, question: Question
 ) -> list[Record]:
     asset, partition, version = question
     if not pointers:

@@ -1,7 +1,6 @@
 from ._audit import AuditSpec as AuditSpec
 from ._base import (
     EITHER_SPELLING as EITHER_SPELLING,
-    LabelValue as LabelValue,
     SpecModel as SpecModel,
     problem as problem,
     suggestion as suggestion,
@@ -35,10 +34,8 @@ from ._gates import (
     CompleteGate as CompleteGate,
     DataQualityGate as DataQualityGate,
     DriftGate as DriftGate,
-    EstimateGate as EstimateGate,
     FairnessGate as FairnessGate,
     GateBase as GateBase,
-    GateLevel as GateLevel,
     GateSpec as GateSpec,
     MetricGate as MetricGate,
     ScopedGate as ScopedGate,
@@ -46,7 +43,6 @@ from ._gates import (
 )
 from ._loading import (
     Audit as Audit,
-    audit_files as audit_files,
     load_audit as load_audit,
     named_audit as named_audit,
     read_audit as read_audit,

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from evaluator.scorecard import Slice
-from evaluator.spec._base import SpecModel, problem, refuse_repeated, suggestion
+from evaluator.spec._base import SpecModel, problem, refuse_repeated, refuse_unknown, suggestion
 from evaluator.spec._candidates import CandidateSpec
 from evaluator.spec._columns import TIME_TYPES, ColumnSpec
 from evaluator.spec._data import DataSpec
@@ -353,12 +353,8 @@ def _check_compare(spec: AuditSpec) -> None:
             "write `baseline: true` on the candidate that the others are compared with",
         )
     for name in spec.compare.margin if isinstance(spec.compare.margin, dict) else ():
-        if name not in spec.metrics:
-            raise problem(
-                "compare.margin",
-                f"{name!r} is not among the audit's metrics",
-                suggestion(name, spec.metrics, f"use one of {', '.join(spec.metrics)}"),
-            )
+        what = f"{name!r} is not among the audit's metrics"
+        refuse_unknown("compare.margin", what, name, spec.metrics)
     _check_cluster("compare.cluster", spec.compare.cluster, spec)
 
 

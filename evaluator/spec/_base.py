@@ -108,6 +108,13 @@ def suggestion(name: object, known: Collection[str], otherwise: str) -> str:
     return f"did you mean `{close[0]}`? If not, {otherwise}" if close else otherwise
 
 
+def refuse_unknown(key: str, what: str, name: str, known: Collection[str]) -> None:
+    """Refuse a name that there is not, and say which one could have been meant."""
+    if name not in known:
+        listed = ", ".join(known) or "(there is none)"
+        raise problem(key, what, suggestion(name, known, f"use one of {listed}"))
+
+
 def refuse_repeated(key: str, names: Sequence[str], *, noun: str = "") -> None:
     """Refuse a name that stands in a list twice."""
     repeated = [name for name, count in Counter(names).items() if count > 1]

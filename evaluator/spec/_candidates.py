@@ -47,6 +47,8 @@ class CandidateBase(SpecModel):
     not_in_outputs: ClassVar[frozenset[str]] = frozenset()
     """Keys of the kind that change no output: where its artifact lies, whose digest stands for it,
     and how it is transported."""
+    source_key: ClassVar[str] = "path"
+    """The key of the kind that says where it comes from."""
 
     name: str = Field(examples=["gradient_boosting"])
     """The candidate's name, in lower-case letters, digits and `_`, beginning with a letter; its
@@ -88,7 +90,8 @@ class CandidateBase(SpecModel):
     @property
     def source(self) -> str:
         """Where the candidate comes from, as written in the YAML: a path, a model or a URL."""
-        raise NotImplementedError
+        source: str = getattr(self, self.source_key)
+        return source
 
     @property
     def pool(self) -> str | None:
@@ -214,16 +217,12 @@ class SkopsCandidate(FeatureCandidate):
     trusted_types: tuple[str, ...] = Field(default=(), examples=[["sklearn._loss.link.LogitLink"]])
     """Types inside the artifact that skops does not trust by itself and that you do."""
 
-    @property
-    def source(self) -> str:
-        """The artifact's path."""
-        return self.path
-
 
 class MlflowCandidate(FeatureCandidate):
     """An MLflow model, out of a registry, a run or a folder."""
 
     not_in_outputs: ClassVar[frozenset[str]] = frozenset({"model", "trust"})
+    source_key: ClassVar[str] = "model"
 
     kind: Literal["mlflow"] = Field(examples=["mlflow"])
     """An MLflow model, with `predict_proba` where it has one."""
@@ -248,11 +247,6 @@ class MlflowCandidate(FeatureCandidate):
     )
     """The two classes in the order of the probabilities' columns, where the model does not say
     them; by default 0 and 1."""
-
-    @property
-    def source(self) -> str:
-        """The model's address."""
-        return self.model
 
     @property
     def registered_model(self) -> RegisteredModel | None:
@@ -296,11 +290,6 @@ class OnnxCandidate(FeatureCandidate):
     """The two classes in the order of the probabilities' columns, where the file does not say
     them (it does with zipmap); by default 0 and 1."""
 
-    @property
-    def source(self) -> str:
-        """The artifact's path."""
-        return self.path
-
 
 class PickleCandidate(FeatureCandidate):
     """A scikit-learn classifier as a pickle or joblib file, whose bytes are pinned."""
@@ -322,11 +311,6 @@ class PickleCandidate(FeatureCandidate):
     )
     """The SHA-256 of the file that you trust, as 64 hexadecimal digits (`sha256sum FILE`). It is
     compared before a byte is unpickled."""
-
-    @property
-    def source(self) -> str:
-        """The artifact's path."""
-        return self.path
 
     @property
     def is_unpickled(self) -> bool:
@@ -379,11 +363,6 @@ class RecordedCandidate(CandidateBase):
         return ()
 
     @property
-    def source(self) -> str:
-        """The recording's path."""
-        return self.path
-
-    @property
     def has_scores(self) -> bool:
         """Whether scores are recorded."""
         return self.score is not None
@@ -429,6 +408,7 @@ class HttpCandidate(FeatureCandidate):
             "half_open_after",
         }
     )
+    source_key: ClassVar[str] = "url"
 
     kind: Literal["http"] = Field(examples=["http"])
     """A scoring endpoint."""
@@ -469,11 +449,6 @@ class HttpCandidate(FeatureCandidate):
 
     half_open_after: float = Field(default=30.0, gt=0, examples=[30])
     """After so many seconds one request is let through to see whether the endpoint is back."""
-
-    @property
-    def source(self) -> str:
-        """The endpoint's address."""
-        return self.url
 
     @property
     def pool(self) -> str:

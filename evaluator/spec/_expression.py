@@ -44,8 +44,6 @@ class Expression:
 
     Parameters
     ----------
-    text
-        As it was written.
     tree
         Its syntax tree; every node in it is on the list of what is allowed.
     columns
@@ -57,7 +55,6 @@ class Expression:
         The kind of its value.
     """
 
-    text: str
     tree: ast.expr
     columns: frozenset[str]
     needed: frozenset[str]
@@ -94,7 +91,6 @@ def parse_expression(text: str, kinds: Mapping[str, Kind]) -> Expression:
     checker = _Checker(text, kinds)
     kind = checker.kind(tree, 0)
     return Expression(
-        text=text,
         tree=tree,
         columns=frozenset(checker.columns),
         needed=frozenset(checker.needed - checker.may_be_missing),

@@ -8,7 +8,13 @@ from pydantic import Field, Tag, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from evaluator.metrics import FAIRNESS_MEASURES, METRICS
-from evaluator.spec._base import SchemaByKind, SpecModel, kind_discriminator, problem, suggestion
+from evaluator.spec._base import (
+    SchemaByKind,
+    SpecModel,
+    kind_discriminator,
+    problem,
+    refuse_unknown,
+)
 from evaluator.spec._candidates import CandidateSpec
 from evaluator.spec._data import DataSpec
 from evaluator.spec._settings import FairnessSpec, WeakSlicesSpec
@@ -64,8 +70,9 @@ class GateBase(SpecModel):
     def check_references(self, key: str, audit: Declared) -> None:
         """Refuse what the gate refers to and the audit does not declare."""
         if self.candidate is not None:
-            names = [candidate.name for candidate in audit.candidates]
-            _check_known(f"{key}.candidate", "there is no candidate", self.candidate, names)
+            names = sorted(candidate.name for candidate in audit.candidates)
+            what = f"there is no candidate {self.candidate!r}"
+            refuse_unknown(f"{key}.candidate", what, self.candidate, names)
 
 
 class EstimateGate(GateBase):
@@ -119,8 +126,10 @@ class ScopedGate(EstimateGate):
             )
         for dimension, name in (("geography", self.geography), ("segment", self.segment)):
             if name is not None:
-                known = audit.slice_values().get(dimension, ())
-                _check_known(f"{key}.{dimension}", f"there is no {dimension}", name, known)
+                known = sorted(audit.slice_values().get(dimension, ()))
+                refuse_unknown(
+                    f"{key}.{dimension}", f"there is no {dimension} {name!r}", name, known
+                )
 
     @model_validator(mode="after")
     def _scope_or_level(self) -> Self:
@@ -160,17 +169,22 @@ class MetricGate(ScopedGate):
     @property
     def against_baseline(self) -> bool:
         """Whether it is the difference from the baseline that counts."""
-        return self.better_than_baseline or self.not_worse_than_baseline_by is not None
+        return bool(self._against)
+
+    @property
+    def _against(self) -> list[str]:
+        """Its keys of differences from the baseline."""
+        keys = ("not_worse_than_baseline_by", "better_than_baseline")
+        return [key for key in keys if getattr(self, key)]
 
     def check_references(self, key: str, audit: Declared) -> None:
         """Refuse a difference that is not computed as well."""
         super().check_references(key, audit)
         if not self.against_baseline:
             return
-        name = "better_than_baseline" if self.better_than_baseline else "not_worse_than_baseline_by"
         if audit.baseline is None:
             raise problem(
-                f"{key}.{name}",
+                f"{key}.{self._against[0]}",
                 "no candidate is the baseline",
                 "write `baseline: true` at the candidate that the others are compared with",
             )
@@ -181,7 +195,7 @@ class MetricGate(ScopedGate):
                 "name another candidate, or none, so that the gate is for all others",
             )
         if not audit.compares:
-            raise _undeclared(f"{key}.{name}", "compare candidates", "compare")
+            raise _undeclared(f"{key}.{self._against[0]}", "compare candidates", "compare")
 
     @field_validator("metric")
     @classmethod
@@ -192,11 +206,7 @@ class MetricGate(ScopedGate):
     @model_validator(mode="after")
     def _limits_make_sense(self) -> Self:
         limits = [key for key in ("at_least", "at_most") if getattr(self, key) is not None]
-        against = []
-        if self.not_worse_than_baseline_by is not None:
-            against.append("not_worse_than_baseline_by")
-        if self.better_than_baseline:
-            against.append("better_than_baseline")
+        against = self._against
         if not limits and not against:
             raise problem(
                 "at_least",
@@ -245,13 +255,8 @@ class CalibrationGate(ScopedGate):
     @field_validator("metric")
     @classmethod
     def _metric_is_an_error_of_calibration(cls, metric: str) -> str:
-        if metric not in CALIBRATION_ERRORS:
-            listed = ", ".join(CALIBRATION_ERRORS)
-            raise problem(
-                "metric",
-                f"{metric!r} is no error of calibration",
-                suggestion(metric, CALIBRATION_ERRORS, f"use one of {listed}"),
-            )
+        what = f"{metric!r} is no error of calibration"
+        refuse_unknown("metric", what, metric, CALIBRATION_ERRORS)
         return metric
 
 
@@ -281,22 +286,18 @@ class FairnessGate(EstimateGate):
         super().check_references(key, audit)
         if audit.fairness is None:
             raise _undeclared(f"{key}.kind", "measure fairness", "fairness")
-        what = "the audit's `fairness` does not measure"
-        _check_known(f"{key}.measure", what, self.measure, audit.fairness.measures)
-        what = "the audit's `fairness` does not look at"
+        what = f"the audit's `fairness` does not measure {self.measure!r}"
+        refuse_unknown(f"{key}.measure", what, self.measure, sorted(audit.fairness.measures))
+        attributes = sorted(audit.fairness.attributes)
         for name in [] if self.attribute is None else self.attribute.split(" x "):
-            _check_known(f"{key}.attribute", what, name, audit.fairness.attributes)
+            what = f"the audit's `fairness` does not look at {name!r}"
+            refuse_unknown(f"{key}.attribute", what, name, attributes)
 
     @field_validator("measure")
     @classmethod
     def _measure_is_known(cls, measure: str) -> str:
-        if measure not in FAIRNESS_MEASURES:
-            listed = ", ".join(FAIRNESS_MEASURES)
-            raise problem(
-                "measure",
-                f"there is no fairness measure {measure!r}",
-                suggestion(measure, FAIRNESS_MEASURES, f"use one of {listed}"),
-            )
+        what = f"there is no fairness measure {measure!r}"
+        refuse_unknown("measure", what, measure, FAIRNESS_MEASURES)
         return measure
 
     @model_validator(mode="after")
@@ -393,7 +394,8 @@ class DriftGate(GateBase):
         """Refuse columns that are not declared."""
         super().check_references(key, audit)
         for name in self.columns or ():
-            _check_known(f"{key}.columns", "there is no column", name, audit.data.columns)
+            known = sorted(audit.data.columns)
+            refuse_unknown(f"{key}.columns", f"there is no column {name!r}", name, known)
 
 
 GateSpec = Annotated[
@@ -420,10 +422,3 @@ def check_metric(key: str, name: str) -> None:
 def _undeclared(key: str, what: str, block: str) -> PydanticCustomError:
     """Say that the audit does not do what the gate looks at."""
     return problem(key, f"the audit does not {what}", f"declare `{block}`, or take the gate out")
-
-
-def _check_known(key: str, what: str, name: str, known: Collection[str]) -> None:
-    """Refuse a name that there is not, and say which one could have been meant."""
-    if name not in known:
-        listed = ", ".join(sorted(known)) or "(there is none)"
-        raise problem(key, f"{what} {name!r}", suggestion(name, known, f"use one of {listed}"))

@@ -21,6 +21,7 @@ from evaluator.spec._base import RENAMED_KEYS, kind_of, models_in, suggestion, y
 
 _KeyPath = tuple[int | str, ...]
 
+_ABSENT: Final = object()
 _MAX_REPORTED: Final = 10
 _MAX_VALUE_LENGTH: Final = 40
 _REFERENCE: Final = "docs/audit-yaml.md"
@@ -120,14 +121,10 @@ def _location_in_yaml(detail: ErrorDetails, attributes: Any) -> _KeyPath:
     parts: list[int | str] = []
     value = attributes
     for part in detail["loc"]:
-        if isinstance(value, Mapping):
-            keys = [key for key in value if str(key) == str(part)]
-            if keys:
-                parts.append(part)
-                value = value[keys[0]]
-        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+        below = _inside(value, part, absent=_ABSENT)
+        if below is not _ABSENT:
             parts.append(part)
-            value = value[part]
+            value = below
     if detail["type"] == "missing":
         parts.append(detail["loc"][-1])
     return tuple(parts)
@@ -227,12 +224,12 @@ def _expected_at(location: _KeyPath, attributes: Any) -> _Expected:
     return expected
 
 
-def _inside(value: Any, part: int | str) -> Any:
-    """Return what stands under a key or at a position; None where there is nothing."""
+def _inside(value: Any, part: int | str, *, absent: Any = None) -> Any:
+    """Return what stands under a key or at a position, or what to return where nothing does."""
     if isinstance(value, Mapping):
-        return next((inner for key, inner in value.items() if str(key) == str(part)), None)
+        return next((inner for key, inner in value.items() if str(key) == str(part)), absent)
     is_there = isinstance(value, list) and isinstance(part, int) and part < len(value)
-    return value[part] if is_there else None
+    return value[part] if is_there else absent
 
 
 def _of_its_kind(annotation: Any, value: Any) -> Any:

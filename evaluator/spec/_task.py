@@ -163,7 +163,6 @@ class BinaryTask(Task):
     losses_of_scores = ("log_loss", "brier")
 
     def comparable(self, metrics: Sequence[str]) -> list[str]:
-        """Keep the metrics that have a paired test."""
         from evaluator.metrics import SUPPORTED
 
         return [name for name in metrics if name in SUPPORTED]

@@ -36,8 +36,7 @@ class Time:
 
     @property
     def timing(self) -> Timing:
-        # The longest pause that chance could choose.
-        return Timing(lambda: self.now, self.sleep, lambda _low, high: high)
+        return Timing(lambda: self.now, self.sleep)
 
 
 @pytest.fixture
@@ -113,8 +112,10 @@ def test_values_of_every_type_are_sent_as_json(server: faults.ScoringServer) -> 
     ids=["503", "429", "hang up", "cut off", "500"],
 )
 def test_transient_faults_are_tried_again_after_growing_pauses(
-    fault: faults.Fault, server: faults.ScoringServer
+    fault: faults.Fault, server: faults.ScoringServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # The longest pause that chance could choose.
+    monkeypatch.setattr("random.uniform", lambda _low, high: high)
     server.faults = [fault, fault, fault]
     time = Time()
 
@@ -122,7 +123,9 @@ def test_transient_faults_are_tried_again_after_growing_pauses(
     assert time.pauses == [0.5, 1.0, 2.0]
 
 
-def test_pauses_are_chosen_by_chance(server: faults.ScoringServer) -> None:
+def test_pauses_are_chosen_by_chance(
+    server: faults.ScoringServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     server.faults = [faults.status(503), faults.status(503)]
     time, asked_for = Time(), []
 
@@ -130,8 +133,8 @@ def test_pauses_are_chosen_by_chance(server: faults.ScoringServer) -> None:
         asked_for.append((low, high))
         return high / 4
 
-    timing = Timing(lambda: time.now, time.sleep, jitter)
-    HttpScorer(candidate(server), timing).score(FEATURES)
+    monkeypatch.setattr("random.uniform", jitter)
+    HttpScorer(candidate(server), time.timing).score(FEATURES)
 
     assert asked_for == [(0.0, 0.5), (0.0, 1.0)]
     assert time.pauses == [0.125, 0.25]

@@ -12,7 +12,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.svm import SVC
 
-from evaluator.candidates import artifact_digest, artifact_path, load_scorer
+from evaluator.candidates import artifact_digest, load_scorer
+from evaluator.candidates._faults import artifact_path
 from evaluator.errors import CandidateError
 from evaluator_tests.candidates.conftest import candidate_of, task_of
 

@@ -13,12 +13,12 @@ from prov.model import ProvDocument
 
 from evaluator.evidence import (
     FORMATS,
+    RECORD,
     Address,
     EvidenceStore,
     Files,
     Lineage,
     Note,
-    ReadOnceStore,
     Record,
     RunContext,
     VersionKey,
@@ -90,15 +90,15 @@ class Shop:
         return Path(self.writer.location(record, "record.json"))
 
     def upstream(self, *roots: Record, **options: Any) -> Lineage:
-        store = ReadOnceStore(str(self.folder))
+        store = EvidenceStore(str(self.folder))
         walk = walk_upstream(store, "shop", roots, BESIDE)
         return self._judged(store, walk, **options)
 
     def downstream(self, *roots: Record) -> Lineage:
-        store = ReadOnceStore(str(self.folder))
+        store = EvidenceStore(str(self.folder))
         return self._judged(store, walk_downstream("shop", roots, store.all_versions("shop")))
 
-    def _judged(self, store: ReadOnceStore, walk: Any, **options: Any) -> Lineage:
+    def _judged(self, store: EvidenceStore, walk: Any, **options: Any) -> Lineage:
         pointers = dict(store.current_versions("shop"))
         told = {"also_outdated": {}, "notes": {}, **options}
         return judge_lineage(store, walk, pointers, **told)
@@ -458,12 +458,12 @@ def test_what_a_version_rests_on_is_named_in_a_line_and_much_of_it_is_counted(
     assert rests_on(dashboard).startswith("scorecard ")
 
 
-class Remembered(ReadOnceStore):
+class Remembered(EvidenceStore):
     """A store of records that were never written."""
 
     def __init__(self, records: list[Record]) -> None:
         super().__init__("memory://never-written")
-        self._known = {(record.address, record.identity): record for record in records}
+        self._records = {f"{self.folder(record)}/{RECORD}": record for record in records}
 
 
 def a_record(number: int, rested_on: list[Record]) -> Record:

@@ -9,8 +9,8 @@ from hypothesis import given, strategies as st
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import false_discovery_control, wasserstein_distance
 
-from evaluator.intake import Profile, content_drift, ingest, reference_content
-from evaluator.intake._drift import correct, jensen_shannon, stability_index
+from evaluator.intake import Profile, ingest, reference_content
+from evaluator.intake._drift import content_drift, correct, jensen_shannon, stability_index
 from evaluator.intake._schema_drift import similarity
 from evaluator.spec import DataSpec
 from evaluator_tests.intake.conftest import Take, declare

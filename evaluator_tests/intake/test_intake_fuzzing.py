@@ -12,7 +12,7 @@ from evaluator.errors import IntakeError
 from evaluator.intake import infer_schema, ingest
 from evaluator.intake._readers._delimited import DelimitedReader
 from evaluator.intake._readers._records import Dialect, scan
-from evaluator.intake._readers._source import RefusedFileError
+from evaluator.intake._readers._stream import RefusedFileError
 from evaluator.spec import DataSpec
 from evaluator_tests.intake.conftest import declare
 

@@ -14,11 +14,11 @@ from evaluator.orchestration import _component as scaffold
 from evaluator.spec import (
     EITHER_SPELLING,
     AuditSpec,
-    audit_files,
     load_audit,
     read_audit,
     shipped_audits,
 )
+from evaluator.spec._loading import audit_files
 from evaluator_tests.spec.conftest import GOOD, Write
 
 NEW = {"more_slices": "additional_slices", "says": "rationale"}

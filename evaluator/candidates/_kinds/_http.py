@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
+import tenacity
 
 from evaluator.candidates._adapter import ADAPTERS, Adapter, Artifact
 from evaluator.candidates._faults import candidate_error, format_names, transient_error
@@ -44,11 +44,10 @@ class Response(NamedTuple):
 
 
 class Timing(NamedTuple):
-    """The clock, the pauses and their chance."""
+    """The clock and the pauses."""
 
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
-    jitter: Callable[[float, float], float] = random.uniform
 
 
 class HttpScorer:
@@ -94,27 +93,28 @@ class HttpScorer:
 
     def _request(self, method: str, body: bytes | None) -> Response:
         """Send a request, and again where that may help."""
-        attempts = 0
-        while True:
-            if not self._breaker.allows():
-                raise transient_error(
-                    self._candidate,
-                    f"after {self._candidate.open_after} failed requests in a row to"
-                    f" {self._candidate.url} nothing is sent for"
-                    f" {self._candidate.half_open_after:g} seconds",
-                    fix="look after the endpoint, and run the slice again",
-                )
-            try:
-                return self._attempt(method, body)
-            except EndpointUnreachableError as error:
-                attempts += 1
-                if attempts > self._candidate.retries:
-                    raise self._exhausted_error(attempts, error) from None
-            longest = min(_MAX_PAUSE, _FIRST_PAUSE * 2 ** (attempts - 1))
-            self._timing.sleep(self._timing.jitter(0.0, longest))
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(EndpointUnreachableError),
+            stop=tenacity.stop_after_attempt(self._candidate.retries + 1),
+            wait=tenacity.wait_random_exponential(multiplier=_FIRST_PAUSE, max=_MAX_PAUSE),
+            sleep=self._timing.sleep,
+            reraise=True,
+        )
+        try:
+            return retrying(self._attempt, method, body)
+        except EndpointUnreachableError as error:
+            raise self._exhausted_error(error) from None
 
     def _attempt(self, method: str, body: bytes | None) -> Response:
-        """Send a request once, and let the breaker count how it went."""
+        """Send a request once if the breaker lets it, and let it count how that went."""
+        if not self._breaker.allows():
+            raise transient_error(
+                self._candidate,
+                f"after {self._candidate.open_after} failed requests in a row to"
+                f" {self._candidate.url} nothing is sent for"
+                f" {self._candidate.half_open_after:g} seconds",
+                fix="look after the endpoint, and run the slice again",
+            )
         try:
             response = self._send(method, body)
         except EndpointUnreachableError:
@@ -190,7 +190,8 @@ class HttpScorer:
             " has the form of a request",
         )
 
-    def _exhausted_error(self, attempts: int, error: EndpointUnreachableError) -> CandidateError:
+    def _exhausted_error(self, error: EndpointUnreachableError) -> CandidateError:
+        attempts = self._candidate.retries + 1
         times = "once" if attempts == 1 else f"{attempts} times"
         return transient_error(
             self._candidate,
@@ -231,7 +232,6 @@ class HttpAdapter(Adapter[HttpCandidate]):
     libraries = ("requests",)
 
     def load(self, artifact: Artifact[HttpCandidate], _task: Task, /) -> HttpScorer:
-        """Get ready to ask the endpoint."""
         return HttpScorer(artifact.candidate)
 
     def digest(self, artifact: Artifact[HttpCandidate], /) -> str:

@@ -4,7 +4,6 @@ A model in the skops format and an ONNX model are read by our own readers, which
 theirs. Every other flavour is loaded by MLflow, and that is to unpickle it.
 """
 
-import hashlib
 import os
 import shutil
 import tempfile
@@ -21,12 +20,11 @@ import numpy as np
 import pandas as pd
 
 from evaluator.candidates._adapter import ADAPTERS, Adapter, Artifact
-from evaluator.candidates._faults import candidate_error
+from evaluator.candidates._faults import candidate_error, check_names, is_text, type_error
 from evaluator.candidates._kinds._onnx import OnnxScorer
 from evaluator.candidates._kinds._sklearn import EstimatorScorer, read_skops
-from evaluator.candidates._output_checks import check_names, is_text, type_error
 from evaluator.errors import CandidateError
-from evaluator.evidence import digest_of
+from evaluator.evidence import digest_of, digest_of_file
 from evaluator.spec import MlflowCandidate, RegisteredModel, Task
 
 if TYPE_CHECKING:
@@ -108,7 +106,6 @@ class MlflowScorer:
         self._inner = _read_flavor(candidate, model, folder, task)
 
     def score(self, features: pd.DataFrame) -> np.ndarray:
-        """Return the probability of the positive class, shape (n,)."""
         for name, expected in self._types.items():
             column = features[name]
             if expected in _NUMERIC_TYPES and is_text(column):
@@ -212,7 +209,6 @@ class MlflowAdapter(Adapter[MlflowCandidate]):
     libraries = ("mlflow.pyfunc", "sklearn")
 
     def load(self, artifact: Artifact[MlflowCandidate], task: Task, /) -> MlflowScorer:
-        """Fetch the model and read it."""
         candidate = artifact.candidate
         if ":/" not in candidate.model:
             return MlflowScorer(candidate, _local_folder(candidate, artifact.home), task)
@@ -300,7 +296,5 @@ def _folder_digest(folder: Path) -> str:
     digests = {}
     for path in sorted(folder.rglob("*")):
         if path.is_file():
-            with path.open("rb") as file:
-                name = path.relative_to(folder).as_posix()
-                digests[name] = hashlib.file_digest(file, "sha256").hexdigest()
+            digests[path.relative_to(folder).as_posix()] = digest_of_file(path)
     return digest_of(digests)

@@ -11,10 +11,12 @@ import numpy as np
 import pandas as pd
 
 from evaluator.candidates._adapter import ADAPTERS, Artifact, FileAdapter
-from evaluator.candidates._faults import candidate_error, existing_artifact, format_names
-from evaluator.candidates._output_checks import (
+from evaluator.candidates._faults import (
+    candidate_error,
     check_count,
     check_names,
+    existing_artifact,
+    format_names,
     is_text,
     missing_values_error,
     type_error,
@@ -74,7 +76,6 @@ class OnnxScorer:
             )
 
     def score(self, features: pd.DataFrame) -> np.ndarray:
-        """Return the probability of the positive class, shape (n,)."""
         names = [*(self._maps or self._arrays), *self._labels[:1]]
         probabilities, *labels = self._session.run(names, self._feeds(features))
         if self._maps:
@@ -159,7 +160,6 @@ class OnnxAdapter(FileAdapter[OnnxCandidate]):
     libraries = ("onnxruntime",)
 
     def load(self, artifact: Artifact[OnnxCandidate], task: Task, /) -> OnnxScorer:
-        """Read the file."""
         content = existing_artifact(artifact.candidate, artifact.home).read_bytes()
         return OnnxScorer(artifact.candidate, content, task)
 

@@ -215,7 +215,6 @@ class RecordedAdapter(FileAdapter[RecordedCandidate]):
     """Recordings, which can be held against the evaluation set."""
 
     def load(self, artifact: Artifact[RecordedCandidate], task: Task, /) -> RecordedScorer:
-        """Read the recording."""
         return RecordedScorer(artifact.candidate, artifact.home, task)
 
     def recording_issues(

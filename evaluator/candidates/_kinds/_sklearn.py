@@ -12,8 +12,13 @@ import numpy as np
 import pandas as pd
 
 from evaluator.candidates._adapter import ADAPTERS, Artifact, FileAdapter
-from evaluator.candidates._faults import candidate_error, existing_artifact
-from evaluator.candidates._output_checks import check_count, check_names, feature_error
+from evaluator.candidates._faults import (
+    candidate_error,
+    check_count,
+    check_names,
+    existing_artifact,
+    feature_error,
+)
 from evaluator.spec import (
     FeatureCandidate,
     MlflowCandidate,
@@ -54,7 +59,6 @@ class EstimatorScorer:
         self._task = task
 
     def score(self, features: pd.DataFrame) -> np.ndarray:
-        """Return the probability of the positive class, shape (n,)."""
         try:
             with single_threaded():
                 probabilities = np.asarray(self._estimator.predict_proba(features))

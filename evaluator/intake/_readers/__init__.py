@@ -7,7 +7,7 @@ from typing import Final, Protocol
 from evaluator.intake._readers._delimited import DelimitedReader
 from evaluator.intake._readers._jsonl import JsonLinesReader
 from evaluator.intake._readers._parquet import ParquetReader
-from evaluator.intake._readers._source import RefusedFileError, compression_of, decompressed_name
+from evaluator.intake._readers._stream import RefusedFileError, compression_of, decompressed_name
 from evaluator.intake._violations import Batch, FileMetadata
 from evaluator.spec import DataSpec, FileFormat
 

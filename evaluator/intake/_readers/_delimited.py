@@ -1,9 +1,10 @@
 """The reader of CSV and TSV."""
 
+import codecs
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -11,11 +12,12 @@ import numpy.typing as npt
 from evaluator.intake._readers import _records as rec
 from evaluator.intake._readers._layout import find_layout
 from evaluator.intake._readers._records import Records, split_record
-from evaluator.intake._readers._source import BLOCK_BYTES, RefusedFileError
 from evaluator.intake._readers._stream import (
+    BLOCK_BYTES,
     RULES,
     BlankLines,
     RecordStream,
+    RefusedFileError,
     describe_structure,
     mark_bytes,
 )
@@ -24,8 +26,6 @@ from evaluator.spec import DataSpec, FileFormat
 
 if TYPE_CHECKING:
     import polars as pl
-
-BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
 class DelimitedReader:
@@ -46,14 +46,13 @@ class DelimitedReader:
         self._blanks = BlankLines()
 
     def batches(self) -> Iterator[Batch]:
-        """Read the file."""
         for records in self._stream.records():
             self.metadata.layout = self._stream.layout
             first = 0
             if self.columns is None:
                 first = self._begin(records)
             if self.columns is not None and first < len(records):
-                yield self._batch(records, first)
+                yield self._batch(records, first, self.columns)
         self._finish()
 
     def _begin(self, records: Records) -> int:
@@ -90,8 +89,7 @@ class DelimitedReader:
         self.metadata.header = names
         self.columns = match_columns(names, self.data)
 
-    def _batch(self, records: Records, first: int) -> Batch:
-        assert self.columns is not None  # noqa: S101 - set by `_begin` before any batch
+    def _batch(self, records: Records, first: int, columns: dict[str, int]) -> Batch:
         width = len(self.metadata.header)
         fault = records.fault.copy()
         mark_bytes(records, fault)
@@ -106,7 +104,7 @@ class DelimitedReader:
         good[:first] = False
         rows = np.flatnonzero(good)
         text = _good_bytes(records, good, first)
-        frame = self._frame(text, records, rows)
+        frame = self._frame(text, records, rows, columns)
 
         def originals(indices: npt.NDArray[np.int64]) -> list[bytes]:
             return [records.text(int(row)) for row in rows[indices]]
@@ -124,38 +122,39 @@ class DelimitedReader:
             rejects.append(Reject(line, records.text(index), rule, message))
         return rejects
 
-    def _frame(self, text: bytes, records: Records, rows: npt.NDArray[np.int64]) -> "pl.DataFrame":
+    def _frame(
+        self, text: bytes, records: Records, rows: npt.NDArray[np.int64], columns: dict[str, int]
+    ) -> "pl.DataFrame":
         """Let the engine split records that are known to be whole."""
         import polars as pl
 
-        assert self.columns is not None  # noqa: S101 - set by `_begin` before any batch
-        positions = self.columns
-        schema = dict.fromkeys(positions, pl.String)
-        if len(rows) == 0 or not positions:
-            return pl.DataFrame(schema=schema, height=None if positions else len(rows))
+        schema = dict.fromkeys(columns, pl.String)
+        if len(rows) == 0 or not columns:
+            return pl.DataFrame(schema=schema, height=None if columns else len(rows))
         dialect = self._stream.dialect
         frame = None
-        if not text.startswith(BYTE_ORDER_MARK) and len(self.metadata.header) > 1:
+        if not text.startswith(codecs.BOM_UTF8) and len(self.metadata.header) > 1:
             frame = pl.read_csv(
                 text,
                 has_header=False,
                 separator=dialect.delimiter.decode(),
                 quote_char=dialect.quote.decode() if dialect.quote else None,
                 infer_schema=False,
-                columns=sorted(positions.values()),
+                columns=sorted(columns.values()),
                 empty_string_is_null=False,
                 raise_if_empty=False,
             )
         if frame is None or frame.height != len(rows):
-            return self._frame_by_hand(records, rows)
-        frame.columns = [name for name, _ in sorted(positions.items(), key=lambda item: item[1])]
-        return frame.select(list(positions))
+            return self._frame_by_hand(records, rows, columns)
+        frame.columns = sorted(columns, key=columns.__getitem__)
+        return frame.select(list(columns))
 
-    def _frame_by_hand(self, records: Records, rows: npt.NDArray[np.int64]) -> "pl.DataFrame":
+    def _frame_by_hand(
+        self, records: Records, rows: npt.NDArray[np.int64], columns: dict[str, int]
+    ) -> "pl.DataFrame":
         """Split records one by one, where the engine could take a byte for something else."""
         import polars as pl
 
-        assert self.columns is not None  # noqa: S101 - set by `_begin` before any batch
         fields = []
         for row in rows.tolist():
             split = split_record(records.text(row), self._stream.dialect)
@@ -164,7 +163,7 @@ class DelimitedReader:
         return pl.DataFrame(
             {
                 name: pl.Series(name, [row[position] for row in fields], dtype=pl.String)
-                for name, position in self.columns.items()
+                for name, position in columns.items()
             }
         )
 

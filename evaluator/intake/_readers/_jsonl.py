@@ -12,11 +12,12 @@ from evaluator.intake._profile import Layout
 from evaluator.intake._readers import _records as rec
 from evaluator.intake._readers._delimited import match_columns
 from evaluator.intake._readers._records import Records
-from evaluator.intake._readers._source import BLOCK_BYTES, RefusedFileError
 from evaluator.intake._readers._stream import (
+    BLOCK_BYTES,
     RULES,
     BlankLines,
     RecordStream,
+    RefusedFileError,
     describe_structure,
     mark_bytes,
 )
@@ -41,7 +42,6 @@ class JsonLinesReader:
         )
 
     def batches(self) -> Iterator[Batch]:
-        """Read the file."""
         some = False
         for records in self._stream.records():
             self.metadata.layout = self._stream.layout
@@ -72,7 +72,6 @@ class JsonLinesReader:
             yield int(records.line[index]), text, read
 
     def read(self, text: bytes) -> RowTexts:
-        """Read one object."""
         try:
             value = _DECODER.decode(text.decode("utf-8"))
         except (ValueError, RecursionError) as error:
@@ -130,14 +129,8 @@ def _is_text(found: dict[str, Any]) -> bool:
 
 
 def _text(value: Any) -> str | None:
-    """Spell a value: texts and numbers as they are, true and false, nested values as JSON."""
-    if value is None or type(value) is str:
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, _Number):
-        return str(value)
-    return _as_json(value)
+    """Spell a value: texts and numbers as they are written, all else as JSON."""
+    return value if value is None or type(value) is str else _as_json(value)
 
 
 def _as_json(value: Any) -> str:

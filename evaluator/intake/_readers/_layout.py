@@ -38,14 +38,10 @@ def find_encoding(sample: bytes, declared: str | None) -> tuple[str, int]:
             declared, declared
         )
         return name, 0
-    if not sample:
-        return "utf-8", 0
     wide = _wide_encoding(sample)
     if wide is not None:
         return wide, 0
-    if sample.isascii():
-        return "utf-8", 0
-    return ("utf-8", 0) if _looks_like_utf8(sample) else ("cp1252", 0)
+    return ("utf-8" if sample.isascii() or _looks_like_utf8(sample) else "cp1252"), 0
 
 
 def _agrees(declared: str, marked: str) -> bool:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from evaluator.intake._profile import Layout
 from evaluator.intake._readers._delimited import check_column_count, match_columns
-from evaluator.intake._readers._source import RefusedFileError
+from evaluator.intake._readers._stream import RefusedFileError
 from evaluator.intake._violations import Batch, FileMetadata
 from evaluator.spec import DataSpec
 

@@ -59,8 +59,11 @@ class Records:
     consumed: int
     lines: int
     line_ends: dict[str, int]
-    #: Whether a carriage return alone ends some record.
-    lone_returns: bool
+
+    @property
+    def lone_returns(self) -> bool:
+        """Whether a carriage return alone ends some line."""
+        return self.line_ends["\\r"] > 0
 
     def __len__(self) -> int:
         return len(self.start)
@@ -85,7 +88,7 @@ def scan(
         if limit is None or int(np.diff(bounds).max()) <= limit:
             return _cut(data, ends, outside, inside, dialect, first_line=first_line, final=final)
 
-    return scan_with_recovery(data, ends, dialect, first_line=first_line, final=final, limit=limit)
+    return _Recovery(data, ends, dialect, final=final, limit=limit).records(first_line)
 
 
 def _line_ends(data: bytes, bytes_: npt.NDArray[np.uint8], *, final: bool) -> Positions:
@@ -158,7 +161,6 @@ def _cut(
     order = np.arange(len(start)) if inside is None else np.searchsorted(ends, start)
     inner = ends[: np.searchsorted(ends, consumed)]
     fault = np.where(end == start, BLANK, WHOLE).astype(np.uint8)
-    kinds = _kinds(bytes_, inner)
     return Records(
         data=data,
         start=start,
@@ -168,8 +170,7 @@ def _cut(
         fault=fault,
         consumed=consumed,
         lines=len(inner) + int(open_tail),
-        line_ends=kinds,
-        lone_returns=kinds["\\r"] > 0,
+        line_ends=_kinds(bytes_, inner),
     )
 
 
@@ -222,55 +223,27 @@ def _kinds(bytes_: npt.NDArray[np.uint8], ends: Positions) -> dict[str, int]:
 
 @lru_cache(maxsize=16)
 def _field_pattern(dialect: Dialect) -> re.Pattern[bytes]:
-    """One field, quoted or plain, from its beginning to the delimiter or the record's end."""
-    delimiter = re.escape(dialect.delimiter)
-    if dialect.quote is None:
-        return re.compile(b"()([^" + delimiter + b"]*+)(?:" + delimiter + b"|\\Z)", re.DOTALL)
-    quote = re.escape(dialect.quote)
-    return re.compile(
-        b"(?:"
-        + quote
-        + b"((?:[^"
-        + quote
-        + b"]|"
-        + quote * 2
-        + b")*+)"
-        + quote
-        + b"|([^"
-        + delimiter
-        + quote
-        + b"]*+))(?:"
-        + delimiter
-        + b"|\\Z)",
-        re.DOTALL,
-    )
+    """One field, quoted or plain, and the delimiter after it or the record's end."""
+    quote, delimiter = re.escape(dialect.quote or b""), re.escape(dialect.delimiter)
+    quoted = quote + b"((?:[^" + quote + b"]|" + quote * 2 + b")*+)" + quote
+    plain = b"([^" + delimiter + quote + b"]*+)"
+    return re.compile(b"(?:" + quoted + b"|" + plain + b")(" + delimiter + b"|\\Z)")
 
 
 def split_record(record: bytes, dialect: Dialect) -> list[bytes] | None:
-    """Split one record into its fields."""
+    """Split one record into its fields; None where a quote stands where none may."""
+    if dialect.quote is None:
+        return record.split(dialect.delimiter)
     pattern = _field_pattern(dialect)
     fields: list[bytes] = []
     position = 0
-    while True:
-        found = pattern.match(record, position)
-        if found is None:
-            return None
-        if found[1] is not None and dialect.quote is not None:
-            fields.append(found[1].replace(dialect.quote * 2, dialect.quote))
-        else:
-            fields.append(found[2])
+    while found := pattern.match(record, position):
+        quoted, plain, mark = found.groups()
+        fields.append(plain if quoted is None else quoted.replace(dialect.quote * 2, dialect.quote))
+        if not mark:
+            return fields
         position = found.end()
-        if position == len(record) and not _ends_with_delimiter(record, found, dialect):
-            return fields
-        if position == len(record):
-            fields.append(b"")
-            return fields
-
-
-def _ends_with_delimiter(record: bytes, found: re.Match[bytes], dialect: Dialect) -> bool:
-    """Whether a match took a delimiter as its last byte, so that one more empty field follows."""
-    last = found.end(1) + 1 if found[1] is not None and dialect.quote is not None else found.end(2)
-    return last < found.end() and record[found.end() - 1 : found.end()] == dialect.delimiter
+    return None
 
 
 @lru_cache(maxsize=16)
@@ -288,8 +261,8 @@ def _patterns(dialect: Dialect) -> tuple[re.Pattern[bytes], ...]:
     return tuple(re.compile(part, re.DOTALL) for part in (whole, opened, closes, reopened))
 
 
-class _Scan:
-    """The state of one pass over a block."""
+class _Recovery:
+    """One pass over a block, record by record, that goes on after one that is not whole."""
 
     def __init__(
         self,
@@ -301,7 +274,9 @@ class _Scan:
         limit: int | None,
     ) -> None:
         self.data = data
+        self.ends = ends
         self.dialect = dialect
+        self.quote = dialect.quote or b""
         stops = ends.tolist()
         self.starts = [0, *(stop + 1 for stop in stops)]
         self.stops = [
@@ -316,15 +291,42 @@ class _Scan:
         self.final = final
         self.limit = len(data) if limit is None else limit
 
+    def records(self, first_line: int) -> Records:
+        """Find the records of the block, one at a time."""
+        rows: list[tuple[int, int, int, int, int]] = []
+        index = 0
+        while index < self.count:
+            found = self.record(index)
+            if found is None:
+                break
+            last, fault = found
+            begin, stop = self.starts[index], self.stops[last]
+            fields = _fields(self.data[begin:stop], self.dialect)
+            rows.append((begin, stop, first_line + index, fields, fault))
+            index = last + 1
+        table = np.array(rows, dtype=np.int64).reshape(-1, 5)
+        consumed = self.starts[index] if index < len(self.starts) else len(self.data)
+        inner = self.ends[: np.searchsorted(self.ends, consumed)]
+        return Records(
+            data=self.data,
+            start=table[:, 0],
+            end=table[:, 1],
+            line=table[:, 2],
+            fields=table[:, 3],
+            fault=table[:, 4].astype(np.uint8),
+            consumed=consumed,
+            lines=index,
+            line_ends=_kinds(np.frombuffer(self.data, dtype=np.uint8), inner),
+        )
+
     def line(self, index: int) -> bytes:
         return self.data[self.starts[index] : self.stops[index]]
 
     def record(self, index: int) -> tuple[int, int] | None:
         """Find where a record that starts on a line ends."""
-        quote = self.dialect.quote or b""
         whole, opened, closes, reopened = _patterns(self.dialect)
         first = self.line(index)
-        if quote not in first or whole.fullmatch(first):
+        if self.quote not in first or whole.fullmatch(first):
             return index, WHOLE if first else BLANK
         if not opened.fullmatch(first):
             return index, STRAY_QUOTE
@@ -334,16 +336,15 @@ class _Scan:
         self, index: int, closes: re.Pattern[bytes], reopened: re.Pattern[bytes]
     ) -> tuple[int, int] | None:
         """Find the line on which a record closes that is open at its first line's end."""
-        quote = self.dialect.quote or b""
         for later in range(index + 1, self.count):
             if self.stops[later] - self.starts[index] > self.limit:
                 return index, UNCLOSED_QUOTE
             text = self.line(later)
-            if quote not in text:
+            if self.quote not in text:
                 continue
             if closes.fullmatch(text):
                 return later, WHOLE
-            if not reopened.fullmatch(text) and not _stays_open(text, quote):
+            if not reopened.fullmatch(text) and not _stays_open(text, self.quote):
                 return index, UNCLOSED_QUOTE
         if self.final or len(self.data) - self.starts[index] > self.limit:
             return index, UNCLOSED_QUOTE
@@ -353,48 +354,6 @@ class _Scan:
 def _stays_open(text: bytes, quote: bytes) -> bool:
     """Whether all quotes in a line inside quotes are doubled ones."""
     return quote not in text.replace(quote * 2, b"")
-
-
-def scan_with_recovery(
-    data: bytes,
-    ends: Positions,
-    dialect: Dialect,
-    *,
-    first_line: int,
-    final: bool,
-    limit: int | None,
-) -> Records:
-    """Find the records of a block, one at a time."""
-    state = _Scan(data, ends, dialect, final=final, limit=limit)
-    rows: list[tuple[int, int, int, int, int]] = []
-    index = 0
-    while index < state.count:
-        found = state.record(index)
-        if found is None:
-            break
-        last, fault = found
-        begin, stop = state.starts[index], state.stops[last]
-        rows.append((begin, stop, first_line + index, _fields(data[begin:stop], dialect), fault))
-        index = last + 1
-    table = np.array(rows, dtype=np.int64).reshape(-1, 5)
-    consumed = state.starts[index] if index < len(state.starts) else len(data)
-    inner = ends[: np.searchsorted(ends, consumed)]
-    taken = data[:consumed]
-    both = taken.count(b"\r\n")
-    newlines = taken.count(b"\n")
-    kinds = {"\\n": newlines - both, "\\r\\n": both, "\\r": len(inner) - newlines}
-    return Records(
-        data=data,
-        start=table[:, 0],
-        end=table[:, 1],
-        line=table[:, 2],
-        fields=table[:, 3],
-        fault=table[:, 4].astype(np.uint8),
-        consumed=consumed,
-        lines=index,
-        line_ends=kinds,
-        lone_returns=kinds["\\r"] > 0,
-    )
 
 
 def _fields(record: bytes, dialect: Dialect) -> int:
