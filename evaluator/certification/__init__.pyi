@@ -22,7 +22,7 @@ from ._gates._behaviour import (
 )
 from ._issuing import (
     UNSIGNED as UNSIGNED,
-    EvaluationSetSummary as EvaluationSetSummary,
+    AuditCertificate as AuditCertificate,
     EvidenceRecord as EvidenceRecord,
     Issue as Issue,
     build_certificate as build_certificate,
@@ -49,6 +49,7 @@ from ._signatures import (
 )
 from ._statement import (
     Code as Code,
+    EvaluationSetSummary as EvaluationSetSummary,
     LedgerHead as LedgerHead,
     Statement as Statement,
     parse_statement as parse_statement,

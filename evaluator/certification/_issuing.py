@@ -1,11 +1,13 @@
 """An audit's certificate document, and of it one signed statement a candidate."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime
-from typing import Any, TypedDict
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
 
-from evaluator.certification._outcomes import Outcome
+from pydantic import AwareDatetime
+
+from evaluator.certification._outcomes import Outcome, OutcomeWord
 from evaluator.certification._recomputation import EVALUATION_SET, SCORECARD, SPEC, SPEC_FILE
 from evaluator.certification._signatures import IN_TOTO, Envelope, SigningKey, seal
 from evaluator.certification._statement import (
@@ -14,12 +16,21 @@ from evaluator.certification._statement import (
     FILE_DIGEST,
     PREDICATE_TYPE,
     STATEMENT_TYPE,
+    CandidateOutcome,
     Code,
+    EvaluationSetSummary,
     EvidenceItem,
+    Headline,
     LedgerHead,
+    Predicate,
+    Slices,
     SpecEvidence,
     Statement,
     StatementError,
+    StrictModel,
+    Subject,
+    UnevaluatedSlice,
+    Validity,
 )
 from evaluator.certification._stored_evidence import Evidence
 from evaluator.certification._verdicts import Verdict
@@ -27,6 +38,7 @@ from evaluator.scorecard import (
     CASES,
     Measurement,
     Scorecard,
+    SliceState,
     model_of,
     read_measurements,
     read_slices,
@@ -39,8 +51,6 @@ VOID_WHEN = (
 )
 """What ends a certificate before its time."""
 
-CERTIFICATE_FORMAT = "evaluator/certificate"
-CERTIFICATE_VERSION = 1
 UNSIGNED = (
     "This certificate is UNSIGNED. Its digests show which evidence it names, but nothing in it "
     "proves who issued it or that it was not changed since."
@@ -51,33 +61,7 @@ SIGNED = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class EvaluationSetSummary:
-    """The frozen labelled snapshot that everything was measured on.
-
-    Attributes
-    ----------
-    digest
-        Its content version.
-    first_day, last_day
-        The audit's window, both ends included.
-    days
-        How many days of the window are in it.
-    rows
-        Labelled rows, which are the cases that were measured.
-    rows_without_label
-        Valid rows that were left out for want of a label.
-    """
-
-    digest: str
-    first_day: date
-    last_day: date
-    days: int
-    rows: int
-    rows_without_label: int
-
-
-class EvidenceRecord(TypedDict):
+class EvidenceRecord(StrictModel):
     """One stored output that the certificate rests on."""
 
     asset: str
@@ -88,8 +72,57 @@ class EvidenceRecord(TypedDict):
     """What it was made from."""
     content_version: str
     """What it holds."""
-    files: Mapping[str, str]
+    files: dict[str, str]
     """The SHA-256 of each file, by its path in the evidence store."""
+
+
+class CertificateSignature(StrictModel):
+    """Who signed the candidates' certificates, and what that proves."""
+
+    signed: bool
+    key_id: str | None
+    statement: str
+
+
+class WaivedGate(StrictModel):
+    """A gate that a person decided to do without for a while."""
+
+    gate: str
+    waived_by: str
+    reason: str
+    until: AwareDatetime
+
+
+class CertifiedCandidate(StrictModel):
+    """One candidate: its artifact, what came out, and what of it is missing."""
+
+    candidate: str
+    artifact_digest: str | None
+    outcome: OutcomeWord
+    reason: str
+    after_waivers: OutcomeWord | None
+    """What the outcome would be without the gates that people waived; None where none is."""
+    waived: tuple[WaivedGate, ...]
+    headline: tuple[Headline, ...]
+    slices: Slices
+
+
+class AuditCertificate(StrictModel):
+    """What was found for all candidates of an audit; each one's statement is made of it."""
+
+    format: Literal["evaluator/certificate"] = "evaluator/certificate"
+    version: Literal[2] = 2
+    signature: CertificateSignature
+    audit: str
+    spec_digest: str
+    evaluation_set: EvaluationSetSummary
+    candidates: tuple[CertifiedCandidate, ...]
+    verdicts: tuple[Verdict, ...]
+    evidence: tuple[EvidenceRecord, ...]
+    code_version: str
+    packages: dict[str, str]
+    created_at: AwareDatetime
+    run_id: str
 
 
 def build_certificate(
@@ -108,7 +141,7 @@ def build_certificate(
     created_at: datetime,
     run_id: str,
     key_id: str | None,
-) -> dict[str, Any]:
+) -> AuditCertificate:
     """Build the certificate of one audit.
 
     Parameters
@@ -136,11 +169,6 @@ def build_certificate(
     key_id
         The key that each candidate's certificate is signed with; None where they are unsigned.
 
-    Returns
-    -------
-    dict[str, Any]
-        Plain JSON values, to be written with `evaluator.evidence.canonical_json`.
-
     Raises
     ------
     ValueError
@@ -156,90 +184,78 @@ def build_certificate(
         )
     }
     states = read_slices(scorecard.slices)
-    return {
-        "format": CERTIFICATE_FORMAT,
-        "version": CERTIFICATE_VERSION,
-        "signature": {
-            "signed": key_id is not None,
-            "key_id": key_id,
-            "statement": UNSIGNED if key_id is None else SIGNED,
-        },
-        "audit": audit,
-        "spec_digest": spec_digest,
-        "evaluation_set": {
-            **asdict(evaluation_set),
-            "first_day": evaluation_set.first_day.isoformat(),
-            "last_day": evaluation_set.last_day.isoformat(),
-        },
-        "candidates": [
-            {
-                "candidate": outcome.candidate,
-                "artifact_digest": artifact_digests.get(outcome.candidate),
-                "outcome": outcome.outcome,
-                "reason": outcome.reason,
-                "after_waivers": outcome.after_waivers,
-                "waived": [
-                    {
-                        "gate": waiver.gate,
-                        "waived_by": waiver.waived_by,
-                        "reason": waiver.reason,
-                        "until": _utc(waiver.until),
-                    }
+    return AuditCertificate(
+        signature=CertificateSignature(
+            signed=key_id is not None,
+            key_id=key_id,
+            statement=UNSIGNED if key_id is None else SIGNED,
+        ),
+        audit=audit,
+        spec_digest=spec_digest,
+        evaluation_set=evaluation_set,
+        candidates=tuple(
+            CertifiedCandidate(
+                candidate=outcome.candidate,
+                artifact_digest=artifact_digests.get(outcome.candidate),
+                outcome=outcome.outcome,
+                reason=outcome.reason,
+                after_waivers=outcome.after_waivers,
+                waived=tuple(
+                    WaivedGate(
+                        gate=waiver.gate,
+                        waived_by=waiver.waived_by,
+                        reason=waiver.reason,
+                        until=waiver.until.astimezone(UTC),
+                    )
                     for waiver in outcome.waived
-                ],
-                "headline": [
+                ),
+                headline=tuple(
                     _headline(metric, measurements.get((outcome.candidate, metric)))
                     for metric in headline_metrics
-                ],
-                "slices": {
-                    "expected": sum(s.candidate == outcome.candidate for s in states),
-                    "not_current": [
-                        {
-                            "geography": state.geography,
-                            "segment": state.segment,
-                            "state": state.state,
-                            "error": state.error or None,
-                        }
-                        for state in states
-                        if state.candidate == outcome.candidate and not state.is_current
-                    ],
-                },
-            }
+                ),
+                slices=_slices([s for s in states if s.candidate == outcome.candidate]),
+            )
             for outcome in outcomes
-        ],
-        "verdicts": [verdict.as_record() for verdict in verdicts],
-        "evidence": [
-            {
-                "asset": record["asset"],
-                "partition": record["partition"],
-                "identity": record["identity"],
-                "content_version": record["content_version"],
-                "files": dict(record["files"]),
-            }
-            for record in sorted(evidence, key=lambda r: (r["asset"], r["partition"] or ""))
-        ],
-        "code_version": code_version,
-        "packages": dict(packages),
-        "created_at": _utc(created_at),
-        "run_id": run_id,
-    }
+        ),
+        verdicts=tuple(verdicts),
+        evidence=tuple(sorted(evidence, key=lambda r: (r.asset, r.partition or ""))),
+        code_version=code_version,
+        packages=dict(packages),
+        created_at=created_at.astimezone(UTC),
+        run_id=run_id,
+    )
 
 
-def _utc(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+def _headline(metric: str, measurement: Measurement | None) -> Headline:
+    if measurement is None:
+        nothing = dict.fromkeys(("value", "low", "high", "n", "n_effective"))
+        return Headline(metric=metric, status="missing", reason="not measured", **nothing)
+    return Headline(
+        metric=metric,
+        value=measurement.value,
+        low=measurement.low,
+        high=measurement.high,
+        n=measurement.n,
+        n_effective=measurement.n_effective,
+        status=measurement.status,
+        reason=measurement.reason or None,
+    )
 
 
-def _headline(metric: str, measurement: Measurement | None) -> dict[str, Any]:
-    return {
-        "metric": metric,
-        "value": None if measurement is None else measurement.value,
-        "low": None if measurement is None else measurement.low,
-        "high": None if measurement is None else measurement.high,
-        "n": None if measurement is None else measurement.n,
-        "n_effective": None if measurement is None else measurement.n_effective,
-        "status": "missing" if measurement is None else measurement.status,
-        "reason": "not measured" if measurement is None else measurement.reason or None,
-    }
+def _slices(states: Sequence[SliceState]) -> Slices:
+    return Slices(
+        expected=len(states),
+        not_current=tuple(
+            UnevaluatedSlice(
+                geography=state.geography,
+                segment=state.segment,
+                state=state.state,
+                error=state.error or None,
+            )
+            for state in states
+            if not state.is_current
+        ),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -268,7 +284,7 @@ class Issue:
 
 
 def build_statement(
-    document: Mapping[str, Any],
+    document: AuditCertificate,
     candidate: str,
     *,
     artifact_is_file: bool,
@@ -305,14 +321,13 @@ def build_statement(
         Where the document does not know the candidate, a certified candidate has no artifact, the
         evidence lacks scorecard, evaluation set or declaration, or it would never be valid.
     """
-    found = [entry for entry in document["candidates"] if entry["candidate"] == candidate]
+    found = [entry for entry in document.candidates if entry.candidate == candidate]
     if len(found) != 1:
         raise _refused(candidate, "the audit's certificate does not know this candidate")
     entry = found[0]
-    created_at = datetime.fromisoformat(document["created_at"])
-    if issue.valid_until <= created_at:
+    if issue.valid_until <= document.created_at:
         raise _refused(candidate, "it would end before it begins")
-    if entry["outcome"] == "certified" and entry["artifact_digest"] is None:
+    if entry.outcome == "certified" and entry.artifact_digest is None:
         raise _refused(candidate, "nobody knows which artifact was certified")
     scorecard = _root(evidence, SCORECARD)
     spec = _root(evidence, SPEC)
@@ -322,64 +337,52 @@ def build_statement(
     )
     if evaluation_set is None:
         raise _refused(candidate, "the evidence has no evaluation set")
-    audit = document["audit"]
-    subjects = [
-        {
-            "name": f"{audit}/{EVALUATION_SET}",
-            "digest": {
-                FILE_DIGEST: evaluation_set.files[CASES].sha256,
-                CONTENT_DIGEST: evaluation_set.content_version,
-            },
-        }
-    ]
-    if entry["artifact_digest"] is not None:
+    digests = {
+        FILE_DIGEST: evaluation_set.files[CASES].sha256,
+        CONTENT_DIGEST: evaluation_set.content_version,
+    }
+    subjects = [Subject(name=f"{document.audit}/{EVALUATION_SET}", digest=digests)]
+    if entry.artifact_digest is not None:
         kind = FILE_DIGEST if artifact_is_file else ARTIFACT_DIGEST
-        artifact = {
-            "name": f"{audit}/{model_of(candidate)}",
-            "digest": {kind: entry["artifact_digest"]},
-        }
-        subjects.insert(0, artifact)
-    # Read back strictly, as whoever verifies it will.
-    return Statement.model_validate(
-        {
-            "_type": STATEMENT_TYPE,
-            "subject": tuple(subjects),
-            "predicateType": PREDICATE_TYPE,
-            "predicate": {
-                "audit": audit,
-                "spec": SpecEvidence(
-                    asset=SPEC, identity=spec.identity, sha256=spec.files[SPEC_FILE].sha256
-                ),
-                "candidate": {
-                    "name": candidate,
-                    "artifact_digest": entry["artifact_digest"],
-                    "outcome": entry["outcome"],
-                    "reason": entry["reason"],
-                },
-                "evaluation_set": document["evaluation_set"],
-                "gates": tuple(v for v in document["verdicts"] if v["candidate"] == candidate),
-                "headline": tuple(entry["headline"]),
-                "slices": {
-                    **entry["slices"],
-                    "not_current": tuple(entry["slices"]["not_current"]),
-                },
-                "rests_on": evidence.rests_on,
-                "evidence": evidence.items,
-                "code": issue.code,
-                "packages": document["packages"],
-                "seeds": dict(issue.seeds),
-                "requested_by": issue.requested_by,
-                "run_id": document["run_id"],
-                "created_at": created_at,
-                "validity": {
-                    "valid_from": created_at,
-                    "valid_until": issue.valid_until.astimezone(UTC),
-                    "void_when": VOID_WHEN,
-                },
-                "ledger": issue.ledger,
-            },
-        }
+        name = f"{document.audit}/{model_of(candidate)}"
+        subjects.insert(0, Subject(name=name, digest={kind: entry.artifact_digest}))
+    statement = Statement(
+        _type=STATEMENT_TYPE,
+        subject=tuple(subjects),
+        predicateType=PREDICATE_TYPE,
+        predicate=Predicate(
+            audit=document.audit,
+            spec=SpecEvidence(
+                asset=SPEC, identity=spec.identity, sha256=spec.files[SPEC_FILE].sha256
+            ),
+            candidate=CandidateOutcome(
+                name=candidate,
+                artifact_digest=entry.artifact_digest,
+                outcome=entry.outcome,
+                reason=entry.reason,
+            ),
+            evaluation_set=document.evaluation_set,
+            gates=tuple(v for v in document.verdicts if v.candidate == candidate),
+            headline=entry.headline,
+            slices=entry.slices,
+            rests_on=evidence.rests_on,
+            evidence=evidence.items,
+            code=issue.code,
+            packages=document.packages,
+            seeds=dict(issue.seeds),
+            requested_by=issue.requested_by,
+            run_id=document.run_id,
+            created_at=document.created_at,
+            validity=Validity(
+                valid_from=document.created_at,
+                valid_until=issue.valid_until.astimezone(UTC),
+                void_when=VOID_WHEN,
+            ),
+            ledger=issue.ledger,
+        ),
     )
+    # Read back strictly, as whoever verifies it will.
+    return Statement.parse(statement.to_bytes())
 
 
 def sign_statement(statement: Statement, key: SigningKey | None) -> Envelope:

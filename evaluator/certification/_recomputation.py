@@ -404,7 +404,7 @@ def compare_verdicts(
         what = f"it has {len(predicate.gates)} verdicts, and the audit's gates give {len(again)}"
         yield Discrepancy("verdicts", "certificate", what)
     for stated, record in zip(predicate.gates, again, strict=False):
-        differing = list(differences(stated.model_dump(mode="json"), record))
+        differing = list(differences(stated.as_record(), record))
         if differing:
             yield Discrepancy("verdicts", "certificate", f"{stated.gate}: {'; '.join(differing)}")
     yield from _compare_outcome(predicate, verdicts, evidence, entries)

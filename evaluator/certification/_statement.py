@@ -6,15 +6,20 @@ schema, for readers in other languages. Beside it stands what a check of it find
 """
 
 import json
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from dataclasses import dataclass
+from datetime import date
+from typing import Annotated, Any, Final, Literal, NamedTuple, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from evaluator.certification._outcomes import OutcomeWord
+from evaluator.certification._statement_v1 import as_format_2
+from evaluator.certification._verdicts import STRICT, Verdict
 from evaluator.errors import EvidenceError
 from evaluator.evidence import StoredFile, Upstream, canonical_json
 
-STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
-PREDICATE_TYPE = "urn:evaluator:certificate:v1"
+STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
+PREDICATE_TYPE: Final = "urn:evaluator:certificate:v2"
 SCHEMA_FILE = "certificate_schema.json"
 
 FILE_DIGEST = "sha256"
@@ -96,21 +101,7 @@ class CandidateOutcome(StrictModel):
     name: str
     artifact_digest: Sha256 | None
     """The digest of its artifact; null where it could not be read."""
-    outcome: Literal["certified", "not certified", "undecided"]
-    reason: str
-
-
-class Gate(StrictModel):
-    """A gate of the audit and its verdict, with the figure and interval that decided it."""
-
-    # Kinds of gates differ in what they look at; these keys all of them have.
-    model_config = ConfigDict(extra="allow")
-
-    gate: str
-    """The gate in words."""
-    candidate: str
-    required: bool
-    verdict: Literal["PASS", "FAIL", "INSUFFICIENT EVIDENCE"]
+    outcome: OutcomeWord
     reason: str
 
 
@@ -143,13 +134,29 @@ class Slices(StrictModel):
     not_current: tuple[UnevaluatedSlice, ...]
 
 
-class MeasuredSet(StrictModel):
-    """The evaluation set: the frozen labelled snapshot."""
+@dataclass(frozen=True, kw_only=True)
+class EvaluationSetSummary:
+    """The frozen labelled snapshot that everything was measured on.
+
+    Attributes
+    ----------
+    digest
+        Its content version.
+    first_day, last_day
+        The audit's window, both ends included.
+    days
+        How many days of the window are in it.
+    rows
+        Labelled rows, which are the cases that were measured.
+    rows_without_label
+        Valid rows that were left out for want of a label.
+    """
+
+    __pydantic_config__ = STRICT
 
     digest: str
-    """Its content version."""
-    first_day: str
-    last_day: str
+    first_day: date
+    last_day: date
     days: int
     rows: int
     rows_without_label: int
@@ -214,8 +221,8 @@ class Predicate(StrictModel):
     audit: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     spec: SpecEvidence
     candidate: CandidateOutcome
-    evaluation_set: MeasuredSet
-    gates: tuple[Gate, ...]
+    evaluation_set: EvaluationSetSummary
+    gates: tuple[Verdict, ...]
     headline: tuple[Headline, ...]
     slices: Slices
     rests_on: tuple[Upstream, ...] = Field(min_length=1)
@@ -237,7 +244,7 @@ class Statement(StrictModel):
 
     type_: Literal["https://in-toto.io/Statement/v1"] = Field(alias="_type")
     subject: tuple[Subject, ...] = Field(min_length=1)
-    predicate_type: Literal["urn:evaluator:certificate:v1"] = Field(alias="predicateType")
+    predicate_type: Literal["urn:evaluator:certificate:v2"] = Field(alias="predicateType")
     predicate: Predicate
 
 
@@ -254,7 +261,8 @@ def parse_statement(content: bytes, source: str) -> Statement:
     Returns
     -------
     Statement
-        As it was signed: `Statement.to_bytes` gives the same bytes again.
+        `Statement.to_bytes` gives the bytes that were signed again, but for one of format 1, which
+        is read as what it says in format 2.
 
     Raises
     ------
@@ -262,7 +270,7 @@ def parse_statement(content: bytes, source: str) -> Statement:
         Where it is not canonical JSON, or not of this form; it names the first key.
     """
     try:
-        return Statement.parse(content)
+        return Statement.parse(as_format_2(content))
     except ValueError as error:
         raise StatementError(
             str(error), culprit=source, fix="get the certificate again from whoever issued it"

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, Literal
 
 import numpy as np
+from pydantic import ConfigDict
 
 from evaluator.certification._bounds import (
     BoundDecisions,
@@ -35,6 +36,9 @@ from evaluator.scorecard import Measurement, format_scope
 from evaluator.spec import GateSpec
 
 VerdictWord = Literal["PASS", "FAIL", "INSUFFICIENT EVIDENCE"]
+
+STRICT = ConfigDict(extra="forbid", strict=True)
+"""How a certificate's parts are read that are no pydantic models."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +81,8 @@ class Verdict:
     places, failing, open
         How many scopes the gate looks at, how many fail, and how many are not decided.
     """
+
+    __pydantic_config__ = STRICT  # it stands in certificates as it is
 
     gate: str
     says: str

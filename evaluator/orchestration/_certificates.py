@@ -2,16 +2,17 @@
 
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from evaluator.candidates import adapter_of
 from evaluator.certification import (
     SPEC,
     SPEC_FILE,
+    AuditCertificate,
     Code,
     Issue,
     Ledger,
@@ -24,7 +25,7 @@ from evaluator.certification import (
     state_of,
 )
 from evaluator.errors import EvidenceError
-from evaluator.evidence import RECORD, Address, Record, RunContext, canonical_json, digest_of_bytes
+from evaluator.evidence import RECORD, Address, Record, RunContext, digest_of_bytes
 from evaluator.orchestration._facts import CertificateFacts, ScorecardFacts
 from evaluator.orchestration._home import Home
 from evaluator.orchestration._identities import CODE_VERSIONS
@@ -161,7 +162,7 @@ def expected_certificate(
 
 
 def issue_certificate(
-    state: AuditState, judged: JudgedScorecard, document: Mapping[str, Any], run_context: RunContext
+    state: AuditState, judged: JudgedScorecard, document: AuditCertificate, run_context: RunContext
 ) -> Record:
     """Issue the certificates of the current scorecard, or point to those that stand."""
     target = expected_certificate(state, judged.record, run_context.now, judged.waived)
@@ -176,7 +177,7 @@ def issue_certificate(
 def _issue(
     state: AuditState,
     judged: JudgedScorecard,
-    document: Mapping[str, Any],
+    document: AuditCertificate,
     *,
     target: Target,
     key: "SigningKey | None",
@@ -195,7 +196,7 @@ def _issue(
         # As far as it was read for waivers, so that whoever checks reads as far.
         ledger=judged.waived.ledger,
     )
-    files = {CERTIFICATE: canonical_json(document)}
+    files = {CERTIFICATE: document.to_bytes()}
     for candidate in state.spec.candidates:
         statement = build_statement(
             document,
@@ -214,7 +215,7 @@ def _issue(
         facts=CertificateFacts(
             outcomes={o.candidate: o.outcome for o in judged.outcomes},
             artifacts=facts.models,
-            evaluation_set=document["evaluation_set"]["digest"],
+            evaluation_set=document.evaluation_set.digest,
             valid_from=run_context.now,
             valid_until=valid_until,
             key_id=key.public.key_id if key else None,

@@ -253,16 +253,16 @@ def _evaluation_set(state: AuditState, judged: JudgedScorecard) -> EvaluationSet
 def _evidence(state: AuditState, top: Record) -> list[EvidenceRecord]:
     """Everything that an output rests on, from itself back to the raw files."""
     return [
-        {
-            "asset": record.asset,
-            "partition": record.partition,
-            "identity": record.identity,
-            "content_version": record.content_version,
-            "files": {
+        EvidenceRecord(
+            asset=record.asset,
+            partition=record.partition,
+            identity=record.identity,
+            content_version=record.content_version,
+            files={
                 f"{state.store.folder(record)}/{name}": stored.sha256
                 for name, stored in record.files.items()
             },
-        }
+        )
         for record in walk_upstream(state.store, top.audit, [top], {}).versions.values()
     ]
 

@@ -22,7 +22,7 @@ CODE_VERSIONS = {
     "scorecard": "4",
     "mlflow_runs": "1",
     "audit_spec": "1",
-    "certificate": "3",
+    "certificate": "4",
     "dashboard": "4",
     "documents": "2",
     "promoted_models": "1",

@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from evaluator.certification import (
+    AuditCertificate,
     Code,
     EvaluationSetSummary,
     Issue,
@@ -375,7 +376,7 @@ class Builder:
         return Issued(self.folder, certificates, paths, key)
 
     def statement(
-        self, document: Mapping[str, Any], name: str, evidence: Evidence, ledger: Ledger
+        self, document: AuditCertificate, name: str, evidence: Evidence, ledger: Ledger
     ) -> Statement:
         return build_statement(
             document,

@@ -7,18 +7,19 @@ import pandas as pd
 import pytest
 
 from evaluator.certification import (
+    AuditCertificate,
     EvaluationSetSummary,
+    EvidenceRecord,
     GateEvidence,
     build_certificate,
     decide_outcomes,
     judge,
 )
-from evaluator.evidence import canonical_json
 from evaluator.scorecard import Scorecard
 from evaluator.spec import MetricGate
 
 
-def _certificate(scorecard: pd.DataFrame, slices: pd.DataFrame, **changes: Any) -> dict[str, Any]:
+def _certificate(scorecard: pd.DataFrame, slices: pd.DataFrame, **changes: Any) -> AuditCertificate:
     found = Scorecard(measurements=scorecard, slices=slices)
     verdicts = judge(
         [MetricGate(metric="recall", at_least=0.6)],
@@ -42,13 +43,13 @@ def _certificate(scorecard: pd.DataFrame, slices: pd.DataFrame, **changes: Any) 
         "scorecard": found,
         "headline_metrics": ["recall", "precision"],
         "evidence": [
-            {
-                "asset": asset,
-                "partition": None,
-                "identity": "1d",
-                "content_version": "c0",
-                "files": {"rows.parquet": "f1"},
-            }
+            EvidenceRecord(
+                asset=asset,
+                partition=None,
+                identity="1d",
+                content_version="c0",
+                files={"rows.parquet": "f1"},
+            )
             for asset in ("flights/scorecard", "flights/evaluation_set")
         ],
         "code_version": "0.1.0",
@@ -61,8 +62,8 @@ def _certificate(scorecard: pd.DataFrame, slices: pd.DataFrame, **changes: Any) 
 
 
 def test_a_certificate_holds_what_a_stranger_needs(scorecard: Any, slices: Any) -> None:
-    certificate = json.loads(canonical_json(_certificate(scorecard(), slices())))
-    assert (certificate["format"], certificate["version"]) == ("evaluator/certificate", 1)
+    certificate = json.loads(_certificate(scorecard(), slices()).to_bytes())
+    assert (certificate["format"], certificate["version"]) == ("evaluator/certificate", 2)
     assert certificate["spec_digest"] == "5bec"
     assert certificate["evaluation_set"] == {
         "digest": "da7a",
@@ -85,19 +86,19 @@ def test_a_certificate_holds_what_a_stranger_needs(scorecard: Any, slices: Any) 
 
 
 def test_a_certificate_says_that_it_is_unsigned(scorecard: Any, slices: Any) -> None:
-    signature = _certificate(scorecard(), slices())["signature"]
-    assert signature["signed"] is False
-    assert signature["key_id"] is None
-    assert "UNSIGNED" in signature["statement"]
+    signature = _certificate(scorecard(), slices()).signature
+    assert signature.signed is False
+    assert signature.key_id is None
+    assert "UNSIGNED" in signature.statement
 
 
 def test_a_certificate_says_with_which_key_its_candidates_statements_are_signed(
     scorecard: Any, slices: Any
 ) -> None:
-    signature = _certificate(scorecard(), slices(), key_id="6a8a3b8a")["signature"]
-    assert (signature["signed"], signature["key_id"]) == (True, "6a8a3b8a")
-    assert "UNSIGNED" not in signature["statement"]
-    assert "signed with this key" in signature["statement"]
+    signature = _certificate(scorecard(), slices(), key_id="6a8a3b8a").signature
+    assert (signature.signed, signature.key_id) == (True, "6a8a3b8a")
+    assert "UNSIGNED" not in signature.statement
+    assert "signed with this key" in signature.statement
 
 
 def test_a_headline_metric_that_was_not_measured_is_said_to_be_missing(
@@ -105,28 +106,28 @@ def test_a_headline_metric_that_was_not_measured_is_said_to_be_missing(
 ) -> None:
     card = scorecard({(None, None): {"value": math.nan, "status": "undefined", "reason": "none"}})
     certificate = _certificate(card, slices())
-    recall, precision = certificate["candidates"][0]["headline"]
-    assert (recall["value"], recall["status"], recall["reason"]) == (None, "undefined", "none")
-    assert (precision["value"], precision["status"]) == (None, "missing")
-    assert b"NaN" not in canonical_json(certificate)
+    recall, precision = certificate.candidates[0].headline
+    assert (recall.value, recall.status, recall.reason) == (None, "undefined", "none")
+    assert (precision.value, precision.status) == (None, "missing")
+    assert b"NaN" not in certificate.to_bytes()
 
 
 def test_missing_slices_stand_in_the_certificate_with_their_error(
     scorecard: Any, slices: Any
 ) -> None:
     listed = slices({("West", "regional"): {"state": "missing", "error": "it crashed"}})
-    (candidate,) = _certificate(scorecard(), listed)["candidates"]
-    assert candidate["outcome"] == "undecided"
-    assert candidate["slices"]["not_current"] == [
-        {"geography": "West", "segment": "regional", "state": "missing", "error": "it crashed"}
-    ]
+    (candidate,) = _certificate(scorecard(), listed).candidates
+    assert candidate.outcome == "undecided"
+    (missing,) = candidate.slices.not_current
+    assert (missing.geography, missing.segment) == ("West", "regional")
+    assert (missing.state, missing.error) == ("missing", "it crashed")
 
 
 def test_the_same_audit_gives_the_same_bytes(scorecard: Any, slices: Any) -> None:
-    first = canonical_json(_certificate(scorecard(), slices()))
-    assert first == canonical_json(_certificate(scorecard(), slices()))
+    first = _certificate(scorecard(), slices()).to_bytes()
+    assert first == _certificate(scorecard(), slices()).to_bytes()
     later = datetime(2026, 3, 10, tzinfo=UTC)
-    assert first != canonical_json(_certificate(scorecard(), slices(), created_at=later))
+    assert first != _certificate(scorecard(), slices(), created_at=later).to_bytes()
 
 
 def test_a_time_without_a_zone_is_refused(scorecard: Any, slices: Any) -> None:

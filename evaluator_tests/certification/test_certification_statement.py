@@ -65,7 +65,7 @@ def fits_the_schema(document: dict[str, Any]) -> bool:
 def test_a_statement_is_in_totos(document: dict[str, Any], issued: Issued) -> None:
     assert parse_envelope(issued.certificates["one"], "certificate").payload_type == IN_TOTO
     assert document["_type"] == "https://in-toto.io/Statement/v1"
-    assert document["predicateType"] == "urn:evaluator:certificate:v1"
+    assert document["predicateType"] == "urn:evaluator:certificate:v2"
     assert set(document) == {"_type", "subject", "predicateType", "predicate"}
 
 
@@ -190,3 +190,31 @@ def test_an_audits_declaration_is_read_back_as_it_was(name: str) -> None:
     assert read_spec(spec_document(spec)) == spec
     assert spec_document(read_spec(spec_document(spec))) == spec_document(spec)
     assert read_spec(spec_document(SPEC)) == SPEC
+
+
+def test_a_statement_of_format_1_says_what_one_of_format_2_says(document: dict[str, Any]) -> None:
+    old = document | {"predicateType": "urn:evaluator:certificate:v1"}
+
+    read = parse_statement(canonical_json(old), "certificate")
+
+    assert read == parse_statement(canonical_json(document), "certificate")
+
+
+@pytest.mark.parametrize("format_", ["urn:evaluator:certificate:v3", "", None])
+def test_a_statement_of_another_format_is_refused(
+    document: dict[str, Any], format_: str | None
+) -> None:
+    # Also where the name of an old format stands somewhere in it.
+    packages = document["predicate"]["packages"] | {"urn:evaluator:certificate:v1": "1"}
+    strange = document | {
+        "predicateType": format_,
+        "predicate": document["predicate"] | {"packages": packages},
+    }
+    with pytest.raises(StatementError, match="predicateType"):
+        parse_statement(canonical_json(strange), "certificate")
+
+
+def test_a_verdict_stands_in_a_statement_as_the_gate_gave_it(document: dict[str, Any]) -> None:
+    read = parse_statement(canonical_json(document), "certificate")
+
+    assert [gate.as_record() for gate in read.predicate.gates] == document["predicate"]["gates"]

@@ -229,24 +229,24 @@ def _day(day: date) -> IntakeDay:
 
 
 def _evidence(slices: pd.DataFrame) -> list[EvidenceRecord]:
-    records: list[EvidenceRecord] = [
-        {
-            "asset": "flights/evaluation_set",
-            "partition": None,
-            "identity": _digest("identity")[:32],
-            "content_version": _digest("evaluation set"),
-            "files": {"rows.parquet": _digest("file")},
-        }
+    records = [
+        EvidenceRecord(
+            asset="flights/evaluation_set",
+            partition=None,
+            identity=_digest("identity")[:32],
+            content_version=_digest("evaluation set"),
+            files={"rows.parquet": _digest("file")},
+        )
     ]
     for row in slices[slices["state"] == "current"].itertuples():
         name = f"{row.candidate}{row.geography}{row.segment}"
         records.append(
-            {
-                "asset": f"flights/{row.candidate}_predictions",
-                "partition": f"{row.geography}|{row.segment}",
-                "identity": _digest(f"identity {name}")[:32],
-                "content_version": _digest(name),
-                "files": {"predictions.parquet": _digest(f"file {name}")},
-            }
+            EvidenceRecord(
+                asset=f"flights/{row.candidate}_predictions",
+                partition=f"{row.geography}|{row.segment}",
+                identity=_digest(f"identity {name}")[:32],
+                content_version=_digest(name),
+                files={"predictions.parquet": _digest(f"file {name}")},
+            )
         )
     return records

@@ -171,7 +171,7 @@ def test_days_that_are_not_used_say_why(page: Page) -> None:
 
 def test_every_stored_output_and_digest_is_there(content: DashboardContent, page: Page) -> None:
     for record in content.evidence:
-        for digest in record["files"].values():
+        for digest in record.files.values():
             assert digest in page.words
     for candidate in content.candidates:
         assert candidate.artifact_digest in page.words

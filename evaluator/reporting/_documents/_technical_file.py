@@ -314,10 +314,10 @@ def _post_market(content: DocumentsContent) -> list[Block]:
 
 
 def _evidence(content: DocumentsContent) -> list[Block]:
-    counts = Counter(record["asset"] for record in content.evidence)
+    counts = Counter(record.asset for record in content.evidence)
     files = Counter[str]()
     for record in content.evidence:
-        files[record["asset"]] += len(record["files"])
+        files[record.asset] += len(record.files)
     if not counts:
         stored: Block = Paragraph(Strong("No stored output is named."))
     else:
