@@ -4,6 +4,7 @@ A release that changes one of these fails here, and not in somebody's audit. Eac
 that is used anywhere stands here, and where it is used.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -250,6 +251,25 @@ def test_the_events_of_a_range_are_given_to_the_log_together(watched: dg.Dagster
     slices = len(SLICES.get_partition_keys())
     # First what is planned, for both assets, and then what each of them became.
     assert log.batches == [2 * slices, slices, slices]
+
+
+def test_each_event_of_an_asset_overwrites_its_row_by_one_method(
+    watched: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The one method below an underscore that `evaluator.orchestration.event_log` overrides, so that
+    # a batch writes the row once.
+    written = []
+    write = SqliteEventLogStorage._store_asset_event
+
+    def noted(self: Any, conn: Any, event: Any, event_id: int) -> None:
+        written.append(event.dagster_event.asset_key)
+        write(self, conn, event, event_id)
+
+    monkeypatch.setattr(SqliteEventLogStorage, "_store_asset_event", noted)
+    _run(_ranged(), watched)
+    slices = len(SLICES.get_partition_keys())
+    # Planned and materialised.
+    assert Counter(written) == {PARENT: 2 * slices, CHILD: 2 * slices}
 
 
 def test_the_daemon_waits_between_its_looks_as_long_as_its_constant_says() -> None:

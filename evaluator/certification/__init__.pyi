@@ -38,7 +38,7 @@ from ._phrases import (
     format_number as format_number,
     format_slice_states as format_slice_states,
 )
-from ._recomputation import SPEC as SPEC, SPEC_FILE as SPEC_FILE, spec_document as spec_document
+from ._recomputation import SPEC_FILE as SPEC_FILE, spec_document as spec_document
 from ._signatures import (
     PublicKey as PublicKey,
     SigningKey as SigningKey,

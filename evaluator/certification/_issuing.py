@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import AwareDatetime
 
 from evaluator.certification._outcomes import Outcome, OutcomeWord
-from evaluator.certification._recomputation import EVALUATION_SET, SCORECARD, SPEC, SPEC_FILE
+from evaluator.certification._recomputation import SPEC_FILE
 from evaluator.certification._signatures import IN_TOTO, Envelope, SigningKey, seal
 from evaluator.certification._statement import (
     ARTIFACT_DIGEST,
@@ -36,6 +36,7 @@ from evaluator.certification._stored_evidence import Evidence
 from evaluator.certification._verdicts import Verdict
 from evaluator.scorecard import (
     CASES,
+    Asset,
     Measurement,
     Scorecard,
     SliceState,
@@ -329,9 +330,9 @@ def build_statement(
         raise _refused(candidate, "it would end before it begins")
     if entry.outcome == "certified" and entry.artifact_digest is None:
         raise _refused(candidate, "nobody knows which artifact was certified")
-    scorecard = _root(evidence, SCORECARD)
-    spec = _root(evidence, SPEC)
-    used = [upstream for upstream in scorecard.upstream if upstream.asset == EVALUATION_SET]
+    scorecard = _root(evidence, Asset.SCORECARD)
+    spec = _root(evidence, Asset.AUDIT_SPEC)
+    used = [upstream for upstream in scorecard.upstream if upstream.asset == Asset.EVALUATION_SET]
     evaluation_set = next(
         (item for item in evidence.items if used and item.identity == used[0].identity), None
     )
@@ -341,19 +342,19 @@ def build_statement(
         FILE_DIGEST: evaluation_set.files[CASES].sha256,
         CONTENT_DIGEST: evaluation_set.content_version,
     }
-    subjects = [Subject(name=f"{document.audit}/{EVALUATION_SET}", digest=digests)]
+    subjects = [Subject(name=f"{document.audit}/{Asset.EVALUATION_SET}", digest=digests)]
     if entry.artifact_digest is not None:
         kind = FILE_DIGEST if artifact_is_file else ARTIFACT_DIGEST
         name = f"{document.audit}/{model_of(candidate)}"
         subjects.insert(0, Subject(name=name, digest={kind: entry.artifact_digest}))
-    statement = Statement(
+    return Statement(
         _type=STATEMENT_TYPE,
         subject=tuple(subjects),
         predicateType=PREDICATE_TYPE,
         predicate=Predicate(
             audit=document.audit,
             spec=SpecEvidence(
-                asset=SPEC, identity=spec.identity, sha256=spec.files[SPEC_FILE].sha256
+                asset=Asset.AUDIT_SPEC, identity=spec.identity, sha256=spec.files[SPEC_FILE].sha256
             ),
             candidate=CandidateOutcome(
                 name=candidate,
@@ -381,8 +382,6 @@ def build_statement(
             ledger=issue.ledger,
         ),
     )
-    # Read back strictly, as whoever verifies it will.
-    return Statement.parse(statement.to_bytes())
 
 
 def sign_statement(statement: Statement, key: SigningKey | None) -> Envelope:

@@ -50,6 +50,7 @@ from evaluator.scorecard import (
     SLICES,
     WEAK_SEARCHES,
     WEAK_SLICES,
+    Asset,
     DayFacts,
     Scorecard,
     Slice,
@@ -60,12 +61,7 @@ from evaluator.scorecard import (
 )
 from evaluator.spec import EITHER_SPELLING, AuditSpec, CandidateSpec
 
-SCORECARD: Final = "scorecard"
-EVALUATION_SET: Final = "evaluation_set"
-SPEC: Final = "audit_spec"
 SPEC_FILE: Final = "spec.json"
-REPORT: Final = "data_quality_report"
-TYPED: Final = "validated_data"
 
 _MEASURED = ("candidate", "level", "geography", "segment", "metric")
 _COMPARED = ("candidate", "baseline", "level", "geography", "segment", "metric")
@@ -114,9 +110,9 @@ def recompute(
     evidence: StoredEvidence, entries: Sequence[ChainedEntry] = ()
 ) -> Iterator[Discrepancy]:
     """Compute a certificate's tables and verdicts again, and yield what differs."""
-    scorecard = evidence.root(SCORECARD)
-    spec = read_spec(evidence.read(evidence.root(SPEC), SPEC_FILE))
-    evaluation_sets = evidence.upstream_of(scorecard, EVALUATION_SET)
+    scorecard = evidence.root(Asset.SCORECARD)
+    spec = read_spec(evidence.read(evidence.root(Asset.AUDIT_SPEC), SPEC_FILE))
+    evaluation_sets = evidence.upstream_of(scorecard, Asset.EVALUATION_SET)
     if len(evaluation_sets) != 1:
         what = f"the scorecard rests on {len(evaluation_sets)} evaluation sets"
         yield Discrepancy("figures", scorecard.folder, what)
@@ -169,9 +165,9 @@ def _check_subjects(
     model = model_of(predicate.candidate.name)
     artifact = predicate.candidate.artifact_digest
     for item in evidence.upstream_of(
-        evidence.root(SCORECARD), predictions_of(predicate.candidate.name)
+        evidence.root(Asset.SCORECARD), predictions_of(predicate.candidate.name)
     ):
-        sets = {u.content_version for u in item.upstream if u.asset == EVALUATION_SET}
+        sets = {u.content_version for u in item.upstream if u.asset == Asset.EVALUATION_SET}
         models = {u.content_version for u in item.upstream if u.asset == model}
         if sets != {evaluation_set.content_version}:
             yield Discrepancy("figures", item.folder, "these cases are of another evaluation set")
@@ -252,9 +248,14 @@ def check_days(
         return CheckedDays((), ())
     path = f"{scorecard.folder}/{DAYS}"
     days = read_days(evidence.read(scorecard, DAYS))
-    reports = {str(item.partition): item for item in evidence.upstream_of(scorecard, REPORT)}
+    reports = {
+        str(item.partition): item
+        for item in evidence.upstream_of(scorecard, Asset.DATA_QUALITY_REPORT)
+    }
     listed = {day.day.isoformat() for day in days}
-    evaluated = {str(item.partition) for item in evidence.upstream_of(evaluation_set, TYPED)}
+    evaluated = {
+        str(item.partition) for item in evidence.upstream_of(evaluation_set, Asset.VALIDATED_DATA)
+    }
     faults = [
         f"{day} is missing from it, and is evaluated or has a report"
         for day in sorted((evaluated | reports.keys()) - listed)

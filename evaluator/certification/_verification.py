@@ -24,7 +24,7 @@ from evaluator.certification._ledger import (
     ledger_folder,
     read_chain,
 )
-from evaluator.certification._recomputation import EVALUATION_SET, SPEC, SPEC_FILE, recompute
+from evaluator.certification._recomputation import SPEC_FILE, recompute
 from evaluator.certification._signatures import (
     IN_TOTO,
     Envelope,
@@ -45,7 +45,7 @@ from evaluator.certification._statement import (
 from evaluator.certification._stored_evidence import StoredEvidence
 from evaluator.errors import UsageError
 from evaluator.evidence import RECORD, Record, StoredFile, VersionKey, digest_of_bytes
-from evaluator.scorecard import model_of
+from evaluator.scorecard import Asset, model_of
 
 SignatureWord = Literal["valid", "invalid", "unsigned", "not checked"]
 Recompute = Callable[[StoredEvidence, Sequence[ChainedEntry]], Iterable[Discrepancy]]
@@ -279,7 +279,7 @@ def _check_claims(statement: Statement, evidence: StoredEvidence, source: str) -
     problems = []
     subjects = {subject.name: subject.digest for subject in statement.subject}
     artifact = subjects.pop(f"{predicate.audit}/{model_of(predicate.candidate.name)}", {})
-    measured = subjects.pop(f"{predicate.audit}/{EVALUATION_SET}", {})
+    measured = subjects.pop(f"{predicate.audit}/{Asset.EVALUATION_SET}", {})
     named = artifact.get(FILE_DIGEST) or artifact.get(ARTIFACT_DIGEST)
     if named != predicate.candidate.artifact_digest:
         problems.append("the subject is not the artifact that was judged")
@@ -288,7 +288,7 @@ def _check_claims(statement: Statement, evidence: StoredEvidence, source: str) -
     if measured.get(CONTENT_DIGEST) != predicate.evaluation_set.digest:
         problems.append("the subject is not the evaluation set that was measured")
     if not any(
-        item.asset == EVALUATION_SET
+        item.asset == Asset.EVALUATION_SET
         and item.content_version == measured.get(CONTENT_DIGEST)
         and measured.get(FILE_DIGEST) in {stored.sha256 for stored in item.files.values()}
         for item in predicate.evidence
@@ -296,7 +296,7 @@ def _check_claims(statement: Statement, evidence: StoredEvidence, source: str) -
         problems.append("the evaluation set that it is about is not among the evidence")
     if subjects or len(statement.subject) > len({s.name for s in statement.subject}):
         problems.append("it has subjects beside the candidate's artifact and the evaluation set")
-    spec = evidence.item(VersionKey(SPEC, None, predicate.spec.identity))
+    spec = evidence.item(VersionKey(Asset.AUDIT_SPEC, None, predicate.spec.identity))
     if spec is None or getattr(spec.files.get(SPEC_FILE), "sha256", None) != predicate.spec.sha256:
         problems.append("the audit's declaration is not among the evidence")
     return [Discrepancy("statement", source, what) for what in problems]

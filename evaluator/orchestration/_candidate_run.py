@@ -113,7 +113,8 @@ class CandidateEvaluation:
             return StoredFrame(existing, None)
         task = self.state.spec.task
         predicted = predict(self.candidate, self._scorer, self._cases[of], task=task)
-        table = pa.Table.from_pandas(predicted, preserve_index=False)
+        # To start threads for one slice takes longer than to convert it.
+        table = pa.Table.from_pandas(predicted, preserve_index=False, nthreads=1)
         record = self.state.store.write(
             address,
             identity,
@@ -143,7 +144,7 @@ class CandidateEvaluation:
         by_slice = dict(list(measured.groupby(slice_keys(measured))))
         for one, predictions in missing.items():
             rows = by_slice[one.key].reset_index(drop=True)
-            table = pa.Table.from_pandas(rows, preserve_index=False)
+            table = pa.Table.from_pandas(rows, preserve_index=False, nthreads=1)
             address, identity = self.metrics_target(one)
             self.state.store.write(
                 address,

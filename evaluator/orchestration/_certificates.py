@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from evaluator.candidates import adapter_of
 from evaluator.certification import (
-    SPEC,
     SPEC_FILE,
     AuditCertificate,
     Code,
@@ -230,7 +229,7 @@ def _store_spec(state: AuditState, run_context: RunContext) -> Record:
     content = spec_document(state.spec)
     digest = digest_of_bytes(content)
     return state.store.write(
-        state.address(SPEC),
+        state.address(Asset.AUDIT_SPEC),
         digest[:32],
         {SPEC_FILE: content},
         content_version=digest,

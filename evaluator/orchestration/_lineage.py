@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from evaluator.certification import SPEC, spec_document
+from evaluator.certification import spec_document
 from evaluator.errors import UsageError
 from evaluator.evidence import (
     EvidenceStore,
@@ -209,7 +209,7 @@ class _Expected:
         elif asset == Asset.SCORECARD:
             is_so = self._scorecard.target[1] == record.identity
             otherwise = "other slices are known now, or the audit measures otherwise"
-        elif asset == SPEC:
+        elif asset == Asset.AUDIT_SPEC:
             is_so = digest_of_bytes(spec_document(self._state.spec)) == record.content_version
             otherwise = "the audit's YAML says something else now"
         return None if is_so else otherwise

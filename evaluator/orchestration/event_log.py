@@ -40,7 +40,7 @@ class EventLog(SqliteEventLogStorage):
         self._engines: OrderedDict[str, sqlalchemy.Engine] = OrderedDict()
         self._connections: dict[str, sqlalchemy.Connection] = {}
         self._tables: set[str] = set()
-        self._is_migrated = False
+        self._latest: dict[Any, tuple[EventLogEntry, int]] | None = None
         super().__init__(base_dir, inst_data)
 
     @classmethod
@@ -66,11 +66,16 @@ class EventLog(SqliteEventLogStorage):
         runs = {event.run_id for event in events}
         with self._turn, ExitStack() as batch:
             # What is entered last is committed first: the runs, then the index of all of them.
-            batch.enter_context(self.index_connection())
+            index = batch.enter_context(self.index_connection())
             for run_id in runs:
                 batch.enter_context(self.run_connection(run_id))
+            latest = self._latest = {}
+            batch.callback(setattr, self, "_latest", None)
             for event in events:
                 super().store_event(event)
+            self._latest = None
+            for event, event_id in latest.values():
+                self._store_asset_event(index, event, event_id)
         # The UI follows a run by its database's file, of which a write-ahead log tells nothing.
         for run_id in runs:
             os.utime(self.path_for_shard(run_id))
@@ -92,11 +97,17 @@ class EventLog(SqliteEventLogStorage):
             self._tables.add(table_name)
         return True
 
-    def _has_asset_key_index_cols_on_connection(self, conn: sqlalchemy.Connection) -> bool:
-        """Tell whether a migration was made; Dagster asks at each event of an asset, 0.2 ms."""
-        if not self._is_migrated:
-            self._is_migrated = super()._has_asset_key_index_cols_on_connection(conn)
-        return self._is_migrated
+    def _store_asset_event(
+        self, conn: sqlalchemy.Connection, event: EventLogEntry, event_id: int
+    ) -> None:
+        """Write an asset's row in the index; of a batch once, since its events overwrite it."""
+        if self._latest is None:
+            super()._store_asset_event(conn, event, event_id)
+        elif event.dagster_event is not None:
+            of = event.dagster_event.asset_key, event.dagster_event_type
+            # What comes last is written last.
+            self._latest.pop(of, None)
+            self._latest[of] = event, event_id
 
     @contextmanager
     def _connected(

@@ -10,6 +10,7 @@ class Asset:
     VALIDATED_DATA: Final = "validated_data"
     QUARANTINED_ROWS: Final = "quarantined_rows"
     DATA_QUALITY_REPORT: Final = "data_quality_report"
+    AUDIT_SPEC: Final = "audit_spec"
     EVALUATION_SET: Final = "evaluation_set"
     SCORECARD: Final = "scorecard"
     MLFLOW_RUNS: Final = "mlflow_runs"

@@ -11,7 +11,7 @@ from evaluator.spec._base import (
     kind_discriminator,
     problem,
     refuse_repeated,
-    suggestion,
+    refuse_unknown,
 )
 from evaluator.spec._task import BinaryLoss, BinaryTask
 
@@ -104,14 +104,9 @@ class FairnessSpec(SpecModel):
     @field_validator("measures")
     @classmethod
     def _measures_exist(cls, measures: tuple[str, ...]) -> tuple[str, ...]:
-        known = BinaryTask.fairness_measures()
         for name in measures:
-            if name not in known:
-                raise problem(
-                    "measures",
-                    f"there is no fairness measure {name!r}",
-                    suggestion(name, known, f"use one of {', '.join(known)}"),
-                )
+            what = f"there is no fairness measure {name!r}"
+            refuse_unknown("measures", what, name, BinaryTask.fairness_measures())
         refuse_repeated("measures", measures)
         return measures
 

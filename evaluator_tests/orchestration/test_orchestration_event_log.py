@@ -122,8 +122,15 @@ def test_it_says_the_same_as_dagsters_own_without_batches(
             result = run_all(used)
             log = used.event_log_storage
             key = dg.AssetKey("metrics")
+            (asset,) = log.get_asset_records([key])
+            last = asset.asset_entry.last_materialization
+            assert last is not None
             answers.append(
                 (
+                    (
+                        last.get_dagster_event().partition,
+                        asset.asset_entry.last_run_id == result.run_id,
+                    ),
                     [
                         str(event.dagster_event_type)
                         for event in log.get_logs_for_run(result.run_id)

@@ -8,21 +8,20 @@ from typing import Literal, Self
 import yaml
 from pydantic import Field, model_validator
 
+from evaluator.scorecard import Asset, metrics_of, model_of, predictions_of
 from evaluator.spec import SpecModel, problem
 
 ASSETS = (
-    "raw_data",
-    "validated_data",
-    "quarantined_rows",
-    "data_quality_report",
-    "evaluation_set",
-    "<candidate>_model",
-    "<candidate>_predictions",
-    "<candidate>_slice_metrics",
-    "scorecard",
-    "mlflow_runs",
-    "certificate",
-    "dashboard",
+    Asset.RAW_DATA,
+    Asset.VALIDATED_DATA,
+    Asset.QUARANTINED_ROWS,
+    Asset.DATA_QUALITY_REPORT,
+    Asset.EVALUATION_SET,
+    *(of("<candidate>") for of in (model_of, predictions_of, metrics_of)),
+    Asset.SCORECARD,
+    Asset.MLFLOW_RUNS,
+    Asset.CERTIFICATE,
+    Asset.DASHBOARD,
 )
 """The assets of an audit's lineage graph that evidence may be found in."""
 
