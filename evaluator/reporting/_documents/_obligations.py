@@ -22,6 +22,7 @@ ASSETS = (
     Asset.MLFLOW_RUNS,
     Asset.CERTIFICATE,
     Asset.DASHBOARD,
+    Asset.DOCUMENTS,
 )
 """The assets of an audit's lineage graph that evidence may be found in."""
 
