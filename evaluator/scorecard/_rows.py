@@ -289,13 +289,14 @@ def to_frame(rows: Sequence[FoundRow], kind: type) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One column a field, each of a type that has missing values.
+        One column a field; a count that may be missing is of a nullable type.
     """
     return pd.DataFrame(
         {
-            column.name: pd.Series(
-                [getattr(row, column.field) for row in rows], dtype=_KINDS[column.read].dtype
+            name: pd.Series(
+                [getattr(row, field) for row in rows],
+                dtype="int64" if required and read is int else _KINDS[read].dtype,
             )
-            for column in _columns(kind)
+            for field, name, read, required in _columns(kind)
         }
     )

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import cached_property
 from typing import Any, Final, Self
 
 import pandas as pd
@@ -123,7 +124,6 @@ class Scorecard:
     weak_searches: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     remarks: Sequence[str] = ()
     days: Sequence[DayFacts] = ()
-    _rows: dict[type, Sequence[Any]] = field(default_factory=dict, init=False, repr=False)
 
     def rows(self, kind: type[Found], candidate: str | None = None) -> list[Found]:
         """Give the rows of a table, which is read once.
@@ -149,6 +149,10 @@ class Scorecard:
         if kind not in self._rows:
             self._rows[kind] = read_rows(getattr(self, _TABLES[kind]), kind)
         return [row for row in self._rows[kind] if candidate in {None, row.candidate}]
+
+    @cached_property
+    def _rows(self) -> dict[type, Sequence[Any]]:
+        return {}
 
     def of(self, candidate: str) -> Self:
         """Give what was found of one candidate; days and remarks are those of the audit."""
