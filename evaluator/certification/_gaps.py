@@ -53,7 +53,7 @@ Decided = TypeVar("Decided", bound=DecidedGap)
 
 
 def decide_gaps(
-    judged: Iterable[JudgedGate], evidence: GateEvidence, stated: FairnessSpec | None
+    judged: Sequence[JudgedGate], evidence: GateEvidence, stated: FairnessSpec | None
 ) -> list[DecidedGap]:
     """Give every gap the verdict of the gate that names it, or else by the limit of the audit.
 
@@ -73,16 +73,10 @@ def decide_gaps(
         The scorecard's gaps, in their order.
     """
     gaps = evidence.scorecard.rows(Gap)
-    of_gates = [_Decision(one, scope) for one in judged for scope in one.scopes]
-    of_audit = [
-        _Decision(one, scope, is_gate=False)
-        for one in judge_scopes(
-            _as_gates(stated), evidence, list(dict.fromkeys(gap.candidate for gap in gaps))
-        )
-        for scope in one.scopes
-    ]
-    named = Counter(one.scope.gate_input.row for one in of_gates)
-    decided = _worst_by_row(of_audit) | _worst_by_row(of_gates)
+    candidates = list(dict.fromkeys(gap.candidate for gap in gaps))
+    of_audit = judge_scopes(_as_gates(stated), evidence, candidates)
+    named = Counter(scope.gate_input.row for one in judged for scope in one.scopes)
+    decided = _worst_by_row(of_audit) | _worst_by_row(judged)
     return [_decide(gap, decided.get(row), named[row]) for row, gap in enumerate(gaps)]
 
 
@@ -144,7 +138,6 @@ class _Decision(NamedTuple):
 
     by: JudgedGate
     scope: ScopeVerdict
-    is_gate: bool = True
 
 
 def _decide(gap: Gap, decision: _Decision | None, gates: int) -> DecidedGap:
@@ -160,19 +153,16 @@ def _decide(gap: Gap, decision: _Decision | None, gates: int) -> DecidedGap:
         limit=gate.limit_ratio if gap.is_ratio else gate.limit_difference,
         verdict=scope.verdict,
         needed_cases=scope.needed_cases,
-        gate=decision.by.verdict.gate if decision.is_gate else None,
+        gate=decision.by.verdict.gate if gates else None,
         gates=gates,
     )
 
 
-def _worst_by_row(decisions: Iterable[_Decision]) -> dict[int, _Decision]:
-    """Give what decides each gap; of several decisions the worst."""
-    worst: dict[int, _Decision] = {}
-    for one in decisions:
-        row = one.scope.gate_input.row
-        if row is not None and (row not in worst or one.scope.severity < worst[row].scope.severity):
-            worst[row] = one
-    return worst
+def _worst_by_row(judged: Iterable[JudgedGate]) -> dict[int | None, _Decision]:
+    """Give what decides each gap; of several decisions the worst, and of alike ones the first."""
+    decisions = [_Decision(one, scope) for one in judged for scope in one.scopes]
+    best_first = sorted(decisions, key=lambda one: one.scope.severity)[::-1]
+    return {one.scope.gate_input.row: one for one in best_first}
 
 
 def _as_gates(stated: FairnessSpec | None) -> Iterator[FairnessGate]:

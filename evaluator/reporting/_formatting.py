@@ -4,8 +4,6 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from evaluator.certification import format_number
 from evaluator.scorecard import Found, Measurement
 
@@ -42,7 +40,7 @@ def finite(value: float | None) -> float | None:
 
 def format_value(value: float | None) -> str:
     """Write a value; a dash where it is missing."""
-    return NO_VALUE if value is None or pd.isna(value) else format_number(value)
+    return NO_VALUE if value is None else format_number(value)
 
 
 def format_signed(value: float) -> str:
@@ -85,7 +83,7 @@ def format_interval(low: float | None, high: float | None, *, has_sign: bool) ->
 
 def format_two_sided(low: float | None, high: float | None) -> str:
     """Write an interval of a document; a dash where an end is missing."""
-    if low is None or high is None or pd.isna(low) or pd.isna(high):
+    if low is None or high is None:
         return NO_VALUE
     return format_interval(low, high, has_sign=False)
 

@@ -1,8 +1,8 @@
 """Where each candidate is weak, how hard that was looked for, and what got worse."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any
 
 from evaluator.certification import format_count, format_metric
 from evaluator.reporting._formatting import finite, group_by_candidate
@@ -33,7 +33,7 @@ class WeakRow:
     """
 
     description: str
-    also: str
+    also: str = ""
     loss: float | None
     other_loss: float | None
     excess: float | None
@@ -41,7 +41,7 @@ class WeakRow:
     high: float | None
     excess_errors: float | None
     n: int
-    plot: IntervalPlot | None
+    plot: IntervalPlot | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,14 +78,6 @@ class WorsenedGroup:
     looked_at: int
 
 
-class _Losses(NamedTuple):
-    """What stands in a row of two losses, as `WeakRow` has it."""
-
-    loss: float | None
-    other_loss: float | None
-    excess: float | None
-
-
 def weak_groups(scorecard: Scorecard, candidates: Sequence[str]) -> list[WeakGroup]:
     """Arrange the weak slices by candidate."""
     found, searches = scorecard.rows(WeakSlice), scorecard.weak_searches
@@ -109,8 +101,17 @@ def worsened_groups(scorecard: Scorecard, candidates: Sequence[str]) -> list[Wor
         groups.append(
             WorsenedGroup(
                 candidate=candidate,
-                rows=_rows(
-                    (one, _Losses(one.loss_after, one.loss_before, one.worsening), one.n_after)
+                rows=_draw(
+                    WeakRow(
+                        description=one.slice,
+                        loss=one.loss_after,
+                        other_loss=one.loss_before,
+                        excess=one.worsening,
+                        low=finite(one.low),
+                        high=finite(one.high),
+                        excess_errors=finite(one.harm_low),
+                        n=one.n_after,
+                    )
                     for one in worse[:MAX_WEAK]
                 ),
                 found=len(worse),
@@ -126,8 +127,18 @@ def _weak(
     leading = [one for one in found if one.is_leading]
     return WeakGroup(
         candidate=candidate,
-        rows=_rows(
-            (one, _Losses(one.loss, one.rest_loss, one.excess), one.n_all)
+        rows=_draw(
+            WeakRow(
+                description=one.slice,
+                also=one.also or "",
+                loss=one.loss,
+                other_loss=one.rest_loss,
+                excess=one.excess,
+                low=finite(one.low),
+                high=finite(one.high),
+                excess_errors=finite(one.harm_low),
+                n=one.n_all,
+            )
             for one in leading[:MAX_WEAK]
         ),
         found=len(leading),
@@ -153,25 +164,13 @@ def _searched(search: Mapping[str, Any] | None) -> str:
     )
 
 
-def _rows(
-    shown: Iterable[tuple[WeakSlice | WorsenedSlice, _Losses, int]],
-) -> list[WeakRow]:
-    rows = list(shown)
-    scale = centred_scale(
-        end for found, losses, _ in rows for end in (losses.excess, found.low, found.high)
-    )
+def _draw(rows: Iterable[WeakRow]) -> list[WeakRow]:
+    """Draw the rows of one candidate, all on one scale."""
+    rows = list(rows)
+    scale = centred_scale(end for row in rows for end in (row.excess, row.low, row.high))
     return [
-        WeakRow(
-            description=found.slice,
-            also=(isinstance(found, WeakSlice) and found.also) or "",
-            **losses._asdict(),
-            low=(low := finite(found.low)),
-            high=(high := finite(found.high)),
-            excess_errors=finite(found.harm_low),
-            n=cases,
-            plot=None
-            if losses.excess is None
-            else scale.plot(losses.excess, low=low, high=high, mark=0.0),
-        )
-        for found, losses, cases in rows
+        replace(row, plot=scale.plot(row.excess, low=row.low, high=row.high, mark=0.0))
+        for row in rows
+        # What is confirmed, or shown to be worse, has one.
+        if row.excess is not None
     ]

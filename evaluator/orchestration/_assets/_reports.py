@@ -218,21 +218,20 @@ def _weak_slices(scorecard: Scorecard) -> str:
     return f"{searches}\n\n{_table(leading, _WEAK)}" if leading else searches
 
 
-def _table(rows: Sequence[object], columns: Sequence[str], most: int = MAX_FINDING_ROWS) -> str:
+def _table(
+    rows: Sequence[object], columns: Sequence[str], most: int = MAX_FINDING_ROWS, rest: str = ""
+) -> str:
     table = markdown_rows(columns, ([getattr(row, c) for c in columns] for row in rows[:most]))
     if len(rows) > most:
-        table += f"\n\nThe first {most} of {len(rows):,} rows."
+        table += f"\n\nThe first {most} of {len(rows):,} rows{rest}."
     return table
 
 
 def _additional_slices_table(scorecard: Scorecard, metric: str) -> str:
     """Lay one metric of the further slices out, as far as the UI shows it without delay."""
     rows = [one for one in scorecard.rows(AdditionalMeasurement) if one.metric == metric]
-    table = f"{metric}:\n\n{_table(rows, _ADDITIONAL, MAX_ROWS)}"
-    if len(rows) > MAX_ROWS:
-        other = f"; all of them, and the other metrics, are in {ADDITIONAL_MEASUREMENTS}."
-        table = table.removesuffix(".") + other
-    return table
+    rest = f"; all of them, and the other metrics, are in {ADDITIONAL_MEASUREMENTS}"
+    return f"{metric}:\n\n{_table(rows, _ADDITIONAL, MAX_ROWS, rest)}"
 
 
 def _mlflow_runs(state: AuditState, run_context: RunContext) -> dg.MaterializeResult[None]:
