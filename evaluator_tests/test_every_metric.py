@@ -75,7 +75,7 @@ def test_the_page_names_each_and_shows_a_value_or_a_reason(audited: Audited) -> 
             outcomes=decide_outcomes(verdicts, audited.scorecard.slices, CANDIDATES, now=NOW),
             verdicts=verdicts,
             scorecard=audited.scorecard,
-            fairness_gaps=pd.DataFrame(),
+            fairness_gaps=[],
             headline_metrics=NAMES,
             standout_metrics=NAMES[:1],
             confidence=0.95,

@@ -5,6 +5,8 @@ from ._certificate_state import (
     waivers_in_force as waivers_in_force,
 )
 from ._gaps import (
+    DecidedGap as DecidedGap,
+    WorstGap as WorstGap,
     decide_gaps as decide_gaps,
     worst_first as worst_first,
     worst_gaps as worst_gaps,

@@ -1,35 +1,60 @@
 """Gaps between groups of cases, each with the verdict of the gate that names it."""
 
+import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from typing import Any, Final, NamedTuple
-
-import numpy as np
-import pandas as pd
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
 
 from evaluator.certification._gate_evidence import GateEvidence
-from evaluator.certification._verdicts import JudgedGate, ScopeVerdict, judge_scopes
+from evaluator.certification._verdicts import JudgedGate, ScopeVerdict, VerdictWord, judge_scopes
 from evaluator.metrics import FAIRNESS_MEASURES
+from evaluator.scorecard import Gap
 from evaluator.spec import FairnessGate, FairnessSpec
 
-_OPEN = "INSUFFICIENT EVIDENCE"
-_SEVERITY = {"FAIL": 0, _OPEN: 1, "PASS": 2}
-_COUNTED = {"failed": "FAIL", "open": _OPEN, "passed": "PASS"}
-_CELLS: Final = {
-    "limit": "float64",
-    "verdict": "str",
-    "needed_cases": "Int64",
-    "reason": "str",
-    "gate": "str",
-}
-_NO_VERDICT: Final = dict.fromkeys(_CELLS)
-# What a summary has one row of.
-_TOGETHER = ["candidate", "measure", "comparison", "class", "attribute"]
+_OPEN: VerdictWord = "INSUFFICIENT EVIDENCE"
+_SEVERITY: Mapping[str | None, int] = {"FAIL": 0, _OPEN: 1, "PASS": 2, None: 3}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecidedGap(Gap):
+    """A gap, whose `reason` also says why a verdict is open.
+
+    Attributes
+    ----------
+    limit
+        The largest difference or the smallest ratio that passes, as it is stated.
+    verdict, needed_cases
+        As in `Verdict`; None where nothing states a limit.
+    gate
+        The gate in words; None where none names the gap. Of several it is the one whose verdict
+        is shown: FAIL before INSUFFICIENT EVIDENCE before PASS.
+    gates
+        How many gates name the gap.
+    """
+
+    limit: float | None = None
+    verdict: str | None = None
+    needed_cases: int | None = None
+    gate: str | None = None
+    gates: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorstGap(DecidedGap):
+    """The worst gap of several, and how many of these ``failed``, are ``open`` and ``passed``."""
+
+    failed: int
+    open: int
+    passed: int
+
+
+Decided = TypeVar("Decided", bound=DecidedGap)
 
 
 def decide_gaps(
-    judged: Iterable[JudgedGate], evidence: GateEvidence, stated: FairnessSpec | None
-) -> pd.DataFrame:
+    judged: Sequence[JudgedGate], evidence: GateEvidence, stated: FairnessSpec | None
+) -> list[DecidedGap]:
     """Give every gap the verdict of the gate that names it, or else by the limit of the audit.
 
     Parameters
@@ -44,47 +69,18 @@ def decide_gaps(
 
     Returns
     -------
-    pandas.DataFrame
-        The scorecard's `fairness`, whose ``reason`` also says why a verdict is open, with
-
-        ``verdict``, ``needed_cases``
-            As in `Verdict`; missing where nothing states a limit.
-        ``limit``
-            The largest difference or the smallest ratio that passes, as it is stated.
-        ``gate``
-            The gate in words; missing where none names the gap. Of several it is the one whose
-            verdict is shown: FAIL before INSUFFICIENT EVIDENCE before PASS.
-        ``gates``
-            How many gates name the gap.
+    list[DecidedGap]
+        The scorecard's gaps, in their order.
     """
-    gaps = evidence.scorecard.fairness.reset_index(drop=True)
-    if gaps.empty:
-        return gaps
-    of_gates = [_Decision(one, scope) for one in judged for scope in one.scopes]
-    candidates = list(gaps["candidate"].unique())
-    of_audit = [
-        _Decision(one, scope, is_gate=False)
-        for one in judge_scopes(_as_gates(stated), evidence, candidates)
-        for scope in one.scopes
-    ]
-    named = Counter(one.scope.gate_input.row for one in of_gates)
-    decided = _worst_by_row(of_audit) | _worst_by_row(of_gates)
-    cells = pd.DataFrame(
-        [
-            decided[row].cells(comparison) if row in decided else _NO_VERDICT
-            for row, comparison in enumerate(gaps["comparison"])
-        ],
-        columns=list(_CELLS),
-    ).astype(_CELLS)
-    added = cells.assign(
-        reason=gaps["reason"].where(gaps["status"] != "ok", cells["reason"]),
-        gates=[named[row] for row in gaps.index],
-    )
-    # An earlier version stored verdicts of its own.
-    return pd.concat([gaps.drop(columns=added.columns, errors="ignore"), added], axis=1)
+    gaps = evidence.scorecard.rows(Gap)
+    candidates = list(dict.fromkeys(gap.candidate for gap in gaps))
+    of_audit = judge_scopes(_as_gates(stated), evidence, candidates)
+    named = Counter(scope.gate_input.row for one in judged for scope in one.scopes)
+    decided = _worst_by_row(of_audit) | _worst_by_row(judged)
+    return [_decide(gap, decided.get(row), named[row]) for row, gap in enumerate(gaps)]
 
 
-def worst_gaps(gaps: pd.DataFrame) -> pd.DataFrame:
+def worst_gaps(gaps: Sequence[DecidedGap]) -> list[WorstGap]:
     """Give the worst gap of every candidate, measure, comparison, class and attribute.
 
     Parameters
@@ -94,28 +90,26 @@ def worst_gaps(gaps: pd.DataFrame) -> pd.DataFrame:
 
     Returns
     -------
-    pandas.DataFrame
-        The chosen rows with their columns, and beside them how many groups ``failed``, are
-        ``open`` and ``passed``. The verdict is FAIL where any group failed, otherwise INSUFFICIENT
-        EVIDENCE where any is open. The row is that of the largest gap among the groups of this
-        verdict; one without a value stands only where there is none with one.
+    list[WorstGap]
+        In their order. The verdict is FAIL where any group failed, otherwise INSUFFICIENT EVIDENCE
+        where any is open. It is the largest gap among the groups of this verdict; one without a
+        value stands only where there is none with one.
     """
-    if gaps.empty:
-        return gaps
-    size = gaps["value"].abs()
-    with np.errstate(divide="ignore"):
-        size = size.mask(gaps["comparison"] == "ratio", np.abs(np.log(size)))
-    ranked = worst_first(gaps.loc[size.sort_values(ascending=False, kind="stable").index])
-    together = [ranked[name] for name in _TOGETHER]
-    counts = {
-        name: (ranked["verdict"] == word).groupby(together, dropna=False).transform("sum")
-        for name, word in _COUNTED.items()
+    alike: dict[Hashable, list[int]] = {}
+    for row, gap in enumerate(gaps):
+        about = (gap.candidate, gap.measure, gap.comparison, gap.class_, gap.attribute)
+        alike.setdefault(about, []).append(row)
+    worst = {
+        min(rows, key=lambda row: _goodness(gaps[row])): Counter(gaps[row].verdict for row in rows)
+        for rows in alike.values()
     }
-    worst = ranked.assign(**counts)[~ranked.duplicated(_TOGETHER)]
-    return worst.sort_index().reset_index(drop=True)
+    return [
+        WorstGap(**vars(gaps[row]), failed=words["FAIL"], open=words[_OPEN], passed=words["PASS"])
+        for row, words in sorted(worst.items())
+    ]
 
 
-def worst_first(gaps: pd.DataFrame) -> pd.DataFrame:
+def worst_first(gaps: Iterable[Decided]) -> list[Decided]:
     """Put what failed first, then what is open, passed, and has no verdict.
 
     Parameters
@@ -125,11 +119,18 @@ def worst_first(gaps: pd.DataFrame) -> pd.DataFrame:
 
     Returns
     -------
-    pandas.DataFrame
-        The same rows; those of one verdict in the order in which they stood.
+    list
+        The same gaps; those of one verdict in the order in which they stood.
     """
-    severity = gaps["verdict"].map(_SEVERITY).fillna(len(_SEVERITY))
-    return gaps.iloc[severity.argsort(kind="stable")]
+    return sorted(gaps, key=lambda gap: _SEVERITY[gap.verdict])
+
+
+def _goodness(gap: DecidedGap) -> tuple[int, float]:
+    """Sort by verdict, then by size, for which half is as much as twice; the worst is first."""
+    value = gap.value
+    if gap.is_ratio and value is not None:
+        value = math.log(abs(value)) if value else math.inf
+    return _SEVERITY[gap.verdict], math.inf if value is None else -abs(value)
 
 
 class _Decision(NamedTuple):
@@ -137,29 +138,31 @@ class _Decision(NamedTuple):
 
     by: JudgedGate
     scope: ScopeVerdict
-    is_gate: bool = True
-
-    def cells(self, comparison: str) -> dict[str, Any]:
-        """Give the cells of the table, but for how many gates name the gap."""
-        gate, scope = self.by.gate, self.scope
-        assert isinstance(gate, FairnessGate)  # noqa: S101 - no other gate looks at gaps
-        return {
-            "limit": gate.limit_ratio if comparison == "ratio" else gate.limit_difference,
-            "verdict": scope.verdict,
-            "needed_cases": scope.needed_cases,
-            "reason": scope.why if scope.verdict == _OPEN else None,
-            "gate": self.by.verdict.gate if self.is_gate else None,
-        }
 
 
-def _worst_by_row(decisions: Iterable[_Decision]) -> dict[int, _Decision]:
-    """Give what decides each gap; of several decisions the worst."""
-    worst: dict[int, _Decision] = {}
-    for one in decisions:
-        row = one.scope.gate_input.row
-        if row is not None and (row not in worst or one.scope.severity < worst[row].scope.severity):
-            worst[row] = one
-    return worst
+def _decide(gap: Gap, decision: _Decision | None, gates: int) -> DecidedGap:
+    cells = vars(gap) | {"reason": None if gap.status == "ok" else gap.reason}
+    if decision is None:
+        return DecidedGap(**cells, gates=gates)
+    gate, scope = decision.by.gate, decision.scope
+    assert isinstance(gate, FairnessGate)  # noqa: S101 - no other gate looks at gaps
+    if gap.status == "ok" and scope.verdict == _OPEN:
+        cells["reason"] = scope.why
+    return DecidedGap(
+        **cells,
+        limit=gate.limit_ratio if gap.is_ratio else gate.limit_difference,
+        verdict=scope.verdict,
+        needed_cases=scope.needed_cases,
+        gate=decision.by.verdict.gate if gates else None,
+        gates=gates,
+    )
+
+
+def _worst_by_row(judged: Iterable[JudgedGate]) -> dict[int | None, _Decision]:
+    """Give what decides each gap; of several decisions the worst, and of alike ones the first."""
+    decisions = [_Decision(one, scope) for one in judged for scope in one.scopes]
+    best_first = sorted(decisions, key=lambda one: one.scope.severity)[::-1]
+    return {one.scope.gate_input.row: one for one in best_first}
 
 
 def _as_gates(stated: FairnessSpec | None) -> Iterator[FairnessGate]:

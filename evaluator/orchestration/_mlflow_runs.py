@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from evaluator.certification import DecidedGap
 from evaluator.evidence import Record, RunContext
 from evaluator.orchestration._facts import MlflowFacts, ScorecardFacts
 from evaluator.orchestration._home import Home
 from evaluator.orchestration._identities import CODE_VERSIONS
 from evaluator.orchestration._scorecard_run import JudgedScorecard
 from evaluator.orchestration._state import AuditState
-from evaluator.scorecard import Asset
+from evaluator.scorecard import Asset, read_measurements, to_frame
 from evaluator.spec import Audit, CandidateSpec
 
 if TYPE_CHECKING:
@@ -60,10 +61,7 @@ def _log_runs(
     experiment = _experiment(client, state.audit, home)
     runs = {}
     for candidate in state.audit.spec.candidates:
-        tables = {
-            name: table[table["candidate"] == candidate.name]
-            for name, table in _tables(judged).items()
-        }
+        tables = _tables(judged, candidate.name)
         if tables[_METRICS_FILE].empty:
             continue
         tags = {
@@ -126,29 +124,27 @@ def _log_run(
 
 def _numbers(measurements: pd.DataFrame) -> Iterator[tuple[str, float]]:
     """Yield overall values and margins under names that MLflow takes; the slices are a table."""
-    for row in measurements[
-        measurements["level"].isin(["overall", "geography", "segment"])
-    ].itertuples():
-        value: Any = row.value
-        if pd.notna(value):
-            group = {"geography": row.geography, "segment": row.segment}.get(str(row.level))
-            suffix = "" if group is None else f"/{row.level}/{_safe(str(group))}"
-            yield f"{row.metric}{suffix}", float(value)
+    for one in read_measurements(measurements, levels=["overall", "geography", "segment"]):
+        if one.value is not None:
+            group = one.geography or one.segment
+            suffix = "" if group is None else f"/{one.level}/{_safe(group)}"
+            yield f"{one.metric}{suffix}", one.value
 
 
 def _safe(name: str) -> str:
     return "".join(c if c.isalnum() or c in "_-. " else "_" for c in name)
 
 
-def _tables(judged: JudgedScorecard) -> dict[str, pd.DataFrame]:
+def _tables(judged: JudgedScorecard, candidate: str) -> dict[str, pd.DataFrame]:
     """Give all that a run holds of its candidate, by the name of its file."""
-    scorecard = judged.scorecard
+    scorecard = judged.scorecard.of(candidate)
+    gaps = [gap for gap in judged.fairness_gaps if gap.candidate == candidate]
     return {
         _METRICS_FILE: scorecard.measurements,
         "more_slices.json": scorecard.additional_measurements,
         "comparisons.json": scorecard.comparisons,
         "ranks.json": scorecard.ranks,
-        "fairness.json": judged.fairness_gaps,
+        "fairness.json": to_frame(gaps, DecidedGap),
         "weak_slices.json": scorecard.weak_slices,
         "worsened.json": scorecard.worsened,
     }

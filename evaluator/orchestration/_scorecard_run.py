@@ -12,6 +12,7 @@ import pyarrow as pa
 from evaluator.candidates import find_duplicates, recording_issues
 from evaluator.certification import (
     GENESIS_HEAD,
+    DecidedGap,
     GateEvidence,
     Ledger,
     LedgerHead,
@@ -121,7 +122,7 @@ class JudgedScorecard:
 
     record: Record
     scorecard: Scorecard
-    fairness_gaps: pd.DataFrame
+    fairness_gaps: Sequence[DecidedGap]
     """The scorecard's `fairness`, each gap with the verdict on it."""
     verdicts: Sequence[Verdict]
     outcomes: Sequence[Outcome]
@@ -225,7 +226,7 @@ class _Judgement(NamedTuple):
     scorecard: Scorecard
     evidence: GateEvidence
     verdicts: Sequence[Verdict]
-    fairness_gaps: pd.DataFrame
+    fairness_gaps: Sequence[DecidedGap]
 
 
 _judgements: WeakKeyDictionary[AuditState, dict[str, _Judgement]] = WeakKeyDictionary()

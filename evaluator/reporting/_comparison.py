@@ -1,19 +1,17 @@
 """The candidates against the baseline, case by case: what was shown, overall and where."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import pandas as pd
-
 from evaluator.certification import format_metric
-from evaluator.reporting._formatting import Row, finite, group_by_candidate, plain_rows, put_first
+from evaluator.reporting._formatting import finite, group_by_candidate, put_first
 from evaluator.reporting._plots import IntervalPlot, Scale, centred_scale
-from evaluator.scorecard import format_scope
+from evaluator.scorecard import Comparison, Rank, Scorecard, format_scope
 
 MAX_SCOPES = 30
 """How many of a candidate's slices are shown."""
 
-_OVERALL = "overall"
 _WITHIN = "within the margin"
 # What a reader must see first.
 _ORDER = {"worse": 0, "lower": 1, "better": 2, "higher": 3}
@@ -92,44 +90,43 @@ class RankTable:
     rows: Sequence[tuple[str, Sequence[RankCell | None]]]
 
 
-def baseline_of(comparisons: pd.DataFrame) -> str | None:
+def baseline_of(scorecard: Scorecard) -> str | None:
     """Name the candidate that the others are compared with; None where there is nothing."""
-    return None if comparisons.empty else str(comparisons["baseline"].iloc[0])
+    return next((one.baseline for one in scorecard.rows(Comparison)), None)
 
 
 def comparison_groups(
-    comparisons: pd.DataFrame, candidates: Sequence[str], metrics: Sequence[str]
+    scorecard: Scorecard, candidates: Sequence[str], metrics: Sequence[str]
 ) -> list[ComparisonGroup]:
     """Arrange the comparisons by candidate."""
-    if comparisons.empty:
+    compared = scorecard.rows(Comparison)
+    if not compared:
         return []
-    names = put_first(list(comparisons["metric"].unique()), metrics)
-    ordered = comparisons.assign(_metric=comparisons["metric"].map(names.index))
-    overall = ordered[ordered["level"] == _OVERALL].sort_values("_metric", kind="stable")
-    scales = {str(name): _scale(part) for name, part in overall.groupby("metric")}
-    baseline = baseline_of(comparisons)
+    order = put_first(list(dict.fromkeys(one.metric for one in compared)), metrics)
+    scales = _scales(one for one in compared if one.is_overall)
+    baseline = baseline_of(scorecard)
     return [
-        _group(candidate, part, scales)
-        for candidate, part in group_by_candidate(ordered, candidates)
+        _group(candidate, own, order, scales)
+        for candidate, own in group_by_candidate(compared, candidates)
         if candidate != baseline
     ]
 
 
 def rank_table(
-    ranks: pd.DataFrame, candidates: Sequence[str], metrics: Sequence[str]
+    scorecard: Scorecard, candidates: Sequence[str], metrics: Sequence[str]
 ) -> RankTable | None:
     """Arrange the ranks over all cases by candidate and metric; None where there are none."""
-    rows = [] if ranks.empty else plain_rows(ranks[ranks["level"] == _OVERALL])
-    if not rows:
-        return None
     cells = {
-        (row["candidate"], row["metric"]): RankCell(
-            best=int(row["best_rank"]),
-            worst=int(row["worst_rank"]),
-            not_told_apart_from=row["not_told_apart_from"] or "",
+        (rank.candidate, rank.metric): RankCell(
+            best=rank.best_rank,
+            worst=rank.worst_rank,
+            not_told_apart_from=rank.not_told_apart_from or "",
         )
-        for row in rows
+        for rank in scorecard.rows(Rank)
+        if rank.is_overall
     }
+    if not cells:
+        return None
     shown = put_first(list(dict.fromkeys(metric for _, metric in cells)), metrics)
     names = put_first(list(dict.fromkeys(name for name, _ in cells)), candidates)
     return RankTable(
@@ -138,61 +135,61 @@ def rank_table(
     )
 
 
-def _group(candidate: str, part: pd.DataFrame, scales: Mapping[str, Scale]) -> ComparisonGroup:
-    if part.empty:
-        return ComparisonGroup(candidate=candidate, overall=[], scopes=[], shown=0, counts={})
-    overall = part[part["level"] == _OVERALL].sort_values("_metric", kind="stable")
-    elsewhere = part[part["level"] != _OVERALL]
-    words = elsewhere["conclusion"].str.partition(",")
-    found = elsewhere.assign(
-        _slight=words[2].str.strip() == _WITHIN,
-        _order=words[0].map(_ORDER),
-        _size=-elsewhere["difference"].abs(),
-    )
-    found = found[found["_order"].notna()].sort_values(
-        ["_slight", "_order", "_metric", "_size"], kind="stable"
-    )
-    first = found.head(MAX_SCOPES)
-    own_scales = {str(name): _scale(of_metric) for name, of_metric in first.groupby("metric")}
+def _group(
+    candidate: str, own: Sequence[Comparison], order: list[str], scales: Mapping[str, Scale]
+) -> ComparisonGroup:
+    def importance(one: Comparison) -> tuple[bool, int, int, float]:
+        word, _, remark = one.conclusion.partition(",")
+        is_slight = remark.strip() == _WITHIN
+        return is_slight, _ORDER[word], order.index(one.metric), -abs(one.difference or 0.0)
+
+    overall = [one for one in own if one.is_overall]
+    elsewhere = [one for one in own if not one.is_overall]
+    found = [one for one in elsewhere if one.conclusion.partition(",")[0] in _ORDER]
+    first = sorted(found, key=importance)[:MAX_SCOPES]
+    own_scales = _scales(first)
     return ComparisonGroup(
         candidate=candidate,
-        overall=[_row(row, scales) for row in plain_rows(overall)],
-        scopes=[_row(row, own_scales) for row in plain_rows(first)],
+        overall=[_row(one, scales) for one in sorted(overall, key=lambda o: order.index(o.metric))],
+        scopes=[_row(one, own_scales) for one in first],
         shown=len(found),
-        counts=_counts(elsewhere["conclusion"]),
+        counts=_counts(elsewhere),
     )
 
 
-def _counts(conclusions: "pd.Series[str]") -> dict[str, int]:
+def _counts(compared: Iterable[Comparison]) -> dict[str, int]:
     """Count the conclusions: harm first, then gain, then what was not shown."""
-    counted = [(str(word), int(n)) for word, n in conclusions.value_counts().items()]
+    counted = Counter(one.conclusion for one in compared).most_common()
     return dict(sorted(counted, key=lambda one: _ORDER.get(one[0].partition(",")[0], len(_ORDER))))
 
 
-def _scale(rows: pd.DataFrame) -> Scale:
-    ends = rows[["difference", "low_adjusted", "high_adjusted"]].to_numpy(float).ravel()
-    return centred_scale(float(end) for end in ends)
+def _scales(compared: Iterable[Comparison]) -> dict[str, Scale]:
+    ends: dict[str, list[float | None]] = {}
+    for one in compared:
+        of_metric = ends.setdefault(one.metric, [])
+        of_metric += (one.difference, one.low_adjusted, one.high_adjusted)
+    return {metric: centred_scale(of_metric) for metric, of_metric in ends.items()}
 
 
-def _row(row: Row, scales: Mapping[str, Scale]) -> ComparisonRow:
-    difference = finite(row["difference"])
-    low, high = finite(row["low_adjusted"]), finite(row["high_adjusted"])
+def _row(one: Comparison, scales: Mapping[str, Scale]) -> ComparisonRow:
+    difference = finite(one.difference)
+    low, high = finite(one.low_adjusted), finite(one.high_adjusted)
     return ComparisonRow(
-        metric=format_metric(row["metric"]),
-        scope=format_scope(row["geography"], row["segment"]),
-        conclusion=row["conclusion"],
-        kind=_kind(row["conclusion"]),
+        metric=format_metric(one.metric),
+        scope=format_scope(one.geography, one.segment),
+        conclusion=one.conclusion,
+        kind=_kind(one.conclusion),
         difference=difference,
         low=low,
         high=high,
-        p_adjusted=finite(row["p_adjusted"]),
-        better=int(row["better"]),
-        worse=int(row["worse"]),
-        n=int(row["n"]),
-        reason=row["reason"] or "",
+        p_adjusted=finite(one.p_adjusted),
+        better=one.better,
+        worse=one.worse,
+        n=one.n,
+        reason=one.reason or "",
         plot=None
         if difference is None
-        else scales[row["metric"]].plot(difference, low=low, high=high, mark=0.0),
+        else scales[one.metric].plot(difference, low=low, high=high, mark=0.0),
     )
 
 

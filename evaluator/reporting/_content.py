@@ -6,7 +6,13 @@ from datetime import date, datetime
 
 import pandas as pd
 
-from evaluator.certification import EvaluationSetSummary, EvidenceRecord, Outcome, Verdict
+from evaluator.certification import (
+    DecidedGap,
+    EvaluationSetSummary,
+    EvidenceRecord,
+    Outcome,
+    Verdict,
+)
 from evaluator.scorecard import Scorecard
 from evaluator.spec import AuditSpec
 
@@ -84,7 +90,7 @@ class AuditContent:
     outcomes: Sequence[Outcome]
     verdicts: Sequence[Verdict]
     scorecard: Scorecard
-    fairness_gaps: pd.DataFrame
+    fairness_gaps: Sequence[DecidedGap]
     without_label: pd.DataFrame
     intake_days: Sequence[IntakeDay]
     evidence: Sequence[EvidenceRecord]

@@ -108,14 +108,14 @@ def _outcome(content: DashboardContent) -> dict[str, Any]:
 
 def _comparison(content: DashboardContent) -> dict[str, Any] | None:
     scorecard, names, metrics = content.scorecard, _names(content), content.headline_metrics
-    groups = comparison_groups(scorecard.comparisons, names, metrics)
+    groups = comparison_groups(scorecard, names, metrics)
     return (
         None
         if not groups
         else {
-            "baseline": baseline_of(scorecard.comparisons),
+            "baseline": baseline_of(scorecard),
             "comparisons": groups,
-            "ranks": rank_table(scorecard.ranks, names, metrics),
+            "ranks": rank_table(scorecard, names, metrics),
         }
     )
 
@@ -134,8 +134,8 @@ def _fairness(content: DashboardContent) -> dict[str, Any] | None:
 
 def _weak_slices(content: DashboardContent) -> dict[str, Any] | None:
     scorecard, names = content.scorecard, _names(content)
-    weak = weak_groups(scorecard.weak_slices, scorecard.weak_searches, names)
-    worsened = worsened_groups(scorecard.worsened, names)
+    weak = weak_groups(scorecard, names)
+    worsened = worsened_groups(scorecard, names)
     return {"weak": weak, "worsened": worsened} if weak or worsened else None
 
 

@@ -1,19 +1,13 @@
 """Does each candidate treat groups alike: the worst gaps, and all groups."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
-import pandas as pd
-
-from evaluator.certification import format_metric, worst_first, worst_gaps
+from evaluator.certification import DecidedGap, format_metric, worst_first, worst_gaps
 from evaluator.metrics import FAIRNESS_MEASURES
-from evaluator.reporting._formatting import (
-    Row,
-    finite,
-    group_by_candidate,
-    plain_rows,
-)
+from evaluator.reporting._formatting import finite, group_by_candidate
 from evaluator.reporting._plots import IntervalPlot, Scale, centred_scale
 
 MAX_GAPS = 10
@@ -68,9 +62,9 @@ class GapRow:
     verdict: str | None
     why: str
     plot: IntervalPlot | None
-    failed: int | None
-    open: int | None
-    passed: int | None
+    failed: int | None = None
+    open: int | None = None
+    passed: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +86,7 @@ class FairnessGroup:
     gaps: int
     groups: Sequence[GapRow]
     rows: int
-    verdicts: dict[str, int]
+    verdicts: Mapping[str, int]
 
     @property
     def without_limit(self) -> int:
@@ -100,100 +94,94 @@ class FairnessGroup:
         return self.gaps - sum(self.verdicts.values())
 
 
-def fairness_groups(gaps: pd.DataFrame, candidates: Sequence[str]) -> list[FairnessGroup]:
+def fairness_groups(gaps: Sequence[DecidedGap], candidates: Sequence[str]) -> list[FairnessGroup]:
     """Arrange the gaps by candidate."""
-    if gaps.empty:
+    if not gaps:
         return []
-    return [_group(candidate, part) for candidate, part in group_by_candidate(gaps, candidates)]
+    return [_group(candidate, own) for candidate, own in group_by_candidate(gaps, candidates)]
 
 
-def describe_measures(gaps: pd.DataFrame) -> list[tuple[str, str]]:
+def describe_measures(gaps: Sequence[DecidedGap]) -> list[tuple[str, str]]:
     """Say what each measure that occurs compares."""
-    if gaps.empty:
-        return []
     return [
         (format_metric(name), FAIRNESS_MEASURES[name].compares)
-        for name in gaps["measure"].unique()
+        for name in dict.fromkeys(gap.measure for gap in gaps)
         if name in FAIRNESS_MEASURES
     ]
 
 
-def _group(candidate: str, gaps: pd.DataFrame) -> FairnessGroup:
-    if gaps.empty:
-        return FairnessGroup(candidate=candidate, worst=[], gaps=0, groups=[], rows=0, verdicts={})
-    summary = worst_first(worst_gaps(gaps))
-    scales = {False: _scale(summary, is_ratio=False), True: _scale(summary, is_ratio=True)}
+def _group(candidate: str, gaps: Sequence[DecidedGap]) -> FairnessGroup:
+    worst = worst_first(worst_gaps(gaps))
+    scales = {is_ratio: _scale(worst, is_ratio=is_ratio) for is_ratio in (False, True)}
     return FairnessGroup(
         candidate=candidate,
-        worst=[_row(row, scales) for row in plain_rows(summary.head(MAX_GAPS))],
-        gaps=len(summary),
-        groups=[_row(row, scales) for row in plain_rows(worst_first(gaps).head(MAX_GROUPS))],
+        worst=[
+            replace(_row(gap, scales), failed=gap.failed, open=gap.open, passed=gap.passed)
+            for gap in worst[:MAX_GAPS]
+        ],
+        gaps=len(worst),
+        groups=[_row(gap, scales) for gap in worst_first(gaps)[:MAX_GROUPS]],
         rows=len(gaps),
-        verdicts={
-            str(word): int(n) for word, n in summary["verdict"].value_counts(sort=False).items()
-        },
+        verdicts=Counter(gap.verdict for gap in worst if gap.verdict is not None),
     )
 
 
-def _scale(gaps: pd.DataFrame, *, is_ratio: bool) -> Scale:
-    rows = plain_rows(gaps[(gaps["comparison"] == "ratio") == is_ratio])
-    ends = [_drawn(row[end], is_ratio=is_ratio) for row in rows for end in ("value", "low", "high")]
+def _scale(gaps: Sequence[DecidedGap], *, is_ratio: bool) -> Scale:
+    own = [gap for gap in gaps if gap.is_ratio == is_ratio]
+    ends = [_drawn(end, gap) for gap in own for end in (gap.value, gap.low, gap.high)]
     if not is_ratio:
-        return centred_scale([*ends, *(row["limit"] for row in rows)])
+        return centred_scale([*ends, *(gap.limit for gap in own)])
     return centred_scale(
         max(-_WIDEST_RATIO, min(_WIDEST_RATIO, end)) for end in ends if end is not None
     )
 
 
-def _drawn(value: float | None, *, is_ratio: bool) -> float | None:
+def _drawn(value: float | None, gap: DecidedGap) -> float | None:
     """Give where a gap is drawn: a ratio by its logarithm, so that half and twice look alike."""
-    if value is None or not is_ratio:
+    if value is None or not gap.is_ratio:
         return value
     return -math.inf if value <= 0 else math.log(value)
 
 
-def _row(row: Row, scales: dict[bool, Scale]) -> GapRow:
-    is_ratio = row["comparison"] == "ratio"
-    value = finite(row["value"])
-    measure = format_metric(row["measure"])
-    counts = {name: row.get(name) for name in ("failed", "open", "passed")}
+def _row(gap: DecidedGap, scales: Mapping[bool, Scale]) -> GapRow:
+    measure = format_metric(gap.measure)
     return GapRow(
-        measure=measure if row["class"] is None else f"{measure} of class {row['class']}",
-        is_ratio=is_ratio,
-        attribute=row["attribute"],
-        group=row["group"],
-        reference=row["reference"] or "no other group",
-        value=value,
-        low=finite(row["low"]),
-        high=finite(row["high"]),
-        limit=row["limit"],
-        rule=_rule(row),
-        group_value=finite(row["group_value"]),
-        reference_value=finite(row["reference_value"]),
-        n=int(row["n"]),
-        n_effective=finite(row["n_effective"]),
-        n_effective_reference=finite(row["n_effective_reference"]),
-        verdict=row["verdict"],
-        why=row["reason"] or "",
-        plot=None if value is None else _plot(row, scales[is_ratio], is_ratio=is_ratio),
-        **counts,
+        measure=measure if gap.class_ is None else f"{measure} of class {gap.class_}",
+        is_ratio=gap.is_ratio,
+        attribute=gap.attribute,
+        group=gap.group,
+        reference=gap.reference or "no other group",
+        value=finite(gap.value),
+        low=finite(gap.low),
+        high=finite(gap.high),
+        limit=gap.limit,
+        rule=_rule(gap),
+        group_value=finite(gap.group_value),
+        reference_value=finite(gap.reference_value),
+        n=gap.n,
+        n_effective=finite(gap.n_effective),
+        n_effective_reference=finite(gap.n_effective_reference),
+        verdict=gap.verdict,
+        why=gap.reason or "",
+        plot=None if finite(gap.value) is None else _plot(gap, scales[gap.is_ratio]),
     )
 
 
-def _plot(row: Row, scale: Scale, *, is_ratio: bool) -> IntervalPlot:
-    value, low, high = (_drawn(row[end], is_ratio=is_ratio) for end in ("value", "low", "high"))
-    limit = _drawn(row["limit"], is_ratio=is_ratio)
-    measure = FAIRNESS_MEASURES.get(row["measure"])
+def _plot(gap: DecidedGap, scale: Scale) -> IntervalPlot:
+    value, low, high, limit = (
+        _drawn(end, gap) for end in (gap.value, gap.low, gap.high, gap.limit)
+    )
+    measure = FAIRNESS_MEASURES.get(gap.measure)
     # Equalised odds is the larger of two gaps, whichever way they go: it has one side.
     is_one_sided = measure is not None and measure.favoured == 0
     limits = [] if limit is None else [limit] if is_one_sided else [limit, -limit]
     return scale.plot(value or 0.0, low=low, high=high, mark=0.0, limits=limits)
 
 
-def _rule(row: Row) -> str:
+def _rule(gap: DecidedGap) -> str:
     """Say what states the limit: a gate, or the audit without one."""
-    if row["limit"] is None:
+    if gap.limit is None:
         return ""
-    if row["gates"] > 1:
-        return f"the worst of {row['gates']} gates: {row['gate']}"
-    return "gate" if row["gates"] else "no gate"
+    if gap.gates > 1:
+        return f"the worst of {gap.gates} gates: {gap.gate}"
+    return "gate" if gap.gates else "no gate"

@@ -1,13 +1,11 @@
-"""Findings as plain rows, values as text, and the environment that templates are rendered in."""
+"""Findings by candidate, values as text, and the environment that templates are rendered in."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
-
-import pandas as pd
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from evaluator.certification import format_number
-from evaluator.scorecard import Measurement
+from evaluator.scorecard import Found, Measurement
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -15,29 +13,19 @@ if TYPE_CHECKING:
 NO_VALUE = "\N{EN DASH}"
 """What stands where there is no value."""
 
-Row = Mapping[str, Any]
-
 _MINUS = "\N{MINUS SIGN}"
 _MIN_P = 0.001
 _WHOLE = 10
 
 
-def plain_rows(frame: pd.DataFrame) -> list[Row]:
-    """Read a frame's rows; a missing cell is None, whatever its column's type."""
-    cells = frame.astype(object)
-    rows: list[Row] = cells.where(cells.notna(), None).to_dict("records")  # type: ignore[assignment]  # the columns are texts
-    return rows
-
-
 def group_by_candidate(
-    frame: pd.DataFrame, candidates: Iterable[str]
-) -> list[tuple[str, pd.DataFrame]]:
-    """Divide a frame by its column `candidate`."""
-    if frame.empty:
-        return [(name, frame) for name in candidates]
-    parts = {str(name): part for name, part in frame.groupby("candidate", sort=False)}
-    names = dict.fromkeys([*candidates, *parts])
-    return [(name, parts.get(name, frame.iloc[:0])) for name in names]
+    rows: Iterable[Found], candidates: Iterable[str]
+) -> list[tuple[str, list[Found]]]:
+    """Divide rows by candidate: first those named, also where they have none."""
+    parts: dict[str, list[Found]] = {name: [] for name in candidates}
+    for row in rows:
+        parts.setdefault(row.candidate, []).append(row)
+    return list(parts.items())
 
 
 def put_first(items: Sequence[str], wanted: Iterable[str]) -> list[str]:
@@ -52,7 +40,7 @@ def finite(value: float | None) -> float | None:
 
 def format_value(value: float | None) -> str:
     """Write a value; a dash where it is missing."""
-    return NO_VALUE if value is None or pd.isna(value) else format_number(value)
+    return NO_VALUE if value is None else format_number(value)
 
 
 def format_signed(value: float) -> str:
@@ -95,7 +83,7 @@ def format_interval(low: float | None, high: float | None, *, has_sign: bool) ->
 
 def format_two_sided(low: float | None, high: float | None) -> str:
     """Write an interval of a document; a dash where an end is missing."""
-    if low is None or high is None or pd.isna(low) or pd.isna(high):
+    if low is None or high is None:
         return NO_VALUE
     return format_interval(low, high, has_sign=False)
 

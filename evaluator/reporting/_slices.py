@@ -15,6 +15,7 @@ from evaluator.scorecard import (
     SLICE_LEVEL,
     Measurement,
     SliceState,
+    read_additional_measurements,
     read_measurements,
     slices_by_candidate,
 )
@@ -295,10 +296,8 @@ class AdditionalSliceTable:
 
 def additional_slice_tables(content: DashboardContent, metric: str) -> list[AdditionalSliceTable]:
     """Arrange one metric of the additional slices, one table a level."""
-    frame = content.scorecard.additional_measurements
-    # Read as the scorecard is, the group in the place of a slice.
-    measurements = read_measurements(
-        frame.assign(geography=None, segment=frame["group"]), metrics=[metric]
+    measurements = read_additional_measurements(
+        content.scorecard.additional_measurements, metric=metric
     )
     levels: dict[str, dict[str, dict[str, Measurement]]] = {}
     for measurement in measurements:

@@ -1,12 +1,12 @@
 """What was found, in plain text for a terminal."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import pandas as pd
 
 from evaluator.certification import (
+    DecidedGap,
     Outcome,
     Verdict,
     format_count,
@@ -21,6 +21,7 @@ from evaluator.reporting._formatting import (
     format_interval,
     format_measured_value,
     format_signed,
+    format_value,
 )
 from evaluator.reporting._overview import (
     format_gate_counts,
@@ -41,7 +42,7 @@ def summary_lines(
     outcomes: Sequence[Outcome],
     verdicts: Sequence[Verdict],
     scorecard: Scorecard,
-    fairness_gaps: pd.DataFrame,
+    fairness_gaps: Sequence[DecidedGap],
     headline_metrics: Sequence[str],
     standout_metrics: Sequence[str],
     minimum_support: int = ENOUGH_CASES,
@@ -79,11 +80,9 @@ def summary_lines(
     lines += [f"  {_format_standout(standout)}" for standout in standouts] or [
         f"  none by more than its own noise, with at least {format_count(minimum_support, 'case')}"
     ]
-    lines += _comparison_lines(scorecard.comparisons, candidates, headline_metrics)
+    lines += _comparison_lines(scorecard, candidates, headline_metrics)
     lines += _fairness_lines(fairness_gaps, candidates)
-    lines += _weak_lines(
-        scorecard.weak_slices, scorecard.weak_searches, scorecard.worsened, candidates
-    )
+    lines += _weak_lines(scorecard, candidates)
     lines += ["", "Slices that are not current", *_not_current_lines(scorecard.slices)]
     lines += ["", "Verdicts", *_verdict_lines(outcomes, verdicts)]
     return [_escape_control(line) for line in lines]
@@ -124,13 +123,13 @@ def _format_standout(standout: Standout) -> str:
 
 
 def _comparison_lines(
-    comparisons: pd.DataFrame, candidates: Sequence[str], metrics: Sequence[str]
+    scorecard: Scorecard, candidates: Sequence[str], metrics: Sequence[str]
 ) -> list[str]:
     """Say how each candidate compares with the baseline; nothing where nobody was compared."""
-    groups = comparison_groups(comparisons, candidates, metrics)
+    groups = comparison_groups(scorecard, candidates, metrics)
     if not groups:
         return []
-    lines = ["", f"Compared with {baseline_of(comparisons)}"]
+    lines = ["", f"Compared with {baseline_of(scorecard)}"]
     for group in groups:
         lines.append(f"  {group.candidate}: {_format_overall(group)}")
         if group.overall:
@@ -164,7 +163,7 @@ def _format_scopes(group: ComparisonGroup) -> str:
     return f"by slice and metric: {counts}; first {worst}"
 
 
-def _fairness_lines(gaps: pd.DataFrame, candidates: Sequence[str]) -> list[str]:
+def _fairness_lines(gaps: Sequence[DecidedGap], candidates: Sequence[str]) -> list[str]:
     """Say each candidate's verdicts on its worst gaps; nothing where nobody was measured."""
     groups = fairness_groups(gaps, candidates)
     if not groups:
@@ -201,15 +200,10 @@ def _format_gap(gap: GapRow) -> str:
     )
 
 
-def _weak_lines(
-    table: pd.DataFrame,
-    searches: Mapping[str, Mapping[str, Any]],
-    worsened: pd.DataFrame,
-    candidates: Sequence[str],
-) -> list[str]:
+def _weak_lines(scorecard: Scorecard, candidates: Sequence[str]) -> list[str]:
     """Say where each candidate is weak, and what got worse; nothing where nobody was searched."""
-    groups = weak_groups(table, searches, candidates)
-    later = {group.candidate: group for group in worsened_groups(worsened, candidates)}
+    groups = weak_groups(scorecard, candidates)
+    later = {group.candidate: group for group in worsened_groups(scorecard, candidates)}
     if not groups and not later:
         return []
     return [
@@ -225,8 +219,8 @@ def _format_weak(group: WeakGroup) -> str:
         return f"none confirmed. {group.searched}"
     first = group.rows[0]
     return (
-        f"{group.found} confirmed. {first.description}: {group.loss} {format_number(first.loss)}, "
-        f"{format_number(first.other_loss)} elsewhere ({format_count(first.n, 'case')}, "
+        f"{group.found} confirmed. {first.description}: {group.loss} {format_value(first.loss)}, "
+        f"{format_value(first.other_loss)} elsewhere ({format_count(first.n, 'case')}, "
         f"harm at least {format_excess_errors(first.excess_errors)})"
     )
 

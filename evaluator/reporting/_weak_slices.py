@@ -1,14 +1,13 @@
 """Where each candidate is weak, how hard that was looked for, and what got worse."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-import pandas as pd
-
 from evaluator.certification import format_count, format_metric
-from evaluator.reporting._formatting import Row, finite, group_by_candidate, plain_rows
-from evaluator.reporting._plots import IntervalPlot, Scale, centred_scale
+from evaluator.reporting._formatting import finite, group_by_candidate
+from evaluator.reporting._plots import IntervalPlot, centred_scale
+from evaluator.scorecard import Scorecard, WeakSlice, WorsenedSlice
 
 MAX_WEAK = 20
 """How many of a candidate's slices are shown."""
@@ -34,15 +33,15 @@ class WeakRow:
     """
 
     description: str
-    also: str
-    loss: float
-    other_loss: float
-    excess: float
+    also: str = ""
+    loss: float | None
+    other_loss: float | None
+    excess: float | None
     low: float | None
     high: float | None
     excess_errors: float | None
     n: int
-    plot: IntervalPlot
+    plot: IntervalPlot | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,46 +78,71 @@ class WorsenedGroup:
     looked_at: int
 
 
-def weak_groups(
-    table: pd.DataFrame, searches: Mapping[str, Mapping[str, Any]], candidates: Sequence[str]
-) -> list[WeakGroup]:
+def weak_groups(scorecard: Scorecard, candidates: Sequence[str]) -> list[WeakGroup]:
     """Arrange the weak slices by candidate."""
-    if table.empty and not searches:
+    found, searches = scorecard.rows(WeakSlice), scorecard.weak_searches
+    if not found and not searches:
         return []
     names = dict.fromkeys([*candidates, *searches])
     return [
-        _weak(candidate, part, searches.get(candidate))
-        for candidate, part in group_by_candidate(table, names)
+        _weak(candidate, own, searches.get(candidate))
+        for candidate, own in group_by_candidate(found, names)
     ]
 
 
-def worsened_groups(table: pd.DataFrame, candidates: Sequence[str]) -> list[WorsenedGroup]:
+def worsened_groups(scorecard: Scorecard, candidates: Sequence[str]) -> list[WorsenedGroup]:
     """Arrange what got worse by candidate; none where there is nothing to compare with."""
-    if table.empty:
+    found = scorecard.rows(WorsenedSlice)
+    if not found:
         return []
     groups = []
-    for candidate, part in group_by_candidate(table, candidates):
-        worse = part[part["status"] == "worse"]
-        names = ("loss_after", "loss_before", "worsening", "n_after")
+    for candidate, own in group_by_candidate(found, candidates):
+        worse = [one for one in own if one.is_worse]
         groups.append(
             WorsenedGroup(
                 candidate=candidate,
-                rows=_rows(worse, *names),
+                rows=_draw(
+                    WeakRow(
+                        description=one.slice,
+                        loss=one.loss_after,
+                        other_loss=one.loss_before,
+                        excess=one.worsening,
+                        low=finite(one.low),
+                        high=finite(one.high),
+                        excess_errors=finite(one.harm_low),
+                        n=one.n_after,
+                    )
+                    for one in worse[:MAX_WEAK]
+                ),
                 found=len(worse),
-                looked_at=len(part),
+                looked_at=len(own),
             )
         )
     return groups
 
 
-def _weak(candidate: str, table: pd.DataFrame, search: Mapping[str, Any] | None) -> WeakGroup:
-    confirmed = table if table.empty else table[table["status"] == "confirmed"]
-    own = confirmed if table.empty else confirmed[confirmed["explained_by"].isna()]
+def _weak(
+    candidate: str, found: Sequence[WeakSlice], search: Mapping[str, Any] | None
+) -> WeakGroup:
+    leading = [one for one in found if one.is_leading]
     return WeakGroup(
         candidate=candidate,
-        rows=_rows(own, "loss", "rest_loss", "excess", "n_all"),
-        found=len(own),
-        explained=len(confirmed) - len(own),
+        rows=_draw(
+            WeakRow(
+                description=one.slice,
+                also=one.also or "",
+                loss=one.loss,
+                other_loss=one.rest_loss,
+                excess=one.excess,
+                low=finite(one.low),
+                high=finite(one.high),
+                excess_errors=finite(one.harm_low),
+                n=one.n_all,
+            )
+            for one in leading[:MAX_WEAK]
+        ),
+        found=len(leading),
+        explained=sum(one.is_confirmed for one in found) - len(leading),
         searched=_searched(search),
         loss=format_metric(str((search or {}).get("loss", "loss"))),
     )
@@ -140,24 +164,13 @@ def _searched(search: Mapping[str, Any] | None) -> str:
     )
 
 
-def _rows(table: pd.DataFrame, loss: str, other: str, excess: str, cases: str) -> list[WeakRow]:
-    rows = plain_rows(table.head(MAX_WEAK))
-    scale = centred_scale(row[end] for row in rows for end in (excess, "low", "high"))
-    return [_row(row, scale, (loss, other, excess, cases)) for row in rows]
-
-
-def _row(row: Row, scale: Scale, names: tuple[str, str, str, str]) -> WeakRow:
-    loss, other, excess, cases = names
-    low, high = finite(row["low"]), finite(row["high"])
-    return WeakRow(
-        description=row["slice"],
-        also=row.get("also") or "",
-        loss=row[loss],
-        other_loss=row[other],
-        excess=row[excess],
-        low=low,
-        high=high,
-        excess_errors=finite(row["harm_low"]),
-        n=int(row[cases]),
-        plot=scale.plot(row[excess], low=low, high=high, mark=0.0),
-    )
+def _draw(rows: Iterable[WeakRow]) -> list[WeakRow]:
+    """Draw the rows of one candidate, all on one scale."""
+    rows = list(rows)
+    scale = centred_scale(end for row in rows for end in (row.excess, row.low, row.high))
+    return [
+        replace(row, plot=scale.plot(row.excess, low=row.low, high=row.high, mark=0.0))
+        for row in rows
+        # What is confirmed, or shown to be worse, has one.
+        if row.excess is not None
+    ]

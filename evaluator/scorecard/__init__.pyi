@@ -4,17 +4,27 @@ from ._assets import (
     model_of as model_of,
     predictions_of as predictions_of,
 )
+from ._cells import number as number, text as text
 from ._measurements import (
     Measurement as Measurement,
     SliceState as SliceState,
     format_scope as format_scope,
-    number as number,
+    read_additional_measurements as read_additional_measurements,
     read_differences as read_differences,
     read_measurements as read_measurements,
     read_slices as read_slices,
     slice_keys as slice_keys,
     slices_by_candidate as slices_by_candidate,
-    text as text,
+)
+from ._rows import (
+    AdditionalMeasurement as AdditionalMeasurement,
+    Comparison as Comparison,
+    Found as Found,
+    Gap as Gap,
+    Rank as Rank,
+    WeakSlice as WeakSlice,
+    WorsenedSlice as WorsenedSlice,
+    to_frame as to_frame,
 )
 from ._scorecard import DayFacts as DayFacts, Scorecard as Scorecard
 from ._slice import Slice as Slice

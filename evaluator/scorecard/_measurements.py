@@ -1,12 +1,12 @@
 """The scorecard and the list of slices, read once into typed values."""
 
-import math
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
+from evaluator.scorecard._cells import number, text
 from evaluator.scorecard._slice import SLICE_SEPARATOR
 
 CURRENT = "current"
@@ -122,7 +122,10 @@ class SliceState:
 
 
 def read_measurements(
-    scorecard: pd.DataFrame, *, metrics: Collection[str], levels: Collection[str] | None = None
+    scorecard: pd.DataFrame,
+    *,
+    metrics: Collection[str] | None = None,
+    levels: Collection[str] | None = None,
 ) -> list[Measurement]:
     """Read the scorecard's rows for some metrics.
 
@@ -131,10 +134,8 @@ def read_measurements(
     scorecard
         One row per candidate, level, slice and metric: the column `candidate` and the columns of
         `evaluator.metrics.slice_metrics` with the slice columns `geography` and `segment`.
-    metrics
-        The metrics to read.
-    levels
-        The levels to read; all of them when None.
+    metrics, levels
+        Those to read; all of them when None.
 
     Returns
     -------
@@ -144,9 +145,10 @@ def read_measurements(
     """
     if scorecard.empty:
         return []
-    chosen = scorecard["metric"].isin(list(metrics))
-    if levels is not None:
-        chosen &= scorecard["level"].isin(list(levels))
+    chosen = pd.Series(data=True, index=scorecard.index)
+    for name, wanted in (("metric", metrics), ("level", levels)):
+        if wanted is not None:
+            chosen &= scorecard[name].isin(list(wanted))
     rows = scorecard.loc[
         chosen,
         [
@@ -165,6 +167,26 @@ def read_measurements(
         ],
     ]
     return [_measurement(row) for row in rows.itertuples(index=False)]
+
+
+def read_additional_measurements(table: pd.DataFrame, *, metric: str) -> list[Measurement]:
+    """Read one metric of the further slices, the group in the place of the segment.
+
+    Parameters
+    ----------
+    table
+        `Scorecard.additional_measurements`; may be empty.
+    metric
+        The metric to read.
+
+    Returns
+    -------
+    list[Measurement]
+        In the table's order; see `read_measurements`.
+    """
+    if table.empty:
+        return []
+    return read_measurements(table.assign(geography=None, segment=table["group"]), metrics=[metric])
 
 
 def read_differences(comparisons: pd.DataFrame, baseline: str | None) -> list[Measurement]:
@@ -261,36 +283,6 @@ def format_scope(geography: str | None, segment: str | None) -> str:
     return " x ".join(part for part in (geography, segment) if part is not None) or "overall"
 
 
-def number(value: object) -> float | None:
-    """Read a frame's cell as a number.
-
-    Returns
-    -------
-    float or None
-        None where the cell is missing, or holds no finite number.
-
-    Raises
-    ------
-    ValueError, TypeError
-        Where it holds something that Python reads as no number.
-    """
-    if _is_missing(value):
-        return None
-    found = float(value)  # type: ignore[arg-type]  # a frame's cells are untyped
-    return found if math.isfinite(found) else None
-
-
-def text(value: object) -> str | None:
-    """Read a frame's cell as text.
-
-    Returns
-    -------
-    str or None
-        None where the cell is missing.
-    """
-    return None if _is_missing(value) else str(value)
-
-
 def _measurement(row: Any) -> Measurement:
     value = number(row.value)
     state = text(row.status) or "undefined"
@@ -314,7 +306,3 @@ def _measurement(row: Any) -> Measurement:
         status=state,
         reason="" if state == "ok" else why or "no reason was recorded",
     )
-
-
-def _is_missing(value: object) -> bool:
-    return value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value))

@@ -1,12 +1,24 @@
 """One scorecard whole, and the plain facts about days that gates are judged on beside it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import Any, Self
+from functools import cached_property
+from typing import Any, Final, Self
 
 import pandas as pd
 
+from evaluator.scorecard._measurements import CURRENT
+from evaluator.scorecard._rows import (
+    AdditionalMeasurement,
+    Comparison,
+    Found,
+    Gap,
+    Rank,
+    WeakSlice,
+    WorsenedSlice,
+    read_rows,
+)
 from evaluator.scorecard._tables import (
     ADDITIONAL_MEASUREMENTS,
     COMPARISONS,
@@ -18,6 +30,16 @@ from evaluator.scorecard._tables import (
     WEAK_SLICES,
     WORSENED,
 )
+
+_TABLES: Final[Mapping[type, str]] = {
+    AdditionalMeasurement: "additional_measurements",
+    Comparison: "comparisons",
+    Rank: "ranks",
+    Gap: "fairness",
+    WeakSlice: "weak_slices",
+    WorsenedSlice: "worsened",
+}
+"""Which table has rows of which kind."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +124,50 @@ class Scorecard:
     weak_searches: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     remarks: Sequence[str] = ()
     days: Sequence[DayFacts] = ()
+
+    def rows(self, kind: type[Found], candidate: str | None = None) -> list[Found]:
+        """Give the rows of a table, which is read once.
+
+        Parameters
+        ----------
+        kind
+            `AdditionalMeasurement`, `Comparison` (those with the baseline), `Rank`, `Gap`,
+            `WeakSlice` or `WorsenedSlice`.
+        candidate
+            Whose rows; those of all where None.
+
+        Returns
+        -------
+        list
+            In the table's order.
+
+        Raises
+        ------
+        EvidenceError
+            Where a cell is missing without which a row means nothing.
+        """
+        if kind not in self._rows:
+            self._rows[kind] = read_rows(getattr(self, _TABLES[kind]), kind)
+        return [row for row in self._rows[kind] if candidate in {None, row.candidate}]
+
+    @cached_property
+    def _rows(self) -> dict[type, Sequence[Any]]:
+        return {}
+
+    def of(self, candidate: str) -> Self:
+        """Give what was found of one candidate; days and remarks are those of the audit."""
+        own: dict[str, Any] = {
+            name: table[table["candidate"] == candidate]
+            for name, table in vars(self).items()
+            if isinstance(table, pd.DataFrame) and len(table)
+        }
+        searches = {name: one for name, one in self.weak_searches.items() if name == candidate}
+        return replace(self, **own, weak_searches=searches)
+
+    @property
+    def slices_not_current(self) -> pd.DataFrame:
+        """The rows of `slices` on which no verdict may rest."""
+        return self.slices if self.slices.empty else self.slices[self.slices["state"] != CURRENT]
 
     @classmethod
     def from_tables(

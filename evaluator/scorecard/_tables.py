@@ -6,6 +6,16 @@ from typing import Final
 import pandas as pd
 import pyarrow as pa
 
+from evaluator.scorecard._rows import (
+    AdditionalMeasurement,
+    Comparison,
+    Gap,
+    Rank,
+    WeakSlice,
+    WorsenedSlice,
+    schema_of,
+)
+
 CASES: Final = "cases.parquet"
 """The cases of an evaluation set."""
 PREDICTIONS: Final = "predictions.parquet"
@@ -35,57 +45,14 @@ DATA_PREFIX: Final = "data."
 """Stands before the name of a declared column, which may be called `label` or `id` itself."""
 
 
-def _schema(*columns: tuple[str, pa.DataType]) -> pa.Schema:
-    return pa.schema([(name, kind) for names, kind in columns for name in names.split()])
-
-
-_TEXT, _NUMBER, _COUNT = pa.string(), pa.float64(), pa.int64()
-_COMPARED = _schema(
-    ("candidate baseline level geography segment metric", _TEXT),
-    ("difference low high p_value p_adjusted low_adjusted high_adjusted", _NUMBER),
-    ("p_equivalent p_not_worse", _NUMBER),
-    ("n", _COUNT),
-    ("n_effective", _NUMBER),
-    ("n_discordant better worse", _COUNT),
-    ("higher_is_better", pa.bool_()),
-    ("conclusion status reason", _TEXT),
-)
 SCHEMAS: Final[Mapping[str, pa.Schema]] = {
-    ADDITIONAL_MEASUREMENTS: _schema(
-        ("candidate level group metric", _TEXT),
-        ("value low high", _NUMBER),
-        ("n", _COUNT),
-        ("n_effective", _NUMBER),
-        ("status reason", _TEXT),
-    ),
-    COMPARISONS: _COMPARED,
-    PAIRS: _COMPARED,
-    RANKS: _schema(
-        ("level geography segment metric candidate", _TEXT),
-        ("rank best_rank worst_rank", _COUNT),
-        ("not_told_apart_from", _TEXT),
-    ),
-    FAIRNESS: _schema(
-        ("candidate measure comparison class attribute group reference", _TEXT),
-        ("value low high group_value reference_value", _NUMBER),
-        ("n n_reference", _COUNT),
-        ("n_effective n_effective_reference", _NUMBER),
-        ("strata strata_left_out", _COUNT),
-        ("status reason", _TEXT),
-    ),
-    WEAK_SLICES: _schema(
-        ("candidate slice conditions", _TEXT),
-        ("n n_all", _COUNT),
-        ("loss rest_loss excess low high harm harm_low p_value p_adjusted", _NUMBER),
-        ("group", _COUNT),
-        ("also explained_by status reason", _TEXT),
-    ),
-    WORSENED: _schema(
-        ("candidate slice conditions", _TEXT),
-        ("n_before n_after", _COUNT),
-        ("loss_before loss_after worsening low high harm harm_low p_value p_adjusted", _NUMBER),
-        ("status reason", _TEXT),
-    ),
+    ADDITIONAL_MEASUREMENTS: schema_of(AdditionalMeasurement),
+    COMPARISONS: schema_of(Comparison),
+    PAIRS: schema_of(Comparison),
+    RANKS: schema_of(Rank),
+    FAIRNESS: schema_of(Gap),
+    WEAK_SLICES: schema_of(WeakSlice),
+    WORSENED: schema_of(WorsenedSlice),
 }
 """The columns of each table but the measurements, which have those of the audit's metrics."""
 

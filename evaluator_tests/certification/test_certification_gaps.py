@@ -1,5 +1,6 @@
 """Gaps between groups: what a gate says of one is what its row says, and nothing else decides."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,14 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from evaluator.certification import GateEvidence, decide_gaps, judge, judge_scopes, worst_gaps
+from evaluator.certification import (
+    DecidedGap,
+    GateEvidence,
+    decide_gaps,
+    judge,
+    judge_scopes,
+    worst_gaps,
+)
 from evaluator.metrics import FAIRNESS_MEASURES
 from evaluator.scorecard import Scorecard
 from evaluator.spec import FairnessGate, FairnessSpec
@@ -16,7 +24,6 @@ OPEN = "INSUFFICIENT EVIDENCE"
 ATTRIBUTES = ("region", "age")
 MEASURES = ("equal_opportunity", "treatment_equality", "equalised_odds", "calibration_gap")
 CANDIDATES = ["good", "base"]
-DECIDED = ["limit", "verdict", "needed_cases", "gate", "gates"]
 SLICES = pd.DataFrame(
     {"candidate": CANDIDATES, "geography": "all", "segment": "all", "state": "current"}
 ).assign(error=None, content_version="abc")
@@ -49,7 +56,7 @@ def evidence_of(gaps: pd.DataFrame, **declared: Any) -> GateEvidence:
     return GateEvidence(scorecard=card, confidence=0.95, **declared)
 
 
-def decided(rows: list[dict[str, Any]], *gates: dict[str, Any], **stated: Any) -> pd.DataFrame:
+def decided(rows: list[dict[str, Any]], *gates: dict[str, Any], **stated: Any) -> list[DecidedGap]:
     """Decide gaps by gates on equal opportunity, and by what the audit states."""
     usual = {"kind": "fairness", "measure": "equal_opportunity"}
     asked = [FairnessGate.model_validate(usual | gate) for gate in gates]
@@ -112,59 +119,56 @@ def test_a_gate_and_the_table_say_the_same_of_every_gap(
 ) -> None:
     evidence = evidence_of(gaps, fairness_against_best=against_best)
     stated = FairnessSpec(attributes=ATTRIBUTES, measures=MEASURES, limit_difference=limit)
-    table = decide_gaps(judge_scopes([gate], evidence, CANDIDATES), evidence, stated)
+    found = decide_gaps(judge_scopes([gate], evidence, CANDIDATES), evidence, stated)
     for verdict in judge([gate], evidence, CANDIDATES):
-        named = table if table.empty else table[table["gates"] == 1]
-        own = named if named.empty else named[named["candidate"] == verdict.candidate]
-        words = [] if own.empty else list(own["verdict"])
+        own = [one for one in found if one.gates == 1 and one.candidate == verdict.candidate]
+        words = [one.verdict for one in own]
         not_measured = verdict.places - len(own)
         assert words.count("FAIL") == verdict.failing
         assert words.count(OPEN) == verdict.open - not_measured
-        if len(own):
-            assert set(own["gate"]) == {verdict.gate}
-            limits = {"difference": gate.limit_difference, "ratio": gate.limit_ratio}
-            assert (own["limit"] == own["comparison"].map(limits)).all()
+        for one in own:
+            limit = gate.limit_ratio if one.is_ratio else gate.limit_difference
+            assert (one.gate, one.limit) == (verdict.gate, limit)
 
 
 def test_without_any_limit_a_gap_has_no_verdict() -> None:
-    table = decided([gap(-0.3), gap(0.7, comparison="ratio"), gap(0.0, status="too_few")])
-    assert table[["limit", "verdict", "needed_cases", "gate"]].isna().all(axis=None)
-    assert table["reason"].tolist()[2] == "there is too little"
-    assert table["reason"].isna().tolist() == [True, True, False]
-    assert table["value"].tolist()[:2] == [-0.3, 0.7]
+    gaps = decided([gap(-0.3), gap(0.7, comparison="ratio"), gap(0.0, status="too_few")])
+    for one in gaps:
+        assert (one.limit, one.verdict, one.needed_cases, one.gate) == (None, None, None, None)
+    assert [one.reason for one in gaps] == [None, None, "there is too little"]
+    assert [one.value for one in gaps[:2]] == [-0.3, 0.7]
 
 
 def test_with_a_limit_of_ratios_alone_only_ratios_are_decided() -> None:
     rows = [gap(-0.3), gap(0.5, comparison="ratio"), gap(-0.3, measure="calibration_gap")]
-    table = decided(rows, limit_ratio=0.8)
-    assert table["verdict"].fillna("").tolist() == ["", "FAIL", ""]
-    assert table["limit"].tolist()[1] == 0.8
+    gaps = decided(rows, limit_ratio=0.8)
+    assert [one.verdict for one in gaps] == [None, "FAIL", None]
+    assert [one.limit for one in gaps] == [None, 0.8, None]
     # No gate asks for it.
-    assert (table["gates"].tolist(), table["gate"].isna().all()) == ([0, 0, 0], True)
+    assert {(one.gates, one.gate) for one in gaps} == {(0, None)}
 
 
 def test_a_gate_decides_what_it_names_and_the_audit_the_rest() -> None:
     rows = [gap(-0.15, 0.01), gap(-0.15, 0.01, attribute="age"), gap(0.9, comparison="ratio")]
-    table = decided(rows, {"attribute": "region", "limit_difference": 0.2}, limit_difference=0.1)
-    assert table["verdict"].fillna("").tolist() == ["PASS", "FAIL", ""]
-    assert table["limit"].fillna(0).tolist() == [0.2, 0.1, 0]
-    assert table["gates"].tolist() == [1, 0, 0]
-    assert table["gate"][0] == "equal opportunity by region: difference at most 0.2"
+    gaps = decided(rows, {"attribute": "region", "limit_difference": 0.2}, limit_difference=0.1)
+    assert [one.verdict for one in gaps] == ["PASS", "FAIL", None]
+    assert [one.limit for one in gaps] == [0.2, 0.1, None]
+    assert [one.gates for one in gaps] == [1, 0, 0]
+    assert gaps[0].gate == "equal opportunity by region: difference at most 0.2"
 
 
 def test_a_gate_for_another_candidate_does_not_name_the_gap() -> None:
-    table = decided([gap(-0.3)], {"candidate": "base", "limit_difference": 0.1})
-    assert (table["gates"][0], table["verdict"].isna()[0]) == (0, True)
+    (found,) = decided([gap(-0.3)], {"candidate": "base", "limit_difference": 0.1})
+    assert (found.gates, found.verdict) == (0, None)
 
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_of_two_gates_the_one_that_decides_worse_is_shown_and_named(order: int) -> None:
     gates = [{"limit_difference": 0.3}, {"limit_difference": 0.1}][::order]
     for value, limit, verdict in ((-0.2, 0.1, "FAIL"), (-0.12, 0.1, OPEN), (0.0, 0.1, "PASS")):
-        table = decided([gap(value)], *gates)
-        row = table.iloc[0]
-        assert (row["verdict"], row["limit"], row["gates"]) == (verdict, limit, 2)
-        assert row["gate"].endswith(f"at most {limit}")
+        (found,) = decided([gap(value)], *gates)
+        assert (found.verdict, found.limit, found.gates) == (verdict, limit, 2)
+        assert (found.gate or "").endswith(f"at most {limit}")
 
 
 def test_a_limit_of_the_audit_decides_as_a_gate_with_this_limit_would() -> None:
@@ -175,26 +179,25 @@ def test_a_limit_of_the_audit_decides_as_a_gate_with_this_limit_would() -> None:
     ]
     by_gate = decided(rows, {"limit_difference": 0.1})
     by_audit = decided(rows, limit_difference=0.1)
-    assert set(by_gate["verdict"]) == {"PASS", "FAIL", OPEN}
-    same = [name for name in by_gate if name not in {"gate", "gates"}]
-    pd.testing.assert_frame_equal(by_gate[same], by_audit[same])
+    assert {one.verdict for one in by_gate} == {"PASS", "FAIL", OPEN}
+    assert [replace(one, gate=None, gates=0) for one in by_gate] == by_audit
 
 
 def test_an_open_gap_says_why_and_how_many_cases_would_decide() -> None:
-    (row,) = decided([gap(-0.12)], limit_difference=0.1).to_dict("records")
-    assert row["reason"] == (
-        f"the limit -0.1 lies within; about {row['needed_cases']:,} cases there would decide it"
+    (found,) = decided([gap(-0.12)], limit_difference=0.1)
+    assert found.reason == (
+        f"the limit -0.1 lies within; about {found.needed_cases:,} cases there would decide it"
     )
-    alone = decided([gap(-0.16, 0.058), *[gap(0, 0.05)] * 30], limit_difference=0.1).iloc[0]
-    assert alone["verdict"] == OPEN
-    assert "which may be chance among 31 places" in alone["reason"]
+    alone = decided([gap(-0.16, 0.058), *[gap(0, 0.05)] * 30], limit_difference=0.1)[0]
+    assert alone.verdict == OPEN
+    assert "which may be chance among 31 places" in (alone.reason or "")
 
 
 def test_verdicts_that_an_earlier_version_stored_are_not_shown() -> None:
     old = gap(-0.01, verdict="FAIL", limit=0.3, needed_cases=7.0) | {"reason": "an old reason"}
-    (row,) = decided([old], limit_difference=0.1).to_dict("records")
-    assert (row["verdict"], row["limit"], row["needed_cases"]) == ("PASS", 0.1, None)
-    assert pd.isna(row["reason"])
+    (found,) = decided([old], limit_difference=0.1)
+    assert (found.verdict, found.limit, found.needed_cases) == ("PASS", 0.1, None)
+    assert found.reason is None
 
 
 def test_the_summary_gives_the_worst_gap_and_never_a_better_verdict() -> None:
@@ -207,10 +210,10 @@ def test_the_summary_gives_the_worst_gap_and_never_a_better_verdict() -> None:
         gap(0.5, group="half", comparison="ratio"),
         gap(1.9, group="more", comparison="ratio"),
     ]
-    (difference, ratio) = worst_gaps(decided(rows, limit_difference=0.1)).to_dict("records")
-    assert (difference["group"], difference["verdict"]) == ("worst", "FAIL")
-    assert [difference[name] for name in ("failed", "open", "passed")] == [2, 2, 1]
+    (difference, ratio) = worst_gaps(decided(rows, limit_difference=0.1))
+    assert (difference.group, difference.verdict) == ("worst", "FAIL")
+    assert (difference.failed, difference.open, difference.passed) == (2, 2, 1)
     # Without a limit the larger gap is the worst, and nothing is counted.
-    assert (ratio["group"], ratio["failed"] + ratio["open"] + ratio["passed"]) == ("half", 0)
-    (left, _) = worst_gaps(decided(rows[2:6], limit_difference=0.1)).to_dict("records")
-    assert (left["group"], left["verdict"]) == ("tiny", OPEN)
+    assert (ratio.group, ratio.failed + ratio.open + ratio.passed) == ("half", 0)
+    (left, _) = worst_gaps(decided(rows[2:6], limit_difference=0.1))
+    assert (left.group, left.verdict) == ("tiny", OPEN)

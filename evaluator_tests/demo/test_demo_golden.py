@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import evaluator
-from evaluator.certification import decide_gaps, gate_evidence, judge_scopes
-from evaluator.scorecard import Scorecard, from_stored
+from evaluator.certification import DecidedGap, decide_gaps, gate_evidence, judge_scopes
+from evaluator.scorecard import Scorecard, from_stored, to_frame
 from evaluator.spec import load_audit
 
 GOLDEN = Path(__file__).parents[2] / "benchmarks" / "golden" / "flights"
@@ -82,7 +82,7 @@ def stored(evidence: Path, table: str) -> pd.DataFrame:
     )
     judged_on = gate_evidence(spec, scorecard)
     judged = judge_scopes(spec.gates, judged_on, [one.name for one in spec.candidates])
-    gaps = decide_gaps(judged, judged_on, spec.fairness)
+    gaps = to_frame(decide_gaps(judged, judged_on, spec.fairness), DecidedGap)
     return gaps[["candidate", "measure", "comparison", "attribute", "group", *DECISIONS]]
 
 

@@ -1,6 +1,7 @@
 """The further slices in the store, in the UI and in MLflow."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
@@ -13,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 from evaluator.orchestration import PAGE, AuditState, Home
 from evaluator.orchestration._assets._reports import MAX_ROWS, _additional_slices_table
 from evaluator.orchestration._scorecard_run import read_judged_scorecard
-from evaluator.scorecard import ADDITIONAL_MEASUREMENTS, CASES, PREDICTIONS
+from evaluator.scorecard import ADDITIONAL_MEASUREMENTS, CASES, PREDICTIONS, Scorecard
 from evaluator.spec import Audit
 from evaluator_tests.orchestration.conftest import run
 
@@ -35,11 +36,15 @@ def test_the_table_in_the_ui_is_capped_and_says_so() -> None:
             "reason": None,
         }
     )
-    text = _additional_slices_table(measurements, "recall")
+    card = Scorecard(
+        measurements=pd.DataFrame(), slices=pd.DataFrame(), additional_measurements=measurements
+    )
+    text = _additional_slices_table(card, "recall")
     assert text.count("| tail | tail = ") == MAX_ROWS
     assert f"The first {MAX_ROWS} of {rows} rows" in text
     assert ADDITIONAL_MEASUREMENTS in text
-    whole = _additional_slices_table(measurements.iloc[:MAX_ROWS], "recall")
+    less = replace(card, additional_measurements=measurements.iloc[:MAX_ROWS])
+    whole = _additional_slices_table(less, "recall")
     assert "The first" not in whole
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evaluator.certification import GateEvidence, Verdict, decide_gaps, judge_scopes
+from evaluator.certification import DecidedGap, GateEvidence, Verdict, decide_gaps, judge_scopes
 from evaluator.metrics import (
     compare_candidates,
     compare_pairs,
@@ -16,7 +16,7 @@ from evaluator.metrics import (
     weak_slices,
     worsened_slices,
 )
-from evaluator.scorecard import Scorecard
+from evaluator.scorecard import Gap, Scorecard
 from evaluator.spec import FairnessGate, FairnessSpec
 
 COMPARED = ["accuracy", "recall", "f1", "roc_auc", "log_loss"]
@@ -102,15 +102,13 @@ def with_features(cases: pd.DataFrame) -> pd.DataFrame:
 LIMITS = {"limit_difference": 0.1, "limit_ratio": 0.8}
 
 
-def decide(scorecard: Scorecard, limits: Mapping[str, float] = LIMITS) -> pd.DataFrame:
+def decide(scorecard: Scorecard, limits: Mapping[str, float] = LIMITS) -> list[DecidedGap]:
     """Decide a scorecard's gaps: by one gate, and by the limits of the audit."""
-    if scorecard.fairness.empty:
-        return scorecard.fairness
     evidence = GateEvidence(scorecard=scorecard, confidence=0.95, allowed_missing=1)
     gate = FairnessGate(
         kind="fairness", measure="equal_opportunity", attribute="segment", limit_difference=0.05
     )
-    candidates = list(scorecard.fairness["candidate"].unique())
+    candidates = list(dict.fromkeys(gap.candidate for gap in scorecard.rows(Gap)))
     stated = FairnessSpec(attributes=("geography", "segment"), **limits)
     return decide_gaps(judge_scopes([gate], evidence, candidates), evidence, stated)
 

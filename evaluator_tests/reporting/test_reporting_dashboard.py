@@ -13,6 +13,9 @@ from evaluator_tests.reporting.shown import with_scorecard
 
 VOID = {"meta", "br", "line", "rect", "path", "circle"}
 ATTACK = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
+KEPT = {"level", "metric", "status", "measure", "comparison", "conclusion", "verdict", "outcome"}
+KEPT |= {"gate_level", "decided_on", "headline_metrics", "standout_metrics"}
+"""Words that have a meaning, which an attack would take from them."""
 
 
 class Page(HTMLParser):
@@ -60,21 +63,19 @@ def _attacked(value: Any) -> Any:
     if isinstance(value, str):
         return value + ATTACK
     if isinstance(value, pd.DataFrame):
-        kept = {"level", "metric", "status", "measure", "comparison", "conclusion", "verdict"}
         texts = [
-            c for c in value.columns if c not in kept and pd.api.types.is_string_dtype(value[c])
+            c for c in value.columns if c not in KEPT and pd.api.types.is_string_dtype(value[c])
         ]
         return value.assign(
             **{c: value[c].where(value[c].isna(), value[c].astype(str) + ATTACK) for c in texts}
         )
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        kept_fields = {"outcome", "verdict", "level", "gate_level", "decided_on", "metric"}
         return dataclasses.replace(
             value,
             **{
                 field.name: _attacked(getattr(value, field.name))
                 for field in dataclasses.fields(value)
-                if field.name not in kept_fields | {"headline_metrics", "standout_metrics"}
+                if field.name not in KEPT
             },
         )
     if isinstance(value, dict):

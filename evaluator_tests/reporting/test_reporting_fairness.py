@@ -83,9 +83,10 @@ def test_a_ratio_without_an_upper_end_says_so(content: DashboardContent) -> None
 
 
 def test_half_and_twice_are_drawn_equally_far_from_no_gap(content: DashboardContent) -> None:
-    ratios = content.fairness_gaps[content.fairness_gaps["comparison"] == "ratio"].iloc[:2]
-    ratios = ratios.assign(value=[0.5, 2.0], low=[0.4, 1.6], high=[0.625, 2.5])
-    (group,) = fairness_groups(ratios, [ratios["candidate"].iloc[0]])
+    gap = next(gap for gap in content.fairness_gaps if gap.is_ratio)
+    half = replace(gap, value=0.5, low=0.4, high=0.625)
+    twice = replace(gap, value=2.0, low=1.6, high=2.5)
+    (group,) = fairness_groups([half, twice], [gap.candidate])
     low, high = sorted(row.plot.dot for row in group.groups if row.plot is not None)
     assert low + high == pytest.approx(100, abs=0.11)
     assert low < 50
@@ -101,9 +102,8 @@ def test_a_gap_shows_whose_limit_it_is_held_against(content: DashboardContent) -
 def test_of_two_gates_the_page_names_the_one_whose_verdict_it_shows(
     content: DashboardContent,
 ) -> None:
-    twice = replace(
-        content, fairness_gaps=content.fairness_gaps.assign(gates=2, gate="recall at most so")
-    )
+    gaps = [replace(gap, gates=2, gate="recall at most so") for gap in content.fairness_gaps]
+    twice = replace(content, fairness_gaps=gaps)
     assert "the worst of 2 gates: recall at most so" in section(twice, "fairness")
 
 

@@ -15,7 +15,7 @@ def _lines(content: DashboardContent) -> list[str]:
         scorecard=Scorecard(
             measurements=content.scorecard.measurements, slices=content.scorecard.slices
         ),
-        fairness_gaps=pd.DataFrame(),
+        fairness_gaps=[],
         headline_metrics=content.headline_metrics,
         standout_metrics=content.standout_metrics,
     )
@@ -49,7 +49,7 @@ def test_a_figure_that_is_not_there_is_said_to_be_missing_or_undefined(
         outcomes=content.outcomes,
         verdicts=[],
         scorecard=replace(content.scorecard, measurements=card),
-        fairness_gaps=pd.DataFrame(),
+        fairness_gaps=[],
         headline_metrics=["recall", "f1"],
         standout_metrics=[],
     )[2]
@@ -66,7 +66,7 @@ def test_an_audit_with_nothing_in_it_says_so() -> None:
         outcomes=decide_outcomes([], slices, ["one"]),
         verdicts=[],
         scorecard=Scorecard(measurements=empty, slices=slices),
-        fairness_gaps=pd.DataFrame(),
+        fairness_gaps=[],
         headline_metrics=["recall"],
         standout_metrics=["recall"],
     )
@@ -83,7 +83,7 @@ def test_no_name_from_the_data_can_steer_the_terminal(content: DashboardContent)
         outcomes=content.outcomes,
         verdicts=content.verdicts,
         scorecard=replace(content.scorecard, slices=slices),
-        fairness_gaps=pd.DataFrame(),
+        fairness_gaps=[],
         headline_metrics=content.headline_metrics,
         standout_metrics=content.standout_metrics,
     )

@@ -1,6 +1,7 @@
 """Weak slices and what got worse, on the page and in the terminal."""
 
 import re
+from dataclasses import replace
 
 from evaluator.reporting import DashboardContent
 from evaluator.reporting._weak_slices import weak_groups, worsened_groups
@@ -8,9 +9,7 @@ from evaluator_tests.reporting.shown import lines_of, names_of, section, with_sc
 
 
 def test_weak_slices_are_those_that_no_other_explains(content: DashboardContent) -> None:
-    groups = weak_groups(
-        content.scorecard.weak_slices, content.scorecard.weak_searches, names_of(content)
-    )
+    groups = weak_groups(content.scorecard, names_of(content))
     (group,) = (g for g in groups if g.candidate == "gradient_boosting")
     table = content.scorecard.weak_slices
     table = table[table["candidate"] == "gradient_boosting"]
@@ -50,7 +49,7 @@ def test_nothing_confirmed_is_a_result_that_says_how_hard_was_looked(
 def test_what_got_worse_since_the_last_certificate_stands_with_both_losses(
     content: DashboardContent,
 ) -> None:
-    groups = worsened_groups(content.scorecard.worsened, names_of(content))
+    groups = worsened_groups(content.scorecard, names_of(content))
     (group,) = (g for g in groups if g.candidate == "random_forest")
     table = content.scorecard.worsened[content.scorecard.worsened["candidate"] == "random_forest"]
     row = table[table["slice"] == "carrier = AA"].iloc[0]
@@ -65,6 +64,7 @@ def test_what_got_worse_since_the_last_certificate_stands_with_both_losses(
 def test_what_the_search_only_hoped_for_is_not_shown(content: DashboardContent) -> None:
     hoped = content.scorecard.weak_slices.assign(status="not_confirmed", explained_by=None)
     hoped.loc[hoped.index[0], "status"] = "too_few"
-    groups = weak_groups(hoped, content.scorecard.weak_searches, names_of(content))
+    card = replace(content.scorecard, weak_slices=hoped)
+    groups = weak_groups(card, names_of(content))
     assert [group.rows for group in groups] == [[], [], [], []]
     assert [group.explained for group in groups] == [0, 0, 0, 0]

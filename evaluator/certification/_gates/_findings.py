@@ -1,10 +1,8 @@
 """Gates on what was found between groups of cases, and by the search for weak slices."""
 
-import math
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from evaluator.certification._gates._behaviour import (
     CandidateEvidence,
@@ -15,7 +13,7 @@ from evaluator.certification._gates._behaviour import (
 )
 from evaluator.certification._phrases import format_metric
 from evaluator.metrics import FAIRNESS_MEASURES
-from evaluator.scorecard import Measurement, number, text
+from evaluator.scorecard import Gap, Measurement, WeakSlice, number
 from evaluator.spec import FairnessGate, WeakSlicesGate
 
 
@@ -39,28 +37,27 @@ def of_fairness(gate: FairnessGate) -> GateBehaviour:
 
 def _groups(gate: FairnessGate, found: CandidateEvidence) -> Iterator[GateInput]:
     """Look at each group, in differences and ratios as far as the gate limits them."""
-    table = found.audit.scorecard.fairness.reset_index(drop=True)
-    if not table.empty:
-        is_own = (table["candidate"] == found.candidate) & (table["measure"] == gate.measure)
-        table = table[is_own]
+    own = [
+        (row, gap)
+        for row, gap in enumerate(found.audit.scorecard.rows(Gap))
+        if (gap.candidate, gap.measure) == (found.candidate, gate.measure)
+        and gate.attribute in {None, gap.attribute}
+    ]
     attributes = found.audit.fairness_attributes if gate.attribute is None else (gate.attribute,)
     for comparison, limits in _limits(gate, against_best=found.audit.fairness_against_best):
-        rows = table if table.empty else table[table["comparison"] == comparison]
-        if gate.attribute is not None and not rows.empty:
-            rows = rows[rows["attribute"] == gate.attribute]
-        there = set() if rows.empty else set(rows["attribute"])
+        gaps = [(row, gap) for row, gap in own if gap.comparison == comparison]
+        there = {gap.attribute for _, gap in gaps}
         # Attributes that should be there, and nothing at all where nobody says which should.
         for missing in [name for name in attributes if name not in there] or [""] * (not there):
             group = f"{missing} ({comparison})" if missing else comparison
             yield GateInput(limits=limits, group=group, problem="it was not measured")
-        for position, row in zip(rows.index, rows.to_dict("records"), strict=True):
-            which = text(row["class"])
+        for row, gap in gaps:
             group = (
-                f"{row['attribute']} = {row['group']} against {text(row['reference']) or 'nobody'}"
-                f"{'' if which is None else f', class {which}'} ({comparison})"
+                f"{gap.attribute} = {gap.group} against {gap.reference or 'nobody'}"
+                f"{'' if gap.class_ is None else f', class {gap.class_}'} ({comparison})"
             )
-            item = _measured(row, group, limits, n=number(row["n"]))
-            yield found.rests_on(found.slices, replace(item, row=position))
+            item = _measured(gap, group, limits, value=gap.value, low=gap.low, n=gap.n)
+            yield found.rests_on(found.slices, replace(item, row=row))
 
 
 def _limits(gate: FairnessGate, *, against_best: bool) -> Iterator[tuple[str, Limits]]:
@@ -100,30 +97,35 @@ def _tested_slices(limits: Limits, found: CandidateEvidence) -> Iterator[GateInp
     if search.get("reason"):
         yield GateInput(limits=limits, problem=f"nothing was searched: {search['reason']}")
         return
-    table = found.audit.scorecard.weak_slices
-    rows = table if table.empty else table[table["candidate"] == found.candidate]
-    if rows.empty:
+    slices = found.audit.scorecard.rows(WeakSlice, found.candidate)
+    if not slices:
         yield GateInput(limits=limits, problem="the search tested no slice")
-    for row in rows.to_dict("records"):
-        excess = {**row, "value": row["excess"]}
-        if row["status"] == "not_confirmed":
+    for one in slices:
+        low = one.low
+        if low is not None and one.status == "not_confirmed":
             # Its test did not show any excess, so that its lower limit shows none either.
-            excess["low"] = min(row["low"], 0.0)
-        if row["status"] != "too_few":
-            excess["status"] = "ok"
+            low = min(low, 0.0)
         # The excess was measured on half of the cases, and more cases would come to both halves.
-        item = _measured(excess, str(row["slice"]), limits, n=number(row["n_all"]))
+        item = _measured(one, one.slice, limits, value=one.excess, low=low, n=one.n_all)
         yield found.rests_on(found.slices, item)
 
 
 def _measured(
-    row: Mapping[Hashable, Any], group: str, limits: Limits, *, n: float | None
+    found: Gap | WeakSlice,
+    group: str,
+    limits: Limits,
+    *,
+    value: float | None,
+    low: float | None,
+    n: int,
 ) -> GateInput:
-    value = number(row["value"])
-    status = text(row["status"]) or "undefined"
-    reason = text(row["reason"]) or "no reason was recorded"
-    problem = f"{status.replace('_', ' ')}: {reason}" if status != "ok" else ""
-    if not problem and value is None:
+    status = found.status or "undefined"
+    if isinstance(found, WeakSlice) and status != "too_few":
+        status = "ok"
+    problem = ""
+    if status != "ok":
+        problem = f"{status.replace('_', ' ')}: {found.reason or 'no reason was recorded'}"
+    elif number(value) is None:
         problem = "undefined: the value is missing or not finite"
     measurement = Measurement(
         candidate="",
@@ -131,17 +133,12 @@ def _measured(
         level="overall",
         geography=None,
         segment=None,
-        value=value,
-        low=_end(row["low"]),
-        high=_end(row["high"]),
-        n=None if n is None else int(n),
-        n_effective=number(row.get("n_effective")),
+        value=number(value),
+        low=low,
+        high=found.high,
+        n=n,
+        n_effective=found.n_effective if isinstance(found, Gap) else None,
         status=status,
         reason=problem,
     )
     return GateInput(limits=limits, group=group, measurement=measurement, problem=problem)
-
-
-def _end(value: Any) -> float | None:
-    """Read an interval's end; a ratio's upper end may be infinite."""
-    return value if isinstance(value, float) and math.isinf(value) else number(value)

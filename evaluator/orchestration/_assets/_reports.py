@@ -1,10 +1,10 @@
 """What an audit ends in: scorecard, MLflow runs, certificate and dashboard."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import dagster as dg
-import pandas as pd
 
 from evaluator.certification import asks_about_days, worst_gaps
 from evaluator.evidence import Record, RunContext, digest_of, rests_on
@@ -12,6 +12,7 @@ from evaluator.orchestration._asset_specs import (
     anything_new_upstream,
     asset_spec,
     dependency,
+    markdown_rows,
     markdown_table,
 )
 from evaluator.orchestration._certificates import CERTIFICATE, promote, registered
@@ -31,7 +32,20 @@ from evaluator.orchestration._scorecard_run import (
     store_scorecard,
 )
 from evaluator.orchestration._state import AuditState
-from evaluator.scorecard import ADDITIONAL_MEASUREMENTS, MEASUREMENTS, Asset, Scorecard, metrics_of
+from evaluator.scorecard import (
+    ADDITIONAL_MEASUREMENTS,
+    MEASUREMENTS,
+    AdditionalMeasurement,
+    Asset,
+    Comparison,
+    Rank,
+    Scorecard,
+    WeakSlice,
+    WorsenedSlice,
+    metrics_of,
+    read_measurements,
+    read_slices,
+)
 from evaluator.spec import Audit, AuditSpec
 
 # A tracking server that restarts is back within a minute.
@@ -42,6 +56,8 @@ MAX_ROWS = 200
 """How many rows of the further slices stand in Dagster's UI."""
 MAX_FINDING_ROWS = 50
 """How many rows of a table stand in the UI; the stored table has them all."""
+_OVERALL = ["candidate", "metric", "value", "low", "high", "n", "status", "reason"]
+_ADDITIONAL = ["level", "group", "candidate", "value", "low", "high", "n", "status", "reason"]
 _COMPARED = ["candidate", "metric", "difference", "low_adjusted", "high_adjusted", "p_adjusted"]
 _COMPARED += ["better", "worse", "conclusion", "reason"]
 _RANKED = ["metric", "candidate", "rank", "best_rank", "worst_rank", "not_told_apart_from"]
@@ -136,35 +152,32 @@ def _scorecard(audit: Audit) -> dg.AssetsDefinition:
         record = store_scorecard(state, run_context_of(context))
         judged = read_judged_scorecard(state)
         scored = judged.scorecard
-        overall = scored.measurements[scored.measurements["level"] == "overall"]
-        shown = overall[["candidate", "metric", "value", "low", "high", "n", "status", "reason"]]
-        missing = scored.slices[scored.slices["state"] != "current"]
+        overall = read_measurements(scored.measurements, levels=["overall"])
+        missing = [one for one in read_slices(scored.slices) if not one.is_current]
         more = scorecard_tables(audit.spec, judged)
         if audit.spec.additional_slices:
-            more["more slices"] = _additional_slices_table(
-                scored.additional_measurements, audit.spec.metrics[0]
-            )
+            more["more slices"] = _additional_slices_table(scored, audit.spec.metrics[0])
         yield _result(
             record,
             {
                 "dagster/row_count": len(scored.measurements),
-                "overall": dg.MetadataValue.md(markdown_table(shown)),
+                "overall": dg.MetadataValue.md(_table(overall, _OVERALL, len(overall))),
                 "slices not current": len(missing),
                 "remarks": dg.MetadataValue.json(list(scored.remarks)),
                 **{name: dg.MetadataValue.md(text) for name, text in more.items()},
-                "what is missing": dg.MetadataValue.md(markdown_table(missing)),
+                "what is missing": dg.MetadataValue.md(markdown_table(scored.slices_not_current)),
                 "stored as": dg.MetadataValue.path(state.store.location(record, MEASUREMENTS)),
             },
         )
-        counts = missing["candidate"].value_counts()
+        counts = Counter(one.candidate for one in missing)
         allowed = audit.spec.failed_slices_allowed()
         yield dg.AssetCheckResult(
-            passed=bool((counts <= allowed).all()),
+            passed=all(count <= allowed for count in counts.values()),
             asset_key=spec.key,
             check_name=check.name,
             severity=dg.AssetCheckSeverity.WARN,
             metadata={
-                "slices not current": {str(name): int(count) for name, count in counts.items()},
+                "slices not current": dict(counts.most_common()),
                 "allowed for each candidate": allowed,
             },
         )
@@ -175,23 +188,21 @@ def _scorecard(audit: Audit) -> dg.AssetsDefinition:
 def scorecard_tables(spec: AuditSpec, judged: JudgedScorecard) -> dict[str, str]:
     """Lay out as Markdown what the audit asks for: comparison, fairness, weak slices."""
     tables, scorecard = {}, judged.scorecard
-    if len(scorecard.comparisons):
-        overall = scorecard.comparisons["level"] == "overall"
+    if compared := scorecard.rows(Comparison):
         title = f"Less {spec.baseline}, overall:\n\n"
-        tables["comparison"] = title + _table(scorecard.comparisons[overall], _COMPARED)
-    if len(scorecard.ranks):
-        overall = scorecard.ranks["level"] == "overall"
-        tables["ranks"] = _table(scorecard.ranks[overall], _RANKED)
-    if len(judged.fairness_gaps):
+        tables["comparison"] = title + _table([c for c in compared if c.is_overall], _COMPARED)
+    if ranks := scorecard.rows(Rank):
+        tables["ranks"] = _table([rank for rank in ranks if rank.is_overall], _RANKED)
+    if judged.fairness_gaps:
         tables["fairness"] = _table(worst_gaps(judged.fairness_gaps), _GAPS)
     if scorecard.weak_searches:
         tables["weak slices"] = _weak_slices(scorecard)
-    if len(scorecard.worsened):
-        worse = scorecard.worsened[scorecard.worsened["status"] == "worse"]
+    if then_and_now := scorecard.rows(WorsenedSlice):
+        worse = [one for one in then_and_now if one.is_worse]
         tables["worse than when last certified"] = (
             _table(worse, _WORSE)
-            if len(worse)
-            else f"Of {len(scorecard.worsened):,} slices, none is shown to be worse."
+            if worse
+            else f"Of {len(then_and_now):,} slices, none is shown to be worse."
         )
     return tables
 
@@ -203,29 +214,24 @@ def _weak_slices(scorecard: Scorecard) -> str:
         + (f"; nothing was searched: {search['reason']}" if search["reason"] else "")
         for candidate, search in scorecard.weak_searches.items()
     )
-    table = scorecard.weak_slices
-    own = table[(table["status"] == "confirmed") & table["explained_by"].isna()]
-    return searches if own.empty else f"{searches}\n\n{_table(own, _WEAK)}"
+    leading = [one for one in scorecard.rows(WeakSlice) if one.is_leading]
+    return f"{searches}\n\n{_table(leading, _WEAK)}" if leading else searches
 
 
-def _table(rows: pd.DataFrame, columns: list[str]) -> str:
-    table = markdown_table(rows[columns].head(MAX_FINDING_ROWS))
-    if len(rows) > MAX_FINDING_ROWS:
-        table += f"\n\nThe first {MAX_FINDING_ROWS} of {len(rows):,} rows."
+def _table(
+    rows: Sequence[object], columns: Sequence[str], most: int = MAX_FINDING_ROWS, rest: str = ""
+) -> str:
+    table = markdown_rows(columns, ([getattr(row, c) for c in columns] for row in rows[:most]))
+    if len(rows) > most:
+        table += f"\n\nThe first {most} of {len(rows):,} rows{rest}."
     return table
 
 
-def _additional_slices_table(measurements: pd.DataFrame, metric: str) -> str:
+def _additional_slices_table(scorecard: Scorecard, metric: str) -> str:
     """Lay one metric of the further slices out, as far as the UI shows it without delay."""
-    rows = measurements[measurements["metric"] == metric]
-    columns = ["level", "group", "candidate", "value", "low", "high", "n", "status", "reason"]
-    table = f"{metric}:\n\n{markdown_table(rows[columns].head(MAX_ROWS))}"
-    if len(rows) > MAX_ROWS:
-        table += (
-            f"\n\nThe first {MAX_ROWS} of {len(rows):,} rows; all of them, and the other metrics,"
-            f" are in {ADDITIONAL_MEASUREMENTS}."
-        )
-    return table
+    rows = [one for one in scorecard.rows(AdditionalMeasurement) if one.metric == metric]
+    rest = f"; all of them, and the other metrics, are in {ADDITIONAL_MEASUREMENTS}"
+    return f"{metric}:\n\n{_table(rows, _ADDITIONAL, MAX_ROWS, rest)}"
 
 
 def _mlflow_runs(state: AuditState, run_context: RunContext) -> dg.MaterializeResult[None]:

@@ -4,13 +4,15 @@ Source: M. Mitchell et al., *Model Cards for Model Reporting*, FAT* '19 (2019) 2
 sections, in their order.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
 from itertools import chain
-from typing import Any
 
-import pandas as pd
-
-from evaluator.certification import format_count, format_list, format_metric, worst_gaps
+from evaluator.certification import (
+    DecidedGap,
+    format_count,
+    format_list,
+    format_metric,
+    worst_gaps,
+)
 from evaluator.reporting._content import CandidateSummary, DocumentsContent
 from evaluator.reporting._documents._page import (
     Block,
@@ -34,7 +36,6 @@ from evaluator.reporting._documents._parts import (
     limit_rows,
     metrics_table,
     remarks_of,
-    rows_of,
     to_sentence,
     verdict_table,
 )
@@ -47,7 +48,10 @@ from evaluator.reporting._formatting import (
 )
 from evaluator.scorecard import (
     SLICE_LEVEL,
+    Comparison,
+    Gap,
     Measurement,
+    WeakSlice,
     format_scope,
     read_measurements,
     read_slices,
@@ -122,7 +126,7 @@ def _details(content: DocumentsContent, summary: CandidateSummary) -> list[Block
         ("Role", "baseline of the comparison" if summary.baseline else "candidate"),
     ]
     if declared is not None:
-        features: Sequence[str] = getattr(declared, "features", ())
+        features: tuple[str, ...] = getattr(declared, "features", ())
         rows += [
             ("Kind of artifact", InlineCode(declared.kind)),
             ("What it is given", ", ".join(features) or "nothing: its outputs were recorded"),
@@ -156,15 +160,14 @@ def _intended_use(content: DocumentsContent) -> list[Block]:
 
 def _factors(content: DocumentsContent) -> list[Block]:
     spec = content.spec
-    rows: list[Sequence[Inline]] = []
+    rows: list[tuple[Inline, ...]] = []
     values = spec.slice_values()
     for dimension, column in (("geography", spec.geography), ("segment", spec.segment)):
         if column is not None:
             rows.append((dimension, column, ", ".join(values[dimension])))
     rows += [("further slices", " x ".join(names), "") for names in spec.additional_slices]
-    if len(content.scorecard.fairness):
-        attributes = pd.unique(content.scorecard.fairness["attribute"])
-        rows += [("groups held against each other", str(name), "") for name in attributes]
+    attributes = dict.fromkeys(gap.attribute for gap in content.scorecard.rows(Gap))
+    rows += [("groups held against each other", name, "") for name in attributes]
     if not rows:
         return [Paragraph("The audit declares no column by which cases are told apart.")]
     return [
@@ -187,8 +190,8 @@ def _metrics(content: DocumentsContent, candidate: str) -> list[Block]:
 
 
 def _analyses(content: DocumentsContent, summary: CandidateSummary) -> list[Block]:
-    own = rows_of(content.scorecard.measurements, summary.name)
-    measurements = read_measurements(own, metrics=content.spec.metrics)
+    own = content.scorecard.of(summary.name)
+    measurements = read_measurements(own.measurements, metrics=content.spec.metrics)
     overall = [
         (
             format_metric(f.metric),
@@ -234,40 +237,42 @@ def _analyses(content: DocumentsContent, summary: CandidateSummary) -> list[Bloc
 def _comparison(content: DocumentsContent, summary: CandidateSummary) -> list[Block]:
     if summary.baseline:
         return [Paragraph("This candidate is the baseline.")]
-    own = rows_of(content.scorecard.comparisons, summary.name)
-    if own.empty:
+    own = content.scorecard.rows(Comparison, summary.name)
+    if not own:
         return [Paragraph("No comparison of this candidate is among the evidence.")]
-    overall = own[own["level"] == "overall"]
-    baseline = str(own["baseline"].iloc[0])
     table = Table(
-        f"Overall differences from {baseline}, on the same cases",
+        f"Overall differences from {own[0].baseline}, on the same cases",
         ("Metric", "Difference", "Interval", "Cases better", "Cases worse", "Conclusion"),
         [
             (
-                format_metric(str(row["metric"])),
-                format_value(row["difference"]),
-                format_two_sided(row["low"], row["high"]),
-                f"{row['better']:,}",
-                f"{row['worse']:,}",
-                _format_conclusion(row["conclusion"], row["reason"]),
+                format_metric(one.metric),
+                format_value(one.difference),
+                format_two_sided(one.low, one.high),
+                f"{one.better:,}",
+                f"{one.worse:,}",
+                f"{one.conclusion}: {one.reason}" if one.reason else one.conclusion,
             )
-            for row in overall.to_dict("records")
+            for one in own
+            if one.is_overall
         ],
         (1, 2, 3, 4),
     )
-    decided = own["conclusion"].str.startswith(("better", "worse"))
-    found = own[(own["level"] == SLICE_LEVEL) & decided]
-    if found.empty:
+    found = [
+        one
+        for one in own
+        if one.level == SLICE_LEVEL and one.conclusion.startswith(("better", "worse"))
+    ]
+    if not found:
         return [table, Paragraph("In no single slice is a difference shown, after adjustment.")]
     rows, left = limit_rows(
         [
             (
-                format_scope(row["geography"], row["segment"]),
-                format_metric(str(row["metric"])),
-                format_value(row["difference"]),
-                str(row["conclusion"]),
+                format_scope(one.geography, one.segment),
+                format_metric(one.metric),
+                format_value(one.difference),
+                one.conclusion,
             )
-            for row in found.to_dict("records")
+            for one in found
         ],
         "difference",
     )
@@ -275,17 +280,13 @@ def _comparison(content: DocumentsContent, summary: CandidateSummary) -> list[Bl
     return [table, Table(f"Slices where a difference is shown{left}", header, rows, (2,))]
 
 
-def _format_conclusion(conclusion: str, reason: str | None) -> str:
-    return conclusion if pd.isna(reason) or not reason else f"{conclusion}: {reason}"
-
-
 def _ethics(content: DocumentsContent, candidate: str) -> list[Block]:
     question = Paragraph(
         "Which gap is unjust, and which harm an error does, are questions for people. The figures"
         " take the labels as the truth: a bias in the labels shows nowhere."
     )
-    own = rows_of(content.fairness_gaps, candidate)
-    if own.empty:
+    own = [gap for gap in content.fairness_gaps if gap.candidate == candidate]
+    if not own:
         return [
             Paragraph(Strong("No fairness finding of this candidate is among the evidence.")),
             question,
@@ -293,20 +294,18 @@ def _ethics(content: DocumentsContent, candidate: str) -> list[Block]:
     rows, left = limit_rows(
         [
             (
-                to_sentence(str(row["measure"]).replace("_", " ")).rstrip("."),
-                _format_limit(row),
-                str(row["attribute"]),
-                str(row["group"])
-                if pd.isna(row["reference"])
-                else f"{row['group']} against {row['reference']}",
-                format_value(row["value"]),
-                format_two_sided(row["low"], row["high"]),
-                NO_VALUE if pd.isna(row["verdict"]) else Strong(str(row["verdict"])),
+                to_sentence(gap.measure.replace("_", " ")).rstrip("."),
+                _format_limit(gap),
+                gap.attribute,
+                gap.group if gap.reference is None else f"{gap.group} against {gap.reference}",
+                format_value(gap.value),
+                format_two_sided(gap.low, gap.high),
+                NO_VALUE if gap.verdict is None else Strong(gap.verdict),
                 NO_VALUE
-                if pd.isna(row["verdict"])
-                else f"{row['failed']} failed, {row['open']} open, {row['passed']} passed",
+                if gap.verdict is None
+                else f"{gap.failed} failed, {gap.open} open, {gap.passed} passed",
             )
-            for row in worst_gaps(own).to_dict("records")
+            for gap in worst_gaps(own)
         ],
         "gap",
     )
@@ -315,12 +314,12 @@ def _ethics(content: DocumentsContent, candidate: str) -> list[Block]:
     return [Table(caption, header, rows, (4, 5)), question]
 
 
-def _format_limit(row: Mapping[Hashable, Any]) -> str:
+def _format_limit(gap: DecidedGap) -> str:
     """Say how a gap is measured, its limit, and whether no gate asks for it."""
-    if pd.isna(row["limit"]):
-        return f"{row['comparison']}, without a limit"
-    bound = "up to" if row["comparison"] == "difference" else "from"
-    return f"{row['comparison']}, {bound} {row['limit']:g}{'' if row['gates'] else ' (no gate)'}"
+    if gap.limit is None:
+        return f"{gap.comparison}, without a limit"
+    bound = "from" if gap.is_ratio else "up to"
+    return f"{gap.comparison}, {bound} {gap.limit:g}{'' if gap.gates else ' (no gate)'}"
 
 
 def _caveats(content: DocumentsContent, candidate: str) -> list[Block]:
@@ -373,7 +372,7 @@ def _missing(content: DocumentsContent, candidate: str) -> Block:
 
 
 def _unknown(content: DocumentsContent, candidate: str) -> Block:
-    own = rows_of(content.scorecard.measurements, candidate)
+    own = content.scorecard.of(candidate).measurements
     alike: dict[tuple[str, str], dict[str, list[str]]] = {}
     for f in read_measurements(own, metrics=content.spec.metrics):
         if f.status != "ok":
@@ -398,30 +397,30 @@ def _unknown(content: DocumentsContent, candidate: str) -> Block:
 
 
 def _weak(content: DocumentsContent, candidate: str) -> list[Block]:
-    own = rows_of(content.scorecard.weak_slices, candidate)
-    if own.empty:
+    own = content.scorecard.rows(WeakSlice, candidate)
+    if not own:
         return [Paragraph("No result of a search for weak slices is among the evidence.")]
-    confirmed = own[own["status"] == "confirmed"]
-    tested = int(own["p_value"].notna().sum())
-    if confirmed.empty:
+    confirmed = sum(one.is_confirmed for one in own)
+    tested = sum(one.p_value is not None for one in own)
+    if not confirmed:
         return [
             Paragraph(
                 f"Of {format_count(tested, 'slice')} that were tested none was confirmed as worse"
                 " than the other cases. That is no proof that there is none."
             )
         ]
-    leading = confirmed[confirmed["explained_by"].isna()]
+    leading = [one for one in own if one.is_leading]
     rows, left = limit_rows(
         [
             (
-                str(row["slice"]),
-                f"{row['n_all']:,}",
-                format_value(row["loss"]),
-                format_value(row["rest_loss"]),
-                format_two_sided(row["low"], row["high"]),
-                "" if pd.isna(row["harm_low"]) else f"{row['harm_low']:,.0f}",
+                one.slice,
+                f"{one.n_all:,}",
+                format_value(one.loss),
+                format_value(one.rest_loss),
+                format_two_sided(one.low, one.high),
+                "" if one.harm_low is None else f"{one.harm_low:,.0f}",
             )
-            for row in leading.to_dict("records")
+            for one in leading
         ],
         "slice",
     )
@@ -434,8 +433,8 @@ def _weak(content: DocumentsContent, candidate: str) -> list[Block]:
             (1, 2, 3, 4, 5),
         ),
         Paragraph(
-            f"{format_count(tested, 'slice')} tested, {len(confirmed):,} confirmed,"
-            f" {len(confirmed) - len(leading):,} of them explained by another one. Harm is counted"
+            f"{format_count(tested, 'slice')} tested, {confirmed:,} confirmed,"
+            f" {confirmed - len(leading):,} of them explained by another one. Harm is counted"
             " in errors, or in losses, of all the slice's cases."
         ),
     ]

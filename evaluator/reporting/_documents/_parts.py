@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 
-import pandas as pd
-
 from evaluator.certification import Verdict, format_count, format_metric
 from evaluator.metrics import METRICS
 from evaluator.reporting._content import DocumentsContent
@@ -45,11 +43,6 @@ def format_missing(content: DocumentsContent, candidate: str) -> str:
 def remarks_of(content: DocumentsContent) -> list[str]:
     """Give the remarks, which may begin with a candidate's name, as they were written."""
     return [f"{remark.rstrip('.')}." for remark in content.scorecard.remarks]
-
-
-def rows_of(frame: pd.DataFrame, candidate: str) -> pd.DataFrame:
-    """Choose a candidate's rows of a frame that may be empty, even of columns."""
-    return frame[frame["candidate"] == candidate] if len(frame) else frame
 
 
 def limit_rows(rows: Sequence[Sequence[Inline]], thing: str) -> tuple[list[Sequence[Inline]], str]:
