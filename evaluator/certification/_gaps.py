@@ -144,13 +144,12 @@ def _decide(gap: Gap, decision: _Decision | None, gates: int) -> DecidedGap:
     cells = vars(gap) | {"reason": None if gap.status == "ok" else gap.reason}
     if decision is None:
         return DecidedGap(**cells, gates=gates)
-    gate, scope = decision.by.gate, decision.scope
-    assert isinstance(gate, FairnessGate)  # noqa: S101 - no other gate looks at gaps
+    scope = decision.scope
     if gap.status == "ok" and scope.verdict == _OPEN:
         cells["reason"] = scope.why
     return DecidedGap(
         **cells,
-        limit=gate.limit_ratio if gap.is_ratio else gate.limit_difference,
+        limit=scope.gate_input.limits.stated,
         verdict=scope.verdict,
         needed_cases=scope.needed_cases,
         gate=decision.by.verdict.gate if gates else None,

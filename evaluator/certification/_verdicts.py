@@ -151,7 +151,6 @@ class ScopeVerdict:
 class JudgedGate:
     """One gate on one candidate: what it decides of each scope, and the verdict."""
 
-    gate: GateSpec
     scopes: Sequence[ScopeVerdict]
     verdict: Verdict
 
@@ -257,7 +256,7 @@ def _judge_one(
         failing=sum(found.verdict == "FAIL" for found in scope_verdicts),
         open=sum(found.verdict == "INSUFFICIENT EVIDENCE" for found in scope_verdicts),
     )
-    return JudgedGate(gate=gate, scopes=scope_verdicts, verdict=verdict)
+    return JudgedGate(scopes=scope_verdicts, verdict=verdict)
 
 
 def decide(

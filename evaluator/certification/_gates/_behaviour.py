@@ -33,6 +33,8 @@ class Limits:
     at_most: float | None = None
     strict: bool = False
     """Whether a value at its limit breaks it."""
+    stated: float | None = None
+    """The largest gap or the smallest ratio, as the audit states it; None where it is no gap."""
 
     def nearest(self, value: float) -> float:
         """Give the limit that is broken, or the nearer one."""

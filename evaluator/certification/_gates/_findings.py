@@ -64,16 +64,21 @@ def _limits(gate: FairnessGate, *, against_best: bool) -> Iterator[tuple[str, Li
     """Give the limits of differences and of ratios, as far as the gate has them."""
     ends = []
     if gate.limit_difference is not None:
-        ends.append(("difference", -gate.limit_difference, gate.limit_difference))
+        difference = gate.limit_difference
+        ends.append(("difference", difference, -difference, difference))
     if gate.limit_ratio is not None:
-        ends.append(("ratio", gate.limit_ratio, 1 / gate.limit_ratio))
+        ends.append(("ratio", gate.limit_ratio, gate.limit_ratio, 1 / gate.limit_ratio))
     # A group that is better off than the best of the others is not treated badly.
     favoured = FAIRNESS_MEASURES[gate.measure].favoured if against_best else 0
-    for comparison, least, most in ends:
-        if favoured == 0:
-            yield comparison, Limits(at_least=least, at_most=most)
-        else:
-            yield comparison, Limits(at_least=least) if favoured == 1 else Limits(at_most=most)
+    for comparison, stated, least, most in ends:
+        yield (
+            comparison,
+            Limits(
+                at_least=None if favoured == -1 else least,
+                at_most=None if favoured == 1 else most,
+                stated=stated,
+            ),
+        )
 
 
 @behaviour_of.register
