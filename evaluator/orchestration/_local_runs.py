@@ -4,6 +4,7 @@ import fcntl
 import os
 import platform
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from uuid import uuid4
 
@@ -34,17 +35,31 @@ class LocalRuns:
     """
 
     def __init__(self, state: AuditState, executor: SliceExecutor) -> None:
+        self._state = state
         self._audit = state.audit
-        self._instance = dg.DagsterInstance.get()
-        self._job = audit_definitions(
-            state.audit, executor, OneState(state)
-        ).resolve_implicit_global_asset_job_def()
-        self._locks = Path(self._instance.root_directory) / "terminals"
+        self._executor = executor
+        self._locks = state.home.dagster / "terminals"
+
+    # To open it takes a second, and where nothing changed nobody needs it.
+    @cached_property
+    def _instance(self) -> dg.DagsterInstance:
+        return dg.DagsterInstance.get()
+
+    @cached_property
+    def _job(self) -> dg.JobDefinition:
+        definitions = audit_definitions(self._audit, self._executor, OneState(self._state))
+        return definitions.resolve_implicit_global_asset_job_def()
+
+    @cached_property
+    def _lock(self) -> Path:
+        """The file whose lock this process holds; a process that was killed leaves it behind."""
         self._locks.mkdir(exist_ok=True)
-        self.lock = f"{platform.node()}-{uuid4()}"
+        lock = self._locks / f"{platform.node()}-{uuid4()}"
+        # Named when it is held, so that nobody takes it for one that was left behind.
+        new = lock.with_name(f".{lock.name}")
         # Never closed: it is the process's end that lets go of it.
-        held = os.open(self._locks / self.lock, os.O_CREAT | os.O_RDWR)
-        fcntl.flock(held, fcntl.LOCK_EX)
+        fcntl.flock(os.open(new, os.O_CREAT | os.O_RDWR), fcntl.LOCK_EX)
+        return new.rename(lock)
 
     def execute(
         self, names: Sequence[str], chosen: Range | None, run_id: str | None = None
@@ -54,7 +69,7 @@ class LocalRuns:
         result = self._job.execute_in_process(
             instance=self._instance,
             asset_selection=[key_of(self._audit, name) for name in names],
-            tags={**tags, LOCAL_RUN_TAG: self.lock},
+            tags={**tags, LOCAL_RUN_TAG: self._lock.name},
             run_id=run_id or new_run_id(),
             raise_on_error=False,
             # The terminal shows the progress; the log is in the UI.
@@ -63,29 +78,38 @@ class LocalRuns:
         failures = result.filter_events(lambda event: event.is_step_failure)
         return [_cause(event) for event in failures]
 
+    def close(self) -> None:
+        """Say that no run of this process is left, which its lock would have told of."""
+        if "_lock" in vars(self):
+            self._lock.unlink(missing_ok=True)
+
     def close_abandoned(self) -> None:
         """Mark runs as failed whose process on this machine is gone, though the UI shows them.
 
         Nothing of theirs is lost: what they finished is stored and will be found.
         """
+        left = [lock for lock in self._locks.glob(f"{platform.node()}-*") if not _is_held(lock)]
+        if not left:
+            return
+        names = {lock.name for lock in left}
         started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])
         for run in self._instance.get_runs(started):
-            lock = run.tags.get(LOCAL_RUN_TAG, "")
-            if lock.startswith(platform.node()) and not self._is_held(lock):
+            if run.tags.get(LOCAL_RUN_TAG) in names:
                 self._instance.report_run_failed(run, "The process that ran it was ended.")
+        for lock in left:
+            lock.unlink(missing_ok=True)
 
-    def _is_held(self, lock: str) -> bool:
-        """Tell whether a process lives; its number could be another's by now, a lock cannot."""
-        path = self._locks / lock
-        if not path.exists():
-            return False
-        with path.open("r") as opened:
-            try:
-                fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
-        path.unlink()
+
+def _is_held(lock: Path) -> bool:
+    """Tell whether a process lives; its number could be another's by now, a lock cannot."""
+    try:
+        with lock.open("r") as opened:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:  # another process was first
         return False
+    return False
 
 
 def _cause(failure: dg.DagsterEvent) -> str:

@@ -157,6 +157,7 @@ class AuditRun:
             self._report()
         # A process of a run that was killed a moment ago may have ended only now.
         self._runs.close_abandoned()
+        self._runs.close()
         return self.summary
 
     def ingest_days(self) -> RunSummary:

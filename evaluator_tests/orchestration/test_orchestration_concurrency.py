@@ -120,7 +120,7 @@ def stored_slices(home: Home) -> list[Path]:
 def test_a_run_whose_process_is_gone_is_not_shown_as_running(audit: Audit, home: Home) -> None:
     first = start(audit, home)
     instance = first._runs._instance
-    held = first._runs.lock
+    held = first._runs._lock.name
     gone = f"{held}-gone"
     (first._runs._locks / gone).touch()
     run_id = instance.add_run(
@@ -141,6 +141,17 @@ def test_a_run_whose_process_is_gone_is_not_shown_as_running(audit: Audit, home:
     statuses = {run.run_id: run.status for run in instance.get_runs()}
     assert statuses[run_id] is dg.DagsterRunStatus.FAILURE
     assert statuses[alive] is dg.DagsterRunStatus.STARTED
+
+
+def test_a_run_with_nothing_to_do_opens_no_instance_and_leaves_no_lock(
+    audit: Audit, finished_home: Home
+) -> None:
+    again = start(audit, finished_home)
+
+    assert again.run().computed == 0
+
+    assert "_instance" not in vars(again._runs)
+    assert list((finished_home.dagster / "terminals").iterdir()) == []
 
 
 def test_a_fresh_start_computes_again_and_keeps_what_was(audit: Audit, finished_home: Home) -> None:
