@@ -1,7 +1,7 @@
 """The metrics of a binary classifier that are no rates, each with all its forms."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import special
@@ -38,13 +38,17 @@ from evaluator.metrics._estimates import (
     measure_levels,
 )
 from evaluator.metrics._inputs import BinaryRows
+from evaluator.metrics._levels import Level
 from evaluator.metrics._linear import (
+    Spread,
     SurveyDesign,
-    mean_of,
+    UnitEstimate,
+    blindness,
     weighted_average_precision,
     weighted_roc_auc,
 )
 from evaluator.metrics._means import (
+    EVEN,
     MAX_LOG_LOSS,
     estimate_mean,
     linear_mean,
@@ -54,7 +58,7 @@ from evaluator.metrics._means import (
     squared_errors,
 )
 from evaluator.metrics._ranking import average_precision, roc_auc
-from evaluator.metrics._rates import halve_towards, mean_of_rates_interval
+from evaluator.metrics._rates import halve_towards, lopsided_interval, mean_of_rates_interval
 
 # What the simulations in benchmarks/coverage.py ask for, so that the intervals keep their promise.
 MIN_FOR_A_LOSS = 5
@@ -62,7 +66,10 @@ MIN_SURPRISES = 3
 MIN_FOR_RECALIBRATION = 20
 MIN_FOR_MATTHEWS = 30
 # Draws for Matthews' correlation, and halvings for the area under the ROC curve.
-_DRAWS = 2000
+_ACCURACY = Rate(hits=("tn", "tp"), among=CELLS)
+_TINY = float(np.finfo(float).tiny)
+_DRAWS = 10_000
+_SEED = 405
 _STEPS = 45
 _Cases = BinaryGroups | BinaryLevel
 LinearisedScores = Callable[[SurveyDesign, FloatArray, BoolArray], LinearisedEstimate]
@@ -174,15 +181,23 @@ def _balanced_accuracy(at: BinaryGroups) -> Estimate:
 
 
 def _weighted_balanced_accuracy(at: BinaryLevel) -> Estimate:
-    rates = (RECALL, SPECIFICITY)
-    linear = mean_of([at.design.ratio(at.among(r.hits), at.among(r.among)) for r in rates])
-    estimate = Estimate(linear.value, at.fewer())
-    estimate.low, estimate.high = log_odds_interval(
-        linear.value, at.design.variance(linear.influence), at.design.units(), at.confidence
+    both = [at.unit_rate(rate) for rate in (RECALL, SPECIFICITY)]
+    recall, specificity = (rate.rate("", at.confidence) for rate in both)
+    # How much the units pull both the same way.
+    together, *alone = (
+        at.design.of_groups(one.influence * other.influence)
+        for one, other in (both, both[:1] * 2, both[1:] * 2)
     )
+    correlation = np.nan_to_num(divide(together, np.sqrt(alone[0] * alone[1])))
+    rarer = np.argmin([rate.rows for rate in both], axis=0)
+    rest = [np.choose(rarer, [getattr(r, name) for r in both]) for name in ("effective", "rows")]
+    estimate = Estimate((both[0].value + both[1].value) / 2, *rest)
+    estimate.low, estimate.high = mean_of_rates_interval(recall, specificity, correlation)
+    if recall.clusters is not None and specificity.clusters is not None:
+        estimate.clusters = np.choose(rarer, [recall.clusters, specificity.clusters])
+    for single in (recall, specificity):
+        estimate.mark_too_few(single.status == "too_few", single.reason)
     at.mark_undefined(estimate, POSITIVES, NEGATIVES)
-    at.mark_few_of_a_class(estimate, MIN_OF_EACH_CLASS)
-    at.mark_few_clusters(estimate)
     return estimate
 
 
@@ -206,21 +221,27 @@ def _matthews_correlation(at: BinaryGroups) -> Estimate:
 
 
 def _weighted_matthews_correlation(at: BinaryLevel) -> Estimate:
-    shares = [at.design.mean(at.among((cell,))) for cell in CELLS]
-    value, slopes = _matthews_and_slopes(np.column_stack([share.value for share in shares]))
-    influence = np.zeros(len(at.rows.label))
-    for slope, share in zip(slopes.T, shares, strict=True):
-        influence += np.nan_to_num(slope)[at.design.group] * share.influence
-    # Fisher's transformation keeps the limits inside [-1, 1].
-    inside = np.clip(value, -1 + 1e-12, 1 - 1e-12)
-    half = at.design.student(LinearisedEstimate(value, influence), at.confidence) / (1 - inside**2)
-    estimate = Estimate(value, at.cases())
-    estimate.low = np.tanh(np.arctanh(inside) - half)
-    estimate.high = np.tanh(np.arctanh(inside) + half)
+    shares = divide(at.weights, at.weight(CELLS)[:, None])
+    value, slopes = _matthews_and_slopes(shares)
+    found, alone = at.of_shares(value, np.nan_to_num(slopes))
+    spread = found.spread
+    # Where hardly any unit has a wrong decision, units are counted instead of cases.
+    carriers = at.unit_rate(_ACCURACY).carriers
+    blind = blindness(carriers)
+    cases = np.fmin(divide(alone, spread.widened(at.confidence, carriers)), found.rows)
+    cases = np.where(spread.variance > 0, cases, spread.units)
+    known = (1 - blind) / np.maximum(cases, 1) + blind / np.maximum(spread.units, 1)
+
+    def interval(variance: FloatArray) -> tuple[FloatArray, FloatArray]:
+        # Draws of as many independent cases as have the variance, and what it is not known by.
+        counts = np.nan_to_num(shares) / variance[:, None]
+        low, high = matthews_interval(counts, at.confidence)
+        return (low + 1) / 2, (high + 1) / 2
+
+    low, high = lopsided_interval(interval, (value + 1) / 2, known, spread.alone, value < 0)
+    estimate = found.estimate((np.fmin(2 * low - 1, value), np.fmax(2 * high - 1, value)))
     at.mark_undefined(estimate, *_MATTHEWS.needed)
     at.mark_few(estimate, MIN_FOR_MATTHEWS)
-    estimate.mark_too_few(half == 0, "no two cases differ, so that the spread is unknown")
-    at.mark_few_clusters(estimate)
     return estimate
 
 
@@ -252,27 +273,7 @@ _MATTHEWS = BinaryCounted(
 
 def _roc_auc(at: BinaryGroups) -> Estimate:
     value, variance, freedom = at.of_levels(lambda level: roc_auc(at.rows.ranked, level))
-    return _roc_auc_estimate(at, value, variance, np.nan_to_num(freedom, nan=1.0))
-
-
-def _weighted_roc_auc(at: BinaryLevel) -> Estimate:
-    linear = weighted_roc_auc(at.design, at.rows.scores, at.rows.label)
-    units = at.design.units()
-    variance = at.design.variance(linear.influence)
-    freedom = np.maximum(at.fewer() - 1, 1)
-    if at.design.cluster is not None:
-        tail = (1 + at.confidence) / 2
-        freedom = np.maximum(units - 1, 1)
-        # With clusters the quantile is always Student's.
-        wider = (special.stdtrit(freedom, tail) / special.ndtri(tail)) ** 2
-        variance = variance * units / freedom * wider
-        freedom = np.full(len(units), np.inf)
-    return _roc_auc_estimate(at, linear.value, variance, freedom)
-
-
-def _roc_auc_estimate(
-    at: _Cases, value: FloatArray, variance: FloatArray, freedom: FloatArray
-) -> Estimate:
+    freedom = np.nan_to_num(freedom, nan=1.0)
     positives, negatives = at.cases(POSITIVES), at.cases(NEGATIVES)
     estimate = Estimate(value.copy(), np.minimum(positives, negatives))
     enough = np.flatnonzero((positives > 1) & (negatives > 1))
@@ -285,32 +286,61 @@ def _roc_auc_estimate(
     )
     at.mark_undefined(estimate, POSITIVES, NEGATIVES)
     at.mark_few_of_a_class(estimate, MIN_OF_EACH_CLASS)
-    at.mark_few_clusters(estimate)
+    return estimate
+
+
+def _weighted_roc_auc(at: BinaryLevel) -> Estimate:
+    design, label = at.design, at.rows.label
+    linear = weighted_roc_auc(design, at.rows.scores, label)
+    found = design.measure(linear, label, ~label)
+    carriers = design.carriers(linear, label, ~label)
+    # Where hardly any unit has a pair in the wrong order, units are counted instead of cases.
+    blind = blindness(carriers)
+    classes, fewer = [], np.full(design.groups, np.inf)
+    for own in (label, ~label):
+        share = design.share(own)
+        cases = np.maximum(design.modelled_cases(share, found.spread), 1)
+        units = np.maximum(design.of_groups_effective(design.of_units(share)), 1)
+        classes.append(1 / ((1 - blind) / cases + blind / units))
+        fewer = np.minimum(fewer, cases)
+
+    def interval(variance: FloatArray) -> tuple[FloatArray, FloatArray]:
+        return roc_auc_interval(
+            linear.value,
+            variance,
+            np.maximum(fewer - 1, 1),
+            classes=(classes[0], classes[1]),
+            confidence=at.confidence,
+        )
+
+    variance = found.spread.widened(at.confidence, carriers)
+    estimate = found.estimate(
+        lopsided_interval(interval, linear.value, variance, found.spread.alone, linear.value < EVEN)
+    )
+    at.mark_undefined(estimate, POSITIVES, NEGATIVES)
+    at.mark_few_of_a_class(estimate, MIN_OF_EACH_CLASS)
     return estimate
 
 
 def _average_precision(at: BinaryGroups) -> Estimate:
     value, variance = at.of_levels(lambda level: average_precision(at.rows.ranked, level))
-    return _average_precision_estimate(at, value, variance, at.cases(POSITIVES))
+    positives = at.cases(POSITIVES)
+    spread = Spread.of_cases(positives, variance, np.zeros(len(value)))
+    found = UnitEstimate(value, spread, positives, positives, None)
+    return _average_precision_estimate(at, found)
 
 
 def _weighted_average_precision(at: BinaryLevel) -> Estimate:
-    linear = weighted_average_precision(at.design, at.rows.scores, at.rows.label)
-    units = at.cases(POSITIVES)
-    if at.design.cluster is not None:
-        units = np.minimum(units, at.design.units())
-    variance = at.design.variance(linear.influence)
-    return _average_precision_estimate(at, linear.value, variance, units)
+    label = at.rows.label
+    linear = weighted_average_precision(at.design, at.rows.scores, label)
+    found = at.design.measure(linear, label, np.ones(len(label), dtype=bool))
+    return _average_precision_estimate(at, found)
 
 
-def _average_precision_estimate(
-    at: _Cases, value: FloatArray, variance: FloatArray, units: FloatArray
-) -> Estimate:
-    estimate = Estimate(value.copy(), at.cases(POSITIVES))
-    estimate.low, estimate.high = log_odds_interval(value, variance, units, at.confidence)
+def _average_precision_estimate(at: _Cases, found: UnitEstimate) -> Estimate:
+    estimate = found.estimate(log_odds_interval(found, at.confidence))
     at.mark_undefined(estimate, POSITIVES)
     at.mark_few_of_a_class(estimate, MIN_OF_EACH_CLASS)
-    at.mark_few_clusters(estimate)
     return estimate
 
 
@@ -347,7 +377,6 @@ def _mark_unlearned(at: _Cases, estimate: Estimate, surprises: FloatArray) -> No
     at.mark_few_of_a_class(estimate, MIN_FOR_A_LOSS)
     what = "labels that were held less probable than not"
     estimate.mark_shortfall(MIN_SURPRISES, what, surprises)
-    at.mark_few_clusters(estimate)
 
 
 # Calibration
@@ -355,7 +384,9 @@ def _mark_unlearned(at: _Cases, estimate: Estimate, surprises: FloatArray) -> No
 
 def _expected_calibration_error(at: BinaryGroups) -> Estimate:
     bins = at.rows.slicing.add_up(at.rows.bins)
-    return _calibration_error_estimate(at, bins, bins, at.cases())
+    estimate = Estimate(expected_calibration_error(bins), at.cases())
+    estimate.low, estimate.high = calibration_error_interval(bins, at.confidence)
+    return _mark_calibration_error(at, estimate, at.cases())
 
 
 def _weighted_expected_calibration_error(at: BinaryLevel) -> Estimate:
@@ -363,50 +394,57 @@ def _weighted_expected_calibration_error(at: BinaryLevel) -> Estimate:
     weight = design.weight
     bins = sum_bins(design.group, design.groups, scores, (weight, weight * scores, weight * label))
     # The interval's draws are of independent cases: as many as give the gap between mean
-    # probability and base rate the variance that it has here, and no more than Kish's.
-    gap = design.mean(label - scores)
-    all_weight = design.total(weight)
-    alone = divide(design.total(weight * (label - scores) ** 2), all_weight)
-    found = divide(alone - np.nan_to_num(gap.value) ** 2, design.variance(gap.influence))
-    effective = np.fmin(at.cases(), found)
-    scaled = bins * np.nan_to_num(divide(effective, all_weight))[:, None, None]
-    return _calibration_error_estimate(at, bins, scaled, effective)
+    # probability and base rate the variance that it has here, and what that is not known by.
+    found = design.measure(design.mean(label - scores))
+    spread = found.spread
+    widening = np.nan_to_num(divide(spread.variance, spread.widened(at.confidence)), nan=1.0)
+    drawn = found.effective * widening
+    shares = bins / np.maximum(design.total(weight), _TINY)[:, None, None]
+    value = expected_calibration_error(bins)
 
+    def interval(variance: FloatArray) -> tuple[FloatArray, FloatArray]:
+        return calibration_error_interval(shares / variance[:, None, None], at.confidence)
 
-def _calibration_error_estimate(
-    at: _Cases, bins: FloatArray, drawn: FloatArray, cases: FloatArray
-) -> Estimate:
-    estimate = Estimate(expected_calibration_error(bins), at.cases())
-    enough = np.flatnonzero(cases >= MIN_CASES_IN_BINS)
-    estimate.low[enough], estimate.high[enough] = calibration_error_interval(
-        drawn[enough], at.confidence
+    variance = 1 / np.maximum(drawn, 1)
+    estimate = replace(found, value=value).estimate(
+        lopsided_interval(interval, value, variance, spread.alone, value < EVEN)
     )
+    return _mark_calibration_error(at, estimate, drawn)
+
+
+def _mark_calibration_error(at: _Cases, estimate: Estimate, drawn: FloatArray) -> Estimate:
     at.mark_undefined(estimate, CELLS)
-    estimate.mark_shortfall(MIN_CASES_IN_BINS, f"{at.counted}cases", cases)
-    at.mark_few_clusters(estimate)
+    estimate.mark_shortfall(MIN_CASES_IN_BINS, f"{at.counted}cases", drawn)
     return estimate
 
 
 def _recalibration(*, slope: bool) -> BinaryMetric:
     """Give the forms of the intercept or the slope of a recalibration."""
 
-    def fit(at: _Cases, design: SurveyDesign) -> tuple[FloatArray, FloatArray, BoolArray]:
+    def fit(at: _Cases, design: SurveyDesign) -> tuple[UnitEstimate, BoolArray]:
         linear, exists = recalibrate(design, at.rows.log_odds, at.rows.label, slope=slope)
-        return linear.value, design.student(linear, at.confidence), exists
+        return design.measure(linear), exists
 
     def plain(at: BinaryGroups) -> Estimate:
-        cell = at.rows.slicing.cell
-        return estimated(at, *at.of_levels(lambda level: fit(at, SurveyDesign(level, cell))))
+        def measured(level: Level) -> tuple[FloatArray, FloatArray, BoolArray]:
+            found, exists = fit(at, SurveyDesign(level, at.rows.slicing.cell))
+            return found.value, found.spread.half_width(at.confidence), exists
 
-    def weighted(at: BinaryLevel) -> Estimate:
-        return estimated(at, *fit(at, at.design))
-
-    def estimated(at: _Cases, value: FloatArray, half: FloatArray, exists: BoolArray) -> Estimate:
+        value, half, exists = at.of_levels(measured)
         estimate = Estimate(value, at.fewer())
         estimate.low, estimate.high = value - half, value + half
+        return marked(at, estimate, exists)
+
+    def weighted(at: BinaryLevel) -> Estimate:
+        found, exists = fit(at, at.design)
+        half = found.spread.half_width(at.confidence)
+        rows = np.fmin(at.design.total(at.rows.label), at.design.total(~at.rows.label))
+        estimate = found.resting_on(rows).estimate((found.value - half, found.value + half))
+        return marked(at, estimate, exists)
+
+    def marked(at: _Cases, estimate: Estimate, exists: BoolArray) -> Estimate:
         at.mark_undefined(estimate, POSITIVES, NEGATIVES)
         estimate.mark_undefined(~exists, NO_RECALIBRATION)
-        at.mark_few_clusters(estimate)
         at.mark_few_of_a_class(estimate, MIN_FOR_RECALIBRATION)
         return estimate
 
@@ -458,15 +496,15 @@ def matthews_interval(counts: FloatArray, confidence: float) -> tuple[FloatArray
 
     The shares are drawn from their Dirichlet distribution given the counts and Jeffreys' prior
     (half a case in each): a Bayesian bootstrap over the counts, so that its cost does not
-    depend on the number of rows. Each draw's seed is the counts themselves: equal counts have
-    equal intervals, whatever else is measured with them. A multinomial bootstrap covers 0.64
-    where this covers 0.92 (20 cases, both rates 0.95).
+    depend on the number of rows. The draws have the same seed always: equal counts have equal
+    intervals, and nearly equal ones nearly equal, whatever else is measured with them. A
+    multinomial bootstrap covers 0.64 where this covers 0.92 (20 cases, both rates 0.95).
     """
     probabilities = [(1 - confidence) / 2, (1 + confidence) / 2]
     unique, back = np.unique(counts, axis=0, return_inverse=True)
     drawn = np.empty((len(unique), 2))
     for position, four in enumerate(unique):
-        generator = np.random.default_rng(four.astype(np.uint64))
+        generator = np.random.default_rng(_SEED)
         shares = generator.standard_gamma(four + 0.5, size=(_DRAWS, 4))
         drawn[position] = np.quantile(matthews_correlation(shares), probabilities)
     low, high = drawn[back.ravel()].T

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluator.metrics._catalogue import CELLS, NEGATIVES, POSITIVES, Cells, Rate, names_of, none_of
-from evaluator.metrics._estimates import BoolArray, Estimate, FloatArray, divide
+from evaluator.metrics._estimates import Estimate, FloatArray, divide
 from evaluator.metrics._inputs import BinaryRows
-from evaluator.metrics._levels import IntArray, Level
-from evaluator.metrics._linear import SurveyDesign
+from evaluator.metrics._levels import Level
+from evaluator.metrics._linear import SurveyDesign, UnitEstimate, UnitRate, UnitSums
 from evaluator.metrics._rates import rate_interval
 
 
@@ -44,9 +44,6 @@ class _BinaryCases(ABC):
         """Mark groups of too few cases of either class."""
         for cells in (POSITIVES, NEGATIVES):
             self.mark_few(estimate, least, cells)
-
-    def mark_few_clusters(self, estimate: Estimate) -> None:  # noqa: B027 - counts have none
-        """Mark groups of too few clusters, where cases come in clusters."""
 
 
 class BinaryGroups(_BinaryCases):
@@ -89,7 +86,7 @@ class BinaryGroups(_BinaryCases):
 
 
 class BinaryLevel(_BinaryCases):
-    """The rows of one level, which have weights or come in clusters; arrays of shape (rows,)."""
+    """The rows of one level, which have weights or come in clusters."""
 
     counted = "effective "
 
@@ -99,32 +96,66 @@ class BinaryLevel(_BinaryCases):
         self.confidence = confidence
 
     @cached_property
-    def _cell(self) -> IntArray:
-        cell: IntArray = 2 * self.rows.label.astype(np.intp) + self.rows.prediction
-        return cell
+    def units(self) -> FloatArray:
+        """Rows, weights and squared weights of each unit by cell, shape (3, units, 4)."""
+        cell = 2 * self.rows.label.astype(np.intp) + self.rows.prediction
+        return self.design.table(cell, len(CELLS))
 
-    def among(self, cells: Cells) -> BoolArray:
-        """Say which rows are in some cells."""
-        chosen: BoolArray = np.array([cell in cells for cell in CELLS])[self._cell]
-        return chosen
+    @cached_property
+    def _sums(self) -> FloatArray:
+        """The same of each group, shape (3, groups, 4)."""
+        flat = self.units.transpose(1, 0, 2)
+        sums = np.zeros((self.design.groups, *flat.shape[1:]))
+        np.add.at(sums, self.design.group_of_unit, flat)
+        return sums.transpose(1, 0, 2)
+
+    def weight(self, cells: Cells) -> FloatArray:
+        """Add up the weights of some cells, shape (groups,)."""
+        return count_cells(self._sums[1], cells)
+
+    @property
+    def weights(self) -> FloatArray:
+        """The weights of all cells, shape (groups, 4)."""
+        weights: FloatArray = self._sums[1]
+        return weights
 
     def cases(self, cells: Cells = CELLS) -> FloatArray:
-        """Count the effective cases of some cells, shape (groups,)."""
-        return self.design.cases(self.among(cells))
+        """Count what the weights leave of the cases of some cells, shape (groups,)."""
+        squares = count_cells(self._sums[2], cells)
+        return np.nan_to_num(divide(self.weight(cells) ** 2, squares))
 
-    def mark_few_clusters(self, estimate: Estimate) -> None:
-        """Mark groups of too few clusters, where cases come in clusters."""
-        self.design.mark_few_clusters(estimate)
+    def of_shares(self, value: FloatArray, slopes: FloatArray) -> tuple[UnitEstimate, FloatArray]:
+        """Learn how well a function of the cells' shares is known, from its slopes (groups, 4).
+
+        Beside it, what the variance of one independent case would be.
+        """
+        design, of_unit = self.design, slopes[self.design.group_of_unit]
+        rows, weight, square = self.units
+        below = np.maximum(self.weight(CELLS), np.finfo(float).tiny)
+        own = below[design.group_of_unit]
+        sums = UnitSums(
+            design.group_of_unit,
+            (of_unit * weight).sum(axis=1) / own,
+            (of_unit**2 * square).sum(axis=1) / own**2,
+            weight.sum(axis=1) / own,
+            square.sum(axis=1) / own**2,
+        )
+        alone: FloatArray = (slopes**2 * self.weights).sum(axis=1) / below
+        found = design.found(value, sums, design.of_groups(rows.sum(axis=1)))
+        return found.with_cases(alone, found.spread.units), alone
+
+    def unit_rate(self, rate: Rate) -> UnitRate:
+        """Measure a rate."""
+        misses = tuple(cell for cell in rate.among if cell not in rate.hits)
+        return self.design.unit_rate(
+            count_cells(self.units, rate.hits), count_cells(self.units, misses)
+        )
 
     def rate(self, rate: Rate) -> Estimate:
         """Estimate a rate."""
-        hits, among = self.among(rate.hits), self.among(rate.among)
-        estimate = self.design.rate(hits, among, none_of(rate.among), self.confidence)
+        estimate = self.unit_rate(rate).rate(none_of(rate.among), self.confidence)
         if rate.twice:
-            weight = self.design.weight
-            _count_twice(
-                estimate, self.design.total(weight * hits), self.design.total(weight * among)
-            )
+            _count_twice(estimate, self.weight(rate.hits), self.weight(rate.among))
         return estimate
 
 

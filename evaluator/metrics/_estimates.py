@@ -29,8 +29,12 @@ class Estimate:
     """A metric over all groups of one level; every array has shape (groups,)."""
 
     value: FloatArray
-    # The cases (with weights: their effective number) in the metric's denominator.
+    # The cases in the metric's denominator, or what weights and clusters leave of them.
     effective: FloatArray
+    # The cases before that, and the clusters that hold them; None where there are no weights or
+    # clusters, or no clusters.
+    rows: FloatArray | None = None
+    clusters: FloatArray | None = None
     # NaN where there is no interval.
     low: FloatArray = field(init=False)
     high: FloatArray = field(init=False)
@@ -59,6 +63,8 @@ class Estimate:
         self.reason[where] = NO_ROWS
         self.value[where] = np.nan
         self.effective[where] = 0
+        if self.clusters is not None:
+            self.clusters[where] = 0
 
     def mark_too_few(self, where: BoolArray, reason: str | NDArray[np.object_]) -> None:
         """Say why there is a value but no interval in some groups."""
@@ -160,8 +166,10 @@ def shortfall_reasons(least: int, what: str, there: FloatArray) -> NDArray[np.ob
     return reasons
 
 
-def to_tidy_frame(slicing: Slicing, measured: dict[str, Estimate]) -> pd.DataFrame:
-    """Lay the estimates out as a tidy frame."""
+def to_tidy_frame(
+    slicing: Slicing, measured: dict[str, Estimate], *, surveyed: bool
+) -> pd.DataFrame:
+    """Lay the estimates out as a tidy frame; surveyed cases have weights or clusters."""
     n = slicing.add_up(np.bincount(slicing.cell, minlength=slicing.cells))
     for estimate in measured.values():
         estimate.mark_empty(n == 0)
@@ -191,6 +199,14 @@ def to_tidy_frame(slicing: Slicing, measured: dict[str, Estimate]) -> pd.DataFra
         columns[name] = stacked(name)
     columns["n"] = np.repeat(n, each).astype(np.int64)
     columns["n_effective"] = stacked("effective")
+    missing = np.full(len(n), np.nan)
+    clusters = [missing if e.clusters is None else e.clusters for e in measured.values()]
+    effects = [
+        divide(e.rows, e.effective) if surveyed and e.rows is not None else missing
+        for e in measured.values()
+    ]
+    columns["clusters"] = pd.array(np.column_stack(clusters).ravel(), "Int64")
+    columns["design_effect"] = np.column_stack(effects).ravel()
     columns["status"] = _texts(stacked("status"))
     columns["reason"] = _texts(stacked("reason"))
     return pd.DataFrame(columns)

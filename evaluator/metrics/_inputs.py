@@ -183,6 +183,44 @@ def level_reader(
     return lambda design: MulticlassLevel(rows, design, confidence)
 
 
+@dataclass(frozen=True)
+class Survey:
+    """How cases came about; arrays of shape (rows,)."""
+
+    # None where all are equal.
+    weight: FloatArray | None
+    # The number of each row's cluster; None where no two rows share one.
+    cluster: IntArray | None
+
+    @property
+    def plain(self) -> bool:
+        """Whether the rows are independent cases of one weight."""
+        return self.weight is None and self.cluster is None
+
+
+def read_survey(
+    frame: pd.DataFrame, weight: str | None, cluster: str | None
+) -> tuple[pd.DataFrame, Survey]:
+    """Read weights and clusters, and give the frame without the rows of no weight.
+
+    Equal weights are no weights, and clusters of one row each are no clusters.
+    """
+    weights = None
+    if weight is not None:
+        weights = numbers(frame, weight)
+        refuse_rows(weights < 0, f"weight column {weight!r} is negative")
+        counts = weights > 0
+        if not counts.all():
+            frame, weights = frame[counts].reset_index(drop=True), weights[counts]
+        if len(weights) == 0 or weights.min() == weights.max():
+            weights = None
+    numbered = None
+    if cluster is not None:
+        codes, different = pd.factorize(complete(frame, cluster))
+        numbered = codes.astype(np.intp) if len(different) < len(codes) else None
+    return frame, Survey(weights, numbered)
+
+
 def cluster_numbers(frame: pd.DataFrame, name: str) -> IntArray:
     """Give each row the number of its cluster."""
     codes, _ = pd.factorize(complete(frame, name))

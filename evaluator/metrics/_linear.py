@@ -10,6 +10,7 @@ statistic, J.-C. Deville, Survey Methodology 25 (1999) 193.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -17,11 +18,154 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from evaluator.metrics._estimates import BoolArray, Estimate, FloatArray, LinearisedEstimate, divide
+from evaluator.metrics._estimates import (
+    BoolArray,
+    Estimate,
+    FloatArray,
+    LinearisedEstimate,
+    divide,
+    shortfall_reasons,
+)
 from evaluator.metrics._levels import IntArray, Level
-from evaluator.metrics._rates import clopper_pearson, rate_interval
+from evaluator.metrics._rates import effective_rate_interval, rate_interval
 
 MIN_CLUSTERS = 10
+# As many clusters of one size as clusters of different sizes have to be as good as.
+MIN_EQUAL_CLUSTERS = 3
+# A table of all pairs of group and cluster may be so much longer than the rows.
+_DENSE = 4
+_TINY = float(np.finfo(np.float64).tiny)
+_EVEN = 0.5
+_HARDLY_CLUSTERED = 1.05
+
+
+@dataclass(frozen=True)
+class UnitSums:
+    """What the rows of each independent unit (a cluster, or a row) have; arrays of shape (units,).
+
+    A row's mass is the share of its group's estimate that it carries: its weight over all of
+    the group's, so that the masses of a group add up to 1.
+    """
+
+    group: IntArray
+    # Sums of the rows' influences and of their squares.
+    influence: FloatArray
+    squares: FloatArray
+    # Sums of the rows' masses and of their squares.
+    mass: FloatArray
+    mass_squares: FloatArray
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How far an estimate may be from the truth, as its units tell; arrays of shape (groups,)."""
+
+    variance: FloatArray
+    freedom: FloatArray
+    # Third moment of the estimate over its cubed deviation.
+    lean: FloatArray
+    # What the different sizes of the units leave of their number: 1 / sum of squared masses.
+    units: FloatArray
+    # How many units carry the spread: as many normal ones would have its fourth moment.
+    carriers: FloatArray
+    # How near each unit is to being as good as one case: the variance as a share of that which
+    # cases would have that are all alike in a unit.
+    alone: FloatArray
+    # How alike the cases of a unit are, from 0 to 1, and the variance that follows from it.
+    correlation: FloatArray
+    modelled: FloatArray
+    # The design effect if they were all alike, which is known before any outcome.
+    largest: FloatArray
+
+    @classmethod
+    def of_units(cls, units: UnitSums, groups: int) -> "Spread":
+        """Learn the spread of every group's estimate from its units.
+
+        The variance is Bell and McCaffrey's: a unit that carries the share h of the estimate pulls
+        it along, so that the square of its influence is divided by 1 - h. The degrees of freedom
+        are Satterthwaite's, where cases of a unit are correlated alike; the correlation is learned
+        from the products of their influences. The variance is no smaller than that correlation,
+        or none where it is negative, makes it: dependent cases do not say more than independent.
+
+        Sources: R. Bell, D. McCaffrey, Survey Methodology 28 (2002) 169; G. Imbens, M. Kolesar,
+        Review of Economics and Statistics 98 (2016) 701, for a working correlation.
+        """
+
+        def total(values: FloatArray) -> FloatArray:
+            return np.bincount(units.group, values, minlength=groups).astype(float)
+
+        h, a, b = units.mass, units.mass_squares, units.mass**2
+        square = units.influence**2
+        freed = np.nan_to_num(divide(1, np.maximum(1 - h, 0)))
+        rows = np.nan_to_num(divide(b, a), nan=1.0)
+        possible = total((rows - 1) * units.squares)
+        common = total(freed * square - units.squares)
+        alike = np.clip(np.nan_to_num(divide(common, possible)), 0, 1)
+        correlation = alike[units.group]
+        modelled = (1 - correlation) * a + correlation * b
+        least = total(units.squares * (1 - correlation + correlation * rows))
+        found = total(freed * square)
+        # trace(AC) and trace(ACAC), where C is the model's covariance of the units' influences
+        # around their common mean, and A what divides their squares.
+        scale = total(modelled)
+        own = h * h * scale[units.group] - 2 * h * modelled
+        diagonal = modelled + own
+        hh, hm, mm = (total(freed * one) for one in (h * h, h * modelled, modelled * modelled))
+        squared = 2 * hh * mm + 2 * hm**2 + scale**2 * hh**2 - 4 * scale * hh * hm
+        squared += total(freed**2 * (diagonal**2 - own**2))
+        freedom = np.maximum(np.nan_to_num(divide(total(freed * diagonal) ** 2, squared)), 1)
+        third = total(units.influence * square)
+        variance = np.maximum(found, least)
+        alone = np.nan_to_num(divide(variance, total(units.squares * rows)), nan=1.0)
+        return cls(
+            variance,
+            freedom,
+            np.nan_to_num(divide(third, variance**1.5)),
+            np.nan_to_num(divide(1, total(b))),
+            3 * np.nan_to_num(divide(total(square) ** 2, total(square**2))),
+            np.minimum(alone, 1),
+            alike,
+            least,
+            np.nan_to_num(divide(total(b), total(a)), nan=1.0),
+        )
+
+    @classmethod
+    def of_cases(cls, n: FloatArray, second: FloatArray, third: FloatArray) -> "Spread":
+        """Learn it from the summed powers of the influences of so many equally weighted cases."""
+        variance = second * np.nan_to_num(divide(n, np.maximum(n - 1, 0)))
+        lean = np.nan_to_num(divide(third, variance**1.5))
+        one, none = np.ones(len(n)), np.zeros(len(n))
+        return cls(variance, np.maximum(n - 1, 1), lean, n, n, one, none, variance, one)
+
+    def known(self, carriers: FloatArray) -> FloatArray:
+        """Give degrees of freedom that also heed how few units carry what varies.
+
+        They matter where units are clusters: how much these differ is learned from them alone,
+        while what cases differ by follows from their rate.
+        """
+        few = np.minimum(self.freedom, np.maximum(carriers - 1, 2))
+        freedom: FloatArray = self.alone * self.freedom + (1 - self.alone) * few
+        return freedom
+
+    def quantile(self, confidence: float, carriers: FloatArray | None = None) -> FloatArray:
+        """Give Student's quantile."""
+        freedom = self.known(self.carriers if carriers is None else carriers)
+        quantile: FloatArray = special.stdtrit(freedom, (1 + confidence) / 2)
+        return quantile
+
+    def half_width(self, confidence: float) -> FloatArray:
+        """Give half the width of Student's interval around an estimate without bounds."""
+        return self.quantile(confidence) * np.sqrt(self.variance)
+
+    def widened(self, confidence: float, carriers: FloatArray | None = None) -> FloatArray:
+        """Give the variance with which the normal quantile does what Student's does.
+
+        Where units are as good as cases, what their variance is follows from the estimate.
+        """
+        normal = special.ndtri((1 + confidence) / 2)
+        wider = (self.quantile(confidence, carriers) / normal) ** 2
+        widened: FloatArray = self.variance * (1 + (1 - self.alone) * (wider - 1))
+        return widened
 
 
 class SurveyDesign:
@@ -36,6 +180,7 @@ class SurveyDesign:
     ) -> None:
         self.group = level.group_of_cell[cell]
         self.groups = level.groups
+        self.unweighted = weight is None
         self.weight = np.ones(len(cell)) if weight is None else weight
         self.cluster = cluster
         self.plain = weight is None and cluster is None
@@ -50,12 +195,33 @@ class SurveyDesign:
         return self.total(np.ones(len(self.group)))
 
     @cached_property
-    def _pair(self) -> tuple[IntArray, IntArray]:
-        """Each row's pair of group and cluster, and each pair's group."""
-        cluster = np.arange(len(self.group)) if self.cluster is None else self.cluster
-        size = int(cluster.max()) + 1 if len(cluster) else 1
-        pairs, pair = np.unique(self.group * size + cluster, return_inverse=True)
-        return pair, pairs // size
+    def unit(self) -> IntArray:
+        """Each row's unit: its pair of group and cluster, or itself."""
+        return self._units[0]
+
+    @property
+    def group_of_unit(self) -> IntArray:
+        """Each unit's group, shape (units,)."""
+        return self._units[1]
+
+    @cached_property
+    def _units(self) -> tuple[IntArray, IntArray]:
+        if self.cluster is None:
+            return np.arange(len(self.group)), self.group
+        size = int(self.cluster.max()) + 1 if len(self.cluster) else 1
+        code = self.group * size + self.cluster
+        if self.groups * size > max(_DENSE * len(code), 1024):
+            pairs, unit = np.unique(code, return_inverse=True)
+            return unit, pairs // size
+        there = np.bincount(code, minlength=self.groups * size) > 0
+        number = np.cumsum(there) - 1
+        return number[code], np.flatnonzero(there) // size
+
+    def of_units(self, values: NDArray[Any]) -> FloatArray:
+        """Add up the values of each unit's rows, shape (units,)."""
+        if self.cluster is None:
+            return values.astype(float)
+        return np.bincount(self.unit, values, minlength=len(self.group_of_unit)).astype(float)
 
     def cases(self, among: BoolArray | None = None) -> FloatArray:
         """Count what the weights leave of the rows: (sum w)^2 / sum w^2.
@@ -70,18 +236,18 @@ class SurveyDesign:
         there = self.weight > 0 if among is None else (self.weight > 0) & among
         if self.cluster is None:
             return self.total(there)
-        pair, group_of_pair = self._pair
-        seen = np.bincount(pair, there, minlength=len(group_of_pair)) > 0
-        return np.bincount(group_of_pair, seen, minlength=self.groups).astype(float)
+        seen = self.of_units(there) > 0
+        return np.bincount(self.group_of_unit, seen, minlength=self.groups).astype(float)
 
     def moments(self, influence: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Add up second and third powers of the units' influences."""
         if self.cluster is None:
             return self.total(influence**2), self.total(influence**3)
-        pair, group_of_pair = self._pair
-        of_unit = np.bincount(pair, influence, minlength=len(group_of_pair))
-        second = np.bincount(group_of_pair, of_unit**2, minlength=self.groups).astype(float)
-        third = np.bincount(group_of_pair, of_unit**3, minlength=self.groups).astype(float)
+        of_unit = self.of_units(influence)
+        second, third = (
+            np.bincount(self.group_of_unit, of_unit**power, minlength=self.groups).astype(float)
+            for power in (2, 3)
+        )
         return second, third
 
     def variance(self, influence: FloatArray) -> FloatArray:
@@ -103,54 +269,197 @@ class SurveyDesign:
     def mark_few_clusters(self, estimate: Estimate, among: BoolArray | None = None) -> None:
         """Mark groups whose clusters are too few to learn from how much they differ."""
         if self.cluster is not None:
-            units = self.units(among)
-            estimate.mark_shortfall(MIN_CLUSTERS, "clusters", units)
+            estimate.mark_shortfall(MIN_CLUSTERS, "clusters", self.units(among))
+
+    def measure(self, linear: LinearisedEstimate, *among: BoolArray) -> "UnitEstimate":
+        """Learn from the rows' influences how well an estimate is known.
+
+        It rests on all rows, or on several sets of them alike: of an area under the ROC curve, on
+        the positives and the negatives.
+        """
+        sets = among or (np.ones(len(self.group), dtype=bool),)
+        rows = np.min([self.total(chosen) for chosen in sets], axis=0)
+        if self.plain:
+            moments = self.moments(linear.influence)
+            return UnitEstimate(linear.value, Spread.of_cases(rows, *moments), rows, rows, None)
+        shares = [self.share(chosen) for chosen in sets]
+        mass, squares = np.mean(shares, axis=0), linear.influence**2
+        parts = [self.of_units(part) for part in (linear.influence, squares, mass, mass**2)]
+        found = self.found(linear.value, UnitSums(self.group_of_unit, *parts), rows)
+        # Of the smallest set, so many independent cases of one weight would have the variance.
+        known = np.min([self.modelled_cases(one, found.spread) for one in shares], axis=0)
+        counted = np.min([self.of_groups_effective(self.of_units(one)) for one in shares], axis=0)
+        return found.with_cases(known * found.spread.modelled, counted)
+
+    def share(self, among: BoolArray) -> FloatArray:
+        """Give each row's share of the weight of some rows of its group, shape (rows,)."""
+        weight = self.weight * among
+        share: FloatArray = np.nan_to_num(divide(weight, self.total(weight)[self.group]))
+        return share
+
+    def modelled_cases(self, share: FloatArray, spread: Spread) -> FloatArray:
+        """Count as many independent cases as rows of these shares are that are so alike."""
+        alike = spread.correlation
+        alone = self.total(share**2)
+        together = self.of_groups(self.of_units(share) ** 2)
+        return np.nan_to_num(divide(1, (1 - alike) * alone + alike * together))
+
+    def found(self, value: FloatArray, sums: UnitSums, rows: FloatArray) -> "UnitEstimate":
+        """Learn from the units how well an estimate is known that rests on so many rows."""
+        spread = Spread.of_units(sums, self.groups)
+        clusters = None if self.cluster is None else self.of_groups(sums.mass > 0)
+        return UnitEstimate(value, spread, rows, rows, clusters)
+
+    def table(self, kind: IntArray, kinds: int) -> FloatArray:
+        """Add up each unit's rows, weights and squared weights by kind: (3, units, kinds)."""
+        shape = len(self.group_of_unit), kinds
+        code = self.unit * kinds + kind
+        parts = [None] if self.unweighted else [None, self.weight, self.weight**2]
+        sums = [np.bincount(code, part, shape[0] * kinds).reshape(shape) for part in parts]
+        return np.stack(sums * (3 // len(sums))).astype(float)
+
+    def of_groups(self, of_units: NDArray[Any]) -> FloatArray:
+        """Add up what the units of each group have."""
+        return np.bincount(self.group_of_unit, of_units, minlength=self.groups).astype(float)
+
+    def carriers(self, linear: LinearisedEstimate, *among: BoolArray) -> FloatArray:
+        """Count the units that carry what a mean of values in [0, 1] lacks or has, if that is less.
+
+        A row's influence is its share of its set times the distance of its value from the mean.
+        """
+        value = np.nan_to_num(linear.value)[self.group]
+        mass: FloatArray = np.sum([self.share(chosen) for chosen in among], axis=0)
+        has = linear.influence + mass * value
+        rarer = np.maximum(np.where(value > _EVEN, mass - has, has), 0)
+        return self.of_groups_effective(self.of_units(rarer))
+
+    def unit_rate(self, hits: FloatArray, misses: FloatArray) -> "UnitRate":
+        """Measure a rate from each unit's table of hits and of misses, both of shape (3, units)."""
+        units = self.group_of_unit
+        rows, weight, _ = hits + misses
+        all_weight = self.of_groups(weight)
+        value = divide(self.of_groups(hits[1]), all_weight)
+        rate, below = np.nan_to_num(value)[units], np.maximum(all_weight, _TINY)[units]
+        influence = (hits[1] * (1 - rate) - misses[1] * rate) / below
+        squares = (hits[2] * (1 - rate) ** 2 + misses[2] * rate**2) / below**2
+        mass_squares = (hits[2] + misses[2]) / below**2
+        sums = UnitSums(units, influence, squares, weight / below, mass_squares)
+        found = self.found(value, sums, self.of_groups(rows))
+        found = found.with_cases(np.nan_to_num(value * (1 - value)), found.spread.units)
+        carriers = self.of_groups_effective(np.where(rate > _EVEN, misses[1], hits[1]))
+        return UnitRate(**vars(found), influence=influence, carriers=carriers)
+
+    def of_groups_effective(self, of_units: FloatArray) -> FloatArray:
+        """Count the units that have what units have, one that has more of it as more than one.
+
+        Kish's effective number: the square of the sum over the sum of squares.
+        """
+        return np.nan_to_num(divide(self.of_groups(of_units) ** 2, self.of_groups(of_units**2)))
 
     def rate(
         self, numerator: BoolArray, among: BoolArray, reason: str, confidence: float
     ) -> Estimate:
-        """Estimate a rate: exactly as a count, or, with weights or clusters, as follows.
-
-        The interval is Clopper and Pearson's for the effective number of cases, since Blaker's
-        exists for whole numbers alone. The effective number of cases is the one at which
-        independent cases would have the variance that was found, no larger than Kish's; with
-        clusters it shrinks by the squared ratio of Student's quantiles as well. Where the rate is
-        0 or 1 no variance is found, and the clusters are counted instead.
-
-        Source: E. Korn, B. Graubard, Survey Methodology 24 (1998) 193.
-        """
+        """Estimate a rate: exactly, or from units where there are weights or clusters."""
         if self.plain:
             hits, all_cases = self.total(numerator & among), self.total(among)
             estimate = Estimate(divide(hits, all_cases), all_cases)
             estimate.low, estimate.high = rate_interval(hits, all_cases, confidence)
             estimate.mark_undefined(all_cases == 0, reason)
             return estimate
-        linear = self.ratio(numerator & among, among)
-        cases, units = self.cases(among), self.units(among)
-        variance = self.variance(linear.influence)
-        if self.cluster is not None:
-            variance = variance * np.nan_to_num(divide(units, np.maximum(units - 1, 0)))
-        value = np.nan_to_num(linear.value)
-        inside = (value > 0) & (value < 1) & (variance > 0)
-        found = np.where(inside, divide(value * (1 - value), variance), units)
-        effective = np.minimum(found, cases)
-        if self.cluster is not None:
-            tail = (1 + confidence) / 2
-            wide, usual = (special.stdtrit(np.maximum(f - 1, 1), tail) for f in (units, cases))
-            effective = effective * np.minimum(1, (usual / wide) ** 2)
-        estimate = Estimate(linear.value, cases)
-        there = np.flatnonzero(effective > 0)
-        hits = np.minimum(value * effective, effective)
-        estimate.low[there], estimate.high[there] = clopper_pearson(
-            hits[there], effective[there], confidence
+        table = self.table(np.where(among, 1 + numerator, 0), 3)
+        return self.unit_rate(table[..., 2], table[..., 1]).rate(reason, confidence)
+
+
+@dataclass(frozen=True)
+class UnitEstimate:
+    """An estimate and what its units tell of it, shape (groups,)."""
+
+    value: FloatArray
+    spread: Spread
+    # As many independent rows of one weight would know it as well.
+    effective: FloatArray
+    rows: FloatArray
+    # None where rows are independent.
+    clusters: FloatArray | None
+
+    def with_cases(self, alone: FloatArray, counted: FloatArray) -> "UnitEstimate":
+        """Count the cases that know the estimate as well, if one alone has such a variance.
+
+        Where all rows are alike nothing is known of how they vary: the units are counted.
+        """
+        spread = replace(self.spread, units=counted)
+        known = np.where(spread.variance > 0, divide(alone, spread.variance), counted)
+        return replace(self, spread=spread, effective=np.fmin(known, self.rows))
+
+    def resting_on(self, rows: FloatArray) -> "UnitEstimate":
+        """Count other rows, with the same design effect."""
+        share = np.nan_to_num(divide(self.effective, self.rows))
+        return replace(self, rows=rows, effective=rows * share)
+
+    def estimate(self, interval: tuple[FloatArray, FloatArray]) -> Estimate:
+        """Give it its interval, where there are clusters enough."""
+        clusters, equal = self.clusters, self.spread.units
+        estimate = Estimate(
+            self.value.copy(),
+            self.effective.copy(),
+            self.rows.copy(),
+            None if clusters is None else clusters.copy(),
         )
-        estimate.mark_undefined(self.total(self.weight * among) == 0, reason)
-        self.mark_few_clusters(estimate, among)
+        estimate.low, estimate.high = interval
+        if clusters is None:
+            return estimate
+        # Clusters that are hardly more than cases are counted as such.
+        grouped = self.spread.largest > _HARDLY_CLUSTERED
+        short = shortfall_reasons(MIN_CLUSTERS, "clusters", clusters)
+        estimate.mark_too_few(grouped & (clusters < MIN_CLUSTERS), short)
+        reason = np.full(len(equal), None, dtype=object)
+        unequal = grouped & (equal < MIN_EQUAL_CLUSTERS)
+        for group in np.flatnonzero(unequal):
+            reason[group] = (
+                f"needs as many clusters as {MIN_EQUAL_CLUSTERS} of one size,"
+                f" has {clusters[group]:.0f} that are as good as {equal[group]:.2g}"
+            )
+        estimate.mark_too_few(unequal, reason)
         return estimate
 
-    def student(self, linear: LinearisedEstimate, confidence: float) -> FloatArray:
-        """Give half the width of Student's interval around an estimate without bounds."""
-        return student_half(self.variance(linear.influence), self.units(), confidence)
+
+@dataclass(frozen=True)
+class UnitRate(UnitEstimate):
+    """A rate, and what its units tell of it."""
+
+    # Shape (units,).
+    influence: FloatArray
+    # The effective number of units that have the rarer of hits and misses.
+    carriers: FloatArray
+
+    def rate(self, reason: str, confidence: float) -> Estimate:
+        """Give it its interval; the reason says what there is none of where it is undefined."""
+        estimate = self.estimate(self.interval(confidence))
+        estimate.mark_undefined(self.rows == 0, reason)
+        return estimate
+
+    def interval(self, confidence: float) -> tuple[FloatArray, FloatArray]:
+        """Give the interval, whose variance holds what it is not known by.
+
+        Student's quantile takes the place of the normal one. Where hardly any unit carries the
+        rarer outcome nothing tells how alike the cases of a unit are, and the variance goes over
+        to that of cases that are all alike.
+        """
+        spread, value = self.spread, np.nan_to_num(self.value)
+        variance = spread.widened(confidence, self.carriers)
+        # What the estimated rate takes from the spread of units that are as good as cases, exact
+        # intervals hold already.
+        variance = variance * (1 - spread.alone * np.nan_to_num(divide(1, spread.units)))
+        alike = np.maximum(np.nan_to_num(divide(value * (1 - value), spread.units)), variance)
+        blind = blindness(self.carriers)
+        variance = (1 - blind) * variance + blind * alike
+        return effective_rate_interval(self.value, variance, spread.units, spread.alone, confidence)
+
+
+def blindness(carriers: FloatArray) -> FloatArray:
+    """Say how little so many units tell of how alike the cases of a unit are: 1 for nothing."""
+    blind: FloatArray = np.exp(-carriers / 2)
+    return blind
 
 
 def mean_of(parts: Sequence[LinearisedEstimate]) -> LinearisedEstimate:
@@ -158,14 +467,6 @@ def mean_of(parts: Sequence[LinearisedEstimate]) -> LinearisedEstimate:
     value: FloatArray = np.mean([part.value for part in parts], axis=0)
     influence: FloatArray = np.mean([part.influence for part in parts], axis=0)
     return LinearisedEstimate(value, influence)
-
-
-def student_half(variance: FloatArray, units: FloatArray, confidence: float) -> FloatArray:
-    """Give half the width of Student's interval from the variance that so many units have."""
-    spare = np.maximum(units - 1, 1)
-    quantile = special.stdtrit(spare, (1 + confidence) / 2)
-    half: FloatArray = quantile * np.sqrt(variance * units / spare)
-    return half
 
 
 class _Ordered:

@@ -17,14 +17,16 @@ from evaluator.metrics._estimates import (
     divide,
 )
 from evaluator.metrics._levels import Slicing
-from evaluator.metrics._linear import SurveyDesign, student_half
-from evaluator.metrics._rates import clopper_pearson
+from evaluator.metrics._linear import SurveyDesign, UnitEstimate
+from evaluator.metrics._rates import clopper_pearson, lopsided_interval
 
 MIN_CASES = 20
 # A mean that one case carries has a skewness near one, in units of the root of the cases.
 MAX_SKEWNESS = 0.9
 _LITTLE_SKEWNESS = 0.5
 _NO_SKEWNESS = 1e-6
+_MAX_EXPONENT = 700.0
+EVEN = 0.5
 # Probabilities are cut to [EPSILON, 1 - EPSILON], as scikit-learn cuts them.
 EPSILON = float(np.finfo(np.float64).eps)
 MAX_LOG_LOSS = -float(np.log(EPSILON))
@@ -85,7 +87,11 @@ def estimate_mean(
     n: FloatArray, sums: FloatArray, confidence: float, bounds: tuple[float, float]
 ) -> Estimate:
     """Estimate the mean of a loss in every group from its power sums."""
-    return _estimate(Moments.of_sums(n, sums), n, confidence, bounds)
+    moments = Moments.of_sums(n, sums)
+    estimate = Estimate(moments.mean.copy(), n)
+    estimate.low, estimate.high = _limits(moments, confidence, bounds)
+    _mark_unknown(estimate, moments, bounds, n)
+    return estimate
 
 
 def linear_mean(
@@ -93,69 +99,95 @@ def linear_mean(
 ) -> Estimate:
     """Estimate the weighted mean of a loss, as `estimate_mean` does the plain one.
 
-    The deviations that count are the influences of independent units on the mean.
+    Clusters are more skewed than can be learned from a few of them: the upper limit of a loss is at
+    least the one that is symmetric in the loss's logarithm, with no more degrees of freedom than
+    there are clusters that carry the loss, less one.
     """
-    linear = design.mean(losses)
-    units = design.units()
-    second, third = design.moments(linear.influence)
-    # Influences are of the size 1 / units; back to the size of a single loss.
-    variance = second * units
-    variance = np.where(variance <= NO_SPREAD * np.nan_to_num(linear.value) ** 2, 0, variance)
-    deviation = np.sqrt(divide(variance * units, np.maximum(units - 1, 0)))
-    skewness = divide(third * units**2, deviation**3)
-    moments = Moments(units, linear.value, deviation, skewness)
-    return _estimate(moments, design.cases(), confidence, bounds)
+    found = design.measure(design.mean(losses))
+    spread = found.spread
+    nothing = NO_SPREAD * np.nan_to_num(found.value) ** 2
+    variance = np.where(spread.variance <= nothing, 0, spread.variance)
+    # As if so many independent units had been averaged.
+    units = spread.known(spread.carriers) + 1
+    lean = spread.lean * np.sqrt(units)
+    moments = Moments(
+        np.where(found.rows > 0, units, 0), found.value, np.sqrt(variance * units), lean
+    )
+    low, high = _limits(moments, confidence, bounds)
+    if bounds[0] == 0 and not design.plain:
+        carriers = design.of_groups_effective(design.of_units(design.weight * losses))
+        quantile = spread.quantile(confidence, carriers)
+
+        def limits(variance: FloatArray) -> tuple[FloatArray, FloatArray]:
+            relative = np.nan_to_num(divide(quantile * np.sqrt(variance), found.value))
+            return low, found.value * np.exp(np.minimum(relative, _MAX_EXPONENT))
+
+        rising = np.ones(len(low), dtype=bool)
+        _, far = lopsided_interval(limits, found.value, variance, spread.alone, rising)
+        high = high + (1 - spread.alone) * np.maximum(np.minimum(far, bounds[1]) - high, 0)
+    estimate = found.estimate((low, high))
+    _mark_unknown(estimate, moments, bounds, design.cases())
+    return estimate
 
 
-def _estimate(
-    moments: Moments, effective: FloatArray, confidence: float, bounds: tuple[float, float]
-) -> Estimate:
-    """Put the interval together and say where it would not cover."""
-    n = moments.n
-    estimate = Estimate(moments.mean.copy(), effective)
+def _limits(
+    moments: Moments, confidence: float, bounds: tuple[float, float]
+) -> tuple[FloatArray, FloatArray]:
+    """Give the limits of a mean within its bounds."""
     low, high = mean_interval(moments, confidence)
     smallest, largest = bounds
-    equal = (moments.deviation == 0) & (n > 0)
-    bounded = np.isfinite(largest) and np.isfinite(smallest)
-    if bounded:
-        _, unseen = clopper_pearson(np.zeros(len(n)), np.maximum(n, 1), confidence)
+    if np.isfinite(smallest) and np.isfinite(largest):
+        equal = moments.deviation == 0
+        many = np.maximum(moments.n, 1)
+        _, unseen = clopper_pearson(np.zeros(len(many)), many, confidence)
         low = np.where(equal, moments.mean - unseen * (moments.mean - smallest), low)
         high = np.where(equal, moments.mean + unseen * (largest - moments.mean), high)
-    estimate.low = np.maximum(low, smallest)
-    estimate.high = np.minimum(high, largest)
+    return np.maximum(low, smallest), np.minimum(high, largest)
+
+
+def _mark_unknown(
+    estimate: Estimate, moments: Moments, bounds: tuple[float, float], cases: FloatArray
+) -> None:
+    """Say where a mean has no interval that would cover."""
+    n = moments.n
     estimate.mark_undefined(n == 0, NO_ROWS)
-    estimate.mark_shortfall(MIN_CASES, "cases", effective)
-    if not bounded:
+    estimate.mark_shortfall(MIN_CASES, "cases", cases)
+    equal = moments.deviation == 0
+    if not np.isfinite(bounds).all():
         estimate.mark_too_few(equal, "all cases are equal, so that their spread is unknown")
     skewed = ~equal & (np.abs(moments.skewness) > MAX_SKEWNESS * np.sqrt(n))
     would_do = np.ceil((moments.skewness / _LITTLE_SKEWNESS) ** 2)
     reason = np.full(len(n), None, dtype=object)
+    unit, units = ("case", "cases") if estimate.clusters is None else ("cluster", "clusters")
     for group in np.flatnonzero(skewed):
         reason[group] = (
-            f"one case carries the mean; about {would_do[group]:.0f} cases would do, "
+            f"one {unit} carries the mean; about {would_do[group]:.0f} {units} would do, "
             f"there are {n[group]:.0f}"
         )
     estimate.mark_too_few(skewed, reason)
-    return estimate
 
 
-def log_odds_interval(
-    value: FloatArray, variance: FloatArray, cases: FloatArray, confidence: float
-) -> tuple[FloatArray, FloatArray]:
-    """Give an interval for a value in [0, 1] from its variance, symmetric in its log-odds.
+def log_odds_interval(found: UnitEstimate, confidence: float) -> tuple[FloatArray, FloatArray]:
+    """Give an interval for a value in [0, 1], symmetric in its log-odds, by Student's quantile.
 
-    Student's quantile with cases - 1 degrees of freedom, and the variance times
-    cases / (cases - 1). Where the value is 0 or 1, or shows no spread, the interval is that of a
-    rate over as many cases.
+    Where the value is 0 or 1, or shows no spread, the interval is that of a rate over as many
+    cases as it rests on.
     Source: K. Boyd, K. Eng, C. D. Page, ECML PKDD (2013) 451.
     """
-    edge = ~((value > 0) & (value < 1) & (variance > 0))
+    value, spread = found.value, found.spread
+    edge = ~((value > 0) & (value < 1) & (spread.variance > 0))
     inside = np.where(edge, 0.5, value)
-    half = student_half(variance, cases, confidence) / (inside * (1 - inside))
     odds = special.logit(inside)
-    low, high = special.expit(odds - half), special.expit(odds + half)
-    there = np.flatnonzero(edge & (cases > 0))
-    low[there], high[there] = clopper_pearson(value[there] * cases[there], cases[there], confidence)
+    quantile = special.stdtrit(spread.known(spread.carriers), (1 + confidence) / 2)
+
+    def limits(variance: FloatArray) -> tuple[FloatArray, FloatArray]:
+        half = quantile * np.sqrt(variance) / (inside * (1 - inside))
+        return special.expit(odds - half), special.expit(odds + half)
+
+    low, high = lopsided_interval(limits, inside, spread.variance, spread.alone, inside < EVEN)
+    there = np.flatnonzero(edge & (found.effective > 0))
+    cases = found.effective[there]
+    low[there], high[there] = clopper_pearson(value[there] * cases, cases, confidence)
     return low, high
 
 

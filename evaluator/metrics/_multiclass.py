@@ -109,14 +109,10 @@ class MulticlassLevel:
 
     def interval(self, linear: LinearisedEstimate, among: list[BoolArray]) -> Estimate:
         """Estimate a mean over classes, which rests on the class of the fewest cases."""
-        fewest: FloatArray = np.min([self.design.cases(rows) for rows in among], axis=0)
-        units: FloatArray = np.min([self.design.units(rows) for rows in among], axis=0)
-        estimate = Estimate(linear.value, fewest)
-        estimate.low, estimate.high = log_odds_interval(
-            linear.value, self.design.variance(linear.influence), units, self.confidence
-        )
+        found = self.design.measure(linear, *among)
+        estimate = found.estimate(log_odds_interval(found, self.confidence))
+        fewest = np.min([self.design.cases(rows) for rows in among], axis=0)
         estimate.mark_shortfall(MIN_OF_EACH_CLASS, "cases of each class", fewest)
-        self.design.mark_few_clusters(estimate)
         return estimate
 
 
@@ -199,16 +195,13 @@ def _weighted(rate: Rate) -> LevelMetric[MulticlassLevel]:
 
     def measure(at: MulticlassLevel) -> Estimate:
         linear, absent = linear_and_absent(at)
-        cases = at.design.cases()
-        estimate = Estimate(linear.value, cases)
-        estimate.low, estimate.high = log_odds_interval(
-            linear.value, at.design.variance(linear.influence), at.design.units(), at.confidence
-        )
+        found = at.design.measure(linear)
+        estimate = found.estimate(log_odds_interval(found, at.confidence))
         estimate.mark_undefined(at.design.n == 0, NO_ROWS)
         for number, missing in zip(at.numbers, absent, strict=True):
             estimate.mark_undefined(missing, _NEVER_PREDICTED.format(at.rows.classes[number]))
-        estimate.mark_shortfall(MIN_OF_EACH_CLASS * len(at.numbers), "cases", cases)
-        at.design.mark_few_clusters(estimate)
+        least = MIN_OF_EACH_CLASS * len(at.numbers)
+        estimate.mark_shortfall(least, "cases", at.design.cases())
         return estimate
 
     return _over_classes(measure, lambda at: linear_and_absent(at)[0])

@@ -208,6 +208,85 @@ def _move(p: FloatArray, moved: FloatArray, settled: BoolArray) -> tuple[FloatAr
     return moved, settled | (np.abs(moved - p) <= _ROUNDING / 4 * p)
 
 
+def effective_rate_interval(
+    value: FloatArray,
+    variance: FloatArray,
+    units: FloatArray,
+    alone: FloatArray,
+    confidence: float,
+) -> tuple[FloatArray, FloatArray]:
+    """Give the interval of a rate that has another variance than as many independent cases.
+
+    The effective number of cases is the one at which independent cases would have the variance,
+    which holds what it is not known by; Korn and Graubard put it in Clopper and Pearson's interval.
+    Clusters have more than two outcomes, so that their rate needs no correction for continuity,
+    and Jeffreys' limits take the place of these. Where units are as good as cases the interval is
+    Blaker's.
+
+    Parameters
+    ----------
+    value, variance
+        The rates and their variances, shape (groups,).
+    units
+        The effective number of units (clusters, or weighted cases), by their sizes alone.
+    alone
+        How near each unit is to being as good as one case, from 0 to 1.
+    confidence
+        Nominal coverage.
+
+    Source: E. Korn, B. Graubard, Survey Methodology 24 (1998) 193, for the effective number.
+    """
+    low, high = np.full(len(value), np.nan), np.full(len(value), np.nan)
+    there = np.flatnonzero((value >= 0) & (units > 0))
+    p, of_p, units, alone = (one[there] for one in (value, variance, units, alone))
+    tail = (1 + confidence) / 2
+    half = (1 - alone) / 2
+
+    def limits(variance: FloatArray) -> tuple[FloatArray, FloatArray]:
+        # Where all outcomes are alike no variance is found, and the units are counted.
+        n = np.where(variance > 0, divide(p * (1 - p), variance), units)
+        hits, misses = p * n, (1 - p) * n
+        lower, upper = np.zeros(len(n)), np.ones(len(n))
+        some, all_but = p > 0, p < 1
+        lower[some] = special.betaincinv((hits + half)[some], (misses + 1 - half)[some], 1 - tail)
+        upper[all_but] = special.betainccinv(
+            (hits + 1 - half)[all_but], (misses + half)[all_but], 1 - tail
+        )
+        return lower, upper
+
+    lopsided = lopsided_interval(limits, p, of_p, alone, p < 0.5)  # noqa: PLR2004 - the middle
+    whole = np.maximum(np.round(units), 1)
+    counted = np.round(p * whole), whole
+    exact, outer = rate_interval(*counted, confidence), clopper_pearson(*counted, confidence)
+    low[there], high[there] = (
+        np.clip(limit + alone * (inner - wide), 0, 1)
+        for limit, inner, wide in zip(lopsided, exact, outer, strict=True)
+    )
+    return np.fmin(low, value), np.fmax(high, value)
+
+
+def lopsided_interval(
+    interval: Callable[[FloatArray], tuple[FloatArray, FloatArray]],
+    value: FloatArray,
+    variance: FloatArray,
+    alone: FloatArray,
+    rising: BoolArray,
+) -> tuple[FloatArray, FloatArray]:
+    """Give an interval from variances for clusters, which are more skewed than cases.
+
+    The limit on the side of the longer tail (the upper one where it is rising) is at least that of
+    an estimate with the same variance and up to three times the skewness: a rate that differs
+    between clusters by a beta distribution has up to twice the skewness of as many independent
+    cases, by a logistic normal one up to three times.
+    """
+    stretch = 1 + 2 * (1 - alone)
+    low, high = interval(variance)
+    far_low, far_high = (value + (far - value) / stretch for far in interval(variance * stretch**2))
+    return np.where(rising, low, np.fmin(low, far_low)), np.where(
+        rising, np.fmax(high, far_high), high
+    )
+
+
 def halve_towards(
     edge: float,
     observed: FloatArray,
@@ -223,14 +302,23 @@ def halve_towards(
     return np.where(observed == edge, edge, outer)
 
 
-def mean_of_rates_interval(one: Estimate, other: Estimate) -> tuple[FloatArray, FloatArray]:
-    """Give the interval of the mean of two independent rates from the intervals of each.
+def mean_of_rates_interval(
+    one: Estimate, other: Estimate, correlation: float | FloatArray = 0.0
+) -> tuple[FloatArray, FloatArray]:
+    """Give the interval of the mean of two rates from the intervals of each.
 
     The distance of each limit from the mean is the root of the summed squares of the single
-    distances, halved: variance estimates recovered at the limits.
-    Source: G. Y. Zou, A. Donner, Statistics in Medicine 27 (2008) 1693.
+    distances, and of twice their product where the rates are correlated, halved: variance
+    estimates recovered at the limits.
+    Sources: G. Y. Zou, A. Donner, Statistics in Medicine 27 (2008) 1693; G. Y. Zou, Psychological
+    Methods 12 (2007) 399, for correlated estimates.
     """
     middle = (one.value + other.value) / 2
-    below = np.hypot(one.value - one.low, other.value - other.low) / 2
-    above = np.hypot(one.high - one.value, other.high - other.value) / 2
+
+    def together(a: FloatArray, b: FloatArray) -> FloatArray:
+        root: FloatArray = np.sqrt(np.maximum(a * a + b * b + 2 * correlation * a * b, 0))
+        return root / 2
+
+    below = together(one.value - one.low, other.value - other.low)
+    above = together(one.high - one.value, other.high - other.value)
     return np.maximum(middle - below, 0.0), np.minimum(middle + above, 1.0)

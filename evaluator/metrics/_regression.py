@@ -1,7 +1,7 @@
 """The metrics of a regression, each with all its forms."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import special
@@ -84,17 +84,25 @@ def _linear_root(at: RegressionLevel) -> LinearisedEstimate:
 
 
 def _median_absolute_error(at: RegressionLevel) -> Estimate:
-    errors = np.abs(at.error)
-    estimate = Estimate(weighted_median(at.design, errors), at.design.cases())
-    estimate.low, estimate.high = median_interval(at.design, errors, estimate.value, at.confidence)
-    estimate.mark_undefined(at.design.cases() == 0, NO_ROWS)
+    errors, design = np.abs(at.error), at.design
+    median = weighted_median(design, errors)
+    below = errors <= median[design.group]
+    found = replace(design.measure(design.mean(below)), value=median)
+    # As many cases as would know their share below the median as well, and what that is not known
+    # by.
+    widened = found.spread.widened(at.confidence)
+    cases = found.effective
+    if not design.plain:
+        cases = cases * np.nan_to_num(divide(found.spread.variance, widened), nan=1.0)
+    interval = median_interval(design, errors, cases, at.confidence)
+    estimate = found.estimate(interval)
+    estimate.mark_undefined(design.n == 0, NO_ROWS)
     # Below this number all cases may lie on one side of the median too often.
     least = int(np.ceil(1 - np.log2(1 - at.confidence)))
     estimate.mark_too_few(
-        np.isnan(estimate.low),
-        shortfall_reasons(least, "effective cases", np.minimum(at.design.cases(), least - 1)),
+        np.isnan(interval[0]),
+        shortfall_reasons(least, "effective cases", np.minimum(cases, least - 1)),
     )
-    at.design.mark_few_clusters(estimate)
     return estimate
 
 
@@ -108,17 +116,17 @@ def _unexplained(at: RegressionLevel) -> LinearisedEstimate:
 def _r2(at: RegressionLevel) -> Estimate:
     # 1 - Q. Q is positive and skewed: the interval is symmetric in its logarithm.
     design, quotient, cases = at.design, _unexplained(at), at.design.cases()
-    estimate = Estimate(1 - quotient.value, cases)
     share = np.where(quotient.value > 0, quotient.value, np.nan)
-    half = design.student(LinearisedEstimate(share, quotient.influence), at.confidence) / share
+    found = design.measure(_linear_r2(at))
+    half = found.spread.half_width(at.confidence) / share
     # Far from the data the exponential is beyond any float, and the limit is minus infinity.
-    estimate.low = 1 - share * np.exp(np.minimum(half, 700))
-    estimate.high = 1 - share * np.exp(-half)
+    estimate = found.estimate(
+        (1 - share * np.exp(np.minimum(half, 700)), 1 - share * np.exp(-half))
+    )
     estimate.mark_undefined(cases == 0, NO_ROWS)
     estimate.mark_undefined(_all_equal(design, at.label), "the labels are all equal")
     estimate.mark_shortfall(MIN_FOR_R2, "cases", cases)
     estimate.mark_too_few(np.isnan(share), "all errors are 0, so that their spread is unknown")
-    design.mark_few_clusters(estimate)
     return estimate
 
 
@@ -182,7 +190,7 @@ def weighted_median(design: SurveyDesign, values: FloatArray) -> FloatArray:
 
 
 def median_interval(
-    design: SurveyDesign, values: FloatArray, median: FloatArray, confidence: float
+    design: SurveyDesign, values: FloatArray, cases: FloatArray, confidence: float
 ) -> tuple[FloatArray, FloatArray]:
     """Give the interval of the median between two of the ordered values.
 
@@ -194,18 +202,10 @@ def median_interval(
     Sources: W. R. Thompson, Annals of Mathematical Statistics 7 (1936) 122; with weights,
     R. Woodruff, Journal of the American Statistical Association 47 (1952) 635.
     """
-    cases = design.cases()
-    effective = cases
-    if not design.plain:
-        below = values <= median[design.group]
-        share = design.mean(below)
-        variance = design.variance(share.influence)
-        found = divide(share.value * (1 - share.value), variance)
-        effective = np.fmin(cases, found)
-    n = np.floor(np.nan_to_num(effective))
+    n = np.round(np.nan_to_num(cases))
     rank = np.array([_rank(int(one), confidence) for one in n], dtype=float)
     total = design.total(design.weight)
-    cut = np.nan_to_num(divide(rank, effective)) * total
+    cut = np.nan_to_num(divide(rank, n)) * total
     # The r-th smallest: the first value at which the weight reaches the cut; the r-th largest by
     # the same from above.
     low = _reaching(design, values, cut)

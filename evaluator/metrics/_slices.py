@@ -12,10 +12,9 @@ from evaluator.metrics._estimates import measure_levels, to_tidy_frame
 from evaluator.metrics._inputs import (
     LEVEL_METRICS,
     binary_rows,
-    cluster_numbers,
     level_reader,
+    read_survey,
     select_metrics,
-    weights_of,
 )
 from evaluator.metrics._levels import cut_slices
 from evaluator.metrics._linear import SurveyDesign
@@ -60,10 +59,11 @@ def slice_metrics(
         Names from `evaluator.metrics.METRICS`; by default all that the columns permit,
         but for the confusion matrix.
     weight
-        Column of the cases' weights, not negative.
+        Column of the cases' weights, not negative; a case of weight 0 is left out. Equal weights
+        are no weights.
     cluster
         Column that says which cases belong together (a person, a day), where cases are not
-        independent of each other.
+        independent of each other. Clusters of one case each are no clusters.
     groups
         Declared values of slice columns: a declared group without rows is a row with ``n`` 0,
         and a value that is not declared is refused. A cross lists all combinations where all
@@ -89,7 +89,13 @@ def slice_metrics(
             Cases in the slice.
         ``n_effective``
             What the value rests on: the cases in the metric's denominator (positives for
-            recall, the rarer class for an area), with weights their effective number.
+            recall, the rarer class for an area), or as many independent cases of one weight as
+            would know it as well.
+        ``clusters``
+            Clusters with cases that the value rests on; missing without clusters.
+        ``design_effect``
+            How many of the cases that the value rests on stand for one of ``n_effective``; NaN
+            where they are independent and of one weight.
         ``status``
             "ok"; "undefined", without a value; or "too_few", with a value but no interval.
         ``reason``
@@ -127,14 +133,14 @@ def slice_metrics(
             f"classifier, a mapping from each class to its column; for {task} it is {score!r}"
         )
     names = select_metrics(metrics, task, scored=score is not None, decided=True)
+    frame, survey = read_survey(frame, weight, cluster)
     slicing = cut_slices(frame, slices, groups, levels)
-    row_weights = None if weight is None else weights_of(frame, weight)
-    clusters = None if cluster is None else cluster_numbers(frame, cluster)
-
-    designs = (SurveyDesign(at, slicing.cell, row_weights, clusters) for at in slicing.levels)
+    designs = (
+        SurveyDesign(at, slicing.cell, survey.weight, survey.cluster) for at in slicing.levels
+    )
     if task == "binary_classification" and not isinstance(score, Mapping):
         rows = binary_rows(frame, slicing, names, label=label, score=score, prediction=prediction)
-        if weight is None and cluster is None:
+        if survey.plain:
             measured = binary.measure(rows, names, confidence)
         else:
             measured = binary.measure_weighted(rows, designs, names, confidence)
@@ -144,4 +150,4 @@ def slice_metrics(
         )
         measures = {name: LEVEL_METRICS[task][name].measure for name in names}
         measured = measure_levels((at_level(design) for design in designs), measures)
-    return to_tidy_frame(slicing, measured)
+    return to_tidy_frame(slicing, measured, surveyed=not survey.plain)

@@ -294,7 +294,8 @@ def _table(
     decided: Mapping[str, Mapping[str, NDArray[Any]]],
 ) -> pd.DataFrame:
     """Lay one pair's differences out as a tidy frame."""
-    table = to_tidy_frame(slicing, {name: one.estimate for name, one in differences.items()})
+    estimates = {name: one.estimate for name, one in differences.items()}
+    table = to_tidy_frame(slicing, estimates, surveyed=False)
 
     def stacked(arrays: list[NDArray[Any]]) -> NDArray[Any]:
         return np.column_stack(arrays).ravel()
