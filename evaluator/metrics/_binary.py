@@ -1,12 +1,18 @@
 """The metrics of a binary classifier that are no rates, each with all its forms."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import special
 
-from evaluator.metrics._binary_levels import BinaryGroups, BinaryLevel
+from evaluator.metrics._binary_levels import (
+    TINY,
+    BinaryGroups,
+    BinaryLevel,
+    BinarySurvey,
+    Losses,
+)
 from evaluator.metrics._calibration import (
     MIN_CASES_IN_BINS,
     NO_RECALIBRATION,
@@ -37,25 +43,27 @@ from evaluator.metrics._estimates import (
     divide,
     measure_levels,
 )
-from evaluator.metrics._inputs import BinaryRows
+from evaluator.metrics._inputs import BinaryRows, Survey
 from evaluator.metrics._levels import Level
 from evaluator.metrics._linear import (
+    Pairs,
     Spread,
     SurveyDesign,
     UnitEstimate,
+    UnitSums,
     blindness,
+    modelled_cases,
     weighted_average_precision,
-    weighted_roc_auc,
 )
 from evaluator.metrics._means import (
     EVEN,
     MAX_LOG_LOSS,
     estimate_mean,
-    linear_mean,
     log_losses,
     log_odds_interval,
     power_sums,
     squared_errors,
+    survey_mean,
 )
 from evaluator.metrics._ranking import average_precision, roc_auc
 from evaluator.metrics._rates import halve_towards, lopsided_interval, mean_of_rates_interval
@@ -67,7 +75,6 @@ MIN_FOR_RECALIBRATION = 20
 MIN_FOR_MATTHEWS = 30
 # Draws for Matthews' correlation, and halvings for the area under the ROC curve.
 _ACCURACY = Rate(hits=("tn", "tp"), among=CELLS)
-_TINY = float(np.finfo(float).tiny)
 _DRAWS = 10_000
 _SEED = 405
 _STEPS = 45
@@ -103,8 +110,7 @@ class BinaryCounted:
 class BinaryLoss:
     """A mean loss, which is compared case by case."""
 
-    # The losses from scores and labels, all of shape (rows,).
-    losses: Callable[[FloatArray, BoolArray], FloatArray]
+    losses: Losses
 
 
 @dataclass(frozen=True)
@@ -138,11 +144,18 @@ def measure(rows: BinaryRows, metrics: Sequence[str], confidence: float) -> dict
     return {name: found[name] if name in found else BINARY[name].plain(at) for name in metrics}
 
 
-def measure_weighted(
-    rows: BinaryRows, designs: Iterable[SurveyDesign], metrics: Sequence[str], confidence: float
+def measure_survey(
+    rows: BinaryRows, survey: Survey, metrics: Sequence[str], confidence: float
 ) -> dict[str, Estimate]:
     """Measure every level, where cases have weights or come in clusters."""
-    levels = (BinaryLevel(rows, design, confidence) for design in designs)
+    cell, pairs = rows.slicing.cell, Pairs(rows.slicing.cell, survey.cluster)
+    shared = BinarySurvey(rows, pairs, survey.weight)
+    levels = (
+        BinaryLevel(
+            shared, SurveyDesign(at, cell, survey.weight, survey.cluster, pairs), at, confidence
+        )
+        for at in rows.slicing.levels
+    )
     return measure_levels(levels, {name: weighted_form(name) for name in metrics})
 
 
@@ -290,23 +303,47 @@ def _roc_auc(at: BinaryGroups) -> Estimate:
 
 
 def _weighted_roc_auc(at: BinaryLevel) -> Estimate:
-    design, label = at.design, at.rows.label
-    linear = weighted_roc_auc(design, at.rows.scores, label)
-    found = design.measure(linear, label, ~label)
-    carriers = design.carriers(linear, label, ~label)
+    # Of each unit and class: weights, squared weights, and w c, w^2 c and w^2 c^2, where c is the
+    # share of the other class that a case outranks, or that outranks it; shape (units, 5, 2).
+    weight, square, linear, once, twice = at.ranked_units().transpose(1, 0, 2)
+    design, group = at.design, at.design.group_of_unit
+    totals = np.stack([at.weight(NEGATIVES), at.weight(POSITIVES)], axis=-1)
+    known = np.maximum(totals, TINY)[group]
+    area = divide(design.of_groups(linear[:, 1]), totals[:, 1])
+    area = np.where((totals > 0).all(axis=1), area, np.nan)
+    own = np.nan_to_num(area)[group][:, None]
+    influence = (linear - own * weight) / known
+    squares = np.maximum(twice - 2 * own * once + own**2 * square, 0) / known**2
+    share, share_squares = weight / known, square / known**2
+    sums = UnitSums(
+        group,
+        influence.sum(axis=1),
+        squares.sum(axis=1),
+        share.sum(axis=1) / 2,
+        share_squares.sum(axis=1) / 4,
+    )
+    rows = np.fmin(at.row_count(POSITIVES), at.row_count(NEGATIVES))
+    found = design.found(area, sums, rows)
+    # The units that have what the area lacks, or what it has, if that is less.
+    has = (linear / known).sum(axis=1)
+    rarer = np.where(own[:, 0] > EVEN, share.sum(axis=1) - has, has)
+    carriers = design.of_groups_effective(np.maximum(rarer, 0))
     # Where hardly any unit has a pair in the wrong order, units are counted instead of cases.
     blind = blindness(carriers)
-    classes, fewer = [], np.full(design.groups, np.inf)
-    for own in (label, ~label):
-        share = design.share(own)
-        cases = np.maximum(design.modelled_cases(share, found.spread), 1)
-        units = np.maximum(design.of_groups_effective(design.of_units(share)), 1)
-        classes.append(1 / ((1 - blind) / cases + blind / units))
-        fewer = np.minimum(fewer, cases)
+    cases, counted, classes = [], [], []
+    for one in (1, 0):
+        alone = design.of_groups(share_squares[:, one])
+        alike = found.spread.correlation
+        cases.append(modelled_cases(alike, alone, design.of_groups(share[:, one] ** 2)))
+        counted.append(design.of_groups_effective(share[:, one]))
+        apart = (1 - blind) / np.maximum(cases[-1], 1) + blind / np.maximum(counted[-1], 1)
+        classes.append(1 / apart)
+    fewer = np.min(cases, axis=0)
+    found = found.with_cases(fewer * found.spread.modelled, np.min(counted, axis=0))
 
     def interval(variance: FloatArray) -> tuple[FloatArray, FloatArray]:
         return roc_auc_interval(
-            linear.value,
+            area,
             variance,
             np.maximum(fewer - 1, 1),
             classes=(classes[0], classes[1]),
@@ -315,7 +352,7 @@ def _weighted_roc_auc(at: BinaryLevel) -> Estimate:
 
     variance = found.spread.widened(at.confidence, carriers)
     estimate = found.estimate(
-        lopsided_interval(interval, linear.value, variance, found.spread.alone, linear.value < EVEN)
+        lopsided_interval(interval, area, variance, found.spread.alone, area < EVEN)
     )
     at.mark_undefined(estimate, POSITIVES, NEGATIVES)
     at.mark_few_of_a_class(estimate, MIN_OF_EACH_CLASS)
@@ -347,9 +384,7 @@ def _average_precision_estimate(at: _Cases, found: UnitEstimate) -> Estimate:
 # Losses
 
 
-def _mean_loss(
-    losses: Callable[[FloatArray, BoolArray], FloatArray], largest: float
-) -> BinaryMetric:
+def _mean_loss(losses: Losses, largest: float) -> BinaryMetric:
     """Give all forms of the mean of a loss from 0 to the largest."""
 
     def plain(at: BinaryGroups) -> Estimate:
@@ -360,9 +395,16 @@ def _mean_loss(
         return estimate
 
     def weighted(at: BinaryLevel) -> Estimate:
-        each = losses(at.rows.scores, at.rows.label)
-        estimate = linear_mean(at.design, each, at.confidence, (0.0, largest))
-        _mark_unlearned(at, estimate, at.design.cases(at.rows.surprising))
+        found, carried = at.of_mean(losses)
+        estimate = survey_mean(
+            at.design,
+            found,
+            carried,
+            cases=at.cases(),
+            confidence=at.confidence,
+            bounds=(0.0, largest),
+        )
+        _mark_unlearned(at, estimate, at.surprises())
         return estimate
 
     return BinaryMetric(plain, weighted, BinaryLoss(losses))
@@ -399,7 +441,7 @@ def _weighted_expected_calibration_error(at: BinaryLevel) -> Estimate:
     spread = found.spread
     widening = np.nan_to_num(divide(spread.variance, spread.widened(at.confidence)), nan=1.0)
     drawn = found.effective * widening
-    shares = bins / np.maximum(design.total(weight), _TINY)[:, None, None]
+    shares = bins / np.maximum(design.total(weight), TINY)[:, None, None]
     value = expected_calibration_error(bins)
 
     def interval(variance: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -76,6 +76,8 @@ class Spread:
     modelled: FloatArray
     # The design effect if they were all alike, which is known before any outcome.
     largest: FloatArray
+    # As many independent cases of one weight as the units' cases are, being so alike.
+    cases: FloatArray
 
     @classmethod
     def of_units(cls, units: UnitSums, groups: int) -> "Spread":
@@ -127,6 +129,7 @@ class Spread:
             alike,
             least,
             np.nan_to_num(divide(total(b), total(a)), nan=1.0),
+            np.nan_to_num(divide(1, scale)),
         )
 
     @classmethod
@@ -135,7 +138,7 @@ class Spread:
         variance = second * np.nan_to_num(divide(n, np.maximum(n - 1, 0)))
         lean = np.nan_to_num(divide(third, variance**1.5))
         one, none = np.ones(len(n)), np.zeros(len(n))
-        return cls(variance, np.maximum(n - 1, 1), lean, n, n, one, none, variance, one)
+        return cls(variance, np.maximum(n - 1, 1), lean, n, n, one, none, variance, one, n)
 
     def known(self, carriers: FloatArray) -> FloatArray:
         """Give degrees of freedom that also heed how few units carry what varies.
@@ -168,6 +171,45 @@ class Spread:
         return widened
 
 
+class Pairs:
+    """The pairs of finest cell and cluster that occur; where there are no clusters, the rows."""
+
+    def __init__(self, cell: IntArray, cluster: IntArray | None) -> None:
+        self.cell = cell
+        self.cluster = cluster
+        # The pair of each row; None where it is the row.
+        self.of_row: IntArray | None = None
+        if cluster is not None:
+            size = int(cluster.max()) + 1 if len(cluster) else 1
+            self.of_row, pairs = number_codes(cell * size + cluster, len(cell))
+            self.cell, self.cluster = np.divmod(pairs, size)
+
+    @property
+    def row_pairs(self) -> IntArray:
+        """The pair of each row."""
+        return np.arange(len(self.cell)) if self.of_row is None else self.of_row
+
+    def add_up(
+        self, values: Sequence[NDArray[Any] | None], kind: IntArray | None = None, kinds: int = 1
+    ) -> FloatArray:
+        """Add up what rows have, by kind; None counts them. Shape (pairs, values, kinds)."""
+        shape = len(self.cell), kinds
+        code = self.row_pairs if kind is None else self.row_pairs * kinds + kind
+        # What comes several times is added up once.
+        sums = {id(one): np.bincount(code, one, shape[0] * kinds) for one in values}
+        return np.stack([sums[id(one)].reshape(shape) for one in values], axis=1).astype(float)
+
+
+def number_codes(code: IntArray, rows: int) -> tuple[IntArray, IntArray]:
+    """Give each code's number among those that occur, and these in their order."""
+    largest = int(code.max()) + 1 if len(code) else 0
+    if largest > max(_DENSE * rows, 1024):
+        different, number = np.unique(code, return_inverse=True)
+        return number, different
+    there = np.bincount(code, minlength=largest) > 0
+    return (np.cumsum(there) - 1)[code], np.flatnonzero(there)
+
+
 class SurveyDesign:
     """The rows of one level: each one's group, weight and cluster, arrays of shape (rows,)."""
 
@@ -177,13 +219,29 @@ class SurveyDesign:
         cell: IntArray,
         weight: FloatArray | None = None,
         cluster: IntArray | None = None,
+        pairs: Pairs | None = None,
     ) -> None:
-        self.group = level.group_of_cell[cell]
         self.groups = level.groups
         self.unweighted = weight is None
-        self.weight = np.ones(len(cell)) if weight is None else weight
         self.cluster = cluster
         self.plain = weight is None and cluster is None
+        self._level, self._cell, self._weight, self._given = level, cell, weight, pairs
+
+    @cached_property
+    def group(self) -> IntArray:
+        """Each row's group."""
+        group: IntArray = self._level.group_of_cell[self._cell]
+        return group
+
+    @cached_property
+    def weight(self) -> FloatArray:
+        """Each row's weight."""
+        return np.ones(len(self._cell)) if self._weight is None else self._weight
+
+    @cached_property
+    def pairs(self) -> Pairs:
+        """The pairs of finest cell and cluster."""
+        return self._given or Pairs(self._cell, self.cluster)
 
     def total(self, values: NDArray[Any]) -> FloatArray:
         """Add up the values of each group's rows."""
@@ -197,7 +255,8 @@ class SurveyDesign:
     @cached_property
     def unit(self) -> IntArray:
         """Each row's unit: its pair of group and cluster, or itself."""
-        return self._units[0]
+        number, of_row = self._units[0], self.pairs.of_row
+        return number if of_row is None else number[of_row]
 
     @property
     def group_of_unit(self) -> IntArray:
@@ -206,16 +265,22 @@ class SurveyDesign:
 
     @cached_property
     def _units(self) -> tuple[IntArray, IntArray]:
+        """Each pair's unit, and each unit's group."""
+        pairs = self.pairs
+        group = self._level.group_of_cell[pairs.cell]
+        if pairs.cluster is None:
+            return np.arange(len(group)), group
+        size = int(pairs.cluster.max()) + 1 if len(group) else 1
+        unit, codes = number_codes(group * size + pairs.cluster, len(self._cell))
+        return unit, codes // size
+
+    def of_pairs(self, values: FloatArray) -> FloatArray:
+        """Add up what the pairs of each unit have, shape (units, ...) of (pairs, ...)."""
         if self.cluster is None:
-            return np.arange(len(self.group)), self.group
-        size = int(self.cluster.max()) + 1 if len(self.cluster) else 1
-        code = self.group * size + self.cluster
-        if self.groups * size > max(_DENSE * len(code), 1024):
-            pairs, unit = np.unique(code, return_inverse=True)
-            return unit, pairs // size
-        there = np.bincount(code, minlength=self.groups * size) > 0
-        number = np.cumsum(there) - 1
-        return number[code], np.flatnonzero(there) // size
+            return values
+        total = np.zeros((len(self.group_of_unit), *values.shape[1:]))
+        np.add.at(total, self._units[0], values)
+        return total
 
     def of_units(self, values: NDArray[Any]) -> FloatArray:
         """Add up the values of each unit's rows, shape (units,)."""
@@ -286,9 +351,18 @@ class SurveyDesign:
         mass, squares = np.mean(shares, axis=0), linear.influence**2
         parts = [self.of_units(part) for part in (linear.influence, squares, mass, mass**2)]
         found = self.found(linear.value, UnitSums(self.group_of_unit, *parts), rows)
-        # Of the smallest set, so many independent cases of one weight would have the variance.
-        known = np.min([self.modelled_cases(one, found.spread) for one in shares], axis=0)
-        counted = np.min([self.of_groups_effective(self.of_units(one)) for one in shares], axis=0)
+        if len(sets) == 1:
+            return found
+        # It rests on the smallest set.
+        alike, each = found.spread.correlation, [self.of_units(one) for one in shares]
+        known = np.min(
+            [
+                modelled_cases(alike, self.total(one**2), self.of_groups(own**2))
+                for one, own in zip(shares, each, strict=True)
+            ],
+            axis=0,
+        )
+        counted = np.min([self.of_groups_effective(own) for own in each], axis=0)
         return found.with_cases(known * found.spread.modelled, counted)
 
     def share(self, among: BoolArray) -> FloatArray:
@@ -297,45 +371,26 @@ class SurveyDesign:
         share: FloatArray = np.nan_to_num(divide(weight, self.total(weight)[self.group]))
         return share
 
-    def modelled_cases(self, share: FloatArray, spread: Spread) -> FloatArray:
-        """Count as many independent cases as rows of these shares are that are so alike."""
-        alike = spread.correlation
-        alone = self.total(share**2)
-        together = self.of_groups(self.of_units(share) ** 2)
-        return np.nan_to_num(divide(1, (1 - alike) * alone + alike * together))
-
     def found(self, value: FloatArray, sums: UnitSums, rows: FloatArray) -> "UnitEstimate":
         """Learn from the units how well an estimate is known that rests on so many rows."""
         spread = Spread.of_units(sums, self.groups)
         clusters = None if self.cluster is None else self.of_groups(sums.mass > 0)
-        return UnitEstimate(value, spread, rows, rows, clusters)
+        found = UnitEstimate(value, spread, rows, rows, clusters)
+        return found.with_cases(spread.cases * spread.modelled, spread.units)
 
-    def table(self, kind: IntArray, kinds: int) -> FloatArray:
-        """Add up each unit's rows, weights and squared weights by kind: (3, units, kinds)."""
-        shape = len(self.group_of_unit), kinds
-        code = self.unit * kinds + kind
-        parts = [None] if self.unweighted else [None, self.weight, self.weight**2]
-        sums = [np.bincount(code, part, shape[0] * kinds).reshape(shape) for part in parts]
-        return np.stack(sums * (3 // len(sums))).astype(float)
+    @property
+    def powers(self) -> Sequence[NDArray[Any] | None]:
+        """What counts rows, their weights and their squared weights."""
+        return (None,) * 3 if self.unweighted else (None, self.weight, self.weight**2)
 
     def of_groups(self, of_units: NDArray[Any]) -> FloatArray:
         """Add up what the units of each group have."""
         return np.bincount(self.group_of_unit, of_units, minlength=self.groups).astype(float)
 
-    def carriers(self, linear: LinearisedEstimate, *among: BoolArray) -> FloatArray:
-        """Count the units that carry what a mean of values in [0, 1] lacks or has, if that is less.
-
-        A row's influence is its share of its set times the distance of its value from the mean.
-        """
-        value = np.nan_to_num(linear.value)[self.group]
-        mass: FloatArray = np.sum([self.share(chosen) for chosen in among], axis=0)
-        has = linear.influence + mass * value
-        rarer = np.maximum(np.where(value > _EVEN, mass - has, has), 0)
-        return self.of_groups_effective(self.of_units(rarer))
-
     def unit_rate(self, hits: FloatArray, misses: FloatArray) -> "UnitRate":
-        """Measure a rate from each unit's table of hits and of misses, both of shape (3, units)."""
+        """Measure a rate from the rows, weights and squared weights of each unit, (units, 3)."""
         units = self.group_of_unit
+        hits, misses = hits.T, misses.T
         rows, weight, _ = hits + misses
         all_weight = self.of_groups(weight)
         value = divide(self.of_groups(hits[1]), all_weight)
@@ -366,7 +421,8 @@ class SurveyDesign:
             estimate.low, estimate.high = rate_interval(hits, all_cases, confidence)
             estimate.mark_undefined(all_cases == 0, reason)
             return estimate
-        table = self.table(np.where(among, 1 + numerator, 0), 3)
+        kind = np.where(among, 1 + numerator, 0)
+        table = self.of_pairs(self.pairs.add_up(self.powers, kind, 3))
         return self.unit_rate(table[..., 2], table[..., 1]).rate(reason, confidence)
 
 
@@ -456,6 +512,14 @@ class UnitRate(UnitEstimate):
         return effective_rate_interval(self.value, variance, spread.units, spread.alone, confidence)
 
 
+def modelled_cases(alike: FloatArray, alone: FloatArray, together: FloatArray) -> FloatArray:
+    """Count as many independent cases as cases are that are so alike in their units.
+
+    Given are the sums of squared shares of the rows, and of the units.
+    """
+    return np.nan_to_num(divide(1, (1 - alike) * alone + alike * together))
+
+
 def blindness(carriers: FloatArray) -> FloatArray:
     """Say how little so many units tell of how alike the cases of a unit are: 1 for nothing."""
     blind: FloatArray = np.exp(-carriers / 2)
@@ -498,30 +562,36 @@ class _Ordered:
         return result
 
 
+def outranked_weight(
+    design: SurveyDesign, score: FloatArray, label: BoolArray, among: BoolArray | None = None
+) -> FloatArray:
+    """Give the weight that each row ranks rightly against: of negatives below, or positives above.
+
+    A tie counts half; `among` chooses the rows that count.
+    """
+    weight = design.weight if among is None else design.weight * among
+    ordered = _Ordered(design, score)
+    truth = label[ordered.order]
+    below, equal = ordered.below_and_equal(weight[ordered.order] * ~truth)
+    outranked = below + equal / 2
+    below, equal = ordered.below_and_equal(weight[ordered.order] * truth)
+    above = design.total(weight * label)[ordered.group] - below - equal / 2
+    return ordered.back(np.where(truth, outranked, above))
+
+
 def weighted_roc_auc(
     design: SurveyDesign, score: FloatArray, label: BoolArray, among: BoolArray | None = None
 ) -> LinearisedEstimate:
     """Give the weighted area under the ROC curve and each row's influence on it."""
     weight = design.weight if among is None else design.weight * among
-    ordered = _Ordered(design, score)
-    truth = label[ordered.order]
-    positive = weight[ordered.order] * truth
-    negative = weight[ordered.order] * ~truth
-    all_positive = design.total(weight * label)
-    all_negative = design.total(weight * ~label)
-    below, equal = ordered.below_and_equal(negative)
-    outranked = below + equal / 2
-    pairs = all_positive * all_negative
-    value = divide(np.bincount(ordered.group, positive * outranked, design.groups), pairs)
-    below, equal = ordered.below_and_equal(positive)
-    above = all_positive[ordered.group] - below - equal / 2
-    missing = np.nan_to_num(value)[ordered.group]
-    of_positive = positive * (divide(outranked, all_negative[ordered.group]) - missing)
-    of_negative = negative * (divide(above, all_positive[ordered.group]) - missing)
-    influence = divide(of_positive, all_positive[ordered.group])
-    influence += divide(of_negative, all_negative[ordered.group])
+    outranked = outranked_weight(design, score, label, among)
+    positives, negatives = design.total(weight * label), design.total(weight * ~label)
+    value = divide(design.total(weight * label * outranked), positives * negatives)
+    own = np.where(label, positives[design.group], negatives[design.group])
+    others = np.where(label, negatives[design.group], positives[design.group])
+    apart = divide(outranked, others) - np.nan_to_num(value)[design.group]
     # Without both classes the area is undefined, whatever the influence.
-    return LinearisedEstimate(value, np.nan_to_num(ordered.back(influence)))
+    return LinearisedEstimate(value, np.nan_to_num(weight * divide(apart, own)))
 
 
 def weighted_average_precision(

@@ -97,13 +97,28 @@ def estimate_mean(
 def linear_mean(
     design: SurveyDesign, losses: FloatArray, confidence: float, bounds: tuple[float, float]
 ) -> Estimate:
-    """Estimate the weighted mean of a loss, as `estimate_mean` does the plain one.
+    """Estimate the weighted mean of a loss, as `estimate_mean` does the plain one."""
+    found = design.measure(design.mean(losses))
+    carried = np.zeros(0) if design.plain else design.of_units(design.weight * losses)
+    cases = design.cases()
+    return survey_mean(design, found, carried, cases=cases, confidence=confidence, bounds=bounds)
+
+
+def survey_mean(
+    design: SurveyDesign,
+    found: UnitEstimate,
+    carried: FloatArray,
+    *,
+    cases: FloatArray,
+    confidence: float,
+    bounds: tuple[float, float],
+) -> Estimate:
+    """Give a mean loss its interval; each unit carries the sum of its weighted losses.
 
     Clusters are more skewed than can be learned from a few of them: the upper limit of a loss is at
     least the one that is symmetric in the loss's logarithm, with no more degrees of freedom than
     there are clusters that carry the loss, less one.
     """
-    found = design.measure(design.mean(losses))
     spread = found.spread
     nothing = NO_SPREAD * np.nan_to_num(found.value) ** 2
     variance = np.where(spread.variance <= nothing, 0, spread.variance)
@@ -115,8 +130,7 @@ def linear_mean(
     )
     low, high = _limits(moments, confidence, bounds)
     if bounds[0] == 0 and not design.plain:
-        carriers = design.of_groups_effective(design.of_units(design.weight * losses))
-        quantile = spread.quantile(confidence, carriers)
+        quantile = spread.quantile(confidence, design.of_groups_effective(carried))
 
         def limits(variance: FloatArray) -> tuple[FloatArray, FloatArray]:
             relative = np.nan_to_num(divide(quantile * np.sqrt(variance), found.value))
@@ -126,7 +140,7 @@ def linear_mean(
         _, far = lopsided_interval(limits, found.value, variance, spread.alone, rising)
         high = high + (1 - spread.alone) * np.maximum(np.minimum(far, bounds[1]) - high, 0)
     estimate = found.estimate((low, high))
-    _mark_unknown(estimate, moments, bounds, design.cases())
+    _mark_unknown(estimate, moments, bounds, cases)
     return estimate
 
 

@@ -135,18 +135,18 @@ def slice_metrics(
     names = select_metrics(metrics, task, scored=score is not None, decided=True)
     frame, survey = read_survey(frame, weight, cluster)
     slicing = cut_slices(frame, slices, groups, levels)
-    designs = (
-        SurveyDesign(at, slicing.cell, survey.weight, survey.cluster) for at in slicing.levels
-    )
     if task == "binary_classification" and not isinstance(score, Mapping):
         rows = binary_rows(frame, slicing, names, label=label, score=score, prediction=prediction)
         if survey.plain:
             measured = binary.measure(rows, names, confidence)
         else:
-            measured = binary.measure_weighted(rows, designs, names, confidence)
+            measured = binary.measure_survey(rows, survey, names, confidence)
     else:
         at_level = level_reader(
             frame, names, confidence, task=task, label=label, score=score, prediction=prediction
+        )
+        designs = (
+            SurveyDesign(at, slicing.cell, survey.weight, survey.cluster) for at in slicing.levels
         )
         measures = {name: LEVEL_METRICS[task][name].measure for name in names}
         measured = measure_levels((at_level(design) for design in designs), measures)

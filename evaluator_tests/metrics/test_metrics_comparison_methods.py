@@ -24,11 +24,11 @@ from evaluator.metrics._comparison._differences import (
     tango,
     tango_interval,
 )
-from evaluator.metrics._comparison._pairing import CellLayout
-from evaluator.metrics._comparison._roc_auc import Placements, roc_auc_difference
+from evaluator.metrics._comparison._roc_auc import roc_auc_difference
 from evaluator.metrics._estimates import Estimate, FloatArray
 from evaluator.metrics._levels import cut_slices
 from evaluator.metrics._means import Moments
+from evaluator.metrics._ranking import CellLayout, Placements
 
 
 def numbers(*values: float) -> FloatArray:

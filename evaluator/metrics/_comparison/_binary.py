@@ -32,9 +32,7 @@ from evaluator.metrics._comparison._differences import (
     mark_few_flips,
     mean_difference,
 )
-from evaluator.metrics._comparison._pairing import CellLayout
 from evaluator.metrics._comparison._roc_auc import (
-    Placements,
     mark_few_of_a_class,
     roc_auc_difference,
 )
@@ -50,6 +48,7 @@ from evaluator.metrics._inputs import BinaryRows
 from evaluator.metrics._levels import IntArray, Level, Slicing
 from evaluator.metrics._linear import SurveyDesign
 from evaluator.metrics._means import Moments
+from evaluator.metrics._ranking import CellLayout, Placements
 
 MIN_CASES = 30
 # A quarter of a case in each cell, two cases in all: A. Agresti, Y. Min, Statistics in Medicine 24

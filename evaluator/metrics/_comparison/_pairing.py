@@ -1,6 +1,6 @@
-"""Several candidates' predictions in one frame, and an order in which rows are added up."""
+"""Several candidates' predictions in one frame."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -8,9 +8,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evaluator.metrics._checks import MetricsInputError, column, first_few, refuse_rows
-from evaluator.metrics._estimates import BoolArray, FloatArray
-from evaluator.metrics._levels import IntArray, Slicing
-from evaluator.metrics._ranking import cut_blocks, stable_order
 
 _KEY = "id"
 _OWN = ("score", "prediction")
@@ -137,44 +134,3 @@ def _same(one: "pd.Series[Any]", two: "pd.Series[Any]") -> NDArray[np.bool_]:
         one, two = one.astype(object), two.astype(object)
     same[there] = (one == two).to_numpy(dtype=bool)
     return same
-
-
-class CellLayout:
-    """An order of the rows in which those of a cell and class stand side by side."""
-
-    def __init__(self, label: BoolArray, slicing: Slicing) -> None:
-        code = slicing.cell * 2 + label
-        self.order = stable_order(code, 2 * slicing.cells)
-        self.slicing = slicing
-        self.sizes = np.bincount(code, minlength=2 * slicing.cells).reshape(-1, 2)
-        self._there = np.flatnonzero(self.sizes)
-        self._starts = np.concatenate([[0], np.cumsum(self.sizes.ravel()[self._there])])
-
-    def of_cells(self, measured: Callable[[slice], Sequence[NDArray[Any]]]) -> FloatArray:
-        """Add up by cell and class what is measured of the rows.
-
-        Some ten thousand rows are measured at a time, so that they stay in the processor's cache.
-        """
-        parts = []
-        for first, last in cut_blocks(np.diff(self._starts)):
-            start, stop = self._starts[first], self._starts[last]
-            own = self._starts[first:last] - start
-            parts.append([_sums(values, own) for values in measured(slice(start, stop))])
-        numbers = len(parts[0])
-        total = np.zeros((self.sizes.size, numbers))
-        for number in range(numbers):
-            total[self._there, number] = np.concatenate([part[number] for part in parts])
-        return total.reshape(-1, 2, numbers)
-
-    def cases(self, chosen: BoolArray) -> FloatArray:
-        """Count the chosen rows in the groups of all levels, by class, shape (groups, 2)."""
-        counted: FloatArray = self.slicing.add_up(self.of_cells(lambda rows: [chosen[rows]]))
-        return counted[:, :, 0]
-
-
-def _sums(values: NDArray[Any], starts: IntArray) -> FloatArray:
-    """Add up runs of values; whole numbers exactly."""
-    if not len(starts):
-        return np.zeros(0)
-    dtype = np.float64 if values.dtype.kind == "f" else np.int64
-    return np.add.reduceat(values, starts, dtype=dtype).astype(float)
