@@ -7,7 +7,6 @@ import numpy as np
 from scipy import special
 
 from evaluator.metrics._binary_levels import (
-    TINY,
     BinaryGroups,
     BinaryLevel,
     BinarySurvey,
@@ -46,6 +45,7 @@ from evaluator.metrics._estimates import (
 from evaluator.metrics._inputs import BinaryRows, Survey
 from evaluator.metrics._levels import Level
 from evaluator.metrics._linear import (
+    TINY,
     Pairs,
     Spread,
     SurveyDesign,

@@ -13,6 +13,7 @@ from evaluator.metrics._estimates import BoolArray, Estimate, FloatArray, divide
 from evaluator.metrics._inputs import BinaryRows
 from evaluator.metrics._levels import IntArray, Level
 from evaluator.metrics._linear import (
+    TINY,
     Pairs,
     SurveyDesign,
     UnitEstimate,
@@ -23,7 +24,6 @@ from evaluator.metrics._linear import (
 from evaluator.metrics._ranking import CellLayout, Placements
 from evaluator.metrics._rates import rate_interval
 
-TINY = float(np.finfo(np.float64).tiny)
 # The losses from scores and labels, all of shape (rows,).
 Losses = Callable[[FloatArray, BoolArray], FloatArray]
 

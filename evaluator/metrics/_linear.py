@@ -34,7 +34,8 @@ MIN_CLUSTERS = 10
 MIN_EQUAL_CLUSTERS = 3
 # A table of all pairs of group and cluster may be so much longer than the rows.
 _DENSE = 4
-_TINY = float(np.finfo(np.float64).tiny)
+# Divides where there is nothing to be divided; its square is no zero either.
+TINY = 1e-150
 _EVEN = 0.5
 _HARDLY_CLUSTERED = 1.05
 
@@ -394,7 +395,7 @@ class SurveyDesign:
         rows, weight, _ = hits + misses
         all_weight = self.of_groups(weight)
         value = divide(self.of_groups(hits[1]), all_weight)
-        rate, below = np.nan_to_num(value)[units], np.maximum(all_weight, _TINY)[units]
+        rate, below = np.nan_to_num(value)[units], np.maximum(all_weight, TINY)[units]
         influence = (hits[1] * (1 - rate) - misses[1] * rate) / below
         squares = (hits[2] * (1 - rate) ** 2 + misses[2] * rate**2) / below**2
         mass_squares = (hits[2] + misses[2]) / below**2

@@ -59,6 +59,8 @@ def test_the_columns_are_the_contract(cases: pd.DataFrame) -> None:
         "high",
         "n",
         "n_effective",
+        "clusters",
+        "design_effect",
         "status",
         "reason",
     ]
