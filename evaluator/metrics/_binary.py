@@ -45,6 +45,7 @@ from evaluator.metrics._estimates import (
 from evaluator.metrics._inputs import BinaryRows, Survey
 from evaluator.metrics._levels import Level
 from evaluator.metrics._linear import (
+    MIN_EQUAL_CLUSTERS,
     TINY,
     Pairs,
     Spread,
@@ -73,6 +74,7 @@ MIN_FOR_A_LOSS = 5
 MIN_SURPRISES = 3
 MIN_FOR_RECALIBRATION = 20
 MIN_FOR_MATTHEWS = 30
+MIN_CLUSTERS_FOR_A_SLOPE = 25
 # Draws for Matthews' correlation, and halvings for the area under the ROC curve.
 _ACCURACY = Rate(hits=("tn", "tp"), among=CELLS)
 _DRAWS = 10_000
@@ -481,7 +483,9 @@ def _recalibration(*, slope: bool) -> BinaryMetric:
         found, exists = fit(at, at.design)
         half = found.spread.half_width(at.confidence)
         rows = np.fmin(at.design.total(at.rows.label), at.design.total(~at.rows.label))
-        estimate = found.resting_on(rows).estimate((found.value - half, found.value + half))
+        fewest = MIN_CLUSTERS_FOR_A_SLOPE if slope else MIN_EQUAL_CLUSTERS
+        interval = found.value - half, found.value + half
+        estimate = found.resting_on(rows).estimate(interval, fewest)
         return marked(at, estimate, exists)
 
     def marked(at: _Cases, estimate: Estimate, exists: BoolArray) -> Estimate:

@@ -453,8 +453,10 @@ class UnitEstimate:
         share = np.nan_to_num(divide(self.effective, self.rows))
         return replace(self, rows=rows, effective=rows * share)
 
-    def estimate(self, interval: tuple[FloatArray, FloatArray]) -> Estimate:
-        """Give it its interval, where there are clusters enough."""
+    def estimate(
+        self, interval: tuple[FloatArray, FloatArray], fewest: int = MIN_EQUAL_CLUSTERS
+    ) -> Estimate:
+        """Give it its interval, where the clusters are as good as so many of one size."""
         clusters, equal = self.clusters, self.spread.units
         estimate = Estimate(
             self.value.copy(),
@@ -470,10 +472,10 @@ class UnitEstimate:
         short = shortfall_reasons(MIN_CLUSTERS, "clusters", clusters)
         estimate.mark_too_few(grouped & (clusters < MIN_CLUSTERS), short)
         reason = np.full(len(equal), None, dtype=object)
-        unequal = grouped & (equal < MIN_EQUAL_CLUSTERS)
+        unequal = grouped & (equal < fewest)
         for group in np.flatnonzero(unequal):
             reason[group] = (
-                f"needs as many clusters as {MIN_EQUAL_CLUSTERS} of one size,"
+                f"needs as many clusters as {fewest} of one size,"
                 f" has {clusters[group]:.0f} that are as good as {equal[group]:.2g}"
             )
         estimate.mark_too_few(unequal, reason)
