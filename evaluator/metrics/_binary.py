@@ -77,6 +77,9 @@ MIN_FOR_MATTHEWS = 30
 MIN_CLUSTERS_FOR_A_SLOPE = 25
 # Draws for Matthews' correlation, and halvings for the area under the ROC curve.
 _ACCURACY = Rate(hits=("tn", "tp"), among=CELLS)
+_POSITIVE = Rate(hits=POSITIVES, among=CELLS)
+_LOPSIDED_SLOPE = 4
+_MAX_EXPONENT = 700.0
 _DRAWS = 10_000
 _SEED = 405
 _STEPS = 45
@@ -481,11 +484,19 @@ def _recalibration(*, slope: bool) -> BinaryMetric:
 
     def weighted(at: BinaryLevel) -> Estimate:
         found, exists = fit(at, at.design)
-        half = found.spread.half_width(at.confidence)
+        # Few clusters whose scores mislead move it most, and a slope down: what was not drawn of
+        # them is on the lower side.
+        spread = found.spread
+        carriers = np.fmin(spread.carriers / 3, at.unit_rate(_POSITIVE).carriers)
+        half = spread.half_width(at.confidence, carriers)
         rows = np.fmin(at.design.total(at.rows.label), at.design.total(~at.rows.label))
         fewest = MIN_CLUSTERS_FOR_A_SLOPE if slope else MIN_EQUAL_CLUSTERS
-        interval = found.value - half, found.value + half
-        estimate = found.resting_on(rows).estimate(interval, fewest)
+        low = found.value - half
+        if slope:
+            relative = _LOPSIDED_SLOPE * half / np.maximum(np.abs(found.value), TINY)
+            far = half * np.expm1(np.minimum(relative, _MAX_EXPONENT)) / np.maximum(relative, TINY)
+            low -= (1 - spread.alone) * np.maximum(far - half, 0)
+        estimate = found.resting_on(rows).estimate((low, found.value + half), fewest)
         return marked(at, estimate, exists)
 
     def marked(at: _Cases, estimate: Estimate, exists: BoolArray) -> Estimate:

@@ -157,9 +157,9 @@ class Spread:
         quantile: FloatArray = special.stdtrit(freedom, (1 + confidence) / 2)
         return quantile
 
-    def half_width(self, confidence: float) -> FloatArray:
+    def half_width(self, confidence: float, carriers: FloatArray | None = None) -> FloatArray:
         """Give half the width of Student's interval around an estimate without bounds."""
-        return self.quantile(confidence) * np.sqrt(self.variance)
+        return self.quantile(confidence, carriers) * np.sqrt(self.variance)
 
     def widened(self, confidence: float, carriers: FloatArray | None = None) -> FloatArray:
         """Give the variance with which the normal quantile does what Student's does.
