@@ -1,5 +1,9 @@
 from ._adapter import Adapter as Adapter, Scorer as Scorer
-from ._evaluation_set import build_evaluation_set as build_evaluation_set
+from ._evaluation_set import (
+    build_evaluation_set as build_evaluation_set,
+    task_knowing_labels as task_knowing_labels,
+    truth_column as truth_column,
+)
 from ._faults import (
     CandidateCrashError as CandidateCrashError,
     CandidateTimeoutError as CandidateTimeoutError,

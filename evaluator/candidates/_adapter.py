@@ -53,8 +53,8 @@ class RecordingIssue(NamedTuple):
     """Something about a recording that its reader must know."""
 
     kind: str
-    """`missing_ids`, `extra_ids`, `repeated_ids`, `conflicting_outputs`, `conflicting_labels` or
-    `rows_without_id`."""
+    """`missing_ids`, `extra_ids`, `repeated_ids`, `conflicting_outputs`, `unknown_labels`,
+    `conflicting_labels` or `rows_without_id`."""
     affected: int
     """How many ids, or rows without an id, it concerns."""
     examples: tuple[str, ...]

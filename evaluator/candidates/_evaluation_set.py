@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from evaluator.errors import IntakeError
 from evaluator.scorecard import DATA_PREFIX, SLICE_COLUMNS
-from evaluator.spec import AuditSpec
+from evaluator.spec import AuditSpec, Task
 
 
 class EvaluationSet(NamedTuple):
@@ -41,13 +41,14 @@ def build_evaluation_set(days: Mapping[str, pa.Table], spec: AuditSpec) -> Evalu
     Raises
     ------
     IntakeError
-        Where no row has a label, or one id stands in two days.
+        Where no row has a label, a label is neither positive nor negative, or one id stands in two
+        days.
     """
     label = spec.label
     if label is None or spec.geography is None or spec.segment is None:
         raise ValueError("an audit without candidates has no evaluation set")
     parts = [_cases_of_day(day, table, spec) for day, table in sorted(days.items())]
-    rows = pa.concat_tables(parts) if parts else None
+    rows = _with_labels(pa.concat_tables(parts), spec) if parts else None
     labelled = None if rows is None else rows.filter(pc.is_valid(rows["label"]))
     if rows is None or labelled is None or labelled.num_rows == 0:
         raise IntakeError(
@@ -65,11 +66,41 @@ def _cases_of_day(day: str, table: pa.Table, spec: AuditSpec) -> pa.Table:
         "id": _plain(table[spec.data.id]),
         "geography": table[spec.geography].cast(pa.string()),
         "segment": table[spec.segment].cast(pa.string()),
-        "label": spec.task.encode_labels(_plain(table[spec.label.column])),  # type: ignore[union-attr] # checked by the caller
         "day": pa.array([day] * table.num_rows, pa.string()),
     }
     declared = {DATA_PREFIX + name: _plain(table[name]) for name in spec.data.columns}
     return pa.table(columns | declared)
+
+
+def _with_labels(rows: pa.Table, spec: AuditSpec) -> pa.Table:
+    """Add the labels as they are stored, which all days together say."""
+    labels = task_knowing_labels(spec, rows).encode_labels(rows[truth_column(spec)])
+    return rows.add_column(rows.column_names.index("day"), "label", labels)
+
+
+def task_knowing_labels(spec: AuditSpec, cases: pa.Table) -> Task:
+    """Return an audit's task, which knows all values of the label.
+
+    Parameters
+    ----------
+    spec
+        An audit with a label.
+    cases
+        The whole evaluation set, or of it the column that `truth_column` names.
+
+    Raises
+    ------
+    IntakeError
+        Where a label is none of the declared values, or nothing says what it means.
+    """
+    name = truth_column(spec)
+    column = spec.data.columns[name.removeprefix(DATA_PREFIX)]
+    return spec.task.knowing(column, cases[name])
+
+
+def truth_column(spec: AuditSpec) -> str:
+    """Name the evaluation set's column in which the label stands as it came."""
+    return f"{DATA_PREFIX}{spec.task.label.column}"
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:

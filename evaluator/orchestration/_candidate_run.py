@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from evaluator.candidates import Scorer, open_scorer, predict
+from evaluator.candidates import Scorer, open_scorer, predict, task_knowing_labels
 from evaluator.evaluation import measure
 from evaluator.evidence import Address, Record, RunContext, content_version
 from evaluator.orchestration._evaluation_set import observe_model
@@ -26,7 +26,7 @@ from evaluator.scorecard import (
     predictions_of,
     slice_keys,
 )
-from evaluator.spec import CandidateSpec
+from evaluator.spec import CandidateSpec, Task
 
 METRICS = "metrics.parquet"
 
@@ -111,8 +111,8 @@ class CandidateEvaluation:
         existing = self.state.store.reuse(address, identity, self.run_context)
         if existing is not None:
             return StoredFrame(existing, None)
-        task = self.state.spec.task
-        predicted = predict(self.candidate, self._scorer, self._cases[of], task=task)
+        task, cases = self._evaluated
+        predicted = predict(self.candidate, self._scorer, cases[of], task=task)
         # To start threads for one slice takes longer than to convert it.
         table = pa.Table.from_pandas(predicted, preserve_index=False, nthreads=1)
         record = self.state.store.write(
@@ -168,18 +168,22 @@ class CandidateEvaluation:
         scorer = open_scorer(
             self.candidate,
             self.state.home.root,
-            task=self.state.spec.task,
+            task=self._evaluated[0],
             tracking_uri=self.state.home.tracking_uri,
             digest=self.model.content_version,
         )
         return self._opened.enter_context(scorer)
 
     @cached_property
-    def _cases(self) -> dict[Slice, pd.DataFrame]:
-        frame = self.state.store.read_table(self.evaluation_set, CASES).to_pandas()
+    def _evaluated(self) -> tuple[Task, dict[Slice, pd.DataFrame]]:
+        """What is asked, and the cases of each slice."""
+        table = self.state.store.read_table(self.evaluation_set, CASES)
+        # A slice may hold one of the label's values alone, and all of them must be known.
+        task = task_knowing_labels(self.state.spec, table)
+        frame = table.to_pandas()
         parts = frame.groupby(["geography", "segment"], sort=False)
         found = {Slice(*map(str, key)): part for key, part in parts}
-        return {one: found.get(one, frame.iloc[:0]) for one in self.state.spec.slices()}
+        return task, {one: found.get(one, frame.iloc[:0]) for one in self.state.spec.slices()}
 
 
 def read_predictions(state: AuditState, records: Mapping[Slice, Record]) -> pd.DataFrame:

@@ -17,7 +17,7 @@ CODE_VERSIONS = {
     "intake": "1",
     "evaluation_set": "1",
     "model": "1",
-    "predictions": "1",
+    "predictions": "2",
     "slice_metrics": "2",
     "scorecard": "4",
     "mlflow_runs": "1",
@@ -63,14 +63,17 @@ class Identities:
 
     def evaluation_set(self, days: Mapping[str, str]) -> str:
         """Identity of the snapshot made of these days, given their content versions."""
-        settings = self._spec.model_dump(mode="json", include={"label", "geography", "segment"})
+        # What is not said of the label changes no set that was frozen before it could be said.
+        settings = self._spec.model_dump(
+            mode="json", include={"label", "geography", "segment"}, exclude_none=True
+        )
         settings["id"] = self._spec.data.id
         values = {name: list(allowed) for name, allowed in self._spec.slice_values().items()}
         return self._of("evaluation_set", {"days": dict(days), "values": values, **settings})
 
     def predictions(self, candidate: CandidateSpec, inputs: SliceInputs, slice_key: str) -> str:
         """Identity of a candidate's predictions for one slice."""
-        label = self._spec.label
+        label = self._spec.task.label
         return self._of(
             "predictions",
             {
@@ -78,7 +81,8 @@ class Identities:
                 "model": inputs.model,
                 "slice": slice_key,
                 "candidate": candidate.identity_settings,
-                "label": label.model_dump(mode="json") if label else None,
+                "label": label.model_dump(mode="json"),
+                "labels": list(self._spec.data.columns[label.column].allowed or ()),
             },
             candidate=candidate.name,
         )

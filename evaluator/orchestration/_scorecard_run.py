@@ -9,7 +9,12 @@ from weakref import WeakKeyDictionary
 import pandas as pd
 import pyarrow as pa
 
-from evaluator.candidates import find_duplicates, recording_issues
+from evaluator.candidates import (
+    find_duplicates,
+    recording_issues,
+    task_knowing_labels,
+    truth_column,
+)
 from evaluator.certification import (
     GENESIS_HEAD,
     DecidedGap,
@@ -213,7 +218,7 @@ def store_scorecard(state: AuditState, run_context: RunContext) -> Record:
             previous_certificate=expected.previous and expected.previous.certificate,
             remarks=[
                 *(found.description for found in find_duplicates(models, _versions(slices))),
-                *_recording_remarks(state, cases),
+                *_recording_remarks(state, expected.evaluation_set),
                 *scored.remarks,
             ],
         ).to_record(),
@@ -389,14 +394,15 @@ def _versions(slices: Sequence[CandidateSliceState]) -> dict[str, list[str | Non
     return versions
 
 
-def _recording_remarks(state: AuditState, cases: EvaluatedCases) -> Iterator[str]:
+def _recording_remarks(state: AuditState, evaluation_set: Record) -> Iterator[str]:
     """Hold each recording against the whole evaluation set."""
-    if state.spec.label is None:
-        return
-    labelled = cases.table.select(["id", "label"]).to_pandas()
+    columns = ["id", "label", truth_column(state.spec)]
+    table = state.store.read_table(evaluation_set, CASES, columns=columns)
+    task = task_knowing_labels(state.spec, table)
+    labelled = table.select(columns[:2]).to_pandas()
     for candidate in state.spec.candidates:
         try:
-            found = recording_issues(candidate, state.home.root, labelled, task=state.spec.task)
+            found = recording_issues(candidate, state.home.root, labelled, task=task)
         except CandidateError as error:
             yield str(error)
             continue

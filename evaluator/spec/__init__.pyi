@@ -54,4 +54,4 @@ from ._settings import (
     RayExecution as RayExecution,
     WeakSlicesSpec as WeakSlicesSpec,
 )
-from ._task import LabelSpec as LabelSpec, Task as Task
+from ._task import UNKNOWN_LABEL as UNKNOWN_LABEL, LabelSpec as LabelSpec, Task as Task

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, Final, get_args
+from typing import Annotated, Any, Final, get_args
 
 import yaml
 from pydantic import (
@@ -14,6 +14,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Discriminator,
+    Field,
     GetJsonSchemaHandler,
     ValidationInfo,
     model_validator,
@@ -31,6 +32,16 @@ RENAMED_KEYS: Final = {"more_slices": "additional_slices", "says": "rationale"}
 
 LabelValue = bool | int | str
 """What a label, and so a class of a classifier, may be."""
+
+LabelValues = LabelValue | float | Annotated[tuple[LabelValue | float, ...], Field(min_length=1)]
+"""One value, or several that mean the same."""
+
+
+def listed(values: LabelValues | None) -> tuple[Any, ...]:
+    """Return one value or several as several; nothing where there is none."""
+    if values is None:
+        return ()
+    return values if isinstance(values, tuple) else (values,)
 
 
 def _spellings(name: str) -> str | AliasChoices:

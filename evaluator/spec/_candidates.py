@@ -3,20 +3,23 @@
 import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
-from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, Self, get_args
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, Tag, field_validator, model_validator
 
 from evaluator.spec._base import (
     LabelValue,
+    LabelValues,
     SchemaByKind,
     SpecModel,
     kind_discriminator,
+    listed,
     problem,
     refuse_repeated,
 )
 
+_Side = Literal["positive", "negative"]
 _DEFAULT_KIND: Final = "skops"
 _LIMITS: Final = ("timeout", "load_timeout", "memory_limit")
 _EXCLUDED_FROM_IDENTITY: Final = frozenset({"name", "baseline", "description", "isolate", *_LIMITS})
@@ -171,6 +174,47 @@ class CandidateBase(SpecModel):
         return [key for key in _LIMITS if getattr(self, key) is not None]
 
 
+class LabellingCandidate(CandidateBase):
+    """A candidate that says values of the label: as its decisions, or as its classes."""
+
+    label_values: dict[_Side, LabelValues] | None = Field(
+        default=None, examples=[{"positive": "late", "negative": ["on time", "early"]}]
+    )
+    """What the candidate calls a positive and a negative case, one value or a list each, where
+    that is not what the data call them: in a recording's decisions and labels, and as the classes
+    of a model. What is neither is refused."""
+
+    @field_validator("label_values", mode="before")
+    @classmethod
+    def _label_values_are_of_both_sides(cls, raw: Any) -> Any:
+        if isinstance(raw, Mapping) and set(raw) != set(get_args(_Side)):
+            raise problem(
+                "label_values",
+                "it must have the keys positive and negative, and has"
+                f" {', '.join(map(str, raw)) or 'none'}",
+                "write both, such as `label_values: {positive: late, negative: on time}`",
+            )
+        return raw
+
+    @field_validator("label_values")
+    @classmethod
+    def _label_values_differ(
+        cls, said: dict[_Side, LabelValues] | None
+    ) -> dict[_Side, LabelValues] | None:
+        # As a file may spell them: 1, 1.0 and true are one value.
+        positive, negative = (
+            {value if isinstance(value, str) else f"{value:g}" for value in listed(values)}
+            for values in ((said or {}).get(side) for side in get_args(_Side))
+        )
+        if common := sorted(positive & negative):
+            raise problem(
+                "label_values",
+                f"{common[0]!r} is both positive and negative",
+                "keep it on one side",
+            )
+        return said
+
+
 class FeatureCandidate(CandidateBase):
     """A candidate that is given features."""
 
@@ -201,7 +245,7 @@ ArtifactPath = Annotated[str, Field(min_length=1), AfterValidator(_stays_inside)
 """Relative to the platform's home, or absolute."""
 
 
-class SkopsCandidate(FeatureCandidate):
+class SkopsCandidate(LabellingCandidate, FeatureCandidate):
     """A scikit-learn classifier in scikit-learn's safe file format: nothing is unpickled."""
 
     not_in_outputs: ClassVar[frozenset[str]] = frozenset({"path"})
@@ -218,7 +262,7 @@ class SkopsCandidate(FeatureCandidate):
     """Types inside the artifact that skops does not trust by itself and that you do."""
 
 
-class MlflowCandidate(FeatureCandidate):
+class MlflowCandidate(LabellingCandidate, FeatureCandidate):
     """An MLflow model, out of a registry, a run or a folder."""
 
     not_in_outputs: ClassVar[frozenset[str]] = frozenset({"model", "trust"})
@@ -273,7 +317,7 @@ class MlflowCandidate(FeatureCandidate):
         return model
 
 
-class OnnxCandidate(FeatureCandidate):
+class OnnxCandidate(LabellingCandidate, FeatureCandidate):
     """An ONNX classifier, run by onnxruntime (`pip install 'evaluator[onnx]'`)."""
 
     not_in_outputs: ClassVar[frozenset[str]] = frozenset({"path"})
@@ -291,7 +335,7 @@ class OnnxCandidate(FeatureCandidate):
     them (it does with zipmap); by default 0 and 1."""
 
 
-class PickleCandidate(FeatureCandidate):
+class PickleCandidate(LabellingCandidate, FeatureCandidate):
     """A scikit-learn classifier as a pickle or joblib file, whose bytes are pinned."""
 
     not_in_outputs: ClassVar[frozenset[str]] = frozenset({"path", "trust", "sha256"})
@@ -329,7 +373,7 @@ class PickleCandidate(FeatureCandidate):
         return raw
 
 
-class RecordedCandidate(CandidateBase):
+class RecordedCandidate(LabellingCandidate):
     """What any AI system gave, recorded in a file and joined by id."""
 
     # A label of its own is compared with the truth, and changes no output.
@@ -350,8 +394,8 @@ class RecordedCandidate(CandidateBase):
     decisions are recorded, which leaves every metric that needs scores undefined."""
 
     prediction: str | None = Field(default=None, examples=["decision"])
-    """The recording's column that holds the decision that was made, in the label's values; without
-    it the decision follows from `threshold`."""
+    """The recording's column that holds the decision that was made, in the label's values or those
+    of `label_values`; without it the decision follows from `threshold`."""
 
     label: str | None = Field(default=None, examples=["truth"])
     """The recording's column that holds the truth as the AI system knew it. Where it contradicts

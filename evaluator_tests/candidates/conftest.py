@@ -19,9 +19,9 @@ def candidate_of(**settings: Any) -> CandidateSpec:
     )
 
 
-def task_of(positive: Any = 1) -> Task:
+def task_of(positive: Any = 1, negative: Any = None) -> Task:
     """Make the task of the label `truth`."""
-    return LabelSpec(column="truth", positive=positive).task
+    return LabelSpec(column="truth", positive=positive, negative=negative).task
 
 
 def spec_of(

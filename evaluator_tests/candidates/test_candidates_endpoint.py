@@ -193,7 +193,10 @@ def test_a_server_that_is_not_there_is_transient(server: faults.ScoringServer) -
         (faults.scores(lambda s: [*s, {"id": 99, "score": 0.5}]), "1 were not asked for ('99')"),
         (faults.scores(lambda s: [*s, s[0]]), "1 are repeated"),
         (faults.scores(lambda s: [{**r, "id": str(r["id"])} for r in s]), "5 of 5 ids are missing"),
-        (faults.scores(lambda s: [{**s[0], "score": "high"}, *s[1:]]), "are no numbers, such as"),
+        (
+            faults.scores(lambda s: [{**r, "score": "late"} for r in s[:2]] + s[2:]),
+            "2 of 5 scores in its answer are no numbers, such as of '14', '15': 'late', 'late'",
+        ),
         (faults.scores(lambda s: [{**s[0], "score": None}, *s[1:]]), "1 of 5 scores in its answer"),
         (faults.scores(lambda s: [{**s[0], "score": True}, *s[1:]]), "1 of 5 scores in its answer"),
     ],

@@ -1,5 +1,6 @@
 """The evaluation set is the labelled rows of all days, the same in whatever order they come."""
 
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -8,13 +9,15 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from evaluator.candidates import build_evaluation_set
+from evaluator.candidates import build_evaluation_set, task_knowing_labels
 from evaluator.candidates._evaluation_set import data_columns
 from evaluator.errors import IntakeError
 from evaluator.spec import AuditSpec
 from evaluator_tests.candidates.conftest import spec_of
 
 SPEC = spec_of()
+# Which values the label has on the days that are drawn.
+DRAWN = spec_of(label={"column": "truth", "positive": 1, "negative": [0, 3]})
 SCHEMA = pa.schema(
     [
         ("case", pa.int64()),
@@ -63,7 +66,7 @@ def drawn_days(seed: int) -> dict[str, pd.DataFrame]:
 def test_it_is_what_pandas_makes_of_the_same_rows(seed: int) -> None:
     days = drawn_days(seed)
 
-    built = build_evaluation_set({name: day(frame) for name, frame in days.items()}, SPEC)
+    built = build_evaluation_set({name: day(frame) for name, frame in days.items()}, DRAWN)
 
     joined = pd.concat([frame.assign(day=name) for name, frame in days.items()])
     labelled = joined[joined["truth"].notna()].sort_values(["place", "kind", "case"])
@@ -94,8 +97,8 @@ def test_neither_the_order_of_days_nor_of_rows_counts(seed: int, random: Any) ->
     random.shuffle(names)
     other = {name: day(days[name].iloc[::-1]) for name in names}
 
-    built = build_evaluation_set({name: day(frame) for name, frame in days.items()}, SPEC)
-    again = build_evaluation_set(other, SPEC)
+    built = build_evaluation_set({name: day(frame) for name, frame in days.items()}, DRAWN)
+    again = build_evaluation_set(other, DRAWN)
 
     assert again.cases.to_pylist() == built.cases.to_pylist()
     pd.testing.assert_frame_equal(again.without_label, built.without_label)
@@ -187,6 +190,102 @@ def test_a_label_of_any_type_becomes_1_0_or_missing(
     assert cases["id"].to_pylist() == [1, 2]
     assert cases["label"].to_pylist() == expected
     assert cases["label"].type == pa.int8()
+
+
+def labelled_day(*labels: Any) -> pa.Table:
+    """Make a day of one slice whose cases have these labels."""
+    table = day(rows(*((case, "A", "p", 1) for case in range(len(labels)))))
+    return table.set_column(table.column_names.index("truth"), "truth", pa.array(labels))
+
+
+TEXT, NUMBER = {"type": "string"}, {"type": "integer"}
+DELAYS = {"type": "category", "allowed": ["late", "on time"], "severity": "warn"}
+
+
+UNTOLD = "(positive), and nothing says which other value is negative"
+
+
+@pytest.mark.parametrize(
+    ("labels", "column", "told", "count", "what"),
+    [
+        # Nothing says which of several others is negative.
+        (
+            ["late", "on time", "on time", None, "Late"], TEXT, {"positive": "late"},
+            "3 of 4", f"not 'late' {UNTOLD} ('on time' in 2, 'Late' in 1)",
+        ),
+        ([5, 4, 3, 5], NUMBER, {"positive": 5}, "2 of 4", f"not 5 {UNTOLD} (4 in 1, 3 in 1)"),
+        # A positive value that never occurs would make everything negative.
+        (
+            ["LATE", "on time", "on time"], TEXT, {"positive": "late"},
+            "3 of 3", f"not 'late' {UNTOLD} ('on time' in 2, 'LATE' in 1)",
+        ),
+        # No other spelling is meant.
+        (
+            ["yes", "no", "no", "y", "TRUE", "1", "Yes"], TEXT,
+            {"positive": "yes", "negative": "no"}, "4 of 7",
+            ("neither 'yes' (positive) nor 'no' (negative)"
+            " ('y' in 1, 'TRUE' in 1, '1' in 1, 'Yes' in 1)"),
+        ),
+        # The column's own list is known, also where it only warns of what is not in it.
+        (
+            ["late", "on time", "Late", "Late"], DELAYS, {"positive": "late"},
+            "2 of 4", "neither 'late' (positive) nor 'on time' (negative) ('Late' in 2)",
+        ),
+        # Beside 1 there is 0.
+        (
+            [1, 0, 0, 2, 2, -9], NUMBER, {"positive": 1},
+            "3 of 6", "neither 1 (positive) nor 0 (negative) (2 in 2, -9 in 1)",
+        ),
+        (
+            [5, 4, 3, 1], NUMBER, {"positive": 5, "negative": [4, 3]},
+            "1 of 4", "neither 5 (positive) nor 4 or 3 (negative) (1 in 1)",
+        ),
+    ],
+)  # fmt: skip
+def test_a_label_that_is_neither_positive_nor_negative_is_refused_with_count_and_examples(
+    labels: list[Any], column: dict[str, Any], told: dict[str, Any], count: str, what: str
+) -> None:
+    spec = spec_of(columns={"truth": column}, label={"column": "truth", **told})
+    # What is refused may stand on a day of its own.
+    days = {"2026-01-01": labelled_day(*labels[:-1]), "2026-01-02": labelled_day(labels[-1])}
+
+    with pytest.raises(IntakeError) as caught:
+        build_evaluation_set(days, spec)
+
+    assert caught.value.what == f"{count} labels in 'truth' are {what}"
+    assert "`label.negative`" in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("labels", "column", "told", "expected", "known"),
+    [
+        (["late", "on time"], TEXT, {"positive": "late"}, [1, 0], ("on time",)),
+        (["late", "late"], TEXT, {"positive": "late"}, [1, 1], None),
+        (["late", "late"], DELAYS, {"positive": "late"}, [1, 1], ("on time",)),
+        (["a", "b", "c"], TEXT, {"positive": "a", "negative": ["b", "c"]}, [1, 0, 0], ("b", "c")),
+        (
+            ["a", "b", "c"], {"type": "string", "allowed": ["c", "b", "a"]}, {"positive": "a"},
+            [1, 0, 0], ("c", "b"),
+        ),
+        ([2, 1, None], NUMBER, {"positive": 1}, [0, 1], (2,)),
+        ([0, 0], NUMBER, {"positive": 1}, [0, 0], (0,)),
+        ([True, False], {"type": "boolean"}, {"positive": 1}, [1, 0], (False,)),
+        ([1.0, 0.5], {"type": "float"}, {"positive": 1}, [1, 0], (0.5,)),
+        (
+            [Decimal("1.00"), Decimal("0.00")], {"type": "decimal"}, {"positive": 1}, [1, 0], (0,),
+        ),
+    ],
+)  # fmt: skip
+def test_the_negative_value_is_declared_or_the_one_other_that_the_whole_set_has(
+    labels: list[Any], column: dict[str, Any], told: dict[str, Any], expected: Any, known: Any
+) -> None:
+    spec = spec_of(columns={"truth": column}, label={"column": "truth", **told})
+
+    cases = build_evaluation_set({"2026-01-01": labelled_day(*labels)}, spec).cases
+
+    assert cases["label"].to_pylist() == expected
+    found = task_knowing_labels(spec, cases).label.negative
+    assert (found if found is None or isinstance(found, tuple) else (found,)) == known
 
 
 def test_the_set_holds_every_declared_column_whoever_is_judged_by_it() -> None:

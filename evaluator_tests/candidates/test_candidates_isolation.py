@@ -337,7 +337,7 @@ def test_recorded_decisions_come_out_of_a_process_as_well(tmp_path: Path) -> Non
     )
     cases = pd.DataFrame({"id": [7, 8], "label": [0, 1]})
 
-    with open_scorer(candidate, tmp_path, task=task_of("late")) as scorer:
+    with open_scorer(candidate, tmp_path, task=task_of("late", "early")) as scorer:
         assert isinstance(scorer, isolation.IsolatedScorer)
         predicted = predict(candidate, scorer, cases, task=task_of())
 

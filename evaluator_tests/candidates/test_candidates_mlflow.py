@@ -78,9 +78,9 @@ def candidate(model: str | Path, **told: Any) -> Any:
 def scores(
     model: str | Path, tracking_uri: str | None = None, *, home: Path = Path("/"), **told: Any
 ) -> Any:
-    positive = told.pop("positive", 1)
+    task = task_of(told.pop("positive", 1), told.pop("negative", None))
     made = candidate(model, **told)
-    return load_scorer(made, home, task=task_of(positive), tracking_uri=tracking_uri).score(CASES)
+    return load_scorer(made, home, task=task, tracking_uri=tracking_uri).score(CASES)
 
 
 def refusal(model: str | Path, tracking_uri: str | None = None, **told: Any) -> CandidateError:
@@ -345,15 +345,57 @@ def test_a_model_of_ones_own_gives_probabilities_in_any_form(given: Any, tmp_pat
 def test_columns_with_the_names_of_the_classes_need_no_declaration(tmp_path: Path) -> None:
     given = pd.DataFrame({"late": np.arange(40) / 40, "on time": 1 - np.arange(40) / 40})
 
-    found = scores(own(tmp_path / "model", given), trust="pickle", positive="late")
+    folder = own(tmp_path / "model", given)
+
+    found = scores(folder, trust="pickle", positive="late")
+    in_another_order = scores(folder, trust="pickle", positive="late", classes=["on time", "late"])
 
     assert found == pytest.approx(np.arange(40) / 40)
+    assert np.array_equal(in_another_order, found)
 
 
-def test_a_model_that_gives_classes_is_refused(tmp_path: Path) -> None:
-    error = refusal(own(tmp_path / "model", np.array([0, 1] * 20)), trust="pickle")
+def test_a_column_with_the_name_of_no_class_is_refused(tmp_path: Path) -> None:
+    given = pd.DataFrame({"late": np.arange(40) / 40, "early": 1 - np.arange(40) / 40})
+    folder = own(tmp_path / "model", given)
+    told = {"trust": "pickle", "positive": "late", "negative": "on time"}
 
-    assert "values of type int64, which are classes and no probabilities" in error.what
+    error = refusal(folder, **told)
+
+    assert error.what == (
+        "its classes are 'late', 'early', and the positive label is 'late', the negative one"
+        " 'on time'"
+    )
+    said = {"positive": "early", "negative": "late"}
+    assert scores(folder, **told, label_values=said) == pytest.approx(1 - np.arange(40) / 40)
+
+
+@pytest.mark.parametrize(
+    ("given", "what"),
+    [
+        (np.array([0, 1] * 20), "values of type int64, which are classes and no probabilities"),
+        (np.array([False, True] * 20), "values of type bool, which are classes"),
+        (np.array(["late", "on time"] * 20), "which are classes and no probabilities"),
+        (pd.Series(["1", "0"] * 20), "which are classes and no probabilities"),
+    ],
+)
+def test_a_model_that_gives_classes_is_refused(given: Any, what: str, tmp_path: Path) -> None:
+    assert what in refusal(own(tmp_path / "model", given), trust="pickle").what
+
+
+def test_classes_that_look_like_probabilities_are_refused_where_they_say_something_else(
+    tmp_path: Path,
+) -> None:
+    folder = own(tmp_path / "model", np.array([0.0, 1.0, 1.0, 1.0] * 10))
+
+    # As a class 0 is positive, and as a probability it is not.
+    error = refusal(folder, trust="pickle", positive=0, negative=1)
+
+    assert error.what == (
+        "all 40 values that it gives are values of the label (1.0 in 30, 0.0 in 10), and may be"
+        " classes"
+    )
+    assert "for each of its two classes" in error.fix
+    assert scores(folder, trust="pickle").tolist() == [0.0, 1.0, 1.0, 1.0] * 10
 
 
 def test_the_signature_is_held_against_the_features(tmp_path: Path) -> None:

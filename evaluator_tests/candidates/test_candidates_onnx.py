@@ -46,7 +46,8 @@ def candidate(path: Path, **settings: Any) -> Any:
 
 
 def scores(path: Path, cases: pd.DataFrame = CASES, *, positive: Any = 1, **told: Any) -> Any:
-    return load_scorer(candidate(path, **told), path.parent, task=task_of(positive)).score(cases)
+    task = task_of(positive, told.pop("negative", None))
+    return load_scorer(candidate(path, **told), path.parent, task=task).score(cases)
 
 
 def refusal(path: Path, cases: pd.DataFrame = CASES, **told: Any) -> CandidateError:
@@ -79,12 +80,13 @@ def graph(outputs: dict[str, tuple[int, list[Any], np.ndarray]]) -> Any:
     return model
 
 
-def plain(values: list[Any], labels: list[int] | None = None) -> Any:
+def plain(values: list[Any], labels: list[Any] | None = None) -> Any:
     array = np.array(values, dtype=np.float32)
     outputs = {"probabilities": (TensorProto.FLOAT, list(array.shape), array)}
     if labels is not None:
         told = np.array(labels)
-        outputs["label"] = (TensorProto.INT64, [len(labels)], told)
+        kind = TensorProto.STRING if told.dtype.kind == "U" else TensorProto.INT64
+        outputs["label"] = (kind, [len(labels)], told)
     return graph(outputs)
 
 
@@ -176,6 +178,78 @@ def test_columns_that_its_own_labels_contradict_are_refused(tmp_path: Path) -> N
     exchanged = saved(tmp_path, plain(values, labels=[1, 0, 1]))
     error = refusal(exchanged, CASES[:3])
     assert "its labels contradict its probabilities in 3 of 3 cases" in error.what
+
+
+WORDS = {"positive": "late", "negative": "on time", "classes": ["on time", "late"]}
+OF_NUMBERS = "neither 1 (positive) nor 0 (negative)"
+OF_WORDS = "neither 'late' (positive) nor 'on time' (negative)"
+
+
+@pytest.mark.parametrize(
+    ("labels", "told", "what"),
+    [
+        # Without its labels the columns would be taken for those of 0 and 1.
+        (["late", "on time", "late"], {}, f"3 # {OF_NUMBERS} ('late' in 2, 'on time' in 1)"),
+        ([0, 2, 0], {}, f"1 # {OF_NUMBERS} (2 in 1)"),
+        (["on time", "Late", "on time"], WORDS, f"1 # {OF_WORDS} ('Late' in 1)"),
+        ([0, 3, 0], WORDS, f"3 # {OF_WORDS} (0 in 2, 3 in 1)"),
+    ],
+)
+def test_labels_of_another_vocabulary_are_refused_with_count_and_examples(
+    labels: list[Any], told: dict[str, Any], what: str, tmp_path: Path
+) -> None:
+    path = saved(tmp_path, plain([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]], labels=labels))
+
+    error = refusal(path, CASES[:3], **told)
+
+    assert error.what == what.replace("#", "of its 3 labels are")
+    assert "`label_values`" in error.fix
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        ([0, 1, 0], {}),
+        ([0, 1, 0], {"positive": True}),
+        (["n", "y", "n"], {"label_values": {"positive": "y", "negative": "n"}, "classes": "ny"}),
+        # Positions in the YAML's list.
+        ([0, 1, 0], WORDS),
+        ([2, 1, 2], {"positive": 1, "negative": 2, "classes": [2, 1]}),
+    ],
+)
+def test_labels_are_classes_or_their_positions_in_the_list(
+    labels: list[Any], told: dict[str, Any], tmp_path: Path
+) -> None:
+    path = saved(tmp_path, plain([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]], labels=labels))
+    told = told | ({"classes": list(told["classes"])} if "classes" in told else {})
+
+    assert scores(path, CASES[:3], **told).tolist() == pytest.approx([0.1, 0.8, 0.3])
+
+
+def test_a_map_with_a_class_that_the_label_does_not_have_is_refused(tmp_path: Path) -> None:
+    model = LogisticRegression().fit(
+        CASES.to_numpy(dtype=np.float32), np.where(LATE, "late", "early")
+    )
+    path = saved(tmp_path, model)
+
+    error = refusal(path, positive="late", negative="on time")
+
+    assert "its classes are 'early', 'late', and the positive label is 'late', the" in error.what
+    said = {"positive": "late", "negative": "early"}
+    assert np.array_equal(
+        scores(path, positive="late", negative="on time", label_values=said),
+        scores(path, positive="late", negative="early"),
+    )
+
+
+def test_columns_of_no_names_are_those_of_0_and_1_where_these_are_the_labels(
+    tmp_path: Path,
+) -> None:
+    path = saved(tmp_path, plain([[0.9, 0.1], [0.2, 0.8]]))
+
+    assert scores(path, CASES[:2], positive=0, negative=1).tolist() == pytest.approx([0.9, 0.2])
+    error = refusal(path, CASES[:2], positive=1, negative=2)
+    assert "which of its two columns is the positive class 1" in error.what
 
 
 @pytest.mark.parametrize(

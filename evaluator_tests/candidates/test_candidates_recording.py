@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from pydantic import TypeAdapter
 
-from evaluator.candidates import artifact_digest, load_scorer, predict, recording_issues
+from evaluator.candidates import (
+    artifact_digest,
+    load_scorer,
+    open_scorer,
+    predict,
+    recording_issues,
+)
 from evaluator.errors import CandidateError
 from evaluator.spec import CandidateSpec
 from evaluator_tests.candidates.conftest import candidate_of, task_of
@@ -36,10 +42,15 @@ def candidate(**told: Any) -> Any:
     return candidate_of(**{"kind": "recorded", "path": "one.csv", "features": None, **told})
 
 
+def asked(told: dict[str, Any]) -> Any:
+    """Make the task of the label's values, which are taken out of what a candidate is told."""
+    return task_of(told.pop("positive", 1), told.pop("negative", None))
+
+
 def predicted(home: Path, cases: pd.DataFrame = CASES, **told: Any) -> pd.DataFrame:
-    positive = told.pop("positive", 1)
-    scorer = load_scorer(candidate(**told), home, task=task_of(positive))
-    return predict(candidate(**told), scorer, cases, task=task_of())
+    task = asked(told)
+    with open_scorer(candidate(**told), home, task=task) as scorer:
+        return predict(candidate(**told), scorer, cases, task=task)
 
 
 def refusal(home: Path, cases: pd.DataFrame = CASES, **told: Any) -> CandidateError:
@@ -50,8 +61,8 @@ def refusal(home: Path, cases: pd.DataFrame = CASES, **told: Any) -> CandidateEr
 
 
 def found(home: Path, cases: pd.DataFrame = CASES, **told: Any) -> dict[str, tuple[int, Any]]:
-    positive = told.pop("positive", 1)
-    findings = recording_issues(candidate(**told), home, cases, task=task_of(positive))
+    task = asked(told)
+    findings = recording_issues(candidate(**told), home, cases, task=task)
     for finding in findings:
         assert str(finding.affected) in finding.text
     return {finding.kind: (finding.affected, finding.examples) for finding in findings}
@@ -152,9 +163,151 @@ def test_rows_without_id_are_counted(record: Record) -> None:
 def test_a_recorded_decision_stands_instead_of_the_threshold(record: Record) -> None:
     home = record("id,score,decision\n1,0.1,late\n2,0.2,on time\n3,0.7,on time\n")
 
-    told = predicted(home, prediction="decision", positive="late")
+    told = predicted(home, prediction="decision", positive="late", negative="on time")
 
     assert told["prediction"].tolist() == [0, 1, 0]
+
+
+SAID = {"positive": "late", "negative": ["on time", "early"]}
+
+
+@pytest.mark.parametrize(
+    ("decisions", "told", "expected"),
+    [
+        # What is spelt in several ways and is one number, or one truth value.
+        ("0 1 1", {}, [1, 0, 1]),
+        ("0.0 1.0 1", {}, [1, 0, 1]),
+        ("false true TRUE", {}, [1, 0, 1]),
+        ("False 1 01", {"positive": True, "negative": False}, [1, 0, 1]),
+        ("1 0 0", {"positive": 0}, [1, 0, 1]),
+        ("2 1 1.0", {"positive": 1, "negative": 2}, [1, 0, 1]),
+        ("3 5 2", {"positive": 5, "negative": [3, 2]}, [0, 0, 1]),
+        ("0 1 1", {"positive": "1", "negative": "0"}, [1, 0, 1]),
+        # What the candidate calls them is said, also where it is the reverse.
+        ("early late late", {"label_values": SAID}, [1, 0, 1]),
+        ("early late late", {"label_values": SAID, "positive": "y", "negative": "n"}, [1, 0, 1]),
+        ("1 0 0", {"label_values": {"positive": 0, "negative": 1}}, [1, 0, 1]),
+        (
+            "no Yes y",
+            {"label_values": {"positive": ["yes", "Yes", "y", 1, True], "negative": "no"}},
+            [1, 0, 1],
+        ),
+    ],
+)
+def test_decisions_are_read_by_both_values_of_the_label(
+    decisions: str, told: dict[str, Any], expected: list[int], record: Record
+) -> None:
+    of_1, of_2, of_3 = decisions.split()
+    home = record(f"id,score,decision\n1,0.1,{of_1}\n2,0.2,{of_2}\n3,0.7,{of_3}\n")
+
+    assert predicted(home, prediction="decision", **told)["prediction"].tolist() == expected
+
+
+NEITHER = "neither 1 (positive) nor 0 (negative)"
+SIDES = {"positive": "late", "negative": "on time"}
+
+
+@pytest.mark.parametrize(
+    ("decisions", "told", "what"),
+    [
+        # The vocabulary of somebody else: not one is negative by it.
+        (
+            ["on time", "late", "on time"], {},
+            f"3 of 3 # are {NEITHER} ('on time' in 2, 'late' in 1)",
+        ),
+        (["0", "1", "2"], {}, f"1 of 3 # are {NEITHER} ('2' in 1)"),
+        (["0", "1", "yes"], {}, f"1 of 3 # are {NEITHER} ('yes' in 1)"),
+        (
+            ["1", "0", "true"], SIDES,
+            ("3 of 3 # are neither 'late' (positive) nor 'on time' (negative)"
+            " ('1' in 1, '0' in 1, 'true' in 1)"),
+        ),
+        # Other spellings are meant where the YAML says so.
+        *(
+            (
+                [spelling, "no", "yes"], {"positive": "yes", "negative": "no"},
+                f"1 of 3 # are neither 'yes' (positive) nor 'no' (negative) ('{spelling}' in 1)",
+            )
+            for spelling in ("Yes", "y", "1", "TRUE", "yes ", "No")
+        ),
+        (
+            ["01", "0", "1"], {"positive": "1", "negative": "0"},
+            "1 of 3 # are neither '1' (positive) nor '0' (negative) ('01' in 1)",
+        ),
+        # What is said for this candidate stands instead of the label's own values.
+        (
+            ["1", "late", "on time"], {"label_values": SIDES},
+            "1 of 3 # are neither 'late' (positive) nor 'on time' (negative) ('1' in 1)",
+        ),
+        # The evaluation set had nothing but the positive value.
+        (
+            ["late", "on time", "late"], {"positive": "late"},
+            ("1 of 3 # are not 'late' (positive), and nothing says which other value is negative"
+            " ('on time' in 1)"),
+        ),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_a_decision_in_another_vocabulary_fails_the_slice_with_count_and_examples(
+    decisions: list[str], told: dict[str, Any], what: str, form: str, tmp_path: Path
+) -> None:
+    frame = pd.DataFrame({"id": ["3", "1", "2"], "score": 0.5, "decision": decisions})
+    frame.to_csv(tmp_path / "one.csv", index=False)
+    frame.to_parquet(tmp_path / "one.parquet")
+
+    error = refusal(tmp_path, prediction="decision", path=f"one.{form}", **told)
+
+    assert error.what == what.replace("#", "values of 'decision' in the recording")
+    assert error.culprit == "candidate one, slice A|p"
+    assert "`label_values`" in error.fix
+
+
+def test_a_process_of_its_own_knows_both_values_as_well(record: Record) -> None:
+    home = record("id,score,decision\n1,0.1,late\n2,0.2,on time\n3,0.7,early\n")
+    told = {"prediction": "decision", "isolate": "process", "positive": "late"}
+
+    read = predicted(home, negative=["on time", "early"], **told)
+    error = refusal(home, negative="on time", **told)
+
+    assert read["prediction"].tolist() == [0, 1, 0]
+    assert "1 of 3 values of 'decision'" in error.what
+    assert "('early' in 1)" in error.what
+
+
+def test_a_slice_of_one_value_alone_is_read_and_another_one_fails_alone(record: Record) -> None:
+    home = record("id,score,decision\n1,0.1,on time\n2,0.2,on time\n3,0.7,delayed\n")
+    told = {"prediction": "decision", "positive": "late", "negative": "on time"}
+
+    assert predicted(home, CASES[1:], **told)["prediction"].tolist() == [0, 0]
+    assert "1 of 1 values of 'decision'" in refusal(home, CASES[:1], **told).what
+
+
+@pytest.mark.parametrize("types", [[True, False, True], [1, 0, 1], [1.0, 0.0, 1.0]])
+def test_decisions_of_a_typed_file_are_those_of_the_same_value(
+    types: list[Any], tmp_path: Path
+) -> None:
+    frame = pd.DataFrame({"id": [3, 1, 2], "score": 0.5, "decision": types})
+    frame.to_parquet(tmp_path / "one.parquet")
+
+    told = {"prediction": "decision", "path": "one.parquet"}
+
+    assert predicted(tmp_path, **told)["prediction"].tolist() == [1, 0, 1]
+    other = refusal(tmp_path, **told, positive="late", negative="on time")
+    assert "3 of 3 values" in other.what
+
+
+def test_a_label_in_another_vocabulary_is_told_and_contradicts_nothing(record: Record) -> None:
+    home = record("id,score,truth\n1,0.1,on time\n2,0.2,0\n3,0.7,late\n")
+
+    (unknown, conflicting) = recording_issues(candidate(label="truth"), home, CASES, task=task_of())
+
+    assert (unknown.kind, unknown.affected, unknown.examples) == ("unknown_labels", 2, ("1", "3"))
+    assert unknown.text == (
+        f"2 ids have labels that are {NEITHER} ('on time' in 1, 'late' in 1) ('1', '3')"
+    )
+    assert (conflicting.kind, conflicting.examples) == ("conflicting_labels", ("2",))
+    said = {"positive": "late", "negative": ["on time", 0]}
+    assert found(home, label="truth", label_values=said) == {"conflicting_labels": (1, ("2",))}
 
 
 @pytest.mark.parametrize("missing", ["", "NA", "NaN", "nan", "null"])

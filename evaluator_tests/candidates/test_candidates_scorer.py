@@ -23,9 +23,11 @@ CASES = pd.DataFrame({"x": [0.0, 1.0, 2.0, 3.0] * 10, "y": [1.0, 0.0, 1.0, 0.0] 
 LATE = (CASES["x"] > 1.5).to_numpy()
 
 
-def refusal(home: Path, *, positive: Any = 1, **settings: Any) -> CandidateError:
+def refusal(
+    home: Path, *, positive: Any = 1, negative: Any = None, **settings: Any
+) -> CandidateError:
     with pytest.raises(CandidateError) as caught:
-        load_scorer(candidate_of(**settings), home, task=task_of(positive))
+        load_scorer(candidate_of(**settings), home, task=task_of(positive, negative))
     assert caught.value.culprit == "candidate one"
     return caught.value
 
@@ -152,8 +154,38 @@ def test_a_model_of_other_classes_is_refused_with_what_it_has(
 
     error = refusal(save(model), positive=positive)
 
-    assert error.what == f"its classes are {classes}, and the positive label is {positive!r}"
+    assert error.what.startswith(
+        f"its classes are {classes}, and the positive label is {positive!r}"
+    )
     assert "train it on the two values of the label" in error.fix
+
+
+@pytest.mark.parametrize(
+    ("classes", "positive", "negative"),
+    [
+        (("early", "late"), "late", "on time"),
+        (("Late", "late"), "late", ("on time", "early")),
+        ((2, 1), 1, 0),
+        ((0, 1), 1, 2),
+        (("0", "1"), 1, 0),
+    ],
+)
+def test_a_model_one_of_whose_classes_the_label_does_not_have_is_refused(
+    classes: tuple[Any, Any], positive: Any, negative: Any, save: Save
+) -> None:
+    home = save(LogisticRegression().fit(CASES, np.where(LATE, classes[1], classes[0])))
+
+    error = refusal(home, positive=positive, negative=negative)
+
+    others = negative if isinstance(negative, tuple) else (negative,)
+    assert error.what == (
+        f"its classes are {', '.join(map(repr, sorted(classes)))}, and the positive label is"
+        f" {positive!r}, the negative one {' or '.join(map(repr, others))}"
+    )
+    said = {"positive": classes[1], "negative": classes[0]}
+    scorer = load_scorer(candidate_of(label_values=said), home, task=task_of(positive, negative))
+    scores = scorer.score(CASES)
+    assert scores[LATE].min() > scores[~LATE].max()
 
 
 def test_a_path_is_below_the_home_or_absolute(tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ from evaluator.orchestration import (
     format_run_summary,
 )
 from evaluator.orchestration._evaluation_set import needs_refresh
-from evaluator.orchestration._scorecard_run import read_judged_scorecard
+from evaluator.orchestration._facts import ScorecardFacts
+from evaluator.orchestration._scorecard_run import JudgedScorecard, read_judged_scorecard
 from evaluator.scorecard import CASES
 from evaluator.spec import Audit
 from evaluator_tests.orchestration.conftest import run, start
@@ -208,3 +209,59 @@ def test_a_recording_of_decisions_alone_is_measured_as_far_as_that_goes(
     assert by_metric.loc["roc_auc", "n"] == len(cases)
     outcomes = {o.candidate: o.outcome for o in summary.judged.outcomes}
     assert outcomes["said"] == "undecided"
+
+
+def test_a_recording_in_words_that_nobody_declared_is_never_certified(
+    audit: Audit, finished_home: Home
+) -> None:
+    state = AuditState(audit, finished_home)
+    cases = state.store.read_table(state.require("evaluation_set"), CASES).to_pandas()
+    decided = (cases["label"] == 1) | (cases["data.departure_delay"] > 0)
+    words = {True: "late", False: "on time"}
+    recording = finished_home.root / "recordings" / "said.csv"
+    recording.parent.mkdir()
+    truth = (cases["label"] == 1).map(words)
+    said = pd.DataFrame({"id": cases["id"], "said": decided.map(words), "truth": truth})
+    said.to_csv(recording, index=False)
+    settings = audit.spec.model_dump(mode="json", exclude_unset=True)
+    settings["metrics"] = ["accuracy", "false_positive_rate"]
+    settings["gates"] = [
+        {"metric": "false_positive_rate", "level": level, "at_most": 0.1}
+        for level in ("overall", "geography")
+    ]
+    candidate = {
+        "name": "said",
+        "kind": "recorded",
+        "path": "recordings/said.csv",
+        "score": None,
+        "prediction": "said",
+        "label": "truth",
+    }
+
+    def judged(**told: Any) -> JudgedScorecard:
+        settings["candidates"] = [audit.spec.candidates[0], candidate | told]
+        summary = run(Audit(audit.name, type(audit.spec).model_validate(settings)), finished_home)
+        assert summary.judged is not None
+        return summary.judged
+
+    def outcome(of: JudgedScorecard) -> str:
+        return {found.candidate: str(found.outcome) for found in of.outcomes}["said"]
+
+    undeclared = judged()
+    assert outcome(undeclared) == "undecided"
+    slices = undeclared.scorecard.slices.set_index("candidate").loc["said"]
+    assert slices["state"].eq("missing").all()
+    for error in slices["error"]:
+        assert "values of 'said' in the recording are neither 1 (positive) nor 0" in error
+        assert "'on time' in " in error
+    assert "said" not in set(undeclared.scorecard.measurements["candidate"])
+    remarks = ScorecardFacts.of(undeclared.record).remarks
+    assert any(f"said, its recording: {len(cases)} ids have labels that" in one for one in remarks)
+
+    declared = judged(label_values={"positive": "late", "negative": "on time"})
+    assert outcome(declared) == "not certified"
+    measured = declared.scorecard.measurements.set_index(["candidate", "metric", "level"])
+    wrong = decided[cases["label"] == 0].mean()
+    found = measured.loc[("said", "false_positive_rate", "overall"), "value"]
+    assert found == pytest.approx(wrong)
+    assert not ScorecardFacts.of(declared.record).remarks

@@ -36,13 +36,14 @@ KINDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         },
     ),
 }
+SAID = {"label_values": {"positive": ["late", 1], "negative": "on time"}}
 # What a change of makes other outputs.
 CHANGES: dict[str, dict[str, Any]] = {
-    "skops": {"features": ["y", "x"], "trusted_types": ["a.B"]},
-    "mlflow": {"features": ["y", "x"], "trusted_types": ["a.B"], "classes": ["a", "b"]},
-    "onnx": {"features": ["y", "x"], "classes": ["a", "b"]},
-    "pickle": {"features": ["y", "x"]},
-    "recorded": {"id": "case", "score": "p", "prediction": "decision"},
+    "skops": {**SAID, "features": ["y", "x"], "trusted_types": ["a.B"]},
+    "mlflow": {**SAID, "features": ["y", "x"], "trusted_types": ["a.B"], "classes": ["a", "b"]},
+    "onnx": {**SAID, "features": ["y", "x"], "classes": ["a", "b"]},
+    "pickle": {**SAID, "features": ["y", "x"]},
+    "recorded": {**SAID, "id": "case", "score": "p", "prediction": "decision"},
     "http": {"features": ["y", "x"], "url": "http://a/c", "version": "2"},
 }
 
@@ -60,6 +61,16 @@ def test_a_candidate_survives_being_written_and_read(kind: str) -> None:
     assert again == made
     assert again.kind == kind
     assert again.source in KINDS[kind][0].values()
+
+
+def test_label_values_keep_their_types_when_they_are_written_and_read() -> None:
+    values = {"positive": ["7", 2, 3.5], "negative": True}
+
+    made = candidate("recorded", label_values=values)
+    again = TypeAdapter(CandidateSpec).validate_python(made.model_dump(mode="json"))
+
+    found = [*again.label_values["positive"], again.label_values["negative"]]
+    assert [(type(one), one) for one in found] == [(str, "7"), (int, 2), (float, 3.5), (bool, True)]
 
 
 def test_without_a_kind_it_is_skops() -> None:

@@ -247,6 +247,38 @@ MISTAKES = {
         ("positive: 1}", "positive: late}"),
         "13: label.positive", "type integer and allows 0, 1", "as it stands in the data",
     ),
+    "a negative value that is not allowed": (
+        ("positive: 1}", "positive: 1, negative: [0, 2]}"),
+        "13: label.negative", "2 is no value of the column 'label'", "counts as negative",
+    ),
+    "one value as positive and negative": (
+        ("positive: 1}", "positive: 1, negative: true}"),
+        "13: label.negative", "the positive value is among them", "leave it out",
+    ),
+    "label values by the label": (
+        ("features: [amount, country]", "features: [amount]\n      label_values: {late: 1}"),
+        "23: candidates.1.label_values", "must have the keys positive and negative, and has late",
+        "`label_values: {positive: late, negative: on time}`",
+    ),
+    "label values of one side": (
+        ("features: [amount, country]", "features: [amount]\n      label_values: {positive: a}"),
+        "23: candidates.1.label_values", "and has positive", "write both",
+    ),
+    "a label value of both sides": (
+        (
+            "features: [amount, country]",
+            "features: [amount]\n      label_values: {positive: ['1', a], negative: [b, 1]}",
+        ),
+        "23: candidates.1.label_values", "'1' is both positive and negative", "on one side",
+    ),
+    "label values of an endpoint": (
+        (
+            TWO,
+            """      kind: http\n      version: a\n      url: http://models/late
+      label_values: {positive: a, negative: b}""",
+        ),
+        "24: candidates.1.label_values", "there is no such key", "use one of",
+    ),
     "a slice column that is not declared": (
         ("  segment: customer", "  segment: costumer"),
         "15: segment", "'costumer' is not declared", "did you mean `customer`?",

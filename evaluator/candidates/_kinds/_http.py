@@ -373,6 +373,7 @@ def _scores(candidate: HttpCandidate, body: bytes, ids: Sequence[Any]) -> np.nda
         if not isinstance(scores[key], int | float) or isinstance(scores[key], bool)
     ]
     if wrong:
+        found = format_names([scores[key] for key in wrong])
         what = f"{len(wrong)} of {len(ids)} scores in its answer are no numbers, such as of"
-        raise candidate_error(candidate, f"{what} {format_names(wrong)}", fix=fix)
+        raise candidate_error(candidate, f"{what} {format_names(wrong)}: {found}", fix=fix)
     return np.array([scores[key] for key in sent], dtype=np.float64)

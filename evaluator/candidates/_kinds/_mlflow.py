@@ -195,8 +195,10 @@ class _PyfuncScorer:
             ) from error
         if isinstance(output, pd.DataFrame) and len(output.columns) > 1:
             names: list[Any] = list(output.columns)
-            # Columns that bear no names are in the order of `classes`.
-            if names != list(range(len(names))) and not self._candidate.classes:
+            classes = self._candidate.classes
+            # Columns that bear no class as their name are in the order of `classes`.
+            is_named = names != list(range(len(names)))
+            if is_named and (not classes or set(names) == set(classes)):
                 columns = [output.iloc[:, place].to_numpy() for place in range(len(names))]
                 output = self._task.scores_of_columns(self._candidate, names, columns)
         array = np.asarray(output)

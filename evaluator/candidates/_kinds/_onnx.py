@@ -80,10 +80,11 @@ class OnnxScorer:
         probabilities, *labels = self._session.run(names, self._feeds(features))
         if self._maps:
             return self._scores_of_maps(probabilities)
-        array = np.asarray(probabilities)
-        scores = self._task.scores_of_array(self._candidate, self._candidate.classes, array)
+        array, classes = np.asarray(probabilities), self._candidate.classes
+        scores = self._task.scores_of_array(self._candidate, classes, array)
         if labels and np.size(labels[0]) == len(scores):
-            self._task.check_labels(self._candidate, np.asarray(labels[0]).reshape(-1), scores)
+            told = np.asarray(labels[0]).reshape(-1)
+            self._task.check_labels(self._candidate, classes, told, scores)
         return scores
 
     def _feeds(self, features: pd.DataFrame) -> dict[str, np.ndarray]:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pa_parquet
 
 from evaluator.candidates._adapter import ADAPTERS, Artifact, FileAdapter, RecordingIssue
 from evaluator.candidates._faults import candidate_error, existing_artifact, format_names
-from evaluator.spec import RecordedCandidate, Task
+from evaluator.spec import UNKNOWN_LABEL, RecordedCandidate, Task
 
 _COLUMNS: Final = ("id", "score", "prediction", "label")
 _MAX_EXAMPLES: Final = 5
@@ -47,7 +47,17 @@ class RecordedScorer:
                 f" in the recording ({format_names(list(features.index[absent]))})",
                 fix="record a decision for each case, or take `prediction` out of the YAML",
             )
-        return self._task.encode_texts(decisions)
+        read = self._task.read_texts(self._candidate, decisions)
+        unknown = decisions[read == UNKNOWN_LABEL]
+        if len(unknown):
+            raise candidate_error(
+                self._candidate,
+                f"{len(unknown)} of {len(decisions)} values of {self._candidate.prediction!r} in"
+                f" the recording {self._task.describe_unknown(self._candidate, unknown)}",
+                fix="say under `label_values` what it calls positive and negative, texts quoted,"
+                " or name another column under `prediction`",
+            )
+        return read
 
     def issues(self, cases: pd.DataFrame) -> tuple[RecordingIssue, ...]:
         """Hold the recording against the whole evaluation set."""
@@ -67,11 +77,14 @@ class RecordedScorer:
             truth = pd.Series(cases["label"].to_numpy(), index=keys)
             labelled = rows[rows["label"].notna() & rows["key"].isin(keys)]
             known = truth.loc[labelled["key"]].to_numpy()
-            differs = self._task.encode_texts(labelled["label"]) != known
-            contradicting = labelled.loc[differs, "key"].unique()
-            issues.append(
-                _issue("conflicting_labels", contradicting, "have another label than in the data")
-            )
+            read = self._task.read_texts(self._candidate, labelled["label"])
+            unknown = labelled[read == UNKNOWN_LABEL]
+            described = self._task.describe_unknown(self._candidate, unknown["label"])
+            contradicting = labelled.loc[(read != known) & (read != UNKNOWN_LABEL), "key"].unique()
+            issues += [
+                _issue("unknown_labels", unknown["key"].unique(), f"have labels that {described}"),
+                _issue("conflicting_labels", contradicting, "have another label than in the data"),
+            ]
         if self._without_id:
             text = f"{self._without_id} of its rows have no id"
             issues.append(RecordingIssue("rows_without_id", self._without_id, (), text))
