@@ -153,8 +153,10 @@ class AuditRun:
         self.ingest_days()
         if self.audit.spec.candidates:
             self._refresh_evaluation_set(refresh=refresh)
-            self._evaluate()
-            self._report()
+            # Where none was ever frozen, its fault says what to mend, and there is nothing to do.
+            if self.state.current(Asset.EVALUATION_SET) is not None:
+                self._evaluate()
+                self._report()
         # A process of a run that was killed a moment ago may have ended only now.
         self._runs.close_abandoned()
         self._runs.close()

@@ -265,3 +265,17 @@ def test_a_recording_in_words_that_nobody_declared_is_never_certified(
     found = measured.loc[("said", "false_positive_rate", "overall"), "value"]
     assert found == pytest.approx(wrong)
     assert not ScorecardFacts.of(declared.record).remarks
+
+
+def test_an_evaluation_set_of_labels_that_nothing_explains_is_not_frozen(
+    audit: Audit, home: Home
+) -> None:
+    settings = audit.spec.model_dump(mode="json", exclude_unset=True)
+    # The three days are a Friday, a Saturday and a Sunday.
+    settings["label"] = {"column": "weekday", "positive": 6}
+    by_weekday = Audit(audit.name, type(audit.spec).model_validate(settings))
+
+    summary = run(by_weekday, home)
+
+    assert any("labels in 'weekday' are not 6 (positive)" in fault for fault in summary.faults)
+    assert summary.judged is None
