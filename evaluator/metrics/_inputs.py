@@ -150,7 +150,9 @@ def multiclass_rows(
         classes = list(score)
     else:
         seen = pd.concat([truth] if decision is None else [truth, decision])
-        classes = sorted(seen.unique(), key=lambda value: (str(type(value)), value))
+        # Reasons show 2, not numpy's way of writing it.
+        values = (one.item() if isinstance(one, np.generic) else one for one in seen.unique())
+        classes = sorted(values, key=lambda value: (str(type(value)), value))
     if len(classes) < 2:  # noqa: PLR2004 - a classifier decides between at least two
         raise MetricsInputError(f"there must be two or more classes, not {classes}")
     scores = None if score is None else _probabilities(frame, score, metrics)
@@ -161,7 +163,8 @@ def multiclass_rows(
         decided = scores.argmax(axis=1)
     else:
         raise MetricsInputError("give score columns, a prediction column, or both")
-    return MulticlassRows(tuple(classes), numbered, decided, scores)
+    possible = range(len(classes)) if score is not None else np.unique(numbered).tolist()
+    return MulticlassRows(tuple(classes), numbered, decided, scores, tuple(possible))
 
 
 def level_reader(

@@ -1,6 +1,6 @@
 """The metrics of a classifier of more than two classes, each with all its forms."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import permutations
@@ -39,6 +39,7 @@ from evaluator.metrics._means import (
 
 _NO_LABEL = "no label of class {!r}"
 _NEVER_PREDICTED = "class {!r} is never predicted"
+_NEVER_SEEN = "class {!r} is neither a label nor predicted"
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,9 @@ class MulticlassRows:
     prediction: IntArray
     # One column a class, shape (rows, classes).
     scores: FloatArray | None
+    # The numbers of the classes that a case may have: those declared, or that some label has. The
+    # others are only ever predicted.
+    possible: tuple[int, ...]
 
 
 class MulticlassLevel:
@@ -99,10 +103,12 @@ class MulticlassLevel:
             result.append(self.design.ratio(hits, among))
         return result
 
-    def mark_absent(self, estimate: Estimate, among: list[BoolArray], what: str) -> None:
-        """Mark groups undefined where a class has none of the rows that it needs."""
+    def mark_absent(
+        self, estimate: Estimate, among: list[BoolArray], what: str, classes: Iterable[int]
+    ) -> None:
+        """Mark groups undefined where one of the classes has none of the rows that it needs."""
         estimate.mark_undefined(self.design.n == 0, NO_ROWS)
-        for number in self.numbers:
+        for number in classes:
             estimate.mark_undefined(
                 self.design.cases(among[number]) == 0, what.format(self.rows.classes[number])
             )
@@ -166,15 +172,29 @@ def _over_classes(
     return LevelMetric(measure, PairedTest(linear, merit, MIN_OF_EACH_CLASS, largest=1.0))
 
 
-def _macro(rate: Rate) -> LevelMetric[MulticlassLevel]:
+def _macro(rate: Rate, *, possible: bool = False) -> LevelMetric[MulticlassLevel]:
+    """Give the mean over the classes, or over the possible ones alone.
+
+    A class's recall needs a case with that label, its precision one that was predicted so, and
+    its F1 either; without it the mean is undefined.
+    """
+
+    def chosen(at: MulticlassLevel) -> tuple[int, ...]:
+        return at.rows.possible if possible else tuple(at.numbers)
+
     def linear(at: MulticlassLevel) -> LinearisedEstimate:
-        return mean_of(at.of_each_class(rate))
+        parts = at.of_each_class(rate)
+        return mean_of([parts[number] for number in chosen(at)])
 
     def measure(at: MulticlassLevel) -> Estimate:
-        of_decided = rate.among == PREDICTED_POSITIVES
-        among = at.decided if of_decided else at.of_class
-        estimate = at.interval(linear(at), among)
-        at.mark_absent(estimate, among, _NEVER_PREDICTED if of_decided else _NO_LABEL)
+        among, what = at.of_class, _NO_LABEL
+        if rate.among == PREDICTED_POSITIVES:
+            among, what = at.decided, _NEVER_PREDICTED
+        elif rate.twice:
+            either = zip(at.of_class, at.decided, strict=True)
+            among, what = [label | decided for label, decided in either], _NEVER_SEEN
+        estimate = at.interval(linear(at), [among[number] for number in chosen(at)])
+        at.mark_absent(estimate, among, what, chosen(at))
         return estimate
 
     return _over_classes(measure, linear)
@@ -214,7 +234,7 @@ def _log_loss(at: MulticlassLevel) -> Estimate:
 def _roc_auc(linear: _Linear) -> LevelMetric[MulticlassLevel]:
     def measure(at: MulticlassLevel) -> Estimate:
         estimate = at.interval(linear(at), at.of_class)
-        at.mark_absent(estimate, at.of_class, _NO_LABEL)
+        at.mark_absent(estimate, at.of_class, _NO_LABEL, at.numbers)
         return estimate
 
     return _over_classes(measure, linear, lambda at: at.given)
@@ -257,7 +277,7 @@ _RATES = {name: rate for name in AVERAGED if (rate := METRICS[name].rate)}
 
 MULTICLASS: Mapping[str, LevelMetric[MulticlassLevel]] = {
     "accuracy": _ACCURACY,
-    "balanced_accuracy": _macro(RECALL),
+    "balanced_accuracy": _macro(RECALL, possible=True),
     **{f"{name}_macro": _macro(rate) for name, rate in _RATES.items()},
     **{f"{name}_micro": _ACCURACY for name in ("precision", "recall", "f1")},
     **{f"{name}_weighted": _weighted(rate) for name, rate in _RATES.items()},
