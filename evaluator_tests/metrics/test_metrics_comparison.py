@@ -70,6 +70,7 @@ def test_the_columns_are_the_contract() -> None:
         "p_not_worse",
         "n",
         "n_effective",
+        "clusters",
         "n_discordant",
         "better",
         "worse",

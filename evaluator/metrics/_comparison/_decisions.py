@@ -309,7 +309,8 @@ def _table(
     columns["difference"] = table["value"]
     for name in _COLUMNS:
         columns[name] = stacked([own[name] for own in decided.values()])
-    columns["n"], columns["n_effective"] = table["n"], table["n_effective"]
+    for name in ("n", "n_effective", "clusters"):
+        columns[name] = table[name]
     for name, attribute in (
         ("n_discordant", "discordant"),
         ("better", "better"),
