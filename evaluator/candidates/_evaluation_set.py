@@ -9,7 +9,9 @@ import pyarrow.compute as pc
 
 from evaluator.errors import IntakeError
 from evaluator.scorecard import DATA_PREFIX, SLICE_COLUMNS
-from evaluator.spec import AuditSpec, Task
+from evaluator.spec import AuditSpec, DataSpec, Task
+
+_SHOWN = 5
 
 
 class EvaluationSet(NamedTuple):
@@ -21,6 +23,8 @@ class EvaluationSet(NamedTuple):
     is judged by it."""
     without_label: pd.DataFrame
     """One row a slice: `geography`, `segment`, `rows`, `without_label`."""
+    of_weight_zero: int
+    """Labelled rows that the audit weighs with 0, and that are left out."""
 
 
 def build_evaluation_set(days: Mapping[str, pa.Table], spec: AuditSpec) -> EvaluationSet:
@@ -36,13 +40,15 @@ def build_evaluation_set(days: Mapping[str, pa.Table], spec: AuditSpec) -> Evalu
     Returns
     -------
     EvaluationSet
-        The labelled cases, and how many rows of each slice have no label.
+        The labelled cases, and how many rows of each slice have no label. An id stands in one row
+        of it, so that a case is of one cluster and has one weight.
 
     Raises
     ------
     IntakeError
         Where no row has a label, a label is neither positive nor negative, or one id stands in two
-        days.
+        days; where a case has no cluster, or no finite weight of 0 or more, as the audit declares
+        them; or where all weights are 0.
     """
     label = spec.label
     if label is None or spec.geography is None or spec.segment is None:
@@ -57,8 +63,14 @@ def build_evaluation_set(days: Mapping[str, pa.Table], spec: AuditSpec) -> Evalu
             fix=f"take in days whose {label.column!r} is known",
         )
     _refuse_repeated_ids(labelled)
+    _refuse_missing_clusters(labelled, spec.data)
+    weighing = _weighing_something(labelled, spec.data)
     order = [(name, "ascending") for name in (*SLICE_COLUMNS, "id")]
-    return EvaluationSet(labelled.sort_by(order), _count_without_label(rows, spec))
+    return EvaluationSet(
+        weighing.sort_by(order),
+        _count_without_label(rows, spec),
+        labelled.num_rows - weighing.num_rows,
+    )
 
 
 def _cases_of_day(day: str, table: pa.Table, spec: AuditSpec) -> pa.Table:
@@ -119,6 +131,53 @@ def _refuse_repeated_ids(cases: pa.Table) -> None:
             culprit="evaluation_set",
             fix="make ids unique over all days, or leave one of the days out",
         )
+
+
+def _refuse_missing_clusters(cases: pa.Table, data: DataSpec) -> None:
+    name = data.cluster
+    # The day of its file every case has.
+    if name is None or name not in data.columns:
+        return
+    missing = cases.filter(pc.is_null(cases[DATA_PREFIX + name], nan_is_null=True))
+    if missing.num_rows:
+        raise _unusable(missing, f"have no {name!r}, by which `data.cluster` bundles them", name)
+
+
+def _weighing_something(cases: pa.Table, data: DataSpec) -> pa.Table:
+    """Leave out the cases of weight 0; refuse those that have no weight, or none that could be."""
+    name = data.weight
+    if name is None:
+        return cases
+    weights = cases[DATA_PREFIX + name].cast(pa.float64())
+    is_weight = pc.and_(pc.is_finite(weights), pc.greater_equal(weights, 0))
+    wrong = cases.filter(pc.invert(pc.fill_null(is_weight, fill_value=False)))
+    if wrong.num_rows:
+        what = f"have no {name!r} that is finite and not negative, as `data.weight` needs"
+        raise _unusable(wrong, what, name, rule=", minimum: 0")
+    weighing = cases.filter(pc.greater(weights, 0))
+    if weighing.num_rows == 0:
+        raise IntakeError(
+            f"all {cases.num_rows} labelled rows have a {name!r} of 0, so that none counts",
+            culprit="evaluation_set",
+            fix="take in days with cases that count, or declare another `data.weight`",
+        )
+    return weighing
+
+
+def _unusable(cases: pa.Table, what: str, column: str, *, rule: str = "") -> IntakeError:
+    """Make the error about labelled rows that cannot be evaluated, with the first of them."""
+    first = cases.slice(0, _SHOWN)
+    examples = ", ".join(
+        f"{case!r} of {day}"
+        for case, day in zip(first["id"].to_pylist(), first["day"].to_pylist(), strict=True)
+    )
+    more = ", ..." if cases.num_rows > _SHOWN else ""
+    return IntakeError(
+        f"{cases.num_rows} labelled rows {what}: {examples}{more}",
+        culprit="evaluation_set",
+        fix=f"correct them in their days' files, or write `required: true{rule}` at"
+        f" `data.columns.{column}`, so that such rows go into quarantine",
+    )
 
 
 def _count_without_label(rows: pa.Table, spec: AuditSpec) -> pd.DataFrame:

@@ -138,7 +138,7 @@ def recompute(
     def predicted_by(candidate: CandidateSpec) -> Predicted | None:
         return predicted.get(candidate.name)
 
-    known = EvaluatedCases(cases.select(columns_needed(spec)), spec.data.columns)
+    known = EvaluatedCases(cases.select(columns_needed(spec)), spec.data)
     scored = score(spec, known, predicted_by)
     tables = {name: from_stored(table) for name, table in scored.tables.items()}
     yield from compare_tables(evidence, scorecard, tables)
@@ -318,6 +318,10 @@ def compare_searches(
 def _compare(
     path: str, stored: pd.DataFrame, again: pd.DataFrame, keys: list[str]
 ) -> Iterator[Discrepancy]:
+    # What an earlier version did not store is not missed where there is nothing to be stored.
+    again = again.drop(
+        columns=[n for n in set(again.columns) - set(stored.columns) if again[n].isna().all()]
+    )
     if set(stored.columns) != set(again.columns):
         odd = sorted(set(stored.columns) ^ set(again.columns))
         yield Discrepancy("figures", path, f"it has other columns: {', '.join(odd)}")

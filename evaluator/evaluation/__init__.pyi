@@ -1,4 +1,9 @@
-from ._cases import EvaluatedCases as EvaluatedCases, columns_needed as columns_needed
+from ._cases import (
+    EvaluatedCases as EvaluatedCases,
+    columns_needed as columns_needed,
+    dependence_columns as dependence_columns,
+    with_dependence as with_dependence,
+)
 from ._measure import measure as measure
 from ._score import Predicted as Predicted, Scored as Scored, score as score
 from ._weak_slices import SEED as SEED, find_worsened as find_worsened

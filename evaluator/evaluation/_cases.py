@@ -1,7 +1,7 @@
 """The evaluation set's declared columns, read once and laid beside any candidate's predictions."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -12,16 +12,18 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from evaluator.scorecard import DATA_PREFIX
-from evaluator.spec import DAY, AuditSpec, ColumnSpec
+from evaluator.spec import DAY, AuditSpec, DataSpec
 
 MISSING = "(missing)"
 """The group of the cases without a value."""
 # What stands beside declared columns, none of which can be called so.
-LABEL, SCORE, PREDICTION, CLUSTER = " label", " score", " prediction", " cluster"
+LABEL, SCORE, PREDICTION = " label", " score", " prediction"
+CLUSTER, WEIGHT = " cluster", " weight"
 
 IntArray = NDArray[np.intp]
 # Whole numbers and truth values stay what they are where some are missing.
 _TYPES = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
+_FLOAT = pa.float64()
 
 
 class Groups(NamedTuple):
@@ -41,13 +43,13 @@ class EvaluatedCases:
     ----------
     table
         One row a case: `id`, `day`, and `data.<column>` of the columns that are asked for.
-    columns
-        The audit's declared columns.
+    data
+        The audit's declared columns, and which of them are clusters and weights.
     """
 
-    def __init__(self, table: pa.Table, columns: Mapping[str, ColumnSpec]) -> None:
+    def __init__(self, table: pa.Table, data: DataSpec) -> None:
         self.table = table
-        self._columns = columns
+        self._data = data
         self._index = pd.Index(table["id"].to_pandas())
 
     def __len__(self) -> int:
@@ -96,7 +98,7 @@ class EvaluatedCases:
             Codes of shape (n,). The groups are the allowed values as they are declared, then other
             values in order, then what is missing, where something is.
         """
-        declared = self._columns[name]
+        declared = self._data.columns[name]
         encoded = self.table[DATA_PREFIX + name].combine_chunks().dictionary_encode()
         found = encoded.dictionary.to_pylist()
         # As the column has them: the YAML may say 1.0 where it holds whole numbers.
@@ -130,29 +132,36 @@ class EvaluatedCases:
         taken = self._frame[list(names)].take(row_positions)
         return taken.reset_index(drop=True)
 
-    def clusters(self, name: str, row_positions: IntArray) -> "pd.Series[str]":
-        """Say which cases depend on each other.
+    def dependence(self, row_positions: IntArray) -> pd.DataFrame:
+        """Say which cases depend on each other, and for how much each counts.
 
         Parameters
         ----------
-        name
-            A declared column, or ``day`` where none has that name.
         row_positions
             The cases' rows in the evaluation set, shape (n,).
 
         Returns
         -------
-        pandas.Series
-            Each case's cluster, shape (n,); a case without a value is one by itself.
+        pandas.DataFrame
+            One row a case, counted from 0, with the columns `CLUSTER` (texts) and `WEIGHT` (floats)
+            as far as the audit declares them.
+
+        Raises
+        ------
+        ValueError
+            Where the evaluation set, made under an earlier declaration, lacks such a column.
         """
-        is_day = name == DAY and name not in self._columns
-        column = self.table[DAY if is_day else DATA_PREFIX + name]
-        values = column.cast(pa.string()).to_pandas()
-        alone = values.isna()
-        own = "the case " + pd.Series(self._index[alone].astype(str), index=values.index[alone])
-        filled = values.astype("str").where(~alone, own)
-        taken: pd.Series[str] = filled.take(row_positions).reset_index(drop=True)
-        return taken
+        declared = {CLUSTER: (self._data.cluster, pa.string()), WEIGHT: (self._data.weight, _FLOAT)}
+        columns = {}
+        for name, (source, kind) in declared.items():
+            if source is None:
+                continue
+            is_day = source == DAY and source not in self._data.columns
+            if not is_day and not self.has(source):
+                raise ValueError(f"its evaluation set has no column {source!r}")
+            column = self.table[DAY if is_day else DATA_PREFIX + source]
+            columns[name] = column.cast(kind).to_pandas().take(row_positions).reset_index(drop=True)
+        return pd.DataFrame(columns, index=pd.RangeIndex(len(row_positions)))
 
     @cached_property
     def _frame(self) -> pd.DataFrame:
@@ -163,15 +172,53 @@ class EvaluatedCases:
         }
         for name, column in columns.items():
             if pa.types.is_decimal(column.type):
-                columns[name] = column.cast(pa.float64())
+                columns[name] = column.cast(_FLOAT)
         frame: pd.DataFrame = pa.table(columns).to_pandas(types_mapper=_TYPES.get)
         return frame
 
 
-def case_outputs(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Take label, score and prediction under names that no declared column has."""
+def case_outputs(
+    cases: EvaluatedCases, predictions: pd.DataFrame, row_positions: IntArray
+) -> pd.DataFrame:
+    """Take label, score, prediction, cluster and weight by names that no declared column has."""
     outputs = predictions[["label", "score", "prediction"]].reset_index(drop=True)
-    return outputs.set_axis([LABEL, SCORE, PREDICTION], axis="columns")
+    renamed = outputs.set_axis([LABEL, SCORE, PREDICTION], axis="columns")
+    return with_dependence(cases, renamed, row_positions)
+
+
+def with_dependence(
+    cases: EvaluatedCases, predictions: pd.DataFrame, row_positions: IntArray
+) -> pd.DataFrame:
+    """Lay each case's cluster and weight, as far as they are declared, beside its prediction.
+
+    Parameters
+    ----------
+    cases
+        The evaluation set.
+    predictions
+        One row a case, shape (n, columns); it is not changed.
+    row_positions
+        The cases' rows in the evaluation set, shape (n,).
+
+    Returns
+    -------
+    pandas.DataFrame
+        With the columns that `dependence_columns` names.
+    """
+    found = cases.dependence(row_positions).set_axis(predictions.index)
+    return pd.concat([predictions, found], axis="columns")
+
+
+def dependence_columns(data: DataSpec) -> dict[str, str]:
+    """Name the columns of cluster and weight as every function of `evaluator.metrics` takes them.
+
+    Parameters
+    ----------
+    data
+        Where they are declared; without a declaration there are none, and cases are independent.
+    """
+    declared = {"cluster": (data.cluster, CLUSTER), "weight": (data.weight, WEIGHT)}
+    return {key: column for key, (source, column) in declared.items() if source is not None}
 
 
 def columns_needed(spec: AuditSpec) -> list[str]:
@@ -186,13 +233,13 @@ def columns_needed(spec: AuditSpec) -> list[str]:
     -------
     list[str]
         `id`, `label` and `day`, and ``data.<column>`` of each declared column that
-        `additional_slices`, `fairness`, `compare` or `weak_slices` names.
+        `data.cluster`, `data.weight`, `additional_slices`, `fairness` or `weak_slices` names.
     """
     named = {name for names in spec.additional_slices for name in names}
     if spec.fairness is not None:
         named |= {*spec.fairness.attributes, *spec.fairness.control}
-    clusters = [found.cluster for found in (spec.compare, spec.weak_slices) if found is not None]
-    named |= {name for name in clusters if name in spec.data.columns}
+    declared = (spec.data.cluster, spec.data.weight)
+    named |= {name for name in declared if name in spec.data.columns}
     if spec.weak_slices is not None:
         named |= set(spec.weak_slices.features)
     return ["id", "label", DAY, *(DATA_PREFIX + name for name in sorted(named))]

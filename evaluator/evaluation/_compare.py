@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from evaluator.evaluation._cases import CLUSTER, EvaluatedCases
+from evaluator.evaluation._cases import EvaluatedCases, dependence_columns, with_dependence
 from evaluator.metrics import METRICS
 from evaluator.scorecard import SLICE_COLUMNS, SLICE_LEVEL, Slice, slice_keys
 from evaluator.spec import AuditSpec, CandidateSpec
@@ -68,7 +68,7 @@ def compare(
             f"the candidates are compared on the {len(common)} of {len(everywhere)} slices on which"
             " all of them were evaluated"
         )
-    frame = _pair_predictions(spec, taking, predictions, common, cases)
+    frame = _pair_predictions(taking, predictions, common, cases)
     without = [c.name for c in taking if not c.has_scores]
     if without and any(METRICS[name].needs == "score" for name in spec.metrics):
         remarks.append(f"{', '.join(without)}: without scores, not compared by what needs them")
@@ -76,7 +76,6 @@ def compare(
 
 
 def _pair_predictions(
-    spec: AuditSpec,
     candidates: Sequence[CandidateSpec],
     predictions: Mapping[str, pd.DataFrame],
     common: set[str],
@@ -91,10 +90,7 @@ def _pair_predictions(
     # The evaluation set says which slice a case is of, to all candidates alike.
     for name in SLICE_COLUMNS:
         frame[name] = kept[candidates[0].name][name].to_numpy()
-    cluster = spec.compare.cluster if spec.compare else None
-    if cluster is not None:
-        frame[CLUSTER] = cases.clusters(cluster, cases.positions_of(frame))
-    return frame
+    return with_dependence(cases, frame, cases.positions_of(frame))
 
 
 def _of_slices(predictions: pd.DataFrame, common: set[str]) -> pd.DataFrame:
@@ -169,7 +165,7 @@ def _settings(spec: AuditSpec, names: Sequence[str], metrics: Sequence[str]) -> 
         "confidence": spec.confidence,
         "adjust": compare.adjust,
         "margin": margin,
-        "cluster": None if compare.cluster is None else CLUSTER,
+        **dependence_columns(spec.data),
     }
     if any(METRICS[name].needs == "score" for name in metrics):
         settings["scores"] = {name: f"score of {name}" for name in names}
@@ -230,6 +226,7 @@ def _not_compared(
                     **dict.fromkeys(_NUMBERS, float("nan")),
                     n=scopes["n"] if name in taking else 0,
                     n_effective=0.0,
+                    clusters=pd.array([pd.NA] * len(scopes), dtype="Int64"),
                     **dict.fromkeys(("n_discordant", "better", "worse"), 0),
                     higher_is_better=METRICS[metric].higher_is_better,
                     conclusion="not compared",

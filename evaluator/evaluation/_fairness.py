@@ -14,6 +14,7 @@ from evaluator.evaluation._cases import (
     Groups,
     IntArray,
     case_outputs,
+    dependence_columns,
     group_name,
 )
 from evaluator.metrics import FAIRNESS_MEASURES
@@ -55,7 +56,7 @@ def measure_fairness(
         if candidate.has_scores or not FAIRNESS_MEASURES[name].needs_score
     ]
     gaps = fairness(
-        case_outputs(predictions).assign(**columns),
+        case_outputs(cases, predictions, row_positions).assign(**columns),
         label=LABEL,
         prediction=PREDICTION,
         score=SCORE if candidate.has_scores else None,
@@ -72,6 +73,7 @@ def measure_fairness(
             for name in fairness_spec.attributes
             if cut_columns[name].declared
         },
+        **dependence_columns(spec.data),
     )
     undefined = [
         _undefined(gaps, name, f"{candidate.name} gives decisions and no scores")
@@ -99,6 +101,7 @@ def _undefined(gaps: pd.DataFrame, measure: str, reason: str) -> pd.DataFrame:
         **dict.fromkeys(_UNKNOWN, np.nan),
         n_effective=0.0,
         n_effective_reference=0.0,
+        clusters=pd.array([pd.NA] * int(is_template.sum()), dtype="Int64"),
         status="undefined",
         reason=reason,
     )

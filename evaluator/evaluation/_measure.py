@@ -6,7 +6,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evaluator.evaluation._cases import EvaluatedCases, Groups, IntArray
+from evaluator.evaluation._cases import (
+    EvaluatedCases,
+    Groups,
+    IntArray,
+    dependence_columns,
+    with_dependence,
+)
 from evaluator.metrics import METRICS, slice_metrics
 from evaluator.scorecard import SLICE_COLUMNS, SLICE_LEVEL, Slice, slice_keys
 from evaluator.spec import AuditSpec, CandidateSpec
@@ -27,7 +33,8 @@ def measure(
     candidate
         Where it gives decisions and no scores, what needs scores is undefined.
     predictions
-        `label`, `score`, `prediction`, `geography` and `segment`, one row a case.
+        `label`, `score`, `prediction`, `geography` and `segment`, one row a case; and what
+        `with_dependence` adds, where the audit declares clusters or weights.
     levels
         Which levels are measured; by default all.
 
@@ -71,6 +78,7 @@ def measure_by(
         confidence=spec.confidence,
         groups=groups,
         levels=levels,
+        **dependence_columns(spec.data),
     )
     first = measured[measured["metric"] == measured["metric"].iloc[0]]
     undefined = [
@@ -80,6 +88,8 @@ def measure_by(
             low=float("nan"),
             high=float("nan"),
             n_effective=0.0,
+            clusters=pd.array([pd.NA] * len(first), dtype="Int64"),
+            design_effect=float("nan"),
             status="undefined",
             reason=f"{candidate.name} gives decisions and no scores",
         )
@@ -93,10 +103,17 @@ def measure_by(
 
 
 def measure_evaluated(
-    spec: AuditSpec, candidate: CandidateSpec, predictions: pd.DataFrame, known: Collection[Slice]
+    spec: AuditSpec,
+    candidate: CandidateSpec,
+    cases: EvaluatedCases,
+    predictions: pd.DataFrame,
+    row_positions: IntArray,
+    *,
+    known: Collection[Slice],
 ) -> pd.DataFrame:
     """Measure predictions at every level; of single slices only those that are known."""
-    measurements = measure(spec, candidate, predictions)
+    frame = with_dependence(cases, predictions, row_positions)
+    measurements = measure(spec, candidate, frame)
     # A slice that is not evaluated is not an empty slice: it stands among the missing ones.
     is_known = slice_keys(measurements).isin([one.key for one in known])
     return measurements[(measurements["level"] != SLICE_LEVEL) | is_known]
@@ -111,9 +128,11 @@ def measure_additional_slices(
 ) -> list[pd.DataFrame]:
     """Measure one candidate by the columns that `additional_slices` names, and by their crosses."""
     levels: dict[frozenset[str], pd.DataFrame] = {}
+    outputs = predictions[["label", "score", "prediction"]]
+    outputs = with_dependence(cases, outputs, row_positions)
     for names in spec.additional_slices:
         groups = [cases.groups_of(name) for name in names]
-        frame = predictions[["label", "score", "prediction"]].copy()
+        frame = outputs.copy()
         # A declared column may be called `label` itself: here each goes by its position.
         for position, cut in enumerate(groups):
             frame[str(position)] = cut.codes[row_positions]

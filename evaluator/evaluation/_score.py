@@ -142,7 +142,9 @@ def _score_one(
 ) -> _CandidateScore:
     predictions = predicted.frame
     row_positions = cases.positions_of(predictions)
-    measurements = measure_evaluated(spec, candidate, predictions, predicted.slices)
+    measurements = measure_evaluated(
+        spec, candidate, cases, predictions, row_positions, known=predicted.slices
+    )
     additional_measurements = measure_additional_slices(
         spec, candidate, cases, predictions, row_positions
     )

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from evaluator.evaluation._cases import (
-    CLUSTER,
     LABEL,
     PREDICTION,
     SCORE,
     EvaluatedCases,
     IntArray,
     case_outputs,
+    dependence_columns,
 )
 from evaluator.spec import AuditSpec, CandidateSpec, WeakSlicesSpec
 
@@ -35,7 +35,7 @@ def search_weak_slices(
     from evaluator.metrics import weak_slices
 
     weak_slices_spec = _weak_slices_spec(spec)
-    frame = _frame(weak_slices_spec, cases, predictions, row_positions, weak_slices_spec.features)
+    frame = _frame(cases, predictions, row_positions, weak_slices_spec.features)
     found = weak_slices(
         frame,
         features=weak_slices_spec.features,
@@ -88,7 +88,7 @@ def find_worsened(
     if not features:
         return pd.DataFrame()
     then, now = (
-        _frame(weak_slices_spec, cases, predictions, cases.positions_of(predictions), features)
+        _frame(cases, predictions, cases.positions_of(predictions), features)
         for cases, predictions in (before, after)
     )
     return worsened_slices(
@@ -108,18 +108,13 @@ def _weak_slices_spec(spec: AuditSpec) -> WeakSlicesSpec:
 
 
 def _frame(
-    weak_slices_spec: WeakSlicesSpec,
     cases: EvaluatedCases,
     predictions: pd.DataFrame,
     row_positions: IntArray,
     features: Sequence[str],
 ) -> pd.DataFrame:
-    frame = pd.concat(
-        [case_outputs(predictions), cases.features(features, row_positions)], axis="columns"
-    )
-    if weak_slices_spec.cluster is not None:
-        frame[CLUSTER] = cases.clusters(weak_slices_spec.cluster, row_positions)
-    return frame
+    outputs = case_outputs(cases, predictions, row_positions)
+    return pd.concat([outputs, cases.features(features, row_positions)], axis="columns")
 
 
 def _settings(spec: AuditSpec, candidate: CandidateSpec) -> Mapping[str, Any]:
@@ -133,5 +128,5 @@ def _settings(spec: AuditSpec, candidate: CandidateSpec) -> Mapping[str, Any]:
         "score": SCORE if candidate.has_scores else None,
         "prediction": PREDICTION,
         "level": weak_slices_spec.level,
-        "cluster": None if weak_slices_spec.cluster is None else CLUSTER,
+        **dependence_columns(spec.data),
     }

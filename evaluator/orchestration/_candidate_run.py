@@ -10,7 +10,13 @@ import pandas as pd
 import pyarrow as pa
 
 from evaluator.candidates import Scorer, open_scorer, predict, task_knowing_labels
-from evaluator.evaluation import measure
+from evaluator.evaluation import (
+    EvaluatedCases,
+    columns_needed,
+    dependence_columns,
+    measure,
+    with_dependence,
+)
 from evaluator.evidence import Address, Record, RunContext, content_version
 from evaluator.orchestration._evaluation_set import observe_model
 from evaluator.orchestration._facts import SliceFacts
@@ -140,6 +146,9 @@ class CandidateEvaluation:
             (one, predictions.frame if predictions.frame is not None else self._read(predictions))
             for one, predictions in missing.items()
         )
+        if self._depending is not None:
+            row_positions = self._depending.positions_of(frame)
+            frame = with_dependence(self._depending, frame, row_positions)
         measured = measure(self.state.spec, self.candidate, frame, levels=[SLICE_LEVEL])
         by_slice = dict(list(measured.groupby(slice_keys(measured))))
         for one, predictions in missing.items():
@@ -173,6 +182,16 @@ class CandidateEvaluation:
             digest=self.model.content_version,
         )
         return self._opened.enter_context(scorer)
+
+    @cached_property
+    def _depending(self) -> EvaluatedCases | None:
+        """The cases with their clusters and weights; None where neither is declared."""
+        spec = self.state.spec
+        if not dependence_columns(spec.data):
+            return None
+        columns = columns_needed(spec)
+        table = self.state.store.read_table(self.evaluation_set, CASES, columns=columns)
+        return EvaluatedCases(table, spec.data)
 
     @cached_property
     def _evaluated(self) -> tuple[Task, dict[Slice, pd.DataFrame]]:

@@ -60,6 +60,7 @@ def store_evaluation_set(state: AuditState, run_context: RunContext) -> Record:
         facts=EvaluationSetFacts(
             cases=built.cases.num_rows,
             without_label=int(built.without_label["without_label"].sum()),
+            of_weight_zero=built.of_weight_zero,
             days=sorted(days),
         ).to_record(),
         code_version=CODE_VERSIONS["evaluation_set"],

@@ -52,6 +52,8 @@ class EvaluationSetFacts(_Facts):
     cases: int
     without_label: int
     """Valid rows that were left out for want of a label."""
+    of_weight_zero: int = 0
+    """Labelled rows that were left out since their weight is 0."""
     days: list[str]
 
 

@@ -18,7 +18,7 @@ CODE_VERSIONS = {
     "evaluation_set": "1",
     "model": "1",
     "predictions": "2",
-    "slice_metrics": "2",
+    "slice_metrics": "3",
     "scorecard": "4",
     "mlflow_runs": "1",
     "audit_spec": "1",
@@ -27,6 +27,10 @@ CODE_VERSIONS = {
     "documents": "2",
     "promoted_models": "1",
 }
+
+
+_DEPENDENCE = {"cluster", "weight"}
+"""The keys of `data` that say how its cases count, and not what they are."""
 
 
 class SliceInputs(NamedTuple):
@@ -56,8 +60,10 @@ class Identities:
 
     def intake(self, raw: Record) -> str:
         """Identity of a day's typed rows, quarantined rows and report."""
-        # Which days there are does not change what one of them gives.
-        data = self._spec.data.model_dump(mode="json", exclude={"first_day", "last_day"})
+        # Which days there are, and what cases weigh, does not change what one of them gives.
+        data = self._spec.data.model_dump(
+            mode="json", exclude={"first_day", "last_day", *_DEPENDENCE}
+        )
         slices = [self._spec.geography, self._spec.segment]
         return self._of("intake", {"raw": raw.content_version, "data": data, "slices": slices})
 
@@ -68,6 +74,7 @@ class Identities:
             mode="json", include={"label", "geography", "segment"}, exclude_none=True
         )
         settings["id"] = self._spec.data.id
+        settings |= self._dependence
         values = {name: list(allowed) for name, allowed in self._spec.slice_values().items()}
         return self._of("evaluation_set", {"days": dict(days), "values": values, **settings})
 
@@ -166,7 +173,13 @@ class Identities:
         )
 
     def _metric_settings(self) -> dict[str, Any]:
-        return {"metrics": list(self._spec.metrics), "confidence": self._spec.confidence}
+        settings = {"metrics": list(self._spec.metrics), "confidence": self._spec.confidence}
+        return settings | self._dependence
+
+    @property
+    def _dependence(self) -> dict[str, Any]:
+        # What declares neither has the identities that it had before they could be declared.
+        return self._spec.data.model_dump(include=_DEPENDENCE, exclude_none=True)
 
     def _of(self, kind: str, inputs: Mapping[str, Any], candidate: str | None = None) -> str:
         started = self._fresh_starts.count(candidate)

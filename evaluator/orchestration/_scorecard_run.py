@@ -347,7 +347,7 @@ def compare_with_previous(
     new = ~predictions["id"].isin(table["id"].to_pandas())
     if not records or not new.any():
         return pd.DataFrame()
-    before = EvaluatedCases(table, state.spec.data.columns)
+    before = EvaluatedCases(table, state.spec.data)
     return find_worsened(
         state.spec,
         candidate,
@@ -429,7 +429,7 @@ def _slices_table(slices: Sequence[CandidateSliceState]) -> pa.Table:
 def _read_cases(state: AuditState, evaluation_set: Record) -> EvaluatedCases:
     columns = columns_needed(state.spec)
     table = state.store.read_table(evaluation_set, CASES, columns=columns)
-    return EvaluatedCases(table, state.spec.data.columns)
+    return EvaluatedCases(table, state.spec.data)
 
 
 def _score(state: AuditState, expected: ExpectedScorecard, cases: EvaluatedCases) -> Scored:

@@ -12,6 +12,11 @@ from evaluator.scorecard._slice import SLICE_SEPARATOR
 CURRENT = "current"
 """The state of a slice whose evidence is of this version of everything it rests on."""
 
+_COLUMNS = ["candidate", "metric", "level", "geography", "segment", "value", "low", "high", "n"]
+_COLUMNS += ["n_effective", "status", "reason"]
+# A difference has no design effect, and what an earlier version stored has neither.
+_DEPENDENCE = ("clusters", "design_effect")
+
 
 def slice_keys(frame: pd.DataFrame) -> "pd.Series[Any]":
     """Name each row's slice; see `Slice.key`.
@@ -40,11 +45,16 @@ class Measurement:
     low, high
         The ends of its confidence interval, or None.
     n, n_effective
-        The cases, and the denominator that the metric rests on.
+        The cases, and the denominator that the metric rests on: what clusters and weights leave.
     status
         ``ok``, ``undefined`` or ``too_few``.
     reason
         Why the status is not ``ok``; empty where it is.
+    clusters
+        How many clusters the metric rests on; None where cases are taken as independent.
+    design_effect
+        How many of the cases that it rests on count as much as one independent case; None where
+        there are neither clusters nor weights.
     """
 
     candidate: str
@@ -59,6 +69,8 @@ class Measurement:
     n_effective: float | None
     status: str
     reason: str
+    clusters: int | None = None
+    design_effect: float | None = None
 
     @property
     def scope(self) -> tuple[str | None, str | None]:
@@ -149,24 +161,9 @@ def read_measurements(
     for name, wanted in (("metric", metrics), ("level", levels)):
         if wanted is not None:
             chosen &= scorecard[name].isin(list(wanted))
-    rows = scorecard.loc[
-        chosen,
-        [
-            "candidate",
-            "metric",
-            "level",
-            "geography",
-            "segment",
-            "value",
-            "low",
-            "high",
-            "n",
-            "n_effective",
-            "status",
-            "reason",
-        ],
-    ]
-    return [_measurement(row) for row in rows.itertuples(index=False)]
+    rows = scorecard.loc[chosen, [*_COLUMNS, *(name for name in _DEPENDENCE if name in scorecard)]]
+    whole = rows.reindex(columns=[*_COLUMNS, *_DEPENDENCE])
+    return [_measurement(row) for row in whole.itertuples(index=False)]
 
 
 def read_additional_measurements(table: pd.DataFrame, *, metric: str) -> list[Measurement]:
@@ -291,7 +288,7 @@ def _measurement(row: Any) -> Measurement:
         state, why = "undefined", why or "the value is missing or not finite"
     if state == "undefined":
         value = None
-    cases = number(row.n)
+    cases, clusters = number(row.n), number(row.clusters)
     return Measurement(
         candidate=str(row.candidate),
         metric=str(row.metric),
@@ -305,4 +302,6 @@ def _measurement(row: Any) -> Measurement:
         n_effective=number(row.n_effective),
         status=state,
         reason="" if state == "ok" else why or "no reason was recorded",
+        clusters=None if clusters is None else int(clusters),
+        design_effect=number(row.design_effect),
     )

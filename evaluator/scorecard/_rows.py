@@ -45,6 +45,8 @@ class AdditionalMeasurement:
     high: float | None = None
     n: int | None = None
     n_effective: float | None = None
+    clusters: int | None = None
+    design_effect: float | None = None
     status: str | None = None
     reason: str | None = None
 
@@ -78,6 +80,7 @@ class Comparison:
     p_not_worse: float | None = None
     n: int
     n_effective: float | None = None
+    clusters: int | None = None
     n_discordant: int | None = None
     better: int
     worse: int
@@ -142,6 +145,7 @@ class Gap:
     n_reference: int | None = None
     n_effective: float | None = None
     n_effective_reference: float | None = None
+    clusters: int | None = None
     strata: int | None = None
     strata_left_out: int | None = None
     status: str | None = None

@@ -57,7 +57,7 @@ SCHEMAS: Final[Mapping[str, pa.Schema]] = {
 """The columns of each table but the measurements, which have those of the audit's metrics."""
 
 # Read back as they were written, where some are missing.
-_NULLABLE = {"higher_is_better": "boolean", "rank": "Int64"}
+_NULLABLE = {"clusters": "Int64", "higher_is_better": "boolean", "rank": "Int64"}
 
 
 def to_stored(found: Sequence[Mapping[str, pd.DataFrame]]) -> dict[str, pa.Table]:
@@ -97,7 +97,7 @@ def from_stored(table: pa.Table) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Truth values and ranks are nullable, as they were when they were stored.
+        Truth values, ranks and clusters are nullable, as they were when they were stored.
     """
     frame: pd.DataFrame = table.to_pandas()
     return frame.astype({n: kind for n, kind in _NULLABLE.items() if n in frame.columns})

@@ -19,6 +19,7 @@ from ._candidates import (
 )
 from ._columns import ColumnSpec as ColumnSpec, Severity as Severity
 from ._data import (
+    DAY as DAY,
     DataSpec as DataSpec,
     DriftSpec as DriftSpec,
     FileFormat as FileFormat,
@@ -49,7 +50,6 @@ from ._loading import (
     shipped_audits as shipped_audits,
 )
 from ._settings import (
-    DAY as DAY,
     FairnessSpec as FairnessSpec,
     RayExecution as RayExecution,
     WeakSlicesSpec as WeakSlicesSpec,

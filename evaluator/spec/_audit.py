@@ -1,19 +1,38 @@
 """What an audit is: one AI system under evaluation, one YAML."""
 
 import re
+import warnings
+from collections.abc import Mapping
 from itertools import product, starmap
 from typing import Any, Final, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import (
+    Field,
+    GetJsonSchemaHandler,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
+from evaluator.errors import RenamedKeyWarning
 from evaluator.scorecard import Slice
-from evaluator.spec._base import SpecModel, problem, refuse_repeated, refuse_unknown, suggestion
+from evaluator.spec._base import (
+    EITHER_SPELLING,
+    MOVED_KEYS,
+    SpecModel,
+    move_keys,
+    problem,
+    refuse_repeated,
+    refuse_unknown,
+    suggestion,
+)
 from evaluator.spec._candidates import CandidateSpec
-from evaluator.spec._columns import TIME_TYPES, ColumnSpec
-from evaluator.spec._data import DataSpec
+from evaluator.spec._columns import NUMBER_TYPES, TIME_TYPES, ColumnSpec
+from evaluator.spec._data import DAY, DataSpec
 from evaluator.spec._gates import GateSpec, check_metric
 from evaluator.spec._settings import (
-    DAY,
     AutomationSpec,
     CertificateSpec,
     CompareSpec,
@@ -96,7 +115,7 @@ class AuditSpec(SpecModel):
     there is no such look."""
 
     weak_slices: WeakSlicesSpec | None = Field(
-        default=None, examples=[{"features": ["carrier", "distance"], "cluster": "day"}]
+        default=None, examples=[{"features": ["carrier", "distance"], "conditions": 2}]
     )
     """The columns among whose crosses weak slices are searched. Without it none are."""
 
@@ -170,6 +189,44 @@ class AuditSpec(SpecModel):
             return budget
         return int(budget * len(self.slices()))
 
+    @model_validator(mode="before")
+    @classmethod
+    def _former_places_count(cls, raw: Any, info: ValidationInfo) -> Any:
+        if not isinstance(raw, Mapping):
+            return raw
+        moved, former = move_keys(raw)
+        for old, value in former.items():
+            new = MOVED_KEYS[old]
+            block, key = new.split(".")
+            if value != moved[block][key]:
+                others = [new] * (key in raw[block]) + [o for o in former if MOVED_KEYS[o] == new]
+                raise problem(
+                    old,
+                    f"it says {value!r}, and `{others[0]}` says {moved[block][key]!r}",
+                    f"write `{new}` alone, which counts for both",
+                )
+            if info.context != EITHER_SPELLING:
+                message = f"`{old}` is `{new}` now"
+                warnings.warn(message, RenamedKeyWarning, stacklevel=2)
+        return moved
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Let `dg check yaml` know the former places too."""
+        reference = super().__get_pydantic_json_schema__(schema, handler)
+        for old, new in MOVED_KEYS.items():
+            (block, key), (new_block, new_key) = old.split("."), new.split(".")
+            blocks = handler.resolve_ref_schema(reference)["properties"]
+            # A block that may be null is the first of two choices.
+            written, present = (
+                handler.resolve_ref_schema(blocks[name].get("anyOf", [blocks[name]])[0])
+                for name in (block, new_block)
+            )
+            written["properties"][key] = {**present["properties"][new_key], "deprecated": True}
+        return reference
+
     @field_validator("owners")
     @classmethod
     def _owners_can_be_reached(cls, owners: tuple[str, ...]) -> tuple[str, ...]:
@@ -229,6 +286,8 @@ class AuditSpec(SpecModel):
     def _references_resolve(self) -> Self:
         _check_slice_columns(self)
         _check_label(self)
+        _check_cluster(self)
+        _check_weight(self)
         _check_features(self)
         _check_additional_slices(self)
         _check_compare(self)
@@ -355,7 +414,6 @@ def _check_compare(spec: AuditSpec) -> None:
     for name in spec.compare.margin if isinstance(spec.compare.margin, dict) else ():
         what = f"{name!r} is not among the audit's metrics"
         refuse_unknown("compare.margin", what, name, spec.metrics)
-    _check_cluster("compare.cluster", spec.compare.cluster, spec)
 
 
 def _check_fairness(spec: AuditSpec) -> None:
@@ -410,7 +468,6 @@ def _check_weak_slices(spec: AuditSpec) -> None:
                 "derive a number and name that, such as a column of type integer with"
                 f" `derive` as `weekday({name})`{hour}",
             )
-    _check_cluster("weak_slices.cluster", weak_slices.cluster, spec)
 
 
 def _check_has_candidates(key: str, spec: AuditSpec) -> None:
@@ -435,8 +492,9 @@ def _check_groups(key: str, name: str, spec: AuditSpec) -> None:
         )
 
 
-def _check_cluster(key: str, name: str | None, spec: AuditSpec) -> None:
+def _check_cluster(spec: AuditSpec) -> None:
     """Refuse a column that bundles no cases."""
+    key, name = "data.cluster", spec.data.cluster
     if name is None or (name == DAY and name not in spec.data.columns):
         return
     _check_is_no_label_or_id(key, name, spec)
@@ -447,6 +505,28 @@ def _check_cluster(key: str, name: str | None, spec: AuditSpec) -> None:
             f"the column {name!r} is a {column.type}, which hardly any two cases have in common",
             f"name what cases share, such as a customer, or `{DAY}`",
         )
+
+
+def _check_weight(spec: AuditSpec) -> None:
+    """Refuse a column that no case can be weighed by."""
+    key, name = "data.weight", spec.data.weight
+    if name is None:
+        return
+    _check_declared(key, name, spec)
+    kind = spec.data.columns[name].type
+    if spec.label is not None and name == spec.label.column:
+        what = "is the label"
+    elif name == spec.data.id:
+        what = "is the id"
+    elif kind not in NUMBER_TYPES:
+        what = f"is a {kind}"
+    else:
+        return
+    raise problem(
+        key,
+        f"the column {name!r} {what}, and no weight",
+        f"name a column of weights, of type {', '.join(NUMBER_TYPES[:-1])} or {NUMBER_TYPES[-1]}",
+    )
 
 
 def _check_is_no_label_or_id(key: str, name: str, spec: AuditSpec) -> None:

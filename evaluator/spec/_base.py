@@ -30,6 +30,9 @@ EITHER_SPELLING: Final = {"either_spelling": True}
 RENAMED_KEYS: Final = {"more_slices": "additional_slices", "says": "rationale"}
 """Former spelling to present key; the former one still counts."""
 
+MOVED_KEYS: Final = {"compare.cluster": "data.cluster", "weak_slices.cluster": "data.cluster"}
+"""Former place to present one, each as block and key; what stands in a former one still counts."""
+
 LabelValue = bool | int | str
 """What a label, and so a class of a classifier, may be."""
 
@@ -84,6 +87,30 @@ class SpecModel(BaseModel):
         for old, new in cls._renamed_keys().items():
             properties[old] = {**properties[new], "deprecated": True}
         return reference
+
+
+def move_keys(raw: Mapping[Any, Any]) -> tuple[dict[Any, Any], dict[str, Any]]:
+    """Put what stands in a former place into the present one, where nothing stands yet.
+
+    Parameters
+    ----------
+    raw
+        An audit's keys as they are written.
+
+    Returns
+    -------
+    dict, dict
+        The keys with those in former places moved, and by former place what stood there.
+    """
+    moved, former = dict(raw), {}
+    for old, new in MOVED_KEYS.items():
+        (block, key), (new_block, new_key) = old.split("."), new.split(".")
+        below, target = moved.get(block), moved.get(new_block)
+        if isinstance(below, Mapping) and key in below and isinstance(target, Mapping):
+            former[old] = below[key]
+            moved[block] = {name: value for name, value in below.items() if name != key}
+            moved[new_block] = {new_key: below[key], **target}
+    return moved, former
 
 
 def problem(key: str, what: str, fix: str) -> PydanticCustomError:

@@ -16,7 +16,7 @@ ColumnType = Literal[
 ]
 
 _TEXT_TYPES: Final = ("string", "category")
-_NUMBER_TYPES: Final = ("integer", "decimal", "float")
+NUMBER_TYPES: Final = ("integer", "decimal", "float")
 TIME_TYPES: Final = ("date", "timestamp")
 _KINDS: Final[dict[ColumnType, Kind]] = {
     "string": "text",
@@ -113,8 +113,8 @@ class ColumnSpec(SpecModel):
     @model_validator(mode="after")
     def _keys_fit_the_type(self) -> Self:
         types_with_key: dict[str, tuple[str, ...]] = {
-            "minimum": _NUMBER_TYPES + TIME_TYPES,
-            "maximum": _NUMBER_TYPES + TIME_TYPES,
+            "minimum": NUMBER_TYPES + TIME_TYPES,
+            "maximum": NUMBER_TYPES + TIME_TYPES,
             "minimum_length": _TEXT_TYPES,
             "maximum_length": _TEXT_TYPES,
             "pattern": _TEXT_TYPES,

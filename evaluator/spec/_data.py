@@ -13,6 +13,9 @@ from evaluator.spec._expression import Kind, parse_expression
 
 FileFormat = Literal["csv", "tsv", "parquet", "jsonl"]
 
+DAY: Final = "day"
+"""As a cluster: the day of a case's file, which every case has."""
+
 _MEBIBYTE: Final = 1024**2
 _GIBIBYTE: Final = 1024**3
 
@@ -108,6 +111,17 @@ class DataSpec(SpecModel):
 
     id: str = Field(examples=["flight"])
     """The column that identifies a row; it is required and unique, whether it says so or not."""
+
+    cluster: str | None = Field(default=None, examples=["day", "customer_id"])
+    """The column that says which cases depend on each other, such as those of one customer; `day`,
+    where no column is called so, is the day of the case's file. Clusters are then the independent
+    units of every figure, comparison, gap, search and gate, and every case needs one. By default
+    each case is taken to be independent of all others."""
+
+    weight: str | None = Field(default=None, examples=["sampling_weight"])
+    """The column of numbers that says for how much a case counts, such as for how many others it
+    was sampled, in every figure, comparison, gap, search and gate. None may be missing or
+    negative; a case of weight 0 is left out, and counted."""
 
     max_refused_share: float = Field(default=0.05, ge=0, le=1, examples=[0.05])
     """The share of a day's rows that may be refused; above it the day is not accepted."""

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from evaluator.errors import RenamedKeyWarning, SpecError, UsageError
 from evaluator.spec._audit import AuditSpec
-from evaluator.spec._base import EITHER_SPELLING, RENAMED_KEYS, SpecModel
+from evaluator.spec._base import EITHER_SPELLING, MOVED_KEYS, RENAMED_KEYS, SpecModel
 from evaluator.spec._mistakes import explain, line_of
 
 _AUDIT_FILE: Final = "defs.yaml"
@@ -97,12 +97,14 @@ def read_audit(path: Path) -> Audit:
         spec = AuditSpec.model_validate(attributes, context=EITHER_SPELLING)
     except ValidationError as error:
         raise explain(path, root, attributes, error) from error
-    for key in _former_spellings(spec, attributes):
-        line = line_of(root, ["attributes", *key])
-        message = (
-            f"{path}:{line}: {'.'.join(key)}: `{key[-1]}` is called `{RENAMED_KEYS[key[-1]]}` now."
-            " The former spelling still counts."
+    for parts in _former_spellings(spec, attributes):
+        key, line = ".".join(parts), line_of(root, ["attributes", *parts])
+        now = (
+            f"`{key}` is `{MOVED_KEYS[key]}` now"
+            if key in MOVED_KEYS
+            else f"`{parts[-1]}` is called `{RENAMED_KEYS[parts[-1]]}` now"
         )
+        message = f"{path}:{line}: {key}: {now}. The former spelling still counts."
         warnings.warn(message, RenamedKeyWarning, stacklevel=2)
     return named_audit(path.parent.name, spec)
 

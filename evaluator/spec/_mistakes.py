@@ -5,6 +5,7 @@ Pydantic finds the mistakes; here each gets its line, its key as it is written, 
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from functools import reduce
 from itertools import groupby
 from pathlib import Path
 from types import NoneType, UnionType
@@ -17,7 +18,15 @@ from pydantic_core import ErrorDetails
 
 from evaluator.errors import SpecError
 from evaluator.spec._audit import AuditSpec
-from evaluator.spec._base import RENAMED_KEYS, kind_of, models_in, suggestion, yaml_line
+from evaluator.spec._base import (
+    MOVED_KEYS,
+    RENAMED_KEYS,
+    kind_of,
+    models_in,
+    move_keys,
+    suggestion,
+    yaml_line,
+)
 
 _KeyPath = tuple[int | str, ...]
 
@@ -71,11 +80,15 @@ def explain(
 ) -> SpecError:
     """Tell all mistakes in one error, in the order of their lines."""
     details = error.errors(include_url=False)
-    located = [(_location_in_yaml(detail, attributes), detail) for detail in details]
+    moved, former = move_keys(attributes)
+    located = [(_location_in_yaml(detail, moved), detail) for detail in details]
     mistakes = []
     # A value that may be of several types gets an error for each of them.
     for location, group in groupby(located, key=lambda pair: pair[0]):
-        key, what, fix = _describe(location, [detail for _, detail in group], attributes)
+        key, what, fix = _describe(location, [detail for _, detail in group], moved)
+        if reduce(_inside, key.split("."), attributes) is None:
+            # It stands in a former place, if anywhere.
+            key = next((old for old in former if MOVED_KEYS[old] == key), key)
         mistakes.append(_Mistake(line_of(root, ["attributes", *key.split(".")]), key, what, fix))
     first, *others = sorted(mistakes, key=lambda mistake: mistake.line)
     more = "".join(

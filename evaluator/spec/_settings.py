@@ -15,9 +15,6 @@ from evaluator.spec._base import (
 )
 from evaluator.spec._task import BinaryLoss, BinaryTask
 
-DAY: Final = "day"
-"""As a cluster: the day of a case's file, which every case has."""
-
 Margin = Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]
 
 _HOST: Final = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])"
@@ -48,11 +45,6 @@ class CompareSpec(SpecModel):
     )
     """How the tests of a metric in all slices are kept honest: `holm` bounds the chance of any
     false finding, `benjamini_hochberg` the share of false ones among the findings."""
-
-    cluster: str | None = Field(default=None, examples=["customer_id", "day"])
-    """The column that says which cases belong together, such as those of one customer; `day` is
-    the day of the case's file. Such bundles are then the independent units, and at least 10 are
-    needed in a slice. By default every case is taken to be independent."""
 
 
 class FairnessSpec(SpecModel):
@@ -143,10 +135,6 @@ class WeakSlicesSpec(SpecModel):
 
     level: float = Field(default=0.1, gt=0, lt=0.5, strict=True, examples=[0.1])
     """The probability that a candidate has even one slice reported although none is weak."""
-
-    cluster: str | None = Field(default=None, examples=["customer_id", "day"])
-    """The column of what makes cases dependent, such as their customer; `day` is the day of the
-    case's file. By default every case is taken to be independent."""
 
     @field_validator("features")
     @classmethod

@@ -354,3 +354,93 @@ def test_a_feature_may_be_called_as_the_set_calls_its_own_columns() -> None:
         "label": [0.25, 0.75],
         "id": ["a", "b"],
     }
+
+
+def depending(**declared: str) -> AuditSpec:
+    """Declare what the small audit's cases are clustered and weighted by."""
+    return spec_of(data={**SPEC.data.model_dump(mode="json", exclude_unset=True), **declared})
+
+
+def three_days(**columns: list[Any]) -> dict[str, pa.Table]:
+    """Make three days of two rows each, of which the last has no label."""
+    frame = rows(*((number, "A", "p", None if number == 6 else 1) for number in range(1, 7)))
+    frame = frame.assign(**columns)
+    return {f"2026-01-0{n + 1}": day(frame.iloc[2 * n : 2 * n + 2]) for n in range(3)}
+
+
+def test_cases_without_a_cluster_are_refused_with_count_examples_and_fix() -> None:
+    kinds = ["p", "p", "q", "q", "p", "p"]
+    days = three_days(kind=kinds, x=[1.0, None, 1.0, None, 1.0, None])
+    spec = spec_of(data={**spec_dump({"x": {"type": "integer"}}), "cluster": "x"})
+
+    with pytest.raises(IntakeError, match="2 labelled rows have no 'x'") as caught:
+        build_evaluation_set(days, spec)
+
+    # The sixth has no label, and is no case.
+    assert caught.value.what.endswith(": 2 of 2026-01-01, 4 of 2026-01-02")
+    assert "`required: true` at `data.columns.x`" in caught.value.fix
+    assert "quarantine" in caught.value.fix
+
+
+def test_every_case_has_the_day_of_its_file_as_its_cluster() -> None:
+    days = three_days()
+
+    plain, by_day = (build_evaluation_set(days, spec) for spec in (SPEC, depending(cluster="day")))
+
+    assert by_day.cases.equals(plain.cases)
+
+
+@pytest.mark.parametrize("wrong", [None, np.inf, -np.inf, -1e-9])
+def test_weights_that_are_missing_negative_or_infinite_are_refused(wrong: float | None) -> None:
+    days = three_days(x=[1.0, wrong, 0.0, 2.5, wrong, wrong])
+
+    with pytest.raises(IntakeError, match="2 labelled rows have no 'x' that is finite") as caught:
+        build_evaluation_set(days, depending(weight="x"))
+
+    assert caught.value.what.endswith(": 2 of 2026-01-01, 5 of 2026-01-03")
+    assert "`required: true, minimum: 0` at `data.columns.x`" in caught.value.fix
+
+
+def test_of_many_rows_that_cannot_be_weighed_the_first_are_named() -> None:
+    frame = rows(*((number, "A", "p", 1) for number in range(9))).assign(y=-1.0)
+
+    with pytest.raises(IntakeError, match="9 labelled rows") as caught:
+        build_evaluation_set({"2026-01-01": day(frame)}, depending(weight="y"))
+
+    assert caught.value.what.endswith("3 of 2026-01-01, 4 of 2026-01-01, ...")
+
+
+def test_cases_of_weight_zero_are_left_out_and_counted() -> None:
+    days = three_days(x=[1.0, 0.0, 0.0, 2.5, 3.0, 0.0])
+
+    built = build_evaluation_set(days, depending(weight="x"))
+
+    assert built.cases["id"].to_pylist() == [1, 4, 5]
+    # A row without a label is none that was weighed.
+    assert built.of_weight_zero == 2
+    assert built.without_label["rows"].sum() == 6
+    assert build_evaluation_set(days, SPEC).of_weight_zero == 0
+
+
+def test_decimals_and_whole_numbers_are_weights_too() -> None:
+    spec = spec_of(
+        data={**spec_dump({"x": {"type": "decimal"}, "y": {"type": "integer"}}), "weight": "x"}
+    )
+    table = day(rows((1, "A", "p", 1), (2, "A", "p", 0)))
+    decimals = pa.array([Decimal("0.50"), Decimal("0.00")], pa.decimal128(18, 2))
+    table = table.set_column(table.column_names.index("x"), "x", decimals)
+
+    built = build_evaluation_set({"2026-01-01": table}, spec)
+
+    assert built.cases["data.x"].to_pylist() == [Decimal("0.50")]
+    whole = spec.data.model_copy(update={"weight": "y"})
+    again = build_evaluation_set(
+        {"2026-01-01": table.set_column(table.column_names.index("y"), "y", pa.array([2, 0]))},
+        spec.model_copy(update={"data": whole}),
+    )
+    assert again.cases["id"].to_pylist() == [1]
+
+
+def test_where_nothing_weighs_anything_there_is_nothing_to_evaluate() -> None:
+    with pytest.raises(IntakeError, match="all 5 labelled rows have a 'x' of 0"):
+        build_evaluation_set(three_days(x=[0.0] * 6), depending(weight="x"))

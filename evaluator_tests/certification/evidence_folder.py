@@ -288,7 +288,7 @@ class Builder:
         table = pa.Table.from_pandas(self.cases[columns_needed(self.spec)], preserve_index=False)
         found = score(
             self.spec,
-            EvaluatedCases(table, self.spec.data.columns),
+            EvaluatedCases(table, self.spec.data),
             lambda candidate: predicted[candidate.name],
         )
         tables = {name: from_stored(table) for name, table in found.tables.items()}

@@ -1,5 +1,7 @@
 """Cases of a shop, and what three candidates said of them."""
 
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -30,13 +32,17 @@ def table() -> pa.Table:
             ),
             "data.member": [[True, False, None][number % 3] for number in range(rows)],
             "data.customer": [None if n % 7 == 0 else f"u{n % 90}" for n in range(rows)],
+            "data.household": [number % 90 for number in range(rows)],
+            "data.stands_for": pa.array(
+                [Decimal(1 + number % 3) / 2 for number in range(rows)], pa.decimal128(18, 2)
+            ),
         }
     )
 
 
 @pytest.fixture(scope="module")
 def cases(table: pa.Table) -> EvaluatedCases:
-    return EvaluatedCases(table, spec_of().data.columns)
+    return EvaluatedCases(table, spec_of().data)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """An audit of three candidates, of which one gives decisions alone."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from evaluator.spec import AuditSpec
@@ -8,8 +9,8 @@ GEOGRAPHIES, SEGMENTS = ("north", "south"), ("new", "old")
 KEYS = [f"{geography}|{segment}" for geography in GEOGRAPHIES for segment in SEGMENTS]
 
 
-def spec_of(**keys: Any) -> AuditSpec:
-    """Declare three candidates, of which `rule` gives decisions alone."""
+def spec_of(*, data: Mapping[str, str] | None = None, **keys: Any) -> AuditSpec:
+    """Declare three candidates, of which `rule` gives decisions alone, and more keys of `data`."""
     recorded = {"kind": "recorded", "path": "outputs.csv", "prediction": "decision"}
     return AuditSpec.model_validate(
         {
@@ -27,7 +28,10 @@ def spec_of(**keys: Any) -> AuditSpec:
                     "score": {"type": "integer"},
                     "member": {"type": "boolean"},
                     "customer": {"type": "string"},
+                    "household": {"type": "integer"},
+                    "stands_for": {"type": "decimal"},
                 },
+                **(data or {}),
             },
             "label": {"column": "truth"},
             "geography": "place",

@@ -44,7 +44,7 @@ def measured(
     candidate = RecordedCandidate(
         kind="recorded", name="one", path="one.csv", score=score, prediction="decision"
     )
-    cases = EvaluatedCases(table, spec.data.columns)
+    cases = EvaluatedCases(table, spec.data)
     row_positions = cases.positions_of(predictions)
     return measure_additional_slices(spec, candidate, cases, predictions, row_positions)
 

@@ -177,22 +177,15 @@ def test_margins_and_clusters_are_honoured(
 ) -> None:
     plain = overall(compare(spec_of(), predictions, cases).comparisons, "rule", "accuracy")
     assert np.isnan(plain["p_equivalent"])
-    spec = spec_of(compare={"margin": {"accuracy": 0.05}, "cluster": "customer"})
-    found = compare(spec, predictions, cases).comparisons
+    spec = spec_of(data={"cluster": "household"}, compare={"margin": {"accuracy": 0.05}})
+    found = compare(spec, predictions, EvaluatedCases(cases.table, spec.data)).comparisons
     assert overall(found, "sharp", "accuracy")["conclusion"] == "better"
     assert overall(found, "sharp", "accuracy")["p_not_worse"] < 0.05
     assert np.isnan(overall(found, "sharp", "roc_auc")["p_not_worse"])
-    by_day = compare(spec_of(compare={"cluster": "day"}), predictions, cases).comparisons
+    spec = spec_of(data={"cluster": "day"})
+    by_day = compare(spec, predictions, EvaluatedCases(cases.table, spec.data)).comparisons
     # Two days are two units.
     assert overall(by_day, "sharp", "accuracy")["status"] == "too_few"
-
-
-def test_a_case_without_a_cluster_belongs_to_itself(cases: EvaluatedCases) -> None:
-    clusters = cases.clusters("customer", np.arange(21))
-    assert clusters[0] != clusters[7]
-    assert clusters[0] != clusters[14]
-    assert clusters[1] == "u1"
-    assert not clusters.isna().any()
 
 
 def looked_at(

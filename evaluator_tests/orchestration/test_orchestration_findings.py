@@ -13,18 +13,19 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from evaluator.certification import Ledger, verify
-from evaluator.evidence import Record, RunContext
+from evaluator.evidence import Record, RunContext, identity_of
 from evaluator.orchestration import AuditState, Home, statement_name
 from evaluator.orchestration._certificates import expected_certificate
 from evaluator.orchestration._documents import reports_are_current
 from evaluator.orchestration._facts import ScorecardFacts
+from evaluator.orchestration._identities import CODE_VERSIONS, SliceInputs
 from evaluator.orchestration._mlflow_runs import as_json
 from evaluator.orchestration._scorecard_run import (
     expected_scorecard,
     find_previous_certification,
     read_judged_scorecard,
 )
-from evaluator.scorecard import DAYS
+from evaluator.scorecard import DAYS, from_stored
 from evaluator.spec import Audit, AuditSpec
 from evaluator_tests.evaluation.shop import spec_of
 from evaluator_tests.orchestration.conftest import run
@@ -139,6 +140,92 @@ def test_what_got_worse_is_told_of_the_cases_that_are_new_since_the_last_certifi
     assert expected_scorecard(state).target[1] == scorecard.identity
     assert run(searching, home).computed == 0
     assert state.require("scorecard").identity == scorecard.identity
+
+
+def depending(audit: Audit, **declared: str) -> Audit:
+    """Declare what an audit's cases are clustered and weighted by."""
+    data = audit.spec.data.model_dump(mode="json", exclude_unset=True)
+    return asking(audit, data={**data, **declared})
+
+
+def test_clusters_and_weights_that_are_declared_later_measure_the_same_predictions_anew(
+    audit: Audit, finished_home: Home
+) -> None:
+    before = AuditState(audit, finished_home)
+    plain = read_judged_scorecard(before).scorecard.measurements
+    predicted = before.current("sturdy_predictions", "pacific|network")
+    declared = depending(audit, cluster="scheduled_hour", weight="distance")
+
+    summary = run(declared, finished_home)
+
+    assert (summary.faults, summary.computed) == ([], 8)
+    state = AuditState(declared, finished_home)
+    assert state.current("sturdy_predictions", "pacific|network") == predicted
+    measurements = read_judged_scorecard(state).scorecard.measurements
+    assert not measurements["value"].equals(plain["value"])
+    assert not measurements["low"].equals(plain["low"])
+    # Slice by slice as the scorecard has them, which measures all at once.
+    for one in state.spec.slices():
+        record = state.current("sturdy_slice_metrics", one.key)
+        assert record is not None
+        stored = from_stored(state.store.read_table(record, "metrics.parquet"))
+        is_here = (
+            (measurements["candidate"] == "sturdy")
+            & (measurements["geography"] == one.geography)
+            & (measurements["segment"] == one.segment)
+        )
+        own = measurements[is_here].drop(columns="candidate").reset_index(drop=True)
+        pd.testing.assert_frame_equal(stored, own, check_exact=True)
+    certificate = state.require("certificate")
+    signed = state.store.read_bytes(certificate, statement_name("sturdy"))
+    report = verify(signed, state.store.url, now=datetime.now(UTC))
+    assert report.problems == ()
+    # The same declaration is the same evidence.
+    assert run(declared, finished_home).computed == 0
+
+
+def test_cases_that_cannot_be_weighed_are_told_and_nothing_is_evaluated(
+    audit: Audit, finished_home: Home
+) -> None:
+    frozen = AuditState(audit, finished_home).require("evaluation_set")
+    early = depending(audit, weight="arrival_delay")
+
+    summary = run(early, finished_home)
+
+    (fault,) = [fault for fault in summary.faults if "no 'arrival_delay'" in fault]
+    assert "labelled rows have no 'arrival_delay' that is finite and not negative" in fault
+    assert "minimum: 0" in fault
+    assert AuditState(early, finished_home).require("evaluation_set") == frozen
+
+
+def test_identities_move_with_what_is_declared_and_with_nothing_else(tmp_path: Path) -> None:
+    def identities(**declared: str) -> dict[str, str]:
+        found = state_of(spec_of(data=declared), tmp_path).identities
+        candidate = spec_of().candidates[0]
+        raw = _Chain(state_of(spec_of(), tmp_path)).store("raw_data", "raw")
+        return {
+            "intake": found.intake(raw),
+            "evaluation_set": found.evaluation_set({"2026-01-01": "v"}),
+            "predictions": found.predictions(candidate, SliceInputs("set", "model"), "a|b"),
+            "slice_metrics": found.slice_metrics("predictions"),
+            "scorecard": found.scorecard("set", [], previous=None, days=None),
+        }
+
+    plain = identities()
+    told = [identities(**one) for one in ({"cluster": "day"}, {"weight": "stands_for"})]
+    for one in told:
+        assert {name for name in plain if one[name] != plain[name]} == {
+            "evaluation_set",
+            "slice_metrics",
+            "scorecard",
+        }
+    assert told[0] != told[1]
+    # As before either could be declared.
+    assert plain["slice_metrics"] == identity_of(
+        "slice_metrics",
+        CODE_VERSIONS["slice_metrics"],
+        {"predictions": "predictions", "metrics": ["roc_auc", "accuracy"], "confidence": 0.95},
+    )
 
 
 def test_the_findings_stand_in_the_ui_and_in_mlflow(

@@ -34,7 +34,7 @@ def test_candidates_are_compared_as_soon_as_there_is_a_baseline(write: Write) ->
     assert read_audit(write(GOOD)).spec.compares is False
     spec = spec_with(write)
     assert spec.compares is True
-    assert spec.compare == CompareSpec(margin=None, adjust="holm", cluster=None)
+    assert spec.compare == CompareSpec(margin=None, adjust="holm")
     assert spec.fairness is None
     assert spec.weak_slices is None
 
@@ -57,22 +57,15 @@ def test_fairness_looks_at_all_measures_of_a_binary_classifier_by_default(write:
     assert "mean_residual" not in spec.fairness.measures
 
 
-def test_numbers_texts_and_amounts_may_be_searched_and_the_day_be_a_cluster(write: Write) -> None:
-    spec = spec_with(
-        write,
-        "weak_slices: {features: [device, age, amount, fee, country], cluster: day}",
-        "compare: {cluster: device, margin: 0.02}",
-    )
+def test_numbers_texts_and_amounts_may_be_searched(write: Write) -> None:
+    spec = spec_with(write, "weak_slices: {features: [device, age, amount, fee, country]}")
     assert spec.weak_slices is not None
-    assert spec.weak_slices.cluster == "day"
+    assert spec.weak_slices.features == ("device", "age", "amount", "fee", "country")
 
 
 @pytest.mark.parametrize(
     ("written", "key", "what", "fix"),
     [
-        ("compare: {cluster: label}", "compare.cluster", "'label' is the label", "take it out"),
-        ("compare: {cluster: seen}", "compare.cluster", "hardly any two cases", "`day`"),
-        ("compare: {cluster: devise}", "compare.cluster", "not declared", "`device`?"),
         ("compare: {margin: {f1: 0.1}}", "compare.margin", "'f1' is not among", "accuracy"),
         ("compare: {margin: 0}", "compare.margin", "", ""),
         ("fairness: {attributes: [devise]}", "fairness.attributes", "not declared", "`device`?"),
@@ -109,7 +102,6 @@ def test_numbers_texts_and_amounts_may_be_searched_and_the_day_be_a_cluster(writ
         ("weak_slices: {features: [case_id]}", "weak_slices.features", "is the id", "one case"),
         ("weak_slices: {features: [seen]}", "weak_slices.features", "timestamp", "`hour(seen)`"),
         ("weak_slices: {features: [joined]}", "weak_slices.features", "date", "`weekday(joined)`"),
-        ("weak_slices: {features: [age], cluster: fee}", "weak_slices.cluster", "decimal", "share"),
         ("weak_slices: {features: [age], conditions: 4}", "weak_slices.conditions", "", ""),
         ("weak_slices: {features: [age], loss: accuracy}", "weak_slices.loss", "", ""),
     ],

@@ -32,7 +32,8 @@ def evaluation_set_asset(audit: Audit) -> dg.AssetsDefinition:
         code="evaluation_set",
         description=(
             "The labelled rows of all accepted days, frozen. Valid rows without a label are left"
-            " out, and counted per slice. It fails where no row has a label."
+            " out, and counted per slice; those of weight 0 are left out, and counted. It fails"
+            " where no row has a label, or one lacks its cluster or its weight."
         ),
         kinds={"python", "parquet"},
         deps=[dependency(audit, Asset.VALIDATED_DATA, ALL_PARTITIONS)],
@@ -58,6 +59,7 @@ def evaluation_set_asset(audit: Audit) -> dg.AssetsDefinition:
                 "days": len(facts.days),
                 "days left out": dg.MetadataValue.json(left_out),
                 "rows without a label": facts.without_label,
+                "rows of weight 0": facts.of_weight_zero,
                 "labels by slice": dg.MetadataValue.md(markdown_table(counts)),
                 "content version": record.content_version,
                 "stored as": dg.MetadataValue.path(state.store.location(record, CASES)),
