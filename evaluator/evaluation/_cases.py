@@ -21,6 +21,7 @@ LABEL, SCORE, PREDICTION = " label", " score", " prediction"
 CLUSTER, WEIGHT = " cluster", " weight"
 
 IntArray = NDArray[np.intp]
+FloatArray = NDArray[np.float64]
 # Whole numbers and truth values stay what they are where some are missing.
 _TYPES = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
 _FLOAT = pa.float64()
@@ -162,6 +163,12 @@ class EvaluatedCases:
             column = self.table[DAY if is_day else DATA_PREFIX + source]
             columns[name] = column.cast(kind).to_pandas().take(row_positions).reset_index(drop=True)
         return pd.DataFrame(columns, index=pd.RangeIndex(len(row_positions)))
+
+    @cached_property
+    def days(self) -> Groups:
+        """How the days of their files cut the cases."""
+        encoded = self.table[DAY].combine_chunks().dictionary_encode()
+        return Groups(encoded.indices.to_numpy(), encoded.dictionary.to_pylist(), declared=False)
 
     @cached_property
     def _frame(self) -> pd.DataFrame:

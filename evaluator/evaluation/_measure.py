@@ -8,6 +8,7 @@ import pandas as pd
 
 from evaluator.evaluation._cases import (
     EvaluatedCases,
+    FloatArray,
     Groups,
     IntArray,
     dependence_columns,
@@ -117,6 +118,38 @@ def measure_evaluated(
     # A slice that is not evaluated is not an empty slice: it stands among the missing ones.
     is_known = slice_keys(measurements).isin([one.key for one in known])
     return measurements[(measurements["level"] != SLICE_LEVEL) | is_known]
+
+
+def design_effect(values: FloatArray, clusters: IntArray, weights: FloatArray | None) -> float:
+    """Give the design effect of clusters on a mean: its variance over that of independent cases.
+
+    Source: L. Kish, Survey Sampling (1965), 8.2; both variances are linearised.
+
+    Parameters
+    ----------
+    values
+        What the mean is of, shape (n,).
+    clusters
+        The number of each one's cluster, shape (n,).
+    weights
+        For how much each counts, shape (n,); None where all count alike.
+
+    Returns
+    -------
+    float
+        1 where cases of one cluster are as different as any; NaN where there is one cluster alone,
+        or one value.
+    """
+    sizes = np.bincount(clusters)
+    units = np.count_nonzero(sizes)
+    if units < 2 or np.ptp(values) == 0:  # noqa: PLR2004 - one does not differ from another
+        return float("nan")
+    influence = values - np.average(values, weights=weights)
+    if weights is not None:
+        influence *= weights
+    of_clusters = np.bincount(clusters, influence)
+    spare, of_cases = units / (units - 1), len(values) / (len(values) - 1)
+    return float(spare * np.sum(of_clusters**2) / (of_cases * np.sum(influence**2)))
 
 
 def measure_additional_slices(

@@ -4,18 +4,24 @@ Who makes a scorecard and who checks one call the same function. A fault in what
 beside the measurements never costs the scorecard: it becomes a remark, and the table has no rows.
 """
 
+import math
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from evaluator.evaluation._cases import EvaluatedCases, IntArray
+from evaluator.evaluation._cases import WEIGHT, EvaluatedCases, IntArray
 from evaluator.evaluation._compare import compare
 from evaluator.evaluation._fairness import measure_fairness
-from evaluator.evaluation._measure import measure_additional_slices, measure_evaluated
+from evaluator.evaluation._measure import (
+    design_effect,
+    measure_additional_slices,
+    measure_evaluated,
+)
 from evaluator.evaluation._weak_slices import search_weak_slices
 from evaluator.scorecard import (
     ADDITIONAL_MEASUREMENTS,
@@ -31,6 +37,9 @@ from evaluator.scorecard import (
     to_stored,
 )
 from evaluator.spec import AuditSpec, CandidateSpec
+
+DESIGN_EFFECT = 1.5
+"""A design effect of days above this is told where the audit takes cases as independent."""
 
 
 class Predicted(NamedTuple):
@@ -71,6 +80,8 @@ class _CandidateScore(NamedTuple):
     measurements: pd.DataFrame
     additional_measurements: Sequence[pd.DataFrame]
     found: CandidateFindings
+    effect_of_days: float
+    """The design effect of days on its losses; NaN where there is none to be told."""
 
 
 def score(
@@ -129,7 +140,11 @@ def score(
             **to_stored([*more, compared, *(one.found.tables for one in of_each.values())]),
         },
         {name: one.found.search for name, one in of_each.items() if one.found.search is not None},
-        [*remarks, *(remark for one in of_each.values() for remark in one.found.remarks)],
+        [
+            *_dependence_remark(cases, {name: one.effect_of_days for name, one in of_each.items()}),
+            *remarks,
+            *(remark for one in of_each.values() for remark in one.found.remarks),
+        ],
     )
 
 
@@ -153,7 +168,34 @@ def _score_one(
     found = find_for_candidate(
         spec, candidate, cases, predictions, row_positions, worsened=worsened
     )
-    return _CandidateScore(predictions, measurements, additional_measurements, found)
+    effect = _effect_of_days(spec, cases, predictions, row_positions)
+    return _CandidateScore(predictions, measurements, additional_measurements, found, effect)
+
+
+def _effect_of_days(
+    spec: AuditSpec, cases: EvaluatedCases, predictions: pd.DataFrame, row_positions: IntArray
+) -> float:
+    """Tell how much cases of one day are alike, where the audit takes them as independent."""
+    if spec.data.cluster is not None:
+        return math.nan
+    losses = spec.task.losses(predictions["label"].to_numpy(), predictions["prediction"].to_numpy())
+    weights = cases.dependence(row_positions).get(WEIGHT)
+    return design_effect(
+        losses, cases.days.codes[row_positions], None if weights is None else weights.to_numpy()
+    )
+
+
+def _dependence_remark(cases: EvaluatedCases, effects: Mapping[str, float]) -> Iterator[str]:
+    """Say that cases are not as independent as they are taken for; nothing where they are."""
+    candidate = max(effects, key=lambda name: np.nan_to_num(effects[name]))
+    largest = effects[candidate]
+    if largest > DESIGN_EFFECT:
+        yield (
+            "cases are taken as independent, and those of one day are alike: over"
+            f" {len(cases.days.names)} days the design effect on the losses of {candidate} is"
+            f" {largest:.1f}, so that intervals are about {math.sqrt(largest):.1f} times too"
+            " narrow; `data.cluster: day` takes days as the independent units"
+        )
 
 
 def find_for_candidate(

@@ -188,6 +188,10 @@ class Task(ABC):
     def are_predictions(self, values: "Array") -> bool:
         """Tell whether all these values can be stored predictions."""
 
+    @abstractmethod
+    def losses(self, labels: "Array", predictions: "Array") -> "Array":
+        """Say how wrong each prediction is, as a number, shape (n,)."""
+
 
 class BinaryTask(Task):
     """Whether a case is positive: a score is the probability that it is, labels are 0 and 1."""
@@ -488,6 +492,11 @@ class BinaryTask(Task):
         import numpy as np
 
         return bool(np.isin(values, (0, 1)).all())
+
+    def losses(self, labels: "Array", predictions: "Array") -> "Array":
+        """Return 1 where the decision is wrong, and 0 where it is right."""
+        wrong: Array = (labels != predictions).astype(float)
+        return wrong
 
 
 def _plain(value: Any) -> Any:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+import statsmodels.api as sm
 
 from evaluator.evaluation import (
     EvaluatedCases,
@@ -17,6 +18,7 @@ from evaluator.evaluation import (
 )
 from evaluator.evaluation._compare import compare
 from evaluator.evaluation._fairness import measure_fairness
+from evaluator.evaluation._measure import design_effect
 from evaluator.evaluation._weak_slices import search_weak_slices
 from evaluator.metrics import (
     compare_candidates,
@@ -238,3 +240,75 @@ def test_only_what_is_declared_is_read() -> None:
     assert columns_needed(spec_of(data=BY_DAY)) == plain
     both = {"data.household", "data.stands_for"}
     assert set(columns_needed(spec_of(data=BOTH))) == {*plain, *both}
+
+
+def by_day(rows: int, shift: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Draw wrong decisions of 20 days of unequal size, whose rates differ by a shift."""
+    draws = np.random.default_rng(seed)
+    days = draws.choice(20, rows, p=np.arange(1, 21) / 210)
+    rates = 0.3 + shift * draws.normal(size=20)
+    return (draws.random(rows) < rates[days]).astype(float), days
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("shift", [0.0, 0.1])
+def test_the_design_effect_is_that_of_a_cluster_robust_regression(
+    shift: float, *, weighted: bool
+) -> None:
+    values, days = by_day(800, shift)
+    weights = np.random.default_rng(1).uniform(0.2, 3, len(values)) if weighted else None
+    model = sm.WLS(values, np.ones(len(values)), 1.0 if weights is None else weights)
+    clustered = model.fit(cov_type="cluster", cov_kwds={"groups": days})
+    independent = model.fit(cov_type="HC1")
+    wanted = (clustered.bse / independent.bse).item() ** 2
+    assert design_effect(values, days, weights) == pytest.approx(wanted, rel=1e-9)
+    if weights is None:
+        assert wanted == pytest.approx((clustered.bse / model.fit().bse).item() ** 2, rel=1e-9)
+
+
+def test_without_a_second_cluster_or_value_there_is_no_design_effect() -> None:
+    values, days = by_day(50, 0.1)
+    assert np.isnan(design_effect(values, np.zeros(50, dtype=np.intp), None))
+    assert np.isnan(design_effect(np.ones(50), days, None))
+
+
+def of_many_days(spec: AuditSpec, *, shift: float) -> Scored:
+    """Score candidates that err more on some days than on others, or as much."""
+    wrong, days = by_day(800, shift)
+    label = np.random.default_rng(2).integers(0, 2, 800)
+    keys = [Slice.of_key(KEYS[number % 4]) for number in range(800)]
+    table = pa.table(
+        {
+            "id": [f"c{number}" for number in range(800)],
+            "label": label,
+            "day": [f"2026-01-{1 + day:02}" for day in days],
+            "data.household": days,
+            "data.stands_for": np.ones(800),
+        }
+    )
+    frame = table.select(["id", "label"]).to_pandas()
+    frame = frame.assign(**pd.DataFrame(keys).to_dict("list"), score=label * 0.5)
+    right = frame.assign(prediction=label)
+    said = {
+        "base": right,
+        "sharp": right.assign(prediction=np.where(wrong, 1 - label, label)),
+        "rule": right.assign(score=np.nan),
+    }
+    return scored(spec, table, said)
+
+
+def test_cases_of_one_day_that_are_alike_are_told_where_they_count_as_independent() -> None:
+    remarks = of_many_days(spec_of(compare=None), shift=0.1).remarks
+    (remark,) = remarks
+    values, days = by_day(800, 0.1)
+    effect = design_effect(values, days, None)
+    assert effect > 1.5
+    assert "over 20 days the design effect on the losses of sharp is" in remark
+    assert f"is {effect:.1f}, so that intervals are about {effect**0.5:.1f} times" in remark
+    assert "`data.cluster: day`" in remark
+
+
+def test_where_days_are_no_different_or_are_declared_there_is_no_remark() -> None:
+    assert of_many_days(spec_of(compare=None), shift=0.0).remarks == []
+    for declared in (CLUSTERED, BY_DAY):
+        assert of_many_days(spec_of(compare=None, data=declared), shift=0.1).remarks == []
