@@ -117,6 +117,7 @@ class AuditCertificate(StrictModel):
     audit: str
     spec_digest: str
     evaluation_set: EvaluationSetSummary
+    assumptions: tuple[str, ...] = ()
     candidates: tuple[CertifiedCandidate, ...]
     verdicts: tuple[Verdict, ...]
     evidence: tuple[EvidenceRecord, ...]
@@ -194,6 +195,7 @@ def build_certificate(
         audit=audit,
         spec_digest=spec_digest,
         evaluation_set=evaluation_set,
+        assumptions=evaluation_set.assumptions,
         candidates=tuple(
             CertifiedCandidate(
                 candidate=outcome.candidate,
@@ -229,7 +231,9 @@ def build_certificate(
 
 def _headline(metric: str, measurement: Measurement | None) -> Headline:
     if measurement is None:
-        nothing = dict.fromkeys(("value", "low", "high", "n", "n_effective"))
+        nothing = dict.fromkeys(
+            ("value", "low", "high", "n", "n_effective", "clusters", "design_effect")
+        )
         return Headline(metric=metric, status="missing", reason="not measured", **nothing)
     return Headline(
         metric=metric,
@@ -238,6 +242,8 @@ def _headline(metric: str, measurement: Measurement | None) -> Headline:
         high=measurement.high,
         n=measurement.n,
         n_effective=measurement.n_effective,
+        clusters=measurement.clusters,
+        design_effect=measurement.design_effect,
         status=measurement.status,
         reason=measurement.reason or None,
     )
@@ -363,6 +369,7 @@ def build_statement(
                 reason=entry.reason,
             ),
             evaluation_set=document.evaluation_set,
+            assumptions=document.assumptions,
             gates=tuple(v for v in document.verdicts if v.candidate == candidate),
             headline=entry.headline,
             slices=entry.slices,

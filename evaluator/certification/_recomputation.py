@@ -30,6 +30,7 @@ from evaluator.certification._statement import (
     Discrepancy,
     EvidenceItem,
     Predicate,
+    assumptions_of,
 )
 from evaluator.certification._stored_evidence import StoredEvidence
 from evaluator.certification._verdicts import Verdict, judge
@@ -56,6 +57,7 @@ from evaluator.scorecard import (
     Slice,
     from_stored,
     model_of,
+    number,
     predictions_of,
     slice_keys,
 )
@@ -84,6 +86,7 @@ _SHOWN = 5
 RELATIVE_TOLERANCE: Final = 1e-9
 """Two machines may add the same numbers in another order."""
 ABSOLUTE_TOLERANCE: Final = 1e-12
+_STATED: Final = ("value", "low", "high", "clusters", "design_effect")
 # How the reason of an outcome begins where gates are waived.
 _WAIVED = "WITH "
 
@@ -124,6 +127,7 @@ def recompute(
         what = f"its content is {version}, and the record says {evaluation_set.content_version}"
         yield Discrepancy("figures", f"{evaluation_set.folder}/{CASES}", what)
     yield from _check_subjects(evidence, evaluation_set)
+    yield from _check_assumptions(evidence.predicate, spec)
     truth = cases.select(["id", "geography", "segment", "label"]).to_pandas()
     predicted: dict[str, Predicted] = {}
     for candidate in spec.candidates:
@@ -174,6 +178,24 @@ def _check_subjects(
         if models != {artifact}:
             what = f"another artifact than {artifact} ({CONTENT_DIGEST} or {ARTIFACT_DIGEST})"
             yield Discrepancy("figures", item.folder, f"{what} made these predictions")
+
+
+def _check_assumptions(predicate: Predicate, spec: AuditSpec) -> Iterator[Discrepancy]:
+    """Make sure that the certificate says of clusters and weights what the audit declares."""
+    if "assumptions" not in predicate.model_fields_set:
+        return  # an earlier version issued it
+    stated, declared = predicate.evaluation_set, spec.data
+    for name, was, is_now in (
+        ("cluster", stated.cluster, declared.cluster),
+        ("weight", stated.weight, declared.weight),
+    ):
+        if was != is_now:
+            what = f"its cases' {name} is {was}, and the audit declares {is_now}"
+            yield Discrepancy("statement", "certificate", what)
+    again = assumptions_of(days=stated.days, cluster=declared.cluster, weight=declared.weight)
+    if predicate.assumptions != again:
+        what = f"its assumptions are not those of the audit: {'; '.join(again) or 'none'}"
+        yield Discrepancy("statement", "certificate", what)
 
 
 def _predictions(evidence: StoredEvidence, items: list[EvidenceItem]) -> pd.DataFrame:
@@ -419,11 +441,12 @@ def compare_verdicts(
     measured = {row["metric"]: row for row in overall.to_dict("records")}
     for headline in predicate.headline:
         row = measured.get(headline.metric, {})
-        for number in ("value", "low", "high"):
-            recomputed = row.get(number)
-            stated_number = getattr(headline, number)
+        # What an earlier version did not state is not compared.
+        for key in (key for key in _STATED if key in headline.model_fields_set):
+            recomputed = number(row.get(key))
+            stated_number = getattr(headline, key)
             if not is_same(stated_number, recomputed):
-                what = f"{headline.metric}: {number} is {stated_number}, recomputed {recomputed}"
+                what = f"{headline.metric}: {key} is {stated_number}, recomputed {recomputed}"
                 yield Discrepancy("verdicts", "certificate", what)
 
 

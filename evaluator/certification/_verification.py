@@ -142,6 +142,7 @@ class VerificationReport:
                 f"  audit       {predicate.audit}",
                 f"  candidate   {judged.name}: {judged.outcome} ({judged.reason})",
                 f"  asked for   by {predicate.requested_by}, {predicate.created_at.isoformat()}",
+                *(f"  assumes     {words}" for words in predicate.assumptions),
             ]
         lines.append(f"  signature   {self.signature}")
         if self.state is not None:

@@ -247,6 +247,9 @@ def _evaluation_set(state: AuditState, judged: JudgedScorecard) -> EvaluationSet
         days=len(days),
         rows=facts.cases,
         rows_without_label=facts.without_label,
+        rows_of_weight_zero=facts.of_weight_zero,
+        cluster=state.spec.data.cluster,
+        weight=state.spec.data.weight,
     )
 
 

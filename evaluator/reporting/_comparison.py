@@ -31,6 +31,8 @@ class ComparisonRow:
         The adjusted interval, which agrees with the conclusion.
     better, worse
         Cases that the candidate treats better and worse than the baseline does.
+    clusters
+        How many clusters they come from; None where cases are taken as independent.
     reason
         Why nothing could be tested; empty where it was.
     """
@@ -46,6 +48,7 @@ class ComparisonRow:
     better: int
     worse: int
     n: int
+    clusters: int | None
     reason: str
     plot: IntervalPlot | None
 
@@ -186,6 +189,7 @@ def _row(one: Comparison, scales: Mapping[str, Scale]) -> ComparisonRow:
         better=one.better,
         worse=one.worse,
         n=one.n,
+        clusters=one.clusters,
         reason=one.reason or "",
         plot=None
         if difference is None

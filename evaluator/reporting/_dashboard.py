@@ -13,6 +13,7 @@ from evaluator.reporting._content import DashboardContent
 from evaluator.reporting._fairness import describe_measures, fairness_groups
 from evaluator.reporting._formatting import (
     NO_VALUE,
+    format_design_effect,
     format_excess_errors,
     format_interval,
     format_p_value,
@@ -217,6 +218,7 @@ def _environment() -> "Environment":
     environment.filters.update(
         count=format_count,
         day=_day,
+        design_effect=format_design_effect,
         excess_errors=format_excess_errors,
         metric=format_metric,
         metric_note=metric_note,

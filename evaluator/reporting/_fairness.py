@@ -38,6 +38,8 @@ class GapRow:
         None where neither a gate nor the audit states a limit.
     rule
         What states the limit, in words; empty where there is none.
+    clusters
+        How many clusters it rests on; None where cases are taken as independent.
     why
         Why there is no interval, or why the verdict is open; empty without such a reason.
     failed, open, passed
@@ -59,6 +61,7 @@ class GapRow:
     n: int
     n_effective: float | None
     n_effective_reference: float | None
+    clusters: int | None
     verdict: str | None
     why: str
     plot: IntervalPlot | None
@@ -161,6 +164,7 @@ def _row(gap: DecidedGap, scales: Mapping[bool, Scale]) -> GapRow:
         n=gap.n,
         n_effective=finite(gap.n_effective),
         n_effective_reference=finite(gap.n_effective_reference),
+        clusters=gap.clusters,
         verdict=gap.verdict,
         why=gap.reason or "",
         plot=None if finite(gap.value) is None else _plot(gap, scales[gap.is_ratio]),

@@ -65,6 +65,11 @@ def format_excess_errors(excess_errors: float | None) -> str:
     return f"{excess_errors:,.0f}" if abs(excess_errors) >= _WHOLE else f"{excess_errors:.1f}"
 
 
+def format_design_effect(effect: float | None) -> str:
+    """Write a design effect; a dash where there are neither clusters nor weights."""
+    return NO_VALUE if effect is None else f"{effect:.1f}"
+
+
 def format_rough(count: float) -> str:
     """Write a number of cases that is a guess, rounded up to two digits: ``65,000`` of 64,363."""
     unit = 10 ** max(math.floor(math.log10(max(count, 1))) - 1, 0)

@@ -52,6 +52,8 @@ class HeadlineRow:
 
     Attributes
     ----------
+    clusters
+        How many clusters its cases come from; None where cases are taken as independent.
     gap
         Which of its slices they are without; empty where they are whole.
     """
@@ -59,6 +61,7 @@ class HeadlineRow:
     candidate: str
     baseline: bool
     cases: int | None
+    clusters: int | None
     gap: str
     cells: Sequence[HeadlineCell]
 
@@ -164,6 +167,7 @@ def headline_rows(content: DashboardContent) -> list[HeadlineRow]:
                 candidate=candidate.name,
                 baseline=candidate.baseline,
                 cases=next((f.n for f in own if f is not None and f.n is not None), None),
+                clusters=max((f.clusters for f in own if f and f.clusters), default=None),
                 gap=gaps[candidate.name],
                 cells=[
                     HeadlineCell(

@@ -17,6 +17,7 @@ from evaluator.certification import (
 from evaluator.reporting._comparison import ComparisonGroup, baseline_of, comparison_groups
 from evaluator.reporting._fairness import FairnessGroup, GapRow, fairness_groups
 from evaluator.reporting._formatting import (
+    format_design_effect,
     format_excess_errors,
     format_interval,
     format_measured_value,
@@ -102,6 +103,11 @@ def _headline_table(
         rows.append(
             [candidate, cases, *(format_measured_value(measurement) for measurement in own)]
         )
+        effects = [None if f is None else f.design_effect for f in own]
+        if any(effect is not None for effect in effects):
+            clusters = max((f.clusters for f in own if f and f.clusters), default=None)
+            counted = "" if clusters is None else format_count(clusters, "cluster")
+            rows.append(["  design effect", counted, *map(format_design_effect, effects)])
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [
         "  "

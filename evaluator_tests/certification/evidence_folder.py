@@ -99,9 +99,11 @@ class Builder:
         noise = generator.uniform(0, 0.6, 80)
         # So that there are slices where a candidate is weak.
         self.cases["data.amount"] = noise.round(1)
+        self.cases["data.household"] = np.arange(80) // 4
         scores = np.clip(self.cases["label"] * 0.5 + noise, 0, 1)
         self.scores = {"one": scores.to_numpy(), "two": 1 - scores.to_numpy()}
         self.absent = {("two", "south|new")}
+        self.cluster = spec.data.cluster and f"data.{spec.data.cluster}"
 
     def write(
         self,
@@ -177,13 +179,14 @@ class Builder:
                 if name == candidate
             ]
             table = slice_metrics(
-                pd.concat(own),
+                pd.concat(own).merge(self.cases[["id", "data.household"]], on="id"),
                 label="label",
                 score="score",
                 prediction="prediction",
                 slices=["geography", "segment"],
                 metrics=self.spec.metrics,
                 groups=self.spec.slice_values(),
+                cluster=self.cluster,
             )
             keys = table["geography"].astype(str) + "|" + table["segment"].astype(str)
             known = [key for name, key in frames if name == candidate]
@@ -197,6 +200,17 @@ class Builder:
 
     def searches(self, found: Mapping[str, dict[str, Any]]) -> Mapping[str, dict[str, Any]]:
         return found
+
+    def summary(self, digest: str) -> EvaluationSetSummary:
+        return EvaluationSetSummary(
+            digest=digest,
+            first_day=date(2026, 1, 1),
+            last_day=date(2026, 1, 1),
+            days=1,
+            rows=80,
+            rows_without_label=0,
+            cluster=self.spec.data.cluster,
+        )
 
     def days(self) -> list[DayFacts]:
         return [DayFacts(day=date(2026, 1, 1), rows=82, quarantined=2, drift=DRIFT)]
@@ -316,14 +330,7 @@ class Builder:
         document = build_certificate(
             audit=AUDIT,
             spec_digest=spec.content_version,
-            evaluation_set=EvaluationSetSummary(
-                digest=evaluation_set.content_version,
-                first_day=date(2026, 1, 1),
-                last_day=date(2026, 1, 1),
-                days=1,
-                rows=80,
-                rows_without_label=0,
-            ),
+            evaluation_set=self.summary(evaluation_set.content_version),
             artifact_digests={name: digest_of_bytes(name.encode()) for name in names},
             outcomes=decide_outcomes(
                 verdicts, found.slices, names, waivers=self.waivers(ledger, names), now=NOW

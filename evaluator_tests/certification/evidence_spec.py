@@ -57,6 +57,7 @@ SPEC = AuditSpec.model_validate(
                     "allowed": ["new", "returning"],
                 },
                 "amount": {"type": "float", "minimum": 0},
+                "household": {"type": "integer"},
                 "label": {"type": "integer", "allowed": [0, 1]},
             },
             # So that no day is the reference itself.

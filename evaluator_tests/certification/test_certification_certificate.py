@@ -72,6 +72,9 @@ def test_a_certificate_holds_what_a_stranger_needs(scorecard: Any, slices: Any) 
         "days": 28,
         "rows": 800,
         "rows_without_label": 12,
+        "rows_of_weight_zero": 0,
+        "cluster": None,
+        "weight": None,
     }
     (candidate,) = certificate["candidates"]
     assert candidate["artifact_digest"] == "a47f"
@@ -83,6 +86,52 @@ def test_a_certificate_holds_what_a_stranger_needs(scorecard: Any, slices: Any) 
         "flights/evaluation_set",
         "flights/scorecard",
     ]
+
+
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        ({"days": 1}, []),
+        ({"days": 28}, ["cases are taken as independent, those of one day too"]),
+        (
+            {"days": 28, "cluster": "day"},
+            [
+                (
+                    "cases are clustered by day: those of one day may depend on each other, all"
+                    " others are taken as independent"
+                )
+            ],
+        ),
+        ({"days": 1, "weight": "stands_for"}, ["cases are weighted by stands_for"]),
+    ],
+    ids=str,
+)
+def test_a_certificate_names_what_intervals_take_for_granted(
+    scorecard: Any, slices: Any, known: dict[str, Any], said: list[str]
+) -> None:
+    summary = EvaluationSetSummary(
+        **{
+            "digest": "da7a",
+            "first_day": date(2013, 11, 1),
+            "last_day": date(2013, 11, 28),
+            "rows": 800,
+            "rows_without_label": 12,
+            **known,
+        }
+    )
+    certificate = _certificate(scorecard(), slices(), evaluation_set=summary)
+    assert certificate["assumptions"] == said
+    assert certificate["evaluation_set"]["cluster"] == known.get("cluster")
+    assert certificate["evaluation_set"]["weight"] == known.get("weight")
+
+
+def test_a_headline_has_its_clusters_and_its_design_effect(scorecard: Any, slices: Any) -> None:
+    card = scorecard().assign(clusters=pd.array([28] * 9, "Int64"), design_effect=4.75)
+    recall, precision = _certificate(card, slices())["candidates"][0]["headline"]
+    assert (recall["clusters"], recall["design_effect"]) == (28, 4.75)
+    assert (precision["clusters"], precision["design_effect"]) == (None, None)
+    plain, _ = _certificate(scorecard(), slices())["candidates"][0]["headline"]
+    assert (plain["clusters"], plain["design_effect"]) == (None, None)
 
 
 def test_a_certificate_says_that_it_is_unsigned(scorecard: Any, slices: Any) -> None:

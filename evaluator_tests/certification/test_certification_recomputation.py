@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from evaluator.certification import Ledger, Waiver
+from evaluator.certification import EvaluationSetSummary, Ledger, Waiver
 from evaluator.certification._statement import Discrepancy
 from evaluator.evidence import digest_of_bytes
 from evaluator.scorecard import (
@@ -22,6 +22,7 @@ from evaluator.scorecard import (
     WEAK_SLICES,
     DayFacts,
 )
+from evaluator.spec import AuditSpec
 from evaluator_tests.certification.checking import check, key_of, problems
 from evaluator_tests.certification.evidence_folder import (
     AUDIT,
@@ -29,6 +30,7 @@ from evaluator_tests.certification.evidence_folder import (
     NOW,
     Builder,
 )
+from evaluator_tests.certification.evidence_spec import SPEC
 
 
 def no_recomputation(_: object, _entries: object) -> Iterator[Discrepancy]:
@@ -50,6 +52,48 @@ def test_figures_that_do_not_follow_from_the_predictions_are_found(tmp_path: Pat
     assert "verdicts: certificate" in found
     # The other checks find nothing: only counting again does.
     assert check(issued, "two", recompute_again=no_recomputation).is_verified
+
+
+def clustered() -> AuditSpec:
+    """Declare which cases of the small audit depend on each other."""
+    declared = SPEC.model_dump(mode="json", exclude_unset=True)
+    declared["data"]["cluster"] = "household"
+    return AuditSpec.model_validate(declared)
+
+
+def test_figures_of_clustered_cases_are_recomputed_by_cluster(tmp_path: Path) -> None:
+    issued = Builder(tmp_path, clustered()).issue(key_of())
+    report = check(issued)
+    assert report.is_verified
+    assert any("assumes     cases are clustered by household" in line for line in report.to_lines())
+
+
+def test_figures_of_clustered_cases_that_were_taken_as_independent_are_found(
+    tmp_path: Path,
+) -> None:
+    builder = Builder(tmp_path, clustered())
+    builder.cluster = None
+    found = problems(check(builder.issue(key_of())))
+    assert "figures.parquet: one, " in found
+    assert "verdicts: certificate: recall: low is" in found
+
+
+def test_a_certificate_that_conceals_what_it_takes_for_granted_is_found(tmp_path: Path) -> None:
+    class Concealing(Builder):
+        def summary(self, digest: str) -> EvaluationSetSummary:
+            return replace(super().summary(digest), cluster=None)
+
+    found = problems(check(Concealing(tmp_path, clustered()).issue(key_of())))
+    assert "its cases' cluster is None, and the audit declares household" in found
+    assert "its assumptions are not those of the audit: cases are clustered by household" in found
+
+
+def test_columns_that_an_earlier_version_did_not_store_are_not_missed(tmp_path: Path) -> None:
+    class Earlier(Builder):
+        def figures(self, frames: Mapping[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:
+            return super().figures(frames).drop(columns=["clusters", "design_effect"])
+
+    assert check(Earlier(tmp_path).issue(key_of())).is_verified
 
 
 def test_labels_that_differ_from_the_evaluation_set_are_found(tmp_path: Path) -> None:

@@ -142,6 +142,24 @@ def test_the_schema_takes_what_is_issued(document: dict[str, Any]) -> None:
     jsonschema.Draft202012Validator(schema()).validate(document)
 
 
+def test_a_statement_of_an_earlier_version_is_read_and_spelt_as_it_was(
+    document: dict[str, Any],
+) -> None:
+    earlier = copy.deepcopy(document)
+    predicate = earlier["predicate"]
+    del predicate["assumptions"]
+    for key in ("rows_of_weight_zero", "cluster", "weight"):
+        del predicate["evaluation_set"][key]
+    for headline in predicate["headline"]:
+        del headline["clusters"], headline["design_effect"]
+    content = canonical_json(earlier)
+    statement = parse_statement(content, "certificate")
+    assert statement.to_bytes() == content
+    assert statement.predicate.assumptions == ()
+    jsonschema.Draft202012Validator(schema()).validate(earlier)
+    assert parse_statement(canonical_json(document), "c").to_bytes() == canonical_json(document)
+
+
 def _places(value: Any, above: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     inner = value.items() if isinstance(value, dict) else enumerate(value)
     found = []

@@ -15,7 +15,7 @@ from mlflow.tracking import MlflowClient
 from evaluator.certification import Ledger, verify
 from evaluator.evidence import Record, RunContext, identity_of
 from evaluator.orchestration import AuditState, Home, statement_name
-from evaluator.orchestration._certificates import expected_certificate
+from evaluator.orchestration._certificates import CERTIFICATE, expected_certificate
 from evaluator.orchestration._documents import reports_are_current
 from evaluator.orchestration._facts import ScorecardFacts
 from evaluator.orchestration._identities import CODE_VERSIONS, SliceInputs
@@ -177,6 +177,12 @@ def test_clusters_and_weights_that_are_declared_later_measure_the_same_predictio
         own = measurements[is_here].drop(columns="candidate").reset_index(drop=True)
         pd.testing.assert_frame_equal(stored, own, check_exact=True)
     certificate = state.require("certificate")
+    issued = json.loads(state.store.read_bytes(certificate, CERTIFICATE))
+    assert issued["evaluation_set"]["cluster"] == "scheduled_hour"
+    assert [words.split(":")[0] for words in issued["assumptions"]] == [
+        "cases are clustered by scheduled_hour",
+        "cases are weighted by distance",
+    ]
     signed = state.store.read_bytes(certificate, statement_name("sturdy"))
     report = verify(signed, state.store.url, now=datetime.now(UTC))
     assert report.problems == ()

@@ -9,7 +9,7 @@ import pytest
 
 from evaluator.certification import UNSIGNED, Outcome
 from evaluator.reporting import CandidateSummary, DashboardContent, IntakeDay, render_dashboard
-from evaluator_tests.reporting.shown import with_scorecard
+from evaluator_tests.reporting.shown import clustered, section, with_scorecard
 
 VOID = {"meta", "br", "line", "rect", "path", "circle"}
 ATTACK = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
@@ -192,6 +192,32 @@ def test_the_page_says_with_which_key_the_certificates_are_signed(
     assert "UNSIGNED" not in page.words
     # In full for whoever compares it.
     assert key_id in [code.get("title") for code in page.named("code")]
+
+
+def test_the_page_says_what_its_intervals_take_for_granted(content: DashboardContent) -> None:
+    assert "Cases are taken as independent, those of one day too." in section(content, "figures")
+    figures = section(clustered(content), "figures")
+    assert "Cases are clustered by day: those of one day may depend on each other" in figures
+    assert "Cases are weighted by stands_for." in figures
+    assert "taken as independent, those" not in figures
+    beginning = dataclasses.replace(content, evaluation_set=None)
+    assert "independent" not in section(beginning, "figures")
+
+
+def test_clusters_and_design_effects_stand_where_cases_are_clustered(
+    content: DashboardContent,
+) -> None:
+    depending = clustered(content)
+    figures = section(depending, "figures")
+    assert re.search(r"gradient_boosting [\d,]+ 26 clusters 0\.\d+ 0\.\d+ to 0\.\d+", figures)
+    assert figures.count("design effect 4.8") == len(content.candidates)
+    assert figures.count("design effect 1.0") == 6 * len(content.candidates)
+    for name in ("comparison", "fairness"):
+        assert " 26 clusters" in section(depending, name)
+        assert "cluster" not in section(content, name)
+    assert "design effect" not in section(content, "figures")
+    assert "(1,234 more of weight 0 are left out)" in render_dashboard(depending)
+    assert "weight 0" not in render_dashboard(content)
 
 
 def test_the_same_content_gives_the_same_page(content: DashboardContent) -> None:

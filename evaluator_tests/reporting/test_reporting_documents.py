@@ -1,5 +1,6 @@
 """Model card and technical file."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -22,7 +23,7 @@ from evaluator.reporting._documents._obligations import SECTIONS, FindingName, l
 from evaluator.reporting._documents._page import Document
 from evaluator.scorecard import Scorecard
 from evaluator.spec import AuditSpec
-from evaluator_tests.reporting.shown import with_scorecard
+from evaluator_tests.reporting.shown import clustered, with_scorecard
 
 HOSTILE = (
     "<script>alert(1)</script> <img src=x onerror=y> [a](http://evil.example) ![b](http://c.d) "
@@ -378,3 +379,20 @@ def test_every_metric_of_the_audit_is_explained(card: Document) -> None:
     text = _Reader(card.html).text
     for metric in metrics:
         assert METRICS[metric].description in text
+
+
+def test_a_model_card_shows_clusters_weights_and_design_effects_where_there_are_some(
+    documents_content: DocumentsContent, card: Document
+) -> None:
+    document = model_card(clustered(documents_content), "logistic_regression")
+    analyses = _section(document, "Quantitative analyses")
+    assert "| Metric | Value | Interval | Cases | Clusters | Design effect | Remark |" in analyses
+    assert re.search(r"\| accuracy \|.*\| 26 \| 4\.8 \|", analyses)
+    data = _section(document, "Evaluation data")
+    assert "Labelled rows of weight 0, left out" in data
+    assert "1,234" in data
+    assert "Cases are clustered by day: those of one day may depend on each other" in data
+    assert "Cases are weighted by stands_for." in data
+    assert "Design effect" not in card.markdown
+    assert "weight 0" not in card.markdown
+    assert "Cases are taken as independent, those of one day too." in card.markdown

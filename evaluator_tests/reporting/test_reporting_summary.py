@@ -6,6 +6,7 @@ import pandas as pd
 from evaluator.certification import decide_outcomes
 from evaluator.reporting import DashboardContent, summary_lines
 from evaluator.scorecard import Scorecard
+from evaluator_tests.reporting.shown import clustered
 
 
 def _lines(content: DashboardContent) -> list[str]:
@@ -36,6 +37,15 @@ def test_the_table_of_figures_is_aligned(content: DashboardContent) -> None:
     assert len(table) == 1 + len(content.candidates)
     assert len({len(line) for line in table}) == 1
     assert "ROC AUC" in table[0]
+
+
+def test_clusters_and_design_effects_stand_below_each_candidate(content: DashboardContent) -> None:
+    lines = _lines(clustered(content))
+    table = lines[1 : lines.index("")]
+    assert len(table) == 1 + 2 * len(content.candidates)
+    assert len({len(line) for line in table}) == 1
+    assert re.fullmatch(r"    design effect +26 clusters +4\.8( +1\.0){6}", table[2])
+    assert "design effect" not in "\n".join(_lines(content))
 
 
 def test_a_figure_that_is_not_there_is_said_to_be_missing_or_undefined(

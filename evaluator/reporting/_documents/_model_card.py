@@ -41,6 +41,7 @@ from evaluator.reporting._documents._parts import (
 )
 from evaluator.reporting._formatting import (
     NO_VALUE,
+    format_design_effect,
     format_measurement,
     format_status,
     format_two_sided,
@@ -192,25 +193,13 @@ def _metrics(content: DocumentsContent, candidate: str) -> list[Block]:
 def _analyses(content: DocumentsContent, summary: CandidateSummary) -> list[Block]:
     own = content.scorecard.of(summary.name)
     measurements = read_measurements(own.measurements, metrics=content.spec.metrics)
-    overall = [
-        (
-            format_metric(f.metric),
-            format_value(f.value),
-            format_two_sided(f.low, f.high),
-            NO_VALUE if f.n is None else f"{f.n:,}",
-            "" if f.status == "ok" else f"{format_status(f.status)}: {f.reason}",
-        )
-        for f in measurements
-        if f.level == "overall"
-    ]
+    overall = [f for f in measurements if f.level == "overall"]
     if not overall:
         return [Paragraph(Strong("Nothing was measured of this candidate."))]
     blocks: list[Block] = []
     if missing := format_missing(content, summary.name):
         blocks.append(Paragraph(Strong(missing)))
-    blocks += [
-        Table("Overall", ("Metric", "Value", "Interval", "Cases", "Remark"), overall, (1, 2, 3))
-    ]
+    blocks.append(_overall(overall))
     shown = content.spec.metrics[:SHOWN_METRICS]
     for level, words in (
         ("geography", "By geography"),
@@ -232,6 +221,28 @@ def _analyses(content: DocumentsContent, summary: CandidateSummary) -> list[Bloc
             header = ("Place", *(format_metric(metric) for metric in shown))
             blocks.append(Table(f"{words}{left}", header, rows, tuple(range(1, len(shown) + 1))))
     return [*blocks, Heading("Against the baseline"), *_comparison(content, summary)]
+
+
+def _overall(measurements: list[Measurement]) -> Table:
+    """Show the overall figures; clusters and design effects where there are some."""
+    depending = any(f.design_effect is not None for f in measurements)
+    header = ["Metric", "Value", "Interval", "Cases", "Remark"]
+    rows = [
+        [
+            format_metric(f.metric),
+            format_value(f.value),
+            format_two_sided(f.low, f.high),
+            NO_VALUE if f.n is None else f"{f.n:,}",
+            "" if f.status == "ok" else f"{format_status(f.status)}: {f.reason}",
+        ]
+        for f in measurements
+    ]
+    if depending:
+        header[-1:-1] = ["Clusters", "Design effect"]
+        for row, f in zip(rows, measurements, strict=True):
+            clusters = NO_VALUE if f.clusters is None else f"{f.clusters:,}"
+            row[-1:-1] = [clusters, format_design_effect(f.design_effect)]
+    return Table("Overall", header, rows, tuple(range(1, len(header) - 1)))
 
 
 def _comparison(content: DocumentsContent, summary: CandidateSummary) -> list[Block]:

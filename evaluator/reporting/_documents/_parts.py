@@ -126,6 +126,15 @@ def evaluation_data(content: DocumentsContent) -> list[Block]:
                 ("Days in it", f"{measured.days:,}"),
                 ("Cases", f"{measured.rows:,}"),
                 ("Valid rows left out for want of a label", f"{measured.rows_without_label:,}"),
+                *(
+                    [("Labelled rows of weight 0, left out", f"{measured.rows_of_weight_zero:,}")]
+                    if measured.weight is not None
+                    else []
+                ),
+                *(
+                    ("What intervals take for granted", to_sentence(words))
+                    for words in measured.assumptions
+                ),
                 *counted,
             ]
         ),
