@@ -232,7 +232,7 @@ def _not_compared(
                     conclusion="not compared",
                     status="undefined",
                     reason=reason,
-                ).astype({"higher_is_better": "boolean"})
+                ).astype({"clusters": "Int64", "higher_is_better": "boolean"})
             )
     return rows
 

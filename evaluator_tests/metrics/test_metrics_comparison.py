@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings, strategies as st
 from scipy import stats
+from statsmodels.regression.linear_model import WLS
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
@@ -34,6 +35,7 @@ def cases(rows: int = 600, seed: int = 1, regions: int = 3) -> pd.DataFrame:
             "late": (draws.random(rows) < 1 / (1 + np.exp(-odds))).astype(int),
             "region": draws.integers(0, regions, rows),
             "day": draws.integers(0, max(rows // 5, 1), rows),
+            "times": draws.integers(1, 4, rows),
         }
     )
     for name, noise in (("good", 0.4), ("fair", 0.8), ("poor", 2.5)):
@@ -83,7 +85,10 @@ def test_the_columns_are_the_contract() -> None:
     assert table.metric.unique().tolist() == [name for name in METRICS if name in SUPPORTED]
 
 
-@pytest.mark.parametrize("changes", [{}, {"cluster": "day"}, {"margin": 0.05}])
+DESIGNS = [{}, {"cluster": "day"}, {"weight": "times"}, {"weight": "times", "cluster": "day"}]
+
+
+@pytest.mark.parametrize("changes", [*DESIGNS, {"margin": 0.05}])
 def test_nothing_is_missing_without_a_reason(changes: dict[str, Any]) -> None:
     frame = cases(60, regions=8)
     frame.loc[frame.region == 0, "late"] = 1
@@ -135,7 +140,7 @@ def test_tiny_slices_of_other_tasks_are_measured_or_say_why_not(
     assert table.loc[fine, ["low", "high", "low_adjusted", "high_adjusted"]].notna().all().all()
 
 
-@pytest.mark.parametrize("changes", [{}, {"cluster": "day"}])
+@pytest.mark.parametrize("changes", DESIGNS)
 def test_differences_are_those_of_the_slice_metrics(changes: dict[str, Any]) -> None:
     frame = cases()
     table = compare(frame, "good", "poor", **changes)
@@ -183,8 +188,8 @@ def test_a_score_that_is_nowhere_tied_may_be_on_any_scale_for_its_ranks() -> Non
 # Symmetries
 
 
-@pytest.mark.parametrize("changes", [{}, {"cluster": "day"}, {"margin": 0.03}])
-@settings(max_examples=6)
+@pytest.mark.parametrize("changes", [*DESIGNS, {"margin": 0.03}])
+@settings(max_examples=5)
 @given(seed=st.integers(0, 10**6), rows=st.integers(1, 400))
 def test_swapping_candidates_turns_every_sign(
     seed: int, rows: int, changes: dict[str, Any]
@@ -205,8 +210,8 @@ def test_swapping_candidates_turns_every_sign(
     assert (one.conclusion[told] == turned[told]).all()
 
 
-@pytest.mark.parametrize("changes", [{}, {"cluster": "day"}])
-@settings(max_examples=5)
+@pytest.mark.parametrize("changes", DESIGNS)
+@settings(max_examples=4)
 @given(seed=st.integers(0, 10**6), rows=st.integers(1, 400))
 def test_the_order_of_the_rows_does_not_matter(
     seed: int, rows: int, changes: dict[str, Any]
@@ -221,32 +226,216 @@ def test_the_order_of_the_rows_does_not_matter(
     )
 
 
-@pytest.mark.parametrize("changes", [{}, {"cluster": "day"}, {"adjust": "benjamini_hochberg"}])
-def test_identical_candidates_differ_by_nothing_and_nothing_is_claimed(
-    changes: dict[str, Any],
-) -> None:
-    frame = cases().assign(twin=lambda all_cases: all_cases.good)
+# What is equal by construction
+
+
+@pytest.mark.parametrize("changes", [*DESIGNS, {"adjust": "benjamini_hochberg"}, {"margin": 0.01}])
+def test_a_resubmitted_candidate_is_identical_by_every_metric(changes: dict[str, Any]) -> None:
+    frame = cases(1200).assign(twin=lambda all_cases: all_cases.good)
     table = compare(frame, "good", "twin", **changes)
-    assert (table.difference == 0).all()
-    assert (table.n_discordant == 0).all()
-    assert (table.conclusion == "no difference shown").all()
+    assert (table.status == "identical").all()
+    assert set(table.reason) == {
+        "the outputs are equal case by case",
+        "the scores rank the cases alike",
+    }
+    for name in ("difference", "low", "high", "low_adjusted", "high_adjusted", "n_discordant"):
+        assert (table[name] == 0).all()
+    assert (table.conclusion == "equivalent").all()
+    # There is no test, and none that the others' are adjusted for.
+    assert table[["p_value", "p_adjusted", "p_equivalent", "p_not_worse"]].isna().all().all()
+
+
+@pytest.mark.parametrize("changes", DESIGNS)
+@pytest.mark.parametrize(
+    "recalibrated", [lambda p: p**2, lambda p: np.log(p / (1 - p)), lambda p: 0.2 + p / 2]
+)
+def test_a_recalibrated_candidate_is_identical_where_only_the_order_counts(
+    changes: dict[str, Any], recalibrated: Any
+) -> None:
+    frame = cases(1200).assign(again=lambda all_cases: recalibrated(all_cases.good))
+    table = compare(
+        frame, "good", "again", metrics=["roc_auc", "average_precision", "accuracy"], **changes
+    )
+    of_order = table[table.metric != "accuracy"]
+    assert (of_order.status == "identical").all()
+    assert (of_order.reason == "the scores rank the cases alike").all()
+    assert (table.status[table.metric == "accuracy"] == "ok").any()
+
+
+def test_a_slice_alone_may_be_recalibrated_in_its_own_way() -> None:
+    frame = cases(1200)
+    frame["again"] = np.where(frame.region == 0, frame.good / 3, frame.good**2)
+    table = compare(frame, "good", "again", metrics=["roc_auc"])
+    assert (table.status[table.level == "region"] == "identical").all()
+    assert (table.status[table.level == "overall"] == "ok").all()
+
+
+def test_an_order_that_differs_inside_a_class_alone_is_not_the_same() -> None:
+    # Both separate the classes without a fault, and have nothing else in common.
+    draws = np.random.default_rng(4)
+    frame = pd.DataFrame({"late": [0] * 150 + [1] * 90, "region": 0})
+    for name in ("one", "other"):
+        frame[name] = (frame.late + draws.random(240)) / 2
+    row = compare(frame, "one", "other", metrics=["roc_auc"]).iloc[0]
+    assert (row.status, row.reason) == ("too_few", "no case is ranked differently")
+    # As many pairs of a positive and a negative share no case as there are positives.
+    assert row.high == pytest.approx(1 - 0.025 ** (1 / 90))
+    assert row.low == -row.high
+
+
+@pytest.mark.parametrize("n", [40, 3000])
+def test_equal_decisions_leave_what_so_many_cases_without_a_discordance_do(n: int) -> None:
+    frame = cases(n, regions=1)
+    decided = {name: (frame[name] >= 0.5).astype(int) for name in ("good", "poor")}
+    frame = frame.assign(**decided)
+    table = compare(
+        frame,
+        "good",
+        "twin",
+        scores=None,
+        predictions={"good": "good", "twin": "good"},
+        margin=0.02,
+    )
     assert (table.status == "too_few").all()
+    assert set(table.reason) == {"needs 6 cases that are decided differently, has 0"}
     assert table.p_value.isna().all()
-    assert (
-        set(table.reason)
-        == {
-            "needs 6 cases that are decided differently, has 0",
-            "no case is ranked differently",
-            "no case is scored differently",
-        }
-        or "cluster" in changes
+    assert (table.low == -table.high).all()
+    known = table[table.level == "overall"].set_index("metric")
+    positives = int(frame.late.sum())
+    for metric, cases_of_it in (
+        ("accuracy", n),
+        ("selection_rate", n),
+        ("recall", positives),
+        ("specificity", n - positives),
+    ):
+        # None among so many with a probability of 0.025.
+        assert (1 - known.high[metric]) ** cases_of_it == pytest.approx(0.025)
+    # So many flips in the rarer class move the mean of both rates half as far.
+    share = 1 - 0.025 ** (1 / n)
+    of_class = share / (share + (1 - share) * positives / n)
+    assert known.high["balanced_accuracy"] == pytest.approx(of_class / 2)
+    assert (known.high < (1.0 if n < 100 else 0.01)).all()
+    assert (known.conclusion == ("equivalent" if n > 100 else "no difference shown")).all()
+
+
+def test_equal_scores_of_few_values_are_no_proof_of_one_and_the_same_candidate() -> None:
+    frame = cases(800, regions=1).assign(
+        good=lambda all_cases: all_cases.good.round(1), twin=lambda all_cases: all_cases.good
+    )
+    table = compare(frame, "good", "twin", margin=0.05).query("level == 'overall'")
+    found = table.set_index("metric")
+    # A metric without a bound has no interval to say it by.
+    assert found.status["log_loss"] == "identical"
+    rest = found.drop(index="log_loss")
+    assert (rest.status == "too_few").all()
+    assert (rest.low < 0).all()
+    assert (rest.high > 0).all()
+    assert rest.high["brier"] == pytest.approx(1 - 0.025 ** (1 / 800))
+    assert rest.conclusion["roc_auc"] == "equivalent"
+
+
+def test_few_cases_of_equal_outputs_are_not_said_to_be_identical() -> None:
+    frame = cases(60, regions=1).assign(twin=lambda all_cases: all_cases.good)
+    table = compare(frame.iloc[:15], "good", "twin")
+    rates = {"accuracy", "recall", "specificity", "selection_rate"}
+    rates |= {"false_positive_rate", "false_negative_rate"}
+    assert (table.status == "too_few").all()
+    assert set(table.metric[table.low.notna()]) == rates
+    assert (compare(frame, "good", "twin", metrics=["accuracy", "roc_auc"]).high > 0.05).all()
+
+
+def test_of_few_discordant_clusters_whole_clusters_are_reckoned_with() -> None:
+    decided = (cases(600).good >= 0.5).astype(int)
+    frame = cases(600, regions=1).assign(
+        day=np.arange(600) // 20,
+        uneven=np.repeat(np.arange(30), [*[10] * 29, 310]),
+        old=decided,
+        twin=decided,
+        near=decided.where(np.arange(600) >= 20, 1 - decided),
     )
 
+    def compared(cluster: str) -> pd.DataFrame:
+        names = {name: name for name in ("old", "twin", "near")}
+        table = compare(
+            frame, "old", scores=None, predictions=names, cluster=cluster, slices=["region"]
+        )
+        return table[table.level == "overall"].set_index(["candidate", "metric"])
 
-def test_twins_are_shown_to_be_equivalent_where_there_are_many_cases() -> None:
-    frame = cases(3000).assign(twin=lambda all_cases: all_cases.good)
-    table = compare(frame, "good", "twin", metrics=["accuracy"], margin=0.02)
-    assert (table.conclusion == "equivalent").all()
+    even = compared("day")
+    for candidate, discordant in (("twin", 0), ("near", 1)):
+        own = even.loc[candidate]
+        needed = "needs 6 clusters with cases that are decided differently"
+        assert set(own.reason) == {f"{needed}, has {discordant}"}
+        assert (own.clusters == 30).all()
+        expected = stats.binomtest(discordant, 30).proportion_ci(method="exact").high
+        assert own.high["accuracy"] == pytest.approx(expected)
+        assert own.low.between(-1, own.difference).all()
+    # One of the uneven clusters could move more than half of the cases.
+    effective = 600**2 / (29 * 10**2 + 310**2)
+    high = compared("uneven").high["twin", "accuracy"]
+    assert high == pytest.approx(1 - 0.025 ** (1 / effective))
+
+
+@pytest.mark.parametrize("cluster", [None, "day"])
+def test_other_tasks_outputs_that_are_equal_are_identical(cluster: str | None) -> None:
+    frame, scores = _of_classes(500)
+    frame = frame.assign(day=np.arange(500) // 5, minutes=frame["sharp a"] * 60)
+    given: dict[str, Any] = {"baseline": "sharp", "slices": ["region"], "cluster": cluster}
+    classes = compare_candidates(
+        frame,
+        label="kind",
+        scores={"sharp": scores["sharp"], "twin": scores["sharp"]},
+        task="multiclass_classification",
+        **given,
+    )
+    numbers = compare_candidates(
+        frame.assign(truth=np.random.default_rng(0).normal(20, 9, 500)),
+        label="truth",
+        predictions={"sharp": "minutes", "twin": "minutes"},
+        task="regression",
+        **given,
+    )
+    for table in (classes, numbers):
+        tested = table[table.reason != "there are only 3 classes"]
+        assert (tested.status == "identical").all()
+        assert (tested.conclusion == "equivalent").all()
+        assert (tested[["difference", "low", "high"]] == 0).all().all()
+
+
+def test_errors_of_equal_size_are_not_equal_outputs() -> None:
+    truth = np.random.default_rng(0).integers(0, 40, 100)
+    frame = pd.DataFrame({"truth": truth, "below": truth - 2, "above": truth + 2, "at": "x"})
+    table = compare_candidates(
+        frame,
+        label="truth",
+        predictions={"below": "below", "above": "above"},
+        baseline="below",
+        slices=["at"],
+        task="regression",
+        metrics=["mean_absolute_error", "bias"],
+    )
+    assert set(table.reason) == {"all cases differ alike, so that the spread is unknown"}
+    assert table.low.isna().all()
+
+
+def test_equal_decisions_for_classes_leave_an_interval_and_no_identity() -> None:
+    frame, scores = _of_classes(600)
+    sharp = frame[list(scores["sharp"].values())].to_numpy()
+    frame = frame.assign(said=np.array(["a", "b", "c"])[sharp.argmax(axis=1)])
+    table = compare_candidates(
+        frame,
+        label="kind",
+        predictions={"one": "said", "twin": "said"},
+        baseline="one",
+        slices=["region"],
+        task="multiclass_classification",
+    ).query("level == 'overall'")
+    found = table.set_index("metric")
+    assert (found.status == "too_few").all()
+    assert found.high["accuracy"] == pytest.approx(1 - 0.025 ** (1 / 600))
+    rarest = min(frame.kind.value_counts().min(), frame.said.value_counts().min())
+    for metric in ("f1_macro", "precision_weighted", "balanced_accuracy"):
+        assert found.high[metric] == pytest.approx(2 * (1 - 0.025 ** (1 / rarest)))
 
 
 # What cannot be compared
@@ -389,25 +578,38 @@ def test_within_its_margin_a_difference_is_said_to_be_so() -> None:
 
 def test_copies_of_the_cases_in_clusters_are_no_more_evidence() -> None:
     frame = cases(300, regions=1).assign(person=range(300))
-    copied = pd.concat([frame] * 8)
     wanted = {"metrics": ["accuracy", "f1", "roc_auc", "average_precision", "log_loss", "brier"]}
-    once = compare(frame, "good", "poor", cluster="person", **wanted)
-    often = compare(copied, "good", "poor", cluster="person", **wanted)
-    np.testing.assert_allclose(often.p_value, once.p_value, rtol=1e-6)
-    np.testing.assert_allclose(often.low, once.low, rtol=1e-6)
-    naive = compare(copied, "good", "poor", **wanted)
-    assert (naive.p_value < often.p_value / 10).all()
-
-
-def test_clusters_of_one_case_are_nearly_no_clusters() -> None:
-    frame = cases(2000).assign(single=range(2000))
-    clustered = compare(frame, "good", "poor", cluster="single")
-    plain = compare(frame, "good", "poor")
-    fine = (plain.status == "ok") & (plain.p_value > 1e-6)
-    assert fine.sum() > 20
-    np.testing.assert_allclose(
-        np.sqrt(clustered.p_value[fine]), np.sqrt(plain.p_value[fine]), atol=0.06
+    twice, often = (
+        compare(pd.concat([frame] * copies), "good", "poor", cluster="person", **wanted)
+        for copies in (2, 8)
     )
+    np.testing.assert_allclose(often.p_value, twice.p_value, rtol=1e-6)
+    np.testing.assert_allclose(often.low, twice.low, rtol=1e-6)
+    naive = compare(pd.concat([frame] * 8), "good", "poor", **wanted)
+    assert (naive.p_value < often.p_value / 10).all()
+    once = compare(frame, "good", "poor", **wanted)
+    np.testing.assert_allclose(np.log(once.p_value), np.log(often.p_value), rtol=0.1)
+
+
+def test_clusters_of_one_case_and_equal_weights_are_none() -> None:
+    frame = cases(300).assign(single=range(300), same=2.5)
+    plain = compare(frame, "good", "poor")
+    for changes in ({"cluster": "single"}, {"weight": "same"}):
+        pd.testing.assert_frame_equal(
+            compare(frame, "good", "poor", **changes), plain, check_exact=True
+        )
+
+
+def test_clusters_are_counted_where_there_are_some() -> None:
+    frame = cases(600).assign(day=lambda all_cases: all_cases.day % 40)
+    table = compare(frame, "good", "poor", cluster="day", metrics=["recall", "roc_auc"])
+    expected = [frame.day.nunique(), *frame.groupby("region").day.nunique()]
+    area = table[table.metric == "roc_auc"]
+    assert area.clusters.tolist() == expected
+    with_positives = frame[frame.late == 1]
+    expected = [with_positives.day.nunique(), *with_positives.groupby("region").day.nunique()]
+    assert table.clusters[table.metric == "recall"].tolist() == expected
+    assert compare(frame, "good", "poor").clusters.isna().all()
 
 
 def test_few_clusters_are_too_few() -> None:
@@ -415,6 +617,77 @@ def test_few_clusters_are_too_few() -> None:
     table = compare(frame, "good", "poor", cluster="team")
     assert (table.status == "too_few").all()
     assert table.reason.str.contains("clusters|decided differently|labels").all()
+
+
+# Weights
+
+
+@pytest.mark.parametrize("cluster", [None, "day"])
+def test_whole_weights_are_repeated_cases_of_one_cluster(cluster: str | None) -> None:
+    frame = cases(500).assign(single=range(500))
+    repeated = frame.loc[frame.index.repeat(frame.times)]
+    weighed = compare(frame, "good", "poor", weight="times", cluster=cluster)
+    often = compare(repeated, "good", "poor", cluster=cluster or "single")
+    both = (weighed.status == "ok") & (often.status == "ok")
+    assert both.sum() > 50
+    shown = ["difference", "low", "high", "p_value"]
+    pd.testing.assert_frame_equal(weighed.loc[both, shown], often.loc[both, shown], rtol=1e-8)
+    # Cases are counted, and not their weights.
+    plain = compare(frame, "good", "poor")
+    counts = ["n", "n_discordant", "better", "worse"]
+    pd.testing.assert_frame_equal(
+        weighed.loc[weighed.metric != "roc_auc", counts],
+        plain.loc[plain.metric != "roc_auc", counts],
+    )
+
+
+@pytest.mark.parametrize("task", ["regression", "multiclass_classification"])
+def test_whole_weights_of_other_tasks_are_repeated_cases(task: Task) -> None:
+    frame, scores = _of_classes(400)
+    draws = np.random.default_rng(2)
+    frame = frame.assign(times=draws.integers(1, 4, 400), single=range(400))
+    frame["truth"] = draws.normal(0, 1, 400)
+    many = task == "multiclass_classification"
+    given: dict[str, Any] = {
+        "label": "kind" if many else "truth",
+        "scores": scores if many else None,
+        "predictions": None if many else {name: f"{name} a" for name in scores},
+        "baseline": "sharp",
+        "slices": ["region"],
+        "task": task,
+    }
+    weighed = compare_candidates(frame, weight="times", **given)
+    repeated = frame.loc[frame.index.repeat(frame.times)]
+    often = compare_candidates(repeated, cluster="single", **given)
+    both = (weighed.status == "ok") & (often.status == "ok")
+    assert both.sum() > 15
+    shown = ["difference", "low", "high", "p_value"]
+    pd.testing.assert_frame_equal(weighed.loc[both, shown], often.loc[both, shown], rtol=1e-8)
+
+
+def test_a_case_of_weight_zero_is_left_out() -> None:
+    frame = cases(600)
+    frame["times"] = frame.times.where(frame.index % 3 > 0, 0)
+    table = compare(frame, "good", "poor", weight="times")
+    without = compare(frame[frame.times > 0], "good", "poor", weight="times")
+    pd.testing.assert_frame_equal(table, without)
+    # A slice that has no other cases is still listed, as one without rows.
+    frame.loc[frame.region == 2, "times"] = 0
+    empty = compare(frame, "good", "poor", weight="times").query("region == 2")
+    assert (empty.n == 0).all()
+    assert (empty.reason == "no rows").all()
+
+
+def test_a_weighted_difference_of_losses_is_that_of_weighted_least_squares() -> None:
+    frame = cases(900, regions=1).assign(day=lambda all_cases: all_cases.day % 60)
+    gap = (frame.poor - frame.late) ** 2 - (frame.good - frame.late) ** 2
+    model = WLS(gap, np.ones(900), frame.times)
+    row = compare(frame, "good", "poor", metrics=["brier"], weight="times", cluster="day").iloc[0]
+    fitted = model.fit(cov_type="cluster", cov_kwds={"groups": frame.day}, use_t=True)
+    assert row.difference == pytest.approx(fitted.params.iloc[0])
+    low, high = fitted.conf_int().to_numpy()[0]
+    # But for the skewness of the differences.
+    assert row.high - row.low == pytest.approx(high - low, rel=0.06)
 
 
 # Other tasks
@@ -542,11 +815,13 @@ def test_all_pairs_hold_each_pair_once_and_agree_with_the_baselines_table() -> N
         ({"margin": {"beauty": 0.1}}, "margins are given for \\['beauty'\\]"),
         ({"scores": {"good": {"a": "good"}, "poor": "poor"}}, "must be a column"),
         ({"cluster": "week"}, "no column 'week'"),
+        ({"weight": "mass"}, "no column 'mass'"),
+        ({"weight": "debt"}, "weight column 'debt' is negative in 2 rows"),
     ],
 )
 def test_what_cannot_be_asked_is_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(MetricsInputError, match=message):
-        compare(cases(30), "good", "poor", **changes)
+        compare(cases(30).assign(debt=[-1, -1, *[1] * 28]), "good", "poor", **changes)
 
 
 def test_mean_losses_of_few_cases_have_a_difference_and_no_test() -> None:

@@ -1,5 +1,7 @@
 """How often comparisons err, and how often they find what is there: by simulation."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -163,3 +165,67 @@ def test_intervals_of_f1_cover_nominally() -> None:
         fine = rows[(rows.level == "cell") & (rows.status == "ok")]
         assert len(fine) > 0.95 * trials
         assert ((fine.low <= truth) & (truth <= fine.high)).mean() > 0.94
+
+
+def test_pairs_in_equal_clusters_err_nominally() -> None:
+    draws = np.random.default_rng(12)
+    trials, clusters, size, correlation = 600, 30, 10, 0.2
+    cluster = np.repeat(np.arange(trials * clusters), size)
+
+    def normal() -> FloatArray:
+        shared = draws.normal(0, 1, trials * clusters)[cluster]
+        own = draws.normal(0, 1, len(cluster))
+        return np.sqrt(correlation) * shared + np.sqrt(1 - correlation) * own
+
+    odds = 1.5 * normal() - 0.5
+    frame = pd.DataFrame(
+        {
+            "y": (draws.random(len(cluster)) < 1 / (1 + np.exp(-odds))).astype(int),
+            "cell": cluster // clusters,
+            "cluster": cluster,
+        }
+    )
+    for name in ("old", "new"):
+        frame[name] = 1 / (1 + np.exp(-odds - normal()))
+    given: dict[str, Any] = {
+        "label": "y",
+        "scores": {"old": "old", "new": "new"},
+        "baseline": "old",
+        "slices": ["cell"],
+        "metrics": METRICS,
+    }
+    table = compare_candidates(frame, cluster="cluster", **given)
+    for _, rows in table[table.level == "cell"].groupby("metric"):
+        assert (rows.status == "ok").all()
+        below, above = (rows.low > 0).mean(), (rows.high < 0).mean()
+        assert below + above <= 0.07
+        assert max(below, above) <= 0.035 + 3 * np.sqrt(0.025 / trials)
+
+
+@pytest.mark.parametrize(("clustered", "units"), [(False, 60), (True, 30)])
+@pytest.mark.parametrize("better", [True, False])
+def test_intervals_of_candidates_that_hardly_differ_hold(
+    *, clustered: bool, units: int, better: bool
+) -> None:
+    draws = np.random.default_rng(units)
+    trials, size = 400, 10 if clustered else 1
+    unit = np.repeat(np.arange(trials * units), size)
+    label = (draws.random(len(unit)) < 0.3).astype(int)
+    old = (draws.random(len(unit)) < np.where(label, 0.75, 0.15)).astype(int)
+    # So rare that one sample in 25 shows nothing of it: as much as an interval may overlook.
+    there = (draws.random(trials * units) < 3.2 / units)[unit]
+    decided = {"y": label, "old": old, "new": np.where(there, label if better else 1 - label, old)}
+    table = compare_candidates(
+        pd.DataFrame(decided).assign(cell=unit // units, unit=unit),
+        label="y",
+        predictions={"old": "old", "new": "new"},
+        baseline="old",
+        slices=["cell"],
+        cluster="unit" if clustered else None,
+    )
+    for _, rows in table.groupby("metric"):
+        truth = rows.difference.iloc[0]
+        own = rows[rows.level == "cell"]
+        assert (own.low.notna() == (own.status != "undefined")).all()
+        assert (own.low > truth).mean() <= 0.035
+        assert (own.high < truth).mean() <= 0.035

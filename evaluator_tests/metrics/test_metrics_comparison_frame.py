@@ -180,3 +180,23 @@ def test_a_table_that_is_not_of_all_pairs_is_refused() -> None:
         rank_candidates(pairs[pairs.baseline == "poor"])
     with pytest.raises(MetricsInputError, match="lacks the columns"):
         rank_candidates(pairs.drop(columns="conclusion"))
+
+
+def test_identical_candidates_share_a_rank() -> None:
+    draws = np.random.default_rng(7)
+    odds = draws.normal(0, 2, 1500)
+    frame = pd.DataFrame(
+        {"late": (draws.random(1500) < 1 / (1 + np.exp(-odds))).astype(int), "region": "all"}
+    )
+    frame["poor"] = 1 / (1 + np.exp(-odds - draws.normal(0, 4, 1500)))
+    frame["good"] = frame["again"] = 1 / (1 + np.exp(-odds))
+    pairs = compare_pairs(
+        frame,
+        label="late",
+        scores={name: name for name in ("poor", "good", "again")},
+        slices=["region"],
+        metrics=["brier"],
+    )
+    found = rank_candidates(pairs).query("level == 'overall'").set_index("candidate")
+    assert found["rank"].to_dict() == {"poor": 3, "good": 1, "again": 1}
+    assert found.not_told_apart_from.to_dict() == {"poor": "", "good": "again", "again": "good"}

@@ -9,13 +9,16 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings, strategies as st
 from scipy import special, stats
+from sklearn.metrics import average_precision_score
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 
 from evaluator.metrics import SUPPORTED, _ranking as ranking
 from evaluator.metrics._binary import BinaryCounted, matthews_correlation, paired_form
-from evaluator.metrics._comparison._binary import counted_difference
+from evaluator.metrics._comparison._binary import _reach_of_precision, counted_difference
 from evaluator.metrics._comparison._differences import (
+    Discordance,
     DiscordantCounts,
+    FewDiscordant,
     PairedRateDifference,
     StudentisedDifference,
     fewest_discordant,
@@ -223,6 +226,40 @@ def test_precision_errs_nominally_where_the_candidates_select_differently() -> N
     np.testing.assert_array_equal((low > 0) | (high < 0), found.distribution.two_sided() <= 0.05)
 
 
+@pytest.mark.parametrize(("found", "units"), [(0, 12), (0, 4000), (3, 60), (5, 30)])
+def test_few_discordant_units_leave_what_the_exact_limit_of_their_share_does(
+    found: int, units: int
+) -> None:
+    few = FewDiscordant.of_units(numbers(found), numbers(units), 0.5)
+    share = stats.binomtest(found, units).proportion_ci(0.95, "exact").high
+    low, high = few.interval(0.05)
+    assert (-low[0], high[0]) == pytest.approx((share / 2, share / 2))
+    # A share twice the distance would leave so few with this probability.
+    assert few.beyond(0.04)[0] == pytest.approx(stats.binom.cdf(found, units, 0.08))
+    assert few.beyond(high[0])[0] == pytest.approx(0.025)
+
+
+def test_average_precision_moves_no_farther_than_is_reckoned_with() -> None:
+    draws = np.random.default_rng(3)
+    nearest = 0.0
+    for positives, others, moved in product((5, 40), (20, 400), (1, 3, 5)):
+        label = np.repeat([1, 0], [positives, others])
+        score = np.round(draws.normal(label * draws.choice([1, 20]), 1), 3)
+        for kind in (0, 1):
+            # The worst negatives to the top, or the best positives to the bottom.
+            of_kind = np.flatnonzero(label == kind)
+            ends = np.argsort(score[of_kind] * (1 - 2 * kind))[:moved]
+            other = score.copy()
+            other[of_kind[ends]] = 100 * (1 - 2 * kind)
+            gap = average_precision_score(label, score) - average_precision_score(label, other)
+            share = numbers(moved / (positives + others))
+            prevalence = numbers(positives / (positives + others))
+            reach = _reach_of_precision(share, prevalence)[0] * share[0]
+            assert abs(gap) <= reach
+            nearest = max(nearest, abs(gap) / reach)
+    assert nearest > 0.9
+
+
 # Areas
 
 
@@ -301,11 +338,17 @@ def test_areas_of_many_rows_are_the_same_in_parts_as_at_once(
 # Means
 
 
-def _of_differences(gap: FloatArray) -> Any:
-    sums = np.array([[(gap**power).sum() for power in (1, 2, 3)]])
-    flips = DiscordantCounts(numbers((gap < 0).sum()), numbers((gap > 0).sum()))
-    moments = Moments.of_sums(numbers(len(gap)), sums)
-    return mean_difference(Estimate(moments.mean.copy(), moments.n), flips, moments)
+def _of_differences(*gaps: FloatArray) -> Any:
+    n, sums = (
+        np.array([[(gap**power).sum() for power in powers] for gap in gaps])
+        for powers in ((0,), (1, 2, 3))
+    )
+    better, worse = (np.array([float((sign * gap < 0).sum()) for gap in gaps]) for sign in (1, -1))
+    flips = DiscordantCounts(better, worse)
+    few = FewDiscordant.of_units(flips.discordant, n[:, 0], np.inf)
+    moments = Moments.of_sums(n[:, 0], sums)
+    discordance = Discordance(flips, few, np.zeros(len(gaps)))
+    return mean_difference(Estimate(moments.mean.copy(), moments.n), discordance, moments)
 
 
 def test_the_test_of_symmetric_differences_is_students_paired_test() -> None:
@@ -321,11 +364,7 @@ def test_the_test_of_symmetric_differences_is_students_paired_test() -> None:
 
 def test_a_skewed_mean_errs_less_often_than_students_test() -> None:
     draws = np.random.default_rng(8).exponential(1, (20_000, 25)) - 1
-    n = np.full(len(draws), 25.0)
-    sums = np.stack([(draws**power).sum(axis=1) for power in (1, 2, 3)], axis=-1)
-    flips = DiscordantCounts((draws < 0).sum(axis=1) * 1.0, (draws > 0).sum(axis=1) * 1.0)
-    moments = Moments.of_sums(n, sums)
-    found = mean_difference(Estimate(moments.mean.copy(), n), flips, moments)
+    found = _of_differences(*draws)
     ours = (found.distribution.two_sided()[found.estimate.status == "ok"] <= 0.05).mean()
     students = (stats.ttest_1samp(draws, 0, axis=1).pvalue <= 0.05).mean()
     assert students > 0.075

@@ -1,8 +1,8 @@
-"""Binary classifiers compared on the same cases, which are independent or in clusters."""
+"""Binary classifiers compared on the same cases, which may have weights and come in clusters."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache, cached_property
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, cached_property, partial
 from itertools import product
 from typing import Any
 
@@ -14,31 +14,39 @@ from evaluator.metrics._binary import (
     MIN_FOR_A_LOSS,
     BinaryCounted,
     BinaryLoss,
+    BinaryPaired,
     BinaryRanked,
     LinearisedScores,
     paired_form,
 )
 from evaluator.metrics._binary_levels import count_cells
-from evaluator.metrics._catalogue import CELLS, POSITIVES, none_of
+from evaluator.metrics._catalogue import CELLS, NEGATIVES, POSITIVES, none_of
 from evaluator.metrics._comparison._differences import (
     CandidatePair,
     Difference,
     Differences,
+    Discordance,
     DiscordantCounts,
+    FewDiscordant,
     PairedRateDifference,
     StudentisedDifference,
     concat_levels,
+    decided_differently,
+    different_outputs,
+    effective_units,
     linear_difference,
-    mark_few_flips,
     mean_difference,
 )
 from evaluator.metrics._comparison._roc_auc import (
+    RANKED_DIFFERENTLY,
+    SAME_ORDER,
     mark_few_of_a_class,
     roc_auc_difference,
 )
 from evaluator.metrics._estimates import (
     MIN_OF_EACH_CLASS,
     NO_ROWS,
+    BoolArray,
     Estimate,
     FloatArray,
     LinearisedEstimate,
@@ -46,7 +54,7 @@ from evaluator.metrics._estimates import (
 )
 from evaluator.metrics._inputs import BinaryRows
 from evaluator.metrics._levels import IntArray, Level, Slicing
-from evaluator.metrics._linear import SurveyDesign
+from evaluator.metrics._linear import SurveyDesign, weighted_roc_auc
 from evaluator.metrics._means import Moments
 from evaluator.metrics._ranking import CellLayout, Placements
 
@@ -59,6 +67,7 @@ _LABEL, _CANDIDATE, _BASELINE = _CELLS.T
 # Of each of the eight cells, the candidate's and the baseline's cell of 2 label + decision.
 OF_CANDIDATE = 2 * _LABEL + _CANDIDATE
 OF_BASELINE = 2 * _LABEL + _BASELINE
+_DISCORDANT = _CANDIDATE != _BASELINE
 
 
 class BinaryCases:
@@ -77,6 +86,7 @@ class BinaryCases:
         self.slicing = slicing
         self.error = error
         self._positive = cache(self._count_positive)
+        self._alike = cache(self._alike_everywhere)
 
     @cached_property
     def placements(self) -> Placements:
@@ -85,6 +95,25 @@ class BinaryCases:
 
     def _count_positive(self, name: str) -> FloatArray:
         return self.layout.cases(self.predictions[name])
+
+    def _alike_everywhere(self, pair: CandidatePair) -> FloatArray:
+        return np.concatenate([self.alike(level, pair) for level in self.slicing.levels])
+
+    def alike(
+        self, level: Level, pair: CandidatePair, ranked: BoolArray | None = None
+    ) -> FloatArray:
+        """Count the different scores of groups in which both candidates' scores are equal.
+
+        Or, of groups in which no case is ranked differently, where they have the same order.
+        """
+        if any(name not in self.scores for name in pair):
+            return np.zeros(level.groups)
+        one, other = (self.scores[name] for name in pair)
+        group = level.group_of_cell[self.cell]
+        chosen = ranked
+        if chosen is None:
+            chosen = np.bincount(group, one != other, level.groups) == 0
+        return different_outputs(group, chosen, [(one, other)], ordered=ranked is not None)
 
     def counts(self, pair: CandidatePair) -> FloatArray:
         """Count the cases of all groups by label and both decisions, shape (groups, 8)."""
@@ -110,7 +139,9 @@ class BinaryCases:
                 found |= {(pair, name): difference for pair, difference in of_pairs.items()}
             elif isinstance(form, BinaryCounted):
                 for pair in pairs:
-                    found[pair, name] = counted_difference(form, counts[pair], pair, self.error)
+                    found[pair, name] = counted_difference(
+                        form, counts[pair], pair, self.error, self._alike(pair)
+                    )
         return found
 
     def _means(
@@ -132,13 +163,16 @@ class BinaryCases:
 
         sums = self.slicing.add_up(self.layout.of_cells(measured)).sum(axis=1)
         negatives, positives = self.slicing.add_up(self.layout.sizes).astype(float).T
+        n = positives + negatives
         found = {}
         for position, pair in enumerate(pairs):
             own = sums[:, 5 * position : 5 * position + 5]
-            moments = Moments.of_sums(positives + negatives, own[:, :3])
-            estimate = _mean_estimate(moments.mean, positives, negatives)
+            moments = Moments.of_sums(n, own[:, :3])
+            estimate = _mean_estimate(moments.mean, n, positives, negatives)
             flips = DiscordantCounts(own[:, 3], own[:, 4])
-            found[pair] = mean_difference(estimate, flips, moments)
+            few = FewDiscordant.of_units(flips.discordant, n, _reach_of_loss(form))
+            discordance = Discordance(flips, few, self._alike(pair))
+            found[pair] = mean_difference(estimate, discordance, moments)
         return found
 
     def _ranked(
@@ -147,112 +181,269 @@ class BinaryCases:
         """Compare what depends on the scores' order, at one level."""
         names = sorted({name for pair in pairs for name in pair})
         placed = {name: self.placements.of_level(level, name) for name in names}
+        at = _Level(_Survey(self, None, None), level)
         found = {}
         for pair in pairs:
-            area = roc_auc_difference(self.layout, level, (placed[pair[0]], placed[pair[1]]))
+            both = placed[pair[0]], placed[pair[1]]
+            area = roc_auc_difference(self.layout, level, both, partial(self.alike, level, pair))
             for name, form in forms.items():
                 found[pair, name] = area
                 if form.linear is not None:
-                    design = SurveyDesign(level, self.cell)
-                    found[pair, name] = _ranked_difference(
-                        form.linear, design, self, pair, area.flips
-                    )
+                    found[pair, name] = at.precision(form.linear, pair, area.flips, area.few.found)
         return found
 
 
-def compare_clustered(
-    cases: BinaryCases, cluster: IntArray, pairs: Sequence[CandidatePair], metrics: Sequence[str]
+def compare_designed(
+    cases: BinaryCases,
+    pairs: Sequence[CandidatePair],
+    metrics: Sequence[str],
+    *,
+    weight: FloatArray | None,
+    cluster: IntArray | None,
 ) -> Differences:
-    """Compare pairs of candidates by all metrics, with the clusters as independent units."""
-    levels = cases.slicing.levels
-    bounds = np.cumsum([level.groups for level in levels])[:-1]
-    counts = {pair: np.split(cases.counts(pair), bounds) for pair in pairs}
-    ordered = cluster[cases.layout.order]
+    """Compare pairs of candidates by all metrics, with weights, or clusters as independent units.
 
-    def at_level(number: int, level: Level) -> Differences:
-        design = SurveyDesign(level, cases.cell, cluster=ordered)
-        ats = {
-            pair: _ClusteredLevel(cases, design, level, pair, counts[pair][number])
+    Counts of what is treated differently are of cases, whatever their weights.
+    """
+    survey = _Survey(cases, weight, cluster)
+    forms = {name: paired_form(name) for name in metrics}
+
+    def at_level(level: Level) -> Differences:
+        at = _Level(survey, level)
+        return {
+            (pair, name): at.difference(form, pair)
             for pair in pairs
+            for name, form in forms.items()
         }
-        return {(pair, name): at.difference(name) for pair, at in ats.items() for name in metrics}
 
-    return concat_levels(at_level(number, level) for number, level in enumerate(levels))
+    return concat_levels(at_level(level) for level in cases.slicing.levels)
 
 
 @dataclass(frozen=True)
-class _ClusteredLevel:
-    """A pair of candidates at one level."""
+class _Bundles:
+    """Rows that have cell, cluster and code in common, or else single rows; arrays (bundles,)."""
 
-    cases: BinaryCases
-    design: SurveyDesign
-    level: Level
-    pair: CandidatePair
-    counts: FloatArray
+    cell: IntArray
+    cluster: IntArray | None
+    code: IntArray
+    weight: FloatArray
+    # Add up what is given for every row, shape (rows,).
+    total: Callable[[NDArray[Any]], FloatArray]
 
-    def difference(self, metric: str) -> Difference:
-        """Compare by one metric."""
-        form = paired_form(metric)
-        if isinstance(form, BinaryCounted):
-            return self._counted(form)
-        if isinstance(form, BinaryLoss):
-            return self._mean(form)
-        placements = self.cases.placements
-        one, other = (placements.of_level(self.level, name) for name in self.pair)
-        area = roc_auc_difference(self.cases.layout, self.level, (one, other))
-        if form.linear is not None:
-            return _ranked_difference(form.linear, self.design, self.cases, self.pair, area.flips)
-        return self._area(area, one - other)
 
-    def _counted(self, form: BinaryCounted) -> Difference:
-        design, label = self.design, self.cases.label
-        n = self.counts.sum(axis=1)
-        flips, effective = flips_of(form, self.counts)
-        four = dict(zip(self.pair, candidate_counts(self.counts), strict=True))
-        parts = []
-        for name, counts in four.items():
-            value, slopes = form.value_and_slopes(divide(counts, n[:, None]))
-            code = 2 * label + self.cases.predictions[name]
-            influence = np.nan_to_num(slopes)[design.group, code] / n[design.group]
-            parts.append(LinearisedEstimate(value, influence))
-        estimate = Estimate(parts[0].value - parts[1].value, effective)
-        mark_undefined(estimate, form, four)
-        among = None
-        if form.rate is not None:
-            among = np.array(form.rate.weights[1])[2 * label.astype(np.intp)] > 0
-        else:
-            estimate.mark_shortfall(MIN_CASES, "cases", n)
-        mark_few_flips(estimate, flips, self.cases.error)
-        pair = parts[0], parts[1]
-        return linear_difference(design, pair, estimate, flips, among=among, largest=form.largest)
+class _Survey:
+    """The cases' weights and clusters, in the layout's order, and what is alike at all levels."""
 
-    def _mean(self, form: BinaryLoss) -> Difference:
-        design, label = self.design, self.cases.label
-        one, other = (form.losses(self.cases.scores[name], label) for name in self.pair)
-        # The mean of the difference, so that equal losses leave exactly nothing.
-        gap = design.mean(one - other)
-        estimate = _mean_estimate(gap.value, design.total(label), design.total(~label))
-        flips = DiscordantCounts(design.total(one < other), design.total(one > other))
-        return linear_difference(design, gap, estimate, flips, skewed=True)
+    def __init__(
+        self, cases: BinaryCases, weight: FloatArray | None, cluster: IntArray | None
+    ) -> None:
+        order = cases.layout.order
+        self.cases = cases
+        self.weight = None if weight is None else weight[order]
+        self.cluster = None if cluster is None else cluster[order]
+        if self.cluster is not None:
+            self._clusters = int(self.cluster.max(initial=0)) + 1
+            both = cases.cell * self._clusters + self.cluster
+            self._number, self._bundle = np.unique(both, return_inverse=True)
+        self.decided = cache(self._decided)
+        self.lost = cache(self._lost)
+        self._losses = cache(lambda form, name: form.losses(cases.scores[name], cases.label))
 
-    def _area(self, area: Difference, gained: NDArray[np.int32]) -> Difference:
-        """Take DeLong's influences of the cases together by cluster.
+    def bundles(self, code: IntArray) -> _Bundles:
+        """Add up the rows that have cell, cluster and a code below 8 in common.
 
-        Source: N. Obuchowski, Biometrics 53 (1997) 567.
+        What is linearised does not change by it, since clusters are added up whole in the end.
         """
-        design, label = self.design, self.cases.label
-        positives, negatives = design.total(label), design.total(~label)
-        own = np.where(label, positives[design.group], negatives[design.group])
-        others = np.where(label, negatives[design.group], positives[design.group])
-        value = np.nan_to_num(area.estimate.value)
-        share = np.nan_to_num(divide(gained, 2 * others)) - value[design.group]
-        influence = np.where(others > 0, divide(share, own), 0.0)
-        linear = LinearisedEstimate(value, influence)
-        return linear_difference(design, linear, area.estimate, area.flips, largest=1.0)
+        weight = np.ones(len(code)) if self.weight is None else self.weight
+        if self.cluster is None:
+            return _Bundles(self.cases.cell, None, code, weight, lambda of_rows: of_rows * 1.0)
+        key = 8 * self._bundle + code
+        there = np.flatnonzero(np.bincount(key))
+        number = self._number[there // 8]
+
+        def total(of_rows: NDArray[Any]) -> FloatArray:
+            return np.bincount(key, of_rows)[there].astype(float)
+
+        cell, cluster = np.divmod(number, self._clusters)
+        return _Bundles(cell, cluster, there % 8, total(weight), total)
+
+    def _decided(self, pair: CandidatePair) -> tuple[_Bundles, FloatArray]:
+        """Bundle cases by label and both decisions, and count them."""
+        one, other = (self.cases.predictions[name] for name in pair)
+        bundles = self.bundles(4 * self.cases.label.astype(np.intp) + 2 * one + other)
+        return bundles, bundles.total(np.ones(len(one)))
+
+    def _lost(self, form: BinaryLoss, pair: CandidatePair) -> tuple[_Bundles, list[FloatArray]]:
+        """Give the mean difference of losses, and how many cases lose less and more."""
+        gap = self._losses(form, pair[0]) - self._losses(form, pair[1])
+        bundles = self.bundles(np.zeros(len(gap), dtype=np.intp))
+        sums = gap if self.weight is None else gap * self.weight
+        mean = bundles.total(sums) / bundles.weight
+        return bundles, [mean, bundles.total(gap < 0), bundles.total(gap > 0)]
+
+
+class _Level:
+    """One level of the cases, with weights or clusters."""
+
+    def __init__(self, survey: _Survey, level: Level) -> None:
+        self.survey = survey
+        self.cases = survey.cases
+        self.level = level
+        self.design = SurveyDesign(level, self.cases.cell, survey.weight, survey.cluster)
+        label = self.cases.label
+        self._parts = {"all": label | ~label, "positive": label, "negative": ~label}
+        self._linear = cache(self._linearised)
+        self._placed = cache(lambda name: self.cases.placements.of_level(level, name))
+        self._alike = cache(partial(self.cases.alike, level))
+        self._cases = cache(lambda part: self.design.cases(self._parts[part]))
+        self._units = cache(lambda part: effective_units(self.design, self._parts[part]))
+
+    def difference(self, form: BinaryPaired, pair: CandidatePair) -> Difference:
+        """Compare by one metric."""
+        if isinstance(form, BinaryCounted):
+            return self._counted(form, pair)
+        if isinstance(form, BinaryLoss):
+            return self._mean(form, pair)
+        return self._ordered(form, pair)
+
+    def _linearised(self, linear: LinearisedScores, name: str) -> LinearisedEstimate:
+        return linear(self.design, self.cases.scores[name], self.cases.label)
+
+    def _bundled(self, bundles: _Bundles) -> SurveyDesign:
+        return SurveyDesign(self.level, bundles.cell, bundles.weight, bundles.cluster)
+
+    def _counted(self, form: BinaryCounted, pair: CandidatePair) -> Difference:
+        bundles, cases = self.survey.decided(pair)
+        design = self._bundled(bundles)
+        place = 8 * design.group + bundles.code
+        counts, weights = (
+            np.bincount(place, added, 8 * design.groups).astype(float).reshape(-1, 8)
+            for added in (cases, bundles.weight)
+        )
+        four = candidate_counts(weights)
+        total = weights.sum(axis=1)[:, None]
+        parts = []
+        for own, cells in zip(four, (OF_CANDIDATE, OF_BASELINE), strict=True):
+            value, slopes = form.value_and_slopes(divide(own, total))
+            influence = np.nan_to_num(divide(slopes, total))[design.group, cells[bundles.code]]
+            parts.append(LinearisedEstimate(value, influence * bundles.weight))
+        among = _among(form)
+        part = "all" if among.all() else "positive" if among[-1] else "negative"
+        estimate = Estimate(parts[0].value - parts[1].value, self._cases(part))
+        mark_undefined(estimate, form, dict(zip(pair, four, strict=True)))
+        units = self._units(part)
+        if form.rate is None:
+            estimate.mark_shortfall(MIN_CASES, "cases", self._cases("all"))
+            units = np.minimum(self._units("positive"), self._units("negative"))
+        found = design.units((among & _DISCORDANT)[bundles.code])
+        clustered = design.cluster is not None
+        discordance = Discordance(
+            flips_of(form, counts)[0],
+            _counted_few(form, weights, found, units, self.cases.error, clustered=clustered),
+            self._alike(pair) * _decided_alike(counts),
+            **decided_differently(self.cases.error, clustered=clustered),
+        )
+        rests_on = None if among.all() else among[bundles.code]
+        both = parts[0], parts[1]
+        return linear_difference(
+            design, both, estimate, discordance, among=rests_on, largest=form.largest
+        )
+
+    def _mean(self, form: BinaryLoss, pair: CandidatePair) -> Difference:
+        bundles, (gap, better, worse) = self.survey.lost(form, pair)
+        design = self._bundled(bundles)
+        # The mean of the difference, so that equal losses leave exactly nothing.
+        linear = design.mean(gap)
+        cases = (self._cases(part) for part in ("all", "positive", "negative"))
+        estimate = _mean_estimate(linear.value, *cases)
+        found = design.units(better + worse > 0)
+        few = FewDiscordant.of_units(found, self._units("all"), _reach_of_loss(form))
+        flips = DiscordantCounts(design.total(better), design.total(worse))
+        discordance = Discordance(flips, few, self._alike(pair))
+        return linear_difference(design, linear, estimate, discordance, skewed=True)
+
+    def _ordered(self, form: BinaryRanked, pair: CandidatePair) -> Difference:
+        gained = self._placed(pair[0]) - self._placed(pair[1])
+        bundles = self.survey.bundles(self.cases.label.astype(np.intp))
+        design = self._bundled(bundles)
+        better, worse = bundles.total(gained > 0), bundles.total(gained < 0)
+        flips = DiscordantCounts(design.total(better), design.total(worse))
+        found = design.units(better + worse > 0)
+        if form.linear is not None:
+            return self.precision(form.linear, pair, flips, found)
+        linear: LinearisedEstimate | tuple[LinearisedEstimate, LinearisedEstimate]
+        if self.survey.weight is None:
+            linear = self._gain_of_area(bundles, design, gained)
+            value = linear.value.copy()
+        else:
+            one, other = (self._linear(weighted_roc_auc, name) for name in pair)
+            design, linear, value = self.design, (one, other), one.value - other.value
+        # Half as many pairs of clusters as there are clusters have none in common.
+        units = np.minimum(self._units("positive"), self._units("negative"))
+        few = FewDiscordant.of_units(found, units / (1 if design.cluster is None else 2), 1.0)
+        fewer = np.minimum(self._cases("positive"), self._cases("negative"))
+        estimate = Estimate(value, fewer)
+        return self._by_order(pair, design, linear, estimate, flips=flips, few=few)
+
+    def _gain_of_area(
+        self, bundles: _Bundles, design: SurveyDesign, gained: NDArray[np.int32]
+    ) -> LinearisedEstimate:
+        """Give the difference of two areas, and what cases gain on it by DeLong's placements.
+
+        Source: N. Obuchowski, Biometrics 53 (1997) 567, for their sums over clusters.
+        """
+        positive = bundles.code == 1
+        counts = design.total(bundles.weight * positive), design.total(bundles.weight * ~positive)
+        own, others = (
+            np.where(positive, counts[one][design.group], counts[1 - one][design.group])
+            for one in (0, 1)
+        )
+        sums = bundles.total(gained)
+        value = divide(design.total(sums * positive), 2 * counts[0] * counts[1])
+        share = divide(sums, 2 * others) - bundles.weight * np.nan_to_num(value)[design.group]
+        return LinearisedEstimate(value, np.nan_to_num(divide(share, own)))
+
+    def precision(
+        self,
+        linear: LinearisedScores,
+        pair: CandidatePair,
+        flips: DiscordantCounts,
+        found: FloatArray,
+    ) -> Difference:
+        """Compare average precision by the infinitesimal jackknife, over rows or clusters."""
+        one, other = (self._linear(linear, name) for name in pair)
+        few = FewDiscordant.of_units(found, self._units("all"), 1.0)
+        prevalence = self.design.mean(self._parts["positive"]).value
+        few = replace(few, reach=_reach_of_precision(few.share(self.cases.error), prevalence))
+        estimate = Estimate(one.value - other.value, self._cases("positive"))
+        both = one, other
+        return self._by_order(pair, self.design, both, estimate, flips=flips, few=few)
+
+    def _by_order(
+        self,
+        pair: CandidatePair,
+        design: SurveyDesign,
+        linear: LinearisedEstimate | tuple[LinearisedEstimate, LinearisedEstimate],
+        estimate: Estimate,
+        *,
+        flips: DiscordantCounts,
+        few: FewDiscordant,
+    ) -> Difference:
+        positives, negatives = self._cases("positive"), self._cases("negative")
+        estimate.mark_undefined(positives == 0, none_of(POSITIVES))
+        estimate.mark_undefined(np.isnan(estimate.value), none_of(NEGATIVES))
+        mark_few_of_a_class(estimate, positives, negatives, MIN_OF_EACH_CLASS)
+        alike = self.cases.alike(self.level, pair, few.found == 0)
+        discordance = Discordance(flips, few, alike, how=RANKED_DIFFERENTLY, same=SAME_ORDER)
+        return linear_difference(design, linear, estimate, discordance, largest=1.0)
 
 
 def counted_difference(
-    form: BinaryCounted, counts: FloatArray, names: tuple[str, str], error: float
+    form: BinaryCounted,
+    counts: FloatArray,
+    names: tuple[str, str],
+    error: float,
+    alike: FloatArray | None = None,
 ) -> Difference:
     """Compare a metric of decisions, from the joint counts alone.
 
@@ -264,6 +455,8 @@ def counted_difference(
 
     In simulation this test errs in 0.01 to 0.06 of the samples at level 0.05 from 60 cases on,
     and in less than 0.01 at level 0.005 (`benchmarks/comparison.py --errors`).
+
+    `alike` are the different scores where both candidates' are equal, as `Discordance` has them.
     """
     n = counts.sum(axis=1)
     candidate, baseline = candidate_counts(counts)
@@ -272,6 +465,12 @@ def counted_difference(
     of_baseline, _ = form.value_and_slopes(baseline)
     estimate = Estimate(of_candidate - of_baseline, cases)
     mark_undefined(estimate, form, dict(zip(names, (candidate, baseline), strict=True)))
+    discordance = Discordance(
+        flips,
+        _counted_few(form, counts, flips.discordant, cases, error, clustered=False),
+        np.zeros(len(n)) if alike is None else alike * _decided_alike(counts),
+        **decided_differently(error, clustered=False),
+    )
     if form.rate is not None:
         hits, among = (np.array(weights) > 0 for weights in form.rate.weights)
         more, fewer = (
@@ -280,10 +479,9 @@ def counted_difference(
         )
         # The difference of two rounded quotients would not be that of their counts.
         estimate.value = divide(more - fewer, cases)
-        mark_few_flips(estimate, flips, error)
-        return Difference(estimate, flips, PairedRateDifference(more, fewer, np.maximum(cases, 1)))
+        distribution = PairedRateDifference(more, fewer, np.maximum(cases, 1))
+        return discordance.settle(estimate, distribution)
     estimate.mark_shortfall(MIN_CASES, "cases", n)
-    mark_few_flips(estimate, flips, error)
     padded = counts + _ADDED
     shares = padded / padded.sum(axis=1, keepdims=True)
     value_one, slopes_one = form.value_and_slopes(_margin(shares, OF_CANDIDATE))
@@ -292,10 +490,61 @@ def counted_difference(
     # Shares add up to 1, so that the mean influence is 0 for a function of shares.
     variance = (shares * influence**2).sum(axis=1)
     spare = np.maximum(n - 1, 1)
-    distribution = StudentisedDifference(
+    studentised = StudentisedDifference(
         value_one - value_two, np.sqrt(variance / spare), spare, np.zeros(len(n)), form.largest
     )
-    return Difference(estimate, flips, distribution)
+    return discordance.settle(estimate, studentised)
+
+
+def _counted_few(
+    form: BinaryCounted,
+    weights: FloatArray,
+    found: FloatArray,
+    units: FloatArray,
+    error: float,
+    *,
+    clustered: bool,
+) -> FewDiscordant:
+    """Say what few discordant units leave open of a metric of decisions, by the joint counts.
+
+    As many cases as may be discordant take the place of some that both decide alike: all in the
+    class where that changes the metric most, and in one direction. Clusters have cases of both
+    classes, and may be discordant as a whole: in either class in whichever direction is farther.
+    """
+    few = FewDiscordant.of_units(found, units, 1.0, form.largest)
+    share = few.share(error)
+    agreed = weights * (_among(form) & ~_DISCORDANT)
+    agreed = np.nan_to_num(divide(agreed, agreed.sum(axis=1, keepdims=True)))
+    of_negatives, of_positives = (
+        share * agreed[:, :4].sum(axis=1),
+        share * agreed[:, 4:].sum(axis=1),
+    )
+    # By the cells of label, candidate's and baseline's decision.
+    ways = ({2: share}, {6: share})
+    if clustered:
+        ways = ({2: of_negatives, 6: of_positives}, {1: of_negatives, 6: of_positives})
+    farthest = np.zeros(len(share))
+    for way in ways:
+        moved = agreed * (1 - share)[:, None]
+        for cell, mass in way.items():
+            moved[:, cell] = mass
+        one, other = (form.value_and_slopes(four)[0] for four in candidate_counts(moved))
+        farthest = np.maximum(farthest, np.nan_to_num(np.abs(one - other), nan=form.largest))
+    return replace(few, reach=farthest / share)
+
+
+def _among(form: BinaryCounted) -> NDArray[np.bool_]:
+    """Say which of the eight cells a metric rests on, where it is the same for both candidates."""
+    if form.rate is None:
+        return np.ones(8, dtype=bool)
+    among: NDArray[np.bool_] = np.array(form.rate.weights[1])[OF_CANDIDATE] > 0
+    return among
+
+
+def _decided_alike(counts: FloatArray) -> BoolArray:
+    """Say in which groups both candidates decide all cases alike."""
+    alike: BoolArray = counts[:, _DISCORDANT].sum(axis=1) == 0
+    return alike
 
 
 def candidate_counts(counts: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -305,9 +554,7 @@ def candidate_counts(counts: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 def flips_of(form: BinaryCounted, counts: FloatArray) -> tuple[DiscordantCounts, FloatArray]:
     """Count the cases that were decided better and worse, and all that the metric rests on."""
-    among = np.ones(8, dtype=bool)
-    if form.rate is not None:
-        among = np.array(form.rate.weights[1])[OF_CANDIDATE] > 0
+    among = _among(form)
     right, was_right = _CANDIDATE == _LABEL, _BASELINE == _LABEL
     better = counts[:, among & right & ~was_right].sum(axis=1)
     worse = counts[:, among & ~right & was_right].sum(axis=1)
@@ -329,9 +576,10 @@ def _margin(counts: FloatArray, cells: np.ndarray[tuple[int], np.dtype[np.int64]
     return margin
 
 
-def _mean_estimate(value: FloatArray, positives: FloatArray, negatives: FloatArray) -> Estimate:
+def _mean_estimate(
+    value: FloatArray, n: FloatArray, positives: FloatArray, negatives: FloatArray
+) -> Estimate:
     """Estimate the difference of two mean losses, and say of which groups' cases are too few."""
-    n = positives + negatives
     estimate = Estimate(value.copy(), n)
     estimate.mark_undefined(n == 0, NO_ROWS)
     estimate.mark_shortfall(means.MIN_CASES, "cases", n)
@@ -339,20 +587,17 @@ def _mean_estimate(value: FloatArray, positives: FloatArray, negatives: FloatArr
     return estimate
 
 
-def _ranked_difference(
-    linear: LinearisedScores,
-    design: SurveyDesign,
-    cases: BinaryCases,
-    pair: CandidatePair,
-    flips: DiscordantCounts,
-) -> Difference:
-    """Compare by the infinitesimal jackknife, over rows or clusters.
+def _reach_of_loss(form: BinaryLoss) -> float:
+    """Give how far one case can move a mean loss; what is cut at a huge value has no bound."""
+    return np.inf if form.losses is means.log_losses else 1.0
 
-    The influences of a case on both are subtracted.
+
+def _reach_of_precision(share: FloatArray, prevalence: FloatArray) -> FloatArray:
+    """Give how far average precision moves at most, by the share of cases scored differently.
+
+    With v of them for each positive, precision at the share t of the positives loses at most
+    v / (t + v), and v of the positives may lose all: v + v log(1 + 1 / v) together.
     """
-    one, other = (linear(design, cases.scores[name], cases.label) for name in pair)
-    positives, negatives = design.total(cases.label), design.total(~cases.label)
-    estimate = Estimate(one.value - other.value, positives)
-    estimate.mark_undefined(positives == 0, none_of(POSITIVES))
-    mark_few_of_a_class(estimate, positives, negatives, MIN_OF_EACH_CLASS)
-    return linear_difference(design, (one, other), estimate, flips, largest=1.0)
+    of_each = np.maximum(np.nan_to_num(divide(share, prevalence), nan=1.0), 1e-300)
+    reach: FloatArray = np.minimum(of_each * (1 + np.log1p(1 / of_each)), 1.0) / share
+    return reach

@@ -1,23 +1,26 @@
 """Candidates compared on the same cases: frames in, tidy tables of differences out."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import combinations
+from dataclasses import dataclass, replace
+from itertools import chain, combinations
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from evaluator.metrics._catalogue import METRICS, Task
 from evaluator.metrics._checks import MetricsInputError
-from evaluator.metrics._comparison._binary import BinaryCases, compare_clustered
+from evaluator.metrics._comparison._binary import BinaryCases, compare_designed
 from evaluator.metrics._comparison._decisions import decide, margins_of
 from evaluator.metrics._comparison._differences import CandidatePair, Differences, compare_levels
+from evaluator.metrics._estimates import FloatArray
 from evaluator.metrics._inputs import (
     LEVEL_METRICS,
     binary_rows,
     cluster_numbers,
     level_reader,
     select_metrics,
+    weights_of,
 )
 from evaluator.metrics._levels import IntArray, Slicing, cut_slices
 from evaluator.metrics._linear import SurveyDesign
@@ -39,6 +42,7 @@ def compare_candidates(
     confidence: float = 0.95,
     adjust: Adjustment = "holm",
     margin: float | Mapping[str, float] | None = None,
+    weight: str | None = None,
     cluster: str | None = None,
     groups: Mapping[str, Sequence[Any]] | None = None,
 ) -> pd.DataFrame:
@@ -75,8 +79,12 @@ def compare_candidates(
         The largest difference that does not matter, in the metric's own unit; one for all
         metrics, or some by name. With it come tests of equivalence (two one-sided tests) and of
         not being worse.
+    weight
+        Column of the cases' weights, not negative; a case of weight 0 is left out. Equal weights
+        are none.
     cluster
         Column that says which cases belong together; clusters are then the independent units.
+        Clusters of one case each are none.
 
     Returns
     -------
@@ -101,6 +109,8 @@ def compare_candidates(
             worse by the margin or more"; NaN without a margin.
         ``n``, ``n_effective``
             Cases in the slice, and those that the metric rests on, as in `slice_metrics`.
+        ``clusters``
+            Clusters that the metric rests on; missing without ``cluster``.
         ``n_discordant``, ``better``, ``worse``
             Cases that the two treat differently, and those that the candidate treats better and
             worse: decided right instead of wrong, given a smaller loss, or ranked better against
@@ -110,11 +120,13 @@ def compare_candidates(
         ``conclusion``
             "better", "worse" ("higher", "lower" for a metric without direction), with the
             addition ", within the margin" where that is shown, too; "equivalent", "not worse";
-            "no difference shown"; "not compared" where the difference is undefined.
+            "no difference shown"; "not compared" where the difference is undefined. Identical
+            candidates are equivalent.
         ``status``, ``reason``
             "ok"; "undefined", without a difference; "too_few", with a difference but no test.
-            Differences of rates keep their interval where discordant cases are too few for a
-            test. Too few never counts among the tests that are adjusted.
+            Bounded metrics have an interval where only discordant cases are too few. "identical",
+            with a difference and limits of 0, where the candidates' outputs are the same. Only
+            what is "ok" counts among the tests that are adjusted.
 
     Raises
     ------
@@ -154,6 +166,7 @@ def compare_candidates(
         confidence=confidence,
         adjust=adjust,
         margin=margin,
+        weight=weight,
         cluster=cluster,
         groups=groups,
     )
@@ -191,7 +204,9 @@ def compare_pairs(
 
 
 def _candidates(scores: Scores | None, predictions: Mapping[str, str] | None) -> list[str]:
-    names = list(dict.fromkeys([*(scores or {}), *(predictions or {})]))
+    # Of two mappings the one that names more candidates tells their order.
+    ordered = sorted((scores or {}, predictions or {}), key=len, reverse=True)
+    names = [str(name) for name in dict.fromkeys(chain(*ordered))]
     if len(names) < 2:  # noqa: PLR2004 - a comparison needs two
         raise MetricsInputError(f"a comparison needs two or more candidates, not {names}")
     return names
@@ -210,6 +225,7 @@ def _compare_tables(
     confidence: float = 0.95,
     adjust: Adjustment = "holm",
     margin: float | Mapping[str, float] | None = None,
+    weight: str | None = None,
     cluster: str | None = None,
     groups: Mapping[str, Sequence[Any]] | None = None,
 ) -> pd.DataFrame:
@@ -219,13 +235,24 @@ def _compare_tables(
     if adjust not in ADJUSTMENTS:
         raise MetricsInputError(f"adjust must be one of {', '.join(ADJUSTMENTS)}, not {adjust!r}")
     candidates = _candidates(scores, predictions)
+    slicing = cut_slices(frame, slices, groups)
+    weights = None
+    if weight is not None:
+        weights = weights_of(frame, weight)
+        counted = weights > 0
+        frame, weights = frame[counted], weights[counted]
+        slicing = replace(slicing, cell=slicing.cell[counted])
+        if np.unique(weights).size == 1:
+            weights = None
+    clusters = None if cluster is None else cluster_numbers(frame, cluster)
+    if clusters is not None and np.unique(clusters).size == clusters.size:
+        clusters = None
     columns = _CandidateColumns(frame, task, label, scores or {}, predictions or {})
     wanted = _chosen_metrics(metrics, candidates, columns)
     margins = margins_of(margin, wanted)
-    slicing = cut_slices(frame, slices, groups)
-    clusters = None if cluster is None else cluster_numbers(frame, cluster)
-    error = 1 - confidence
-    found = _differences(columns, slicing, pairs, wanted, error=error, clusters=clusters)
+    found = _differences(
+        columns, slicing, pairs, wanted, error=1 - confidence, weight=weights, cluster=clusters
+    )
     return decide(
         slicing, pairs, wanted, found, margins=margins, confidence=confidence, adjust=adjust
     )
@@ -276,7 +303,8 @@ def _differences(
     metrics: list[str],
     *,
     error: float,
-    clusters: IntArray | None,
+    weight: FloatArray | None,
+    cluster: IntArray | None,
 ) -> Differences:
     """Measure the differences of all pairs, in all groups of all levels."""
     names = sorted({name for pair in pairs for name in pair})
@@ -290,13 +318,13 @@ def _differences(
             name: binary_rows(frame, slicing, metrics, label=label, **own[name]) for name in names
         }
         cases = BinaryCases(rows, slicing, error)
-        if clusters is None:
+        if weight is None and cluster is None:
             return cases.compare(pairs, metrics)
-        return compare_clustered(cases, clusters, pairs, metrics)
+        return compare_designed(cases, pairs, metrics, weight=weight, cluster=cluster)
     at_level = {
         name: level_reader(frame, metrics, 1 - error, task=task, label=label, **own[name])
         for name in names
     }
-    designs = [SurveyDesign(at, slicing.cell, cluster=clusters) for at in slicing.levels]
+    designs = [SurveyDesign(at, slicing.cell, weight, cluster) for at in slicing.levels]
     forms = {metric: LEVEL_METRICS[task][metric] for metric in metrics}
     return compare_levels(designs, at_level, pairs, forms, error)

@@ -189,12 +189,8 @@ def _family(
     status = np.concatenate([one.estimate.status for one in differences])
     value = np.concatenate([one.estimate.value for one in differences])
     tested = status == "ok"
-    bounded = tested | np.concatenate(
-        [
-            (one.estimate.status == "too_few") & one.distribution.interval_without_test
-            for one in differences
-        ]
-    )
+    bounded = tested | np.concatenate([one.without_test for one in differences])
+    identical = np.concatenate([one.identical for one in differences])
     p_value = _where(tested, np.concatenate([one.distribution.two_sided() for one in differences]))
     p_adjusted = ADJUSTMENTS[adjust](p_value)
     shown = np.nan_to_num(p_adjusted, nan=1.0) <= error
@@ -205,8 +201,8 @@ def _family(
         low, high = _intervals(differences, own)
         # An interval around an estimate with added cases may end just short of the plain one.
         low, high = np.fmin(low, value), np.fmax(high, value)
-        columns[f"low{suffix}"] = _where(bounded, low)
-        columns[f"high{suffix}"] = _where(bounded, high)
+        columns[f"low{suffix}"] = _where(bounded | identical, low)
+        columns[f"high{suffix}"] = _where(bounded | identical, high)
     # Where exact test and score statistic disagree, an interval at a smaller error probability may
     # be the narrower one: it takes the other in, which excludes zero if the adjusted one does.
     low = np.fmin(columns["low"], columns["low_adjusted"])
@@ -217,7 +213,7 @@ def _family(
     direction = METRICS[metric].higher_is_better
     columns |= _within(differences, metric, margins, bounded, adjust)
     columns["conclusion"] = _conclusions(
-        columns, value, status, shown, direction=direction, error=error
+        columns, value, status, shown, identical, direction=direction, error=error
     )
     split = {name: np.split(column, sizes) for name, column in columns.items()}
     return [{name: split[name][position] for name in split} for position in range(len(differences))]
@@ -228,10 +224,7 @@ def _where(there: BoolArray, values: FloatArray) -> FloatArray:
 
 
 def _intervals(differences: list[Difference], error: float) -> tuple[FloatArray, FloatArray]:
-    limits = [
-        one.distribution.interval(np.full(len(one.estimate.value), error)) for one in differences
-    ]
-    low, high = zip(*limits, strict=True)
+    low, high = zip(*(one.interval(error) for one in differences), strict=True)
     return np.concatenate(low), np.concatenate(high)
 
 
@@ -251,8 +244,8 @@ def _within(
     if metric not in margins:
         return {"p_equivalent": absent, "p_not_worse": absent}
     margin = margins[metric]
-    above = np.concatenate([one.distribution.above(-margin) for one in differences])
-    below = np.concatenate([one.distribution.below(margin) for one in differences])
+    above = np.concatenate([one.above(-margin) for one in differences])
+    below = np.concatenate([one.below(margin) for one in differences])
     adjusted = ADJUSTMENTS[adjust]
     direction = METRICS[metric].higher_is_better
     harmless = absent if direction is None else above if direction else below
@@ -267,6 +260,7 @@ def _conclusions(
     value: FloatArray,
     status: NDArray[np.object_],
     shown: BoolArray,
+    identical: BoolArray,
     *,
     direction: bool | None,
     error: float,
@@ -279,7 +273,7 @@ def _conclusions(
     not_worse = np.nan_to_num(columns["p_not_worse"], nan=1.0) <= error
     conclusions = np.full(len(value), NOTHING_SHOWN, dtype=object)
     conclusions[not_worse] = "not worse"
-    conclusions[equivalent] = "equivalent"
+    conclusions[equivalent | identical] = "equivalent"
     for word, where in ((up, shown & (value > 0)), (down, shown & (value < 0))):
         conclusions[where] = word
         conclusions[where & equivalent] = f"{word}, within the margin"
@@ -309,8 +303,9 @@ def _table(
     columns["difference"] = table["value"]
     for name in _COLUMNS:
         columns[name] = stacked([own[name] for own in decided.values()])
-    for name in ("n", "n_effective", "clusters"):
-        columns[name] = table[name]
+    columns["n"], columns["n_effective"] = table["n"], table["n_effective"]
+    clusters = pd.Series(stacked([one.clusters for one in differences.values()]))
+    columns["clusters"] = clusters.astype("Int64")
     for name, attribute in (
         ("n_discordant", "discordant"),
         ("better", "better"),
@@ -324,5 +319,7 @@ def _table(
     columns["conclusion"] = pd.Series(
         stacked([own["conclusion"] for own in decided.values()]), dtype="str"
     )
-    columns["status"], columns["reason"] = table["status"], table["reason"]
+    identical = stacked([one.identical for one in differences.values()])
+    columns["status"] = table["status"].mask(identical, "identical")
+    columns["reason"] = table["reason"]
     return pd.DataFrame(columns)

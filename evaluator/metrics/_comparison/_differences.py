@@ -1,14 +1,14 @@
 """The difference of two candidates on the same cases, and what can be said of its truth."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 from scipy import special
 
+from evaluator.metrics._catalogue import METRICS
 from evaluator.metrics._estimates import (
-    AtLevel,
     BoolArray,
     Estimate,
     FloatArray,
@@ -17,15 +17,21 @@ from evaluator.metrics._estimates import (
     PairedTest,
     concat_arrays,
     divide,
+    shortfall_reasons,
 )
+from evaluator.metrics._levels import IntArray
 from evaluator.metrics._linear import SurveyDesign
 from evaluator.metrics._means import MAX_SKEWNESS, Moments
+from evaluator.metrics._multiclass import MulticlassLevel
 from evaluator.metrics._rates import halve_towards
+from evaluator.metrics._regression import RegressionLevel
 
 _NO_LEAN = 1e-6
 _HALVINGS = 60
 _NO_SPREAD = 1e-24
-_NOT_SCORED_DIFFERENTLY = "no case is scored differently"
+_NO_UNITS = 1e-9
+# From so many different outputs on, candidates that agree on all of them are taken for the same.
+MIN_OUTPUTS = 100
 _ALL_ALIKE = "all cases differ alike, so that the spread is unknown"
 CandidatePair = tuple[str, str]
 
@@ -44,13 +50,83 @@ class DiscordantCounts:
 
 
 @dataclass(frozen=True)
+class FewDiscordant:
+    """What is known where few units, or none, are treated differently; arrays of shape (groups,).
+
+    The share of all units that are may be as large as Clopper and Pearson's upper limit, and all
+    of them may move the metric in the same direction, as far as they can. That is wide, and holds
+    whatever these units are like.
+    """
+
+    # Units that were found to be treated differently, and all: effective numbers.
+    found: FloatArray
+    units: FloatArray
+    # How far the metric moves at most, by the share of the units; infinite without a bound.
+    reach: FloatArray
+    # Whether this is what is known of the group.
+    holds: BoolArray
+    # The largest difference that the metric can have.
+    largest: float
+
+    @classmethod
+    def of_units(
+        cls, found: FloatArray, units: FloatArray, reach: float, largest: float = 1.0
+    ) -> "FewDiscordant":
+        """Say how many units were treated differently; of no group yet that it is what holds."""
+        nowhere = np.zeros(len(found), dtype=bool)
+        return cls(found, units, np.full(len(found), reach), nowhere, largest)
+
+    def share(self, error: float) -> FloatArray:
+        """Give the largest share of the units that may be treated differently."""
+        spare = np.maximum(self.units - self.found, _NO_UNITS)
+        share: FloatArray = special.betainccinv(self.found + 1, spare, error / 2)
+        return share
+
+    def interval(self, error: float) -> tuple[FloatArray, FloatArray]:
+        """Give the limits that leave this error probability, half on each side."""
+        half = np.minimum(self.reach * self.share(error), self.largest)
+        return -half, half
+
+    def beyond(self, distance: float) -> FloatArray:
+        """Give the p-values of "the difference is this far from 0, or farther, on one side"."""
+        spare = np.maximum(self.units - self.found, _NO_UNITS)
+        needed = np.minimum(np.nan_to_num(divide(distance, self.reach), nan=1.0), 1.0)
+        tail: FloatArray = special.betaincc(self.found + 1, spare, needed)
+        return tail
+
+
+@dataclass(frozen=True)
 class Difference:
     """A metric's difference, candidate less baseline, in every group."""
 
     estimate: Estimate
     flips: DiscordantCounts
-    # What the data say about the true difference.
+    # What the data say about the true difference, and what they do where little is discordant.
     distribution: "StudentisedDifference | PairedRateDifference"
+    few: FewDiscordant
+    # Where an interval stands though there is no test, and where the candidates are identical.
+    without_test: BoolArray
+    identical: BoolArray
+    # Clusters that the metric rests on; NaN where cases are not in clusters.
+    clusters: FloatArray
+
+    def above(self, bound: float) -> FloatArray:
+        """Give the p-values of "the difference is at most the bound", which is below 0."""
+        return np.where(self.few.holds, self.few.beyond(-bound), self.distribution.above(bound))
+
+    def below(self, bound: float) -> FloatArray:
+        """Give the p-values of "the difference is at least the bound", which is above 0."""
+        return np.where(self.few.holds, self.few.beyond(bound), self.distribution.below(bound))
+
+    def interval(self, error: float) -> tuple[FloatArray, FloatArray]:
+        """Give the limits that leave this error probability, half on each side."""
+        each = np.full(len(self.identical), error)
+        few, usual = self.few.interval(error), self.distribution.interval(each)
+        low, high = (
+            np.where(self.identical, 0.0, np.where(self.few.holds, one, other))
+            for one, other in zip(few, usual, strict=True)
+        )
+        return low, high
 
 
 # By pair of candidates and metric.
@@ -60,21 +136,118 @@ Differences = dict[tuple[CandidatePair, str], Difference]
 def concat_levels(levels: Iterable[Differences]) -> Differences:
     """Put the groups of all levels, compared by the same methods, one after the other."""
     parts = list(levels)
-    return {
-        key: Difference(
-            concat_arrays([part[key].estimate for part in parts]),
-            concat_arrays([part[key].flips for part in parts]),
-            concat_arrays([part[key].distribution for part in parts]),
+
+    def joined(key: tuple[CandidatePair, str], name: str) -> Any:
+        own = [getattr(part[key], name) for part in parts]
+        return np.concatenate(own) if isinstance(own[0], np.ndarray) else concat_arrays(own)
+
+    names = [field.name for field in fields(Difference)]
+    return {key: Difference(**{name: joined(key, name) for name in names}) for key in parts[0]}
+
+
+@dataclass(frozen=True)
+class Discordance:
+    """What two candidates treat differently in every group; arrays of shape (groups,)."""
+
+    flips: DiscordantCounts
+    few: FewDiscordant
+    # Number of different outputs where both candidates' are the same; 0 elsewhere.
+    alike: FloatArray
+    # How cases are treated, and how many units have to be for any test to find something.
+    how: str = "scored differently"
+    least: int = 1
+    unit: str = "cases"
+    # Why candidates are identical there.
+    same: str = "the outputs are equal case by case"
+
+    def settle(
+        self,
+        estimate: Estimate,
+        distribution: "StudentisedDifference | PairedRateDifference",
+        clusters: FloatArray | None = None,
+    ) -> Difference:
+        """Say where too little is treated differently for a test, and what is known there.
+
+        It is asked of groups of cases enough alone. Candidates are identical where all outputs are
+        the same; of a metric that has a bound, where these are `MIN_OUTPUTS` different ones, since
+        fewer may agree by chance, and there is an interval that says so.
+        """
+        few = self.few
+        scarce = (estimate.status == "ok") & (few.found < self.least)
+        bounded = np.isfinite(few.reach)
+        identical = scarce & (self.alike >= np.where(bounded, MIN_OUTPUTS, 1))
+        without_test = scarce & bounded & ~identical
+        # Of some discordant cases Tango's interval knows more.
+        is_rate = isinstance(distribution, PairedRateDifference)
+        holds = without_test & (few.found == 0) if is_rate else without_test
+        none = f"no case is {self.how}"
+        many = shortfall_reasons(self.least, f"{self.unit} that are {self.how}", few.found)
+        estimate.mark_too_few(scarce, none if self.least == 1 else many)
+        estimate.value[identical], estimate.reason[identical] = 0.0, self.same
+        if clusters is None:
+            clusters = np.full(len(scarce), np.nan)
+        few = replace(few, holds=holds)
+        return Difference(
+            estimate, self.flips, distribution, few, without_test, identical, clusters
         )
-        for key in parts[0]
-    }
+
+
+def different_outputs(
+    group: IntArray,
+    chosen: BoolArray,
+    columns: Iterable[tuple[FloatArray, FloatArray]],
+    *,
+    ordered: bool = False,
+) -> FloatArray:
+    """Count the different outputs of groups in which those of both candidates are the same.
+
+    Parameters
+    ----------
+    group
+        Each row's group, shape (rows,).
+    chosen
+        The groups that are asked for, shape (groups,).
+    columns
+        Both candidates' outputs, arrays of shape (rows,).
+    ordered
+        Whether outputs are the same that order the rows of a group alike, ties included.
+
+    Returns
+    -------
+    numpy.ndarray
+        The largest number in any column, shape (groups,); 0 where some outputs are not the same.
+    """
+    same, most = chosen.copy(), np.zeros(len(chosen))
+    rows = np.flatnonzero(chosen[group])
+    if not len(rows):
+        return most
+    for one, other in columns:
+        order = rows[np.lexsort((one[rows], group[rows]))]
+        of_row, first, second = group[order], one[order], other[order]
+        begins = np.append(True, of_row[1:] != of_row[:-1])
+        rises = np.append(True, first[1:] != first[:-1])
+        differs = first != second
+        if ordered:
+            differs = ~begins & (np.append(1, np.sign(np.diff(second))) != rises)
+        same[of_row[differs]] = False
+        most = np.maximum(most, np.bincount(of_row, begins | rises, len(chosen)))
+    return np.where(same, most, 0.0)
+
+
+def effective_units(design: SurveyDesign, among: BoolArray) -> FloatArray:
+    """Count the units of equal weight that would be worth as much as those with the chosen rows.
+
+    Source: as of `SurveyDesign.cases`, with the weights of clusters where there are some.
+    """
+    weight = design.weight * among
+    return np.nan_to_num(divide(design.total(weight) ** 2, design.variance(weight)))
 
 
 def compare_levels(
     designs: Sequence[SurveyDesign],
-    at_level: Mapping[str, Callable[[SurveyDesign], AtLevel]],
+    at_level: Mapping[str, Callable[[SurveyDesign], Any]],
     pairs: Sequence[CandidatePair],
-    forms: Mapping[str, LevelMetric[AtLevel]],
+    forms: Mapping[str, LevelMetric[Any]],
     error: float,
 ) -> Differences:
     """Compare pairs of candidates by all metrics, measured from the rows of every level."""
@@ -83,7 +256,7 @@ def compare_levels(
         rows = {name: read(design) for name, read in at_level.items()}
         found = {}
         for metric, form in forms.items():
-            ones = {name: _CandidateEstimate.of(form, at) for name, at in rows.items()}
+            ones = {name: _CandidateEstimate.of(metric, form, at) for name, at in rows.items()}
             for pair in pairs:
                 both = ones[pair[0]], ones[pair[1]]
                 found[pair, metric] = _level_difference(design, both, pair, error)
@@ -94,20 +267,48 @@ def compare_levels(
 
 @dataclass(frozen=True)
 class _CandidateEstimate:
-    """A candidate's metric at one level, as `PairedTest` has it."""
+    """A candidate's metric at one level, as `PairedTest` has it, and what it was measured from."""
 
     test: PairedTest[Any]
     estimate: Estimate
     linear: LinearisedEstimate
     merit: FloatArray
+    # All outputs, shape (rows,) each, and those of them that the metric reads.
+    outputs: list[FloatArray]
+    read: list[FloatArray]
+    at: MulticlassLevel | RegressionLevel
 
     @classmethod
-    def of(cls, form: LevelMetric[AtLevel], at: AtLevel) -> "_CandidateEstimate":
+    def of(cls, metric: str, form: LevelMetric[Any], at: Any) -> "_CandidateEstimate":
         """Measure a candidate in the forms that a comparison needs."""
         estimate, test = form.measure(at), form.paired
         if test is None or not isinstance(estimate, Estimate):
             raise TypeError("there is no paired test of this metric")
-        return cls(test, estimate, test.linear(at), test.merit(at))
+        outputs = _outputs(at)
+        if METRICS[metric].needs == "score":
+            outputs = read = outputs[:-1]
+        else:
+            read = outputs[-1:]
+        return cls(test, estimate, test.linear(at), test.merit(at), outputs, read, at)
+
+    def units(self) -> FloatArray:
+        """Count the effective units of the smallest part that a bounded metric rests on."""
+        design, at = self.at.design, self.at
+        parts = [np.ones(len(self.merit), dtype=bool)]
+        if isinstance(at, MulticlassLevel) and not self.test.hits:
+            parts = [rows for rows in (*at.of_class, *at.decided) if rows.any()]
+        of_parts = np.array([effective_units(design, rows) for rows in parts])
+        # A class that a group does not have says nothing about it.
+        units: FloatArray = np.where(of_parts > 0, of_parts, np.inf).min(axis=0)
+        return np.where(np.isfinite(units), units, 0.0)
+
+
+def _outputs(at: MulticlassLevel | RegressionLevel) -> list[FloatArray]:
+    """Give what a candidate said of every row: scores, and last what it decided."""
+    if isinstance(at, RegressionLevel):
+        return [at.prediction]
+    scores = [] if at.rows.scores is None else list(at.rows.scores.T)
+    return [*scores, at.rows.prediction.astype(float)]
 
 
 def _level_difference(
@@ -118,9 +319,8 @@ def _level_difference(
 ) -> Difference:
     one, other = ones
     test = one.test
-    more = design.total(one.merit > other.merit)
-    fewer = design.total(one.merit < other.merit)
-    flips = DiscordantCounts(more, fewer)
+    more, fewer = one.merit > other.merit, one.merit < other.merit
+    flips = DiscordantCounts(design.total(more), design.total(fewer))
     effective = np.fmin(one.estimate.effective, other.estimate.effective)
     estimate = Estimate(one.linear.value - other.linear.value, effective)
     for name, single in zip(pair, ones, strict=True):
@@ -129,27 +329,52 @@ def _level_difference(
             own = f"{reason} by {name!r}" if "predicted" in str(reason) else str(reason)
             estimate.mark_undefined(where, own)
     estimate.mark_shortfall(test.fewest, "cases", effective)
+    found = design.units(more | fewer if test.hits else _differ(one.read, other.read))
+    settings: dict[str, Any] = {}
     if test.hits:
-        mark_few_flips(estimate, flips, error)
-    if test.hits and design.cluster is None:
-        estimate.value = np.where(estimate.undefined, np.nan, divide(more - fewer, design.n))
-        return Difference(
-            estimate, flips, PairedRateDifference(more, fewer, np.maximum(design.n, 1))
-        )
+        settings = decided_differently(error, clustered=design.cluster is not None)
+    # A decision more or less moves the rates of two classes.
+    reach = np.inf if np.isinf(test.largest) else 1.0 if test.hits else 2.0
+    is_scarce = bool((found < settings.get("least", 1)).any())
+    units = one.units() if is_scarce and np.isfinite(reach) else design.n
+    all_same = (design.n > 0) & (design.total(_differ(one.outputs, other.outputs)) == 0)
+    outputs = zip(one.outputs, other.outputs, strict=True)
+    alike = different_outputs(design.group, all_same, outputs)
+    few = FewDiscordant.of_units(found, units, reach)
+    discordance = Discordance(flips, few, alike, **settings)
+    if test.hits and design.plain:
+        gained = divide(flips.better - flips.worse, design.n)
+        estimate.value = np.where(estimate.undefined, np.nan, gained)
+        distribution = PairedRateDifference(flips.better, flips.worse, np.maximum(design.n, 1))
+        return discordance.settle(estimate, distribution)
     linear = one.linear, other.linear
     return linear_difference(
-        design, linear, estimate, flips, skewed=test.skewed, largest=test.largest
+        design, linear, estimate, discordance, skewed=test.skewed, largest=test.largest
     )
 
 
-def mark_few_flips(estimate: Estimate, flips: DiscordantCounts, error: float) -> None:
-    """Mark groups in which too few cases were decided differently for any test."""
-    least = fewest_discordant(error)
-    estimate.mark_shortfall(least, "cases that are decided differently", flips.discordant)
+def _differ(one: Sequence[FloatArray], other: Sequence[FloatArray]) -> BoolArray:
+    """Say of which rows any output differs."""
+    differ: BoolArray = np.logical_or.reduce([a != b for a, b in zip(one, other, strict=True)])
+    return differ
+
+
+def decided_differently(error: float, *, clustered: bool) -> dict[str, Any]:
+    """Give how many units have to be decided differently, as `Discordance` takes it.
+
+    An interval by the spread of fewer clusters is too short: where all move the metric in the same
+    direction, it misses in up to 15 % of the samples, on one side.
+    """
+    unit = "clusters with cases" if clustered else "cases"
+    return {"how": "decided differently", "least": fewest_discordant(error), "unit": unit}
 
 
 def mean_difference(
-    estimate: Estimate, flips: DiscordantCounts, moments: Moments, largest: float = np.inf
+    estimate: Estimate,
+    discordance: Discordance,
+    moments: Moments,
+    largest: float = np.inf,
+    clusters: FloatArray | None = None,
 ) -> Difference:
     """Compare by the mean of the units' differences, whose moments are given: the paired t-test.
 
@@ -157,18 +382,19 @@ def mean_difference(
     differences are symmetric this is Student's paired test itself. Where they show no spread, or
     are carried by one unit, there is no test.
     """
-    estimate.mark_too_few(flips.discordant == 0, _NOT_SCORED_DIFFERENTLY)
+    distribution = StudentisedDifference.of_moments(moments, largest)
+    difference = discordance.settle(estimate, distribution, clusters)
     estimate.mark_too_few(moments.deviation == 0, _ALL_ALIKE)
     carried = np.abs(np.nan_to_num(moments.skewness)) > MAX_SKEWNESS * np.sqrt(moments.n)
     estimate.mark_too_few(carried, "one case carries the difference")
-    return Difference(estimate, flips, StudentisedDifference.of_moments(moments, largest))
+    return difference
 
 
 def linear_difference(
     design: SurveyDesign,
     linear: LinearisedEstimate | tuple[LinearisedEstimate, LinearisedEstimate],
     estimate: Estimate,
-    flips: DiscordantCounts,
+    discordance: Discordance,
     *,
     among: BoolArray | None = None,
     skewed: bool = False,
@@ -194,7 +420,8 @@ def linear_difference(
     skewness = divide(third * units**2, deviation**3) if skewed else np.zeros(len(units))
     moments = Moments(units, estimate.value.copy(), np.nan_to_num(deviation), skewness)
     design.mark_few_clusters(estimate, among)
-    return mean_difference(estimate, flips, moments, largest)
+    clusters = units if design.cluster is not None else None
+    return mean_difference(estimate, discordance, moments, largest, clusters)
 
 
 @dataclass(frozen=True)
@@ -221,9 +448,6 @@ class StudentisedDifference:
     lean: FloatArray
     # The largest difference that the metric can have; may be infinite.
     largest: float = np.inf
-
-    # Whether the interval may stand where there are too few cases for a test.
-    interval_without_test = False
 
     @classmethod
     def of_moments(cls, moments: Moments, largest: float) -> "StudentisedDifference":
@@ -281,8 +505,6 @@ class PairedRateDifference:
     fewer: FloatArray
     # All cases; at least 1.
     n: FloatArray
-
-    interval_without_test = True
 
     def two_sided(self) -> FloatArray:
         """Give McNemar's exact p-values."""

@@ -1,5 +1,6 @@
 """The difference of two areas under the ROC curve over the same cases."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -8,25 +9,42 @@ from numpy.typing import NDArray
 from evaluator.metrics._catalogue import NEGATIVES, POSITIVES, none_of
 from evaluator.metrics._comparison._differences import (
     Difference,
+    Discordance,
     DiscordantCounts,
+    FewDiscordant,
     StudentisedDifference,
 )
-from evaluator.metrics._estimates import MIN_OF_EACH_CLASS, NO_SPREAD, Estimate, FloatArray, divide
+from evaluator.metrics._estimates import (
+    MIN_OF_EACH_CLASS,
+    NO_SPREAD,
+    BoolArray,
+    Estimate,
+    FloatArray,
+    divide,
+)
 from evaluator.metrics._levels import Level
 from evaluator.metrics._ranking import CellLayout, variance_of_area
 
-_NOT_RANKED_DIFFERENTLY = "no case is ranked differently"
+RANKED_DIFFERENTLY = "ranked differently"
+SAME_ORDER = "the scores rank the cases alike"
 
 
 def roc_auc_difference(
-    layout: CellLayout, level: Level, placed: tuple[NDArray[np.int32], NDArray[np.int32]]
+    layout: CellLayout,
+    level: Level,
+    placed: tuple[NDArray[np.int32], NDArray[np.int32]],
+    alike: Callable[[BoolArray], FloatArray] | None = None,
 ) -> Difference:
     """Compare two areas under the ROC curve by DeLong's paired method.
 
     The difference of the areas is the mean, over either class, of the difference of the
     placements as shares of the other class; its variance is the sum over both classes of the
     variance of these differences over their number. Student's distribution with Satterthwaite's
-    degrees of freedom takes the place of the normal one.
+    degrees of freedom takes the place of the normal one. `alike` tells of which of the groups
+    where no case is ranked differently the scores have the same order, as `different_outputs` does.
+
+    Where no pair of a positive and a negative is ordered differently, no more of the pairs can be
+    than an upper limit from those that share no case, as many as there are of the rarer class.
 
     Sources: E. DeLong, D. DeLong, D. Clarke-Pearson, Biometrics 44 (1988) 837; X. Sun, W. Xu,
     IEEE Signal Processing Letters 21 (2014) 1389, for placements by sorting.
@@ -50,19 +68,27 @@ def roc_auc_difference(
         # What is left by cancellation is no spread.
         of_classes.append(np.where(centred <= NO_SPREAD * second, 0, centred))
     variance, freedom = variance_of_area(of_classes, (positives, negatives))
-    estimate = Estimate(value.copy(), np.minimum(positives, negatives))
+    fewer = np.minimum(positives, negatives)
+    estimate = Estimate(value.copy(), fewer)
     flips = DiscordantCounts(better, worse)
     estimate.mark_undefined(positives == 0, none_of(POSITIVES))
     estimate.mark_undefined(negatives == 0, none_of(NEGATIVES))
     mark_few_of_a_class(estimate, positives, negatives, MIN_OF_EACH_CLASS)
-    estimate.mark_too_few(flips.discordant == 0, _NOT_RANKED_DIFFERENTLY)
-    estimate.mark_too_few(
-        variance == 0, "all cases are ranked differently alike, so that the spread is unknown"
-    )
     freedom = np.maximum(np.nan_to_num(freedom, nan=1.0), 1)
     no_skewness = np.zeros(len(value))
     distribution = StudentisedDifference(value, np.sqrt(variance), freedom, no_skewness, 1.0)
-    return Difference(estimate, flips, distribution)
+    unchanged = (flips.discordant == 0) & (cases.sum(axis=1) > 0)
+    difference = Discordance(
+        flips,
+        FewDiscordant.of_units(flips.discordant, fewer, 1.0),
+        np.zeros(len(unchanged)) if alike is None else alike(unchanged),
+        how=RANKED_DIFFERENTLY,
+        same=SAME_ORDER,
+    ).settle(estimate, distribution)
+    estimate.mark_too_few(
+        variance == 0, "all cases are ranked differently alike, so that the spread is unknown"
+    )
+    return difference
 
 
 def mark_few_of_a_class(
