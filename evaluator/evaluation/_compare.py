@@ -167,8 +167,9 @@ def _settings(spec: AuditSpec, names: Sequence[str], metrics: Sequence[str]) -> 
         "margin": margin,
         **dependence_columns(spec.data),
     }
-    if any(METRICS[name].needs == "score" for name in metrics):
-        settings["scores"] = {name: f"score of {name}" for name in names}
+    # Where decisions are compared, equal scores tell that two candidates are one and the same.
+    scored = [c.name for c in spec.candidates if c.name in names and c.has_scores]
+    settings["scores"] = {name: f"score of {name}" for name in scored}
     return settings
 
 

@@ -93,6 +93,17 @@ def test_the_same_decisions_are_no_difference_and_scores_that_are_not_there_are_
     assert by_accuracy.loc["base", "not_told_apart_from"] == "rule"
 
 
+def test_a_baseline_that_is_handed_in_again_is_identical_and_the_same_decisions_alone_are_not(
+    predictions: dict[str, pd.DataFrame], cases: EvaluatedCases
+) -> None:
+    found = compare(spec_of(), predictions | {"sharp": predictions["base"]}, cases)
+    for metric in ("accuracy", "roc_auc"):
+        row = overall(found.comparisons, "sharp", metric)
+        assert (row["status"], row["low"], row["high"]) == ("identical", 0, 0)
+    row = overall(found.comparisons, "rule", "accuracy")
+    assert (row["status"], row["low"] < 0 < row["high"]) == ("too_few", True)
+
+
 def test_where_only_scores_are_asked_for_a_candidate_without_them_is_listed_at_every_place(
     predictions: dict[str, pd.DataFrame], cases: EvaluatedCases
 ) -> None:
