@@ -12,6 +12,7 @@ _MAX_STEPS = 60
 _LOPSIDED = 3
 # Relative error that the search for a limit may leave.
 _ROUNDING = 1e-11
+_HALF = 0.5
 # Below it a probability that is taken from 1 loses digits that the search needs.
 _LITTLE = 1e-3
 
@@ -19,7 +20,20 @@ _LITTLE = 1e-3
 def rate_interval(
     hits: FloatArray, cases: FloatArray, confidence: float
 ) -> tuple[FloatArray, FloatArray]:
-    """Give the limits of rates by Blaker's exact interval, each pair of counts solved once."""
+    """Give the limits of rates by Blaker's exact interval, each pair of counts solved once.
+
+    Parameters
+    ----------
+    hits, cases
+        Whole numbers, shape (rates,).
+    confidence
+        The least probability with which the interval holds the true rate.
+
+    Returns
+    -------
+    low, high
+        Limits of each rate; NaN where there are no cases.
+    """
     low = np.full(len(hits), np.nan)
     high = np.full(len(hits), np.nan)
     there = np.flatnonzero(cases > 0)
@@ -93,13 +107,18 @@ def _raised(hits: FloatArray, cases: FloatArray, start: FloatArray, error: float
     k, n, low = hits[some], cases[some], start[some]
     opposite = _largest_opposite(k, n, low, error / 2)
     jump = _where_tails_are_equal(k, opposite + 1, n)
+    # Mirrored tails are equal at 1/2, which no search finds to the last bit.
+    mirrored = opposite + 1 == n - k
+    jump[mirrored] = _HALF
     crosses = _tails(k, opposite, n, jump) > error
     found = jump.copy()
     found[crosses] = _crossing(
         k[crosses], opposite[crosses], n[crosses], (low[crosses], jump[crosses]), error
     )
-    # Outwards by more than was rounded.
-    limit[some] = np.maximum(found * (1 - _ROUNDING), low)
+    # What was searched for goes outwards by more than was rounded.
+    searched = ~mirrored | crosses
+    found[searched] *= 1 - _ROUNDING
+    limit[some] = np.maximum(found, low)
     return limit
 
 

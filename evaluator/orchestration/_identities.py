@@ -19,7 +19,7 @@ CODE_VERSIONS = {
     "model": "1",
     "predictions": "2",
     "slice_metrics": "3",
-    "scorecard": "4",
+    "scorecard": "5",
     "mlflow_runs": "1",
     "audit_spec": "1",
     "certificate": "4",

@@ -1,5 +1,7 @@
 """Intervals cover what they claim: by enumeration for rates, by simulation for the others."""
 
+from fractions import Fraction
+from math import comb
 from typing import Any
 
 import numpy as np
@@ -66,6 +68,36 @@ def test_the_guaranteed_interval_is_the_hull_of_the_acceptable_rates() -> None:
         kept = rates[both > 0.05]
         assert low[k] == pytest.approx(kept.min(), abs=6e-4)
         assert high[k] == pytest.approx(kept.max(), abs=6e-4)
+
+
+def _is_acceptable(hits: int, cases: int, rate: Fraction, error: Fraction) -> bool:
+    """Tell whether Blaker keeps a rate below hits / cases, without any rounding."""
+    each = [
+        comb(cases, count) * rate**count * (1 - rate) ** (cases - count)
+        for count in range(cases + 1)
+    ]
+    upper, lower = sum(each[hits:], Fraction(0)), Fraction(0)
+    for probability in each:
+        if lower + probability > upper:
+            break
+        lower += probability
+    return upper + lower > error
+
+
+def test_limits_that_are_one_half_are_exactly_so() -> None:
+    error, half, found = Fraction(1, 20), Fraction(1, 2), 0
+    for n in range(10, 61):
+        low, high = blaker(np.arange(n + 1.0), np.full(n + 1, float(n)), 0.95)
+        for k in range(n // 2 + 1, n + 1):
+            # The limit is the least rate that is kept; two tails there are equal by symmetry.
+            near = abs(low[k] - 0.5) < 0.01
+            below = [half - Fraction(1, 10**power) for power in (3, 6, 9, 12)]
+            is_half = near and _is_acceptable(k, n, half, error)
+            is_half = is_half and not any(_is_acceptable(k, n, rate, error) for rate in below)
+            assert (low[k] == 0.5) == is_half
+            assert (high[n - k] == 0.5) == is_half
+            found += is_half
+    assert found == 21
 
 
 def test_wilsons_interval_covers_on_average_and_not_everywhere() -> None:
