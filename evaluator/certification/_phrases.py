@@ -1,8 +1,10 @@
 """How numbers, counts and metrics are said to a reader."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 
+from evaluator.certification._bounds import ROUNDING
 from evaluator.metrics import METRICS
 from evaluator.scorecard import SliceState
 
@@ -29,6 +31,8 @@ def format_metric(metric: str) -> str:
 def format_number(value: float, *, apart_from: float | None = None) -> str:
     """Write a number with three decimals, or as many more as set it apart from a limit.
 
+    What is nearer to the limit than rounding is at it, as gates are decided.
+
     Parameters
     ----------
     value
@@ -43,9 +47,13 @@ def format_number(value: float, *, apart_from: float | None = None) -> str:
     """
     for decimals in range(3, 17):
         shown = f"{value:.{decimals}f}"
-        if apart_from is None or value == apart_from or float(shown) != apart_from:
+        if apart_from is None or float(shown) != apart_from or _is_at(value, apart_from):
             return shown
     return repr(value)
+
+
+def _is_at(value: float, limit: float) -> bool:
+    return math.isclose(value, limit, rel_tol=ROUNDING)
 
 
 def format_count(count: int, thing: str) -> str:
@@ -67,6 +75,34 @@ def format_count(count: int, thing: str) -> str:
         return f"1 {thing}"
     plural = f"{thing[:-1]}ies" if thing.endswith("y") and thing[-2] not in "aeiou" else f"{thing}s"
     return f"{count:,} {plural}"
+
+
+def format_needed(cases: float, more_clusters: float, cluster: str) -> str:
+    """Say how much would decide an open verdict.
+
+    Parameters
+    ----------
+    cases
+        How many cases in all; infinite where the value is too near to its limit, NaN where nobody
+        can tell.
+    more_clusters
+        How many clusters beyond those that there are; NaN where cases are counted.
+    cluster
+        What one of them is called, in the singular.
+
+    Returns
+    -------
+    str
+        For example ``about 1,300 cases there in all would decide it``, or ``about 60 more days
+        there would decide it``; empty where nobody can tell.
+    """
+    if math.isnan(cases):
+        return ""
+    if math.isinf(cases):
+        return "the value is too near to the limit to be decided by more data"
+    if math.isnan(more_clusters):
+        return f"about {format_count(int(cases), 'case')} there in all would decide it"
+    return f"about {format_count(int(more_clusters), f'more {cluster}')} there would decide it"
 
 
 def format_list(items: Sequence[str]) -> str:

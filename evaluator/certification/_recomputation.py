@@ -80,8 +80,9 @@ KEYS: Final[Mapping[str, tuple[str, ...]]] = {
 certificate's evidence."""
 # What earlier versions stored beside the gaps. Nothing reads it, so that nothing rests on it.
 _FORMER: Final = ("limit", "verdict", "needed_cases")
-# Wording may improve between versions of the program; what it says may not change.
+# Wording and advice may improve between versions of the program; what is said may not change.
 _WORDING = "reason"
+_ADVICE = "needed_cases"
 _SHOWN = 5
 RELATIVE_TOLERANCE: Final = 1e-9
 """Two machines may add the same numbers in another order."""
@@ -392,8 +393,8 @@ def _differs(stored: "pd.Series[Any]", again: "pd.Series[Any]") -> Any:
 
 
 def differences(stated: Mapping[str, Any], again: Mapping[str, Any]) -> Iterator[str]:
-    """Say in which keys two records differ, beside the wording of reasons."""
-    for key in sorted((stated.keys() | again.keys()) - {_WORDING}):
+    """Say in which keys two records differ, beside the wording of reasons and what is advised."""
+    for key in sorted((stated.keys() | again.keys()) - {_WORDING, _ADVICE}):
         if not is_same(stated.get(key), again.get(key)):
             yield f"{key} is {stated.get(key)!r}, recomputed {again.get(key)!r}"
 

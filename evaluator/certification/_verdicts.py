@@ -31,7 +31,12 @@ from evaluator.certification._gates._behaviour import (
     Limits,
     behaviour_of,
 )
-from evaluator.certification._phrases import format_count, format_list, format_number
+from evaluator.certification._phrases import (
+    format_count,
+    format_list,
+    format_needed,
+    format_number,
+)
 from evaluator.scorecard import Measurement, format_scope
 from evaluator.spec import GateSpec
 
@@ -71,9 +76,9 @@ class Verdict:
         ``bound``: the interval is held against the limit. ``value``: the value is, as if it were
         known exactly. ``count``: what was counted has no interval.
     needed_cases
-        Where the verdict is open: how many cases at that scope would decide it with a probability
-        of 0.8; None where it is decided, where no number of cases would, and where no interval
-        tells.
+        Where the verdict is open: how many cases at that scope, with those that there are, would
+        decide it with a probability of 0.8, to two figures. None where it is decided, where they
+        are more than 20 times those that there are, and where no interval tells.
     verdict
         ``PASS``, ``FAIL`` or ``INSUFFICIENT EVIDENCE``.
     reason
@@ -178,10 +183,11 @@ def judge(
 
     Notes
     -----
-    A limit itself passes, but for ``better_than_baseline`` and ``drift_below``. FAIL needs
-    something that was measured: at a single slice on current evidence; at a margin or overall also
-    where a slice is missing, and the reason then says so. PASS needs every scope to be measured,
-    with status ``ok``, on current slices, or with no more missing than the audit allows.
+    A limit itself passes, but for ``better_than_baseline`` and ``drift_below``; what is nearer to
+    it than rounding is at it. FAIL needs something that was measured: at a single slice on current
+    evidence; at a margin or overall also where a slice is missing, and the reason then says so.
+    PASS needs every scope to be measured, with status ``ok``, on current slices, or with no more
+    missing than the audit allows.
 
     What the verdicts of a whole certificate control is said in ``docs/gates.md``.
     """
@@ -271,6 +277,8 @@ def decide(
         at_least=_floats([item.limits.at_least for item in items], -math.inf),
         at_most=_floats([item.limits.at_most for item in items], math.inf),
         n=_floats([_number_of(item, "n") for item in items]),
+        n_effective=_floats([_number_of(item, "n_effective") for item in items]),
+        clusters=_floats([item.clusters for item in items]),
         strict=any(item.limits.strict for item in items),
         simultaneous=simultaneous,
     )
@@ -278,14 +286,11 @@ def decide(
         decided = decide_bounds(intervals, confidence)
     else:
         decided = decide_values(intervals)
-    tested = int((~np.isnan(intervals.low) | ~np.isnan(intervals.high)).sum())
-    return [
-        _scope_verdict(item, decided, index, decided_on, tested) for index, item in enumerate(items)
-    ]
+    return [_scope_verdict(item, decided, index, decided_on) for index, item in enumerate(items)]
 
 
 def _scope_verdict(
-    item: GateInput, decided: BoundDecisions, index: int, decided_on: DecidedOn, tested: int
+    item: GateInput, decided: BoundDecisions, index: int, decided_on: DecidedOn
 ) -> ScopeVerdict:
     measurement = item.measurement
     if item.problem or measurement is None or measurement.value is None:
@@ -309,18 +314,19 @@ def _scope_verdict(
         if item.remark and decided_on != "count":
             why += f"; {item.remark}, which the audit allows"
         return found(verdict="PASS", why=why, margin=margin)
-    needed = decided.needed_cases[index]
-    cases = None if math.isnan(needed) else int(needed)
-    would = "no number of cases" if cases is None else f"about {format_count(cases, 'case')}"
-    would += " there would decide it"
+    needed = float(decided.needed_cases[index])
+    would = format_needed(needed, float(decided.more_clusters[index]), item.cluster)
     joint = "" if decided.failed_alone[index] else "and "
     if decided.failed_alone[index]:
         broken = _broken_limits(item.limits, measurement, decided_on)
-        why = f"all of it {broken}, which may be chance among {tested} places"
+        why = f"all of it {broken}, which may be chance among {decided.tests} places"
     else:
         why = f"the limit {limit:g} lies within"
     return found(
-        figures=f"{shown}, {joint}", why=f"{why}; {would}", margin=margin, needed_cases=cases
+        figures=f"{shown}, {joint}",
+        why=f"{why}{would and f'; {would}'}",
+        margin=margin,
+        needed_cases=int(needed) if math.isfinite(needed) else None,
     )
 
 
@@ -364,7 +370,8 @@ def _broken_limits(limits: Limits, measurement: Measurement, decided_on: Decided
     """Say which limit is broken."""
     # An estimate that is corrected for its bias may have an interval that does not hold the value.
     highest = measurement.high if decided_on == "bound" else measurement.value
-    if limits.at_least is not None and highest is not None and highest <= limits.at_least:
+    broken = limits.nearest(limits.at_most or 0.0 if highest is None else highest)
+    if broken == limits.at_least:
         return f"{'not above' if limits.strict else 'below'} {limits.at_least:g}"
     return f"{'not below' if limits.strict else 'above'} {limits.at_most:g}"
 

@@ -16,6 +16,7 @@ from ._comparison._decisions import rank_candidates as rank_candidates
 from ._comparison._pairing import paired_frame as paired_frame
 from ._fairness._fairness import fairness as fairness
 from ._multiplicity import holm as holm
+from ._rates import rate_interval as rate_interval
 from ._slices import slice_metrics as slice_metrics
 from ._weak_slices._weak_slices import WeakSlices as WeakSlices, weak_slices as weak_slices
 from ._weak_slices._worsened import (

@@ -20,11 +20,11 @@ CODE_VERSIONS = {
     "predictions": "2",
     "slice_metrics": "3",
     "scorecard": "5",
-    "mlflow_runs": "1",
+    "mlflow_runs": "2",
     "audit_spec": "1",
-    "certificate": "4",
-    "dashboard": "4",
-    "documents": "2",
+    "certificate": "5",
+    "dashboard": "5",
+    "documents": "3",
     "promoted_models": "1",
 }
 

@@ -214,7 +214,7 @@ def _plot(verdict: Verdict) -> IntervalPlot | None:
 def format_needed_cases(verdict: Verdict) -> str:
     """Say how many cases would decide a verdict, unless its reason says so."""
     needed = verdict.needed_cases
-    if needed is None or format_count(needed, "case") in verdict.reason:
+    if needed is None or "would decide it" in verdict.reason:
         return ""
     return f"about {format_rough(needed)} cases would decide"
 

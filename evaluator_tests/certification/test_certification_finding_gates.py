@@ -45,6 +45,10 @@ def _row(value: float, low: float, high: float, **more: Any) -> dict[str, Any]:
         (BETTER, _row(0.02, 0.0, 0.03), OPEN),
         (BETTER, _row(0.0, 0.0, 0.0), "FAIL"),
         (BETTER, _row(-0.02, -0.04, 0.0), "FAIL"),
+        # Nearer to 0 than rounding is 0.
+        (BETTER, _row(0.02, 1e-13, 0.03), OPEN),
+        (BETTER, _row(-0.02, -0.04, 1e-13), "FAIL"),
+        (BETTER, _row(0.02, 1e-9, 0.03), "PASS"),
         # A difference of rates may have an interval where a test would have too few cases.
         (NOT_WORSE, _row(0.0, -0.01, 0.01, status="too_few", reason="2 cases differ"), "PASS"),
         (NOT_WORSE, _row(0.0, np.nan, np.nan, status="too_few", reason="none"), OPEN),
@@ -234,7 +238,28 @@ def test_a_weak_slice_whose_excess_may_be_above_the_limit_is_not_decided(evidenc
     searched = _searched({"JFK": 0.2, "LGA": 0.1, "EWR": 0.1})
     (found,) = judge([WEAK], evidence(**searched), ["good"])
     assert found.verdict == OPEN
+    assert "too near to the limit" in found.reason
+    higher = WEAK.model_copy(update={"no_weak_slice_above": 0.106})
+    (found,) = judge([higher], evidence(**searched), ["good"])
+    assert found.verdict == OPEN
     assert found.needed_cases is not None
+    assert f"about {found.needed_cases:,} cases there in all" in found.reason
+
+
+@pytest.mark.parametrize(("beyond", "verdict"), [(5e-12, "PASS"), (1e-8, OPEN)])
+def test_an_end_that_is_nearer_to_the_limit_than_rounding_is_at_it(
+    evidence: Any, *, beyond: float, verdict: str
+) -> None:
+    gaps = _hiring(400, {"a": 0.9, "b": 0.85}).query("comparison == 'difference'")
+    tested = {"slice": "origin = JFK", "n_all": 120, "excess": 0.05, "low": 0.01}
+    given = evidence(
+        fairness=gaps.assign(low=-0.1 - beyond, high=0.1),
+        weak_slices=pd.DataFrame(
+            [{"candidate": "good", "status": "confirmed", "high": 0.1 + beyond, **tested}]
+        ),
+        weak_searches={"good": {"reason": None}},
+    )
+    assert [v.verdict for v in judge([DIFFERENCE, WEAK], given, ["good"])] == [verdict] * 2
 
 
 def test_a_lower_end_that_was_not_confirmed_fails_nobody(evidence: Any) -> None:

@@ -185,9 +185,8 @@ def test_a_limit_of_the_audit_decides_as_a_gate_with_this_limit_would() -> None:
 
 def test_an_open_gap_says_why_and_how_many_cases_would_decide() -> None:
     (found,) = decided([gap(-0.12)], limit_difference=0.1)
-    assert found.reason == (
-        f"the limit -0.1 lies within; about {found.needed_cases:,} cases there would decide it"
-    )
+    would = f"about {found.needed_cases:,} cases there in all would decide it"
+    assert found.reason == f"the limit -0.1 lies within; {would}"
     alone = decided([gap(-0.16, 0.058), *[gap(0, 0.05)] * 30], limit_difference=0.1)[0]
     assert alone.verdict == OPEN
     assert "which may be chance among 31 places" in (alone.reason or "")

@@ -33,13 +33,18 @@ TOO_FEW = _measured(0.9, NONE, NONE, status="too_few", reason="needs 20 positive
         # A least value: the interval wholly good, touching, astride, touching, wholly bad.
         (LEAST, _measured(0.8, 0.7, 0.9), "current", PASS, "certified"),
         (LEAST, _measured(0.8, 0.6, 0.9), "current", PASS, "certified"),
+        (LEAST, _measured(0.8, 0.6 - 5e-12, 0.9), "current", PASS, "certified"),
+        (LEAST, _measured(0.8, 0.6 - 1e-8, 0.9), "current", OPEN, "undecided"),
         (LEAST, _measured(0.8, 0.59, 0.9), "current", OPEN, "undecided"),
         (LEAST, _measured(0.6, 0.5, 0.7), "current", OPEN, "undecided"),
         (LEAST, _measured(0.5, 0.4, 0.6), "current", OPEN, "undecided"),
+        (LEAST, _measured(0.5, 0.4, 0.6 - 5e-12), "current", OPEN, "undecided"),
+        (LEAST, _measured(0.5, 0.4, 0.6 - 1e-8), "current", FAIL, "not certified"),
         (LEAST, _measured(0.5, 0.4, 0.59), "current", FAIL, "not certified"),
         # A most value.
         (MOST, _measured(0.5, 0.4, 0.59), "current", PASS, "certified"),
         (MOST, _measured(0.5, 0.4, 0.6), "current", PASS, "certified"),
+        (MOST, _measured(0.5, 0.4, 0.6 + 5e-12), "current", PASS, "certified"),
         (MOST, _measured(0.5, 0.4, 0.61), "current", OPEN, "undecided"),
         (MOST, _measured(0.7, 0.6, 0.8), "current", OPEN, "undecided"),
         (MOST, _measured(0.7, 0.61, 0.8), "current", FAIL, "not certified"),
@@ -52,6 +57,7 @@ TOO_FEW = _measured(0.9, NONE, NONE, status="too_few", reason="needs 20 positive
         # Decided on the value, the interval does not matter.
         (LEAST | BY_VALUE, _measured(0.8, 0.5, 0.9), "current", PASS, "certified"),
         (LEAST | BY_VALUE, _measured(0.6, 0.5, 0.9), "current", PASS, "certified"),
+        (LEAST | BY_VALUE, _measured(0.6 - 5e-12, 0.5, 0.9), "current", PASS, "certified"),
         (LEAST | BY_VALUE, _measured(0.599, 0.5, 0.9), "current", FAIL, "not certified"),
         (MOST | BY_VALUE, _measured(0.601, 0.5, 0.9), "current", FAIL, "not certified"),
         (LEAST | BY_VALUE, _measured(0.8, NONE, NONE), "current", PASS, "certified"),

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -6,7 +7,9 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from evaluator.certification import GateEvidence, decide_outcomes, judge
-from evaluator.scorecard import Scorecard
+from evaluator.certification._gates._behaviour import GateInput, Limits
+from evaluator.certification._verdicts import ScopeVerdict, decide
+from evaluator.scorecard import Measurement, Scorecard
 from evaluator.spec import MetricGate
 
 EVERYWHERE = MetricGate(metric="recall", level="slice", at_least=0.6)
@@ -252,21 +255,56 @@ def test_the_number_of_cases_that_would_decide_does_decide(scorecard: Any, evide
     undecided = judged(0.64, 0.05)
     assert undecided.verdict == "INSUFFICIENT EVIDENCE"
     # 200 cases, times (0.05 / 0.04)^2 for the interval to end at the limit, times (1 + 0.842 /
-    # 1.960)^2 for doing so in 80 of 100 samples.
-    assert undecided.needed_cases == math.ceil(200 * 1.25**2 * (1 + 0.8416212 / 1.9599640) ** 2)
-    assert f"about {undecided.needed_cases} cases there would decide it" in undecided.reason
+    # 1.960)^2 for doing so in 80 of 100 samples; rounded up to two figures.
+    exact = 200 * 1.25**2 * (1 + 0.8416212 / 1.9599640) ** 2
+    assert undecided.needed_cases == math.ceil(exact / 10) * 10
+    assert undecided.reason.endswith("; about 640 cases there in all would decide it")
     narrower = 0.05 * math.sqrt(200 / undecided.needed_cases)
     assert judged(0.64, narrower).verdict == "PASS"
     assert judged(0.56, 0.05).needed_cases == undecided.needed_cases
 
 
-def test_no_number_of_cases_decides_a_value_that_is_its_limit(
-    scorecard: Any, evidence: Any
+@pytest.mark.parametrize("value", [0.6, 0.615, 0.585])
+def test_a_value_that_is_at_its_limit_or_near_is_not_decided_by_more_data(
+    scorecard: Any, evidence: Any, value: float
 ) -> None:
-    card = scorecard({(None, None): {"value": 0.6}})
+    card = scorecard({(None, None): {"value": value}})
     (verdict,) = judge([OVERALL], evidence(card), ["good"])
     assert (verdict.verdict, verdict.needed_cases) == ("INSUFFICIENT EVIDENCE", None)
-    assert verdict.reason.endswith("no number of cases there would decide it")
+    too_near = "; the value is too near to the limit to be decided by more data"
+    assert verdict.reason.endswith(f"and the limit 0.6 lies within{too_near}")
+
+
+def _open_scope(**changes: Any) -> ScopeVerdict:
+    """Decide one scope whose interval holds the limit of 0.6."""
+    fields = {"value": 0.64, "low": 0.59, "high": 0.69, "n": 2800, "n_effective": 900.0}
+    measured = {**fields, **{name: changes.pop(name) for name in fields if name in changes}}
+    measurement = replace(Measurement.of_count(0.0, None), **measured)
+    item = GateInput(limits=Limits(at_least=0.6), measurement=measurement, **changes)
+    (found,) = decide([item], "bound", 0.95, simultaneous=False)
+    assert found.verdict == "INSUFFICIENT EVIDENCE"
+    return found
+
+
+def test_where_cases_come_in_clusters_the_clusters_that_would_decide_are_told() -> None:
+    # With Student's quantiles of 28 days now, 2.052, and of 84 then, 1.989:
+    # 28 (0.05 / 0.04 (1.989 + 0.842) / 2.052)^2 = 83.3.
+    found = _open_scope(clusters=28, cluster="day")
+    assert found.why == "the limit 0.6 lies within; about 56 more days there would decide it"
+    # The cases of all days, a hundred each.
+    assert found.needed_cases == 8400
+    assert "; about 56 more clusters there would decide it" in _open_scope(clusters=28).why
+    # 200 (0.05 / 0.04 (1.964 + 0.842) / 1.972)^2 = 632.8.
+    assert "; about 440 more clusters there" in _open_scope(clusters=200).why
+    near = _open_scope(value=0.605, low=0.55, clusters=28)
+    assert near.why.endswith("; the value is too near to the limit to be decided by more data")
+    assert near.needed_cases is None
+
+
+def test_an_interval_without_an_end_on_the_side_of_the_limit_tells_no_number_of_cases() -> None:
+    found = _open_scope(low=None)
+    assert found.why == "the limit 0.6 lies within"
+    assert found.needed_cases is None
 
 
 def test_a_failure_that_may_be_chance_among_many_places_is_not_called_one(

@@ -39,8 +39,8 @@ def test_a_verdict_shows_its_interval_against_the_limit_and_what_would_decide(
 def test_what_would_decide_is_said_once(content: DashboardContent) -> None:
     verdict = make_verdict(
         verdict="INSUFFICIENT EVIDENCE",
-        needed_cases=21_416,
-        reason="the limit lies within; about 21,416 cases there would decide it",
+        needed_cases=22_000,
+        reason="the limit lies within; about 60 more days there would decide it",
     )
     changed = dataclasses.replace(content, verdicts=[verdict])
     assert section(changed, "verdicts").count("would decide") == 1

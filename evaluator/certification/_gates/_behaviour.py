@@ -64,6 +64,10 @@ class GateInput:
     row: int | None = None
     """Where it stands in the scorecard's `fairness`; None where it is no gap."""
     measurement: Measurement | None = None
+    clusters: int | None = None
+    """How many independent units its cases come in; None where each case is one."""
+    cluster: str = "cluster"
+    """What one of them is called, in the singular: ``day``."""
     problem: str = ""
     """Why it cannot be judged; empty where it can."""
     doubt: str = ""
