@@ -187,7 +187,7 @@ def judge(
     it than rounding is at it. FAIL needs something that was measured: at a single slice on current
     evidence; at a margin or overall also where a slice is missing, and the reason then says so.
     PASS needs every scope to be measured, with status ``ok``, on current slices, or with no more
-    missing than the audit allows.
+    missing than the audit allows; a difference with status ``identical`` is known exactly.
 
     What the verdicts of a whole certificate control is said in ``docs/gates.md``.
     """
@@ -304,13 +304,14 @@ def _scope_verdict(
         return found(figures=f"{shown}, but ", why=item.doubt)
     margin = _margin(item.limits, measurement, decided_on, failed=bool(decided.failed[index]))
     whole = "all of it " if decided_on == "bound" else ""
+    known = item.known_since and f": {item.known_since}"
     if decided.failed[index]:
-        why = f"{whole}{_broken_limits(item.limits, measurement, decided_on)}"
+        why = f"{whole}{_broken_limits(item.limits, measurement, decided_on)}{known}"
         if item.remark and decided_on != "count":
             why += f", though {item.remark}"
         return found(verdict="FAIL", why=why, margin=margin)
     if decided.passed[index]:
-        why = f"{whole}{_kept_limits(item.limits)}"
+        why = f"{whole}{_kept_limits(item.limits)}{known}"
         if item.remark and decided_on != "count":
             why += f"; {item.remark}, which the audit allows"
         return found(verdict="PASS", why=why, margin=margin)

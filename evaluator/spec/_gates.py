@@ -164,7 +164,14 @@ class MetricGate(ScopedGate):
     paired difference, on the same cases, is held against this margin."""
 
     better_than_baseline: bool = Field(default=False, strict=True, examples=[True])
-    """Whether the candidate must be better than the baseline, by however little."""
+    """Whether the candidate must be better than the baseline, by however little; a difference of
+    exactly 0 is not better."""
+
+    better_than_baseline_by: float | None = Field(
+        default=None, strict=True, allow_inf_nan=False, gt=0, examples=[0.02]
+    )
+    """By how much at least the candidate must be better than the baseline, in the metric's own
+    unit; the paired difference is held against it by its interval, and not by its value."""
 
     @property
     def against_baseline(self) -> bool:
@@ -174,7 +181,11 @@ class MetricGate(ScopedGate):
     @property
     def _against(self) -> list[str]:
         """Its keys of differences from the baseline."""
-        keys = ("not_worse_than_baseline_by", "better_than_baseline")
+        keys = (
+            "not_worse_than_baseline_by",
+            "better_than_baseline",
+            "better_than_baseline_by",
+        )
         return [key for key in keys if getattr(self, key)]
 
     def check_references(self, key: str, audit: Declared) -> None:
@@ -211,8 +222,8 @@ class MetricGate(ScopedGate):
             raise problem(
                 "at_least",
                 f"the gate on {self.metric} has no limit",
-                "give it `at_least`, `at_most`, `not_worse_than_baseline_by` or"
-                " `better_than_baseline: true`",
+                "give it `at_least`, `at_most`, `not_worse_than_baseline_by`,"
+                " `better_than_baseline: true` or `better_than_baseline_by`",
             )
         if len(against) + bool(limits) > 1:
             keys = [*limits, *against]

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from evaluator.certification import decide_outcomes, judge
+from evaluator.certification import decide_outcomes, judge, judge_scopes
 from evaluator.metrics import compare_candidates, fairness, weak_slices
 from evaluator.scorecard import DayFacts
 from evaluator.spec import (
@@ -23,6 +23,7 @@ from evaluator.spec import (
 BOTH = ("good", "base")
 NOT_WORSE = MetricGate(metric="recall", not_worse_than_baseline_by=0.02)
 BETTER = MetricGate(metric="recall", better_than_baseline=True)
+BETTER_BY = MetricGate(metric="recall", better_than_baseline_by=0.02)
 OPEN = "INSUFFICIENT EVIDENCE"
 
 
@@ -49,6 +50,14 @@ def _row(value: float, low: float, high: float, **more: Any) -> dict[str, Any]:
         (BETTER, _row(0.02, 1e-13, 0.03), OPEN),
         (BETTER, _row(-0.02, -0.04, 1e-13), "FAIL"),
         (BETTER, _row(0.02, 1e-9, 0.03), "PASS"),
+        # The bound counts, not the value; at the limit it passes.
+        (BETTER_BY, _row(0.04, 0.02, 0.06), "PASS"),
+        (BETTER_BY, _row(0.04, 0.02 - 1e-15, 0.06), "PASS"),
+        (BETTER_BY, _row(0.04, 0.0199, 0.06), OPEN),
+        (BETTER_BY, _row(0.01, -0.01, 0.02), OPEN),
+        (BETTER_BY, _row(0.01, 0.001, 0.0199), "FAIL"),
+        (BETTER_BY, _row(-0.01, -0.02, 0.0), "FAIL"),
+        (BETTER_BY, _row(np.nan, np.nan, np.nan, status="too_few", reason="none"), OPEN),
         # A difference of rates may have an interval where a test would have too few cases.
         (NOT_WORSE, _row(0.0, -0.01, 0.01, status="too_few", reason="2 cases differ"), "PASS"),
         (NOT_WORSE, _row(0.0, np.nan, np.nan, status="too_few", reason="none"), OPEN),
@@ -68,18 +77,124 @@ def test_a_gate_against_the_baseline_looks_at_the_paired_difference(
     assert (found.verdict, found.candidate) == (verdict, "good")
 
 
-def test_where_less_is_better_not_worse_means_not_more(
-    scorecard: Any, slices: Any, evidence: Any
+@pytest.mark.parametrize(
+    ("limit", "most", "cases"),
+    [
+        ({"not_worse_than_baseline_by": 0.02}, 0.02, [(-0.1, "PASS"), (0.1, "FAIL")]),
+        (
+            {"better_than_baseline_by": 0.02},
+            -0.02,
+            [(-0.08, "PASS"), (-0.05, OPEN), (0.04, "FAIL")],
+        ),
+        ({"better_than_baseline": True}, 0.0, [(-0.08, "PASS"), (-0.05, OPEN), (0.05, "FAIL")]),
+    ],
+)
+def test_where_less_is_better_a_difference_below_zero_is(
+    scorecard: Any, slices: Any, evidence: Any, *, limit: dict[str, Any], most: float, cases: Any
 ) -> None:
-    gate = MetricGate(metric="brier", not_worse_than_baseline_by=0.02)
-    for value, verdict in ((-0.1, "PASS"), (0.1, "FAIL")):
+    gate = MetricGate(metric="brier", **limit)
+    for value, verdict in cases:
         given = evidence(
             slices=slices(candidates=BOTH),
             comparisons=_differences(scorecard(metric="brier", value=value)),
             baseline="base",
         )
         (found,) = judge([gate], given, BOTH)
-        assert (found.verdict, found.maximum, found.minimum) == (verdict, 0.02, None)
+        assert (found.verdict, found.maximum, found.minimum) == (verdict, most, None)
+
+
+EQUAL = {"status": "identical", "reason": "no case is ranked differently", "value": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("gate", "verdict", "why"),
+    [
+        (NOT_WORSE, "PASS", "at least -0.02"),
+        (BETTER, "FAIL", "not above 0"),
+        (BETTER_BY, "FAIL", "below 0.02"),
+    ],
+)
+@pytest.mark.parametrize("ends", [{"low": 0.0, "high": 0.0}, {"low": np.nan, "high": np.nan}])
+def test_outputs_that_are_equal_are_not_worse_and_not_better(
+    scorecard: Any,
+    slices: Any,
+    evidence: Any,
+    *,
+    gate: MetricGate,
+    verdict: str,
+    why: str,
+    ends: dict[str, float],
+) -> None:
+    def judged(level: str, changes: dict[Any, Any]) -> Any:
+        given = evidence(
+            slices=slices(candidates=BOTH),
+            comparisons=_differences(scorecard(changes, value=0.1)),
+            baseline="base",
+        )
+        return judge([gate.model_copy(update={"level": level})], given, BOTH)[0]
+
+    found = judged("overall", {(None, None): EQUAL | ends})
+    assert (found.verdict, found.value, found.low, found.high) == (verdict, 0, 0, 0)
+    assert found.reason == (
+        "the difference in recall is 0.000 (0.000 to 0.000), "
+        f"all of it {why}: no case is ranked differently"
+    )
+    # Beside other places as well, whatever those are: it is no test that may err.
+    found = judged("slice", {("West", "regional"): EQUAL | ends})
+    assert found.verdict == verdict
+    assert (found.failing, found.open) == ((1, 0) if verdict == "FAIL" else (0, 0))
+
+
+@pytest.mark.parametrize("value", [0.3, np.nan])
+def test_what_is_called_equal_and_is_not_passes_nothing(
+    scorecard: Any, slices: Any, evidence: Any, *, value: float
+) -> None:
+    card = scorecard({(None, None): EQUAL | {"value": value, "low": 0.0, "high": 0.0}})
+    given = evidence(
+        card, slices=slices(candidates=BOTH), comparisons=_differences(card), baseline="base"
+    )
+    gates = [NOT_WORSE, MetricGate(metric="recall", at_most=0.5)]
+    for found in judge(gates, given, ["good"]):
+        assert (found.verdict, found.reason) == (OPEN, "identical: no case is ranked differently")
+
+
+def test_a_gain_of_exactly_what_is_asked_for_passes_no_more_often_than_promised(
+    evidence: Any,
+) -> None:
+    # Of 400 cases 20 % are better and 10 % are worse: the true gain is the limit.
+    draws = np.random.default_rng(20260309).multinomial(400, [0.2, 0.1, 0.7], size=300)
+    flips = np.array([1, -1, 0])
+    label = np.ones(400)
+    frames = []
+    for number, counts in enumerate(draws):
+        flip = np.repeat(flips, counts)
+        scores = {"good": np.where(flip < 0, 0.0, 1.0), "base": np.where(flip > 0, 0.0, 1.0)}
+        frames.append(pd.DataFrame({"label": label, **scores, "segment": f"{number:03}"}))
+    table = compare_candidates(
+        pd.concat(frames),
+        label="label",
+        scores={"good": "good", "base": "base"},
+        baseline="base",
+        slices=["segment"],
+        metrics=["accuracy"],
+    )
+    table = table[table["level"] == "segment"].assign(geography=None)
+    listed = pd.DataFrame(
+        {"candidate": name, "geography": "all", "segment": segment, "state": "current", "error": ""}
+        for name in BOTH
+        for segment in table["segment"]
+    )
+    given = evidence(slices=listed, comparisons=table, baseline="base")
+    passes = {}
+    for decide_on in ("bound", "value"):
+        gate = MetricGate(
+            metric="accuracy", better_than_baseline_by=0.1, level="segment", decide_on=decide_on
+        )
+        (judged,) = judge_scopes([gate], given, ["good"])
+        passes[decide_on] = sum(scope.verdict == "PASS" for scope in judged.scopes)
+    # Of 300, e / 2 is 7.5; 16 would be seen in 1 of 300 simulations.
+    assert passes["bound"] < 16
+    assert passes["value"] > 130
 
 
 def test_a_difference_needs_the_slices_of_both(scorecard: Any, slices: Any, evidence: Any) -> None:

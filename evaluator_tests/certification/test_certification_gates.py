@@ -39,7 +39,20 @@ def _gate(**fields: Any) -> Any:
             {"metric": "f1", "not_worse_than_baseline_by": 0.1, "better_than_baseline": True},
             "a gate of each",
         ),
+        (
+            {"metric": "f1", "better_than_baseline_by": 0.1, "better_than_baseline": True},
+            "a gate of each",
+        ),
+        (
+            {"metric": "f1", "better_than_baseline_by": 0.1, "not_worse_than_baseline_by": 0.1},
+            "a gate of each",
+        ),
+        ({"metric": "f1", "better_than_baseline_by": 0.1, "at_least": 0.5}, "a gate of each"),
+        ({"metric": "recall", "better_than_baseline_by": 0.0}, "greater than 0"),
+        ({"metric": "recall", "better_than_baseline_by": -0.1}, "greater than 0"),
+        ({"metric": "recall", "better_than_baseline_by": True}, "valid number"),
         ({"metric": "selection_rate", "better_than_baseline": True}, "neither more nor less"),
+        ({"metric": "selection_rate", "better_than_baseline_by": 0.1}, "neither more nor less"),
         ({"kind": "calibration"}, "required"),
         ({"kind": "calibration", "metric": "recall", "at_most": 0.1}, "no error of calibration"),
         ({"kind": "fairness", "measure": "equal_opportunity"}, "has no limit"),
@@ -98,6 +111,10 @@ def test_every_key_of_a_gate_is_described_and_has_an_example(kind: type[GateBase
         (
             {"metric": "roc_auc", "not_worse_than_baseline_by": 0.01, "level": "segment"},
             "ROC AUC of each segment not worse than the baseline's by more than 0.01",
+        ),
+        (
+            {"metric": "brier", "better_than_baseline_by": 0.02, "segment": "regional"},
+            "Brier score of regional better than the baseline's by at least 0.02",
         ),
         (
             {"metric": "f1", "better_than_baseline": True, "decide_on": "value"},

@@ -54,6 +54,12 @@ GATES: TypeAdapter[tuple[GateSpec, ...]] = TypeAdapter(tuple[GateSpec, ...])
             "write `baseline: true`",
         ),
         (
+            "{metric: roc_auc, better_than_baseline_by: 0.01}",
+            "better_than_baseline_by",
+            "no candidate is the baseline",
+            "write `baseline: true`",
+        ),
+        (
             "{kind: fairnes, measure: equal_opportunity}",
             "kind",
             "it must be one of metric, calibration, fairness",
@@ -125,7 +131,11 @@ def test_gates_of_several_kinds_load(write: Callable[[str], Path], gate: str) ->
 
 def test_a_gate_against_the_baseline_loads_where_there_is_one(write: Callable[[str], Path]) -> None:
     text = GOOD.replace("- name: one", "- name: one\n      baseline: true")
-    for gate in ("better_than_baseline: true", "not_worse_than_baseline_by: 0.01"):
+    for gate in (
+        "better_than_baseline: true",
+        "better_than_baseline_by: 0.01",
+        "not_worse_than_baseline_by: 0.01",
+    ):
         path = write(text.replace("at_least: 0.5", gate))
         assert len(read_audit(path).spec.gates) == 1
         path = write(text.replace("at_least: 0.5", f"{gate}, candidate: one"))

@@ -68,6 +68,8 @@ class GateInput:
     """How many independent units its cases come in; None where each case is one."""
     cluster: str = "cluster"
     """What one of them is called, in the singular: ``day``."""
+    known_since: str = ""
+    """Why the value is known exactly, without any sampling; empty where it is estimated."""
     problem: str = ""
     """Why it cannot be judged; empty where it can."""
     doubt: str = ""

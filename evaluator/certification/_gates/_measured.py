@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Final
 
 from evaluator.certification._gates._behaviour import (
     ByScope,
@@ -18,6 +19,9 @@ from evaluator.metrics import METRICS
 from evaluator.scorecard import SLICE_LEVEL, Measurement, SliceState, format_scope
 from evaluator.spec import CalibrationGate, MetricGate, ScopedGate
 
+_IDENTICAL: Final = "identical"
+"""The status of a difference of outputs that are equal case by case, or in rank."""
+
 
 @behaviour_of.register
 def of_calibration(gate: CalibrationGate) -> GateBehaviour:
@@ -30,13 +34,20 @@ def of_metric(gate: MetricGate) -> GateBehaviour:
     """Limit a metric, or its difference from the baseline's."""
     if not gate.against_baseline:
         return _of_scopes(gate, Limits(at_least=gate.at_least, at_most=gate.at_most))
-    margin, strict = gate.not_worse_than_baseline_by or 0.0, gate.better_than_baseline
+    worse, better = gate.not_worse_than_baseline_by, gate.better_than_baseline_by
+    # By how much the candidate has to be better; by how much it may be worse, if negative.
+    least = better or 0.0 - (worse or 0.0)
+    strict = gate.better_than_baseline
     if METRICS[gate.metric].higher_is_better:
-        limits = Limits(at_least=-margin if margin else 0.0, strict=strict)
+        limits = Limits(at_least=least, strict=strict)
     else:
-        limits = Limits(at_most=margin, strict=strict)
-    not_worse = f"not worse than the baseline's by more than {margin:g}"
-    behaviour = _of_scopes(gate, limits, "better than the baseline's" if strict else not_worse)
+        limits = Limits(at_most=0.0 - least, strict=strict)
+    in_words = "better than the baseline's"
+    if better is not None:
+        in_words += f" by at least {better:g}"
+    elif worse is not None:
+        in_words = f"not worse than the baseline's by more than {worse:g}"
+    behaviour = _of_scopes(gate, limits, in_words)
     return replace(
         behaviour,
         scopes=partial(_differences, gate, limits),
@@ -88,7 +99,15 @@ def _differences(gate: MetricGate, limits: Limits, found: CandidateEvidence) -> 
         for state in found.slices
     ]
     differences = found.tables.differences(found.candidate, gate.metric, _scorecard_level(gate))
-    return _look_at_each(gate, limits, replace(found, slices=both), differences)
+    known = {scope: [_known(one) for one in ones] for scope, ones in differences.items()}
+    return _look_at_each(gate, limits, replace(found, slices=both), known)
+
+
+def _known(difference: Measurement) -> Measurement:
+    """Take a difference that is 0 by construction as known exactly; its reason stays."""
+    if difference.status != _IDENTICAL or difference.value != 0:
+        return difference
+    return replace(difference, low=0.0, high=0.0, status="ok")
 
 
 def _of_both(state: SliceState, other: SliceState | None, baseline: str) -> SliceState:
@@ -153,4 +172,6 @@ def _look_at(
     if measurement.status != "ok" or measurement.value is None:
         problem = f"{measurement.status.replace('_', ' ')}: {measurement.reason}"
         item = replace(item, problem=problem)
+    else:
+        item = replace(item, known_since=measurement.reason)
     return found.rests_on(slices, item)
