@@ -22,6 +22,7 @@ from evaluator.metrics._binary import (
 from evaluator.metrics._binary_levels import count_cells
 from evaluator.metrics._catalogue import CELLS, NEGATIVES, POSITIVES, none_of
 from evaluator.metrics._comparison._differences import (
+    BundledRows,
     CandidatePair,
     Difference,
     Differences,
@@ -274,12 +275,17 @@ class _Survey:
         return bundles, bundles.total(np.ones(len(one)))
 
     def _lost(self, form: BinaryLoss, pair: CandidatePair) -> tuple[_Bundles, list[FloatArray]]:
-        """Give the mean difference of losses, and how many cases lose less and more."""
+        """Give the mean difference d of losses; how many cases lose less, more, and are there.
+
+        And the sums of w^2 d, w^2 d^2 and w^2.
+        """
         gap = self._losses(form, pair[0]) - self._losses(form, pair[1])
         bundles = self.bundles(np.zeros(len(gap), dtype=np.intp))
-        sums = gap if self.weight is None else gap * self.weight
-        mean = bundles.total(sums) / bundles.weight
-        return bundles, [mean, bundles.total(gap < 0), bundles.total(gap > 0)]
+        weight = np.ones(len(gap)) if self.weight is None else self.weight
+        mean = bundles.total(gap * weight) / bundles.weight
+        of_rows = (gap < 0, gap > 0, np.ones(len(gap)))
+        squares = (weight**2 * gap, (weight * gap) ** 2, weight**2)
+        return bundles, [mean, *(bundles.total(one) for one in (*of_rows, *squares))]
 
 
 class _Level:
@@ -345,12 +351,20 @@ class _Level:
         )
         rests_on = None if among.all() else among[bundles.code]
         both = parts[0], parts[1]
+        apart = both[0].influence - both[1].influence
+        bundled = BundledRows(cases, apart**2 / cases)
         return linear_difference(
-            design, both, estimate, discordance, among=rests_on, largest=form.largest
+            design,
+            both,
+            estimate,
+            discordance,
+            among=rests_on,
+            bundled=bundled,
+            largest=form.largest,
         )
 
     def _mean(self, form: BinaryLoss, pair: CandidatePair) -> Difference:
-        bundles, (gap, better, worse) = self.survey.lost(form, pair)
+        bundles, (gap, better, worse, rows, *squares) = self.survey.lost(form, pair)
         design = self._bundled(bundles)
         # The mean of the difference, so that equal losses leave exactly nothing.
         linear = design.mean(gap)
@@ -360,7 +374,14 @@ class _Level:
         few = FewDiscordant.of_units(found, self._units("all"), _reach_of_loss(form))
         flips = DiscordantCounts(design.total(better), design.total(worse))
         discordance = Discordance(flips, few, self._alike(pair))
-        return linear_difference(design, linear, estimate, discordance, skewed=True)
+        mean = np.nan_to_num(linear.value)[design.group]
+        all_weight = design.total(bundles.weight)[design.group]
+        once, twice, weight = squares
+        spread = np.maximum(twice - 2 * mean * once + mean**2 * weight, 0)
+        bundled = BundledRows(rows, spread / all_weight**2)
+        return linear_difference(
+            design, linear, estimate, discordance, bundled=bundled, skewed=True
+        )
 
     def _ordered(self, form: BinaryRanked, pair: CandidatePair) -> Difference:
         gained = self._placed(pair[0]) - self._placed(pair[1])
@@ -372,8 +393,9 @@ class _Level:
         if form.linear is not None:
             return self.precision(form.linear, pair, flips, found)
         linear: LinearisedEstimate | tuple[LinearisedEstimate, LinearisedEstimate]
+        bundled = None
         if self.survey.weight is None:
-            linear = self._gain_of_area(bundles, design, gained)
+            linear, bundled = self._gain_of_area(bundles, design, gained)
             value = linear.value.copy()
         else:
             one, other = (self._linear(weighted_roc_auc, name) for name in pair)
@@ -383,11 +405,11 @@ class _Level:
         few = FewDiscordant.of_units(found, units / (1 if design.cluster is None else 2), 1.0)
         fewer = np.minimum(self._cases("positive"), self._cases("negative"))
         estimate = Estimate(value, fewer)
-        return self._by_order(pair, design, linear, estimate, flips=flips, few=few)
+        return self._by_order(pair, design, linear, estimate, flips=flips, few=few, bundled=bundled)
 
     def _gain_of_area(
         self, bundles: _Bundles, design: SurveyDesign, gained: NDArray[np.int32]
-    ) -> LinearisedEstimate:
+    ) -> tuple[LinearisedEstimate, BundledRows]:
         """Give the difference of two areas, and what cases gain on it by DeLong's placements.
 
         Source: N. Obuchowski, Biometrics 53 (1997) 567, for their sums over clusters.
@@ -400,8 +422,12 @@ class _Level:
         )
         sums = bundles.total(gained)
         value = divide(design.total(sums * positive), 2 * counts[0] * counts[1])
-        share = divide(sums, 2 * others) - bundles.weight * np.nan_to_num(value)[design.group]
-        return LinearisedEstimate(value, np.nan_to_num(divide(share, own)))
+        mean, rows = np.nan_to_num(value)[design.group], bundles.weight
+        once = divide(sums, 2 * others)
+        twice = divide(bundles.total(np.multiply(gained, gained, dtype=float)), 4 * others**2)
+        squares = np.nan_to_num(divide(twice - 2 * mean * once + rows * mean**2, own**2))
+        linear = LinearisedEstimate(value, np.nan_to_num(divide(once - rows * mean, own)))
+        return linear, BundledRows(rows, np.maximum(squares, 0))
 
     def precision(
         self,
@@ -428,6 +454,7 @@ class _Level:
         *,
         flips: DiscordantCounts,
         few: FewDiscordant,
+        bundled: BundledRows | None = None,
     ) -> Difference:
         positives, negatives = self._cases("positive"), self._cases("negative")
         estimate.mark_undefined(positives == 0, none_of(POSITIVES))
@@ -435,7 +462,9 @@ class _Level:
         mark_few_of_a_class(estimate, positives, negatives, MIN_OF_EACH_CLASS)
         alike = self.cases.alike(self.level, pair, few.found == 0)
         discordance = Discordance(flips, few, alike, how=RANKED_DIFFERENTLY, same=SAME_ORDER)
-        return linear_difference(design, linear, estimate, discordance, largest=1.0)
+        return linear_difference(
+            design, linear, estimate, discordance, bundled=bundled, largest=1.0
+        )
 
 
 def counted_difference(

@@ -1,11 +1,10 @@
 """Candidates compared on the same cases: frames in, tidy tables of differences out."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain, combinations
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from evaluator.metrics._catalogue import METRICS, Task
@@ -13,16 +12,15 @@ from evaluator.metrics._checks import MetricsInputError
 from evaluator.metrics._comparison._binary import BinaryCases, compare_designed
 from evaluator.metrics._comparison._decisions import decide, margins_of
 from evaluator.metrics._comparison._differences import CandidatePair, Differences, compare_levels
-from evaluator.metrics._estimates import FloatArray
 from evaluator.metrics._inputs import (
     LEVEL_METRICS,
+    Survey,
     binary_rows,
-    cluster_numbers,
     level_reader,
+    read_survey,
     select_metrics,
-    weights_of,
 )
-from evaluator.metrics._levels import IntArray, Slicing, cut_slices
+from evaluator.metrics._levels import Slicing, cut_slices
 from evaluator.metrics._linear import SurveyDesign
 from evaluator.metrics._multiplicity import ADJUSTMENTS, Adjustment
 
@@ -235,24 +233,12 @@ def _compare_tables(
     if adjust not in ADJUSTMENTS:
         raise MetricsInputError(f"adjust must be one of {', '.join(ADJUSTMENTS)}, not {adjust!r}")
     candidates = _candidates(scores, predictions)
+    frame, survey = read_survey(frame, weight, cluster)
     slicing = cut_slices(frame, slices, groups)
-    weights = None
-    if weight is not None:
-        weights = weights_of(frame, weight)
-        counted = weights > 0
-        frame, weights = frame[counted], weights[counted]
-        slicing = replace(slicing, cell=slicing.cell[counted])
-        if np.unique(weights).size == 1:
-            weights = None
-    clusters = None if cluster is None else cluster_numbers(frame, cluster)
-    if clusters is not None and np.unique(clusters).size == clusters.size:
-        clusters = None
     columns = _CandidateColumns(frame, task, label, scores or {}, predictions or {})
     wanted = _chosen_metrics(metrics, candidates, columns)
     margins = margins_of(margin, wanted)
-    found = _differences(
-        columns, slicing, pairs, wanted, error=1 - confidence, weight=weights, cluster=clusters
-    )
+    found = _differences(columns, slicing, pairs, wanted, survey, error=1 - confidence)
     return decide(
         slicing, pairs, wanted, found, margins=margins, confidence=confidence, adjust=adjust
     )
@@ -301,10 +287,9 @@ def _differences(
     slicing: Slicing,
     pairs: list[CandidatePair],
     metrics: list[str],
+    survey: Survey,
     *,
     error: float,
-    weight: FloatArray | None,
-    cluster: IntArray | None,
 ) -> Differences:
     """Measure the differences of all pairs, in all groups of all levels."""
     names = sorted({name for pair in pairs for name in pair})
@@ -318,13 +303,15 @@ def _differences(
             name: binary_rows(frame, slicing, metrics, label=label, **own[name]) for name in names
         }
         cases = BinaryCases(rows, slicing, error)
-        if weight is None and cluster is None:
+        if survey.plain:
             return cases.compare(pairs, metrics)
-        return compare_designed(cases, pairs, metrics, weight=weight, cluster=cluster)
+        return compare_designed(cases, pairs, metrics, weight=survey.weight, cluster=survey.cluster)
     at_level = {
         name: level_reader(frame, metrics, 1 - error, task=task, label=label, **own[name])
         for name in names
     }
-    designs = [SurveyDesign(at, slicing.cell, weight, cluster) for at in slicing.levels]
+    designs = [
+        SurveyDesign(at, slicing.cell, survey.weight, survey.cluster) for at in slicing.levels
+    ]
     forms = {metric: LEVEL_METRICS[task][metric] for metric in metrics}
     return compare_levels(designs, at_level, pairs, forms, error)

@@ -20,7 +20,7 @@ from evaluator.metrics._estimates import (
     shortfall_reasons,
 )
 from evaluator.metrics._levels import IntArray
-from evaluator.metrics._linear import SurveyDesign
+from evaluator.metrics._linear import Spread, SurveyDesign, UnitSums
 from evaluator.metrics._means import MAX_SKEWNESS, Moments
 from evaluator.metrics._multiclass import MulticlassLevel
 from evaluator.metrics._rates import halve_towards
@@ -239,8 +239,7 @@ def effective_units(design: SurveyDesign, among: BoolArray) -> FloatArray:
 
     Source: as of `SurveyDesign.cases`, with the weights of clusters where there are some.
     """
-    weight = design.weight * among
-    return np.nan_to_num(divide(design.total(weight) ** 2, design.variance(weight)))
+    return design.of_groups_effective(design.of_units(design.weight * among))
 
 
 def compare_levels(
@@ -390,6 +389,14 @@ def mean_difference(
     return difference
 
 
+@dataclass(frozen=True)
+class BundledRows:
+    """How many rows each bundle of a design has, and their squared influences; (bundles,)."""
+
+    rows: FloatArray
+    squares: FloatArray
+
+
 def linear_difference(
     design: SurveyDesign,
     linear: LinearisedEstimate | tuple[LinearisedEstimate, LinearisedEstimate],
@@ -397,28 +404,38 @@ def linear_difference(
     discordance: Discordance,
     *,
     among: BoolArray | None = None,
+    bundled: BundledRows | None = None,
     skewed: bool = False,
     largest: float = np.inf,
 ) -> Difference:
     """Compare two linearised estimates by the difference of each unit's influences.
 
-    The units are the clusters, or the rows where there are none; the degrees of freedom are one
-    less than their number.
+    The units are the clusters, or the rows where there are none. Variance and degrees of freedom
+    are those of `Spread`.
     Source: D. Binder, International Statistical Review 51 (1983) 279.
     """
-    units = design.units(among)
     if isinstance(linear, LinearisedEstimate):
-        second, third = design.moments(linear.influence)
+        influence, alone = linear.influence, np.zeros(design.groups)
     else:
         one, other = linear
-        second, third = design.moments(one.influence - other.influence)
+        influence = one.influence - other.influence
         alone = design.variance(one.influence) + design.variance(other.influence)
-        # What is left by cancellation is no spread.
-        second = np.where(second <= _NO_SPREAD * alone, 0, second)
-    # Influences are of the size 1 / units; back to the size of a single unit's contribution.
-    deviation = units * np.sqrt(divide(second, np.maximum(units - 1, 0)))
-    skewness = divide(third * units**2, deviation**3) if skewed else np.zeros(len(units))
-    moments = Moments(units, estimate.value.copy(), np.nan_to_num(deviation), skewness)
+    units = design.units(among)
+    if design.plain:
+        spread = Spread.of_cases(units, *design.moments(influence))
+    else:
+        share = design.share(np.ones(len(influence), dtype=bool) if among is None else among)
+        rows = np.ones(len(influence)) if bundled is None else bundled.rows
+        squares = influence**2 if bundled is None else bundled.squares
+        parts = [design.of_units(one) for one in (influence, squares, share, share**2 / rows)]
+        spread = Spread.of_units(UnitSums(design.group_of_unit, *parts), design.groups)
+    # What is left by cancellation is no spread.
+    variance = np.where(spread.variance <= _NO_SPREAD * alone, 0, spread.variance)
+    # As if so many independent units had been averaged.
+    n = np.where(units > 0, spread.known(spread.carriers) + 1, 0)
+    lean = spread.lean if skewed else np.zeros(len(n))
+    deviation, skewness = np.sqrt(np.nan_to_num(variance) * n), lean * np.sqrt(n)
+    moments = Moments(n, estimate.value.copy(), deviation, skewness)
     design.mark_few_clusters(estimate, among)
     clusters = units if design.cluster is not None else None
     return mean_difference(estimate, discordance, moments, largest, clusters)
