@@ -380,7 +380,12 @@ def _weighted_average_precision(at: BinaryLevel) -> Estimate:
 
 
 def _average_precision_estimate(at: _Cases, found: UnitEstimate) -> Estimate:
-    estimate = found.estimate(log_odds_interval(found, at.confidence))
+    # A positive counts in the precision at its own score, by which the value is too high by about
+    # 1 / positives: by that root of its own error, which the variance does not show.
+    more = (1 + 1 / np.sqrt(np.maximum(found.effective, 1))) ** 2
+    spread = replace(found.spread, variance=found.spread.variance * more)
+    interval = log_odds_interval(replace(found, spread=spread), at.confidence)
+    estimate = found.estimate(interval)
     at.mark_undefined(estimate, POSITIVES)
     at.mark_few_of_a_class(estimate, MIN_OF_EACH_CLASS)
     return estimate

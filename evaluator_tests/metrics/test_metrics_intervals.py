@@ -352,6 +352,37 @@ def test_the_intervals_of_regression_errors_cover(metric: str) -> None:
     assert LEAST <= ((table.low <= truth) & (truth <= table.high)).mean() <= MOST
 
 
+def shares_missed(table: pd.DataFrame, truth: float) -> tuple[float, float, float]:
+    """Give the shares of all samples that miss the truth below and above, and that have limits."""
+    table = table[table.level == "sample"]
+    fine = table.status == "ok"
+    return (fine & (table.low > truth)).mean(), (fine & (table.high < truth)).mean(), fine.mean()
+
+
+@pytest.mark.parametrize(("positives", "rate", "apart"), [(30, 0.05, 1.0), (20, 0.5, 0.5)])
+def test_average_precision_of_few_positives_keeps_its_promise(
+    positives: int, rate: float, apart: float
+) -> None:
+    # Normal scores of either class; which cases are positive is drawn.
+    random = np.random.default_rng(27)
+    label = random.random((2000, round(positives / rate))) < rate
+    score = random.normal(0, 1, label.shape) + apart * label
+    threshold = np.linspace(12, -12, 100_001)
+    recall, false_alarms = special.ndtr(apart - threshold), special.ndtr(-threshold)
+    precision = rate * recall / (rate * recall + (1 - rate) * false_alarms)
+    truth = np.trapezoid(precision, recall)
+    table = slice_metrics(
+        many_samples(label, score),
+        label="label",
+        score="score",
+        slices=["sample"],
+        metrics=["average_precision"],
+    )
+    low_above, high_below, fine = shares_missed(table, truth)
+    assert max(low_above, high_below) <= 0.035
+    assert fine >= 0.95
+
+
 def test_the_interval_of_the_median_is_exact() -> None:
     random = np.random.default_rng(19)
     for size in (6, 25, 90):
