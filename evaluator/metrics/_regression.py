@@ -24,7 +24,7 @@ from evaluator.metrics._means import MIN_CASES, linear_mean
 MIN_FOR_R2 = 30
 # Squares have longer tails than errors.
 MIN_FOR_SQUARES = 50
-# Sums of weights are rounded: weights are equal when twelve digits are.
+# Sums of weights are rounded, and so may labels be: they are equal when twelve digits are.
 _SLACK = 1e-12
 
 
@@ -136,12 +136,12 @@ def _linear_r2(at: RegressionLevel) -> LinearisedEstimate:
 
 
 def _all_equal(design: SurveyDesign, values: FloatArray) -> BoolArray:
-    """Say which groups' values do not differ; a sum of squares would only say so nearly."""
+    """Say which groups' values do not differ but for rounding; a sum of squares would not know."""
     lowest, highest = np.full(design.groups, np.inf), np.full(design.groups, -np.inf)
     counts = design.weight > 0
     np.minimum.at(lowest, design.group[counts], values[counts])
     np.maximum.at(highest, design.group[counts], values[counts])
-    equal: BoolArray = lowest >= highest
+    equal: BoolArray = highest <= lowest + _SLACK * np.maximum(np.abs(lowest), np.abs(highest))
     return equal
 
 

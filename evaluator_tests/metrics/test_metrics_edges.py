@@ -84,6 +84,26 @@ def test_a_faultless_candidate_is_faultless_within_limits(cases: pd.DataFrame) -
     assert overall.status["calibration_slope"] == "undefined"
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("size", [1e-9, 1.0, -1e9])
+def test_labels_that_differ_by_rounding_alone_have_no_variance(
+    size: float, *, weighted: bool
+) -> None:
+    frame = pd.DataFrame({"label": [size, np.nextafter(size, 2 * size)] * 30, "sample": "n"})
+    frame["prediction"] = frame.label * 1.5
+    # Far away, and of no weight.
+    far = pd.DataFrame({"label": [99.0], "prediction": [99.0], "sample": ["n"], "weight": [0.0]})
+    more: dict[str, Any] = {}
+    if weighted:
+        frame, more = pd.concat([frame.assign(weight=2.0), far]), {"weight": "weight"}
+    columns = {"label": "label", "prediction": "prediction", "task": "regression"}
+    table = slice_metrics(frame, slices=["sample"], metrics=["r2"], **columns, **more)
+    assert table.reason.tolist() == ["the labels are all equal"] * 2
+    frame.loc[frame.index[0], "label"] *= 1 + 1e-6
+    table = slice_metrics(frame, slices=["sample"], metrics=["r2"], **columns, **more)
+    assert (table.status != "undefined").all()
+
+
 @pytest.mark.parametrize(
     "types",
     [
