@@ -316,6 +316,25 @@ class SurveyDesign:
         )
         return second, third
 
+    def one_more(
+        self, influence: FloatArray, variance: FloatArray, times: FloatArray
+    ) -> tuple[tuple[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]:
+        """Give what a unit not seen yet may move an estimate by, and the variance with it.
+
+        Below and above, for a unit that lies `times` as far out as the furthest on that side. What
+        is carried by a few units is seen too small in most samples, and its variance with it:
+        those that lack the few. No interval without such an assumption holds for all
+        distributions.
+        Source: R. Bahadur, L. Savage, Annals of Mathematical Statistics 27 (1956) 1115.
+        """
+        of_unit = self.of_units(influence)
+        # Influences add up to 0, so that there is one on either side of it.
+        below, above = np.zeros(self.groups), np.zeros(self.groups)
+        np.maximum.at(below, self.group_of_unit, -of_unit)
+        np.maximum.at(above, self.group_of_unit, of_unit)
+        below, above = times * below, times * above
+        return (below, variance + below**2), (above, variance + above**2)
+
     def variance(self, influence: FloatArray) -> FloatArray:
         """Give the variance of an estimate from the influences of its rows."""
         return self.moments(influence)[0]

@@ -9,6 +9,7 @@ from scipy import special
 from evaluator.metrics._catalogue import PINBALL_PERCENTS
 from evaluator.metrics._estimates import (
     NO_ROWS,
+    NO_SPREAD,
     BoolArray,
     Estimate,
     FloatArray,
@@ -19,13 +20,16 @@ from evaluator.metrics._estimates import (
     shortfall_reasons,
 )
 from evaluator.metrics._linear import SurveyDesign
-from evaluator.metrics._means import MIN_CASES, linear_mean
+from evaluator.metrics._means import MIN_CASES
 
-MIN_FOR_R2 = 30
 # Squares have longer tails than errors.
 MIN_FOR_SQUARES = 50
+# The part of the variance from which on a single case says nearly all that is known.
+_CARRIED = 0.95
 # Sums of weights are rounded, and so may labels be: they are equal when twelve digits are.
 _SLACK = 1e-12
+# Beyond it the exponential is beyond any float.
+_MAX_EXPONENT = 700.0
 
 
 @dataclass(frozen=True)
@@ -43,17 +47,64 @@ class RegressionLevel:
         return self.prediction - self.label
 
 
+@dataclass(frozen=True)
+class _Tails:
+    """What an interval assumes of cases that were not seen, as benchmarks/coverage.py asks for."""
+
+    # They may lie `times + more / cases` times as far out as the furthest one.
+    times: float
+    more: float
+    fewest: int
+    # What a single case may carry, and what then says more.
+    carried: str
+    instead: str
+
+
+_OF_ERRORS = _Tails(1.5, 0.0, MIN_CASES, "the mean", "the median absolute error")
+_OF_SQUARES = _Tails(3.0, 0.0, MIN_FOR_SQUARES, "the mean square", "the mean absolute error")
+# Errors and labels both have tails; few cases show neither.
+_OF_SHARES = _Tails(3.0, 100.0, MIN_FOR_SQUARES, "R2", "the mean absolute error")
 _Losses = Callable[[RegressionLevel], FloatArray]
 
 
-def _estimate_mean(at: RegressionLevel, losses: FloatArray, smallest: float = 0.0) -> Estimate:
-    return linear_mean(at.design, losses, at.confidence, (smallest, np.inf))
+def _estimate(
+    at: RegressionLevel, linear: LinearisedEstimate, tails: _Tails, *, signed: bool = False
+) -> Estimate:
+    """Estimate a mean or a share by Student's interval, as if one case more had been seen.
+
+    What cannot be negative has the interval of its logarithm.
+    """
+    design, value, found = at.design, linear.value, at.design.measure(linear)
+    times = tails.times + tails.more / np.maximum(found.effective, 1)
+    moved = design.one_more(linear.influence, found.spread.variance, times)
+    scale = np.ones(design.groups) if signed else np.where(value > 0, value, np.nan)
+    quantile = found.spread.quantile(at.confidence)
+    down, up = ((beyond + quantile * np.sqrt(variance)) / scale for beyond, variance in moved)
+    if signed:
+        estimate = found.estimate((value - down, value + up))
+    else:
+        up = np.minimum(up, _MAX_EXPONENT)
+        estimate = found.estimate((value * np.exp(-down), value * np.exp(up)))
+    cases = design.cases()
+    variance = found.spread.variance
+    instead = f"{tails.instead} and the share of cases within a tolerance"
+    few, reasons = cases < tails.fewest, shortfall_reasons(tails.fewest, "cases", cases)
+    reasons[few] += f"; {instead} need fewer"
+    alike = variance * cases <= NO_SPREAD * value**2
+    furthest = np.maximum(*(beyond for beyond, _ in moved))
+    carried = furthest**2 > _CARRIED * times**2 * variance
+    one = "case" if design.cluster is None else "cluster"
+    estimate.mark_undefined(cases == 0, NO_ROWS)
+    estimate.mark_too_few(few, reasons)
+    estimate.mark_too_few(alike, "all errors are alike, so that their spread is unknown")
+    estimate.mark_too_few(carried, f"one {one} carries {tails.carried}; {instead} say more")
+    return estimate
 
 
-def _mean(losses: _Losses, smallest: float = 0.0) -> LevelMetric[RegressionLevel]:
+def _mean(losses: _Losses, *, signed: bool = False) -> LevelMetric[RegressionLevel]:
     """Give all forms of the mean of a loss without an upper bound."""
     return LevelMetric(
-        lambda at: _estimate_mean(at, losses(at), smallest),
+        lambda at: _estimate(at, at.design.mean(losses(at)), _OF_ERRORS, signed=signed),
         PairedTest(
             linear=lambda at: at.design.mean(losses(at)),
             merit=lambda at: -np.abs(losses(at)),
@@ -68,8 +119,7 @@ def _squared_error(at: RegressionLevel) -> FloatArray:
 
 
 def _root_mean_squared_error(at: RegressionLevel) -> Estimate:
-    estimate = _estimate_mean(at, _squared_error(at))
-    estimate.mark_shortfall(MIN_FOR_SQUARES, "cases", at.design.cases())
+    estimate = _estimate(at, at.design.mean(_squared_error(at)), _OF_SQUARES)
     estimate.value, estimate.low, estimate.high = (
         np.sqrt(part) for part in (estimate.value, estimate.low, estimate.high)
     )
@@ -114,19 +164,11 @@ def _unexplained(at: RegressionLevel) -> LinearisedEstimate:
 
 
 def _r2(at: RegressionLevel) -> Estimate:
-    # 1 - Q. Q is positive and skewed: the interval is symmetric in its logarithm.
-    design, quotient, cases = at.design, _unexplained(at), at.design.cases()
-    share = np.where(quotient.value > 0, quotient.value, np.nan)
-    found = design.measure(_linear_r2(at))
-    half = found.spread.half_width(at.confidence) / share
-    # Far from the data the exponential is beyond any float, and the limit is minus infinity.
-    estimate = found.estimate(
-        (1 - share * np.exp(np.minimum(half, 700)), 1 - share * np.exp(-half))
+    estimate = _estimate(at, _unexplained(at), _OF_SHARES)
+    estimate.value, estimate.low, estimate.high = (
+        1 - part for part in (estimate.value, estimate.high, estimate.low)
     )
-    estimate.mark_undefined(cases == 0, NO_ROWS)
-    estimate.mark_undefined(_all_equal(design, at.label), "the labels are all equal")
-    estimate.mark_shortfall(MIN_FOR_R2, "cases", cases)
-    estimate.mark_too_few(np.isnan(share), "all errors are 0, so that their spread is unknown")
+    estimate.mark_undefined(_all_equal(at.design, at.label), "the labels are all equal")
     return estimate
 
 
@@ -151,7 +193,7 @@ def _relative_error(at: RegressionLevel) -> FloatArray:
 
 def _mean_absolute_percentage_error(at: RegressionLevel) -> Estimate:
     zero = (at.label == 0) & (at.design.weight > 0)
-    estimate = _estimate_mean(at, _relative_error(at))
+    estimate = _estimate(at, at.design.mean(_relative_error(at)), _OF_ERRORS)
     estimate.mark_undefined(at.design.total(zero) > 0, "some labels are 0")
     return estimate
 
@@ -171,9 +213,9 @@ REGRESSION: Mapping[str, LevelMetric[RegressionLevel]] = {
         ),
     ),
     "median_absolute_error": LevelMetric(_median_absolute_error),
-    "bias": _mean(lambda at: at.error, smallest=-np.inf),
+    "bias": _mean(lambda at: at.error, signed=True),
     "r2": LevelMetric(
-        _r2, PairedTest(_linear_r2, lambda at: -_squared_error(at), fewest=MIN_FOR_R2)
+        _r2, PairedTest(_linear_r2, lambda at: -_squared_error(at), fewest=MIN_FOR_SQUARES)
     ),
     "mean_absolute_percentage_error": LevelMetric(
         _mean_absolute_percentage_error, _mean(_relative_error).paired

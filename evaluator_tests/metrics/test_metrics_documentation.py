@@ -49,8 +49,8 @@ def test_the_page_on_metrics_names_the_numbers_of_cases_that_the_code_asks_for()
         f"{binary.MIN_SURPRISES} labels held improbable |"
     ) in text
     assert f"| {binary.MIN_FOR_RECALIBRATION} of each class |" in text
-    assert f"mean square | {regression.MIN_FOR_SQUARES} cases |" in text
-    assert f"unexplained share | {regression.MIN_FOR_R2} cases |" in text
+    assert f"unseen | {means.MIN_CASES} cases |" in text
+    assert text.count(f"unseen | {regression.MIN_FOR_SQUARES} cases |") == 2
     assert f"at least {linear.MIN_CLUSTERS} are needed" in " ".join(text.split())
 
 
@@ -62,7 +62,7 @@ def test_the_page_on_comparison_names_the_numbers_of_cases_that_the_code_asks_fo
     assert text.count(f"| {estimates.MIN_OF_EACH_CLASS} of each class |") == 3
     assert f"| {means.MIN_CASES} cases, {binary.MIN_FOR_A_LOSS} of each class |" in text
     assert f"| {means.MIN_CASES} cases |" in text
-    assert f"| {regression.MIN_FOR_SQUARES} cases, {regression.MIN_FOR_R2} cases |" in text
+    assert f"| {regression.MIN_FOR_SQUARES} cases |" in text
 
 
 def test_the_page_on_fairness_names_every_measure_and_the_default_support() -> None:
