@@ -1,6 +1,6 @@
 """Two groups against each other: their rates, in one stratum or over many, and mean losses."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,6 +18,7 @@ _MIN_P_VALUE = float(np.finfo(np.float64).tiny)
 _EXACT = 1e-11
 _MAX_STEPS = 60
 _NO_LIMIT = 1 - 1e-10
+_NEAR_0 = 1e-9
 
 # From values to how far the observed lies above them, and the deviation to measure it with.
 _Excess = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
@@ -45,25 +46,35 @@ class Contrast:
 
 
 def contrast(
-    losses: FloatArray, inside: BoolArray, cluster: IntArray | None, *, error: float
+    losses: FloatArray,
+    inside: BoolArray,
+    cluster: IntArray | None,
+    weights: FloatArray | None = None,
+    *,
+    error: float,
 ) -> Contrast:
     """Compare the mean loss of the cases inside with that of all others.
 
     Losses of 0 and 1: p-value of Fisher's exact test, limits by Newcombe's method. Other losses:
-    Welch's test and limits. With clusters, for both: the variance of the difference is the sum of
-    the squares of the clusters' influences on it, with Student's quantile at the smaller number of
-    clusters less one; a cluster may have cases on both sides.
+    Welch's test and limits. With clusters or weights, which are positive, both come from how much
+    the clusters differ, as `_clustered` says; a cluster may have cases on both sides.
     """
-    sides = losses[inside], losses[~inside]
-    n, n_rest = (len(side) for side in sides)
-    loss, rest = (float(side.mean()) if len(side) else np.nan for side in sides)
+    n = int(np.count_nonzero(inside))
+    n_rest = len(losses) - n
     binary = is_binary(losses)
+    plain = cluster is None and weights is None
     limits: tuple[float, float, float] | str
-    few = 1 if binary and cluster is None else MIN_CASES
+    few = 1 if binary and plain else MIN_CASES
+    if plain:
+        sides = losses[inside], losses[~inside]
+        loss, rest = (float(side.mean()) if len(side) else np.nan for side in sides)
+    else:
+        groups = _sides(losses, inside, cluster, weights)
+        loss, rest = (side.mean for side in groups)
     if min(n, n_rest) < few:
         limits = f"needs {few} cases on either side, has {n} and {n_rest}"
-    elif cluster is not None:
-        limits = _clustered(losses, inside, cluster, error)
+    elif not plain:
+        limits = _clustered(groups, error, binary=binary)
     elif binary:
         hits = [int(side.sum()) for side in sides]
         low, high = newcombe(TwoRates.single((hits[0], n), (hits[1], n_rest)), 1 - 2 * error)
@@ -108,7 +119,7 @@ class TwoRates:
     other_cases: FloatArray
 
     @classmethod
-    def single(cls, one: tuple[int, int], other: tuple[int, int]) -> "TwoRates":
+    def single(cls, one: tuple[float, float], other: tuple[float, float]) -> "TwoRates":
         """Hold the hits and cases of one pair in one stratum."""
         return cls(*(np.full((1, 1), float(count)) for count in (*one, *other)))
 
@@ -292,24 +303,157 @@ def _welch(one: FloatArray, other: FloatArray, error: float) -> tuple[float, flo
     return _student(float(one.mean() - other.mean()), variance, spare, error)
 
 
+@dataclass(frozen=True)
+class _Side:
+    """The cases of one side, by cluster; arrays of shape (clusters,)."""
+
+    mean: float
+    # Of the losses.
+    variance: float
+    weight: float
+    # Of the side's weight.
+    share: FloatArray
+    # What the clusters move the mean by.
+    away: FloatArray
+
+    @property
+    def clusters(self) -> int:
+        """Clusters with cases on this side."""
+        return int(np.count_nonzero(self.share))
+
+    @property
+    def effective(self) -> float:
+        """What the shares leave of the clusters: one over the sum of their squares (Kish)."""
+        return float(1 / (self.share**2).sum())
+
+    @property
+    def influence(self) -> FloatArray:
+        """The clusters' influences, divided by the root of what their own weight leaves of them."""
+        left: FloatArray = self.away / np.sqrt(np.maximum(1 - self.share, NO_SPREAD))
+        return left
+
+
+def _sides(
+    losses: FloatArray, inside: BoolArray, cluster: IntArray | None, weights: FloatArray | None
+) -> tuple[_Side, _Side]:
+    """Add up both sides by cluster; without clusters each case is its own."""
+    number = np.arange(len(losses)) if cluster is None else cluster
+    weight = np.ones(len(losses)) if weights is None else weights
+    clusters = int(number.max()) + 1 if len(number) else 0
+    sides = []
+    for chosen in (inside, ~inside):
+        own, value, of = weight[chosen], losses[chosen], number[chosen]
+        total = float(own.sum())
+        mean = float(own @ value) / total if total else np.nan
+        away = own * (value - mean)
+        sides.append(
+            _Side(
+                mean,
+                float(away @ (value - mean)) / total if total else np.nan,
+                total,
+                divide(np.bincount(of, own, clusters), np.full(clusters, total)),
+                divide(np.bincount(of, away, clusters), np.full(clusters, total)),
+            )
+        )
+    return sides[0], sides[1]
+
+
 def _clustered(
-    losses: FloatArray, inside: BoolArray, cluster: IntArray, error: float
+    sides: tuple[_Side, _Side], error: float, *, binary: bool
 ) -> tuple[float, float, float] | str:
-    """Give limits and p-value from the clusters' influences on the difference."""
-    clusters = [len(np.unique(cluster[side])) for side in (inside, ~inside)]
-    if min(clusters) < MIN_CLUSTERS:
-        return f"needs {MIN_CLUSTERS} clusters on either side, has {clusters[0]} and {clusters[1]}"
-    n = np.count_nonzero(inside)
-    means = losses[inside].mean(), losses[~inside].mean()
-    influence = np.where(inside, (losses - means[0]) / n, -(losses - means[1]) / (len(losses) - n))
-    of_cluster = np.bincount(cluster, influence)
-    count = len(np.unique(cluster))
-    squares = float((of_cluster**2).sum())
+    """Give limits and p-value from how much the clusters differ.
+
+    The variance of the difference is the sum of the squares of the clusters' influences, each
+    corrected for the mean's own fit to it, and Student's quantile has Satterthwaite's degrees of
+    freedom: few or unequal clusters tell little of how much they differ, and say less than they
+    seem to. What the difference's variance leaves of the cases is shared by the sides in proportion
+    to the geometric mean of their weight and their effective clusters, which lies between what
+    independent cases and wholly dependent ones would have.
+
+    Losses of 0 and 1: Newcombe's limits for those effective cases and that quantile, and the error
+    at which one of them reaches 0. Other losses: Student's limits, with the variance of equally
+    spread sides where it is larger, since a side whose few cases happen to be alike, or lack the
+    losses of a long tail, would look certain. In simulations of 10 to 60 clusters, equal and
+    lognormal sizes, correlations of 0 to 0.3 and rates of 0.02 to 0.9 one-sided errors are at most
+    0.07 of nominal 0.05 and 0.011 of 0.005; Student's limits alone reach 0.47 and 0.32.
+
+    Sources: R. M. Bell, D. F. McCaffrey, Survey Methodology 28 (2002) 169, for both corrections;
+    R. G. Newcombe, Statistics in Medicine 17 (1998) 873; E. Korn, B. Graubard, Survey Methodology
+    24 (1998) 193, for the quantile as a loss of cases.
+    """
+    one, other = sides
+    if min(one.clusters, other.clusters) < MIN_CLUSTERS:
+        return (
+            f"needs {MIN_CLUSTERS} clusters on either side, has {one.clusters} and {other.clusters}"
+        )
+    influence = one.influence - other.influence
+    variance = float((influence**2).sum())
     # What is left by cancellation is no spread.
-    if squares <= NO_SPREAD * float((influence**2).sum()):
+    spread = variance > NO_SPREAD * float((one.influence**2 + other.influence**2).sum())
+    spare = _degrees_of_freedom(sides)
+    cases = [np.sqrt(side.weight * side.effective) for side in sides]
+    if spread:
+        factor = variance / sum(s.variance / n for s, n in zip(sides, cases, strict=True))
+        cases = [n / factor for n in cases]
+    elif binary:
+        # Each cluster counts as one case where they do not differ.
+        cases = [side.effective for side in sides]
+    else:
         return "the clusters do not differ, so that their spread is unknown"
-    variance = squares * count / (count - 1)
-    return _student(float(means[0] - means[1]), variance, min(clusters) - 1, error)
+    if binary:
+        return _newcombe_of_effective((one.mean, other.mean), cases, spare, error)
+    pooled = sum(side.weight * side.variance for side in sides) / (one.weight + other.weight)
+    variance = max(variance, pooled * sum(1 / n for n in cases))
+    return _student(one.mean - other.mean, variance, spare, error)
+
+
+def _degrees_of_freedom(sides: tuple[_Side, _Side]) -> float:
+    """Give Satterthwaite's degrees of freedom of the sum of the squared influences.
+
+    Each cluster is taken to have an effect of its own on either side, all of one variance; with
+    shares p and a = p / sqrt(1 - p) the influences of a side then have the covariances
+    diag(a^2) - (a p) a' - a (a p)' + (p'p) a a'. With clusters of one size on one side each these
+    are Welch's degrees of freedom. The sizes alone decide, so that they are known before outcomes.
+    """
+    columns, middle = [], np.zeros((4, 4))
+    for position, side in enumerate(sides):
+        a = side.share / np.sqrt(np.maximum(1 - side.share, NO_SPREAD))
+        columns += [a, a * side.share]
+        at = 2 * position
+        middle[at, at] = 1 / side.effective
+        middle[at, at + 1] = middle[at + 1, at] = -1
+    stacked = np.column_stack(columns)
+    diagonal = stacked[:, 0] ** 2 + stacked[:, 2] ** 2
+    of_cluster = ((stacked @ middle) * stacked).sum(axis=1)
+    product = middle @ (stacked.T @ stacked)
+    trace = float((diagonal + of_cluster).sum())
+    squares = float((diagonal * (diagonal + 2 * of_cluster)).sum() + (product * product.T).sum())
+    return trace**2 / squares
+
+
+def _newcombe_of_effective(
+    rates: tuple[float, float], cases: Sequence[float], spare: float, error: float
+) -> tuple[float, float, float]:
+    """Give Newcombe's limits with Student's quantile, and the error at which one of them is 0."""
+    # A wider quantile is the same as fewer cases.
+    z = float(special.ndtri(1 - error))
+
+    def limits(quantile: float) -> tuple[float, float]:
+        left = [n * (z / quantile) ** 2 for n in cases]
+        one, other = ((rate * n, n) for rate, n in zip(rates, left, strict=True))
+        low, high = newcombe(TwoRates.single(one, other), 1 - 2 * error)
+        return float(low[0]), float(high[0])
+
+    worse = rates[0] > rates[1]
+
+    def beyond(place: FloatArray) -> FloatArray:
+        low, high = limits(float(place[0] / (1 - place[0])))
+        return np.array([-low if worse else high])
+
+    (place,) = _root(beyond, np.full(1, _NEAR_0), np.full(1, 1 - _NEAR_0))
+    quantile = float(place / (1 - place)) if rates[0] != rates[1] else 0.0
+    p_value = float(special.stdtr(spare, -quantile if worse else quantile))
+    return *limits(float(special.stdtrit(spare, 1 - error))), max(p_value, _MIN_P_VALUE)
 
 
 def _student(

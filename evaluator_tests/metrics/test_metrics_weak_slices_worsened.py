@@ -94,10 +94,11 @@ def test_a_slice_that_one_set_lacks_has_a_reason() -> None:
 
 def test_users_that_are_in_both_sets_are_clusters_across_them() -> None:
     before = cases(7)
-    # The same cases again: nothing got worse, and nothing is uncertain about it.
+    # The same cases again: nothing got worse, and 400 users without a difference say so.
     table = worsened_slices(before, before, slices=["[]"], cluster="user", **COLUMNS)
     assert table.loc[0, "worsening"] == 0
-    assert table.loc[0, "status"] == "too_few"
+    assert table.loc[0, "status"] == "not_shown"
+    assert -0.05 < table.loc[0, "low"] < 0 < table.loc[0, "high"] < 0.05
     after = cases(8, worse_in="west")
     slices = ['[{"feature": "region", "is": "west"}]']
     table = worsened_slices(before, after, slices=slices, cluster="user", **COLUMNS)

@@ -234,7 +234,7 @@ def weak_slices(
         facts |= {"possible": shortlist.possible, "evaluated": shortlist.evaluated}
         found = representatives(shortlist, of_half, summed, _MOST)
     n_all = [int(np.count_nonzero(slice_members(h.slice, [f.codes for f in cut]))) for h in found]
-    held_clusters = None if clusters is None else clusters[order][held]
+    held_clusters = None if clusters is None else pd.factorize(clusters[order])[0][held]
     held_cut = [feature.of(held) for feature in cut]
     table = _confirm(found, n_all, held_cut, losses[held], held_clusters, level=level)
     facts |= {
