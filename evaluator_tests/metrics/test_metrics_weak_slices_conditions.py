@@ -136,7 +136,7 @@ def test_a_range_of_a_column_of_texts_is_refused() -> None:
 
 def test_halves_are_random_and_clusters_stay_whole() -> None:
     random = np.random.default_rng(2)
-    codes = [random.integers(0, 3, 999).astype(np.int16)]
+    codes = [DiscretisedFeature((), random.integers(0, 3, 999).astype(np.int16))]
     losses = (random.random(999) < 0.2).astype(float)
     sizes, equal = [], []
     for seed in range(40):

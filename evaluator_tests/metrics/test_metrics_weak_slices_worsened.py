@@ -105,6 +105,45 @@ def test_users_that_are_in_both_sets_are_clusters_across_them() -> None:
     assert table.loc[0, "status"] == "worse"
 
 
+def test_weights_say_how_many_cases_a_case_stands_for() -> None:
+    slices = ["[]", '[{"feature": "region", "is": "west"}]']
+    sets = [cases(12), cases(13, worse_in="west")]
+    plain = worsened_slices(*sets, slices=slices, **COLUMNS)
+    random = np.random.default_rng(1)
+
+    def weighed(weights: list[np.ndarray], **settings: str) -> pd.DataFrame:
+        given = [each.assign(w=w) for each, w in zip(sets, weights, strict=True)]
+        return worsened_slices(*given, slices=slices, weight="w", **settings, **COLUMNS)
+
+    # Equal weights are no weights, and a weight of zero leaves a case out.
+    same = weighed([np.full(len(each), 3) for each in sets])
+    pd.testing.assert_frame_equal(same, plain, check_exact=True)
+    there = [random.random(len(each)) < 0.7 for each in sets]
+    some = worsened_slices(
+        *(each[own] for each, own in zip(sets, there, strict=True)), slices=slices, **COLUMNS
+    )
+    zero = weighed([own.astype(float) for own in there])
+    pd.testing.assert_frame_equal(zero, some, check_exact=True)
+    # Whole weights are as many rows, which are one cluster.
+    weights = [random.integers(1, 4, len(each)) for each in sets]
+    for position, each in enumerate(sets):
+        each["row"] = position * 10_000 + np.arange(len(each))
+    repeated = worsened_slices(
+        *(each.loc[np.repeat(each.index, w)] for each, w in zip(sets, weights, strict=True)),
+        slices=slices,
+        cluster="row",
+        **COLUMNS,
+    )
+    whole = weighed(weights)
+    names = ["loss_before", "loss_after", "worsening", "low", "high", "p_value"]
+    assert whole["slice"].tolist() == repeated["slice"].tolist()
+    np.testing.assert_allclose(whole[names], repeated[names], rtol=1e-9)
+    share = whole["harm"] / whole["worsening"] / len(sets[1])
+    assert share.to_numpy() == pytest.approx((repeated["n_after"] / weights[1].sum()).to_numpy())
+    with pytest.raises(MetricsInputError, match="weight column 'w' is negative in 1 row"):
+        weighed([np.full(len(sets[0]), 1), np.r_[-1, np.full(len(sets[1]) - 1, 1)]])
+
+
 def test_no_slices_give_an_empty_table_of_the_same_columns() -> None:
     before, after = cases(9), cases(10)
     empty = worsened_slices(before, after, slices=[], **COLUMNS)

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 from evaluator.metrics._estimates import BoolArray, FloatArray
 from evaluator.metrics._levels import IntArray
@@ -14,6 +16,8 @@ from evaluator.metrics._two_sample import is_binary
 from evaluator.metrics._weak_slices._conditions import CodeArray
 
 SliceCode = tuple[tuple[int, int], ...]
+# The cell of each case, the cells of some slices, and which rows have a cell, if not all.
+_Where = tuple[IntArray, IntArray, IntArray | None]
 _ROUNDING = 1e-12
 MAX_CONDITIONS = 3
 # Less than two standard deviations is not worth to follow.
@@ -22,14 +26,18 @@ MIN_EVIDENCE = 2.0
 NEARLY_THE_SAME = 0.8
 # From this share of the smaller one's cases on, two slices overlap.
 OVERLAP = 0.5
+# Enough to learn from how much they differ; so many sums are kept for each lead at most.
+MAX_UNITS = 200
 
 
 @dataclass(frozen=True)
 class LossSums:
     """What is summed over the cases of slices; arrays of one shape."""
 
+    # Cases, and what they weigh; without weights both are one array.
+    cases: FloatArray
     n: FloatArray
-    # Sum of the losses' distances from the mean loss of all cases.
+    # Sum of the losses' distances from the mean loss of all cases, times their weights.
     total: FloatArray
     # Sum of the distances of those losses that are above that mean.
     above: FloatArray
@@ -38,24 +46,47 @@ class LossSums:
 
     def at(self, where: NDArray[Any]) -> "LossSums":
         """Take some of the slices, by positions or truth values."""
-        return LossSums(self.n[where], self.total[where], self.above[where], self.squares[where])
+        of_these = (self.total[where], self.above[where], self.squares[where])
+        n = self.n[where]
+        return LossSums(n if self.cases is self.n else self.cases[where], n, *of_these)
 
 
 class Losses:
-    """The losses of all cases, finite, shape (rows,), ready to be summed over slices."""
+    """The losses of all cases, finite, shape (rows,), ready to be summed over slices.
 
-    def __init__(self, losses: FloatArray) -> None:
+    Weights are positive; they are scaled so that all together weigh what they leave of the cases,
+    (sum w)^2 / sum w^2. Of cases that depend on each other `cluster` has the numbers.
+    """
+
+    def __init__(
+        self,
+        losses: FloatArray,
+        weights: FloatArray | None = None,
+        cluster: IntArray | None = None,
+    ) -> None:
         rows = len(losses)
-        self.mean = float(losses.mean())
+        self._weights = weights
+        if weights is not None:
+            self._weights = weights * (weights.sum() / (weights**2).sum())
+            self.mean = float(np.average(losses, weights=weights))
+        else:
+            self.mean = float(losses.mean())
         self.centred = losses - self.mean
-        self._above = np.maximum(self.centred, 0)
-        self._squares = self.centred**2
-        self._hits = losses.astype(np.intp) if is_binary(losses) else None
-        self.most_above = float(self._above.max())
-        squares = float(self._squares.sum())
+        self._summed = [self.centred, np.maximum(self.centred, 0), self.centred**2]
+        self.most_above = float(self._summed[1].max())
+        if self._weights is not None:
+            self._summed = [self._weights * values for values in self._summed]
+        self._hits = losses.astype(np.intp) if weights is None and is_binary(losses) else None
+        n = float(rows if self._weights is None else self._weights.sum())
+        above, squares = (float(values.sum()) for values in self._summed[1:])
         zero = np.zeros(1)
-        self.all = LossSums(zero + rows, zero, zero + self._above.sum(), zero + squares)
+        self.all = LossSums(zero + rows, zero + n, zero, zero + above, zero + squares)
         self.vary = squares > _ROUNDING * max(float((losses**2).sum()), 1e-300)
+        self._unit: IntArray | None = None
+        if cluster is not None or weights is not None:
+            # Clusters are independent, and so are any parts that they are put together in.
+            self._unit = (np.arange(rows) if cluster is None else cluster) % MAX_UNITS
+            self._units = min(MAX_UNITS, int(self._unit.max()) + 1)
 
     def sums(self, cell: IntArray, cells: int, rows: IntArray | None = None) -> LossSums:
         """Sum over the cases of each cell."""
@@ -66,18 +97,95 @@ class Losses:
             without, errors = counted[:, 0].astype(float), counted[:, 1].astype(float)
             n, miss = without + errors, 1 - self.mean
             squares = errors * miss**2 + without * self.mean**2
-            return LossSums(n, errors - n * self.mean, errors * miss, squares)
-        of_cells = [np.bincount(cell, minlength=cells).astype(float)]
-        for values in (self.centred, self._above, self._squares):
-            own = values if rows is None else values[rows]
-            # Without rows numpy counts in whole numbers.
-            of_cells.append(np.bincount(cell, own, minlength=cells).astype(float))
-        return LossSums(*of_cells)
+            return LossSums(n, n, errors - n * self.mean, errors * miss, squares)
+        # Without values numpy counts in whole numbers.
+        cases = np.bincount(cell, minlength=cells).astype(float)
+        n = cases if self._weights is None else self._sum(self._weights, cell, cells, rows)
+        return LossSums(
+            cases, n, *(self._sum(values, cell, cells, rows) for values in self._summed)
+        )
 
-    def bound(self, n: FloatArray, above: FloatArray, fewest: int) -> FloatArray:
-        """Give the most evidence that any subset of `fewest` cases or more can have.
+    @staticmethod
+    def _sum(values: FloatArray, cell: IntArray, cells: int, rows: IntArray | None) -> FloatArray:
+        own = values if rows is None else values[rows]
+        return np.bincount(cell, own, minlength=cells).astype(float)
 
-        A subset of s cases of a slice has a sum of distances of at most the slice's `above`, and
+    @cached_property
+    def _of_all_units(self) -> tuple[FloatArray, FloatArray]:
+        every = np.zeros(len(self.centred), dtype=np.intp)
+        return self.by_unit(every, every[:1])
+
+    @property
+    def dependent(self) -> bool:
+        """Whether evidence has to be taken from how much clusters, or weighted cases, differ."""
+        return self._unit is not None
+
+    def by_unit(
+        self, cell: IntArray, cells: IntArray, rows: IntArray | None = None
+    ) -> tuple[FloatArray, FloatArray]:
+        """Sum weights and weighted distances from the mean by chosen cell and unit."""
+        if self._unit is None:
+            raise ValueError("independent cases of one weight have no units")
+        position = np.full(int(max(cell.max(initial=0), cells.max())) + 1, -1, dtype=np.intp)
+        position[cells] = np.arange(len(cells))
+        chosen = np.flatnonzero(position[cell] >= 0)
+        those = chosen if rows is None else rows[chosen]
+        both = position[cell[chosen]] * self._units + self._unit[those]
+        size = len(cells) * self._units
+        weights = None if self._weights is None else self._weights[those]
+        weight = np.bincount(both, weights, minlength=size).astype(float)
+        distance = self._sum(self._summed[0], both, size, those)
+        return weight.reshape(-1, self._units), distance.reshape(-1, self._units)
+
+    def of_units(
+        self, evidence: FloatArray, sums: LossSums, where: _Where, chosen: IntArray
+    ) -> FloatArray:
+        """Say what dependence leaves of how much worse the chosen slices are than all other cases.
+
+        Evidence is divided by the root of the design effect: the summed squares of the units'
+        influences on the difference of the means, over the variance that independent cases would
+        give it. It then is the quantile of the normal distribution that is as far out as this one
+        of Student's.
+        """
+        cell, cells, rows = where
+        weight, distance = self.by_unit(cell, cells[chosen], rows)
+        all_weight, all_distance = self._of_all_units
+        slices, every = sums.at(chosen), self.all
+        influences, variances, units = [], [], []
+        for n, total, squares, of_weight, of_distance in (
+            (slices.n, slices.total, slices.squares, weight, distance),
+            (
+                every.n - slices.n,
+                every.total - slices.total,
+                every.squares - slices.squares,
+                all_weight - weight,
+                all_distance - distance,
+            ),
+        ):
+            mean = total / n
+            influences.append((of_distance - mean[:, None] * of_weight) / n[:, None])
+            variances.append(np.maximum(squares / n - mean**2, 0) / n)
+            units.append(np.count_nonzero(of_weight > _ROUNDING * n[:, None], axis=1))
+        there = np.count_nonzero(all_weight)
+        found = ((influences[0] - influences[1]) ** 2).sum(axis=1) * there / max(there - 1, 1)
+        expected = variances[0] + variances[1]
+        effect = np.divide(found, expected, out=np.ones(len(chosen)), where=expected > 0)
+        student = evidence[chosen] / np.sqrt(np.maximum(effect, _ROUNDING))
+        spare = np.minimum(*units) - 1
+        normal = -special.ndtri(special.stdtr(np.maximum(spare, 1), -student))
+        return np.where(spare > 0, normal, 0.0)
+
+    def lightest(self, fewest: int) -> float:
+        """Give what so many cases weigh at least."""
+        if self._weights is None or fewest >= len(self._weights):
+            return fewest
+        # Less than was rounded.
+        return float(np.partition(self._weights, fewest - 1)[:fewest].sum()) * (1 - 1e-9)
+
+    def bound(self, n: FloatArray, above: FloatArray, fewest: float) -> FloatArray:
+        """Give the most evidence that any subset that weighs `fewest` or more can have.
+
+        A subset of weight s of a slice has a sum of distances of at most the slice's `above`, and
         of at most s times the largest distance. So its evidence, without the constant spread of
         all cases, is at most min(above, s largest) / sqrt(s (1 - s / N)), which is largest at
         s = above / largest or at the slice's own size.
@@ -96,7 +204,8 @@ class Losses:
         size = np.where(inside, n, 1.0)
         best = np.clip(above / self.most_above, min(fewest, every - 1), size)
         # More than was rounded.
-        return np.where(inside, np.maximum(most(np.maximum(best, 1)), most(size)), 0) * (1 + 1e-9)
+        found = np.maximum(most(np.maximum(best, min(fewest, 1))), most(size))
+        return np.where(inside, found, 0) * (1 + 1e-9)
 
 
 @dataclass(frozen=True)
@@ -127,7 +236,9 @@ def search(
     A slice's evidence is the least of how much worse it is than all other cases, and than what
     each of its conditions leaves out: without the latter, one bad slice would bring thousands of
     its parts along, and hide small ones elsewhere. A slice of fewer than `fewest` cases, or whose
-    rest has fewer, and one in which a condition leaves out nothing, is no lead.
+    rest has fewer, and one in which a condition leaves out nothing, is no lead. Where cases depend
+    on each other or have weights, it is no more than what the clusters' differences leave of how
+    much worse the slice is than all other cases.
 
     The levels go from one condition to more. A slice is only counted when all slices with one
     condition fewer have cases enough, and errors enough for some part of them to be among the
@@ -175,6 +286,7 @@ class _Collector:
         self.fewest = fewest
         self.least = MIN_EVIDENCE
         self.evaluated = 0
+        self._lightest = losses.lightest(fewest)
         self._keep = keep
         # One row a lead: features and codes, -1 where there are fewer than three conditions.
         self._keys = np.zeros((0, 2 * MAX_CONDITIONS), dtype=np.intp)
@@ -182,7 +294,7 @@ class _Collector:
 
     def hopeful(self, n: FloatArray, above: FloatArray) -> BoolArray:
         """Say which slices may have a lead among their parts."""
-        return self.losses.bound(n, above, self.fewest) >= self.least
+        return self.losses.bound(n, above, self._lightest) >= self.least
 
     def add(
         self,
@@ -190,15 +302,21 @@ class _Collector:
         codes: tuple[IntArray, ...],
         sums: LossSums,
         parents: Sequence[LossSums],
+        where: _Where,
     ) -> None:
         """Evaluate slices of the same features, each part of one slice in every parent."""
         self.evaluated += len(sums.n)
-        least = standard_scores(sums, self.losses.all)
+        against_all = standard_scores(sums, self.losses.all)
+        least = against_all.copy()
         # Against a parent of the same cases there is no evidence.
         for parent in parents:
             least = np.minimum(least, standard_scores(sums, parent))
-        rest = self.losses.all.n - sums.n
+        rest = self.losses.all.cases - sums.cases
         chosen = np.flatnonzero((rest >= self.fewest) & (least >= self.least))
+        if len(chosen) and self.losses.dependent:
+            of_units = self.losses.of_units(against_all, sums, where, chosen)
+            least[chosen] = np.minimum(least[chosen], of_units)
+            chosen = chosen[least[chosen] >= self.least]
         if not len(chosen):
             return
         keys = np.full((len(chosen), 2 * MAX_CONDITIONS), -1, dtype=np.intp)
@@ -229,10 +347,12 @@ class _Collector:
 
 def _single(found: _Collector, codes: CodeArray, size: int, feature: int) -> _Survivors:
     """Evaluate the conditions of one feature."""
-    sums = found.losses.sums(codes.astype(np.intp), size)
-    enough = np.flatnonzero((sums.n >= found.fewest) & (sums.n < found.losses.all.n))
+    cell = codes.astype(np.intp)
+    sums = found.losses.sums(cell, size)
+    some = (sums.cases >= found.fewest) & (sums.cases < found.losses.all.cases)
+    enough = np.flatnonzero(some)
     sums = sums.at(enough)
-    found.add((feature,), (enough,), sums, [])
+    found.add((feature,), (enough,), sums, [], (cell, enough, None))
     hopeful = found.hopeful(sums.n, sums.above)
     return _Survivors(enough[hopeful], sums.at(hopeful))
 
@@ -255,13 +375,14 @@ def _pair(
     above = [
         table[code] for table, code in zip(tables, np.divmod(every, sizes[second]), strict=True)
     ]
-    known = (above[0] >= 0) & (above[1] >= 0) & (sums.n >= found.fewest)
+    known = (above[0] >= 0) & (above[1] >= 0) & (sums.cases >= found.fewest)
     cells = np.flatnonzero(known)
     sums = sums.at(cells)
     wholes = [one.sums.at(positions[cells]) for one, positions in zip(parents, above, strict=True)]
-    found.add(features, tuple(np.divmod(cells, sizes[second])), sums, wholes)
+    pair = tuple(np.divmod(cells, sizes[second]))
+    found.add(features, pair, sums, wholes, (cell, cells, None))
     # Where a condition leaves out nothing, the same cases are met again with one fewer.
-    parts = (sums.n < wholes[0].n) & (sums.n < wholes[1].n)
+    parts = (sums.cases < wholes[0].cases) & (sums.cases < wholes[1].cases)
     going_on = parts & found.hopeful(sums.n, sums.above)
     return _Survivors(cells[going_on], sums.at(going_on))
 
@@ -306,8 +427,9 @@ def _triples(
         may = found.hopeful(n, above)
         if not may.any():
             continue
-        sums = found.losses.sums(position * size + codes[third][rows], len(base.cells) * size, rows)
-        may &= sums.n[candidates] >= found.fewest
+        cell = position * size + codes[third][rows]
+        sums = found.losses.sums(cell, len(base.cells) * size, rows)
+        may &= sums.cases[candidates] >= found.fewest
         cells = candidates[may]
         pair, code = np.divmod(cells, size)
         found.add(
@@ -315,6 +437,7 @@ def _triples(
             (one[pair], two[pair], code),
             sums.at(cells),
             [parent.at(may) for parent in parents],
+            (cell, cells, rows),
         )
 
 
@@ -357,19 +480,19 @@ def representatives(
     worse than the whole does. Descriptions of nearly the same cases (of both together, 80 % are
     common) stand under the simplest one.
     """
-    inside = np.array([slice_members(one, codes) for one in shortlist.slices], dtype=bool)
-    free = np.ones(len(inside), dtype=bool)
+    members = [np.flatnonzero(slice_members(one, codes)) for one in shortlist.slices]
+    free = np.ones(len(members), dtype=bool)
     chosen: list[Representative] = []
     while free.any() and len(chosen) < most:
         best = int(free.argmax())
-        same = free & (_shared(inside, inside[best]) >= NEARLY_THE_SAME)
+        same = free & (_shared(members, best, len(codes[0])) >= NEARLY_THE_SAME)
         alike = sorted(np.flatnonzero(same), key=lambda p: (len(shortlist.slices[p]), p))
         named = [shortlist.slices[position] for position in alike]
         chosen.append(Representative(named[0], tuple(named[1:])))
         free &= ~same
-        explanation = Explanation(inside[alike[0]], losses)
+        explanation = Explanation(slice_members(named[0], codes), losses)
         for position in np.flatnonzero(free):
-            free[position] = not explanation.explains(inside[position])
+            free[position] = not explanation.explains(members[position])
     return chosen
 
 
@@ -381,11 +504,13 @@ def slice_members(one: SliceCode, codes: Sequence[CodeArray]) -> BoolArray:
     return inside
 
 
-def _shared(inside: BoolArray, one: BoolArray) -> FloatArray:
+def _shared(members: Sequence[IntArray], one: int, rows: int) -> FloatArray:
     """Give the common cases of each slice and one, as a share of both together."""
-    common = np.count_nonzero(inside & one, axis=1)
+    inside = np.zeros(rows, dtype=bool)
+    inside[members[one]] = True
+    common = np.array([np.count_nonzero(inside[own]) for own in members])
     shared: FloatArray = common / (
-        np.count_nonzero(inside, axis=1) + np.count_nonzero(one) - common
+        np.array([len(own) for own in members]) + len(members[one]) - common
     )
     return shared
 
@@ -397,21 +522,39 @@ class Explanation:
         self._stratum = representative.astype(np.intp)
         self._losses = losses
         self._strata = losses.sums(self._stratum, 2)
+        if losses.dependent:
+            self._by_unit = losses.by_unit(self._stratum, np.arange(2))
 
-    def explains(self, other: BoolArray) -> bool:
-        """Say whether another slice is no worse than the rest both inside and outside.
+    def explains(self, rows: IntArray) -> bool:
+        """Say whether a slice of such rows is no worse than the rest both inside and outside.
 
         The evidence of both strata is added as Mantel and Haenszel do: sums and variances apart.
+        Where cases depend on each other, the variance is that of what clusters add to both.
         Source: N. Mantel, W. Haenszel, Journal of the National Cancer Institute 22 (1959) 719.
         """
-        rows = np.flatnonzero(other)
-        parts = self._losses.sums(self._stratum[rows], 2, rows)
-        there = (parts.n > 0) & (parts.n < self._strata.n)
-        parts, strata = parts.at(there), self._strata.at(there)
-        away = parts.total - parts.n * strata.total / strata.n
-        z = standard_scores(parts, strata)
-        # A sum's deviation is the sum over its evidence; where nothing varies it is zero.
-        variance = np.divide(away, z, out=np.zeros_like(z), where=z != 0) ** 2
+        stratum = self._stratum[rows]
+        parts, strata = self._losses.sums(stratum, 2, rows), self._strata
+        there = (parts.cases > 0) & (parts.cases < strata.cases)
+        expected = np.divide(parts.n * strata.total, strata.n, out=np.zeros(2), where=there)
+        away = np.where(there, parts.total - expected, 0)
+        if self._losses.dependent:
+            # What a unit adds to the sum beyond its share of it, over both strata.
+            mean, share = (
+                np.divide(of, strata.n, out=np.zeros(2), where=there)
+                for of in (strata.total, parts.n)
+            )
+            own, every = (
+                (distance - mean[:, None] * weight) * there[:, None]
+                for weight, distance in (
+                    self._losses.by_unit(stratum, np.arange(2), rows),
+                    self._by_unit,
+                )
+            )
+            variance = (own - share[:, None] * every).sum(axis=0) ** 2
+        else:
+            z = standard_scores(parts.at(there), strata.at(there))
+            # A sum's deviation is the sum over its evidence; where nothing varies it is zero.
+            variance = np.divide(away[there], z, out=np.zeros_like(z), where=z != 0) ** 2
         return float(away.sum()) < MIN_EVIDENCE * float(np.sqrt(variance.sum()) or np.inf)
 
 

@@ -6,7 +6,7 @@ searched, and what was found there is tested on the other half, which the search
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from evaluator.metrics._checks import (
     MetricsInputError,
-    column,
     complete,
     numbers,
     positives,
@@ -22,8 +21,9 @@ from evaluator.metrics._checks import (
     refuse_rows,
 )
 from evaluator.metrics._estimates import BoolArray, FloatArray
-from evaluator.metrics._inputs import cluster_numbers
+from evaluator.metrics._inputs import weights_of
 from evaluator.metrics._levels import IntArray
+from evaluator.metrics._linear import MIN_CLUSTERS
 from evaluator.metrics._means import log_losses, squared_errors
 from evaluator.metrics._multiplicity import holm
 from evaluator.metrics._two_sample import Contrast, contrast
@@ -46,6 +46,7 @@ from evaluator.metrics._weak_slices._search import (
     slice_members,
 )
 
+Values = TypeVar("Values", FloatArray, IntArray)
 LossName = Literal[
     "error_rate",
     "false_negative_rate",
@@ -119,6 +120,7 @@ def weak_slices(
     minimum_support: int = 100,
     level: float = 0.10,
     cluster: str | None = None,
+    weight: str | None = None,
     seed: int = 0,
 ) -> WeakSlices:
     """Search for slices where a candidate does worse than on the rest of the cases.
@@ -147,8 +149,11 @@ def weak_slices(
         The probability that even one slice is reported although none is worse than its rest. 0.10
         since a finding is a place to look, not a verdict.
     cluster
-        Column of what makes cases dependent, such as their user: it stays in one half, and tests
-        and limits honour it.
+        Column of what makes cases dependent, such as their user or their day: it stays in one half,
+        and search, tests and limits rest on how much clusters differ.
+    weight
+        Column of how many cases each case stands for, on any scale. A case of weight zero is left
+        out; where all others weigh the same, the weights say nothing and nothing changes.
     seed
         Which of the equally good halves to take.
 
@@ -162,18 +167,20 @@ def weak_slices(
         ``slice``, ``conditions``
             The slice in words, and as JSON for `worsened_slices`.
         ``n``, ``n_all``
-            Cases of the slice in the confirming half, and in both.
+            Cases of the slice in the confirming half, and in both; weights do not change them.
         ``loss``, ``rest_loss``, ``excess``
-            Mean loss in the slice, in all other cases, and the difference.
+            Mean loss (weighted) in the slice, in all other cases, and the difference.
         ``low``, ``high``
             Limits of the excess. Of all rows together, no lower limit is too high with a
             probability of 1 - level (Bonferroni), nor any upper limit too low.
         ``harm``, ``harm_low``
-            Excess and its lower limit, times `n_all`: with the error rate, how many errors fewer
-            there would be if the slice were as good as the rest.
+            Excess and its lower limit, times `n_all` (with weights: times the share of all weight
+            that the slice has, and all cases): with the error rate, how many errors fewer there
+            would be if the slice were as good as the rest.
         ``p_value``, ``p_adjusted``
             One-sided, of the hypothesis that the slice is no worse than the rest: Fisher's exact
-            test for losses of 0 and 1, Welch's for others; adjusted by Holm over the tested slices.
+            test for losses of 0 and 1, Welch's for others, with clusters or weights a test of how
+            much clusters differ; adjusted by Holm over the tested slices.
         ``group``
             Slices that overlap by half the smaller one have the same number.
         ``also``
@@ -197,32 +204,30 @@ def weak_slices(
     losses, counts = case_losses(frame, loss, label=label, score=score, prediction=prediction)
     if not counts.all():
         frame, losses = frame[counts], losses[counts]
+    there, weights, clusters = case_design(frame, weight, cluster)
+    if not there.all():
+        frame, losses = frame[there], losses[there]
     cut = discretise(frame, features, minimum_support=minimum_support)
-    clusters = None if cluster is None else cluster_numbers(frame, cluster)
-    order, searched = discovery_split(
-        [feature.codes for feature in cut],
-        losses,
-        None if cluster is None else column(frame, cluster),
-        seed,
-    )
+    order, searched = discovery_split(cut, losses, clusters, seed, weights)
     # In an order that depends on nothing but the cases, sums are the same to the last digit.
     cut = [feature.of(order) for feature in cut]
     losses, searched = losses[order], searched[order]
-    held = ~searched
+    weights = some(weights, order)
+    numbered = None if clusters is None else pd.factorize(clusters.iloc[order])[0]
     facts: dict[str, Any] = {
         "cases": len(losses),
         "searched_cases": int(np.count_nonzero(searched)),
-        "confirming_cases": int(np.count_nonzero(held)),
-        "mean_loss": float(losses.mean()) if len(losses) else None,
+        "confirming_cases": int(np.count_nonzero(~searched)),
+        "mean_loss": float(np.average(losses, weights=weights)) if len(losses) else None,
         "features": len(cut),
         "possible": 0,
         "evaluated": 0,
     }
     found: list[Representative] = []
-    reason = _nothing_to_search(losses, searched, minimum_support)
+    reason = _nothing_to_search(losses, searched, numbered, minimum_support)
     if reason is None:
         of_half = [feature.codes[searched] for feature in cut]
-        summed = Losses(losses[searched])
+        summed = Losses(losses[searched], some(weights, searched), some(numbered, searched))
         shortlist = search(
             of_half,
             [len(feature.conditions) for feature in cut],
@@ -233,10 +238,7 @@ def weak_slices(
         )
         facts |= {"possible": shortlist.possible, "evaluated": shortlist.evaluated}
         found = representatives(shortlist, of_half, summed, _MOST)
-    n_all = [int(np.count_nonzero(slice_members(h.slice, [f.codes for f in cut]))) for h in found]
-    held_clusters = None if clusters is None else pd.factorize(clusters[order])[0][held]
-    held_cut = [feature.of(held) for feature in cut]
-    table = _confirm(found, n_all, held_cut, losses[held], held_clusters, level=level)
+    table = _confirm(found, cut, losses, numbered, weights, held=~searched, level=level)
     facts |= {
         "tested": int(table["p_value"].notna().sum()),
         "confirmed": int((table["status"] == "confirmed").sum()),
@@ -258,6 +260,26 @@ def check_level(level: float) -> None:
     """Refuse what is no level of one-sided tests."""
     if not 0 < level < 0.5:  # noqa: PLR2004 - a one-sided level
         raise MetricsInputError(f"level must lie between 0 and 0.5, not {level}")
+
+
+def case_design(
+    frame: pd.DataFrame, weight: str | None, cluster: str | None
+) -> tuple[BoolArray, FloatArray | None, "pd.Series[Any] | None"]:
+    """Say which cases have weight, and give their weights and clusters where they matter.
+
+    Equal weights are no weights, and clusters of one case each are no clusters.
+    """
+    there: BoolArray = np.ones(len(frame), dtype=bool)
+    weights = None if weight is None else weights_of(frame, weight)
+    if weights is not None:
+        there = weights > 0
+        weights = weights[there]
+        if not (weights != weights[:1]).any():
+            weights = None
+    clusters = None if cluster is None else complete(frame, cluster)[there]
+    if clusters is not None and not clusters.duplicated().any():
+        clusters = None
+    return there, weights, clusters
 
 
 def case_losses(
@@ -330,10 +352,11 @@ def _differs(frame: pd.DataFrame, label: str, prediction: str) -> FloatArray:
 
 
 def discovery_split(
-    codes: Sequence[CodeArray],
+    features: Sequence[DiscretisedFeature],
     losses: FloatArray,
     cluster: "pd.Series[Any] | None",
     seed: int,
+    weights: FloatArray | None = None,
 ) -> tuple[IntArray, BoolArray]:
     """Draw half of the cases, or half of the clusters, at random.
 
@@ -342,10 +365,12 @@ def discovery_split(
     comes first.
     """
     random = np.random.default_rng(seed)
-    content = _content(codes, losses)
+    keys = [_content(losses, [feature.codes for feature in features])]
+    if weights is not None:
+        keys.insert(0, _content(weights, []))
     chosen = np.zeros(len(losses), dtype=bool)
     if cluster is None:
-        order = np.argsort(content, kind="stable")
+        order = np.lexsort(keys)
         chosen[order[random.permutation(len(order))[: len(order) // 2]]] = True
         return order, chosen
     numbers, values = pd.factorize(cluster)
@@ -353,13 +378,13 @@ def discovery_split(
     sequence = np.argsort(named, kind="stable")
     half = np.zeros(len(values), dtype=bool)
     half[sequence[random.permutation(len(values))[: len(values) // 2]]] = True
-    return np.lexsort((content, named[numbers])), half[numbers]
+    return np.lexsort([*keys, named[numbers]]), half[numbers]
 
 
-def _content(codes: Sequence[CodeArray], losses: FloatArray) -> NDArray[np.uint64]:
+def _content(values: FloatArray, codes: Sequence[CodeArray]) -> NDArray[np.uint64]:
     """Mix what each case holds into one number; it overflows on purpose."""
     # Zero has two signs, and they are equal.
-    mixed = (losses + 0.0).view(np.uint64).copy()
+    mixed = (values + 0.0).view(np.uint64).copy()
     for code in codes:
         mixed ^= code.astype(np.uint64)
         mixed *= _ODD
@@ -367,11 +392,25 @@ def _content(codes: Sequence[CodeArray], losses: FloatArray) -> NDArray[np.uint6
     return mixed
 
 
-def _nothing_to_search(losses: FloatArray, searched: BoolArray, minimum_support: int) -> str | None:
+def some(values: Values | None, rows: NDArray[Any]) -> Values | None:
+    return None if values is None else values[rows]
+
+
+def _nothing_to_search(
+    losses: FloatArray, searched: BoolArray, clusters: IntArray | None, minimum_support: int
+) -> str | None:
     """Say why there is nothing to search, if so."""
-    rows = min(np.count_nonzero(searched), np.count_nonzero(~searched))
+    halves = (searched, ~searched)
+    rows = min(np.count_nonzero(half) for half in halves)
     if rows < minimum_support:
         return f"a slice and its rest need {minimum_support} cases in either half, there are {rows}"
+    if clusters is not None:
+        count = min(len(np.unique(clusters[half])) for half in halves)
+        if count < MIN_CLUSTERS:
+            return (
+                f"a slice and its rest need {MIN_CLUSTERS} clusters in either half, "
+                f"there are {count}"
+            )
     if not Losses(losses[searched]).vary:
         return "all cases that were searched have the same loss"
     return None
@@ -379,19 +418,23 @@ def _nothing_to_search(losses: FloatArray, searched: BoolArray, minimum_support:
 
 def _confirm(
     found: list[Representative],
-    n_all: list[int],
     cut: list[DiscretisedFeature],
     losses: FloatArray,
     clusters: IntArray | None,
+    weights: FloatArray | None,
     *,
+    held: BoolArray,
     level: float,
 ) -> pd.DataFrame:
     """Test the slices on the half that was not searched, and rank them."""
     rows: list[dict[str, Any]] = []
     codes = [feature.codes for feature in cut]
-    inside = [slice_members(representative.slice, codes) for representative in found]
-    for representative, own, cases in zip(found, inside, n_all, strict=True):
-        tested = contrast(losses, own, clusters, error=level / len(found))
+    members = [slice_members(representative.slice, codes) for representative in found]
+    inside = [own[held] for own in members]
+    held_losses = losses[held]
+    held_design = some(clusters, held), some(weights, held)
+    for representative, own, every in zip(found, inside, members, strict=True):
+        tested = contrast(held_losses, own, *held_design, error=level / len(found))
         rows.append(
             {
                 "slice": _describe(representative.slice, cut),
@@ -399,17 +442,18 @@ def _confirm(
                     [cut[f].conditions[code] for f, code in representative.slice]
                 ),
                 "n": tested.n,
-                "n_all": cases,
+                "n_all": int(np.count_nonzero(every)),
                 "loss": tested.loss,
                 "rest_loss": tested.rest_loss,
                 "excess": tested.excess,
                 "also": "; ".join(_describe(one, cut) for one in representative.also) or None,
                 "explained_by": None,
             }
-            | as_finding(tested, cases)
+            | as_finding(tested, weighed_cases(every, weights))
         )
     add_statuses(rows, level, "confirmed", "not_confirmed")
-    _explain(rows, inside, losses)
+    if rows:
+        _explain(rows, inside, Losses(held_losses, *held_design[::-1]))
     ranked = sorted(range(len(rows)), key=lambda position: rank(rows[position]))
     numbers = overlap_groups([inside[position] for position in ranked])
     for position, number in zip(ranked, numbers, strict=True):
@@ -422,7 +466,14 @@ def _describe(one: SliceCode, cut: list[DiscretisedFeature]) -> str:
     return describe_conditions([cut[feature].conditions[code] for feature, code in one])
 
 
-def as_finding(tested: Contrast, cases: int) -> dict[str, Any]:
+def weighed_cases(inside: BoolArray, weights: FloatArray | None) -> float:
+    """Give how many of the cases those inside are by their weight."""
+    if weights is None or not inside.any():
+        return int(np.count_nonzero(inside))
+    return float(weights[inside].sum() / weights.mean())
+
+
+def as_finding(tested: Contrast, cases: float) -> dict[str, Any]:
     """Give what a test shows of a slice of so many cases, as tables name it."""
     return {
         "low": tested.low,
@@ -451,15 +502,15 @@ def add_statuses(rows: list[dict[str, Any]], level: float, shown: str, not_shown
             row["status"] = "too_few"
 
 
-def _explain(rows: list[dict[str, Any]], inside: list[BoolArray], losses: FloatArray) -> None:
+def _explain(rows: list[dict[str, Any]], inside: list[BoolArray], losses: Losses) -> None:
     """Note at each confirmed slice which one of more evidence explains it, if any does."""
     confirmed = [p for p, row in enumerate(rows) if row["status"] == "confirmed"]
     confirmed.sort(key=lambda position: (rows[position]["p_value"], position))
     own: list[tuple[str, Explanation]] = []
     for position in confirmed:
         for name, explanation in own:
-            if explanation.explains(inside[position]):
+            if explanation.explains(np.flatnonzero(inside[position])):
                 rows[position]["explained_by"] = name
                 break
         else:
-            own.append((rows[position]["slice"], Explanation(inside[position], Losses(losses))))
+            own.append((rows[position]["slice"], Explanation(inside[position], losses)))

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evaluator.metrics._inputs import cluster_numbers
 from evaluator.metrics._two_sample import contrast
 from evaluator.metrics._weak_slices._conditions import (
     conditions_from_json,
@@ -19,9 +18,12 @@ from evaluator.metrics._weak_slices._weak_slices import (
     LossName,
     add_statuses,
     as_finding,
+    case_design,
     case_losses,
     check_level,
     rank,
+    some,
+    weighed_cases,
 )
 
 _DTYPES = {
@@ -54,6 +56,7 @@ def worsened_slices(
     prediction: str | None = None,
     level: float = 0.10,
     cluster: str | None = None,
+    weight: str | None = None,
 ) -> pd.DataFrame:
     """Say in which slices a candidate does worse on one evaluation set than on an earlier one.
 
@@ -73,6 +76,9 @@ def worsened_slices(
         The probability that even one slice is called worse although none is.
     cluster
         Column of what makes cases dependent, such as their user; one value may be in both sets.
+    weight
+        Column of how many cases each case stands for, on one scale in both sets. A case of weight
+        zero is left out; where all others weigh the same, the weights say nothing.
 
     Returns
     -------
@@ -84,14 +90,16 @@ def worsened_slices(
         ``n_before``, ``n_after``, ``loss_before``, ``loss_after``, ``worsening``
             Cases and mean losses in either set, and the difference.
         ``low``, ``high``
-            Limits of the worsening: Newcombe's for losses of 0 and 1, Welch's for others. Of all
+            Limits of the worsening: Newcombe's for losses of 0 and 1, Welch's for others, with
+            clusters or weights from how much clusters differ. Of all
             rows together, no lower limit is too high with a probability of 1 - level
             (Bonferroni), nor any upper limit too low.
         ``harm``, ``harm_low``
-            Worsening and its lower limit, times `n_after`.
+            Worsening and its lower limit, times `n_after` (with weights: times the share of all
+            weight that the slice has, and all later cases).
         ``p_value``, ``p_adjusted``
-            One-sided, Fisher's exact test for losses of 0 and 1, Welch's for others; adjusted by
-            Holm over the slices.
+            One-sided, Fisher's exact test for losses of 0 and 1, Welch's for others, with clusters
+            or weights a test of how much clusters differ; adjusted by Holm over the slices.
         ``status``
             "worse": `p_adjusted` is at most the level and `low` is above 0; "not_shown"; or
             "too_few" without limits.
@@ -104,27 +112,30 @@ def worsened_slices(
         If a slice is described wrongly, or a column is absent or cannot be measured.
     """
     check_level(level)
-    sets = []
+    frames, parts = [], []
     for frame in (before, after):
         losses, counts = case_losses(frame, loss, label=label, score=score, prediction=prediction)
-        sets.append((frame[counts], losses[counts]))
+        frames.append(frame[counts])
+        parts.append(losses[counts])
     read = [conditions_from_json(text) for text in slices]
-    clusters = None
-    if cluster is not None:
-        clusters = cluster_numbers(
-            pd.concat([frame[[cluster]] for frame, _ in sets], ignore_index=True), cluster
-        )
-    losses = np.concatenate([values for _, values in sets])
-    is_after = np.repeat([False, True], [len(values) for _, values in sets])
+    columns = list(dict.fromkeys(name for name in (cluster, weight) if name is not None))
+    there, weights, clusters = case_design(
+        pd.concat([frame[columns] for frame in frames], ignore_index=True), weight, cluster
+    )
+    losses = np.concatenate(parts)[there]
+    is_after = np.repeat([False, True], [len(part) for part in parts])[there]
+    numbered = None if clusters is None else pd.factorize(clusters)[0]
     rows: list[dict[str, Any]] = []
     for text, conditions in zip(slices, read, strict=True):
-        inside = np.concatenate([matching_rows(frame, conditions) for frame, _ in sets])
+        inside = np.concatenate([matching_rows(frame, conditions) for frame in frames])[there]
         found = contrast(
             losses[inside],
             is_after[inside],
-            None if clusters is None else clusters[inside],
+            some(numbered, inside),
+            some(weights, inside),
             error=level / len(slices),
         )
+        cases = weighed_cases(inside[is_after], some(weights, is_after))
         rows.append(
             {
                 "slice": describe_conditions(conditions),
@@ -135,7 +146,7 @@ def worsened_slices(
                 "loss_after": found.loss,
                 "worsening": found.excess,
             }
-            | as_finding(found, found.n)
+            | as_finding(found, cases)
         )
     add_statuses(rows, level, "worse", "not_shown")
     rows.sort(key=rank)
