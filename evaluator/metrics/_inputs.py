@@ -210,8 +210,7 @@ def read_survey(
     """
     weights = None
     if weight is not None:
-        weights = numbers(frame, weight)
-        refuse_rows(weights < 0, f"weight column {weight!r} is negative")
+        weights = weights_of(frame, weight)
         counts = weights > 0
         if not counts.all():
             frame, weights = frame[counts].reset_index(drop=True), weights[counts]
@@ -222,12 +221,6 @@ def read_survey(
         codes, different = pd.factorize(complete(frame, cluster))
         numbered = codes.astype(np.intp) if len(different) < len(codes) else None
     return frame, Survey(weights, numbered)
-
-
-def cluster_numbers(frame: pd.DataFrame, name: str) -> IntArray:
-    """Give each row the number of its cluster."""
-    codes, _ = pd.factorize(complete(frame, name))
-    return codes.astype(np.intp)
 
 
 def weights_of(frame: pd.DataFrame, name: str) -> FloatArray:
