@@ -78,7 +78,7 @@ def cut_slices(
     if unknown := [name for name in declared if name not in names]:
         raise MetricsInputError(f"groups are declared for {unknown}, which are no slice columns")
     coded = [_code(frame, name, declared.get(name)) for name in names]
-    cell, cell_codes = _cells([codes for codes, _ in coded], [len(v) for _, v in coded])
+    cell, cell_codes = combine_codes([codes for codes, _ in coded], [len(v) for _, v in coded])
     levels = [Level("overall", (), np.zeros((1, 0), np.intp), np.zeros(len(cell_codes), np.intp))]
     for size in range(1, len(names) + 1):
         for chosen in combinations(range(len(names)), size):
@@ -136,7 +136,7 @@ def _code(
     return recoded, values
 
 
-def _cells(codes: list[IntArray], sizes: list[int]) -> tuple[IntArray, IntArray]:
+def combine_codes(codes: list[IntArray], sizes: list[int]) -> tuple[IntArray, IntArray]:
     """Give the number of each row's combination of values, and each combination's codes."""
     rows = len(codes[0])
     # Column by column, so that the product of sizes never outgrows the rows by much.
@@ -167,7 +167,7 @@ def _level(
     """Build a level, its groups in the order of their values."""
     own = [cell_codes[:, position] for position in chosen]
     if not complete:
-        group_of_cell, codes = _cells(own, sizes)
+        group_of_cell, codes = combine_codes(own, sizes)
         return Level(name, chosen, codes, group_of_cell)
     groups = int(np.prod(sizes))
     group_of_cell = np.zeros(len(cell_codes), np.intp)

@@ -84,13 +84,20 @@ def mean_interval(moments: Moments, confidence: float) -> tuple[FloatArray, Floa
 
 
 def estimate_mean(
-    n: FloatArray, sums: FloatArray, confidence: float, bounds: tuple[float, float]
+    n: FloatArray,
+    sums: FloatArray,
+    confidence: float,
+    bounds: tuple[float, float],
+    cases: FloatArray | None = None,
 ) -> Estimate:
-    """Estimate the mean of a loss in every group from its power sums."""
+    """Estimate the mean of a loss in every group from its power sums.
+
+    Where `n` and the sums are effective ones, `cases` says how many cases there are.
+    """
     moments = Moments.of_sums(n, sums)
-    estimate = Estimate(moments.mean.copy(), n)
+    estimate = Estimate(moments.mean.copy(), n if cases is None else cases)
     estimate.low, estimate.high = _limits(moments, confidence, bounds)
-    _mark_unknown(estimate, moments, bounds, n)
+    _mark_unknown(estimate, moments, bounds, estimate.effective)
     return estimate
 
 

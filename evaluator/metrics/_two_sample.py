@@ -117,6 +117,8 @@ class TwoRates:
     cases: FloatArray
     other_hits: FloatArray
     other_cases: FloatArray
+    # The weights of strata whose numbers are effective ones.
+    given_weights: FloatArray | None = None
 
     @classmethod
     def single(cls, one: tuple[float, float], other: tuple[float, float]) -> "TwoRates":
@@ -131,9 +133,22 @@ class TwoRates:
     @cached_property
     def weights(self) -> FloatArray:
         """The weights of Mantel and Haenszel, adding up to 1, or NaN without informative strata."""
+        if self.given_weights is not None:
+            return self.given_weights
         product = self.cases * self.other_cases
         weights = np.nan_to_num(divide(product, self.cases + self.other_cases))
         return divide(weights, weights.sum(axis=1, keepdims=True))
+
+    def effective(self, factor: FloatArray, other_factor: FloatArray) -> "TwoRates":
+        """Turn the numbers of either side into effective ones, with the same rates and weights."""
+        own, other = factor[:, None], other_factor[:, None]
+        return TwoRates(
+            self.hits * own,
+            self.cases * own,
+            self.other_hits * other,
+            self.other_cases * other,
+            self.weights,
+        )
 
     def standardised(self) -> tuple[FloatArray, FloatArray]:
         """Give both groups' rates, weighted alike over the strata, shape (pairs,) each.
@@ -189,13 +204,14 @@ def score_difference(two: TwoRates, confidence: float) -> tuple[FloatArray, Floa
     """Give the score interval of Mantel and Haenszel's risk difference over strata.
 
     The differences d with (sum w (p1 - p2 - d))^2 <= z^2 sum w^2 V(d), where V(d) is the variance
-    of p1 - p2 in a stratum at the most likely rates that differ by d, times N / (N - 1). Unlike an
-    interval from the estimate's own variance it keeps its promise where a stratum's rates are 0
-    or 1, or where strata hold few cases.
+    of p1 - p2 in a stratum at the most likely rates that differ by d, times N / (N - 1), which
+    effective numbers account for already. Unlike an interval from the estimate's own variance it
+    keeps its promise where a stratum's rates are 0 or 1, or where strata hold few cases.
     Source: O. Miettinen, M. Nurminen, Statistics in Medicine 4 (1985) 213.
     """
     y, n, other_y, other_n, weights = _known(two)
     total = n + other_n
+    spare = _spare(two, total)
     observed = (weights * (y / n - other_y / other_n)).sum(axis=1)
 
     def excess(difference: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -212,7 +228,7 @@ def score_difference(two: TwoRates, confidence: float) -> tuple[FloatArray, Floa
         angle = (np.pi + np.arccos(np.nan_to_num(cosine, nan=1.0))) / 3
         second = np.clip(2 * p * np.cos(angle) - third, np.maximum(0, -d), np.minimum(1, 1 - d))
         first = np.clip(second + d, 0, 1)
-        variance = (first * (1 - first) / n + second * (1 - second) / other_n) * total / (total - 1)
+        variance = (first * (1 - first) / n + second * (1 - second) / other_n) * total / spare
         return observed - difference, np.sqrt((weights**2 * variance).sum(axis=1))
 
     z = special.ndtri((1 + confidence) / 2)
@@ -231,6 +247,7 @@ def score_log_ratio(two: TwoRates, confidence: float) -> tuple[FloatArray, Float
     """
     y, n, other_y, other_n, weights = _known(two)
     total, hits = n + other_n, y + other_y
+    spare = _spare(two, total)
     mean, other_mean = (weights * y / n).sum(axis=1), (weights * other_y / other_n).sum(axis=1)
 
     def excess(share: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -241,7 +258,7 @@ def score_log_ratio(two: TwoRates, confidence: float) -> tuple[FloatArray, Float
         first = np.clip(2 * hits * u / (b + root), 0, 1)
         second = np.clip(2 * hits * (1 - u) / (b + root), 0, 1)
         variance = (1 - u) ** 2 * first * (1 - first) / n + u**2 * second * (1 - second) / other_n
-        spread = np.sqrt((weights**2 * variance * total / (total - 1)).sum(axis=1))
+        spread = np.sqrt((weights**2 * variance * total / spare).sum(axis=1))
         return (1 - share) * mean - share * other_mean, spread
 
     z = special.ndtri((1 + confidence) / 2)
@@ -476,6 +493,11 @@ def _known(two: TwoRates) -> tuple[FloatArray, ...]:
         np.where(there, two.other_cases, 1.0),
         np.where(there, np.nan_to_num(two.weights), 0.0),
     )
+
+
+def _spare(two: TwoRates, total: FloatArray) -> FloatArray:
+    """Give the degrees of freedom of strata; effective numbers have lost theirs already."""
+    return total - 1 if two.given_weights is None else total
 
 
 def _between(

@@ -69,11 +69,7 @@ def test_an_earlier_state_goes_on_and_nothing_that_was_stored_is_lost(earlier: H
 
     assert summary.faults == []
     assert [day.state for day in summary.days] == ["accepted"] * 3
-<<<<<<< ours
     # What its predictions say of the label's two values was not asked in its time.
-=======
-    # Today's intervals are others in a last digit: slices are measured anew, and not predicted.
->>>>>>> theirs
     assert (summary.computed, summary.reused) == (8, 0)
     findings = read_judged_scorecard(AuditState(audit, earlier))
     assert findings.scorecard.slices["state"].eq("current").all()

@@ -7,24 +7,21 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from evaluator.metrics._binary_levels import count_cells
 from evaluator.metrics._catalogue import (
     FAIRNESS_MEASURES,
     METRICS,
     Comparison,
     FairnessMeasure,
     Task,
-    names_of,
 )
 from evaluator.metrics._checks import MetricsInputError, numbers, positives, refuse_outside_unit
 from evaluator.metrics._estimates import FloatArray
-from evaluator.metrics._fairness._gaps import GroupSummary, MeanSummary, RateSummary
+from evaluator.metrics._fairness._counts import Counter, GroupCounts
 from evaluator.metrics._fairness._references import GapOptions, compare_with_reference
 from evaluator.metrics._fairness._tables import concat_blocks, group_labels, to_block
-from evaluator.metrics._inputs import multiclass_rows
+from evaluator.metrics._inputs import multiclass_rows, read_survey
 from evaluator.metrics._levels import IntArray, Level, Slicing, cut_slices
 
-_MEAN_BOUNDS = (-1.0, 1.0)
 _COMPARISONS: tuple[Comparison, ...] = ("difference", "ratio")
 
 
@@ -42,13 +39,15 @@ def fairness(
     confidence: float = 0.95,
     minimum_support: int = 20,
     groups: Mapping[str, Sequence[Any]] | None = None,
+    weight: str | None = None,
+    cluster: str | None = None,
 ) -> pd.DataFrame:
     """Compare how a candidate treats groups of cases, with intervals.
 
     Every attribute is measured alone and in its crosses with the others, so that a group that is
     treated badly only where two attributes meet is seen. A gap that is not known is undefined and
     never 0: a group without positives has no true positive rate, and one group alone is not
-    treated equally. Cases are taken to be independent of each other.
+    treated equally. Without `cluster` cases are taken to be independent of each other.
 
     Parameters
     ----------
@@ -86,6 +85,12 @@ def fairness(
     groups
         Declared values of attributes: a declared group without rows is listed with ``n`` 0, and a
         value that is not declared is refused.
+    weight
+        Column of the cases' weights, not negative. A case of weight 0 counts for nothing.
+    cluster
+        Column that says which cases belong together (a person, a day), where cases are not
+        independent of each other. A cluster may have cases of several groups: what it does to
+        both sides of a gap is accounted for. An interval needs 10 clusters on either side.
 
     Returns
     -------
@@ -110,7 +115,11 @@ def fairness(
         ``n``, ``n_reference``
             Cases on both sides.
         ``n_effective``, ``n_effective_reference``
-            What the quantity rests on: for a true positive rate, the positives.
+            What the quantity rests on: for a true positive rate, the positives; of these, what
+            weights and clusters leave.
+        ``clusters``
+            Clusters with cases that the quantity rests on, on either side; missing without
+            clusters.
         ``strata``, ``strata_left_out``
             Strata that hold cases of both sides, and those that hold cases of one and so say
             nothing about the gap. Without control columns, 1 and 0 as a rule.
@@ -121,7 +130,7 @@ def fairness(
     ------
     MetricsInputError
         If a column, measure or reference does not exist or does not fit the task; if values are
-        missing, not finite, out of range or not declared.
+        missing, not finite, out of range or not declared; if a weight is negative.
 
     Examples
     --------
@@ -159,6 +168,8 @@ def fairness(
         task=task,
         groups=groups,
         scored=any(measure.needs_score for measure in chosen),
+        weight=weight,
+        cluster=cluster,
     )
     blocks = []
     for level in cases.slicing.levels[1:]:
@@ -167,12 +178,13 @@ def fairness(
             continue
         counted = cases.counted.of(level, len(codes) - level.groups)
         labels = group_labels(level, cases.slicing.groups, codes)
-        for measure, value, number, comparison in _wanted(chosen, cases):
-            options = GapOptions(confidence, minimum_support, comparison)
+        for measure, value, number in _wanted(chosen, cases):
             parts = counted.parts(measure, number)
-            compared = compare_with_reference(parts, measure.favoured, at, options)
-            constant = (measure.name, comparison, value, level.name)
-            blocks.append(to_block(compared, labels, options, constant))
+            for comparison in _COMPARISONS if measure.ratio else _COMPARISONS[:1]:
+                options = GapOptions(confidence, minimum_support, comparison)
+                compared = compare_with_reference(parts, measure.favoured, at, options)
+                constant = (measure.name, comparison, value, level.name)
+                blocks.append(to_block(compared, labels, options, constant))
     return concat_blocks(blocks)
 
 
@@ -201,57 +213,6 @@ def _chosen(measures: Sequence[str] | None, task: Task, *, scored: bool) -> list
 
 
 @dataclass(frozen=True)
-class GroupCounts:
-    """What is counted in every cell, or every group, by strata of the control columns."""
-
-    # Cases by label and prediction, shape (cells, strata, classes, classes); a regression's has one
-    # class.
-    confusion: FloatArray
-    # Power sums of score minus label, or of prediction minus label for a regression, by class; each
-    # of shape (cells, strata, 3). A class without scores is absent.
-    excess: Mapping[int, FloatArray]
-
-    def of(self, level: Level, more: int) -> "GroupCounts":
-        """Add up the cells of a level's groups, and append so many groups without cases."""
-
-        def added(of_cells: FloatArray) -> FloatArray:
-            of_groups = level.add_up(of_cells)
-            empty = np.zeros((more, *of_groups.shape[1:]))
-            return np.concatenate([of_groups, empty])
-
-        return GroupCounts(
-            added(self.confusion), {number: added(sums) for number, sums in self.excess.items()}
-        )
-
-    def parts(self, measure: FairnessMeasure, number: int) -> list[GroupSummary]:
-        """Give what a measure compares: rates, or a mean."""
-        cases = self.confusion.sum(axis=(2, 3))
-        rows = cases.sum(axis=1)
-        if not measure.rates:
-            bounds = _MEAN_BOUNDS if measure.needs_score else (-np.inf, np.inf)
-            return [MeanSummary(rows, cases, "cases", self.excess[number], bounds)]
-        if measure.per_class:
-            hits = self.confusion[:, :, number, number]
-            missed = self.confusion[:, :, number].sum(axis=2) - hits
-            false = self.confusion[:, :, :, number].sum(axis=2) - hits
-        else:
-            # Of all classes at once a prediction is right or wrong.
-            hits = np.trace(self.confusion, axis1=2, axis2=3)
-            missed, false = np.zeros_like(hits), cases - hits
-        four = np.stack([cases - hits - missed - false, false, missed, hits], axis=-1)
-        return [
-            RateSummary(
-                rows,
-                count_cells(four, rate.among),
-                " or ".join(names_of(rate.among)),
-                count_cells(four, rate.hits),
-                odds=measure.odds is not None,
-            )
-            for rate in measure.rates
-        ]
-
-
-@dataclass(frozen=True)
 class FairnessInputs:
     """A frame as fairness is measured on it."""
 
@@ -273,25 +234,30 @@ def read_inputs(
     task: Task,
     groups: Mapping[str, Sequence[Any]] | None,
     scored: bool,
+    weight: str | None,
+    cluster: str | None,
 ) -> FairnessInputs:
     """Read and count the rows; but for `scored`, the arguments are those of `fairness`.
 
     Scores that are not measured (`scored`) need not be probabilities; their columns still declare
     the classes of a multiclass candidate.
     """
+    frame, survey = read_survey(frame, weight, cluster)
     slicing = cut_slices(frame, attributes, groups)
     stratum, strata = np.zeros(len(frame), np.intp), 1
     if len(control):
         controlled = cut_slices(frame, control, None)
         stratum, strata = controlled.cell, max(controlled.cells, 1)
-    cell = slicing.cell * strata + stratum
-    shape = (slicing.cells, strata)
+    counter = Counter(
+        (slicing.cells, strata),
+        slicing.cell * strata + stratum,
+        survey.weight,
+        survey.cluster,
+    )
     if task == "regression":
         excess = numbers(frame, prediction) - numbers(frame, label)
         nothing = np.zeros(len(frame), np.intp)
-        counted = GroupCounts(
-            _confusion(cell, shape, nothing, nothing, 1), {0: _power_sums(cell, shape, excess)}
-        )
+        counted = counter.count(nothing, nothing, 1, {0: excess})
         return FairnessInputs(slicing, counted, [(None, 0)])
     scores: dict[int, FloatArray] = {}
     if task == "binary_classification":
@@ -313,32 +279,8 @@ def read_inputs(
         many = len(classes)
         if scored and score is not None:
             scores = {number: _probability(frame, score[value]) for value, number in classes}
-    excess_of = {
-        number: _power_sums(cell, shape, values - (numbered == number))
-        for number, values in scores.items()
-    }
-    return FairnessInputs(
-        slicing,
-        GroupCounts(_confusion(cell, shape, numbered, decisions, many), excess_of),
-        classes,
-    )
-
-
-def _confusion(
-    cell: IntArray, shape: tuple[int, int], label: IntArray, prediction: IntArray, classes: int
-) -> FloatArray:
-    code = (cell * classes + label) * classes + prediction
-    size = shape[0] * shape[1] * classes * classes
-    counts = np.bincount(code, minlength=size).astype(float)
-    return counts.reshape(*shape, classes, classes)
-
-
-def _power_sums(cell: IntArray, shape: tuple[int, int], values: FloatArray) -> FloatArray:
-    size = shape[0] * shape[1]
-    powers = (values, values**2, values**3)
-    sums = [np.bincount(cell, power, minlength=size).astype(float) for power in powers]
-    stacked: FloatArray = np.stack(sums, axis=-1).reshape(*shape, 3)
-    return stacked
+    excess_of = {number: values - (numbered == number) for number, values in scores.items()}
+    return FairnessInputs(slicing, counter.count(numbered, decisions, many, excess_of), classes)
 
 
 def _probability(frame: pd.DataFrame, name: str) -> FloatArray:
@@ -380,9 +322,8 @@ def _reference_of(
 
 def _wanted(
     measures: list[FairnessMeasure], cases: FairnessInputs
-) -> Iterator[tuple[FairnessMeasure, Any, int, Comparison]]:
-    """Give each measure with its classes, their numbers, and its comparisons."""
+) -> Iterator[tuple[FairnessMeasure, Any, int]]:
+    """Give each measure with its classes and their numbers."""
     for measure in measures:
         for value, number in cases.classes if measure.per_class else [(None, 0)]:
-            for comparison in _COMPARISONS if measure.ratio else _COMPARISONS[:1]:
-                yield measure, value, number, comparison
+            yield measure, value, number

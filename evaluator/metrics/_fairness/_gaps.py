@@ -3,7 +3,8 @@
 Ratios are handled as logarithms throughout, so that a ratio and its inverse are alike.
 """
 
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
 import numpy as np
@@ -11,8 +12,10 @@ from numpy.typing import NDArray
 from scipy import special
 
 from evaluator.metrics._catalogue import Comparison
-from evaluator.metrics._estimates import NO_SPREAD, BoolArray, FloatArray, divide
+from evaluator.metrics._estimates import NO_SPREAD, BoolArray, Estimate, FloatArray, divide
+from evaluator.metrics._fairness._clusters import Remainder, Side, Survey, remainder
 from evaluator.metrics._levels import IntArray
+from evaluator.metrics._linear import MIN_CLUSTERS
 from evaluator.metrics._means import estimate_mean
 from evaluator.metrics._two_sample import (
     TwoRates,
@@ -39,32 +42,63 @@ class GroupSummary:
 
     # Cases of each group, shape (groups,).
     rows: FloatArray
-    # The cases that the compared quantity rests on, shape (groups, strata).
+    # The cases (their weights) that the compared quantity rests on, shape (groups, strata).
     cases: FloatArray
     # What these cases are, such as "positive labels".
     what: str
+    # None where cases are independent and count alike.
+    survey: Survey | None = field(default=None, kw_only=True)
 
     def take(self, positions: IntArray) -> Self:
         """Give the groups at these positions."""
-        return replace(
-            self,
-            **{
-                field.name: getattr(self, field.name)[positions]
-                for field in fields(self)
-                if isinstance(getattr(self, field.name), np.ndarray)
-            },
-        )
+        survey = None if self.survey is None else self.survey.take(positions)
+        arrays = {name: sums[positions] for name, sums in self._arrays()}
+        return replace(self, survey=survey, **arrays)
 
     def rest(self) -> Self:
         """Give, for every group, all other groups together."""
-        return replace(
-            self,
-            **{
-                field.name: getattr(self, field.name).sum(axis=0) - getattr(self, field.name)
-                for field in fields(self)
-                if isinstance(getattr(self, field.name), np.ndarray)
-            },
-        )
+        survey = None if self.survey is None else self.survey.rest()
+        arrays = {name: sums.sum(axis=0) - sums for name, sums in self._arrays()}
+        return replace(self, survey=survey, **arrays)
+
+    def count_cases(self, strata: BoolArray) -> FloatArray:
+        """Count the cases of each group in some of its strata; with weights what they leave."""
+        cases: FloatArray = np.where(strata, self.cases, 0).sum(axis=1)
+        if self.survey is None:
+            return cases
+        squares = np.where(strata, self.survey.squares[:, :, 0], 0).sum(axis=1)
+        return np.nan_to_num(divide(cases**2, squares))
+
+    def is_supported(self, minimum_support: int) -> BoolArray:
+        """Say which groups have enough cases, and clusters if there are any."""
+        enough = self.count_cases(np.ones(self.cases.shape, dtype=bool)) >= minimum_support
+        if self.survey is None:
+            return enough
+        return enough & ~(self.survey.count_clusters() < MIN_CLUSTERS)
+
+    @property
+    def width(self) -> int:
+        """How many numbers a group has in the widest of the arrays that a comparison makes."""
+        strata: int = self.cases.shape[1]
+        clusters = None if self.survey is None else self.survey.clusters
+        # In one stratum a group's clusters are looked at once, in whatever pairs it is.
+        if clusters is None or strata == 1:
+            return strata
+        return max(strata, int(clusters.cases.shape[1]))
+
+    @property
+    def totals(self) -> FloatArray:
+        """Sums of what is compared, shape (groups, strata)."""
+        raise NotImplementedError
+
+    def spread(self, rate: FloatArray) -> FloatArray:
+        """Give the variance of a single case around a rate or mean, shape (groups, strata)."""
+        raise NotImplementedError
+
+    def _arrays(self) -> Iterator[tuple[str, Any]]:
+        for one in fields(self):
+            if isinstance(value := getattr(self, one.name), np.ndarray):
+                yield one.name, value
 
 
 @dataclass(frozen=True)
@@ -76,6 +110,16 @@ class RateSummary(GroupSummary):
     # Whether a ratio is one of hits over misses, and not of rates.
     odds: bool = False
 
+    @property
+    def totals(self) -> FloatArray:
+        """Sums of what is compared, shape (groups, strata)."""
+        return self.hits
+
+    def spread(self, rate: FloatArray) -> FloatArray:
+        """Give the variance of a single case around a rate, shape (groups, strata)."""
+        rate = np.clip(rate, 0, 1)
+        return rate * (1 - rate)
+
 
 @dataclass(frozen=True)
 class MeanSummary(GroupSummary):
@@ -85,6 +129,18 @@ class MeanSummary(GroupSummary):
     sums: FloatArray
     # The smallest and the largest possible value of a case.
     bounds: tuple[float, float]
+
+    @property
+    def totals(self) -> FloatArray:
+        """Sums of what is compared, shape (groups, strata)."""
+        first: FloatArray = self.sums[:, :, 0]
+        return first
+
+    def spread(self, rate: FloatArray) -> FloatArray:
+        """Give the variance of a single case around a mean, shape (groups, strata)."""
+        first, second = (np.nan_to_num(divide(self.sums[:, :, p], self.cases)) for p in (0, 1))
+        variance = second - 2 * rate * first + rate**2
+        return np.where(variance <= NO_SPREAD * second, 0.0, variance)
 
 
 @dataclass(frozen=True)
@@ -98,9 +154,11 @@ class Gap:
     # The quantity in the group, and in what it is compared with.
     own: FloatArray
     other: FloatArray
-    # What each of the two rests on, in the strata that hold cases of both.
+    # What each of the two rests on, in the strata that hold cases of both: their effective number.
     cases: FloatArray
     other_cases: FloatArray
+    # Clusters with such cases of either; NaN without clusters.
+    clusters: FloatArray
     # All cases of each of the two.
     rows: FloatArray
     other_rows: FloatArray
@@ -113,16 +171,13 @@ class Gap:
 
     def take(self, positions: Any) -> "Gap":
         """Give the pairs at these positions."""
-        return Gap(*(getattr(self, field.name)[positions] for field in fields(self)))
+        return Gap(*(getattr(self, one.name)[positions] for one in fields(self)))
 
     @classmethod
     def concat(cls, parts: "list[Gap]") -> "Gap":
         """Put the pairs of several gaps one after the other."""
         return cls(
-            *(
-                np.concatenate([getattr(part, field.name) for part in parts])
-                for field in fields(cls)
-            )
+            *(np.concatenate([getattr(part, one.name) for part in parts]) for one in fields(cls))
         )
 
 
@@ -140,13 +195,95 @@ class GapRequest:
     overall: bool = False
 
 
-def rate_gaps(one: RateSummary, two: RateSummary, request: GapRequest) -> Gap:
+def what_remains(one: GroupSummary, two: GroupSummary, comparison: Comparison) -> Remainder | None:
+    """Say what weights and clusters leave of the cases of the groups at the same positions."""
+    if one.survey is None or two.survey is None:
+        return None
+    pair = _pair_of(one, two)
+    odds = isinstance(one, RateSummary) and one.odds
+    sides = []
+    for group, survey, (slope, rate) in zip(
+        (one, two), (one.survey, two.survey), _slopes(pair, comparison, odds=odds), strict=True
+    ):
+        scale = (slope * group.cases).sum(axis=1)
+        if group.cases.shape[1] == 1:
+            # The same to the last bit in whatever pair the group is.
+            own_slope, own_rate = divide(1, group.cases), divide(group.totals, group.cases)
+        else:
+            own_slope, own_rate = divide(slope, scale[:, None]), rate
+        own_slope, own_rate = np.nan_to_num(own_slope), np.nan_to_num(own_rate)
+        spread = group.spread(own_rate)
+        sides.append(Side(survey, group.cases, own_slope, own_rate, spread, scale))
+    return remainder(*sides)
+
+
+def _pair_of(one: GroupSummary, two: GroupSummary) -> TwoRates:
+    """Put the sums of two groups side by side."""
+    return TwoRates(one.totals, one.cases, two.totals, two.cases)
+
+
+def _slopes(
+    pair: TwoRates, comparison: Comparison, *, odds: bool
+) -> list[tuple[FloatArray, FloatArray]]:
+    """Say how a case of either side moves the gap: by slope x (value - rate).
+
+    Over strata a gap is a quotient of sums; it moves by the numerator's derivative less the gap
+    times the denominator's, over the denominator. That is a slope times the distance of the value
+    from a rate that its stratum has if all strata have this gap. So it holds as well where each
+    stratum lies in one cluster: from the stratum's own rate no distance would be left.
+    """
+    n, m, y, x = (
+        np.where(pair.informative, sums, 0.0)
+        for sums in (pair.cases, pair.other_cases, pair.hits, pair.other_hits)
+    )
+    total = np.where(pair.informative, n + m, 1.0)
+
+    def over_strata(products: FloatArray) -> FloatArray:
+        added: FloatArray = (products / total).sum(axis=1, keepdims=True)
+        return added
+
+    own, other = (side[:, None] for side in pair.standardised())
+    gap, whole = own - other, over_strata(n * m)
+    usual = [
+        (divide(m / total, whole), (y + x + gap * m) / total),
+        (divide(n / total, whole), (y + x - gap * n) / total),
+    ]
+    if comparison == "difference":
+        return usual
+    if odds:
+        misses, other_misses = n - y, m - x
+        agree, differ = over_strata(y * other_misses), over_strata(misses * x)
+        ratio = divide(agree, differ)
+        apart = (y * other_misses - ratio * misses * x) / total
+        first, second = other_misses + ratio * x, y + ratio * misses
+        found = [
+            (divide(first / total, agree), divide(ratio * x + apart, first)),
+            (divide(second / total, agree), divide(y - apart, second)),
+        ]
+    else:
+        agree, differ = over_strata(y * m), over_strata(x * n)
+        ratio = divide(agree, differ)
+        rate = (y + ratio * x) / total
+        found = [(divide(m / total, agree), rate), (divide(n / total, differ), divide(rate, ratio))]
+    # The logarithm of a ratio of nothing does not move; the difference then stands for it.
+    known = (agree > 0) & (differ > 0)
+    return [
+        (np.where(known, slope, usual_slope), np.where(known, rate, usual_rate))
+        for (slope, rate), (usual_slope, usual_rate) in zip(found, usual, strict=True)
+    ]
+
+
+def rate_gaps(
+    one: RateSummary, two: RateSummary, request: GapRequest, left: Remainder | None
+) -> Gap:
     """Give the gaps of rates, or of odds, of the groups at the same positions.
 
     In one stratum a difference has Newcombe's interval, and in several that of Miettinen and
-    Nurminen, which a ratio of rates has in any case.
+    Nurminen, which a ratio of rates has in any case. With weights or clusters they are those of
+    effective numbers of cases, which besides make up for Student's quantile being larger than
+    the normal one.
     """
-    pair = TwoRates(one.hits, one.cases, two.hits, two.cases)
+    pair = _pair_of(one, two)
     own, other = pair.standardised()
     undefined = empty_reasons(len(own))
     share = (pair.weights * np.nan_to_num(divide(one.cases, one.cases + two.cases))).sum(axis=1)
@@ -164,9 +301,11 @@ def rate_gaps(one: RateSummary, two: RateSummary, request: GapRequest) -> Gap:
         value = _log_ratio(own, other)
         undefined[value == np.inf] = ZERO_REFERENCE
         undefined[(own == 0) & (other == 0)] = BOTH_ZERO
-    low, high = _rate_limits(pair, request.comparison, request.confidence_low, odds=one.odds)
+    low, high = _rate_limits(pair, request.comparison, request.confidence_low, left, odds=one.odds)
     if request.confidence_high != request.confidence_low:
-        _, high = _rate_limits(pair, request.comparison, request.confidence_high, odds=one.odds)
+        _, high = _rate_limits(
+            pair, request.comparison, request.confidence_high, left, odds=one.odds
+        )
     if request.overall:
         share = np.nan_to_num(share)
         value, low, high = (
@@ -180,7 +319,7 @@ def rate_gaps(one: RateSummary, two: RateSummary, request: GapRequest) -> Gap:
         high,
         own,
         whole,
-        *count_compared(one, two, request),
+        *count_compared(one, two, request, left),
         undefined,
         empty_reasons(len(own)),
     )
@@ -194,8 +333,15 @@ def _log_ratio(own: FloatArray, other: FloatArray) -> FloatArray:
 
 
 def _rate_limits(
-    pair: TwoRates, comparison: Comparison, confidence: float, *, odds: bool
+    pair: TwoRates, comparison: Comparison, confidence: float, left: Remainder | None, *, odds: bool
 ) -> tuple[FloatArray, FloatArray]:
+    if left is not None:
+        fewer = (special.ndtri((1 + confidence) / 2) / left.quantile(confidence)) ** 2
+        factors = (left.factor, left.other_factor)
+        if odds and comparison == "ratio":
+            # Its strata are weighted by their numbers, which therefore stay in proportion.
+            factors = (left.common_factor, left.common_factor)
+        pair = pair.effective(factors[0] * fewer, factors[1] * fewer)
     if comparison == "difference":
         one_stratum = pair.cases.shape[1] == 1
         return newcombe(pair, confidence) if one_stratum else score_difference(pair, confidence)
@@ -216,50 +362,57 @@ def to_overall(gap: FloatArray, share: FloatArray, comparison: Comparison) -> Fl
 
 
 def count_compared(
-    one: GroupSummary, two: GroupSummary, request: GapRequest
-) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Count the cases that are compared and all rows on both sides, and the strata."""
+    one: GroupSummary, two: GroupSummary, request: GapRequest, left: Remainder | None
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Count the cases and clusters that are compared, all rows on both sides, and the strata."""
     here, there = one.cases > 0, two.cases > 0
     both = here & there
-    cases, other_cases = (np.where(both, side.cases, 0).sum(axis=1) for side in (one, two))
+    if left is None:
+        cases, other_cases = one.count_cases(both), two.count_cases(both)
+        clusters = np.full(len(cases), np.nan)
+    else:
+        cases, other_cases, clusters = left.cases, left.other_cases, left.all_clusters
     other_rows = two.rows
     if request.overall:
         other_cases, other_rows = other_cases + cases, two.rows + one.rows
     left_out = (here ^ there).sum(axis=1).astype(float)
-    return cases, other_cases, one.rows, other_rows, both.sum(axis=1).astype(float), left_out
+    strata = both.sum(axis=1).astype(float)
+    return cases, other_cases, clusters, one.rows, other_rows, strata, left_out
 
 
-def mean_gaps(one: MeanSummary, two: MeanSummary, request: GapRequest) -> Gap:
+def mean_gaps(
+    one: MeanSummary, two: MeanSummary, request: GapRequest, left: Remainder | None
+) -> Gap:
     """Give the differences of the means of the groups at the same positions."""
-    pair = TwoRates(one.sums[:, :, 0], one.cases, two.sums[:, :, 0], two.cases)
+    pair = _pair_of(one, two)
     own, other = pair.standardised()
     share = (pair.weights * np.nan_to_num(divide(one.cases, one.cases + two.cases))).sum(axis=1)
     if one.cases.shape[1] == 1:
-        low, _, too_few = _mean_limits(one, two, request.confidence_low)
-        _, high, _ = _mean_limits(one, two, request.confidence_high)
+        low, _, too_few = _mean_limits(one, two, request.confidence_low, left)
+        _, high, _ = _mean_limits(one, two, request.confidence_high, left)
     else:
-        low, _, too_few = _stratified_mean_limits(one, two, pair, request.confidence_low)
-        _, high, _ = _stratified_mean_limits(one, two, pair, request.confidence_high)
+        low, _, too_few = _stratified_mean_limits(one, two, pair, request.confidence_low, left)
+        _, high, _ = _stratified_mean_limits(one, two, pair, request.confidence_high, left)
     value = own - other
     whole = other
     if request.overall:
         whole = share * own + (1 - share) * other
-        left = 1 - np.nan_to_num(share)
-        value, low, high = value * left, low * left, high * left
+        others = 1 - np.nan_to_num(share)
+        value, low, high = value * others, low * others, high * others
     return Gap(
         value,
         low,
         high,
         own,
         whole,
-        *count_compared(one, two, request),
+        *count_compared(one, two, request, left),
         empty_reasons(len(value)),
         too_few,
     )
 
 
 def _mean_limits(
-    one: MeanSummary, two: MeanSummary, confidence: float
+    one: MeanSummary, two: MeanSummary, confidence: float, left: Remainder | None
 ) -> tuple[FloatArray, FloatArray, Reasons]:
     """Give the interval of the difference of two means from the interval of each.
 
@@ -267,10 +420,14 @@ def _mean_limits(
     distances: variance estimates recovered at the limits.
     Source: G. Y. Zou, A. Donner, Statistics in Medicine 27 (2008) 1693.
     """
-    own, other = (
-        estimate_mean(side.cases[:, 0], side.sums[:, 0], confidence, side.bounds)
-        for side in (one, two)
-    )
+    if left is None:
+        own, other = (
+            estimate_mean(side.cases[:, 0], side.sums[:, 0], confidence, side.bounds)
+            for side in (one, two)
+        )
+    else:
+        own = _effective_mean(one, left, left.factor, confidence)
+        other = _effective_mean(two, left, left.other_factor, confidence)
     difference = own.value - other.value
     below = np.hypot(own.value - own.low, other.high - other.value)
     above = np.hypot(own.high - own.value, other.value - other.low)
@@ -281,16 +438,35 @@ def _mean_limits(
     return difference - below, difference + above, reasons
 
 
+def _effective_mean(
+    side: MeanSummary, left: Remainder, factor: FloatArray, confidence: float
+) -> Estimate:
+    """Estimate means as if of an effective number of independent cases."""
+    usual = special.stdtrit(np.maximum(side.cases[:, 0] * factor - 1, 1), (1 + confidence) / 2)
+    factor = factor * (usual / left.quantile(confidence)) ** 2
+    n, sums = side.cases[:, 0] * factor, side.sums[:, 0] * factor[:, None]
+    there = side.count_cases(side.cases > 0)
+    return estimate_mean(n, sums, confidence, side.bounds, there)
+
+
 def _stratified_mean_limits(
-    one: MeanSummary, two: MeanSummary, pair: TwoRates, confidence: float
+    one: MeanSummary,
+    two: MeanSummary,
+    pair: TwoRates,
+    confidence: float,
+    left: Remainder | None,
 ) -> tuple[FloatArray, FloatArray, Reasons]:
     """Give Student's interval of the weighted difference of means over strata.
 
     The variance is sum w^2 (s1^2 / n1 + s2^2 / n2), s being a stratum's own standard deviation,
     or in a stratum of a single case the one within the group's other strata. Degrees of freedom
     are those of Welch and Satterthwaite: F. E. Satterthwaite, Biometrics Bulletin 2 (1946) 110.
+    With weights or clusters both come from what they leave.
     """
     own, other = pair.standardised()
+    if left is not None:
+        half = left.quantile(confidence) * np.sqrt(left.variance)
+        return own - other - half, own - other + half, _without_spread(left.variance)
     variances, freedoms = [], []
     for side in (one, two):
         pooled = _pooled_variance(side)[:, None]
@@ -302,9 +478,14 @@ def _stratified_mean_limits(
     parts = divide(variances[0] ** 2, freedoms[0]) + divide(variances[1] ** 2, freedoms[1])
     freedom = np.maximum(np.nan_to_num(divide(variance**2, parts), nan=1.0), 1.0)
     half = special.stdtrit(freedom, (1 + confidence) / 2) * np.sqrt(variance)
-    reasons = empty_reasons(len(own))
+    return own - other - half, own - other + half, _without_spread(variance)
+
+
+def _without_spread(variance: FloatArray) -> Reasons:
+    """Say of which pairs nothing is known of their variance."""
+    reasons = empty_reasons(len(variance))
     reasons[~(variance > 0)] = "within the strata all cases are equal or alone"
-    return own - other - half, own - other + half, reasons
+    return reasons
 
 
 def _pooled_variance(side: MeanSummary) -> FloatArray:

@@ -20,11 +20,13 @@ from evaluator.metrics._fairness._gaps import (
     is_set,
     mean_gaps,
     rate_gaps,
+    what_remains,
 )
 from evaluator.metrics._levels import IntArray
+from evaluator.metrics._linear import MIN_CLUSTERS
 
 OVERALL = -1
-# Pairs x strata that are compared in one pass: some tens of megabytes.
+# Pairs x strata (x clusters) that are compared in one pass: some tens of megabytes.
 _MAX_PAIRS_AT_ONCE = 200_000
 
 
@@ -124,7 +126,7 @@ class GroupPairs:
             others, twos = part.rest(), ones
         else:
             others, twos = part, np.tile(self.candidates, self.shape[0])
-        size = max(_MAX_PAIRS_AT_ONCE // max(part.cases.shape[1], 1), 1)
+        size = max(_MAX_PAIRS_AT_ONCE // max(part.width, 1), 1)
         pieces = [slice(start, start + size) for start in range(0, max(len(ones), 1), size)]
         return Gap.concat(
             [compare(part.take(ones[here]), others.take(twos[here]), request) for here in pieces]
@@ -140,10 +142,11 @@ def compare(one: GroupSummary, two: GroupSummary, request: GapRequest) -> Gap:
     the overall. Both grow with the gap to the rest, so that limits carry over exactly; the share
     is taken as it is.
     """
+    left = what_remains(one, two, request.comparison)
     if isinstance(one, RateSummary) and isinstance(two, RateSummary):
-        gap = rate_gaps(one, two, request)
+        gap = rate_gaps(one, two, request, left)
     elif isinstance(one, MeanSummary) and isinstance(two, MeanSummary):
-        gap = mean_gaps(one, two, request)
+        gap = mean_gaps(one, two, request, left)
     else:
         raise TypeError("a rate can only be compared with a rate, and a mean with a mean")
     undefined = np.select(
@@ -163,11 +166,20 @@ def compare(one: GroupSummary, two: GroupSummary, request: GapRequest) -> Gap:
         ],
         gap.undefined,
     )
+    least = request.minimum_support
+    there, other_there = gap.cases, gap.other_cases
+    shortfalls = []
+    if left is not None:
+        both = (one.cases > 0) & (two.cases > 0)
+        there, other_there = one.count_cases(both), two.count_cases(both)
+        shortfalls = [
+            (MIN_CLUSTERS, "clusters" + OF_THE_REFERENCE, left.other_clusters),
+            (MIN_CLUSTERS, "clusters", left.clusters),
+        ]
+    shortfalls += [(least, two.what + OF_THE_REFERENCE, other_there), (least, one.what, there)]
     too_few = gap.too_few
-    sides = ((two.what + OF_THE_REFERENCE, gap.other_cases), (one.what, gap.cases))
-    for what, there in sides:
-        reasons = shortfall_reasons(request.minimum_support, what, there)
-        too_few = np.where(there < request.minimum_support, reasons, too_few)
+    for fewest, what, found in shortfalls:
+        too_few = np.where(found < fewest, shortfall_reasons(fewest, what, found), too_few)
     return replace(gap, undefined=undefined, too_few=too_few)
 
 
@@ -180,7 +192,7 @@ def _pairs(
         return GroupPairs(groups, None), 1
     if reference != "best":
         return GroupPairs(groups[groups != reference], np.array([reference])), 1
-    supported = np.all([part.cases.sum(axis=1) >= minimum_support for part in parts], axis=0)
+    supported = np.all([part.is_supported(minimum_support) for part in parts], axis=0)
     candidates = groups[supported] if supported.sum() > 1 else groups
     return GroupPairs(groups, candidates), len(candidates) - 1
 
@@ -289,6 +301,7 @@ def _largest(
         other=np.full(len(at), np.nan),
         cases=np.min([gap.cases[at] for gap in gaps], axis=0),
         other_cases=np.min([gap.other_cases[at] for gap in gaps], axis=0),
+        clusters=np.min([gap.clusters[at] for gap in gaps], axis=0),
         undefined=both.undefined[at],
         too_few=both.too_few[at],
     )

@@ -85,7 +85,7 @@ def to_block(
         "n_reference": gap.other_rows,
         "n_effective": gap.cases,
         "n_effective_reference": gap.other_cases,
-        "clusters": np.full(len(value), pd.NA),
+        "clusters": gap.clusters,
         "strata": gap.strata,
         "strata_left_out": gap.left_out,
         "status": np.select([undefined, too_few], ["undefined", "too_few"], "ok").astype(object),
