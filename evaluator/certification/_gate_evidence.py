@@ -30,6 +30,8 @@ class GateEvidence:
         counts; otherwise being better off counts as well.
     allowed_missing
         How many slices of a candidate may be missing: the audit's error budget.
+    cluster
+        By what cases are clustered, or None.
     """
 
     scorecard: Scorecard
@@ -38,6 +40,7 @@ class GateEvidence:
     fairness_attributes: Sequence[str] = ()
     fairness_against_best: bool = True
     allowed_missing: int = 0
+    cluster: str | None = None
 
 
 def gate_evidence(spec: AuditSpec, scorecard: Scorecard) -> GateEvidence:
@@ -63,6 +66,7 @@ def gate_evidence(spec: AuditSpec, scorecard: Scorecard) -> GateEvidence:
         fairness_attributes=fairness.attributes if fairness else (),
         fairness_against_best=fairness is None or fairness.reference == "best",
         allowed_missing=spec.failed_slices_allowed(),
+        cluster=spec.data.cluster,
     )
 
 

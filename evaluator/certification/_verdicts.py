@@ -8,7 +8,7 @@ never gives a PASS.
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -223,7 +223,8 @@ def _judge_one(
 ) -> JudgedGate:
     behaviour = behaviour_of(gate)
     if declared:
-        items = behaviour.inputs(tables.of(candidate))
+        found = behaviour.inputs(tables.of(candidate))
+        items = [_with_clusters(item, tables.evidence.cluster) for item in found]
     else:
         items = [GateInput(limits=Limits(), problem=f"the audit has no candidate {candidate!r}")]
     scope_verdicts = decide(
@@ -263,6 +264,13 @@ def _judge_one(
         open=sum(found.verdict == "INSUFFICIENT EVIDENCE" for found in scope_verdicts),
     )
     return JudgedGate(scopes=scope_verdicts, verdict=verdict)
+
+
+def _with_clusters(item: GateInput, cluster: str | None) -> GateInput:
+    """Say in how many clusters a scope's cases come, and what one of them is called."""
+    if item.measurement is None or item.measurement.clusters is None:
+        return item
+    return replace(item, clusters=item.measurement.clusters, cluster=cluster or item.cluster)
 
 
 def decide(

@@ -42,18 +42,6 @@ BY_DAY = {"cluster": "day"}
 WEIGHTED = {"weight": "stands_for"}
 BOTH = {**CLUSTERED, **WEIGHTED}
 DECLARATIONS = pytest.mark.parametrize("declared", [CLUSTERED, BY_DAY, WEIGHTED, BOTH], ids=str)
-_NOT_YET = "functions of evaluator.metrics that take no weight, or no cluster, as yet"
-LATER = pytest.mark.xfail(strict=True, reason=_NOT_YET)
-WEIGHTS_LATER = pytest.mark.parametrize(
-    "declared",
-    [
-        CLUSTERED,
-        BY_DAY,
-        pytest.param(WEIGHTED, marks=LATER),
-        pytest.param(BOTH, marks=LATER),
-    ],
-    ids=str,
-)
 
 
 def joined(predictions: pd.DataFrame, table: pa.Table) -> pd.DataFrame:
@@ -121,7 +109,7 @@ def test_figures_at_every_level_are_those_of_the_declared_columns(
     )
 
 
-@WEIGHTS_LATER
+@DECLARATIONS
 def test_differences_are_those_of_the_declared_columns(
     declared: dict[str, str], table: pa.Table, predictions: dict[str, pd.DataFrame]
 ) -> None:
@@ -145,7 +133,6 @@ def test_differences_are_those_of_the_declared_columns(
 
 
 @pytest.mark.parametrize("declared", [CLUSTERED, BY_DAY, WEIGHTED, BOTH], ids=str)
-@LATER
 def test_fairness_gaps_are_those_of_the_declared_columns(
     declared: dict[str, str], table: pa.Table, predictions: dict[str, pd.DataFrame]
 ) -> None:
@@ -177,7 +164,7 @@ def test_fairness_gaps_are_those_of_the_declared_columns(
     )
 
 
-@WEIGHTS_LATER
+@DECLARATIONS
 def test_weak_slices_and_what_got_worse_honour_the_declared_columns(
     declared: dict[str, str], table: pa.Table, predictions: dict[str, pd.DataFrame]
 ) -> None:

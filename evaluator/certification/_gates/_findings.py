@@ -143,6 +143,7 @@ def _measured(
         high=found.high,
         n=n,
         n_effective=found.n_effective if isinstance(found, Gap) else None,
+        clusters=found.clusters if isinstance(found, Gap) else None,
         status=status,
         reason=problem,
     )
