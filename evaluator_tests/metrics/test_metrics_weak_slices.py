@@ -11,6 +11,7 @@ from evaluator.demo import load_flights
 from evaluator.metrics import MetricsInputError, WeakSlices, holm, weak_slices
 from evaluator.metrics._estimates import BoolArray, FloatArray
 from evaluator.metrics._two_sample import TwoRates, fisher, newcombe
+from evaluator.metrics._weak_slices._conditions import conditions_from_json, matching_rows
 
 
 def columns(rows: int, features: int, random: np.random.Generator) -> pd.DataFrame:
@@ -113,6 +114,23 @@ def test_days_that_went_wrong_by_chance_confirm_nothing_in_nine_of_ten_searches(
         tested += result.search["tested"]
     assert reported <= 4
     assert tested > 40
+
+
+@pytest.mark.parametrize("share", [0.02, 0.03])
+def test_a_tail_that_is_narrower_than_a_range_is_found_and_named(share: float) -> None:
+    named = 0
+    for seed in range(8):
+        random = np.random.default_rng(seed)
+        frame = columns(20_000, 8, random)
+        values = frame["number_1"] * (1 if seed % 2 else -1)
+        bad = (values > values.quantile(1 - share)).to_numpy()
+        result = weak_slices(
+            frame, features=list(frame), loss=errors(0.1 + 0.2 * bad, random), seed=seed
+        )
+        for text in result.confirmed["conditions"]:
+            inside = matching_rows(frame, conditions_from_json(text))
+            named += (inside & bad).sum() >= 0.5 * (inside | bad).sum()
+    assert named >= 7
 
 
 def test_clusters_that_are_too_few_for_either_half_are_said_before_the_search() -> None:
@@ -323,6 +341,23 @@ def test_the_rows_order_and_a_second_run_change_nothing() -> None:
     assert not weak_slices(
         frame, features=features, loss=frame["loss"].to_numpy(), seed=4
     ).table.equals(results[0].table)
+
+
+@pytest.mark.parametrize("weight", [None, "w"])
+def test_cases_that_differ_in_a_tail_or_in_weight_alone_may_come_in_any_order(
+    weight: str | None,
+) -> None:
+    random = np.random.default_rng(17)
+    frame = pd.DataFrame({"x": random.normal(size=4000)})
+    frame["w"] = random.uniform(1, 2, 4000)
+    frame["loss"] = errors(np.where(frame["x"] > 2, 0.8, 0.3), random)
+    first, second = (
+        weak_slices(each, features=["x"], loss=each["loss"].to_numpy(), weight=weight).table
+        for each in (frame, frame.sample(frac=1, random_state=1))
+    )
+    assert first.loc[0, "slice"].startswith("x >= ")
+    assert first.loc[0, "status"] == "confirmed"
+    pd.testing.assert_frame_equal(first, second, check_exact=True)
 
 
 def test_what_cannot_be_searched_says_why() -> None:

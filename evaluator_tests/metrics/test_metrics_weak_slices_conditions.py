@@ -14,6 +14,7 @@ from evaluator.metrics._weak_slices._conditions import (
     describe_conditions,
     discretise,
     matching_rows,
+    meets,
 )
 from evaluator.metrics._weak_slices._weak_slices import discovery_split
 
@@ -50,6 +51,45 @@ def test_each_case_meets_exactly_the_condition_it_is_coded_with(values: list[obj
     )
     assert (holding.sum(axis=1) == 1).all()
     assert (holding.argmax(axis=1) == feature.codes).all()
+
+
+@given(values=NUMBERS, whole=st.booleans())
+@settings(max_examples=120)
+def test_each_case_has_the_code_of_the_narrowest_tail_that_it_lies_in(
+    values: list[float | None], *, whole: bool
+) -> None:
+    if whole:
+        values = [None if v is None or np.isinf(v) else np.round(v) for v in values]
+    frame = pd.DataFrame({"x": pd.array(values, dtype="Int64" if whole else "Float64")})
+    (feature,) = discretise(frame, ["x"], minimum_support=2)
+    ranges = {condition.text for condition in feature.conditions}
+    for tail in feature.tails:
+        sizes = []
+        for code in range(-len(tail.conditions), 0):
+            condition = tail.conditions[code]
+            assert (condition.holds(frame) == meets(tail.codes, code)).all()
+            assert condition.text not in ranges
+            sizes.append(condition.holds(frame).sum())
+        assert sizes == sorted(sizes)
+
+
+def test_narrow_tails_are_cut_off_besides_the_ranges() -> None:
+    values = np.random.default_rng(1).normal(size=10_000)
+    below, above = one(values).tails
+    shares = np.array([0.01, 0.025, 0.05, 0.1])
+    for tail, those, ends in (
+        (below, shares, [text.removeprefix("x < ") for text in said(below)]),
+        (above, 1 - shares, [text.removeprefix("x >= ") for text in said(above)]),
+    ):
+        # Three digits, or one more where the next end is near.
+        assert all(len(end.split(".")[1]) <= 3 for end in ends)
+        quantiles = np.quantile(values, those, method="inverted_cdf")
+        assert [float(end) for end in ends] == pytest.approx(quantiles, abs=0.005)
+        met = [np.mean(meets(tail.codes, code)) for code in range(-4, 0)]
+        assert met == pytest.approx(shares, abs=0.001)
+    # What is as wide as the range at that end is no tail, nor has a category one.
+    assert one([0.0] * 90 + list(range(1, 13))).tails[0].conditions[-1].text == "x >= 2"
+    assert not one(["a", "b"] * 9).tails
 
 
 def test_numbers_are_cut_near_their_quantiles_at_few_digits() -> None:

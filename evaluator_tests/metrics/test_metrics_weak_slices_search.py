@@ -218,6 +218,26 @@ def test_a_slice_is_explained_by_its_bad_part_but_a_worse_part_not_by_its_whole(
     assert by_whole == 0
 
 
+def test_conditions_that_lie_in_each_other_are_evaluated_alone() -> None:
+    random = np.random.default_rng(6)
+    kind = random.integers(0, 3, 5000).astype(np.int16)
+    place = random.random(5000)
+    # The widest tail has a tenth of the cases, the narrowest one in a hundred.
+    tail = -sum((place < end).astype(np.int16) for end in (0.01, 0.05, 0.1))
+    losses = (random.random(5000) < np.where(place < 0.05, 0.5, 0.1)).astype(float)
+    every = np.ones(5000, dtype=bool)
+    leads = search(
+        [kind, tail], [3, 3], Losses(losses), conditions=2, fewest=20, keep=50, crossed=1
+    )
+    found = dict(zip(leads.slices, leads.evidence, strict=True))
+    for code, end in ((-1, 0.1), (-2, 0.05), (-3, 0.01)):
+        assert (slice_members(((1, code),), [kind, tail]) == (place < end)).all()
+        assert found[(1, code),] == pytest.approx(worse(losses, place < end, every))
+    assert leads.slices[0] == ((1, -2),)
+    # Three kinds and three tails, and no cross of them.
+    assert leads.possible == 6
+
+
 def test_what_varies_from_day_to_day_is_explained_although_its_cases_are_many() -> None:
     random = np.random.default_rng(7)
     explained = {True: 0, False: 0}

@@ -1,5 +1,7 @@
 """The same slices over two evaluation sets."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -77,6 +79,23 @@ def test_found_slices_are_followed_to_the_next_evaluation_set() -> None:
     table = worsened_slices(before, after, slices=found["conditions"].tolist(), **COLUMNS)
     assert table["status"].tolist() == ["not_shown"]
     assert table.loc[0, "high"] < 0
+
+
+def test_a_tail_that_was_found_keeps_its_end_although_the_quantiles_have_moved() -> None:
+    before = cases(14, 20_000)
+    far = before["distance"] > before["distance"].quantile(0.98)
+    before["prediction"] = np.where(far, 1 - before["label"], before["prediction"])
+    table = weak_slices(before, features=["distance"], **COLUMNS).confirmed
+    found = table.loc[0, "conditions"]
+    end = json.loads(found)[0]["from"]
+    after = cases(15).assign(distance=lambda frame: frame["distance"] + 300)
+    (row,) = worsened_slices(before, after, slices=[found], **COLUMNS).to_dict("records")
+    assert row["n_before"] == (before["distance"] >= end).sum() < 0.03 * len(before)
+    assert row["n_after"] == (after["distance"] >= end).sum() > 0.03 * len(after)
+    # The list of slices to compare has no tails.
+    listed = slice_definitions(before, features=["distance"])
+    assert found not in listed
+    assert len(listed) == 6
 
 
 def test_a_slice_that_one_set_lacks_has_a_reason() -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -22,6 +22,8 @@ MAX_VALUES = 100
 MAX_LISTED_VALUES = 12
 # Coarse enough for the crosses of two features to have cases.
 BINS = 5
+# A tail that is narrower than a bin is hardly seen in it.
+TAILS = (0.01, 0.025, 0.05, 0.1)
 
 
 @dataclass(frozen=True)
@@ -203,12 +205,22 @@ class DiscretisedFeature:
 
     # In the order of the values; rare values and missing ones last.
     conditions: tuple[Condition, ...]
-    # The position of each case's condition, shape (rows,).
+    # The position of each case's condition, shape (rows,). Of conditions that lie in each other,
+    # the narrowest first, it is the position from the end of the narrowest that a case meets, and
+    # 0 where it meets none.
     codes: CodeArray
+    # Of numbers that are cut into ranges: what is narrower than a range at either end.
+    tails: "tuple[DiscretisedFeature, ...]" = ()
 
     def of(self, rows: NDArray[Any]) -> "DiscretisedFeature":
         """Take some of the cases, by positions or truth values."""
-        return DiscretisedFeature(self.conditions, self.codes[rows])
+        tails = tuple(tail.of(rows) for tail in self.tails)
+        return DiscretisedFeature(self.conditions, self.codes[rows], tails)
+
+
+def meets(codes: CodeArray, code: int) -> BoolArray:
+    """Say which cases meet the condition of a code; negative ones lie in each other."""
+    return codes == code if code >= 0 else codes <= code
 
 
 def discretise(
@@ -217,7 +229,8 @@ def discretise(
     """Cut every feature into conditions, without a look at how well the candidate does.
 
     Numbers are cut near their quantiles, fractions at as few digits as leave the bins what they
-    are; those of at most 12 different values are taken as categories. Missing values are a
+    are; those of at most 12 different values are taken as categories; narrow tails are
+    conditions besides. Missing values are a
     condition of their own. Categories of fewer than `minimum_support` cases, and all beyond the 100
     most frequent, are one condition together.
     """
@@ -242,19 +255,52 @@ def _feature(found: "pd.Series[Any]", name: str, minimum_support: int) -> Discre
 def _ranges(
     values: FloatArray, ordered: FloatArray, name: str, *, whole: bool
 ) -> DiscretisedFeature:
-    """Cut numbers at their quantiles."""
-    # The quantile is the least value that at least the share of the cases do not exceed.
-    places = np.ceil(np.arange(1, BINS) / BINS * len(ordered)).astype(np.intp) - 1
-    cuts = ordered[np.maximum(places, 0)]
-    # Where the least value is that of many cases, it is a bin of its own.
-    cuts[cuts == ordered[0]] = ordered[np.searchsorted(ordered, ordered[0], side="right")]
-    cuts = np.unique(cuts)
+    """Cut numbers at their quantiles, and narrow tails off them."""
+    raw = np.unique(_quantiles(ordered, np.arange(1, BINS) / BINS))
+    tails = [_quantiles(ordered, shares) for shares in (np.array(TAILS), 1 - np.array(TAILS))]
+    cuts = raw
     if not whole:
-        cuts = _short(cuts, ordered[0])
-    codes = np.searchsorted(cuts, values, side="right").astype(np.int16)
-    ends = [None, *(int(cut) if whole else float(cut) for cut in cuts), None]
-    conditions: list[Condition] = [InRange(name, start, end) for start, end in pairwise(ends)]
-    return _with_missing(conditions, codes, np.isnan(values), name)
+        cuts = _short(raw, ordered[0])
+        edges = np.unique(np.concatenate([raw, *tails]))
+        short = _short(edges, ordered[0])
+        tails = [short[np.searchsorted(edges, ends)] for ends in tails]
+    # What is no narrower than the range at that end says the same as it.
+    lows, highs = np.unique(tails[0][tails[0] < cuts[0]]), np.unique(tails[1][tails[1] > cuts[-1]])
+    # One look at the values finds range and tails.
+    edges = np.unique(np.concatenate([lows, cuts, highs]))
+    cell = np.searchsorted(edges, values, side="right")
+    missing = np.isnan(values)
+
+    def reached(ends: FloatArray) -> CodeArray:
+        """Count the ends that each case's value reaches."""
+        of_cell = np.searchsorted(ends, np.concatenate([[-np.inf], edges]), side="right")
+        return of_cell.astype(np.int16)[cell]
+
+    def ranges(ends: Sequence[tuple[float | None, float | None]]) -> tuple[Condition, ...]:
+        plain = [
+            tuple(None if end is None else int(end) if whole else float(end) for end in pair)
+            for pair in ends
+        ]
+        return tuple(InRange(name, start, end) for start, end in plain)
+
+    below = DiscretisedFeature(
+        ranges([(None, end) for end in lows]), reached(lows) - np.int16(len(lows))
+    )
+    above = DiscretisedFeature(ranges([(end, None) for end in highs[::-1]]), -reached(highs))
+    above.codes[missing] = 0
+    feature = _with_missing(
+        list(ranges(list(pairwise([None, *cuts, None])))), reached(cuts), missing, name
+    )
+    return replace(feature, tails=tuple(tail for tail in (below, above) if tail.conditions))
+
+
+def _quantiles(ordered: FloatArray, shares: FloatArray) -> FloatArray:
+    """Give the least values that at least these shares of the cases do not exceed."""
+    places = np.ceil(shares * len(ordered)).astype(np.intp) - 1
+    found = ordered[np.maximum(places, 0)]
+    # Where the least value is that of many cases, it is a bin of its own.
+    found[found == ordered[0]] = ordered[np.searchsorted(ordered, ordered[0], side="right")]
+    return found
 
 
 def _short(cuts: FloatArray, least: float) -> FloatArray:

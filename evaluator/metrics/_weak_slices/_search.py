@@ -13,7 +13,7 @@ from scipy import special
 from evaluator.metrics._estimates import BoolArray, FloatArray
 from evaluator.metrics._levels import IntArray
 from evaluator.metrics._two_sample import is_binary
-from evaluator.metrics._weak_slices._conditions import CodeArray
+from evaluator.metrics._weak_slices._conditions import CodeArray, meets
 
 SliceCode = tuple[tuple[int, int], ...]
 # The cell of each case, the cells of some slices, and which rows have a cell, if not all.
@@ -230,6 +230,7 @@ def search(
     conditions: int,
     fewest: int,
     keep: int,
+    crossed: int | None = None,
 ) -> Shortlist:
     """Find the slices that do worse than the rest, and by each of their conditions.
 
@@ -238,7 +239,8 @@ def search(
     its parts along, and hide small ones elsewhere. A slice of fewer than `fewest` cases, or whose
     rest has fewer, and one in which a condition leaves out nothing, is no lead. Where cases depend
     on each other or have weights, it is no more than what the clusters' differences leave of how
-    much worse the slice is than all other cases.
+    much worse the slice is than all other cases. Only the first features are `crossed`; of the
+    others, whose conditions lie in each other, each condition is evaluated alone.
 
     The levels go from one condition to more. A slice is only counted when all slices with one
     condition fewer have cases enough, and errors enough for some part of them to be among the
@@ -247,21 +249,25 @@ def search(
     Source of the idea: S. Sagadeeva, M. Boehm, SliceLine, SIGMOD (2021) 2290.
     """
     found = _Collector(losses, fewest, keep)
-    singles = [_single(found, code, sizes[p], p) for p, code in enumerate(codes)]
+    crossed = len(codes) if crossed is None else crossed
+    singles = [_single(found, codes[p], sizes[p], p) for p in range(crossed)]
+    for feature in range(crossed, len(codes)):
+        for code in range(-sizes[feature], 0):
+            _tail(found, codes[feature], code, feature)
     pairs: dict[tuple[int, int], _Survivors] = {}
     if conditions > 1:
-        for first, second in combinations(range(len(codes)), 2):
+        for first, second in combinations(range(crossed), 2):
             both = (singles[first], singles[second])
             pairs[first, second] = _pair(found, codes, sizes, (first, second), both)
     if conditions > 2:  # noqa: PLR2004 - three conditions
         for first, second in pairs:
-            _triples(found, codes, sizes, (first, second), pairs)
+            _triples(found, codes[:crossed], sizes, (first, second), pairs)
     # Elementary symmetric sums: the number of ways to choose a condition of so many features.
     spans = [1] + [0] * MAX_CONDITIONS
-    for size in sizes:
+    for size in sizes[:crossed]:
         for level in range(MAX_CONDITIONS, 0, -1):
             spans[level] += spans[level - 1] * size
-    return found.shortlist(sum(spans[1 : conditions + 1]))
+    return found.shortlist(sum(spans[1 : conditions + 1]) + sum(sizes[crossed:]))
 
 
 @dataclass(frozen=True)
@@ -355,6 +361,14 @@ def _single(found: _Collector, codes: CodeArray, size: int, feature: int) -> _Su
     found.add((feature,), (enough,), sums, [], (cell, enough, None))
     hopeful = found.hopeful(sums.n, sums.above)
     return _Survivors(enough[hopeful], sums.at(hopeful))
+
+
+def _tail(found: _Collector, codes: CodeArray, code: int, feature: int) -> None:
+    """Evaluate one of the conditions of a feature that lie in each other."""
+    cell = meets(codes, code).astype(np.intp)
+    sums = found.losses.sums(cell, 2).at(np.array([1]))
+    if sums.cases[0] >= found.fewest:
+        found.add((feature,), (np.array([code]),), sums, [], (cell, np.array([1]), None))
 
 
 def _pair(
@@ -500,7 +514,7 @@ def slice_members(one: SliceCode, codes: Sequence[CodeArray]) -> BoolArray:
     """Say which cases meet all conditions of a slice, shape (rows,)."""
     inside: BoolArray = np.ones(len(codes[0]), dtype=bool)
     for feature, code in one:
-        inside &= codes[feature] == code
+        inside &= meets(codes[feature], code)
     return inside
 
 

@@ -132,7 +132,8 @@ def weak_slices(
     features
         Columns of numbers, texts, truth values or categories. Numbers of more than 12 values are
         cut at quantiles into five ranges, missing values are a condition of their own, rare
-        categories are one condition together.
+        categories are one condition together. The first and last 1, 2.5, 5 and 10 % of such numbers
+        are slices besides, with no second condition.
     loss
         What "worse" means: "error_rate", "false_negative_rate" (among positives),
         "false_positive_rate" (among negatives), "log_loss", "brier", "absolute_error",
@@ -211,6 +212,8 @@ def weak_slices(
     order, searched = discovery_split(cut, losses, clusters, seed, weights)
     # In an order that depends on nothing but the cases, sums are the same to the last digit.
     cut = [feature.of(order) for feature in cut]
+    crossed = len(cut)
+    cut += [tail for feature in cut for tail in feature.tails]
     losses, searched = losses[order], searched[order]
     weights = some(weights, order)
     numbered = None if clusters is None else pd.factorize(clusters.iloc[order])[0]
@@ -219,7 +222,7 @@ def weak_slices(
         "searched_cases": int(np.count_nonzero(searched)),
         "confirming_cases": int(np.count_nonzero(~searched)),
         "mean_loss": float(np.average(losses, weights=weights)) if len(losses) else None,
-        "features": len(cut),
+        "features": crossed,
         "possible": 0,
         "evaluated": 0,
     }
@@ -235,6 +238,7 @@ def weak_slices(
             conditions=conditions,
             fewest=(minimum_support + 1) // 2,
             keep=_SHORTLISTED_EACH * _MOST,
+            crossed=crossed,
         )
         facts |= {"possible": shortlist.possible, "evaluated": shortlist.evaluated}
         found = representatives(shortlist, of_half, summed, _MOST)
@@ -366,8 +370,9 @@ def discovery_split(
     """
     random = np.random.default_rng(seed)
     keys = [_content(losses, [feature.codes for feature in features])]
-    if weights is not None:
-        keys.insert(0, _content(weights, []))
+    tails = [tail.codes for feature in features for tail in feature.tails]
+    if tails or weights is not None:
+        keys.insert(0, _content(np.zeros(len(losses)) if weights is None else weights, tails))
     chosen = np.zeros(len(losses), dtype=bool)
     if cluster is None:
         order = np.lexsort(keys)
