@@ -209,7 +209,9 @@ class Builder:
             days=1,
             rows=80,
             rows_without_label=0,
+            rows_of_weight_zero=0,
             cluster=self.spec.data.cluster,
+            weight=self.spec.data.weight,
         )
 
     def days(self) -> list[DayFacts]:

@@ -36,6 +36,9 @@ def _certificate(scorecard: pd.DataFrame, slices: pd.DataFrame, **changes: Any) 
             days=28,
             rows=800,
             rows_without_label=12,
+            rows_of_weight_zero=0,
+            cluster=None,
+            weight=None,
         ),
         "artifact_digests": {"good": "a47f"},
         "outcomes": decide_outcomes(verdicts, slices, ["good"]),
@@ -116,22 +119,24 @@ def test_a_certificate_names_what_intervals_take_for_granted(
             "last_day": date(2013, 11, 28),
             "rows": 800,
             "rows_without_label": 12,
+            "cluster": None,
+            "weight": None,
             **known,
         }
     )
     certificate = _certificate(scorecard(), slices(), evaluation_set=summary)
-    assert certificate["assumptions"] == said
-    assert certificate["evaluation_set"]["cluster"] == known.get("cluster")
-    assert certificate["evaluation_set"]["weight"] == known.get("weight")
+    assert certificate.assumptions == tuple(said)
+    assert certificate.evaluation_set.cluster == known.get("cluster")
+    assert certificate.evaluation_set.weight == known.get("weight")
 
 
 def test_a_headline_has_its_clusters_and_its_design_effect(scorecard: Any, slices: Any) -> None:
     card = scorecard().assign(clusters=pd.array([28] * 9, "Int64"), design_effect=4.75)
-    recall, precision = _certificate(card, slices())["candidates"][0]["headline"]
-    assert (recall["clusters"], recall["design_effect"]) == (28, 4.75)
-    assert (precision["clusters"], precision["design_effect"]) == (None, None)
-    plain, _ = _certificate(scorecard(), slices())["candidates"][0]["headline"]
-    assert (plain["clusters"], plain["design_effect"]) == (None, None)
+    recall, precision = _certificate(card, slices()).candidates[0].headline
+    assert (recall.clusters, recall.design_effect) == (28, 4.75)
+    assert (precision.clusters, precision.design_effect) == (None, None)
+    plain, _ = _certificate(scorecard(), slices()).candidates[0].headline
+    assert (plain.clusters, plain.design_effect) == (None, None)
 
 
 def test_a_certificate_says_that_it_is_unsigned(scorecard: Any, slices: Any) -> None:
