@@ -26,8 +26,8 @@ def demo(
     days: Annotated[
         int | None,
         typer.Option(
-            help="How many days: of flights up to 92 (November 2013, then December, then October;"
-            " 28 without the option), of sales 14."
+            help="How many days: of flights up to 92 (November 2013, then October, then December;"
+            " 61 without the option), of sales 14."
         ),
     ] = None,
 ) -> None:

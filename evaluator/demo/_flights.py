@@ -17,7 +17,7 @@ FIRST_DAY = date(2013, 10, 1)
 """The first day that can be asked for; candidates learn from the months before."""
 DAYS = tuple(FIRST_DAY + timedelta(days=number) for number in range(92))
 """All days that can be asked for: October to December."""
-DEFAULT_DAYS = 28
+DEFAULT_DAYS = 61
 """So many are taken where nobody says how many."""
 
 _REGIONS = {
@@ -42,15 +42,15 @@ _AIRLINE_KINDS = {
 
 
 def demo_days(count: int) -> list[date]:
-    """Choose the demo's days: November 2013 first, then December, then October backwards."""
+    """Choose the demo's days: November 2013 first, then October backwards, then December."""
     if not 1 <= count <= len(DAYS):
         raise UsageError(
             "the demo has the days of October to December 2013",
             culprit=f"--days {count}",
             fix=f"ask for 1 to {len(DAYS)}",
         )
-    october, later = DAYS[:31], DAYS[31:]
-    return sorted([*later, *reversed(october)][:count])
+    october, november, december = DAYS[:31], DAYS[31:61], DAYS[61:]
+    return sorted([*november, *reversed(october), *december][:count])
 
 
 def load_flights() -> pd.DataFrame:

@@ -99,13 +99,12 @@ def test_a_day_is_that_of_the_scheduled_departure(year: pd.DataFrame) -> None:
     assert year["weekday"].tolist() == [day.weekday() for day in scheduled]
 
 
-def test_days_are_november_first_then_december_then_october_backwards() -> None:
+def test_days_are_november_first_then_october_backwards_then_december() -> None:
     assert demo_days(1) == [date(2013, 11, 1)]
     assert demo_days(28) == [date(2013, 11, day) for day in range(1, 29)]
-    assert demo_days(31)[-1] == date(2013, 12, 1)
-    assert demo_days(61)[0] == date(2013, 11, 1)
-    assert demo_days(61)[-1] == date(2013, 12, 31)
-    assert demo_days(62)[0] == date(2013, 10, 31)
+    assert demo_days(31)[0] == date(2013, 10, 31)
+    assert (demo_days(61)[0], demo_days(61)[-1]) == (date(2013, 10, 1), date(2013, 11, 30))
+    assert (demo_days(62)[0], demo_days(62)[-1]) == (date(2013, 10, 1), date(2013, 12, 1))
     whole = demo_days(92)
     assert (whole[0], whole[-1], len(set(whole))) == (date(2013, 10, 1), date(2013, 12, 31), 92)
 
