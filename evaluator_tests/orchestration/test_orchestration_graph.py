@@ -149,7 +149,6 @@ def test_an_audit_without_candidates_ends_at_the_report(audit: Audit) -> None:
     assert {asset.path[-1] for asset in graph.get_all_asset_keys()} == DAYS
 
 
-@pytest.mark.xfail(strict=True, reason="flights declares its clusters in the former places as yet")
 def test_all_shipped_audits_load_without_a_word_and_without_what_only_runs_need() -> None:
     program = "import sys; from evaluator.definitions import defs; defs(); print(*sys.modules)"
     output = subprocess.run(
