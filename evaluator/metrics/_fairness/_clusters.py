@@ -184,7 +184,7 @@ class Side:
 class Remainder:
     """What weights and clusters leave; arrays of shape (pairs,)."""
 
-    # Effective numbers of cases on each side.
+    # Effective numbers of cases of each side, whatever it is compared with.
     cases: FloatArray
     other_cases: FloatArray
     # Clusters with cases on each side, and on one of the two at least; NaN without clusters.
@@ -263,8 +263,7 @@ def remainder(one: Side, two: Side) -> Remainder:
     """
     moved, (product, common) = _moved(one, two)
     a, b = (_SideVariance(side, of) for side, of in zip((one, two), moved, strict=True))
-    alike = 1 - divide(a.within + b.within, a.expected + b.expected)
-    alike = np.clip(np.nan_to_num(alike), 0, 1)
+    alike = _correlation(a.within + b.within, a.expected + b.expected)
     by, other_by = a.inflation(alike), b.inflation(alike)
     independent = a.weight * a.independent + b.weight * b.independent
     parts = a.weight * by * a.independent, b.weight * other_by * b.independent
@@ -279,9 +278,15 @@ def remainder(one: Side, two: Side) -> Remainder:
     )
     of_sums = [divide(side.weight * side.independent, side.average) for side in (a, b)]
     common_factor = divide(of_sums[0] + of_sums[1], variance)
+    cases, other_cases = (
+        np.nan_to_num(
+            divide(1, side.per_case * side.inflation(_correlation(side.within, side.expected)))
+        )
+        for side in (a, b)
+    )
     return Remainder(
-        cases=np.nan_to_num(divide(1, a.per_case * by)),
-        other_cases=np.nan_to_num(divide(1, b.per_case * other_by)),
+        cases=cases,
+        other_cases=other_cases,
         clusters=a.clusters,
         other_clusters=b.clusters,
         all_clusters=a.clusters + b.clusters - common,
@@ -319,6 +324,11 @@ def _moved(one: Side, two: Side) -> tuple[list[_Moved], tuple[FloatArray, FloatA
         for of, at in zip((first, second), positions, strict=True)
     ]
     return [*moved], (product, common)
+
+
+def _correlation(within: FloatArray, expected: FloatArray) -> FloatArray:
+    """Give the correlation of a cluster's cases, 0 where none has two of them."""
+    return np.clip(np.nan_to_num(1 - divide(within, expected)), 0, 1)
 
 
 def _adjusted(correlation: FloatArray, units: FloatArray) -> FloatArray:

@@ -371,7 +371,10 @@ def count_compared(
         cases, other_cases = one.count_cases(both), two.count_cases(both)
         clusters = np.full(len(cases), np.nan)
     else:
-        cases, other_cases, clusters = left.cases, left.other_cases, left.all_clusters
+        cases, other_cases, clusters = (
+            np.where(both.any(axis=1), found, 0 * found)
+            for found in (left.cases, left.other_cases, left.all_clusters)
+        )
     other_rows = two.rows
     if request.overall:
         other_cases, other_rows = other_cases + cases, two.rows + one.rows
