@@ -10,6 +10,7 @@ three standard errors of the simulation are allowed; lines that do not are marke
 
 import sys
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -334,6 +335,57 @@ def weighted_matthews() -> None:
         show(line, truth, table["low"].to_numpy(), table["high"].to_numpy())
 
 
+LABELS: dict[str, tuple[Callable[..., Any], float, float]] = {
+    # Draws, variance, mean square.
+    "normal": (lambda r, s: r.normal(0, 1, s), 1.0, 1.0),
+    "uniform": (lambda r, s: r.uniform(0, 1, s), 1 / 12, 1 / 3),
+    "exponential": (lambda r, s: r.exponential(1, s), 1.0, 2.0),
+    "lognormal": (lambda r, s: r.lognormal(0, 1, s), np.e**2 - np.e, np.e**2),
+}
+ERRORS: dict[str, tuple[Callable[..., Any], float]] = {
+    # Draws beside the labels, mean square.
+    "normal": (lambda r, y: r.normal(0, 1, y.shape), 1.0),
+    "t5": (lambda r, y: r.standard_t(5, y.shape), 5 / 3),
+    "t3": (lambda r, y: r.standard_t(3, y.shape), 3.0),
+    "proportional": (lambda r, y: 0.3 * y * r.normal(0, 1, y.shape), 0.09),
+}
+
+
+def skewed_regressions() -> None:
+    """Squared errors of long tails, and of labels that have them."""
+    print("\nR2 and RMSE")
+    for size in (50, 200, 1000):
+        random = np.random.default_rng(107)
+        for labels, (draw_labels, variance, mean_square) in LABELS.items():
+            for errors, (draw_errors, square) in ERRORS.items():
+                label = draw_labels(random, (2000, size))
+                drawn = label, label + draw_errors(random, label)
+                truth = square * (mean_square if errors == "proportional" else 1)
+                line = f"{errors} errors, {labels} labels, {size} cases"
+                report(f"R2, {line}", "r2", 1 - truth / variance, drawn, task="regression")
+                if errors == "proportional" or labels == "normal":
+                    metric = "root_mean_squared_error"
+                    report(f"RMSE, {line}", metric, truth**0.5, drawn, task="regression")
+
+
+def rare_positives() -> None:
+    """Average precision of normal scores with few positives."""
+    print("\naverage precision with few positives")
+    for positives, rate in product((10, 20, 30, 60), (0.01, 0.05, 0.2, 0.5)):
+        random, size = np.random.default_rng(108), round(positives / rate)
+        samples = max(min(2000, 4_000_000 // size), 500)
+        label = np.broadcast_to(np.arange(size) < positives, (samples, size))
+        for apart in (0.5, 1.0, 2.0, 3.0):
+            score = random.normal(0, 1, label.shape) + apart * label
+            threshold = np.linspace(12 + apart, -12, 400_001)
+            recall, false = special.ndtr(apart - threshold), special.ndtr(-threshold)
+            found = rate * recall
+            precision = found / np.maximum(found + (1 - rate) * false, 1e-300)
+            truth = float(np.trapezoid(precision, recall))
+            line = f"{positives} positives of {size}, {apart:g} apart"
+            report(line, "average_precision", truth, (label, score))
+
+
 def losses() -> None:
     """Losses of several models."""
     for metric in ("log_loss", "brier"):
@@ -355,6 +407,8 @@ PARTS = (
     losses,
     other_models,
     regressions,
+    skewed_regressions,
+    rare_positives,
     clustered_rates,
     clustered_models,
     weighted_matthews,
