@@ -54,7 +54,6 @@ from evaluator.metrics._linear import (
     UnitSums,
     blindness,
     modelled_cases,
-    weighted_average_precision,
 )
 from evaluator.metrics._means import (
     EVEN,
@@ -66,7 +65,7 @@ from evaluator.metrics._means import (
     squared_errors,
     survey_mean,
 )
-from evaluator.metrics._ranking import average_precision, roc_auc
+from evaluator.metrics._ranking import average_precision, roc_auc, weighted_average_precision
 from evaluator.metrics._rates import halve_towards, lopsided_interval, mean_of_rates_interval
 
 # What the simulations in benchmarks/coverage.py ask for, so that the intervals keep their promise.
@@ -75,11 +74,11 @@ MIN_SURPRISES = 3
 MIN_FOR_RECALIBRATION = 20
 MIN_FOR_MATTHEWS = 30
 MIN_CLUSTERS_FOR_A_SLOPE = 25
-# Draws for Matthews' correlation, and halvings for the area under the ROC curve.
 _ACCURACY = Rate(hits=("tn", "tp"), among=CELLS)
 _POSITIVE = Rate(hits=POSITIVES, among=CELLS)
 _LOPSIDED_SLOPE = 4
 _MAX_EXPONENT = 700.0
+# Draws for Matthews' correlation, and halvings for the area under the ROC curve.
 _DRAWS = 10_000
 _SEED = 405
 _STEPS = 45

@@ -19,9 +19,9 @@ from evaluator.metrics._linear import (
     UnitEstimate,
     UnitRate,
     UnitSums,
-    outranked_weight,
+    weigh,
 )
-from evaluator.metrics._ranking import CellLayout, Placements
+from evaluator.metrics._ranking import CellLayout, Placements, outranked_weight
 from evaluator.metrics._rates import rate_interval
 
 # The losses from scores and labels, all of shape (rows,).
@@ -106,33 +106,24 @@ class BinarySurvey:
         self._weight = weight
         self._loss_sums: dict[Losses, FloatArray] = {}
 
-    def _powers(self, values: FloatArray | None = None) -> list[FloatArray | None]:
-        """Give rows, weights and squared weights, or these weights times values, and squares."""
-        weight = self._weight
-        if values is None:
-            return [None, None, None] if weight is None else [None, weight, weight**2]
-        if weight is None:
-            return [values, values, values**2]
-        return [weight * values, weight**2 * values, weight**2 * values**2]
-
     @cached_property
     def cells(self) -> FloatArray:
         """Rows, weights and squared weights of each pair by cell, shape (pairs, 3, 4)."""
         cell = 2 * self.rows.label.astype(np.intp) + self.rows.prediction
-        return self._pairs.add_up(self._powers(), cell, len(CELLS))
+        return self._pairs.add_up(weigh(self._weight), cell, len(CELLS))
 
     def loss_sums(self, losses: Losses) -> FloatArray:
         """Add up w v, w^2 v and w^2 v^2 of each pair, v being its loss, shape (pairs, 3)."""
         if losses not in self._loss_sums:
             values = losses(self.rows.scores, self.rows.label)
-            self._loss_sums[losses] = self._pairs.add_up(self._powers(values))[..., 0]
+            self._loss_sums[losses] = self._pairs.add_up(weigh(self._weight, values))[..., 0]
         return self._loss_sums[losses]
 
     @cached_property
     def surprises(self) -> FloatArray:
         """Add up w and w^2 of each pair's labels that were held improbable, shape (pairs, 2)."""
         surprising = self.rows.surprising.astype(float)
-        return self._pairs.add_up(self._powers(surprising))[:, :2, 0]
+        return self._pairs.add_up(weigh(self._weight, surprising))[:, :2, 0]
 
     @cached_property
     def _placements(self) -> tuple[Placements, IntArray]:

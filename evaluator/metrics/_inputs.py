@@ -204,23 +204,32 @@ class Survey:
 def read_survey(
     frame: pd.DataFrame, weight: str | None, cluster: str | None
 ) -> tuple[pd.DataFrame, Survey]:
-    """Read weights and clusters, and give the frame without the rows of no weight.
+    """Read weights and clusters, and give the frame without the rows of no weight."""
+    counts, survey = survey_of(frame, weight, cluster)
+    return frame if counts.all() else frame[counts].reset_index(drop=True), survey
+
+
+def survey_of(
+    frame: pd.DataFrame, weight: str | None, cluster: str | None
+) -> tuple[BoolArray, Survey]:
+    """Say which rows have weight, shape (rows,), and read the weights and clusters of these.
 
     Equal weights are no weights, and clusters of one row each are no clusters.
     """
+    counts: BoolArray = np.ones(len(frame), dtype=bool)
     weights = None
     if weight is not None:
         weights = weights_of(frame, weight)
         counts = weights > 0
-        if not counts.all():
-            frame, weights = frame[counts].reset_index(drop=True), weights[counts]
+        weights = weights[counts]
         if len(weights) == 0 or weights.min() == weights.max():
             weights = None
     numbered = None
     if cluster is not None:
-        codes, different = pd.factorize(complete(frame, cluster))
+        rows = frame if counts.all() else frame[counts]
+        codes, different = pd.factorize(complete(rows, cluster))
         numbered = codes.astype(np.intp) if len(different) < len(codes) else None
-    return frame, Survey(weights, numbered)
+    return counts, Survey(weights, numbered)
 
 
 def weights_of(frame: pd.DataFrame, name: str) -> FloatArray:

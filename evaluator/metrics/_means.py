@@ -199,7 +199,7 @@ def log_odds_interval(found: UnitEstimate, confidence: float) -> tuple[FloatArra
     edge = ~((value > 0) & (value < 1) & (spread.variance > 0))
     inside = np.where(edge, 0.5, value)
     odds = special.logit(inside)
-    quantile = special.stdtrit(spread.known(spread.carriers), (1 + confidence) / 2)
+    quantile = spread.quantile(confidence)
 
     def limits(variance: FloatArray) -> tuple[FloatArray, FloatArray]:
         half = quantile * np.sqrt(variance) / (inside * (1 - inside))

@@ -28,7 +28,7 @@ from evaluator.metrics._estimates import (
     PairedTest,
 )
 from evaluator.metrics._levels import IntArray
-from evaluator.metrics._linear import SurveyDesign, mean_of, weighted_roc_auc
+from evaluator.metrics._linear import SurveyDesign, mean_of
 from evaluator.metrics._means import (
     MAX_LOG_LOSS,
     MIN_CASES,
@@ -36,6 +36,7 @@ from evaluator.metrics._means import (
     linear_mean,
     log_odds_interval,
 )
+from evaluator.metrics._ranking import weighted_roc_auc
 
 _NO_LABEL = "no label of class {!r}"
 _NEVER_PREDICTED = "class {!r} is never predicted"

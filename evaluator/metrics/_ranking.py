@@ -1,7 +1,8 @@
 """Metrics of the order of scores: area under the ROC curve and average precision.
 
 Each row becomes one unsigned integer that sorts as its score does and carries its label in the
-lowest bit. Sorting these keys is then all that is needed: no index, no gathering.
+lowest bit. Sorting these keys is then all that is needed: no index, no gathering. Rows that have
+weights are sorted by an index instead.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,8 +12,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluator.metrics._estimates import NO_SPREAD, BoolArray, FloatArray, divide
+from evaluator.metrics._estimates import (
+    NO_SPREAD,
+    BoolArray,
+    FloatArray,
+    LinearisedEstimate,
+    divide,
+)
 from evaluator.metrics._levels import IntArray, Level, Slicing
+from evaluator.metrics._linear import SurveyDesign
 
 KeyArray = NDArray[np.uint64]
 _ONE = np.uint64(1)
@@ -453,3 +461,96 @@ def _place_part(
     placed[rows[positive] - int(_POSITIVE)] = negatives_below
     placed[rows[negative]] = np.repeat(end, np.diff(first_negative)) - positives_below
     return len(positive)
+
+
+class _Ordered:
+    """Rows sorted by group and score, with sums over all rows of lower and equal score."""
+
+    def __init__(self, design: SurveyDesign, score: FloatArray) -> None:
+        self.order = np.lexsort((score, design.group))
+        self.group = design.group[self.order]
+        ordered = score[self.order]
+        starts = np.ones(len(score), dtype=bool)
+        starts[1:] = (ordered[1:] != ordered[:-1]) | (self.group[1:] != self.group[:-1])
+        self._first = np.flatnonzero(starts)
+        self._run = np.cumsum(starts) - 1
+        self._group_first = np.searchsorted(self.group, np.arange(design.groups))
+
+    def below_and_equal(self, values: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Add the values of the rows below each row, and of those that tie with it."""
+        if not len(values):
+            return values, values
+        cumulative = np.concatenate([[0.0], np.cumsum(values)])
+        equal = np.add.reduceat(values, self._first)[self._run]
+        below = cumulative[self._first][self._run] - cumulative[self._group_first[self.group]]
+        return below, equal
+
+    def back(self, values: FloatArray) -> FloatArray:
+        """Put sorted values back in the rows' order."""
+        result = np.empty_like(values)
+        result[self.order] = values
+        return result
+
+
+def outranked_weight(
+    design: SurveyDesign, score: FloatArray, label: BoolArray, among: BoolArray | None = None
+) -> FloatArray:
+    """Give the weight that each row ranks rightly against: of negatives below, or positives above.
+
+    A tie counts half; `among` chooses the rows that count.
+    """
+    weight = design.weight if among is None else design.weight * among
+    ordered = _Ordered(design, score)
+    truth = label[ordered.order]
+    below, equal = ordered.below_and_equal(weight[ordered.order] * ~truth)
+    outranked = below + equal / 2
+    below, equal = ordered.below_and_equal(weight[ordered.order] * truth)
+    above = design.total(weight * label)[ordered.group] - below - equal / 2
+    return ordered.back(np.where(truth, outranked, above))
+
+
+def weighted_roc_auc(
+    design: SurveyDesign, score: FloatArray, label: BoolArray, among: BoolArray | None = None
+) -> LinearisedEstimate:
+    """Give the weighted area under the ROC curve and each row's influence on it."""
+    weight = design.weight if among is None else design.weight * among
+    outranked = outranked_weight(design, score, label, among)
+    positives, negatives = design.total(weight * label), design.total(weight * ~label)
+    value = divide(design.total(weight * label * outranked), positives * negatives)
+    own = np.where(label, positives[design.group], negatives[design.group])
+    others = np.where(label, negatives[design.group], positives[design.group])
+    apart = divide(outranked, others) - np.nan_to_num(value)[design.group]
+    # Without both classes the area is undefined, whatever the influence.
+    return LinearisedEstimate(value, np.nan_to_num(weight * divide(apart, own)))
+
+
+def weighted_average_precision(
+    design: SurveyDesign, score: FloatArray, label: BoolArray
+) -> LinearisedEstimate:
+    """Give weighted average precision and each row's influence on it.
+
+    Source: as of `average_precision`.
+    """
+    ordered = _Ordered(design, score)
+    truth = label[ordered.order]
+    weight = design.weight[ordered.order]
+    positive = weight * truth
+    all_weight, all_positive = design.total(design.weight), design.total(design.weight * label)
+    below, _ = ordered.below_and_equal(weight)
+    positives_below, _ = ordered.below_and_equal(positive)
+    # Rows of no weight at the top have nothing at or above them.
+    chosen = np.maximum(all_weight[ordered.group] - below, 0)
+    precision = np.nan_to_num(divide(all_positive[ordered.group] - positives_below, chosen))
+    sums = np.bincount(ordered.group, positive * precision, design.groups)
+    value = divide(sums, all_positive)
+    of_group = all_positive[ordered.group]
+
+    def up_to(values: NDArray[np.float64]) -> FloatArray:
+        under, tied = ordered.below_and_equal(np.nan_to_num(divide(values, of_group * chosen)))
+        return under + tied
+
+    of_positive = up_to(positive * (1 - precision))
+    of_positive += divide(precision - np.nan_to_num(value)[ordered.group], of_group)
+    of_negative = -up_to(positive * precision)
+    influence = weight * np.where(truth, of_positive, of_negative)
+    return LinearisedEstimate(value, np.nan_to_num(ordered.back(influence)))

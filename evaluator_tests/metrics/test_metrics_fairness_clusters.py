@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 
 from evaluator.demo import load_flights
 from evaluator.metrics import FAIRNESS_MEASURES, MetricsInputError, fairness
-from evaluator.metrics._fairness._clusters import ClusterSums, Survey
+from evaluator.metrics._fairness._clusters import ClusterSums, SurveySums
 from evaluator.metrics._fairness._counts import Counter
 from evaluator.metrics._fairness._gaps import GapRequest, GroupSummary, RateSummary, what_remains
 from evaluator.metrics._fairness._references import GapOptions, compare, compare_with_reference
@@ -356,7 +356,7 @@ def rates_of(hits: Any, cases: Any) -> RateSummary:
         for of in (hits, cases)
     )
     clusters = ClusterSums(next(sums), next(sums), 1)
-    survey = Survey(np.stack([n, y, y], axis=-1), within, clusters, groups)
+    survey = SurveySums(np.stack([n, y, y], axis=-1), within, clusters, groups)
     return RateSummary(n[:, 0], n, "cases", y, survey=survey)
 
 

@@ -55,9 +55,9 @@ from evaluator.metrics._estimates import (
 )
 from evaluator.metrics._inputs import BinaryRows
 from evaluator.metrics._levels import IntArray, Level, Slicing
-from evaluator.metrics._linear import SurveyDesign, weighted_roc_auc
+from evaluator.metrics._linear import SurveyDesign
 from evaluator.metrics._means import Moments
-from evaluator.metrics._ranking import CellLayout, Placements
+from evaluator.metrics._ranking import CellLayout, Placements, weighted_roc_auc
 
 MIN_CASES = 30
 # A quarter of a case in each cell, two cases in all: A. Agresti, Y. Min, Statistics in Medicine 24

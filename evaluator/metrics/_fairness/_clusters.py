@@ -120,7 +120,7 @@ def _without_nothing(share: Sparse) -> Sparse:
 
 
 @dataclass(frozen=True)
-class Survey:
+class SurveySums:
     """What weights and clusters add to the sums of groups."""
 
     # Sums of squared weights, and of these times values and times squared values, shape
@@ -134,7 +134,7 @@ class Survey:
     positions: IntArray
     is_rest: bool = False
 
-    def take(self, positions: IntArray) -> "Survey":
+    def take(self, positions: IntArray) -> "SurveySums":
         """Give the groups at these positions."""
         return replace(
             self,
@@ -143,7 +143,7 @@ class Survey:
             positions=self.positions[positions],
         )
 
-    def rest(self) -> "Survey":
+    def rest(self) -> "SurveySums":
         """Give, for every group, all other groups together."""
         squares, within = (sums.sum(axis=0) - sums for sums in (self.squares, self.within))
         return replace(self, squares=squares, within=within, is_rest=True)
@@ -162,7 +162,7 @@ class Survey:
 class Side:
     """How the cases of one side move a gap, in pairs; arrays of shape (pairs, strata)."""
 
-    survey: Survey
+    survey: SurveySums
     # Sums of weights.
     cases: FloatArray
     # The side's quantity moves by slope x (value - rate) with a case's weight; slopes times cases

@@ -8,7 +8,7 @@ import numpy as np
 from evaluator.metrics._binary_levels import count_cells
 from evaluator.metrics._catalogue import FairnessMeasure, Rate, names_of
 from evaluator.metrics._estimates import FloatArray, divide
-from evaluator.metrics._fairness._clusters import ClusterSums, Survey
+from evaluator.metrics._fairness._clusters import ClusterSums, SurveySums
 from evaluator.metrics._fairness._gaps import GroupSummary, MeanSummary, RateSummary
 from evaluator.metrics._levels import IntArray, Level, combine_codes
 
@@ -136,7 +136,7 @@ class GroupCounts:
         cases: FloatArray,
         second: FloatArray,
         of_entries: Callable[[ClusterCounts], tuple[FloatArray, FloatArray, FloatArray]],
-    ) -> Survey:
+    ) -> SurveySums:
         """Say what weights and clusters do to groups.
 
         Of the groups the squares, the cases and the sums of squared values are given, and of the
@@ -146,7 +146,7 @@ class GroupCounts:
 
         groups = np.arange(len(cases))
         if self.clusters is None:
-            return Survey(squares, np.zeros((*cases.shape, 2)), None, groups)
+            return SurveySums(squares, np.zeros((*cases.shape, 2)), None, groups)
         entries, rows = self.clusters, cases.size
         values, of_clusters, weights = of_entries(entries)
 
@@ -162,7 +162,7 @@ class GroupCounts:
             for sums in (values, of_clusters)
         )
         sums = ClusterSums(next(laid_out), next(laid_out), entries.strata)
-        return Survey(squares, np.maximum(np.stack(within, axis=-1), 0), sums, groups)
+        return SurveySums(squares, np.maximum(np.stack(within, axis=-1), 0), sums, groups)
 
 
 def _four_cells(confusion: FloatArray, number: int | None) -> FloatArray:

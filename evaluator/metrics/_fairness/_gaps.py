@@ -3,6 +3,7 @@
 Ratios are handled as logarithms throughout, so that a ratio and its inverse are alike.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
@@ -13,7 +14,7 @@ from scipy import special
 
 from evaluator.metrics._catalogue import Comparison
 from evaluator.metrics._estimates import NO_SPREAD, BoolArray, Estimate, FloatArray, divide
-from evaluator.metrics._fairness._clusters import Remainder, Side, Survey, remainder
+from evaluator.metrics._fairness._clusters import Remainder, Side, SurveySums, remainder
 from evaluator.metrics._levels import IntArray
 from evaluator.metrics._linear import MIN_CLUSTERS
 from evaluator.metrics._means import estimate_mean
@@ -37,7 +38,7 @@ Reasons = NDArray[np.object_]
 
 
 @dataclass(frozen=True)
-class GroupSummary:
+class GroupSummary(ABC):
     """What the groups of one level are compared by."""
 
     # Cases of each group, shape (groups,).
@@ -47,7 +48,7 @@ class GroupSummary:
     # What these cases are, such as "positive labels".
     what: str
     # None where cases are independent and count alike.
-    survey: Survey | None = field(default=None, kw_only=True)
+    survey: SurveySums | None = field(default=None, kw_only=True)
 
     def take(self, positions: IntArray) -> Self:
         """Give the groups at these positions."""
@@ -87,13 +88,13 @@ class GroupSummary:
         return max(strata, int(clusters.cases.shape[1]))
 
     @property
+    @abstractmethod
     def totals(self) -> FloatArray:
         """Sums of what is compared, shape (groups, strata)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def spread(self, rate: FloatArray) -> FloatArray:
         """Give the variance of a single case around a rate or mean, shape (groups, strata)."""
-        raise NotImplementedError
 
     def _arrays(self) -> Iterator[tuple[str, Any]]:
         for one in fields(self):

@@ -21,7 +21,7 @@ from evaluator.metrics._checks import (
     refuse_rows,
 )
 from evaluator.metrics._estimates import BoolArray, FloatArray
-from evaluator.metrics._inputs import weights_of
+from evaluator.metrics._inputs import survey_of
 from evaluator.metrics._levels import IntArray
 from evaluator.metrics._linear import MIN_CLUSTERS
 from evaluator.metrics._means import log_losses, squared_errors
@@ -205,17 +205,18 @@ def weak_slices(
     losses, counts = case_losses(frame, loss, label=label, score=score, prediction=prediction)
     if not counts.all():
         frame, losses = frame[counts], losses[counts]
-    there, weights, clusters = case_design(frame, weight, cluster)
+    there, survey = survey_of(frame, weight, cluster)
     if not there.all():
         frame, losses = frame[there], losses[there]
+    clusters = None if survey.cluster is None else frame[cluster]
     cut = discretise(frame, features, minimum_support=minimum_support)
-    order, searched = discovery_split(cut, losses, clusters, seed, weights)
+    order, searched = discovery_split(cut, losses, clusters, seed, survey.weight)
     # In an order that depends on nothing but the cases, sums are the same to the last digit.
     cut = [feature.of(order) for feature in cut]
     crossed = len(cut)
     cut += [tail for feature in cut for tail in feature.tails]
     losses, searched = losses[order], searched[order]
-    weights = some(weights, order)
+    weights = some(survey.weight, order)
     numbered = None if clusters is None else pd.factorize(clusters.iloc[order])[0]
     facts: dict[str, Any] = {
         "cases": len(losses),
@@ -264,26 +265,6 @@ def check_level(level: float) -> None:
     """Refuse what is no level of one-sided tests."""
     if not 0 < level < 0.5:  # noqa: PLR2004 - a one-sided level
         raise MetricsInputError(f"level must lie between 0 and 0.5, not {level}")
-
-
-def case_design(
-    frame: pd.DataFrame, weight: str | None, cluster: str | None
-) -> tuple[BoolArray, FloatArray | None, "pd.Series[Any] | None"]:
-    """Say which cases have weight, and give their weights and clusters where they matter.
-
-    Equal weights are no weights, and clusters of one case each are no clusters.
-    """
-    there: BoolArray = np.ones(len(frame), dtype=bool)
-    weights = None if weight is None else weights_of(frame, weight)
-    if weights is not None:
-        there = weights > 0
-        weights = weights[there]
-        if not (weights != weights[:1]).any():
-            weights = None
-    clusters = None if cluster is None else complete(frame, cluster)[there]
-    if clusters is not None and not clusters.duplicated().any():
-        clusters = None
-    return there, weights, clusters
 
 
 def case_losses(
@@ -398,6 +379,7 @@ def _content(values: FloatArray, codes: Sequence[CodeArray]) -> NDArray[np.uint6
 
 
 def some(values: Values | None, rows: NDArray[Any]) -> Values | None:
+    """Take what there is of some rows."""
     return None if values is None else values[rows]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from evaluator.metrics._inputs import survey_of
 from evaluator.metrics._two_sample import contrast
 from evaluator.metrics._weak_slices._conditions import (
     conditions_from_json,
@@ -18,7 +19,6 @@ from evaluator.metrics._weak_slices._weak_slices import (
     LossName,
     add_statuses,
     as_finding,
-    case_design,
     case_losses,
     check_level,
     rank,
@@ -119,23 +119,22 @@ def worsened_slices(
         parts.append(losses[counts])
     read = [conditions_from_json(text) for text in slices]
     columns = list(dict.fromkeys(name for name in (cluster, weight) if name is not None))
-    there, weights, clusters = case_design(
+    there, survey = survey_of(
         pd.concat([frame[columns] for frame in frames], ignore_index=True), weight, cluster
     )
     losses = np.concatenate(parts)[there]
     is_after = np.repeat([False, True], [len(part) for part in parts])[there]
-    numbered = None if clusters is None else pd.factorize(clusters)[0]
     rows: list[dict[str, Any]] = []
     for text, conditions in zip(slices, read, strict=True):
         inside = np.concatenate([matching_rows(frame, conditions) for frame in frames])[there]
         found = contrast(
             losses[inside],
             is_after[inside],
-            some(numbered, inside),
-            some(weights, inside),
+            some(survey.cluster, inside),
+            some(survey.weight, inside),
             error=level / len(slices),
         )
-        cases = weighed_cases(inside[is_after], some(weights, is_after))
+        cases = weighed_cases(inside[is_after], some(survey.weight, is_after))
         rows.append(
             {
                 "slice": describe_conditions(conditions),
