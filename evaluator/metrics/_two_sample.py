@@ -520,7 +520,8 @@ def _root(
 ) -> FloatArray:
     """Find where a function that is not positive inside turns positive on the way outside.
 
-    Inverse quadratic interpolation where it is safe, and halving where it is not.
+    Inverse quadratic interpolation where it is safe, and halving where it is not. What has been
+    found stays, so that it does not depend in its last digits on what is looked for beside it.
     Source: T. R. Chandrupatla, Advances in Engineering Software 28 (1997) 145.
     """
     a, b = inside, outside
@@ -528,7 +529,7 @@ def _root(
     # Where the score has no spread, rounding must not decide on which side an end is.
     least = np.finfo(float).tiny
     f_a, f_b = np.minimum(f_a, -least), np.maximum(f_b, least)
-    t = np.full(len(a), 0.5)
+    t, found, settled = np.full(len(a), 0.5), a, np.zeros(len(a), dtype=bool)
     for _ in range(_MAX_STEPS):
         x = a + t * (b - a)
         f_x = beyond(x)
@@ -537,7 +538,9 @@ def _root(
         b, f_b = np.where(same, b, a), np.where(same, f_b, f_a)
         a, f_a = x, f_x
         width = np.abs(b - a)
-        if not (width > _EXACT).any():
+        found = np.where(settled, found, (a + b) / 2)
+        settled |= ~(width > _EXACT)
+        if settled.all():
             break
         # Step no less than what matters; and half the way where the ends have met.
         nearest = np.minimum(np.nan_to_num(divide(_EXACT / 2, width), nan=0.5), 0.5)
@@ -546,4 +549,4 @@ def _root(
         step = divide(f_a, f_b - f_a) * divide(f_c, f_b - f_c)
         step += divide(c - a, b - a) * divide(f_a, f_c - f_a) * divide(f_b, f_c - f_b)
         t = np.clip(np.where(safe & np.isfinite(step), step, 0.5), nearest, 1 - nearest)
-    return (a + b) / 2
+    return found
