@@ -117,7 +117,8 @@ class AuditCertificate(StrictModel):
     audit: str
     spec_digest: str
     evaluation_set: EvaluationSetSummary
-    assumptions: tuple[str, ...] = ()
+    assumptions: tuple[str, ...]
+    """What all intervals take for granted of the cases, in sentences without their full stops."""
     candidates: tuple[CertifiedCandidate, ...]
     verdicts: tuple[Verdict, ...]
     evidence: tuple[EvidenceRecord, ...]

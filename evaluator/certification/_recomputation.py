@@ -30,11 +30,16 @@ from evaluator.certification._statement import (
     Discrepancy,
     EvidenceItem,
     Predicate,
-    assumptions_of,
 )
 from evaluator.certification._stored_evidence import StoredEvidence
 from evaluator.certification._verdicts import Verdict, judge
-from evaluator.evaluation import EvaluatedCases, Predicted, columns_needed, score
+from evaluator.evaluation import (
+    EvaluatedCases,
+    Predicted,
+    assumptions_of,
+    columns_needed,
+    score,
+)
 from evaluator.evidence import canonical_json, content_version
 from evaluator.intake import Profile
 from evaluator.scorecard import (
@@ -183,8 +188,6 @@ def _check_subjects(
 
 def _check_assumptions(predicate: Predicate, spec: AuditSpec) -> Iterator[Discrepancy]:
     """Make sure that the certificate says of clusters and weights what the audit declares."""
-    if "assumptions" not in predicate.model_fields_set:
-        return  # an earlier version issued it
     stated, declared = predicate.evaluation_set, spec.data
     for name, was, is_now in (
         ("cluster", stated.cluster, declared.cluster),
@@ -442,8 +445,7 @@ def compare_verdicts(
     measured = {row["metric"]: row for row in overall.to_dict("records")}
     for headline in predicate.headline:
         row = measured.get(headline.metric, {})
-        # What an earlier version did not state is not compared.
-        for key in (key for key in _STATED if key in headline.model_fields_set):
+        for key in _STATED:
             recomputed = number(row.get(key))
             stated_number = getattr(headline, key)
             if not is_same(stated_number, recomputed):

@@ -6,23 +6,17 @@ schema, for readers in other languages. Beside it stands what a check of it find
 """
 
 import json
+from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Any, Final, Literal, NamedTuple, Self
 
-from pydantic import (
-    AwareDatetime,
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    ValidationError,
-    model_serializer,
-)
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from evaluator.certification._outcomes import OutcomeWord
 from evaluator.certification._statement_v1 import as_format_2
-from evaluator.certification._verdicts import Verdict
+from evaluator.certification._verdicts import STRICT, Verdict
 from evaluator.errors import EvidenceError
+from evaluator.evaluation import assumptions_of
 from evaluator.evidence import StoredFile, Upstream, canonical_json
 
 STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
@@ -89,14 +83,6 @@ class StrictModel(BaseModel):
         return canonical_json(self.model_dump(mode="json", by_alias=True))
 
 
-class GrownModel(StrictModel):
-    """What has keys that statements of earlier versions lack, and is spelt as it was read."""
-
-    @model_serializer(mode="wrap")
-    def _as_it_was_read(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {key: value for key, value in handler(self).items() if key in self.model_fields_set}
-
-
 def first_fault(error: ValidationError, of: str = "") -> str:
     """Say which key is wrong first, and why."""
     first = error.errors(include_url=False, include_input=False)[0]
@@ -120,7 +106,7 @@ class CandidateOutcome(StrictModel):
     reason: str
 
 
-class Headline(GrownModel):
+class Headline(StrictModel):
     """One of the audit's first metrics, overall, with its interval."""
 
     metric: str
@@ -131,9 +117,9 @@ class Headline(GrownModel):
     n_effective: Number | None
     status: str
     reason: str | None
-    clusters: int | None = Field(default=None, ge=0)
+    clusters: int | None
     """How many clusters it rests on; null where cases are taken as independent."""
-    design_effect: Number | None = None
+    design_effect: Number | None
     """How many of the cases that it rests on count as much as one independent case; null where
     there are neither clusters nor weights."""
 
@@ -154,7 +140,8 @@ class Slices(StrictModel):
     not_current: tuple[UnevaluatedSlice, ...]
 
 
-class EvaluationSetSummary(GrownModel):
+@dataclass(frozen=True, kw_only=True)
+class EvaluationSetSummary:
     """The frozen labelled snapshot that everything was measured on.
 
     Attributes
@@ -169,7 +156,13 @@ class EvaluationSetSummary(GrownModel):
         Labelled rows, which are the cases that were measured.
     rows_without_label
         Valid rows that were left out for want of a label.
+    rows_of_weight_zero
+        Labelled rows that were left out since they count for nothing.
+    cluster, weight
+        The columns by which its cases are clustered and weighted; None where they are not.
     """
+
+    __pydantic_config__ = STRICT
 
     digest: str
     first_day: date
@@ -177,12 +170,9 @@ class EvaluationSetSummary(GrownModel):
     days: int
     rows: int
     rows_without_label: int
-    rows_of_weight_zero: int = Field(default=0, ge=0)
-    """Rows that were left out since they count for nothing."""
-    cluster: str | None = None
-    """The column that says which cases depend on each other, or `day`; null where none does."""
-    weight: str | None = None
-    """The column that says for how much a case counts; null where all count alike."""
+    rows_of_weight_zero: int
+    cluster: str | None
+    weight: str | None
 
     @property
     def assumptions(self) -> tuple[str, ...]:
@@ -243,14 +233,14 @@ class LedgerHead(StrictModel):
     digest: Sha256
 
 
-class Predicate(GrownModel):
+class Predicate(StrictModel):
     """What was judged, what came out, and what it rests on."""
 
     audit: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     spec: SpecEvidence
     candidate: CandidateOutcome
     evaluation_set: EvaluationSetSummary
-    assumptions: tuple[str, ...] = ()
+    assumptions: tuple[str, ...]
     """What all intervals take for granted of the cases, in sentences without their full stops."""
     gates: tuple[Verdict, ...]
     headline: tuple[Headline, ...]
@@ -276,34 +266,6 @@ class Statement(StrictModel):
     subject: tuple[Subject, ...] = Field(min_length=1)
     predicate_type: Literal["urn:evaluator:certificate:v2"] = Field(alias="predicateType")
     predicate: Predicate
-
-
-def assumptions_of(*, days: int, cluster: str | None, weight: str | None) -> tuple[str, ...]:
-    """Say what intervals take for granted of the cases of an evaluation set.
-
-    Parameters
-    ----------
-    days
-        How many days it has.
-    cluster, weight
-        The columns that the audit declares as such.
-
-    Returns
-    -------
-    tuple[str, ...]
-        Sentences without their full stops. Of the cases of one day there is nothing to say.
-    """
-    found = []
-    if cluster is not None:
-        found.append(
-            f"cases are clustered by {cluster}: those of one {cluster} may depend on each other,"
-            " all others are taken as independent"
-        )
-    elif days > 1:
-        found.append("cases are taken as independent, those of one day too")
-    if weight is not None:
-        found.append(f"cases are weighted by {weight}")
-    return tuple(found)
 
 
 def parse_statement(content: bytes, source: str) -> Statement:

@@ -1,12 +1,15 @@
 """The reader of format 1 of a certificate's statement, as evaluator 0.1.0 wrote it.
 
 What format 1 says, format 2 says in the same words, so that an old certificate is checked by what
-checks a new one. Its signature is over its own bytes, which nothing here changes.
+checks a new one; what it left unsaid is that its figures knew neither clusters nor weights. Its
+signature is over its own bytes, which nothing here changes.
 """
 
 import json
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
+from evaluator.evaluation import assumptions_of
 from evaluator.evidence import canonical_json
 
 _FORMAT_1: Final = "urn:evaluator:certificate:v1"
@@ -26,4 +29,26 @@ def as_format_2(content: bytes) -> bytes:
         return content
     if document.get("predicateType") != _FORMAT_1:
         return content
-    return canonical_json(document | {"predicateType": _FORMAT_2})
+    try:
+        predicate = _with_what_was_unsaid(document["predicate"])
+    except (KeyError, TypeError):
+        return content
+    return canonical_json(document | {"predicateType": _FORMAT_2, "predicate": predicate})
+
+
+def _with_what_was_unsaid(predicate: Mapping[str, Any]) -> dict[str, Any]:
+    measured = predicate["evaluation_set"]
+    independent = {"rows_of_weight_zero": 0, "cluster": None, "weight": None}
+    assumptions = assumptions_of(days=measured["days"], cluster=None, weight=None)
+    return {
+        **_grown(predicate, {"assumptions": list(assumptions)}),
+        "evaluation_set": _grown(measured, independent),
+        "headline": [
+            _grown(one, {"clusters": None, "design_effect": None}) for one in predicate["headline"]
+        ],
+    }
+
+
+def _grown(part: Mapping[str, Any], unsaid: Mapping[str, Any]) -> dict[str, Any]:
+    """Add keys that format 1 does not have, and so refuse them where they are there."""
+    return dict(**part, **unsaid)

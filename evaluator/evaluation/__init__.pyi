@@ -1,5 +1,6 @@
 from ._cases import (
     EvaluatedCases as EvaluatedCases,
+    assumptions_of as assumptions_of,
     columns_needed as columns_needed,
     dependence_columns as dependence_columns,
     with_dependence as with_dependence,

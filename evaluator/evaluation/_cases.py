@@ -228,6 +228,34 @@ def dependence_columns(data: DataSpec) -> dict[str, str]:
     return {key: column for key, (source, column) in declared.items() if source is not None}
 
 
+def assumptions_of(*, days: int, cluster: str | None, weight: str | None) -> tuple[str, ...]:
+    """Say what intervals take for granted of the cases of an evaluation set.
+
+    Parameters
+    ----------
+    days
+        How many days it has.
+    cluster, weight
+        The columns that the audit declares as such.
+
+    Returns
+    -------
+    tuple[str, ...]
+        Sentences without their full stops. Of the cases of one day there is nothing to say.
+    """
+    found = []
+    if cluster is not None:
+        found.append(
+            f"cases are clustered by {cluster}: those of one {cluster} may depend on each other,"
+            " all others are taken as independent"
+        )
+    elif days > 1:
+        found.append("cases are taken as independent, those of one day too")
+    if weight is not None:
+        found.append(f"cases are weighted by {weight}")
+    return tuple(found)
+
+
 def columns_needed(spec: AuditSpec) -> list[str]:
     """Name the evaluation set's columns that a scorecard looks at.
 

@@ -59,6 +59,8 @@ class Comparison:
     ----------
     low, high
         The interval of this difference alone; those that are adjusted agree with `conclusion`.
+    clusters
+        How many clusters they come from; None where cases are taken as independent.
     better, worse
         Cases that the candidate treats better and worse than the other does.
     """
@@ -127,6 +129,8 @@ class Gap:
         None where there is no other group.
     high
         Infinite where a ratio's interval has no upper end.
+    clusters
+        How many clusters it rests on; None where cases are taken as independent.
     """
 
     candidate: str

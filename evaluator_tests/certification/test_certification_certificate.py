@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
@@ -18,6 +19,18 @@ from evaluator.certification import (
 from evaluator.scorecard import Scorecard
 from evaluator.spec import MetricGate
 
+SUMMARY = EvaluationSetSummary(
+    digest="da7a",
+    first_day=date(2013, 11, 1),
+    last_day=date(2013, 11, 28),
+    days=28,
+    rows=800,
+    rows_without_label=12,
+    rows_of_weight_zero=0,
+    cluster=None,
+    weight=None,
+)
+
 
 def _certificate(scorecard: pd.DataFrame, slices: pd.DataFrame, **changes: Any) -> AuditCertificate:
     found = Scorecard(measurements=scorecard, slices=slices)
@@ -29,17 +42,7 @@ def _certificate(scorecard: pd.DataFrame, slices: pd.DataFrame, **changes: Any) 
     arguments: dict[str, Any] = {
         "audit": "flights",
         "spec_digest": "5bec",
-        "evaluation_set": EvaluationSetSummary(
-            digest="da7a",
-            first_day=date(2013, 11, 1),
-            last_day=date(2013, 11, 28),
-            days=28,
-            rows=800,
-            rows_without_label=12,
-            rows_of_weight_zero=0,
-            cluster=None,
-            weight=None,
-        ),
+        "evaluation_set": SUMMARY,
         "artifact_digests": {"good": "a47f"},
         "outcomes": decide_outcomes(verdicts, slices, ["good"]),
         "verdicts": verdicts,
@@ -112,18 +115,7 @@ def test_a_certificate_holds_what_a_stranger_needs(scorecard: Any, slices: Any) 
 def test_a_certificate_names_what_intervals_take_for_granted(
     scorecard: Any, slices: Any, known: dict[str, Any], said: list[str]
 ) -> None:
-    summary = EvaluationSetSummary(
-        **{
-            "digest": "da7a",
-            "first_day": date(2013, 11, 1),
-            "last_day": date(2013, 11, 28),
-            "rows": 800,
-            "rows_without_label": 12,
-            "cluster": None,
-            "weight": None,
-            **known,
-        }
-    )
+    summary = replace(SUMMARY, **known)
     certificate = _certificate(scorecard(), slices(), evaluation_set=summary)
     assert certificate.assumptions == tuple(said)
     assert certificate.evaluation_set.cluster == known.get("cluster")

@@ -81,7 +81,7 @@ def test_figures_of_clustered_cases_that_were_taken_as_independent_are_found(
 def test_a_certificate_that_conceals_what_it_takes_for_granted_is_found(tmp_path: Path) -> None:
     class Concealing(Builder):
         def summary(self, digest: str) -> EvaluationSetSummary:
-            return super().summary(digest).model_copy(update={"cluster": None})
+            return replace(super().summary(digest), cluster=None)
 
     found = problems(check(Concealing(tmp_path, clustered()).issue(key_of())))
     assert "its cases' cluster is None, and the audit declares household" in found

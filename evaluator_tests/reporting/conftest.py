@@ -185,6 +185,9 @@ def content(
             days=26,
             rows=len(cases),
             rows_without_label=int(without_label["without_label"].sum()),
+            rows_of_weight_zero=0,
+            cluster=None,
+            weight=None,
         ),
         candidates=[
             CandidateSummary(

@@ -30,8 +30,9 @@ def clustered(content: Content) -> Content:
     is_accuracy = tables["measurements"]["metric"] == "accuracy"
     tables["measurements"]["design_effect"] = np.where(is_accuracy, 4.75, 1.04)
     assert content.evaluation_set is not None
-    declared = {"cluster": "day", "weight": "stands_for", "rows_of_weight_zero": 1_234}
-    depending = content.evaluation_set.model_copy(update=declared)
+    depending = replace(
+        content.evaluation_set, cluster="day", weight="stands_for", rows_of_weight_zero=1_234
+    )
     return with_scorecard(replace(content, evaluation_set=depending), **tables)
 
 
