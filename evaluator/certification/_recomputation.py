@@ -124,14 +124,14 @@ def recompute(
     evaluation_sets = evidence.upstream_of(scorecard, Asset.EVALUATION_SET)
     if len(evaluation_sets) != 1:
         what = f"the scorecard rests on {len(evaluation_sets)} evaluation sets"
-        yield Discrepancy("figures", scorecard.folder, what)
+        yield Discrepancy("cases", scorecard.folder, what)
         return
     evaluation_set = evaluation_sets[0]
     cases = evidence.table(evaluation_set, CASES)
     version = content_version(cases, order_by=["geography", "segment", "id"])
     if version != evaluation_set.content_version:
         what = f"its content is {version}, and the record says {evaluation_set.content_version}"
-        yield Discrepancy("figures", f"{evaluation_set.folder}/{CASES}", what)
+        yield Discrepancy("cases", f"{evaluation_set.folder}/{CASES}", what)
     yield from _check_subjects(evidence, evaluation_set)
     yield from _check_assumptions(evidence.predicate, spec)
     truth = cases.select(["id", "geography", "segment", "label"]).to_pandas()
@@ -171,7 +171,7 @@ def _check_subjects(
     predicate = evidence.predicate
     if predicate.evaluation_set.digest != evaluation_set.content_version:
         what = "the certificate is about another evaluation set than was measured"
-        yield Discrepancy("figures", evaluation_set.folder, what)
+        yield Discrepancy("cases", evaluation_set.folder, what)
     model = model_of(predicate.candidate.name)
     artifact = predicate.candidate.artifact_digest
     for item in evidence.upstream_of(
@@ -180,10 +180,10 @@ def _check_subjects(
         sets = {u.content_version for u in item.upstream if u.asset == Asset.EVALUATION_SET}
         models = {u.content_version for u in item.upstream if u.asset == model}
         if sets != {evaluation_set.content_version}:
-            yield Discrepancy("figures", item.folder, "these cases are of another evaluation set")
+            yield Discrepancy("cases", item.folder, "these cases are of another evaluation set")
         if models != {artifact}:
             what = f"another artifact than {artifact} ({CONTENT_DIGEST} or {ARTIFACT_DIGEST})"
-            yield Discrepancy("figures", item.folder, f"{what} made these predictions")
+            yield Discrepancy("cases", item.folder, f"{what} made these predictions")
 
 
 def _check_assumptions(predicate: Predicate, spec: AuditSpec) -> Iterator[Discrepancy]:
@@ -231,10 +231,10 @@ def _check_cases(
             what = (
                 f"{wrong} of its cases are not in the evaluation set, or have another label there"
             )
-            yield Discrepancy("figures", path, what)
+            yield Discrepancy("cases", path, what)
         elif int(is_here.sum()) != expected:
             what = f"it has {int(is_here.sum())} cases, and the slice has {expected}"
-            yield Discrepancy("figures", path, what)
+            yield Discrepancy("cases", path, what)
 
 
 def _check_slices(
@@ -251,12 +251,12 @@ def _check_slices(
     ]
     if len(listed) != len(expected) or set(listed) != expected:
         what = f"it lists {len(set(listed))} slices, and the audit has {len(expected)}"
-        yield Discrepancy("figures", path, what)
+        yield Discrepancy("cases", path, what)
     for (candidate, one), state in zip(listed, slices["state"], strict=True):
         own = predicted.get(candidate)
         if (state == "current") != (own is not None and one in own.slices):
             what = f"{candidate} on {one.key} is called {state}, and the predictions say otherwise"
-            yield Discrepancy("figures", path, what)
+            yield Discrepancy("cases", path, what)
 
 
 class CheckedDays(NamedTuple):
@@ -298,7 +298,7 @@ def check_days(
             profile = Profile.from_json(evidence.read(report, PROFILE))
             found = list(_mismatches(day, profile, with_drift=asks_about_drift(spec)))
         faults += [f"{day.day.isoformat()}: {what}" for what in found]
-    return CheckedDays(days, [Discrepancy("figures", path, what) for what in faults])
+    return CheckedDays(days, [Discrepancy("cases", path, what) for what in faults])
 
 
 def _mismatches(day: DayFacts, profile: Profile, *, with_drift: bool) -> Iterator[str]:

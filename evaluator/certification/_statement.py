@@ -43,8 +43,8 @@ class Discrepancy(NamedTuple):
     """Something that is not as the certificate says."""
 
     check: str
-    """Which check found it: `signature`, `statement`, `evidence`, `lineage`, `ledger`, `figures`,
-    `verdicts` or `bundle`."""
+    """Which check found it: `signature`, `statement`, `evidence`, `lineage`, `ledger`, `cases`
+    (what was measured is what should have been), `figures`, `verdicts` or `bundle`."""
     file: str
     """The file that it is about, by its path below the evidence folder or the bundle."""
     what: str

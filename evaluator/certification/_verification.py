@@ -44,6 +44,7 @@ from evaluator.certification._statement import (
 )
 from evaluator.certification._stored_evidence import StoredEvidence
 from evaluator.errors import UsageError
+from evaluator.evaluation import SCORE_VERSION
 from evaluator.evidence import RECORD, Record, StoredFile, VersionKey, digest_of_bytes
 from evaluator.scorecard import Asset, model_of
 
@@ -56,6 +57,10 @@ _SIGNATURE_CAUTIONS: dict[SignatureWord, str] = {
     "not checked": "SIGNATURE NOT CHECKED: no public key was given, so nothing proves who issued"
     " it",
 }
+
+
+# What is computed again, and so may come out otherwise where the calculation has changed since.
+_COMPUTED = {"figures", "verdicts"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +85,9 @@ class VerificationReport:
         Everything that is not as the certificate says.
     cautions
         What is not wrong, and what a reader must know.
+    other_calculation
+        Whether its figures came from another version of the calculation than the one that
+        computed them again.
     """
 
     certificate: str
@@ -91,6 +99,7 @@ class VerificationReport:
     entries: int
     problems: tuple[Discrepancy, ...]
     cautions: tuple[str, ...]
+    other_calculation: bool = False
 
     @property
     def is_intact(self) -> bool:
@@ -107,7 +116,9 @@ class VerificationReport:
     def result(self) -> str:
         """The result in a few words."""
         if not self.is_intact:
-            return "FAILED"
+            only_figures = all(problem.check in _COMPUTED for problem in self.problems)
+            is_explained = self.other_calculation and only_figures and self.statement is not None
+            return "NOT REPRODUCED" if is_explained else "FAILED"
         if self.state is None or not self.state.stands:
             return f"DOES NOT STAND ({self.state.state if self.state else 'unknown'})"
         if self.signature == "valid":
@@ -225,13 +236,18 @@ def verify(
     made_with, here = statement.predicate.code.version, version("evaluator")
     if made_with != here:
         cautions.append(f"it was made with evaluator {made_with} and is checked with {here}")
+    other_calculation = False
     if any(problem.check in {"evidence", "lineage", "statement"} for problem in problems):
         cautions.append("figures and verdicts were not recomputed, since the evidence is damaged")
     else:
         # As the ledger was when the certificate was made.
         until = statement.predicate.ledger.sequence
         entries = [chained for chained in chain.entries if chained.entry.sequence <= until]
-        problems += _recompute(evidence, entries, recompute_again)
+        found = _recompute(evidence, entries, recompute_again)
+        other_calculation = evidence.root(Asset.SCORECARD).code_version != SCORE_VERSION
+        if found and other_calculation:
+            cautions.append(_made_otherwise(statement))
+        problems += found
     return VerificationReport(
         certificate=digest,
         statement=statement,
@@ -242,6 +258,18 @@ def verify(
         entries=len(chain.entries),
         problems=tuple(problems),
         cautions=tuple(cautions),
+        other_calculation=other_calculation,
+    )
+
+
+def _made_otherwise(statement: Statement) -> str:
+    """Say with what program figures can be compared that this one computes otherwise."""
+    code = statement.predicate.code
+    revision = "" if code.revision is None else f" at revision {code.revision}"
+    return (
+        "its figures came from another version of the calculation than this program has, which may"
+        " be why they differ; nothing here shows that it is. Check it with the program that made"
+        f" it: evaluator {code.version}{revision}"
     )
 
 

@@ -6,5 +6,10 @@ from ._cases import (
     with_dependence as with_dependence,
 )
 from ._measure import measure as measure
-from ._score import Predicted as Predicted, Scored as Scored, score as score
+from ._score import (
+    SCORE_VERSION as SCORE_VERSION,
+    Predicted as Predicted,
+    Scored as Scored,
+    score as score,
+)
 from ._weak_slices import SEED as SEED, find_worsened as find_worsened

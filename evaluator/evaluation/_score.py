@@ -8,7 +8,7 @@ import math
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -38,6 +38,8 @@ from evaluator.scorecard import (
 )
 from evaluator.spec import AuditSpec, CandidateSpec
 
+SCORE_VERSION: Final = "6"
+"""Raised when `score` would give other figures for the same inputs."""
 DESIGN_EFFECT = 1.5
 """A design effect of days above this is told where the audit takes cases as independent."""
 

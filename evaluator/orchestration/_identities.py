@@ -7,6 +7,7 @@ computed again, and one that rests on something older is seen to be outdated.
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from evaluator.evaluation import SCORE_VERSION
 from evaluator.evidence import FreshStarts, Record, digest_of, identity_of
 from evaluator.orchestration._home import Home
 from evaluator.spec import Audit, AuditSpec, CandidateSpec
@@ -19,7 +20,7 @@ CODE_VERSIONS = {
     "model": "1",
     "predictions": "2",
     "slice_metrics": "3",
-    "scorecard": "5",
+    "scorecard": SCORE_VERSION,
     "mlflow_runs": "2",
     "audit_spec": "1",
     "certificate": "5",

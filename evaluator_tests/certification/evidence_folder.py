@@ -31,7 +31,7 @@ from evaluator.certification import (
     waivers_in_force,
 )
 from evaluator.certification._stored_evidence import Evidence
-from evaluator.evaluation import EvaluatedCases, Predicted, columns_needed, score
+from evaluator.evaluation import SCORE_VERSION, EvaluatedCases, Predicted, columns_needed, score
 from evaluator.evidence import (
     Address,
     EvidenceStore,
@@ -48,6 +48,7 @@ from evaluator.scorecard import (
     PROFILE,
     SLICES,
     WEAK_SEARCHES,
+    Asset,
     DayFacts,
     Scorecard,
     Slice,
@@ -80,6 +81,8 @@ class Issued:
 
 class Builder:
     """Writes an audit's outputs one by one; tests change what they want to forge."""
+
+    score_version = SCORE_VERSION
 
     def __init__(self, folder: Path, spec: AuditSpec = SPEC) -> None:
         self.folder = folder
@@ -123,7 +126,7 @@ class Builder:
             content_version=version,
             upstream=[record.as_upstream() for record in upstream],
             facts=facts or {},
-            code_version="1",
+            code_version=self.score_version if asset == Asset.SCORECARD else "1",
             run_context=MOMENT,
         )
 

@@ -46,12 +46,54 @@ def test_figures_that_do_not_follow_from_the_predictions_are_found(tmp_path: Pat
             return figures
 
     issued = Flattering(tmp_path).issue(key_of())
-    found = problems(check(issued, "two"))
+    report = check(issued, "two")
+    assert report.result == "FAILED"
+    found = problems(report)
     assert "two, overall, accuracy: value is 0.93, recomputed" in found
     assert "figures.parquet" in found
     assert "verdicts: certificate" in found
     # The other checks find nothing: only counting again does.
     assert check(issued, "two", recompute_again=no_recomputation).is_verified
+
+
+class EarlierCalculation(Builder):
+    """What an earlier program issued, which computed one interval in another way."""
+
+    score_version = "earlier"
+
+    def figures(self, frames: Mapping[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:
+        figures = super().figures(frames)
+        return figures.assign(low=figures["low"].where(figures["metric"] != "accuracy", 0.5))
+
+
+def test_figures_of_another_calculation_are_not_reproduced_and_not_verified(tmp_path: Path) -> None:
+    report = check(EarlierCalculation(tmp_path).issue(key_of()))
+    assert report.result == "NOT REPRODUCED"
+    assert not report.is_intact
+    assert "accuracy: low is 0.5, recomputed" in problems(report)
+    assert any(
+        "Check it with the program that made it: evaluator 0.1.0" in c for c in report.cautions
+    )
+
+
+def test_another_calculation_explains_no_other_problem(tmp_path: Path) -> None:
+    class Choosy(EarlierCalculation):
+        def predictions(self, candidate: str, key: str) -> pd.DataFrame:
+            frame = super().predictions(candidate, key)
+            return frame[frame["label"] == frame["prediction"]]
+
+    assert check(Choosy(tmp_path / "choosy").issue(key_of())).result == "FAILED"
+    issued = EarlierCalculation(tmp_path / "issued").issue(key_of())
+    assert check(issued, public_key=key_of(2).public).result == "FAILED"
+
+
+def test_another_calculation_with_the_same_figures_is_verified(tmp_path: Path) -> None:
+    class Same(Builder):
+        score_version = "earlier"
+
+    report = check(Same(tmp_path).issue(key_of()))
+    assert report.result == "VERIFIED"
+    assert not any("calculation" in caution for caution in report.cautions)
 
 
 def clustered() -> AuditSpec:
