@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,7 @@ def cases(rows: int, regions: int = 10, segments: int = 5) -> pd.DataFrame:
     return frame
 
 
-def ours(frame: pd.DataFrame) -> pd.DataFrame:
+def ours(frame: pd.DataFrame, cluster: str | None = None) -> pd.DataFrame:
     """Measure all candidates on all levels, with intervals, two candidates at a time."""
 
     def measure(candidate: str) -> pd.DataFrame:
@@ -54,6 +55,7 @@ def ours(frame: pd.DataFrame) -> pd.DataFrame:
             score=candidate,
             slices=["region", "segment"],
             metrics=METRICS,
+            cluster=cluster,
         )
 
     with ThreadPoolExecutor(max_workers=2) as pool:
@@ -173,6 +175,10 @@ def main() -> None:
         "ours, 1,000,000 rows, 50 slices": median_seconds(ours, million, 5),
         "bare numpy, 1,000,000 rows, 50 slices": median_seconds(bare, million, 5),
     }
+    days = np.random.default_rng(20131102).integers(0, 365, len(million))
+    seconds["ours, 1,000,000 rows, 50 slices, 365 days"] = median_seconds(
+        partial(ours, cluster="day"), million.assign(day=days), 5
+    )
     many = cases(1_000_000, regions=2000)
     seconds["ours, 1,000,000 rows, 10,000 slices"] = median_seconds(ours, many, 3)
     del many
@@ -190,6 +196,12 @@ def main() -> None:
     base = "ours, 1,000,000 rows, 50 slices"
     ratios = [
         ("ours / bare numpy", base, "bare numpy, 1,000,000 rows, 50 slices", "at most 3"),
+        (
+            "days as clusters / none",
+            "ours, 1,000,000 rows, 50 slices, 365 days",
+            base,
+            "at most 3",
+        ),
         ("10,000 slices / 50", "ours, 1,000,000 rows, 10,000 slices", base, "at most 3"),
         ("10,000,000 rows / 1,000,000", "ours, 10,000,000 rows, 50 slices", base, "at most 12"),
         (
