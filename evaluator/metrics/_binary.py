@@ -406,9 +406,8 @@ def _mean_loss(losses: Losses, largest: float) -> BinaryMetric:
     def weighted(at: BinaryLevel) -> Estimate:
         found, carried = at.of_mean(losses)
         estimate = survey_mean(
-            at.design,
             found,
-            carried,
+            at.design.of_groups_effective(carried),
             cases=at.cases(),
             confidence=at.confidence,
             bounds=(0.0, largest),

@@ -10,7 +10,7 @@ statistic, J.-C. Deville, Survey Methodology 25 (1999) 193.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -140,6 +140,10 @@ class Spread:
         lean = np.nan_to_num(divide(third, variance**1.5))
         one, none = np.ones(len(n)), np.zeros(len(n))
         return cls(variance, np.maximum(n - 1, 1), lean, n, n, one, none, variance, one, n)
+
+    def take(self, positions: IntArray) -> "Spread":
+        """Give the groups at these positions."""
+        return Spread(*(getattr(self, one.name)[positions] for one in fields(self)))
 
     def known(self, carriers: FloatArray) -> FloatArray:
         """Give degrees of freedom that also heed how few units carry what varies.
@@ -523,21 +527,28 @@ class UnitRate(UnitEstimate):
         return estimate
 
     def interval(self, confidence: float) -> tuple[FloatArray, FloatArray]:
-        """Give the interval, whose variance holds what it is not known by.
+        """Give the interval, whose variance holds what it is not known by."""
+        return unit_rate_interval(self.value, self.spread, self.carriers, confidence)
 
-        Student's quantile takes the place of the normal one. Where hardly any unit carries the
-        rarer outcome nothing tells how alike the cases of a unit are, and the variance goes over
-        to that of cases that are all alike.
-        """
-        spread, value = self.spread, np.nan_to_num(self.value)
-        variance = spread.widened(confidence, self.carriers)
-        # What the estimated rate takes from the spread of units that are as good as cases, exact
-        # intervals hold already.
-        variance = variance * (1 - spread.alone * np.nan_to_num(divide(1, spread.units)))
-        alike = np.maximum(np.nan_to_num(divide(value * (1 - value), spread.units)), variance)
-        blind = blindness(self.carriers)
-        variance = (1 - blind) * variance + blind * alike
-        return effective_rate_interval(self.value, variance, spread.units, spread.alone, confidence)
+
+def unit_rate_interval(
+    value: FloatArray, spread: Spread, carriers: FloatArray, confidence: float
+) -> tuple[FloatArray, FloatArray]:
+    """Give the interval of rates from the spread of their units, so many of which carry hits.
+
+    Student's quantile takes the place of the normal one. Where hardly any unit carries the
+    rarer outcome nothing tells how alike the cases of a unit are, and the variance goes over
+    to that of cases that are all alike.
+    """
+    rate = np.nan_to_num(value)
+    variance = spread.widened(confidence, carriers)
+    # What the estimated rate takes from the spread of units that are as good as cases, exact
+    # intervals hold already.
+    variance = variance * (1 - spread.alone * np.nan_to_num(divide(1, spread.units)))
+    alike = np.maximum(np.nan_to_num(divide(rate * (1 - rate), spread.units)), variance)
+    blind = blindness(carriers)
+    variance = (1 - blind) * variance + blind * alike
+    return effective_rate_interval(value, variance, spread.units, spread.alone, confidence)
 
 
 def modelled_cases(alike: FloatArray, alone: FloatArray, together: FloatArray) -> FloatArray:

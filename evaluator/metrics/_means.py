@@ -106,21 +106,22 @@ def linear_mean(
 ) -> Estimate:
     """Estimate the weighted mean of a loss, as `estimate_mean` does the plain one."""
     found = design.measure(design.mean(losses))
-    carried = np.zeros(0) if design.plain else design.of_units(design.weight * losses)
+    carriers = None
+    if not design.plain:
+        carriers = design.of_groups_effective(design.of_units(design.weight * losses))
     cases = design.cases()
-    return survey_mean(design, found, carried, cases=cases, confidence=confidence, bounds=bounds)
+    return survey_mean(found, carriers, cases=cases, confidence=confidence, bounds=bounds)
 
 
 def survey_mean(
-    design: SurveyDesign,
     found: UnitEstimate,
-    carried: FloatArray,
+    carriers: FloatArray | None,
     *,
     cases: FloatArray,
     confidence: float,
     bounds: tuple[float, float],
 ) -> Estimate:
-    """Give a mean loss its interval; each unit carries the sum of its weighted losses.
+    """Give a mean its interval; of a loss so many units are carriers, each of its weighted sum.
 
     Clusters are more skewed than can be learned from a few of them: the upper limit of a loss is at
     least the one that is symmetric in the loss's logarithm, with no more degrees of freedom than
@@ -136,8 +137,8 @@ def survey_mean(
         np.where(found.rows > 0, units, 0), found.value, np.sqrt(variance * units), lean
     )
     low, high = _limits(moments, confidence, bounds)
-    if bounds[0] == 0 and not design.plain:
-        quantile = spread.quantile(confidence, design.of_groups_effective(carried))
+    if bounds[0] == 0 and carriers is not None:
+        quantile = spread.quantile(confidence, carriers)
 
         def limits(variance: FloatArray) -> tuple[FloatArray, FloatArray]:
             relative = np.nan_to_num(divide(quantile * np.sqrt(variance), found.value))

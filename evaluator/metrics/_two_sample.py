@@ -20,6 +20,8 @@ _MAX_STEPS = 60
 _NO_LIMIT = 1 - 1e-10
 _NEAR_0 = 1e-9
 
+# A value, its lower and its upper limit.
+Limits = Sequence[FloatArray]
 # From values to how far the observed lies above them, and the deviation to measure it with.
 _Excess = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
 
@@ -117,8 +119,6 @@ class TwoRates:
     cases: FloatArray
     other_hits: FloatArray
     other_cases: FloatArray
-    # The weights of strata whose numbers are effective ones.
-    given_weights: FloatArray | None = None
 
     @classmethod
     def single(cls, one: tuple[float, float], other: tuple[float, float]) -> "TwoRates":
@@ -133,22 +133,14 @@ class TwoRates:
     @cached_property
     def weights(self) -> FloatArray:
         """The weights of Mantel and Haenszel, adding up to 1, or NaN without informative strata."""
-        if self.given_weights is not None:
-            return self.given_weights
         product = self.cases * self.other_cases
         weights = np.nan_to_num(divide(product, self.cases + self.other_cases))
         return divide(weights, weights.sum(axis=1, keepdims=True))
 
-    def effective(self, factor: FloatArray, other_factor: FloatArray) -> "TwoRates":
-        """Turn the numbers of either side into effective ones, with the same rates and weights."""
-        own, other = factor[:, None], other_factor[:, None]
-        return TwoRates(
-            self.hits * own,
-            self.cases * own,
-            self.other_hits * other,
-            self.other_cases * other,
-            self.weights,
-        )
+    def scaled(self, factor: FloatArray) -> "TwoRates":
+        """Multiply all numbers of a pair by a factor."""
+        sums = (self.hits, self.cases, self.other_hits, self.other_cases)
+        return TwoRates(*(one * factor[:, None] for one in sums))
 
     def standardised(self) -> tuple[FloatArray, FloatArray]:
         """Give both groups' rates, weighted alike over the strata, shape (pairs,) each.
@@ -193,25 +185,67 @@ def newcombe(two: TwoRates, confidence: float) -> tuple[FloatArray, FloatArray]:
         known = np.maximum(cases[:, 0], np.finfo(float).tiny)
         rate = hits[:, 0] / known
         limits.append((rate, *wilson(hits[:, 0], known, confidence)))
-    (first, low, high), (second, other_low, other_high) = limits
+    return recovered_difference(limits[0], limits[1])
+
+
+def recovered_difference(
+    one: Limits, two: Limits, correlation: float | FloatArray = 0.0
+) -> tuple[FloatArray, FloatArray]:
+    """Give the interval of a difference from the value and the limits of each side.
+
+    The distance of each limit from the difference is the root of the summed squares of the single
+    distances, less twice their product times the correlation: variance recovered at the limits.
+    Sources: G. Y. Zou, A. Donner, Statistics in Medicine 27 (2008) 1693; G. Y. Zou, Psychological
+    Methods 12 (2007) 399, for correlated estimates.
+    """
+    (first, low, high), (second, other_low, other_high) = one, two
     difference = first - second
-    below = np.hypot(first - low, other_high - second)
-    above = np.hypot(high - first, second - other_low)
+
+    def together(a: FloatArray, b: FloatArray) -> FloatArray:
+        root: FloatArray = np.sqrt(np.maximum(a * a + b * b - 2 * correlation * a * b, 0))
+        return root
+
+    below = together(first - low, other_high - second)
+    above = together(high - first, second - other_low)
     return difference - below, difference + above
+
+
+def recovered_log_ratio(
+    one: Limits, two: Limits, correlation: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Give the interval of the logarithm of a ratio of what is not negative, in the same way.
+
+    It holds the ratios r at which the interval of the first less r times the second holds 0. A
+    first value of 0 gives a lower limit of 0 and a finite upper one; where both are 0 nothing is
+    known, and both are NaN.
+    Source: A. Donner, G. Y. Zou, Statistical Methods in Medical Research 21 (2012) 347.
+    """
+    (first, low, high), (second, other_low, other_high) = one, two
+    limits = []
+    for away, other_away, below in (
+        (first - low, other_high - second, True),
+        (high - first, second - other_low, False),
+    ):
+        # The roots of a r^2 - 2 b r + c.
+        a, c = (second - other_away) * (second + other_away), (first - away) * (first + away)
+        b = first * second - correlation * away * other_away
+        root = np.sqrt(np.maximum(b * b - a * c, 0))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            limits.append(np.log(c / (b + root) if below else (b + root) / np.maximum(a, 0)))
+    return limits[0], limits[1]
 
 
 def score_difference(two: TwoRates, confidence: float) -> tuple[FloatArray, FloatArray]:
     """Give the score interval of Mantel and Haenszel's risk difference over strata.
 
     The differences d with (sum w (p1 - p2 - d))^2 <= z^2 sum w^2 V(d), where V(d) is the variance
-    of p1 - p2 in a stratum at the most likely rates that differ by d, times N / (N - 1), which
-    effective numbers account for already. Unlike an interval from the estimate's own variance it
-    keeps its promise where a stratum's rates are 0 or 1, or where strata hold few cases.
+    of p1 - p2 in a stratum at the most likely rates that differ by d, times N / (N - 1). Unlike an
+    interval from the estimate's own variance it keeps its promise where a stratum's rates
+    are 0 or 1, or where strata hold few cases.
     Source: O. Miettinen, M. Nurminen, Statistics in Medicine 4 (1985) 213.
     """
     y, n, other_y, other_n, weights = _known(two)
     total = n + other_n
-    spare = _spare(two, total)
     observed = (weights * (y / n - other_y / other_n)).sum(axis=1)
 
     def excess(difference: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -228,7 +262,7 @@ def score_difference(two: TwoRates, confidence: float) -> tuple[FloatArray, Floa
         angle = (np.pi + np.arccos(np.nan_to_num(cosine, nan=1.0))) / 3
         second = np.clip(2 * p * np.cos(angle) - third, np.maximum(0, -d), np.minimum(1, 1 - d))
         first = np.clip(second + d, 0, 1)
-        variance = (first * (1 - first) / n + second * (1 - second) / other_n) * total / spare
+        variance = (first * (1 - first) / n + second * (1 - second) / other_n) * total / (total - 1)
         return observed - difference, np.sqrt((weights**2 * variance).sum(axis=1))
 
     z = special.ndtri((1 + confidence) / 2)
@@ -247,7 +281,6 @@ def score_log_ratio(two: TwoRates, confidence: float) -> tuple[FloatArray, Float
     """
     y, n, other_y, other_n, weights = _known(two)
     total, hits = n + other_n, y + other_y
-    spare = _spare(two, total)
     mean, other_mean = (weights * y / n).sum(axis=1), (weights * other_y / other_n).sum(axis=1)
 
     def excess(share: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -258,7 +291,7 @@ def score_log_ratio(two: TwoRates, confidence: float) -> tuple[FloatArray, Float
         first = np.clip(2 * hits * u / (b + root), 0, 1)
         second = np.clip(2 * hits * (1 - u) / (b + root), 0, 1)
         variance = (1 - u) ** 2 * first * (1 - first) / n + u**2 * second * (1 - second) / other_n
-        spread = np.sqrt((weights**2 * variance * total / spare).sum(axis=1))
+        spread = np.sqrt((weights**2 * variance * total / (total - 1)).sum(axis=1))
         return (1 - share) * mean - share * other_mean, spread
 
     z = special.ndtri((1 + confidence) / 2)
@@ -493,11 +526,6 @@ def _known(two: TwoRates) -> tuple[FloatArray, ...]:
         np.where(there, two.other_cases, 1.0),
         np.where(there, np.nan_to_num(two.weights), 0.0),
     )
-
-
-def _spare(two: TwoRates, total: FloatArray) -> FloatArray:
-    """Give the degrees of freedom of strata; effective numbers have lost theirs already."""
-    return total - 1 if two.given_weights is None else total
 
 
 def _between(

@@ -15,7 +15,6 @@ from evaluator.metrics._fairness._clusters import ClusterSums, SurveySums
 from evaluator.metrics._fairness._counts import Counter
 from evaluator.metrics._fairness._gaps import GapRequest, GroupSummary, RateSummary, what_remains
 from evaluator.metrics._fairness._references import GapOptions, compare, compare_with_reference
-from evaluator.metrics._two_sample import TwoRates, score_difference, score_log_ratio
 
 FIGURES = ["value", "low", "high", "group_value", "reference_value"]
 EFFECTIVE = ["n_effective", "n_effective_reference"]
@@ -77,7 +76,7 @@ def test_the_influences_on_a_difference_give_the_robust_variance_of_gee(measure:
     one, _ = compared(frame, measure, control=False)
     assert one.survey is not None
     assert one.survey.clusters is not None
-    moved = one.survey.clusters.of_groups.moved.toarray()
+    moved = one.survey.clusters.of_groups.matrices(None)[0].toarray()
     values = frame["prediction"]
     if measure == "calibration_gap":
         values = frame["score"] - frame["label"]
@@ -160,17 +159,6 @@ def test_clusters_that_are_strata_as_well_have_the_variance_of_their_differences
     assert left.variance[0] == pytest.approx(difference.var(ddof=1) / pairs, rel=0.05)
 
 
-def test_effective_numbers_keep_rates_and_the_weights_of_strata() -> None:
-    counts = [[3, 8, 1], [10, 30, 4]], [[9, 9, 5], [20, 25, 12]]
-    (hits, cases), (others, other_cases) = (np.array(side, float) for side in counts)
-    two = TwoRates(hits[None], cases[None], others[None], other_cases[None])
-    fewer = two.effective(np.array([0.5]), np.array([0.25]))
-    np.testing.assert_allclose(fewer.standardised(), two.standardised())
-    for method in (score_difference, score_log_ratio):
-        (low, high), (wide_low, wide_high) = method(two, 0.95), method(fewer, 0.95)
-        assert wide_low[0] < low[0] < high[0] < wide_high[0]
-
-
 # What equals what.
 
 
@@ -179,15 +167,16 @@ def test_effective_numbers_keep_rates_and_the_weights_of_strata() -> None:
 def test_whole_weights_are_rows_that_are_repeated_as_a_cluster(
     reference: Any, control: Any
 ) -> None:
-    frame = days_of(900, 40)
+    frame = days_of(4000, 40)
     asked = {"reference": reference, "control": control}
     weighted = measured(frame, weight="weight", **asked)
     repeated = frame.loc[frame.index.repeat(frame["weight"])]
     as_rows = measured(repeated, cluster="id", **asked)
-    for found, columns in ((as_rows, FIGURES + EFFECTIVE), (weighted, ["n", "n_reference"])):
-        pd.testing.assert_frame_equal(
-            found[columns], measured(frame, weight="weight", cluster="id", **asked)[columns]
-        )
+    one_each = measured(frame, weight="weight", cluster="id", **asked)
+    pd.testing.assert_frame_equal(one_each, weighted)
+    # Of cases without clusters sums are known, and not how each one pulls the estimate along.
+    columns = FIGURES + EFFECTIVE
+    pd.testing.assert_frame_equal(as_rows[columns], weighted[columns], rtol=0.02, atol=0.003)
     np.testing.assert_array_equal(as_rows["status"], weighted["status"])
     rescaled = measured(frame.assign(weight=frame["weight"] / 7), weight="weight", **asked)
     pd.testing.assert_frame_equal(rescaled, weighted)
@@ -346,15 +335,13 @@ def rates_of(hits: Any, cases: Any) -> RateSummary:
     """Build groups from hits and cases of shape (groups, clusters), in one stratum."""
     groups, n = np.arange(len(cases)), cases.sum(axis=1).astype(float)[:, None]
     y = hits.sum(axis=1).astype(float)[:, None]
-    within = y - (hits**2 / np.maximum(cases, 1)).sum(axis=1, keepdims=True)
-    within = np.stack([within, n - (cases > 0).sum(axis=1, keepdims=True)], axis=-1)
     row, cluster = np.nonzero(cases)
-    sums = (
+    values, of_cases = (
         csr_array((of[row, cluster].astype(float), (row, cluster)), shape=cases.shape)
         for of in (hits, cases)
     )
-    clusters = ClusterSums(next(sums), next(sums), 1)
-    survey = SurveySums(np.stack([n, y, y], axis=-1), within, clusters, groups)
+    clusters = ClusterSums(values, of_cases, (of_cases, values, values), 1)
+    survey = SurveySums(np.stack([n, y, y], axis=-1), clusters, groups)
     return RateSummary(n[:, 0], n, "cases", y, survey=survey)
 
 
@@ -363,7 +350,7 @@ def drawn(
     sizes: Any,
     *,
     rates: tuple[float, float],
-    correlation: float,
+    correlations: tuple[float, float],
     shared: float,
     share: float,
 ) -> list[Any]:
@@ -371,7 +358,7 @@ def drawn(
     cases = random.binomial(sizes, share)
     found: list[Any] = []
     common = random.normal(size=sizes.shape)
-    for n, rate in ((sizes - cases, rates[0]), (cases, rates[1])):
+    for n, rate, correlation in zip((sizes - cases, cases), rates, correlations, strict=True):
         of_day = np.full(sizes.shape, rate)
         if correlation:
             apart = random.normal(size=sizes.shape)
@@ -386,13 +373,18 @@ def drawn(
 
 @pytest.mark.parametrize("comparison", ["difference", "ratio"])
 @pytest.mark.parametrize(
-    ("clusters", "rates", "correlation", "shared", "share"),
+    ("clusters", "rates", "correlations", "shared", "share"),
     [
-        (12, (0.5, 0.5), 0.1, 1.0, 0.2),
-        (12, (0.95, 0.8), 0.3, 0.5, 0.5),
-        (28, (0.05, 0.05), 0.3, 0.0, 0.05),
-        (28, (0.2, 0.3), 0.1, 0.5, 0.05),
-        (60, (0.05, 0.3), 0.3, 1.0, 0.2),
+        (12, (0.5, 0.5), (0.1, 0.1), 1.0, 0.2),
+        (12, (0.95, 0.8), (0.3, 0.3), 0.5, 0.5),
+        (28, (0.05, 0.05), (0.3, 0.3), 0.0, 0.05),
+        (28, (0.2, 0.3), (0.1, 0.1), 0.5, 0.05),
+        (60, (0.05, 0.3), (0.3, 0.3), 1.0, 0.2),
+        # The sides depend on their clusters unlike, and the more dependent one is near 0 or 1.
+        (12, (0.05, 0.05), (0.3, 0.0), 0.0, 0.5),
+        (20, (0.02, 0.02), (0.0, 0.3), 0.5, 0.5),
+        (28, (0.5, 0.02), (0.1, 0.3), 0.0, 0.5),
+        (60, (0.98, 0.98), (0.3, 0.0), 0.5, 0.5),
     ],
 )
 def test_a_gap_misses_in_no_more_draws_than_it_may(
@@ -400,23 +392,23 @@ def test_a_gap_misses_in_no_more_draws_than_it_may(
     comparison: Any,
     clusters: int,
     rates: tuple[float, float],
-    correlation: float,
+    correlations: tuple[float, float],
     shared: float,
     share: float,
 ) -> None:
     random, trials = np.random.default_rng(21), 1000
     sizes = np.ceil(random.lognormal(4, 0.5, (trials, clusters))).astype(int)
     y, n, x, m = drawn(
-        random, sizes, rates=rates, correlation=correlation, shared=shared, share=share
+        random, sizes, rates=rates, correlations=correlations, shared=shared, share=share
     )
     truth = rates[0] - rates[1] if comparison == "difference" else np.log(rates[0] / rates[1])
-    gap = compare(rates_of(y, n), rates_of(x, m), GapRequest(comparison, 0.95, 0.95, 20))
+    (gap,) = compare(rates_of(y, n), rates_of(x, m), GapRequest(comparison, 0.95, 0.95, 20))
     there = (gap.undefined == "") & (gap.too_few == "")
     below, above = (np.mean(there & beyond) for beyond in (gap.high < truth, gap.low > truth))
     assert there.mean() > 0.8
     assert below + above <= 0.07
-    # What the rarest outcomes of the fewest clusters leave; see the page on fairness.
-    assert max(below, above) <= 0.05
+    # 0.035, and three deviations of what chance makes of it.
+    assert max(below, above) <= 0.052
 
 
 @pytest.mark.parametrize("shared", [0.0, 1.0])

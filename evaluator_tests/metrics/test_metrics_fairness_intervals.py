@@ -203,7 +203,7 @@ def rates_of(hits: Any, cases: Any) -> RateSummary:
 def test_the_gap_to_the_overall_is_the_one_that_its_definition_gives(comparison: Any) -> None:
     groups = rates_of([30, 20, 90], [60, 100, 120])
     asked = GapRequest(comparison, 0.95, 0.95, 20, overall=True)
-    gap = compare(groups, groups.rest(), asked)
+    (gap,) = compare(groups, groups.rest(), asked)
     own, overall = np.array([0.5, 0.2, 0.75]), 140 / 280
     expected = own - overall if comparison == "difference" else np.log(own / overall)
     np.testing.assert_allclose(gap.value, expected, atol=1e-12)
@@ -217,7 +217,7 @@ def test_the_interval_against_the_overall_covers(comparison: Any, share: float) 
     own, rest = int(300 * share), int(300 * (1 - share))
     one = rates_of(random.binomial(own, 0.3, 4000), np.full(4000, own))
     two = rates_of(random.binomial(rest, 0.5, 4000), np.full(4000, rest))
-    gap = compare(one, two, GapRequest(comparison, 0.95, 0.95, 20, overall=True))
+    (gap,) = compare(one, two, GapRequest(comparison, 0.95, 0.95, 20, overall=True))
     overall = (own * 0.3 + rest * 0.5) / (own + rest)
     truth = 0.3 - overall if comparison == "difference" else np.log(0.3 / overall)
     covered = np.mean((gap.low <= truth) & (truth <= gap.high))
@@ -238,7 +238,7 @@ def test_the_choice_of_the_best_group_is_accounted_for(true_rates: tuple[float, 
         found = compare_with_reference([groups], 1, "best", GapOptions(0.95, 20, "difference"))
         missed += [np.sum(found.gap.low > to_best), np.sum(found.gap.high < to_best)]
         best = rates_of(np.full(5, hits.max()), np.full(5, 80))
-        plain = compare(groups, best, GapRequest("difference", 0.95, 0.95, 20))
+        (plain,) = compare(groups, best, GapRequest("difference", 0.95, 0.95, 20))
         naive += np.sum((plain.high < to_best)[hits < hits.max()])
     assert (missed / (trials * 5) <= 0.03).all()
     if len(set(true_rates)) == 1:
@@ -272,7 +272,7 @@ def test_the_interval_of_a_difference_of_means_covers(strata: int, cases: int) -
     level = np.linspace(-2, 2, strata)[:, None]
     one = means_of(random.gamma(4, 0.5, (3000, strata, cases)) + level)
     two = means_of(random.normal(1.5, 1.5, (3000, strata, 2 * cases)) + level)
-    gap = compare(one, two, GapRequest("difference", 0.95, 0.95, 20))
+    (gap,) = compare(one, two, GapRequest("difference", 0.95, 0.95, 20))
     if cases == 1:
         # Single cases in every stratum: their spread cannot be told from that of the strata.
         assert (gap.too_few != "").all()
@@ -283,7 +283,7 @@ def test_the_interval_of_a_difference_of_means_covers(strata: int, cases: int) -
 def test_one_stratum_of_normal_values_has_nearly_welchs_interval() -> None:
     random = np.random.default_rng(17)
     values = random.normal(size=(2, 1, 400))
-    gap = compare(
+    (gap,) = compare(
         means_of(values[:1]), means_of(values[1:]), GapRequest("difference", 0.95, 0.95, 20)
     )
     welch = stats.ttest_ind(values[0, 0], values[1, 0], equal_var=False).confidence_interval(0.95)

@@ -7,7 +7,7 @@ import numpy as np
 
 from evaluator.metrics._binary_levels import count_cells
 from evaluator.metrics._catalogue import FairnessMeasure, Rate, names_of
-from evaluator.metrics._estimates import FloatArray, divide
+from evaluator.metrics._estimates import FloatArray
 from evaluator.metrics._fairness._clusters import ClusterSums, SurveySums
 from evaluator.metrics._fairness._gaps import GroupSummary, MeanSummary, RateSummary
 from evaluator.metrics._levels import IntArray, Level, combine_codes
@@ -25,7 +25,8 @@ class ClusterCounts:
     strata: int
     # How many clusters there are.
     clusters: int
-    # As of `GroupCounts`, with entries in place of cells and strata; of the excess the sums alone.
+    # As of `GroupCounts`, with entries in place of cells and strata; of the excess the sums, and of
+    # the squared weights times it and times its square, shape (entries, 3).
     confusion: FloatArray
     squares: FloatArray
     excess: Mapping[int, FloatArray]
@@ -100,12 +101,11 @@ class GroupCounts:
         if self.squares is not None:
             survey = self._survey(
                 self.excess_squares[number],
-                cases,
-                sums[:, :, 1],
                 lambda entries: (
-                    entries.excess[number],
+                    entries.excess[number][:, 0],
                     entries.confusion.sum(axis=(1, 2)),
                     entries.squares.sum(axis=(1, 2)),
+                    *entries.excess[number][:, 1:].T,
                 ),
             )
         return [MeanSummary(self.rows, cases, "cases", sums, bounds, survey=survey)]
@@ -115,15 +115,18 @@ class GroupCounts:
             four = _four_cells(confusion, number if measure.per_class else None)
             return count_cells(four, rate.among), count_cells(four, rate.hits)
 
+        def of_entries(entries: ClusterCounts) -> tuple[FloatArray, ...]:
+            found = count(entries.confusion)
+            square = found if entries.squares is entries.confusion else count(entries.squares)
+            return (found[1], found[0], square[0], square[1], square[1])
+
         cases, hits = count(self.confusion)
         survey = None
         if self.squares is not None:
             of_cases, of_hits = count(self.squares)
             survey = self._survey(
                 np.stack([of_cases, of_hits, of_hits], axis=-1),
-                cases,
-                hits,
-                lambda entries: (*count(entries.confusion)[::-1], count(entries.squares)[0]),
+                of_entries,
             )
         what = " or ".join(names_of(rate.among))
         return RateSummary(
@@ -131,38 +134,28 @@ class GroupCounts:
         )
 
     def _survey(
-        self,
-        squares: FloatArray,
-        cases: FloatArray,
-        second: FloatArray,
-        of_entries: Callable[[ClusterCounts], tuple[FloatArray, FloatArray, FloatArray]],
+        self, squares: FloatArray, of_entries: Callable[[ClusterCounts], tuple[FloatArray, ...]]
     ) -> SurveySums:
         """Say what weights and clusters do to groups.
 
-        Of the groups the squares, the cases and the sums of squared values are given, and of the
-        clusters' entries the summed values, the cases and the squared weights.
+        Of the groups the squares are given, and of the clusters' entries the summed values, the
+        cases, the squared weights, and these times values and times squared values.
         """
         from scipy.sparse import csr_array
 
-        groups = np.arange(len(cases))
+        groups = np.arange(len(squares))
         if self.clusters is None:
-            return SurveySums(squares, np.zeros((*cases.shape, 2)), None, groups)
-        entries, rows = self.clusters, cases.size
-        values, of_clusters, weights = of_entries(entries)
-
-        def over_clusters(numerator: FloatArray) -> FloatArray:
-            means = np.nan_to_num(divide(numerator, of_clusters))
-            added = np.bincount(entries.row, means, rows).astype(float)
-            return added.reshape(cases.shape)
-
-        within = [second - over_clusters(values**2), cases - over_clusters(weights)]
+            return SurveySums(squares, None, groups)
+        entries, rows = self.clusters, squares.shape[0] * squares.shape[1]
         ends = np.searchsorted(entries.row, np.arange(rows + 1))
-        laid_out = (
-            csr_array((sums, entries.cluster, ends), shape=(rows, entries.clusters))
-            for sums in (values, of_clusters)
-        )
-        sums = ClusterSums(next(laid_out), next(laid_out), entries.strata)
-        return SurveySums(squares, np.maximum(np.stack(within, axis=-1), 0), sums, groups)
+        found = of_entries(entries)
+        laid_out = {
+            id(sums): csr_array((sums, entries.cluster, ends), shape=(rows, entries.clusters))
+            for sums in found
+        }
+        values, cases, zeroth, first, second = (laid_out[id(sums)] for sums in found)
+        sums = ClusterSums(values, cases, (zeroth, first, second), entries.strata)
+        return SurveySums(squares, sums, groups)
 
 
 def _four_cells(confusion: FloatArray, number: int | None) -> FloatArray:
@@ -238,7 +231,17 @@ class Counter:
                 of_entries,
                 of_entries if square is None else confusion(entry, len(codes), square),
                 {
-                    number: np.bincount(entry, _times(values, weight), len(codes)).astype(float)
+                    number: np.stack(
+                        [
+                            np.bincount(entry, _times(powers, of_cases), len(codes)).astype(float)
+                            for powers, of_cases in (
+                                (values, weight),
+                                (values, square),
+                                (values**2, square),
+                            )
+                        ],
+                        axis=-1,
+                    )
                     for number, values in excess.items()
                 },
             )

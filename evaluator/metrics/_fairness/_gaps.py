@@ -14,14 +14,22 @@ from scipy import special
 
 from evaluator.metrics._catalogue import Comparison
 from evaluator.metrics._estimates import NO_SPREAD, BoolArray, Estimate, FloatArray, divide
-from evaluator.metrics._fairness._clusters import Remainder, Side, SurveySums, remainder
+from evaluator.metrics._fairness._clusters import (
+    Remainder,
+    Side,
+    SideEstimate,
+    SurveySums,
+    remainder,
+)
 from evaluator.metrics._levels import IntArray
-from evaluator.metrics._linear import MIN_CLUSTERS
-from evaluator.metrics._means import estimate_mean
+from evaluator.metrics._linear import MIN_CLUSTERS, UnitEstimate
+from evaluator.metrics._means import Moments, estimate_mean, survey_mean
 from evaluator.metrics._two_sample import (
     TwoRates,
     log_odds_ratio,
     newcombe,
+    recovered_difference,
+    recovered_log_ratio,
     score_difference,
     score_log_ratio,
 )
@@ -83,7 +91,7 @@ class GroupSummary(ABC):
         strata: int = self.cases.shape[1]
         clusters = None if self.survey is None else self.survey.clusters
         # In one stratum a group's clusters are looked at once, in whatever pairs it is.
-        if clusters is None or strata == 1:
+        if self.survey is None or clusters is None or (strata == 1 and not self.survey.is_rest):
             return strata
         return max(strata, int(clusters.cases.shape[1]))
 
@@ -95,6 +103,11 @@ class GroupSummary(ABC):
     @abstractmethod
     def spread(self, rate: FloatArray) -> FloatArray:
         """Give the variance of a single case around a rate or mean, shape (groups, strata)."""
+
+    @property
+    def skewness(self) -> FloatArray:
+        """The skewness of the cases' values, shape (groups,), where an interval needs it."""
+        return np.zeros(len(self.cases))
 
     def _arrays(self) -> Iterator[tuple[str, Any]]:
         for one in fields(self):
@@ -142,6 +155,14 @@ class MeanSummary(GroupSummary):
         first, second = (np.nan_to_num(divide(self.sums[:, :, p], self.cases)) for p in (0, 1))
         variance = second - 2 * rate * first + rate**2
         return np.where(variance <= NO_SPREAD * second, 0.0, variance)
+
+    @property
+    def skewness(self) -> FloatArray:
+        """The skewness of the cases' values, shape (groups,)."""
+        weight = self.cases.sum(axis=1)
+        known = self.count_cases(self.cases > 0)
+        factor = np.nan_to_num(divide(known, weight))[:, None]
+        return Moments.of_sums(known, self.sums.sum(axis=1) * factor).skewness
 
 
 @dataclass(frozen=True)
@@ -203,8 +224,12 @@ def what_remains(one: GroupSummary, two: GroupSummary, comparison: Comparison) -
     pair = _pair_of(one, two)
     odds = isinstance(one, RateSummary) and one.odds
     sides = []
-    for group, survey, (slope, rate) in zip(
-        (one, two), (one.survey, two.survey), _slopes(pair, comparison, odds=odds), strict=True
+    for group, survey, value, (slope, rate) in zip(
+        (one, two),
+        (one.survey, two.survey),
+        pair.standardised(),
+        _slopes(pair, comparison, odds=odds),
+        strict=True,
     ):
         scale = (slope * group.cases).sum(axis=1)
         if group.cases.shape[1] == 1:
@@ -213,8 +238,8 @@ def what_remains(one: GroupSummary, two: GroupSummary, comparison: Comparison) -
         else:
             own_slope, own_rate = divide(slope, scale[:, None]), rate
         own_slope, own_rate = np.nan_to_num(own_slope), np.nan_to_num(own_rate)
-        spread = group.spread(own_rate)
-        sides.append(Side(survey, group.cases, own_slope, own_rate, spread, scale))
+        spread, skewness = group.spread(own_rate), group.skewness
+        sides.append(Side(survey, group.cases, value, own_slope, own_rate, spread, skewness, scale))
     return remainder(*sides)
 
 
@@ -280,9 +305,9 @@ def rate_gaps(
     """Give the gaps of rates, or of odds, of the groups at the same positions.
 
     In one stratum a difference has Newcombe's interval, and in several that of Miettinen and
-    Nurminen, which a ratio of rates has in any case. With weights or clusters they are those of
-    effective numbers of cases, which besides make up for Student's quantile being larger than
-    the normal one.
+    Nurminen, which a ratio of rates has in any case. With weights or clusters it is recovered from
+    the intervals of both rates; but for an odds ratio over strata, which has as many cases as make
+    its interval as wide as Student's.
     """
     pair = _pair_of(one, two)
     own, other = pair.standardised()
@@ -336,20 +361,28 @@ def _log_ratio(own: FloatArray, other: FloatArray) -> FloatArray:
 def _rate_limits(
     pair: TwoRates, comparison: Comparison, confidence: float, left: Remainder | None, *, odds: bool
 ) -> tuple[FloatArray, FloatArray]:
-    if left is not None:
-        fewer = (special.ndtri((1 + confidence) / 2) / left.quantile(confidence)) ** 2
-        factors = (left.factor, left.other_factor)
-        if odds and comparison == "ratio":
-            # Its strata are weighted by their numbers, which therefore stay in proportion.
-            factors = (left.common_factor, left.common_factor)
-        pair = pair.effective(factors[0] * fewer, factors[1] * fewer)
+    one_stratum, odds = pair.cases.shape[1] == 1, odds and comparison == "ratio"
+    if left is not None and (one_stratum or not odds):
+        own, other = (side.rate_limits(confidence) for side in (left.own, left.other))
+        if comparison == "difference":
+            return recovered_difference(own, other, left.correlation)
+        if not odds:
+            return recovered_log_ratio(own, other, left.correlation)
+        of_odds = [[divide(limit, 1 - limit) for limit in limits] for limits in (own, other)]
+        low, high = recovered_log_ratio(of_odds[0], of_odds[1], left.correlation)
+        # Of a side without misses nothing is known.
+        known = (own[0] < 1) & (other[0] < 1)
+        return np.where(known, low, -np.inf), np.where(known, high, np.inf)
     if comparison == "difference":
-        one_stratum = pair.cases.shape[1] == 1
         return newcombe(pair, confidence) if one_stratum else score_difference(pair, confidence)
-    if odds:
-        _, low, high, _ = log_odds_ratio(pair, confidence)
-        return low, high
-    return score_log_ratio(pair, confidence)
+    if not odds:
+        return score_log_ratio(pair, confidence)
+    _, low, high, variance = log_odds_ratio(pair, confidence)
+    if left is not None:
+        # As many cases as give Student's interval the same width.
+        deviation = left.half_width(confidence) / special.ndtri((1 + confidence) / 2)
+        _, low, high, _ = log_odds_ratio(pair.scaled(divide(variance, deviation**2)), confidence)
+    return low, high
 
 
 def to_overall(gap: FloatArray, share: FloatArray, comparison: Comparison) -> FloatArray:
@@ -374,7 +407,11 @@ def count_compared(
     else:
         cases, other_cases, clusters = (
             np.where(both.any(axis=1), found, 0 * found)
-            for found in (left.cases, left.other_cases, left.all_clusters)
+            for found in (
+                np.fmin(left.own.cases, one.rows),
+                np.fmin(left.other.cases, two.rows),
+                left.clusters,
+            )
         )
     other_rows = two.rows
     if request.overall:
@@ -420,9 +457,7 @@ def _mean_limits(
 ) -> tuple[FloatArray, FloatArray, Reasons]:
     """Give the interval of the difference of two means from the interval of each.
 
-    The distance of each limit from the difference is the root of the summed squares of the single
-    distances: variance estimates recovered at the limits.
-    Source: G. Y. Zou, A. Donner, Statistics in Medicine 27 (2008) 1693.
+    Without clusters the two are independent.
     """
     if left is None:
         own, other = (
@@ -430,27 +465,23 @@ def _mean_limits(
             for side in (one, two)
         )
     else:
-        own = _effective_mean(one, left, left.factor, confidence)
-        other = _effective_mean(two, left, left.other_factor, confidence)
-    difference = own.value - other.value
-    below = np.hypot(own.value - own.low, other.high - other.value)
-    above = np.hypot(own.high - own.value, other.value - other.low)
-    reasons = empty_reasons(len(difference))
+        own = _mean_of(one, left.own, confidence)
+        other = _mean_of(two, left.other, confidence)
+    both = [(side.value, side.low, side.high) for side in (own, other)]
+    low, high = recovered_difference(both[0], both[1], 0.0 if left is None else left.correlation)
+    reasons = empty_reasons(len(low))
     for estimate, where in ((other, OF_THE_REFERENCE), (own, "")):
         for pair in np.flatnonzero(estimate.status == "too_few"):
             reasons[pair] = estimate.reason[pair] + where
-    return difference - below, difference + above, reasons
+    return low, high, reasons
 
 
-def _effective_mean(
-    side: MeanSummary, left: Remainder, factor: FloatArray, confidence: float
-) -> Estimate:
-    """Estimate means as if of an effective number of independent cases."""
-    usual = special.stdtrit(np.maximum(side.cases[:, 0] * factor - 1, 1), (1 + confidence) / 2)
-    factor = factor * (usual / left.quantile(confidence)) ** 2
-    n, sums = side.cases[:, 0] * factor, side.sums[:, 0] * factor[:, None]
-    there = side.count_cases(side.cases > 0)
-    return estimate_mean(n, sums, confidence, side.bounds, there)
+def _mean_of(side: MeanSummary, found: SideEstimate, confidence: float) -> Estimate:
+    """Estimate means from what their units tell of them."""
+    cases, known = side.count_cases(side.cases > 0), found.known
+    clusters = None if side.survey is None or side.survey.clusters is None else known.clusters
+    units = UnitEstimate(found.value, known.spread, found.cases, cases, clusters)
+    return survey_mean(units, None, cases=cases, confidence=confidence, bounds=side.bounds)
 
 
 def _stratified_mean_limits(
@@ -469,7 +500,7 @@ def _stratified_mean_limits(
     """
     own, other = pair.standardised()
     if left is not None:
-        half = left.quantile(confidence) * np.sqrt(left.variance)
+        half = left.half_width(confidence)
         return own - other - half, own - other + half, _without_spread(left.variance)
     variances, freedoms = [], []
     for side in (one, two):

@@ -7,6 +7,7 @@ import numpy as np
 
 from evaluator.metrics._catalogue import Comparison
 from evaluator.metrics._estimates import NO_ROWS, BoolArray, FloatArray, shortfall_reasons
+from evaluator.metrics._fairness._clusters import Remainder
 from evaluator.metrics._fairness._gaps import (
     ALONE,
     NO_COMMON_STRATUM,
@@ -88,7 +89,7 @@ def compare_with_reference(
         return _largest(parts, pairs, options, len(parts) * others)
     if reference == "best":
         return _to_best(parts[0], pairs, favoured, options, others)
-    gap = pairs.compare(parts[0], options.request(options.confidence, options.confidence))
+    (gap,) = pairs.compare(parts[0], options.request(options.confidence, options.confidence))
     chosen = pairs.reference(np.zeros(len(pairs.groups), np.intp))
     return ReferenceGaps(pairs.groups, chosen, gap)
 
@@ -118,23 +119,22 @@ class GroupPairs:
             return np.full(len(self.groups), OVERALL)
         return self.candidates[chosen] if len(self.candidates) else chosen
 
-    def compare(self, part: GroupSummary, request: GapRequest) -> Gap:
-        """Compare all pairs, group by group."""
-        request = replace(request, overall=self.candidates is None)
+    def compare(self, part: GroupSummary, *requests: GapRequest) -> list[Gap]:
+        """Compare all pairs, group by group, as each of the requests wants it."""
+        requests = tuple(replace(one, overall=self.candidates is None) for one in requests)
         ones = np.repeat(self.groups, self.shape[1])
         if self.candidates is None:
             others, twos = part.rest(), ones
         else:
             others, twos = part, np.tile(self.candidates, self.shape[0])
-        size = max(_MAX_PAIRS_AT_ONCE // max(part.width, 1), 1)
+        size = max(_MAX_PAIRS_AT_ONCE // max(others.width, 1), 1)
         pieces = [slice(start, start + size) for start in range(0, max(len(ones), 1), size)]
-        return Gap.concat(
-            [compare(part.take(ones[here]), others.take(twos[here]), request) for here in pieces]
-        )
+        found = [compare(part.take(ones[at]), others.take(twos[at]), *requests) for at in pieces]
+        return [Gap.concat(list(gaps)) for gaps in zip(*found, strict=True)]
 
 
-def compare(one: GroupSummary, two: GroupSummary, request: GapRequest) -> Gap:
-    """Compare each group with the one at the same position.
+def compare(one: GroupSummary, two: GroupSummary, *requests: GapRequest) -> list[Gap]:
+    """Compare each group with the one at the same position; all requests are of one comparison.
 
     Against the overall the gap is computed from the one to all other groups, since the group is
     itself a part of the overall: with the group's share w of the cases, the difference to the
@@ -142,7 +142,13 @@ def compare(one: GroupSummary, two: GroupSummary, request: GapRequest) -> Gap:
     the overall. Both grow with the gap to the rest, so that limits carry over exactly; the share
     is taken as it is.
     """
-    left = what_remains(one, two, request.comparison)
+    left = what_remains(one, two, requests[0].comparison)
+    return [_compare(one, two, request, left) for request in requests]
+
+
+def _compare(
+    one: GroupSummary, two: GroupSummary, request: GapRequest, left: Remainder | None
+) -> Gap:
     if isinstance(one, RateSummary) and isinstance(two, RateSummary):
         gap = rate_gaps(one, two, request, left)
     elif isinstance(one, MeanSummary) and isinstance(two, MeanSummary):
@@ -173,8 +179,8 @@ def compare(one: GroupSummary, two: GroupSummary, request: GapRequest) -> Gap:
         both = (one.cases > 0) & (two.cases > 0)
         there, other_there = one.count_cases(both), two.count_cases(both)
         shortfalls = [
-            (MIN_CLUSTERS, "clusters" + OF_THE_REFERENCE, left.other_clusters),
-            (MIN_CLUSTERS, "clusters", left.clusters),
+            (MIN_CLUSTERS, "clusters" + OF_THE_REFERENCE, left.other.known.clusters),
+            (MIN_CLUSTERS, "clusters", left.own.known.clusters),
         ]
     shortfalls += [(least, two.what + OF_THE_REFERENCE, other_there), (least, one.what, there)]
     too_few = gap.too_few
@@ -207,7 +213,7 @@ def _to_best(
     """Find the gap to the most favoured other group."""
     plain, corrected = options.confidence, options.corrected(others)
     levels = (plain, corrected) if favoured == 1 else (corrected, plain)
-    gap = pairs.compare(part, options.request(*levels))
+    (gap,) = pairs.compare(part, options.request(*levels))
     signed = favoured * gap.value.reshape(pairs.shape)
     chosen = _choose_candidates(gap, pairs, -signed)
     known = _has_limits(gap, pairs)
@@ -273,8 +279,10 @@ def _largest(
 ) -> ReferenceGaps:
     """Find the largest absolute gap of several quantities, to any of the candidates."""
     plain, corrected = options.confidence, options.corrected(times)
-    gaps = [pairs.compare(part, options.request(plain, plain)) for part in parts]
-    strict = [pairs.compare(part, options.request(corrected, corrected)) for part in parts]
+    requests = [options.request(level, level) for level in (plain, corrected)]
+    gaps, strict = (
+        list(of) for of in zip(*(pairs.compare(part, *requests) for part in parts), strict=True)
+    )
     # Where one rate is 0 and the other is not, the smaller over the larger is 0.
     gaps = [
         replace(gap, undefined=np.where(gap.undefined == ZERO_REFERENCE, "", gap.undefined))
