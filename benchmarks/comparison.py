@@ -10,6 +10,7 @@ import argparse
 import os
 import statistics
 import time
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import product
 
@@ -24,6 +25,7 @@ from evaluator.metrics import (
     compare_pairs,
     slice_metrics,
 )
+from evaluator.metrics._catalogue import Task
 
 SLICES = ["region", "segment"]
 SCORES = {name: name for name in CANDIDATES}
@@ -99,10 +101,12 @@ def drawn(
     correlation: float = 0.0,
     middle: float = -0.5,
     spread: float = 1.5,
+    *,
+    noise: float = 1.0,
 ) -> pd.DataFrame:
-    """Draw pairs of candidates of equal noise; a cell a trial, which has clusters of these sizes.
+    """Draw pairs of candidates; a cell a trial, which has clusters of these sizes.
 
-    Log-odds and noise correlate within a cluster.
+    Log-odds and noise correlate within a cluster; the new candidate has `noise` times as much.
     """
     draws = np.random.default_rng(20131101)
     cluster = np.repeat(np.arange(len(sizes)), sizes)
@@ -120,8 +124,8 @@ def drawn(
             "cluster": cluster,
         }
     )
-    for name in ("old", "new"):
-        frame[name] = 1 / (1 + np.exp(-odds - normal()))
+    for name, times in (("old", 1.0), ("new", noise)):
+        frame[name] = 1 / (1 + np.exp(-odds - times * normal()))
     return frame
 
 
@@ -137,38 +141,69 @@ def rarely_different(trials: int, clusters: int, size: int, discordant: float) -
     return frame.assign(cell=cluster // clusters, cluster=cluster)
 
 
-def counted(title: str, frame: pd.DataFrame, cluster: str | None, *, scored: bool = True) -> None:
-    """Print how often tests find something and intervals miss, over all draws."""
+def compared_in_cells(
+    frame: pd.DataFrame,
+    cluster: str | None,
+    names: Sequence[str] | None,
+    task: Task,
+    *,
+    scored: bool,
+) -> pd.DataFrame:
+    """Compare the pair in every cell, and in all of them together."""
     pair = {"old": "old", "new": "new"}
-    found = compare_candidates(
+    metrics = [name for name in SUPPORTED if scored or ALL_METRICS[name].needs != "score"]
+    return compare_candidates(
         frame,
         label="label",
         scores=pair if scored else None,
         predictions=None if scored else pair,
         baseline="old",
         slices=["cell"],
-        metrics=[name for name in SUPPORTED if scored or ALL_METRICS[name].needs != "score"],
+        task=task,
+        metrics=metrics if names is None else names,
         cluster=cluster,
     )
+
+
+def counted(
+    title: str,
+    frame: pd.DataFrame,
+    cluster: str | None,
+    *,
+    scored: bool = True,
+    truth: pd.DataFrame | Mapping[str, float] | None = None,
+    names: Sequence[str] | None = None,
+    task: Task = "binary_classification",
+) -> None:
+    """Print how often tests find something and intervals miss, over all draws.
+
+    The truth is that of a large sample, or given by metric; without one it is 0 of scores, and of
+    decisions what all cells together show.
+    """
+    scored = scored and task != "regression"
+    found = compared_in_cells(frame, cluster, names, task, scored=scored)
     print(title)
-    # Candidates of equal noise do not differ; else what all cells together show is as the truth.
-    whole = found[found.level == "overall"].set_index("metric").difference
+    whole = found
+    if isinstance(truth, pd.DataFrame):
+        whole = compared_in_cells(truth.assign(cell=0), None, names, task, scored=scored)
+    whole = whole[whole.level == "overall"].set_index("metric").difference
+    known = truth if isinstance(truth, Mapping) else dict(whole)
     for metric, rows in found[found.level == "cell"].groupby("metric", sort=False):
-        truth = 0.0 if scored else whole[metric]
+        true = 0.0 if scored and truth is None else known[metric]
         shares = [
             (rows.p_value <= 0.05).mean(),
             (rows.p_value <= 0.005).mean(),
-            (rows.low > truth).mean(),
-            (rows.high < truth).mean(),
+            (rows.low > true).mean(),
+            (rows.high < true).mean(),
             rows.low.notna().mean(),
+            (rows.status == "ok").mean(),
         ]
         width = (rows.high - rows.low).mean()
         print(f"  {metric:24s}{''.join(f'{share:9.4f}' for share in [*shares, width])}")
 
 
-def errors() -> None:
-    """Print how often the tests find what is not there, and how often the intervals miss."""
-    print(f"{'over all draws':26s}   p<=.05  p<=.005      low     high interval    width")
+def independent_cases() -> None:
+    """Candidates of equal noise over independent cases."""
     trials = 4000
     for title, size, middle, spread in (
         ("100 cases", 100, -0.5, 1.5),
@@ -179,25 +214,148 @@ def errors() -> None:
     ):
         single = np.ones(trials * size, dtype=int)
         counted(title, drawn(trials, single, middle=middle, spread=spread), None)
-    trials = 1000
+
+
+def clusters_of_cases() -> None:
+    """Candidates of equal and of unequal noise over clusters; positives are rare or common."""
+    trials = 500
     draws = np.random.default_rng(20131103)
-    for clusters, correlation in product((10, 20, 30, 60), (0.0, 0.1, 0.3)):
+    truths = {
+        (middle, noise): drawn(1, np.ones(2_000_000, dtype=int), middle=middle, noise=noise)
+        for middle, noise in product((-3.75, 0.0, 3.75), (1.0, 2.0))
+    }
+    for clusters, correlation in product((10, 20, 30, 60, 200), (0.0, 0.1, 0.3)):
         uneven = np.clip(np.ceil(draws.lognormal(2.3, 1.2, trials * clusters)), 1, 160)
         for what, sizes in (("of 20", np.full(trials * clusters, 20)), ("lognormal", uneven)):
-            title = f"{clusters} clusters, {what}, correlation {correlation}"
-            counted(title, drawn(trials, sizes.astype(int), correlation), "cluster")
+            for (middle, noise), truth in truths.items():
+                title = f"{clusters} clusters, {what}, correlation {correlation}, "
+                title += f"middle log-odds {middle}, noise times {noise}"
+                frame = drawn(trials, sizes.astype(int), correlation, middle, noise=noise)
+                counted(title, frame, "cluster", truth=None if noise == 1 else truth)
+
+
+def few_clusters_differ() -> None:
+    """Candidates whose decisions differ in few clusters."""
+    trials = 1000
     for clusters, discordant in product((12, 30), (1, 3, 6)):
         title = f"{clusters} clusters, about {discordant} of them decided differently"
         frame = rarely_different(trials, clusters, 20, discordant)
         counted(title, frame, "cluster", scored=False)
 
 
+def few_ranked_differently(
+    trials: int, cells: tuple[int, int], among: str, moved: int, *, better: bool
+) -> pd.DataFrame:
+    """Draw a candidate that ranks about so many cases of a class otherwise than the other does."""
+    draws = np.random.default_rng((20131104, trials))
+    n, positives = cells
+    label = np.tile(np.arange(n) < positives, trials)
+    old = draws.normal(0, 1, len(label)) + label
+    chosen = label == (among == "positives")
+    chosen &= draws.random(len(label)) < moved * trials / chosen.sum()
+    far = np.where(label == better, 6, -6) + draws.normal(0, 0.1, len(label))
+    scores = {"old": old, "new": np.where(chosen, far, old)}
+    frame = pd.DataFrame({"label": label.astype(int), **scores})
+    return frame.assign(cell=np.repeat(np.arange(trials), n))
+
+
+def few_cases_carry() -> None:
+    """Candidates that rank few cases differently, all of them better or all worse."""
+    names = ["roc_auc", "average_precision"]
+    for cells, among, better, moved in product(
+        ((60, 12), (200, 10), (200, 20), (400, 40)),
+        ("positives", "negatives"),
+        (True, False),
+        (3, 5, 8, 12),
+    ):
+        title = f"{cells[0]} cases, {cells[1]} positive, about {moved} of the {among} ranked "
+        frame, truth = (
+            few_ranked_differently(trials, cells, among, moved, better=better)
+            for trials in (1000, 1_000_000 // cells[0])
+        )
+        counted(title + ("better" if better else "worse"), frame, None, truth=truth, names=names)
+
+
+_ERRORS = {
+    # Draws, and their variance.
+    "normal": (lambda draws, n: draws.normal(0, 1, n), 1.0),
+    "Student's with 3 degrees": (lambda draws, n: draws.standard_t(3, n), 3.0),
+    "Student's with 2.5 degrees": (lambda draws, n: draws.standard_t(2.5, n), 5.0),
+    "lognormal": (
+        lambda draws, n: draws.lognormal(0, 1, n) - np.exp(0.5),
+        float(np.exp(2) - np.exp(1)),
+    ),
+    "1 % ten times as large": (
+        lambda draws, n: draws.normal(0, 1, n) * np.where(draws.random(n) < 0.01, 10, 1),
+        1.99,
+    ),
+}
+
+
+def correlated(
+    trials: int, n: int, kind: str, labels: str, *, correlation: float, scale: float
+) -> pd.DataFrame:
+    """Draw two regressions whose errors correlate."""
+    draws = np.random.default_rng((20131106, trials))
+    draw, _ = _ERRORS[kind]
+    rows = trials * n
+    label = draws.normal(0, 1, rows)
+    if labels == "lognormal":
+        label = np.exp(label)
+    old, own = draw(draws, rows), draw(draws, rows)
+    new = scale * (correlation * old + np.sqrt(1 - correlation**2) * own)
+    frame = pd.DataFrame({"label": label, "old": label + old, "new": label + new})
+    return frame.assign(cell=np.repeat(np.arange(trials), n))
+
+
+def regressions() -> None:
+    """Candidates whose errors correlate, of the same spread or one 1.3 times the other's."""
+    for n, kind, labels, correlation, scale in product(
+        (50, 200, 1000), _ERRORS, ("normal", "lognormal"), (0.5, 0.8, 0.95, 1.0), (1.0, 1.3)
+    ):
+        if correlation == scale == 1:
+            continue
+        variance = _ERRORS[kind][1]
+        spread = 1.0 if labels == "normal" else float(np.exp(2) - np.exp(1))
+        drawing = partial(correlated, correlation=correlation, scale=scale)
+        sample = drawing(2_000_000 // n, n, kind, labels)
+        gaps = (sample.new - sample.label).abs() - (sample.old - sample.label).abs()
+        truth = {
+            "r2": (1 - scale**2) * variance / spread,
+            "root_mean_squared_error": (scale - 1) * np.sqrt(variance),
+            "mean_absolute_error": float(gaps.mean()),
+        }
+        title = f"{n} cases, {kind} errors, {labels} labels, correlation {correlation}, "
+        title += f"times {scale}"
+        frame = drawing(50_000 // n + 250, n, kind, labels)
+        counted(title, frame, None, truth=truth, names=list(truth), task="regression")
+
+
+ERRORS = {
+    "cases": independent_cases,
+    "clusters": clusters_of_cases,
+    "few_clusters": few_clusters_differ,
+    "few_cases": few_cases_carry,
+    "regression": regressions,
+}
+
+
 def main() -> None:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--errors", action="store_true", help="simulate how often the tests err")
-    if parser.parse_args().errors:
-        errors()
+    parser.add_argument(
+        "--errors",
+        nargs="*",
+        choices=list(ERRORS),
+        help="simulate how often the tests err, in all settings or in these",
+    )
+    chosen = parser.parse_args().errors
+    if chosen is not None:
+        print(
+            f"{'over all draws':26s}   p<=.05  p<=.005      low     high interval       ok    width"
+        )
+        for name in chosen or ERRORS:
+            ERRORS[name]()
         return
     timed(
         [

@@ -20,6 +20,8 @@ NO_ROWS = none_of(CELLS)
 MIN_OF_EACH_CLASS = 10
 # The share of a sum of squares that cancellation leaves where there is no spread.
 NO_SPREAD = 1e-14
+# The part of the variance from which on a single unit says nearly all that is known.
+CARRIED = 0.95
 _Arrays = TypeVar("_Arrays")
 AtLevel = TypeVar("AtLevel")
 
@@ -101,6 +103,27 @@ Measure = Callable[[AtLevel], Estimate | dict[str, Estimate]]
 
 
 @dataclass(frozen=True)
+class Unseen:
+    """What a comparison assumes of a unit that was not seen, as `SurveyDesign.one_more` has it."""
+
+    # It may lie `times + more / cases` times as far out as the furthest one, and on the side of
+    # the difference that faces 0 `near` times as far as that.
+    times: float | FloatArray
+    more: float = 0.0
+    near: float = 0.0
+    # What to use where cases are few, or a single one carries the difference.
+    instead: str | None = None
+
+    def moved(self, furthest: FloatArray, away: FloatArray, units: FloatArray) -> FloatArray:
+        """Give how far it may move a difference to one side, which lies `away` from 0 there.
+
+        `away` is in standard errors; from one of them on the whole distance counts.
+        """
+        far = self.near + (1 - self.near) * np.clip(away, 0, 1)
+        return far * (self.times + self.more / np.maximum(units, 1)) * furthest
+
+
+@dataclass(frozen=True)
 class PairedTest(Generic[AtLevel]):
     """How two candidates are compared by a metric that is measured from the rows of one level."""
 
@@ -115,6 +138,7 @@ class PairedTest(Generic[AtLevel]):
     # As in `linear_difference`.
     skewed: bool = False
     largest: float = np.inf
+    unseen: Unseen | None = None
 
 
 @dataclass(frozen=True)

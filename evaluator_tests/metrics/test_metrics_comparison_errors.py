@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
+from scipy import stats
 
 from evaluator.metrics import compare_candidates, holm
 from evaluator.metrics._estimates import FloatArray
@@ -229,3 +230,79 @@ def test_intervals_of_candidates_that_hardly_differ_hold(
         assert (own.low.notna() == (own.status != "undefined")).all()
         assert (own.low > truth).mean() <= 0.035
         assert (own.high < truth).mean() <= 0.035
+
+
+def _missed(frame: pd.DataFrame, truth: float, metric: str, **given: Any) -> tuple[float, float]:
+    """Give in how many cells an interval lies above the truth, and below it, of all cells."""
+    pair = {"old": "old", "new": "new"}
+    how = "predictions" if given.get("task") == "regression" else "scores"
+    table = compare_candidates(
+        frame,
+        label="y",
+        baseline="old",
+        slices=["cell"],
+        metrics=[metric],
+        **{how: pair},
+        **given,
+    )
+    own = table[table.level == "cell"]
+    # Nearly all have an interval: otherwise none could miss.
+    assert own.low.notna().mean() > 0.9
+    return float((own.low > truth).mean()), float((own.high < truth).mean())
+
+
+@pytest.mark.parametrize(
+    ("metric", "truth"), [("root_mean_squared_error", 0.3 * 3**0.5), ("r2", 3 - 3 * 1.3**2)]
+)
+def test_long_tailed_errors_are_missed_no_more_often_than_promised(
+    metric: str, truth: float
+) -> None:
+    draws = np.random.default_rng(8)
+    trials, n = 1000, 50
+    label, error = draws.normal(0, 1, trials * n), draws.standard_t(3, trials * n)
+    frame = pd.DataFrame({"y": label, "old": label + error, "new": label + 1.3 * error})
+    frame["cell"] = np.repeat(np.arange(trials), n)
+    # It was 13 and 25 % on a side.
+    slack = 3 * np.sqrt(0.035 * 0.965 / trials)
+    assert max(_missed(frame, truth, metric, task="regression")) <= 0.035 + slack
+
+
+def test_areas_that_few_cases_carry_are_missed_no_more_often_than_promised() -> None:
+    draws = np.random.default_rng(9)
+    trials, n, negatives, moved = 1000, 200, 180, 5
+    label = np.tile(np.arange(n) >= negatives, trials)
+    old = draws.normal(0, 1, trials * n) + label
+    chosen = ~label & (draws.random(trials * n) < moved / negatives)
+    frame = pd.DataFrame({"y": label.astype(int), "old": old, "new": np.where(chosen, -6, old)})
+    frame["cell"] = np.repeat(np.arange(trials), n)
+    # A negative that is put last gains what it lost before: the pairs of unequal normal scores.
+    truth = moved / negatives * (1 - stats.norm.cdf(0.5**0.5))
+    # It was 14 % on a side.
+    slack = 3 * np.sqrt(0.035 * 0.965 / trials)
+    assert max(_missed(frame, truth, "roc_auc")) <= 0.035 + slack
+
+
+def test_rarely_right_clusters_are_missed_no_more_often_than_promised() -> None:
+    draws = np.random.default_rng(10)
+    trials, clusters, size, correlation = 500, 20, 20, 0.3
+    cluster = np.repeat(np.arange(trials * clusters), size)
+
+    def scores(cluster: NDArray[np.intp], correlation: float) -> pd.DataFrame:
+        def normal() -> FloatArray:
+            shared = draws.normal(0, 1, cluster[-1] + 1)[cluster]
+            own = draws.normal(0, 1, len(cluster))
+            return np.sqrt(correlation) * shared + np.sqrt(1 - correlation) * own
+
+        odds = 3.75 + 1.5 * normal()
+        label = draws.random(len(cluster)) < 1 / (1 + np.exp(-odds))
+        old, new = odds + normal(), odds + 2 * normal()
+        chances = {"old": 1 / (1 + np.exp(-old)), "new": 1 / (1 + np.exp(-new))}
+        return pd.DataFrame({"y": label.astype(int), **chances})
+
+    many = scores(np.arange(1_000_000), 0.0)
+    right = [((many[name] >= 0.5) == many.y).mean() for name in ("new", "old")]
+    frame = scores(cluster, correlation).assign(cell=cluster // clusters, cluster=cluster)
+    # It was 6 % on a side.
+    slack = 3 * np.sqrt(0.035 * 0.965 / trials)
+    missed = _missed(frame, float(right[0] - right[1]), "accuracy", cluster="cluster")
+    assert max(missed) <= 0.035 + slack

@@ -41,8 +41,11 @@ from evaluator.metrics._comparison._differences import (
 from evaluator.metrics._comparison._roc_auc import (
     RANKED_DIFFERENTLY,
     SAME_ORDER,
+    carriers_of,
+    few_carriers,
     mark_few_of_a_class,
     roc_auc_difference,
+    unseen_carrier,
 )
 from evaluator.metrics._estimates import (
     MIN_OF_EACH_CLASS,
@@ -51,6 +54,7 @@ from evaluator.metrics._estimates import (
     Estimate,
     FloatArray,
     LinearisedEstimate,
+    Unseen,
     divide,
 )
 from evaluator.metrics._inputs import BinaryRows
@@ -186,7 +190,8 @@ class BinaryCases:
         found = {}
         for pair in pairs:
             both = placed[pair[0]], placed[pair[1]]
-            area = roc_auc_difference(self.layout, level, both, partial(self.alike, level, pair))
+            alike = partial(self.alike, level, pair)
+            area = roc_auc_difference(self.layout, level, both, alike, error=self.error)
             for name, form in forms.items():
                 found[pair, name] = area
                 if form.linear is not None:
@@ -438,12 +443,19 @@ class _Level:
     ) -> Difference:
         """Compare average precision by the infinitesimal jackknife, over rows or clusters."""
         one, other = (self._linear(linear, name) for name in pair)
+        unseen = None
+        if self.design.plain:
+            square = (one.influence - other.influence) ** 2
+            carriers = carriers_of(self.design.total(square), self.design.total(square**2))
+            unseen, found = unseen_carrier(carriers), np.minimum(found, carriers)
         few = FewDiscordant.of_units(found, self._units("all"), 1.0)
         prevalence = self.design.mean(self._parts["positive"]).value
         few = replace(few, reach=_reach_of_precision(few.share(self.cases.error), prevalence))
         estimate = Estimate(one.value - other.value, self._cases("positive"))
         both = one, other
-        return self._by_order(pair, self.design, both, estimate, flips=flips, few=few)
+        return self._by_order(
+            pair, self.design, both, estimate, flips=flips, few=few, unseen=unseen
+        )
 
     def _by_order(
         self,
@@ -455,15 +467,19 @@ class _Level:
         flips: DiscordantCounts,
         few: FewDiscordant,
         bundled: BundledRows | None = None,
+        unseen: Unseen | None = None,
     ) -> Difference:
         positives, negatives = self._cases("positive"), self._cases("negative")
         estimate.mark_undefined(positives == 0, none_of(POSITIVES))
         estimate.mark_undefined(np.isnan(estimate.value), none_of(NEGATIVES))
         mark_few_of_a_class(estimate, positives, negatives, MIN_OF_EACH_CLASS)
-        alike = self.cases.alike(self.level, pair, few.found == 0)
-        discordance = Discordance(flips, few, alike, how=RANKED_DIFFERENTLY, same=SAME_ORDER)
+        alike = self.cases.alike(self.level, pair, flips.discordant == 0)
+        settings = {} if unseen is None else few_carriers(self.cases.error)
+        discordance = Discordance(
+            flips, few, alike, how=RANKED_DIFFERENTLY, same=SAME_ORDER, **settings
+        )
         return linear_difference(
-            design, linear, estimate, discordance, bundled=bundled, largest=1.0
+            design, linear, estimate, discordance, bundled=bundled, largest=1.0, unseen=unseen
         )
 
 

@@ -9,12 +9,14 @@ from scipy import special
 
 from evaluator.metrics._catalogue import METRICS
 from evaluator.metrics._estimates import (
+    CARRIED,
     BoolArray,
     Estimate,
     FloatArray,
     LevelMetric,
     LinearisedEstimate,
     PairedTest,
+    Unseen,
     concat_arrays,
     divide,
     shortfall_reasons,
@@ -32,6 +34,8 @@ _NO_SPREAD = 1e-24
 _NO_UNITS = 1e-9
 # From so many different outputs on, candidates that agree on all of them are taken for the same.
 MIN_OUTPUTS = 100
+# Clusters differ in what their cases have in common, of which few of them show the tail.
+_OF_CLUSTERS = Unseen(1.0)
 _ALL_ALIKE = "all cases differ alike, so that the spread is unknown"
 CandidatePair = tuple[str, str]
 
@@ -157,6 +161,8 @@ class Discordance:
     how: str = "scored differently"
     least: int = 1
     unit: str = "cases"
+    # What to say of none, if not their number.
+    none: str | None = None
     # Why candidates are identical there.
     same: str = "the outputs are equal case by case"
 
@@ -180,9 +186,11 @@ class Discordance:
         # Of some discordant cases Tango's interval knows more.
         is_rate = isinstance(distribution, PairedRateDifference)
         holds = without_test & (few.found == 0) if is_rate else without_test
-        none = f"no case is {self.how}"
-        many = shortfall_reasons(self.least, f"{self.unit} that are {self.how}", few.found)
-        estimate.mark_too_few(scarce, none if self.least == 1 else many)
+        none = self.none or (f"no case is {self.how}" if self.least == 1 else None)
+        reasons = shortfall_reasons(self.least, f"{self.unit} that are {self.how}", few.found)
+        if none is not None:
+            reasons[few.found == 0] = none
+        estimate.mark_too_few(scarce, reasons)
         estimate.value[identical], estimate.reason[identical] = 0.0, self.same
         if clusters is None:
             clusters = np.full(len(scarce), np.nan)
@@ -327,7 +335,10 @@ def _level_difference(
             where = single.estimate.undefined & (single.estimate.reason == reason)
             own = f"{reason} by {name!r}" if "predicted" in str(reason) else str(reason)
             estimate.mark_undefined(where, own)
-    estimate.mark_shortfall(test.fewest, "cases", effective)
+    few, reasons = effective < test.fewest, shortfall_reasons(test.fewest, "cases", effective)
+    if test.unseen is not None and test.unseen.instead is not None:
+        reasons[few] += f"; {test.unseen.instead} need fewer"
+    estimate.mark_too_few(few, reasons)
     found = design.units(more | fewer if test.hits else _differ(one.read, other.read))
     settings: dict[str, Any] = {}
     if test.hits:
@@ -339,8 +350,8 @@ def _level_difference(
     all_same = (design.n > 0) & (design.total(_differ(one.outputs, other.outputs)) == 0)
     outputs = zip(one.outputs, other.outputs, strict=True)
     alike = different_outputs(design.group, all_same, outputs)
-    few = FewDiscordant.of_units(found, units, reach)
-    discordance = Discordance(flips, few, alike, **settings)
+    known = FewDiscordant.of_units(found, units, reach)
+    discordance = Discordance(flips, known, alike, **settings)
     if test.hits and design.plain:
         gained = divide(flips.better - flips.worse, design.n)
         estimate.value = np.where(estimate.undefined, np.nan, gained)
@@ -348,7 +359,13 @@ def _level_difference(
         return discordance.settle(estimate, distribution)
     linear = one.linear, other.linear
     return linear_difference(
-        design, linear, estimate, discordance, skewed=test.skewed, largest=test.largest
+        design,
+        linear,
+        estimate,
+        discordance,
+        skewed=test.skewed,
+        largest=test.largest,
+        unseen=test.unseen,
     )
 
 
@@ -372,8 +389,10 @@ def mean_difference(
     estimate: Estimate,
     discordance: Discordance,
     moments: Moments,
+    *,
     largest: float = np.inf,
     clusters: FloatArray | None = None,
+    moved: tuple[FloatArray | float, FloatArray | float] = (0.0, 0.0),
 ) -> Difference:
     """Compare by the mean of the units' differences, whose moments are given: the paired t-test.
 
@@ -381,7 +400,7 @@ def mean_difference(
     differences are symmetric this is Student's paired test itself. Where they show no spread, or
     are carried by one unit, there is no test.
     """
-    distribution = StudentisedDifference.of_moments(moments, largest)
+    distribution = StudentisedDifference.of_moments(moments, largest, moved)
     difference = discordance.settle(estimate, distribution, clusters)
     estimate.mark_too_few(moments.deviation == 0, _ALL_ALIKE)
     carried = np.abs(np.nan_to_num(moments.skewness)) > MAX_SKEWNESS * np.sqrt(moments.n)
@@ -407,11 +426,15 @@ def linear_difference(
     bundled: BundledRows | None = None,
     skewed: bool = False,
     largest: float = np.inf,
+    unseen: Unseen | None = None,
 ) -> Difference:
     """Compare two linearised estimates by the difference of each unit's influences.
 
-    The units are the clusters, or the rows where there are none. Variance and degrees of freedom
-    are those of `Spread`.
+    The units are the clusters, or the rows where there are none. Limits and tests are as if one
+    more had been seen, as `unseen` says: of clusters, one as far out as the furthest, on the side
+    of the difference that faces away from 0, since it is too small where those that carry it are
+    lacking. A test of "no difference" does not change by that. Variance and degrees of freedom are
+    those of `Spread`.
     Source: D. Binder, International Statistical Review 51 (1983) 279.
     """
     if isinstance(linear, LinearisedEstimate):
@@ -438,7 +461,21 @@ def linear_difference(
     moments = Moments(n, estimate.value.copy(), deviation, skewness)
     design.mark_few_clusters(estimate, among)
     clusters = units if design.cluster is not None else None
-    return mean_difference(estimate, discordance, moments, largest, clusters)
+    unseen = unseen if unseen is not None or design.plain else _OF_CLUSTERS
+    moved: tuple[FloatArray | float, FloatArray | float] = (0.0, 0.0)
+    if unseen is not None:
+        (below, _), (above, _) = design.one_more(influence, variance, np.ones(design.groups))
+        t = np.nan_to_num(divide(estimate.value, np.sqrt(variance)))
+        moved = unseen.moved(below, -t, units), unseen.moved(above, t, units)
+    found = mean_difference(
+        estimate, discordance, moments, largest=largest, clusters=clusters, moved=moved
+    )
+    if unseen is not None and unseen.instead is not None:
+        unit = "case" if design.cluster is None else "cluster"
+        carried = np.maximum(below, above) ** 2 > CARRIED * variance
+        reason = f"one {unit} carries the difference; {unseen.instead} say more"
+        estimate.mark_too_few(carried, reason)
+    return found
 
 
 @dataclass(frozen=True)
@@ -465,22 +502,42 @@ class StudentisedDifference:
     lean: FloatArray
     # The largest difference that the metric can have; may be infinite.
     largest: float = np.inf
+    # How far a unit that was not seen may move the estimate down, and up.
+    lowered: FloatArray | float = 0.0
+    raised: FloatArray | float = 0.0
 
     @classmethod
-    def of_moments(cls, moments: Moments, largest: float) -> "StudentisedDifference":
+    def of_moments(
+        cls,
+        moments: Moments,
+        largest: float,
+        moved: tuple[FloatArray | float, FloatArray | float] = (0.0, 0.0),
+    ) -> "StudentisedDifference":
         """Take the mean of a quantity of each unit, whose moments are given."""
         root = np.sqrt(np.maximum(moments.n, 1))
         lean = np.nan_to_num(moments.skewness) / root
         spare = np.maximum(moments.n - 1, 1)
-        return cls(moments.mean, moments.deviation / root, spare, lean, largest)
+        return cls(moments.mean, moments.deviation / root, spare, lean, largest, *moved)
+
+    @property
+    def _sides(self) -> tuple[tuple[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]:
+        """Give estimate and error as the lower limit has them, and as the upper one has."""
+        below, above = self.value - self.lowered, self.value + self.raised
+        return (below, np.hypot(self.error, self.lowered)), (
+            above,
+            np.hypot(self.error, self.raised),
+        )
 
     def _tails(self, bound: float) -> tuple[FloatArray, FloatArray]:
         """Give the larger upper and lower tail, were the true difference the bound."""
+
+        def carried(t: FloatArray) -> FloatArray:
+            return t + self.lean * t**2 / 3 + self.lean**2 * t**3 / 27 + self.lean / 6
+
         # Without spread there is no test: whoever made the error says so.
-        t = divide(self.value - bound, self.error)
-        carried = t + self.lean * t**2 / 3 + self.lean**2 * t**3 / 27 + self.lean / 6
-        upper = special.stdtr(self.freedom, -np.minimum(t, carried))
-        lower = special.stdtr(self.freedom, np.maximum(t, carried))
+        low, high = (divide(value - bound, error) for value, error in self._sides)
+        upper = special.stdtr(self.freedom, -np.minimum(low, carried(low)))
+        lower = special.stdtr(self.freedom, np.maximum(high, carried(high)))
         return upper, lower
 
     def two_sided(self) -> FloatArray:
@@ -508,8 +565,9 @@ class StudentisedDifference:
             t: FloatArray = np.where(straight, carried, bent)
             return t
 
-        low = self.value - self.error * np.maximum(back(quantile), quantile)
-        high = self.value - self.error * np.minimum(back(-quantile), -quantile)
+        (below, error_below), (above, error_above) = self._sides
+        low = below - error_below * np.maximum(back(quantile), quantile)
+        high = above - error_above * np.minimum(back(-quantile), -quantile)
         return np.maximum(low, -self.largest), np.minimum(high, self.largest)
 
 

@@ -1,6 +1,7 @@
 """The difference of two areas under the ROC curve over the same cases."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from evaluator.metrics._comparison._differences import (
     DiscordantCounts,
     FewDiscordant,
     StudentisedDifference,
+    fewest_discordant,
 )
 from evaluator.metrics._estimates import (
     MIN_OF_EACH_CLASS,
@@ -20,12 +22,15 @@ from evaluator.metrics._estimates import (
     BoolArray,
     Estimate,
     FloatArray,
+    Unseen,
     divide,
 )
 from evaluator.metrics._levels import Level
 from evaluator.metrics._ranking import CellLayout, variance_of_area
 
 RANKED_DIFFERENTLY = "ranked differently"
+# What a case that was not seen may carry, and from how many carriers on it is left out.
+_UNSEEN, _MANY = 1.5, 60
 SAME_ORDER = "the scores rank the cases alike"
 
 
@@ -34,6 +39,8 @@ def roc_auc_difference(
     level: Level,
     placed: tuple[NDArray[np.int32], NDArray[np.int32]],
     alike: Callable[[BoolArray], FloatArray] | None = None,
+    *,
+    error: float = 0.05,
 ) -> Difference:
     """Compare two areas under the ROC curve by DeLong's paired method.
 
@@ -43,8 +50,9 @@ def roc_auc_difference(
     degrees of freedom takes the place of the normal one. `alike` tells of which of the groups
     where no case is ranked differently the scores have the same order, as `different_outputs` does.
 
-    Where no pair of a positive and a negative is ordered differently, no more of the pairs can be
-    than an upper limit from those that share no case, as many as there are of the rarer class.
+    Where hardly a case carries the difference, no more of the pairs can be ordered differently than
+    an upper limit from those that share no case, as many as there are of the rarer class. That rule
+    looks at outcomes.
 
     Sources: E. DeLong, D. DeLong, D. Clarke-Pearson, Biometrics 44 (1988) 837; X. Sun, W. Xu,
     IEEE Signal Processing Letters 21 (2014) 1389, for placements by sorting.
@@ -55,7 +63,7 @@ def roc_auc_difference(
     def measured(rows: slice) -> list[NDArray[Any]]:
         gained = placed[0][rows] - placed[1][rows]
         square = np.multiply(gained, gained, dtype=np.float64)
-        return [gained, square, gained > 0, gained < 0]
+        return [gained, square, gained > 0, gained < 0, square * square]
 
     found = level.add_up(layout.of_cells(measured))
     sums, squares = found[:, :, 0], found[:, :, 1]
@@ -77,18 +85,56 @@ def roc_auc_difference(
     freedom = np.maximum(np.nan_to_num(freedom, nan=1.0), 1)
     no_skewness = np.zeros(len(value))
     distribution = StudentisedDifference(value, np.sqrt(variance), freedom, no_skewness, 1.0)
+    below = 2 * cases * cases[:, ::-1]
+    second, fourth = (
+        np.nan_to_num(divide(found[:, :, place], below**power)).sum(axis=1)
+        for place, power in ((1, 2), (4, 4))
+    )
+    carriers = carriers_of(second, fourth)
+    few_carry = np.where(flips.discordant > 0, carriers, 0)
+    away = np.nan_to_num(divide(value, np.sqrt(variance)))
+    size = np.sqrt(np.nan_to_num(divide(fourth, second)))
+    unseen = unseen_carrier(carriers)
+    distribution = replace(
+        distribution,
+        lowered=unseen.moved(size, -away, fewer),
+        raised=unseen.moved(size, away, fewer),
+    )
     unchanged = (flips.discordant == 0) & (cases.sum(axis=1) > 0)
     difference = Discordance(
         flips,
-        FewDiscordant.of_units(flips.discordant, fewer, 1.0),
+        FewDiscordant.of_units(few_carry, fewer, 1.0),
         np.zeros(len(unchanged)) if alike is None else alike(unchanged),
         how=RANKED_DIFFERENTLY,
         same=SAME_ORDER,
+        **few_carriers(error),
     ).settle(estimate, distribution)
     estimate.mark_too_few(
         variance == 0, "all cases are ranked differently alike, so that the spread is unknown"
     )
     return difference
+
+
+def carriers_of(second: FloatArray, fourth: FloatArray) -> FloatArray:
+    """Count the cases of one size that have the same sums of second and fourth powers."""
+    return np.nan_to_num(divide(second**2, fourth))
+
+
+def few_carriers(error: float) -> dict[str, Any]:
+    """Give how many cases of one size have to carry a difference, as `Discordance` takes it.
+
+    As many as have to be decided differently: fewer are too few even where they all agree.
+    """
+    none = f"no case is {RANKED_DIFFERENTLY}"
+    return {"least": fewest_discordant(error), "unit": "cases of each class", "none": none}
+
+
+def unseen_carrier(carriers: FloatArray) -> Unseen:
+    """Say how far one more may lie than those that carry a difference: not at all beside many.
+
+    With it the limits of a few equal ones are about those of a number by Poisson's distribution.
+    """
+    return Unseen(_UNSEEN * np.maximum(1 - carriers / _MANY, 0))
 
 
 def mark_few_of_a_class(
