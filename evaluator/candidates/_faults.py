@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from reprlib import Repr
 from typing import Final
 
 import pandas as pd
@@ -13,6 +14,8 @@ from evaluator.spec import CandidateBase, FeatureCandidate
 _MAX_MESSAGE_LENGTH: Final = 2000
 """Characters of somebody else's message that an error repeats."""
 _MAX_NAMES: Final = 5
+_SHORT: Final = Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 200
 
 
 class TransientCandidateError(CandidateError):
@@ -29,24 +32,24 @@ class CandidateTimeoutError(CandidateError):
 
 def candidate_error(candidate: CandidateBase, what: str, *, fix: str) -> CandidateError:
     """Make the error of a candidate."""
-    return CandidateError(what, culprit=f"candidate {candidate.name}", fix=fix)
+    return CandidateError(_sentence(what), culprit=f"candidate {candidate.name}", fix=fix)
 
 
 def transient_error(candidate: CandidateBase, what: str, *, fix: str) -> TransientCandidateError:
     """Make the error of a candidate; it may be gone at the next try."""
-    return TransientCandidateError(what, culprit=f"candidate {candidate.name}", fix=fix)
+    return TransientCandidateError(_sentence(what), culprit=f"candidate {candidate.name}", fix=fix)
 
 
 def crash_error(candidate: CandidateBase, what: str, *, fix: str) -> CandidateCrashError:
     """Make the error of a candidate's own code."""
-    return CandidateCrashError(what, culprit=f"candidate {candidate.name}", fix=fix)
+    return CandidateCrashError(_sentence(what), culprit=f"candidate {candidate.name}", fix=fix)
 
 
 def error_from_exception(
     candidate: CandidateBase, error: BaseException, phase: str
 ) -> CandidateError:
     """Make the error of what a candidate's own code raised while loading or scoring."""
-    message = " ".join(str(error).split())[:_MAX_MESSAGE_LENGTH]
+    message = " ".join(str(error).split())
     what = f"it raised {type(error).__name__}{': ' if message else ''}{message} while {phase}"
     if isinstance(error, ConnectionError | TimeoutError):
         fix = "look after what the candidate talks to, and run the slice again"
@@ -61,9 +64,16 @@ def copy_error(error: CandidateError) -> CandidateError:
     return type(error)(error.what, culprit=error.culprit, fix=error.fix)
 
 
+def _sentence(text: str) -> str:
+    """Make one line that can be stored of a text that repeats what somebody else wrote."""
+    # A text of JSON or YAML may hold halves of characters, which no file can.
+    text = re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", text).encode(errors="backslashreplace").decode()
+    return text if len(text) <= _MAX_MESSAGE_LENGTH else f"{text[:_MAX_MESSAGE_LENGTH]} ..."
+
+
 def format_names(names: Sequence[object]) -> str:
-    """List some names, and say how many more there are."""
-    shown = ", ".join(repr(name) for name in names[:_MAX_NAMES])
+    """List some names, and say how many more there are; of a long or deep one its beginning."""
+    shown = ", ".join(_SHORT.repr(name) for name in names[:_MAX_NAMES])
     more = len(names) - _MAX_NAMES
     return f"{shown} and {more} more" if more > 0 else shown
 

@@ -34,6 +34,8 @@ START_TIMEOUT: Final = 600.0
 where there is no `load_timeout`."""
 MOST_SLOW_STARTS: Final = 3
 """How many times in a row a candidate may take too long to load."""
+DIGEST_SIZE: Final = 32
+"""Bytes in which the process tells which files it loaded."""
 _FAULTS: Final = {
     kind.__name__: kind for kind in (CandidateError, CandidateCrashError, TransientCandidateError)
 }
@@ -141,6 +143,8 @@ class IsolatedScorer:
         self._child: ChildProcess | None = None
         self._fault: CandidateError | None = None
         self._slow_starts = 0
+        # A further process loads anew, and the digest may be that of a name alone.
+        self._files_digest: bytearray | None = None
         self._lock = Lock()
 
     def score(self, features: pd.DataFrame) -> np.ndarray:
@@ -183,7 +187,14 @@ class IsolatedScorer:
             ) from error
         try:
             self._handshake(child)
-            self._exchange(child, "load", b"", 0, "loading")
+            loaded = self._exchange(child, "load", b"", DIGEST_SIZE, "loading")
+            self._files_digest = self._files_digest or loaded
+            if loaded != self._files_digest:
+                raise candidate_error(
+                    self._candidate,
+                    "its files were exchanged since the run's first slices were scored",
+                    fix="restore them, or register them as another version, and run it again",
+                )
         except CandidateTimeoutError as error:
             self._slow_starts += 1
             if self._slow_starts == MOST_SLOW_STARTS:

@@ -8,7 +8,15 @@ from typing import Any
 import pandas as pd
 
 from evaluator.candidates import _kinds
-from evaluator.candidates._adapter import ADAPTERS, Adapter, Artifact, RecordingIssue, Scorer
+from evaluator.candidates._adapter import (
+    ADAPTERS,
+    Adapter,
+    Artifact,
+    Reading,
+    Recording,
+    RecordingIssue,
+    Scorer,
+)
 from evaluator.candidates._faults import candidate_error
 from evaluator.spec import CandidateBase, CandidateSpec, Task
 
@@ -16,7 +24,7 @@ for _module in iter_modules(_kinds.__path__, f"{_kinds.__name__}."):
     import_module(_module.name)
 
 
-def adapter_of(candidate: CandidateBase) -> Adapter[Any]:
+def adapter_of(candidate: CandidateBase) -> Adapter[Any, Any]:
     """Return the adapter of a candidate's kind.
 
     Parameters
@@ -56,17 +64,22 @@ def load_scorer(
         Where the artifact is absent, is not trusted, cannot score, was made for other features,
         or is another one than the digest says.
     """
-    artifact = Artifact(candidate, home, tracking_uri)
-    adapter = adapter_of(candidate)
-    scorer = adapter.load(artifact, task)
-    # Looked at after it was read, so that what was read before a change is refused as well.
-    if digest is not None and digest != adapter.digest(artifact):
+    reading = read_artifact(candidate, home, tracking_uri=tracking_uri, digest=digest)
+    return adapter_of(candidate).load(candidate, reading.content, task)
+
+
+def read_artifact(
+    candidate: CandidateSpec, home: Path, *, tracking_uri: str | None, digest: str | None
+) -> Reading[Any]:
+    """Read a candidate's artifact once, and refuse another one than the digest says."""
+    reading = adapter_of(candidate).read(Artifact(candidate, home, tracking_uri))
+    if digest not in (None, reading.digest):
         raise candidate_error(
             candidate,
             "its artifact was exchanged since it was observed",
             fix="observe its model again, and run its slices again",
         )
-    return scorer
+    return reading
 
 
 def artifact_digest(
@@ -115,13 +128,18 @@ def artifact_stamp(
 
 
 def recording_issues(
-    candidate: CandidateSpec, home: Path, cases: pd.DataFrame, *, task: Task
+    candidate: CandidateSpec,
+    home: Path,
+    cases: pd.DataFrame,
+    *,
+    task: Task,
+    digest: str | None = None,
 ) -> tuple[RecordingIssue, ...]:
     """Hold a candidate that is a recording against the whole evaluation set.
 
     Parameters
     ----------
-    candidate, home, task
+    candidate, home, task, digest
         As for `load_scorer`.
     cases
         One row a case of the evaluation set: `id`, and `label` (0 or 1).
@@ -135,8 +153,10 @@ def recording_issues(
     Raises
     ------
     CandidateError
-        Where the recording is absent or cannot be read, lacks a column, or holds scores that are
-        no numbers.
+        Where the recording is absent, is another one than the digest says or cannot be read, lacks
+        a column, or holds scores that are no numbers.
     """
-    artifact = Artifact(candidate, home, None)
-    return adapter_of(candidate).recording_issues(artifact, cases, task)
+    if not adapter_of(candidate).is_recording:
+        return ()
+    scorer = load_scorer(candidate, home, task=task, digest=digest)
+    return scorer.issues(cases) if isinstance(scorer, Recording) else ()

@@ -25,7 +25,7 @@ from pydantic import TypeAdapter
 from evaluator.candidates._adapter import Decider, Scorer
 from evaluator.candidates._child import ConnectionBrokenError, receive, send
 from evaluator.candidates._faults import error_from_exception
-from evaluator.candidates._registry import adapter_of, load_scorer
+from evaluator.candidates._registry import adapter_of, read_artifact
 from evaluator.errors import CandidateError
 from evaluator.spec import CandidateSpec, LabelSpec
 
@@ -113,14 +113,15 @@ class Worker:
             send(self._connection, {}, result)
 
     def _load(self) -> bytes:
-        self._scorer = load_scorer(
+        reading = read_artifact(
             self._candidate,
             Path(self._settings["home"]),
-            task=self._task,
             tracking_uri=self._settings["tracking_uri"],
             digest=self._settings["digest"],
         )
-        return b""
+        adapter = adapter_of(self._candidate)
+        self._scorer = adapter.load(self._candidate, reading.content, self._task)
+        return bytes.fromhex(reading.files_digest)
 
     def _score(self, features: pd.DataFrame) -> bytes:
         scores = self._loaded.score(features)

@@ -402,7 +402,10 @@ def _recording_remarks(state: AuditState, evaluation_set: Record) -> Iterator[st
     labelled = table.select(columns[:2]).to_pandas()
     for candidate in state.spec.candidates:
         try:
-            found = recording_issues(candidate, state.home.root, labelled, task=task)
+            observed = state.observed_model(candidate)
+            found = recording_issues(
+                candidate, state.home.root, labelled, task=task, digest=observed
+            )
         except CandidateError as error:
             yield str(error)
             continue

@@ -8,19 +8,24 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 Fault = Callable[[BaseHTTPRequestHandler, list[dict[str, Any]]], None]
+ENDLESS = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000000\r\n\r\n"
 
 
-class Clock:
-    """A clock that goes on by so many seconds with each look at it."""
+class Bell:
+    """Makes the timers of all requests, which go off when it is rung and never by themselves."""
 
-    def __init__(self, goes_on_by: float = 0.0) -> None:
-        self.now = 0.0
-        self.goes_on_by = goes_on_by
+    def __init__(self) -> None:
+        self._ends: list[Callable[[], None]] = []
 
-    def look(self) -> float:
-        """Tell the seconds."""
-        self.now += self.goes_on_by
-        return self.now
+    def timer(self, _seconds: float, ends: Callable[[], None]) -> threading.Timer:
+        """Make a timer."""
+        self._ends.append(ends)
+        return threading.Timer(threading.TIMEOUT_MAX, ends)
+
+    def ring(self) -> None:
+        """Let them go off."""
+        for ends in self._ends:
+            ends()
 
 
 class ScoringServer:
@@ -119,15 +124,30 @@ def cut_off(request: BaseHTTPRequestHandler, _cases: list[dict[str, Any]]) -> No
     request.close_connection = True
 
 
-def trickle(request: BaseHTTPRequestHandler, _cases: list[dict[str, Any]]) -> None:
-    """Send a byte at a time for as long as somebody listens."""
-    request.send_response(200)
-    request.send_header("Content-Length", str(2**40))
-    request.end_headers()
-    with suppress(OSError):
-        while True:
-            request.wfile.write(b" ")
-    request.close_connection = True
+def drip(
+    beginning: bytes, more: bytes = b" ", wait: float = 0.01, bell: Bell | None = None
+) -> Fault:
+    """Send a beginning and then a bit more at a time, for as long as somebody listens."""
+
+    def fault(request: BaseHTTPRequestHandler, _cases: list[dict[str, Any]]) -> None:
+        request.close_connection = True
+        request.connection.settimeout(wait)
+        with suppress(OSError):
+            request.wfile.write(beginning)
+            if bell is not None:
+                bell.ring()
+            while True:
+                request.wfile.write(more)
+                with suppress(TimeoutError):
+                    if not request.connection.recv(1):
+                        return
+
+    return fault
+
+
+def trickle(bell: Bell) -> Fault:
+    """Begin an answer that never ends; then the time is up."""
+    return drip(ENDLESS, bell=bell)
 
 
 @contextmanager

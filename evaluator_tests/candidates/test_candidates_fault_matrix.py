@@ -126,7 +126,7 @@ CELLS: dict[str, dict[str, Cell]] = {
         "corrupt artifact": Cell(CandidateError, r"its recording \S+ cannot be read"),
     },
     "http": {
-        "NaN outputs": NO_NUMBER,
+        "NaN outputs": Cell(CandidateError, "NaN is no number of JSON"),
         "too many outputs": Cell(CandidateError, r"1 were not asked for \('99'\)"),
         "outputs reordered": FINE,
         "an id is missing": Cell(CandidateError, "1 of 3 ids are missing"),
@@ -325,6 +325,7 @@ def healthy(candidate: CandidateSpec, world: World) -> None:
 
 def in_server(cell: Cell, fault: str) -> None:
     """Break the answer to one slice's request."""
+    bell = server_faults.Bell()
     planned: dict[str, server_faults.Fault] = {
         "NaN outputs": server_faults.scores(lambda s: [{**s[0], "score": float("nan")}, *s[1:]]),
         "too many outputs": server_faults.scores(lambda s: [*s, {"id": 99, "score": 0.5}]),
@@ -333,12 +334,11 @@ def in_server(cell: Cell, fault: str) -> None:
         "exchanged artifact": server_faults.version("b"),
         "corrupt artifact": server_faults.body(b"<html>"),
         "500, then well": server_faults.status(500),
-        "slow server": server_faults.trickle,
+        "slow server": server_faults.trickle(bell),
         "server down": server_faults.hang_up,
     }
-    clock = server_faults.Clock()
     with pytest.MonkeyPatch.context() as patch, server_faults.running() as server:
-        patch.setattr(endpoint, "Timing", partial(endpoint.Timing, clock.look))
+        patch.setattr(endpoint, "Timing", partial(endpoint.Timing, timer=bell.timer))
         candidate = candidate_of(
             kind="http",
             path=None,
@@ -351,11 +351,9 @@ def in_server(cell: Cell, fault: str) -> None:
             right(candidate, scorer, cases_of("A", 10))
             # What is tried again must fail again.
             server.faults = [planned[fault]] * (3 if cell.error is TransientCandidateError else 1)
-            clock.goes_on_by = 10.0 if fault == "slow server" else 0.0
             if cell.error:
                 fails(cell, candidate, scorer, cases_of("B", 20))
             else:
                 right(candidate, scorer, cases_of("B", 20))
             assert server.faults == []
-            clock.goes_on_by = 0.0
             right(candidate, scorer, cases_of("C", 30))

@@ -91,8 +91,8 @@ class Constant:
 class ConstantAdapter(FileAdapter[ConstantCandidate]):
     """Reads the number."""
 
-    def load(self, artifact: Any, _positive: Any, /) -> Constant:
-        return Constant(float((artifact.home / artifact.candidate.file).read_text()))
+    def load(self, _candidate: Any, content: bytes, _task: Any, /) -> Constant:
+        return Constant(float(content))
 
 
 def test_a_further_kind_is_its_model_and_its_adapter(

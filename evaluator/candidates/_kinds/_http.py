@@ -1,19 +1,24 @@
 """A scoring endpoint: cases go out as JSON in batches, scores come back by id."""
 
 import json
+import math
 import os
+import socket
+import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
 from http import HTTPStatus
-from threading import Lock
+from threading import Lock, Timer
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
 import tenacity
 
-from evaluator.candidates._adapter import ADAPTERS, Adapter, Artifact
+from evaluator.candidates._adapter import ADAPTERS, Adapter, Artifact, Reading
 from evaluator.candidates._faults import candidate_error, format_names, transient_error
 from evaluator.errors import CandidateError
 from evaluator.evidence import digest_of
@@ -22,7 +27,7 @@ from evaluator.spec import HttpCandidate, Task
 _MAX_RESPONSE_BYTES: Final = 64 * 1024 * 1024
 """A score of a case takes about 50, so that this holds a million."""
 _CHUNK: Final = 64 * 1024
-"""Bytes that are read before the deadline is looked at again."""
+"""Bytes that are taken at a time."""
 _FIRST_PAUSE: Final = 0.5
 """The longest first pause, in seconds; each next one may be twice as long."""
 _MAX_PAUSE: Final = 30.0
@@ -44,23 +49,27 @@ class Response(NamedTuple):
 
 
 class Timing(NamedTuple):
-    """The clock and the pauses."""
+    """The clock, the pauses and what cuts a request off."""
 
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
+    timer: Callable[[float, Callable[[], None]], Timer] = Timer
 
 
 class HttpScorer:
     """A scoring endpoint, asked by several threads at a time."""
 
-    def __init__(self, candidate: HttpCandidate, timing: Timing | None = None) -> None:
+    def __init__(
+        self, candidate: HttpCandidate, timing: Timing | None = None, version: str | None = None
+    ) -> None:
         self._candidate = candidate
         self._timing = timing or Timing()
         self._authorization = authorization_of(candidate)
         self._breaker = CircuitBreaker(
             candidate.open_after, candidate.half_open_after, self._timing.clock
         )
-        self._version: str | None = None
+        # The one that was observed, or else the first one that an answer tells.
+        self._version = version
         self._lock = Lock()
 
     def score(self, features: pd.DataFrame) -> np.ndarray:
@@ -128,52 +137,53 @@ class HttpScorer:
         return response
 
     def _send(self, method: str, body: bytes | None) -> Response:
-        """Send a request and read its response."""
+        """Send a request and read its response, all of it before one deadline."""
         import requests
         import urllib3
 
         timeout = self._candidate.request_timeout
-        deadline = self._timing.clock() + timeout
         headers = {
             "Content-Type": "application/json",
             "Accept": "application/json",
             "Accept-Encoding": "identity",
+            **self._authorization.headers(),
         }
-        with requests.Session() as session:
-            # Neither a proxy nor a password file of the machine comes in between.
-            session.trust_env = False
+        timer = self._timing.timer
+        with (
+            deadline(timeout, timer) as watched,
+            closing(requests.adapters.HTTPAdapter()) as adapter,
+        ):
             try:
-                with session.request(
-                    method,
-                    self._candidate.url,
-                    data=body,
-                    headers=headers | self._authorization.headers(),
-                    timeout=timeout,
-                    # The authorization is for this address alone.
-                    allow_redirects=False,
-                    stream=True,
-                ) as response:
+                request = requests.Request(
+                    method, self._candidate.url, headers=headers, data=body
+                ).prepare()
+                pool = adapter.get_connection_with_tls_context(request, verify=True)
+                pool.ConnectionCls = watched.connection_class(pool.ConnectionCls)
+                # Without a session nothing comes in between: no proxy, no password file, and no
+                # redirect, to which the authorization must not go.
+                with adapter.send(request, stream=True, timeout=timeout) as response:
                     content = bytearray()
                     # What has arrived is taken as it is: the library's own limit is for each piece,
                     # and it would wait for a chunk to be full.
                     while chunk := response.raw.read1(_CHUNK):
                         content += chunk
-                        if self._timing.clock() > deadline:
-                            raise EndpointUnreachableError(
-                                f"no whole answer in {timeout:g} seconds"
-                            )
                         if len(content) > _MAX_RESPONSE_BYTES:
                             raise candidate_error(
                                 self._candidate,
                                 f"its answer is larger than {_MAX_RESPONSE_BYTES} bytes",
                                 fix="answer one score for each id, or make `batch_size` smaller",
                             )
-                    self._check_status(response.status_code, bytes(content))
-                    return Response(response.headers, bytes(content))
             except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
                 # Their messages may hold addresses and headers.
                 message = self._authorization.hide_in(f"{type(error).__name__}: {error}")
+                if watched.is_over or isinstance(error, requests.Timeout):
+                    message = f"no whole answer in {timeout:g} seconds"
                 raise EndpointUnreachableError(message) from None
+            if watched.is_over:
+                # What was cut off may look like the end.
+                raise EndpointUnreachableError(f"no whole answer in {timeout:g} seconds")
+        self._check_status(response.status_code, bytes(content))
+        return Response(response.headers, bytes(content))
 
     def _check_status(self, status: int, body: bytes) -> None:
         if status == HTTPStatus.OK:
@@ -226,22 +236,82 @@ class HttpScorer:
         return version
 
 
-class HttpAdapter(Adapter[HttpCandidate]):
+class HttpAdapter(Adapter[HttpCandidate, str]):
     """Scoring endpoints."""
 
     libraries = ("requests",)
 
-    def load(self, artifact: Artifact[HttpCandidate], _task: Task, /) -> HttpScorer:
-        return HttpScorer(artifact.candidate)
+    def read(self, artifact: Artifact[HttpCandidate], /) -> Reading[str]:
+        """Ask for the version, which each answer is held against."""
+        candidate = artifact.candidate
+        version = candidate.version or HttpScorer(candidate).version()
+        digest = digest_of({"url": candidate.url, "version": version})
+        return Reading(digest, version, digest)
+
+    def load(self, candidate: HttpCandidate, content: str, _task: Task, /) -> HttpScorer:
+        return HttpScorer(candidate, version=content)
 
     def digest(self, artifact: Artifact[HttpCandidate], /) -> str:
         """Return the digest of the endpoint's address and its version, declared or asked for."""
-        candidate = artifact.candidate
-        version = candidate.version or HttpScorer(candidate).version()
-        return digest_of({"url": candidate.url, "version": version})
+        return self.read(artifact).digest
 
 
 ADAPTERS[HttpCandidate] = HttpAdapter()
+
+
+class Deadline:
+    """Cuts connections off when the time is up, whatever is being sent or read, or waited for."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._connections: list[socket.socket] = []
+        self.is_over = False
+
+    def end(self) -> None:
+        """Cut off what there is, and what will be connected."""
+        with self._lock:
+            self.is_over = True
+            for connection in self._connections:
+                # It may have ended by itself.
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Let the connections go."""
+        with self._lock:
+            while self._connections:
+                self._connections.pop().close()
+
+    def connection_class(self, base: type[Any]) -> type[Any]:
+        """Make a class of the library's connections that are cut off."""
+
+        def connect(connection: Any) -> socket.socket:
+            opened: socket.socket = base._new_conn(connection)  # noqa: SLF001 - to be extended
+            with self._lock:
+                # A second handle: TLS takes the first one away.
+                self._connections.append(opened.dup())
+            if self.is_over:
+                self.end()
+            return opened
+
+        return type(base.__name__, (base,), {"_new_conn": connect})
+
+
+@contextmanager
+def deadline(
+    seconds: float, timer: Callable[[float, Callable[[], None]], Timer]
+) -> Iterator[Deadline]:
+    """Cut off, after so many seconds, the connections that are made meanwhile."""
+    # A time for each step, as libraries have it, never ends where each step brings one byte more.
+    watched = Deadline()
+    running = timer(seconds, watched.end)
+    running.daemon = True
+    running.start()
+    try:
+        yield watched
+    finally:
+        running.cancel()
+        watched.close()
 
 
 class Authorization:
@@ -348,12 +418,13 @@ def _scores(candidate: HttpCandidate, body: bytes, ids: Sequence[Any]) -> np.nda
     """Read a response's body, and put its scores into the order of the ids that were sent."""
     fix = 'answer {"scores": [{"id": ..., "score": ...}, ...]} with one score for each id'
     try:
-        pairs = [(row["id"], row["score"]) for row in json.loads(body)["scores"]]
-    except (ValueError, TypeError, KeyError) as error:
+        answer = json.loads(body, object_pairs_hook=_distinct, parse_constant=_no_number)
+        pairs = [(row["id"], row["score"]) for row in answer["scores"]]
+        # 7 and "7" are different ids, and an id may be of any type.
+        scores = {json.dumps(case): score for case, score in pairs}
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         what = f"its answer is not as agreed ({type(error).__name__}: {error})"
         raise candidate_error(candidate, what, fix=fix) from None
-    # 7 and "7" are different ids, and an id may be of any type.
-    scores = {json.dumps(case): score for case, score in pairs}
     sent = [json.dumps(case) for case in ids]
     missing = [key for key in sent if key not in scores]
     extra = sorted(scores.keys() - set(sent))
@@ -367,13 +438,29 @@ def _scores(candidate: HttpCandidate, body: bytes, ids: Sequence[Any]) -> np.nda
             f"{repeated} are repeated" if repeated else "",
         ]
         raise candidate_error(candidate, f"in its answer {', '.join(filter(None, parts))}", fix=fix)
-    wrong = [
-        key
-        for key in sent
-        if not isinstance(scores[key], int | float) or isinstance(scores[key], bool)
-    ]
+    wrong = [key for key in sent if not _is_number(scores[key])]
     if wrong:
         found = format_names([scores[key] for key in wrong])
         what = f"{len(wrong)} of {len(ids)} scores in its answer are no numbers, such as of"
         raise candidate_error(candidate, f"{what} {format_names(wrong)}: {found}", fix=fix)
     return np.array([scores[key] for key in sent], dtype=np.float64)
+
+
+def _is_number(value: Any) -> bool:
+    """Tell whether a value of JSON is a number that a float can hold."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return math.isfinite(value) if isinstance(value, float) else abs(value) <= sys.float_info.max
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object whose keys are different, since readers differ in which one counts."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        twice = [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
+        raise ValueError(f"{format_names(twice)} stands twice in an object")
+    return made
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is no number of JSON")

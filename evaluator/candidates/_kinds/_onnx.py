@@ -4,23 +4,26 @@ What skl2onnx writes is understood with zipmap (a list of maps from class to pro
 without (an array), and so is a graph of any other maker that gives one array of probabilities.
 """
 
+import os
 from collections.abc import Sequence
+from functools import cache
+from pathlib import PurePosixPath
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
-from evaluator.candidates._adapter import ADAPTERS, Artifact, FileAdapter
+from evaluator.candidates._adapter import ADAPTERS, FileAdapter, FolderCopy
 from evaluator.candidates._faults import (
     candidate_error,
     check_count,
     check_names,
-    existing_artifact,
     format_names,
     is_text,
     missing_values_error,
     type_error,
 )
+from evaluator.errors import CandidateError
 from evaluator.spec import MlflowCandidate, OnnxCandidate, Task
 
 _FLOATS: Final = ("tensor(float)", "tensor(double)", "tensor(float16)")
@@ -32,6 +35,27 @@ _TYPES: Final = {
     "tensor(int32)": np.int32,
     "tensor(bool)": np.bool_,
 }
+_PROVIDERS: Final = ("CPUExecutionProvider",)
+_MESSAGES: Final[dict[str, dict[str, int]]] = {
+    "Model": {"Graph": 7, "Training": 20, "Function": 25},
+    "Training": {"Graph": 1, "Graph_2": 2},
+    "Graph": {"Node": 1, "Tensor": 5, "Sparse": 15},
+    "Function": {"Node": 7, "Attribute": 11},
+    "Node": {"Attribute": 5},
+    "Attribute": {
+        "Tensor": 5,
+        "Graph": 6,
+        "Tensor_2": 10,
+        "Graph_2": 11,
+        "Sparse": 22,
+        "Sparse_2": 23,
+    },
+    "Sparse": {"Tensor": 1, "Tensor_2": 2},
+    "Tensor": {"Entry": 13},
+    "Entry": {},
+}
+"""The messages of an ONNX file that lead to tensors, after onnx.proto: the numbers of their fields,
+by the message that such a field holds. All the rest is skipped."""
 _MATRIX: Final = 2
 """Dimensions of an input that takes a row a case."""
 
@@ -40,11 +64,15 @@ class OnnxScorer:
     """An ONNX classifier that takes the declared features and gives probabilities."""
 
     def __init__(
-        self, candidate: OnnxCandidate | MlflowCandidate, content: bytes, task: Task
+        self,
+        candidate: OnnxCandidate | MlflowCandidate,
+        content: bytes,
+        task: Task,
+        place: tuple[FolderCopy, str] | None = None,
     ) -> None:
         self._candidate = candidate
         self._task = task
-        self._session = _open(candidate, content)
+        self._session = _open(candidate, content, place)
         self._inputs = self._session.get_inputs()
         # One matrix takes its columns by position, several inputs take them by name.
         self._is_matrix = len(self._inputs) == 1 and len(self._inputs[0].shape) == _MATRIX
@@ -128,7 +156,12 @@ class OnnxScorer:
         return self._task.scores_of_columns(self._candidate, classes, columns)
 
 
-def _open(candidate: OnnxCandidate | MlflowCandidate, content: bytes) -> Any:
+def _open(
+    candidate: OnnxCandidate | MlflowCandidate,
+    content: bytes,
+    place: tuple[FolderCopy, str] | None,
+) -> Any:
+    """Open a model; where it lies in a folder, whose digest covers them, with files of weights."""
     try:
         import onnxruntime  # type: ignore[import-untyped] # it ships no types
     except ImportError as error:
@@ -143,10 +176,18 @@ def _open(candidate: OnnxCandidate | MlflowCandidate, content: bytes) -> Any:
     options.intra_op_num_threads = 1
     # Faults are raised, so that they need not be printed as well.
     options.log_severity_level = 4
+    # Its other format would not be searched for files that it names.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
     try:
-        return onnxruntime.InferenceSession(
-            content, sess_options=options, providers=["CPUExecutionProvider"]
-        )
+        model = _with_weights(candidate, content, place)
+        if model is content:
+            # No name of a file was found, and there is nothing where one would be looked for.
+            options.add_session_config_entry(
+                "session.model_external_initializers_file_folder_path", os.devnull
+            )
+        return onnxruntime.InferenceSession(model, sess_options=options, providers=_PROVIDERS)
+    except CandidateError:
+        raise
     except Exception as error:
         raise candidate_error(
             candidate,
@@ -155,14 +196,77 @@ def _open(candidate: OnnxCandidate | MlflowCandidate, content: bytes) -> Any:
         ) from error
 
 
+def _with_weights(
+    candidate: OnnxCandidate | MlflowCandidate,
+    content: bytes,
+    place: tuple[FolderCopy, str] | None,
+) -> bytes | str:
+    """Return a model that is whole as it is; the path of one that has its weights beside it."""
+    named = _named_files(content)
+    if not named:
+        return content
+    if place is None:
+        raise candidate_error(
+            candidate,
+            f"its weights lie in further files ({format_names(named)}), which its digest would not"
+            " cover",
+            fix="save the model in one file",
+        )
+    folder, name = place
+    for one in named:
+        folder.path_of(one, said_by=name, below=str(PurePosixPath(name).parent))
+    return str(folder.root / name)
+
+
+def _named_files(content: bytes) -> list[str]:
+    """Return the files that the tensors of an ONNX model name, wherever in it they stand."""
+    named = set()
+    messages = [_model_class().FromString(content)]
+    while messages:
+        message = messages.pop()
+        is_tensor = message.DESCRIPTOR.name == "Tensor"
+        if is_tensor and (message.Entry or message.location):
+            told = {entry.key: entry.value for entry in message.Entry}
+            named.add(told.get("location", ""))
+        else:
+            messages += [inner for _, inners in message.ListFields() for inner in inners]
+    return sorted(named)
+
+
+@cache
+def _model_class() -> Any:
+    """Make what parses an ONNX model as far as it leads to tensors."""
+    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+    file = descriptor_pb2.FileDescriptorProto(name="external_data.proto", package="evaluator")
+    field = descriptor_pb2.FieldDescriptorProto
+    for name, fields in _MESSAGES.items():
+        message = file.message_type.add(name=name)
+        for held, number in fields.items():
+            # One that may be there once is taken as often as it is.
+            message.field.add(
+                name=held,
+                number=number,
+                label=field.LABEL_REPEATED,
+                type=field.TYPE_MESSAGE,
+                type_name=f".evaluator.{held.partition('_')[0]}",
+            )
+        more = {"Tensor": {"location": 14}, "Entry": {"key": 1, "value": 2}}.get(name, {})
+        for key, number in more.items():
+            kind = field.TYPE_INT32 if name == "Tensor" else field.TYPE_STRING
+            message.field.add(name=key, number=number, label=field.LABEL_OPTIONAL, type=kind)
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("evaluator.Model"))
+
+
 class OnnxAdapter(FileAdapter[OnnxCandidate]):
     """ONNX classifiers."""
 
     libraries = ("onnxruntime",)
 
-    def load(self, artifact: Artifact[OnnxCandidate], task: Task, /) -> OnnxScorer:
-        content = existing_artifact(artifact.candidate, artifact.home).read_bytes()
-        return OnnxScorer(artifact.candidate, content, task)
+    def load(self, candidate: OnnxCandidate, content: bytes, task: Task, /) -> OnnxScorer:
+        return OnnxScorer(candidate, content, task)
 
 
 ADAPTERS[OnnxCandidate] = OnnxAdapter()

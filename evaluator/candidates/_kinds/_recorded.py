@@ -1,7 +1,6 @@
 """A recording: what any AI system gave, joined to the cases by their id."""
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -10,8 +9,9 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pa_parquet
 
-from evaluator.candidates._adapter import ADAPTERS, Artifact, FileAdapter, RecordingIssue
-from evaluator.candidates._faults import candidate_error, existing_artifact, format_names
+from evaluator.candidates._adapter import ADAPTERS, FileAdapter, RecordingIssue
+from evaluator.candidates._faults import candidate_error, format_names
+from evaluator.errors import CandidateError
 from evaluator.spec import UNKNOWN_LABEL, RecordedCandidate, Task
 
 _COLUMNS: Final = ("id", "score", "prediction", "label")
@@ -21,10 +21,20 @@ _MAX_EXAMPLES: Final = 5
 class RecordedScorer:
     """The outputs of a recording."""
 
-    def __init__(self, candidate: RecordedCandidate, home: Path, task: Task) -> None:
+    def __init__(self, candidate: RecordedCandidate, content: bytes, task: Task) -> None:
         self._candidate = candidate
         self._task = task
-        rows = _read(candidate, existing_artifact(candidate, home))
+        try:
+            rows = _read(candidate, content)
+        except CandidateError:
+            raise
+        # Bytes of somebody else's make a reader raise whatever it likes.
+        except Exception as error:
+            raise candidate_error(
+                candidate,
+                f"its recording {candidate.path} cannot be read ({type(error).__name__}: {error})",
+                fix="save it again as UTF-8 CSV with a header, or as Parquet",
+            ) from error
         without_id = rows["id"].isna() | (rows["id"] == "")
         self._without_id = int(without_id.sum())
         self._rows = rows[~without_id]
@@ -134,19 +144,14 @@ class RecordedScorer:
         return self._rows.assign(key=keys)
 
 
-def _read(candidate: RecordedCandidate, path: Path) -> pd.DataFrame:
+def _read(candidate: RecordedCandidate, content: bytes) -> pd.DataFrame:
     """Read the columns that count: `id`, `prediction` and `label` as texts, `score` as numbers."""
     declared = {name: getattr(candidate, name) for name in _COLUMNS}
     names = {name: column for name, column in declared.items() if column is not None}
-    try:
-        is_csv = path.suffix == ".csv"
-        table = _read_csv(path, candidate.id) if is_csv else pa_parquet.read_table(path)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
-        raise candidate_error(
-            candidate,
-            f"its recording {path} cannot be read ({error})",
-            fix="save it again as UTF-8 CSV with a header, or as Parquet",
-        ) from error
+    if candidate.path.endswith(".csv"):
+        table = _read_csv(content, candidate.id)
+    else:
+        table = pa_parquet.read_table(pa.BufferReader(content))
     absent = [column for column in names.values() if column not in table.column_names]
     if absent:
         raise candidate_error(
@@ -171,8 +176,8 @@ def _read(candidate: RecordedCandidate, path: Path) -> pd.DataFrame:
     return pd.DataFrame(columns).reindex(columns=list(_COLUMNS))
 
 
-def _read_csv(path: Path, id_column: str) -> pa.Table:
-    names = pa_csv.open_csv(path).schema.names
+def _read_csv(content: bytes, id_column: str) -> pa.Table:
+    names = pa_csv.open_csv(pa.BufferReader(content)).schema.names
     # As a number the id 007 would be 7.
     types = dict.fromkeys(names, pa.string())
     texts = pa_csv.ConvertOptions(
@@ -181,12 +186,13 @@ def _read_csv(path: Path, id_column: str) -> pa.Table:
         strings_can_be_null=True,
         quoted_strings_can_be_null=False,
     )
-    table = pa_csv.read_csv(path, convert_options=texts)
+    table = pa_csv.read_csv(pa.BufferReader(content), convert_options=texts)
     if id_column not in names:
         return table
     # An id may be spelt as what is missing is, and Arrow asks for one rule for all columns.
     as_they_stand = pa_csv.ConvertOptions(column_types=types, include_columns=[id_column])
-    ids = pa_csv.read_csv(path, convert_options=as_they_stand)[id_column]
+    again = pa.BufferReader(content)
+    ids = pa_csv.read_csv(again, convert_options=as_they_stand)[id_column]
     return table.set_column(names.index(id_column), id_column, ids)
 
 
@@ -227,14 +233,10 @@ def _issue(kind: str, keys: Iterable[str], predicate: str) -> RecordingIssue:
 class RecordedAdapter(FileAdapter[RecordedCandidate]):
     """Recordings, which can be held against the evaluation set."""
 
-    def load(self, artifact: Artifact[RecordedCandidate], task: Task, /) -> RecordedScorer:
-        return RecordedScorer(artifact.candidate, artifact.home, task)
+    is_recording = True
 
-    def recording_issues(
-        self, artifact: Artifact[RecordedCandidate], cases: pd.DataFrame, task: Task, /
-    ) -> tuple[RecordingIssue, ...]:
-        """Hold the recording against the whole evaluation set."""
-        return self.load(artifact, task).issues(cases)
+    def load(self, candidate: RecordedCandidate, content: bytes, task: Task, /) -> RecordedScorer:
+        return RecordedScorer(candidate, content, task)
 
 
 ADAPTERS[RecordedCandidate] = RecordedAdapter()

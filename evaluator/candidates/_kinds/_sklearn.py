@@ -1,24 +1,22 @@
 """A scikit-learn classifier, read from a skops file or a pickle, or handed in by MLflow."""
 
-import hashlib
 import hmac
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from evaluator.candidates._adapter import ADAPTERS, Artifact, FileAdapter
+from evaluator.candidates._adapter import ADAPTERS, FileAdapter
 from evaluator.candidates._faults import (
     candidate_error,
     check_count,
     check_names,
-    existing_artifact,
     feature_error,
 )
+from evaluator.evidence import digest_of_bytes
 from evaluator.spec import (
     FeatureCandidate,
     MlflowCandidate,
@@ -96,16 +94,16 @@ def single_threaded() -> Iterator[None]:
         yield
 
 
-def read_skops(candidate: SkopsCandidate | MlflowCandidate, path: Path) -> Any:
+def read_skops(candidate: SkopsCandidate | MlflowCandidate, content: bytes) -> Any:
     """Read a model in the skops format."""
     import skops.io
     from skops.io.exceptions import UntrustedTypesFoundException
 
     try:
-        return skops.io.load(path, trusted=list(candidate.trusted_types))
+        return skops.io.load(io.BytesIO(content), trusted=list(candidate.trusted_types))
     except UntrustedTypesFoundException:
         unknown = sorted(
-            set(skops.io.get_untrusted_types(file=path)) - set(candidate.trusted_types)
+            set(skops.io.get_untrusted_types(data=content)) - set(candidate.trusted_types)
         )
         raise candidate_error(
             candidate,
@@ -115,17 +113,15 @@ def read_skops(candidate: SkopsCandidate | MlflowCandidate, path: Path) -> Any:
     except Exception as error:
         raise candidate_error(
             candidate,
-            f"its artifact {path} cannot be read as skops ({type(error).__name__}: {error})",
+            f"its artifact {candidate.source} cannot be read as skops"
+            f" ({type(error).__name__}: {error})",
             fix="save the model again with skops.io.dump and the installed scikit-learn",
         ) from error
 
 
-def read_pickle(candidate: PickleCandidate, home: Path) -> Any:
+def read_pickle(candidate: PickleCandidate, content: bytes) -> Any:
     """Read a pickled classifier whose bytes have the pinned SHA-256."""
-    # The bytes that are compared are the very ones that are then unpickled, so that the file cannot
-    # be exchanged in between.
-    content = existing_artifact(candidate, home).read_bytes()
-    digest = hashlib.sha256(content).hexdigest()
+    digest = digest_of_bytes(content)
     if not hmac.compare_digest(digest, candidate.sha256):
         raise candidate_error(
             candidate,
@@ -151,11 +147,9 @@ class SkopsAdapter(FileAdapter[SkopsCandidate]):
     libraries = ("skops.io", "sklearn")
     icons = frozenset({"scikitlearn"})
 
-    def load(self, artifact: Artifact[SkopsCandidate], task: Task, /) -> EstimatorScorer:
-        """Read the file; what it holds is not run."""
-        candidate = artifact.candidate
-        estimator = read_skops(candidate, existing_artifact(candidate, artifact.home))
-        return EstimatorScorer(candidate, estimator, task)
+    def load(self, candidate: SkopsCandidate, content: bytes, task: Task, /) -> EstimatorScorer:
+        """Read the bytes; what they hold is not run."""
+        return EstimatorScorer(candidate, read_skops(candidate, content), task)
 
 
 class PickleAdapter(FileAdapter[PickleCandidate]):
@@ -164,10 +158,9 @@ class PickleAdapter(FileAdapter[PickleCandidate]):
     libraries = ("joblib", "sklearn")
     icons = frozenset({"scikitlearn"})
 
-    def load(self, artifact: Artifact[PickleCandidate], task: Task, /) -> EstimatorScorer:
-        """Unpickle the file, if it is the pinned one."""
-        candidate = artifact.candidate
-        return EstimatorScorer(candidate, read_pickle(candidate, artifact.home), task)
+    def load(self, candidate: PickleCandidate, content: bytes, task: Task, /) -> EstimatorScorer:
+        """Unpickle the bytes, if they are the pinned ones."""
+        return EstimatorScorer(candidate, read_pickle(candidate, content), task)
 
 
 ADAPTERS[SkopsCandidate] = SkopsAdapter()
