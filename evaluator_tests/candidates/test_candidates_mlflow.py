@@ -18,7 +18,9 @@ from skl2onnx import to_onnx
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 
-from evaluator.candidates import artifact_digest, load_scorer
+from evaluator.candidates import adapter_of, artifact_digest, load_scorer
+from evaluator.candidates._adapter import Artifact
+from evaluator.candidates._kinds import _mlflow
 from evaluator.candidates._kinds._mlflow import _folder_here
 from evaluator.errors import CandidateError
 from evaluator_tests.candidates.conftest import candidate_of, task_of
@@ -209,6 +211,45 @@ def test_a_version_in_a_remote_store_is_known_without_fetching_it(
 
     assert remote == artifact_digest(made, Path("/"), tracking_uri=registry.uri)
     assert remote != here
+
+
+def test_a_version_in_a_remote_store_tells_which_files_were_fetched(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_mlflow, "_folder_here", lambda _: None)
+    made = candidate(f"models:/{NAME}@champion")
+    artifact = Artifact(made, Path("/"), registry.uri)
+    adapter = adapter_of(made)
+    file = _stored(registry, "2") / "model.skops"
+    before = file.read_bytes()
+
+    first = adapter.read(artifact)
+    file.write_bytes((_stored(registry, "1") / "model.skops").read_bytes())
+    try:
+        exchanged = adapter.read(artifact)
+    finally:
+        file.write_bytes(before)
+
+    # By its name alone the version is the same, and what was fetched is not.
+    assert first.digest == exchanged.digest == adapter.digest(artifact)
+    assert first.files_digest != exchanged.files_digest
+    found = adapter.load(made, first.content, task_of()).score(CASES)
+    assert np.array_equal(found, EXPECTED)
+
+
+def test_a_registered_model_is_read_from_the_files_that_were_hashed(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = candidate(f"models:/{NAME}/2")
+    observed = artifact_digest(made, Path("/"), tracking_uri=registry.uri)
+    # MLflow is not asked for them once more.
+    monkeypatch.setattr(mlflow.artifacts, "download_artifacts", pytest.fail)
+
+    scorer = load_scorer(
+        made, Path("/"), task=task_of(), tracking_uri=registry.uri, digest=observed
+    )
+
+    assert np.array_equal(scorer.score(CASES), EXPECTED)
 
 
 @pytest.mark.parametrize(
