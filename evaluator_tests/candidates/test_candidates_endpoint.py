@@ -4,13 +4,20 @@ import threading
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from evaluator.candidates import TransientCandidateError, artifact_digest, artifact_stamp, predict
+from evaluator.candidates import (
+    TransientCandidateError,
+    artifact_digest,
+    artifact_stamp,
+    load_scorer,
+    predict,
+)
 from evaluator.candidates._kinds._http import CircuitBreaker, HttpScorer, Timing
 from evaluator.errors import CandidateError
 from evaluator_tests.candidates import scoring_server as faults
@@ -353,6 +360,20 @@ def test_a_model_that_changes_while_it_is_asked_is_refused(server: faults.Scorin
     error = refusal(server, batch_size=3, version_header="X-Model-Version")
 
     assert "its model changed from version 'a' to 'b'" in error.what
+
+
+def test_answers_are_held_against_the_version_that_was_observed(
+    server: faults.ScoringServer, tmp_path: Path
+) -> None:
+    made = candidate(server, version_header="X-Model-Version", retries=0)
+    observed = artifact_digest(made, tmp_path)
+    scorer = load_scorer(made, tmp_path, task=task_of(), digest=observed)
+    server.version = "b"
+
+    with pytest.raises(CandidateError, match="its model changed from version 'a' to 'b'"):
+        scorer.score(FEATURES)
+    with pytest.raises(CandidateError, match="was exchanged since it was observed"):
+        load_scorer(made, tmp_path, task=task_of(), digest=observed)
 
 
 def test_an_endpoint_that_does_not_tell_its_version_is_refused(

@@ -113,7 +113,7 @@ CELLS: dict[str, dict[str, Cell]] = {
     "pickle": {
         **CODE,
         "missing artifact": MISSING,
-        "exchanged artifact": Cell(CandidateError, "is pinned, so nothing of it was read"),
+        "exchanged artifact": EXCHANGED,
         "corrupt artifact": Cell(CandidateError, "cannot be unpickled"),
     },
     "recorded": {
