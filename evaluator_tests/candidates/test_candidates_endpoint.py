@@ -1,5 +1,6 @@
 """A scoring endpoint may fail in every way: what it does not give is never made up."""
 
+import json
 import threading
 from collections.abc import Iterator
 from datetime import date
@@ -316,6 +317,16 @@ def test_the_authorization_is_sent_and_never_told(
     # A server may send back what it was sent.
     for code in (401, 503):
         server.faults = [faults.status(code, f"no: Bearer {SECRET}, {SECRET}".encode())]
+        error = refusal(server, **told)
+        assert "(hidden)" in error.what
+        told_by.append(error)
+    sent_back = {"id": f"Bearer {SECRET}", "score": 0.5}
+    for fault in (
+        faults.scores(lambda s: [*s, sent_back]),
+        faults.scores(lambda s: [{**s[0], "score": SECRET}, *s[1:]]),
+        faults.body(json.dumps({SECRET: 1})[:-1].encode() + f', "{SECRET}": 2}}'.encode()),
+    ):
+        server.faults = [fault]
         error = refusal(server, **told)
         assert "(hidden)" in error.what
         told_by.append(error)

@@ -292,6 +292,13 @@ def server() -> Iterator[faults.ScoringServer]:
         yield scoring
 
 
+@pytest.fixture(scope="module")
+def lasting_server() -> Iterator[faults.ScoringServer]:
+    """Run a server for all examples of a test."""
+    with faults.running() as scoring:
+        yield scoring
+
+
 def scorer_of(url: str, **told: Any) -> HttpScorer:
     settings = {"retries": 0, "version": "1", **told}
     candidate: Any = candidate_of(kind="http", url=url, path=None, **settings)
@@ -420,7 +427,10 @@ JSON = st.recursive(
     ),
     max_leaves=10,
 )
-ROWS = st.lists(
+SCORES = st.floats() | st.integers(-(10**400), 10**400) | st.just(10**400) | JSON
+ROWS = st.tuples(SCORES, SCORES).map(
+    lambda two: [{"id": case, "score": score} for case, score in zip((11, 12), two, strict=True)]
+) | st.lists(
     st.fixed_dictionaries({"id": st.sampled_from([11, 12]) | JSON, "score": JSON}), max_size=3
 )
 TOKENS = st.lists(
@@ -463,30 +473,13 @@ HEADERS = st.lists(
 @pytest.mark.slow
 @many
 @given(HEADERS | HEADERS.map(lambda rest: STATUS + rest))
-def test_of_any_bytes_from_an_endpoint_there_comes_one_sentence_at_most(content: bytes) -> None:
-    server, url = ENDPOINT()
-    server.faults = [raw_answer(content)]
+def test_of_any_bytes_from_an_endpoint_there_comes_one_sentence_at_most(
+    lasting_server: faults.ScoringServer, content: bytes
+) -> None:
+    lasting_server.faults = [raw_answer(content)]
     with one_sentence_at_most():
-        scorer_of(url, version=None, version_header="X-Model-Version").score(FEATURES)
-
-
-class _Endpoint:
-    """A server for all examples of a test, which is started once."""
-
-    def __init__(self) -> None:
-        self.running: Any = None
-
-    def __call__(self) -> tuple[faults.ScoringServer, str]:
-        return self.running, self.running.url
-
-
-ENDPOINT = _Endpoint()
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _endpoint() -> Iterator[None]:
-    with faults.running() as ENDPOINT.running:
-        yield
+        told = {"version": None, "version_header": "X-Model-Version"}
+        scorer_of(lasting_server.url, **told).score(FEATURES)
 
 
 # Recordings

@@ -98,7 +98,12 @@ class HttpScorer:
         body = json.dumps({"cases": cases}, allow_nan=False).encode()
         response = self._request("POST", body)
         self._check_version(response)
-        return _scores(self._candidate, response.body, ids)
+        try:
+            return _scores(self._candidate, response.body, ids)
+        except CandidateError as error:
+            # It repeats what was answered, which may be what was sent.
+            what = self._authorization.hide_in(error.what)
+            raise candidate_error(self._candidate, what, fix=error.fix) from None
 
     def _request(self, method: str, body: bytes | None) -> Response:
         """Send a request, and again where that may help."""
@@ -142,6 +147,7 @@ class HttpScorer:
         import urllib3
 
         timeout = self._candidate.request_timeout
+        too_late = f"no whole answer in {timeout:g} seconds"
         headers = {
             "Content-Type": "application/json",
             "Accept": "application/json",
@@ -177,11 +183,11 @@ class HttpScorer:
                 # Their messages may hold addresses and headers.
                 message = self._authorization.hide_in(f"{type(error).__name__}: {error}")
                 if watched.is_over or isinstance(error, requests.Timeout):
-                    message = f"no whole answer in {timeout:g} seconds"
+                    message = too_late
                 raise EndpointUnreachableError(message) from None
+            # Where it was cut off may look like the end.
             if watched.is_over:
-                # What was cut off may look like the end.
-                raise EndpointUnreachableError(f"no whole answer in {timeout:g} seconds")
+                raise EndpointUnreachableError(too_late)
         self._check_status(response.status_code, bytes(content))
         return Response(response.headers, bytes(content))
 
@@ -218,9 +224,10 @@ class HttpScorer:
         with self._lock:
             first = self._version = self._version or version
         if version != first:
+            changed = f"its model changed from version {first!r} to {version!r} while it was asked"
             raise candidate_error(
                 self._candidate,
-                f"its model changed from version {first!r} to {version!r} while it was asked",
+                self._authorization.hide_in(changed),
                 fix="run it again, when only one version is served",
             )
 
