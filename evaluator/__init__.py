@@ -2,3 +2,5 @@
 
 Importing the package imports nothing else: each part is imported where it is used.
 """
+
+__version__ = "0.1.0"

@@ -7,12 +7,12 @@ where all that holds, figures and verdicts computed once more from the stored pr
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from evaluator import __version__
 from evaluator.certification._certificate_state import CertificateState, state_of
 from evaluator.certification._ledger import (
     CertificateBody,
@@ -233,7 +233,7 @@ def verify(
     cautions = [*chain.cautions]
     if signature in _SIGNATURE_CAUTIONS:
         cautions.insert(0, _SIGNATURE_CAUTIONS[signature])
-    made_with, here = statement.predicate.code.version, version("evaluator")
+    made_with, here = statement.predicate.code.version, __version__
     if made_with != here:
         cautions.append(f"it was made with evaluator {made_with} and is checked with {here}")
     other_calculation = False

@@ -1,13 +1,12 @@
 """The forms in which an answer about lineage is written: text, JSON, W3C PROV-JSON, OpenLineage."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
-from importlib.metadata import version
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote, urlsplit
 from uuid import NAMESPACE_URL, UUID, uuid5
 
+from evaluator import __version__
 from evaluator.evidence._content import canonical_json, digest_of
 from evaluator.evidence._lineage import Lineage, VersionKey, key_of, short
 from evaluator.evidence._record import Record, Upstream
@@ -183,7 +182,7 @@ def to_openlineage(lineage: Lineage) -> Iterator[dict[str, Any]]:
         yield {
             "eventType": "COMPLETE",
             "eventTime": record.created_at.isoformat(),
-            "producer": f"urn:evaluator:{_software_version()}",
+            "producer": f"urn:evaluator:{__version__}",
             "schemaURL": f"{_OPENLINEAGE}/2-0-2/OpenLineage.json#/$defs/RunEvent",
             "run": {
                 "runId": str(uuid5(NAMESPACE_URL, f"{record.run_id}/{key!r}")),
@@ -201,7 +200,7 @@ class _ProvDocument:
     def __init__(self, lineage: Lineage) -> None:
         self._lineage = lineage
         self._audit = lineage.walk.audit
-        self._agent = f"evaluator:software/{_software_version()}"
+        self._agent = f"evaluator:software/{__version__}"
         self._parts: dict[str, dict[str, Any]] = {
             "entity": {},
             "activity": {},
@@ -297,7 +296,7 @@ def _run_facets(record: Record) -> dict[str, Any]:
         "processing_engine": _facet(
             "facets/1-1-1/ProcessingEngineRunFacet.json#/$defs/ProcessingEngineRunFacet",
             name="evaluator",
-            version=_software_version(),
+            version=__version__,
         ),
         "evaluator_version": _facet(
             "2-0-2/OpenLineage.json#/$defs/RunFacet",
@@ -338,15 +337,10 @@ def _version_facet(identity: str, content_version: str) -> dict[str, Any]:
 
 def _facet(schema: str, **entry: Any) -> dict[str, Any]:
     return {
-        "_producer": f"urn:evaluator:{_software_version()}",
+        "_producer": f"urn:evaluator:{__version__}",
         "_schemaURL": f"{_OPENLINEAGE}/{schema}",
         **entry,
     }
-
-
-@cache
-def _software_version() -> str:
-    return version("evaluator")
 
 
 def _as_uuid(run_id: str) -> UUID:

@@ -4,10 +4,10 @@ import os
 import subprocess
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from evaluator import __version__
 from evaluator.candidates import adapter_of
 from evaluator.certification import (
     SPEC_FILE,
@@ -282,7 +282,7 @@ def _code() -> Code:
     revision = _git(folder, "rev-parse", "HEAD")
     changes = _git(folder, "status", "--porcelain", "--", ".") if revision else None
     return Code(
-        version=version("evaluator"),
+        version=__version__,
         revision=revision,
         has_changes=bool(changes) if changes is not None else None,
     )

@@ -5,6 +5,7 @@ from datetime import date, datetime
 from importlib.metadata import version
 from typing import NamedTuple
 
+from evaluator import __version__
 from evaluator.certification import (
     EvaluationSetSummary,
     EvidenceRecord,
@@ -91,7 +92,7 @@ def store_certificate(
         scorecard=judged.scorecard,
         headline_metrics=highlights(state).headline_metrics,
         evidence=_evidence(state, judged.record),
-        code_version=version("evaluator"),
+        code_version=__version__,
         packages={name: version(name) for name in _PACKAGES},
         created_at=run_context.now,
         run_id=run_context.run_id,
@@ -142,7 +143,7 @@ def store_dashboard(state: AuditState, judged: JudgedScorecard, run_context: Run
             without_label=state.store.read_table(evaluation_set, WITHOUT_LABEL).to_pandas(),
             intake_days=[_intake_day(day) for day in state.day_states()],
             evidence=_evidence(state, certificate),
-            code_version=version("evaluator"),
+            code_version=__version__,
             run_id=run_context.run_id,
             signed_by=CertificateFacts.of(certificate).key_id,
         )
@@ -183,7 +184,7 @@ def store_documents(state: AuditState, judged: JudgedScorecard, run_context: Run
             c.name: certificate.files[statement_name(c.name)].sha256 for c in state.spec.candidates
         },
         evidence=_evidence(state, certificate),
-        code_version=version("evaluator"),
+        code_version=__version__,
         packages={name: version(name) for name in _PACKAGES},
         run_id=run_context.run_id,
     )
