@@ -1,19 +1,15 @@
-"""The command itself: its options, its exit codes, and how errors become sentences."""
+"""The command itself: its options, and how its process ends."""
 
 import atexit
 import logging
 import os
 import sys
-import traceback
-import warnings
-from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from evaluator.cli import _audits, _certificates
-from evaluator.cli._display import Exit
-from evaluator.errors import EvaluatorError, IntakeError, RenamedKeyWarning, SpecError, UsageError
+from evaluator.verifier import Exit, run_command
 
 app = typer.Typer(
     name="evaluator",
@@ -78,43 +74,4 @@ def main() -> None:
     SystemExit
         With an exit code of `Exit`.
     """
-    debug = "--debug" in sys.argv
-    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
-    try:
-        with warnings.catch_warnings():
-            warnings.showwarning = _sentences_before(warnings.showwarning)
-            app(arguments, prog_name="evaluator")
-    except EvaluatorError as error:
-        if debug:
-            traceback.print_exc()
-        typer.echo(f"Error: {error}", err=True)
-        sys.exit(_exit_of(error))
-    except Exception as error:  # noqa: BLE001 - a fault is one sentence; its trace is for --debug
-        if debug:
-            traceback.print_exc()
-        typer.echo(
-            f"A fault of the program or the machine: {type(error).__name__}: {error}", err=True
-        )
-        if not debug:
-            typer.echo("Run it again with --debug to see where.", err=True)
-        sys.exit(Exit.FAULT)
-
-
-def _sentences_before(show_other: Callable[..., None]) -> Callable[..., None]:
-    """Show a warning that a user can act on as one sentence, without the code that warned."""
-    shown = set()
-
-    def show(message: Warning | str, category: type[Warning], *location: Any) -> None:
-        if not issubclass(category, RenamedKeyWarning):
-            show_other(message, category, *location)
-        elif str(message) not in shown:
-            shown.add(str(message))
-            typer.echo(f"Warning: {message}", err=True)
-
-    return show
-
-
-def _exit_of(error: EvaluatorError) -> Exit:
-    if isinstance(error, SpecError | UsageError):
-        return Exit.WRONG_USE
-    return Exit.NOT_CERTIFIED if isinstance(error, IntakeError) else Exit.FAULT
+    run_command(app, "evaluator")

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evaluator.cli._display import Exit, progress_display
+from evaluator.cli._display import progress_display
 from evaluator.errors import UsageError
 from evaluator.scorecard import Asset
+from evaluator.verifier import Exit
 
 if TYPE_CHECKING:
     from evaluator.orchestration import AuditRun, Display, RunSummary

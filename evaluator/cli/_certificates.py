@@ -1,6 +1,5 @@
 """The commands about certificates: make a key, check one, hand it on, decide, require one."""
 
-import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from evaluator.cli._display import Exit
 from evaluator.errors import UsageError
 from evaluator.scorecard import Asset
+from evaluator.verifier import Exit, Key, verify_command
 
 if TYPE_CHECKING:
-    from evaluator.certification import EntryKind, LedgerHead, PublicKey, Statement
+    from evaluator.certification import EntryKind, PublicKey, Statement
     from evaluator.orchestration import AuditState
 
 Certificate = Annotated[
@@ -24,13 +23,8 @@ Certificate = Annotated[
 ]
 Author = Annotated[str, typer.Option("--by", help="Who says so: a name or a role.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why, in words.")]
-Key = Annotated[
-    Path | None, typer.Option("--key", help="The issuer's public key, as they told you.")
-]
-Evidence = Annotated[
-    str | None,
-    typer.Option("--evidence", help="The evidence folder or URL, by default the platform's own."),
-]
+EVIDENCE_HELP = "The evidence folder or URL, by default the platform's own."
+Evidence = Annotated[str | None, typer.Option("--evidence", help=EVIDENCE_HELP)]
 
 commands = typer.Typer()
 keys = typer.Typer(no_args_is_help=True)
@@ -59,46 +53,18 @@ def create(
     typer.echo(f"Key id:      {files.key_id}")
 
 
-@commands.command(epilog="Example: evaluator verify flights/random_forest --key audit.public.pem")
-def verify(
-    certificate: Annotated[
-        str,
-        typer.Argument(help="A .dsse.json file, an exported folder, or AUDIT/CANDIDATE."),
-    ],
-    *,
-    evidence: Evidence = None,
-    key: Key = None,
-    ledger_head: Annotated[
-        str | None,
-        typer.Option(help="Number and digest that an earlier check printed, as 12:9f86d0..."),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
-) -> None:
-    """Check a certificate offline: signature, every digest, ledger, and all figures once more.
+def _to_verify(certificate: str, evidence: str | None) -> tuple[bytes, str]:
+    found = _find(certificate, evidence)
+    return found.content, found.evidence
 
-    Exit code 0 only where everything holds, it is signed with the given key, and it stands.
-    """
-    from evaluator.certification import load_public_key, verify as check, verify_bundle
 
-    now = datetime.now(UTC)
-    public_key = None if key is None else load_public_key(key)
-    head = None if ledger_head is None else _parse_head(ledger_head)
-    if Path(certificate).is_dir():
-        bundle = verify_bundle(Path(certificate), public_key=public_key, now=now, known_head=head)
-        report, problems, is_verified = bundle.report, bundle.problems, bundle.is_verified
-    else:
-        found = _find(certificate, evidence)
-        report = check(
-            found.content, found.evidence, public_key=public_key, now=now, known_head=head
-        )
-        problems, is_verified = (), report.is_verified
-    if as_json:
-        document = {**report.as_record(), "bundle": [problem._asdict() for problem in problems]}
-        typer.echo(json.dumps(document, indent=2))
-    else:
-        for line in [*report.to_lines(), *(f"  PROBLEM     {problem}" for problem in problems)]:
-            typer.echo(line)
-    raise typer.Exit(Exit.DONE if is_verified else Exit.NOT_CERTIFIED)
+commands.command("verify", epilog="Example: evaluator verify flights/gb --key audit.public.pem")(
+    verify_command(
+        _to_verify,
+        certificate_help="A .dsse.json file, an exported folder, or AUDIT/CANDIDATE.",
+        evidence_help=EVIDENCE_HELP,
+    )
+)
 
 
 @commands.command(epilog="Example: evaluator export flights/random_forest for-the-regulator")
@@ -217,22 +183,6 @@ def require(
     answer = require_certificate(entries, candidate, digest, datetime.now(UTC))
     typer.echo(f"{'RELEASE' if answer.is_met else 'DO NOT RELEASE'} {candidate}: {answer.reason}")
     raise typer.Exit(Exit.DONE if answer.is_met else Exit.NOT_CERTIFIED)
-
-
-def _parse_head(text: str) -> "LedgerHead":
-    from pydantic import ValidationError
-
-    from evaluator.certification import LedgerHead
-
-    number, _, digest = text.partition(":")
-    try:
-        return LedgerHead(sequence=int(number), digest=digest)
-    except (ValueError, ValidationError) as error:
-        raise UsageError(
-            "it is no number and digest of a ledger",
-            culprit=f"--ledger-head {text}",
-            fix="write them as an earlier check printed them, such as 12:9f86d0...",
-        ) from error
 
 
 class _FoundCertificate(NamedTuple):

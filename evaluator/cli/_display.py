@@ -1,23 +1,13 @@
-"""What a command shows while it runs, and what its exit code says."""
+"""What a command shows while it runs."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import IntEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from evaluator.orchestration import Advance, Display
-
-
-class Exit(IntEnum):
-    """What the command's exit code says."""
-
-    DONE = 0
-    NOT_CERTIFIED = 1
-    WRONG_USE = 2
-    FAULT = 3
 
 
 @contextmanager

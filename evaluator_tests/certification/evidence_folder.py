@@ -83,6 +83,7 @@ class Builder:
     """Writes an audit's outputs one by one; tests change what they want to forge."""
 
     score_version = SCORE_VERSION
+    valid_until = VALID_UNTIL
 
     def __init__(self, folder: Path, spec: AuditSpec = SPEC) -> None:
         self.folder = folder
@@ -378,7 +379,7 @@ class Builder:
                     "artifact_digest": judged.artifact_digest,
                     "evaluation_set": evaluation_set.content_version,
                     "valid_from": NOW,
-                    "valid_until": VALID_UNTIL,
+                    "valid_until": self.valid_until,
                     "path": paths[name],
                     "record_sha256": digest_of_bytes(record_bytes),
                 },
@@ -397,7 +398,7 @@ class Builder:
             evidence=evidence,
             issue=Issue(
                 requested_by="ada@example.org",
-                valid_until=VALID_UNTIL,
+                valid_until=self.valid_until,
                 code=Code(version="0.1.0", revision="a" * 40, has_changes=False),
                 seeds={"bootstrap": 7},
                 ledger=ledger.head(),

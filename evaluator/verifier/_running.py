@@ -1,0 +1,78 @@
+"""How a command of ours runs: what its exit codes say, and how errors become sentences."""
+
+import sys
+import traceback
+import warnings
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Any
+
+import typer
+
+from evaluator.errors import EvaluatorError, IntakeError, RenamedKeyWarning, SpecError, UsageError
+
+
+class Exit(IntEnum):
+    """What a command's exit code says."""
+
+    DONE = 0
+    NOT_CERTIFIED = 1
+    WRONG_USE = 2
+    FAULT = 3
+
+
+def run_command(app: typer.Typer, name: str) -> None:
+    """Run a command on the process's arguments, and turn errors into a message.
+
+    Parameters
+    ----------
+    app
+        The command. ``--debug`` is taken out of its arguments: it shows where an error was raised.
+    name
+        What it is called.
+
+    Raises
+    ------
+    SystemExit
+        With an exit code of `Exit`.
+    """
+    debug = "--debug" in sys.argv
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = _sentences_before(warnings.showwarning)
+            app(arguments, prog_name=name)
+    except EvaluatorError as error:
+        if debug:
+            traceback.print_exc()
+        typer.echo(f"Error: {error}", err=True)
+        sys.exit(_exit_of(error))
+    except Exception as error:  # noqa: BLE001 - a fault is one sentence; its trace is for --debug
+        if debug:
+            traceback.print_exc()
+        typer.echo(
+            f"A fault of the program or the machine: {type(error).__name__}: {error}", err=True
+        )
+        if not debug:
+            typer.echo("Run it again with --debug to see where.", err=True)
+        sys.exit(Exit.FAULT)
+
+
+def _sentences_before(show_other: Callable[..., None]) -> Callable[..., None]:
+    """Show a warning that a user can act on as one sentence, without the code that warned."""
+    shown = set()
+
+    def show(message: Warning | str, category: type[Warning], *location: Any) -> None:
+        if not issubclass(category, RenamedKeyWarning):
+            show_other(message, category, *location)
+        elif str(message) not in shown:
+            shown.add(str(message))
+            typer.echo(f"Warning: {message}", err=True)
+
+    return show
+
+
+def _exit_of(error: EvaluatorError) -> Exit:
+    if isinstance(error, SpecError | UsageError):
+        return Exit.WRONG_USE
+    return Exit.NOT_CERTIFIED if isinstance(error, IntakeError) else Exit.FAULT
