@@ -31,8 +31,19 @@ from ._issuing import (
     build_statement as build_statement,
     sign_statement as sign_statement,
 )
-from ._ledger import GENESIS_HEAD as GENESIS_HEAD, EntryKind as EntryKind, Ledger as Ledger
-from ._outcomes import Outcome as Outcome, Waiver as Waiver, decide_outcomes as decide_outcomes
+from ._ledger import (
+    GENESIS_HEAD as GENESIS_HEAD,
+    ChainedEntry as ChainedEntry,
+    EntryKind as EntryKind,
+    Ledger as Ledger,
+)
+from ._outcomes import (
+    Outcome as Outcome,
+    Qualifications as Qualifications,
+    Waiver as Waiver,
+    decide_outcomes as decide_outcomes,
+    format_outcome as format_outcome,
+)
 from ._phrases import (
     format_count as format_count,
     format_list as format_list,

@@ -163,10 +163,11 @@ def _readme(statement: Statement, certificate: str, public_key: PublicKey | None
         else "This bundle holds NO PUBLIC KEY. Without the issuer's key nothing proves who issued\n"
         "the certificate."
     )
+    named = "".join(f"  {words}\n" for words in predicate.candidate.named)
     return f"""\
-{predicate.audit}: {predicate.candidate.name} is {predicate.candidate.outcome}
+{predicate.audit}: {predicate.candidate.name} is {predicate.candidate.in_words}
 {predicate.candidate.reason}
-
+{named}
 Asked for by {predicate.requested_by}, {predicate.created_at.isoformat()}
 Valid until  {predicate.validity.valid_until.isoformat()}
 Certificate  {certificate} (SHA-256 of {CERTIFICATE})

@@ -130,7 +130,7 @@ def require_certificate(
         reason = f"its newest certificate is {state.state}: {state.reason}"
         return Requirement(is_met=False, reason=reason, certificate=subject)
     if body.outcome != "certified":
-        reason = f"its newest certificate says: {body.outcome}"
+        reason = "its newest certificate does not certify it"
         return Requirement(is_met=False, reason=reason, certificate=subject)
     return Requirement(is_met=True, reason=state.reason, certificate=subject)
 

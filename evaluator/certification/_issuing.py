@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime
 
-from evaluator.certification._outcomes import Outcome, OutcomeWord
+from evaluator.certification._outcomes import Outcome, OutcomeWord, Qualifications
 from evaluator.certification._recomputation import SPEC_FILE
 from evaluator.certification._signatures import IN_TOTO, Envelope, SigningKey, seal
 from evaluator.certification._statement import (
@@ -85,15 +85,6 @@ class CertificateSignature(StrictModel):
     statement: str
 
 
-class WaivedGate(StrictModel):
-    """A gate that a person decided to do without for a while."""
-
-    gate: str
-    waived_by: str
-    reason: str
-    until: AwareDatetime
-
-
 class CertifiedCandidate(StrictModel):
     """One candidate: its artifact, what came out, and what of it is missing."""
 
@@ -101,9 +92,7 @@ class CertifiedCandidate(StrictModel):
     artifact_digest: str | None
     outcome: OutcomeWord
     reason: str
-    after_waivers: OutcomeWord | None
-    """What the outcome would be without the gates that people waived; None where none is."""
-    waived: tuple[WaivedGate, ...]
+    qualified_by: Qualifications
     headline: tuple[Headline, ...]
     slices: Slices
 
@@ -203,16 +192,7 @@ def build_certificate(
                 artifact_digest=artifact_digests.get(outcome.candidate),
                 outcome=outcome.outcome,
                 reason=outcome.reason,
-                after_waivers=outcome.after_waivers,
-                waived=tuple(
-                    WaivedGate(
-                        gate=waiver.gate,
-                        waived_by=waiver.waived_by,
-                        reason=waiver.reason,
-                        until=waiver.until.astimezone(UTC),
-                    )
-                    for waiver in outcome.waived
-                ),
+                qualified_by=outcome.qualified_by,
                 headline=tuple(
                     _headline(metric, measurements.get((outcome.candidate, metric)))
                     for metric in headline_metrics
@@ -368,6 +348,7 @@ def build_statement(
                 artifact_digest=entry.artifact_digest,
                 outcome=entry.outcome,
                 reason=entry.reason,
+                qualified_by=entry.qualified_by,
             ),
             evaluation_set=document.evaluation_set,
             assumptions=document.assumptions,

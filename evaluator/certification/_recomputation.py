@@ -8,6 +8,7 @@ they give, and that the verdicts are what the audit's gates say of the scorecard
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ import pandas as pd
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from evaluator.certification._certificate_state import waivers_in_force
+from evaluator.certification._gaps import decide_gaps
 from evaluator.certification._gate_evidence import (
     GateEvidence,
     gate_evidence,
@@ -23,7 +25,7 @@ from evaluator.certification._gate_evidence import (
 )
 from evaluator.certification._gates._behaviour import asks_about_days, asks_about_drift
 from evaluator.certification._ledger import ChainedEntry
-from evaluator.certification._outcomes import decide_outcomes
+from evaluator.certification._outcomes import Qualifications, decide_outcomes
 from evaluator.certification._statement import (
     ARTIFACT_DIGEST,
     CONTENT_DIGEST,
@@ -31,8 +33,9 @@ from evaluator.certification._statement import (
     EvidenceItem,
     Predicate,
 )
+from evaluator.certification._statement_v1 import WAIVED, waivers_in_words
 from evaluator.certification._stored_evidence import StoredEvidence
-from evaluator.certification._verdicts import Verdict, judge
+from evaluator.certification._verdicts import JudgedGate, judge_scopes
 from evaluator.evaluation import (
     EvaluatedCases,
     Predicted,
@@ -60,6 +63,7 @@ from evaluator.scorecard import (
     DayFacts,
     Scorecard,
     Slice,
+    WeakSlice,
     from_stored,
     model_of,
     number,
@@ -93,8 +97,6 @@ RELATIVE_TOLERANCE: Final = 1e-9
 """Two machines may add the same numbers in another order."""
 ABSOLUTE_TOLERANCE: Final = 1e-12
 _STATED: Final = ("value", "low", "high", "clusters", "design_effect")
-# How the reason of an outcome begins where gates are waived.
-_WAIVED = "WITH "
 
 
 def spec_document(spec: AuditSpec) -> bytes:
@@ -429,8 +431,8 @@ def compare_verdicts(
     if name not in names:
         yield Discrepancy("verdicts", "certificate", f"the audit has no candidate {name!r}")
         return
-    verdicts = judge(spec.gates, evidence, names)
-    again = [verdict.as_record() for verdict in verdicts if verdict.candidate == name]
+    judged = judge_scopes(spec.gates, evidence, names)
+    again = [one.verdict.as_record() for one in judged if one.verdict.candidate == name]
     if len(again) != len(predicate.gates):
         what = f"it has {len(predicate.gates)} verdicts, and the audit's gates give {len(again)}"
         yield Discrepancy("verdicts", "certificate", what)
@@ -438,7 +440,7 @@ def compare_verdicts(
         differing = list(differences(stated.as_record(), record))
         if differing:
             yield Discrepancy("verdicts", "certificate", f"{stated.gate}: {'; '.join(differing)}")
-    yield from _compare_outcome(predicate, verdicts, evidence, entries)
+    yield from _compare_outcome(predicate, spec, judged, evidence, entries)
     measurements = evidence.scorecard.measurements
     is_overall = (measurements["candidate"] == name) & (measurements["level"] == "overall")
     overall = measurements[is_overall]
@@ -455,31 +457,50 @@ def compare_verdicts(
 
 def _compare_outcome(
     predicate: Predicate,
-    verdicts: Sequence[Verdict],
+    spec: AuditSpec,
+    judged: Sequence[JudgedGate],
     evidence: GateEvidence,
     entries: Sequence[ChainedEntry],
 ) -> Iterator[Discrepancy]:
     stated = predicate.candidate
     artifacts = {stated.name: stated.artifact_digest}
     now = predicate.created_at
-    entered = waivers_in_force(entries, artifacts, now)
-    outcome, plain = (
-        decide_outcomes(
-            verdicts,
-            evidence.scorecard.slices,
-            [stated.name],
-            allowed_missing=evidence.allowed_missing,
-            waivers=waivers,
-            now=now,
-        )[0]
-        for waivers in ([one.waiver for one in entered], [])
+    (outcome,) = decide_outcomes(
+        [one.verdict for one in judged],
+        evidence.scorecard.slices,
+        [stated.name],
+        allowed_missing=evidence.allowed_missing,
+        waivers=[one.waiver for one in waivers_in_force(entries, artifacts, now)],
+        now=now,
+        gaps=decide_gaps(judged, evidence, spec.fairness),
+        weak_slices=evidence.scorecard.rows(WeakSlice, stated.name),
+        cases_independent=predicate.evaluation_set.cases_independent,
     )
     if outcome.outcome != stated.outcome:
         what = f"it says {stated.outcome}, and the verdicts give {outcome.outcome}"
         yield Discrepancy("verdicts", "certificate", what)
-        return
-    # What stands before the plain reason is the waivers, and what would come of them.
-    waived = outcome.reason.removesuffix(plain.reason)
-    if not stated.reason.startswith(waived) or (not waived and stated.reason.startswith(_WAIVED)):
-        what = f"its waivers are not the ledger's, which give: {waived or 'none'}"
-        yield Discrepancy("verdicts", "certificate", what)
+    elif stated.qualified_by is None:
+        waived = waivers_in_words(outcome, predicate.gates)
+        if not stated.reason.startswith(waived) or (
+            not waived and stated.reason.startswith(WAIVED)
+        ):
+            what = f"its waivers are not the ledger's, which give: {waived or 'none'}"
+            yield Discrepancy("verdicts", "certificate", what)
+    else:
+        said, again = (_in_any_order(one) for one in (stated.qualified_by, outcome.qualified_by))
+        if said != again:
+            what = f"what qualifies its outcome is {_in_full(said)}, recomputed {_in_full(again)}"
+            yield Discrepancy("verdicts", "certificate", what)
+
+
+def _in_any_order(qualified_by: Qualifications) -> Qualifications:
+    # Near ties may be in another order elsewhere.
+    return replace(
+        qualified_by,
+        gaps_failed=tuple(sorted(qualified_by.gaps_failed)),
+        weak_slices=tuple(sorted(qualified_by.weak_slices)),
+    )
+
+
+def _in_full(qualified_by: Qualifications) -> str:
+    return f"{qualified_by.short or 'nothing'} ({'; '.join(qualified_by.lines())})"

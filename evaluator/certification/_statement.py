@@ -11,8 +11,9 @@ from datetime import date
 from typing import Annotated, Any, Final, Literal, NamedTuple, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic.json_schema import SkipJsonSchema
 
-from evaluator.certification._outcomes import OutcomeWord
+from evaluator.certification._outcomes import OutcomeWord, Qualifications, format_outcome
 from evaluator.certification._statement_v1 import as_format_2
 from evaluator.certification._verdicts import STRICT, Verdict
 from evaluator.errors import EvidenceError
@@ -104,6 +105,19 @@ class CandidateOutcome(StrictModel):
     """The digest of its artifact; null where it could not be read."""
     outcome: OutcomeWord
     reason: str
+    qualified_by: Qualifications | SkipJsonSchema[None]
+    """What must be said beside the outcome."""
+    # None where a certificate of format 1 is read, which is silent.
+
+    @property
+    def in_words(self) -> str:
+        """The outcome with what qualifies it."""
+        return format_outcome(self.outcome, self.qualified_by)
+
+    @property
+    def named(self) -> list[str]:
+        """What qualifies it, each by its name."""
+        return [] if self.qualified_by is None else self.qualified_by.lines()
 
 
 class Headline(StrictModel):
@@ -178,6 +192,12 @@ class EvaluationSetSummary:
     def assumptions(self) -> tuple[str, ...]:
         """What intervals take for granted of its cases, in sentences without their full stops."""
         return assumptions_of(days=self.days, cluster=self.cluster, weight=self.weight)
+
+    @property
+    def cases_independent(self) -> bool:
+        """Whether they take all cases as independent, though these are of several days."""
+        unclustered = assumptions_of(days=self.days, cluster=None, weight=None)
+        return self.cluster is None and bool(unclustered)
 
 
 class EvidenceItem(StrictModel):
@@ -289,12 +309,19 @@ def parse_statement(content: bytes, source: str) -> Statement:
     StatementError
         Where it is not canonical JSON, or not of this form; it names the first key.
     """
+    in_format_2 = as_format_2(content)
     try:
-        return Statement.parse(as_format_2(content))
+        statement = Statement.parse(in_format_2)
     except ValueError as error:
-        raise StatementError(
-            str(error), culprit=source, fix="get the certificate again from whoever issued it"
-        ) from error
+        raise _refused(str(error), source) from error
+    if in_format_2 is content and statement.predicate.candidate.qualified_by is None:
+        raise _refused("`predicate.candidate.qualified_by` is not said", source)
+    return statement
+
+
+def _refused(what: str, source: str) -> StatementError:
+    fix = "get the certificate again from whoever issued it"
+    return StatementError(what, culprit=source, fix=fix)
 
 
 def json_schema() -> dict[str, Any]:

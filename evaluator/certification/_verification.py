@@ -133,6 +133,8 @@ class VerificationReport:
             "certificate": self.certificate,
             "candidate": self.statement and self.statement.predicate.candidate.name,
             "outcome": self.statement and self.statement.predicate.candidate.outcome,
+            "qualified_by": self.statement
+            and self.statement.predicate.candidate.model_dump(mode="json")["qualified_by"],
             "signature": self.signature,
             "state": self.state and self.state.state,
             "state_reason": self.state and self.state.reason,
@@ -151,7 +153,8 @@ class VerificationReport:
             judged = predicate.candidate
             lines += [
                 f"  audit       {predicate.audit}",
-                f"  candidate   {judged.name}: {judged.outcome} ({judged.reason})",
+                f"  candidate   {judged.name}: {judged.in_words} ({judged.reason})",
+                *(f"  with        {words}" for words in judged.named),
                 f"  asked for   by {predicate.requested_by}, {predicate.created_at.isoformat()}",
                 *(f"  assumes     {words}" for words in predicate.assumptions),
             ]

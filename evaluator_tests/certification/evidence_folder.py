@@ -16,16 +16,18 @@ from evaluator.certification import (
     EvaluationSetSummary,
     Issue,
     Ledger,
+    Outcome,
     SigningKey,
     Statement,
     Waiver,
     build_certificate,
     build_statement,
     days_document,
+    decide_gaps,
     decide_outcomes,
     gate_evidence,
     gather_evidence,
-    judge,
+    judge_scopes,
     sign_statement,
     spec_document,
     waivers_in_force,
@@ -52,6 +54,7 @@ from evaluator.scorecard import (
     DayFacts,
     Scorecard,
     Slice,
+    WeakSlice,
     from_stored,
 )
 from evaluator.scorecard._tables import SCHEMAS
@@ -226,6 +229,9 @@ class Builder:
         found = waivers_in_force(ledger.entries(), artifacts, NOW)
         return [one.waiver for one in found]
 
+    def outcomes(self, decided: Sequence[Outcome]) -> Sequence[Outcome]:
+        return decided
+
     def slices(self, states: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
         return pd.DataFrame(states)
 
@@ -329,7 +335,9 @@ class Builder:
         )
         signer = key if signed else None
         names = ["one", "two"]
-        verdicts = judge(self.spec.gates, gate_evidence(self.spec, found), names)
+        evidence_of_gates = gate_evidence(self.spec, found)
+        judged = judge_scopes(self.spec.gates, evidence_of_gates, names)
+        verdicts = [one.verdict for one in judged]
         evaluation_set = next(u for u in scorecard.upstream if u.asset == "evaluation_set")
         evidence = gather_evidence(self.store, [scorecard, spec])
         ledger = Ledger(str(self.folder), AUDIT)
@@ -338,8 +346,16 @@ class Builder:
             spec_digest=spec.content_version,
             evaluation_set=self.summary(evaluation_set.content_version),
             artifact_digests={name: digest_of_bytes(name.encode()) for name in names},
-            outcomes=decide_outcomes(
-                verdicts, found.slices, names, waivers=self.waivers(ledger, names), now=NOW
+            outcomes=self.outcomes(
+                decide_outcomes(
+                    verdicts,
+                    found.slices,
+                    names,
+                    waivers=self.waivers(ledger, names),
+                    now=NOW,
+                    gaps=decide_gaps(judged, evidence_of_gates, self.spec.fairness),
+                    weak_slices=found.rows(WeakSlice),
+                )
             ),
             verdicts=verdicts,
             scorecard=found,

@@ -9,8 +9,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from evaluator.certification import EvaluationSetSummary, Ledger, Waiver
+from evaluator.certification import EvaluationSetSummary, Ledger, Outcome, Waiver
+from evaluator.certification._recomputation import recompute
 from evaluator.certification._statement import Discrepancy
+from evaluator.certification._stored_evidence import StoredEvidence
 from evaluator.evidence import digest_of_bytes
 from evaluator.scorecard import (
     ADDITIONAL_MEASUREMENTS,
@@ -286,8 +288,22 @@ def test_a_waiver_shows_in_the_next_certificate_and_changes_no_verdict(tmp_path:
     assert report.statement is not None
     judged = report.statement.predicate.candidate
     assert judged.outcome == "not certified"
-    assert judged.reason.startswith(f"WITH 1 WAIVED GATE: {WAIVED_GATE} until 2026-02-02 by Ada")
+    assert judged.in_words.startswith("not certified, with 1 waived gate (without it ")
+    assert judged.named[0] == f"waived until 2026-02-02 by Ada (a pilot): {WAIVED_GATE}"
     assert report.statement.predicate.gates == before.statement.predicate.gates
+
+    # Format 1 said it before the reason, and is held against the ledger as well.
+    entries = Ledger(second.url, AUDIT).entries()
+    said = (
+        f"WITH 1 WAIVED GATE: {WAIVED_GATE} until 2026-02-02 by Ada (a pilot); without it"
+        f" undecided, as it stands not certified: {judged.reason}"
+    )
+    for reason, found in ((said, 0), (judged.reason, 1)):
+        old = judged.model_copy(update={"qualified_by": None, "reason": reason})
+        predicate = report.statement.predicate.model_copy(update={"candidate": old})
+        problems_of_old = list(recompute(StoredEvidence(second.url, predicate), entries))
+        assert len(problems_of_old) == found
+        assert all("its waivers are not the ledger's" in one.what for one in problems_of_old)
 
 
 def test_a_waiver_that_nobody_entered_is_found(tmp_path: Path) -> None:
@@ -300,4 +316,59 @@ def test_a_waiver_that_nobody_entered_is_found(tmp_path: Path) -> None:
             return [made_up]
 
     found = problems(check(Waiving(tmp_path).issue(key_of()), "two"))
-    assert "its waivers are not the ledger's, which give: none" in found
+    assert "what qualifies its outcome is 1 waived gate" in found
+    assert f"waived until 2026-02-02 by Ada (a pilot): {WAIVED_GATE}" in found
+
+
+def test_a_waiver_that_is_said_to_last_longer_is_found(tmp_path: Path) -> None:
+    class Stretching(Builder):
+        def waivers(self, ledger: Ledger, names: Sequence[str]) -> list[Waiver]:
+            found = super().waivers(ledger, names)
+            return [replace(one, until=one.until + timedelta(seconds=1)) for one in found]
+
+    builder = Stretching(tmp_path)
+    first = builder.issue(key_of())
+    Ledger(first.url, AUDIT).append(
+        "waiver",
+        subject=digest_of_bytes(first.certificates["two"]),
+        author="Ada",
+        reason="a pilot",
+        body={"gate": WAIVED_GATE, "until": LATER},
+        now=NOW - timedelta(seconds=1),
+        key=first.key,
+    )
+    assert "what qualifies its outcome is" in problems(check(builder.issue(key_of()), "two"))
+
+
+@pytest.mark.parametrize(
+    ("field", "gone"),
+    [
+        ("optional_failed", "optional gate, FAIL: recall overall at least 0.999"),
+        ("gaps_failed", "fairness gap, FAIL: accuracy gap (difference) by country, 1 group"),
+        ("weak_slices", "weak slice: amount"),
+    ],
+)
+def test_what_qualifies_an_outcome_and_is_left_out_is_found(
+    tmp_path: Path, field: str, gone: str
+) -> None:
+    class Silent(Builder):
+        def __init__(self, folder: Path, spec: AuditSpec) -> None:
+            super().__init__(folder, spec)
+            self.absent = set()
+            amount, label = self.cases["data.amount"], self.cases["label"]
+            is_wrong = (self.cases["geography"] == "south") | (amount > 0.3)
+            self.scores["two"] = label.where(~is_wrong, 1 - label).to_numpy(dtype=float)
+
+        def outcomes(self, decided: Sequence[Outcome]) -> Sequence[Outcome]:
+            return [
+                replace(one, qualified_by=replace(one.qualified_by, **{field: ()}))
+                for one in decided
+            ]
+
+    fairness = SPEC.fairness and SPEC.fairness.model_copy(update={"limit_difference": 0.001})
+    spec = SPEC.model_copy(update={"fairness": fairness})
+    found = problems(check(Silent(tmp_path, spec).issue(key_of()), "two"))
+    said, _, again = found.partition(", recomputed ")
+    assert "what qualifies its outcome is" in said
+    assert gone not in said
+    assert gone in again

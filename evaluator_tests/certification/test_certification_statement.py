@@ -195,7 +195,7 @@ def test_an_audits_declaration_is_read_back_as_it_was(name: str) -> None:
 def of_format_1(document: dict[str, Any]) -> dict[str, Any]:
     """Leave out of a statement what format 1 did not say."""
     old = copy.deepcopy(document) | {"predicateType": "urn:evaluator:certificate:v1"}
-    del old["predicate"]["assumptions"]
+    del old["predicate"]["assumptions"], old["predicate"]["candidate"]["qualified_by"]
     for key in ("rows_of_weight_zero", "cluster", "weight"):
         del old["predicate"]["evaluation_set"][key]
     for headline in old["predicate"]["headline"]:
@@ -206,7 +206,19 @@ def of_format_1(document: dict[str, Any]) -> dict[str, Any]:
 def test_a_statement_of_format_1_says_what_one_of_format_2_says(document: dict[str, Any]) -> None:
     read = parse_statement(canonical_json(of_format_1(document)), "certificate")
 
-    assert read == parse_statement(canonical_json(document), "certificate")
+    judged = read.predicate.candidate
+    assert "old format does not say what qualifies it" in judged.in_words
+    said = parse_statement(canonical_json(document), "certificate").predicate
+    update = {"candidate": judged.model_copy(update={"qualified_by": said.candidate.qualified_by})}
+    assert read.predicate.model_copy(update=update) == said
+
+
+def test_a_statement_of_format_2_says_what_qualifies_its_outcome(document: dict[str, Any]) -> None:
+    silent = copy.deepcopy(document)
+    silent["predicate"]["candidate"]["qualified_by"] = None
+
+    with pytest.raises(StatementError, match="qualified_by"):
+        parse_statement(canonical_json(silent), "certificate")
 
 
 def test_of_a_statement_of_format_1_the_cases_are_independent(document: dict[str, Any]) -> None:
