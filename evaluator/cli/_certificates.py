@@ -169,6 +169,7 @@ def require(
     What expired, was revoked, or is for another artifact, does not count.
     """
     from evaluator.certification import Ledger, require_certificate
+    from evaluator.orchestration import qualified_outcome
 
     state = _state(audit)
     candidates = {declared.name: declared for declared in state.spec.candidates}
@@ -180,8 +181,13 @@ def require(
         )
     digest = artifact or state.model_digest(candidates[candidate])
     entries = Ledger(state.store.url, audit).entries()
-    answer = require_certificate(entries, candidate, digest, datetime.now(UTC))
-    typer.echo(f"{'RELEASE' if answer.is_met else 'DO NOT RELEASE'} {candidate}: {answer.reason}")
+    now = datetime.now(UTC)
+    answer = require_certificate(entries, candidate, digest, now)
+    reasons = [answer.reason]
+    if answer.certificate is not None:
+        reasons.insert(0, qualified_outcome(state.store.files, entries, answer.certificate, now))
+    word = "RELEASE" if answer.is_met else "DO NOT RELEASE"
+    typer.echo(f"{word} {candidate}: {'; '.join(reasons)}")
     raise typer.Exit(Exit.DONE if answer.is_met else Exit.NOT_CERTIFIED)
 
 

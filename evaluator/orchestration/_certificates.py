@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,19 +12,24 @@ from evaluator.candidates import adapter_of
 from evaluator.certification import (
     SPEC_FILE,
     AuditCertificate,
+    ChainedEntry,
     Code,
     Issue,
     Ledger,
     build_statement,
+    format_outcome,
     gather_evidence,
+    parse_envelope,
+    parse_statement,
     require_certificate,
     sign_statement,
     signing_key_from_environment,
     spec_document,
     state_of,
+    waivers_in_force,
 )
 from evaluator.errors import EvidenceError
-from evaluator.evidence import RECORD, Address, Record, RunContext, digest_of_bytes
+from evaluator.evidence import RECORD, Address, Files, Record, RunContext, digest_of_bytes
 from evaluator.orchestration._facts import CertificateFacts, ScorecardFacts
 from evaluator.orchestration._home import Home
 from evaluator.orchestration._identities import CODE_VERSIONS
@@ -44,6 +49,8 @@ CERTIFICATE = "certificate.json"
 AUTHOR = "evaluator"
 """Who enters certificates in the ledger; decisions are entered by people."""
 CERTIFICATE_TAG = "evaluator.certificate"
+OUTCOME_TAG = "evaluator.outcome"
+"""With what qualifies it, so that "certified" alone is what nothing qualifies."""
 
 
 def statement_name(candidate: str) -> str:
@@ -103,6 +110,8 @@ def promote(state: AuditState, now: datetime) -> dict[str, str | None]:
             client.set_model_version_tag(
                 version.name, version.version, CERTIFICATE_TAG, decided.certificate
             )
+            words = qualified_outcome(state.store.files, entries, decided.certificate, now)
+            client.set_model_version_tag(version.name, version.version, OUTCOME_TAG, words)
             if alias is not None:
                 client.set_registered_model_alias(version.name, alias, version.version)
             tagged[candidate.name] = decided.certificate
@@ -119,10 +128,49 @@ def _version(client: "MlflowClient", model: RegisteredModel) -> "ModelVersion":
 
 
 def _take_back(client: "MlflowClient", version: "ModelVersion", alias: str | None) -> None:
-    if CERTIFICATE_TAG in version.tags:
-        client.delete_model_version_tag(version.name, version.version, CERTIFICATE_TAG)
+    for tag in (CERTIFICATE_TAG, OUTCOME_TAG):
+        if tag in version.tags:
+            client.delete_model_version_tag(version.name, version.version, tag)
     if alias is not None and alias in version.aliases:
         client.delete_registered_model_alias(version.name, alias)
+
+
+def qualified_outcome(
+    files: Files, entries: Sequence[ChainedEntry], certificate: str, now: datetime
+) -> str:
+    """Say the outcome of a certificate with what qualifies it at some moment.
+
+    Parameters
+    ----------
+    files
+        The evidence.
+    entries
+        The whole ledger.
+    certificate
+        SHA-256 of the certificate's file, which the ledger knows.
+    now
+        The moment whose waivers count, with its time zone.
+
+    Returns
+    -------
+    str
+        It says so where the file is gone.
+    """
+    path = next(
+        chained.entry.certificate_body().path
+        for chained in entries
+        if chained.entry.kind == "certificate" and chained.entry.subject == certificate
+    )
+    content = files.read(path)
+    if content is None or digest_of_bytes(content) != certificate:
+        return f"nobody knows its outcome or what qualifies it, since {path} is gone or another"
+    predicate = parse_statement(parse_envelope(content, path).payload, path).predicate
+    judged = predicate.candidate
+    found = waivers_in_force(entries, {judged.name: judged.artifact_digest}, now)
+    qualified_by = judged.qualified_by and judged.qualified_by.with_waivers(
+        predicate.gates, [one.waiver for one in found]
+    )
+    return format_outcome(judged.outcome, qualified_by)
 
 
 class Target(NamedTuple):

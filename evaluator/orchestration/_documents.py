@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from evaluator import __version__
 from evaluator.certification import (
-    EvaluationSetSummary,
     EvidenceRecord,
     build_certificate,
     signing_key_from_environment,
@@ -28,7 +27,6 @@ from evaluator.orchestration._certificates import (
 from evaluator.orchestration._evaluation_set import WITHOUT_LABEL
 from evaluator.orchestration._facts import (
     CertificateFacts,
-    EvaluationSetFacts,
     IntakeFacts,
     ScorecardFacts,
 )
@@ -85,7 +83,7 @@ def store_certificate(
     document = build_certificate(
         audit=state.audit.name,
         spec_digest=spec_digest(state.spec),
-        evaluation_set=_evaluation_set(state, judged),
+        evaluation_set=judged.evaluation_set,
         artifact_digests=ScorecardFacts.of(judged.record).models,
         outcomes=judged.outcomes,
         verdicts=judged.verdicts,
@@ -130,7 +128,7 @@ def store_dashboard(state: AuditState, judged: JudgedScorecard, run_context: Run
             audit=state.audit.name,
             title=state.spec.description,
             created_at=run_context.now,
-            evaluation_set=_evaluation_set(state, judged),
+            evaluation_set=judged.evaluation_set,
             candidates=_candidates(state, judged),
             outcomes=judged.outcomes,
             verdicts=judged.verdicts,
@@ -172,7 +170,7 @@ def store_documents(state: AuditState, judged: JudgedScorecard, run_context: Run
         audit=state.audit.name,
         spec=state.spec,
         created_at=run_context.now,
-        evaluation_set=_evaluation_set(state, judged),
+        evaluation_set=judged.evaluation_set,
         candidates=_candidates(state, judged),
         outcomes=judged.outcomes,
         verdicts=judged.verdicts,
@@ -233,25 +231,6 @@ def _page_target(state: AuditState, scorecard: Record, kind: str) -> tuple[Addre
     days = [[day.day, day.state, day.reason] for day in state.day_states()]
     identity = state.identities.page(kind, _page_upstream(state, scorecard), days)
     return state.address(kind), identity
-
-
-def _evaluation_set(state: AuditState, judged: JudgedScorecard) -> EvaluationSetSummary:
-    """Summarise the evaluation set that the scorecard rests on, be it the current one or not."""
-    used = next(u for u in judged.record.upstream if u.asset == Asset.EVALUATION_SET)
-    record = state.store.get(state.address(Asset.EVALUATION_SET), used.identity)
-    facts = EvaluationSetFacts.of(record)
-    days = [date.fromisoformat(day) for day in facts.days]
-    return EvaluationSetSummary(
-        digest=record.content_version,
-        first_day=min(days),
-        last_day=max(days),
-        days=len(days),
-        rows=facts.cases,
-        rows_without_label=facts.without_label,
-        rows_of_weight_zero=facts.of_weight_zero,
-        cluster=state.spec.data.cluster,
-        weight=state.spec.data.weight,
-    )
 
 
 def _evidence(state: AuditState, top: Record) -> list[EvidenceRecord]:

@@ -23,9 +23,9 @@ CODE_VERSIONS = {
     "scorecard": SCORE_VERSION,
     "mlflow_runs": "2",
     "audit_spec": "1",
-    "certificate": "5",
-    "dashboard": "5",
-    "documents": "3",
+    "certificate": "6",
+    "dashboard": "6",
+    "documents": "4",
     "promoted_models": "1",
 }
 

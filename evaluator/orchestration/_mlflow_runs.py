@@ -9,6 +9,7 @@ import pandas as pd
 
 from evaluator.certification import DecidedGap
 from evaluator.evidence import Record, RunContext
+from evaluator.orchestration._certificates import OUTCOME_TAG
 from evaluator.orchestration._facts import MlflowFacts, ScorecardFacts
 from evaluator.orchestration._home import Home
 from evaluator.orchestration._identities import CODE_VERSIONS
@@ -70,13 +71,15 @@ def _log_runs(
             "evaluator.candidate": candidate.name,
             "evaluator.model": str(ScorecardFacts.of(judged.record).models[candidate.name]),
             "evaluator.scorecard": judged.record.content_version,
-            "evaluator.outcome": _outcome(judged, candidate),
+            OUTCOME_TAG: _outcome(judged, candidate),
             "dagster.run": run_context.run_id,
         }
         found = client.search_runs([experiment], f"tags.`{IDENTITY_TAG}` = '{tags[IDENTITY_TAG]}'")
         finished = [run for run in found if run.info.status == "FINISHED"]
         if finished:
             runs[candidate.name] = str(finished[0].info.run_id)
+            # A waiver that was entered or ended since changes no figure.
+            client.set_tag(runs[candidate.name], OUTCOME_TAG, tags[OUTCOME_TAG])
             continue
         runs[candidate.name] = _log_run(client, experiment, candidate, tables, tags)
     return runs
@@ -163,4 +166,4 @@ def as_json(table: pd.DataFrame) -> dict[str, list[Any]]:
 
 
 def _outcome(judged: JudgedScorecard, candidate: CandidateSpec) -> str:
-    return next(o.outcome for o in judged.outcomes if o.candidate == candidate.name)
+    return next(o.in_words for o in judged.outcomes if o.candidate == candidate.name)

@@ -18,6 +18,7 @@ from evaluator.candidates import (
 from evaluator.certification import (
     GENESIS_HEAD,
     DecidedGap,
+    EvaluationSetSummary,
     GateEvidence,
     Ledger,
     LedgerHead,
@@ -55,7 +56,7 @@ from evaluator.evidence import (
 )
 from evaluator.intake import Profile
 from evaluator.orchestration._candidate_run import read_predictions
-from evaluator.orchestration._facts import IntakeFacts, ScorecardFacts
+from evaluator.orchestration._facts import EvaluationSetFacts, IntakeFacts, ScorecardFacts
 from evaluator.orchestration._identities import CODE_VERSIONS
 from evaluator.orchestration._state import AuditState, CandidateSliceState, DayState
 from evaluator.scorecard import (
@@ -68,6 +69,7 @@ from evaluator.scorecard import (
     DayFacts,
     Scorecard,
     Slice,
+    WeakSlice,
     from_stored,
     predictions_of,
 )
@@ -130,8 +132,10 @@ class JudgedScorecard:
     fairness_gaps: Sequence[DecidedGap]
     """The scorecard's `fairness`, each gap with the verdict on it."""
     verdicts: Sequence[Verdict]
+    evaluation_set: EvaluationSetSummary
+    """What the scorecard rests on, be it the current one or not."""
     outcomes: Sequence[Outcome]
-    """With the gates that people waived. A waiver changes no outcome."""
+    """With what qualifies them, the gates that people waived among it."""
     waived: WaiversInForce
     """The waivers in force, and how far the ledger was read for them."""
 
@@ -246,6 +250,7 @@ def read_judged_scorecard(state: AuditState, now: datetime | None = None) -> Jud
     judgement = known[record.identity]
     now = now or datetime.now(UTC)
     waived = read_waivers(state, record, now)
+    evaluation_set = _summarise_evaluation_set(state, record)
     outcomes = decide_outcomes(
         judgement.verdicts,
         judgement.scorecard.slices,
@@ -253,14 +258,36 @@ def read_judged_scorecard(state: AuditState, now: datetime | None = None) -> Jud
         allowed_missing=judgement.evidence.allowed_missing,
         waivers=waived.waivers,
         now=now,
+        gaps=judgement.fairness_gaps,
+        weak_slices=judgement.scorecard.rows(WeakSlice),
+        cases_independent=evaluation_set.cases_independent,
     )
     return JudgedScorecard(
         record,
         judgement.scorecard,
         judgement.fairness_gaps,
         judgement.verdicts,
+        evaluation_set,
         outcomes,
         waived,
+    )
+
+
+def _summarise_evaluation_set(state: AuditState, scorecard: Record) -> EvaluationSetSummary:
+    used = next(u for u in scorecard.upstream if u.asset == Asset.EVALUATION_SET)
+    record = state.store.get(state.address(Asset.EVALUATION_SET), used.identity)
+    facts = EvaluationSetFacts.of(record)
+    days = [date.fromisoformat(day) for day in facts.days]
+    return EvaluationSetSummary(
+        digest=record.content_version,
+        first_day=min(days),
+        last_day=max(days),
+        days=len(days),
+        rows=facts.cases,
+        rows_without_label=facts.without_label,
+        rows_of_weight_zero=facts.of_weight_zero,
+        cluster=state.spec.data.cluster,
+        weight=state.spec.data.weight,
     )
 
 

@@ -100,7 +100,10 @@ def _outcome(content: DashboardContent) -> dict[str, Any]:
     return {
         "cards": candidate_cards(content),
         "outcome_counts": Counter(outcome.outcome for outcome in content.outcomes),
-        "with_waivers": sum(bool(outcome.waived) for outcome in content.outcomes),
+        "qualified": sum(
+            outcome.outcome == "certified" and bool(outcome.qualified_by.short)
+            for outcome in content.outcomes
+        ),
         "slice_count": len(states),
         "state_counts": Counter(state.state for state in states),
         "totals": intake_totals(content.intake_days),

@@ -23,17 +23,10 @@ from evaluator.scorecard import (
 
 @dataclass(frozen=True, kw_only=True)
 class CandidateCard:
-    """A candidate's outcome, for the top of the page.
-
-    Attributes
-    ----------
-    waived_gates
-        How many gates stand in its way and are waived.
-    """
+    """A candidate's outcome, for the top of the page."""
 
     candidate: CandidateSummary
     outcome: Outcome
-    waived_gates: int
     gates: str
     slices: str
 
@@ -114,7 +107,6 @@ def candidate_cards(content: DashboardContent) -> list[CandidateCard]:
         CandidateCard(
             candidate=candidate,
             outcome=outcome,
-            waived_gates=waived_gates(outcome),
             gates=format_gate_counts(
                 [v for v in content.verdicts if v.candidate == candidate.name]
             ),
@@ -123,11 +115,6 @@ def candidate_cards(content: DashboardContent) -> list[CandidateCard]:
         for candidate in content.candidates
         for outcome in [content.outcome_of(candidate.name)]
     ]
-
-
-def waived_gates(outcome: Outcome) -> int:
-    """Count the gates that stand in a candidate's way and are waived, each of them once."""
-    return len({waiver.gate for waiver in outcome.waived})
 
 
 def format_gate_counts(verdicts: Sequence[Verdict]) -> str:
@@ -220,14 +207,12 @@ def format_needed_cases(verdict: Verdict) -> str:
 
 
 def waivers_of(verdict: Verdict, outcomes: Iterable[Outcome]) -> list[Waiver]:
-    """Give the waivers that count for a verdict: those of a required gate that does not pass."""
-    if not verdict.required or verdict.verdict == "PASS":
-        return []
+    """Give the waivers that count for a verdict."""
     return [
         waiver
         for outcome in outcomes
         if outcome.candidate == verdict.candidate
-        for waiver in outcome.waived
+        for waiver in outcome.qualified_by.waived
         if waiver.gate == verdict.gate
     ]
 

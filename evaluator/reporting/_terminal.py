@@ -27,7 +27,6 @@ from evaluator.reporting._formatting import (
 from evaluator.reporting._overview import (
     format_gate_counts,
     format_needed_cases,
-    waived_gates,
     waivers_of,
 )
 from evaluator.reporting._slices import ENOUGH_CASES, Standout, standout_slices
@@ -269,21 +268,11 @@ def _verdict_lines(outcomes: Sequence[Outcome], verdicts: Sequence[Verdict]) -> 
         lines.append(
             f"  {outcome.candidate:<{width}}  {outcome.outcome.upper()}, "
             + (format_gate_counts(own) if verdicts else "the audit declares no gate")
-            + _format_waivers(outcome)
+            + (f", with {outcome.qualified_by.short}" if outcome.qualified_by.short else "")
         )
         lines += _not_passing_lines(own, outcomes)
     strangers = [verdict for verdict in verdicts if verdict.candidate not in names]
     return lines + _not_passing_lines(strangers, outcomes)
-
-
-def _format_waivers(outcome: Outcome) -> str:
-    count = waived_gates(outcome)
-    if not count:
-        return ""
-    return (
-        f", WITH {format_count(count, 'WAIVED GATE').upper()}: without "
-        f"{'it' if count == 1 else 'them'} {outcome.after_waivers}, on a person's word"
-    )
 
 
 def _not_passing_lines(verdicts: Sequence[Verdict], outcomes: Sequence[Outcome]) -> list[str]:

@@ -1,14 +1,17 @@
 """From a scorecard to a certificate that a stranger can check, and what people decide about it."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import dagster as dg
 import mlflow
 import pytest
 import skops.io
@@ -17,13 +20,25 @@ from mlflow.tracking import MlflowClient
 
 from evaluator import cli
 from evaluator.certification import Ledger, create_key
-from evaluator.orchestration import AuditState, Home, demote, statement_name
-from evaluator.orchestration._certificates import CERTIFICATE_TAG, expected_certificate
-from evaluator.orchestration._documents import reports_are_current
+from evaluator.orchestration import (
+    AuditState,
+    Home,
+    RunSummary,
+    demote,
+    format_run_summary,
+    statement_name,
+)
+from evaluator.orchestration._certificates import (
+    CERTIFICATE,
+    CERTIFICATE_TAG,
+    OUTCOME_TAG,
+    expected_certificate,
+)
+from evaluator.orchestration._documents import PAGE, TECHNICAL_FILE, reports_are_current
 from evaluator.orchestration._scorecard_run import expected_scorecard
 from evaluator.spec import Audit
 from evaluator_tests.conftest import BuiltOnce
-from evaluator_tests.orchestration.conftest import open_home, run
+from evaluator_tests.orchestration.conftest import open_home, run, start
 
 
 class Answer(NamedTuple):
@@ -32,6 +47,14 @@ class Answer(NamedTuple):
 
 
 Call = Callable[..., Answer]
+
+
+def declare(audit: Audit, folder: Path) -> None:
+    """Write an audit's YAML, or another one in its place."""
+    settings = audit.spec.model_dump(mode="json", exclude_unset=True)
+    header = {"type": "evaluator.orchestration.AuditComponent", "attributes": settings}
+    (folder / audit.name).mkdir(parents=True, exist_ok=True)
+    (folder / audit.name / "defs.yaml").write_text(yaml.safe_dump(header))
 
 
 @pytest.fixture
@@ -43,12 +66,8 @@ def call(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Call:
     """Call the command in this process, on the finished audit."""
-    folder = tmp_path / "defs" / "flights"
-    folder.mkdir(parents=True)
-    settings = audit.spec.model_dump(mode="json", exclude_unset=True)
-    header = {"type": "evaluator.orchestration.AuditComponent", "attributes": settings}
-    (folder / "defs.yaml").write_text(yaml.safe_dump(header))
-    monkeypatch.setattr("evaluator.spec.shipped_audits", lambda: folder.parent)
+    declare(audit, tmp_path / "defs")
+    monkeypatch.setattr("evaluator.spec.shipped_audits", lambda: tmp_path / "defs")
     assert finished_home.root.is_dir()
 
     def make(*arguments: str) -> Answer:
@@ -297,10 +316,114 @@ def test_a_certified_version_is_promoted_until_its_certificate_is_revoked(
     state = AuditState(registered, finished_home)
     digest = state.require("certificate").files[statement_name("sturdy")].sha256
     assert version.tags[CERTIFICATE_TAG] == digest
+    assert version.tags[OUTCOME_TAG] == "certified, with cases taken as independent"
     assert int(client.get_model_version_by_alias("late", "released").version) == 1
     assert list(demote(finished_home, registered.spec, digest)) == [
         "late version 1 is no longer promoted."
     ]
     version = client.get_model_version("late", "1")
-    assert CERTIFICATE_TAG not in version.tags
+    assert not {CERTIFICATE_TAG, OUTCOME_TAG} & version.tags.keys()
     assert version.aliases == []
+
+
+def where_the_outcome_stands(
+    state: AuditState, summary: RunSummary, call: Call, bundle: Path
+) -> dict[str, str]:
+    """Give every text in which the outcome of the sturdy candidate stands, in plain words."""
+
+    def stored(asset: str, name: str) -> str:
+        return state.store.read_bytes(state.require(asset), name).decode()
+
+    with dg.DagsterInstance.get() as instance:
+        event = instance.get_latest_materialization_event(dg.AssetKey(["flights", "certificate"]))
+    assert event is not None
+    assert event.asset_materialization is not None
+    shown: Any = event.asset_materialization.metadata["outcomes"].value
+    runs = state.require("mlflow_runs").facts["runs"]
+    client = MlflowClient(tracking_uri=state.home.tracking_uri)
+    assert call("export", "flights/sturdy", str(bundle)).code == 0
+    card = stored("dashboard", PAGE)
+    card = card[card.index("<h3>sturdy</h3>") :]
+    texts = {
+        "page": card[: card.index("</li>")],
+        "terminal": next(
+            line
+            for line in format_run_summary(state, summary)
+            if line.startswith("  sturdy  CERTIFIED")
+        ),
+        "UI": shown["sturdy"],
+        "MLflow": client.get_run(runs["sturdy"]).data.tags[OUTCOME_TAG],
+        "require": call("require", "flights", "sturdy").out,
+        "verify": call("verify", "flights/sturdy").out,
+        "README": (bundle / "README.txt").read_text(),
+        "model card": stored("documents", "sturdy_model_card.md"),
+        "technical file": stored("documents", f"{TECHNICAL_FILE}.md"),
+    }
+    plain = {name: unescape(re.sub(r"<[^>]*>", " ", text)) for name, text in texts.items()}
+    return {name: re.sub(r"[\s\\]+", " ", text) for name, text in plain.items()}
+
+
+def test_wherever_certified_stands_what_qualifies_it_stands_beside_it(
+    audit: Audit, finished_home: Home, call: Call, tmp_path: Path
+) -> None:
+    optional = {"at_least": 0.9999, "required": False}
+    settings = audit.spec.model_dump(mode="json", exclude_unset=True) | {
+        "gates": [
+            {"metric": "roc_auc", "at_least": 0.6},
+            {"metric": "accuracy", **optional},
+            {"metric": "recall", **optional},
+        ],
+        "fairness": {
+            "attributes": ["region"],
+            "measures": ["accuracy_gap"],
+            "limit_difference": 0.0001,
+        },
+    }
+    asked = Audit(audit.name, type(audit.spec).model_validate(settings))
+    declare(asked, tmp_path / "defs")
+    run(asked, finished_home)
+    waived = ("waive", "flights/sturdy", "--gate", "recall overall at least 0.9999")
+    by = ("--by", "Ada", "--reason", "a pilot", "--until", "2099-01-01")
+    assert call(*waived, *by).code == 0
+    summary = run(asked, finished_home)
+
+    state = AuditState(asked, finished_home)
+    texts = where_the_outcome_stands(state, summary, call, tmp_path / "bundle")
+    said = (
+        "with 1 waived gate, 1 optional gate failed, 1 fairness gap failed,"
+        " cases taken as independent"
+    )
+    for name, text in texts.items():
+        assert re.search(rf"certified\W.{{0,40}}{said}", text, re.IGNORECASE), (name, text)
+    # Each once: the technical file lists the candidates, and judges them, in two places.
+    counts = {name: text.lower().count(said) for name, text in texts.items()}
+    assert counts == dict.fromkeys(texts, 1) | {"technical file": 2}
+    for name in ("verify", "README", "model card"):
+        for words in (
+            "waived until 2099-01-01 by Ada (a pilot): recall overall at least 0.9999",
+            "optional gate, FAIL: accuracy overall at least 0.9999",
+            "fairness gap, FAIL: accuracy gap (difference) by region, 1 group",
+        ):
+            assert texts[name].lower().count(words.lower()) == 1, (name, texts[name])
+    document = json.loads(state.store.read_bytes(state.require("certificate"), CERTIFICATE))
+    judged = next(one for one in document["candidates"] if one["candidate"] == "sturdy")
+    assert [one["waived_by"] for one in judged["qualified_by"]["waived"]] == ["Ada"]
+    # Of another candidate nothing is waived.
+    assert "certified, with 2 optional gates failed" in call("require", "flights", "frail").out
+
+
+def test_a_certified_candidate_that_nothing_qualifies_is_certified_and_no_more(
+    audit: Audit, finished_home: Home, call: Call, tmp_path: Path
+) -> None:
+    # Where clusters are declared, cases are not taken as independent.
+    settings = audit.spec.model_dump(mode="json", exclude_unset=True)
+    settings["data"]["cluster"] = "flight_number"
+    asked = Audit(audit.name, type(audit.spec).model_validate(settings))
+    declare(asked, tmp_path / "defs")
+    summary = start(asked, finished_home).run(refresh=True)
+
+    state = AuditState(asked, finished_home)
+    texts = where_the_outcome_stands(state, summary, call, tmp_path / "bundle")
+    for name, text in texts.items():
+        assert re.search(r"certified\b(?!, with| with)", text, re.IGNORECASE), (name, text)
+        assert not re.search("waived|optional|gap failed|cases taken as", text), name

@@ -360,17 +360,17 @@ def test_a_waiver_shows_in_the_next_certificate_until_it_ends(
     assert second.judged is not None
     assert second.judged.verdicts == first.verdicts
     sturdy, frail = second.judged.outcomes
-    assert (sturdy.outcome, sturdy.after_waivers) == ("not certified", "undecided")
-    assert [waiver.waived_by for waiver in sturdy.waived] == ["Ada"]
+    assert (sturdy.outcome, sturdy.qualified_by.after_waivers) == ("not certified", "undecided")
+    assert [waiver.waived_by for waiver in sturdy.qualified_by.waived] == ["Ada"]
     # Both candidates are the same model, and each is waived for itself.
-    assert frail.waived == ()
+    assert frail.qualified_by.waived == ()
     shown = state.require("certificate")
     assert shown.identity != certificate.identity
     content = state.store.read_bytes(shown, statement_name("sturdy"))
     report = verify(content, state.store.url, now=datetime.now(UTC))
     assert report.problems == ()
     assert report.statement is not None
-    assert "WITH 1 WAIVED GATE" in report.statement.predicate.candidate.reason
+    assert "with 1 waived gate" in report.statement.predicate.candidate.in_words
     assert reports_are_current(state, datetime.now(UTC))
     assert not reports_are_current(state, ends)
     after = expected_certificate(state, second.judged.record, ends)

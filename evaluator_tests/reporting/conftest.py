@@ -11,7 +11,7 @@ import pytest
 from evaluator.certification import EvaluationSetSummary, EvidenceRecord, decide_outcomes
 from evaluator.metrics import slice_metrics
 from evaluator.reporting import CandidateSummary, DashboardContent, IntakeDay
-from evaluator.scorecard import Scorecard
+from evaluator.scorecard import Scorecard, WeakSlice
 from evaluator_tests.reporting.made_findings import decide, make_findings, make_verdicts
 
 GEOGRAPHIES = ["Eastern", "Central", "Mountain", "Pacific", "Elsewhere"]
@@ -158,7 +158,7 @@ def content(
         remarks=["steady and nimble gave identical predictions on every slice"],
         **findings,
     )
-    verdicts = make_verdicts(measurements, names)
+    verdicts, gaps = make_verdicts(measurements, names), decide(scorecard)
     labelled = cases.groupby(["geography", "segment"]).size()
     without_label = pd.DataFrame(
         [
@@ -198,10 +198,17 @@ def content(
             )
             for name, (description, _) in CANDIDATES.items()
         ],
-        outcomes=decide_outcomes(verdicts, slices, names),
+        outcomes=decide_outcomes(
+            verdicts,
+            slices,
+            names,
+            gaps=gaps,
+            weak_slices=scorecard.rows(WeakSlice),
+            cases_independent=True,
+        ),
         verdicts=verdicts,
         scorecard=scorecard,
-        fairness_gaps=decide(scorecard),
+        fairness_gaps=gaps,
         headline_metrics=METRICS,
         standout_metrics=["accuracy", "roc_auc"],
         confidence=0.95,

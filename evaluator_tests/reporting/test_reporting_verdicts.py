@@ -2,6 +2,7 @@
 
 import dataclasses
 from datetime import UTC, datetime, timedelta
+from html import unescape
 
 from evaluator.certification import Verdict, Waiver, decide_outcomes
 from evaluator.reporting import DashboardContent
@@ -114,15 +115,13 @@ def test_waived_gates_stand_at_the_top_on_the_card_in_their_rows_and_in_the_term
     )
     top = section(changed, "outcome")
     assert "No candidate is certified" in top
-    assert "1 candidate with waived gates" in top
-    assert "With 1 waived gate Without it: certified, on a person's word" in top
-    assert "recall overall at least 0.8 until 2026-04-08 by ada (the label comes late)" in top
+    assert "With 1 waived gate (without it certified, on a person's word)" in unescape(top)
     # Only what does not pass needs a waiver; one for a gate that passes counts for nothing.
     rows = section(changed, "verdicts")
     assert rows.count("Waived") == 1
     assert "FAIL Waived by ada until 8 April 2026, 08:57 UTC: The label comes late." in rows
     text = lines_of(changed)
-    assert "NOT CERTIFIED, 1 of 2 required gates passed, WITH 1 WAIVED GATE: without it" in text
+    assert "NOT CERTIFIED, 1 of 2 required gates passed, with 1 waived gate (without it" in text
     assert text.count("WAIVED by ada until 2026-04-08 08:57 UTC: the label comes late") == 1
 
 
@@ -135,7 +134,7 @@ def test_waivers_that_do_not_help_say_so_too(content: DashboardContent) -> None:
         ],
     )
     top = section(changed, "outcome")
-    assert "With 2 waived gates Without them: undecided, on a person's word" in top
+    assert "With 2 waived gates (without them undecided, on a person's word)" in unescape(top)
 
 
 def test_a_page_without_waivers_speaks_of_none(content: DashboardContent) -> None:

@@ -242,7 +242,7 @@ def _mlflow_runs(state: AuditState, run_context: RunContext) -> dg.MaterializeRe
 def _certificate(state: AuditState, run_context: RunContext) -> dg.MaterializeResult[None]:
     judged = read_judged_scorecard(state, run_context.now)
     record = store_certificate(state, judged, run_context)
-    outcomes = {outcome.candidate: outcome.outcome for outcome in judged.outcomes}
+    outcomes = {outcome.candidate: outcome.in_words for outcome in judged.outcomes}
     return _result(
         record,
         {

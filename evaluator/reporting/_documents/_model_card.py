@@ -88,7 +88,7 @@ def model_card(content: DocumentsContent, candidate: str) -> Document:
     page = Page(
         kind="model_card",
         eyebrow=f"Model card, audit {content.audit}",
-        title=f"{candidate}: {outcome.outcome}",
+        title=f"{candidate}: {outcome.in_words}",
         created_at=content.created_at,
         sections=[
             Section("details", _details(content, summary)),
@@ -116,7 +116,12 @@ def _details(content: DocumentsContent, summary: CandidateSummary) -> list[Block
     rows: list[tuple[str, Inline]] = [
         ("Name", InlineCode(summary.name)),
         ("Description", summary.description or "not declared"),
-        ("Outcome", Strong(f"{outcome.outcome}: {outcome.reason}")),
+        ("Reason of the outcome", Strong(to_sentence(outcome.reason))),
+        *(
+            (("What qualifies it", to_sentence("; ".join(outcome.qualified_by.lines()))),)
+            if outcome.qualified_by.lines()
+            else ()
+        ),
         (
             "Artifact's digest",
             InlineCode(summary.artifact_digest)

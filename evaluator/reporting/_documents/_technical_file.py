@@ -123,7 +123,7 @@ def _general(content: DocumentsContent) -> list[Block]:
                     c.description or "not declared",
                     kinds.get(c.name, "not known"),
                     InlineCode(c.artifact_digest) if c.artifact_digest else "it could not be read",
-                    Strong(content.outcome_of(c.name).outcome),
+                    Strong(content.outcome_of(c.name).in_words),
                 )
                 for c in content.candidates
             ],
@@ -266,7 +266,7 @@ def _risk_management(content: DocumentsContent) -> list[Block]:
         ),
         Items(
             [
-                f"{c.name}: {outcome.outcome}. {to_sentence(outcome.reason)}"
+                f"{c.name}: {outcome.in_words}. {to_sentence(outcome.reason)}"
                 for c in content.candidates
                 for outcome in [content.outcome_of(c.name)]
             ]
