@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from evaluator import cli, verifier
-from evaluator.certification import export_bundle
+from evaluator.certification import TrustedKeys, export_bundle
 from evaluator_tests.certification.checking import key_of
 from evaluator_tests.certification.evidence_folder import Builder
 
@@ -33,8 +33,10 @@ def standing_bundle(folder: Path) -> Path:
         issued.certificates["one"],
         issued.url,
         folder / "bundle",
-        public_key=issued.key.public,
+        trusted=TrustedKeys.of(issued.key.public),
+        key=issued.key,
         report=None,
+        now=datetime.now(UTC),
     )
 
 
@@ -94,7 +96,7 @@ def test_both_commands_say_the_same(
     [
         (("certificate.dsse.json",), "--evidence"),
         (("flights/gb",), "there is no such certificate"),
-        ((".", "--key", "README.txt"), "it holds no Ed25519 public key"),
+        ((".", "--key", "README.txt"), "it is neither a public key in PEM"),
         ((".", "--ledger-head", "two"), "--ledger-head two"),
         ((), "Usage: evaluator-verify"),
     ],

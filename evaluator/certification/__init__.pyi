@@ -1,6 +1,8 @@
 from ._bundle import export_bundle as export_bundle, verify_bundle as verify_bundle
 from ._certificate_state import (
+    EnteredWaiver as EnteredWaiver,
     require_certificate as require_certificate,
+    revocations_in_force as revocations_in_force,
     state_of as state_of,
     waivers_in_force as waivers_in_force,
 )
@@ -36,6 +38,7 @@ from ._ledger import (
     ChainedEntry as ChainedEntry,
     EntryKind as EntryKind,
     Ledger as Ledger,
+    lacks_signature as lacks_signature,
 )
 from ._outcomes import (
     Outcome as Outcome,
@@ -57,6 +60,7 @@ from ._signatures import (
     SigningKey as SigningKey,
     create_key as create_key,
     load_public_key as load_public_key,
+    load_signing_key as load_signing_key,
     parse_envelope as parse_envelope,
     signing_key_from_environment as signing_key_from_environment,
 )
@@ -68,5 +72,15 @@ from ._statement import (
     parse_statement as parse_statement,
 )
 from ._stored_evidence import gather_evidence as gather_evidence
+from ._trust import (
+    TRUSTED_KEYS_VARIABLE as TRUSTED_KEYS_VARIABLE,
+    TrustedKey as TrustedKey,
+    TrustedKeys as TrustedKeys,
+    trusted_by_environment as trusted_by_environment,
+)
 from ._verdicts import Verdict as Verdict, judge as judge, judge_scopes as judge_scopes
-from ._verification import verify as verify
+from ._verification import (
+    check_release as check_release,
+    qualified_outcome as qualified_outcome,
+    verify as verify,
+)

@@ -6,33 +6,50 @@ Layout::
     public_key.pem          the issuer's public key, where it was given
     report.html             the report for people, where there is one
     README.txt              how to check all this
-    manifest.json           SHA-256 and size of every other file
+    manifest.dsse.json      SHA-256 and size of every other file, signed
     evidence/               all that the certificate rests on, and the whole ledger
 
 The same certificate and evidence give the same bytes.
 """
 
-import json
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from evaluator.certification._ledger import ledger_folder
-from evaluator.certification._signatures import PublicKey, parse_envelope
-from evaluator.certification._statement import Discrepancy, LedgerHead, Statement, parse_statement
+from evaluator.certification._signatures import PublicKey, SigningKey, parse_envelope, seal
+from evaluator.certification._statement import (
+    Discrepancy,
+    LedgerHead,
+    Sha256,
+    Statement,
+    StrictModel,
+)
 from evaluator.certification._stored_evidence import StoredEvidence
+from evaluator.certification._trust import TrustedKeys
 from evaluator.certification._verification import VerificationReport, verify
 from evaluator.errors import EvidenceError, UsageError
-from evaluator.evidence import Files, StoredFile, canonical_json, digest_of_bytes
+from evaluator.evidence import Files, StoredFile, digest_of_bytes
 
 CERTIFICATE = "certificate.dsse.json"
 PUBLIC_KEY = "public_key.pem"
 REPORT = "report.html"
 README = "README.txt"
-MANIFEST = "manifest.json"
+MANIFEST = "manifest.dsse.json"
 EVIDENCE = "evidence"
 
-_FORMAT = "evaluator/bundle/1"
+MANIFEST_TYPE: Final = "application/vnd.evaluator.bundle-manifest+json"
+"""What the manifest's signature says that it signs."""
+
+
+class Manifest(StrictModel):
+    """What a bundle holds, with the digest of every file but its own."""
+
+    format: Literal["evaluator/bundle/2"] = "evaluator/bundle/2"
+    certificate: Sha256
+    """SHA-256 of the certificate's file, so that no other bundle has this manifest."""
+    files: dict[str, StoredFile]
 
 
 class BundleCheck(NamedTuple):
@@ -57,8 +74,10 @@ def export_bundle(
     evidence_url: str,
     to: Path,
     *,
-    public_key: PublicKey | None,
+    trusted: TrustedKeys | None,
+    key: SigningKey | None,
     report: bytes | None,
+    now: datetime,
 ) -> Path:
     """Copy a certificate and all that it rests on into a new folder.
 
@@ -70,10 +89,16 @@ def export_bundle(
         Where the evidence is.
     to
         The folder to make. It must not be there, or be empty.
-    public_key
-        The issuer's key, or None. The receiver still has to know from elsewhere that it is theirs.
+    trusted
+        Whose certificate it must be, or None. The key that signed it goes along; the receiver still
+        has to know from elsewhere that it is the issuer's.
+    key
+        Signs the manifest; None leaves it unsigned, and only the certificate and what it names is
+        then proven.
     report
-        The report's page, as HTML; None where the bundle shall have none.
+        The page of this certificate, as HTML; None where the bundle shall have none.
+    now
+        The moment that the certificate is checked at, with its time zone.
 
     Returns
     -------
@@ -85,36 +110,52 @@ def export_bundle(
     UsageError
         Where the folder holds something already.
     EvidenceError
-        Where a file that the certificate names is gone; what is merely damaged is copied as it is,
-        and found by whoever verifies.
+        Where signature, files, lineage or ledger are not what the certificate says: then nothing
+        is written. Figures are left to whoever verifies.
     """
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise UsageError("it is there and not empty", culprit=str(to), fix="name a new folder")
-    statement = parse_statement(parse_envelope(certificate, CERTIFICATE).payload, CERTIFICATE)
-    evidence = StoredEvidence(evidence_url, statement.predicate)
-    listed = {}
-    ledger = evidence.files.walk(ledger_folder(statement.predicate.audit))
-    for path in sorted({*evidence.paths(), *ledger}):
-        listed[f"{EVIDENCE}/{path}"] = _copy(evidence.files, path, to / EVIDENCE)
+    checked = verify(
+        certificate, evidence_url, trusted=trusted, now=now, recompute_again=lambda *_: ()
+    )
+    statement = checked.statement
+    if checked.problems or statement is None:
+        first = checked.problems[0]
+        raise EvidenceError(
+            f"the certificate cannot be exported: {first.what}",
+            culprit=first.file,
+            fix="export with the issuer's key and whole evidence; `evaluator verify` lists all"
+            f" {len(checked.problems)} problems",
+        )
+    files = StoredEvidence(evidence_url, statement.predicate).files
+    ledger = ledger_folder(statement.predicate.audit)
+    chain = [f"{ledger}/{name}" for name in files.names(ledger)]
+    paths = sorted({*StoredEvidence(evidence_url, statement.predicate).paths(), *chain})
+    listed = {f"{EVIDENCE}/{path}": _copy(files, path, to / EVIDENCE) for path in paths}
+    issuer = (
+        None if trusted is None else trusted.issuer_of(parse_envelope(certificate, CERTIFICATE))
+    )
     own = {
         CERTIFICATE: certificate,
-        PUBLIC_KEY: None if public_key is None else public_key.pem,
+        PUBLIC_KEY: None if issuer is None else issuer.pem,
         REPORT: report,
-        README: _readme(statement, digest_of_bytes(certificate), public_key).encode(),
+        README: _readme(statement, digest_of_bytes(certificate), issuer).encode(),
     }
     for name, content in own.items():
         if content is not None:
             (to / name).write_bytes(content)
             listed[name] = StoredFile(sha256=digest_of_bytes(content), size=len(content))
-    files = {path: stored.model_dump() for path, stored in sorted(listed.items())}
-    (to / MANIFEST).write_bytes(canonical_json({"format": _FORMAT, "files": files}))
+    manifest = Manifest(
+        certificate=digest_of_bytes(certificate), files=dict(sorted(listed.items()))
+    )
+    (to / MANIFEST).write_bytes(seal(manifest.to_bytes(), MANIFEST_TYPE, key).to_bytes())
     return to
 
 
 def verify_bundle(
     folder: Path,
     *,
-    public_key: PublicKey | None = None,
+    trusted: TrustedKeys | None = None,
     now: datetime,
     known_head: LedgerHead | None = None,
 ) -> BundleCheck:
@@ -124,7 +165,7 @@ def verify_bundle(
     ----------
     folder
         The bundle.
-    public_key, now, known_head
+    trusted, now, known_head
         As for `evaluator.certification.verify`. The key that lies in the bundle is
         not used by itself: whoever changes a bundle can change that too.
 
@@ -138,18 +179,20 @@ def verify_bundle(
     EvidenceError
         Where the folder holds no certificate.
     """
-    if not (folder / CERTIFICATE).is_file():
+    files = Files(str(folder), follow_links=False)
+    certificate = files.read(CERTIFICATE)
+    if certificate is None:
         raise EvidenceError(
             f"it holds no {CERTIFICATE}", culprit=str(folder), fix="name an exported folder"
         )
     report = verify(
-        folder / CERTIFICATE,
-        str(folder / EVIDENCE),
-        public_key=public_key,
-        now=now,
-        known_head=known_head,
+        certificate, str(folder / EVIDENCE), trusted=trusted, now=now, known_head=known_head
     )
-    return BundleCheck(report, tuple(_check_manifest(Files(str(folder)))))
+    problems = [
+        *_check_manifest(files, digest_of_bytes(certificate), trusted),
+        *_check_named(files, report.statement),
+    ]
+    return BundleCheck(report, tuple(problems))
 
 
 def _readme(statement: Statement, certificate: str, public_key: PublicKey | None) -> str:
@@ -206,26 +249,44 @@ def _copy(files: Files, path: str, to: Path) -> StoredFile:
     return stored
 
 
-def _check_manifest(files: Files) -> list[Discrepancy]:
-    content = files.read(MANIFEST)
+def _check_manifest(
+    files: Files, certificate: str, trusted: TrustedKeys | None
+) -> Iterator[Discrepancy]:
+    """Hold all files against the manifest, and the manifest against its signature."""
     try:
-        document = json.loads(content or b"")
-        is_canonical = canonical_json(document) == content
-        listed = {
-            path: StoredFile.model_validate(stored) for path, stored in document["files"].items()
-        }
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return [Discrepancy("bundle", MANIFEST, "it is gone, or not what was exported")]
-    if document.keys() != {"format", "files"} or document["format"] != _FORMAT or not is_canonical:
-        return [Discrepancy("bundle", MANIFEST, "it is not what was exported")]
-    found = set(files.walk())
-    problems = [
-        Discrepancy("bundle", path, "it was added: the manifest does not name it")
-        for path in sorted(found - listed.keys() - {MANIFEST})
-    ]
-    for path, stored in listed.items():
-        there = files.digest(path) if path in found else None
-        if there != stored:
-            what = "is gone" if there is None else "is another"
-            problems.append(Discrepancy("bundle", path, f"what {MANIFEST} names here {what}"))
-    return problems
+        envelope = parse_envelope(files.read(MANIFEST) or b"", MANIFEST)
+        manifest = Manifest.parse(envelope.payload)
+    except (ValueError, EvidenceError):
+        yield Discrepancy("bundle", MANIFEST, "it is gone, or not what was exported")
+        return
+    if envelope.payload_type != MANIFEST_TYPE or manifest.certificate != certificate:
+        yield Discrepancy("bundle", MANIFEST, "it is the manifest of another bundle")
+    if trusted is not None and trusted.issuer_of(envelope) is None:
+        what = "no trusted issuer signed it"
+        if not envelope.is_signed:
+            what = "it is not signed, so that report and README may be anybody's"
+        yield Discrepancy("bundle", MANIFEST, what)
+    try:
+        found = set(files.walk())
+        for path in sorted(found - manifest.files.keys() - {MANIFEST}):
+            yield Discrepancy("bundle", path, "it was added: the manifest does not name it")
+        for path, stored in manifest.files.items():
+            there = files.digest(path) if path in found else None
+            if there != stored:
+                what = "is gone" if there is None else "is another"
+                yield Discrepancy("bundle", path, f"what {MANIFEST} names here {what}")
+    except EvidenceError as error:
+        yield Discrepancy("bundle", str(error.culprit), error.what)
+
+
+def _check_named(files: Files, statement: Statement | None) -> Iterator[Discrepancy]:
+    """Find evidence that neither the certificate nor the ledger is about, whoever listed it."""
+    if statement is None:
+        return
+    predicate = statement.predicate
+    ledger = ledger_folder(predicate.audit)
+    named = {f"{item.folder}/{name}" for item in predicate.evidence for name in item.all_files}
+    for path in files.walk(EVIDENCE):
+        below = path.removeprefix(f"{EVIDENCE}/")
+        if below not in named and not below.startswith(f"{ledger}/"):
+            yield Discrepancy("bundle", path, "neither certificate nor ledger names it")

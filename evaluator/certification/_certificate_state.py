@@ -1,14 +1,19 @@
 """What the ledger says of a certificate at some moment."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, NamedTuple
 
-from evaluator.certification._ledger import ChainedEntry, LedgerEntry
+from evaluator.certification._ledger import (
+    CertificateBody,
+    ChainedEntry,
+    LedgerEntry,
+    RevocationScope,
+)
 from evaluator.certification._outcomes import Waiver
 
-StateWord = Literal["valid", "waived", "not yet valid", "expired", "revoked", "unknown"]
+StateWord = Literal["valid", "waived", "not yet valid", "expired", "revoked", "void", "unknown"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,8 +24,9 @@ class CertificateState:
     ----------
     state
         ``valid``; ``waived``: it stands, and a gate is waived; ``not yet valid``; ``expired``;
-        ``revoked``; ``unknown``: the ledger does not know it. It says nothing about the
-        candidate: a certificate that says "not certified" can be valid too.
+        ``revoked``; ``void``: its entry does not count for whoever asks; ``unknown``: the ledger
+        does not know it. It says nothing about the candidate: a certificate that says "not
+        certified" can be valid too.
     reason
         Why, in a sentence without its full stop.
     sign_offs
@@ -37,13 +43,84 @@ class CertificateState:
         return self.state in {"valid", "waived"}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Revocation:
+    """What a revocation in force says.
+
+    Attributes
+    ----------
+    entry
+        The ledger's entry.
+    digest
+        Of the entry's file.
+    scope, candidate, artifact_digest
+        Whether it is about this artifact of this candidate, about the candidate, or the audit.
+    """
+
+    entry: LedgerEntry
+    digest: str
+    scope: RevocationScope
+    candidate: str
+    artifact_digest: str | None
+
+    def covers(self, candidate: str, artifact_digest: str | None) -> bool:
+        """Tell whether it is about this artifact of a candidate."""
+        if self.scope == "audit":
+            return True
+        known = artifact_digest is not None and artifact_digest == self.artifact_digest
+        return candidate == self.candidate and (self.scope == "candidate" or known)
+
+    def __str__(self) -> str:
+        what = {
+            "artifact": "",
+            "candidate": f"all of {self.candidate} is ",
+            "audit": "the audit is ",
+        }
+        return f"{what[self.scope]}revoked by {self.entry.author}: {self.entry.reason}"
+
+
+def counting(entries: Iterable[ChainedEntry]) -> list[ChainedEntry]:
+    """Leave out the entries that are void, and those that a correction took back."""
+    good = [chained for chained in entries if not chained.void]
+    corrected = {c.entry.correction_body().corrects for c in good if c.entry.kind == "correction"}
+    return [chained for chained in good if chained.entry.sequence not in corrected]
+
+
+def revocations_in_force(entries: Sequence[ChainedEntry]) -> list[Revocation]:
+    """Find the revocations that no correction took back, in the ledger's order.
+
+    Parameters
+    ----------
+    entries
+        The whole ledger, with what counts of it.
+    """
+    # What is revoked is known by its certificate, whether that counts or not.
+    certificates = {
+        c.entry.subject: c.entry.certificate_body()
+        for c in entries
+        if c.entry.kind == "certificate"
+    }
+    return [
+        Revocation(
+            entry=chained.entry,
+            digest=chained.digest,
+            scope=chained.entry.revocation_body().scope,
+            candidate=about.candidate,
+            artifact_digest=about.artifact_digest,
+        )
+        for chained in counting(entries)
+        if chained.entry.kind == "revocation"
+        and (about := certificates.get(chained.entry.subject)) is not None
+    ]
+
+
 def state_of(entries: Sequence[ChainedEntry], certificate: str, now: datetime) -> CertificateState:
     """Tell what the ledger says of a certificate.
 
     Parameters
     ----------
     entries
-        The whole ledger.
+        The whole ledger, with what counts of it.
     certificate
         SHA-256 of the certificate's file.
     now
@@ -54,20 +131,27 @@ def state_of(entries: Sequence[ChainedEntry], certificate: str, now: datetime) -
     CertificateState
         Of what applies at once the first of: revoked, expired, not yet valid, waived.
     """
-    about = [chained.entry for chained in entries if chained.entry.subject == certificate]
-    corrected = {e.correction_body().corrects for e in about if e.kind == "correction"}
-    counting = [entry for entry in about if entry.sequence not in corrected]
-    entered = [entry for entry in counting if entry.kind == "certificate"]
-    if not entered:
-        return CertificateState(state="unknown", reason="the ledger does not know this certificate")
-    body = entered[0].certificate_body()
-    revocations = [e for e in counting if e.kind == "revocation"]
-    waivers = [e for e in counting if e.kind == "waiver" and now < e.waiver_body().until]
+    entered = [
+        c for c in entries if c.entry.subject == certificate and c.entry.kind == "certificate"
+    ]
+    about = [c.entry for c in counting(entries) if c.entry.subject == certificate]
+    known = [entry for entry in about if entry.kind == "certificate"]
+    if not known:
+        reason = "the ledger does not know this certificate"
+        if entered:
+            reason = f"entry {entered[0].entry.sequence} does not count: {entered[0].void}"
+        return CertificateState(state="void" if entered else "unknown", reason=reason)
+    body = known[0].certificate_body()
+    revoked = [
+        one
+        for one in revocations_in_force(entries)
+        if one.entry.subject == certificate or one.covers(body.candidate, body.artifact_digest)
+    ]
+    waivers = [e for e in about if e.kind == "waiver" and now < e.waiver_body().until]
     state: StateWord = "valid"
     reason = f"valid until {body.valid_until.isoformat()}"
-    if revocations:
-        state = "revoked"
-        reason = f"revoked by {revocations[0].author}: {revocations[0].reason}"
+    if revoked:
+        state, reason = "revoked", str(revoked[0])
     elif now >= body.valid_until:
         state, reason = "expired", f"it expired at {body.valid_until.isoformat()}"
     elif now < body.valid_from:
@@ -78,8 +162,16 @@ def state_of(entries: Sequence[ChainedEntry], certificate: str, now: datetime) -
     return CertificateState(
         state=state,
         reason=reason,
-        sign_offs=tuple(e for e in counting if e.kind == "sign_off"),
+        sign_offs=tuple(entry for entry in about if entry.kind == "sign_off"),
     )
+
+
+class CertificateEntry(NamedTuple):
+    """A certificate as the ledger knows it."""
+
+    subject: str
+    """SHA-256 of its file."""
+    body: CertificateBody
 
 
 class Requirement(NamedTuple):
@@ -87,8 +179,8 @@ class Requirement(NamedTuple):
 
     is_met: bool
     reason: str
-    certificate: str | None
-    """SHA-256 of the certificate's file that decides; None where there is none."""
+    certificate: CertificateEntry | None
+    """The certificate that decides; None where there is none."""
 
 
 def require_certificate(
@@ -99,7 +191,7 @@ def require_certificate(
     Parameters
     ----------
     entries
-        The whole ledger.
+        The whole ledger, with what counts of it.
     candidate
         Its name in the audit.
     artifact_digest
@@ -111,28 +203,29 @@ def require_certificate(
     -------
     Requirement
         Met where the newest certificate for this artifact says "certified" and stands. An older
-        one does not count: the newest tells of the newest data.
+        one does not count: the newest tells of the newest data. Nor does it where a newer one is
+        void, since nobody knows what it would have said.
     """
-    bodies = [
-        (chained.entry.subject, chained.entry.certificate_body())
+    known = [
+        CertificateEntry(chained.entry.subject, chained.entry.certificate_body())
         for chained in entries
         if chained.entry.kind == "certificate"
     ]
-    named = [(subject, body) for subject, body in bodies if body.candidate == candidate]
-    found = [(subject, body) for subject, body in named if body.artifact_digest == artifact_digest]
+    named = [one for one in known if one.body.candidate == candidate]
+    found = [one for one in named if one.body.artifact_digest == artifact_digest]
     if not found:
         other = f"; there are {len(named)} for other artifacts of it" if named else ""
         reason = f"no certificate is for {candidate} with the digest {artifact_digest}{other}"
         return Requirement(is_met=False, reason=reason, certificate=None)
-    subject, body = found[-1]
-    state = state_of(entries, subject, now)
+    newest = found[-1]
+    state = state_of(entries, newest.subject, now)
     if not state.stands:
         reason = f"its newest certificate is {state.state}: {state.reason}"
-        return Requirement(is_met=False, reason=reason, certificate=subject)
-    if body.outcome != "certified":
+        return Requirement(is_met=False, reason=reason, certificate=newest)
+    if newest.body.outcome != "certified":
         reason = "its newest certificate does not certify it"
-        return Requirement(is_met=False, reason=reason, certificate=subject)
-    return Requirement(is_met=True, reason=state.reason, certificate=subject)
+        return Requirement(is_met=False, reason=reason, certificate=newest)
+    return Requirement(is_met=True, reason=state.reason, certificate=newest)
 
 
 class EnteredWaiver(NamedTuple):
@@ -154,7 +247,7 @@ def waivers_in_force(
     Parameters
     ----------
     entries
-        The ledger, up to where it shall count.
+        The ledger, up to where it shall count, with what counts of it.
     artifacts
         By candidate the digest of its artifact; None where it could not be read.
     now
@@ -165,13 +258,15 @@ def waivers_in_force(
     list[EnteredWaiver]
         In the ledger's order, without those that ended or that a correction took back.
     """
-    every = [chained.entry for chained in entries]
-    corrected = {entry.correction_body().corrects for entry in every if entry.kind == "correction"}
-    certificates = {e.subject: e.certificate_body() for e in every if e.kind == "certificate"}
+    certificates = {
+        c.entry.subject: c.entry.certificate_body()
+        for c in entries
+        if c.entry.kind == "certificate"
+    }
     found = []
-    for chained in entries:
+    for chained in counting(entries):
         entry = chained.entry
-        if entry.kind != "waiver" or entry.sequence in corrected:
+        if entry.kind != "waiver":
             continue
         about, body = certificates.get(entry.subject), entry.waiver_body()
         if about is None or about.artifact_digest is None or now >= body.until:

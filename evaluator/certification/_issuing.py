@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime
 
+from evaluator.certification._certificate_state import EnteredWaiver
 from evaluator.certification._outcomes import Outcome, OutcomeWord, Qualifications
 from evaluator.certification._recomputation import SPEC_FILE
 from evaluator.certification._signatures import IN_TOTO, Envelope, SigningKey, seal
@@ -262,6 +263,8 @@ class Issue:
         Every seed that figures depend on, by what it was for.
     ledger
         The ledger's head before this certificate is entered.
+    waivers
+        Those that are in force, of all candidates.
     """
 
     requested_by: str
@@ -269,6 +272,7 @@ class Issue:
     code: Code
     seeds: Mapping[str, int]
     ledger: LedgerHead
+    waivers: Sequence[EnteredWaiver] = ()
 
 
 def build_statement(
@@ -353,6 +357,7 @@ def build_statement(
             evaluation_set=document.evaluation_set,
             assumptions=document.assumptions,
             gates=tuple(v for v in document.verdicts if v.candidate == candidate),
+            waivers=tuple(w.entry for w in issue.waivers if w.waiver.candidate == candidate),
             headline=entry.headline,
             slices=entry.slices,
             rests_on=evidence.rests_on,

@@ -9,17 +9,26 @@ Nothing is edited. An entry is created under the next free number, and creating 
 number is taken, so that of two writers each gets a number of its own. The head is a checkpoint: a
 chain that ends before it was cut. Who keeps a head elsewhere (each certificate carries one) finds
 out even where somebody cuts the chain and turns the head back too.
+
+An entry counts for whoever trusts some keys if one of these signed it and may say such a thing.
+A revocation counts whoever entered it, since it can only make worse what is said of a candidate.
 """
 
 import json
 import re
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 from pydantic import AwareDatetime, Field, ValidationError
 
-from evaluator.certification._signatures import PublicKey, SigningKey, encode_for_signing
+from evaluator.certification._signatures import (
+    KEY_FILE_VARIABLE,
+    PublicKey,
+    SigningKey,
+    encode_for_signing,
+)
 from evaluator.certification._statement import (
     Discrepancy,
     LedgerHead,
@@ -27,13 +36,17 @@ from evaluator.certification._statement import (
     StrictModel,
     first_fault,
 )
+from evaluator.certification._trust import Role, TrustedKey, TrustedKeys
 from evaluator.errors import EvidenceError, UsageError
 from evaluator.evidence import Files, canonical_json, digest_of_bytes
 
 ENTRY_TYPE = "application/vnd.evaluator.ledger-entry+json"
 """What an entry's signature says that it signs, in DSSE's pre-authentication encoding."""
 
-EntryKind = Literal["certificate", "sign_off", "waiver", "revocation", "correction"]
+EntryKind = Literal[
+    "certificate", "sign_off", "waiver", "revocation", "correction", "key_revocation"
+]
+RevocationScope = Literal["artifact", "candidate", "audit"]
 
 NonEmptyText = Annotated[str, Field(min_length=1, pattern=r"\S")]
 
@@ -46,6 +59,9 @@ _ENTRY_NAME = re.compile(r"\d{6,}\.json")
 _MAX_GAPS = 100
 # So many others may come between before an append gives up.
 _ATTEMPTS = 100
+# How often a checkpoint is looked at that is behind, and after how many seconds again.
+_LOOKS = 5
+_BETWEEN_LOOKS = 0.1
 
 
 class LedgerError(EvidenceError):
@@ -79,6 +95,14 @@ class WaiverBody(StrictModel):
     until: AwareDatetime
 
 
+class RevocationBody(StrictModel):
+    """What no longer stands, and gets no new certificate until the revocation is corrected."""
+
+    scope: RevocationScope = "artifact"
+    """The artifact that the certificate is about, its candidate with every artifact, or every
+    candidate of the audit."""
+
+
 class CorrectionBody(StrictModel):
     """Which earlier entry no longer counts. What should stand instead is an entry of its own."""
 
@@ -93,9 +117,18 @@ BODIES: dict[EntryKind, type[StrictModel]] = {
     "certificate": CertificateBody,
     "sign_off": PlainBody,
     "waiver": WaiverBody,
-    "revocation": PlainBody,
+    "revocation": RevocationBody,
     "correction": CorrectionBody,
+    "key_revocation": PlainBody,
 }
+_MAY_SAY: dict[EntryKind, frozenset[Role]] = {
+    "certificate": frozenset({"issuer"}),
+    "sign_off": frozenset({"reviewer"}),
+    "waiver": frozenset({"reviewer"}),
+    "correction": frozenset({"reviewer"}),
+    "key_revocation": frozenset({"issuer", "reviewer"}),
+}
+"""Which roles may say what; a revocation anybody may."""
 
 
 class EntrySignature(StrictModel):
@@ -118,7 +151,7 @@ class LedgerEntry(StrictModel):
     author: NonEmptyText
     reason: NonEmptyText
     subject: Sha256
-    """SHA-256 of the certificate's file."""
+    """SHA-256 of the certificate's file; of a key's revocation the key's id."""
     body: dict[str, Any]
     signature: EntrySignature | None = None
 
@@ -140,6 +173,10 @@ class LedgerEntry(StrictModel):
     def waiver_body(self) -> WaiverBody:
         """Read the body of an entry of the kind `waiver`."""
         return WaiverBody.model_validate_json(json.dumps(self.body))
+
+    def revocation_body(self) -> RevocationBody:
+        """Read the body of an entry of the kind `revocation`."""
+        return RevocationBody.model_validate_json(json.dumps(self.body))
 
     def correction_body(self) -> CorrectionBody:
         """Read the body of an entry of the kind `correction`."""
@@ -186,6 +223,8 @@ class ChainedEntry(NamedTuple):
 
     entry: LedgerEntry
     digest: str
+    void: str = ""
+    """Why it does not count for whoever trusts some keys; empty where it does."""
 
     @property
     def head(self) -> LedgerHead:
@@ -199,6 +238,9 @@ class Chain(NamedTuple):
     entries: tuple[ChainedEntry, ...]
     problems: tuple[Discrepancy, ...]
     cautions: tuple[str, ...]
+    behind: Discrepancy | None
+    """Where the checkpoint is behind the chain: it was set back, an entry was added by other means,
+    or one is being written."""
 
     @property
     def head(self) -> LedgerHead:
@@ -217,9 +259,9 @@ def entry_name(sequence: int) -> str:
 
 
 def read_chain(
-    files: Files, audit: str, *, key: PublicKey | None, known_head: LedgerHead | None = None
+    files: Files, audit: str, *, trusted: TrustedKeys | None, known_head: LedgerHead | None = None
 ) -> Chain:
-    """Read the whole ledger and check the chain."""
+    """Read the whole ledger, check the chain, and say which entries count."""
     folder = ledger_folder(audit)
     # Read before the entries are listed: of those that come meanwhile it must know none.
     checkpoint = files.read(f"{folder}/{HEAD}")
@@ -233,7 +275,6 @@ def read_chain(
         if name != HEAD and not _ENTRY_NAME.fullmatch(name)
     ]
     entries = []
-    cautions = []
     head = GENESIS_HEAD
     entry_names = sorted(filter(_ENTRY_NAME.fullmatch, names), key=_number)
     last = _number(entry_names[-1]) if entry_names else 0
@@ -255,15 +296,129 @@ def read_chain(
         problems += [
             Discrepancy("ledger", path, what) for what in _mismatches(entry, name, audit, before)
         ]
-        if key is not None and entry.signature is None:
-            cautions.append(f"{path} ({entry.kind} by {entry.author}) is not signed")
-        elif key is not None and not entry.is_signed_by(key):
-            problems.append(Discrepancy("ledger", path, "its signature is not the given key's"))
         entries.append(ChainedEntry(entry, head.digest))
-    problems += _check_head(f"{folder}/{HEAD}", checkpoint, entries, cautions)
+    found, behind = _check_head(f"{folder}/{HEAD}", checkpoint, entries)
+    problems += found
+    cautions: list[str] = []
     if known_head is not None:
-        problems += check_contains(entries, known_head, folder)
-    return Chain(tuple(entries), tuple(problems), tuple(cautions))
+        lost = check_contains(entries, known_head, folder)
+        problems += lost
+        known_head = None if lost else known_head
+    if trusted is not None:
+        entries = [
+            *_weighed(
+                entries, trusted, known_head, folder=folder, problems=problems, cautions=cautions
+            )
+        ]
+    return Chain(tuple(entries), tuple(problems), tuple(cautions), behind)
+
+
+def read_settled_chain(
+    files: Files, audit: str, *, trusted: TrustedKeys | None, known_head: LedgerHead | None = None
+) -> Chain:
+    """Read the whole ledger as `read_chain` does; a checkpoint that stays behind is a problem."""
+    chain = read_chain(files, audit, trusted=trusted, known_head=known_head)
+    for _ in range(_LOOKS):
+        if chain.behind is None:
+            return chain
+        # Somebody may be between the writing of an entry and of its checkpoint.
+        time.sleep(_BETWEEN_LOOKS)
+        chain = read_chain(files, audit, trusted=trusted, known_head=known_head)
+    behind = () if chain.behind is None else (chain.behind,)
+    return chain._replace(problems=(*chain.problems, *behind))
+
+
+def _weighed(
+    entries: Sequence[ChainedEntry],
+    trusted: TrustedKeys,
+    known_head: LedgerHead | None,
+    *,
+    folder: str,
+    problems: list[Discrepancy],
+    cautions: list[str],
+) -> Iterator[ChainedEntry]:
+    """Say of each entry whether it counts with these keys; add what is odd about it."""
+    revoked = _revoked_keys(entries, trusted)
+    others_signed = False
+    for chained in entries:
+        entry = chained.entry
+        path = f"{folder}/{entry_name(entry.sequence)}"
+        signers = _signers(entry, trusted)
+        fault = ""
+        if signers:
+            others_signed = True
+            void = _not_theirs(entry, signers, trusted)
+            if not void and entry.kind != "key_revocation":
+                void = _by_revoked_key(entry, revoked.get(signers[0].key.key_id), known_head)
+        elif entry.signature is None:
+            void = "it is not signed"
+            if others_signed:
+                fault = f"{void}, and entries before it are: it lost its signature, or was added"
+        elif trusted.of_id(entry.signature.keyid):
+            void = fault = "its signature is not of the key that it names"
+        else:
+            void = f"the key {entry.signature.keyid[:12]}… that signed it is not trusted"
+        counts = not void or entry.kind == "revocation"
+        if fault:
+            problems.append(Discrepancy("ledger", path, fault))
+        elif void:
+            still = "as a revocation it counts even so" if counts else "it does not count"
+            cautions.append(f"{path} ({entry.kind} by {entry.author}): {void}; {still}")
+        yield chained._replace(void="" if counts else void)
+
+
+def _revoked_keys(entries: Sequence[ChainedEntry], trusted: TrustedKeys) -> dict[str, int]:
+    """Return which keys are revoked, each with the number of the entry that says so first."""
+    revoked: dict[str, int] = {}
+    for chained in entries:
+        entry = chained.entry
+        signers = _signers(entry, trusted) if entry.kind == "key_revocation" else []
+        if signers and signers[0].key.key_id not in revoked:
+            revoked.setdefault(entry.subject, entry.sequence)
+    return revoked
+
+
+def _signers(entry: LedgerEntry, trusted: TrustedKeys) -> list[TrustedKey]:
+    """Return what is known of the key that signed an entry; nothing where no trusted one did."""
+    if entry.signature is None:
+        return []
+    known = trusted.of_id(entry.signature.keyid)
+    return known if known and entry.is_signed_by(known[0].key) else []
+
+
+def _not_theirs(entry: LedgerEntry, signers: Sequence[TrustedKey], trusted: TrustedKeys) -> str:
+    """Say why an entry is not what its signer may say; empty where it is."""
+    needed = _MAY_SAY.get(entry.kind)
+    if needed is None:
+        return ""
+    able = [known for known in signers if known.roles & needed]
+    if not able:
+        return f"its key is no {' and no '.join(sorted(needed))}'s"
+    if entry.kind == "certificate":
+        return ""
+    key_id = signers[0].key.key_id
+    theirs = [known for known in trusted if known.name == entry.author and known.roles & needed]
+    if theirs and all(known.key.key_id != key_id for known in theirs):
+        return f"{entry.author} has a key, and another one signed it"
+    if all(known.name not in (None, entry.author) for known in able):
+        return f"it says {entry.author}, and the key is {able[0].name}'s"
+    return ""
+
+
+def _by_revoked_key(
+    entry: LedgerEntry, revoked_by: int | None, known_head: LedgerHead | None
+) -> str:
+    """Say why the revocation of its key makes an entry void; empty where it does not."""
+    if revoked_by is None:
+        return ""
+    if entry.sequence > revoked_by:
+        return f"entry {revoked_by} revoked its key"
+    # Whoever had the key could have written everything before its revocation anew.
+    if known_head is None or known_head.sequence < entry.sequence:
+        return (
+            f"entry {revoked_by} revoked its key, and no head that was kept shows that it is older"
+        )
+    return ""
 
 
 def check_contains(
@@ -305,22 +460,24 @@ def _mismatches(entry: LedgerEntry, name: str, audit: str, before: LedgerHead) -
 
 
 def _check_head(
-    path: str, content: bytes | None, entries: Sequence[ChainedEntry], cautions: list[str]
-) -> list[Discrepancy]:
-    """Hold the chain against its checkpoint."""
+    path: str, content: bytes | None, entries: Sequence[ChainedEntry]
+) -> tuple[list[Discrepancy], Discrepancy | None]:
+    """Hold the chain against its checkpoint; say apart where that is behind."""
     if content is None:
-        return [Discrepancy("ledger", path, "it is gone")] if entries else []
+        return ([Discrepancy("ledger", path, "it is gone")] if entries else []), None
     try:
         head = _parse_head(content)
     except ValueError:
-        return [Discrepancy("ledger", path, "it is not what was written")]
+        return [Discrepancy("ledger", path, "it is not what was written")], None
     last = entries[-1].entry.sequence if entries else 0
+    behind = None
     if head.sequence < last:
-        cautions.append(
-            f"{path} names entry {head.sequence}, and there are {last}: an entry was being"
-            " written, or was added by other means"
+        what = (
+            f"it names entry {head.sequence}, and there are {last}: it was set back, an entry was"
+            " added by other means, or its writer was stopped, which the next entry mends"
         )
-    return check_contains(entries, head, path)
+        behind = Discrepancy("ledger", path, what)
+    return check_contains(entries, head, path), behind
 
 
 def _parse_head(content: bytes) -> LedgerHead:
@@ -347,15 +504,15 @@ class Ledger:
         self._files = Files(url)
         self._audit = audit
 
-    def entries(self) -> tuple[ChainedEntry, ...]:
-        """Return all entries in order.
+    def entries(self, trusted: TrustedKeys | None = None) -> tuple[ChainedEntry, ...]:
+        """Return all entries in order; with trusted keys, each says whether it counts.
 
         Raises
         ------
         LedgerError
             Where the chain is not whole.
         """
-        return self._chain().entries
+        return self._chain(trusted).entries
 
     def head(self) -> LedgerHead:
         """Return number and digest of the last entry.
@@ -407,12 +564,14 @@ class Ledger:
             Where the chain is not whole: nothing is added to a broken one.
         LedgerUseError
             Where the entry cannot be: a certificate entered twice, a decision about one that was
-            never entered, a correction of what cannot be corrected, or a body of another form.
+            never entered, a correction of what cannot be corrected, or a body of another form; or
+            one without a signature where others have one.
         """
         checked = checked_body(kind, body)
         for _ in range(_ATTEMPTS):
             chain = self._chain()
             _refuse_what_cannot_be(chain.entries, kind, subject, checked)
+            _refuse_unsigned(chain.entries, kind, key)
             entry = self._follow(
                 chain.head,
                 time=now,
@@ -453,8 +612,8 @@ class Ledger:
                 fix="give an author, a reason, a time with its zone and a certificate's digest",
             ) from error
 
-    def _chain(self) -> Chain:
-        chain = read_chain(self._files, self._audit, key=None)
+    def _chain(self, trusted: TrustedKeys | None = None) -> Chain:
+        chain = read_chain(self._files, self._audit, trusted=trusted)
         if chain.problems:
             raise LedgerError(
                 chain.problems[0].what,
@@ -468,9 +627,39 @@ class Ledger:
         self._files.replace(f"{ledger_folder(self._audit)}/{HEAD}", content)
 
 
+def lacks_signature(entries: Sequence[ChainedEntry], key: SigningKey | None) -> bool:
+    """Tell whether an entry would be unsigned where others are signed: nobody would count it.
+
+    Parameters
+    ----------
+    entries
+        The whole ledger.
+    key
+        What would sign it.
+    """
+    return key is None and any(chained.entry.signature is not None for chained in entries)
+
+
+def _refuse_unsigned(
+    entries: Sequence[ChainedEntry], kind: EntryKind, key: SigningKey | None
+) -> None:
+    lacking = lacks_signature(entries, key)
+    if lacking or (key is None and kind == "key_revocation"):
+        raise LedgerUseError(
+            "entries of this ledger are signed, and there is no key to sign this one with"
+            if lacking
+            else "the revocation of a key has to be signed",
+            culprit="ledger",
+            fix=f"name your private key's file in {KEY_FILE_VARIABLE}, or with `--sign-with`;"
+            " `evaluator keys create` makes one",
+        )
+
+
 def _refuse_what_cannot_be(
     entries: Sequence[ChainedEntry], kind: EntryKind, subject: str, body: dict[str, Any]
 ) -> None:
+    if kind == "key_revocation":
+        return
     entered = {c.entry.subject for c in entries if c.entry.kind == "certificate"}
     if kind == "certificate":
         if subject in entered:
@@ -489,7 +678,7 @@ def _refuse_what_cannot_be(
     if kind == "correction":
         found = [c.entry for c in entries if c.entry.sequence == body["corrects"]]
         fits = found and found[0].subject == subject
-        if not fits or found[0].kind in {"certificate", "correction"}:
+        if not fits or found[0].kind in {"certificate", "correction", "key_revocation"}:
             raise LedgerUseError(
                 f"entry {body['corrects']} is no decision about this certificate",
                 culprit="ledger",

@@ -25,7 +25,7 @@ from evaluator.certification._gate_evidence import (
 )
 from evaluator.certification._gates._behaviour import asks_about_days, asks_about_drift
 from evaluator.certification._ledger import ChainedEntry
-from evaluator.certification._outcomes import Qualifications, decide_outcomes
+from evaluator.certification._outcomes import Qualifications, Waiver, decide_outcomes
 from evaluator.certification._statement import (
     ARTIFACT_DIGEST,
     CONTENT_DIGEST,
@@ -463,14 +463,16 @@ def _compare_outcome(
     entries: Sequence[ChainedEntry],
 ) -> Iterator[Discrepancy]:
     stated = predicate.candidate
-    artifacts = {stated.name: stated.artifact_digest}
     now = predicate.created_at
+    heeded, wrong = _heeded_waivers(predicate, entries)
+    for what in wrong:
+        yield Discrepancy("verdicts", "certificate", what)
     (outcome,) = decide_outcomes(
         [one.verdict for one in judged],
         evidence.scorecard.slices,
         [stated.name],
         allowed_missing=evidence.allowed_missing,
-        waivers=[one.waiver for one in waivers_in_force(entries, artifacts, now)],
+        waivers=heeded,
         now=now,
         gaps=decide_gaps(judged, evidence, spec.fairness),
         weak_slices=evidence.scorecard.rows(WeakSlice, stated.name),
@@ -491,6 +493,45 @@ def _compare_outcome(
         if said != again:
             what = f"what qualifies its outcome is {_in_full(said)}, recomputed {_in_full(again)}"
             yield Discrepancy("verdicts", "certificate", what)
+
+
+def _heeded_waivers(
+    predicate: Predicate, entries: Sequence[ChainedEntry]
+) -> tuple[list[Waiver], list[str]]:
+    """Find the waivers that a certificate heeds, and say which of them it could not or should have.
+
+    Its issuer may have trusted other keys than whoever checks it, so that a waiver that is void
+    here may be heeded; it is told with the ledger.
+    """
+    artifacts = {predicate.candidate.name: predicate.candidate.artifact_digest}
+    by_anyone = [chained._replace(void="") for chained in entries]
+
+    def in_force(chained: Sequence[ChainedEntry]) -> dict[str, Waiver]:
+        found = waivers_in_force(chained, artifacts, predicate.created_at)
+        return {one.entry: one.waiver for one in found}
+
+    if predicate.waivers is None:
+        return list(in_force(by_anyone).values()), []
+    uncorrected = in_force([c for c in by_anyone if c.entry.kind != "correction"])
+    corrected_here = {
+        chained.entry.correction_body().corrects
+        for chained in entries
+        if chained.entry.kind == "correction" and not chained.void
+    }
+    gone = {c.digest for c in entries if c.entry.sequence in corrected_here}
+    possible = {entry: waiver for entry, waiver in uncorrected.items() if entry not in gone}
+    named = list(predicate.waivers)
+    wrong = [
+        f"it heeds a waiver that was not in force: entry {entry[:12]}…"
+        for entry in named
+        if entry not in possible
+    ]
+    everyones = in_force(entries).keys() & in_force(by_anyone).keys()
+    wrong += [
+        f"it does not heed the waiver of {possible[entry].gate} by {possible[entry].waived_by}"
+        for entry in sorted(everyones - set(named))
+    ]
+    return [possible[entry] for entry in named if entry in possible], wrong
 
 
 def _in_any_order(qualified_by: Qualifications) -> Qualifications:

@@ -18,7 +18,7 @@ from evaluator.certification._statement_v1 import as_format_2
 from evaluator.certification._verdicts import STRICT, Verdict
 from evaluator.errors import EvidenceError
 from evaluator.evaluation import assumptions_of
-from evaluator.evidence import StoredFile, Upstream, canonical_json
+from evaluator.evidence import RECORD, StoredFile, Upstream, canonical_json
 
 STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE: Final = "urn:evaluator:certificate:v2"
@@ -219,6 +219,11 @@ class EvidenceItem(StrictModel):
     run_id: str
     created_at: AwareDatetime
 
+    @property
+    def all_files(self) -> dict[str, StoredFile]:
+        """Every file of its folder, its record among them."""
+        return {RECORD: self.record, **self.files, **self.notes}
+
 
 class SpecEvidence(StrictModel):
     """Which of the evidence is the audit's declaration."""
@@ -263,6 +268,9 @@ class Predicate(StrictModel):
     assumptions: tuple[str, ...]
     """What all intervals take for granted of the cases, in sentences without their full stops."""
     gates: tuple[Verdict, ...]
+    waivers: tuple[Sha256, ...] | None
+    """The ledger's entries, by the digests of their files, of the waivers in force that its outcome
+    heeds; null in a certificate of format 1, which heeds all that the ledger had then."""
     headline: tuple[Headline, ...]
     slices: Slices
     rests_on: tuple[Upstream, ...] = Field(min_length=1)

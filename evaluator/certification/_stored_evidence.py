@@ -101,7 +101,7 @@ class StoredEvidence:
     """What a certificate rests on, read with distrust."""
 
     def __init__(self, url: str, predicate: Predicate) -> None:
-        self.files = Files(url)
+        self.files = Files(url, follow_links=False)
         self.predicate = predicate
         self._store = EvidenceStore(url)
         self._items = {key_of(item): item for item in predicate.evidence}
@@ -144,8 +144,7 @@ class StoredEvidence:
                 what = f"the certificate says that {item.asset} lies here; it does not belong here"
                 yield Discrepancy("evidence", item.folder, what)
                 continue
-            listed = {RECORD: item.record, **item.files, **item.notes}
-            yield from self.check_folder(item.folder, listed)
+            yield from self.check_folder(item.folder, item.all_files)
             yield from self._check_record(item)
 
     def check_folder(self, folder: str, listed: dict[str, StoredFile]) -> Iterator[Discrepancy]:
@@ -196,7 +195,7 @@ class StoredEvidence:
     def paths(self) -> Iterable[str]:
         """Yield every file that the certificate names, below the evidence folder."""
         for item in self.predicate.evidence:
-            for name in (RECORD, *item.files, *item.notes):
+            for name in item.all_files:
                 yield f"{item.folder}/{name}"
 
     def _read(self, path: str, listed: StoredFile | None) -> bytes:

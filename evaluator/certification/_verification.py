@@ -4,7 +4,7 @@ First the signature, then the statement's form, every file's digest, the lineage
 where all that holds, figures and verdicts computed once more from the stored predictions.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +13,13 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from evaluator import __version__
-from evaluator.certification._certificate_state import CertificateState, state_of
+from evaluator.certification._certificate_state import (
+    CertificateEntry,
+    CertificateState,
+    require_certificate,
+    state_of,
+    waivers_in_force,
+)
 from evaluator.certification._ledger import (
     CertificateBody,
     Chain,
@@ -22,14 +28,14 @@ from evaluator.certification._ledger import (
     check_contains,
     entry_name,
     ledger_folder,
-    read_chain,
+    read_settled_chain,
 )
-from evaluator.certification._recomputation import SPEC_FILE, recompute
+from evaluator.certification._outcomes import format_outcome
+from evaluator.certification._recomputation import SPEC_FILE, read_spec, recompute
 from evaluator.certification._signatures import (
     IN_TOTO,
     Envelope,
     EnvelopeError,
-    PublicKey,
     parse_envelope,
 )
 from evaluator.certification._statement import (
@@ -43,13 +49,21 @@ from evaluator.certification._statement import (
     parse_statement,
 )
 from evaluator.certification._stored_evidence import StoredEvidence
-from evaluator.errors import UsageError
+from evaluator.certification._trust import TrustedKeys
+from evaluator.errors import EvidenceError, UsageError
 from evaluator.evaluation import SCORE_VERSION
-from evaluator.evidence import RECORD, Record, StoredFile, VersionKey, digest_of_bytes
+from evaluator.evidence import RECORD, Files, Record, StoredFile, VersionKey, digest_of_bytes
 from evaluator.scorecard import Asset, model_of
+from evaluator.spec import AuditSpec
 
 SignatureWord = Literal["valid", "invalid", "unsigned", "not checked"]
 Recompute = Callable[[StoredEvidence, Sequence[ChainedEntry]], Iterable[Discrepancy]]
+
+UNSIGNED_RELEASE = (
+    "UNSIGNED EVIDENCE: nothing proves who issued the certificate, or that anything was evaluated;"
+    " whoever can write to the evidence folder could have made it"
+)
+"""What is said of a release for which no key was asked."""
 
 _SIGNATURE_CAUTIONS: dict[SignatureWord, str] = {
     "unsigned": "UNSIGNED: nothing proves who issued this certificate, or that it was not changed"
@@ -74,7 +88,9 @@ class VerificationReport:
     statement
         What it says; None where that cannot be read.
     signature
-        ``valid``: made with the given key; ``invalid``; ``unsigned``; ``not checked``: no key.
+        ``valid``: made by a trusted issuer; ``invalid``; ``unsigned``; ``not checked``: no key.
+    key_id
+        Of the issuer's key that signed it; None where no trusted one did.
     state
         What the ledger says of it now; None where there was nothing to ask.
     ledger
@@ -93,6 +109,7 @@ class VerificationReport:
     certificate: str
     statement: Statement | None
     signature: SignatureWord
+    key_id: str | None = None
     state: CertificateState | None
     ledger: LedgerHead | None
     files: int
@@ -108,7 +125,7 @@ class VerificationReport:
 
     @property
     def is_verified(self) -> bool:
-        """Whether it is intact, signed with the given key, and stands: the only full success."""
+        """Whether it is intact, signed by a trusted issuer, and stands: the only full success."""
         stands = self.state is not None and self.state.stands
         return self.is_intact and self.signature == "valid" and stands
 
@@ -136,6 +153,7 @@ class VerificationReport:
             "qualified_by": self.statement
             and self.statement.predicate.candidate.model_dump(mode="json")["qualified_by"],
             "signature": self.signature,
+            "key_id": self.key_id,
             "state": self.state and self.state.state,
             "state_reason": self.state and self.state.reason,
             "ledger": self.ledger and self.ledger.model_dump(),
@@ -158,7 +176,8 @@ class VerificationReport:
                 f"  asked for   by {predicate.requested_by}, {predicate.created_at.isoformat()}",
                 *(f"  assumes     {words}" for words in predicate.assumptions),
             ]
-        lines.append(f"  signature   {self.signature}")
+        by = "" if self.key_id is None else f", of the key {self.key_id}"
+        lines.append(f"  signature   {self.signature}{by}")
         if self.state is not None:
             lines.append(f"  state       {self.state.state}: {self.state.reason}")
             lines += [f"  sign-off    {e.author}: {e.reason}" for e in self.state.sign_offs]
@@ -174,7 +193,7 @@ def verify(
     certificate: Path | bytes,
     evidence_url: str,
     *,
-    public_key: PublicKey | None = None,
+    trusted: TrustedKeys | None = None,
     now: datetime,
     known_head: LedgerHead | None = None,
     recompute_again: Recompute = recompute,
@@ -187,8 +206,9 @@ def verify(
         The certificate's file, or its bytes.
     evidence_url
         The evidence folder, or a copy of it: a path or any fsspec URL.
-    public_key
-        Whose signature it must carry. With a key, an unsigned certificate is a problem.
+    trusted
+        An issuer among them must have signed it: with keys, an unsigned certificate is a problem,
+        and what of the ledger none of them signed does not count.
     now
         The moment that validity is asked about, with its time zone.
     known_head
@@ -212,7 +232,7 @@ def verify(
     digest = digest_of_bytes(content)
     try:
         envelope = parse_envelope(content, source)
-        signature, problems = _check_signature(envelope, public_key, source)
+        signature, key_id, problems = _check_signature(envelope, trusted, source)
         statement = parse_statement(envelope.payload, source)
     except (EnvelopeError, StatementError) as error:
         check = "signature" if isinstance(error, EnvelopeError) else "statement"
@@ -229,9 +249,9 @@ def verify(
         )
     evidence = StoredEvidence(evidence_url, statement.predicate)
     problems += _check_claims(statement, evidence, source)
-    problems += evidence.check_files()
+    problems += _all_found(evidence.check_files())
     problems += evidence.check_lineage()
-    chain, found = _check_ledger(statement, evidence, digest, public_key, known_head)
+    chain, found = _check_ledger(statement, evidence, digest, trusted, known_head)
     problems += found
     cautions = [*chain.cautions]
     if signature in _SIGNATURE_CAUTIONS:
@@ -255,6 +275,7 @@ def verify(
         certificate=digest,
         statement=statement,
         signature=signature,
+        key_id=key_id,
         state=state_of(chain.entries, digest, now),
         ledger=chain.head,
         files=sum(1 for _ in evidence.paths()),
@@ -288,21 +309,23 @@ def _read(certificate: Path) -> bytes:
 
 
 def _check_signature(
-    envelope: Envelope, key: PublicKey | None, source: str
-) -> tuple[SignatureWord, list[Discrepancy]]:
+    envelope: Envelope, trusted: TrustedKeys | None, source: str
+) -> tuple[SignatureWord, str | None, list[Discrepancy]]:
     problems = []
     if envelope.payload_type != IN_TOTO:
         what = f"its payload is {envelope.payload_type!r}, not {IN_TOTO!r}"
         problems.append(Discrepancy("signature", source, what))
-    if key is None:
-        return ("not checked" if envelope.is_signed else "unsigned"), problems
-    if envelope.is_signed_by(key):
-        return "valid", problems
+    if trusted is None:
+        return ("not checked" if envelope.is_signed else "unsigned"), None, problems
+    issuer = trusted.issuer_of(envelope)
+    if issuer is not None:
+        return "valid", issuer.key_id, problems
     if not envelope.is_signed:
         problems.append(Discrepancy("signature", source, "it is unsigned, and a key was given"))
-        return "unsigned", problems
-    what = f"no signature is of the given key {key.key_id}, over exactly this statement"
-    return "invalid", [*problems, Discrepancy("signature", source, what)]
+        return "unsigned", None, problems
+    keys = ", ".join(trusted.issuers()) or "none"
+    what = f"no signature is of a trusted issuer's key ({keys}), over exactly this statement"
+    return "invalid", None, [*problems, Discrepancy("signature", source, what)]
 
 
 def _check_claims(statement: Statement, evidence: StoredEvidence, source: str) -> list[Discrepancy]:
@@ -338,12 +361,19 @@ def _check_ledger(
     statement: Statement,
     evidence: StoredEvidence,
     digest: str,
-    key: PublicKey | None,
+    trusted: TrustedKeys | None,
     known_head: LedgerHead | None,
 ) -> tuple[Chain, list[Discrepancy]]:
     predicate = statement.predicate
-    chain = read_chain(evidence.files, predicate.audit, key=key, known_head=known_head)
     folder = ledger_folder(predicate.audit)
+    try:
+        chain = read_settled_chain(
+            evidence.files, predicate.audit, trusted=trusted, known_head=known_head
+        )
+    except EvidenceError as error:
+        # A link: what it leads to is not read.
+        found = Discrepancy("ledger", str(error.culprit), error.what)
+        return Chain((), (found,), (), None), [found]
     # A signed certificate carries the head of its time: a ledger turned back behind it is found.
     problems = [*chain.problems, *check_contains(chain.entries, predicate.ledger, folder)]
     entered = [
@@ -362,7 +392,7 @@ def _check_ledger(
             problems.append(Discrepancy("ledger", path, what))
         if entry.sequence <= predicate.ledger.sequence:
             problems.append(Discrepancy("ledger", path, "it is older than the certificate"))
-        problems += _check_stored_copy(evidence, entry, body, digest)
+        problems += _all_found(_check_stored_copy(evidence, entry, body, digest))
     return chain, problems
 
 
@@ -384,31 +414,41 @@ def _statement_claims(statement: Statement) -> dict[str, Any]:
 
 def _check_stored_copy(
     evidence: StoredEvidence, entry: LedgerEntry, body: CertificateBody, digest: str
-) -> list[Discrepancy]:
+) -> Iterator[Discrepancy]:
     """Look at the version that the certificate was stored with, where the folder has it."""
     folder, _, name = body.path.rpartition("/")
     if not evidence.files.names(folder):
-        return []  # an export holds the certificate beside the evidence
+        return  # an export holds the certificate beside the evidence
     content = evidence.files.read(f"{folder}/{RECORD}")
     if content is None or digest_of_bytes(content) != body.record_sha256:
         what = f"it is not the record that ledger entry {entry.sequence} names"
-        return [Discrepancy("evidence", f"{folder}/{RECORD}", what)]
+        yield Discrepancy("evidence", f"{folder}/{RECORD}", what)
+        return
     try:
         record = Record.model_validate_json(content)
     except ValidationError:
-        return [Discrepancy("evidence", f"{folder}/{RECORD}", "it is no provenance record")]
+        yield Discrepancy("evidence", f"{folder}/{RECORD}", "it is no provenance record")
+        return
     stored = record.files.get(name)
     if stored is None or stored.sha256 != digest:
-        return [
-            Discrepancy("evidence", body.path, "the certificate that is stored here is another")
-        ]
+        yield Discrepancy("evidence", body.path, "the certificate that is stored here is another")
+        return
     listed = {RECORD: StoredFile(sha256=body.record_sha256, size=len(content)), **record.files}
-    return [
-        problem
-        for problem in evidence.check_folder(folder, listed)
+    for problem in evidence.check_folder(folder, listed):
         # A note of an earlier failure to issue it may lie here too.
-        if not problem.file.startswith(f"{folder}/failure.")
-    ]
+        if not problem.file.startswith(f"{folder}/failure."):
+            yield problem
+
+
+def _all_found(found: Iterator[Discrepancy]) -> list[Discrepancy]:
+    """List what a check finds; a link or a path that leads out ends it, and is a finding."""
+    problems = []
+    try:
+        for problem in found:
+            problems.append(problem)  # noqa: PERF402 - a list made at once would be lost
+    except EvidenceError as error:
+        problems.append(Discrepancy("evidence", str(error.culprit), error.what))
+    return problems
 
 
 def _recompute(
@@ -423,3 +463,151 @@ def _recompute(
         what = f"figures and verdicts cannot be recomputed: {type(error).__name__}: {error}"
         problems.append(Discrepancy("figures", "evidence", what))
     return problems
+
+
+def qualified_outcome(
+    files: Files, entries: Sequence[ChainedEntry], certificate: CertificateEntry, now: datetime
+) -> str:
+    """Say the outcome of a certificate with what qualifies it at some moment.
+
+    Parameters
+    ----------
+    files
+        The evidence.
+    entries
+        The whole ledger, with what counts of it.
+    certificate
+        Whose outcome it is.
+    now
+        The moment whose waivers count, with its time zone.
+
+    Returns
+    -------
+    str
+        It says so where the file is gone.
+    """
+    path = certificate.body.path
+    content = files.read(path)
+    if content is None or digest_of_bytes(content) != certificate.subject:
+        return f"nobody knows its outcome or what qualifies it, since {path} is gone or another"
+    predicate = parse_statement(parse_envelope(content, path).payload, path).predicate
+    judged = predicate.candidate
+    found = waivers_in_force(entries, {judged.name: judged.artifact_digest}, now)
+    qualified_by = judged.qualified_by and judged.qualified_by.with_waivers(
+        predicate.gates, [one.waiver for one in found]
+    )
+    return format_outcome(judged.outcome, qualified_by)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """Whether an artifact may be released.
+
+    Attributes
+    ----------
+    is_met
+        Whether it may.
+    reasons
+        Why, as sentences without their full stops; the first one decides.
+    cautions
+        What a reader must know besides.
+    outcome
+        That of the certificate that decides, with what qualifies it now; None where none does.
+    """
+
+    is_met: bool
+    reasons: tuple[str, ...]
+    cautions: tuple[str, ...] = ()
+    outcome: str | None = None
+
+
+def check_release(
+    evidence_url: str,
+    spec: AuditSpec,
+    audit: str,
+    candidate: str,
+    artifact_digest: str,
+    *,
+    trusted: TrustedKeys | None,
+    now: datetime,
+    known_head: LedgerHead | None = None,
+) -> Release:
+    """Decide whether exactly this artifact of a candidate may be released.
+
+    Parameters
+    ----------
+    evidence_url
+        The evidence folder: a path or any fsspec URL.
+    spec
+        The audit as it is declared now.
+    audit, candidate
+        Their names.
+    artifact_digest
+        The digest of the artifact that shall be released, as its certificate names it.
+    trusted
+        Whose signatures count; None takes unsigned evidence at its word, and says so.
+    now
+        The moment of the release, with its time zone.
+    known_head
+        A ledger's head that was kept from an earlier check.
+
+    Returns
+    -------
+    Release
+        Met where the ledger is whole, and its newest certificate for this artifact says
+        "certified", stands, lies there with the digest that was entered, is signed by a trusted
+        issuer, and judged the audit as it is declared now.
+    """
+    files = Files(evidence_url, follow_links=False)
+    try:
+        chain = read_settled_chain(files, audit, trusted=trusted, known_head=known_head)
+        if chain.problems:
+            return Release(is_met=False, reasons=tuple(map(str, chain.problems)))
+        required = require_certificate(chain.entries, candidate, artifact_digest, now)
+        if required.certificate is None:
+            return Release(is_met=False, reasons=(required.reason,), cautions=chain.cautions)
+        outcome = qualified_outcome(files, chain.entries, required.certificate, now)
+        problems = [] if required.is_met else [required.reason]
+        problems += _check_released(
+            evidence_url, files, required.certificate, spec, trusted=trusted
+        )
+    except EvidenceError as error:
+        return Release(is_met=False, reasons=(f"{error.culprit}: {error.what}",))
+    unsigned = (UNSIGNED_RELEASE,) if trusted is None else ()
+    return Release(
+        is_met=not problems,
+        reasons=tuple(problems) or (required.reason,),
+        cautions=(*unsigned, *chain.cautions),
+        outcome=outcome,
+    )
+
+
+def _check_released(
+    evidence_url: str,
+    files: Files,
+    entered: CertificateEntry,
+    spec: AuditSpec,
+    *,
+    trusted: TrustedKeys | None,
+) -> Iterator[str]:
+    """Say what keeps a certificate that stands in the ledger from being relied on."""
+    path = entered.body.path
+    content = files.read(path)
+    if content is None or digest_of_bytes(content) != entered.subject:
+        yield f"its certificate's file {path} is {'gone' if content is None else 'another one'}"
+        return
+    envelope = parse_envelope(content, path)
+    if trusted is not None and trusted.issuer_of(envelope) is None:
+        yield f"no trusted issuer signed its certificate {path}"
+    statement = parse_statement(envelope.payload, path)
+    if _ledger_claims(entered.body) != _statement_claims(statement):
+        yield "what the ledger says of its certificate is not what the certificate says"
+    evidence = StoredEvidence(evidence_url, statement.predicate)
+    judged = read_spec(evidence.read(evidence.root(Asset.AUDIT_SPEC), SPEC_FILE))
+    was, is_now = judged.what_counts(), spec.what_counts()
+    changed = sorted(key for key in was.keys() | is_now.keys() if was.get(key) != is_now.get(key))
+    if changed:
+        yield (
+            f"the audit is declared otherwise now than it was judged: {', '.join(changed)} changed;"
+            " `evaluator run` judges it anew"
+        )

@@ -2,6 +2,7 @@
 
 import os
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -9,10 +10,10 @@ import typer
 
 from evaluator.errors import UsageError
 from evaluator.scorecard import Asset
-from evaluator.verifier import Exit, Key, verify_command
+from evaluator.verifier import Exit, Head, Keys, parse_head, trusted_keys, verify_command
 
 if TYPE_CHECKING:
-    from evaluator.certification import EntryKind, PublicKey, Statement
+    from evaluator.certification import EntryKind, Statement
     from evaluator.orchestration import AuditState
 
 Certificate = Annotated[
@@ -25,6 +26,21 @@ Author = Annotated[str, typer.Option("--by", help="Who says so: a name or a role
 Reason = Annotated[str, typer.Option("--reason", help="Why, in words.")]
 EVIDENCE_HELP = "The evidence folder or URL, by default the platform's own."
 Evidence = Annotated[str | None, typer.Option("--evidence", help=EVIDENCE_HELP)]
+SignWith = Annotated[
+    Path | None,
+    typer.Option(
+        "--sign-with",
+        help="Your private key's file; by default what EVALUATOR_SIGNING_KEY_FILE names.",
+    ),
+]
+
+
+class Scope(StrEnum):
+    """How much a revocation takes back."""
+
+    CANDIDATE = "candidate"
+    AUDIT = "audit"
+
 
 commands = typer.Typer()
 keys = typer.Typer(no_args_is_help=True)
@@ -67,40 +83,68 @@ commands.command("verify", epilog="Example: evaluator verify flights/gb --key au
 )
 
 
+@keys.command("revoke", epilog="Example: evaluator keys revoke flights old.public.pem --by Ada ...")
+def revoke_key(
+    audit: Annotated[str, typer.Argument(help="The audit in whose ledger it is said.")],
+    key: Annotated[Path, typer.Argument(help="The public key that nobody shall trust any more.")],
+    *,
+    by: Author,
+    reason: Reason,
+    sign_with: SignWith = None,
+) -> None:
+    """Enter that a key is revoked: what it signs from now on is void.
+
+    What it signed before is void too, but for whoever kept a head of the ledger that shows it.
+    """
+    from evaluator.certification import load_public_key
+
+    revocation = _Decision("key_revocation", by, reason, {}, sign_with)
+    _append(revocation, audit, _state(audit).store.url, load_public_key(key).key_id)
+
+
 @commands.command(epilog="Example: evaluator export flights/random_forest for-the-regulator")
 def export(
     certificate: Certificate,
     to: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder to make.")],
     *,
     evidence: Evidence = None,
-    key: Key = None,
+    key: Keys = None,
 ) -> None:
-    """Make a folder for a stranger: certificate, public key, evidence, report, how to check it."""
-    from evaluator.certification import export_bundle, load_public_key, signing_key_from_environment
+    """Make a folder for a stranger: certificate, public key, evidence, report, how to check it.
+
+    Its manifest is signed with EVALUATOR_SIGNING_KEY_FILE. With a key, what that did not sign is
+    not exported.
+    """
+    from evaluator.certification import (
+        export_bundle,
+        signing_key_from_environment,
+        trusted_by_environment,
+    )
 
     found = _find(certificate, evidence)
-    audit = found.statement().predicate.audit
-    public_key: PublicKey | None = None
-    if key is not None:
-        public_key = load_public_key(key)
-    elif (signing_key := signing_key_from_environment(os.environ)) is not None:
-        public_key = signing_key.public
+    signing_key = signing_key_from_environment(os.environ)
     folder = export_bundle(
         found.content,
         found.evidence,
         to,
-        public_key=public_key,
-        report=_page(audit, found.evidence),
+        trusted=trusted_by_environment(os.environ) if key is None else trusted_keys(key),
+        key=signing_key,
+        report=_page(found),
+        now=datetime.now(UTC),
     )
     typer.echo(f"The certificate and all that it rests on are in {folder}; README.txt says more.")
+    if signing_key is None:
+        typer.echo("Its manifest is UNSIGNED: nothing proves report and README.")
 
 
 @commands.command(
     "sign-off", epilog="Example: evaluator sign-off flights/gb --by Ada --reason 'read it'"
 )
-def sign_off(certificate: Certificate, *, by: Author, reason: Reason) -> None:
+def sign_off(
+    certificate: Certificate, *, by: Author, reason: Reason, sign_with: SignWith = None
+) -> None:
     """Enter that a person stands behind a certificate."""
-    _enter("sign_off", certificate, by, reason, {})
+    _enter(certificate, _Decision("sign_off", by, reason, {}, sign_with))
 
 
 @commands.command(
@@ -113,6 +157,7 @@ def waive(
     until: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The waiver's last day.")],
     by: Author,
     reason: Reason,
+    sign_with: SignWith = None,
 ) -> None:
     """Enter that a person waives a gate for a while; the verdict stays what it is."""
     statement = _find(certificate, None).statement()
@@ -124,19 +169,36 @@ def waive(
             fix="use one of: " + "; ".join(dict.fromkeys(gates)),
         )
     end_of_day = until.replace(hour=23, minute=59, second=59, tzinfo=UTC)
-    _enter("waiver", certificate, by, reason, {"gate": gate, "until": end_of_day})
+    body = {"gate": gate, "until": end_of_day}
+    _enter(certificate, _Decision("waiver", by, reason, body, sign_with))
 
 
 @commands.command(
     epilog="Example: evaluator revoke flights/gb --by Ada --reason 'labels were wrong'"
 )
-def revoke(certificate: Certificate, *, by: Author, reason: Reason) -> None:
-    """Enter that a certificate no longer stands, and take its promotion back."""
+def revoke(
+    certificate: Certificate,
+    *,
+    all_of: Annotated[
+        Scope | None,
+        typer.Option(help="Revoke the candidate with every artifact, or the whole audit."),
+    ] = None,
+    by: Author,
+    reason: Reason,
+    sign_with: SignWith = None,
+) -> None:
+    """Enter that an artifact is revoked: its certificates no longer stand, and it gets no new one.
+
+    That lasts until `evaluator correct` takes it back. Promotions are taken back at once.
+    """
+    from evaluator.certification import Ledger, state_of
     from evaluator.orchestration import demote
 
-    found = _enter("revocation", certificate, by, reason, {})
+    scope = "artifact" if all_of is None else all_of.value
+    found = _enter(certificate, _Decision("revocation", by, reason, {"scope": scope}, sign_with))
     state = _state(found.statement().predicate.audit)
-    for line in demote(state.home, state.spec, found.digest()):
+    entries, now = Ledger(found.evidence, state.audit.name).entries(), datetime.now(UTC)
+    for line in demote(state.home, state.spec, lambda one: state_of(entries, one, now).stands):
         typer.echo(line)
 
 
@@ -149,12 +211,21 @@ def correct(
     *,
     by: Author,
     reason: Reason,
+    sign_with: SignWith = None,
 ) -> None:
     """Enter that an earlier sign-off, waiver or revocation no longer counts."""
-    _enter("correction", certificate, by, reason, {"corrects": entry})
+    from evaluator.certification import Ledger
+
+    found = _find(certificate, None)
+    audit = found.statement().predicate.audit
+    entries = {c.entry.sequence: c.entry for c in Ledger(found.evidence, audit).entries()}
+    # It may be about an earlier certificate than the newest.
+    about = entries[entry].subject if entry in entries else found.digest()
+    correction = _Decision("correction", by, reason, {"corrects": entry}, sign_with)
+    _append(correction, audit, found.evidence, about)
 
 
-@commands.command(epilog="Example: evaluator require flights random_forest")
+@commands.command(epilog="Example: evaluator require flights random_forest --key audit.public.pem")
 def require(
     audit: Annotated[str, typer.Argument(help="The audit's name.")],
     candidate: Annotated[str, typer.Argument(help="The candidate that shall be released.")],
@@ -163,13 +234,19 @@ def require(
         str | None,
         typer.Option(help="The artifact's digest; by default that of the one that lies there."),
     ] = None,
+    key: Keys = None,
+    ledger_head: Head = None,
+    allow_unsigned: Annotated[
+        bool, typer.Option("--allow-unsigned", help="Ask for no signature, and believe the folder.")
+    ] = False,
 ) -> None:
     """Ask before a release: exit code 0 only with a certificate that stands for this very artifact.
 
-    What expired, was revoked, or is for another artifact, does not count.
+    A trusted key must have signed it, and the audit must be declared as it was judged. What
+    expired, was revoked, or is for another artifact, does not count.
     """
-    from evaluator.certification import Ledger, require_certificate
-    from evaluator.orchestration import qualified_outcome
+    from evaluator.certification import check_release
+    from evaluator.spec import shipped_audits
 
     state = _state(audit)
     candidates = {declared.name: declared for declared in state.spec.candidates}
@@ -179,15 +256,34 @@ def require(
             culprit=candidate,
             fix=f"use one of {', '.join(candidates) or '(there is none)'}",
         )
-    digest = artifact or state.model_digest(candidates[candidate])
-    entries = Ledger(state.store.url, audit).entries()
-    now = datetime.now(UTC)
-    answer = require_certificate(entries, candidate, digest, now)
-    reasons = [answer.reason]
-    if answer.certificate is not None:
-        reasons.insert(0, qualified_outcome(state.store.files, entries, answer.certificate, now))
-    word = "RELEASE" if answer.is_met else "DO NOT RELEASE"
-    typer.echo(f"{word} {candidate}: {'; '.join(reasons)}")
+    trusted = (
+        None
+        if allow_unsigned
+        else trusted_keys(key, outside=[Path(state.store.url), shipped_audits() / audit])
+    )
+    if trusted is None and not allow_unsigned:
+        raise UsageError(
+            "no key is trusted, so that any certificate could be anybody's",
+            culprit="--key",
+            fix="name the issuer's public key with `--key`, or trusted keys in"
+            " EVALUATOR_TRUSTED_KEYS; `--allow-unsigned` believes whoever can write there",
+        )
+    answer = check_release(
+        state.store.url,
+        state.spec,
+        audit,
+        candidate,
+        artifact or state.model_digest(candidates[candidate]),
+        trusted=trusted,
+        now=datetime.now(UTC),
+        known_head=None if ledger_head is None else parse_head(ledger_head),
+    )
+    first, *others = ([] if answer.outcome is None else [answer.outcome]) + list(answer.reasons)
+    typer.echo(f"{'RELEASE' if answer.is_met else 'DO NOT RELEASE'} {candidate}: {first}")
+    for reason in others:
+        typer.echo(f"  and         {reason}")
+    for caution in answer.cautions:
+        typer.echo(f"  CAUTION     {caution}")
     raise typer.Exit(Exit.DONE if answer.is_met else Exit.NOT_CERTIFIED)
 
 
@@ -234,49 +330,84 @@ def _find(certificate: str, evidence: str | None) -> _FoundCertificate:
 
 
 def _newest(audit: str, candidate: str) -> bytes:
-    from evaluator.orchestration import statement_name
+    """Read the certificate of a candidate that was entered last, be it revoked or not."""
+    from evaluator.certification import Ledger
 
-    state = _state(audit)
-    record = state.require(Asset.CERTIFICATE)
-    name = statement_name(candidate)
-    if name not in record.files:
+    store = _state(audit).store
+    paths = {
+        body.candidate: body.path
+        for chained in Ledger(store.url, audit).entries()
+        if chained.entry.kind == "certificate"
+        for body in [chained.entry.certificate_body()]
+    }
+    content = store.files.read(paths[candidate]) if candidate in paths else None
+    if content is None:
         raise UsageError(
-            "the audit's newest certificates have none for this candidate",
+            "the ledger has no certificate for this candidate"
+            if candidate not in paths
+            else f"its newest certificate, {paths[candidate]}, is gone",
             culprit=f"{audit}/{candidate}",
-            fix=f"use one of {', '.join(record.facts['outcomes'])}",
+            fix=f"use one of {', '.join(paths) or '(there is none)'}, or name a certificate's file",
         )
-    return state.store.read_bytes(record, name)
+    return content
 
 
-def _page(audit: str, evidence: str) -> bytes | None:
-    """Read the audit's newest page, where there is one in this evidence."""
-    from evaluator.evidence import Address, EvidenceStore
+def _page(found: "_FoundCertificate") -> bytes | None:
+    """Read the page that was made of this certificate, where there is one in this evidence."""
+    from evaluator.evidence import EvidenceStore
     from evaluator.orchestration import PAGE
 
-    store = EvidenceStore(evidence)
-    dashboard = store.current(Address(audit, Asset.DASHBOARD))
-    return None if dashboard is None else store.read_bytes(dashboard, PAGE)
-
-
-def _enter(
-    kind: "EntryKind", certificate: str, by: str, reason: str, body: dict[str, object]
-) -> _FoundCertificate:
-    """Append a person's decision about a certificate to its audit's ledger."""
-    from evaluator.certification import Ledger, signing_key_from_environment
-
-    found = _find(certificate, None)
+    store = EvidenceStore(found.evidence)
     audit = found.statement().predicate.audit
-    added = Ledger(found.evidence, audit).append(
-        kind,
-        subject=found.digest(),
-        author=by,
-        reason=reason,
-        body=body,
+    issued = {
+        record.identity
+        for record in store.all_versions(audit, Asset.CERTIFICATE)
+        if found.digest() in {stored.sha256 for stored in record.files.values()}
+    }
+    pages = [
+        record
+        for record in store.all_versions(audit, Asset.DASHBOARD)
+        if any(u.asset == Asset.CERTIFICATE and u.identity in issued for u in record.upstream)
+    ]
+    newest = max(pages, key=lambda record: record.created_at, default=None)
+    return None if newest is None else store.read_bytes(newest, PAGE)
+
+
+class _Decision(NamedTuple):
+    """What a person says, and with whose key."""
+
+    kind: "EntryKind"
+    by: str
+    reason: str
+    body: dict[str, object]
+    sign_with: Path | None
+
+
+def _enter(certificate: str, decision: _Decision) -> "_FoundCertificate":
+    """Append a person's decision about a certificate to its audit's ledger."""
+    found = _find(certificate, None)
+    _append(decision, found.statement().predicate.audit, found.evidence, found.digest())
+    return found
+
+
+def _append(decision: _Decision, audit: str, evidence: str, subject: str) -> None:
+    from evaluator.certification import Ledger, load_signing_key, signing_key_from_environment
+
+    key = (
+        signing_key_from_environment(os.environ)
+        if decision.sign_with is None
+        else load_signing_key(decision.sign_with)
+    )
+    added = Ledger(evidence, audit).append(
+        decision.kind,
+        subject=subject,
+        author=decision.by,
+        reason=decision.reason,
+        body=decision.body,
         now=datetime.now(UTC),
-        key=signing_key_from_environment(os.environ),
+        key=key,
     )
     typer.echo(f"Entered as number {added.entry.sequence} of the ledger of {audit}.")
-    return found
 
 
 def _state(audit: str) -> "AuditState":

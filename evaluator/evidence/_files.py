@@ -16,6 +16,7 @@ from typing import BinaryIO, NamedTuple
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from evaluator.errors import EvidenceError
 from evaluator.evidence._content import digest_of_bytes, digest_of_file
 from evaluator.evidence._record import StoredFile
 
@@ -38,10 +39,19 @@ class Files:
     ----------
     url
         A folder's path or any fsspec URL.
+    follow_links
+        Whether links below a folder on a disk are followed. Without, one raises EvidenceError,
+        since what is read might lie anywhere.
+
+    Raises
+    ------
+    EvidenceError
+        By every method, where a path leads out of the address.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, follow_links: bool = True) -> None:
         self.url = url
+        self._follow_links = follow_links
         # Other processes write too, so a listing that is remembered would be out of date.
         self._filesystem, self._root = fsspec.core.url_to_fs(url, use_listings_cache=False)
         self._is_local = isinstance(self._filesystem, LocalFileSystem)
@@ -53,8 +63,9 @@ class Files:
 
     def read(self, path: str) -> bytes | None:
         """Return a file's bytes, or None where there is no such file."""
+        full_path = self._readable(path)
         try:
-            content: bytes = self._filesystem.cat_file(self._full_path(path))
+            content: bytes = self._filesystem.cat_file(full_path)
         except _NO_FILE:
             return None
         return content
@@ -65,6 +76,7 @@ class Files:
 
     def copy(self, path: str, to: Path) -> StoredFile | None:
         """Copy a file to a disk, and return its digest and size, or None where there is none."""
+        self._readable(path)
         with to.open("wb") as target:
             return self._read_chunks(path, target.write)
 
@@ -74,7 +86,7 @@ class Files:
 
     def names(self, path: str) -> list[str]:
         """List what lies directly in a folder, in order; nothing where it is not there."""
-        folder = self._full_path(path)
+        folder = self._readable(path)
         if not self._filesystem.isdir(folder):
             return []
         return sorted(
@@ -83,7 +95,7 @@ class Files:
 
     def walk(self, path: str = "") -> list[str]:
         """List every file below a folder, in order."""
-        return sorted(map(self._relative, self._filesystem.find(self._full_path(path))))
+        return sorted(map(self._relative, self._filesystem.find(self._readable(path))))
 
     def listing(self, path: str) -> Iterator[StoredPath]:
         """Yield every file below a folder with its size and age."""
@@ -167,7 +179,28 @@ class Files:
                     folder.rmdir()
 
     def _full_path(self, path: str) -> str:
+        if path.startswith("/") or ".." in path.split("/") or "\0" in path:
+            raise EvidenceError(
+                "the path leads out of the evidence folder",
+                culprit=path,
+                fix="do not use what names it: it was made to read or write elsewhere",
+            )
         return f"{self._root}/{path}" if path else str(self._root)
+
+    def _readable(self, path: str) -> str:
+        """Return a full path; refuse a link on the way to it where none is followed."""
+        full_path = self._full_path(path)
+        if self._is_local and not self._follow_links:
+            steps = PurePosixPath(path).parts
+            for depth in range(1, len(steps) + 1):
+                step = "/".join(steps[:depth])
+                if Path(self._full_path(step)).is_symlink():
+                    raise EvidenceError(
+                        "it is a link, and what it leads to may be anything",
+                        culprit=step,
+                        fix="put the files themselves there, if they are yours",
+                    )
+        return full_path
 
     def _relative(self, full_path: str) -> str:
         return full_path.removeprefix(f"{self._root}/")
@@ -177,7 +210,7 @@ class Files:
 
     def _read_chunks(self, path: str, use: Callable[[bytes], object]) -> StoredFile | None:
         try:
-            with self._filesystem.open(self._full_path(path), "rb") as file:
+            with self._filesystem.open(self._readable(path), "rb") as file:
                 return _pass_on(file, use)
         except _NO_FILE:
             return None

@@ -1,6 +1,5 @@
 from ._certificates import (
     demote as demote,
-    qualified_outcome as qualified_outcome,
     statement_name as statement_name,
 )
 from ._component import AuditComponent as AuditComponent, audit_definitions as audit_definitions

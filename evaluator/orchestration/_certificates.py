@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,28 +12,24 @@ from evaluator.candidates import adapter_of
 from evaluator.certification import (
     SPEC_FILE,
     AuditCertificate,
-    ChainedEntry,
     Code,
     Issue,
     Ledger,
     build_statement,
-    format_outcome,
     gather_evidence,
-    parse_envelope,
-    parse_statement,
+    qualified_outcome,
     require_certificate,
     sign_statement,
     signing_key_from_environment,
     spec_document,
-    state_of,
-    waivers_in_force,
+    trusted_by_environment,
 )
 from evaluator.errors import EvidenceError
-from evaluator.evidence import RECORD, Address, Files, Record, RunContext, digest_of_bytes
+from evaluator.evidence import RECORD, Address, Record, RunContext, digest_of_bytes
 from evaluator.orchestration._facts import CertificateFacts, ScorecardFacts
 from evaluator.orchestration._home import Home
 from evaluator.orchestration._identities import CODE_VERSIONS
-from evaluator.orchestration._scorecard_run import JudgedScorecard, WaiversInForce, read_waivers
+from evaluator.orchestration._scorecard_run import Decisions, JudgedScorecard, read_decisions
 from evaluator.orchestration._state import AuditState
 from evaluator.scorecard import Asset
 from evaluator.spec import AuditSpec, CandidateSpec, RegisteredModel
@@ -58,8 +54,8 @@ def statement_name(candidate: str) -> str:
     return f"{candidate}.dsse.json"
 
 
-def demote(home: Home, spec: AuditSpec, certificate: str) -> Iterator[str]:
-    """Take tag and alias from every model version that was promoted by a certificate.
+def demote(home: Home, spec: AuditSpec, stands: Callable[[str], bool]) -> Iterator[str]:
+    """Take tag and alias from every model version whose certificate no longer stands.
 
     Parameters
     ----------
@@ -67,8 +63,8 @@ def demote(home: Home, spec: AuditSpec, certificate: str) -> Iterator[str]:
         Names the tracking server that has the registry.
     spec
         The audit, for its registered candidates and the alias that it gives.
-    certificate
-        The SHA-256 of the signed certificate, as the ledger and the tag have it.
+    stands
+        Tells of a signed certificate, by its SHA-256, whether it still stands.
 
     Yields
     ------
@@ -82,7 +78,7 @@ def demote(home: Home, spec: AuditSpec, certificate: str) -> Iterator[str]:
     client = MlflowClient(tracking_uri=home.tracking_uri)
     for _, model in registered(spec):
         for found in client.search_model_versions(f"name='{model.name}'"):
-            if found.tags.get(CERTIFICATE_TAG) == certificate:
+            if CERTIFICATE_TAG in found.tags and not stands(found.tags[CERTIFICATE_TAG]):
                 full = client.get_model_version(found.name, found.version)
                 _take_back(client, full, spec.certificate.promote_alias)
                 yield f"{found.name} version {found.version} is no longer promoted."
@@ -99,7 +95,8 @@ def promote(state: AuditState, now: datetime) -> dict[str, str | None]:
     from mlflow.tracking import MlflowClient
 
     client = MlflowClient(tracking_uri=state.home.tracking_uri)
-    entries = Ledger(state.store.url, state.audit.name).entries()
+    trusted = trusted_by_environment(os.environ)
+    entries = Ledger(state.store.url, state.audit.name).entries(trusted)
     tagged: dict[str, str | None] = {}
     for candidate, model in registered(state.spec):
         digest = state.observed_model(candidate)
@@ -108,13 +105,13 @@ def promote(state: AuditState, now: datetime) -> dict[str, str | None]:
         alias = state.spec.certificate.promote_alias
         if decided.is_met and decided.certificate is not None:
             client.set_model_version_tag(
-                version.name, version.version, CERTIFICATE_TAG, decided.certificate
+                version.name, version.version, CERTIFICATE_TAG, decided.certificate.subject
             )
             words = qualified_outcome(state.store.files, entries, decided.certificate, now)
             client.set_model_version_tag(version.name, version.version, OUTCOME_TAG, words)
             if alias is not None:
                 client.set_registered_model_alias(version.name, alias, version.version)
-            tagged[candidate.name] = decided.certificate
+            tagged[candidate.name] = decided.certificate.subject
         else:
             _take_back(client, version, alias)
             tagged[candidate.name] = None
@@ -135,44 +132,6 @@ def _take_back(client: "MlflowClient", version: "ModelVersion", alias: str | Non
         client.delete_registered_model_alias(version.name, alias)
 
 
-def qualified_outcome(
-    files: Files, entries: Sequence[ChainedEntry], certificate: str, now: datetime
-) -> str:
-    """Say the outcome of a certificate with what qualifies it at some moment.
-
-    Parameters
-    ----------
-    files
-        The evidence.
-    entries
-        The whole ledger.
-    certificate
-        SHA-256 of the certificate's file, which the ledger knows.
-    now
-        The moment whose waivers count, with its time zone.
-
-    Returns
-    -------
-    str
-        It says so where the file is gone.
-    """
-    path = next(
-        chained.entry.certificate_body().path
-        for chained in entries
-        if chained.entry.kind == "certificate" and chained.entry.subject == certificate
-    )
-    content = files.read(path)
-    if content is None or digest_of_bytes(content) != certificate:
-        return f"nobody knows its outcome or what qualifies it, since {path} is gone or another"
-    predicate = parse_statement(parse_envelope(content, path).payload, path).predicate
-    judged = predicate.candidate
-    found = waivers_in_force(entries, {judged.name: judged.artifact_digest}, now)
-    qualified_by = judged.qualified_by and judged.qualified_by.with_waivers(
-        predicate.gates, [one.waiver for one in found]
-    )
-    return format_outcome(judged.outcome, qualified_by)
-
-
 class Target(NamedTuple):
     """Where the certificate belongs that a scorecard has now."""
 
@@ -183,15 +142,16 @@ class Target(NamedTuple):
 
 
 def expected_certificate(
-    state: AuditState, scorecard: Record, now: datetime, waived: WaiversInForce | None = None
+    state: AuditState, scorecard: Record, now: datetime, decisions: Decisions | None = None
 ) -> Target:
     """Find the certificate of a scorecard, or the place of the one to be issued.
 
     One that has expired is followed by another one, and so is one that shows other waivers than
-    are in force. One that was revoked is not: only other evidence brings a new certificate about.
+    are in force. Candidates that are revoked get none, whatever else is new, until a correction
+    takes the revocation back, and none gets an unsigned one where others are signed.
     """
-    if waived is None:
-        waived = read_waivers(state, scorecard, now)
+    if decisions is None:
+        decisions = read_decisions(state, scorecard, now)
     key = signing_key_from_environment(os.environ)
     address = state.address(Asset.CERTIFICATE)
     renewal = 0
@@ -200,7 +160,8 @@ def expected_certificate(
             scorecard,
             key_id=key.public.key_id if key else "unsigned",
             renewal=renewal,
-            waivers=waived.entries,
+            waivers=[one.entry for one in decisions.waivers],
+            withheld=decisions.withheld,
         )
         record = state.store.find(address, identity)
         if record is None or now < CertificateFacts.of(record).valid_until:
@@ -212,7 +173,7 @@ def issue_certificate(
     state: AuditState, judged: JudgedScorecard, document: AuditCertificate, run_context: RunContext
 ) -> Record:
     """Issue the certificates of the current scorecard, or point to those that stand."""
-    target = expected_certificate(state, judged.record, run_context.now, judged.waived)
+    target = expected_certificate(state, judged.record, run_context.now, judged.decisions)
     key = signing_key_from_environment(os.environ)
     record = state.store.reuse(target.address, target.identity, run_context)
     if record is None:
@@ -241,10 +202,14 @@ def _issue(
         code=_code(),
         seeds=facts.seeds,
         # As far as it was read for waivers, so that whoever checks reads as far.
-        ledger=judged.waived.ledger,
+        ledger=judged.decisions.ledger,
+        waivers=judged.decisions.waivers,
     )
     files = {CERTIFICATE: document.to_bytes()}
+    withheld = judged.decisions.withheld
     for candidate in state.spec.candidates:
+        if candidate.name in withheld:
+            continue
         statement = build_statement(
             document,
             candidate.name,
@@ -260,7 +225,10 @@ def _issue(
         content_version=digest_of_bytes(files[CERTIFICATE]),
         upstream=[judged.record.as_upstream(), spec.as_upstream()],
         facts=CertificateFacts(
-            outcomes={o.candidate: o.outcome for o in judged.outcomes},
+            outcomes={
+                o.candidate: o.outcome for o in judged.outcomes if o.candidate not in withheld
+            },
+            withheld=dict(withheld),
             artifacts=facts.models,
             evaluation_set=document.evaluation_set.digest,
             valid_from=run_context.now,
@@ -291,7 +259,7 @@ def _store_spec(state: AuditState, run_context: RunContext) -> Record:
 def _enter(state: AuditState, record: Record, key: "SigningKey | None", now: datetime) -> None:
     """Enter each candidate's certificate in the ledger, unless it stands there already."""
     ledger = Ledger(state.store.url, state.audit.name)
-    entries = ledger.entries()
+    entered = {chained.entry.subject for chained in ledger.entries()}
     folder = state.store.folder(record)
     stored = state.store.files.digest(f"{folder}/{RECORD}")
     if stored is None:
@@ -302,7 +270,7 @@ def _enter(state: AuditState, record: Record, key: "SigningKey | None", now: dat
     for candidate, outcome in facts.outcomes.items():
         name = statement_name(candidate)
         digest = record.files[name].sha256
-        if state_of(entries, digest, now).state != "unknown":
+        if digest in entered:
             continue
         ledger.append(
             "certificate",

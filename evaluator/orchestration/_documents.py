@@ -179,7 +179,8 @@ def store_documents(state: AuditState, judged: JudgedScorecard, run_context: Run
         without_label=state.store.read_table(evaluation_set, WITHOUT_LABEL).to_pandas(),
         intake_days=[_intake_day(day) for day in state.day_states()],
         certificates={
-            c.name: certificate.files[statement_name(c.name)].sha256 for c in state.spec.candidates
+            name: certificate.files[statement_name(name)].sha256
+            for name in CertificateFacts.of(certificate).outcomes
         },
         evidence=_evidence(state, certificate),
         code_version=__version__,

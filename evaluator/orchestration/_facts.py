@@ -92,6 +92,9 @@ class CertificateFacts(_Facts):
     """What the certificates of one issue have in common, and each candidate's outcome."""
 
     outcomes: dict[str, str]
+    """Of those that have one."""
+    withheld: dict[str, str] = {}
+    """Why the others have none."""
     artifacts: dict[str, str | None]
     evaluation_set: str
     """Its digest."""

@@ -145,11 +145,18 @@ class Identities:
         )
 
     def certificate(
-        self, scorecard: Record, *, key_id: str, renewal: int, waivers: Sequence[str]
+        self,
+        scorecard: Record,
+        *,
+        key_id: str,
+        renewal: int,
+        waivers: Sequence[str],
+        withheld: Mapping[str, str],
     ) -> str:
         """Identity of the certificate of a scorecard.
 
-        By who signs it, how often it expired, and the ledger's entries with waivers in force.
+        By who signs it, how often it expired, the ledger's entries with waivers in force, and who
+        gets none for what reason.
         """
         return self._of(
             "certificate",
@@ -159,6 +166,7 @@ class Identities:
                 "key": key_id,
                 "renewal": renewal,
                 "waivers": list(waivers),
+                **({"withheld": dict(withheld)} if withheld else {}),
             },
         )
 
@@ -193,7 +201,7 @@ def _identity(kind: str, inputs: Mapping[str, Any]) -> str:
 
 def spec_digest(spec: AuditSpec) -> str:
     """Digest of everything that the audit's YAML says and that may change what is found."""
-    return digest_of(spec.model_dump(mode="json", exclude={"execution", "partitions_per_run"}))
+    return digest_of(spec.what_counts())
 
 
 def raw_identity(file_name: str, sha256: str) -> str:

@@ -224,9 +224,12 @@ def _locations(state: AuditState) -> Iterator[str]:
     issued = state.current(Asset.CERTIFICATE)
     if issued is not None:
         folder = state.store.location(issued, CERTIFICATE).removesuffix(CERTIFICATE)
-        key = CertificateFacts.of(issued).key_id
+        facts = CertificateFacts.of(issued)
+        key = facts.key_id
         signed = f"signed by key {key[:16]}" if key else "UNSIGNED, see `evaluator keys --help`"
         yield f"Certificates: {folder} (one a candidate, {signed})"
+        for candidate, why in facts.withheld.items():
+            yield f"  none for {candidate}: {why}"
 
 
 def _bytes(size: int) -> str:

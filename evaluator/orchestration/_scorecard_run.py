@@ -1,6 +1,7 @@
 """All candidates side by side, at every level, and what is missing."""
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import NamedTuple
@@ -18,13 +19,13 @@ from evaluator.candidates import (
 from evaluator.certification import (
     GENESIS_HEAD,
     DecidedGap,
+    EnteredWaiver,
     EvaluationSetSummary,
     GateEvidence,
     Ledger,
     LedgerHead,
     Outcome,
     Verdict,
-    Waiver,
     asks_about_days,
     asks_about_drift,
     days_document,
@@ -32,7 +33,11 @@ from evaluator.certification import (
     decide_outcomes,
     gate_evidence,
     judge_scopes,
+    lacks_signature,
     read_days,
+    revocations_in_force,
+    signing_key_from_environment,
+    trusted_by_environment,
     waivers_in_force,
     with_reference,
 )
@@ -92,6 +97,13 @@ class PreviousCertification(NamedTuple):
     evaluation_set: Record
 
 
+NO_KEY = (
+    "others of this audit are signed, and there is no key to sign with; EVALUATOR_SIGNING_KEY_FILE"
+    " names one"
+)
+"""Why none is issued where an unsigned one would be no good."""
+
+
 class ArrivedDays(NamedTuple):
     """The days that have a file, as they stand now."""
 
@@ -114,13 +126,15 @@ class ArrivedDays(NamedTuple):
         return [self.with_drift, days]
 
 
-class WaiversInForce(NamedTuple):
-    """The waivers in force, and how far the ledger was read for them."""
+class Decisions(NamedTuple):
+    """What people decided about the artifacts of a scorecard, as the ledger says it now."""
 
-    waivers: Sequence[Waiver]
-    entries: Sequence[str]
-    """The digests of the ledger's entries that they come from."""
+    waivers: Sequence[EnteredWaiver]
+    """Those that are in force."""
+    withheld: Mapping[str, str]
+    """The candidates that get no certificate, each with the reason."""
     ledger: LedgerHead
+    """How far it was read."""
 
 
 @dataclass(frozen=True)
@@ -136,8 +150,7 @@ class JudgedScorecard:
     """What the scorecard rests on, be it the current one or not."""
     outcomes: Sequence[Outcome]
     """With what qualifies them, the gates that people waived among it."""
-    waived: WaiversInForce
-    """The waivers in force, and how far the ledger was read for them."""
+    decisions: Decisions
 
 
 class ExpectedScorecard(NamedTuple):
@@ -249,14 +262,14 @@ def read_judged_scorecard(state: AuditState, now: datetime | None = None) -> Jud
         known[record.identity] = _judge(state, record)
     judgement = known[record.identity]
     now = now or datetime.now(UTC)
-    waived = read_waivers(state, record, now)
+    decisions = read_decisions(state, record, now)
     evaluation_set = _summarise_evaluation_set(state, record)
     outcomes = decide_outcomes(
         judgement.verdicts,
         judgement.scorecard.slices,
         _names(state),
         allowed_missing=judgement.evidence.allowed_missing,
-        waivers=waived.waivers,
+        waivers=[one.waiver for one in decisions.waivers],
         now=now,
         gaps=judgement.fairness_gaps,
         weak_slices=judgement.scorecard.rows(WeakSlice),
@@ -269,7 +282,7 @@ def read_judged_scorecard(state: AuditState, now: datetime | None = None) -> Jud
         judgement.verdicts,
         evaluation_set,
         outcomes,
-        waived,
+        decisions,
     )
 
 
@@ -313,13 +326,25 @@ def _names(state: AuditState) -> list[str]:
     return [candidate.name for candidate in state.spec.candidates]
 
 
-def read_waivers(state: AuditState, scorecard: Record, now: datetime) -> WaiversInForce:
-    """Read the ledger for waivers about the artifacts that a scorecard is about."""
-    entries = Ledger(state.store.url, state.audit.name).entries()
-    found = waivers_in_force(entries, ScorecardFacts.of(scorecard).models, now)
-    return WaiversInForce(
-        [one.waiver for one in found],
-        [one.entry for one in found],
+def read_decisions(state: AuditState, scorecard: Record, now: datetime) -> Decisions:
+    """Read the ledger for decisions about the artifacts that a scorecard is about.
+
+    Where this machine has a key or trusts some, what none of these signed does not count.
+    """
+    trusted = trusted_by_environment(os.environ)
+    entries = Ledger(state.store.url, state.audit.name).entries(trusted)
+    artifacts = ScorecardFacts.of(scorecard).models
+    withheld = {
+        name: f"{one}; `evaluator correct` with entry {one.entry.sequence} takes it back"
+        for one in reversed(revocations_in_force(entries))
+        for name, artifact in artifacts.items()
+        if one.covers(name, artifact)
+    }
+    if lacks_signature(entries, signing_key_from_environment(os.environ)):
+        withheld = dict.fromkeys(artifacts, NO_KEY) | withheld
+    return Decisions(
+        waivers_in_force(entries, artifacts, now),
+        withheld,
         entries[-1].head if entries else GENESIS_HEAD,
     )
 

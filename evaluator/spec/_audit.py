@@ -167,6 +167,10 @@ class AuditSpec(SpecModel):
         """Whether there are candidates to be compared, and nobody switched it off."""
         return self.compare is not None and self.baseline is not None and len(self.candidates) > 1
 
+    def what_counts(self) -> dict[str, Any]:
+        """Return all that is declared and may change what is found or how it is judged, as JSON."""
+        return self.model_dump(mode="json", exclude={"execution", "partitions_per_run"})
+
     def slices(self) -> list[Slice]:
         """Return every slice: each geography x each segment; empty where nothing is evaluated."""
         values = self.slice_values()

@@ -1,2 +1,9 @@
 from ._running import Exit as Exit, run_command as run_command
-from ._verify import Key as Key, main as main, verify_command as verify_command
+from ._verify import (
+    Head as Head,
+    Keys as Keys,
+    main as main,
+    parse_head as parse_head,
+    trusted_keys as trusted_keys,
+    verify_command as verify_command,
+)

@@ -1,7 +1,8 @@
 """Checking a certificate from the command line, with or without the platform around."""
 
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -13,12 +14,23 @@ from evaluator.errors import UsageError
 from evaluator.verifier._running import Exit, run_command
 
 if TYPE_CHECKING:
-    from evaluator.certification import LedgerHead
+    from evaluator.certification import LedgerHead, TrustedKeys
 
 Find = Callable[[str, str | None], tuple[bytes, str]]
 """From what was called a certificate, and ``--evidence``, to its bytes and the evidence's URL."""
-Key = Annotated[
-    Path | None, typer.Option("--key", help="The issuer's public key, as they told you.")
+Keys = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--key",
+        help="A public key to trust, as its owner told you, or a file of trusted keys; may be given"
+        " several times. EVALUATOR_TRUSTED_KEYS names one more.",
+    ),
+]
+Head = Annotated[
+    str | None,
+    typer.Option(
+        "--ledger-head", help="Number and digest that an earlier check printed, as 12:9f86d0..."
+    ),
 ]
 
 
@@ -43,30 +55,24 @@ def verify_command(find: Find, *, certificate_help: str, evidence_help: str) -> 
         certificate: Annotated[str, typer.Argument(help=certificate_help)],
         *,
         evidence: Annotated[str | None, typer.Option(help=evidence_help)] = None,
-        key: Key = None,
-        ledger_head: Annotated[
-            str | None,
-            typer.Option(help="Number and digest that an earlier check printed, as 12:9f86d0..."),
-        ] = None,
+        key: Keys = None,
+        ledger_head: Head = None,
         as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     ) -> None:
         """Check a certificate offline: signature, every digest, ledger, and all figures once more.
 
-        Exit code 0 only where everything holds, it is signed with the given key, and it stands.
+        Exit code 0 only where everything holds, a trusted key signed it, and it stands.
         """
-        from evaluator.certification import load_public_key, verify as check, verify_bundle
+        from evaluator.certification import verify as check, verify_bundle
 
-        now = datetime.now(UTC)
-        public_key = None if key is None else load_public_key(key)
-        head = None if ledger_head is None else _parse_head(ledger_head)
+        now, trusted = datetime.now(UTC), trusted_keys(key)
+        head = None if ledger_head is None else parse_head(ledger_head)
         if Path(certificate).is_dir():
-            bundle = verify_bundle(
-                Path(certificate), public_key=public_key, now=now, known_head=head
-            )
+            bundle = verify_bundle(Path(certificate), trusted=trusted, now=now, known_head=head)
             report, problems, is_verified = bundle.report, bundle.problems, bundle.is_verified
         else:
             content, url = find(certificate, evidence)
-            report = check(content, url, public_key=public_key, now=now, known_head=head)
+            report = check(content, url, trusted=trusted, now=now, known_head=head)
             problems, is_verified = (), report.is_verified
         if as_json:
             document = {**report.as_record(), "bundle": [problem._asdict() for problem in problems]}
@@ -79,7 +85,53 @@ def verify_command(find: Find, *, certificate_help: str, evidence_help: str) -> 
     return verify
 
 
-def _parse_head(text: str) -> "LedgerHead":
+def trusted_keys(
+    files: Sequence[Path] | None, *, outside: Sequence[Path] = ()
+) -> "TrustedKeys | None":
+    """Read the keys that options and environment name.
+
+    Parameters
+    ----------
+    files
+        What ``--key`` named.
+    outside
+        Folders in which no key may lie, since whoever can change these could have put it there.
+
+    Returns
+    -------
+    TrustedKeys or None
+        None where neither names any.
+
+    Raises
+    ------
+    UsageError
+        Where one lies where it may not, or is none.
+    """
+    from evaluator.certification import TRUSTED_KEYS_VARIABLE, TrustedKeys
+
+    named = list(files or ())
+    if elsewhere := os.environ.get(TRUSTED_KEYS_VARIABLE):
+        named.append(Path(elsewhere))
+    for path in named:
+        if any(path.resolve().is_relative_to(folder.resolve()) for folder in outside):
+            raise UsageError(
+                "it lies with the audit or its evidence, and whoever can change these could have"
+                " put it there",
+                culprit=str(path),
+                fix="keep a copy of the key elsewhere, as its owner told it to you",
+            )
+    trusted = [TrustedKeys.read(path) for path in named]
+    return sum(trusted[1:], trusted[0]) if trusted else None
+
+
+def parse_head(text: str) -> "LedgerHead":
+    """Read a ledger's number and digest as a check printed them.
+
+    Raises
+    ------
+    UsageError
+        Where they are none.
+    """
     from pydantic import ValidationError
 
     from evaluator.certification import LedgerHead

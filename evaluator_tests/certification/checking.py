@@ -4,7 +4,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from evaluator.certification import SigningKey, verify
+from evaluator.certification import SigningKey, TrustedKeys, verify
 from evaluator.certification._verification import VerificationReport
 from evaluator_tests.certification.evidence_folder import LATER, Issued
 
@@ -14,7 +14,10 @@ def key_of(seed: int = 1) -> SigningKey:
 
 
 def check(issued: Issued, name: str = "one", **changes: Any) -> VerificationReport:
-    arguments: dict[str, Any] = {"public_key": issued.key.public, "now": LATER} | changes
+    arguments: dict[str, Any] = {
+        "trusted": TrustedKeys.of(issued.key.public),
+        "now": LATER,
+    } | changes
     return verify(issued.certificates[name], issued.url, **arguments)
 
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 from evaluator.certification import (
     AuditCertificate,
     Code,
+    EnteredWaiver,
     EvaluationSetSummary,
     Issue,
     Ledger,
@@ -225,9 +226,11 @@ class Builder:
         return [DayFacts(day=date(2026, 1, 1), rows=82, quarantined=2, drift=DRIFT)]
 
     def waivers(self, ledger: Ledger, names: Sequence[str]) -> list[Waiver]:
+        return [one.waiver for one in self.entered(ledger, names)]
+
+    def entered(self, ledger: Ledger, names: Sequence[str]) -> list[EnteredWaiver]:
         artifacts = {name: digest_of_bytes(name.encode()) for name in names}
-        found = waivers_in_force(ledger.entries(), artifacts, NOW)
-        return [one.waiver for one in found]
+        return waivers_in_force(ledger.entries(), artifacts, NOW)
 
     def outcomes(self, decided: Sequence[Outcome]) -> Sequence[Outcome]:
         return decided
@@ -418,5 +421,6 @@ class Builder:
                 code=Code(version="0.1.0", revision="a" * 40, has_changes=False),
                 seeds={"bootstrap": 7},
                 ledger=ledger.head(),
+                waivers=self.entered(ledger, [name]),
             ),
         )

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from evaluator.certification import EvaluationSetSummary, Ledger, Outcome, Waiver
+from evaluator.certification import EvaluationSetSummary, Ledger, Outcome, TrustedKeys, Waiver
 from evaluator.certification._recomputation import recompute
 from evaluator.certification._statement import Discrepancy
 from evaluator.certification._stored_evidence import StoredEvidence
@@ -86,7 +86,7 @@ def test_another_calculation_explains_no_other_problem(tmp_path: Path) -> None:
 
     assert check(Choosy(tmp_path / "choosy").issue(key_of())).result == "FAILED"
     issued = EarlierCalculation(tmp_path / "issued").issue(key_of())
-    assert check(issued, public_key=key_of(2).public).result == "FAILED"
+    assert check(issued, trusted=TrustedKeys.of(key_of(2).public)).result == "FAILED"
 
 
 def test_another_calculation_with_the_same_figures_is_verified(tmp_path: Path) -> None:

@@ -5,17 +5,26 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from evaluator.certification import Ledger, export_bundle, parse_envelope, verify, verify_bundle
-from evaluator.certification._bundle import BundleCheck
+from evaluator.certification import (
+    Ledger,
+    SigningKey,
+    TrustedKeys,
+    export_bundle,
+    parse_envelope,
+    verify,
+    verify_bundle,
+)
+from evaluator.certification._bundle import MANIFEST, MANIFEST_TYPE, BundleCheck, Manifest
 from evaluator.certification._signatures import IN_TOTO, seal
-from evaluator.errors import UsageError
-from evaluator.evidence import canonical_json, digest_of_bytes
+from evaluator.errors import EvidenceError, UsageError
+from evaluator.evidence import StoredFile, canonical_json, digest_of_bytes
 from evaluator_tests.certification.checking import check, key_of, problems
 from evaluator_tests.certification.evidence_folder import (
     AUDIT,
@@ -62,7 +71,7 @@ def test_a_single_flipped_byte_in_any_file_of_a_bundle_is_found(
     original: Issued, tmp_path: Path
 ) -> None:
     bundle = export(original, tmp_path)
-    assert verify_bundle(bundle, public_key=original.key.public, now=LATER).is_verified
+    assert verify_bundle(bundle, trusted=TrustedKeys.of(original.key.public), now=LATER).is_verified
     missed = []
     count = 0
     for path in sorted(p for p in bundle.rglob("*") if p.is_file()):
@@ -71,7 +80,7 @@ def test_a_single_flipped_byte_in_any_file_of_a_bundle_is_found(
             spoilt = bytearray(content)
             spoilt[position] ^= 1 << (position % 7)
             path.write_bytes(spoilt)
-            found = verify_bundle(bundle, public_key=original.key.public, now=LATER)
+            found = verify_bundle(bundle, trusted=TrustedKeys.of(original.key.public), now=LATER)
             count += 1
             name = path.relative_to(bundle).as_posix()
             # What the certificate covers is found without the manifest too.
@@ -82,7 +91,7 @@ def test_a_single_flipped_byte_in_any_file_of_a_bundle_is_found(
         path.write_bytes(content)
     assert missed == []
     assert count > 100
-    assert verify_bundle(bundle, public_key=original.key.public, now=LATER).is_verified
+    assert verify_bundle(bundle, trusted=TrustedKeys.of(original.key.public), now=LATER).is_verified
 
 
 @pytest.mark.slow
@@ -189,14 +198,14 @@ def test_an_expired_certificate_is_not_verified(issued: Issued) -> None:
 
 
 def test_another_key_does_not_verify(issued: Issued) -> None:
-    report = check(issued, public_key=key_of(2).public)
+    report = check(issued, trusted=TrustedKeys.of(key_of(2).public))
     assert report.signature == "invalid"
     assert report.result == "FAILED"
     assert key_of(2).public.key_id in problems(report)
 
 
 def test_without_a_key_nothing_is_called_verified(issued: Issued) -> None:
-    report = check(issued, public_key=None)
+    report = check(issued, trusted=None)
     assert report.result == "INTACT, BUT NOT PROVEN"
     assert not report.is_verified
     assert any("SIGNATURE NOT CHECKED" in line for line in report.to_lines())
@@ -204,7 +213,7 @@ def test_without_a_key_nothing_is_called_verified(issued: Issued) -> None:
 
 def test_an_unsigned_certificate_says_so_loudly(tmp_path: Path) -> None:
     issued = Builder(tmp_path).issue(key_of(), signed=False)
-    report = check(issued, public_key=None)
+    report = check(issued, trusted=None)
     assert report.result == "INTACT, BUT UNSIGNED"
     assert any("UNSIGNED" in caution for caution in report.cautions)
     assert check(issued).result == "FAILED"
@@ -215,12 +224,12 @@ def test_a_signature_that_was_stripped_is_found_with_and_without_a_key(issued: I
     stripped = seal(envelope.payload, IN_TOTO, None).to_bytes()
     spoilt = Issued(issued.folder, {"one": stripped}, issued.paths, issued.key)
     assert "unsigned" in problems(check(spoilt))
-    assert "no entry for this certificate" in problems(check(spoilt, public_key=None))
+    assert "no entry for this certificate" in problems(check(spoilt, trusted=None))
 
 
 def test_what_is_no_certificate_fails_without_an_exception(issued: Issued) -> None:
     for content in (b"", b"[]", b"{}", b"\xff", issued.certificates["one"][:-40], b"[" * 100_000):
-        report = verify(content, issued.url, public_key=issued.key.public, now=LATER)
+        report = verify(content, issued.url, trusted=TrustedKeys.of(issued.key.public), now=LATER)
         assert report.result == "FAILED"
         assert len(report.problems) == 1
 
@@ -230,9 +239,18 @@ def test_a_certificate_that_is_not_there_is_the_callers_mistake(issued: Issued) 
         verify(issued.folder / "absent.dsse.json", issued.url, now=LATER)
 
 
-def test_entries_that_nobody_signed_are_reported(issued: Issued) -> None:
-    revoke(issued, signed=False)
-    assert any("000003.json" in caution for caution in check(issued).cautions)
+def test_an_entry_that_nobody_signed_is_found_where_others_are_signed(issued: Issued) -> None:
+    revoke(issued)
+    path = issued.folder / AUDIT / "ledger" / "000003.json"
+    entry = json.loads(path.read_bytes())
+    path.write_bytes(canonical_json(entry | {"signature": None}))
+    head = path.with_name("head.json")
+    said = json.loads(head.read_bytes()) | {"digest": digest_of_bytes(path.read_bytes())}
+    head.write_bytes(canonical_json(said))
+    report = check(issued)
+    assert "it lost its signature, or was added" in problems(report)
+    assert report.state is not None
+    assert report.state.state == "revoked"
 
 
 def _drop_raw_data(predicate: dict[str, Any]) -> None:
@@ -309,7 +327,7 @@ def test_a_false_statement_is_found_even_with_the_right_signature(
         now=LATER,
         key=issued.key,
     )
-    report = verify(content, issued.url, public_key=issued.key.public, now=LATER)
+    report = verify(content, issued.url, trusted=TrustedKeys.of(issued.key.public), now=LATER)
     assert report.signature == "valid"
     assert what in problems(report)
     assert not report.is_intact
@@ -330,9 +348,10 @@ from pathlib import Path
 from evaluator.certification import Waiver
 from evaluator.certification._bundle import verify_bundle
 from evaluator.certification._signatures import load_public_key
+from evaluator.certification._trust import TrustedKeys
 bundle = Path(sys.argv[1])
 key = load_public_key(bundle / "public_key.pem")
-found = verify_bundle(bundle, public_key=key, now=datetime.fromisoformat(sys.argv[2]))
+found = verify_bundle(bundle, trusted=TrustedKeys.of(key), now=datetime.fromisoformat(sys.argv[2]))
 print(found.report.result, found.is_verified)
 """
     done = subprocess.run(
@@ -358,9 +377,113 @@ def test_a_bundle_is_the_same_bytes_each_time(original: Issued, tmp_path: Path) 
 def test_what_is_added_to_a_bundle_is_named(original: Issued, tmp_path: Path) -> None:
     bundle = export(original, tmp_path)
     (bundle / "evidence" / "shop" / "more.txt").write_text("more")
-    found = verify_bundle(bundle, public_key=original.key.public, now=LATER)
+    found = verify_bundle(bundle, trusted=TrustedKeys.of(original.key.public), now=LATER)
     assert "evidence/shop/more.txt" in _problems_of(found)
     assert not found.is_intact
+
+
+def listed_again(bundle: Path, key: SigningKey | None) -> None:
+    """List what a bundle holds now, as whoever changed it would."""
+    envelope = parse_envelope((bundle / MANIFEST).read_bytes(), MANIFEST)
+    files = {
+        path.relative_to(bundle).as_posix(): StoredFile(
+            sha256=digest_of_bytes(path.read_bytes()), size=path.stat().st_size
+        )
+        for path in sorted(bundle.rglob("*"))
+        if path.is_file() and path.name != MANIFEST
+    }
+    manifest = Manifest.parse(envelope.payload).model_copy(update={"files": files})
+    sealed = seal(manifest.to_bytes(), MANIFEST_TYPE, key)
+    (bundle / MANIFEST).write_bytes(sealed.to_bytes())
+
+
+@pytest.mark.parametrize(
+    ("key", "what"), [(None, "it is not signed"), (key_of(3), "no trusted issuer signed it")]
+)
+def test_a_report_that_was_exchanged_with_its_manifest_is_found(
+    original: Issued, tmp_path: Path, key: SigningKey | None, what: str
+) -> None:
+    bundle = export(original, tmp_path)
+    (bundle / "report.html").write_text("<html>all is well</html>")
+    listed_again(bundle, key)
+    found = verify_bundle(bundle, trusted=TrustedKeys.of(original.key.public), now=LATER)
+    assert f"bundle: {MANIFEST}: {what}" in _problems_of(found)
+    assert not found.is_verified
+
+
+def test_a_version_that_nothing_names_fails_even_where_its_issuer_listed_it(
+    original: Issued, tmp_path: Path
+) -> None:
+    bundle = export(original, tmp_path)
+    (bundle / "evidence" / AUDIT / "raw_data" / "2026-01-01" / "more").mkdir()
+    added = bundle / "evidence" / AUDIT / "raw_data" / "2026-01-01" / "more" / "record.json"
+    added.write_text("{}")
+    listed_again(bundle, original.key)
+    found = verify_bundle(bundle, trusted=TrustedKeys.of(original.key.public), now=LATER)
+    assert "neither certificate nor ledger names it" in _problems_of(found)
+
+
+def test_a_manifest_of_another_bundle_is_found(original: Issued, tmp_path: Path) -> None:
+    one = export(original, tmp_path / "one")
+    two = export(original, tmp_path / "two", "two")
+    (one / MANIFEST).write_bytes((two / MANIFEST).read_bytes())
+    found = verify_bundle(one, trusted=TrustedKeys.of(original.key.public), now=LATER)
+    assert "it is the manifest of another bundle" in _problems_of(found)
+
+
+def test_a_bundle_with_a_link_is_refused(original: Issued, tmp_path: Path) -> None:
+    bundle = export(original, tmp_path)
+    secret = tmp_path / "secret"
+    record = next((bundle / "evidence").rglob("record.json"))
+    secret.write_bytes(record.read_bytes())
+    record.unlink()
+    record.symlink_to(secret)
+    found = verify_bundle(bundle, trusted=TrustedKeys.of(original.key.public), now=LATER)
+    assert "it is a link" in _problems_of(found)
+    assert not found.is_intact
+
+
+def test_what_is_not_as_the_certificate_says_is_not_exported(
+    issued: Issued, tmp_path: Path
+) -> None:
+    damaged = next(issued.folder.glob(f"{AUDIT}/raw_data/*/*/*.csv"))
+    damaged.write_bytes(b"other")
+    with pytest.raises(EvidenceError, match="cannot be exported: its SHA-256 is"):
+        export(issued, tmp_path / "to")
+    assert not (tmp_path / "to").exists()
+
+
+def test_a_certificate_of_another_key_is_not_exported(issued: Issued, tmp_path: Path) -> None:
+    with pytest.raises(EvidenceError, match="no signature is of a trusted issuer's key"):
+        export(replace(issued, key=key_of(2)), tmp_path / "to")
+    assert not (tmp_path / "to").exists()
+
+
+def test_a_link_in_the_ledgers_folder_carries_nothing_out(issued: Issued, tmp_path: Path) -> None:
+    private = tmp_path / "audit.private.pem"
+    private.write_text("SECRET")
+    (issued.folder / AUDIT / "ledger" / "000003.json").symlink_to(private)
+    with pytest.raises(EvidenceError, match="it is a link"):
+        export(issued, tmp_path / "to")
+    report = check(issued)
+    assert "it is a link" in problems(report)
+    assert "SECRET" not in problems(report)
+
+
+def test_a_certificate_that_names_a_place_outside_writes_nothing_there(
+    issued: Issued, tmp_path: Path
+) -> None:
+    payload = parse_envelope(issued.certificates["one"], "certificate").payload
+    document = json.loads(payload)
+    item = document["predicate"]["evidence"][0]
+    item["identity"] = "../../../../outside"
+    item["folder"] = f"{AUDIT}/{item['asset']}/_/../../../../outside"
+    content = seal(canonical_json(document), IN_TOTO, issued.key).to_bytes()
+    hostile = replace(issued, certificates={"one": content})
+    with pytest.raises(EvidenceError, match="cannot be exported"):
+        export(hostile, tmp_path / "to")
+    assert [path.name for path in tmp_path.iterdir()] == ["evidence"]
+    assert not check(hostile).is_intact
 
 
 def test_a_bundle_is_never_written_over_something(original: Issued, tmp_path: Path) -> None:
@@ -381,13 +504,15 @@ def revoke(issued: Issued, *, signed: bool = True) -> None:
     )
 
 
-def export(issued: Issued, to: Path) -> Path:
+def export(issued: Issued, to: Path, name: str = "one") -> Path:
     return export_bundle(
-        issued.certificates["one"],
+        issued.certificates[name],
         issued.url,
         to / "bundle",
-        public_key=issued.key.public,
+        trusted=TrustedKeys.of(issued.key.public),
+        key=issued.key,
         report=b"<html>report</html>",
+        now=LATER,
     )
 
 

@@ -189,25 +189,39 @@ def test_a_stranger_checks_an_exported_folder_with_the_package_alone(
 def test_a_release_needs_a_certificate_that_stands_for_this_artifact(
     audit: Audit, finished_home: Home, call: Call
 ) -> None:
-    assert call("require", "flights", "sturdy").code == 0
+    def require() -> Answer:
+        return call("require", "flights", "sturdy", "--allow-unsigned")
+
+    unsigned = call("require", "flights", "sturdy")
+    assert unsigned.code == 2
+    assert "no key is trusted" in unsigned.out
+    answer = require()
+    assert answer.code == 0
+    assert answer.out.startswith("RELEASE sturdy")
+    assert "UNSIGNED EVIDENCE: nothing proves who issued the certificate" in answer.out
     changed = finished_home.root / "models" / "flights" / "sturdy.skops"
     content = changed.read_bytes()
     changed.write_bytes(content + b"\0")
-    answer = call("require", "flights", "sturdy")
+    answer = require()
     assert answer.code == 1
     assert "DO NOT RELEASE sturdy: no certificate is for sturdy with the digest" in answer.out
     changed.write_bytes(content)
     assert call("revoke", "flights/sturdy", "--by", "Ada", "--reason", "wrong labels").code == 0
-    answer = call("require", "flights", "sturdy")
+    answer = require()
     assert answer.code == 1
     assert "revoked by Ada: wrong labels" in answer.out
-    # The same evidence brings no new certificate about.
+    # Nothing brings a new certificate about, but that somebody takes the revocation back.
     run(audit, finished_home)
-    assert call("require", "flights", "sturdy").code == 1
+    facts = AuditState(audit, finished_home).require("certificate").facts
+    assert list(facts["outcomes"]) == ["frail"]
+    assert facts["withheld"] == {
+        "sturdy": "revoked by Ada: wrong labels; `evaluator correct` with entry 3 takes it back"
+    }
+    assert require().code == 1
     assert (
         call("correct", "flights/sturdy", "3", "--by", "Ada", "--reason", "they were right")[0] == 0
     )
-    assert call("require", "flights", "sturdy").code == 0
+    assert require().code == 0
 
 
 def test_decisions_of_people_are_entered_with_author_and_reason(
@@ -318,7 +332,8 @@ def test_a_certified_version_is_promoted_until_its_certificate_is_revoked(
     assert version.tags[CERTIFICATE_TAG] == digest
     assert version.tags[OUTCOME_TAG] == "certified, with cases taken as independent"
     assert int(client.get_model_version_by_alias("late", "released").version) == 1
-    assert list(demote(finished_home, registered.spec, digest)) == [
+    assert list(demote(finished_home, registered.spec, lambda _: True)) == []
+    assert list(demote(finished_home, registered.spec, lambda one: one != digest)) == [
         "late version 1 is no longer promoted."
     ]
     version = client.get_model_version("late", "1")
@@ -353,7 +368,7 @@ def where_the_outcome_stands(
         ),
         "UI": shown["sturdy"],
         "MLflow": client.get_run(runs["sturdy"]).data.tags[OUTCOME_TAG],
-        "require": call("require", "flights", "sturdy").out,
+        "require": call("require", "flights", "sturdy", "--allow-unsigned").out,
         "verify": call("verify", "flights/sturdy").out,
         "README": (bundle / "README.txt").read_text(),
         "model card": stored("documents", "sturdy_model_card.md"),
@@ -409,7 +424,8 @@ def test_wherever_certified_stands_what_qualifies_it_stands_beside_it(
     judged = next(one for one in document["candidates"] if one["candidate"] == "sturdy")
     assert [one["waived_by"] for one in judged["qualified_by"]["waived"]] == ["Ada"]
     # Of another candidate nothing is waived.
-    assert "certified, with 2 optional gates failed" in call("require", "flights", "frail").out
+    asked = call("require", "flights", "frail", "--allow-unsigned").out
+    assert "certified, with 2 optional gates failed" in asked
 
 
 def test_a_certified_candidate_that_nothing_qualifies_is_certified_and_no_more(

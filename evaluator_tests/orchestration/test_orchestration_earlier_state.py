@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from evaluator.certification import load_public_key, verify
+from evaluator.certification import TrustedKeys, load_public_key, verify
 from evaluator.errors import RenamedKeyWarning
 from evaluator.intake import Profile
 from evaluator.orchestration import AuditState, Home
@@ -48,9 +48,11 @@ def stored(home: Home) -> dict[str, bytes]:
 def checked(home: Home, certificate: bytes) -> Any:
     """Verify a certificate: with the issuer's key, if it is signed."""
     is_signed = json.loads(certificate)["signatures"]
-    key = load_public_key(home.root / "keys" / "audit.public.pem") if is_signed else None
+    key = load_public_key(home.root / "keys" / "audit.public.pem")
     url = str(home.root / "evidence")
-    return verify(certificate, url, public_key=key, now=WHILE_VALID)
+    return verify(
+        certificate, url, trusted=TrustedKeys.of(key) if is_signed else None, now=WHILE_VALID
+    )
 
 
 def flights(home: Home) -> Audit:

@@ -22,7 +22,7 @@ from evaluator.orchestration._documents import (
     store_dashboard,
     store_documents,
 )
-from evaluator.orchestration._facts import MlflowFacts
+from evaluator.orchestration._facts import CertificateFacts, MlflowFacts
 from evaluator.orchestration._mlflow_runs import store_mlflow_runs
 from evaluator.orchestration._partitions import ALL_PARTITIONS
 from evaluator.orchestration._resources import States, run_context_of
@@ -243,10 +243,12 @@ def _certificate(state: AuditState, run_context: RunContext) -> dg.MaterializeRe
     judged = read_judged_scorecard(state, run_context.now)
     record = store_certificate(state, judged, run_context)
     outcomes = {outcome.candidate: outcome.in_words for outcome in judged.outcomes}
+    withheld = CertificateFacts.of(record).withheld
     return _result(
         record,
         {
             "outcomes": dg.MetadataValue.json(outcomes),
+            **({"not issued": dg.MetadataValue.json(withheld)} if withheld else {}),
             "stored as": dg.MetadataValue.path(state.store.location(record, CERTIFICATE)),
         },
     )
