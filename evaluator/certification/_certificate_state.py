@@ -220,7 +220,7 @@ def require_certificate(
     newest = found[-1]
     state = state_of(entries, newest.subject, now)
     if not state.stands:
-        reason = f"its newest certificate is {state.state}: {state.reason}"
+        reason = f"its newest certificate does not stand: {state.reason}"
         return Requirement(is_met=False, reason=reason, certificate=newest)
     if newest.body.outcome != "certified":
         reason = "its newest certificate does not certify it"

@@ -278,10 +278,14 @@ def require(
         now=datetime.now(UTC),
         known_head=None if ledger_head is None else parse_head(ledger_head),
     )
-    first, *others = ([] if answer.outcome is None else [answer.outcome]) + list(answer.reasons)
-    typer.echo(f"{'RELEASE' if answer.is_met else 'DO NOT RELEASE'} {candidate}: {first}")
-    for reason in others:
-        typer.echo(f"  and         {reason}")
+    lines = list(answer.reasons)
+    if answer.outcome is not None and answer.is_met:
+        lines.insert(0, answer.outcome)
+    elif answer.outcome is not None:
+        lines.append(f"its newest certificate says: {answer.outcome}")
+    typer.echo(f"{'RELEASE' if answer.is_met else 'DO NOT RELEASE'} {candidate}: {lines[0]}")
+    for line in lines[1:]:
+        typer.echo(f"  and         {line}")
     for caution in answer.cautions:
         typer.echo(f"  CAUTION     {caution}")
     raise typer.Exit(Exit.DONE if answer.is_met else Exit.NOT_CERTIFIED)
