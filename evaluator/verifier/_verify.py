@@ -23,7 +23,7 @@ Keys = Annotated[
     typer.Option(
         "--key",
         help="A public key to trust, as its owner told you, or a file of trusted keys; may be given"
-        " several times. EVALUATOR_TRUSTED_KEYS names one more.",
+        " several times. By default the file that EVALUATOR_TRUSTED_KEYS names.",
     ),
 ]
 Head = Annotated[
@@ -88,7 +88,7 @@ def verify_command(find: Find, *, certificate_help: str, evidence_help: str) -> 
 def trusted_keys(
     files: Sequence[Path] | None, *, outside: Sequence[Path] = ()
 ) -> "TrustedKeys | None":
-    """Read the keys that options and environment name.
+    """Read the keys that options name, or where they name none those of the environment.
 
     Parameters
     ----------
@@ -109,9 +109,8 @@ def trusted_keys(
     """
     from evaluator.certification import TRUSTED_KEYS_VARIABLE, TrustedKeys
 
-    named = list(files or ())
-    if elsewhere := os.environ.get(TRUSTED_KEYS_VARIABLE):
-        named.append(Path(elsewhere))
+    elsewhere = os.environ.get(TRUSTED_KEYS_VARIABLE)
+    named = files or ([Path(elsewhere)] if elsewhere else [])
     for path in named:
         if any(path.resolve().is_relative_to(folder.resolve()) for folder in outside):
             raise UsageError(

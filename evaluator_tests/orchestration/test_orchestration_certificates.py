@@ -128,6 +128,30 @@ def test_a_signed_certificate_is_verified_with_the_issuers_key_only(
     assert (report["result"], report["candidate"]) == ("VERIFIED", "sturdy")
 
 
+def test_keys_of_the_environment_count_where_none_is_named(
+    signed_home: Home, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    public_key = shutil.copy(key_in(signed_home), tmp_path)
+    other = create_key(tmp_path / "others", "other").public
+    monkeypatch.setenv("EVALUATOR_TRUSTED_KEYS", str(public_key))
+    assert call("verify", "flights/sturdy").code == 0
+    assert call("require", "flights", "sturdy").code == 0
+    assert call("verify", "flights/sturdy", "--key", str(other)).code == 1
+    assert call("require", "flights", "sturdy", "--key", str(other)).code == 1
+    wrong = call("export", "flights/sturdy", str(tmp_path / "bundle"), "--key", str(other))
+    assert wrong.code == 3
+    assert "cannot be exported: no signature is of a trusted issuer's key" in wrong.out
+    assert not (tmp_path / "bundle").exists()
+    beside = call("require", "flights", "sturdy", "--key", key_in(signed_home))
+    assert beside.code == 0  # a key beside the evidence folder is not in it
+    inside = signed_home.root / "evidence" / "audit.public.pem"
+    shutil.copy(public_key, inside)
+    assert (
+        "lies with the audit or its evidence"
+        in call("require", "flights", "sturdy", "--key", str(inside)).out
+    )
+
+
 def test_a_second_run_issues_nothing_anew(audit: Audit, finished_home: Home) -> None:
     state = AuditState(audit, finished_home)
     before = state.require("certificate")
