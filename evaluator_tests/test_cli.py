@@ -377,3 +377,15 @@ def test_a_key_in_its_former_spelling_is_told_once_in_a_sentence(
         f"Warning: {path}:25: gates.0.says: `says` is called `rationale` now."
         " The former spelling still counts.\n"
     )
+
+
+@pytest.mark.usefixtures("audits")
+def test_the_ui_listens_on_this_machine_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[str] = []
+    monkeypatch.setattr("os.execv", lambda _program, arguments: started.extend(arguments))
+    monkeypatch.setattr(sys, "argv", ["evaluator", "ui"])
+    monkeypatch.setenv("PYTHONWARNINGS", "")
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == 0
+    assert started[started.index("-h") + 1] == "127.0.0.1"

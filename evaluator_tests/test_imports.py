@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import re
 import subprocess
 import sys
@@ -144,3 +145,22 @@ def test_the_small_wheel_depends_on_exactly_what_its_rooms_import(
     assert needed - {"pydantic-core"} == set(
         small_wheel["metadata"]["hooks"]["custom"]["dependencies"]
     )
+
+
+def test_mlflow_tells_nobody_about_its_use_whichever_part_imports_it() -> None:
+    program = (
+        "import evaluator, mlflow\n"
+        "from mlflow.telemetry import get_telemetry_client\n"
+        "print(get_telemetry_client())"
+    )
+    # MLflow knows that it is tested, and is silent then.
+    testing = {"PYTEST_CURRENT_TEST", "CI", "DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY"}
+    environment = {key: value for key, value in os.environ.items() if key not in testing}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "None\n"

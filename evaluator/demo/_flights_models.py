@@ -4,7 +4,6 @@ All learn from January to September; the audit's days begin in October.
 """
 
 import math
-import os
 import shutil
 import warnings
 from collections.abc import Callable, Sequence
@@ -176,8 +175,6 @@ def _save_skops(pipeline: "Pipeline", _: pd.DataFrame, path: Path) -> None:
 
 def _save_mlflow(pipeline: "Pipeline", features: pd.DataFrame, folder: Path) -> None:
     """Write an MLflow folder in the skops format, so that nothing of it is unpickled."""
-    # MLflow reports its use to its makers, unless it is told not to before it is imported.
-    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     # MLflow refuses a folder that holds something, such as what was left half-written.
     shutil.rmtree(folder, ignore_errors=True)
     with warnings.catch_warnings():

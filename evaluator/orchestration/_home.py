@@ -133,7 +133,5 @@ class Home:
         self.workspace.write_text(_WORKSPACE_FILE)
         os.environ[HOME_VARIABLE] = str(self.root)
         os.environ["DAGSTER_HOME"] = str(self.dagster)
-        # MLflow would tell its makers about each use.
-        os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
         # A run's events of many partitions are stored together.
         os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", str(_EVENTS_IN_A_BATCH))

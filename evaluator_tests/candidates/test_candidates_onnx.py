@@ -305,3 +305,10 @@ def test_a_file_that_is_no_graph_is_named(content: bytes, tmp_path: Path) -> Non
     path.write_bytes(content)
 
     assert "cannot be read as ONNX" in refusal(path).what
+
+
+def test_onnx_tells_nobody_about_its_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    monkeypatch.setattr("onnxruntime.disable_telemetry_events", lambda: done.append("off"))
+    scores(saved(tmp_path, LogisticRegression().fit(CASES, LATE)))
+    assert done == ["off"]

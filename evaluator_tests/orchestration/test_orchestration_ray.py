@@ -330,7 +330,8 @@ def test_a_process_that_uses_a_cluster_refuses_to_use_another_one(
         outcomes(evaluation, another)
 
 
-def test_a_cluster_that_is_not_there_is_a_clear_error() -> None:
+def test_a_cluster_that_is_not_there_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_USAGE_STATS_ENABLED", raising=False)
     execution = RayExecution(kind="ray", address=f"ray://{HOST}:{free_port()}")
     ray.shutdown()
     with pytest.raises(ClusterError, match="nothing answers there") as caught:
@@ -338,3 +339,5 @@ def test_a_cluster_that_is_not_there_is_a_clear_error() -> None:
 
     assert execution.address in caught.value.culprit
     assert "start the cluster" in caught.value.fix
+    # Before Ray is asked for anything it is told to tell nobody about its use.
+    assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
