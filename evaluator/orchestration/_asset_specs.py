@@ -77,13 +77,13 @@ def markdown_table(frame: pd.DataFrame) -> str:
 
 
 def markdown_rows(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Lay rows out as a Markdown table; missing values are blank."""
+    """Lay rows out as a Markdown table that shows texts as they are; missing values are blank."""
+    from evaluator.reporting import escape_markdown
 
     def cell(value: Any) -> str:
         if pd.isna(value):
             return ""
-        text = f"{value:.4f}" if isinstance(value, float) else str(value)
-        return text.replace("|", "\\|")
+        return escape_markdown(f"{value:.4f}" if isinstance(value, float) else str(value))
 
     lines = [columns, ["---"] * len(columns), *([cell(value) for value in row] for row in rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

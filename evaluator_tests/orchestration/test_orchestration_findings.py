@@ -10,11 +10,13 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 import pytest
+from markdown_it import MarkdownIt
 from mlflow.tracking import MlflowClient
 
 from evaluator.certification import Ledger, verify
 from evaluator.evidence import Record, RunContext, identity_of
 from evaluator.orchestration import AuditState, Home, statement_name
+from evaluator.orchestration._asset_specs import markdown_rows
 from evaluator.orchestration._certificates import CERTIFICATE, expected_certificate
 from evaluator.orchestration._documents import reports_are_current
 from evaluator.orchestration._facts import ScorecardFacts
@@ -48,6 +50,14 @@ def test_an_infinite_limit_is_a_reason_in_json_and_nothing_else_is_lost() -> Non
     assert table["high"] == [None, 2.0, None]
     assert table["reason"] == ["high is infinite", None, "too few"]
     assert table["needed_cases"] == [None, 7, 8]
+
+
+def test_no_text_of_data_or_of_a_candidate_is_markup_in_the_ui() -> None:
+    hostile = "no\n\n![seen](https://example.org/x) <img src=x> | [go](javascript:x) `code` **b**"
+    read = MarkdownIt("commonmark").enable("table").parse(markdown_rows(["error"], [[hostile]]))
+    shown = [child for token in read if token.type == "inline" for child in token.children or ()]
+    assert {child.type for child in shown} <= {"text", "text_special"}
+    assert "".join(child.content for child in shown) == f"error{' '.join(hostile.split())}"
 
 
 class _Chain:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from markdown_it import MarkdownIt
 
 from evaluator.demo._sales import FAULTS, sales_days, write_sales_days
 from evaluator.errors import UsageError
@@ -200,3 +201,23 @@ def test_feeding_back_a_line_that_is_not_in_quarantine_is_refused(
 def test_a_day_that_the_audit_has_not_is_refused(state: AuditState, day: str) -> None:
     with pytest.raises(UsageError, match="no such day"):
         known_day(state, day)
+
+
+def test_a_days_report_is_plain_text_in_the_ui(state: AuditState) -> None:
+    key = dg.AssetKey(["sales", "data_quality_report"])
+    with dg.DagsterInstance.get() as instance:
+        event = instance.get_latest_materialization_event(key)
+    assert event is not None
+    assert event.asset_materialization is not None
+    shown = str(event.asset_materialization.metadata["report"].value)
+    blocks = MarkdownIt("commonmark").parse(shown)
+    assert [block.type for block in blocks] == ["code_block"]
+    day = event.asset_materialization.partition
+    stored = state.store.read_bytes(state.require("data_quality_report", day), REPORT)
+    assert blocks[0].content == stored.decode()
+
+
+def test_dagster_tells_nobody_about_its_use(state: AuditState) -> None:
+    assert state.home.dagster.is_dir()
+    with dg.DagsterInstance.get() as instance:
+        assert not instance.telemetry_enabled

@@ -1,5 +1,6 @@
 """The intake's assets: a day's file, and what became of its rows."""
 
+import textwrap
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -286,7 +287,7 @@ def _store_intake(
             **counts,
             "refused share": result.quarantined / result.rows if result.rows else 0.0,
             "checks": dg.MetadataValue.json(dict(checks)),
-            "report": dg.MetadataValue.md(f"```text\n{result.report}\n```"),
+            "report": dg.MetadataValue.md(textwrap.indent(result.report, " " * 4)),
             "stored as": dg.MetadataValue.path(state.store.location(record, REPORT)),
         },
     )
