@@ -361,7 +361,7 @@ def _page(found: "_FoundCertificate") -> bytes | None:
     from evaluator.evidence import EvidenceStore
     from evaluator.orchestration import PAGE
 
-    store = EvidenceStore(found.evidence)
+    store = EvidenceStore(found.evidence, follow_links=False)
     audit = found.statement().predicate.audit
     issued = {
         record.identity

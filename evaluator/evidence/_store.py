@@ -62,11 +62,13 @@ class EvidenceStore:
     ----------
     url
         A folder's path or any fsspec URL.
+    follow_links
+        As for `Files`.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, follow_links: bool = True) -> None:
         self.url = url
-        self.files = Files(url)
+        self.files = Files(url, follow_links=follow_links)
         # A version that is finished never changes, so each record is read once.
         self._records: dict[str, Record] = {}
 

@@ -210,6 +210,46 @@ def test_a_stranger_checks_an_exported_folder_with_the_package_alone(
     assert alone.returncode == 0
 
 
+def test_a_page_that_is_a_link_or_was_changed_is_not_exported(
+    signed_home: Home, call: Call, tmp_path: Path
+) -> None:
+    pages = list((signed_home.root / "evidence").glob(f"flights/dashboard/*/*/{PAGE}"))
+    page = max(pages, key=lambda path: path.stat().st_mtime_ns)
+    content = page.read_bytes()
+    page.write_bytes(content.replace(b"flights", b"fl1ghts", 1))
+    assert (
+        "the file is not what was stored"
+        in call("export", "flights/sturdy", str(tmp_path / "a")).out
+    )
+    # Even where it leads to what the page was.
+    elsewhere = tmp_path / "elsewhere.html"
+    elsewhere.write_bytes(content)
+    page.unlink()
+    page.symlink_to(elsewhere)
+    assert "it is a link" in call("export", "flights/sturdy", str(tmp_path / "b")).out
+    assert not {tmp_path / "a", tmp_path / "b"} & set(tmp_path.iterdir())
+
+
+def test_the_private_key_stands_in_nothing_that_a_run_writes(signed_home: Home) -> None:
+    secret = (signed_home.root / "keys" / "audit.private.pem").read_bytes().splitlines()[1]
+    written = [p for p in signed_home.root.rglob("*") if p.is_file() and "keys" not in p.parts]
+    assert len(written) > 100
+    assert [p for p in written if secret in p.read_bytes()] == []
+
+
+def test_results_and_decisions_are_not_read_from_any_database(
+    audit: Audit, signed_home: Home, call: Call
+) -> None:
+    public_key = str(shutil.copy(key_in(signed_home), signed_home.root.parent))
+    for name in ("dagster", "mlflow"):
+        shutil.rmtree(signed_home.root / name)
+    assert call("verify", "flights/sturdy", "--key", public_key).code == 0
+    assert "RELEASE sturdy" in call("require", "flights", "sturdy", "--key", public_key).out
+    # And a run finds every slice as it was; what stands in MLflow is written again.
+    signed_home.prepare()
+    assert run(audit, signed_home).computed == 0
+
+
 def test_a_release_needs_a_certificate_that_stands_for_this_artifact(
     audit: Audit, finished_home: Home, call: Call
 ) -> None:
