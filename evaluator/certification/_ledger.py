@@ -62,6 +62,7 @@ _ATTEMPTS = 100
 # How often a checkpoint is looked at that is behind, and after how many seconds again.
 _LOOKS = 5
 _BETWEEN_LOOKS = 0.1
+_LOST_SIGNATURE = "it is not signed, and entries before it are: it lost its signature, or was added"
 
 
 class LedgerError(EvidenceError):
@@ -304,7 +305,9 @@ def read_chain(
         lost = check_contains(entries, known_head, folder)
         problems += lost
         known_head = None if lost else known_head
-    if trusted is not None:
+    if trusted is None:
+        problems += _lost_signatures(entries, folder)
+    else:
         entries = [
             *_weighed(
                 entries, trusted, known_head, folder=folder, problems=problems, cautions=cautions
@@ -326,6 +329,17 @@ def read_settled_chain(
         chain = read_chain(files, audit, trusted=trusted, known_head=known_head)
     behind = () if chain.behind is None else (chain.behind,)
     return chain._replace(problems=(*chain.problems, *behind))
+
+
+def _lost_signatures(entries: Sequence[ChainedEntry], folder: str) -> Iterator[Discrepancy]:
+    """Find entries without a signature after one that has one, whoever signed that."""
+    others_signed = False
+    for chained in entries:
+        if chained.entry.signature is not None:
+            others_signed = True
+        elif others_signed:
+            path = f"{folder}/{entry_name(chained.entry.sequence)}"
+            yield Discrepancy("ledger", path, _LOST_SIGNATURE)
 
 
 def _weighed(
@@ -353,7 +367,7 @@ def _weighed(
         elif entry.signature is None:
             void = "it is not signed"
             if others_signed:
-                fault = f"{void}, and entries before it are: it lost its signature, or was added"
+                fault = _LOST_SIGNATURE
         elif trusted.of_id(entry.signature.keyid):
             void = fault = "its signature is not of the key that it names"
         else:

@@ -251,6 +251,8 @@ def test_an_entry_that_nobody_signed_is_found_where_others_are_signed(issued: Is
     assert "it lost its signature, or was added" in problems(report)
     assert report.state is not None
     assert report.state.state == "revoked"
+    # Nobody needs a key to see that.
+    assert "it lost its signature, or was added" in problems(check(issued, trusted=None))
 
 
 def _drop_raw_data(predicate: dict[str, Any]) -> None:
