@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -17,10 +17,10 @@ from evaluator.certification import (
     TrustedKeys,
     check_release,
 )
-from evaluator.certification._ledger import LedgerEntry
+from evaluator.certification._ledger import EntryKind, LedgerEntry, read_chain
 from evaluator.certification._signatures import SigningKeyError
 from evaluator.certification._verification import Release, VerificationReport
-from evaluator.evidence import canonical_json, digest_of_bytes
+from evaluator.evidence import Files, canonical_json, digest_of_bytes
 from evaluator.spec import AuditSpec
 from evaluator_tests.certification.checking import check, key_of, problems
 from evaluator_tests.certification.evidence_folder import AUDIT, LATER, Builder, Issued
@@ -349,3 +349,47 @@ def test_a_certificate_that_heeds_a_waiver_which_nobody_entered_is_found(issued:
     found = problems(check(forged, trusted=TRUSTED))
     assert "it heeds a waiver that was not in force: entry 555555555555…" in found
     assert "it does not heed the waiver of accuracy by Ada" in found
+
+
+def documented_entries() -> dict[str, list[str]]:
+    """Read from docs/certificate.md what becomes of each kind of entry, by who signed it."""
+    text = (Path(__file__).parents[2] / "docs" / "certificate.md").read_text(encoding="utf-8")
+    table = text.partition("| entry |")[2].partition("\n\n")[0].splitlines()[2:]
+    rows = [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in table]
+    return {kind: words for kind, *words in rows}
+
+
+BODY_OF = {
+    "certificate": {
+        "candidate": "one",
+        "outcome": "certified",
+        "artifact_digest": digest_of_bytes(b"one"),
+        "evaluation_set": "0" * 64,
+        "valid_from": "2026-01-01T00:00:00Z",
+        "valid_until": "2027-01-01T00:00:00Z",
+        "path": "shop/x",
+        "record_sha256": "0" * 64,
+    },
+    "waiver": {"gate": "accuracy", "until": "2027-01-01T00:00:00Z"},
+    "correction": {"corrects": 1},
+    "revocation": {"scope": "artifact"},
+}
+
+
+@pytest.mark.parametrize("kind", get_args(EntryKind))
+def test_every_kind_of_entry_counts_as_the_documentation_says(kind: str, issued: Issued) -> None:
+    folder = issued.folder / AUDIT / "ledger"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    found = []
+    for key in (None, MALLORY, ISSUER, ADA):
+        author = "audit" if key is ISSUER else "Ada"
+        number = enter(issued, kind, key, author=author, body=BODY_OF.get(kind), subject="1" * 64)
+        chain = read_chain(Files(issued.url), AUDIT, trusted=TRUSTED)
+        # What fails does not count, but for a revocation.
+        word = "does not count" if chain.entries[-1].void else "counts"
+        if chain.problems:
+            word = "fails, and counts" if word == "counts" else "fails"
+        found.append(word)
+        (folder / f"{number:06}.json").unlink()
+        (folder / "head.json").write_bytes(before["head.json"])
+    assert found == documented_entries()[kind]

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
 from html import unescape
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +20,8 @@ import yaml
 from mlflow.tracking import MlflowClient
 
 from evaluator import cli
-from evaluator.certification import Ledger, create_key
+from evaluator.certification import Ledger, TrustedKeys, create_key, verify, verify_bundle
+from evaluator.evidence import RunContext
 from evaluator.orchestration import (
     AuditState,
     Home,
@@ -36,6 +38,7 @@ from evaluator.orchestration._certificates import (
 )
 from evaluator.orchestration._documents import PAGE, TECHNICAL_FILE, reports_are_current
 from evaluator.orchestration._scorecard_run import expected_scorecard
+from evaluator.scorecard import Asset
 from evaluator.spec import Audit
 from evaluator_tests.conftest import BuiltOnce
 from evaluator_tests.orchestration.conftest import open_home, run, start
@@ -507,3 +510,111 @@ def test_a_certified_candidate_that_nothing_qualifies_is_certified_and_no_more(
     for name, text in texts.items():
         assert re.search(r"certified\b(?!, with| with)", text, re.IGNORECASE), (name, text)
         assert not re.search("waived|optional|gap failed|cases taken as", text), name
+
+
+class FileClass(NamedTuple):
+    patterns: tuple[str, ...]
+    finds: frozenset[str]
+    """The checks that find a change, by what the documentation says; empty where none does."""
+
+
+CHECKS_OF_VERIFY = {"signature", "statement", "ledger", "evidence", "bundle"}
+
+
+def documented_files(head: str) -> list[FileClass]:
+    """Read one of the tables of docs/certificate.md: classes of files, and what finds a change."""
+    text = (Path(__file__).parents[2] / "docs" / "certificate.md").read_text(encoding="utf-8")
+    lines = text.partition(f"| {head} |")[2].partition("\n\n")[0].splitlines()[2:]
+    found = []
+    for line in lines:
+        named, *_, by = line.strip("|").split("|")
+        # Of this audit no gate looks at days, and nothing failed before the certificate.
+        by = by.replace("evidence where a gate looks at days", "").replace("or evidence", "")
+        words = frozenset(re.findall(r"\w+", by)) & CHECKS_OF_VERIFY
+        found.append(FileClass(tuple(re.findall(r"`([^`]+)`", named)), words))
+    return found
+
+
+def class_of(path: str, classes: list[FileClass]) -> FileClass:
+    """Find the class of a file: what it is called decides before where it lies."""
+    fits = [
+        (pattern.startswith("**"), len(pattern.replace("*", "")), one)
+        for one in classes
+        for pattern in one.patterns
+        if fnmatchcase(path, pattern)
+    ]
+    assert fits, f"docs/certificate.md does not say what notices a change of {path}"
+    return max(fits, key=lambda fit: fit[:2])[-1]
+
+
+def flipped(path: Path) -> bytes:
+    """Change one byte of a file, and return what it was."""
+    content = path.read_bytes()
+    spoilt = bytearray(content)
+    spoilt[len(content) // 2] ^= 4
+    path.write_bytes(spoilt)
+    return content
+
+
+@pytest.mark.slow
+def test_every_class_of_file_is_found_by_what_the_documentation_says(
+    audit: Audit, signed_home: Home
+) -> None:
+    state = AuditState(audit, signed_home)
+    certificate = state.require(Asset.CERTIFICATE)
+    name = f"{state.store.folder(certificate)}/{statement_name('sturdy')}"
+    root = signed_home.root / "evidence"
+    # What only runs leave that went otherwise.
+    context = RunContext("run", datetime.now(UTC))
+    state.store.record_failure(state.address(Asset.SCORECARD), "1" * 32, ValueError(), "", context)
+    (root / "flights" / "fresh_starts.json").write_text("{}")
+
+    def found() -> set[str]:
+        report = verify(
+            content,
+            str(root),
+            trusted=TrustedKeys.read(Path(key_in(signed_home))),
+            now=context.now,
+            recompute_again=lambda *_: (),
+        )
+        return {problem.check for problem in report.problems}
+
+    content = (root / name).read_bytes()
+    assert found() == set()
+    classes = documented_files("file, below the audit's folder")
+    seen = set()
+    for path in sorted(p for p in (root / "flights").rglob("*") if p.is_file()):
+        below = path.relative_to(root / "flights").as_posix()
+        if below.startswith("certificate/_/") and certificate.identity not in below:
+            assert below.endswith("/current.json") or len(Path(below).parts) == 4
+            if not below.endswith("/current.json"):
+                continue  # an earlier certificate's, which is checked with that one
+        one = class_of(below, classes)
+        was = flipped(path)
+        assert found() == one.finds, below
+        path.write_bytes(was)
+        seen.add(one)
+    assert seen == set(classes)
+
+
+@pytest.mark.slow
+def test_every_class_of_file_of_a_bundle_is_found_by_what_the_documentation_says(
+    signed_home: Home, call: Call, tmp_path: Path
+) -> None:
+    bundle = tmp_path / "bundle"
+    assert call("export", "flights/sturdy", str(bundle)).code == 0
+    trusted = TrustedKeys.read(Path(key_in(signed_home)))
+    classes = documented_files("file")
+    seen = set()
+    for path in sorted(p for p in bundle.rglob("*") if p.is_file()):
+        one = class_of(path.relative_to(bundle).as_posix(), classes)
+        was = flipped(path)
+        checked = verify_bundle(bundle, trusted=trusted, now=datetime.now(UTC))
+        path.write_bytes(was)
+        found = {problem.check for problem in (*checked.report.problems, *checked.problems)}
+        assert "bundle" in found <= one.finds, (path, found)
+        # Each but the bundle's own files is found without the manifest too.
+        assert (one.finds == {"bundle"}) == (found == {"bundle"}), path
+        seen.add(one)
+    assert seen == set(classes)
+    assert verify_bundle(bundle, trusted=trusted, now=datetime.now(UTC)).is_verified
