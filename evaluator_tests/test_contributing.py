@@ -1,4 +1,4 @@
-"""Each worked example of CONTRIBUTING.md applies to the code as it is, and does what it says."""
+"""Examples of CONTRIBUTING.md apply and work; what SECURITY.md names beside promises is there."""
 
 import os
 import re
@@ -11,8 +11,6 @@ from typing import NamedTuple
 import pytest
 
 PROJECT = Path(__file__).parents[1]
-
-pytestmark = pytest.mark.slow
 
 
 class Example(NamedTuple):
@@ -47,6 +45,7 @@ FILES = {
 """So many files each touches; of three, one is the room's list of what it exports."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("title", FILES)
 def test_an_example_touches_few_files_and_works(title: str, tmp_path: Path) -> None:
     example = examples()[title]
@@ -76,3 +75,46 @@ def test_an_example_touches_few_files_and_works(title: str, tmp_path: Path) -> N
 
 def test_every_example_is_tried() -> None:
     assert examples().keys() == FILES.keys()
+
+
+def promises() -> list[dict[str, str]]:
+    """Read the rows of SECURITY.md's tables, by their columns."""
+    text = (PROJECT / "SECURITY.md").read_text(encoding="utf-8")
+    rows = []
+    for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+        head, _, *lines = [line.strip("|").split("|") for line in table.splitlines()]
+        rows += [
+            {name.strip(): cell.strip() for name, cell in zip(head, line, strict=True)}
+            for line in lines
+        ]
+    return rows
+
+
+def tests_there_are() -> set[str]:
+    return {
+        f"{path.name}::{name}"
+        for path in (PROJECT / "evaluator_tests").rglob("test_*.py")
+        for name in re.findall(r"^def (test_\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+
+
+def test_beside_each_promise_of_security_stands_a_test_that_there_is() -> None:
+    there = tests_there_are()
+    rows = promises()
+    assert len(rows) > 40
+    for row in rows:
+        named = re.findall(r"`([^`]+)`", row["test"])
+        # Where nothing is promised there may be nothing to attack.
+        assert named or row["what stops it"].startswith("nothing"), row
+        assert set(named) <= there, (row, set(named) - there)
+    everywhere = (PROJECT / "SECURITY.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"`(test_\w+\.py::\w+)`", everywhere)) <= there
+
+
+def test_every_file_that_security_names_is_there() -> None:
+    for row in promises():
+        where = row.get("where") or row["what stops it"]
+        named = re.findall(r"`([\w/]+(?:\.py|/))`", where)
+        assert named or "where" not in row, row
+        gone = [name for name in named if not (PROJECT / "evaluator" / name).exists()]
+        assert gone == [], row

@@ -1,8 +1,11 @@
 """A pickle is read where it is trusted and its bytes are those that were pinned."""
 
 import hashlib
+import io
+import json
 import os
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+import skops
 from sklearn.linear_model import LogisticRegression
 
 from evaluator.candidates import artifact_digest, load_scorer
@@ -74,6 +78,73 @@ def test_the_trap_would_have_gone_off(tmp_path: Path) -> None:
         load_scorer(pinned(path), tmp_path, task=task_of())
 
     assert trace.exists()
+
+
+def hostile_files(trap: Trap) -> dict[str, bytes]:
+    """Make files whose readers would run code if they believed them."""
+    packed, skops_file = io.BytesIO(), io.BytesIO()
+    joblib.dump(trap, packed, compress=3)
+    with zipfile.ZipFile(skops_file, "w") as archive:
+        archive.writestr("schema.json", json.dumps({"__class__": "str"}))
+        archive.writestr("1.pickle", pickle.dumps(trap))
+    return {
+        "pickle": pickle.dumps(trap),
+        "text pickle": pickle.dumps(trap, protocol=0),
+        "joblib": packed.getvalue(),
+        "zip with a pickle": skops_file.getvalue(),
+        **{f"skops, {name}": _skops_that(node) for name, node in _calls(trap.path).items()},
+    }
+
+
+def _calls(trace: Path) -> dict[str, dict[str, Any]]:
+    """Spell calls of `os.mkdir` as the nodes of a skops file, as honest ones are spelt."""
+    text = {"__class__": "str", "__module__": "builtins", "__loader__": "JsonNode"}
+    path = {**text, "content": json.dumps(str(trace)), "is_json": True, "__id__": 2}
+    arguments = {"__class__": "tuple", "__module__": "builtins", "__loader__": "TupleNode"}
+    arguments |= {"content": [path], "__id__": 3}
+    mkdir = {"__class__": "mkdir", "__module__": "os", "__id__": 4}
+    return {
+        "a reduction": {**mkdir, "__loader__": "ReduceNode", "__reduce__": {"args": arguments}},
+        "an object": {**mkdir, "__loader__": "ObjectNode", "content": arguments},
+        "a type": {**mkdir, "__loader__": "TypeNode"},
+        "a function": {**mkdir, "__loader__": "FunctionNode", "content": "mkdir"},
+        "an operator": {
+            "__class__": "methodcaller",
+            "__module__": "operator",
+            "__loader__": "OperatorFuncNode",
+            "attrs": arguments,
+            "__id__": 5,
+        },
+        "no node that there is": {**mkdir, "__loader__": "os.mkdir", "content": arguments},
+    }
+
+
+def _skops_that(node: dict[str, Any]) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        schema = {**node, "protocol": 2, "_skops_version": skops.__version__}
+        archive.writestr("schema.json", json.dumps(schema))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["skops", "onnx", "mlflow"])
+def test_of_hostile_models_no_code_is_run(kind: str, tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    for name, content in hostile_files(Trap(trace)).items():
+        path = tmp_path / "model"
+        if kind == "mlflow":
+            path.mkdir(exist_ok=True)
+            flavour = "model.skops" if name.startswith("skops") else "model.pkl"
+            form = "skops" if name.startswith("skops") else "pickle"
+            told = f"pickled_model: {flavour}, serialization_format: {form}, sklearn_version: '1'"
+            (path / "MLmodel").write_text(f"flavors: {{sklearn: {{{told}}}}}\n")
+            (path / flavour).write_bytes(content)
+        else:
+            path.write_bytes(content)
+        place = {"model": str(path), "path": None} if kind == "mlflow" else {"path": str(path)}
+        with pytest.raises(CandidateError):
+            load_scorer(candidate_of(kind=kind, **place), tmp_path, task=task_of())
+        assert not trace.exists(), name
 
 
 def test_a_pinned_file_that_is_no_pickle_is_named(tmp_path: Path) -> None:

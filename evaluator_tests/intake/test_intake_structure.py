@@ -152,6 +152,17 @@ def test_a_gzip_bomb_is_refused_by_its_unpacked_size(take: Take) -> None:
     assert "more than 100,000 bytes once unpacked" in str(taken.broken)
 
 
+def test_a_parquet_file_is_refused_by_its_unpacked_size(take: Take, tmp_path: Path) -> None:
+    rows = 200_000
+    table = pa.table({"id": ["a"] * rows, "n": [1] * rows, "t": ["x"] * rows})
+    pq.write_table(table, tmp_path / "bomb", compression="zstd")
+    bomb = (tmp_path / "bomb").read_bytes()
+    assert len(bomb) < 10_000
+    data = declare(maximum_bytes=100_000, files="day-{date}.parquet")
+    taken = take(bomb, data, name="day.parquet")
+    assert "more than 100,000 bytes once unpacked" in str(taken.broken)
+
+
 def test_a_row_beyond_the_limit_refuses_the_file(take: Take) -> None:
     taken = take(HEADER + b"a,1," + b"x" * 5_000 + b"\n", declare(maximum_row_bytes=1_000))
     assert "line 2 has more than 1,000 bytes" in str(taken.broken)
