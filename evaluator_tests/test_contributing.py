@@ -90,7 +90,7 @@ def promises() -> list[dict[str, str]]:
     return rows
 
 
-def tests_there_are() -> set[str]:
+def names_of_tests() -> set[str]:
     return {
         f"{path.name}::{name}"
         for path in (PROJECT / "evaluator_tests").rglob("test_*.py")
@@ -99,7 +99,7 @@ def tests_there_are() -> set[str]:
 
 
 def test_beside_each_promise_of_security_stands_a_test_that_there_is() -> None:
-    there = tests_there_are()
+    there = names_of_tests()
     rows = promises()
     assert len(rows) > 40
     for row in rows:
