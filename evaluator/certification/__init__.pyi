@@ -1,11 +1,11 @@
 from ._bundle import export_bundle as export_bundle, verify_bundle as verify_bundle
 from ._certificate_state import (
     EnteredWaiver as EnteredWaiver,
-    require_certificate as require_certificate,
     revocations_in_force as revocations_in_force,
     state_of as state_of,
     waivers_in_force as waivers_in_force,
 )
+from ._entries import EntryKind as EntryKind
 from ._gaps import (
     DecidedGap as DecidedGap,
     WorstGap as WorstGap,
@@ -35,8 +35,6 @@ from ._issuing import (
 )
 from ._ledger import (
     GENESIS_HEAD as GENESIS_HEAD,
-    ChainedEntry as ChainedEntry,
-    EntryKind as EntryKind,
     Ledger as Ledger,
     lacks_signature as lacks_signature,
 )
@@ -55,6 +53,11 @@ from ._phrases import (
     format_slice_states as format_slice_states,
 )
 from ._recomputation import SPEC_FILE as SPEC_FILE, spec_document as spec_document
+from ._release import (
+    check_release as check_release,
+    qualified_outcome as qualified_outcome,
+    require_certificate as require_certificate,
+)
 from ._signatures import (
     PublicKey as PublicKey,
     SigningKey as SigningKey,
@@ -79,8 +82,4 @@ from ._trust import (
     trusted_by_environment as trusted_by_environment,
 )
 from ._verdicts import Verdict as Verdict, judge as judge, judge_scopes as judge_scopes
-from ._verification import (
-    check_release as check_release,
-    qualified_outcome as qualified_outcome,
-    verify as verify,
-)
+from ._verification import verify as verify

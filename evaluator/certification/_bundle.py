@@ -28,7 +28,7 @@ from evaluator.certification._statement import (
 )
 from evaluator.certification._stored_evidence import StoredEvidence
 from evaluator.certification._trust import TrustedKeys
-from evaluator.certification._verification import VerificationReport, verify
+from evaluator.certification._verification import VerificationReport, all_found, verify
 from evaluator.errors import EvidenceError, UsageError
 from evaluator.evidence import Files, StoredFile, digest_of_bytes
 
@@ -127,10 +127,11 @@ def export_bundle(
             fix="export with the issuer's key and whole evidence; `evaluator verify` lists all"
             f" {len(checked.problems)} problems",
         )
-    files = StoredEvidence(evidence_url, statement.predicate).files
+    evidence = StoredEvidence(evidence_url, statement.predicate)
+    files = evidence.files
     ledger = ledger_folder(statement.predicate.audit)
     chain = [f"{ledger}/{name}" for name in files.names(ledger)]
-    paths = sorted({*StoredEvidence(evidence_url, statement.predicate).paths(), *chain})
+    paths = sorted({*evidence.paths(), *chain})
     listed = {f"{EVIDENCE}/{path}": _copy(files, path, to / EVIDENCE) for path in paths}
     issuer = (
         None if trusted is None else trusted.issuer_of(parse_envelope(certificate, CERTIFICATE))
@@ -189,8 +190,8 @@ def verify_bundle(
         certificate, str(folder / EVIDENCE), trusted=trusted, now=now, known_head=known_head
     )
     problems = [
-        *_check_manifest(files, digest_of_bytes(certificate), trusted),
-        *_check_named(files, report.statement),
+        *all_found(_check_manifest(files, report, trusted)),
+        *all_found(_check_named(files, report.statement)),
     ]
     return BundleCheck(report, tuple(problems))
 
@@ -250,7 +251,7 @@ def _copy(files: Files, path: str, to: Path) -> StoredFile:
 
 
 def _check_manifest(
-    files: Files, certificate: str, trusted: TrustedKeys | None
+    files: Files, report: VerificationReport, trusted: TrustedKeys | None
 ) -> Iterator[Discrepancy]:
     """Hold all files against the manifest, and the manifest against its signature."""
     try:
@@ -259,24 +260,25 @@ def _check_manifest(
     except (ValueError, EvidenceError):
         yield Discrepancy("bundle", MANIFEST, "it is gone, or not what was exported")
         return
-    if envelope.payload_type != MANIFEST_TYPE or manifest.certificate != certificate:
+    if envelope.payload_type != MANIFEST_TYPE or manifest.certificate != report.certificate:
         yield Discrepancy("bundle", MANIFEST, "it is the manifest of another bundle")
-    if trusted is not None and trusted.issuer_of(envelope) is None:
+    issuer = None if trusted is None else trusted.issuer_of(envelope)
+    if trusted is not None and issuer is None:
         what = "no trusted issuer signed it"
         if not envelope.is_signed:
             what = "it is not signed, so that report and README may be anybody's"
         yield Discrepancy("bundle", MANIFEST, what)
-    try:
-        found = set(files.walk())
-        for path in sorted(found - manifest.files.keys() - {MANIFEST}):
-            yield Discrepancy("bundle", path, "it was added: the manifest does not name it")
-        for path, stored in manifest.files.items():
-            there = files.digest(path) if path in found else None
-            if there != stored:
-                what = "is gone" if there is None else "is another"
-                yield Discrepancy("bundle", path, f"what {MANIFEST} names here {what}")
-    except EvidenceError as error:
-        yield Discrepancy("bundle", str(error.culprit), error.what)
+    elif issuer is not None and issuer.key_id in report.revoked_keys:
+        # A bundle from before its revocation holds a ledger that does not know of it.
+        yield Discrepancy("bundle", MANIFEST, "a key signed it that its ledger revokes")
+    found = set(files.walk())
+    for path in sorted(found - manifest.files.keys() - {MANIFEST}):
+        yield Discrepancy("bundle", path, "it was added: the manifest does not name it")
+    for path, stored in manifest.files.items():
+        there = files.digest(path) if path in found else None
+        if there != stored:
+            what = "is gone" if there is None else "is another"
+            yield Discrepancy("bundle", path, f"what {MANIFEST} names here {what}")
 
 
 def _check_named(files: Files, statement: Statement | None) -> Iterator[Discrepancy]:

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, NamedTuple
 
-from evaluator.certification._ledger import (
-    CertificateBody,
+from evaluator.certification._entries import (
     ChainedEntry,
     LedgerEntry,
     RevocationScope,
@@ -164,68 +163,6 @@ def state_of(entries: Sequence[ChainedEntry], certificate: str, now: datetime) -
         reason=reason,
         sign_offs=tuple(entry for entry in about if entry.kind == "sign_off"),
     )
-
-
-class CertificateEntry(NamedTuple):
-    """A certificate as the ledger knows it."""
-
-    subject: str
-    """SHA-256 of its file."""
-    body: CertificateBody
-
-
-class Requirement(NamedTuple):
-    """Whether an artifact may be released, and why."""
-
-    is_met: bool
-    reason: str
-    certificate: CertificateEntry | None
-    """The certificate that decides; None where there is none."""
-
-
-def require_certificate(
-    entries: Sequence[ChainedEntry], candidate: str, artifact_digest: str, now: datetime
-) -> Requirement:
-    """Decide whether exactly this artifact of a candidate has a certificate that stands.
-
-    Parameters
-    ----------
-    entries
-        The whole ledger, with what counts of it.
-    candidate
-        Its name in the audit.
-    artifact_digest
-        The digest of the artifact that shall be released, as its certificate names it.
-    now
-        The moment of the release, with its time zone.
-
-    Returns
-    -------
-    Requirement
-        Met where the newest certificate for this artifact says "certified" and stands. An older
-        one does not count: the newest tells of the newest data. Nor does it where a newer one is
-        void, since nobody knows what it would have said.
-    """
-    known = [
-        CertificateEntry(chained.entry.subject, chained.entry.certificate_body())
-        for chained in entries
-        if chained.entry.kind == "certificate"
-    ]
-    named = [one for one in known if one.body.candidate == candidate]
-    found = [one for one in named if one.body.artifact_digest == artifact_digest]
-    if not found:
-        other = f"; there are {len(named)} for other artifacts of it" if named else ""
-        reason = f"no certificate is for {candidate} with the digest {artifact_digest}{other}"
-        return Requirement(is_met=False, reason=reason, certificate=None)
-    newest = found[-1]
-    state = state_of(entries, newest.subject, now)
-    if not state.stands:
-        reason = f"its newest certificate does not stand: {state.reason}"
-        return Requirement(is_met=False, reason=reason, certificate=newest)
-    if newest.body.outcome != "certified":
-        reason = "its newest certificate does not certify it"
-        return Requirement(is_met=False, reason=reason, certificate=newest)
-    return Requirement(is_met=True, reason=state.reason, certificate=newest)
 
 
 class EnteredWaiver(NamedTuple):

@@ -17,38 +17,25 @@ A revocation counts whoever entered it, since it can only make worse what is sai
 import json
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple
 
-from pydantic import AwareDatetime, Field, ValidationError
+from pydantic import ValidationError
 
-from evaluator.certification._signatures import (
-    KEY_FILE_VARIABLE,
-    PublicKey,
-    SigningKey,
-    encode_for_signing,
+from evaluator.certification._entries import (
+    ChainedEntry,
+    EntryKind,
+    LedgerEntry,
+    LedgerError,
+    LedgerUseError,
+    checked_body,
+    parse_entry,
 )
-from evaluator.certification._statement import (
-    Discrepancy,
-    LedgerHead,
-    Sha256,
-    StrictModel,
-    first_fault,
-)
-from evaluator.certification._trust import Role, TrustedKey, TrustedKeys
-from evaluator.errors import EvidenceError, UsageError
+from evaluator.certification._signatures import KEY_FILE_VARIABLE, SigningKey
+from evaluator.certification._statement import Discrepancy, LedgerHead, first_fault
+from evaluator.certification._trust import FALSE_SIGNATURE, TrustedKeys, revoked_keys, why_void
 from evaluator.evidence import Files, canonical_json, digest_of_bytes
-
-ENTRY_TYPE = "application/vnd.evaluator.ledger-entry+json"
-"""What an entry's signature says that it signs, in DSSE's pre-authentication encoding."""
-
-EntryKind = Literal[
-    "certificate", "sign_off", "waiver", "revocation", "correction", "key_revocation"
-]
-RevocationScope = Literal["artifact", "candidate", "audit"]
-
-NonEmptyText = Annotated[str, Field(min_length=1, pattern=r"\S")]
 
 HEAD = "head.json"
 HEAD_FORMAT = "evaluator/ledger-head/1"
@@ -62,175 +49,6 @@ _ATTEMPTS = 100
 # How often a checkpoint is looked at that is behind, and after how many seconds again.
 _LOOKS = 5
 _BETWEEN_LOOKS = 0.1
-_LOST_SIGNATURE = "it is not signed, and entries before it are: it lost its signature, or was added"
-
-
-class LedgerError(EvidenceError):
-    """The ledger is not what was written."""
-
-
-class LedgerUseError(UsageError):
-    """An entry that the ledger cannot take."""
-
-
-class CertificateBody(StrictModel):
-    """What the ledger says of a certificate, so that states are known without opening it."""
-
-    candidate: NonEmptyText
-    outcome: Literal["certified", "not certified", "undecided"]
-    artifact_digest: str | None
-    evaluation_set: str
-    valid_from: AwareDatetime
-    valid_until: AwareDatetime
-    path: str
-    """Where the certificate lies, below the evidence store's address."""
-    record_sha256: Sha256
-    """SHA-256 of the `record.json` beside it, which the certificate itself cannot name."""
-
-
-class WaiverBody(StrictModel):
-    """Which gate is waived, and until when."""
-
-    gate: NonEmptyText
-    """The gate in words, as the certificate names it."""
-    until: AwareDatetime
-
-
-class RevocationBody(StrictModel):
-    """What no longer stands, and gets no new certificate until the revocation is corrected."""
-
-    scope: RevocationScope = "artifact"
-    """The artifact that the certificate is about, its candidate with every artifact, or every
-    candidate of the audit."""
-
-
-class CorrectionBody(StrictModel):
-    """Which earlier entry no longer counts. What should stand instead is an entry of its own."""
-
-    corrects: int = Field(ge=1)
-
-
-class PlainBody(StrictModel):
-    """Nothing beyond author and reason."""
-
-
-BODIES: dict[EntryKind, type[StrictModel]] = {
-    "certificate": CertificateBody,
-    "sign_off": PlainBody,
-    "waiver": WaiverBody,
-    "revocation": RevocationBody,
-    "correction": CorrectionBody,
-    "key_revocation": PlainBody,
-}
-_MAY_SAY: dict[EntryKind, frozenset[Role]] = {
-    "certificate": frozenset({"issuer"}),
-    "sign_off": frozenset({"reviewer"}),
-    "waiver": frozenset({"reviewer"}),
-    "correction": frozenset({"reviewer"}),
-    "key_revocation": frozenset({"issuer", "reviewer"}),
-}
-"""Which roles may say what; a revocation anybody may."""
-
-
-class EntrySignature(StrictModel):
-    """Who wrote an entry, provably."""
-
-    keyid: Sha256
-    sig: Annotated[str, Field(pattern=r"^[0-9a-f]{128}$")]
-
-
-class LedgerEntry(StrictModel):
-    """An entry as it is stored."""
-
-    format: Literal["evaluator/ledger-entry/1"] = "evaluator/ledger-entry/1"
-    audit: str
-    sequence: int = Field(ge=1)
-    previous: Sha256
-    """SHA-256 of the file before this one; zeros for the first."""
-    time: AwareDatetime
-    kind: EntryKind
-    author: NonEmptyText
-    reason: NonEmptyText
-    subject: Sha256
-    """SHA-256 of the certificate's file; of a key's revocation the key's id."""
-    body: dict[str, Any]
-    signature: EntrySignature | None = None
-
-    def signed(self, key: SigningKey) -> "LedgerEntry":
-        """Return it with a signature."""
-        signature = EntrySignature(keyid=key.public.key_id, sig=key.sign(self._message()).hex())
-        return self.model_copy(update={"signature": signature})
-
-    def is_signed_by(self, key: PublicKey) -> bool:
-        """Tell whether it carries this key's signature."""
-        return self.signature is not None and key.verifies(
-            bytes.fromhex(self.signature.sig), self._message()
-        )
-
-    def certificate_body(self) -> CertificateBody:
-        """Read the body of an entry of the kind `certificate`."""
-        return CertificateBody.model_validate_json(json.dumps(self.body))
-
-    def waiver_body(self) -> WaiverBody:
-        """Read the body of an entry of the kind `waiver`."""
-        return WaiverBody.model_validate_json(json.dumps(self.body))
-
-    def revocation_body(self) -> RevocationBody:
-        """Read the body of an entry of the kind `revocation`."""
-        return RevocationBody.model_validate_json(json.dumps(self.body))
-
-    def correction_body(self) -> CorrectionBody:
-        """Read the body of an entry of the kind `correction`."""
-        return CorrectionBody.model_validate_json(json.dumps(self.body))
-
-    def _message(self) -> bytes:
-        unsigned = canonical_json(self.model_dump(mode="json", exclude={"signature"}))
-        return encode_for_signing(ENTRY_TYPE, unsigned)
-
-
-def parse_entry(content: bytes, source: str) -> LedgerEntry:
-    """Read an entry, strictly."""
-    try:
-        entry = LedgerEntry.parse(content)
-        BODIES[entry.kind].parse(canonical_json(entry.body))
-    except ValueError as error:
-        raise LedgerError(
-            str(error), culprit=source, fix="restore the ledger from a copy"
-        ) from error
-    return entry
-
-
-def checked_body(kind: EntryKind, body: dict[str, Any]) -> dict[str, Any]:
-    """Return a body as it is stored, or say what it lacks."""
-    if kind not in BODIES:
-        raise LedgerUseError(
-            f"there is no kind of entry {kind!r}",
-            culprit="ledger",
-            fix=f"use one of {', '.join(get_args(EntryKind))}",
-        )
-    try:
-        checked: dict[str, Any] = BODIES[kind].model_validate(body).model_dump(mode="json")
-    except ValidationError as error:
-        raise LedgerUseError(
-            first_fault(error, f" of a {kind}"),
-            culprit="ledger",
-            fix=f"give {', '.join(BODIES[kind].model_fields) or 'no body'}",
-        ) from error
-    return checked
-
-
-class ChainedEntry(NamedTuple):
-    """An entry, and the digest of its file."""
-
-    entry: LedgerEntry
-    digest: str
-    void: str = ""
-    """Why it does not count for whoever trusts some keys; empty where it does."""
-
-    @property
-    def head(self) -> LedgerHead:
-        """The ledger's head when this entry was the last."""
-        return LedgerHead(sequence=self.entry.sequence, digest=self.digest)
 
 
 class Chain(NamedTuple):
@@ -242,6 +60,8 @@ class Chain(NamedTuple):
     behind: Discrepancy | None
     """Where the checkpoint is behind the chain: it was set back, an entry was added by other means,
     or one is being written."""
+    revoked: frozenset[str] = frozenset()
+    """The ids of the trusted keys that it revokes."""
 
     @property
     def head(self) -> LedgerHead:
@@ -305,15 +125,21 @@ def read_chain(
         lost = check_contains(entries, known_head, folder)
         problems += lost
         known_head = None if lost else known_head
-    if trusted is None:
-        problems += _lost_signatures(entries, folder)
-    else:
+    problems += _lost_signatures(entries, folder)
+    revoked: Mapping[str, int] = {}
+    if trusted is not None:
+        revoked = revoked_keys(entries, trusted)
         entries = [
-            *_weighed(
-                entries, trusted, known_head, folder=folder, problems=problems, cautions=cautions
-            )
+            chained._replace(void=why_void(chained.entry, trusted, revoked, known_head))
+            for chained in entries
         ]
-    return Chain(tuple(entries), tuple(problems), tuple(cautions), behind)
+        problems += [
+            Discrepancy("ledger", f"{folder}/{entry_name(chained.entry.sequence)}", chained.void)
+            for chained in entries
+            if chained.void == FALSE_SIGNATURE
+        ]
+        entries, cautions = _weigh(entries, folder)
+    return Chain(tuple(entries), tuple(problems), tuple(cautions), behind, frozenset(revoked))
 
 
 def read_settled_chain(
@@ -339,100 +165,25 @@ def _lost_signatures(entries: Sequence[ChainedEntry], folder: str) -> Iterator[D
             others_signed = True
         elif others_signed:
             path = f"{folder}/{entry_name(chained.entry.sequence)}"
-            yield Discrepancy("ledger", path, _LOST_SIGNATURE)
+            what = (
+                "it is not signed, and entries before it are: it lost its signature, or was added"
+            )
+            yield Discrepancy("ledger", path, what)
 
 
-def _weighed(
-    entries: Sequence[ChainedEntry],
-    trusted: TrustedKeys,
-    known_head: LedgerHead | None,
-    *,
-    folder: str,
-    problems: list[Discrepancy],
-    cautions: list[str],
-) -> Iterator[ChainedEntry]:
-    """Say of each entry whether it counts with these keys; add what is odd about it."""
-    revoked = _revoked_keys(entries, trusted)
-    others_signed = False
+def _weigh(entries: Sequence[ChainedEntry], folder: str) -> tuple[list[ChainedEntry], list[str]]:
+    """Let revocations count whoever entered them, and tell of every entry that is void."""
+    weighed, cautions = [], []
     for chained in entries:
-        entry = chained.entry
-        path = f"{folder}/{entry_name(entry.sequence)}"
-        signers = _signers(entry, trusted)
-        fault = ""
-        if signers:
-            others_signed = True
-            void = _not_theirs(entry, signers, trusted)
-            if not void and entry.kind != "key_revocation":
-                void = _by_revoked_key(entry, revoked.get(signers[0].key.key_id), known_head)
-        elif entry.signature is None:
-            void = "it is not signed"
-            if others_signed:
-                fault = _LOST_SIGNATURE
-        elif trusted.of_id(entry.signature.keyid):
-            void = fault = "its signature is not of the key that it names"
-        else:
-            void = f"the key {entry.signature.keyid[:12]}… that signed it is not trusted"
-        counts = not void or entry.kind == "revocation"
-        if fault:
-            problems.append(Discrepancy("ledger", path, fault))
-        elif void:
+        entry, void = chained.entry, chained.void
+        if void:
+            path = f"{folder}/{entry_name(entry.sequence)} ({entry.kind} by {entry.author})"
+            counts = entry.kind == "revocation"
             still = "as a revocation it counts even so" if counts else "it does not count"
-            cautions.append(f"{path} ({entry.kind} by {entry.author}): {void}; {still}")
-        yield chained._replace(void="" if counts else void)
-
-
-def _revoked_keys(entries: Sequence[ChainedEntry], trusted: TrustedKeys) -> dict[str, int]:
-    """Return which keys are revoked, each with the number of the entry that says so first."""
-    revoked: dict[str, int] = {}
-    for chained in entries:
-        entry = chained.entry
-        signers = _signers(entry, trusted) if entry.kind == "key_revocation" else []
-        if signers and signers[0].key.key_id not in revoked:
-            revoked.setdefault(entry.subject, entry.sequence)
-    return revoked
-
-
-def _signers(entry: LedgerEntry, trusted: TrustedKeys) -> list[TrustedKey]:
-    """Return what is known of the key that signed an entry; nothing where no trusted one did."""
-    if entry.signature is None:
-        return []
-    known = trusted.of_id(entry.signature.keyid)
-    return known if known and entry.is_signed_by(known[0].key) else []
-
-
-def _not_theirs(entry: LedgerEntry, signers: Sequence[TrustedKey], trusted: TrustedKeys) -> str:
-    """Say why an entry is not what its signer may say; empty where it is."""
-    needed = _MAY_SAY.get(entry.kind)
-    if needed is None:
-        return ""
-    able = [known for known in signers if known.roles & needed]
-    if not able:
-        return f"its key is no {' and no '.join(sorted(needed))}'s"
-    if entry.kind == "certificate":
-        return ""
-    key_id = signers[0].key.key_id
-    theirs = [known for known in trusted if known.name == entry.author and known.roles & needed]
-    if theirs and all(known.key.key_id != key_id for known in theirs):
-        return f"{entry.author} has a key, and another one signed it"
-    if all(known.name not in (None, entry.author) for known in able):
-        return f"it says {entry.author}, and the key is {able[0].name}'s"
-    return ""
-
-
-def _by_revoked_key(
-    entry: LedgerEntry, revoked_by: int | None, known_head: LedgerHead | None
-) -> str:
-    """Say why the revocation of its key makes an entry void; empty where it does not."""
-    if revoked_by is None:
-        return ""
-    if entry.sequence > revoked_by:
-        return f"entry {revoked_by} revoked its key"
-    # Whoever had the key could have written everything before its revocation anew.
-    if known_head is None or known_head.sequence < entry.sequence:
-        return (
-            f"entry {revoked_by} revoked its key, and no head that was kept shows that it is older"
-        )
-    return ""
+            cautions.append(f"{path}: {void}; {still}")
+            void = "" if counts else void
+        weighed.append(chained._replace(void=void))
+    return weighed, cautions
 
 
 def check_contains(

@@ -16,6 +16,7 @@ import pandas as pd
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from evaluator.certification._certificate_state import waivers_in_force
+from evaluator.certification._entries import ChainedEntry
 from evaluator.certification._gaps import decide_gaps
 from evaluator.certification._gate_evidence import (
     GateEvidence,
@@ -24,7 +25,6 @@ from evaluator.certification._gate_evidence import (
     with_reference,
 )
 from evaluator.certification._gates._behaviour import asks_about_days, asks_about_drift
-from evaluator.certification._ledger import ChainedEntry
 from evaluator.certification._outcomes import Qualifications, Waiver, decide_outcomes
 from evaluator.certification._statement import (
     ARTIFACT_DIGEST,
@@ -505,6 +505,7 @@ def _heeded_waivers(
     """
     artifacts = {predicate.candidate.name: predicate.candidate.artifact_digest}
     by_anyone = [chained._replace(void="") for chained in entries]
+    counts = {chained.entry.sequence for chained in entries if not chained.void}
 
     def in_force(chained: Sequence[ChainedEntry]) -> dict[str, Waiver]:
         found = waivers_in_force(chained, artifacts, predicate.created_at)
@@ -512,14 +513,9 @@ def _heeded_waivers(
 
     if predicate.waivers is None:
         return list(in_force(by_anyone).values()), []
-    uncorrected = in_force([c for c in by_anyone if c.entry.kind != "correction"])
-    corrected_here = {
-        chained.entry.correction_body().corrects
-        for chained in entries
-        if chained.entry.kind == "correction" and not chained.void
-    }
-    gone = {c.digest for c in entries if c.entry.sequence in corrected_here}
-    possible = {entry: waiver for entry, waiver in uncorrected.items() if entry not in gone}
+    # A correction that is void here may be one for its issuer.
+    counted = [c for c in by_anyone if c.entry.kind != "correction" or c.entry.sequence in counts]
+    possible = in_force(counted)
     named = list(predicate.waivers)
     wrong = [
         f"it heeds a waiver that was not in force: entry {entry[:12]}…"

@@ -209,15 +209,17 @@ def load_public_key(path: Path) -> PublicKey:
     SigningKeyError
         Where the file is not there, or holds no Ed25519 public key.
     """
+    return public_key(read_key_file(path, "the public key"), str(path))
+
+
+def read_key_file(path: Path, what: str) -> bytes:
+    """Read a file of public keys, which is called so, or say why not."""
     try:
-        content = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise SigningKeyError(
-            f"the public key cannot be read ({error.strerror})",
-            culprit=str(path),
-            fix="check the path",
+            f"{what} cannot be read ({error.strerror})", culprit=str(path), fix="check the path"
         ) from error
-    return public_key(content, str(path))
 
 
 def public_key(pem: bytes, source: str) -> PublicKey:

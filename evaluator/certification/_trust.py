@@ -1,30 +1,45 @@
 """Whose signature counts for what: public keys by role, as somebody outside of an audit gives them.
 
 An audit's own folder never says whom to trust: whoever can change it could change that too.
+With them an entry of the ledger counts if one of them signed it and its owner may say such a thing.
 """
 
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final, Literal, get_args
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
+from evaluator.certification._entries import ChainedEntry, EntryKind, LedgerEntry
 from evaluator.certification._signatures import (
     Envelope,
     PublicKey,
     SigningKeyError,
     load_public_key,
+    public_key,
+    read_key_file,
     signing_key_from_environment,
 )
-from evaluator.certification._statement import first_fault
+from evaluator.certification._statement import LedgerHead, first_fault
 
 TRUSTED_KEYS_VARIABLE: Final = "EVALUATOR_TRUSTED_KEYS"
 """The environment variable that may name a file of trusted keys, or a single public key's file."""
 
+FALSE_SIGNATURE: Final = "its signature is not of the key that it names"
+"""Why an entry is void that is no entry of its signer's."""
+
 Role = Literal["issuer", "reviewer"]
 """Issuers sign certificates; reviewers sign off, waive, revoke and correct."""
+_MAY_SAY: dict[EntryKind, frozenset[Role]] = {
+    "certificate": frozenset({"issuer"}),
+    "sign_off": frozenset({"reviewer"}),
+    "waiver": frozenset({"reviewer"}),
+    "correction": frozenset({"reviewer"}),
+    "key_revocation": frozenset({"issuer", "reviewer"}),
+}
+"""Which roles may say what; a revocation anybody may."""
 
 _Name = Annotated[str, Field(min_length=1, pattern=r"\S")]
 _FILE = TypeAdapter(
@@ -85,16 +100,9 @@ class TrustedKeys:
         SigningKeyError
             Where it is not there, or neither of the two.
         """
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise SigningKeyError(
-                f"the trusted keys cannot be read ({error.strerror})",
-                culprit=str(path),
-                fix="check the path",
-            ) from error
+        content = read_key_file(path, "the trusted keys")
         if b"-----BEGIN" in content:
-            return cls.of(load_public_key(path))
+            return cls.of(public_key(content, str(path)))
         try:
             named = _FILE.validate_python(tomllib.loads(content.decode()))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError) as error:
@@ -151,11 +159,84 @@ def trusted_by_environment(environment: Mapping[str, str]) -> TrustedKeys | None
     TrustedKeys or None
         None where it has no key and names none: then nothing can be told apart.
     """
-    own, named = (
-        signing_key_from_environment(environment),
-        TrustedKeys.from_environment(environment),
-    )
+    own = signing_key_from_environment(environment)
+    named = TrustedKeys.from_environment(environment)
     if own is None:
         return named
     trusted = TrustedKeys.of(own.public)
     return trusted if named is None else trusted + named
+
+
+def why_void(
+    entry: LedgerEntry,
+    trusted: TrustedKeys,
+    revoked: Mapping[str, int],
+    known_head: LedgerHead | None,
+) -> str:
+    """Say why an entry does not count with these keys; empty where it does."""
+    if entry.signature is None:
+        return "it is not signed"
+    if not trusted.of_id(entry.signature.keyid):
+        return f"the key {entry.signature.keyid[:12]}… that signed it is not trusted"
+    signers = _signers(entry, trusted)
+    if not signers:
+        return FALSE_SIGNATURE
+    void = _not_theirs(entry, signers, trusted)
+    # What it says of other keys a key may have said before it was lost.
+    if void or entry.kind == "key_revocation":
+        return void
+    return _by_revoked_key(entry, revoked.get(signers[0].key.key_id), known_head)
+
+
+def revoked_keys(entries: Sequence[ChainedEntry], trusted: TrustedKeys) -> dict[str, int]:
+    """Return which keys are revoked, each with the number of the entry that says so first."""
+    revoked: dict[str, int] = {}
+    for chained in entries:
+        entry = chained.entry
+        signers = _signers(entry, trusted) if entry.kind == "key_revocation" else []
+        if signers and signers[0].key.key_id not in revoked:
+            revoked.setdefault(entry.subject, entry.sequence)
+    return revoked
+
+
+def _signers(entry: LedgerEntry, trusted: TrustedKeys) -> list[TrustedKey]:
+    """Return what is known of the key that signed an entry; nothing where no trusted one did."""
+    if entry.signature is None:
+        return []
+    known = trusted.of_id(entry.signature.keyid)
+    return known if known and entry.is_signed_by(known[0].key) else []
+
+
+def _not_theirs(entry: LedgerEntry, signers: Sequence[TrustedKey], trusted: TrustedKeys) -> str:
+    """Say why an entry is not what its signer may say; empty where it is."""
+    needed = _MAY_SAY.get(entry.kind)
+    if needed is None:
+        return ""
+    able = [known for known in signers if known.roles & needed]
+    if not able:
+        return f"its key is no {' and no '.join(sorted(needed))}'s"
+    if entry.kind == "certificate":
+        return ""
+    key_id = signers[0].key.key_id
+    theirs = [known for known in trusted if known.name == entry.author and known.roles & needed]
+    if theirs and all(known.key.key_id != key_id for known in theirs):
+        return f"{entry.author} has a key, and another one signed it"
+    if all(known.name not in (None, entry.author) for known in able):
+        return f"it says {entry.author}, and the key is {able[0].name}'s"
+    return ""
+
+
+def _by_revoked_key(
+    entry: LedgerEntry, revoked_by: int | None, known_head: LedgerHead | None
+) -> str:
+    """Say why the revocation of its key makes an entry void; empty where it does not."""
+    if revoked_by is None:
+        return ""
+    if entry.sequence > revoked_by:
+        return f"entry {revoked_by} revoked its key"
+    # Whoever had the key could have written everything before its revocation anew.
+    if known_head is None or known_head.sequence < entry.sequence:
+        return (
+            f"entry {revoked_by} revoked its key, and no head that was kept shows that it is older"
+        )
+    return ""

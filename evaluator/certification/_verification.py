@@ -13,25 +13,16 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from evaluator import __version__
-from evaluator.certification._certificate_state import (
-    CertificateEntry,
-    CertificateState,
-    require_certificate,
-    state_of,
-    waivers_in_force,
-)
+from evaluator.certification._certificate_state import CertificateState, state_of
+from evaluator.certification._entries import CertificateBody, ChainedEntry, LedgerEntry
 from evaluator.certification._ledger import (
-    CertificateBody,
     Chain,
-    ChainedEntry,
-    LedgerEntry,
     check_contains,
     entry_name,
     ledger_folder,
     read_settled_chain,
 )
-from evaluator.certification._outcomes import format_outcome
-from evaluator.certification._recomputation import SPEC_FILE, read_spec, recompute
+from evaluator.certification._recomputation import SPEC_FILE, recompute
 from evaluator.certification._signatures import (
     IN_TOTO,
     Envelope,
@@ -52,18 +43,11 @@ from evaluator.certification._stored_evidence import StoredEvidence
 from evaluator.certification._trust import TrustedKeys
 from evaluator.errors import EvidenceError, UsageError
 from evaluator.evaluation import SCORE_VERSION
-from evaluator.evidence import RECORD, Files, Record, StoredFile, VersionKey, digest_of_bytes
+from evaluator.evidence import RECORD, Record, StoredFile, VersionKey, digest_of_bytes
 from evaluator.scorecard import Asset, model_of
-from evaluator.spec import AuditSpec
 
 SignatureWord = Literal["valid", "invalid", "unsigned", "not checked"]
 Recompute = Callable[[StoredEvidence, Sequence[ChainedEntry]], Iterable[Discrepancy]]
-
-UNSIGNED_RELEASE = (
-    "UNSIGNED EVIDENCE: nothing proves who issued the certificate, or that anything was evaluated;"
-    " whoever can write to the evidence folder could have made it"
-)
-"""What is said of a release for which no key was asked."""
 
 _SIGNATURE_CAUTIONS: dict[SignatureWord, str] = {
     "unsigned": "UNSIGNED: nothing proves who issued this certificate, or that it was not changed"
@@ -104,6 +88,8 @@ class VerificationReport:
     other_calculation
         Whether its figures came from another version of the calculation than the one that
         computed them again.
+    revoked_keys
+        The ids of the trusted keys that the ledger revokes.
     """
 
     certificate: str
@@ -117,6 +103,7 @@ class VerificationReport:
     problems: tuple[Discrepancy, ...]
     cautions: tuple[str, ...]
     other_calculation: bool = False
+    revoked_keys: frozenset[str] = frozenset()
 
     @property
     def is_intact(self) -> bool:
@@ -249,7 +236,7 @@ def verify(
         )
     evidence = StoredEvidence(evidence_url, statement.predicate)
     problems += _check_claims(statement, evidence, source)
-    problems += _all_found(evidence.check_files())
+    problems += all_found(evidence.check_files())
     problems += evidence.check_lineage()
     chain, found = _check_ledger(statement, evidence, digest, trusted, known_head)
     problems += found
@@ -267,7 +254,10 @@ def verify(
         until = statement.predicate.ledger.sequence
         entries = [chained for chained in chain.entries if chained.entry.sequence <= until]
         found = _recompute(evidence, entries, recompute_again)
-        other_calculation = evidence.root(Asset.SCORECARD).code_version != SCORE_VERSION
+        other_calculation = any(
+            item.asset == Asset.SCORECARD and item.code_version != SCORE_VERSION
+            for item in statement.predicate.evidence
+        )
         if found and other_calculation:
             cautions.append(_made_otherwise(statement))
         problems += found
@@ -283,6 +273,7 @@ def verify(
         problems=tuple(problems),
         cautions=tuple(cautions),
         other_calculation=other_calculation,
+        revoked_keys=chain.revoked,
     )
 
 
@@ -387,20 +378,22 @@ def _check_ledger(
     for entry in entered:
         path = f"{folder}/{entry_name(entry.sequence)}"
         body = entry.certificate_body()
-        if _ledger_claims(body) != _statement_claims(statement):
+        if ledger_claims(body) != statement_claims(statement):
             what = "what it says of the certificate is not what the certificate says"
             problems.append(Discrepancy("ledger", path, what))
         if entry.sequence <= predicate.ledger.sequence:
             problems.append(Discrepancy("ledger", path, "it is older than the certificate"))
-        problems += _all_found(_check_stored_copy(evidence, entry, body, digest))
+        problems += all_found(_check_stored_copy(evidence, entry, body, digest))
     return chain, problems
 
 
-def _ledger_claims(body: CertificateBody) -> dict[str, Any]:
+def ledger_claims(body: CertificateBody) -> dict[str, Any]:
+    """Give what an entry says of its certificate, as `statement_claims` has it."""
     return body.model_dump(exclude={"path", "record_sha256"})
 
 
-def _statement_claims(statement: Statement) -> dict[str, Any]:
+def statement_claims(statement: Statement) -> dict[str, Any]:
+    """Give what the ledger has to say of a certificate."""
     predicate = statement.predicate
     return {
         "candidate": predicate.candidate.name,
@@ -440,7 +433,7 @@ def _check_stored_copy(
             yield problem
 
 
-def _all_found(found: Iterator[Discrepancy]) -> list[Discrepancy]:
+def all_found(found: Iterator[Discrepancy]) -> list[Discrepancy]:
     """List what a check finds; a link or a path that leads out ends it, and is a finding."""
     problems = []
     try:
@@ -463,151 +456,3 @@ def _recompute(
         what = f"figures and verdicts cannot be recomputed: {type(error).__name__}: {error}"
         problems.append(Discrepancy("figures", "evidence", what))
     return problems
-
-
-def qualified_outcome(
-    files: Files, entries: Sequence[ChainedEntry], certificate: CertificateEntry, now: datetime
-) -> str:
-    """Say the outcome of a certificate with what qualifies it at some moment.
-
-    Parameters
-    ----------
-    files
-        The evidence.
-    entries
-        The whole ledger, with what counts of it.
-    certificate
-        Whose outcome it is.
-    now
-        The moment whose waivers count, with its time zone.
-
-    Returns
-    -------
-    str
-        It says so where the file is gone.
-    """
-    path = certificate.body.path
-    content = files.read(path)
-    if content is None or digest_of_bytes(content) != certificate.subject:
-        return f"nobody knows its outcome or what qualifies it, since {path} is gone or another"
-    predicate = parse_statement(parse_envelope(content, path).payload, path).predicate
-    judged = predicate.candidate
-    found = waivers_in_force(entries, {judged.name: judged.artifact_digest}, now)
-    qualified_by = judged.qualified_by and judged.qualified_by.with_waivers(
-        predicate.gates, [one.waiver for one in found]
-    )
-    return format_outcome(judged.outcome, qualified_by)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Release:
-    """Whether an artifact may be released.
-
-    Attributes
-    ----------
-    is_met
-        Whether it may.
-    reasons
-        Why, as sentences without their full stops; the first one decides.
-    cautions
-        What a reader must know besides.
-    outcome
-        That of the certificate that decides, with what qualifies it now; None where none does.
-    """
-
-    is_met: bool
-    reasons: tuple[str, ...]
-    cautions: tuple[str, ...] = ()
-    outcome: str | None = None
-
-
-def check_release(
-    evidence_url: str,
-    spec: AuditSpec,
-    audit: str,
-    candidate: str,
-    artifact_digest: str,
-    *,
-    trusted: TrustedKeys | None,
-    now: datetime,
-    known_head: LedgerHead | None = None,
-) -> Release:
-    """Decide whether exactly this artifact of a candidate may be released.
-
-    Parameters
-    ----------
-    evidence_url
-        The evidence folder: a path or any fsspec URL.
-    spec
-        The audit as it is declared now.
-    audit, candidate
-        Their names.
-    artifact_digest
-        The digest of the artifact that shall be released, as its certificate names it.
-    trusted
-        Whose signatures count; None takes unsigned evidence at its word, and says so.
-    now
-        The moment of the release, with its time zone.
-    known_head
-        A ledger's head that was kept from an earlier check.
-
-    Returns
-    -------
-    Release
-        Met where the ledger is whole, and its newest certificate for this artifact says
-        "certified", stands, lies there with the digest that was entered, is signed by a trusted
-        issuer, and judged the audit as it is declared now.
-    """
-    files = Files(evidence_url, follow_links=False)
-    try:
-        chain = read_settled_chain(files, audit, trusted=trusted, known_head=known_head)
-        if chain.problems:
-            return Release(is_met=False, reasons=tuple(map(str, chain.problems)))
-        required = require_certificate(chain.entries, candidate, artifact_digest, now)
-        if required.certificate is None:
-            return Release(is_met=False, reasons=(required.reason,), cautions=chain.cautions)
-        outcome = qualified_outcome(files, chain.entries, required.certificate, now)
-        problems = [] if required.is_met else [required.reason]
-        problems += _check_released(
-            evidence_url, files, required.certificate, spec, trusted=trusted
-        )
-    except EvidenceError as error:
-        return Release(is_met=False, reasons=(f"{error.culprit}: {error.what}",))
-    unsigned = (UNSIGNED_RELEASE,) if trusted is None else ()
-    return Release(
-        is_met=not problems,
-        reasons=tuple(problems) or (required.reason,),
-        cautions=(*unsigned, *chain.cautions),
-        outcome=outcome,
-    )
-
-
-def _check_released(
-    evidence_url: str,
-    files: Files,
-    entered: CertificateEntry,
-    spec: AuditSpec,
-    *,
-    trusted: TrustedKeys | None,
-) -> Iterator[str]:
-    """Say what keeps a certificate that stands in the ledger from being relied on."""
-    path = entered.body.path
-    content = files.read(path)
-    if content is None or digest_of_bytes(content) != entered.subject:
-        yield f"its certificate's file {path} is {'gone' if content is None else 'another one'}"
-        return
-    envelope = parse_envelope(content, path)
-    if trusted is not None and trusted.issuer_of(envelope) is None:
-        yield f"no trusted issuer signed its certificate {path}"
-    statement = parse_statement(envelope.payload, path)
-    if _ledger_claims(entered.body) != _statement_claims(statement):
-        yield "what the ledger says of its certificate is not what the certificate says"
-    evidence = StoredEvidence(evidence_url, statement.predicate)
-    judged = read_spec(evidence.read(evidence.root(Asset.AUDIT_SPEC), SPEC_FILE))
-    was, is_now = judged.what_counts(), spec.what_counts()
-    changed = sorted(key for key in was.keys() | is_now.keys() if was.get(key) != is_now.get(key))
-    if changed:
-        yield (
-            f"the audit is declared otherwise now than it was judged: {', '.join(changed)} changed;"
-            " `evaluator run` judges it anew"
-        )

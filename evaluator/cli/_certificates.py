@@ -191,13 +191,14 @@ def revoke(
 
     That lasts until `evaluator correct` takes it back. Promotions are taken back at once.
     """
-    from evaluator.certification import Ledger, state_of
+    from evaluator.certification import Ledger, state_of, trusted_by_environment
     from evaluator.orchestration import demote
 
     scope = "artifact" if all_of is None else all_of.value
     found = _enter(certificate, _Decision("revocation", by, reason, {"scope": scope}, sign_with))
     state = _state(found.statement().predicate.audit)
-    entries, now = Ledger(found.evidence, state.audit.name).entries(), datetime.now(UTC)
+    ledger, now = Ledger(found.evidence, state.audit.name), datetime.now(UTC)
+    entries = ledger.entries(trusted_by_environment(os.environ))
     for line in demote(state.home, state.spec, lambda one: state_of(entries, one, now).stands):
         typer.echo(line)
 
@@ -255,6 +256,12 @@ def require(
             f"the audit {audit} has no such candidate",
             culprit=candidate,
             fix=f"use one of {', '.join(candidates) or '(there is none)'}",
+        )
+    if key and allow_unsigned:
+        raise UsageError(
+            "with a key signatures are asked for, and with this they are not",
+            culprit="--allow-unsigned",
+            fix="leave out one of the two",
         )
     trusted = (
         None

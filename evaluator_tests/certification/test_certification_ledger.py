@@ -21,14 +21,8 @@ from evaluator.certification import (
     state_of,
 )
 from evaluator.certification._certificate_state import CertificateState
-from evaluator.certification._ledger import (
-    Chain,
-    ChainedEntry,
-    LedgerError,
-    LedgerUseError,
-    read_chain,
-    read_settled_chain,
-)
+from evaluator.certification._entries import ChainedEntry, LedgerError, LedgerUseError
+from evaluator.certification._ledger import Chain, read_chain, read_settled_chain
 from evaluator.evidence import Files, canonical_json, digest_of_bytes
 
 NOW = datetime(2026, 2, 1, tzinfo=UTC)

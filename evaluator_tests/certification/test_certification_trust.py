@@ -17,10 +17,13 @@ from evaluator.certification import (
     TrustedKeys,
     check_release,
 )
-from evaluator.certification._ledger import EntryKind, LedgerEntry, read_chain
+from evaluator.certification._entries import EntryKind, LedgerEntry
+from evaluator.certification._ledger import read_chain
+from evaluator.certification._release import Release
 from evaluator.certification._signatures import SigningKeyError
-from evaluator.certification._verification import Release, VerificationReport
+from evaluator.certification._verification import VerificationReport
 from evaluator.evidence import Files, canonical_json, digest_of_bytes
+from evaluator.scorecard import Asset
 from evaluator.spec import AuditSpec
 from evaluator_tests.certification.checking import check, key_of, problems
 from evaluator_tests.certification.evidence_folder import AUDIT, LATER, Builder, Issued
@@ -280,6 +283,20 @@ def test_a_certificates_file_that_was_exchanged_or_lost_releases_nothing(issued:
     assert "is another one" in release(issued).reasons[0]
     path.unlink()
     assert "is gone" in release(issued).reasons[0]
+
+
+def test_a_declaration_that_nobody_can_read_releases_nothing(tmp_path: Path) -> None:
+    class Garbled(Builder):
+        def write(self, asset: str, files: Any, upstream: Any, **more: Any) -> Any:
+            if asset == Asset.AUDIT_SPEC:
+                files = dict.fromkeys(files, b"{}")
+            return super().write(asset, files, upstream, **more)
+
+    answer = release(Garbled(tmp_path, LENIENT).issue(ISSUER))
+    assert not answer.is_met
+    assert answer.reasons == (
+        "the declaration that it was judged by is none that this program reads",
+    )
 
 
 def test_a_ledger_that_does_not_run_through_a_kept_head_releases_nothing(issued: Issued) -> None:

@@ -433,6 +433,59 @@ def test_a_manifest_of_another_bundle_is_found(original: Issued, tmp_path: Path)
     assert "it is the manifest of another bundle" in _problems_of(found)
 
 
+def test_a_manifest_that_a_revoked_key_signed_is_found(issued: Issued, tmp_path: Path) -> None:
+    other = key_of(4)
+    Ledger(issued.url, AUDIT).append(
+        "key_revocation",
+        subject=other.public.key_id,
+        author="grace@example.org",
+        reason="it was lost",
+        body={},
+        now=LATER,
+        key=issued.key,
+    )
+    bundle = export(issued, tmp_path / "to")
+    trusted = TrustedKeys.of(issued.key.public, other.public)
+    assert verify_bundle(bundle, trusted=trusted, now=LATER).is_verified
+    (bundle / "report.html").write_text("<html>all is well</html>")
+    listed_again(bundle, other)
+    found = verify_bundle(bundle, trusted=trusted, now=LATER)
+    assert f"bundle: {MANIFEST}: a key signed it that its ledger revokes" in _problems_of(found)
+
+
+@pytest.mark.parametrize("where", ["evidence", "evidence/shop", "evidence/more"])
+def test_a_folder_of_a_bundle_that_is_a_link_is_found(
+    original: Issued, tmp_path: Path, where: str
+) -> None:
+    bundle = export(original, tmp_path)
+    linked = bundle / where
+    target = tmp_path / "elsewhere"
+    if linked.exists():
+        linked.rename(target)
+    else:
+        target.mkdir()
+        (target / "more.txt").write_text("more")
+    linked.symlink_to(target)
+    found = verify_bundle(bundle, trusted=TrustedKeys.of(original.key.public), now=LATER)
+    assert not found.is_intact
+    assert where in _problems_of(found)
+
+
+def test_a_certificate_that_rests_on_no_scorecard_is_a_finding(issued: Issued) -> None:
+    document = json.loads(parse_envelope(issued.certificates["one"], "certificate").payload)
+    predicate = document["predicate"]
+    kept = {"evaluation_set", "audit_spec", "validated_data", "raw_data"}
+    predicate["evidence"] = [one for one in predicate["evidence"] if one["asset"] in kept]
+    predicate["rests_on"] = [
+        {name: one[name] for name in predicate["rests_on"][0]}
+        for one in predicate["evidence"]
+        if one["asset"] in {"evaluation_set", "audit_spec"}
+    ]
+    content = seal(canonical_json(document), IN_TOTO, issued.key).to_bytes()
+    report = verify(content, issued.url, trusted=TrustedKeys.of(issued.key.public), now=LATER)
+    assert "it does not rest on a scorecard" in problems(report)
+
+
 def test_a_bundle_with_a_link_is_refused(original: Issued, tmp_path: Path) -> None:
     bundle = export(original, tmp_path)
     secret = tmp_path / "secret"

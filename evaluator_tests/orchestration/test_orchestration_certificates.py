@@ -316,6 +316,10 @@ def test_decisions_of_people_are_entered_with_author_and_reason(
         (["require", "flights", "nobody"], "no such candidate"),
         (["verify", "flights/sturdy", "--ledger-head", "twelve"], "no number and digest"),
         (["verify", "flights/sturdy", "--key", "nowhere.pem"], "cannot be read"),
+        (
+            ["require", "flights", "sturdy", "--key", "nowhere.pem", "--allow-unsigned"],
+            "leave out one of the two",
+        ),
     ],
 )
 def test_wrong_use_is_answered_in_a_sentence(arguments: list[str], words: str, call: Call) -> None:
