@@ -420,6 +420,22 @@ def test_onnx_weights_outside_an_mlflow_folder_are_refused(location: str, tmp_pa
     assert "is no file in its folder" in refusal(of_folder(folder)).what
 
 
+@pytest.mark.parametrize("told", [("w.bin", "../w.bin"), ("../w.bin", "w.bin")])
+def test_onnx_weights_that_are_told_to_lie_in_two_files_must_lie_in_the_folder_in_either(
+    told: tuple[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "w.bin").write_bytes(weights(zero=True).raw_data)
+    folder = in_mlflow(tmp_path / "one", told[0])
+    (folder / "w.bin").write_bytes(weights().raw_data)
+    twice = outside(outside(weights(), told[0]), told[1])
+    (folder / "model.onnx").write_bytes(initializer(twice).SerializeToString())
+
+    error = refusal(of_folder(folder))
+
+    assert "'../w.bin'" in error.what
+    assert "is no file in its folder" in error.what
+
+
 def test_onnx_s_other_format_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     options = onnxruntime.SessionOptions()
     options.optimized_model_filepath = str(tmp_path / "one.ort")

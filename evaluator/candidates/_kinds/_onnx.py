@@ -226,8 +226,8 @@ def _named_files(content: bytes) -> list[str]:
         message = messages.pop()
         is_tensor = message.DESCRIPTOR.name == "Tensor"
         if is_tensor and (message.Entry or message.location):
-            told = {entry.key: entry.value for entry in message.Entry}
-            named.add(told.get("location", ""))
+            # Said twice, it is either.
+            named.update([one.value for one in message.Entry if one.key == "location"] or [""])
         else:
             messages += [inner for _, inners in message.ListFields() for inner in inners]
     return sorted(named)
