@@ -160,7 +160,8 @@ class Release:
     cautions
         What a reader must know besides.
     outcome
-        That of the certificate that decides, with what qualifies it now; None where none does.
+        That of the certificate that decides, with what qualifies it now; None where none does, or
+        its file cannot be read.
     """
 
     is_met: bool
@@ -214,18 +215,23 @@ def check_release(
         required = require_certificate(chain.entries, candidate, artifact_digest, now)
         if required.certificate is None:
             return Release(is_met=False, reasons=(required.reason,), cautions=chain.cautions)
-        problems = [] if required.is_met else [required.reason]
+    except EvidenceError as error:
+        return Release(is_met=False, reasons=(f"{error.culprit}: {error.what}",))
+    problems = [] if required.is_met else [required.reason]
+    outcome = None
+    try:
         opened = _open(files, required.certificate)
+        outcome = _qualified(opened, chain.entries, now)
         evidence = StoredEvidence(evidence_url, opened.statement.predicate)
         problems += _check_opened(opened, required.certificate, evidence, spec, trusted)
     except EvidenceError as error:
-        return Release(is_met=False, reasons=(f"{error.culprit}: {error.what}",))
+        problems.append(f"{error.culprit}: {error.what}")
     unsigned = (_UNSIGNED,) if trusted is None else ()
     return Release(
         is_met=not problems,
         reasons=tuple(problems) or (required.reason,),
         cautions=(*unsigned, *chain.cautions),
-        outcome=_qualified(opened, chain.entries, now),
+        outcome=outcome,
     )
 
 

@@ -283,6 +283,10 @@ def test_a_certificates_file_that_was_exchanged_or_lost_releases_nothing(issued:
     assert "is another one" in release(issued).reasons[0]
     path.unlink()
     assert "is gone" in release(issued).reasons[0]
+    enter(issued, "revocation", ADA)
+    first, second = release(issued).reasons
+    assert "does not stand" in first
+    assert "is gone" in second
 
 
 def test_a_declaration_that_nobody_can_read_releases_nothing(tmp_path: Path) -> None:
