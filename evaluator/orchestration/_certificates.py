@@ -191,7 +191,9 @@ def _issue(
     key: "SigningKey | None",
     run_context: RunContext,
 ) -> Record:
-    spec = _store_spec(state, run_context)
+    # As the scorecard has the candidates, which may stand in another order in the YAML by now.
+    named = ScorecardFacts.of(judged.record).candidates
+    spec = _store_spec(state, state.spec.with_candidates(named), run_context)
     evidence = gather_evidence(state.store, [judged.record, spec])
     facts = ScorecardFacts.of(judged.record)
     settings = state.spec.certificate
@@ -240,9 +242,9 @@ def _issue(
     )
 
 
-def _store_spec(state: AuditState, run_context: RunContext) -> Record:
+def _store_spec(state: AuditState, spec: AuditSpec, run_context: RunContext) -> Record:
     """Keep the audit's declaration as evidence, so that a stranger can judge by it."""
-    content = spec_document(state.spec)
+    content = spec_document(spec)
     digest = digest_of_bytes(content)
     return state.store.write(
         state.address(Asset.AUDIT_SPEC),

@@ -125,7 +125,8 @@ class Identities:
             "scorecard",
             {
                 "evaluation_set": evaluation_set,
-                "slices": list(slices),
+                # However the candidates are declared; each one's slices keep their order.
+                "slices": sorted(slices, key=lambda described: str(described[0])),
                 "more_slices": [list(names) for names in self._spec.additional_slices],
                 "earlier": previous,
                 **settings,

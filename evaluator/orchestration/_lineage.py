@@ -25,7 +25,7 @@ from evaluator.evidence import (
 )
 from evaluator.intake import QUARANTINED_ROWS
 from evaluator.orchestration._evaluation_set import needs_refresh
-from evaluator.orchestration._facts import IntakeFacts, ModelFacts, RawDataFacts
+from evaluator.orchestration._facts import IntakeFacts, ModelFacts, RawDataFacts, ScorecardFacts
 from evaluator.orchestration._home import Home
 from evaluator.orchestration._scorecard_run import ExpectedScorecard, expected_scorecard
 from evaluator.orchestration._state import AuditState
@@ -210,7 +210,11 @@ class _Expected:
             is_so = self._scorecard.target[1] == record.identity
             otherwise = "other slices are known now, or the audit measures otherwise"
         elif asset == Asset.AUDIT_SPEC:
-            is_so = digest_of_bytes(spec_document(self._state.spec)) == record.content_version
+            # In the order of the scorecard's candidates, as it was stored.
+            named = ScorecardFacts.of(self._state.require(Asset.SCORECARD)).candidates
+            known = {candidate.name for candidate in self._state.spec.candidates}
+            now = self._state.spec.with_candidates(named) if known == {*named} else self._state.spec
+            is_so = digest_of_bytes(spec_document(now)) == record.content_version
             otherwise = "the audit's YAML says something else now"
         return None if is_so else otherwise
 

@@ -35,6 +35,7 @@ from evaluator.orchestration._certificates import (
     expected_certificate,
 )
 from evaluator.orchestration._documents import PAGE, TECHNICAL_FILE, reports_are_current
+from evaluator.orchestration._lineage import outdated_reasons
 from evaluator.orchestration._scorecard_run import expected_scorecard
 from evaluator.spec import Audit
 from evaluator_tests.conftest import BuiltOnce
@@ -136,6 +137,24 @@ def test_a_second_run_issues_nothing_anew(audit: Audit, finished_home: Home) -> 
     assert state.require("certificate") == before
     kinds = [e.entry.kind for e in Ledger(state.store.url, "flights").entries()]
     assert kinds == ["certificate", "certificate"]
+
+
+def test_candidates_in_another_order_make_no_new_certificate(
+    audit: Audit, finished_home: Home
+) -> None:
+    before = AuditState(audit, finished_home).require("certificate")
+    reversed_ = audit.spec.model_copy(update={"candidates": audit.spec.candidates[::-1]})
+    other = Audit(audit.name, reversed_)
+    state = AuditState(other, finished_home)
+    assert reports_are_current(state, datetime.now(UTC))
+
+    summary = run(other, finished_home)
+
+    assert (summary.computed, summary.faults) == (0, [])
+    assert state.require("certificate") == before
+    assert len(Ledger(state.store.url, "flights").entries()) == 2
+    current = [state.require(name) for name in ("audit_spec", "scorecard", "certificate")]
+    assert outdated_reasons(state, current, datetime.now(UTC)) == {}
 
 
 def test_an_expired_certificate_is_followed_by_a_new_one(audit: Audit, finished_home: Home) -> None:
