@@ -71,7 +71,10 @@ from ._statement import (
     Statement as Statement,
     parse_statement as parse_statement,
 )
-from ._stored_evidence import gather_evidence as gather_evidence
+from ._stored_evidence import (
+    gather_evidence as gather_evidence,
+    share_evidence as share_evidence,
+)
 from ._trust import (
     TRUSTED_KEYS_VARIABLE as TRUSTED_KEYS_VARIABLE,
     TrustedKey as TrustedKey,
@@ -83,4 +86,5 @@ from ._verification import (
     check_release as check_release,
     qualified_outcome as qualified_outcome,
     verify as verify,
+    verify_all as verify_all,
 )

@@ -127,10 +127,11 @@ def export_bundle(
             fix="export with the issuer's key and whole evidence; `evaluator verify` lists all"
             f" {len(checked.problems)} problems",
         )
-    files = StoredEvidence(evidence_url, statement.predicate).files
+    evidence = StoredEvidence(evidence_url, statement.predicate)
+    files = evidence.files
     ledger = ledger_folder(statement.predicate.audit)
     chain = [f"{ledger}/{name}" for name in files.names(ledger)]
-    paths = sorted({*StoredEvidence(evidence_url, statement.predicate).paths(), *chain})
+    paths = sorted({*evidence.paths(), *chain})
     listed = {f"{EVIDENCE}/{path}": _copy(files, path, to / EVIDENCE) for path in paths}
     issuer = (
         None if trusted is None else trusted.issuer_of(parse_envelope(certificate, CERTIFICATE))
@@ -190,7 +191,7 @@ def verify_bundle(
     )
     problems = [
         *_check_manifest(files, digest_of_bytes(certificate), trusted),
-        *_check_named(files, report.statement),
+        *_check_named(files, str(folder / EVIDENCE), report.statement),
     ]
     return BundleCheck(report, tuple(problems))
 
@@ -279,13 +280,18 @@ def _check_manifest(
         yield Discrepancy("bundle", str(error.culprit), error.what)
 
 
-def _check_named(files: Files, statement: Statement | None) -> Iterator[Discrepancy]:
+def _check_named(
+    files: Files, evidence_url: str, statement: Statement | None
+) -> Iterator[Discrepancy]:
     """Find evidence that neither the certificate nor the ledger is about, whoever listed it."""
     if statement is None:
         return
     predicate = statement.predicate
     ledger = ledger_folder(predicate.audit)
-    named = {f"{item.folder}/{name}" for item in predicate.evidence for name in item.all_files}
+    try:
+        named = {*StoredEvidence(evidence_url, predicate).paths()}
+    except EvidenceError:
+        return  # what is named is not known, which was reported already
     for path in files.walk(EVIDENCE):
         below = path.removeprefix(f"{EVIDENCE}/")
         if below not in named and not below.startswith(f"{ledger}/"):

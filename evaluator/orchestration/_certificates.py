@@ -16,9 +16,9 @@ from evaluator.certification import (
     Issue,
     Ledger,
     build_statement,
-    gather_evidence,
     qualified_outcome,
     require_certificate,
+    share_evidence,
     sign_statement,
     signing_key_from_environment,
     spec_document,
@@ -194,7 +194,10 @@ def _issue(
     # As the scorecard has the candidates, which may stand in another order in the YAML by now.
     named = ScorecardFacts.of(judged.record).candidates
     spec = _store_spec(state, state.spec.with_candidates(named), run_context)
-    evidence = gather_evidence(state.store, [judged.record, spec])
+    withheld = judged.decisions.withheld
+    # The baseline's own is what all others rest on too.
+    apart = [c.name for c in state.spec.candidates if c.name not in withheld and not c.baseline]
+    evidence = share_evidence(state.store, [judged.record, spec], apart, run_context)
     facts = ScorecardFacts.of(judged.record)
     settings = state.spec.certificate
     valid_until = run_context.now + timedelta(days=settings.valid_days)
@@ -208,7 +211,6 @@ def _issue(
         waivers=judged.decisions.waivers,
     )
     files = {CERTIFICATE: document.to_bytes()}
-    withheld = judged.decisions.withheld
     for candidate in state.spec.candidates:
         if candidate.name in withheld:
             continue
@@ -225,7 +227,7 @@ def _issue(
         target.identity,
         files,
         content_version=digest_of_bytes(files[CERTIFICATE]),
-        upstream=[judged.record.as_upstream(), spec.as_upstream()],
+        upstream=evidence.rests_on,
         facts=CertificateFacts(
             outcomes={
                 o.candidate: o.outcome for o in judged.outcomes if o.candidate not in withheld

@@ -23,7 +23,7 @@ CODE_VERSIONS = {
     "scorecard": SCORE_VERSION,
     "mlflow_runs": "2",
     "audit_spec": "1",
-    "certificate": "6",
+    "certificate": "7",
     "dashboard": "6",
     "documents": "4",
     "promoted_models": "1",

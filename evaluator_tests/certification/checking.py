@@ -4,7 +4,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from evaluator.certification import SigningKey, TrustedKeys, verify
+from evaluator.certification import SigningKey, TrustedKeys, verify, verify_all
 from evaluator.certification._verification import VerificationReport
 from evaluator_tests.certification.evidence_folder import LATER, Issued
 
@@ -19,6 +19,11 @@ def check(issued: Issued, name: str = "one", **changes: Any) -> VerificationRepo
         "now": LATER,
     } | changes
     return verify(issued.certificates[name], issued.url, **arguments)
+
+
+def check_all(issued: Issued, name: str = "one") -> list[VerificationReport]:
+    trusted = TrustedKeys.of(issued.key.public)
+    return verify_all(issued.certificates[name], issued.url, trusted=trusted, now=LATER)
 
 
 def problems(report: VerificationReport) -> str:

@@ -27,13 +27,13 @@ from evaluator.certification import (
     decide_gaps,
     decide_outcomes,
     gate_evidence,
-    gather_evidence,
     judge_scopes,
+    share_evidence,
     sign_statement,
     spec_document,
     waivers_in_force,
 )
-from evaluator.certification._stored_evidence import Evidence
+from evaluator.certification._stored_evidence import SplitEvidence
 from evaluator.evaluation import SCORE_VERSION, EvaluatedCases, Predicted, columns_needed, score
 from evaluator.evidence import (
     Address,
@@ -122,11 +122,12 @@ class Builder:
         version: str,
         partition: str | None = None,
         facts: Mapping[str, Any] | None = None,
+        identity: str | None = None,
     ) -> Record:
         used = [record.as_upstream().model_dump() for record in upstream]
         return self.store.write(
             Address(AUDIT, asset, partition),
-            identity_of(asset, "1", {"version": version, "upstream": used}),
+            identity or identity_of(asset, "1", {"version": version, "upstream": used}),
             files,
             content_version=version,
             upstream=[record.as_upstream() for record in upstream],
@@ -152,12 +153,22 @@ class Builder:
             version=content_version(table),
             partition="2026-01-01",
         )
+        refused = pa.table({"line_number": [7, 9], "text": ["a;b", "c;d"]})
+        self.write(
+            "quarantined_rows",
+            {"quarantined_rows.parquet": refused},
+            [raw],
+            version=content_version(refused),
+            partition="2026-01-01",
+            identity=typed.identity,
+        )
         self.report = self.write(
             "data_quality_report",
             {PROFILE: PROFILE_OF_THE_DAY.to_json()},
             [raw],
             version="the day's report",
             partition="2026-01-01",
+            identity=typed.identity,
         )
         return self.write(
             "evaluation_set",
@@ -342,7 +353,7 @@ class Builder:
         judged = judge_scopes(self.spec.gates, evidence_of_gates, names)
         verdicts = [one.verdict for one in judged]
         evaluation_set = next(u for u in scorecard.upstream if u.asset == "evaluation_set")
-        evidence = gather_evidence(self.store, [scorecard, spec])
+        evidence = share_evidence(self.store, [scorecard, spec], ["two"], MOMENT)
         ledger = Ledger(str(self.folder), AUDIT)
         document = build_certificate(
             audit=AUDIT,
@@ -408,7 +419,7 @@ class Builder:
         return Issued(self.folder, certificates, paths, key)
 
     def statement(
-        self, document: AuditCertificate, name: str, evidence: Evidence, ledger: Ledger
+        self, document: AuditCertificate, name: str, evidence: SplitEvidence, ledger: Ledger
     ) -> Statement:
         return build_statement(
             document,

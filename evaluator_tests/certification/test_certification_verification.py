@@ -23,9 +23,10 @@ from evaluator.certification import (
 )
 from evaluator.certification._bundle import MANIFEST, MANIFEST_TYPE, BundleCheck, Manifest
 from evaluator.certification._signatures import IN_TOTO, seal
+from evaluator.certification._stored_evidence import Evidence, gather_evidence
 from evaluator.errors import EvidenceError, UsageError
 from evaluator.evidence import StoredFile, canonical_json, digest_of_bytes
-from evaluator_tests.certification.checking import check, key_of, problems
+from evaluator_tests.certification.checking import check, check_all, key_of, problems
 from evaluator_tests.certification.evidence_folder import (
     AUDIT,
     LATER,
@@ -108,7 +109,10 @@ def test_a_single_flipped_byte_in_what_a_live_folder_holds_of_a_certificate_is_f
             spoilt[position] ^= 4
             path.write_bytes(spoilt)
             # By its digest alone: computing everything again is not needed to find it.
-            if check(issued, recompute_again=lambda *_: ()).is_intact:
+            unseen = [
+                check(issued, n, recompute_again=lambda *_: ()).is_intact for n in ("one", "two")
+            ]
+            if all(unseen):
                 missed.append((path.relative_to(issued.folder).as_posix(), position))
         path.write_bytes(content)
     assert missed == []
@@ -123,7 +127,7 @@ def test_a_removed_file_is_named(issued: Issued) -> None:
         name = path.relative_to(issued.folder).as_posix()
         # The last entry is missed by the checkpoint, which says how far the chain reached.
         expected = "does not reach entry 2" if name.endswith("/000002.json") else name
-        assert expected in problems(check(issued))
+        assert expected in "".join(problems(report) for report in check_all(issued))
         path.write_bytes(content)
     assert check(issued).is_verified
 
@@ -135,7 +139,8 @@ def test_an_added_file_is_named(issued: Issued) -> None:
     for folder in folders:
         added = folder / "added.txt"
         added.write_text("hello")
-        assert "added.txt" in problems(check(issued)), folder
+        found = "".join(problems(report) for report in check_all(issued))
+        assert "added.txt" in found, folder
         added.unlink()
 
 
@@ -253,8 +258,13 @@ def test_an_entry_that_nobody_signed_is_found_where_others_are_signed(issued: Is
     assert report.state.state == "revoked"
 
 
-def _drop_raw_data(predicate: dict[str, Any]) -> None:
-    predicate["evidence"] = [i for i in predicate["evidence"] if i["asset"] != "raw_data"]
+def _drop_model(predicate: dict[str, Any]) -> None:
+    predicate["evidence"] = [i for i in predicate["evidence"] if i["asset"] != "two_model"]
+
+
+def _drop_slice(predicate: dict[str, Any]) -> None:
+    is_it = [item["asset"] == "two_predictions" for item in predicate["evidence"]]
+    del predicate["evidence"][is_it.index(True)]
 
 
 def _move_aside(predicate: dict[str, Any]) -> None:
@@ -288,7 +298,10 @@ def _exchange_version(predicate: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("change", "what"),
     [
-        (_drop_raw_data, "rests on raw_data[2026-01-01]"),
+        (_drop_model, "rests on two_model"),
+        (_drop_slice, "rests on two_predictions[north|new]"),
+        (lambda p: p["shared"].update(sha256="9" * 64), "list of the shared evidence is not among"),
+        (lambda p: p["evidence"].pop(), "list of the shared evidence is not among"),
         (_move_aside, "evidence: ../outside"),
         (lambda p: p["rests_on"].pop(), "nothing that is certified rests on it"),
         (lambda p: p["evidence"].append(p["evidence"][0]), "lists a version twice"),
@@ -331,6 +344,52 @@ def test_a_false_statement_is_found_even_with_the_right_signature(
     assert report.signature == "valid"
     assert what in problems(report)
     assert not report.is_intact
+
+
+@pytest.mark.parametrize(
+    ("asset", "what"),
+    [
+        ("raw_data", "rests on raw_data[2026-01-01]"),
+        ("quarantined_rows", "does not list quarantined_rows[2026-01-01]"),
+        ("data_quality_report", "rests on data_quality_report[2026-01-01]"),
+        ("one_predictions", "rests on one_predictions[north|new]"),
+    ],
+)
+def test_what_is_left_out_of_the_list_of_what_is_shared_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asset: str, what: str
+) -> None:
+    def gather(*arguments: Any) -> Evidence:
+        found = gather_evidence(*arguments)
+        kept = [item for item in found.items if item.asset != asset]
+        roots = [root for root in found.rests_on if root.asset != asset]
+        return Evidence(tuple(roots), tuple(kept))
+
+    monkeypatch.setattr("evaluator.certification._stored_evidence.gather_evidence", gather)
+    issued = Builder(tmp_path).issue(key_of())
+    for name in ("one", "two"):
+        assert f"lineage: certificate: {'it' if 'does' in what else ''}" in problems(
+            check(issued, name)
+        )
+        assert what in problems(check(issued, name))
+
+
+@pytest.mark.parametrize("change", [b"", b'{"evidence":[]}', None])
+def test_a_list_of_what_is_shared_that_is_another_or_gone_is_found(
+    issued: Issued, change: bytes | None
+) -> None:
+    (path,) = (issued.folder / AUDIT / "shared_evidence").rglob("evidence.json")
+    path.unlink() if change is None else path.write_bytes(change)
+    for report in (check(issued), check(issued, "two"), *check_all(issued)):
+        assert path.relative_to(issued.folder).as_posix() in problems(report)
+        assert report.result == "FAILED"
+        assert any("not recomputed" in caution for caution in report.cautions)
+
+
+def test_refused_rows_that_were_changed_are_found(issued: Issued) -> None:
+    (path,) = (issued.folder / AUDIT / "quarantined_rows").rglob("*.parquet")
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    for name in ("one", "two"):
+        assert path.relative_to(issued.folder).as_posix() in problems(check(issued, name))
 
 
 def test_a_bundle_is_verified_where_only_the_core_is_installed(
