@@ -26,7 +26,7 @@ from evaluator.certification._statement import (
     Statement,
     StrictModel,
 )
-from evaluator.certification._stored_evidence import StoredEvidence
+from evaluator.certification._stored_evidence import SHARED_FILE, StoredEvidence
 from evaluator.certification._trust import TrustedKeys
 from evaluator.certification._verification import VerificationReport, verify
 from evaluator.errors import EvidenceError, UsageError
@@ -231,7 +231,7 @@ from, the ledger's chain, and then computes figures and verdicts again from the 
 Keep the ledger's number and digest that it prints: a later copy of the ledger must run through it.
 
 By hand: {CERTIFICATE} is a DSSE envelope. Its payload, in base64, is an in-toto statement that
-names every file below {EVIDENCE}/ with its SHA-256.
+names files below {EVIDENCE}/ with their SHA-256; one of them, {SHARED_FILE}, names the others.
 
 {EVIDENCE}/ may hold personal data: the raw files, and rows that were refused, are in it.
 """

@@ -340,8 +340,8 @@ class _Checked:
         if not self.others:
             return ()
         words = (
-            f"what is said of {format_list(list(self.others))}, and ranks, were held against their"
-            " digests and not computed again: `--all` does that"
+            f"what the scorecard says of other candidates ({format_list(list(self.others))}), and"
+            " its ranks, was held against its digest and not computed again: `--all` does that"
         )
         return (words,)
 

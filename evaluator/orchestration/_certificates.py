@@ -29,7 +29,12 @@ from evaluator.evidence import RECORD, Address, Record, RunContext, digest_of_by
 from evaluator.orchestration._facts import CertificateFacts, ScorecardFacts
 from evaluator.orchestration._home import Home
 from evaluator.orchestration._identities import CODE_VERSIONS
-from evaluator.orchestration._scorecard_run import Decisions, JudgedScorecard, read_decisions
+from evaluator.orchestration._scorecard_run import (
+    Decisions,
+    JudgedScorecard,
+    declared_as_scored,
+    read_decisions,
+)
 from evaluator.orchestration._state import AuditState
 from evaluator.scorecard import Asset
 from evaluator.spec import AuditSpec, CandidateSpec, RegisteredModel
@@ -191,9 +196,7 @@ def _issue(
     key: "SigningKey | None",
     run_context: RunContext,
 ) -> Record:
-    # As the scorecard has the candidates, which may stand in another order in the YAML by now.
-    named = ScorecardFacts.of(judged.record).candidates
-    spec = _store_spec(state, state.spec.with_candidates(named), run_context)
+    spec = _store_spec(state, declared_as_scored(state.spec, judged.record), run_context)
     withheld = judged.decisions.withheld
     # The baseline's own is what all others rest on too.
     apart = [c.name for c in state.spec.candidates if c.name not in withheld and not c.baseline]

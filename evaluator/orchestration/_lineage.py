@@ -25,9 +25,13 @@ from evaluator.evidence import (
 )
 from evaluator.intake import QUARANTINED_ROWS
 from evaluator.orchestration._evaluation_set import needs_refresh
-from evaluator.orchestration._facts import IntakeFacts, ModelFacts, RawDataFacts, ScorecardFacts
+from evaluator.orchestration._facts import IntakeFacts, ModelFacts, RawDataFacts
 from evaluator.orchestration._home import Home
-from evaluator.orchestration._scorecard_run import ExpectedScorecard, expected_scorecard
+from evaluator.orchestration._scorecard_run import (
+    ExpectedScorecard,
+    declared_as_scored,
+    expected_scorecard,
+)
 from evaluator.orchestration._state import AuditState
 from evaluator.scorecard import CASES, Asset, Slice
 from evaluator.spec import Audit, suggestion
@@ -210,10 +214,8 @@ class _Expected:
             is_so = self._scorecard.target[1] == record.identity
             otherwise = "other slices are known now, or the audit measures otherwise"
         elif asset == Asset.AUDIT_SPEC:
-            # In the order of the scorecard's candidates, as it was stored.
-            named = ScorecardFacts.of(self._state.require(Asset.SCORECARD)).candidates
-            known = {candidate.name for candidate in self._state.spec.candidates}
-            now = self._state.spec.with_candidates(named) if known == {*named} else self._state.spec
+            scorecard = self._state.require(Asset.SCORECARD)
+            now = declared_as_scored(self._state.spec, scorecard)
             is_so = digest_of_bytes(spec_document(now)) == record.content_version
             otherwise = "the audit's YAML says something else now"
         return None if is_so else otherwise

@@ -109,7 +109,10 @@ class Builder:
         self.cases["data.amount"] = noise.round(1)
         self.cases["data.household"] = np.arange(80) // 4
         scores = np.clip(self.cases["label"] * 0.5 + noise, 0, 1)
-        self.scores = {"one": scores.to_numpy(), "two": 1 - scores.to_numpy()}
+        self.names = [candidate.name for candidate in spec.candidates]
+        own = {"one": scores.to_numpy(), "two": 1 - scores.to_numpy()}
+        # Others say much the same as the first.
+        self.scores = {name: own.get(name, scores.to_numpy() ** 0.7) for name in self.names}
         self.absent = {("two", "south|new")}
         self.cluster = spec.data.cluster and f"data.{spec.data.cluster}"
 
@@ -191,7 +194,7 @@ class Builder:
 
     def figures(self, frames: Mapping[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:
         measured = []
-        for candidate in ("one", "two"):
+        for candidate in self.names:
             own = [
                 frame.assign(geography=key.split("|")[0], segment=key.split("|")[1])
                 for (name, key), frame in frames.items()
@@ -256,7 +259,7 @@ class Builder:
         states = []
         models = {
             name: self.write(f"{name}_model", {}, [], version=digest_of_bytes(name.encode()))
-            for name in ("one", "two")
+            for name in self.names
         }
         for name, model in models.items():
             for slice_key in KEYS:
@@ -320,7 +323,7 @@ class Builder:
     ) -> tuple[dict[str, pd.DataFrame], Mapping[str, Any]]:
         """Make the scorecard's tables; the figures by other means than whoever checks them."""
         predicted = {}
-        for name in ("one", "two"):
+        for name in self.names:
             own = {key: frame for (candidate, key), frame in frames.items() if candidate == name}
             slices = {Slice.of_key(key): frame for key, frame in own.items()}
             joined = [frame.assign(**one._asdict()) for one, frame in slices.items()]
@@ -348,12 +351,12 @@ class Builder:
             tables.__getitem__, weak_searches=scorecard.facts[WEAK_SEARCHES], days=self.days()
         )
         signer = key if signed else None
-        names = ["one", "two"]
+        names = self.names
         evidence_of_gates = gate_evidence(self.spec, found)
         judged = judge_scopes(self.spec.gates, evidence_of_gates, names)
         verdicts = [one.verdict for one in judged]
         evaluation_set = next(u for u in scorecard.upstream if u.asset == "evaluation_set")
-        evidence = share_evidence(self.store, [scorecard, spec], ["two"], MOMENT)
+        evidence = share_evidence(self.store, [scorecard, spec], names[1:], MOMENT)
         ledger = Ledger(str(self.folder), AUDIT)
         document = build_certificate(
             audit=AUDIT,
