@@ -349,7 +349,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         if options.certificates:
-            prepare(root / "thirty", 6, 3, candidates=30, rows=50_000)
+            prepare(root / "thirty", 6, 3, candidates=30, rows=20_000)
             print(
                 f"evaluator run, 30 candidates x 18 slices       {timed_run(root / 'thirty'):.2f} s"
             )

@@ -200,6 +200,8 @@ class Builder:
                 for (name, key), frame in frames.items()
                 if name == candidate
             ]
+            if not own:
+                continue
             table = slice_metrics(
                 pd.concat(own).merge(self.cases[["id", "data.household"]], on="id"),
                 label="label",
@@ -327,12 +329,14 @@ class Builder:
             own = {key: frame for (candidate, key), frame in frames.items() if candidate == name}
             slices = {Slice.of_key(key): frame for key, frame in own.items()}
             joined = [frame.assign(**one._asdict()) for one, frame in slices.items()]
+            if not joined:
+                continue
             predicted[name] = Predicted(pd.concat(joined, ignore_index=True), list(slices))
         table = pa.Table.from_pandas(self.cases[columns_needed(self.spec)], preserve_index=False)
         found = score(
             self.spec,
             EvaluatedCases(table, self.spec.data),
-            lambda candidate: predicted[candidate.name],
+            lambda candidate: predicted.get(candidate.name),
         )
         tables = {name: from_stored(table) for name, table in found.tables.items()}
         tables[MEASUREMENTS] = self.figures(frames)

@@ -304,7 +304,7 @@ def _in_row(name: str, candidate: str, column: str, value: object) -> Any:
         ({}, COMPARISONS, "p_adjusted", 0.123),
         ({"adjust": "benjamini_hochberg"}, COMPARISONS, "low_adjusted", -0.987),
         ({"margin": 0.2}, COMPARISONS, "conclusion", "better"),
-        ({}, WEAK_SLICES, "excess", 0.123),
+        ({}, FAIRNESS, "value", 0.123),
         ({}, ADDITIONAL_MEASUREMENTS, "value", 0.123),
     ],
 )

@@ -129,6 +129,21 @@ def test_a_signed_certificate_is_verified_with_the_issuers_key_only(
     assert (report["result"], report["candidate"]) == ("VERIFIED", "sturdy")
 
 
+def test_all_certificates_of_an_audit_are_verified_at_once(
+    signed_home: Home, call: Call, tmp_path: Path
+) -> None:
+    public_key = key_in(signed_home)
+    answer = call("verify", "flights", "--all", "--key", public_key)
+    assert answer.code == 0
+    assert answer.out.count("VERIFIED: certificate ") == 2
+    reports = json.loads(call("verify", "flights/frail", "--all", "--json").out)
+    assert [report["candidate"] for report in reports] == ["frail", "sturdy"]
+    assert call("verify", "flights", "--key", public_key).code == 2
+    assert call("export", "flights/frail", str(tmp_path / "bundle")).code == 0
+    refused = call("verify", str(tmp_path / "bundle"), "--all")
+    assert (refused.code, "an exported folder is of one candidate" in refused.out) == (2, True)
+
+
 def test_a_second_run_issues_nothing_anew(audit: Audit, finished_home: Home) -> None:
     state = AuditState(audit, finished_home)
     before = state.require("certificate")
