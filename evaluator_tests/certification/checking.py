@@ -1,5 +1,6 @@
 """Certificates of a small evidence folder, checked as a stranger does."""
 
+import copy
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -28,3 +29,15 @@ def check_all(issued: Issued, name: str = "one") -> list[VerificationReport]:
 
 def problems(report: VerificationReport) -> str:
     return "\n".join(map(str, report.problems))
+
+
+def of_format_1(document: dict[str, Any]) -> dict[str, Any]:
+    """Leave out of a statement what format 1 did not say."""
+    old = copy.deepcopy(document) | {"predicateType": "urn:evaluator:certificate:v1"}
+    del old["predicate"]["assumptions"], old["predicate"]["candidate"]["qualified_by"]
+    del old["predicate"]["waivers"], old["predicate"]["shared"]
+    for key in ("rows_of_weight_zero", "cluster", "weight"):
+        del old["predicate"]["evaluation_set"][key]
+    for headline in old["predicate"]["headline"]:
+        del headline["clusters"], headline["design_effect"]
+    return old

@@ -25,6 +25,7 @@ from evaluator.certification._statement import SCHEMA_FILE, StatementError, json
 from evaluator.errors import EvidenceError
 from evaluator.evidence import Address, EvidenceStore, canonical_json, digest_of_bytes
 from evaluator.spec import load_audit
+from evaluator_tests.certification.checking import of_format_1
 from evaluator_tests.certification.evidence_folder import AUDIT, NOW, Builder, Issued
 from evaluator_tests.certification.evidence_spec import SPEC
 
@@ -210,18 +211,6 @@ def test_an_audits_declaration_is_read_back_as_it_was(name: str) -> None:
     assert read_spec(spec_document(spec)) == spec
     assert spec_document(read_spec(spec_document(spec))) == spec_document(spec)
     assert read_spec(spec_document(SPEC)) == SPEC
-
-
-def of_format_1(document: dict[str, Any]) -> dict[str, Any]:
-    """Leave out of a statement what format 1 did not say."""
-    old = copy.deepcopy(document) | {"predicateType": "urn:evaluator:certificate:v1"}
-    del old["predicate"]["assumptions"], old["predicate"]["candidate"]["qualified_by"]
-    del old["predicate"]["waivers"], old["predicate"]["shared"]
-    for key in ("rows_of_weight_zero", "cluster", "weight"):
-        del old["predicate"]["evaluation_set"][key]
-    for headline in old["predicate"]["headline"]:
-        del headline["clusters"], headline["design_effect"]
-    return old
 
 
 def test_a_statement_of_format_1_says_what_one_of_format_2_says(document: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from evaluator.certification import (
@@ -26,7 +27,8 @@ from evaluator.certification._signatures import IN_TOTO, seal
 from evaluator.certification._stored_evidence import Evidence, gather_evidence
 from evaluator.errors import EvidenceError, UsageError
 from evaluator.evidence import StoredFile, canonical_json, digest_of_bytes
-from evaluator_tests.certification.checking import check, check_all, key_of, problems
+from evaluator.scorecard import RANKS
+from evaluator_tests.certification.checking import check, check_all, key_of, of_format_1, problems
 from evaluator_tests.certification.evidence_folder import (
     AUDIT,
     LATER,
@@ -295,6 +297,53 @@ def _exchange_version(predicate: dict[str, Any]) -> None:
     predicate["evidence"][0]["content_version"] = "9" * 64
 
 
+def sealed_and_entered(issued: Issued, document: dict[str, Any]) -> bytes:
+    """Sign a statement with the issuer's key, and enter it as its issuer would."""
+    content = seal(canonical_json(document), IN_TOTO, issued.key).to_bytes()
+    judged = document["predicate"]["candidate"]
+    body = Ledger(issued.url, AUDIT).entries()[1].entry.certificate_body().model_dump()
+    stated = {"candidate": judged["name"], "outcome": judged["outcome"], "path": "elsewhere/x"}
+    stated["artifact_digest"] = judged["artifact_digest"]
+    stated["evaluation_set"] = document["predicate"]["evaluation_set"]["digest"]
+    Ledger(issued.url, AUDIT).append(
+        "certificate",
+        subject=digest_of_bytes(content),
+        author="mallory",
+        reason="why not",
+        body=body | stated,
+        now=LATER,
+        key=issued.key,
+    )
+    return content
+
+
+@pytest.mark.parametrize("rank", [None, 7])
+def test_a_certificate_of_format_1_lists_everything_and_all_of_it_is_computed(
+    tmp_path: Path, rank: int | None
+) -> None:
+    class Ranked(Builder):
+        def findings(self, tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+            if rank is not None:
+                tables[RANKS] = tables[RANKS].assign(rank=rank)
+            return tables
+
+    issued = Ranked(tmp_path).issue(key_of())
+    statements = [
+        json.loads(parse_envelope(content, "certificate").payload)
+        for content in issued.certificates.values()
+    ]
+    (shared,) = (tmp_path / AUDIT / "shared_evidence").rglob("evidence.json")
+    items = json.loads(shared.read_bytes())["evidence"]
+    items += statements[1]["predicate"]["evidence"]
+    beside = {"shared_evidence", "quarantined_rows"}
+    old = of_format_1(statements[0])
+    old["predicate"]["evidence"] = [item for item in items if item["asset"] not in beside]
+    old["predicate"]["rests_on"] = old["predicate"]["rests_on"][:2]
+    content = sealed_and_entered(issued, old)
+    report = verify(content, issued.url, trusted=TrustedKeys.of(issued.key.public), now=LATER)
+    assert (report.is_verified, "rank is 7" in problems(report)) == (rank is None, rank == 7)
+
+
 @pytest.mark.parametrize(
     ("change", "what"),
     [
@@ -326,20 +375,7 @@ def test_a_false_statement_is_found_even_with_the_right_signature(
     judged = document["predicate"]["candidate"]
     document["subject"][0]["digest"]["sha256"] = judged["artifact_digest"]
     document["subject"][0]["name"] = f"{AUDIT}/{judged['name']}_model"
-    content = seal(canonical_json(document), IN_TOTO, issued.key).to_bytes()
-    body = Ledger(issued.url, AUDIT).entries()[1].entry.certificate_body().model_dump()
-    stated = {"candidate": judged["name"], "outcome": judged["outcome"], "path": "elsewhere/x"}
-    stated["artifact_digest"] = judged["artifact_digest"]
-    stated["evaluation_set"] = document["predicate"]["evaluation_set"]["digest"]
-    Ledger(issued.url, AUDIT).append(
-        "certificate",
-        subject=digest_of_bytes(content),
-        author="mallory",
-        reason="why not",
-        body=body | stated,
-        now=LATER,
-        key=issued.key,
-    )
+    content = sealed_and_entered(issued, document)
     report = verify(content, issued.url, trusted=TrustedKeys.of(issued.key.public), now=LATER)
     assert report.signature == "valid"
     assert what in problems(report)
