@@ -13,6 +13,8 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from evaluator.certification._certificate_state import waivers_in_force
@@ -211,17 +213,21 @@ def _recompute_tables(
             frame = _predictions(evidence, own)
             yield from _check_cases(frame, truth, own)
             predicted[name] = Predicted(frame, {Slice.of_key(item.partition) for item in own})
-    stored = {name: from_stored(evidence.table(scorecard, name)) for name in KEYS}
+    whole = {
+        name: evidence.table(scorecard, name) for name in KEYS if whose is None or name != RANKS
+    }
     evaluated = _evaluated_slices(scorecard, spec)
-    others = _others(spec, asked, stored, evaluated, truth)
+    others = _others(spec, asked, whole, evaluated, truth)
+    stored = {name: from_stored(_rows_of(whose, name, table)) for name, table in whole.items()}
     known = EvaluatedCases(cases.select(columns_needed(spec)), spec.data)
-    tables: Mapping[str, pd.DataFrame] = {name: table.iloc[:0] for name, table in stored.items()}
+    empty = {name: table.schema.empty_table() for name, table in whole.items()}
+    tables = {name: from_stored(table) for name, table in ({RANKS: pa.table({})} | empty).items()}
     searches: Mapping[str, Any] = {}
     if predicted:
         scored = score(asked, known, lambda candidate: predicted.get(candidate.name), others=others)
         tables = {name: from_stored(table) for name, table in scored.tables.items()}
         searches = scored.searches
-    yield from compare_tables(scorecard, stored, tables, whose)
+    yield from compare_tables(scorecard, stored, tables, among_others=bool(others.slices))
     stored_searches = evidence.record(scorecard).facts[WEAK_SEARCHES]
     if whose is not None:
         stored_searches = {name: one for name, one in stored_searches.items() if name in whose}
@@ -251,21 +257,21 @@ def _evaluated_slices(scorecard: EvidenceItem, spec: AuditSpec) -> dict[str, set
 def _others(
     spec: AuditSpec,
     asked: AuditSpec,
-    stored: Mapping[str, pd.DataFrame],
+    whole: Mapping[str, pa.Table],
     evaluated: Mapping[str, set[Slice]],
     truth: pd.DataFrame,
 ) -> OthersCompared:
     """Take from the scorecard what bears on the comparison of those who are looked at."""
-    mine = {candidate.name for candidate in asked.candidates}
+    mine = [candidate.name for candidate in asked.candidates]
     with_cases = {
         Slice(*one) for one in set(zip(truth["geography"], truth["segment"], strict=True))
     }
 
     def p_values(name: str) -> dict[str, list[float]]:
-        table = stored[name]
-        is_other = ~(table["candidate"].isin(mine) & table["baseline"].isin(mine))
-        tested = table[is_other & table["p_value"].notna()]
-        return {str(metric): rows.tolist() for metric, rows in tested.groupby("metric")["p_value"]}
+        table = whole[name]
+        tested = table.filter(pc.invert(_is_of(mine, name, table))).select(["metric", "p_value"])
+        frame = tested.to_pandas().dropna()
+        return {str(metric): rows.tolist() for metric, rows in frame.groupby("metric")["p_value"]}
 
     return OthersCompared(
         slices={
@@ -276,6 +282,19 @@ def _others(
         comparisons=p_values(COMPARISONS),
         pairs=p_values(PAIRS),
     )
+
+
+def _is_of(whose: Sequence[str], name: str, table: pa.Table) -> pa.ChunkedArray:
+    """Tell which rows of a table are about these alone."""
+    names = pa.array(whose, pa.string())
+    of_candidate = pc.is_in(table["candidate"], value_set=names)
+    if name not in _COMPARISONS:
+        return of_candidate
+    return pc.and_(of_candidate, pc.is_in(table["baseline"], value_set=names))
+
+
+def _rows_of(whose: Sequence[str] | None, name: str, table: pa.Table) -> pa.Table:
+    return table if whose is None else table.filter(_is_of(whose, name, table))
 
 
 def _recompute_candidate(
@@ -440,25 +459,20 @@ def compare_tables(
     scorecard: EvidenceItem,
     stored: Mapping[str, pd.DataFrame],
     again: Mapping[str, pd.DataFrame],
-    whose: Sequence[str] | None = None,
+    *,
+    among_others: bool,
 ) -> Iterator[Discrepancy]:
-    """Hold every table of a scorecard against what the stored predictions give.
+    """Hold the tables of a scorecard against what the stored predictions give.
 
-    Of some candidates alone, what their rows say, and no ranks, which are among all.
+    `among_others` says that they were filled for more candidates than are looked at.
     """
-    for name, keys in KEYS.items():
-        path, was, now = f"{scorecard.folder}/{name}", stored[name], again[name]
+    for name, was in stored.items():
+        now = again[name]
         if name == FAIRNESS:
-            was = was.drop(columns=list(_FORMER), errors="ignore")
-        if whose is not None:
-            if name == RANKS:
-                continue
-            sides = ["candidate", "baseline"] if name in _COMPARISONS else ["candidate"]
-            every = was
-            was = every[every[sides].isin(list(whose)).all(axis=1)]
-            if name in _COMPARISONS and len(every) > len(was):
-                was, now = _of_the_pair(was, now)
-        yield from _compare(path, was, now, list(keys))
+            was = was.drop(columns=list(_FORMER), errors="ignore")  # noqa: PLW2901 - less is compared
+        if among_others and name in _COMPARISONS:
+            was, now = _of_the_pair(was, now)  # noqa: PLW2901 - as above
+        yield from _compare(f"{scorecard.folder}/{name}", was, now, list(KEYS[name]))
 
 
 def _of_the_pair(stored: pd.DataFrame, again: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

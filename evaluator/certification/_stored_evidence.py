@@ -3,7 +3,6 @@
 Every file is held against the certificate's digest before anything rests on it.
 """
 
-import io
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Final, NamedTuple
@@ -278,7 +277,8 @@ class StoredEvidence:
 
     def table(self, item: EvidenceItem, name: str) -> pa.Table:
         """Read a Parquet file; see `read`."""
-        return pq.read_table(io.BytesIO(self.read(item, name)))
+        # Not `read_table`, which makes a dataset of the one file and takes twice as long.
+        return pq.ParquetFile(pa.BufferReader(self.read(item, name))).read()
 
     def record(self, item: EvidenceItem) -> Record:
         """Read a version's provenance record, held against the certificate; see `read`."""

@@ -161,7 +161,8 @@ def _compare_frame(
     if not decided:
         tables, pairs = tables[1:], pairs[1:]
     tables += list(_not_compared(spec, names, scopes, tables))
-    ranks = [rank_candidates(table) for table in pairs]
+    # Among some of the candidates there are none.
+    ranks = [] if others.slices else [rank_candidates(table) for table in pairs]
     return ComparisonTables(
         _in_order(pd.concat(tables, ignore_index=True), spec, scopes),
         pd.concat([scopes.iloc[:0], *pairs], ignore_index=True),

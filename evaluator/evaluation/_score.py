@@ -109,7 +109,7 @@ def score(
         Looks for what got worse; without it nobody does.
     others
         Where `spec` was narrowed to some of its candidates, what of the others bears on how these
-        are compared. Ranks are then among these alone.
+        are compared. There are no ranks then.
 
     Returns
     -------
