@@ -220,13 +220,12 @@ def _recompute_tables(
     others = _others(spec, asked, whole, evaluated, truth)
     stored = {name: from_stored(_rows_of(whose, name, table)) for name, table in whole.items()}
     known = EvaluatedCases(cases.select(columns_needed(spec)), spec.data)
-    empty = {name: table.schema.empty_table() for name, table in whole.items()}
-    tables = {name: from_stored(table) for name, table in ({RANKS: pa.table({})} | empty).items()}
-    searches: Mapping[str, Any] = {}
     if predicted:
         scored = score(asked, known, lambda candidate: predicted.get(candidate.name), others=others)
-        tables = {name: from_stored(table) for name, table in scored.tables.items()}
-        searches = scored.searches
+        found, searches = scored.tables, scored.searches
+    else:
+        found, searches = {name: table.schema.empty_table() for name, table in whole.items()}, {}
+    tables = {name: from_stored(found[name]) for name in whole}
     yield from compare_tables(scorecard, stored, tables, among_others=bool(others.slices))
     stored_searches = evidence.record(scorecard).facts[WEAK_SEARCHES]
     if whose is not None:
@@ -237,7 +236,7 @@ def _recompute_tables(
     days, problems = check_days(evidence, scorecard, evaluation_set, spec)
     yield from problems
     again = Scorecard.from_tables(
-        {WORSENED: pd.DataFrame(), **tables, SLICES: slices}.__getitem__,
+        {**dict.fromkeys((RANKS, WORSENED), pd.DataFrame()), **tables, SLICES: slices}.__getitem__,
         weak_searches=searches,
         days=days,
     )
@@ -518,8 +517,8 @@ def _compare(
         odd = sorted(set(stored.columns) ^ set(again.columns))
         yield Discrepancy("figures", path, f"it has other columns: {', '.join(odd)}")
         return
-    stored, again = (_in_order(frame, keys) for frame in (stored, again))
-    if not _texts(stored, keys).equals(_texts(again, keys)):
+    (stored, places), (again, expected) = (_in_order(frame, keys) for frame in (stored, again))
+    if not places.equals(expected):
         what = f"it has {len(stored)} rows for other places than the predictions give"
         yield Discrepancy("figures", path, f"{what} ({len(again)})")
         return
@@ -531,22 +530,21 @@ def _compare(
         found += len(rows)
         for row in rows[: _SHOWN - shown]:
             shown += 1
-            about = ", ".join(text for text in _texts(again.iloc[[row]], keys).iloc[0] if text)
+            about = ", ".join(text for text in expected.iloc[row] if text)
             was, now = stored[name].iloc[row], again[name].iloc[row]
             yield Discrepancy("figures", path, f"{about}: {name} is {was}, recomputed {now}")
     if found > shown:
         yield Discrepancy("figures", path, f"{found - shown} more values differ")
 
 
-def _texts(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    return pd.DataFrame({name: frame[name].astype("str").fillna("") for name in keys})
-
-
-def _in_order(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+def _in_order(frame: pd.DataFrame, keys: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Sort a table by what its rows are about, and give that in words as well."""
     # The same rows in another order say the same: near ties may be broken otherwise elsewhere.
-    order = _texts(frame.reset_index(drop=True), keys).sort_values(keys, kind="stable").index
-    ordered: pd.DataFrame = frame.reset_index(drop=True).loc[order]
-    return ordered.reset_index(drop=True)
+    frame = frame.reset_index(drop=True)
+    texts = pd.DataFrame({name: frame[name].astype("str").fillna("") for name in keys})
+    texts = texts.sort_values(keys, kind="stable")
+    ordered: pd.DataFrame = frame.loc[texts.index]
+    return ordered.reset_index(drop=True), texts.reset_index(drop=True)
 
 
 def _differs(stored: "pd.Series[Any]", again: "pd.Series[Any]") -> Any:
