@@ -1,8 +1,9 @@
 """What the platform itself costs: `evaluator run`, less predicting, measuring and the data.
 
 Run from the repository's root: ``python benchmarks/orchestration.py`` (``--quick`` leaves out the
-thousand slices, ``--log`` measures only what an event costs in Dagster's log). Every run is a
-process of its own, as a user starts it, on an audit of 500,000 made-up cases and four candidates.
+thousand slices, ``--log`` measures only what an event costs in Dagster's log, ``--certificates``
+only what the certificates of 30 candidates take). Every run is a process of its own, as a user
+starts it, on an audit of 500,000 made-up cases and four candidates.
 The bare work is timed in one process, with the same candidates and the same metrics and nothing
 else around them.
 """
@@ -30,10 +31,11 @@ ROWS = 500_000
 FEATURES = [f"x{number}" for number in range(1, 7)]
 AUDIT = "synthetic"
 LOGS = ("Dagster's own", "with a listener", "and idle connections", "EventLog")
+VERIFY = "import sys; sys.argv[0] = 'evaluator-verify'; from evaluator.verifier import main; main()"
 
 
-def audit_of(geographies: int, segments: int) -> dict[str, object]:
-    """Declare an audit of four candidates over so many slices."""
+def audit_of(geographies: int, segments: int, candidates: int = 4) -> dict[str, object]:
+    """Declare an audit of some candidates over so many slices."""
     numbers = {name: {"type": "float", "required": True, "drift": False} for name in FEATURES}
     return {
         "type": "evaluator.orchestration.AuditComponent",
@@ -63,14 +65,21 @@ def audit_of(geographies: int, segments: int) -> dict[str, object]:
             "geography": "geography",
             "segment": "segment",
             "candidates": [
-                {"name": f"c{n}", "path": f"models/c{n}.skops", "features": FEATURES}
-                for n in range(1, 5)
+                {
+                    "name": f"c{n}",
+                    "path": f"models/c{n}.skops",
+                    "features": FEATURES,
+                    **({"baseline": True} if candidates > 4 and n == 1 else {}),
+                }
+                for n in range(1, candidates + 1)
             ],
         },
     }
 
 
-def prepare(folder: Path, geographies: int, segments: int) -> None:
+def prepare(
+    folder: Path, geographies: int, segments: int, candidates: int = 4, rows: int = ROWS
+) -> None:
     """Write an audit, its data and its candidates, and freeze its evaluation set."""
     import skops.io
     from sklearn.linear_model import LogisticRegression
@@ -78,25 +87,25 @@ def prepare(folder: Path, geographies: int, segments: int) -> None:
     from sklearn.preprocessing import StandardScaler
 
     random = np.random.default_rng(20260101)
-    frame = pd.DataFrame(random.normal(size=(ROWS, len(FEATURES))).round(4), columns=FEATURES)
+    frame = pd.DataFrame(random.normal(size=(rows, len(FEATURES))).round(4), columns=FEATURES)
     odds = frame.to_numpy() @ np.linspace(-1, 1.5, len(FEATURES)) - 0.5
-    frame.insert(0, "case", np.arange(ROWS))
-    frame["geography"] = [f"g{n:02d}" for n in random.integers(0, geographies, ROWS)]
-    frame["segment"] = [f"s{n:02d}" for n in random.integers(0, segments, ROWS)]
-    frame["label"] = (random.random(ROWS) < 1 / (1 + np.exp(-odds))).astype(int)
+    frame.insert(0, "case", np.arange(rows))
+    frame["geography"] = [f"g{n:02d}" for n in random.integers(0, geographies, rows)]
+    frame["segment"] = [f"s{n:02d}" for n in random.integers(0, segments, rows)]
+    frame["label"] = (random.random(rows) < 1 / (1 + np.exp(-odds))).astype(int)
     home = folder / "home"
     landing = home / "landing" / AUDIT
     landing.mkdir(parents=True)
     frame.to_csv(landing / f"cases-{DAY}.csv", index=False)
     (home / "models").mkdir()
-    for number in range(1, 5):
+    for number in range(1, candidates + 1):
         model = make_pipeline(StandardScaler(), LogisticRegression())
-        part = frame.sample(20_000, random_state=number)
+        part = frame.sample(min(20_000, rows // 5), random_state=number)
         model.fit(part[FEATURES], part["label"])
         skops.io.dump(model, home / "models" / f"c{number}.skops")
     defs = folder / "defs" / AUDIT
     defs.mkdir(parents=True)
-    (defs / "defs.yaml").write_text(yaml.safe_dump(audit_of(geographies, segments)))
+    (defs / "defs.yaml").write_text(yaml.safe_dump(audit_of(geographies, segments, candidates)))
     child(folder, "freeze")
     # A home that was used before has the tables of MLflow's own file, which take seconds to make.
     from mlflow.tracking import MlflowClient
@@ -249,6 +258,36 @@ def listen(*, idle: bool) -> None:
             held[path].execute("SELECT 1 FROM sqlite_master").fetchone()
 
 
+def certificates(folder: Path) -> None:
+    """Print how large the certificates of a finished audit are, and what checking one takes."""
+    import resource
+
+    evidence = folder / "home" / "evidence"
+    stored = [
+        path
+        for asset in ("certificate", "shared_evidence")
+        for path in (evidence / AUDIT / asset).rglob("*")
+        if path.is_file()
+    ]
+    signed = next(path for path in stored if path.name == "c2.dsse.json")
+    size = sum(path.stat().st_size for path in stored)
+    print(f"certificates and all that is stored with them  {size / 1e6:.2f} MB   (at most 3 MB)")
+    print(f"  one of them                                  {signed.stat().st_size / 1e6:.3f} MB")
+    what = [str(signed), "--evidence", str(evidence)]
+    for name, more in (("one", []), ("all", ["--all"])):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        done = subprocess.run(
+            [sys.executable, "-c", VERIFY, *what, *more],
+            check=False,
+            text=True,
+            capture_output=True,
+        )
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        result = (done.stdout or done.stderr).splitlines()[0].split(":")[0]
+        print(f"verification of {name}, of the processor           {spent:.2f} s   ({result})")
+
+
 def timed_run(folder: Path) -> float:
     """Time `evaluator run` from its start to its end."""
     # What was prepared or copied is on the disk before the clock starts.
@@ -300,6 +339,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="leave out the thousand slices")
     parser.add_argument("--log", action="store_true", help="measure the event log alone")
+    parser.add_argument("--certificates", action="store_true", help="measure these alone")
     parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
@@ -308,6 +348,13 @@ def main() -> None:
     cores = os.cpu_count() or 1
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
+        if options.certificates:
+            prepare(root / "thirty", 6, 3, candidates=30, rows=20_000)
+            print(
+                f"evaluator run, 30 candidates x 18 slices       {timed_run(root / 'thirty'):.2f} s"
+            )
+            certificates(root / "thirty")
+            return
         for number, log in enumerate(LOGS):
             (root / f"log{number}").mkdir()
             wall, processor = json.loads(child(root / f"log{number}", "log", log).stdout)

@@ -74,7 +74,10 @@ from ._statement import (
     Statement as Statement,
     parse_statement as parse_statement,
 )
-from ._stored_evidence import gather_evidence as gather_evidence
+from ._stored_evidence import (
+    gather_evidence as gather_evidence,
+    share_evidence as share_evidence,
+)
 from ._trust import (
     TRUSTED_KEYS_VARIABLE as TRUSTED_KEYS_VARIABLE,
     TrustedKey as TrustedKey,
@@ -82,4 +85,4 @@ from ._trust import (
     trusted_by_environment as trusted_by_environment,
 )
 from ._verdicts import Verdict as Verdict, judge as judge, judge_scopes as judge_scopes
-from ._verification import verify as verify
+from ._verification import verify as verify, verify_all as verify_all

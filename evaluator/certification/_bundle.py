@@ -26,7 +26,7 @@ from evaluator.certification._statement import (
     Statement,
     StrictModel,
 )
-from evaluator.certification._stored_evidence import StoredEvidence
+from evaluator.certification._stored_evidence import SHARED_FILE, StoredEvidence
 from evaluator.certification._trust import TrustedKeys
 from evaluator.certification._verification import VerificationReport, all_found, verify
 from evaluator.errors import EvidenceError, UsageError
@@ -191,7 +191,7 @@ def verify_bundle(
     )
     problems = [
         *all_found(_check_manifest(files, report, trusted)),
-        *all_found(_check_named(files, report.statement)),
+        *all_found(_check_named(files, str(folder / EVIDENCE), report.statement)),
     ]
     return BundleCheck(report, tuple(problems))
 
@@ -231,7 +231,7 @@ from, the ledger's chain, and then computes figures and verdicts again from the 
 Keep the ledger's number and digest that it prints: a later copy of the ledger must run through it.
 
 By hand: {CERTIFICATE} is a DSSE envelope. Its payload, in base64, is an in-toto statement that
-names every file below {EVIDENCE}/ with its SHA-256.
+names files below {EVIDENCE}/ with their SHA-256; one of them, {SHARED_FILE}, names the others.
 
 {EVIDENCE}/ may hold personal data: the raw files, and rows that were refused, are in it.
 """
@@ -281,13 +281,18 @@ def _check_manifest(
             yield Discrepancy("bundle", path, f"what {MANIFEST} names here {what}")
 
 
-def _check_named(files: Files, statement: Statement | None) -> Iterator[Discrepancy]:
+def _check_named(
+    files: Files, evidence_url: str, statement: Statement | None
+) -> Iterator[Discrepancy]:
     """Find evidence that neither the certificate nor the ledger is about, whoever listed it."""
     if statement is None:
         return
     predicate = statement.predicate
     ledger = ledger_folder(predicate.audit)
-    named = {f"{item.folder}/{name}" for item in predicate.evidence for name in item.all_files}
+    try:
+        named = {*StoredEvidence(evidence_url, predicate).paths()}
+    except EvidenceError:
+        return  # what is named is not known, which was reported already
     for path in files.walk(EVIDENCE):
         below = path.removeprefix(f"{EVIDENCE}/")
         if below not in named and not below.startswith(f"{ledger}/"):

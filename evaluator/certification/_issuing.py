@@ -23,9 +23,9 @@ from evaluator.certification._statement import (
     EvidenceItem,
     Headline,
     LedgerHead,
+    NamedEvidence,
     Predicate,
     Slices,
-    SpecEvidence,
     Statement,
     StatementError,
     StrictModel,
@@ -33,7 +33,7 @@ from evaluator.certification._statement import (
     UnevaluatedSlice,
     Validity,
 )
-from evaluator.certification._stored_evidence import Evidence
+from evaluator.certification._stored_evidence import SHARED_FILE, SplitEvidence
 from evaluator.certification._verdicts import Verdict
 from evaluator.scorecard import (
     CASES,
@@ -280,7 +280,7 @@ def build_statement(
     candidate: str,
     *,
     artifact_is_file: bool,
-    evidence: Evidence,
+    evidence: SplitEvidence,
     issue: Issue,
 ) -> Statement:
     """Make the statement about one candidate.
@@ -298,7 +298,7 @@ def build_statement(
         Whether the artifact's digest is the SHA-256 of a single file's bytes, so that others can
         compare it; a folder's or an endpoint's digest gets a name of our own.
     evidence
-        What `gather_evidence` gave for scorecard and declaration.
+        What `share_evidence` gave for scorecard and declaration.
     issue
         Who asked, and until when it is valid.
 
@@ -323,6 +323,7 @@ def build_statement(
         raise _refused(candidate, "nobody knows which artifact was certified")
     scorecard = _root(evidence, Asset.SCORECARD)
     spec = _root(evidence, Asset.AUDIT_SPEC)
+    shared = _root(evidence, Asset.SHARED_EVIDENCE)
     used = [upstream for upstream in scorecard.upstream if upstream.asset == Asset.EVALUATION_SET]
     evaluation_set = next(
         (item for item in evidence.items if used and item.identity == used[0].identity), None
@@ -344,9 +345,8 @@ def build_statement(
         predicateType=PREDICATE_TYPE,
         predicate=Predicate(
             audit=document.audit,
-            spec=SpecEvidence(
-                asset=Asset.AUDIT_SPEC, identity=spec.identity, sha256=spec.files[SPEC_FILE].sha256
-            ),
+            spec=_named(spec, SPEC_FILE),
+            shared=_named(shared, SHARED_FILE),
             candidate=CandidateOutcome(
                 name=candidate,
                 artifact_digest=entry.artifact_digest,
@@ -361,7 +361,7 @@ def build_statement(
             headline=entry.headline,
             slices=entry.slices,
             rests_on=evidence.rests_on,
-            evidence=evidence.items,
+            evidence=evidence.of(candidate),
             code=issue.code,
             packages=document.packages,
             seeds=dict(issue.seeds),
@@ -391,7 +391,7 @@ def sign_statement(statement: Statement, key: SigningKey | None) -> Envelope:
     return seal(statement.to_bytes(), IN_TOTO, key)
 
 
-def _root(evidence: Evidence, asset: str) -> EvidenceItem:
+def _root(evidence: SplitEvidence, asset: str) -> EvidenceItem:
     names = {(u.asset, u.partition, u.identity) for u in evidence.rests_on if u.asset == asset}
     items: Sequence[EvidenceItem] = [
         item for item in evidence.items if (item.asset, item.partition, item.identity) in names
@@ -399,6 +399,10 @@ def _root(evidence: Evidence, asset: str) -> EvidenceItem:
     if len(items) != 1:
         raise _refused(asset, f"the evidence begins with {len(items)} versions of it, not one")
     return items[0]
+
+
+def _named(item: EvidenceItem, file: str) -> NamedEvidence:
+    return NamedEvidence(asset=item.asset, identity=item.identity, sha256=item.files[file].sha256)
 
 
 def _refused(culprit: str, what: str) -> StatementError:

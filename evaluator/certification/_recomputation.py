@@ -7,12 +7,14 @@ they give, and that the verdicts are what the audit's gates say of the scorecard
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from evaluator.certification._certificate_state import waivers_in_force
@@ -38,6 +40,7 @@ from evaluator.certification._stored_evidence import StoredEvidence
 from evaluator.certification._verdicts import JudgedGate, judge_scopes
 from evaluator.evaluation import (
     EvaluatedCases,
+    OthersCompared,
     Predicted,
     assumptions_of,
     columns_needed,
@@ -59,6 +62,7 @@ from evaluator.scorecard import (
     SLICES,
     WEAK_SEARCHES,
     WEAK_SLICES,
+    WORSENED,
     Asset,
     DayFacts,
     Scorecard,
@@ -70,7 +74,7 @@ from evaluator.scorecard import (
     predictions_of,
     slice_keys,
 )
-from evaluator.spec import EITHER_SPELLING, AuditSpec, CandidateSpec
+from evaluator.spec import EITHER_SPELLING, AuditSpec
 
 SPEC_FILE: Final = "spec.json"
 
@@ -91,6 +95,8 @@ certificate's evidence."""
 _FORMER: Final = ("limit", "verdict", "needed_cases")
 # Wording and advice may improve between versions of the program; what is said may not change.
 _WORDING = "reason"
+_COMPARISONS: Final = (COMPARISONS, PAIRS)
+_OF_MARGINS: Final = ("p_equivalent", "p_not_worse")
 _ADVICE = "needed_cases"
 _SHOWN = 5
 RELATIVE_TOLERANCE: Final = 1e-9
@@ -120,65 +126,194 @@ def read_spec(content: bytes) -> AuditSpec:
 def recompute(
     evidence: StoredEvidence, entries: Sequence[ChainedEntry] = ()
 ) -> Iterator[Discrepancy]:
-    """Compute a certificate's tables and verdicts again, and yield what differs."""
+    """Compute what a certificate says of its candidate again, and yield what differs.
+
+    The candidate is measured, the baseline too, and the two are compared; what the scorecard says
+    of others is taken as it is. One of format 1 lists everything, and all of it is computed.
+    """
+    predicate = evidence.predicate
+    spec = read_declared(evidence)
+    whose = None if predicate.shared is None else narrowed_to(spec, predicate.candidate.name)
+    if whose is not None and len(whose) == len(spec.candidates):
+        whose = None
+    again = yield from _recompute_tables(evidence, spec, whose)
+    if again is not None:
+        yield from _recompute_candidate(predicate, spec, again, entries)
+
+
+def recompute_all(
+    evidence: StoredEvidence,
+    certificates: Mapping[str, tuple[Predicate, Sequence[ChainedEntry]]],
+    own: dict[str, list[Discrepancy]],
+) -> Iterator[Discrepancy]:
+    """Compute all that the certificates of an issue say again, each thing once.
+
+    What differs of the tables is yielded; what else differs of a certificate goes into `own`.
+
+    Parameters
+    ----------
+    evidence
+        What all of them name together.
+    certificates
+        What each says, and the ledger as it was when it was made.
+    own
+        Filled with what is found of each.
+    """
+    spec = read_declared(evidence)
+    again = yield from _recompute_tables(evidence, spec, None)
+    for name, (predicate, entries) in certificates.items():
+        own[name] = (
+            [] if again is None else [*_recompute_candidate(predicate, spec, again, entries)]
+        )
+
+
+def read_declared(evidence: StoredEvidence) -> AuditSpec:
+    """Read the audit as a certificate says that it was declared."""
+    return read_spec(evidence.read(evidence.root(Asset.AUDIT_SPEC), SPEC_FILE))
+
+
+def narrowed_to(spec: AuditSpec, candidate: str) -> list[str]:
+    """Name a candidate and the baseline, in the audit's order."""
+    return [c.name for c in spec.candidates if c.name == candidate or c.baseline]
+
+
+class _Again(NamedTuple):
+    """What was computed once more, and on what."""
+
+    gates: GateEvidence
+    evaluation_set: EvidenceItem
+    predictions: Mapping[str, Sequence[EvidenceItem]]
+    """By candidate, what its predictions were read from."""
+
+
+def _recompute_tables(
+    evidence: StoredEvidence, spec: AuditSpec, whose: Sequence[str] | None
+) -> Generator[Discrepancy, None, _Again | None]:
+    """Compute the rows of some candidates again, or (None) all, and return them."""
     scorecard = evidence.root(Asset.SCORECARD)
-    spec = read_spec(evidence.read(evidence.root(Asset.AUDIT_SPEC), SPEC_FILE))
     evaluation_sets = evidence.upstream_of(scorecard, Asset.EVALUATION_SET)
     if len(evaluation_sets) != 1:
         what = f"the scorecard rests on {len(evaluation_sets)} evaluation sets"
         yield Discrepancy("cases", scorecard.folder, what)
-        return
+        return None
     evaluation_set = evaluation_sets[0]
     cases = evidence.table(evaluation_set, CASES)
     version = content_version(cases, order_by=["geography", "segment", "id"])
     if version != evaluation_set.content_version:
         what = f"its content is {version}, and the record says {evaluation_set.content_version}"
         yield Discrepancy("cases", f"{evaluation_set.folder}/{CASES}", what)
-    yield from _check_subjects(evidence, evaluation_set)
-    yield from _check_assumptions(evidence.predicate, spec)
     truth = cases.select(["id", "geography", "segment", "label"]).to_pandas()
+    asked = spec if whose is None else spec.with_candidates(whose)
+    items = {
+        c.name: evidence.upstream_of(scorecard, predictions_of(c.name)) for c in asked.candidates
+    }
     predicted: dict[str, Predicted] = {}
-    for candidate in spec.candidates:
-        items = evidence.upstream_of(scorecard, predictions_of(candidate.name))
-        if items:
-            frame = _predictions(evidence, items)
-            yield from _check_cases(frame, truth, items)
-            predicted[candidate.name] = Predicted(
-                frame, {Slice.of_key(item.partition) for item in items}
-            )
-
-    def predicted_by(candidate: CandidateSpec) -> Predicted | None:
-        return predicted.get(candidate.name)
-
+    for name, own in items.items():
+        if own:
+            frame = _predictions(evidence, own)
+            yield from _check_cases(frame, truth, own)
+            predicted[name] = Predicted(frame, {Slice.of_key(item.partition) for item in own})
+    whole = {
+        name: evidence.table(scorecard, name) for name in KEYS if whose is None or name != RANKS
+    }
+    evaluated = _evaluated_slices(scorecard, spec)
+    others = _others(spec, asked, whole, evaluated, truth)
+    stored = {name: from_stored(_rows_of(whose, name, table)) for name, table in whole.items()}
     known = EvaluatedCases(cases.select(columns_needed(spec)), spec.data)
-    scored = score(spec, known, predicted_by)
-    tables = {name: from_stored(table) for name, table in scored.tables.items()}
-    yield from compare_tables(evidence, scorecard, tables)
+    if predicted:
+        scored = score(asked, known, lambda candidate: predicted.get(candidate.name), others=others)
+        found, searches = scored.tables, scored.searches
+    else:
+        found, searches = {name: table.schema.empty_table() for name, table in whole.items()}, {}
+    tables = {name: from_stored(found[name]) for name in whole}
+    yield from compare_tables(scorecard, stored, tables, among_others=bool(others.slices))
     stored_searches = evidence.record(scorecard).facts[WEAK_SEARCHES]
-    yield from compare_searches(scorecard, stored_searches, scored.searches)
+    if whose is not None:
+        stored_searches = {name: one for name, one in stored_searches.items() if name in whose}
+    yield from compare_searches(scorecard, stored_searches, searches)
     slices = evidence.table(scorecard, SLICES).to_pandas()
-    yield from _check_slices(f"{scorecard.folder}/{SLICES}", slices, spec, predicted)
+    yield from _check_slices(f"{scorecard.folder}/{SLICES}", slices, spec, evaluated)
     days, problems = check_days(evidence, scorecard, evaluation_set, spec)
     yield from problems
     again = Scorecard.from_tables(
-        {**tables, SLICES: slices}.__getitem__, weak_searches=scored.searches, days=days
+        {**dict.fromkeys((RANKS, WORSENED), pd.DataFrame()), **tables, SLICES: slices}.__getitem__,
+        weak_searches=searches,
+        days=days,
     )
-    yield from compare_verdicts(evidence.predicate, spec, gate_evidence(spec, again), entries)
+    return _Again(gate_evidence(spec, again), evaluation_set, items)
 
 
-def _check_subjects(
-    evidence: StoredEvidence, evaluation_set: EvidenceItem
+def _evaluated_slices(scorecard: EvidenceItem, spec: AuditSpec) -> dict[str, set[Slice]]:
+    """Tell on which slices the scorecard has predictions of each candidate."""
+    by_asset = {predictions_of(candidate.name): candidate.name for candidate in spec.candidates}
+    found: dict[str, set[Slice]] = {name: set() for name in by_asset.values()}
+    for upstream in scorecard.upstream:
+        if upstream.asset in by_asset and upstream.partition is not None:
+            found[by_asset[upstream.asset]].add(Slice.of_key(upstream.partition))
+    return found
+
+
+def _others(
+    spec: AuditSpec,
+    asked: AuditSpec,
+    whole: Mapping[str, pa.Table],
+    evaluated: Mapping[str, set[Slice]],
+    truth: pd.DataFrame,
+) -> OthersCompared:
+    """Take from the scorecard what bears on the comparison of those who are looked at."""
+    mine = [candidate.name for candidate in asked.candidates]
+    with_cases = {
+        Slice(*one) for one in set(zip(truth["geography"], truth["segment"], strict=True))
+    }
+
+    def p_values(name: str) -> dict[str, list[float]]:
+        table = whole[name]
+        tested = table.filter(pc.invert(_is_of(mine, name, table))).select(["metric", "p_value"])
+        frame = tested.to_pandas().dropna()
+        return {str(metric): rows.tolist() for metric, rows in frame.groupby("metric")["p_value"]}
+
+    return OthersCompared(
+        slices={
+            candidate.name: {one.key for one in evaluated[candidate.name] & with_cases}
+            for candidate in spec.candidates
+            if candidate.name not in mine
+        },
+        comparisons=p_values(COMPARISONS),
+        pairs=p_values(PAIRS),
+    )
+
+
+def _is_of(whose: Sequence[str], name: str, table: pa.Table) -> pa.ChunkedArray:
+    """Tell which rows of a table are about these alone."""
+    names = pa.array(whose, pa.string())
+    of_candidate = pc.is_in(table["candidate"], value_set=names)
+    if name not in _COMPARISONS:
+        return of_candidate
+    return pc.and_(of_candidate, pc.is_in(table["baseline"], value_set=names))
+
+
+def _rows_of(whose: Sequence[str] | None, name: str, table: pa.Table) -> pa.Table:
+    return table if whose is None else table.filter(_is_of(whose, name, table))
+
+
+def _recompute_candidate(
+    predicate: Predicate, spec: AuditSpec, again: _Again, entries: Sequence[ChainedEntry]
 ) -> Iterator[Discrepancy]:
+    """Hold what a certificate says of its candidate against what was computed once more."""
+    yield from _check_subjects(predicate, again)
+    yield from _check_assumptions(predicate, spec)
+    yield from compare_verdicts(predicate, spec, again.gates, entries)
+
+
+def _check_subjects(predicate: Predicate, again: _Again) -> Iterator[Discrepancy]:
     """Make sure that what was measured is what the certificate is about."""
-    predicate = evidence.predicate
+    evaluation_set = again.evaluation_set
     if predicate.evaluation_set.digest != evaluation_set.content_version:
         what = "the certificate is about another evaluation set than was measured"
         yield Discrepancy("cases", evaluation_set.folder, what)
     model = model_of(predicate.candidate.name)
     artifact = predicate.candidate.artifact_digest
-    for item in evidence.upstream_of(
-        evidence.root(Asset.SCORECARD), predictions_of(predicate.candidate.name)
-    ):
+    for item in again.predictions.get(predicate.candidate.name, ()):
         sets = {u.content_version for u in item.upstream if u.asset == Asset.EVALUATION_SET}
         models = {u.content_version for u in item.upstream if u.asset == model}
         if sets != {evaluation_set.content_version}:
@@ -204,7 +339,7 @@ def _check_assumptions(predicate: Predicate, spec: AuditSpec) -> Iterator[Discre
         yield Discrepancy("statement", "certificate", what)
 
 
-def _predictions(evidence: StoredEvidence, items: list[EvidenceItem]) -> pd.DataFrame:
+def _predictions(evidence: StoredEvidence, items: Sequence[EvidenceItem]) -> pd.DataFrame:
     frames = []
     for item in items:
         frame = evidence.table(item, PREDICTIONS).to_pandas()
@@ -214,7 +349,7 @@ def _predictions(evidence: StoredEvidence, items: list[EvidenceItem]) -> pd.Data
 
 
 def _check_cases(
-    frame: pd.DataFrame, truth: pd.DataFrame, items: list[EvidenceItem]
+    frame: pd.DataFrame, truth: pd.DataFrame, items: Sequence[EvidenceItem]
 ) -> Iterator[Discrepancy]:
     """Hold predictions against the evaluation set: the same cases, slices and labels."""
     keys = pd.MultiIndex.from_frame(truth[["geography", "segment", "id"]])
@@ -243,7 +378,7 @@ def _check_slices(
     path: str,
     slices: pd.DataFrame,
     spec: AuditSpec,
-    predicted: Mapping[str, Predicted],
+    evaluated: Mapping[str, set[Slice]],
 ) -> Iterator[Discrepancy]:
     """Make sure that no slice is hidden, and none is called current without predictions."""
     expected = {(c.name, one) for c in spec.candidates for one in spec.slices()}
@@ -255,8 +390,7 @@ def _check_slices(
         what = f"it lists {len(set(listed))} slices, and the audit has {len(expected)}"
         yield Discrepancy("cases", path, what)
     for (candidate, one), state in zip(listed, slices["state"], strict=True):
-        own = predicted.get(candidate)
-        if (state == "current") != (own is not None and one in own.slices):
+        if (state == "current") != (one in evaluated.get(candidate, ())):
             what = f"{candidate} on {one.key} is called {state}, and the predictions say otherwise"
             yield Discrepancy("cases", path, what)
 
@@ -321,14 +455,43 @@ def _mismatches(day: DayFacts, profile: Profile, *, with_drift: bool) -> Iterato
 
 
 def compare_tables(
-    evidence: StoredEvidence, scorecard: EvidenceItem, again: Mapping[str, pd.DataFrame]
+    scorecard: EvidenceItem,
+    stored: Mapping[str, pd.DataFrame],
+    again: Mapping[str, pd.DataFrame],
+    *,
+    among_others: bool,
 ) -> Iterator[Discrepancy]:
-    """Hold every table of a scorecard against what the stored predictions give."""
-    for name, keys in KEYS.items():
-        stored = from_stored(evidence.table(scorecard, name))
+    """Hold the tables of a scorecard against what the stored predictions give.
+
+    `among_others` says that they were filled for more candidates than are looked at.
+    """
+    for name, was in stored.items():
+        now = again[name]
         if name == FAIRNESS:
-            stored = stored.drop(columns=list(_FORMER), errors="ignore")
-        yield from _compare(f"{scorecard.folder}/{name}", stored, again[name], list(keys))
+            was = was.drop(columns=list(_FORMER), errors="ignore")  # noqa: PLW2901 - less is compared
+        if among_others and name in _COMPARISONS:
+            was, now = _of_the_pair(was, now)  # noqa: PLW2901 - as above
+        yield from _compare(f"{scorecard.folder}/{name}", was, now, list(KEYS[name]))
+
+
+def _of_the_pair(stored: pd.DataFrame, again: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Leave out what a comparison of two cannot say, where it was made among others.
+
+    How others lie to a margin is not stored, and so neither is what the whole family shows of it.
+    A candidate that was evaluated on too few slices is listed, and there is nothing to compute.
+    """
+    if again.empty:
+        stored = stored[~((stored["conclusion"] == "not compared") & stored["difference"].isna())]
+    elif stored[list(_OF_MARGINS)].notna().any(axis=None):
+        stored, again = (
+            frame.drop(columns=list(_OF_MARGINS)).assign(
+                conclusion=frame["conclusion"]
+                .str.removesuffix(", within the margin")
+                .replace(["equivalent", "not worse"], "no difference shown")
+            )
+            for frame in (stored, again)
+        )
+    return stored, again
 
 
 def compare_searches(
@@ -354,8 +517,8 @@ def _compare(
         odd = sorted(set(stored.columns) ^ set(again.columns))
         yield Discrepancy("figures", path, f"it has other columns: {', '.join(odd)}")
         return
-    stored, again = (_in_order(frame, keys) for frame in (stored, again))
-    if not _texts(stored, keys).equals(_texts(again, keys)):
+    (stored, places), (again, expected) = (_in_order(frame, keys) for frame in (stored, again))
+    if not places.equals(expected):
         what = f"it has {len(stored)} rows for other places than the predictions give"
         yield Discrepancy("figures", path, f"{what} ({len(again)})")
         return
@@ -367,22 +530,21 @@ def _compare(
         found += len(rows)
         for row in rows[: _SHOWN - shown]:
             shown += 1
-            about = ", ".join(text for text in _texts(again.iloc[[row]], keys).iloc[0] if text)
+            about = ", ".join(text for text in expected.iloc[row] if text)
             was, now = stored[name].iloc[row], again[name].iloc[row]
             yield Discrepancy("figures", path, f"{about}: {name} is {was}, recomputed {now}")
     if found > shown:
         yield Discrepancy("figures", path, f"{found - shown} more values differ")
 
 
-def _texts(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    return pd.DataFrame({name: frame[name].astype("str").fillna("") for name in keys})
-
-
-def _in_order(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+def _in_order(frame: pd.DataFrame, keys: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Sort a table by what its rows are about, and give that in words as well."""
     # The same rows in another order say the same: near ties may be broken otherwise elsewhere.
-    order = _texts(frame.reset_index(drop=True), keys).sort_values(keys, kind="stable").index
-    ordered: pd.DataFrame = frame.reset_index(drop=True).loc[order]
-    return ordered.reset_index(drop=True)
+    frame = frame.reset_index(drop=True)
+    texts = pd.DataFrame({name: frame[name].astype("str").fillna("") for name in keys})
+    texts = texts.sort_values(keys, kind="stable")
+    ordered: pd.DataFrame = frame.loc[texts.index]
+    return ordered.reset_index(drop=True), texts.reset_index(drop=True)
 
 
 def _differs(stored: "pd.Series[Any]", again: "pd.Series[Any]") -> Any:
@@ -431,7 +593,8 @@ def compare_verdicts(
     if name not in names:
         yield Discrepancy("verdicts", "certificate", f"the audit has no candidate {name!r}")
         return
-    judged = judge_scopes(spec.gates, evidence, names)
+    gates = [gate for gate in spec.gates if gate.candidate in (None, name)]
+    judged = judge_scopes(gates, evidence, [name])
     again = [one.verdict.as_record() for one in judged if one.verdict.candidate == name]
     if len(again) != len(predicate.gates):
         what = f"it has {len(predicate.gates)} verdicts, and the audit's gates give {len(again)}"

@@ -9,7 +9,7 @@ from evaluator.certification._certificate_state import state_of, waivers_in_forc
 from evaluator.certification._entries import CertificateBody, ChainedEntry
 from evaluator.certification._ledger import read_settled_chain
 from evaluator.certification._outcomes import format_outcome
-from evaluator.certification._recomputation import SPEC_FILE, read_spec
+from evaluator.certification._recomputation import read_declared
 from evaluator.certification._signatures import Envelope, parse_envelope
 from evaluator.certification._statement import LedgerHead, Statement, parse_statement
 from evaluator.certification._stored_evidence import StoredEvidence
@@ -17,7 +17,6 @@ from evaluator.certification._trust import TrustedKeys
 from evaluator.certification._verification import ledger_claims, statement_claims
 from evaluator.errors import EvidenceError
 from evaluator.evidence import Files, digest_of_bytes
-from evaluator.scorecard import Asset
 from evaluator.spec import AuditSpec
 
 _UNSIGNED: Final = (
@@ -247,9 +246,8 @@ def _check_opened(
         yield f"no trusted issuer signed its certificate {entered.body.path}"
     if ledger_claims(entered.body) != statement_claims(opened.statement):
         yield "what the ledger says of its certificate is not what the certificate says"
-    declared = evidence.read(evidence.root(Asset.AUDIT_SPEC), SPEC_FILE)
     try:
-        was = read_spec(declared).what_counts()
+        was = read_declared(evidence).what_counts()
     except ValueError:
         yield "the declaration that it was judged by is none that this program reads"
         return

@@ -225,8 +225,18 @@ class EvidenceItem(StrictModel):
         return {RECORD: self.record, **self.files, **self.notes}
 
 
-class SpecEvidence(StrictModel):
-    """Which of the evidence is the audit's declaration."""
+class SharedEvidence(StrictModel):
+    """What all certificates of one issue rest on alike, in a file of its own.
+
+    It has all evidence that no certificate of a single candidate names, the baseline's among it.
+    """
+
+    format: Literal["evaluator/shared-evidence/1"] = "evaluator/shared-evidence/1"
+    evidence: tuple[EvidenceItem, ...]
+
+
+class NamedEvidence(StrictModel):
+    """Which of the evidence is meant: the version, and its one file."""
 
     asset: str
     identity: str
@@ -262,7 +272,11 @@ class Predicate(StrictModel):
     """What was judged, what came out, and what it rests on."""
 
     audit: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
-    spec: SpecEvidence
+    spec: NamedEvidence
+    """The audit's declaration."""
+    shared: NamedEvidence | SkipJsonSchema[None]
+    """The list of the evidence that all certificates of the issue rest on alike."""
+    # None where a certificate of format 1 is read, which lists everything itself.
     candidate: CandidateOutcome
     evaluation_set: EvaluationSetSummary
     assumptions: tuple[str, ...]
@@ -276,6 +290,7 @@ class Predicate(StrictModel):
     rests_on: tuple[Upstream, ...] = Field(min_length=1)
     """Where the evidence begins; all of it is reached from here."""
     evidence: tuple[EvidenceItem, ...] = Field(min_length=1)
+    """The candidate's own, and the list of what is shared."""
     code: Code
     packages: dict[str, str]
     seeds: dict[str, int]
@@ -322,8 +337,11 @@ def parse_statement(content: bytes, source: str) -> Statement:
         statement = Statement.parse(in_format_2)
     except ValueError as error:
         raise _refused(str(error), source) from error
-    if in_format_2 is content and statement.predicate.candidate.qualified_by is None:
-        raise _refused("`predicate.candidate.qualified_by` is not said", source)
+    if in_format_2 is content:
+        if statement.predicate.candidate.qualified_by is None:
+            raise _refused("`predicate.candidate.qualified_by` is not said", source)
+        if statement.predicate.shared is None:
+            raise _refused("`predicate.shared` is not said", source)
     return statement
 
 

@@ -47,7 +47,7 @@ def _with_what_was_unsaid(predicate: Mapping[str, Any]) -> dict[str, Any]:
     independent = {"rows_of_weight_zero": 0, "cluster": None, "weight": None}
     assumptions = assumptions_of(days=measured["days"], cluster=None, weight=None)
     return {
-        **_grown(predicate, {"assumptions": list(assumptions), "waivers": None}),
+        **_grown(predicate, {"assumptions": list(assumptions), "waivers": None, "shared": None}),
         "candidate": _grown(predicate["candidate"], {"qualified_by": None}),
         "evaluation_set": _grown(measured, independent),
         "headline": [

@@ -3,21 +3,28 @@
 Every file is held against the certificate's digest before anything rests on it.
 """
 
-import io
-from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Final, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from evaluator.certification._statement import Discrepancy, EvidenceItem, Predicate
+from evaluator.certification._statement import (
+    Discrepancy,
+    EvidenceItem,
+    Predicate,
+    SharedEvidence,
+)
 from evaluator.errors import EvidenceError
 from evaluator.evidence import (
     RECORD,
+    Address,
     EvidenceStore,
     Files,
     Record,
+    RunContext,
     StoredFile,
     Upstream,
     VersionKey,
@@ -25,6 +32,13 @@ from evaluator.evidence import (
     key_of,
     walk_upstream,
 )
+from evaluator.scorecard import Asset, metrics_of, model_of, predictions_of
+
+SHARED_FILE: Final = "evidence.json"
+_SHARED_VERSION: Final = "1"
+BESIDE: Final = (Asset.QUARANTINED_ROWS, Asset.DATA_QUALITY_REPORT)
+"""What is made of a day's file beside its typed rows, under the same identity: nothing rests on it,
+and an auditor shows it."""
 
 
 class Evidence(NamedTuple):
@@ -48,23 +62,108 @@ def gather_evidence(store: EvidenceStore, roots: Sequence[Record]) -> Evidence:
     -------
     Evidence
         Each version once, in order of asset, partition and identity, with the digests of its
-        files, of its record and of whatever else lies in its folder.
+        files, of its record and of whatever else lies in its folder. The refused rows and the
+        report of each day whose rows are rested on are further roots.
 
     Raises
     ------
     EvidenceError
-        Where something that is rested on is not there.
+        Where something that is rested on, or a day's refused rows or report, is not there.
     """
-    walk = walk_upstream(store, roots[0].audit, roots, {})
-    for gone in sorted(walk.gone, key=str):
+    walk = walk_upstream(store, roots[0].audit, roots, {Asset.VALIDATED_DATA: BESIDE})
+    beside = _beside(walk.versions)
+    for gone in sorted({*walk.gone, *(beside - walk.versions.keys())}, key=str):
         raise EvidenceError(
             "it is rested on, and its record is not there any more",
             culprit=str(gone),
             fix="restore the evidence folder from a copy",
         )
     items = [_item(store, record) for record in walk.versions.values()]
-    items.sort(key=lambda item: (item.asset, item.partition or "", item.identity))
-    return Evidence(tuple(record.as_upstream() for record in roots), tuple(items))
+    items.sort(key=_place)
+    begins = [*roots, *(walk.versions[key] for key in sorted(beside, key=str))]
+    return Evidence(tuple(record.as_upstream() for record in begins), tuple(items))
+
+
+class SplitEvidence(NamedTuple):
+    """Where evidence begins, all of it, and what of it each candidate's certificate names itself.
+
+    The rest stands in one list for all of them, which is evidence too.
+    """
+
+    rests_on: tuple[Upstream, ...]
+    items: tuple[EvidenceItem, ...]
+    own: Mapping[str, tuple[EvidenceItem, ...]]
+
+    def of(self, candidate: str) -> tuple[EvidenceItem, ...]:
+        """Give what the certificate of a candidate names."""
+        lists = [item for item in self.items if item.asset == Asset.SHARED_EVIDENCE]
+        return (*self.own.get(candidate, ()), *lists)
+
+
+def share_evidence(
+    store: EvidenceStore, roots: Sequence[Record], apart: Collection[str], run_context: RunContext
+) -> SplitEvidence:
+    """Store once what the certificates of an issue rest on alike.
+
+    Parameters
+    ----------
+    store
+        Where the evidence is, and the list of what is shared shall be.
+    roots
+        The scorecard and the audit's declaration.
+    apart
+        The candidates whose certificates name themselves what only they rest on.
+    run_context
+        Who writes and when.
+
+    Returns
+    -------
+    SplitEvidence
+        All evidence, as `gather_evidence` finds it, and the list.
+
+    Raises
+    ------
+    EvidenceError
+        As `gather_evidence`.
+    """
+    evidence = gather_evidence(store, roots)
+    of_asset = {asset: name for name in apart for asset in candidate_assets(name)}
+    own: dict[str, list[EvidenceItem]] = {name: [] for name in apart}
+    shared: list[EvidenceItem] = []
+    for item in evidence.items:
+        (own[of_asset[item.asset]] if item.asset in of_asset else shared).append(item)
+    content = SharedEvidence(evidence=tuple(shared)).to_bytes()
+    digest = digest_of_bytes(content)
+    record = store.write(
+        Address(roots[0].audit, Asset.SHARED_EVIDENCE),
+        digest[:32],
+        {SHARED_FILE: content},
+        content_version=digest,
+        upstream=evidence.rests_on[len(roots) :],
+        facts={},
+        code_version=_SHARED_VERSION,
+        run_context=run_context,
+    )
+    return SplitEvidence(
+        (*evidence.rests_on[: len(roots)], record.as_upstream()),
+        (*evidence.items, _item(store, record)),
+        {name: tuple(items) for name, items in own.items()},
+    )
+
+
+def candidate_assets(candidate: str) -> tuple[str, ...]:
+    """Name the assets that are of one candidate alone."""
+    return model_of(candidate), predictions_of(candidate), metrics_of(candidate)
+
+
+def _beside(keys: Iterable[VersionKey]) -> set[VersionKey]:
+    """Name what is made beside typed rows, for all of these that are some."""
+    rows = [key for key in keys if key.asset == Asset.VALIDATED_DATA]
+    return {key._replace(asset=asset) for key in rows for asset in BESIDE}
+
+
+def _place(item: EvidenceItem) -> tuple[str, str, str]:
+    return item.asset, item.partition or "", item.identity
 
 
 def _item(store: EvidenceStore, record: Record) -> EvidenceItem:
@@ -100,11 +199,58 @@ def _stored_file(store: EvidenceStore, path: str) -> StoredFile:
 class StoredEvidence:
     """What a certificate rests on, read with distrust."""
 
-    def __init__(self, url: str, predicate: Predicate) -> None:
+    def __init__(
+        self,
+        url: str,
+        predicate: Predicate,
+        beside: Sequence[EvidenceItem] = (),
+        *,
+        digests: dict[str, StoredFile | None] | None = None,
+    ) -> None:
         self.files = Files(url, follow_links=False)
         self.predicate = predicate
         self._store = EvidenceStore(url)
-        self._items = {key_of(item): item for item in predicate.evidence}
+        self._beside = tuple(beside)
+        # Kept by who checks several certificates, so that each file is read once.
+        self._digests = {} if digests is None else digests
+
+    @cached_property
+    def items(self) -> tuple[EvidenceItem, ...]:
+        """Everything that is named: by the certificate, by its list of what is shared, and beside.
+
+        Raises
+        ------
+        EvidenceError
+            Where the list is not the one that the certificate names, or is none.
+        """
+        return (*self.predicate.evidence, *self._shared(), *self._beside)
+
+    @cached_property
+    def _items(self) -> dict[VersionKey, EvidenceItem]:
+        return {key_of(item): item for item in self.items}
+
+    def _shared(self) -> tuple[EvidenceItem, ...]:
+        named = self.predicate.shared
+        if named is None:
+            return ()
+        for item in self.predicate.evidence:
+            if key_of(item) == (named.asset, None, named.identity):
+                content = self.read(item, SHARED_FILE)
+                break
+        else:
+            content = b""
+        if digest_of_bytes(content) == named.sha256:
+            try:
+                return SharedEvidence.parse(content).evidence
+            except ValueError as error:
+                what = f"it is no list of shared evidence: {error}"
+                fix = "get the certificate again from whoever issued it"
+                raise EvidenceError(what, culprit=SHARED_FILE, fix=fix) from error
+        raise EvidenceError(
+            "the list of the shared evidence is not among the evidence",
+            culprit="certificate",
+            fix="issue it again",
+        )
 
     def item(self, key: VersionKey) -> EvidenceItem | None:
         """Return what the certificate says of a version, or None where it does not name it."""
@@ -131,7 +277,8 @@ class StoredEvidence:
 
     def table(self, item: EvidenceItem, name: str) -> pa.Table:
         """Read a Parquet file; see `read`."""
-        return pq.read_table(io.BytesIO(self.read(item, name)))
+        # Not `read_table`, which makes a dataset of the one file and takes twice as long.
+        return pq.ParquetFile(pa.BufferReader(self.read(item, name))).read()
 
     def record(self, item: EvidenceItem) -> Record:
         """Read a version's provenance record, held against the certificate; see `read`."""
@@ -139,7 +286,7 @@ class StoredEvidence:
 
     def check_files(self) -> Iterator[Discrepancy]:
         """Hold every file of the evidence against its digest, and look for files besides."""
-        for item in self.predicate.evidence:
+        for item in self.items:
             if item.folder != self._folder_of(item):
                 what = f"the certificate says that {item.asset} lies here; it does not belong here"
                 yield Discrepancy("evidence", item.folder, what)
@@ -151,7 +298,7 @@ class StoredEvidence:
         """Hold the files of one folder against a list of all that should be in it."""
         for name, stored in listed.items():
             path = f"{folder}/{name}"
-            found = None if "/" in name else self.files.digest(path)
+            found = None if "/" in name else self._digest(path)
             if found is None:
                 yield Discrepancy("evidence", path, "it is gone")
             elif found.sha256 != stored.sha256:
@@ -164,16 +311,26 @@ class StoredEvidence:
             if name not in listed:
                 yield Discrepancy("evidence", f"{folder}/{name}", "nothing names it: it was added")
 
-    def check_lineage(self) -> Iterator[Discrepancy]:
-        """Follow everything that is rested on: all of it is listed, and nothing else is."""
-        if len(self._items) != len(self.predicate.evidence):
+    def check_lineage(self, others: Collection[str] = ()) -> Iterator[Discrepancy]:
+        """Follow everything that is rested on: all of it is listed, and nothing else is.
+
+        Of `others`, assets of candidates whom the certificate is not about, the scorecard names the
+        versions by their content, and they need not be listed.
+        """
+        if len(self._items) != len(self.items):
             yield Discrepancy("lineage", "certificate", "it lists a version twice")
+        if self.predicate.shared is not None:
+            for key in sorted(_beside(self._items) - self._items.keys(), key=str):
+                what = f"it rests on a day's rows, and does not list {_key_name(key)}"
+                yield Discrepancy("lineage", "certificate", what)
         waiting = [(upstream, "the certificate") for upstream in self.predicate.rests_on]
         reached = set()
         while waiting:
             upstream, by = waiting.pop()
             key = key_of(upstream)
             item = self.item(key)
+            if item is None and by.startswith(f"{Asset.SCORECARD} ") and key.asset in others:
+                continue
             if item is None:
                 what = f"{by} rests on {_key_name(key)}, and the certificate does not list it"
                 yield Discrepancy("lineage", "certificate", what)
@@ -194,9 +351,14 @@ class StoredEvidence:
 
     def paths(self) -> Iterable[str]:
         """Yield every file that the certificate names, below the evidence folder."""
-        for item in self.predicate.evidence:
+        for item in self.items:
             for name in item.all_files:
                 yield f"{item.folder}/{name}"
+
+    def _digest(self, path: str) -> StoredFile | None:
+        if path not in self._digests:
+            self._digests[path] = self.files.digest(path)
+        return self._digests[path]
 
     def _read(self, path: str, listed: StoredFile | None) -> bytes:
         content = self.files.read(path)

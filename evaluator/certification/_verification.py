@@ -5,10 +5,10 @@ where all that holds, figures and verdicts computed once more from the stored pr
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import ValidationError
 
@@ -22,7 +22,14 @@ from evaluator.certification._ledger import (
     ledger_folder,
     read_settled_chain,
 )
-from evaluator.certification._recomputation import SPEC_FILE, recompute
+from evaluator.certification._phrases import format_list
+from evaluator.certification._recomputation import (
+    SPEC_FILE,
+    narrowed_to,
+    read_declared,
+    recompute,
+    recompute_all,
+)
 from evaluator.certification._signatures import (
     IN_TOTO,
     Envelope,
@@ -39,11 +46,19 @@ from evaluator.certification._statement import (
     StatementError,
     parse_statement,
 )
-from evaluator.certification._stored_evidence import StoredEvidence
+from evaluator.certification._stored_evidence import StoredEvidence, candidate_assets
 from evaluator.certification._trust import TrustedKeys
 from evaluator.errors import EvidenceError, UsageError
 from evaluator.evaluation import SCORE_VERSION
-from evaluator.evidence import RECORD, Record, StoredFile, VersionKey, digest_of_bytes
+from evaluator.evidence import (
+    RECORD,
+    Files,
+    Record,
+    StoredFile,
+    VersionKey,
+    digest_of_bytes,
+    key_of,
+)
 from evaluator.scorecard import Asset, model_of
 
 SignatureWord = Literal["valid", "invalid", "unsigned", "not checked"]
@@ -90,6 +105,8 @@ class VerificationReport:
         computed them again.
     revoked_keys
         The ids of the trusted keys that the ledger revokes.
+    not_checked
+        What of the evidence this check left to others.
     """
 
     certificate: str
@@ -104,6 +121,7 @@ class VerificationReport:
     cautions: tuple[str, ...]
     other_calculation: bool = False
     revoked_keys: frozenset[str] = frozenset()
+    not_checked: tuple[str, ...] = ()
 
     @property
     def is_intact(self) -> bool:
@@ -148,6 +166,7 @@ class VerificationReport:
             "entries": self.entries,
             "problems": [problem._asdict() for problem in self.problems],
             "cautions": list(self.cautions),
+            "not_checked": list(self.not_checked),
         }
 
     def to_lines(self) -> list[str]:
@@ -171,6 +190,7 @@ class VerificationReport:
         if self.ledger is not None:
             lines.append(f"  ledger      {self.ledger.sequence} {self.ledger.digest}")
         lines.append(f"  checked     {self.files} files, {self.entries} ledger entries")
+        lines += [f"  not checked {words}" for words in self.not_checked]
         lines += [f"  CAUTION     {caution}" for caution in self.cautions]
         lines += [f"  PROBLEM     {problem}" for problem in self.problems]
         return lines
@@ -216,14 +236,141 @@ def verify(
     """
     content = certificate if isinstance(certificate, bytes) else _read(certificate)
     source = "certificate" if isinstance(certificate, bytes) else certificate.name
+    checked = _check_stored(content, source, evidence_url, _Asked(trusted, now, known_head), {})
+    evidence = checked.evidence
+    if evidence is None or checked.is_damaged:
+        return checked.with_recomputed(())
+    found = _recomputed(recompute_again(evidence, checked.entries))
+    return replace(checked.with_recomputed(found), not_checked=checked.unseen)
+
+
+def verify_all(
+    certificate: Path | bytes,
+    evidence_url: str,
+    *,
+    trusted: TrustedKeys | None = None,
+    now: datetime,
+    known_head: LedgerHead | None = None,
+) -> list[VerificationReport]:
+    """Check all certificates that were issued with one, each as `verify` does, and what joins them.
+
+    Every file is read once, and everything is computed once: all candidates, all pairs and ranks.
+    What the scorecard rests on must be named by one of them.
+
+    Parameters
+    ----------
+    certificate, evidence_url, trusted, now, known_head
+        As for `verify`; the evidence is not an exported folder, which is of one certificate.
+
+    Returns
+    -------
+    list[VerificationReport]
+        One a certificate, the given one first. What is wrong with what they share stands in each.
+
+    Raises
+    ------
+    UsageError
+        Where there is no such certificate's file.
+    """
+    content = certificate if isinstance(certificate, bytes) else _read(certificate)
+    asked = _Asked(trusted, now, known_head)
+    digests: dict[str, StoredFile | None] = {}
+    first = _check_stored(content, "certificate", evidence_url, asked, digests)
+    checked, gone = [first], []
+    for path in first.issued_with:
+        try:
+            found = Files(evidence_url, follow_links=False).read(path)
+        except EvidenceError as error:
+            gone.append(Discrepancy("evidence", path, error.what))
+            continue
+        if found is None:
+            gone.append(Discrepancy("evidence", path, "it was issued with this one, and is gone"))
+        elif digest_of_bytes(found) != first.report.certificate:
+            checked.append(_check_stored(found, path, evidence_url, asked, digests))
+    together = _recompute_together(evidence_url, checked, digests)
+    return [
+        one.with_recomputed([*gone, *found]) for one, found in zip(checked, together, strict=True)
+    ]
+
+
+class _Asked(NamedTuple):
+    """By what a certificate is checked."""
+
+    trusted: TrustedKeys | None
+    now: datetime
+    known_head: LedgerHead | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Checked:
+    """A certificate of which all is checked but what is computed."""
+
+    report: VerificationReport
+    evidence: StoredEvidence | None = None
+    """None where the certificate or its list of what is shared cannot be read."""
+    entries: Sequence[ChainedEntry] = ()
+    """The ledger as it was when it was made."""
+    issued_with: Sequence[str] = ()
+    """The files of the certificates that were entered from the same issue."""
+    others: Sequence[str] = ()
+    """The candidates whom it is not about, and whose evidence it need not name."""
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether there is nothing to compute from."""
+        checks = {problem.check for problem in self.report.problems}
+        return self.evidence is None or bool(checks & {"evidence", "lineage", "statement"})
+
+    @property
+    def unseen(self) -> tuple[str, ...]:
+        """What checking this certificate alone leaves open."""
+        if not self.others:
+            return ()
+        words = (
+            f"what the scorecard says of other candidates ({format_list(list(self.others))}), and"
+            " its ranks, was held against its digest and not computed again: `--all` does that"
+        )
+        return (words,)
+
+    def with_recomputed(self, found: Sequence[Discrepancy]) -> VerificationReport:
+        """Add what came out otherwise."""
+        report = self.report
+        if report.statement is None:
+            return report
+        if self.evidence is None or self.is_damaged:
+            words = "figures and verdicts were not recomputed, since the evidence is damaged"
+            return replace(
+                report, problems=(*report.problems, *found), cautions=(*report.cautions, words)
+            )
+        other = any(
+            item.asset == Asset.SCORECARD and item.code_version != SCORE_VERSION
+            for item in self.evidence.items
+        )
+        more = (_made_otherwise(report.statement),) if found and other else ()
+        return replace(
+            report,
+            problems=(*report.problems, *found),
+            cautions=(*report.cautions, *more),
+            other_calculation=other,
+        )
+
+
+def _check_stored(
+    content: bytes,
+    source: str,
+    evidence_url: str,
+    asked: _Asked,
+    digests: dict[str, StoredFile | None],
+) -> _Checked:
+    """Check signature, statement, files, lineage and ledger."""
     digest = digest_of_bytes(content)
     try:
         envelope = parse_envelope(content, source)
-        signature, key_id, problems = _check_signature(envelope, trusted, source)
+        signature, key_id, problems = _check_signature(envelope, asked.trusted, source)
         statement = parse_statement(envelope.payload, source)
     except (EnvelopeError, StatementError) as error:
         check = "signature" if isinstance(error, EnvelopeError) else "statement"
-        return VerificationReport(
+        report = VerificationReport(
             certificate=digest,
             statement=None,
             signature="invalid",
@@ -234,47 +381,105 @@ def verify(
             problems=(Discrepancy(check, source, error.what),),
             cautions=(),
         )
-    evidence = StoredEvidence(evidence_url, statement.predicate)
-    problems += _check_claims(statement, evidence, source)
+        return _Checked(report=report)
+    predicate = statement.predicate
+    evidence = StoredEvidence(evidence_url, predicate, digests=digests)
+    others: Sequence[str] = ()
+    is_readable = True
+    try:
+        evidence.items  # noqa: B018 - whether they can be read
+    except EvidenceError as error:
+        is_readable = False
+        problems.append(Discrepancy("evidence", str(error.culprit), error.what))
+        # So that it is said of the files that the certificate names itself what they are.
+        alone = predicate.model_copy(update={"shared": None})
+        evidence = StoredEvidence(evidence_url, alone, digests=digests)
+    if is_readable:
+        others = _others(evidence)
+        problems += _check_claims(statement, evidence, source)
     problems += all_found(evidence.check_files())
-    problems += evidence.check_lineage()
-    chain, found = _check_ledger(statement, evidence, digest, trusted, known_head)
+    if is_readable:
+        problems += evidence.check_lineage({a for one in others for a in candidate_assets(one)})
+    chain, found = _check_ledger(statement, evidence, digest, asked.trusted, asked.known_head)
     problems += found
     cautions = [*chain.cautions]
     if signature in _SIGNATURE_CAUTIONS:
         cautions.insert(0, _SIGNATURE_CAUTIONS[signature])
-    made_with, here = statement.predicate.code.version, __version__
+    made_with, here = predicate.code.version, __version__
     if made_with != here:
         cautions.append(f"it was made with evaluator {made_with} and is checked with {here}")
-    other_calculation = False
-    if any(problem.check in {"evidence", "lineage", "statement"} for problem in problems):
-        cautions.append("figures and verdicts were not recomputed, since the evidence is damaged")
-    else:
-        # As the ledger was when the certificate was made.
-        until = statement.predicate.ledger.sequence
-        entries = [chained for chained in chain.entries if chained.entry.sequence <= until]
-        found = _recompute(evidence, entries, recompute_again)
-        other_calculation = any(
-            item.asset == Asset.SCORECARD and item.code_version != SCORE_VERSION
-            for item in statement.predicate.evidence
-        )
-        if found and other_calculation:
-            cautions.append(_made_otherwise(statement))
-        problems += found
-    return VerificationReport(
+    report = VerificationReport(
         certificate=digest,
         statement=statement,
         signature=signature,
         key_id=key_id,
-        state=state_of(chain.entries, digest, now),
+        state=state_of(chain.entries, digest, asked.now),
         ledger=chain.head,
         files=sum(1 for _ in evidence.paths()),
         entries=len(chain.entries),
         problems=tuple(problems),
         cautions=tuple(cautions),
-        other_calculation=other_calculation,
         revoked_keys=chain.revoked,
     )
+    entered = [
+        (chained.entry.subject, chained.entry.certificate_body().path)
+        for chained in chain.entries
+        if chained.entry.kind == "certificate" and not chained.void
+    ]
+    folders = {path.rpartition("/")[0] for subject, path in entered if subject == digest}
+    return _Checked(
+        report=report,
+        evidence=evidence if is_readable else None,
+        entries=[c for c in chain.entries if c.entry.sequence <= predicate.ledger.sequence],
+        issued_with=[path for _, path in entered if path.rpartition("/")[0] in folders],
+        others=others,
+    )
+
+
+def _others(evidence: StoredEvidence) -> list[str]:
+    """Name the candidates of whom a certificate names no evidence itself."""
+    if evidence.predicate.shared is None:
+        return []
+    try:
+        spec = read_declared(evidence)
+    except (EvidenceError, ValueError):
+        return []  # that is reported with the files, and then everything has to be listed
+    mine = narrowed_to(spec, evidence.predicate.candidate.name)
+    return [candidate.name for candidate in spec.candidates if candidate.name not in mine]
+
+
+def _recompute_together(
+    evidence_url: str, checked: Sequence[_Checked], digests: dict[str, StoredFile | None]
+) -> list[list[Discrepancy]]:
+    """Compute once what the certificates of an issue say; give what is found of each."""
+    damaged = [one for one in checked if one.is_damaged]
+    if damaged:
+        what = (
+            "figures and verdicts were not recomputed, since a certificate of the same issue or its"
+            " evidence is damaged"
+        )
+        return [
+            [] if one in damaged else [Discrepancy("figures", damaged[0].report.certificate, what)]
+            for one in checked
+        ]
+    certificates = {
+        one.report.certificate: (one.evidence.predicate, one.entries)
+        for one in checked
+        if one.evidence is not None
+    }
+    items = {key_of(item): item for one in checked if one.evidence for item in one.evidence.items}
+    (first, _), *others = certificates.values()
+    named = {key_of(item) for item in StoredEvidence(evidence_url, first).items}
+    beside = [item for key, item in items.items() if key not in named]
+    joint = StoredEvidence(evidence_url, first, beside, digests=digests)
+    shared = list(joint.check_lineage())
+    for predicate, _ in others:
+        if (predicate.rests_on, predicate.shared) != (first.rests_on, first.shared):
+            what = f"{predicate.candidate.name} does not rest on what the others rest on"
+            shared.append(Discrepancy("lineage", "certificate", what))
+    own: dict[str, list[Discrepancy]] = {}
+    shared += _recomputed(recompute_all(joint, certificates, own))
+    return [[*shared, *own.get(one.report.certificate, ())] for one in checked]
 
 
 def _made_otherwise(statement: Statement) -> str:
@@ -337,7 +542,7 @@ def _check_claims(statement: Statement, evidence: StoredEvidence, source: str) -
         item.asset == Asset.EVALUATION_SET
         and item.content_version == measured.get(CONTENT_DIGEST)
         and measured.get(FILE_DIGEST) in {stored.sha256 for stored in item.files.values()}
-        for item in predicate.evidence
+        for item in evidence.items
     ):
         problems.append("the evaluation set that it is about is not among the evidence")
     if subjects or len(statement.subject) > len({s.name for s in statement.subject}):
@@ -444,13 +649,11 @@ def all_found(found: Iterator[Discrepancy]) -> list[Discrepancy]:
     return problems
 
 
-def _recompute(
-    evidence: StoredEvidence, entries: Sequence[ChainedEntry], recompute_again: Recompute
-) -> list[Discrepancy]:
+def _recomputed(found: Iterable[Discrepancy]) -> list[Discrepancy]:
     problems = []
     try:
         # One by one, so that what was found before a fault is reported too.
-        for problem in recompute_again(evidence, entries):
+        for problem in found:
             problems.append(problem)  # noqa: PERF402 - a list made at once would be lost
     except Exception as error:  # noqa: BLE001 - whatever odd evidence makes it raise is a finding, never a pass
         what = f"figures and verdicts cannot be recomputed: {type(error).__name__}: {error}"

@@ -74,10 +74,17 @@ def _to_verify(certificate: str, evidence: str | None) -> tuple[bytes, str]:
     return found.content, found.evidence
 
 
+def _any_to_verify(certificate: str, evidence: str | None) -> tuple[bytes, str]:
+    found = _find(certificate, evidence, of_audit=True)
+    return found.content, found.evidence
+
+
 commands.command("verify", epilog="Example: evaluator verify flights/gb --key audit.public.pem")(
     verify_command(
         _to_verify,
-        certificate_help="A .dsse.json file, an exported folder, or AUDIT/CANDIDATE.",
+        find_any=_any_to_verify,
+        certificate_help="A .dsse.json file, an exported folder, or AUDIT/CANDIDATE; with --all"
+        " also AUDIT.",
         evidence_help=EVIDENCE_HELP,
     )
 )
@@ -319,14 +326,16 @@ class _FoundCertificate(NamedTuple):
         return parse_statement(parse_envelope(self.content, self.source).payload, self.source)
 
 
-def _find(certificate: str, evidence: str | None) -> _FoundCertificate:
-    """Read a certificate's file, or the newest one of a candidate."""
+def _find(certificate: str, evidence: str | None, *, of_audit: bool = False) -> _FoundCertificate:
+    """Read a certificate's file, or the newest one of a candidate, or of the audit."""
     path = Path(certificate)
     audit, _, candidate = certificate.partition("/")
     if path.is_file():
         content, source = path.read_bytes(), path.name
     elif candidate and "/" not in candidate and not certificate.endswith(".json"):
         content, source = _newest(audit, candidate), certificate
+    elif of_audit and certificate == audit and not certificate.endswith(".json"):
+        content, source = _newest(audit, None), certificate
     else:
         raise UsageError(
             "there is no such certificate",
@@ -340,25 +349,25 @@ def _find(certificate: str, evidence: str | None) -> _FoundCertificate:
     return _FoundCertificate(content, source, evidence)
 
 
-def _newest(audit: str, candidate: str) -> bytes:
-    """Read the certificate of a candidate that was entered last, be it revoked or not."""
+def _newest(audit: str, candidate: str | None) -> bytes:
+    """Read what was entered last of a candidate, or (None) of any, be it revoked or not."""
     from evaluator.certification import Ledger
 
     store = _state(audit).store
-    paths = {
-        body.candidate: body.path
-        for chained in Ledger(store.url, audit).entries()
-        if chained.entry.kind == "certificate"
-        for body in [chained.entry.certificate_body()]
-    }
+    paths: dict[str | None, str] = {}
+    for chained in Ledger(store.url, audit).entries():
+        if chained.entry.kind == "certificate":
+            body = chained.entry.certificate_body()
+            paths |= {body.candidate: body.path, None: body.path}
     content = store.files.read(paths[candidate]) if candidate in paths else None
     if content is None:
         raise UsageError(
             "the ledger has no certificate for this candidate"
             if candidate not in paths
             else f"its newest certificate, {paths[candidate]}, is gone",
-            culprit=f"{audit}/{candidate}",
-            fix=f"use one of {', '.join(paths) or '(there is none)'}, or name a certificate's file",
+            culprit=audit if candidate is None else f"{audit}/{candidate}",
+            fix=f"use one of {', '.join(filter(None, paths)) or '(there is none)'}, or name a"
+            " certificate's file",
         )
     return content
 

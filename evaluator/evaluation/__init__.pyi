@@ -5,6 +5,7 @@ from ._cases import (
     dependence_columns as dependence_columns,
     with_dependence as with_dependence,
 )
+from ._compare import OthersCompared as OthersCompared
 from ._measure import measure as measure
 from ._score import (
     SCORE_VERSION as SCORE_VERSION,

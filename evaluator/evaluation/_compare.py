@@ -1,6 +1,6 @@
 """The scorecard's candidates, compared case by case on the cases that they have in common."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -24,6 +24,20 @@ _NUMBERS = (
 )
 
 
+class OthersCompared(NamedTuple):
+    """What is known of candidates that are not compared once more, and bears on those that are."""
+
+    slices: Mapping[str, Collection[str]]
+    """By candidate, the keys of the slices that it was evaluated on and that have cases."""
+    comparisons: Mapping[str, Sequence[float]]
+    """By metric, the p-values of their comparisons with the baseline."""
+    pairs: Mapping[str, Sequence[float]]
+    """By metric, the p-values of all pairs that one of them is in."""
+
+
+NO_OTHERS = OthersCompared({}, {}, {})
+
+
 class ComparisonTables(NamedTuple):
     """Candidates against the baseline, all pairs, and ranks; what a reader must know besides."""
 
@@ -34,12 +48,16 @@ class ComparisonTables(NamedTuple):
 
 
 def compare(
-    spec: AuditSpec, predictions: Mapping[str, pd.DataFrame], cases: EvaluatedCases
+    spec: AuditSpec,
+    predictions: Mapping[str, pd.DataFrame],
+    cases: EvaluatedCases,
+    others: OthersCompared = NO_OTHERS,
 ) -> ComparisonTables:
     """Compare an audit's candidates on the slices that all of them were evaluated on.
 
     A candidate that lacks more than half of the baseline's slices is left out, so that the others
     keep theirs; like what cannot be compared for want of scores, it is listed as "not compared".
+    Where the audit was narrowed to some of its candidates, `others` are those that it had besides.
     """
     baseline = next(candidate for candidate in spec.candidates if candidate.baseline)
     slices = {
@@ -59,8 +77,10 @@ def compare(
     ]
     if len(taking) < 2:  # noqa: PLR2004 - a comparison needs two
         raise ValueError("; ".join(remarks))
-    common = set.intersection(*(slices[c.name] for c in taking))
-    everywhere = set.union(*(slices[c.name] for c in taking))
+    also = [set(keys) for keys in others.slices.values()]
+    also = [keys for keys in also if 2 * len(keys & known) >= len(known)]
+    common = set.intersection(*(slices[c.name] for c in taking), *also)
+    everywhere = set.union(*(slices[c.name] for c in taking), *also)
     if not common:
         raise ValueError("there is no slice on which all candidates were evaluated")
     if common != everywhere:
@@ -72,7 +92,7 @@ def compare(
     without = [c.name for c in taking if not c.has_scores]
     if without and any(METRICS[name].needs == "score" for name in spec.metrics):
         remarks.append(f"{', '.join(without)}: without scores, not compared by what needs them")
-    return _compare_frame(spec, taking, frame, everywhere - common, remarks)
+    return _compare_frame(spec, taking, frame, everywhere - common, remarks, others=others)
 
 
 def _pair_predictions(
@@ -108,6 +128,8 @@ def _compare_frame(
     frame: pd.DataFrame,
     missing: set[str],
     remarks: list[str],
+    *,
+    others: OthersCompared,
 ) -> ComparisonTables:
     from evaluator.metrics import compare_candidates, compare_pairs, rank_candidates
 
@@ -133,13 +155,14 @@ def _compare_frame(
             _note_missing_cases(table, missing)
         return tables
 
-    tables = found(compare_candidates, baseline=baseline)
+    tables = found(compare_candidates, baseline=baseline, others=others.comparisons)
     scopes = _scopes(tables[0])
-    pairs = found(compare_pairs)
+    pairs = found(compare_pairs, others=others.pairs)
     if not decided:
         tables, pairs = tables[1:], pairs[1:]
     tables += list(_not_compared(spec, names, scopes, tables))
-    ranks = [rank_candidates(table) for table in pairs]
+    # Among some of the candidates there are none.
+    ranks = [] if others.slices else [rank_candidates(table) for table in pairs]
     return ComparisonTables(
         _in_order(pd.concat(tables, ignore_index=True), spec, scopes),
         pd.concat([scopes.iloc[:0], *pairs], ignore_index=True),

@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 
 from evaluator.evaluation._cases import WEIGHT, EvaluatedCases, IntArray
-from evaluator.evaluation._compare import compare
+from evaluator.evaluation._compare import NO_OTHERS, OthersCompared, compare
 from evaluator.evaluation._fairness import measure_fairness
 from evaluator.evaluation._measure import (
     design_effect,
@@ -92,6 +92,7 @@ def score(
     predicted: Callable[[CandidateSpec], Predicted | None],
     *,
     worsened: Worsened | None = None,
+    others: OthersCompared = NO_OTHERS,
 ) -> Scored:
     """Measure and compare all candidates, as far as the audit asks for it.
 
@@ -106,6 +107,9 @@ def score(
         read and measured side by side.
     worsened
         Looks for what got worse; without it nobody does.
+    others
+        Where `spec` was narrowed to some of its candidates, what of the others bears on how these
+        are compared. There are no ranks then.
 
     Returns
     -------
@@ -127,7 +131,7 @@ def score(
         results = zip(spec.candidates, pool.map(scored, spec.candidates), strict=True)
         of_each = {candidate.name: one for candidate, one in results if one is not None}
     compared, remarks = find_differences(
-        spec, {name: one.predictions for name, one in of_each.items()}, cases
+        spec, {name: one.predictions for name, one in of_each.items()}, cases, others
     )
     measurements = pd.concat([one.measurements for one in of_each.values()], ignore_index=True)
     measurements = measurements.astype(dict.fromkeys(SLICE_COLUMNS, "str"))
@@ -243,13 +247,16 @@ def find_for_candidate(
 
 
 def find_differences(
-    spec: AuditSpec, predictions: Mapping[str, pd.DataFrame], cases: EvaluatedCases
+    spec: AuditSpec,
+    predictions: Mapping[str, pd.DataFrame],
+    cases: EvaluatedCases,
+    others: OthersCompared = NO_OTHERS,
 ) -> tuple[dict[str, pd.DataFrame], list[str]]:
     """Compare the candidates where the audit does; return the tables and the remarks."""
     if not spec.compares:
         return {}, []
     remarks: list[str] = []
-    found = _attempt("a comparison", lambda: compare(spec, predictions, cases), remarks)
+    found = _attempt("a comparison", lambda: compare(spec, predictions, cases, others), remarks)
     if found is None:
         return {}, remarks
     tables = {COMPARISONS: found.comparisons, PAIRS: found.pairs, RANKS: found.ranks}

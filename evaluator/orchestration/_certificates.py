@@ -16,9 +16,9 @@ from evaluator.certification import (
     Issue,
     Ledger,
     build_statement,
-    gather_evidence,
     qualified_outcome,
     require_certificate,
+    share_evidence,
     sign_statement,
     signing_key_from_environment,
     spec_document,
@@ -29,7 +29,12 @@ from evaluator.evidence import RECORD, Address, Record, RunContext, digest_of_by
 from evaluator.orchestration._facts import CertificateFacts, ScorecardFacts
 from evaluator.orchestration._home import Home
 from evaluator.orchestration._identities import CODE_VERSIONS
-from evaluator.orchestration._scorecard_run import Decisions, JudgedScorecard, read_decisions
+from evaluator.orchestration._scorecard_run import (
+    Decisions,
+    JudgedScorecard,
+    declared_as_scored,
+    read_decisions,
+)
 from evaluator.orchestration._state import AuditState
 from evaluator.scorecard import Asset
 from evaluator.spec import AuditSpec, CandidateSpec, RegisteredModel
@@ -191,8 +196,11 @@ def _issue(
     key: "SigningKey | None",
     run_context: RunContext,
 ) -> Record:
-    spec = _store_spec(state, run_context)
-    evidence = gather_evidence(state.store, [judged.record, spec])
+    spec = _store_spec(state, declared_as_scored(state.spec, judged.record), run_context)
+    withheld = judged.decisions.withheld
+    # The baseline's own is what all others rest on too.
+    apart = [c.name for c in state.spec.candidates if c.name not in withheld and not c.baseline]
+    evidence = share_evidence(state.store, [judged.record, spec], apart, run_context)
     facts = ScorecardFacts.of(judged.record)
     settings = state.spec.certificate
     valid_until = run_context.now + timedelta(days=settings.valid_days)
@@ -206,7 +214,6 @@ def _issue(
         waivers=judged.decisions.waivers,
     )
     files = {CERTIFICATE: document.to_bytes()}
-    withheld = judged.decisions.withheld
     for candidate in state.spec.candidates:
         if candidate.name in withheld:
             continue
@@ -223,7 +230,7 @@ def _issue(
         target.identity,
         files,
         content_version=digest_of_bytes(files[CERTIFICATE]),
-        upstream=[judged.record.as_upstream(), spec.as_upstream()],
+        upstream=evidence.rests_on,
         facts=CertificateFacts(
             outcomes={
                 o.candidate: o.outcome for o in judged.outcomes if o.candidate not in withheld
@@ -240,9 +247,9 @@ def _issue(
     )
 
 
-def _store_spec(state: AuditState, run_context: RunContext) -> Record:
+def _store_spec(state: AuditState, spec: AuditSpec, run_context: RunContext) -> Record:
     """Keep the audit's declaration as evidence, so that a stranger can judge by it."""
-    content = spec_document(state.spec)
+    content = spec_document(spec)
     digest = digest_of_bytes(content)
     return state.store.write(
         state.address(Asset.AUDIT_SPEC),

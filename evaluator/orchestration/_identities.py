@@ -23,7 +23,7 @@ CODE_VERSIONS = {
     "scorecard": SCORE_VERSION,
     "mlflow_runs": "2",
     "audit_spec": "1",
-    "certificate": "6",
+    "certificate": "7",
     "dashboard": "6",
     "documents": "4",
     "promoted_models": "1",
@@ -125,7 +125,8 @@ class Identities:
             "scorecard",
             {
                 "evaluation_set": evaluation_set,
-                "slices": list(slices),
+                # However the candidates are declared; each one's slices keep their order.
+                "slices": sorted(slices, key=lambda described: str(described[0])),
                 "more_slices": [list(names) for names in self._spec.additional_slices],
                 "earlier": previous,
                 **settings,

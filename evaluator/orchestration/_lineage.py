@@ -27,7 +27,11 @@ from evaluator.intake import QUARANTINED_ROWS
 from evaluator.orchestration._evaluation_set import needs_refresh
 from evaluator.orchestration._facts import IntakeFacts, ModelFacts, RawDataFacts
 from evaluator.orchestration._home import Home
-from evaluator.orchestration._scorecard_run import ExpectedScorecard, expected_scorecard
+from evaluator.orchestration._scorecard_run import (
+    ExpectedScorecard,
+    declared_as_scored,
+    expected_scorecard,
+)
 from evaluator.orchestration._state import AuditState
 from evaluator.scorecard import CASES, Asset, Slice
 from evaluator.spec import Audit, suggestion
@@ -210,7 +214,9 @@ class _Expected:
             is_so = self._scorecard.target[1] == record.identity
             otherwise = "other slices are known now, or the audit measures otherwise"
         elif asset == Asset.AUDIT_SPEC:
-            is_so = digest_of_bytes(spec_document(self._state.spec)) == record.content_version
+            scorecard = self._state.require(Asset.SCORECARD)
+            now = declared_as_scored(self._state.spec, scorecard)
+            is_so = digest_of_bytes(spec_document(now)) == record.content_version
             otherwise = "the audit's YAML says something else now"
         return None if is_so else otherwise
 

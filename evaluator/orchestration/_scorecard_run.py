@@ -78,7 +78,7 @@ from evaluator.scorecard import (
     from_stored,
     predictions_of,
 )
-from evaluator.spec import CandidateSpec
+from evaluator.spec import AuditSpec, CandidateSpec
 
 _SLICE_SCHEMA = pa.schema(
     [
@@ -242,6 +242,16 @@ def store_scorecard(state: AuditState, run_context: RunContext) -> Record:
         code_version=CODE_VERSIONS["scorecard"],
         run_context=run_context,
     )
+
+
+def declared_as_scored(spec: AuditSpec, scorecard: Record) -> AuditSpec:
+    """Give an audit with its candidates in the order in which a scorecard has them.
+
+    They may stand in another order in the YAML by now, which makes no new scorecard.
+    """
+    place = {name: number for number, name in enumerate(ScorecardFacts.of(scorecard).candidates)}
+    names = [candidate.name for candidate in spec.candidates]
+    return spec.with_candidates(sorted(names, key=lambda name: place.get(name, len(place))))
 
 
 class _Judgement(NamedTuple):

@@ -11,6 +11,7 @@ class Asset:
     QUARANTINED_ROWS: Final = "quarantined_rows"
     DATA_QUALITY_REPORT: Final = "data_quality_report"
     AUDIT_SPEC: Final = "audit_spec"
+    SHARED_EVIDENCE: Final = "shared_evidence"
     EVALUATION_SET: Final = "evaluation_set"
     SCORECARD: Final = "scorecard"
     MLFLOW_RUNS: Final = "mlflow_runs"

@@ -2,7 +2,7 @@
 
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import product, starmap
 from typing import Any, Final, Literal, Self
 
@@ -169,7 +169,14 @@ class AuditSpec(SpecModel):
 
     def what_counts(self) -> dict[str, Any]:
         """Return all that is declared and may change what is found or how it is judged, as JSON."""
-        return self.model_dump(mode="json", exclude={"execution", "partitions_per_run"})
+        # In which order candidates are declared says nothing of any of them.
+        ordered = self.with_candidates(sorted(candidate.name for candidate in self.candidates))
+        return ordered.model_dump(mode="json", exclude={"execution", "partitions_per_run"})
+
+    def with_candidates(self, names: Sequence[str]) -> Self:
+        """Return the same audit of these of its candidates, in this order."""
+        known = {candidate.name: candidate for candidate in self.candidates}
+        return self.model_copy(update={"candidates": tuple(known[name] for name in names)})
 
     def slices(self) -> list[Slice]:
         """Return every slice: each geography x each segment; empty where nothing is evaluated."""

@@ -34,14 +34,17 @@ Head = Annotated[
 ]
 
 
-def verify_command(find: Find, *, certificate_help: str, evidence_help: str) -> Callable[..., None]:
+def verify_command(
+    find: Find, *, find_any: Find, certificate_help: str, evidence_help: str
+) -> Callable[..., None]:
     """Make the command that checks a certificate.
 
     Parameters
     ----------
     find
-        Reads a certificate that is no exported folder: from what was called one, and
-        ``--evidence``, to its bytes and the evidence's URL.
+        Reads a certificate that is no exported folder.
+    find_any
+        Reads any of those that were issued together, for ``--all``.
     certificate_help, evidence_help
         What may be called a certificate, and what ``--evidence`` is where it is not given.
 
@@ -57,16 +60,40 @@ def verify_command(find: Find, *, certificate_help: str, evidence_help: str) -> 
         evidence: Annotated[str | None, typer.Option(help=evidence_help)] = None,
         key: Keys = None,
         ledger_head: Head = None,
+        all_issued: Annotated[
+            bool,
+            typer.Option(
+                "--all",
+                help="Check all certificates that were issued with it, and compute everything once:"
+                " every candidate, all pairs, ranks.",
+            ),
+        ] = False,
         as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     ) -> None:
-        """Check a certificate offline: signature, every digest, ledger, and all figures once more.
+        """Check a certificate offline: signature, every digest, ledger, and its figures once more.
 
-        Exit code 0 only where everything holds, a trusted key signed it, and it stands.
+        Of its own candidate, the baseline, and the comparison of the two. Exit code 0 only where
+        everything holds, a trusted key signed it, and it stands.
         """
-        from evaluator.certification import verify as check, verify_bundle
+        from evaluator.certification import verify as check, verify_all, verify_bundle
 
         now, trusted = datetime.now(UTC), trusted_keys(key)
         head = None if ledger_head is None else parse_head(ledger_head)
+        if all_issued:
+            if Path(certificate).is_dir():
+                raise UsageError(
+                    "an exported folder is of one candidate",
+                    culprit="--all",
+                    fix="name a certificate's file, and its evidence folder with --evidence",
+                )
+            content, url = find_any(certificate, evidence)
+            reports = verify_all(content, url, trusted=trusted, now=now, known_head=head)
+            if as_json:
+                typer.echo(json.dumps([report.as_record() for report in reports], indent=2))
+            else:
+                typer.echo("\n".join(line for one in reports for line in one.to_lines()))
+            done = all(report.is_verified for report in reports)
+            raise typer.Exit(Exit.DONE if done else Exit.NOT_CERTIFIED)
         if Path(certificate).is_dir():
             bundle = verify_bundle(Path(certificate), trusted=trusted, now=now, known_head=head)
             report, problems, is_verified = bundle.report, bundle.problems, bundle.is_verified
@@ -173,6 +200,7 @@ _app.command(
 )(
     verify_command(
         _find,
+        find_any=_find,
         certificate_help="An exported folder, or a .dsse.json file.",
         evidence_help="The evidence folder or URL that a .dsse.json file rests on.",
     )

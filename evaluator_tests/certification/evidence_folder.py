@@ -27,13 +27,13 @@ from evaluator.certification import (
     decide_gaps,
     decide_outcomes,
     gate_evidence,
-    gather_evidence,
     judge_scopes,
+    share_evidence,
     sign_statement,
     spec_document,
     waivers_in_force,
 )
-from evaluator.certification._stored_evidence import Evidence
+from evaluator.certification._stored_evidence import SplitEvidence
 from evaluator.evaluation import SCORE_VERSION, EvaluatedCases, Predicted, columns_needed, score
 from evaluator.evidence import (
     Address,
@@ -109,7 +109,10 @@ class Builder:
         self.cases["data.amount"] = noise.round(1)
         self.cases["data.household"] = np.arange(80) // 4
         scores = np.clip(self.cases["label"] * 0.5 + noise, 0, 1)
-        self.scores = {"one": scores.to_numpy(), "two": 1 - scores.to_numpy()}
+        self.names = [candidate.name for candidate in spec.candidates]
+        own = {"one": scores.to_numpy(), "two": 1 - scores.to_numpy()}
+        # Others say much the same as the first.
+        self.scores = {name: own.get(name, scores.to_numpy() ** 0.7) for name in self.names}
         self.absent = {("two", "south|new")}
         self.cluster = spec.data.cluster and f"data.{spec.data.cluster}"
 
@@ -122,11 +125,12 @@ class Builder:
         version: str,
         partition: str | None = None,
         facts: Mapping[str, Any] | None = None,
+        identity: str | None = None,
     ) -> Record:
         used = [record.as_upstream().model_dump() for record in upstream]
         return self.store.write(
             Address(AUDIT, asset, partition),
-            identity_of(asset, "1", {"version": version, "upstream": used}),
+            identity or identity_of(asset, "1", {"version": version, "upstream": used}),
             files,
             content_version=version,
             upstream=[record.as_upstream() for record in upstream],
@@ -152,12 +156,22 @@ class Builder:
             version=content_version(table),
             partition="2026-01-01",
         )
+        refused = pa.table({"line_number": [7, 9], "text": ["a;b", "c;d"]})
+        self.write(
+            "quarantined_rows",
+            {"quarantined_rows.parquet": refused},
+            [raw],
+            version=content_version(refused),
+            partition="2026-01-01",
+            identity=typed.identity,
+        )
         self.report = self.write(
             "data_quality_report",
             {PROFILE: PROFILE_OF_THE_DAY.to_json()},
             [raw],
             version="the day's report",
             partition="2026-01-01",
+            identity=typed.identity,
         )
         return self.write(
             "evaluation_set",
@@ -180,12 +194,14 @@ class Builder:
 
     def figures(self, frames: Mapping[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:
         measured = []
-        for candidate in ("one", "two"):
+        for candidate in self.names:
             own = [
                 frame.assign(geography=key.split("|")[0], segment=key.split("|")[1])
                 for (name, key), frame in frames.items()
                 if name == candidate
             ]
+            if not own:
+                continue
             table = slice_metrics(
                 pd.concat(own).merge(self.cases[["id", "data.household"]], on="id"),
                 label="label",
@@ -245,7 +261,7 @@ class Builder:
         states = []
         models = {
             name: self.write(f"{name}_model", {}, [], version=digest_of_bytes(name.encode()))
-            for name in ("one", "two")
+            for name in self.names
         }
         for name, model in models.items():
             for slice_key in KEYS:
@@ -309,16 +325,18 @@ class Builder:
     ) -> tuple[dict[str, pd.DataFrame], Mapping[str, Any]]:
         """Make the scorecard's tables; the figures by other means than whoever checks them."""
         predicted = {}
-        for name in ("one", "two"):
+        for name in self.names:
             own = {key: frame for (candidate, key), frame in frames.items() if candidate == name}
             slices = {Slice.of_key(key): frame for key, frame in own.items()}
             joined = [frame.assign(**one._asdict()) for one, frame in slices.items()]
+            if not joined:
+                continue
             predicted[name] = Predicted(pd.concat(joined, ignore_index=True), list(slices))
         table = pa.Table.from_pandas(self.cases[columns_needed(self.spec)], preserve_index=False)
         found = score(
             self.spec,
             EvaluatedCases(table, self.spec.data),
-            lambda candidate: predicted[candidate.name],
+            lambda candidate: predicted.get(candidate.name),
         )
         tables = {name: from_stored(table) for name, table in found.tables.items()}
         tables[MEASUREMENTS] = self.figures(frames)
@@ -337,12 +355,12 @@ class Builder:
             tables.__getitem__, weak_searches=scorecard.facts[WEAK_SEARCHES], days=self.days()
         )
         signer = key if signed else None
-        names = ["one", "two"]
+        names = self.names
         evidence_of_gates = gate_evidence(self.spec, found)
         judged = judge_scopes(self.spec.gates, evidence_of_gates, names)
         verdicts = [one.verdict for one in judged]
         evaluation_set = next(u for u in scorecard.upstream if u.asset == "evaluation_set")
-        evidence = gather_evidence(self.store, [scorecard, spec])
+        evidence = share_evidence(self.store, [scorecard, spec], names[1:], MOMENT)
         ledger = Ledger(str(self.folder), AUDIT)
         document = build_certificate(
             audit=AUDIT,
@@ -408,7 +426,7 @@ class Builder:
         return Issued(self.folder, certificates, paths, key)
 
     def statement(
-        self, document: AuditCertificate, name: str, evidence: Evidence, ledger: Ledger
+        self, document: AuditCertificate, name: str, evidence: SplitEvidence, ledger: Ledger
     ) -> Statement:
         return build_statement(
             document,

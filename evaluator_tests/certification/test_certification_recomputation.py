@@ -1,5 +1,6 @@
 """Whatever does not follow from the stored predictions is found, with digests that fit."""
 
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
@@ -25,14 +26,15 @@ from evaluator.scorecard import (
     DayFacts,
 )
 from evaluator.spec import AuditSpec
-from evaluator_tests.certification.checking import check, key_of, problems
+from evaluator_tests.certification.checking import check, check_all, key_of, problems
 from evaluator_tests.certification.evidence_folder import (
     AUDIT,
     LATER,
     NOW,
     Builder,
+    Issued,
 )
-from evaluator_tests.certification.evidence_spec import SPEC
+from evaluator_tests.certification.evidence_spec import KEYS, SPEC
 
 
 def no_recomputation(_: object, _entries: object) -> Iterator[Discrepancy]:
@@ -146,7 +148,7 @@ def test_labels_that_differ_from_the_evaluation_set_are_found(tmp_path: Path) ->
             frame = super().predictions(candidate, key)
             return frame.assign(label=frame["prediction"]) if candidate == "two" else frame
 
-    found = problems(check(Relabelled(tmp_path).issue(key_of())))
+    found = problems(check(Relabelled(tmp_path).issue(key_of()), "two"))
     assert "have another label there" in found
     assert "two_predictions" in found
 
@@ -157,7 +159,7 @@ def test_cases_that_were_left_out_are_found(tmp_path: Path) -> None:
             frame = super().predictions(candidate, key)
             return frame[frame["label"] == frame["prediction"]] if candidate == "two" else frame
 
-    found = problems(check(Choosy(tmp_path).issue(key_of())))
+    found = problems(check(Choosy(tmp_path).issue(key_of()), "two"))
     assert "and the slice has 20" in found
 
 
@@ -224,10 +226,139 @@ def test_a_forged_table_with_digests_that_fit_is_found(
             return tables
 
     issued = Forging(tmp_path).issue(key_of())
-    found = problems(check(issued))
+    found = problems(check(issued, "two" if file in {COMPARISONS, PAIRS, RANKS} else "one"))
     assert file in found
     assert what in found
     assert check(issued, recompute_again=no_recomputation).is_verified
+
+
+def three(**compare: Any) -> AuditSpec:
+    """Declare a third candidate, and how all are compared."""
+    declared = SPEC.model_dump(mode="json", exclude_unset=True)
+    third = declared["candidates"][1] | {"name": "three", "path": "models/three.skops"}
+    declared["candidates"].append(third)
+    return AuditSpec.model_validate(declared | {"compare": compare})
+
+
+def forging(
+    folder: Path, spec: AuditSpec, change: Callable[[dict[str, pd.DataFrame]], None]
+) -> Issued:
+    class Forging(Builder):
+        def findings(self, tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+            change(tables)
+            return tables
+
+    return Forging(folder, spec).issue(key_of())
+
+
+COMPARED = [{}, {"margin": 0.2}, {"adjust": "benjamini_hochberg"}]
+
+
+@pytest.mark.parametrize("compare", COMPARED, ids=str)
+def test_each_of_several_candidates_is_verified_alone_and_all_of_them_at_once(
+    tmp_path: Path, compare: dict[str, Any]
+) -> None:
+    issued = Builder(tmp_path, three(**compare)).issue(key_of())
+    for name in ("one", "two", "three"):
+        report = check(issued, name)
+        assert problems(report) == ""
+        assert report.is_verified
+        others = {"one": "two, three", "two": "three", "three": "two"}[name]
+        assert f"of other candidates ({others}), and its ranks, was" in report.not_checked[0]
+    reports = check_all(issued, "two")
+    assert [r.statement and r.statement.predicate.candidate.name for r in reports] == [
+        "two",
+        "one",
+        "three",
+    ]
+    for report in reports:
+        assert problems(report) == ""
+        assert report.is_verified
+        assert report.not_checked == ()
+
+
+def test_only_what_one_candidate_rests_on_is_needed_to_verify_it(tmp_path: Path) -> None:
+    issued = Builder(tmp_path, three()).issue(key_of())
+    for asset in ("three_model", "three_predictions", "three_slice_metrics"):
+        shutil.rmtree(tmp_path / AUDIT / asset)
+    assert check(issued, "two").is_verified
+    assert "three_predictions" in problems(check(issued, "three"))
+    assert not any(report.is_intact for report in check_all(issued, "two"))
+
+
+def _in_row(name: str, candidate: str, column: str, value: object) -> Any:
+    def change(tables: dict[str, pd.DataFrame]) -> None:
+        table = tables[name].copy()
+        row = table.index[(table["candidate"] == candidate).to_numpy()][-1]
+        assert table.loc[row, column] != value
+        table.loc[row, column] = value
+        tables[name] = table
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("compare", "name", "column", "value"),
+    [
+        ({}, COMPARISONS, "difference", 0.123),
+        ({}, COMPARISONS, "p_adjusted", 0.123),
+        ({"adjust": "benjamini_hochberg"}, COMPARISONS, "low_adjusted", -0.987),
+        ({"margin": 0.2}, COMPARISONS, "conclusion", "better"),
+        ({}, FAIRNESS, "value", 0.123),
+        ({}, ADDITIONAL_MEASUREMENTS, "value", 0.123),
+    ],
+)
+def test_a_forged_row_is_found_with_its_own_candidate_and_with_all_and_not_with_another(
+    tmp_path: Path, compare: dict[str, Any], name: str, column: str, value: object
+) -> None:
+    issued = forging(tmp_path, three(**compare), _in_row(name, "two", column, value))
+    assert f"{column} is {value}, recomputed" in problems(check(issued, "two"))
+    assert check(issued, "three").is_verified
+    for report in check_all(issued, "three"):
+        assert f"{column} is {value}, recomputed" in problems(report)
+        assert not report.is_intact
+
+
+def test_forged_ranks_are_found_with_all(tmp_path: Path) -> None:
+    issued = forging(tmp_path, three(), _in_row(RANKS, "two", "rank", 7))
+    assert check(issued, "two").is_verified
+    assert "rank is 7" in problems(check_all(issued)[0])
+
+
+def test_a_candidate_of_too_few_slices_is_listed_as_not_compared(tmp_path: Path) -> None:
+    class Sparse(Builder):
+        def __init__(self, folder: Path, spec: AuditSpec) -> None:
+            super().__init__(folder, spec)
+            self.absent = {("three", key) for key in KEYS[1:]}
+
+    issued = Sparse(tmp_path / "honest", three()).issue(key_of())
+    assert all(problems(check(issued, name)) == "" for name in ("one", "two", "three"))
+
+    class Forging(Sparse):
+        def findings(self, tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+            _in_row(COMPARISONS, "three", "conclusion", "better")(tables)
+            return tables
+
+    forged = Forging(tmp_path / "forged", three()).issue(key_of())
+    assert "rows for other places" in problems(check(forged, "three"))
+
+
+def test_a_candidate_without_any_result_has_no_row(tmp_path: Path) -> None:
+    class Absent(Builder):
+        def __init__(self, folder: Path, spec: AuditSpec) -> None:
+            super().__init__(folder, spec)
+            self.absent = {("three", key) for key in KEYS}
+
+    issued = Absent(tmp_path, three()).issue(key_of())
+    assert all(report.is_intact for report in check_all(issued))
+    assert problems(check(issued, "three")) == ""
+
+
+def test_a_certificate_that_was_issued_with_others_and_is_gone_is_told(tmp_path: Path) -> None:
+    issued = Builder(tmp_path, three()).issue(key_of())
+    (tmp_path / issued.paths["three"]).unlink()
+    found = problems(check_all(issued)[0])
+    assert f"{issued.paths['three']}: it was issued with this one, and is gone" in found
 
 
 def test_a_search_that_is_said_to_have_gone_further_is_found(tmp_path: Path) -> None:
@@ -235,7 +366,7 @@ def test_a_search_that_is_said_to_have_gone_further_is_found(tmp_path: Path) -> 
         def searches(self, found: Mapping[str, dict[str, Any]]) -> Mapping[str, dict[str, Any]]:
             return {**found, "two": {**found["two"], "tested": 400}}
 
-    found = problems(check(Boasting(tmp_path).issue(key_of())))
+    found = problems(check(Boasting(tmp_path).issue(key_of()), "two"))
     assert "the search of two: tested is 400" in found
 
 

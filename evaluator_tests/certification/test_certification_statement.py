@@ -25,6 +25,7 @@ from evaluator.certification._statement import SCHEMA_FILE, StatementError, json
 from evaluator.errors import EvidenceError
 from evaluator.evidence import Address, EvidenceStore, canonical_json, digest_of_bytes
 from evaluator.spec import load_audit
+from evaluator_tests.certification.checking import of_format_1
 from evaluator_tests.certification.evidence_folder import AUDIT, NOW, Builder, Issued
 from evaluator_tests.certification.evidence_spec import SPEC
 
@@ -86,26 +87,46 @@ def test_its_subjects_are_the_artifact_and_the_evaluation_set_by_digest(
     )
 
 
-def test_its_evidence_is_everything_back_to_the_raw_file(document: dict[str, Any]) -> None:
-    predicate = document["predicate"]
-    assets = [item["asset"] for item in predicate["evidence"]]
-    assert set(assets) == {
+def shared_by(issued: Issued) -> list[dict[str, Any]]:
+    """List what the certificates rest on alike."""
+    (path,) = (issued.folder / AUDIT / "shared_evidence").rglob("evidence.json")
+    read: list[dict[str, Any]] = json.loads(path.read_bytes())["evidence"]
+    return read
+
+
+def test_its_evidence_is_its_own_and_a_list_of_what_all_share_back_to_the_raw_file(
+    issued: Issued,
+) -> None:
+    payload = parse_envelope(issued.certificates["two"], "certificate").payload
+    predicate = json.loads(payload)["predicate"]
+    own = [item["asset"] for item in predicate["evidence"]]
+    assert own == [
+        "two_model",
+        *["two_predictions"] * 3,
+        *["two_slice_metrics"] * 3,
+        "shared_evidence",
+    ]
+    shared = shared_by(issued)
+    assert {item["asset"] for item in shared} == {
         "raw_data",
         "validated_data",
+        "quarantined_rows",
         "data_quality_report",
         "evaluation_set",
+        # The baseline's, which all others are compared with.
         "one_model",
-        "two_model",
         "one_predictions",
-        "two_predictions",
         "one_slice_metrics",
-        "two_slice_metrics",
         "scorecard",
         "audit_spec",
     }
-    assert assets.count("two_predictions") == 3
-    assert [root["asset"] for root in predicate["rests_on"]] == ["scorecard", "audit_spec"]
-    noted = [item for item in predicate["evidence"] if item["notes"]]
+    roots = [root["asset"] for root in predicate["rests_on"]]
+    assert roots == ["scorecard", "audit_spec", "shared_evidence"]
+    assert [root["asset"] for root in predicate["evidence"][-1]["upstream"]] == [
+        "data_quality_report",
+        "quarantined_rows",
+    ]
+    noted = [item for item in shared if item["notes"]]
     assert [list(item["notes"]) for item in noted] == [["failure.run-6.json"]]
 
 
@@ -192,18 +213,6 @@ def test_an_audits_declaration_is_read_back_as_it_was(name: str) -> None:
     assert read_spec(spec_document(SPEC)) == SPEC
 
 
-def of_format_1(document: dict[str, Any]) -> dict[str, Any]:
-    """Leave out of a statement what format 1 did not say."""
-    old = copy.deepcopy(document) | {"predicateType": "urn:evaluator:certificate:v1"}
-    del old["predicate"]["assumptions"], old["predicate"]["candidate"]["qualified_by"]
-    del old["predicate"]["waivers"]
-    for key in ("rows_of_weight_zero", "cluster", "weight"):
-        del old["predicate"]["evaluation_set"][key]
-    for headline in old["predicate"]["headline"]:
-        del headline["clusters"], headline["design_effect"]
-    return old
-
-
 def test_a_statement_of_format_1_says_what_one_of_format_2_says(document: dict[str, Any]) -> None:
     read = parse_statement(canonical_json(of_format_1(document)), "certificate")
 
@@ -211,16 +220,25 @@ def test_a_statement_of_format_1_says_what_one_of_format_2_says(document: dict[s
     assert "old format does not say what qualifies it" in judged.in_words
     document["predicate"]["waivers"] = None
     said = parse_statement(canonical_json(document), "certificate").predicate
-    update = {"candidate": judged.model_copy(update={"qualified_by": said.candidate.qualified_by})}
+    update = {
+        "candidate": judged.model_copy(update={"qualified_by": said.candidate.qualified_by}),
+        "shared": said.shared,
+    }
     assert read.predicate.model_copy(update=update) == said
 
 
-def test_a_statement_of_format_2_says_what_qualifies_its_outcome(document: dict[str, Any]) -> None:
+def test_a_statement_of_format_2_says_what_qualifies_its_outcome_and_what_it_shares(
+    document: dict[str, Any],
+) -> None:
     silent = copy.deepcopy(document)
     silent["predicate"]["candidate"]["qualified_by"] = None
+    alone = copy.deepcopy(document)
+    alone["predicate"]["shared"] = None
 
     with pytest.raises(StatementError, match="qualified_by"):
         parse_statement(canonical_json(silent), "certificate")
+    with pytest.raises(StatementError, match="shared"):
+        parse_statement(canonical_json(alone), "certificate")
 
 
 def test_of_a_statement_of_format_1_the_cases_are_independent(document: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from evaluator.certification import (
@@ -23,9 +24,11 @@ from evaluator.certification import (
 )
 from evaluator.certification._bundle import MANIFEST, MANIFEST_TYPE, BundleCheck, Manifest
 from evaluator.certification._signatures import IN_TOTO, seal
+from evaluator.certification._stored_evidence import Evidence, gather_evidence
 from evaluator.errors import EvidenceError, UsageError
 from evaluator.evidence import StoredFile, canonical_json, digest_of_bytes
-from evaluator_tests.certification.checking import check, key_of, problems
+from evaluator.scorecard import RANKS
+from evaluator_tests.certification.checking import check, check_all, key_of, of_format_1, problems
 from evaluator_tests.certification.evidence_folder import (
     AUDIT,
     LATER,
@@ -108,7 +111,10 @@ def test_a_single_flipped_byte_in_what_a_live_folder_holds_of_a_certificate_is_f
             spoilt[position] ^= 4
             path.write_bytes(spoilt)
             # By its digest alone: computing everything again is not needed to find it.
-            if check(issued, recompute_again=lambda *_: ()).is_intact:
+            unseen = [
+                check(issued, n, recompute_again=lambda *_: ()).is_intact for n in ("one", "two")
+            ]
+            if all(unseen):
                 missed.append((path.relative_to(issued.folder).as_posix(), position))
         path.write_bytes(content)
     assert missed == []
@@ -123,7 +129,7 @@ def test_a_removed_file_is_named(issued: Issued) -> None:
         name = path.relative_to(issued.folder).as_posix()
         # The last entry is missed by the checkpoint, which says how far the chain reached.
         expected = "does not reach entry 2" if name.endswith("/000002.json") else name
-        assert expected in problems(check(issued))
+        assert expected in "".join(problems(report) for report in check_all(issued))
         path.write_bytes(content)
     assert check(issued).is_verified
 
@@ -135,7 +141,8 @@ def test_an_added_file_is_named(issued: Issued) -> None:
     for folder in folders:
         added = folder / "added.txt"
         added.write_text("hello")
-        assert "added.txt" in problems(check(issued)), folder
+        found = "".join(problems(report) for report in check_all(issued))
+        assert "added.txt" in found, folder
         added.unlink()
 
 
@@ -255,8 +262,13 @@ def test_an_entry_that_nobody_signed_is_found_where_others_are_signed(issued: Is
     assert "it lost its signature, or was added" in problems(check(issued, trusted=None))
 
 
-def _drop_raw_data(predicate: dict[str, Any]) -> None:
-    predicate["evidence"] = [i for i in predicate["evidence"] if i["asset"] != "raw_data"]
+def _drop_model(predicate: dict[str, Any]) -> None:
+    predicate["evidence"] = [i for i in predicate["evidence"] if i["asset"] != "two_model"]
+
+
+def _drop_slice(predicate: dict[str, Any]) -> None:
+    is_it = [item["asset"] == "two_predictions" for item in predicate["evidence"]]
+    del predicate["evidence"][is_it.index(True)]
 
 
 def _move_aside(predicate: dict[str, Any]) -> None:
@@ -287,10 +299,60 @@ def _exchange_version(predicate: dict[str, Any]) -> None:
     predicate["evidence"][0]["content_version"] = "9" * 64
 
 
+def sealed_and_entered(issued: Issued, document: dict[str, Any]) -> bytes:
+    """Sign a statement with the issuer's key, and enter it as its issuer would."""
+    content = seal(canonical_json(document), IN_TOTO, issued.key).to_bytes()
+    judged = document["predicate"]["candidate"]
+    body = Ledger(issued.url, AUDIT).entries()[1].entry.certificate_body().model_dump()
+    stated = {"candidate": judged["name"], "outcome": judged["outcome"], "path": "elsewhere/x"}
+    stated["artifact_digest"] = judged["artifact_digest"]
+    stated["evaluation_set"] = document["predicate"]["evaluation_set"]["digest"]
+    Ledger(issued.url, AUDIT).append(
+        "certificate",
+        subject=digest_of_bytes(content),
+        author="mallory",
+        reason="why not",
+        body=body | stated,
+        now=LATER,
+        key=issued.key,
+    )
+    return content
+
+
+@pytest.mark.parametrize("rank", [None, 7])
+def test_a_certificate_of_format_1_lists_everything_and_all_of_it_is_computed(
+    tmp_path: Path, rank: int | None
+) -> None:
+    class Ranked(Builder):
+        def findings(self, tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+            if rank is not None:
+                tables[RANKS] = tables[RANKS].assign(rank=rank)
+            return tables
+
+    issued = Ranked(tmp_path).issue(key_of())
+    statements = [
+        json.loads(parse_envelope(content, "certificate").payload)
+        for content in issued.certificates.values()
+    ]
+    (shared,) = (tmp_path / AUDIT / "shared_evidence").rglob("evidence.json")
+    items = json.loads(shared.read_bytes())["evidence"]
+    items += statements[1]["predicate"]["evidence"]
+    beside = {"shared_evidence", "quarantined_rows"}
+    old = of_format_1(statements[0])
+    old["predicate"]["evidence"] = [item for item in items if item["asset"] not in beside]
+    old["predicate"]["rests_on"] = old["predicate"]["rests_on"][:2]
+    content = sealed_and_entered(issued, old)
+    report = verify(content, issued.url, trusted=TrustedKeys.of(issued.key.public), now=LATER)
+    assert (report.is_verified, "rank is 7" in problems(report)) == (rank is None, rank == 7)
+
+
 @pytest.mark.parametrize(
     ("change", "what"),
     [
-        (_drop_raw_data, "rests on raw_data[2026-01-01]"),
+        (_drop_model, "rests on two_model"),
+        (_drop_slice, "rests on two_predictions[north|new]"),
+        (lambda p: p["shared"].update(sha256="9" * 64), "list of the shared evidence is not among"),
+        (lambda p: p["evidence"].pop(), "list of the shared evidence is not among"),
         (_move_aside, "evidence: ../outside"),
         (lambda p: p["rests_on"].pop(), "nothing that is certified rests on it"),
         (lambda p: p["evidence"].append(p["evidence"][0]), "lists a version twice"),
@@ -315,24 +377,57 @@ def test_a_false_statement_is_found_even_with_the_right_signature(
     judged = document["predicate"]["candidate"]
     document["subject"][0]["digest"]["sha256"] = judged["artifact_digest"]
     document["subject"][0]["name"] = f"{AUDIT}/{judged['name']}_model"
-    content = seal(canonical_json(document), IN_TOTO, issued.key).to_bytes()
-    body = Ledger(issued.url, AUDIT).entries()[1].entry.certificate_body().model_dump()
-    stated = {"candidate": judged["name"], "outcome": judged["outcome"], "path": "elsewhere/x"}
-    stated["artifact_digest"] = judged["artifact_digest"]
-    stated["evaluation_set"] = document["predicate"]["evaluation_set"]["digest"]
-    Ledger(issued.url, AUDIT).append(
-        "certificate",
-        subject=digest_of_bytes(content),
-        author="mallory",
-        reason="why not",
-        body=body | stated,
-        now=LATER,
-        key=issued.key,
-    )
+    content = sealed_and_entered(issued, document)
     report = verify(content, issued.url, trusted=TrustedKeys.of(issued.key.public), now=LATER)
     assert report.signature == "valid"
     assert what in problems(report)
     assert not report.is_intact
+
+
+@pytest.mark.parametrize(
+    ("asset", "what"),
+    [
+        ("raw_data", "rests on raw_data[2026-01-01]"),
+        ("quarantined_rows", "does not list quarantined_rows[2026-01-01]"),
+        ("data_quality_report", "rests on data_quality_report[2026-01-01]"),
+        ("one_predictions", "rests on one_predictions[north|new]"),
+    ],
+)
+def test_what_is_left_out_of_the_list_of_what_is_shared_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asset: str, what: str
+) -> None:
+    def gather(*arguments: Any) -> Evidence:
+        found = gather_evidence(*arguments)
+        kept = [item for item in found.items if item.asset != asset]
+        roots = [root for root in found.rests_on if root.asset != asset]
+        return Evidence(tuple(roots), tuple(kept))
+
+    monkeypatch.setattr("evaluator.certification._stored_evidence.gather_evidence", gather)
+    issued = Builder(tmp_path).issue(key_of())
+    for name in ("one", "two"):
+        assert f"lineage: certificate: {'it' if 'does' in what else ''}" in problems(
+            check(issued, name)
+        )
+        assert what in problems(check(issued, name))
+
+
+@pytest.mark.parametrize("change", [b"", b'{"evidence":[]}', None])
+def test_a_list_of_what_is_shared_that_is_another_or_gone_is_found(
+    issued: Issued, change: bytes | None
+) -> None:
+    (path,) = (issued.folder / AUDIT / "shared_evidence").rglob("evidence.json")
+    path.unlink() if change is None else path.write_bytes(change)
+    for report in (check(issued), check(issued, "two"), *check_all(issued)):
+        assert path.relative_to(issued.folder).as_posix() in problems(report)
+        assert report.result == "FAILED"
+        assert any("not recomputed" in caution for caution in report.cautions)
+
+
+def test_refused_rows_that_were_changed_are_found(issued: Issued) -> None:
+    (path,) = (issued.folder / AUDIT / "quarantined_rows").rglob("*.parquet")
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    for name in ("one", "two"):
+        assert path.relative_to(issued.folder).as_posix() in problems(check(issued, name))
 
 
 def test_a_bundle_is_verified_where_only_the_core_is_installed(

@@ -226,6 +226,23 @@ def test_the_order_of_the_rows_does_not_matter(
     )
 
 
+@pytest.mark.parametrize("adjust", ["holm", "benjamini_hochberg"])
+@settings(max_examples=5)
+@given(seed=st.integers(0, 10**6))
+def test_tests_that_were_made_elsewhere_are_of_the_same_family(seed: int, adjust: str) -> None:
+    frame = cases(400, seed)
+    whole = compare(frame, "good", "fair", "poor", adjust=adjust)
+    of_fair = whole["candidate"] == "fair"
+    others = {
+        str(metric): p.to_list() for metric, p in whole[~of_fair].groupby("metric")["p_value"]
+    }
+    alone = compare(frame, "good", "fair", adjust=adjust, others=others)
+    pd.testing.assert_frame_equal(alone, whole[of_fair].reset_index(drop=True), rtol=1e-9)
+    # What of theirs there is to know of a margin is not said.
+    within = compare(frame, "good", "fair", adjust=adjust, others=others, margin=0.05)
+    assert within[["p_equivalent", "p_not_worse"]].isna().all(axis=None)
+
+
 # What is equal by construction
 
 

@@ -37,6 +37,7 @@ from evaluator.orchestration._certificates import (
     expected_certificate,
 )
 from evaluator.orchestration._documents import PAGE, TECHNICAL_FILE, reports_are_current
+from evaluator.orchestration._lineage import outdated_reasons
 from evaluator.orchestration._scorecard_run import expected_scorecard
 from evaluator.scorecard import Asset
 from evaluator.spec import Audit
@@ -155,6 +156,21 @@ def test_keys_of_the_environment_count_where_none_is_named(
     )
 
 
+def test_all_certificates_of_an_audit_are_verified_at_once(
+    signed_home: Home, call: Call, tmp_path: Path
+) -> None:
+    public_key = key_in(signed_home)
+    answer = call("verify", "flights", "--all", "--key", public_key)
+    assert answer.code == 0
+    assert answer.out.count("VERIFIED: certificate ") == 2
+    reports = json.loads(call("verify", "flights/frail", "--all", "--json").out)
+    assert [report["candidate"] for report in reports] == ["frail", "sturdy"]
+    assert call("verify", "flights", "--key", public_key).code == 2
+    assert call("export", "flights/frail", str(tmp_path / "bundle")).code == 0
+    refused = call("verify", str(tmp_path / "bundle"), "--all")
+    assert (refused.code, "an exported folder is of one candidate" in refused.out) == (2, True)
+
+
 def test_a_second_run_issues_nothing_anew(audit: Audit, finished_home: Home) -> None:
     state = AuditState(audit, finished_home)
     before = state.require("certificate")
@@ -163,6 +179,24 @@ def test_a_second_run_issues_nothing_anew(audit: Audit, finished_home: Home) -> 
     assert state.require("certificate") == before
     kinds = [e.entry.kind for e in Ledger(state.store.url, "flights").entries()]
     assert kinds == ["certificate", "certificate"]
+
+
+def test_candidates_in_another_order_make_no_new_certificate(
+    audit: Audit, finished_home: Home
+) -> None:
+    before = AuditState(audit, finished_home).require("certificate")
+    reversed_ = audit.spec.model_copy(update={"candidates": audit.spec.candidates[::-1]})
+    other = Audit(audit.name, reversed_)
+    state = AuditState(other, finished_home)
+    assert reports_are_current(state, datetime.now(UTC))
+
+    summary = run(other, finished_home)
+
+    assert (summary.computed, summary.faults) == (0, [])
+    assert state.require("certificate") == before
+    assert len(Ledger(state.store.url, "flights").entries()) == 2
+    current = [state.require(name) for name in ("audit_spec", "scorecard", "certificate")]
+    assert outdated_reasons(state, current, datetime.now(UTC)) == {}
 
 
 def test_an_expired_certificate_is_followed_by_a_new_one(audit: Audit, finished_home: Home) -> None:
@@ -566,24 +600,28 @@ def test_every_class_of_file_is_found_by_what_the_documentation_says(
 ) -> None:
     state = AuditState(audit, signed_home)
     certificate = state.require(Asset.CERTIFICATE)
-    name = f"{state.store.folder(certificate)}/{statement_name('sturdy')}"
+    folder = state.store.folder(certificate)
     root = signed_home.root / "evidence"
     # What only runs leave that went otherwise.
     context = RunContext("run", datetime.now(UTC))
     state.store.record_failure(state.address(Asset.SCORECARD), "1" * 32, ValueError(), "", context)
     (root / "flights" / "fresh_starts.json").write_text("{}")
+    issued = [(root / folder / statement_name(one)).read_bytes() for one in ("frail", "sturdy")]
+    trusted = TrustedKeys.read(Path(key_in(signed_home)))
 
     def found() -> set[str]:
-        report = verify(
-            content,
-            str(root),
-            trusted=TrustedKeys.read(Path(key_in(signed_home))),
-            now=context.now,
-            recompute_again=lambda *_: (),
-        )
-        return {problem.check for problem in report.problems}
+        reports = [
+            verify(
+                content,
+                str(root),
+                trusted=trusted,
+                now=context.now,
+                recompute_again=lambda *_: (),
+            )
+            for content in issued
+        ]
+        return {problem.check for report in reports for problem in report.problems}
 
-    content = (root / name).read_bytes()
     assert found() == set()
     classes = documented_files("file, below the audit's folder")
     seen = set()

@@ -13,7 +13,7 @@ import pytest
 from markdown_it import MarkdownIt
 from mlflow.tracking import MlflowClient
 
-from evaluator.certification import Ledger, verify
+from evaluator.certification import Ledger, verify, verify_all
 from evaluator.evidence import Record, RunContext, identity_of
 from evaluator.orchestration import AuditState, Home, statement_name
 from evaluator.orchestration._asset_specs import markdown_rows
@@ -198,6 +198,23 @@ def test_clusters_and_weights_that_are_declared_later_measure_the_same_predictio
     assert report.problems == ()
     # The same declaration is the same evidence.
     assert run(declared, finished_home).computed == 0
+
+
+def test_candidates_in_another_order_are_certified_by_the_same_scorecard(
+    whole_audit: Audit, finished_whole_home: Home
+) -> None:
+    scorecard = AuditState(whole_audit, finished_whole_home).require("scorecard")
+    candidates = whole_audit.spec.candidates[::-1]
+    changes = {"candidates": candidates, "allow_failed_slices": 1}
+    other = Audit(whole_audit.name, whole_audit.spec.model_copy(update=changes))
+
+    assert run(other, finished_whole_home).faults == []
+
+    state = AuditState(other, finished_whole_home)
+    assert state.require("scorecard") == scorecard
+    content = state.store.read_bytes(state.require("certificate"), statement_name("frail"))
+    reports = verify_all(content, state.store.url, now=datetime.now(UTC))
+    assert [report.problems for report in reports] == [(), ()]
 
 
 def test_cases_that_cannot_be_weighed_are_told_and_nothing_is_evaluated(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import chain, combinations
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from evaluator.metrics._catalogue import METRICS, Task
@@ -43,6 +44,7 @@ def compare_candidates(
     weight: str | None = None,
     cluster: str | None = None,
     groups: Mapping[str, Sequence[Any]] | None = None,
+    others: Mapping[str, Sequence[float]] | None = None,
 ) -> pd.DataFrame:
     """Compare candidates with a baseline, case by case, overall and in every slice.
 
@@ -83,6 +85,9 @@ def compare_candidates(
     cluster
         Column that says which cases belong together; clusters are then the independent units.
         Clusters of one case each are none.
+    others
+        By metric, the p-values of tests of the same family that were made elsewhere: what is
+        adjusted heeds them. With some, nothing is said of margins for that metric.
 
     Returns
     -------
@@ -167,6 +172,7 @@ def compare_candidates(
         weight=weight,
         cluster=cluster,
         groups=groups,
+        others=others,
     )
 
 
@@ -226,6 +232,7 @@ def _compare_tables(
     weight: str | None = None,
     cluster: str | None = None,
     groups: Mapping[str, Sequence[Any]] | None = None,
+    others: Mapping[str, Sequence[float]] | None = None,
 ) -> pd.DataFrame:
     """Read the columns, measure the differences, and decide."""
     if not 0 < confidence < 1:
@@ -240,7 +247,14 @@ def _compare_tables(
     margins = margins_of(margin, wanted)
     found = _differences(columns, slicing, pairs, wanted, survey, error=1 - confidence)
     return decide(
-        slicing, pairs, wanted, found, margins=margins, confidence=confidence, adjust=adjust
+        slicing,
+        pairs,
+        wanted,
+        found,
+        margins=margins,
+        confidence=confidence,
+        adjust=adjust,
+        others={name: np.asarray(p, dtype=np.float64) for name, p in (others or {}).items()},
     )
 
 

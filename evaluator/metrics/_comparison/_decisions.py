@@ -139,6 +139,7 @@ def decide(
     margins: Margins,
     confidence: float,
     adjust: Adjustment,
+    others: Mapping[str, FloatArray],
 ) -> pd.DataFrame:
     """Adjust the tests of each metric, make the intervals agree, and draw conclusions.
 
@@ -164,6 +165,7 @@ def decide(
             margins,
             confidence=confidence,
             adjust=adjust,
+            others=others.get(name, np.empty(0)),
         )
         for name in metrics
     }
@@ -182,6 +184,7 @@ def _family(
     *,
     confidence: float,
     adjust: Adjustment,
+    others: FloatArray,
 ) -> list[dict[str, NDArray[Any]]]:
     """Decide one metric's tests together; give the columns of each pair."""
     error = 1 - confidence
@@ -192,10 +195,11 @@ def _family(
     bounded = tested | np.concatenate([one.without_test for one in differences])
     identical = np.concatenate([one.identical for one in differences])
     p_value = _where(tested, np.concatenate([one.distribution.two_sided() for one in differences]))
-    p_adjusted = ADJUSTMENTS[adjust](p_value)
-    shown = np.nan_to_num(p_adjusted, nan=1.0) <= error
-    members = max(int(tested.sum()), 1)
-    several = max(int(shown.sum()), 1) if adjust == "benjamini_hochberg" else 1
+    everyones = ADJUSTMENTS[adjust](np.concatenate([p_value, others]))
+    found = np.nan_to_num(everyones, nan=1.0) <= error
+    p_adjusted, shown = everyones[: len(p_value)], found[: len(p_value)]
+    members = max(int(tested.sum() + (~np.isnan(others)).sum()), 1)
+    several = max(int(found.sum()), 1) if adjust == "benjamini_hochberg" else 1
     columns: dict[str, NDArray[Any]] = {"p_value": p_value, "p_adjusted": p_adjusted}
     for suffix, own in (("", error), ("_adjusted", error * several / members)):
         low, high = _intervals(differences, own)
@@ -211,7 +215,9 @@ def _family(
     columns["low_adjusted"] = np.where(shown & (value > 0), np.maximum(low, 0), low)
     columns["high_adjusted"] = np.where(shown & (value < 0), np.minimum(high, 0), high)
     direction = METRICS[metric].higher_is_better
-    columns |= _within(differences, metric, margins, bounded, adjust)
+    # Of others it is not known how they lie to a margin, and so not what the whole family shows.
+    known_margins = {} if others.size else margins
+    columns |= _within(differences, metric, known_margins, bounded, adjust)
     columns["conclusion"] = _conclusions(
         columns, value, status, shown, identical, direction=direction, error=error
     )
