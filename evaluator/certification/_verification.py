@@ -387,7 +387,7 @@ def _check_stored(
     others: Sequence[str] = ()
     is_readable = True
     try:
-        evidence.items  # noqa: B018 - whether they can be read
+        others = _others(evidence)
     except EvidenceError as error:
         is_readable = False
         problems.append(Discrepancy("evidence", str(error.culprit), error.what))
@@ -395,7 +395,6 @@ def _check_stored(
         alone = predicate.model_copy(update={"shared": None})
         evidence = StoredEvidence(evidence_url, alone, digests=digests)
     if is_readable:
-        others = _others(evidence)
         problems += _check_claims(statement, evidence, source)
     problems += all_found(evidence.check_files())
     if is_readable:
@@ -437,13 +436,20 @@ def _check_stored(
 
 
 def _others(evidence: StoredEvidence) -> list[str]:
-    """Name the candidates of whom a certificate names no evidence itself."""
+    """Name the candidates of whom a certificate names no evidence itself.
+
+    Raises EvidenceError where its list of what is shared, or the declaration, cannot be read.
+    """
     if evidence.predicate.shared is None:
         return []
     try:
         spec = read_declared(evidence)
-    except (EvidenceError, ValueError):
-        return []  # that is reported with the files, and then everything has to be listed
+    except ValueError as error:
+        raise EvidenceError(
+            "it is no declaration that this program reads",
+            culprit=evidence.root(Asset.AUDIT_SPEC).folder,
+            fix="check it with the version that the certificate names",
+        ) from error
     mine = narrowed_to(spec, evidence.predicate.candidate.name)
     return [candidate.name for candidate in spec.candidates if candidate.name not in mine]
 
