@@ -5,6 +5,12 @@ from ._certificate_state import (
     state_of as state_of,
     waivers_in_force as waivers_in_force,
 )
+from ._commitment import (
+    Shown as Shown,
+    bound_statement as bound_statement,
+    open_cases as open_cases,
+    read_openings as read_openings,
+)
 from ._entries import EntryKind as EntryKind
 from ._gaps import (
     DecidedGap as DecidedGap,
@@ -53,6 +59,7 @@ from ._phrases import (
     format_slice_states as format_slice_states,
 )
 from ._recomputation import SPEC_FILE as SPEC_FILE, spec_document as spec_document
+from ._redaction import secret_in as secret_in
 from ._release import (
     check_release as check_release,
     qualified_outcome as qualified_outcome,

@@ -8,16 +8,28 @@ Layout::
     README.txt              how to check all this
     manifest.dsse.json      SHA-256 and size of every other file, signed
     evidence/               all that the certificate rests on, and the whole ledger
+    redaction.json          in a redacted bundle alone: which files of the evidence it withholds,
+    redacted/               tables that stand for some of them, under the same paths,
+    leaves.bin              and the salted digests of all cases, of 32 bytes each
 
 The same certificate and evidence give the same bytes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
 
+from evaluator.certification._commitment import Shown, bind_as_issued, check_leaves
 from evaluator.certification._ledger import ledger_folder
+from evaluator.certification._recomputation import read_declared
+from evaluator.certification._redaction import (
+    Redaction,
+    Salts,
+    may_be_withheld,
+    redacted_bytes,
+)
 from evaluator.certification._signatures import PublicKey, SigningKey, parse_envelope, seal
 from evaluator.certification._statement import (
     Discrepancy,
@@ -26,9 +38,9 @@ from evaluator.certification._statement import (
     Statement,
     StrictModel,
 )
-from evaluator.certification._stored_evidence import SHARED_FILE, StoredEvidence
+from evaluator.certification._stored_evidence import SHARED_FILE, StoredEvidence, Withheld
 from evaluator.certification._trust import TrustedKeys
-from evaluator.certification._verification import VerificationReport, all_found, verify
+from evaluator.certification._verification import VerificationReport, all_found, caught, verify
 from evaluator.errors import EvidenceError, UsageError
 from evaluator.evidence import Files, StoredFile, digest_of_bytes
 
@@ -38,6 +50,9 @@ REPORT = "report.html"
 README = "README.txt"
 MANIFEST = "manifest.dsse.json"
 EVIDENCE = "evidence"
+REDACTION = "redaction.json"
+STAND_INS = "redacted"
+LEAVES = "leaves.bin"
 
 MANIFEST_TYPE: Final = "application/vnd.evaluator.bundle-manifest+json"
 """What the manifest's signature says that it signs."""
@@ -77,6 +92,7 @@ def export_bundle(
     trusted: TrustedKeys | None,
     key: SigningKey | None,
     report: bytes | None,
+    secret: bytes | None = None,
     now: datetime,
 ) -> Path:
     """Copy a certificate and all that it rests on into a new folder.
@@ -97,6 +113,9 @@ def export_bundle(
         then proven.
     report
         The page of this certificate, as HTML; None where the bundle shall have none.
+    secret
+        Makes a redacted bundle, with salted digests of this secret for what may not leave; None
+        copies everything. See `secret_in`.
     now
         The moment that the certificate is checked at, with its time zone.
 
@@ -111,7 +130,8 @@ def export_bundle(
         Where the folder holds something already.
     EvidenceError
         Where signature, files, lineage or ledger are not what the certificate says: then nothing
-        is written. Figures are left to whoever verifies.
+        is written. Figures are left to whoever verifies. Nor can what was issued with another
+        secret be redacted.
     """
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise UsageError("it is there and not empty", culprit=str(to), fix="name a new folder")
@@ -128,29 +148,57 @@ def export_bundle(
             f" {len(checked.problems)} problems",
         )
     evidence = StoredEvidence(evidence_url, statement.predicate)
+    redacted = _Redacted() if secret is None else _redact(evidence, secret, checked.certificate)
     files = evidence.files
     ledger = ledger_folder(statement.predicate.audit)
     chain = [f"{ledger}/{name}" for name in files.names(ledger)]
-    paths = sorted({*evidence.paths(), *chain})
+    paths = sorted({*evidence.paths(), *chain} - redacted.withheld)
     listed = {f"{EVIDENCE}/{path}": _copy(files, path, to / EVIDENCE) for path in paths}
     issuer = (
         None if trusted is None else trusted.issuer_of(parse_envelope(certificate, CERTIFICATE))
     )
+    is_redacted = bool(redacted.withheld)
+    readme = _readme(statement, checked.certificate, issuer, is_redacted=is_redacted)
     own = {
         CERTIFICATE: certificate,
         PUBLIC_KEY: None if issuer is None else issuer.pem,
         REPORT: report,
-        README: _readme(statement, digest_of_bytes(certificate), issuer).encode(),
+        README: readme.encode(),
+        **redacted.files,
     }
     for name, content in own.items():
         if content is not None:
+            (to / name).parent.mkdir(parents=True, exist_ok=True)
             (to / name).write_bytes(content)
             listed[name] = StoredFile(sha256=digest_of_bytes(content), size=len(content))
-    manifest = Manifest(
-        certificate=digest_of_bytes(certificate), files=dict(sorted(listed.items()))
-    )
+    manifest = Manifest(certificate=checked.certificate, files=dict(sorted(listed.items())))
     (to / MANIFEST).write_bytes(seal(manifest.to_bytes(), MANIFEST_TYPE, key).to_bytes())
     return to
+
+
+class _Redacted(NamedTuple):
+    """What a redacted bundle does not hold, and what it holds for that; nothing of a whole one."""
+
+    withheld: frozenset[str] = frozenset()
+    files: Mapping[str, bytes] = MappingProxyType({})
+
+
+def _redact(evidence: StoredEvidence, secret: bytes, certificate: str) -> _Redacted:
+    spec, predicate = read_declared(evidence), evidence.predicate
+    bound = bind_as_issued(evidence, secret)
+    salts = Salts(secret, predicate.audit, predicate.evaluation_set.digest)
+    withheld, stand_ins = {}, {}
+    for item in evidence.items:
+        for name, stored in item.all_files.items():
+            if may_be_withheld(spec, predicate.candidate.name, item, name):
+                path = f"{item.folder}/{name}"
+                withheld[path] = salts.digest(bytes.fromhex(stored.sha256), "file", path)
+                content = redacted_bytes(evidence, spec, salts, item, name)
+                if content is not None:
+                    stand_ins[f"{STAND_INS}/{path}"] = content
+    said = Redaction(certificate=certificate, withheld=dict(sorted(withheld.items())))
+    leaves = b"".join(bound.leaves)
+    return _Redacted(frozenset(withheld), {REDACTION: said.to_bytes(), LEAVES: leaves, **stand_ins})
 
 
 def verify_bundle(
@@ -159,6 +207,7 @@ def verify_bundle(
     trusted: TrustedKeys | None = None,
     now: datetime,
     known_head: LedgerHead | None = None,
+    shown: Shown | None = None,
 ) -> BundleCheck:
     """Check an exported folder: its certificate, and that it holds what was exported, no more.
 
@@ -166,7 +215,7 @@ def verify_bundle(
     ----------
     folder
         The bundle.
-    trusted, now, known_head
+    trusted, now, known_head, shown
         As for `evaluator.certification.verify`. The key that lies in the bundle is
         not used by itself: whoever changes a bundle can change that too.
 
@@ -186,17 +235,48 @@ def verify_bundle(
         raise EvidenceError(
             f"it holds no {CERTIFICATE}", culprit=str(folder), fix="name an exported folder"
         )
+    problems, withheld = [], None
+    try:
+        withheld = _withheld(files, digest_of_bytes(certificate))
+    except (ValueError, EvidenceError) as error:
+        what = f"it does not say what this bundle withholds: {error}"
+        problems.append(Discrepancy("bundle", REDACTION, what))
     report = verify(
-        certificate, str(folder / EVIDENCE), trusted=trusted, now=now, known_head=known_head
+        certificate,
+        str(folder / EVIDENCE),
+        trusted=trusted,
+        now=now,
+        known_head=known_head,
+        withheld=withheld,
+        shown=shown,
     )
-    problems = [
-        *all_found(_check_manifest(files, report, trusted)),
-        *all_found(_check_named(files, str(folder / EVIDENCE), report.statement)),
-    ]
+    evidence = None
+    if report.statement is not None:
+        url = str(folder / EVIDENCE)
+        evidence = StoredEvidence(url, report.statement.predicate, withheld=withheld)
+    problems += all_found(_check_manifest(files, report, trusted))
+    problems += all_found(_check_named(files, evidence))
+    if evidence is not None and withheld is not None and not report.problems:
+        problems += caught(check_leaves(files.read(LEAVES) or b"", LEAVES, evidence))
     return BundleCheck(report, tuple(problems))
 
 
-def _readme(statement: Statement, certificate: str, public_key: PublicKey | None) -> str:
+def _withheld(files: Files, certificate: str) -> Withheld | None:
+    """Read what a redacted bundle withholds; None of a whole one."""
+    content = files.read(REDACTION)
+    if content is None:
+        return None
+    redaction = Redaction.parse(content)
+    if redaction.certificate != certificate:
+        msg = "it is of another certificate"
+        raise ValueError(msg)
+    stand_ins = Files(f"{files.url}/{STAND_INS}", follow_links=False)
+    return Withheld(redaction.withheld.keys(), stand_ins)
+
+
+def _readme(
+    statement: Statement, certificate: str, public_key: PublicKey | None, *, is_redacted: bool
+) -> str:
     """Write how to check a bundle."""
     predicate = statement.predicate
     key = (
@@ -208,6 +288,22 @@ def _readme(statement: Statement, certificate: str, public_key: PublicKey | None
         "the certificate."
     )
     named = "".join(f"  {words}\n" for words in predicate.candidate.named)
+    last = f"""\
+{EVIDENCE}/ may hold personal data: the raw files, and rows that were refused, are in it.
+"""
+    if is_redacted:
+        last = f"""\
+This bundle is REDACTED. {REDACTION} names the files that stay behind, with a salted digest for
+each; {STAND_INS}/ holds tables in the place of some, with salted digests for what may not leave.
+Figures are computed again from these. That their rows are the ones that were judged, single cases
+show: send the issuer a word that nobody could foresee, get the cases that it chooses
+(`evaluator open ... --challenge WORD --cases 50`), and check them with
+
+    evaluator-verify . --key ... --openings FILE --challenge WORD --cases 50
+
+Each case is bound by the certificate, so that none can be made up now. Whether it is true, only
+another source can tell.
+"""
     return f"""\
 {predicate.audit}: {predicate.candidate.name} is {predicate.candidate.in_words}
 {predicate.candidate.reason}
@@ -233,8 +329,7 @@ Keep the ledger's number and digest that it prints: a later copy of the ledger m
 By hand: {CERTIFICATE} is a DSSE envelope. Its payload, in base64, is an in-toto statement that
 names files below {EVIDENCE}/ with their SHA-256; one of them, {SHARED_FILE}, names the others.
 
-{EVIDENCE}/ may hold personal data: the raw files, and rows that were refused, are in it.
-"""
+{last}"""
 
 
 def _copy(files: Files, path: str, to: Path) -> StoredFile:
@@ -281,16 +376,13 @@ def _check_manifest(
             yield Discrepancy("bundle", path, f"what {MANIFEST} names here {what}")
 
 
-def _check_named(
-    files: Files, evidence_url: str, statement: Statement | None
-) -> Iterator[Discrepancy]:
+def _check_named(files: Files, evidence: StoredEvidence | None) -> Iterator[Discrepancy]:
     """Find evidence that neither the certificate nor the ledger is about, whoever listed it."""
-    if statement is None:
+    if evidence is None:
         return
-    predicate = statement.predicate
-    ledger = ledger_folder(predicate.audit)
+    ledger = ledger_folder(evidence.predicate.audit)
     try:
-        named = {*StoredEvidence(evidence_url, predicate).paths()}
+        named = {*evidence.paths()}
     except EvidenceError:
         return  # what is named is not known, which was reported already
     for path in files.walk(EVIDENCE):

@@ -7,7 +7,7 @@ they give, and that the verdicts are what the audit's gates say of the scorecard
 
 import json
 import math
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
@@ -198,12 +198,17 @@ def _recompute_tables(
         return None
     evaluation_set = evaluation_sets[0]
     cases = evidence.table(evaluation_set, CASES)
-    version = content_version(cases, order_by=["geography", "segment", "id"])
+    version = (
+        evaluation_set.content_version  # of what is withheld
+        if evidence.is_withheld(evaluation_set, CASES)
+        else content_version(cases, order_by=["geography", "segment", "id"])
+    )
     if version != evaluation_set.content_version:
         what = f"its content is {version}, and the record says {evaluation_set.content_version}"
         yield Discrepancy("cases", f"{evaluation_set.folder}/{CASES}", what)
     truth = cases.select(["id", "geography", "segment", "label"]).to_pandas()
-    asked = spec if whose is None else spec.with_candidates(whose)
+    unseen = unseen_tables(evidence, spec)
+    asked = _without(spec if whose is None else spec.with_candidates(whose), unseen)
     items = {
         c.name: evidence.upstream_of(scorecard, predictions_of(c.name)) for c in asked.candidates
     }
@@ -219,17 +224,19 @@ def _recompute_tables(
     evaluated = _evaluated_slices(scorecard, spec)
     others = _others(spec, asked, whole, evaluated, truth)
     stored = {name: from_stored(_rows_of(whose, name, table)) for name, table in whole.items()}
-    known = EvaluatedCases(cases.select(columns_needed(spec)), spec.data)
+    known = EvaluatedCases(cases.select(columns_needed(asked)), spec.data)
     if predicted:
         scored = score(asked, known, lambda candidate: predicted.get(candidate.name), others=others)
         found, searches = scored.tables, scored.searches
     else:
         found, searches = {name: table.schema.empty_table() for name, table in whole.items()}, {}
-    tables = {name: from_stored(found[name]) for name in whole}
+    tables = {n: stored[n] if n in unseen else from_stored(found[n]) for n in whole}
     yield from compare_tables(scorecard, stored, tables, among_others=bool(others.slices))
     stored_searches = evidence.record(scorecard).facts[WEAK_SEARCHES]
     if whose is not None:
         stored_searches = {name: one for name, one in stored_searches.items() if name in whose}
+    if WEAK_SLICES in unseen:
+        searches = stored_searches
     yield from compare_searches(scorecard, stored_searches, searches)
     slices = evidence.table(scorecard, SLICES).to_pandas()
     yield from _check_slices(f"{scorecard.folder}/{SLICES}", slices, spec, evaluated)
@@ -241,6 +248,26 @@ def _recompute_tables(
         days=days,
     )
     return _Again(gate_evidence(spec, again), evaluation_set, items)
+
+
+def unseen_tables(evidence: StoredEvidence, spec: AuditSpec) -> set[str]:
+    """Name the scorecard's tables that need columns which are not let out."""
+    if evidence.withheld is None:
+        return set()
+    fairness, weak = spec.fairness, spec.weak_slices
+    needed = {
+        FAIRNESS: set() if fairness is None else {*fairness.attributes, *fairness.control},
+        WEAK_SLICES: set() if weak is None else {*weak.features},
+        ADDITIONAL_MEASUREMENTS: {name for names in spec.additional_slices for name in names},
+    }
+    return {name for name, columns in needed.items() if columns & {*spec.certificate.redact}}
+
+
+def _without(spec: AuditSpec, tables: Collection[str]) -> AuditSpec:
+    """Ask for nothing that these tables would hold."""
+    asked: dict[str, Any] = {FAIRNESS: {"fairness": None}, WEAK_SLICES: {"weak_slices": None}}
+    asked[ADDITIONAL_MEASUREMENTS] = {"additional_slices": ()}
+    return spec.model_copy(update={k: v for name in tables for k, v in asked[name].items()})
 
 
 def _evaluated_slices(scorecard: EvidenceItem, spec: AuditSpec) -> dict[str, set[Slice]]:
@@ -431,6 +458,8 @@ def check_days(
             claims = day.rows is not None or day.quarantined is not None or day.drift is not None
             found = ["nothing counts its rows"] if claims else []
         else:
+            if evidence.is_withheld(report, PROFILE):
+                continue
             profile = Profile.from_json(evidence.read(report, PROFILE))
             found = list(_mismatches(day, profile, with_drift=asks_about_drift(spec)))
         faults += [f"{day.day.isoformat()}: {what}" for what in found]

@@ -268,6 +268,14 @@ class LedgerHead(StrictModel):
     digest: Sha256
 
 
+class Commitment(StrictModel):
+    """What binds each case, so that single cases can be shown later."""
+
+    root: Sha256
+    """The root of the Merkle tree (RFC 6962) over the salted digests of all cases."""
+    cases: int = Field(ge=0)
+
+
 class Predicate(StrictModel):
     """What was judged, what came out, and what it rests on."""
 
@@ -291,6 +299,9 @@ class Predicate(StrictModel):
     """Where the evidence begins; all of it is reached from here."""
     evidence: tuple[EvidenceItem, ...] = Field(min_length=1)
     """The candidate's own, and the list of what is shared."""
+    commitment: Commitment | SkipJsonSchema[None]
+    """What binds each case."""
+    # None where a certificate of format 1 is read, which binds none.
     code: Code
     packages: dict[str, str]
     seeds: dict[str, int]
@@ -340,8 +351,9 @@ def parse_statement(content: bytes, source: str) -> Statement:
     if in_format_2 is content:
         if statement.predicate.candidate.qualified_by is None:
             raise _refused("`predicate.candidate.qualified_by` is not said", source)
-        if statement.predicate.shared is None:
-            raise _refused("`predicate.shared` is not said", source)
+        for name in ("shared", "commitment"):
+            if getattr(statement.predicate, name) is None:
+                raise _refused(f"`predicate.{name}` is not said", source)
     return statement
 
 

@@ -18,6 +18,7 @@ from evaluator.evidence import canonical_json
 
 _FORMAT_1: Final = "urn:evaluator:certificate:v1"
 _FORMAT_2: Final = "urn:evaluator:certificate:v2"
+_UNSAID: Final = dict.fromkeys(("shared", "commitment"))
 WAIVED: Final = "WITH "
 """How the reason of an outcome begins where required gates are waived."""
 
@@ -47,7 +48,7 @@ def _with_what_was_unsaid(predicate: Mapping[str, Any]) -> dict[str, Any]:
     independent = {"rows_of_weight_zero": 0, "cluster": None, "weight": None}
     assumptions = assumptions_of(days=measured["days"], cluster=None, weight=None)
     return {
-        **_grown(predicate, {"assumptions": list(assumptions), "waivers": None, "shared": None}),
+        **_grown(predicate, {"assumptions": list(assumptions), "waivers": None, **_UNSAID}),
         "candidate": _grown(predicate["candidate"], {"qualified_by": None}),
         "evaluation_set": _grown(measured, independent),
         "headline": [

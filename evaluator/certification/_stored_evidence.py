@@ -196,6 +196,13 @@ def _stored_file(store: EvidenceStore, path: str) -> StoredFile:
     return stored
 
 
+class Withheld(NamedTuple):
+    """The files of the evidence that are not there, and where tables stand for some of them."""
+
+    paths: Collection[str]
+    stand_ins: Files
+
+
 class StoredEvidence:
     """What a certificate rests on, read with distrust."""
 
@@ -206,6 +213,7 @@ class StoredEvidence:
         beside: Sequence[EvidenceItem] = (),
         *,
         digests: dict[str, StoredFile | None] | None = None,
+        withheld: Withheld | None = None,
     ) -> None:
         self.files = Files(url, follow_links=False)
         self.predicate = predicate
@@ -213,6 +221,16 @@ class StoredEvidence:
         self._beside = tuple(beside)
         # Kept by who checks several certificates, so that each file is read once.
         self._digests = {} if digests is None else digests
+        self._withheld = withheld
+
+    @property
+    def withheld(self) -> Collection[str] | None:
+        """The files that are not there and need not be; None where all is whole."""
+        return None if self._withheld is None else self._withheld.paths
+
+    def is_withheld(self, item: EvidenceItem, name: str) -> bool:
+        """Tell whether a file is not there, and need not be."""
+        return self.withheld is not None and f"{item.folder}/{name}" in self.withheld
 
     @cached_property
     def items(self) -> tuple[EvidenceItem, ...]:
@@ -277,8 +295,11 @@ class StoredEvidence:
 
     def table(self, item: EvidenceItem, name: str) -> pa.Table:
         """Read a Parquet file; see `read`."""
+        content = None
+        if self._withheld is not None and self.is_withheld(item, name):
+            content = self._withheld.stand_ins.read(f"{item.folder}/{name}")
         # Not `read_table`, which makes a dataset of the one file and takes twice as long.
-        return pq.ParquetFile(pa.BufferReader(self.read(item, name))).read()
+        return pq.ParquetFile(pa.BufferReader(content or self.read(item, name))).read()
 
     def record(self, item: EvidenceItem) -> Record:
         """Read a version's provenance record, held against the certificate; see `read`."""
@@ -291,7 +312,8 @@ class StoredEvidence:
                 what = f"the certificate says that {item.asset} lies here; it does not belong here"
                 yield Discrepancy("evidence", item.folder, what)
                 continue
-            yield from self.check_folder(item.folder, item.all_files)
+            there = {n: one for n, one in item.all_files.items() if not self.is_withheld(item, n)}
+            yield from self.check_folder(item.folder, there)
             yield from self._check_record(item)
 
     def check_folder(self, folder: str, listed: dict[str, StoredFile]) -> Iterator[Discrepancy]:
@@ -350,10 +372,11 @@ class StoredEvidence:
             )
 
     def paths(self) -> Iterable[str]:
-        """Yield every file that the certificate names, below the evidence folder."""
+        """Yield every file that the certificate names and that is there, below the folder."""
         for item in self.items:
             for name in item.all_files:
-                yield f"{item.folder}/{name}"
+                if not self.is_withheld(item, name):
+                    yield f"{item.folder}/{name}"
 
     def _digest(self, path: str) -> StoredFile | None:
         if path not in self._digests:

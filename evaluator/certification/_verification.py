@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from evaluator import __version__
 from evaluator.certification._certificate_state import CertificateState, state_of
+from evaluator.certification._commitment import Shown, check_openings
 from evaluator.certification._entries import CertificateBody, ChainedEntry, LedgerEntry
 from evaluator.certification._ledger import (
     Chain,
@@ -30,6 +31,7 @@ from evaluator.certification._recomputation import (
     recompute,
     recompute_all,
 )
+from evaluator.certification._redaction import check_withheld, unseen_of
 from evaluator.certification._signatures import (
     IN_TOTO,
     Envelope,
@@ -46,7 +48,7 @@ from evaluator.certification._statement import (
     StatementError,
     parse_statement,
 )
-from evaluator.certification._stored_evidence import StoredEvidence, candidate_assets
+from evaluator.certification._stored_evidence import StoredEvidence, Withheld, candidate_assets
 from evaluator.certification._trust import TrustedKeys
 from evaluator.errors import EvidenceError, UsageError
 from evaluator.evaluation import SCORE_VERSION
@@ -106,7 +108,9 @@ class VerificationReport:
     revoked_keys
         The ids of the trusted keys that the ledger revokes.
     not_checked
-        What of the evidence this check left to others.
+        What of the evidence this check left to others, or could not see.
+    opened
+        How many cases were shown, and what that is worth; None where none were asked for.
     """
 
     certificate: str
@@ -122,6 +126,7 @@ class VerificationReport:
     other_calculation: bool = False
     revoked_keys: frozenset[str] = frozenset()
     not_checked: tuple[str, ...] = ()
+    opened: str | None = None
 
     @property
     def is_intact(self) -> bool:
@@ -167,6 +172,7 @@ class VerificationReport:
             "problems": [problem._asdict() for problem in self.problems],
             "cautions": list(self.cautions),
             "not_checked": list(self.not_checked),
+            "opened": self.opened,
         }
 
     def to_lines(self) -> list[str]:
@@ -190,6 +196,7 @@ class VerificationReport:
         if self.ledger is not None:
             lines.append(f"  ledger      {self.ledger.sequence} {self.ledger.digest}")
         lines.append(f"  checked     {self.files} files, {self.entries} ledger entries")
+        lines += [] if self.opened is None else [f"  opened      {self.opened}"]
         lines += [f"  not checked {words}" for words in self.not_checked]
         lines += [f"  CAUTION     {caution}" for caution in self.cautions]
         lines += [f"  PROBLEM     {problem}" for problem in self.problems]
@@ -203,6 +210,8 @@ def verify(
     trusted: TrustedKeys | None = None,
     now: datetime,
     known_head: LedgerHead | None = None,
+    withheld: Withheld | None = None,
+    shown: Shown | None = None,
     recompute_again: Recompute = recompute,
 ) -> VerificationReport:
     """Check a certificate against the evidence that it names.
@@ -220,6 +229,10 @@ def verify(
         The moment that validity is asked about, with its time zone.
     known_head
         A ledger's head that was kept from an earlier check.
+    withheld
+        The files that a redacted bundle does not hold, and what stands for them.
+    shown
+        Cases that were opened on demand.
     recompute_again
         Computes measurements and verdicts again from the stored predictions, and yields what
         differs.
@@ -236,12 +249,17 @@ def verify(
     """
     content = certificate if isinstance(certificate, bytes) else _read(certificate)
     source = "certificate" if isinstance(certificate, bytes) else certificate.name
-    checked = _check_stored(content, source, evidence_url, _Asked(trusted, now, known_head), {})
+    asked = _Asked(trusted, now, known_head, withheld)
+    checked = _check_stored(content, source, evidence_url, asked, {})
     evidence = checked.evidence
     if evidence is None or checked.is_damaged:
         return checked.with_recomputed(())
-    found = _recomputed(recompute_again(evidence, checked.entries))
-    return replace(checked.with_recomputed(found), not_checked=checked.unseen)
+    found = caught(recompute_again(evidence, checked.entries))
+    opened = None
+    if shown is not None:
+        found += caught(check_openings(shown, evidence, checked.report.certificate))
+        opened = shown.in_words(evidence.predicate)
+    return replace(checked.with_recomputed(found), not_checked=checked.unseen, opened=opened)
 
 
 def verify_all(
@@ -299,6 +317,7 @@ class _Asked(NamedTuple):
     trusted: TrustedKeys | None
     now: datetime
     known_head: LedgerHead | None
+    withheld: Withheld | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -324,13 +343,14 @@ class _Checked:
     @property
     def unseen(self) -> tuple[str, ...]:
         """What checking this certificate alone leaves open."""
-        if not self.others:
-            return ()
-        words = (
-            f"what the scorecard says of other candidates ({format_list(list(self.others))}), and"
-            " its ranks, was held against its digest and not computed again: `--all` does that"
-        )
-        return (words,)
+        found = [] if self.evidence is None else unseen_of(self.evidence)
+        if self.others:
+            found.append(
+                f"what the scorecard says of other candidates ({format_list(list(self.others))}),"
+                " and its ranks, was held against its digest and not computed again"
+                + (": `--all` does that" if not found else "")
+            )
+        return tuple(found)
 
     def with_recomputed(self, found: Sequence[Discrepancy]) -> VerificationReport:
         """Add what came out otherwise."""
@@ -383,7 +403,7 @@ def _check_stored(
         )
         return _Checked(report=report)
     predicate = statement.predicate
-    evidence = StoredEvidence(evidence_url, predicate, digests=digests)
+    evidence = StoredEvidence(evidence_url, predicate, digests=digests, withheld=asked.withheld)
     others: Sequence[str] = ()
     is_readable = True
     try:
@@ -396,6 +416,7 @@ def _check_stored(
         evidence = StoredEvidence(evidence_url, alone, digests=digests)
     if is_readable:
         problems += _check_claims(statement, evidence, source)
+        problems += all_found(check_withheld(evidence))
     problems += all_found(evidence.check_files())
     if is_readable:
         problems += evidence.check_lineage({a for one in others for a in candidate_assets(one)})
@@ -484,7 +505,7 @@ def _recompute_together(
             what = f"{predicate.candidate.name} does not rest on what the others rest on"
             shared.append(Discrepancy("lineage", "certificate", what))
     own: dict[str, list[Discrepancy]] = {}
-    shared += _recomputed(recompute_all(joint, certificates, own))
+    shared += caught(recompute_all(joint, certificates, own))
     return [[*shared, *own.get(one.report.certificate, ())] for one in checked]
 
 
@@ -655,7 +676,8 @@ def all_found(found: Iterator[Discrepancy]) -> list[Discrepancy]:
     return problems
 
 
-def _recomputed(found: Iterable[Discrepancy]) -> list[Discrepancy]:
+def caught(found: Iterable[Discrepancy]) -> list[Discrepancy]:
+    """List what computing again finds; that it cannot be done is a finding too."""
     problems = []
     try:
         # One by one, so that what was found before a fault is reported too.

@@ -10,7 +10,16 @@ import typer
 
 from evaluator.errors import UsageError
 from evaluator.scorecard import Asset
-from evaluator.verifier import Exit, Head, Keys, parse_head, trusted_keys, verify_command
+from evaluator.verifier import (
+    CASES_ASKED,
+    Cases,
+    Exit,
+    Head,
+    Keys,
+    parse_head,
+    trusted_keys,
+    verify_command,
+)
 
 if TYPE_CHECKING:
     from evaluator.certification import EntryKind, Statement
@@ -116,6 +125,13 @@ def export(
     *,
     evidence: Evidence = None,
     key: Keys = None,
+    redacted: Annotated[
+        bool,
+        typer.Option(
+            "--redacted",
+            help="Keep back raw files, refused rows, and columns that the audit does not let out.",
+        ),
+    ] = False,
 ) -> None:
     """Make a folder for a stranger: certificate, public key, evidence, report, how to check it.
 
@@ -137,11 +153,40 @@ def export(
         trusted=trusted_by_environment(os.environ) if key is None else trusted_keys(key),
         key=signing_key,
         report=_page(found),
+        secret=_secret() if redacted else None,
         now=datetime.now(UTC),
     )
     typer.echo(f"The certificate and all that it rests on are in {folder}; README.txt says more.")
     if signing_key is None:
         typer.echo("Its manifest is UNSIGNED: nothing proves report and README.")
+
+
+@commands.command(
+    "open", epilog="Example: evaluator open flights/gb cases.json --challenge 'their word'"
+)
+def open_(
+    certificate: Certificate,
+    to: Annotated[Path, typer.Argument(metavar="FILE", help="A file to make.")],
+    *,
+    challenge: Annotated[str, typer.Option(help="The word of whoever demands the cases.")],
+    cases: Cases = CASES_ASKED,
+    evidence: Evidence = None,
+) -> None:
+    """Show single cases on demand: what was found of each, and what ties it to the certificate.
+
+    That proves what was bound when it was issued, and not that it is true. Columns that the audit
+    does not let out stay behind.
+    """
+    from evaluator.certification import open_cases
+
+    found = _find(certificate, evidence)
+    if to.exists():
+        raise UsageError("it is there already", culprit=str(to), fix="name a new file")
+    shown = open_cases(found.content, found.evidence, _secret(), challenge=challenge, count=cases)
+    to.write_bytes(shown.to_bytes())
+    typer.echo(
+        f"{len(shown.openings)} cases are in {to}, with their salts: give it to nobody else."
+    )
 
 
 @commands.command(
@@ -391,6 +436,14 @@ def _page(found: "_FoundCertificate") -> bytes | None:
     ]
     newest = max(pages, key=lambda record: record.created_at, default=None)
     return None if newest is None else store.read_bytes(newest, PAGE)
+
+
+def _secret() -> bytes:
+    """Read what this state's salted digests are made with."""
+    from evaluator.certification import secret_in
+    from evaluator.orchestration import Home
+
+    return secret_in(Home.from_environment().root)
 
 
 class _Decision(NamedTuple):

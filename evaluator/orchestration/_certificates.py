@@ -15,9 +15,11 @@ from evaluator.certification import (
     Code,
     Issue,
     Ledger,
+    bound_statement,
     build_statement,
     qualified_outcome,
     require_certificate,
+    secret_in,
     share_evidence,
     sign_statement,
     signing_key_from_environment,
@@ -224,6 +226,7 @@ def _issue(
             evidence=evidence,
             issue=issue,
         )
+        statement = bound_statement(statement, state.store.url, secret_in(state.home.root))
         files[statement_name(candidate.name)] = sign_statement(statement, key).to_bytes()
     return state.store.write(
         target.address,

@@ -304,6 +304,7 @@ class AuditSpec(SpecModel):
         _check_compare(self)
         _check_fairness(self)
         _check_weak_slices(self)
+        _check_redact(self)
         return self
 
     @model_validator(mode="after")
@@ -516,6 +517,23 @@ def _check_cluster(spec: AuditSpec) -> None:
             f"the column {name!r} is a {column.type}, which hardly any two cases have in common",
             f"name what cases share, such as a customer, or `{DAY}`",
         )
+
+
+def _check_redact(spec: AuditSpec) -> None:
+    """Refuse to withhold what every figure is computed from."""
+    key = "certificate.redact"
+    refuse_repeated(key, spec.certificate.redact, noun="the column ")
+    label = None if spec.label is None else spec.label.column
+    needed = {label: "label", spec.geography: "geography", spec.segment: "segment"}
+    for name in spec.certificate.redact:
+        _check_declared(key, name, spec)
+        kind = (needed | {spec.data.weight: "weight"}).get(name)
+        if kind is not None:
+            raise problem(
+                key,
+                f"the column {name!r} is the {kind}, from which every figure is computed",
+                "take it out: without it nobody could check anything",
+            )
 
 
 def _check_weight(spec: AuditSpec) -> None:

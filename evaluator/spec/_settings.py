@@ -160,6 +160,12 @@ class CertificateSpec(SpecModel):
     certificate's digest. Both are taken away when the certificate no longer stands. A candidate
     is promoted by nothing else."""
 
+    redact: tuple[str, ...] = Field(default=(), examples=[["tail_number"]])
+    """Declared columns that may not leave with a redacted export, such as names: salted digests
+    stand for their values. Raw files, typed and refused rows and the reports of days stay behind
+    anyway. Label, geography, segment and weight must leave, since figures are computed from them;
+    what is measured by other redacted columns is not computed again from such an export."""
+
 
 class ExecutionBase(SpecModel):
     """What places to run have in common: nothing but that `kind` decides which keys there are."""

@@ -1,5 +1,7 @@
 from ._running import Exit as Exit, run_command as run_command
 from ._verify import (
+    CASES_ASKED as CASES_ASKED,
+    Cases as Cases,
     Head as Head,
     Keys as Keys,
     main as main,

@@ -32,6 +32,12 @@ Head = Annotated[
         "--ledger-head", help="Number and digest that an earlier check printed, as 12:9f86d0..."
     ),
 ]
+Challenge = Annotated[
+    str | None,
+    typer.Option(help="The word that chooses cases; whoever demands them says it afterwards."),
+]
+Cases = Annotated[int, typer.Option(min=1, help="How many cases are demanded.")]
+CASES_ASKED = 50
 
 
 def verify_command(
@@ -68,6 +74,12 @@ def verify_command(
                 " every candidate, all pairs, ranks.",
             ),
         ] = False,
+        openings: Annotated[
+            Path | None,
+            typer.Option(help="Cases that were shown on demand; see `evaluator open`."),
+        ] = None,
+        challenge: Challenge = None,
+        cases: Cases = CASES_ASKED,
         as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     ) -> None:
         """Check a certificate offline: signature, every digest, ledger, and its figures once more.
@@ -75,10 +87,24 @@ def verify_command(
         Of its own candidate, the baseline, and the comparison of the two. Exit code 0 only where
         everything holds, a trusted key signed it, and it stands.
         """
-        from evaluator.certification import verify as check, verify_all, verify_bundle
+        from evaluator.certification import (
+            read_openings,
+            verify as check,
+            verify_all,
+            verify_bundle,
+        )
 
         now, trusted = datetime.now(UTC), trusted_keys(key)
         head = None if ledger_head is None else parse_head(ledger_head)
+        shown = None
+        if openings is not None:
+            if challenge is None or all_issued:
+                raise UsageError(
+                    "cases were chosen by the word that demanded them, for one certificate",
+                    culprit="--openings",
+                    fix="give that word with --challenge, and leave --all out",
+                )
+            shown = read_openings(openings, challenge=challenge, asked=cases)
         if all_issued:
             if Path(certificate).is_dir():
                 raise UsageError(
@@ -95,11 +121,13 @@ def verify_command(
             done = all(report.is_verified for report in reports)
             raise typer.Exit(Exit.DONE if done else Exit.NOT_CERTIFIED)
         if Path(certificate).is_dir():
-            bundle = verify_bundle(Path(certificate), trusted=trusted, now=now, known_head=head)
+            bundle = verify_bundle(
+                Path(certificate), trusted=trusted, now=now, known_head=head, shown=shown
+            )
             report, problems, is_verified = bundle.report, bundle.problems, bundle.is_verified
         else:
             content, url = find(certificate, evidence)
-            report = check(content, url, trusted=trusted, now=now, known_head=head)
+            report = check(content, url, trusted=trusted, now=now, known_head=head, shown=shown)
             problems, is_verified = (), report.is_verified
         if as_json:
             document = {**report.as_record(), "bundle": [problem._asdict() for problem in problems]}

@@ -21,6 +21,7 @@ from evaluator.certification import (
     SigningKey,
     Statement,
     Waiver,
+    bound_statement,
     build_certificate,
     build_statement,
     days_document,
@@ -67,6 +68,7 @@ NOW = datetime(2026, 2, 1, 12, tzinfo=UTC)
 LATER = NOW + timedelta(days=1)
 VALID_UNTIL = NOW + timedelta(days=90)
 MOMENT = RunContext("run-7", NOW)
+SECRET = bytes(32)
 
 
 @dataclass(frozen=True)
@@ -428,7 +430,7 @@ class Builder:
     def statement(
         self, document: AuditCertificate, name: str, evidence: SplitEvidence, ledger: Ledger
     ) -> Statement:
-        return build_statement(
+        statement = build_statement(
             document,
             name,
             artifact_is_file=True,
@@ -442,3 +444,4 @@ class Builder:
                 waivers=self.entered(ledger, [name]),
             ),
         )
+        return bound_statement(statement, str(self.folder), SECRET)

@@ -1,0 +1,265 @@
+"""What of the evidence is not let out, and the salted digests that stand for it.
+
+Whole files are withheld (as they came, typed, refused, and the reports of days), and so are the
+columns that the audit names. What figures are computed from stays, in stand-ins of the same tables.
+
+Source: RFC 2104 (HMAC, by which salts are made).
+"""
+
+import hashlib
+import hmac
+import io
+import math
+import os
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from evaluator.certification._phrases import format_list
+from evaluator.certification._recomputation import (
+    narrowed_to,
+    read_declared,
+    unseen_tables,
+)
+from evaluator.certification._statement import Discrepancy, EvidenceItem, Sha256, StrictModel
+from evaluator.certification._stored_evidence import StoredEvidence
+from evaluator.errors import EvidenceError
+from evaluator.evidence import RECORD, canonical_json
+from evaluator.scorecard import CASES, DATA_PREFIX, PREDICTIONS, Asset, predictions_of
+from evaluator.spec import AuditSpec
+
+SECRET_FILE: Final = "redaction.secret"  # noqa: S105 - a file's name
+_SECRET_BYTES: Final = 32
+_ROWS: Final = (
+    Asset.RAW_DATA,
+    Asset.VALIDATED_DATA,
+    Asset.QUARANTINED_ROWS,
+    Asset.DATA_QUALITY_REPORT,
+)
+"""Assets of which only the provenance leaves, and a stand-in for refused rows."""
+
+
+class Redaction(StrictModel):
+    """What a bundle withholds."""
+
+    format: Literal["evaluator/redaction/1"] = "evaluator/redaction/1"
+    certificate: Sha256
+    """SHA-256 of the certificate's file."""
+    withheld: dict[str, Sha256]
+    """By its path below the evidence, a salted digest of each file that is not there."""
+
+
+def secret_in(folder: Path) -> bytes:
+    """Read the secret that salts are made with, and make it where there is none.
+
+    Parameters
+    ----------
+    folder
+        Where the platform keeps its state. No evidence and no export holds the secret.
+
+    Returns
+    -------
+    bytes
+        32 of them, random. Of processes that make it at once, all get the same.
+    """
+    path = folder / SECRET_FILE
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        made = folder / f".{SECRET_FILE}.{os.getpid()}.{secrets.token_hex(4)}"
+        descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(_SECRET_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(made, path)
+        made.unlink()
+    content = path.read_bytes()
+    if len(content) != _SECRET_BYTES:
+        raise EvidenceError(
+            f"it has {len(content)} bytes, and a secret has {_SECRET_BYTES}",
+            culprit=str(path),
+            fix="restore it from a copy; without it, certificates issued before cannot be redacted"
+            " or opened",
+        )
+    return content
+
+
+class Salts:
+    """What salted digests of an evaluation set are made with.
+
+    Parameters
+    ----------
+    secret
+        See `secret_in`.
+    audit, evaluation_set
+        What it is of: the audit's name, and the set's content version.
+    """
+
+    def __init__(self, secret: bytes, audit: str, evaluation_set: str) -> None:
+        self._secret = secret
+        self._of = [audit, evaluation_set]
+
+    def salt(self, *about: str) -> bytes:
+        """Make the salt of one thing; whoever sees it learns nothing of any other."""
+        return hmac.digest(self._secret, canonical_json([*self._of, *about]), "sha256")
+
+    def digest(self, content: bytes, *about: str) -> str:
+        """Digest what is withheld, so that nobody can try out what it might be."""
+        return hashlib.sha256(self.salt(*about) + content).hexdigest()
+
+
+def salts_of(evidence: StoredEvidence, secret: bytes) -> Salts:
+    """Take the salts for what a certificate rests on."""
+    predicate = evidence.predicate
+    return Salts(secret, predicate.audit, predicate.evaluation_set.digest)
+
+
+def may_be_withheld(spec: AuditSpec, candidate: str, item: EvidenceItem, name: str) -> bool:
+    """Tell whether figures can be computed without a file, or with what stands for it."""
+    if name == RECORD:
+        return False
+    tables = {predictions_of(one): PREDICTIONS for one in narrowed_to(spec, candidate)}
+    tables[Asset.EVALUATION_SET] = CASES
+    # Notes of failures quote what failed.
+    return item.asset in _ROWS or name in item.notes or tables.get(item.asset) == name
+
+
+def check_withheld(evidence: StoredEvidence) -> Iterator[Discrepancy]:
+    """Find what is withheld and may not be."""
+    if not evidence.withheld:
+        return
+    spec, candidate = read_declared(evidence), evidence.predicate.candidate.name
+    may_be = {
+        f"{item.folder}/{name}"
+        for item in evidence.items
+        for name in item.all_files
+        if may_be_withheld(spec, candidate, item, name)
+    }
+    for path in sorted({*evidence.withheld} - may_be):
+        what = "it is withheld, and holds no rows that might have to be"
+        yield Discrepancy("evidence", path, what)
+
+
+def unseen_of(evidence: StoredEvidence) -> list[str]:
+    """Say what nobody can see of redacted evidence."""
+    if not evidence.withheld:
+        return []
+    words = (
+        f"{len(evidence.withheld)} files with rows are withheld, and a salted digest stands for"
+        " each: files as they came, typed and refused rows, reports of days. Figures were computed"
+        " from redacted tables; that these are the rows that were judged, cases show that you"
+        " choose (`--openings`)"
+    )
+    found = [words]
+    spec = read_declared(evidence)
+    if spec.certificate.redact:
+        unseen = sorted(unseen_tables(evidence, spec))
+        found.append(
+            f"the columns {format_list(list(spec.certificate.redact))} are withheld"
+            + (f"; taken as the scorecard has it: {format_list(unseen)}" if unseen else "")
+        )
+    return found
+
+
+def redacted_bytes(
+    evidence: StoredEvidence, spec: AuditSpec, salts: Salts, item: EvidenceItem, name: str
+) -> bytes | None:
+    """Make what stands for a file that is withheld, or None where only its digest does."""
+    if item.asset == Asset.QUARANTINED_ROWS and name in item.files:
+        table = _redact_refused(evidence.table(item, name), salts, item.folder)
+    elif name == CASES:
+        table = redact_cases(evidence.table(item, name), spec, salts)
+    elif name == PREDICTIONS:
+        table = _redact_ids(evidence.table(item, name), spec, salts)
+    else:
+        return None
+    target = io.BytesIO()
+    pq.write_table(table, target)
+    return target.getvalue()
+
+
+def in_order(cases: pa.Table) -> pa.Table:
+    """Put cases in the order in which they are bound."""
+    return cases.sort_by([(name, "ascending") for name in ("geography", "segment", "id")])
+
+
+def redact_cases(cases: pa.Table, spec: AuditSpec, salts: Salts) -> pa.Table:
+    """Let salted digests stand for the columns that an audit does not let out.
+
+    Parameters
+    ----------
+    cases
+        All cases, in any order.
+    spec
+        The audit. Where it names the column of ids or of clusters, equal values get equal digests,
+        so that cases can still be joined and bundled; elsewhere each case's is its own.
+    salts
+        What the digests are made with.
+
+    Returns
+    -------
+    pyarrow.Table
+        The same columns, and the rows in the order in which they are bound.
+    """
+    cases = in_order(cases)
+    ids = cases["id"].to_pylist()
+    for column in spec.certificate.redact:
+        name = DATA_PREFIX + column
+        if name in cases.column_names:
+            is_shared = column in {spec.data.id, spec.data.cluster}
+            digests = [
+                salts.digest(canonical_json(plain(value)), "column", column, *of)
+                for value, of in zip(
+                    cases[name].to_pylist(),
+                    ([] if is_shared else [str(one)] for one in ids),
+                    strict=True,
+                )
+            ]
+            cases = _with_column(cases, name, digests)
+    return _redact_ids(cases, spec, salts)
+
+
+def redacted_id(of: Any, spec: AuditSpec, salts: Salts) -> Any:
+    """Spell an id as it is let out."""
+    if spec.data.id not in spec.certificate.redact:
+        return of
+    return salts.digest(canonical_json(plain(of)), "id")
+
+
+def _redact_ids(table: pa.Table, spec: AuditSpec, salts: Salts) -> pa.Table:
+    if spec.data.id not in spec.certificate.redact:
+        return table
+    ids = [redacted_id(one, spec, salts) for one in table["id"].to_pylist()]
+    return _with_column(table, "id", ids)
+
+
+def _redact_refused(rows: pa.Table, salts: Salts, folder: str) -> pa.Table:
+    """Let salted digests stand for all of refused rows but their numbers."""
+    for name, column in zip(rows.column_names, rows.columns, strict=True):
+        if not pa.types.is_integer(column.type):
+            digests = [
+                salts.digest(repr(value).encode(), "refused", folder, name, str(row))
+                for row, value in enumerate(column.to_pylist())
+            ]
+            rows = _with_column(rows, name, digests)
+    return rows
+
+
+def _with_column(table: pa.Table, name: str, texts: Sequence[str]) -> pa.Table:
+    place = table.column_names.index(name)
+    return table.set_column(place, name, pa.array(texts, pa.string()))
+
+
+def plain(value: Any) -> Any:
+    """Spell a value so that JSON has a word for it."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
