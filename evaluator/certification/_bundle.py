@@ -254,10 +254,15 @@ def _check_manifest(
 ) -> Iterator[Discrepancy]:
     """Hold all files against the manifest, and the manifest against its signature."""
     try:
-        envelope = parse_envelope(files.read(MANIFEST) or b"", MANIFEST)
+        content = files.read(MANIFEST)
+        if content is None:
+            yield Discrepancy("bundle", MANIFEST, "it is gone")
+            return
+        envelope = parse_envelope(content, MANIFEST)
         manifest = Manifest.parse(envelope.payload)
-    except (ValueError, EvidenceError):
-        yield Discrepancy("bundle", MANIFEST, "it is gone, or not what was exported")
+    except (ValueError, EvidenceError) as error:
+        what = error.what if isinstance(error, EvidenceError) else str(error)
+        yield Discrepancy("bundle", MANIFEST, f"it is not what was exported: {what}")
         return
     if envelope.payload_type != MANIFEST_TYPE or manifest.certificate != certificate:
         yield Discrepancy("bundle", MANIFEST, "it is the manifest of another bundle")

@@ -51,10 +51,9 @@ RevocationScope = Literal["artifact", "candidate", "audit"]
 NonEmptyText = Annotated[str, Field(min_length=1, pattern=r"\S")]
 
 HEAD = "head.json"
-HEAD_FORMAT = "evaluator/ledger-head/1"
 GENESIS_HEAD = LedgerHead(sequence=0, digest="0" * 64)
 """The head of a ledger without entries, and what its first entry names as its predecessor."""
-_ENTRY_NAME = re.compile(r"\d{6,}\.json")
+_ENTRY_NAME = re.compile(r"[0-9]{6,}\.json")
 # A file with a huge number must not be reported as that many gaps.
 _MAX_GAPS = 100
 # So many others may come between before an append gives up.
@@ -70,6 +69,12 @@ class LedgerError(EvidenceError):
 
 class LedgerUseError(UsageError):
     """An entry that the ledger cannot take."""
+
+
+class _Checkpoint(LedgerHead):
+    """A head as it is stored."""
+
+    format: Literal["evaluator/ledger-head/1"] = "evaluator/ledger-head/1"
 
 
 class CertificateBody(StrictModel):
@@ -192,6 +197,10 @@ def parse_entry(content: bytes, source: str) -> LedgerEntry:
     try:
         entry = LedgerEntry.parse(content)
         BODIES[entry.kind].parse(canonical_json(entry.body))
+        if entry.to_bytes() != content:
+            # Its signature is over its own spelling, so that no byte can be changed beneath it.
+            msg = "it is not spelled as the ledger spells it"
+            raise ValueError(msg)  # noqa: TRY301 - all that is wrong is said in one way
     except ValueError as error:
         raise LedgerError(
             str(error), culprit=source, fix="restore the ledger from a copy"
@@ -466,9 +475,9 @@ def _check_head(
     if content is None:
         return ([Discrepancy("ledger", path, "it is gone")] if entries else []), None
     try:
-        head = _parse_head(content)
-    except ValueError:
-        return [Discrepancy("ledger", path, "it is not what was written")], None
+        head = _Checkpoint.parse(content)
+    except ValueError as error:
+        return [Discrepancy("ledger", path, f"it is not what was written: {error}")], None
     last = entries[-1].entry.sequence if entries else 0
     behind = None
     if head.sequence < last:
@@ -478,15 +487,6 @@ def _check_head(
         )
         behind = Discrepancy("ledger", path, what)
     return check_contains(entries, head, path), behind
-
-
-def _parse_head(content: bytes) -> LedgerHead:
-    document = json.loads(content)
-    if not isinstance(document, dict) or canonical_json(document) != content:
-        raise ValueError(HEAD)
-    if document.pop("format", None) != HEAD_FORMAT:
-        raise ValueError(HEAD)
-    return LedgerHead.model_validate(document)
 
 
 class Ledger:
@@ -623,7 +623,7 @@ class Ledger:
         return chain
 
     def _write_head(self, head: LedgerHead) -> None:
-        content = canonical_json({"format": HEAD_FORMAT, **head.model_dump()})
+        content = _Checkpoint(**head.model_dump()).to_bytes()
         self._files.replace(f"{ledger_folder(self._audit)}/{HEAD}", content)
 
 

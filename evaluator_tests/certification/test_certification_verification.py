@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, strategies as st
 
 from evaluator.certification import (
     Ledger,
@@ -21,11 +22,24 @@ from evaluator.certification import (
     verify,
     verify_bundle,
 )
-from evaluator.certification._bundle import MANIFEST, MANIFEST_TYPE, BundleCheck, Manifest
+from evaluator.certification._bundle import (
+    MANIFEST,
+    MANIFEST_TYPE,
+    BundleCheck,
+    Manifest,
+    _check_manifest,
+)
 from evaluator.certification._signatures import IN_TOTO, seal
 from evaluator.errors import EvidenceError, UsageError
-from evaluator.evidence import StoredFile, canonical_json, digest_of_bytes
-from evaluator_tests.certification.checking import check, key_of, problems
+from evaluator.evidence import Files, StoredFile, canonical_json, digest_of_bytes
+from evaluator_tests.certification.checking import (
+    bent,
+    check,
+    is_sentence,
+    key_of,
+    many,
+    problems,
+)
 from evaluator_tests.certification.evidence_folder import (
     AUDIT,
     LATER,
@@ -33,6 +47,7 @@ from evaluator_tests.certification.evidence_folder import (
     Builder,
     Issued,
 )
+from evaluator_tests.conftest import BuiltOnce
 
 
 @pytest.fixture(scope="module")
@@ -429,6 +444,57 @@ def test_a_manifest_of_another_bundle_is_found(original: Issued, tmp_path: Path)
     (one / MANIFEST).write_bytes((two / MANIFEST).read_bytes())
     found = verify_bundle(one, trusted=TrustedKeys.of(original.key.public), now=LATER)
     assert "it is the manifest of another bundle" in _problems_of(found)
+
+
+def sealed_again(bundle: Path, payload: bytes, key: SigningKey) -> BundleCheck:
+    """Put a payload into a bundle's manifest, signed, and check it."""
+    (bundle / MANIFEST).write_bytes(seal(payload, MANIFEST_TYPE, key).to_bytes())
+    return verify_bundle(bundle, trusted=TrustedKeys.of(key.public), now=LATER)
+
+
+@pytest.mark.parametrize(
+    ("payload", "what"),
+    [
+        (b"[" * 200_000, "it is nested too deep"),
+        (b'{"certificate":1,"certificate":2}', "the key `certificate` stands twice"),
+        (b'{"certificate":NaN}', "NaN stands in it"),
+        (b'{"certificate":"\\udfff"}', "half of a surrogate pair"),
+        (b'{"files": {}}', "it is not in canonical JSON"),
+        (b"{}\n", "`certificate` is not as it must be"),
+    ],
+)
+def test_a_manifest_that_is_none_is_one_sentence(
+    original: Issued, tmp_path: Path, payload: bytes, what: str
+) -> None:
+    found = sealed_again(export(original, tmp_path), payload, original.key)
+    (problem,) = found.problems
+    assert (problem.check, problem.file) == ("bundle", MANIFEST)
+    assert what in problem.what
+
+
+@pytest.mark.slow
+@many
+@given(data=st.data())
+def test_of_any_bytes_as_a_manifest_there_come_sentences(
+    original: Issued, built_once: BuiltOnce, data: st.DataObject
+) -> None:
+    bundle = built_once("a_bundle_to_bend", lambda folder: copy_of_a_bundle(original, folder))
+    content = (bundle / "as_it_was").read_bytes()
+    payload = parse_envelope(content, MANIFEST).payload
+    sealed = bent(payload).map(lambda some: seal(some, MANIFEST_TYPE, original.key).to_bytes())
+    (bundle / MANIFEST).write_bytes(data.draw(st.one_of(sealed, bent(content))))
+    trusted = TrustedKeys.of(original.key.public)
+    for problem in _check_manifest(Files(str(bundle)), "c" * 64, trusted):
+        assert problem.check == "bundle"
+        is_sentence(problem.what)
+
+
+def copy_of_a_bundle(original: Issued, folder: Path) -> None:
+    bundle = export(original, folder)
+    shutil.rmtree(bundle / "evidence")
+    (bundle / MANIFEST).rename(folder / "as_it_was")
+    (bundle / "README.txt").rename(folder / "README.txt")
+    shutil.rmtree(bundle)
 
 
 def test_a_bundle_with_a_link_is_refused(original: Issued, tmp_path: Path) -> None:
