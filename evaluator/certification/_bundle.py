@@ -6,6 +6,7 @@ Layout::
     public_key.pem          the issuer's public key, where it was given
     report.html             the report for people, where there is one
     README.txt              how to check all this
+    verify.html             checks it in a browser, but for the figures
     manifest.dsse.json      SHA-256 and size of every other file, signed
     evidence/               all that the certificate rests on, and the whole ledger
 
@@ -13,6 +14,7 @@ The same certificate and evidence give the same bytes.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
@@ -36,6 +38,7 @@ CERTIFICATE = "certificate.dsse.json"
 PUBLIC_KEY = "public_key.pem"
 REPORT = "report.html"
 README = "README.txt"
+PAGE = "verify.html"
 MANIFEST = "manifest.dsse.json"
 EVIDENCE = "evidence"
 
@@ -57,6 +60,11 @@ class BundleCheck(NamedTuple):
 
     report: VerificationReport
     problems: tuple[Discrepancy, ...]
+
+    @property
+    def whole(self) -> VerificationReport:
+        """The certificate's report with the problems of the bundle's own files among its own."""
+        return replace(self.report, problems=(*self.report.problems, *self.problems))
 
     @property
     def is_intact(self) -> bool:
@@ -140,6 +148,7 @@ def export_bundle(
         PUBLIC_KEY: None if issuer is None else issuer.pem,
         REPORT: report,
         README: _readme(statement, digest_of_bytes(certificate), issuer).encode(),
+        PAGE: Path(__file__).with_name(PAGE).read_bytes(),
     }
     for name, content in own.items():
         if content is not None:
@@ -188,6 +197,12 @@ def verify_bundle(
     report = verify(
         certificate, str(folder / EVIDENCE), trusted=trusted, now=now, known_head=known_head
     )
+    # It was handed over as bytes; here it has a file.
+    named = [
+        found._replace(file=CERTIFICATE) if found.file == "certificate" else found
+        for found in report.problems
+    ]
+    report = replace(report, problems=tuple(named))
     problems = [
         *_check_manifest(files, digest_of_bytes(certificate), trusted),
         *_check_named(files, report.statement),
@@ -228,6 +243,10 @@ one from whoever gave you this folder can say anything.)
 It checks the signature, the SHA-256 of every file, that nothing was added, what each file was made
 from, the ledger's chain, and then computes figures and verdicts again from the stored predictions.
 Keep the ledger's number and digest that it prints: a later copy of the ledger must run through it.
+
+Without any program: open {PAGE} in a browser, and give it this folder and the issuer's key. It
+asks no network. It checks signature, files, what was added, and the ledger, and computes no figures
+again. Whoever changes this folder can change the page too: use a copy of it from whom you trust.
 
 By hand: {CERTIFICATE} is a DSSE envelope. Its payload, in base64, is an in-toto statement that
 names every file below {EVIDENCE}/ with its SHA-256.
