@@ -3,14 +3,18 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import HealthCheck, settings, strategies as st
 
-from evaluator.certification import SigningKey, TrustedKeys, verify
+from evaluator.certification import SigningKey, TrustedKeys, parse_envelope, verify
+from evaluator.certification._bundle import MANIFEST, MANIFEST_TYPE, Manifest
+from evaluator.certification._signatures import seal
 from evaluator.certification._verification import VerificationReport
 from evaluator.errors import EvaluatorError
+from evaluator.evidence import StoredFile, digest_of_bytes
 from evaluator_tests.certification.evidence_folder import LATER, Issued
 
 many = settings(
@@ -81,3 +85,18 @@ def check(issued: Issued, name: str = "one", **changes: Any) -> VerificationRepo
 
 def problems(report: VerificationReport) -> str:
     return "\n".join(map(str, report.problems))
+
+
+def listed_again(bundle: Path, key: SigningKey | None) -> None:
+    """List what a bundle holds now, as whoever changed it would."""
+    envelope = parse_envelope((bundle / MANIFEST).read_bytes(), MANIFEST)
+    files = {
+        path.relative_to(bundle).as_posix(): StoredFile(
+            sha256=digest_of_bytes(path.read_bytes()), size=path.stat().st_size
+        )
+        for path in sorted(bundle.rglob("*"))
+        if path.is_file() and path.name != MANIFEST
+    }
+    manifest = Manifest.parse(envelope.payload).model_copy(update={"files": files})
+    sealed = seal(manifest.to_bytes(), MANIFEST_TYPE, key)
+    (bundle / MANIFEST).write_bytes(sealed.to_bytes())

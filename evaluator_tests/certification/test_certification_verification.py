@@ -26,17 +26,17 @@ from evaluator.certification._bundle import (
     MANIFEST,
     MANIFEST_TYPE,
     BundleCheck,
-    Manifest,
     _check_manifest,
 )
 from evaluator.certification._signatures import IN_TOTO, seal
 from evaluator.errors import EvidenceError, UsageError
-from evaluator.evidence import Files, StoredFile, canonical_json, digest_of_bytes
+from evaluator.evidence import Files, canonical_json, digest_of_bytes
 from evaluator_tests.certification.checking import (
     bent,
     check,
     is_sentence,
     key_of,
+    listed_again,
     many,
     problems,
 )
@@ -395,21 +395,6 @@ def test_what_is_added_to_a_bundle_is_named(original: Issued, tmp_path: Path) ->
     found = verify_bundle(bundle, trusted=TrustedKeys.of(original.key.public), now=LATER)
     assert "evidence/shop/more.txt" in _problems_of(found)
     assert not found.is_intact
-
-
-def listed_again(bundle: Path, key: SigningKey | None) -> None:
-    """List what a bundle holds now, as whoever changed it would."""
-    envelope = parse_envelope((bundle / MANIFEST).read_bytes(), MANIFEST)
-    files = {
-        path.relative_to(bundle).as_posix(): StoredFile(
-            sha256=digest_of_bytes(path.read_bytes()), size=path.stat().st_size
-        )
-        for path in sorted(bundle.rglob("*"))
-        if path.is_file() and path.name != MANIFEST
-    }
-    manifest = Manifest.parse(envelope.payload).model_copy(update={"files": files})
-    sealed = seal(manifest.to_bytes(), MANIFEST_TYPE, key)
-    (bundle / MANIFEST).write_bytes(sealed.to_bytes())
 
 
 @pytest.mark.parametrize(
