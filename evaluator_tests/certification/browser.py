@@ -30,8 +30,13 @@ class Page:
             self.call(f"{domain}.enable")
         self.faults: list[str] = []
         """What it wrote to the console, such as what its policy refused."""
+        self.open(address)
+
+    def open(self, address: str) -> None:
+        """Go to an address anew."""
+        self.run("window.isOld = true")
         self.call("Page.navigate", url=address)
-        self.wait("document.readyState === 'complete'")
+        self.wait("!window.isOld && document.readyState === 'complete'")
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Ask Chromium something, and wait for its answer."""

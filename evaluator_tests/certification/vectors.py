@@ -34,7 +34,7 @@ from evaluator.certification._bundle import (
 )
 from evaluator.certification._ledger import parse_entry
 from evaluator.certification._signatures import IN_TOTO, load_public_key, seal
-from evaluator.evidence import canonical_json, digest_of_bytes
+from evaluator.evidence import RECORD, canonical_json, digest_of_bytes
 from evaluator_tests.certification.checking import key_of, listed_again
 from evaluator_tests.certification.evidence_folder import (
     AUDIT,
@@ -102,6 +102,7 @@ class Vector:
                 end = content.index(b'"', len(PAYLOAD))
                 before, after = content[: len(PAYLOAD)], content[end:]
                 content = base64.b64decode(content[len(PAYLOAD) : end])
+            path.parent.mkdir(parents=True, exist_ok=True)
             insert = change["insert"].encode() * change.get("times", 1)
             start, end = change["at"], change["at"] + change["remove"]
             content = content[:start] + insert + content[end:]
@@ -271,6 +272,18 @@ def _added(bundle: Path) -> None:
 )
 def _added_and_listed(bundle: Path) -> None:
     _added(bundle)
+    listed_again(bundle, KEY)
+
+
+@case(
+    "added-folder-in-a-version",
+    "a folder with a file is added to a version that the certificate names, and listed",
+    found=("evidence", "evaluation_set/more"),
+)
+def _added_in_a_version(bundle: Path) -> None:
+    folder = evidence_file(bundle, "evaluation_set", "record.json").parent / "more"
+    folder.mkdir()
+    (folder / "more.txt").write_text("more")
     listed_again(bundle, KEY)
 
 
@@ -742,7 +755,11 @@ def write_vectors(folder: Path, work: Path) -> None:
 
 def _whole(file: str, before: dict[str, bytes]) -> str:
     """Name an evidence file by its path below the evidence folder."""
-    found = [path.removeprefix(f"{EVIDENCE}/") for path in before if path.endswith(f"/{file}")]
+    known = [path.removeprefix(f"{EVIDENCE}/") for path in before]
+    if file == "evaluation_set/more":
+        (record,) = (one for one in known if "/evaluation_set/" in one and one.endswith(RECORD))
+        return record.replace(RECORD, "more")
+    found = [path for path in known if path.endswith(f"/{file}")]
     return found[0] if len(found) == 1 else file
 
 
