@@ -114,7 +114,7 @@ def test_beside_each_promise_of_security_stands_a_test_that_there_is() -> None:
 def test_every_file_that_security_names_is_there() -> None:
     for row in promises():
         where = row.get("where") or row["what stops it"]
-        named = re.findall(r"`([\w/]+(?:\.py|/))`", where)
+        named = re.findall(r"`([\w/]+(?:\.py|\.html|/))`", where)
         assert named or "where" not in row, row
         gone = [name for name in named if not (PROJECT / "evaluator" / name).exists()]
         assert gone == [], row

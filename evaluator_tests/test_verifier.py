@@ -1,5 +1,6 @@
 """The command `evaluator-verify`: it says what `evaluator verify` says, and needs no platform."""
 
+import shutil
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -88,6 +89,18 @@ def test_both_commands_say_the_same(
     assert answer == call(cli.main, "verify", *arguments)
     assert answer.code == code
     assert answer.err == ""
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_file_that_was_added_fails_in_the_first_line_and_cannot_control_the_terminal(
+    bundle: Path, call: Call, tmp_path: Path
+) -> None:
+    copied = shutil.copytree(bundle, tmp_path / "bundle")
+    (copied / "\x1b[2Jmore\udcff.txt").write_text("more")
+    answer = call(verifier.main, str(copied), "--key", str(copied / "public_key.pem"))
+    assert answer.code == 1
+    assert answer.out.startswith("FAILED")
+    assert "bundle: \ufffd[2Jmore\ufffd.txt: it was added" in answer.out
 
 
 @pytest.mark.usefixtures("alone")

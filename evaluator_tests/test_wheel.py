@@ -122,6 +122,7 @@ def test_every_room_opens_and_neither_tests_nor_benchmarks_are_installed(
     assert int(opened) > 100
     assert package.parent.name == "site-packages"
     assert (package / "py.typed").is_file()
+    assert (package / "certification" / "verify.html").is_file()
     assert not {"evaluator_tests", "benchmarks"} & {path.name for path in package.parent.iterdir()}
 
 
@@ -143,6 +144,7 @@ def test_the_small_wheel_needs_no_more_room_than_is_promised(small: Environment)
 
 def test_no_room_of_the_small_wheel_imports_one_that_it_lacks(small: Environment) -> None:
     (package,) = small.folder.glob(f"lib/*/site-packages/{SMALL}/evaluator")
+    assert (package / "certification" / "verify.html").is_file()
     imported = imports_of(package)
     assert imported["verifier"]
     assert rooms_among(set().union(*imported.values())) == imported.keys() - {"__init__"}

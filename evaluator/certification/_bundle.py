@@ -6,6 +6,7 @@ Layout::
     public_key.pem          the issuer's public key, where it was given
     report.html             the report for people, where there is one
     README.txt              how to check all this
+    verify.html             checks it in a browser, but for the figures
     manifest.dsse.json      SHA-256 and size of every other file, signed
     evidence/               all that the certificate rests on, and the whole ledger
     redaction.json          in a redacted bundle alone: which files of the evidence it withholds,
@@ -16,6 +17,7 @@ The same certificate and evidence give the same bytes.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -48,6 +50,7 @@ CERTIFICATE = "certificate.dsse.json"
 PUBLIC_KEY = "public_key.pem"
 REPORT = "report.html"
 README = "README.txt"
+PAGE = "verify.html"
 MANIFEST = "manifest.dsse.json"
 EVIDENCE = "evidence"
 REDACTION = "redaction.json"
@@ -72,6 +75,11 @@ class BundleCheck(NamedTuple):
 
     report: VerificationReport
     problems: tuple[Discrepancy, ...]
+
+    @property
+    def whole(self) -> VerificationReport:
+        """The certificate's report with the problems of the bundle's own files among its own."""
+        return replace(self.report, problems=(*self.report.problems, *self.problems))
 
     @property
     def is_intact(self) -> bool:
@@ -164,6 +172,7 @@ def export_bundle(
         PUBLIC_KEY: None if issuer is None else issuer.pem,
         REPORT: report,
         README: readme.encode(),
+        PAGE: Path(__file__).with_name(PAGE).read_bytes(),
         **redacted.files,
     }
     for name, content in own.items():
@@ -250,6 +259,12 @@ def verify_bundle(
         withheld=withheld,
         shown=shown,
     )
+    # It was handed over as bytes; here it has a file.
+    named = [
+        found._replace(file=CERTIFICATE) if found.file == "certificate" else found
+        for found in report.problems
+    ]
+    report = replace(report, problems=tuple(named))
     evidence = None
     if report.statement is not None:
         url = str(folder / EVIDENCE)
@@ -326,6 +341,10 @@ It checks the signature, the SHA-256 of every file, that nothing was added, what
 from, the ledger's chain, and then computes figures and verdicts again from the stored predictions.
 Keep the ledger's number and digest that it prints: a later copy of the ledger must run through it.
 
+Without any program: open {PAGE} in a browser, and give it this folder and the issuer's key. It
+asks no network. It checks signature, files, what was added, and the ledger, and computes no figures
+again. Whoever changes this folder can change the page too: use a copy of it from whom you trust.
+
 By hand: {CERTIFICATE} is a DSSE envelope. Its payload, in base64, is an in-toto statement that
 names files below {EVIDENCE}/ with their SHA-256; one of them, {SHARED_FILE}, names the others.
 
@@ -350,10 +369,15 @@ def _check_manifest(
 ) -> Iterator[Discrepancy]:
     """Hold all files against the manifest, and the manifest against its signature."""
     try:
-        envelope = parse_envelope(files.read(MANIFEST) or b"", MANIFEST)
+        content = files.read(MANIFEST)
+        if content is None:
+            yield Discrepancy("bundle", MANIFEST, "it is gone")
+            return
+        envelope = parse_envelope(content, MANIFEST)
         manifest = Manifest.parse(envelope.payload)
-    except (ValueError, EvidenceError):
-        yield Discrepancy("bundle", MANIFEST, "it is gone, or not what was exported")
+    except (ValueError, EvidenceError) as error:
+        what = error.what if isinstance(error, EvidenceError) else str(error)
+        yield Discrepancy("bundle", MANIFEST, f"it is not what was exported: {what}")
         return
     if envelope.payload_type != MANIFEST_TYPE or manifest.certificate != report.certificate:
         yield Discrepancy("bundle", MANIFEST, "it is the manifest of another bundle")

@@ -144,6 +144,10 @@ def parse_entry(content: bytes, source: str) -> LedgerEntry:
     try:
         entry = LedgerEntry.parse(content)
         BODIES[entry.kind].parse(canonical_json(entry.body))
+        if entry.to_bytes() != content:
+            # Its signature is over its own spelling, so that no byte can be changed beneath it.
+            msg = "it is not spelled as the ledger spells it"
+            raise ValueError(msg)  # noqa: TRY301 - all that is wrong is said in one way
     except ValueError as error:
         raise LedgerError(
             str(error), culprit=source, fix="restore the ledger from a copy"

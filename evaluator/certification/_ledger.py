@@ -14,12 +14,11 @@ An entry counts for whoever trusts some keys if one of these signed it and may s
 A revocation counts whoever entered it, since it can only make worse what is said of a candidate.
 """
 
-import json
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from pydantic import ValidationError
 
@@ -35,13 +34,12 @@ from evaluator.certification._entries import (
 from evaluator.certification._signatures import KEY_FILE_VARIABLE, SigningKey
 from evaluator.certification._statement import Discrepancy, LedgerHead, first_fault
 from evaluator.certification._trust import FALSE_SIGNATURE, TrustedKeys, revoked_keys, why_void
-from evaluator.evidence import Files, canonical_json, digest_of_bytes
+from evaluator.evidence import Files, digest_of_bytes
 
 HEAD = "head.json"
-HEAD_FORMAT = "evaluator/ledger-head/1"
 GENESIS_HEAD = LedgerHead(sequence=0, digest="0" * 64)
 """The head of a ledger without entries, and what its first entry names as its predecessor."""
-_ENTRY_NAME = re.compile(r"\d{6,}\.json")
+_ENTRY_NAME = re.compile(r"[0-9]{6,}\.json")
 # A file with a huge number must not be reported as that many gaps.
 _MAX_GAPS = 100
 # So many others may come between before an append gives up.
@@ -49,6 +47,12 @@ _ATTEMPTS = 100
 # How often a checkpoint is looked at that is behind, and after how many seconds again.
 _LOOKS = 5
 _BETWEEN_LOOKS = 0.1
+
+
+class _Checkpoint(LedgerHead):
+    """A head as it is stored."""
+
+    format: Literal["evaluator/ledger-head/1"] = "evaluator/ledger-head/1"
 
 
 class Chain(NamedTuple):
@@ -231,9 +235,9 @@ def _check_head(
     if content is None:
         return ([Discrepancy("ledger", path, "it is gone")] if entries else []), None
     try:
-        head = _parse_head(content)
-    except ValueError:
-        return [Discrepancy("ledger", path, "it is not what was written")], None
+        head = _Checkpoint.parse(content)
+    except ValueError as error:
+        return [Discrepancy("ledger", path, f"it is not what was written: {error}")], None
     last = entries[-1].entry.sequence if entries else 0
     behind = None
     if head.sequence < last:
@@ -243,15 +247,6 @@ def _check_head(
         )
         behind = Discrepancy("ledger", path, what)
     return check_contains(entries, head, path), behind
-
-
-def _parse_head(content: bytes) -> LedgerHead:
-    document = json.loads(content)
-    if not isinstance(document, dict) or canonical_json(document) != content:
-        raise ValueError(HEAD)
-    if document.pop("format", None) != HEAD_FORMAT:
-        raise ValueError(HEAD)
-    return LedgerHead.model_validate(document)
 
 
 class Ledger:
@@ -388,7 +383,7 @@ class Ledger:
         return chain
 
     def _write_head(self, head: LedgerHead) -> None:
-        content = canonical_json({"format": HEAD_FORMAT, **head.model_dump()})
+        content = _Checkpoint(**head.model_dump()).to_bytes()
         self._files.replace(f"{ledger_folder(self._audit)}/{HEAD}", content)
 
 

@@ -9,7 +9,6 @@ Source of the envelope: github.com/secure-systems-lab/dsse, protocol.md and enve
 import base64
 import binascii
 import contextlib
-import json
 import os
 import stat
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evaluator.errors import EvidenceError, UsageError
-from evaluator.evidence import canonical_json, digest_of_bytes
+from evaluator.evidence import canonical_json, digest_of_bytes, parse_json
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import (
@@ -389,18 +388,23 @@ def parse_envelope(content: bytes, source: str) -> Envelope:
         Where it is none.
     """
     try:
-        document = json.loads(content)
+        document = parse_json(content)
+    except ValueError as error:
+        raise _no_envelope(str(error), source) from error
+    try:
         return Envelope(
             payload=_from_base64(document["payload"]),
             payload_type=_text(document["payloadType"]),
             signatures=tuple(_signature(found) for found in document.get("signatures") or ()),
         )
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise EnvelopeError(
-            "it is no DSSE envelope",
-            culprit=source,
-            fix="get the certificate again from whoever issued it",
-        ) from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        what = "`payload`, `payloadType` or `signatures` is not as it must be"
+        raise _no_envelope(what, source) from error
+
+
+def _no_envelope(what: str, source: str) -> EnvelopeError:
+    fix = "get the certificate again from whoever issued it"
+    return EnvelopeError(f"it is no DSSE envelope: {what}", culprit=source, fix=fix)
 
 
 def _signature(found: Any) -> Signature:

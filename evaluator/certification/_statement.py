@@ -5,7 +5,6 @@ Source: in-toto attestation framework, spec/v1/statement.md and spec/v1/digest_s
 schema, for readers in other languages. Beside it stands what a check of it finds.
 """
 
-import json
 from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Any, Final, Literal, NamedTuple, Self
@@ -18,7 +17,14 @@ from evaluator.certification._statement_v1 import as_format_2
 from evaluator.certification._verdicts import STRICT, Verdict
 from evaluator.errors import EvidenceError
 from evaluator.evaluation import assumptions_of
-from evaluator.evidence import RECORD, StoredFile, Upstream, canonical_json
+from evaluator.evidence import (
+    RECORD,
+    StoredFile,
+    Upstream,
+    canonical_json,
+    parse_canonical_json,
+    shown,
+)
 
 STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE: Final = "urn:evaluator:certificate:v2"
@@ -65,15 +71,7 @@ class StrictModel(BaseModel):
     @classmethod
     def parse(cls, content: bytes) -> Self:
         """Read canonical JSON, or raise a ValueError that says what is wrong with it."""
-        try:
-            is_canonical = canonical_json(json.loads(content)) == content
-        except (ValueError, RecursionError) as error:
-            msg = "it is no JSON"
-            raise ValueError(msg) from error
-        if not is_canonical:
-            # One spelling only: so a key that stands twice cannot be read in two ways.
-            msg = "it is not in canonical JSON"
-            raise ValueError(msg)
+        parse_canonical_json(content)
         try:
             return cls.model_validate_json(content, strict=True)
         except ValidationError as error:
@@ -87,7 +85,8 @@ class StrictModel(BaseModel):
 def first_fault(error: ValidationError, of: str = "") -> str:
     """Say which key is wrong first, and why."""
     first = error.errors(include_url=False, include_input=False)[0]
-    return f"`{'.'.join(map(str, first['loc']))}`{of} is not as it must be: {first['msg']}"
+    place = shown(".".join(map(str, first["loc"])))
+    return f"{f'`{place}`' if place else 'it'}{of} is not as it must be: {first['msg']}"
 
 
 class Subject(StrictModel):

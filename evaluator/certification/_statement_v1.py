@@ -6,7 +6,6 @@ and what qualifies the outcome, but for waivers, with which its reason begins. I
 its own bytes, which nothing here changes.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -14,7 +13,7 @@ from evaluator.certification._outcomes import Outcome
 from evaluator.certification._phrases import format_count, format_list
 from evaluator.certification._verdicts import Verdict
 from evaluator.evaluation import assumptions_of
-from evaluator.evidence import canonical_json
+from evaluator.evidence import canonical_json, parse_canonical_json
 
 _FORMAT_1: Final = "urn:evaluator:certificate:v1"
 _FORMAT_2: Final = "urn:evaluator:certificate:v2"
@@ -28,13 +27,10 @@ def as_format_2(content: bytes) -> bytes:
     if _FORMAT_1.encode() not in content:
         return content
     try:
-        document = json.loads(content)
-        is_canonical = canonical_json(document) == content
-    except (ValueError, RecursionError):
+        document = parse_canonical_json(content)
+    except ValueError:
         return content
-    if not (is_canonical and isinstance(document, dict)):
-        return content
-    if document.get("predicateType") != _FORMAT_1:
+    if not isinstance(document, dict) or document.get("predicateType") != _FORMAT_1:
         return content
     try:
         predicate = _with_what_was_unsaid(document["predicate"])

@@ -5,6 +5,9 @@ from ._content import (
     digest_of_bytes as digest_of_bytes,
     digest_of_file as digest_of_file,
     identity_of as identity_of,
+    parse_canonical_json as parse_canonical_json,
+    parse_json as parse_json,
+    shown as shown,
 )
 from ._files import Files as Files
 from ._lineage import (

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+# Python refuses longer ones, with a text that is about itself.
+_MOST_DIGITS = 4000
+_MOST_SHOWN = 60
 
 
 def canonical_json(value: Any) -> bytes:
@@ -19,12 +24,91 @@ def canonical_json(value: Any) -> bytes:
     Raises
     ------
     ValueError
-        Where a number is not finite: JSON has no word for it.
+        Where a number is not finite, or a text has half of a surrogate pair: JSON has no word for
+        the one, UTF-8 none for the other.
     """
     text = json.dumps(
         value, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":")
     )
     return text.encode() + b"\n"
+
+
+def parse_json(content: bytes) -> Any:
+    """Read foreign JSON of which nothing can be read in two ways.
+
+    Raises
+    ------
+    ValueError
+        Where it is no JSON in UTF-8, an object has a key twice, a number is none of JSON or has
+        thousands of digits, a text has half of a surrogate pair, or it is nested too deep. It says
+        which of them, as a sentence without its full stop.
+    """
+    try:
+        value = json.loads(
+            content.decode(),
+            object_pairs_hook=_distinct,
+            parse_constant=_no_number,
+            parse_int=_whole_number,
+        )
+        if b"\\u" in content:
+            # In UTF-8 itself there are none, so half a pair is an escape.
+            json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeDecodeError:
+        what = "it is not in UTF-8"
+    except UnicodeEncodeError:
+        what = "a text in it has half of a surrogate pair"
+    except RecursionError:
+        what = "it is nested too deep"
+    except json.JSONDecodeError as error:
+        what = f"it is no JSON: {error.msg} at character {error.pos}"
+    else:
+        return value
+    raise ValueError(what)
+
+
+def parse_canonical_json(content: bytes) -> Any:
+    """Read foreign JSON that is spelled as `canonical_json` spells it.
+
+    Raises
+    ------
+    ValueError
+        As `parse_json`; besides where it is spelled in another way.
+    """
+    value = parse_json(content)
+    try:
+        is_canonical = canonical_json(value) == content
+    except RecursionError:
+        msg = "it is nested too deep"
+        raise ValueError(msg) from None
+    if not is_canonical:
+        msg = "it is not in canonical JSON"
+        raise ValueError(msg)
+    return value
+
+
+def shown(text: str) -> str:
+    """Make a foreign text harmless in a message: on one line, printable and not long."""
+    printable = "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
+    return printable if len(printable) <= _MOST_SHOWN else f"{printable[:_MOST_SHOWN]}…"
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object whose keys are different, since readers differ in which one counts."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        twice, _ = Counter(key for key, _ in pairs).most_common(1)[0]
+        raise ValueError(f"the key `{shown(twice)}` stands twice in an object of it")
+    return made
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} stands in it, which is no number of JSON")
+
+
+def _whole_number(digits: str) -> int:
+    if len(digits) > _MOST_DIGITS:
+        raise ValueError(f"a number in it has {len(digits)} digits")
+    return int(digits)
 
 
 def digest_of_bytes(content: bytes) -> str:

@@ -124,18 +124,17 @@ def verify_command(
             bundle = verify_bundle(
                 Path(certificate), trusted=trusted, now=now, known_head=head, shown=shown
             )
-            report, problems, is_verified = bundle.report, bundle.problems, bundle.is_verified
+            report = bundle.whole
         else:
             content, url = find(certificate, evidence)
             report = check(content, url, trusted=trusted, now=now, known_head=head, shown=shown)
-            problems, is_verified = (), report.is_verified
         if as_json:
-            document = {**report.as_record(), "bundle": [problem._asdict() for problem in problems]}
-            typer.echo(json.dumps(document, indent=2))
+            typer.echo(json.dumps(report.as_record(), indent=2))
         else:
-            for line in [*report.to_lines(), *(f"  PROBLEM     {problem}" for problem in problems)]:
-                typer.echo(line)
-        raise typer.Exit(Exit.DONE if is_verified else Exit.NOT_CERTIFIED)
+            for line in report.to_lines():
+                # Names and reasons may be anybody's, and a terminal obeys what it is sent.
+                typer.echo("".join(one if one.isprintable() else "\ufffd" for one in line))
+        raise typer.Exit(Exit.DONE if report.is_verified else Exit.NOT_CERTIFIED)
 
     return verify
 

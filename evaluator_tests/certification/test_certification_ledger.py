@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given, strategies as st
 
 from evaluator.certification import (
     GENESIS_HEAD,
@@ -24,6 +25,7 @@ from evaluator.certification._certificate_state import CertificateState
 from evaluator.certification._entries import ChainedEntry, LedgerError, LedgerUseError
 from evaluator.certification._ledger import Chain, read_chain, read_settled_chain
 from evaluator.evidence import Files, canonical_json, digest_of_bytes
+from evaluator_tests.certification.checking import bent, is_sentence, many
 
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
 CERTIFICATE = "c" * 64
@@ -267,6 +269,65 @@ def test_an_entry_rewritten_with_its_chain_loses_its_signature(
         chain_of(tmp_path, trusted=TrustedKeys.of(KEY.public))
     )
     append("sign_off")
+
+
+def test_an_entry_in_a_spelling_that_its_signature_does_not_cover_is_refused(
+    append: Append, tmp_path: Path
+) -> None:
+    append("sign_off")
+    path = tmp_path / "shop" / "ledger" / "000002.json"
+    path.write_bytes(path.read_bytes().replace(b"00:00:00Z", b"00:00:00+00:00"))
+    assert "it is not spelled as the ledger spells it" in problems_of(chain_of(tmp_path))
+
+
+@pytest.mark.parametrize("what", ["author", "reason"])
+def test_words_that_cannot_be_written_are_the_callers_mistake(append: Append, what: str) -> None:
+    with pytest.raises(LedgerUseError, match=what):
+        append("sign_off", **{what: "\udcff"})
+
+
+@pytest.mark.parametrize("name", ["000001.json", "head.json"])
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"[" * 200_000, "it is nested too deep"),
+        (b'{"a":1,"a":1}', "the key `a` stands twice"),
+        (b'{"a":NaN}', "NaN stands in it"),
+        (b'{"a":"\\udfff"}', "half of a surrogate pair"),
+    ],
+)
+@pytest.mark.usefixtures("append")
+def test_a_file_of_the_ledger_that_is_none_is_one_sentence(
+    tmp_path: Path, name: str, content: bytes, what: str
+) -> None:
+    (tmp_path / "shop" / "ledger" / name).write_bytes(content)
+    assert f"shop/ledger/{name}: " in problems_of(chain_of(tmp_path))
+    assert what in problems_of(chain_of(tmp_path))
+
+
+@pytest.mark.slow
+@many
+@given(data=st.data())
+def test_of_any_bytes_in_a_ledger_there_come_sentences(
+    append: Append, tmp_path: Path, data: st.DataObject
+) -> None:
+    folder = tmp_path / "shop" / "ledger"
+    if len([*folder.iterdir()]) == 2:
+        append("sign_off")
+        append("waiver", {"gate": "accuracy", "until": NOW + timedelta(days=1)})
+        append("revocation", {"scope": "audit"})
+        append("correction", {"corrects": 4})
+        append("key_revocation", subject=KEY.public.key_id)
+    path = data.draw(st.sampled_from(sorted(folder.iterdir())))
+    as_it_was = path.read_bytes()
+    path.write_bytes(data.draw(bent(as_it_was)))
+    chain = chain_of(tmp_path, trusted=TrustedKeys.of(KEY.public))
+    path.write_bytes(as_it_was)
+    for problem in filter(None, (*chain.problems, chain.behind)):
+        is_sentence(problem.what)
+    for moment in (NOW, NOW + timedelta(days=100)):
+        assert state_of(chain.entries, CERTIFICATE, moment).reason
+        assert require_certificate(chain.entries, "one", "a" * 64, moment).reason
 
 
 def test_a_certificate_is_valid_until_it_expires(append: Append, ledger: Ledger) -> None:

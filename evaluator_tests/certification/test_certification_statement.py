@@ -20,12 +20,17 @@ from evaluator.certification import (
     spec_document,
 )
 from evaluator.certification._recomputation import read_spec
-from evaluator.certification._signatures import IN_TOTO
+from evaluator.certification._signatures import IN_TOTO, EnvelopeError
 from evaluator.certification._statement import SCHEMA_FILE, StatementError, json_schema
 from evaluator.errors import EvidenceError
 from evaluator.evidence import Address, EvidenceStore, canonical_json, digest_of_bytes
 from evaluator.spec import load_audit
-from evaluator_tests.certification.checking import of_format_1
+from evaluator_tests.certification.checking import (
+    bent,
+    many,
+    of_format_1,
+    one_sentence_at_most,
+)
 from evaluator_tests.certification.evidence_folder import AUDIT, NOW, Builder, Issued
 from evaluator_tests.certification.evidence_spec import SPEC
 
@@ -201,8 +206,58 @@ def test_a_statement_in_another_spelling_is_refused(document: dict[str, Any]) ->
     spelt = canonical_json(document)
     twice = spelt.replace(b'{"_type"', b'{"_type":"x","_type"', 1)
     for content in (spelt[:-1], spelt.replace(b",", b", ", 1), twice):
-        with pytest.raises(StatementError, match="canonical"):
+        with pytest.raises(StatementError, match=r"canonical|stands twice"):
             parse_statement(content, "certificate")
+
+
+DEEP = b"[" * 200_000
+
+
+@pytest.mark.parametrize(
+    ("odd", "what"),
+    [
+        (b'"\\ud800"', "a text in it has half of a surrogate pair"),
+        (b'"\xed\xa0\x80"', "it is not in UTF-8"),
+        (b'"a","_type":"b"', "the key `_type` stands twice in an object of it"),
+        (b"NaN", "NaN stands in it, which is no number of JSON"),
+        (b"9" * 5000, "a number in it has 5000 digits"),
+        (DEEP, "it is nested too deep"),
+    ],
+)
+def test_what_can_be_read_in_two_ways_or_not_at_all_is_one_sentence(
+    document: dict[str, Any], odd: bytes, what: str
+) -> None:
+    content = canonical_json(document).replace(b'"https://in-toto.io/Statement/v1"', odd, 1)
+    with pytest.raises(StatementError) as caught:
+        parse_statement(content, "one.dsse.json")
+    assert (caught.value.what, caught.value.culprit) == (what, "one.dsse.json")
+    with pytest.raises(EnvelopeError) as refused:
+        parse_envelope(content, "one.dsse.json")
+    assert refused.value.what == f"it is no DSSE envelope: {what}"
+
+
+@pytest.mark.slow
+@many
+@given(data=st.data())
+def test_of_any_bytes_as_a_statement_there_comes_one_sentence_at_most(
+    document: dict[str, Any], data: st.DataObject
+) -> None:
+    written = data.draw(st.sampled_from([document, of_format_1(document)]))
+    content = data.draw(bent(canonical_json(written)))
+    with one_sentence_at_most():
+        parse_statement(content, "certificate")
+
+
+@pytest.mark.slow
+@many
+@given(data=st.data())
+def test_of_any_bytes_as_an_envelope_there_comes_one_sentence_at_most(
+    issued: Issued, data: st.DataObject
+) -> None:
+    content = data.draw(bent(issued.certificates["one"]))
+    with one_sentence_at_most():
+        envelope = parse_envelope(content, "certificate")
+        assert isinstance(envelope.is_signed_by(issued.key.public), bool)
 
 
 @pytest.mark.parametrize("name", ["flights", "sales"])

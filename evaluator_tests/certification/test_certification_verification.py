@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from hypothesis import given, strategies as st
 
 from evaluator.certification import (
     Ledger,
@@ -22,13 +23,28 @@ from evaluator.certification import (
     verify,
     verify_bundle,
 )
-from evaluator.certification._bundle import MANIFEST, MANIFEST_TYPE, BundleCheck, Manifest
+from evaluator.certification._bundle import (
+    MANIFEST,
+    MANIFEST_TYPE,
+    BundleCheck,
+    _check_manifest,
+)
 from evaluator.certification._signatures import IN_TOTO, seal
 from evaluator.certification._stored_evidence import Evidence, gather_evidence
 from evaluator.errors import EvidenceError, UsageError
-from evaluator.evidence import StoredFile, canonical_json, digest_of_bytes
+from evaluator.evidence import Files, canonical_json, digest_of_bytes
 from evaluator.scorecard import RANKS
-from evaluator_tests.certification.checking import check, check_all, key_of, of_format_1, problems
+from evaluator_tests.certification.checking import (
+    bent,
+    check,
+    check_all,
+    is_sentence,
+    key_of,
+    listed_again,
+    many,
+    of_format_1,
+    problems,
+)
 from evaluator_tests.certification.evidence_folder import (
     AUDIT,
     LATER,
@@ -36,6 +52,7 @@ from evaluator_tests.certification.evidence_folder import (
     Builder,
     Issued,
 )
+from evaluator_tests.conftest import BuiltOnce
 
 
 @pytest.fixture(scope="module")
@@ -479,21 +496,6 @@ def test_what_is_added_to_a_bundle_is_named(original: Issued, tmp_path: Path) ->
     assert not found.is_intact
 
 
-def listed_again(bundle: Path, key: SigningKey | None) -> None:
-    """List what a bundle holds now, as whoever changed it would."""
-    envelope = parse_envelope((bundle / MANIFEST).read_bytes(), MANIFEST)
-    files = {
-        path.relative_to(bundle).as_posix(): StoredFile(
-            sha256=digest_of_bytes(path.read_bytes()), size=path.stat().st_size
-        )
-        for path in sorted(bundle.rglob("*"))
-        if path.is_file() and path.name != MANIFEST
-    }
-    manifest = Manifest.parse(envelope.payload).model_copy(update={"files": files})
-    sealed = seal(manifest.to_bytes(), MANIFEST_TYPE, key)
-    (bundle / MANIFEST).write_bytes(sealed.to_bytes())
-
-
 @pytest.mark.parametrize(
     ("key", "what"), [(None, "it is not signed"), (key_of(3), "no trusted issuer signed it")]
 )
@@ -579,6 +581,58 @@ def test_a_certificate_that_rests_on_no_scorecard_is_a_finding(issued: Issued) -
     content = seal(canonical_json(document), IN_TOTO, issued.key).to_bytes()
     report = verify(content, issued.url, trusted=TrustedKeys.of(issued.key.public), now=LATER)
     assert "it does not rest on a scorecard" in problems(report)
+
+
+def sealed_again(bundle: Path, payload: bytes, key: SigningKey) -> BundleCheck:
+    """Put a payload into a bundle's manifest, signed, and check it."""
+    (bundle / MANIFEST).write_bytes(seal(payload, MANIFEST_TYPE, key).to_bytes())
+    return verify_bundle(bundle, trusted=TrustedKeys.of(key.public), now=LATER)
+
+
+@pytest.mark.parametrize(
+    ("payload", "what"),
+    [
+        (b"[" * 200_000, "it is nested too deep"),
+        (b'{"certificate":1,"certificate":2}', "the key `certificate` stands twice"),
+        (b'{"certificate":NaN}', "NaN stands in it"),
+        (b'{"certificate":"\\udfff"}', "half of a surrogate pair"),
+        (b'{"files": {}}', "it is not in canonical JSON"),
+        (b"{}\n", "`certificate` is not as it must be"),
+    ],
+)
+def test_a_manifest_that_is_none_is_one_sentence(
+    original: Issued, tmp_path: Path, payload: bytes, what: str
+) -> None:
+    found = sealed_again(export(original, tmp_path), payload, original.key)
+    (problem,) = found.problems
+    assert (problem.check, problem.file) == ("bundle", MANIFEST)
+    assert what in problem.what
+
+
+@pytest.mark.slow
+@many
+@given(data=st.data())
+def test_of_any_bytes_as_a_manifest_there_come_sentences(
+    original: Issued, built_once: BuiltOnce, data: st.DataObject
+) -> None:
+    bundle = built_once("a_bundle_to_bend", lambda folder: copy_of_a_bundle(original, folder))
+    content = (bundle / "as_it_was").read_bytes()
+    payload = parse_envelope(content, MANIFEST).payload
+    sealed = bent(payload).map(lambda some: seal(some, MANIFEST_TYPE, original.key).to_bytes())
+    (bundle / MANIFEST).write_bytes(data.draw(st.one_of(sealed, bent(content))))
+    trusted = TrustedKeys.of(original.key.public)
+    report = verify(b"", str(bundle), now=LATER)
+    for problem in _check_manifest(Files(str(bundle)), report, trusted):
+        assert problem.check == "bundle"
+        is_sentence(problem.what)
+
+
+def copy_of_a_bundle(original: Issued, folder: Path) -> None:
+    bundle = export(original, folder)
+    shutil.rmtree(bundle / "evidence")
+    (bundle / MANIFEST).rename(folder / "as_it_was")
+    (bundle / "README.txt").rename(folder / "README.txt")
+    shutil.rmtree(bundle)
 
 
 def test_a_bundle_with_a_link_is_refused(original: Issued, tmp_path: Path) -> None:
