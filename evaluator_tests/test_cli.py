@@ -21,7 +21,7 @@ from evaluator_tests.spec.conftest import GOOD
 HEADER = "case_id,country,customer,amount,label\n"
 COMMANDS = (
     *("demo", "run", "validate", "infer", "replay", "prune", "lineage", "ui"),
-    *("verify", "export", "sign-off", "waive", "revoke", "correct", "require"),
+    *("verify", "export", "open", "sign-off", "waive", "revoke", "correct", "require"),
     *("keys create", "keys revoke"),
 )
 GOOD_ROWS = "a,north,new,1.5,0\nb,south,returning,2,1\n"

@@ -255,9 +255,10 @@ def unseen_tables(evidence: StoredEvidence, spec: AuditSpec) -> set[str]:
     if evidence.withheld is None:
         return set()
     fairness, weak = spec.fairness, spec.weak_slices
-    needed = {
+    needed: dict[str, set[str | None]] = {
         FAIRNESS: set() if fairness is None else {*fairness.attributes, *fairness.control},
-        WEAK_SLICES: set() if weak is None else {*weak.features},
+        # Which half of the clusters is searched follows from their names.
+        WEAK_SLICES: set() if weak is None else {*weak.features, spec.data.cluster},
         ADDITIONAL_MEASUREMENTS: {name for names in spec.additional_slices for name in names},
     }
     return {name for name, columns in needed.items() if columns & {*spec.certificate.redact}}

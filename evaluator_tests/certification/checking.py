@@ -99,11 +99,27 @@ def problems(report: VerificationReport) -> str:
     return "\n".join(map(str, report.problems))
 
 
+def listed_again(bundle: Path, key: SigningKey | None) -> None:
+    """List what a bundle holds now, as whoever changed it would."""
+    envelope = parse_envelope((bundle / MANIFEST).read_bytes(), MANIFEST)
+    files = {
+        path.relative_to(bundle).as_posix(): StoredFile(
+            sha256=digest_of_bytes(path.read_bytes()), size=path.stat().st_size
+        )
+        for path in sorted(bundle.rglob("*"))
+        if path.is_file() and path.name != MANIFEST
+    }
+    manifest = Manifest.parse(envelope.payload).model_copy(update={"files": files})
+    sealed = seal(manifest.to_bytes(), MANIFEST_TYPE, key)
+    (bundle / MANIFEST).write_bytes(sealed.to_bytes())
+
+
 def of_format_1(document: dict[str, Any]) -> dict[str, Any]:
     """Leave out of a statement what format 1 did not say."""
     old = copy.deepcopy(document) | {"predicateType": "urn:evaluator:certificate:v1"}
     del old["predicate"]["assumptions"], old["predicate"]["candidate"]["qualified_by"]
-    del old["predicate"]["waivers"], old["predicate"]["shared"]
+    for key in ("waivers", "shared", "commitment"):
+        del old["predicate"][key]
     for key in ("rows_of_weight_zero", "cluster", "weight"):
         del old["predicate"]["evaluation_set"][key]
     for headline in old["predicate"]["headline"]:

@@ -158,7 +158,7 @@ class Builder:
             version=content_version(table),
             partition="2026-01-01",
         )
-        refused = pa.table({"line_number": [7, 9], "text": ["a;b", "c;d"]})
+        refused = pa.table({"line_number": [7, 9], "raw": ["a;b", "c;d"]})
         self.write(
             "quarantined_rows",
             {"quarantined_rows.parquet": refused},
@@ -295,11 +295,12 @@ class Builder:
                     self.store.record_failure(
                         address, predicted.identity, OSError("disk full"), "trace", moment
                     )
+                measured = pa.table({"value": [float((frame.label == frame.prediction).mean())]})
                 metrics = self.write(
                     f"{name}_slice_metrics",
-                    {"metrics.parquet": table},
+                    {"metrics.parquet": measured},
                     [predicted],
-                    version=content_version(table),
+                    version=content_version(measured),
                     partition=slice_key,
                 )
                 rests_on += [predicted, metrics]
@@ -444,4 +445,7 @@ class Builder:
                 waivers=self.entered(ledger, [name]),
             ),
         )
+        return self.bound(statement)
+
+    def bound(self, statement: Statement) -> Statement:
         return bound_statement(statement, str(self.folder), SECRET)

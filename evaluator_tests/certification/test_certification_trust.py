@@ -21,6 +21,7 @@ from evaluator.certification._entries import EntryKind, LedgerEntry
 from evaluator.certification._ledger import read_chain
 from evaluator.certification._release import Release
 from evaluator.certification._signatures import SigningKeyError
+from evaluator.certification._statement import Commitment, Statement
 from evaluator.certification._verification import VerificationReport
 from evaluator.evidence import Files, canonical_json, digest_of_bytes
 from evaluator.scorecard import Asset
@@ -295,6 +296,11 @@ def test_a_declaration_that_nobody_can_read_releases_nothing(tmp_path: Path) -> 
             if asset == Asset.AUDIT_SPEC:
                 files = dict.fromkeys(files, b"{}")
             return super().write(asset, files, upstream, **more)
+
+        def bound(self, statement: Statement) -> Statement:
+            bound = Commitment(root="0" * 64, cases=80)
+            predicate = statement.predicate.model_copy(update={"commitment": bound})
+            return statement.model_copy(update={"predicate": predicate})
 
     answer = release(Garbled(tmp_path, LENIENT).issue(ISSUER))
     assert not answer.is_met
