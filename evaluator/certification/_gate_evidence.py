@@ -1,12 +1,11 @@
 """What gates are judged on: a scorecard, and what the audit declares of its tables."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 
 from evaluator.errors import EvidenceError
-from evaluator.evidence import canonical_json
+from evaluator.evidence import canonical_json, parse_json
 from evaluator.scorecard import DAYS, DayFacts, Scorecard
 from evaluator.spec import AuditSpec
 
@@ -113,7 +112,7 @@ def read_days(content: bytes) -> list[DayFacts]:
         Where it is something else.
     """
     try:
-        raw = json.loads(content)
+        raw = parse_json(content)
         return [DayFacts(**{**day, "day": date.fromisoformat(day["day"])}) for day in raw]
     except (ValueError, TypeError, KeyError) as error:
         raise EvidenceError(

@@ -34,7 +34,7 @@ from evaluator.certification._entries import (
 from evaluator.certification._signatures import KEY_FILE_VARIABLE, SigningKey
 from evaluator.certification._statement import Discrepancy, LedgerHead, first_fault
 from evaluator.certification._trust import FALSE_SIGNATURE, TrustedKeys, revoked_keys, why_void
-from evaluator.evidence import Files, digest_of_bytes
+from evaluator.evidence import Files, digest_of_bytes, shown
 
 HEAD = "head.json"
 GENESIS_HEAD = LedgerHead(sequence=0, digest="0" * 64)
@@ -224,7 +224,7 @@ def _mismatches(entry: LedgerEntry, name: str, audit: str, before: LedgerHead) -
             f" {before.digest[:12]}…"
         )
     if entry.audit != audit:
-        found.append(f"it is of the audit {entry.audit!r}")
+        found.append(f"it is of the audit {shown(entry.audit)!r}")
     return found
 
 

@@ -73,9 +73,13 @@ class StrictModel(BaseModel):
         """Read canonical JSON, or raise a ValueError that says what is wrong with it."""
         parse_canonical_json(content)
         try:
-            return cls.model_validate_json(content, strict=True)
+            made = cls.model_validate_json(content, strict=True)
         except ValidationError as error:
             raise ValueError(first_fault(error)) from error
+        if "format" in cls.model_fields.keys() - made.model_fields_set:
+            msg = "`format` is missing"
+            raise ValueError(msg)
+        return made
 
     def to_bytes(self) -> bytes:
         """Spell it as canonical JSON."""

@@ -30,6 +30,7 @@ from evaluator.evidence import (
     VersionKey,
     digest_of_bytes,
     key_of,
+    shown,
     walk_upstream,
 )
 from evaluator.scorecard import Asset, metrics_of, model_of, predictions_of
@@ -421,7 +422,7 @@ class StoredEvidence:
             yield Discrepancy("evidence", path, "it is no provenance record")
             return
         if record.audit != self.predicate.audit:
-            yield Discrepancy("evidence", path, f"it is of the audit {record.audit!r}")
+            yield Discrepancy("evidence", path, f"it is of the audit {shown(record.audit)!r}")
         for name in sorted(EvidenceItem.model_fields.keys() & Record.model_fields.keys()):
             if getattr(record, name) != getattr(item, name):
                 yield Discrepancy(

@@ -413,7 +413,7 @@ def _check_stored(
         problems.append(Discrepancy("evidence", str(error.culprit), error.what))
         # So that it is said of the files that the certificate names itself what they are.
         alone = predicate.model_copy(update={"shared": None})
-        evidence = StoredEvidence(evidence_url, alone, digests=digests)
+        evidence = StoredEvidence(evidence_url, alone, digests=digests, withheld=asked.withheld)
     if is_readable:
         problems += _check_claims(statement, evidence, source)
         problems += all_found(check_withheld(evidence))

@@ -126,7 +126,7 @@ CELLS: dict[str, dict[str, Cell]] = {
         "corrupt artifact": Cell(CandidateError, r"its recording \S+ cannot be read"),
     },
     "http": {
-        "NaN outputs": Cell(CandidateError, "NaN is no number of JSON"),
+        "NaN outputs": Cell(CandidateError, "NaN stands in it, which is no number of JSON"),
         "too many outputs": Cell(CandidateError, r"1 were not asked for \('99'\)"),
         "outputs reordered": FINE,
         "an id is missing": Cell(CandidateError, "1 of 3 ids are missing"),

@@ -125,18 +125,3 @@ def of_format_1(document: dict[str, Any]) -> dict[str, Any]:
     for headline in old["predicate"]["headline"]:
         del headline["clusters"], headline["design_effect"]
     return old
-
-
-def listed_again(bundle: Path, key: SigningKey | None) -> None:
-    """List what a bundle holds now, as whoever changed it would."""
-    envelope = parse_envelope((bundle / MANIFEST).read_bytes(), MANIFEST)
-    files = {
-        path.relative_to(bundle).as_posix(): StoredFile(
-            sha256=digest_of_bytes(path.read_bytes()), size=path.stat().st_size
-        )
-        for path in sorted(bundle.rglob("*"))
-        if path.is_file() and path.name != MANIFEST
-    }
-    manifest = Manifest.parse(envelope.payload).model_copy(update={"files": files})
-    sealed = seal(manifest.to_bytes(), MANIFEST_TYPE, key)
-    (bundle / MANIFEST).write_bytes(sealed.to_bytes())

@@ -1,5 +1,7 @@
 """The audit of the small evidence folder, and what its one day looked like."""
 
+from typing import Any
+
 from evaluator.intake import Profile
 from evaluator.spec import AuditSpec
 
@@ -92,3 +94,10 @@ SPEC = AuditSpec.model_validate(
         ],
     }
 )
+
+
+def redacting(*columns: str, **data: Any) -> AuditSpec:
+    """Declare it with columns that may not leave."""
+    declared = SPEC.model_dump(mode="json", exclude_unset=True)
+    declared["data"] |= data
+    return AuditSpec.model_validate({**declared, "certificate": {"redact": list(columns)}})

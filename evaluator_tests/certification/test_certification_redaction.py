@@ -33,19 +33,12 @@ from evaluator.certification._statement import Commitment
 from evaluator.certification._stored_evidence import StoredEvidence
 from evaluator.errors import EvaluatorError, EvidenceError, UsageError
 from evaluator.evidence import canonical_json, digest_of_bytes
-from evaluator.spec import AuditSpec
 from evaluator_tests.certification.checking import check, key_of, listed_again
 from evaluator_tests.certification.evidence_folder import LATER, SECRET, Builder, Issued
-from evaluator_tests.certification.evidence_spec import SPEC
+from evaluator_tests.certification.evidence_spec import redacting
 
 KEY = key_of(1)
 TRUSTED = TrustedKeys.of(KEY.public)
-
-
-def redacting(*columns: str, **data: Any) -> AuditSpec:
-    declared = SPEC.model_dump(mode="json", exclude_unset=True)
-    declared["data"] |= data
-    return AuditSpec.model_validate({**declared, "certificate": {"redact": list(columns)}})
 
 
 def exported(issued: Issued, to: Path, name: str = "two") -> Path:

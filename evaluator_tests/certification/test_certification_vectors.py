@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -18,60 +19,76 @@ from evaluator_tests.certification.browser import Page, shown
 from evaluator_tests.certification.checking import bent
 from evaluator_tests.certification.vectors import (
     FOLDER,
+    GOOD,
+    REDACTED,
     Vector,
     read_vectors,
-    unpack_good,
+    unpack,
 )
 
 PAGE = Path(_bundle.__file__).with_name(_bundle.PAGE)
 HOLDS = "SIGNATURE, FILES AND LEDGER HOLD"
 """What the page says where the command says VERIFIED: it computes no figures."""
 
-Found = tuple[str, set[tuple[str, str]]]
+
+class Found(NamedTuple):
+    """What a check says."""
+
+    result: str
+    state: str | None
+    problems: set[tuple[str, str]]
+    """By check and file."""
+
 
 vectors = pytest.mark.parametrize("vector", read_vectors(), ids=lambda vector: vector.name)
 
 
 @pytest.fixture(scope="module")
-def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return unpack_good(tmp_path_factory.mktemp("good"))
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return {name: unpack(name, tmp_path_factory.mktemp("bundle")) for name in (GOOD, REDACTED)}
+
+
+@pytest.fixture(scope="module")
+def good(bundles: dict[str, Path]) -> Path:
+    return bundles[GOOD]
 
 
 @pytest.fixture
-def bundle(good: Path, tmp_path: Path, vector: Vector) -> Path:
-    copied = shutil.copytree(good, tmp_path / "bundle")
+def bundle(bundles: dict[str, Path], tmp_path: Path, vector: Vector) -> Path:
+    copied = Path(shutil.copytree(bundles[vector.bundle], tmp_path / "bundle"))
     vector.apply(copied)
     return copied
 
 
-def fits(vector: Vector, result: str, problems: set[tuple[str, str]]) -> None:
-    assert result == vector.result, problems
+def fits(vector: Vector, found: Found) -> None:
+    assert (found.result, found.state) == (vector.result, vector.state), found.problems
     if vector.problem is None:
-        assert problems == set()
+        assert found.problems == set()
     else:
-        assert (vector.problem["check"], vector.problem["file"]) in problems
+        assert (vector.problem["check"], vector.problem["file"]) in found.problems
 
 
 def by_command(vector: Vector, bundle: Path) -> Found:
     report = verify_bundle(
         bundle, trusted=vector.trusted(), now=vector.moment(), known_head=vector.known_head()
     ).whole
-    return report.result, {(problem.check, problem.file) for problem in report.problems}
+    state = None if report.state is None else report.state.state
+    return Found(report.result, state, {(one.check, one.file) for one in report.problems})
 
 
 @vectors
 def test_the_command_gives_the_published_answer(
     vector: Vector, bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if vector.name != "good":
-        # That its figures follow from the evidence is shown once.
+    if vector.name not in {"good", "redacted"}:
+        # That their figures follow from the evidence is shown once.
         without_figures = partial(verify, recompute_again=lambda *_: ())
         monkeypatch.setattr(_bundle, "verify", without_figures)
-    fits(vector, *by_command(vector, bundle))
+    fits(vector, by_command(vector, bundle))
 
 
 def test_what_is_published_is_small_and_each_has_a_name() -> None:
-    assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 300_000
+    assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 400_000
     names = [vector.name for vector in read_vectors()]
     assert len(names) == len(set(names))
     readme = (FOLDER / "README.md").read_text(encoding="utf-8")
@@ -120,14 +137,15 @@ def checked(page: Page) -> Found:
     """Press the button, and read the answer."""
     page.run("document.querySelector('button').click()")
     page.wait("document.getElementById('outcome').getAttribute('aria-busy') === 'false'")
-    result, problems = page.run(
+    result, state, problems = page.run(
         "[document.getElementById('answer').hidden"
         " ? document.getElementById('progress').textContent"
         " : document.getElementById('result').textContent,"
+        " document.getElementById('answer').dataset.state || null,"
         " Array.from(document.querySelectorAll('#problems li'),"
         " (one) => [one.dataset.check, one.dataset.file])]"
     )
-    return result, {(check, file) for check, file in problems}
+    return Found(result, state, {(check, file) for check, file in problems})
 
 
 def asked(page: Page, vector: Vector) -> None:
@@ -144,18 +162,18 @@ def test_the_page_gives_the_published_answer(
 ) -> None:
     asked(page, vector)
     chosen(page, bundle)
-    result, problems = checked(page)
-    fits(vector, "VERIFIED" if result == HOLDS else result, problems)
+    found = checked(page)
+    fits(vector, found._replace(result="VERIFIED") if found.result == HOLDS else found)
     # More than is published: both find the same.
     monkeypatch.setattr(_bundle, "verify", partial(verify, recompute_again=lambda *_: ()))
-    assert problems == by_command(vector, bundle)[1]
+    assert found.problems == by_command(vector, bundle).problems
 
 
 @pytest.mark.slow
 def test_the_page_asks_no_network_and_breaks_no_rule_of_its_own(page: Page, good: Path) -> None:
     asked(page, read_vectors()[0])
     chosen(page, good)
-    assert checked(page) == (HOLDS, set())
+    assert checked(page) == Found(HOLDS, "valid", set())
     assert set(page.requests) == {PAGE.as_uri()}
     assert page.faults == []
     assert page.run("fetch('data:,x').then(() => 'asked', () => 'refused')") == "refused"
@@ -165,7 +183,7 @@ def test_the_page_asks_no_network_and_breaks_no_rule_of_its_own(page: Page, good
 def test_a_folder_may_be_dropped_on_the_page(page: Page, good: Path) -> None:
     asked(page, read_vectors()[0])
     chosen(page, good, dropped=True)
-    assert checked(page) == (HOLDS, set())
+    assert checked(page) == Found(HOLDS, "valid", set())
 
 
 @pytest.mark.slow
@@ -178,16 +196,17 @@ def test_the_id_that_one_was_told_is_compared_with_the_key_in_the_folder(
     assert trusted
     (key_id,) = trusted.issuers()
     fill(page, "key", key_id)
-    assert checked(page) == (HOLDS, set())
+    assert checked(page) == Found(HOLDS, "valid", set())
     fill(page, "key", "9" * 64)
-    assert checked(page) == ("FAILED", {("signature", "public_key.pem")})
+    found = checked(page)
+    assert (found.result, found.problems) == ("FAILED", {("signature", "public_key.pem")})
 
 
 @pytest.mark.slow
 def test_an_answer_goes_where_the_question_changes(page: Page, good: Path) -> None:
     asked(page, read_vectors()[0])
     chosen(page, good)
-    assert checked(page) == (HOLDS, set())
+    assert checked(page) == Found(HOLDS, "valid", set())
     for field in ("key", "head", "moment"):
         fill(page, field, "")
         assert page.run("document.getElementById('answer').hidden")
@@ -209,8 +228,7 @@ def test_what_cannot_be_used_is_a_sentence_and_no_answer(
     asked(page, read_vectors()[0])
     chosen(page, good)
     fill(page, field, value)
-    result, _ = checked(page)
-    assert what in result
+    assert what in checked(page).result
     assert page.run("document.getElementById('answer').hidden")
 
 
@@ -287,6 +305,7 @@ def test_what_a_folder_says_is_shown_and_never_obeyed(
     (bundle / hostile).write_text(hostile)
     asked(page, read_vectors()[0])
     chosen(page, bundle)
-    assert checked(page) == ("FAILED", {("bundle", hostile)})
+    found = checked(page)
+    assert (found.result, found.problems) == ("FAILED", {("bundle", hostile)})
     assert page.run("document.title") == "Check a certificate"
     assert page.run("document.querySelector('img')") is None

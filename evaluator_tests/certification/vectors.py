@@ -1,4 +1,4 @@
-"""Conformance vectors: one good bundle, and what is changed of it, with the expected answer.
+"""Conformance vectors: two good bundles, and what is changed of them, with the expected answer.
 
 ``python -m evaluator_tests.certification.vectors`` writes them anew into ``docs/vectors``, which is
 needed where the format of bundles changes, or what the small evidence folder holds.
@@ -10,8 +10,8 @@ import shutil
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,16 +23,20 @@ from evaluator.certification import (
     TrustedKeys,
     export_bundle,
     parse_envelope,
+    verify_bundle,
 )
 from evaluator.certification._bundle import (
     CERTIFICATE,
     EVIDENCE,
+    LEAVES,
     MANIFEST,
     MANIFEST_TYPE,
     PUBLIC_KEY,
+    REDACTION,
     REPORT,
+    STAND_INS,
 )
-from evaluator.certification._ledger import parse_entry
+from evaluator.certification._entries import parse_entry
 from evaluator.certification._signatures import IN_TOTO, load_public_key, seal
 from evaluator.evidence import RECORD, canonical_json, digest_of_bytes
 from evaluator_tests.certification.checking import key_of, listed_again
@@ -40,21 +44,21 @@ from evaluator_tests.certification.evidence_folder import (
     AUDIT,
     LATER,
     NOW,
+    SECRET,
     VALID_UNTIL,
     Builder,
-    Issued,
 )
+from evaluator_tests.certification.evidence_spec import redacting
 
 FOLDER = Path(__file__).parents[2] / "docs" / "vectors"
 VECTORS = "vectors.json"
-GOOD = "good.zip"
+GOOD, REDACTED = "good.zip", "redacted.zip"
 ISSUER, OTHER = "issuer.public.pem", "other.public.pem"
 KEY, OTHER_KEY = key_of(1), key_of(2)
 LEDGER = f"{EVIDENCE}/{AUDIT}/ledger"
 PAYLOAD = b'{"payload":"'
 """How an envelope begins."""
-DEEP = 66_667
-"""So many times three brackets in base64."""
+DEEP = b"[" * 2000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +66,8 @@ class Vector:
     """A changed bundle, how it is checked, and what has to come out."""
 
     name: str
+    bundle: str
+    """The archive of the bundle that is changed."""
     what: str
     """What is changed."""
     changes: list[dict[str, Any]]
@@ -71,6 +77,8 @@ class Vector:
     """A ledger's head that was kept."""
     now: str
     result: str
+    state: str | None
+    """What the ledger says of the certificate; null where the statement cannot be read."""
     problem: dict[str, str] | None
     """By its check and file, one that has to be among those that are found."""
 
@@ -90,7 +98,7 @@ class Vector:
         return datetime.fromisoformat(self.now)
 
     def apply(self, bundle: Path) -> None:
-        """Change a copy of the good bundle."""
+        """Change a copy of its bundle."""
         for change in self.changes:
             path = bundle / change["path"]
             if change.get("remove_file"):
@@ -103,9 +111,8 @@ class Vector:
                 before, after = content[: len(PAYLOAD)], content[end:]
                 content = base64.b64decode(content[len(PAYLOAD) : end])
             path.parent.mkdir(parents=True, exist_ok=True)
-            insert = change["insert"].encode() * change.get("times", 1)
             start, end = change["at"], change["at"] + change["remove"]
-            content = content[:start] + insert + content[end:]
+            content = content[:start] + change["insert"].encode() + content[end:]
             if before:
                 content = before + base64.b64encode(content) + after
             path.write_bytes(content)
@@ -117,10 +124,10 @@ def read_vectors() -> list[Vector]:
     return [Vector(**one) for one in document["vectors"]]
 
 
-def unpack_good(to: Path) -> Path:
-    """Lay the good bundle as it is published."""
-    with zipfile.ZipFile(FOLDER / GOOD) as archive:
-        archive.extractall(to)
+def unpack(archive: str, to: Path) -> Path:
+    """Lay a good bundle as it is published."""
+    with zipfile.ZipFile(FOLDER / archive) as opened:
+        opened.extractall(to)
     return to
 
 
@@ -237,26 +244,93 @@ def _nothing(_: Path) -> None:
     pass
 
 
-@case("flipped-byte", "a bit of the raw file", found=("evidence", "cases-2026-01-01.csv"))
-def _flipped(bundle: Path) -> None:
-    path = evidence_file(bundle, "raw_data", "*.csv")
+def flip(path: Path, at: int) -> None:
+    """Exchange a byte for another one that is text."""
     content = bytearray(path.read_bytes())
-    content[300] ^= 1
+    content[at] = ord("x") if content[at] != ord("x") else ord("y")
     path.write_bytes(content)
 
 
-@case("removed-file", "a file of the evidence is gone", found=("evidence", "spec.json"))
+@case(
+    "flipped-byte",
+    "a byte of the raw file, which the shared list alone names",
+    found=("evidence", "cases-2026-01-01.csv"),
+)
+def _flipped(bundle: Path) -> None:
+    flip(evidence_file(bundle, "raw_data", "*.csv"), 300)
+
+
+@case(
+    "refused-row-changed",
+    "a byte of the refused rows, and the issuer's manifest lists them so",
+    found=("evidence", "quarantined_rows.parquet"),
+)
+def _refused(bundle: Path) -> None:
+    flip(evidence_file(bundle, "quarantined_rows", "*.parquet"), 10)
+    listed_again(bundle, KEY)
+
+
+@case(
+    "day-report-changed",
+    "a byte of a day's report, and the issuer's manifest lists it so",
+    found=("evidence", "profile.json"),
+)
+def _day_report(bundle: Path) -> None:
+    flip(evidence_file(bundle, "data_quality_report", "profile.json"), 20)
+    listed_again(bundle, KEY)
+
+
+@case(
+    "removed-file",
+    "the declaration is gone, which the shared list alone names",
+    found=("evidence", "spec.json"),
+)
 def _removed(bundle: Path) -> None:
     evidence_file(bundle, "audit_spec", "spec.json").unlink()
 
 
 @case(
     "removed-file-unlisted",
-    "a file of the evidence is gone, and the issuer's manifest does not list it",
-    found=("evidence", "spec.json"),
+    "typed rows are gone, and the issuer's manifest does not list them",
+    found=("evidence", "typed_rows.parquet"),
 )
 def _unlisted(bundle: Path) -> None:
-    evidence_file(bundle, "audit_spec", "spec.json").unlink()
+    evidence_file(bundle, "validated_data", "typed_rows.parquet").unlink()
+    listed_again(bundle, KEY)
+
+
+@case(
+    "shared-list-changed",
+    "a byte of the shared list, and the issuer's manifest lists it so",
+    found=("evidence", "evidence.json"),
+)
+def _list_changed(bundle: Path) -> None:
+    flip(evidence_file(bundle, "shared_evidence", "evidence.json"), 100)
+    listed_again(bundle, KEY)
+
+
+@case(
+    "shared-list-that-fits-a-changed-file",
+    "a byte of the raw file, and the list and the issuer's manifest name it so",
+    found=("evidence", "evidence.json"),
+)
+def _list_fits(bundle: Path) -> None:
+    path = evidence_file(bundle, "raw_data", "*.csv")
+    before = digest_of_bytes(path.read_bytes())
+    flip(path, 300)
+    fits = replace_once(before.encode(), digest_of_bytes(path.read_bytes()).encode())
+    shared = evidence_file(bundle, "shared_evidence", "evidence.json")
+    shared.write_bytes(fits(shared.read_bytes()))
+    listed_again(bundle, KEY)
+
+
+@case(
+    "shared-list-gone",
+    "the shared list is gone, and the issuer's manifest does not list it",
+    found=("evidence", "evidence.json"),
+)
+def _list_gone(bundle: Path) -> None:
+    evidence_file(bundle, "shared_evidence", "evidence.json").unlink()
     listed_again(bundle, KEY)
 
 
@@ -277,7 +351,7 @@ def _added_and_listed(bundle: Path) -> None:
 
 @case(
     "added-folder-in-a-version",
-    "a folder with a file is added to a version that the certificate names, and listed",
+    "a folder with a file is added to a version that the shared list names, and listed",
     found=("evidence", "evaluation_set/more"),
 )
 def _added_in_a_version(bundle: Path) -> None:
@@ -334,10 +408,9 @@ def _manifest_twice(bundle: Path) -> None:
     (bundle / MANIFEST).write_bytes(seal(payload, MANIFEST_TYPE, KEY).to_bytes())
 
 
-@case("manifest-deep", "the manifest is nested 200,001 deep", found=("bundle", MANIFEST))
+@case("manifest-deep", "the manifest is nested 2,000 deep", found=("bundle", MANIFEST))
 def _deep_manifest(bundle: Path) -> None:
-    payload = b"[" * (3 * DEEP)
-    (bundle / MANIFEST).write_bytes(seal(payload, MANIFEST_TYPE, KEY).to_bytes())
+    (bundle / MANIFEST).write_bytes(seal(DEEP, MANIFEST_TYPE, KEY).to_bytes())
 
 
 @case(
@@ -543,12 +616,16 @@ def _waived(bundle: Path) -> None:
     enter(bundle, "waiver", KEY, body={"gate": "a gate", "until": until})
 
 
-@case("key-revoked", "the issuer's key is revoked", result="DOES NOT STAND (void)")
+@case(
+    "key-revoked",
+    "the issuer's key is revoked, and signed the manifest",
+    found=("bundle", MANIFEST),
+)
 @case(
     "key-revoked-after-a-kept-head",
     "the issuer's key is revoked, and a head was kept that shows the certificate to be older",
     head=head_of,
-    result="VERIFIED",
+    found=("bundle", MANIFEST),
 )
 def _key_revoked(bundle: Path) -> None:
     enter(bundle, "key_revocation", KEY, subject=KEY.public.key_id)
@@ -557,7 +634,7 @@ def _key_revoked(bundle: Path) -> None:
 @case(
     "entry-after-its-key-was-revoked",
     "the issuer's key is revoked, and signs off",
-    result="DOES NOT STAND (void)",
+    found=("bundle", MANIFEST),
 )
 def _after_revocation(bundle: Path) -> None:
     _key_revoked(bundle)
@@ -653,11 +730,142 @@ def _contradicting(bundle: Path) -> None:
 
 @case(
     "head-deep",
-    "the checkpoint is nested 200,001 deep",
+    "the checkpoint is nested 2,000 deep",
     found=("ledger", f"{AUDIT}/ledger/head.json"),
 )
 def _deep_head(bundle: Path) -> None:
-    (bundle / LEDGER / "head.json").write_bytes(b"[[[" * DEEP)
+    (bundle / LEDGER / "head.json").write_bytes(DEEP)
+
+
+@case("redacted", "nothing", bundle=REDACTED, result="VERIFIED")
+@case(
+    "redacted-no-key",
+    "nothing, and no key is given",
+    bundle=REDACTED,
+    key=None,
+    result="INTACT, BUT NOT PROVEN",
+)
+def _redacted(_: Path) -> None:
+    pass
+
+
+@case(
+    "redacted-leaf-changed",
+    "a byte of a leaf, and the issuer's manifest lists it so",
+    bundle=REDACTED,
+    found=("cases", LEAVES),
+)
+def _leaf(bundle: Path) -> None:
+    flip(bundle / LEAVES, 32)
+    listed_again(bundle, KEY)
+
+
+@case(
+    "redacted-leaf-missing",
+    "the last leaf is gone, and the issuer's manifest lists the others so",
+    bundle=REDACTED,
+    found=("cases", LEAVES),
+)
+def _fewer_leaves(bundle: Path) -> None:
+    path = bundle / LEAVES
+    path.write_bytes(path.read_bytes()[:-32])
+    listed_again(bundle, KEY)
+
+
+@case(
+    "redacted-leaves-gone",
+    "there are no leaves, and the issuer's manifest does not list them",
+    bundle=REDACTED,
+    found=("cases", LEAVES),
+)
+def _no_leaves(bundle: Path) -> None:
+    (bundle / LEAVES).unlink()
+    listed_again(bundle, KEY)
+
+
+def say_withheld(bundle: Path, **changes: Any) -> None:
+    """Let the bundle say otherwise what it withholds, as its issuer would."""
+    path = bundle / REDACTION
+    path.write_bytes(canonical_json(json.loads(path.read_bytes()) | changes))
+    listed_again(bundle, KEY)
+
+
+@case(
+    "redaction-of-another-certificate",
+    "what is withheld is said of another certificate, and the issuer's manifest lists it so",
+    bundle=REDACTED,
+    found=("bundle", REDACTION),
+)
+def _redaction_of_another(bundle: Path) -> None:
+    say_withheld(bundle, certificate="9" * 64)
+
+
+@case(
+    "redaction-gone",
+    "nothing says what is withheld, and the issuer's manifest does not list it",
+    bundle=REDACTED,
+    found=("evidence", "typed_rows.parquet"),
+)
+def _no_redaction(bundle: Path) -> None:
+    (bundle / REDACTION).unlink()
+    listed_again(bundle, KEY)
+
+
+@case(
+    "redacted-too-much",
+    "a table of figures is withheld as well, and the issuer's manifest does not list it",
+    bundle=REDACTED,
+    found=("evidence", "fairness.parquet"),
+)
+def _withheld_too_much(bundle: Path) -> None:
+    path = evidence_file(bundle, "scorecard", "fairness.parquet")
+    path.unlink()
+    withheld = json.loads((bundle / REDACTION).read_bytes())["withheld"]
+    below = path.relative_to(bundle / EVIDENCE).as_posix()
+    say_withheld(bundle, withheld=withheld | {below: "9" * 64})
+
+
+@case(
+    "redacted-file-there",
+    "a file lies there that is withheld, and the issuer's manifest lists it",
+    bundle=REDACTED,
+    found=("evidence", "typed_rows.parquet"),
+)
+def _withheld_and_there(bundle: Path) -> None:
+    folder = evidence_file(bundle, "validated_data", RECORD).parent
+    (folder / "typed_rows.parquet").write_text("rows")
+    listed_again(bundle, KEY)
+
+
+@case(
+    "redacted-table-changed",
+    "a byte of the table that stands for the cases",
+    bundle=REDACTED,
+    found=("bundle", "cases.parquet"),
+)
+def _stand_in(bundle: Path) -> None:
+    flip(next((bundle / STAND_INS).rglob("cases.parquet")), 10)
+
+
+@case(
+    "redacted-own-file-changed",
+    "a byte of metrics that the certificate itself names, and the issuer's manifest lists it so",
+    bundle=REDACTED,
+    found=("evidence", "metrics.parquet"),
+)
+def _own_file(bundle: Path) -> None:
+    flip(min((bundle / EVIDENCE / AUDIT / "two_slice_metrics").rglob("metrics.parquet")), 10)
+    listed_again(bundle, KEY)
+
+
+@case(
+    "redacted-manifest-unsigned",
+    "the manifest has no signature",
+    bundle=REDACTED,
+    found=("bundle", MANIFEST),
+)
+def _unsigned_redacted(bundle: Path) -> None:
+    listed_again(bundle, None)
 
 
 def _files(folder: Path) -> dict[str, bytes]:
@@ -680,12 +888,6 @@ def _difference(before: dict[str, bytes], after: dict[str, bytes]) -> list[dict[
 
 def _splices(before: bytes, after: bytes) -> list[dict[str, Any]]:
     """Find where bytes differ; of an envelope payload and signature apart, the last one first."""
-    for run in (b"W1tb", b"[[["):
-        start = after.find(run * DEEP)
-        if start >= 0:
-            short = after.replace(run * DEEP, b"", 1)
-            deep = {"at": start, "remove": 0, "insert": run.decode(), "times": DEEP}
-            return [*_splices(before, short), deep]
     mark = b'","payloadType"'
     at, there = before.find(mark), after.find(mark)
     if at < 0 or there < 0:
@@ -710,57 +912,83 @@ def _splice(before: bytes, after: bytes, offset: int) -> list[dict[str, Any]]:
     return [{"at": offset + start, "remove": len(before) - end - start, "insert": insert}]
 
 
+def _good_bundles(work: Path) -> dict[str, Path]:
+    """Make the bundles: of the baseline, and a redacted one of another candidate."""
+    whole = Builder(work / "evidence").issue(KEY)
+    redacted = Builder(work / "other", redacting("case_id", "amount", "household")).issue(KEY)
+    return {
+        archive: export_bundle(
+            issued.certificates[name],
+            issued.url,
+            work / archive.removesuffix(".zip"),
+            trusted=TrustedKeys.of(KEY.public),
+            key=KEY,
+            report=b"<html>report</html>\n",
+            secret=secret,
+            now=LATER,
+        )
+        for archive, issued, name, secret in (
+            (GOOD, whole, "one", None),
+            (REDACTED, redacted, "two", SECRET),
+        )
+    }
+
+
 def write_vectors(folder: Path, work: Path) -> None:
     """Write everything that is published."""
-    issued: Issued = Builder(work / "evidence").issue(KEY)
-    good = export_bundle(
-        issued.certificates["one"],
-        issued.url,
-        work / "good",
-        trusted=TrustedKeys.of(KEY.public),
-        key=KEY,
-        report=b"<html>report</html>\n",
-        now=LATER,
-    )
-    before = _files(good)
+    folder.mkdir(parents=True, exist_ok=True)
+    bundles = _good_bundles(work)
+    before = {archive: _files(bundle) for archive, bundle in bundles.items()}
+    (folder / ISSUER).write_bytes((bundles[GOOD] / PUBLIC_KEY).read_bytes())
+    (folder / OTHER).write_bytes(OTHER_KEY.public.pem)
     vectors = []
     for name, what, change, expected in sorted(_CASES, key=lambda one: one[0] != "good"):
-        bundle = work / "changed" / name
-        shutil.copytree(good, bundle)
+        archive = expected.get("bundle", GOOD)
+        bundle = Path(shutil.copytree(bundles[archive], work / "changed" / name))
         change(bundle)
-        changes = _difference(before, _files(bundle))
+        changed = _files(bundle)
         head = expected.get("head")
-        check, file = expected.get("found", (None, None))
         vector = Vector(
             name=name,
+            bundle=archive,
             what=what,
-            changes=changes,
+            changes=_difference(before[archive], changed),
             key=expected.get("key", ISSUER),
-            head=head(good) if callable(head) else head,
+            head=head(bundles[archive]) if callable(head) else head,
             now=expected.get("now", LATER).isoformat(),
             result=expected.get("result", "FAILED"),
-            problem=None if check is None else {"check": check, "file": _whole(file, before)},
+            state=None,
+            problem=_problem(expected.get("found"), before[archive].keys() | changed.keys()),
         )
-        vectors.append(asdict(vector))
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / ISSUER).write_bytes((good / PUBLIC_KEY).read_bytes())
-    (folder / OTHER).write_bytes(OTHER_KEY.public.pem)
-    document = {"format": "evaluator/vectors/1", "bundle": GOOD, "vectors": vectors}
+        vectors.append(asdict(replace(vector, state=_state(vector, bundle))))
+    document = {"format": "evaluator/vectors/1", "vectors": vectors}
     (folder / VECTORS).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    with zipfile.ZipFile(folder / GOOD, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        for path, content in before.items():
-            # With one time for all, so that the same files give the same archive.
-            archive.writestr(zipfile.ZipInfo(path), content, zipfile.ZIP_DEFLATED)
+    for archive, files in before.items():
+        with zipfile.ZipFile(folder / archive, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as to:
+            for path, content in files.items():
+                # With one time for all, so that the same files give the same archive.
+                to.writestr(zipfile.ZipInfo(path), content, zipfile.ZIP_DEFLATED)
 
 
-def _whole(file: str, before: dict[str, bytes]) -> str:
-    """Name an evidence file by its path below the evidence folder."""
-    known = [path.removeprefix(f"{EVIDENCE}/") for path in before]
+def _state(vector: Vector, bundle: Path) -> str | None:
+    found = verify_bundle(
+        bundle, trusted=vector.trusted(), now=vector.moment(), known_head=vector.known_head()
+    ).report.state
+    return None if found is None else found.state
+
+
+def _problem(found: tuple[str, str] | None, paths: Collection[str]) -> dict[str, str] | None:
+    """Name the file as a whole path: of evidence below its folder, and else below the bundle."""
+    if found is None:
+        return None
+    check, file = found
+    if check == "evidence":
+        paths = {path.removeprefix(f"{EVIDENCE}/") for path in paths if path.startswith(EVIDENCE)}
+    named = min((path for path in paths if f"/{path}".endswith(f"/{file}")), default=file)
     if file == "evaluation_set/more":
-        (record,) = (one for one in known if "/evaluation_set/" in one and one.endswith(RECORD))
-        return record.replace(RECORD, "more")
-    found = [path for path in known if path.endswith(f"/{file}")]
-    return found[0] if len(found) == 1 else file
+        named = min(path for path in paths if "/evaluation_set/_/" in path).rpartition("/")[0]
+        named += "/more"
+    return {"check": check, "file": named}
 
 
 if __name__ == "__main__":

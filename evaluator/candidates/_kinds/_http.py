@@ -6,7 +6,6 @@ import os
 import socket
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
@@ -21,7 +20,7 @@ import tenacity
 from evaluator.candidates._adapter import ADAPTERS, Adapter, Artifact, Reading
 from evaluator.candidates._faults import candidate_error, format_names, transient_error
 from evaluator.errors import CandidateError
-from evaluator.evidence import digest_of
+from evaluator.evidence import digest_of, parse_json
 from evaluator.spec import HttpCandidate, Task
 
 _MAX_RESPONSE_BYTES: Final = 64 * 1024 * 1024
@@ -425,7 +424,7 @@ def _scores(candidate: HttpCandidate, body: bytes, ids: Sequence[Any]) -> np.nda
     """Read a response's body, and put its scores into the order of the ids that were sent."""
     fix = 'answer {"scores": [{"id": ..., "score": ...}, ...]} with one score for each id'
     try:
-        answer = json.loads(body, object_pairs_hook=_distinct, parse_constant=_no_number)
+        answer = parse_json(body)
         pairs = [(row["id"], row["score"]) for row in answer["scores"]]
         # 7 and "7" are different ids, and an id may be of any type.
         scores = {json.dumps(case): score for case, score in pairs}
@@ -458,16 +457,3 @@ def _is_number(value: Any) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return math.isfinite(value) if isinstance(value, float) else abs(value) <= sys.float_info.max
-
-
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Make an object whose keys are different, since readers differ in which one counts."""
-    made = dict(pairs)
-    if len(made) < len(pairs):
-        twice = [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
-        raise ValueError(f"{format_names(twice)} stands twice in an object")
-    return made
-
-
-def _no_number(name: str) -> Any:
-    raise ValueError(f"{name} is no number of JSON")
