@@ -68,7 +68,7 @@ NOW = datetime(2026, 2, 1, 12, tzinfo=UTC)
 LATER = NOW + timedelta(days=1)
 VALID_UNTIL = NOW + timedelta(days=90)
 MOMENT = RunContext("run-7", NOW)
-SECRET = bytes(32)
+SECRET = bytes(range(32))
 
 
 @dataclass(frozen=True)
