@@ -5,6 +5,7 @@ Layout::
     certificate.dsse.json   the certificate
     public_key.pem          the issuer's public key, where it was given
     report.html             the report for people, where there is one
+    documents/              the candidate's model card and the technical file, where they are
     README.txt              how to check all this
     manifest.dsse.json      SHA-256 and size of every other file, signed
     evidence/               all that the certificate rests on, and the whole ledger
@@ -12,12 +13,13 @@ Layout::
 The same certificate and evidence give the same bytes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
 from evaluator.certification._ledger import ledger_folder
+from evaluator.certification._publications import DOCUMENTS, REPORT, shown_files
 from evaluator.certification._signatures import PublicKey, SigningKey, parse_envelope, seal
 from evaluator.certification._statement import (
     Discrepancy,
@@ -30,11 +32,11 @@ from evaluator.certification._stored_evidence import SHARED_FILE, StoredEvidence
 from evaluator.certification._trust import TrustedKeys
 from evaluator.certification._verification import VerificationReport, all_found, verify
 from evaluator.errors import EvidenceError, UsageError
-from evaluator.evidence import Files, StoredFile, digest_of_bytes
+from evaluator.evidence import EvidenceStore, Files, Record, StoredFile, digest_of_bytes
+from evaluator.scorecard import Asset
 
 CERTIFICATE = "certificate.dsse.json"
 PUBLIC_KEY = "public_key.pem"
-REPORT = "report.html"
 README = "README.txt"
 MANIFEST = "manifest.dsse.json"
 EVIDENCE = "evidence"
@@ -76,10 +78,9 @@ def export_bundle(
     *,
     trusted: TrustedKeys | None,
     key: SigningKey | None,
-    report: bytes | None,
     now: datetime,
 ) -> Path:
-    """Copy a certificate and all that it rests on into a new folder.
+    """Copy a certificate, all that it rests on and what shows it into a new folder.
 
     Parameters
     ----------
@@ -95,8 +96,6 @@ def export_bundle(
     key
         Signs the manifest; None leaves it unsigned, and only the certificate and what it names is
         then proven.
-    report
-        The page of this certificate, as HTML; None where the bundle shall have none.
     now
         The moment that the certificate is checked at, with its time zone.
 
@@ -110,8 +109,9 @@ def export_bundle(
     UsageError
         Where the folder holds something already.
     EvidenceError
-        Where signature, files, lineage or ledger are not what the certificate says: then nothing
-        is written. Figures are left to whoever verifies.
+        Where signature, files, lineage or ledger are not what the certificate says, or no entry of
+        the ledger names the page or the documents of this certificate as they lie there: then
+        nothing is written. Figures are left to whoever verifies.
     """
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise UsageError("it is there and not empty", culprit=str(to), fix="name a new folder")
@@ -124,9 +124,11 @@ def export_bundle(
         raise EvidenceError(
             f"the certificate cannot be exported: {first.what}",
             culprit=first.file,
-            fix="export with the issuer's key and whole evidence; `evaluator verify` lists all"
+            fix="export with the issuer's key and whole evidence (page and documents are made and"
+            " entered anew by `evaluator run` with that key); `evaluator verify` lists all"
             f" {len(checked.problems)} problems",
         )
+    shown = _read_shown(evidence_url, checked, statement)
     evidence = StoredEvidence(evidence_url, statement.predicate)
     files = evidence.files
     ledger = ledger_folder(statement.predicate.audit)
@@ -139,11 +141,12 @@ def export_bundle(
     own = {
         CERTIFICATE: certificate,
         PUBLIC_KEY: None if issuer is None else issuer.pem,
-        REPORT: report,
-        README: _readme(statement, digest_of_bytes(certificate), issuer).encode(),
+        **shown,
+        README: _readme(statement, digest_of_bytes(certificate), issuer, shown).encode(),
     }
     for name, content in own.items():
         if content is not None:
+            (to / name).parent.mkdir(exist_ok=True)
             (to / name).write_bytes(content)
             listed[name] = StoredFile(sha256=digest_of_bytes(content), size=len(content))
     manifest = Manifest(
@@ -192,13 +195,72 @@ def verify_bundle(
     problems = [
         *all_found(_check_manifest(files, report, trusted)),
         *all_found(_check_named(files, str(folder / EVIDENCE), report.statement)),
+        *all_found(_check_shown(files, report)),
     ]
     return BundleCheck(report, tuple(problems))
 
 
-def _readme(statement: Statement, certificate: str, public_key: PublicKey | None) -> str:
+def _read_shown(
+    evidence_url: str, checked: VerificationReport, statement: Statement
+) -> dict[str, bytes]:
+    """Read page and documents as the ledger names them; refuse some that it does not name."""
+    store = EvidenceStore(evidence_url, follow_links=False)
+    predicate = statement.predicate
+    for asset in (Asset.DASHBOARD, Asset.DOCUMENTS):
+        if asset in checked.published:
+            continue
+        for record in _made_of(store, predicate.audit, asset, checked.certificate):
+            raise EvidenceError(
+                f"no entry of the ledger that counts names the {asset} made of this certificate,"
+                " so that anybody could have written it",
+                culprit=store.folder(record),
+                fix="enter the newest one by `evaluator run` with the issuer's key; of an earlier"
+                " certificate, remove the folder to export without it",
+            )
+    found = {}
+    for name, shown in shown_files(checked.published, predicate.candidate.name).items():
+        content = store.files.read(shown.path)
+        if content is None:
+            continue  # nothing rests on it
+        if digest_of_bytes(content) != shown.sha256:
+            raise EvidenceError(
+                "it is not the file that the ledger names",
+                culprit=shown.path,
+                fix="make it anew by `evaluator run` with the issuer's key",
+            )
+        found[name] = content
+    return found
+
+
+def _made_of(store: EvidenceStore, audit: str, asset: str, certificate: str) -> Iterator[Record]:
+    """Find what is stored that was made of a certificate."""
+    issued = {
+        record.identity
+        for record in store.all_versions(audit, Asset.CERTIFICATE)
+        if certificate in {stored.sha256 for stored in record.files.values()}
+    }
+    for record in store.all_versions(audit, asset):
+        if any(u.asset == Asset.CERTIFICATE and u.identity in issued for u in record.upstream):
+            yield record
+
+
+def _readme(
+    statement: Statement,
+    certificate: str,
+    public_key: PublicKey | None,
+    shown: Collection[str],
+) -> str:
     """Write how to check a bundle."""
     predicate = statement.predicate
+    papers = any(name.startswith(f"{DOCUMENTS}/") for name in shown)
+    kinds = [f"{REPORT} is the page of the whole audit"] if REPORT in shown else []
+    kinds += [f"{DOCUMENTS}/ has the model card and the technical file"] if papers else []
+    entered = (
+        f"\nFor people: {', and '.join(kinds)}.\n"
+        "The issuer entered their SHA-256 in the ledger, and what is checked is that they are those.\n"
+        if kinds
+        else ""
+    )
     key = (
         f"The issuer's public key is in {PUBLIC_KEY}; its id is\n\n    {public_key.key_id}\n\n"
         "Ask the issuer for this id by another way before you trust it: whoever changes a bundle\n"
@@ -232,7 +294,7 @@ Keep the ledger's number and digest that it prints: a later copy of the ledger m
 
 By hand: {CERTIFICATE} is a DSSE envelope. Its payload, in base64, is an in-toto statement that
 names files below {EVIDENCE}/ with their SHA-256; one of them, {SHARED_FILE}, names the others.
-
+{entered}
 {EVIDENCE}/ may hold personal data: the raw files, and rows that were refused, are in it.
 """
 
@@ -266,7 +328,7 @@ def _check_manifest(
     if trusted is not None and issuer is None:
         what = "no trusted issuer signed it"
         if not envelope.is_signed:
-            what = "it is not signed, so that report and README may be anybody's"
+            what = "it is not signed, so that README.txt may be anybody's"
         yield Discrepancy("bundle", MANIFEST, what)
     elif issuer is not None and issuer.key_id in report.revoked_keys:
         # A bundle from before its revocation holds a ledger that does not know of it.
@@ -297,3 +359,17 @@ def _check_named(
         below = path.removeprefix(f"{EVIDENCE}/")
         if below not in named and not below.startswith(f"{ledger}/"):
             yield Discrepancy("bundle", path, "neither certificate nor ledger names it")
+
+
+def _check_shown(files: Files, report: VerificationReport) -> Iterator[Discrepancy]:
+    """Hold page and documents against the ledger, whoever listed them."""
+    if report.statement is None:
+        return
+    named = shown_files(report.published, report.statement.predicate.candidate.name)
+    for path in files.walk():
+        if path != REPORT and not path.startswith(f"{DOCUMENTS}/"):
+            continue
+        found = files.digest(path)
+        if found is None or path not in named or found.sha256 != named[path].sha256:
+            what = "no entry of the ledger that counts names it with these bytes"
+            yield Discrepancy("bundle", path, what)
