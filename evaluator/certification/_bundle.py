@@ -257,7 +257,7 @@ def _readme(
     kinds += [f"{DOCUMENTS}/ has the model card and the technical file"] if papers else []
     entered = (
         f"\nFor people: {', and '.join(kinds)}.\n"
-        "The issuer entered their SHA-256 in the ledger, and what is checked is that they are those.\n"
+        "Their SHA-256 is in the ledger as the issuer entered it; they are held against that.\n"
         if kinds
         else ""
     )
