@@ -81,7 +81,7 @@ def test_a_certificate_is_issued_revoked_rotated_exported_and_its_key_lost(tmp_p
     refused = desk.call("require", "flights", "random_forest", "--key", "trusted.toml")
     assert refused.code == NOT_CERTIFIED
     assert "does not stand: revoked by Ada: the labels were wrong" in refused.out
-    forged = desk.call("correct", forest, "6", "--by", "Ada", "--reason", "never mind")
+    forged = desk.call("correct", forest, "8", "--by", "Ada", "--reason", "never mind")
     assert forged.code == DONE  # the issuer's key may write, and nobody has to believe it
     assert desk.call("verify", forest, "--key", "trusted.toml").out.startswith(
         "DOES NOT STAND (revoked)"
@@ -92,7 +92,7 @@ def test_a_certificate_is_issued_revoked_rotated_exported_and_its_key_lost(tmp_p
     assert "none for random_forest: revoked by Ada: the labels were wrong" in again.out
 
     # They were right after all. The new key issues, and what the old one signed stays verifiable.
-    assert desk.call("correct", forest, "6", "--reason", "they were right", *ada).code == DONE
+    assert desk.call("correct", forest, "8", "--reason", "they were right", *ada).code == DONE
     before = desk.call("verify", forest)
     assert before.out.startswith("VERIFIED")
     assert desk.call("run", "flights").code == DONE
