@@ -6,8 +6,8 @@ from ._certificate_state import (
     waivers_in_force as waivers_in_force,
 )
 from ._commitment import (
+    Binder as Binder,
     Shown as Shown,
-    bound_statement as bound_statement,
     open_cases as open_cases,
     read_openings as read_openings,
 )

@@ -189,16 +189,19 @@ def _redact(evidence: StoredEvidence, secret: bytes, certificate: str) -> _Redac
     spec, predicate = read_declared(evidence), evidence.predicate
     bound = bind_as_issued(evidence, secret)
     salts = Salts(secret, predicate.audit, predicate.evaluation_set.digest)
-    withheld, stand_ins = {}, {}
+    withheld: dict[str, str] = {}
+    stand_ins = {}
     for item in evidence.items:
         for name, stored in item.all_files.items():
             if may_be_withheld(spec, predicate.candidate.name, item, name):
                 path = f"{item.folder}/{name}"
-                withheld[path] = salts.digest(bytes.fromhex(stored.sha256), "file", path)
+                withheld[path] = stored.sha256
                 content = redacted_bytes(evidence, spec, salts, item, name)
                 if content is not None:
                     stand_ins[f"{STAND_INS}/{path}"] = content
-    said = Redaction(certificate=certificate, withheld=dict(sorted(withheld.items())))
+    contents = ((path, bytes.fromhex(sha256)) for path, sha256 in withheld.items())
+    salted = dict(zip(withheld, salts.digests(["file"], contents), strict=True))
+    said = Redaction(certificate=certificate, withheld=dict(sorted(salted.items())))
     leaves = b"".join(bound.leaves)
     return _Redacted(frozenset(withheld), {REDACTION: said.to_bytes(), LEAVES: leaves, **stand_ins})
 

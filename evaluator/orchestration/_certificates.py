@@ -13,12 +13,12 @@ from evaluator.candidates import adapter_of
 from evaluator.certification import (
     SPEC_FILE,
     AuditCertificate,
+    Binder,
     Code,
     EnteredAlreadyError,
     EntryKind,
     Issue,
     Ledger,
-    bound_statement,
     build_statement,
     lacks_signature,
     newest_publications,
@@ -272,6 +272,7 @@ def _issue(
         waivers=judged.decisions.waivers,
     )
     files = {CERTIFICATE: document.to_bytes()}
+    binder = Binder(secret_in(state.home.root))
     for candidate in state.spec.candidates:
         if candidate.name in withheld:
             continue
@@ -282,7 +283,7 @@ def _issue(
             evidence=evidence,
             issue=issue,
         )
-        statement = bound_statement(statement, state.store.url, secret_in(state.home.root))
+        statement = binder.bound(statement, state.store.url)
         files[statement_name(candidate.name)] = sign_statement(statement, key).to_bytes()
     return state.store.write(
         target.address,

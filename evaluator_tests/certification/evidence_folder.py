@@ -15,6 +15,7 @@ from evaluator.certification import (
     PAGE,
     TECHNICAL_FILE,
     AuditCertificate,
+    Binder,
     Code,
     EnteredWaiver,
     EvaluationSetSummary,
@@ -24,7 +25,6 @@ from evaluator.certification import (
     SigningKey,
     Statement,
     Waiver,
-    bound_statement,
     build_certificate,
     build_statement,
     days_document,
@@ -484,4 +484,4 @@ class Builder:
         return self.bound(statement)
 
     def bound(self, statement: Statement) -> Statement:
-        return bound_statement(statement, str(self.folder), SECRET)
+        return Binder(SECRET).bound(statement, str(self.folder))
