@@ -36,7 +36,6 @@ def standing_bundle(folder: Path) -> Path:
         folder / "bundle",
         trusted=TrustedKeys.of(issued.key.public),
         key=issued.key,
-        report=None,
         now=datetime.now(UTC),
     )
 

@@ -6,12 +6,12 @@ from ._certificate_state import (
     waivers_in_force as waivers_in_force,
 )
 from ._commitment import (
+    Binder as Binder,
     Shown as Shown,
-    bound_statement as bound_statement,
     open_cases as open_cases,
     read_openings as read_openings,
 )
-from ._entries import EntryKind as EntryKind
+from ._entries import EnteredAlreadyError as EnteredAlreadyError, EntryKind as EntryKind
 from ._gaps import (
     DecidedGap as DecidedGap,
     WorstGap as WorstGap,
@@ -57,6 +57,13 @@ from ._phrases import (
     format_metric as format_metric,
     format_number as format_number,
     format_slice_states as format_slice_states,
+)
+from ._publications import (
+    DOCUMENT_ENDINGS as DOCUMENT_ENDINGS,
+    PAGE as PAGE,
+    TECHNICAL_FILE as TECHNICAL_FILE,
+    model_card_name as model_card_name,
+    newest_publications as newest_publications,
 )
 from ._recomputation import SPEC_FILE as SPEC_FILE, spec_document as spec_document
 from ._redaction import secret_in as secret_in

@@ -5,6 +5,7 @@ Layout::
     certificate.dsse.json   the certificate
     public_key.pem          the issuer's public key, where it was given
     report.html             the report for people, where there is one
+    documents/              the candidate's model card and the technical file, where they are
     README.txt              how to check all this
     verify.html             checks it in a browser, but for the figures
     manifest.dsse.json      SHA-256 and size of every other file, signed
@@ -16,7 +17,7 @@ Layout::
 The same certificate and evidence give the same bytes.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +26,7 @@ from typing import Final, Literal, NamedTuple
 
 from evaluator.certification._commitment import Shown, bind_as_issued, check_leaves
 from evaluator.certification._ledger import ledger_folder
+from evaluator.certification._publications import DOCUMENTS, REPORT, shown_files
 from evaluator.certification._recomputation import read_declared
 from evaluator.certification._redaction import (
     Redaction,
@@ -44,13 +46,13 @@ from evaluator.certification._stored_evidence import SHARED_FILE, StoredEvidence
 from evaluator.certification._trust import TrustedKeys
 from evaluator.certification._verification import VerificationReport, all_found, caught, verify
 from evaluator.errors import EvidenceError, UsageError
-from evaluator.evidence import Files, StoredFile, digest_of_bytes
+from evaluator.evidence import EvidenceStore, Files, Record, StoredFile, digest_of_bytes
+from evaluator.scorecard import Asset
 
 CERTIFICATE = "certificate.dsse.json"
 PUBLIC_KEY = "public_key.pem"
-REPORT = "report.html"
 README = "README.txt"
-PAGE = "verify.html"
+VERIFY_PAGE = "verify.html"
 MANIFEST = "manifest.dsse.json"
 EVIDENCE = "evidence"
 REDACTION = "redaction.json"
@@ -99,11 +101,10 @@ def export_bundle(
     *,
     trusted: TrustedKeys | None,
     key: SigningKey | None,
-    report: bytes | None,
     secret: bytes | None = None,
     now: datetime,
 ) -> Path:
-    """Copy a certificate and all that it rests on into a new folder.
+    """Copy a certificate, all that it rests on and what shows it into a new folder.
 
     Parameters
     ----------
@@ -119,8 +120,6 @@ def export_bundle(
     key
         Signs the manifest; None leaves it unsigned, and only the certificate and what it names is
         then proven.
-    report
-        The page of this certificate, as HTML; None where the bundle shall have none.
     secret
         Makes a redacted bundle, with salted digests of this secret for what may not leave; None
         copies everything. See `secret_in`.
@@ -137,9 +136,10 @@ def export_bundle(
     UsageError
         Where the folder holds something already.
     EvidenceError
-        Where signature, files, lineage or ledger are not what the certificate says: then nothing
-        is written. Figures are left to whoever verifies. Nor can what was issued with another
-        secret be redacted.
+        Where signature, files, lineage or ledger are not what the certificate says, or no entry of
+        the ledger names the page or the documents of this certificate as they lie there: then
+        nothing is written. Figures are left to whoever verifies. Nor can what was issued with
+        another secret be redacted.
     """
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise UsageError("it is there and not empty", culprit=str(to), fix="name a new folder")
@@ -152,9 +152,11 @@ def export_bundle(
         raise EvidenceError(
             f"the certificate cannot be exported: {first.what}",
             culprit=first.file,
-            fix="export with the issuer's key and whole evidence; `evaluator verify` lists all"
+            fix="export with the issuer's key and whole evidence (page and documents are made and"
+            " entered anew by `evaluator run` with that key); `evaluator verify` lists all"
             f" {len(checked.problems)} problems",
         )
+    shown = _read_shown(evidence_url, checked, statement)
     evidence = StoredEvidence(evidence_url, statement.predicate)
     redacted = _Redacted() if secret is None else _redact(evidence, secret, checked.certificate)
     files = evidence.files
@@ -166,13 +168,13 @@ def export_bundle(
         None if trusted is None else trusted.issuer_of(parse_envelope(certificate, CERTIFICATE))
     )
     is_redacted = bool(redacted.withheld)
-    readme = _readme(statement, checked.certificate, issuer, is_redacted=is_redacted)
+    readme = _readme(statement, checked.certificate, issuer, shown, is_redacted=is_redacted)
     own = {
         CERTIFICATE: certificate,
         PUBLIC_KEY: None if issuer is None else issuer.pem,
-        REPORT: report,
+        **shown,
         README: readme.encode(),
-        PAGE: Path(__file__).with_name(PAGE).read_bytes(),
+        VERIFY_PAGE: Path(__file__).with_name(VERIFY_PAGE).read_bytes(),
         **redacted.files,
     }
     for name, content in own.items():
@@ -196,16 +198,19 @@ def _redact(evidence: StoredEvidence, secret: bytes, certificate: str) -> _Redac
     spec, predicate = read_declared(evidence), evidence.predicate
     bound = bind_as_issued(evidence, secret)
     salts = Salts(secret, predicate.audit, predicate.evaluation_set.digest)
-    withheld, stand_ins = {}, {}
+    withheld: dict[str, str] = {}
+    stand_ins = {}
     for item in evidence.items:
         for name, stored in item.all_files.items():
             if may_be_withheld(spec, predicate.candidate.name, item, name):
                 path = f"{item.folder}/{name}"
-                withheld[path] = salts.digest(bytes.fromhex(stored.sha256), "file", path)
+                withheld[path] = stored.sha256
                 content = redacted_bytes(evidence, spec, salts, item, name)
                 if content is not None:
                     stand_ins[f"{STAND_INS}/{path}"] = content
-    said = Redaction(certificate=certificate, withheld=dict(sorted(withheld.items())))
+    contents = ((path, bytes.fromhex(sha256)) for path, sha256 in withheld.items())
+    salted = dict(zip(withheld, salts.digests(["file"], contents), strict=True))
+    said = Redaction(certificate=certificate, withheld=dict(sorted(salted.items())))
     leaves = b"".join(bound.leaves)
     return _Redacted(frozenset(withheld), {REDACTION: said.to_bytes(), LEAVES: leaves, **stand_ins})
 
@@ -271,6 +276,7 @@ def verify_bundle(
         evidence = StoredEvidence(url, report.statement.predicate, withheld=withheld)
     problems += all_found(_check_manifest(files, report, trusted))
     problems += all_found(_check_named(files, evidence))
+    problems += all_found(_check_shown(files, report))
     if evidence is not None and withheld is not None and not report.problems:
         problems += caught(check_leaves(files.read(LEAVES) or b"", LEAVES, evidence))
     return BundleCheck(report, tuple(problems))
@@ -289,11 +295,69 @@ def _withheld(files: Files, certificate: str) -> Withheld | None:
     return Withheld(redaction.withheld.keys(), stand_ins)
 
 
+def _read_shown(
+    evidence_url: str, checked: VerificationReport, statement: Statement
+) -> dict[str, bytes]:
+    """Read page and documents as the ledger names them; refuse some that it does not name."""
+    store = EvidenceStore(evidence_url, follow_links=False)
+    predicate = statement.predicate
+    for asset in (Asset.DASHBOARD, Asset.DOCUMENTS):
+        if asset in checked.published:
+            continue
+        for record in _made_of(store, predicate.audit, asset, checked.certificate):
+            raise EvidenceError(
+                f"no entry of the ledger that counts names the {asset} made of this certificate,"
+                " so that anybody could have written it",
+                culprit=store.folder(record),
+                fix="enter the newest one by `evaluator run` with the issuer's key; of an earlier"
+                " certificate, remove the folder to export without it",
+            )
+    found = {}
+    for name, shown in shown_files(checked.published, predicate.candidate.name).items():
+        content = store.files.read(shown.path)
+        if content is None:
+            continue  # nothing rests on it
+        if digest_of_bytes(content) != shown.sha256:
+            raise EvidenceError(
+                "it is not the file that the ledger names",
+                culprit=shown.path,
+                fix="make it anew by `evaluator run` with the issuer's key",
+            )
+        found[name] = content
+    return found
+
+
+def _made_of(store: EvidenceStore, audit: str, asset: str, certificate: str) -> Iterator[Record]:
+    """Find what is stored that was made of a certificate."""
+    issued = {
+        record.identity
+        for record in store.all_versions(audit, Asset.CERTIFICATE)
+        if certificate in {stored.sha256 for stored in record.files.values()}
+    }
+    for record in store.all_versions(audit, asset):
+        if any(u.asset == Asset.CERTIFICATE and u.identity in issued for u in record.upstream):
+            yield record
+
+
 def _readme(
-    statement: Statement, certificate: str, public_key: PublicKey | None, *, is_redacted: bool
+    statement: Statement,
+    certificate: str,
+    public_key: PublicKey | None,
+    shown: Collection[str],
+    *,
+    is_redacted: bool,
 ) -> str:
     """Write how to check a bundle."""
     predicate = statement.predicate
+    papers = any(name.startswith(f"{DOCUMENTS}/") for name in shown)
+    kinds = [f"{REPORT} is the page of the whole audit"] if REPORT in shown else []
+    kinds += [f"{DOCUMENTS}/ has the model card and the technical file"] if papers else []
+    entered = (
+        f"\nFor people: {', and '.join(kinds)}.\n"
+        "Their SHA-256 is in the ledger as the issuer entered it; they are held against that.\n"
+        if kinds
+        else ""
+    )
     key = (
         f"The issuer's public key is in {PUBLIC_KEY}; its id is\n\n    {public_key.key_id}\n\n"
         "Ask the issuer for this id by another way before you trust it: whoever changes a bundle\n"
@@ -341,13 +405,13 @@ It checks the signature, the SHA-256 of every file, that nothing was added, what
 from, the ledger's chain, and then computes figures and verdicts again from the stored predictions.
 Keep the ledger's number and digest that it prints: a later copy of the ledger must run through it.
 
-Without any program: open {PAGE} in a browser, and give it this folder and the issuer's key. It
-asks no network. It checks signature, files, what was added, and the ledger, and computes no figures
-again. Whoever changes this folder can change the page too: use a copy of it from whom you trust.
+Without any program: open {VERIFY_PAGE} in a browser, and give it this folder and the issuer's key.
+It asks no network. It checks signature, files, what was added, and the ledger, and computes no
+figures again. Whoever changes this folder can change the page too: use a copy of it from whom you trust.
 
 By hand: {CERTIFICATE} is a DSSE envelope. Its payload, in base64, is an in-toto statement that
 names files below {EVIDENCE}/ with their SHA-256; one of them, {SHARED_FILE}, names the others.
-
+{entered}
 {last}"""
 
 
@@ -385,7 +449,7 @@ def _check_manifest(
     if trusted is not None and issuer is None:
         what = "no trusted issuer signed it"
         if not envelope.is_signed:
-            what = "it is not signed, so that report and README may be anybody's"
+            what = "it is not signed, so that README.txt may be anybody's"
         yield Discrepancy("bundle", MANIFEST, what)
     elif issuer is not None and issuer.key_id in report.revoked_keys:
         # A bundle from before its revocation holds a ledger that does not know of it.
@@ -413,3 +477,17 @@ def _check_named(files: Files, evidence: StoredEvidence | None) -> Iterator[Disc
         below = path.removeprefix(f"{EVIDENCE}/")
         if below not in named and not below.startswith(f"{ledger}/"):
             yield Discrepancy("bundle", path, "neither certificate nor ledger names it")
+
+
+def _check_shown(files: Files, report: VerificationReport) -> Iterator[Discrepancy]:
+    """Hold page and documents against the ledger, whoever listed them."""
+    if report.statement is None:
+        return
+    named = shown_files(report.published, report.statement.predicate.candidate.name)
+    for path in files.walk():
+        if path != REPORT and not path.startswith(f"{DOCUMENTS}/"):
+            continue
+        found = files.digest(path)
+        if found is None or path not in named or found.sha256 != named[path].sha256:
+            what = "no entry of the ledger that counts names it with these bytes"
+            yield Discrepancy("bundle", path, what)

@@ -7,11 +7,14 @@ that it is true: for that, hold the case against another source.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from evaluator.certification._merkle import leaf_of, root_by_path, tree_paths, tree_root
 from evaluator.certification._recomputation import narrowed_to, read_declared
@@ -26,6 +29,7 @@ from evaluator.certification._signatures import parse_envelope
 from evaluator.certification._statement import (
     Commitment,
     Discrepancy,
+    EvidenceItem,
     Predicate,
     Sha256,
     Statement,
@@ -40,23 +44,13 @@ from evaluator.scorecard import CASES, DATA_PREFIX, PREDICTIONS, Asset, predicti
 _WIDTH: Final = hashlib.sha256().digest_size
 
 
-class BoundCase(NamedTuple):
-    """What is bound of a case."""
-
-    case: dict[str, Any]
-    """Each column of the evaluation set, with salted digests for what is not let out."""
-    predictions: dict[str, dict[str, Any]]
-    """By candidate, its score and prediction: of the certificate's candidate and the baseline."""
-
-    def to_bytes(self) -> bytes:
-        """Spell it: two lines of canonical JSON."""
-        return canonical_json(self.case) + canonical_json(self.predictions)
-
-
 class Bound(NamedTuple):
     """All cases of a certificate, in the order of the tree."""
 
-    cases: Sequence[BoundCase]
+    cases: Sequence[str]
+    """Of each two lines of canonical JSON: its columns in the evaluation set, with salted digests
+    for what is not let out; and by candidate, the certificate's and the baseline, its score and
+    prediction."""
     salts: Sequence[bytes]
     leaves: Sequence[bytes]
 
@@ -65,41 +59,55 @@ class Bound(NamedTuple):
         return Commitment(root=tree_root(self.leaves).hex(), cases=len(self.leaves))
 
 
-def bind(evidence: StoredEvidence, secret: bytes) -> Bound:
-    """Bind all cases of a certificate.
+class Binder:
+    """Binds the cases of certificates, and spells once what several of them share.
 
     Parameters
     ----------
-    evidence
-        What it rests on, whole.
     secret
         See `secret_in`.
-
-    Raises
-    ------
-    EvidenceError
-        Where evidence is not what the certificate says.
     """
-    spec, predicate = read_declared(evidence), evidence.predicate
-    salts = Salts(secret, predicate.audit, predicate.evaluation_set.digest)
-    stored = in_order(_cases(evidence))
-    said = _predictions(evidence)
-    ids = stored["id"].to_pylist()
-    cases = [
-        BoundCase(row, {name: by_id[of] for name, by_id in said.items() if of in by_id})
-        for row, of in zip(_rows(redact_cases(stored, spec, salts)), ids, strict=True)
-    ]
-    of_cases = [salts.salt("case", predicate.candidate.name, str(of)) for of in ids]
-    leaves = [leaf_of(salt + case.to_bytes()) for salt, case in zip(of_cases, cases, strict=True)]
-    return Bound(cases, of_cases, leaves)
 
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+        self._cases: dict[tuple[str, ...], tuple[list[Any], list[str]]] = {}
+        self._said: dict[tuple[str, ...], dict[Any, str]] = {}
 
-def bound_statement(statement: Statement, evidence_url: str, secret: bytes) -> Statement:
-    """Let a statement bind all of its cases; see `bind`."""
-    evidence = StoredEvidence(evidence_url, statement.predicate)
-    commitment = bind(evidence, secret).commitment()
-    predicate = statement.predicate.model_copy(update={"commitment": commitment})
-    return statement.model_copy(update={"predicate": predicate})
+    def bind(self, evidence: StoredEvidence) -> Bound:
+        """Bind all cases of a certificate.
+
+        Raises
+        ------
+        EvidenceError
+            Where evidence, which must be whole, is not what the certificate says.
+        """
+        spec, predicate = read_declared(evidence), evidence.predicate
+        salts = Salts(self._secret, predicate.audit, predicate.evaluation_set.digest)
+        items = _items(evidence, Asset.EVALUATION_SET)
+        version = tuple(item.folder for item in items)
+        if version not in self._cases:
+            stored = in_order(_table(evidence, items, CASES))
+            lines = spell_rows(redact_cases(stored, spec, salts))
+            self._cases[version] = stored["id"].to_pylist(), lines
+        ids, lines = self._cases[version]
+        said = {}
+        for name in sorted(narrowed_to(spec, predicate.candidate.name)):
+            items = _items(evidence, predictions_of(name))
+            version = tuple(item.folder for item in items)
+            if version not in self._said:
+                self._said[version] = _said_by_id(evidence, items)
+            said[name] = self._said[version]
+        cases = [line + _spell_said(said, of) for line, of in zip(lines, ids, strict=True)]
+        of_cases = salts.of_cases(predicate.candidate.name, map(str, ids))
+        leaves = [leaf_of(salt + case.encode()) for salt, case in zip(of_cases, cases, strict=True)]
+        return Bound(cases, of_cases, leaves)
+
+    def bound(self, statement: Statement, evidence_url: str) -> Statement:
+        """Let a statement bind all of its cases."""
+        evidence = StoredEvidence(evidence_url, statement.predicate)
+        commitment = self.bind(evidence).commitment()
+        predicate = statement.predicate.model_copy(update={"commitment": commitment})
+        return statement.model_copy(update={"predicate": predicate})
 
 
 def bind_as_issued(evidence: StoredEvidence, secret: bytes) -> Bound:
@@ -116,7 +124,7 @@ def bind_as_issued(evidence: StoredEvidence, secret: bytes) -> Bound:
             culprit="certificate",
             fix="issue a new one with `evaluator run`",
         )
-    bound = bind(evidence, secret)
+    bound = Binder(secret).bind(evidence)
     if bound.commitment() != evidence.predicate.commitment:
         raise EvidenceError(
             "the certificate's cases were bound with another secret",
@@ -126,31 +134,52 @@ def bind_as_issued(evidence: StoredEvidence, secret: bytes) -> Bound:
     return bound
 
 
+def _items(evidence: StoredEvidence, asset: str) -> tuple[EvidenceItem, ...]:
+    return tuple(evidence.upstream_of(evidence.root(Asset.SCORECARD), asset))
+
+
+def _table(evidence: StoredEvidence, items: Sequence[EvidenceItem], name: str) -> pa.Table:
+    tables = [evidence.table(item, name) for item in items]
+    # Of no rows the types are unknown.
+    return pa.concat_tables(tables, promote_options="default")
+
+
 def _cases(evidence: StoredEvidence) -> pa.Table:
-    scorecard = evidence.root(Asset.SCORECARD)
-    found = evidence.upstream_of(scorecard, Asset.EVALUATION_SET)
-    return pa.concat_tables(evidence.table(item, CASES) for item in found)
+    return _table(evidence, _items(evidence, Asset.EVALUATION_SET), CASES)
 
 
-def _rows(table: pa.Table) -> Iterator[dict[str, Any]]:
-    columns = [map(plain, column.to_pylist()) for column in table.columns]
-    for row in zip(*columns, strict=True):
-        yield dict(zip(table.column_names, row, strict=True))
+def _said_by_id(
+    evidence: StoredEvidence, items: Sequence[EvidenceItem], ids: pa.Array | None = None
+) -> dict[Any, str]:
+    """Spell by id what a candidate said of all cases, or of some."""
+    if not items:
+        return {}
+    table = _table(evidence, items, PREDICTIONS)
+    if ids is not None:
+        table = table.filter(pc.is_in(table["id"], value_set=ids))
+    lines = spell_rows(table.select(["score", "prediction"]))
+    return dict(zip(table["id"].to_pylist(), lines, strict=True))
 
 
-def _predictions(evidence: StoredEvidence) -> dict[str, dict[Any, dict[str, Any]]]:
-    """Read by candidate and id what a certificate's candidate, and the baseline, said."""
-    spec, scorecard = read_declared(evidence), evidence.root(Asset.SCORECARD)
-    return {
-        name: {
-            row.pop("id"): row
-            for item in evidence.upstream_of(scorecard, predictions_of(name))
-            for row in _rows(
-                evidence.table(item, PREDICTIONS).select(["id", "score", "prediction"])
-            )
-        }
-        for name in narrowed_to(spec, evidence.predicate.candidate.name)
-    }
+def _spell_said(said: Mapping[str, Mapping[Any, str]], of: Any) -> str:
+    """Spell what candidates, in order of their names, said of a case."""
+    words = (f'"{name}":{by_id[of][:-1]}' for name, by_id in said.items() if of in by_id)
+    return "{" + ",".join(words) + "}\n"
+
+
+def spell_rows(table: pa.Table) -> list[str]:
+    """Spell each row as a line of canonical JSON, as `canonical_json` would."""
+    names = sorted(table.column_names)
+    columns = []
+    for name in names:
+        column = table[name].combine_chunks().dictionary_encode()
+        values = [*column.dictionary.to_pylist(), None]
+        words = [canonical_json(plain(value)).decode()[:-1] for value in values]
+        places = column.indices.fill_null(len(values) - 1).to_numpy()
+        columns.append(np.array(words, dtype=object)[places])
+    keys = [canonical_json(name).decode()[:-1].replace("%", "%%") for name in names]
+    template = "{" + ",".join(f"{key}:%s" for key in keys) + "}\n"
+    return [template % row for row in zip(*columns, strict=True)]
 
 
 def check_leaves(leaves: bytes, source: str, evidence: StoredEvidence) -> Iterator[Discrepancy]:
@@ -160,7 +189,10 @@ def check_leaves(leaves: bytes, source: str, evidence: StoredEvidence) -> Iterat
     split = [leaves[at * _WIDTH : (at + 1) * _WIDTH] for at in range(size)]
     if said is None or len(leaves) % _WIDTH or said.root != tree_root(split).hex():
         yield Discrepancy("cases", source, "its leaves do not give the certificate's root")
-    elif said.cases != size or _cases(evidence).num_rows != size:
+    elif (
+        said.cases != size
+        or _table(evidence, _items(evidence, Asset.EVALUATION_SET), CASES).num_rows != size
+    ):
         yield Discrepancy("cases", source, "the certificate binds another number of cases")
 
 
@@ -199,10 +231,12 @@ class Opening(StrictModel):
     path: tuple[Sha256, ...]
     """The nodes beside its way to the root, from below."""
 
-    @property
-    def bound(self) -> BoundCase:
-        """What was bound of it."""
-        return BoundCase(self.case, self.predictions)
+    def root(self, size: int) -> str | None:
+        """Give the root of a tree of so many leaves that it leads to, or None where to none."""
+        content = canonical_json(self.case) + canonical_json(self.predictions)
+        leaf = leaf_of(bytes.fromhex(self.salt) + content)
+        root = root_by_path(leaf, self.place, size, [bytes.fromhex(node) for node in self.path])
+        return None if root is None else root.hex()
 
 
 class Openings(StrictModel):
@@ -246,12 +280,13 @@ def open_cases(
         openings=tuple(
             Opening(
                 place=place,
-                case=bound.cases[place].case,
-                predictions=bound.cases[place].predictions,
+                case=json.loads(case),
+                predictions=json.loads(predictions),
                 salt=bound.salts[place].hex(),
                 path=tuple(node.hex() for node in paths[place]),
             )
             for place in places
+            for case, predictions, _ in [bound.cases[place].split("\n")]
         ),
     )
 
@@ -325,29 +360,28 @@ def check_openings(
         what = f"it does not show the {len(expected)} cases that the challenge chooses"
         yield Discrepancy("cases", source, what)
     spec = read_declared(evidence)
-    cases = _cases(evidence) if evidence.withheld is not None else in_order(_cases(evidence))
-    predictions = _predictions(evidence)
-    redacted = {DATA_PREFIX + column for column in spec.certificate.redact}
-    redacted |= {"id"} if spec.data.id in spec.certificate.redact else set()
-    if evidence.withheld is not None:
-        redacted = set()  # digests stand for them here too
-    compared = [name for name in cases.column_names if name not in redacted]
+    cases = _cases(evidence)
+    redacted = set()
+    if evidence.withheld is None:
+        cases = in_order(cases)
+        redacted = {DATA_PREFIX + column for column in spec.certificate.redact}
+        redacted |= {"id"} if spec.data.id in spec.certificate.redact else set()
+    bound = [one for one in openings.openings if one.root(said.cases) == said.root]
     for one in openings.openings:
-        root = root_by_path(
-            leaf_of(bytes.fromhex(one.salt) + one.bound.to_bytes()),
-            one.place,
-            said.cases,
-            [bytes.fromhex(node) for node in one.path],
-        )
-        row = next(_rows(cases.slice(one.place, 1)), None) if root is not None else None
-        if root is None or root.hex() != said.root:
+        if one not in bound:
             what = f"the case at {one.place} is not what the certificate binds there"
             yield Discrepancy("cases", source, what)
-        elif row is None or any(one.case.get(name) != row[name] for name in compared):
+    bound = [one for one in bound if one.place < cases.num_rows]
+    rows = cases.take(pa.array([one.place for one in bound], pa.int64()))
+    by_candidate = {
+        name: _said_by_id(evidence, _items(evidence, predictions_of(name)), rows["id"])
+        for name in sorted(narrowed_to(spec, evidence.predicate.candidate.name))
+    }
+    for one, line, of in zip(bound, spell_rows(rows), rows["id"].to_pylist(), strict=True):
+        row = json.loads(line)
+        if any(one.case.get(name) != row[name] for name in row.keys() - redacted):
             what = f"the case at {one.place} is another than figures rest on"
             yield Discrepancy("cases", source, what)
-        elif one.predictions != {
-            name: by_id[row["id"]] for name, by_id in predictions.items() if row["id"] in by_id
-        }:
+        if one.predictions != json.loads(_spell_said(by_candidate, of)):
             what = f"the case at {one.place} has other predictions than figures rest on"
             yield Discrepancy("cases", source, what)

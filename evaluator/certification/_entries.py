@@ -17,8 +17,17 @@ ENTRY_TYPE = "application/vnd.evaluator.ledger-entry+json"
 """What an entry's signature says that it signs, in DSSE's pre-authentication encoding."""
 
 EntryKind = Literal[
-    "certificate", "sign_off", "waiver", "revocation", "correction", "key_revocation"
+    "certificate",
+    "publication",
+    "sign_off",
+    "waiver",
+    "revocation",
+    "correction",
+    "key_revocation",
 ]
+Role = Literal["issuer", "reviewer"]
+"""Issuers sign certificates and what they show of them; reviewers sign off, waive, revoke and
+correct."""
 RevocationScope = Literal["artifact", "candidate", "audit"]
 
 NonEmptyText = Annotated[str, Field(min_length=1, pattern=r"\S")]
@@ -30,6 +39,10 @@ class LedgerError(EvidenceError):
 
 class LedgerUseError(UsageError):
     """An entry that the ledger cannot take."""
+
+
+class EnteredAlreadyError(LedgerUseError):
+    """An entry that the ledger has."""
 
 
 class CertificateBody(StrictModel):
@@ -45,6 +58,17 @@ class CertificateBody(StrictModel):
     """Where the certificate lies, below the evidence store's address."""
     record_sha256: Sha256
     """SHA-256 of the `record.json` beside it, which the certificate itself cannot name."""
+
+
+class PublicationBody(StrictModel):
+    """What the issuer shows of its certificates: they are quoted there, and so cannot name it."""
+
+    asset: NonEmptyText
+    issue: NonEmptyText
+    """The folder of the certificates that it was made of, below the evidence store's address."""
+    files: Annotated[dict[str, Sha256], Field(min_length=1)]
+    """By its path below the store's address the SHA-256 of each file of the version, and of its
+    `record.json`."""
 
 
 class WaiverBody(StrictModel):
@@ -73,13 +97,27 @@ class PlainBody(StrictModel):
     """Nothing beyond author and reason."""
 
 
-BODIES: dict[EntryKind, type[StrictModel]] = {
-    "certificate": CertificateBody,
-    "sign_off": PlainBody,
-    "waiver": WaiverBody,
-    "revocation": RevocationBody,
-    "correction": CorrectionBody,
-    "key_revocation": PlainBody,
+class Kind(NamedTuple):
+    """What there is to know of a kind of entry."""
+
+    body: type[StrictModel]
+    said_by: frozenset[Role]
+    """Which roles may say it; none where it counts whoever does."""
+    about: Literal["itself", "certificate", "key"] = "certificate"
+    """What its subject is: something that it enters itself, and a program in nobody's name; a
+    certificate that was entered; or a key."""
+    can_be_corrected: bool = False
+
+
+_ISSUER, _REVIEWER = frozenset[Role]({"issuer"}), frozenset[Role]({"reviewer"})
+KINDS: dict[EntryKind, Kind] = {
+    "certificate": Kind(CertificateBody, _ISSUER, about="itself"),
+    "publication": Kind(PublicationBody, _ISSUER, about="itself"),
+    "sign_off": Kind(PlainBody, _REVIEWER, can_be_corrected=True),
+    "waiver": Kind(WaiverBody, _REVIEWER, can_be_corrected=True),
+    "revocation": Kind(RevocationBody, frozenset(), can_be_corrected=True),
+    "correction": Kind(CorrectionBody, _REVIEWER),
+    "key_revocation": Kind(PlainBody, _ISSUER | _REVIEWER, about="key"),
 }
 
 
@@ -103,7 +141,8 @@ class LedgerEntry(StrictModel):
     author: NonEmptyText
     reason: NonEmptyText
     subject: Sha256
-    """SHA-256 of the certificate's file; of a key's revocation the key's id."""
+    """SHA-256 of the certificate's file; of a publication that of its version's `record.json`, of a
+    key's revocation the key's id."""
     body: dict[str, Any]
     signature: EntrySignature | None = None
 
@@ -121,6 +160,10 @@ class LedgerEntry(StrictModel):
     def certificate_body(self) -> CertificateBody:
         """Read the body of an entry of the kind `certificate`."""
         return CertificateBody.model_validate_json(json.dumps(self.body))
+
+    def publication_body(self) -> PublicationBody:
+        """Read the body of an entry of the kind `publication`."""
+        return PublicationBody.model_validate_json(json.dumps(self.body))
 
     def waiver_body(self) -> WaiverBody:
         """Read the body of an entry of the kind `waiver`."""
@@ -143,7 +186,7 @@ def parse_entry(content: bytes, source: str) -> LedgerEntry:
     """Read an entry, strictly."""
     try:
         entry = LedgerEntry.parse(content)
-        BODIES[entry.kind].parse(canonical_json(entry.body))
+        KINDS[entry.kind].body.parse(canonical_json(entry.body))
         if entry.to_bytes() != content:
             # Its signature is over its own spelling, so that no byte can be changed beneath it.
             msg = "it is not spelled as the ledger spells it"
@@ -157,19 +200,19 @@ def parse_entry(content: bytes, source: str) -> LedgerEntry:
 
 def checked_body(kind: EntryKind, body: dict[str, Any]) -> dict[str, Any]:
     """Return a body as it is stored, or say what it lacks."""
-    if kind not in BODIES:
+    if kind not in KINDS:
         raise LedgerUseError(
             f"there is no kind of entry {kind!r}",
             culprit="ledger",
             fix=f"use one of {', '.join(get_args(EntryKind))}",
         )
     try:
-        checked: dict[str, Any] = BODIES[kind].model_validate(body).model_dump(mode="json")
+        checked: dict[str, Any] = KINDS[kind].body.model_validate(body).model_dump(mode="json")
     except ValidationError as error:
         raise LedgerUseError(
             first_fault(error, f" of a {kind}"),
             culprit="ledger",
-            fix=f"give {', '.join(BODIES[kind].model_fields) or 'no body'}",
+            fix=f"give {', '.join(KINDS[kind].body.model_fields) or 'no body'}",
         ) from error
     return checked
 

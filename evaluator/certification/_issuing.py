@@ -362,7 +362,7 @@ def build_statement(
             slices=entry.slices,
             rests_on=evidence.rests_on,
             evidence=evidence.of(candidate),
-            commitment=None,  # by `bound_statement`, which reads what is named here
+            commitment=None,  # by a `Binder`, which reads what is named here
             code=issue.code,
             packages=document.packages,
             seeds=dict(issue.seeds),

@@ -23,7 +23,9 @@ from typing import Any, Literal, NamedTuple
 from pydantic import ValidationError
 
 from evaluator.certification._entries import (
+    KINDS,
     ChainedEntry,
+    EnteredAlreadyError,
     EntryKind,
     LedgerEntry,
     LedgerError,
@@ -182,7 +184,7 @@ def _weigh(entries: Sequence[ChainedEntry], folder: str) -> tuple[list[ChainedEn
         entry, void = chained.entry, chained.void
         if void:
             path = f"{folder}/{entry_name(entry.sequence)} ({entry.kind} by {entry.author})"
-            counts = entry.kind == "revocation"
+            counts = not KINDS[entry.kind].said_by
             still = "as a revocation it counts even so" if counts else "it does not count"
             cautions.append(f"{path}: {void}; {still}")
             void = "" if counts else void
@@ -302,12 +304,14 @@ class Ledger:
         kind
             What it is.
         subject
-            SHA-256 of the certificate's file that it is about.
+            SHA-256 of the certificate's file that it is about; of a publication that of its
+            version's `record.json`, of a key's revocation the key's id.
         author, reason
             Who says so, and why.
         body
-            What its kind needs: of a certificate what it says and where it lies, of a waiver the
-            gate and its end, of a correction the entry's number; nothing of the others.
+            What its kind needs: of a certificate what it says and where it lies, of a publication
+            what it was made of and its files, of a waiver the gate and its end, of a correction the
+            entry's number; nothing of the others.
         now
             When, with its time zone.
         key
@@ -322,10 +326,12 @@ class Ledger:
         ------
         LedgerError
             Where the chain is not whole: nothing is added to a broken one.
+        EnteredAlreadyError
+            Where a certificate or a publication is entered twice.
         LedgerUseError
-            Where the entry cannot be: a certificate entered twice, a decision about one that was
-            never entered, a correction of what cannot be corrected, or a body of another form; or
-            one without a signature where others have one.
+            Where the entry cannot be: a decision about a certificate that was never entered, a
+            correction of what cannot be corrected, or a body of another form; or one without a
+            signature where others have one.
         """
         checked = checked_body(kind, body)
         for _ in range(_ATTEMPTS):
@@ -404,7 +410,7 @@ def _refuse_unsigned(
     entries: Sequence[ChainedEntry], kind: EntryKind, key: SigningKey | None
 ) -> None:
     lacking = lacks_signature(entries, key)
-    if lacking or (key is None and kind == "key_revocation"):
+    if lacking or (key is None and KINDS[kind].about == "key"):
         raise LedgerUseError(
             "entries of this ledger are signed, and there is no key to sign this one with"
             if lacking
@@ -418,18 +424,15 @@ def _refuse_unsigned(
 def _refuse_what_cannot_be(
     entries: Sequence[ChainedEntry], kind: EntryKind, subject: str, body: dict[str, Any]
 ) -> None:
-    if kind == "key_revocation":
+    about = KINDS[kind].about
+    entered = {(c.entry.kind, c.entry.subject) for c in entries}
+    if about == "itself" and (kind, subject) in entered:
+        raise EnteredAlreadyError(
+            f"this {kind} is in the ledger already", culprit=subject, fix="leave it as it is"
+        )
+    if about != "certificate":
         return
-    entered = {c.entry.subject for c in entries if c.entry.kind == "certificate"}
-    if kind == "certificate":
-        if subject in entered:
-            raise LedgerUseError(
-                "this certificate is in the ledger already",
-                culprit=subject,
-                fix="leave it as it is",
-            )
-        return
-    if subject not in entered:
+    if ("certificate", subject) not in entered:
         raise LedgerUseError(
             "the ledger knows no such certificate",
             culprit=subject,
@@ -438,7 +441,7 @@ def _refuse_what_cannot_be(
     if kind == "correction":
         found = [c.entry for c in entries if c.entry.sequence == body["corrects"]]
         fits = found and found[0].subject == subject
-        if not fits or found[0].kind in {"certificate", "correction", "key_revocation"}:
+        if not fits or not KINDS[found[0].kind].can_be_corrected:
             raise LedgerUseError(
                 f"entry {body['corrects']} is no decision about this certificate",
                 culprit="ledger",

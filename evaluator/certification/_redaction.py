@@ -12,7 +12,7 @@ import io
 import math
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -106,19 +106,31 @@ class Salts:
         self._secret = secret
         self._of = [audit, evaluation_set]
 
-    def salt(self, *about: str) -> bytes:
-        """Make the salt of one thing; whoever sees it learns nothing of any other."""
-        return hmac.digest(self._secret, canonical_json([*self._of, *about]), "sha256")
+    def of_cases(self, candidate: str, ids: Iterable[str]) -> list[bytes]:
+        """Make the salts of cases; whoever sees one learns nothing of any other."""
+        return [*self._salts(["case", candidate], ids)]
 
-    def digest(self, content: bytes, *about: str) -> str:
-        """Digest what is withheld, so that nobody can try out what it might be."""
-        return hashlib.sha256(self.salt(*about) + content).hexdigest()
+    def digests(self, kind: Sequence[str], contents: Iterable[tuple[str, bytes]]) -> list[str]:
+        """Digest what is withheld, so that nobody can try out what it might be.
 
+        Parameters
+        ----------
+        kind
+            What it is.
+        contents
+            Of each thing its name among those of its kind, and its bytes.
+        """
+        names, values = zip(*contents, strict=True) if (contents := [*contents]) else ((), ())
+        return [
+            hashlib.sha256(salt + value).hexdigest()
+            for salt, value in zip(self._salts(kind, names), values, strict=True)
+        ]
 
-def salts_of(evidence: StoredEvidence, secret: bytes) -> Salts:
-    """Take the salts for what a certificate rests on."""
-    predicate = evidence.predicate
-    return Salts(secret, predicate.audit, predicate.evaluation_set.digest)
+    def _salts(self, kind: Sequence[str], names: Iterable[str]) -> Iterator[bytes]:
+        # A line that ends, so that no other kind and name are spelt alike.
+        about = canonical_json([*self._of, *kind])
+        for name in names:
+            yield hmac.digest(self._secret, about + name.encode(), "sha256")
 
 
 def may_be_withheld(spec: AuditSpec, candidate: str, item: EvidenceItem, name: str) -> bool:
@@ -213,42 +225,31 @@ def redact_cases(cases: pa.Table, spec: AuditSpec, salts: Salts) -> pa.Table:
         name = DATA_PREFIX + column
         if name in cases.column_names:
             is_shared = column in {spec.data.id, spec.data.cluster}
-            digests = [
-                salts.digest(canonical_json(plain(value)), "column", column, *of)
-                for value, of in zip(
-                    cases[name].to_pylist(),
-                    ([] if is_shared else [str(one)] for one in ids),
-                    strict=True,
-                )
-            ]
+            values = map(_spelled, cases[name].to_pylist())
+            of = (("" if is_shared else str(one)) for one in ids)
+            digests = salts.digests(["column", column], zip(of, values, strict=True))
             cases = _with_column(cases, name, digests)
     return _redact_ids(cases, spec, salts)
-
-
-def redacted_id(of: Any, spec: AuditSpec, salts: Salts) -> Any:
-    """Spell an id as it is let out."""
-    if spec.data.id not in spec.certificate.redact:
-        return of
-    return salts.digest(canonical_json(plain(of)), "id")
 
 
 def _redact_ids(table: pa.Table, spec: AuditSpec, salts: Salts) -> pa.Table:
     if spec.data.id not in spec.certificate.redact:
         return table
-    ids = [redacted_id(one, spec, salts) for one in table["id"].to_pylist()]
-    return _with_column(table, "id", ids)
+    ids = (("", _spelled(one)) for one in table["id"].to_pylist())
+    return _with_column(table, "id", salts.digests(["id"], ids))
 
 
 def _redact_refused(rows: pa.Table, salts: Salts, folder: str) -> pa.Table:
     """Let salted digests stand for all of refused rows but their numbers."""
     for name, column in zip(rows.column_names, rows.columns, strict=True):
         if not pa.types.is_integer(column.type):
-            digests = [
-                salts.digest(repr(value).encode(), "refused", folder, name, str(row))
-                for row, value in enumerate(column.to_pylist())
-            ]
-            rows = _with_column(rows, name, digests)
+            values = ((str(n), repr(one).encode()) for n, one in enumerate(column.to_pylist()))
+            rows = _with_column(rows, name, salts.digests(["refused", folder, name], values))
     return rows
+
+
+def _spelled(value: Any) -> bytes:
+    return canonical_json(plain(value))
 
 
 def _with_column(table: pa.Table, name: str, texts: Sequence[str]) -> pa.Table:
@@ -261,5 +262,5 @@ def plain(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
+        return value + 0.0 if math.isfinite(value) else str(value)  # zero has two signs
     return value.isoformat() if hasattr(value, "isoformat") else str(value)

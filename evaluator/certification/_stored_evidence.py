@@ -321,7 +321,7 @@ class StoredEvidence:
         """Hold the files of one folder against a list of all that should be in it."""
         for name, stored in listed.items():
             path = f"{folder}/{name}"
-            found = None if "/" in name else self._digest(path)
+            found = None if "/" in name else self.digest(path)
             if found is None:
                 yield Discrepancy("evidence", path, "it is gone")
             elif found.sha256 != stored.sha256:
@@ -379,7 +379,8 @@ class StoredEvidence:
                 if not self.is_withheld(item, name):
                     yield f"{item.folder}/{name}"
 
-    def _digest(self, path: str) -> StoredFile | None:
+    def digest(self, path: str) -> StoredFile | None:
+        """Return a file's digest and size, or None where there is none; each is read once."""
         if path not in self._digests:
             self._digests[path] = self.files.digest(path)
         return self._digests[path]

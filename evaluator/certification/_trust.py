@@ -8,11 +8,11 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final, Literal, get_args
+from typing import Annotated, Final, get_args
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
-from evaluator.certification._entries import ChainedEntry, EntryKind, LedgerEntry
+from evaluator.certification._entries import KINDS, ChainedEntry, LedgerEntry, Role
 from evaluator.certification._signatures import (
     Envelope,
     PublicKey,
@@ -29,17 +29,6 @@ TRUSTED_KEYS_VARIABLE: Final = "EVALUATOR_TRUSTED_KEYS"
 
 FALSE_SIGNATURE: Final = "its signature is not of the key that it names"
 """Why an entry is void that is no entry of its signer's."""
-
-Role = Literal["issuer", "reviewer"]
-"""Issuers sign certificates; reviewers sign off, waive, revoke and correct."""
-_MAY_SAY: dict[EntryKind, frozenset[Role]] = {
-    "certificate": frozenset({"issuer"}),
-    "sign_off": frozenset({"reviewer"}),
-    "waiver": frozenset({"reviewer"}),
-    "correction": frozenset({"reviewer"}),
-    "key_revocation": frozenset({"issuer", "reviewer"}),
-}
-"""Which roles may say what; a revocation anybody may."""
 
 _Name = Annotated[str, Field(min_length=1, pattern=r"\S")]
 _FILE = TypeAdapter(
@@ -209,13 +198,14 @@ def _signers(entry: LedgerEntry, trusted: TrustedKeys) -> list[TrustedKey]:
 
 def _not_theirs(entry: LedgerEntry, signers: Sequence[TrustedKey], trusted: TrustedKeys) -> str:
     """Say why an entry is not what its signer may say; empty where it is."""
-    needed = _MAY_SAY.get(entry.kind)
-    if needed is None:
+    kind = KINDS[entry.kind]
+    needed = kind.said_by
+    if not needed:
         return ""
     able = [known for known in signers if known.roles & needed]
     if not able:
         return f"its key is no {' and no '.join(sorted(needed))}'s"
-    if entry.kind == "certificate":
+    if kind.about == "itself":
         return ""
     key_id = signers[0].key.key_id
     theirs = [known for known in trusted if known.name == entry.author and known.roles & needed]

@@ -4,8 +4,8 @@ First the signature, then the statement's form, every file's digest, the lineage
 where all that holds, figures and verdicts computed once more from the stored predictions.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -13,9 +13,14 @@ from typing import Any, Literal, NamedTuple
 from pydantic import ValidationError
 
 from evaluator import __version__
-from evaluator.certification._certificate_state import CertificateState, state_of
+from evaluator.certification._certificate_state import CertificateState, counting, state_of
 from evaluator.certification._commitment import Shown, check_openings
-from evaluator.certification._entries import CertificateBody, ChainedEntry, LedgerEntry
+from evaluator.certification._entries import (
+    CertificateBody,
+    ChainedEntry,
+    LedgerEntry,
+    PublicationBody,
+)
 from evaluator.certification._ledger import (
     Chain,
     check_contains,
@@ -24,6 +29,7 @@ from evaluator.certification._ledger import (
     read_settled_chain,
 )
 from evaluator.certification._phrases import format_list
+from evaluator.certification._publications import check_published, newest_publications
 from evaluator.certification._recomputation import (
     SPEC_FILE,
     narrowed_to,
@@ -107,6 +113,8 @@ class VerificationReport:
         computed them again.
     revoked_keys
         The ids of the trusted keys that the ledger revokes.
+    published
+        What the ledger says of the page and the documents that show it, by asset.
     not_checked
         What of the evidence this check left to others, or could not see.
     opened
@@ -125,6 +133,7 @@ class VerificationReport:
     cautions: tuple[str, ...]
     other_calculation: bool = False
     revoked_keys: frozenset[str] = frozenset()
+    published: Mapping[str, PublicationBody] = field(default_factory=dict)
     not_checked: tuple[str, ...] = ()
     opened: str | None = None
 
@@ -422,6 +431,14 @@ def _check_stored(
         problems += evidence.check_lineage({a for one in others for a in candidate_assets(one)})
     chain, found = _check_ledger(statement, evidence, digest, asked.trusted, asked.known_head)
     problems += found
+    entered = [
+        (chained.entry.subject, chained.entry.certificate_body().path)
+        for chained in chain.entries
+        if chained.entry.kind == "certificate" and not chained.void
+    ]
+    issues = {path.rpartition("/")[0] for subject, path in entered if subject == digest}
+    published = newest_publications((c.entry for c in counting(chain.entries)), issues)
+    problems += all_found(check_published(evidence, published))
     cautions = [*chain.cautions]
     if signature in _SIGNATURE_CAUTIONS:
         cautions.insert(0, _SIGNATURE_CAUTIONS[signature])
@@ -440,18 +457,13 @@ def _check_stored(
         problems=tuple(problems),
         cautions=tuple(cautions),
         revoked_keys=chain.revoked,
+        published=published,
     )
-    entered = [
-        (chained.entry.subject, chained.entry.certificate_body().path)
-        for chained in chain.entries
-        if chained.entry.kind == "certificate" and not chained.void
-    ]
-    folders = {path.rpartition("/")[0] for subject, path in entered if subject == digest}
     return _Checked(
         report=report,
         evidence=evidence if is_readable else None,
         entries=[c for c in chain.entries if c.entry.sequence <= predicate.ledger.sequence],
-        issued_with=[path for _, path in entered if path.rpartition("/")[0] in folders],
+        issued_with=[path for _, path in entered if path.rpartition("/")[0] in issues],
         others=others,
     )
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from evaluator.errors import UsageError
-from evaluator.scorecard import Asset
 from evaluator.verifier import (
     CASES_ASKED,
     Cases,
@@ -133,7 +132,7 @@ def export(
         ),
     ] = False,
 ) -> None:
-    """Make a folder for a stranger: certificate, public key, evidence, report, how to check it.
+    """Make a folder for a stranger: certificate, key, evidence, page, documents, how to check it.
 
     Its manifest is signed with EVALUATOR_SIGNING_KEY_FILE. With a key, what that did not sign is
     not exported.
@@ -145,6 +144,7 @@ def export(
     )
 
     found = _find(certificate, evidence)
+    found.statement()  # what is no certificate is told by its own name
     signing_key = signing_key_from_environment(os.environ)
     folder = export_bundle(
         found.content,
@@ -152,13 +152,12 @@ def export(
         to,
         trusted=trusted_by_environment(os.environ) if key is None else trusted_keys(key),
         key=signing_key,
-        report=_page(found),
         secret=_secret() if redacted else None,
         now=datetime.now(UTC),
     )
     typer.echo(f"The certificate and all that it rests on are in {folder}; README.txt says more.")
     if signing_key is None:
-        typer.echo("Its manifest is UNSIGNED: nothing proves report and README.")
+        typer.echo("Its manifest is UNSIGNED: nothing proves README.txt.")
 
 
 @commands.command(
@@ -184,9 +183,7 @@ def open_(
         raise UsageError("it is there already", culprit=str(to), fix="name a new file")
     shown = open_cases(found.content, found.evidence, _secret(), challenge=challenge, count=cases)
     to.write_bytes(shown.to_bytes())
-    typer.echo(
-        f"{len(shown.openings)} cases are in {to}, with their salts: give it to nobody else."
-    )
+    typer.echo(f"{len(shown.openings)} cases are in {to}, for whoever demanded them alone.")
 
 
 @commands.command(
@@ -415,27 +412,6 @@ def _newest(audit: str, candidate: str | None) -> bytes:
             " certificate's file",
         )
     return content
-
-
-def _page(found: "_FoundCertificate") -> bytes | None:
-    """Read the page that was made of this certificate, where there is one in this evidence."""
-    from evaluator.evidence import EvidenceStore
-    from evaluator.orchestration import PAGE
-
-    store = EvidenceStore(found.evidence, follow_links=False)
-    audit = found.statement().predicate.audit
-    issued = {
-        record.identity
-        for record in store.all_versions(audit, Asset.CERTIFICATE)
-        if found.digest() in {stored.sha256 for stored in record.files.values()}
-    }
-    pages = [
-        record
-        for record in store.all_versions(audit, Asset.DASHBOARD)
-        if any(u.asset == Asset.CERTIFICATE and u.identity in issued for u in record.upstream)
-    ]
-    newest = max(pages, key=lambda record: record.created_at, default=None)
-    return None if newest is None else store.read_bytes(newest, PAGE)
 
 
 def _secret() -> bytes:

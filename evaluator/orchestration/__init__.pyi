@@ -9,7 +9,6 @@ from ._days import (
     replay_quarantine as replay_quarantine,
     write_quarantine as write_quarantine,
 )
-from ._documents import PAGE as PAGE
 from ._executors._fork_server import start_fork_server as start_fork_server
 from ._home import Home as Home
 from ._lineage import Question as Question, ask_lineage as ask_lineage

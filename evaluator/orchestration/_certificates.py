@@ -2,21 +2,26 @@
 
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evaluator import __version__
 from evaluator.candidates import adapter_of
 from evaluator.certification import (
     SPEC_FILE,
     AuditCertificate,
+    Binder,
     Code,
+    EnteredAlreadyError,
+    EntryKind,
     Issue,
     Ledger,
-    bound_statement,
     build_statement,
+    lacks_signature,
+    newest_publications,
     qualified_outcome,
     require_certificate,
     secret_in,
@@ -50,7 +55,7 @@ if TYPE_CHECKING:
 CERTIFICATE = "certificate.json"
 """What was found for all candidates; each candidate's signed statement lies beside it."""
 AUTHOR = "evaluator"
-"""Who enters certificates in the ledger; decisions are entered by people."""
+"""Who enters certificates, and what shows them, in the ledger; decisions are entered by people."""
 CERTIFICATE_TAG = "evaluator.certificate"
 OUTCOME_TAG = "evaluator.outcome"
 """With what qualifies it, so that "certified" alone is what nothing qualifies."""
@@ -185,8 +190,59 @@ def issue_certificate(
     record = state.store.reuse(target.address, target.identity, run_context)
     if record is None:
         record = _issue(state, judged, document, target=target, key=key, run_context=run_context)
-    _enter(state, record, key, run_context.now)
+    _enter_certificates(state, record, run_context.now)
     return record
+
+
+def publish(state: AuditState, record: Record, certificate: Record, now: datetime) -> None:
+    """Enter what shows a certificate in the ledger, unless it would be unsigned among signed ones.
+
+    The certificate is quoted in it and cannot name it, so an entry of the issuer's does.
+    """
+    entries = Ledger(state.store.url, state.audit.name).entries()
+    if not lacks_signature(entries, signing_key_from_environment(os.environ)):
+        bodies = {_record_digest(state, record): _publication(state, record, certificate)}
+        _enter(state, "publication", bodies, f"shown by run {record.run_id}", now)
+
+
+def is_published(state: AuditState, record: Record, certificate: Record) -> bool:
+    """Tell whether this issuer's ledger names what lies there, or nothing can be entered anyway."""
+    key = signing_key_from_environment(os.environ)
+    entries = Ledger(state.store.url, state.audit.name).entries()
+    if lacks_signature(entries, key):
+        return True
+    mine = (
+        c.entry
+        for c in entries
+        if c.entry.kind == "publication" and (key is None or c.entry.is_signed_by(key.public))
+    )
+    issue = state.store.folder(certificate)
+    entered = newest_publications(mine, [issue]).get(record.asset)
+    if entered is None or entered.model_dump() != _publication(state, record, certificate):
+        return False
+    return all(
+        (stored := state.store.files.digest(path)) is not None and stored.sha256 == sha256
+        for path, sha256 in entered.files.items()
+    )
+
+
+def _publication(state: AuditState, record: Record, certificate: Record) -> dict[str, Any]:
+    folder = state.store.folder(record)
+    files = {f"{folder}/{name}": stored.sha256 for name, stored in record.files.items()}
+    return {
+        "asset": record.asset,
+        "issue": state.store.folder(certificate),
+        "files": {**files, f"{folder}/{RECORD}": _record_digest(state, record)},
+    }
+
+
+def _record_digest(state: AuditState, record: Record) -> str:
+    stored = state.store.files.digest(f"{state.store.folder(record)}/{RECORD}")
+    if stored is None:
+        raise EvidenceError(
+            "its record is gone", culprit=str(record.address), fix="restore the evidence folder"
+        )
+    return stored.sha256
 
 
 def _issue(
@@ -216,6 +272,7 @@ def _issue(
         waivers=judged.decisions.waivers,
     )
     files = {CERTIFICATE: document.to_bytes()}
+    binder = Binder(secret_in(state.home.root))
     for candidate in state.spec.candidates:
         if candidate.name in withheld:
             continue
@@ -226,7 +283,7 @@ def _issue(
             evidence=evidence,
             issue=issue,
         )
-        statement = bound_statement(statement, state.store.url, secret_in(state.home.root))
+        statement = binder.bound(statement, state.store.url)
         files[statement_name(candidate.name)] = sign_statement(statement, key).to_bytes()
     return state.store.write(
         target.address,
@@ -266,40 +323,44 @@ def _store_spec(state: AuditState, spec: AuditSpec, run_context: RunContext) -> 
     )
 
 
-def _enter(state: AuditState, record: Record, key: "SigningKey | None", now: datetime) -> None:
+def _enter_certificates(state: AuditState, record: Record, now: datetime) -> None:
     """Enter each candidate's certificate in the ledger, unless it stands there already."""
-    ledger = Ledger(state.store.url, state.audit.name)
-    entered = {chained.entry.subject for chained in ledger.entries()}
     folder = state.store.folder(record)
-    stored = state.store.files.digest(f"{folder}/{RECORD}")
-    if stored is None:
-        raise EvidenceError(
-            "its record is gone", culprit=str(record.address), fix="restore the evidence folder"
-        )
     facts = CertificateFacts.of(record)
+    bodies = {}
     for candidate, outcome in facts.outcomes.items():
         name = statement_name(candidate)
-        digest = record.files[name].sha256
-        if digest in entered:
-            continue
-        ledger.append(
-            "certificate",
-            subject=digest,
-            author=AUTHOR,
-            reason=f"issued by run {record.run_id}",
-            body={
-                "candidate": candidate,
-                "outcome": outcome,
-                "artifact_digest": facts.artifacts[candidate],
-                "evaluation_set": facts.evaluation_set,
-                "valid_from": facts.valid_from,
-                "valid_until": facts.valid_until,
-                "path": f"{folder}/{name}",
-                "record_sha256": stored.sha256,
-            },
-            now=now,
-            key=key,
-        )
+        bodies[record.files[name].sha256] = {
+            "candidate": candidate,
+            "outcome": outcome,
+            "artifact_digest": facts.artifacts[candidate],
+            "evaluation_set": facts.evaluation_set,
+            "valid_from": facts.valid_from,
+            "valid_until": facts.valid_until,
+            "path": f"{folder}/{name}",
+            "record_sha256": _record_digest(state, record),
+        }
+    _enter(state, "certificate", bodies, f"issued by run {record.run_id}", now)
+
+
+def _enter(
+    state: AuditState,
+    kind: EntryKind,
+    bodies: Mapping[str, dict[str, Any]],
+    reason: str,
+    now: datetime,
+) -> None:
+    """Enter as the issuer, by subject, what is not in the ledger already."""
+    key = signing_key_from_environment(os.environ)
+    ledger = Ledger(state.store.url, state.audit.name)
+    entered = {c.entry.subject for c in ledger.entries() if c.entry.kind == kind}
+    for subject, body in bodies.items():
+        if subject not in entered:
+            # Another run may enter it at this moment.
+            with suppress(EnteredAlreadyError):
+                ledger.append(
+                    kind, subject=subject, author=AUTHOR, reason=reason, body=body, now=now, key=key
+                )
 
 
 def _code() -> Code:

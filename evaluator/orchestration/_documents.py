@@ -1,17 +1,23 @@
 """Certificate, dashboard, model cards and technical file, made of what is stored."""
 
 import os
+from collections.abc import Callable
 from datetime import date, datetime
 from importlib.metadata import version
 from typing import NamedTuple
 
 from evaluator import __version__
 from evaluator.certification import (
+    DOCUMENT_ENDINGS,
+    PAGE,
+    TECHNICAL_FILE,
     EvidenceRecord,
     build_certificate,
+    model_card_name,
     signing_key_from_environment,
 )
 from evaluator.evidence import (
+    RECORD,
     Address,
     Record,
     RunContext,
@@ -21,7 +27,9 @@ from evaluator.evidence import (
 )
 from evaluator.orchestration._certificates import (
     expected_certificate,
+    is_published,
     issue_certificate,
+    publish,
     statement_name,
 )
 from evaluator.orchestration._evaluation_set import WITHOUT_LABEL
@@ -43,9 +51,6 @@ from evaluator.reporting import (
     technical_file,
 )
 from evaluator.scorecard import Asset
-
-PAGE = "dashboard.html"
-TECHNICAL_FILE = "technical_file"
 
 HEADLINES = 5
 """How many of the audit's metrics stand at the top of page and terminal."""
@@ -109,19 +114,60 @@ def reports_are_current(state: AuditState, now: datetime) -> bool:
     return (
         certificate == expected_certificate(state, scorecard, now).record
         and state.store.find(state.address(Asset.MLFLOW_RUNS), runs) is not None
-        and state.store.find(*_page_target(state, scorecard, Asset.DASHBOARD)) is not None
-        and state.store.find(*_page_target(state, scorecard, Asset.DOCUMENTS)) is not None
+        and all(
+            (shown := state.store.find(*_page_target(state, scorecard, kind))) is not None
+            and is_published(state, shown, certificate)
+            for kind in (Asset.DASHBOARD, Asset.DOCUMENTS)
+        )
     )
 
 
 def store_dashboard(state: AuditState, judged: JudgedScorecard, run_context: RunContext) -> Record:
-    """Render and store the page for the current certificate."""
+    """Render, store and enter the page for the current certificate."""
+    return _store_shown(state, judged, run_context, Asset.DASHBOARD, _render_page)
+
+
+def store_documents(state: AuditState, judged: JudgedScorecard, run_context: RunContext) -> Record:
+    """Render, store and enter each candidate's model card, and the audit's technical file."""
+    return _store_shown(state, judged, run_context, Asset.DOCUMENTS, _render_documents)
+
+
+Render = Callable[[AuditState, JudgedScorecard, RunContext], dict[str, bytes]]
+
+
+def _store_shown(
+    state: AuditState, judged: JudgedScorecard, run_context: RunContext, kind: str, render: Render
+) -> Record:
+    """Store what shows the current certificate, and enter it in the ledger."""
+    address, identity = _page_target(state, judged.record, kind)
     certificate = state.require(Asset.CERTIFICATE)
-    evaluation_set = state.require(Asset.EVALUATION_SET)
-    address, identity = _page_target(state, judged.record, Asset.DASHBOARD)
+    existing = state.store.find(address, identity)
+    if existing is not None and not is_published(state, existing, certificate):
+        # Made anew, so that the issuer's key never vouches for what others may have written there.
+        state.store.remove([f"{state.store.folder(existing)}/{RECORD}"])
     existing = state.store.reuse(address, identity, run_context)
     if existing is not None:
         return existing
+    files = render(state, judged, run_context)
+    record = state.store.write(
+        address,
+        identity,
+        files,
+        content_version=digest_of({name: digest_of_bytes(data) for name, data in files.items()}),
+        upstream=[record.as_upstream() for record in _page_upstream(state, judged.record)],
+        facts={},
+        code_version=CODE_VERSIONS[kind],
+        run_context=run_context,
+    )
+    publish(state, record, certificate, run_context.now)
+    return record
+
+
+def _render_page(
+    state: AuditState, judged: JudgedScorecard, run_context: RunContext
+) -> dict[str, bytes]:
+    certificate = state.require(Asset.CERTIFICATE)
+    evaluation_set = state.require(Asset.EVALUATION_SET)
     headline_metrics, standout_metrics = highlights(state)
     page = render_dashboard(
         DashboardContent(
@@ -145,26 +191,14 @@ def store_dashboard(state: AuditState, judged: JudgedScorecard, run_context: Run
             run_id=run_context.run_id,
             signed_by=CertificateFacts.of(certificate).key_id,
         )
-    ).encode()
-    return state.store.write(
-        address,
-        identity,
-        {PAGE: page},
-        content_version=digest_of_bytes(page),
-        upstream=[record.as_upstream() for record in _page_upstream(state, judged.record)],
-        facts={},
-        code_version=CODE_VERSIONS["dashboard"],
-        run_context=run_context,
     )
+    return {PAGE: page.encode()}
 
 
-def store_documents(state: AuditState, judged: JudgedScorecard, run_context: RunContext) -> Record:
-    """Render and store each candidate's model card, and the audit's technical file."""
+def _render_documents(
+    state: AuditState, judged: JudgedScorecard, run_context: RunContext
+) -> dict[str, bytes]:
     certificate = state.require(Asset.CERTIFICATE)
-    address, identity = _page_target(state, judged.record, Asset.DOCUMENTS)
-    existing = state.store.reuse(address, identity, run_context)
-    if existing is not None:
-        return existing
     evaluation_set = state.require(Asset.EVALUATION_SET)
     content = DocumentsContent(
         audit=state.audit.name,
@@ -189,21 +223,12 @@ def store_documents(state: AuditState, judged: JudgedScorecard, run_context: Run
     )
     documents = {TECHNICAL_FILE: technical_file(content)}
     for candidate in state.spec.candidates:
-        documents[f"{candidate.name}_model_card"] = model_card(content, candidate.name)
-    files = {}
-    for name, document in documents.items():
-        files[f"{name}.md"] = document.markdown.encode()
-        files[f"{name}.html"] = document.html.encode()
-    return state.store.write(
-        address,
-        identity,
-        files,
-        content_version=digest_of({name: digest_of_bytes(data) for name, data in files.items()}),
-        upstream=[r.as_upstream() for r in _page_upstream(state, judged.record)],
-        facts={},
-        code_version=CODE_VERSIONS["documents"],
-        run_context=run_context,
-    )
+        documents[model_card_name(candidate.name)] = model_card(content, candidate.name)
+    return {
+        f"{name}.{ending}": text.encode()
+        for name, document in documents.items()
+        for ending, text in zip(DOCUMENT_ENDINGS, (document.markdown, document.html), strict=True)
+    }
 
 
 def _candidates(state: AuditState, judged: JudgedScorecard) -> list[CandidateSummary]:

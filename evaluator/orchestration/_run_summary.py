@@ -6,11 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from evaluator.certification import PAGE, TECHNICAL_FILE
 from evaluator.errors import UsageError
 from evaluator.evidence import PruningPlan, plan_pruning
 from evaluator.orchestration._certificates import CERTIFICATE
 from evaluator.orchestration._days import REPORT
-from evaluator.orchestration._documents import PAGE, TECHNICAL_FILE, highlights
+from evaluator.orchestration._documents import highlights
 from evaluator.orchestration._facts import CertificateFacts, IntakeFacts
 from evaluator.orchestration._home import Home
 from evaluator.orchestration._runner import Choice, RunSummary

@@ -11,7 +11,11 @@ import pandas as pd
 import pyarrow as pa
 
 from evaluator.certification import (
+    DOCUMENT_ENDINGS,
+    PAGE,
+    TECHNICAL_FILE,
     AuditCertificate,
+    Binder,
     Code,
     EnteredWaiver,
     EvaluationSetSummary,
@@ -21,7 +25,6 @@ from evaluator.certification import (
     SigningKey,
     Statement,
     Waiver,
-    bound_statement,
     build_certificate,
     build_statement,
     days_document,
@@ -29,6 +32,7 @@ from evaluator.certification import (
     decide_outcomes,
     gate_evidence,
     judge_scopes,
+    model_card_name,
     share_evidence,
     sign_statement,
     spec_document,
@@ -68,7 +72,7 @@ NOW = datetime(2026, 2, 1, 12, tzinfo=UTC)
 LATER = NOW + timedelta(days=1)
 VALID_UNTIL = NOW + timedelta(days=90)
 MOMENT = RunContext("run-7", NOW)
-SECRET = bytes(32)
+SECRET = bytes(range(32))
 
 
 @dataclass(frozen=True)
@@ -426,7 +430,39 @@ class Builder:
                 now=NOW,
                 key=signer,
             )
+        self.publish(record, signer)
         return Issued(self.folder, certificates, paths, key)
+
+    def publish(self, certificate: Record, signer: SigningKey | None) -> None:
+        """Store page and documents, and enter them as the issuer does."""
+        stems = (TECHNICAL_FILE, *map(model_card_name, self.names))
+        shown = {
+            Asset.DASHBOARD: {PAGE: b"<html>report</html>"},
+            Asset.DOCUMENTS: {
+                f"{stem}.{ending}": f"{stem} as {ending}".encode()
+                for stem in stems
+                for ending in DOCUMENT_ENDINGS
+            },
+        }
+        for asset, files in shown.items():
+            record = self.write(asset, files, [certificate], version=asset)
+            folder = self.store.folder(record)
+            digests = {f"{folder}/{name}": one.sha256 for name, one in record.files.items()}
+            content = (self.folder / folder / "record.json").read_bytes()
+            digests[f"{folder}/record.json"] = digest_of_bytes(content)
+            Ledger(str(self.folder), AUDIT).append(
+                "publication",
+                subject=digest_of_bytes(content),
+                author="evaluator",
+                reason="the nightly audit",
+                body={
+                    "asset": asset,
+                    "issue": self.store.folder(certificate),
+                    "files": digests,
+                },
+                now=NOW,
+                key=signer,
+            )
 
     def statement(
         self, document: AuditCertificate, name: str, evidence: SplitEvidence, ledger: Ledger
@@ -448,4 +484,4 @@ class Builder:
         return self.bound(statement)
 
     def bound(self, statement: Statement) -> Statement:
-        return bound_statement(statement, str(self.folder), SECRET)
+        return Binder(SECRET).bound(statement, str(self.folder))

@@ -22,7 +22,12 @@ from evaluator.certification import (
     state_of,
 )
 from evaluator.certification._certificate_state import CertificateState
-from evaluator.certification._entries import ChainedEntry, LedgerError, LedgerUseError
+from evaluator.certification._entries import (
+    ChainedEntry,
+    EnteredAlreadyError,
+    LedgerError,
+    LedgerUseError,
+)
 from evaluator.certification._ledger import Chain, read_chain, read_settled_chain
 from evaluator.evidence import Files, canonical_json, digest_of_bytes
 from evaluator_tests.certification.checking import bent, is_sentence, many
@@ -39,6 +44,12 @@ BODY = {
     "valid_until": NOW + timedelta(days=90),
     "path": "shop/certificate/_/1/one.dsse.json",
     "record_sha256": "d" * 64,
+}
+
+SHOWN = {
+    "asset": "dashboard",
+    "issue": "shop/certificate/_/1",
+    "files": {"shop/dashboard/_/1/record.json": "f" * 64},
 }
 
 Append = Callable[..., ChainedEntry]
@@ -247,9 +258,9 @@ def test_nothing_is_added_to_a_broken_chain(append: Append, tmp_path: Path) -> N
         append("sign_off")
 
 
-@pytest.mark.parametrize("kind", ["sign_off", "revocation", "certificate"])
+@pytest.mark.parametrize("kind", ["sign_off", "revocation", "certificate", "publication"])
 def test_nothing_unsigned_is_added_where_entries_are_signed(append: Append, kind: str) -> None:
-    body = {"certificate": BODY}.get(kind, {})
+    body = {"certificate": BODY, "publication": SHOWN}.get(kind, {})
     with pytest.raises(LedgerUseError, match="no key to sign this one with"):
         append(kind, body, key=None, subject="d" * 64 if kind == "certificate" else CERTIFICATE)
 
@@ -370,7 +381,9 @@ def test_a_waiver_counts_while_it_lasts(append: Append, ledger: Ledger) -> None:
 @pytest.mark.parametrize(
     ("kind", "changes", "what"),
     [
-        ("certificate", {"body": BODY}, "in the ledger already"),
+        ("certificate", {"body": BODY}, "this certificate is in the ledger already"),
+        ("publication", {"body": SHOWN | {"files": {}}}, "`files` of a publication"),
+        ("publication", {}, "`asset` of a publication"),
         ("sign_off", {"subject": "f" * 64}, "knows no such certificate"),
         ("correction", {"body": {"corrects": 1}}, "no decision about this certificate"),
         ("correction", {"body": {"corrects": 9}}, "no decision about this certificate"),
@@ -389,6 +402,17 @@ def test_an_entry_that_cannot_be_is_refused(
     before = ledger.head()
     with pytest.raises(LedgerUseError, match=what):
         append(kind, **changes)
+    assert ledger.head() == before
+
+
+def test_what_is_shown_is_entered_once_and_is_no_decision(append: Append, ledger: Ledger) -> None:
+    append("publication", SHOWN, subject="f" * 64)
+    before = ledger.head()
+    with pytest.raises(EnteredAlreadyError, match="this publication is in the ledger already"):
+        append("publication", SHOWN, subject="f" * 64)
+    for subject in (CERTIFICATE, "f" * 64):
+        with pytest.raises(LedgerUseError):
+            append("correction", {"corrects": 2}, subject=subject)
     assert ledger.head() == before
 
 

@@ -48,7 +48,6 @@ def exported(issued: Issued, to: Path, name: str = "two") -> Path:
         to,
         trusted=TRUSTED,
         key=KEY,
-        report=None,
         secret=SECRET,
         now=LATER,
     )
@@ -248,7 +247,6 @@ def test_another_secret_neither_redacts_nor_opens(issued: Issued, tmp_path: Path
             tmp_path / "bundle",
             trusted=TRUSTED,
             key=KEY,
-            report=None,
             secret=bytes(31) + b"1",
             now=LATER,
         )

@@ -397,6 +397,11 @@ BODY_OF = {
         "path": "shop/x",
         "record_sha256": "0" * 64,
     },
+    "publication": {
+        "asset": "dashboard",
+        "issue": "shop/certificate/_/x",
+        "files": {"shop/dashboard/_/x/record.json": "0" * 64},
+    },
     "waiver": {"gate": "accuracy", "until": "2027-01-01T00:00:00Z"},
     "correction": {"corrects": 1},
     "revocation": {"scope": "artifact"},

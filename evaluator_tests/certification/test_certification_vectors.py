@@ -26,7 +26,7 @@ from evaluator_tests.certification.vectors import (
     unpack,
 )
 
-PAGE = Path(_bundle.__file__).with_name(_bundle.PAGE)
+PAGE = Path(_bundle.__file__).with_name(_bundle.VERIFY_PAGE)
 HOLDS = "SIGNATURE, FILES AND LEDGER HOLD"
 """What the page says where the command says VERIFIED: it computes no figures."""
 

@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from evaluator.certification import (
@@ -33,10 +33,10 @@ from evaluator.certification._bundle import (
     MANIFEST_TYPE,
     PUBLIC_KEY,
     REDACTION,
-    REPORT,
     STAND_INS,
 )
 from evaluator.certification._entries import parse_entry
+from evaluator.certification._publications import REPORT
 from evaluator.certification._signatures import IN_TOTO, load_public_key, seal
 from evaluator.evidence import RECORD, canonical_json, digest_of_bytes
 from evaluator_tests.certification.checking import key_of, listed_again
@@ -138,7 +138,7 @@ _CASES: list[tuple[str, str, Change, dict[str, Any]]] = []
 
 
 def case(name: str, what: str, **expected: Any) -> Callable[[Change], Change]:
-    """Register a case; `found` is the check and the file of what has to be found."""
+    """Register a case; `found` is the check and the file, as a pattern, of what has to be found."""
 
     def register(change: Change) -> Change:
         _CASES.append((name, what, change, expected))
@@ -352,7 +352,7 @@ def _added_and_listed(bundle: Path) -> None:
 @case(
     "added-folder-in-a-version",
     "a folder with a file is added to a version that the shared list names, and listed",
-    found=("evidence", "evaluation_set/more"),
+    found=("bundle", "more.txt"),
 )
 def _added_in_a_version(bundle: Path) -> None:
     folder = evidence_file(bundle, "evaluation_set", "record.json").parent / "more"
@@ -374,6 +374,16 @@ def _report(bundle: Path) -> None:
 def _report_listed(bundle: Path) -> None:
     _report(bundle)
     listed_again(bundle, OTHER_KEY)
+
+
+@case(
+    "changed-model-card-listed",
+    "the model card, which the issuer's manifest lists so, and the ledger names otherwise",
+    found=("bundle", "documents/one_model_card.html"),
+)
+def _model_card(bundle: Path) -> None:
+    (bundle / "documents" / "one_model_card.html").write_text("<html>all is well</html>")
+    listed_again(bundle, KEY)
 
 
 @case("manifest-unsigned", "the manifest has no signature", found=("bundle", MANIFEST))
@@ -568,7 +578,7 @@ def _revoked_by_another(bundle: Path) -> None:
 @case(
     "revocation-unsigned",
     "revoked by an unsigned entry after signed ones",
-    found=("ledger", f"{AUDIT}/ledger/000003.json"),
+    found=("ledger", f"{AUDIT}/ledger/000005.json"),
 )
 def _revoked_unsigned(bundle: Path) -> None:
     enter(bundle, "revocation", None)
@@ -581,7 +591,7 @@ def _revoked_unsigned(bundle: Path) -> None:
 )
 def _corrected(bundle: Path) -> None:
     _revoked(bundle)
-    enter(bundle, "correction", KEY, body={"corrects": 3})
+    enter(bundle, "correction", KEY, body={"corrects": 5})
 
 
 @case(
@@ -591,17 +601,17 @@ def _corrected(bundle: Path) -> None:
 )
 def _corrected_by_another(bundle: Path) -> None:
     _revoked(bundle)
-    enter(bundle, "correction", OTHER_KEY, body={"corrects": 3})
+    enter(bundle, "correction", OTHER_KEY, body={"corrects": 5})
 
 
 @case(
     "revocation-corrected-unsigned",
     "revoked, and corrected by an unsigned entry",
-    found=("ledger", f"{AUDIT}/ledger/000004.json"),
+    found=("ledger", f"{AUDIT}/ledger/000006.json"),
 )
 def _corrected_unsigned(bundle: Path) -> None:
     _revoked(bundle)
-    enter(bundle, "correction", None, body={"corrects": 3})
+    enter(bundle, "correction", None, body={"corrects": 5})
 
 
 @case("audit-revoked", "the whole audit is revoked", result="DOES NOT STAND (revoked)")
@@ -648,7 +658,7 @@ def _after_revocation(bundle: Path) -> None:
 )
 def _set_back(bundle: Path) -> None:
     _revoked(bundle)
-    set_head(bundle / LEDGER, 2)
+    set_head(bundle / LEDGER, 4)
     listed_again(bundle, KEY)
 
 
@@ -659,8 +669,8 @@ def _set_back(bundle: Path) -> None:
     found=("ledger", f"{AUDIT}/ledger"),
 )
 def _cut(bundle: Path) -> None:
-    (bundle / LEDGER / "000002.json").unlink()
-    set_head(bundle / LEDGER, 1)
+    (bundle / LEDGER / "000004.json").unlink()
+    set_head(bundle / LEDGER, 3)
     listed_again(bundle, KEY)
 
 
@@ -694,20 +704,20 @@ def _edited(bundle: Path) -> None:
 @case(
     "entry-without-signature",
     "the last entry lost its signature",
-    found=("ledger", f"{AUDIT}/ledger/000002.json"),
+    found=("ledger", f"{AUDIT}/ledger/000004.json"),
 )
 def _entry_unsigned(bundle: Path) -> None:
-    rewrite(bundle / LEDGER / "000002.json", signature=None)
+    rewrite(bundle / LEDGER / "000004.json", signature=None)
     listed_again(bundle, KEY)
 
 
 @case(
     "entry-in-another-spelling",
     "the last entry writes its time with +00:00, which its signature does not cover",
-    found=("ledger", f"{AUDIT}/ledger/000002.json"),
+    found=("ledger", f"{AUDIT}/ledger/000004.json"),
 )
 def _entry_respelled(bundle: Path) -> None:
-    path = bundle / LEDGER / "000002.json"
+    path = bundle / LEDGER / "000004.json"
     time = json.loads(path.read_bytes())["time"]
     rewrite(path, time=time.replace("Z", "+00:00"))
     listed_again(bundle, KEY)
@@ -719,8 +729,9 @@ def _entry_respelled(bundle: Path) -> None:
     found=("ledger", f"{AUDIT}/ledger/000001.json"),
 )
 def _contradicting(bundle: Path) -> None:
-    (bundle / LEDGER / "000002.json").unlink()
-    path = bundle / LEDGER / "000001.json"
+    path, *others = sorted((bundle / LEDGER).glob("0*.json"))
+    for other in others:
+        other.unlink()
     entry = parse_entry(path.read_bytes(), path.name)
     body = entry.body | {"outcome": "not certified"}
     path.write_bytes(entry.model_copy(update={"body": body}).signed(KEY).to_bytes())
@@ -851,10 +862,10 @@ def _stand_in(bundle: Path) -> None:
     "redacted-own-file-changed",
     "a byte of metrics that the certificate itself names, and the issuer's manifest lists it so",
     bundle=REDACTED,
-    found=("evidence", "metrics.parquet"),
+    found=("evidence", f"two_model/*/*/{RECORD}"),
 )
 def _own_file(bundle: Path) -> None:
-    flip(min((bundle / EVIDENCE / AUDIT / "two_slice_metrics").rglob("metrics.parquet")), 10)
+    flip(evidence_file(bundle, "two_model", RECORD), 20)
     listed_again(bundle, KEY)
 
 
@@ -923,7 +934,6 @@ def _good_bundles(work: Path) -> dict[str, Path]:
             work / archive.removesuffix(".zip"),
             trusted=TrustedKeys.of(KEY.public),
             key=KEY,
-            report=b"<html>report</html>\n",
             secret=secret,
             now=LATER,
         )
@@ -982,12 +992,9 @@ def _problem(found: tuple[str, str] | None, paths: Collection[str]) -> dict[str,
     if found is None:
         return None
     check, file = found
-    if check == "evidence":
+    if check in {"evidence", "ledger"}:
         paths = {path.removeprefix(f"{EVIDENCE}/") for path in paths if path.startswith(EVIDENCE)}
-    named = min((path for path in paths if f"/{path}".endswith(f"/{file}")), default=file)
-    if file == "evaluation_set/more":
-        named = min(path for path in paths if "/evaluation_set/_/" in path).rpartition("/")[0]
-        named += "/more"
+    named = min((path for path in paths if PurePosixPath(path).match(file)), default=file)
     return {"check": check, "file": named}
 
 

@@ -81,7 +81,7 @@ def test_a_certificate_is_issued_revoked_rotated_exported_and_its_key_lost(tmp_p
     refused = desk.call("require", "flights", "random_forest", "--key", "trusted.toml")
     assert refused.code == NOT_CERTIFIED
     assert "does not stand: revoked by Ada: the labels were wrong" in refused.out
-    forged = desk.call("correct", forest, "6", "--by", "Ada", "--reason", "never mind")
+    forged = desk.call("correct", forest, "8", "--by", "Ada", "--reason", "never mind")
     assert forged.code == DONE  # the issuer's key may write, and nobody has to believe it
     assert desk.call("verify", forest, "--key", "trusted.toml").out.startswith(
         "DOES NOT STAND (revoked)"
@@ -92,7 +92,7 @@ def test_a_certificate_is_issued_revoked_rotated_exported_and_its_key_lost(tmp_p
     assert "none for random_forest: revoked by Ada: the labels were wrong" in again.out
 
     # They were right after all. The new key issues, and what the old one signed stays verifiable.
-    assert desk.call("correct", forest, "6", "--reason", "they were right", *ada).code == DONE
+    assert desk.call("correct", forest, "8", "--reason", "they were right", *ada).code == DONE
     before = desk.call("verify", forest)
     assert before.out.startswith("VERIFIED")
     assert desk.call("run", "flights").code == DONE
@@ -112,6 +112,22 @@ def test_a_certificate_is_issued_revoked_rotated_exported_and_its_key_lost(tmp_p
     spoilt = desk.call("verify", "bundle", "--key", "trusted.toml")
     assert spoilt.code == NOT_CERTIFIED
     assert "bundle: report.html: what manifest.dsse.json names here is another" in spoilt.out
+
+    # Another stranger may not see everything, and has cases shown that they choose.
+    assert desk.call("export", forest, "redacted", "--redacted").code == DONE
+    assert not list((tmp_path / "redacted").rglob("*.csv"))
+    checked = desk.call("verify", "redacted", "--key", "trusted.toml")
+    assert checked.code == DONE
+    assert "files with rows are withheld, and a salted digest stands for each" in checked.out
+    chosen = ("--challenge", "what nobody could foresee")
+    assert desk.call("open", forest, "cases.json", *chosen).code == DONE
+    shown = ("--openings", "cases.json", "--key", "trusted.toml")
+    opened = desk.call("verify", "redacted", *shown, *chosen)
+    assert opened.code == DONE
+    assert "cases, as the challenge chose" in opened.out
+    other = desk.call("verify", "redacted", *shown, "--challenge", "another word")
+    assert other.code == NOT_CERTIFIED
+    assert "it does not show the 50 cases that the challenge chooses" in other.out
 
     # The old key is lost: what it signed is void, but for whoever kept a head.
     old = desk.folder / "state" / "evidence" / _first_certificate(desk.folder)

@@ -12,9 +12,9 @@ import pytest
 from mlflow.tracking import MlflowClient
 from sklearn.metrics import accuracy_score, roc_auc_score
 
+from evaluator.certification import PAGE
 from evaluator.evidence import canonical_json
 from evaluator.orchestration import (
-    PAGE,
     AuditState,
     Choice,
     Home,

@@ -11,7 +11,8 @@ import pytest
 from mlflow.tracking import MlflowClient
 from sklearn.metrics import roc_auc_score
 
-from evaluator.orchestration import PAGE, AuditState, Home
+from evaluator.certification import PAGE
+from evaluator.orchestration import AuditState, Home
 from evaluator.orchestration._assets._reports import MAX_ROWS, _additional_slices_table
 from evaluator.orchestration._scorecard_run import read_judged_scorecard
 from evaluator.scorecard import ADDITIONAL_MEASUREMENTS, CASES, PREDICTIONS, Scorecard

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import dagster as dg
 
-from evaluator.certification import asks_about_days, worst_gaps
+from evaluator.certification import PAGE, asks_about_days, worst_gaps
 from evaluator.evidence import Record, RunContext, digest_of, rests_on
 from evaluator.orchestration._asset_specs import (
     anything_new_upstream,
@@ -17,7 +17,6 @@ from evaluator.orchestration._asset_specs import (
 )
 from evaluator.orchestration._certificates import CERTIFICATE, promote, registered
 from evaluator.orchestration._documents import (
-    PAGE,
     store_certificate,
     store_dashboard,
     store_documents,
