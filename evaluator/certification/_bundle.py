@@ -407,7 +407,7 @@ Keep the ledger's number and digest that it prints: a later copy of the ledger m
 
 Without any program: open {VERIFY_PAGE} in a browser, and give it this folder and the issuer's key.
 It asks no network. It checks signature, files, what was added, and the ledger, and computes no
-figures again. Whoever changes this folder can change the page too: use a copy of it from whom you trust.
+figures again. Whoever changes this folder can change the page too: use a copy from whom you trust.
 
 By hand: {CERTIFICATE} is a DSSE envelope. Its payload, in base64, is an in-toto statement that
 names files below {EVIDENCE}/ with their SHA-256; one of them, {SHARED_FILE}, names the others.

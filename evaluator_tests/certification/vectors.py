@@ -815,7 +815,7 @@ def _redaction_of_another(bundle: Path) -> None:
     "redaction-gone",
     "nothing says what is withheld, and the issuer's manifest does not list it",
     bundle=REDACTED,
-    found=("evidence", "typed_rows.parquet"),
+    found=("evidence", "cases.parquet"),
 )
 def _no_redaction(bundle: Path) -> None:
     (bundle / REDACTION).unlink()
@@ -855,7 +855,9 @@ def _withheld_and_there(bundle: Path) -> None:
     found=("bundle", "cases.parquet"),
 )
 def _stand_in(bundle: Path) -> None:
-    flip(next((bundle / STAND_INS).rglob("cases.parquet")), 10)
+    path = next((bundle / STAND_INS).rglob("cases.parquet"))
+    # In the name of the program that wrote it, so that it can be read even so.
+    flip(path, path.read_bytes().index(b"parquet-cpp"))
 
 
 @case(
@@ -993,7 +995,7 @@ def _problem(found: tuple[str, str] | None, paths: Collection[str]) -> dict[str,
         return None
     check, file = found
     if check in {"evidence", "ledger"}:
-        paths = {path.removeprefix(f"{EVIDENCE}/") for path in paths if path.startswith(EVIDENCE)}
+        paths = {path.partition("/")[2] for path in paths if path.startswith((EVIDENCE, STAND_INS))}
     named = min((path for path in paths if PurePosixPath(path).match(file)), default=file)
     return {"check": check, "file": named}
 
