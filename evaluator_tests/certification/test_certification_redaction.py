@@ -7,22 +7,26 @@ import shutil
 import stat
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, strategies as st
 
 from evaluator.certification import (
     Shown,
     TrustedKeys,
+    _bundle,
     export_bundle,
     open_cases,
     parse_envelope,
     parse_statement,
     read_openings,
     secret_in,
+    verify,
     verify_bundle,
 )
 from evaluator.certification._bundle import LEAVES, REDACTION, STAND_INS, BundleCheck
@@ -33,7 +37,15 @@ from evaluator.certification._statement import Commitment
 from evaluator.certification._stored_evidence import StoredEvidence
 from evaluator.errors import EvaluatorError, EvidenceError, UsageError
 from evaluator.evidence import canonical_json, digest_of_bytes
-from evaluator_tests.certification.checking import check, key_of, listed_again
+from evaluator_tests.certification.checking import (
+    bent,
+    check,
+    is_sentence,
+    key_of,
+    listed_again,
+    many,
+    one_sentence_at_most,
+)
 from evaluator_tests.certification.evidence_folder import LATER, SECRET, Builder, Issued
 from evaluator_tests.certification.evidence_spec import redacting
 
@@ -235,6 +247,22 @@ def test_a_redaction_of_another_certificate_does_not_count(bundle: Path) -> None
         assert "it is gone" in words  # nothing is believed to be withheld
 
 
+@pytest.mark.slow
+@many
+@given(data=st.data())
+def test_of_any_bytes_as_a_redaction_there_come_sentences(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: st.DataObject
+) -> None:
+    bundle = tmp_path / "bundle"
+    if not bundle.exists():
+        shutil.copytree(made, bundle)
+    # Figures are another matter, and cost more than all the rest.
+    monkeypatch.setattr(_bundle, "verify", partial(verify, recompute_again=lambda *_: ()))
+    (bundle / REDACTION).write_bytes(data.draw(bent((made / REDACTION).read_bytes())))
+    for problem in checked(bundle).whole.problems:
+        is_sentence(problem.what)
+
+
 def test_another_secret_neither_redacts_nor_opens(issued: Issued, tmp_path: Path) -> None:
     content = issued.certificates["two"]
     with pytest.raises(EvidenceError, match="bound with another secret") as caught:
@@ -341,6 +369,26 @@ def test_a_file_without_openings_is_told_in_a_sentence(
         path.write_bytes(content)
     with pytest.raises(UsageError, match="it holds no openings of cases"):
         read_openings(path, challenge="w", asked=5)
+
+
+@pytest.mark.slow
+@many
+@given(data=st.data())
+def test_of_any_bytes_as_openings_there_come_sentences(
+    issued: Issued, tmp_path: Path, data: st.DataObject
+) -> None:
+    content = issued.certificates["two"]
+    path = tmp_path / "shown.json"
+    if not path.exists():
+        opened(issued, tmp_path, count=3)
+        path.rename(tmp_path / "as_it_was")
+    path.write_bytes(data.draw(bent((tmp_path / "as_it_was").read_bytes())))
+    with one_sentence_at_most():
+        shown = read_openings(path, challenge="w", asked=3)
+        statement = parse_statement(parse_envelope(content, "certificate").payload, "certificate")
+        evidence = StoredEvidence(issued.url, statement.predicate)
+        for problem in check_openings(shown, evidence, digest_of_bytes(content)):
+            is_sentence(problem.what)
 
 
 def test_fifty_cases_find_five_in_a_hundred_made_up_ones_with_92_percent() -> None:

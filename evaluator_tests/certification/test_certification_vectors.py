@@ -14,9 +14,11 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from evaluator.certification import _bundle, verify, verify_bundle
-from evaluator.evidence import canonical_json, parse_canonical_json
+from evaluator.certification._merkle import leaf_of, tree_root
+from evaluator.evidence import Address, EvidenceStore, canonical_json, parse_canonical_json
 from evaluator_tests.certification.browser import Page, shown
 from evaluator_tests.certification.checking import bent
+from evaluator_tests.certification.evidence_folder import MOMENT
 from evaluator_tests.certification.vectors import (
     FOLDER,
     GOOD,
@@ -254,6 +256,39 @@ def test_numbers_are_spelled_as_python_spells_them(page: Page) -> None:
     assert page.run(f"{json.dumps(spelt)}.map((one) => spellFraction(Number(one)))") == spelt
 
 
+@pytest.mark.slow
+def test_the_page_computes_the_roots_of_trees_as_the_command_does(page: Page) -> None:
+    leaves = [leaf_of(bytes([one])) for one in range(20)]
+    spelt = json.dumps([[*leaf] for leaf in leaves])
+    roots = page.run(
+        f"Promise.all({spelt}.concat([[]]).map((_, size) => rootOf({spelt}.slice(0, size))))"
+    )
+    assert roots == [tree_root(leaves[:size]).hex() for size in range(21)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "partition", [None, "2026-01-01", "north|new", "..|_", "a/b|c d", "ü!'()*~|%"]
+)
+def test_the_page_knows_where_a_version_belongs(
+    page: Page, tmp_path: Path, partition: str | None
+) -> None:
+    address = Address("shop", "one_predictions", partition)
+    store = EvidenceStore(str(tmp_path))
+    record = store.write(
+        address,
+        "0" * 32,
+        {},
+        content_version="v",
+        upstream=[],
+        facts={},
+        code_version="1",
+        run_context=MOMENT,
+    )
+    item = {"asset": record.asset, "partition": partition, "identity": record.identity}
+    assert page.run(f"folderOf('shop', {json.dumps(item)})") == store.folder(record)
+
+
 def page_takes(page: Page, contents: list[bytes]) -> list[bool]:
     """Ask the page of each whether it is canonical JSON."""
     encoded = json.dumps([base64.b64encode(content).decode() for content in contents])
@@ -294,6 +329,17 @@ def test_page_and_command_take_the_same_for_canonical_json(page: Page, data: st.
     odd = plain.flatmap(bent) | ESCAPES.map(lambda content: content + b"\n")
     contents = data.draw(st.lists(plain | odd, min_size=40, max_size=40))
     assert page_takes(page, contents) == [is_taken(content) for content in contents]
+
+
+@pytest.mark.slow
+def test_of_a_redacted_folder_it_is_said_how_much_nobody_could_see(
+    page: Page, bundles: dict[str, Path]
+) -> None:
+    asked(page, read_vectors()[0])
+    chosen(page, bundles[REDACTED])
+    assert checked(page) == Found(HOLDS, "valid", set())
+    words = page.run("document.getElementById('meaning').textContent")
+    assert "redacted: 14 files with rows of data could not be seen" in words
 
 
 @pytest.mark.slow

@@ -598,6 +598,7 @@ def sealed_again(bundle: Path, payload: bytes, key: SigningKey) -> BundleCheck:
         (b'{"certificate":"\\udfff"}', "half of a surrogate pair"),
         (b'{"files": {}}', "it is not in canonical JSON"),
         (b"{}\n", "`certificate` is not as it must be"),
+        (canonical_json({"certificate": "a" * 64, "files": {}}), "`format` is missing"),
     ],
 )
 def test_a_manifest_that_is_none_is_one_sentence(
