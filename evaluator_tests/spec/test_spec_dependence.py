@@ -170,7 +170,7 @@ def test_the_json_schema_knows_the_former_places() -> None:
         ("country", "'country' is the geography", "take it out"),
         ("amount", "'amount' is the weight", "take it out"),
         ("vist", "'vist' is not declared", "`visit`?"),
-        ("visit, visit", "names the column 'visit' twice", "once"),
+        ("visit, visit", "'visit' stands there twice", "keep one"),
     ],
 )
 def test_what_figures_are_computed_from_cannot_be_redacted(
