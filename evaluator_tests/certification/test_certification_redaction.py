@@ -7,6 +7,8 @@ import shutil
 import stat
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,9 +32,14 @@ from evaluator.certification import (
     verify_bundle,
 )
 from evaluator.certification._bundle import LEAVES, REDACTION, STAND_INS, BundleCheck
-from evaluator.certification._commitment import Openings, challenged, check_openings
+from evaluator.certification._commitment import (
+    Openings,
+    challenged,
+    check_openings,
+    spell_rows,
+)
 from evaluator.certification._merkle import leaf_of, root_by_path, tree_paths, tree_root
-from evaluator.certification._redaction import SECRET_FILE, Redaction
+from evaluator.certification._redaction import SECRET_FILE, Redaction, plain
 from evaluator.certification._statement import Commitment
 from evaluator.certification._stored_evidence import StoredEvidence
 from evaluator.errors import EvaluatorError, EvidenceError, UsageError
@@ -445,6 +452,28 @@ def test_a_path_leads_to_the_root_from_its_leaf_and_place_alone() -> None:
                 if other != place:
                     assert root_by_path(leaves[place], other, size, path) != root
             assert root_by_path(leaf_of(b"?"), place, size, path) != root
+
+
+def test_rows_are_spelled_as_canonical_json() -> None:
+    table = pa.table(
+        {
+            "b": pa.array([1.5, -0.0, None, float("nan"), float("-inf"), 1e-300]),
+            "a%s": ["x", 'q"\\\n\u2028', None, "é", "", "x"],
+            "c": pa.array([1, None, -(2**62), 0, 1, 2], pa.int64()),
+            "d": pa.array([date(2026, 1, 2), None] * 3),
+            "e": pa.array([True, None, False] * 2),
+            "f": pa.array([Decimal("1.50"), None, Decimal("-0.01")] * 2, pa.decimal128(5, 2)),
+            "g": pa.array(
+                [datetime(2026, 1, 2, 3, tzinfo=UTC), None] * 3, pa.timestamp("us", "UTC")
+            ),
+            "h": pa.nulls(6),
+        }
+    )
+    rows = [{name: plain(value) for name, value in row.items()} for row in table.to_pylist()]
+    assert [line.encode() for line in spell_rows(table)] == [canonical_json(row) for row in rows]
+    assert rows[1]["b"] == 0.0
+    assert math.copysign(1, rows[1]["b"]) == 1
+    assert [rows[3]["b"], rows[4]["b"], rows[0]["f"]] == ["nan", "-inf", "1.50"]
 
 
 # The secret

@@ -161,3 +161,29 @@ def test_the_json_schema_knows_the_former_places() -> None:
     told["fairness"] = {"attributes": ["country"], "cluster": "day"}
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(told, schema)
+
+
+@pytest.mark.parametrize(
+    ("columns", "what", "fix"),
+    [
+        ("label", "'label' is the label, from which every figure is computed", "take it out"),
+        ("country", "'country' is the geography", "take it out"),
+        ("amount", "'amount' is the weight", "take it out"),
+        ("vist", "'vist' is not declared", "`visit`?"),
+        ("visit, visit", "'visit' stands there twice", "keep one"),
+    ],
+)
+def test_what_figures_are_computed_from_cannot_be_redacted(
+    spoil: Spoil, columns: str, what: str, fix: str
+) -> None:
+    redact = f"  certificate: {{redact: [{columns}]}}\n"
+    error = spoil(COLUMNS, declared("weight: amount"), asked(redact))
+    assert error.culprit == "defs.yaml:27: certificate.redact"
+    assert what in error.what
+    assert fix in error.fix
+
+
+def test_ids_clusters_and_features_can_be_redacted(write: Write) -> None:
+    redact = "  certificate: {redact: [case_id, visit, amount]}\n"
+    spec = spec_with(write, declared("cluster: visit"), asked(redact))
+    assert spec.certificate.redact == ("case_id", "visit", "amount")
