@@ -1,6 +1,7 @@
 """Certificates of a small evidence folder, checked as a stranger does."""
 
 import copy
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from evaluator.certification._bundle import MANIFEST, MANIFEST_TYPE, Manifest
 from evaluator.certification._signatures import seal
 from evaluator.certification._verification import VerificationReport
 from evaluator.errors import EvaluatorError
-from evaluator.evidence import StoredFile, digest_of_bytes
+from evaluator.evidence import StoredFile, canonical_json, digest_of_bytes
 from evaluator_tests.certification.evidence_folder import LATER, Issued
 
 many = settings(
@@ -57,6 +58,50 @@ def bent(draw: st.DrawFn, content: bytes) -> bytes:
             st.binary(max_size=60),
         )
     )
+
+
+ODD_VALUES = st.sampled_from(
+    [
+        None,
+        True,
+        0,
+        -1,
+        2**63,
+        10**40,
+        0.5,
+        1e300,
+        "",
+        "0" * 64,
+        "\x1b[31m",
+        "x" * 9000,
+        [],
+        {},
+        [[]],
+    ]
+)
+ODD_KEYS = st.sampled_from(["", "..", "/", "../../x", "a\x00b", "\x1b[31m", "x" * 9000])
+
+
+@st.composite
+def altered(draw: st.DrawFn, content: bytes) -> bytes:
+    """Put an odd value or key into JSON, or take one out; it is spelled canonically."""
+    document = json.loads(content)
+    places: list[tuple[Any, Any]] = []
+    waiting = [document]
+    while waiting:
+        inner = waiting.pop()
+        found = list(inner.items() if isinstance(inner, dict) else enumerate(inner))
+        places += [(inner, key) for key, _ in found]
+        waiting += [value for _, value in found if isinstance(value, dict | list)]
+    inner, key = draw(st.sampled_from(places))
+    change = draw(st.sampled_from(["replace", "remove", "add"]))
+    if change == "remove":
+        del inner[key]
+    elif change == "add" and isinstance(inner, dict):
+        inner[draw(ODD_KEYS)] = inner[key]
+    else:
+        inner[key] = draw(ODD_VALUES)
+    return canonical_json(document)
 
 
 @contextmanager

@@ -45,6 +45,7 @@ from evaluator.certification._stored_evidence import StoredEvidence
 from evaluator.errors import EvaluatorError, EvidenceError, UsageError
 from evaluator.evidence import canonical_json, digest_of_bytes
 from evaluator_tests.certification.checking import (
+    altered,
     bent,
     check,
     is_sentence,
@@ -265,7 +266,8 @@ def test_of_any_bytes_as_a_redaction_there_come_sentences(
         shutil.copytree(made, bundle)
     # Figures are another matter, and cost more than all the rest.
     monkeypatch.setattr(_bundle, "verify", partial(verify, recompute_again=lambda *_: ()))
-    (bundle / REDACTION).write_bytes(data.draw(bent((made / REDACTION).read_bytes())))
+    content = (made / REDACTION).read_bytes()
+    (bundle / REDACTION).write_bytes(data.draw(bent(content) | altered(content)))
     for problem in checked(bundle).whole.problems:
         is_sentence(problem.what)
 
@@ -389,7 +391,8 @@ def test_of_any_bytes_as_openings_there_come_sentences(
     if not path.exists():
         opened(issued, tmp_path, count=3)
         path.rename(tmp_path / "as_it_was")
-    path.write_bytes(data.draw(bent((tmp_path / "as_it_was").read_bytes())))
+    as_it_was = (tmp_path / "as_it_was").read_bytes()
+    path.write_bytes(data.draw(bent(as_it_was) | altered(as_it_was)))
     with one_sentence_at_most():
         shown = read_openings(path, challenge="w", asked=3)
         statement = parse_statement(parse_envelope(content, "certificate").payload, "certificate")
