@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -16,7 +15,7 @@ from hypothesis import given, settings, strategies as st
 from evaluator.certification import _bundle, verify, verify_bundle
 from evaluator.certification._merkle import leaf_of, tree_root
 from evaluator.evidence import Address, EvidenceStore, canonical_json, parse_canonical_json
-from evaluator_tests.certification.browser import Page, shown
+from evaluator_tests.certification.browser import Found, Page, checked, chosen, fill, shown
 from evaluator_tests.certification.checking import bent
 from evaluator_tests.certification.evidence_folder import MOMENT
 from evaluator_tests.certification.vectors import (
@@ -31,15 +30,6 @@ from evaluator_tests.certification.vectors import (
 PAGE = Path(_bundle.__file__).with_name(_bundle.VERIFY_PAGE)
 HOLDS = "SIGNATURE, FILES AND LEDGER HOLD"
 """What the page says where the command says VERIFIED: it computes no figures."""
-
-
-class Found(NamedTuple):
-    """What a check says."""
-
-    result: str
-    state: str | None
-    problems: set[tuple[str, str]]
-    """By check and file."""
 
 
 vectors = pytest.mark.parametrize("vector", read_vectors(), ids=lambda vector: vector.name)
@@ -117,37 +107,6 @@ def test_the_page_runs_nothing_but_its_own_script_and_asks_nobody() -> None:
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     with shown(PAGE, tmp_path_factory.mktemp("profile")) as page:
         yield page
-
-
-def fill(page: Page, field: str, value: str) -> None:
-    """Write into a field, and say so as a keyboard does."""
-    page.run(
-        f"((field) => {{ field.value = {json.dumps(value)};"
-        " field.dispatchEvent(new Event('input')); })"
-        f"(document.getElementById({json.dumps(field)}))"
-    )
-
-
-def chosen(page: Page, bundle: Path, *, dropped: bool = False) -> None:
-    """Give the page a folder, and wait until it has it."""
-    page.run("document.getElementById('chosen').textContent = ''")
-    (page.drop if dropped else page.put_files)("#drop" if dropped else "#folder", bundle)
-    page.wait("document.getElementById('chosen').textContent !== ''")
-
-
-def checked(page: Page) -> Found:
-    """Press the button, and read the answer."""
-    page.run("document.querySelector('button').click()")
-    page.wait("document.getElementById('outcome').getAttribute('aria-busy') === 'false'")
-    result, state, problems = page.run(
-        "[document.getElementById('answer').hidden"
-        " ? document.getElementById('progress').textContent"
-        " : document.getElementById('result').textContent,"
-        " document.getElementById('answer').dataset.state || null,"
-        " Array.from(document.querySelectorAll('#problems li'),"
-        " (one) => [one.dataset.check, one.dataset.file])]"
-    )
-    return Found(result, state, {(check, file) for check, file in problems})
 
 
 def asked(page: Page, vector: Vector) -> None:

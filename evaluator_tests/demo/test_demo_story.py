@@ -9,9 +9,12 @@ from typing import NamedTuple
 
 import pytest
 
+from evaluator_tests.certification.browser import checked, chosen, fill, shown
+
 pytestmark = pytest.mark.slow
 
 DONE, NOT_CERTIFIED, WRONG_USE = 0, 1, 2
+HOLDS = "SIGNATURE, FILES AND LEDGER HOLD"
 CERTIFIED = "certified, with 1 optional gate failed, 1 fairness gap failed, 2 weak slices"
 TRUSTED = """
 [issuer]
@@ -107,11 +110,13 @@ def test_a_certificate_is_issued_revoked_rotated_exported_and_its_key_lost(tmp_p
     assert not (tmp_path / "bundle").exists()
     assert desk.call("export", forest, "bundle").code == DONE
     assert desk.call("verify", "bundle", "--key", "trusted.toml").code == DONE
+    assert _says_the_page(desk, "bundle") == HOLDS
     report = tmp_path / "bundle" / "report.html"
     report.write_text(report.read_text().replace("fairness gap failed", "fairness gap passed"))
     spoilt = desk.call("verify", "bundle", "--key", "trusted.toml")
     assert spoilt.code == NOT_CERTIFIED
     assert "bundle: report.html: what manifest.dsse.json names here is another" in spoilt.out
+    assert _says_the_page(desk, "bundle") == "FAILED"
 
     # Another one may not see everything, and has cases shown that they choose.
     _show_what_may_leave(desk, forest)
@@ -129,18 +134,29 @@ def test_a_certificate_is_issued_revoked_rotated_exported_and_its_key_lost(tmp_p
 def _show_what_may_leave(desk: Desk, forest: str) -> None:
     assert desk.call("export", forest, "redacted", "--redacted").code == DONE
     assert not list((desk.folder / "redacted").rglob("*.csv"))
-    checked = desk.call("verify", "redacted", "--key", "trusted.toml")
-    assert checked.code == DONE
-    assert "files with rows are withheld, and a salted digest stands for each" in checked.out
+    seen = desk.call("verify", "redacted", "--key", "trusted.toml")
+    assert seen.code == DONE
+    assert "files with rows are withheld, and a salted digest stands for each" in seen.out
+    assert _says_the_page(desk, "redacted") == HOLDS
     chosen = ("--challenge", "what nobody could foresee")
     assert desk.call("open", forest, "cases.json", *chosen).code == DONE
-    shown = ("--openings", "cases.json", "--key", "trusted.toml")
-    opened = desk.call("verify", "redacted", *shown, *chosen)
+    handed = ("--openings", "cases.json", "--key", "trusted.toml")
+    opened = desk.call("verify", "redacted", *handed, *chosen)
     assert opened.code == DONE
     assert "cases, as the challenge chose" in opened.out
-    other = desk.call("verify", "redacted", *shown, "--challenge", "another word")
+    other = desk.call("verify", "redacted", *handed, "--challenge", "another word")
     assert other.code == NOT_CERTIFIED
     assert "it does not show the 50 cases that the challenge chooses" in other.out
+
+
+def _says_the_page(desk: Desk, bundle: str) -> str:
+    """Give a folder and the new issuer's key to the page that lies in it, without a network."""
+    with shown(desk.folder / bundle / "verify.html", desk.folder / "profile") as page:
+        chosen(page, desk.folder / bundle)
+        fill(page, "key", (desk.folder / "keys" / "next.public.pem").read_text())
+        found = checked(page)
+        assert all(address.startswith("file:") for address in page.requests)
+    return found.result
 
 
 def _head(report: str) -> str:
