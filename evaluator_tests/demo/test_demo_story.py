@@ -126,7 +126,7 @@ def _hand_on(desk: Desk, forest: str) -> None:
     assert not (desk.folder / "bundle").exists()
     assert desk.call("export", forest, "bundle").code == DONE
     assert desk.call("verify", "bundle", "--key", "trusted.toml").code == DONE
-    # The page takes one key: whoever corrected the revocation is nobody to it, as to who knows the issuer alone.
+    # The page takes one key, and so does not know who corrected the revocation.
     assert _says_the_page(desk, "bundle") == "DOES NOT STAND (revoked)"
     report = desk.folder / "bundle" / "report.html"
     report.write_text(report.read_text().replace("fairness gap failed", "fairness gap passed"))
