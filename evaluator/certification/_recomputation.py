@@ -46,7 +46,7 @@ from evaluator.evaluation import (
     columns_needed,
     score,
 )
-from evaluator.evidence import canonical_json, content_version
+from evaluator.evidence import canonical_json, content_version, parse_canonical_json
 from evaluator.intake import Profile
 from evaluator.scorecard import (
     ADDITIONAL_MEASUREMENTS,
@@ -119,7 +119,8 @@ def spec_document(spec: AuditSpec) -> bytes:
 
 
 def read_spec(content: bytes) -> AuditSpec:
-    """Read what `spec_document` wrote."""
+    """Read what `spec_document` wrote; a key that stands twice would be read in two ways."""
+    parse_canonical_json(content)
     return AuditSpec.model_validate_json(content, context=EITHER_SPELLING)
 
 

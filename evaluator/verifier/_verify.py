@@ -114,27 +114,23 @@ def verify_command(
                 )
             content, url = find_any(certificate, evidence)
             reports = verify_all(content, url, trusted=trusted, now=now, known_head=head)
-            if as_json:
-                typer.echo(json.dumps([report.as_record() for report in reports], indent=2))
-            else:
-                typer.echo("\n".join(line for one in reports for line in one.to_lines()))
-            done = all(report.is_verified for report in reports)
-            raise typer.Exit(Exit.DONE if done else Exit.NOT_CERTIFIED)
-        if Path(certificate).is_dir():
+        elif Path(certificate).is_dir():
             bundle = verify_bundle(
                 Path(certificate), trusted=trusted, now=now, known_head=head, shown=shown
             )
-            report = bundle.whole
+            reports = [bundle.whole]
         else:
             content, url = find(certificate, evidence)
-            report = check(content, url, trusted=trusted, now=now, known_head=head, shown=shown)
+            reports = [check(content, url, trusted=trusted, now=now, known_head=head, shown=shown)]
         if as_json:
-            typer.echo(json.dumps(report.as_record(), indent=2))
+            records = [report.as_record() for report in reports]
+            typer.echo(json.dumps(records if all_issued else records[0], indent=2))
         else:
-            for line in report.to_lines():
+            for line in (line for report in reports for line in report.to_lines()):
                 # Names and reasons may be anybody's, and a terminal obeys what it is sent.
                 typer.echo("".join(one if one.isprintable() else "\ufffd" for one in line))
-        raise typer.Exit(Exit.DONE if report.is_verified else Exit.NOT_CERTIFIED)
+        done = all(report.is_verified for report in reports)
+        raise typer.Exit(Exit.DONE if done else Exit.NOT_CERTIFIED)
 
     return verify
 

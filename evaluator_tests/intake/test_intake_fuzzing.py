@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from evaluator.errors import IntakeError
 from evaluator.intake import infer_schema, ingest
@@ -146,6 +146,7 @@ def test_no_json_lines_crash_the_intake(lines: list[str]) -> None:
 
 @settings(max_examples=100)
 @given(PIECES, st.sampled_from(["day.csv", "day.jsonl", "2013-11-30.csv"]))
+@example(b'{"id": "a"}\n' + b"[" * 100_000, "day.jsonl")
 def test_an_inferred_schema_loads_whatever_the_file_holds(content: bytes, name: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / name
