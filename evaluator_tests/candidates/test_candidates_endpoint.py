@@ -192,7 +192,7 @@ def test_a_server_that_is_not_there_is_transient(server: faults.ScoringServer) -
 @pytest.mark.parametrize(
     ("fault", "what"),
     [
-        (faults.body(b"<html>"), "its answer is not as agreed (JSONDecodeError"),
+        (faults.body(b"<html>"), "its answer is not as agreed (it is no JSON"),
         (faults.body(b"[]"), "its answer is not as agreed (TypeError"),
         (faults.body(b'{"score": []}'), "its answer is not as agreed (KeyError: 'scores')"),
         (faults.body(b'{"scores": [{"id": 11}]}'), "its answer is not as agreed (KeyError"),

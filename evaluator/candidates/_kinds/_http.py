@@ -429,7 +429,9 @@ def _scores(candidate: HttpCandidate, body: bytes, ids: Sequence[Any]) -> np.nda
         # 7 and "7" are different ids, and an id may be of any type.
         scores = {json.dumps(case): score for case, score in pairs}
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        what = f"its answer is not as agreed ({type(error).__name__}: {error})"
+        # What is no JSON is told in words, what has another form in Python's.
+        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        what = f"its answer is not as agreed ({kind}{error})"
         raise candidate_error(candidate, what, fix=fix) from None
     sent = [json.dumps(case) for case in ids]
     missing = [key for key in sent if key not in scores]
