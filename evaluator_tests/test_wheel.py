@@ -89,7 +89,8 @@ def installed(wheel: Path, folder: Path, extra: str = "") -> Environment:
     """Install a wheel and what it needs into a fresh environment."""
     made = Environment(folder / "venv", wheel, folder / "empty")
     made.empty.mkdir(parents=True)
-    venv.create(made.folder, with_pip=True)
+    # As `python -m venv` does; copies of Python's program would be counted as the wheel's.
+    venv.create(made.folder, with_pip=True, symlinks=True)
     constraints = str(PROJECT / "constraints.txt")
     made.ask(*PIP_INSTALL, "--constraint", constraints, f"{wheel}{extra}")
     return made
