@@ -235,7 +235,8 @@ def _needed(of: Intervals, error: float, tests: int, left: int) -> tuple[Floats,
     clustered = ~np.isnan(clusters)
     units = np.where(clustered, clusters, np.where(np.isnan(effective), of.n, effective))
     times = _times(of, units, clustered, rule)
-    with np.errstate(invalid="ignore", divide="ignore"):
+    # What is too many to be counted is infinite.
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         more = _two_figures(np.maximum(units * (times - 1), 1))
         more = np.where(clustered, more, np.nan)
         times = np.where(clustered, 1 + more / units, times)
@@ -391,7 +392,7 @@ def _shown(cases: Floats, rate: Floats, limit: Floats, rule: _Rule, *, passes: B
 
 def _two_figures(number: Floats) -> Floats:
     """Round a number up to two figures, and one below ten to a whole one."""
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         unit = 10.0 ** np.maximum(np.floor(np.log10(number)) - 1, 0)
-    rounded: Floats = np.ceil(number / unit * (1 - ROUNDING)) * unit
+        rounded: Floats = np.ceil(number / unit * (1 - ROUNDING)) * unit
     return np.where(np.isfinite(number), rounded, number)

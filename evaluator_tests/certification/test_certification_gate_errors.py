@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 from scipy import stats
 
 from evaluator.certification._bounds import (
@@ -324,6 +324,7 @@ _ENDS = st.floats(min_value=0, max_value=1)
     limit=_ENDS,
     wider=st.floats(min_value=0, max_value=1),
 )
+@example([(0.0, 0.0, 1.0)], 1.1125369292536007e-308, 0.0)
 def test_a_wider_interval_never_decides_more_and_both_limits_are_treated_alike(
     places: list[tuple[float, float, float]], limit: float, wider: float
 ) -> None:

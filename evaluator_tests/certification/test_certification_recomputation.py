@@ -254,6 +254,7 @@ def forging(
 COMPARED = [{}, {"margin": 0.2}, {"adjust": "benjamini_hochberg"}]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compare", COMPARED, ids=str)
 def test_each_of_several_candidates_is_verified_alone_and_all_of_them_at_once(
     tmp_path: Path, compare: dict[str, Any]
@@ -297,6 +298,7 @@ def _in_row(name: str, candidate: str, column: str, value: object) -> Any:
     return change
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("compare", "name", "column", "value"),
     [

@@ -68,6 +68,7 @@ def by_command(vector: Vector, bundle: Path) -> Found:
     return Found(report.result, state, {(one.check, one.file) for one in report.problems})
 
 
+@pytest.mark.slow
 @vectors
 def test_the_command_gives_the_published_answer(
     vector: Vector, bundle: Path, monkeypatch: pytest.MonkeyPatch

@@ -87,6 +87,7 @@ def test_a_refusal_is_verified_too(issued: Issued) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_a_single_flipped_byte_in_any_file_of_a_bundle_is_found(
     original: Issued, tmp_path: Path
 ) -> None:
@@ -115,6 +116,7 @@ def test_a_single_flipped_byte_in_any_file_of_a_bundle_is_found(
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_a_single_flipped_byte_in_what_a_live_folder_holds_of_a_certificate_is_found(
     issued: Issued,
 ) -> None:
@@ -138,6 +140,7 @@ def test_a_single_flipped_byte_in_what_a_live_folder_holds_of_a_certificate_is_f
     assert check(issued).is_verified
 
 
+@pytest.mark.slow
 def test_a_removed_file_is_named(issued: Issued) -> None:
     covered = [p for p in issued.folder.rglob("*") if p.is_file() and p.name != "current.json"]
     last = Ledger(issued.url, AUDIT).head().sequence
