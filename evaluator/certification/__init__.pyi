@@ -11,6 +11,7 @@ from ._commitment import (
     open_cases as open_cases,
     read_openings as read_openings,
 )
+from ._declaration import SPEC_FILE as SPEC_FILE, spec_document as spec_document
 from ._entries import EnteredAlreadyError as EnteredAlreadyError, EntryKind as EntryKind
 from ._gaps import (
     DecidedGap as DecidedGap,
@@ -65,7 +66,6 @@ from ._publications import (
     model_card_name as model_card_name,
     newest_publications as newest_publications,
 )
-from ._recomputation import SPEC_FILE as SPEC_FILE, spec_document as spec_document
 from ._redaction import secret_in as secret_in
 from ._release import (
     check_release as check_release,

@@ -25,9 +25,9 @@ from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
 
 from evaluator.certification._commitment import Shown, bind_as_issued, check_leaves
+from evaluator.certification._declaration import read_declared
 from evaluator.certification._ledger import ledger_folder
 from evaluator.certification._publications import DOCUMENTS, REPORT, shown_files
-from evaluator.certification._recomputation import read_declared
 from evaluator.certification._redaction import (
     Redaction,
     Salts,
@@ -44,7 +44,8 @@ from evaluator.certification._statement import (
 )
 from evaluator.certification._stored_evidence import SHARED_FILE, StoredEvidence, Withheld
 from evaluator.certification._trust import TrustedKeys
-from evaluator.certification._verification import VerificationReport, all_found, caught, verify
+from evaluator.certification._verification import verify
+from evaluator.certification._verification_report import VerificationReport, all_found, caught
 from evaluator.errors import EvidenceError, UsageError
 from evaluator.evidence import EvidenceStore, Files, Record, StoredFile, digest_of_bytes
 from evaluator.scorecard import Asset

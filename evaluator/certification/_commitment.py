@@ -16,8 +16,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from evaluator.certification._declaration import narrowed_to, read_declared
 from evaluator.certification._merkle import leaf_of, root_by_path, tree_paths, tree_root
-from evaluator.certification._recomputation import narrowed_to, read_declared
 from evaluator.certification._redaction import (
     SECRET_FILE,
     Salts,

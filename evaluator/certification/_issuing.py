@@ -8,8 +8,8 @@ from typing import Literal
 from pydantic import AwareDatetime
 
 from evaluator.certification._certificate_state import EnteredWaiver
+from evaluator.certification._declaration import SPEC_FILE
 from evaluator.certification._outcomes import Outcome, OutcomeWord, Qualifications
-from evaluator.certification._recomputation import SPEC_FILE
 from evaluator.certification._signatures import IN_TOTO, Envelope, SigningKey, seal
 from evaluator.certification._statement import (
     ARTIFACT_DIGEST,

@@ -5,21 +5,17 @@ from it: that the predictions are for the cases of the evaluation set, that the 
 they give, and that the verdicts are what the audit's gates say of the scorecard.
 """
 
-import json
-import math
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
-from evaluator.certification._certificate_state import waivers_in_force
+from evaluator.certification._comparing import KEYS, compare_searches, compare_tables, is_same
+from evaluator.certification._declaration import narrowed_to, read_declared
 from evaluator.certification._entries import ChainedEntry
-from evaluator.certification._gaps import decide_gaps
 from evaluator.certification._gate_evidence import (
     GateEvidence,
     gate_evidence,
@@ -27,7 +23,7 @@ from evaluator.certification._gate_evidence import (
     with_reference,
 )
 from evaluator.certification._gates._behaviour import asks_about_days, asks_about_drift
-from evaluator.certification._outcomes import Qualifications, Waiver, decide_outcomes
+from evaluator.certification._redaction import unseen_tables
 from evaluator.certification._statement import (
     ARTIFACT_DIGEST,
     CONTENT_DIGEST,
@@ -35,9 +31,8 @@ from evaluator.certification._statement import (
     EvidenceItem,
     Predicate,
 )
-from evaluator.certification._statement_v1 import WAIVED, waivers_in_words
 from evaluator.certification._stored_evidence import StoredEvidence
-from evaluator.certification._verdicts import JudgedGate, judge_scopes
+from evaluator.certification._verdicts_again import compare_verdicts
 from evaluator.evaluation import (
     EvaluatedCases,
     OthersCompared,
@@ -46,7 +41,7 @@ from evaluator.evaluation import (
     columns_needed,
     score,
 )
-from evaluator.evidence import canonical_json, content_version, parse_canonical_json
+from evaluator.evidence import content_version
 from evaluator.intake import Profile
 from evaluator.scorecard import (
     ADDITIONAL_MEASUREMENTS,
@@ -54,7 +49,6 @@ from evaluator.scorecard import (
     COMPARISONS,
     DAYS,
     FAIRNESS,
-    MEASUREMENTS,
     PAIRS,
     PREDICTIONS,
     PROFILE,
@@ -67,61 +61,12 @@ from evaluator.scorecard import (
     DayFacts,
     Scorecard,
     Slice,
-    WeakSlice,
     from_stored,
     model_of,
-    number,
     predictions_of,
     slice_keys,
 )
-from evaluator.spec import EITHER_SPELLING, AuditSpec
-
-SPEC_FILE: Final = "spec.json"
-
-_MEASURED = ("candidate", "level", "geography", "segment", "metric")
-_COMPARED = ("candidate", "baseline", "level", "geography", "segment", "metric")
-KEYS: Final[Mapping[str, tuple[str, ...]]] = {
-    MEASUREMENTS: _MEASURED,
-    ADDITIONAL_MEASUREMENTS: ("candidate", "level", "group", "metric"),
-    COMPARISONS: _COMPARED,
-    PAIRS: _COMPARED,
-    RANKS: _MEASURED,
-    FAIRNESS: ("candidate", "measure", "comparison", "class", "attribute", "group"),
-    WEAK_SLICES: ("candidate", "slice", "conditions"),
-}
-"""What a row of each table is about. What got worse is not among them: that rests on an earlier
-certificate's evidence."""
-# What earlier versions stored beside the gaps. Nothing reads it, so that nothing rests on it.
-_FORMER: Final = ("limit", "verdict", "needed_cases")
-# Wording and advice may improve between versions of the program; what is said may not change.
-_WORDING = "reason"
-_COMPARISONS: Final = (COMPARISONS, PAIRS)
-_OF_MARGINS: Final = ("p_equivalent", "p_not_worse")
-_ADVICE = "needed_cases"
-_SHOWN = 5
-RELATIVE_TOLERANCE: Final = 1e-9
-"""Two machines may add the same numbers in another order."""
-ABSOLUTE_TOLERANCE: Final = 1e-12
-_STATED: Final = ("value", "low", "high", "clusters", "design_effect")
-
-
-def spec_document(spec: AuditSpec) -> bytes:
-    """Spell an audit's declaration so that it can be read again: what was written, no defaults.
-
-    A dump with defaults would name options beside columns that they do not fit, and be refused.
-
-    Returns
-    -------
-    bytes
-        Canonical JSON, for `SPEC_FILE`.
-    """
-    return canonical_json(spec.model_dump(mode="json", exclude_unset=True))
-
-
-def read_spec(content: bytes) -> AuditSpec:
-    """Read what `spec_document` wrote; a key that stands twice would be read in two ways."""
-    parse_canonical_json(content)
-    return AuditSpec.model_validate_json(content, context=EITHER_SPELLING)
+from evaluator.spec import AuditSpec
 
 
 def recompute(
@@ -166,16 +111,6 @@ def recompute_all(
         own[name] = (
             [] if again is None else [*_recompute_candidate(predicate, spec, again, entries)]
         )
-
-
-def read_declared(evidence: StoredEvidence) -> AuditSpec:
-    """Read the audit as a certificate says that it was declared."""
-    return read_spec(evidence.read(evidence.root(Asset.AUDIT_SPEC), SPEC_FILE))
-
-
-def narrowed_to(spec: AuditSpec, candidate: str) -> list[str]:
-    """Name a candidate and the baseline, in the audit's order."""
-    return [c.name for c in spec.candidates if c.name == candidate or c.baseline]
 
 
 class _Again(NamedTuple):
@@ -251,20 +186,6 @@ def _recompute_tables(
     return _Again(gate_evidence(spec, again), evaluation_set, items)
 
 
-def unseen_tables(evidence: StoredEvidence, spec: AuditSpec) -> set[str]:
-    """Name the scorecard's tables that need columns which are not let out."""
-    if evidence.withheld is None:
-        return set()
-    fairness, weak = spec.fairness, spec.weak_slices
-    needed: dict[str, set[str | None]] = {
-        FAIRNESS: set() if fairness is None else {*fairness.attributes, *fairness.control},
-        # Which half of the clusters is searched follows from their names.
-        WEAK_SLICES: set() if weak is None else {*weak.features, spec.data.cluster},
-        ADDITIONAL_MEASUREMENTS: {name for names in spec.additional_slices for name in names},
-    }
-    return {name for name, columns in needed.items() if columns & {*spec.certificate.redact}}
-
-
 def _without(spec: AuditSpec, tables: Collection[str]) -> AuditSpec:
     """Ask for nothing that these tables would hold."""
     asked: dict[str, Any] = {FAIRNESS: {"fairness": None}, WEAK_SLICES: {"weak_slices": None}}
@@ -316,7 +237,7 @@ def _is_of(whose: Sequence[str], name: str, table: pa.Table) -> pa.ChunkedArray:
     """Tell which rows of a table are about these alone."""
     names = pa.array(whose, pa.string())
     of_candidate = pc.is_in(table["candidate"], value_set=names)
-    if name not in _COMPARISONS:
+    if name not in (COMPARISONS, PAIRS):
         return of_candidate
     return pc.and_(of_candidate, pc.is_in(table["baseline"], value_set=names))
 
@@ -483,255 +404,3 @@ def _mismatches(day: DayFacts, profile: Profile, *, with_drift: bool) -> Iterato
     stated_drift = None if day.drift is None else dict(day.drift)
     if not is_same(stated_drift, drift):
         yield "its drift is not what its profile says"
-
-
-def compare_tables(
-    scorecard: EvidenceItem,
-    stored: Mapping[str, pd.DataFrame],
-    again: Mapping[str, pd.DataFrame],
-    *,
-    among_others: bool,
-) -> Iterator[Discrepancy]:
-    """Hold the tables of a scorecard against what the stored predictions give.
-
-    `among_others` says that they were filled for more candidates than are looked at.
-    """
-    for name, was in stored.items():
-        now = again[name]
-        if name == FAIRNESS:
-            was = was.drop(columns=list(_FORMER), errors="ignore")  # noqa: PLW2901 - less is compared
-        if among_others and name in _COMPARISONS:
-            was, now = _of_the_pair(was, now)  # noqa: PLW2901 - as above
-        yield from _compare(f"{scorecard.folder}/{name}", was, now, list(KEYS[name]))
-
-
-def _of_the_pair(stored: pd.DataFrame, again: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Leave out what a comparison of two cannot say, where it was made among others.
-
-    How others lie to a margin is not stored, and so neither is what the whole family shows of it.
-    A candidate that was evaluated on too few slices is listed, and there is nothing to compute.
-    """
-    if again.empty:
-        stored = stored[~((stored["conclusion"] == "not compared") & stored["difference"].isna())]
-    elif stored[list(_OF_MARGINS)].notna().any(axis=None):
-        stored, again = (
-            frame.drop(columns=list(_OF_MARGINS)).assign(
-                conclusion=frame["conclusion"]
-                .str.removesuffix(", within the margin")
-                .replace(["equivalent", "not worse"], "no difference shown")
-            )
-            for frame in (stored, again)
-        )
-    return stored, again
-
-
-def compare_searches(
-    scorecard: EvidenceItem, stored: Mapping[str, Any], again: Mapping[str, Any]
-) -> Iterator[Discrepancy]:
-    """Hold the record of how far weak slices were searched against another search."""
-    # As the record spells them.
-    respelled = json.loads(json.dumps(again))
-    for candidate in sorted(stored.keys() | respelled.keys()):
-        found = differences(stored.get(candidate) or {}, respelled.get(candidate) or {})
-        for what in list(found)[:_SHOWN]:
-            yield Discrepancy("figures", scorecard.folder, f"the search of {candidate}: {what}")
-
-
-def _compare(
-    path: str, stored: pd.DataFrame, again: pd.DataFrame, keys: list[str]
-) -> Iterator[Discrepancy]:
-    # What an earlier version did not store is not missed where there is nothing to be stored.
-    again = again.drop(
-        columns=[n for n in set(again.columns) - set(stored.columns) if again[n].isna().all()]
-    )
-    if set(stored.columns) != set(again.columns):
-        odd = sorted(set(stored.columns) ^ set(again.columns))
-        yield Discrepancy("figures", path, f"it has other columns: {', '.join(odd)}")
-        return
-    (stored, places), (again, expected) = (_in_order(frame, keys) for frame in (stored, again))
-    if not places.equals(expected):
-        what = f"it has {len(stored)} rows for other places than the predictions give"
-        yield Discrepancy("figures", path, f"{what} ({len(again)})")
-        return
-    shown = found = 0
-    for name in again.columns:
-        if name in keys or name == _WORDING:
-            continue
-        rows = np.flatnonzero(_differs(stored[name], again[name]))
-        found += len(rows)
-        for row in rows[: _SHOWN - shown]:
-            shown += 1
-            about = ", ".join(text for text in expected.iloc[row] if text)
-            was, now = stored[name].iloc[row], again[name].iloc[row]
-            yield Discrepancy("figures", path, f"{about}: {name} is {was}, recomputed {now}")
-    if found > shown:
-        yield Discrepancy("figures", path, f"{found - shown} more values differ")
-
-
-def _in_order(frame: pd.DataFrame, keys: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Sort a table by what its rows are about, and give that in words as well."""
-    # The same rows in another order say the same: near ties may be broken otherwise elsewhere.
-    frame = frame.reset_index(drop=True)
-    texts = pd.DataFrame({name: frame[name].astype("str").fillna("") for name in keys})
-    texts = texts.sort_values(keys, kind="stable")
-    ordered: pd.DataFrame = frame.loc[texts.index]
-    return ordered.reset_index(drop=True), texts.reset_index(drop=True)
-
-
-def _differs(stored: "pd.Series[Any]", again: "pd.Series[Any]") -> Any:
-    """Tell which values are not the same, shape (rows,)."""
-    frames = (stored, again)
-    if all(is_numeric_dtype(one) and not is_bool_dtype(one) for one in frames):
-        was, now = (one.to_numpy(dtype=float, na_value=np.nan) for one in frames)
-        return ~np.isclose(
-            was, now, rtol=RELATIVE_TOLERANCE, atol=ABSOLUTE_TOLERANCE, equal_nan=True
-        )
-    was, now = (one.astype(object).where(one.notna(), None).to_numpy() for one in frames)
-    return was != now
-
-
-def differences(stated: Mapping[str, Any], again: Mapping[str, Any]) -> Iterator[str]:
-    """Say in which keys two records differ, beside the wording of reasons and what is advised."""
-    for key in sorted((stated.keys() | again.keys()) - {_WORDING, _ADVICE}):
-        if not is_same(stated.get(key), again.get(key)):
-            yield f"{key} is {stated.get(key)!r}, recomputed {again.get(key)!r}"
-
-
-def is_same(left: Any, right: Any) -> bool:
-    """Tell whether a value is the one that was computed once more, given second."""
-    if isinstance(left, bool) or isinstance(right, bool):
-        return left is right
-    if isinstance(left, int | float) and isinstance(right, int | float):
-        if math.isnan(right):
-            return math.isnan(left)
-        return math.isclose(left, right, rel_tol=RELATIVE_TOLERANCE, abs_tol=ABSOLUTE_TOLERANCE)
-    if isinstance(right, float) and math.isnan(right):
-        return left is None
-    if isinstance(left, list) and isinstance(right, list):
-        return len(left) == len(right) and all(map(is_same, left, right))
-    return bool(left == right)
-
-
-def compare_verdicts(
-    predicate: Predicate,
-    spec: AuditSpec,
-    evidence: GateEvidence,
-    entries: Sequence[ChainedEntry],
-) -> Iterator[Discrepancy]:
-    """Judge once more, and yield what the certificate says otherwise."""
-    name = predicate.candidate.name
-    names = [candidate.name for candidate in spec.candidates]
-    if name not in names:
-        yield Discrepancy("verdicts", "certificate", f"the audit has no candidate {name!r}")
-        return
-    gates = [gate for gate in spec.gates if gate.candidate in (None, name)]
-    judged = judge_scopes(gates, evidence, [name])
-    again = [one.verdict.as_record() for one in judged if one.verdict.candidate == name]
-    if len(again) != len(predicate.gates):
-        what = f"it has {len(predicate.gates)} verdicts, and the audit's gates give {len(again)}"
-        yield Discrepancy("verdicts", "certificate", what)
-    for stated, record in zip(predicate.gates, again, strict=False):
-        differing = list(differences(stated.as_record(), record))
-        if differing:
-            yield Discrepancy("verdicts", "certificate", f"{stated.gate}: {'; '.join(differing)}")
-    yield from _compare_outcome(predicate, spec, judged, evidence, entries)
-    measurements = evidence.scorecard.measurements
-    is_overall = (measurements["candidate"] == name) & (measurements["level"] == "overall")
-    overall = measurements[is_overall]
-    measured = {row["metric"]: row for row in overall.to_dict("records")}
-    for headline in predicate.headline:
-        row = measured.get(headline.metric, {})
-        for key in _STATED:
-            recomputed = number(row.get(key))
-            stated_number = getattr(headline, key)
-            if not is_same(stated_number, recomputed):
-                what = f"{headline.metric}: {key} is {stated_number}, recomputed {recomputed}"
-                yield Discrepancy("verdicts", "certificate", what)
-
-
-def _compare_outcome(
-    predicate: Predicate,
-    spec: AuditSpec,
-    judged: Sequence[JudgedGate],
-    evidence: GateEvidence,
-    entries: Sequence[ChainedEntry],
-) -> Iterator[Discrepancy]:
-    stated = predicate.candidate
-    now = predicate.created_at
-    heeded, wrong = _heeded_waivers(predicate, entries)
-    for what in wrong:
-        yield Discrepancy("verdicts", "certificate", what)
-    (outcome,) = decide_outcomes(
-        [one.verdict for one in judged],
-        evidence.scorecard.slices,
-        [stated.name],
-        allowed_missing=evidence.allowed_missing,
-        waivers=heeded,
-        now=now,
-        gaps=decide_gaps(judged, evidence, spec.fairness),
-        weak_slices=evidence.scorecard.rows(WeakSlice, stated.name),
-        cases_independent=predicate.evaluation_set.cases_independent,
-    )
-    if outcome.outcome != stated.outcome:
-        what = f"it says {stated.outcome}, and the verdicts give {outcome.outcome}"
-        yield Discrepancy("verdicts", "certificate", what)
-    elif stated.qualified_by is None:
-        waived = waivers_in_words(outcome, predicate.gates)
-        if not stated.reason.startswith(waived) or (
-            not waived and stated.reason.startswith(WAIVED)
-        ):
-            what = f"its waivers are not the ledger's, which give: {waived or 'none'}"
-            yield Discrepancy("verdicts", "certificate", what)
-    else:
-        said, again = (_in_any_order(one) for one in (stated.qualified_by, outcome.qualified_by))
-        if said != again:
-            what = f"what qualifies its outcome is {_in_full(said)}, recomputed {_in_full(again)}"
-            yield Discrepancy("verdicts", "certificate", what)
-
-
-def _heeded_waivers(
-    predicate: Predicate, entries: Sequence[ChainedEntry]
-) -> tuple[list[Waiver], list[str]]:
-    """Find the waivers that a certificate heeds, and say which of them it could not or should have.
-
-    Its issuer may have trusted other keys than whoever checks it, so that a waiver that is void
-    here may be heeded; it is told with the ledger.
-    """
-    artifacts = {predicate.candidate.name: predicate.candidate.artifact_digest}
-    by_anyone = [chained._replace(void="") for chained in entries]
-    counts = {chained.entry.sequence for chained in entries if not chained.void}
-
-    def in_force(chained: Sequence[ChainedEntry]) -> dict[str, Waiver]:
-        found = waivers_in_force(chained, artifacts, predicate.created_at)
-        return {one.entry: one.waiver for one in found}
-
-    if predicate.waivers is None:
-        return list(in_force(by_anyone).values()), []
-    # A correction that is void here may be one for its issuer.
-    counted = [c for c in by_anyone if c.entry.kind != "correction" or c.entry.sequence in counts]
-    possible = in_force(counted)
-    named = list(predicate.waivers)
-    wrong = [
-        f"it heeds a waiver that was not in force: entry {entry[:12]}…"
-        for entry in named
-        if entry not in possible
-    ]
-    everyones = in_force(entries).keys() & in_force(by_anyone).keys()
-    wrong += [
-        f"it does not heed the waiver of {possible[entry].gate} by {possible[entry].waived_by}"
-        for entry in sorted(everyones - set(named))
-    ]
-    return [possible[entry] for entry in named if entry in possible], wrong
-
-
-def _in_any_order(qualified_by: Qualifications) -> Qualifications:
-    # Near ties may be in another order elsewhere.
-    return replace(
-        qualified_by,
-        gaps_failed=tuple(sorted(qualified_by.gaps_failed)),
-        weak_slices=tuple(sorted(qualified_by.weak_slices)),
-    )
-
-
-def _in_full(qualified_by: Qualifications) -> str:
-    return f"{qualified_by.short or 'nothing'} ({'; '.join(qualified_by.lines())})"

@@ -20,17 +20,22 @@ from typing import Any, Final, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from evaluator.certification._declaration import narrowed_to, read_declared
 from evaluator.certification._phrases import format_list
-from evaluator.certification._recomputation import (
-    narrowed_to,
-    read_declared,
-    unseen_tables,
-)
 from evaluator.certification._statement import Discrepancy, EvidenceItem, Sha256, StrictModel
 from evaluator.certification._stored_evidence import StoredEvidence
 from evaluator.errors import EvidenceError
 from evaluator.evidence import RECORD, canonical_json
-from evaluator.scorecard import CASES, DATA_PREFIX, PREDICTIONS, Asset, predictions_of
+from evaluator.scorecard import (
+    ADDITIONAL_MEASUREMENTS,
+    CASES,
+    DATA_PREFIX,
+    FAIRNESS,
+    PREDICTIONS,
+    WEAK_SLICES,
+    Asset,
+    predictions_of,
+)
 from evaluator.spec import AuditSpec
 
 SECRET_FILE: Final = "redaction.secret"  # noqa: S105 - a file's name
@@ -156,6 +161,20 @@ def check_withheld(evidence: StoredEvidence) -> Iterator[Discrepancy]:
     for path in sorted({*evidence.withheld} - may_be):
         what = "it is withheld, and holds no rows that might have to be"
         yield Discrepancy("evidence", path, what)
+
+
+def unseen_tables(evidence: StoredEvidence, spec: AuditSpec) -> set[str]:
+    """Name the scorecard's tables that need columns which are not let out."""
+    if evidence.withheld is None:
+        return set()
+    fairness, weak = spec.fairness, spec.weak_slices
+    needed: dict[str, set[str | None]] = {
+        FAIRNESS: set() if fairness is None else {*fairness.attributes, *fairness.control},
+        # Which half of the clusters is searched follows from their names.
+        WEAK_SLICES: set() if weak is None else {*weak.features, spec.data.cluster},
+        ADDITIONAL_MEASUREMENTS: {name for names in spec.additional_slices for name in names},
+    }
+    return {name for name, columns in needed.items() if columns & {*spec.certificate.redact}}
 
 
 def unseen_of(evidence: StoredEvidence) -> list[str]:

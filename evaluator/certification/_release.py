@@ -6,15 +6,15 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from evaluator.certification._certificate_state import state_of, waivers_in_force
+from evaluator.certification._declaration import read_declared
+from evaluator.certification._entered import ledger_claims, statement_claims
 from evaluator.certification._entries import CertificateBody, ChainedEntry
 from evaluator.certification._ledger import read_settled_chain
 from evaluator.certification._outcomes import format_outcome
-from evaluator.certification._recomputation import read_declared
 from evaluator.certification._signatures import Envelope, parse_envelope
 from evaluator.certification._statement import LedgerHead, Statement, parse_statement
 from evaluator.certification._stored_evidence import StoredEvidence
 from evaluator.certification._trust import TrustedKeys
-from evaluator.certification._verification import ledger_claims, statement_claims
 from evaluator.errors import EvidenceError
 from evaluator.evidence import Files, digest_of_bytes
 from evaluator.spec import AuditSpec

@@ -4,39 +4,23 @@ First the signature, then the statement's form, every file's digest, the lineage
 where all that holds, figures and verdicts computed once more from the stored predictions.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
-
-from pydantic import ValidationError
+from typing import NamedTuple
 
 from evaluator import __version__
-from evaluator.certification._certificate_state import CertificateState, counting, state_of
+from evaluator.certification._certificate_state import counting, state_of
 from evaluator.certification._commitment import Shown, check_openings
+from evaluator.certification._declaration import SPEC_FILE, narrowed_to, read_declared
+from evaluator.certification._entered import check_ledger
 from evaluator.certification._entries import (
-    CertificateBody,
     ChainedEntry,
-    LedgerEntry,
-    PublicationBody,
-)
-from evaluator.certification._ledger import (
-    Chain,
-    check_contains,
-    entry_name,
-    ledger_folder,
-    read_settled_chain,
 )
 from evaluator.certification._phrases import format_list
 from evaluator.certification._publications import check_published, newest_publications
-from evaluator.certification._recomputation import (
-    SPEC_FILE,
-    narrowed_to,
-    read_declared,
-    recompute,
-    recompute_all,
-)
+from evaluator.certification._recomputation import recompute, recompute_all
 from evaluator.certification._redaction import check_withheld, unseen_of
 from evaluator.certification._signatures import (
     IN_TOTO,
@@ -56,12 +40,16 @@ from evaluator.certification._statement import (
 )
 from evaluator.certification._stored_evidence import StoredEvidence, Withheld, candidate_assets
 from evaluator.certification._trust import TrustedKeys
+from evaluator.certification._verification_report import (
+    SignatureWord,
+    VerificationReport,
+    all_found,
+    caught,
+)
 from evaluator.errors import EvidenceError, UsageError
 from evaluator.evaluation import SCORE_VERSION
 from evaluator.evidence import (
-    RECORD,
     Files,
-    Record,
     StoredFile,
     VersionKey,
     digest_of_bytes,
@@ -69,7 +57,6 @@ from evaluator.evidence import (
 )
 from evaluator.scorecard import Asset, model_of
 
-SignatureWord = Literal["valid", "invalid", "unsigned", "not checked"]
 Recompute = Callable[[StoredEvidence, Sequence[ChainedEntry]], Iterable[Discrepancy]]
 
 _SIGNATURE_CAUTIONS: dict[SignatureWord, str] = {
@@ -78,138 +65,6 @@ _SIGNATURE_CAUTIONS: dict[SignatureWord, str] = {
     "not checked": "SIGNATURE NOT CHECKED: no public key was given, so nothing proves who issued"
     " it",
 }
-
-
-# What is computed again, and so may come out otherwise where the calculation has changed since.
-_COMPUTED = {"figures", "verdicts"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class VerificationReport:
-    """What checking a certificate found.
-
-    Attributes
-    ----------
-    certificate
-        SHA-256 of the certificate's file.
-    statement
-        What it says; None where that cannot be read.
-    signature
-        ``valid``: made by a trusted issuer; ``invalid``; ``unsigned``; ``not checked``: no key.
-    key_id
-        Of the issuer's key that signed it; None where no trusted one did.
-    state
-        What the ledger says of it now; None where there was nothing to ask.
-    ledger
-        The ledger's head now. Keep it: a later check against it finds a ledger that was cut.
-    files, entries
-        How many files and ledger entries were held against their digests.
-    problems
-        Everything that is not as the certificate says.
-    cautions
-        What is not wrong, and what a reader must know.
-    other_calculation
-        Whether its figures came from another version of the calculation than the one that
-        computed them again.
-    revoked_keys
-        The ids of the trusted keys that the ledger revokes.
-    published
-        What the ledger says of the page and the documents that show it, by asset.
-    not_checked
-        What of the evidence this check left to others, or could not see.
-    opened
-        How many cases were shown, and what that is worth; None where none were asked for.
-    """
-
-    certificate: str
-    statement: Statement | None
-    signature: SignatureWord
-    key_id: str | None = None
-    state: CertificateState | None
-    ledger: LedgerHead | None
-    files: int
-    entries: int
-    problems: tuple[Discrepancy, ...]
-    cautions: tuple[str, ...]
-    other_calculation: bool = False
-    revoked_keys: frozenset[str] = frozenset()
-    published: Mapping[str, PublicationBody] = field(default_factory=dict)
-    not_checked: tuple[str, ...] = ()
-    opened: str | None = None
-
-    @property
-    def is_intact(self) -> bool:
-        """Whether everything is as the certificate says; it says nothing about who issued it."""
-        return not self.problems and self.statement is not None
-
-    @property
-    def is_verified(self) -> bool:
-        """Whether it is intact, signed by a trusted issuer, and stands: the only full success."""
-        stands = self.state is not None and self.state.stands
-        return self.is_intact and self.signature == "valid" and stands
-
-    @property
-    def result(self) -> str:
-        """The result in a few words."""
-        if not self.is_intact:
-            only_figures = all(problem.check in _COMPUTED for problem in self.problems)
-            is_explained = self.other_calculation and only_figures and self.statement is not None
-            return "NOT REPRODUCED" if is_explained else "FAILED"
-        if self.state is None or not self.state.stands:
-            return f"DOES NOT STAND ({self.state.state if self.state else 'unknown'})"
-        if self.signature == "valid":
-            return "VERIFIED"
-        return f"INTACT, BUT {'UNSIGNED' if self.signature == 'unsigned' else 'NOT PROVEN'}"
-
-    def as_record(self) -> dict[str, Any]:
-        """Give the report as plain JSON values, without the statement itself."""
-        return {
-            "result": self.result,
-            "is_verified": self.is_verified,
-            "certificate": self.certificate,
-            "candidate": self.statement and self.statement.predicate.candidate.name,
-            "outcome": self.statement and self.statement.predicate.candidate.outcome,
-            "qualified_by": self.statement
-            and self.statement.predicate.candidate.model_dump(mode="json")["qualified_by"],
-            "signature": self.signature,
-            "key_id": self.key_id,
-            "state": self.state and self.state.state,
-            "state_reason": self.state and self.state.reason,
-            "ledger": self.ledger and self.ledger.model_dump(),
-            "files": self.files,
-            "entries": self.entries,
-            "problems": [problem._asdict() for problem in self.problems],
-            "cautions": list(self.cautions),
-            "not_checked": list(self.not_checked),
-            "opened": self.opened,
-        }
-
-    def to_lines(self) -> list[str]:
-        """Write it as lines of text."""
-        lines = [f"{self.result}: certificate {self.certificate}"]
-        if self.statement is not None:
-            predicate = self.statement.predicate
-            judged = predicate.candidate
-            lines += [
-                f"  audit       {predicate.audit}",
-                f"  candidate   {judged.name}: {judged.in_words} ({judged.reason})",
-                *(f"  with        {words}" for words in judged.named),
-                f"  asked for   by {predicate.requested_by}, {predicate.created_at.isoformat()}",
-                *(f"  assumes     {words}" for words in predicate.assumptions),
-            ]
-        by = "" if self.key_id is None else f", of the key {self.key_id}"
-        lines.append(f"  signature   {self.signature}{by}")
-        if self.state is not None:
-            lines.append(f"  state       {self.state.state}: {self.state.reason}")
-            lines += [f"  sign-off    {e.author}: {e.reason}" for e in self.state.sign_offs]
-        if self.ledger is not None:
-            lines.append(f"  ledger      {self.ledger.sequence} {self.ledger.digest}")
-        lines.append(f"  checked     {self.files} files, {self.entries} ledger entries")
-        lines += [] if self.opened is None else [f"  opened      {self.opened}"]
-        lines += [f"  not checked {words}" for words in self.not_checked]
-        lines += [f"  CAUTION     {caution}" for caution in self.cautions]
-        lines += [f"  PROBLEM     {problem}" for problem in self.problems]
-        return lines
 
 
 def verify(
@@ -429,7 +284,7 @@ def _check_stored(
     problems += all_found(evidence.check_files())
     if is_readable:
         problems += evidence.check_lineage({a for one in others for a in candidate_assets(one)})
-    chain, found = _check_ledger(statement, evidence, digest, asked.trusted, asked.known_head)
+    chain, found = check_ledger(statement, evidence, digest, asked.trusted, asked.known_head)
     problems += found
     entered = [
         (chained.entry.subject, chained.entry.certificate_body().path)
@@ -590,112 +445,3 @@ def _check_claims(statement: Statement, evidence: StoredEvidence, source: str) -
     if spec is None or getattr(spec.files.get(SPEC_FILE), "sha256", None) != predicate.spec.sha256:
         problems.append("the audit's declaration is not among the evidence")
     return [Discrepancy("statement", source, what) for what in problems]
-
-
-def _check_ledger(
-    statement: Statement,
-    evidence: StoredEvidence,
-    digest: str,
-    trusted: TrustedKeys | None,
-    known_head: LedgerHead | None,
-) -> tuple[Chain, list[Discrepancy]]:
-    predicate = statement.predicate
-    folder = ledger_folder(predicate.audit)
-    try:
-        chain = read_settled_chain(
-            evidence.files, predicate.audit, trusted=trusted, known_head=known_head
-        )
-    except EvidenceError as error:
-        # A link: what it leads to is not read.
-        found = Discrepancy("ledger", str(error.culprit), error.what)
-        return Chain((), (found,), (), None), [found]
-    # A signed certificate carries the head of its time: a ledger turned back behind it is found.
-    problems = [*chain.problems, *check_contains(chain.entries, predicate.ledger, folder)]
-    entered = [
-        chained.entry
-        for chained in chain.entries
-        if chained.entry.subject == digest and chained.entry.kind == "certificate"
-    ]
-    if not entered:
-        what = f"it has no entry for this certificate ({digest}): cut, or never entered"
-        problems.append(Discrepancy("ledger", folder, what))
-    for entry in entered:
-        path = f"{folder}/{entry_name(entry.sequence)}"
-        body = entry.certificate_body()
-        if ledger_claims(body) != statement_claims(statement):
-            what = "what it says of the certificate is not what the certificate says"
-            problems.append(Discrepancy("ledger", path, what))
-        if entry.sequence <= predicate.ledger.sequence:
-            problems.append(Discrepancy("ledger", path, "it is older than the certificate"))
-        problems += all_found(_check_stored_copy(evidence, entry, body, digest))
-    return chain, problems
-
-
-def ledger_claims(body: CertificateBody) -> dict[str, Any]:
-    """Give what an entry says of its certificate, as `statement_claims` has it."""
-    return body.model_dump(exclude={"path", "record_sha256"})
-
-
-def statement_claims(statement: Statement) -> dict[str, Any]:
-    """Give what the ledger has to say of a certificate."""
-    predicate = statement.predicate
-    return {
-        "candidate": predicate.candidate.name,
-        "outcome": predicate.candidate.outcome,
-        "artifact_digest": predicate.candidate.artifact_digest,
-        "evaluation_set": predicate.evaluation_set.digest,
-        "valid_from": predicate.validity.valid_from,
-        "valid_until": predicate.validity.valid_until,
-    }
-
-
-def _check_stored_copy(
-    evidence: StoredEvidence, entry: LedgerEntry, body: CertificateBody, digest: str
-) -> Iterator[Discrepancy]:
-    """Look at the version that the certificate was stored with, where the folder has it."""
-    folder, _, name = body.path.rpartition("/")
-    if not evidence.files.names(folder):
-        return  # an export holds the certificate beside the evidence
-    content = evidence.files.read(f"{folder}/{RECORD}")
-    if content is None or digest_of_bytes(content) != body.record_sha256:
-        what = f"it is not the record that ledger entry {entry.sequence} names"
-        yield Discrepancy("evidence", f"{folder}/{RECORD}", what)
-        return
-    try:
-        record = Record.model_validate_json(content)
-    except ValidationError:
-        yield Discrepancy("evidence", f"{folder}/{RECORD}", "it is no provenance record")
-        return
-    stored = record.files.get(name)
-    if stored is None or stored.sha256 != digest:
-        yield Discrepancy("evidence", body.path, "the certificate that is stored here is another")
-        return
-    listed = {RECORD: StoredFile(sha256=body.record_sha256, size=len(content)), **record.files}
-    for problem in evidence.check_folder(folder, listed):
-        # A note of an earlier failure to issue it may lie here too.
-        if not problem.file.startswith(f"{folder}/failure."):
-            yield problem
-
-
-def all_found(found: Iterator[Discrepancy]) -> list[Discrepancy]:
-    """List what a check finds; a link or a path that leads out ends it, and is a finding."""
-    problems = []
-    try:
-        for problem in found:
-            problems.append(problem)  # noqa: PERF402 - a list made at once would be lost
-    except EvidenceError as error:
-        problems.append(Discrepancy("evidence", str(error.culprit), error.what))
-    return problems
-
-
-def caught(found: Iterable[Discrepancy]) -> list[Discrepancy]:
-    """List what computing again finds; that it cannot be done is a finding too."""
-    problems = []
-    try:
-        # One by one, so that what was found before a fault is reported too.
-        for problem in found:
-            problems.append(problem)  # noqa: PERF402 - a list made at once would be lost
-    except Exception as error:  # noqa: BLE001 - whatever odd evidence makes it raise is a finding, never a pass
-        what = f"figures and verdicts cannot be recomputed: {type(error).__name__}: {error}"
-        problems.append(Discrepancy("figures", "evidence", what))
-    return problems

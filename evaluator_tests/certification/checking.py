@@ -20,7 +20,7 @@ from evaluator.certification import (
 )
 from evaluator.certification._bundle import MANIFEST, MANIFEST_TYPE, Manifest
 from evaluator.certification._signatures import seal
-from evaluator.certification._verification import VerificationReport
+from evaluator.certification._verification_report import VerificationReport
 from evaluator.errors import EvaluatorError
 from evaluator.evidence import StoredFile, canonical_json, digest_of_bytes
 from evaluator_tests.certification.evidence_folder import LATER, Issued

@@ -19,7 +19,7 @@ from evaluator.certification import (
     parse_statement,
     spec_document,
 )
-from evaluator.certification._recomputation import read_spec
+from evaluator.certification._declaration import read_spec
 from evaluator.certification._signatures import IN_TOTO, EnvelopeError
 from evaluator.certification._statement import SCHEMA_FILE, StatementError, json_schema
 from evaluator.errors import EvidenceError

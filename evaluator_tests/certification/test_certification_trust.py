@@ -22,7 +22,7 @@ from evaluator.certification._ledger import read_chain
 from evaluator.certification._release import Release
 from evaluator.certification._signatures import SigningKeyError
 from evaluator.certification._statement import Commitment, Statement
-from evaluator.certification._verification import VerificationReport
+from evaluator.certification._verification_report import VerificationReport
 from evaluator.evidence import Files, canonical_json, digest_of_bytes
 from evaluator.scorecard import Asset
 from evaluator.spec import AuditSpec
