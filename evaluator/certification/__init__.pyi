@@ -12,7 +12,11 @@ from ._commitment import (
     read_openings as read_openings,
 )
 from ._declaration import SPEC_FILE as SPEC_FILE, spec_document as spec_document
-from ._entries import EnteredAlreadyError as EnteredAlreadyError, EntryKind as EntryKind
+from ._entries import (
+    ChainedEntry as ChainedEntry,
+    EnteredAlreadyError as EnteredAlreadyError,
+    EntryKind as EntryKind,
+)
 from ._gaps import (
     DecidedGap as DecidedGap,
     WorstGap as WorstGap,

@@ -21,7 +21,6 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
 
 from evaluator.certification._commitment import Shown, bind_as_issued, check_leaves
@@ -31,7 +30,7 @@ from evaluator.certification._publications import DOCUMENTS, REPORT, shown_files
 from evaluator.certification._redaction import (
     Redaction,
     Salts,
-    may_be_withheld,
+    files_with_rows,
     redacted_bytes,
 )
 from evaluator.certification._signatures import PublicKey, SigningKey, parse_envelope, seal
@@ -87,12 +86,12 @@ class BundleCheck(NamedTuple):
     @property
     def is_intact(self) -> bool:
         """Whether certificate and bundle are intact."""
-        return self.report.is_intact and not self.problems
+        return self.whole.is_intact
 
     @property
     def is_verified(self) -> bool:
         """Whether the certificate is verified and the bundle intact: the only full success."""
-        return self.report.is_verified and not self.problems
+        return self.whole.is_verified
 
 
 def export_bundle(
@@ -103,6 +102,7 @@ def export_bundle(
     trusted: TrustedKeys | None,
     key: SigningKey | None,
     secret: bytes | None = None,
+    redact: Collection[str] = (),
     now: datetime,
 ) -> Path:
     """Copy a certificate, all that it rests on and what shows it into a new folder.
@@ -124,6 +124,9 @@ def export_bundle(
     secret
         Makes a redacted bundle, with salted digests of this secret for what may not leave; None
         copies everything. See `secret_in`.
+    redact
+        The columns that the audit does not let out by now: a certificate of before, which lets one
+        of them out, is not redacted.
     now
         The moment that the certificate is checked at, with its time zone.
 
@@ -159,17 +162,23 @@ def export_bundle(
         )
     shown = _read_shown(evidence_url, checked, statement)
     evidence = StoredEvidence(evidence_url, statement.predicate)
-    redacted = _Redacted() if secret is None else _redact(evidence, secret, checked.certificate)
+    redacted = _Redacted(frozenset(), {})
+    if secret is not None:
+        redacted = _redact(evidence, secret, checked.certificate, redact)
     files = evidence.files
     ledger = ledger_folder(statement.predicate.audit)
     chain = [f"{ledger}/{name}" for name in files.names(ledger)]
     paths = sorted({*evidence.paths(), *chain} - redacted.withheld)
+    try:
+        to.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        what = f"no folder can be made there ({error.strerror})"
+        raise UsageError(what, culprit=str(to), fix="name another folder") from error
     listed = {f"{EVIDENCE}/{path}": _copy(files, path, to / EVIDENCE) for path in paths}
     issuer = (
         None if trusted is None else trusted.issuer_of(parse_envelope(certificate, CERTIFICATE))
     )
-    is_redacted = bool(redacted.withheld)
-    readme = _readme(statement, checked.certificate, issuer, shown, is_redacted=is_redacted)
+    readme = _readme(statement, checked.certificate, issuer, shown, is_redacted=secret is not None)
     own = {
         CERTIFICATE: certificate,
         PUBLIC_KEY: None if issuer is None else issuer.pem,
@@ -189,31 +198,30 @@ def export_bundle(
 
 
 class _Redacted(NamedTuple):
-    """What a redacted bundle does not hold, and what it holds for that; nothing of a whole one."""
+    """What a redacted bundle does not hold, and what it holds for that."""
 
-    withheld: frozenset[str] = frozenset()
-    files: Mapping[str, bytes] = MappingProxyType({})
+    withheld: frozenset[str]
+    files: Mapping[str, bytes]
 
 
-def _redact(evidence: StoredEvidence, secret: bytes, certificate: str) -> _Redacted:
+def _redact(
+    evidence: StoredEvidence, secret: bytes, certificate: str, redact: Collection[str]
+) -> _Redacted:
     spec, predicate = read_declared(evidence), evidence.predicate
-    bound = bind_as_issued(evidence, secret)
+    bound = bind_as_issued(evidence, secret, redact)
     salts = Salts(secret, predicate.audit, predicate.evaluation_set.digest)
-    withheld: dict[str, str] = {}
-    stand_ins = {}
-    for item in evidence.items:
-        for name, stored in item.all_files.items():
-            if may_be_withheld(spec, predicate.candidate.name, item, name):
-                path = f"{item.folder}/{name}"
-                withheld[path] = stored.sha256
-                content = redacted_bytes(evidence, spec, salts, item, name)
-                if content is not None:
-                    stand_ins[f"{STAND_INS}/{path}"] = content
-    contents = ((path, bytes.fromhex(sha256)) for path, sha256 in withheld.items())
-    salted = dict(zip(withheld, salts.digests(["file"], contents), strict=True))
-    said = Redaction(certificate=certificate, withheld=dict(sorted(salted.items())))
-    leaves = b"".join(bound.leaves)
-    return _Redacted(frozenset(withheld), {REDACTION: said.to_bytes(), LEAVES: leaves, **stand_ins})
+    found = files_with_rows(evidence)
+    digests = (
+        (path, bytes.fromhex(item.all_files[name].sha256)) for path, (item, name) in found.items()
+    )
+    withheld = dict(zip(found, salts.digests(["file"], digests), strict=True))
+    said = Redaction(certificate=certificate, withheld=withheld)
+    files = {REDACTION: said.to_bytes(), LEAVES: b"".join(bound.leaves)}
+    for path, (item, name) in found.items():
+        content = redacted_bytes(evidence, spec, salts, item, name)
+        if content is not None:
+            files[f"{STAND_INS}/{path}"] = content
+    return _Redacted(frozenset(withheld), files)
 
 
 def verify_bundle(

@@ -8,7 +8,7 @@ that it is true: for that, hold the case against another source.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from evaluator.certification._declaration import narrowed_to, read_declared
 from evaluator.certification._merkle import leaf_of, root_by_path, tree_paths, tree_root
+from evaluator.certification._phrases import format_list
 from evaluator.certification._redaction import (
     SECRET_FILE,
     Salts,
@@ -110,14 +111,22 @@ class Binder:
         return statement.model_copy(update={"predicate": predicate})
 
 
-def bind_as_issued(evidence: StoredEvidence, secret: bytes) -> Bound:
+def bind_as_issued(evidence: StoredEvidence, secret: bytes, redact: Collection[str]) -> Bound:
     """Bind all cases of a certificate once more, and make sure that this gives what it says.
 
     Raises
     ------
     EvidenceError
-        Where the certificate binds no cases, or was issued with another secret.
+        Where the certificate binds no cases, was issued with another secret, or lets out one of the
+        columns that its audit does not let out by now.
     """
+    let_out = sorted({*redact} - {*read_declared(evidence).certificate.redact})
+    if let_out:
+        raise EvidenceError(
+            f"it was issued before its audit kept back {format_list(let_out)}, and lets that out",
+            culprit="certificate",
+            fix="issue a new one with `evaluator run`",
+        )
     if evidence.predicate.commitment is None:
         raise EvidenceError(
             "it binds no single cases, as those of format 1 do not",
@@ -183,16 +192,13 @@ def spell_rows(table: pa.Table) -> list[str]:
 
 
 def check_leaves(leaves: bytes, source: str, evidence: StoredEvidence) -> Iterator[Discrepancy]:
-    """Hold the leaves of a redacted bundle against the certificate's root, and count its rows."""
+    """Hold the leaves of a redacted bundle against the certificate's root and number of cases."""
     said = evidence.predicate.commitment
     size = len(leaves) // _WIDTH
     split = [leaves[at * _WIDTH : (at + 1) * _WIDTH] for at in range(size)]
     if said is None or len(leaves) % _WIDTH or said.root != tree_root(split).hex():
         yield Discrepancy("cases", source, "its leaves do not give the certificate's root")
-    elif (
-        said.cases != size
-        or _table(evidence, _items(evidence, Asset.EVALUATION_SET), CASES).num_rows != size
-    ):
+    elif said.cases != size:
         yield Discrepancy("cases", source, "the certificate binds another number of cases")
 
 
@@ -249,7 +255,13 @@ class Openings(StrictModel):
 
 
 def open_cases(
-    certificate: bytes, evidence_url: str, secret: bytes, *, challenge: str, count: int
+    certificate: bytes,
+    evidence_url: str,
+    secret: bytes,
+    *,
+    challenge: str,
+    count: int,
+    redact: Collection[str] = (),
 ) -> Openings:
     """Show the cases that a challenge chooses.
 
@@ -263,15 +275,18 @@ def open_cases(
         See `secret_in`.
     challenge, count
         See `challenged`.
+    redact
+        The columns that the audit does not let out by now.
 
     Raises
     ------
     EvidenceError
-        Where the certificate binds no cases, or was issued with another secret.
+        As `bind_as_issued`.
     """
     envelope = parse_envelope(certificate, "certificate")
     statement = parse_statement(envelope.payload, "certificate")
-    bound = bind_as_issued(StoredEvidence(evidence_url, statement.predicate), secret)
+    evidence = StoredEvidence(evidence_url, statement.predicate)
+    bound = bind_as_issued(evidence, secret, redact)
     places = challenged(bound.commitment(), challenge, count)
     paths = tree_paths(bound.leaves, places)
     return Openings(
@@ -329,8 +344,9 @@ def read_openings(path: Path, *, challenge: str, asked: int) -> Shown:
     try:
         return Shown(Openings.parse(path.read_bytes()), path.name, challenge, asked)
     except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
         raise UsageError(
-            f"it holds no openings of cases: {error}",
+            f"it holds no openings of cases: {why}",
             culprit=str(path),
             fix="name the file that `evaluator open` made",
         ) from error
@@ -366,12 +382,14 @@ def check_openings(
         cases = in_order(cases)
         redacted = {DATA_PREFIX + column for column in spec.certificate.redact}
         redacted |= {"id"} if spec.data.id in spec.certificate.redact else set()
-    bound = [one for one in openings.openings if one.root(said.cases) == said.root]
+    bound = []
     for one in openings.openings:
-        if one not in bound:
+        # A place that is bound is one of the rows, whose number is held against the certificate's.
+        if one.root(said.cases) == said.root and one.place < cases.num_rows:
+            bound.append(one)
+        else:
             what = f"the case at {one.place} is not what the certificate binds there"
             yield Discrepancy("cases", source, what)
-    bound = [one for one in bound if one.place < cases.num_rows]
     rows = cases.take(pa.array([one.place for one in bound], pa.int64()))
     by_candidate = {
         name: _said_by_id(evidence, _items(evidence, predictions_of(name)), rows["id"])

@@ -118,6 +118,7 @@ class _Again(NamedTuple):
 
     gates: GateEvidence
     evaluation_set: EvidenceItem
+    cases: int
     predictions: Mapping[str, Sequence[EvidenceItem]]
     """By candidate, what its predictions were read from."""
 
@@ -183,7 +184,7 @@ def _recompute_tables(
         weak_searches=searches,
         days=days,
     )
-    return _Again(gate_evidence(spec, again), evaluation_set, items)
+    return _Again(gate_evidence(spec, again), evaluation_set, cases.num_rows, items)
 
 
 def _without(spec: AuditSpec, tables: Collection[str]) -> AuditSpec:
@@ -260,6 +261,10 @@ def _check_subjects(predicate: Predicate, again: _Again) -> Iterator[Discrepancy
     evaluation_set = again.evaluation_set
     if predicate.evaluation_set.digest != evaluation_set.content_version:
         what = "the certificate is about another evaluation set than was measured"
+        yield Discrepancy("cases", evaluation_set.folder, what)
+    bound = predicate.commitment
+    if bound is not None and bound.cases != again.cases:
+        what = f"the certificate binds {bound.cases} cases, and {again.cases} were measured"
         yield Discrepancy("cases", evaluation_set.folder, what)
     model = model_of(predicate.candidate.name)
     artifact = predicate.candidate.artifact_digest

@@ -25,7 +25,7 @@ from evaluator.certification._phrases import format_list
 from evaluator.certification._statement import Discrepancy, EvidenceItem, Sha256, StrictModel
 from evaluator.certification._stored_evidence import StoredEvidence
 from evaluator.errors import EvidenceError
-from evaluator.evidence import RECORD, canonical_json
+from evaluator.evidence import canonical_json
 from evaluator.scorecard import (
     ADDITIONAL_MEASUREMENTS,
     CASES,
@@ -76,15 +76,18 @@ def secret_in(folder: Path) -> bytes:
     path = folder / SECRET_FILE
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        made = folder / f".{SECRET_FILE}.{os.getpid()}.{secrets.token_hex(4)}"
+        made = folder / f".{SECRET_FILE}.{secrets.token_hex(8)}"
         descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(_SECRET_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
-        with suppress(FileExistsError):
-            os.link(made, path)
-        made.unlink()
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(secrets.token_bytes(_SECRET_BYTES))
+                file.flush()
+                os.fsync(file.fileno())
+            # Who finds it there already has lost a race, and takes the other one's.
+            with suppress(FileExistsError):
+                os.link(made, path)
+        finally:
+            made.unlink()
     content = path.read_bytes()
     if len(content) != _SECRET_BYTES:
         raise EvidenceError(
@@ -138,27 +141,27 @@ class Salts:
             yield hmac.digest(self._secret, about + name.encode(), "sha256")
 
 
-def may_be_withheld(spec: AuditSpec, candidate: str, item: EvidenceItem, name: str) -> bool:
-    """Tell whether figures can be computed without a file, or with what stands for it."""
-    if name == RECORD:
-        return False
-    tables = {predictions_of(one): PREDICTIONS for one in narrowed_to(spec, candidate)}
-    # Notes of failures quote what failed.
-    return item.asset in _ROWS or name in item.notes or tables.get(item.asset) == name
+def files_with_rows(evidence: StoredEvidence) -> dict[str, tuple[EvidenceItem, str]]:
+    """List by path what may be withheld: figures are computed without it, or by what stands for it.
+
+    Notes of failures are among them, since they quote what failed.
+    """
+    candidate = evidence.predicate.candidate.name
+    narrowed = narrowed_to(read_declared(evidence), candidate)
+    tables = {predictions_of(one): PREDICTIONS for one in narrowed}
+    return {
+        f"{item.folder}/{name}": (item, name)
+        for item in evidence.items
+        for name in (*item.files, *item.notes)
+        if item.asset in _ROWS or name in item.notes or tables.get(item.asset) == name
+    }
 
 
 def check_withheld(evidence: StoredEvidence) -> Iterator[Discrepancy]:
     """Find what is withheld and may not be."""
     if not evidence.withheld:
         return
-    spec, candidate = read_declared(evidence), evidence.predicate.candidate.name
-    may_be = {
-        f"{item.folder}/{name}"
-        for item in evidence.items
-        for name in item.all_files
-        if may_be_withheld(spec, candidate, item, name)
-    }
-    for path in sorted({*evidence.withheld} - may_be):
+    for path in sorted({*evidence.withheld} - files_with_rows(evidence).keys()):
         what = "it is withheld, and holds no rows that might have to be"
         yield Discrepancy("evidence", path, what)
 

@@ -153,6 +153,7 @@ def export(
         trusted=trusted_by_environment(os.environ) if key is None else trusted_keys(key),
         key=signing_key,
         secret=_secret() if redacted else None,
+        redact=_kept_back(found) if redacted else (),
         now=datetime.now(UTC),
     )
     typer.echo(f"The certificate and all that it rests on are in {folder}; README.txt says more.")
@@ -179,9 +180,17 @@ def open_(
     from evaluator.certification import open_cases
 
     found = _find(certificate, evidence)
-    if to.exists():
-        raise UsageError("it is there already", culprit=str(to), fix="name a new file")
-    shown = open_cases(found.content, found.evidence, _secret(), challenge=challenge, count=cases)
+    if to.exists() or not to.parent.is_dir():
+        what = "it is there already" if to.exists() else "there is no such folder"
+        raise UsageError(what, culprit=str(to), fix="name a new file in a folder that is there")
+    shown = open_cases(
+        found.content,
+        found.evidence,
+        _secret(),
+        challenge=challenge,
+        count=cases,
+        redact=_kept_back(found),
+    )
     to.write_bytes(shown.to_bytes())
     typer.echo(f"{len(shown.openings)} cases are in {to}, for whoever demanded them alone.")
 
@@ -420,6 +429,11 @@ def _secret() -> bytes:
     from evaluator.orchestration import Home
 
     return secret_in(Home.from_environment().root)
+
+
+def _kept_back(found: _FoundCertificate) -> tuple[str, ...]:
+    """Name the columns that its audit does not let out by now."""
+    return _state(found.statement().predicate.audit).spec.certificate.redact
 
 
 class _Decision(NamedTuple):

@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
     from mlflow.tracking import MlflowClient
 
-    from evaluator.certification import SigningKey
+    from evaluator.certification import ChainedEntry, SigningKey
 
 CERTIFICATE = "certificate.json"
 """What was found for all candidates; each candidate's signed statement lies beside it."""
@@ -194,21 +194,27 @@ def issue_certificate(
     return record
 
 
-def publish(state: AuditState, record: Record, certificate: Record, now: datetime) -> None:
+def publish(
+    state: AuditState,
+    record: Record,
+    certificate: Record,
+    entries: Sequence["ChainedEntry"],
+    now: datetime,
+) -> None:
     """Enter what shows a certificate in the ledger, unless it would be unsigned among signed ones.
 
     The certificate is quoted in it and cannot name it, so an entry of the issuer's does.
     """
-    entries = Ledger(state.store.url, state.audit.name).entries()
     if not lacks_signature(entries, signing_key_from_environment(os.environ)):
         bodies = {_record_digest(state, record): _publication(state, record, certificate)}
         _enter(state, "publication", bodies, f"shown by run {record.run_id}", now)
 
 
-def is_published(state: AuditState, record: Record, certificate: Record) -> bool:
+def is_published(
+    state: AuditState, record: Record, certificate: Record, entries: Sequence["ChainedEntry"]
+) -> bool:
     """Tell whether this issuer's ledger names what lies there, or nothing can be entered anyway."""
     key = signing_key_from_environment(os.environ)
-    entries = Ledger(state.store.url, state.audit.name).entries()
     if lacks_signature(entries, key):
         return True
     mine = (

@@ -12,6 +12,7 @@ from evaluator.certification import (
     PAGE,
     TECHNICAL_FILE,
     EvidenceRecord,
+    Ledger,
     build_certificate,
     model_card_name,
     signing_key_from_environment,
@@ -111,12 +112,13 @@ def reports_are_current(state: AuditState, now: datetime) -> bool:
     if scorecard is None or certificate is None:
         return False
     runs = state.identities.mlflow_runs(scorecard, state.home)
+    entries = Ledger(state.store.url, state.audit.name).entries()
     return (
         certificate == expected_certificate(state, scorecard, now).record
         and state.store.find(state.address(Asset.MLFLOW_RUNS), runs) is not None
         and all(
             (shown := state.store.find(*_page_target(state, scorecard, kind))) is not None
-            and is_published(state, shown, certificate)
+            and is_published(state, shown, certificate, entries)
             for kind in (Asset.DASHBOARD, Asset.DOCUMENTS)
         )
     )
@@ -142,7 +144,8 @@ def _store_shown(
     address, identity = _page_target(state, judged.record, kind)
     certificate = state.require(Asset.CERTIFICATE)
     existing = state.store.find(address, identity)
-    if existing is not None and not is_published(state, existing, certificate):
+    entries = Ledger(state.store.url, state.audit.name).entries()
+    if existing is not None and not is_published(state, existing, certificate, entries):
         # Made anew, so that the issuer's key never vouches for what others may have written there.
         state.store.remove([f"{state.store.folder(existing)}/{RECORD}"])
     existing = state.store.reuse(address, identity, run_context)
@@ -159,7 +162,7 @@ def _store_shown(
         code_version=CODE_VERSIONS[kind],
         run_context=run_context,
     )
-    publish(state, record, certificate, run_context.now)
+    publish(state, record, certificate, entries, run_context.now)
     return record
 
 

@@ -97,12 +97,12 @@ def verify_command(
         now, trusted = datetime.now(UTC), trusted_keys(key)
         head = None if ledger_head is None else parse_head(ledger_head)
         shown = None
-        if openings is not None:
-            if challenge is None or all_issued:
+        if openings is not None or challenge is not None:
+            if openings is None or challenge is None or all_issued:
                 raise UsageError(
                     "cases were chosen by the word that demanded them, for one certificate",
-                    culprit="--openings",
-                    fix="give that word with --challenge, and leave --all out",
+                    culprit="--openings and --challenge",
+                    fix="give both, and leave --all out",
                 )
             shown = read_openings(openings, challenge=challenge, asked=cases)
         if all_issued:

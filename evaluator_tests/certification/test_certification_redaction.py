@@ -5,7 +5,7 @@ import json
 import math
 import shutil
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -40,7 +40,7 @@ from evaluator.certification._commitment import (
 )
 from evaluator.certification._merkle import leaf_of, root_by_path, tree_paths, tree_root
 from evaluator.certification._redaction import SECRET_FILE, Redaction, plain
-from evaluator.certification._statement import Commitment
+from evaluator.certification._statement import Commitment, Statement
 from evaluator.certification._stored_evidence import StoredEvidence
 from evaluator.errors import EvaluatorError, EvidenceError, UsageError
 from evaluator.evidence import canonical_json, digest_of_bytes
@@ -61,7 +61,7 @@ KEY = key_of(1)
 TRUSTED = TrustedKeys.of(KEY.public)
 
 
-def exported(issued: Issued, to: Path, name: str = "two") -> Path:
+def exported(issued: Issued, to: Path, name: str = "two", redact: Sequence[str] = ()) -> Path:
     return export_bundle(
         issued.certificates[name],
         issued.url,
@@ -69,6 +69,7 @@ def exported(issued: Issued, to: Path, name: str = "two") -> Path:
         trusted=TRUSTED,
         key=KEY,
         secret=SECRET,
+        redact=redact,
         now=LATER,
     )
 
@@ -270,6 +271,39 @@ def test_of_any_bytes_as_a_redaction_there_come_sentences(
     (bundle / REDACTION).write_bytes(data.draw(bent(content) | altered(content)))
     for problem in checked(bundle).whole.problems:
         is_sentence(problem.what)
+
+
+def test_a_certificate_that_lets_out_what_its_audit_keeps_back_by_now_is_not_redacted(
+    issued: Issued, tmp_path: Path
+) -> None:
+    kept_back = ("amount", "country")
+    with pytest.raises(EvidenceError, match="before its audit kept back country"):
+        exported(issued, tmp_path / "bundle", redact=kept_back)
+    assert not (tmp_path / "bundle").exists()
+    with pytest.raises(EvidenceError, match="before its audit kept back country"):
+        open_cases(
+            issued.certificates["two"],
+            issued.url,
+            SECRET,
+            challenge="a word",
+            count=5,
+            redact=kept_back,
+        )
+    # To keep back less by now lets nothing out.
+    assert found(exported(issued, tmp_path / "bundle", redact=("amount",))) == ""
+
+
+def test_a_certificate_that_binds_another_number_of_cases_is_found(tmp_path: Path) -> None:
+    class Fewer(Builder):
+        def bound(self, statement: Statement) -> Statement:
+            bound = Commitment(root="0" * 64, cases=79)
+            predicate = statement.predicate.model_copy(update={"commitment": bound})
+            return statement.model_copy(update={"predicate": predicate})
+
+    report = check(Fewer(tmp_path / "evidence").issue(KEY))
+    assert [one.what for one in report.problems] == [
+        "the certificate binds 79 cases, and 80 were measured"
+    ]
 
 
 def test_another_secret_neither_redacts_nor_opens(issued: Issued, tmp_path: Path) -> None:
