@@ -448,6 +448,17 @@ def test_decisions_of_people_are_entered_with_author_and_reason(
             ["require", "flights", "sturdy", "--key", "nowhere.pem", "--allow-unsigned"],
             "leave out one of the two",
         ),
+        (["open", "flights/sturdy", "/nowhere/cases.json", "--challenge", "w"], "no such folder"),
+        (["verify", "flights/sturdy", "--challenge", "w"], "give both, and leave --all out"),
+        (
+            ["verify", "flights/sturdy", "--openings", "cases.json"],
+            "give both, and leave --all out",
+        ),
+        (
+            ["verify", "flights/sturdy", "--openings", "cases.json", "--challenge", "w"],
+            "it holds no openings of cases: No such file or directory",
+        ),
+        (["export", "flights/sturdy", "/dev/null/bundle"], "no folder can be made there"),
     ],
 )
 def test_wrong_use_is_answered_in_a_sentence(arguments: list[str], words: str, call: Call) -> None:
@@ -474,6 +485,25 @@ def test_what_is_no_certificate_is_told_by_its_name(
     answer = call(*(argument.format(**places) for argument in arguments))
     assert answer.code == 3
     assert "rubbish.dsse.json: it is no DSSE envelope" in answer.out
+
+
+def test_what_the_yaml_keeps_back_by_now_is_not_let_out_before_another_run(
+    audit: Audit, call: Call, tmp_path: Path
+) -> None:
+    settings = audit.spec.model_dump(mode="json", exclude_unset=True)
+    column = next(name for name in settings["data"]["columns"] if name.startswith("tail"))
+    settings["certificate"] = {"redact": [column]}
+    declare(Audit(audit.name, type(audit.spec).model_validate(settings)), tmp_path / "defs")
+    for asked in (
+        ("export", "flights/sturdy", str(tmp_path / "bundle"), "--redacted"),
+        ("open", "flights/sturdy", str(tmp_path / "cases.json"), "--challenge", "w"),
+    ):
+        answer = call(*asked)
+        assert answer.code == 3
+        assert f"it was issued before its audit kept back {column}" in answer.out
+        assert "`evaluator run`" in answer.out
+    assert not (tmp_path / "bundle").exists()
+    assert not (tmp_path / "cases.json").exists()
 
 
 def test_an_export_needs_no_declaration_of_the_audit(
