@@ -148,7 +148,7 @@ def _keys(text: bytes) -> list[str]:
     for line in text.splitlines()[:100]:
         try:
             value = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(value, dict):
             keys.update(dict.fromkeys(value))

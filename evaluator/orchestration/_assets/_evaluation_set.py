@@ -20,7 +20,7 @@ from evaluator.orchestration._evaluation_set import (
 from evaluator.orchestration._facts import EvaluationSetFacts
 from evaluator.orchestration._partitions import ALL_PARTITIONS
 from evaluator.orchestration._resources import States, run_context_of
-from evaluator.scorecard import CASES, Asset, model_of
+from evaluator.scorecard import CASES, Asset, model_of, step_of
 from evaluator.spec import Audit, CandidateSpec
 
 
@@ -41,7 +41,7 @@ def evaluation_set_asset(audit: Audit) -> dg.AssetsDefinition:
     )
 
     @dg.multi_asset(
-        name=f"{audit.name}__evaluation_set",
+        name=step_of(audit.name, Asset.EVALUATION_SET),
         specs=[spec],
     )
     def evaluation_set(
@@ -87,7 +87,7 @@ def model_asset(audit: Audit, candidate: CandidateSpec) -> dg.AssetsDefinition:
         warnings.simplefilter("ignore", dg.BetaWarning)
 
         @dg.multi_observable_source_asset(  # type: ignore[untyped-decorator] # Dagster's lack
-            name=f"{audit.name}__{model_of(candidate.name)}",
+            name=step_of(audit.name, model_of(candidate.name)),
             specs=[spec],
         )
         def model(

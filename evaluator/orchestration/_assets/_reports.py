@@ -44,6 +44,7 @@ from evaluator.scorecard import (
     metrics_of,
     read_measurements,
     read_slices,
+    step_of,
 )
 from evaluator.spec import Audit, AuditSpec
 
@@ -95,7 +96,7 @@ def _report(audit: Audit, report: _Report) -> dg.AssetsDefinition:
     )
 
     @dg.multi_asset(
-        name=f"{audit.name}__{report.asset}",
+        name=step_of(audit.name, report.asset),
         specs=[spec],
         retry_policy=RETRIES if report.calls_mlflow else None,
         pool="mlflow" if report.calls_mlflow else None,
@@ -140,7 +141,7 @@ def _scorecard(audit: Audit) -> dg.AssetsDefinition:
     )
 
     @dg.multi_asset(
-        name=f"{audit.name}__scorecard",
+        name=step_of(audit.name, Asset.SCORECARD),
         specs=[spec],
         check_specs=[check],
     )
