@@ -254,6 +254,19 @@ def test_what_stands_for_an_audit_shows_its_fault_as_text(tmp_path: Path) -> Non
     assert hostile in "".join(child.content for child in shown)
 
 
+def test_what_a_candidate_is_said_to_be_is_text_in_the_ui(tmp_path: Path) -> None:
+    hostile = "![seen](https://example.org/x) <img src=x>"
+    path = "path: models/one.skops"
+    lay(tmp_path, shop=GOOD.replace(path, f"{path}\n      description: '{hostile}'"))
+    graph = project_definitions(tmp_path).resolve_asset_graph()
+    description = graph.get(dg.AssetKey(["shop", "one_model"])).description
+
+    read = MarkdownIt("commonmark").parse(description or "")
+    shown = [child for token in read if token.type == "inline" for child in token.children or ()]
+    assert {child.type for child in shown} <= {"text", "text_special", "softbreak"}
+    assert hostile in "".join(child.content for child in shown)
+
+
 def test_a_fault_of_one_audit_becomes_red_by_itself_and_once(tmp_path: Path) -> None:
     instance = dg.DagsterInstance.ephemeral()
     lay(tmp_path, wrong="")

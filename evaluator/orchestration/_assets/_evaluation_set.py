@@ -71,12 +71,15 @@ def evaluation_set_asset(audit: Audit) -> dg.AssetsDefinition:
 
 def model_asset(audit: Audit, candidate: CandidateSpec) -> dg.AssetsDefinition:
     """Build the observed artifact of one candidate."""
+    from evaluator.reporting import escape_markdown
+
     spec = asset_spec(
         audit,
         model_of(candidate.name),
         code="model",
         description=(
-            f"The artifact of {candidate.name}. {candidate.description}\n\nObserving it takes its"
+            f"The artifact of {candidate.name}."
+            f" {escape_markdown(candidate.description)}\n\nObserving it takes its"
             " digest as the data version; it fails where the artifact is absent."
         ),
         kinds={candidate.kind, *adapter_of(candidate).icons},

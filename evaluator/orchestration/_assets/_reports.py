@@ -208,10 +208,16 @@ def scorecard_tables(spec: AuditSpec, judged: JudgedScorecard) -> dict[str, str]
 
 
 def _weak_slices(scorecard: Scorecard) -> str:
+    from evaluator.reporting import escape_markdown
+
     searches = "\n".join(
         f"- {candidate}: {search['confirmed']} confirmed of {search['tested']} tested, of"
         f" {search['possible']:,} possible slices"
-        + (f"; nothing was searched: {search['reason']}" if search["reason"] else "")
+        + (
+            f"; nothing was searched: {escape_markdown(search['reason'])}"
+            if search["reason"]
+            else ""
+        )
         for candidate, search in scorecard.weak_searches.items()
     )
     leading = [one for one in scorecard.rows(WeakSlice) if one.is_leading]
