@@ -336,6 +336,27 @@ def test_infer_writes_a_data_section_that_loads(call: Call, file: Callable[[str]
     assert data.columns["amount"].type == "float"
 
 
+def test_infer_passes_over_a_line_that_takes_json_down(call: Call, tmp_path: Path) -> None:
+    path = tmp_path / "cases.jsonl"
+    path.write_text('{"case_id": "a"}\n' + "[" * 100_000 + "\n" + f'{{"n": {"9" * 6_000}}}\n')
+
+    answer = call("infer", str(path))
+
+    assert answer.code == 0
+    assert list(yaml.safe_load(answer.out)["data"]["columns"]) == ["case_id"]
+
+
+def test_a_day_of_an_audit_that_has_not_begun_is_wrong_use(
+    call: Call, audits: Path, tmp_path: Path
+) -> None:
+    (audits / "shop" / "defs.yaml").write_text(GOOD.replace("2026-01-01", "2199-01-01"))
+
+    answer = call("replay", "shop", "2026-01-01", "--quarantine", str(tmp_path / "rows.csv"))
+
+    assert answer.code == 2
+    assert "wait for the first one, 2199-01-01" in answer.err
+
+
 def test_infer_says_why_a_file_cannot_be_read(call: Call, tmp_path: Path) -> None:
     empty = tmp_path / "empty.csv"
     empty.write_text("")

@@ -115,7 +115,7 @@ def read_days(content: bytes) -> list[DayFacts]:
     try:
         raw = json.loads(content)
         return [DayFacts(**{**day, "day": date.fromisoformat(day["day"])}) for day in raw]
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise EvidenceError(
             "it holds no facts about days", culprit=DAYS, fix="make the scorecard again"
         ) from error

@@ -234,7 +234,7 @@ def _check_head(
         return ([Discrepancy("ledger", path, "it is gone")] if entries else []), None
     try:
         head = _parse_head(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return [Discrepancy("ledger", path, "it is not what was written")], None
     last = entries[-1].entry.sequence if entries else 0
     behind = None
