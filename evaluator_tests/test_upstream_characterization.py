@@ -4,15 +4,20 @@ A release that changes one of these fails here, and not in somebody's audit. Eac
 that is used anywhere stands here, and where it is used.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import dagster as dg
 import pytest
 from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.workspace.context import WorkspaceProcessContext
+from dagster._core.workspace.load_target import EmptyWorkspaceTarget
 from dagster._daemon import controller
+from dagster_webserver.webserver import DagsterWebserver
 from ray._private import ray_constants, services
 
 from evaluator.orchestration._local_runs import RANGE_END_TAG, RANGE_START_TAG
@@ -283,3 +288,64 @@ def test_a_rays_machine_is_at_loopback_where_clusters_are_off(
     # `evaluator_tests.orchestration.test_orchestration_ray` keeps its cluster from the network.
     monkeypatch.setattr(ray_constants, "ENABLE_RAY_CLUSTER", False)
     assert services.get_node_ip_address() == "127.0.0.1"
+
+
+def _ask(app: Any, method: str, path: str, headers: dict[str, str], **query: str) -> Any:
+    """Send the UI's server a request without a body, and return how its answer begins."""
+    answered = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: dict[str, Any]) -> None:
+        answered.append(message)
+
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": path,
+        "query_string": urlencode(query).encode(),
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+    }
+    asyncio.run(app(scope, receive, send))
+    return answered[0]
+
+
+# SECURITY.md says so. Whoever reads this because it fails: say there what is better now.
+@pytest.mark.parametrize(
+    ("method", "headers"),
+    [
+        ("GET", {"accept": "image/*"}),
+        ("POST", {"content-type": "text/plain"}),
+        ("POST", {"content-type": "application/x-www-form-urlencoded"}),
+    ],
+)
+def test_dagsters_ui_obeys_whatever_page_a_browser_shows(
+    method: str, headers: dict[str, str]
+) -> None:
+    foreign = {"host": "evil.example", "origin": "https://evil.example", **headers}
+    with (
+        dg.instance_for_test() as instance,
+        WorkspaceProcessContext(instance, EmptyWorkspaceTarget()) as context,
+    ):
+        app = DagsterWebserver(context).create_asgi_app()
+        mutation = 'mutation { setConcurrencyLimit(concurrencyKey: "stolen", limit: 3) }'
+        answer = _ask(app, method, "/graphql", foreign, query=mutation)
+        assert answer["status"] == 200
+        # What it did the page does not see.
+        assert b"access-control-allow-origin" not in dict(answer["headers"])
+        assert instance.event_log_storage.get_concurrency_keys() == {"stolen"}
+
+
+def test_dagsters_ui_takes_a_forged_event_from_any_page() -> None:
+    with (
+        dg.instance_for_test() as instance,
+        WorkspaceProcessContext(instance, EmptyWorkspaceTarget()) as context,
+    ):
+        app = DagsterWebserver(context).create_asgi_app()
+        foreign = {"host": "evil.example", "origin": "https://evil.example"}
+        answer = _ask(app, "POST", "/report_asset_materialization/parent", foreign)
+        assert answer["status"] == 200
+        assert instance.get_latest_materialization_event(PARENT) is not None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from evaluator.cli._audits import check_can_be_written
 from evaluator.errors import UsageError
 from evaluator.verifier import (
     CASES_ASKED,
@@ -181,6 +182,7 @@ def open_(
     found = _find(certificate, evidence)
     if to.exists():
         raise UsageError("it is there already", culprit=str(to), fix="name a new file")
+    check_can_be_written(to)
     shown = open_cases(found.content, found.evidence, _secret(), challenge=challenge, count=cases)
     to.write_bytes(shown.to_bytes())
     typer.echo(f"{len(shown.openings)} cases are in {to}, for whoever demanded them alone.")

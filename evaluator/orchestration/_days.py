@@ -61,7 +61,9 @@ def known_day(state: AuditState, day: str) -> str:
         raise UsageError(
             "the audit has no such day",
             culprit=f"{state.audit.name} {day}",
-            fix=f"name one from {days[0]} to {days[-1]}, written like these",
+            fix=f"name one from {days[0]} to {days[-1]}, written like these"
+            if days
+            else f"wait for the first one, {state.spec.data.first_day}",
         )
     return day
 

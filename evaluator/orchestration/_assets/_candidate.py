@@ -18,7 +18,15 @@ from evaluator.orchestration._partition_run import Materialised, PartitionRun
 from evaluator.orchestration._partitions import ALL_PARTITIONS, SAME_PARTITION, slices
 from evaluator.orchestration._resources import States, run_context_of
 from evaluator.orchestration._state import AuditState
-from evaluator.scorecard import PREDICTIONS, Asset, Slice, metrics_of, model_of, predictions_of
+from evaluator.scorecard import (
+    PREDICTIONS,
+    Asset,
+    Slice,
+    metrics_of,
+    model_of,
+    predictions_of,
+    step_of,
+)
 from evaluator.spec import Audit, CandidateSpec
 
 _SHOWN = ["metric", "value", "low", "high", "n", "status", "reason"]
@@ -61,7 +69,7 @@ def candidate_assets(audit: Audit, candidate: CandidateSpec) -> dg.AssetsDefinit
     )
 
     @dg.multi_asset(
-        name=f"{audit.name}__{candidate.name}",
+        name=step_of(audit.name, predictions_of(candidate.name)),
         specs=[predictions, metrics],
         can_subset=True,
         backfill_policy=_runs(audit.spec.partitions_per_run),

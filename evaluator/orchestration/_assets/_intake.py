@@ -27,7 +27,7 @@ from evaluator.orchestration._partition_run import Materialised, PartitionRun
 from evaluator.orchestration._partitions import SAME_PARTITION, daily
 from evaluator.orchestration._resources import States, run_context_of
 from evaluator.orchestration._state import AuditState
-from evaluator.scorecard import PROFILE, Asset
+from evaluator.scorecard import PROFILE, Asset, step_of
 from evaluator.spec import Audit
 
 ONE_RUN = dg.BackfillPolicy.single_run()
@@ -58,7 +58,7 @@ def _raw_data(audit: Audit) -> dg.AssetsDefinition:
     )
 
     @dg.multi_asset(
-        name=f"{audit.name}__raw_data",
+        name=step_of(audit.name, Asset.RAW_DATA),
         specs=[spec],
         backfill_policy=ONE_RUN,
     )
@@ -175,7 +175,7 @@ def _intake(audit: Audit) -> dg.AssetsDefinition:
         ]
 
     @dg.multi_asset(
-        name=f"{audit.name}__intake",
+        name=step_of(audit.name, Asset.VALIDATED_DATA),
         specs=[validated, quarantined, report],
         check_specs=checks,
         # "Re-execute from failure" asks for `validated_data` alone.

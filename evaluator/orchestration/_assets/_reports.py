@@ -44,6 +44,7 @@ from evaluator.scorecard import (
     metrics_of,
     read_measurements,
     read_slices,
+    step_of,
 )
 from evaluator.spec import Audit, AuditSpec
 
@@ -95,7 +96,7 @@ def _report(audit: Audit, report: _Report) -> dg.AssetsDefinition:
     )
 
     @dg.multi_asset(
-        name=f"{audit.name}__{report.asset}",
+        name=step_of(audit.name, report.asset),
         specs=[spec],
         retry_policy=RETRIES if report.calls_mlflow else None,
         pool="mlflow" if report.calls_mlflow else None,
@@ -140,7 +141,7 @@ def _scorecard(audit: Audit) -> dg.AssetsDefinition:
     )
 
     @dg.multi_asset(
-        name=f"{audit.name}__scorecard",
+        name=step_of(audit.name, Asset.SCORECARD),
         specs=[spec],
         check_specs=[check],
     )
@@ -207,10 +208,16 @@ def scorecard_tables(spec: AuditSpec, judged: JudgedScorecard) -> dict[str, str]
 
 
 def _weak_slices(scorecard: Scorecard) -> str:
+    from evaluator.reporting import escape_markdown
+
     searches = "\n".join(
         f"- {candidate}: {search['confirmed']} confirmed of {search['tested']} tested, of"
         f" {search['possible']:,} possible slices"
-        + (f"; nothing was searched: {search['reason']}" if search["reason"] else "")
+        + (
+            f"; nothing was searched: {escape_markdown(search['reason'])}"
+            if search["reason"]
+            else ""
+        )
         for candidate, search in scorecard.weak_searches.items()
     )
     leading = [one for one in scorecard.rows(WeakSlice) if one.is_leading]
