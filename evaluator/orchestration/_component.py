@@ -8,6 +8,7 @@ from dagster.components import Scaffolder, ScaffoldRequest
 from pydantic import BaseModel
 
 from evaluator.errors import UsageError
+from evaluator.evidence import write_whole
 from evaluator.orchestration._arrivals import artifact_sensor, landing_sensor
 from evaluator.orchestration._asset_specs import automation_sensor
 from evaluator.orchestration._assets._candidate import candidate_assets
@@ -83,7 +84,7 @@ class AuditScaffolder(Scaffolder[Any]):
             )
         name = request.target_path.name
         text = _TEMPLATE.format(name=name, type_name=request.type_name)
-        (request.target_path / "defs.yaml").write_text(text, encoding="utf-8")
+        write_whole(request.target_path / "defs.yaml", text.encode())
 
 
 @dg.scaffold_with(AuditScaffolder)
