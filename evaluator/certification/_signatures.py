@@ -156,7 +156,7 @@ def create_key(folder: Path, name: str) -> KeyFiles:
     try:
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         _write_new(files.private, pem, 0o600)
-    except SigningKeyError:
+    except BaseException:
         files.public.unlink()
         raise
     return files
@@ -303,12 +303,17 @@ def _write_new(path: Path, content: bytes, mode: int) -> None:
         ) from error
     except OSError as error:
         raise _no_place(path, error) from error
-    with os.fdopen(opened, "wb") as file:
-        # The process's mask may have taken rights away from the owner, never given others any.
-        os.fchmod(opened, mode)
-        file.write(content)
-        file.flush()
-        os.fsync(opened)
+    try:
+        with os.fdopen(opened, "wb") as file:
+            # The process's mask may have taken rights away from the owner, never given others any.
+            os.fchmod(opened, mode)
+            file.write(content)
+            file.flush()
+            os.fsync(opened)
+    except BaseException:
+        # What is half a key would never be overwritten.
+        path.unlink()
+        raise
 
 
 def _no_place(path: Path, error: OSError) -> SigningKeyError:

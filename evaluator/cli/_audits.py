@@ -330,6 +330,7 @@ def _audit_run(
     from evaluator.orchestration import AuditState, Home
 
     home = Home.from_environment()
+    home.prepare()
     if AuditState(audit, home).may_be_pending():
         # It imports what the candidates' processes need, while this one imports Dagster.
         from evaluator.orchestration import start_fork_server

@@ -178,13 +178,14 @@ def open_(
     does not let out stay behind.
     """
     from evaluator.certification import open_cases
+    from evaluator.evidence import write_whole
 
     found = _find(certificate, evidence)
     if to.exists():
         raise UsageError("it is there already", culprit=str(to), fix="name a new file")
     check_can_be_written(to)
     shown = open_cases(found.content, found.evidence, _secret(), challenge=challenge, count=cases)
-    to.write_bytes(shown.to_bytes())
+    write_whole(to, shown.to_bytes())
     typer.echo(f"{len(shown.openings)} cases are in {to}, for whoever demanded them alone.")
 
 

@@ -16,7 +16,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from evaluator.errors import EvaluatorError, SpecError, UsageError
-from evaluator.evidence import digest_of
+from evaluator.evidence import digest_of, write_whole
 from evaluator.orchestration._arrivals import artifact_sensor, landing_sensor
 from evaluator.orchestration._asset_specs import automation_sensor, once_for_each_code_version
 from evaluator.orchestration._assets._candidate import candidate_assets
@@ -93,7 +93,7 @@ class AuditScaffolder(Scaffolder[Any]):
             )
         name = request.target_path.name
         text = _TEMPLATE.format(name=name, type_name=request.type_name)
-        (request.target_path / "defs.yaml").write_text(text, encoding="utf-8")
+        write_whole(request.target_path / "defs.yaml", text.encode())
 
 
 class _Attributes(RootModel[Any]):

@@ -115,7 +115,7 @@ def _describe_predictions(state: AuditState, record: Record, *, reused: bool) ->
         {
             "dagster/row_count": SliceFacts.of(record).cases,
             "reused": reused,
-            "stored as": dg.MetadataValue.path(state.store.location(record, PREDICTIONS)),
+            "stored as": dg.MetadataValue.path(state.place(record, PREDICTIONS)),
         },
     )
 
@@ -128,7 +128,7 @@ def _describe_metrics(state: AuditState, record: Record, *, reused: bool) -> Mat
         {
             "cases": SliceFacts.of(record).cases,
             "reused": reused,
-            "stored as": dg.MetadataValue.path(state.store.location(record, METRICS)),
+            "stored as": dg.MetadataValue.path(state.place(record, METRICS)),
             # Numbers are plotted over time by the UI; what is undefined has no number.
             **{row["metric"]: row["value"] for row in rows if row["value"] is not None},
             "table": dg.MetadataValue.md(

@@ -62,7 +62,7 @@ def evaluation_set_asset(audit: Audit) -> dg.AssetsDefinition:
                 "rows of weight 0": facts.of_weight_zero,
                 "labels by slice": dg.MetadataValue.md(markdown_table(counts)),
                 "content version": record.content_version,
-                "stored as": dg.MetadataValue.path(state.store.location(record, CASES)),
+                "stored as": dg.MetadataValue.path(state.place(record, CASES)),
             },
         )
 

@@ -48,10 +48,6 @@ from evaluator.scorecard import (
 )
 from evaluator.spec import Audit, AuditSpec
 
-# A tracking server that restarts is back within a minute.
-RETRIES = dg.RetryPolicy(
-    max_retries=3, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL
-)
 MAX_ROWS = 200
 """How many rows of the further slices stand in Dagster's UI."""
 MAX_FINDING_ROWS = 50
@@ -98,7 +94,6 @@ def _report(audit: Audit, report: _Report) -> dg.AssetsDefinition:
     @dg.multi_asset(
         name=step_of(audit.name, report.asset),
         specs=[spec],
-        retry_policy=RETRIES if report.calls_mlflow else None,
         pool="mlflow" if report.calls_mlflow else None,
     )
     def make(
@@ -166,7 +161,7 @@ def _scorecard(audit: Audit) -> dg.AssetsDefinition:
                 "remarks": dg.MetadataValue.json(list(scored.remarks)),
                 **{name: dg.MetadataValue.md(text) for name, text in more.items()},
                 "what is missing": dg.MetadataValue.md(markdown_table(scored.slices_not_current)),
-                "stored as": dg.MetadataValue.path(state.store.location(record, MEASUREMENTS)),
+                "stored as": dg.MetadataValue.path(state.place(record, MEASUREMENTS)),
             },
         )
         counts = Counter(one.candidate for one in missing)
@@ -241,7 +236,14 @@ def _additional_slices_table(scorecard: Scorecard, metric: str) -> str:
 
 
 def _mlflow_runs(state: AuditState, run_context: RunContext) -> dg.MaterializeResult[None]:
-    record = store_mlflow_runs(state, read_judged_scorecard(state), run_context)
+    instance = dg.AssetExecutionContext.get().instance
+
+    def has_ended(run_id: str) -> bool:
+        run = instance.get_run_by_id(run_id)
+        # Of a run that this instance does not know, nothing is known.
+        return run is not None and run.is_finished
+
+    record = store_mlflow_runs(state, read_judged_scorecard(state), run_context, has_ended)
     return _result(record, {"runs": dg.MetadataValue.json(MlflowFacts.of(record).runs)})
 
 
@@ -255,20 +257,20 @@ def _certificate(state: AuditState, run_context: RunContext) -> dg.MaterializeRe
         {
             "outcomes": dg.MetadataValue.json(outcomes),
             **({"not issued": dg.MetadataValue.json(withheld)} if withheld else {}),
-            "stored as": dg.MetadataValue.path(state.store.location(record, CERTIFICATE)),
+            "stored as": dg.MetadataValue.path(state.place(record, CERTIFICATE)),
         },
     )
 
 
 def _dashboard(state: AuditState, run_context: RunContext) -> dg.MaterializeResult[None]:
     record = store_dashboard(state, read_judged_scorecard(state), run_context)
-    return _result(record, {"page": dg.MetadataValue.path(state.store.location(record, PAGE))})
+    return _result(record, {"page": dg.MetadataValue.path(state.place(record, PAGE))})
 
 
 def _documents(state: AuditState, run_context: RunContext) -> dg.MaterializeResult[None]:
     record = store_documents(state, read_judged_scorecard(state), run_context)
     pages = {
-        name: dg.MetadataValue.path(state.store.location(record, name))
+        name: dg.MetadataValue.path(state.place(record, name))
         for name in record.files
         if name.endswith(".html")
     }
@@ -298,8 +300,8 @@ def _result(record: Record, metadata: dict[str, Any]) -> dg.MaterializeResult[No
 _REPORTS = (
     _Report(
         Asset.MLFLOW_RUNS,
-        "One MLflow run a candidate, with its figures. It fails where the tracking server is down,"
-        " after three more tries; nothing waits for it.",
+        "One MLflow run a candidate, with its figures. It fails where the tracking server is down"
+        " for longer than about a minute; nothing waits for it.",
         kinds={"mlflow"},
         deps=[Asset.SCORECARD],
         make=_mlflow_runs,
