@@ -60,5 +60,9 @@ class EvidenceError(EvaluatorError):
     """Stored evidence is absent or not what its record says."""
 
 
+class StateError(EvaluatorError):
+    """A file of the state that is no evidence cannot be used, such as another program's."""
+
+
 class RenamedKeyWarning(FutureWarning):
     """A key of an audit's YAML is written in its former spelling."""

@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 import subprocess
 import sys
 import warnings
@@ -335,6 +336,27 @@ def test_infer_writes_a_data_section_that_loads(call: Call, file: Callable[[str]
     assert data.columns["amount"].type == "float"
 
 
+def test_infer_passes_over_a_line_that_takes_json_down(call: Call, tmp_path: Path) -> None:
+    path = tmp_path / "cases.jsonl"
+    path.write_text('{"case_id": "a"}\n' + "[" * 100_000 + "\n" + f'{{"n": {"9" * 6_000}}}\n')
+
+    answer = call("infer", str(path))
+
+    assert answer.code == 0
+    assert list(yaml.safe_load(answer.out)["data"]["columns"]) == ["case_id"]
+
+
+def test_a_day_of_an_audit_that_has_not_begun_is_wrong_use(
+    call: Call, audits: Path, tmp_path: Path
+) -> None:
+    (audits / "shop" / "defs.yaml").write_text(GOOD.replace("2026-01-01", "2199-01-01"))
+
+    answer = call("replay", "shop", "2026-01-01", "--quarantine", str(tmp_path / "rows.csv"))
+
+    assert answer.code == 2
+    assert "wait for the first one, 2199-01-01" in answer.err
+
+
 def test_infer_says_why_a_file_cannot_be_read(call: Call, tmp_path: Path) -> None:
     empty = tmp_path / "empty.csv"
     empty.write_text("")
@@ -379,13 +401,133 @@ def test_a_key_in_its_former_spelling_is_told_once_in_a_sentence(
     )
 
 
-@pytest.mark.usefixtures("audits")
-def test_the_ui_listens_on_this_machine_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    started: list[str] = []
-    monkeypatch.setattr("os.execv", lambda _program, arguments: started.extend(arguments))
-    monkeypatch.setattr(sys, "argv", ["evaluator", "ui"])
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the UI's process is replaced by."""
+    arguments: list[str] = []
+    monkeypatch.setattr("os.execv", lambda _program, words: arguments.extend(words))
     monkeypatch.setenv("PYTHONWARNINGS", "")
-    with pytest.raises(SystemExit) as caught:
-        cli.main()
-    assert caught.value.code == 0
+    return arguments
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """A port on which somebody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        found: int = server.getsockname()[1]
+    return found
+
+
+def test_the_ui_listens_on_this_machine_only(
+    started: list[str], free_port: int, call: Call
+) -> None:
+    assert call("ui", "--port", str(free_port)).code == 0
     assert started[started.index("-h") + 1] == "127.0.0.1"
+    assert started[started.index("-p") + 1] == str(free_port)
+
+
+def test_a_busy_port_is_told_before_anything_is_started(
+    started: list[str], port: int, call: Call
+) -> None:
+    answer = call("ui", "--port", str(port))
+
+    assert answer.code == 2
+    assert answer.err.startswith(f"Error: --port {port}: the UI cannot listen there")
+    assert "To mend it: end what listens there, or name another one" in answer.err
+    assert answer.err.count("\n") == 1
+    assert started == []
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "-1", "many"])
+def test_what_is_no_port_is_wrong_use(port: str, started: list[str], call: Call) -> None:
+    answer = call("ui", "--port", port)
+
+    assert answer.code == 2
+    assert "--port" in answer.err
+    assert started == []
+
+
+def test_a_second_ui_over_one_state_is_refused(
+    started: list[str], free_port: int, call: Call, tmp_path: Path
+) -> None:
+    assert call("ui", "--port", str(free_port)).code == 0
+    started.clear()
+
+    answer = call("ui", "--port", str(free_port))
+
+    assert answer.code == 2
+    assert f"{tmp_path / 'home'}: a UI with its daemon runs over this state already" in answer.err
+    assert started == []
+
+
+def test_the_ui_tells_what_does_not_load_and_starts(
+    started: list[str], free_port: int, call: Call, audits: Path
+) -> None:
+    (audits / "wrong").mkdir()
+    (audits / "wrong" / "defs.yaml").write_text("]")
+
+    answer = call("ui", "--port", str(free_port))
+
+    assert answer.code == 0
+    assert f"Error: {audits / 'wrong' / 'defs.yaml'}:1: it cannot be read as YAML" in answer.err
+    assert answer.err.count("Error: ") == 1
+    assert started != []
+
+
+def test_an_audit_beside_one_that_does_not_load_is_run(call: Call, audits: Path) -> None:
+    (audits / "wrong").mkdir()
+    (audits / "wrong" / "defs.yaml").write_text("]")
+
+    assert "no file has arrived" in call("run", "shop").err
+    assert "defs.yaml:1: it cannot be read as YAML" in call("run", "wrong").err
+
+
+@pytest.mark.parametrize("name", ["a/b", "", ".", "..", "/etc/a", "a\nb"])
+def test_a_key_s_name_is_no_path(name: str, call: Call, tmp_path: Path) -> None:
+    answer = call("keys", "create", name, "--folder", str(tmp_path / "keys"))
+
+    assert answer.code == 2
+    assert "cannot be the name of a file. To mend it: give a plain name" in answer.err
+    assert answer.err.count("\n") == 1
+    assert not (tmp_path / "keys").exists()
+
+
+@pytest.mark.parametrize(("name", "folder"), [("a", "file"), ("a", "file/keys"), ("a" * 300, "")])
+def test_a_key_that_cannot_be_written_is_told(
+    name: str, folder: str, call: Call, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+
+    answer = call("keys", "create", name, "--folder", str(tmp_path / folder))
+
+    assert answer.code == 2
+    assert "nothing can be written there" in answer.err
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".pem"] == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("validate", "shop", "FILE"), ("replay", "shop", "2026-01-01")],
+)
+@pytest.mark.parametrize("place", ["nowhere/rows.csv", "."])
+def test_a_file_that_cannot_be_written_is_told_before_anything_is_done(
+    arguments: tuple[str, ...],
+    place: str,
+    call: Call,
+    file: Callable[[str], str],
+    tmp_path: Path,
+) -> None:
+    path = file(HEADER + GOOD_ROWS)
+    words = [path if word == "FILE" else word for word in arguments]
+
+    answer = call(*words, "--quarantine", str(tmp_path / place))
+
+    assert answer.code == 2
+    assert "no file can be written there. To mend it" in answer.err
+    assert answer.out == ""

@@ -147,14 +147,16 @@ def test_the_small_wheel_depends_on_exactly_what_its_rooms_import(
     )
 
 
-def test_mlflow_tells_nobody_about_its_use_whichever_part_imports_it() -> None:
+def test_mlflow_and_dagster_tell_nobody_about_their_use_whichever_part_imports_them() -> None:
     program = (
         "import evaluator, mlflow\n"
         "from mlflow.telemetry import get_telemetry_client\n"
-        "print(get_telemetry_client())"
+        "from dagster._core.telemetry_upload import is_running_in_test\n"
+        "print(get_telemetry_client(), is_running_in_test())"
     )
-    # MLflow knows that it is tested, and is silent then.
+    # MLflow and Dagster know that they are tested, and are silent then.
     testing = {"PYTEST_CURRENT_TEST", "CI", "DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY"}
+    testing |= {"BUILDKITE", "TF_BUILD", "DAGSTER_DISABLE_TELEMETRY"}
     environment = {key: value for key, value in os.environ.items() if key not in testing}
     done = subprocess.run(
         [sys.executable, "-c", program],
@@ -163,4 +165,4 @@ def test_mlflow_tells_nobody_about_its_use_whichever_part_imports_it() -> None:
         text=True,
         check=True,
     )
-    assert done.stdout == "None\n"
+    assert done.stdout == "None True\n"

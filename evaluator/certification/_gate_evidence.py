@@ -114,7 +114,7 @@ def read_days(content: bytes) -> list[DayFacts]:
     try:
         raw = parse_json(content)
         return [DayFacts(**{**day, "day": date.fromisoformat(day["day"])}) for day in raw]
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise EvidenceError(
             "it holds no facts about days", culprit=DAYS, fix="make the scorecard again"
         ) from error

@@ -128,7 +128,8 @@ def create_key(folder: Path, name: str) -> KeyFiles:
     Raises
     ------
     SigningKeyError
-        Where one of the two files is there already: a key is never overwritten.
+        Where one of the two files is there already: a key is never overwritten. Where the name is
+        none of a file, or nothing can be written there.
     """
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import (
@@ -137,16 +138,25 @@ def create_key(folder: Path, name: str) -> KeyFiles:
         PrivateFormat,
     )
 
+    if name in {"", ".", ".."} or "/" in name or not name.isprintable():
+        raise SigningKeyError(
+            f"{name!r} cannot be the name of a file",
+            culprit="the key's name",
+            fix="give a plain name, such as audit, and the folder with --folder",
+        )
     key = Ed25519PrivateKey.generate()
     public = PublicKey(key.public_key())
     files = KeyFiles(folder / f"{name}.private.pem", folder / f"{name}.public.pem", public.key_id)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise _no_place(folder, error) from error
     # The public file comes first: where it is there already, no private key is made.
     _write_new(files.public, public.pem, 0o644)
     try:
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         _write_new(files.private, pem, 0o600)
-    except SigningKeyError:
+    except BaseException:
         files.public.unlink()
         raise
     return files
@@ -291,12 +301,27 @@ def _write_new(path: Path, content: bytes, mode: int) -> None:
             culprit=str(path),
             fix="choose another name, or move the file away",
         ) from error
-    with os.fdopen(opened, "wb") as file:
-        # The process's mask may have taken rights away from the owner, never given others any.
-        os.fchmod(opened, mode)
-        file.write(content)
-        file.flush()
-        os.fsync(opened)
+    except OSError as error:
+        raise _no_place(path, error) from error
+    try:
+        with os.fdopen(opened, "wb") as file:
+            # The process's mask may have taken rights away from the owner, never given others any.
+            os.fchmod(opened, mode)
+            file.write(content)
+            file.flush()
+            os.fsync(opened)
+    except BaseException:
+        # What is half a key would never be overwritten.
+        path.unlink()
+        raise
+
+
+def _no_place(path: Path, error: OSError) -> SigningKeyError:
+    return SigningKeyError(
+        f"nothing can be written there ({error.strerror})",
+        culprit=str(path),
+        fix="name another folder with --folder, or a shorter name",
+    )
 
 
 class EnvelopeError(EvidenceError):

@@ -94,7 +94,7 @@ class TrustedKeys:
             return cls.of(public_key(content, str(path)))
         try:
             named = _FILE.validate_python(tomllib.loads(content.decode()))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError) as error:
+        except (ValueError, RecursionError) as error:
             what = first_fault(error) if isinstance(error, ValidationError) else str(error)
             raise SigningKeyError(
                 f"it is neither a public key in PEM nor a list of trusted keys: {what}",

@@ -3,20 +3,21 @@
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from evaluator.cli._display import progress_display
-from evaluator.errors import UsageError
+from evaluator.errors import EvaluatorError, UsageError
 from evaluator.scorecard import Asset
 from evaluator.verifier import Exit
 
 if TYPE_CHECKING:
-    from evaluator.orchestration import AuditRun, Display, RunSummary
+    from evaluator.orchestration import AuditRun, Display, Home, RunSummary
     from evaluator.spec import Audit
 
 commands = typer.Typer()
+_LOOPBACK: Final = "127.0.0.1"
 
 
 @commands.command(
@@ -104,6 +105,8 @@ def validate(
 
     spec = _load(audit).spec
     _check_is_file(file)
+    if quarantine is not None:
+        check_can_be_written(quarantine)
     slices = [column for column in (spec.geography, spec.segment) if column]
     with TemporaryDirectory() as folder:
         result = ingest(file, spec.data, into=Path(folder), name=file.name, slices=slices)
@@ -154,6 +157,8 @@ def replay(
             fix="give either --quarantine FILE or --mended FILE",
         )
     loaded = _load(audit)
+    if quarantine is not None:
+        check_can_be_written(quarantine)
     with progress_display() as display:
         run = _audit_run(loaded, display)
         day = known_day(run.state, day)
@@ -248,17 +253,63 @@ def lineage(
 
 @commands.command(epilog="Example: evaluator ui --port 3001")
 def ui(
-    port: Annotated[int, typer.Option(help="The port on this machine.")] = 3000,
+    port: Annotated[int, typer.Option(help="The port on this machine.", min=1, max=65535)] = 3000,
 ) -> None:
-    """Start the Dagster UI and daemon over the same state, on this machine only."""
-    from evaluator.orchestration import Home
+    """Start the Dagster UI and daemon over the same state, on this machine only.
 
+    An audit that does not load is told, and is red in the UI; the others are there.
+    """
+    from evaluator.orchestration import Home
+    from evaluator.spec import audit_names, load_audit, shipped_audits
+
+    _check_can_listen(port)
     home = Home.from_environment()
     home.prepare()
+    _hold_alone(home)
+    for name in audit_names(shipped_audits()):
+        try:
+            load_audit(name, shipped_audits())
+        except EvaluatorError as error:
+            typer.echo(f"Error: {error}", err=True)
     # Dagster recommends `dg dev` at each start, and that needs a project's folder to stand in.
     os.environ["PYTHONWARNINGS"] = "ignore:Function `dev_command` is superseded"
-    arguments = ["-w", str(home.workspace), "-h", "127.0.0.1", "-p", str(port)]
+    arguments = ["-w", str(home.workspace), "-h", _LOOPBACK, "-p", str(port)]
     os.execv(sys.executable, [sys.executable, "-m", "dagster", "dev", *arguments])  # noqa: S606 - our own interpreter, no shell
+
+
+def _check_can_listen(port: int) -> None:
+    """Refuse a port before Dagster starts: its daemon would go on without the UI."""
+    import socket
+
+    with socket.socket() as probe:
+        # A connection that ended a moment ago is in nobody's way; who listens is.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((_LOOPBACK, port))
+        except OSError as error:
+            raise UsageError(
+                f"the UI cannot listen there ({error.strerror})",
+                culprit=f"--port {port}",
+                fix="end what listens there, or name another one, such as"
+                " `evaluator ui --port 3001`",
+            ) from error
+
+
+def _hold_alone(home: "Home") -> None:
+    """Refuse a second daemon over one state, which would ask for every run twice."""
+    import fcntl
+
+    lock = os.open(home.dagster / "ui.lock", os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise UsageError(
+            "a UI with its daemon runs over this state already",
+            culprit=str(home.root),
+            fix="use that one, or end it first",
+        ) from error
+    # Held by the process that this one becomes, as long as it lives.
+    os.set_inheritable(lock, True)
 
 
 def _load(audit: str) -> "Audit":
@@ -279,6 +330,7 @@ def _audit_run(
     from evaluator.orchestration import AuditState, Home
 
     home = Home.from_environment()
+    home.prepare()
     if AuditState(audit, home).may_be_pending():
         # It imports what the candidates' processes need, while this one imports Dagster.
         from evaluator.orchestration import start_fork_server
@@ -296,6 +348,16 @@ def _print_summary(run: "AuditRun", summary: "RunSummary") -> Exit:
     for line in format_run_summary(run.state, summary):
         typer.echo(line)
     return Exit(exit_code(run.audit, run.choice, summary))
+
+
+def check_can_be_written(path: Path) -> None:
+    """Refuse what can be no file before anything is done for it."""
+    if path.is_dir() or not path.parent.is_dir():
+        raise UsageError(
+            "no file can be written there",
+            culprit=str(path),
+            fix="name a file in a folder that is there",
+        )
 
 
 def _check_is_file(path: Path) -> None:

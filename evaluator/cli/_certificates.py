@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from evaluator.cli._audits import check_can_be_written
 from evaluator.errors import UsageError
 from evaluator.verifier import (
     CASES_ASKED,
@@ -178,11 +179,12 @@ def open_(
     does not let out stay behind.
     """
     from evaluator.certification import open_cases
+    from evaluator.evidence import write_whole
 
     found = _find(certificate, evidence)
-    if to.exists() or not to.parent.is_dir():
-        what = "it is there already" if to.exists() else "there is no such folder"
-        raise UsageError(what, culprit=str(to), fix="name a new file in a folder that is there")
+    if to.exists():
+        raise UsageError("it is there already", culprit=str(to), fix="name a new file")
+    check_can_be_written(to)
     shown = open_cases(
         found.content,
         found.evidence,
@@ -191,7 +193,7 @@ def open_(
         count=cases,
         redact=_kept_back(found),
     )
-    to.write_bytes(shown.to_bytes())
+    write_whole(to, shown.to_bytes())
     typer.echo(f"{len(shown.openings)} cases are in {to}, for whoever demanded them alone.")
 
 

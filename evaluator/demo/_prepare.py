@@ -40,6 +40,7 @@ def prepare(audit: str, days: int | None, home: Home, display: Display) -> None:
 
 def _prepare_flights(days: int | None, home: Home, display: Display) -> None:
     chosen = _flights.demo_days(_flights.DEFAULT_DAYS if days is None else days)
+    home.prepare()
     landing, models = home.landing("flights"), home.root / "models" / "flights"
     with display.stage("Load the flights of 2013", 1):
         flights = _flights.load_flights()
@@ -63,5 +64,6 @@ def _prepare_sales(days: int | None, home: Home, display: Display) -> None:
             culprit=f"--days {days}",
             fix=f"ask for 1 to {_sales.DEFAULT_DAYS}",
         )
+    home.prepare()
     with display.stage("Write the daily files", len(chosen)):
         _sales.write_sales_days(home.landing("sales"), chosen)

@@ -67,12 +67,14 @@ def sales_days(count: int = DEFAULT_DAYS) -> list[date]:
 
 
 def write_sales_days(folder: Path, days: list[date] | None = None) -> list[Path]:
-    """Write one CSV a day."""
+    """Write one CSV a day; each appears whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for day in sales_days() if days is None else days:
         path = folder / f"sales-{day.isoformat()}.csv"
-        path.write_bytes(sales_file(day))
+        temporary = path.with_suffix(".tmp")
+        temporary.write_bytes(sales_file(day))
+        temporary.replace(path)
         paths.append(path)
     return paths
 

@@ -1,6 +1,7 @@
 """Files below one fsspec address: read, listed and written whole, on a disk or in an object store.
 
-It knows paths and bytes. What a version is, and which records exist, is the store's business.
+It knows paths and bytes. What a version is, and which records exist, is the store's business. What
+it makes on a disk is its owner's alone, whatever the process's mask; what is there keeps its mode.
 """
 
 import hashlib
@@ -22,6 +23,31 @@ from evaluator.evidence._record import StoredFile
 
 _CHUNK_SIZE = 1024 * 1024
 _NO_FILE = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a small file aside, wait for the disk, and rename it.
+
+    Whoever reads meets what was there before or all of this, also where the disk is full or the
+    machine is switched off.
+
+    Parameters
+    ----------
+    path
+        Where to write, in a folder that is there; who may read it is for the process's mask.
+    content
+        All of it.
+    """
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 class StoredPath(NamedTuple):
@@ -127,7 +153,7 @@ class Files:
             os.link(temporary, full_path)
         except PermissionError:
             # A disk without hard links (exFAT, some mounts): the name is taken first, then filled.
-            with Path(full_path).open("xb") as file:
+            with open(full_path, "xb", opener=_open_as_owner) as file:
                 file.write(content)
         finally:
             temporary.unlink()
@@ -206,7 +232,11 @@ class Files:
         return full_path.removeprefix(f"{self._root}/")
 
     def _make_parent(self, full_path: str) -> None:
-        self._filesystem.makedirs(full_path.rsplit("/", 1)[0], exist_ok=True)
+        parent = full_path.rsplit("/", 1)[0]
+        if self._is_local:
+            _make_folder(Path(parent))
+        else:
+            self._filesystem.makedirs(parent, exist_ok=True)
 
     def _read_chunks(self, path: str, use: Callable[[bytes], object]) -> StoredFile | None:
         try:
@@ -218,7 +248,7 @@ class Files:
     def _write_aside(self, content: bytes) -> Path:
         # Not beside the file: whoever checks that folder must not meet half a file.
         temporary = Path(self._full_path(f".{uuid.uuid4().hex}.tmp"))
-        with temporary.open("wb") as file:
+        with open(temporary, "wb", opener=_open_as_owner) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -236,13 +266,28 @@ class Files:
 
 
 def _write_to_disk(path: Path, content: bytes | Path) -> StoredFile:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(path.parent)
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
     source = content.open("rb") if isinstance(content, Path) else io.BytesIO(content)
-    with source, temporary.open("wb") as target:
+    with source, open(temporary, "wb", opener=_open_as_owner) as target:
         stored = _pass_on(source, target.write)
     temporary.replace(path)
     return stored
+
+
+def _open_as_owner(path: str, flags: int) -> int:
+    """Open a file; one that is made is its owner's alone, since it may hold personal data."""
+    return os.open(path, flags, 0o600)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder, and those above it that are not there, for their owner alone."""
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except FileNotFoundError:
+        # Not by `parents`, which gives those above the modes of the process's mask.
+        _make_folder(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def _pass_on(source: BinaryIO, use: Callable[[bytes], object]) -> StoredFile:

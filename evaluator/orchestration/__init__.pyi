@@ -2,7 +2,11 @@ from ._certificates import (
     demote as demote,
     statement_name as statement_name,
 )
-from ._component import AuditComponent as AuditComponent, audit_definitions as audit_definitions
+from ._component import (
+    AuditComponent as AuditComponent,
+    audit_definitions as audit_definitions,
+    project_definitions as project_definitions,
+)
 from ._days import (
     REPORT as REPORT,
     known_day as known_day,

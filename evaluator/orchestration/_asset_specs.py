@@ -151,12 +151,22 @@ def evaluation_set_condition(refresh: str) -> AnyAutomationCondition | None:
     return weekly
 
 
-def automation_sensor(audit: Audit) -> dg.AutomationConditionSensorDefinition:
-    """Evaluate the audit's conditions; it is running as soon as the daemon is."""
+def once_for_each_code_version() -> AnyAutomationCondition:
+    """Ask for what there is no sense in trying again before it is another one."""
+    condition: AnyAutomationCondition = (
+        _When.initial_evaluation() | _When.code_version_changed()
+    ).with_label("once for each code version")
+    return condition
+
+
+def automation_sensor(
+    name: str, target: dg.AssetSelection, description: str
+) -> dg.AutomationConditionSensorDefinition:
+    """Evaluate the conditions of some assets; it is running as soon as the daemon is."""
     return dg.AutomationConditionSensorDefinition(
-        f"{audit.name}_automation",
-        target=dg.AssetSelection.groups(audit.name),
+        name,
+        target=target,
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=SECONDS_BETWEEN_TICKS,
-        description="Materialises what follows from new content, and the nightly backfill.",
+        description=description,
     )

@@ -43,6 +43,7 @@ from evaluator.orchestration._scorecard_run import (
     read_decisions,
 )
 from evaluator.orchestration._state import AuditState
+from evaluator.orchestration._tracking import tracking_client
 from evaluator.scorecard import Asset
 from evaluator.spec import AuditSpec, CandidateSpec, RegisteredModel
 
@@ -83,11 +84,9 @@ def demote(home: Home, spec: AuditSpec, stands: Callable[[str], bool]) -> Iterat
     str
         A sentence for each version that is no longer promoted.
     """
-    from mlflow.tracking import MlflowClient
-
     if not registered(spec):
         return
-    client = MlflowClient(tracking_uri=home.tracking_uri)
+    client = tracking_client(home)
     for _, model in registered(spec):
         for found in client.search_model_versions(f"name='{model.name}'"):
             if CERTIFICATE_TAG in found.tags and not stands(found.tags[CERTIFICATE_TAG]):
@@ -104,9 +103,7 @@ def registered(spec: AuditSpec) -> list[tuple[CandidateSpec, RegisteredModel]]:
 
 def promote(state: AuditState, now: datetime) -> dict[str, str | None]:
     """Bring tags and aliases in the registry in line with the ledger."""
-    from mlflow.tracking import MlflowClient
-
-    client = MlflowClient(tracking_uri=state.home.tracking_uri)
+    client = tracking_client(state.home)
     trusted = trusted_by_environment(os.environ)
     entries = Ledger(state.store.url, state.audit.name).entries(trusted)
     tagged: dict[str, str | None] = {}

@@ -1,15 +1,24 @@
 """The Dagster component that turns an audit's YAML into its part of the lineage graph."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from dagster.components import Scaffolder, ScaffoldRequest
-from pydantic import BaseModel
+from pydantic import (
+    BaseModel,
+    GetJsonSchemaHandler,
+    RootModel,
+    ValidationError,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
-from evaluator.errors import UsageError
+from evaluator.errors import EvaluatorError, SpecError, UsageError
+from evaluator.evidence import digest_of, write_whole
 from evaluator.orchestration._arrivals import artifact_sensor, landing_sensor
-from evaluator.orchestration._asset_specs import automation_sensor
+from evaluator.orchestration._asset_specs import automation_sensor, once_for_each_code_version
 from evaluator.orchestration._assets._candidate import candidate_assets
 from evaluator.orchestration._assets._evaluation_set import evaluation_set_asset, model_asset
 from evaluator.orchestration._assets._intake import intake_assets
@@ -17,7 +26,8 @@ from evaluator.orchestration._assets._reports import report_assets
 from evaluator.orchestration._executors._declared import DeclaredExecutor
 from evaluator.orchestration._executors._executor import SliceExecutor
 from evaluator.orchestration._resources import HomeResource, States
-from evaluator.spec import Audit, AuditSpec, named_audit
+from evaluator.scorecard import Asset, name_in_dagster
+from evaluator.spec import Audit, AuditSpec, audit_names, load_audit, named_audit, read_audit
 
 _TEMPLATE = """\
 # An audit of one AI system. Every key is described in docs/audit-yaml.md.
@@ -83,7 +93,22 @@ class AuditScaffolder(Scaffolder[Any]):
             )
         name = request.target_path.name
         text = _TEMPLATE.format(name=name, type_name=request.type_name)
-        (request.target_path / "defs.yaml").write_text(text, encoding="utf-8")
+        write_whole(request.target_path / "defs.yaml", text.encode())
+
+
+class _Attributes(RootModel[Any]):
+    """What stands below `attributes`, which editors know as an audit's.
+
+    It is taken as it is: what Dagster itself finds wrong takes the whole project down.
+    """
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls,
+        schema: CoreSchema,
+        handler: GetJsonSchemaHandler,
+    ) -> JsonSchemaValue:
+        return handler(AuditSpec.__pydantic_core_schema__)
 
 
 @dg.scaffold_with(AuditScaffolder)
@@ -93,16 +118,16 @@ class AuditComponent(dg.Component):
     Parameters
     ----------
     spec
-        What the YAML's `attributes` say.
+        What the YAML's `attributes` say, or why they say no audit.
     """
 
-    def __init__(self, spec: AuditSpec) -> None:
+    def __init__(self, spec: AuditSpec | EvaluatorError) -> None:
         self.spec = spec
 
     @classmethod
     def get_model_cls(cls) -> type[BaseModel]:
         """Return the model that the YAML's `attributes` are held against."""
-        return AuditSpec
+        return _Attributes
 
     @classmethod
     def get_spec(cls) -> dg.ComponentTypeSpec:
@@ -115,24 +140,110 @@ class AuditComponent(dg.Component):
 
     @classmethod
     def load(
-        cls,
-        attributes: BaseModel | None,
-        context: dg.ComponentLoadContext,  # noqa: ARG003 - the signature is Dagster's
+        cls, attributes: BaseModel | None, context: dg.ComponentLoadContext
     ) -> "AuditComponent":
-        """Make the component of validated attributes.
+        """Make the component of what stands below `attributes`; a mistake there is kept for later.
 
-        Raises
-        ------
-        TypeError
-            Where they are no `AuditSpec`.
+        Parameters
+        ----------
+        attributes
+            What `get_model_cls` made of them; None where there are none.
+        context
+            Dagster's; it names the folder.
         """
-        if not isinstance(attributes, AuditSpec):
-            raise TypeError(f"expected an AuditSpec, not {type(attributes).__name__}")
-        return cls(attributes)
+        try:
+            return cls(AuditSpec.model_validate(getattr(attributes, "root", None)))
+        except ValidationError as error:
+            fault = SpecError(
+                str(error), culprit=str(context.path), fix="see docs/audit-yaml.md for each key"
+            )
+            try:
+                # The same, with its line.
+                read_audit(Path(context.path) / "defs.yaml")
+            except SpecError as located:
+                fault = located
+            return cls(fault)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Build the audit's part of the graph; its name is its folder's."""
-        return audit_definitions(named_audit(Path(context.path).name, self.spec))
+        name = Path(context.path).name
+
+        def read() -> Audit:
+            if isinstance(self.spec, EvaluatorError):
+                raise self.spec
+            return named_audit(name, self.spec)
+
+        built = _built(read)
+        return built if isinstance(built, dg.Definitions) else _fault_definitions(name, [built])
+
+
+def project_definitions(folder: Path) -> dg.Definitions:
+    """Build every audit below a folder, of which a wrong one leaves the others alone.
+
+    Parameters
+    ----------
+    folder
+        Where the audits lie, each a `defs.yaml` in a folder of its own.
+
+    Returns
+    -------
+    dagster.Definitions
+        Of what does not load they have an asset in its group, whose materialisation fails and
+        says file, line and fix; the daemon does that at once.
+    """
+    parts, faults = [], dict[str, list[Exception]]()
+    for name in audit_names(folder):
+        built = _built(lambda name=name: load_audit(name, folder))  # type: ignore[misc] # bound now
+        if isinstance(built, dg.Definitions):
+            parts.append(built)
+        else:
+            # Folders whose names Dagster takes for one share an asset.
+            faults.setdefault(name_in_dagster(name), []).append(built)
+    parts += [_fault_definitions(name, found) for name, found in faults.items()]
+    return dg.Definitions.merge(*parts)
+
+
+def _built(read: Callable[[], Audit]) -> dg.Definitions | Exception:
+    """Build one audit, or return what it fails of, be it its YAML, Dagster or ourselves."""
+    try:
+        definitions = audit_definitions(read())
+        # Some of what Dagster refuses it finds only here, for all audits together otherwise.
+        definitions.resolve_implicit_global_asset_job_def()
+    except Exception as error:  # noqa: BLE001 - whatever it is, other audits load
+        return error
+    return definitions
+
+
+def _fault_definitions(name: str, faults: Sequence[Exception]) -> dg.Definitions:
+    """Build what stands for an audit that does not load: an asset that fails, and is asked for."""
+    from evaluator.reporting import escape_markdown
+
+    name = name_in_dagster(name)
+    words = [
+        str(fault) if isinstance(fault, EvaluatorError) else f"{type(fault).__name__}: {fault}"
+        for fault in faults
+    ]
+    told = "\n".join(words)
+
+    @dg.asset(
+        name=Asset.AUDIT_SPEC,
+        key_prefix=name,
+        group_name=name,
+        description=f"This audit does not load.\n\n{escape_markdown(told)}",
+        kinds={"yaml"},
+        code_version=digest_of(told),
+        automation_condition=once_for_each_code_version(),
+    )
+    def audit_spec() -> None:
+        raise dg.Failure(told, allow_retries=False) from faults[0]
+
+    # Not the audit's own sensor, whose memory is for when it loads again.
+    sensor = automation_sensor(
+        f"{name}_fault",
+        dg.AssetSelection.assets(audit_spec.key),
+        "Lets the audit's fault show as a failure.",
+    )
+    return dg.Definitions(assets=[audit_spec], sensors=[sensor])
 
 
 def audit_definitions(
@@ -157,7 +268,12 @@ def audit_definitions(
         May be merged with those of other audits: their resources are the same objects.
     """
     assets = intake_assets(audit)
-    sensors: list[dg.SensorDefinition] = [landing_sensor(audit), automation_sensor(audit)]
+    automation = automation_sensor(
+        f"{audit.name}_automation",
+        dg.AssetSelection.groups(audit.name),
+        "Materialises what follows from new content, and the nightly backfill.",
+    )
+    sensors: list[dg.SensorDefinition] = [landing_sensor(audit), automation]
     if audit.spec.candidates:
         assets.append(evaluation_set_asset(audit))
         for candidate in audit.spec.candidates:

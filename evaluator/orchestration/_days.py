@@ -1,13 +1,14 @@
 """What one day's file becomes, with the days before it as its measure."""
 
 import csv
+import io
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from evaluator.errors import UsageError
-from evaluator.evidence import Record, digest_of, digest_of_file
+from evaluator.evidence import Record, digest_of, digest_of_file, write_whole
 from evaluator.intake import (
     QUARANTINED_ROWS,
     TYPED_ROWS,
@@ -61,7 +62,9 @@ def known_day(state: AuditState, day: str) -> str:
         raise UsageError(
             "the audit has no such day",
             culprit=f"{state.audit.name} {day}",
-            fix=f"name one from {days[0]} to {days[-1]}, written like these",
+            fix=f"name one from {days[0]} to {days[-1]}, written like these"
+            if days
+            else f"wait for the first one, {state.spec.data.first_day}",
         )
     return day
 
@@ -142,12 +145,11 @@ def replay_quarantine(state: AuditState, day: str, mended: Path) -> int:
             fix="mend the column `text`",
         )
     together = known | changed
-    temporary = target.with_name(f".{target.name}")
-    with temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, quoting=csv.QUOTE_ALL)
-        writer.writerow(["line_number", "text"])
-        writer.writerows([line, escape_formula(text)] for line, text in sorted(together.items()))
-    temporary.replace(target)
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, quoting=csv.QUOTE_ALL)
+    writer.writerow(["line_number", "text"])
+    writer.writerows([line, escape_formula(text)] for line, text in sorted(together.items()))
+    write_whole(target, file.getvalue().encode())
     return len(together)
 
 

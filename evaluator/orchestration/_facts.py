@@ -29,7 +29,7 @@ class RawDataFacts(_Facts):
 
     file: str
     source: str
-    """Where it lay."""
+    """Where it lay, below the home."""
     mended: str | None = None
     """The file of rows that people mended, which lies beside it."""
 

@@ -3,11 +3,17 @@
 Workers read it too, so nothing of Dagster is imported here.
 """
 
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from evaluator.evidence import EvidenceStore
+import yaml
+
+from evaluator.errors import StateError
+from evaluator.evidence import EvidenceStore, write_whole
 
 HOME_VARIABLE = "EVALUATOR_HOME"
 EVIDENCE_VARIABLE = "EVALUATOR_EVIDENCE"
@@ -48,13 +54,43 @@ retention:
       success: 30
       failure: -1
 """
-_EVENTS_IN_A_BATCH = 500
+_DEFAULTS = {
+    # A run's events of many partitions are stored together.
+    "DAGSTER_EVENT_BATCH_SIZE": "500",
+    # A call of an MLflow server that is down, or says nothing, ends within two minutes: five times
+    # 14 s, and pauses of 0, 6, 12 and 24 s. By MLflow's own defaults it takes twenty, and as long
+    # as the server asks for.
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "14",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "3",
+    "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",
+}
+"""What holds where the operator's environment says nothing else."""
 _WORKSPACE_FILE = """\
 load_from:
   - python_module:
       module_name: evaluator.definitions
       location_name: evaluator
 """
+
+
+def settle_process() -> None:
+    """Set what holds in each process that writes into a home, and in those that it starts.
+
+    What it makes is its owner's alone, since there may be personal data in it: databases and logs
+    of MLflow and Dagster too, which ask nobody but the process's mask.
+    """
+    os.umask(0o077)
+    for name, value in _DEFAULTS.items():
+        os.environ.setdefault(name, value)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Wait until no other process is here; the end of a process, be it a kill, lets go of it."""
+    with path.open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @dataclass(frozen=True)
@@ -91,6 +127,11 @@ class Home:
         return self.root / "dagster"
 
     @property
+    def instance_file(self) -> Path:
+        """The file with Dagster's settings."""
+        return self.dagster / "dagster.yaml"
+
+    @property
     def workspace(self) -> Path:
         """The file that tells Dagster's UI which code to load."""
         return self.dagster / "workspace.yaml"
@@ -98,14 +139,17 @@ class Home:
     @property
     def tracking_uri(self) -> str:
         """Where MLflow runs are logged: `MLFLOW_TRACKING_URI`, or a SQLite file of our own."""
-        return (
-            os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.root / 'mlflow/mlflow.db'}"
-        )
+        return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.mlflow_database}"
 
     @property
     def tracks_itself(self) -> bool:
         """Whether MLflow runs go into the platform's own file and to no server."""
         return not os.environ.get("MLFLOW_TRACKING_URI")
+
+    @property
+    def mlflow_database(self) -> Path:
+        """The tracking store of our own."""
+        return self.root / "mlflow" / "mlflow.db"
 
     @property
     def mlflow_artifacts(self) -> Path:
@@ -116,6 +160,16 @@ class Home:
         """Return the folder where an audit's daily files arrive."""
         return self.root / "landing" / audit
 
+    def place(self, location: str) -> str:
+        """Say where something lies: below the home by its path there, so that it holds in a copy.
+
+        Parameters
+        ----------
+        location
+            An absolute path or a URL.
+        """
+        return location.removeprefix(f"{self.root}/")
+
     def store(self) -> EvidenceStore:
         """Open the versioned store."""
         return EvidenceStore(self.evidence_url)
@@ -123,15 +177,38 @@ class Home:
     def prepare(self) -> None:
         """Make Dagster's folder and files, and export where state lies.
 
-        Every process that is started from here works on the same state. An instance file that is
-        there is left as it is.
+        Every process that is started from here works on the same state, and what it makes is its
+        owner's alone. An instance file that is there is left as it is.
+
+        Raises
+        ------
+        StateError
+            Where the instance file is none: Dagster would take its defaults without a word.
         """
+        settle_process()
         self.dagster.mkdir(parents=True, exist_ok=True)
-        instance_file = self.dagster / "dagster.yaml"
-        if not instance_file.exists():
-            instance_file.write_text(_INSTANCE_FILE.format(cores=os.cpu_count() or 1))
-        self.workspace.write_text(_WORKSPACE_FILE)
+        if not self.instance_file.exists():
+            content = _INSTANCE_FILE.format(cores=os.cpu_count() or 1)
+            write_whole(self.instance_file, content.encode())
+        _check_instance_file(self.instance_file)
+        workspace = _WORKSPACE_FILE.encode()
+        if not self.workspace.exists() or self.workspace.read_bytes() != workspace:
+            write_whole(self.workspace, workspace)
         os.environ[HOME_VARIABLE] = str(self.root)
         os.environ["DAGSTER_HOME"] = str(self.dagster)
-        # A run's events of many partitions are stored together.
-        os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", str(_EVENTS_IN_A_BATCH))
+
+
+def _check_instance_file(path: Path) -> None:
+    try:
+        content = yaml.safe_load(path.read_bytes())
+    except yaml.YAMLError as error:
+        what = f"it is no YAML ({' '.join(str(error).split())})"
+    else:
+        if content and isinstance(content, dict):
+            return
+        what = "it is empty" if content is None else "it holds no settings by name"
+    raise StateError(
+        f"{what}, and Dagster would go on with defaults, telemetry among them",
+        culprit=str(path),
+        fix="restore it from a copy, or delete it: it is written anew with the platform's settings",
+    )

@@ -238,7 +238,7 @@ def notes_of(
     cases = _cases_by_day(state, versions.values(), roots)
     for key, record in versions.items():
         if record.asset == Asset.RAW_DATA:
-            notes[key] = _file_note(record)
+            notes[key] = _file_note(state, record)
         elif record.asset.endswith(_MODEL) and not record.upstream:
             notes[key] = _model_note(record)
         elif record.asset in INTAKE:
@@ -248,8 +248,9 @@ def notes_of(
     return notes
 
 
-def _file_note(record: Record) -> Note:
-    source = RawDataFacts.of(record).source
+def _file_note(state: AuditState, record: Record) -> Note:
+    # An earlier version wrote the whole path.
+    source = str(state.home.root / RawDataFacts.of(record).source)
     lines = [
         f"{name}, {file.size:,} bytes, SHA-256 {file.sha256}" for name, file in record.files.items()
     ]

@@ -13,6 +13,7 @@ import dagster as dg
 from evaluator.orchestration._asset_specs import key_of
 from evaluator.orchestration._component import audit_definitions
 from evaluator.orchestration._executors._executor import SliceExecutor
+from evaluator.orchestration._home import locked
 from evaluator.orchestration._partitions import Range
 from evaluator.orchestration._resources import OneState
 from evaluator.orchestration._state import AuditState
@@ -43,7 +44,9 @@ class LocalRuns:
     # To open it takes a second, and where nothing changed nobody needs it.
     @cached_property
     def _instance(self) -> dg.DagsterInstance:
-        return dg.DagsterInstance.get()
+        # Of several first ones, all but one would find a table that another has just made.
+        with locked(self._state.home.dagster / "instance.lock"):
+            return dg.DagsterInstance.get()
 
     @cached_property
     def _job(self) -> dg.JobDefinition:
@@ -58,7 +61,7 @@ class LocalRuns:
         # Named when it is held, so that nobody takes it for one that was left behind.
         new = lock.with_name(f".{lock.name}")
         # Never closed: it is the process's end that lets go of it.
-        fcntl.flock(os.open(new, os.O_CREAT | os.O_RDWR), fcntl.LOCK_EX)
+        fcntl.flock(os.open(new, os.O_CREAT | os.O_RDWR, 0o600), fcntl.LOCK_EX)
         return new.rename(lock)
 
     def execute(

@@ -1,7 +1,7 @@
 """One MLflow run a candidate, so that measurements stand beside those of training."""
 
-import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,51 +15,35 @@ from evaluator.orchestration._home import Home
 from evaluator.orchestration._identities import CODE_VERSIONS
 from evaluator.orchestration._scorecard_run import JudgedScorecard
 from evaluator.orchestration._state import AuditState
+from evaluator.orchestration._tracking import tracking_client
 from evaluator.scorecard import Asset, read_measurements, to_frame
 from evaluator.spec import Audit, CandidateSpec
 
 if TYPE_CHECKING:
+    from mlflow.entities import Run
     from mlflow.tracking import MlflowClient
 
 IDENTITY_TAG = "evaluator.identity"
+DAGSTER_RUN_TAG = "dagster.run"
 
 _METRICS_FILE = "slice_metrics.json"
 
 
 def store_mlflow_runs(
-    state: AuditState, judged: JudgedScorecard, run_context: RunContext
+    state: AuditState,
+    judged: JudgedScorecard,
+    run_context: RunContext,
+    has_ended: Callable[[str], bool],
 ) -> Record:
     """Log one run a candidate, and keep which runs they are.
 
     They go to the server that `MLFLOW_TRACKING_URI` names, or else to a SQLite file in the home.
+    What runs of Dagster left unfinished there that have ended is closed.
     """
+    client = tracking_client(state.home)
+    experiment = _experiment(client, state.audit, state.home)
+    _close_interrupted(client, experiment, lambda run: run == run_context.run_id or has_ended(run))
     identity = state.identities.mlflow_runs(judged.record, state.home)
-    return state.store.write(
-        state.address(Asset.MLFLOW_RUNS),
-        identity,
-        {},
-        content_version=identity,
-        upstream=[judged.record.as_upstream()],
-        facts=MlflowFacts(runs=_log_runs(state, judged, identity, run_context)).to_record(),
-        code_version=CODE_VERSIONS["mlflow_runs"],
-        run_context=run_context,
-    )
-
-
-def _log_runs(
-    state: AuditState, judged: JudgedScorecard, identity: str, run_context: RunContext
-) -> dict[str, str]:
-    """Log one run a candidate; a run that was logged for this identity is left as it is."""
-    from mlflow.tracking import MlflowClient
-
-    # Setting up the database is not news for whoever reads the terminal.
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    home = state.home
-    if home.tracks_itself:
-        home.mlflow_artifacts.mkdir(parents=True, exist_ok=True)
-    client = MlflowClient(tracking_uri=home.tracking_uri)
-    experiment = _experiment(client, state.audit, home)
     runs = {}
     for candidate in state.audit.spec.candidates:
         tables = _tables(judged, candidate.name)
@@ -72,17 +56,36 @@ def _log_runs(
             "evaluator.model": str(ScorecardFacts.of(judged.record).models[candidate.name]),
             "evaluator.scorecard": judged.record.content_version,
             OUTCOME_TAG: _outcome(judged, candidate),
-            "dagster.run": run_context.run_id,
+            DAGSTER_RUN_TAG: run_context.run_id,
         }
         found = client.search_runs([experiment], f"tags.`{IDENTITY_TAG}` = '{tags[IDENTITY_TAG]}'")
         finished = [run for run in found if run.info.status == "FINISHED"]
         if finished:
+            # It is left as it is, but that a waiver was entered or ended, which changes no figure.
             runs[candidate.name] = str(finished[0].info.run_id)
-            # A waiver that was entered or ended since changes no figure.
             client.set_tag(runs[candidate.name], OUTCOME_TAG, tags[OUTCOME_TAG])
             continue
         runs[candidate.name] = _log_run(client, experiment, candidate, tables, tags)
-    return runs
+    return state.store.write(
+        state.address(Asset.MLFLOW_RUNS),
+        identity,
+        {},
+        content_version=identity,
+        upstream=[judged.record.as_upstream()],
+        facts=MlflowFacts(runs=runs).to_record(),
+        code_version=CODE_VERSIONS["mlflow_runs"],
+        run_context=run_context,
+    )
+
+
+def _close_interrupted(
+    client: "MlflowClient", experiment: str, is_gone: Callable[[str], bool]
+) -> None:
+    """Close the runs of ours of which whoever logged them is gone; others log here as well."""
+    for run in client.search_runs([experiment], "attributes.status = 'RUNNING'"):
+        tags = run.data.tags
+        if IDENTITY_TAG in tags and is_gone(tags.get(DAGSTER_RUN_TAG, "")):
+            client.set_terminated(run.info.run_id, "KILLED")
 
 
 def _experiment(client: "MlflowClient", audit: Audit, home: Home) -> str:
@@ -90,7 +93,16 @@ def _experiment(client: "MlflowClient", audit: Audit, home: Home) -> str:
     if existing is not None:
         return str(existing.experiment_id)
     location = (home.mlflow_artifacts / audit.name).as_uri() if home.tracks_itself else None
-    return str(client.create_experiment(audit.name, artifact_location=location))
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return str(client.create_experiment(audit.name, artifact_location=location))
+    except MlflowException:
+        # Another run may have been first.
+        existing = client.get_experiment_by_name(audit.name)
+        if existing is None:
+            raise
+        return str(existing.experiment_id)
 
 
 def _log_run(
@@ -100,10 +112,25 @@ def _log_run(
     tables: dict[str, pd.DataFrame],
     tags: dict[str, str],
 ) -> str:
-    from mlflow.entities import Metric, Param
-
     run = client.create_run(experiment, run_name=candidate.name, tags=tags)
     run_id = str(run.info.run_id)
+    try:
+        _fill_run(client, run, candidate, tables)
+    except Exception:
+        # What it failed of is told; that this fails too would hide it.
+        with suppress(Exception):
+            client.set_terminated(run_id, "FAILED")
+        raise
+    client.set_terminated(run_id)
+    return run_id
+
+
+def _fill_run(
+    client: "MlflowClient", run: "Run", candidate: CandidateSpec, tables: dict[str, pd.DataFrame]
+) -> None:
+    from mlflow.entities import Metric, Param
+
+    run_id = run.info.run_id
     measurements = tables[_METRICS_FILE]
     settings = {
         "kind": candidate.kind,
@@ -121,8 +148,6 @@ def _log_run(
     for name, table in tables.items():
         if len(table):
             client.log_dict(run_id, as_json(table), name)
-    client.set_terminated(run_id)
-    return run_id
 
 
 def _numbers(measurements: pd.DataFrame) -> Iterator[tuple[str, float]]:

@@ -6,8 +6,9 @@ from typing import Protocol
 import dagster as dg
 
 from evaluator.evidence import RunContext
-from evaluator.orchestration._home import Home
+from evaluator.orchestration._home import Home, settle_process
 from evaluator.orchestration._state import AuditState
+from evaluator.orchestration._tracking import move_artifacts_along
 from evaluator.spec import Audit
 
 
@@ -23,7 +24,11 @@ class HomeResource(dg.ConfigurableResource[None]):
 
     def state(self, audit: Audit) -> AuditState:
         """Open the audit's state, afresh for each step."""
-        return AuditState(audit, Home.from_environment())
+        # Dagster may have started this process without any of ours.
+        settle_process()
+        home = Home.from_environment()
+        move_artifacts_along(home)
+        return AuditState(audit, home)
 
 
 class OneState:

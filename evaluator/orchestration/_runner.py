@@ -27,6 +27,7 @@ from evaluator.orchestration._local_runs import LocalRuns, new_run_id
 from evaluator.orchestration._partitions import Range, daily, ranges_of, slice_batches
 from evaluator.orchestration._scorecard_run import JudgedScorecard, read_judged_scorecard
 from evaluator.orchestration._state import AuditState, CandidateSliceState, DayState
+from evaluator.orchestration._tracking import move_artifacts_along, server_name
 from evaluator.scorecard import Asset, Slice, metrics_of, model_of, predictions_of
 from evaluator.spec import Audit, CandidateSpec
 
@@ -110,6 +111,7 @@ class AuditRun:
         self._executor = ray_executor(audit, self._on_predicted) or ProcessExecutor(
             os.cpu_count() or 1, self._on_predicted
         )
+        move_artifacts_along(home)
         self._open(home)
         self._runs.close_abandoned()
 
@@ -298,10 +300,16 @@ class AuditRun:
 
     def _report(self) -> None:
         if not reports_are_current(self.state, datetime.now(UTC)):
-            names = [Asset.SCORECARD, Asset.MLFLOW_RUNS, Asset.CERTIFICATE]
-            names += [Asset.DASHBOARD, Asset.DOCUMENTS]
-            names += [Asset.PROMOTED_MODELS] if registered(self.audit.spec) else []
+            names = [Asset.SCORECARD, Asset.CERTIFICATE, Asset.DASHBOARD, Asset.DOCUMENTS]
+            logged = [Asset.MLFLOW_RUNS]
+            logged += [Asset.PROMOTED_MODELS] if registered(self.audit.spec) else []
+            if self.state.home.tracks_itself:
+                names, logged = names + logged, []
             self._execute(REPORTS, names, None, len(names))
+            if logged:
+                # At last, so that nobody waits for a server but this.
+                stage = f"MLflow at {server_name(self.state.home)}, waited for two minutes at most"
+                self._execute(stage, logged, None, len(logged))
         if self.state.current(Asset.SCORECARD) is not None:
             self.summary.judged = read_judged_scorecard(self.state)
 

@@ -102,6 +102,10 @@ class AuditState:
         """Digest of the candidate's artifact as it lies there now."""
         return artifact_digest(candidate, self.home.root, tracking_uri=self.home.tracking_uri)
 
+    def place(self, record: Record, name: str) -> str:
+        """Say where a file of a version lies, as `Home.place` does."""
+        return self.home.place(self.store.location(record, name))
+
     def may_be_pending(self) -> bool:
         """Guess from each candidate's first slice whether there are slices to evaluate."""
         if not self.spec.candidates:

@@ -24,6 +24,8 @@ from dagster import EventLogEntry
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from sqlalchemy.pool import StaticPool
 
+from evaluator.orchestration._home import settle_process
+
 MAX_OPEN = 8
 """How many databases stay open, of which each run has one."""
 
@@ -55,6 +57,8 @@ class EventLog(SqliteEventLogStorage):
         config_value: Any,  # noqa: ARG003 - the signature is Dagster's
     ) -> "EventLog":
         """Open the log where Dagster's own would be."""
+        # What of ours runs in each process of Dagster's, its daemon and its web server too.
+        settle_process()
         return cls(str(Path(os.environ["DAGSTER_HOME"]) / "history" / "runs"), inst_data)
 
     def store_event(self, event: EventLogEntry) -> None:

@@ -1,8 +1,12 @@
 from ._assets import (
+    NAME_RULE as NAME_RULE,
     Asset as Asset,
+    can_name_assets as can_name_assets,
     metrics_of as metrics_of,
     model_of as model_of,
+    name_in_dagster as name_in_dagster,
     predictions_of as predictions_of,
+    step_of as step_of,
 )
 from ._cells import number as number, text as text
 from ._measurements import (
@@ -27,7 +31,7 @@ from ._rows import (
     to_frame as to_frame,
 )
 from ._scorecard import DayFacts as DayFacts, Scorecard as Scorecard
-from ._slice import Slice as Slice
+from ._slice import Slice as Slice, can_name_partitions as can_name_partitions
 from ._tables import (
     ADDITIONAL_MEASUREMENTS as ADDITIONAL_MEASUREMENTS,
     CASES as CASES,

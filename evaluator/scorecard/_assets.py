@@ -1,6 +1,12 @@
 """The names of an audit's assets, as evidence, certificates and Dagster have them."""
 
+import re
 from typing import Final
+
+NAME_RULE: Final = "at most 100 lower-case letters, digits and _, beginning with a letter"
+"""What an audit and a candidate may be called."""
+
+_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,99}")
 
 
 class Asset:
@@ -19,6 +25,24 @@ class Asset:
     DASHBOARD: Final = "dashboard"
     DOCUMENTS: Final = "documents"
     PROMOTED_MODELS: Final = "promoted_models"
+
+
+def can_name_assets(name: str) -> bool:
+    """Tell whether an audit or a candidate may be called so: assets and folders are named by it."""
+    return _NAME.fullmatch(name) is not None
+
+
+def name_in_dagster(name: str) -> str:
+    """Spell any name so that Dagster takes it: those that can name assets stay what they are."""
+    return re.sub(r"[^A-Za-z0-9_]", "_", name) or "_"
+
+
+def step_of(audit: str, asset: str) -> str:
+    """Name the step that makes an asset first of all.
+
+    Names of two audits never become one: two underscores are spelled otherwise inside of a name.
+    """
+    return "__".join(name.replace("__", "_X") for name in (audit, asset))
 
 
 def model_of(candidate: str) -> str:

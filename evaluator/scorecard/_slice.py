@@ -3,9 +3,24 @@
 Apart from what reads tables, so that an audit's YAML is read without pandas.
 """
 
-from typing import NamedTuple
+import re
+from typing import Final, NamedTuple
+from urllib.parse import quote
 
 SLICE_SEPARATOR = "|"
+
+# Dagster builds keys and ranges of slices with some of these, and refuses others; `/` and what is
+# no character would be lost where a slice is shown or is a folder.
+_REFUSED: Final = re.compile(r"[|,\[\]/\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]|\.\.\.")
+_MAX_FOLDER_LENGTH: Final = 200
+
+
+def can_name_partitions(value: str) -> bool:
+    """Tell whether a value of geography or segment can be part of a slice's name."""
+    if _REFUSED.search(value) or value in {"", ".", ".."} or value != value.strip():
+        return False
+    # It is a folder of the evidence, which spells it so.
+    return len(quote(value, safe="")) <= _MAX_FOLDER_LENGTH
 
 
 class Slice(NamedTuple):

@@ -44,6 +44,7 @@ from ._gates import (
 )
 from ._loading import (
     Audit as Audit,
+    audit_names as audit_names,
     load_audit as load_audit,
     named_audit as named_audit,
     read_audit as read_audit,

@@ -17,7 +17,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from evaluator.errors import RenamedKeyWarning
-from evaluator.scorecard import Slice
+from evaluator.scorecard import Slice, can_name_partitions
 from evaluator.spec._base import (
     EITHER_SPELLING,
     MOVED_KEYS,
@@ -45,6 +45,14 @@ from evaluator.spec._task import BinaryTask, LabelSpec, Task
 
 _MAX_SLICE_COLUMNS: Final = 4
 """How many columns may be crossed; beyond that slices hold hardly a case each."""
+
+_MAX_SHOWN: Final = 40
+
+# Dagster takes no others.
+_OWNER: Final = re.compile(
+    r"team:.+|[a-z0-9_][a-z0-9._%+-]*@[a-z0-9-]+(\.[a-z0-9-]+)*\.[a-z]{2,7}",
+    re.ASCII | re.IGNORECASE,
+)
 
 _CONTINUOUS_TYPES: Final = ("float", "decimal", "timestamp")
 """The types of columns that have nearly as many values as there are cases."""
@@ -242,7 +250,7 @@ class AuditSpec(SpecModel):
     @classmethod
     def _owners_can_be_reached(cls, owners: tuple[str, ...]) -> tuple[str, ...]:
         for owner in owners:
-            if not re.fullmatch(r"team:.+|[\w.+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+", owner):
+            if not _OWNER.fullmatch(owner):
                 raise problem(
                     "owners",
                     f"{owner!r} is neither an e-mail address nor a team",
@@ -358,12 +366,13 @@ def _check_partitions(key: str, name: str, column: ColumnSpec) -> None:
             f"data.columns.{name}.allowed", "a value stands there twice", "keep one of them"
         )
     for value in column.allowed:
-        # Dagster builds a slice's key from its two values with these characters.
-        if any(character in str(value) for character in "|,[]/") or not str(value).strip():
+        if not can_name_partitions(str(value)):
+            shown = str(value)[:_MAX_SHOWN]
             raise problem(
                 f"data.columns.{name}.allowed",
-                f"the value {value!r} cannot name a partition",
-                "use values that are not blank and have none of | , [ ] / in them",
+                f"the value {shown!r} cannot name a partition",
+                "use short values that have none of | , [ ] / ... and no control characters in"
+                " them, no blanks around them, and are not . or ..",
             )
 
 

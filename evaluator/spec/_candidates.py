@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, Tag, field_validator, model_validator
 
+from evaluator.scorecard import NAME_RULE, can_name_assets
 from evaluator.spec._base import (
     LabelValue,
     LabelValues,
@@ -32,6 +33,7 @@ _MIN_MEMORY: Final = _UNITS["MiB"]
 _REGISTERED: Final = re.compile(
     r"models:/(?P<name>[^/@]+)(?:/(?P<version>[0-9]+)|@(?P<alias>[^/@]+))"
 )
+_HTTP: Final = re.compile(r"https?://[^\s/?#]+(/[^\s#]*)?")
 _OF_A_RUN: Final = re.compile(r"runs:/[^/]+/.+")
 
 
@@ -143,11 +145,11 @@ class CandidateBase(SpecModel):
     @field_validator("name")
     @classmethod
     def _name_can_stand_in_asset_keys(cls, name: str) -> str:
-        if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        if not can_name_assets(name):
             raise problem(
                 "name",
                 f"{name!r} names the candidate's assets, and cannot stand in their keys",
-                "use lower-case letters, digits and _, beginning with a letter",
+                f"use {NAME_RULE}",
             )
         return name
 
@@ -231,7 +233,9 @@ class FeatureCandidate(CandidateBase):
 
 
 def _stays_inside(path: str, *, key: str = "path") -> str:
-    """Refuse a relative path that leaves the platform's home."""
+    """Refuse a relative path that leaves the platform's home, and what is no path."""
+    if "\0" in path:
+        raise problem(key, f"{path!r} has a character that no path has", "write the path anew")
     if not path.startswith("/") and ".." in PurePosixPath(path).parts:
         raise problem(
             key,
@@ -509,7 +513,12 @@ class HttpCandidate(FeatureCandidate):
                 "it holds a user or a password, and it stands in reports and evidence",
                 "take them out, and name a variable under `authorization_variable`",
             )
-        if not re.fullmatch(r"https?://[^\s/?#]+(/[^\s#]*)?", url):
+        try:
+            # To ask for the port finds what no library could split.
+            is_address = urlsplit(url).port != 0 and re.fullmatch(_HTTP, url)
+        except ValueError:
+            is_address = None
+        if not is_address:
             raise problem(
                 "url",
                 f"{url!r} is no http address",
@@ -548,9 +557,9 @@ def _bytes_of(limit: int | str) -> int:
     if isinstance(limit, int):
         amount = limit
     else:
-        match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]+)", limit.strip())
+        match = re.fullmatch(r"([0-9]{1,20}(?:\.[0-9]+)?) ?([A-Za-z]+)", limit.strip())
         if match is None or match[2] not in _UNITS:
-            raise problem("memory_limit", f"{limit!r} is no amount of memory", fix)
+            raise problem("memory_limit", f"{limit[:40]!r} is no amount of memory", fix)
         amount = int(float(match[1]) * _UNITS[match[2]])
     if amount < _MIN_MEMORY:
         raise problem(

@@ -225,8 +225,10 @@ def _check_pattern(pattern: str) -> None:
     """Refuse a regular expression that the engine could not run in linear time."""
     try:
         re.compile(pattern)
-    except re.error as error:
-        raise problem("pattern", f"it is not a regular expression: {error}", "mend it") from error
+    except (re.error, OverflowError, ValueError, RecursionError) as error:
+        deep = isinstance(error, RecursionError)
+        why = "it is nested too deeply" if deep else str(error)
+        raise problem("pattern", f"it is not a regular expression: {why}", "mend it") from error
     forbidden = re.search(r"\(\?(?:[=!]|<[=!])|\\[1-9]|\(\?P=", pattern)
     if forbidden:
         raise problem(

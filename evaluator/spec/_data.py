@@ -16,6 +16,10 @@ FileFormat = Literal["csv", "tsv", "parquet", "jsonl"]
 DAY: Final = "day"
 """As a cluster: the day of a case's file, which every case has."""
 
+# Dagster has a partition for each day that there is, and no end of days.
+_FIRST_YEAR: Final = 1800
+_LAST_YEAR: Final = 2199
+_MAX_FILE_NAME: Final = 200
 _MEBIBYTE: Final = 1024**2
 _GIBIBYTE: Final = 1024**3
 
@@ -208,6 +212,12 @@ class DataSpec(SpecModel):
             )
         if "/" in files or "\\" in files or PurePosixPath(files).name != files:
             raise problem("files", f"{files!r} is not a plain file name", "remove the folder")
+        if not files.isprintable() or len(files.encode()) > _MAX_FILE_NAME:
+            raise problem(
+                "files",
+                f"{files[:40]!r} is too long for a file's name, or does not print",
+                "call the files otherwise",
+            )
         return files
 
     @field_validator("encoding")
@@ -247,6 +257,18 @@ class DataSpec(SpecModel):
                     "use a name without blanks around it or control characters, and not * or ^...$",
                 )
         return columns
+
+    @field_validator("first_day", "last_day")
+    @classmethod
+    def _days_can_be_partitions(cls, day: date | None, info: ValidationInfo) -> date | None:
+        if day is not None and not _FIRST_YEAR <= day.year <= _LAST_YEAR:
+            raise problem(
+                str(info.field_name),
+                f"{day} is no day that could have a file",
+                f"write one from {_FIRST_YEAR} to {_LAST_YEAR}; without a `last_day` files keep"
+                " coming",
+            )
+        return day
 
     @model_validator(mode="after")
     def _days_are_in_order(self) -> Self:

@@ -210,7 +210,8 @@ def _describe_value(details: list[ErrorDetails], expected: _Expected) -> tuple[s
         what = f"it must be {listed}"
         fix = suggestion(details[0]["input"], choices, f"write {listed}")
     else:
-        type_ = _expected_type(expected.annotation)
+        is_said = details[0]["type"] == "value_error"
+        type_ = "" if is_said else _expected_type(expected.annotation)
         # What none of the above describes keeps pydantic's words.
         what = f"it must be {type_}" if type_ else details[0]["msg"]
     return f"{what}, and it is {given}", fix

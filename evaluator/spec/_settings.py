@@ -1,6 +1,7 @@
 """The further blocks: comparison, fairness, weak slices, certificates, where and when all runs."""
 
 import re
+from itertools import chain, product
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, Tag, ValidationInfo, field_validator
@@ -24,6 +25,7 @@ _DEFAULT_KIND: Final = "local"
 
 _CRON_RANGES: Final = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
 _MONTHS: Final = ("jan feb mar apr may jun jul aug sep oct nov dec", 1)
+_LONGEST: Final = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _WEEKDAYS: Final = ("sun mon tue wed thu fri sat", 0)
 
 
@@ -257,11 +259,15 @@ def _is_cron_line(line: str) -> bool:
     if len(fields) != len(_CRON_RANGES):
         return False
     fields[3:] = [_numbered(fields[3], *_MONTHS), _numbered(fields[4], *_WEEKDAYS)]
-    return all(
-        _is_item(item, low, high)
+    values = [
+        [_values_of(item, low, high) for item in field.split(",")]
         for field, (low, high) in zip(fields, _CRON_RANGES, strict=True)
-        for item in field.split(",")
-    )
+    ]
+    if not all(map(all, values)):
+        return False
+    # A day that none of its months has never comes.
+    days, months = (chain.from_iterable(found) for found in values[2:4])
+    return any(day <= _LONGEST[month - 1] for day, month in product(days, months))
 
 
 def _numbered(field: str, names: str, first: int) -> str:
@@ -271,10 +277,12 @@ def _numbered(field: str, names: str, first: int) -> str:
     return field
 
 
-def _is_item(item: str, low: int, high: int) -> bool:
-    """Tell whether an item is `*`, a number or a range, each with or without a step."""
-    match = re.fullmatch(r"(?:\*|(\d+)(?:-(\d+))?)(?:/[1-9]\d*)?", item, re.ASCII)
+def _values_of(item: str, low: int, high: int) -> range:
+    """Return what `*`, a number or a range stands for, with or without a step; else nothing."""
+    match = re.fullmatch(r"(?:\*|(\d{1,2})(?:-(\d{1,2}))?)(?:/([1-9]\d?))?", item, re.ASCII)
     if match is None:
-        return False
-    numbers = [int(number) for number in match.groups() if number is not None]
-    return all(low <= number <= high for number in numbers) and numbers == sorted(numbers)
+        return range(0)
+    first, last, step = (None if number is None else int(number) for number in match.groups())
+    start = low if first is None else first
+    end = (start if first is not None and step is None else high) if last is None else last
+    return range(start, end + 1, step or 1) if low <= start and end <= high else range(0)

@@ -2,8 +2,10 @@
 
 import os
 import pickle
+import sqlite3
 import warnings
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +163,19 @@ def test_a_model_that_is_not_in_the_registry_is_named(address: str, registry: Re
     assert f"MLflow does not give {address}" in refusal(address, registry.uri).what
     with pytest.raises(CandidateError, match="MLflow does not give"):
         artifact_digest(candidate(address), Path("/"), tracking_uri=registry.uri)
+
+
+@pytest.mark.parametrize("address", ["models:/model/1", "runs:/0/model"])
+def test_a_database_that_is_not_there_or_is_broken_is_told_and_none_is_made(
+    address: str, tmp_path: Path
+) -> None:
+    database = tmp_path / "mlflow.db"
+    said = refusal(address, f"sqlite:///{database}").what
+    assert f"there is no database {database}" in said
+    assert list(tmp_path.iterdir()) == []
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("CREATE TABLE datasets (halved TEXT)")
+    assert f"MLflow does not give {address}" in refusal(address, f"sqlite:///{database}").what
 
 
 def _stored(registry: Registry, version: str) -> Path:

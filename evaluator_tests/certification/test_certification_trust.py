@@ -345,6 +345,9 @@ def test_trusted_keys_are_read_by_role_and_name(tmp_path: Path) -> None:
     ("text", "what"),
     [
         ("[issuer", "neither a public key in PEM nor a list of trusted keys"),
+        (f"a = {'[' * 5_000}", "neither a public key in PEM nor a list of trusted keys"),
+        (f"a = {'9' * 6_000}", "neither a public key in PEM nor a list of trusted keys"),
+        ("a = 2013-02-30", "neither a public key in PEM nor a list of trusted keys"),
         ("[judge]\nx = 'audit.pem'", "`judge"),
         ("[issuer]\nx = 3", "`issuer.x`"),
         ("[issuer]\n' ' = 'audit.pem'", "`issuer"),

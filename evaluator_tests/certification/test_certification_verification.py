@@ -1,7 +1,9 @@
 """A certificate is checked on a copied folder, and whatever was bent is found."""
 
 import json
+import os
 import shutil
+import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -649,6 +651,19 @@ def test_a_bundle_with_a_link_is_refused(original: Issued, tmp_path: Path) -> No
     found = verify_bundle(bundle, trusted=TrustedKeys.of(original.key.public), now=LATER)
     assert "it is a link" in _problems_of(found)
     assert not found.is_intact
+
+
+def test_an_exported_folder_has_the_usual_modes_since_it_is_handed_on(
+    original: Issued, tmp_path: Path
+) -> None:
+    before = os.umask(0o022)
+    try:
+        bundle = export(original, tmp_path)
+    finally:
+        os.umask(before)
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in bundle.rglob("*")}
+    assert {modes.pop(path) for path in list(modes) if path.is_dir()} == {0o755}
+    assert set(modes.values()) == {0o644}
 
 
 def test_what_is_not_as_the_certificate_says_is_not_exported(

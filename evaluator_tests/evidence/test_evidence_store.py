@@ -1,7 +1,10 @@
 """Every version stays, is found by its identity, and is never taken for what it is not."""
 
+import errno
 import hashlib
 import json
+import os
+import stat
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -20,6 +23,7 @@ from evaluator.evidence import (
     StoredFile,
     Upstream,
     digest_of_bytes,
+    write_whole,
 )
 
 AT = Address("shop", "one_predictions", "north|new")
@@ -410,6 +414,43 @@ def test_no_temporary_file_stays(local: EvidenceStore, tmp_path: Path) -> None:
     assert names == {
         "current.json", "failure.run-1.json", "note.txt", "record.json", "rows.parquet"
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("mask", [0, 0o022, 0o077])
+def test_what_is_written_is_its_owners_alone_whatever_the_processs_mask(
+    mask: int, tmp_path: Path
+) -> None:
+    evidence = tmp_path / "state" / "evidence"
+    before = os.umask(mask)
+    try:
+        local = EvidenceStore(str(evidence))
+        put(local)
+        local.files.create("shop/ledger/1.json", b"{}")
+        local.files.replace("shop/ledger/head.json", b"{}")
+    finally:
+        os.umask(before)
+
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "state").rglob("*")}
+
+    assert {modes.pop(path) for path in list(modes) if path.is_dir()} == {0o700}
+    assert set(modes.values()) == {0o600}
+
+
+def test_a_small_file_is_written_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "small.yaml"
+    write_whole(path, b"before")
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_whole(path, b"after")
+
+    assert path.read_bytes() == b"before"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_locations_are_what_a_person_can_open(tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ import dagster as dg
 import pandas as pd
 import pytest
 import skops.io
-from mlflow.tracking import MlflowClient
 from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -19,6 +18,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 
 from evaluator.demo._flights import LATE_MINUTES, load_flights, write_daily_files
 from evaluator.orchestration import AuditRun, Choice, Home, RunSummary
+from evaluator.orchestration._tracking import tracking_client
 from evaluator.spec import Audit, AuditSpec, load_audit
 from evaluator_tests.conftest import BuiltOnce
 from evaluator_tests.faults import crash_where_planned, plan_faults
@@ -97,15 +97,11 @@ def _prepare(root: Path, *chosen: Sequence[str]) -> None:
     models = root / "models" / "flights"
     models.mkdir(parents=True)
     skops.io.dump(_pipeline().fit(features, late), models / "sturdy.skops")
-    # The tables of MLflow's own file, which take seconds to make.
-    tracking = root / "mlflow" / "mlflow.db"
-    tracking.parent.mkdir()
-    MlflowClient(tracking_uri=f"sqlite:///{tracking}").search_experiments()
     frail = make_pipeline(FunctionTransformer(crash_where_planned), _pipeline())
     skops.io.dump(frail.fit(features, late), models / "frail.skops")
-    # And those of Dagster's.
+    # The tables of MLflow's own file and of Dagster's, which take seconds to make.
     with pytest.MonkeyPatch.context() as patch:
-        open_home(root, patch)
+        tracking_client(open_home(root, patch))
         with dg.DagsterInstance.get():
             pass
 

@@ -24,7 +24,6 @@ from evaluator.orchestration import (
     exit_code,
     format_run_summary,
 )
-from evaluator.orchestration._assets import _reports
 from evaluator.orchestration._certificates import CERTIFICATE
 from evaluator.orchestration._executors._declared import DeclaredExecutor
 from evaluator.orchestration._scorecard_run import read_judged_scorecard
@@ -304,7 +303,6 @@ def test_a_tracking_server_that_is_down_blocks_nothing_else(
     # Nothing listens on the discard port.
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    monkeypatch.setattr(_reports, "RETRIES", dg.RetryPolicy(max_retries=1))
     summary = run(audit, finished_home)
     assert len(summary.faults) == 1
     assert "127.0.0.1" in summary.faults[0]

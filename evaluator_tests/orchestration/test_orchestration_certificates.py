@@ -448,7 +448,10 @@ def test_decisions_of_people_are_entered_with_author_and_reason(
             ["require", "flights", "sturdy", "--key", "nowhere.pem", "--allow-unsigned"],
             "leave out one of the two",
         ),
-        (["open", "flights/sturdy", "/nowhere/cases.json", "--challenge", "w"], "no such folder"),
+        (
+            ["open", "flights/sturdy", "/nowhere/cases.json", "--challenge", "w"],
+            "no file can be written there",
+        ),
         (["verify", "flights/sturdy", "--challenge", "w"], "give both, and leave --all out"),
         (
             ["verify", "flights/sturdy", "--openings", "cases.json"],

@@ -339,6 +339,42 @@ MISTAKES = {
         ("  metrics:", "  owners: [joe]\n  metrics:"),
         "23: owners", "'joe' is neither an e-mail address nor a team", "team:joe",
     ),
+    "an owner whom Dagster would refuse": (
+        ("  metrics:", "  owners: [é@example.org]\n  metrics:"),
+        "23: owners", "neither an e-mail address nor a team", "write an address",
+    ),
+    "a last day that has no next one": (
+        ("    id: case_id", "    last_day: 9999-12-31\n    id: case_id"),
+        "6: data.last_day", "9999-12-31 is no day that could have a file", "without a `last_day`",
+    ),
+    "a first day before Dagster's time": (
+        ("2026-01-01", "0001-01-01"),
+        "5: data.first_day", "is no day that could have a file", "from 1800 to 2199",
+    ),
+    "a pattern that is too deep": (
+        ("unique: true}", f"unique: true, pattern: '{'(' * 5_000}{')' * 5_000}'}}"),
+        "8: data.columns.case_id.pattern", "it is nested too deeply", "mend it",
+    ),
+    "more memory than there is": (
+        (TWO, f"{TWO}\n      memory_limit: '{'9' * 5_000} TiB'"),
+        "22: candidates.1.memory_limit", "is no amount of memory", "such as 500 MB",
+    ),
+    "a path with a character that no path has": (
+        (TWO, '      path: "two\\0.skops"'),
+        "21: candidates.1.path", "a character that no path has", "write the path anew",
+    ),
+    "an address that no library could split": (
+        (TWO, HTTP.replace("http://models/late", "'http://[::1'")),
+        "23: candidates.1.url", "is no http address", "https://models.example.org",
+    ),
+    "a name that is too long for a folder": (
+        ("name: two", f"name: {'t' * 101}"),
+        "20: candidates.1.name", "cannot stand in their keys", "at most 100",
+    ),
+    "files whose name is too long": (
+        ("cases-{date}", "c" * 200 + "{date}"),
+        "4: data.files", "is too long for a file's name", "call the files otherwise",
+    ),
     "a night that is no cron line": (
         ("  metrics:", "  automation: {nightly: sometimes}\n  metrics:"),
         "23: automation.nightly", "'sometimes' is no cron line", "0 2 * * *",
@@ -453,7 +489,8 @@ def test_a_feature_may_be_the_geography_under_that_very_name(write: Write) -> No
 
 
 @pytest.mark.parametrize(
-    "line", ["0 2 * * *", "*/5 * * * *", "0 0 * * mon-fri", "0 0 1 jan,jul *", "0 0 * * 5-7"]
+    "line",
+    ["0 2 * * *", "*/5 * * * *", "0 0 * * mon-fri", "0 0 1 jan,jul *", "0 0 * * 5-7", "0 2 29 2 *"],
 )
 def test_a_cron_line_of_five_fields_is_a_night(line: str, write: Write) -> None:
     audit = read_audit(write(f'{GOOD}  automation: {{nightly: "{line}"}}\n'))
@@ -463,9 +500,55 @@ def test_a_cron_line_of_five_fields_is_a_night(line: str, write: Write) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["61 * * * *", "* * * *", "0 25 * * *", "1,, * * * *", "*/0 * * * *"]
+    "line",
+    [
+        "61 * * * *",
+        "* * * *",
+        "0 25 * * *",
+        "1,, * * * *",
+        "*/0 * * * *",
+        "0 2 31 2 *",
+        "0 2 30 feb *",
+    ],
 )
 def test_a_cron_line_out_of_range_is_refused(line: str, spoil: Spoil) -> None:
     error = spoil(("  metrics:", f'  automation: {{nightly: "{line}"}}\n  metrics:'))
 
     assert "is no cron line" in error.what
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "''",
+        "' '",
+        "' north'",
+        ".",
+        "..",
+        "a...b",
+        "a|b",
+        "'a,b'",
+        "'[a'",
+        "a/b",
+        '"a\\tb"',
+        '"a\\0b"',
+        "é" * 40,
+    ],
+)
+def test_a_value_that_cannot_name_a_partition_is_refused(value: str, spoil: Spoil) -> None:
+    error = spoil(("allowed: [north, south]", f"allowed: [{value}, south]"))
+
+    assert error.culprit == "defs.yaml:9: data.columns.country.allowed"
+    assert "cannot name a partition" in error.what
+
+
+@pytest.mark.parametrize(
+    "value", ["New York", "a.b", "ü", "a%b", "_", "__no_partition__", "NA", "北部"]
+)
+def test_a_value_that_dagster_takes_may_name_a_partition(value: str, write: Write) -> None:
+    text = GOOD.replace("allowed: [north, south]", f"allowed: [{value}, south]")
+
+    values = read_audit(write(text)).spec.slice_values()["geography"]
+
+    assert values == (value, "south")
+    assert dg.StaticPartitionsDefinition(list(values)).get_partition_keys() == [*values]

@@ -75,12 +75,14 @@ def _downloaded(
     """Let MLflow fetch a model into a folder for a while."""
     from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
 
+    _check_is_made(candidate, tracking_uri)
     with tempfile.TemporaryDirectory(prefix="evaluator-mlflow-") as temporary:
         try:
             with _served_by(tracking_uri):
                 folder = Path(download_artifacts(artifact_uri=address, dst_path=temporary))
-        except (MlflowException, OSError) as error:
+        except (MlflowException, SQLAlchemyError, OSError) as error:
             raise _missing_error(candidate, error) from error
         yield folder
 
@@ -105,6 +107,13 @@ def _served_by(tracking_uri: str | None) -> Iterator[None]:
             mlflow.set_tracking_uri(None)  # type: ignore[arg-type] # undocumented, and tested
             if previous is not None:
                 os.environ[_TRACKING_URI] = previous
+
+
+def _check_is_made(candidate: MlflowCandidate, tracking_uri: str | None) -> None:
+    """Refuse a database that is not there: MLflow would make one, which holds no model either."""
+    scheme, _, path = (tracking_uri or "").partition(":///")
+    if scheme == "sqlite" and not Path(path).is_file():
+        raise _missing_error(candidate, FileNotFoundError(f"there is no database {path}"))
 
 
 def _missing_error(candidate: MlflowCandidate, error: Exception) -> CandidateError:
@@ -364,19 +373,21 @@ def _version_of(artifact: Artifact[MlflowCandidate]) -> _Version | None:
         return None
     from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient
+    from sqlalchemy.exc import SQLAlchemyError
 
+    _check_is_made(artifact.candidate, artifact.tracking_uri)
     # A registry's versions do not change by MLflow's own means, so that one is known by its name,
     # number and time, and an alias by the version that it stands for now.
-    client = MlflowClient(tracking_uri=artifact.tracking_uri)
     name = registered.name
     try:
+        client = MlflowClient(tracking_uri=artifact.tracking_uri)
         version = (
             client.get_model_version_by_alias(name, registered.alias)
             if registered.alias
             else client.get_model_version(name, registered.version)
         )
         address = client.get_model_version_download_uri(name, str(version.version))
-    except MlflowException as error:
+    except (MlflowException, SQLAlchemyError) as error:
         raise _missing_error(artifact.candidate, error) from error
     # The times differ where a model was deleted and another one registered under its name.
     known_by = {

@@ -140,7 +140,7 @@ def conditions_from_json(text: str) -> tuple[Condition, ...]:
     """Read a slice's conditions from JSON: a list of the forms that `as_json` gives."""
     try:
         forms = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise MetricsInputError(f"the slice {text!r} is not JSON: {error}") from error
     if not isinstance(forms, list) or not all(isinstance(form, dict) for form in forms):
         raise MetricsInputError(f"the slice {text!r} is no list of conditions")

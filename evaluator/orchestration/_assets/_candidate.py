@@ -18,7 +18,15 @@ from evaluator.orchestration._partition_run import Materialised, PartitionRun
 from evaluator.orchestration._partitions import ALL_PARTITIONS, SAME_PARTITION, slices
 from evaluator.orchestration._resources import States, run_context_of
 from evaluator.orchestration._state import AuditState
-from evaluator.scorecard import PREDICTIONS, Asset, Slice, metrics_of, model_of, predictions_of
+from evaluator.scorecard import (
+    PREDICTIONS,
+    Asset,
+    Slice,
+    metrics_of,
+    model_of,
+    predictions_of,
+    step_of,
+)
 from evaluator.spec import Audit, CandidateSpec
 
 _SHOWN = ["metric", "value", "low", "high", "n", "status", "reason"]
@@ -61,7 +69,7 @@ def candidate_assets(audit: Audit, candidate: CandidateSpec) -> dg.AssetsDefinit
     )
 
     @dg.multi_asset(
-        name=f"{audit.name}__{candidate.name}",
+        name=step_of(audit.name, predictions_of(candidate.name)),
         specs=[predictions, metrics],
         can_subset=True,
         backfill_policy=_runs(audit.spec.partitions_per_run),
@@ -107,7 +115,7 @@ def _describe_predictions(state: AuditState, record: Record, *, reused: bool) ->
         {
             "dagster/row_count": SliceFacts.of(record).cases,
             "reused": reused,
-            "stored as": dg.MetadataValue.path(state.store.location(record, PREDICTIONS)),
+            "stored as": dg.MetadataValue.path(state.place(record, PREDICTIONS)),
         },
     )
 
@@ -120,7 +128,7 @@ def _describe_metrics(state: AuditState, record: Record, *, reused: bool) -> Mat
         {
             "cases": SliceFacts.of(record).cases,
             "reused": reused,
-            "stored as": dg.MetadataValue.path(state.store.location(record, METRICS)),
+            "stored as": dg.MetadataValue.path(state.place(record, METRICS)),
             # Numbers are plotted over time by the UI; what is undefined has no number.
             **{row["metric"]: row["value"] for row in rows if row["value"] is not None},
             "table": dg.MetadataValue.md(

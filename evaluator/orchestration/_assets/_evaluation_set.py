@@ -20,7 +20,7 @@ from evaluator.orchestration._evaluation_set import (
 from evaluator.orchestration._facts import EvaluationSetFacts
 from evaluator.orchestration._partitions import ALL_PARTITIONS
 from evaluator.orchestration._resources import States, run_context_of
-from evaluator.scorecard import CASES, Asset, model_of
+from evaluator.scorecard import CASES, Asset, model_of, step_of
 from evaluator.spec import Audit, CandidateSpec
 
 
@@ -41,7 +41,7 @@ def evaluation_set_asset(audit: Audit) -> dg.AssetsDefinition:
     )
 
     @dg.multi_asset(
-        name=f"{audit.name}__evaluation_set",
+        name=step_of(audit.name, Asset.EVALUATION_SET),
         specs=[spec],
     )
     def evaluation_set(
@@ -62,7 +62,7 @@ def evaluation_set_asset(audit: Audit) -> dg.AssetsDefinition:
                 "rows of weight 0": facts.of_weight_zero,
                 "labels by slice": dg.MetadataValue.md(markdown_table(counts)),
                 "content version": record.content_version,
-                "stored as": dg.MetadataValue.path(state.store.location(record, CASES)),
+                "stored as": dg.MetadataValue.path(state.place(record, CASES)),
             },
         )
 
@@ -71,12 +71,15 @@ def evaluation_set_asset(audit: Audit) -> dg.AssetsDefinition:
 
 def model_asset(audit: Audit, candidate: CandidateSpec) -> dg.AssetsDefinition:
     """Build the observed artifact of one candidate."""
+    from evaluator.reporting import escape_markdown
+
     spec = asset_spec(
         audit,
         model_of(candidate.name),
         code="model",
         description=(
-            f"The artifact of {candidate.name}. {candidate.description}\n\nObserving it takes its"
+            f"The artifact of {candidate.name}."
+            f" {escape_markdown(candidate.description)}\n\nObserving it takes its"
             " digest as the data version; it fails where the artifact is absent."
         ),
         kinds={candidate.kind, *adapter_of(candidate).icons},
@@ -87,7 +90,7 @@ def model_asset(audit: Audit, candidate: CandidateSpec) -> dg.AssetsDefinition:
         warnings.simplefilter("ignore", dg.BetaWarning)
 
         @dg.multi_observable_source_asset(  # type: ignore[untyped-decorator] # Dagster's lack
-            name=f"{audit.name}__{model_of(candidate.name)}",
+            name=step_of(audit.name, model_of(candidate.name)),
             specs=[spec],
         )
         def model(

@@ -27,7 +27,7 @@ from evaluator.orchestration._partition_run import Materialised, PartitionRun
 from evaluator.orchestration._partitions import SAME_PARTITION, daily
 from evaluator.orchestration._resources import States, run_context_of
 from evaluator.orchestration._state import AuditState
-from evaluator.scorecard import PROFILE, Asset
+from evaluator.scorecard import PROFILE, Asset, step_of
 from evaluator.spec import Audit
 
 ONE_RUN = dg.BackfillPolicy.single_run()
@@ -58,7 +58,7 @@ def _raw_data(audit: Audit) -> dg.AssetsDefinition:
     )
 
     @dg.multi_asset(
-        name=f"{audit.name}__raw_data",
+        name=step_of(audit.name, Asset.RAW_DATA),
         specs=[spec],
         backfill_policy=ONE_RUN,
     )
@@ -90,9 +90,10 @@ def _store_raw(state: AuditState, day: str, run_context: RunContext) -> Material
             fix="put the file there and materialise the day again",
         )
     version = files.version()
-    facts = RawDataFacts(file=name, source=str(files.data))
+    source = state.home.place(str(files.data))
+    facts = RawDataFacts(file=name, source=source)
     if files.mended in present:
-        facts = RawDataFacts(file=name, source=str(files.data), mended=files.mended.name)
+        facts = RawDataFacts(file=name, source=source, mended=files.mended.name)
     record = state.store.write(
         state.address(Asset.RAW_DATA, day),
         raw_identity(name, version),
@@ -114,8 +115,8 @@ def _store_raw(state: AuditState, day: str, run_context: RunContext) -> Material
         {
             "bytes": record.files[name].size,
             "rows were mended": files.mended in present,
-            "source": dg.MetadataValue.path(str(files.data)),
-            "stored as": dg.MetadataValue.path(state.store.location(record, name)),
+            "source": dg.MetadataValue.path(source),
+            "stored as": dg.MetadataValue.path(state.place(record, name)),
         },
     )
 
@@ -175,7 +176,7 @@ def _intake(audit: Audit) -> dg.AssetsDefinition:
         ]
 
     @dg.multi_asset(
-        name=f"{audit.name}__intake",
+        name=step_of(audit.name, Asset.VALIDATED_DATA),
         specs=[validated, quarantined, report],
         check_specs=checks,
         # "Re-execute from failure" asks for `validated_data` alone.
@@ -288,7 +289,7 @@ def _store_intake(
             "refused share": result.quarantined / result.rows if result.rows else 0.0,
             "checks": dg.MetadataValue.json(dict(checks)),
             "report": dg.MetadataValue.md(textwrap.indent(result.report, " " * 4)),
-            "stored as": dg.MetadataValue.path(state.store.location(record, REPORT)),
+            "stored as": dg.MetadataValue.path(state.place(record, REPORT)),
         },
     )
     table = pq.read_table(result.quarantine_path)
@@ -299,7 +300,7 @@ def _store_intake(
         record,
         {
             "dagster/row_count": result.quarantined,
-            "stored as": dg.MetadataValue.path(state.store.location(record, QUARANTINED_ROWS)),
+            "stored as": dg.MetadataValue.path(state.place(record, QUARANTINED_ROWS)),
         },
     )
     if result.broken is None:
@@ -313,7 +314,7 @@ def _store_intake(
             record,
             {
                 "dagster/row_count": result.accepted,
-                "stored as": dg.MetadataValue.path(state.store.location(record, TYPED_ROWS)),
+                "stored as": dg.MetadataValue.path(state.place(record, TYPED_ROWS)),
             },
         )
     return outputs

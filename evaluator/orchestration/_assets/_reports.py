@@ -44,13 +44,10 @@ from evaluator.scorecard import (
     metrics_of,
     read_measurements,
     read_slices,
+    step_of,
 )
 from evaluator.spec import Audit, AuditSpec
 
-# A tracking server that restarts is back within a minute.
-RETRIES = dg.RetryPolicy(
-    max_retries=3, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL
-)
 MAX_ROWS = 200
 """How many rows of the further slices stand in Dagster's UI."""
 MAX_FINDING_ROWS = 50
@@ -95,9 +92,8 @@ def _report(audit: Audit, report: _Report) -> dg.AssetsDefinition:
     )
 
     @dg.multi_asset(
-        name=f"{audit.name}__{report.asset}",
+        name=step_of(audit.name, report.asset),
         specs=[spec],
-        retry_policy=RETRIES if report.calls_mlflow else None,
         pool="mlflow" if report.calls_mlflow else None,
     )
     def make(
@@ -140,7 +136,7 @@ def _scorecard(audit: Audit) -> dg.AssetsDefinition:
     )
 
     @dg.multi_asset(
-        name=f"{audit.name}__scorecard",
+        name=step_of(audit.name, Asset.SCORECARD),
         specs=[spec],
         check_specs=[check],
     )
@@ -165,7 +161,7 @@ def _scorecard(audit: Audit) -> dg.AssetsDefinition:
                 "remarks": dg.MetadataValue.json(list(scored.remarks)),
                 **{name: dg.MetadataValue.md(text) for name, text in more.items()},
                 "what is missing": dg.MetadataValue.md(markdown_table(scored.slices_not_current)),
-                "stored as": dg.MetadataValue.path(state.store.location(record, MEASUREMENTS)),
+                "stored as": dg.MetadataValue.path(state.place(record, MEASUREMENTS)),
             },
         )
         counts = Counter(one.candidate for one in missing)
@@ -207,10 +203,16 @@ def scorecard_tables(spec: AuditSpec, judged: JudgedScorecard) -> dict[str, str]
 
 
 def _weak_slices(scorecard: Scorecard) -> str:
+    from evaluator.reporting import escape_markdown
+
     searches = "\n".join(
         f"- {candidate}: {search['confirmed']} confirmed of {search['tested']} tested, of"
         f" {search['possible']:,} possible slices"
-        + (f"; nothing was searched: {search['reason']}" if search["reason"] else "")
+        + (
+            f"; nothing was searched: {escape_markdown(search['reason'])}"
+            if search["reason"]
+            else ""
+        )
         for candidate, search in scorecard.weak_searches.items()
     )
     leading = [one for one in scorecard.rows(WeakSlice) if one.is_leading]
@@ -234,7 +236,14 @@ def _additional_slices_table(scorecard: Scorecard, metric: str) -> str:
 
 
 def _mlflow_runs(state: AuditState, run_context: RunContext) -> dg.MaterializeResult[None]:
-    record = store_mlflow_runs(state, read_judged_scorecard(state), run_context)
+    instance = dg.AssetExecutionContext.get().instance
+
+    def has_ended(run_id: str) -> bool:
+        run = instance.get_run_by_id(run_id)
+        # Of a run that this instance does not know, nothing is known.
+        return run is not None and run.is_finished
+
+    record = store_mlflow_runs(state, read_judged_scorecard(state), run_context, has_ended)
     return _result(record, {"runs": dg.MetadataValue.json(MlflowFacts.of(record).runs)})
 
 
@@ -248,20 +257,20 @@ def _certificate(state: AuditState, run_context: RunContext) -> dg.MaterializeRe
         {
             "outcomes": dg.MetadataValue.json(outcomes),
             **({"not issued": dg.MetadataValue.json(withheld)} if withheld else {}),
-            "stored as": dg.MetadataValue.path(state.store.location(record, CERTIFICATE)),
+            "stored as": dg.MetadataValue.path(state.place(record, CERTIFICATE)),
         },
     )
 
 
 def _dashboard(state: AuditState, run_context: RunContext) -> dg.MaterializeResult[None]:
     record = store_dashboard(state, read_judged_scorecard(state), run_context)
-    return _result(record, {"page": dg.MetadataValue.path(state.store.location(record, PAGE))})
+    return _result(record, {"page": dg.MetadataValue.path(state.place(record, PAGE))})
 
 
 def _documents(state: AuditState, run_context: RunContext) -> dg.MaterializeResult[None]:
     record = store_documents(state, read_judged_scorecard(state), run_context)
     pages = {
-        name: dg.MetadataValue.path(state.store.location(record, name))
+        name: dg.MetadataValue.path(state.place(record, name))
         for name in record.files
         if name.endswith(".html")
     }
@@ -291,8 +300,8 @@ def _result(record: Record, metadata: dict[str, Any]) -> dg.MaterializeResult[No
 _REPORTS = (
     _Report(
         Asset.MLFLOW_RUNS,
-        "One MLflow run a candidate, with its figures. It fails where the tracking server is down,"
-        " after three more tries; nothing waits for it.",
+        "One MLflow run a candidate, with its figures. It fails where the tracking server is down"
+        " for longer than about a minute; nothing waits for it.",
         kinds={"mlflow"},
         deps=[Asset.SCORECARD],
         make=_mlflow_runs,
