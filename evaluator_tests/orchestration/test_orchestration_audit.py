@@ -27,7 +27,7 @@ from evaluator.orchestration import (
 from evaluator.orchestration._certificates import CERTIFICATE
 from evaluator.orchestration._executors._declared import DeclaredExecutor
 from evaluator.orchestration._scorecard_run import read_judged_scorecard
-from evaluator.scorecard import PREDICTIONS
+from evaluator.scorecard import PREDICTIONS, predictions_of, step_of
 from evaluator.spec import Audit
 from evaluator_tests.faults import plan_faults
 from evaluator_tests.orchestration.conftest import CRASHED, run
@@ -125,7 +125,7 @@ def test_rerunning_every_asset_by_hand_changes_no_version(
             },
         )
     assert result.success
-    events = result.asset_materializations_for_node("flights__sturdy")
+    events = result.asset_materializations_for_node(step_of("flights", predictions_of("sturdy")))
     assert len(events) == 8
     assert all(event.metadata["reused"].value is True for event in events)
     assert {
