@@ -1,6 +1,7 @@
-# The environment is .venv; the exact versions that were tested are in constraints.txt.
+# The environment is .venv; the exact versions that were tested, and their hashes, are in constraints.txt.
 PYTHON ?= python3
 BIN := .venv/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 STATE ?= .evaluator
 export EVALUATOR_HOME := $(abspath $(STATE))
 # Nothing leaves the machine.
@@ -20,7 +21,8 @@ setup: .venv/.installed ## Make the virtual environment and install everything i
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[demo,dev]'
+	$(PIP) install --require-hashes --requirement constraints.txt
+	$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 demo: setup ## Audit five candidates on real flights, from nothing to the dashboard
@@ -45,7 +47,7 @@ docs: setup ## Write docs/audit-yaml.md anew from the models
 	$(BIN)/python -m evaluator.spec._reference > docs/audit-yaml.md
 
 wheels: setup ## Build the whole package and the one that only verifies, into dist/
-	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist . ./verify
+	$(PIP) wheel --no-deps --wheel-dir dist . ./verify
 
 clean: ## Remove the environment and the demo's state
 	rm -rf .venv $(STATE)

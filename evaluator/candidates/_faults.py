@@ -21,6 +21,8 @@ _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 200
 class TransientCandidateError(CandidateError):
     """A candidate that could not be reached now, and may be reached later."""
 
+    fault = "machine"
+
 
 class CandidateCrashError(CandidateError):
     """A candidate whose own code raised something, or whose process was ended."""

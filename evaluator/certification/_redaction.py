@@ -76,7 +76,7 @@ def secret_in(folder: Path) -> bytes:
     path = folder / SECRET_FILE
     if not path.exists():
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        made = folder / f".{SECRET_FILE}.{secrets.token_hex(8)}"
+        made = folder / f".{SECRET_FILE}.{secrets.token_hex(8)}.tmp"
         descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             with os.fdopen(descriptor, "wb") as file:

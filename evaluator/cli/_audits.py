@@ -64,6 +64,9 @@ def run(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Compute again what is stored; it stays stored.")
     ] = False,
+    retry: Annotated[
+        bool, typer.Option("--retry", help="Try refused days again, though nothing changed.")
+    ] = False,
     refresh: Annotated[
         bool, typer.Option("--refresh", help="Freeze the evaluation set anew, by all its days.")
     ] = False,
@@ -80,7 +83,7 @@ def run(
         )
         if fresh:
             audit_run.start_afresh()
-        summary = audit_run.run(refresh=refresh)
+        summary = audit_run.run(refresh=refresh, retry=retry)
     raise typer.Exit(_print_summary(audit_run, summary))
 
 
@@ -190,10 +193,14 @@ def prune(
     from evaluator.orchestration import Home, find_prunable, format_pruning_plan
 
     home = Home.from_environment()
-    plan = find_prunable(_load(audit), home)
+    loaded = _load(audit)
+    plan = find_prunable(loaded, home)
     for line in format_pruning_plan(plan):
         typer.echo(line)
-    if plan.all and (yes or typer.confirm("Remove this for good?")):
+    if not plan.is_empty and (yes or typer.confirm("Remove this for good?")):
+        if not yes:
+            # Whatever has begun meanwhile may refer to some of it.
+            plan = find_prunable(loaded, home).within(plan)
         remove(home.store(), plan)
         typer.echo("Removed.")
 

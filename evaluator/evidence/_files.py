@@ -4,25 +4,39 @@ It knows paths and bytes. What a version is, and which records exist, is the sto
 it makes on a disk is its owner's alone, whatever the process's mask; what is there keeps its mode.
 """
 
+import errno
+import fcntl
 import hashlib
 import io
 import os
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
-from datetime import datetime
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, Final, NamedTuple, TypeVar
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from evaluator.errors import EvidenceError
+from evaluator.errors import EvidenceError, fault_of
 from evaluator.evidence._content import digest_of_bytes, digest_of_file
 from evaluator.evidence._record import StoredFile
 
 _CHUNK_SIZE = 1024 * 1024
 _NO_FILE = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
+_PAUSES: Final = (0.1, 0.5, 2.0)
+"""After so many seconds a call that failed is made again, before it counts."""
+TEMPORARY: Final = ".tmp"
+"""How the names of files end that are being written; see `leftovers`."""
+_LASTING: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.ENAMETOOLONG)
+_LOCK: Final = "lock"
+_SECONDS_OF_A_LOCK: Final = 300.0
+"""After which a lock in an object store that never changed is taken to be a dead process's."""
+_BETWEEN_LOOKS: Final = 0.5
+
+_Answer = TypeVar("_Answer")
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -38,15 +52,38 @@ def write_whole(path: Path, content: bytes) -> None:
     content
         All of it.
     """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
+    with _temporary(path.with_name(f".{path.name}.{uuid.uuid4().hex}{TEMPORARY}")) as temporary:
         with temporary.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
+    """Leave no file of this name behind, and let errors that name no file name this one."""
+    try:
+        with naming(path):
+            yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let the system's errors say which file they are about; those of reads and writes do not.
+
+    Parameters
+    ----------
+    path
+        What is read or written meanwhile.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
         raise
 
 
@@ -80,54 +117,123 @@ class Files:
         self._follow_links = follow_links
         # Other processes write too, so a listing that is remembered would be out of date.
         self._filesystem, self._root = fsspec.core.url_to_fs(url, use_listings_cache=False)
-        self._is_local = isinstance(self._filesystem, LocalFileSystem)
+        self.is_local = isinstance(self._filesystem, LocalFileSystem)
+        """Whether it is a disk of this machine, or what its system takes for one."""
 
     def location(self, path: str) -> str:
         """Return a file's full path or URL, for people and links."""
         full_path = self._full_path(path)
-        return full_path if self._is_local else str(self._filesystem.unstrip_protocol(full_path))
+        return full_path if self.is_local else str(self._filesystem.unstrip_protocol(full_path))
 
     def read(self, path: str) -> bytes | None:
         """Return a file's bytes, or None where there is no such file."""
         full_path = self._readable(path)
         try:
-            content: bytes = self._filesystem.cat_file(full_path)
+            return self._tried(path, lambda: bytes(self._filesystem.cat_file(full_path)))
         except _NO_FILE:
             return None
-        return content
 
     def digest(self, path: str) -> StoredFile | None:
         """Return a file's digest and size without holding it, or None where there is none."""
-        return self._read_chunks(path, lambda _: None)
+        return self._read_chunks(path, Path(os.devnull))
 
     def copy(self, path: str, to: Path) -> StoredFile | None:
         """Copy a file to a disk, and return its digest and size, or None where there is none."""
-        self._readable(path)
-        with to.open("wb") as target:
-            return self._read_chunks(path, target.write)
+        return self._read_chunks(path, to)
 
     def exists(self, path: str) -> bool:
         """Tell whether there is such a file or folder."""
-        return bool(self._filesystem.exists(self._full_path(path)))
+        full_path = self._full_path(path)
+        try:
+            # Not by `exists`, to which a store that does not answer has no file.
+            self._tried(path, lambda: self._filesystem.info(full_path))
+        except _NO_FILE:
+            return False
+        return True
 
     def names(self, path: str) -> list[str]:
         """List what lies directly in a folder, in order; nothing where it is not there."""
         folder = self._readable(path)
-        if not self._filesystem.isdir(folder):
+        try:
+            items = self._tried(path, lambda: self._filesystem.ls(folder, detail=False))
+        except _NO_FILE:
             return []
-        return sorted(
-            PurePosixPath(item).name for item in self._filesystem.ls(folder, detail=False)
-        )
+        # Asked for a file, it lists the file.
+        return sorted(PurePosixPath(item).name for item in items if item != folder)
 
     def walk(self, path: str = "") -> list[str]:
         """List every file below a folder, in order."""
-        return sorted(map(self._relative, self._filesystem.find(self._readable(path))))
+        folder = self._readable(path)
+        return sorted(map(self._relative, self._tried(path, lambda: self._filesystem.find(folder))))
 
     def listing(self, path: str) -> Iterator[StoredPath]:
         """Yield every file below a folder with its size and age."""
-        for item, info in self._filesystem.find(self._full_path(path), detail=True).items():
-            modified = self._filesystem.modified(item)
-            yield StoredPath(self._relative(item), int(info["size"]), modified)
+        folder = self._full_path(path)
+        found = self._tried(path, lambda: self._filesystem.find(folder, detail=True))
+        for item, info in found.items():
+            # One that is gone by now was being written, or somebody else removed it.
+            with suppress(FileNotFoundError):
+                modified = self._tried(path, lambda: self._filesystem.modified(item))  # noqa: B023 - called at once
+                yield StoredPath(self._relative(item), int(info["size"]), modified)
+
+    def leftovers(self) -> Iterator[StoredPath]:
+        """Yield files that lie directly at the address and were being written there."""
+        if not self.is_local:
+            return
+        for path in sorted(Path(str(self._root)).glob(f".*{TEMPORARY}")):
+            with suppress(FileNotFoundError):
+                stat = path.stat()
+                modified = datetime.fromtimestamp(stat.st_mtime, UTC)
+                yield StoredPath(path.name, stat.st_size, modified)
+
+    @contextmanager
+    def alone(self, folder: str) -> Iterator[None]:
+        """Wait until nobody else is at work on a folder, and keep others waiting.
+
+        On a disk the folder itself is locked, of which the end of a process, be it a kill, lets go.
+        In an object store a lock is a file that only one can create; one that has not changed for
+        five minutes is taken to be a dead process's. A store that cannot create exclusively, and a
+        disk without locks, keep nobody out.
+        """
+        if self.is_local:
+            full_path = Path(self._full_path(folder))
+            _make_folder(full_path)
+            descriptor = os.open(full_path, os.O_RDONLY)
+            try:
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX)
+                except OSError as error:
+                    if error.errno not in (errno.ENOTSUP, errno.ENOLCK, errno.EINVAL):
+                        raise
+                yield
+            finally:
+                os.close(descriptor)
+            return
+        path = f"{folder}/{_LOCK}"
+        self._take_lock(path, uuid.uuid4().hex.encode())
+        try:
+            yield
+        finally:
+            with suppress(*_NO_FILE):
+                self._tried(path, lambda: self._filesystem.rm_file(self._full_path(path)))
+
+    def _take_lock(self, path: str, token: bytes) -> None:
+        held: bytes | None = None
+        since = time.monotonic()
+        while True:
+            try:
+                self.create(path, token)
+            except FileExistsError:
+                found = self.read(path)
+                if found != held:
+                    held, since = found, time.monotonic()
+                elif time.monotonic() - since > _SECONDS_OF_A_LOCK:
+                    with suppress(*_NO_FILE):
+                        self._filesystem.rm_file(self._full_path(path))
+                    continue
+                time.sleep(_BETWEEN_LOOKS)
+            else:
+                return
 
     def create(self, path: str, content: bytes) -> None:
         """Write a file that is not there yet; of two writers, one succeeds.
@@ -143,29 +249,36 @@ class Files:
         """
         full_path = self._full_path(path)
         self._make_parent(full_path)
-        if not self._is_local:
-            if self._filesystem.exists(full_path):
+        if not self.is_local:
+            if self.exists(path):
                 raise FileExistsError(full_path)
-            self._filesystem.pipe_file(full_path, content, mode="create")
+            try:
+                self._tried(
+                    path, lambda: self._filesystem.pipe_file(full_path, content, mode="create")
+                )
+            except FileExistsError:
+                # What was stored although the store called it a failure is ours.
+                if self.read(path) != content:
+                    raise
             return
-        temporary = self._write_aside(content)
-        try:
-            os.link(temporary, full_path)
-        except PermissionError:
-            # A disk without hard links (exFAT, some mounts): the name is taken first, then filled.
-            with open(full_path, "xb", opener=_open_as_owner) as file:
-                file.write(content)
-        finally:
-            temporary.unlink()
+        with self._written_aside(content) as temporary:
+            try:
+                os.link(temporary, full_path)
+            except PermissionError:
+                # A disk without hard links (exFAT, some mounts): the name is taken first, then
+                # filled.
+                with naming(Path(full_path)), open(full_path, "xb", opener=_open_as_owner) as file:
+                    file.write(content)
 
     def replace(self, path: str, content: bytes) -> None:
         """Write a file whole and for certain, in the place of the one that may be there."""
         full_path = self._full_path(path)
         self._make_parent(full_path)
-        if self._is_local:
-            self._write_aside(content).replace(full_path)
+        if self.is_local:
+            with self._written_aside(content) as temporary:
+                temporary.replace(full_path)
         else:
-            self._filesystem.pipe_file(full_path, content)
+            self._tried(path, lambda: self._filesystem.pipe_file(full_path, content))
 
     def write(self, path: str, content: bytes | Path) -> StoredFile:
         """Write a file under a temporary name and rename it.
@@ -185,21 +298,25 @@ class Files:
             Digest and size of what was written.
         """
         full_path = self._full_path(path)
-        if self._is_local:
+        if self.is_local:
             return _write_to_disk(Path(full_path), content)
         try:
-            return self._send(full_path, content)
+            return self._tried(path, lambda: self._send(full_path, content))
         except FileNotFoundError:
             # An object store has no folders, and asking for them costs a request a file.
             self._make_parent(full_path)
-            return self._send(full_path, content)
+            return self._tried(path, lambda: self._send(full_path, content))
 
     def remove(self, paths: Sequence[str]) -> None:
-        """Remove files one after the other, and the folders on a disk that they leave empty."""
+        """Remove files one after the other, and the folders on a disk that they leave empty.
+
+        One that is gone already is none's loss.
+        """
         full_paths = [self._full_path(path) for path in paths]
-        for full_path in full_paths:
-            self._filesystem.rm_file(full_path)
-        if self._is_local:
+        for path, full_path in zip(paths, full_paths, strict=True):
+            with suppress(FileNotFoundError):
+                self._tried(path, lambda: self._filesystem.rm_file(full_path))  # noqa: B023 - called at once
+        if self.is_local:
             for folder in {Path(full_path).parent for full_path in full_paths}:
                 with suppress(OSError):
                     folder.rmdir()
@@ -216,7 +333,7 @@ class Files:
     def _readable(self, path: str) -> str:
         """Return a full path; refuse a link on the way to it where none is followed."""
         full_path = self._full_path(path)
-        if self._is_local and not self._follow_links:
+        if self.is_local and not self._follow_links:
             steps = PurePosixPath(path).parts
             for depth in range(1, len(steps) + 1):
                 step = "/".join(steps[:depth])
@@ -233,26 +350,68 @@ class Files:
 
     def _make_parent(self, full_path: str) -> None:
         parent = full_path.rsplit("/", 1)[0]
-        if self._is_local:
+        if self.is_local:
             _make_folder(Path(parent))
         else:
             self._filesystem.makedirs(parent, exist_ok=True)
 
-    def _read_chunks(self, path: str, use: Callable[[bytes], object]) -> StoredFile | None:
+    def _tried(self, path: str, call: Callable[[], _Answer]) -> _Answer:
+        """Call the filesystem, and again where that fails for no reason that would stay.
+
+        Raises
+        ------
+        EvidenceError
+            Where an object store does not answer as it should, whatever its library calls that. A
+            disk's own errors, and that there is no such file, are raised as they are.
+        """
+        pauses = iter(_PAUSES[:1] if self.is_local else _PAUSES)
+        while True:
+            try:
+                with naming(Path(self._full_path(path))):
+                    return call()
+            except (*_NO_FILE, FileExistsError):
+                raise
+            except Exception as error:
+                if _may_pass(error) and (pause := next(pauses, None)) is not None:
+                    time.sleep(pause)
+                    continue
+                # A disk that is full is this machine's, whatever was copied to it.
+                if self.is_local or getattr(error, "errno", None) in _LASTING:
+                    raise
+                raise EvidenceError(
+                    f"the store did not do what it was asked ({type(error).__name__}:"
+                    f" {' '.join(str(error).split())})",
+                    culprit=self.location(path),
+                    fix="see that the store is reached, and that these credentials may read and"
+                    " write there, and run again",
+                ) from error
+
+    def _read_chunks(self, path: str, to: Path) -> StoredFile | None:
+        full_path = self._readable(path)
+
+        def read() -> StoredFile:
+            with (
+                self._filesystem.open(full_path, "rb") as file,
+                naming(to),
+                to.open("wb") as target,
+            ):
+                return _pass_on(file, target, Path(full_path))
+
         try:
-            with self._filesystem.open(self._readable(path), "rb") as file:
-                return _pass_on(file, use)
+            return self._tried(path, read)
         except _NO_FILE:
             return None
 
-    def _write_aside(self, content: bytes) -> Path:
+    @contextmanager
+    def _written_aside(self, content: bytes) -> Iterator[Path]:
         # Not beside the file: whoever checks that folder must not meet half a file.
-        temporary = Path(self._full_path(f".{uuid.uuid4().hex}.tmp"))
-        with open(temporary, "wb", opener=_open_as_owner) as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        return temporary
+        aside = Path(self._full_path(f".{uuid.uuid4().hex}{TEMPORARY}"))
+        with _temporary(aside) as temporary:
+            with open(temporary, "wb", opener=_open_as_owner) as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            yield temporary
 
     def _send(self, full_path: str, content: bytes | Path) -> StoredFile:
         """Hand over a whole file, of which an object store shows all or nothing."""
@@ -265,13 +424,21 @@ class Files:
         return StoredFile(sha256=digest, size=content.stat().st_size)
 
 
+def _may_pass(error: Exception) -> bool:
+    """Tell whether the same call may succeed in a moment; what is refused or full will not."""
+    if isinstance(error, PermissionError) or getattr(error, "errno", None) in _LASTING:
+        return False
+    return fault_of(error) == "machine"
+
+
 def _write_to_disk(path: Path, content: bytes | Path) -> StoredFile:
     _make_folder(path.parent)
-    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
+    aside = path.with_name(f"{path.name}.{uuid.uuid4().hex}{TEMPORARY}")
     source = content.open("rb") if isinstance(content, Path) else io.BytesIO(content)
-    with source, open(temporary, "wb", opener=_open_as_owner) as target:
-        stored = _pass_on(source, target.write)
-    temporary.replace(path)
+    with source, _temporary(aside) as temporary:
+        with open(temporary, "wb", opener=_open_as_owner) as target:
+            stored = _pass_on(source, target, content if isinstance(content, Path) else aside)
+        temporary.replace(path)
     return stored
 
 
@@ -290,12 +457,16 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(mode=0o700, exist_ok=True)
 
 
-def _pass_on(source: BinaryIO, use: Callable[[bytes], object]) -> StoredFile:
-    """Hand a file's bytes on chunk by chunk, and return their digest and size."""
+def _pass_on(source: BinaryIO, target: BinaryIO, name: Path) -> StoredFile:
+    """Copy a file chunk by chunk, and return digest and size; its name is for errors of reading."""
     digest = hashlib.sha256()
     size = 0
-    while chunk := source.read(_CHUNK_SIZE):
+    while True:
+        with naming(name):
+            chunk = source.read(_CHUNK_SIZE)
+        if not chunk:
+            break
         digest.update(chunk)
-        use(chunk)
+        target.write(chunk)
         size += len(chunk)
     return StoredFile(sha256=digest.hexdigest(), size=size)

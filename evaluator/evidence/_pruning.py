@@ -6,10 +6,12 @@ and what a killed process left half written.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import NamedTuple
 
-from evaluator.evidence._files import StoredPath
+from evaluator.evidence._files import TEMPORARY, StoredPath
 from evaluator.evidence._lineage import VersionKey, key_of, reached
 from evaluator.evidence._record import Record
 from evaluator.evidence._store import RECORD, EvidenceStore
@@ -32,6 +34,8 @@ class PruningPlan(NamedTuple):
     """Versions that nothing refers to."""
     incomplete: tuple[Prunable, ...]
     """Files that a process left half written."""
+    beside: Mapping[Path, int]
+    """Such files that are no evidence, with their sizes in bytes."""
     kept: int
     """Versions that something refers to, or that are kept for ever."""
     too_recent: int
@@ -39,12 +43,30 @@ class PruningPlan(NamedTuple):
 
     @property
     def all(self) -> tuple[Prunable, ...]:
-        """Everything that would be removed."""
+        """All evidence that would be removed."""
         return self.superseded + self.incomplete
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing would be removed."""
+        return not (self.all or self.beside)
+
+    def within(self, agreed: "PruningPlan") -> "PruningPlan":
+        """Leave out what is not in another plan: only that was agreed to."""
+        return self._replace(
+            superseded=tuple(one for one in self.superseded if one in agreed.superseded),
+            incomplete=tuple(one for one in self.incomplete if one in agreed.incomplete),
+            beside={path: size for path, size in self.beside.items() if path in agreed.beside},
+        )
 
 
 def plan_pruning(
-    store: EvidenceStore, audit: str, *, retained: Collection[str], before: datetime
+    store: EvidenceStore,
+    audit: str,
+    *,
+    retained: Collection[str],
+    before: datetime,
+    beside: Iterable[Path] = (),
 ) -> PruningPlan:
     """Find what nothing refers to; nothing is removed yet.
 
@@ -58,6 +80,8 @@ def plan_pruning(
         The assets of which every version stays, with all that it rests on.
     before
         With its time zone. What is younger stays, since a run may be about to refer to it.
+    beside
+        Files that are no evidence, and that nobody needs once their writer has ended.
 
     Raises
     ------
@@ -84,6 +108,7 @@ def plan_pruning(
     return PruningPlan(
         superseded=tuple(superseded),
         incomplete=tuple(_incomplete(store, audit, folders, versions, before)),
+        beside=dict(_older(beside, before)),
         kept=len(versions) - len(unreferenced),
         too_recent=len(unreferenced) - len(superseded),
     )
@@ -93,6 +118,8 @@ def prune(store: EvidenceStore, plan: PruningPlan) -> None:
     """Remove what a plan lists; a version is gone before its files are."""
     for prunable in plan.all:
         store.remove(prunable.paths)
+    for path in plan.beside:
+        path.unlink(missing_ok=True)
 
 
 def _referenced(
@@ -125,9 +152,21 @@ def _incomplete(
         leftovers = [
             stored
             for stored in files
-            if stored.path.endswith(".tmp")
+            if stored.path.endswith(TEMPORARY)
             or (folder not in versions and not stored.path.endswith(".json"))
         ]
         old = [stored for stored in leftovers if stored.modified.astimezone(UTC) < before]
         if old:
             yield _prunable(store.asset_of(audit, folder), old)
+    # What is written with more care is written there first, of whatever audit it is.
+    old = [stored for stored in store.files.leftovers() if stored.modified < before]
+    if old:
+        yield _prunable("", old)
+
+
+def _older(paths: Iterable[Path], before: datetime) -> Iterator[tuple[Path, int]]:
+    for path in paths:
+        with suppress(FileNotFoundError):
+            stat = path.stat()
+            if datetime.fromtimestamp(stat.st_mtime, UTC) < before:
+                yield path, stat.st_size

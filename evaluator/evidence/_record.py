@@ -4,10 +4,13 @@ Dagster's event log could not be: deleting a run deletes its events, and its inp
 exact to the partition.
 """
 
+import builtins
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from evaluator.errors import Fault
 
 
 class Address(NamedTuple):
@@ -95,10 +98,22 @@ class FailureRecord(_Stored):
     identity: str
     error: str
     """The error's class."""
+    fault: Fault = "input"
+    """What is not of the input is tried again by the next run."""
     message: str
     trace: str
     run_id: str
     created_at: datetime
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_earlier_versions(cls, stored: Any) -> Any:
+        """Tell whose fault it was where nobody noted it: all were remembered as the input's."""
+        if isinstance(stored, dict) and "fault" not in stored:
+            kind = getattr(builtins, str(stored.get("error")), None)
+            if isinstance(kind, type) and issubclass(kind, OSError | MemoryError):
+                return {**stored, "fault": "machine"}
+        return stored
 
     def __str__(self) -> str:
         return f"{self.error}: {self.message}"

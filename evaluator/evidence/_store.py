@@ -16,6 +16,7 @@ as on an object store, and two writers of one identity write the same.
 import fnmatch
 import io
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -25,7 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ValidationError
 
-from evaluator.errors import EvidenceError
+from evaluator.errors import EvidenceError, StateError, fault_of
 from evaluator.evidence._content import canonical_json, digest_of_bytes
 from evaluator.evidence._files import Files, StoredPath
 from evaluator.evidence._record import (
@@ -41,8 +42,10 @@ RECORD = "record.json"
 CURRENT = "current.json"
 FRESH_STARTS = "fresh_starts.json"
 NO_PARTITION = "_"
-_MANY_BYTES = 1 << 20
 """The folder's name where an asset has no partitions."""
+_MANY_BYTES = 1 << 20
+_LOOKS = 2
+"""So often a file is read that is not what it should be: a read may fail without an error."""
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -71,6 +74,7 @@ class EvidenceStore:
         self.files = Files(url, follow_links=follow_links)
         # A version that is finished never changes, so each record is read once.
         self._records: dict[str, Record] = {}
+        self._alone: set[str] = set()
 
     def find(self, address: Address, identity: str) -> Record | None:
         """Return the version with this identity, or None where it was never finished.
@@ -108,8 +112,12 @@ class EvidenceStore:
         EvidenceError
             Where it is not there any more, or its record is damaged.
         """
-        pointer = self._read_model(f"{_folder(address)}/{CURRENT}", Pointer)
+        pointer = self.pointer(address)
         return None if pointer is None else self.get(address, pointer.identity)
+
+    def pointer(self, address: Address) -> Pointer | None:
+        """Return which version is the current one and since when, or None where there is none."""
+        return self._read_model(f"{_folder(address)}/{CURRENT}", Pointer)
 
     def write(
         self,
@@ -122,10 +130,12 @@ class EvidenceStore:
         facts: Mapping[str, Any],
         code_version: str,
         run_context: RunContext,
+        digests: Mapping[str, str] | None = None,
+        is_repeatable: bool = True,
     ) -> Record:
         """Store a version, make it the current one, and return its record.
 
-        A version that exists is left as it is.
+        A version that exists is left as it is: of several who make one, the first one's counts.
 
         Parameters
         ----------
@@ -144,28 +154,63 @@ class EvidenceStore:
             The constant that went into the identity.
         run_context
             Who writes and when.
+        digests
+            The SHA-256 that files must have when they are copied; None where none may change.
+        is_repeatable
+            Whether whoever makes it again gets the same bytes. Otherwise others are kept out of an
+            object store meanwhile; on a disk they always are.
+
+        Raises
+        ------
+        StateError
+            Where a file is not what its digest says, since it changed; there is no such version.
         """
-        existing = self.reuse(address, identity, run_context)
-        if existing is not None:
-            return existing
-        stored = {}
-        for name, content in files.items():
-            data = _to_parquet(content) if isinstance(content, pa.Table) else content
-            stored[name] = self.files.write(f"{_folder(address)}/{identity}/{name}", data)
-        record = Record(
-            **address._asdict(),
-            identity=identity,
-            content_version=content_version,
-            files=stored,
-            upstream=tuple(upstream),
-            facts=dict(facts),
-            code_version=code_version,
-            run_id=run_context.run_id,
-            created_at=run_context.now,
-        )
-        self._write_model(f"{_folder(address)}/{identity}/{RECORD}", record)
-        self.make_current(record, run_context)
-        return record
+        with self.alone(address) if self.files.is_local or not is_repeatable else nullcontext():
+            existing = self.reuse(address, identity, run_context)
+            if existing is not None:
+                return existing
+            stored = {}
+            for name, content in files.items():
+                data = _to_parquet(content) if isinstance(content, pa.Table) else content
+                stored[name] = self.files.write(f"{_folder(address)}/{identity}/{name}", data)
+                if digests is not None and stored[name].sha256 != digests[name]:
+                    self.files.remove([f"{_folder(address)}/{identity}/{name}"])
+                    raise StateError(
+                        "it changed while it was read",
+                        culprit=str(content) if isinstance(content, Path) else name,
+                        fix="wait until it is written, and run again",
+                    )
+            record = Record(
+                **address._asdict(),
+                identity=identity,
+                content_version=content_version,
+                files=stored,
+                upstream=tuple(upstream),
+                facts=dict(facts),
+                code_version=code_version,
+                run_id=run_context.run_id,
+                created_at=run_context.now,
+            )
+            self._write_model(f"{_folder(address)}/{identity}/{RECORD}", record)
+            self.make_current(record, run_context)
+            return record
+
+    @contextmanager
+    def alone(self, address: Address) -> Iterator[None]:
+        """Keep others from making versions at an address meanwhile, as `Files.alone` does.
+
+        Whoever is alone already stays so.
+        """
+        folder = _folder(address)
+        if folder in self._alone:
+            yield
+            return
+        with self.files.alone(folder):
+            self._alone.add(folder)
+            try:
+                yield
+            finally:
+                self._alone.discard(folder)
 
     def reuse(self, address: Address, identity: str, run_context: RunContext) -> Record | None:
         """Make the version with this identity the current one, where it is there already.
@@ -219,6 +264,7 @@ class EvidenceStore:
             **address._asdict(),
             identity=identity,
             error=type(error).__name__,
+            fault=fault_of(error),
             message=str(error),
             trace=trace,
             run_id=run_context.run_id,
@@ -264,10 +310,13 @@ class EvidenceStore:
         EvidenceError
             Where the file is gone or is not what was stored.
         """
-        content = self.files.read(f"{self.folder(record)}/{name}")
-        if content is None or digest_of_bytes(content) != record.files[name].sha256:
-            raise self._damage(record, name, is_gone=content is None)
-        return content
+        for _ in range(_LOOKS):
+            content = self.files.read(f"{self.folder(record)}/{name}")
+            if content is None:
+                break
+            if digest_of_bytes(content) == record.files[name].sha256:
+                return content
+        raise self._damage(record, name, is_gone=content is None)
 
     def fetch(self, record: Record, name: str, to: Path) -> None:
         """Copy a version's file to a disk, and hold it against its digest.
@@ -277,9 +326,13 @@ class EvidenceStore:
         EvidenceError
             Where the file is gone or is not what was stored; then the copy is not to be used.
         """
-        copied = self.files.copy(f"{self.folder(record)}/{name}", to)
-        if copied is None or copied.sha256 != record.files[name].sha256:
-            raise self._damage(record, name, is_gone=copied is None)
+        for _ in range(_LOOKS):
+            copied = self.files.copy(f"{self.folder(record)}/{name}", to)
+            if copied is None:
+                break
+            if copied.sha256 == record.files[name].sha256:
+                return
+        raise self._damage(record, name, is_gone=copied is None)
 
     def read_table(
         self, record: Record, name: str, *, filters: Any = None, columns: Any = None
@@ -314,9 +367,14 @@ class EvidenceStore:
 
     def partitions(self, audit: str, asset: str) -> Iterator[str]:
         """Yield the keys of an asset's one-dimensional partitions that have a current version."""
-        folder = f"{_folder_name(audit)}/{_folder_name(asset)}"
-        for name in self.files.names(folder):
-            if name != NO_PARTITION and self.files.exists(f"{folder}/{name}/{CURRENT}"):
+        for partition in self.tried_partitions(audit, asset):
+            if self.files.exists(f"{_folder(Address(audit, asset, partition))}/{CURRENT}"):
+                yield partition
+
+    def tried_partitions(self, audit: str, asset: str) -> Iterator[str]:
+        """Yield the keys of those that have a version or a failure."""
+        for name in self.files.names(f"{_folder_name(audit)}/{_folder_name(asset)}"):
+            if name != NO_PARTITION:
                 yield unquote(name)
 
     def remove(self, paths: Sequence[str]) -> None:
@@ -379,17 +437,20 @@ class EvidenceStore:
         return record
 
     def _read_model(self, path: str, model: type[_Model]) -> _Model | None:
-        content = self.files.read(path)
-        if content is None:
-            return None
-        try:
-            return model.model_validate_json(content)
-        except ValidationError as error:
-            raise EvidenceError(
-                "the file is not what was stored",
-                culprit=self.files.location(path),
-                fix="restore the evidence folder from a copy",
-            ) from error
+        fault: ValidationError | None = None
+        for _ in range(_LOOKS):
+            content = self.files.read(path)
+            if content is None:
+                return None
+            try:
+                return model.model_validate_json(content)
+            except ValidationError as error:
+                fault = error
+        raise EvidenceError(
+            "the file is not what was stored",
+            culprit=self.files.location(path),
+            fix="read it again later, and if it stays so, restore the evidence folder from a copy",
+        ) from fault
 
     def _write_model(self, path: str, model: BaseModel) -> None:
         self.files.write(path, canonical_json(model.model_dump(mode="json")))
@@ -403,8 +464,9 @@ class EvidenceStore:
 
     def _fix(self, address: Address, identity: str) -> str:
         return (
-            f"restore the evidence folder from a copy, or remove {identity} and {CURRENT} from"
-            f" {self.files.location(_folder(address))} and materialise it again"
+            "read it again later; if it stays so, restore the evidence folder from a copy, or"
+            f" remove {identity} and {CURRENT} from {self.files.location(_folder(address))} and"
+            " materialise it again"
         )
 
 

@@ -11,7 +11,7 @@ from typing import Final
 
 import pyarrow.parquet as pq
 
-from evaluator.errors import IntakeError
+from evaluator.errors import IntakeError, fault_of
 from evaluator.intake._drift import Content, content_drift
 from evaluator.intake._profile import PROFILE_VERSION, BrokenRule, Profile, RowCounts
 from evaluator.intake._readers import Reader, open_reader
@@ -122,6 +122,8 @@ def ingest(
         _read_batches(reader, validator, into)
         metadata.layout = metadata.layout.model_copy(update={"packing": packing})
     except RefusedFileError as error:
+        if error.__cause__ is not None and fault_of(error) == "machine":
+            raise error.__cause__ from None
         refusal = error
         if isinstance(error, BrokenSchemaError):
             metadata.header = error.names

@@ -5,6 +5,7 @@ half a minute apart. So a file that is still being written is left alone.
 """
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -20,6 +21,9 @@ from evaluator.scorecard import Asset, model_of
 from evaluator.spec import Audit, CandidateSpec
 
 POLL_SECONDS = 30
+_SECONDS_TO_ANOTHER_TRY = 600
+_TRIED_AGAIN = " tried again"
+"""In the cursor beside the days, none of which is called so: when it was last looked for them."""
 
 
 class Arrival(NamedTuple):
@@ -34,8 +38,18 @@ class Arrival(NamedTuple):
 
 
 def landing_sensor(audit: Audit) -> dg.SensorDefinition:
-    """Materialise a day's `raw_data` when its file arrives, and again when its content changes."""
+    """Materialise a day's `raw_data` when its file arrives, and again when its content changes.
+
+    What could not be taken in by no fault of the file is tried again after a while.
+    """
     key = key_of(audit, Asset.RAW_DATA)
+    intake = [
+        key,
+        *(
+            key_of(audit, name)
+            for name in (Asset.VALIDATED_DATA, Asset.QUARANTINED_ROWS, Asset.DATA_QUALITY_REPORT)
+        ),
+    ]
 
     @dg.sensor(
         name=f"{audit.name}_landing",
@@ -56,7 +70,17 @@ def landing_sensor(audit: Audit) -> dg.SensorDefinition:
             )
 
         days = daily(audit.spec).get_partition_keys()
-        return _poll(context.cursor, {day: arrival(day) for day in days})
+        cursor = json.loads(context.cursor) if context.cursor else {}
+        requests, after = _poll(cursor, {day: arrival(day) for day in days})
+        now = int(time.time())
+        after[_TRIED_AGAIN] = cursor.get(_TRIED_AGAIN, now)
+        if now - after[_TRIED_AGAIN] >= _SECONDS_TO_ANOTHER_TRY:
+            after[_TRIED_AGAIN] = now
+            requests += [
+                dg.RunRequest(f"{day}:again:{now}", partition_key=day, asset_selection=intake)
+                for day in state.faulty_days()
+            ]
+        return _result(requests, after)
 
     return landing
 
@@ -84,18 +108,20 @@ def artifact_sensor(audit: Audit) -> dg.SensorDefinition:
                 {"asset_selection": [keys[candidate.name]]},
             )
 
-        return _poll(context.cursor, {c.name: arrival(c) for c in audit.spec.candidates})
+        cursor = json.loads(context.cursor) if context.cursor else {}
+        return _result(*_poll(cursor, {c.name: arrival(c) for c in audit.spec.candidates}))
 
     return artifacts
 
 
-def _poll(cursor: str | None, arrivals: Mapping[str, Arrival]) -> dg.SensorResult:
+def _poll(
+    before: Mapping[str, Any], arrivals: Mapping[str, Arrival]
+) -> tuple[list[dg.RunRequest], dict[str, Any]]:
     """Ask for what is stable since the last look and was not dealt with yet.
 
-    The cursor holds for each name its stamp, and whether it was dealt with.
+    The cursor, before and after, holds for each name its stamp, and whether it was dealt with.
     """
-    before = json.loads(cursor) if cursor else {}
-    after = {}
+    after: dict[str, Any] = {}
     requests = []
     for name, arrival in arrivals.items():
         try:
@@ -109,6 +135,10 @@ def _poll(cursor: str | None, arrivals: Mapping[str, Arrival]) -> dg.SensorResul
             run_key = ":".join([name, *map(str, stamp)])
             requests.append(dg.RunRequest(run_key, **arrival.request))
         after[name] = {"stamp": stamp, "handled": stable}
+    return requests, after
+
+
+def _result(requests: list[dg.RunRequest], after: Mapping[str, Any]) -> dg.SensorResult:
     return dg.SensorResult(
         run_requests=requests, cursor=json.dumps(after, sort_keys=True, separators=(",", ":"))
     )

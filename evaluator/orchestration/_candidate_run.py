@@ -130,6 +130,8 @@ class CandidateEvaluation:
             facts=SliceFacts(cases=len(predicted)).to_record(),
             code_version=CODE_VERSIONS["predictions"],
             run_context=self.run_context,
+            # Candidates may answer otherwise the next time.
+            is_repeatable=False,
         )
         return StoredFrame(record, predicted)
 

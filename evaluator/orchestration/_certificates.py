@@ -58,6 +58,8 @@ CERTIFICATE = "certificate.json"
 AUTHOR = "evaluator"
 """Who enters certificates, and what shows them, in the ledger; decisions are entered by people."""
 CERTIFICATE_TAG = "evaluator.certificate"
+_CLOCKS_DIFFER = timedelta(minutes=5)
+"""So much may the clocks of machines that share a store."""
 OUTCOME_TAG = "evaluator.outcome"
 """With what qualifies it, so that "certified" alone is what nothing qualifies."""
 
@@ -155,9 +157,10 @@ def expected_certificate(
 ) -> Target:
     """Find the certificate of a scorecard, or the place of the one to be issued.
 
-    One that has expired is followed by another one, and so is one that shows other waivers than
-    are in force. Candidates that are revoked get none, whatever else is new, until a correction
-    takes the revocation back, and none gets an unsigned one where others are signed.
+    One that has expired is followed by another one, and so are one that a clock issued which was
+    ahead, and one that shows other waivers than are in force. Candidates that are revoked get none,
+    whatever else is new, until a correction takes the revocation back, and none gets an unsigned
+    one where others are signed.
     """
     if decisions is None:
         decisions = read_decisions(state, scorecard, now)
@@ -173,7 +176,10 @@ def expected_certificate(
             withheld=decisions.withheld,
         )
         record = state.store.find(address, identity)
-        if record is None or now < CertificateFacts.of(record).valid_until:
+        if record is None:
+            return Target(address, identity, None)
+        facts = CertificateFacts.of(record)
+        if facts.valid_from - _CLOCKS_DIFFER <= now < facts.valid_until:
             return Target(address, identity, record)
         renewal += 1
 
@@ -182,12 +188,17 @@ def issue_certificate(
     state: AuditState, judged: JudgedScorecard, document: AuditCertificate, run_context: RunContext
 ) -> Record:
     """Issue the certificates of the current scorecard, or point to those that stand."""
-    target = expected_certificate(state, judged.record, run_context.now, judged.decisions)
     key = signing_key_from_environment(os.environ)
-    record = state.store.reuse(target.address, target.identity, run_context)
-    if record is None:
-        record = _issue(state, judged, document, target=target, key=key, run_context=run_context)
-    _enter_certificates(state, record, run_context.now)
+    # Of two issuers one waits, and points to what the other has issued: a certificate holds its
+    # time and its run, and so is made once.
+    with state.store.alone(state.address(Asset.CERTIFICATE)):
+        target = expected_certificate(state, judged.record, run_context.now, judged.decisions)
+        record = state.store.reuse(target.address, target.identity, run_context)
+        if record is None:
+            record = _issue(
+                state, judged, document, target=target, key=key, run_context=run_context
+            )
+        _enter_certificates(state, record, run_context.now)
     return record
 
 
@@ -307,6 +318,7 @@ def _issue(
         ).to_record(),
         code_version=CODE_VERSIONS["certificate"],
         run_context=run_context,
+        is_repeatable=False,
     )
 
 

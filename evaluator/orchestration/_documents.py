@@ -141,29 +141,32 @@ def _store_shown(
     state: AuditState, judged: JudgedScorecard, run_context: RunContext, kind: str, render: Render
 ) -> Record:
     """Store what shows the current certificate, and enter it in the ledger."""
-    address, identity = _page_target(state, judged.record, kind)
-    certificate = state.require(Asset.CERTIFICATE)
-    existing = state.store.find(address, identity)
-    entries = Ledger(state.store.url, state.audit.name).entries()
-    if existing is not None and not is_published(state, existing, certificate, entries):
-        # Made anew, so that the issuer's key never vouches for what others may have written there.
-        state.store.remove([f"{state.store.folder(existing)}/{RECORD}"])
-    existing = state.store.reuse(address, identity, run_context)
-    if existing is not None:
-        return existing
-    files = render(state, judged, run_context)
-    record = state.store.write(
-        address,
-        identity,
-        files,
-        content_version=digest_of({name: digest_of_bytes(data) for name, data in files.items()}),
-        upstream=[record.as_upstream() for record in _page_upstream(state, judged.record)],
-        facts={},
-        code_version=CODE_VERSIONS[kind],
-        run_context=run_context,
-    )
-    publish(state, record, certificate, entries, run_context.now)
-    return record
+    with state.store.alone(state.address(kind)):
+        address, identity = _page_target(state, judged.record, kind)
+        certificate = state.require(Asset.CERTIFICATE)
+        existing = state.store.find(address, identity)
+        entries = Ledger(state.store.url, state.audit.name).entries()
+        if existing is not None and not is_published(state, existing, certificate, entries):
+            # Made anew, so that the issuer's key never vouches for what others may have written.
+            state.store.remove([f"{state.store.folder(existing)}/{RECORD}"])
+        existing = state.store.reuse(address, identity, run_context)
+        if existing is not None:
+            return existing
+        files = render(state, judged, run_context)
+        record = state.store.write(
+            address,
+            identity,
+            files,
+            content_version=digest_of(
+                {name: digest_of_bytes(data) for name, data in files.items()}
+            ),
+            upstream=[record.as_upstream() for record in _page_upstream(state, judged.record)],
+            facts={},
+            code_version=CODE_VERSIONS[kind],
+            run_context=run_context,
+        )
+        publish(state, record, certificate, entries, run_context.now)
+        return record
 
 
 def _render_page(

@@ -6,6 +6,7 @@ from datetime import datetime
 import pyarrow as pa
 
 from evaluator.candidates import build_evaluation_set
+from evaluator.errors import StateError
 from evaluator.evidence import Record, RunContext, content_version
 from evaluator.intake import TYPED_ROWS
 from evaluator.orchestration._facts import EvaluationSetFacts, ModelFacts
@@ -34,12 +35,33 @@ def needs_refresh(state: AuditState, snapshot: Record | None, now: datetime) -> 
     return snapshot.identity != state.identities.evaluation_set(_versions(state.accepted_days()))
 
 
+def withholding_days(state: AuditState) -> dict[str, str]:
+    """Tell for which days the evaluation set waits, and why these could not be taken in."""
+    leave_out = state.spec.automation.faulty_days == "leave_out"
+    return {} if leave_out else state.faulty_days()
+
+
 def _versions(days: Mapping[str, Record]) -> dict[str, str]:
     return {day: record.content_version for day, record in days.items()}
 
 
 def store_evaluation_set(state: AuditState, run_context: RunContext) -> Record:
-    """Freeze the labelled rows of all accepted days."""
+    """Freeze the labelled rows of all accepted days.
+
+    Raises
+    ------
+    StateError
+        Where a day waits that could not be taken in, and the audit does not leave such ones out.
+    """
+    waiting = withholding_days(state)
+    if waiting:
+        day, why = next(iter(waiting.items()))
+        raise StateError(
+            f"{len(waiting)} of its days could not be taken in by no fault of theirs, and it is not"
+            f" frozen without them; {day}: {why}",
+            culprit=str(state.address(Asset.EVALUATION_SET)),
+            fix="mend that, and run again; `automation.faulty_days: leave_out` does without them",
+        )
     days = state.accepted_days()
     address = state.address(Asset.EVALUATION_SET)
     identity = state.identities.evaluation_set(_versions(days))

@@ -160,6 +160,12 @@ class Home:
         """Return the folder where an audit's daily files arrive."""
         return self.root / "landing" / audit
 
+    def leftovers(self) -> Iterator[Path]:
+        """Yield files beside the evidence that are being written, or that a process left so."""
+        folders = [self.root, self.dagster, self.mlflow_database.parent]
+        for folder in [*folders, *self.root.glob("landing/*"), *self.root.glob("models/*")]:
+            yield from folder.glob("*.tmp*")
+
     def place(self, location: str) -> str:
         """Say where something lies: below the home by its path there, so that it holds in a copy.
 

@@ -40,42 +40,47 @@ def store_mlflow_runs(
     They go to the server that `MLFLOW_TRACKING_URI` names, or else to a SQLite file in the home.
     What runs of Dagster left unfinished there that have ended is closed.
     """
-    client = tracking_client(state.home)
-    experiment = _experiment(client, state.audit, state.home)
-    _close_interrupted(client, experiment, lambda run: run == run_context.run_id or has_ended(run))
-    identity = state.identities.mlflow_runs(judged.record, state.home)
-    runs = {}
-    for candidate in state.audit.spec.candidates:
-        tables = _tables(judged, candidate.name)
-        if tables[_METRICS_FILE].empty:
-            continue
-        tags = {
-            IDENTITY_TAG: f"{identity}/{candidate.name}",
-            "evaluator.audit": state.audit.name,
-            "evaluator.candidate": candidate.name,
-            "evaluator.model": str(ScorecardFacts.of(judged.record).models[candidate.name]),
-            "evaluator.scorecard": judged.record.content_version,
-            OUTCOME_TAG: _outcome(judged, candidate),
-            DAGSTER_RUN_TAG: run_context.run_id,
-        }
-        found = client.search_runs([experiment], f"tags.`{IDENTITY_TAG}` = '{tags[IDENTITY_TAG]}'")
-        finished = [run for run in found if run.info.status == "FINISHED"]
-        if finished:
-            # It is left as it is, but that a waiver was entered or ended, which changes no figure.
-            runs[candidate.name] = str(finished[0].info.run_id)
-            client.set_tag(runs[candidate.name], OUTCOME_TAG, tags[OUTCOME_TAG])
-            continue
-        runs[candidate.name] = _log_run(client, experiment, candidate, tables, tags)
-    return state.store.write(
-        state.address(Asset.MLFLOW_RUNS),
-        identity,
-        {},
-        content_version=identity,
-        upstream=[judged.record.as_upstream()],
-        facts=MlflowFacts(runs=runs).to_record(),
-        code_version=CODE_VERSIONS["mlflow_runs"],
-        run_context=run_context,
-    )
+    with state.store.alone(state.address(Asset.MLFLOW_RUNS)):
+        client = tracking_client(state.home)
+        experiment = _experiment(client, state.audit, state.home)
+        _close_interrupted(
+            client, experiment, lambda run: run == run_context.run_id or has_ended(run)
+        )
+        identity = state.identities.mlflow_runs(judged.record, state.home)
+        runs = {}
+        for candidate in state.audit.spec.candidates:
+            tables = _tables(judged, candidate.name)
+            if tables[_METRICS_FILE].empty:
+                continue
+            tags = {
+                IDENTITY_TAG: f"{identity}/{candidate.name}",
+                "evaluator.audit": state.audit.name,
+                "evaluator.candidate": candidate.name,
+                "evaluator.model": str(ScorecardFacts.of(judged.record).models[candidate.name]),
+                "evaluator.scorecard": judged.record.content_version,
+                OUTCOME_TAG: _outcome(judged, candidate),
+                DAGSTER_RUN_TAG: run_context.run_id,
+            }
+            found = client.search_runs(
+                [experiment], f"tags.`{IDENTITY_TAG}` = '{tags[IDENTITY_TAG]}'"
+            )
+            finished = [run for run in found if run.info.status == "FINISHED"]
+            if finished:
+                # It is left as it is, but that a waiver was entered or ended: no figure changes.
+                runs[candidate.name] = str(finished[0].info.run_id)
+                client.set_tag(runs[candidate.name], OUTCOME_TAG, tags[OUTCOME_TAG])
+                continue
+            runs[candidate.name] = _log_run(client, experiment, candidate, tables, tags)
+        return state.store.write(
+            state.address(Asset.MLFLOW_RUNS),
+            identity,
+            {},
+            content_version=identity,
+            upstream=[judged.record.as_upstream()],
+            facts=MlflowFacts(runs=runs).to_record(),
+            code_version=CODE_VERSIONS["mlflow_runs"],
+            run_context=run_context,
+        )
 
 
 def _close_interrupted(

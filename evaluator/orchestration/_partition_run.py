@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import dagster as dg
 
+from evaluator.errors import EvidenceError
 from evaluator.evidence import Address, EvidenceStore, Record, RunContext, digest_of, rests_on
 
 DATA_VERSION_TAG = "dagster/data_version"
@@ -62,8 +63,12 @@ class PartitionRun:
         partition = at.partition or ""
         self._failed[partition] = error
         trace = "".join(traceback.format_exception(error))
-        self._store.record_failure(at, identity, error, trace, self._run_context)
         self._context.log.error("%s failed: %s\n%s", at, error, trace)
+        try:
+            self._store.record_failure(at, identity, error, trace, self._run_context)
+        except (EvidenceError, OSError):
+            # The step's own failure tells the error itself, and the next run tries again.
+            self._context.log.exception("That could not be noted in evidence")
 
     def results(self, *assets: dg.AssetKey) -> Iterator[dg.MaterializeResult[None]]:
         """Yield one result an asset, or log the successes and fail."""

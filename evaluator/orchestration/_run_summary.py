@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from evaluator.certification import PAGE, TECHNICAL_FILE
-from evaluator.errors import UsageError
+from evaluator.errors import UsageError, in_words
 from evaluator.evidence import PruningPlan, plan_pruning
 from evaluator.orchestration._certificates import CERTIFICATE
 from evaluator.orchestration._days import REPORT
@@ -68,7 +68,9 @@ def format_run_summary(state: AuditState, summary: RunSummary) -> Iterator[str]:
         yield ""
         yield from _locations(state)
     for fault in summary.faults:
-        yield f"Fault: {fault}"
+        yield f"Fault: {in_words(fault)}"
+    if summary.faults:
+        yield "The next run tries again what faults kept from being done."
 
 
 def exit_code(audit: Audit, choice: Choice, summary: RunSummary) -> int:
@@ -148,6 +150,7 @@ def find_prunable(audit: Audit, home: Home) -> PruningPlan:
         audit.name,
         retained=RETAINED_ASSETS,
         before=datetime.now(UTC) - MIN_AGE,
+        beside=home.leftovers(),
     )
 
 
@@ -162,11 +165,11 @@ def format_pruning_plan(plan: PruningPlan) -> Iterator[str]:
     for asset in sorted({found.asset for found in plan.superseded}):
         found = [p for p in plan.superseded if p.asset == asset]
         yield f"  {asset}: {len(found):,} superseded versions, {_bytes(sum(p.size for p in found))}"
-    if plan.incomplete:
-        size = sum(p.size for p in plan.incomplete)
-        count = sum(len(p.paths) for p in plan.incomplete)
+    if plan.incomplete or plan.beside:
+        size = sum(p.size for p in plan.incomplete) + sum(plan.beside.values())
+        count = sum(len(p.paths) for p in plan.incomplete) + len(plan.beside)
         yield f"  {count:,} files that a process left half written, {_bytes(size)}"
-    if not plan.all:
+    if plan.is_empty:
         yield "There is nothing to remove."
     stays = f"{plan.kept:,} versions are referred to or kept for ever, and stay"
     young = f"; {plan.too_recent:,} are younger than an hour, and stay for now"
@@ -182,10 +185,15 @@ def _days(state: AuditState, summary: RunSummary) -> Iterator[str]:
         f" {quarantined:,} rows in quarantine."
     )
     for day in summary.days:
-        if day.state != "accepted":
+        if day.state != "accepted" and not (day.state == "waiting" and day.fault):
             yield f"  {day.day} {day.state}: {day.reason}"
         if day.state == "refused" and day.report is not None:
             yield f"    report: {state.store.location(day.report, REPORT)}"
+    if any(day.state == "refused" for day in summary.days):
+        yield (
+            "  What is refused stays so until its file, the audit's `data:` or the code changes;"
+            f" `evaluator run {state.audit.name} --retry` tries again as it is."
+        )
     remarks = [
         f"  {day.day} accepted, but {remark}"
         for day in accepted
@@ -207,7 +215,8 @@ def _slices(summary: RunSummary) -> Iterator[str]:
         f"{summary.computed} candidate slices computed, {summary.reused} reused,"
         f" {len(failed)} not evaluated."
     )
-    errors = Counter((s.candidate, s.error) for s in failed if s.error is not None)
+    # What is no candidate's doing is told as a fault.
+    errors = Counter((s.candidate, s.error) for s in failed if s.fault == "input")
     for (candidate, error), count in errors.most_common(MAX_REMARKS):
         yield f"  {candidate}, {count} slice{'' if count == 1 else 's'}: {error}"
 

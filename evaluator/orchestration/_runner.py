@@ -5,6 +5,7 @@ Only what is not current is run: the plan is made from the evidence, before anyt
 
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
@@ -136,13 +137,15 @@ class AuditRun:
         self.state.store.start_afresh(self.audit.name, self.choice.candidate)
         self._open(self.state.home)
 
-    def run(self, *, refresh: bool = False) -> RunSummary:
+    def run(self, *, refresh: bool = False, retry: bool = False) -> RunSummary:
         """Bring everything that was chosen up to date, and tell what was found.
 
         Parameters
         ----------
         refresh
             Whether the evaluation set takes in all accepted days now, whatever its policy is.
+        retry
+            Whether days that were refused are tried again, though nothing changed.
 
         Raises
         ------
@@ -152,10 +155,10 @@ class AuditRun:
         candidates = [candidate.name for candidate in self._chosen_candidates()]
         later = [EVALUATION_SET, *candidates, REPORTS] if candidates else []
         self._display.plan(RAW_FILES, INTAKE, *later)
-        self.ingest_days()
+        self.ingest_days(retry=retry)
         if self.audit.spec.candidates:
             self._refresh_evaluation_set(refresh=refresh)
-            # Where none was ever frozen, its fault says what to mend, and there is nothing to do.
+            # Where none was ever frozen, a fault says what to mend, and there is nothing to do.
             if self.state.current(Asset.EVALUATION_SET) is not None:
                 self._evaluate()
                 self._report()
@@ -164,18 +167,25 @@ class AuditRun:
         self._runs.close()
         return self.summary
 
-    def ingest_days(self) -> RunSummary:
-        """Take in what arrived, and nothing more."""
+    def ingest_days(self, *, retry: bool = False) -> RunSummary:
+        """Take in what arrived, and what waits for another try; where `retry`, refused days too."""
         days = daily(self.audit.spec).get_partition_keys()
         arrived = [day for day in days if self._has_new_file(day)]
         for chosen in ranges_of(days, arrived):
             self._execute(RAW_FILES, [Asset.RAW_DATA], chosen, len(arrived))
-        waiting = [d.day for d in self.state.day_states() if d.state == "waiting"]
+        tried = ("waiting", "refused") if retry else ("waiting",)
+        waiting = [d.day for d in self.state.day_states() if d.state in tried]
+        faults = []
         for chosen in ranges_of(days, waiting):
             names = [Asset.VALIDATED_DATA, Asset.QUARANTINED_ROWS, Asset.DATA_QUALITY_REPORT]
-            self._execute(INTAKE, names, chosen, len(waiting), partial=True)
+            faults += self._execute(INTAKE, names, chosen, len(waiting), partial=True)
         self.summary.days = self.state.day_states()
-        if not self.summary.days:
+        left = [d for d in self.summary.days if d.state == "waiting"]
+        self.summary.faults += [f"{INTAKE}, {d.day}: {d.reason}" for d in left if d.fault]
+        if any(d.fault is None for d in left):
+            # Not even that could be noted.
+            self.summary.faults += [f"{INTAKE}: {fault}" for fault in faults]
+        if not self.summary.days and not self.summary.faults:
             landing = self.state.home.landing(self.audit.name)
             raise UsageError(
                 f"no file has arrived in {landing}",
@@ -189,12 +199,24 @@ class AuditRun:
         files = day_files(self.audit, self.state.home, day)
         if not files.data.is_file():
             return False
-        return self.state.is_new(Asset.RAW_DATA, day, files.version())
+        try:
+            version = files.version()
+        except OSError:
+            # The attempt to take it in says why that fails.
+            return True
+        return self.state.is_new(Asset.RAW_DATA, day, version)
 
     def _refresh_evaluation_set(self, *, refresh: bool) -> None:
         snapshot = self.state.current(Asset.EVALUATION_SET)
         days = self.state.accepted_days()
-        if refresh or needs_refresh(self.state, snapshot, datetime.now(UTC)):
+        if self.summary.faults and self.audit.spec.automation.faulty_days == "wait":
+            # So far there are those of single days alone.
+            self.summary.refresh_withheld = (
+                "The evaluation set waits for the days that could not be taken in"
+                " (`automation.faulty_days: wait`)"
+                + ("." if snapshot is None else f", as frozen on {snapshot.created_at:%Y-%m-%d}.")
+            )
+        elif refresh or needs_refresh(self.state, snapshot, datetime.now(UTC)):
             self._execute(EVALUATION_SET, [Asset.EVALUATION_SET], None, 1)
         elif snapshot is not None:
             frozen = EvaluationSetFacts.of(snapshot).days
@@ -220,7 +242,7 @@ class AuditRun:
             name: {s.slice for s in states if s.state != "current"}
             for name, states in before.items()
         }
-        self._compute([c for c in observed if pending[c.name]], pending)
+        faults = self._compute([c for c in observed if pending[c.name]], pending)
         for candidate in observed:
             computed = pending[candidate.name]
             after = self._chosen_slices(candidate) if computed else before[candidate.name]
@@ -229,6 +251,15 @@ class AuditRun:
                 s.state == "current" and s.slice in computed for s in after
             )
             self.summary.slices += after
+        left = [s for s in self.summary.slices if s.state != "current"]
+        times = Counter((s.candidate, s.error) for s in left if s.fault not in (None, "input"))
+        self.summary.faults += [
+            f"{name}, {count} slice{'' if count == 1 else 's'}: {error}"
+            for (name, error), count in times.items()
+        ]
+        if any(s.fault is None for s in left):
+            # Not even that could be noted.
+            self.summary.faults += faults
 
     def _observe_models(self) -> list[CandidateSpec]:
         """Look at the candidates' artifacts, and return those that have one."""
@@ -248,10 +279,14 @@ class AuditRun:
 
     def _compute(
         self, candidates: Sequence[CandidateSpec], pending: Mapping[str, set[Slice]]
-    ) -> None:
-        """Evaluate pending slices side by side; a run of Dagster for each range of them."""
+    ) -> list[str]:
+        """Evaluate pending slices side by side; a run of Dagster for each range of them.
+
+        Returns what the runs failed of; what a candidate failed of shows in the state.
+        """
+        faults: list[str] = []
         if not candidates:
-            return
+            return faults
         wanted = -(-(os.cpu_count() or 1) // len(candidates))
         jobs = [
             Job(
@@ -276,12 +311,12 @@ class AuditRun:
             # The reports will need it, and this process only waits.
             threading.Thread(target=import_module, args=["mlflow.tracking"], daemon=True).start()
             for job in jobs:
-                # What a candidate failed of is a finding, and shows in the state.
-                self._runs.execute(
+                faults += self._runs.execute(
                     [predictions_of(job.candidate.name), metrics_of(job.candidate.name)],
                     Range(job.slices[0].key, job.slices[-1].key),
                     job.run_context.run_id,
                 )
+        return faults
 
     def _on_predicted(self, candidate: str, _: Slice) -> None:
         self._advance[candidate]()
@@ -321,12 +356,13 @@ class AuditRun:
         parts: int,
         *,
         partial: bool = False,
-    ) -> None:
+    ) -> list[str]:
         """Run some assets; where `partial`, a failure is a finding and shows in the state."""
         with self._display.stage(stage, parts):
             faults = self._runs.execute(names, chosen)
         if not partial:
             self.summary.faults += [f"{stage}: {fault}" for fault in faults]
+        return faults
 
 
 def _check_choice(audit: Audit, choice: Choice) -> None:

@@ -4,16 +4,20 @@ A failed slice leaves its previous version in place. So presence proves nothing:
 current only where its identity is the one that today's inputs give.
 """
 
+from datetime import date
 from typing import Literal, NamedTuple
 
 from evaluator.candidates import artifact_digest
-from evaluator.errors import EvidenceError
+from evaluator.errors import EvidenceError, Fault
 from evaluator.evidence import Address, FailureRecord, Record
 from evaluator.orchestration._facts import IntakeFacts
 from evaluator.orchestration._home import Home
 from evaluator.orchestration._identities import Identities, SliceInputs
 from evaluator.scorecard import Asset, Slice, metrics_of, model_of, predictions_of
 from evaluator.spec import Audit, CandidateSpec
+
+ARRIVAL = "arrival"
+"""In the place of an identity, where a day's file could not be stored and so has none."""
 
 
 class DayState(NamedTuple):
@@ -24,6 +28,8 @@ class DayState(NamedTuple):
     typed_rows: Record | None
     report: Record | None
     reason: str | None
+    fault: Fault | None = None
+    """Whose fault it is that it is not accepted, where taking it in has failed."""
 
 
 class CandidateSliceState(NamedTuple):
@@ -37,6 +43,8 @@ class CandidateSliceState(NamedTuple):
     metrics: Record | None
     error: str | None
     """Why there is no current version, where that is known."""
+    fault: Fault | None = None
+    """Whose fault that is."""
 
 
 class AuditState:
@@ -97,6 +105,24 @@ class AuditState:
     def accepted_days(self) -> dict[str, Record]:
         """Typed rows of the days that the evaluation set may use."""
         return {day.day: day.typed_rows for day in self.day_states() if day.typed_rows is not None}
+
+    def faulty_days(self) -> dict[str, str]:
+        """Tell which days wait for another try, since no file of theirs is at fault, and why."""
+        waiting = {
+            d.day: d.reason or "" for d in self.day_states() if d.fault not in (None, "input")
+        }
+        for day in self.store.tried_partitions(self.audit.name, Asset.RAW_DATA):
+            address = self.address(Asset.RAW_DATA, day)
+            failure = self.store.last_failure(address, ARRIVAL)
+            file = self.home.landing(self.audit.name) / self.spec.data.file_name(
+                date.fromisoformat(day)
+            )
+            if failure is None or failure.fault == "input" or not file.is_file():
+                continue
+            pointer = self.store.pointer(address)
+            if pointer is None or pointer.pointed_at < failure.created_at:
+                waiting[day] = str(failure)
+        return waiting
 
     def model_digest(self, candidate: CandidateSpec) -> str:
         """Digest of the candidate's artifact as it lies there now."""
@@ -191,7 +217,9 @@ def day_state(
         return DayState(day, "accepted", typed_rows, report, None)
     if failure is not None:
         broken = None if report is None else IntakeFacts.of(report).broken
-        return DayState(day, "refused", None, report, broken or failure.message)
+        if failure.fault == "input":
+            return DayState(day, "refused", None, report, broken or failure.message, failure.fault)
+        return DayState(day, "waiting", None, report, str(failure), failure.fault)
     return DayState(day, "waiting", None, report, "its file was not validated yet")
 
 
@@ -212,4 +240,5 @@ def slice_state(
         return CandidateSliceState(candidate, of, "current", predictions, metrics, None)
     reason = None if failure is None else str(failure)
     state: Literal["outdated", "missing"] = "outdated" if was_measured else "missing"
-    return CandidateSliceState(candidate, of, state, predictions, None, reason)
+    fault = None if failure is None else failure.fault
+    return CandidateSliceState(candidate, of, state, predictions, None, reason, fault)

@@ -106,11 +106,10 @@ def _make_whole(home: Home) -> None:
             return
         from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-        aside = database.with_name(".new")
-        for left in database.parent.glob(f"{aside.name}-*"):
+        for left in database.parent.glob(f".{database.name}.*"):
             left.unlink()
         # Its name is its own, because MLflow keeps engines by the names of their files.
-        new = database.with_name(f"{aside.name}-{uuid4().hex}.db")
+        new = database.with_name(f".{database.name}.{uuid4().hex}.tmp")
         address = f"sqlite:///{new}"
         store = SqlAlchemyStore(address, home.mlflow_artifacts.as_uri())  # type: ignore[no-untyped-call] # MLflow's lack
         store.engine.dispose()

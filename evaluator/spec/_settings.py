@@ -241,6 +241,11 @@ class AutomationSpec(SpecModel):
     only when a person materialises `evaluation_set` or calls `evaluator run --refresh`. Until then
     it stays frozen as it is."""
 
+    faulty_days: Literal["wait", "leave_out"] = Field(default="wait", examples=["leave_out"])
+    """What becomes of the evaluation set while a day could not be taken in by a fault of the
+    machine or of the program, such as a full disk: it waits for the day, which the next run tries
+    again, or is frozen without it. A day that is refused by its own fault is left out anyway."""
+
     @field_validator("nightly")
     @classmethod
     def _nightly_is_a_cron_line(cls, nightly: str | None) -> str | None:

@@ -9,7 +9,15 @@ from typing import Any
 
 import typer
 
-from evaluator.errors import EvaluatorError, IntakeError, RenamedKeyWarning, SpecError, UsageError
+from evaluator.errors import (
+    EvaluatorError,
+    IntakeError,
+    RenamedKeyWarning,
+    SpecError,
+    UsageError,
+    fault_of,
+    in_words,
+)
 
 
 class Exit(IntEnum):
@@ -50,10 +58,9 @@ def run_command(app: typer.Typer, name: str) -> None:
     except Exception as error:  # noqa: BLE001 - a fault is one sentence; its trace is for --debug
         if debug:
             traceback.print_exc()
-        typer.echo(
-            f"A fault of the program or the machine: {type(error).__name__}: {error}", err=True
-        )
-        if not debug:
+        what = in_words(f"{type(error).__name__}: {error}")
+        typer.echo(f"A fault of the {fault_of(error)}: {what}", err=True)
+        if not debug and fault_of(error) == "program":
             typer.echo("Run it again with --debug to see where.", err=True)
         sys.exit(Exit.FAULT)
 
@@ -75,4 +82,5 @@ def _sentences_before(show_other: Callable[..., None]) -> Callable[..., None]:
 def _exit_of(error: EvaluatorError) -> Exit:
     if isinstance(error, SpecError | UsageError):
         return Exit.WRONG_USE
-    return Exit.NOT_CERTIFIED if isinstance(error, IntakeError) else Exit.FAULT
+    refuses = isinstance(error, IntakeError) and fault_of(error) == "input"
+    return Exit.NOT_CERTIFIED if refuses else Exit.FAULT

@@ -120,7 +120,7 @@ def test_a_transfer_that_breaks_off_leaves_the_object_that_was_there(
 
     with monkeypatch.context() as patch:
         patch.setattr(s3fs.S3FileSystem, "_call_s3", break_off)
-        with pytest.raises(PermissionError, match="have expired"):
+        with pytest.raises(EvidenceError, match="have expired"):
             store.files.write(f"{store.folder(record)}/note.txt", tmp_path / "large.bin")
 
     assert store.read_bytes(record, "note.txt") == b"hello"

@@ -14,7 +14,7 @@ import fsspec
 import pyarrow as pa
 import pytest
 
-from evaluator.errors import EvidenceError
+from evaluator.errors import EvidenceError, StateError, fault_of
 from evaluator.evidence import (
     Address,
     EvidenceStore,
@@ -504,3 +504,220 @@ def test_fetching_what_is_not_what_was_stored_is_refused(
     wrong = record.model_copy(update={"files": {"note.txt": StoredFile(sha256="0" * 64, size=1)}})
     with pytest.raises(EvidenceError, match="not what was stored"):
         store.fetch(wrong, "note.txt", tmp_path / "target")
+
+
+class Failing:
+    """Lets a function of a file system fail so often, and do its work then."""
+
+    def __init__(
+        self, patch: pytest.MonkeyPatch, on: object, name: str, *errors: Exception | bytes
+    ) -> None:
+        self.calls = 0
+        self._errors = list(errors)
+        self._work = getattr(on, name)
+        patch.setattr(on, name, self)
+
+    def __call__(self, *arguments: object, **named: object) -> object:
+        self.calls += 1
+        if self._errors:
+            error = self._errors.pop(0)
+            if isinstance(error, Exception):
+                raise error
+            return error
+        return self._work(*arguments, **named)
+
+
+def file_system(store: EvidenceStore) -> object:
+    return store.files._filesystem
+
+
+BROKEN = OSError(errno.EIO, "Input/output error")
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("evaluator.evidence._files.time.sleep", lambda _: None)
+
+
+def test_a_read_that_fails_is_tried_again_before_it_counts(
+    store: EvidenceStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = put(store)
+    Failing(monkeypatch, file_system(store), "cat_file", BROKEN)
+    assert store.read_bytes(record, "note.txt") == b"hello"
+
+
+def test_a_read_that_is_not_what_was_stored_is_made_again_before_it_counts(
+    store: EvidenceStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = put(store)
+    Failing(monkeypatch, file_system(store), "cat_file", b"hel")
+    assert store.read_bytes(record, "note.txt") == b"hello"
+    with monkeypatch.context() as patch:
+        Failing(patch, file_system(store), "cat_file", b'{"format')
+        assert EvidenceStore(store.url).current(AT) == record
+
+
+def test_a_read_that_goes_on_failing_names_the_file_and_is_the_machines_fault(
+    store: EvidenceStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = put(store)
+    Failing(monkeypatch, file_system(store), "cat_file", *[BROKEN] * 9)
+    with pytest.raises((OSError, EvidenceError), match=r"note\.txt") as caught:
+        store.read_bytes(record, "note.txt")
+    assert fault_of(caught.value) == "machine"
+
+
+def test_a_store_that_refuses_is_asked_once_and_named_with_what_helps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = EvidenceStore(f"memory://{tmp_path.name}/evidence")
+    record = put(store)
+    refused = PermissionError(errno.EACCES, "Forbidden")
+    failing = Failing(monkeypatch, file_system(store), "cat_file", *[refused] * 9)
+    with pytest.raises(EvidenceError, match=r"Forbidden") as caught:
+        store.read_bytes(record, "note.txt")
+    assert failing.calls == 1
+    assert caught.value.culprit == store.location(record, "note.txt")
+    assert "credentials" in caught.value.fix
+
+
+def test_a_store_that_does_not_answer_is_not_one_without_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = EvidenceStore(f"memory://{tmp_path.name}/evidence")
+    put(store, at=Address("shop", "raw_data", "2026-01-02"))
+    for name, ask in (
+        ("info", lambda: list(store.partitions("shop", "raw_data"))),
+        ("ls", lambda: list(store.partitions("shop", "raw_data"))),
+        ("cat_file", lambda: EvidenceStore(store.url).current(AT)),
+    ):
+        with monkeypatch.context() as patch:
+            Failing(patch, file_system(store), name, *[BROKEN] * 9)
+            with pytest.raises(EvidenceError, match="the store did not do what it was asked"):
+                ask()
+
+
+@pytest.mark.parametrize("write", ["version", "entry", "head"])
+def test_a_write_that_fails_leaves_no_temporary_file_and_names_where(
+    local: EvidenceStore, monkeypatch: pytest.MonkeyPatch, write: str
+) -> None:
+    put(local)
+    before = sorted(Path(local.url).rglob("*"))
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("evaluator.evidence._files.os.fsync", full)
+    monkeypatch.setattr("evaluator.evidence._files._pass_on", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        {
+            "version": lambda: put(local, SECOND),
+            "entry": lambda: local.files.create("shop/ledger/1.json", b"{}"),
+            "head": lambda: local.files.replace("shop/ledger/head.json", b"{}"),
+        }[write]()
+    assert str(caught.value.filename).startswith(local.url)
+    assert [path for path in sorted(Path(local.url).rglob("*")) if path.is_file()] == [
+        path for path in before if path.is_file()
+    ]
+
+
+def test_a_disk_that_is_full_is_not_written_to_again(
+    local: EvidenceStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = OSError(errno.ENOSPC, "No space left on device")
+    failing = Failing(monkeypatch, local.files, "_send", full)
+    failing = Failing(monkeypatch, file_system(local), "cat_file", *[full] * 9)
+    with pytest.raises(OSError, match="No space left"):
+        local.current(AT)
+    assert failing.calls == 1
+
+
+def test_a_file_that_changes_while_it_is_copied_makes_no_version(
+    store: EvidenceStore, tmp_path: Path
+) -> None:
+    file = tmp_path / "day.csv"
+    file.write_bytes(b"half of it")
+    with pytest.raises(StateError, match="it changed while it was read") as caught:
+        store.write(
+            AT,
+            FIRST,
+            {"day.csv": file},
+            digests={"day.csv": digest_of_bytes(b"half")},
+            content_version="v",
+            upstream=[],
+            facts={},
+            code_version="1",
+            run_context=moment(),
+        )
+    assert caught.value.culprit == str(file)
+    assert store.find(AT, FIRST) is None
+    assert store.current(AT) is None
+    assert store.files.walk() == []
+    assert fault_of(caught.value) == "machine"
+
+
+def test_of_writers_of_one_identity_with_different_contents_the_first_ones_count(
+    store: EvidenceStore,
+) -> None:
+    barrier = threading.Barrier(6)
+    records: list[Record] = []
+
+    def write(number: int) -> None:
+        own = EvidenceStore(store.url)
+        barrier.wait()
+        run = moment(f"run-{number}")
+        records.append(
+            own.write(
+                AT,
+                FIRST,
+                {"page.html": b"%d" % number * 1000, "card.html": b"%d" % number * 100_000},
+                content_version="v",
+                upstream=[],
+                facts={},
+                code_version="1",
+                run_context=run,
+                is_repeatable=False,
+            )
+        )
+
+    threads = [threading.Thread(target=write, args=[number]) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({record.run_id for record in records}) == 1
+    for name in ("page.html", "card.html"):
+        content = store.read_bytes(records[0], name)
+        assert content.startswith(records[0].run_id[-1].encode())
+    assert not store.files.exists("shop/one_predictions/north/new/lock")
+
+
+def test_a_lock_whose_holder_died_is_taken_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = EvidenceStore(f"memory://{tmp_path.name}/evidence")
+    store.files.write("shop/lock", b"of a process that was killed")
+    now = iter(range(0, 10_000, 100))
+    monkeypatch.setattr("evaluator.evidence._files.time.monotonic", lambda: float(next(now)))
+    with store.files.alone("shop"):
+        assert store.files.read("shop/lock") != b"of a process that was killed"
+    assert not store.files.exists("shop/lock")
+
+
+def test_failures_that_earlier_versions_noted_are_tried_again_where_the_machine_was_at_fault(
+    local: EvidenceStore,
+) -> None:
+    for name, fault in (
+        ("OSError", "machine"),
+        ("MemoryError", "machine"),
+        ("IntakeError", "input"),
+    ):
+        local.record_failure(AT, FIRST, ValueError("it was so"), "", moment())
+        (path,) = Path(local.url).rglob("failure.*.json")
+        stored = json.loads(path.read_text())
+        assert stored.pop("fault") == "program"
+        path.write_text(json.dumps(stored | {"error": name}))
+        noted = local.last_failure(AT, FIRST)
+        assert noted is not None
+        assert noted.fault == fault

@@ -190,10 +190,11 @@ def test_slices_that_cannot_be_measured_are_missing_and_say_why(
     errors = {s.error for s in summary.slices}
     assert errors == {"ArithmeticError: these numbers cannot be measured"}
     assert summary.judged is None
-    assert "none of the 8 slices" in summary.faults[0]
+    told = "frail, 4 slices: ArithmeticError: these numbers cannot be measured"
+    assert summary.faults[0] == told
+    assert "none of the 8 slices" in summary.faults[1]
     assert exit_code(audit, Choice(), summary) == 3
-    lines = list(format_run_summary(AuditState(audit, home), summary))
-    assert "  frail, 4 slices: ArithmeticError: these numbers cannot be measured" in lines
+    assert f"Fault: {told}" in format_run_summary(AuditState(audit, home), summary)
 
 
 def test_a_failed_slice_keeps_its_old_version_and_is_called_outdated(

@@ -79,7 +79,7 @@ def test_a_kill_while_mlflows_database_is_made_leaves_none_that_is_broken(empty_
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     killed = subprocess.run([sys.executable, "-c", script], env=environment, check=False)
     assert killed.returncode == -signal.SIGKILL
-    assert list(empty_home.mlflow_database.parent.glob(".new-*.db"))
+    assert list(empty_home.mlflow_database.parent.glob(".mlflow.db.*.tmp"))
     assert not empty_home.mlflow_database.exists()
 
     (default,) = tracking_client(empty_home).search_experiments()

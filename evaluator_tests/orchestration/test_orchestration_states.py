@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from evaluator.errors import Fault
 from evaluator.evidence import FailureRecord, Record
 from evaluator.orchestration._facts import IntakeFacts
 from evaluator.orchestration._state import day_state, slice_state
@@ -30,13 +31,14 @@ def record(asset: str, **facts: Any) -> Record:
     )
 
 
-def failure(message: str) -> FailureRecord:
+def failure(message: str, fault: Fault = "input") -> FailureRecord:
     return FailureRecord(
         audit="shop",
         asset="any",
         partition=None,
         identity="any",
-        error="OSError",
+        error="SomeError",
+        fault=fault,
         message=message,
         trace="",
         run_id="run",
@@ -54,8 +56,10 @@ def report(broken: str | None) -> Record:
     [
         ({"report": report(None), "typed_rows": record("validated_data")}, "accepted", None),
         ({"report": report("no header"), "failure": failure("refused")}, "refused", "no header"),
-        ({"report": report(None), "failure": failure("disk full")}, "refused", "disk full"),
-        ({"failure": failure("disk full")}, "refused", "disk full"),
+        ({"report": report(None), "failure": failure("torn")}, "refused", "torn"),
+        ({"failure": failure("torn")}, "refused", "torn"),
+        ({"failure": failure("disk full", "machine")}, "waiting", "SomeError: disk full"),
+        ({"failure": failure("a bug", "program")}, "waiting", "SomeError: a bug"),
         ({}, "waiting", "its file was not validated yet"),
         ({"report": report("no header")}, "waiting", "its file was not validated yet"),
     ],
@@ -100,4 +104,4 @@ def test_a_slice_counts_where_predictions_and_metrics_are_of_todays_inputs(
     assert decided.state == state
     # Metrics that rest on no predictions of today are none.
     assert decided.metrics == (METRICS if state == "current" else None)
-    assert decided.error == (None if state == "current" else "OSError: it crashed")
+    assert decided.error == (None if state == "current" else "SomeError: it crashed")

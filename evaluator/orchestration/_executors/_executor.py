@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol, Self
 
-from evaluator.errors import EvaluatorError
+from evaluator.errors import EvaluatorError, fault_of
 from evaluator.evidence import RunContext
 from evaluator.orchestration._candidate_run import CandidateEvaluation
 from evaluator.orchestration._home import Home
@@ -50,6 +50,7 @@ def error_to_document(error: Exception) -> ErrorDocument:
     """Describe an error for the process that asked."""
     document = {
         "name": type(error).__name__,
+        "fault": fault_of(error),
         "message": str(error),
         "trace": "".join(traceback.format_exception(error)),
     }
@@ -68,6 +69,7 @@ def error_from_document(document: ErrorDocument) -> Exception:
     else:
         # Evidence and reports name an error by its class.
         error = type(name, (WorkerError,), {})(document["message"])
+    vars(error)["fault"] = document["fault"]
     error.__cause__ = WorkerError(f"in a worker:\n{document['trace']}")
     return error
 
