@@ -14,8 +14,9 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Final, NamedTuple, TypeVar
+from typing import Any, BinaryIO, Final, NamedTuple, TypeVar
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
@@ -116,7 +117,9 @@ class Files:
         self.url = url
         self._follow_links = follow_links
         # Other processes write too, so a listing that is remembered would be out of date.
-        self._filesystem, self._root = fsspec.core.url_to_fs(url, use_listings_cache=False)
+        self._filesystem, self._root = fsspec.core.url_to_fs(
+            url, use_listings_cache=False, **_quick_retries(url)
+        )
         self.is_local = isinstance(self._filesystem, LocalFileSystem)
         """Whether it is a disk of this machine, or what its system takes for one."""
 
@@ -422,6 +425,25 @@ class Files:
         digest = digest_of_file(content)
         self._filesystem.put_file(str(content), full_path)
         return StoredFile(sha256=digest, size=content.stat().st_size)
+
+
+def _quick_retries(url: str) -> dict[str, Any]:
+    """Have S3 asked again after a tenth of a second where it fails, and not after half of one.
+
+    Its library waits a second at random, which makes minutes of a store that fails now and then.
+    """
+    if fsspec.utils.get_protocol(url) not in ("s3", "s3a"):
+        return {}
+    from s3fs.core import set_custom_error_handler  # type: ignore[import-untyped] # its lack
+
+    set_custom_error_handler(_is_stores_own)
+    settings = dict(fsspec.config.conf.get("s3", {}).get("config_kwargs", {}))
+    return {"config_kwargs": {"retries": {"total_max_attempts": 1}} | settings}
+
+
+def _is_stores_own(error: Exception) -> bool:
+    answer = getattr(error, "response", {}).get("ResponseMetadata", {})
+    return int(answer.get("HTTPStatusCode", 0)) >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 def _may_pass(error: Exception) -> bool:

@@ -3,9 +3,11 @@
 Whatever test of the store takes any store is run here as well.
 """
 
+import asyncio
 import inspect
 import logging
 import os
+import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -150,6 +152,41 @@ def test_a_small_write_asks_the_server_five_times_and_no_more(
     )
 
     assert asked == ["head_object", "list_objects_v2", "put_object", "put_object", "put_object"]
+
+
+def test_a_server_that_fails_now_and_then_costs_a_tenth_of_a_second_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses = []
+    sleep = asyncio.sleep
+
+    async def note(seconds: float, *arguments: Any) -> None:
+        if seconds:
+            pauses.append(seconds)
+        await sleep(0, *arguments)
+
+    monkeypatch.setattr(asyncio, "sleep", note)
+    with s3_server(lambda server: server.let_fail(500, every=5)) as url:
+        store = EvidenceStore(f"{url}/{tmp_path.name}")
+        for number in range(20):
+            identity = f"{number:032}"
+            put(store, identity)
+            assert EvidenceStore(store.url).get(AT, identity).identity == identity
+    assert len(pauses) > 20
+    assert statistics.median(pauses) == 0.1
+
+
+def test_a_server_that_refuses_is_named_with_the_path_and_what_helps(tmp_path: Path) -> None:
+    with s3_server(lambda server: server.let_fail(403, every=1)) as url:
+        store = EvidenceStore(f"{url}/{tmp_path.name}")
+        for ask in (
+            lambda: store.find(AT, FIRST),
+            lambda: put(store),
+            lambda: store.files.names(""),
+        ):
+            with pytest.raises(EvidenceError, match="credentials may read and write") as caught:
+                ask()
+            assert caught.value.culprit.startswith(store.url)
 
 
 _DIES = """
