@@ -116,7 +116,7 @@ class FailureRecord(_Stored):
         return stored
 
     def __str__(self) -> str:
-        return f"{self.error}: {self.message}"
+        return f"{self.error}: {self.message}" if self.message else self.error
 
 
 class FreshStarts(_Stored):

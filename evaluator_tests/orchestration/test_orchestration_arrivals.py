@@ -5,9 +5,12 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from evaluator.orchestration import Home
+from evaluator.orchestration import Home, _arrivals
 from evaluator.orchestration._arrivals import artifact_sensor, landing_sensor
+from evaluator.orchestration._days import DayIntake
 from evaluator.spec import Audit
+from evaluator_tests.orchestration.conftest import run
+from evaluator_tests.orchestration.test_orchestration_faults import failing_on
 
 
 class Watch:
@@ -70,6 +73,18 @@ def test_a_touched_file_with_equal_content_is_not_asked_for(
     path = landed(finished_home, "2013-11-02")
     path.write_bytes(path.read_bytes())
     assert watch.look() == watch.look() == []
+
+
+def test_a_day_that_waits_for_another_try_is_asked_for_after_ten_minutes(
+    audit: Audit, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(DayIntake, "ingest", failing_on("2013-11-02", OSError("disk full")))
+        run(audit, home)
+    now = iter([1000.0, 1599.0, 1600.0, 1601.0])
+    monkeypatch.setattr(_arrivals.time, "time", lambda: next(now))
+    watch = Watch(landing_sensor(audit))
+    assert [watch.look() for _ in range(4)] == [[], [], ["2013-11-02"], []]
 
 
 def test_other_files_in_the_folder_are_left_alone(landing: Watch, home: Home) -> None:
