@@ -1,7 +1,7 @@
 """Sensors for what arrives from outside: daily files and new artifacts.
 
 A file counts once it is stable: it has the same size and time of change at two looks that are
-half a minute apart. So a file that is still being written is left alone.
+ten seconds apart. So a file that is still being written is left alone.
 """
 
 import json
@@ -19,7 +19,7 @@ from evaluator.orchestration._state import AuditState
 from evaluator.scorecard import Asset, model_of
 from evaluator.spec import Audit, CandidateSpec
 
-POLL_SECONDS = 30
+POLL_SECONDS = 10
 
 
 class Arrival(NamedTuple):
@@ -34,12 +34,20 @@ class Arrival(NamedTuple):
 
 
 def landing_sensor(audit: Audit) -> dg.SensorDefinition:
-    """Materialise a day's `raw_data` when its file arrives, and again when its content changes."""
-    key = key_of(audit, Asset.RAW_DATA)
+    """Take a day in when its file arrives, and again when its content changes, in one run."""
+    keys = [
+        key_of(audit, name)
+        for name in (
+            Asset.RAW_DATA,
+            Asset.VALIDATED_DATA,
+            Asset.QUARANTINED_ROWS,
+            Asset.DATA_QUALITY_REPORT,
+        )
+    ]
 
     @dg.sensor(
         name=f"{audit.name}_landing",
-        asset_selection=[key],
+        asset_selection=keys,
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=POLL_SECONDS,
         description="Takes in a day's file when it has arrived, and again when it has changed.",
@@ -52,7 +60,7 @@ def landing_sensor(audit: Audit) -> dg.SensorDefinition:
             return Arrival(
                 files.stamp,
                 lambda: state.is_new(Asset.RAW_DATA, day, files.version()),
-                {"partition_key": day, "asset_selection": [key]},
+                {"partition_key": day, "asset_selection": keys},
             )
 
         days = daily(audit.spec).get_partition_keys()
