@@ -173,7 +173,7 @@ def test_metrics_that_changed_on_one_slice_make_a_new_scorecard_and_all_reports_
     clock: Clock,
 ) -> None:
     clock.materialised("frail_slice_metrics", "2", "pacific|network")
-    assert clock.tick() == dict.fromkeys(REPORTS, {""})
+    assert clock.tick() == {name: {""} for name in REPORTS}
 
 
 def test_on_new_data_nothing_is_asked_for_before_there_is_what_it_needs(audit: Audit) -> None:
@@ -200,8 +200,9 @@ def test_on_new_data_nothing_is_asked_for_before_there_is_what_it_needs(audit: A
         assert "mlflow_runs" in clock.tick()
 
 
+@pytest.mark.usefixtures("finished_home")
 def test_reports_that_one_run_made_with_their_scorecard_are_not_asked_for_again(
-    audit: Audit, finished_home: Home, clock: Clock
+    audit: Audit, clock: Clock
 ) -> None:
     clock.materialised("frail_slice_metrics", "2", "pacific|network")
     assert set(clock.tick()) == REPORTS

@@ -1,0 +1,228 @@
+"""Dagster's code server, webserver and daemon over one home, which live and end together.
+
+Each has a session of its own with all that it starts, so that it is ended with all of it, runs too.
+And each holds the end of a pipe whose other end is here: where this process is gone, be it by
+SIGKILL, so are they.
+"""
+
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from evaluator.errors import StateError
+from evaluator.evidence import digest_of
+from evaluator.orchestration._home import Home, locked
+
+if TYPE_CHECKING:
+    from dagster._grpc.client import DagsterGrpcClient
+
+LOOPBACK: Final = "127.0.0.1"
+CODE = ["--module-name", "evaluator.definitions"]
+"""What the code server loads."""
+_WORKSPACE = "load_from:\n  - grpc_server: {{socket: '{socket}', location_name: evaluator}}\n"
+_SECONDS_BETWEEN_LOOKS = 1
+_SECONDS_TO_LIVE = 60
+"""What ends sooner than this after its start would do so again."""
+_SECONDS_TO_END = 30
+
+
+class _Service:
+    """A process of Dagster, and all that it started."""
+
+    def __init__(self, name: str, *arguments: str) -> None:
+        self.name = name
+        self._arguments = arguments
+        self.start()
+
+    def start(self) -> None:
+        """Start it; it ends with this process."""
+        self._started_at = time.monotonic()
+        # Its standard input is the pipe that tells of our end.
+        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter, no shell
+            [sys.executable, "-m", __name__, *self._arguments],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    @property
+    def has_ended(self) -> bool:
+        return self._process.poll() is not None
+
+    @property
+    def is_short_lived(self) -> bool:
+        return time.monotonic() - self._started_at < _SECONDS_TO_LIVE
+
+    def ask_to_end(self) -> None:
+        """Ask all that runs in its session."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGTERM)
+
+    def end(self, seconds: float = 0) -> None:
+        """Wait for it a while, and leave nothing that it started."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+
+
+class _CodeServer(_Service):
+    """The process that answers for the audits' code and starts the runs.
+
+    It is Dagster's proxy, which reloads the code when the UI asks for it: the code is in a process
+    of the proxy's, which the proxy does not miss.
+    """
+
+    def __init__(self, socket: Path, client: "DagsterGrpcClient") -> None:
+        self._socket = socket
+        self._client = client
+        self._has_answered = False
+        options = ["--socket", str(socket), "--location-name", "evaluator", "--log-level=warning"]
+        super().__init__("code server", "dagster", "code-server", "start", *options, *CODE)
+
+    def start(self) -> None:
+        """See `_Service`; it is to be waited for."""
+        self._socket.unlink(missing_ok=True)
+        self._has_answered = False
+        super().start()
+
+    @property
+    def has_ended(self) -> bool:
+        reached = self.answers
+        self._has_answered |= reached
+        return super().has_ended or (self._has_answered and not reached)
+
+    @property
+    def answers(self) -> bool:
+        """Tell whether there is a process with the code; one that does not load is one too."""
+        from dagster._core.errors import DagsterUserCodeUnreachableError
+
+        try:
+            self._client.ping("")
+        except DagsterUserCodeUnreachableError as error:
+            # Of its process with the code the proxy tells in the words of its own error.
+            return "UNAVAILABLE" not in f"{error} {error.__cause__}"
+        return True
+
+
+def serve(home: Home, port: int, say: Callable[[str], None]) -> NoReturn:
+    """Run Dagster's UI and daemon over a home on this machine only, until interrupted.
+
+    A process of theirs that ends is started again. Runs that ended with the code server, or with
+    an earlier one, are marked as failed, so that Dagster tries them once more.
+
+    Parameters
+    ----------
+    home
+        A home that is prepared, and that no other process serves.
+    port
+        Where the UI listens.
+    say
+        Takes a sentence about a process that was started again.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        When all have ended because the user wants it.
+    StateError
+        When all have ended because one ended again as soon as it was started.
+    """
+    from dagster._grpc.client import DagsterGrpcClient
+
+    # It tells the runs of this home from those of others. The home's own path may be too long.
+    prefix = f"evaluator-{digest_of(str(home.root))[:16]}-"
+    services: list[_Service] = []
+    with TemporaryDirectory(prefix=prefix) as folder:
+        socket, workspace = Path(folder) / "code.sock", Path(folder) / "workspace.yaml"
+        workspace.write_text(_WORKSPACE.format(socket=socket))
+        _fail_lost_runs(home, prefix)
+        try:
+            code_server = _CodeServer(socket, DagsterGrpcClient(socket=str(socket)))
+            services.append(code_server)
+            while not code_server.answers and not code_server.has_ended:
+                time.sleep(_SECONDS_BETWEEN_LOOKS)
+            shown = ["-w", str(workspace), "-h", LOOPBACK, "-p", str(port)]
+            services.append(_Service("webserver", "dagster_webserver", *shown))
+            services.append(_Service("daemon", "dagster._daemon", "run", "-w", str(workspace)))
+            while True:
+                for service in services:
+                    if service.has_ended:
+                        service.end()
+                        _check_is_no_loop(service)
+                        if service is code_server:
+                            _fail_lost_runs(home, prefix)
+                        say(f"Dagster's {service.name} ended, and is started again.")
+                        service.start()
+                time.sleep(_SECONDS_BETWEEN_LOOKS)
+        finally:
+            for service in services:
+                service.ask_to_end()
+            for service in services:
+                service.end(_SECONDS_TO_END)
+
+
+def _check_is_no_loop(service: _Service) -> None:
+    if service.is_short_lived:
+        raise StateError(
+            "it ended as soon as it was started, and so the UI and its daemon have ended",
+            culprit=f"Dagster's {service.name}",
+            fix="read what stands above, mend that, and start `evaluator ui` again",
+        )
+
+
+def _fail_lost_runs(home: Home, prefix: str) -> None:
+    """Mark runs as failed whose code server is gone, and they with it; Dagster waits for a day."""
+    import dagster as dg
+    from dagster._core.storage.tags import GRPC_INFO_TAG
+
+    running = [
+        dg.DagsterRunStatus.STARTING,
+        dg.DagsterRunStatus.STARTED,
+        dg.DagsterRunStatus.CANCELING,
+    ]
+    # Of several first ones, all but one would find a table that another has just made.
+    with locked(home.dagster / "instance.lock"), dg.DagsterInstance.get() as instance:
+        for run in instance.get_runs(dg.RunsFilter(statuses=running)):
+            if prefix not in run.tags.get(GRPC_INFO_TAG, ""):
+                # A terminal's, or another launcher's.
+                continue
+            if run.status is dg.DagsterRunStatus.CANCELING:
+                instance.report_run_canceled(run)
+            else:
+                instance.report_run_failed(run, "The code server that ran it was ended.")
+
+
+def _run_service(module: str, *arguments: str) -> None:
+    """Be a service: run a module as a program, and end with the process that started this one."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    if module == "dagster._daemon":
+        from dagster._daemon import controller
+
+        from evaluator.orchestration._asset_specs import SECONDS_BETWEEN_TICKS
+
+        # How often backfills are looked at, which no setting says: a new evaluation set is
+        # evaluated by one, and twice half a minute is a quarter of what a certificate may take.
+        controller.DEFAULT_DAEMON_INTERVAL_SECONDS = SECONDS_BETWEEN_TICKS
+    sys.argv = [module, *arguments]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+def _end_with_parent() -> None:
+    # It says nothing: it only ends.
+    os.read(0, 1)
+    os.killpg(0, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    _run_service(*sys.argv[1:])
