@@ -23,7 +23,7 @@ from evaluator.evidence import digest_of
 from evaluator.orchestration._home import Home, locked
 
 if TYPE_CHECKING:
-    from dagster._grpc.client import DagsterGrpcClient
+    from dagster import DagsterRunStatus
 
 LOOPBACK: Final = "127.0.0.1"
 CODE = ["--module-name", "evaluator.definitions"]
@@ -82,29 +82,39 @@ class _CodeServer(_Service):
 
     It is Dagster's proxy, which reloads the code when the UI asks for it: the code is in a process
     of the proxy's, which the proxy does not miss.
+
+    Parameters
+    ----------
+    home
+        Whose runs it starts.
+    folder
+        Where its socket is; the name is the home's, which so tells its runs from others'.
     """
 
-    def __init__(self, socket: Path, client: "DagsterGrpcClient") -> None:
-        self._socket = socket
-        self._client = client
-        self._has_answered = False
-        options = ["--socket", str(socket), "--location-name", "evaluator", "--log-level=warning"]
+    def __init__(self, home: Home, folder: Path) -> None:
+        from dagster._grpc.client import DagsterGrpcClient
+
+        self._home = home
+        self.socket = folder / "code.sock"
+        self._client = DagsterGrpcClient(socket=str(self.socket))
+        options = ["--socket", str(self.socket), "--location-name=evaluator", "--log-level=warning"]
         super().__init__("code server", "dagster", "code-server", "start", *options, *CODE)
 
     def start(self) -> None:
-        """See `_Service`; it is to be waited for."""
-        self._socket.unlink(missing_ok=True)
-        self._has_answered = False
+        """Start it and wait until it answers; then what ran in the one before has failed."""
+        lost = self._lost_runs()
+        self.socket.unlink(missing_ok=True)
         super().start()
+        while not self._answers() and not super().has_ended:
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+        # Not earlier: Dagster tries them once more at once, and gives up where nothing answers.
+        self._fail(lost)
 
     @property
     def has_ended(self) -> bool:
-        reached = self.answers
-        self._has_answered |= reached
-        return super().has_ended or (self._has_answered and not reached)
+        return super().has_ended or not self._answers()
 
-    @property
-    def answers(self) -> bool:
+    def _answers(self) -> bool:
         """Tell whether there is a process with the code; one that does not load is one too."""
         from dagster._core.errors import DagsterUserCodeUnreachableError
 
@@ -115,9 +125,44 @@ class _CodeServer(_Service):
             return "UNAVAILABLE" not in f"{error} {error.__cause__}"
         return True
 
+    def _lost_runs(self) -> list[str]:
+        """Name the runs that no process runs any more; Dagster would wait for them for a day."""
+        import dagster as dg
+        from dagster._core.storage.tags import GRPC_INFO_TAG
+
+        mine = _socket_prefix(self._home)
+        # Of several first ones, all but one would find a table that another has just made.
+        with locked(self._home.dagster / "instance.lock"), dg.DagsterInstance.get() as instance:
+            running = instance.get_runs(dg.RunsFilter(statuses=_running()))
+            return [run.run_id for run in running if mine in run.tags.get(GRPC_INFO_TAG, "")]
+
+    def _fail(self, lost: list[str]) -> None:
+        import dagster as dg
+
+        if not lost:
+            return
+        with dg.DagsterInstance.get() as instance:
+            # One that was never begun may be in the queue again.
+            for run in instance.get_runs(dg.RunsFilter(run_ids=lost, statuses=_running())):
+                if run.status is dg.DagsterRunStatus.CANCELING:
+                    instance.report_run_canceled(run)
+                else:
+                    instance.report_run_failed(run, "The code server that ran it was ended.")
+
+
+def _running() -> "list[DagsterRunStatus]":
+    from dagster import DagsterRunStatus as Status
+
+    return [Status.STARTING, Status.STARTED, Status.CANCELING]
+
+
+def _socket_prefix(home: Home) -> str:
+    # The home's own path may be too long for a socket's.
+    return f"evaluator-{digest_of(str(home.root))[:16]}-"
+
 
 def serve(home: Home, port: int, say: Callable[[str], None]) -> NoReturn:
-    """Run Dagster's UI and daemon over a home on this machine only, until interrupted.
+    """Run Dagster's UI and daemon over a home on this machine only, until SIGINT or SIGTERM.
 
     A process of theirs that ends is started again. Runs that ended with the code server, or with
     an earlier one, are marked as failed, so that Dagster tries them once more.
@@ -138,30 +183,24 @@ def serve(home: Home, port: int, say: Callable[[str], None]) -> NoReturn:
     StateError
         When all have ended because one ended again as soon as it was started.
     """
-    from dagster._grpc.client import DagsterGrpcClient
-
-    # It tells the runs of this home from those of others. The home's own path may be too long.
-    prefix = f"evaluator-{digest_of(str(home.root))[:16]}-"
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, signal.default_int_handler)
     services: list[_Service] = []
-    with TemporaryDirectory(prefix=prefix) as folder:
-        socket, workspace = Path(folder) / "code.sock", Path(folder) / "workspace.yaml"
-        workspace.write_text(_WORKSPACE.format(socket=socket))
-        _fail_lost_runs(home, prefix)
+    with TemporaryDirectory(prefix=_socket_prefix(home)) as folder:
         try:
-            code_server = _CodeServer(socket, DagsterGrpcClient(socket=str(socket)))
+            code_server = _CodeServer(home, Path(folder))
             services.append(code_server)
-            while not code_server.answers and not code_server.has_ended:
-                time.sleep(_SECONDS_BETWEEN_LOOKS)
-            shown = ["-w", str(workspace), "-h", LOOPBACK, "-p", str(port)]
-            services.append(_Service("webserver", "dagster_webserver", *shown))
-            services.append(_Service("daemon", "dagster._daemon", "run", "-w", str(workspace)))
+            workspace = Path(folder) / "workspace.yaml"
+            workspace.write_text(_WORKSPACE.format(socket=code_server.socket))
+            webserver = ["-w", str(workspace), "-h", LOOPBACK, "-p", str(port)]
+            services.append(_Service("webserver", "dagster_webserver", *webserver))
+            daemon = ["run", "-w", str(workspace), "--log-level", "warning"]
+            services.append(_Service("daemon", "dagster._daemon", *daemon))
             while True:
                 for service in services:
                     if service.has_ended:
                         service.end()
                         _check_is_no_loop(service)
-                        if service is code_server:
-                            _fail_lost_runs(home, prefix)
                         say(f"Dagster's {service.name} ended, and is started again.")
                         service.start()
                 time.sleep(_SECONDS_BETWEEN_LOOKS)
@@ -179,28 +218,6 @@ def _check_is_no_loop(service: _Service) -> None:
             culprit=f"Dagster's {service.name}",
             fix="read what stands above, mend that, and start `evaluator ui` again",
         )
-
-
-def _fail_lost_runs(home: Home, prefix: str) -> None:
-    """Mark runs as failed whose code server is gone, and they with it; Dagster waits for a day."""
-    import dagster as dg
-    from dagster._core.storage.tags import GRPC_INFO_TAG
-
-    running = [
-        dg.DagsterRunStatus.STARTING,
-        dg.DagsterRunStatus.STARTED,
-        dg.DagsterRunStatus.CANCELING,
-    ]
-    # Of several first ones, all but one would find a table that another has just made.
-    with locked(home.dagster / "instance.lock"), dg.DagsterInstance.get() as instance:
-        for run in instance.get_runs(dg.RunsFilter(statuses=running)):
-            if prefix not in run.tags.get(GRPC_INFO_TAG, ""):
-                # A terminal's, or another launcher's.
-                continue
-            if run.status is dg.DagsterRunStatus.CANCELING:
-                instance.report_run_canceled(run)
-            else:
-                instance.report_run_failed(run, "The code server that ran it was ended.")
 
 
 def _run_service(module: str, *arguments: str) -> None:
