@@ -5,6 +5,7 @@ And each holds the end of a pipe whose other end is here: where this process is 
 SIGKILL, so are they.
 """
 
+import math
 import os
 import runpy
 import signal
@@ -31,7 +32,7 @@ CODE = ["--module-name", "evaluator.definitions"]
 _WORKSPACE = "load_from:\n  - grpc_server: {{socket: '{socket}', location_name: evaluator}}\n"
 _SECONDS_BETWEEN_LOOKS = 1
 _SECONDS_TO_LIVE = 60
-"""What ends sooner than this after its start would do so again."""
+"""What was started again and ended sooner than this would do so once more."""
 _SECONDS_TO_END = 30
 
 
@@ -41,11 +42,11 @@ class _Service:
     def __init__(self, name: str, *arguments: str) -> None:
         self.name = name
         self._arguments = arguments
+        self._restarted_at = -math.inf
         self.start()
 
     def start(self) -> None:
         """Start it; it ends with this process."""
-        self._started_at = time.monotonic()
         # Its standard input is the pipe that tells of our end.
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter, no shell
             [sys.executable, "-m", __name__, *self._arguments],
@@ -57,24 +58,37 @@ class _Service:
     def has_ended(self) -> bool:
         return self._process.poll() is not None
 
-    @property
-    def is_short_lived(self) -> bool:
-        return time.monotonic() - self._started_at < _SECONDS_TO_LIVE
+    def restart(self, say: Callable[[str], None]) -> None:
+        """Start it again, with nothing left of before; twice in a row it is not worth it."""
+        self.end()
+        now = time.monotonic()
+        if now - self._restarted_at < _SECONDS_TO_LIVE:
+            raise StateError(
+                "it was started again and ended again, and so the UI and its daemon have ended",
+                culprit=f"Dagster's {self.name}",
+                fix="read what stands above, mend that, and start `evaluator ui` again",
+            )
+        self._restarted_at = now
+        say(f"Dagster's {self.name} ended, and is started again.")
+        self.start()
 
     def ask_to_end(self) -> None:
         """Ask all that runs in its session."""
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGTERM)
+        self._signal(signal.SIGTERM)
 
     def end(self, seconds: float = 0) -> None:
         """Wait for it a while, and leave nothing that it started."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(seconds)
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        self._signal(signal.SIGKILL)
         self._process.wait()
         if self._process.stdin is not None:
             self._process.stdin.close()
+
+    def _signal(self, number: int) -> None:
+        # Where all are gone: on macOS it is not permitted then.
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, number)
 
 
 class _CodeServer(_Service):
@@ -130,11 +144,17 @@ class _CodeServer(_Service):
         import dagster as dg
         from dagster._core.storage.tags import GRPC_INFO_TAG
 
+        from evaluator.orchestration._local_runs import is_abandoned
+
         mine = _socket_prefix(self._home)
         # Of several first ones, all but one would find a table that another has just made.
         with locked(self._home.dagster / "instance.lock"), dg.DagsterInstance.get() as instance:
             running = instance.get_runs(dg.RunsFilter(statuses=_running()))
-            return [run.run_id for run in running if mine in run.tags.get(GRPC_INFO_TAG, "")]
+            return [
+                run.run_id
+                for run in running
+                if mine in run.tags.get(GRPC_INFO_TAG, "") or is_abandoned(self._home, run)
+            ]
 
     def _fail(self, lost: list[str]) -> None:
         import dagster as dg
@@ -147,7 +167,7 @@ class _CodeServer(_Service):
                 if run.status is dg.DagsterRunStatus.CANCELING:
                     instance.report_run_canceled(run)
                 else:
-                    instance.report_run_failed(run, "The code server that ran it was ended.")
+                    instance.report_run_failed(run, "The process that ran it was ended.")
 
 
 def _running() -> "list[DagsterRunStatus]":
@@ -181,7 +201,7 @@ def serve(home: Home, port: int, say: Callable[[str], None]) -> NoReturn:
     KeyboardInterrupt
         When all have ended because the user wants it.
     StateError
-        When all have ended because one ended again as soon as it was started.
+        When all have ended because one that was started again ended at once.
     """
     for ending in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ending, signal.default_int_handler)
@@ -199,25 +219,13 @@ def serve(home: Home, port: int, say: Callable[[str], None]) -> NoReturn:
             while True:
                 for service in services:
                     if service.has_ended:
-                        service.end()
-                        _check_is_no_loop(service)
-                        say(f"Dagster's {service.name} ended, and is started again.")
-                        service.start()
+                        service.restart(say)
                 time.sleep(_SECONDS_BETWEEN_LOOKS)
         finally:
             for service in services:
                 service.ask_to_end()
             for service in services:
                 service.end(_SECONDS_TO_END)
-
-
-def _check_is_no_loop(service: _Service) -> None:
-    if service.is_short_lived:
-        raise StateError(
-            "it ended as soon as it was started, and so the UI and its daemon have ended",
-            culprit=f"Dagster's {service.name}",
-            fix="read what stands above, mend that, and start `evaluator ui` again",
-        )
 
 
 def _run_service(module: str, *arguments: str) -> None:
