@@ -23,7 +23,7 @@ from evaluator.orchestration._executors import _fork_server as fork_server
 from evaluator.orchestration._executors._declared import DeclaredExecutor
 from evaluator.orchestration._executors._executor import Job
 from evaluator.orchestration._executors._processes import ProcessExecutor, work
-from evaluator.orchestration._local_runs import LOCAL_RUN_TAG, new_run_id
+from evaluator.orchestration._local_runs import LOCAL_RUN_TAG, is_abandoned, new_run_id
 from evaluator.orchestration._partitions import slice_batches
 from evaluator.orchestration._scorecard_run import read_judged_scorecard
 from evaluator.scorecard import Slice
@@ -139,6 +139,8 @@ def test_a_run_whose_process_is_gone_is_not_shown_as_running(audit: Audit, home:
             tags={LOCAL_RUN_TAG: held},
         )
     ).run_id
+    shown = {run.run_id: is_abandoned(home, run) for run in instance.get_runs()}
+    assert shown == {run_id: True, alive: False}
     start(audit, home)
     statuses = {run.run_id: run.status for run in instance.get_runs()}
     assert statuses[run_id] is dg.DagsterRunStatus.FAILURE
