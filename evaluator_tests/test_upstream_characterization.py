@@ -290,7 +290,7 @@ def test_each_event_of_an_asset_overwrites_its_row_by_one_method(
 
 
 def test_the_daemon_waits_between_its_looks_as_long_as_its_constant_says() -> None:
-    # `evaluator_tests.orchestration.served` shortens it.
+    # `evaluator.orchestration._services` shortens it.
     assert controller.DEFAULT_DAEMON_INTERVAL_SECONDS == 30
 
 

@@ -1,9 +1,8 @@
 """The commands about audits: run one, look at a file, replay a day, prune, ask for lineage."""
 
 import os
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from evaluator.spec import Audit
 
 commands = typer.Typer()
-_LOOPBACK: Final = "127.0.0.1"
 
 
 @commands.command(
@@ -262,11 +260,12 @@ def lineage(
 def ui(
     port: Annotated[int, typer.Option(help="The port on this machine.", min=1, max=65535)] = 3000,
 ) -> None:
-    """Start the Dagster UI and daemon over the same state, on this machine only.
+    """Run the Dagster UI and daemon over the same state, on this machine only.
 
-    An audit that does not load is told, and is red in the UI; the others are there.
+    An audit that does not load is told, and is red in the UI; the others are there. What ends of
+    Dagster's processes is started again; Ctrl-C ends them all.
     """
-    from evaluator.orchestration import Home
+    from evaluator.orchestration import Home, serve
     from evaluator.spec import audit_names, load_audit, shipped_audits
 
     _check_can_listen(port)
@@ -278,21 +277,23 @@ def ui(
             load_audit(name, shipped_audits())
         except EvaluatorError as error:
             typer.echo(f"Error: {error}", err=True)
-    # Dagster recommends `dg dev` at each start, and that needs a project's folder to stand in.
-    os.environ["PYTHONWARNINGS"] = "ignore:Function `dev_command` is superseded"
-    arguments = ["-w", str(home.workspace), "-h", _LOOPBACK, "-p", str(port)]
-    os.execv(sys.executable, [sys.executable, "-m", "dagster", "dev", *arguments])  # noqa: S606 - our own interpreter, no shell
+    try:
+        serve(home, port, lambda told: typer.echo(told, err=True))
+    except KeyboardInterrupt:
+        raise typer.Exit(Exit.DONE) from None
 
 
 def _check_can_listen(port: int) -> None:
     """Refuse a port before Dagster starts: its daemon would go on without the UI."""
     import socket
 
+    from evaluator.orchestration import LOOPBACK
+
     with socket.socket() as probe:
         # A connection that ended a moment ago is in nobody's way; who listens is.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((_LOOPBACK, port))
+            probe.bind((LOOPBACK, port))
         except OSError as error:
             raise UsageError(
                 f"the UI cannot listen there ({error.strerror})",
@@ -306,6 +307,7 @@ def _hold_alone(home: "Home") -> None:
     """Refuse a second daemon over one state, which would ask for every run twice."""
     import fcntl
 
+    # Never closed, and inherited by nobody: it is this process's end that lets go of it.
     lock = os.open(home.dagster / "ui.lock", os.O_CREAT | os.O_RDWR, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -315,8 +317,6 @@ def _hold_alone(home: "Home") -> None:
             culprit=str(home.root),
             fix="use that one, or end it first",
         ) from error
-    # Held by the process that this one becomes, as long as it lives.
-    os.set_inheritable(lock, True)
 
 
 def _load(audit: str) -> "Audit":

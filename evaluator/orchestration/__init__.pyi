@@ -29,4 +29,5 @@ from ._runner import (
     Display as Display,
     RunSummary as RunSummary,
 )
+from ._services import LOOPBACK as LOOPBACK, serve as serve
 from ._state import AuditState as AuditState

@@ -1,7 +1,7 @@
 """Sensors for what arrives from outside: daily files and new artifacts.
 
 A file counts once it is stable: it has the same size and time of change at two looks that are
-half a minute apart. So a file that is still being written is left alone.
+ten seconds apart. So a file that is still being written is left alone.
 """
 
 import json
@@ -20,7 +20,7 @@ from evaluator.orchestration._state import AuditState
 from evaluator.scorecard import Asset, model_of
 from evaluator.spec import Audit, CandidateSpec
 
-POLL_SECONDS = 30
+POLL_SECONDS = 10
 _SECONDS_TO_ANOTHER_TRY = 600
 _TRIED_AGAIN = " tried again"
 """In the cursor beside the days, none of which is called so: when it was last looked for them."""
@@ -38,22 +38,23 @@ class Arrival(NamedTuple):
 
 
 def landing_sensor(audit: Audit) -> dg.SensorDefinition:
-    """Materialise a day's `raw_data` when its file arrives, and again when its content changes.
+    """Take a day in when its file arrives, and again when its content changes, in one run.
 
     What could not be taken in by no fault of the file is tried again after a while.
     """
-    key = key_of(audit, Asset.RAW_DATA)
-    intake = [
-        key,
-        *(
-            key_of(audit, name)
-            for name in (Asset.VALIDATED_DATA, Asset.QUARANTINED_ROWS, Asset.DATA_QUALITY_REPORT)
-        ),
+    keys = [
+        key_of(audit, name)
+        for name in (
+            Asset.RAW_DATA,
+            Asset.VALIDATED_DATA,
+            Asset.QUARANTINED_ROWS,
+            Asset.DATA_QUALITY_REPORT,
+        )
     ]
 
     @dg.sensor(
         name=f"{audit.name}_landing",
-        asset_selection=[key],
+        asset_selection=keys,
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=POLL_SECONDS,
         description="Takes in a day's file when it has arrived, and again when it has changed.",
@@ -66,7 +67,7 @@ def landing_sensor(audit: Audit) -> dg.SensorDefinition:
             return Arrival(
                 files.stamp,
                 lambda: state.is_new(Asset.RAW_DATA, day, files.version()),
-                {"partition_key": day, "asset_selection": [key]},
+                {"partition_key": day, "asset_selection": keys},
             )
 
         days = daily(audit.spec).get_partition_keys()
@@ -77,7 +78,7 @@ def landing_sensor(audit: Audit) -> dg.SensorDefinition:
         if now - after[_TRIED_AGAIN] >= _SECONDS_TO_ANOTHER_TRY:
             after[_TRIED_AGAIN] = now
             requests += [
-                dg.RunRequest(f"{day}:again:{now}", partition_key=day, asset_selection=intake)
+                dg.RunRequest(f"{day}:again:{now}", partition_key=day, asset_selection=keys)
                 for day in state.faulty_days()
             ]
         return _result(requests, after)

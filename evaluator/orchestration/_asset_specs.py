@@ -7,9 +7,11 @@ import dagster as dg
 import pandas as pd
 
 from evaluator.orchestration._identities import CODE_VERSIONS
+from evaluator.scorecard import Asset, metrics_of
 from evaluator.spec import Audit
 
-SECONDS_BETWEEN_TICKS = 30
+# As often as Dagster's daemon looks at most: from a file to its certificate there are four ticks.
+SECONDS_BETWEEN_TICKS = 5
 MONDAY = "0 0 * * 1"
 AnyAutomationCondition = dg.AutomationCondition[Any]
 # Dagster types its factories as conditions of different things, which do not combine.
@@ -127,14 +129,66 @@ def anything_new_upstream() -> AnyAutomationCondition:
     that was updated after the gatherer was last asked for: Dagster compares the times of just
     these two. It follows runs, not content; gathering equal parts again changes nothing.
     """
+    condition: AnyAutomationCondition = (
+        _news_upstream()
+        # Where there is nothing at all, there is nothing to gather.
+        & _When.any_deps_match(~_When.missing())
+        & ~_When.any_deps_in_progress()
+        & ~_When.in_progress()
+    ).with_label("anything new upstream, failures too")
+    return condition
+
+
+def _news_upstream() -> Any:
     requested = _When.newly_requested()
     updated = _When.any_deps_match(_When.newly_updated()).since(requested)
     # Dagster keeps what a "since" remembers under an id that knows its operators, but not what
     # "any deps match" looks for: alike, these two would forget each other's. Hence the two "not".
     failed = (~~_When.any_deps_match(_When.execution_failed().newly_true())).since(requested)
+    return updated | failed
+
+
+def scorecard_condition(audit: Audit) -> AnyAutomationCondition:
+    """Gather candidates once one has metrics, and not before a new evaluation set has its own.
+
+    In the tick in which a new set is seen its slices are asked for, and not in progress yet.
+    """
+    evaluation_set = dg.AssetSelection.assets(key_of(audit, Asset.EVALUATION_SET))
+    metrics = [key_of(audit, metrics_of(candidate.name)) for candidate in audit.spec.candidates]
+    just_now = _When.newly_updated() | _When.will_be_requested()
     condition: AnyAutomationCondition = (
-        (updated | failed) & ~_When.any_deps_in_progress() & ~_When.in_progress()
-    ).with_label("anything new upstream, failures too")
+        anything_new_upstream()
+        & _When.any_deps_match(~_When.missing()).allow(dg.AssetSelection.assets(*metrics))
+        & ~_When.any_deps_match(just_now).allow(evaluation_set)
+    ).with_label("anything new of a candidate, failures too")
+    return condition
+
+
+def report_condition(audit: Audit, *, alone: bool) -> AnyAutomationCondition:
+    """Follow scorecard and certificate, in one run with them, and never before they exist.
+
+    Parameters
+    ----------
+    audit
+        Whose report it is.
+    alone
+        Whether it has a run of its own, since it may have to wait for a server.
+    """
+    made_of = dg.AssetSelection.assets(
+        key_of(audit, Asset.SCORECARD), key_of(audit, Asset.CERTIFICATE)
+    )
+    # What was made in one run with its upstream has seen it.
+    wanted = _news_upstream() & _When.any_deps_match(~_When.executed_with_root_target())
+    missing = _When.missing()
+    if not alone:
+        wanted |= _When.any_deps_match(_When.will_be_requested()).allow(made_of)
+        missing &= ~_When.will_be_requested()
+    condition: AnyAutomationCondition = (
+        wanted
+        & ~_When.any_deps_match(missing).allow(made_of)
+        & ~_When.any_deps_in_progress()
+        & ~_When.in_progress()
+    ).with_label("anything new of scorecard or certificate")
     return condition
 
 

@@ -31,6 +31,14 @@ event_log_storage:
   class: EventLog
 # As many runs as there are cores; of those that need one endpoint or the MLflow server, one. A
 # pool's own limit can be set in the UI, under Deployment, Concurrency.
+run_coordinator:
+  module: dagster
+  class: QueuedRunCoordinator
+  config:
+    dequeue_interval_seconds: 1
+    # A code server that ended is started again in half a minute; so long its runs wait.
+    max_user_code_failure_retries: 10
+    user_code_failure_retry_delay: 10
 concurrency:
   runs:
     max_concurrent_runs: {cores}
@@ -66,12 +74,6 @@ _DEFAULTS = {
     "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",
 }
 """What holds where the operator's environment says nothing else."""
-_WORKSPACE_FILE = """\
-load_from:
-  - python_module:
-      module_name: evaluator.definitions
-      location_name: evaluator
-"""
 
 
 def settle_process() -> None:
@@ -86,10 +88,13 @@ def settle_process() -> None:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Wait until no other process is here; the end of a process, be it a kill, lets go of it."""
+def locked(path: Path, *, shared: bool = False) -> Iterator[None]:
+    """Wait until no other process is here; the end of a process, be it a kill, lets go of it.
+
+    Those that share it wait only for those that do not.
+    """
     with path.open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        fcntl.flock(lock, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
         yield
 
 
@@ -132,11 +137,6 @@ class Home:
         return self.dagster / "dagster.yaml"
 
     @property
-    def workspace(self) -> Path:
-        """The file that tells Dagster's UI which code to load."""
-        return self.dagster / "workspace.yaml"
-
-    @property
     def tracking_uri(self) -> str:
         """Where MLflow runs are logged: `MLFLOW_TRACKING_URI`, or a SQLite file of our own."""
         return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.mlflow_database}"
@@ -176,6 +176,28 @@ class Home:
         """
         return location.removeprefix(f"{self.root}/")
 
+    @contextmanager
+    def pool(self, name: str | None, *, shared: bool = False) -> Iterator[None]:
+        """Keep what a candidate needs, such as its endpoint, from others on this machine.
+
+        Dagster counts what its daemon starts, and does not see a terminal's processes. So a
+        terminal has a pool alone, and the daemon's runs share it as far as the pool's limit goes.
+
+        Parameters
+        ----------
+        name
+            The candidate's pool; None where it needs nothing that others may not use.
+        shared
+            Whether others that share it may go on.
+        """
+        if name is None:
+            yield
+            return
+        pools = self.dagster / "pools"
+        pools.mkdir(exist_ok=True)
+        with locked(pools / name, shared=shared):
+            yield
+
     def store(self) -> EvidenceStore:
         """Open the versioned store."""
         return EvidenceStore(self.evidence_url)
@@ -197,9 +219,6 @@ class Home:
             content = _INSTANCE_FILE.format(cores=os.cpu_count() or 1)
             write_whole(self.instance_file, content.encode())
         _check_instance_file(self.instance_file)
-        workspace = _WORKSPACE_FILE.encode()
-        if not self.workspace.exists() or self.workspace.read_bytes() != workspace:
-            write_whole(self.workspace, workspace)
         os.environ[HOME_VARIABLE] = str(self.root)
         os.environ["DAGSTER_HOME"] = str(self.dagster)
 

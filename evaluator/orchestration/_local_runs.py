@@ -13,7 +13,7 @@ import dagster as dg
 from evaluator.orchestration._asset_specs import key_of
 from evaluator.orchestration._component import audit_definitions
 from evaluator.orchestration._executors._executor import SliceExecutor
-from evaluator.orchestration._home import locked
+from evaluator.orchestration._home import Home, locked
 from evaluator.orchestration._partitions import Range
 from evaluator.orchestration._resources import OneState
 from evaluator.orchestration._state import AuditState
@@ -101,6 +101,13 @@ class LocalRuns:
                 self._instance.report_run_failed(run, "The process that ran it was ended.")
         for lock in left:
             lock.unlink(missing_ok=True)
+
+
+def is_abandoned(home: Home, run: dg.DagsterRun) -> bool:
+    """Tell whether a terminal of this machine ran it, whose process is gone."""
+    lock = run.tags.get(LOCAL_RUN_TAG, "")
+    here = lock.startswith(f"{platform.node()}-")
+    return here and not _is_held(home.dagster / "terminals" / lock)
 
 
 def _is_held(lock: Path) -> bool:

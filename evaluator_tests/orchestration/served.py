@@ -1,4 +1,4 @@
-"""A Dagster webserver and a daemon of the test's own, and questions to them."""
+"""The command `evaluator ui` over a home of the test's own, and questions to it."""
 
 import json
 import os
@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,32 +20,30 @@ _Found = TypeVar("_Found")
 _DEFINITIONS = """\
 import dagster as dg
 
-from evaluator.orchestration import _asset_specs, audit_definitions
+from evaluator.orchestration import audit_definitions
 from evaluator_tests.orchestration.conftest import small_audit
 
-# The real sensors, looking every three seconds where they would look every thirty.
-_asset_specs.SECONDS_BETWEEN_TICKS = 3
 defs = dg.Definitions.merge(
     audit_definitions(small_audit()), dg.Definitions(executor=dg.in_process_executor)
 )
 """
 
-# The real daemon, looking every two seconds where it would look every thirty.
-_DAEMON = """\
-from importlib.metadata import entry_points
+# The real command, over the small audit instead of those that ship.
+_COMMAND = """\
+from evaluator.cli import main
+from evaluator.orchestration import _services
 
-from dagster._daemon import controller
-
-controller.DEFAULT_DAEMON_INTERVAL_SECONDS = 2
-(daemon,) = entry_points(group="console_scripts", name="dagster-daemon")
-daemon.load()()
+_services.CODE = ["--python-file", {code!r}]
+main()
 """
 
 
 class Served:
-    """GraphQL to a running webserver."""
+    """A running `evaluator ui`, and GraphQL to its webserver."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]", log: Path, port: int) -> None:
+        self.process = process
+        self.log = log
         self.address = f"http://127.0.0.1:{port}/graphql"
 
     def ask(self, query: str, **variables: Any) -> Any:
@@ -74,41 +72,29 @@ def until(condition: Callable[[], _Found | None], what: str, seconds: float = 60
 
 @contextmanager
 def served(home: Home, folder: Path) -> Iterator[Served]:
-    """Start webserver and daemon over a home, and end both by their process groups."""
-    code = folder / "served_definitions.py"
+    """Run `evaluator ui` over a home, and end it as its user would."""
+    code, log = folder / "served_definitions.py", folder / "served.log"
     code.write_text(_DEFINITIONS)
-    workspace = folder / "workspace.yaml"
-    workspace.write_text(
-        f"load_from:\n  - python_file: {{relative_path: {code.name}, location_name: evaluator}}\n"
-    )
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     root = Path(__file__).parents[2]
-    environment = {**os.environ, "PYTHONPATH": str(root), "DAGSTER_HOME": str(home.dagster)}
-    programs = [
-        ["-m", "dagster_webserver", "-w", str(workspace), "-h", "127.0.0.1", "-p", str(port)],
-        ["-c", _DAEMON, "run", "-w", str(workspace)],
-    ]
-    log = (folder / "served.log").open("w")
-    processes = [
-        subprocess.Popen(
-            [sys.executable, *program],
-            env=environment,
-            stdout=log,
+    command = ["-c", _COMMAND.format(code=str(code)), "ui", "--port", str(port)]
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, *command],
+            env={**os.environ, "PYTHONPATH": str(root), "EVALUATOR_HOME": str(home.root)},
+            stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        for program in programs
-    ]
-    server = Served(port)
+    server = Served(process, log, port)
     try:
-        until(lambda: _answers(server), "the webserver's answer")
+        until(lambda: _answers(server) or process.poll() is not None, "the webserver's answer")
         yield server
     finally:
-        for process in processes:
-            _end(process)
-        log.close()
+        process.send_signal(signal.SIGINT)
+        process.wait()
 
 
 def _answers(server: Served) -> bool:
@@ -116,15 +102,3 @@ def _answers(server: Served) -> bool:
         return bool(server.ask("{ version }")["version"])
     except OSError:
         return False
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    """End a server and the code servers and runs that it started."""
-    os.killpg(process.pid, signal.SIGTERM)
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(timeout=60)
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-    process.wait()

@@ -15,6 +15,14 @@ from evaluator_tests.orchestration.conftest import AIRLINE_KINDS, REGIONS
 NOON = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 DAY = "2013-11-02"
 SLICES = {f"{region}|{kind}" for region in REGIONS for kind in AIRLINE_KINDS}
+INTAKE = ("validated_data", "quarantined_rows", "data_quality_report")
+EVALUATION = {
+    f"{candidate}_{part}"
+    for candidate in ("sturdy", "frail")
+    for part in ("predictions", "slice_metrics")
+}
+# What one run makes; the runs of MLflow have their own, which may have to wait for a server.
+REPORTS = {"scorecard", "certificate", "dashboard", "documents"}
 
 
 class Clock:
@@ -74,7 +82,7 @@ class Clock:
     def evaluated(self, version: str = "1") -> None:
         """Note that everything was materialised once."""
         self.materialised("raw_data", version, DAY)
-        for name in ("validated_data", "quarantined_rows", "data_quality_report"):
+        for name in INTAKE:
             self.materialised(name, version, DAY)
         self.materialised("evaluation_set", version)
         for candidate in ("sturdy", "frail"):
@@ -102,8 +110,7 @@ def test_where_nothing_changes_nothing_is_asked_for(clock: Clock) -> None:
 
 def test_a_day_that_arrives_late_is_validated(clock: Clock) -> None:
     clock.materialised("raw_data", "1", "2013-10-05")
-    outputs = ("validated_data", "quarantined_rows", "data_quality_report")
-    assert clock.tick() == {name: {"2013-10-05"} for name in outputs}
+    assert clock.tick() == {name: {"2013-10-05"} for name in INTAKE}
 
 
 def test_equal_bytes_that_arrive_again_ask_for_nothing(clock: Clock) -> None:
@@ -162,9 +169,48 @@ def test_a_model_that_is_observed_unchanged_asks_for_nothing(clock: Clock) -> No
     assert clock.tick() == {}
 
 
-def test_metrics_that_changed_on_one_slice_make_a_new_scorecard(clock: Clock) -> None:
+def test_metrics_that_changed_on_one_slice_make_a_new_scorecard_and_all_reports_of_it(
+    clock: Clock,
+) -> None:
     clock.materialised("frail_slice_metrics", "2", "pacific|network")
-    assert clock.tick() == {"scorecard": {""}}
+    assert clock.tick() == {name: {""} for name in REPORTS}
+
+
+def test_on_new_data_nothing_is_asked_for_before_there_is_what_it_needs(audit: Audit) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        clock = Clock(audit, instance)
+        for candidate in ("sturdy", "frail"):
+            clock.observed(f"{candidate}_model", "1")
+        assert clock.tick() == {}
+        clock.materialised("raw_data", "1", DAY)
+        assert set(clock.tick()) == set(INTAKE)
+        clock.materialised("quarantined_rows", "1", DAY)
+        clock.materialised("data_quality_report", "1", DAY)
+        assert clock.tick() == {}
+        clock.materialised("validated_data", "1", DAY)
+        assert set(clock.tick()) == {"evaluation_set"}
+        clock.materialised("evaluation_set", "1")
+        assert set(clock.tick()) == EVALUATION
+        assert clock.tick() == {}
+        for candidate in ("sturdy", "frail"):
+            clock.materialised(f"{candidate}_predictions", "1", *SLICES)
+            clock.materialised(f"{candidate}_slice_metrics", "1", *SLICES)
+        assert set(clock.tick()) == REPORTS
+        clock.materialised("scorecard", "1")
+        assert "mlflow_runs" in clock.tick()
+
+
+@pytest.mark.usefixtures("finished_home")
+def test_reports_that_one_run_made_with_their_scorecard_are_not_asked_for_again(
+    audit: Audit, clock: Clock
+) -> None:
+    clock.materialised("frail_slice_metrics", "2", "pacific|network")
+    assert set(clock.tick()) == REPORTS
+    job = clock.definitions.resolve_implicit_global_asset_job_def()
+    reports = [dg.AssetKey([audit.name, name]) for name in sorted(REPORTS)]
+    assert job.execute_in_process(instance=clock.instance, asset_selection=reports).success
+    # The page rests on the days as well, and no run makes both.
+    assert set(clock.tick()) == {"mlflow_runs", "dashboard"}
 
 
 def test_a_slice_that_is_repaired_just_after_the_scorecard_is_not_overlooked(
@@ -178,11 +224,7 @@ def test_a_slice_that_is_repaired_just_after_the_scorecard_is_not_overlooked(
 def test_every_night_all_slices_are_gone_over(clock: Clock) -> None:
     assert clock.tick(minutes=60) == {}
     asked = clock.tick(minutes=14 * 60)
-    assert set(asked) == {
-        f"{candidate}_{part}"
-        for candidate in ("sturdy", "frail")
-        for part in ("predictions", "slice_metrics")
-    }
+    assert set(asked) == EVALUATION
     assert all(partitions == SLICES for partitions in asked.values())
     assert clock.tick() == {}
 
@@ -204,6 +246,7 @@ def test_the_scorecard_follows_though_a_slice_failed(
     for day in ("2013-11-01", "2013-11-02"):
         assert materialise("raw_data", "validated_data", partition_key=day)
     assert materialise("evaluation_set")
+    clock.tick()
     clock.tick()
     clock.tick()
     only_the_failing_one = "pacific|network"

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import dagster as dg
@@ -19,9 +20,10 @@ from evaluator.evidence import RunContext
 from evaluator.orchestration import AuditState, Choice, Home
 from evaluator.orchestration._candidate_run import CandidateEvaluation
 from evaluator.orchestration._executors import _fork_server as fork_server
+from evaluator.orchestration._executors._declared import DeclaredExecutor
 from evaluator.orchestration._executors._executor import Job
-from evaluator.orchestration._executors._processes import ProcessExecutor
-from evaluator.orchestration._local_runs import LOCAL_RUN_TAG, new_run_id
+from evaluator.orchestration._executors._processes import ProcessExecutor, work
+from evaluator.orchestration._local_runs import LOCAL_RUN_TAG, is_abandoned, new_run_id
 from evaluator.orchestration._partitions import slice_batches
 from evaluator.orchestration._scorecard_run import read_judged_scorecard
 from evaluator.scorecard import Slice
@@ -137,6 +139,8 @@ def test_a_run_whose_process_is_gone_is_not_shown_as_running(audit: Audit, home:
             tags={LOCAL_RUN_TAG: held},
         )
     ).run_id
+    shown = {run.run_id: is_abandoned(home, run) for run in instance.get_runs()}
+    assert shown == {run_id: True, alive: False}
     start(audit, home)
     statuses = {run.run_id: run.status for run in instance.get_runs()}
     assert statuses[run_id] is dg.DagsterRunStatus.FAILURE
@@ -234,6 +238,52 @@ def test_what_needs_one_pool_runs_one_after_the_other(audit: Audit, finished_hom
                 assert list(executor.evaluate(evaluation, job.slices)) == [(job.slices[0], None)]
     assert executor.most == 1
     assert sorted(heard) == sorted((candidate.name, one) for one in audit.spec.slices())
+
+
+class Telling:
+    """A worker's connection that tells how its pool is held whenever it speaks."""
+
+    def __init__(self, pool: Path) -> None:
+        self._pool = pool
+        self.heard: list[bool] = []
+
+    def send_bytes(self, _message: bytes) -> None:
+        self.heard.append(can_lock(self._pool, fcntl.LOCK_SH))
+
+
+def can_lock(path: Path, how: int) -> bool:
+    with path.open("a") as lock:
+        try:
+            fcntl.flock(lock, how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
+def test_a_terminal_has_a_pool_alone_and_waits_for_the_daemons_run_that_has_it(
+    audit: Audit, finished_home: Home
+) -> None:
+    candidate = OneAtATime.model_construct(**dict(audit.spec.candidates[0]))
+    slices = audit.spec.slices()
+    job = job_of(audit, finished_home, candidate, *slices)
+    pool = finished_home.dagster / "pools" / "endpoint"
+    connection = Telling(pool)
+    terminal = Thread(target=work, args=(job, slices, dict(os.environ), 1, connection))
+
+    state = AuditState(audit, finished_home)
+    with CandidateEvaluation(state, candidate, job.run_context) as evaluation:
+        results = DeclaredExecutor().evaluate(evaluation, slices)
+        assert next(results) == (slices[0], None)
+        # Another run of the daemon's might go on, if the pool's limit lets it.
+        assert can_lock(pool, fcntl.LOCK_SH)
+        assert not can_lock(pool, fcntl.LOCK_EX)
+        terminal.start()
+        assert connection.heard == []
+        assert list(results) == [(one, None) for one in slices[1:]]
+    terminal.join()
+
+    assert connection.heard == [False] * len(slices)
+    assert can_lock(pool, fcntl.LOCK_EX)
 
 
 _WATCH = """\

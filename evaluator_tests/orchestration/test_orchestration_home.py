@@ -266,7 +266,7 @@ def test_a_full_disk_leaves_no_file_of_dagsters_half_written(
             open_home(tmp_path / "home", disk)
     assert files(tmp_path / "home") == {}
     home = open_home(tmp_path / "home", monkeypatch)
-    assert sorted(files(home.dagster)) == ["dagster.yaml", "workspace.yaml"]
+    assert sorted(files(home.dagster)) == ["dagster.yaml"]
 
 
 def test_files_of_dagsters_that_are_there_are_not_touched(empty_home: Home) -> None:

@@ -9,11 +9,12 @@ import dagster as dg
 from evaluator.certification import PAGE, asks_about_days, worst_gaps
 from evaluator.evidence import Record, RunContext, digest_of, rests_on
 from evaluator.orchestration._asset_specs import (
-    anything_new_upstream,
     asset_spec,
     dependency,
     markdown_rows,
     markdown_table,
+    report_condition,
+    scorecard_condition,
 )
 from evaluator.orchestration._certificates import CERTIFICATE, promote, registered
 from evaluator.orchestration._documents import (
@@ -88,7 +89,7 @@ def _report(audit: Audit, report: _Report) -> dg.AssetsDefinition:
         description=report.description,
         kinds=report.kinds,
         deps=[dependency(audit, name, ALL_PARTITIONS) for name in report.deps],
-        condition=anything_new_upstream(),
+        condition=report_condition(audit, alone=report.calls_mlflow),
     )
 
     @dg.multi_asset(
@@ -124,7 +125,7 @@ def _scorecard(audit: Audit) -> dg.AssetsDefinition:
                 else []
             ),
         ],
-        condition=anything_new_upstream(),
+        condition=scorecard_condition(audit),
     )
     check = dg.AssetCheckSpec(
         "enough_slices",

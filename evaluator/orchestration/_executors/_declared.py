@@ -21,11 +21,12 @@ class DeclaredExecutor:
     ) -> Iterator[SliceResult]:
         """See `SliceExecutor`."""
         cluster = ray_executor(evaluation.state.audit)
-        if cluster is None:
-            yield from evaluation.evaluate(slices)
-        else:
-            with cluster:
-                yield from cluster.evaluate(evaluation, slices)
+        with evaluation.state.home.pool(evaluation.candidate.pool, shared=True):
+            if cluster is None:
+                yield from evaluation.evaluate(slices)
+            else:
+                with cluster:
+                    yield from cluster.evaluate(evaluation, slices)
 
 
 def ray_executor(audit: Audit, on_predicted: OnPredicted = lambda *_: None) -> "RayExecutor | None":

@@ -184,7 +184,7 @@ def work(
     os.environ.update(environment)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        with threadpool_limits(threads):
+        with threadpool_limits(threads), job.home.pool(job.candidate.pool):
             state = AuditState(job.audit, job.home)
             with CandidateEvaluation(state, job.candidate, job.run_context) as evaluation:
                 for one, error in evaluation.evaluate(slices, lambda one: send(slice=one.key)):

@@ -1,0 +1,160 @@
+"""The processes of `evaluator ui`: what ends is started again, and none is left behind."""
+
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from evaluator.orchestration import AuditState, Home
+from evaluator.orchestration._local_runs import RANGE_START_TAG
+from evaluator.spec import Audit
+from evaluator_tests.faults import plan_faults
+from evaluator_tests.orchestration.served import Served, served, until
+
+
+def ps(*options: str) -> str:
+    program = shutil.which("ps")
+    assert program
+    return subprocess.run([program, *options], capture_output=True, text=True, check=False).stdout
+
+
+class Processes:
+    """The processes of this machine, by what they are to a UI."""
+
+    def __init__(self, server: Served) -> None:
+        listed = ps("-A", "-ww", "-o", "pid=,ppid=,args=")
+        rows = [row.split(maxsplit=2) for row in listed.splitlines()]
+        self._parents = {int(row[0]): int(row[1]) for row in rows}
+        self._words = {int(row[0]): row[2] for row in rows if len(row) > 2}
+        self._root = server.process.pid
+
+    def all(self) -> set[int]:
+        """Those that the UI started, and those that these started."""
+        return {pid for pid in self._parents if self._root in self._ancestors(pid)}
+
+    def one(self, words: str) -> int | None:
+        """The one that was started with these words."""
+        found = [pid for pid in self.all() if words in self._words.get(pid, "")]
+        return min(found) if found else None
+
+    def _ancestors(self, pid: int) -> set[int]:
+        found = set[int]()
+        while pid in self._parents:
+            pid = self._parents[pid]
+            found.add(pid)
+        return found
+
+
+def lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    # One that nobody has asked about yet is no process any more.
+    return not ps("-o", "stat=", "-p", str(pid)).startswith("Z")
+
+
+def killed(server: Served, words: str) -> int:
+    """Kill a process of the UI's, and return the number of the one in its place."""
+    pid = until(lambda: Processes(server).one(words), words)
+    os.kill(pid, signal.SIGKILL)
+
+    def other() -> int | None:
+        assert server.process.poll() is None, server.log.read_text()
+        found = Processes(server).one(words)
+        return found if found != pid else None
+
+    return until(other, f"another {words}")
+
+
+def runs(*statuses: str) -> dict[str, dg.DagsterRun]:
+    """The runs of these statuses by their names."""
+    wanted = [dg.DagsterRunStatus(status) for status in statuses]
+    with dg.DagsterInstance.get() as instance:
+        return {run.run_id: run for run in instance.get_runs(dg.RunsFilter(statuses=wanted))}
+
+
+def hanging() -> str | None:
+    """The run that has the slice on which the candidate hangs."""
+    for name, run in runs("STARTED").items():
+        if run.tags.get(RANGE_START_TAG, "").startswith("pacific"):
+            return name
+    return None
+
+
+def none_is_left() -> bool:
+    return not runs("QUEUED", "STARTING", "STARTED")
+
+
+@pytest.fixture
+def hanging_home(home: Home) -> Home:
+    """A home in which the daemon will come to a slice that never ends."""
+    plan_faults(home.root, ("pacific", "network"), kind="hangs")
+    return home
+
+
+@pytest.mark.slow
+def test_a_killed_code_server_is_started_again_and_its_runs_are_tried_again(
+    audit: Audit, hanging_home: Home, tmp_path: Path
+) -> None:
+    state = AuditState(audit, hanging_home)
+    with served(hanging_home, tmp_path) as server:
+        lost = until(hanging, "the run that hangs")
+        plan_faults(hanging_home.root)
+        killed(server, "dagster api grpc")
+        until(lambda: state.current("certificate"), "the certificate")
+        until(none_is_left, "the last run's end")
+    assert lost in runs("FAILURE")
+    assert "Dagster's code server ended, and is started again." in server.log.read_text()
+
+
+@pytest.mark.slow
+def test_a_killed_webserver_or_daemon_is_started_again_and_a_second_kill_ends_all(
+    home: Home, tmp_path: Path
+) -> None:
+    with served(home, tmp_path) as server:
+        killed(server, "dagster._daemon")
+        again = killed(server, "dagster_webserver")
+        before = Processes(server).all()
+        os.kill(again, signal.SIGKILL)
+        assert server.process.wait() != 0
+        assert not [pid for pid in before if lives(pid)]
+    told = server.log.read_text()
+    assert "Dagster's daemon ended, and is started again." in told
+    assert "Error: Dagster's webserver: it was started again and ended again" in told
+    assert "start `evaluator ui` again" in told
+
+
+@pytest.mark.slow
+def test_a_killed_ui_leaves_nothing_and_the_next_one_goes_on(
+    audit: Audit, hanging_home: Home, tmp_path: Path
+) -> None:
+    state = AuditState(audit, hanging_home)
+    with served(hanging_home, tmp_path) as server:
+        lost = until(hanging, "the run that hangs")
+        before = Processes(server).all()
+        assert len(before) > len(("code proxy", "code", "webserver", "daemon"))
+        with served(hanging_home, tmp_path_of(tmp_path, "second")) as second:
+            assert second.process.wait() == 2
+        refused = "a UI with its daemon runs over this state already"
+        assert f"{hanging_home.root}: {refused}" in second.log.read_text()
+        server.process.kill()
+        server.process.wait()
+        until(lambda: not [pid for pid in before if lives(pid)], "the end of all")
+    in_progress = runs("STARTING", "STARTED")
+    assert lost in in_progress
+
+    plan_faults(hanging_home.root)
+    with served(hanging_home, tmp_path_of(tmp_path, "third")):
+        until(lambda: state.current("certificate"), "the certificate")
+        until(none_is_left, "the last run's end")
+    assert runs("FAILURE").keys() == in_progress.keys()
+
+
+def tmp_path_of(folder: Path, name: str) -> Path:
+    (folder / name).mkdir()
+    return folder / name
