@@ -193,7 +193,7 @@ def prune(
     plan = find_prunable(_load(audit), home)
     for line in format_pruning_plan(plan):
         typer.echo(line)
-    if plan.all and (yes or typer.confirm("Remove this for good?")):
+    if plan.all and (yes or _is_agreed("Remove this for good?")):
         remove(home.store(), plan)
         typer.echo("Removed.")
 
@@ -275,6 +275,17 @@ def ui(
     os.environ["PYTHONWARNINGS"] = "ignore:Function `dev_command` is superseded"
     arguments = ["-w", str(home.workspace), "-h", _LOOPBACK, "-p", str(port)]
     os.execv(sys.executable, [sys.executable, "-m", "dagster", "dev", *arguments])  # noqa: S606 - our own interpreter, no shell
+
+
+def _is_agreed(question: str) -> bool:
+    try:
+        return typer.confirm(question)
+    except typer.Abort as silence:
+        raise UsageError(
+            "it asks before it removes, and nobody answers",
+            culprit="evaluator prune",
+            fix="answer in a terminal, or give --yes",
+        ) from silence
 
 
 def _check_can_listen(port: int) -> None:

@@ -269,9 +269,13 @@ def _write_to_disk(path: Path, content: bytes | Path) -> StoredFile:
     _make_folder(path.parent)
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
     source = content.open("rb") if isinstance(content, Path) else io.BytesIO(content)
-    with source, open(temporary, "wb", opener=_open_as_owner) as target:
-        stored = _pass_on(source, target.write)
-    temporary.replace(path)
+    try:
+        with source, open(temporary, "wb", opener=_open_as_owner) as target:
+            stored = _pass_on(source, target.write)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
     return stored
 
 
