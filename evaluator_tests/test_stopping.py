@@ -99,7 +99,8 @@ def test_a_process_in_which_something_does_not_return_is_ended_after_all_that_it
         "try:\n"
         "    send(signal.SIGTERM)\n"
         "finally:\n"
-        "    signal.pause()"
+        "    while True:\n"
+        "        signal.pause()"
     )
     line = "Stopped by SIGTERM; what was finished is kept.\n"
     assert run(within) == Answer(128 + signal.SIGTERM, "ended\n", line)

@@ -1,5 +1,6 @@
 """Runs of Dagster in this process, on the instance that the UI shows."""
 
+import atexit
 import ctypes
 import fcntl
 import os
@@ -81,7 +82,10 @@ class LocalRuns:
         new = lock.with_name(f".{lock.name}")
         # Never closed: it is the process's end that lets go of it.
         fcntl.flock(os.open(new, os.O_CREAT | os.O_RDWR, 0o600), fcntl.LOCK_EX)
-        return new.rename(lock)
+        new.rename(lock)
+        # One that is stopped closes its runs first; one that is killed leaves it, which tells.
+        atexit.register(lock.unlink, missing_ok=True)
+        return lock
 
     def execute(
         self, names: Sequence[str], chosen: Range | None, run_id: str | None = None
@@ -160,7 +164,6 @@ class LocalRuns:
             run = self._instance.get_run_by_id(run_id)
             if run is not None and run.status not in _CLOSED:
                 self._instance.report_run_canceled(run, _STOPPED)
-        self.close()
 
     def close(self) -> None:
         """Say that no run of this process is left, which its lock would have told of."""

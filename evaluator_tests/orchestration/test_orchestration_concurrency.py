@@ -163,7 +163,6 @@ def test_a_run_that_is_interrupted_is_closed_as_canceled_and_the_next_one_goes_o
     assert run_statuses() == ["CANCELED", "SUCCESS"]
     assert list(home.root.rglob("*.tmp")) == []
     assert list(home.root.rglob("failure.*.json")) == []
-    assert list((home.dagster / "terminals").iterdir()) == []
     assert {day.state for day in start(audit, home).ingest_days().days} == {"accepted"}
 
 

@@ -75,15 +75,17 @@ class ProcessExecutor(WorkerExecutor):
         """See `WorkerExecutor`."""
         # Those too that were begun and not noted yet when something interrupted.
         left = multiprocessing.active_children()
-        for process in left:
-            with suppress(ProcessLookupError):
-                os.kill(process.pid or 0, _STOP)
         deadline = time.monotonic() + _SECONDS_TO_STOP
+        while left and time.monotonic() < deadline:
+            for number in [process.pid for process in left if process.pid]:
+                # Again and again: the system may give it to another thread than the one that waits.
+                with suppress(ProcessLookupError):
+                    os.kill(number, _STOP)
+            wait([process.sentinel for process in left], _SECONDS_BETWEEN_LOOKS)
+            left = [process for process in left if process.is_alive()]
         for process in left:
-            process.join(max(deadline - time.monotonic(), 0))
-            if process.is_alive():
-                process.kill()
-                process.join()
+            process.kill()
+            process.join()
 
     def submit(self, *jobs: Job) -> None:
         """See `WorkerExecutor`; processes are started at once."""
