@@ -106,6 +106,32 @@ def test_a_process_in_which_something_does_not_return_is_ended_after_all_that_it
     assert run(within) == Answer(128 + signal.SIGTERM, "ended\n", line)
 
 
+def test_what_was_raised_where_python_lets_nothing_through_is_raised_again() -> None:
+    within = (
+        "import weakref\n"
+        "class Thing: pass\n"
+        "thing = Thing()\n"
+        "kept = weakref.ref(thing, lambda _: send(signal.SIGINT))\n"
+        "del thing\n"
+        "while True:\n"
+        "    signal.pause()"
+    )
+    line = "Stopped by SIGINT; what was finished is kept.\n"
+    assert run(within) == Answer(128 + signal.SIGINT, "put away\n", line)
+
+
+def test_whoever_catches_it_and_goes_on_is_stopped_at_the_next_run() -> None:
+    within = (
+        "try:\n"
+        "    send(signal.SIGINT)\n"
+        "except BaseException:\n"
+        "    pass\n"
+        "STOP_SIGNALS.keep()\n"
+        "print('went on')"
+    )
+    assert run(within).out == "put away\n"
+
+
 def test_what_is_through_ends_with_its_own_exit_code() -> None:
     answer = run("import atexit\natexit.register(send, signal.SIGTERM)")
     assert answer == Answer(0, "put away\n", "")

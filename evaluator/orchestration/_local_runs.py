@@ -26,7 +26,7 @@ from evaluator.orchestration._home import locked
 from evaluator.orchestration._partitions import Range
 from evaluator.orchestration._resources import OneState
 from evaluator.orchestration._state import AuditState
-from evaluator.verifier import STOP_SIGNALS
+from evaluator.verifier import STOP_SIGNALS, Stopped
 
 RANGE_START_TAG = "dagster/asset_partition_range_start"
 RANGE_END_TAG = "dagster/asset_partition_range_end"
@@ -42,6 +42,10 @@ _CLOSED: Final = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.CANCELED)
 _STOPPED: Final = "The process that ran it was told to stop."
 _SECONDS_TO_STOP: Final = 5.0
 """How long a run may take to close; a library or a server may not answer."""
+
+
+class _RunInterruptedError(Stopped, DagsterExecutionInterruptedError):
+    """What Dagster takes for an interrupt, and everybody else for what it is."""
 
 
 class LocalRuns:
@@ -154,12 +158,12 @@ class LocalRuns:
             if run is not None:
                 # Dagster takes an interrupt that nobody asked for for a failure.
                 self._instance.report_run_canceling(run, _STOPPED)
-            if not outcome.done():
-                interrupt = ctypes.py_object(DagsterExecutionInterruptedError)
+            while not outcome.done() and time.monotonic() < deadline:
+                # Again where it was lost: in a weakref's callback Python lets nothing through.
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                    ctypes.c_ulong(thread.ident or 0), interrupt
+                    ctypes.c_ulong(thread.ident or 0), ctypes.py_object(_RunInterruptedError)
                 )
-            wait([outcome], timeout=max(deadline - time.monotonic(), 0))
+                wait([outcome], timeout=1)
             # What was created or came to its end in these moments has said otherwise.
             run = self._instance.get_run_by_id(run_id)
             if run is not None and run.status not in _CLOSED:

@@ -40,6 +40,8 @@ class StopSignals:
         self.before_exit: list[Callable[[], object]] = []
         self._is_heard = Event()
         self._is_listening = False
+        self._is_lost = False
+        self._show_unraisable = sys.unraisablehook
 
     def listen(self) -> None:
         """Respond to them from now on, those too that the process was started to ignore."""
@@ -50,13 +52,22 @@ class StopSignals:
         told = os.dup(2)
         Thread(target=self._watch, args=(watched, told), name="stop-signals", daemon=True).start()
         self._is_listening = True
+        self._show_unraisable, sys.unraisablehook = sys.unraisablehook, self._note_lost
         self.keep()
 
     def keep(self) -> None:
-        """Take them back from libraries that have taken them, as Polars' import does and Ray's."""
+        """Take them back from libraries that have taken them, as Polars' import does and Ray's.
+
+        Raises
+        ------
+        Stopped
+            Where one was heard before, and somebody caught what it raised and went on.
+        """
         if self._is_listening and current_thread() is main_thread():
             for number in _NUMBERS:
                 signal.signal(number, self._hear)
+            if self.heard is not None:
+                raise Stopped
 
     def end(self) -> signal.Signals | None:
         """Let the process end as it will from now on; return the signal that it heard."""
@@ -68,18 +79,31 @@ class StopSignals:
         return self._is_heard.wait(seconds)
 
     def _hear(self, number: int, _frame: FrameType | None) -> None:
-        if self.heard is None and self._is_listening:
-            self.heard = signal.Signals(number)
+        if self._is_listening and (self.heard is None or self._is_lost):
+            self._is_lost = False
+            self.heard = self.heard or signal.Signals(number)
             self._is_heard.set()
             raise Stopped
+
+    def _note_lost(self, unraisable: "sys.UnraisableHookArgs") -> None:
+        """Hear of what was raised where Python lets nothing through, as in a weakref's callback."""
+        if not issubclass(unraisable.exc_type, Stopped):
+            self._show_unraisable(unraisable)
+        elif current_thread() is main_thread():
+            self._is_lost = True
 
     def _watch(self, watched: int, told: int) -> None:
         """See to it that the process stops, from a thread of its own."""
         while (number := os.read(watched, 1)[0]) not in _NUMBERS:
             pass
         # The system may have given it to another thread, and the first one waits for something.
-        signal.pthread_kill(main_thread().ident or 0, number)
-        time.sleep(SECONDS_TO_STOP)
+        main = main_thread().ident or 0
+        signal.pthread_kill(main, number)
+        deadline = time.monotonic() + SECONDS_TO_STOP
+        while time.monotonic() < deadline:
+            time.sleep(0.1)
+            if self._is_lost:
+                signal.pthread_kill(main, number)
         for end in self.before_exit:
             with suppress(Exception):
                 end()

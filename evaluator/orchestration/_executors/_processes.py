@@ -226,6 +226,7 @@ def _work_and_exit(*arguments: Any) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: None)
         signal.signal(_STOP, _stop)
+        sys.unraisablehook = _stop_again
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
         work(*arguments)
         # Threads that a candidate left behind are not waited for.
@@ -238,6 +239,14 @@ def _work_and_exit(*arguments: Any) -> None:
 def _stop(number: int, _frame: FrameType | None) -> None:
     signal.signal(number, signal.SIG_IGN)
     raise Stopped
+
+
+def _stop_again(unraisable: "sys.UnraisableHookArgs") -> None:
+    """Let it be raised once more that was raised where Python lets nothing through."""
+    if issubclass(unraisable.exc_type, Stopped):
+        signal.signal(_STOP, _stop)
+    else:
+        sys.__unraisablehook__(unraisable)
 
 
 def _end_with_parent() -> None:
