@@ -1,5 +1,6 @@
 """The `evaluator` command: what it answers, and its exit codes."""
 
+import io
 import json
 import re
 import socket
@@ -249,6 +250,37 @@ def test_a_fault_is_told_as_one_without_a_traceback(
     assert "RuntimeError: the disk is full" in answer.err
     assert "--debug" in answer.err
     assert "Traceback" not in answer.err
+
+
+def test_what_ended_too_early_is_a_fault_and_nobody_aborted(
+    call: Call, file: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def end(*_: object, **__: object) -> None:
+        raise EOFError("the other side is gone")
+
+    monkeypatch.setattr("evaluator.intake.ingest", end)
+    answer = call("validate", "shop", file(HEADER + GOOD_ROWS))
+    assert answer.code == 3
+    assert "ended too early (the other side is gone)" in answer.err
+    assert "Aborted" not in answer.err
+
+
+def test_a_question_that_nobody_answers_is_told_in_a_sentence(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    monkeypatch.setattr("evaluator.orchestration.find_prunable", lambda *_: Unneeded())
+    monkeypatch.setattr("evaluator.orchestration.format_pruning_plan", lambda _: ["one file"])
+    answer = call("prune", "shop")
+    assert answer.code == 2
+    assert "nobody answers" in answer.err
+    assert "--yes" in answer.err
+
+
+class Unneeded:
+    """A plan by which something would be removed."""
+
+    all = ("one file",)
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])

@@ -5,7 +5,13 @@ that is used anywhere stands here, and where it is used.
 """
 
 import asyncio
+import ctypes
+import os
+import signal
 import sqlite3
+import subprocess
+import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -16,6 +22,8 @@ from urllib.parse import urlencode
 
 import dagster as dg
 import pytest
+import typer
+from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.telemetry_upload import is_running_in_test
 from dagster._core.workspace.context import WorkspaceProcessContext
@@ -34,6 +42,7 @@ from urllib3.exceptions import NewConnectionError
 from evaluator.orchestration import _home
 from evaluator.orchestration._local_runs import RANGE_END_TAG, RANGE_START_TAG
 from evaluator.orchestration._partition_run import DATA_VERSION_TAG
+from evaluator_tests.orchestration.served import until
 
 GEOGRAPHY = dg.StaticPartitionsDefinition(["north", "south"])
 SEGMENT = dg.StaticPartitionsDefinition(["new", "old", "lost"])
@@ -322,6 +331,114 @@ def test_an_asset_knows_its_context_without_being_handed_it() -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         assert dg.materialize([one], instance=instance).success
         assert found == [instance]
+
+
+def test_dagster_leaves_signals_alone_in_another_thread_and_cancels_what_is_interrupted() -> None:
+    # How a signal stops `evaluator run`: `evaluator.orchestration._local_runs`.
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    begun, found = threading.Event(), []
+
+    @dg.asset
+    def endless() -> None:
+        found.append((signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)))
+        begun.set()
+        while True:
+            threading.Event().wait(0.01)
+
+    def materialize() -> None:
+        found.append(dg.materialize([endless], instance=instance, raise_on_error=False).success)
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        thread = threading.Thread(target=materialize)
+        thread.start()
+        begun.wait()
+        (run,) = instance.get_runs()
+        instance.report_run_canceling(run)
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(
+            ctypes.c_ulong(thread.ident or 0), ctypes.py_object(DagsterExecutionInterruptedError)
+        )
+        thread.join()
+        (run,) = instance.get_runs()
+    assert found == [before, False]
+    assert run.status is dg.DagsterRunStatus.CANCELED
+
+
+_FORK_SERVER = """\
+import atexit
+import multiprocessing
+import signal
+from multiprocessing import forkserver
+from pathlib import Path
+
+from evaluator.orchestration._executors import _fork_server
+
+if __name__ == "__main__":
+    _fork_server.start_fork_server()
+    number = forkserver._forkserver._forkserver_pid
+    status = Path(f"/proc/{number}/status").read_text()
+    blocked = int(status.partition("SigBlk:")[2].split()[0], 16)
+    print(number, all(blocked >> (n - 1) & 1 for n in (signal.SIGINT, signal.SIGTERM)))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's table of processes")
+def test_the_fork_server_hears_no_signal_for_the_run_and_is_ended_with_it(tmp_path: Path) -> None:
+    # Its number has a private name, and it would go on importing for seconds.
+    path = tmp_path / "command.py"
+    path.write_text(_FORK_SERVER)
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    command = subprocess.run(
+        [sys.executable, str(path)], env=environment, check=True, capture_output=True, text=True
+    )
+    number, is_blocked = command.stdout.split()
+    assert is_blocked == "True"
+    until(lambda: has_ended(int(number)), "the server's end")
+
+
+def has_ended(process: int) -> bool:
+    try:
+        status = Path(f"/proc/{process}/stat").read_text()
+    except FileNotFoundError:
+        return True
+    # One that nobody waited for has still its line in some containers.
+    return status.rpartition(")")[2].split()[0] == "Z"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's table of processes")
+def test_polars_takes_sigint_for_itself_and_a_handler_set_again_has_it_alone() -> None:
+    # Why `evaluator.verifier.STOP_SIGNALS` is asked to keep them.
+    program = (
+        "import signal\n"
+        "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "def caught():\n"
+        "    status = open('/proc/self/status').read()\n"
+        "    return int(status.partition('SigCgt:')[2].split()[0], 16) >> 1 & 1\n"
+        "before = caught()\n"
+        "import polars\n"
+        "print(before, caught())\n"
+        "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "print(caught())\n"
+    )
+    command = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    assert command.stdout.split() == ["0", "1", "0"]
+
+
+def test_typer_takes_what_ended_too_early_for_an_answer_that_nobody_gives(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    # Why `evaluator.verifier.run_command` makes another error of it.
+    app = typer.Typer()
+
+    @app.command()
+    def command() -> None:
+        raise EOFError
+
+    with pytest.raises(SystemExit) as caught:
+        app([])
+    assert caught.value.code == 1
+    assert "Aborted" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")

@@ -82,6 +82,8 @@ class ChildProcess:
         self, child_end: socket.socket, start: SimpleQueue[subprocess.Popen[bytes] | Exception]
     ) -> None:
         """Start the process, and wait for its end."""
+        # Its own, which begins with what this thread has: see `_worker`.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
         with contextlib.ExitStack() as opened:
             try:
                 # Before the process: nobody would end one that this thread does not come to watch.

@@ -40,6 +40,11 @@ def main() -> None:
     """Serve the platform until it is gone."""
     descriptor, parent = map(int, sys.argv[1:])
     _end_with(parent)
+    # A service manager sends them to all processes, and it is the platform that ends this one: it
+    # would take it for a crash. Not ignored, since what the candidate starts would inherit that.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
     # Where a crash stands is written down.
     faulthandler.enable()
     connection = socket.socket(fileno=descriptor)

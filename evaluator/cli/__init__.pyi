@@ -1,1 +1,2 @@
-from ._app import app as app, command as command, main as main
+from ._app import app as app, main as main
+from ._process import command as command

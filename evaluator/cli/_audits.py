@@ -195,7 +195,7 @@ def prune(
     plan = find_prunable(loaded, home)
     for line in format_pruning_plan(plan):
         typer.echo(line)
-    if not plan.is_empty and (yes or typer.confirm("Remove this for good?")):
+    if not plan.is_empty and (yes or _is_agreed("Remove this for good?")):
         if not yes:
             # Whatever has begun meanwhile may refer to some of it.
             plan = find_prunable(loaded, home).within(plan)
@@ -277,10 +277,18 @@ def ui(
             load_audit(name, shipped_audits())
         except EvaluatorError as error:
             typer.echo(f"Error: {error}", err=True)
+    serve(home, port, lambda told: typer.echo(told, err=True))
+
+
+def _is_agreed(question: str) -> bool:
     try:
-        serve(home, port, lambda told: typer.echo(told, err=True))
-    except KeyboardInterrupt:
-        raise typer.Exit(Exit.DONE) from None
+        return typer.confirm(question)
+    except typer.Abort as silence:
+        raise UsageError(
+            "it asks before it removes, and nobody answers",
+            culprit="evaluator prune",
+            fix="answer in a terminal, or give --yes",
+        ) from silence
 
 
 def _check_can_listen(port: int) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from evaluator.demo._files import appearing_whole
 from evaluator.errors import UsageError
 
 LATE_MINUTES = 15
@@ -119,9 +120,8 @@ def write_daily_files(flights: pd.DataFrame, days: list[date], folder: Path) -> 
     paths = []
     for day in days:
         path = _daily_file(folder, day)
-        temporary = path.with_suffix(".tmp")
-        by_day[day].drop(columns="date").to_csv(temporary, index=False)
-        temporary.replace(path)
+        with appearing_whole(path) as temporary:
+            by_day[day].drop(columns="date").to_csv(temporary, index=False)
         paths.append(path)
     return paths
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pandas as pd
 
+from evaluator.demo._files import appearing_whole
 from evaluator.demo._flights import LATE_MINUTES, is_late, known_before
 from evaluator.errors import UsageError
 
@@ -75,10 +76,8 @@ def train_models(flights: pd.DataFrame, folder: Path, names: Sequence[str]) -> N
         # longer than one. The forest has threads of another kind, and keeps its two.
         with threadpool_limits(1):
             pipeline.fit(features, late)
-        artifact = folder / recipe.artifact
-        temporary = folder / f"{artifact.name}.tmp"
-        recipe.save(pipeline, features, temporary)
-        temporary.replace(artifact)
+        with appearing_whole(folder / recipe.artifact) as temporary:
+            recipe.save(pipeline, features, temporary)
 
 
 def write_rule(flights: pd.DataFrame, days: list[date], path: Path) -> None:
@@ -94,9 +93,8 @@ def write_rule(flights: pd.DataFrame, days: list[date], path: Path) -> None:
         }
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    recording.to_csv(temporary, index=False)
-    temporary.replace(path)
+    with appearing_whole(path) as temporary:
+        recording.to_csv(temporary, index=False)
 
 
 def late_shares(flights: pd.DataFrame) -> pd.Series:

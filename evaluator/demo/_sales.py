@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from evaluator.demo._files import appearing_whole
 from evaluator.errors import UsageError
 
 SEED: Final = 20240301
@@ -72,9 +73,8 @@ def write_sales_days(folder: Path, days: list[date] | None = None) -> list[Path]
     paths = []
     for day in sales_days() if days is None else days:
         path = folder / f"sales-{day.isoformat()}.csv"
-        temporary = path.with_suffix(".tmp")
-        temporary.write_bytes(sales_file(day))
-        temporary.replace(path)
+        with appearing_whole(path) as temporary:
+            temporary.write_bytes(sales_file(day))
         paths.append(path)
     return paths
 

@@ -1,14 +1,23 @@
 """Runs of Dagster in this process, on the instance that the UI shows."""
 
+import atexit
+import ctypes
 import fcntl
 import os
 import platform
-from collections.abc import Sequence
+import signal
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
+from contextvars import copy_context
 from functools import cached_property
 from pathlib import Path
+from threading import Thread
+from typing import Final
 from uuid import uuid4
 
 import dagster as dg
+from dagster._core.errors import DagsterExecutionInterruptedError
 
 from evaluator.orchestration._asset_specs import key_of
 from evaluator.orchestration._component import audit_definitions
@@ -17,11 +26,26 @@ from evaluator.orchestration._home import Home, locked
 from evaluator.orchestration._partitions import Range
 from evaluator.orchestration._resources import OneState
 from evaluator.orchestration._state import AuditState
+from evaluator.verifier import STOP_SIGNALS, Stopped
 
 RANGE_START_TAG = "dagster/asset_partition_range_start"
 RANGE_END_TAG = "dagster/asset_partition_range_end"
 LOCAL_RUN_TAG = "evaluator/terminal"
 """The lock that the process of a run holds as long as it lives."""
+
+_UNDER_WAY: Final = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+_CLOSED: Final = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.CANCELED)
+_STOPPED: Final = "The process that ran it was told to stop."
+_SECONDS_TO_STOP: Final = 5.0
+"""How long a run may take to close; a library or a server may not answer."""
+
+
+class _RunInterruptedError(Stopped, DagsterExecutionInterruptedError):
+    """What Dagster takes for an interrupt, and everybody else for what it is."""
 
 
 class LocalRuns:
@@ -62,24 +86,88 @@ class LocalRuns:
         new = lock.with_name(f".{lock.name}")
         # Never closed: it is the process's end that lets go of it.
         fcntl.flock(os.open(new, os.O_CREAT | os.O_RDWR, 0o600), fcntl.LOCK_EX)
-        return new.rename(lock)
+        new.rename(lock)
+        # One that is stopped closes its runs first; one that is killed leaves it, which tells.
+        atexit.register(lock.unlink, missing_ok=True)
+        return lock
 
     def execute(
         self, names: Sequence[str], chosen: Range | None, run_id: str | None = None
     ) -> list[str]:
         """Run some assets, on a range of their partitions where one is given."""
         tags = {RANGE_START_TAG: chosen.first, RANGE_END_TAG: chosen.last} if chosen else {}
-        result = self._job.execute_in_process(
-            instance=self._instance,
-            asset_selection=[key_of(self._audit, name) for name in names],
-            tags={**tags, LOCAL_RUN_TAG: self._lock.name},
-            run_id=run_id or new_run_id(),
-            raise_on_error=False,
-            # The terminal shows the progress; the log is in the UI.
-            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        run_id = run_id or new_run_id()
+        result = self._interruptible(
+            run_id,
+            lambda: self._job.execute_in_process(
+                instance=self._instance,
+                asset_selection=[key_of(self._audit, name) for name in names],
+                tags={**tags, LOCAL_RUN_TAG: self._lock.name},
+                run_id=run_id,
+                raise_on_error=False,
+                # The terminal shows the progress; the log is in the UI.
+                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            ),
         )
         failures = result.filter_events(lambda event: event.is_step_failure)
         return [_cause(event) for event in failures]
+
+    def _interruptible(
+        self, run_id: str, execute: Callable[[], dg.ExecuteInProcessResult]
+    ) -> dg.ExecuteInProcessResult:
+        """Execute a run in a thread of its own, where Dagster leaves the signals' handlers alone.
+
+        In the main thread it takes each signal for an interrupt of the step alone.
+        """
+        outcome: Future[dg.ExecuteInProcessResult] = Future()
+        context = copy_context()
+
+        def settle() -> None:
+            # Dagster starts processes that copy what a step writes, and a terminal's Ctrl-C is not
+            # for them. SIGTERM is: by that Dagster ends them.
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            try:
+                outcome.set_result(context.run(execute))
+            except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+                outcome.set_exception(error)
+
+        thread = Thread(target=settle, name=f"run-{run_id}", daemon=True)
+        try:
+            thread.start()
+            while not outcome.done():
+                STOP_SIGNALS.keep()
+                wait([outcome], timeout=0.2)
+        except BaseException:
+            self._stop(run_id, thread, outcome)
+            raise
+        return outcome.result()
+
+    def _stop(
+        self, run_id: str, thread: Thread, outcome: Future[dg.ExecuteInProcessResult]
+    ) -> None:
+        """Have Dagster interrupt a run and close it as canceled; do so for it if it does not."""
+        deadline = time.monotonic() + _SECONDS_TO_STOP
+        # The tables of a new instance are made whole: half of them would break the next run.
+        while "_instance" not in vars(self) and time.monotonic() < deadline:
+            if wait([outcome], timeout=0.05).done:
+                return
+        if "_instance" not in vars(self):
+            return
+        run = self._instance.get_run_by_id(run_id)
+        if run is None or not run.is_finished:
+            if run is not None:
+                # Dagster takes an interrupt that nobody asked for for a failure.
+                self._instance.report_run_canceling(run, _STOPPED)
+            while not outcome.done() and time.monotonic() < deadline:
+                # Again where it was lost: in a weakref's callback Python lets nothing through.
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                    ctypes.c_ulong(thread.ident or 0), ctypes.py_object(_RunInterruptedError)
+                )
+                wait([outcome], timeout=1)
+            # What was created or came to its end in these moments has said otherwise.
+            run = self._instance.get_run_by_id(run_id)
+            if run is not None and run.status not in _CLOSED:
+                self._instance.report_run_canceled(run, _STOPPED)
 
     def close(self) -> None:
         """Say that no run of this process is left, which its lock would have told of."""
@@ -95,9 +183,12 @@ class LocalRuns:
         if not left:
             return
         names = {lock.name for lock in left}
-        started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])
-        for run in self._instance.get_runs(started):
-            if run.tags.get(LOCAL_RUN_TAG) in names:
+        for run in self._instance.get_runs(dg.RunsFilter(statuses=_UNDER_WAY)):
+            if run.tags.get(LOCAL_RUN_TAG) not in names:
+                continue
+            if run.status is dg.DagsterRunStatus.CANCELING:
+                self._instance.report_run_canceled(run, _STOPPED)
+            else:
                 self._instance.report_run_failed(run, "The process that ran it was ended.")
         for lock in left:
             lock.unlink(missing_ok=True)

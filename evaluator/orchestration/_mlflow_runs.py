@@ -121,10 +121,10 @@ def _log_run(
     run_id = str(run.info.run_id)
     try:
         _fill_run(client, run, candidate, tables)
-    except Exception:
+    except BaseException as error:
         # What it failed of is told; that this fails too would hide it.
         with suppress(Exception):
-            client.set_terminated(run_id, "FAILED")
+            client.set_terminated(run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
         raise
     client.set_terminated(run_id)
     return run_id

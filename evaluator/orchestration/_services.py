@@ -33,7 +33,8 @@ _WORKSPACE = "load_from:\n  - grpc_server: {{socket: '{socket}', location_name: 
 _SECONDS_BETWEEN_LOOKS = 1
 _SECONDS_TO_LIVE = 60
 """What was started again and ended sooner than this would do so once more."""
-_SECONDS_TO_END = 30
+_SECONDS_TO_END = 8
+"""A process that is stopped has ten seconds for all it does (see `verifier`)."""
 
 
 class _Service:
@@ -182,7 +183,7 @@ def _socket_prefix(home: Home) -> str:
 
 
 def serve(home: Home, port: int, say: Callable[[str], None]) -> NoReturn:
-    """Run Dagster's UI and daemon over a home on this machine only, until SIGINT or SIGTERM.
+    """Run Dagster's UI and daemon over a home on this machine only, until this process is stopped.
 
     A process of theirs that ends is started again. Runs that ended with the code server, or with
     an earlier one, are marked as failed, so that Dagster tries them once more.
@@ -198,13 +199,9 @@ def serve(home: Home, port: int, say: Callable[[str], None]) -> NoReturn:
 
     Raises
     ------
-    KeyboardInterrupt
-        When all have ended because the user wants it.
     StateError
         When all have ended because one that was started again ended at once.
     """
-    for ending in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(ending, signal.default_int_handler)
     services: list[_Service] = []
     with TemporaryDirectory(prefix=_socket_prefix(home)) as folder:
         try:

@@ -21,7 +21,7 @@ from evaluator.errors import (
 
 
 class Exit(IntEnum):
-    """What a command's exit code says."""
+    """What a command's exit code says; one that a signal stopped has 128 and its number."""
 
     DONE = 0
     NOT_CERTIFIED = 1
@@ -49,7 +49,9 @@ def run_command(app: typer.Typer, name: str) -> None:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _sentences_before(warnings.showwarning)
-            app(arguments, prog_name=name)
+            command = typer.main.get_command(app)
+            command.invoke = _with_faults(command.invoke)  # type: ignore[method-assign] # see there
+            command(arguments, prog_name=name)
     except EvaluatorError as error:
         if debug:
             traceback.print_exc()
@@ -63,6 +65,18 @@ def run_command(app: typer.Typer, name: str) -> None:
         if not debug and fault_of(error) == "program":
             typer.echo("Run it again with --debug to see where.", err=True)
         sys.exit(Exit.FAULT)
+
+
+def _with_faults(invoke: Callable[..., Any]) -> Callable[..., Any]:
+    """Let what ended too early be a fault; typer takes it for a person who gives no answer."""
+
+    def invoke_command(context: typer.Context) -> Any:
+        try:
+            return invoke(context)
+        except EOFError as error:
+            raise ConnectionError(f"something ended too early ({error})") from error
+
+    return invoke_command
 
 
 def _sentences_before(show_other: Callable[..., None]) -> Callable[..., None]:

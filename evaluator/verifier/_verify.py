@@ -218,7 +218,8 @@ _app = typer.Typer(pretty_exceptions_enable=False, add_completion=False, rich_ma
 _app.command(
     epilog=(
         "Example: evaluator-verify for-the-regulator --key audit.public.pem."
-        " Exit codes: 0 verified; 1 not; 2 wrong use; 3 a fault."
+        " Exit codes: 0 verified; 1 not; 2 wrong use; 3 a fault; 130 or 143 stopped by"
+        " Ctrl-C or SIGTERM."
     )
 )(
     verify_command(

@@ -186,6 +186,18 @@ def test_what_is_no_answer_is_not_taken_for_one(
     assert is_well(scorer)
 
 
+def test_signals_that_are_meant_for_the_platform_end_no_candidate(
+    shared: tuple[Scorer, Path],
+) -> None:
+    scorer, _ = shared
+    assert is_well(scorer)
+    mine = pid_of(scorer)
+    os.kill(mine, signal.SIGINT)
+    os.kill(mine, signal.SIGTERM)
+    assert is_well(scorer)
+    assert pid_of(scorer) == mine
+
+
 @pytest.mark.slow
 def test_a_process_that_hangs_up_and_lives_on_is_ended(
     shared: tuple[Scorer, Path], monkeypatch: pytest.MonkeyPatch

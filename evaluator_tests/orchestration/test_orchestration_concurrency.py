@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -145,6 +146,67 @@ def test_a_run_whose_process_is_gone_is_not_shown_as_running(audit: Audit, home:
     statuses = {run.run_id: run.status for run in instance.get_runs()}
     assert statuses[run_id] is dg.DagsterRunStatus.FAILURE
     assert statuses[alive] is dg.DagsterRunStatus.STARTED
+
+
+def test_a_run_that_is_interrupted_is_closed_as_canceled_and_the_next_one_goes_on(
+    audit: Audit, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = Path.replace
+
+    def interrupt(path: Path, target: Any) -> Path:
+        if "validated_data" in str(path):
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            while True:
+                threading.Event().wait(0.01)
+        return original(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            start(audit, home).ingest_days()
+    assert run_statuses() == ["CANCELED", "SUCCESS"]
+    assert list(home.root.rglob("*.tmp")) == []
+    assert list(home.root.rglob("failure.*.json")) == []
+    assert {day.state for day in start(audit, home).ingest_days().days} == {"accepted"}
+
+
+@pytest.mark.parametrize(
+    ("status", "closed"), [("NOT_STARTED", "FAILURE"), ("CANCELING", "CANCELED")]
+)
+def test_a_run_that_was_killed_between_two_states_is_closed(
+    audit: Audit, home: Home, status: str, closed: str
+) -> None:
+    first = start(audit, home)
+    gone = f"{first._runs._lock.name}-gone"
+    (first._runs._locks / gone).touch()
+    first._runs._instance.add_run(
+        dg.DagsterRun(
+            job_name="killed",
+            status=dg.DagsterRunStatus(status),
+            tags={LOCAL_RUN_TAG: gone},
+        )
+    )
+    start(audit, home)
+    assert run_statuses() == [closed]
+
+
+def test_a_process_that_is_told_to_stop_ends_and_fails_of_nothing(audit: Audit, home: Home) -> None:
+    first = start(audit, home)
+    first.ingest_days()
+    first._refresh_evaluation_set(refresh=True)
+    plan_faults(home.root, ("pacific", "network"), kind="hangs")
+    reached: list[str] = []
+    job = job_of(audit, home, audit.spec.candidates[1], *audit.spec.slices())
+    with ProcessExecutor(1, lambda _, one: reached.append(one.key)) as executor:
+        executor.submit(job)
+        ((connection, worker),) = executor._running.items()
+        until(lambda: connection.poll() or worker.process.exitcode, "a slice")
+        # For the run, as a terminal and a service manager send them to all its processes.
+        os.kill(worker.process.pid or 0, signal.SIGINT)
+        os.kill(worker.process.pid or 0, signal.SIGTERM)
+    assert worker.process.exitcode == 0
+    assert list(home.root.rglob("failure.*.json")) == []
+    assert list(home.root.rglob("*.tmp")) == []
 
 
 def test_a_run_with_nothing_to_do_opens_no_instance_and_leaves_no_lock(

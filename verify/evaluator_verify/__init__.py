@@ -11,6 +11,7 @@ from pathlib import Path
 def main() -> None:
     """Be the command."""
     sys.path.insert(0, str(Path(__file__).parent))
-    from evaluator.verifier import main as verify  # noqa: PLC0415 - only now it is the one here
+    from evaluator import verifier  # noqa: PLC0415 - only now it is the one here
 
-    verify()
+    with verifier.stopped_by_signals():
+        verifier.main()

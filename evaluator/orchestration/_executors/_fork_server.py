@@ -4,8 +4,15 @@ It imports what all of them need, which takes seconds, and it does so beside who
 as early as possible. See docs/decisions/0006-processes-from-a-fork-server.md.
 """
 
+import atexit
 import multiprocessing
+import os
+import signal
+from contextlib import suppress
 from multiprocessing.context import BaseContext
+from typing import Any
+
+from evaluator.verifier import STOP_SIGNALS
 
 _PRELOADED = [
     "evaluator.orchestration._executors._processes",
@@ -18,10 +25,33 @@ _PRELOADED = [
 def start_fork_server() -> None:
     """Start the server where the system can fork; a second call finds it running."""
     if "forkserver" in multiprocessing.get_all_start_methods():
-        from multiprocessing import forkserver
+        from multiprocessing import forkserver, resource_tracker
 
+        # It would be started next, and lets signals come again that were held back.
+        resource_tracker.ensure_running()
         forkserver.set_forkserver_preload(_PRELOADED)
-        forkserver.ensure_running()
+        # A terminal and a service manager send them to all processes of a command, and it is this
+        # one that ends the others: where the server ended first, they would seem to have died.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+        try:
+            forkserver.ensure_running()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if _end_at_once not in STOP_SIGNALS.before_exit:
+            STOP_SIGNALS.before_exit.append(_end_at_once)
+            atexit.register(_end_at_once)
+
+
+def _end_at_once() -> None:
+    """End the server and its processes; by itself it ends only when it has imported everything."""
+    from multiprocessing import forkserver
+
+    for process in multiprocessing.active_children():
+        process.kill()
+    server: Any = forkserver._forkserver  # noqa: SLF001 - no other way to it, and pinned by a test
+    if server._forkserver_pid is not None:  # noqa: SLF001 - as above
+        with suppress(ProcessLookupError):
+            os.kill(server._forkserver_pid, signal.SIGKILL)  # noqa: SLF001 - as above
 
 
 def fork_server_context() -> BaseContext:

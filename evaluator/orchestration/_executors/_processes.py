@@ -10,12 +10,15 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any
+from types import FrameType
+from typing import Any, Final
 
 from evaluator.orchestration._candidate_run import CandidateEvaluation
 from evaluator.orchestration._executors._executor import (
@@ -30,6 +33,14 @@ from evaluator.orchestration._executors._executor import (
 from evaluator.orchestration._executors._fork_server import fork_server_context, start_fork_server
 from evaluator.orchestration._state import AuditState
 from evaluator.scorecard import Slice
+from evaluator.verifier import STOP_SIGNALS, Stopped
+
+_STOP: Final = signal.SIGUSR1
+"""What tells a process to stop; SIGINT and SIGTERM may reach it that are meant for the run."""
+_SECONDS_TO_STOP: Final = 3.0
+"""After which a process is killed, whatever its candidate does."""
+_SECONDS_BETWEEN_LOOKS: Final = 0.2
+"""After which an interrupt is heeded that came from another thread."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +73,19 @@ class ProcessExecutor(WorkerExecutor):
 
     def __exit__(self, *_: object) -> None:
         """See `WorkerExecutor`."""
-        for worker in self._running.values():
-            worker.process.terminate()
-            worker.process.join()
+        # Those too that were begun and not noted yet when something interrupted.
+        left = multiprocessing.active_children()
+        deadline = time.monotonic() + _SECONDS_TO_STOP
+        while left and time.monotonic() < deadline:
+            for number in [process.pid for process in left if process.pid]:
+                # Again and again: the system may give it to another thread than the one that waits.
+                with suppress(ProcessLookupError):
+                    os.kill(number, _STOP)
+            wait([process.sentinel for process in left], _SECONDS_BETWEEN_LOOKS)
+            left = [process for process in left if process.is_alive()]
+        for process in left:
+            process.kill()
+            process.join()
 
     def submit(self, *jobs: Job) -> None:
         """See `WorkerExecutor`; processes are started at once."""
@@ -81,7 +102,7 @@ class ProcessExecutor(WorkerExecutor):
             # A process that died is heard of by its end too: what it had started itself may hold
             # the connection open.
             ends = {worker.process.sentinel: own for own, worker in self._running.items()}
-            for ready in wait([*self._running, *ends]):
+            for ready in wait([*self._running, *ends], _SECONDS_BETWEEN_LOOKS):
                 if isinstance(ready, int):
                     self._close(ends[ready])
                 elif isinstance(ready, Connection):
@@ -136,6 +157,10 @@ class ProcessExecutor(WorkerExecutor):
         worker.process.join()
         code = worker.process.exitcode or 0
         death = None
+        if -code in (signal.SIGINT, signal.SIGTERM) and STOP_SIGNALS.is_heard_within(0.5):
+            # It was no failure, and whoever runs this is about to be interrupted.
+            while True:
+                time.sleep(_SECONDS_BETWEEN_LOOKS)
         if code < 0:
             death = ChildProcessError(f"its process was ended by {signal.Signals(-code).name}")
         elif code:
@@ -195,11 +220,33 @@ def work(
 
 
 def _work_and_exit(*arguments: Any) -> None:
-    work(*arguments)
-    # Threads that a candidate left behind are not waited for.
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with suppress(Stopped):
+        # These are for the process that asked, which ends this one. Not ignored: what a candidate
+        # starts would inherit that.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: None)
+        signal.signal(_STOP, _stop)
+        sys.unraisablehook = _stop_again
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
+        work(*arguments)
+        # Threads that a candidate left behind are not waited for.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
     os._exit(0)
+
+
+def _stop(number: int, _frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_IGN)
+    raise Stopped
+
+
+def _stop_again(unraisable: "sys.UnraisableHookArgs") -> None:
+    """Let it be raised once more that was raised where Python lets nothing through."""
+    if issubclass(unraisable.exc_type, Stopped):
+        signal.signal(_STOP, _stop)
+    else:
+        sys.__unraisablehook__(unraisable)
 
 
 def _end_with_parent() -> None:

@@ -104,7 +104,10 @@ class RayExecutor(WorkerExecutor):
 
     def _next(self, run_id: str) -> FinishedChunk:
         exceptions = self._ray.exceptions
-        ready, _ = self._ray.wait(list(self._running[run_id]), num_returns=1)
+        ready: list[Any] = []
+        while not ready:
+            # Between two looks an interrupt is heeded that came from another thread.
+            ready, _ = self._ray.wait(list(self._running[run_id]), num_returns=1, timeout=0.2)
         slices = self._running[run_id].pop(ready[0])
         try:
             documents = json.loads(self._ray.get(ready[0]))
