@@ -132,11 +132,19 @@ def _poll(
             continue
         seen = before.get(name, {})
         stable = seen.get("stamp") == stamp
-        if stable and not seen["handled"] and arrival.is_new():
+        if stable and not seen["handled"] and _is_new(arrival):
             run_key = ":".join([name, *map(str, stamp)])
             requests.append(dg.RunRequest(run_key, **arrival.request))
         after[name] = {"stamp": stamp, "handled": stable}
     return requests, after
+
+
+def _is_new(arrival: Arrival) -> bool:
+    try:
+        return arrival.is_new()
+    except OSError:
+        # The attempt to take it in says why it cannot be read.
+        return True
 
 
 def _result(requests: list[dg.RunRequest], after: Mapping[str, Any]) -> dg.SensorResult:

@@ -5,10 +5,12 @@ import ctypes
 import fcntl
 import os
 import platform
+import shutil
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
+from contextlib import contextmanager
 from contextvars import copy_context
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +20,9 @@ from uuid import uuid4
 
 import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
+from sqlalchemy.exc import OperationalError
 
+from evaluator.errors import StateError
 from evaluator.orchestration._asset_specs import key_of
 from evaluator.orchestration._component import audit_definitions
 from evaluator.orchestration._executors._executor import SliceExecutor
@@ -38,6 +42,8 @@ _UNDER_WAY: Final = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+_ROOM: Final = 1_000_000
+"""Of bytes that are free; with fewer, SQLite cannot even look."""
 _CLOSED: Final = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.CANCELED)
 _STOPPED: Final = "The process that ran it was told to stop."
 _SECONDS_TO_STOP: Final = 5.0
@@ -68,9 +74,7 @@ class LocalRuns:
     # To open it takes a second, and where nothing changed nobody needs it.
     @cached_property
     def _instance(self) -> dg.DagsterInstance:
-        # Of several first ones, all but one would find a table that another has just made.
-        with locked(self._state.home.dagster / "instance.lock"):
-            return dg.DagsterInstance.get()
+        return open_instance(self._state.home)
 
     @cached_property
     def _job(self) -> dg.JobDefinition:
@@ -127,7 +131,8 @@ class LocalRuns:
             # for them. SIGTERM is: by that Dagster ends them.
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
             try:
-                outcome.set_result(context.run(execute))
+                with _telling_of_its_database(self._state.home):
+                    outcome.set_result(context.run(execute))
             except BaseException as error:  # noqa: BLE001 - raised where it is waited for
                 outcome.set_exception(error)
 
@@ -192,6 +197,41 @@ class LocalRuns:
                 self._instance.report_run_failed(run, "The process that ran it was ended.")
         for lock in left:
             lock.unlink(missing_ok=True)
+
+
+def open_instance(home: Home) -> dg.DagsterInstance:
+    """Open Dagster's instance of a home that is prepared.
+
+    Raises
+    ------
+    StateError
+        Where its database cannot be used, such as on a disk that is full.
+    """
+    # Of several first ones, all but one would find a table that another has just made.
+    with _telling_of_its_database(home), locked(home.dagster / "instance.lock"):
+        return dg.DagsterInstance.get()
+
+
+@contextmanager
+def _telling_of_its_database(home: Home) -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as error:
+        # SQLite has the same words for a full disk and for a broken one.
+        is_full = shutil.disk_usage(home.dagster).free < _ROOM
+        raise StateError(
+            f"Dagster's database cannot be used ({'the disk is full' if is_full else error.orig})",
+            culprit=str(home.dagster),
+            fix="make room there, as with `evaluator prune`, and run again"
+            if is_full
+            else "look after the disk and who may write there, and run again",
+        ) from error
+
+
+def is_anybody_at_work(home: Home) -> bool:
+    """Tell whether a terminal or a UI of this machine is at work, without any database."""
+    locks = [*(home.dagster / "terminals").glob(f"{platform.node()}-*"), home.dagster / "ui.lock"]
+    return any(map(_is_held, locks))
 
 
 def is_abandoned(home: Home, run: dg.DagsterRun) -> bool:

@@ -7,13 +7,14 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from evaluator.certification import PAGE, TECHNICAL_FILE
-from evaluator.errors import UsageError, in_words
+from evaluator.errors import StateError, UsageError, in_words
 from evaluator.evidence import PruningPlan, plan_pruning
 from evaluator.orchestration._certificates import CERTIFICATE
 from evaluator.orchestration._days import REPORT
 from evaluator.orchestration._documents import highlights
 from evaluator.orchestration._facts import CertificateFacts, IntakeFacts
 from evaluator.orchestration._home import Home
+from evaluator.orchestration._local_runs import is_anybody_at_work, open_instance
 from evaluator.orchestration._runner import Choice, RunSummary
 from evaluator.orchestration._state import AuditState
 from evaluator.reporting import summary_lines
@@ -128,6 +129,8 @@ def find_prunable(audit: Audit, home: Home) -> PruningPlan:
     ------
     UsageError
         Where a run of any audit is under way, which may be about to refer to something.
+    StateError
+        Where Dagster's database cannot be asked for that, and somebody is at work.
     EvidenceError
         Where a record is damaged: what it refers to is not known then.
     """
@@ -137,8 +140,14 @@ def find_prunable(audit: Audit, home: Home) -> PruningPlan:
         dg.DagsterRunStatus.STARTING,
         dg.DagsterRunStatus.STARTED,
     ]
-    with dg.DagsterInstance.get() as instance:
-        runs = instance.get_runs(dg.RunsFilter(statuses=under_way))
+    try:
+        with open_instance(home) as instance:
+            runs = instance.get_runs(dg.RunsFilter(statuses=under_way))
+    except StateError:
+        # On a full disk nobody can ask, and just then room is to be made.
+        if is_anybody_at_work(home):
+            raise
+        runs = []
     if runs:
         raise UsageError(
             f"{len(runs)} runs are under way or queued",

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from evaluator.errors import StateError
 from evaluator.evidence import digest_of
-from evaluator.orchestration._home import Home, locked
+from evaluator.orchestration._home import Home
 
 if TYPE_CHECKING:
     from dagster import DagsterRunStatus
@@ -145,11 +145,10 @@ class _CodeServer(_Service):
         import dagster as dg
         from dagster._core.storage.tags import GRPC_INFO_TAG
 
-        from evaluator.orchestration._local_runs import is_abandoned
+        from evaluator.orchestration._local_runs import is_abandoned, open_instance
 
         mine = _socket_prefix(self._home)
-        # Of several first ones, all but one would find a table that another has just made.
-        with locked(self._home.dagster / "instance.lock"), dg.DagsterInstance.get() as instance:
+        with open_instance(self._home) as instance:
             running = instance.get_runs(dg.RunsFilter(statuses=_running()))
             return [
                 run.run_id
