@@ -214,13 +214,16 @@ def once_for_each_code_version() -> AnyAutomationCondition:
 
 
 def automation_sensor(
-    name: str, target: dg.AssetSelection, description: str
+    name: str,
+    target: dg.AssetSelection,
+    description: str,
+    seconds: int = SECONDS_BETWEEN_TICKS,
 ) -> dg.AutomationConditionSensorDefinition:
-    """Evaluate the conditions of some assets; it is running as soon as the daemon is."""
+    """Evaluate the conditions of some assets so often; it is running as soon as the daemon is."""
     return dg.AutomationConditionSensorDefinition(
         name,
         target=target,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        minimum_interval_seconds=SECONDS_BETWEEN_TICKS,
+        minimum_interval_seconds=seconds,
         description=description,
     )

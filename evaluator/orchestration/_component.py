@@ -18,7 +18,11 @@ from pydantic_core import CoreSchema
 from evaluator.errors import EvaluatorError, SpecError, UsageError
 from evaluator.evidence import digest_of, write_whole
 from evaluator.orchestration._arrivals import artifact_sensor, landing_sensor
-from evaluator.orchestration._asset_specs import automation_sensor, once_for_each_code_version
+from evaluator.orchestration._asset_specs import (
+    SECONDS_BETWEEN_TICKS,
+    automation_sensor,
+    once_for_each_code_version,
+)
 from evaluator.orchestration._assets._candidate import candidate_assets
 from evaluator.orchestration._assets._evaluation_set import evaluation_set_asset, model_asset
 from evaluator.orchestration._assets._intake import intake_assets
@@ -80,6 +84,8 @@ attributes:
 """
 # The same objects for every audit: Dagster refuses different ones under one name.
 _HOME, _EXECUTOR = HomeResource(), DeclaredExecutor()
+_MANY_SLICES, _SECONDS_WITH_MANY = 2_000, 30
+"""So many slices of candidates are looked at less often."""
 
 
 class AuditScaffolder(Scaffolder[Any]):
@@ -268,10 +274,13 @@ def audit_definitions(
         May be merged with those of other audits: their resources are the same objects.
     """
     assets = intake_assets(audit)
+    slices = [one for _ in audit.spec.candidates for one in audit.spec.slices()]
     automation = automation_sensor(
         f"{audit.name}_automation",
         dg.AssetSelection.groups(audit.name),
         "Materialises what follows from new content, and the nightly backfill.",
+        # A tick looks at every slice of every candidate: 3 s for 27,000 of them.
+        seconds=SECONDS_BETWEEN_TICKS if len(slices) < _MANY_SLICES else _SECONDS_WITH_MANY,
     )
     sensors: list[dg.SensorDefinition] = [landing_sensor(audit), automation]
     if audit.spec.candidates:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +20,7 @@ import dagster as dg
 import pytest
 from mlflow.tracking import MlflowClient
 
-from evaluator.certification import Ledger
+from evaluator.certification import Ledger, require_certificate
 from evaluator.evidence import digest_of_bytes
 from evaluator.orchestration import Home
 from evaluator_tests.faults import plan_faults
@@ -33,6 +34,7 @@ import errno
 import os
 import sys
 import threading
+from datetime import datetime, timedelta
 from importlib import import_module
 from pathlib import Path
 
@@ -45,7 +47,23 @@ def load(_):
     from evaluator_tests.orchestration.conftest import small_audit
 
     disturb("")
+    if "DAYS_AHEAD" in os.environ:
+        set_clocks_ahead(int(os.environ["DAYS_AHEAD"]))
     return small_audit()
+
+
+def set_clocks_ahead(days):
+    import evaluator.orchestration._component
+    import evaluator.orchestration._runner
+
+    class Ahead(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return datetime.now(tz) + timedelta(days=days)
+
+    for name, module in list(sys.modules.items()):
+        if name.startswith("evaluator.") and getattr(module, "datetime", None) is datetime:
+            module.datetime = Ahead
 
 
 def disturb(only):
@@ -99,6 +117,7 @@ class Command:
         *,
         in_background: bool = False,
         fail: str | None = None,
+        days_ahead: int | None = None,
         name: str = "command",
     ) -> None:
         self.notes = home.root.parent
@@ -114,10 +133,8 @@ class Command:
             "PYTHONPATH": str(Path(__file__).parents[2]),
             "TMPDIR": str(self.temporary),
         }
-        if hold is not None:
-            environment["HOLD"] = hold
-        if fail is not None:
-            environment["FAIL"] = fail
+        settings = {"HOLD": hold, "FAIL": fail, "DAYS_AHEAD": days_ahead}
+        environment |= {name: str(value) for name, value in settings.items() if value is not None}
         before = signal.getsignal(signal.SIGINT)
         if in_background:
             # As a shell does, whose job inherits it.
@@ -293,13 +310,29 @@ STAGES = {
     "certificate": "pathlib:Path.replace:/certificate/",
     "ledger": "evaluator.evidence._files:Files.create:flights/ledger",
     "page": "pathlib:Path.replace:/dashboard/",
-    "MLflow": "evaluator.orchestration._mlflow_runs:as_json:",
+    "MLflow": "evaluator.orchestration._mlflow_runs:_experiment:",
 }
 """In their order, what is about to be done there: each run goes on where the one before failed."""
+_MADE_SIDE_BY_SIDE = {"page": "dashboard", "MLflow": "mlflow_runs"}
+"""Of these one may be done where the other failed, and is forgotten, so that it is due again."""
+
+
+def stages(home: Home) -> Iterator[tuple[str, str]]:
+    """Yield each stage, which is due, with the call that it is about to make."""
+    for stage, call in STAGES.items():
+        if stage in _MADE_SIDE_BY_SIDE:
+            made = home.root / "evidence" / "flights" / _MADE_SIDE_BY_SIDE[stage]
+            shutil.rmtree(made, ignore_errors=True)
+        yield stage, call
+
+
+def await_hold(command: Command, stage: str) -> None:
+    until(lambda: command.is_held() or command.process.poll() is not None, stage)
+    assert command.is_held(), (stage, command.answer())
 
 
 @pytest.fixture
-def disks(tmp_path: Path) -> Iterator[Callable[[Path], "Disk"]]:
+def disks() -> Iterator[Callable[[Path], "Disk"]]:
     """Makes folders disks of their own, with what is in them."""
     if os.geteuid() != 0:
         pytest.skip("only root can mount a disk")
@@ -310,17 +343,14 @@ def disks(tmp_path: Path) -> Iterator[Callable[[Path], "Disk"]]:
         moved = folder.with_name(f"{folder.name}.moved")
         shutil.copytree(folder, moved)
         size = sum(path.stat().st_size for path in moved.rglob("*") if path.is_file())
-        subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", f"size={size + 48_000_000}", "disk", str(folder)],
-            check=True,
-        )
+        _call("mount", "-t", "tmpfs", "-o", f"size={size + 48_000_000}", "disk", str(folder))
         mounted.append(folder)
         shutil.copytree(moved, folder, dirs_exist_ok=True)
         return Disk(folder)
 
     yield mount
     for folder in mounted:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+        _call("umount", "--lazy", str(folder))
 
 
 class Disk(NamedTuple):
@@ -343,11 +373,15 @@ class Disk(NamedTuple):
 
     def write_protect(self) -> None:
         """Let nobody write."""
-        subprocess.run(["mount", "-o", "remount,ro", str(self.folder)], check=True)
+        _call("mount", "-o", "remount,ro", str(self.folder))
 
     def allow_writing(self) -> None:
         """Let everybody write again."""
-        subprocess.run(["mount", "-o", "remount,rw", str(self.folder)], check=True)
+        _call("mount", "-o", "remount,rw", str(self.folder))
+
+
+def _call(*command: str) -> None:
+    subprocess.run(command, check=True)
 
 
 def check_it_becomes_whole(home: Home, finished: Path) -> None:
@@ -355,7 +389,13 @@ def check_it_becomes_whole(home: Home, finished: Path) -> None:
         answer = command.answer()
     assert answer.code == 0, answer
     assert "Fault" not in answer.out
-    assert content_versions(home) == expected(finished)
+    # While slices were missing there may have been another scorecard, which is superseded.
+    assert expected(finished).items() <= content_versions(home).items()
+    current = [
+        json.loads((root / "evidence/flights/scorecard/_/current.json").read_text())["identity"]
+        for root in (home.root, finished)
+    ]
+    assert current[0] == current[1]
     for path in (home.root / "evidence").rglob("record.json"):
         for name, stored_file in json.loads(path.read_text())["files"].items():
             assert digest_of_bytes((path.parent / name).read_bytes()) == stored_file["sha256"]
@@ -372,7 +412,7 @@ def check_it_is_told(answer: Answer, stage: str) -> None:
     assert "Traceback" not in answer.err
     assert "[SQL" not in answer.err + answer.out
     if answer.code == 3:
-        assert "fault" in (answer.err + answer.out).lower(), (stage, answer)
+        assert "Fault: " in answer.out or "Error: " in answer.err or "A fault of" in answer.err
     assert "refused" not in answer.out, (stage, answer)
 
 
@@ -381,9 +421,9 @@ def check_it_is_told(answer: Answer, stage: str) -> None:
 def test_a_signal_at_each_stage_costs_nothing(
     home: Home, finished: Path, number: signal.Signals
 ) -> None:
-    for stage, hold in STAGES.items():
+    for stage, hold in stages(home):
         with started(home, hold) as command:
-            until(command.is_held, stage)
+            await_hold(command, stage)
             if number == signal.SIGKILL:
                 # The others have to find out for themselves.
                 command.process.kill()
@@ -402,9 +442,15 @@ def test_a_disk_that_is_full_at_each_stage_costs_nothing(
 ) -> None:
     folders = {"evidence": home.root / "evidence", "home": home.root}
     disk = disks(folders.get(where, home.root.parent / "temporary"))
-    for stage, hold in STAGES.items():
+    for stage, call in stages(home):
+        hold = call
+        if where == "temporary":
+            # Other stages need no room there; the intake's files are there before they are stored.
+            if stage not in ("intake", "MLflow"):
+                continue
+            hold = "evaluator.orchestration._days:DayIntake.ingest:" if stage == "intake" else call
         with started(home, hold) as command:
-            until(command.is_held, stage)
+            await_hold(command, stage)
             disk.fill()
             command.go_on()
             answer = command.answer()
@@ -421,9 +467,9 @@ def test_evidence_that_becomes_read_only_at_each_stage_costs_nothing(
     home: Home, finished: Path, disks: Callable[[Path], Disk]
 ) -> None:
     disk = disks(home.root / "evidence")
-    for stage, hold in STAGES.items():
+    for stage, hold in stages(home):
         with started(home, hold) as command:
-            until(command.is_held, stage)
+            await_hold(command, stage)
             disk.write_protect()
             command.go_on()
             answer = command.answer()
@@ -438,7 +484,7 @@ def test_evidence_that_becomes_read_only_at_each_stage_costs_nothing(
 def test_an_io_error_at_each_stage_costs_nothing_and_names_the_file(
     home: Home, finished: Path
 ) -> None:
-    for stage, fail in STAGES.items():
+    for stage, fail in stages(home):
         with started(home, fail=fail) as command:
             answer = command.answer()
         assert answer.code == 3, (stage, answer)
@@ -476,3 +522,29 @@ def test_runs_at_once_from_an_empty_state_make_one_audit(
     ]
     assert len(certificates) == 1
     assert entries.count("certificate") == 2
+
+
+@pytest.mark.slow
+def test_what_a_clock_that_was_ahead_certified_is_certified_anew(
+    home: Home, finished: Path
+) -> None:
+    with started(home, days_ahead=40) as command:
+        assert command.answer().code == 0
+    url = str(home.root / "evidence")
+
+    def is_released() -> bool:
+        entries = Ledger(url, "flights").entries()
+        (entered,) = {
+            chained.entry.certificate_body().artifact_digest
+            for chained in entries
+            if chained.entry.kind == "certificate"
+            and chained.entry.certificate_body().candidate == "sturdy"
+        }
+        return require_certificate(entries, "sturdy", entered, datetime.now(UTC)).is_met
+
+    assert not is_released()
+    check_it_becomes_whole(home, finished)
+    assert is_released()
+    assert len(stored(home, "certificate")) == 2
+    check_it_becomes_whole(home, finished)
+    assert len(stored(home, "certificate")) == 2
