@@ -280,7 +280,7 @@ def test_a_question_that_nobody_answers_is_told_in_a_sentence(
 class Unneeded:
     """A plan by which something would be removed."""
 
-    all = ("one file",)
+    is_empty = False
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])

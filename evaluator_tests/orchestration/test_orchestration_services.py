@@ -9,7 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from evaluator.orchestration import AuditState, Home
+from evaluator.orchestration import AuditState, Home, _services
 from evaluator.orchestration._local_runs import RANGE_START_TAG
 from evaluator.spec import Audit
 from evaluator_tests.faults import plan_faults
@@ -88,6 +88,40 @@ def hanging() -> str | None:
 
 def none_is_left() -> bool:
     return not runs("QUEUED", "STARTING", "STARTED")
+
+
+def test_the_ui_listens_on_this_machine_only(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: dict[str, tuple[str, ...]] = {}
+
+    class Recorded(_services._Service):
+        def start(self) -> None:
+            started[self.name] = self._arguments
+
+        @property
+        def has_ended(self) -> bool:
+            raise KeyboardInterrupt
+
+        def ask_to_end(self) -> None:
+            pass
+
+        def end(self, seconds: float = 0) -> None:
+            pass
+
+    class RecordedCode(Recorded):
+        def __init__(self, _home: Home, folder: Path) -> None:
+            self.socket = folder / "code.sock"
+            super().__init__("code server", "dagster", "--socket", str(self.socket))
+
+    monkeypatch.setattr(_services, "_Service", Recorded)
+    monkeypatch.setattr(_services, "_CodeServer", RecordedCode)
+    with pytest.raises(KeyboardInterrupt):
+        _services.serve(home, 3456, print)
+    webserver = started["webserver"]
+    assert webserver[webserver.index("-h") + 1] == "127.0.0.1"
+    assert webserver[webserver.index("-p") + 1] == "3456"
+    # The code is behind a socket, and the daemon listens nowhere.
+    assert "--socket" in started["code server"]
+    assert not {"-h", "-p", "--port", "--host"} & {*started["daemon"], *started["code server"]}
 
 
 @pytest.fixture
