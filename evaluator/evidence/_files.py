@@ -5,7 +5,6 @@ it makes on a disk is its owner's alone, whatever the process's mask; what is th
 """
 
 import errno
-import fcntl
 import hashlib
 import io
 import os
@@ -65,21 +64,15 @@ def write_whole(path: Path, content: bytes) -> None:
 def _temporary(path: Path) -> Iterator[Path]:
     """Leave no file of this name behind, and let errors that name no file name this one."""
     try:
-        with naming(path):
+        with _naming(path):
             yield path
     finally:
         path.unlink(missing_ok=True)
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Let the system's errors say which file they are about; those of reads and writes do not.
-
-    Parameters
-    ----------
-    path
-        What is read or written meanwhile.
-    """
+def _naming(path: Path) -> Iterator[None]:
+    """Let the system's errors say which file they are about; those of reads and writes do not."""
     try:
         yield
     except OSError as error:
@@ -199,6 +192,9 @@ class Files:
         disk without locks, keep nobody out.
         """
         if self.is_local:
+            # Not where evidence is only read, such as by a verifier on Windows.
+            import fcntl
+
             full_path = Path(self._full_path(folder))
             _make_folder(full_path)
             descriptor = os.open(full_path, os.O_RDONLY)
@@ -270,8 +266,13 @@ class Files:
             except PermissionError:
                 # A disk without hard links (exFAT, some mounts): the name is taken first, then
                 # filled.
-                with naming(Path(full_path)), open(full_path, "xb", opener=_open_as_owner) as file:
-                    file.write(content)
+                with _naming(Path(full_path)), open(full_path, "xb", opener=_open_as_owner) as file:
+                    try:
+                        file.write(content)
+                        file.flush()
+                    except BaseException:
+                        Path(full_path).unlink()
+                        raise
 
     def replace(self, path: str, content: bytes) -> None:
         """Write a file whole and for certain, in the place of the one that may be there."""
@@ -370,7 +371,7 @@ class Files:
         pauses = iter(_PAUSES[:1] if self.is_local else _PAUSES)
         while True:
             try:
-                with naming(Path(self._full_path(path))):
+                with _naming(Path(self._full_path(path))):
                     return call()
             except (*_NO_FILE, FileExistsError):
                 raise
@@ -385,8 +386,8 @@ class Files:
                     f"the store did not do what it was asked ({type(error).__name__}:"
                     f" {' '.join(str(error).split())})",
                     culprit=self.location(path),
-                    fix="see that the store is reached, and that these credentials may read and"
-                    " write there, and run again",
+                    fix="see that the store is reached, and that these credentials may read, write"
+                    " and delete there, and run again",
                 ) from error
 
     def _read_chunks(self, path: str, to: Path) -> StoredFile | None:
@@ -395,7 +396,7 @@ class Files:
         def read() -> StoredFile:
             with (
                 self._filesystem.open(full_path, "rb") as file,
-                naming(to),
+                _naming(to),
                 to.open("wb") as target,
             ):
                 return _pass_on(file, target, Path(full_path))
@@ -484,7 +485,7 @@ def _pass_on(source: BinaryIO, target: BinaryIO, name: Path) -> StoredFile:
     digest = hashlib.sha256()
     size = 0
     while True:
-        with naming(name):
+        with _naming(name):
             chunk = source.read(_CHUNK_SIZE)
         if not chunk:
             break

@@ -184,7 +184,9 @@ def test_a_server_that_refuses_is_named_with_the_path_and_what_helps(tmp_path: P
             lambda: put(store),
             lambda: store.files.names(""),
         ):
-            with pytest.raises(EvidenceError, match="credentials may read and write") as caught:
+            with pytest.raises(
+                EvidenceError, match="credentials may read, write and delete"
+            ) as caught:
                 ask()
             assert caught.value.culprit.startswith(store.url)
 
