@@ -171,6 +171,9 @@ def replay(
     if quarantine is not None:
         typer.echo(f"{count:,} refused rows of {day} are in {quarantine}.")
         raise typer.Exit(Exit.DONE)
+    if run.summary.faults:
+        # The report that is there is of the day as it was before.
+        raise typer.Exit(_print_summary(run, run.summary))
     report = run.state.require(Asset.DATA_QUALITY_REPORT, day)
     typer.echo(run.state.store.read_bytes(report, REPORT).decode())
     raise typer.Exit(Exit.DONE if day in run.state.accepted_days() else Exit.NOT_CERTIFIED)

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import sys
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from evaluator import cli
 from evaluator.certification import Ledger
 from evaluator.errors import StateError
 from evaluator.evidence import Files, RunContext, digest_of_bytes, digest_of_file
@@ -32,6 +34,7 @@ from evaluator.orchestration._evaluation_set import store_evaluation_set
 from evaluator.orchestration._scorecard_run import read_judged_scorecard
 from evaluator.spec import Audit
 from evaluator_tests.orchestration.conftest import DAYS, run, start
+from evaluator_tests.orchestration.test_orchestration_certificates import declare
 from evaluator_tests.orchestration.test_orchestration_policies import changed
 
 SECOND = DAYS[1].isoformat()
@@ -322,3 +325,35 @@ def test_the_evaluation_set_says_which_day_it_waits_for(
     with pytest.raises(StateError, match=f"{SECOND}: OSError: .*No space left") as caught:
         store_evaluation_set(state, RunContext("run", datetime.now(UTC)))
     assert "faulty_days: leave_out" in caught.value.fix
+
+
+def test_mended_rows_that_cannot_be_taken_in_are_told_as_that_and_not_by_an_older_report(
+    audit: Audit,
+    home: Home,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    data = home.landing("flights") / f"flights-{SECOND}.csv"
+    lines = data.read_text().splitlines()
+    data.write_text("\n".join([*lines[:-1], lines[-1].rpartition(",")[0]]))
+    run(without_candidates(audit), home)
+    declare(audit, tmp_path / "defs")
+    monkeypatch.setattr("evaluator.spec.shipped_audits", lambda: tmp_path / "defs")
+    rows = tmp_path / "rows.csv"
+
+    def call(*arguments: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["evaluator", "replay", "flights", SECOND, *arguments])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        return int(caught.value.code or 0)
+
+    run(audit, home, Choice(candidate="sturdy"))
+    assert call("--quarantine", str(rows)) == 0
+    line = len(lines)
+    rows.write_text(f'line_number,text\n{line},"{lines[-1]}"\n')
+    with monkeypatch.context() as patch:
+        patch.setattr(DayIntake, "ingest", failing_on(SECOND, FULL))
+        assert call("--mended", str(rows)) == 3
+    assert f"Fault: Intake, {SECOND}: OSError: [Errno 28]" in capsys.readouterr().out
+    assert without_faults(audit, home).days[1].state == "accepted"
