@@ -91,8 +91,15 @@ def installed(wheel: Path, folder: Path, extra: str = "") -> Environment:
     made.empty.mkdir(parents=True)
     # As `python -m venv` does; copies of Python's program would be counted as the wheel's.
     venv.create(made.folder, with_pip=True, symlinks=True)
-    constraints = str(PROJECT / "constraints.txt")
-    made.ask(*PIP_INSTALL, "--constraint", constraints, f"{wheel}{extra}")
+    # Without hashes, which the wheel has none of, and without extras, which pip takes in none.
+    pinned = re.findall(
+        r"^([\w.-]+)(?:\[.*\])?(==[^ ]+)( ;[^\\]+)?",
+        (PROJECT / "constraints.txt").read_text(),
+        re.MULTILINE,
+    )
+    constraints = folder / "constraints.txt"
+    constraints.write_text("\n".join(map("".join, pinned)))
+    made.ask(*PIP_INSTALL, "--constraint", str(constraints), f"{wheel}{extra}")
     return made
 
 

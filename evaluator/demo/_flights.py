@@ -93,7 +93,7 @@ def load_flights() -> pd.DataFrame:
     """
     flights = read_source("flights.csv.zip")
     time_zones = read_source("airports.csv").set_index("faa")["tzone"]
-    listed: dict[str, str] = time_zones.map(_REGIONS).to_dict()
+    listed = {str(airport): region for airport, region in time_zones.map(_REGIONS).items()}
     scheduled = pd.to_datetime(flights[["year", "month", "day", "hour", "minute"]])
     region = flights["dest"].map({**listed, **_UNLISTED})
     airline_kind = flights["carrier"].map(_AIRLINE_KINDS)

@@ -3,6 +3,7 @@
 import atexit
 import ctypes
 import fcntl
+import logging
 import os
 import platform
 import re
@@ -152,6 +153,8 @@ class LocalRuns:
         self, run_id: str, thread: Thread, outcome: Future[dg.ExecuteInProcessResult]
     ) -> None:
         """Have Dagster interrupt a run and close it as canceled; do so for it if it does not."""
+        # It would tell with a traceback that a call of its own was interrupted.
+        logging.getLogger("sqlalchemy.pool").addHandler(logging.NullHandler())
         deadline = time.monotonic() + _SECONDS_TO_STOP
         # The tables of a new instance are made whole: half of them would break the next run.
         while "_instance" not in vars(self) and time.monotonic() < deadline:
