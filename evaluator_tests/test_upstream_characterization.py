@@ -386,9 +386,16 @@ def test_the_fork_server_hears_no_signal_for_the_run_and_is_ended_with_it(tmp_pa
     # Its number has a private name, and it would go on importing for seconds.
     path = tmp_path / "command.py"
     path.write_text(_FORK_SERVER)
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    # Longer than the path of a socket may be, which the server has one of.
+    temporary = tmp_path / ("long" * 30)
+    temporary.mkdir()
+    environment = {"PYTHONPATH": str(Path(__file__).parents[1]), "TMPDIR": str(temporary)}
     command = subprocess.run(
-        [sys.executable, str(path)], env=environment, check=True, capture_output=True, text=True
+        [sys.executable, str(path)],
+        env=os.environ | environment,
+        check=True,
+        capture_output=True,
+        text=True,
     )
     number, is_blocked = command.stdout.split()
     assert is_blocked == "True"

@@ -188,19 +188,9 @@ class LocalRuns:
 
         Nothing of theirs is lost: what they finished is stored and will be found.
         """
-        left = [lock for lock in self._locks.glob(f"{platform.node()}-*") if not _is_held(lock)]
-        if not left:
-            return
-        names = {lock.name for lock in left}
-        for run in self._instance.get_runs(dg.RunsFilter(statuses=_UNDER_WAY)):
-            if run.tags.get(LOCAL_RUN_TAG) not in names:
-                continue
-            if run.status is dg.DagsterRunStatus.CANCELING:
-                self._instance.report_run_canceled(run, _STOPPED)
-            else:
-                self._instance.report_run_failed(run, "The process that ran it was ended.")
-        for lock in left:
-            lock.unlink(missing_ok=True)
+        left = abandoned_locks(self._state.home)
+        if left:
+            close_runs_of(left, self._instance)
 
 
 def open_instance(home: Home) -> dg.DagsterInstance:
@@ -236,6 +226,26 @@ def is_anybody_at_work(home: Home) -> bool:
     """Tell whether a terminal or a UI of this machine is at work, without any database."""
     locks = [*(home.dagster / "terminals").glob(f"{platform.node()}-*"), home.dagster / "ui.lock"]
     return any(map(_is_held, locks))
+
+
+def abandoned_locks(home: Home) -> list[Path]:
+    """Find the locks of terminals of this machine whose process is gone."""
+    locks = (home.dagster / "terminals").glob(f"{platform.node()}-*")
+    return [lock for lock in locks if not _is_held(lock)]
+
+
+def close_runs_of(locks: Sequence[Path], instance: dg.DagsterInstance) -> None:
+    """Mark the runs as failed of which these locks told, and remove the locks."""
+    names = {lock.name for lock in locks}
+    for run in instance.get_runs(dg.RunsFilter(statuses=_UNDER_WAY)):
+        if run.tags.get(LOCAL_RUN_TAG) not in names:
+            continue
+        if run.status is dg.DagsterRunStatus.CANCELING:
+            instance.report_run_canceled(run, _STOPPED)
+        else:
+            instance.report_run_failed(run, "The process that ran it was ended.")
+    for lock in locks:
+        lock.unlink(missing_ok=True)
 
 
 def is_abandoned(home: Home, run: dg.DagsterRun) -> bool:

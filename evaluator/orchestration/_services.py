@@ -216,12 +216,23 @@ def serve(home: Home, port: int, say: Callable[[str], None]) -> NoReturn:
                 for service in services:
                     if service.has_ended:
                         service.restart(say)
+                _close_what_terminals_left(home)
                 time.sleep(_SECONDS_BETWEEN_LOOKS)
         finally:
             for service in services:
                 service.ask_to_end()
             for service in services:
                 service.end(_SECONDS_TO_END)
+
+
+def _close_what_terminals_left(home: Home) -> None:
+    """Let no run of a terminal that was killed be shown as running, nor wait for its pool."""
+    from evaluator.orchestration._local_runs import abandoned_locks, close_runs_of, open_instance
+
+    left = abandoned_locks(home)
+    if left:
+        with open_instance(home) as instance:
+            close_runs_of(left, instance)
 
 
 def _run_service(module: str, *arguments: str) -> None:

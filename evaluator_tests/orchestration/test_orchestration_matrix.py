@@ -14,9 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import gettempdir
 from typing import Any, NamedTuple
-from uuid import uuid4
 
 import dagster as dg
 import pytest
@@ -131,12 +129,9 @@ class Command:
         self.out = self.notes / f"{name}.out"
         self.temporary = self.notes / "temporary"
         self.temporary.mkdir(exist_ok=True)
-        # The fork server's socket lies there, whose path may have 107 characters.
-        self.short = Path(gettempdir(), f"evaluator-{uuid4().hex[:8]}")
-        self.short.symlink_to(self.temporary)
         environment = os.environ | {
             "PYTHONPATH": str(Path(__file__).parents[2]),
-            "TMPDIR": str(self.short),
+            "TMPDIR": str(self.temporary),
         }
         settings = {"HOLD": hold, "FAIL": fail, "DAYS_AHEAD": days_ahead}
         environment |= {name: str(value) for name, value in settings.items() if value is not None}
@@ -203,7 +198,6 @@ def started(home: Home, hold: str | None = None, **options: Any) -> Iterator[Com
         for number in command.left():
             os.kill(number, signal.SIGKILL)
         command.process.wait()
-        command.short.unlink()
 
 
 def stored(home: Home, asset: str) -> set[Path]:

@@ -1,6 +1,7 @@
 """The processes of `evaluator ui`: what ends is started again, and none is left behind."""
 
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -10,7 +11,7 @@ import dagster as dg
 import pytest
 
 from evaluator.orchestration import AuditState, Home, _services
-from evaluator.orchestration._local_runs import RANGE_START_TAG
+from evaluator.orchestration._local_runs import LOCAL_RUN_TAG, RANGE_START_TAG
 from evaluator.spec import Audit
 from evaluator_tests.faults import plan_faults
 from evaluator_tests.orchestration.served import Served, served, until
@@ -122,6 +123,30 @@ def test_the_ui_listens_on_this_machine_only(home: Home, monkeypatch: pytest.Mon
     # The code is behind a socket, and the daemon listens nowhere.
     assert "--socket" in started["code server"]
     assert not {"-h", "-p", "--port", "--host"} & {*started["daemon"], *started["code server"]}
+
+
+def test_what_a_killed_terminal_left_is_closed_while_the_ui_goes_on(home: Home) -> None:
+    terminals = home.dagster / "terminals"
+    terminals.mkdir()
+    left, others = (terminals / f"{platform.node()}-left", terminals / "elsewhere-1")
+    left.touch()
+    others.touch()
+    with dg.DagsterInstance.get() as instance:
+        killed_run, other = (
+            instance.add_run(
+                dg.DagsterRun(
+                    job_name="running",
+                    status=dg.DagsterRunStatus.STARTED,
+                    tags={LOCAL_RUN_TAG: lock.name},
+                )
+            )
+            for lock in (left, others)
+        )
+    _services._close_what_terminals_left(home)
+    assert runs("FAILURE").keys() == {killed_run.run_id}
+    assert runs("STARTED").keys() == {other.run_id}
+    assert not left.exists()
+    assert others.exists()
 
 
 @pytest.fixture

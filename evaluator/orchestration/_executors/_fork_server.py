@@ -8,12 +8,15 @@ import atexit
 import multiprocessing
 import os
 import signal
+import tempfile
 from contextlib import suppress
 from multiprocessing.context import BaseContext
 from typing import Any
 
 from evaluator.verifier import STOP_SIGNALS
 
+_LONGEST_FOLDER = 60
+"""Of the 107 characters of a socket's path, the rest being for names within."""
 _PRELOADED = [
     "evaluator.orchestration._executors._processes",
     "pyarrow.dataset",
@@ -27,6 +30,7 @@ def start_fork_server() -> None:
     if "forkserver" in multiprocessing.get_all_start_methods():
         from multiprocessing import forkserver, resource_tracker
 
+        _choose_folder_of_sockets()
         # It would be started next, and lets signals come again that were held back.
         resource_tracker.ensure_running()
         forkserver.set_forkserver_preload(_PRELOADED)
@@ -40,6 +44,19 @@ def start_fork_server() -> None:
         if _end_at_once not in STOP_SIGNALS.before_exit:
             STOP_SIGNALS.before_exit.append(_end_at_once)
             atexit.register(_end_at_once)
+
+
+def _choose_folder_of_sockets() -> None:
+    """Keep the server's socket out of a temporary folder whose path is too long for a socket's."""
+    from multiprocessing.util import get_temp_dir
+
+    if len(tempfile.gettempdir()) > _LONGEST_FOLDER:
+        chosen, tempfile.tempdir = tempfile.tempdir, "/tmp"  # noqa: S108 - a folder of its own in it
+        try:
+            # Whoever asks first decides for all that comes.
+            get_temp_dir()
+        finally:
+            tempfile.tempdir = chosen
 
 
 def _end_at_once() -> None:
