@@ -12,7 +12,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from functools import cached_property
 from pathlib import Path
@@ -177,6 +177,7 @@ class LocalRuns:
             run = self._instance.get_run_by_id(run_id)
             if run is not None and run.status not in _CLOSED:
                 self._instance.report_run_canceled(run, _STOPPED)
+        _end_copiers()
 
     def close(self) -> None:
         """Say that no run of this process is left, which its lock would have told of."""
@@ -191,6 +192,16 @@ class LocalRuns:
         left = abandoned_locks(self._state.home)
         if left:
             close_runs_of(left, self._instance)
+
+
+def _end_copiers() -> None:
+    """End what copies a step's output, which Dagster forgets if interrupted as it starts it."""
+    # Linux tells of children there; elsewhere they end with what they copy.
+    for listed in Path("/proc/self/task").glob("*/children"):
+        with suppress(OSError):
+            for number in map(int, listed.read_text().split()):
+                if Path(f"/proc/{number}/cmdline").read_bytes().startswith(b"tail\0-F\0"):
+                    os.kill(number, signal.SIGTERM)
 
 
 def open_instance(home: Home) -> dg.DagsterInstance:

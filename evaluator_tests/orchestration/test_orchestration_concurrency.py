@@ -18,7 +18,7 @@ import pytest
 
 from evaluator.errors import UsageError
 from evaluator.evidence import RunContext
-from evaluator.orchestration import AuditState, Choice, Home
+from evaluator.orchestration import AuditState, Choice, Home, _local_runs
 from evaluator.orchestration._candidate_run import CandidateEvaluation
 from evaluator.orchestration._executors import _fork_server as fork_server
 from evaluator.orchestration._executors._declared import DeclaredExecutor
@@ -168,6 +168,22 @@ def test_a_run_that_is_interrupted_is_closed_as_canceled_and_the_next_one_goes_o
     assert list(home.root.rglob("*.tmp")) == []
     assert list(home.root.rglob("failure.*.json")) == []
     assert {day.state for day in start(audit, home).ingest_days().days} == {"accepted"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's table of processes")
+def test_a_copier_that_dagster_forgot_is_ended_and_other_processes_are_not(tmp_path: Path) -> None:
+    (tmp_path / "step.out").touch()
+    copier = subprocess.Popen(["tail", "-F", "-c", "+0", str(tmp_path / "step.out")])  # noqa: S607 - as Dagster starts it
+    other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    until(lambda: command_of(copier.pid).startswith(b"tail"), "its start")
+    _local_runs._end_copiers()
+    assert copier.wait() == -signal.SIGTERM
+    assert other.poll() is None
+    other.communicate(b"\n")
+
+
+def command_of(process: int) -> bytes:
+    return Path(f"/proc/{process}/cmdline").read_bytes()
 
 
 @pytest.mark.parametrize(
