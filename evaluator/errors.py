@@ -14,7 +14,7 @@ Fault = Literal["input", "machine", "program"]
 
 Of the input (a file, a YAML, a candidate): the same again would fail again, so it is remembered.
 Of the machine (a full disk, a lost connection, evidence that is gone): the next run tries again.
-Of the program: as of the machine, and a report is asked for.
+Of the program: tried again as well, and a report is asked for.
 """
 
 _ERRNOS: Final = frozenset(
@@ -104,7 +104,8 @@ class RenamedKeyWarning(FutureWarning):
 
 _MENDS: Final = {
     ("ENOSPC", "EDQUOT"): "make room there, as with `evaluator prune`, and run again",
-    ("EROFS", "EACCES", "EPERM"): "let this account write there, and run again",
+    ("EROFS",): "let this account write there, and run again",
+    ("EACCES", "EPERM"): "let this account read and write there, and run again",
     ("EMFILE", "ENFILE"): "let a process open more files (`ulimit -n`), and run again",
     ("ENOMEM", "EAGAIN"): "give it more memory or fewer other processes, and run again",
     ("EIO", "ENXIO", "ESTALE"): "look after the disk or its mount, and run again",

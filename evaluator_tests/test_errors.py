@@ -81,6 +81,7 @@ def test_words_of_our_own_hide_no_fault_of_the_machine(cause: Exception, fault: 
 
 
 ROOM = "To mend it: make room there, as with `evaluator prune`, and run again."
+RIGHTS = "To mend it: let this account read and write there, and run again."
 FILES = "To mend it: let a process open more files (`ulimit -n`), and run again."
 
 
@@ -94,6 +95,10 @@ FILES = "To mend it: let a process open more files (`ulimit -n`), and run again.
         ),
         ("IO error (os error 28)", f"IO error (os error 28). {ROOM}"),
         ("[Errno 24] Too many open files", f"[Errno 24] Too many open files. {FILES}"),
+        (
+            "[Errno 13] Permission denied: '/a'",
+            f"[Errno 13] Permission denied: '/a'. {RIGHTS}",
+        ),
         ("it is\nso", "it is so"),
         ("[Errno 2] No such file", "[Errno 2] No such file"),
     ],

@@ -25,7 +25,7 @@ from evaluator.certification._phrases import format_list
 from evaluator.certification._statement import Discrepancy, EvidenceItem, Sha256, StrictModel
 from evaluator.certification._stored_evidence import StoredEvidence
 from evaluator.errors import EvidenceError
-from evaluator.evidence import canonical_json
+from evaluator.evidence import canonical_json, temporary_beside
 from evaluator.scorecard import (
     ADDITIONAL_MEASUREMENTS,
     CASES,
@@ -76,7 +76,7 @@ def secret_in(folder: Path) -> bytes:
     path = folder / SECRET_FILE
     if not path.exists():
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        made = folder / f".{SECRET_FILE}.{secrets.token_hex(8)}.tmp"
+        made = temporary_beside(path)
         descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             with os.fdopen(descriptor, "wb") as file:

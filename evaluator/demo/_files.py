@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from evaluator.evidence import temporary_beside
+
 
 @contextmanager
 def appearing_whole(path: Path) -> Iterator[Path]:
     """Give a name to write a file or folder under, which gets its own if that comes to an end."""
-    temporary = path.with_name(f"{path.name}.tmp")
+    temporary = temporary_beside(path)
     try:
         yield temporary
         temporary.replace(path)

@@ -9,7 +9,12 @@ from ._content import (
     parse_json as parse_json,
     shown as shown,
 )
-from ._files import Files as Files, write_whole as write_whole
+from ._files import (
+    Files as Files,
+    is_temporary as is_temporary,
+    temporary_beside as temporary_beside,
+    write_whole as write_whole,
+)
 from ._lineage import (
     Lineage as Lineage,
     Note as Note,

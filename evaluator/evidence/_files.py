@@ -8,6 +8,7 @@ import errno
 import hashlib
 import io
 import os
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -29,7 +30,9 @@ _NO_FILE = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
 _PAUSES: Final = (0.1, 0.5, 2.0)
 """After so many seconds a call that failed is made again, before it counts."""
 TEMPORARY: Final = ".tmp"
-"""How the names of files end that are being written; see `leftovers`."""
+"""How the names of files in the evidence end that are being written; all of it is ours."""
+# What SQLite writes beside a database has the database's name before its own ending.
+_OURS: Final = re.compile(r"\..+\.[0-9a-f]{32}\.tmp(?:-journal|-wal|-shm)?")
 _LASTING: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.ENAMETOOLONG)
 _LOCK: Final = "lock"
 _SECONDS_OF_A_LOCK: Final = 300.0
@@ -37,6 +40,27 @@ _SECONDS_OF_A_LOCK: Final = 300.0
 _BETWEEN_LOOKS: Final = 0.5
 
 _Answer = TypeVar("_Answer")
+
+
+def temporary_beside(path: Path) -> Path:
+    """Name what a file or folder is written under until it is whole; nobody else has the name.
+
+    Parameters
+    ----------
+    path
+        What it is to become.
+
+    Returns
+    -------
+    Path
+        In the same folder, so that it can be renamed. `is_temporary` knows it again.
+    """
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex}{TEMPORARY}")
+
+
+def is_temporary(name: str) -> bool:
+    """Tell whether `temporary_beside` gave a name; a user's own ``.tmp`` files are theirs."""
+    return _OURS.fullmatch(name) is not None
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -52,7 +76,7 @@ def write_whole(path: Path, content: bytes) -> None:
     content
         All of it.
     """
-    with _temporary(path.with_name(f".{path.name}.{uuid.uuid4().hex}{TEMPORARY}")) as temporary:
+    with _temporary(temporary_beside(path)) as temporary:
         with temporary.open("xb") as file:
             file.write(content)
             file.flush()

@@ -5,6 +5,7 @@ that was taken in. So what is pruned are results that were superseded before the
 and what a killed process left half written.
 """
 
+import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -35,7 +36,7 @@ class PruningPlan(NamedTuple):
     incomplete: tuple[Prunable, ...]
     """Files that a process left half written."""
     beside: Mapping[Path, int]
-    """Such files that are no evidence, with their sizes in bytes."""
+    """Such files and folders that are no evidence, with their sizes in bytes."""
     kept: int
     """Versions that something refers to, or that are kept for ever."""
     too_recent: int
@@ -81,7 +82,7 @@ def plan_pruning(
     before
         With its time zone. What is younger stays, since a run may be about to refer to it.
     beside
-        Files that are no evidence, and that nobody needs once their writer has ended.
+        Files and folders that are no evidence, and that nobody needs once their writer has ended.
 
     Raises
     ------
@@ -119,7 +120,10 @@ def prune(store: EvidenceStore, plan: PruningPlan) -> None:
     for prunable in plan.all:
         store.remove(prunable.paths)
     for path in plan.beside:
-        path.unlink(missing_ok=True)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _referenced(
@@ -165,8 +169,10 @@ def _incomplete(
 
 
 def _older(paths: Iterable[Path], before: datetime) -> Iterator[tuple[Path, int]]:
+    """Yield what has not changed since then, with its size; a folder as young as all within."""
     for path in paths:
         with suppress(FileNotFoundError):
-            stat = path.stat()
-            if datetime.fromtimestamp(stat.st_mtime, UTC) < before:
-                yield path, stat.st_size
+            # What a link leads to is neither older nor gone with it.
+            stats = [one.lstat() for one in (path, *path.rglob("*"))]
+            if datetime.fromtimestamp(max(stat.st_mtime for stat in stats), UTC) < before:
+                yield path, sum(stat.st_size for stat in stats)

@@ -10,7 +10,7 @@ Layout below the store's address::
 
 A version exists when its `record.json` does, and that is written last; each file is written
 under a temporary name and renamed. So a reader never meets half a version, on a local disk
-as on an object store, and two writers of one identity write the same.
+as on an object store, and whoever comes second to an identity finds what the first one wrote.
 """
 
 import fnmatch

@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 
 from evaluator.errors import StateError
-from evaluator.evidence import EvidenceStore, write_whole
+from evaluator.evidence import EvidenceStore, is_temporary, write_whole
 
 HOME_VARIABLE = "EVALUATOR_HOME"
 EVIDENCE_VARIABLE = "EVALUATOR_EVIDENCE"
@@ -161,10 +161,10 @@ class Home:
         return self.root / "landing" / audit
 
     def leftovers(self) -> Iterator[Path]:
-        """Yield files beside the evidence that are being written, or that a process left so."""
+        """Yield what is being written beside the evidence, or was left so; it may be a folder."""
         folders = [self.root, self.dagster, self.mlflow_database.parent]
         for folder in [*folders, *self.root.glob("landing/*"), *self.root.glob("models/*")]:
-            yield from folder.glob("*.tmp*")
+            yield from (path for path in folder.glob(".*") if is_temporary(path.name))
 
     def place(self, location: str) -> str:
         """Say where something lies: below the home by its path there, so that it holds in a copy.

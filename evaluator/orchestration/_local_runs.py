@@ -12,7 +12,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from contextvars import copy_context
 from functools import cached_property
 from pathlib import Path
@@ -189,9 +189,7 @@ class LocalRuns:
 
         Nothing of theirs is lost: what they finished is stored and will be found.
         """
-        left = abandoned_locks(self._state.home)
-        if left:
-            close_runs_of(left, self._instance)
+        close_what_terminals_left(self._state.home, self._instance)
 
 
 def _end_copiers() -> None:
@@ -235,28 +233,40 @@ def _telling_of_its_database(home: Home) -> Iterator[None]:
 
 def is_anybody_at_work(home: Home) -> bool:
     """Tell whether a terminal or a UI of this machine is at work, without any database."""
-    locks = [*(home.dagster / "terminals").glob(f"{platform.node()}-*"), home.dagster / "ui.lock"]
-    return any(map(_is_held, locks))
+    return any(map(_is_held, [*_locks_of_terminals(home), home.dagster / "ui.lock"]))
 
 
-def abandoned_locks(home: Home) -> list[Path]:
-    """Find the locks of terminals of this machine whose process is gone."""
-    locks = (home.dagster / "terminals").glob(f"{platform.node()}-*")
-    return [lock for lock in locks if not _is_held(lock)]
+def close_what_terminals_left(home: Home, instance: dg.DagsterInstance | None = None) -> None:
+    """Let no run of a terminal that was killed be shown as running, nor wait for its pool.
 
-
-def close_runs_of(locks: Sequence[Path], instance: dg.DagsterInstance) -> None:
-    """Mark the runs as failed of which these locks told, and remove the locks."""
-    names = {lock.name for lock in locks}
-    for run in instance.get_runs(dg.RunsFilter(statuses=_UNDER_WAY)):
-        if run.tags.get(LOCAL_RUN_TAG) not in names:
-            continue
-        if run.status is dg.DagsterRunStatus.CANCELING:
-            instance.report_run_canceled(run, _STOPPED)
-        else:
-            instance.report_run_failed(run, "The process that ran it was ended.")
-    for lock in locks:
+    Raises
+    ------
+    StateError
+        Where Dagster's database cannot be used. The next look finds the same.
+    """
+    left = [lock for lock in _locks_of_terminals(home) if not _is_held(lock)]
+    if not left:
+        return
+    names = {lock.name for lock in left}
+    opened = open_instance(home) if instance is None else nullcontext(instance)
+    with opened as dagster, _telling_of_its_database(home):
+        for run in dagster.get_runs(dg.RunsFilter(statuses=_UNDER_WAY)):
+            if run.tags.get(LOCAL_RUN_TAG) in names:
+                close_lost_run(dagster, run)
+    for lock in left:
         lock.unlink(missing_ok=True)
+
+
+def close_lost_run(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
+    """Say what became of a run whose process is gone: canceled if it was asked to be, or failed."""
+    if run.status is dg.DagsterRunStatus.CANCELING:
+        instance.report_run_canceled(run, _STOPPED)
+    else:
+        instance.report_run_failed(run, "The process that ran it was ended.")
+
+
+def _locks_of_terminals(home: Home) -> list[Path]:
+    return [*(home.dagster / "terminals").glob(f"{platform.node()}-*")]
 
 
 def is_abandoned(home: Home, run: dg.DagsterRun) -> bool:

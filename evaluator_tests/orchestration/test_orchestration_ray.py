@@ -9,7 +9,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import mkdtemp
@@ -51,11 +51,13 @@ NOW = datetime(2026, 1, 2, tzinfo=UTC)
 pytestmark = pytest.mark.slow
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+def free_ports(count: int) -> list[int]:
+    """Name so many ports, each another one: Ray refuses to start with one port twice."""
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind((HOST, 0))
+        return [probe.getsockname()[1] for probe in probes]
 
 
 @pytest.fixture(scope="session")
@@ -74,11 +76,13 @@ def cluster(bucket: str) -> Iterator[RayExecution]:
     assert bucket
     # The sockets' paths must be short, and Ray's logs are nobody's once the tests have passed.
     folder = Path(mkdtemp(prefix="ray", dir="/tmp"))
-    port = free_port()
+    # Each of Ray's ports that it would not draw itself, so that none meets another's default.
+    port, client, dashboard, agent = free_ports(4)
     command = [
         *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"),
         *(f"--node-ip-address={HOST}", f"--port={port}", f"--temp-dir={folder}"),
-        *("--ray-client-server-port", str(free_port()), "--disable-usage-stats"),
+        *("--ray-client-server-port", str(client), "--dashboard-port", str(dashboard)),
+        *("--dashboard-agent-listen-port", str(agent), "--disable-usage-stats"),
         *("--include-dashboard=false", "--include-log-monitor=false"),
         *("--num-cpus=2", f"--object-store-memory={80 * 1024**2}"),
     ]
@@ -324,7 +328,7 @@ def test_a_process_that_uses_a_cluster_refuses_to_use_another_one(
 ) -> None:
     evaluation = evaluation_of(audit, home)
     outcomes(evaluation, cluster, evaluation.state.spec.slices()[:1])
-    another = RayExecution(kind="ray", address=f"{HOST}:{free_port()}")
+    another = RayExecution(kind="ray", address=f"{HOST}:{free_ports(1)[0]}")
 
     with pytest.raises(ClusterError, match="connected to another cluster"):
         outcomes(evaluation, another)
@@ -332,7 +336,7 @@ def test_a_process_that_uses_a_cluster_refuses_to_use_another_one(
 
 def test_a_cluster_that_is_not_there_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RAY_USAGE_STATS_ENABLED", raising=False)
-    execution = RayExecution(kind="ray", address=f"ray://{HOST}:{free_port()}")
+    execution = RayExecution(kind="ray", address=f"ray://{HOST}:{free_ports(1)[0]}")
     ray.shutdown()
     with pytest.raises(ClusterError, match="nothing answers there") as caught:
         RayExecutor(execution, lambda *_: None).submit()

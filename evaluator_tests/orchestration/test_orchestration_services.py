@@ -4,13 +4,18 @@ import os
 import platform
 import shutil
 import signal
+import sqlite3
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import dagster as dg
 import pytest
+from sqlalchemy.exc import OperationalError
 
-from evaluator.orchestration import AuditState, Home, _services
+from evaluator.errors import StateError
+from evaluator.orchestration import AuditState, Home, _local_runs, _services
 from evaluator.orchestration._local_runs import LOCAL_RUN_TAG, RANGE_START_TAG
 from evaluator.spec import Audit
 from evaluator_tests.faults import plan_faults
@@ -142,7 +147,7 @@ def test_what_a_killed_terminal_left_is_closed_while_the_ui_goes_on(home: Home) 
             )
             for lock in (left, others)
         )
-    _services._close_what_terminals_left(home)
+    _local_runs.close_what_terminals_left(home)
     assert runs("FAILURE").keys() == {killed_run.run_id}
     assert runs("STARTED").keys() == {other.run_id}
     assert not left.exists()
@@ -169,6 +174,57 @@ def test_a_killed_code_server_is_started_again_and_its_runs_are_tried_again(
         until(none_is_left, "the last run's end")
     assert lost in runs("FAILURE")
     assert "Dagster's code server ended, and is started again." in server.log.read_text()
+
+
+def test_the_ui_outlives_a_database_that_cannot_be_used(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk may be full while a terminal was killed: the runs are closed when there is room."""
+    looks: list[Home] = []
+
+    class Healthy:
+        has_ended = False
+        socket = "code.sock"
+        __init__ = ask_to_end = end = lambda *_: None
+
+    def look(home: Home) -> None:
+        looks.append(home)
+        if len(looks) > 1:
+            raise KeyboardInterrupt
+        raise StateError("the disk is full", culprit="Dagster's database", fix="make room")
+
+    for name in ("_Service", "_CodeServer"):
+        monkeypatch.setattr(_services, name, Healthy)
+    monkeypatch.setattr(_services, "_SECONDS_BETWEEN_LOOKS", 0)
+    monkeypatch.setattr(_local_runs, "close_what_terminals_left", look)
+    with pytest.raises(KeyboardInterrupt):
+        _services.serve(home, 1, print)
+    assert looks == [home, home]
+
+
+def test_what_a_terminal_left_stays_to_be_closed_while_the_database_cannot_be_used(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.prepare()
+    left = home.dagster / "terminals" / f"{platform.node()}-0"
+    left.parent.mkdir()
+    left.touch()
+    with _local_runs.open_instance(home) as instance:
+        full = OperationalError("SELECT", {}, sqlite3.OperationalError("disk I/O error"))
+        with monkeypatch.context() as patch:
+            patch.setattr(instance, "get_runs", raising(full))
+            with pytest.raises(StateError, match="disk I/O error"):
+                _local_runs.close_what_terminals_left(home, instance)
+        assert left.exists()
+        _local_runs.close_what_terminals_left(home, instance)
+    assert not left.exists()
+
+
+def raising(error: Exception) -> Callable[..., NoReturn]:
+    def fail(*_: object) -> NoReturn:
+        raise error
+
+    return fail
 
 
 @pytest.mark.slow
