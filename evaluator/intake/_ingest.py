@@ -13,14 +13,20 @@ import pyarrow.parquet as pq
 
 from evaluator.errors import IntakeError, fault_of
 from evaluator.intake._drift import Content, content_drift
-from evaluator.intake._profile import PROFILE_VERSION, BrokenRule, Profile, RowCounts
+from evaluator.intake._profile import (
+    PROFILE_VERSION,
+    BrokenRule,
+    ColumnChange,
+    Profile,
+    RowCounts,
+)
 from evaluator.intake._readers import Reader, open_reader
 from evaluator.intake._readers._delimited import BrokenSchemaError
 from evaluator.intake._readers._stream import RefusedFileError, compression_of
 from evaluator.intake._report import render_report
 from evaluator.intake._rules import broken_dataset_rules
 from evaluator.intake._schema_drift import schema_drift
-from evaluator.intake._statistics import column_statistics
+from evaluator.intake._statistics import beside_the_rows, column_statistics
 from evaluator.intake._validator import RowValidator
 from evaluator.intake._violations import FileMetadata
 from evaluator.intake._writer import QUARANTINED_ROWS, TYPED_ROWS, RowWriter
@@ -119,6 +125,8 @@ def ingest(
         reader = open_reader(source, data, name=name)
         packing = compression_of(source)
         metadata = reader.metadata
+        if data.repeats == "refuse_all":
+            validator.learn_repeats(open_reader(source, data, name=name).batches())
         _read_batches(reader, validator, into)
         metadata.layout = metadata.layout.model_copy(update={"packing": packing})
     except RefusedFileError as error:
@@ -209,11 +217,15 @@ def finish(
     _check_nothing_is_lost(rows, into)
     found = [finding for finding in validator.findings.values() if finding.count]
     findings = sorted(found, key=lambda finding: -finding.count)
-    statistics = {} if refused else column_statistics(into / TYPED_ROWS, data)
+    typed, notes = into / TYPED_ROWS, list(metadata.notes)
+    statistics = {} if refused else column_statistics(typed, data, notes)
     broken_rules = [] if refused else broken_dataset_rules(rows.read, statistics, data, read.day)
-    drift = None
-    if reference is not None and not refused:
-        drift = content_drift(into / TYPED_ROWS, data, reference, slices)
+    drift, changes = None, list[ColumnChange]()
+    with beside_the_rows("drift", notes):
+        if reference is not None and not refused:
+            drift = content_drift(typed, data, reference, slices)
+    with beside_the_rows("what became of the columns", notes):
+        changes = schema_drift(metadata.header, data, last_accepted, findings, rows.read)
     reasons = _reasons_to_refuse(rows, broken_rules, read.refusal)
     profile = Profile(
         version=PROFILE_VERSION,
@@ -225,10 +237,10 @@ def finish(
         layout=metadata.layout,
         header=tuple(metadata.header),
         structure=metadata.structure,
-        notes=tuple(metadata.notes),
+        notes=tuple(notes),
         findings=tuple(findings),
         dataset_rules=tuple(broken_rules),
-        schema_drift=tuple(schema_drift(metadata.header, data, last_accepted, findings, rows.read)),
+        schema_drift=tuple(changes),
         types={column: spec.type for column, spec in data.columns.items()},
         statistics=statistics,
         drift=drift,

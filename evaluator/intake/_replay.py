@@ -21,7 +21,7 @@ from evaluator.intake._readers._layout import dialect_of
 from evaluator.intake._readers._records import scan, split_record
 from evaluator.intake._readers._stream import RULES, is_utf8
 from evaluator.intake._validator import RowValidator
-from evaluator.intake._violations import FileMetadata, RowTexts, batch_of_rows
+from evaluator.intake._violations import Batch, FileMetadata, RowTexts, batch_of_rows
 from evaluator.intake._writer import RowWriter, description_of, typed_schema
 from evaluator.spec import DataSpec
 
@@ -74,20 +74,27 @@ def replay(
             "the present files lie there, and they stay", culprit=str(into), fix="name another"
         )
     description = description_of(quarantine)
-    mended = dict(mended or {})
+    mended, judged = mended or {}, set[int]()
     validator = RowValidator(data)
     read, plain = _reader_of(description, data), frozenset(description.layout.plain)
     with closing(RowWriter(into, data)) as writer:
         before = _keep(typed, validator, writer)
         writer.describe(description)
         with pq.ParquetFile(quarantine) as file:
-            for part in file.iter_batches(batch_size=ROWS_A_BATCH):
-                rows = _read_rows(part, mended, read)
-                validated = validator.validate(batch_of_rows(rows, data.file_columns, plain))
+
+            def batches() -> Iterator[Batch]:
+                for part in file.iter_batches(batch_size=ROWS_A_BATCH):
+                    rows = _read_rows(part, mended, read, judged)
+                    yield batch_of_rows(rows, data.file_columns, plain)
+
+            if data.repeats == "refuse_all":
+                validator.learn_repeats(batches())
+            for batch in batches():
+                validated = validator.validate(batch)
                 writer.write(validated.typed, validated.refused)
-    if mended:
+    if not mended.keys() <= judged:
         raise IntakeError(
-            f"line {min(mended):,} is not in quarantine",
+            f"line {min(mended.keys() - judged):,} is not in quarantine",
             culprit=name,
             fix="feed back only lines that are",
         )
@@ -125,14 +132,15 @@ def _keep(typed: Path, validator: RowValidator, writer: RowWriter) -> int:
 
 
 def _read_rows(
-    part: Any, mended: dict[int, str], read: Callable[[bytes], RowTexts]
+    part: Any, mended: Mapping[int, str], read: Callable[[bytes], RowTexts], judged: set[int]
 ) -> Iterator[tuple[int, bytes, RowTexts]]:
-    """Read quarantined rows; mended ones are taken out of `mended`."""
+    """Read quarantined rows, mended ones as mended, and note their lines."""
     for row in part.to_pylist():
         line = row["line_number"]
         original = row["raw"] if row["raw"] is not None else row["text"].encode()
+        judged.add(line)
         if line in mended:
-            original = mended.pop(line).encode()
+            original = mended[line].encode()
         broken = _broken(original)
         yield line, original, ({}, *broken) if broken else read(original)
 

@@ -3,10 +3,11 @@
 import ast
 import functools
 import operator
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 from decimal import Decimal
+from itertools import starmap
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 
 #: The prefix of a column of texts that stands beside its column of values; no YAML key has it.
 TEXT: Final = "\0text of "
+#: The same of a column that says what is wrong with the hours of a zone's clocks.
+CLOCK: Final = "\0clock of "
+CLOCK_RULES: Final = {
+    "ambiguous": ("is an hour that the clocks repeat", "`ambiguous: earlier` or `later` chooses"),
+    "gap": ("is an hour that the clocks skip", "`gap: forward` or `backward` moves it"),
+}
 ARTICLES: Final = {"integer": "an integer"}
 COMPARISONS: Final[dict[type[ast.cmpop], Callable[[Any, Any], Any]]] = {
     ast.Lt: operator.lt,
@@ -30,6 +37,7 @@ COMPARISONS: Final[dict[type[ast.cmpop], Callable[[Any, Any], Any]]] = {
     ast.NotEq: operator.ne,
 }
 #: Years and the like, as the engine names them.
+_ALWAYS: Final = ("type", *CLOCK_RULES)
 PARTS_OF_TIME: Final = ("year", "month", "day", "weekday", "hour")
 
 
@@ -59,53 +67,86 @@ def all_checks(data: DataSpec) -> list[Check]:
     """Return every check over single rows: the columns' in declared order, then the row rules'."""
     checks: list[Check] = []
     for name, column in data.columns.items():
-        checks += column_checks(name, column, is_id=name == data.id)
+        found = column_checks(name, column, is_id=name == data.id)
+        if column.when is not None:
+            # What is of no type is wrong under any condition, and a row needs its id.
+            condition = compile_expression(parse_expression(column.when, data.kinds))
+            found = [
+                check
+                if check.rule in _ALWAYS
+                else replace(check, violated=check.violated & condition)
+                for check in found
+            ]
+        checks += found
     return checks + row_checks(data)
 
 
 def column_checks(name: str, column: ColumnSpec, *, is_id: bool) -> list[Check]:
     """Return the checks that a column declares."""
+
+    def check(rule: str, says: str, violated: "pl.Expr") -> Check:
+        always = rule in _ALWAYS or (is_id and rule == "required")
+        severity: Severity = "refuse" if always else column.severity
+        return Check(name, rule, severity, says, (name,), violated)
+
+    found = [*_type_checks(name, column)]
+    if column.required or is_id:
+        found.append(("required", "is missing", _is_missing(name, column)))
+    return list(starmap(check, [*found, *_limits(name, column)]))
+
+
+def _type_checks(name: str, column: ColumnSpec) -> "Iterator[tuple[str, str, pl.Expr]]":
+    """Yield what a value breaks that is none of the column's type."""
+    import polars as pl
+
+    if column.derive is not None or column.kind == "text":
+        return
+    wrong = pl.col(name).is_null() & pl.col(TEXT + name).is_not_null()
+    if column.time_zone is not None:
+        clock = pl.col(CLOCK + name)
+        for fault, (says, mend) in CLOCK_RULES.items():
+            yield fault, f"{says} in {column.time_zone}; {mend}", clock == fault
+        wrong &= clock.is_null()
+    article = ARTICLES.get(column.type, f"a {column.type}")
+    yield "type", f"is not {article}{_type_description(column)}", wrong
+
+
+def _is_missing(name: str, column: ColumnSpec) -> "pl.Expr":
     import polars as pl
 
     value = pl.col(name)
-    checks: list[Check] = []
+    if column.derive is not None:
+        return value.is_null()
+    if column.kind == "text":
+        # Blanks alone say nothing, whatever `trim` does with those around a value.
+        return value.is_null() | (value.str.strip_chars() == "")
+    return value.is_null() & pl.col(TEXT + name).is_null()
 
-    def add(rule: str, says: str, violated: "pl.Expr", severity: Severity | None = None) -> None:
-        checks.append(Check(name, rule, severity or column.severity, says, (name,), violated))
 
-    if column.derive is None and column.kind != "text":
-        article = ARTICLES.get(column.type, f"a {column.type}")
-        wrong = value.is_null() & pl.col(TEXT + name).is_not_null()
-        add("type", f"is not {article}{_type_description(column)}", wrong, "refuse")
-    if column.required or is_id:
-        missing = (
-            value.is_null()
-            if column.kind == "text" or column.derive
-            else (value.is_null() & pl.col(TEXT + name).is_null())
-        )
-        add("required", "is missing", missing, "refuse" if is_id else None)
+def _limits(name: str, column: ColumnSpec) -> "Iterator[tuple[str, str, pl.Expr]]":
+    """Yield what a value breaks that may not be what it is."""
+    import polars as pl
+
+    value = pl.col(name)
     if column.allowed is not None:
-        add("allowed", "is not an allowed value", ~value.is_in(_listed(column)))
+        yield "allowed", "is not an allowed value", ~value.is_in(_listed(column))
     if column.minimum is not None:
-        limit = _limit(column, column.minimum)
-        add("minimum", f"is below {column.minimum}", value < limit)
+        yield "minimum", f"is below {column.minimum}", value < _limit(column, column.minimum)
     if column.maximum is not None:
-        limit = _limit(column, column.maximum)
-        add("maximum", f"is above {column.maximum}", value > limit)
-    if column.minimum_length is not None:
-        short = value.str.len_chars() < column.minimum_length
-        add("minimum_length", f"has fewer than {column.minimum_length} characters", short)
-    if column.maximum_length is not None:
-        long = value.str.len_chars() > column.maximum_length
-        add("maximum_length", f"has more than {column.maximum_length} characters", long)
+        yield "maximum", f"is above {column.maximum}", value > _limit(column, column.maximum)
+    shortest, longest = column.minimum_length, column.maximum_length
+    if shortest is not None:
+        short = value.str.len_chars() < shortest
+        yield "minimum_length", f"has fewer than {shortest} characters", short
+    if longest is not None:
+        long = value.str.len_chars() > longest
+        yield "maximum_length", f"has more than {longest} characters", long
     if column.pattern is not None:
-        _try_pattern(name, column.pattern)
-        add(
-            "pattern",
-            f"does not match {column.pattern}",
-            ~value.str.contains(f"^(?:{column.pattern})$"),
-        )
-    return checks
+        matched = value.str.contains(_whole(f"columns.{name}.pattern", column.pattern))
+        yield "pattern", f"does not match {column.pattern}", ~matched
+    if column.not_pattern is not None:
+        matched = value.str.contains(_whole(f"columns.{name}.not_pattern", column.not_pattern))
+        yield "not_pattern", f"matches {column.not_pattern}", matched
 
 
 def _type_description(column: ColumnSpec) -> str:
@@ -154,17 +195,20 @@ def _timestamp_literal(column: ColumnSpec, limit: date) -> datetime:
     return moment.replace(tzinfo=zone) if moment.tzinfo is None else moment.astimezone(zone)
 
 
-def _try_pattern(name: str, pattern: str) -> None:
+def _whole(key: str, pattern: str) -> str:
+    """Anchor a declared pattern, and see that the engine can use it."""
     import polars as pl
 
+    anchored = f"^(?:{pattern})$"
     try:
-        pl.Series([""]).str.contains(f"^(?:{pattern})$")
+        pl.Series([""]).str.contains(anchored)
     except pl.exceptions.ComputeError as error:
         raise IntakeError(
             f"the pattern {pattern!r} cannot be used: {error}",
-            culprit=f"columns.{name}.pattern",
+            culprit=key,
             fix="write it without that part",
         ) from error
+    return anchored
 
 
 def row_checks(data: DataSpec) -> list[Check]:
@@ -173,7 +217,10 @@ def row_checks(data: DataSpec) -> list[Check]:
     for rule in data.row_rules:
         expression = parse_expression(rule.expression, data.kinds)
         says, shown = f"breaks {rule.expression}", tuple(sorted(expression.columns))
-        violated = ~compile_expression(expression)
+        kept = compile_expression(expression)
+        violated = ~kept.fill_null(rule.missing == "keep")
+        if rule.when is not None:
+            violated &= compile_expression(parse_expression(rule.when, data.kinds))
         checks.append(Check(None, rule.name, rule.severity, says, shown, violated))
     return checks
 

@@ -1,12 +1,15 @@
 """What the accepted rows hold, column by column."""
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from evaluator.errors import fault_of
 from evaluator.intake._profile import ColumnStatistics, Value, ValueCount
 from evaluator.spec import DataSpec
 
@@ -17,7 +20,24 @@ MAX_FREQUENT: Final = 5
 MAX_SHOWN_LENGTH: Final = 80
 
 
-def column_statistics(typed: Path, data: DataSpec) -> dict[str, ColumnStatistics]:
+@contextmanager
+def beside_the_rows(what: str, notes: list[str]) -> Iterator[None]:
+    """Make a fault of ours in what describes the rows a note: it costs neither them nor a report.
+
+    A fault of the machine, such as a full disk, stays one.
+    """
+    try:
+        yield
+    except Exception as error:
+        if fault_of(error) == "machine":
+            raise
+        notes.append(
+            f"{what} could not be told, which is a fault of this program"
+            f" ({type(error).__name__}: {error})"
+        )
+
+
+def column_statistics(typed: Path, data: DataSpec, notes: list[str]) -> dict[str, ColumnStatistics]:
     """Describe the columns of a file of typed rows, two columns at a time."""
     import polars as pl
 
@@ -25,7 +45,12 @@ def column_statistics(typed: Path, data: DataSpec) -> dict[str, ColumnStatistics
         column = data.columns[name]
         values = pl.read_parquet(typed, columns=[name])[name]
         unique = name == data.id or (column.unique and column.severity == "refuse")
-        return ColumnStatistics(type=column.type, **_describe(values, unique=unique))
+        missing = values.null_count()
+        described: dict[str, Any] = {"distinct": 0, "most_frequent": []}
+        with beside_the_rows(f"what {name!r} holds", notes):
+            described = _describe(values, unique=unique)
+        counts = {"count": len(values) - missing, "missing": missing}
+        return ColumnStatistics(type=column.type, **counts, **described)
 
     with ThreadPoolExecutor(max_workers=2) as pool:
         return dict(zip(data.columns, pool.map(one, data.columns), strict=True))
@@ -36,21 +61,19 @@ def _describe(values: "pl.Series", *, unique: bool) -> dict[str, Any]:
     import polars as pl
 
     present = values.drop_nulls()
-    base = {"count": len(present), "missing": values.null_count()}
     if len(present) == 0:
-        return {**base, "distinct": 0, "most_frequent": []}
+        return {"distinct": 0, "most_frequent": []}
     if values.dtype == pl.String:
-        return {**base, **_describe_texts(present, unique=unique)}
+        return _describe_texts(present, unique=unique)
     if values.dtype == pl.Boolean:
         true = int(present.sum())
         counts = [pair for pair in ((True, true), (False, len(present) - true)) if pair[1]]
         return {
-            **base,
             "distinct": len(counts),
             "most_frequent": _listed(counts),
             "mean": true / len(present),
         }
-    return {**base, **_describe_ordered(present)}
+    return _describe_ordered(present)
 
 
 def _describe_texts(present: "pl.Series", *, unique: bool) -> dict[str, Any]:

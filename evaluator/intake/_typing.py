@@ -1,17 +1,19 @@
 """From text to values of a declared type; what is not of the type is never guessed."""
 
-import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, Literal
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
-from evaluator.spec import ColumnSpec
+from evaluator.spec import ColumnSpec, NumberSpelling, TimeFormat, parse_time_format
 
 if TYPE_CHECKING:
     import polars as pl
 
-#: Those without a fraction come first, since the engine reads them several times as fast.
+#: In the order of how often they are met; a text is of one of them at most.
 ISO_TIMESTAMPS: Final = (
     "%Y-%m-%d %H:%M:%S",
     "%Y-%m-%dT%H:%M:%S",
@@ -23,10 +25,11 @@ ISO_TIMESTAMPS: Final = (
     "%Y-%m-%d %H:%M:%S%.f%#z",
     "%Y-%m-%d",
 )
-ISO_DATE: Final = "%Y-%m-%d"
-#: The most characters of a timestamp whose second has no more digits than are stored.
-MAX_ISO_LENGTH: Final = len("2013-11-30T12:00:00.123456")
-OFFSET: Final = re.compile(r"%#?:*z")
+ISO_DATES: Final = ("%Y-%m-%d",)
+#: What Python and Arrow can hold, in UTC as in any zone.
+FIRST: Final = datetime(1, 1, 1)  # noqa: DTZ001 - it bounds times of every zone
+LAST: Final = datetime(9999, 12, 31, 23, 59, 59, 999_999)  # noqa: DTZ001 - as above
+Clock = Literal["ambiguous", "gap"]
 
 
 def arrow_type(column: ColumnSpec) -> pa.DataType:
@@ -65,7 +68,18 @@ def parse_values(text: "pl.Series", column: ColumnSpec) -> "pl.Series":
         "date": _dates,
         "timestamp": _timestamps,
     }
+    if column.kind == "number" and column.spelling != NumberSpelling():
+        text = _plain_numbers(text, column)
     return readers[column.type](text, column) if column.type in readers else text
+
+
+def _plain_numbers(text: "pl.Series", column: ColumnSpec) -> "pl.Series":
+    """Spell numbers with a point and nothing else; what is spelled otherwise is none."""
+    shaped = text.str.contains(column.spelling.shape)
+    kept = text if shaped.all() else text.set(~shaped, None)
+    for pattern, put in column.spelling.rewrites:
+        kept = kept.str.replace_all(pattern, put)
+    return kept
 
 
 def _floats(text: "pl.Series", _column: ColumnSpec) -> "pl.Series":
@@ -80,8 +94,8 @@ def _floats(text: "pl.Series", _column: ColumnSpec) -> "pl.Series":
 def _decimals(text: "pl.Series", column: ColumnSpec) -> "pl.Series":
     """Read numbers that fit exactly; the engine alone would round."""
     whole = column.precision - column.scale
-    fits = text.str.contains(rf"^[+-]?0*\d{{0,{whole}}}(?:\.\d{{0,{column.scale}}}0*)?$")
-    has_digit = text.str.contains(r"\d")
+    fits = text.str.contains(rf"^[+-]?0*[0-9]{{0,{whole}}}(?:\.[0-9]{{0,{column.scale}}}0*)?$")
+    has_digit = text.str.contains("[0-9]")
     kept = text.set(~(fits & has_digit), None)
     return kept.cast(engine_type(column), strict=False)
 
@@ -101,19 +115,11 @@ def _booleans(text: "pl.Series", column: ColumnSpec) -> "pl.Series":
 
 
 def _dates(text: "pl.Series", column: ColumnSpec) -> "pl.Series":
-    if column.formats is None:
-        shaped = text.set((text.str.len_bytes() != len("2013-11-30")), None)
-        return shaped.set(_signed(shaped), None).str.to_date(ISO_DATE, strict=False)
-    return _first_that_parses(text, column.formats, _date_as)
+    def read(part: "pl.Series", how: TimeFormat) -> "pl.Series":
+        return part.str.to_date(how.engine, strict=False)
 
-
-def _signed(text: "pl.Series") -> "pl.Series":
-    """Find a sign before the year, which the engine would pass over."""
-    return text.str.starts_with("-") | text.str.starts_with("+")
-
-
-def _date_as(text: "pl.Series", how: str) -> "pl.Series":
-    return text.str.to_date(how, strict=False)
+    values = _first_that_parses(text, column.formats or ISO_DATES, read)
+    return _within(values, FIRST.date(), LAST.date())
 
 
 def _timestamps(text: "pl.Series", column: ColumnSpec) -> "pl.Series":
@@ -121,41 +127,132 @@ def _timestamps(text: "pl.Series", column: ColumnSpec) -> "pl.Series":
 
     zone = column.time_zone
 
-    def read(part: pl.Series, how: str) -> pl.Series:
-        if OFFSET.search(how):
-            if zone is None:
-                # An offset without a declared zone has no place in a timestamp without one.
-                return pl.Series(part.name, [None] * len(part), dtype=pl.Datetime("us"))
-            instants = part.str.to_datetime(how, strict=False, time_unit="us", time_zone="UTC")
-            return instants.dt.convert_time_zone(zone)
-        if "%H" in how or "%I" in how or "%T" in how:
-            # The engine's cache of texts costs more than its quick way through these formats.
-            cache = how not in ISO_TIMESTAMPS
-            local = part.str.to_datetime(how, strict=False, time_unit="us", cache=cache)
-        else:
-            local = part.str.to_date(how, strict=False).cast(pl.Datetime("us"))
+    def read(part: pl.Series, how: TimeFormat) -> pl.Series:
+        if not how.has_offset:
+            return _in_zone(_local(part, how), column)
         if zone is None:
-            return local
-        # An hour that the clocks skip or repeat names no instant; it is refused, not guessed.
-        return local.dt.replace_time_zone(zone, ambiguous="null", non_existent="null")
+            # An offset without a declared zone has no place in a timestamp without one.
+            return pl.Series(part.name, [None] * len(part), dtype=pl.Datetime("us"))
+        instants = part.str.to_datetime(how.engine, strict=False, time_unit="us", time_zone="UTC")
+        return _within(instants, FIRST, LAST).dt.convert_time_zone(zone)
 
-    if column.formats is not None:
-        return _first_that_parses(text, column.formats, read)
-    odd = _signed(text)
-    long = text.str.len_bytes() > MAX_ISO_LENGTH
-    if long.any():
-        odd |= long & text.str.contains(r"\.\d{7,}")
-    return _first_that_parses(text.set(odd, None) if odd.any() else text, ISO_TIMESTAMPS, read)
+    values = _first_that_parses(text, column.formats or ISO_TIMESTAMPS, read)
+    if zone is not None:
+        # On the zone's own clock the first and the last hours may be of no year that there is.
+        clock = _within(values.dt.replace_time_zone(None), FIRST, LAST)
+        values = values.set(clock.is_null(), None)
+        return _within(values, FIRST, LAST)
+    return _within(values, FIRST, LAST)
+
+
+def _local(text: "pl.Series", how: TimeFormat) -> "pl.Series":
+    """Read what a clock on the wall shows."""
+    import polars as pl
+
+    if not how.has_time:
+        return text.str.to_date(how.engine, strict=False).cast(pl.Datetime("us"))
+    # The engine's cache of texts costs more than its quick way through these formats.
+    cache = how.text not in ISO_TIMESTAMPS
+    return text.str.to_datetime(how.engine, strict=False, time_unit="us", cache=cache)
+
+
+def _in_zone(local: "pl.Series", column: ColumnSpec) -> "pl.Series":
+    """Take a clock's times for instants; an hour that is skipped or repeated, as declared."""
+    import polars as pl
+
+    zone = column.time_zone
+    if zone is None:
+        return local
+    repeated: dict[str, Literal["null", "earliest", "latest"]] = {
+        "refuse": "null",
+        "earlier": "earliest",
+        "later": "latest",
+    }
+    values = local.dt.replace_time_zone(
+        zone, ambiguous=repeated[column.ambiguous], non_existent="null"
+    )
+    if column.gap == "refuse":
+        return values
+    skipped = (values.is_null() & _is_skipped(local, zone)).arg_true()
+    if len(skipped) == 0:
+        return values
+    # By the offset before the gap it lies behind it, by the one after it before it.
+    info, fold = ZoneInfo(zone), int(column.gap == "backward")
+    instants = [
+        moment.replace(tzinfo=info, fold=fold).astimezone(UTC) for moment in local.gather(skipped)
+    ]
+    moved = pl.Series(instants, dtype=pl.Datetime("us", "UTC")).dt.convert_time_zone(zone)
+    return values.scatter(skipped, moved)
+
+
+def _is_skipped(local: "pl.Series", zone: str) -> "pl.Series":
+    """Tell which times a zone's clocks never show."""
+    shown = local.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
+    return shown.is_null() & local.is_not_null()
+
+
+def clock_faults(text: "pl.Series", values: "pl.Series", column: ColumnSpec) -> "pl.Series":
+    """Say of texts that are no values whether a zone's clocks skip or repeat their hour."""
+    import polars as pl
+
+    none = pl.Series([None], dtype=pl.String).new_from_index(0, len(text))
+    wrong = (values.is_null() & text.is_not_null()).arg_true()
+    formats = tuple(how for how in column.formats or ISO_TIMESTAMPS if not _format(how).has_offset)
+    if column.time_zone is None or len(wrong) == 0 or not formats:
+        return none
+    local = _within(_first_that_parses(text.gather(wrong), formats, _local), FIRST, LAST)
+    faults: list[Clock | None] = [
+        None if moment is None else "gap" if is_skipped else "ambiguous"
+        for moment, is_skipped in zip(local, _is_skipped(local, column.time_zone), strict=True)
+    ]
+    return none.scatter(wrong, pl.Series(faults, dtype=pl.String))
+
+
+def _within(values: "pl.Series", first: date, last: date) -> "pl.Series":
+    """Leave out what no date of Python could be."""
+    import polars as pl
+
+    if values.null_count() == len(values):
+        return values
+    zone = getattr(values.dtype, "time_zone", None)
+    low, high = (
+        pl.Series([first, last]).cast(values.dtype)
+        if zone is None
+        else pl.Series([first, last], dtype=pl.Datetime("us")).dt.replace_time_zone("UTC")
+    ).to_physical()
+    physical = values.to_physical()
+    if physical.min() >= low and physical.max() <= high:
+        return values
+    return values.set((physical < low) | (physical > high), None)
+
+
+@lru_cache(maxsize=128)
+def _format(how: str) -> TimeFormat:
+    return parse_time_format(how)
 
 
 def _first_that_parses(
-    text: "pl.Series", formats: tuple[str, ...], read: Callable[["pl.Series", str], "pl.Series"]
+    text: "pl.Series",
+    formats: tuple[str, ...],
+    read: Callable[["pl.Series", TimeFormat], "pl.Series"],
 ) -> "pl.Series":
     """Try formats in order; each further one sees only what the earlier ones could not read."""
-    values = read(text, formats[0])
-    for how in formats[1:]:
+    first, *others = map(_format, formats)
+    values = _read_as(text, first, read)
+    for how in others:
         left = (values.is_null() & text.is_not_null()).arg_true()
         if len(left) == 0:
             break
-        values = values.scatter(left, read(text.gather(left), how))
+        values = values.scatter(left, _read_as(text.gather(left), how, read))
     return values
+
+
+def _read_as(
+    text: "pl.Series", how: TimeFormat, read: Callable[["pl.Series", TimeFormat], "pl.Series"]
+) -> "pl.Series":
+    """Read what has a format's shape, spelled as the engine wants it."""
+    shaped = text.str.contains(how.shape)
+    kept = text if shaped.all() else text.set(~shaped, None)
+    for pattern, put in how.rewrites:
+        kept = kept.str.replace(pattern, put)
+    return read(kept, how)

@@ -1,5 +1,6 @@
 """A batch of texts becomes typed rows, refused rows with all their reasons, and counts."""
 
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -8,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from evaluator.intake._profile import MAX_EXAMPLES, Example, Finding
-from evaluator.intake._rules import TEXT, Rule, all_checks, compile_expression, unique_rules
-from evaluator.intake._typing import engine_type, parse_values
+from evaluator.intake._rules import CLOCK, TEXT, Rule, all_checks, compile_expression, unique_rules
+from evaluator.intake._typing import clock_faults, engine_type, parse_values
 from evaluator.intake._uniqueness import Uniqueness
 from evaluator.intake._violations import (
     Batch,
@@ -18,13 +19,18 @@ from evaluator.intake._violations import (
     rejects_table,
     violating_values,
 )
-from evaluator.spec import DataSpec, parse_expression
+from evaluator.spec import SPELLING_KEYS, DataSpec, parse_expression
 
 if TYPE_CHECKING:
     import polars as pl
 
 #: How typed values are spelled when they are made text.
-PLAIN: Final = {"formats": None, "true_values": ("true",), "false_values": ("false",)}
+PLAIN: Final = {
+    "formats": None,
+    "true_values": ("true",),
+    "false_values": ("false",),
+    **dict.fromkeys(SPELLING_KEYS),
+}
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,22 @@ class RowValidator:
             )
         self.refused = 0
         self.typed = 0
+        #: Of each unique rule the keys that several good rows have; None: the first row has them.
+        self._shared: list[pl.DataFrame | None] | None = None
+
+    def learn_repeats(self, batches: Iterable[Batch]) -> None:
+        """Look through all rows for keys that several good ones have: then none is accepted."""
+        import polars as pl
+
+        shared: list[pl.DataFrame | None] = [None] * len(self.uniques)
+        for batch in batches:
+            frame = self._read(batch)
+            kept = ~self._refused(frame, self._masks(frame))
+            for index, (rule, memory) in enumerate(self.uniques):
+                keys = frame.select(rule.shown).filter(memory.repeated(frame, kept) & kept)
+                before = shared[index]
+                shared[index] = keys if before is None else pl.concat([before, keys]).unique()
+        self._shared = shared
 
     def validate(self, batch: Batch) -> ValidatedBatch:
         """Type a batch, hold it against every rule, and split it."""
@@ -57,20 +79,17 @@ class RowValidator:
 
         frame = self._read(batch)
         masks = self._masks(frame)
-        hits = [mask.any() for mask in masks]
-        refusing = [
-            mask.to_numpy()
-            for mask, check, hit in zip(masks, self.checks, hits, strict=True)
-            if hit and check.severity == "refuse"
-        ]
-        refused = np.logical_or.reduce(refusing) if refusing else np.zeros(frame.height, dtype=bool)
+        refused = self._refused(frame, masks)
         violations: list[tuple[Rule, npt.NDArray[Any]]] = [
             (check, mask.arg_true().to_numpy())
-            for check, mask, hit in zip(self.checks, masks, hits, strict=True)
-            if hit
+            for check, mask in zip(self.checks, masks, strict=True)
+            if mask.any()
         ]
-        for unique, memory in self.uniques:
-            repeated = memory.repeated(frame, ~refused)
+        for index, (unique, memory) in enumerate(self.uniques):
+            if self._shared is None:
+                repeated = memory.repeated(frame, ~refused)
+            else:
+                repeated = _among(frame, self._shared[index])
             if unique.severity == "refuse":
                 refused = refused | repeated
             if repeated.any():
@@ -107,28 +126,31 @@ class RowValidator:
         """Type the columns that the file gives, beside their texts, and derive the others."""
         import polars as pl
 
-        columns = {n: c for n, c in self.data.columns.items() if c.derive is None}
+        columns = {name: self.data.read_as(name) for name in self.data.file_columns}
 
-        def one(name: str) -> tuple[pl.Series, pl.Series]:
+        def one(name: str) -> tuple[pl.Series, pl.Series, pl.Series]:
             column = columns[name]
             if name not in batch.frame.columns:
                 nothing = pl.Series(name, [None], dtype=pl.String).new_from_index(
                     0, len(batch.line)
                 )
-                return nothing, nothing.cast(engine_type(column))
+                return nothing, nothing.cast(engine_type(column)), nothing
             given = batch.frame[name]
             text = _present(given, self.data.missing_spellings(name), trim=self.data.trim)
             if name in batch.plain:
                 column = column.model_copy(update=PLAIN)
-            return text, parse_values(text, column)
+            values = parse_values(text, column)
+            return text, values, clock_faults(text, values, column)
 
         with ThreadPoolExecutor(max_workers=2) as pool:
-            pairs = list(pool.map(one, columns))
+            read = list(pool.map(one, columns))
         series = []
-        for name, (text, values) in zip(columns, pairs, strict=True):
+        for name, (text, values, clock) in zip(columns, read, strict=True):
             series.append(values.alias(name))
             if columns[name].kind != "text":
                 series.append(text.alias(TEXT + name))
+            if columns[name].time_zone is not None:
+                series.append(clock.alias(CLOCK + name))
         frame = pl.DataFrame(series)
         kinds = {name: column.kind for name, column in columns.items()}
         for name, column in self.data.columns.items():
@@ -138,6 +160,15 @@ class RowValidator:
             frame = frame.with_columns(value.cast(engine_type(column), strict=False).alias(name))
             kinds[name] = column.kind
         return frame
+
+    def _refused(self, frame: "pl.DataFrame", masks: "list[pl.Series]") -> npt.NDArray[np.bool_]:
+        """Say which rows break a rule that refuses."""
+        refusing = [
+            mask.to_numpy()
+            for mask, check in zip(masks, self.checks, strict=True)
+            if check.severity == "refuse" and mask.any()
+        ]
+        return np.logical_or.reduce(refusing) if refusing else np.zeros(frame.height, dtype=bool)
 
     def _masks(self, frame: "pl.DataFrame") -> "list[pl.Series]":
         """Say for each check which rows break it; an expression of constants alone, too."""
@@ -195,12 +226,22 @@ class RowValidator:
         return rejects_table(rejects)
 
 
+def _among(frame: "pl.DataFrame", keys: "pl.DataFrame | None") -> npt.NDArray[np.bool_]:
+    """Say which rows have one of some keys; one with a part missing is none."""
+    if keys is None:
+        return np.zeros(frame.height, dtype=bool)
+    rows = frame.select(keys.columns).with_row_index("\0row")
+    found = np.zeros(frame.height, dtype=bool)
+    found[rows.join(keys, on=keys.columns, how="semi")["\0row"].to_numpy()] = True
+    return found
+
+
 def _present(text: "pl.Series", missing: tuple[str, ...], *, trim: bool) -> "pl.Series":
     """Make null what stands for a missing value."""
     import polars as pl
 
     if trim:
-        text = text.str.strip_chars(" \t")
+        text = text.str.strip_chars()
     if not missing:
         return text
     gone = (text == missing[0]) if len(missing) == 1 else text.is_in(list(missing))

@@ -17,7 +17,11 @@ from ._candidates import (
     RegisteredModel as RegisteredModel,
     SkopsCandidate as SkopsCandidate,
 )
-from ._columns import ColumnSpec as ColumnSpec, Severity as Severity
+from ._columns import (
+    SPELLING_KEYS as SPELLING_KEYS,
+    ColumnSpec as ColumnSpec,
+    Severity as Severity,
+)
 from ._data import (
     DAY as DAY,
     DataSpec as DataSpec,
@@ -54,5 +58,10 @@ from ._settings import (
     FairnessSpec as FairnessSpec,
     RayExecution as RayExecution,
     WeakSlicesSpec as WeakSlicesSpec,
+)
+from ._spellings import (
+    NumberSpelling as NumberSpelling,
+    TimeFormat as TimeFormat,
+    parse_time_format as parse_time_format,
 )
 from ._task import UNKNOWN_LABEL as UNKNOWN_LABEL, LabelSpec as LabelSpec, Task as Task

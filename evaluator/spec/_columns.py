@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from evaluator.spec._base import SpecModel, problem
 from evaluator.spec._expression import Kind
+from evaluator.spec._spellings import NumberSpelling, parse_time_format
 
 Severity = Literal["refuse", "warn"]
 ColumnType = Literal[
@@ -18,6 +19,8 @@ ColumnType = Literal[
 _TEXT_TYPES: Final = ("string", "category")
 NUMBER_TYPES: Final = ("integer", "decimal", "float")
 TIME_TYPES: Final = ("date", "timestamp")
+SPELLING_KEYS: Final = ("decimal", "thousands", "percent", "currency", "parentheses")
+"""How numbers are written: of a column, or of the whole file."""
 _KINDS: Final[dict[ColumnType, Kind]] = {
     "string": "text",
     "integer": "number",
@@ -63,6 +66,12 @@ class ColumnSpec(SpecModel):
     pattern: str | None = Field(default=None, examples=["[A-Z]{2}[0-9]+"])
     """A regular expression that the whole text must match, without look-around."""
 
+    not_pattern: str | None = Field(default=None, examples=["(?i)test.*"])
+    """A regular expression that the whole text must not match, without look-around."""
+
+    when: str | None = Field(default=None, examples=["status == 'shipped'"])
+    """An expression over the columns; the rules of this one count only in rows where it is true."""
+
     missing_values: tuple[str, ...] | None = Field(default=None, examples=[["", "-99", "NA"]])
     """How a missing value is written here, also as a code; replaces the list of `data`."""
 
@@ -79,6 +88,27 @@ class ColumnSpec(SpecModel):
 
     scale: int = Field(default=2, ge=0, le=_MAX_DECIMAL_DIGITS, examples=[2])
     """The digits of a `decimal` after its point; a value with more is refused, never rounded."""
+
+    decimal: Literal[".", ","] | None = Field(default=None, examples=[","])
+    """The decimal mark of this column's numbers, where it is not that of `data`."""
+
+    thousands: Literal["", ".", ",", " ", "'"] | None = Field(default=None, examples=["."])
+    """What groups this column's digits, where it is not that of `data`."""
+
+    percent: bool | None = Field(default=None, examples=[True])
+    """Whether each of this column's numbers carries `%` and means so many hundredths."""
+
+    currency: tuple[str, ...] | None = Field(default=None, examples=[["€", "EUR"]])
+    """What may stand before or behind this column's numbers; replaces the list of `data`."""
+
+    parentheses: bool | None = Field(default=None, examples=[True])
+    """Whether a number in parentheses is below zero."""
+
+    ambiguous: Literal["refuse", "earlier", "later"] = Field(default="refuse", examples=["earlier"])
+    """Of an hour that the clocks of `time_zone` repeat, which instant is meant."""
+
+    gap: Literal["refuse", "forward", "backward"] = Field(default="refuse", examples=["forward"])
+    """Where a time that the clocks of `time_zone` skip is moved to: by as much as they skip."""
 
     true_values: tuple[str, ...] = Field(
         default=("true", "True", "TRUE", "1"), min_length=1, examples=[["yes", "Y"]]
@@ -110,6 +140,12 @@ class ColumnSpec(SpecModel):
         """What the column is in an expression."""
         return _KINDS[self.type]
 
+    @property
+    def spelling(self) -> NumberSpelling:
+        """How its numbers are written; what is not declared here is as programs write it."""
+        declared = {key: getattr(self, key) for key in SPELLING_KEYS}
+        return NumberSpelling(**{key: how for key, how in declared.items() if how is not None})
+
     @model_validator(mode="after")
     def _keys_fit_the_type(self) -> Self:
         types_with_key: dict[str, tuple[str, ...]] = {
@@ -118,8 +154,16 @@ class ColumnSpec(SpecModel):
             "minimum_length": _TEXT_TYPES,
             "maximum_length": _TEXT_TYPES,
             "pattern": _TEXT_TYPES,
+            "not_pattern": _TEXT_TYPES,
             "formats": TIME_TYPES,
             "time_zone": ("timestamp",),
+            "ambiguous": ("timestamp",),
+            "gap": ("timestamp",),
+            "decimal": NUMBER_TYPES,
+            "thousands": NUMBER_TYPES,
+            "percent": ("decimal", "float"),
+            "currency": NUMBER_TYPES,
+            "parentheses": NUMBER_TYPES,
             "precision": ("decimal",),
             "scale": ("decimal",),
             "true_values": ("boolean",),
@@ -178,8 +222,9 @@ class ColumnSpec(SpecModel):
 
     @model_validator(mode="after")
     def _rules_and_spellings_can_be_used(self) -> Self:
-        if self.pattern is not None:
-            _check_pattern(self.pattern)
+        for key in ("pattern", "not_pattern"):
+            if getattr(self, key) is not None:
+                _check_pattern(key, getattr(self, key))
         if self.time_zone is not None:
             try:
                 ZoneInfo(self.time_zone)
@@ -199,10 +244,30 @@ class ColumnSpec(SpecModel):
         return self
 
     @model_validator(mode="after")
+    def _times_can_be_read(self) -> Self:
+        for how in self.formats or ():
+            try:
+                spelled = parse_time_format(how)
+            except ValueError as error:
+                raise problem("formats", str(error), "see Types in docs/intake.md") from error
+            if spelled.has_offset and self.time_zone is None:
+                raise problem(
+                    "formats",
+                    f"{how!r} has an offset, which gives an instant of some time_zone",
+                    "make it a timestamp with a time_zone, such as UTC",
+                )
+        for key in ("ambiguous", "gap"):
+            if key in self.model_fields_set and self.time_zone is None:
+                raise problem(
+                    key, "no clocks change without a time_zone", "declare one, or remove it"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _derived_columns_are_not_read(self) -> Self:
         if self.derive is None:
             return self
-        for key in ("missing_values", "formats", "time_zone", "optional"):
+        for key in ("missing_values", "formats", "time_zone", "optional", *SPELLING_KEYS):
             if key in self.model_fields_set:
                 raise problem(
                     key, "a derived column is not read from the file", "remove it, or `derive`"
@@ -221,18 +286,18 @@ def _as_number(limit: float | date | datetime) -> float:
     return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 
 
-def _check_pattern(pattern: str) -> None:
+def _check_pattern(key: str, pattern: str) -> None:
     """Refuse a regular expression that the engine could not run in linear time."""
     try:
         re.compile(pattern)
     except (re.error, OverflowError, ValueError, RecursionError) as error:
         deep = isinstance(error, RecursionError)
         why = "it is nested too deeply" if deep else str(error)
-        raise problem("pattern", f"it is not a regular expression: {why}", "mend it") from error
+        raise problem(key, f"it is not a regular expression: {why}", "mend it") from error
     forbidden = re.search(r"\(\?(?:[=!]|<[=!])|\\[1-9]|\(\?P=", pattern)
     if forbidden:
         raise problem(
-            "pattern",
+            key,
             f"`{forbidden[0]}` is look-around or a back-reference",
             "write the pattern without it, or use a row rule",
         )

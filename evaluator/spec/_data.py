@@ -1,6 +1,7 @@
 """What a day's file is: its name, its columns, and the rules that its rows keep."""
 
 import codecs
+import re
 from datetime import date
 from pathlib import PurePosixPath
 from typing import Final, Literal, Self
@@ -8,8 +9,9 @@ from typing import Final, Literal, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from evaluator.spec._base import SpecModel, problem
-from evaluator.spec._columns import TIME_TYPES, ColumnSpec, Severity
+from evaluator.spec._columns import SPELLING_KEYS, TIME_TYPES, ColumnSpec, Severity
 from evaluator.spec._expression import Kind, parse_expression
+from evaluator.spec._spellings import NumberSpelling
 
 FileFormat = Literal["csv", "tsv", "parquet", "jsonl"]
 
@@ -20,6 +22,7 @@ DAY: Final = "day"
 _FIRST_YEAR: Final = 1800
 _LAST_YEAR: Final = 2199
 _MAX_FILE_NAME: Final = 200
+_CURRENCY: Final = re.compile(r"[^\s\d.,'\u2019+()%eE-]+|[^\W\d_]{2,}\.?")
 _MEBIBYTE: Final = 1024**2
 _GIBIBYTE: Final = 1024**3
 
@@ -31,7 +34,14 @@ class RowRule(SpecModel):
     """What the rule is called in reports and in quarantine."""
 
     expression: str = Field(examples=["arrival_time > departure_time"])
-    """What must be true; a row where something that it reads is missing keeps the rule."""
+    """What must be true."""
+
+    when: str | None = Field(default=None, examples=["country == 'DE'"])
+    """An expression; the rule counts only in rows where it is true."""
+
+    missing: Literal["keep", "break"] = Field(default="keep", examples=["break"])
+    """Whether a row where something that `expression` reads is missing keeps the rule or breaks
+    it."""
 
     severity: Severity = Field(default="refuse", examples=["warn"])
     """`refuse` puts a row that breaks the rule into quarantine; `warn` counts it."""
@@ -63,6 +73,15 @@ class DatasetRules(SpecModel):
 
     severity: Severity = Field(default="refuse", examples=["warn"])
     """`refuse` fails a day that breaks one of these rules, `warn` reports it."""
+
+    @model_validator(mode="after")
+    def _some_number_of_rows_is_right(self) -> Self:
+        low, high = self.minimum_rows, self.maximum_rows
+        if low is not None and high is not None and low > high:
+            raise problem(
+                "minimum_rows", f"{low} is above maximum_rows, {high}", "make it at most that"
+            )
+        return self
 
 
 class DriftSpec(SpecModel):
@@ -136,6 +155,22 @@ class DataSpec(SpecModel):
     trim: bool = Field(default=False, examples=[True])
     """Whether blanks around a value are dropped before it is judged."""
 
+    decimal: Literal[".", ","] = Field(default=".", examples=[","])
+    """The decimal mark of all numbers in text files."""
+
+    thousands: Literal["", ".", ",", " ", "'"] = Field(default="", examples=["."])
+    """What may stand between groups of three digits. A blank stands for all that do not break a
+    line, too, and an apostrophe also for a typographer's."""
+
+    percent: bool = Field(default=False, examples=[True])
+    """Whether each number carries `%` and means so many hundredths; `12,5 %` is 0.125."""
+
+    currency: tuple[str, ...] = Field(default=(), examples=[["€", "EUR"]])
+    """What may stand before or behind a number, such as signs and codes of currencies."""
+
+    parentheses: bool = Field(default=False, examples=[True])
+    """Whether a number in parentheses is below zero."""
+
     format: FileFormat | None = Field(default=None, examples=["csv"])
     """What the files are; taken from the name's ending when not declared."""
 
@@ -154,10 +189,19 @@ class DataSpec(SpecModel):
     undeclared_columns: Literal["ignore", "refuse"] = Field(default="ignore", examples=["refuse"])
     """A column that is not declared is reported and left out, or refuses the file."""
 
+    columns_in_order: bool = Field(default=False, examples=[True])
+    """Whether a file is refused whose columns stand in another order than the declared ones."""
+
     unique_together: tuple[tuple[str, ...], ...] = Field(
         default=(), examples=[[["carrier", "flight_number", "departure"]]]
     )
     """Columns whose values may occur together only once in a day's file."""
+
+    repeats: Literal["keep_first", "refuse_all"] = Field(
+        default="keep_first", examples=["refuse_all"]
+    )
+    """Of good rows with one id, or another value that is unique, the first is kept, or none: which
+    of them is the right one may be unknown. With `refuse_all` a file is read twice."""
 
     row_rules: tuple[RowRule, ...] = Field(
         default=(),
@@ -191,6 +235,21 @@ class DataSpec(SpecModel):
     def file_columns(self) -> tuple[str, ...]:
         """The columns that are read from the file: all that are not derived."""
         return tuple(name for name, column in self.columns.items() if column.derive is None)
+
+    def read_as(self, name: str) -> ColumnSpec:
+        """Return a column with what it leaves to the whole file."""
+        column = self.columns[name]
+        if column.kind != "number":
+            return column
+        inherited = {
+            key: getattr(self, key) for key in SPELLING_KEYS if getattr(column, key) is None
+        }
+        if column.type == "integer":
+            # A whole number has neither hundredths nor a decimal mark that could group its digits.
+            inherited["percent"] = False
+            thousands = self.thousands if column.thousands is None else column.thousands
+            inherited["decimal"] = "," if thousands == "." else "."
+        return column.model_copy(update=inherited)
 
     def missing_spellings(self, column: str) -> tuple[str, ...]:
         """Return how a missing value is written in a column."""
@@ -283,6 +342,29 @@ class DataSpec(SpecModel):
         return self
 
     @model_validator(mode="after")
+    def _numbers_have_one_spelling(self) -> Self:
+        spellings = {f"columns.{name}": self.read_as(name).spelling for name in self.file_columns}
+        for key, spelling in {"thousands": self._spelling, **spellings}.items():
+            if spelling.decimal == spelling.thousands:
+                raise problem(
+                    key,
+                    f"{spelling.decimal!r} is the decimal mark and groups digits, too",
+                    "declare two different marks",
+                )
+            odd = [one for one in spelling.currency if not _CURRENCY.fullmatch(one)]
+            if odd:
+                raise problem(
+                    key,
+                    f"{odd[0]!r} cannot be told from a number",
+                    "write a currency without digits, blanks, signs, points and commas",
+                )
+        return self
+
+    @property
+    def _spelling(self) -> NumberSpelling:
+        return NumberSpelling(**{key: getattr(self, key) for key in SPELLING_KEYS})
+
+    @model_validator(mode="after")
     def _named_columns_are_declared(self) -> Self:
         freshness = self.dataset_rules.freshness
         references = [("id", self.id)]
@@ -331,9 +413,12 @@ class DataSpec(SpecModel):
                     key, f"it gives a {kind}, not a {column.type}", f"make the type fit a {kind}"
                 )
             kinds[name] = column.kind
+        conditions = {f"columns.{name}.when": column.when for name, column in self.columns.items()}
         for rule in self.row_rules:
-            key = f"row_rules.{rule.name}"
-            kind = _expression_kind(rule.expression, kinds, key)
+            conditions[f"row_rules.{rule.name}"] = rule.expression
+            conditions[f"row_rules.{rule.name}.when"] = rule.when
+        for key, condition in conditions.items():
+            kind = "boolean" if condition is None else _expression_kind(condition, kinds, key)
             if kind != "boolean":
                 raise problem(key, f"it gives a {kind}", "write something that is true or false")
         names = [rule.name for rule in self.row_rules]

@@ -69,6 +69,18 @@ def test_a_mended_row_must_not_repeat_an_accepted_one(take: Take, tmp_path: Path
     assert again(taken, tmp_path, mended={3: "a,2,y"}).rules == {3: ["unique"]}
 
 
+def test_where_no_copy_is_kept_one_that_is_mended_lets_the_other_in(
+    take: Take, tmp_path: Path
+) -> None:
+    data = declare(repeats="refuse_all")
+    taken = take(b"id,n,t\na,1,x\nb,2,y\na,3,z\n", data)
+    assert again(taken, tmp_path, data=data).rules == {2: ["unique"], 4: ["unique"]}
+    after = again(taken, tmp_path, data=data, mended={4: "c,3,z"})
+    assert [row["id"] for row in after.typed] == ["b", "a", "c"]
+    accepted = again(taken, tmp_path, data=data, mended={4: "b,3,z"})
+    assert accepted.rules == {4: ["unique"]}
+
+
 @pytest.mark.parametrize(
     ("text", "rule"),
     [("b,2,y\nc,3,z", "several_rows"), ("", "blank_line"), ("b,2", "too_few_fields"),

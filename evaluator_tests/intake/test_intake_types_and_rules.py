@@ -3,12 +3,18 @@ import json
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
+import polars as pl
 import pytest
+from hypothesis import given, strategies as st
 from pydantic import ValidationError
 
 from evaluator.errors import IntakeError
-from evaluator.intake import Profile, unusual_volume
+from evaluator.intake import Profile, _ingest, _statistics, reference_content, unusual_volume
+from evaluator.intake._readers._delimited import DelimitedReader
+from evaluator.intake._typing import parse_values
+from evaluator.spec import ColumnSpec
 from evaluator_tests.intake.conftest import Take, declare
 
 
@@ -308,3 +314,287 @@ def test_a_volume_is_unusual_beside_days_of_the_same_weekday(
     rows: int, past: list[int], unusual: object
 ) -> None:
     assert (unusual_volume(rows, past) is not None) is unusual
+
+
+DATES = [
+    (
+        "%d.%m.%Y",
+        "01.03.2024",
+        ["01.03.24", "1.3.2024", "01.03.02024", "01.03.2024 ", "01.13.2024"],
+    ),
+    ("%d.%m.%y", "01.03.24", ["01.03.2024", "1.3.24", "30.02.24"]),
+    ("%Y%m%d", "20240301", ["2024031", "24030112", "202403011", "2024 301", "20240230"]),
+    ("%-d/%-m/%Y", "1/3/2024", ["01/03/2024", "1/3/24", "0/3/2024"]),
+    ("%d/%m/%Y", "01/03/2024", ["01/02/24", "1/3/2024", "01/03/2024x"]),
+    ("%e %B %Y", " 1 march 2024", ["1 march 2024", " 1 mar 2024", "31 march 24"]),
+    ("%a %d-%b-%Y", "Fri 01-MAR-2024", ["Thu 01-Mar-2024", "Fri 01-March-2024"]),
+    ("%Y-%j", "2024-061", ["2024-61", "2023-366", "2024-000"]),
+    ("%F", "2024-03-01", ["2024-3-01", "24-03-01", "02024-03-01", "0000-03-01", "２024-03-01"]),  # noqa: RUF001 - a full-width digit
+]
+
+
+@pytest.mark.parametrize(("how", "good", "bad"), DATES)
+def test_a_date_counts_only_if_its_text_is_what_its_format_would_write(
+    take: Take, how: str, good: str, bad: list[str]
+) -> None:
+    values, refused = column(take, {"type": "date", "formats": [how]}, good, *bad)
+    assert values == [date(2024, 3, 1)]
+    assert refused == list(range(1, len(bad) + 1))
+
+
+def test_a_year_of_two_digits_is_of_this_century_or_the_last_as_posix_has_it(take: Take) -> None:
+    for how in ("%d.%m.%y", "%y%m%d %H:%M", "%d %b %y"):
+        texts = [
+            datetime(year, 3, 1).strftime(how) for year in (1969, 1970, 1999, 2000, 2024, 2068)
+        ]
+        values, refused = column(take, {"type": "timestamp", "formats": [how]}, *texts)
+        assert [value.year for value in values] == [1969, 1970, 1999, 2000, 2024, 2068]
+        assert refused == []
+
+
+TIMES = [
+    (None, "2024-02-09 12:34:56", ["2024-02-09 12:34:60", "2016-12-31 23:59:60", "24-02-09 01:02:03",
+     "2024-02-09 1:02:03", "2024-02- 9 01:02:03", "2024-02-09  12:34:56", "2024-02-09 24:00:00"]),
+    (None, "2024-02-09T12:34", ["2024-02-09T12:60", "2024-02-09T12", "0000-02-09 12:34"]),
+    ("%d.%m.%Y %H:%M", "09.02.2024 12:34", ["09.02.2024 24:34", "09.02.24 12:34", "09.02.2024 12:34:00"]),
+    ("%d/%m/%Y %I:%M %p", "09/02/2024 12:34 pm", ["09/02/2024 13:34 pm", "09/02/2024 00:34 am"]),
+    ("%Y%m%d%H%M%S%3f", "20240209123456007", ["2024020912345607", "20240209123460007"]),
+    ("%Y-%m-%d %H:%M:%S,%f", "2024-02-09 12:34:56,25", ["2024-02-09 12:34:56,", "2024-02-09 12:34:56,1234567"]),
+    ("%Y-%m-%d %H:%M:%S.%f", "2024-02-09 12:34:56.25", ["2024-02-09 12:34:56", "2024-02-09 12:34:60.25"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("how", "good", "bad"), TIMES)
+def test_a_time_counts_only_if_its_text_is_what_its_format_would_write(
+    take: Take, how: str | None, good: str, bad: list[str]
+) -> None:
+    spec = {"type": "timestamp", **({} if how is None else {"formats": [how]})}
+    values, refused = column(take, spec, good, *bad)
+    assert len(values) == 1
+    assert (values[0].year, values[0].month, values[0].day) == (2024, 2, 9)
+    assert (values[0].hour, values[0].minute) == (12, 34)
+    assert refused == list(range(1, len(bad) + 1))
+
+
+@given(
+    st.datetimes(datetime(1600, 1, 1), datetime(2199, 12, 31)),
+    st.sampled_from(["%d.%m.%Y %H:%M:%S", "%Y%m%d%H%M%S", "%B %d %Y %I:%M:%S %p", "%Y-%j %H:%M:%S",
+                     "%a %b %d %H:%M:%S %Y", "%Y-%m-%d %H:%M:%S,%f", "%FT%T.%f", "%Y/%m/%d %R:%S"]),
+)  # fmt: skip
+def test_what_a_format_writes_is_read_back_as_the_same_time(moment: datetime, how: str) -> None:
+    if "%f" not in how:
+        moment = moment.replace(microsecond=0)
+    text = moment.strftime(how)
+    spec = ColumnSpec.model_validate({"type": "timestamp", "formats": [how]})
+    assert parse_values(pl.Series([text]), spec).to_list() == [moment]
+
+
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [
+        ("%Q-%K", "stands for nothing"), ("%Y-%m", "year, month and day"), ("%H:%M", "year"),
+        ("%Y-%m-%d %I:%M", "%I and %p"), ("%Y-%m-%d %H", "without its hour and minute"),
+        ("%Y-%m-%d %Y", "twice"), ("%-d%-m%Y", "right before another"), ("%s", "stands for nothing"),
+        ("%Y-%m-%d %H:%M.%f", "without the second"), ("%Y-%m-%d %H:%M %z", "an offset"),
+    ],
+)  # fmt: skip
+def test_a_format_that_names_no_one_time_is_refused_when_the_yaml_loads(
+    how: str, says: str
+) -> None:
+    with pytest.raises(ValidationError, match=says):
+        declare({"id": {"type": "timestamp", "formats": [how]}})
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [{"type": "date"}, {"type": "timestamp"}, {"type": "timestamp", "time_zone": "Asia/Tokyo"},
+     {"type": "timestamp", "time_zone": "America/New_York"}],
+)  # fmt: skip
+def test_a_time_that_no_program_holds_costs_its_row_and_nothing_else(
+    take: Take, spec: dict[str, Any]
+) -> None:
+    texts = ["0000-01-01", "10000-01-01", "-0001-01-01"]
+    if "time_zone" in spec:
+        texts += ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"]
+        texts.append("0001-01-01" if spec["time_zone"] == "Asia/Tokyo" else "9999-12-31T23:00:00")
+    values, refused = column(take, spec, "2024-01-01", *texts)
+    assert len(values) == 1
+    assert refused == list(range(1, len(texts) + 1))
+
+
+def test_the_first_and_the_last_day_that_there_are_are_dates(take: Take) -> None:
+    values, _ = column(take, {"type": "date"}, "0001-01-01", "9999-12-31")
+    assert values == [date.min, date.max]
+
+
+@pytest.mark.parametrize(
+    ("keys", "repeated", "skipped"),
+    [
+        ({}, None, None),
+        ({"ambiguous": "earlier"}, "00:30", None),
+        ({"ambiguous": "later", "gap": "forward"}, "01:30", "01:30"),
+        ({"gap": "backward"}, None, "00:30"),
+    ],
+)
+def test_hours_that_clocks_repeat_or_skip_are_refused_by_name_or_read_as_declared(
+    take: Take, keys: dict[str, str], repeated: str | None, skipped: str | None
+) -> None:
+    spec = {"type": "timestamp", "time_zone": "Europe/Berlin", **keys}
+    data = declare({"id": {"type": "string"}, "v": spec})
+    taken = take(b"id,v\na,2013-10-27 02:30:00\nb,2013-03-31 02:30:00\nc,soon\n", data)
+    found = {row["id"]: f"{row['v'].astimezone(UTC):%H:%M}" for row in taken.typed}
+    assert found == {id_: at for id_, at in (("a", repeated), ("b", skipped)) if at is not None}
+    rules = {4: ["type"]} | ({2: ["ambiguous"]} if repeated is None else {})
+    assert taken.rules == rules | ({3: ["gap"]} if skipped is None else {})
+    if not keys:
+        assert "`ambiguous: earlier` or `later` chooses" in taken.result.report
+        assert "`gap: forward` or `backward` moves it" in taken.result.report
+
+
+def test_what_is_moved_over_a_gap_is_where_the_standard_library_puts_it(take: Take) -> None:
+    zone = ZoneInfo("Australia/Lord_Howe")  # its clocks change by half an hour
+    local = datetime(2024, 10, 6, 2, 15)
+    for gap, fold in (("forward", 0), ("backward", 1)):
+        spec = {"type": "timestamp", "time_zone": "Australia/Lord_Howe", "gap": gap}
+        values, _ = column(take, spec, str(local))
+        assert values[0].astimezone(UTC) == local.replace(tzinfo=zone, fold=fold).astimezone(UTC)
+
+
+NUMBERS = [
+    ({"decimal": ",", "thousands": "."}, {"1.234.567,89": "1234567.89", "1,5": "1.5", "-12": "-12", ",5": "0.5"},
+     ["1.5", "12.34,5", "1.2345", "1,234.5", "1.234.56", "1 234,5", "1,5,5", ","]),
+    ({"decimal": ",", "thousands": " "}, {"1 234,5": "1234.5", "1\u00a0234": "1234", "1\u202f234,25": "1234.25"},
+     ["1  234", "1 23", " 234"]),
+    ({"thousands": ","}, {"1,234.5": "1234.5", "12": "12", "+1,000": "1000"}, ["1,5", "1,2345", "1234,567"]),
+    ({"thousands": "'"}, {"1'234.5": "1234.5", "1\u2019234": "1234"}, ["1''234"]),
+    ({"currency": ["€", "EUR", "$"]}, {"€12.50": "12.5", "12.50 EUR": "12.5", "-$3": "-3", "$-3": "-3", "7": "7", "$ 5": "5"},
+     ["£3", "$", "$3 EUR $", "-$-3", "1$2"]),
+    ({"percent": True}, {"12.5%": "0.125", "-7 %": "-0.07", "100%": "1", "0.07%": "0.0007", "14.2%": "0.142"},
+     ["12.5", "%", "12%%"]),
+    ({"percent": True, "decimal": ","}, {"12,5 %": "0.125"}, ["12.5 %"]),
+    ({"parentheses": True, "currency": ["$"], "thousands": ","}, {"($1,234.50)": "-1234.5", "3": "3", "(2)": "-2"},
+     ["(2", "2)", "(-2)", "((2))", "-(2)"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("spelling", "good", "bad"), NUMBERS)
+@pytest.mark.parametrize("at", ["column", "file"])
+def test_numbers_are_read_as_they_are_declared_to_be_written_and_no_otherwise(
+    take: Take, spelling: dict[str, Any], good: dict[str, str], bad: list[str], at: str
+) -> None:
+    for type_, make in (("decimal", Decimal), ("float", float)):
+        spec = {"type": type_, **({"precision": 18, "scale": 6} if type_ == "decimal" else {})}
+        own = {**spec, **spelling} if at == "column" else spec
+        keys = spelling if at == "file" else {}
+        data = declare({"id": {"type": "string"}, "v": own}, delimiter="|", quote="", **keys)
+        rows = "".join(f"r{n}|{text}\n" for n, text in enumerate([*good, *bad]))
+        taken = take(f"id|v\n{rows}".encode(), data)
+        assert [row["v"] for row in taken.typed] == [make(value) for value in good.values()]
+        assert list(taken.rules) == [n + 2 for n in range(len(good), len(good) + len(bad))]
+
+
+def test_whole_numbers_may_be_grouped_too(take: Take) -> None:
+    spec = {"type": "integer", "thousands": ".", "currency": ["€"]}
+    values, refused = column(take, spec, "9.007.199.254.740.993", "3 €", "1.5", "1,5")
+    assert (values, refused) == ([9007199254740993, 3], [2, 3])
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        ({"decimal": ",", "thousands": ","}, "groups digits, too"),
+        ({"currency": ["1"]}, "cannot be told from a number"),
+        ({"currency": ["-"]}, "cannot be told from a number"),
+        ({"currency": ["e"]}, "cannot be told from a number"),
+        ({"columns": {"id": {"type": "string", "decimal": ","}}}, "says nothing about"),
+        ({"columns": {"id": {"type": "integer", "percent": True}}}, "says nothing about"),
+        ({"columns": {"id": {"type": "string", "gap": "forward"}}}, "says nothing about"),
+        ({"columns": {"id": {"type": "timestamp", "gap": "forward"}}}, "without a time_zone"),
+        ({"columns": {"id": {"type": "string", "when": "n > 1"}}}, "no column `n`"),
+        ({"columns": {"id": {"type": "string", "when": "length(id)"}}}, "it gives a number"),
+        ({"columns": {"id": {"type": "string", "not_pattern": "("}}}, "not a regular expression"),
+        ({"dataset_rules": {"minimum_rows": 10, "maximum_rows": 1}}, "above maximum_rows"),
+    ],
+)
+def test_keys_that_contradict_each_other_are_refused_when_the_yaml_loads(
+    keys: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(ValidationError, match=says):
+        declare(**{"columns": None, **keys})
+
+
+def test_a_text_that_must_not_match_is_refused_where_it_does(take: Take) -> None:
+    spec = {"type": "string", "not_pattern": "(?i)test.*|x"}
+    assert column(take, spec, "fine", "TEST 1", "x", "xx", "")[1] == [1, 2]
+
+
+def test_the_rules_of_a_column_count_only_where_its_condition_holds(take: Take) -> None:
+    columns = {
+        "id": {"type": "string"},
+        "status": {"type": "string"},
+        "n": {"type": "integer", "required": True, "minimum": 1, "when": "status == 'sent'"},
+    }
+    taken = take(
+        b"id,status,n\na,sent,1\nb,sent,\nc,new,\nd,new,0\ne,new,x\nf,,\n", declare(columns)
+    )
+    assert taken.rules == {3: ["required"], 6: ["type"]}
+
+
+def test_a_row_rule_has_a_condition_and_says_what_a_missing_value_means(take: Take) -> None:
+    columns = {name: {"type": "integer"} for name in ("a", "b")} | {"id": {"type": "string"}}
+    rule = {"name": "in order", "expression": "a <= b", "when": "a > 1", "missing": "break"}
+    taken = take(b"id,a,b\nr,9,1\ns,1,0\nt,2,\nu,,2\nv,1,\n", declare(columns, row_rules=[rule]))
+    assert list(taken.rules) == [2, 4]
+
+
+def test_columns_in_another_order_refuse_the_file_where_declared(take: Take) -> None:
+    content = b"id,t,n\na,x,1\n"
+    assert take(content).broken is None
+    broken = take(content, declare(columns_in_order=True)).broken
+    assert "another order than the declared ones: id, t, n" in str(broken)
+    assert take(b"id,more,n,t\na,,1,x\n", declare(columns_in_order=True)).broken is None
+
+
+@pytest.mark.parametrize("block", [1 << 20, 20])
+def test_all_rows_of_a_repeated_id_are_refused_where_declared(
+    take: Take, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    monkeypatch.setattr(
+        DelimitedReader.__init__, "__kwdefaults__", {"format_": "csv", "block": block}
+    )
+    content = b"id,n,t\na,1,x\nb,2,y\na,3,z\nc,4,\nb,x,\n"
+    taken = take(content, declare(repeats="refuse_all"))
+    # A row that is refused for another reason holds no value against the others.
+    assert taken.rules == {2: ["unique"], 4: ["unique"], 6: ["type"]}
+    assert [row["id"] for row in taken.typed] == ["b", "c"]
+    assert take(content).rules == {4: ["unique"], 6: ["type", "unique"]}
+
+
+def test_a_cell_of_blanks_is_missing_where_a_value_is_required(take: Take) -> None:
+    values, refused = column(take, {"type": "string", "required": True}, "x", "  ", "\u00a0\u2003")
+    assert (values, refused) == (["x"], [1, 2])
+
+
+def test_trim_takes_every_blank_that_unicode_has(take: Take) -> None:
+    data = declare({"id": {"type": "string"}, "v": {"type": "integer"}}, trim=True)
+    taken = take("id,v\na,\u00a05\u202f\nb, 6\t\nc,\u3000\n".encode(), data)
+    assert [row["v"] for row in taken.typed] == [5, 6, None]
+
+
+def test_a_fault_in_the_statistics_costs_no_row_and_no_report(
+    take: Take, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ValueError("no such mean")
+
+    content = b"id,n,t\na,1,x\nb,x,y\n"
+    reference = reference_content([take(content).result.typed_path], declare())
+    for name in ("_describe", "content_drift", "schema_drift"):
+        with monkeypatch.context() as patch:
+            module = _statistics if name == "_describe" else _ingest
+            patch.setattr(module, name, fail)
+            taken = take(content, reference=reference)
+        assert taken.broken is None
+        assert (len(taken.typed), len(taken.quarantine)) == (1, 1)
+        assert "ValueError: no such mean" in taken.result.report
+        assert Profile.from_json(taken.profile.to_json()) == taken.profile

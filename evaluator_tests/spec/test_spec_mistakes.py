@@ -47,15 +47,15 @@ MISTAKES = {
     ),
     "an unknown key of a column that is called as a key is": (
         ("amount: {type: float", "type: {type: float, foo: 1}\n      amount: {type: float"),
-        "11: data.columns.type.foo", "there is no such key", "use one of allowed, derive",
+        "11: data.columns.type.foo", "there is no such key", "use one of allowed, ambiguous",
     ),
     "an unknown key of a column that is called as a type is": (
         ("amount: {type: float", "int: {type: float, foo: 1}\n      amount: {type: float"),
-        "11: data.columns.int.foo", "there is no such key", "use one of allowed, derive",
+        "11: data.columns.int.foo", "there is no such key", "use one of allowed, ambiguous",
     ),
     "an unknown key of a column with a dot in its name": (
         ("amount: {type: float", "a.b: {type: float, foo: 1}\n      amount: {type: float"),
-        "11: data.columns.a.b.foo", "there is no such key", "use one of allowed, derive",
+        "11: data.columns.a.b.foo", "there is no such key", "use one of allowed, ambiguous",
     ),
     "a column whose name is a number": (
         ("amount: {type: float", "5: {type: float}\n      amount: {type: float"),

@@ -229,4 +229,11 @@ def match_columns(names: list[str], data: DataSpec) -> dict[str, int]:
     if undeclared and data.undeclared_columns == "refuse":
         listed = ", ".join(repr(name) for name in undeclared)
         raise BrokenSchemaError(f"the file has columns that are not declared: {listed}", names)
+    found = [name for name in names if name in declared]
+    if data.columns_in_order and found != [name for name in declared if name in counts]:
+        raise BrokenSchemaError(
+            "the columns stand in another order than the declared ones:"
+            f" {', '.join(found)} (columns_in_order)",
+            names,
+        )
     return {name: names.index(name) for name in declared if name in counts}
