@@ -115,7 +115,7 @@ def _names(path: Path) -> list[str]:
         names = list(pq.read_schema(path).names)
     else:
         sample = next(read_blocks(path, maximum_bytes=guess.maximum_bytes), b"")[:SAMPLE_BYTES]
-        encoding, mark = find_encoding(sample, None)
+        encoding, mark = find_encoding(sample, None, is_cut=len(sample) == SAMPLE_BYTES)
         text = sample[mark:].decode(encoding, errors="replace").encode()
         if format_ == "jsonl":
             names = _keys(text)

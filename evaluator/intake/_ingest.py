@@ -220,6 +220,10 @@ def finish(
     typed, notes = into / TYPED_ROWS, list(metadata.notes)
     statistics = {} if refused else column_statistics(typed, data, notes)
     broken_rules = [] if refused else broken_dataset_rules(rows.read, statistics, data, read.day)
+    if metadata.is_encoding_guessed:
+        encoding = metadata.layout.encoding
+        says = f"no byte says what the encoding is; {encoding} was guessed (declare `encoding`)"
+        broken_rules.append(BrokenRule(column=None, rule="encoding", severity="warn", says=says))
     drift, changes = None, list[ColumnChange]()
     with beside_the_rows("drift", notes):
         if reference is not None and not refused:

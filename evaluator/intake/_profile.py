@@ -45,6 +45,9 @@ class Layout(ProfilePart):
     #: Empty: nothing encloses a field.
     quote: str | None = None
     header: bool | None = None
+    escape: str | None = None
+    #: Whether blanks before a field are no part of it.
+    blanks: bool | None = None
     #: Which of the others were not declared.
     detected: tuple[str, ...] = ()
     #: Columns made from typed values, which are spelled the plain way.
@@ -56,6 +59,9 @@ class Structure(ProfilePart):
 
     line_ends: dict[str, int] = {}
     blank_lines: int = 0
+    #: Lines that are no rows, as the audit declares: how many, and the first of them.
+    left_out: int = 0
+    left_out_lines: tuple[int, ...] = ()
     ends_with_line_end: bool = True
 
 

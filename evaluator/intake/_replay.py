@@ -19,7 +19,7 @@ from evaluator.intake._readers._delimited import match_columns, wrong_width
 from evaluator.intake._readers._jsonl import JsonLinesReader
 from evaluator.intake._readers._layout import dialect_of
 from evaluator.intake._readers._records import scan, split_record
-from evaluator.intake._readers._stream import RULES, is_utf8
+from evaluator.intake._readers._stream import RULES, Transcoder, is_utf8
 from evaluator.intake._validator import RowValidator
 from evaluator.intake._violations import Batch, FileMetadata, RowTexts, batch_of_rows
 from evaluator.intake._writer import RowWriter, description_of, typed_schema
@@ -77,6 +77,7 @@ def replay(
     mended, judged = mended or {}, set[int]()
     validator = RowValidator(data)
     read, plain = _reader_of(description, data), frozenset(description.layout.plain)
+    transcoder = Transcoder(description.layout.encoding or "utf-8", 0)
     with closing(RowWriter(into, data)) as writer:
         before = _keep(typed, validator, writer)
         writer.describe(description)
@@ -84,8 +85,15 @@ def replay(
 
             def batches() -> Iterator[Batch]:
                 for part in file.iter_batches(batch_size=ROWS_A_BATCH):
-                    rows = _read_rows(part, mended, read, judged)
-                    yield batch_of_rows(rows, data.file_columns, plain)
+                    held: dict[bytes, bytes | None] = {}
+                    rows = _read_rows(part, mended, transcoder, held)
+                    judged.update(part["line_number"].to_pylist())
+                    yield batch_of_rows(
+                        ((line, text, _broken(text) or read(text)) for line, text in rows),
+                        data.file_columns,
+                        plain,
+                        held.get,
+                    )
 
             if data.repeats == "refuse_all":
                 validator.learn_repeats(batches())
@@ -132,17 +140,17 @@ def _keep(typed: Path, validator: RowValidator, writer: RowWriter) -> int:
 
 
 def _read_rows(
-    part: Any, mended: Mapping[int, str], read: Callable[[bytes], RowTexts], judged: set[int]
-) -> Iterator[tuple[int, bytes, RowTexts]]:
-    """Read quarantined rows, mended ones as mended, and note their lines."""
+    part: Any, mended: Mapping[int, str], transcoder: Transcoder, held: dict[bytes, bytes | None]
+) -> Iterator[tuple[int, bytes]]:
+    """Yield lines and texts of quarantined rows, mended ones as mended; note what the file held."""
     for row in part.to_pylist():
-        line = row["line_number"]
-        original = row["raw"] if row["raw"] is not None else row["text"].encode()
-        judged.add(line)
+        line, raw = row["line_number"], row["raw"]
         if line in mended:
-            original = mended[line].encode()
-        broken = _broken(original)
-        yield line, original, ({}, *broken) if broken else read(original)
+            yield line, mended[line].encode()
+            continue
+        text = row["text"].encode() if raw is None else transcoder.read(raw)
+        held[text] = raw
+        yield line, text
 
 
 def _reader_of(description: FileMetadata, data: DataSpec) -> Callable[[bytes], RowTexts]:
@@ -167,10 +175,10 @@ def _reader_of(description: FileMetadata, data: DataSpec) -> Callable[[bytes], R
     return read
 
 
-def _broken(text: bytes) -> tuple[str, str] | None:
+def _broken(text: bytes) -> RowTexts | None:
     """Name what no format allows in a row."""
     if not text:
-        return RULES[rec.BLANK]
+        return {}, *RULES[rec.BLANK]
     if b"\0" in text:
-        return RULES[rec.NUL_BYTE]
-    return None if is_utf8(text) else RULES[rec.NOT_OF_ENCODING]
+        return {}, *RULES[rec.NUL_BYTE]
+    return None if is_utf8(text) else ({}, *RULES[rec.NOT_OF_ENCODING])

@@ -38,7 +38,8 @@ class ValidatedBatch:
     """What became of a batch."""
 
     typed: "pl.DataFrame"
-    #: One row each: `line_number`, `original` (bytes) and `reasons`.
+    #: One row each: `line_number`, `original` (as it is read), `raw` (the file's bytes, where they
+    #: are others) and `reasons`.
     refused: "pl.DataFrame"
 
 
@@ -97,10 +98,12 @@ class RowValidator:
         parts = [self._note(batch, frame, rule, rows) for rule, rows in violations]
         rows = np.flatnonzero(refused)
         reasons = reasons_of([part for part in parts if part is not None], rows)
+        originals = batch.originals(rows)
         quarantined = pl.DataFrame(
             {
                 "line_number": pl.Series(batch.line[rows], dtype=pl.Int64),
-                "original": pl.Series(batch.originals(rows), dtype=pl.Binary),
+                "original": pl.Series(originals, dtype=pl.Binary),
+                "raw": pl.Series([batch.raw(one) for one in originals], dtype=pl.Binary),
                 "reasons": reasons,
             }
         )

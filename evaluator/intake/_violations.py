@@ -29,6 +29,8 @@ class Reject:
     original: bytes
     rule: str
     message: str
+    #: The file's bytes, where they are others.
+    raw: bytes | None = None
 
     @property
     def shown(self) -> str:
@@ -50,12 +52,15 @@ class Batch:
     rejects: list[Reject] = field(default_factory=list)
     #: Columns made from typed values: spelled the plain way, whatever the audit declares.
     plain: frozenset[str] = frozenset()
+    #: Gives what the file holds of a row, from the bytes that `originals` gives; None: the same.
+    raw: Callable[[bytes], bytes | None] = lambda _: None
 
 
 def batch_of_rows(
     rows: Iterable[tuple[int, bytes, RowTexts]],
     names: Sequence[str],
     plain: frozenset[str] = frozenset(),
+    raw: Callable[[bytes], bytes | None] = lambda _: None,
 ) -> Batch:
     """Gather rows that were read one by one: line, text and what was read."""
     import polars as pl
@@ -66,7 +71,7 @@ def batch_of_rows(
     rejects: list[Reject] = []
     for line, text, (found, rule, message) in rows:
         if rule:
-            rejects.append(Reject(line, text, rule, message))
+            rejects.append(Reject(line, text, rule, message, raw(text)))
             continue
         lines.append(line)
         texts.append(text)
@@ -78,6 +83,7 @@ def batch_of_rows(
         originals=lambda indices: [texts[index] for index in indices.tolist()],
         rejects=rejects,
         plain=plain,
+        raw=raw,
     )
 
 
@@ -90,6 +96,8 @@ class FileMetadata:
     #: What a person should know though it refuses nothing.
     notes: list[str] = field(default_factory=list)
     structure: Structure = field(default_factory=Structure)
+    #: Whether the encoding is the likeliest one, and no byte says that it is right.
+    is_encoding_guessed: bool = False
 
 
 def reasons_type() -> "pl.DataType":
@@ -143,12 +151,13 @@ def rejects_table(rejects: list[Reject]) -> "pl.DataFrame":
     nothing = pl.lit(None, dtype=pl.String)
     reason = pl.struct(nothing.alias("column"), "rule", nothing.alias("value"), "message")
     return pl.DataFrame(
-        [(reject.line, reject.original, reject.rule, reject.message) for reject in rejects],
+        [(one.line, one.original, one.raw, one.rule, one.message) for one in rejects],
         schema={
             "line_number": pl.Int64,
             "original": pl.Binary,
+            "raw": pl.Binary,
             "rule": pl.String,
             "message": pl.String,
         },
         orient="row",
-    ).select("line_number", "original", reasons=pl.concat_list(reason).cast(reasons_type()))
+    ).select("line_number", "original", "raw", reasons=pl.concat_list(reason).cast(reasons_type()))

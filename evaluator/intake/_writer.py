@@ -184,13 +184,13 @@ def _quarantine_table(refused: "pl.DataFrame") -> pa.Table:
 
     texts: list[str] = []
     raw: list[bytes | None] = []
-    for original in refused["original"].to_list():
+    for original, held in refused.select("original", "raw").iter_rows():
         try:
             texts.append(original.decode("utf-8"))
-            raw.append(None)
+            raw.append(held)
         except UnicodeDecodeError:
             texts.append(original.decode("utf-8", errors="backslashreplace"))
-            raw.append(original)
+            raw.append(original if held is None else held)
     # Arrow would import pandas to look at the lists; the engine does not.
     columns = [
         refused["line_number"],

@@ -1,7 +1,7 @@
 """Sensors for what arrives from outside: daily files and new artifacts.
 
-A file counts once it is stable: it has the same size and time of change at two looks that are
-ten seconds apart. So a file that is still being written is left alone.
+A file counts once it is stable: it has the same size and time of change at looks that are as far
+apart as the audit says, an artifact at two looks. So what is still being written is left alone.
 """
 
 import json
@@ -72,8 +72,9 @@ def landing_sensor(audit: Audit) -> dg.SensorDefinition:
 
         days = daily(audit.spec).get_partition_keys()
         cursor = json.loads(context.cursor) if context.cursor else {}
-        requests, after = _poll(cursor, {day: arrival(day) for day in days})
         now = int(time.time())
+        still = audit.spec.data.still_seconds
+        requests, after = _poll(cursor, {day: arrival(day) for day in days}, now, still)
         after[_TRIED_AGAIN] = cursor.get(_TRIED_AGAIN, now)
         if now - after[_TRIED_AGAIN] >= _SECONDS_TO_ANOTHER_TRY:
             after[_TRIED_AGAIN] = now
@@ -110,17 +111,19 @@ def artifact_sensor(audit: Audit) -> dg.SensorDefinition:
             )
 
         cursor = json.loads(context.cursor) if context.cursor else {}
-        return _result(*_poll(cursor, {c.name: arrival(c) for c in audit.spec.candidates}))
+        arrivals = {c.name: arrival(c) for c in audit.spec.candidates}
+        return _result(*_poll(cursor, arrivals, int(time.time())))
 
     return artifacts
 
 
 def _poll(
-    before: Mapping[str, Any], arrivals: Mapping[str, Arrival]
+    before: Mapping[str, Any], arrivals: Mapping[str, Arrival], now: int, still_seconds: int = 0
 ) -> tuple[list[dg.RunRequest], dict[str, Any]]:
-    """Ask for what is stable since the last look and was not dealt with yet.
+    """Ask for what has been stable for so long and was not dealt with yet.
 
-    The cursor, before and after, holds for each name its stamp, and whether it was dealt with.
+    The cursor, before and after, holds for each name its stamp, since when it is seen, and whether
+    it was dealt with.
     """
     after: dict[str, Any] = {}
     requests = []
@@ -131,11 +134,14 @@ def _poll(
             # It has not arrived, or was taken away between two looks.
             continue
         seen = before.get(name, {})
-        stable = seen.get("stamp") == stamp
+        is_same = seen.get("stamp") == stamp
+        # What an earlier version noted has no time.
+        since = seen.get("since", 0) if is_same else now
+        stable = is_same and now - since >= still_seconds
         if stable and not seen["handled"] and _is_new(arrival):
             run_key = ":".join([name, *map(str, stamp)])
             requests.append(dg.RunRequest(run_key, **arrival.request))
-        after[name] = {"stamp": stamp, "handled": stable}
+        after[name] = {"stamp": stamp, "since": since, "handled": stable}
     return requests, after
 
 

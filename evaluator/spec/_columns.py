@@ -224,7 +224,7 @@ class ColumnSpec(SpecModel):
     def _rules_and_spellings_can_be_used(self) -> Self:
         for key in ("pattern", "not_pattern"):
             if getattr(self, key) is not None:
-                _check_pattern(key, getattr(self, key))
+                check_pattern(key, getattr(self, key))
         if self.time_zone is not None:
             try:
                 ZoneInfo(self.time_zone)
@@ -286,7 +286,7 @@ def _as_number(limit: float | date | datetime) -> float:
     return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 
 
-def _check_pattern(key: str, pattern: str) -> None:
+def check_pattern(key: str, pattern: str) -> None:
     """Refuse a regular expression that the engine could not run in linear time."""
     try:
         re.compile(pattern)

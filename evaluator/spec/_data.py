@@ -9,7 +9,13 @@ from typing import Final, Literal, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from evaluator.spec._base import SpecModel, problem
-from evaluator.spec._columns import SPELLING_KEYS, TIME_TYPES, ColumnSpec, Severity
+from evaluator.spec._columns import (
+    SPELLING_KEYS,
+    TIME_TYPES,
+    ColumnSpec,
+    Severity,
+    check_pattern,
+)
 from evaluator.spec._expression import Kind, parse_expression
 from evaluator.spec._spellings import NumberSpelling
 
@@ -177,14 +183,41 @@ class DataSpec(SpecModel):
     encoding: str | None = Field(default=None, examples=["utf-8", "cp1252"])
     """The encoding of text files; detected when not declared."""
 
-    delimiter: str | None = Field(default=None, min_length=1, max_length=1, examples=[";"])
-    """What separates fields; detected when not declared."""
+    delimiter: str | None = Field(default=None, min_length=1, max_length=8, examples=[";", "||"])
+    """What separates fields, one character or several; detected when not declared."""
+
+    blanks_after_delimiter: bool = Field(default=False, examples=[True])
+    """Whether blanks between a delimiter and a field, or its quote, are no part of the field."""
+
+    escape: str | None = Field(default=None, min_length=1, max_length=1, examples=["\\"])
+    """What takes the meaning from a delimiter or a quote right behind it."""
+
+    skip_lines: int = Field(default=0, ge=0, examples=[2])
+    """So many lines at the beginning of a text file are no rows, such as a title."""
+
+    comment: str | None = Field(default=None, min_length=1, max_length=8, examples=["#"])
+    """A line of a delimited file that begins so is no row."""
+
+    not_rows: tuple[str, ...] = Field(default=(), examples=[["Total;.*", "Source: .*"]])
+    """Regular expressions; a line of a delimited file that one of them matches whole is no row,
+    such as totals and footers. What is left out so is counted and shown in the report."""
 
     quote: str | None = Field(default=None, max_length=1, examples=['"', ""])
     """What encloses a field that holds delimiters or line breaks; empty: nothing does."""
 
     header: bool | None = Field(default=None, examples=[True])
     """Whether the first line names the columns; without one, fields come in the declared order."""
+
+    header_lines: int = Field(default=1, ge=1, le=5, examples=[2])
+    """Over how many lines the header goes; a column's name is what stands there, with blanks
+    between. An empty field of a line above is taken to go on from the one on its left."""
+
+    cut_off: Literal["refuse", "quarantine"] = Field(default="refuse", examples=["quarantine"])
+    """Whether a text file is refused whose last row is incomplete and has no line end, as of a file
+    that is still being written, or only that row is."""
+
+    still_seconds: int = Field(default=30, ge=10, le=86_400, examples=[300])
+    """How long a file must not have changed before it is taken in on its arrival."""
 
     undeclared_columns: Literal["ignore", "refuse"] = Field(default="ignore", examples=["refuse"])
     """A column that is not declared is reported and left out, or refuses the file."""
@@ -294,16 +327,30 @@ class DataSpec(SpecModel):
             ) from error
         return info.name
 
-    @field_validator("delimiter", "quote")
+    @field_validator("quote", "escape")
     @classmethod
     def _marks_are_single_bytes(cls, mark: str | None, info: ValidationInfo) -> str | None:
         if mark and (not mark.isascii() or mark in "\r\n\0"):
             raise problem(
                 str(info.field_name),
-                f"{mark!r} cannot separate or enclose",
+                f"{mark!r} cannot enclose or escape",
                 "use one ASCII character",
             )
         return mark
+
+    @field_validator("delimiter", "comment")
+    @classmethod
+    def _marks_stand_in_a_line(cls, mark: str | None, info: ValidationInfo) -> str | None:
+        if mark and not {*mark}.isdisjoint("\r\n\0"):
+            raise problem(str(info.field_name), f"{mark!r} ends a line", "use characters of a line")
+        return mark
+
+    @field_validator("not_rows")
+    @classmethod
+    def _not_rows_are_patterns(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in patterns:
+            check_pattern("not_rows", pattern)
+        return patterns
 
     @field_validator("columns")
     @classmethod
@@ -336,9 +383,15 @@ class DataSpec(SpecModel):
         return self
 
     @model_validator(mode="after")
-    def _quote_is_not_the_delimiter(self) -> Self:
-        if self.delimiter is not None and self.delimiter == self.quote:
-            raise problem("quote", "it is the delimiter", "choose two different characters")
+    def _marks_are_different(self) -> Self:
+        if self.quote and self.quote == self.escape:
+            raise problem(
+                "escape", "it is the quote", "remove it: a doubled quote is one quote anyway"
+            )
+        for key in ("quote", "escape"):
+            mark = getattr(self, key)
+            if mark and self.delimiter is not None and mark in self.delimiter:
+                raise problem(key, "it is the delimiter", "choose two different characters")
         return self
 
     @model_validator(mode="after")

@@ -1,12 +1,19 @@
 import gzip
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings, strategies as st
+from pydantic import ValidationError
 
+from evaluator.intake import replay
+from evaluator.intake._readers import _stream
 from evaluator.intake._readers._delimited import DelimitedReader
-from evaluator_tests.intake.conftest import Take, declare
+from evaluator.intake._readers._records import WHOLE, Dialect, scan, split_record
+from evaluator_tests.intake.conftest import Take, Taken, declare
 
 HEADER = b"id,n,t\n"
 
@@ -102,12 +109,6 @@ def test_bytes_that_are_not_of_a_declared_encoding_cost_their_row(take: Take) ->
 def test_a_nul_byte_costs_its_row(take: Take) -> None:
     taken = take(HEADER + b"a,1,x\x00y\nb,2,y\n")
     assert taken.rules == {2: ["nul_byte"]}
-
-
-def test_a_last_line_that_is_cut_off_is_quarantined_and_told(take: Take) -> None:
-    taken = take(HEADER + b"a,1,x\nb,2")
-    assert taken.rules == {3: ["too_few_fields"]}
-    assert any("may be cut off" in note for note in taken.profile.notes)
 
 
 def test_a_stray_quote_costs_one_row_and_not_the_rest(take: Take) -> None:
@@ -221,3 +222,189 @@ def test_parquet_is_read_as_text_and_typed_again(take: Take, tmp_path: Path) -> 
 
 def test_a_file_that_is_no_parquet_is_refused(take: Take) -> None:
     assert "cannot be read" in str(take(b"PAR1 nothing", name="day.parquet").broken)
+
+
+TWO_LINES = {
+    "id": {"type": "string"},
+    "num ber": {"type": "integer"},
+    "num t": {"type": "string"},
+}
+
+
+@pytest.mark.parametrize(
+    ("content", "keys"),
+    [
+        (b"id||n||t\na||1||x|y\n", {"delimiter": "||"}),
+        (b'id, n, t\na, 1, "x|y"\n', {"blanks_after_delimiter": True}),
+        (b'id  n    t\na   1  "x|y"\n', {"delimiter": " ", "blanks_after_delimiter": True}),
+        (b'Title; of "this\nas of today\nid;n;t\na;1;x|y\n', {"skip_lines": 2}),
+        (b'# "made by hand\nid,n,t\n#x,1,"\na,1,x|y\n# end', {"comment": "#"}),
+        (b"id,n,t\na,1,x|y\nTotal,1,\nSource: us\n", {"not_rows": ["Total,.*", "Source: .*"]}),
+        (b"id,n,t\na,1,x\\|y\n", {"escape": "\\"}),
+        (b"sep=;\r\nid;n;t\r\na;1;x|y\r\n", {}),
+        (b'"sep=|"\nid|n|t\na|1|"x|y"\n', {}),
+        ("id§n§t\na§1§x|y\n".encode(), {"delimiter": "§"}),
+        (b"id,num,\n,ber,t\na,1,x|y\n", {"header_lines": 2, "columns": TWO_LINES}),
+    ],
+)  # fmt: skip
+def test_a_file_is_read_as_it_is_declared_to_be_laid_out(
+    take: Take, content: bytes, keys: dict[str, Any]
+) -> None:
+    taken = take(content, declare(**{"columns": None, **keys}))
+    assert taken.broken is None
+    assert taken.quarantine == []
+    assert [tuple(row.values())[:2] for row in taken.typed] == [("a", 1)]
+    assert "x|y" in taken.typed[0].values()
+
+
+def test_what_is_no_row_is_counted_told_and_costs_nothing(take: Take) -> None:
+    content = b"one\n# c\nid,n,t\na,1,x\n\nTotal,9,\n# d\nb,x,\nTotal,9,\n\n"
+    data = declare(skip_lines=1, comment="#", not_rows=["Total,.*"])
+    taken = take(content, data)
+    assert taken.rules == {5: ["blank_line"], 8: ["type"]}
+    structure = taken.profile.structure
+    assert (structure.left_out, structure.left_out_lines) == (4, (2, 6, 7))
+    assert "4 lines left out as no rows (comment, not_rows), such as line 2, 6, 7" in (
+        taken.result.report
+    )
+    assert "1 line before the header left out as no rows" in taken.result.report
+
+
+@pytest.mark.parametrize("name", ["day.csv", "day.jsonl"])
+def test_a_file_whose_last_row_is_cut_off_is_refused_unless_declared(take: Take, name: str) -> None:
+    whole, cut = (HEADER + b"a,1,x\n", b"b,2") if name == "day.csv" else (
+        b'{"id": "a", "n": 1, "t": "x"}\n', b'{"id": "b", "n'
+    )  # fmt: skip
+    taken = take(whole + cut, name=name)
+    assert "cut off, or still being written: its last row, at line" in str(taken.broken)
+    assert taken.typed == []
+    allowed = take(whole + cut, declare(cut_off="quarantine"), name=name)
+    assert len(allowed.typed) == len(allowed.quarantine) == 1
+    assert take(whole + cut + b"\n", name=name).broken is None
+
+
+def test_a_last_row_that_is_whole_needs_no_line_end(take: Take) -> None:
+    taken = take(HEADER + b"a,1,x\nb,2,y")
+    assert [row["id"] for row in taken.typed] == ["a", "b"]
+    assert any("may be cut off" in note for note in taken.profile.notes)
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_a_header_that_comes_again_is_named_as_that(take: Take, mark: bytes) -> None:
+    columns = {"id": {"type": "string"}, "n": {"type": "string"}, "t": {"type": "string"}}
+    taken = take(HEADER + b"a,1,x\n" + mark + HEADER + b"b,2,y\n", declare(columns))
+    assert taken.rules == {3: ["repeated_header"]}
+    assert [row["id"] for row in taken.typed] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [
+        ("cp1252", "Müller"), ("cp1252", "Müller;Jørgen;Åse;Zoë"), ("cp1251", "Москва"),
+        ("cp932", "東京"), ("cp932", "ソ"), ("gb18030", "北京"), ("utf-16-le", "ü"),
+        ("utf-32", "ü"),
+        ("utf-16", "東"), ("cp037", "x"), ("iso2022_jp", "東京"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["day.csv", "day.jsonl"])
+def test_a_refused_row_s_raw_is_the_file_s_bytes_in_any_encoding(
+    take: Take, tmp_path: Path, encoding: str, text: str, name: str
+) -> None:
+    row = f"b,x,{text}" if name == "day.csv" else f'{{"id": "b", "n": "x", "t": "{text}"}}'
+    header = "id,n,t\na,1,y\n" if name == "day.csv" else '{"id": "a", "n": 1, "t": "y"}\n'
+    data = declare(encoding=encoding)
+    taken = take(f"{header}{row}\n".encode(encoding), data, name=name)
+    assert [one["text"] for one in taken.quarantine] == [row]
+    # A mark at the beginning is of the file, and of none of its rows.
+    plain = {"utf-16": "utf-16-le", "utf-32": "utf-32-le"}.get(encoding, encoding)
+    expected = row.encode(plain)
+    assert taken.quarantine[0]["raw"] == expected
+    again = replay(
+        taken.result.typed_path, taken.result.quarantine_path, data, into=tmp_path / "b", name=name
+    )
+    assert Taken(again).quarantine == taken.quarantine
+
+
+def test_a_character_that_two_spellings_have_leaves_raw_out_and_never_wrong(take: Take) -> None:
+    content = b"id,n,t\na,x,\x87\x90\n"  # NEC's spelling of a character that has another one
+    taken = take(content, declare(encoding="cp932"))
+    assert taken.quarantine[0]["text"] == f"a,x,{content[11:13].decode('cp932')}"
+    assert taken.quarantine[0]["raw"] is None
+
+
+@pytest.mark.parametrize("names", ["Müller", "Müller;Jørgen;Åse", "Müller;Jørgen;Åse;Zoë"])
+def test_few_accented_characters_are_of_windows_and_cost_no_row(take: Take, names: str) -> None:
+    rows = "".join(f"{n},1,{name}\n" for n, name in enumerate(names.split(";")))
+    taken = take((HEADER.decode() + rows).encode("cp1252"))
+    assert [row["t"] for row in taken.typed] == names.split(";")
+    found = [(rule.rule, rule.severity) for rule in taken.profile.dataset_rules]
+    assert found == [("encoding", "warn")]
+    assert "guessed" in taken.result.report
+
+
+def test_a_sample_that_cuts_a_character_is_still_utf_8(
+    take: Take, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = HEADER + b"a,1," + "ü".encode() + b"\nb,2,y\n"
+    cut = content.index(b"\xbc")
+    monkeypatch.setattr(_stream, "SAMPLE_BYTES", cut)
+    taken = take(content)
+    assert [row["t"] for row in taken.typed] == ["ü", "y"]
+    assert taken.profile.dataset_rules == ()
+
+
+def test_what_nobody_sees_is_no_part_of_a_column_s_name_and_told(take: Take) -> None:
+    taken = take("\u200bid,n\u00a0,\u2060t\ufeff\na,1,x\n".encode())
+    assert taken.typed == [{"id": "a", "n": 1, "t": "x"}]
+    assert taken.profile.header == ("id", "n", "t")
+    assert len([note for note in taken.profile.notes if "nobody sees" in note]) == 2
+
+
+def test_numbers_of_json_have_a_point_whatever_the_texts_beside_them_have(take: Take) -> None:
+    columns = {"id": {"type": "string"}, "v": {"type": "float"}}
+    data = declare(columns, decimal=",", thousands=".")
+    content = b'{"id": "a", "v": 1.234}\n{"id": "b", "v": "1.234,5"}\n{"id": "c", "v": "1.5"}\n'
+    taken = take(content, data, name="day.jsonl")
+    assert [row["v"] for row in taken.typed] == [1.234, 1234.5]
+    assert taken.rules == {3: ["type"]}
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        ({"escape": '"', "quote": '"'}, "it is the quote"),
+        ({"not_rows": ["("]}, "not a regular"),
+        ({"delimiter": "a\n"}, "ends a line"),
+        ({"quote": "|", "delimiter": "||"}, "is the delimiter"),
+    ],
+)
+def test_a_layout_that_cannot_be_is_refused_when_the_yaml_loads(
+    keys: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(ValidationError, match=says):
+        declare(**keys)
+
+
+PIECES = st.lists(
+    st.sampled_from(["a", "|", "||", '"', '""', "\\", '\\"', "\n", " ", "#", '||"', "x\\||"]),
+    max_size=40,
+).map("".join)  # fmt: skip
+
+
+@settings(max_examples=150)
+@given(PIECES)
+def test_no_layout_loses_a_byte(text: str) -> None:
+    dialects = [
+        Dialect(b"||", b'"'), Dialect(b"|", b'"', b"\\"), Dialect(b"|", b'"', blanks=True),
+        Dialect(b"|", b'"', comment=b"#"), Dialect(b"||", None, b"\\", blanks=True),
+    ]  # fmt: skip
+    content = text.encode()
+    for dialect in dialects:
+        records = scan(content, dialect, first_line=1, final=True)
+        covered = b"".join(records.text(index) for index in range(len(records)))
+        assert covered.replace(b"\n", b"") == content.replace(b"\n", b"")
+        assert records.consumed == len(content)
+        for index in np.flatnonzero(records.fault == WHOLE).tolist():
+            fields = split_record(records.text(index), dialect)
+            assert fields is not None
+            assert len(fields) == records.fields[index]

@@ -1,6 +1,8 @@
 """Sensors for files and artifacts: what they ask for, and what they leave alone."""
 
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import dagster as dg
 import pytest
@@ -32,6 +34,19 @@ class Watch:
         ]
 
 
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Let so many seconds pass from one look to the next; by default as long as a file is still."""
+    seconds = {"now": 0, "step": 30}
+
+    def tick() -> int:
+        seconds["now"] += seconds["step"]
+        return seconds["now"]
+
+    monkeypatch.setattr(_arrivals, "time", SimpleNamespace(time=tick))
+    return lambda step: seconds.update(step=step)
+
+
 @pytest.fixture
 def landing(audit: Audit, home: Home) -> Watch:
     assert home.landing("flights").is_dir()
@@ -46,6 +61,17 @@ def test_a_file_is_asked_for_at_the_second_look_that_finds_it_unchanged(landing:
     assert landing.look() == []
     assert landing.look() == ["2013-11-01", "2013-11-02", "2013-11-03"]
     assert landing.look() == []
+
+
+def test_a_file_is_asked_for_when_it_has_been_still_for_as_long_as_declared(
+    landing: Watch, clock: Callable[[int], None], home: Home
+) -> None:
+    clock(10)
+    assert [landing.look() for _ in range(3)] == [[], [], []]
+    with landed(home, "2013-11-02").open("a") as file:
+        file.write("one more line after a pause\n")
+    assert landing.look() == ["2013-11-01", "2013-11-03"]
+    assert [landing.look() for _ in range(3)] == [[], [], ["2013-11-02"]]
 
 
 def test_a_file_that_is_still_being_written_is_left_alone(landing: Watch, home: Home) -> None:
@@ -82,7 +108,7 @@ def test_a_day_that_waits_for_another_try_is_asked_for_after_ten_minutes(
         patch.setattr(DayIntake, "ingest", failing_on("2013-11-02", OSError("disk full")))
         run(audit, home)
     now = iter([1000.0, 1599.0, 1600.0, 1601.0])
-    monkeypatch.setattr(_arrivals.time, "time", lambda: next(now))
+    monkeypatch.setattr(_arrivals, "time", SimpleNamespace(time=lambda: next(now)))
     watch = Watch(landing_sensor(audit))
     assert [watch.look() for _ in range(4)] == [[], [], ["2013-11-02"], []]
 

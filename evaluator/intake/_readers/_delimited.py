@@ -1,6 +1,7 @@
 """The reader of CSV and TSV."""
 
 import codecs
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,8 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from evaluator.intake._profile import MAX_EXAMPLES
 from evaluator.intake._readers import _records as rec
-from evaluator.intake._readers._layout import find_layout
+from evaluator.intake._readers._layout import find_layout, visible
 from evaluator.intake._readers._records import Records, split_record
 from evaluator.intake._readers._stream import (
     BLOCK_BYTES,
@@ -20,6 +22,7 @@ from evaluator.intake._readers._stream import (
     RefusedFileError,
     describe_structure,
     mark_bytes,
+    refuse_cut_off,
 )
 from evaluator.intake._violations import Batch, FileMetadata, Reject
 from evaluator.spec import DataSpec, FileFormat
@@ -44,22 +47,33 @@ class DelimitedReader:
             block=block,
         )
         self._blanks = BlankLines()
+        self._header: list[list[str]] = []
+        self._header_texts: set[bytes] = set()
+        self._not_rows = [re.compile(pattern.encode(), re.DOTALL) for pattern in data.not_rows]
 
     def batches(self) -> Iterator[Batch]:
+        last = None
         for records in self._stream.records():
             self.metadata.layout = self._stream.layout
             first = 0
             if self.columns is None:
                 first = self._begin(records)
             if self.columns is not None and first < len(records):
-                yield self._batch(records, first, self.columns)
-        self._finish()
+                last = self._batch(records, first, self.columns)
+                yield last
+        if self.columns is None:
+            raise RefusedFileError("the file is empty")
+        describe_structure(self.metadata, self._stream, self._blanks)
+        refuse_cut_off(last, self._stream, self.data)
 
     def _begin(self, records: Records) -> int:
         """Take the header; return the index of the first record after it."""
         for index in range(len(records)):
             if records.fault[index] == rec.BLANK:
                 self._blanks.count += 1
+                continue
+            if records.fault[index] == rec.LEFT_OUT:
+                self._leave_out(records.line[index : index + 1])
                 continue
             if not self.metadata.layout.header:
                 names = list(self.data.file_columns)
@@ -69,11 +83,32 @@ class DelimitedReader:
                     "the file has no header; its fields are taken in the declared order"
                 )
                 return index
-            self._take_header(records, index)
-            return index + 1
+            self._header.append(self._header_fields(records, index))
+            self._header_texts.add(records.text(index).removeprefix(codecs.BOM_UTF8))
+            if len(self._header) == self.data.header_lines:
+                self._take_header()
+                return index + 1
         return len(records)
 
-    def _take_header(self, records: Records, index: int) -> None:
+    def _take_header(self) -> None:
+        """Name the columns by what stands in the header's lines, one below the other."""
+        width = max(map(len, self._header))
+        lines = [fields + [""] * (width - len(fields)) for fields in self._header]
+        for fields in lines[:-1]:
+            for position in range(1, width):
+                fields[position] = fields[position] or fields[position - 1]
+        held = [" ".join(filter(None, parts)) for parts in zip(*lines, strict=True)]
+        names = [visible(name) for name in held]
+        for position, (before, name) in enumerate(zip(held, names, strict=True), 1):
+            if before.strip() != name:
+                self.metadata.notes.append(
+                    f"of the name of column {position}, {name!r}, characters that nobody sees are"
+                    " left out"
+                )
+        self.metadata.header = names
+        self.columns = match_columns(names, self.data)
+
+    def _header_fields(self, records: Records, index: int) -> list[str]:
         text = records.text(index)
         whole = records.fault[index] == rec.WHOLE
         fields = split_record(text, self._stream.dialect) if whole else None
@@ -81,13 +116,34 @@ class DelimitedReader:
             raise RefusedFileError("the header cannot be read: a quote or a NUL byte is misplaced")
         check_column_count(len(fields), self.data)
         try:
-            names = [field.decode("utf-8").strip() for field in fields]
+            return [field.decode("utf-8") for field in fields]
         except UnicodeDecodeError:
             raise RefusedFileError(
                 f"the header holds bytes that are not {self.metadata.layout.encoding}"
             ) from None
-        self.metadata.header = names
-        self.columns = match_columns(names, self.data)
+
+    def _leave_out(self, lines: npt.NDArray[np.int64]) -> None:
+        """Count lines that are no rows."""
+        structure = self.metadata.structure
+        shown = (*structure.left_out_lines, *lines.tolist())[:MAX_EXAMPLES]
+        self.metadata.structure = structure.model_copy(
+            update={"left_out": structure.left_out + len(lines), "left_out_lines": shown}
+        )
+
+    def _mark_no_rows(self, records: Records, fault: npt.NDArray[np.uint8], first: int) -> None:
+        """Mark lines that the audit declares to be no rows, and headers that come again."""
+        for pattern in self._not_rows:
+            for index in range(first, len(records)):
+                if pattern.fullmatch(records.text(index)):
+                    fault[index] = rec.LEFT_OUT
+        for header in self._header_texts:
+            if header not in records.data:
+                continue
+            length = records.end - records.start
+            alike = (length == len(header)) | (length == len(header) + len(codecs.BOM_UTF8))
+            for index in np.flatnonzero(alike & (fault != rec.LEFT_OUT)).tolist():
+                if records.text(index).removeprefix(codecs.BOM_UTF8) == header:
+                    fault[index] = rec.REPEATED_HEADER
 
     def _batch(self, records: Records, first: int, columns: dict[str, int]) -> Batch:
         width = len(self.metadata.header)
@@ -96,7 +152,9 @@ class DelimitedReader:
         whole = fault == rec.WHOLE
         fault[whole & (records.fields < width)] = rec.TOO_FEW
         fault[whole & (records.fields > width)] = rec.TOO_MANY
+        self._mark_no_rows(records, fault, first)
         fault[:first] = rec.WHOLE
+        self._leave_out(records.line[fault == rec.LEFT_OUT])
         rejects = self._blanks.rejects(records, fault)
         rejects += self._rejects(records, fault, width)
         rejects.sort(key=lambda reject: reject.line)
@@ -109,17 +167,21 @@ class DelimitedReader:
         def originals(indices: npt.NDArray[np.int64]) -> list[bytes]:
             return [records.text(int(row)) for row in rows[indices]]
 
-        return Batch(frame=frame, line=records.line[rows], originals=originals, rejects=rejects)
+        raw = self._stream.transcoder.original
+        return Batch(frame, records.line[rows], originals, rejects, raw=raw)
 
     def _rejects(self, records: Records, fault: npt.NDArray[np.uint8], width: int) -> list[Reject]:
         """Turn faulty records into rejects."""
         rejects = []
-        for index in np.flatnonzero(fault > rec.BLANK).tolist():
+        for index in np.flatnonzero((fault > rec.BLANK) & (fault != rec.LEFT_OUT)).tolist():
             code, line = int(fault[index]), int(records.line[index])
             rule, message = RULES.get(code, ("", ""))
             if code in (rec.TOO_FEW, rec.TOO_MANY):
                 rule, message = wrong_width(int(records.fields[index]), width)
-            rejects.append(Reject(line, records.text(index), rule, message))
+            text = records.text(index)
+            rejects.append(
+                Reject(line, text, rule, message, self._stream.transcoder.original(text))
+            )
         return rejects
 
     def _frame(
@@ -133,7 +195,11 @@ class DelimitedReader:
             return pl.DataFrame(schema=schema, height=None if columns else len(rows))
         dialect = self._stream.dialect
         frame = None
-        if not text.startswith(codecs.BOM_UTF8) and len(self.metadata.header) > 1:
+        if (
+            dialect.is_plain
+            and not text.startswith(codecs.BOM_UTF8)
+            and len(self.metadata.header) > 1
+        ):
             frame = pl.read_csv(
                 text,
                 has_header=False,
@@ -166,11 +232,6 @@ class DelimitedReader:
                 for name, position in columns.items()
             }
         )
-
-    def _finish(self) -> None:
-        if self.columns is None:
-            raise RefusedFileError("the file is empty")
-        describe_structure(self.metadata, self._stream, self._blanks)
 
 
 def wrong_width(count: int, width: int) -> tuple[str, str]:

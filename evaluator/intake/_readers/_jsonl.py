@@ -20,6 +20,7 @@ from evaluator.intake._readers._stream import (
     RefusedFileError,
     describe_structure,
     mark_bytes,
+    refuse_cut_off,
 )
 from evaluator.intake._violations import Batch, FileMetadata, RowTexts, batch_of_rows
 from evaluator.spec import DataSpec
@@ -34,6 +35,12 @@ class JsonLinesReader:
         self._stream = RecordStream(path, data, self._layout, block=block)
         self._blanks = BlankLines()
         self._keys: dict[str, None] = {}
+        spellings = {name: data.read_as(name) for name in data.file_columns}
+        self._decimal_marks = {
+            name: column.spelling.decimal
+            for name, column in spellings.items()
+            if column.kind == "number" and column.spelling.decimal != "."
+        }
 
     def _layout(self, _sample: bytes, encoding: str, mark: int) -> Layout:
         detected = () if self.data.encoding else ("encoding",)
@@ -42,15 +49,17 @@ class JsonLinesReader:
         )
 
     def batches(self) -> Iterator[Batch]:
-        some = False
+        some, last = False, None
         for records in self._stream.records():
             self.metadata.layout = self._stream.layout
             batch = self._batch(records)
             some = some or len(batch.line) > 0 or bool(batch.rejects)
+            last = batch
             yield batch
         if not some:
             raise RefusedFileError("the file is empty")
         describe_structure(self.metadata, self._stream, self._blanks)
+        refuse_cut_off(last, self._stream, self.data)
         self.metadata.header = list(self._keys)
         if self._keys:
             match_columns(self.metadata.header, self.data)
@@ -59,7 +68,11 @@ class JsonLinesReader:
         fault = records.fault.copy()
         mark_bytes(records, fault)
         blank = self._blanks.rejects(records, fault)
-        batch = batch_of_rows(self._rows(records, fault), self.data.file_columns)
+        batch = batch_of_rows(
+            self._rows(records, fault),
+            self.data.file_columns,
+            raw=self._stream.transcoder.original,
+        )
         batch.rejects = sorted([*blank, *batch.rejects], key=lambda reject: reject.line)
         return batch
 
@@ -89,7 +102,13 @@ class JsonLinesReader:
             raise RefusedFileError(
                 f"the objects have more than {self.data.maximum_columns:,} keys (maximum_columns)"
             )
-        return {key: _text(item) for key, item in found.items()}, "", ""
+        return {key: self._text(key, item) for key, item in found.items()}, "", ""
+
+    def _text(self, key: str, value: Any) -> str | None:
+        if isinstance(value, _Number) and key in self._decimal_marks:
+            # A number of JSON has a point, however those in texts are written.
+            return value.replace(".", self._decimal_marks[key])
+        return _text(value)
 
 
 class _Object:

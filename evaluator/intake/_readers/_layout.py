@@ -1,15 +1,28 @@
 """How a text file is laid out: encoding, delimiter, quote, header; declared or detected."""
 
 import codecs
+import re
+import unicodedata
 from typing import Final
 
 from evaluator.intake._profile import Layout
-from evaluator.intake._readers._records import Dialect, Records, scan, split_record
+from evaluator.intake._readers._records import (
+    BLANK,
+    LEFT_OUT,
+    Dialect,
+    Records,
+    scan,
+    split_record,
+)
 from evaluator.spec import DataSpec, FileFormat
 
 SAMPLE_BYTES: Final = 1024 * 1024
 #: What JSON text cannot hold unescaped.
 NO_DELIMITER: Final = "\x1f"
+#: So much of what is not ASCII is looked at where an encoding is guessed.
+GUESSED_BYTES: Final = 64 * 1024
+#: How spreadsheets of some countries name the delimiter in a line before the header.
+SEPARATOR_LINE: Final = re.compile(rb'"?sep=(.)"?(?:\r\n|\n|\r)', re.IGNORECASE)
 DELIMITERS: Final = (b",", b";", b"\t", b"|")
 BYTE_ORDER_MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -21,14 +34,19 @@ BYTE_ORDER_MARKS: Final = (
 UTF8_NAMES: Final = ("utf-8", "utf-8-sig", "ascii")
 
 
-def dialect_of(layout: Layout) -> Dialect:
+def dialect_of(layout: Layout, comment: str | None = None) -> Dialect:
     """Return what separates and encloses fields; without a delimiter, a line is one field."""
-    delimiter = layout.delimiter or NO_DELIMITER
-    return Dialect(delimiter.encode(), (layout.quote or "").encode() or None)
+    return Dialect(
+        (layout.delimiter or NO_DELIMITER).encode(),
+        (layout.quote or "").encode() or None,
+        (layout.escape or "").encode() or None,
+        blanks=bool(layout.blanks),
+        comment=(comment or "").encode() or None,
+    )
 
 
-def find_encoding(sample: bytes, declared: str | None) -> tuple[str, int]:
-    """Tell the encoding of a file from its beginning."""
+def find_encoding(sample: bytes, declared: str | None, *, is_cut: bool) -> tuple[str, int]:
+    """Tell the encoding of a file from its beginning, which may end in a character."""
     for mark, name in BYTE_ORDER_MARKS:
         if sample.startswith(mark) and (declared is None or _agrees(declared, name)):
             return name, len(mark)
@@ -41,7 +59,29 @@ def find_encoding(sample: bytes, declared: str | None) -> tuple[str, int]:
     wide = _wide_encoding(sample)
     if wide is not None:
         return wide, 0
-    return ("utf-8" if sample.isascii() or _looks_like_utf8(sample) else "cp1252"), 0
+    if sample.isascii() or _looks_like_utf8(sample, is_cut=is_cut):
+        return "utf-8", 0
+    return _guess_encoding(sample), 0
+
+
+def is_guessed(encoding: str, mark: int, declared: str | None) -> bool:
+    """Tell whether an encoding was taken for the likeliest, and not known by its bytes."""
+    return declared is None and not mark and not encoding.startswith("utf-")
+
+
+def _guess_encoding(sample: bytes) -> str:
+    """Choose the likeliest encoding of bytes that are no UTF-8; of several as likely, Windows'."""
+    from charset_normalizer import from_bytes
+
+    # What is ASCII tells nothing of an encoding.
+    telling = b"\n".join(line for line in sample.splitlines() if not line.isascii())
+    found = list(from_bytes(telling[:GUESSED_BYTES]))
+    if not found:
+        return "cp1252"
+    likely = [match for match in found if match.chaos <= found[0].chaos]
+    if any("cp1252" in match.could_be_from_charset for match in likely):
+        return "cp1252"
+    return codecs.lookup(found[0].encoding).name
 
 
 def _agrees(declared: str, marked: str) -> bool:
@@ -61,13 +101,17 @@ def _wide_encoding(sample: bytes) -> str | None:
     return None
 
 
-def _looks_like_utf8(sample: bytes) -> bool:
+def _looks_like_utf8(sample: bytes, *, is_cut: bool) -> bool:
     """Whether more of the bytes beyond ASCII make sense as UTF-8 than do not."""
-    text = sample.decode("utf-8", errors="surrogateescape")
+    if is_cut:
+        # Its last character may lack its end, which is no fault of the encoding.
+        decoder = codecs.getincrementaldecoder("utf-8")(errors="surrogateescape")
+        text = decoder.decode(sample)
+    else:
+        text = sample.decode("utf-8", errors="surrogateescape")
     wrong = sum("\udc80" <= character <= "\udcff" for character in text)
     right = sum(character > "\x7f" for character in text) - wrong
-    # A sample may be cut in the middle of a character.
-    return wrong <= 3 or right >= wrong  # noqa: PLR2004 - a character has at most four bytes
+    return wrong == 0 or right > wrong
 
 
 def find_layout(
@@ -78,14 +122,19 @@ def find_layout(
     quote = b'"' if data.quote is None else data.quote.encode() or None
     if data.quote is None:
         detected.append("quote")
+    separator = SEPARATOR_LINE.match(sample)
     if data.delimiter is not None:
         delimiter = data.delimiter.encode()
+    elif separator is not None:
+        delimiter = separator[1]
+        sample = sample[separator.end() :]
+        detected.append("delimiter")
     elif format_ == "tsv":
         delimiter = b"\t"
     else:
         delimiter = _find_delimiter(sample, quote, data)
         detected.append("delimiter")
-    dialect = Dialect(delimiter=delimiter, quote=quote)
+    dialect = _dialect(delimiter, quote, data)
     header = data.header
     if header is None:
         header = _has_header(sample, dialect, data)
@@ -98,6 +147,18 @@ def find_layout(
         quote=(quote or b"").decode(),
         header=header,
         detected=tuple(detected),
+        **({} if data.escape is None else {"escape": data.escape}),
+        **({"blanks": True} if data.blanks_after_delimiter else {}),
+    )
+
+
+def _dialect(delimiter: bytes, quote: bytes | None, data: DataSpec) -> Dialect:
+    return Dialect(
+        delimiter,
+        quote,
+        None if data.escape is None else data.escape.encode(),
+        blanks=data.blanks_after_delimiter,
+        comment=None if data.comment is None else data.comment.encode(),
     )
 
 
@@ -107,11 +168,11 @@ def _first_records(sample: bytes, dialect: Dialect) -> Records:
 
 
 def first_fields(sample: bytes, dialect: Dialect) -> list[str]:
-    """Return the fields of the first line that is not blank."""
+    """Return the fields of the first line that is neither blank nor a comment."""
     records = _first_records(sample, dialect)
     for index in range(len(records)):
         text = records.text(index)
-        if text:
+        if records.fault[index] not in (BLANK, LEFT_OUT):
             fields = split_record(text, dialect) or text.split(dialect.delimiter)
             return [field.decode("utf-8", errors="backslashreplace") for field in fields]
     return []
@@ -122,8 +183,8 @@ def _find_delimiter(sample: bytes, quote: bytes | None, data: DataSpec) -> bytes
     expected = set(data.file_columns)
 
     def merit(delimiter: bytes) -> tuple[int, float, bool]:
-        dialect = Dialect(delimiter=delimiter, quote=quote)
-        names = [name.strip() for name in first_fields(sample, dialect)]
+        dialect = _dialect(delimiter, quote, data)
+        names = [visible(name) for name in first_fields(sample, dialect)]
         fields = _first_records(sample[: 64 * 1024], dialect).fields
         even = float((fields == fields[0]).mean()) if len(fields) and fields[0] > 1 else 0.0
         return len(expected.intersection(names)), even, len(names) == len(expected)
@@ -143,7 +204,17 @@ def _has_header(sample: bytes, dialect: Dialect, data: DataSpec) -> bool:
 
 
 def _plain(name: str) -> str:
-    return name.strip().casefold()
+    return visible(name).casefold()
+
+
+def visible(name: str) -> str:
+    """Leave out of a column's name what nobody sees: marks without a width, blanks around it."""
+    shown = "".join(
+        " " if unicodedata.category(c) == "Zs" else c
+        for c in name
+        if unicodedata.category(c) not in ("Cf", "Cc") or c in "\t\n"
+    )
+    return shown.strip()
 
 
 def _could_be_name(text: str) -> bool:

@@ -29,6 +29,9 @@ NUL_BYTE: Final = 4
 NOT_OF_ENCODING: Final = 5
 TOO_FEW: Final = 6
 TOO_MANY: Final = 7
+REPEATED_HEADER: Final = 8
+#: No row, as the audit declares.
+LEFT_OUT: Final = 9
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,17 @@ class Dialect:
     delimiter: bytes
     #: None when nothing encloses fields.
     quote: bytes | None
+    #: Takes its meaning from a delimiter or a quote behind it.
+    escape: bytes | None = None
+    #: Whether blanks before a field are no part of it.
+    blanks: bool = False
+    #: What begins a line that is no row.
+    comment: bytes | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether bytes alone tell fields apart, so that a block can be scanned as a whole."""
+        return len(self.delimiter) == 1 and self.escape is None and not self.blanks
 
 
 @dataclass
@@ -77,8 +91,21 @@ def scan(
     data: bytes, dialect: Dialect, *, first_line: int, final: bool, limit: int | None = None
 ) -> Records:
     """Find the records in a block that begins where a record begins."""
+    records = _scan(data, dialect, first_line=first_line, final=final, limit=limit)
+    if dialect.comment is not None and dialect.comment in data:
+        for index, start in enumerate(records.start.tolist()):
+            if data.startswith(dialect.comment, start):
+                records.fault[index] = LEFT_OUT
+    return records
+
+
+def _scan(
+    data: bytes, dialect: Dialect, *, first_line: int, final: bool, limit: int | None
+) -> Records:
     bytes_ = np.frombuffer(data, dtype=np.uint8)
     ends = _line_ends(data, bytes_, final=final)
+    if not dialect.is_plain or _has_quoted_comment(data, dialect):
+        return _Recovery(data, ends, dialect, final=final, limit=limit).records(first_line)
     if dialect.quote is None or dialect.quote not in data:
         return _cut(data, ends, ends, None, dialect, first_line=first_line, final=final)
     inside = _inside_quotes(bytes_, dialect)
@@ -89,6 +116,15 @@ def scan(
             return _cut(data, ends, outside, inside, dialect, first_line=first_line, final=final)
 
     return _Recovery(data, ends, dialect, final=final, limit=limit).records(first_line)
+
+
+def _has_quoted_comment(data: bytes, dialect: Dialect) -> bool:
+    """Whether a quote may stand in a comment, where it opens nothing."""
+    comment, quote = dialect.comment, dialect.quote
+    if comment is None or quote is None or comment not in data:
+        return False
+    held = b"(?:^|[\r\n])" + re.escape(comment) + b"[^\r\n]*" + re.escape(quote)
+    return re.search(held, data) is not None
 
 
 def _line_ends(data: bytes, bytes_: npt.NDArray[np.uint8], *, final: bool) -> Positions:
@@ -221,44 +257,84 @@ def _kinds(bytes_: npt.NDArray[np.uint8], ends: Positions) -> dict[str, int]:
     return {"\\n": newlines - both, "\\r\\n": both, "\\r": len(ends) - newlines}
 
 
+@dataclass(frozen=True)
+class _Grammar:
+    """Regular expressions of a dialect."""
+
+    #: One field, quoted or plain, and the delimiter after it or the record's end.
+    field: re.Pattern[bytes]
+    #: A whole record.
+    whole: re.Pattern[bytes]
+    #: A record that a quote holds open at its line's end.
+    opened: re.Pattern[bytes]
+    #: A line inside quotes that stays there; one on which the record ends; one that opens another.
+    inner: re.Pattern[bytes]
+    closes: re.Pattern[bytes]
+    reopened: re.Pattern[bytes]
+    escaped: re.Pattern[bytes] | None
+
+
 @lru_cache(maxsize=16)
-def _field_pattern(dialect: Dialect) -> re.Pattern[bytes]:
-    """One field, quoted or plain, and the delimiter after it or the record's end."""
+def _grammar(dialect: Dialect) -> _Grammar:
     quote, delimiter = re.escape(dialect.quote or b""), re.escape(dialect.delimiter)
-    quoted = quote + b"((?:[^" + quote + b"]|" + quote * 2 + b")*+)" + quote
-    plain = b"([^" + delimiter + quote + b"]*+)"
-    return re.compile(b"(?:" + quoted + b"|" + plain + b")(" + delimiter + b"|\\Z)")
+    escape = re.escape(dialect.escape or b"")
+    # What is escaped may be the line's end, inside quotes.
+    pair = b"|" + escape + rb"(?:.|\Z)" if escape else b""
+    if len(dialect.delimiter) == 1:
+        plain = b"(?:[^" + delimiter + quote + escape + b"]" + pair + b")*+"
+    else:
+        other = b"[^" + quote + escape + b"]" if quote + escape else b"."
+        plain = b"(?:(?!" + delimiter + b")" + other + pair + b")*+"
+    inner = b"(?:[^" + quote + escape + b"]|" + quote * 2 + pair + b")*+" if quote else b""
+    blanks = b" *+" if dialect.blanks else b""
+    # Behind a quote a blank that separates fields is no blank to pass over.
+    after = b"" if dialect.delimiter.startswith(b" ") else blanks
+    quoted = quote + b"%b" + quote + after if quote else b"(?!)%b"
+    bare = blanks + b"(?:" + quoted % inner + b"|" + plain + b")"
+    ends_well = b"(?:" + delimiter + bare + b")*+"
+    opened = b"(?:" + bare + delimiter + b")*+" + blanks + quote + inner
+    closes = inner + quote + after
+    captured = quoted % (b"(" + inner + b")") + b"|(" + plain + b")"
+
+    def compiled(pattern: bytes) -> re.Pattern[bytes]:
+        return re.compile(pattern, re.DOTALL)
+
+    return _Grammar(
+        field=compiled(blanks + b"(?:" + captured + b")(" + delimiter + rb"|\Z)"),
+        whole=compiled(bare + ends_well),
+        opened=compiled(opened),
+        inner=compiled(inner),
+        closes=compiled(closes + ends_well),
+        reopened=compiled(closes + delimiter + opened),
+        escaped=compiled(escape + b"(.)") if escape else None,
+    )
 
 
 def split_record(record: bytes, dialect: Dialect) -> list[bytes] | None:
     """Split one record into its fields; None where a quote stands where none may."""
-    if dialect.quote is None:
+    if dialect.is_plain and dialect.quote is None:
         return record.split(dialect.delimiter)
-    pattern = _field_pattern(dialect)
+    grammar = _grammar(dialect)
     fields: list[bytes] = []
     position = 0
-    while found := pattern.match(record, position):
+    while found := grammar.field.match(record, position):
         quoted, plain, mark = found.groups()
-        fields.append(plain if quoted is None else quoted.replace(dialect.quote * 2, dialect.quote))
+        if quoted is None:
+            fields.append(_unescaped(plain, grammar.escaped))
+        else:
+            quote = dialect.quote or b""
+            fields.append(_unescaped(quoted.replace(quote * 2, quote), grammar.escaped))
         if not mark:
             return fields
         position = found.end()
     return None
 
 
-@lru_cache(maxsize=16)
-def _patterns(dialect: Dialect) -> tuple[re.Pattern[bytes], ...]:
-    """Give a whole record, one left open, and the rest of an open one, to its end or open again."""
-    quote = re.escape(dialect.quote or b"")
-    delimiter = re.escape(dialect.delimiter)
-    inner = b"(?:[^" + quote + b"]|" + quote * 2 + b")*+"
-    field = b"(?:" + quote + inner + quote + b"|[^" + delimiter + quote + b"]*+)"
-    ends_well = b"(?:" + delimiter + field + b")*+"
-    whole = field + ends_well
-    opened = b"(?:" + field + delimiter + b")*+" + quote + inner
-    closes = inner + quote + ends_well
-    reopened = inner + quote + delimiter + opened
-    return tuple(re.compile(part, re.DOTALL) for part in (whole, opened, closes, reopened))
+def _unescaped(field: bytes, escaped: re.Pattern[bytes] | None) -> bytes:
+    # What databases write for a missing value is no escaped letter.
+    if escaped is None or (field.endswith(b"N") and escaped.fullmatch(field)):
+        return field
+    return escaped.sub(rb"\1", field)
 
 
 class _Recovery:
@@ -276,6 +352,7 @@ class _Recovery:
         self.data = data
         self.ends = ends
         self.dialect = dialect
+        self.grammar = _grammar(dialect)
         self.quote = dialect.quote or b""
         stops = ends.tolist()
         self.starts = [0, *(stop + 1 for stop in stops)]
@@ -324,17 +401,19 @@ class _Recovery:
 
     def record(self, index: int) -> tuple[int, int] | None:
         """Find where a record that starts on a line ends."""
-        whole, opened, closes, reopened = _patterns(self.dialect)
         first = self.line(index)
-        if self.quote not in first or whole.fullmatch(first):
-            return index, WHOLE if first else BLANK
-        if not opened.fullmatch(first):
+        if not first:
+            return index, BLANK
+        comment = self.dialect.comment
+        if comment is not None and first.startswith(comment):
+            return index, LEFT_OUT
+        if not self.quote or self.quote not in first or self.grammar.whole.fullmatch(first):
+            return index, WHOLE
+        if not self.grammar.opened.fullmatch(first):
             return index, STRAY_QUOTE
-        return self.joined(index, closes, reopened)
+        return self.joined(index)
 
-    def joined(
-        self, index: int, closes: re.Pattern[bytes], reopened: re.Pattern[bytes]
-    ) -> tuple[int, int] | None:
+    def joined(self, index: int) -> tuple[int, int] | None:
         """Find the line on which a record closes that is open at its first line's end."""
         for later in range(index + 1, self.count):
             if self.stops[later] - self.starts[index] > self.limit:
@@ -342,22 +421,21 @@ class _Recovery:
             text = self.line(later)
             if self.quote not in text:
                 continue
-            if closes.fullmatch(text):
+            if self.grammar.closes.fullmatch(text):
                 return later, WHOLE
-            if not reopened.fullmatch(text) and not _stays_open(text, self.quote):
+            stays_open = self.grammar.reopened.fullmatch(text) or self.grammar.inner.fullmatch(text)
+            if not stays_open:
                 return index, UNCLOSED_QUOTE
         if self.final or len(self.data) - self.starts[index] > self.limit:
             return index, UNCLOSED_QUOTE
         return None
 
 
-def _stays_open(text: bytes, quote: bytes) -> bool:
-    """Whether all quotes in a line inside quotes are doubled ones."""
-    return quote not in text.replace(quote * 2, b"")
-
-
 def _fields(record: bytes, dialect: Dialect) -> int:
     """Count the fields of a record; delimiters inside quotes do not count."""
+    if not dialect.is_plain:
+        fields = split_record(record, dialect)
+        return record.count(dialect.delimiter) + 1 if fields is None else len(fields)
     delimiter, quote = dialect.delimiter, dialect.quote or b""
     if quote not in record:
         return record.count(delimiter) + 1
