@@ -75,7 +75,7 @@ def build_evaluation_set(days: Mapping[str, pa.Table], spec: AuditSpec) -> Evalu
 
 def _cases_of_day(day: str, table: pa.Table, spec: AuditSpec) -> pa.Table:
     columns: dict[str, pa.ChunkedArray | pa.Array] = {
-        "id": _plain(table[spec.data.id]),
+        "id": _plain(table[spec.data.id_column]),
         "geography": table[spec.geography].cast(pa.string()),
         "segment": table[spec.segment].cast(pa.string()),
         "day": pa.array([day] * table.num_rows, pa.string()),

@@ -381,7 +381,7 @@ def check_openings(
     if evidence.withheld is None:
         cases = in_order(cases)
         redacted = {DATA_PREFIX + column for column in spec.certificate.redact}
-        redacted |= {"id"} if spec.data.id in spec.certificate.redact else set()
+        redacted |= {"id"} if spec.redacts_ids else set()
     bound = []
     for one in openings.openings:
         # A place that is bound is one of the rows, whose number is held against the certificate's.

@@ -246,7 +246,7 @@ def redact_cases(cases: pa.Table, spec: AuditSpec, salts: Salts) -> pa.Table:
     for column in spec.certificate.redact:
         name = DATA_PREFIX + column
         if name in cases.column_names:
-            is_shared = column in {spec.data.id, spec.data.cluster}
+            is_shared = column in {spec.data.id_column, spec.data.cluster}
             values = map(_spelled, cases[name].to_pylist())
             of = (("" if is_shared else str(one)) for one in ids)
             digests = salts.digests(["column", column], zip(of, values, strict=True))
@@ -255,7 +255,7 @@ def redact_cases(cases: pa.Table, spec: AuditSpec, salts: Salts) -> pa.Table:
 
 
 def _redact_ids(table: pa.Table, spec: AuditSpec, salts: Salts) -> pa.Table:
-    if spec.data.id not in spec.certificate.redact:
+    if not spec.redacts_ids:
         return table
     ids = (("", _spelled(one)) for one in table["id"].to_pylist())
     return _with_column(table, "id", salts.digests(["id"], ids))

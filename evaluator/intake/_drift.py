@@ -172,7 +172,7 @@ def compared_columns(data: DataSpec) -> list[str]:
         name
         for name, column in data.columns.items()
         if column.drift
-        and name != data.id
+        and name not in data.id_columns
         and not column.unique
         and column.kind not in ("date", "timestamp")
     ]

@@ -118,7 +118,7 @@ def ingest(
         raise IntakeError(
             "there is no such file", culprit=str(source), fix="check its name and its folder"
         )
-    validator = RowValidator(data)
+    validator = RowValidator(data, day)
     metadata = FileMetadata()
     refusal: RefusedFileError | None = None
     try:

@@ -75,7 +75,7 @@ def replay(
         )
     description = description_of(quarantine)
     mended, judged = mended or {}, set[int]()
-    validator = RowValidator(data)
+    validator = RowValidator(data, day)
     read, plain = _reader_of(description, data), frozenset(description.layout.plain)
     transcoder = Transcoder(description.layout.encoding or "utf-8", 0)
     with closing(RowWriter(into, data)) as writer:

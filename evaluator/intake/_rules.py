@@ -67,7 +67,7 @@ def all_checks(data: DataSpec) -> list[Check]:
     """Return every check over single rows: the columns' in declared order, then the row rules'."""
     checks: list[Check] = []
     for name, column in data.columns.items():
-        found = column_checks(name, column, is_id=name == data.id)
+        found = column_checks(name, column, is_id=name in data.id_columns)
         if column.when is not None:
             # What is of no type is wrong under any condition, and a row needs its id.
             condition = compile_expression(parse_expression(column.when, data.kinds))
@@ -230,12 +230,13 @@ def unique_rules(data: DataSpec) -> list[Rule]:
     single = [
         Rule(name, "unique", column.severity, "repeats the value of an earlier row", (name,))
         for name, column in data.columns.items()
-        if column.unique or name == data.id
+        if column.unique or (name,) == data.id_columns
     ]
     says = "repeats the values of an earlier row"
+    several = [data.id_columns] if len(data.id_columns) > 1 else []
     return single + [
         Rule(None, f"unique together: {' + '.join(group)}", "refuse", says, group)
-        for group in data.unique_together
+        for group in dict.fromkeys([*several, *data.unique_together])
     ]
 
 

@@ -44,7 +44,7 @@ def column_statistics(typed: Path, data: DataSpec, notes: list[str]) -> dict[str
     def one(name: str) -> ColumnStatistics:
         column = data.columns[name]
         values = pl.read_parquet(typed, columns=[name])[name]
-        unique = name == data.id or (column.unique and column.severity == "refuse")
+        unique = (name,) == data.id_columns or (column.unique and column.severity == "refuse")
         missing = values.null_count()
         described: dict[str, Any] = {"distinct": 0, "most_frequent": []}
         with beside_the_rows(f"what {name!r} holds", notes):

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -46,8 +47,9 @@ class ValidatedBatch:
 class RowValidator:
     """Holds an audit's rules and what they have found so far."""
 
-    def __init__(self, data: DataSpec) -> None:
+    def __init__(self, data: DataSpec, day: date | None = None) -> None:
         self.data = data
+        self._day = day
         self.checks = all_checks(data)
         self.uniques = [(rule, Uniqueness(rule.shown)) for rule in unique_rules(data)]
         self.findings: dict[tuple[str | None, str], Finding] = {}
@@ -110,7 +112,7 @@ class RowValidator:
         away = self._rejects(batch.rejects)
         if away.height:
             quarantined = pl.concat([quarantined, away]).sort("line_number", maintain_order=True)
-        typed = frame.select(list(self.data.columns))
+        typed = frame.select([*self.data.columns, *self._added_id(batch.line)])
         if len(rows):
             typed = typed.filter(pl.Series(~refused))
         if typed.height + quarantined.height != frame.height + len(batch.rejects):
@@ -163,6 +165,22 @@ class RowValidator:
             frame = frame.with_columns(value.cast(engine_type(column), strict=False).alias(name))
             kinds[name] = column.kind
         return frame
+
+    def _added_id(self, lines: npt.NDArray[np.int64]) -> "list[pl.Expr]":
+        """Spell the rows' ids where no single column holds them."""
+        import polars as pl
+
+        name = self.data.id_column
+        if name in self.data.columns:
+            return []
+        if not self.data.id_columns:
+            day = "" if self._day is None else f"{self._day}:"
+            return [pl.format(f"{day}{{}}", pl.lit(pl.Series(lines))).alias(name)]
+        texts = [
+            pl.col(part).cast(pl.String).str.replace_all(r"([\\/])", r"\${1}")
+            for part in self.data.id_columns
+        ]
+        return [pl.concat_str(texts, separator="/").alias(name)]
 
     def _refused(self, frame: "pl.DataFrame", masks: "list[pl.Series]") -> npt.NDArray[np.bool_]:
         """Say which rows break a rule that refuses."""

@@ -143,7 +143,7 @@ class RowWriter:
         repeating = [
             name
             for name, column in data.columns.items()
-            if column.kind == "text" and name != data.id and not column.unique
+            if column.kind == "text" and (name,) != data.id_columns and not column.unique
         ]
         self._typed = pq.ParquetWriter(
             into / TYPED_ROWS,
@@ -175,8 +175,10 @@ class RowWriter:
 
 
 def typed_schema(data: DataSpec) -> pa.Schema:
-    """Return the schema of typed rows: the declared columns in their order."""
-    return pa.schema([(name, arrow_type(column)) for name, column in data.columns.items()])
+    """Return the schema of typed rows: the declared columns in their order, and an added id."""
+    fields = {name: arrow_type(column) for name, column in data.columns.items()}
+    fields.setdefault(data.id_column, pa.string())
+    return pa.schema(list(fields.items()))
 
 
 def _quarantine_table(refused: "pl.DataFrame") -> pa.Table:

@@ -59,16 +59,19 @@ def asset_spec(
 
 def column_schema(audit: Audit) -> dg.TableSchema:
     """Describe the columns of the audit's typed rows."""
+    data = audit.spec.data
+    kinds = {name: (column.type, column.required) for name, column in data.columns.items()}
+    kinds.setdefault(data.id_column, ("string", True))
     return dg.TableSchema(
         columns=[
             dg.TableColumn(
                 name,
-                column.type,
+                type_,
                 constraints=dg.TableColumnConstraints(
-                    nullable=not column.required, unique=name == audit.spec.data.id
+                    nullable=not required, unique=name == data.id_column
                 ),
             )
-            for name, column in audit.spec.data.columns.items()
+            for name, (type_, required) in kinds.items()
         ]
     )
 

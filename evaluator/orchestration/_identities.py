@@ -74,7 +74,7 @@ class Identities:
         settings = self._spec.model_dump(
             mode="json", include={"label", "geography", "segment"}, exclude_none=True
         )
-        settings["id"] = self._spec.data.id
+        settings["id"] = self._spec.data.id_column
         settings |= self._dependence
         values = {name: list(allowed) for name, allowed in self._spec.slice_values().items()}
         return self._of("evaluation_set", {"days": dict(days), "values": values, **settings})

@@ -27,6 +27,7 @@ from ._data import (
     DataSpec as DataSpec,
     DriftSpec as DriftSpec,
     FileFormat as FileFormat,
+    RowNumber as RowNumber,
     can_name_a_column as can_name_a_column,
 )
 from ._expression import (

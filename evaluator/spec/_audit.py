@@ -186,6 +186,11 @@ class AuditSpec(SpecModel):
         known = {candidate.name: candidate for candidate in self.candidates}
         return self.model_copy(update={"candidates": tuple(known[name] for name in names)})
 
+    @property
+    def redacts_ids(self) -> bool:
+        """Whether an id shows what is withheld: of several columns, one is enough."""
+        return not {*self.data.id_columns}.isdisjoint(self.certificate.redact)
+
     def slices(self) -> list[Slice]:
         """Return every slice: each geography x each segment; empty where nothing is evaluated."""
         values = self.slice_values()
@@ -554,7 +559,7 @@ def _check_weight(spec: AuditSpec) -> None:
     kind = spec.data.columns[name].type
     if spec.label is not None and name == spec.label.column:
         what = "is the label"
-    elif name == spec.data.id:
+    elif name == spec.data.id_column:
         what = "is the id"
     elif kind not in NUMBER_TYPES:
         what = f"is a {kind}"
@@ -576,7 +581,7 @@ def _check_is_no_label_or_id(key: str, name: str, spec: AuditSpec) -> None:
             f"the column {name!r} is the label",
             "take it out: within one of its groups there is nothing to tell apart",
         )
-    if name == spec.data.id:
+    if name == spec.data.id_column:
         raise problem(
             key, f"the column {name!r} is the id", "take it out: each of its groups is one case"
         )

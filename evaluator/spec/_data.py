@@ -4,7 +4,7 @@ import codecs
 import re
 from datetime import date
 from pathlib import PurePosixPath
-from typing import Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -31,6 +31,15 @@ _MAX_FILE_NAME: Final = 200
 _CURRENCY: Final = re.compile(r"[^\s\d.,'\u2019+()%eE-]+|[^\W\d_]{2,}\.?")
 _MEBIBYTE: Final = 1024**2
 _GIBIBYTE: Final = 1024**3
+
+
+class RowNumber(SpecModel):
+    """The number of a row in its file, for tables in which no column tells rows apart."""
+
+    row: Literal["number"] = Field(examples=["number"])
+    """The line on which the row begins, with the file's day before it. A row that is mended keeps
+    its number; in a file that is delivered again with other lines before it, a row is another
+    case."""
 
 
 class RowRule(SpecModel):
@@ -138,8 +147,12 @@ class DataSpec(SpecModel):
     )
     """The columns by name: as in the file, or derived from others."""
 
-    id: str = Field(examples=["flight"])
-    """The column that identifies a row; it is required and unique, whether it says so or not."""
+    id: str | Annotated[tuple[str, ...], Field(min_length=2)] | RowNumber = Field(
+        examples=["flight", ["order", "line"], {"row": "number"}]
+    )
+    """The column that identifies a row, or several that do so together; required and unique,
+    whether they say so or not. Of several, a case's id is their texts with `/` between, and a `\\`
+    before each `/` or `\\` of their own. Without any, the row's number in the file."""
 
     cluster: str | None = Field(default=None, examples=["day", "customer_id"])
     """The column that says which cases depend on each other, such as those of one customer; `day`,
@@ -258,6 +271,18 @@ class DataSpec(SpecModel):
 
     maximum_columns: int = Field(default=2_000, ge=1, examples=[2_000])
     """The most columns that a file may have."""
+
+    @property
+    def id_columns(self) -> tuple[str, ...]:
+        """The columns that identify a row together; none where its number does."""
+        if isinstance(self.id, RowNumber):
+            return ()
+        return (self.id,) if isinstance(self.id, str) else self.id
+
+    @property
+    def id_column(self) -> str:
+        """The column of typed rows that holds the id; where it is no declared one, it is added."""
+        return " + ".join(self.id_columns) or "row number"
 
     @property
     def kinds(self) -> dict[str, Kind]:
@@ -420,7 +445,7 @@ class DataSpec(SpecModel):
     @model_validator(mode="after")
     def _named_columns_are_declared(self) -> Self:
         freshness = self.dataset_rules.freshness
-        references = [("id", self.id)]
+        references = [("id", name) for name in self.id_columns]
         references += [
             ("unique_together", name) for group in self.unique_together for name in group
         ]
@@ -443,13 +468,22 @@ class DataSpec(SpecModel):
 
     @model_validator(mode="after")
     def _id_comes_from_the_file(self) -> Self:
-        column = self.columns[self.id]
-        if column.derive is not None or column.optional or column.severity == "warn":
+        for name in self.id_columns:
+            column = self.columns[name]
+            if column.derive is not None or column.optional or column.severity == "warn":
+                raise problem(
+                    "id",
+                    f"the column {name!r} is derived, optional or only warned about",
+                    "identify rows by columns that are in every file, with severity refuse",
+                )
+        if not isinstance(self.id, str) and self.id_column in self.columns:
             raise problem(
                 "id",
-                f"the column {self.id!r} is derived, optional or only warned about",
-                "identify rows by a column that is in every file, with severity refuse",
+                f"the ids would be in a column {self.id_column!r}, which is declared",
+                "call that column otherwise",
             )
+        if len({*self.id_columns}) < len(self.id_columns):
+            raise problem("id", "it names a column twice", "name each column once")
         return self
 
     @model_validator(mode="after")

@@ -2,6 +2,7 @@
 import json
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -11,11 +12,18 @@ from hypothesis import given, strategies as st
 from pydantic import ValidationError
 
 from evaluator.errors import IntakeError
-from evaluator.intake import Profile, _ingest, _statistics, reference_content, unusual_volume
+from evaluator.intake import (
+    Profile,
+    _ingest,
+    _statistics,
+    reference_content,
+    replay,
+    unusual_volume,
+)
 from evaluator.intake._readers._delimited import DelimitedReader
 from evaluator.intake._typing import parse_values
 from evaluator.spec import ColumnSpec
-from evaluator_tests.intake.conftest import Take, declare
+from evaluator_tests.intake.conftest import Take, Taken, declare
 
 
 def column(take: Take, spec: dict[str, Any], *values: str) -> tuple[list[Any], list[int]]:
@@ -598,3 +606,31 @@ def test_a_fault_in_the_statistics_costs_no_row_and_no_report(
         assert (len(taken.typed), len(taken.quarantine)) == (1, 1)
         assert "ValueError: no such mean" in taken.result.report
         assert Profile.from_json(taken.profile.to_json()) == taken.profile
+
+
+def test_several_columns_identify_a_row_together(take: Take, tmp_path: Path) -> None:
+    columns = {"a": {"type": "string"}, "b": {"type": "integer"}, "v": {"type": "integer"}}
+    data = declare(columns, id=["a", "b"])
+    taken = take(b"a,b,v\nx/y,1,1\nx,1,2\nx,1,3\n,2,4\nx\\,1,x\nx\\,2,5\n", data)
+    assert [row["a + b"] for row in taken.typed] == ["x\\/y/1", "x/1", "x\\\\/2"]
+    assert taken.rules == {4: ["unique together: a + b"], 5: ["required"], 6: ["type"]}
+    result = taken.result
+    again = replay(
+        result.typed_path, result.quarantine_path, data, into=tmp_path / "b", name="day.csv",
+        mended={6: "z,1,1"},
+    )  # fmt: skip
+    assert [row["a + b"] for row in Taken(again).typed][-1] == "z/1"
+
+
+def test_where_no_column_tells_rows_apart_their_numbers_do(take: Take, tmp_path: Path) -> None:
+    data = declare({"v": {"type": "integer"}}, id={"row": "number"})
+    day = date(2013, 11, 1)
+    taken = take(b'v\n1\n1\nx\n"2"\n', data, day=day)
+    assert [row["row number"] for row in taken.typed] == [f"{day}:2", f"{day}:3", f"{day}:5"]
+    result = taken.result
+    again = replay(
+        result.typed_path, result.quarantine_path, data, into=tmp_path / "b", name="day.csv",
+        day=day, mended={4: "7"},
+    )  # fmt: skip
+    assert (7, f"{day}:4") in [(row["v"], row["row number"]) for row in Taken(again).typed]
+    assert take(b"v\n1\n", data).typed == [{"v": 1, "row number": "2"}]

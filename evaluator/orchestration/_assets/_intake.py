@@ -304,7 +304,7 @@ def _store_intake(
         record = store(
             Asset.VALIDATED_DATA,
             {TYPED_ROWS: result.typed_path},
-            content_version(table, order_by=[state.spec.data.id]),
+            content_version(table, order_by=[state.spec.data.id_column]),
         )
         outputs[Asset.VALIDATED_DATA] = Materialised(
             record,
