@@ -117,17 +117,43 @@ def validate(
     raise typer.Exit(Exit.DONE if result.broken is None else Exit.NOT_CERTIFIED)
 
 
-@commands.command(epilog="Example: evaluator infer exports/sales-2024-03-01.csv")
+@commands.command(
+    epilog="Examples: evaluator infer exports/sales-2024-03-01.csv;"
+    " evaluator infer cases.csv --geography region --segment kind --label approved"
+    " > evaluator/defs/loans/defs.yaml"
+)
 def infer(
     file: Annotated[Path, typer.Argument(help="A file like those that will come daily.")],
+    geography: Annotated[
+        str | None, typer.Option(metavar="<column>", help="The column with a case's geography.")
+    ] = None,
+    segment: Annotated[
+        str | None, typer.Option(metavar="<column>", help="The column with a case's segment.")
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option(metavar="<column>", help="The column that holds the truth.")
+    ] = None,
 ) -> None:
-    """Write a first `data:` section for an audit's YAML, with a comment wherever it is unsure."""
+    """Write a first `data:` section for an audit's YAML, with a comment wherever it is unsure.
+
+    With geography, segment and label it is a whole first audit.
+    """
     from textwrap import indent
 
-    from evaluator.intake import infer_schema
+    from evaluator.intake import infer_audit, infer_schema
 
     _check_is_file(file)
-    typer.echo("data:\n" + indent(infer_schema(file), "  "), nl=False)
+    named = [column for column in (geography, segment, label) if column is not None]
+    if geography is not None and segment is not None and label is not None:
+        typer.echo(infer_audit(file, geography, segment, label), nl=False)
+    elif named:
+        raise UsageError(
+            "an audit has a geography, a segment and a label",
+            culprit="evaluator infer",
+            fix="name all three columns, or none for the `data:` section alone",
+        )
+    else:
+        typer.echo("data:\n" + indent(infer_schema(file), "  "), nl=False)
 
 
 @commands.command(

@@ -2,7 +2,7 @@ from ._drift import (
     Content as Content,
     reference_content as reference_content,
 )
-from ._infer import infer_schema as infer_schema
+from ._infer import infer_audit as infer_audit, infer_schema as infer_schema
 from ._ingest import (
     IntakeResult as IntakeResult,
     ingest as ingest,

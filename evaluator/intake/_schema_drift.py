@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from difflib import SequenceMatcher
 from typing import Final
 
-from evaluator.intake._infer import type_of_text
 from evaluator.intake._profile import Change, ColumnChange, Finding, Profile
+from evaluator.intake._sketch import type_of_text
 from evaluator.spec import DataSpec
 
 #: From this likeness on, a column that went and one that came may be the same one, renamed.

@@ -15,7 +15,7 @@ from evaluator.spec import Audit, AuditSpec, CandidateSpec
 # Raised when the code of an output would give another result for the same inputs.
 CODE_VERSIONS = {
     "raw_data": "1",
-    "intake": "1",
+    "intake": "2",
     "evaluation_set": "1",
     "model": "1",
     "predictions": "2",

@@ -162,14 +162,14 @@ def _dialect(delimiter: bytes, quote: bytes | None, data: DataSpec) -> Dialect:
     )
 
 
-def _first_records(sample: bytes, dialect: Dialect) -> Records:
+def first_records(sample: bytes, dialect: Dialect) -> Records:
     """Scan a sample as if the file ended with it."""
     return scan(sample, dialect, first_line=1, final=True)
 
 
 def first_fields(sample: bytes, dialect: Dialect) -> list[str]:
     """Return the fields of the first line that is neither blank nor a comment."""
-    records = _first_records(sample, dialect)
+    records = first_records(sample, dialect)
     for index in range(len(records)):
         text = records.text(index)
         if records.fault[index] not in (BLANK, LEFT_OUT):
@@ -185,7 +185,7 @@ def _find_delimiter(sample: bytes, quote: bytes | None, data: DataSpec) -> bytes
     def merit(delimiter: bytes) -> tuple[int, float, bool]:
         dialect = _dialect(delimiter, quote, data)
         names = [visible(name) for name in first_fields(sample, dialect)]
-        fields = _first_records(sample[: 64 * 1024], dialect).fields
+        fields = first_records(sample[: 64 * 1024], dialect).fields
         even = float((fields == fields[0]).mean()) if len(fields) and fields[0] > 1 else 0.0
         return len(expected.intersection(names)), even, len(names) == len(expected)
 
