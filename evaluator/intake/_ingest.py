@@ -1,6 +1,6 @@
 """A file in; typed rows, quarantined rows, a profile and a report out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from evaluator.errors import IntakeError, fault_of
 from evaluator.intake._drift import Content, content_drift
 from evaluator.intake._profile import (
+    MAX_EXAMPLES,
     PROFILE_VERSION,
     BrokenRule,
     ColumnChange,
@@ -22,18 +23,22 @@ from evaluator.intake._profile import (
 )
 from evaluator.intake._readers import Reader, open_reader
 from evaluator.intake._readers._delimited import BrokenSchemaError
-from evaluator.intake._readers._stream import RefusedFileError, compression_of
+from evaluator.intake._readers._layout import find_encoding
+from evaluator.intake._readers._stream import RefusedFileError, compression_of, read_blocks
 from evaluator.intake._report import render_report
 from evaluator.intake._rules import broken_dataset_rules
 from evaluator.intake._schema_drift import schema_drift
 from evaluator.intake._statistics import beside_the_rows, column_statistics
 from evaluator.intake._validator import RowValidator
-from evaluator.intake._violations import FileMetadata
+from evaluator.intake._violations import MAX_VALUE_LENGTH, FileMetadata
 from evaluator.intake._writer import QUARANTINED_ROWS, TYPED_ROWS, RowWriter
 from evaluator.spec import DataSpec
 
 #: With fewer past days nothing is called unusual.
 MIN_DAYS: Final = 3
+#: A column without a value in more of the rows is told, in files of so many rows at least.
+MOSTLY: Final = 0.5
+MIN_ROWS: Final = 20
 #: So many times more or fewer rows than usual are unusual.
 UNUSUAL_FACTOR: Final = 2.0
 
@@ -80,6 +85,7 @@ def ingest(
     slices: Sequence[str] = (),
     reference: Content | Sequence[Path] | None = None,
     last_accepted: Profile | None = None,
+    audit: str | None = None,
 ) -> IntakeResult:
     """Take in one file.
 
@@ -102,6 +108,8 @@ def ingest(
         `reference_content` made of them.
     last_accepted
         The profile of the last accepted day, with which the columns are compared.
+    audit
+        Whose file it is, so that the report can name the next command.
 
     Returns
     -------
@@ -138,7 +146,7 @@ def ingest(
         with closing(RowWriter(into, data)) as nothing:
             nothing.describe(metadata)
     return finish(
-        FinishedRead(name, day, validator, metadata, refusal),
+        FinishedRead(name, day, validator, metadata, refusal, audit, source),
         into=into,
         slices=slices,
         reference=reference,
@@ -200,6 +208,9 @@ class FinishedRead:
     validator: RowValidator
     metadata: FileMetadata
     refusal: RefusedFileError | None = None
+    audit: str | None = None
+    #: The file, where it is at hand.
+    source: Path | None = None
 
 
 def finish(
@@ -220,6 +231,7 @@ def finish(
     typed, notes = into / TYPED_ROWS, list(metadata.notes)
     statistics = {} if refused else column_statistics(typed, data, notes)
     broken_rules = [] if refused else broken_dataset_rules(rows.read, statistics, data, read.day)
+    broken_rules += _mostly_missing(validator)
     if metadata.is_encoding_guessed:
         encoding = metadata.layout.encoding
         says = f"no byte says what the encoding is; {encoding} was guessed (declare `encoding`)"
@@ -248,6 +260,13 @@ def finish(
         types={column: spec.type for column, spec in data.columns.items()},
         statistics=statistics,
         drift=drift,
+        missing=validator.missing,
+        **(
+            {"first_lines": _first_lines(read.source, data)}
+            if not rows.typed and read.source
+            else {}
+        ),
+        **({"audit": read.audit} if read.audit else {}),
     )
     return IntakeResult(
         rows=rows.read,
@@ -259,6 +278,28 @@ def finish(
         typed_path=into / TYPED_ROWS,
         quarantine_path=into / QUARANTINED_ROWS,
     )
+
+
+def _mostly_missing(validator: RowValidator) -> Iterator[BrokenRule]:
+    """Tell of columns that are hardly ever filled, where no share of them is declared."""
+    for name, missing in validator.missing.items():
+        column = validator.data.columns[name]
+        share = missing / validator.split if validator.split >= MIN_ROWS else 0.0
+        if share > MOSTLY and column.maximum_missing_share is None:
+            says = f"{name} has no value in {share:.1%} of the rows (maximum_missing_share)"
+            yield BrokenRule(column=name, rule="mostly_missing", severity="warn", says=says)
+
+
+def _first_lines(source: Path, data: DataSpec) -> tuple[str, ...]:
+    """Show how a file begins, as far as it is text at all."""
+    try:
+        begun = next(read_blocks(source, maximum_bytes=data.maximum_bytes, block=4096), b"")
+    except (RefusedFileError, OSError):
+        return ()
+    encoding, mark = find_encoding(begun, data.encoding, is_cut=True)
+    lines = begun[mark:].decode(encoding, errors="backslashreplace").splitlines()
+    shown = [line[:MAX_VALUE_LENGTH] for line in lines[:MAX_EXAMPLES]]
+    return tuple(shown) if all(line.isprintable() or "\t" in line for line in shown) else ()
 
 
 def _rows(read: FinishedRead) -> RowCounts:

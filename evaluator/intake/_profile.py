@@ -205,6 +205,13 @@ class Profile(ProfilePart):
         How the columns differ from the declared ones and those of the last accepted day.
     types, statistics
         By column its declared type, and what the typed rows hold.
+    missing
+        By column in how many rows of the file it has no value, be they typed or refused; without
+        rows that could not be split.
+    first_lines
+        How a file begins of which no row was typed.
+    audit
+        Whose file it is, where that is known.
     drift
         How far the content is from the reference's; None where it was not compared.
     version
@@ -227,6 +234,9 @@ class Profile(ProfilePart):
     statistics: dict[str, ColumnStatistics]
     drift: ContentDrift | None
     version: int
+    missing: dict[str, int] = {}
+    first_lines: tuple[str, ...] = ()
+    audit: str | None = None
 
     def to_json(self) -> bytes:
         """Spell it as canonical JSON, as it is stored.

@@ -40,6 +40,7 @@ def replay(
     slices: Sequence[str] = (),
     reference: Content | Sequence[Path] | None = None,
     last_accepted: Profile | None = None,
+    audit: str | None = None,
 ) -> IntakeResult:
     """Judge quarantined rows again; the accepted ones join the day's typed rows.
 
@@ -55,7 +56,7 @@ def replay(
         The file's.
     mended
         New texts by line number; rows that are not among them are judged as they were.
-    slices, reference, last_accepted
+    slices, reference, last_accepted, audit
         As for `ingest`.
 
     Returns
@@ -112,7 +113,7 @@ def replay(
         f"the typed rows, {validator.refused:,} stay"
     )
     return finish(
-        FinishedRead(name, day, validator, replace(description, notes=[note])),
+        FinishedRead(name, day, validator, replace(description, notes=[note]), audit=audit),
         into=into,
         slices=slices,
         reference=reference,

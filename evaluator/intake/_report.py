@@ -1,16 +1,14 @@
 """A profile as plain text, for a person with a minute."""
 
-import re
 import textwrap
 from typing import Any, Final
 
-from evaluator.intake._profile import ColumnDrift, Profile
+from evaluator.intake._profile import ColumnDrift, ColumnStatistics, Profile
 
-WIDTH: Final = 150
+WIDTH: Final = 100
+MIN_SHARE: Final = 0.01
 MAX_VIOLATIONS: Final = 12
 MAX_SLICES: Final = 5
-MAX_CELL_LENGTH: Final = 16
-_TIMESTAMP: Final = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}")
 
 
 def render_report(profile: Profile) -> str:
@@ -22,22 +20,22 @@ def render_report(profile: Profile) -> str:
         _schema(profile),
         _drift(profile),
         _statistics(profile),
+        _beginning(profile),
         _reading(profile),
+        _next_step(profile),
     ]
     return "\n\n".join("\n".join(_wrapped(part)) for part in parts if part) + "\n"
 
 
 def _wrapped(lines: list[str]) -> list[str]:
-    """Break long lines; a table's are short already."""
+    """Break long lines."""
     found = []
     for line in lines:
         if len(line) <= WIDTH:
             found.append(line)
             continue
         indent = " " * (len(line) - len(line.lstrip()) + 4)
-        found += textwrap.wrap(
-            line, WIDTH, subsequent_indent=indent, break_on_hyphens=False, drop_whitespace=True
-        )
+        found += textwrap.wrap(line, WIDTH, subsequent_indent=indent, break_on_hyphens=False)
     return found
 
 
@@ -143,27 +141,67 @@ def _drifted(measures: ColumnDrift) -> str:
 
 
 def _statistics(profile: Profile) -> list[str]:
-    if not profile.statistics:
+    """Describe each column on lines of its own: names and values are as long as they are."""
+    if not profile.rows.typed:
         return []
-    quartiles = ("min", "q1", "median", "q3", "max")
-    names = ("count", "missing", "distinct", *quartiles, "mean", "deviation")
-    table = [["column", *names, "most frequent"]]
-    for column, statistics in profile.statistics.items():
-        row = [printable(column)[:24], *(_number(getattr(statistics, name)) for name in names)]
-        frequent = statistics.most_frequent[:3]
-        row.append(", ".join(f"{_number(pair.value)} {pair.count:,}" for pair in frequent))
-        table.append(row)
-    widths = [max(len(row[index]) for row in table) for index in range(len(table[0]))]
-    lines = ["Statistics of the typed rows"]
-    for row in table:
-        cells = [row[0].ljust(widths[0])]
-        cells += [cell.rjust(width) for cell, width in zip(row[1:-1], widths[1:-1], strict=True)]
-        lines.append(_cut(("  " + "  ".join([*cells, row[-1]])).rstrip()))
+    lines = [
+        f"Statistics of the {profile.rows.typed:,} typed rows; missing values of the whole file"
+    ]
+    for name, statistics in profile.statistics.items():
+        parts = (_summary(name, statistics, profile), _ordered(statistics), _frequent(statistics))
+        lines.append(f"  {printable(name)}: {'; '.join(filter(None, parts))}")
     return lines
 
 
-def _cut(line: str) -> str:
-    return line if len(line) <= WIDTH else line[: WIDTH - 1] + "…"
+def _summary(name: str, statistics: ColumnStatistics, profile: Profile) -> str:
+    missing = profile.missing.get(name, statistics.missing)
+    read = profile.rows.read
+    share = f" ({missing / read:.1%})" if missing and read else ""
+    parts = [
+        statistics.type,
+        f"{missing:,} missing{share}",
+        f"{statistics.distinct:,} distinct",
+    ]
+    if statistics.shortest is not None:
+        lengths = (statistics.shortest, statistics.longest)
+        shown = lengths[0] if lengths[0] == lengths[1] else f"{lengths[0]} to {lengths[1]}"
+        parts.append(f"{shown} characters")
+    return ", ".join(parts)
+
+
+def _ordered(statistics: ColumnStatistics) -> str:
+    """Say where values lie that have an order."""
+    names: tuple[str, ...] = ("min", "q1", "median", "q3", "max", "mean", "deviation")
+    if statistics.q1 is None:
+        names = () if statistics.mean is None else ("mean",)
+    given = ((name, getattr(statistics, name)) for name in names)
+    return ", ".join(f"{name} {_number(value)}" for name, value in given if value is not None)
+
+
+def _frequent(statistics: ColumnStatistics) -> str:
+    # Of values that are hardly ever there, the first ones are so by chance.
+    some = [one for one in statistics.most_frequent if one.count > statistics.count * MIN_SHARE]
+    listed = ", ".join(f"{_number(one.value)} ({one.count:,})" for one in some)
+    return f"most frequent: {listed}" if listed else ""
+
+
+def _beginning(profile: Profile) -> list[str]:
+    """Show how a file begins of which nothing could be taken in."""
+    lines = [f"  {printable(line)}" for line in profile.first_lines]
+    return ["How the file begins", *lines] if lines else []
+
+
+def _next_step(profile: Profile) -> list[str]:
+    """Say what a person can do about rows in quarantine."""
+    if not profile.rows.quarantined or profile.audit is None:
+        return []
+    day = f" {profile.day}" if profile.day else ""
+    command = f"evaluator replay {profile.audit}{day}"
+    return [
+        "What to do next",
+        f"  `{command} --quarantine rows.csv` writes the refused rows;",
+        f"  mend the column `text`; `{command} --mended rows.csv` feeds them back.",
+    ]
 
 
 def _reading(profile: Profile) -> list[str]:
@@ -193,10 +231,7 @@ def _number(value: Any) -> str:
         return str(value)
     if isinstance(value, float):
         return f"{value:.6g}"
-    shown = printable(str(value))
-    if _TIMESTAMP.match(shown):
-        return shown[:16]
-    return shown if len(shown) <= MAX_CELL_LENGTH else shown[: MAX_CELL_LENGTH - 1] + "…"
+    return printable(str(value))
 
 
 def printable(text: Any) -> str:

@@ -6,7 +6,7 @@ from typing import Final
 
 from evaluator.intake._profile import Change, ColumnChange, Finding, Profile
 from evaluator.intake._sketch import type_of_text
-from evaluator.spec import DataSpec
+from evaluator.spec import DataSpec, can_name_a_column, yaml_line
 
 #: From this likeness on, a column that went and one that came may be the same one, renamed.
 MIN_SIMILARITY: Final = 0.6
@@ -20,18 +20,22 @@ def schema_drift(
     rows: int,
 ) -> list[ColumnChange]:
     """Compare a file's columns; `findings` are those in as many rows."""
+    header = [name for name in header if name not in data.ignore_columns]
     if not header:
         return []
-    found = _changes(header, data.file_columns, "declared")
+    found = _changes(header, data.file_columns, "declared", data.id_columns)
     found += _type_changes(data, findings, rows)
     if last_accepted is not None and last_accepted.header:
         against = "last accepted day"
-        found += _changes(header, last_accepted.header, against)
+        before = [name for name in last_accepted.header if name not in data.ignore_columns]
+        found += _changes(header, before, against, data.id_columns)
         found += _retyped_since(data, last_accepted, against)
     return found
 
 
-def _changes(header: Sequence[str], before: Sequence[str], against: str) -> list[ColumnChange]:
+def _changes(
+    header: Sequence[str], before: Sequence[str], against: str, ids: Sequence[str]
+) -> list[ColumnChange]:
     added = [name for name in dict.fromkeys(header) if name not in before]
     removed = [name for name in before if name not in header]
     found = []
@@ -43,10 +47,19 @@ def _changes(header: Sequence[str], before: Sequence[str], against: str) -> list
         found.append(_change("renamed", against, new, says, suggestion, old=old))
     for name in removed:
         suggestion = f"columns.{name}: remove it, or add `optional: true`"
+        if name in ids:
+            # Without an id there are no cases, so that it can neither be absent nor optional.
+            suggestion = "id: name the column that identifies a row now"
         found.append(_change("removed", against, name, f"{name!r} is gone", suggestion))
     for name in added:
         label = repr(name) if name else "a column without a name"
-        suggestion = f"columns: add `{name}: {{type: string}}`" if name else ""
+        # What stands there several times, or has no proper name, cannot be declared.
+        is_usable = can_name_a_column(name) and header.count(name) == 1
+        suggestion = (
+            f"columns: add `{yaml_line(name, {'type': 'string'})}`, or `ignore_columns`"
+            if is_usable
+            else ""
+        )
         found.append(_change("added", against, name, f"{label} is new", suggestion))
     common = [name for name in dict.fromkeys(header) if name in before]
     if common != [name for name in before if name in header]:

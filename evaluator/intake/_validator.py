@@ -59,6 +59,9 @@ class RowValidator:
             )
         self.refused = 0
         self.typed = 0
+        #: Of all rows that could be split, by the file's columns: how many have no value there.
+        self.missing = dict.fromkeys(data.file_columns, 0)
+        self.split = 0
         #: Of each unique rule the keys that several good rows have; None: the first row has them.
         self._shared: list[pl.DataFrame | None] | None = None
 
@@ -81,6 +84,10 @@ class RowValidator:
         import polars as pl
 
         frame = self._read(batch)
+        self.split += frame.height
+        for name in self.missing:
+            kind = self.data.columns[name].kind
+            self.missing[name] += frame[name if kind == "text" else TEXT + name].null_count()
         masks = self._masks(frame)
         refused = self._refused(frame, masks)
         violations: list[tuple[Rule, npt.NDArray[Any]]] = [

@@ -10,6 +10,8 @@ import pyarrow.parquet as pq
 
 from evaluator.errors import IntakeError
 from evaluator.intake._profile import Layout
+from evaluator.intake._readers._delimited import DelimitedReader
+from evaluator.intake._readers._stream import RefusedFileError
 from evaluator.intake._typing import arrow_type
 from evaluator.intake._violations import REASON_FIELDS, FileMetadata
 from evaluator.spec import DataSpec
@@ -75,7 +77,8 @@ def read_mended(path: Path) -> dict[int, str]:
     Parameters
     ----------
     path
-        The CSV; rows that are not to be fed back may be left out.
+        The CSV, as spreadsheets save it: in UTF-8 or another encoding, with commas, semicolons or
+        tabs. Rows that are not to be fed back may be left out.
 
     Returns
     -------
@@ -87,24 +90,41 @@ def read_mended(path: Path) -> dict[int, str]:
     IntakeError
         When it has not the columns, or a line number is not a number or there twice.
     """
+    columns = {name: {"type": "string", "optional": name == "reasons"} for name in COLUMNS}
+    data = DataSpec.model_validate(
+        {
+            "files": "{date}",
+            "first_day": "2000-01-01",
+            "id": {"row": "number"},
+            "columns": columns,
+            # Around a row a spreadsheet puts quotes, which double those of the row.
+            "maximum_row_bytes": 1024**3,
+            "cut_off": "quarantine",
+        }
+    )
     found: dict[int, str] = {}
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        reader = csv.DictReader(stream)
-        if not {"line_number", "text"} <= set(reader.fieldnames or ()):
-            raise IntakeError(
-                "it has no columns `line_number` and `text`",
-                culprit=str(path),
-                fix="mend the file that `--quarantine` writes",
-            )
-        for row in reader:
-            number = str(row["line_number"])
-            if not number.isdigit() or int(number) in found:
+    try:
+        for batch in DelimitedReader(path, data).batches():
+            if batch.rejects:
                 raise IntakeError(
-                    f"the line number {number!r} is not a number, or is there twice",
+                    f"line {batch.rejects[0].line:,} cannot be read: {batch.rejects[0].message}",
                     culprit=str(path),
-                    fix="keep the line numbers as they were written",
+                    fix="save the file as CSV once more",
                 )
-            found[int(number)] = unescape_formula(row["text"] or "")
+            for number, text in batch.frame.select("line_number", "text").iter_rows():
+                if not number.strip().isdecimal() or int(number) in found:
+                    raise IntakeError(
+                        f"the line number {number!r} is not a number, or is there twice",
+                        culprit=str(path),
+                        fix="keep the line numbers as they were written",
+                    )
+                found[int(number)] = unescape_formula(text)
+    except RefusedFileError as error:
+        raise IntakeError(
+            f"it has no columns `line_number` and `text` ({error})",
+            culprit=str(path),
+            fix="mend the file that `--quarantine` writes",
+        ) from error
     return found
 
 

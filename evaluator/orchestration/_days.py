@@ -195,6 +195,7 @@ class DayIntake:
             "slices": [column for column in (spec.geography, spec.segment) if column],
             "reference": self._reference(day),
             "last_accepted": self._last_profile(day),
+            "audit": self._state.audit.name,
         }
         result = ingest(source, spec.data, into=into, **options)
         if facts.mended is None:

@@ -4,6 +4,7 @@ from ._base import (
     SpecModel as SpecModel,
     problem as problem,
     suggestion as suggestion,
+    yaml_line as yaml_line,
 )
 from ._candidates import (
     CandidateBase as CandidateBase,

@@ -235,6 +235,9 @@ class DataSpec(SpecModel):
     undeclared_columns: Literal["ignore", "refuse"] = Field(default="ignore", examples=["refuse"])
     """A column that is not declared is reported and left out, or refuses the file."""
 
+    ignore_columns: tuple[str, ...] = Field(default=(), examples=[["comment", "internal_note"]])
+    """Columns that files may have and that are not read; no report tells of them."""
+
     columns_in_order: bool = Field(default=False, examples=[True])
     """Whether a file is refused whose columns stand in another order than the declared ones."""
 
@@ -484,6 +487,15 @@ class DataSpec(SpecModel):
             )
         if len({*self.id_columns}) < len(self.id_columns):
             raise problem("id", "it names a column twice", "name each column once")
+        return self
+
+    @model_validator(mode="after")
+    def _what_is_ignored_is_not_declared(self) -> Self:
+        declared = [name for name in self.ignore_columns if name in self.columns]
+        if declared:
+            raise problem(
+                "ignore_columns", f"{declared[0]!r} is declared under columns", "keep it in one"
+            )
         return self
 
     @model_validator(mode="after")

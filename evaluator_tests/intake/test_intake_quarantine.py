@@ -130,3 +130,36 @@ def test_a_report_never_carries_a_terminal_s_control_characters(take: Take) -> N
     taken = take(b"id,n,t\na,\x1b[31mred\x07,x\n" * 1)
     assert "\x1b" not in taken.result.report
     assert "\x07" not in taken.result.report
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_mended_rows_are_read_as_spreadsheets_save_them(
+    take: Take, tmp_path: Path, encoding: str, delimiter: str
+) -> None:
+    long = "x" * 200_000
+    taken = take(f'id,n,t\na,1,x\nb,two,"ü;{long}"\n'.encode())
+    out = tmp_path / "rows.csv"
+    quarantine_to_csv(taken.result.quarantine_path, out)
+    with out.open(encoding="utf-8", newline="") as stream:
+        csv.field_size_limit(1_000_000)
+        rows = list(csv.reader(stream))
+    mended = [[cell.replace("two", "2") for cell in row] for row in rows]
+    with out.open("w", encoding=encoding, newline="") as stream:
+        csv.writer(stream, delimiter=delimiter).writerows(mended)
+    after = again(taken, tmp_path, mended=read_mended(out))
+    assert [row["t"] for row in after.typed] == ["x", f"ü;{long}"]
+
+
+def test_what_is_no_file_of_mended_rows_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    for content, says in (
+        (b"", "no columns `line_number` and `text`"),
+        (b"a,b\n1,2\n", "no columns `line_number` and `text`"),
+        (b"line_number,text\n1,x\n1,y\n", "is there twice"),
+        (b"line_number,text\none,x\n", "is not a number"),
+        (b'line_number,text\n1,x\n2,"y\n3,z\n', "line 3 cannot be read"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(IntakeError, match=says):
+            read_mended(path)

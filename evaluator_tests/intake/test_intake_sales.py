@@ -109,8 +109,8 @@ def test_days_without_a_fault_have_not_drifted(results: dict[int, IntakeResult])
 
 def test_a_good_day_s_report_fits_a_screen(results: dict[int, IntakeResult]) -> None:
     lines = results[5].report.splitlines()
-    assert len(lines) < 50
-    assert max(map(len, lines)) <= 150
+    assert len(lines) < 56
+    assert max(map(len, lines)) <= 100
     assert lines[0] == "sales-2024-03-06.csv of 2024-03-06: ACCEPTED"
 
 

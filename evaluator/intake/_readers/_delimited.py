@@ -286,7 +286,8 @@ def match_columns(names: list[str], data: DataSpec) -> dict[str, int]:
     if missing:
         listed = ", ".join(repr(name) for name in missing)
         raise BrokenSchemaError(f"declared columns are not in the file: {listed}", names)
-    undeclared = dict.fromkeys(name for name in names if name not in declared)
+    known = {*declared, *data.ignore_columns}
+    undeclared = dict.fromkeys(name for name in names if name not in known)
     if undeclared and data.undeclared_columns == "refuse":
         listed = ", ".join(repr(name) for name in undeclared)
         raise BrokenSchemaError(f"the file has columns that are not declared: {listed}", names)
