@@ -141,14 +141,14 @@ class ColumnStatistics(ProfilePart):
 
 
 class ColumnDrift(ProfilePart):
-    """How far a column is from the reference."""
+    """How far a column is from the reference; distances and change less what chance gives."""
 
     stability_index: float | None
     #: From 0 to 1.
     jensen_shannon: float | None
     missing_share: float | None
     missing_change: float | None
-    #: The measures that are above their limits.
+    #: The measures that are above their limits, and beyond what chance reaches.
     drifted: tuple[str, ...]
     #: Of numbers, in spreads of the reference.
     wasserstein: float | None = None
@@ -158,6 +158,14 @@ class ColumnDrift(ProfilePart):
     vanished: tuple[str, ...] = ()
     #: Corrected for the number of columns, where the audit asks for it.
     p_value: float | None = None
+    #: What shows how a column that drifted moved, in the reference and on the day: of numbers the
+    #: median, or the mean where it is the median that stayed; of others the share of `value`.
+    moved: Literal["median", "mean", "share"] | None = None
+    value: str | None = None
+    before: float | None = None
+    after: float | None = None
+    #: The missing share of the reference, where it is the missing share that drifted.
+    missing_before: float | None = None
 
 
 class SliceDrift(ProfilePart):
@@ -168,6 +176,15 @@ class SliceDrift(ProfilePart):
     rows: int
     #: Those that drifted.
     columns: dict[str, ColumnDrift]
+
+
+class TooFew(ProfilePart):
+    """Where there is too little to say whether it drifted."""
+
+    #: From the column to its value; empty for the whole day.
+    slice: dict[str, str]
+    #: Those with too few values; empty where a slice has too few rows.
+    columns: tuple[str, ...] = ()
 
 
 class ContentDrift(ProfilePart):
@@ -182,6 +199,7 @@ class ContentDrift(ProfilePart):
     slices_compared: int
     slices_too_small: int
     notes: tuple[str, ...]
+    too_few: tuple[TooFew, ...] = ()
 
 
 class Profile(ProfilePart):

@@ -3,12 +3,13 @@
 import textwrap
 from typing import Any, Final
 
-from evaluator.intake._profile import ColumnDrift, ColumnStatistics, Profile
+from evaluator.intake._profile import ColumnDrift, ColumnStatistics, Profile, TooFew
 
 WIDTH: Final = 100
 MIN_SHARE: Final = 0.01
 MAX_VIOLATIONS: Final = 12
 MAX_SLICES: Final = 5
+MAX_TOO_FEW: Final = 5
 
 
 def render_report(profile: Profile) -> str:
@@ -116,7 +117,19 @@ def _drift(profile: Profile) -> list[str]:
         lines.append(f"    {where}: {columns}")
     if len(moved) > MAX_SLICES:
         lines.append(f"    and {len(moved) - MAX_SLICES} more")
+    if drift.too_few:
+        shown = [_place(few) for few in drift.too_few[:MAX_TOO_FEW]]
+        rest = len(drift.too_few) - len(shown)
+        more = [f"{rest} more"] if rest else []
+        lines.append(f"  too few: {'; '.join([*shown, *more])}")
     return [*lines, *(f"  {printable(note)}" for note in drift.notes)]
+
+
+def _place(few: TooFew) -> str:
+    """Name a slice, columns, or columns in a slice."""
+    columns = ", ".join(printable(column) for column in few.columns)
+    where = " x ".join(printable(value) for value in few.slice.values())
+    return f"{columns} in {where}" if columns and where else columns or where
 
 
 def _drifted(measures: ColumnDrift) -> str:
@@ -126,18 +139,38 @@ def _drifted(measures: ColumnDrift) -> str:
         "jensen_shannon": "Jensen-Shannon distance",
         "wasserstein": "Wasserstein distance in spreads",
     }
-    parts = [
+    parts = []
+    distances = [
         f"{labels[name]} {getattr(measures, name):.2f}"
         for name in measures.drifted
         if name in labels
     ]
+    if distances:
+        parts = [_moved(measures), *distances] if measures.moved else distances
     if "missing_share" in measures.drifted:
-        change = measures.missing_change
-        parts.append(f"missing {measures.missing_share:.1%} ({change:+.1%})")
+        before, after = measures.missing_before, measures.missing_share
+        parts.append(f"missing {before:.1%} to {after:.1%} ({_direction(before, after)})")
     if measures.new:
         names = ", ".join(_quoted(name) for name in list(measures.new)[:3])
         parts.append(f"{measures.new_count} new: {names}")
     return ", ".join(parts)
+
+
+def _moved(measures: ColumnDrift) -> str:
+    """Say what was before and what is after."""
+    before, after = measures.before, measures.after
+    if measures.moved == "share":
+        value = measures.value if measures.value in ("true", "false") else _quoted(measures.value)
+        shown = f"share of {value} {before:.1%} to {after:.1%}"
+    else:
+        shown = f"{measures.moved} {_number(before)} to {_number(after)}"
+    return f"{shown} ({_direction(before, after)})"
+
+
+def _direction(before: float | None, after: float | None) -> str:
+    if before is None or after is None or before == after:
+        return "unchanged"
+    return "up" if after > before else "down"
 
 
 def _statistics(profile: Profile) -> list[str]:

@@ -108,20 +108,24 @@ class DriftSpec(SpecModel):
     reference_file: str | None = Field(default=None, examples=["reference/flights-2013-10.parquet"])
     """A file of typed rows that is the reference instead."""
 
-    stability_index: float = Field(default=0.2, gt=0, examples=[0.2])
-    """A population stability index above this is drift; 0.1 to 0.25 are usual."""
+    stability_index: float | None = Field(default=None, gt=0, examples=[0.2])
+    """A population stability index above this is drift; 0.05 for numbers and booleans, 0.1 for
+    categories and texts when not declared."""
 
-    jensen_shannon: float = Field(default=0.2, gt=0, le=1, examples=[0.2])
-    """A Jensen-Shannon distance (base 2, from 0 to 1) above this is drift."""
+    jensen_shannon: float | None = Field(default=None, gt=0, le=1, examples=[0.2])
+    """A Jensen-Shannon distance (base 2, from 0 to 1) above this is drift; 0.1 for numbers and
+    booleans, 0.14 for categories and texts when not declared."""
 
-    wasserstein: float = Field(default=0.25, gt=0, examples=[0.25])
-    """A Wasserstein distance above this many spreads of the reference is drift."""
+    wasserstein: float | None = Field(default=None, gt=0, examples=[0.25])
+    """A Wasserstein distance above this many spreads of the reference is drift; 0.15 when not
+    declared."""
 
-    missing_share: float = Field(default=0.05, gt=0, le=1, examples=[0.05])
-    """A change of the share of missing values above this is drift."""
+    missing_share: float | None = Field(default=None, gt=0, le=1, examples=[0.05])
+    """A change of the share of missing values above this is drift; 0.025 when not declared."""
 
     minimum_rows: int = Field(default=200, ge=1, examples=[200])
-    """With fewer rows on either side nothing is called drift; the report says so."""
+    """With fewer rows or values on either side nothing is called drift; the report says for what
+    they are too few."""
 
     test: Literal["none", "holm", "benjamini_hochberg"] = Field(default="none", examples=["holm"])
     """Whether p-values are shown too, and how they are corrected for many columns."""
