@@ -31,6 +31,9 @@ MISSING_LIMIT: Final = 0.025
 FALSE_ALARMS: Final = 0.05
 #: From so many days on, what they differ by among themselves is what chance gives.
 MIN_DAYS: Final = 10
+#: So many days may be beyond what those reach, overall and again in slices: fewer than half of
+#: FALSE_ALARMS, since real days resemble the days next to them, and have worse ones among them.
+DAYS_LEVEL: Final = 0.01
 #: Added to each bin's count, so that an empty bin gives a large index and not an infinite one.
 SMOOTHING: Final = 0.5
 BINS: Final = 10
@@ -380,9 +383,9 @@ def _beyond_chance(
 
     if not looks:
         return np.zeros((0, 3), dtype=bool)
-    level = FALSE_ALARMS / 2
     p_values = np.array([look.p_values for look in looks])
-    beyond: npt.NDArray[np.bool_] = p_values * np.isfinite(p_values).sum() < level
+    looked = np.isfinite(p_values).sum()
+    beyond: npt.NDArray[np.bool_] = p_values * looked < FALSE_ALARMS / 2
     ratios = [column.ratios for column in before if column.ratios is not None]
     if not ratios:
         return beyond
@@ -390,7 +393,7 @@ def _beyond_chance(
     furthest = np.log(np.fmax.reduce(np.stack(ratios), axis=(0, 2), initial=1.0))
     days = len(furthest)
     # What one more day reaches, if their logarithms are normal.
-    quantile = stdtrit(days - 1, 1 - level) * np.sqrt(1 + 1 / days)
+    quantile = stdtrit(days - 1, 1 - DAYS_LEVEL) * np.sqrt(1 + 1 / days)
     usual = np.exp(furthest.mean() + quantile * furthest.std(ddof=1))
     typical = np.array([column.typical for column in before])
     scale = np.fmax(typical, np.array([look.chance for look in looks]))

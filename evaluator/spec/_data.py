@@ -102,8 +102,9 @@ class DatasetRules(SpecModel):
 class DriftSpec(SpecModel):
     """When the content of a day counts as drifted. Limits are on effects, never on p-values."""
 
-    reference_days: int = Field(default=7, ge=1, examples=[7])
-    """The first so many accepted days are the reference, when no file is named."""
+    reference_days: int = Field(default=14, ge=1, examples=[14])
+    """The first so many accepted days are the reference, when no file is named. From 10 days on,
+    what they differ by among themselves is no drift."""
 
     reference_file: str | None = Field(default=None, examples=["reference/flights-2013-10.parquet"])
     """A file of typed rows that is the reference instead."""
@@ -267,7 +268,7 @@ class DataSpec(SpecModel):
     )
     """Rules over all rows of a day."""
 
-    drift: DriftSpec = Field(default_factory=DriftSpec, examples=[{"reference_days": 7}])
+    drift: DriftSpec = Field(default_factory=DriftSpec, examples=[{"reference_days": 14}])
     """When the content of a day counts as drifted."""
 
     maximum_bytes: int = Field(default=16 * _GIBIBYTE, ge=1, examples=[2 * _GIBIBYTE])
