@@ -31,9 +31,10 @@ MISSING_LIMIT: Final = 0.025
 FALSE_ALARMS: Final = 0.05
 #: From so many days on, what they differ by among themselves is what chance gives.
 MIN_DAYS: Final = 10
-#: So many days may be beyond what those reach, overall and again in slices: fewer than half of
-#: FALSE_ALARMS, since real days resemble the days next to them, and have worse ones among them.
-DAYS_LEVEL: Final = 0.01
+#: The least deviation of the logarithms, since a few days can be alike by luck.
+MIN_DEVIATION: Final = 0.3
+#: Instead of 0, which has no logarithm.
+TINY: Final = 1e-12
 #: Added to each bin's count, so that an empty bin gives a large index and not an infinite one.
 SMOOTHING: Final = 0.5
 BINS: Final = 10
@@ -66,10 +67,9 @@ class ColumnContent:
     averages: Mapping[str, float] = field(default_factory=dict)
     #: Of categories: how often each is there, the most frequent first.
     names: Mapping[str, int] = field(default_factory=dict)
-    #: Of a reference of enough days: how far one of them is from the others by each look, and
-    #: for each day how many times as far it was. NaN where there was too little to look at.
-    typical: Floats | None = None
-    ratios: Floats | None = None
+    #: Of a reference of enough days, by look: how many were looked at, and of the logarithms of
+    #: how far each was from the others the mean and deviation.
+    days: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,8 @@ def content_drift(
     """Compare a day's typed rows with the reference, overall and per slice.
 
     An effect is drift where, less what chance gives it, it is above its limit, and where all of it
-    is beyond what chance reaches in any look of a day: of rows drawn at random (Bonferroni's bound
-    for all looks), and from ten reference days on also of these days among themselves.
+    is beyond what chance reaches in any look of a day (Bonferroni's bound): the chance of rows drawn
+    at random, and from ten reference days on also that of one more day like those.
 
     The stability index is the symmetric divergence of Kullback and Leibler (Annals of Mathematical
     Statistics 22, 1951, pp. 79-86), less what chance gives it (Yurdakul 2018, dissertation,
@@ -254,7 +254,7 @@ def _reference_summary(
     whole = _summary(values, column, None)
     if len(ends) < MIN_DAYS:
         return whole
-    raw, chance = np.full((len(ends), 3), np.nan), np.zeros((len(ends), 3))
+    raw, chance = np.full((2, len(ends), 3), np.nan)
     starts = [0, *ends[:-1]]
     for number, (start, end) in enumerate(zip(starts, ends, strict=True)):
         if end - start < minimum:
@@ -266,15 +266,18 @@ def _reference_summary(
         if others.count:
             # Compared with all days it is nearer than with the others, by just its share of them.
             raw[number, 1] *= whole.count / others.count
-    seen = np.isfinite(raw)
-    total, days = np.nansum(raw, axis=0), seen.sum(axis=0)
-    # A day's own figure has no part in what it is measured by, as a new day's has none.
-    of_others = (total - np.where(seen, raw, 0)) / np.maximum(days - 1, 1)
-    return replace(
-        whole,
-        typical=total / np.maximum(days, 1),
-        ratios=_ratios(raw, np.maximum(of_others, chance)),
-    )
+    far = _logarithm(raw, chance)
+    seen = np.isfinite(far)
+    count = seen.sum(axis=0)
+    mean = np.where(seen, far, 0.0).sum(axis=0) / np.maximum(count, 1)
+    squares = np.where(seen, far - mean, 0.0) ** 2
+    deviation = np.sqrt(squares.sum(axis=0) / np.maximum(count - 1, 1))
+    return replace(whole, days=np.array([count, mean, np.maximum(deviation, MIN_DEVIATION)]))
+
+
+def _logarithm(raw: Floats, chance: Floats) -> Floats:
+    """Take that of a distance; none is less than what chance gives rows at random."""
+    return np.log(np.fmax(np.fmax(raw, chance), TINY))
 
 
 def _without(whole: ColumnContent, day: ColumnContent) -> ColumnContent:
@@ -286,11 +289,6 @@ def _without(whole: ColumnContent, day: ColumnContent) -> ColumnContent:
         bins=None if whole.bins is None or day.bins is None else whole.bins - day.bins,
         names={name: count - day.names.get(name, 0) for name, count in whole.names.items()},
     )
-
-
-def _ratios(raw: Floats, typical: Floats) -> Floats:
-    """Divide; nothing by nothing is nothing."""
-    return np.divide(raw, typical, out=np.where(raw > 0, np.inf, raw), where=typical > 0)
 
 
 def _summary(values: "pl.Series", column: ColumnSpec, bins: ColumnContent | None) -> ColumnContent:
@@ -384,20 +382,17 @@ def _beyond_chance(
     if not looks:
         return np.zeros((0, 3), dtype=bool)
     p_values = np.array([look.p_values for look in looks])
-    looked = np.isfinite(p_values).sum()
-    beyond: npt.NDArray[np.bool_] = p_values * looked < FALSE_ALARMS / 2
-    ratios = [column.ratios for column in before if column.ratios is not None]
-    if not ratios:
-        return beyond
-    # One figure a day, so that columns may depend on each other: the furthest of all looks.
-    furthest = np.log(np.fmax.reduce(np.stack(ratios), axis=(0, 2), initial=1.0))
-    days = len(furthest)
-    # What one more day reaches, if their logarithms are normal.
-    quantile = stdtrit(days - 1, 1 - DAYS_LEVEL) * np.sqrt(1 + 1 / days)
-    usual = np.exp(furthest.mean() + quantile * furthest.std(ddof=1))
-    typical = np.array([column.typical for column in before])
-    scale = np.fmax(typical, np.array([look.chance for look in looks]))
-    beyond &= _ratios(np.array([look.raw for look in looks]), scale) > usual
+    level = FALSE_ALARMS / 2 / max(np.isfinite(p_values).sum(), 1)
+    beyond: npt.NDArray[np.bool_] = p_values < level
+    for number, (column, look) in enumerate(zip(before, looks, strict=True)):
+        if column.days is None:
+            continue
+        count, mean, deviation = column.days
+        # What one more day reaches, if the logarithms are normal: each look has its own days, so
+        # that a column that storms move does not hide another's drift.
+        reach = stdtrit(np.maximum(count - 1, 1), 1 - level) * np.sqrt(1 + 1 / np.maximum(count, 1))
+        near = _logarithm(look.raw, look.chance) <= mean + reach * deviation
+        beyond[number] &= ~(near & (count >= MIN_DAYS))
     return beyond
 
 
