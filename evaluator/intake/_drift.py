@@ -113,8 +113,8 @@ def content_drift(
     """Compare a day's typed rows with the reference, overall and per slice.
 
     An effect is drift where, less what chance gives it, it is above its limit, and where all of it
-    is beyond what chance reaches in any look of a day (Bonferroni's bound): the chance of rows drawn
-    at random, and from ten reference days on also that of one more day like those.
+    is beyond what chance reaches in any look of a day (Bonferroni's bound): that of rows drawn at
+    random, and from ten reference days on also that of one more day like those.
 
     The stability index is the symmetric divergence of Kullback and Leibler (Annals of Mathematical
     Statistics 22, 1951, pp. 79-86), less what chance gives it (Yurdakul 2018, dissertation,
@@ -536,9 +536,7 @@ def _wasserstein(before: ColumnContent, after: ColumnContent) -> tuple[float, Lo
 
     first, second, sizes = before.quantiles, after.quantiles, (before.count, after.count)
     distance = float(np.abs(first - second).mean())
-    if distance == 0:
-        return 0.0, (0.0, 0.0, 1.0)
-    spread = before.spread or float(np.sqrt(np.square(first - second).mean()))
+    spread = before.spread or float(np.sqrt(np.square(first - second).mean())) or 1.0
     together = _quantiles_of_both(first, second, sizes)
     low, high = together[[0, -1]]
     within = float(np.abs(np.clip(first, low, high) - np.clip(second, low, high)).mean())

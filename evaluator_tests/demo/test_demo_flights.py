@@ -4,7 +4,9 @@ import importlib.util
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 
 from evaluator.demo._flights import (
@@ -17,6 +19,8 @@ from evaluator.demo._flights import (
     write_daily_files,
 )
 from evaluator.errors import UsageError
+from evaluator.intake import reference_content
+from evaluator.intake._drift import content_drift
 from evaluator.spec import AuditSpec
 
 
@@ -218,3 +222,28 @@ def test_the_audits_label_is_lateness_by_the_demos_minutes(flights_spec: AuditSp
     assert flights_spec.data.columns["late"].derive == f"arrival_delay > {LATE_MINUTES}"
     for candidate in flights_spec.candidates:
         assert not {"arrival_delay", "late"} & set(candidate.features)
+
+
+def test_still_days_after_a_fortnight_have_not_drifted_but_a_changed_unit_has(
+    year: pd.DataFrame, flights_spec: AuditSpec, tmp_path: Path
+) -> None:
+    late = (year["arrival_delay"] > LATE_MINUTES).astype("Int64")
+    by_day = dict(list(year.assign(late=late).groupby("date")))
+    by = ("region", "airline_kind")
+
+    def typed(day: date, **changed: pl.Expr) -> Path:
+        path = tmp_path / f"{day}-{'-'.join(changed)}.parquet"
+        rows = pl.from_pandas(by_day[day].drop(columns="date"))
+        rows.with_columns(**changed).write_parquet(path)
+        return path
+
+    called = []
+    for month in (2, 5, 11):
+        days = [date(2013, month, number) for number in range(1, 27)]
+        reference = reference_content([typed(day) for day in days[:14]], flights_spec.data, by)
+        for day in days[14:]:
+            found = content_drift(typed(day), flights_spec.data, reference, by)
+            called.append(bool(found.drifted or found.slices))
+        kilometres = typed(days[20], distance=pl.col("distance") * 1.609)
+        assert content_drift(kilometres, flights_spec.data, reference, by).drifted == ("distance",)
+    assert np.mean(called) <= 0.05

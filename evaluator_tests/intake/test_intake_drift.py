@@ -185,7 +185,7 @@ def rows(random: np.random.Generator, size: int, *, moved: bool = False) -> pl.D
                 ["web", "shop", "phone"], size, p=[web, (1 - web) * 0.7, (1 - web) * 0.3]
             ),
             "heavy": random.standard_cauchy(size),
-            "few": random.poisson(0.7, size),
+            "few": random.poisson(1.0 if moved else 0.7, size),
             "rare": pl.Series(random.integers(0, 300, size)).cast(pl.String),
             "seldom": random.random(size) < 0.01,
             "place": random.choice(list("xyz"), size),
@@ -248,7 +248,7 @@ def test_small_moves_are_seen_in_many_rows_and_told_with_before_and_after(
     reference = reference_of(tmp_path, random, days, 5_000)
     path = written(tmp_path, "new", rows(random, 5_000, moved=True))
     found = content_drift(path, KINDS, reference, ())
-    assert found.drifted == ("flag", "holes", "tied", "shifted", "channel")
+    assert found.drifted == ("flag", "holes", "tied", "shifted", "channel", "few")
     channel, flag, holes = (found.columns[name] for name in ("channel", "flag", "holes"))
     assert (channel.moved, channel.value, flag.value) == ("share", "web", "true")
     assert (channel.before, channel.after) == pytest.approx((0.4, 0.62), abs=0.02)
