@@ -15,6 +15,7 @@ import yaml
 
 from evaluator.errors import IntakeError
 from evaluator.intake._readers import ENDINGS, Reader, format_of, open_reader
+from evaluator.intake._readers._excel import header_of
 from evaluator.intake._readers._layout import (
     SAMPLE_BYTES,
     SEPARATOR_LINE,
@@ -56,7 +57,7 @@ def infer_schema(
     Parameters
     ----------
     path
-        CSV, TSV, Parquet or JSON Lines, also packed.
+        CSV, TSV, Parquet or JSON Lines, also packed; an Excel workbook.
     categories
         Columns whose values are listed, however many there are, because something is sliced by
         them.
@@ -212,6 +213,8 @@ def _layout_of(path: Path) -> _Layout:
     format_ = format_of(path.name, layout.data())
     if format_ == "parquet":
         held = _names_of_parquet(path, layout)
+    elif format_ == "excel":
+        held = header_of(path, layout.data())
     else:
         maximum = layout.data().maximum_bytes
         sample = next(read_blocks(path, maximum_bytes=maximum), b"")

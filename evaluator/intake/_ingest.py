@@ -21,7 +21,7 @@ from evaluator.intake._profile import (
     Profile,
     RowCounts,
 )
-from evaluator.intake._readers import Reader, open_reader
+from evaluator.intake._readers import Reader, format_of, open_reader
 from evaluator.intake._readers._delimited import BrokenSchemaError
 from evaluator.intake._readers._layout import find_encoding
 from evaluator.intake._readers._stream import RefusedFileError, compression_of, read_blocks
@@ -131,7 +131,8 @@ def ingest(
     refusal: RefusedFileError | None = None
     try:
         reader = open_reader(source, data, name=name)
-        packing = compression_of(source)
+        # A workbook is an archive by itself.
+        packing = None if format_of(name, data) == "excel" else compression_of(source)
         metadata = reader.metadata
         if data.repeats == "refuse_all":
             validator.learn_repeats(open_reader(source, data, name=name).batches())

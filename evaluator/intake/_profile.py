@@ -48,6 +48,8 @@ class Layout(ProfilePart):
     escape: str | None = None
     #: Whether blanks before a field are no part of it.
     blanks: bool | None = None
+    #: Of a workbook: the one that was read.
+    sheet: str | None = None
     #: Which of the others were not declared.
     detected: tuple[str, ...] = ()
     #: Columns made from typed values, which are spelled the plain way.

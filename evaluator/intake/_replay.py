@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from evaluator.intake._ingest import FinishedRead, IntakeResult, finish
 from evaluator.intake._profile import Profile
 from evaluator.intake._readers import _records as rec
 from evaluator.intake._readers._delimited import match_columns, wrong_width
+from evaluator.intake._readers._excel import read_quarantined
 from evaluator.intake._readers._jsonl import JsonLinesReader
 from evaluator.intake._readers._layout import dialect_of
 from evaluator.intake._readers._records import scan, split_record
@@ -78,6 +80,8 @@ def replay(
     mended, judged = mended or {}, set[int]()
     validator = RowValidator(data, day)
     read, plain = _reader_of(description, data), frozenset(description.layout.plain)
+    # What a workbook's cells hold is no text that could be read again.
+    is_text = description.layout.format != "excel"
     transcoder = Transcoder(description.layout.encoding or "utf-8", 0)
     with closing(RowWriter(into, data)) as writer:
         before = _keep(typed, validator, writer)
@@ -86,14 +90,18 @@ def replay(
 
             def batches() -> Iterator[Batch]:
                 for part in file.iter_batches(batch_size=ROWS_A_BATCH):
-                    held: dict[bytes, bytes | None] = {}
-                    rows = _read_rows(part, mended, transcoder, held)
-                    judged.update(part["line_number"].to_pylist())
+                    lines = part["line_number"].to_pylist()
+                    judged.update(lines)
+                    raw = dict(zip(lines, part["raw"].to_pylist(), strict=True))
+                    if is_text:
+                        # Its text is the row now, and what the file held is in the day's file.
+                        raw = {line: held for line, held in raw.items() if line not in mended}
+                    rows = _read_rows(part, mended, transcoder if is_text else None)
                     yield batch_of_rows(
                         ((line, text, _broken(text) or read(text)) for line, text in rows),
                         data.file_columns,
                         plain,
-                        held.get,
+                        raw,
                     )
 
             if data.repeats == "refuse_all":
@@ -141,23 +149,25 @@ def _keep(typed: Path, validator: RowValidator, writer: RowWriter) -> int:
 
 
 def _read_rows(
-    part: Any, mended: Mapping[int, str], transcoder: Transcoder, held: dict[bytes, bytes | None]
+    part: Any, mended: Mapping[int, str], transcoder: Transcoder | None
 ) -> Iterator[tuple[int, bytes]]:
-    """Yield lines and texts of quarantined rows, mended ones as mended; note what the file held."""
+    """Yield lines and texts of quarantined rows, mended ones as mended."""
     for row in part.to_pylist():
         line, raw = row["line_number"], row["raw"]
         if line in mended:
             yield line, mended[line].encode()
-            continue
-        text = row["text"].encode() if raw is None else transcoder.read(raw)
-        held[text] = raw
-        yield line, text
+        elif raw is None or transcoder is None:
+            yield line, row["text"].encode()
+        else:
+            yield line, transcoder.read(raw)
 
 
 def _reader_of(description: FileMetadata, data: DataSpec) -> Callable[[bytes], RowTexts]:
     """Return what reads single rows of a file whose layout and header are known."""
     if description.layout.delimiter is None:
-        return JsonLinesReader(Path(), data).read
+        read_object = JsonLinesReader(Path(), data).read
+        is_workbook = description.layout.format == "excel"
+        return partial(read_quarantined, read_object) if is_workbook else read_object
     width, positions = len(description.header), match_columns(description.header, data)
     dialect = dialect_of(description.layout)
 

@@ -240,7 +240,7 @@ def _next_step(profile: Profile) -> list[str]:
 def _reading(profile: Profile) -> list[str]:
     layout = profile.layout
     parts = []
-    for key in ("format", "packing", "encoding", "delimiter", "quote", "header"):
+    for key in ("format", "packing", "encoding", "delimiter", "quote", "header", "sheet"):
         given = getattr(layout, key)
         if given is not None:
             how = " (detected)" if key in layout.detected else ""

@@ -1,6 +1,6 @@
 """A batch of texts becomes typed rows, refused rows with all their reasons, and counts."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
@@ -14,6 +14,7 @@ from evaluator.intake._rules import CLOCK, TEXT, Rule, all_checks, compile_expre
 from evaluator.intake._typing import clock_faults, engine_type, parse_values
 from evaluator.intake._uniqueness import Uniqueness
 from evaluator.intake._violations import (
+    WRONG_CELLS,
     Batch,
     Reject,
     reasons_of,
@@ -72,7 +73,8 @@ class RowValidator:
         shared: list[pl.DataFrame | None] = [None] * len(self.uniques)
         for batch in batches:
             frame = self._read(batch)
-            kept = ~self._refused(frame, self._masks(frame))
+            wrong = [rows for _, rows in self._wrong_cells(batch, frame)]
+            kept = ~self._refused(frame, self._masks(frame), wrong)
             for index, (rule, memory) in enumerate(self.uniques):
                 keys = frame.select(rule.shown).filter(memory.repeated(frame, kept) & kept)
                 before = shared[index]
@@ -89,12 +91,14 @@ class RowValidator:
             kind = self.data.columns[name].kind
             self.missing[name] += frame[name if kind == "text" else TEXT + name].null_count()
         masks = self._masks(frame)
-        refused = self._refused(frame, masks)
+        wrong = list(self._wrong_cells(batch, frame))
+        refused = self._refused(frame, masks, [rows for _, rows in wrong])
         violations: list[tuple[Rule, npt.NDArray[Any]]] = [
             (check, mask.arg_true().to_numpy())
             for check, mask in zip(self.checks, masks, strict=True)
             if mask.any()
         ]
+        violations += wrong
         for index, (unique, memory) in enumerate(self.uniques):
             if self._shared is None:
                 repeated = memory.repeated(frame, ~refused)
@@ -107,12 +111,11 @@ class RowValidator:
         parts = [self._note(batch, frame, rule, rows) for rule, rows in violations]
         rows = np.flatnonzero(refused)
         reasons = reasons_of([part for part in parts if part is not None], rows)
-        originals = batch.originals(rows)
         quarantined = pl.DataFrame(
             {
                 "line_number": pl.Series(batch.line[rows], dtype=pl.Int64),
-                "original": pl.Series(originals, dtype=pl.Binary),
-                "raw": pl.Series([batch.raw(one) for one in originals], dtype=pl.Binary),
+                "original": pl.Series(batch.originals(rows), dtype=pl.Binary),
+                "raw": pl.Series(batch.raw(rows), dtype=pl.Binary),
                 "reasons": reasons,
             }
         )
@@ -189,14 +192,20 @@ class RowValidator:
         ]
         return [pl.concat_str(texts, separator="/").alias(name)]
 
-    def _refused(self, frame: "pl.DataFrame", masks: "list[pl.Series]") -> npt.NDArray[np.bool_]:
-        """Say which rows break a rule that refuses."""
+    def _refused(
+        self, frame: "pl.DataFrame", masks: "list[pl.Series]", wrong: Sequence[npt.NDArray[Any]]
+    ) -> npt.NDArray[np.bool_]:
+        """Say which rows break a rule that refuses, or are among some others."""
         refusing = [
             mask.to_numpy()
             for mask, check in zip(masks, self.checks, strict=True)
             if check.severity == "refuse" and mask.any()
         ]
-        return np.logical_or.reduce(refusing) if refusing else np.zeros(frame.height, dtype=bool)
+        nothing = np.zeros(frame.height, dtype=bool)
+        refused: npt.NDArray[np.bool_] = np.logical_or.reduce([nothing, *refusing])
+        for rows in wrong:
+            refused[rows] = True
+        return refused
 
     def _masks(self, frame: "pl.DataFrame") -> "list[pl.Series]":
         """Say for each check which rows break it; an expression of constants alone, too."""
@@ -209,6 +218,23 @@ class RowValidator:
             height = frame.to_series(0).is_null().alias("height")
             found = frame.select(height, *masks).drop("height")
         return found.get_columns()
+
+    def _wrong_cells(
+        self, batch: Batch, frame: "pl.DataFrame"
+    ) -> Iterator[tuple[Rule, npt.NDArray[Any]]]:
+        """Give the cells that have a text and no value, but for texts that stand for missing."""
+        for (name, rule), rows in batch.wrong.items():
+            is_text = self.data.columns[name].kind == "text"
+            if rule == "excel_error" and not is_text:
+                # It is of no type but text, and each type's own rule says so.
+                continue
+            there = frame[name if is_text else TEXT + name].gather(rows).is_not_null()
+            found = np.array(rows, dtype=np.int64)[there.to_numpy()]
+            if len(found):
+                says = WRONG_CELLS[rule]
+                finding = Finding(column=name, rule=rule, severity="refuse", says=says)
+                self.findings.setdefault((name, rule), finding)
+                yield Rule(name, rule, "refuse", says, (name,)), found
 
     def _note(
         self, batch: Batch, frame: "pl.DataFrame", rule: Rule, rows: npt.NDArray[Any]

@@ -1,8 +1,9 @@
 """What rules found, and the reasons that refused rows carry."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,24 @@ MAX_VALUE_LENGTH: Final = 200
 REASON_FIELDS: Final = ("column", "rule", "value", "message")
 #: A row's texts by column, or else the rule that it breaks and a message.
 RowTexts = tuple[dict[str, str | None], str, str]
+#: What a cell can be that has a text and yet no value.
+WRONG_CELLS: Final = {
+    "excel_date": "is a date that does not exist",
+    "excel_error": "is an error of the workbook",
+    "formula_not_calculated": "is a formula that was never calculated",
+}
+
+
+class WrongCell(str):
+    """The text of a cell that has no value; a rule of `WRONG_CELLS` says why."""
+
+    __slots__ = ("rule",)
+    rule: str
+
+    def __new__(cls, rule: str, text: str) -> Self:
+        made = super().__new__(cls, text)
+        made.rule = rule
+        return made
 
 
 @dataclass(frozen=True)
@@ -29,7 +48,7 @@ class Reject:
     original: bytes
     rule: str
     message: str
-    #: The file's bytes, where they are others.
+    #: What the file holds of it, where that is something else.
     raw: bytes | None = None
 
     @property
@@ -52,17 +71,19 @@ class Batch:
     rejects: list[Reject] = field(default_factory=list)
     #: Columns made from typed values: spelled the plain way, whatever the audit declares.
     plain: frozenset[str] = frozenset()
-    #: Gives what the file holds of a row, from the bytes that `originals` gives; None: the same.
-    raw: Callable[[bytes], bytes | None] = lambda _: None
+    #: Gives what the file holds of the rows with these indices; None where `originals` are that.
+    raw: Callable[[npt.NDArray[np.int64]], list[bytes | None]] = lambda rows: [None] * len(rows)
+    #: By column and rule, the rows whose cell has no value.
+    wrong: dict[tuple[str, str], list[int]] = field(default_factory=dict)
 
 
 def batch_of_rows(
     rows: Iterable[tuple[int, bytes, RowTexts]],
     names: Sequence[str],
     plain: frozenset[str] = frozenset(),
-    raw: Callable[[bytes], bytes | None] = lambda _: None,
+    raw: Mapping[int, bytes | None] = MappingProxyType({}),
 ) -> Batch:
-    """Gather rows that were read one by one: line, text and what was read."""
+    """Gather rows that were read one by one: line, text and what was read; `raw` is by line."""
     import polars as pl
 
     values: dict[str, list[str | None]] = {name: [] for name in names}
@@ -71,7 +92,7 @@ def batch_of_rows(
     rejects: list[Reject] = []
     for line, text, (found, rule, message) in rows:
         if rule:
-            rejects.append(Reject(line, text, rule, message, raw(text)))
+            rejects.append(Reject(line, text, rule, message, raw.get(line)))
             continue
         lines.append(line)
         texts.append(text)
@@ -83,8 +104,19 @@ def batch_of_rows(
         originals=lambda indices: [texts[index] for index in indices.tolist()],
         rejects=rejects,
         plain=plain,
-        raw=raw,
+        raw=lambda indices: [raw.get(lines[index]) for index in indices.tolist()],
+        wrong=wrong_cells(values),
     )
+
+
+def wrong_cells(values: Mapping[str, Sequence[str | None]]) -> dict[tuple[str, str], list[int]]:
+    """Find the rows of wrong cells by column and rule."""
+    found: dict[tuple[str, str], list[int]] = {}
+    for name, column in values.items():
+        for row, value in enumerate(column):
+            if isinstance(value, WrongCell):
+                found.setdefault((name, value.rule), []).append(row)
+    return found
 
 
 @dataclass

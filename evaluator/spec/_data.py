@@ -19,7 +19,7 @@ from evaluator.spec._columns import (
 from evaluator.spec._expression import Kind, parse_expression
 from evaluator.spec._spellings import NumberSpelling
 
-FileFormat = Literal["csv", "tsv", "parquet", "jsonl"]
+FileFormat = Literal["csv", "tsv", "parquet", "jsonl", "excel"]
 
 DAY: Final = "day"
 """As a cluster: the day of a case's file, which every case has."""
@@ -236,6 +236,8 @@ class DataSpec(SpecModel):
 
     still_seconds: int = Field(default=30, ge=10, le=86_400, examples=[300])
     """How long a file must not have changed before it is taken in on its arrival."""
+    sheet: str | None = Field(default=None, min_length=1, examples=["Flights"])
+    """The sheet of an Excel workbook that is read; by default the first visible one."""
 
     undeclared_columns: Literal["ignore", "refuse"] = Field(default="ignore", examples=["refuse"])
     """A column that is not declared is reported and left out, or refuses the file."""

@@ -68,7 +68,10 @@ MISTAKES = {
         (f"{TWO}\n", ""), "20: candidates.1.path", "this key is needed", "add `path: ",
     ),
     "a needed key without a value": (
-        ("    id: case_id", "    id:"), "6: data.id", "it must be text or a list or a block of keys, and it is empty", "`id: ",
+        ("    id: case_id", "    id:"),
+        "6: data.id",
+        "it must be text or a list or a block of keys, and it is empty",
+        "`id: ",
     ),
     "text for a list": (
         ("  metrics:", "  owners: team:audit\n  metrics:"),

@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from evaluator.intake._readers._delimited import DelimitedReader
+from evaluator.intake._readers._excel import ExcelReader
 from evaluator.intake._readers._jsonl import JsonLinesReader
 from evaluator.intake._readers._parquet import ParquetReader
 from evaluator.intake._readers._stream import RefusedFileError, compression_of, decompressed_name
+from evaluator.intake._readers._workbook import refuse_workbook
 from evaluator.intake._violations import Batch, FileMetadata
 from evaluator.spec import DataSpec, FileFormat
 
@@ -20,6 +22,11 @@ ENDINGS: Final[dict[str, FileFormat]] = {
     ".pq": "parquet",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
+    ".xlsx": "excel",
+    ".xlsm": "excel",
+    # Neither is read, and the reader of workbooks says what to do.
+    ".xlsb": "excel",
+    ".xls": "excel",
 }
 
 
@@ -42,6 +49,9 @@ def format_of(name: str, data: DataSpec) -> FileFormat:
 def open_reader(source: Path, data: DataSpec, *, name: str) -> Reader:
     """Choose the reader for a file."""
     format_ = format_of(name, data)
+    if format_ == "excel":
+        return ExcelReader(source, data)
+    refuse_workbook(source)
     if format_ in ("csv", "tsv"):
         return DelimitedReader(source, data, format_=format_)
     if compression_of(source) is not None and format_ == "parquet":

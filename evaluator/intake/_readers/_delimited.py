@@ -167,7 +167,9 @@ class DelimitedReader:
         def originals(indices: npt.NDArray[np.int64]) -> list[bytes]:
             return [records.text(int(row)) for row in rows[indices]]
 
-        raw = self._stream.transcoder.original
+        def raw(indices: npt.NDArray[np.int64]) -> list[bytes | None]:
+            return list(map(self._stream.transcoder.original, originals(indices)))
+
         return Batch(frame, records.line[rows], originals, rejects, raw=raw)
 
     def _rejects(self, records: Records, fault: npt.NDArray[np.uint8], width: int) -> list[Reject]:

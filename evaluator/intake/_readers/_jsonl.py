@@ -71,10 +71,18 @@ class JsonLinesReader:
         batch = batch_of_rows(
             self._rows(records, fault),
             self.data.file_columns,
-            raw=self._stream.transcoder.original,
+            raw=self._raw(records),
         )
         batch.rejects = sorted([*blank, *batch.rejects], key=lambda reject: reject.line)
         return batch
+
+    def _raw(self, records: Records) -> dict[int, bytes | None]:
+        """Give the file's bytes of each row, where they are others."""
+        transcoder = self._stream.transcoder
+        if transcoder.is_utf8:
+            return {}
+        texts = ((int(line), records.text(index)) for index, line in enumerate(records.line))
+        return {line: transcoder.original(text) for line, text in texts}
 
     def _rows(
         self, records: Records, fault: npt.NDArray[np.uint8]

@@ -138,7 +138,7 @@ class Transcoder:
     def __init__(self, encoding: str, mark: int) -> None:
         self._encoding = encoding
         self._mark = mark
-        self._is_utf8 = encoding in UTF8_NAMES
+        self.is_utf8 = encoding in UTF8_NAMES
         #: Whether each block came back as it was; some characters have several spellings.
         self._is_exact = True
 
@@ -149,7 +149,7 @@ class Transcoder:
         for block in chain(blocks, [b""]):
             part = block[mark:] if mark and block else block
             mark = max(mark - len(block), 0)
-            if self._is_utf8:
+            if self.is_utf8:
                 if part:
                     yield part
                 continue
@@ -161,13 +161,13 @@ class Transcoder:
 
     def original(self, text: bytes) -> bytes | None:
         """Give a row's bytes as they stand in the file; None where `text` is these, or unknown."""
-        if self._is_utf8 or not self._is_exact:
+        if self.is_utf8 or not self._is_exact:
             return None
         return self._encoded(text.decode("utf-8", errors="surrogatepass"))
 
     def read(self, original: bytes) -> bytes:
         """Turn a row's bytes as they stand in the file into UTF-8."""
-        if self._is_utf8:
+        if self.is_utf8:
             return original
         return original.decode(self._encoding, ERROR_HANDLER).encode("utf-8", "surrogatepass")
 
