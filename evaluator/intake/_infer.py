@@ -40,6 +40,8 @@ from evaluator.spec import DataSpec, can_name_a_column
 
 MAX_LINES_NAMED: Final = 50
 DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
+MONTH: Final = re.compile(r"(?<!\d)\d{4}-\d{2}(?![\d-])")
+YEAR: Final = re.compile(r"(?<!\d)(?:19|20)\d{2}(?![\d-])")
 TOTAL: Final = re.compile(
     r"(?i)(?:grand |sub)?-?(?:total|totals|sum|summe|gesamt|insgesamt|somme|totale|suma)\b"
 )
@@ -456,7 +458,10 @@ def _head(
     day = found[0] if found and _is_day(found[0]) else None
     plain = Path(decompressed_name(path.name))
     ending = path.name.removeprefix(plain.stem)
-    if day is None:
+    period = _period(path.name)
+    if period is not None:
+        (files, day), unsure = period, ""
+    elif day is None:
         files, unsure = (
             f"{plain.stem}-{{date}}{ending}",
             "  # unsure: the file's name holds no date",
@@ -475,6 +480,18 @@ def _head(
     for key, value in layout.keys.items():
         yield f"{key}: {_value(value)}"
     yield "columns:"
+
+
+def _period(name: str) -> tuple[str, str] | None:
+    """Find the month or the year in a file's name; return `files` and the first day."""
+    if DATE.search(name):
+        return None
+    for place, pattern, first in (("{month}", MONTH, "{}-01"), ("{year}", YEAR, "{}-01-01")):
+        found = pattern.findall(name)
+        if found:
+            day = first.format(found[0])
+            return (pattern.sub(place, name), day) if len(found) == 1 and _is_day(day) else None
+    return None
 
 
 def _is_day(text: str) -> bool:

@@ -231,7 +231,8 @@ def finish(
     findings = sorted(found, key=lambda finding: -finding.count)
     typed, notes = into / TYPED_ROWS, list(metadata.notes)
     statistics = {} if refused else column_statistics(typed, data, notes)
-    broken_rules = [] if refused else broken_dataset_rules(rows.read, statistics, data, read.day)
+    day = None if read.day is None else data.end_of_period(read.day)
+    broken_rules = [] if refused else broken_dataset_rules(rows.read, statistics, data, day)
     broken_rules += _mostly_missing(validator)
     if metadata.is_encoding_guessed:
         encoding = metadata.layout.encoding

@@ -36,6 +36,9 @@ COMPARISONS: Final[dict[type[ast.cmpop], Callable[[Any, Any], Any]]] = {
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
 }
+TEXT_FUNCTIONS: Final = (
+    *("number", "replace", "length", "lower", "upper", "starts_with", "ends_with"),
+)
 #: Years and the like, as the engine names them.
 _ALWAYS: Final = ("type", *CLOCK_RULES)
 PARTS_OF_TIME: Final = ("year", "month", "day", "weekday", "hour")
@@ -361,14 +364,22 @@ class _Compiler:
         if name == "round":
             places = ast.literal_eval(node.args[1])
             return first.cast(self.pl.Float64).round(places)
-        if name in ("starts_with", "ends_with"):
-            return getattr(first.str, name)(self.value(node.args[1]))
-        if name == "length":
-            return first.str.len_chars().cast(self.pl.Int64)
-        if name in ("lower", "upper"):
-            return getattr(first.str, f"to_{name}case")()
+        if name in TEXT_FUNCTIONS:
+            return self.of_text(name, first, [self.value(node) for node in node.args[1:]])
         if name == "date":
             return first.dt.date()
         if name in PARTS_OF_TIME:
             return getattr(first.dt, name)().cast(self.pl.Int64)
         raise AssertionError(f"unchecked function {name}")
+
+    def of_text(self, name: str, text: Any, more: list[Any]) -> Any:
+        if name == "number":
+            # What is no number has no value, as where something is missing.
+            number = text.cast(self.pl.Float64, strict=False)
+            return self.pl.when(number.is_finite()).then(number).otherwise(None)
+        if name == "replace":
+            return text.str.replace_all(*more, literal=True)
+        if name == "length":
+            return text.str.len_chars().cast(self.pl.Int64)
+        method = {"lower": "to_lowercase", "upper": "to_uppercase"}.get(name, name)
+        return getattr(text.str, method)(*more)

@@ -61,9 +61,10 @@ class Identities:
 
     def intake(self, raw: Record) -> str:
         """Identity of a day's typed rows, quarantined rows and report."""
-        # Which days there are, and what cases weigh, does not change what one of them gives.
+        # Which days there are, when they are looked for and what cases weigh does not change what
+        # one of them gives.
         data = self._spec.data.model_dump(
-            mode="json", exclude={"first_day", "last_day", *_DEPENDENCE}
+            mode="json", exclude={"first_day", "last_day", "still_seconds", *_DEPENDENCE}
         )
         slices = [self._spec.geography, self._spec.segment]
         return self._of("intake", {"raw": raw.content_version, "data": data, "slices": slices})

@@ -24,13 +24,18 @@ ALL_PARTITIONS = dg.AllPartitionMapping()
 """A whole rests on every part; and a part on the whole that it is cut from."""
 
 
-def daily(spec: AuditSpec) -> dg.DailyPartitionsDefinition:
-    """Partitions of the intake: a day a file."""
-    last = spec.data.last_day
-    return dg.DailyPartitionsDefinition(
-        start_date=spec.data.first_day.isoformat(),
+def daily(spec: AuditSpec) -> dg.TimeWindowPartitionsDefinition:
+    """Partitions of the intake: a file each, by the first day that it is of."""
+    data = spec.data
+    first, last = data.first_day, data.last_day
+    if data.period != "day":
+        first = first.replace(day=1, month=first.month if data.period == "month" else 1)
+    return dg.TimeWindowPartitionsDefinition(
+        cron_schedule={"day": "0 0 * * *", "month": "0 0 1 * *", "year": "0 0 1 1 *"}[data.period],
+        fmt="%Y-%m-%d",
+        start=first.isoformat(),
         # Dagster's end is the first day that is left out.
-        end_date=(last + timedelta(days=1)).isoformat() if last else None,
+        end=(data.end_of_period(last) + timedelta(days=1)).isoformat() if last else None,
         # A day's file arrives on that day, not after its midnight.
         end_offset=0 if last else 1,
     )

@@ -2,8 +2,8 @@
 
 import codecs
 import re
+from calendar import monthrange
 from datetime import date
-from pathlib import PurePosixPath
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -24,6 +24,12 @@ FileFormat = Literal["csv", "tsv", "parquet", "jsonl", "excel"]
 DAY: Final = "day"
 """As a cluster: the day of a case's file, which every case has."""
 
+_PLACES: Final[dict[str, Literal["day", "month", "year"]]] = {
+    "{date}": "day",
+    "{month}": "month",
+    "{year}": "year",
+}
+"""What stands for a part of the date in `files`, the finest first, and how long a file is of."""
 # Dagster has a partition for each day that there is, and no end of days.
 _FIRST_YEAR: Final = 1800
 _LAST_YEAR: Final = 2199
@@ -139,10 +145,12 @@ class DataSpec(SpecModel):
     """The daily files of an audit."""
 
     files: str = Field(examples=["flights-{date}.csv"])
-    """The name of a day's file in the landing folder; `{date}` stands for the day as 2013-11-30."""
+    """The name of a day's file in the landing folder, also below other folders; `{date}` stands for
+    the day as 2013-11-30. With `{month}` (2013-11) or `{year}` as the finest there is one file a
+    month or a year, and what is said of days holds for these."""
 
     first_day: date = Field(examples=["2013-11-01"])
-    """The first day that has a file."""
+    """The first day that has a file; of monthly and yearly files, any day of the first one."""
 
     last_day: date | None = Field(default=None, examples=["2013-11-28"])
     """The last day that has a file; without it, files keep coming."""
@@ -324,22 +332,44 @@ class DataSpec(SpecModel):
         spellings = self.columns[column].missing_values
         return self.missing_values if spellings is None else spellings
 
+    @property
+    def period(self) -> Literal["day", "month", "year"]:
+        """What a file is of."""
+        finest = next(name for name in _PLACES if name in self.files)
+        return _PLACES[finest]
+
     def file_name(self, day: date) -> str:
-        """Return the name of a day's file."""
-        return self.files.replace("{date}", day.isoformat())
+        """Return the path below the landing folder of the file with a day."""
+        named = {"{date}": day.isoformat(), "{month}": f"{day:%Y-%m}", "{year}": f"{day:%Y}"}
+        path = self.files
+        for place, text in named.items():
+            path = path.replace(place, text)
+        return path
+
+    def end_of_period(self, day: date) -> date:
+        """Return the last day that the file with this one is of."""
+        if self.period == "day":
+            return day
+        month = day.month if self.period == "month" else 12
+        return day.replace(month=month, day=monthrange(day.year, month)[1])
 
     @field_validator("files")
     @classmethod
-    def _name_holds_the_date_once(cls, files: str) -> str:
-        if files.count("{date}") != 1:
+    def _path_holds_a_date(cls, files: str) -> str:
+        if not any(place in files for place in _PLACES):
             raise problem(
                 "files",
                 f"{files!r} does not say where the date stands",
-                "put {date} into it once, such as flights-{date}.csv",
+                "put {date} into it, such as flights-{date}.csv, or {month} or {year}",
             )
-        if "/" in files or "\\" in files or PurePosixPath(files).name != files:
-            raise problem("files", f"{files!r} is not a plain file name", "remove the folder")
-        if not files.isprintable() or len(files.encode()) > _MAX_FILE_NAME:
+        parts = files.split("/")
+        if "\\" in files or {"", ".", ".."} & {*parts}:
+            raise problem(
+                "files",
+                f"{files!r} is not a plain path below the landing folder",
+                "write folders and a name with / between them, such as date={date}/part-0.csv",
+            )
+        if not files.isprintable() or max(len(part.encode()) for part in parts) > _MAX_FILE_NAME:
             raise problem(
                 "files",
                 f"{files[:40]!r} is too long for a file's name, or does not print",

@@ -26,6 +26,8 @@ _FUNCTIONS: Final[dict[str, tuple[tuple[tuple[Kind, ...], ...], Kind]]] = {
     "length": ((("text",),), "number"),
     "lower": ((("text",),), "text"),
     "upper": ((("text",),), "text"),
+    "number": ((("text",),), "number"),
+    "replace": ((("text",), ("text",), ("text",)), "text"),
     "starts_with": ((("text",), ("text",)), "boolean"),
     "ends_with": ((("text",), ("text",)), "boolean"),
     "year": ((("date", "timestamp"),), "number"),

@@ -193,6 +193,9 @@ def test_a_derived_column_is_missing_where_an_input_is(take: Take) -> None:
         ("d < date('2013-03-01')", True), ("date(s) == d and hour(s) == 10", True),
         ("round(n / 7, 2) == 0.43", True), ("abs(n - 10) == 7", True),
         ("column('t') == 'x'", True), ("9223372036854775807 + n > 0", True),
+        ("number(replace('1.234,5', ',', '.')) > 0", None), ("number(t) > 0", None),
+        ("number(replace(replace('1.234,5', '.', ''), ',', '.')) == 1234.5", True),
+        ("number('inf') > 0", None), ("replace('a.b', '.', '') == 'ab'", True),
     ],
 )  # fmt: skip
 def test_expressions_compute_what_they_say(take: Take, expression: str, expected: object) -> None:
@@ -228,6 +231,8 @@ def test_what_is_not_of_the_language_is_refused_when_the_yaml_loads(expression: 
     ("keys", "says"),
     [
         ({"files": "x.csv"}, "put {date} into it"),
+        ({"files": "../{date}.csv"}, "not a plain path"),
+        ({"files": "/{date}.csv"}, "not a plain path"),
         ({"id": "z"}, "no column 'z'"),
         ({"columns": {"id": {"type": "string", "minimum": 1}}}, "says nothing about"),
         ({"columns": {"id": {"type": "integer", "minimum": 2, "maximum": 1}}}, "above maximum"),
@@ -635,3 +640,32 @@ def test_where_no_column_tells_rows_apart_their_numbers_do(take: Take, tmp_path:
     )  # fmt: skip
     assert (7, f"{day}:4") in [(row["v"], row["row number"]) for row in Taken(again).typed]
     assert take(b"v\n1\n", data).typed == [{"v": 1, "row number": "2"}]
+
+
+@pytest.mark.parametrize(
+    ("files", "path", "period", "end"),
+    [
+        ("x-{date}.csv", "x-2024-02-05.csv", "day", "2024-02-05"),
+        ("date={date}/part-0.csv", "date=2024-02-05/part-0.csv", "day", "2024-02-05"),
+        ("{year}/{month}/{date}.csv", "2024/2024-02/2024-02-05.csv", "day", "2024-02-05"),
+        ("x-{month}.csv", "x-2024-02.csv", "month", "2024-02-29"),
+        ("{year}/x-{month}.csv", "2024/x-2024-02.csv", "month", "2024-02-29"),
+        ("x-{year}.csv", "x-2024.csv", "year", "2024-12-31"),
+    ],
+)
+def test_a_file_is_of_a_day_a_month_or_a_year_and_may_lie_in_folders(
+    files: str, path: str, period: str, end: str
+) -> None:
+    data = declare(files=files)
+    day = date(2024, 2, 5)
+    assert (data.file_name(day), data.period) == (path, period)
+    assert str(data.end_of_period(day)) == end
+
+
+def test_how_fresh_a_month_s_rows_are_is_seen_from_its_end(take: Take) -> None:
+    columns = {"id": {"type": "string"}, "d": {"type": "date"}}
+    rules = {"freshness": {"column": "d", "within_days": 1}}
+    data = declare(columns, files="x-{month}.csv", dataset_rules=rules)
+    day = date(2024, 2, 1)
+    assert take(b"id,d\na,2024-02-28\n", data, day=day).broken is None
+    assert "2 days before" in str(take(b"id,d\na,2024-02-27\n", data, day=day).broken)
