@@ -41,8 +41,8 @@ PUBLISHED = {
 }
 Rows = list[list[str]]
 NOTHING = (0.0,) * 10
-#: What `evaluator infer` says where it is unsure of the layout, and not of a column.
-DOUBT = re.compile(r"^# unsure: (?!the encoding|the column|the name of)", re.MULTILINE)
+#: What `evaluator infer` says where it is unsure of more than an encoding or a character that nobody sees.
+DOUBT = re.compile(r"^# unsure: (?!the encoding|the name of)", re.MULTILINE)
 
 
 def main() -> None:
@@ -72,7 +72,7 @@ def compare(folder: Path, read: Any) -> tuple[dict[str, tuple[float, ...]], dict
         clean = rows_of(folder / "clean" / path.name)
         found = read(path, folder)
         scores[path.name] = NOTHING if found is None else (1.0, *measures(clean, sum(found, [])))
-        known = {tuple(row) for row in clean}
+        known = {tuple(row) for row in clean[bool(found and found[0]) :]}
         wrong[path.name] = sum(tuple(row) not in known for row in found[1]) if found else 0
     return scores, wrong
 
@@ -152,7 +152,11 @@ def read_inferred(path: Path, _folder: Path) -> tuple[Rows, Rows] | None:
 
 def as_texts(found: dict[str, Any]) -> tuple[DataSpec, Rows]:
     names = list(found["columns"])
-    columns = {name: {"type": "string"} for name in names}
+    kept = ("missing_values",)
+    columns = {
+        name: {"type": "string", **{key: keys[key] for key in kept if key in keys}}
+        for name, keys in found["columns"].items()
+    }
     data = DataSpec.model_validate({**found, **FRAME, "columns": columns})
     return data, [names] if found.get("header", True) else []
 
@@ -215,16 +219,32 @@ def wild(path: Path, folder: Path) -> str:
     found = taken(path, data, header)
     doubt = ", unsure" if DOUBT.search(text) else ""
     has_header = int(told["header_lines"]) > 0
+    if found is None or has_header != bool(found[0] or data.skip_lines):
+        return f"wrong header{doubt}"
     # A column without a name and without a value is none.
     columns = [column for column in zip(*padded(clean), strict=True) if any(map(str.strip, column))]
-    names = [[squeezed(column[0]) for column in columns]] if has_header else []
-    if found is None or [list(map(squeezed, row)) for row in found[0]] != names:
-        return f"wrong header{doubt}"
-    rows = Counter(zip(*(map(squeezed, column[has_header:]) for column in columns), strict=True))
-    loaded = Counter(tuple(map(squeezed, row)) for row in found[1])
-    for nothing in [row for row in rows | loaded if not any(row)]:
-        del rows[nothing], loaded[nothing]
-    return f"right{doubt}" if rows == loaded else f"right header, wrong rows{doubt}"
+    names = [squeezed(column[0]) for column in columns]
+    if has_header and names != [squeezed(NUMBERED.sub("", name)) for name in data.columns]:
+        if names != list(map(squeezed, data.columns)):
+            return f"wrong header{doubt}"
+    # What is declared as missing, the clean form mostly leaves empty.
+    words = {word for column in data.columns.values() for word in column.missing_values or ()}
+    loaded = bag(found[1], words)
+    # Most of the clean forms of files without a header have one that was made up.
+    for first in {1, int(has_header)}:
+        if loaded == bag(zip(*(column[first:] for column in columns), strict=True), words):
+            return f"right{doubt}"
+    return f"right header, wrong rows{doubt}"
+
+
+#: How `evaluator infer` numbers names that are not the only ones.
+NUMBERED = re.compile(r"_\d+\Z")
+
+
+def bag(rows: Any, missing: set[str]) -> Counter[tuple[str, ...]]:
+    """Count rows by what they hold; one that holds nothing is none."""
+    held = (tuple("" if field in missing else squeezed(field) for field in row) for row in rows)
+    return Counter(row for row in held if any(row))
 
 
 def padded(rows: Rows) -> Rows:

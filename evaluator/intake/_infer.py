@@ -15,6 +15,7 @@ import yaml
 
 from evaluator.errors import IntakeError
 from evaluator.intake._readers import ENDINGS, Reader, format_of, open_reader
+from evaluator.intake._readers._delimited import join_header
 from evaluator.intake._readers._excel import header_of
 from evaluator.intake._readers._layout import (
     SAMPLE_BYTES,
@@ -279,18 +280,31 @@ def _find_rows(text: bytes, layout: _Layout, format_: str, tail: Sequence[bytes]
     if not whole:
         return [""]
     usual = Counter(int(found.fields[index]) for index in whole[:-1] or whole).most_common(1)[0][0]
-    header = next((index for index in whole if found.fields[index] == usual), whole[0])
-    if header != whole[0] and _ends_with_delimiter(found, whole, dialect, usual):
-        header = whole[0]
+    held = {index: _texts(found.text(index), dialect) for index in whole}
+    header = _find_header(held, usual)
     if header != whole[0] and "comment" not in layout.keys:
-        layout.keys["skip_lines"] = int(found.line[header]) - 1
+        layout.keys["skip_lines"] = int(found.line[header]) - 1 + bool(separator)
         layout.doubts.append("the lines before the header are taken for a title")
-    fields = _texts(found.text(header), dialect)
-    rows = [_texts(found.text(index), dialect) for index in whole if index > header][:100]
-    if _looks_like_row(fields, rows):
+    fields = held[header]
+    rows = [held[index] for index in whole if index > header][:100]
+    lines = _header_lines(fields, rows)
+    if lines > 1:
+        layout.keys["header_lines"] = lines
+        layout.doubts.append(f"the header seems to go over {lines} lines")
+        fields, rows = join_header([fields, *rows[: lines - 1]]), rows[lines - 1 :]
+    elif _looks_like_row(fields, rows):
         layout.keys["header"] = False
         layout.doubts.append("the first line looks like a row; the columns have no names then")
         fields = [f"column_{number}" for number in range(1, len(fields) + 1)]
+    elif len({*fields}) <= len(fields) / 2:
+        # By their names most columns could not be declared at all.
+        layout.keys |= {"header": False, "skip_lines": int(found.line[header]) + bool(separator)}
+        layout.doubts.append("most names in the header are not the only ones, and are numbered")
+        counts = Counter[str]()
+        for position, name in enumerate(fields):
+            counts[name] += 1
+            fields[position] = f"{name}_{counts[name]}" if counts[name] > 1 else name
+    _doubt_header(fields, rows, usual, layout)
     if tail and len(rows) > 1:
         _propose_totals(tail, dialect, len(fields), delimiter, layout)
     return fields
@@ -355,12 +369,60 @@ def _quoting(body: bytes, delimiter: str) -> dict[str, Any]:
     return max(ways, key=lambda keys: _merit(body, {"delimiter": delimiter, **keys})[0])
 
 
-def _ends_with_delimiter(found: Any, whole: Sequence[int], dialect: Dialect, usual: int) -> bool:
-    """Whether each row but the header has one delimiter more, with nothing behind it."""
-    rows = [index for index in whole if found.fields[index] == usual]
-    return int(found.fields[whole[0]]) == usual - 1 and all(
-        not _texts(found.text(index), dialect)[-1].strip() for index in rows
-    )
+def _find_header(held: Mapping[int, Sequence[str]], usual: int) -> int:
+    """Find the first record that has the usual fields and is no title: a title fills but one."""
+    first = next(iter(held))
+    rows = [fields for fields in held.values() if len(fields) == usual]
+    ends_empty = all(not fields[-1].strip() for fields in rows)
+    if len(held[first]) == usual - 1 and ends_empty:
+        return first
+    wide = [index for index, fields in held.items() if len(fields) == usual]
+    filled = {index: sum(bool(field.strip()) for field in held[index]) for index in wide}
+    usually = sorted(filled.values())[len(filled) // 2] if filled else 0
+    for index in wide:
+        fills_first = bool(held[index][0].strip())
+        is_title = filled[index] == 0 or (filled[index] == 1 and fills_first and usually > 1)
+        if not is_title:
+            return index
+    return wide[0] if wide else first
+
+
+def _header_lines(fields: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    """Count the lines of a header whose gaps the next lines fill with words above numbers."""
+    lines = 1
+    for line, *below in (rows[at:] for at in range(min(len(rows) - 1, 4))):
+        fills = len(line) == len(fields) and any(
+            held.strip() and not above.strip() for above, held in zip(fields, line, strict=True)
+        )
+        if not fills or any(map(is_typed, line)) or "" not in fields or not any(fields[1:]):
+            break
+        columns = zip(line, *(row for row in below if len(row) == len(line)), strict=True)
+        if not any(name.strip() and _is_mostly_typed(column) for name, *column in columns):
+            break
+        lines += 1
+        fields = join_header([fields, line])
+    return lines
+
+
+def _is_mostly_typed(column: Sequence[str]) -> bool:
+    filled = [text for text in column if text.strip()]
+    return sum(map(is_typed, filled)) > len(filled) / 2
+
+
+def _doubt_header(
+    fields: Sequence[str], rows: Sequence[Sequence[str]], usual: int, layout: _Layout
+) -> None:
+    """Say where a header is not certain: it is odd as such, or few lines are as wide as it is."""
+    if layout.keys.get("header", True):
+        if any(is_typed(field) for field in fields) and not any(map(str.isalpha, "".join(fields))):
+            layout.doubts.append("the header holds numbers alone")
+        if any("\n" in field for field in fields):
+            layout.doubts.append("a name in the header goes over several lines")
+        if sum(not field.strip() for field in fields) > len(fields) / 2:
+            layout.doubts.append("most columns have no name; the header may stand further down")
+    wide = sum(len(row) == usual for row in rows)
+    if wide < len(rows) * 0.9 or len(fields) != usual:
+        layout.doubts.append(f"only {wide:,} of {len(rows):,} lines have as many fields as most")
 
 
 def _looks_like_row(fields: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:

@@ -240,7 +240,7 @@ TWO_LINES = {
         (b'Title; of "this\nas of today\nid;n;t\na;1;x|y\n', {"skip_lines": 2}),
         (b'# "made by hand\nid,n,t\n#x,1,"\na,1,x|y\n# end', {"comment": "#"}),
         (b"id,n,t\na,1,x|y\nTotal,1,\nSource: us\n", {"not_rows": ["Total,.*", "Source: .*"]}),
-        (b"id,n,t\na,1,x\\|y\n", {"escape": "\\"}),
+        (b"id|n|t\na|1|x\\|y\n", {"delimiter": "|", "escape": "\\"}),
         (b"sep=;\r\nid;n;t\r\na;1;x|y\r\n", {}),
         (b'"sep=|"\nid|n|t\na|1|"x|y"\n', {}),
         ("id§n§t\na§1§x|y\n".encode(), {"delimiter": "§"}),

@@ -3,7 +3,7 @@
 import codecs
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,6 +49,7 @@ class DelimitedReader:
         self._blanks = BlankLines()
         self._header: list[list[str]] = []
         self._header_texts: set[bytes] = set()
+        self._is_other_table = False
         self._not_rows = [re.compile(pattern.encode(), re.DOTALL) for pattern in data.not_rows]
 
     def batches(self) -> Iterator[Batch]:
@@ -92,12 +93,7 @@ class DelimitedReader:
 
     def _take_header(self) -> None:
         """Name the columns by what stands in the header's lines, one below the other."""
-        width = max(map(len, self._header))
-        lines = [fields + [""] * (width - len(fields)) for fields in self._header]
-        for fields in lines[:-1]:
-            for position in range(1, width):
-                fields[position] = fields[position] or fields[position - 1]
-        held = [" ".join(filter(None, parts)) for parts in zip(*lines, strict=True)]
+        held = join_header(self._header)
         names = [visible(name) for name in held]
         for position, (before, name) in enumerate(zip(held, names, strict=True), 1):
             if before.strip() != name:
@@ -145,6 +141,30 @@ class DelimitedReader:
                 if records.text(index).removeprefix(codecs.BOM_UTF8) == header:
                     fault[index] = rec.REPEATED_HEADER
 
+    def _mark_other_tables(
+        self, records: Records, fault: npt.NDArray[np.uint8], first: int
+    ) -> None:
+        """Mark what follows on names that stand there anew, until the header itself comes again."""
+        begins = dict.fromkeys(np.flatnonzero(fault == rec.REPEATED_HEADER).tolist(), False)
+        names = [name.encode() for name in self.metadata.header]
+        dialect = self._stream.dialect
+        if len(names) > 1 and names[0]:
+            quote = b"(?:" + re.escape(dialect.quote or b"") + b")?"
+            between = quote + b" *" + re.escape(dialect.delimiter) + b" *" + quote
+            for found in re.finditer(between.join(map(re.escape, names[:2])), records.data):
+                index = int(np.searchsorted(records.start, found.start(), side="right")) - 1
+                fields = split_record(records.text(index), dialect) or []
+                alike = [a.strip() == b for a, b in zip(fields, names, strict=False)]
+                if index >= first and len(alike) > 1 and all(alike):
+                    begins.setdefault(index, True)
+        at = first
+        for index in [*sorted(begins), len(records)]:
+            if self._is_other_table:
+                rows = fault[at:index]
+                rows[rows == rec.WHOLE] = rec.OTHER_TABLE
+            self._is_other_table = begins.get(index, self._is_other_table)
+            at = index
+
     def _batch(self, records: Records, first: int, columns: dict[str, int]) -> Batch:
         width = len(self.metadata.header)
         fault = records.fault.copy()
@@ -153,6 +173,7 @@ class DelimitedReader:
         fault[whole & (records.fields < width)] = rec.TOO_FEW
         fault[whole & (records.fields > width)] = rec.TOO_MANY
         self._mark_no_rows(records, fault, first)
+        self._mark_other_tables(records, fault, first)
         fault[:first] = rec.WHOLE
         self._leave_out(records.line[fault == rec.LEFT_OUT])
         rejects = self._blanks.rejects(records, fault)
@@ -234,6 +255,16 @@ class DelimitedReader:
                 for name, position in columns.items()
             }
         )
+
+
+def join_header(lines: Sequence[Sequence[str]]) -> list[str]:
+    """Join a header's lines; upper ones also name the columns to the right that they leave free."""
+    width = max(map(len, lines))
+    filled = [[*fields, *[""] * (width - len(fields))] for fields in lines]
+    for fields in filled[:-1]:
+        for position in range(1, width):
+            fields[position] = fields[position] or fields[position - 1]
+    return [" ".join(filter(None, parts)) for parts in zip(*filled, strict=True)]
 
 
 def wrong_width(count: int, width: int) -> tuple[str, str]:

@@ -32,6 +32,10 @@ TOO_MANY: Final = 7
 REPEATED_HEADER: Final = 8
 #: No row, as the audit declares.
 LEFT_OUT: Final = 9
+OTHER_TABLE: Final = 10
+
+#: A quote that may also stand inside a word, as in `men's`.
+APOSTROPHE: Final = b"'"
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,8 @@ class Dialect:
     @property
     def is_plain(self) -> bool:
         """Whether bytes alone tell fields apart, so that a block can be scanned as a whole."""
-        return len(self.delimiter) == 1 and self.escape is None and not self.blanks
+        has_words = self.quote == APOSTROPHE
+        return len(self.delimiter) == 1 and not (self.escape or self.blanks or has_words)
 
 
 @dataclass
@@ -280,11 +285,14 @@ def _grammar(dialect: Dialect) -> _Grammar:
     escape = re.escape(dialect.escape or b"")
     # What is escaped may be the line's end, inside quotes.
     pair = b"|" + escape + rb"(?:.|\Z)" if escape else b""
+    inside = b"" if dialect.quote == APOSTROPHE else quote
     if len(dialect.delimiter) == 1:
-        plain = b"(?:[^" + delimiter + quote + escape + b"]" + pair + b")*+"
+        plain = b"(?:[^" + delimiter + inside + escape + b"]" + pair + b")*+"
     else:
-        other = b"[^" + quote + escape + b"]" if quote + escape else b"."
+        other = b"[^" + inside + escape + b"]" if inside + escape else b"."
         plain = b"(?:(?!" + delimiter + b")" + other + pair + b")*+"
+    if dialect.quote == APOSTROPHE:
+        plain = b"(?!" + quote + b")" + plain
     inner = b"(?:[^" + quote + escape + b"]|" + quote * 2 + pair + b")*+" if quote else b""
     blanks = b" *+" if dialect.blanks else b""
     # Behind a quote a blank that separates fields is no blank to pass over.
@@ -296,6 +304,8 @@ def _grammar(dialect: Dialect) -> _Grammar:
     closes = inner + quote + after
     captured = quoted % (b"(" + inner + b")") + b"|(" + plain + b")"
 
+    special = filter(None, (delimiter, quote, escape, b"[\r\n]"))
+
     def compiled(pattern: bytes) -> re.Pattern[bytes]:
         return re.compile(pattern, re.DOTALL)
 
@@ -306,7 +316,8 @@ def _grammar(dialect: Dialect) -> _Grammar:
         inner=compiled(inner),
         closes=compiled(closes + ends_well),
         reopened=compiled(closes + delimiter + opened),
-        escaped=compiled(escape + b"(.)") if escape else None,
+        # Before anything else it is a character as others are: `C:\\new` has one.
+        escaped=compiled(escape + b"(" + b"|".join(special) + b")") if escape else None,
     )
 
 
@@ -331,10 +342,7 @@ def split_record(record: bytes, dialect: Dialect) -> list[bytes] | None:
 
 
 def _unescaped(field: bytes, escaped: re.Pattern[bytes] | None) -> bytes:
-    # What databases write for a missing value is no escaped letter.
-    if escaped is None or (field.endswith(b"N") and escaped.fullmatch(field)):
-        return field
-    return escaped.sub(rb"\1", field)
+    return field if escaped is None else escaped.sub(rb"\1", field)
 
 
 class _Recovery:

@@ -42,6 +42,11 @@ RULES: Final = {
         "repeated_header",
         "the line repeats the header, as where files were put one behind the other",
     ),
+    rec.OTHER_TABLE: (
+        "other_table",
+        "above the row the columns' names stand once more and written in another way, as where"
+        " another table begins",
+    ),
 }
 
 
