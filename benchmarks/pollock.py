@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -41,11 +42,12 @@ PUBLISHED = {
 }
 Rows = list[list[str]]
 NOTHING = (0.0,) * 10
-#: What `evaluator infer` says where it is unsure of more than an encoding or a character that nobody sees.
+#: Where `evaluator infer` is unsure of more than an encoding or a character that nobody sees.
 DOUBT = re.compile(r"^# unsure: (?!the encoding|the name of)", re.MULTILINE)
 
 
 def main() -> None:
+    """Score the files of a folder."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--wild", action="store_true")
@@ -71,13 +73,16 @@ def compare(folder: Path, read: Any) -> tuple[dict[str, tuple[float, ...]], dict
     for path in sorted((folder / "csv").iterdir()):
         clean = rows_of(folder / "clean" / path.name)
         found = read(path, folder)
-        scores[path.name] = NOTHING if found is None else (1.0, *measures(clean, sum(found, [])))
+        scores[path.name] = (
+            NOTHING if found is None else (1.0, *measures(clean, [*found[0], *found[1]]))
+        )
         known = {tuple(row) for row in clean[bool(found and found[0]) :]}
         wrong[path.name] = sum(tuple(row) not in known for row in found[1]) if found else 0
     return scores, wrong
 
 
 def rows_of(path: Path) -> Rows:
+    """Read a clean form."""
     with path.open(encoding="utf-8-sig", newline="") as stream:
         return list(csv.reader(stream))
 
@@ -88,11 +93,12 @@ def measures(clean: Rows, loaded: Rows) -> tuple[float, ...]:
         return (1.0,) * 9
     header = overlap(clean[0], loaded[0] if loaded else [])
     records = overlap(list(map("".join, clean[1:])), list(map("".join, loaded[1:])))
-    cells = overlap(sum(clean, []), sum(loaded, []))
+    cells = overlap([*chain(*clean)], [*chain(*loaded)])
     return (*header, *records, *cells)
 
 
 def overlap(expected: Sequence[str], found: Sequence[str]) -> tuple[float, float, float]:
+    """Precision, recall and F1 of one bag in another."""
     if not expected:
         return 1.0, 1.0, 1.0
     both = (Counter(expected) & Counter(found)).total()
@@ -103,10 +109,12 @@ def overlap(expected: Sequence[str], found: Sequence[str]) -> tuple[float, float
 
 
 def summed(scores: dict[str, tuple[float, ...]]) -> float:
+    """Sum the measures' means: the simple score."""
     return mean(map(sum, scores.values()))
 
 
 def weighted(scores: dict[str, tuple[float, ...]], weights: dict[str, float]) -> float:
+    """Weight each file by how often its pollution was found in the wild."""
     total = sum(weights[name] for name in scores)
     return sum(sum(score) * weights[name] for name, score in scores.items()) / total
 
@@ -146,11 +154,12 @@ def read_inferred(path: Path, _folder: Path) -> tuple[Rows, Rows] | None:
     try:
         found = yaml.safe_load(infer_schema(path))
     except IntakeError:
-        return None
+        return None if path.stat().st_size else ([], [])
     return taken(path, *as_texts(found))
 
 
 def as_texts(found: dict[str, Any]) -> tuple[DataSpec, Rows]:
+    """Declare each inferred column as a string; return also the header."""
     names = list(found["columns"])
     kept = ("missing_values",)
     columns = {
@@ -165,8 +174,10 @@ def taken(path: Path, data: DataSpec, header: Rows) -> tuple[Rows, Rows] | None:
     """Return header and typed rows; None where the file is refused, but for an empty one."""
     with tempfile.TemporaryDirectory() as folder:
         result: IntakeResult = ingest(path, data, into=Path(folder))
-        assert result.rows == result.accepted + result.quarantined
-        if result.broken and path.stat().st_size and result.rows == 0 and not header:
+        if result.rows != result.accepted + result.quarantined:
+            raise RuntimeError(f"rows of {path.name} are lost")
+        # Behind its header a file may hold nothing.
+        if result.broken and not result.broken.endswith("the file is empty"):
             return None
         typed = pq.read_table(result.typed_path, columns=list(data.columns)).to_pylist()
     return header, [[value or "" for value in row.values()] for row in typed]
@@ -175,6 +186,7 @@ def taken(path: Path, data: DataSpec, header: Rows) -> tuple[Rows, Rows] | None:
 def print_groups(
     how: str, scores: dict[str, tuple[float, ...]], wrong: dict[str, int], seconds: float
 ) -> None:
+    """Print the means of each group of pollutions, the worst files and the wrong rows."""
     groups = defaultdict(list)
     for name in scores:
         groups[re.sub(r"(_?row|quote)?\d+(_col\d+)?|_0x\w+|\.csv", "", name)].append(name)
@@ -224,9 +236,12 @@ def wild(path: Path, folder: Path) -> str:
     # A column without a name and without a value is none.
     columns = [column for column in zip(*padded(clean), strict=True) if any(map(str.strip, column))]
     names = [squeezed(column[0]) for column in columns]
-    if has_header and names != [squeezed(NUMBERED.sub("", name)) for name in data.columns]:
-        if names != list(map(squeezed, data.columns)):
-            return f"wrong header{doubt}"
+    shown = list(map(squeezed, data.columns))
+    numbered = [NUMBERED.sub("", name) for name in shown]
+    # Names of rows, as R writes them, stand below no name.
+    allowed = (shown, numbered, [*numbered[1:], ""] if numbered[0] == "column" else numbered)
+    if has_header and names not in allowed:
+        return f"wrong header{doubt}"
     # What is declared as missing, the clean form mostly leaves empty.
     words = {word for column in data.columns.values() for word in column.missing_values or ()}
     loaded = bag(found[1], words)
@@ -248,12 +263,17 @@ def bag(rows: Any, missing: set[str]) -> Counter[tuple[str, ...]]:
 
 
 def padded(rows: Rows) -> Rows:
+    """Make rows as wide as the widest."""
     width = max(map(len, rows), default=0)
     return [row + [""] * (width - len(row)) for row in rows]
 
 
 def squeezed(text: str) -> str:
-    return " ".join(text.split())
+    """Undo what clean forms mend: blanks, and signs of Windows that were decoded twice."""
+    return " ".join(text.translate(DECODED_TWICE).split())
+
+
+DECODED_TWICE = {code: bytes([code]).decode("cp1252", "replace") for code in range(0x80, 0xA0)}
 
 
 if __name__ == "__main__":

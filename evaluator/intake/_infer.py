@@ -296,11 +296,12 @@ def _find_rows(text: bytes, layout: _Layout, format_: str, tail: Sequence[bytes]
         layout.keys["header"] = False
         layout.doubts.append("the first line looks like a row; the columns have no names then")
         fields = [f"column_{number}" for number in range(1, len(fields) + 1)]
-    elif len({*fields}) <= len(fields) / 2:
-        # By their names most columns could not be declared at all.
+    elif _cannot_name(fields, rows, usual) and "comment" not in layout.keys:
+        # By such names the columns could not be declared at all.
         layout.keys |= {"header": False, "skip_lines": int(found.line[header]) + bool(separator)}
-        layout.doubts.append("most names in the header are not the only ones, and are numbered")
+        layout.doubts.append("the header lacks a name or repeats most; the columns are numbered")
         counts = Counter[str]()
+        fields = ["column_1"] * (usual - len(fields)) + fields
         for position, name in enumerate(fields):
             counts[name] += 1
             fields[position] = f"{name}_{counts[name]}" if counts[name] > 1 else name
@@ -357,6 +358,8 @@ def _quoting(body: bytes, delimiter: str) -> dict[str, Any]:
     inner = [field for line in body.splitlines()[:1000] for field in line.split(mark)[1:]]
     after = sum(field.startswith(b" ") for field in inner)
     plain: dict[str, Any] = {}
+    if sum(len(field) > 1 and field[:1] == field[-1:] == b"'" for field in inner) > len(inner) / 4:
+        plain["quote"] = "'"
     if inner and after > len(inner) * 0.9 and delimiter != " ":
         plain["blanks_after_delimiter"] = True
     ways = [
@@ -371,20 +374,23 @@ def _quoting(body: bytes, delimiter: str) -> dict[str, Any]:
 
 def _find_header(held: Mapping[int, Sequence[str]], usual: int) -> int:
     """Find the first record that has the usual fields and is no title: a title fills but one."""
-    first = next(iter(held))
-    rows = [fields for fields in held.values() if len(fields) == usual]
-    ends_empty = all(not fields[-1].strip() for fields in rows)
-    if len(held[first]) == usual - 1 and ends_empty:
-        return first
+    first, *_ = held
     wide = [index for index, fields in held.items() if len(fields) == usual]
-    filled = {index: sum(bool(field.strip()) for field in held[index]) for index in wide}
-    usually = sorted(filled.values())[len(filled) // 2] if filled else 0
-    for index in wide:
-        fills_first = bool(held[index][0].strip())
-        is_title = filled[index] == 0 or (filled[index] == 1 and fills_first and usually > 1)
-        if not is_title:
+    lacks_one = len(held[first]) == usual - 1 and not any(map(is_typed, held[first]))
+    if lacks_one and (all(held[first]) or not any(held[index][-1].strip() for index in wide)):
+        return first
+    filled = [sum(bool(field.strip()) for field in held[index]) for index in wide]
+    for at, index in enumerate(wide):
+        is_one = filled[at] == 1 and (usual > 2 or held[index][0].strip())  # noqa: PLR2004 - an index and a name
+        if filled[at] and not (is_one and max(filled[at : at + 4]) > 1):
             return index
     return wide[0] if wide else first
+
+
+def _cannot_name(fields: Sequence[str], rows: Sequence[Sequence[str]], usual: int) -> bool:
+    """Whether a header repeats most names, or lacks the one of a first column, as R writes it."""
+    lacks_one = len(fields) < usual and all(row[-1] for row in rows)
+    return lacks_one or (bool(fields[0]) and len({*fields}) <= len(fields) / 2)
 
 
 def _header_lines(fields: Sequence[str], rows: Sequence[Sequence[str]]) -> int:

@@ -63,7 +63,8 @@ def type_of_text(text: str) -> str:
 
 def is_typed(text: str) -> bool:
     """Whether a text is a number or a date in whatever spelling, and so no name of a column."""
-    return bool(re.fullmatch(r"[-+$€£]?\s?[0-9][0-9.,:/ T-]*(?:[eE][-+]?[0-9]+)?\s?[%€]?", text.strip()))
+    digits = r"[0-9][0-9.,:/ T-]*(?:[eE][-+]?[0-9]+)?"
+    return bool(re.fullmatch(rf"[-+$€£]?\s?{digits}\s?[%€]?", text.strip()))
 
 
 @dataclass

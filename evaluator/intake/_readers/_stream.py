@@ -44,8 +44,7 @@ RULES: Final = {
     ),
     rec.OTHER_TABLE: (
         "other_table",
-        "above the row the columns' names stand once more and written in another way, as where"
-        " another table begins",
+        "above the row the columns' names come again, written in another way: another table",
     ),
 }
 
