@@ -143,6 +143,10 @@ LAYOUTS = [
     ('id, v\n1, a\n2, "b, c"\n', {"blanks_after_delimiter": True}),
     ('id,v\n1,="007"\n2,="008"\n', {"quote": ""}),
     ("id|v\n1|a,b\n2|c\n", {"delimiter": "|"}),
+    ("Sales;;\n;;\nid;v;w\n1;a;b\n2;c;d\n", {"skip_lines": 2, "delimiter": ";"}),
+    (',,"Sales\nof May"\nid,v,w\n1,a,b\n2,,c\n', {"skip_lines": 2}),
+    ("id,north,,south\n,x,y,x\n1,2,3,4\n5,6,7,8\n", {"header_lines": 2}),
+    ("id,v,w\n1,'a, b','c'\n2,'d','e'\n", {"quote": "'"}),
 ]
 
 
@@ -164,6 +168,47 @@ def test_a_first_line_that_looks_like_a_row_is_one_and_told(tmp_path: Path) -> N
     assert "# unsure: the first line looks like a row" in found.text
     assert found.result.accepted == 2
     assert infer(tmp_path, "id,2023,2024\n1,2,3\n2,3,4\n").data.header is None
+
+
+def test_what_is_taken_for_a_title_or_a_header_of_several_lines_is_told(tmp_path: Path) -> None:
+    found = infer(tmp_path, "Sales,,,\nid,north,,south\n,x,y,x\n1,2,3,4\n5,6,7,8\n")
+    assert list(found.data.columns) == ["id", "north x", "north y", "south x"]
+    assert "# unsure: the lines before the header are taken for a title" in found.text
+    assert "# unsure: the header seems to go over 2 lines" in found.text
+    assert found.result.accepted == 2
+    assert infer(tmp_path, "id,,v\n1,x,a\n2,y,b\n").data.header_lines == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "names"),
+    [
+        ("x,x,x\na,1,2,3\nb,4,5,6\nc,7,8,9\n", ["column_1", "x", "x_2", "x_3"]),
+        ("n,x\na,1,2\nb,4,5\nc,7,8\n", ["column_1", "n", "x"]),
+        ("sep=,\nx,x,x,x\na,1,2,3\nb,4,5,6\nc,7,8,9\n", ["x", "x_2", "x_3", "x_4"]),
+    ],
+)
+def test_a_header_that_cannot_name_the_columns_is_numbered_and_told(
+    tmp_path: Path, content: str, names: list[str]
+) -> None:
+    found = infer(tmp_path, content)
+    assert list(found.data.columns) == names
+    assert found.data.header is False
+    assert "# unsure: the header lacks a name or repeats most" in found.text
+    assert (found.result.accepted, found.result.quarantined) == (3, 0)
+    assert [row[names[0]] for row in found.typed] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("content", "doubt"),
+    [
+        ("a,b,\n1,2,3\n4,5\n6,7\n8,9,1\n2,3,4\n", "only 3 of 5 lines have as many fields"),
+        ("2023,2024\nx,y\nz,y\n", "the header holds numbers alone"),
+        ('id,"a\nb"\n1,2\n3,4\n', "a name in the header goes over several lines"),
+        ("id,,,\n1,x,y,z\n2,y,z,x\n", "the lines before the header are taken for a title"),
+    ],
+)
+def test_a_doubtful_header_is_told(tmp_path: Path, content: str, doubt: str) -> None:
+    assert f"# unsure: {doubt}" in infer(tmp_path, content).text
 
 
 def test_columns_that_cannot_be_named_are_told(tmp_path: Path) -> None:

@@ -257,6 +257,40 @@ def test_a_file_is_read_as_it_is_declared_to_be_laid_out(
     assert "x|y" in taken.typed[0].values()
 
 
+def test_an_escape_before_any_other_character_is_a_character(take: Take) -> None:
+    content = b'id,n,t\na,1,C:\\new\nb,2,"8\\\'9\\""\nc,3,\\N\nd,4,\\\\N\n'
+    taken = take(content, declare(escape="\\"))
+    assert [row["t"] for row in taken.typed] == ["C:\\new", "8\\'9\"", "\\N", "\\N"]
+
+
+def test_where_an_apostrophe_is_the_quote_it_may_stand_inside_a_word(take: Take) -> None:
+    content = b"id,n,t\na,1,men's, boots\nb,2,'men''s, boots'\nc,3,men's\nd,4,'men's'\n'e',5,x\n"
+    taken = take(content, declare(quote="'"))
+    assert [row["t"] for row in taken.typed] == ["men's, boots", "men's", "x"]
+    assert taken.rules == {2: ["too_many_fields"], 5: ["stray_quote"]}
+
+
+@pytest.mark.parametrize("other", [b'id,"n",t', b"id,n", b"id, n, t, more"])
+@pytest.mark.parametrize("block", [16, 1024])
+def test_rows_of_another_table_are_kept_apart_until_the_header_comes_again(
+    tmp_path: Path, other: bytes, block: int
+) -> None:
+    path = tmp_path / "day.csv"
+    path.write_bytes(b"id,n,t\na,1,x\n" + other + b"\nb,2,y\n\nid,n,t\nc,3,z\nid,n,x\n")
+    batches = list(DelimitedReader(path, declare(), block=block).batches())
+    typed = [row for batch in batches for row in batch.frame.rows()]
+    refused = {reject.line: reject.rule for batch in batches for reject in batch.rejects}
+    assert typed == [("a", "1", "x"), ("c", "3", "z"), ("id", "n", "x")]
+    assert refused.pop(3) in ("other_table", "too_few_fields", "too_many_fields")
+    assert refused == {4: "other_table", 5: "blank_line", 6: "repeated_header"}
+
+
+def test_names_in_a_file_without_a_header_begin_another_table(take: Take) -> None:
+    taken = take(b"a,1,x\nid,n,t\nb,2,y\n", declare(header=False))
+    assert [row["id"] for row in taken.typed] == ["a"]
+    assert taken.rules == {2: ["other_table"], 3: ["other_table"]}
+
+
 def test_what_is_no_row_is_counted_told_and_costs_nothing(take: Take) -> None:
     content = b"one\n# c\nid,n,t\na,1,x\n\nTotal,9,\n# d\nb,x,\nTotal,9,\n\n"
     data = declare(skip_lines=1, comment="#", not_rows=["Total,.*"])
