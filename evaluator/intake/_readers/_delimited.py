@@ -147,12 +147,9 @@ class DelimitedReader:
         """Mark what follows on names that stand there anew, until the header itself comes again."""
         begins = dict.fromkeys(np.flatnonzero(fault == rec.REPEATED_HEADER).tolist(), False)
         names = [name.encode() for name in self.metadata.header]
-        dialect = self._stream.dialect
-        if len(names) > 1 and names[0]:
-            quote = b"(?:" + re.escape(dialect.quote or b"") + b")?"
-            between = quote + b" *" + re.escape(dialect.delimiter) + b" *" + quote
-            for found in re.finditer(between.join(map(re.escape, names[:2])), records.data):
-                index = int(np.searchsorted(records.start, found.start(), side="right")) - 1
+        dialect, quote = self._stream.dialect, self._stream.dialect.quote or b""
+        for mark in {b"", quote} if len(names) > 1 else ():
+            for index in _beginning_with(records, mark + names[0] + mark + dialect.delimiter):
                 fields = split_record(records.text(index), dialect) or []
                 alike = [a.strip() == b for a, b in zip(fields, names, strict=False)]
                 if index >= first and len(alike) > 1 and all(alike):
@@ -255,6 +252,16 @@ class DelimitedReader:
                 for name, position in columns.items()
             }
         )
+
+
+def _beginning_with(records: Records, text: bytes) -> list[int]:
+    """Find the records that begin with some bytes."""
+    bytes_ = np.frombuffer(records.data, dtype=np.uint8)
+    found = np.arange(len(records))
+    for offset, byte in enumerate(text):
+        at = np.minimum(records.start[found] + offset, len(bytes_) - 1)
+        found = found[bytes_[at] == byte]
+    return found.tolist()
 
 
 def join_header(lines: Sequence[Sequence[str]]) -> list[str]:
