@@ -236,24 +236,32 @@ def wild(path: Path, folder: Path) -> str:
     # A column without a name and without a value is none.
     columns = [column for column in zip(*padded(clean), strict=True) if any(map(str.strip, column))]
     names = [squeezed(column[0]) for column in columns]
-    shown = list(map(squeezed, data.columns))
+    # What nothing stands in was named so that the other columns could be declared.
+    ours = [
+        at
+        for at, name in enumerate(data.columns)
+        if any(row[at].strip() for row in found[1]) or not MADE_UP.fullmatch(name)
+    ]
+    shown = [squeezed([*data.columns][at]) for at in ours]
     numbered = [NUMBERED.sub("", name) for name in shown]
+    is_exact = shown == names or not has_header
     # Names of rows, as R writes them, stand below no name.
-    allowed = (shown, numbered, [*numbered[1:], ""] if numbered[0] == "column" else numbered)
-    if has_header and names not in allowed:
+    if not is_exact and names not in (numbered, [*numbered[1:], ""]):
         return f"wrong header{doubt}"
+    right = "right" if is_exact else "right, names numbered"
     # What is declared as missing, the clean form mostly leaves empty.
     words = {word for column in data.columns.values() for word in column.missing_values or ()}
-    loaded = bag(found[1], words)
+    loaded = bag(([row[at] for at in ours] for row in found[1]), words)
     # Most of the clean forms of files without a header have one that was made up.
     for first in {1, int(has_header)}:
         if loaded == bag(zip(*(column[first:] for column in columns), strict=True), words):
-            return f"right{doubt}"
+            return f"{right}{doubt}"
     return f"right header, wrong rows{doubt}"
 
 
 #: How `evaluator infer` numbers names that are not the only ones.
 NUMBERED = re.compile(r"_\d+\Z")
+MADE_UP = re.compile(r"column_\d+")
 
 
 def bag(rows: Any, missing: set[str]) -> Counter[tuple[str, ...]]:

@@ -279,7 +279,9 @@ def _find_rows(text: bytes, layout: _Layout, format_: str, tail: Sequence[bytes]
     whole = [index for index in range(len(found)) if found.fault[index] == WHOLE]
     if not whole:
         return [""]
-    usual = Counter(int(found.fields[index]) for index in whole[:-1] or whole).most_common(1)[0][0]
+    # Neither a header nor what the sample may cut off says how wide rows are.
+    counted = whole[1:-1] or whole[-1:]
+    usual = Counter(int(found.fields[index]) for index in counted).most_common(1)[0][0]
     held = {index: _texts(found.text(index), dialect) for index in whole}
     header = _find_header(held, usual)
     if header != whole[0] and "comment" not in layout.keys:
@@ -296,15 +298,13 @@ def _find_rows(text: bytes, layout: _Layout, format_: str, tail: Sequence[bytes]
         layout.keys["header"] = False
         layout.doubts.append("the first line looks like a row; the columns have no names then")
         fields = [f"column_{number}" for number in range(1, len(fields) + 1)]
-    elif _cannot_name(fields, rows, usual) and "comment" not in layout.keys:
+    elif "comment" not in layout.keys and (
+        len(fields) < usual or (fields[0] and len({*fields}) <= len(fields) / 2)
+    ):
         # By such names the columns could not be declared at all.
         layout.keys |= {"header": False, "skip_lines": int(found.line[header]) + bool(separator)}
         layout.doubts.append("the header lacks a name or repeats most; the columns are numbered")
-        counts = Counter[str]()
-        fields = ["column_1"] * (usual - len(fields)) + fields
-        for position, name in enumerate(fields):
-            counts[name] += 1
-            fields[position] = f"{name}_{counts[name]}" if counts[name] > 1 else name
+        fields = _numbered(fields, [row for row in rows if len(row) == usual], usual)
     _doubt_header(fields, rows, usual, layout)
     if tail and len(rows) > 1:
         _propose_totals(tail, dialect, len(fields), delimiter, layout)
@@ -387,10 +387,20 @@ def _find_header(held: Mapping[int, Sequence[str]], usual: int) -> int:
     return wide[0] if wide else first
 
 
-def _cannot_name(fields: Sequence[str], rows: Sequence[Sequence[str]], usual: int) -> bool:
-    """Whether a header repeats most names, or lacks the one of a first column, as R writes it."""
-    lacks_one = len(fields) < usual and all(row[-1] for row in rows)
-    return lacks_one or (bool(fields[0]) and len({*fields}) <= len(fields) / 2)
+def _numbered(fields: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[str]:
+    """Make names unique, and name the column that has none: the last if it is empty, or the first.
+
+    R leaves out the name of a first column.
+    """
+    names = [*fields]
+    if len(names) < width:
+        ends_empty = not any(row[-1].strip() for row in rows)
+        names.insert(len(names) if ends_empty else 0, f"column_{width if ends_empty else 1}")
+    counts = Counter[str]()
+    for position, name in enumerate(names):
+        counts[name] += 1
+        names[position] = f"{name}_{counts[name]}" if counts[name] > 1 else name
+    return names
 
 
 def _header_lines(fields: Sequence[str], rows: Sequence[Sequence[str]]) -> int:

@@ -184,6 +184,7 @@ def test_what_is_taken_for_a_title_or_a_header_of_several_lines_is_told(tmp_path
     [
         ("x,x,x\na,1,2,3\nb,4,5,6\nc,7,8,9\n", ["column_1", "x", "x_2", "x_3"]),
         ("n,x\na,1,2\nb,4,5\nc,7,8\n", ["column_1", "n", "x"]),
+        ("id,n\na,1,\nb,4,\nc,7,\n", ["id", "n", "column_3"]),
         ("sep=,\nx,x,x,x\na,1,2,3\nb,4,5,6\nc,7,8,9\n", ["x", "x_2", "x_3", "x_4"]),
     ],
 )
@@ -219,10 +220,10 @@ def test_columns_that_cannot_be_named_are_told(tmp_path: Path) -> None:
 
 
 def test_where_no_row_is_whole_their_number_is_told(tmp_path: Path) -> None:
-    with pytest.raises(
-        IntakeError, match="it has 3 rows, and none has as many fields as the first"
-    ):
-        infer(tmp_path, "A,B,C\n1,4,7,\n2,5,8,\n3,6,9,\n")
+    with pytest.raises(IntakeError, match=r"it has 3 rows, and none is whole \(3 x nul_byte\)"):
+        infer(tmp_path, "A,B,C\n1,\0,2\n3,\0,4\n5,\0,6\n")
+    with pytest.raises(IntakeError, match="it has 1 row, and none has as many fields as the first"):
+        infer(tmp_path, "A,B,C\n1,4\n2,5,8,,\n")
     with pytest.raises(IntakeError, match="a header and no rows"):
         infer(tmp_path, "A,B,C\n")
 
