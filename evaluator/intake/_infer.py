@@ -405,12 +405,17 @@ def _numbered(fields: Sequence[str], rows: Sequence[Sequence[str]], width: int) 
 
 def _header_lines(fields: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
     """Count the lines of a header whose gaps the next lines fill with words above numbers."""
-    lines = 1
+    lines, first = 1, fields
     for line, *below in (rows[at:] for at in range(min(len(rows) - 1, 4))):
         fills = len(line) == len(fields) and any(
             held.strip() and not above.strip() for above, held in zip(fields, line, strict=True)
         )
-        if not fills or any(map(is_typed, line)) or "" not in fields or not any(fields[1:]):
+        if any(map(is_typed, line)):
+            break
+        if line == first:
+            lines += 1
+            continue
+        if not fills or "" not in fields or not any(fields[1:]):
             break
         columns = zip(line, *(row for row in below if len(row) == len(line)), strict=True)
         if not any(name.strip() and _is_mostly_typed(column) for name, *column in columns):

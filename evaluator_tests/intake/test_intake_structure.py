@@ -285,6 +285,12 @@ def test_rows_of_another_table_are_kept_apart_until_the_header_comes_again(
     assert refused == {4: "other_table", 5: "blank_line", 6: "repeated_header"}
 
 
+def test_names_right_below_the_header_are_no_other_table(take: Take) -> None:
+    taken = take(b'id,n,t\n"id",n,t\na,1,x\n')
+    assert [row["id"] for row in taken.typed] == ["a"]
+    assert taken.rules == {2: ["repeated_header"]}
+
+
 def test_names_in_a_file_without_a_header_begin_another_table(take: Take) -> None:
     taken = take(b"a,1,x\nid,n,t\nb,2,y\n", declare(header=False))
     assert [row["id"] for row in taken.typed] == ["a"]

@@ -49,7 +49,7 @@ class DelimitedReader:
         self._blanks = BlankLines()
         self._header: list[list[str]] = []
         self._header_texts: set[bytes] = set()
-        self._is_other_table = False
+        self._has_rows = self._is_other_table = False
         self._not_rows = [re.compile(pattern.encode(), re.DOTALL) for pattern in data.not_rows]
 
     def batches(self) -> Iterator[Batch]:
@@ -148,12 +148,16 @@ class DelimitedReader:
         begins = dict.fromkeys(np.flatnonzero(fault == rec.REPEATED_HEADER).tolist(), False)
         names = [name.encode() for name in self.metadata.header]
         dialect, quote = self._stream.dialect, self._stream.dialect.quote or b""
-        for mark in {b"", quote} if len(names) > 1 else ():
-            for index in _beginning_with(records, mark + names[0] + mark + dialect.delimiter):
-                fields = split_record(records.text(index), dialect) or []
-                alike = [a.strip() == b for a, b in zip(fields, names, strict=False)]
-                if index >= first and len(alike) > 1 and all(alike):
-                    begins.setdefault(index, True)
+        starts = {mark + names[0] + mark + dialect.delimiter for mark in (b"", quote)}
+        found = {index for text in starts for index in _beginning_with(records, text)}
+        for index in sorted(found) if len(names) > 1 else ():
+            fields = split_record(records.text(index), dialect) or [b""]
+            if index < first or any(a.strip() != b for a, b in zip(fields, names, strict=False)):
+                continue
+            if self._has_rows or rec.WHOLE in fault[first:index]:
+                begins.setdefault(index, True)
+            else:
+                fault[index] = rec.REPEATED_HEADER
         at = first
         for index in [*sorted(begins), len(records)]:
             if self._is_other_table:
@@ -161,6 +165,7 @@ class DelimitedReader:
                 rows[rows == rec.WHOLE] = rec.OTHER_TABLE
             self._is_other_table = begins.get(index, self._is_other_table)
             at = index
+        self._has_rows |= rec.WHOLE in fault[first:]
 
     def _batch(self, records: Records, first: int, columns: dict[str, int]) -> Batch:
         width = len(self.metadata.header)
