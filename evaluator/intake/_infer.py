@@ -298,11 +298,14 @@ def _find_rows(text: bytes, layout: _Layout, format_: str, tail: Sequence[bytes]
         layout.keys["header"] = False
         layout.doubts.append("the first line looks like a row; the columns have no names then")
         fields = [f"column_{number}" for number in range(1, len(fields) + 1)]
-    elif "comment" not in layout.keys and (
-        len(fields) < usual or (fields[0] and len({*fields}) <= len(fields) / 2)
+    elif (
+        rows
+        and "comment" not in layout.keys
+        and (len(fields) < usual or (fields[0] and len({*fields}) <= len(fields) / 2))
     ):
         # By such names the columns could not be declared at all.
-        layout.keys |= {"header": False, "skip_lines": int(found.line[header]) + bool(separator)}
+        before = int(found.line[header + 1]) - 1 + bool(separator)
+        layout.keys |= {"header": False, "skip_lines": before}
         layout.doubts.append("the header lacks a name or repeats most; the columns are numbered")
         fields = _numbered(fields, [row for row in rows if len(row) == usual], usual)
     _doubt_header(fields, rows, usual, layout)
@@ -396,11 +399,12 @@ def _numbered(fields: Sequence[str], rows: Sequence[Sequence[str]], width: int) 
     if len(names) < width:
         ends_empty = not any(row[-1].strip() for row in rows)
         names.insert(len(names) if ends_empty else 0, f"column_{width if ends_empty else 1}")
-    counts = Counter[str]()
-    for position, name in enumerate(names):
-        counts[name] += 1
-        names[position] = f"{name}_{counts[name]}" if counts[name] > 1 else name
-    return names
+    unique: list[str] = []
+    for number, name in enumerate(map(visible, names), 1):
+        plain = name if can_name_a_column(name) else f"column_{number}"
+        others = (f"{plain}_{count}" for count in range(2, width + 2))
+        unique.append(next(one for one in (plain, *others) if one not in unique))
+    return unique
 
 
 def _header_lines(fields: Sequence[str], rows: Sequence[Sequence[str]]) -> int:

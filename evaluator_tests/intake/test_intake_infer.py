@@ -186,6 +186,7 @@ def test_what_is_taken_for_a_title_or_a_header_of_several_lines_is_told(tmp_path
         ("x,x,x\na,1,2,3\nb,4,5,6\nc,7,8,9\n", ["column_1", "x", "x_2", "x_3"]),
         ("n,x\na,1,2\nb,4,5\nc,7,8\n", ["column_1", "n", "x"]),
         ("id,n\na,1,\nb,4,\nc,7,\n", ["id", "n", "column_3"]),
+        ('n,"m\nk",x\na,1,2,3\nb,4,5,6\nc,7,8,9\n', ["column_1", "n", "column_3", "x"]),
         ("sep=,\nx,x,x,x\na,1,2,3\nb,4,5,6\nc,7,8,9\n", ["x", "x_2", "x_3", "x_4"]),
     ],
 )
