@@ -53,7 +53,7 @@ FAULTS: Final = {
     4: "saved from a spreadsheet: byte-order mark, semicolons, Windows line ends; no bad row",
     7: "the column `segment` is called `customer_segment`: the schema is broken",
     9: "prices are 60 % higher: the content has drifted",
-    11: "the file is cut off in the middle of a row",
+    11: "the file is cut off in the middle of a row: it is broken, or still being written",
     12: "every third quantity has a unit: too many rows are refused",
 }
 """Days that are faulty as a whole, counted from the first one, and what is wrong with them."""

@@ -189,7 +189,8 @@ class LocalRuns:
 
         Nothing of theirs is lost: what they finished is stored and will be found.
         """
-        close_what_terminals_left(self._state.home, self._instance)
+        # Not opened for that alone: it takes a second, and mostly nothing was left.
+        close_what_terminals_left(self._state.home, vars(self).get("_instance"))
 
 
 def _end_copiers() -> None:

@@ -18,7 +18,7 @@ from evaluator.certification import TrustedKeys, load_public_key, verify
 from evaluator.errors import RenamedKeyWarning
 from evaluator.intake import Profile
 from evaluator.orchestration import AuditState, Home
-from evaluator.orchestration._days import REPORT, DayIntake
+from evaluator.orchestration._days import DayIntake
 from evaluator.orchestration._scorecard_run import read_judged_scorecard
 from evaluator.scorecard import PROFILE
 from evaluator.spec import Audit, load_audit
@@ -90,20 +90,24 @@ def test_an_earlier_state_goes_on_and_nothing_that_was_stored_is_lost(earlier: H
     after = stored(earlier)
     assert {name: after.get(name) for name in before} == before
     made = {name.split("/")[1] for name in after.keys() - before.keys()}
-    assert not made & {"validated_data", "evaluation_set", "sturdy_model"}
+    # Days are taken in anew, since values are typed more strictly; of the same rows all else rests
+    # on the set that was frozen.
+    assert "validated_data" in made
+    assert not made & {"evaluation_set", "sturdy_model"}
 
 
-def test_an_earlier_day_has_the_same_profile_and_report_to_the_byte(
+def test_an_earlier_profile_is_read_whole_and_its_file_still_gives_the_same_rows(
     earlier: Home, tmp_path: Path
 ) -> None:
     state = AuditState(flights(earlier), earlier)
     intake = DayIntake(state, tmp_path)
-    days = state.day_states()
+    days = [day.day for day in state.day_states()]
     for day in days:
-        assert day.report is not None
-        (tmp_path / day.day).mkdir()
-        result = intake.ingest(state.require("raw_data", day.day), tmp_path / day.day)
-        kept = state.store.read_bytes(day.report, PROFILE)
-        assert result.profile.to_json() == Profile.from_json(kept).to_json() == kept
-        assert result.report.encode() == state.store.read_bytes(day.report, REPORT)
+        (tmp_path / day).mkdir()
+        result = intake.ingest(state.require("raw_data", day), tmp_path / day)
+        kept = state.store.read_bytes(state.require("data_quality_report", day), PROFILE)
+        profile = Profile.from_json(kept)
+        assert profile.to_json() == kept
+        for part in ("verdict", "rows", "header", "findings", "dataset_rules", "statistics"):
+            assert getattr(result.profile, part) == getattr(profile, part)
     assert len(days) == 3

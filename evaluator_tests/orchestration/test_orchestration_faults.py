@@ -379,7 +379,7 @@ def test_mended_rows_that_cannot_be_taken_in_are_told_as_that_and_not_by_an_olde
 ) -> None:
     data = home.landing("flights") / f"flights-{SECOND}.csv"
     lines = data.read_text().splitlines()
-    data.write_text("\n".join([*lines[:-1], lines[-1].rpartition(",")[0]]))
+    data.write_text("\n".join([*lines[:-1], lines[-1].rpartition(",")[0]]) + "\n")
     run(without_candidates(audit), home)
     declare(audit, tmp_path / "defs")
     monkeypatch.setattr("evaluator.spec.shipped_audits", lambda: tmp_path / "defs")
