@@ -309,13 +309,16 @@ class AuditRun:
                 )
             self._executor.submit(*jobs)
             # The reports will need it, and this process only waits.
-            threading.Thread(target=_import_ahead, daemon=True).start()
+            ahead = threading.Thread(target=_import_ahead, daemon=True)
+            ahead.start()
             for job in jobs:
                 faults += self._runs.execute(
                     [predictions_of(job.candidate.name), metrics_of(job.candidate.name)],
                     Range(job.slices[0].key, job.slices[-1].key),
                     job.run_context.run_id,
                 )
+            # Of two threads that import what imports itself in a circle, one finds half of it.
+            ahead.join()
         return faults
 
     def _on_predicted(self, candidate: str, _: Slice) -> None:
