@@ -70,13 +70,15 @@ def all_checks(data: DataSpec) -> list[Check]:
     """Return every check over single rows: the columns' in declared order, then the row rules'."""
     checks: list[Check] = []
     for name, column in data.columns.items():
-        found = column_checks(name, column, is_id=name in data.id_columns)
+        is_id = name in data.id_columns
+        found = column_checks(name, column, is_id=is_id)
         if column.when is not None:
             # What is of no type is wrong under any condition, and a row needs its id.
+            always = (*_ALWAYS, "required") if is_id else _ALWAYS
             condition = compile_expression(parse_expression(column.when, data.kinds))
             found = [
                 check
-                if check.rule in _ALWAYS
+                if check.rule in always
                 else replace(check, violated=check.violated & condition)
                 for check in found
             ]

@@ -333,6 +333,16 @@ class DataSpec(SpecModel):
         return self.missing_values if spellings is None else spellings
 
     @property
+    def decimal_marks(self) -> dict[str, str]:
+        """By column the mark of numbers in texts, where it is no point.
+
+        Numbers that are no texts, such as JSON's and those of a workbook, have a point.
+        """
+        read = {name: self.read_as(name) for name in self.file_columns}
+        marks = {name: c.spelling.decimal for name, c in read.items() if c.kind == "number"}
+        return {name: mark for name, mark in marks.items() if mark != "."}
+
+    @property
     def period(self) -> Literal["day", "month", "year"]:
         """What a file is of."""
         finest = next(name for name in _PLACES if name in self.files)

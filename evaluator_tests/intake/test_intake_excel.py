@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -713,3 +714,12 @@ def test_a_first_schema_is_written_for_a_workbook(tmp_path: Path) -> None:
     source.write_bytes(b"PK\x03\x04")
     with pytest.raises(IntakeError, match="damaged"):
         infer_schema(source)
+
+
+def test_a_number_of_a_cell_has_a_point_however_those_in_texts_are_written(book: Take) -> None:
+    columns = {**EVERY_TEXT, "n": {"type": "decimal", "scale": 3, "decimal": ",", "thousands": "."}}
+    taken = book(
+        table(("a", 1.234, None), ("b", "1.234,5", None), ("c", "1.5", None)), declare(columns)
+    )
+    assert [row["n"] for row in taken.typed] == [Decimal("1.234"), Decimal("1234.500")]
+    assert taken.rules == {4: ["type"]}

@@ -297,6 +297,13 @@ def test_names_in_a_file_without_a_header_begin_another_table(take: Take) -> Non
     assert taken.rules == {2: ["other_table"], 3: ["other_table"]}
 
 
+@pytest.mark.parametrize("mark", [b"\xff", b"\r", b'"', b"a", b"\0", "§".encode()])
+def test_what_can_separate_nothing_is_named_by_no_line(take: Take, mark: bytes) -> None:
+    taken = take(b"sep=" + mark + b"\n" + HEADER + b"a,1,x\n")
+    assert taken.broken is not None
+    assert taken.typed == []
+
+
 def test_what_is_no_row_is_counted_told_and_costs_nothing(take: Take) -> None:
     content = b"one\n# c\nid,n,t\na,1,x\n\nTotal,9,\n# d\nb,x,\nTotal,9,\n\n"
     data = declare(skip_lines=1, comment="#", not_rows=["Total,.*"])

@@ -554,6 +554,12 @@ def test_the_rules_of_a_column_count_only_where_its_condition_holds(take: Take) 
     assert taken.rules == {3: ["required"], 6: ["type"]}
 
 
+def test_no_condition_lets_a_row_in_without_its_id(take: Take) -> None:
+    columns = {"id": {"type": "string", "when": "n > 5"}, "n": {"type": "integer"}}
+    taken = take(b"id,n\na,1\n,1\n,9\n", declare(columns))
+    assert taken.rules == {3: ["required"], 4: ["required"]}
+
+
 def test_a_row_rule_has_a_condition_and_says_what_a_missing_value_means(take: Take) -> None:
     columns = {name: {"type": "integer"} for name in ("a", "b")} | {"id": {"type": "string"}}
     rule = {"name": "in order", "expression": "a <= b", "when": "a > 1", "missing": "break"}

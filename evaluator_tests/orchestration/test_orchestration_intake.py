@@ -22,7 +22,7 @@ from evaluator.orchestration import (
 )
 from evaluator.orchestration._days import CHECKS, day_files
 from evaluator.scorecard import PROFILE
-from evaluator.spec import Audit, load_audit, shipped_audits
+from evaluator.spec import Audit, AuditSpec, load_audit, named_audit, shipped_audits
 from evaluator_tests.orchestration.conftest import open_home, run, start
 
 DAY = "2024-03-02"
@@ -221,3 +221,40 @@ def test_dagster_tells_nobody_about_its_use(state: AuditState) -> None:
     assert state.home.dagster.is_dir()
     with dg.DagsterInstance.get() as instance:
         assert not instance.telemetry_enabled
+
+
+@pytest.mark.parametrize(
+    ("files", "landed", "keys"),
+    [
+        ("date={date}/part-0.csv", ["date=2024-02-28/part-0.csv"], ["2024-02-28"]),
+        ("{year}/x-{month}.csv", ["2024/x-2024-02.csv", "2024/x-2024-03.csv"],
+         ["2024-02-01", "2024-03-01"]),
+        ("x-{year}.csv", ["x-2023.csv", "x-2024.csv"], ["2023-01-01", "2024-01-01"]),
+    ],
+)  # fmt: skip
+def test_files_of_months_and_years_and_below_folders_are_taken_in_by_their_first_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: str, landed: list[str], keys: list[str]
+) -> None:
+    columns = {"n": {"type": "integer"}}
+    first, last = (
+        ("2023-02-15", "2024-12-31") if "year}.csv" in files else ("2024-02-15", "2024-03-20")
+    )
+    data = {
+        "files": files,
+        "first_day": first,
+        "last_day": last,
+        "id": {"row": "number"},
+        "columns": columns,
+    }
+    audit = named_audit("plain", AuditSpec.model_validate({"data": data}))
+    home = open_home(tmp_path / "home", monkeypatch)
+    for name in landed:
+        path = home.landing("plain") / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("n\n1\n1\n")
+    summary = run(audit, home)
+    assert {day.day: day.state for day in summary.days} == dict.fromkeys(keys, "accepted")
+    assert (summary.faults, run(audit, home).days) == ([], summary.days)
+    state = AuditState(audit, home)
+    typed = state.store.read_table(state.accepted_days()[keys[0]], TYPED_ROWS)
+    assert typed["row number"].to_pylist() == [f"{keys[0]}:2", f"{keys[0]}:3"]

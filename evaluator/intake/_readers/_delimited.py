@@ -13,7 +13,7 @@ import numpy.typing as npt
 from evaluator.intake._profile import MAX_EXAMPLES
 from evaluator.intake._readers import _records as rec
 from evaluator.intake._readers._layout import find_layout, visible
-from evaluator.intake._readers._records import Records, split_record
+from evaluator.intake._readers._records import Records, beginning_with, split_record
 from evaluator.intake._readers._stream import (
     BLOCK_BYTES,
     RULES,
@@ -149,7 +149,7 @@ class DelimitedReader:
         names = [name.encode() for name in self.metadata.header]
         dialect, quote = self._stream.dialect, self._stream.dialect.quote or b""
         starts = {mark + names[0] + mark + dialect.delimiter for mark in (b"", quote)}
-        found = {index for text in starts for index in _beginning_with(records, text)}
+        found = {index for text in starts for index in beginning_with(records, text).tolist()}
         for index in sorted(found) if len(names) > 1 else ():
             fields = split_record(records.text(index), dialect) or [b""]
             if index < first or any(a.strip() != b for a, b in zip(fields, names, strict=False)):
@@ -257,16 +257,6 @@ class DelimitedReader:
                 for name, position in columns.items()
             }
         )
-
-
-def _beginning_with(records: Records, text: bytes) -> list[int]:
-    """Find the records that begin with some bytes."""
-    bytes_ = np.frombuffer(records.data, dtype=np.uint8)
-    found = np.arange(len(records))
-    for offset, byte in enumerate(text):
-        at = np.minimum(records.start[found] + offset, len(bytes_) - 1)
-        found = found[bytes_[at] == byte]
-    return found.tolist()
 
 
 def join_header(lines: Sequence[Sequence[str]]) -> list[str]:

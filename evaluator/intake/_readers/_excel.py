@@ -242,6 +242,7 @@ class ExcelReader:
         rejects = [Reject(row.line, b"", *RULES[rec.BLANK]) for row in rows if not row.cells]
         rows = [row for row in rows if row.cells]
         exact = {name for name in columns if self.data.columns[name].type != "float"}
+        marks = self.data.decimal_marks
         for row in rows:
             self._counts["hidden"] += row.hidden
             self._look_beyond(row)
@@ -249,6 +250,9 @@ class ExcelReader:
             for name, position in columns.items():
                 cell = cells.get(position)
                 spelled = None if cell is None else self._spelled(cell)
+                if type(spelled) is str and cell is not None and cell.kind == "n" and name in marks:
+                    # A number of a cell has a point, however those in texts are written.
+                    spelled = spelled.replace(".", marks[name])
                 values[name].append(spelled)
                 if cell and spelled and len(spelled) > EXACT_DIGITS and name in exact:
                     self._counts["long"] += cell.kind == "n" and spelled.lstrip("-").isdigit()

@@ -35,12 +35,7 @@ class JsonLinesReader:
         self._stream = RecordStream(path, data, self._layout, block=block)
         self._blanks = BlankLines()
         self._keys: dict[str, None] = {}
-        spellings = {name: data.read_as(name) for name in data.file_columns}
-        self._decimal_marks = {
-            name: column.spelling.decimal
-            for name, column in spellings.items()
-            if column.kind == "number" and column.spelling.decimal != "."
-        }
+        self._decimal_marks = data.decimal_marks
 
     def _layout(self, _sample: bytes, encoding: str, mark: int) -> Layout:
         detected = () if self.data.encoding else ("encoding",)

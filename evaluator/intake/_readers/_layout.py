@@ -22,7 +22,9 @@ NO_DELIMITER: Final = "\x1f"
 #: So much of what is not ASCII is looked at where an encoding is guessed.
 GUESSED_BYTES: Final = 64 * 1024
 #: How spreadsheets of some countries name the delimiter in a line before the header.
-SEPARATOR_LINE: Final = re.compile(rb'"?sep=(.)"?(?:\r\n|\n|\r)', re.IGNORECASE)
+SEPARATOR_LINE: Final = re.compile(
+    rb'"?sep=([\t !#-&(-/:-@\[-`{-~])"?(?:\r\n|\n|\r)', re.IGNORECASE
+)
 DELIMITERS: Final = (b",", b";", b"\t", b"|")
 BYTE_ORDER_MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8"),

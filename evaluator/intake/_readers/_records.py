@@ -98,10 +98,18 @@ def scan(
     """Find the records in a block that begins where a record begins."""
     records = _scan(data, dialect, first_line=first_line, final=final, limit=limit)
     if dialect.comment is not None and dialect.comment in data:
-        for index, start in enumerate(records.start.tolist()):
-            if data.startswith(dialect.comment, start):
-                records.fault[index] = LEFT_OUT
+        records.fault[beginning_with(records, dialect.comment)] = LEFT_OUT
     return records
+
+
+def beginning_with(records: Records, text: bytes) -> Positions:
+    """Find the records that begin with some bytes."""
+    bytes_ = np.frombuffer(records.data, dtype=np.uint8)
+    found = np.arange(len(records))
+    for offset, byte in enumerate(text):
+        at = np.minimum(records.start[found] + offset, len(bytes_) - 1)
+        found = found[bytes_[at] == byte]
+    return found
 
 
 def _scan(
