@@ -120,11 +120,8 @@ def _is_missing(name: str, column: ColumnSpec) -> "pl.Expr":
     import polars as pl
 
     value = pl.col(name)
-    if column.derive is not None:
+    if column.derive is not None or column.kind == "text":
         return value.is_null()
-    if column.kind == "text":
-        # Blanks alone say nothing, whatever `trim` does with those around a value.
-        return value.is_null() | (value.str.strip_chars() == "")
     return value.is_null() & pl.col(TEXT + name).is_null()
 
 

@@ -152,6 +152,8 @@ class RowValidator:
                 return nothing, nothing.cast(engine_type(column)), nothing
             given = batch.frame[name]
             text = _present(given, self.data.missing_spellings(name), trim=self.data.trim)
+            if column.required or name in self.data.id_columns:
+                text = _without_blank_cells(text)
             if name in batch.plain:
                 column = column.model_copy(update=PLAIN)
             values = parse_values(text, column)
@@ -288,6 +290,15 @@ def _among(frame: "pl.DataFrame", keys: "pl.DataFrame | None") -> npt.NDArray[np
     found = np.zeros(frame.height, dtype=bool)
     found[rows.join(keys, on=keys.columns, how="semi")["\0row"].to_numpy()] = True
     return found
+
+
+def _without_blank_cells(text: "pl.Series") -> "pl.Series":
+    """Make null what is blanks alone: it says nothing, whatever `trim` does with other blanks."""
+    # Blanks come before all that is printed in ASCII, or behind it.
+    suspects = (text < "!") | (text > "~")
+    if not suspects.any():
+        return text
+    return text.set(suspects & (text.str.strip_chars() == ""), None)
 
 
 def _present(text: "pl.Series", missing: tuple[str, ...], *, trim: bool) -> "pl.Series":

@@ -53,6 +53,19 @@ _HOURS: Final = {"%H", "%-H", "%I", "%-I"}
 _HALVES: Final = {"%I", "%-I"}
 _OFFSETS: Final = {"%z", "%:z", "%#z"}
 _FRACTIONS: Final = {"%.f", "%f", "%3f", "%6f"}
+_DIGITS: Final = {
+    "%Y": ("0000", "9999"),
+    "%m": ("00", "19"),
+    "%d": ("00", "39"),
+    "%j": ("000", "399"),
+    "%H": ("00", "29"),
+    "%I": ("00", "19"),
+    "%M": ("00", "59"),
+    # The engine takes a second 60 for the next minute.
+    "%S": ("00", "59"),
+    "%%": ("%", "%"),
+}
+"""Of directives that have a fixed number of digits, the least and the greatest at each place."""
 _COMPLETED: Final = (
     ("%y", "%Y", (("[0-5][0-9]|6[0-8]", "20"), ("69|[7-9][0-9]", "19"))),
     ("%f", "%.f", (("[0-9]{1,6}", "."),)),
@@ -148,6 +161,9 @@ class TimeFormat:
     rewrites
         Patterns and what takes their place, in order, before the engine reads a text: it takes 69
         for 2069 where POSIX has 1969, and digits of a second only after a point.
+    bounds
+        Of a format of digits alone, as wide as its texts are: the least and the greatest byte at
+        each place, which together with the engine's own check mean the same as `shape`.
     has_time, has_offset
         Whether it names an hour, and an offset from UTC.
     """
@@ -156,6 +172,7 @@ class TimeFormat:
     engine: str
     shape: str
     rewrites: tuple[tuple[str, str], ...]
+    bounds: tuple[bytes, bytes] | None
     has_time: bool
     has_offset: bool
 
@@ -205,9 +222,21 @@ def parse_time_format(text: str) -> TimeFormat:
         engine=engine,
         shape=anchored,
         rewrites=tuple(rewrites),
+        bounds=None if rewrites or _LIKELY_YEAR in shapes else _bounds(parts),
         has_time=not _HOURS.isdisjoint(parts),
         has_offset=not _OFFSETS.isdisjoint(parts),
     )
+
+
+def _bounds(parts: list[str]) -> tuple[bytes, bytes] | None:
+    """Give the least and the greatest byte at each place, where each directive is of digits."""
+    if any(part in _SHAPES and part not in _DIGITS for part in parts) or not all(
+        part.isascii() for part in parts
+    ):
+        return None
+    places = [_DIGITS.get(part, (part, part)) for part in parts]
+    low, high = ("".join(ends).encode() for ends in zip(*places, strict=True))
+    return low, high
 
 
 def _check_directives(text: str, found: list[str]) -> None:

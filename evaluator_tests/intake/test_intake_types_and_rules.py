@@ -1,4 +1,4 @@
-# ruff: noqa: DTZ001, E501 - timestamps without a zone are part of what is tested, in tables
+# ruff: noqa: DTZ001, DTZ007, E501 - timestamps without a zone are part of what is tested, in tables
 import json
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 from pydantic import ValidationError
 
 from evaluator.errors import IntakeError
@@ -22,7 +22,7 @@ from evaluator.intake import (
 )
 from evaluator.intake._readers._delimited import DelimitedReader
 from evaluator.intake._typing import parse_values
-from evaluator.spec import ColumnSpec
+from evaluator.spec import ColumnSpec, parse_time_format
 from evaluator_tests.intake.conftest import Take, Taken, declare
 
 
@@ -400,6 +400,32 @@ def test_what_a_format_writes_is_read_back_as_the_same_time(moment: datetime, ho
     text = moment.strftime(how)
     spec = ColumnSpec.model_validate({"type": "timestamp", "formats": [how]})
     assert parse_values(pl.Series([text]), spec).to_list() == [moment]
+
+
+@settings(max_examples=300)
+@given(
+    st.sampled_from(
+        ["%Y-%m-%d", "%d/%m/%Y", "%Y-%m-%d %H:%M:%S", "%H:%M:%S %Y-%j", "%d.%m.%Y %H:%M"]
+    ),
+    st.data(),
+)
+def test_digits_are_a_time_just_where_the_standard_library_writes_them_so(
+    how: str, data: st.DataObject
+) -> None:
+    spelled = parse_time_format(how)
+    assert spelled.bounds is not None
+    digits = [st.integers(low, high) for low, high in zip(*spelled.bounds, strict=True)]
+    text = bytes(data.draw(st.tuples(*digits))).decode()
+    spec = ColumnSpec.model_validate({"type": "timestamp", "formats": [how]})
+    try:
+        expected = datetime.strptime(text, how)
+    except ValueError:
+        expected = None
+    if expected is not None and "%S" in how and expected.strftime("%S") not in text:
+        expected = None
+    # Beside a text of another width the shape is asked, and alone the bytes are.
+    alone = parse_values(pl.Series([text]), spec).to_list()
+    assert alone == parse_values(pl.Series([text, "x"]), spec).to_list()[:1] == [expected]
 
 
 @pytest.mark.parametrize(

@@ -127,35 +127,34 @@ class DelimitedReader:
         )
 
     def _mark_no_rows(self, records: Records, fault: npt.NDArray[np.uint8], first: int) -> None:
-        """Mark lines that the audit declares to be no rows, and headers that come again."""
+        """Mark lines that the audit declares to be no rows."""
         for pattern in self._not_rows:
             for index in range(first, len(records)):
                 if pattern.fullmatch(records.text(index)):
                     fault[index] = rec.LEFT_OUT
-        for header in self._header_texts:
-            if header not in records.data:
-                continue
-            length = records.end - records.start
-            alike = (length == len(header)) | (length == len(header) + len(codecs.BOM_UTF8))
-            for index in np.flatnonzero(alike & (fault != rec.LEFT_OUT)).tolist():
-                if records.text(index).removeprefix(codecs.BOM_UTF8) == header:
-                    fault[index] = rec.REPEATED_HEADER
 
-    def _mark_other_tables(
-        self, records: Records, fault: npt.NDArray[np.uint8], first: int
-    ) -> None:
-        """Mark what follows on names that stand there anew, until the header itself comes again."""
-        begins = dict.fromkeys(np.flatnonzero(fault == rec.REPEATED_HEADER).tolist(), False)
+    def _mark_headers(self, records: Records, fault: npt.NDArray[np.uint8], first: int) -> None:
+        """Mark headers that come again, and what follows on names that stand there otherwise."""
         names = [name.encode() for name in self.metadata.header]
         dialect, quote = self._stream.dialect, self._stream.dialect.quote or b""
         starts = {mark + names[0] + mark + dialect.delimiter for mark in (b"", quote)}
-        found = {index for text in starts for index in beginning_with(records, text).tolist()}
-        for index in sorted(found) if len(names) > 1 else ():
-            fields = split_record(records.text(index), dialect) or [b""]
-            if index < first or any(a.strip() != b for a, b in zip(fields, names, strict=False)):
+        again = {mark + text for text in self._header_texts for mark in (b"", codecs.BOM_UTF8)}
+        begins: dict[int, bool] = {}
+        for index in beginning_with(records, *starts, *again):
+            text = records.text(index)
+            if text in again and fault[index] != rec.LEFT_OUT:
+                fault[index] = rec.REPEATED_HEADER
+                begins[index] = False
+                continue
+            fields = split_record(text, dialect) or [b""]
+            if (
+                len(names) == 1
+                or index < first
+                or any(a.strip() != b for a, b in zip(fields, names, strict=False))
+            ):
                 continue
             if self._has_rows or rec.WHOLE in fault[first:index]:
-                begins.setdefault(index, True)
+                begins[index] = True
             else:
                 fault[index] = rec.REPEATED_HEADER
         at = first
@@ -175,7 +174,7 @@ class DelimitedReader:
         fault[whole & (records.fields < width)] = rec.TOO_FEW
         fault[whole & (records.fields > width)] = rec.TOO_MANY
         self._mark_no_rows(records, fault, first)
-        self._mark_other_tables(records, fault, first)
+        self._mark_headers(records, fault, first)
         fault[:first] = rec.WHOLE
         self._leave_out(records.line[fault == rec.LEFT_OUT])
         rejects = self._blanks.rejects(records, fault)
@@ -191,7 +190,10 @@ class DelimitedReader:
             return [records.text(int(row)) for row in rows[indices]]
 
         def raw(indices: npt.NDArray[np.int64]) -> list[bytes | None]:
-            return list(map(self._stream.transcoder.original, originals(indices)))
+            transcoder = self._stream.transcoder
+            if transcoder.is_utf8:
+                return [None] * len(indices)
+            return list(map(transcoder.original, originals(indices)))
 
         return Batch(frame, records.line[rows], originals, rejects, raw=raw)
 

@@ -102,14 +102,19 @@ def scan(
     return records
 
 
-def beginning_with(records: Records, text: bytes) -> Positions:
-    """Find the records that begin with some bytes."""
+def beginning_with(records: Records, *texts: bytes) -> list[int]:
+    """Find the records that begin with one of some texts, in order."""
     bytes_ = np.frombuffer(records.data, dtype=np.uint8)
-    found = np.arange(len(records))
-    for offset, byte in enumerate(text):
-        at = np.minimum(records.start[found] + offset, len(bytes_) - 1)
-        found = found[bytes_[at] == byte]
-    return found
+    # A blank line at the very end begins behind the data.
+    first = bytes_[np.minimum(records.start, len(bytes_) - 1)]
+    found = set[int]()
+    for text in texts:
+        held = np.flatnonzero(first == text[0])
+        for offset, byte in enumerate(text[1:], 1):
+            at = np.minimum(records.start[held] + offset, len(bytes_) - 1)
+            held = held[bytes_[at] == byte]
+        found.update(held.tolist())
+    return sorted(found)
 
 
 def _scan(
