@@ -103,7 +103,7 @@ def infer_audit(path: Path, geography: str, segment: str, label: str) -> str:
     )
 
 
-_POSITIVE: Final = ("1", "true", "yes", "y", "t", "positive")
+_POSITIVE: Final = ("1", "true", "yes", "y", "t", "positive", "ja", "j", "oui", "si", "sí", "sim")
 
 
 def _infer(
@@ -123,8 +123,7 @@ def _infer(
         raise IntakeError(
             str(error),
             culprit=str(path),
-            fix="name a file with rows, or mend its first line: each row has as many fields as"
-            " there are names",
+            fix="name a file that can be taken in; docs/intake.md says what becomes of each fault",
         ) from error
 
 

@@ -71,6 +71,8 @@ def layout_of(path: Path) -> FoundLayout:
     else:
         maximum = layout.data().maximum_bytes
         sample = next(read_blocks(path, maximum_bytes=maximum), b"")
+        if not sample:
+            raise RefusedFileError("the file is empty")
         is_cut = len(sample) > SAMPLE_BYTES
         encoding, mark = find_encoding(sample[:SAMPLE_BYTES], None, is_cut=is_cut)
         transcoder = Transcoder(encoding, mark)

@@ -389,6 +389,40 @@ def test_few_accented_characters_are_of_windows_and_cost_no_row(take: Take, name
     assert "guessed" in taken.result.report
 
 
+WESTERN = [
+    *("Süd", "Müller", "Jørgen", "Zoë", "naïve", "façade", "Köln", "Straße", "Élodie", "Ñandú"),
+    *("São", "Ærø", "Øre", "Málaga", "Hôtel", "Coruña", "García", "François", "Malmö", "Tromsø"),
+    *("Århus", "Genève", "5€", "it\u2019s", "a\u2013b", "20°C", "½", "m²", "§5", "Größe", "Übung"),
+]
+
+
+@pytest.mark.parametrize("word", WESTERN)
+def test_one_word_of_windows_is_read_whole_wherever_it_stands(take: Take, word: str) -> None:
+    for text in (f"id;n;t\na;1;{word}\nb;2;{word} Nord\n", f"id,n,t\na,1,x{word}\nb,2,y\n"):
+        taken = take(text.encode("cp1252"))
+        assert taken.quarantine == []
+        assert word in taken.typed[0]["t"]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [
+        ("cp932", "東京,大阪,ソ,名古屋"),
+        ("cp932", "カタカナ表示ソフト"),
+        ("gb18030", "北京,上海,广州"),
+        ("big5", "台北,高雄,台中"),
+        ("cp1251", "Привет мир хорошая погода"),
+        ("cp1253", "Καλημέρα κόσμε"),
+        ("cp1250", "Příliš žluťoučký kůň"),
+    ],
+)
+def test_other_scripts_are_guessed_by_their_texts(take: Take, encoding: str, text: str) -> None:
+    rows = "".join(f"{n},1,{word}\n" for n, word in enumerate(text.split(",") * 9))
+    taken = take(f"id,n,t\n{rows}".encode(encoding))
+    assert [row["t"] for row in taken.typed[: text.count(",") + 1]] == text.split(",")
+    assert [rule.rule for rule in taken.profile.dataset_rules] == ["encoding"]
+
+
 def test_a_sample_that_cuts_a_character_is_still_utf_8(
     take: Take, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,6 +21,10 @@ SAMPLE_BYTES: Final = 1024 * 1024
 NO_DELIMITER: Final = "\x1f"
 #: So much of what is not ASCII is looked at where an encoding is guessed.
 GUESSED_BYTES: Final = 64 * 1024
+WORDS: Final = re.compile(rb"[A-Za-z\x80-\xff]*[\x80-\xff][A-Za-z\x80-\xff]*")
+#: So few bytes beyond ASCII say nothing of an encoding.
+FEW: Final = 3
+ACCENTED: Final = ("cp1250", "cp1252", "cp1254", "cp1257", "cp1258", "latin_1", "iso8859_2")
 #: How spreadsheets of some countries name the delimiter in a line before the header.
 SEPARATOR_LINE: Final = re.compile(
     rb'"?sep=([\t !#-&(-/:-@\[-`{-~])"?(?:\r\n|\n|\r)', re.IGNORECASE
@@ -76,8 +80,14 @@ def _guess_encoding(sample: bytes) -> str:
     from charset_normalizer import from_bytes
 
     # What is ASCII tells nothing of an encoding.
-    telling = b"\n".join(line for line in sample.splitlines() if not line.isascii())
-    found = list(from_bytes(telling[:GUESSED_BYTES]))
+    lines = (line for line in sample.splitlines() if not line.isascii())
+    telling = b"\n".join(lines)[:GUESSED_BYTES]
+    words = b"".join(WORDS.findall(telling))
+    high = sum(byte > 0x7F for byte in words)  # noqa: PLR2004 - the last byte of ASCII
+    found = [] if high <= FEW else list(from_bytes(telling))
+    if high * 2 < len(words):
+        # Letters with accents stand among others; of other scripts every letter is beyond ASCII.
+        found = [match for match in found if match.encoding in ACCENTED]
     if not found:
         return "cp1252"
     likely = [match for match in found if match.chaos <= found[0].chaos]
