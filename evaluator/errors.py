@@ -93,7 +93,7 @@ class EvidenceError(EvaluatorError):
 
 
 class StateError(EvaluatorError):
-    """A file of the state that is no evidence cannot be used, such as another program's."""
+    """What is no evidence cannot be used as it is: a file of another program, a lost database."""
 
     fault = "machine"
 

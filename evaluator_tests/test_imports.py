@@ -136,8 +136,8 @@ def test_the_small_wheel_depends_on_exactly_what_its_rooms_import(
     imports: Imports, small_wheel: dict[str, Any]
 ) -> None:
     names = {room: {n.partition(".")[0] for n in imports[room]} for room in _held(small_wheel)}
-    # Taking files in needs them, and what verifying reads of intake is a stored profile.
-    engines = {"polars", "openpyxl", "charset_normalizer"}
+    # Taking data in needs them, and what verifying reads of intake is a stored profile.
+    engines = {"polars", "openpyxl", "charset_normalizer", "sqlalchemy"}
     assert [room for room in names if engines & names[room]] == ["intake"]
     foreign = set().union(*names.values()) - sys.stdlib_module_names - engines - {"evaluator"}
     distributions = packages_distributions()

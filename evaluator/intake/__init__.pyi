@@ -10,6 +10,7 @@ from ._ingest import (
 )
 from ._profile import Profile as Profile
 from ._replay import replay as replay
+from ._table import query_to_parquet as query_to_parquet
 from ._writer import (
     QUARANTINED_ROWS as QUARANTINED_ROWS,
     TYPED_ROWS as TYPED_ROWS,
