@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from evaluator.errors import IntakeError
-from evaluator.scorecard import DATA_PREFIX, SLICE_COLUMNS
+from evaluator.scorecard import ALL, DATA_PREFIX, SLICE_COLUMNS
 from evaluator.spec import AuditSpec, DataSpec, Task
 
 _SHOWN = 5
@@ -20,7 +20,7 @@ class EvaluationSet(NamedTuple):
     cases: pa.Table
     """One row a labelled case, ordered by slice and id: `id`, `geography`, `segment`, `label` (0 or
     1), `day`, and every declared column as `data.<column>`, so that the set does not depend on who
-    is judged by it."""
+    is judged by it. A geography or segment that is not declared is `all`."""
     without_label: pd.DataFrame
     """One row a slice: `geography`, `segment`, `rows`, `without_label`."""
     of_weight_zero: int
@@ -35,7 +35,7 @@ def build_evaluation_set(days: Mapping[str, pa.Table], spec: AuditSpec) -> Evalu
     days
         The typed rows of each accepted day, by date.
     spec
-        An audit with candidates, so that label, geography and segment are declared.
+        An audit with candidates, so that the label is declared.
 
     Returns
     -------
@@ -51,7 +51,7 @@ def build_evaluation_set(days: Mapping[str, pa.Table], spec: AuditSpec) -> Evalu
         them; or where all weights are 0.
     """
     label = spec.label
-    if label is None or spec.geography is None or spec.segment is None:
+    if label is None:
         raise ValueError("an audit without candidates has no evaluation set")
     parts = [_cases_of_day(day, table, spec) for day, table in sorted(days.items())]
     rows = _with_labels(pa.concat_tables(parts), spec) if parts else None
@@ -76,12 +76,19 @@ def build_evaluation_set(days: Mapping[str, pa.Table], spec: AuditSpec) -> Evalu
 def _cases_of_day(day: str, table: pa.Table, spec: AuditSpec) -> pa.Table:
     columns: dict[str, pa.ChunkedArray | pa.Array] = {
         "id": _plain(table[spec.data.id_column]),
-        "geography": table[spec.geography].cast(pa.string()),
-        "segment": table[spec.segment].cast(pa.string()),
+        "geography": _dimension(table, spec.geography),
+        "segment": _dimension(table, spec.segment),
         "day": pa.array([day] * table.num_rows, pa.string()),
     }
     declared = {DATA_PREFIX + name: _plain(table[name]) for name in spec.data.columns}
     return pa.table(columns | declared)
+
+
+def _dimension(table: pa.Table, column: str | None) -> pa.ChunkedArray | pa.Array:
+    """Take each row's geography or segment; what is not declared divides nothing."""
+    if column is None:
+        return pa.repeat(pa.scalar(ALL, pa.string()), table.num_rows)
+    return table[column].cast(pa.string())
 
 
 def _with_labels(rows: pa.Table, spec: AuditSpec) -> pa.Table:

@@ -136,21 +136,20 @@ def infer(
 ) -> None:
     """Write a first `data:` section for an audit's YAML, with a comment wherever it is unsure.
 
-    With geography, segment and label it is a whole first audit.
+    With a label it is a whole first audit, divided by geography and segment where these are named.
     """
     from textwrap import indent
 
     from evaluator.intake import infer_audit, infer_schema
 
     _check_is_file(file)
-    named = [column for column in (geography, segment, label) if column is not None]
-    if geography is not None and segment is not None and label is not None:
-        typer.echo(infer_audit(file, geography, segment, label), nl=False)
-    elif named:
+    if label is not None:
+        typer.echo(infer_audit(file, label, geography=geography, segment=segment), nl=False)
+    elif geography is not None or segment is not None:
         raise UsageError(
-            "an audit has a geography, a segment and a label",
+            "an audit that is divided by columns has a label",
             culprit="evaluator infer",
-            fix="name all three columns, or none for the `data:` section alone",
+            fix="name the label too, or no column for the `data:` section alone",
         )
     else:
         typer.echo("data:\n" + indent(infer_schema(file), "  "), nl=False)

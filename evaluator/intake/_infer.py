@@ -53,15 +53,17 @@ def infer_schema(path: Path) -> str:
     return text
 
 
-def infer_audit(path: Path, geography: str, segment: str, label: str) -> str:
+def infer_audit(
+    path: Path, label: str, *, geography: str | None = None, segment: str | None = None
+) -> str:
     """Write a whole first audit for a file of labelled cases.
 
     Parameters
     ----------
     path
         As for `infer_schema`.
-    geography, segment, label
-        Columns of the file.
+    label, geography, segment
+        Columns of the file; an audit need not have the last two.
 
     Returns
     -------
@@ -73,7 +75,9 @@ def infer_audit(path: Path, geography: str, segment: str, label: str) -> str:
     IntakeError
         As `infer_schema`; also where a column is absent, or the label has not two values.
     """
-    text, columns = _infer(path, (geography, segment), (geography, segment, label))
+    divided = {"geography": geography, "segment": segment}
+    named = [column for column in divided.values() if column is not None]
+    text, columns = _infer(path, named, (*named, label))
     values = columns[label].distinct
     if values is None or len(values) != 2:  # noqa: PLR2004 - a binary label
         many = "many" if values is None else len(values)
@@ -91,9 +95,8 @@ def infer_audit(path: Path, geography: str, segment: str, label: str) -> str:
         "attributes:\n"
         f"  description: {_scalar(f'First audit of {path.name}')}\n\n"
         f"  data:\n{indented}\n\n"
-        f"  geography: {_scalar(geography)}\n"
-        f"  segment: {_scalar(segment)}\n"
-        f"  label: {{column: {_scalar(label)}, positive: {shown}}}"
+        + "".join(f"  {key}: {_scalar(c)}\n" for key, c in divided.items() if c is not None)
+        + f"  label: {{column: {_scalar(label)}, positive: {shown}}}"
         "  # unsure: which of the two values counts as positive\n\n"
         "  # What is judged; see docs/audit-yaml.md for other kinds.\n"
         "  # candidates:\n"

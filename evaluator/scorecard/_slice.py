@@ -9,6 +9,9 @@ from urllib.parse import quote
 
 SLICE_SEPARATOR = "|"
 
+ALL: Final = "all"
+"""The one value of a dimension by which an audit does not divide its cases."""
+
 # Dagster builds keys and ranges of slices with some of these, and refuses others; `/` and what is
 # no character would be lost where a slice is shown or is a folder.
 _REFUSED: Final = re.compile(r"[|,\[\]/\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]|\.\.\.")

@@ -17,7 +17,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from evaluator.errors import RenamedKeyWarning
-from evaluator.scorecard import Slice, can_name_partitions
+from evaluator.scorecard import ALL, Slice, can_name_partitions
 from evaluator.spec._base import (
     EITHER_SPELLING,
     MOVED_KEYS,
@@ -79,11 +79,11 @@ class AuditSpec(SpecModel):
 
     geography: str | None = Field(default=None, examples=["region"])
     """The column that gives a case's geography. It must be required and list its `allowed`
-    values."""
+    values. Without it all cases are of one geography, `all`."""
 
     segment: str | None = Field(default=None, examples=["airline_kind"])
     """The column that gives a case's segment. It must be required and list its `allowed`
-    values."""
+    values. Without it all cases are of one segment, `all`."""
 
     candidates: tuple[CandidateSpec, ...] = Field(
         default=(),
@@ -192,16 +192,22 @@ class AuditSpec(SpecModel):
         return not {*self.data.id_columns}.isdisjoint(self.certificate.redact)
 
     def slices(self) -> list[Slice]:
-        """Return every slice: each geography x each segment; empty where nothing is evaluated."""
+        """Return every slice: each geography x each segment; none where nothing is evaluated."""
         values = self.slice_values()
         return list(starmap(Slice, product(values.get("geography", ()), values.get("segment", ()))))
 
     def slice_values(self) -> dict[str, tuple[str, ...]]:
-        """Return the values of the two slice columns, by the names `geography` and `segment`."""
+        """Return the values of the two slice columns, by the names `geography` and `segment`.
+
+        A column that is not declared has the one value `all`, but where there is no label either,
+        and so nothing that could be evaluated.
+        """
         return {
-            dimension: tuple(str(value) for value in self.data.columns[column].allowed or ())
+            dimension: (ALL,)
+            if column is None
+            else tuple(str(value) for value in self.data.columns[column].allowed or ())
             for dimension, column in (("geography", self.geography), ("segment", self.segment))
-            if column is not None
+            if column is not None or self.label is not None
         }
 
     def failed_slices_allowed(self) -> int:
@@ -322,11 +328,10 @@ class AuditSpec(SpecModel):
 
     @model_validator(mode="after")
     def _candidates_have_what_they_need(self) -> Self:
-        for key in ("label", "geography", "segment"):
-            if self.candidates and getattr(self, key) is None:
-                raise problem(
-                    key, "it is needed to judge candidates", f"declare `{key}`, or no candidates"
-                )
+        if self.candidates and self.label is None:
+            raise problem(
+                "label", "it is needed to judge candidates", "declare `label`, or no candidates"
+            )
         return self
 
     @model_validator(mode="after")

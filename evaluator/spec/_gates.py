@@ -8,6 +8,7 @@ from pydantic import Field, Tag, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from evaluator.metrics import FAIRNESS_MEASURES, METRICS
+from evaluator.scorecard import Slice
 from evaluator.spec._base import (
     SchemaByKind,
     SpecModel,
@@ -36,6 +37,10 @@ class Declared(Protocol):
     def data(self) -> DataSpec: ...
     @property
     def metrics(self) -> Sequence[str]: ...
+    @property
+    def geography(self) -> str | None: ...
+    @property
+    def segment(self) -> str | None: ...
     @property
     def fairness(self) -> FairnessSpec | None: ...
     @property
@@ -123,6 +128,13 @@ class ScopedGate(EstimateGate):
                 f"{key}.metric",
                 f"{self.metric!r} is not among the audit's metrics",
                 f"add it to `metrics`, or use one of {', '.join(audit.metrics)}",
+            )
+        dimensions = {"overall": (), "slice": Slice._fields}.get(self.level, (self.level,))
+        if dimensions and all(getattr(audit, name) is None for name in dimensions):
+            raise problem(
+                f"{key}.level",
+                f"the audit declares no {' and no '.join(dimensions)}",
+                "take `level` out: the gate is for all cases then",
             )
         for dimension, name in (("geography", self.geography), ("segment", self.segment)):
             if name is not None:

@@ -286,13 +286,15 @@ def test_a_whole_first_audit_loads(tmp_path: Path) -> None:
     path = tmp_path / "cases-2024-03-01.csv"
     rows = "".join(f"c{n},r{n % 30},{'ab'[n % 2]},{'yes' if n % 3 else 'no'}\n" for n in range(90))
     path.write_text(f"case,region,kind,ok\n{rows}")
-    written = yaml.safe_load(infer_audit(path, "region", "kind", "ok"))
+    written = yaml.safe_load(infer_audit(path, "ok", geography="region", segment="kind"))
     spec = AuditSpec.model_validate(written["attributes"])
     assert (spec.geography, spec.segment) == ("region", "kind")
     assert len(spec.slices()) == 60
     assert spec.label is not None
     assert (spec.label.column, spec.label.positive) == ("ok", "yes")
+    undivided = AuditSpec.model_validate(yaml.safe_load(infer_audit(path, "ok"))["attributes"])
+    assert (undivided.geography, undivided.segment) == (None, None)
     with pytest.raises(IntakeError, match="no column 'nowhere'"):
-        infer_audit(path, "nowhere", "kind", "ok")
+        infer_audit(path, "ok", geography="nowhere", segment="kind")
     with pytest.raises(IntakeError, match="30 different values, and a label has two"):
-        infer_audit(path, "kind", "ok", "region")
+        infer_audit(path, "region", geography="kind", segment="ok")

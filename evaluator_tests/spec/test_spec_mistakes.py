@@ -410,6 +410,24 @@ def test_a_mistake_is_told_in_the_words_of_the_yaml(name: str, spoil: Spoil) -> 
     assert "?." not in text
 
 
+@pytest.mark.parametrize(
+    ("undeclared", "level", "what"),
+    [
+        ("  geography: country\n", "geography", "no geography"),
+        ("  segment: customer\n", "segment", "no segment"),
+        ("  geography: country\n  segment: customer\n", "slice", "no geography and no segment"),
+    ],
+)
+def test_a_gate_by_what_divides_nothing_is_refused(
+    undeclared: str, level: str, what: str, spoil: Spoil
+) -> None:
+    error = spoil((undeclared, ""), ("{metric: roc_auc,", f"{{metric: roc_auc, level: {level},"))
+
+    assert error.culprit.endswith("gates.0.level")
+    assert f"the audit declares {what}" in error.what
+    assert "the gate is for all cases then" in error.fix
+
+
 def test_the_second_baseline_is_the_one_that_is_named(spoil: Spoil) -> None:
     error = spoil(
         ("    - name: one", "    - name: one\n      baseline: true"),
