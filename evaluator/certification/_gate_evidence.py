@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import date
 
 from evaluator.errors import EvidenceError
 from evaluator.evidence import canonical_json, parse_json
 from evaluator.scorecard import DAYS, DayFacts, Scorecard
-from evaluator.spec import AuditSpec
+from evaluator.spec import AuditSpec, date_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +99,7 @@ def days_document(days: Sequence[DayFacts]) -> bytes:
     ValueError
         Where a number is not finite.
     """
-    return canonical_json([{**asdict(day), "day": day.day.isoformat()} for day in days])
+    return canonical_json([asdict(day) for day in days])
 
 
 def read_days(content: bytes) -> list[DayFacts]:
@@ -113,8 +112,12 @@ def read_days(content: bytes) -> list[DayFacts]:
     """
     try:
         raw = parse_json(content)
-        return [DayFacts(**{**day, "day": date.fromisoformat(day["day"])}) for day in raw]
+        days = [DayFacts(**day) for day in raw]
+        for day in days:
+            # What is no partition's key raises.
+            date_of(day.day)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise EvidenceError(
             "it holds no facts about days", culprit=DAYS, fix="make the scorecard again"
         ) from error
+    return days

@@ -369,7 +369,7 @@ def check_days(
         str(item.partition): item
         for item in evidence.upstream_of(scorecard, Asset.DATA_QUALITY_REPORT)
     }
-    listed = {day.day.isoformat() for day in days}
+    listed = {day.day for day in days}
     evaluated = {
         str(item.partition) for item in evidence.upstream_of(evaluation_set, Asset.VALIDATED_DATA)
     }
@@ -380,7 +380,7 @@ def check_days(
     if with_reference(spec, days) != days:
         faults.append("its days are not in order, or others are the reference")
     for day in days:
-        report = reports.get(day.day.isoformat())
+        report = reports.get(day.day)
         if report is None:
             # Of a day that waits, or was refused before there was a report, nothing is counted.
             claims = day.rows is not None or day.quarantined is not None or day.drift is not None
@@ -390,7 +390,7 @@ def check_days(
                 continue
             profile = Profile.from_json(evidence.read(report, PROFILE))
             found = list(_mismatches(day, profile, with_drift=asks_about_drift(spec)))
-        faults += [f"{day.day.isoformat()}: {what}" for what in found]
+        faults += [f"{day.day}: {what}" for what in found]
     return CheckedDays(days, [Discrepancy("cases", path, what) for what in faults])
 
 

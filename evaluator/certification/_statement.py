@@ -166,7 +166,7 @@ class EvaluationSetSummary:
     digest
         Its content version.
     first_day, last_day
-        The audit's window, both ends included.
+        The audit's window, both ends included; None where the data are of no day.
     days
         How many days of the window are in it.
     rows
@@ -182,8 +182,8 @@ class EvaluationSetSummary:
     __pydantic_config__ = STRICT
 
     digest: str
-    first_day: date
-    last_day: date
+    first_day: date | None
+    last_day: date | None
     days: int
     rows: int
     rows_without_label: int

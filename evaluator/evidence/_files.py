@@ -196,6 +196,19 @@ class Files:
                 modified = self._tried(path, lambda: self._filesystem.modified(item))  # noqa: B023 - called at once
                 yield StoredPath(self._relative(item), int(info["size"]), modified)
 
+    def stamps(self, *, depth: int) -> dict[str, str]:
+        """Return by path, for every file so many folders deep, what changes when it does."""
+        try:
+            found = self._tried(
+                "", lambda: self._filesystem.find(self._root, maxdepth=depth, detail=True)
+            )
+        except _NO_FILE:
+            return {}
+        return {
+            self._relative(item): digest_of_bytes(repr(sorted(info.items())).encode())
+            for item, info in found.items()
+        }
+
     def leftovers(self) -> Iterator[StoredPath]:
         """Yield files that lie directly at the address and were being written there."""
         if not self.is_local:

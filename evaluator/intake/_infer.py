@@ -193,10 +193,8 @@ def _head(
     if period is not None:
         (files, day), unsure = period, ""
     elif day is None:
-        files, unsure = (
-            f"{plain.stem}-{{date}}{ending}",
-            "  # unsure: the file's name holds no date",
-        )
+        # What comes once is of no day.
+        files, unsure = path.name, "  # of no day; with {date} in it one file a day is meant"
     else:
         files, unsure = path.name.replace(day, "{date}", 1).replace(day, "{date}"), ""
         if files.count("{date}") > 1:
@@ -205,7 +203,8 @@ def _head(
         layout.keys["format"] = format_of(path.name, layout.data())
     yield f"# Inferred from all {rows:,} rows of {one_line(path.name)}; look at every line."
     yield f"files: {_scalar(files)}{unsure}"
-    yield f"first_day: {day or '2000-01-01'}{unsure}"
+    if day is not None:
+        yield f"first_day: {day}{unsure}"
     id_, why = _find_id(columns)
     yield f"id: {id_}{why}"
     for key, value in layout.keys.items():

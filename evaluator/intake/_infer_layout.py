@@ -50,8 +50,7 @@ class FoundLayout:
         columns = {name: {"type": "string", "optional": True} for name in self.names}
         return DataSpec.model_validate(
             {
-                "files": "{date}",
-                "first_day": "2000-01-01",
+                "files": "file",
                 "id": {"row": "number"},
                 "cut_off": "quarantine",
                 "columns": columns,

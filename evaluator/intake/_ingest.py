@@ -21,10 +21,10 @@ from evaluator.intake._profile import (
     Profile,
     RowCounts,
 )
-from evaluator.intake._readers import Reader, format_of, open_reader
+from evaluator.intake._readers import PartsReader, Reader, note_packing, open_reader
 from evaluator.intake._readers._delimited import BrokenSchemaError
 from evaluator.intake._readers._layout import find_encoding
-from evaluator.intake._readers._stream import RefusedFileError, compression_of, read_blocks
+from evaluator.intake._readers._stream import RefusedFileError, read_blocks
 from evaluator.intake._report import render_report
 from evaluator.intake._rules import broken_dataset_rules
 from evaluator.intake._schema_drift import schema_drift
@@ -76,7 +76,7 @@ class IntakeResult:
 
 
 def ingest(
-    source: Path,
+    source: Path | Sequence[Path],
     data: DataSpec,
     *,
     into: Path,
@@ -86,19 +86,21 @@ def ingest(
     reference: Content | Sequence[Path] | None = None,
     last_accepted: Profile | None = None,
     audit: str | None = None,
+    notes: Sequence[str] = (),
 ) -> IntakeResult:
-    """Take in one file.
+    """Take in one file, or the files of one day.
 
     Parameters
     ----------
     source
-        The file.
+        The file, or the files of one day, which are read in this order and as they are called.
     data
         What is declared about it.
     into
         The folder for `typed_rows.parquet` and `quarantined_rows.parquet`.
     name
-        The file's name in reports and for the format, when it differs from the source's.
+        The file's name in reports and for the format, when it differs from the source's. Of several
+        files, what they are called together.
     day
         The day that the file is of.
     slices
@@ -110,6 +112,8 @@ def ingest(
         The profile of the last accepted day, with which the columns are compared.
     audit
         Whose file it is, so that the report can name the next command.
+    notes
+        What is known of how it came, for the report.
 
     Returns
     -------
@@ -121,23 +125,31 @@ def ingest(
     IntakeError
         When the file is absent, or a declared pattern cannot be used.
     """
-    name = source.name if name is None else name
-    if not source.is_file():
-        raise IntakeError(
-            "there is no such file", culprit=str(source), fix="check its name and its folder"
-        )
+    sources = [source] if isinstance(source, Path) else source
+    for path in sources:
+        if not path.is_file():
+            raise IntakeError(
+                "there is no such file", culprit=str(path), fix="check its name and its folder"
+            )
+    first = sources[0]
+    name = first.name if name is None else name
+
+    def opened() -> Reader:
+        if data.has_several_files:
+            return PartsReader(sources, data)
+        return open_reader(first, data, name=name)
+
     validator = RowValidator(data, day)
     metadata = FileMetadata()
     refusal: RefusedFileError | None = None
     try:
-        reader = open_reader(source, data, name=name)
-        # A workbook is an archive by itself.
-        packing = None if format_of(name, data) == "excel" else compression_of(source)
+        reader = opened()
         metadata = reader.metadata
         if data.repeats == "refuse_all":
-            validator.learn_repeats(open_reader(source, data, name=name).batches())
+            validator.learn_repeats(opened().batches())
         _read_batches(reader, validator, into)
-        metadata.layout = metadata.layout.model_copy(update={"packing": packing})
+        if not metadata.parts:
+            note_packing(metadata, first, name, data)
     except RefusedFileError as error:
         if error.__cause__ is not None and fault_of(error) == "machine":
             raise error.__cause__ from None
@@ -147,7 +159,7 @@ def ingest(
         with closing(RowWriter(into, data)) as nothing:
             nothing.describe(metadata)
     return finish(
-        FinishedRead(name, day, validator, metadata, refusal, audit, source),
+        FinishedRead(name, day, validator, metadata, refusal, audit, first, notes),
         into=into,
         slices=slices,
         reference=reference,
@@ -210,8 +222,10 @@ class FinishedRead:
     metadata: FileMetadata
     refusal: RefusedFileError | None = None
     audit: str | None = None
-    #: The file, where it is at hand.
+    #: The file, where it is at hand; of several the first.
     source: Path | None = None
+    #: What is known beside what reading it told.
+    notes: Sequence[str] = ()
 
 
 def finish(
@@ -229,7 +243,7 @@ def finish(
     _check_nothing_is_lost(rows, into)
     found = [finding for finding in validator.findings.values() if finding.count]
     findings = sorted(found, key=lambda finding: -finding.count)
-    typed, notes = into / TYPED_ROWS, list(metadata.notes)
+    typed, notes = into / TYPED_ROWS, [*read.notes, *metadata.notes]
     statistics = {} if refused else column_statistics(typed, data, notes)
     day = None if read.day is None else data.end_of_period(read.day)
     broken_rules = [] if refused else broken_dataset_rules(rows.read, statistics, data, day)
@@ -244,7 +258,7 @@ def finish(
             drift = content_drift(typed, data, reference, slices)
     with beside_the_rows("what became of the columns", notes):
         changes = schema_drift(metadata.header, data, last_accepted, findings, rows.read)
-    reasons = _reasons_to_refuse(rows, broken_rules, read.refusal)
+    reasons = _reasons_to_refuse(rows, broken_rules, read.refusal, data.dataset_rules.minimum_rows)
     profile = Profile(
         version=PROFILE_VERSION,
         file=read.name,
@@ -269,6 +283,7 @@ def finish(
             else {}
         ),
         **({"audit": read.audit} if read.audit else {}),
+        **({"parts": tuple(metadata.parts)} if metadata.parts else {}),
     )
     return IntakeResult(
         rows=rows.read,
@@ -327,15 +342,18 @@ def _check_nothing_is_lost(rows: RowCounts, into: Path) -> None:
 
 
 def _reasons_to_refuse(
-    rows: RowCounts, broken_rules: Sequence[BrokenRule], refusal: RefusedFileError | None
+    rows: RowCounts,
+    broken_rules: Sequence[BrokenRule],
+    refusal: RefusedFileError | None,
+    fewest: int | None,
 ) -> list[str]:
-    """Say why the day must not be accepted."""
+    """Say why the day must not be accepted; one without rows may be, where that is declared."""
     reasons = []
     if refusal is not None:
         reasons.append(f"the file is refused: {refusal}")
-    elif rows.refused_share is None:
+    elif rows.refused_share is None and fewest != 0:
         reasons.append("the file is refused: it has a header and no rows")
-    elif rows.refused_share > rows.limit:
+    elif rows.refused_share is not None and rows.refused_share > rows.limit:
         reasons.append(
             f"{rows.quarantined:,} of {rows.read:,} rows are refused "
             f"({rows.refused_share:.1%}, and max_refused_share is {rows.limit:.1%})"

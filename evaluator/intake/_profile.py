@@ -1,6 +1,7 @@
 """What was counted of a day's file: made once, stored as JSON, and read back whole."""
 
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
@@ -56,6 +57,16 @@ class Layout(ProfilePart):
     plain: tuple[str, ...] = ()
 
 
+class FilePart(ProfilePart):
+    """One of the files that make up a day."""
+
+    file: str
+    #: Its own first line, as lines are counted through all files, from 1.
+    first_line: int
+    layout: Layout
+    header: tuple[str, ...]
+
+
 class Structure(ProfilePart):
     """Counts of a text file's lines."""
 
@@ -70,7 +81,7 @@ class Structure(ProfilePart):
 class Example(ProfilePart):
     """A row that breaks a rule."""
 
-    #: Its physical line, from 1.
+    #: Its physical line, from 1; of several files counted through all of them.
     line: int
     value: str | None
 
@@ -211,6 +222,8 @@ class Profile(ProfilePart):
     ----------
     file, day
         The file's name, and the day that it is of (as 2013-11-30).
+    parts
+        The files in the order in which they were read, where a day may have several.
     verdict, broken
         ``accepted`` or ``refused``, and why the day is refused.
     rows
@@ -254,9 +267,14 @@ class Profile(ProfilePart):
     statistics: dict[str, ColumnStatistics]
     drift: ContentDrift | None
     version: int
+    parts: tuple[FilePart, ...] = ()
     missing: dict[str, int] = {}
     first_lines: tuple[str, ...] = ()
     audit: str | None = None
+
+    def place_of(self, line: int) -> str:
+        """Say where a line stands: of several files, in which of them."""
+        return place_of(line, self.parts)
 
     def to_json(self) -> bytes:
         """Spell it as canonical JSON, as it is stored.
@@ -285,3 +303,16 @@ class Profile(ProfilePart):
             return None
         columns = self.drift.columns.items()
         return {name: m.model_dump(mode="json", exclude_unset=True) for name, m in columns}
+
+
+def part_of(line: int, parts: Sequence[FilePart]) -> int:
+    """Return which of several files, by its position, a line stands in."""
+    return bisect_right([part.first_line for part in parts], line) - 1
+
+
+def place_of(line: int, parts: Sequence[FilePart]) -> str:
+    """Say where a line stands."""
+    if not parts:
+        return f"line {line:,}"
+    part = parts[part_of(line, parts)]
+    return f"{part.file} line {line - part.first_line + 1:,}"

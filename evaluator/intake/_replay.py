@@ -5,6 +5,7 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import date
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ import pyarrow.parquet as pq
 from evaluator.errors import IntakeError
 from evaluator.intake._drift import Content
 from evaluator.intake._ingest import FinishedRead, IntakeResult, finish
-from evaluator.intake._profile import Profile
+from evaluator.intake._profile import Layout, Profile, part_of
 from evaluator.intake._readers import _records as rec
 from evaluator.intake._readers._delimited import match_columns, wrong_width
 from evaluator.intake._readers._excel import read_quarantined
@@ -43,6 +44,7 @@ def replay(
     reference: Content | Sequence[Path] | None = None,
     last_accepted: Profile | None = None,
     audit: str | None = None,
+    notes: Sequence[str] = (),
 ) -> IntakeResult:
     """Judge quarantined rows again; the accepted ones join the day's typed rows.
 
@@ -58,7 +60,7 @@ def replay(
         The file's.
     mended
         New texts by line number; rows that are not among them are judged as they were.
-    slices, reference, last_accepted, audit
+    slices, reference, last_accepted, audit, notes
         As for `ingest`.
 
     Returns
@@ -79,10 +81,7 @@ def replay(
     description = description_of(quarantine)
     mended, judged = mended or {}, set[int]()
     validator = RowValidator(data, day)
-    read, plain = _reader_of(description, data), frozenset(description.layout.plain)
-    # What a workbook's cells hold is no text that could be read again.
-    is_text = description.layout.format != "excel"
-    transcoder = Transcoder(description.layout.encoding or "utf-8", 0)
+    readers = _readers_of(description, data)
     with closing(RowWriter(into, data)) as writer:
         before = _keep(typed, validator, writer)
         writer.describe(description)
@@ -90,19 +89,11 @@ def replay(
 
             def batches() -> Iterator[Batch]:
                 for part in file.iter_batches(batch_size=ROWS_A_BATCH):
-                    lines = part["line_number"].to_pylist()
-                    judged.update(lines)
-                    raw = dict(zip(lines, part["raw"].to_pylist(), strict=True))
-                    if is_text:
-                        # Its text is the row now, and what the file held is in the day's file.
-                        raw = {line: held for line, held in raw.items() if line not in mended}
-                    rows = _read_rows(part, mended, transcoder if is_text else None)
-                    yield batch_of_rows(
-                        ((line, text, _broken(text) or read(text)) for line, text in rows),
-                        data.file_columns,
-                        plain,
-                        raw,
-                    )
+                    rows = part.to_pylist()
+                    judged.update(row["line_number"] for row in rows)
+                    of_a_file = partial(_file_of, description)
+                    for index, together in groupby(rows, of_a_file):
+                        yield readers[index].batch(list(together), mended)
 
             if data.repeats == "refuse_all":
                 validator.learn_repeats(batches())
@@ -121,7 +112,9 @@ def replay(
         f"the typed rows, {validator.refused:,} stay"
     )
     return finish(
-        FinishedRead(name, day, validator, replace(description, notes=[note]), audit=audit),
+        FinishedRead(
+            name, day, validator, replace(description, notes=[note]), audit=audit, notes=notes
+        ),
         into=into,
         slices=slices,
         reference=reference,
@@ -148,28 +141,60 @@ def _keep(typed: Path, validator: RowValidator, writer: RowWriter) -> int:
     return validator.typed
 
 
-def _read_rows(
-    part: Any, mended: Mapping[int, str], transcoder: Transcoder | None
-) -> Iterator[tuple[int, bytes]]:
-    """Yield lines and texts of quarantined rows, mended ones as mended."""
-    for row in part.to_pylist():
-        line, raw = row["line_number"], row["raw"]
-        if line in mended:
-            yield line, mended[line].encode()
-        elif raw is None or transcoder is None:
-            yield line, row["text"].encode()
-        else:
-            yield line, transcoder.read(raw)
+class _QuarantineReader:
+    """Reads quarantined rows of one file again."""
+
+    def __init__(self, layout: Layout, header: Sequence[str], data: DataSpec) -> None:
+        self._columns = data.file_columns
+        self._read = _row_reader(layout, header, data)
+        self._plain = frozenset(layout.plain)
+        # What a workbook's cells hold is no text that could be read again.
+        self._is_text = layout.format != "excel"
+        self._transcoder = Transcoder(layout.encoding or "utf-8", 0)
+
+    def batch(self, rows: Sequence[Mapping[str, Any]], mended: Mapping[int, str]) -> Batch:
+        """Gather rows, mended ones as mended."""
+        raw = {row["line_number"]: row["raw"] for row in rows}
+        if self._is_text:
+            # Its text is the row now, and what the file held is in the day's file.
+            raw = {line: held for line, held in raw.items() if line not in mended}
+        texts = [(row["line_number"], self._text(row, mended)) for row in rows]
+        return batch_of_rows(
+            ((line, text, _broken(text) or self._read(text)) for line, text in texts),
+            self._columns,
+            self._plain,
+            raw,
+        )
+
+    def _text(self, row: Mapping[str, Any], mended: Mapping[int, str]) -> bytes:
+        if row["line_number"] in mended:
+            return mended[row["line_number"]].encode()
+        if row["raw"] is None or not self._is_text:
+            return str(row["text"]).encode()
+        return self._transcoder.read(row["raw"])
 
 
-def _reader_of(description: FileMetadata, data: DataSpec) -> Callable[[bytes], RowTexts]:
+def _readers_of(description: FileMetadata, data: DataSpec) -> list[_QuarantineReader]:
+    """Return what reads the rows of each file."""
+    files: list[tuple[Layout, Sequence[str]]] = [
+        (part.layout, part.header) for part in description.parts
+    ] or [(description.layout, description.header)]
+    return [_QuarantineReader(layout, header, data) for layout, header in files]
+
+
+def _file_of(description: FileMetadata, row: Mapping[str, Any]) -> int:
+    return part_of(row["line_number"], description.parts) if description.parts else 0
+
+
+def _row_reader(
+    layout: Layout, header: Sequence[str], data: DataSpec
+) -> Callable[[bytes], RowTexts]:
     """Return what reads single rows of a file whose layout and header are known."""
-    if description.layout.delimiter is None:
+    if layout.delimiter is None:
         read_object = JsonLinesReader(Path(), data).read
-        is_workbook = description.layout.format == "excel"
-        return partial(read_quarantined, read_object) if is_workbook else read_object
-    width, positions = len(description.header), match_columns(description.header, data)
-    dialect = dialect_of(description.layout)
+        return partial(read_quarantined, read_object) if layout.format == "excel" else read_object
+    width, positions = len(header), match_columns(list(header), data)
+    dialect = dialect_of(layout)
 
     def read(text: bytes) -> RowTexts:
         records = scan(text, dialect, first_line=1, final=True)

@@ -10,6 +10,7 @@ MIN_SHARE: Final = 0.01
 MAX_VIOLATIONS: Final = 12
 MAX_SLICES: Final = 5
 MAX_TOO_FEW: Final = 5
+MAX_FILES: Final = 24
 
 
 def render_report(profile: Profile) -> str:
@@ -66,7 +67,8 @@ def _violations(profile: Profile) -> list[str]:
     for finding in findings[:MAX_VIOLATIONS]:
         column = printable(finding.column or "row")
         examples = ", ".join(
-            f"line {example.line:,}" + (f" {_quoted(example.value)}" if example.value else "")
+            printable(profile.place_of(example.line))
+            + (f" {_quoted(example.value)}" if example.value else "")
             for example in finding.examples
         )
         warn = " (warning)" if finding.severity == "warn" else ""
@@ -246,6 +248,11 @@ def _reading(profile: Profile) -> list[str]:
             how = " (detected)" if key in layout.detected else ""
             parts.append(f"{key} {given if isinstance(given, bool) else _quoted(given)}{how}")
     lines = ["  " + ", ".join(parts)] if parts else []
+    if profile.parts:
+        names = ", ".join(_quoted(part.file) for part in profile.parts[:MAX_FILES])
+        more = len(profile.parts) - MAX_FILES
+        rest = f" and {more} more" if more > 0 else ""
+        lines.insert(0, f"  {len(profile.parts)} files, in this order: {names}{rest}")
     lines += [f"  {printable(note)}" for note in profile.notes]
     return ["How it was read", *lines] if lines else []
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from evaluator.intake._profile import Layout, Structure
+from evaluator.intake._profile import FilePart, Layout, Structure
 from evaluator.intake._rules import TEXT, Rule
 
 if TYPE_CHECKING:
@@ -128,6 +128,8 @@ class FileMetadata:
     #: What a person should know though it refuses nothing.
     notes: list[str] = field(default_factory=list)
     structure: Structure = field(default_factory=Structure)
+    #: The files that a day is made of, where it may have several.
+    parts: list[FilePart] = field(default_factory=list)
     #: Whether the encoding is the likeliest one, and no byte says that it is right.
     is_encoding_guessed: bool = False
 

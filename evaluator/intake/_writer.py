@@ -3,13 +3,13 @@
 import csv
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from evaluator.errors import IntakeError
-from evaluator.intake._profile import Layout
+from evaluator.intake._profile import FilePart, Layout, place_of
 from evaluator.intake._readers._delimited import DelimitedReader
 from evaluator.intake._readers._stream import RefusedFileError
 from evaluator.intake._typing import arrow_type
@@ -48,8 +48,8 @@ def quarantine_to_csv(quarantine: Path, out: Path) -> int:
         The Parquet file of quarantined rows.
     out
         The CSV: `line_number`, `reasons` (all of them, in words) and `text` (the row as it was,
-        in one cell). Every cell is inert. Rows can be mended in `text` and given to
-        `read_mended`.
+        in one cell); of several files also `place`, the file and its own line. Every cell is
+        inert. Rows can be mended in `text` and given to `read_mended`.
 
     Returns
     -------
@@ -57,15 +57,18 @@ def quarantine_to_csv(quarantine: Path, out: Path) -> int:
         How many rows were written.
     """
     count = 0
+    parts = description_of(quarantine).parts
     with out.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, quoting=csv.QUOTE_ALL)
-        writer.writerow(COLUMNS)
+        writer.writerow([*COLUMNS, *(["place"] if parts else [])])
         with pq.ParquetFile(quarantine) as file:
             for batch in file.iter_batches(batch_size=ROWS_A_BATCH):
                 for row in batch.to_pylist():
                     reasons = "; ".join(reason["message"] for reason in row["reasons"])
+                    line = row["line_number"]
+                    place = [escape_formula(place_of(line, parts))] if parts else []
                     writer.writerow(
-                        [row["line_number"], escape_formula(reasons), escape_formula(row["text"])]
+                        [line, escape_formula(reasons), escape_formula(row["text"]), *place]
                     )
                     count += 1
     return count
@@ -93,8 +96,7 @@ def read_mended(path: Path) -> dict[int, str]:
     columns = {name: {"type": "string", "optional": name == "reasons"} for name in COLUMNS}
     data = DataSpec.model_validate(
         {
-            "files": "{date}",
-            "first_day": "2000-01-01",
+            "files": "file",
             "id": {"row": "number"},
             "columns": columns,
             # Around a row a spreadsheet puts quotes, which double those of the row.
@@ -185,7 +187,10 @@ class RowWriter:
     def describe(self, metadata: FileMetadata) -> None:
         """Keep beside the quarantined rows what is needed to read them again."""
         layout = metadata.layout.model_dump(exclude_unset=True)
-        text = json.dumps({"header": metadata.header, "layout": layout}, sort_keys=True)
+        described: dict[str, Any] = {"header": metadata.header, "layout": layout}
+        if metadata.parts:
+            described["parts"] = [part.model_dump(exclude_unset=True) for part in metadata.parts]
+        text = json.dumps(described, sort_keys=True)
         self._quarantine.add_key_value_metadata({METADATA.decode(): text})
 
     def close(self) -> None:
@@ -239,4 +244,8 @@ def description_of(quarantine: Path) -> FileMetadata:
             fix="take the day's file in again",
         )
     description = json.loads(metadata[METADATA])
-    return FileMetadata(Layout.model_validate(description["layout"]), description["header"])
+    return FileMetadata(
+        Layout.model_validate(description["layout"]),
+        description["header"],
+        parts=[FilePart.model_validate(part) for part in description.get("parts", ())],
+    )

@@ -13,24 +13,24 @@ import dagster as dg
 
 from evaluator.candidates import artifact_stamp
 from evaluator.orchestration._asset_specs import key_of
-from evaluator.orchestration._days import DayFiles, day_files
 from evaluator.orchestration._home import Home
-from evaluator.orchestration._partitions import daily
+from evaluator.orchestration._sources import source_of
 from evaluator.orchestration._state import AuditState
 from evaluator.scorecard import Asset, model_of
 from evaluator.spec import Audit, CandidateSpec
 
 POLL_SECONDS = 10
 _SECONDS_TO_ANOTHER_TRY = 600
-_TRIED_AGAIN = " tried again"
+_SECONDS_TO_ANOTHER_QUESTION = 3600
+_TRIED_AGAIN, _ASKED = " tried again", " asked"
 """In the cursor beside the days, none of which is called so: when it was last looked for them."""
 
 
 class Arrival(NamedTuple):
     """Something that may arrive, and the run that it asks for."""
 
-    stamp: Callable[[], list[int]]
-    """Tells sizes and times of change; raises an OSError where nothing has arrived."""
+    stamp: Callable[[], list[Any]]
+    """Tells sizes and times of change; is empty, or an OSError, where nothing has arrived."""
     is_new: Callable[[], bool]
     """Tells whether its content is another one than the evidence has."""
     request: Mapping[str, Any]
@@ -62,19 +62,29 @@ def landing_sensor(audit: Audit) -> dg.SensorDefinition:
     def landing(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         state = AuditState(audit, Home.from_environment())
 
+        source = source_of(audit, state.home)
+
         def arrival(day: str) -> Arrival:
-            files: DayFiles = day_files(audit, state.home, day)
             return Arrival(
-                files.stamp,
-                lambda: state.is_new(Asset.RAW_DATA, day, files.version()),
+                lambda: source.stamp(day),
+                lambda: source.is_new(day, state.current(Asset.RAW_DATA, day)),
                 {"partition_key": day, "asset_selection": keys},
             )
 
-        days = daily(audit.spec).get_partition_keys()
+        days = state.days()
         cursor = json.loads(context.cursor) if context.cursor else {}
         now = int(time.time())
         still = audit.spec.data.still_seconds
         requests, after = _poll(cursor, {day: arrival(day) for day in days}, now, still)
+        if audit.spec.data.table is not None:
+            # Nothing shows that a database has other rows; so it is asked from time to time.
+            after[_ASKED] = cursor.get(_ASKED)
+            if after[_ASKED] is None or now - after[_ASKED] >= _SECONDS_TO_ANOTHER_QUESTION:
+                after[_ASKED] = now
+                requests += [
+                    dg.RunRequest(f"{day}:asked:{now}", partition_key=day, asset_selection=keys)
+                    for day in state.arrived_days(source)
+                ]
         after[_TRIED_AGAIN] = cursor.get(_TRIED_AGAIN, now)
         if now - after[_TRIED_AGAIN] >= _SECONDS_TO_ANOTHER_TRY:
             after[_TRIED_AGAIN] = now
@@ -132,6 +142,8 @@ def _poll(
             stamp = arrival.stamp()
         except OSError:
             # It has not arrived, or was taken away between two looks.
+            continue
+        if not stamp:
             continue
         seen = before.get(name, {})
         is_same = seen.get("stamp") == stamp

@@ -2,13 +2,12 @@
 
 import csv
 import io
-from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import Any
 
 from evaluator.errors import UsageError
-from evaluator.evidence import Record, digest_of, digest_of_file, write_whole
+from evaluator.evidence import Record, write_whole
 from evaluator.intake import (
     QUARANTINED_ROWS,
     TYPED_ROWS,
@@ -24,17 +23,14 @@ from evaluator.intake import (
     unusual_volume,
 )
 from evaluator.orchestration._facts import IntakeFacts, RawDataFacts
-from evaluator.orchestration._home import Home
-from evaluator.orchestration._partitions import daily
+from evaluator.orchestration._sources import source_of
 from evaluator.orchestration._state import AuditState, DayState
 from evaluator.scorecard import PROFILE, Asset
-from evaluator.spec import Audit
+from evaluator.spec import date_of
 
 REPORT = "report.txt"
 CHECKS = ("schema_as_declared", "refused_share", "volume", "drift")
 """What is asked of every day; see `day_checks`."""
-MENDED_SUFFIX = ".mended.csv"
-"""Stands behind the name of a day's file; see `evaluator replay`."""
 
 
 def known_day(state: AuditState, day: str) -> str:
@@ -57,15 +53,15 @@ def known_day(state: AuditState, day: str) -> str:
     UsageError
         Where it is no date, or none of the audit's.
     """
-    days = daily(state.spec).get_partition_keys()
+    days = state.days()
     if day not in days:
-        raise UsageError(
-            "the audit has no such day",
-            culprit=f"{state.audit.name} {day}",
-            fix=f"name one from {days[0]} to {days[-1]}, written like these"
-            if days
-            else f"wait for the first one, {state.spec.data.first_day}",
-        )
+        if len(days) == 1:
+            fix = f"name the only one, {days[0]}"
+        elif days:
+            fix = f"name one from {days[0]} to {days[-1]}, written like these"
+        else:
+            fix = f"wait for the first one, {state.spec.data.first_day}"
+        raise UsageError("the audit has no such day", culprit=f"{state.audit.name} {day}", fix=fix)
     return day
 
 
@@ -125,7 +121,8 @@ def replay_quarantine(state: AuditState, day: str, mended: Path) -> int:
     """
     if not mended.is_file():
         raise UsageError("there is no such file", culprit=str(mended), fix="check the path")
-    target = day_files(state.audit, state.home, day).mended
+    target = source_of(state.audit, state.home).mended(day)
+    target.parent.mkdir(parents=True, exist_ok=True)
     known = read_mended(target) if target.is_file() else {}
     table = state.store.read_table(_quarantine(state, day), QUARANTINED_ROWS)
     waiting = dict(zip(table["line_number"].to_pylist(), table["text"].to_pylist(), strict=True))
@@ -185,19 +182,22 @@ class DayIntake:
         """Take in the file of a raw day, and then the rows of it that were mended."""
         day = str(raw.partition)
         facts = RawDataFacts.of(raw)
-        name = facts.file
-        source = into / name
-        self._state.store.fetch(raw, name, source)
+        sources = [into / name for name in facts.parts or (facts.file,)]
+        for source in sources:
+            self._state.store.fetch(raw, source.name, source)
         spec = self._state.spec
         options: dict[str, Any] = {
-            "name": name,
-            "day": date.fromisoformat(day),
+            "name": facts.file,
+            "day": date_of(day),
             "slices": [column for column in (spec.geography, spec.segment) if column],
             "reference": self._reference(day),
             "last_accepted": self._last_profile(day),
             "audit": self._state.audit.name,
+            "notes": ["the query gave other rows for this day before"]
+            if facts.answered_before
+            else [],
         }
-        result = ingest(source, spec.data, into=into, **options)
+        result = ingest(sources, spec.data, into=into, **options)
         if facts.mended is None:
             return result
         mended_file = into / facts.mended
@@ -276,36 +276,6 @@ class DayIntake:
         return reference_content(paths, spec.data, slices)
 
 
-def _weekday(day: str) -> int:
-    return date.fromisoformat(day).weekday()
-
-
-class DayFiles(NamedTuple):
-    """Where a day's files are, or will be."""
-
-    data: Path
-    mended: Path
-
-    def present(self) -> list[Path]:
-        """Return those that are there: the data first; none where the data are not."""
-        return [path for path in self if path.is_file()] if self.data.is_file() else []
-
-    def version(self) -> str:
-        """Digest what is there: the file's digest, or one over the digests of both files."""
-        return version_of([digest_of_file(path) for path in self.present() or [self.data]])
-
-    def stamp(self) -> list[int]:
-        """Return sizes in bytes and times of change in nanoseconds, to see a change by."""
-        stats = [path.stat() for path in self.present() or [self.data]]
-        return [number for stat in stats for number in (stat.st_size, stat.st_mtime_ns)]
-
-
-def day_files(audit: Audit, home: Home, day: str) -> DayFiles:
-    """Name a day's files."""
-    data = home.landing(audit.name) / audit.spec.data.file_name(date.fromisoformat(day))
-    return DayFiles(data, data.with_name(data.name + MENDED_SUFFIX))
-
-
-def version_of(digests: list[str]) -> str:
-    """Return the content version of a day whose files have these digests."""
-    return digests[0] if len(digests) == 1 else digest_of(digests)
+def _weekday(day: str) -> int | None:
+    known = date_of(day)
+    return None if known is None else known.weekday()

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import datetime
 from importlib.metadata import version
 from typing import NamedTuple
 
@@ -285,7 +285,7 @@ def _evidence(state: AuditState, top: Record) -> list[EvidenceRecord]:
 def _intake_day(day: DayState) -> IntakeDay:
     facts = None if day.report is None else IntakeFacts.of(day.report)
     return IntakeDay(
-        day=date.fromisoformat(day.day),
+        day=day.day,
         rows=None if facts is None else facts.rows,
         accepted=None if facts is None else facts.accepted,
         quarantined=None if facts is None else facts.quarantined,

@@ -25,11 +25,17 @@ class _Facts(BaseModel):
 
 
 class RawDataFacts(_Facts):
-    """A day's file as it came."""
+    """A day's file, or files, as they came."""
 
     file: str
     source: str
-    """Where it lay, below the home."""
+    """Where it lay, below the home; or the query that gave it."""
+    parts: tuple[str, ...] = ()
+    """The files of the day in the order in which they are read, where it may have several."""
+    stamp: tuple[str, ...] | None = None
+    """What an object store said of the files, so that they need not be fetched to know them."""
+    answered_before: str | None = None
+    """The content that a query gave before for the same day, where it was another."""
     mended: str | None = None
     """The file of rows that people mended, which lies beside it."""
 

@@ -30,6 +30,8 @@ CODE_VERSIONS = {
 }
 
 
+_WHENCE = {"first_day", "last_day", "still_seconds", "landing", "table"}
+"""The keys of `data` that say which days there are, and how they come."""
 _DEPENDENCE = {"cluster", "weight"}
 """The keys of `data` that say how its cases count, and not what they are."""
 
@@ -61,11 +63,9 @@ class Identities:
 
     def intake(self, raw: Record) -> str:
         """Identity of a day's typed rows, quarantined rows and report."""
-        # Which days there are, when they are looked for and what cases weigh does not change what
-        # one of them gives.
-        data = self._spec.data.model_dump(
-            mode="json", exclude={"first_day", "last_day", "still_seconds", *_DEPENDENCE}
-        )
+        # Which days there are, where and when they are looked for and what cases weigh does not
+        # change what one of them gives.
+        data = self._spec.data.model_dump(mode="json", exclude={*_WHENCE, *_DEPENDENCE})
         slices = [self._spec.geography, self._spec.segment]
         return self._of("intake", {"raw": raw.content_version, "data": data, "slices": slices})
 

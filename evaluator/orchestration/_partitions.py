@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import dagster as dg
 
 from evaluator.scorecard import Slice
-from evaluator.spec import AuditSpec, CandidateSpec
+from evaluator.spec import SNAPSHOT, AuditSpec, CandidateSpec
 
 GEOGRAPHY = "geography"
 SEGMENT = "segment"
@@ -24,20 +24,20 @@ ALL_PARTITIONS = dg.AllPartitionMapping()
 """A whole rests on every part; and a part on the whole that it is cut from."""
 
 
-def daily(spec: AuditSpec) -> dg.TimeWindowPartitionsDefinition:
-    """Partitions of the intake: a file each, by the first day that it is of."""
+def intake_partitions(spec: AuditSpec) -> dg.PartitionsDefinition[str]:
+    """Partitions of the intake: a file each, by the first day that it is of, or one snapshot."""
     data = spec.data
     first, last = data.first_day, data.last_day
-    if data.period != "day":
-        first = first.replace(day=1, month=first.month if data.period == "month" else 1)
+    if first is None or data.period == SNAPSHOT:
+        return dg.StaticPartitionsDefinition([SNAPSHOT])
     return dg.TimeWindowPartitionsDefinition(
         cron_schedule={"day": "0 0 * * *", "month": "0 0 1 * *", "year": "0 0 1 1 *"}[data.period],
         fmt="%Y-%m-%d",
-        start=first.isoformat(),
+        start=data.start_of_period(first).isoformat(),
         # Dagster's end is the first day that is left out.
         end=(data.end_of_period(last) + timedelta(days=1)).isoformat() if last else None,
-        # A day's file arrives on that day, not after its midnight.
-        end_offset=0 if last else 1,
+        # A day's file arrives on that day, not after its midnight; what a table has is whole later.
+        end_offset=0 if last or data.table else 1,
     )
 
 

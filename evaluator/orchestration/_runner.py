@@ -13,10 +13,9 @@ from datetime import UTC, datetime
 from importlib import import_module
 from typing import NamedTuple, Protocol
 
-from evaluator.errors import CandidateError, UsageError
+from evaluator.errors import CandidateError, EvidenceError, UsageError
 from evaluator.evidence import RunContext
 from evaluator.orchestration._certificates import registered
-from evaluator.orchestration._days import day_files
 from evaluator.orchestration._documents import reports_are_current
 from evaluator.orchestration._evaluation_set import needs_refresh
 from evaluator.orchestration._executors._declared import ray_executor
@@ -25,8 +24,9 @@ from evaluator.orchestration._executors._processes import ProcessExecutor
 from evaluator.orchestration._facts import EvaluationSetFacts
 from evaluator.orchestration._home import Home
 from evaluator.orchestration._local_runs import LocalRuns, new_run_id
-from evaluator.orchestration._partitions import Range, daily, ranges_of, slice_batches
+from evaluator.orchestration._partitions import Range, ranges_of, slice_batches
 from evaluator.orchestration._scorecard_run import JudgedScorecard, read_judged_scorecard
+from evaluator.orchestration._sources import source_of
 from evaluator.orchestration._state import AuditState, CandidateSliceState, DayState
 from evaluator.orchestration._tracking import move_artifacts_along, server_name
 from evaluator.scorecard import Asset, Slice, metrics_of, model_of, predictions_of
@@ -169,8 +169,14 @@ class AuditRun:
 
     def ingest_days(self, *, retry: bool = False) -> RunSummary:
         """Take in what arrived, and what waits for another try; where `retry`, refused days too."""
-        days = daily(self.audit.spec).get_partition_keys()
-        arrived = [day for day in days if self._has_new_file(day)]
+        days = self.state.days()
+        source = source_of(self.audit, self.state.home)
+        try:
+            arrived = self.state.arrived_days(source)
+        except EvidenceError as error:
+            # What is stored can be judged without it.
+            self.summary.faults.append(f"{RAW_FILES}: {error}")
+            arrived = []
         for chosen in ranges_of(days, arrived):
             self._execute(RAW_FILES, [Asset.RAW_DATA], chosen, len(arrived))
         tried = ("waiting", "refused") if retry else ("waiting",)
@@ -186,25 +192,8 @@ class AuditRun:
             # Not even that could be noted.
             self.summary.faults += [f"{INTAKE}: {fault}" for fault in faults]
         if not self.summary.days and not self.summary.faults:
-            landing = self.state.home.landing(self.audit.name)
-            raise UsageError(
-                f"no file has arrived in {landing}",
-                culprit=self.audit.name,
-                fix=f"put files called {self.audit.spec.data.files} there,"
-                f" from {self.audit.spec.data.first_day} on",
-            )
+            raise source.nothing_came()
         return self.summary
-
-    def _has_new_file(self, day: str) -> bool:
-        files = day_files(self.audit, self.state.home, day)
-        if not files.data.is_file():
-            return False
-        try:
-            version = files.version()
-        except OSError:
-            # The attempt to take it in says why that fails.
-            return True
-        return self.state.is_new(Asset.RAW_DATA, day, version)
 
     def _refresh_evaluation_set(self, *, refresh: bool) -> None:
         snapshot = self.state.current(Asset.EVALUATION_SET)

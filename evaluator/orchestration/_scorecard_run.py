@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -78,7 +78,7 @@ from evaluator.scorecard import (
     from_stored,
     predictions_of,
 )
-from evaluator.spec import AuditSpec, CandidateSpec
+from evaluator.spec import AuditSpec, CandidateSpec, date_of
 
 _SLICE_SCHEMA = pa.schema(
     [
@@ -300,12 +300,12 @@ def _summarise_evaluation_set(state: AuditState, scorecard: Record) -> Evaluatio
     used = next(u for u in scorecard.upstream if u.asset == Asset.EVALUATION_SET)
     record = state.store.get(state.address(Asset.EVALUATION_SET), used.identity)
     facts = EvaluationSetFacts.of(record)
-    days = [date.fromisoformat(day) for day in facts.days]
+    days = [day for day in map(date_of, facts.days) if day is not None]
     return EvaluationSetSummary(
         digest=record.content_version,
-        first_day=min(days),
-        last_day=max(days),
-        days=len(days),
+        first_day=min(days, default=None),
+        last_day=max(days, default=None),
+        days=len(facts.days),
         rows=facts.cases,
         rows_without_label=facts.without_label,
         rows_of_weight_zero=facts.of_weight_zero,
@@ -439,7 +439,7 @@ def _facts(state: AuditState, day: DayState, *, with_drift: bool) -> DayFacts:
     if day.report is not None and day.state != "waiting":
         counts = IntakeFacts.of(day.report)
     return DayFacts(
-        day=date.fromisoformat(day.day),
+        day=day.day,
         rows=None if counts is None else counts.rows,
         quarantined=None if counts is None else counts.quarantined,
         refused=day.reason if day.state == "refused" else None,

@@ -4,7 +4,7 @@ A failed slice leaves its previous version in place. So presence proves nothing:
 current only where its identity is the one that today's inputs give.
 """
 
-from datetime import date
+from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
 from evaluator.candidates import artifact_digest
@@ -13,6 +13,7 @@ from evaluator.evidence import Address, FailureRecord, Record
 from evaluator.orchestration._facts import IntakeFacts
 from evaluator.orchestration._home import Home
 from evaluator.orchestration._identities import Identities, SliceInputs
+from evaluator.orchestration._sources import Source, source_of
 from evaluator.scorecard import Asset, Slice, metrics_of, model_of, predictions_of
 from evaluator.spec import Audit, CandidateSpec
 
@@ -78,6 +79,20 @@ class AuditState:
         record = self.current(asset, partition)
         return record is None or record.content_version != content_version
 
+    def days(self) -> list[str]:
+        """Return the keys of the intake's partitions that there are today, in their order."""
+        return self.spec.data.partitions(datetime.now(UTC).date())
+
+    def arrived_days(self, source: Source) -> list[str]:
+        """Tell of which days something new came, or may have.
+
+        Raises
+        ------
+        EvidenceError
+            Where an object store cannot be listed.
+        """
+        return [day for day in self.days() if source.is_new(day, self.current(Asset.RAW_DATA, day))]
+
     def require(self, asset: str, partition: str | None = None) -> Record:
         """Return the version that was materialised last, or say that it is needed.
 
@@ -111,16 +126,15 @@ class AuditState:
         waiting = {
             d.day: d.reason or "" for d in self.day_states() if d.fault not in (None, "input")
         }
+        source = source_of(self.audit, self.home)
         for day in self.store.tried_partitions(self.audit.name, Asset.RAW_DATA):
             address = self.address(Asset.RAW_DATA, day)
             failure = self.store.last_failure(address, ARRIVAL)
-            file = self.home.landing(self.audit.name) / self.spec.data.file_name(
-                date.fromisoformat(day)
-            )
-            if failure is None or failure.fault == "input" or not file.is_file():
+            if failure is None or failure.fault == "input":
                 continue
             pointer = self.store.pointer(address)
-            if pointer is None or pointer.pointed_at < failure.created_at:
+            is_later = pointer is None or pointer.pointed_at < failure.created_at
+            if is_later and source.has_come(day):
                 waiting[day] = str(failure)
         return waiting
 

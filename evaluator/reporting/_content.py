@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 
 import pandas as pd
 
@@ -41,6 +41,8 @@ class IntakeDay:
 
     Attributes
     ----------
+    day
+        The intake's partition: a day as 2013-11-30, or ``snapshot``.
     rows, accepted, quarantined
         Rows read, typed rows that went on, and rows that were refused; None where the file could
         not be read or never came.
@@ -48,7 +50,7 @@ class IntakeDay:
         Why the day is not used; None where it is.
     """
 
-    day: date
+    day: str
     rows: int | None
     accepted: int | None
     quarantined: int | None

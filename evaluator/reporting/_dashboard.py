@@ -39,6 +39,7 @@ from evaluator.reporting._slices import (
 )
 from evaluator.reporting._weak_slices import weak_groups, worsened_groups
 from evaluator.scorecard import format_scope, read_slices
+from evaluator.spec import date_of
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -240,7 +241,14 @@ def _environment() -> "Environment":
     return environment
 
 
-def _day(day: date) -> str:
+def _day(day: date | str) -> str:
+    """Write a date, or the name of a partition, which may be one."""
+    if isinstance(day, str):
+        try:
+            known = date_of(day)
+        except ValueError:
+            known = None
+        return day if known is None else _day(known)
     return f"{day.day} {day:%B %Y}"
 
 

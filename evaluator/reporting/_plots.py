@@ -102,6 +102,6 @@ def _rows(day: IntakeDay) -> int:
 
 def _describe_day(day: IntakeDay) -> str:
     if day.broken is not None:
-        return f"{day.day.isoformat()}: not used, {day.broken}"
+        return f"{day.day}: not used, {day.broken}"
     counts = f"{day.accepted or 0:,} accepted, {day.quarantined or 0:,} quarantined"
-    return f"{day.day.isoformat()}: {counts}"
+    return f"{day.day}: {counts}"

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
 from functools import cached_property
 from typing import Any, Final, Self
 
@@ -49,7 +48,7 @@ class DayFacts:
     Attributes
     ----------
     day
-        The day.
+        The intake's partition: the first day that the file is of, as 2013-11-30, or ``snapshot``.
     rows, quarantined
         Rows that the file had, and those in quarantine; None where nobody counted them.
     refused
@@ -60,7 +59,7 @@ class DayFacts:
         By column its measures, as `evaluator.intake.Profile.drift_measures` gives them.
     """
 
-    day: date
+    day: str
     rows: int | None
     quarantined: int | None
     refused: str | None = None

@@ -25,11 +25,14 @@ from ._columns import (
 )
 from ._data import (
     DAY as DAY,
+    SNAPSHOT as SNAPSHOT,
     DataSpec as DataSpec,
     DriftSpec as DriftSpec,
     FileFormat as FileFormat,
     RowNumber as RowNumber,
+    TableSpec as TableSpec,
     can_name_a_column as can_name_a_column,
+    date_of as date_of,
 )
 from ._expression import (
     Expression as Expression,

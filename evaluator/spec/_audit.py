@@ -30,7 +30,7 @@ from evaluator.spec._base import (
 )
 from evaluator.spec._candidates import CandidateSpec
 from evaluator.spec._columns import NUMBER_TYPES, TIME_TYPES, ColumnSpec
-from evaluator.spec._data import DAY, DataSpec
+from evaluator.spec._data import DAY, SNAPSHOT, DataSpec
 from evaluator.spec._gates import GateSpec, check_metric
 from evaluator.spec._settings import (
     AutomationSpec,
@@ -526,7 +526,11 @@ def _check_groups(key: str, name: str, spec: AuditSpec) -> None:
 def _check_cluster(spec: AuditSpec) -> None:
     """Refuse a column that bundles no cases."""
     key, name = "data.cluster", spec.data.cluster
-    if name is None or (name == DAY and name not in spec.data.columns):
+    if name is None:
+        return
+    if name == DAY and name not in spec.data.columns:
+        if spec.data.period == SNAPSHOT:
+            raise problem(key, "the data are of no day", "name a column, or leave `cluster` out")
         return
     _check_is_no_label_or_id(key, name, spec)
     column = spec.data.columns[name]

@@ -390,8 +390,11 @@ class RecordedCandidate(LabellingCandidate):
     """Where the recording lies, a .csv or .parquet file: relative to the platform's home
     (`EVALUATOR_HOME`), or absolute."""
 
-    id: str = Field(default="id", min_length=1, examples=["flight_id"])
-    """The recording's column that holds the case's id."""
+    id: str | Annotated[tuple[str, ...], Field(min_length=2)] = Field(
+        default="id", min_length=1, examples=["flight_id", ["order", "line"]]
+    )
+    """The recording's column that holds the case's id, or the columns that do so together, in the
+    order of the data's `id`."""
 
     score: str | None = Field(default="score", min_length=1, examples=["probability"])
     """The recording's column that holds the probability of the positive class; `null` where only
@@ -409,6 +412,11 @@ class RecordedCandidate(LabellingCandidate):
     def features(self) -> tuple[str, ...]:
         """Nothing: the outputs are there already."""
         return ()
+
+    @property
+    def id_columns(self) -> tuple[str, ...]:
+        """The columns that hold the case's id together."""
+        return (self.id,) if isinstance(self.id, str) else self.id
 
     @property
     def has_scores(self) -> bool:

@@ -3,7 +3,7 @@
 import codecs
 import re
 from calendar import monthrange
-from datetime import date
+from datetime import date, timedelta
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -24,12 +24,18 @@ FileFormat = Literal["csv", "tsv", "parquet", "jsonl", "excel"]
 DAY: Final = "day"
 """As a cluster: the day of a case's file, which every case has."""
 
-_PLACES: Final[dict[str, Literal["day", "month", "year"]]] = {
-    "{date}": "day",
-    "{month}": "month",
-    "{year}": "year",
-}
+SNAPSHOT: Final = "snapshot"
+"""The one partition of data that are of no day."""
+
+Period = Literal["day", "month", "year", "snapshot"]
+"""What a file is of."""
+
+_PLACES: Final[dict[str, Period]] = {"{date}": "day", "{month}": "month", "{year}": "year"}
 """What stands for a part of the date in `files`, the finest first, and how long a file is of."""
+_SEVERAL: Final = "*"
+"""In `files`, what the names of one day's files differ by."""
+_BOUND: Final = re.compile(r"(?<![:\w\\]):(\w+)(?!:)")
+"""A parameter of a query, as SQLAlchemy has it: two colons are a cast."""
 # Dagster has a partition for each day that there is, and no end of days.
 _FIRST_YEAR: Final = 1800
 _LAST_YEAR: Final = 2199
@@ -141,16 +147,77 @@ class DriftSpec(SpecModel):
     """Whether drift is looked for in each slice too."""
 
 
+class TableSpec(SpecModel):
+    """A query that takes the place of files."""
+
+    url_from: str = Field(examples=["WAREHOUSE_URL"])
+    """The environment variable that holds the database's SQLAlchemy URL, credentials and all, such
+    as `postgresql+psycopg://user:password@host/database`. It is never stored or shown."""
+
+    query: str = Field(min_length=1, examples=["SELECT * FROM flights WHERE day = :day"])
+    """One statement that gives a day's rows; `:day` stands for the day and `:next_day` for the one
+    after it. Without either the rows are of no day, and are the partition `snapshot`."""
+
+    again_days: int = Field(default=2, ge=0, le=366, examples=[7])
+    """So many of the last days are asked for again each time, since rows may come late. Others are
+    asked for once, and whenever somebody materialises them. An answer that is another than before
+    is a new version of the day."""
+
+    @field_validator("url_from")
+    @classmethod
+    def _url_is_not_here(cls, name: str) -> str:
+        if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name):
+            # It may be the URL itself, and so it is not repeated.
+            raise problem(
+                "url_from",
+                "it is no name of an environment variable",
+                "put the URL into a variable, whose name stands here; this file is evidence, and no"
+                " place for a password",
+            )
+        return name
+
+    @field_validator("query")
+    @classmethod
+    def _parameters_are_known(cls, query: str) -> str:
+        unknown = sorted({*_BOUND.findall(query)} - {"day", "next_day"})
+        if unknown:
+            raise problem(
+                "query",
+                f":{unknown[0]} stands for nothing",
+                "write :day or :next_day, and \\: for a colon that names no parameter",
+            )
+        return query.rstrip().rstrip(";")
+
+    @property
+    def bound(self) -> frozenset[str]:
+        """The parameters that the query names."""
+        return frozenset(_BOUND.findall(self.query))
+
+
 class DataSpec(SpecModel):
     """The daily files of an audit."""
 
-    files: str = Field(examples=["flights-{date}.csv"])
+    files: str | None = Field(default=None, examples=["flights-{date}.csv"])
     """The name of a day's file in the landing folder, also below other folders; `{date}` stands for
     the day as 2013-11-30. With `{month}` (2013-11) or `{year}` as the finest there is one file a
-    month or a year, and what is said of days holds for these."""
+    month or a year, and what is said of days holds for these; with none of them the file is of no
+    day, and is the partition `snapshot`. A `*` in the name stands for what the files of one day
+    differ by: they are read one after the other, in the order of their names."""
 
-    first_day: date = Field(examples=["2013-11-01"])
-    """The first day that has a file; of monthly and yearly files, any day of the first one."""
+    table: TableSpec | None = Field(
+        default=None,
+        examples=[{"url_from": "WAREHOUSE_URL", "query": "SELECT * FROM flights WHERE day = :day"}],
+    )
+    """A query against a database instead of `files`."""
+
+    landing: str | None = Field(default=None, examples=["s3://bucket/flights"])
+    """The folder where the files arrive: an absolute path, or any fsspec URL. By default it is
+    `landing/` and the audit's name in the platform's home. Credentials are fsspec's business, by
+    its own files and variables."""
+
+    first_day: date | None = Field(default=None, examples=["2013-11-01"])
+    """The first day that has a file; of monthly and yearly files, any day of the first one. Needed,
+    unless the data are of no day."""
 
     last_day: date | None = Field(default=None, examples=["2013-11-28"])
     """The last day that has a file; without it, files keep coming."""
@@ -343,36 +410,89 @@ class DataSpec(SpecModel):
         return {name: mark for name, mark in marks.items() if mark != "."}
 
     @property
-    def period(self) -> Literal["day", "month", "year"]:
-        """What a file is of."""
-        finest = next(name for name in _PLACES if name in self.files)
-        return _PLACES[finest]
+    def period(self) -> Period:
+        """What a file, or the answer to a query, is of."""
+        if self.table is not None:
+            return "day" if self.table.bound else SNAPSHOT
+        return next((_PLACES[name] for name in _PLACES if name in self.source), SNAPSHOT)
 
-    def file_name(self, day: date) -> str:
-        """Return the path below the landing folder of the file with a day."""
-        named = {"{date}": day.isoformat(), "{month}": f"{day:%Y-%m}", "{year}": f"{day:%Y}"}
-        path = self.files
-        for place, text in named.items():
-            path = path.replace(place, text)
+    @property
+    def source(self) -> str:
+        """What the rows come from, in a word for people: the files' name, or the query."""
+        return self.files or (self.table.query if self.table else "")
+
+    @property
+    def has_several_files(self) -> bool:
+        """Whether any number of files make up a day."""
+        return self.files is not None and _SEVERAL in self.files
+
+    def file_name(self, partition: str) -> str:
+        """Return the path below the landing folder of a day's file, or the pattern of several.
+
+        Parameters
+        ----------
+        partition
+            The first day that the file is of, as 2013-11-30, or ``snapshot``.
+        """
+        day = date_of(partition)
+        if self.table is not None:
+            # What a query gave is no file of anybody's, and is kept as one.
+            return f"{partition}.parquet"
+        path = self.source
+        if day is not None:
+            named = {"{date}": day.isoformat(), "{month}": f"{day:%Y-%m}", "{year}": f"{day:%Y}"}
+            for place, text in named.items():
+                path = path.replace(place, text)
         return path
+
+    def partitions(self, today: date) -> list[str]:
+        """Return the keys of the intake's partitions that there are on a day, in their order.
+
+        A file's day is one from its beginning on, unless a `last_day` is declared; what a query
+        gives is whole when its day is over.
+        """
+        if self.first_day is None:
+            return [SNAPSHOT]
+        waits = self.last_day is not None or self.table is not None
+        last = min(self.last_day or today, today)
+        keys, day = [], self.start_of_period(self.first_day)
+        while day <= last and not (waits and self.end_of_period(day) >= today):
+            keys.append(day.isoformat())
+            day = self.end_of_period(day) + timedelta(days=1)
+        return keys
+
+    def start_of_period(self, day: date) -> date:
+        """Return the first day that the file with this one is of."""
+        if self.period in ("day", SNAPSHOT):
+            return day
+        return day.replace(day=1, month=day.month if self.period == "month" else 1)
 
     def end_of_period(self, day: date) -> date:
         """Return the last day that the file with this one is of."""
-        if self.period == "day":
+        if self.period in ("day", SNAPSHOT):
             return day
         month = day.month if self.period == "month" else 12
         return day.replace(month=month, day=monthrange(day.year, month)[1])
 
     @field_validator("files")
     @classmethod
-    def _path_holds_a_date(cls, files: str) -> str:
-        if not any(place in files for place in _PLACES):
+    def _files_are_a_path(cls, files: str | None) -> str | None:
+        if files is None:
+            return None
+        unknown = [place for place in re.findall(r"\{[A-Za-z_]*\}", files) if place not in _PLACES]
+        if unknown:
             raise problem(
                 "files",
-                f"{files!r} does not say where the date stands",
-                "put {date} into it, such as flights-{date}.csv, or {month} or {year}",
+                f"{unknown[0]} stands for nothing",
+                "write {date}, {month} or {year} where the date stands, such as flights-{date}.csv",
             )
         parts = files.split("/")
+        if any(_SEVERAL in part for part in parts[:-1]) or "**" in files:
+            raise problem(
+                "files",
+                f"{files!r} has a * that is not in the name of a file",
+                "write folders in full, and one * in a row, such as date={date}/part-*.csv",
+            )
         if "\\" in files or {"", ".", ".."} & {*parts}:
             raise problem(
                 "files",
@@ -451,9 +571,60 @@ class DataSpec(SpecModel):
             )
         return day
 
+    @field_validator("landing")
+    @classmethod
+    def _landing_names_a_folder(cls, landing: str | None) -> str | None:
+        if landing is None:
+            return None
+        scheme, mark, rest = landing.partition("://")
+        if not mark and not landing.startswith("/"):
+            raise problem(
+                "landing",
+                f"{landing!r} is neither an absolute path nor a URL",
+                "write one such as /data/flights or s3://bucket/flights",
+            )
+        if mark and (not scheme or not rest or "@" in rest.split("/")[0]):
+            raise problem(
+                "landing",
+                "it is no URL, or names a user",
+                "keep credentials in fsspec's own configuration; this file is evidence",
+            )
+        return landing.rstrip("/") or "/"
+
+    @model_validator(mode="after")
+    def _data_come_from_one_place(self) -> Self:
+        if (self.files is None) == (self.table is None):
+            raise problem(
+                "files",
+                "it is needed" if self.files is None else "there is a `table` as well",
+                "name the files that arrive, or a table of a database, and not both",
+            )
+        if self.table is not None and self.landing is not None:
+            raise problem("landing", "no file arrives where there is a `table`", "remove it")
+        if self.table is not None and self.format not in (None, "parquet"):
+            raise problem("format", "the answer to a query has none", "remove it")
+        if self.period != SNAPSHOT:
+            if self.first_day is None:
+                raise problem(
+                    "first_day",
+                    f"it is needed: the data are of a {self.period} each",
+                    "write the first one, such as 2013-11-01",
+                )
+            return self
+        dated = {
+            "first_day": self.first_day is not None,
+            "last_day": self.last_day is not None,
+            "dataset_rules.freshness": self.dataset_rules.freshness is not None,
+        }
+        for key, is_there in dated.items():
+            if is_there:
+                place = ":day into the query" if self.table else "{date} into `files`"
+                raise problem(key, "the data are of no day", f"remove it, or put {place}")
+        return self
+
     @model_validator(mode="after")
     def _days_are_in_order(self) -> Self:
-        if self.last_day is not None and self.last_day < self.first_day:
+        if self.first_day and self.last_day and self.last_day < self.first_day:
             raise problem("last_day", "it is before first_day", "make it first_day or later")
         return self
 
@@ -571,6 +742,11 @@ class DataSpec(SpecModel):
         if len(set(names)) != len(names):
             raise problem("row_rules", "two rules have one name", "give each a name of its own")
         return self
+
+
+def date_of(partition: str) -> date | None:
+    """Return the first day that a partition of the intake is of; None for a snapshot."""
+    return None if partition == SNAPSHOT else date.fromisoformat(partition)
 
 
 def can_name_a_column(name: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from hypothesis import given, settings, strategies as st
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from evaluator.candidates import (
     artifact_digest,
@@ -403,3 +403,13 @@ def test_decisions_alone_are_held_to_the_same_rules(record: Record) -> None:
         home = record(text)
         with pytest.raises(CandidateError, match=what):
             predict(made, load_scorer(made, home, task=task_of()), CASES, task=task_of())
+
+
+def test_an_id_of_several_columns_is_joined_as_the_intake_joins_it(record: Record) -> None:
+    home = record("order,line,score\na/b,1,0.1\na,b/1,0.2\nc\\,01,0.7\n,2,0.4\n")
+    cases = pd.DataFrame({"id": ["a\\/b/1", "a/b\\/1", "c\\\\/01"], "label": 1})
+
+    assert predicted(home, cases, id=["order", "line"])["score"].tolist() == [0.1, 0.2, 0.7]
+    assert found(home, cases, id=["order", "line"]) == {"rows_without_id": (1, ())}
+    with pytest.raises(ValidationError, match="at least 2 items"):
+        candidate(id=["order"])

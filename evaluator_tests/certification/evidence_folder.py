@@ -245,7 +245,7 @@ class Builder:
         )
 
     def days(self) -> list[DayFacts]:
-        return [DayFacts(day=date(2026, 1, 1), rows=82, quarantined=2, drift=DRIFT)]
+        return [DayFacts(day="2026-01-01", rows=82, quarantined=2, drift=DRIFT)]
 
     def waivers(self, ledger: Ledger, names: Sequence[str]) -> list[Waiver]:
         return [one.waiver for one in self.entered(ledger, names)]

@@ -1,6 +1,5 @@
 """Gates on comparison, fairness, weak slices, completeness and days."""
 
-from datetime import date
 from typing import Any
 
 import numpy as np
@@ -433,7 +432,7 @@ def _day(number: int, **changes: Any) -> DayFacts:
         "quarantined": 10,
         "drift": {"age": {"stability_index": 0.01 * number, "jensen_shannon": 0.3}},
     }
-    return DayFacts(day=date(2026, 1, number), **(parts | changes))
+    return DayFacts(day=f"2026-01-{number:02}", **(parts | changes))
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date
 from typing import Any, Literal
 
 import pandas as pd
@@ -105,7 +104,7 @@ def whole(scorecard: Any, evidence: Any) -> GateEvidence:
         fairness=pd.DataFrame([gap]),
         weak_slices=pd.DataFrame(found),
         weak_searches={"good": {"reason": None}},
-        days=[DayFacts(day=date(2026, 1, 1), rows=1000, quarantined=10, drift=drift)],
+        days=[DayFacts(day="2026-01-01", rows=1000, quarantined=10, drift=drift)],
     )
     return made
 

@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -379,7 +379,7 @@ def test_a_search_that_is_said_to_have_gone_further_is_found(tmp_path: Path) -> 
         ({"rows": 900}, "rows is 900, and its profile says 82"),
         ({"drift": None}, "its drift is not what its profile says"),
         ({"is_reference": True}, "others are the reference"),
-        ({"day": date(2026, 1, 2)}, "2026-01-01 is missing from it"),
+        ({"day": "2026-01-02"}, "2026-01-01 is missing from it"),
     ],
 )
 def test_facts_about_days_that_their_reports_do_not_say_are_found(

@@ -234,11 +234,11 @@ def test_where_no_row_is_whole_their_number_is_told(tmp_path: Path) -> None:
     ("name", "files", "day"),
     [
         ("day-2024-03-01.csv", "day-{date}.csv", "2024-03-01"),
-        ("data.jsonl", "data-{date}.jsonl", "2000-01-01"),
-        ("x-2024-02-30.jsonl", "x-2024-02-30-{date}.jsonl", "2000-01-01"),
+        ("data.jsonl", "data.jsonl", "None"),
+        ("x-2024-02-30.jsonl", "x-2024-02-30.jsonl", "None"),
         ("sales-2024-03.csv", "sales-{month}.csv", "2024-03-01"),
         ("sales_2024.csv", "sales_{year}.csv", "2024-01-01"),
-        ("sales-2024-13.csv", "sales-2024-13-{date}.csv", "2000-01-01"),
+        ("sales-2024-13.csv", "sales-2024-13.csv", "None"),
         ("export 2024-03-01T10.ndjson", "export {date}T10.ndjson", "2024-03-01"),
     ],
 )

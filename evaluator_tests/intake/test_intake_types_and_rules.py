@@ -25,6 +25,8 @@ from evaluator.intake._typing import parse_values
 from evaluator.spec import ColumnSpec, parse_time_format
 from evaluator_tests.intake.conftest import Take, Taken, declare
 
+TABLE = {"url_from": "WAREHOUSE", "query": "SELECT * FROM t WHERE day = :day"}
+
 
 def column(take: Take, spec: dict[str, Any], *values: str) -> tuple[list[Any], list[int]]:
     """Take in values of one column; give what was typed, and which values were refused."""
@@ -230,7 +232,18 @@ def test_what_is_not_of_the_language_is_refused_when_the_yaml_loads(expression: 
 @pytest.mark.parametrize(
     ("keys", "says"),
     [
-        ({"files": "x.csv"}, "put {date} into it"),
+        ({"files": "x.csv"}, "the data are of no day"),
+        ({"files": "x-{day}.csv"}, "{day} stands for nothing"),
+        ({"files": "*/{date}.csv"}, "not in the name of a file"),
+        ({"files": None}, "name the files that arrive"),
+        ({"first_day": None}, "the data are of a day each"),
+        ({"landing": "landing/here"}, "neither an absolute path nor a URL"),
+        ({"landing": "ftp://ada:secret@host/x"}, "names a user"),
+        ({"table": TABLE}, "there is a `table` as well"),
+        ({"files": None, "table": TABLE, "landing": "/data"}, "no file arrives"),
+        ({"files": None, "table": {**TABLE, "query": "SELECT :dya"}}, ":dya stands for nothing"),
+        ({"files": None, "table": {**TABLE, "url_from": "sqlite://x"}}, "no place for a pass"),
+        ({"files": None, "table": {**TABLE, "query": "SELECT 1"}}, "the data are of no day"),
         ({"files": "../{date}.csv"}, "not a plain path"),
         ({"files": "/{date}.csv"}, "not a plain path"),
         ({"id": "z"}, "no column 'z'"),
@@ -683,6 +696,7 @@ def test_where_no_column_tells_rows_apart_their_numbers_do(take: Take, tmp_path:
         ("x-{month}.csv", "x-2024-02.csv", "month", "2024-02-29"),
         ("{year}/x-{month}.csv", "2024/x-2024-02.csv", "month", "2024-02-29"),
         ("x-{year}.csv", "x-2024.csv", "year", "2024-12-31"),
+        ("{date}/x-*.csv", "2024-02-05/x-*.csv", "day", "2024-02-05"),
     ],
 )
 def test_a_file_is_of_a_day_a_month_or_a_year_and_may_lie_in_folders(
@@ -690,7 +704,7 @@ def test_a_file_is_of_a_day_a_month_or_a_year_and_may_lie_in_folders(
 ) -> None:
     data = declare(files=files)
     day = date(2024, 2, 5)
-    assert (data.file_name(day), data.period) == (path, period)
+    assert (data.file_name(day.isoformat()), data.period) == (path, period)
     assert str(data.end_of_period(day)) == end
 
 

@@ -28,6 +28,7 @@ from evaluator.orchestration import (
     AuditState,
     Choice,
     Home,
+    _sources,
     exit_code,
     find_prunable,
     format_run_summary,
@@ -39,6 +40,7 @@ from evaluator.orchestration._days import DayIntake
 from evaluator.orchestration._documents import store_certificate
 from evaluator.orchestration._evaluation_set import store_evaluation_set
 from evaluator.orchestration._scorecard_run import read_judged_scorecard
+from evaluator.orchestration._sources import Source
 from evaluator.spec import Audit
 from evaluator_tests.orchestration.conftest import DAYS, run, start
 from evaluator_tests.orchestration.test_orchestration_certificates import declare
@@ -124,10 +126,10 @@ def test_a_file_that_cannot_be_stored_is_told_and_waited_for(
 ) -> None:
     store_raw = _intake._store_raw
 
-    def fail(state: AuditState, day: str, run_context: RunContext) -> Any:
+    def fail(state: AuditState, source: Source, day: str, run_context: RunContext) -> Any:
         if day == SECOND:
             raise OSError(errno.EIO, "Input/output error", "/mnt/flights.csv")
-        return store_raw(state, day, run_context)
+        return store_raw(state, source, day, run_context)
 
     with monkeypatch.context() as patch:
         patch.setattr(_intake, "_store_raw", fail)
@@ -205,7 +207,7 @@ def test_a_file_that_changes_between_digest_and_copy_poisons_nothing(
         return digest
 
     with monkeypatch.context() as patch:
-        patch.setattr(_intake, "digest_of_file", digest_and_go_on_writing)
+        patch.setattr(_sources, "digest_of_file", digest_and_go_on_writing)
         summary = run(alone, home)
     assert "it changed while it was read" in summary.faults[0]
     assert str(path) in summary.faults[0]

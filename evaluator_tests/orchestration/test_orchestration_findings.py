@@ -323,7 +323,7 @@ def test_gates_on_days_are_judged_on_facts_that_lie_beside_the_scorecard(
     assert summary.faults == []
     judged = summary.judged
     assert judged is not None
-    assert [day.day.isoformat() for day in judged.scorecard.days] == [
+    assert [day.day for day in judged.scorecard.days] == [
         "2013-11-01", "2013-11-02", "2013-11-03"
     ]  # fmt: skip
     assert [day.is_reference for day in judged.scorecard.days] == [True, False, False]

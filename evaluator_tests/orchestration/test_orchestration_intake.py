@@ -20,7 +20,8 @@ from evaluator.orchestration import (
     replay_quarantine,
     write_quarantine,
 )
-from evaluator.orchestration._days import CHECKS, day_files
+from evaluator.orchestration._days import CHECKS
+from evaluator.orchestration._sources import source_of
 from evaluator.scorecard import PROFILE
 from evaluator.spec import Audit, AuditSpec, load_audit, named_audit, shipped_audits
 from evaluator_tests.orchestration.conftest import open_home, run, start
@@ -185,7 +186,7 @@ def test_feeding_back_what_was_not_mended_is_refused(state: AuditState, tmp_path
     write_quarantine(state, DAY, rows)
     with pytest.raises(UsageError, match="no row differs"):
         replay_quarantine(state, DAY, rows)
-    assert not day_files(state.audit, state.home, DAY).mended.exists()
+    assert not source_of(state.audit, state.home).mended(DAY).exists()
 
 
 def test_feeding_back_a_line_that_is_not_in_quarantine_is_refused(

@@ -225,17 +225,21 @@ def content(
 def _day(day: date) -> IntakeDay:
     if day.day == 9:
         return IntakeDay(
-            day=day,
+            day=day.isoformat(),
             rows=871,
             accepted=0,
             quarantined=871,
             broken="the column 'arrival_delay' is missing from the file",
         )
     if day.day == 23:
-        return IntakeDay(day=day, rows=None, accepted=None, quarantined=None, broken="no file came")
+        return IntakeDay(
+            day=day.isoformat(), rows=None, accepted=None, quarantined=None, broken="no file came"
+        )
     rows = 320 + 47 * ((day.day * 5) % 7)
     quarantined = (day.day * 11) % 13 + (60 if day.day == 17 else 0)
-    return IntakeDay(day=day, rows=rows, accepted=rows - quarantined, quarantined=quarantined)
+    return IntakeDay(
+        day=day.isoformat(), rows=rows, accepted=rows - quarantined, quarantined=quarantined
+    )
 
 
 def _evidence(slices: pd.DataFrame) -> list[EvidenceRecord]:

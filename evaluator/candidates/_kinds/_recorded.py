@@ -1,6 +1,7 @@
 """A recording: what any AI system gave, joined to the cases by their id."""
 
 from collections.abc import Iterable, Sequence
+from functools import reduce
 from typing import Final
 
 import numpy as np
@@ -14,7 +15,7 @@ from evaluator.candidates._faults import candidate_error, format_names
 from evaluator.errors import CandidateError
 from evaluator.spec import UNKNOWN_LABEL, RecordedCandidate, Task
 
-_COLUMNS: Final = ("id", "score", "prediction", "label")
+_OUTPUTS: Final = ("score", "prediction", "label")
 _MAX_EXAMPLES: Final = 5
 
 
@@ -146,13 +147,14 @@ class RecordedScorer:
 
 def _read(candidate: RecordedCandidate, content: bytes) -> pd.DataFrame:
     """Read the columns that count: `id`, `prediction` and `label` as texts, `score` as numbers."""
-    declared = {name: getattr(candidate, name) for name in _COLUMNS}
+    declared = {name: getattr(candidate, name) for name in _OUTPUTS}
     names = {name: column for name, column in declared.items() if column is not None}
     if candidate.path.endswith(".csv"):
-        table = _read_csv(content, candidate.id)
+        table = _read_csv(content, candidate.id_columns)
     else:
         table = pa_parquet.read_table(pa.BufferReader(content))
-    absent = [column for column in names.values() if column not in table.column_names]
+    named = [*candidate.id_columns, *names.values()]
+    absent = [column for column in named if column not in table.column_names]
     if absent:
         raise candidate_error(
             candidate,
@@ -160,23 +162,31 @@ def _read(candidate: RecordedCandidate, content: bytes) -> pd.DataFrame:
             f" but {format_names(table.column_names)}",
             fix="name the columns under `id`, `score`, `prediction` and `label`",
         )
-    if pa.types.is_floating(table.schema.field(names["id"]).type):
-        raise candidate_error(
-            candidate,
-            f"its recording's column {names['id']!r} holds floating-point numbers, and no ids",
-            fix="save the ids as whole numbers or texts",
-        )
-    columns = {
+    for name in candidate.id_columns:
+        if pa.types.is_floating(table.schema.field(name).type):
+            raise candidate_error(
+                candidate,
+                f"its recording's column {name!r} holds floating-point numbers, and no ids",
+                fix="save the ids as whole numbers or texts",
+            )
+    ids = [table[name].cast(pa.string()).to_pandas() for name in candidate.id_columns]
+    columns = {"id": ids[0] if len(ids) == 1 else _joined(ids)} | {
         name: table[column].cast(pa.string()).to_pandas()
         for name, column in names.items()
         if name != "score"
     }
     if "score" in names:
         columns["score"] = _scores(candidate, table[names["score"]])
-    return pd.DataFrame(columns).reindex(columns=list(_COLUMNS))
+    return pd.DataFrame(columns).reindex(columns=["id", *_OUTPUTS])
 
 
-def _read_csv(content: bytes, id_column: str) -> pa.Table:
+def _joined(parts: Sequence[pd.Series]) -> pd.Series:
+    """Join the parts of ids as the intake does; one with a part missing is missing."""
+    escaped = [part.mask(part == "").str.replace(r"([\\/])", r"\\\1", regex=True) for part in parts]
+    return reduce(lambda before, part: before.str.cat(part, sep="/"), escaped)
+
+
+def _read_csv(content: bytes, id_columns: Sequence[str]) -> pa.Table:
     names = pa_csv.open_csv(pa.BufferReader(content)).schema.names
     # As a number the id 007 would be 7.
     types = dict.fromkeys(names, pa.string())
@@ -187,13 +197,13 @@ def _read_csv(content: bytes, id_column: str) -> pa.Table:
         quoted_strings_can_be_null=False,
     )
     table = pa_csv.read_csv(pa.BufferReader(content), convert_options=texts)
-    if id_column not in names:
-        return table
+    present = [name for name in id_columns if name in names]
     # An id may be spelt as what is missing is, and Arrow asks for one rule for all columns.
-    as_they_stand = pa_csv.ConvertOptions(column_types=types, include_columns=[id_column])
-    again = pa.BufferReader(content)
-    ids = pa_csv.read_csv(again, convert_options=as_they_stand)[id_column]
-    return table.set_column(names.index(id_column), id_column, ids)
+    as_they_stand = pa_csv.ConvertOptions(column_types=types, include_columns=present)
+    again = pa_csv.read_csv(pa.BufferReader(content), convert_options=as_they_stand)
+    for name in present:
+        table = table.set_column(names.index(name), name, again[name])
+    return table
 
 
 def _scores(candidate: RecordedCandidate, column: pa.ChunkedArray) -> pd.Series:

@@ -57,7 +57,7 @@ def _refusals(gate: DataQualityGate, found: CandidateEvidence) -> Iterator[GateI
         accepted = [day for day in days if day.refused is None]
         yield _refused_rows(accepted, Limits(at_most=gate.refused_share_at_most))
     if gate.refused_days_at_most is not None:
-        refused = [day.day.isoformat() for day in days if day.refused is not None]
+        refused = [day.day for day in days if day.refused is not None]
         yield GateInput(
             limits=Limits(at_most=gate.refused_days_at_most),
             group="refused days",
@@ -74,7 +74,7 @@ def _refused_rows(accepted: Sequence[DayFacts], limits: Limits) -> GateInput:
     rows = sum(day.rows or 0 for day in accepted)
     if unknown or not rows:
         problem = (
-            f"nobody counted the rows of {unknown[0].day.isoformat()}"
+            f"nobody counted the rows of {unknown[0].day}"
             if unknown
             else "no row was accepted or refused"
         )
@@ -114,7 +114,7 @@ def _compared_days(gate: DriftGate, found: CandidateEvidence) -> Iterator[GateIn
 
 
 def _furthest_column(gate: DriftGate, day: DayFacts, limits: Limits) -> GateInput:
-    name = day.day.isoformat()
+    name = day.day
     if not day.drift:
         return GateInput(limits=limits, group=name, problem="drift was not measured")
     columns = gate.columns or tuple(day.drift)

@@ -11,7 +11,7 @@ import dagster as dg
 import pyarrow.parquet as pq
 
 from evaluator.errors import IntakeError
-from evaluator.evidence import Record, RunContext, content_version, digest_of_bytes, digest_of_file
+from evaluator.evidence import Record, RunContext, content_version, digest_of_bytes
 from evaluator.intake import QUARANTINED_ROWS, TYPED_ROWS, IntakeResult
 from evaluator.orchestration._asset_specs import (
     asset_spec,
@@ -20,12 +20,13 @@ from evaluator.orchestration._asset_specs import (
     dependency,
     key_of,
 )
-from evaluator.orchestration._days import CHECKS, REPORT, DayIntake, day_files, version_of
+from evaluator.orchestration._days import CHECKS, REPORT, DayIntake
 from evaluator.orchestration._facts import IntakeFacts, RawDataFacts
 from evaluator.orchestration._identities import CODE_VERSIONS, raw_identity
 from evaluator.orchestration._partition_run import Materialised, PartitionRun
-from evaluator.orchestration._partitions import SAME_PARTITION, daily
+from evaluator.orchestration._partitions import SAME_PARTITION, intake_partitions
 from evaluator.orchestration._resources import States, run_context_of
+from evaluator.orchestration._sources import Source, source_of
 from evaluator.orchestration._state import ARRIVAL, AuditState
 from evaluator.scorecard import PROFILE, Asset, step_of
 from evaluator.spec import Audit
@@ -45,6 +46,7 @@ def intake_assets(audit: Audit) -> list[dg.AssetsDefinition]:
 
 
 def _raw_data(audit: Audit) -> dg.AssetsDefinition:
+    files = audit.spec.data.files
     spec = asset_spec(
         audit,
         Asset.RAW_DATA,
@@ -52,9 +54,12 @@ def _raw_data(audit: Audit) -> dg.AssetsDefinition:
         description=(
             "The day's file as it came, byte for byte, with its digest."
             " It fails where the file is absent or cannot be read."
+            if audit.spec.data.table is None
+            else "What the query gave for the day, with its digest. It fails where the database"
+            " cannot be asked."
         ),
-        kinds={"file", audit.spec.data.files.rsplit(".", 1)[-1]},
-        partitions_def=daily(audit.spec),
+        kinds={"sql"} if files is None else {"file", files.rsplit(".", 1)[-1]},
+        partitions_def=intake_partitions(audit.spec),
     )
 
     @dg.multi_asset(
@@ -67,58 +72,56 @@ def _raw_data(audit: Audit) -> dg.AssetsDefinition:
     ) -> Iterator[dg.MaterializeResult[None]]:
         state = evaluator_home.state(audit)
         run = PartitionRun(context, state.store, run_context_of(context))
+        source = source_of(audit, state.home)
         for day in run.partition_keys:
             try:
-                output = _store_raw(state, day, run_context_of(context))
+                output = _store_raw(state, source, day, run_context_of(context))
             except Exception as error:  # noqa: BLE001 - one day must not take the others
                 run.failed(state.address(Asset.RAW_DATA, day), ARRIVAL, error)
             else:
+                if RawDataFacts.of(output.record).answered_before:
+                    context.log.warning("The query gives other rows than before for %s", day)
                 run.done(spec.key, day, output)
         yield from run.results(spec.key)
 
     return raw_data
 
 
-def _store_raw(state: AuditState, day: str, run_context: RunContext) -> Materialised:
-    files = day_files(state.audit, state.home, day)
-    name = files.data.name
-    present = files.present()
-    if not present:
-        raise IntakeError(
-            f"the day's file {files.data} has not arrived",
-            culprit=f"{state.audit.name} {day}",
-            fix="put the file there and materialise the day again",
+def _store_raw(
+    state: AuditState, source: Source, day: str, run_context: RunContext
+) -> Materialised:
+    with TemporaryDirectory() as folder:
+        came = source.take(day, Path(folder))
+        facts = came.facts
+        before = state.current(Asset.RAW_DATA, day)
+        if state.spec.data.table and before and before.content_version != came.version:
+            facts = facts.model_copy(update={"answered_before": before.content_version})
+        record = state.store.write(
+            state.address(Asset.RAW_DATA, day),
+            raw_identity(facts.file, came.version),
+            came.files,
+            digests=came.digests,
+            content_version=came.version,
+            upstream=[],
+            facts=facts.to_record(),
+            code_version=CODE_VERSIONS["raw_data"],
+            run_context=run_context,
         )
-    digests = {path.name: digest_of_file(path) for path in present}
-    version = version_of(list(digests.values()))
-    source = state.home.place(str(files.data))
-    facts = RawDataFacts(file=name, source=source)
-    if files.mended in present:
-        facts = RawDataFacts(file=name, source=source, mended=files.mended.name)
-    record = state.store.write(
-        state.address(Asset.RAW_DATA, day),
-        raw_identity(name, version),
-        {path.name: path for path in present},
-        digests=digests,
-        content_version=version,
-        upstream=[],
-        facts=facts.to_record(),
-        code_version=CODE_VERSIONS["raw_data"],
-        run_context=run_context,
-    )
+    first = next(iter(came.files))
     return Materialised(
         record,
         {
-            "bytes": record.files[name].size,
-            "rows were mended": files.mended in present,
-            "source": dg.MetadataValue.path(source),
-            "stored as": dg.MetadataValue.path(state.place(record, name)),
+            "bytes": sum(record.files[name].size for name in facts.parts or (first,)),
+            **({"files": len(facts.parts)} if facts.parts else {}),
+            "rows were mended": facts.mended is not None,
+            "source": dg.MetadataValue.path(facts.source),
+            "stored as": dg.MetadataValue.path(state.place(record, first)),
         },
     )
 
 
 def _intake(audit: Audit) -> dg.AssetsDefinition:
-    days = daily(audit.spec)
+    days = intake_partitions(audit.spec)
     from_raw = [dependency(audit, Asset.RAW_DATA, SAME_PARTITION)]
     validated = asset_spec(
         audit,

@@ -122,8 +122,14 @@ def evaluation_data(content: DocumentsContent) -> list[Block]:
         Facts(
             [
                 ("Digest", InlineCode(measured.digest)),
-                ("Window", f"{measured.first_day} to {measured.last_day}"),
-                ("Days in it", f"{measured.days:,}"),
+                *(
+                    [
+                        ("Window", f"{measured.first_day} to {measured.last_day}"),
+                        ("Days in it", f"{measured.days:,}"),
+                    ]
+                    if measured.first_day
+                    else [("Window", "A snapshot, of no day")]
+                ),
                 ("Cases", f"{measured.rows:,}"),
                 ("Valid rows left out for want of a label", f"{measured.rows_without_label:,}"),
                 *(
