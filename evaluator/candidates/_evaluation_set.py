@@ -76,19 +76,24 @@ def build_evaluation_set(days: Mapping[str, pa.Table], spec: AuditSpec) -> Evalu
 def _cases_of_day(day: str, table: pa.Table, spec: AuditSpec) -> pa.Table:
     columns: dict[str, pa.ChunkedArray | pa.Array] = {
         "id": _plain(table[spec.data.id_column]),
-        "geography": _dimension(table, spec.geography),
-        "segment": _dimension(table, spec.segment),
+        "geography": _dimension(table, spec.geography, spec.data),
+        "segment": _dimension(table, spec.segment, spec.data),
         "day": pa.array([day] * table.num_rows, pa.string()),
     }
     declared = {DATA_PREFIX + name: _plain(table[name]) for name in spec.data.columns}
     return pa.table(columns | declared)
 
 
-def _dimension(table: pa.Table, column: str | None) -> pa.ChunkedArray | pa.Array:
-    """Take each row's geography or segment; what is not declared divides nothing."""
+def _dimension(table: pa.Table, column: str | None, data: DataSpec) -> pa.ChunkedArray | pa.Array:
+    """Take what each row's geography or segment is called; what is not declared divides nothing."""
     if column is None:
         return pa.repeat(pa.scalar(ALL, pa.string()), table.num_rows)
-    return table[column].cast(pa.string())
+    values = table[column].cast(pa.string())
+    names = data.columns[column].names
+    if names is None:
+        return values
+    called = pc.index_in(values, pa.array(list(names), pa.string()))
+    return pc.coalesce(pa.array(list(names.values()), pa.string()).take(called), values)
 
 
 def _with_labels(rows: pa.Table, spec: AuditSpec) -> pa.Table:

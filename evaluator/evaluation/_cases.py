@@ -110,7 +110,7 @@ class EvaluatedCases:
         position = {value: number for number, value in enumerate(values)}
         lookup = np.array([*(position[value] for value in found), len(values)], dtype=np.intp)
         codes = lookup[encoded.indices.fill_null(len(found)).to_numpy()]
-        names = [group_name(value) for value in values]
+        names = [group_name(declared.shown(value)) for value in values]
         return Groups(
             codes, names + [MISSING] * (encoded.null_count > 0), declared.allowed is not None
         )

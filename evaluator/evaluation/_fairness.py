@@ -18,7 +18,7 @@ from evaluator.evaluation._cases import (
     group_name,
 )
 from evaluator.metrics import FAIRNESS_MEASURES
-from evaluator.spec import AuditSpec, CandidateSpec, FairnessSpec
+from evaluator.spec import AuditSpec, CandidateSpec, DataSpec, FairnessSpec
 
 _JOINED = " x "
 _UNKNOWN = (
@@ -64,7 +64,7 @@ def measure_fairness(
         task=spec.task.name,
         # Something has to be measured for the groups and their cases to be known.
         measures=possible or [spec.task.any_measure],
-        reference=_reference(fairness_spec),
+        reference=_reference(fairness_spec, spec.data),
         control=fairness_spec.control,
         confidence=spec.confidence,
         minimum_support=fairness_spec.minimum_support,
@@ -84,10 +84,15 @@ def measure_fairness(
     return _note_missing_cases(found, cut_columns, fairness_spec, candidate)
 
 
-def _reference(fairness_spec: FairnessSpec) -> Literal["best", "overall"] | dict[str, str]:
+def _reference(
+    fairness_spec: FairnessSpec, data: DataSpec
+) -> Literal["best", "overall"] | dict[str, str]:
     if isinstance(fairness_spec.reference, str):
         return fairness_spec.reference
-    return {name: group_name(value) for name, value in fairness_spec.reference.items()}
+    return {
+        name: group_name(data.columns[name].shown(value))
+        for name, value in fairness_spec.reference.items()
+    }
 
 
 def _undefined(gaps: pd.DataFrame, measure: str, reason: str) -> pd.DataFrame:

@@ -280,6 +280,20 @@ def broken_dataset_rules(
     return found
 
 
+def compile_derived(column: ColumnSpec, kinds: Mapping[str, Any]) -> "pl.Expr":
+    """Return what a derived column holds: a value, or in which of its bins a number lies."""
+    import polars as pl
+
+    value = compile_expression(parse_expression(column.derive or "", kinds))
+    if column.bins is None:
+        return value
+    *below, found = [pl.lit(name) for name in column.allowed or ()]
+    # An upper bound is the next bin's.
+    for bound, name in zip(reversed(column.bins), reversed(below), strict=True):
+        found = pl.when(value < bound).then(name).otherwise(found)
+    return pl.when(value.is_not_null()).then(found)
+
+
 def compile_expression(expression: Expression) -> "pl.Expr":
     """Turn a checked expression into the engine's.
 

@@ -10,7 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from evaluator.intake._profile import MAX_EXAMPLES, Example, Finding
-from evaluator.intake._rules import CLOCK, TEXT, Rule, all_checks, compile_expression, unique_rules
+from evaluator.intake._rules import (
+    CLOCK,
+    TEXT,
+    Rule,
+    all_checks,
+    compile_derived,
+    unique_rules,
+)
 from evaluator.intake._typing import clock_faults, engine_type, parse_values
 from evaluator.intake._uniqueness import Uniqueness
 from evaluator.intake._violations import (
@@ -21,7 +28,7 @@ from evaluator.intake._violations import (
     rejects_table,
     violating_values,
 )
-from evaluator.spec import SPELLING_KEYS, DataSpec, parse_expression
+from evaluator.spec import SPELLING_KEYS, DataSpec
 
 if TYPE_CHECKING:
     import polars as pl
@@ -173,7 +180,7 @@ class RowValidator:
         for name, column in self.data.columns.items():
             if column.derive is None:
                 continue
-            value = compile_expression(parse_expression(column.derive, kinds))
+            value = compile_derived(column, kinds)
             frame = frame.with_columns(value.cast(engine_type(column), strict=False).alias(name))
             kinds[name] = column.kind
         return frame

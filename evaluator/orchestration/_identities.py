@@ -66,6 +66,12 @@ class Identities:
         # Which days there are, where and when they are looked for and what cases weigh does not
         # change what one of them gives.
         data = self._spec.data.model_dump(mode="json", exclude={*_WHENCE, *_DEPENDENCE})
+        for column in data["columns"].values():
+            # What values are called is nothing to the intake.
+            del column["names"]
+            if column["bins"] is None:
+                # Days that were taken in before it could be declared stay what they are.
+                del column["bins"]
         slices = [self._spec.geography, self._spec.segment]
         return self._of("intake", {"raw": raw.content_version, "data": data, "slices": slices})
 
@@ -122,6 +128,9 @@ class Identities:
             settings["baseline"] = self._spec.baseline
         if days is not None:
             settings["days"] = list(days)
+        columns = self._spec.data.columns.items()
+        if names := {name: column.names for name, column in columns if column.names}:
+            settings["names"] = names
         return self._of(
             "scorecard",
             {

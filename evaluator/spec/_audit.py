@@ -205,7 +205,7 @@ class AuditSpec(SpecModel):
         return {
             dimension: (ALL,)
             if column is None
-            else tuple(str(value) for value in self.data.columns[column].allowed or ())
+            else tuple(map(str, self.data.columns[column].allowed_names))
             for dimension, column in (("geography", self.geography), ("segment", self.segment))
             if column is not None or self.label is not None
         }
@@ -375,7 +375,7 @@ def _check_partitions(key: str, name: str, column: ColumnSpec) -> None:
         raise problem(
             f"data.columns.{name}.allowed", "a value stands there twice", "keep one of them"
         )
-    for value in column.allowed:
+    for value in column.allowed_names:
         if not can_name_partitions(str(value)):
             shown = str(value)[:_MAX_SHOWN]
             raise problem(
@@ -473,8 +473,9 @@ def _check_fairness(spec: AuditSpec) -> None:
             "give one value of every attribute",
         )
     for name, value in fairness.reference.items():
-        allowed = spec.data.columns[name].allowed
-        if allowed is not None and value not in allowed:
+        column = spec.data.columns[name]
+        allowed = column.allowed
+        if allowed is not None and value not in (*allowed, *column.allowed_names):
             raise problem(
                 "fairness.reference",
                 f"{value!r} is not an allowed value of {name!r}",

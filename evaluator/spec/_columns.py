@@ -1,8 +1,11 @@
 """What a column of a day's file holds, and what makes a value of it wrong."""
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
-from typing import Final, Literal, Self
+from itertools import pairwise
+from math import isfinite
+from typing import Any, Final, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, model_validator
@@ -50,6 +53,12 @@ class ColumnSpec(SpecModel):
         default=None, min_length=1, examples=[["EWR", "JFK", "LGA"]]
     )
     """The values that may occur; anything else is a violation."""
+
+    names: dict[str, str] | None = Field(
+        default=None, min_length=1, examples=[{"1": "White", "5": "Asian"}]
+    )
+    """What allowed values are called wherever cases are told apart by them: slices, partitions,
+    groups. Candidates are given the values themselves."""
 
     minimum: int | float | datetime | date | None = Field(default=None, examples=[0])
     """The smallest value that may occur, for numbers, dates and timestamps."""
@@ -123,6 +132,12 @@ class ColumnSpec(SpecModel):
     derive: str | None = Field(default=None, examples=["arrival_delay > 15"])
     """An expression over other columns that makes this one; missing where they are."""
 
+    bins: tuple[int | float, ...] | None = Field(
+        default=None, min_length=1, examples=[[18, 30, 50]]
+    )
+    """Where the number that `derive` gives is cut, so that a category comes of it: `below 18`,
+    `18 to below 30`, `30 to below 50`, `50 and above`. These are its allowed values."""
+
     optional: bool = Field(default=False, examples=[True])
     """Whether the file may lack the whole column; it is then missing in every row."""
 
@@ -141,10 +156,65 @@ class ColumnSpec(SpecModel):
         return _KINDS[self.type]
 
     @property
+    def allowed_names(self) -> tuple[Any, ...]:
+        """What the allowed values are called, in their order."""
+        return tuple(self.shown(value) for value in self.allowed or ())
+
+    def shown(self, value: Any) -> Any:
+        """Return what a value is called."""
+        return value if self.names is None else self.names.get(str(value), value)
+
+    @property
     def spelling(self) -> NumberSpelling:
         """How its numbers are written; what is not declared here is as programs write it."""
         declared = {key: getattr(self, key) for key in SPELLING_KEYS}
         return NumberSpelling(**{key: how for key, how in declared.items() if how is not None})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bins_are_the_allowed_values(cls, raw: Any) -> Any:
+        bins = raw.get("bins") if isinstance(raw, Mapping) else None
+        if not isinstance(bins, list | tuple) or not bins:
+            return raw
+        if not all(isinstance(cut, int | float) and isfinite(cut) for cut in bins):
+            return raw
+        if list(bins) != sorted({*bins}):
+            raise problem("bins", "they do not rise", "write each cut once, the least first")
+        between = [f"{low:g} to below {high:g}" for low, high in pairwise(bins)]
+        labels = [f"below {bins[0]:g}", *between, f"{bins[-1]:g} and above"]
+        if list(raw.get("allowed") or labels) != labels:
+            raise problem("allowed", "the bins give the values", "remove one of the two")
+        return {**raw, "allowed": labels}
+
+    @model_validator(mode="after")
+    def _bins_cut_what_is_derived(self) -> Self:
+        if self.bins is not None and (self.derive is None or self.type != "category"):
+            raise problem(
+                "bins",
+                "they make a category of a number that is derived",
+                "add a column of type category whose `derive` names the number, with these bins",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _names_tell_allowed_values_apart(self) -> Self:
+        if self.names is None:
+            return self
+        allowed = [str(value) for value in self.allowed or ()]
+        unknown = [value for value in self.names if value not in allowed]
+        if unknown:
+            raise problem(
+                "names",
+                f"{unknown[0]!r} is no allowed value",
+                "name values that `allowed` lists, in quotes",
+            )
+        called = [self.shown(value) for value in allowed]
+        repeated = [name for name in called if called.count(name) > 1]
+        if repeated:
+            raise problem(
+                "names", f"two values are called {repeated[0]!r}", "give each a name of its own"
+            )
+        return self
 
     @model_validator(mode="after")
     def _keys_fit_the_type(self) -> Self:

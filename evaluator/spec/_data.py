@@ -725,7 +725,13 @@ class DataSpec(SpecModel):
                 continue
             key = f"columns.{name}.derive"
             kind = _expression_kind(column.derive, kinds, key)
-            if kind != column.kind and (kind, column.type) != ("boolean", "integer"):
+            if column.bins is not None and kind != "number":
+                raise problem(key, f"it gives a {kind}, and bins cut a number", "make it a number")
+            if (
+                column.bins is None
+                and kind != column.kind
+                and (kind, column.type) != ("boolean", "integer")
+            ):
                 raise problem(
                     key, f"it gives a {kind}, not a {column.type}", f"make the type fit a {kind}"
                 )

@@ -25,6 +25,7 @@ from evaluator.intake._typing import parse_values
 from evaluator.spec import ColumnSpec, parse_time_format
 from evaluator_tests.intake.conftest import Take, Taken, declare
 
+CUT: dict[str, Any] = {"id": {"type": "string"}, "n": {"type": "integer"}}
 TABLE = {"url_from": "WAREHOUSE", "query": "SELECT * FROM t WHERE day = :day"}
 
 
@@ -254,6 +255,20 @@ def test_what_is_not_of_the_language_is_refused_when_the_yaml_loads(expression: 
         ({"columns": {"id": {"type": "string", "pattern": "(?=a)"}}}, "look-around"),
         ({"columns": {"id": {"type": "timestamp", "time_zone": "Mars"}}}, "not a known zone"),
         ({"columns": {"id": {"type": "string"}, "*": {"type": "string"}}}, "cannot name a column"),
+        ({"columns": CUT | {"a": {"type": "category", "derive": "n", "bins": [2, 1]}}}, "not rise"),
+        ({"columns": CUT | {"a": {"type": "category", "bins": [1]}}}, "a number that is derived"),
+        (
+            {"columns": CUT | {"a": {"type": "category", "derive": "id", "bins": [1]}}},
+            "gives a text",
+        ),
+        (
+            {"columns": CUT | {"a": {"type": "integer", "allowed": [1], "names": {"2": "b"}}}},
+            "'2' is no allowed value",
+        ),
+        (
+            {"columns": CUT | {"a": {"type": "integer", "allowed": [1, 2], "names": {"1": "2"}}}},
+            "two values are called '2'",
+        ),
         ({"encoding": "klingon"}, "not known"),
         ({"delimiter": ",", "quote": ","}, "it is the delimiter"),
         ({"unique_together": [["id", "q"]]}, "no column 'q'"),
@@ -715,3 +730,15 @@ def test_how_fresh_a_month_s_rows_are_is_seen_from_its_end(take: Take) -> None:
     day = date(2024, 2, 1)
     assert take(b"id,d\na,2024-02-28\n", data, day=day).broken is None
     assert "2 days before" in str(take(b"id,d\na,2024-02-27\n", data, day=day).broken)
+
+
+def test_a_number_is_cut_into_bins_whose_upper_bounds_are_the_next_ones(take: Take) -> None:
+    bins = {"type": "category", "derive": "n / 1", "bins": [-0.5, 18, 30]}
+    taken = take(
+        b"id,n\na,-1\nb,-0.5\nc,17.9\nd,18\ne,30\nf,\n",
+        declare({"id": {"type": "string"}, "n": {"type": "float"}, "band": bins}),
+    )
+    assert [row["band"] for row in taken.typed] == [
+        "below -0.5", "-0.5 to below 18", "-0.5 to below 18", "18 to below 30", "30 and above", None
+    ]  # fmt: skip
+    assert taken.rules == {}

@@ -4,7 +4,7 @@ Source of the structure: Regulation (EU) 2024/1689, Annex IV.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from evaluator.certification import format_count, format_metric
 from evaluator.reporting._content import DocumentsContent
@@ -233,7 +233,7 @@ def _columns(columns: dict[str, ColumnSpec]) -> Table:
                 name,
                 column.type,
                 "yes" if column.required else "no",
-                ", ".join(str(value) for value in column.allowed or ()) or _limits(column),
+                ", ".join(_allowed(column)) or _limits(column),
                 column.derive or "the file",
             )
             for name, column in columns.items()
@@ -242,6 +242,13 @@ def _columns(columns: dict[str, ColumnSpec]) -> Table:
     )
     header = ("Column", "Type", "Required", "Allowed", "Comes from")
     return Table(f"Declared columns{left}", header, rows)
+
+
+def _allowed(column: ColumnSpec) -> Iterator[str]:
+    """Write allowed values, with what they are called."""
+    for value in column.allowed or ():
+        called = column.shown(value)
+        yield f"{value}" if called == value else f"{value} ({called})"
 
 
 def _limits(column: ColumnSpec) -> str:

@@ -1,4 +1,4 @@
-"""An audit that divides its cases by one column or by none, from raw file to certificate."""
+"""By what an audit divides its cases: by one column or none, by bins, and under which names."""
 
 import shutil
 from datetime import UTC, datetime
@@ -126,3 +126,60 @@ def test_what_is_not_divided_has_the_figures_of_a_column_that_is_always_all(
         now=datetime.now(UTC),
     )
     assert [(report.is_verified, report.problems) for report in reports] == [(True, ())] * 2
+
+
+def test_slices_of_codes_and_bins_bear_names_wherever_they_are_shown(landed: Home) -> None:
+    columns = {
+        **COLUMNS,
+        "region": {**COLUMNS["region"], "names": {"east": "The East", "west": "The West"}},
+        "time of day": {
+            "type": "category",
+            "required": True,
+            "derive": "hour",
+            "bins": [6, 18],
+            "names": {"below 6": "night", "18 and above": "evening"},
+        },
+    }
+    settings = declare("free").spec.model_dump(mode="json", exclude_unset=True)
+    settings |= {"geography": "region", "segment": "time of day"}
+    settings["data"]["columns"] = columns
+    settings["gates"] = [{"metric": "roc_auc", "geography": "The East", "at_least": 0.6}]
+    settings["fairness"]["reference"] = {"region": "east"}
+    settings["additional_slices"] = [["time of day"]]
+    audit = Audit("free", AuditSpec.model_validate(settings))
+    assert audit.spec.slice_values() == {
+        "geography": ("The East", "The West"),
+        "segment": ("night", "6 to below 18", "evening"),
+    }
+
+    summary = run(audit, landed)
+
+    assert summary.faults == []
+    assert summary.judged is not None
+    state, scorecard = AuditState(audit, landed), summary.judged.scorecard
+    cases = state.store.read_table(state.require(Asset.EVALUATION_SET), CASES).to_pandas()
+    bands = pd.cut(cases["data.hour"], [-1, 5, 17, 23], labels=audit.spec.slice_values()["segment"])
+    assert cases["segment"].tolist() == bands.tolist()
+    assert (cases["geography"] == "The " + cases["data.region"].str.title()).all()
+    assert set(scorecard.fairness["attribute"] + scorecard.fairness["group"]) >= {"regionThe West"}
+    groups = set(scorecard.additional_measurements["group"])
+    assert groups >= {"time of day = night", "time of day = 6 to below 18"}
+    page = state.store.read_bytes(state.require(Asset.DASHBOARD), PAGE).decode()
+    assert "The East" in page
+    assert "evening" in page
+    assert ">east<" not in page
+
+
+def test_other_names_make_another_scorecard_and_take_no_day_in_anew(landed: Home) -> None:
+    audit = declare("free", segment="region")
+    run(audit, landed)
+    before = AuditState(audit, landed)
+    days, scorecard = before.accepted_days(), before.require(Asset.SCORECARD)
+    settings = audit.spec.model_dump(mode="json", exclude_unset=True)
+    settings["data"]["columns"]["region"]["names"] = {"east": "The East"}
+    renamed = Audit("free", AuditSpec.model_validate(settings))
+    run(renamed, landed)
+    after = AuditState(renamed, landed)
+    assert after.accepted_days() == days
+    assert after.require(Asset.SCORECARD).identity != scorecard.identity
+    assert {s.segment for s in after.spec.slices()} == {"The East", "west"}
