@@ -1,6 +1,7 @@
 from ._adapter import Adapter as Adapter, Scorer as Scorer
 from ._evaluation_set import (
     build_evaluation_set as build_evaluation_set,
+    discover_values as discover_values,
     task_knowing_labels as task_knowing_labels,
     truth_column as truth_column,
 )

@@ -1,5 +1,6 @@
 """The evaluation set: the frozen, labelled snapshot that every candidate is judged on."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -8,7 +9,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from evaluator.errors import IntakeError
-from evaluator.scorecard import ALL, DATA_PREFIX, SLICE_COLUMNS
+from evaluator.scorecard import (
+    ALL,
+    DATA_PREFIX,
+    OTHER,
+    SLICE_COLUMNS,
+    can_name_partitions,
+)
 from evaluator.spec import AuditSpec, DataSpec, Task
 
 _SHOWN = 5
@@ -73,23 +80,72 @@ def build_evaluation_set(days: Mapping[str, pa.Table], spec: AuditSpec) -> Evalu
     )
 
 
+def discover_values(
+    days: Mapping[str, pa.Table], spec: AuditSpec, before: Mapping[str, Sequence[str]]
+) -> dict[str, list[str]]:
+    """Find the values of each dimension that an audit lets be discovered.
+
+    Parameters
+    ----------
+    days
+        As for `build_evaluation_set`.
+    spec
+        The audit.
+    before
+        By dimension the values that were found for the set before; none of them is lost.
+
+    Returns
+    -------
+    dict[str, list[str]]
+        By dimension the values from before in their order, and then new ones, the most frequent
+        first, equally frequent ones by name. Labelled rows are counted. Where some are not told
+        apart, or could name no partition, `other` is among the values.
+    """
+    found = {}
+    for dimension, how in spec.discovered.items():
+        known = list(before.get(dimension, ()))
+        counts = Counter[str]()
+        for table in days.values():
+            labelled = pc.is_valid(table[spec.task.label.column])
+            values = table[how.column].cast(pa.string()).filter(labelled)
+            counts.update(
+                {one["values"]: one["counts"] for one in values.value_counts().to_pylist()}
+            )
+        ranked = sorted(counts, key=lambda value: (-counts[value], value))
+        room = how.at_most - len({*known} - {OTHER})
+        new = [
+            value
+            for value in ranked
+            if value not in {*known, OTHER}
+            and counts[value] >= how.minimum_cases
+            and can_name_partitions(value)
+        ][: max(room, 0)]
+        values = [*known, *new]
+        pooled = any(value not in values for value in counts)
+        found[dimension] = values + [OTHER] * (pooled and OTHER not in values)
+    return found
+
+
 def _cases_of_day(day: str, table: pa.Table, spec: AuditSpec) -> pa.Table:
     columns: dict[str, pa.ChunkedArray | pa.Array] = {
         "id": _plain(table[spec.data.id_column]),
-        "geography": _dimension(table, spec.geography, spec.data),
-        "segment": _dimension(table, spec.segment, spec.data),
+        **{dimension: _dimension(table, dimension, spec) for dimension in SLICE_COLUMNS},
         "day": pa.array([day] * table.num_rows, pa.string()),
     }
     declared = {DATA_PREFIX + name: _plain(table[name]) for name in spec.data.columns}
     return pa.table(columns | declared)
 
 
-def _dimension(table: pa.Table, column: str | None, data: DataSpec) -> pa.ChunkedArray | pa.Array:
+def _dimension(table: pa.Table, dimension: str, spec: AuditSpec) -> pa.ChunkedArray | pa.Array:
     """Take what each row's geography or segment is called; what is not declared divides nothing."""
+    column = spec.slice_columns.get(dimension)
     if column is None:
         return pa.repeat(pa.scalar(ALL, pa.string()), table.num_rows)
     values = table[column].cast(pa.string())
-    names = data.columns[column].names
+    if dimension in spec.discovered:
+        found = pa.array(spec.discovered[dimension].found, pa.string())
+        return pc.if_else(pc.is_in(values, found), values, OTHER)
+    names = spec.data.columns[column].names
     if names is None:
         return values
     called = pc.index_in(values, pa.array(list(names), pa.string()))

@@ -108,7 +108,7 @@ def validate(
     _check_is_file(file)
     if quarantine is not None:
         check_can_be_written(quarantine)
-    slices = [column for column in (spec.geography, spec.segment) if column]
+    slices = list(spec.slice_columns.values())
     with TemporaryDirectory() as folder:
         result = ingest(file, spec.data, into=Path(folder), name=file.name, slices=slices)
         if quarantine is not None:

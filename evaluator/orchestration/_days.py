@@ -189,7 +189,7 @@ class DayIntake:
         options: dict[str, Any] = {
             "name": facts.file,
             "day": date_of(day),
-            "slices": [column for column in (spec.geography, spec.segment) if column],
+            "slices": list(spec.slice_columns.values()),
             "reference": self._reference(day),
             "last_accepted": self._last_profile(day),
             "audit": self._state.audit.name,
@@ -272,8 +272,7 @@ class DayIntake:
             self._state.store.fetch(record, TYPED_ROWS, path)
             paths.append(path)
         spec = self._state.spec
-        slices = [column for column in (spec.geography, spec.segment) if column]
-        return reference_content(paths, spec.data, slices)
+        return reference_content(paths, spec.data, list(spec.slice_columns.values()))
 
 
 def _weekday(day: str) -> int | None:

@@ -4,15 +4,16 @@ from collections.abc import Mapping
 from datetime import datetime
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from evaluator.candidates import build_evaluation_set
+from evaluator.candidates import build_evaluation_set, discover_values
 from evaluator.errors import StateError
 from evaluator.evidence import Record, RunContext, content_version
 from evaluator.intake import TYPED_ROWS
 from evaluator.orchestration._facts import EvaluationSetFacts, ModelFacts
 from evaluator.orchestration._identities import CODE_VERSIONS, model_identity
 from evaluator.orchestration._state import AuditState
-from evaluator.scorecard import CASES, Asset, model_of
+from evaluator.scorecard import CASES, OTHER, Asset, model_of
 from evaluator.spec import CandidateSpec
 
 WITHOUT_LABEL = "without_label.parquet"
@@ -67,10 +68,18 @@ def store_evaluation_set(state: AuditState, run_context: RunContext) -> Record:
     identity = state.identities.evaluation_set(_versions(days))
     existing = state.store.reuse(address, identity, run_context)
     if existing is not None:
+        state.know_values()
         return existing
     tables = {day: state.store.read_table(record, TYPED_ROWS) for day, record in days.items()}
-    built = build_evaluation_set(tables, state.spec)
-    return state.store.write(
+    before = state.current(Asset.EVALUATION_SET)
+    found = discover_values(
+        tables, state.spec, {} if before is None else EvaluationSetFacts.of(before).found
+    )
+    built = build_evaluation_set(tables, state.spec.with_found(found))
+    pooled = {
+        dimension: pc.sum(pc.equal(built.cases[dimension], OTHER)).as_py() for dimension in found
+    }
+    record = state.store.write(
         address,
         identity,
         {
@@ -84,10 +93,13 @@ def store_evaluation_set(state: AuditState, run_context: RunContext) -> Record:
             without_label=int(built.without_label["without_label"].sum()),
             of_weight_zero=built.of_weight_zero,
             days=sorted(days),
+            **({"found": found, "pooled": pooled} if found else {}),
         ).to_record(),
         code_version=CODE_VERSIONS["evaluation_set"],
         run_context=run_context,
     )
+    state.know_values()
+    return record
 
 
 def observe_model(state: AuditState, candidate: CandidateSpec, run_context: RunContext) -> Record:

@@ -61,6 +61,10 @@ class EvaluationSetFacts(_Facts):
     of_weight_zero: int = 0
     """Labelled rows that were left out since their weight is 0."""
     days: list[str]
+    found: dict[str, list[str]] = {}
+    """The values of each dimension that is discovered; a partition has no other."""
+    pooled: dict[str, int] = {}
+    """Of each such dimension how many cases are of values that are not told apart."""
 
 
 class ModelFacts(_Facts):

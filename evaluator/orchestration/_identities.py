@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from evaluator.evaluation import SCORE_VERSION
 from evaluator.evidence import FreshStarts, Record, digest_of, identity_of
 from evaluator.orchestration._home import Home
+from evaluator.scorecard import Slice
 from evaluator.spec import Audit, AuditSpec, CandidateSpec
 
 # Raised when the code of an output would give another result for the same inputs.
@@ -72,7 +73,7 @@ class Identities:
             if column["bins"] is None:
                 # Days that were taken in before it could be declared stay what they are.
                 del column["bins"]
-        slices = [self._spec.geography, self._spec.segment]
+        slices = [self._spec.slice_columns.get(name) for name in Slice._fields]
         return self._of("intake", {"raw": raw.content_version, "data": data, "slices": slices})
 
     def evaluation_set(self, days: Mapping[str, str]) -> str:
@@ -84,6 +85,9 @@ class Identities:
         settings["id"] = self._spec.data.id_column
         settings |= self._dependence
         values = {name: list(allowed) for name, allowed in self._spec.slice_values().items()}
+        for name in self._spec.discovered:
+            # They follow from the days; that some are from before makes no other set.
+            del values[name], settings[name]["found"]
         return self._of("evaluation_set", {"days": dict(days), "values": values, **settings})
 
     def predictions(self, candidate: CandidateSpec, inputs: SliceInputs, slice_key: str) -> str:

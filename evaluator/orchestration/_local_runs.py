@@ -29,9 +29,10 @@ from evaluator.orchestration._asset_specs import key_of
 from evaluator.orchestration._component import audit_definitions
 from evaluator.orchestration._executors._executor import SliceExecutor
 from evaluator.orchestration._home import Home, locked
-from evaluator.orchestration._partitions import Range
+from evaluator.orchestration._partitions import Range, tell_values
 from evaluator.orchestration._resources import OneState
 from evaluator.orchestration._state import AuditState
+from evaluator.spec import AuditSpec
 from evaluator.verifier import STOP_SIGNALS, Stopped
 
 RANGE_START_TAG = "dagster/asset_partition_range_start"
@@ -96,6 +97,10 @@ class LocalRuns:
         # One that is stopped closes its runs first; one that is killed leaves it, which tells.
         atexit.register(lock.unlink, missing_ok=True)
         return lock
+
+    def tell_values(self) -> AuditSpec:
+        """Tell Dagster the values that were found, as `tell_values` of partitions does."""
+        return tell_values(self._instance, self._state.audit)
 
     def execute(
         self, names: Sequence[str], chosen: Range | None, run_id: str | None = None

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import dagster as dg
 
 from evaluator.scorecard import Slice
-from evaluator.spec import SNAPSHOT, AuditSpec, CandidateSpec
+from evaluator.spec import SNAPSHOT, Audit, AuditSpec, CandidateSpec
 
 GEOGRAPHY = "geography"
 SEGMENT = "segment"
@@ -52,6 +52,12 @@ class SlicePartitions(dg.MultiPartitionsDefinition):
         self, partition_key_range: dg.PartitionKeyRange, dynamic_partitions_store: Any = None
     ) -> Sequence[Any]:
         """Return all keys of the product of two ranges."""
+        kinds = [dimension.partitions_def for dimension in self.partitions_defs]
+        if any(isinstance(kind, dg.DynamicPartitionsDefinition) for kind in kinds):
+            # They may have become more since.
+            return super().get_partition_keys_in_range(
+                partition_key_range, dynamic_partitions_store
+            )
         listed: dict[dg.PartitionKeyRange, Sequence[Any]] = self.__dict__.setdefault("_listed", {})
         if partition_key_range not in listed:
             listed[partition_key_range] = super().get_partition_keys_in_range(
@@ -60,15 +66,36 @@ class SlicePartitions(dg.MultiPartitionsDefinition):
         return listed[partition_key_range]
 
 
-def slices(spec: AuditSpec) -> dg.MultiPartitionsDefinition:
+def slices(audit: Audit) -> dg.MultiPartitionsDefinition:
     """Partitions of the evaluation: a geography x a segment."""
-    values = spec.slice_values()
+    values = audit.spec.slice_values()
     return SlicePartitions(
         {
-            GEOGRAPHY: dg.StaticPartitionsDefinition(list(values[GEOGRAPHY])),
-            SEGMENT: dg.StaticPartitionsDefinition(list(values[SEGMENT])),
+            dimension: dg.DynamicPartitionsDefinition(name=_set_of(audit, dimension))
+            if dimension in audit.spec.discovered
+            else dg.StaticPartitionsDefinition(list(values[dimension]))
+            for dimension in (GEOGRAPHY, SEGMENT)
         }
     )
+
+
+def tell_values(instance: dg.DagsterInstance, audit: Audit) -> AuditSpec:
+    """Tell Dagster which values were found, and return the audit with them in Dagster's order."""
+    ordered = {}
+    for dimension, how in audit.spec.discovered.items():
+        name = _set_of(audit, dimension)
+        known = instance.get_dynamic_partitions(name)
+        new = [value for value in how.found if value not in known]
+        if new:
+            instance.add_dynamic_partitions(name, new)
+        # One that Dagster has and the evaluation set has not is another state's.
+        ordered[dimension] = [value for value in [*known, *new] if value in how.found]
+    return audit.spec.with_found(ordered)
+
+
+def _set_of(audit: Audit, dimension: str) -> str:
+    """Name the set of partitions with the values of a dimension."""
+    return f"{audit.name}_{dimension}"
 
 
 class Range(NamedTuple):

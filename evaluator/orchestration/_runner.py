@@ -106,7 +106,6 @@ class AuditRun:
         self.choice = choice
         self._display = display
         self.summary = RunSummary()
-        _check_choice(audit, choice)
         home.prepare()
         self._advance: dict[str, Advance] = {}
         self._executor = ray_executor(audit, self._on_predicted) or ProcessExecutor(
@@ -114,6 +113,7 @@ class AuditRun:
         )
         move_artifacts_along(home)
         self._open(home)
+        _check_choice(self.state.audit, choice)
         self._runs.close_abandoned()
 
     def _open(self, home: Home) -> None:
@@ -277,6 +277,8 @@ class AuditRun:
         if not candidates:
             return faults
         wanted = -(-(os.cpu_count() or 1) // len(candidates))
+        # A range of partitions is one in Dagster's order.
+        spec = self._runs.tell_values() if self.state.spec.discovered else self.state.spec
         jobs = [
             Job(
                 self.audit,
@@ -286,9 +288,7 @@ class AuditRun:
                 slices,
             )
             for candidate in candidates
-            for slices in slice_batches(
-                self.audit.spec, candidate, pending[candidate.name], wanted=wanted
-            )
+            for slices in slice_batches(spec, candidate, pending[candidate.name], wanted=wanted)
         ]
         with self._executor, ExitStack() as shown:
             for candidate in candidates:

@@ -67,6 +67,7 @@ from evaluator.orchestration._state import AuditState, CandidateSliceState, DayS
 from evaluator.scorecard import (
     CASES,
     DAYS,
+    OTHER,
     PROFILE,
     SLICES,
     WEAK_SLICES,
@@ -236,6 +237,7 @@ def store_scorecard(state: AuditState, run_context: RunContext) -> Record:
             remarks=[
                 *(found.description for found in find_duplicates(models, _versions(slices))),
                 *_recording_remarks(state, expected.evaluation_set),
+                *_pooled_remarks(state.spec, expected.evaluation_set),
                 *scored.remarks,
             ],
         ).to_record(),
@@ -454,6 +456,18 @@ def _versions(slices: Sequence[CandidateSliceState]) -> dict[str, list[str | Non
         version = s.predictions.content_version if s.metrics and s.predictions else None
         versions.setdefault(s.candidate, []).append(version)
     return versions
+
+
+def _pooled_remarks(spec: AuditSpec, evaluation_set: Record) -> Iterator[str]:
+    """Say how many cases are of values that are not told apart."""
+    facts = EvaluationSetFacts.of(evaluation_set)
+    for dimension, how in spec.discovered.items():
+        if count := facts.pooled.get(dimension):
+            yield (
+                f"{count:,} of {facts.cases:,} cases are of the {dimension} `{OTHER}`: values of"
+                f" {how.column} with fewer than {how.minimum_cases} cases when they were first"
+                f" seen, beyond the {how.at_most} most frequent ones, or that can name no partition"
+            )
 
 
 def _recording_remarks(state: AuditState, evaluation_set: Record) -> Iterator[str]:

@@ -10,12 +10,12 @@ from typing import Literal, NamedTuple
 from evaluator.candidates import artifact_digest
 from evaluator.errors import EvidenceError, Fault
 from evaluator.evidence import Address, FailureRecord, Record
-from evaluator.orchestration._facts import IntakeFacts
+from evaluator.orchestration._facts import EvaluationSetFacts, IntakeFacts
 from evaluator.orchestration._home import Home
 from evaluator.orchestration._identities import Identities, SliceInputs
 from evaluator.orchestration._sources import Source, source_of
 from evaluator.scorecard import Asset, Slice, metrics_of, model_of, predictions_of
-from evaluator.spec import Audit, CandidateSpec
+from evaluator.spec import Audit, AuditSpec, CandidateSpec
 
 ARRIVAL = "arrival"
 """In the place of an identity, where a day's file could not be stored and so has none."""
@@ -60,11 +60,23 @@ class AuditState:
     """
 
     def __init__(self, audit: Audit, home: Home) -> None:
-        self.audit = audit
-        self.spec = audit.spec
         self.home = home
         self.store = home.store()
-        self.identities = Identities(audit, self.store.fresh_starts(audit.name))
+        self.audit = audit
+        self.know_values()
+
+    def know_values(self) -> None:
+        """Take over the values that were found when the current evaluation set was frozen."""
+        if self.audit.spec.discovered:
+            frozen = self.current(Asset.EVALUATION_SET)
+            found = {} if frozen is None else EvaluationSetFacts.of(frozen).found
+            self.audit = Audit(self.audit.name, self.audit.spec.with_found(found))
+        self.identities = Identities(self.audit, self.store.fresh_starts(self.audit.name))
+
+    @property
+    def spec(self) -> AuditSpec:
+        """What is declared."""
+        return self.audit.spec
 
     def address(self, asset: str, partition: str | None = None) -> Address:
         """Address of one of the audit's assets."""
@@ -153,8 +165,8 @@ class AuditState:
         evaluation_set = self.current(Asset.EVALUATION_SET)
         if evaluation_set is None:
             return True
-        first = self.spec.slices()[0]
-        return any(
+        first = next(iter(self.spec.slices()), None)
+        return first is None or any(
             self._slice_state(
                 candidate, evaluation_set, self.observed_model(candidate), first
             ).state

@@ -31,7 +31,12 @@ from ._rows import (
     to_frame as to_frame,
 )
 from ._scorecard import DayFacts as DayFacts, Scorecard as Scorecard
-from ._slice import ALL as ALL, Slice as Slice, can_name_partitions as can_name_partitions
+from ._slice import (
+    ALL as ALL,
+    OTHER as OTHER,
+    Slice as Slice,
+    can_name_partitions as can_name_partitions,
+)
 from ._tables import (
     ADDITIONAL_MEASUREMENTS as ADDITIONAL_MEASUREMENTS,
     CASES as CASES,

@@ -12,6 +12,9 @@ SLICE_SEPARATOR = "|"
 ALL: Final = "all"
 """The one value of a dimension by which an audit does not divide its cases."""
 
+OTHER: Final = "other"
+"""Of a dimension whose values are discovered: all values that are not told apart."""
+
 # Dagster builds keys and ranges of slices with some of these, and refuses others; `/` and what is
 # no character would be lost where a slice is shown or is a folder.
 _REFUSED: Final = re.compile(r"[|,\[\]/\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]|\.\.\.")

@@ -1,4 +1,4 @@
-from ._audit import AuditSpec as AuditSpec
+from ._audit import AuditSpec as AuditSpec, DiscoveredColumn as DiscoveredColumn
 from ._base import (
     EITHER_SPELLING as EITHER_SPELLING,
     SpecModel as SpecModel,

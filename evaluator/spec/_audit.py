@@ -58,6 +58,26 @@ _CONTINUOUS_TYPES: Final = ("float", "decimal", "timestamp")
 """The types of columns that have nearly as many values as there are cases."""
 
 
+class DiscoveredColumn(SpecModel):
+    """A column by which cases are divided, whose values nobody knows beforehand."""
+
+    column: str = Field(examples=["region"])
+    """The column; it must be required."""
+
+    values: Literal["discover"] = Field(examples=["discover"])
+    """That its values are found when the evaluation set is frozen."""
+
+    at_most: int = Field(default=50, ge=1, le=1_000, examples=[50])
+    """How many values at most are told apart, the most frequent ones; all others are `other`."""
+
+    minimum_cases: int = Field(default=30, ge=1, examples=[30])
+    """A value with fewer cases, when it is first seen, is `other`. One that was found stays."""
+
+    found: tuple[str, ...] = Field(default=(), examples=[["north", "south", "other"]])
+    """The values that were found. The platform writes them into a certificate's declaration; in
+    your own YAML they have no place."""
+
+
 class AuditSpec(SpecModel):
     """One AI system under evaluation. Without candidates the audit ends at the data's report."""
 
@@ -77,13 +97,15 @@ class AuditSpec(SpecModel):
     label: LabelSpec | None = Field(default=None, examples=[{"column": "late", "positive": 1}])
     """Where the truth stands; needed as soon as there are candidates."""
 
-    geography: str | None = Field(default=None, examples=["region"])
+    geography: str | DiscoveredColumn | None = Field(
+        default=None, examples=["region", {"column": "region", "values": "discover"}]
+    )
     """The column that gives a case's geography. It must be required and list its `allowed`
-    values. Without it all cases are of one geography, `all`."""
+    values, unless these are to be discovered. Without it all cases are of one geography, `all`."""
 
-    segment: str | None = Field(default=None, examples=["airline_kind"])
+    segment: str | DiscoveredColumn | None = Field(default=None, examples=["airline_kind"])
     """The column that gives a case's segment. It must be required and list its `allowed`
-    values. Without it all cases are of one segment, `all`."""
+    values, unless these are to be discovered. Without it all cases are of one segment, `all`."""
 
     candidates: tuple[CandidateSpec, ...] = Field(
         default=(),
@@ -196,18 +218,46 @@ class AuditSpec(SpecModel):
         values = self.slice_values()
         return list(starmap(Slice, product(values.get("geography", ()), values.get("segment", ()))))
 
+    @property
+    def slice_columns(self) -> dict[str, str]:
+        """The columns by which cases are divided, by the names `geography` and `segment`."""
+        declared = {"geography": self.geography, "segment": self.segment}
+        return {
+            dimension: how if isinstance(how, str) else how.column
+            for dimension, how in declared.items()
+            if how is not None
+        }
+
+    @property
+    def discovered(self) -> dict[str, DiscoveredColumn]:
+        """The dimensions whose values are found when the evaluation set is frozen."""
+        declared = {"geography": self.geography, "segment": self.segment}
+        return {name: how for name, how in declared.items() if isinstance(how, DiscoveredColumn)}
+
+    def with_found(self, values: Mapping[str, Sequence[str]]) -> Self:
+        """Return the same audit with the values that were found, by dimension."""
+        known = {
+            name: how.model_copy(update={"found": tuple(values.get(name, ()))})
+            for name, how in self.discovered.items()
+        }
+        return self.model_copy(update=known)
+
     def slice_values(self) -> dict[str, tuple[str, ...]]:
         """Return the values of the two slice columns, by the names `geography` and `segment`.
 
         A column that is not declared has the one value `all`, but where there is no label either,
-        and so nothing that could be evaluated.
+        and so nothing that could be evaluated. Of one whose values are discovered there are those
+        that were found.
         """
+        columns, discovered = self.slice_columns, self.discovered
         return {
-            dimension: (ALL,)
-            if column is None
-            else tuple(map(str, self.data.columns[column].allowed_names))
-            for dimension, column in (("geography", self.geography), ("segment", self.segment))
-            if column is not None or self.label is not None
+            dimension: discovered[dimension].found
+            if dimension in discovered
+            else tuple(map(str, self.data.columns[columns[dimension]].allowed_names))
+            if dimension in columns
+            else (ALL,)
+            for dimension in Slice._fields
+            if dimension in columns or self.label is not None
         }
 
     def failed_slices_allowed(self) -> int:
@@ -343,13 +393,31 @@ class AuditSpec(SpecModel):
 
 def _check_slice_columns(spec: AuditSpec) -> None:
     """Refuse slice columns that are not declared, not two, or cannot name partitions."""
-    for key, name in (("geography", spec.geography), ("segment", spec.segment)):
-        if name is not None:
-            _check_declared(key, name, spec)
+    for key, name in spec.slice_columns.items():
+        _check_declared(key, name, spec)
+        if key in spec.discovered:
+            _check_can_be_discovered(key, name, spec.data.columns[name])
+        else:
             _check_partitions(key, name, spec.data.columns[name])
-    if spec.geography is not None and spec.geography == spec.segment:
+    if len({*spec.slice_columns.values()}) < len(spec.slice_columns):
         raise problem(
             "segment", "it is the same column as geography", "choose two different columns"
+        )
+
+
+def _check_can_be_discovered(key: str, name: str, column: ColumnSpec) -> None:
+    """Refuse a column that some case may lack, or whose values are spelt in several ways."""
+    if not column.required or column.severity != "refuse":
+        raise problem(
+            key,
+            f"the column {name!r} must be required, since each case has to be in a partition",
+            f"set `required: true` on `data.columns.{name}`, and leave its severity at refuse",
+        )
+    if column.type not in ("category", "string", "integer"):
+        raise problem(
+            f"data.columns.{name}",
+            f"values of type {column.type} cannot name the partitions of {key}",
+            "make it a category",
         )
 
 
@@ -548,7 +616,7 @@ def _check_redact(spec: AuditSpec) -> None:
     key = "certificate.redact"
     refuse_repeated(key, spec.certificate.redact, noun="the column ")
     label = None if spec.label is None else spec.label.column
-    needed = {label: "label", spec.geography: "geography", spec.segment: "segment"}
+    needed = {label: "label"} | {name: kind for kind, name in spec.slice_columns.items()}
     for name in spec.certificate.redact:
         _check_declared(key, name, spec)
         kind = (needed | {spec.data.weight: "weight"}).get(name)

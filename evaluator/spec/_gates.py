@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Annotated, Final, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Protocol, Self
 
 from pydantic import Field, Tag, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -38,9 +38,9 @@ class Declared(Protocol):
     @property
     def metrics(self) -> Sequence[str]: ...
     @property
-    def geography(self) -> str | None: ...
+    def slice_columns(self) -> Mapping[str, str]: ...
     @property
-    def segment(self) -> str | None: ...
+    def discovered(self) -> Mapping[str, Any]: ...
     @property
     def fairness(self) -> FairnessSpec | None: ...
     @property
@@ -130,14 +130,15 @@ class ScopedGate(EstimateGate):
                 f"add it to `metrics`, or use one of {', '.join(audit.metrics)}",
             )
         dimensions = {"overall": (), "slice": Slice._fields}.get(self.level, (self.level,))
-        if dimensions and all(getattr(audit, name) is None for name in dimensions):
+        if dimensions and not audit.slice_columns.keys() & {*dimensions}:
             raise problem(
                 f"{key}.level",
                 f"the audit declares no {' and no '.join(dimensions)}",
                 "take `level` out: the gate is for all cases then",
             )
         for dimension, name in (("geography", self.geography), ("segment", self.segment)):
-            if name is not None:
+            # Of what is discovered nobody knows beforehand whether it will be there.
+            if name is not None and dimension not in audit.discovered:
                 known = sorted(audit.slice_values().get(dimension, ()))
                 refuse_unknown(
                     f"{key}.{dimension}", f"there is no {dimension} {name!r}", name, known

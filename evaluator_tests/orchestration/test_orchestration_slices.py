@@ -2,18 +2,23 @@
 
 import shutil
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import numpy as np
 import pandas as pd
 import pytest
 
 from evaluator.certification import PAGE, TrustedKeys, create_key, verify_all
 from evaluator.orchestration import AuditState, Home, statement_name
-from evaluator.scorecard import CASES, Asset
+from evaluator.orchestration._component import audit_definitions
+from evaluator.orchestration._facts import ScorecardFacts
+from evaluator.orchestration._local_runs import RANGE_END_TAG, RANGE_START_TAG
+from evaluator.scorecard import CASES, Asset, Slice
 from evaluator.spec import Audit, AuditSpec
-from evaluator_tests.orchestration.conftest import open_home, run
+from evaluator_tests.orchestration.conftest import open_home, run, start
 
 CASES_PER_DAY = 240
 COLUMNS = {
@@ -183,3 +188,143 @@ def test_other_names_make_another_scorecard_and_take_no_day_in_anew(landed: Home
     assert after.accepted_days() == days
     assert after.require(Asset.SCORECARD).identity != scorecard.identity
     assert {s.segment for s in after.spec.slices()} == {"The East", "west"}
+
+
+CITIES = {"Aachen": 150, "Bonn": 120, "Celle": 60, "Jena": 20, "a|b": 40, "Ulm": 60, "other": 30}
+
+
+def discovering(**how: Any) -> dict[str, Any]:
+    return {"column": "city", "values": "discover", **how}
+
+
+def of_cities(**divided: Any) -> Audit:
+    settings = declare("free").spec.model_dump(mode="json", exclude_unset=True)
+    settings["data"]["columns"] |= {
+        "city": {"type": "category", "required": True},
+        "place": {"type": "category", "required": True, "allowed": ["Aachen", "other"]},
+    }
+    settings["data"]["last_day"] = "2026-01-03"
+    settings["fairness"] = None
+    return Audit("free", AuditSpec.model_validate(settings | divided))
+
+
+@pytest.fixture
+def cities(landed: Home) -> Home:
+    """The home, with a city of each case."""
+    names = [city for city, count in CITIES.items() for _ in range(count)]
+    order = np.random.default_rng(1).permutation(len(names))
+    for audit, day in product(("free", "bound"), (1, 2)):
+        path = landed.landing(audit) / f"cases-2026-01-0{day}.csv"
+        rows = pd.read_csv(path)
+        chosen = order[(day - 1) * CASES_PER_DAY : day * CASES_PER_DAY]
+        city = pd.Series([names[number] for number in chosen])
+        place = city.where(city == "Aachen", "other")
+        rows.assign(city=city, place=place).to_csv(path, index=False)
+    return landed
+
+
+@pytest.mark.parametrize("segment", ["region", {"column": "region", "values": "discover"}])
+def test_values_that_nobody_knew_are_partitions_once_the_set_is_frozen(
+    segment: Any, cities: Home, tmp_path: Path
+) -> None:
+    audit = of_cities(geography=discovering(at_most=3), segment=segment)
+    assert audit.spec.slices() == []
+
+    summary = run(audit, cities)
+
+    assert summary.faults == []
+    assert summary.judged is not None
+    state = AuditState(audit, cities)
+    found = ("Aachen", "Bonn", "Celle", "other")
+    assert state.spec.slice_values()["geography"] == found
+    cases = state.store.read_table(state.require(Asset.EVALUATION_SET), CASES).to_pandas()
+    expected = cases["data.city"].where(cases["data.city"].isin(found), "other")
+    assert (cases["geography"] == expected).all()
+    scored = summary.judged.scorecard.measurements
+    assert set(scored.loc[scored["level"] == "geography", "geography"]) == {*found}
+    remarks = ScorecardFacts.of(state.require(Asset.SCORECARD)).remarks
+    assert any("150 of 480 cases are of the geography `other`" in told for told in remarks)
+    with dg.DagsterInstance.get() as instance:
+        assert [*instance.get_dynamic_partitions("free_geography")] == [*found]
+        # Each slice is a partition that Dagster knows to be there.
+        done = instance.get_materialized_partitions(dg.AssetKey(["free", "good_slice_metrics"]))
+        assert {Slice.of_key(key) for key in done} == {*state.spec.slices()}
+    certificate = state.require(Asset.CERTIFICATE)
+    reports = verify_all(
+        state.store.read_bytes(certificate, statement_name("good")),
+        cities.evidence_url,
+        trusted=TrustedKeys.read(tmp_path / "keys" / "audit.public.pem"),
+        now=datetime.now(UTC),
+    )
+    assert [(report.is_verified, report.problems) for report in reports] == [(True, ())] * 2
+    # A release asks whether the audit is declared as it was judged; what was found is not.
+    assert state.spec.what_counts() != audit.spec.what_counts()
+    assert state.spec.with_found({}).what_counts() == audit.spec.what_counts()
+    assert summary.computed == 2 * 8
+    again = run(audit, cities)
+    assert (again.computed, again.reused) == (0, 2 * 8)
+
+
+def test_the_figures_are_those_of_the_same_values_declared(cities: Home) -> None:
+    discovered = of_cities(geography=discovering(minimum_cases=130))
+    settings = of_cities(geography="place").spec.model_dump(mode="json", exclude_unset=True)
+    declared = Audit("bound", AuditSpec.model_validate(settings))
+    versions = set()
+    for audit in (discovered, declared):
+        assert run(audit, cities).faults == []
+        state = AuditState(audit, cities)
+        assert state.spec.slice_values()["geography"] == ("Aachen", "other")
+        versions.add(state.require(Asset.SCORECARD).content_version)
+    assert len(versions) == 1
+
+
+def test_a_value_that_was_found_stays_and_new_ones_come_behind_it(cities: Home) -> None:
+    audit = of_cities(geography=discovering(at_most=4, minimum_cases=50))
+    run(audit, cities)
+    before = AuditState(audit, cities).spec.slice_values()["geography"]
+    assert before == ("Aachen", "Bonn", "Celle", "Ulm", "other")
+    outputs = pd.read_csv(cities.root / "outputs.csv")
+    more = pd.DataFrame(
+        {
+            "case": [f"d{number}" for number in range(90)],
+            "region": "east",
+            "everywhere": "all",
+            "everybody": "all",
+            "hour": 3,
+            "late": 1,
+            "city": "Jena",
+            "place": "other",
+        }
+    )
+    more.to_csv(cities.landing("free") / "cases-2026-01-03.csv", index=False)
+    added = pd.DataFrame({"case": more["case"], "good": 0.9, "fair": 0.8})
+    pd.concat([outputs, added]).to_csv(cities.root / "outputs.csv", index=False)
+    wider = of_cities(geography=discovering(at_most=5, minimum_cases=50))
+    start(wider, cities).run(refresh=True)
+    state = AuditState(wider, cities)
+    assert state.spec.slice_values()["geography"] == (*before, "Jena")
+    with dg.DagsterInstance.get() as instance:
+        assert [*instance.get_dynamic_partitions("free_geography")] == [*before, "Jena"]
+
+
+def test_a_range_of_dagsters_own_is_backfilled_over_discovered_values(cities: Home) -> None:
+    audit = of_cities(geography=discovering(at_most=3), segment="region")
+    run(audit, cities)
+    state = AuditState(audit, cities)
+    definitions = audit_definitions(audit)
+    keys = [dg.AssetKey(["free", name]) for name in ("good_predictions", "good_slice_metrics")]
+    with dg.DagsterInstance.get() as instance:
+        result = definitions.resolve_implicit_global_asset_job_def().execute_in_process(
+            instance=instance,
+            asset_selection=keys,
+            tags={
+                RANGE_START_TAG: Slice("Bonn", "east").key,
+                RANGE_END_TAG: Slice("other", "west").key,
+            },
+        )
+    done = {
+        Slice.of_key(str(event.partition))
+        for event in result.all_events
+        if event.is_step_materialization and event.asset_key == keys[1]
+    }
+    assert done == {one for one in state.spec.slices() if one.geography != "Aachen"}

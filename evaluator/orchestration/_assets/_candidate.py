@@ -34,7 +34,7 @@ _SHOWN = ["metric", "value", "low", "high", "n", "status", "reason"]
 
 def candidate_assets(audit: Audit, candidate: CandidateSpec) -> dg.AssetsDefinition:
     """Build the predictions and the metrics of one candidate, as one step."""
-    by_slice = slices(audit.spec)
+    by_slice = slices(audit)
     columns = [dg.TableColumn(*c[:2], description=c[2]) for c in audit.spec.task.columns]
     condition = nightly_or_content_changed(audit.spec.automation.nightly)
     predictions = asset_spec(

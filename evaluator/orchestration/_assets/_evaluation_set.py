@@ -18,7 +18,7 @@ from evaluator.orchestration._evaluation_set import (
     store_evaluation_set,
 )
 from evaluator.orchestration._facts import EvaluationSetFacts
-from evaluator.orchestration._partitions import ALL_PARTITIONS
+from evaluator.orchestration._partitions import ALL_PARTITIONS, tell_values
 from evaluator.orchestration._resources import States, run_context_of
 from evaluator.scorecard import CASES, Asset, model_of, step_of
 from evaluator.spec import Audit, CandidateSpec
@@ -49,6 +49,7 @@ def evaluation_set_asset(audit: Audit) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[None]:
         state = evaluator_home.state(audit)
         record = store_evaluation_set(state, run_context_of(context))
+        tell_values(context.instance, state.audit)
         facts = EvaluationSetFacts.of(record)
         left_out = {d.day: d.reason for d in state.day_states() if d.state != "accepted"}
         counts = state.store.read_table(record, WITHOUT_LABEL).to_pandas()
@@ -60,6 +61,10 @@ def evaluation_set_asset(audit: Audit) -> dg.AssetsDefinition:
                 "days left out": dg.MetadataValue.json(left_out),
                 "rows without a label": facts.without_label,
                 "rows of weight 0": facts.of_weight_zero,
+                **{
+                    f"cases of other values of {state.spec.slice_columns[name]}": count
+                    for name, count in facts.pooled.items()
+                },
                 "labels by slice": dg.MetadataValue.md(markdown_table(counts)),
                 "content version": record.content_version,
                 "stored as": dg.MetadataValue.path(state.place(record, CASES)),

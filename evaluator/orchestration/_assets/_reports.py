@@ -166,7 +166,7 @@ def _scorecard(audit: Audit) -> dg.AssetsDefinition:
             },
         )
         counts = Counter(one.candidate for one in missing)
-        allowed = audit.spec.failed_slices_allowed()
+        allowed = state.spec.failed_slices_allowed()
         yield dg.AssetCheckResult(
             passed=all(count <= allowed for count in counts.values()),
             asset_key=spec.key,

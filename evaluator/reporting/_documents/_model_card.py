@@ -168,9 +168,8 @@ def _factors(content: DocumentsContent) -> list[Block]:
     spec = content.spec
     rows: list[tuple[Inline, ...]] = []
     values = spec.slice_values()
-    for dimension, column in (("geography", spec.geography), ("segment", spec.segment)):
-        if column is not None:
-            rows.append((dimension, column, ", ".join(values[dimension])))
+    for dimension, column in spec.slice_columns.items():
+        rows.append((dimension, column, ", ".join(values[dimension])))
     rows += [("further slices", " x ".join(names), "") for names in spec.additional_slices]
     attributes = dict.fromkeys(gap.attribute for gap in content.scorecard.rows(Gap))
     rows += [("groups held against each other", name, "") for name in attributes]
