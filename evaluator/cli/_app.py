@@ -1,10 +1,12 @@
 """The command itself, and the options that go with all of it."""
 
+import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from evaluator.cli import _audits, _certificates
+from evaluator.cli import _audits, _certificates, _projects
 from evaluator.verifier import run_command
 
 app = typer.Typer(
@@ -13,7 +15,8 @@ app = typer.Typer(
     epilog=(
         "Exit codes: 0 done or certified; 1 done and not certified, or a file refused;"
         " 2 wrong use or wrong YAML; 3 a fault; 130 or 143 stopped by Ctrl-C or SIGTERM."
-        " State lies under EVALUATOR_HOME (.evaluator)."
+        " The audits are those of the project that you stand in, or without one those that ship."
+        " State lies in EVALUATOR_HOME, by default .evaluator in the project, or where you stand."
     ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -25,11 +28,28 @@ app = typer.Typer(
 @app.callback()
 def _options(
     *,
-    debug: Annotated[bool, typer.Option("--debug", help="Show where an error was raised.")] = False,
+    debug: Annotated[  # noqa: ARG001 - `run_command` looks for it
+        bool, typer.Option("--debug", help="Show where an error was raised.")
+    ] = False,
+    project: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="<folder>",
+            help="The project that is meant, before the command; by default EVALUATOR_PROJECT, or"
+            " the one that you stand in.",
+        ),
+    ] = None,
 ) -> None:
     """Hold the options that go with every command."""
+    if project is not None:
+        from evaluator.spec import PROJECT_VARIABLE, find_project
+
+        # Processes that are started from here are told by it, too.
+        os.environ[PROJECT_VARIABLE] = str(project.absolute())
+        find_project()
 
 
+app.add_typer(_projects.commands)
 app.add_typer(_audits.commands)
 app.add_typer(_certificates.commands)
 

@@ -16,6 +16,15 @@ if TYPE_CHECKING:
     from evaluator.spec import Audit
 
 commands = typer.Typer()
+Geography = Annotated[
+    str | None, typer.Option(metavar="<column>", help="The column with a case's geography.")
+]
+Segment = Annotated[
+    str | None, typer.Option(metavar="<column>", help="The column with a case's segment.")
+]
+Label = Annotated[
+    str | None, typer.Option(metavar="<column>", help="The column that holds the truth.")
+]
 
 
 @commands.command(
@@ -38,11 +47,12 @@ def demo(
     """
     from evaluator.demo import prepare
     from evaluator.orchestration import Home
+    from evaluator.spec import load_audit, shipped_audits
 
     home = Home.from_environment()
     with progress_display() as display:
         prepare(audit, days, home, display)
-        run = _audit_run(_load(audit), display)
+        run = _audit_run(load_audit(audit, shipped_audits()), display)
         summary = run.run()
     # The demo is done when it has run; that not everything is accepted is what it shows.
     exit_code = _print_summary(run, summary)
@@ -105,7 +115,7 @@ def validate(
     from evaluator.intake import ingest, quarantine_to_csv
 
     spec = _load(audit).spec
-    _check_is_file(file)
+    check_is_file(file)
     if quarantine is not None:
         check_can_be_written(quarantine)
     slices = list(spec.slice_columns.values())
@@ -120,29 +130,23 @@ def validate(
 @commands.command(
     epilog="Examples: evaluator infer exports/sales-2024-03-01.csv;"
     " evaluator infer cases.csv --geography region --segment kind --label approved"
-    " > evaluator/defs/loans/defs.yaml"
 )
 def infer(
     file: Annotated[Path, typer.Argument(help="A file like those that will come daily.")],
-    geography: Annotated[
-        str | None, typer.Option(metavar="<column>", help="The column with a case's geography.")
-    ] = None,
-    segment: Annotated[
-        str | None, typer.Option(metavar="<column>", help="The column with a case's segment.")
-    ] = None,
-    label: Annotated[
-        str | None, typer.Option(metavar="<column>", help="The column that holds the truth.")
-    ] = None,
+    geography: Geography = None,
+    segment: Segment = None,
+    label: Label = None,
 ) -> None:
     """Write a first `data:` section for an audit's YAML, with a comment wherever it is unsure.
 
-    With a label it is a whole first audit, divided by geography and segment where these are named.
+    With a label it is a whole first audit, divided by geography and segment where these are named;
+    `evaluator new` puts it in place.
     """
     from textwrap import indent
 
     from evaluator.intake import infer_audit, infer_schema
 
-    _check_is_file(file)
+    check_is_file(file)
     if label is not None:
         typer.echo(infer_audit(file, label, geography=geography, segment=segment), nl=False)
     elif geography is not None or segment is not None:
@@ -294,15 +298,16 @@ def ui(
     Dagster's processes is started again; Ctrl-C ends them all.
     """
     from evaluator.orchestration import Home, serve
-    from evaluator.spec import audit_names, load_audit, shipped_audits
+    from evaluator.spec import audit_names, load_audit
 
     _check_can_listen(port)
     home = Home.from_environment()
     home.prepare()
     _hold_alone(home)
-    for name in audit_names(shipped_audits()):
+    folder = audits_folder()
+    for name in audit_names(folder):
         try:
-            load_audit(name, shipped_audits())
+            load_audit(name, folder)
         except EvaluatorError as error:
             typer.echo(f"Error: {error}", err=True)
     serve(home, port, lambda told: typer.echo(told, err=True))
@@ -357,9 +362,17 @@ def _hold_alone(home: "Home") -> None:
 
 def _load(audit: str) -> "Audit":
     """Read an audit; a wrong YAML is reported before Dagster is loaded and progress is shown."""
-    from evaluator.spec import load_audit, shipped_audits
+    from evaluator.spec import load_audit
 
-    return load_audit(audit, shipped_audits())
+    return load_audit(audit, audits_folder())
+
+
+def audits_folder() -> Path:
+    """Return where the audits lie that are meant: the project's, or those that ship."""
+    from evaluator.spec import find_project, shipped_audits
+
+    project = find_project()
+    return shipped_audits() if project is None else project.audits
 
 
 def _audit_run(
@@ -403,6 +416,7 @@ def check_can_be_written(path: Path) -> None:
         )
 
 
-def _check_is_file(path: Path) -> None:
+def check_is_file(path: Path) -> None:
+    """Refuse what is no file before anything is done with it."""
     if not path.is_file():
         raise UsageError("there is no such file", culprit=str(path), fix="check the path")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from evaluator.cli._audits import check_can_be_written
+from evaluator.cli._audits import audits_folder, check_can_be_written
 from evaluator.errors import UsageError
 from evaluator.verifier import (
     CASES_ASKED,
@@ -307,7 +307,6 @@ def require(
     expired, was revoked, or is for another artifact, does not count.
     """
     from evaluator.certification import check_release
-    from evaluator.spec import shipped_audits
 
     state = _state(audit)
     candidates = {declared.name: declared for declared in state.spec.candidates}
@@ -326,7 +325,7 @@ def require(
     trusted = (
         None
         if allow_unsigned
-        else trusted_keys(key, outside=[Path(state.store.url), shipped_audits() / audit])
+        else trusted_keys(key, outside=[Path(state.store.url), audits_folder()])
     )
     if trusted is None and not allow_unsigned:
         raise UsageError(
@@ -477,6 +476,6 @@ def _append(decision: _Decision, audit: str, evidence: str, subject: str) -> Non
 
 def _state(audit: str) -> "AuditState":
     from evaluator.orchestration import AuditState, Home
-    from evaluator.spec import load_audit, shipped_audits
+    from evaluator.spec import load_audit
 
-    return AuditState(load_audit(audit, shipped_audits()), Home.from_environment())
+    return AuditState(load_audit(audit, audits_folder()), Home.from_environment())

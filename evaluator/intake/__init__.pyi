@@ -2,7 +2,12 @@ from ._drift import (
     Content as Content,
     reference_content as reference_content,
 )
-from ._infer import infer_audit as infer_audit, infer_schema as infer_schema
+from ._infer import (
+    NO_CANDIDATES as NO_CANDIDATES,
+    infer_audit as infer_audit,
+    infer_schema as infer_schema,
+    likely_positive as likely_positive,
+)
 from ._ingest import (
     IntakeResult as IntakeResult,
     ingest as ingest,

@@ -6,7 +6,7 @@ what was found, so that each line which does not pass is named.
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any, Final
@@ -54,31 +54,57 @@ def infer_schema(path: Path) -> str:
 
 
 def infer_audit(
-    path: Path, label: str, *, geography: str | None = None, segment: str | None = None
+    path: Path,
+    label: str | None = None,
+    *,
+    geography: str | None = None,
+    segment: str | None = None,
 ) -> str:
-    """Write a whole first audit for a file of labelled cases.
+    """Write a whole first audit for a file of cases.
 
     Parameters
     ----------
     path
         As for `infer_schema`.
     label, geography, segment
-        Columns of the file; an audit need not have the last two.
+        Columns of the file; what is None is left out.
 
     Returns
     -------
     str
-        A `defs.yaml` that loads; candidates and gates stand in it as comments.
+        A `defs.yaml` that loads; candidates (`NO_CANDIDATES`) and gates stand in it as comments.
 
     Raises
     ------
     IntakeError
         As `infer_schema`; also where a column is absent, or the label has not two values.
     """
-    divided = {"geography": geography, "segment": segment}
-    named = [column for column in divided.values() if column is not None]
-    text, columns = _infer(path, named, (*named, label))
-    values = columns[label].distinct
+    sliced = [name for name in (geography, segment) if name is not None]
+    text, columns = _infer(path, sliced, [*sliced, *([] if label is None else [label])])
+    indented = "\n".join(f"    {line}" if line else "" for line in text.splitlines())
+    by = {"geography": geography, "segment": segment}
+    named = "".join(f"  {key}: {_scalar(name)}\n" for key, name in by.items() if name is not None)
+    if label is not None:
+        positive, negative = _sides(path, label, columns[label])
+        values = f"positive: {positive}, negative: {negative}"
+        named += f"  label: {{column: {_scalar(label)}, {values}}}"
+        named += "  # unsure: which of the two values counts as positive\n"
+    return (
+        "type: evaluator.orchestration.AuditComponent\n\n"
+        "attributes:\n"
+        f"  description: {_scalar(f'First audit of {path.name}')}\n\n"
+        f"  data:\n{indented}\n\n"
+        f"{named}\n{NO_CANDIDATES}"
+        "  # What a certificate needs; see docs/gates.md.\n"
+        "  # gates:\n"
+        "  #   - {metric: accuracy, level: overall, at_least: 0.8}\n"
+        "  #   - {kind: complete}\n"
+    )
+
+
+def _sides(path: Path, label: str, column: ColumnSketch) -> Iterator[str]:
+    """Write a label's two values: first that which more likely counts as positive."""
+    values = column.distinct
     if values is None or len(values) != 2:  # noqa: PLR2004 - a binary label
         many = "many" if values is None else len(values)
         raise IntakeError(
@@ -86,26 +112,27 @@ def infer_audit(
             culprit=str(path),
             fix="name the column that holds the truth, as 0 and 1 or as two words",
         )
-    positive = max(values, key=lambda value: (value.casefold() in _POSITIVE, value))
-    type_ = columns[label].inferred.type
-    shown = positive if type_ in ("integer", "boolean") else _scalar(positive)
-    indented = "\n".join(f"    {line}" if line else "" for line in text.splitlines())
-    return (
-        "type: evaluator.orchestration.AuditComponent\n\n"
-        "attributes:\n"
-        f"  description: {_scalar(f'First audit of {path.name}')}\n\n"
-        f"  data:\n{indented}\n\n"
-        + "".join(f"  {key}: {_scalar(c)}\n" for key, c in divided.items() if c is not None)
-        + f"  label: {{column: {_scalar(label)}, positive: {shown}}}"
-        "  # unsure: which of the two values counts as positive\n\n"
-        "  # What is judged; see docs/audit-yaml.md for other kinds.\n"
-        "  # candidates:\n"
-        "  #   - {name: first, kind: recorded, path: outputs.csv, id: id, score: score}\n"
-        "  # gates:\n"
-        "  #   - {metric: accuracy, level: overall, at_least: 0.8}\n"
-    )
+    positive = likely_positive(values)
+    for value in sorted(values, key=lambda value: value != positive):
+        yield value if column.inferred.type in ("integer", "boolean") else _scalar(value)
 
 
+def likely_positive(values: Iterable[str]) -> str:
+    """Choose of a label's values the one that more likely counts as positive.
+
+    Parameters
+    ----------
+    values
+        As texts.
+    """
+    return max(values, key=lambda value: (value.casefold() in _POSITIVE, value))
+
+
+NO_CANDIDATES: Final = """\
+  # What is judged; see docs/candidates.md for other kinds.
+  # candidates:
+  #   - {name: first, kind: recorded, path: outputs.csv, id: id, score: score}
+"""
 _POSITIVE: Final = ("1", "true", "yes", "y", "t", "positive", "ja", "j", "oui", "si", "sí", "sim")
 
 

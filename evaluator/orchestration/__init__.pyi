@@ -29,5 +29,11 @@ from ._runner import (
     Display as Display,
     RunSummary as RunSummary,
 )
+from ._scaffold import (
+    FirstAudit as FirstAudit,
+    make_project as make_project,
+    name_from as name_from,
+    write_first_audit as write_first_audit,
+)
 from ._services import LOOPBACK as LOOPBACK, serve as serve
 from ._state import AuditState as AuditState

@@ -37,7 +37,9 @@ class Arrival(NamedTuple):
     """What is asked for, as arguments of a run request."""
 
 
-def landing_sensor(audit: Audit) -> dg.SensorDefinition:
+def landing_sensor(
+    audit: Audit, open_home: Callable[[], Home] = Home.from_environment
+) -> dg.SensorDefinition:
     """Take a day in when its file arrives, and again when its content changes, in one run.
 
     What could not be taken in by no fault of the file is tried again after a while.
@@ -60,7 +62,7 @@ def landing_sensor(audit: Audit) -> dg.SensorDefinition:
         description="Takes in a day's file when it has arrived, and again when it has changed.",
     )
     def landing(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        state = AuditState(audit, Home.from_environment())
+        state = AuditState(audit, open_home())
 
         source = source_of(audit, state.home)
 
@@ -97,7 +99,9 @@ def landing_sensor(audit: Audit) -> dg.SensorDefinition:
     return landing
 
 
-def artifact_sensor(audit: Audit) -> dg.SensorDefinition:
+def artifact_sensor(
+    audit: Audit, open_home: Callable[[], Home] = Home.from_environment
+) -> dg.SensorDefinition:
     """Observe a candidate's model when its artifact arrives or changes."""
     keys = {c.name: key_of(audit, model_of(c.name)) for c in audit.spec.candidates}
 
@@ -109,7 +113,7 @@ def artifact_sensor(audit: Audit) -> dg.SensorDefinition:
         description="Observes a candidate's model when its artifact is new.",
     )
     def artifacts(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        state = AuditState(audit, Home.from_environment())
+        state = AuditState(audit, open_home())
 
         def arrival(candidate: CandidateSpec) -> Arrival:
             home = state.home

@@ -1,6 +1,7 @@
 """The Dagster component that turns an audit's YAML into its part of the lineage graph."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,15 @@ from evaluator.orchestration._executors._declared import DeclaredExecutor
 from evaluator.orchestration._executors._executor import SliceExecutor
 from evaluator.orchestration._resources import HomeResource, States
 from evaluator.scorecard import Asset, name_in_dagster
-from evaluator.spec import Audit, AuditSpec, audit_names, load_audit, named_audit, read_audit
+from evaluator.spec import (
+    Audit,
+    AuditSpec,
+    audit_names,
+    find_project,
+    load_audit,
+    named_audit,
+    read_audit,
+)
 
 _TEMPLATE = """\
 # An audit of one AI system. Every key is described in docs/audit-yaml.md.
@@ -84,6 +93,7 @@ attributes:
 """
 # The same objects for every audit: Dagster refuses different ones under one name.
 _HOME, _EXECUTOR = HomeResource(), DeclaredExecutor()
+_home_of_project = cache(HomeResource)
 _MANY_SLICES, _SECONDS_WITH_MANY = 2_000, 30
 """So many slices of candidates are looked at less often."""
 
@@ -179,7 +189,7 @@ class AuditComponent(dg.Component):
                 raise self.spec
             return named_audit(name, self.spec)
 
-        built = _built(read)
+        built = _built(read, _home_of(Path(context.path)))
         return built if isinstance(built, dg.Definitions) else _fault_definitions(name, [built])
 
 
@@ -198,8 +208,9 @@ def project_definitions(folder: Path) -> dg.Definitions:
         says file, line and fix; the daemon does that at once.
     """
     parts, faults = [], dict[str, list[Exception]]()
+    home = _home_of(folder)
     for name in audit_names(folder):
-        built = _built(lambda name=name: load_audit(name, folder))  # type: ignore[misc] # bound now
+        built = _built(lambda name=name: load_audit(name, folder), home)  # type: ignore[misc] # bound now
         if isinstance(built, dg.Definitions):
             parts.append(built)
         else:
@@ -209,10 +220,16 @@ def project_definitions(folder: Path) -> dg.Definitions:
     return dg.Definitions.merge(*parts)
 
 
-def _built(read: Callable[[], Audit]) -> dg.Definitions | Exception:
+def _home_of(path: Path) -> States:
+    """Return where the state of what lies there is, whatever the working directory will be."""
+    project = find_project(path)
+    return _HOME if project is None else _home_of_project(project=str(project.root))
+
+
+def _built(read: Callable[[], Audit], home: States) -> dg.Definitions | Exception:
     """Build one audit, or return what it fails of, be it its YAML, Dagster or ourselves."""
     try:
-        definitions = audit_definitions(read())
+        definitions = audit_definitions(read(), home=home)
         # Some of what Dagster refuses it finds only here, for all audits together otherwise.
         definitions.resolve_implicit_global_asset_job_def()
     except Exception as error:  # noqa: BLE001 - whatever it is, other audits load
@@ -282,13 +299,13 @@ def audit_definitions(
         # A tick looks at every slice of every candidate: 3 s for 27,000 of them.
         seconds=SECONDS_BETWEEN_TICKS if count < _MANY_SLICES else _SECONDS_WITH_MANY,
     )
-    sensors: list[dg.SensorDefinition] = [landing_sensor(audit), automation]
+    sensors: list[dg.SensorDefinition] = [landing_sensor(audit, home.home), automation]
     if audit.spec.candidates:
         assets.append(evaluation_set_asset(audit))
         for candidate in audit.spec.candidates:
             assets += [model_asset(audit, candidate), candidate_assets(audit, candidate)]
         assets += report_assets(audit)
-        sensors.append(artifact_sensor(audit))
+        sensors.append(artifact_sensor(audit, home.home))
     return dg.Definitions(
         assets=assets,
         sensors=sensors,

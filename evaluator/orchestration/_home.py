@@ -14,6 +14,7 @@ import yaml
 
 from evaluator.errors import StateError
 from evaluator.evidence import EvidenceStore, is_temporary, write_whole
+from evaluator.spec import find_project
 
 HOME_VARIABLE = "EVALUATOR_HOME"
 EVIDENCE_VARIABLE = "EVALUATOR_EVIDENCE"
@@ -114,16 +115,26 @@ class Home:
     evidence_url: str
 
     @classmethod
-    def from_environment(cls) -> "Home":
+    def from_environment(cls, project: Path | None = None) -> "Home":
         """Read the environment.
+
+        Parameters
+        ----------
+        project
+            The root of the project whose state it is; by default that of the one that is meant.
 
         Returns
         -------
         Home
-            At `EVALUATOR_HOME`, by default ``.evaluator`` in the working directory, with evidence
-            at `EVALUATOR_EVIDENCE`, by default ``evidence`` below it.
+            At `EVALUATOR_HOME`, by default ``.evaluator`` in the project, or in the working
+            directory where there is none; with evidence at `EVALUATOR_EVIDENCE`, by default
+            ``evidence`` below it.
         """
-        root = Path(os.environ.get(HOME_VARIABLE) or DEFAULT_HOME).absolute()
+        named = os.environ.get(HOME_VARIABLE)
+        if not named and project is None:
+            found = find_project()
+            project = found.root if found else None
+        root = (Path(named) if named else (project or Path()) / DEFAULT_HOME).absolute()
         return cls(root, os.environ.get(EVIDENCE_VARIABLE) or str(root / "evidence"))
 
     @property
@@ -194,7 +205,8 @@ class Home:
             yield
             return
         pools = self.dagster / "pools"
-        pools.mkdir(exist_ok=True)
+        # In a Dagster of the user's own there is no instance here.
+        pools.mkdir(parents=True, exist_ok=True)
         with locked(pools / name, shared=shared):
             yield
 

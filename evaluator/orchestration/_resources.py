@@ -1,6 +1,7 @@
 """What Dagster hands to every asset: the audit's state, and the run that writes."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Protocol
 
 import dagster as dg
@@ -13,20 +14,35 @@ from evaluator.spec import Audit
 
 
 class States(Protocol):
-    """Gives assets the state of their audit."""
+    """Gives assets and sensors the state of their audit."""
+
+    def home(self) -> Home:
+        """Return where it lies."""
 
     def state(self, audit: Audit) -> AuditState:
         """Return the audit's state."""
 
 
 class HomeResource(dg.ConfigurableResource[None]):
-    """The state below the home that the environment of the running process names."""
+    """The state below the home that the environment of the running process names.
+
+    Parameters
+    ----------
+    project
+        The root of the project whose state it is where the environment names none.
+    """
+
+    project: str | None = None
+
+    def home(self) -> Home:
+        """See `States`."""
+        return Home.from_environment(Path(self.project) if self.project else None)
 
     def state(self, audit: Audit) -> AuditState:
         """Open the audit's state, afresh for each step."""
         # Dagster may have started this process without any of ours.
         settle_process()
-        home = Home.from_environment()
+        home = self.home()
         move_artifacts_along(home)
         return AuditState(audit, home)
 
@@ -36,6 +52,10 @@ class OneState:
 
     def __init__(self, state: AuditState) -> None:
         self._state = state
+
+    def home(self) -> Home:
+        """See `States`."""
+        return self._state.home
 
     def state(self, _: Audit) -> AuditState:
         """See `States`."""

@@ -59,6 +59,11 @@ from ._loading import (
     read_audit as read_audit,
     shipped_audits as shipped_audits,
 )
+from ._project import (
+    PROJECT_VARIABLE as PROJECT_VARIABLE,
+    Project as Project,
+    find_project as find_project,
+)
 from ._settings import (
     FairnessSpec as FairnessSpec,
     RayExecution as RayExecution,
@@ -69,4 +74,9 @@ from ._spellings import (
     TimeFormat as TimeFormat,
     parse_time_format as parse_time_format,
 )
-from ._task import UNKNOWN_LABEL as UNKNOWN_LABEL, LabelSpec as LabelSpec, Task as Task
+from ._task import (
+    UNKNOWN_LABEL as UNKNOWN_LABEL,
+    BinaryTask as BinaryTask,
+    LabelSpec as LabelSpec,
+    Task as Task,
+)

@@ -1,5 +1,6 @@
 """Reading an audit's YAML, with errors that say where and how to mend it."""
 
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,8 @@ from evaluator.spec._mistakes import explain, line_of
 _AUDIT_FILE: Final = "defs.yaml"
 _COMPONENT_TYPE: Final = "evaluator.orchestration.AuditComponent"
 _TOP_KEYS: Final = ("type", "attributes")
+_TYPES: Final = re.compile(r"^type:[ \t]*(.*?)[ \t\r]*$", re.MULTILINE)
+_FOREIGN_TYPE: Final = re.compile(r"([\"']?)(?!evaluator\.)\w+(?:\.\w+)+\1(?:\s+#.*)?")
 
 # Far beyond what an audit needs, and far below what a machine can take.
 _MAX_DEPTH: Final = 30
@@ -60,9 +63,20 @@ def _audit_files(folder: Path) -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {}
     for path in sorted(folder.rglob(_AUDIT_FILE)):
         # As Dagster does: what an editor or Python keeps for itself is passed over.
-        if not any(part.startswith((".", "__")) for part in path.relative_to(folder).parts):
+        hidden = any(part.startswith((".", "__")) for part in path.relative_to(folder).parts)
+        if not hidden and not _is_foreign(path):
             found.setdefault(path.parent.name, []).append(path)
     return found
+
+
+def _is_foreign(path: Path) -> bool:
+    """Tell whether a file is of components that are not ours; one that says nothing may be ours."""
+    try:
+        types = _TYPES.findall(path.read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        # Who reads it says why it cannot be read.
+        return False
+    return bool(types) and all(map(_FOREIGN_TYPE.fullmatch, types))
 
 
 def load_audit(name: str, folder: Path) -> Audit:
@@ -77,11 +91,16 @@ def load_audit(name: str, folder: Path) -> Audit:
     """
     files = _audit_files(folder)
     if name not in files:
+        own = (
+            "or stand in your own project: `evaluator init DIR --from FILE` makes one"
+            if folder == shipped_audits()
+            else f"or make it with `evaluator new {name} --from FILE`"
+        )
         raise UsageError(
             "there is no such audit",
             culprit=name,
-            fix=f"use one of {', '.join(files) or '(there is none yet)'},"
-            f" or write {folder / name / _AUDIT_FILE}",
+            fix=f"use one of {', '.join(files) or '(there is none yet)'}, which lie in {folder},"
+            f" {own}",
         )
     path, *others = files[name]
     if others:
