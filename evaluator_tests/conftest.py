@@ -3,12 +3,15 @@
 import fcntl
 import os
 import shutil
+import sys
 from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from evaluator import cli
 
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
@@ -16,6 +19,17 @@ settings.load_profile("unhurried")
 _Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)
 BuiltOnce = Callable[[str, Callable[[Path], None]], Path]
 """Makes a folder by its name, or returns the one that is made already."""
+
+
+class Answer(NamedTuple):
+    """What the command said, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+
+Call = Callable[..., Answer]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -43,6 +57,20 @@ def built_once(tmp_path_factory: pytest.TempPathFactory) -> BuiltOnce:
         return folder
 
     return build
+
+
+@pytest.fixture
+def call_command(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Call:
+    """Call the command `evaluator` in this process."""
+
+    def make(*arguments: str) -> Answer:
+        monkeypatch.setattr(sys, "argv", ["evaluator", *arguments])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        out, err = capfd.readouterr()
+        return Answer(int(caught.value.code or 0), out, err)
+
+    return make
 
 
 @pytest.hookimpl(wrapper=True)

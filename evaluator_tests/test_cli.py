@@ -9,7 +9,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import typer.main
@@ -18,24 +18,17 @@ import yaml
 from evaluator import cli
 from evaluator.errors import RenamedKeyWarning
 from evaluator.spec import Audit, AuditSpec, DataSpec, load_audit
+from evaluator_tests.conftest import Call
 from evaluator_tests.spec.conftest import GOOD
 
 HEADER = "case_id,country,customer,amount,label\n"
 COMMANDS = (
+    *("init", "new"),
     *("demo", "run", "validate", "infer", "replay", "prune", "lineage", "ui"),
     *("verify", "export", "open", "sign-off", "waive", "revoke", "correct", "require"),
     *("keys create", "keys revoke"),
 )
 GOOD_ROWS = "a,north,new,1.5,0\nb,south,returning,2,1\n"
-
-
-class Answer(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Call = Callable[..., Answer]
 
 
 @pytest.fixture
@@ -53,18 +46,10 @@ def audits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def call(audits: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Call:
-    """Call the command in this process."""
+def call(audits: Path, call_command: Call) -> Call:
+    """Call the command where there is the audit `shop`."""
     assert audits.is_dir()
-
-    def make(*arguments: str) -> Answer:
-        monkeypatch.setattr(sys, "argv", ["evaluator", *arguments])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        out, err = capfd.readouterr()
-        return Answer(int(caught.value.code or 0), out, err)
-
-    return make
+    return call_command
 
 
 @pytest.fixture

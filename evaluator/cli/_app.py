@@ -45,7 +45,7 @@ def _options(
         from evaluator.spec import PROJECT_VARIABLE, find_project
 
         # Processes that are started from here are told by it, too.
-        os.environ[PROJECT_VARIABLE] = str(project.absolute())
+        os.environ[PROJECT_VARIABLE] = str(project.resolve())
         find_project()
 
 

@@ -62,6 +62,7 @@ load_from:
     ".gitignore": """\
 # State: files as they came, evidence, runs. There may be personal data in it.
 {home}/
+.tmp_dagster_home_*/
 .venv/
 .env
 __pycache__/
@@ -405,6 +406,8 @@ def _keys_of(recording: _Recording, cases: _Cases) -> tuple[dict[str, Any], dict
     chosen = _choose("prediction", decisions, _DECISIONS, doubts)
     if chosen is not None:
         keys["prediction"] = chosen
+        if chosen == cases.label:
+            doubts["prediction"] = "unsure: it is called as the truth is; is it what was predicted?"
         if not texts[chosen] <= truth:
             positive = likely_positive(texts[chosen])
             sides = {"positive": positive, "negative": min(texts[chosen] - {positive})}

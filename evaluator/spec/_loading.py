@@ -92,16 +92,12 @@ def load_audit(name: str, folder: Path) -> Audit:
     files = _audit_files(folder)
     if name not in files:
         own = (
-            "or stand in your own project: `evaluator init DIR --from FILE` makes one"
+            "stand in your own project: `evaluator init DIR --from FILE` makes one"
             if folder == shipped_audits()
-            else f"or make it with `evaluator new {name} --from FILE`"
+            else f"make it with `evaluator new {name} --from FILE`"
         )
-        raise UsageError(
-            "there is no such audit",
-            culprit=name,
-            fix=f"use one of {', '.join(files) or '(there is none yet)'}, which lie in {folder},"
-            f" {own}",
-        )
+        here = f"use one of {', '.join(files)}, which are those in {folder}, or " if files else ""
+        raise UsageError("there is no such audit", culprit=name, fix=here + own)
     path, *others = files[name]
     if others:
         raise SpecError(

@@ -40,7 +40,8 @@ def find_project(start: Path | None = None) -> Project | None:
     """
     named = os.environ.get(PROJECT_VARIABLE)
     if start is None and named:
-        settings = _settings_in(Path(named).absolute())
+        root = Path(named).resolve()
+        settings = _settings_in(root)
         if settings is None:
             raise UsageError(
                 "it is no project: it has no pyproject.toml with [tool.dg] and"
@@ -49,7 +50,7 @@ def find_project(start: Path | None = None) -> Project | None:
                 fix="name a project's folder with --project or EVALUATOR_PROJECT, or make one:"
                 f" `evaluator init {named}`",
             )
-        return _project(Path(named).absolute(), settings)
+        return _project(root, settings)
     start = (start or Path()).absolute()
     for folder in (start, *start.parents):
         settings = _settings_in(folder)

@@ -99,13 +99,31 @@ def test_what_does_not_load_is_named_and_leaves_the_others_alone(write: Write) -
     folder = write(GOOD).parents[1]
     other = folder / "other" / "defs.yaml"
     other.parent.mkdir()
-    other.write_text("type: dagster.TemplatedSqlComponent\nattributes: {}\n")
+    other.write_text("type: evaluator.orchestration.AuditComponnent\nattributes: {}\n")
     (folder / "third" / "defs.yaml").mkdir(parents=True)
 
     assert audit_names(folder) == ["other", "shop", "third"]
     assert load_audit("shop", folder).name == "shop"
     with pytest.raises(SpecError, match="it cannot be read"):
         load_audit("third", folder)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "type: dagster.TemplatedSqlComponent\nattributes: {}\n",
+        "attributes: {type: table}\ntype: 'shop.components.Table'  # of ours\n",
+        "type: dagster.DefsFolderComponent\n---\ntype: dagster_dbt.DbtProjectComponent\n",
+        "# broken\ntype: dagster.FunctionComponent\r\n  ]\n",
+    ],
+)
+def test_what_is_of_other_components_is_passed_over(text: str, write: Write) -> None:
+    folder = write(GOOD).parents[1]
+    (folder / "defs.yaml").write_text(text)
+    (folder / "other").mkdir()
+    (folder / "other" / "defs.yaml").write_text(text)
+
+    assert audit_names(folder) == ["shop"]
 
 
 def test_two_audits_of_one_name_are_refused_with_both_places(write: Write) -> None:
@@ -127,8 +145,8 @@ def test_an_audit_that_is_not_there_is_answered_with_those_that_are(write: Write
         load_audit("shops", folder)
 
     assert caught.value.culprit == "shops"
-    assert "use one of shop," in caught.value.fix
-    assert str(folder / "shops" / "defs.yaml") in caught.value.fix
+    assert f"use one of shop, which are those in {folder}" in caught.value.fix
+    assert "`evaluator new shops --from FILE`" in caught.value.fix
 
 
 @pytest.mark.parametrize("name", ["", "../shop", ".", "/etc"])
