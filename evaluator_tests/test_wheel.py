@@ -1,5 +1,6 @@
 """The wheels in fresh environments and an empty folder, as a user and a stranger have them."""
 
+import csv
 import json
 import os
 import re
@@ -45,6 +46,55 @@ import socket
 def refuse(*_): raise OSError("a verifier asked for the network")
 socket.socket.connect = socket.getaddrinfo = refuse
 """
+
+# What `create-dagster project` makes, with an asset of theirs and an audit beside.
+_THEIRS = {
+    "pyproject.toml": """\
+[project]
+name = "theirs"
+requires-python = ">=3.10,<3.15"
+version = "0.1.0"
+dependencies = ["dagster"]
+
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+
+[tool.dg]
+directory_type = "project"
+
+[tool.dg.project]
+root_module = "theirs"
+registry_modules = ["theirs.components.*"]
+""",
+    "src/theirs/__init__.py": "",
+    "src/theirs/components/__init__.py": "",
+    "src/theirs/definitions.py": """\
+from pathlib import Path
+
+from dagster import definitions, load_from_defs_folder
+
+
+@definitions
+def defs():
+    return load_from_defs_folder(path_within_project=Path(__file__).parent)
+""",
+    "src/theirs/defs/__init__.py": "",
+    "src/theirs/defs/assets.py": """\
+import dagster as dg
+
+
+@dg.asset
+def of_theirs() -> None: ...
+""",
+    "src/theirs/defs/functions/defs.yaml": """\
+type: dagster.FunctionComponent
+attributes:
+  execution: {name: of_a_component, fn: theirs.defs.functions.go}
+  assets: [{key: of_a_component}]
+""",
+    "src/theirs/defs/functions/__init__.py": "def go(context): ...\n",
+}
 
 
 class Answer(NamedTuple):
@@ -119,6 +169,29 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Environment:
 
 
 @pytest.fixture
+def files(tmp_path: Path) -> list[str]:
+    """Cases of no day, and what a model said of them."""
+    rows = [
+        {
+            "case": f"c{n}",
+            "region": "ns"[n % 2],
+            "kind": "ab"[n % 3 % 2],
+            "ok": n % 5 % 2,
+            "p": n / 90,
+        }
+        for n in range(90)
+    ]
+    files = {"cases": ("case", "region", "kind", "ok"), "model": ("case", "p")}
+    for name, columns in files.items():
+        with (tmp_path / f"{name}.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, columns, extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(rows)
+    sliced = ("--geography", "region", "--segment", "kind", "--label", "ok")
+    return ["--from", f"{tmp_path}/cases.csv", *sliced, "--recorded", f"{tmp_path}/model.csv"]
+
+
+@pytest.fixture
 def bundle(tmp_path: Path) -> Path:
     return standing_bundle(tmp_path)
 
@@ -144,6 +217,64 @@ def test_the_demo_runs_from_an_empty_folder_and_its_certificates_are_intact(
     assert "No slice was computed" in again
     verified = whole.ask("evaluator", "verify", "flights/random_forest", code=NOT_CERTIFIED)
     assert "INTACT, BUT UNSIGNED" in verified.out
+
+
+def test_a_project_of_ones_own_goes_from_files_to_a_certificate(
+    whole: Environment, files: list[str], tmp_path: Path
+) -> None:
+    whole._replace(empty=tmp_path).ask("evaluator", "init", "my-audits", *files[:2])
+    project = whole._replace(empty=tmp_path / "my-audits")
+    project.ask("evaluator", "keys", "create", "audit", "--folder", str(tmp_path))
+    project.ask("evaluator", "new", "loans", *files)
+    signed = {"EVALUATOR_SIGNING_KEY_FILE": str(tmp_path / "audit.private.pem")}
+    run = project.ask("evaluator", "run", "loans", **signed).out
+    assert "4 candidate slices computed" in run
+    key = str(tmp_path / "audit.public.pem")
+    verified = project.ask("evaluator", "verify", "loans/model", "--key", key).out
+    assert verified.startswith("VERIFIED")
+    assert "1 of 1 days accepted, 90 rows" in project.ask("evaluator", "run", "cases").out
+    project.ask("dg", "check", "defs")
+    assert groups_in(project) == {"cases", "loans"}
+
+
+def test_in_a_project_of_dagsters_an_audit_stands_beside_what_is_there_and_changes_none_of_it(
+    whole: Environment, files: list[str], tmp_path: Path
+) -> None:
+    project = whole._replace(empty=tmp_path / "theirs")
+    for name, text in _THEIRS.items():
+        path = project.empty / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    # As after `pip install --editable .`, which would ask for its backend.
+    theirs = {"PYTHONPATH": str(project.empty / "src"), "DAGSTER_HOME": str(tmp_path / "instance")}
+    (tmp_path / "instance").mkdir()
+    (tmp_path / "instance" / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    project.ask("evaluator", "new", "loans", *files, **theirs)
+
+    project.ask("dg", "check", "defs", **theirs)
+    assert groups_in(project, **theirs) == {"default", "loans"}
+    run = project.ask("evaluator", "run", "loans", **theirs).out
+    assert "4 candidate slices computed" in run
+    # The terminal's runs are none of theirs.
+    count = (
+        "python",
+        "-c",
+        "import dagster; print(dagster.DagsterInstance.get().get_runs_count())",
+    )
+    assert project.ask(*count, **theirs).out == "0\n"
+    project.ask("dg", "launch", "--assets", "of_theirs", **theirs)
+    landed = ("--assets", "loans/raw_data", "--partition", "snapshot")
+    told = project.ask("dg", "launch", *landed, **theirs)
+    # Each step has a process of its own, as Dagster has it where nobody says otherwise.
+    assert "Multiprocess executor" in told.out + told.err
+    assert project.ask(*count, **theirs).out == "2\n"
+    assert [path.name for path in tmp_path.rglob(".evaluator")] == [".evaluator"]
+
+
+def groups_in(project: Environment, **variables: str) -> set[str]:
+    """Name the groups of assets that Dagster's own tools find in a project."""
+    found = json.loads(project.ask("dg", "list", "defs", "--json", **variables).out)
+    return {asset["group_name"] for asset in found["assets"]}
 
 
 def test_the_small_wheel_needs_no_more_room_than_is_promised(small: Environment) -> None:

@@ -17,7 +17,8 @@ from evaluator.spec._base import kind_of, models_in, yaml_line
 _INTRODUCTION = """\
 # An audit's YAML
 
-One file an audit: `evaluator/defs/<audit>/defs.yaml`. The folder's name is the audit's name.
+One file an audit: `<package>/defs/<audit>/defs.yaml` in your project. The folder's name is the
+audit's name.
 
 ```yaml
 type: evaluator.orchestration.AuditComponent
@@ -25,8 +26,8 @@ attributes:
   ...   # the keys below
 ```
 
-`dg scaffold defs evaluator.orchestration.AuditComponent my_audit` writes a commented one that
-loads. A key that is not on this page, a value of another type, and a name that is not declared
+`evaluator new my_audit --from FILE` writes one of a file, and
+`dg scaffold defs evaluator.orchestration.AuditComponent my_audit` a commented one that loads. A key that is not on this page, a value of another type, and a name that is not declared
 are errors that name file, line, key and fix. This page is written from the models by `make docs`.
 """
 
