@@ -27,8 +27,9 @@ attributes:
 ```
 
 `evaluator new my_audit --from FILE` writes one of a file, and
-`dg scaffold defs evaluator.orchestration.AuditComponent my_audit` a commented one that loads. A key that is not on this page, a value of another type, and a name that is not declared
-are errors that name file, line, key and fix. This page is written from the models by `make docs`.
+`dg scaffold defs evaluator.orchestration.AuditComponent my_audit` a commented one that loads. A key
+that is not on this page, a value of another type, and a name that is not declared are errors that
+name file, line, key and fix. This page is written from the models by `make docs`.
 """
 
 
