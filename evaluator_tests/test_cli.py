@@ -23,7 +23,7 @@ from evaluator_tests.spec.conftest import GOOD
 
 HEADER = "case_id,country,customer,amount,label\n"
 COMMANDS = (
-    *("init", "new"),
+    *("check", "init", "new"),
     *("demo", "run", "validate", "infer", "replay", "prune", "lineage", "ui"),
     *("verify", "export", "open", "sign-off", "waive", "revoke", "correct", "require"),
     *("keys create", "keys revoke"),

@@ -4,6 +4,8 @@ from ._drift import (
 )
 from ._infer import (
     NO_CANDIDATES as NO_CANDIDATES,
+    FoundSchema as FoundSchema,
+    find_schema as find_schema,
     infer_audit as infer_audit,
     infer_schema as infer_schema,
     likely_positive as likely_positive,

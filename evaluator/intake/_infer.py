@@ -7,9 +7,10 @@ what was found, so that each line which does not pass is named.
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import yaml
 
@@ -133,7 +134,55 @@ NO_CANDIDATES: Final = """\
   # candidates:
   #   - {name: first, kind: recorded, path: outputs.csv, id: id, score: score}
 """
-_POSITIVE: Final = ("1", "true", "yes", "y", "t", "positive", "ja", "j", "oui", "si", "sí", "sim")
+_POSITIVE: Final = (
+    *("1", "1.0", "1,0", "true", "yes", "y", "t", "positive"),
+    *("ja", "j", "oui", "si", "sí", "sim"),
+)
+
+
+class FoundSchema(NamedTuple):
+    """What a file holds, as far as it is known without a question to anybody."""
+
+    settings: dict[str, Any]
+    """An audit's `data`, as its YAML would say it."""
+    values: dict[str, list[str] | None]
+    """The different values of each column, as they stand in the file; None where they are many."""
+    unique: str | None
+    """A column that identifies a row."""
+    doubts: list[str]
+    """How the file may be laid out otherwise, as sentences without their full stops."""
+
+
+def find_schema(
+    path: Path, *, categories: Sequence[str] = (), outputs: Sequence[str] = ()
+) -> FoundSchema:
+    """Find what a file holds.
+
+    Parameters
+    ----------
+    path
+        As for `infer_schema`.
+    categories
+        Columns whose values are listed, however many they are: cases are divided by them.
+    outputs
+        Columns that say something about a row, and never which one it is.
+
+    Raises
+    ------
+    IntakeError
+        As `infer_schema`; a column that the file has not is none of these, and passed over.
+    """
+    with _told_as_intake_error(path):
+        layout = layout_of(path)
+        columns, rows = _sketch(path, layout, [n for n in categories if n in layout.names])
+        text = _written(path, layout, columns, rows, ())
+    naming = {name: one for name, one in columns.items() if name not in (*categories, *outputs)}
+    return FoundSchema(
+        yaml.safe_load(text),
+        {name: column.distinct for name, column in columns.items()},
+        next((name for name in _likely_ids(naming) if not naming[name].without_own), None),
+        layout.doubts,
+    )
 
 
 def _infer(
@@ -147,8 +196,14 @@ def _infer(
         raise IntakeError(
             "there is no such file", culprit=str(path), fix="check its name and its folder"
         )
-    try:
+    with _told_as_intake_error(path):
         return _look(path, categories, required)
+
+
+@contextmanager
+def _told_as_intake_error(path: Path) -> Iterator[None]:
+    try:
+        yield
     except RefusedFileError as error:
         raise IntakeError(
             str(error),
@@ -168,6 +223,17 @@ def _look(
             culprit=str(path),
             fix=f"name one of: {', '.join(layout.names)}",
         )
+    columns, rows = _sketch(path, layout, categories)
+    text = _written(path, layout, columns, rows, required)
+    data = DataSpec.model_validate(yaml.safe_load(text))
+    failing = _failing_lines(path, data)
+    return "\n".join([*_told(failing, layout), text]), columns
+
+
+def _sketch(
+    path: Path, layout: FoundLayout, categories: Sequence[str]
+) -> tuple[dict[str, ColumnSketch], int]:
+    """Learn from all rows what the columns hold; give also how many rows there are."""
     columns = {name: ColumnSketch(name, layout.types.get(name)) for name in layout.names}
     reader = open_reader(path, layout.data(), name=path.name)
     rows = refused = 0
@@ -186,10 +252,18 @@ def _look(
     prefers_comma = reader.metadata.layout.delimiter == ";"
     for name, column in columns.items():
         column.infer(prefers_comma=prefers_comma, lists_values=name in categories)
-    text = "\n".join([*_head(path, layout, columns, rows), *_lines(columns, required)]) + "\n"
-    data = DataSpec.model_validate(yaml.safe_load(text))
-    failing = _failing_lines(path, data)
-    return "\n".join([*_told(failing, layout), text]), columns
+    return columns, rows
+
+
+def _written(
+    path: Path,
+    layout: FoundLayout,
+    columns: Mapping[str, ColumnSketch],
+    rows: int,
+    required: Sequence[str],
+) -> str:
+    """Write the section down, but for what is told before it."""
+    return "\n".join([*_head(path, layout, columns, rows), *_lines(columns, required)]) + "\n"
 
 
 def _why_no_row(refused: int, faults: Mapping[str, int], reader: Reader) -> str:
@@ -261,6 +335,21 @@ def _is_day(text: str) -> bool:
 
 def _find_id(columns: Mapping[str, ColumnSketch]) -> tuple[str, str]:
     """Choose a column whose values are all there and all different, and that may be a name."""
+    found = _likely_ids(columns)
+    if not found:
+        return "{row: number}", "  # unsure: no column is complete and unique and looks like an id"
+    chosen = found[0]
+    if doubts := columns[chosen].without_own:
+        return _scalar(chosen), f"  # unsure: {doubts:,} rows repeat it or have none"
+    unique = [name for name, column in columns.items() if column.without_own == 0]
+    others = ", ".join(one_line(name) for name in unique if name != chosen)
+    return _scalar(chosen), f"  # unsure: {others} would do, too" if others else ""
+
+
+def _likely_ids(columns: Mapping[str, ColumnSketch]) -> list[str]:
+    """List the columns that may identify a row, the likeliest first."""
+    if not columns:
+        return []
     doubtful = {name: column.without_own for name, column in columns.items()}
     unique = [name for name, count in doubtful.items() if count == 0]
     named = [name for name in doubtful if NAMED.search(name)]
@@ -269,14 +358,7 @@ def _find_id(columns: Mapping[str, ColumnSketch]) -> tuple[str, str]:
     likely = [name for name in unique if columns[name].is_text or columns[name].counts_rows]
     nearly = [name for name in (*named, first) if doubtful[name] and columns[name].is_text]
     nearly += [name for name in named if doubtful[name] and name not in nearly]
-    found = [*(name for name in named if name in unique), *likely, *nearly]
-    if not found:
-        return "{row: number}", "  # unsure: no column is complete and unique and looks like an id"
-    chosen = found[0]
-    if chosen in nearly:
-        return _scalar(chosen), f"  # unsure: {doubtful[chosen]:,} rows repeat it or have none"
-    others = ", ".join(one_line(name) for name in unique if name != chosen)
-    return _scalar(chosen), f"  # unsure: {others} would do, too" if others else ""
+    return [*(name for name in named if name in unique), *likely, *nearly]
 
 
 def _lines(columns: Mapping[str, ColumnSketch], required: Sequence[str]) -> Iterator[str]:

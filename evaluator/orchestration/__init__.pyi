@@ -2,6 +2,18 @@ from ._certificates import (
     demote as demote,
     statement_name as statement_name,
 )
+from ._check import Checked as Checked, check_file as check_file
+from ._check_report import (
+    check_exit_code as check_exit_code,
+    check_to_json as check_to_json,
+    format_check as format_check,
+    render_check as render_check,
+)
+from ._checked_file import (
+    CheckedFile as CheckedFile,
+    CheckRequest as CheckRequest,
+    audit_of_file as audit_of_file,
+)
 from ._component import (
     AuditComponent as AuditComponent,
     audit_definitions as audit_definitions,
@@ -17,6 +29,8 @@ from ._executors._fork_server import start_fork_server as start_fork_server
 from ._home import Home as Home
 from ._lineage import Question as Question, ask_lineage as ask_lineage
 from ._run_summary import (
+    Choice as Choice,
+    RunSummary as RunSummary,
     exit_code as exit_code,
     find_prunable as find_prunable,
     format_pruning_plan as format_pruning_plan,
@@ -25,9 +39,7 @@ from ._run_summary import (
 from ._runner import (
     Advance as Advance,
     AuditRun as AuditRun,
-    Choice as Choice,
     Display as Display,
-    RunSummary as RunSummary,
 )
 from ._scaffold import (
     FirstAudit as FirstAudit,

@@ -2,12 +2,21 @@
 
 import csv
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pyarrow.parquet as pq
+
 from evaluator.errors import UsageError
-from evaluator.evidence import Record, write_whole
+from evaluator.evidence import (
+    Record,
+    RunContext,
+    content_version,
+    digest_of_bytes,
+    write_whole,
+)
 from evaluator.intake import (
     QUARANTINED_ROWS,
     TYPED_ROWS,
@@ -23,7 +32,8 @@ from evaluator.intake import (
     unusual_volume,
 )
 from evaluator.orchestration._facts import IntakeFacts, RawDataFacts
-from evaluator.orchestration._sources import source_of
+from evaluator.orchestration._identities import CODE_VERSIONS, raw_identity
+from evaluator.orchestration._sources import Source, source_of
 from evaluator.orchestration._state import AuditState, DayState
 from evaluator.scorecard import PROFILE, Asset
 from evaluator.spec import date_of
@@ -159,6 +169,78 @@ def _quarantine(state: AuditState, day: str) -> Record:
             fix=f"run `evaluator run {state.audit.name}` first, or name a day that has a file",
         )
     return record
+
+
+def store_raw(state: AuditState, source: Source, day: str, run_context: RunContext) -> Record:
+    """Store what came for a day as it came, and the rows of it that people mended."""
+    with TemporaryDirectory() as folder:
+        came = source.take(day, Path(folder))
+        facts = came.facts
+        before = state.current(Asset.RAW_DATA, day)
+        if state.spec.data.table and before and before.content_version != came.version:
+            facts = facts.model_copy(update={"answered_before": before.content_version})
+        return state.store.write(
+            state.address(Asset.RAW_DATA, day),
+            raw_identity(facts.file, came.version),
+            came.files,
+            digests=came.digests,
+            content_version=came.version,
+            upstream=[],
+            facts=facts.to_record(),
+            code_version=CODE_VERSIONS["raw_data"],
+            run_context=run_context,
+        )
+
+
+def store_intake(
+    state: AuditState,
+    raw: Record,
+    result: IntakeResult,
+    checks: Mapping[str, str | None],
+    run_context: RunContext,
+) -> dict[str, Record]:
+    """Store what became of a day's rows, by asset; typed rows only where the day is accepted."""
+    identity = state.identities.intake(raw)
+    facts = IntakeFacts(
+        rows=result.rows,
+        accepted=result.accepted,
+        quarantined=result.quarantined,
+        broken=result.broken,
+        checks=checks,
+    )
+
+    def store(asset: str, files: dict[str, Any], version: str) -> Record:
+        return state.store.write(
+            state.address(asset, raw.partition),
+            identity,
+            files,
+            content_version=version,
+            upstream=[raw.as_upstream()],
+            facts=facts.to_record(),
+            code_version=CODE_VERSIONS["intake"],
+            run_context=run_context,
+        )
+
+    profile = result.profile.to_json()
+    outputs = {
+        Asset.DATA_QUALITY_REPORT: store(
+            Asset.DATA_QUALITY_REPORT,
+            {REPORT: result.report.encode(), PROFILE: profile},
+            digest_of_bytes(profile),
+        ),
+        Asset.QUARANTINED_ROWS: store(
+            Asset.QUARANTINED_ROWS,
+            {QUARANTINED_ROWS: result.quarantine_path},
+            content_version(pq.read_table(result.quarantine_path)),
+        ),
+    }
+    if result.broken is None:
+        outputs[Asset.VALIDATED_DATA] = store(
+            Asset.VALIDATED_DATA,
+            {TYPED_ROWS: result.typed_path},
+            content_version(pq.read_table(result.typed_path), order_by=[state.spec.data.id_column]),
+        )
+    return outputs
 
 
 class DayIntake:

@@ -52,6 +52,7 @@ from evaluator.reporting import (
     technical_file,
 )
 from evaluator.scorecard import Asset
+from evaluator.spec import AuditSpec
 
 HEADLINES = 5
 """How many of the audit's metrics stand at the top of page and terminal."""
@@ -76,9 +77,9 @@ class Highlights(NamedTuple):
     standout_metrics: tuple[str, ...]
 
 
-def highlights(state: AuditState) -> Highlights:
+def highlights(spec: AuditSpec) -> Highlights:
     """Choose the audit's first metrics, and the very first one to compare slices by."""
-    return Highlights(state.spec.metrics[:HEADLINES], state.spec.metrics[:1])
+    return Highlights(spec.metrics[:HEADLINES], spec.metrics[:1])
 
 
 def store_certificate(
@@ -94,7 +95,7 @@ def store_certificate(
         outcomes=judged.outcomes,
         verdicts=judged.verdicts,
         scorecard=judged.scorecard,
-        headline_metrics=highlights(state).headline_metrics,
+        headline_metrics=highlights(state.spec).headline_metrics,
         evidence=_evidence(state, judged.record),
         code_version=__version__,
         packages={name: version(name) for name in _PACKAGES},
@@ -174,7 +175,7 @@ def _render_page(
 ) -> dict[str, bytes]:
     certificate = state.require(Asset.CERTIFICATE)
     evaluation_set = state.require(Asset.EVALUATION_SET)
-    headline_metrics, standout_metrics = highlights(state)
+    headline_metrics, standout_metrics = highlights(state.spec)
     page = render_dashboard(
         DashboardContent(
             audit=state.audit.name,

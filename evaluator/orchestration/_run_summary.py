@@ -2,9 +2,9 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-
-import dagster as dg
+from typing import NamedTuple
 
 from evaluator.certification import PAGE, TECHNICAL_FILE
 from evaluator.errors import StateError, UsageError, in_words
@@ -14,9 +14,8 @@ from evaluator.orchestration._days import REPORT
 from evaluator.orchestration._documents import highlights
 from evaluator.orchestration._facts import CertificateFacts, IntakeFacts
 from evaluator.orchestration._home import Home
-from evaluator.orchestration._local_runs import is_anybody_at_work, open_instance
-from evaluator.orchestration._runner import Choice, RunSummary
-from evaluator.orchestration._state import AuditState
+from evaluator.orchestration._scorecard_run import JudgedScorecard
+from evaluator.orchestration._state import AuditState, CandidateSliceState, DayState
 from evaluator.reporting import summary_lines
 from evaluator.scorecard import Asset
 from evaluator.spec import Audit
@@ -28,6 +27,44 @@ RETAINED_ASSETS = (Asset.RAW_DATA, Asset.QUARANTINED_ROWS, Asset.CERTIFICATE)
 """What came in, what was refused, and what was certified, with all that it rests on."""
 MIN_AGE = timedelta(hours=1)
 """What is younger may belong to a run that has not come to its end."""
+
+
+class Choice(NamedTuple):
+    """Which part of an audit is run; None stands for all."""
+
+    candidate: str | None = None
+    geography: str | None = None
+    segment: str | None = None
+
+
+@dataclass
+class RunSummary:
+    """What a run did and what it found.
+
+    Attributes
+    ----------
+    computed, reused
+        Candidate slices that were computed, and those whose evidence was there.
+    slices
+        The chosen slices as they are now.
+    days
+        What became of every day that has a file.
+    judged
+        The scorecard and its verdicts; None for an audit without candidates, and where no slice
+        could ever be scored.
+    faults
+        Runs that failed otherwise than by a candidate or a refused day, in words.
+    refresh_withheld
+        Why the evaluation set has not all accepted days; None where it has.
+    """
+
+    computed: int = 0
+    reused: int = 0
+    slices: list[CandidateSliceState] = field(default_factory=list)
+    days: list[DayState] = field(default_factory=list)
+    judged: JudgedScorecard | None = None
+    faults: list[str] = field(default_factory=list)
+    refresh_withheld: str | None = None
 
 
 def format_run_summary(state: AuditState, summary: RunSummary) -> Iterator[str]:
@@ -53,7 +90,7 @@ def format_run_summary(state: AuditState, summary: RunSummary) -> Iterator[str]:
         yield from _slices(summary)
     if summary.judged is not None:
         yield ""
-        headline_metrics, standout_metrics = highlights(state)
+        headline_metrics, standout_metrics = highlights(state.spec)
         yield from summary_lines(
             outcomes=summary.judged.outcomes,
             verdicts=summary.judged.verdicts,
@@ -134,6 +171,10 @@ def find_prunable(audit: Audit, home: Home) -> PruningPlan:
     EvidenceError
         Where a record is damaged: what it refers to is not known then.
     """
+    import dagster as dg
+
+    from evaluator.orchestration._local_runs import is_anybody_at_work, open_instance
+
     home.prepare()
     under_way = [
         dg.DagsterRunStatus.QUEUED,

@@ -8,10 +8,9 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import import_module
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from evaluator.errors import CandidateError, EvidenceError, UsageError
 from evaluator.evidence import RunContext
@@ -25,9 +24,10 @@ from evaluator.orchestration._facts import EvaluationSetFacts
 from evaluator.orchestration._home import Home
 from evaluator.orchestration._local_runs import LocalRuns, new_run_id
 from evaluator.orchestration._partitions import Range, ranges_of, slice_batches
-from evaluator.orchestration._scorecard_run import JudgedScorecard, read_judged_scorecard
+from evaluator.orchestration._run_summary import Choice, RunSummary
+from evaluator.orchestration._scorecard_run import read_judged_scorecard
 from evaluator.orchestration._sources import source_of
-from evaluator.orchestration._state import AuditState, CandidateSliceState, DayState
+from evaluator.orchestration._state import AuditState, CandidateSliceState
 from evaluator.orchestration._tracking import move_artifacts_along, server_name
 from evaluator.scorecard import Asset, Slice, metrics_of, model_of, predictions_of
 from evaluator.spec import Audit, CandidateSpec
@@ -46,44 +46,6 @@ class Display(Protocol):
 
     def stage(self, name: str, parts: int) -> AbstractContextManager[Advance]:
         """Show a stage of so many parts from its beginning to its end; several may be under way."""
-
-
-class Choice(NamedTuple):
-    """Which part of an audit is run; None stands for all."""
-
-    candidate: str | None = None
-    geography: str | None = None
-    segment: str | None = None
-
-
-@dataclass
-class RunSummary:
-    """What a run did and what it found.
-
-    Attributes
-    ----------
-    computed, reused
-        Candidate slices that were computed, and those whose evidence was there.
-    slices
-        The chosen slices as they are now.
-    days
-        What became of every day that has a file.
-    judged
-        The scorecard and its verdicts; None for an audit without candidates, and where no slice
-        could ever be scored.
-    faults
-        Runs that failed otherwise than by a candidate or a refused day, in words.
-    refresh_withheld
-        Why the evaluation set has not all accepted days; None where it has.
-    """
-
-    computed: int = 0
-    reused: int = 0
-    slices: list[CandidateSliceState] = field(default_factory=list)
-    days: list[DayState] = field(default_factory=list)
-    judged: JudgedScorecard | None = None
-    faults: list[str] = field(default_factory=list)
-    refresh_withheld: str | None = None
 
 
 class AuditRun:

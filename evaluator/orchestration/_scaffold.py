@@ -205,9 +205,7 @@ def write_first_audit(first: FirstAudit, project: Project, home: Home) -> Path:
 
     folder = project.audits / first.name
     _check_is_new(first, folder, project)
-    text = infer_audit(
-        first.file, first.label, geography=first.geography, segment=first.segment
-    )
+    text = infer_audit(first.file, first.label, geography=first.geography, segment=first.segment)
     data = DataSpec.model_validate(yaml.safe_load(text)["attributes"]["data"])
     days = data.partitions(datetime.now(UTC).date())
     if not days:

@@ -138,6 +138,10 @@ class Decisions(NamedTuple):
     """How far it was read."""
 
 
+NO_DECISIONS = Decisions((), {}, GENESIS_HEAD)
+"""Where nobody has decided anything, and no key is asked who did."""
+
+
 @dataclass(frozen=True)
 class JudgedScorecard:
     """A stored scorecard, and what the audit's gates say of it."""
@@ -266,15 +270,20 @@ class _Judgement(NamedTuple):
 _judgements: WeakKeyDictionary[AuditState, dict[str, _Judgement]] = WeakKeyDictionary()
 
 
-def read_judged_scorecard(state: AuditState, now: datetime | None = None) -> JudgedScorecard:
-    """Read the current scorecard and judge it by the audit's gates, each once a run."""
+def read_judged_scorecard(
+    state: AuditState, now: datetime | None = None, decisions: Decisions | None = None
+) -> JudgedScorecard:
+    """Read the current scorecard and judge it by the audit's gates, each once a run.
+
+    Decisions are read from the ledger, where nobody knows them already.
+    """
     record = state.require(Asset.SCORECARD)
     known = _judgements.setdefault(state, {})
     if record.identity not in known:
         known[record.identity] = _judge(state, record)
     judgement = known[record.identity]
     now = now or datetime.now(UTC)
-    decisions = read_decisions(state, record, now)
+    decisions = decisions or read_decisions(state, record, now)
     evaluation_set = _summarise_evaluation_set(state, record)
     outcomes = decide_outcomes(
         judgement.verdicts,

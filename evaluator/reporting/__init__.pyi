@@ -3,6 +3,7 @@ from ._content import (
     DashboardContent as DashboardContent,
     DocumentsContent as DocumentsContent,
     IntakeDay as IntakeDay,
+    SingleFile as SingleFile,
 )
 from ._dashboard import render_dashboard as render_dashboard
 from ._documents._model_card import model_card as model_card

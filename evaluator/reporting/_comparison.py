@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from evaluator.certification import format_metric
 from evaluator.reporting._formatting import finite, group_by_candidate, put_first
 from evaluator.reporting._plots import IntervalPlot, Scale, centred_scale
-from evaluator.scorecard import Comparison, Rank, Scorecard, format_scope
+from evaluator.scorecard import ALL, Comparison, Rank, Scorecard, Slice, format_scope
 
 MAX_SCOPES = 30
 """How many of a candidate's slices are shown."""
@@ -147,7 +147,13 @@ def _group(
         return is_slight, _ORDER[word], order.index(one.metric), -abs(one.difference or 0.0)
 
     overall = [one for one in own if one.is_overall]
-    elsewhere = [one for one in own if not one.is_overall]
+    undivided = [d for d in Slice._fields if {getattr(o, d) for o in own} == {None, ALL}]
+    # What divides nothing repeats overall, or the other dimension.
+    elsewhere = [
+        one
+        for one in own
+        if not one.is_overall and all(getattr(one, name) is None for name in undivided)
+    ]
     found = [one for one in elsewhere if one.conclusion.partition(",")[0] in _ORDER]
     first = sorted(found, key=importance)[:MAX_SCOPES]
     own_scales = _scales(first)

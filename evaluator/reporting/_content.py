@@ -57,6 +57,31 @@ class IntakeDay:
     broken: str | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class SingleFile:
+    """The one file that a check is of.
+
+    Attributes
+    ----------
+    name, digest
+        What it is called, and the SHA-256 of its bytes.
+    rows, accepted, quarantined
+        Rows read, typed rows that went on, and rows that were refused.
+    refusals
+        By reason, in words, how many rows were refused; a row may have several.
+    notes
+        What was chosen and is taken for granted, as sentences without their full stops.
+    """
+
+    name: str
+    digest: str
+    rows: int
+    accepted: int
+    quarantined: int
+    refusals: Mapping[str, int]
+    notes: Sequence[str]
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class AuditContent:
     """What dashboard and documents rest on alike.
@@ -124,6 +149,9 @@ class DashboardContent(AuditContent):
         How many cases a slice needs to stand out.
     signed_by
         The key that the certificates are signed with, by its id; None where they are unsigned.
+    file
+        The file, where one alone was checked, which issues no certificate and stores nothing; None
+        for an audit.
     """
 
     title: str
@@ -132,6 +160,7 @@ class DashboardContent(AuditContent):
     confidence: float
     minimum_support: int
     signed_by: str | None
+    file: SingleFile | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -35,6 +35,7 @@ from evaluator.reporting._slices import (
     additional_slice_tables,
     candidate_gaps,
     heat_maps,
+    is_divided,
     sorting_candidate,
 )
 from evaluator.reporting._weak_slices import weak_groups, worsened_groups
@@ -111,6 +112,12 @@ def _outcome(content: DashboardContent) -> dict[str, Any]:
     }
 
 
+def _verdicts(content: DashboardContent) -> dict[str, Any] | None:
+    # An audit without a gate has to say so; of a check nobody asked for one.
+    wanted = content.verdicts or content.file is None
+    return {"verdicts": verdict_groups(content)} if wanted else None
+
+
 def _comparison(content: DashboardContent) -> dict[str, Any] | None:
     scorecard, names, metrics = content.scorecard, _names(content), content.headline_metrics
     groups = comparison_groups(scorecard, names, metrics)
@@ -144,6 +151,14 @@ def _weak_slices(content: DashboardContent) -> dict[str, Any] | None:
     return {"weak": weak, "worsened": worsened} if weak or worsened else None
 
 
+def _standouts(content: DashboardContent) -> dict[str, Any] | None:
+    return {"standouts": standout_groups(content)} if is_divided(content.scorecard) else None
+
+
+def _slice_map(content: DashboardContent) -> dict[str, Any] | None:
+    return _map(content) if is_divided(content.scorecard) else None
+
+
 def _map(content: DashboardContent) -> dict[str, Any]:
     metric = content.headline_metrics[0] if content.headline_metrics else None
     info = METRICS.get(metric or "")
@@ -171,7 +186,10 @@ def _more(content: DashboardContent) -> dict[str, Any] | None:
     )
 
 
-def _gaps(content: DashboardContent) -> dict[str, Any]:
+def _gaps(content: DashboardContent) -> dict[str, Any] | None:
+    if content.file is not None:
+        # A check fails as a whole, or has all its slices.
+        return None
     states = read_slices(content.scorecard.slices)
     return {
         "slice_count": len(states),
@@ -180,7 +198,10 @@ def _gaps(content: DashboardContent) -> dict[str, Any]:
     }
 
 
-def _labels(content: DashboardContent) -> dict[str, Any]:
+def _labels(content: DashboardContent) -> dict[str, Any] | None:
+    if content.file is not None and not is_divided(content.scorecard):
+        # Its data are told with one count.
+        return None
     segments, rows = without_label_table(content.without_label)
     return {"label_segments": segments, "label_rows": rows}
 
@@ -190,6 +211,11 @@ def _intake(content: DashboardContent) -> dict[str, Any]:
     return {"totals": intake_totals(days), "bars": day_bars(days), "bar_step": BAR_STEP}
 
 
+def _evidence(content: DashboardContent) -> dict[str, Any] | None:
+    # Nothing of a check is stored.
+    return {"cards": candidate_cards(content)} if content.file is None else None
+
+
 def _names(content: DashboardContent) -> list[str]:
     return [candidate.name for candidate in content.candidates]
 
@@ -197,21 +223,17 @@ def _names(content: DashboardContent) -> list[str]:
 SECTIONS = (
     Section("outcome", None, _outcome),
     Section("figures", "Figures", lambda content: {"headline": headline_rows(content)}),
-    Section("verdicts", "Verdicts", lambda content: {"verdicts": verdict_groups(content)}),
+    Section("verdicts", "Verdicts", _verdicts),
     Section("comparison", "Comparison", _comparison),
     Section("fairness", "Fairness", _fairness),
     Section("weak", "Weak slices", _weak_slices),
-    Section(
-        "standouts",
-        "Slices that stand out",
-        lambda content: {"standouts": standout_groups(content)},
-    ),
-    Section("map", "All slices", _map),
+    Section("standouts", "Slices that stand out", _standouts),
+    Section("map", "All slices", _slice_map),
     Section("more", "More slices", _more),
     Section("gaps", "What is missing", _gaps),
     Section("labels", None, _labels),
     Section("intake", "Data", _intake),
-    Section("evidence", "Evidence", lambda content: {"cards": candidate_cards(content)}),
+    Section("evidence", "Evidence", _evidence),
 )
 """The parts of the page, in its order."""
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from evaluator.certification import format_number
-from evaluator.scorecard import Found, Measurement
+from evaluator.scorecard import ALL, Found, Measurement, format_scope
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -31,6 +31,12 @@ def group_by_candidate(
 def put_first(items: Sequence[str], wanted: Iterable[str]) -> list[str]:
     """Give what is wanted first, in the order wanted, and then the other items."""
     return list(dict.fromkeys([*(name for name in wanted if name in items), *items]))
+
+
+def format_place(geography: str | None, segment: str | None) -> str:
+    """Name a slice for a reader, without the dimension by which nothing is divided."""
+    divided = tuple(None if name == ALL else name for name in (geography, segment))
+    return format_scope(*(divided if any(divided) else (geography, segment)))
 
 
 def finite(value: float | None) -> float | None:

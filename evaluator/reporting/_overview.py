@@ -9,13 +9,12 @@ import pandas as pd
 from evaluator.certification import Outcome, Verdict, Waiver, format_count, format_metric
 from evaluator.metrics import METRICS
 from evaluator.reporting._content import CandidateSummary, DashboardContent, IntakeDay
-from evaluator.reporting._formatting import format_rough
+from evaluator.reporting._formatting import format_place, format_rough
 from evaluator.reporting._plots import IntervalPlot, centred_scale, scale_of
 from evaluator.reporting._slices import Standout, candidate_gaps, standout_slices
 from evaluator.scorecard import (
     Measurement,
     SliceState,
-    format_scope,
     read_measurements,
     slices_by_candidate,
 )
@@ -240,7 +239,7 @@ def standout_groups(content: DashboardContent) -> dict[str, list[StandoutRow]]:
         groups.setdefault(found.candidate, []).append(
             StandoutRow(
                 standout=standout,
-                scope=format_scope(found.geography, found.segment),
+                scope=format_place(found.geography, found.segment),
                 metric=format_metric(found.metric),
                 plot=scales[found.candidate, found.metric].plot(
                     standout.value, low=found.low, high=found.high, mark=standout.overall

@@ -12,11 +12,14 @@ from evaluator.reporting._content import AuditContent, DashboardContent
 from evaluator.reporting._formatting import format_status
 from evaluator.reporting._plots import IntervalPlot, scale_of
 from evaluator.scorecard import (
+    ALL,
     SLICE_LEVEL,
     Measurement,
+    Scorecard,
     SliceState,
     read_additional_measurements,
     read_measurements,
+    read_slices,
     slices_by_candidate,
 )
 
@@ -164,13 +167,31 @@ class HeatCell:
 
 @dataclass(frozen=True, kw_only=True)
 class HeatMap:
-    """One candidate's map: rows are geographies, columns are segments, margins come last."""
+    """One candidate's map: rows are geographies, columns are segments, margins come last.
+
+    A margin of a dimension that divides nothing would repeat its one row or column.
+    """
 
     candidate: str
     segments: Sequence[str]
     rows: Sequence[tuple[str, Sequence[HeatCell], HeatCell]]
     margins: Sequence[HeatCell]
     overall: HeatCell
+
+    @property
+    def is_of_one_geography(self) -> bool:
+        """Whether no column divides by geography."""
+        return [name for name, _, _ in self.rows] == [ALL]
+
+    @property
+    def is_of_one_segment(self) -> bool:
+        """Whether no column divides by segment."""
+        return list(self.segments) == [ALL]
+
+
+def is_divided(scorecard: Scorecard) -> bool:
+    """Tell whether there are other slices than the one of all cases."""
+    return {(s.geography, s.segment) for s in read_slices(scorecard.slices)} != {(ALL, ALL)}
 
 
 def heat_maps(content: DashboardContent, metric: str) -> list[HeatMap]:

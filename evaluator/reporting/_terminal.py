@@ -1,7 +1,7 @@
 """What was found, in plain text for a terminal."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -21,6 +21,7 @@ from evaluator.reporting._formatting import (
     format_excess_errors,
     format_interval,
     format_measured_value,
+    format_place,
     format_signed,
     format_value,
 )
@@ -29,10 +30,12 @@ from evaluator.reporting._overview import (
     format_needed_cases,
     waivers_of,
 )
-from evaluator.reporting._slices import ENOUGH_CASES, Standout, standout_slices
+from evaluator.reporting._slices import ENOUGH_CASES, Standout, is_divided, standout_slices
 from evaluator.reporting._weak_slices import WeakGroup, WorsenedGroup, weak_groups, worsened_groups
 from evaluator.scorecard import Scorecard, format_scope, read_measurements, read_slices
 
+_CHECK_WORDS = {"certified": "passes", "not certified": "does not pass"}
+"""How outcomes are called where no certificate is issued."""
 _NAMED = 2
 """How many slices a line names."""
 
@@ -46,6 +49,7 @@ def summary_lines(
     headline_metrics: Sequence[str],
     standout_metrics: Sequence[str],
     minimum_support: int = ENOUGH_CASES,
+    certifies: bool = True,
 ) -> list[str]:
     """Say what an audit found: measurements, comparison, fairness, weak slices, verdicts, outcomes.
 
@@ -61,6 +65,9 @@ def summary_lines(
         The metrics of the table of candidates.
     standout_metrics, minimum_support
         As for `standout_slices`.
+    certifies
+        Whether outcomes are those of certificates. Of a check they are not, it may have no limits,
+        and no slice of it is anything but current.
 
     Returns
     -------
@@ -70,21 +77,26 @@ def summary_lines(
     """
     candidates = [outcome.candidate for outcome in outcomes]
     lines = ["Candidates", *_headline_table(scorecard.measurements, candidates, headline_metrics)]
-    standouts = standout_slices(
-        scorecard.measurements,
-        metrics=standout_metrics,
-        minimum_support=minimum_support,
-        most=1,
-    )
-    lines += ["", "Slices that stand out"]
-    lines += [f"  {_format_standout(standout)}" for standout in standouts] or [
-        f"  none by more than its own noise, with at least {format_count(minimum_support, 'case')}"
-    ]
+    if is_divided(scorecard):
+        standouts = standout_slices(
+            scorecard.measurements,
+            metrics=standout_metrics,
+            minimum_support=minimum_support,
+            most=1,
+        )
+        enough = format_count(minimum_support, "case")
+        lines += ["", "Slices that stand out"]
+        lines += [f"  {_format_standout(standout)}" for standout in standouts] or [
+            f"  none by more than its own noise, with at least {enough}"
+        ]
     lines += _comparison_lines(scorecard, candidates, headline_metrics)
     lines += _fairness_lines(fairness_gaps, candidates)
     lines += _weak_lines(scorecard, candidates)
-    lines += ["", "Slices that are not current", *_not_current_lines(scorecard.slices)]
-    lines += ["", "Verdicts", *_verdict_lines(outcomes, verdicts)]
+    if certifies:
+        lines += ["", "Slices that are not current", *_not_current_lines(scorecard.slices)]
+    words = {} if certifies else _CHECK_WORDS
+    if certifies or verdicts:
+        lines += ["", "Verdicts", *_verdict_lines(outcomes, verdicts, words)]
     return [_escape_control(line) for line in lines]
 
 
@@ -122,7 +134,7 @@ def _format_standout(standout: Standout) -> str:
     found = standout.measurement
     return (
         f"{found.candidate}: {format_metric(found.metric)} {format_number(standout.value)} on "
-        f"{format_scope(found.geography, found.segment)}, {standout.direction} than "
+        f"{format_place(found.geography, found.segment)}, {standout.direction} than "
         f"{format_number(standout.overall)} overall ({format_count(found.support, 'case')})"
     )
 
@@ -178,6 +190,8 @@ def _fairness_lines(gaps: Sequence[DecidedGap], candidates: Sequence[str]) -> li
         lines.append(f"  {group.candidate}: {_format_verdicts(group)}")
         if group.worst and group.worst[0].verdict in {"FAIL", "INSUFFICIENT EVIDENCE"}:
             lines.append(f"    {_format_gap(group.worst[0])}")
+        elif not group.verdicts and (widest := _widest(group.worst)) is not None:
+            lines.append(f"    {_format_gap(widest)}")
     return lines
 
 
@@ -193,6 +207,19 @@ def _format_verdicts(group: FairnessGroup) -> str:
     return f"of {format_count(group.gaps, 'gap')} {', '.join(counts)}"
 
 
+def _widest(gaps: Sequence[GapRow]) -> GapRow | None:
+    """Give the difference that is surely the largest, of those whose interval holds no 0."""
+    sure = [
+        (min(abs(gap.low), abs(gap.high)), gap)
+        for gap in gaps
+        if not gap.is_ratio
+        and gap.low is not None
+        and gap.high is not None
+        and gap.low * gap.high > 0
+    ]
+    return max(sure, key=lambda one: one[0])[1] if sure else None
+
+
 def _format_gap(gap: GapRow) -> str:
     if gap.value is None:
         value = "undefined"
@@ -200,7 +227,8 @@ def _format_gap(gap: GapRow) -> str:
         value = f"ratio {format_number(gap.value)}" if gap.is_ratio else format_signed(gap.value)
     interval = format_interval(gap.low, gap.high, has_sign=not gap.is_ratio)
     return (
-        f"{gap.verdict}  {gap.measure} by {gap.attribute}, {gap.group} against {gap.reference}: "
+        f"{f'{gap.verdict}  ' if gap.verdict else 'widest: '}{gap.measure} by {gap.attribute},"
+        f" {gap.group} against {gap.reference}: "
         f"{value}{f' ({interval})' if interval else ''}{f'; {gap.why}' if gap.why else ''}"
     )
 
@@ -258,15 +286,18 @@ def _not_current_lines(slices: pd.DataFrame) -> list[str]:
     return lines or [f"  none: all {len(states):,} are current"]
 
 
-def _verdict_lines(outcomes: Sequence[Outcome], verdicts: Sequence[Verdict]) -> list[str]:
+def _verdict_lines(
+    outcomes: Sequence[Outcome], verdicts: Sequence[Verdict], words: Mapping[str, str]
+) -> list[str]:
     """Give each candidate's outcome, and under it what does not pass."""
     names = {outcome.candidate: None for outcome in outcomes}
     width = max((len(name) for name in names), default=0)
     lines = []
     for outcome in outcomes:
         own = [verdict for verdict in verdicts if verdict.candidate == outcome.candidate]
+        word = words.get(outcome.outcome, outcome.outcome).upper()
         lines.append(
-            f"  {outcome.candidate:<{width}}  {outcome.outcome.upper()}, "
+            f"  {outcome.candidate:<{width}}  {word}, "
             + (format_gate_counts(own) if verdicts else "the audit declares no gate")
             + (f", with {outcome.qualified_by.short}" if outcome.qualified_by.short else "")
         )

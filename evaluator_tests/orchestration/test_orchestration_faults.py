@@ -124,7 +124,7 @@ def test_no_evaluation_set_is_frozen_without_a_day_that_waits_unless_the_audit_s
 def test_a_file_that_cannot_be_stored_is_told_and_waited_for(
     audit: Audit, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store_raw = _intake._store_raw
+    store_raw = _intake.store_raw
 
     def fail(state: AuditState, source: Source, day: str, run_context: RunContext) -> Any:
         if day == SECOND:
@@ -132,7 +132,7 @@ def test_a_file_that_cannot_be_stored_is_told_and_waited_for(
         return store_raw(state, source, day, run_context)
 
     with monkeypatch.context() as patch:
-        patch.setattr(_intake, "_store_raw", fail)
+        patch.setattr(_intake, "store_raw", fail)
         summary = run(audit, home)
     assert summary.faults[0].startswith("Raw files: ")
     assert "/mnt/flights.csv" in summary.faults[0]

@@ -73,7 +73,7 @@ class RecordedScorer:
     def issues(self, cases: pd.DataFrame) -> tuple[RecordingIssue, ...]:
         """Hold the recording against the whole evaluation set."""
         ids = pd.Index(cases["id"])
-        keys = pd.Index(_keys_of(ids))
+        keys = _keys_of(ids)
         rows = self._with_keys(ids)
         recorded = pd.Index(rows["key"].unique())
         repeated = rows.loc[rows["key"].duplicated(), "key"].unique()
@@ -105,7 +105,7 @@ class RecordedScorer:
         """Return the row of each case, in the order of the cases."""
         rows, conflicting = self._by_key(features.index)
         keys = _keys_of(features.index)
-        positions = rows.index.get_indexer(pd.Index(keys))
+        positions = rows.index.get_indexer(keys)
         if (positions < 0).any():
             missing = features.index[positions < 0]
             raise candidate_error(
@@ -114,7 +114,7 @@ class RecordedScorer:
                 f" ({format_names(list(missing))})",
                 fix="record an output for each case of the evaluation set",
             )
-        ambiguous = [key for key in keys if key in conflicting]
+        ambiguous = [key for key in keys if key in conflicting] if conflicting else []
         if ambiguous:
             raise candidate_error(
                 self._candidate,
@@ -220,12 +220,14 @@ def _scores(candidate: RecordedCandidate, column: pa.ChunkedArray) -> pd.Series:
     return pd.Series(numbers)
 
 
-def _keys_of(ids: pd.Index) -> list[str]:
-    return [str(value) for value in ids]
+def _keys_of(ids: pd.Index) -> pd.Index:
+    return ids if isinstance(ids.dtype, pd.StringDtype) else pd.Index([str(one) for one in ids])
 
 
 def _conflicting(rows: pd.DataFrame) -> Sequence[str]:
     """Return the keys whose rows have different outputs."""
+    if rows["key"].is_unique:
+        return []
     outputs = rows.drop_duplicates(["key", "score", "prediction"])
     return list(outputs.loc[outputs["key"].duplicated(), "key"].unique())
 

@@ -8,10 +8,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import dagster as dg
-import pyarrow.parquet as pq
 
 from evaluator.errors import IntakeError
-from evaluator.evidence import Record, RunContext, content_version, digest_of_bytes
+from evaluator.evidence import Record
 from evaluator.intake import QUARANTINED_ROWS, TYPED_ROWS, IntakeResult
 from evaluator.orchestration._asset_specs import (
     asset_spec,
@@ -20,15 +19,14 @@ from evaluator.orchestration._asset_specs import (
     dependency,
     key_of,
 )
-from evaluator.orchestration._days import CHECKS, REPORT, DayIntake
+from evaluator.orchestration._days import CHECKS, REPORT, DayIntake, store_intake, store_raw
 from evaluator.orchestration._facts import IntakeFacts, RawDataFacts
-from evaluator.orchestration._identities import CODE_VERSIONS, raw_identity
 from evaluator.orchestration._partition_run import Materialised, PartitionRun
 from evaluator.orchestration._partitions import SAME_PARTITION, intake_partitions
 from evaluator.orchestration._resources import States, run_context_of
-from evaluator.orchestration._sources import Source, source_of
+from evaluator.orchestration._sources import source_of
 from evaluator.orchestration._state import ARRIVAL, AuditState
-from evaluator.scorecard import PROFILE, Asset, step_of
+from evaluator.scorecard import Asset, step_of
 from evaluator.spec import Audit
 
 ONE_RUN = dg.BackfillPolicy.single_run()
@@ -75,49 +73,16 @@ def _raw_data(audit: Audit) -> dg.AssetsDefinition:
         source = source_of(audit, state.home)
         for day in run.partition_keys:
             try:
-                output = _store_raw(state, source, day, run_context_of(context))
+                record = store_raw(state, source, day, run_context_of(context))
             except Exception as error:  # noqa: BLE001 - one day must not take the others
                 run.failed(state.address(Asset.RAW_DATA, day), ARRIVAL, error)
             else:
-                if RawDataFacts.of(output.record).answered_before:
+                if RawDataFacts.of(record).answered_before:
                     context.log.warning("The query gives other rows than before for %s", day)
-                run.done(spec.key, day, output)
+                run.done(spec.key, day, _describe_raw(state, record))
         yield from run.results(spec.key)
 
     return raw_data
-
-
-def _store_raw(
-    state: AuditState, source: Source, day: str, run_context: RunContext
-) -> Materialised:
-    with TemporaryDirectory() as folder:
-        came = source.take(day, Path(folder))
-        facts = came.facts
-        before = state.current(Asset.RAW_DATA, day)
-        if state.spec.data.table and before and before.content_version != came.version:
-            facts = facts.model_copy(update={"answered_before": before.content_version})
-        record = state.store.write(
-            state.address(Asset.RAW_DATA, day),
-            raw_identity(facts.file, came.version),
-            came.files,
-            digests=came.digests,
-            content_version=came.version,
-            upstream=[],
-            facts=facts.to_record(),
-            code_version=CODE_VERSIONS["raw_data"],
-            run_context=run_context,
-        )
-    first = next(iter(came.files))
-    return Materialised(
-        record,
-        {
-            "bytes": sum(record.files[name].size for name in facts.parts or (first,)),
-            **({"files": len(facts.parts)} if facts.parts else {}),
-            "rows were mended": facts.mended is not None,
-            "source": dg.MetadataValue.path(facts.source),
-            "stored as": dg.MetadataValue.path(state.place(record, first)),
-        },
-    )
 
 
 def _intake(audit: Audit) -> dg.AssetsDefinition:
@@ -199,19 +164,21 @@ def _intake(audit: Audit) -> dg.AssetsDefinition:
                     with TemporaryDirectory() as into:
                         result = day_intake.ingest(raw, Path(into))
                         found = day_intake.checks(day, result)
-                        outputs = _store_intake(state, raw, result, found, run_context)
+                        outputs = store_intake(state, raw, result, found, run_context)
+                        described = {
+                            name: _describe_intake(state, result, record)
+                            for name, record in outputs.items()
+                        }
                 except Exception as error:  # noqa: BLE001 - one day must not take the others
                     run.failed(address, identity, error)
                     continue
                 _log_checks(context, report.key, day, found)
-                for name, output in outputs.items():
+                for name, output in described.items():
                     run.done(key_of(audit, name), day, output)
                 if result.broken is None:
-                    typed_rows, report_output = (
-                        outputs[Asset.VALIDATED_DATA],
-                        outputs[Asset.DATA_QUALITY_REPORT],
+                    day_intake.accepted(
+                        day, outputs[Asset.VALIDATED_DATA], outputs[Asset.DATA_QUALITY_REPORT]
                     )
-                    day_intake.accepted(day, typed_rows.record, report_output.record)
                 else:
                     refusal = IntakeError(
                         result.broken,
@@ -247,73 +214,38 @@ def _log_checks(
         )
 
 
-def _store_intake(
-    state: AuditState,
-    raw: Record,
-    result: IntakeResult,
-    checks: Mapping[str, str | None],
-    run_context: RunContext,
-) -> dict[str, Materialised]:
-    day = raw.partition
-    identity = state.identities.intake(raw)
-    counts = {
-        "rows": result.rows,
-        "accepted": result.accepted,
-        "quarantined": result.quarantined,
-    }
-
-    def store(asset: str, files: dict[str, Any], version: str) -> Record:
-        return state.store.write(
-            state.address(asset, day),
-            identity,
-            files,
-            content_version=version,
-            upstream=[raw.as_upstream()],
-            facts=IntakeFacts(**counts, broken=result.broken, checks=checks).to_record(),
-            code_version=CODE_VERSIONS["intake"],
-            run_context=run_context,
-        )
-
-    outputs = {}
-    profile = result.profile.to_json()
-    record = store(
-        Asset.DATA_QUALITY_REPORT,
-        {REPORT: result.report.encode(), PROFILE: profile},
-        digest_of_bytes(profile),
-    )
-    outputs[Asset.DATA_QUALITY_REPORT] = Materialised(
+def _describe_raw(state: AuditState, record: Record) -> Materialised:
+    facts = RawDataFacts.of(record)
+    files = facts.parts or (facts.file,)
+    return Materialised(
         record,
         {
-            **counts,
+            "bytes": sum(record.files[name].size for name in files),
+            **({"files": len(files)} if facts.parts else {}),
+            "rows were mended": facts.mended is not None,
+            "source": dg.MetadataValue.path(facts.source),
+            "stored as": dg.MetadataValue.path(state.place(record, files[0])),
+        },
+    )
+
+
+def _describe_intake(state: AuditState, result: IntakeResult, record: Record) -> Materialised:
+    if record.asset == Asset.DATA_QUALITY_REPORT:
+        facts = IntakeFacts.of(record)
+        metadata: dict[str, Any] = {
+            "rows": facts.rows,
+            "accepted": facts.accepted,
+            "quarantined": facts.quarantined,
             "refused share": result.quarantined / result.rows if result.rows else 0.0,
-            "checks": dg.MetadataValue.json(dict(checks)),
+            "checks": dg.MetadataValue.json(dict(facts.checks)),
             "report": dg.MetadataValue.md(textwrap.indent(result.report, " " * 4)),
-            "stored as": dg.MetadataValue.path(state.place(record, REPORT)),
-        },
-    )
-    table = pq.read_table(result.quarantine_path)
-    record = store(
-        Asset.QUARANTINED_ROWS, {QUARANTINED_ROWS: result.quarantine_path}, content_version(table)
-    )
-    outputs[Asset.QUARANTINED_ROWS] = Materialised(
+        }
+        name = REPORT
+    elif record.asset == Asset.QUARANTINED_ROWS:
+        metadata, name = {"dagster/row_count": result.quarantined}, QUARANTINED_ROWS
+    else:
+        metadata, name = {"dagster/row_count": result.accepted}, TYPED_ROWS
+    return Materialised(
         record,
-        {
-            "dagster/row_count": result.quarantined,
-            "stored as": dg.MetadataValue.path(state.place(record, QUARANTINED_ROWS)),
-        },
+        metadata | {"stored as": dg.MetadataValue.path(state.place(record, name))},
     )
-    if result.broken is None:
-        table = pq.read_table(result.typed_path)
-        record = store(
-            Asset.VALIDATED_DATA,
-            {TYPED_ROWS: result.typed_path},
-            content_version(table, order_by=[state.spec.data.id_column]),
-        )
-        outputs[Asset.VALIDATED_DATA] = Materialised(
-            record,
-            {
-                "dagster/row_count": result.accepted,
-                "stored as": dg.MetadataValue.path(state.place(record, TYPED_ROWS)),
-            },
-        )
-    return outputs

@@ -1,0 +1,139 @@
+"""The command that looks at one file, without a project and without a state."""
+
+import math
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from evaluator.cli._audits import check_can_be_written
+from evaluator.errors import UsageError
+from evaluator.verifier import Exit
+
+commands = typer.Typer()
+
+
+@commands.command(
+    epilog="Examples: evaluator check outputs.csv --label late --score probability"
+    "  |  evaluator check outputs.parquet --label approved --prediction decision --geography region"
+    " --at-least accuracy=0.8 --html check.html"
+)
+def check(
+    file: Annotated[Path, typer.Argument(help="CSV, Parquet, JSON Lines or Excel; only read.")],
+    *,
+    label: Annotated[
+        str | None, typer.Option(metavar="<column>", help="What holds the truth.")
+    ] = None,
+    score: Annotated[
+        str | None,
+        typer.Option(metavar="<column>", help="The AI system's probabilities, from 0 to 1."),
+    ] = None,
+    prediction: Annotated[
+        str | None, typer.Option(metavar="<column>", help="Its decisions, in the label's values.")
+    ] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(metavar="<column>", help="Probabilities or decisions to compare with."),
+    ] = None,
+    geography: Annotated[
+        str | None, typer.Option(metavar="<column>", help="What divides the rows.")
+    ] = None,
+    segment: Annotated[
+        str | None, typer.Option(metavar="<column>", help="What divides them once more.")
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(metavar="<column>", help="What rows that depend on each other share."),
+    ] = None,
+    positive: Annotated[
+        str | None, typer.Option(metavar="<value>", help="The label's value that is positive.")
+    ] = None,
+    at_least: Annotated[
+        list[str] | None,
+        typer.Option(metavar="<metric>=<limit>", help="A limit over all rows; may be repeated."),
+    ] = None,
+    at_most: Annotated[
+        list[str] | None,
+        typer.Option(metavar="<metric>=<limit>", help="The same, from above."),
+    ] = None,
+    html: Annotated[Path | None, typer.Option(help="Write the page to this file.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print all that was found as JSON instead.")
+    ] = False,
+) -> None:
+    """Check one file of outputs and labels: figures, groups, weak slices, and verdicts on limits.
+
+    They are those of an audit on the same rows. Nothing is stored. Without a label it tells what is
+    missing, how columns are distributed, and the shares of positive decisions. Exit code 1: a limit
+    is not shown to be kept, or the file is refused.
+    """
+    from datetime import UTC, datetime
+
+    from evaluator.evidence import RunContext
+    from evaluator.orchestration import (
+        CheckRequest,
+        audit_of_file,
+        check_exit_code,
+        check_file,
+        check_to_json,
+        format_check,
+        render_check,
+    )
+
+    if html is not None:
+        check_can_be_written(html)
+        if html.exists() and file.exists() and html.samefile(file):
+            raise UsageError(
+                "the page would take the place of the file that is checked",
+                culprit=f"--html {html}",
+                fix="name another file",
+            )
+        if label is None:
+            raise UsageError(
+                "without a label there is no page",
+                culprit=f"--html {html}",
+                fix="name the column that holds the truth by --label, or leave out --html",
+            )
+    asked = CheckRequest(
+        label=label,
+        score=score,
+        prediction=prediction,
+        baseline=baseline,
+        geography=geography,
+        segment=segment,
+        cluster=cluster,
+        positive=positive,
+        at_least=_limits("--at-least", at_least or []),
+        at_most=_limits("--at-most", at_most or []),
+    )
+    run_context = RunContext("check", datetime.now(UTC))
+    checked = check_file(audit_of_file(file, asked), run_context)
+    if html is not None:
+        html.write_text(render_check(checked, run_context), encoding="utf-8")
+    if as_json:
+        typer.echo(check_to_json(checked))
+    else:
+        for line in format_check(checked):
+            typer.echo(line)
+        if html is not None:
+            typer.echo(f"\nPage: {html}")
+    raise typer.Exit(Exit(check_exit_code(checked)))
+
+
+def _limits(option: str, stated: list[str]) -> dict[str, float]:
+    """Read limits such as `accuracy=0.8`."""
+    limits: dict[str, float] = {}
+    for words in stated:
+        metric, _, number = words.partition("=")
+        try:
+            limit = float(number)
+        except ValueError:
+            limit = math.nan
+        if not math.isfinite(limit) or metric in limits:
+            raise UsageError(
+                "the metric has a limit already" if metric in limits else "it states no limit",
+                culprit=f"{option} {words}",
+                fix="write a metric and a number, such as accuracy=0.8, once a metric",
+            )
+        limits[metric] = limit
+    return limits
