@@ -5,6 +5,7 @@ and its fault, so that a refused row can be kept as it was and a good one can be
 """
 
 import re
+import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -320,6 +321,10 @@ def _grammar(dialect: Dialect) -> _Grammar:
     special = filter(None, (delimiter, quote, escape, b"[\r\n]"))
 
     def compiled(pattern: bytes) -> re.Pattern[bytes]:
+        if sys.version_info < (3, 11, 5):
+            # There `*+` may match too much (CPython's issue 106052). No text can be read in two
+            # ways by these patterns, so that `*` finds the same.
+            pattern = pattern.replace(b"*+", b"*")
         return re.compile(pattern, re.DOTALL)
 
     return _Grammar(
