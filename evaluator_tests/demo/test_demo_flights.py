@@ -146,7 +146,7 @@ def test_a_days_file_holds_that_day_and_the_declared_columns(
 
     paths = write_daily_files(year, days, tmp_path / "landing" / "flights")
 
-    assert [path.name for path in paths] == [flights_spec.data.file_name(day) for day in days]
+    assert [path.name for path in paths] == [flights_spec.data.file_name(f"{day}") for day in days]
     for day, path in zip(days, paths, strict=True):
         frame = pd.read_csv(path)
         source = read_source("flights.csv.zip")

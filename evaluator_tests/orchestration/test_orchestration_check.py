@@ -14,7 +14,7 @@ from evaluator.errors import UsageError
 from evaluator.evidence import RunContext
 from evaluator.orchestration import CheckRequest, Home, audit_of_file, check_file
 from evaluator.orchestration._check import Checked
-from evaluator.spec import Audit, AuditSpec
+from evaluator.spec import SNAPSHOT, Audit, AuditSpec
 from evaluator_tests.orchestration.conftest import open_home, run
 
 ROWS = 900
@@ -83,7 +83,7 @@ def test_every_figure_and_verdict_is_an_audits_on_the_same_rows(
     audit = Audit("flights", AuditSpec.model_validate(declared))
     landing = empty_home.landing("flights")
     landing.mkdir(parents=True)
-    shutil.copy(cases, landing / spec.data.file_name(spec.data.first_day))
+    shutil.copy(cases, landing / spec.data.file_name(SNAPSHOT))
 
     judged = run(audit, empty_home).judged
 
