@@ -1,6 +1,7 @@
 """The command that looks at one file, without a project and without a state."""
 
 import math
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -57,15 +58,19 @@ def check(
         typer.Option(metavar="<metric>=<limit>", help="The same, from above."),
     ] = None,
     html: Annotated[Path | None, typer.Option(help="Write the page to this file.")] = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option(metavar="<folder>", help="Make it an audit, in a new project there."),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print all that was found as JSON instead.")
     ] = False,
 ) -> None:
     """Check one file of outputs and labels: figures, groups, weak slices, and verdicts on limits.
 
-    They are those of an audit on the same rows. Nothing is stored. Without a label it tells what is
-    missing, how columns are distributed, and the shares of positive decisions. Exit code 1: a limit
-    is not shown to be kept, or the file is refused.
+    They are those of an audit on the same rows. Nothing is stored, but by --keep. Without a label
+    it tells what is missing, how columns are distributed, and the shares of positive decisions.
+    Exit code 1: a limit is not shown to be kept, or the file is refused.
     """
     from datetime import UTC, datetime
 
@@ -77,6 +82,7 @@ def check(
         check_file,
         check_to_json,
         format_check,
+        keep_check,
         render_check,
     )
 
@@ -117,6 +123,13 @@ def check(
             typer.echo(line)
         if html is not None:
             typer.echo(f"\nPage: {html}")
+    if keep is not None:
+        kept = keep_check(checked, keep)
+        typer.echo(
+            f"\nKept as {kept}. Next:\n  cd {shlex.quote(str(keep))}"
+            f"\n  evaluator run {kept.parent.name}",
+            err=as_json,
+        )
     raise typer.Exit(Exit(check_exit_code(checked)))
 
 

@@ -90,7 +90,7 @@ def check_file(file: CheckedFile, run_context: RunContext) -> Checked:
         profile, rows = _take_in(state, file, run_context)
         judged, without_label, rates = None, pd.DataFrame(), pd.DataFrame()
         if state.spec.candidates:
-            _write_recordings(state, file, rows)
+            write_recordings(file, rows, state.home.root)
             evaluation_set = store_evaluation_set(state, run_context)
             without_label = state.store.read_table(evaluation_set, WITHOUT_LABEL).to_pandas()
             _evaluate(state, file, run_context)
@@ -140,18 +140,18 @@ def _take_in(
     return result.profile, state.store.read_table(outputs[Asset.VALIDATED_DATA], TYPED_ROWS)
 
 
-def _write_recordings(state: AuditState, file: CheckedFile, rows: pa.Table) -> None:
-    """Write down what each candidate gave for the rows that have a label."""
-    label = state.spec.task.label.column
-    labelled = rows.filter(pc.is_valid(rows[label]))
-    for candidate in state.spec.candidates:
+def write_recordings(file: CheckedFile, rows: pa.Table, root: Path) -> None:
+    """Write down, below a home, what each candidate gave for the rows that have a label."""
+    spec = file.audit.spec
+    labelled = rows.filter(pc.is_valid(rows[spec.task.label.column]))
+    for candidate in spec.candidates:
         if not isinstance(candidate, RecordedCandidate):
             raise TypeError(f"{candidate.name} is no recording")
         if candidate.score is not None:
             _check_scores(file, candidate.score, labelled[candidate.score])
         columns = (*candidate.id_columns, candidate.score, candidate.prediction)
-        path = state.home.root / candidate.path
-        path.parent.mkdir(exist_ok=True)
+        path = root / candidate.path
+        path.parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(labelled.select([name for name in columns if name is not None]), path)
 
 

@@ -20,12 +20,21 @@ from evaluator.errors import IntakeError, SpecError, UsageError
 from evaluator.evidence import temporary_beside, write_whole
 from evaluator.orchestration._home import DEFAULT_HOME, Home
 from evaluator.scorecard import NAME_RULE, can_name_assets
-from evaluator.spec import BinaryTask, DataSpec, Project, audit_names, read_audit, yaml_line
+from evaluator.spec import (
+    SNAPSHOT,
+    BinaryTask,
+    DataSpec,
+    Project,
+    audit_names,
+    read_audit,
+    yaml_line,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from evaluator.intake import IntakeResult
+    from evaluator.orchestration._check import Checked
 
     _Columns = Mapping[str, pd.Series]
 
@@ -239,6 +248,51 @@ def write_first_audit(first: FirstAudit, project: Project, home: Home) -> Path:
     # Last: an audit that is there has all it needs.
     write_whole(folder / "defs.yaml", text.encode())
     return folder / "defs.yaml"
+
+
+def keep_check(checked: "Checked", folder: Path) -> Path:
+    """Make a project of a check: an audit of its file, with what it chose and the same figures.
+
+    Parameters
+    ----------
+    checked
+        What was checked.
+    folder
+        A new folder, as for `make_project`.
+
+    Returns
+    -------
+    Path
+        The audit's `defs.yaml`; its folder's name is the audit's.
+
+    Raises
+    ------
+    UsageError
+        As `make_project`.
+    """
+    from evaluator.orchestration._check import write_recordings
+
+    file = checked.file
+    project = make_project(folder)
+    home = Home.from_environment(project.root)
+    name = name_from(file.path)
+    spec = file.audit.spec
+    settings = spec.model_dump(mode="json", exclude_unset=True)
+    del settings["data"]["first_day"]
+    _copy(file.path, home.landing(name) / spec.data.file_name(SNAPSHOT))
+    if spec.candidates:
+        write_recordings(file, checked.rows, home.root)
+    chosen = "".join(f"# {' '.join(note.split())}\n" for note in file.chosen)
+    text = yaml.safe_dump(
+        {"type": "evaluator.orchestration.AuditComponent", "attributes": settings},
+        sort_keys=False,
+        allow_unicode=True,
+        width=100,
+    )
+    path = project.audits / name / "defs.yaml"
+    path.parent.mkdir(parents=True)
+    write_whole(path, f"# What nobody said, and the check chose:\n{chosen}{text}".encode())
+    return path
 
 
 def _check_is_new(first: FirstAudit, folder: Path, project: Project) -> None:

@@ -12,9 +12,15 @@ import yaml
 
 from evaluator.errors import UsageError
 from evaluator.evidence import RunContext
-from evaluator.orchestration import CheckRequest, Home, audit_of_file, check_file
+from evaluator.orchestration import (
+    CheckRequest,
+    Home,
+    audit_of_file,
+    check_file,
+    keep_check,
+)
 from evaluator.orchestration._check import Checked
-from evaluator.spec import SNAPSHOT, Audit, AuditSpec
+from evaluator.spec import SNAPSHOT, Audit, AuditSpec, load_audit
 from evaluator_tests.orchestration.conftest import open_home, run
 
 ROWS = 900
@@ -188,3 +194,25 @@ def test_scores_that_are_no_probabilities_are_refused_with_one_of_them(cases: Pa
 
     with pytest.raises(UsageError, match="values of 'said' are no probabilities, such as"):
         check(cases)
+
+
+def test_what_is_kept_is_an_audit_in_a_project_of_its_own_with_the_same_figures(
+    cases: Path, tmp_path: Path, empty_home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked = check(cases, score=None, prediction="once", geography="region")
+    assert checked.judged is not None
+    monkeypatch.delenv("EVALUATOR_HOME")
+
+    written = keep_check(checked, tmp_path / "my-audits")
+
+    audit = load_audit("cases", written.parents[1])
+    assert audit.spec == checked.file.audit.spec
+    kept = tmp_path / "my-audits" / ".evaluator"
+    for name in ("mlflow", "dagster"):
+        shutil.copytree(empty_home.root / name, kept / name)
+    judged = run(audit, open_home(kept, monkeypatch)).judged
+    assert judged is not None
+    assert judged.record.content_version == checked.judged.record.content_version
+    assert "# late is positive where it is 1" in written.read_text()
+    with pytest.raises(UsageError, match="something is there already"):
+        keep_check(checked, tmp_path / "my-audits")
