@@ -27,6 +27,7 @@ _NUMBERS: Final = ("integer", "float", "decimal")
 _MOST_FEATURES: Final = 12
 """Among the crosses of so many columns weak slices are searched in seconds."""
 _SHOWN: Final = 5
+_SAYS_NOTHING: Final = re.compile(r"(?i)yes|no|true|false|other|unknown|[\d.,+-]+|\w")
 THRESHOLD: Final[float] = RecordedCandidate.model_fields["threshold"].default
 _BY_THRESHOLD: Final = f"a score of {THRESHOLD:g} or more is taken for a positive decision"
 
@@ -200,6 +201,8 @@ class _Settings:
             # A row without a label is counted, and one without an output has nothing to measure.
             is_needed = asked.label is not None and key != "label"
             self._columns[name]["required"] = is_needed or key in ("geography", "segment")
+        for key in ("geography", "segment"):
+            self._name_values(asked.columns.get(key))
         ending = re.sub(r"[^A-Za-z0-9.]", "", "".join(self._path.suffixes[-2:]))
         unique = self._schema.unique
         if unique is None:
@@ -211,6 +214,14 @@ class _Settings:
             "id": unique or {"row": "number"},
         }
         return found if asked.cluster is None else found | {"cluster": asked.cluster}
+
+    def _name_values(self, column: str | None) -> None:
+        """Call values by their column, too, that say nothing by themselves, such as yes and no."""
+        values = (self._schema.values[column] or []) if column is not None else []
+        names = {value: f"{column} {value}" for value in values}
+        can_be_called = all(map(can_name_partitions, names.values()))
+        if names and can_be_called and all(map(_SAYS_NOTHING.fullmatch, values)):
+            self._columns[str(column)]["names"] = names
 
     def _positive(self, column: str) -> str | int | float:
         values = self._schema.values[column] or []

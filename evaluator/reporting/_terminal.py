@@ -190,7 +190,7 @@ def _fairness_lines(gaps: Sequence[DecidedGap], candidates: Sequence[str]) -> li
         lines.append(f"  {group.candidate}: {_format_verdicts(group)}")
         if group.worst and group.worst[0].verdict in {"FAIL", "INSUFFICIENT EVIDENCE"}:
             lines.append(f"    {_format_gap(group.worst[0])}")
-        elif not group.verdicts and (widest := _widest(group.worst)) is not None:
+        elif not group.verdicts and (widest := _widest(group.groups)) is not None:
             lines.append(f"    {_format_gap(widest)}")
     return lines
 
@@ -202,6 +202,8 @@ def _format_verdicts(group: FairnessGroup) -> str:
     counts = [
         f"{group.verdicts[word]} {short}" for word, short in short_words if word in group.verdicts
     ]
+    if not counts:
+        return f"{format_count(group.gaps, 'gap')}, none of them with a limit"
     if group.without_limit:
         counts.append(f"{group.without_limit:,} without a limit")
     return f"of {format_count(group.gaps, 'gap')} {', '.join(counts)}"

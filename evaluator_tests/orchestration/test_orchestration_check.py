@@ -196,6 +196,21 @@ def test_scores_that_are_no_probabilities_are_refused_with_one_of_them(cases: Pa
         check(cases)
 
 
+def test_values_that_say_nothing_are_called_by_their_column_too(tmp_path: Path) -> None:
+    path = tmp_path / "cases.csv"
+    frame = made_cases().assign(member=lambda cases: np.where(cases["hour"] < 12, "yes", "no"))
+    frame.to_csv(path, index=False)
+
+    judged = check(path, geography="kind", segment="member").judged
+
+    assert judged is not None
+    measured = judged.scorecard.measurements
+    assert {*measured["segment"].dropna()} == {"member yes", "member no"}
+    assert {*measured["geography"].dropna()} == {"old", "new"}
+    gaps = [gap for gap in judged.fairness_gaps if gap.attribute == "member"]
+    assert {gap.group for gap in gaps} <= {"member yes", "member no"}
+
+
 def test_what_is_kept_is_an_audit_in_a_project_of_its_own_with_the_same_figures(
     cases: Path, tmp_path: Path, empty_home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
