@@ -346,6 +346,35 @@ def test_a_copy_of_the_truth_beside_scores_is_not_taken_for_decisions(
     }
 
 
+def test_of_the_data_s_own_file_the_scores_are_what_was_recorded(
+    call_command: Call, project: Path, tmp_path: Path
+) -> None:
+    rows = [(case[0], n / 120, case[4]) for n, case in enumerate(CASES)]
+    file = write_csv(tmp_path / "all.csv", [("Fall_Nr", "said", "bewilligt"), *rows])
+
+    call_command("new", "loans", "--from", file, "--label", "bewilligt", "--recorded", file)
+
+    (candidate,) = spec_of(project, "loans").candidates
+    assert candidate.model_dump(include={"score", "prediction", "label"}) == {
+        "score": "said",
+        "prediction": None,
+        "label": "bewilligt",
+    }
+
+
+def test_the_truth_alone_is_no_recording(call_command: Call, cases: str, project: Path) -> None:
+    rows = [(case[0], case[4]) for case in CASES]
+    file = write_csv(project / "a.csv", [("Fall_Nr", "bewilligt"), *rows])
+    given = ("--from", cases, "--label", "bewilligt", "--recorded", file)
+
+    answer = call_command("new", "loans", *given)
+
+    assert answer.code == 1
+    assert "its column 'bewilligt' holds the truth itself" in answer.err
+    write_csv(project / "a.csv", [("Fall_Nr", "bewilligt"), *rows[:-1], (rows[-1][0], "nein")])
+    assert call_command("new", "loans", *given).code == 0
+
+
 @pytest.mark.parametrize(
     ("rows", "words"),
     [

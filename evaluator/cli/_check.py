@@ -80,6 +80,7 @@ def check(
         audit_of_file,
         check_exit_code,
         check_file,
+        check_new_project,
         check_to_json,
         format_check,
         keep_check,
@@ -100,6 +101,8 @@ def check(
                 culprit=f"--html {html}",
                 fix="name the column that holds the truth by --label, or leave out --html",
             )
+    if keep is not None:
+        check_new_project(keep)
     asked = CheckRequest(
         label=label,
         score=score,

@@ -43,6 +43,7 @@ from ._runner import (
 )
 from ._scaffold import (
     FirstAudit as FirstAudit,
+    check_new_project as check_new_project,
     keep_check as keep_check,
     make_project as make_project,
     name_from as name_from,

@@ -260,6 +260,8 @@ class AuditRun:
                 )
             self._executor.submit(*jobs)
             # The reports will need it, and this process only waits.
+            # It silences a warning of its own, which in a thread beside Dagster's may be undone.
+            import_module("requests")
             ahead = threading.Thread(target=_import_ahead, daemon=True)
             ahead.start()
             for job in jobs:

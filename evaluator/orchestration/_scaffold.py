@@ -146,6 +146,23 @@ def make_project(folder: Path) -> Project:
         Where something is in it already, or Python could not import a package of its name.
     """
     folder = folder.resolve()
+    package = check_new_project(folder)
+    names = {
+        "package": package,
+        "distribution": package.replace("_", "-"),
+        "version": __version__,
+        "home": DEFAULT_HOME,
+    }
+    for name, text in _FILES.items():
+        path = folder / name.format(**names)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, text.format(**names).encode())
+    return Project(folder, folder / package / "defs")
+
+
+def check_new_project(folder: Path) -> str:
+    """Refuse a folder that can become no project, as `make_project` does; return its package."""
+    folder = folder.resolve()
     package = re.sub(r"[-. ]+", "_", folder.name).lower()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(
@@ -160,17 +177,7 @@ def make_project(folder: Path) -> Project:
     elif not re.fullmatch(r"[a-z][a-z0-9_]*[a-z0-9]|[a-z]", package) or keyword.iskeyword(package):
         why = f"Python could import no package called {package!r}"
     else:
-        names = {
-            "package": package,
-            "distribution": package.replace("_", "-"),
-            "version": __version__,
-            "home": DEFAULT_HOME,
-        }
-        for name, text in _FILES.items():
-            path = folder / name.format(**names)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, text.format(**names).encode())
-        return Project(folder, folder / package / "defs")
+        return package
     raise UsageError(
         f"the folder's name becomes a package's, and {why}",
         culprit=folder.name,
@@ -392,7 +399,8 @@ def _declare(
             culprit=str(first.file),
             fix="give each row an id, in this file and in the recording",
         )
-    known = _Cases(data.id, first.label, {name: _texts(cases[name]) for name in cases})
+    truth = dict(zip(map(_text, cases[data.id]), map(_text, cases[first.label or ""]), strict=True))
+    known = _Cases(data.id, first.label, {name: _texts(cases[name]) for name in cases}, truth)
     lines, files, metrics = ["  candidates:"], dict[str, Path](), _WITHOUT_SCORES
     for recording in recordings:
         name = name_from(recording.path)
@@ -418,6 +426,8 @@ class _Cases(NamedTuple):
     id: str
     label: str | None
     texts: Mapping[str, set[str]]
+    truth: Mapping[str, str]
+    """The label of each id."""
 
 
 def _keys_of(recording: _Recording, cases: _Cases) -> tuple[dict[str, Any], dict[str, str]]:
@@ -450,6 +460,10 @@ def _keys_of(recording: _Recording, cases: _Cases) -> tuple[dict[str, Any], dict
             or (len(texts[name]) == len(truth) and _DECISIONS.search(f"{name} {cases.label}"))
         )
     ]
+    if not scores and set(decisions) <= {cases.label}:
+        # It may be the data's own file, with what was said beside the truth.
+        others = [name for name in texts if name not in (id_, cases.label)]
+        scores = [name for name in others if _are_scores(recording.columns[name])]
     keys: dict[str, Any] = {"id": id_, "score": _choose("score", scores, _SCORES, doubts)}
     # Beside other outputs it is the truth: taken for decisions it would make anybody perfect.
     has_truth = cases.label in decisions and len(scores) + len(decisions) > 1
@@ -459,6 +473,7 @@ def _keys_of(recording: _Recording, cases: _Cases) -> tuple[dict[str, Any], dict
     if chosen is not None:
         keys["prediction"] = chosen
         if chosen == cases.label:
+            _check_is_no_truth(recording, id_, cases)
             doubts["prediction"] = "unsure: it is called as the truth is; is it what was predicted?"
         if not texts[chosen] <= truth:
             positive = likely_positive(texts[chosen])
@@ -479,6 +494,17 @@ def _keys_of(recording: _Recording, cases: _Cases) -> tuple[dict[str, Any], dict
         keys["label"] = cases.label
         doubts["label"] = "unsure: taken for the truth; if it is decisions, it is the `prediction`"
     return keys, doubts
+
+
+def _check_is_no_truth(recording: _Recording, id_: str, cases: _Cases) -> None:
+    """Refuse decisions that are called as the truth is, and are the same in every case."""
+    ids, said = (map(_text, recording.columns[name]) for name in (id_, cases.label or ""))
+    if all(cases.truth.get(one, given) == given for one, given in zip(ids, said, strict=True)):
+        raise IntakeError(
+            f"its column {cases.label!r} holds the truth itself, and nothing else is an output",
+            culprit=str(recording.path),
+            fix="record what the AI system gave; if that is never wrong, call its column otherwise",
+        )
 
 
 def _choose(
@@ -504,9 +530,11 @@ def _are_scores(column: "pd.Series") -> bool:
 
 def _texts(column: "pd.Series") -> set[str]:
     """Return a column's values as recordings are read, where 1, 1.0 and true are one."""
-    return {value if isinstance(value, str) else _text(value) for value in column.dropna()}
+    return {_text(value) for value in column.dropna()}
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
     text = str(value).lower().removesuffix(".0")
     return {"true": "1", "false": "0"}.get(text, text)

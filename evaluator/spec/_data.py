@@ -367,7 +367,11 @@ class DataSpec(SpecModel):
     @property
     def id_column(self) -> str:
         """The column of typed rows that holds the id; where it is no declared one, it is added."""
-        return " + ".join(self.id_columns) or "row number"
+        name = " + ".join(self.id_columns) or "row number"
+        # A file may have a column that is called so.
+        while not isinstance(self.id, str) and name in self.columns:
+            name += " (id)"
+        return name
 
     @property
     def kinds(self) -> dict[str, Kind]:
@@ -697,12 +701,6 @@ class DataSpec(SpecModel):
                     f"the column {name!r} is derived, optional or only warned about",
                     "identify rows by columns that are in every file, with severity refuse",
                 )
-        if not isinstance(self.id, str) and self.id_column in self.columns:
-            raise problem(
-                "id",
-                f"the ids would be in a column {self.id_column!r}, which is declared",
-                "call that column otherwise",
-            )
         if len({*self.id_columns}) < len(self.id_columns):
             raise problem("id", "it names a column twice", "name each column once")
         return self

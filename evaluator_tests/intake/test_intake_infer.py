@@ -8,7 +8,7 @@ import yaml
 
 from evaluator.errors import IntakeError
 from evaluator.intake import IntakeResult, infer_audit, infer_schema, ingest
-from evaluator.spec import AuditSpec, DataSpec
+from evaluator.spec import AuditSpec, DataSpec, RowNumber
 
 
 class Found:
@@ -298,3 +298,10 @@ def test_a_whole_first_audit_loads(tmp_path: Path) -> None:
         infer_audit(path, "ok", geography="nowhere", segment="kind")
     with pytest.raises(IntakeError, match="30 different values, and a label has two"):
         infer_audit(path, "region", geography="kind", segment="ok")
+
+
+def test_a_column_that_is_called_as_added_ids_are_keeps_its_name(tmp_path: Path) -> None:
+    found = infer(tmp_path, "row number,v\n1,a\n1,b\n")
+    assert list(found.data.columns) == ["row number", "v"]
+    numbered = found.data.model_copy(update={"id": RowNumber(row="number")})
+    assert numbered.id_column == "row number (id)"
