@@ -29,6 +29,7 @@ from evaluator.orchestration import (
     write_quarantine,
 )
 from evaluator.orchestration._arrivals import landing_sensor
+from evaluator.orchestration._component import audit_definitions
 from evaluator.orchestration._facts import EvaluationSetFacts, RawDataFacts
 from evaluator.orchestration._partitions import intake_partitions
 from evaluator.orchestration._scorecard_run import read_judged_scorecard
@@ -418,3 +419,11 @@ def test_without_the_variable_the_days_wait_and_the_fault_names_it(
     monkeypatch.delenv("WAREHOUSE_URL", raising=False)
     summary = run(two_days(table=table()), empty_home)
     assert any("WAREHOUSE_URL: the environment variable" in fault for fault in summary.faults)
+
+
+@pytest.mark.parametrize(
+    "files", ["{date}/part-*", "{date}.Ünicode", "a.b.{date}", "{date}.csv.gz"]
+)
+def test_files_of_any_name_make_a_graph(files: str) -> None:
+    definitions = audit_definitions(two_days(files=files))
+    assert definitions.resolve_asset_graph().get_all_asset_keys()

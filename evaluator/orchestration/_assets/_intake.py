@@ -3,7 +3,7 @@
 import textwrap
 import warnings
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -56,7 +56,7 @@ def _raw_data(audit: Audit) -> dg.AssetsDefinition:
             else "What the query gave for the day, with its digest. It fails where the database"
             " cannot be asked."
         ),
-        kinds={"sql"} if files is None else {"file", files.rsplit(".", 1)[-1]},
+        kinds={"sql"} if files is None else {"file", *_ending(files)},
         partitions_def=intake_partitions(audit.spec),
     )
 
@@ -212,6 +212,13 @@ def _log_checks(
                 partition=day,
             )
         )
+
+
+def _ending(files: str) -> Iterator[str]:
+    """Give the ending of files' names, where it can be one of Dagster's kinds."""
+    ending = PurePosixPath(files).suffix.removeprefix(".")
+    if ending.isascii() and ending.isalnum():
+        yield ending
 
 
 def _describe_raw(state: AuditState, record: Record) -> Materialised:
