@@ -31,6 +31,7 @@ from evaluator.scorecard import (
     CASES,
     DATA_PREFIX,
     FAIRNESS,
+    INTAKES,
     PREDICTIONS,
     WEAK_SLICES,
     Asset,
@@ -40,14 +41,9 @@ from evaluator.spec import AuditSpec
 
 SECRET_FILE: Final = "redaction.secret"  # noqa: S105 - a file's name
 _SECRET_BYTES: Final = 32
-_ROWS: Final = (
-    Asset.RAW_DATA,
-    Asset.VALIDATED_DATA,
-    Asset.QUARANTINED_ROWS,
-    Asset.DATA_QUALITY_REPORT,
-    Asset.EVALUATION_SET,
-)
+_ROWS: Final = (*(asset for names in INTAKES for asset in names), Asset.EVALUATION_SET)
 """Assets of which only the provenance leaves, and stand-ins for cases and refused rows."""
+_REFUSED: Final = tuple(names.quarantined for names in INTAKES)
 
 
 class Redaction(StrictModel):
@@ -205,7 +201,7 @@ def redacted_bytes(
     evidence: StoredEvidence, spec: AuditSpec, salts: Salts, item: EvidenceItem, name: str
 ) -> bytes | None:
     """Make what stands for a file that is withheld, or None where only its digest does."""
-    if item.asset == Asset.QUARANTINED_ROWS and name in item.files:
+    if item.asset in _REFUSED and name in item.files:
         table = _redact_refused(evidence.table(item, name), salts, item.folder)
     elif name == CASES:
         table = redact_cases(evidence.table(item, name), spec, salts)

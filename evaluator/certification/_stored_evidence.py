@@ -33,11 +33,11 @@ from evaluator.evidence import (
     shown,
     walk_upstream,
 )
-from evaluator.scorecard import Asset, metrics_of, model_of, predictions_of
+from evaluator.scorecard import INTAKES, Asset, metrics_of, model_of, predictions_of
 
 SHARED_FILE: Final = "evidence.json"
 _SHARED_VERSION: Final = "1"
-BESIDE: Final = (Asset.QUARANTINED_ROWS, Asset.DATA_QUALITY_REPORT)
+_BESIDE: Final = {names.typed: names.beside for names in INTAKES}
 """What is made of a day's file beside its typed rows, under the same identity: nothing rests on it,
 and an auditor shows it."""
 
@@ -71,7 +71,7 @@ def gather_evidence(store: EvidenceStore, roots: Sequence[Record]) -> Evidence:
     EvidenceError
         Where something that is rested on, or a day's refused rows or report, is not there.
     """
-    walk = walk_upstream(store, roots[0].audit, roots, {Asset.VALIDATED_DATA: BESIDE})
+    walk = walk_upstream(store, roots[0].audit, roots, _BESIDE)
     beside = _beside(walk.versions)
     for gone in sorted({*walk.gone, *(beside - walk.versions.keys())}, key=str):
         raise EvidenceError(
@@ -159,8 +159,7 @@ def candidate_assets(candidate: str) -> tuple[str, ...]:
 
 def _beside(keys: Iterable[VersionKey]) -> set[VersionKey]:
     """Name what is made beside typed rows, for all of these that are some."""
-    rows = [key for key in keys if key.asset == Asset.VALIDATED_DATA]
-    return {key._replace(asset=asset) for key in rows for asset in BESIDE}
+    return {key._replace(asset=asset) for key in keys for asset in _BESIDE.get(key.asset, ())}
 
 
 def _place(item: EvidenceItem) -> tuple[str, str, str]:

@@ -191,11 +191,11 @@ def replay(
         check_can_be_written(quarantine)
     with progress_display() as display:
         run = _audit_run(loaded, display)
-        day = known_day(run.state, day)
+        day = known_day(run.state, run.state.data, day)
         if quarantine is not None:
-            count = write_quarantine(run.state, day, quarantine)
+            count = write_quarantine(run.state, run.state.data, day, quarantine)
         elif mended is not None:
-            replay_quarantine(run.state, day, mended)
+            replay_quarantine(run.state, run.state.data, day, mended)
             run.ingest_days()
     if quarantine is not None:
         typer.echo(f"{count:,} refused rows of {day} are in {quarantine}.")

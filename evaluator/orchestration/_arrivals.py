@@ -14,9 +14,9 @@ import dagster as dg
 from evaluator.candidates import artifact_stamp
 from evaluator.orchestration._asset_specs import key_of
 from evaluator.orchestration._home import Home
-from evaluator.orchestration._sources import source_of
 from evaluator.orchestration._state import AuditState
-from evaluator.scorecard import Asset, model_of
+from evaluator.orchestration._streams import Stream
+from evaluator.scorecard import model_of
 from evaluator.spec import Audit, CandidateSpec
 
 POLL_SECONDS = 10
@@ -38,21 +38,13 @@ class Arrival(NamedTuple):
 
 
 def landing_sensor(
-    audit: Audit, open_home: Callable[[], Home] = Home.from_environment
+    audit: Audit, stream: Stream, open_home: Callable[[], Home] = Home.from_environment
 ) -> dg.SensorDefinition:
     """Take a day in when its file arrives, and again when its content changes, in one run.
 
     What could not be taken in by no fault of the file is tried again after a while.
     """
-    keys = [
-        key_of(audit, name)
-        for name in (
-            Asset.RAW_DATA,
-            Asset.VALIDATED_DATA,
-            Asset.QUARANTINED_ROWS,
-            Asset.DATA_QUALITY_REPORT,
-        )
-    ]
+    keys = [key_of(audit, name) for name in stream.assets]
 
     @dg.sensor(
         name=f"{audit.name}_landing",
@@ -64,35 +56,35 @@ def landing_sensor(
     def landing(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         state = AuditState(audit, open_home())
 
-        source = source_of(audit, state.home)
+        source = state.source(stream)
 
         def arrival(day: str) -> Arrival:
             return Arrival(
                 lambda: source.stamp(day),
-                lambda: source.is_new(day, state.current(Asset.RAW_DATA, day)),
+                lambda: source.is_new(day, state.current(stream.assets.raw, day)),
                 {"partition_key": day, "asset_selection": keys},
             )
 
-        days = state.days()
+        days = state.days(stream)
         cursor = json.loads(context.cursor) if context.cursor else {}
         now = int(time.time())
-        still = audit.spec.data.still_seconds
+        still = stream.spec.still_seconds
         requests, after = _poll(cursor, {day: arrival(day) for day in days}, now, still)
-        if audit.spec.data.table is not None:
+        if stream.spec.table is not None:
             # Nothing shows that a database has other rows; so it is asked from time to time.
             after[_ASKED] = cursor.get(_ASKED)
             if after[_ASKED] is None or now - after[_ASKED] >= _SECONDS_TO_ANOTHER_QUESTION:
                 after[_ASKED] = now
                 requests += [
                     dg.RunRequest(f"{day}:asked:{now}", partition_key=day, asset_selection=keys)
-                    for day in state.arrived_days(source)
+                    for day in state.arrived_days(stream, source)
                 ]
         after[_TRIED_AGAIN] = cursor.get(_TRIED_AGAIN, now)
         if now - after[_TRIED_AGAIN] >= _SECONDS_TO_ANOTHER_TRY:
             after[_TRIED_AGAIN] = now
             requests += [
                 dg.RunRequest(f"{day}:again:{now}", partition_key=day, asset_selection=keys)
-                for day in state.faulty_days()
+                for day in state.faulty_days(stream)
             ]
         return _result(requests, after)
 

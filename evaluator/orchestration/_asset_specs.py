@@ -8,7 +8,7 @@ import pandas as pd
 
 from evaluator.orchestration._identities import CODE_VERSIONS
 from evaluator.scorecard import Asset, metrics_of
-from evaluator.spec import Audit
+from evaluator.spec import Audit, DataSpec
 
 # As often as Dagster's daemon looks at most: from a file to its certificate there are four ticks.
 SECONDS_BETWEEN_TICKS = 5
@@ -57,9 +57,8 @@ def asset_spec(
     )
 
 
-def column_schema(audit: Audit) -> dg.TableSchema:
-    """Describe the columns of the audit's typed rows."""
-    data = audit.spec.data
+def column_schema(data: DataSpec) -> dg.TableSchema:
+    """Describe the columns of typed rows."""
     kinds = {name: (column.type, column.required) for name, column in data.columns.items()}
     kinds.setdefault(data.id_column, ("string", True))
     return dg.TableSchema(

@@ -29,7 +29,6 @@ from evaluator.orchestration._scorecard_run import (
     read_judged_scorecard,
     store_scorecard,
 )
-from evaluator.orchestration._sources import source_of
 from evaluator.orchestration._state import AuditState
 from evaluator.scorecard import ALL, SLICE_LEVEL, Asset, Slice, format_scope, text
 from evaluator.spec import SNAPSHOT, RecordedCandidate
@@ -85,8 +84,7 @@ def check_file(file: CheckedFile, run_context: RunContext) -> Checked:
         Where scores are no probabilities, or what was given is no output otherwise.
     """
     with _state_for_a_while(file) as state:
-        source = source_of(file.audit, state.home)
-        raw = store_raw(state, source, SNAPSHOT, run_context)
+        raw = store_raw(state, state.data, state.source(state.data), SNAPSHOT, run_context)
         profile, rows = _take_in(state, file, run_context)
         judged, without_label, rates = None, pd.DataFrame(), pd.DataFrame()
         if state.spec.candidates:
@@ -126,10 +124,12 @@ def _take_in(
     """Take the file in; a refused one has no rows."""
     raw = state.require(Asset.RAW_DATA, SNAPSHOT)
     with TemporaryDirectory() as folder:
-        day_intake = DayIntake(state, Path(folder))
+        day_intake = DayIntake(state, state.data, Path(folder))
         result = day_intake.ingest(raw, Path(folder))
         checks = day_intake.checks(SNAPSHOT, result)
-        outputs = store_intake(state, raw, result, checks, run_context)
+        outputs = store_intake(
+            state, state.data, raw, result, checks=checks, run_context=run_context
+        )
     if result.broken is not None:
         reasons = "; ".join(f"{one.count:,} x {one.says}" for one in result.profile.findings[:3])
         raise IntakeError(

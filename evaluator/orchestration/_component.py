@@ -31,6 +31,7 @@ from evaluator.orchestration._assets._reports import report_assets
 from evaluator.orchestration._executors._declared import DeclaredExecutor
 from evaluator.orchestration._executors._executor import SliceExecutor
 from evaluator.orchestration._resources import HomeResource, States
+from evaluator.orchestration._streams import streams_of
 from evaluator.scorecard import Asset, name_in_dagster
 from evaluator.spec import (
     Audit,
@@ -290,7 +291,8 @@ def audit_definitions(
     dagster.Definitions
         May be merged with those of other audits: their resources are the same objects.
     """
-    assets = intake_assets(audit)
+    streams = streams_of(audit.spec)
+    assets = [asset for stream in streams for asset in intake_assets(audit, stream)]
     count = len(audit.spec.candidates) * len(audit.spec.slices())
     automation = automation_sensor(
         f"{audit.name}_automation",
@@ -299,7 +301,7 @@ def audit_definitions(
         # A tick looks at every slice of every candidate: 3 s for 27,000 of them.
         seconds=SECONDS_BETWEEN_TICKS if count < _MANY_SLICES else _SECONDS_WITH_MANY,
     )
-    sensors: list[dg.SensorDefinition] = [landing_sensor(audit, home.home), automation]
+    sensors = [*(landing_sensor(audit, stream, home.home) for stream in streams), automation]
     if audit.spec.candidates:
         assets.append(evaluation_set_asset(audit))
         for candidate in audit.spec.candidates:

@@ -33,9 +33,10 @@ from evaluator.intake import (
 )
 from evaluator.orchestration._facts import IntakeFacts, RawDataFacts
 from evaluator.orchestration._identities import CODE_VERSIONS, raw_identity
-from evaluator.orchestration._sources import Source, source_of
+from evaluator.orchestration._sources import Source
 from evaluator.orchestration._state import AuditState, DayState
-from evaluator.scorecard import PROFILE, Asset
+from evaluator.orchestration._streams import Stream
+from evaluator.scorecard import PROFILE
 from evaluator.spec import date_of
 
 REPORT = "report.txt"
@@ -43,13 +44,15 @@ CHECKS = ("schema_as_declared", "refused_share", "volume", "drift")
 """What is asked of every day; see `day_checks`."""
 
 
-def known_day(state: AuditState, day: str) -> str:
+def known_day(state: AuditState, stream: Stream, day: str) -> str:
     """Return a day, where the audit has it.
 
     Parameters
     ----------
     state
         The audit's state.
+    stream
+        Of which of its files.
     day
         What somebody calls the day, such as ``2024-03-02``.
 
@@ -63,25 +66,27 @@ def known_day(state: AuditState, day: str) -> str:
     UsageError
         Where it is no date, or none of the audit's.
     """
-    days = state.days()
+    days = state.days(stream)
     if day not in days:
         if len(days) == 1:
             fix = f"name the only one, {days[0]}"
         elif days:
             fix = f"name one from {days[0]} to {days[-1]}, written like these"
         else:
-            fix = f"wait for the first one, {state.spec.data.first_day}"
+            fix = f"wait for the first one, {stream.spec.first_day}"
         raise UsageError("the audit has no such day", culprit=f"{state.audit.name} {day}", fix=fix)
     return day
 
 
-def write_quarantine(state: AuditState, day: str, out: Path) -> int:
+def write_quarantine(state: AuditState, stream: Stream, day: str, out: Path) -> int:
     """Write a day's quarantined rows as CSV for a spreadsheet.
 
     Parameters
     ----------
     state
         The audit's state.
+    stream
+        Of which of its files.
     day
         The key of the day's partition; see `known_day`.
     out
@@ -99,20 +104,22 @@ def write_quarantine(state: AuditState, day: str, out: Path) -> int:
     EvidenceError
         Where the stored rows are gone or not what was stored.
     """
-    record = _quarantine(state, day)
+    record = _quarantine(state, stream, day)
     with TemporaryDirectory() as folder:
         path = Path(folder) / QUARANTINED_ROWS
         state.store.fetch(record, QUARANTINED_ROWS, path)
         return quarantine_to_csv(path, out)
 
 
-def replay_quarantine(state: AuditState, day: str, mended: Path) -> int:
+def replay_quarantine(state: AuditState, stream: Stream, day: str, mended: Path) -> int:
     """Put mended rows beside the day's file, for its next version.
 
     Parameters
     ----------
     state
         The audit's state.
+    stream
+        Of which of its files.
     day
         The day that the rows are of.
     mended
@@ -131,10 +138,10 @@ def replay_quarantine(state: AuditState, day: str, mended: Path) -> int:
     """
     if not mended.is_file():
         raise UsageError("there is no such file", culprit=str(mended), fix="check the path")
-    target = source_of(state.audit, state.home).mended(day)
+    target = state.source(stream).mended(day)
     target.parent.mkdir(parents=True, exist_ok=True)
     known = read_mended(target) if target.is_file() else {}
-    table = state.store.read_table(_quarantine(state, day), QUARANTINED_ROWS)
+    table = state.store.read_table(_quarantine(state, stream, day), QUARANTINED_ROWS)
     waiting = dict(zip(table["line_number"].to_pylist(), table["text"].to_pylist(), strict=True))
     new = read_mended(mended)
     strange = sorted(set(new) - set(waiting) - set(known))
@@ -160,8 +167,8 @@ def replay_quarantine(state: AuditState, day: str, mended: Path) -> int:
     return len(together)
 
 
-def _quarantine(state: AuditState, day: str) -> Record:
-    record = state.current(Asset.QUARANTINED_ROWS, day)
+def _quarantine(state: AuditState, stream: Stream, day: str) -> Record:
+    record = state.current(stream.assets.quarantined, day)
     if record is None:
         raise UsageError(
             "the day was not taken in",
@@ -171,16 +178,18 @@ def _quarantine(state: AuditState, day: str) -> Record:
     return record
 
 
-def store_raw(state: AuditState, source: Source, day: str, run_context: RunContext) -> Record:
+def store_raw(
+    state: AuditState, stream: Stream, source: Source, day: str, run_context: RunContext
+) -> Record:
     """Store what came for a day as it came, and the rows of it that people mended."""
     with TemporaryDirectory() as folder:
         came = source.take(day, Path(folder))
         facts = came.facts
-        before = state.current(Asset.RAW_DATA, day)
-        if state.spec.data.table and before and before.content_version != came.version:
+        before = state.current(stream.assets.raw, day)
+        if stream.spec.table and before and before.content_version != came.version:
             facts = facts.model_copy(update={"answered_before": before.content_version})
         return state.store.write(
-            state.address(Asset.RAW_DATA, day),
+            state.address(stream.assets.raw, day),
             raw_identity(facts.file, came.version),
             came.files,
             digests=came.digests,
@@ -194,8 +203,10 @@ def store_raw(state: AuditState, source: Source, day: str, run_context: RunConte
 
 def store_intake(
     state: AuditState,
+    stream: Stream,
     raw: Record,
     result: IntakeResult,
+    *,
     checks: Mapping[str, str | None],
     run_context: RunContext,
 ) -> dict[str, Record]:
@@ -221,24 +232,24 @@ def store_intake(
             run_context=run_context,
         )
 
-    profile = result.profile.to_json()
+    names, profile = stream.assets, result.profile.to_json()
     outputs = {
-        Asset.DATA_QUALITY_REPORT: store(
-            Asset.DATA_QUALITY_REPORT,
+        names.report: store(
+            names.report,
             {REPORT: result.report.encode(), PROFILE: profile},
             digest_of_bytes(profile),
         ),
-        Asset.QUARANTINED_ROWS: store(
-            Asset.QUARANTINED_ROWS,
+        names.quarantined: store(
+            names.quarantined,
             {QUARANTINED_ROWS: result.quarantine_path},
             content_version(pq.read_table(result.quarantine_path)),
         ),
     }
     if result.broken is None:
-        outputs[Asset.VALIDATED_DATA] = store(
-            Asset.VALIDATED_DATA,
+        outputs[names.typed] = store(
+            names.typed,
             {TYPED_ROWS: result.typed_path},
-            content_version(pq.read_table(result.typed_path), order_by=[state.spec.data.id_column]),
+            content_version(pq.read_table(result.typed_path), order_by=[stream.spec.id_column]),
         )
     return outputs
 
@@ -250,14 +261,17 @@ class DayIntake:
     ----------
     state
         The audit's state.
+    stream
+        Of which of its files.
     folder
         Room for files that are needed for a while.
     """
 
-    def __init__(self, state: AuditState, folder: Path) -> None:
+    def __init__(self, state: AuditState, stream: Stream, folder: Path) -> None:
         self._state = state
+        self._stream = stream
         self._folder = folder
-        self._days = {day.day: day for day in state.day_states()}
+        self._days = {day.day: day for day in state.day_states(stream)}
         self._references: dict[tuple[str, ...], Content] = {}
 
     def ingest(self, raw: Record, into: Path) -> IntakeResult:
@@ -267,11 +281,11 @@ class DayIntake:
         sources = [into / name for name in facts.parts or (facts.file,)]
         for source in sources:
             self._state.store.fetch(raw, source.name, source)
-        spec = self._state.spec
+        data = self._stream.spec
         options: dict[str, Any] = {
             "name": facts.file,
             "day": date_of(day),
-            "slices": list(spec.slice_columns.values()),
+            "slices": self._stream.slices,
             "reference": self._reference(day),
             "last_accepted": self._last_profile(day),
             "audit": self._state.audit.name,
@@ -279,7 +293,7 @@ class DayIntake:
             if facts.answered_before
             else [],
         }
-        result = ingest(sources, spec.data, into=into, **options)
+        result = ingest(sources, data, into=into, **options)
         if facts.mended is None:
             return result
         mended_file = into / facts.mended
@@ -289,7 +303,7 @@ class DayIntake:
         return replay(
             result.typed_path,
             result.quarantine_path,
-            spec.data,
+            data,
             into=after,
             mended=read_mended(mended_file),
             **options,
@@ -306,7 +320,7 @@ class DayIntake:
             if past.report is not None and _weekday(past.day) == _weekday(day)
         ]
         share = result.quarantined / result.rows if result.rows else 1.0
-        limit = self._state.spec.data.max_refused_share
+        limit = self._stream.spec.max_refused_share
         return {
             "schema_as_declared": "; ".join(change.says for change in result.profile.schema_drift)
             or None,
@@ -335,7 +349,7 @@ class DayIntake:
 
     def _reference(self, day: str) -> Content | list[Path] | None:
         """Return what the day's content is compared with; None while there is too little."""
-        drift = self._state.spec.data.drift
+        drift = self._stream.spec.drift
         if drift.reference_file is not None:
             return [self._state.home.root / drift.reference_file]
         days = self._before(day)[: drift.reference_days]
@@ -353,8 +367,7 @@ class DayIntake:
             path = self._folder / f"reference-{number}.parquet"
             self._state.store.fetch(record, TYPED_ROWS, path)
             paths.append(path)
-        spec = self._state.spec
-        return reference_content(paths, spec.data, list(spec.slice_columns.values()))
+        return reference_content(paths, self._stream.spec, self._stream.slices)
 
 
 def _weekday(day: str) -> int | None:

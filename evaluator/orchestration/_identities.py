@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from evaluator.evaluation import SCORE_VERSION
 from evaluator.evidence import FreshStarts, Record, digest_of, identity_of
 from evaluator.orchestration._home import Home
-from evaluator.scorecard import Slice
+from evaluator.orchestration._streams import streams_of
 from evaluator.spec import Audit, AuditSpec, CandidateSpec
 
 # Raised when the code of an output would give another result for the same inputs.
@@ -64,17 +64,18 @@ class Identities:
 
     def intake(self, raw: Record) -> str:
         """Identity of a day's typed rows, quarantined rows and report."""
+        stream = next(one for one in streams_of(self._spec) if one.assets.raw == raw.asset)
         # Which days there are, where and when they are looked for and what cases weigh does not
         # change what one of them gives.
-        data = self._spec.data.model_dump(mode="json", exclude={*_WHENCE, *_DEPENDENCE})
+        data = stream.spec.model_dump(mode="json", exclude={*_WHENCE, *_DEPENDENCE})
         for column in data["columns"].values():
             # What values are called is nothing to the intake.
             del column["names"]
             if column["bins"] is None:
                 # Days that were taken in before it could be declared stay what they are.
                 del column["bins"]
-        slices = [self._spec.slice_columns.get(name) for name in Slice._fields]
-        return self._of("intake", {"raw": raw.content_version, "data": data, "slices": slices})
+        inputs = {"raw": raw.content_version, "data": data, "slices": [*stream.dimensions]}
+        return self._of("intake", inputs)
 
     def evaluation_set(self, days: Mapping[str, str]) -> str:
         """Identity of the snapshot made of these days, given their content versions."""

@@ -33,16 +33,20 @@ from evaluator.orchestration._scorecard_run import (
     expected_scorecard,
 )
 from evaluator.orchestration._state import AuditState
-from evaluator.scorecard import CASES, Asset, Slice
+from evaluator.scorecard import CASES, INTAKES, Asset, Slice
 from evaluator.spec import Audit, suggestion
 
-INTAKE = (Asset.VALIDATED_DATA, Asset.QUARANTINED_ROWS, Asset.DATA_QUALITY_REPORT)
-"""What one pass over a day's file makes, under one identity."""
+_INTAKE = {asset: names for names in INTAKES for asset in (names.typed, *names.beside)}
+"""What one pass over a day's file makes, under one identity, with its kind of files."""
+_RAW = {names.raw for names in INTAKES}
 _MODEL = "_model"
 _OF_SLICES = ("_predictions", "_slice_metrics")
 MAX_CHOICES = 12
 """So many choices are named where a question is not clear."""
-_BESIDE = {asset: [other for other in INTAKE if other != asset] for asset in INTAKE}
+_BESIDE = {
+    asset: [other for other in (names.typed, *names.beside) if other != asset]
+    for asset, names in _INTAKE.items()
+}
 
 
 class Question(NamedTuple):
@@ -201,8 +205,8 @@ class _Expected:
         """Say why a current version is not what would be made now; None where it is."""
         asset = record.asset
         is_so, otherwise = True, "the audit makes this otherwise now, or not at all"
-        if asset in INTAKE:
-            raw = self._state.current(Asset.RAW_DATA, record.partition)
+        if asset in _INTAKE:
+            raw = self._state.current(_INTAKE[asset].raw, record.partition)
             is_so = raw is None or self._state.identities.intake(raw) == record.identity
             otherwise = "the audit reads the day's file otherwise now"
         elif asset == Asset.EVALUATION_SET:
@@ -237,12 +241,12 @@ def notes_of(
     notes = {}
     cases = _cases_by_day(state, versions.values(), roots)
     for key, record in versions.items():
-        if record.asset == Asset.RAW_DATA:
+        if record.asset in _RAW:
             notes[key] = _file_note(state, record)
         elif record.asset.endswith(_MODEL) and not record.upstream:
             notes[key] = _model_note(record)
-        elif record.asset in INTAKE:
-            beside = key._replace(asset=Asset.QUARANTINED_ROWS)
+        elif record.asset in _INTAKE:
+            beside = key._replace(asset=_INTAKE[record.asset].quarantined)
             refused = _refused(state, versions.get(beside))
             notes[key] = _rows_note(record, refused, cases)
     return notes

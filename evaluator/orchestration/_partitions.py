@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import dagster as dg
 
 from evaluator.scorecard import Slice
-from evaluator.spec import SNAPSHOT, Audit, AuditSpec, CandidateSpec
+from evaluator.spec import SNAPSHOT, Audit, AuditSpec, CandidateSpec, DataSpec
 
 GEOGRAPHY = "geography"
 SEGMENT = "segment"
@@ -24,9 +24,8 @@ ALL_PARTITIONS = dg.AllPartitionMapping()
 """A whole rests on every part; and a part on the whole that it is cut from."""
 
 
-def intake_partitions(spec: AuditSpec) -> dg.PartitionsDefinition[str]:
+def intake_partitions(data: DataSpec) -> dg.PartitionsDefinition[str]:
     """Partitions of the intake: a file each, by the first day that it is of, or one snapshot."""
-    data = spec.data
     first, last = data.first_day, data.last_day
     if first is None or data.period == SNAPSHOT:
         return dg.StaticPartitionsDefinition([SNAPSHOT])

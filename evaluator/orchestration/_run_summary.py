@@ -17,13 +17,16 @@ from evaluator.orchestration._home import Home
 from evaluator.orchestration._scorecard_run import JudgedScorecard
 from evaluator.orchestration._state import AuditState, CandidateSliceState, DayState
 from evaluator.reporting import summary_lines
-from evaluator.scorecard import Asset
+from evaluator.scorecard import INTAKES, Asset
 from evaluator.spec import Audit
 
 DONE, NOT_CERTIFIED, FAULT = 0, 1, 3
 MAX_REMARKS = 5
 """So many days that were accepted with a remark are told, the latest ones."""
-RETAINED_ASSETS = (Asset.RAW_DATA, Asset.QUARANTINED_ROWS, Asset.CERTIFICATE)
+RETAINED_ASSETS = (
+    *(asset for names in INTAKES for asset in (names.raw, names.quarantined)),
+    Asset.CERTIFICATE,
+)
 """What came in, what was refused, and what was certified, with all that it rests on."""
 MIN_AGE = timedelta(hours=1)
 """What is younger may belong to a run that has not come to its end."""

@@ -26,8 +26,8 @@ from evaluator.orchestration._local_runs import LocalRuns, new_run_id
 from evaluator.orchestration._partitions import Range, ranges_of, slice_batches
 from evaluator.orchestration._run_summary import Choice, RunSummary
 from evaluator.orchestration._scorecard_run import read_judged_scorecard
-from evaluator.orchestration._sources import source_of
-from evaluator.orchestration._state import AuditState, CandidateSliceState
+from evaluator.orchestration._state import AuditState, CandidateSliceState, DayState
+from evaluator.orchestration._streams import Stream
 from evaluator.orchestration._tracking import move_artifacts_along, server_name
 from evaluator.scorecard import Asset, Slice, metrics_of, model_of, predictions_of
 from evaluator.spec import Audit, CandidateSpec
@@ -131,31 +131,34 @@ class AuditRun:
 
     def ingest_days(self, *, retry: bool = False) -> RunSummary:
         """Take in what arrived, and what waits for another try; where `retry`, refused days too."""
-        days = self.state.days()
-        source = source_of(self.audit, self.state.home)
+        self.summary.days = self._ingest(self.state.data, retry=retry)
+        if not self.summary.days and not self.summary.faults:
+            raise self.state.source(self.state.data).nothing_came()
+        return self.summary
+
+    def _ingest(self, stream: Stream, *, retry: bool) -> list[DayState]:
+        days = self.state.days(stream)
         try:
-            arrived = self.state.arrived_days(source)
+            arrived = self.state.arrived_days(stream, self.state.source(stream))
         except EvidenceError as error:
             # What is stored can be judged without it.
             self.summary.faults.append(f"{RAW_FILES}: {error}")
             arrived = []
         for chosen in ranges_of(days, arrived):
-            self._execute(RAW_FILES, [Asset.RAW_DATA], chosen, len(arrived))
+            self._execute(RAW_FILES, [stream.assets.raw], chosen, len(arrived))
         tried = ("waiting", "refused") if retry else ("waiting",)
-        waiting = [d.day for d in self.state.day_states() if d.state in tried]
+        waiting = [d.day for d in self.state.day_states(stream) if d.state in tried]
+        names = [stream.assets.typed, *stream.assets.beside]
         faults = []
         for chosen in ranges_of(days, waiting):
-            names = [Asset.VALIDATED_DATA, Asset.QUARANTINED_ROWS, Asset.DATA_QUALITY_REPORT]
             faults += self._execute(INTAKE, names, chosen, len(waiting), partial=True)
-        self.summary.days = self.state.day_states()
-        left = [d for d in self.summary.days if d.state == "waiting"]
+        states = self.state.day_states(stream)
+        left = [d for d in states if d.state == "waiting"]
         self.summary.faults += [f"{INTAKE}, {d.day}: {d.reason}" for d in left if d.fault]
         if any(d.fault is None for d in left):
             # Not even that could be noted.
             self.summary.faults += [f"{INTAKE}: {fault}" for fault in faults]
-        if not self.summary.days and not self.summary.faults:
-            raise source.nothing_came()
-        return self.summary
+        return states
 
     def _refresh_evaluation_set(self, *, refresh: bool) -> None:
         snapshot = self.state.current(Asset.EVALUATION_SET)

@@ -42,12 +42,14 @@ class Source(ABC):
         Whose days.
     home
         Where mended rows lie, and files whose place nobody declares.
+    data
+        How they are declared.
     """
 
-    def __init__(self, audit: Audit, home: Home) -> None:
+    def __init__(self, audit: Audit, home: Home, data: DataSpec) -> None:
         self.audit = audit
         self.home = home
-        self.data: DataSpec = audit.spec.data
+        self.data = data
 
     @property
     @abstractmethod
@@ -302,17 +304,17 @@ class Database(Source):
         return Arrived({target.name: target}, {target.name: digest}, digest, facts)
 
 
-def source_of(audit: Audit, home: Home) -> Source:
-    """Return what an audit's days come from.
+def source_of(audit: Audit, home: Home, data: DataSpec) -> Source:
+    """Return what an audit's days come from, as they are declared.
 
     It remembers what it listed, so it is for one look: the next one makes its own.
     """
-    landing = audit.spec.data.landing
-    if audit.spec.data.table is not None:
-        return Database(audit, home)
+    landing = data.landing
+    if data.table is not None:
+        return Database(audit, home, data)
     if landing is None or "://" not in landing or landing.startswith("file://"):
-        return LandingFolder(audit, home)
-    return ObjectStore(audit, home)
+        return LandingFolder(audit, home, data)
+    return ObjectStore(audit, home, data)
 
 
 def _matching(pattern: str, names: Any) -> list[str]:

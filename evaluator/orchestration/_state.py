@@ -14,6 +14,7 @@ from evaluator.orchestration._facts import EvaluationSetFacts, IntakeFacts
 from evaluator.orchestration._home import Home
 from evaluator.orchestration._identities import Identities, SliceInputs
 from evaluator.orchestration._sources import Source, source_of
+from evaluator.orchestration._streams import Stream, streams_of
 from evaluator.scorecard import Asset, Slice, metrics_of, model_of, predictions_of
 from evaluator.spec import Audit, AuditSpec, CandidateSpec
 
@@ -60,6 +61,8 @@ class AuditState:
     """
 
     def __init__(self, audit: Audit, home: Home) -> None:
+        self.streams = streams_of(audit.spec)
+        self.data = self.streams[0]
         self.home = home
         self.store = home.store()
         self.audit = audit
@@ -91,11 +94,15 @@ class AuditState:
         record = self.current(asset, partition)
         return record is None or record.content_version != content_version
 
-    def days(self) -> list[str]:
-        """Return the keys of the intake's partitions that there are today, in their order."""
-        return self.spec.data.partitions(datetime.now(UTC).date())
+    def source(self, stream: Stream) -> Source:
+        """Return what its days come from, for one look."""
+        return source_of(self.audit, self.home, stream.spec)
 
-    def arrived_days(self, source: Source) -> list[str]:
+    def days(self, stream: Stream) -> list[str]:
+        """Return the keys of its partitions that there are today, in their order."""
+        return stream.spec.partitions(datetime.now(UTC).date())
+
+    def arrived_days(self, stream: Stream, source: Source) -> list[str]:
         """Tell of which days something new came, or may have.
 
         Raises
@@ -103,7 +110,8 @@ class AuditState:
         EvidenceError
             Where an object store cannot be listed.
         """
-        return [day for day in self.days() if source.is_new(day, self.current(Asset.RAW_DATA, day))]
+        raw = stream.assets.raw
+        return [day for day in self.days(stream) if source.is_new(day, self.current(raw, day))]
 
     def require(self, asset: str, partition: str | None = None) -> Record:
         """Return the version that was materialised last, or say that it is needed.
@@ -123,24 +131,26 @@ class AuditState:
             )
         return record
 
-    def day_states(self) -> list[DayState]:
-        """Tell what became of every day that has a file."""
-        return [
-            self._day_state(day) for day in self.store.partitions(self.audit.name, Asset.RAW_DATA)
-        ]
+    def day_states(self, stream: Stream | None = None) -> list[DayState]:
+        """Tell what became of every day that has a file; of the data, unless another is named."""
+        stream = stream or self.data
+        days = self.store.partitions(self.audit.name, stream.assets.raw)
+        return [self._day_state(stream, day) for day in days]
 
-    def accepted_days(self) -> dict[str, Record]:
-        """Typed rows of the days that the evaluation set may use."""
-        return {day.day: day.typed_rows for day in self.day_states() if day.typed_rows is not None}
+    def accepted_days(self, stream: Stream | None = None) -> dict[str, Record]:
+        """Typed rows of the days that the evaluation set may use; see `day_states`."""
+        states = self.day_states(stream)
+        return {day.day: day.typed_rows for day in states if day.typed_rows is not None}
 
-    def faulty_days(self) -> dict[str, str]:
+    def faulty_days(self, stream: Stream | None = None) -> dict[str, str]:
         """Tell which days wait for another try, since no file of theirs is at fault, and why."""
+        stream = stream or self.data
         waiting = {
-            d.day: d.reason or "" for d in self.day_states() if d.fault not in (None, "input")
+            d.day: d.reason or "" for d in self.day_states(stream) if d.fault not in (None, "input")
         }
-        source = source_of(self.audit, self.home)
-        for day in self.store.tried_partitions(self.audit.name, Asset.RAW_DATA):
-            address = self.address(Asset.RAW_DATA, day)
+        source = self.source(stream)
+        for day in self.store.tried_partitions(self.audit.name, stream.assets.raw):
+            address = self.address(stream.assets.raw, day)
             failure = self.store.last_failure(address, ARRIVAL)
             if failure is None or failure.fault == "input":
                 continue
@@ -197,14 +207,14 @@ class AuditState:
         record = self.current(model_of(candidate.name))
         return None if record is None else record.content_version
 
-    def _day_state(self, day: str) -> DayState:
-        raw = self.require(Asset.RAW_DATA, day)
+    def _day_state(self, stream: Stream, day: str) -> DayState:
+        raw = self.require(stream.assets.raw, day)
         identity = self.identities.intake(raw)
-        address = self.address(Asset.VALIDATED_DATA, day)
+        address = self.address(stream.assets.typed, day)
         typed_rows = self.store.find(address, identity)
         return day_state(
             day,
-            report=self.store.find(self.address(Asset.DATA_QUALITY_REPORT, day), identity),
+            report=self.store.find(self.address(stream.assets.report, day), identity),
             typed_rows=typed_rows,
             failure=None if typed_rows else self.store.last_failure(address, identity),
         )

@@ -1,6 +1,9 @@
 from ._assets import (
+    DATA_INTAKE as DATA_INTAKE,
+    INTAKES as INTAKES,
     NAME_RULE as NAME_RULE,
     Asset as Asset,
+    IntakeAssets as IntakeAssets,
     can_name_assets as can_name_assets,
     metrics_of as metrics_of,
     model_of as model_of,

@@ -1,7 +1,7 @@
 """The names of an audit's assets, as evidence, certificates and Dagster have them."""
 
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
 NAME_RULE: Final = "at most 100 lower-case letters, digits and _, beginning with a letter"
 """What an audit and a candidate may be called."""
@@ -25,6 +25,29 @@ class Asset:
     DASHBOARD: Final = "dashboard"
     DOCUMENTS: Final = "documents"
     PROMOTED_MODELS: Final = "promoted_models"
+
+
+class IntakeAssets(NamedTuple):
+    """The assets that files of one kind become, each with a partition a day."""
+
+    raw: str
+    """The bytes as they came."""
+    typed: str
+    """The accepted rows; the others but `raw` are made beside them, under one identity."""
+    quarantined: str
+    report: str
+
+    @property
+    def beside(self) -> tuple[str, str]:
+        """What nothing rests on, and an auditor shows."""
+        return self.quarantined, self.report
+
+
+DATA_INTAKE: Final = IntakeAssets(
+    Asset.RAW_DATA, Asset.VALIDATED_DATA, Asset.QUARANTINED_ROWS, Asset.DATA_QUALITY_REPORT
+)
+INTAKES: Final = (DATA_INTAKE,)
+"""Of all kinds of files that an audit may have."""
 
 
 def can_name_assets(name: str) -> bool:

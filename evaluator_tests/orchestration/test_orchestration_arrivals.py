@@ -10,6 +10,7 @@ import pytest
 from evaluator.orchestration import Home, _arrivals
 from evaluator.orchestration._arrivals import artifact_sensor, landing_sensor
 from evaluator.orchestration._days import DayIntake
+from evaluator.orchestration._streams import streams_of
 from evaluator.spec import Audit
 from evaluator_tests.orchestration.conftest import run
 from evaluator_tests.orchestration.test_orchestration_faults import failing_on
@@ -50,7 +51,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 @pytest.fixture
 def landing(audit: Audit, home: Home) -> Watch:
     assert home.landing("flights").is_dir()
-    return Watch(landing_sensor(audit))
+    return Watch(landing_sensor(audit, streams_of(audit.spec)[0]))
 
 
 def landed(home: Home, day: str) -> Path:
@@ -83,7 +84,7 @@ def test_a_file_that_is_still_being_written_is_left_alone(landing: Watch, home: 
 
 
 def test_a_day_whose_content_changed_is_asked_for_again(audit: Audit, finished_home: Home) -> None:
-    watch = Watch(landing_sensor(audit))
+    watch = Watch(landing_sensor(audit, streams_of(audit.spec)[0]))
     assert watch.look() == watch.look() == []
     path = landed(finished_home, "2013-11-02")
     path.write_text(path.read_text() + "\n")
@@ -94,7 +95,7 @@ def test_a_day_whose_content_changed_is_asked_for_again(audit: Audit, finished_h
 def test_a_touched_file_with_equal_content_is_not_asked_for(
     audit: Audit, finished_home: Home
 ) -> None:
-    watch = Watch(landing_sensor(audit))
+    watch = Watch(landing_sensor(audit, streams_of(audit.spec)[0]))
     watch.look()
     path = landed(finished_home, "2013-11-02")
     path.write_bytes(path.read_bytes())
@@ -109,7 +110,7 @@ def test_a_day_that_waits_for_another_try_is_asked_for_after_ten_minutes(
         run(audit, home)
     now = iter([1000.0, 1599.0, 1600.0, 1601.0])
     monkeypatch.setattr(_arrivals, "time", SimpleNamespace(time=lambda: next(now)))
-    watch = Watch(landing_sensor(audit))
+    watch = Watch(landing_sensor(audit, streams_of(audit.spec)[0]))
     assert [watch.look() for _ in range(4)] == [[], [], ["2013-11-02"], []]
 
 
@@ -124,7 +125,7 @@ def test_a_landing_folder_that_is_absent_is_no_fault(audit: Audit, home: Home) -
     for path in home.landing("flights").iterdir():
         path.unlink()
     home.landing("flights").rmdir()
-    watch = Watch(landing_sensor(audit))
+    watch = Watch(landing_sensor(audit, streams_of(audit.spec)[0]))
     assert watch.look() == watch.look() == []
 
 

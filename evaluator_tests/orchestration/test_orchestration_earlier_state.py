@@ -100,7 +100,7 @@ def test_an_earlier_profile_is_read_whole_and_its_file_still_gives_the_same_rows
     earlier: Home, tmp_path: Path
 ) -> None:
     state = AuditState(flights(earlier), earlier)
-    intake = DayIntake(state, tmp_path)
+    intake = DayIntake(state, state.data, tmp_path)
     days = [day.day for day in state.day_states()]
     for day in days:
         (tmp_path / day).mkdir()

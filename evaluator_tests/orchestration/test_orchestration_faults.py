@@ -40,7 +40,6 @@ from evaluator.orchestration._days import DayIntake
 from evaluator.orchestration._documents import store_certificate
 from evaluator.orchestration._evaluation_set import store_evaluation_set
 from evaluator.orchestration._scorecard_run import read_judged_scorecard
-from evaluator.orchestration._sources import Source
 from evaluator.spec import Audit
 from evaluator_tests.orchestration.conftest import DAYS, run, start
 from evaluator_tests.orchestration.test_orchestration_certificates import declare
@@ -126,10 +125,10 @@ def test_a_file_that_cannot_be_stored_is_told_and_waited_for(
 ) -> None:
     store_raw = _intake.store_raw
 
-    def fail(state: AuditState, source: Source, day: str, run_context: RunContext) -> Any:
+    def fail(state: AuditState, stream: Any, source: Any, day: str, run_context: Any) -> Any:
         if day == SECOND:
             raise OSError(errno.EIO, "Input/output error", "/mnt/flights.csv")
-        return store_raw(state, source, day, run_context)
+        return store_raw(state, stream, source, day, run_context)
 
     with monkeypatch.context() as patch:
         patch.setattr(_intake, "store_raw", fail)

@@ -21,7 +21,6 @@ from evaluator.orchestration import (
     write_quarantine,
 )
 from evaluator.orchestration._days import CHECKS
-from evaluator.orchestration._sources import source_of
 from evaluator.scorecard import PROFILE
 from evaluator.spec import Audit, AuditSpec, load_audit, named_audit, shipped_audits
 from evaluator_tests.orchestration.conftest import open_home, run, start
@@ -151,13 +150,13 @@ def test_mended_rows_join_the_days_next_version_and_the_old_one_stays(
 ) -> None:
     before = state.accepted_days()[DAY]
     quarantined = tmp_path / "rows.csv"
-    count = write_quarantine(state, DAY, quarantined)
+    count = write_quarantine(state, state.data, DAY, quarantined)
     rows = quarantined.read_text()
     assert count == rows.count("\n") - 1 > 0
     mended = rows.replace("P110, blue", "P110").replace("P134,3,n/a", "P134,3,12.50")
     quarantined.write_text(mended)
 
-    assert replay_quarantine(state, DAY, quarantined) == 2
+    assert replay_quarantine(state, state.data, DAY, quarantined) == 2
     start(sales, state.home).ingest_days()
 
     after = state.accepted_days()[DAY]
@@ -173,20 +172,20 @@ def test_rows_that_are_mended_later_join_those_that_were_mended_before(
 ) -> None:
     rows = tmp_path / "rows.csv"
     for wrong, right in (("P110, blue", "P110"), ("P134,3,n/a", "P134,3,12.50")):
-        write_quarantine(state, DAY, rows)
+        write_quarantine(state, state.data, DAY, rows)
         before = state.accepted_days()[DAY].facts["accepted"]
         rows.write_text(rows.read_text().replace(wrong, right))
-        replay_quarantine(state, DAY, rows)
+        replay_quarantine(state, state.data, DAY, rows)
         start(sales, state.home).ingest_days()
         assert state.accepted_days()[DAY].facts["accepted"] == before + 1
 
 
 def test_feeding_back_what_was_not_mended_is_refused(state: AuditState, tmp_path: Path) -> None:
     rows = tmp_path / "rows.csv"
-    write_quarantine(state, DAY, rows)
+    write_quarantine(state, state.data, DAY, rows)
     with pytest.raises(UsageError, match="no row differs"):
-        replay_quarantine(state, DAY, rows)
-    assert not source_of(state.audit, state.home).mended(DAY).exists()
+        replay_quarantine(state, state.data, DAY, rows)
+    assert not state.source(state.data).mended(DAY).exists()
 
 
 def test_feeding_back_a_line_that_is_not_in_quarantine_is_refused(
@@ -195,13 +194,13 @@ def test_feeding_back_a_line_that_is_not_in_quarantine_is_refused(
     rows = tmp_path / "rows.csv"
     rows.write_text('line_number,text\n2,"anything"\n')
     with pytest.raises(UsageError, match="line 2 is not in the quarantine"):
-        replay_quarantine(state, DAY, rows)
+        replay_quarantine(state, state.data, DAY, rows)
 
 
 @pytest.mark.parametrize("day", ["2024-13-02", "2024-02-29", "yesterday"])
 def test_a_day_that_the_audit_has_not_is_refused(state: AuditState, day: str) -> None:
     with pytest.raises(UsageError, match="no such day"):
-        known_day(state, day)
+        known_day(state, state.data, day)
 
 
 def test_a_days_report_is_plain_text_in_the_ui(state: AuditState) -> None:

@@ -11,7 +11,7 @@ import s3fs
 from evaluator.orchestration import AuditState, Choice, Home
 from evaluator.orchestration._arrivals import landing_sensor
 from evaluator.orchestration._home import EVIDENCE_VARIABLE
-from evaluator.orchestration._sources import source_of
+from evaluator.orchestration._streams import streams_of
 from evaluator.spec import Audit
 from evaluator_tests.orchestration.conftest import open_home, run
 from evaluator_tests.orchestration.test_orchestration_arrivals import Watch, clock  # noqa: F401 - a fixture
@@ -70,13 +70,14 @@ def test_files_that_arrive_on_s3_are_fetched_once_and_again_when_they_change(
     store = s3fs.S3FileSystem()
     store.pipe(f"{landing}/date=2024-03-01/part-1.csv", b"id,n\nb,2\n")
     store.pipe(f"{landing}/date=2024-03-01/part-0.csv", b"id,n\na,1\n")
-    watch = Watch(landing_sensor(audit))
+    data = streams_of(audit.spec)[0]
+    watch = Watch(landing_sensor(audit, data))
 
     assert [watch.look() for _ in range(3)] == [[], ["2024-03-01"], []]
     assert run(audit, home).faults == []
     before = AuditState(audit, home).require("raw_data", "2024-03-01")
     assert [row["id"] for row in typed(audit, home, "2024-03-01")] == ["a", "b"]
-    assert source_of(audit, home).is_new("2024-03-01", before) is False
+    assert not AuditState(audit, home).source(data).is_new("2024-03-01", before)
 
     store.pipe(f"{landing}/date=2024-03-01/part-1.csv", b"id,n\nb,3\n")
     assert [watch.look() for _ in range(3)] == [[], ["2024-03-01"], []]

@@ -33,6 +33,7 @@ from evaluator.orchestration._component import audit_definitions
 from evaluator.orchestration._facts import EvaluationSetFacts, RawDataFacts
 from evaluator.orchestration._partitions import intake_partitions
 from evaluator.orchestration._scorecard_run import read_judged_scorecard
+from evaluator.orchestration._streams import streams_of
 from evaluator.spec import Audit, AuditSpec, named_audit
 from evaluator_tests.orchestration.conftest import open_home, run
 from evaluator_tests.orchestration.test_orchestration_arrivals import Watch, clock  # noqa: F401 - a fixture
@@ -80,7 +81,7 @@ def test_the_days_that_there_are_are_those_of_dagsters_partitions(
     table = {"url_from": "X", "query": "SELECT :day"}
     data = {"table": table} if source == "table" else {"files": source}
     audit = plain(first_day="2024-02-11", last_day=last_day, **data)
-    partitions = intake_partitions(audit.spec)
+    partitions = intake_partitions(audit.spec.data)
     at_nine = datetime.fromisoformat(f"{today}T09:00:00+00:00")
     keys = partitions.get_partition_keys(current_time=at_nine)
     # On the day before the first one Dagster has that already.
@@ -123,13 +124,13 @@ def test_a_snapshot_is_the_only_partition_and_can_be_replayed(
     land(empty_home, "cases.csv", "id,n\na,1\nb,two\n")
     assert {d.day: d.state for d in run(audit, empty_home).days} == {"snapshot": "accepted"}
     state = AuditState(audit, empty_home)
-    assert known_day(state, "snapshot") == "snapshot"
+    assert known_day(state, state.data, "snapshot") == "snapshot"
     with pytest.raises(UsageError, match="name the only one, snapshot"):
-        known_day(state, "2024-03-01")
+        known_day(state, state.data, "2024-03-01")
     rows = tmp_path / "rows.csv"
-    write_quarantine(state, "snapshot", rows)
+    write_quarantine(state, state.data, "snapshot", rows)
     rows.write_text(rows.read_text().replace("two", "2"))
-    assert replay_quarantine(state, "snapshot", rows) == 1
+    assert replay_quarantine(state, state.data, "snapshot", rows) == 1
     run(audit, empty_home)
     assert typed(audit, empty_home, "snapshot") == [{"id": "a", "n": 1}, {"id": "b", "n": 2}]
 
@@ -137,7 +138,7 @@ def test_a_snapshot_is_the_only_partition_and_can_be_replayed(
 def test_a_snapshot_is_taken_in_by_its_sensor_and_again_when_it_changes(empty_home: Home) -> None:
     audit = plain(files="cases.csv")
     path = land(empty_home, "cases.csv", "id,n\na,1\n")
-    watch = Watch(landing_sensor(audit))
+    watch = Watch(landing_sensor(audit, streams_of(audit.spec)[0]))
     assert [watch.look() for _ in range(3)] == [[], ["snapshot"], []]
     run(audit, empty_home)
     path.write_text("id,n\na,1\nb,2\n")
@@ -157,11 +158,11 @@ def test_several_files_a_day_are_kept_each_with_its_digest_and_read_by_their_nam
     assert RawDataFacts.of(raw).parts == ("2024-03-01-09.csv", "2024-03-01-10.csv")
     assert len({stored.sha256 for stored in raw.files.values()}) == 2
     rows = tmp_path / "rows.csv"
-    write_quarantine(state, "2024-03-01", rows)
+    write_quarantine(state, state.data, "2024-03-01", rows)
     with rows.open() as file:
         assert [row["place"] for row in csv.DictReader(file)] == ["2024-03-01-10.csv line 2"]
     rows.write_text(rows.read_text().replace("two", "2"))
-    replay_quarantine(state, "2024-03-01", rows)
+    replay_quarantine(state, state.data, "2024-03-01", rows)
     # Mended rows lie beside the files, and are no file of the day.
     run(audit, empty_home)
     assert [row["id"] for row in typed(audit, empty_home, "2024-03-01")] == ["a", "b"]
@@ -171,7 +172,7 @@ def test_several_files_a_day_are_kept_each_with_its_digest_and_read_by_their_nam
 def test_one_more_file_of_a_day_makes_a_new_version_of_it(empty_home: Home) -> None:
     audit = two_days(files="{date}/part-*.csv")
     land(empty_home, "2024-03-01/part-0.csv", "id,n\na,1\n")
-    watch = Watch(landing_sensor(audit))
+    watch = Watch(landing_sensor(audit, streams_of(audit.spec)[0]))
     assert [watch.look(), watch.look()] == [[], ["2024-03-01"]]
     run(audit, empty_home)
     before = AuditState(audit, empty_home).require("raw_data", "2024-03-01")
@@ -225,16 +226,16 @@ def test_files_in_an_object_store_are_fetched_once_and_again_when_they_change(
         return take(source, day, folder)
 
     monkeypatch.setattr(_sources.ObjectStore, "take", counted)
-    watch = Watch(landing_sensor(audit))
+    watch = Watch(landing_sensor(audit, streams_of(audit.spec)[0]))
     assert [watch.look() for _ in range(3)] == [[], ["2024-03-01"], []]
     run(audit, empty_home)
     run(audit, empty_home)
     assert fetched == ["2024-03-01"]
     state = AuditState(audit, empty_home)
     rows = tmp_path / "rows.csv"
-    write_quarantine(state, "2024-03-01", rows)
+    write_quarantine(state, state.data, "2024-03-01", rows)
     rows.write_text(rows.read_text().replace("two", "2"))
-    replay_quarantine(state, "2024-03-01", rows)
+    replay_quarantine(state, state.data, "2024-03-01", rows)
     run(audit, empty_home)
     assert [row["n"] for row in typed(audit, empty_home, "2024-03-01")] == [1, 2]
     bucket.pipe("/landing/sales/2024-03-01-a.csv", b"id,n\na,7\n")
@@ -350,9 +351,10 @@ def test_mended_rows_of_a_tables_day_join_it_though_it_is_not_asked_for_again(
     run(audit, empty_home)
     assert database.is_file()
     rows = tmp_path / "rows.csv"
-    write_quarantine(AuditState(audit, empty_home), "2024-03-02", rows)
+    state = AuditState(audit, empty_home)
+    write_quarantine(state, state.data, "2024-03-02", rows)
     rows.write_text(rows.read_text().replace("four", "4"))
-    replay_quarantine(AuditState(audit, empty_home), "2024-03-02", rows)
+    replay_quarantine(state, state.data, "2024-03-02", rows)
     run(audit, empty_home)
     assert [row["n"] for row in typed(audit, empty_home, "2024-03-02")] == [3, 4]
 
@@ -405,7 +407,7 @@ def test_a_database_is_asked_once_an_hour(
 ) -> None:
     audit = two_days(table=table(again_days=1))
     clock(1200)
-    watch = Watch(landing_sensor(audit))
+    watch = Watch(landing_sensor(audit, streams_of(audit.spec)[0]))
     both = ["2024-03-01", "2024-03-02"]
     assert [watch.look() for _ in range(4)] == [both, [], [], both]
     run(audit, empty_home)

@@ -24,9 +24,9 @@ from evaluator.orchestration._facts import IntakeFacts, RawDataFacts
 from evaluator.orchestration._partition_run import Materialised, PartitionRun
 from evaluator.orchestration._partitions import SAME_PARTITION, intake_partitions
 from evaluator.orchestration._resources import States, run_context_of
-from evaluator.orchestration._sources import source_of
 from evaluator.orchestration._state import ARRIVAL, AuditState
-from evaluator.scorecard import Asset, step_of
+from evaluator.orchestration._streams import Stream
+from evaluator.scorecard import step_of
 from evaluator.spec import Audit
 
 ONE_RUN = dg.BackfillPolicy.single_run()
@@ -38,30 +38,30 @@ _CHECK_DESCRIPTIONS = {
 }
 
 
-def intake_assets(audit: Audit) -> list[dg.AssetsDefinition]:
-    """Build `raw_data`, and the three outputs of one pass over it."""
-    return [_raw_data(audit), _intake(audit)]
+def intake_assets(audit: Audit, stream: Stream) -> list[dg.AssetsDefinition]:
+    """Build what came as it came, and the three outputs of one pass over it."""
+    return [_raw_data(audit, stream), _intake(audit, stream)]
 
 
-def _raw_data(audit: Audit) -> dg.AssetsDefinition:
-    files = audit.spec.data.files
+def _raw_data(audit: Audit, stream: Stream) -> dg.AssetsDefinition:
+    files = stream.spec.files
     spec = asset_spec(
         audit,
-        Asset.RAW_DATA,
+        stream.assets.raw,
         code="raw_data",
         description=(
             "The day's file as it came, byte for byte, with its digest."
             " It fails where the file is absent or cannot be read."
-            if audit.spec.data.table is None
+            if stream.spec.table is None
             else "What the query gave for the day, with its digest. It fails where the database"
             " cannot be asked."
         ),
         kinds={"sql"} if files is None else {"file", *_ending(files)},
-        partitions_def=intake_partitions(audit.spec),
+        partitions_def=intake_partitions(stream.spec),
     )
 
     @dg.multi_asset(
-        name=step_of(audit.name, Asset.RAW_DATA),
+        name=step_of(audit.name, stream.assets.raw),
         specs=[spec],
         backfill_policy=ONE_RUN,
     )
@@ -70,12 +70,12 @@ def _raw_data(audit: Audit) -> dg.AssetsDefinition:
     ) -> Iterator[dg.MaterializeResult[None]]:
         state = evaluator_home.state(audit)
         run = PartitionRun(context, state.store, run_context_of(context))
-        source = source_of(audit, state.home)
+        source = state.source(stream)
         for day in run.partition_keys:
             try:
-                record = store_raw(state, source, day, run_context_of(context))
+                record = store_raw(state, stream, source, day, run_context_of(context))
             except Exception as error:  # noqa: BLE001 - one day must not take the others
-                run.failed(state.address(Asset.RAW_DATA, day), ARRIVAL, error)
+                run.failed(state.address(stream.assets.raw, day), ARRIVAL, error)
             else:
                 if RawDataFacts.of(record).answered_before:
                     context.log.warning("The query gives other rows than before for %s", day)
@@ -85,12 +85,13 @@ def _raw_data(audit: Audit) -> dg.AssetsDefinition:
     return raw_data
 
 
-def _intake(audit: Audit) -> dg.AssetsDefinition:
-    days = intake_partitions(audit.spec)
-    from_raw = [dependency(audit, Asset.RAW_DATA, SAME_PARTITION)]
+def _intake(audit: Audit, stream: Stream) -> dg.AssetsDefinition:
+    names = stream.assets
+    days = intake_partitions(stream.spec)
+    from_raw = [dependency(audit, names.raw, SAME_PARTITION)]
     validated = asset_spec(
         audit,
-        Asset.VALIDATED_DATA,
+        names.typed,
         code="intake",
         description=(
             "The day's accepted rows, typed. It fails where the file's schema is broken or more"
@@ -100,11 +101,11 @@ def _intake(audit: Audit) -> dg.AssetsDefinition:
         deps=from_raw,
         partitions_def=days,
         condition=content_changed(),
-        metadata={"dagster/column_schema": column_schema(audit)},
+        metadata={"dagster/column_schema": column_schema(stream.spec)},
     )
     quarantined = asset_spec(
         audit,
-        Asset.QUARANTINED_ROWS,
+        names.quarantined,
         code="intake",
         description=(
             "Each refused row as it was, with its line number and all its reasons."
@@ -117,7 +118,7 @@ def _intake(audit: Audit) -> dg.AssetsDefinition:
     )
     report = asset_spec(
         audit,
-        Asset.DATA_QUALITY_REPORT,
+        names.report,
         code="intake",
         description=(
             "What the day's file was like, as plain text and as a profile."
@@ -140,10 +141,10 @@ def _intake(audit: Audit) -> dg.AssetsDefinition:
         ]
 
     @dg.multi_asset(
-        name=step_of(audit.name, Asset.VALIDATED_DATA),
+        name=step_of(audit.name, names.typed),
         specs=[validated, quarantined, report],
         check_specs=checks,
-        # "Re-execute from failure" asks for `validated_data` alone.
+        # "Re-execute from failure" asks for the typed rows alone.
         can_subset=True,
         backfill_policy=ONE_RUN,
     )
@@ -154,17 +155,19 @@ def _intake(audit: Audit) -> dg.AssetsDefinition:
         run_context = run_context_of(context)
         run = PartitionRun(context, state.store, run_context)
         with TemporaryDirectory() as folder:
-            day_intake = DayIntake(state, Path(folder))
+            day_intake = DayIntake(state, stream, Path(folder))
             for day in sorted(run.partition_keys):
-                address = state.address(Asset.VALIDATED_DATA, day)
-                raw = state.current(Asset.RAW_DATA, day)
+                address = state.address(names.typed, day)
+                raw = state.current(names.raw, day)
                 identity = ARRIVAL if raw is None else state.identities.intake(raw)
                 try:
-                    raw = state.require(Asset.RAW_DATA, day)
+                    raw = state.require(names.raw, day)
                     with TemporaryDirectory() as into:
                         result = day_intake.ingest(raw, Path(into))
                         found = day_intake.checks(day, result)
-                        outputs = store_intake(state, raw, result, found, run_context)
+                        outputs = store_intake(
+                            state, stream, raw, result, checks=found, run_context=run_context
+                        )
                         described = {
                             name: _describe_intake(state, result, record)
                             for name, record in outputs.items()
@@ -176,14 +179,12 @@ def _intake(audit: Audit) -> dg.AssetsDefinition:
                 for name, output in described.items():
                     run.done(key_of(audit, name), day, output)
                 if result.broken is None:
-                    day_intake.accepted(
-                        day, outputs[Asset.VALIDATED_DATA], outputs[Asset.DATA_QUALITY_REPORT]
-                    )
+                    day_intake.accepted(day, outputs[names.typed], outputs[names.report])
                 else:
                     refusal = IntakeError(
                         result.broken,
                         culprit=f"{audit.name} {day}",
-                        fix="read data_quality_report and quarantined_rows, then send the file"
+                        fix=f"read {names.report} and {names.quarantined}, then send the file"
                         " again, feed mended rows back, or correct the audit's YAML",
                     )
                     context.log.error("Alert: %s is not accepted: %s", address, result.broken)
@@ -237,7 +238,7 @@ def _describe_raw(state: AuditState, record: Record) -> Materialised:
 
 
 def _describe_intake(state: AuditState, result: IntakeResult, record: Record) -> Materialised:
-    if record.asset == Asset.DATA_QUALITY_REPORT:
+    if REPORT in record.files:
         facts = IntakeFacts.of(record)
         metadata: dict[str, Any] = {
             "rows": facts.rows,
@@ -248,7 +249,7 @@ def _describe_intake(state: AuditState, result: IntakeResult, record: Record) ->
             "report": dg.MetadataValue.md(textwrap.indent(result.report, " " * 4)),
         }
         name = REPORT
-    elif record.asset == Asset.QUARANTINED_ROWS:
+    elif QUARANTINED_ROWS in record.files:
         metadata, name = {"dagster/row_count": result.quarantined}, QUARANTINED_ROWS
     else:
         metadata, name = {"dagster/row_count": result.accepted}, TYPED_ROWS

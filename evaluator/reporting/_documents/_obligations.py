@@ -8,14 +8,11 @@ from typing import Literal, Self
 import yaml
 from pydantic import Field, model_validator
 
-from evaluator.scorecard import Asset, metrics_of, model_of, predictions_of
+from evaluator.scorecard import INTAKES, Asset, metrics_of, model_of, predictions_of
 from evaluator.spec import SpecModel, problem
 
 ASSETS = (
-    Asset.RAW_DATA,
-    Asset.VALIDATED_DATA,
-    Asset.QUARANTINED_ROWS,
-    Asset.DATA_QUALITY_REPORT,
+    *(asset for names in INTAKES for asset in names),
     Asset.EVALUATION_SET,
     *(of("<candidate>") for of in (model_of, predictions_of, metrics_of)),
     Asset.SCORECARD,
