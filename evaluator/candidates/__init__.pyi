@@ -1,7 +1,6 @@
 from ._adapter import Adapter as Adapter, Scorer as Scorer
 from ._evaluation_set import (
     build_evaluation_set as build_evaluation_set,
-    discover_values as discover_values,
     task_knowing_labels as task_knowing_labels,
     truth_column as truth_column,
 )
@@ -11,6 +10,7 @@ from ._faults import (
     TransientCandidateError as TransientCandidateError,
 )
 from ._isolation import open_scorer as open_scorer
+from ._labels import ages_of as ages_of
 from ._predictions import find_duplicates as find_duplicates, predict as predict
 from ._registry import (
     adapter_of as adapter_of,

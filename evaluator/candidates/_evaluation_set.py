@@ -1,13 +1,14 @@
 """The evaluation set: the frozen, labelled snapshot that every candidate is judged on."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from evaluator.candidates._labels import LateLabels, join_labels, plain
 from evaluator.errors import IntakeError
 from evaluator.scorecard import (
     ALL,
@@ -32,9 +33,19 @@ class EvaluationSet(NamedTuple):
     """One row a slice: `geography`, `segment`, `rows`, `without_label`."""
     of_weight_zero: int
     """Labelled rows that the audit weighs with 0, and that are left out."""
+    late: LateLabels | None = None
+    """What became of the labels, where they came in files of their own."""
+    found: Mapping[str, list[str]] = MappingProxyType({})
+    """By dimension whose values are discovered, those that are told apart."""
 
 
-def build_evaluation_set(days: Mapping[str, pa.Table], spec: AuditSpec) -> EvaluationSet:
+def build_evaluation_set(
+    days: Mapping[str, pa.Table],
+    spec: AuditSpec,
+    labels: Mapping[str, pa.Table] | None = None,
+    *,
+    found_before: Mapping[str, Sequence[str]] | None = None,
+) -> EvaluationSet:
     """Join accepted days into one labelled set.
 
     Parameters
@@ -43,6 +54,11 @@ def build_evaluation_set(days: Mapping[str, pa.Table], spec: AuditSpec) -> Evalu
         The typed rows of each accepted day, by date.
     spec
         An audit with candidates, so that the label is declared.
+    labels
+        The typed rows of each accepted day of labels, by date, where these come in files of their
+        own.
+    found_before
+        By dimension whose values are discovered, those of the set before: none of them is lost.
 
     Returns
     -------
@@ -54,14 +70,19 @@ def build_evaluation_set(days: Mapping[str, pa.Table], spec: AuditSpec) -> Evalu
     ------
     IntakeError
         Where no row has a label, a label is neither positive nor negative, or one id stands in two
-        days; where a case has no cluster, or no finite weight of 0 or more, as the audit declares
-        them; or where all weights are 0.
+        days; where no case is old enough for its label; where a case has no cluster, or no finite
+        weight of 0 or more, as the audit declares them; or where all weights are 0.
     """
     label = spec.label
     if label is None:
         raise ValueError("an audit without candidates has no evaluation set")
     parts = [_cases_of_day(day, table, spec) for day, table in sorted(days.items())]
-    rows = _with_labels(pa.concat_tables(parts), spec) if parts else None
+    rows = pa.concat_tables(parts) if parts else None
+    late = None
+    if rows is not None and labels:
+        rows, late = join_labels(rows, labels, spec)
+        _refuse_no_labels(late)
+    rows = None if rows is None else _with_labels(rows, spec)
     labelled = None if rows is None else rows.filter(pc.is_valid(rows["label"]))
     if rows is None or labelled is None or labelled.num_rows == 0:
         raise IntakeError(
@@ -69,6 +90,10 @@ def build_evaluation_set(days: Mapping[str, pa.Table], spec: AuditSpec) -> Evalu
             culprit="evaluation_set",
             fix=f"take in days whose {label.column!r} is known",
         )
+    if spec.discovered:
+        spec = spec.with_found(_discover(rows, spec, found_before or {}))
+        rows = _tell_apart(rows, spec)
+        labelled = rows.filter(pc.is_valid(rows["label"]))
     _refuse_repeated_ids(labelled)
     _refuse_missing_clusters(labelled, spec.data)
     weighing = _weighing_something(labelled, spec.data)
@@ -77,62 +102,55 @@ def build_evaluation_set(days: Mapping[str, pa.Table], spec: AuditSpec) -> Evalu
         weighing.sort_by(order),
         _count_without_label(rows, spec),
         labelled.num_rows - weighing.num_rows,
+        late,
+        {name: list(how.found) for name, how in spec.discovered.items()},
     )
 
 
-def discover_values(
-    days: Mapping[str, pa.Table], spec: AuditSpec, before: Mapping[str, Sequence[str]]
+def _discover(
+    rows: pa.Table, spec: AuditSpec, before: Mapping[str, Sequence[str]]
 ) -> dict[str, list[str]]:
-    """Find the values of each dimension that an audit lets be discovered.
+    """Find the values of dimensions that are to be told apart: those from before, and new ones.
 
-    Parameters
-    ----------
-    days
-        As for `build_evaluation_set`.
-    spec
-        The audit.
-    before
-        By dimension the values that were found for the set before; none of them is lost.
-
-    Returns
-    -------
-    dict[str, list[str]]
-        By dimension the values from before in their order, and then new ones, the most frequent
-        first, equally frequent ones by name. Labelled rows are counted. Where some are not told
-        apart, or could name no partition, `other` is among the values.
+    New ones are ordered by their labelled rows, equally frequent ones by name.
     """
     found = {}
+    labelled = rows.filter(pc.is_valid(rows["label"]))
     for dimension, how in spec.discovered.items():
         known = list(before.get(dimension, ()))
-        counts = Counter[str]()
-        for table in days.values():
-            labelled = pc.is_valid(table[spec.task.label.column])
-            values = table[how.column].cast(pa.string()).filter(labelled)
-            counts.update(
-                {one["values"]: one["counts"] for one in values.value_counts().to_pylist()}
-            )
-        ranked = sorted(counts, key=lambda value: (-counts[value], value))
-        room = how.at_most - len({*known} - {OTHER})
+        counted = labelled[dimension].value_counts().to_pylist()
+        counts = {one["values"]: one["counts"] for one in counted}
         new = [
             value
-            for value in ranked
+            for value in sorted(counts, key=lambda value: (-counts[value], value))
             if value not in {*known, OTHER}
             and counts[value] >= how.minimum_cases
             and can_name_partitions(value)
-        ][: max(room, 0)]
-        values = [*known, *new]
-        pooled = any(value not in values for value in counts)
-        found[dimension] = values + [OTHER] * (pooled and OTHER not in values)
+        ]
+        room = max(how.at_most - len({*known} - {OTHER}), 0)
+        values = [*known, *new[:room]]
+        all_are_told = {*rows[dimension].unique().to_pylist()} <= {*values}
+        found[dimension] = values if all_are_told or OTHER in values else [*values, OTHER]
     return found
+
+
+def _tell_apart(rows: pa.Table, spec: AuditSpec) -> pa.Table:
+    """Call values that were not found `other`."""
+    for dimension, how in spec.discovered.items():
+        place = rows.column_names.index(dimension)
+        values = rows[dimension]
+        is_found = pc.is_in(values, pa.array(how.found, pa.string()))
+        rows = rows.set_column(place, dimension, pc.if_else(is_found, values, OTHER))
+    return rows
 
 
 def _cases_of_day(day: str, table: pa.Table, spec: AuditSpec) -> pa.Table:
     columns: dict[str, pa.ChunkedArray | pa.Array] = {
-        "id": _plain(table[spec.data.id_column]),
+        "id": plain(table[spec.data.id_column]),
         **{dimension: _dimension(table, dimension, spec) for dimension in SLICE_COLUMNS},
         "day": pa.array([day] * table.num_rows, pa.string()),
     }
-    declared = {DATA_PREFIX + name: _plain(table[name]) for name in spec.data.columns}
+    declared = {DATA_PREFIX + name: plain(table[name]) for name in spec.data.columns}
     return pa.table(columns | declared)
 
 
@@ -142,9 +160,6 @@ def _dimension(table: pa.Table, dimension: str, spec: AuditSpec) -> pa.ChunkedAr
     if column is None:
         return pa.repeat(pa.scalar(ALL, pa.string()), table.num_rows)
     values = table[column].cast(pa.string())
-    if dimension in spec.discovered:
-        found = pa.array(spec.discovered[dimension].found, pa.string())
-        return pc.if_else(pc.is_in(values, found), values, OTHER)
     names = spec.data.columns[column].names
     if names is None:
         return values
@@ -173,9 +188,7 @@ def task_knowing_labels(spec: AuditSpec, cases: pa.Table) -> Task:
     IntakeError
         Where a label is none of the declared values, or nothing says what it means.
     """
-    name = truth_column(spec)
-    column = spec.data.columns[name.removeprefix(DATA_PREFIX)]
-    return spec.task.knowing(column, cases[name])
+    return spec.task.knowing(spec.truth, cases[truth_column(spec)])
 
 
 def truth_column(spec: AuditSpec) -> str:
@@ -183,10 +196,18 @@ def truth_column(spec: AuditSpec) -> str:
     return f"{DATA_PREFIX}{spec.task.label.column}"
 
 
-def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Undo dictionary encoding, which Arrow neither sorts nor compares."""
-    is_encoded = pa.types.is_dictionary(column.type)
-    return column.cast(column.type.value_type) if is_encoded else column
+def _refuse_no_labels(late: LateLabels) -> None:
+    facts = late.facts
+    if facts.labelled:
+        return
+    aged = f" that are {facts.mature_after} days old" if facts.mature_after else ""
+    what = f"not one of {facts.mature} cases{aged} has a label"
+    fix = "wait for their labels"
+    if facts.unknown:
+        strange = late.examples.to_pylist()[0]["id"]
+        what += f"; {facts.unknown} labels are of ids that no case has, such as {strange!r}"
+        fix = "see that `labels.id` names what `data.id` does, or wait for their labels"
+    raise IntakeError(what, culprit="evaluation_set", fix=fix)
 
 
 def _refuse_repeated_ids(cases: pa.Table) -> None:

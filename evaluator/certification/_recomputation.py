@@ -33,6 +33,7 @@ from evaluator.certification._statement import (
 )
 from evaluator.certification._stored_evidence import StoredEvidence
 from evaluator.certification._verdicts_again import compare_verdicts
+from evaluator.errors import EvidenceError
 from evaluator.evaluation import (
     EvaluatedCases,
     OthersCompared,
@@ -49,6 +50,8 @@ from evaluator.scorecard import (
     COMPARISONS,
     DAYS,
     FAIRNESS,
+    LABELLED_BY_AGE,
+    LABELS,
     PAIRS,
     PREDICTIONS,
     PROFILE,
@@ -59,6 +62,7 @@ from evaluator.scorecard import (
     WORSENED,
     Asset,
     DayFacts,
+    LabelFacts,
     Scorecard,
     Slice,
     from_stored,
@@ -179,10 +183,13 @@ def _recompute_tables(
     yield from _check_slices(f"{scorecard.folder}/{SLICES}", slices, spec, evaluated)
     days, problems = check_days(evidence, scorecard, evaluation_set, spec)
     yield from problems
+    labels = read_label_facts(evidence, evaluation_set)
+    yield from _check_labels(evidence, evaluation_set, labels, cases.num_rows)
     again = Scorecard.from_tables(
         {**dict.fromkeys((RANKS, WORSENED), pd.DataFrame()), **tables, SLICES: slices}.__getitem__,
         weak_searches=searches,
         days=days,
+        labels=labels,
     )
     return _Again(gate_evidence(spec, again), evaluation_set, cases.num_rows, items)
 
@@ -348,6 +355,40 @@ def _check_slices(
         if (state == "current") != (one in evaluated.get(candidate, ())):
             what = f"{candidate} on {one.key} is called {state}, and the predictions say otherwise"
             yield Discrepancy("cases", path, what)
+
+
+def read_label_facts(evidence: StoredEvidence, evaluation_set: EvidenceItem) -> LabelFacts | None:
+    """Read what an evaluation set's record says of labels that came in files of their own."""
+    stored = evidence.record(evaluation_set).facts.get(LABELS)
+    try:
+        return None if stored is None else LabelFacts(**stored)
+    except TypeError as error:
+        raise EvidenceError(
+            "it holds no facts about labels", culprit=evaluation_set.folder, fix="freeze it again"
+        ) from error
+
+
+def _check_labels(
+    evidence: StoredEvidence, evaluation_set: EvidenceItem, facts: LabelFacts | None, cases: int
+) -> Iterator[Discrepancy]:
+    """Hold the counts of labels against those by age, and against the cases."""
+    if facts is None:
+        return
+    path = f"{evaluation_set.folder}/{LABELLED_BY_AGE}"
+    weightless = evidence.record(evaluation_set).facts.get("of_weight_zero", 0)
+    if facts.labelled != cases + weightless:
+        what = f"{facts.labelled} cases are said to have a label, and {cases + weightless} have one"
+        yield Discrepancy("cases", evaluation_set.folder, what)
+    if evidence.is_withheld(evaluation_set, LABELLED_BY_AGE):
+        return
+    by_age = evidence.table(evaluation_set, LABELLED_BY_AGE).to_pandas()
+    is_mature = by_age["from_days"].fillna(facts.mature_after) >= facts.mature_after
+    counted = by_age.groupby(is_mature)[["cases", "labelled"]].sum()
+    counted = counted.reindex([True, False], fill_value=0)
+    stated = (facts.mature, facts.labelled, facts.too_young)
+    found = (*counted.loc[True], counted["cases"][False])
+    if stated != tuple(map(int, found)):
+        yield Discrepancy("cases", path, "it counts other cases than the set's record says")
 
 
 class CheckedDays(NamedTuple):

@@ -8,11 +8,10 @@ import typer
 
 from evaluator.cli._display import progress_display
 from evaluator.errors import EvaluatorError, UsageError
-from evaluator.scorecard import Asset
 from evaluator.verifier import Exit
 
 if TYPE_CHECKING:
-    from evaluator.orchestration import AuditRun, Display, Home, RunSummary
+    from evaluator.orchestration import AuditRun, Display, Home, RunSummary, Stream
     from evaluator.spec import Audit
 
 commands = typer.Typer()
@@ -108,19 +107,21 @@ def validate(
     quarantine: Annotated[
         Path | None, typer.Option(help="Write the refused rows to this CSV, to be mended.")
     ] = None,
+    labels: Annotated[
+        bool, typer.Option("--labels", help="The file should be one of the audit's labels.")
+    ] = False,
 ) -> None:
     """Print a file's data quality report, without taking it in. Exit code 1: it is refused."""
     from tempfile import TemporaryDirectory
 
     from evaluator.intake import ingest, quarantine_to_csv
 
-    spec = _load(audit).spec
+    stream = _stream(_load(audit), labels=labels)
     check_is_file(file)
     if quarantine is not None:
         check_can_be_written(quarantine)
-    slices = list(spec.slice_columns.values())
     with TemporaryDirectory() as folder:
-        result = ingest(file, spec.data, into=Path(folder), name=file.name, slices=slices)
+        result = ingest(file, stream.spec, into=Path(folder), name=file.name, slices=stream.slices)
         if quarantine is not None:
             quarantine_to_csv(result.quarantine_path, quarantine)
     typer.echo(result.profile.to_json().decode().strip() if as_json else result.report)
@@ -172,6 +173,10 @@ def replay(
     mended: Annotated[
         Path | None, typer.Option(help="Feed this CSV's rows back into the day.")
     ] = None,
+    *,
+    labels: Annotated[
+        bool, typer.Option("--labels", help="The day's labels, where these have their own files.")
+    ] = False,
 ) -> None:
     """Write a day's refused rows for mending, or feed mended ones back into the day.
 
@@ -187,15 +192,16 @@ def replay(
             fix="give either --quarantine FILE or --mended FILE",
         )
     loaded = _load(audit)
+    stream = _stream(loaded, labels=labels)
     if quarantine is not None:
         check_can_be_written(quarantine)
     with progress_display() as display:
         run = _audit_run(loaded, display)
-        day = known_day(run.state, run.state.data, day)
+        day = known_day(run.state, stream, day)
         if quarantine is not None:
-            count = write_quarantine(run.state, run.state.data, day, quarantine)
+            count = write_quarantine(run.state, stream, day, quarantine)
         elif mended is not None:
-            replay_quarantine(run.state, run.state.data, day, mended)
+            replay_quarantine(run.state, stream, day, mended)
             run.ingest_days()
     if quarantine is not None:
         typer.echo(f"{count:,} refused rows of {day} are in {quarantine}.")
@@ -203,9 +209,23 @@ def replay(
     if run.summary.faults:
         # The report that is there is of the day as it was before.
         raise typer.Exit(_print_summary(run, run.summary))
-    report = run.state.require(Asset.DATA_QUALITY_REPORT, day)
+    report = run.state.require(stream.assets.report, day)
     typer.echo(run.state.store.read_bytes(report, REPORT).decode())
-    raise typer.Exit(Exit.DONE if day in run.state.accepted_days() else Exit.NOT_CERTIFIED)
+    raise typer.Exit(Exit.DONE if day in run.state.accepted_days(stream) else Exit.NOT_CERTIFIED)
+
+
+def _stream(audit: "Audit", *, labels: bool) -> "Stream":
+    """Choose the audit's data, or its labels."""
+    from evaluator.orchestration import streams_of
+
+    streams = streams_of(audit.spec)
+    if labels and audit.spec.labels is None:
+        raise UsageError(
+            "the audit has no labels in files of their own",
+            culprit="--labels",
+            fix="leave it out: the labels stand in the data",
+        )
+    return streams[labels]
 
 
 @commands.command(epilog="Examples: evaluator prune flights  |  evaluator prune flights --yes")

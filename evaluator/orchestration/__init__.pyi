@@ -51,3 +51,4 @@ from ._scaffold import (
 )
 from ._services import LOOPBACK as LOOPBACK, serve as serve
 from ._state import AuditState as AuditState
+from ._streams import Stream as Stream, streams_of as streams_of

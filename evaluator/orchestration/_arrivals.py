@@ -47,7 +47,7 @@ def landing_sensor(
     keys = [key_of(audit, name) for name in stream.assets]
 
     @dg.sensor(
-        name=f"{audit.name}_landing",
+        name=f"{audit.name}_{'' if stream.is_data else f'{stream.name}_'}landing",
         asset_selection=keys,
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=POLL_SECONDS,

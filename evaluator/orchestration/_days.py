@@ -146,10 +146,11 @@ def replay_quarantine(state: AuditState, stream: Stream, day: str, mended: Path)
     new = read_mended(mended)
     strange = sorted(set(new) - set(waiting) - set(known))
     if strange:
+        command = f"evaluator replay {state.audit.name}{stream.option} {day}"
         raise UsageError(
             f"line {strange[0]} is not in the quarantine of {day}",
             culprit=str(mended),
-            fix=f"mend what `evaluator replay {state.audit.name} {day} --quarantine FILE` writes",
+            fix=f"mend what `{command} --quarantine FILE` writes",
         )
     changed = {line: text for line, text in new.items() if text != waiting.get(line)}
     if not changed:
@@ -288,7 +289,7 @@ class DayIntake:
             "slices": self._stream.slices,
             "reference": self._reference(day),
             "last_accepted": self._last_profile(day),
-            "audit": self._state.audit.name,
+            "audit": self._state.audit.name + self._stream.option,
             "notes": ["the query gave other rows for this day before"]
             if facts.answered_before
             else [],

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from datetime import datetime
 from importlib.metadata import version
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from evaluator import __version__
 from evaluator.certification import (
@@ -33,7 +33,7 @@ from evaluator.orchestration._certificates import (
     publish,
     statement_name,
 )
-from evaluator.orchestration._evaluation_set import WITHOUT_LABEL
+from evaluator.orchestration._evaluation_set import WITHOUT_LABEL, label_notes_of
 from evaluator.orchestration._facts import (
     CertificateFacts,
     IntakeFacts,
@@ -51,7 +51,7 @@ from evaluator.reporting import (
     render_dashboard,
     technical_file,
 )
-from evaluator.scorecard import Asset
+from evaluator.scorecard import LABELLED_BY_AGE, Asset
 from evaluator.spec import AuditSpec
 
 HEADLINES = 5
@@ -192,6 +192,7 @@ def _render_page(
             confidence=state.spec.confidence,
             minimum_support=state.spec.minimum_support,
             without_label=state.store.read_table(evaluation_set, WITHOUT_LABEL).to_pandas(),
+            **_late_labels(state, evaluation_set),
             intake_days=[_intake_day(day) for day in state.day_states()],
             evidence=_evidence(state, certificate),
             code_version=__version__,
@@ -218,6 +219,7 @@ def _render_documents(
         scorecard=judged.scorecard,
         fairness_gaps=judged.fairness_gaps,
         without_label=state.store.read_table(evaluation_set, WITHOUT_LABEL).to_pandas(),
+        **_late_labels(state, evaluation_set),
         intake_days=[_intake_day(day) for day in state.day_states()],
         certificates={
             name: certificate.files[statement_name(name)].sha256
@@ -250,8 +252,25 @@ def _candidates(state: AuditState, judged: JudgedScorecard) -> list[CandidateSum
     ]
 
 
+def _late_labels(state: AuditState, evaluation_set: Record) -> dict[str, Any]:
+    """Say what became of labels that came in files of their own, and which of these are unused."""
+    if state.labels is None or LABELLED_BY_AGE not in evaluation_set.files:
+        return {}
+    unused = [day for day in state.day_states(state.labels) if day.state != "accepted"]
+    notes = [f"The labels of {day.day} are not used: {day.reason}." for day in unused]
+    return {
+        "label_notes": [*label_notes_of(state, evaluation_set), *notes],
+        "labelled_by_age": state.store.read_table(evaluation_set, LABELLED_BY_AGE).to_pandas(),
+    }
+
+
+def _all_days(state: AuditState) -> list[DayState]:
+    """Look at each day that came, of data and of labels."""
+    return [day for stream in state.streams for day in state.day_states(stream)]
+
+
 def _page_upstream(state: AuditState, scorecard: Record) -> list[Record]:
-    reports = [day.report for day in state.day_states() if day.report is not None]
+    reports = [day.report for day in _all_days(state) if day.report is not None]
     return [
         scorecard,
         state.require(Asset.CERTIFICATE),
@@ -261,7 +280,7 @@ def _page_upstream(state: AuditState, scorecard: Record) -> list[Record]:
 
 
 def _page_target(state: AuditState, scorecard: Record, kind: str) -> tuple[Address, str]:
-    days = [[day.day, day.state, day.reason] for day in state.day_states()]
+    days = [[day.day, day.state, day.reason] for day in _all_days(state)]
     identity = state.identities.page(kind, _page_upstream(state, scorecard), days)
     return state.address(kind), identity
 

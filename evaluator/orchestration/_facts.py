@@ -7,6 +7,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 from evaluator.evidence import Record
+from evaluator.scorecard import LabelFacts
 
 _Moment = Annotated[datetime, PlainSerializer(datetime.isoformat)]
 
@@ -65,6 +66,8 @@ class EvaluationSetFacts(_Facts):
     """The values of each dimension that is discovered; a partition has no other."""
     pooled: dict[str, int] = {}
     """Of each such dimension how many cases are of values that are not told apart."""
+    labels: LabelFacts | None = None
+    """Where these came in files of their own."""
 
 
 class ModelFacts(_Facts):

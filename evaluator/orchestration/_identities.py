@@ -35,6 +35,10 @@ _WHENCE = {"first_day", "last_day", "still_seconds", "landing", "table"}
 """The keys of `data` that say which days there are, and how they come."""
 _DEPENDENCE = {"cluster", "weight"}
 """The keys of `data` that say how its cases count, and not what they are."""
+_JOINING = {"column", "mature_after", "conflicts"}
+"""The keys of `labels` that say which case gets which label."""
+_OF_LABELS = {*_JOINING, "minimum_share"}
+"""The keys of `labels` that change nothing of what one of its files gives."""
 
 
 class SliceInputs(NamedTuple):
@@ -67,7 +71,8 @@ class Identities:
         stream = next(one for one in streams_of(self._spec) if one.assets.raw == raw.asset)
         # Which days there are, where and when they are looked for and what cases weigh does not
         # change what one of them gives.
-        data = stream.spec.model_dump(mode="json", exclude={*_WHENCE, *_DEPENDENCE})
+        apart = {*_WHENCE, *_DEPENDENCE, *_OF_LABELS}
+        data = stream.spec.model_dump(mode="json", exclude=apart)
         for column in data["columns"].values():
             # What values are called is nothing to the intake.
             del column["names"]
@@ -77,13 +82,20 @@ class Identities:
         inputs = {"raw": raw.content_version, "data": data, "slices": [*stream.dimensions]}
         return self._of("intake", inputs)
 
-    def evaluation_set(self, days: Mapping[str, str]) -> str:
-        """Identity of the snapshot made of these days, given their content versions."""
+    def evaluation_set(self, days: Mapping[str, str], labels: Mapping[str, str]) -> str:
+        """Identity of the snapshot made of these days, of data and of labels in files of their own.
+
+        Given are their content versions.
+        """
         # What is not said of the label changes no set that was frozen before it could be said.
         settings = self._spec.model_dump(
             mode="json", include={"label", "geography", "segment"}, exclude_none=True
         )
         settings["id"] = self._spec.data.id_column
+        if self._spec.labels is not None:
+            joining = self._spec.labels.model_dump(mode="json", include=_JOINING)
+            joining |= {"days": dict(labels), "id": self._spec.labels.id_column}
+            settings["labels"] = joining
         settings |= self._dependence
         values = {name: list(allowed) for name, allowed in self._spec.slice_values().items()}
         for name in self._spec.discovered:
@@ -102,7 +114,7 @@ class Identities:
                 "slice": slice_key,
                 "candidate": candidate.identity_settings,
                 "label": label.model_dump(mode="json"),
-                "labels": list(self._spec.data.columns[label.column].allowed or ()),
+                "labels": list(self._spec.truth.allowed or ()),
             },
             candidate=candidate.name,
         )
@@ -118,11 +130,13 @@ class Identities:
         *,
         previous: str | None,
         days: Sequence[Any] | None,
+        labels: Any,
     ) -> str:
         """Identity of the scorecard, given what is known of every slice, and the previous one's.
 
         The previous one is that with which it is said what got worse. The days count only where a
-        gate looks at them; elsewhere they are None.
+        gate looks at them; elsewhere they are None. So are the facts about labels where these stand
+        beside their cases; of equal cases more may be without a label.
         """
         settings = self._spec.model_dump(mode="json", include={"fairness", "weak_slices"})
         # Limits decide, and are no part of what is measured.
@@ -133,6 +147,8 @@ class Identities:
             settings["baseline"] = self._spec.baseline
         if days is not None:
             settings["days"] = list(days)
+        if self._spec.labels is not None:
+            settings["labels"] = [labels, self._spec.labels.minimum_share]
         columns = self._spec.data.columns.items()
         if names := {name: column.names for name, column in columns if column.names}:
             settings["names"] = names

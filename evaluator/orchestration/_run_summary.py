@@ -1,7 +1,7 @@
 """What a run did and found, in words for the terminal, and its exit code."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -12,10 +12,12 @@ from evaluator.evidence import PruningPlan, plan_pruning
 from evaluator.orchestration._certificates import CERTIFICATE
 from evaluator.orchestration._days import REPORT
 from evaluator.orchestration._documents import highlights
+from evaluator.orchestration._evaluation_set import label_notes_of
 from evaluator.orchestration._facts import CertificateFacts, IntakeFacts
 from evaluator.orchestration._home import Home
 from evaluator.orchestration._scorecard_run import JudgedScorecard
 from evaluator.orchestration._state import AuditState, CandidateSliceState, DayState
+from evaluator.orchestration._streams import Stream
 from evaluator.reporting import summary_lines
 from evaluator.scorecard import INTAKES, Asset
 from evaluator.spec import Audit
@@ -52,6 +54,8 @@ class RunSummary:
         The chosen slices as they are now.
     days
         What became of every day that has a file.
+    label_days
+        The same of labels that come in files of their own.
     judged
         The scorecard and its verdicts; None for an audit without candidates, and where no slice
         could ever be scored.
@@ -65,6 +69,7 @@ class RunSummary:
     reused: int = 0
     slices: list[CandidateSliceState] = field(default_factory=list)
     days: list[DayState] = field(default_factory=list)
+    label_days: list[DayState] = field(default_factory=list)
     judged: JudgedScorecard | None = None
     faults: list[str] = field(default_factory=list)
     refresh_withheld: str | None = None
@@ -86,7 +91,12 @@ def format_run_summary(state: AuditState, summary: RunSummary) -> Iterator[str]:
         A line, without its end.
     """
     yield ""
-    yield from _days(state, summary)
+    yield from _days(state, state.data, summary.days)
+    if state.labels is not None:
+        yield from _days(state, state.labels, summary.label_days)
+    evaluation_set = state.current(Asset.EVALUATION_SET) if state.spec.candidates else None
+    if evaluation_set is not None:
+        yield from label_notes_of(state, evaluation_set)
     if summary.refresh_withheld is not None:
         yield summary.refresh_withheld
     if summary.slices:
@@ -136,8 +146,9 @@ def exit_code(audit: Audit, choice: Choice, summary: RunSummary) -> int:
     if summary.faults:
         return FAULT
     if summary.judged is None:
-        refused = any(day.state == "refused" for day in summary.days)
-        return NOT_CERTIFIED if refused else DONE
+        refused = any(day.state == "refused" for day in (*summary.days, *summary.label_days))
+        # Candidates that wait for labels are not certified.
+        return NOT_CERTIFIED if refused or audit.spec.candidates else DONE
     only_a_part = choice.geography is not None or choice.segment is not None
     if only_a_part or not audit.spec.gates:
         complete = all(s.state == "current" for s in summary.slices)
@@ -229,22 +240,24 @@ def format_pruning_plan(plan: PruningPlan) -> Iterator[str]:
     yield stays + (young if plan.too_recent else "") + "."
 
 
-def _days(state: AuditState, summary: RunSummary) -> Iterator[str]:
-    accepted = [day for day in summary.days if day.state == "accepted"]
+def _days(state: AuditState, stream: Stream, days: Sequence[DayState]) -> Iterator[str]:
+    accepted = [day for day in days if day.state == "accepted"]
+    what = "days" if stream.is_data else f"days of {stream.name}"
     rows = sum(IntakeFacts.of(day.report).rows for day in accepted if day.report)
-    quarantined = sum(IntakeFacts.of(day.report).quarantined for day in summary.days if day.report)
+    quarantined = sum(IntakeFacts.of(day.report).quarantined for day in days if day.report)
     yield (
-        f"{len(accepted)} of {len(summary.days)} days accepted, {rows:,} rows;"
+        f"{len(accepted)} of {len(days)} {what} accepted, {rows:,} rows;"
         f" {quarantined:,} rows in quarantine."
     )
-    for day in summary.days:
+    for day in days:
         if day.state != "accepted" and not (day.state == "waiting" and day.fault):
             yield f"  {day.day} {day.state}: {day.reason}"
         if day.state == "refused" and day.report is not None:
             yield f"    report: {state.store.location(day.report, REPORT)}"
-    if any(day.state == "refused" for day in summary.days):
+    if any(day.state == "refused" for day in days):
         yield (
-            "  What is refused stays so until its file, the audit's `data:` or the code changes;"
+            f"  What is refused stays so until its file, the audit's `{stream.name}:` or the code"
+            " changes;"
             f" `evaluator run {state.audit.name} --retry` tries again as it is."
         )
     remarks = [

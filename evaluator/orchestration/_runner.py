@@ -16,11 +16,10 @@ from evaluator.errors import CandidateError, EvidenceError, UsageError
 from evaluator.evidence import RunContext
 from evaluator.orchestration._certificates import registered
 from evaluator.orchestration._documents import reports_are_current
-from evaluator.orchestration._evaluation_set import needs_refresh
+from evaluator.orchestration._evaluation_set import accepted_rows, missing_labels, needs_refresh
 from evaluator.orchestration._executors._declared import ray_executor
 from evaluator.orchestration._executors._executor import Job
 from evaluator.orchestration._executors._processes import ProcessExecutor
-from evaluator.orchestration._facts import EvaluationSetFacts
 from evaluator.orchestration._home import Home
 from evaluator.orchestration._local_runs import LocalRuns, new_run_id
 from evaluator.orchestration._partitions import Range, ranges_of, slice_batches
@@ -132,6 +131,8 @@ class AuditRun:
     def ingest_days(self, *, retry: bool = False) -> RunSummary:
         """Take in what arrived, and what waits for another try; where `retry`, refused days too."""
         self.summary.days = self._ingest(self.state.data, retry=retry)
+        if self.state.labels is not None:
+            self.summary.label_days = self._ingest(self.state.labels, retry=retry)
         if not self.summary.days and not self.summary.faults:
             raise self.state.source(self.state.data).nothing_came()
         return self.summary
@@ -154,15 +155,16 @@ class AuditRun:
             faults += self._execute(INTAKE, names, chosen, len(waiting), partial=True)
         states = self.state.day_states(stream)
         left = [d for d in states if d.state == "waiting"]
-        self.summary.faults += [f"{INTAKE}, {d.day}: {d.reason}" for d in left if d.fault]
+        stage = INTAKE if stream.is_data else f"{INTAKE} of {stream.name}"
+        self.summary.faults += [f"{stage}, {d.day}: {d.reason}" for d in left if d.fault]
         if any(d.fault is None for d in left):
             # Not even that could be noted.
-            self.summary.faults += [f"{INTAKE}: {fault}" for fault in faults]
+            self.summary.faults += [f"{stage}: {fault}" for fault in faults]
         return states
 
     def _refresh_evaluation_set(self, *, refresh: bool) -> None:
         snapshot = self.state.current(Asset.EVALUATION_SET)
-        days = self.state.accepted_days()
+        missing = missing_labels(self.state)
         if self.summary.faults and self.audit.spec.automation.faulty_days == "wait":
             # So far there are those of single days alone.
             self.summary.refresh_withheld = (
@@ -170,16 +172,19 @@ class AuditRun:
                 " (`automation.faulty_days: wait`)"
                 + ("." if snapshot is None else f", as frozen on {snapshot.created_at:%Y-%m-%d}.")
             )
+        elif missing is not None:
+            self.summary.refresh_withheld = str(missing)
         elif refresh or needs_refresh(self.state, snapshot, datetime.now(UTC)):
             self._execute(EVALUATION_SET, [Asset.EVALUATION_SET], None, 1)
         elif snapshot is not None:
-            frozen = EvaluationSetFacts.of(snapshot).days
+            frozen = [(day.asset, day.partition) for day in snapshot.upstream]
+            accepted = [(day.asset, day.partition) for day in accepted_rows(self.state)]
             policy = self.audit.spec.automation.refresh
-            if sorted(days) != frozen:
+            if sorted(accepted) != sorted(frozen):
                 self.summary.refresh_withheld = (
                     f"The evaluation set stays as it was frozen on {snapshot.created_at:%Y-%m-%d}"
-                    f" (`refresh: {policy}`): {len(frozen)} days, and {len(days)} are accepted now."
-                    " `evaluator run --refresh` freezes it anew."
+                    f" (`refresh: {policy}`): {len(frozen)} days, and {len(accepted)} are accepted"
+                    " now. `evaluator run --refresh` freezes it anew."
                 )
 
     def _chosen_candidates(self) -> list[CandidateSpec]:

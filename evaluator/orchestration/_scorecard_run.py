@@ -67,6 +67,7 @@ from evaluator.orchestration._state import AuditState, CandidateSliceState, DayS
 from evaluator.scorecard import (
     CASES,
     DAYS,
+    LABELS,
     OTHER,
     PROFILE,
     SLICES,
@@ -192,6 +193,7 @@ def expected_scorecard(state: AuditState) -> ExpectedScorecard:
         described,
         previous=previous.scorecard.identity if previous else None,
         days=days.described if days else None,
+        labels=evaluation_set.facts.get(LABELS),
     )
     return ExpectedScorecard(
         evaluation_set, slices, previous, days, (state.address(Asset.SCORECARD), identity)
@@ -242,6 +244,7 @@ def store_scorecard(state: AuditState, run_context: RunContext) -> Record:
                 *(found.description for found in find_duplicates(models, _versions(slices))),
                 *_recording_remarks(state, expected.evaluation_set),
                 *_pooled_remarks(state.spec, expected.evaluation_set),
+                *_label_remarks(state.spec, expected.evaluation_set),
                 *scored.remarks,
             ],
         ).to_record(),
@@ -307,9 +310,14 @@ def read_judged_scorecard(
     )
 
 
-def _summarise_evaluation_set(state: AuditState, scorecard: Record) -> EvaluationSetSummary:
+def evaluation_set_of(state: AuditState, scorecard: Record) -> Record:
+    """Return the evaluation set that a scorecard rests on."""
     used = next(u for u in scorecard.upstream if u.asset == Asset.EVALUATION_SET)
-    record = state.store.get(state.address(Asset.EVALUATION_SET), used.identity)
+    return state.store.get(state.address(Asset.EVALUATION_SET), used.identity)
+
+
+def _summarise_evaluation_set(state: AuditState, scorecard: Record) -> EvaluationSetSummary:
+    record = evaluation_set_of(state, scorecard)
     facts = EvaluationSetFacts.of(record)
     days = [day for day in map(date_of, facts.days) if day is not None]
     return EvaluationSetSummary(
@@ -332,6 +340,7 @@ def _judge(state: AuditState, record: Record) -> _Judgement:
         weak_searches=facts.weak_searches,
         remarks=facts.remarks,
         days=read_days(state.store.read_bytes(record, DAYS)) if DAYS in record.files else (),
+        labels=EvaluationSetFacts.of(evaluation_set_of(state, record)).labels,
     )
     evidence = gate_evidence(state.spec, scorecard)
     judged = judge_scopes(state.spec.gates, evidence, _names(state))
@@ -477,6 +486,20 @@ def _pooled_remarks(spec: AuditSpec, evaluation_set: Record) -> Iterator[str]:
                 f" {how.column} with fewer than {how.minimum_cases} cases when they were first"
                 f" seen, beyond the {how.at_most} most frequent ones, or that can name no partition"
             )
+
+
+def _label_remarks(spec: AuditSpec, evaluation_set: Record) -> Iterator[str]:
+    """Say where too few of the cases that are old enough have a label."""
+    facts = EvaluationSetFacts.of(evaluation_set).labels
+    if facts is None or spec.labels is None or not facts.mature:
+        return
+    share = facts.labelled / facts.mature
+    if share < spec.labels.minimum_share:
+        yield (
+            f"{facts.labelled:,} of {facts.mature:,} cases that are old enough have a label"
+            f" ({share:.1%}), fewer than {spec.labels.minimum_share:.1%}"
+            " (`labels.minimum_share`): those without one may be other cases"
+        )
 
 
 def _recording_remarks(state: AuditState, evaluation_set: Record) -> Iterator[str]:

@@ -17,10 +17,11 @@ from evaluator.evidence import Files, Record, digest_of, digest_of_file, is_temp
 from evaluator.intake import query_to_parquet
 from evaluator.orchestration._facts import RawDataFacts
 from evaluator.orchestration._home import Home
+from evaluator.orchestration._streams import Stream
 from evaluator.spec import Audit, DataSpec, TableSpec, date_of
 
 MENDED_SUFFIX: Final = ".mended.csv"
-"""Stands behind the name of a day's file; see `evaluator replay`."""
+"""Ends the name of a day's mended rows, behind that of its file; see `evaluator replay`."""
 
 
 class Arrived(NamedTuple):
@@ -42,14 +43,16 @@ class Source(ABC):
         Whose days.
     home
         Where mended rows lie, and files whose place nobody declares.
-    data
+    stream
         How they are declared.
     """
 
-    def __init__(self, audit: Audit, home: Home, data: DataSpec) -> None:
+    def __init__(self, audit: Audit, home: Home, stream: Stream) -> None:
         self.audit = audit
         self.home = home
-        self.data = data
+        self.data: DataSpec = stream.spec
+        # Files of two streams may have one name, in folders of their own.
+        self._mended_suffix = f"{'' if stream.is_data else f'.{stream.name}'}{MENDED_SUFFIX}"
 
     @property
     @abstractmethod
@@ -106,7 +109,7 @@ class Source(ABC):
     def mended(self, day: str) -> Path:
         """Return where rows that people mended are, or will be."""
         path = self.home.landing(self.audit.name) / self.data.file_name(day).replace("*", "all")
-        return path.with_name(path.name + MENDED_SUFFIX)
+        return path.with_name(path.name + self._mended_suffix)
 
     def nothing_came(self) -> UsageError:
         """Say that nothing has come at all, and what to do about it."""
@@ -304,17 +307,17 @@ class Database(Source):
         return Arrived({target.name: target}, {target.name: digest}, digest, facts)
 
 
-def source_of(audit: Audit, home: Home, data: DataSpec) -> Source:
+def source_of(audit: Audit, home: Home, stream: Stream) -> Source:
     """Return what an audit's days come from, as they are declared.
 
     It remembers what it listed, so it is for one look: the next one makes its own.
     """
-    landing = data.landing
-    if data.table is not None:
-        return Database(audit, home, data)
+    landing = stream.spec.landing
+    if stream.spec.table is not None:
+        return Database(audit, home, stream)
     if landing is None or "://" not in landing or landing.startswith("file://"):
-        return LandingFolder(audit, home, data)
-    return ObjectStore(audit, home, data)
+        return LandingFolder(audit, home, stream)
+    return ObjectStore(audit, home, stream)
 
 
 def _matching(pattern: str, names: Any) -> list[str]:

@@ -81,6 +81,11 @@ class AuditState:
         """What is declared."""
         return self.audit.spec
 
+    @property
+    def labels(self) -> Stream | None:
+        """The labels, where they come in files of their own."""
+        return self.streams[1] if self.spec.labels else None
+
     def address(self, asset: str, partition: str | None = None) -> Address:
         """Address of one of the audit's assets."""
         return Address(self.audit.name, asset, partition)
@@ -96,7 +101,7 @@ class AuditState:
 
     def source(self, stream: Stream) -> Source:
         """Return what its days come from, for one look."""
-        return source_of(self.audit, self.home, stream.spec)
+        return source_of(self.audit, self.home, stream)
 
     def days(self, stream: Stream) -> list[str]:
         """Return the keys of its partitions that there are today, in their order."""

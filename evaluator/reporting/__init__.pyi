@@ -9,5 +9,6 @@ from ._dashboard import render_dashboard as render_dashboard
 from ._documents._model_card import model_card as model_card
 from ._documents._page import escape_markdown as escape_markdown
 from ._documents._technical_file import technical_file as technical_file
+from ._labels import label_notes as label_notes
 from ._slices import standout_slices as standout_slices
 from ._terminal import summary_lines as summary_lines

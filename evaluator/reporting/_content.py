@@ -102,6 +102,10 @@ class AuditContent:
         Its gaps between groups, as `evaluator.certification.decide_gaps` decides them.
     without_label
         Valid rows by slice: columns `geography`, `segment`, `rows`, `without_label`.
+    label_notes
+        What became of labels that came in files of their own, in sentences.
+    labelled_by_age
+        Of such labels: columns `from_days`, `to_days`, `cases`, `labelled`; None elsewhere.
     intake_days
         How each day's file fared.
     evidence
@@ -123,6 +127,8 @@ class AuditContent:
     evidence: Sequence[EvidenceRecord]
     code_version: str
     run_id: str
+    label_notes: Sequence[str] = ()
+    labelled_by_age: pd.DataFrame | None = None
 
     def outcome_of(self, candidate: str) -> Outcome:
         """Return a candidate's outcome; without one it is undecided, and says so."""

@@ -21,6 +21,7 @@ from evaluator.reporting._formatting import (
     format_status,
     template_environment,
 )
+from evaluator.reporting._labels import age_rows
 from evaluator.reporting._overview import (
     candidate_cards,
     headline_rows,
@@ -203,7 +204,8 @@ def _labels(content: DashboardContent) -> dict[str, Any] | None:
         # Its data are told with one count.
         return None
     segments, rows = without_label_table(content.without_label)
-    return {"label_segments": segments, "label_rows": rows}
+    ages = age_rows(content.labelled_by_age)
+    return {"label_segments": segments, "label_rows": rows, "label_ages": ages}
 
 
 def _intake(content: DashboardContent) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 from ._assets import (
     DATA_INTAKE as DATA_INTAKE,
     INTAKES as INTAKES,
+    LABELS_INTAKE as LABELS_INTAKE,
     NAME_RULE as NAME_RULE,
     Asset as Asset,
     IntakeAssets as IntakeAssets,
@@ -33,7 +34,11 @@ from ._rows import (
     WorsenedSlice as WorsenedSlice,
     to_frame as to_frame,
 )
-from ._scorecard import DayFacts as DayFacts, Scorecard as Scorecard
+from ._scorecard import (
+    DayFacts as DayFacts,
+    LabelFacts as LabelFacts,
+    Scorecard as Scorecard,
+)
 from ._slice import (
     ALL as ALL,
     OTHER as OTHER,
@@ -47,6 +52,8 @@ from ._tables import (
     DATA_PREFIX as DATA_PREFIX,
     DAYS as DAYS,
     FAIRNESS as FAIRNESS,
+    LABELLED_BY_AGE as LABELLED_BY_AGE,
+    LABELS as LABELS,
     MEASUREMENTS as MEASUREMENTS,
     PAIRS as PAIRS,
     PREDICTIONS as PREDICTIONS,

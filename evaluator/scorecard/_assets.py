@@ -16,6 +16,10 @@ class Asset:
     VALIDATED_DATA: Final = "validated_data"
     QUARANTINED_ROWS: Final = "quarantined_rows"
     DATA_QUALITY_REPORT: Final = "data_quality_report"
+    RAW_LABELS: Final = "raw_labels"
+    VALIDATED_LABELS: Final = "validated_labels"
+    QUARANTINED_LABELS: Final = "quarantined_labels"
+    LABELS_QUALITY_REPORT: Final = "labels_quality_report"
     AUDIT_SPEC: Final = "audit_spec"
     SHARED_EVIDENCE: Final = "shared_evidence"
     EVALUATION_SET: Final = "evaluation_set"
@@ -46,7 +50,13 @@ class IntakeAssets(NamedTuple):
 DATA_INTAKE: Final = IntakeAssets(
     Asset.RAW_DATA, Asset.VALIDATED_DATA, Asset.QUARANTINED_ROWS, Asset.DATA_QUALITY_REPORT
 )
-INTAKES: Final = (DATA_INTAKE,)
+LABELS_INTAKE: Final = IntakeAssets(
+    Asset.RAW_LABELS,
+    Asset.VALIDATED_LABELS,
+    Asset.QUARANTINED_LABELS,
+    Asset.LABELS_QUALITY_REPORT,
+)
+INTAKES: Final = (DATA_INTAKE, LABELS_INTAKE)
 """Of all kinds of files that an audit may have."""
 
 

@@ -67,6 +67,41 @@ class DayFacts:
     drift: Mapping[str, Mapping[str, Any]] | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class LabelFacts:
+    """What is known of labels that came in files of their own.
+
+    Attributes
+    ----------
+    mature_after
+        From which age on, in days, a case is evaluated.
+    newest_day
+        To which day ages are counted, as 2013-11-30; None where cases are of no day.
+    mature, labelled
+        Cases that are old enough, and those of them that have a label.
+    too_young
+        Cases that are not old enough, with a label or without.
+    unknown
+        Ids of labels that no case has.
+    repeated
+        Ids that have the same label in several files.
+    conflicting
+        Ids whose labels contradict each other.
+    latest
+        Whether of these the label of the latest file counts; otherwise none does.
+    """
+
+    mature_after: int
+    newest_day: str | None
+    mature: int
+    labelled: int
+    too_young: int
+    unknown: int
+    repeated: int
+    conflicting: int
+    latest: bool
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Scorecard:
     """What was found of an audit's candidates. A frame may be empty, even of columns.
@@ -109,6 +144,9 @@ class Scorecard:
     days
         The days that arrived, which gates on data quality and drift look at; none where there is
         no such gate.
+    labels
+        Of the evaluation set, what is known of labels that came in files of their own; None where
+        they stand beside their cases.
     """
 
     measurements: pd.DataFrame
@@ -123,6 +161,7 @@ class Scorecard:
     weak_searches: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     remarks: Sequence[str] = ()
     days: Sequence[DayFacts] = ()
+    labels: LabelFacts | None = None
 
     def rows(self, kind: type[Found], candidate: str | None = None) -> list[Found]:
         """Give the rows of a table, which is read once.
@@ -176,6 +215,7 @@ class Scorecard:
         weak_searches: Mapping[str, Mapping[str, Any]],
         remarks: Sequence[str] = (),
         days: Sequence[DayFacts] = (),
+        labels: LabelFacts | None = None,
     ) -> Self:
         """Lay stored tables, or those that were computed again, out as one scorecard.
 
@@ -183,7 +223,7 @@ class Scorecard:
         ----------
         read_table
             Gives a table by its file's name, as `evaluator.scorecard.from_stored` reads it.
-        weak_searches, remarks, days
+        weak_searches, remarks, days, labels
             What is not stored as a table.
         """
         return cls(
@@ -199,4 +239,5 @@ class Scorecard:
             weak_searches=weak_searches,
             remarks=remarks,
             days=days,
+            labels=labels,
         )

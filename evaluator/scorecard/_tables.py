@@ -18,6 +18,11 @@ from evaluator.scorecard._rows import (
 
 CASES: Final = "cases.parquet"
 """The cases of an evaluation set."""
+LABELLED_BY_AGE: Final = "labelled_by_age.parquet"
+"""Of an evaluation set whose labels came in files of their own, how many cases of which age have
+one."""
+LABELS: Final = "labels"
+"""Its fact: what is known of these labels."""
 PREDICTIONS: Final = "predictions.parquet"
 """A candidate's predictions for one slice."""
 PROFILE: Final = "profile.json"

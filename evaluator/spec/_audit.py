@@ -30,7 +30,7 @@ from evaluator.spec._base import (
 )
 from evaluator.spec._candidates import CandidateSpec
 from evaluator.spec._columns import NUMBER_TYPES, TIME_TYPES, ColumnSpec
-from evaluator.spec._data import DAY, SNAPSHOT, DataSpec
+from evaluator.spec._data import DAY, SNAPSHOT, DataSpec, LabelsSpec, RowNumber
 from evaluator.spec._gates import GateSpec, check_metric
 from evaluator.spec._settings import (
     AutomationSpec,
@@ -47,6 +47,8 @@ _MAX_SLICE_COLUMNS: Final = 4
 """How many columns may be crossed; beyond that slices hold hardly a case each."""
 
 _MAX_SHOWN: Final = 40
+
+_SOME_DAY: Final = "2013-11-01"
 
 # Dagster takes no others.
 _OWNER: Final = re.compile(
@@ -93,6 +95,12 @@ class AuditSpec(SpecModel):
 
     data: DataSpec = Field(examples=[{"files": "flights-{date}.csv", "...": "..."}])
     """The daily files and their columns."""
+
+    labels: LabelsSpec | None = Field(
+        default=None, examples=[{"files": "labels-{date}.csv", "...": "..."}]
+    )
+    """Where labels come later than their cases, the files in which they come. Without it the label
+    stands in the files of `data`."""
 
     label: LabelSpec | None = Field(default=None, examples=[{"column": "late", "positive": 1}])
     """Where the truth stands; needed as soon as there are candidates."""
@@ -188,6 +196,11 @@ class AuditSpec(SpecModel):
         return self.label.task
 
     @property
+    def truth(self) -> ColumnSpec:
+        """How the label's column is declared: of the data, or of labels in files of their own."""
+        return (self.labels or self.data).columns[self.task.label.column]
+
+    @property
     def baseline(self) -> str | None:
         """The baseline's name, if there is one."""
         return next((c.name for c in self.candidates if c.baseline), None)
@@ -201,7 +214,11 @@ class AuditSpec(SpecModel):
         """Return all that is declared and may change what is found or how it is judged, as JSON."""
         # In which order candidates are declared says nothing of any of them.
         ordered = self.with_candidates(sorted(candidate.name for candidate in self.candidates))
-        return ordered.model_dump(mode="json", exclude={"execution", "partitions_per_run"})
+        counts = ordered.model_dump(mode="json", exclude={"execution", "partitions_per_run"})
+        if self.labels is None:
+            # What was certified before they could be declared says the same.
+            del counts["labels"]
+        return counts
 
     def with_candidates(self, names: Sequence[str]) -> Self:
         """Return the same audit of these of its candidates, in this order."""
@@ -365,6 +382,7 @@ class AuditSpec(SpecModel):
     @model_validator(mode="after")
     def _references_resolve(self) -> Self:
         _check_slice_columns(self)
+        _check_labels(self)
         _check_label(self)
         _check_cluster(self)
         _check_weight(self)
@@ -459,8 +477,9 @@ def _check_label(spec: AuditSpec) -> None:
     if spec.label is None:
         return
     name = spec.label.column
-    _check_declared("label.column", name, spec)
-    column = spec.data.columns[name]
+    if spec.labels is None:
+        _check_declared("label.column", name, spec)
+    column = spec.truth
     if column.type in TIME_TYPES:
         raise problem(
             "label.column",
@@ -468,6 +487,67 @@ def _check_label(spec: AuditSpec) -> None:
             "name a column of type boolean, integer, string or category, or derive one",
         )
     spec.label.task.check_column(column)
+
+
+def _check_labels(spec: AuditSpec) -> None:
+    """Refuse labels in files of their own that no case could be given."""
+    labels, data = spec.labels, spec.data
+    if labels is None:
+        return
+    if spec.label is None:
+        raise problem("labels", "there is no `label` that they are of", "declare `label`, too")
+    if spec.label.column != labels.column:
+        raise problem(
+            "labels.column",
+            f"it is {labels.column!r}, and `label.column` is {spec.label.column!r}",
+            "name the same column in both",
+        )
+    if labels.column in data.columns:
+        raise problem(
+            f"data.columns.{labels.column}",
+            "the label stands in the data and in files of its own",
+            "take it out here, or call this column otherwise",
+        )
+    if isinstance(data.id, RowNumber):
+        raise problem(
+            "data.id",
+            "a row's number is known to its own file alone, and labels come in others",
+            "name the columns that identify a case",
+        )
+    kinds = [[_id_type(one.columns[name]) for name in one.id_columns] for one in (data, labels)]
+    if kinds[0] != kinds[1]:
+        said = [" and ".join(kind) for kind in kinds]
+        raise problem(
+            "labels.id",
+            f"it is {said[1]}, and `data.id` is {said[0]}",
+            "name as many columns of the same types, in the same order",
+        )
+    if labels.mature_after and data.period == SNAPSHOT:
+        raise problem(
+            "labels.mature_after", "the data are of no day, so that no case has an age", "remove it"
+        )
+    if labels.table is None and data.table is None and labels.landing == data.landing:
+        _check_files_apart(labels, data)
+
+
+def _id_type(column: ColumnSpec) -> str:
+    """Say what an id is read as; text is text, whatever it is for."""
+    if column.type == "decimal":
+        return f"decimal of {column.precision} and {column.scale} digits"
+    return "string" if column.type == "category" else column.type
+
+
+def _check_files_apart(labels: LabelsSpec, data: DataSpec) -> None:
+    """Refuse names by which a file in the same folder could be of data and of labels."""
+    # What any number of files are called by stands for nothing as well.
+    names = [one.file_name(_SOME_DAY) for one in (labels, data)]
+    told = [re.escape(name).replace(r"\*", "[^/]*") for name in names]
+    if any(re.fullmatch(told[i], names[1 - i].replace("*", "")) for i in (0, 1)):
+        raise problem(
+            "labels.files",
+            f"a file could be one of {labels.files!r} and of {data.files!r}",
+            "call them otherwise, or let them arrive in another folder (`landing`)",
+        )
 
 
 def _check_features(spec: AuditSpec) -> None:
@@ -618,9 +698,10 @@ def _check_redact(spec: AuditSpec) -> None:
     label = None if spec.label is None else spec.label.column
     needed = {label: "label"} | {name: kind for kind, name in spec.slice_columns.items()}
     for name in spec.certificate.redact:
-        _check_declared(key, name, spec)
         kind = (needed | {spec.data.weight: "weight"}).get(name)
-        if kind is not None:
+        if kind is None:
+            _check_declared(key, name, spec)
+        else:
             raise problem(
                 key,
                 f"the column {name!r} is the {kind}, from which every figure is computed",
@@ -652,13 +733,13 @@ def _check_weight(spec: AuditSpec) -> None:
 
 def _check_is_no_label_or_id(key: str, name: str, spec: AuditSpec) -> None:
     """Refuse a column that is not declared, and the two that make no groups."""
-    _check_declared(key, name, spec)
     if spec.label is not None and name == spec.label.column:
         raise problem(
             key,
             f"the column {name!r} is the label",
             "take it out: within one of its groups there is nothing to tell apart",
         )
+    _check_declared(key, name, spec)
     if name == spec.data.id_column:
         raise problem(
             key, f"the column {name!r} is the id", "take it out: each of its groups is one case"

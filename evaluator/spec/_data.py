@@ -4,7 +4,7 @@ import codecs
 import re
 from calendar import monthrange
 from datetime import date, timedelta
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -745,6 +745,50 @@ class DataSpec(SpecModel):
         names = [rule.name for rule in self.row_rules]
         if len(set(names)) != len(names):
             raise problem("row_rules", "two rules have one name", "give each a name of its own")
+        return self
+
+
+class LabelsSpec(DataSpec):
+    """Files with labels that come later than their cases, and are joined to these by id.
+
+    All keys of `data` but `cluster` and `weight` may stand here too, and are about these files.
+    """
+
+    cluster: ClassVar[None] = None  # type: ignore[misc] # no key here: it is the cases'
+    weight: ClassVar[None] = None  # type: ignore[misc] # the same
+
+    column: str = Field(examples=["paid"])
+    """The column that holds the label, as `label.column` names it. A row where it is missing says
+    nothing of its case."""
+
+    mature_after: int = Field(default=0, ge=0, le=36_500, examples=[30])
+    """A case is evaluated once its day is so many days old, counted to the newest accepted day of
+    data or labels and not to today. Those whose labels come early may be other cases than those
+    whose labels come late."""
+
+    conflicts: Literal["refuse", "latest"] = Field(default="refuse", examples=["latest"])
+    """Of labels of one id that contradict each other none counts, or that of the latest file
+    does."""
+
+    minimum_share: float = Field(default=0.9, ge=0, le=1, examples=[0.9])
+    """A remark says so where a smaller share of the cases that are old enough has a label."""
+
+    @model_validator(mode="after")
+    def _label_can_be_joined(self) -> Self:
+        if self.column not in self.columns:
+            raise problem(
+                "column",
+                f"there is no column {self.column!r}",
+                f"declare it under columns, or name one of: {', '.join(self.columns)}",
+            )
+        if isinstance(self.id, RowNumber):
+            raise problem(
+                "id",
+                "the number of a row in this file says nothing of a case",
+                "name the columns that hold the id of the case",
+            )
+        if self.column in self.id_columns:
+            raise problem("column", "it is the id", "name the column that holds the label")
         return self
 
 

@@ -17,7 +17,7 @@ from evaluator.spec._base import (
     refuse_unknown,
 )
 from evaluator.spec._candidates import CandidateSpec
-from evaluator.spec._data import DataSpec
+from evaluator.spec._data import DataSpec, LabelsSpec
 from evaluator.spec._settings import FairnessSpec, WeakSlicesSpec
 
 GateLevel = Literal["overall", "geography", "segment", "slice"]
@@ -35,6 +35,8 @@ class Declared(Protocol):
     def candidates(self) -> Sequence[CandidateSpec]: ...
     @property
     def data(self) -> DataSpec: ...
+    @property
+    def labels(self) -> LabelsSpec | None: ...
     @property
     def metrics(self) -> Sequence[str]: ...
     @property
@@ -395,6 +397,25 @@ class DataQualityGate(GateBase):
         return self
 
 
+class LabelledGate(GateBase):
+    """How many of the cases that are old enough have a label.
+
+    It needs `labels` in the audit.
+    """
+
+    kind: Literal["labelled"] = Field(examples=["labelled"])
+    """This kind."""
+
+    at_least: float = Field(strict=True, gt=0, le=1, examples=[0.95])
+    """The smallest share, of all cases that are `labels.mature_after` days old, that passes."""
+
+    def check_references(self, key: str, audit: Declared) -> None:
+        """Refuse a gate on labels that stand beside their cases."""
+        super().check_references(key, audit)
+        if audit.labels is None:
+            raise _undeclared(f"{key}.kind", "have labels in files of their own", "labels")
+
+
 class DriftGate(GateBase):
     """How far the content of any accepted day may be from the reference's."""
 
@@ -429,6 +450,7 @@ GateSpec = Annotated[
     | Annotated[WeakSlicesGate, Tag("kind: weak_slices")]
     | Annotated[CompleteGate, Tag("kind: complete")]
     | Annotated[DataQualityGate, Tag("kind: data_quality")]
+    | Annotated[LabelledGate, Tag("kind: labelled")]
     | Annotated[DriftGate, Tag("kind: drift")],
     kind_discriminator(GateBase, _DEFAULT_KIND),
     SchemaByKind(_DEFAULT_KIND),

@@ -54,6 +54,7 @@ def _sections(
 ) -> Iterator[_Section]:
     """Yield a model and those inside it, each under its path in the YAML."""
     yield _Section(title or f"`{path}`", model, described)
+    above: list[type[BaseModel]] = []
     for name, field in model.model_fields.items():
         inner = list(models_in(field.annotation))
         if name in described or not inner:
@@ -62,7 +63,10 @@ def _sections(
         item = "[]" if type_.startswith("list") else ".<name>" if type_.startswith("map") else ""
         below = f"{name}{item}" if path == "attributes" else f"{path}.{name}{item}"
         if len(inner) == 1:
-            yield from _sections(below, inner[0])
+            # What a block has in common with one beside it is described there.
+            shared = (base.model_fields for base in above if issubclass(inner[0], base))
+            yield from _sections(below, inner[0], described=frozenset().union(*shared))
+            above.append(inner[0])
         else:
             yield from _kind_sections(below, inner)
 

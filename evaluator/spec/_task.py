@@ -39,8 +39,8 @@ class LabelSpec(SpecModel):
     """Where the truth stands."""
 
     column: str = Field(examples=["late"])
-    """The declared column that holds the label. A row where it is missing is valid, and is not
-    scored."""
+    """The declared column that holds the label, of `data` or, where these are declared, of
+    `labels`. A row where it is missing is valid, and is not scored."""
 
     positive: LabelValue = Field(default=1, examples=[1, True, "late"])
     """The label's value that counts as positive."""

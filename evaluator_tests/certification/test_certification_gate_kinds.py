@@ -19,7 +19,14 @@ from evaluator.certification._gates._behaviour import (
     Limits,
     behaviour_of,
 )
-from evaluator.scorecard import SLICE_LEVEL, DayFacts, Measurement, Scorecard, format_scope
+from evaluator.scorecard import (
+    SLICE_LEVEL,
+    DayFacts,
+    LabelFacts,
+    Measurement,
+    Scorecard,
+    format_scope,
+)
 from evaluator.spec import GateBase, GateSpec, problem
 from evaluator.spec._base import kind_of, models_in
 from evaluator_tests.certification.evidence_spec import SPEC
@@ -76,6 +83,12 @@ EXAMPLES = {
             " at most 0.02"
         ),
     ),
+    "labelled": (
+        "{kind: labelled, at_least: 0.9}",
+        "a label for at least 0.9 of the cases that are old enough",
+        ["overall"],
+        "the share of cases with a label is 0.950 (190 of 200 cases), at least 0.9",
+    ),
     "drift": (
         "{kind: drift, drift_below: 0.2}",
         "drift below 0.2 each day (stability index)",
@@ -105,6 +118,17 @@ def whole(scorecard: Any, evidence: Any) -> GateEvidence:
         weak_slices=pd.DataFrame(found),
         weak_searches={"good": {"reason": None}},
         days=[DayFacts(day="2026-01-01", rows=1000, quarantined=10, drift=drift)],
+        labels=LabelFacts(
+            mature_after=30,
+            newest_day="2026-03-01",
+            mature=200,
+            labelled=190,
+            too_young=5,
+            unknown=0,
+            repeated=0,
+            conflicting=0,
+            latest=False,
+        ),
     )
     return made
 

@@ -12,7 +12,7 @@ from evaluator.certification._gates._behaviour import (
 )
 from evaluator.certification._phrases import format_count, format_list, format_metric
 from evaluator.scorecard import DayFacts, Measurement, number
-from evaluator.spec import CompleteGate, DataQualityGate, DriftGate
+from evaluator.spec import CompleteGate, DataQualityGate, DriftGate, LabelledGate
 
 
 @behaviour_of.register
@@ -85,6 +85,30 @@ def _refused_rows(accepted: Sequence[DayFacts], limits: Limits) -> GateInput:
         group=group,
         measurement=Measurement.of_count(quarantined / rows, rows),
         remark=f"({quarantined:,} of {format_count(rows, 'row')})",
+    )
+
+
+@behaviour_of.register
+def of_labels(gate: LabelledGate) -> GateBehaviour:
+    """Want labels for a share of the cases that are old enough."""
+    return GateBehaviour(
+        rule=f"a label for at least {gate.at_least:.4g} of the cases that are old enough",
+        scopes=partial(_labelled_share, gate),
+        subject="the share of cases with a label is ",
+    )
+
+
+def _labelled_share(gate: LabelledGate, found: CandidateEvidence) -> Iterator[GateInput]:
+    """Look at all cases that could be evaluated by their age."""
+    limits = Limits(at_least=gate.at_least)
+    facts = found.audit.scorecard.labels
+    if facts is None or not facts.mature:
+        yield GateInput(limits=limits, problem="nobody counted the cases that have a label")
+        return
+    yield GateInput(
+        limits=limits,
+        measurement=Measurement.of_count(facts.labelled / facts.mature, facts.mature),
+        remark=f"({facts.labelled:,} of {format_count(facts.mature, 'case')})",
     )
 
 

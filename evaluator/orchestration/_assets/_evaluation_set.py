@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 
@@ -14,18 +15,22 @@ from evaluator.orchestration._asset_specs import (
 )
 from evaluator.orchestration._evaluation_set import (
     WITHOUT_LABEL,
+    label_notes_of,
     observe_model,
     store_evaluation_set,
 )
 from evaluator.orchestration._facts import EvaluationSetFacts
 from evaluator.orchestration._partitions import ALL_PARTITIONS, tell_values
 from evaluator.orchestration._resources import States, run_context_of
-from evaluator.scorecard import CASES, Asset, model_of, step_of
+from evaluator.orchestration._streams import streams_of
+from evaluator.scorecard import CASES, LABELLED_BY_AGE, Asset, model_of, step_of
 from evaluator.spec import Audit, CandidateSpec
 
 
 def evaluation_set_asset(audit: Audit) -> dg.AssetsDefinition:
     """Build the snapshot of all accepted days."""
+    from evaluator.reporting import escape_markdown
+
     spec = asset_spec(
         audit,
         Asset.EVALUATION_SET,
@@ -34,9 +39,18 @@ def evaluation_set_asset(audit: Audit) -> dg.AssetsDefinition:
             "The labelled rows of all accepted days, frozen. Valid rows without a label are left"
             " out, and counted per slice; those of weight 0 are left out, and counted. It fails"
             " where no row has a label, or one lacks its cluster or its weight."
+            + (
+                ""
+                if audit.spec.labels is None
+                else " Labels are joined by id from all their accepted days, and cases that are too"
+                " young for theirs are left out."
+            )
         ),
         kinds={"python", "parquet"},
-        deps=[dependency(audit, Asset.VALIDATED_DATA, ALL_PARTITIONS)],
+        deps=[
+            dependency(audit, stream.assets.typed, ALL_PARTITIONS)
+            for stream in streams_of(audit.spec)
+        ],
         condition=evaluation_set_condition(audit.spec.automation.refresh),
     )
 
@@ -51,14 +65,28 @@ def evaluation_set_asset(audit: Audit) -> dg.AssetsDefinition:
         record = store_evaluation_set(state, run_context_of(context))
         tell_values(context.instance, state.audit)
         facts = EvaluationSetFacts.of(record)
-        left_out = {d.day: d.reason for d in state.day_states() if d.state != "accepted"}
+        left_out = {
+            stream.name: {d.day: d.reason for d in days if d.state != "accepted"}
+            for stream in state.streams
+            for days in [state.day_states(stream)]
+        }
+        late: dict[str, dg.MetadataValue[Any]] = {}
+        if facts.labels is not None:
+            by_age = state.store.read_table(record, LABELLED_BY_AGE).to_pandas()
+            late = {
+                "days of labels left out": dg.MetadataValue.json(left_out["labels"]),
+                "cases with a label, by age in days": dg.MetadataValue.md(markdown_table(by_age)),
+                "labels": dg.MetadataValue.md(
+                    "\n".join(f"- {escape_markdown(one)}" for one in label_notes_of(state, record))
+                ),
+            }
         counts = state.store.read_table(record, WITHOUT_LABEL).to_pandas()
         return dg.MaterializeResult(
             data_version=dg.DataVersion(record.content_version),
             metadata={
                 "dagster/row_count": facts.cases,
                 "days": len(facts.days),
-                "days left out": dg.MetadataValue.json(left_out),
+                "days left out": dg.MetadataValue.json(left_out["data"]),
                 "rows without a label": facts.without_label,
                 "rows of weight 0": facts.of_weight_zero,
                 **{
@@ -66,6 +94,7 @@ def evaluation_set_asset(audit: Audit) -> dg.AssetsDefinition:
                     for name, count in facts.pooled.items()
                 },
                 "labels by slice": dg.MetadataValue.md(markdown_table(counts)),
+                **late,
                 "content version": record.content_version,
                 "stored as": dg.MetadataValue.path(state.place(record, CASES)),
             },

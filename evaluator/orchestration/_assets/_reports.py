@@ -88,7 +88,11 @@ def _report(audit: Audit, report: _Report) -> dg.AssetsDefinition:
         code=report.asset,
         description=report.description,
         kinds=report.kinds,
-        deps=[dependency(audit, name, ALL_PARTITIONS) for name in report.deps],
+        deps=[
+            dependency(audit, name, ALL_PARTITIONS)
+            for name in report.deps
+            if name != Asset.LABELS_QUALITY_REPORT or audit.spec.labels is not None
+        ],
         condition=report_condition(audit, alone=report.calls_mlflow),
     )
 
@@ -325,6 +329,7 @@ _REPORTS = (
             Asset.CERTIFICATE,
             Asset.EVALUATION_SET,
             Asset.DATA_QUALITY_REPORT,
+            Asset.LABELS_QUALITY_REPORT,
         ],
         make=_dashboard,
     ),

@@ -8,11 +8,11 @@ from typing import Literal, Self
 import yaml
 from pydantic import Field, model_validator
 
-from evaluator.scorecard import INTAKES, Asset, metrics_of, model_of, predictions_of
+from evaluator.scorecard import DATA_INTAKE, Asset, metrics_of, model_of, predictions_of
 from evaluator.spec import SpecModel, problem
 
 ASSETS = (
-    *(asset for names in INTAKES for asset in names),
+    *DATA_INTAKE,
     Asset.EVALUATION_SET,
     *(of("<candidate>") for of in (model_of, predictions_of, metrics_of)),
     Asset.SCORECARD,

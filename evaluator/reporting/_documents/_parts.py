@@ -145,6 +145,7 @@ def evaluation_data(content: DocumentsContent) -> list[Block]:
             ]
         ),
     ]
+    blocks += [Paragraph(note) for note in content.label_notes]
     if totals.unused:
         rows, left = limit_rows(
             [(f"{day.day}", to_sentence(day.broken or "")) for day in totals.unused], "day"
