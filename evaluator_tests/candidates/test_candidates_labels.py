@@ -200,3 +200,23 @@ def test_labels_of_which_no_case_has_one_are_refused_with_what_is_missing() -> N
     )
     with pytest.raises(IntakeError, match="not one of 1 cases has a label\\. "):
         built(spec_with(), {OLD: ["a"]}, {NEW: [("a", None)]})
+
+
+def test_values_are_discovered_by_the_cases_whose_labels_came() -> None:
+    declared = spec_with().model_dump(mode="json", exclude_unset=True)
+    declared["data"]["columns"]["city"] = {"type": "category", "required": True}
+    how = {"column": "city", "values": "discover", "minimum_cases": 2}
+    spec = AuditSpec.model_validate({**declared, "geography": how})
+    cities = ["Bonn", "Bonn", "Ulm", "Ulm", "Jena"]
+    days = {
+        OLD: pa.table({"case": [*"abcde"], "x": [0.5] * 5, "city": cities}),
+    }
+    late = {NEW: pa.table({"order": [*"abcf"], "paid": [1, 0, 1, 1]})}
+
+    found = build_evaluation_set(days, spec, late, found_before={"geography": ["Celle"]})
+
+    # Of Ulm one case alone has a label.
+    assert found.found == {"geography": ["Celle", "Bonn", "other"]}
+    assert found.cases["geography"].to_pylist() == ["Bonn", "Bonn", "other"]
+    counted = found.without_label.set_index("geography")["rows"]
+    assert counted.to_dict() == {"Celle": 0, "Bonn": 2, "other": 3}
