@@ -4,9 +4,12 @@ import csv
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 import venv
+from collections.abc import Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -269,6 +272,113 @@ def test_in_a_project_of_dagsters_an_audit_stands_beside_what_is_there_and_chang
     assert "Multiprocess executor" in told.out + told.err
     assert project.ask(*count, **theirs).out == "2\n"
     assert [path.name for path in tmp_path.rglob(".evaluator")] == [".evaluator"]
+
+
+# Data as they come, and what a run of an audit of them says.
+_AS_THEY_COME = {
+    "monthly": ({"files": "{month}.csv", "first_day": "2024-01-01", "last_day": "2024-02-29"}, {}),
+    "parts": ({"files": "{date}-*.csv", "first_day": "2024-01-01", "last_day": "2024-01-31"}, {}),
+    "table": (
+        {
+            "table": {"url_from": "WAREHOUSE", "query": "SELECT * FROM t WHERE day = :day"},
+            "first_day": "2024-01-01",
+            "last_day": "2024-01-31",
+        },
+        {},
+    ),
+    "undivided": ({"files": "all.csv"}, {}),
+    "discovered": (
+        {"files": "all.csv"},
+        {"geography": {"column": "region", "values": "discover", "minimum_cases": 5}},
+    ),
+}
+_LANDED = {
+    "monthly": {"2024-01": slice(0, 40), "2024-02": slice(40, 90)},
+    "parts": {"2024-01-05-a": slice(0, 40), "2024-01-05-b": slice(40, 90)},
+    "table": {},
+    "undivided": {"all": slice(0, 90)},
+    "discovered": {"all": slice(0, 90)},
+    "late": {"2024-01-05": slice(0, 90)},
+}
+
+
+def test_data_slices_and_labels_are_taken_as_users_have_them(
+    whole: Environment, tmp_path: Path
+) -> None:
+    whole._replace(empty=tmp_path).ask("evaluator", "init", "mine")
+    project = whole._replace(empty=tmp_path / "mine")
+    columns = {
+        "case": {"type": "string", "required": True},
+        "region": {"type": "category", "required": True},
+        "ok": {"type": "integer", "allowed": [0, 1]},
+    }
+    rows = [(f"c{n}", "nsw"[n % 3] if n else "x", n % 5 % 2, n / 90) for n in range(90)]
+    cases = [row[:3] for row in rows]
+    common = {
+        "label": {"column": "ok", "positive": 1},
+        "candidates": [
+            {"name": "model", "kind": "recorded", "path": "model.csv", "id": "case", "score": "p"}
+        ],
+    }
+    audits = {
+        name: {"data": {"id": "case", "columns": columns, **data}, **common, **divided}
+        for name, (data, divided) in _AS_THEY_COME.items()
+    }
+    of_labels = {name: columns[name] for name in ("case", "ok")}
+    audits["late"] = {
+        "data": {
+            "files": "{date}.csv",
+            "first_day": "2024-01-01",
+            "last_day": "2024-01-31",
+            "id": "case",
+            "columns": {name: columns[name] for name in ("case", "region")},
+        },
+        "labels": {
+            "files": "labels-{month}.csv",
+            "first_day": "2024-02-01",
+            "last_day": "2024-02-29",
+            "id": "case",
+            "column": "ok",
+            "columns": of_labels,
+            "mature_after": 30,
+        },
+        **common,
+    }
+    home = project.empty / ".evaluator"
+    for name, attributes in audits.items():
+        folder = project.empty / "mine" / "defs" / name
+        folder.mkdir()
+        declared = {"type": "evaluator.orchestration.AuditComponent", "attributes": attributes}
+        # JSON is YAML, too.
+        (folder / "defs.yaml").write_text(json.dumps(declared))
+        for file, chosen in _LANDED[name].items():
+            _write(home / "landing" / name / f"{file}.csv", ("case", "region", "ok"), cases[chosen])
+    said = [(row[0], row[2]) for row in rows]
+    _write(home / "landing" / "late" / "labels-2024-02.csv", ("case", "ok"), said)
+    _write(home / "model.csv", ("case", "p"), [(row[0], row[3]) for row in rows])
+    with closing(sqlite3.connect(tmp_path / "t.db")) as connection, connection:
+        connection.execute("CREATE TABLE t (day, [case], region, ok)")
+        connection.executemany("INSERT INTO t VALUES ('2024-01-05', ?, ?, ?)", cases)
+
+    said_of = {
+        name: project.ask("evaluator", "run", name, WAREHOUSE=f"sqlite:///{tmp_path}/t.db").out
+        for name in audits
+    }
+
+    figures = {name: re.search(r"  model +90 .*", told) for name, told in said_of.items()}
+    # However they came, the figures are those of the same cases.
+    assert len({found[0] for found in figures.values() if found}) == 1
+    assert all(figures.values()), said_of
+    assert "2 of 2 days accepted" in said_of["monthly"]
+    assert "1 candidate slices computed" in said_of["undivided"]
+    assert "4 candidate slices computed" in said_of["discovered"]
+    assert "90 of 90 cases that are at least 30 days old have a label" in said_of["late"]
+
+
+def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
 
 
 def groups_in(project: Environment, **variables: str) -> set[str]:
