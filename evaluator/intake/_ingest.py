@@ -352,7 +352,10 @@ def _reasons_to_refuse(
     if refusal is not None:
         reasons.append(f"the file is refused: {refusal}")
     elif rows.refused_share is None and fewest != 0:
-        reasons.append("the file is refused: it has a header and no rows")
+        reasons.append(
+            "the file is refused: it has a header and no rows, which only `minimum_rows: 0` under"
+            " `dataset_rules` accepts"
+        )
     elif rows.refused_share is not None and rows.refused_share > rows.limit:
         reasons.append(
             f"{rows.quarantined:,} of {rows.read:,} rows are refused "

@@ -80,7 +80,7 @@ class RecordedScorer:
         conflicting = _conflicting(rows)
         issues = [
             _issue("missing_ids", keys.difference(recorded, sort=False), "are not in it"),
-            _issue("extra_ids", recorded.difference(keys, sort=False), "are of no case"),
+            _issue("extra_ids", recorded.difference(keys, sort=False), "are of no evaluated case"),
             _issue("repeated_ids", repeated, "stand in more than one row"),
             _issue("conflicting_outputs", conflicting, "have rows that contradict each other"),
         ]
