@@ -763,7 +763,10 @@ def test_every_class_of_file_is_found_by_what_the_documentation_says(
         assert found() == one.finds, below
         path.write_bytes(was)
         seen.add(one)
-    assert seen == set(classes)
+    # This audit's labels are not in files of their own.
+    assert {one for one in classes if one not in seen} == {
+        one for one in classes if any("labels/" in pattern for pattern in one.patterns)
+    }
 
 
 @pytest.mark.slow

@@ -39,10 +39,15 @@ from evaluator.orchestration import (
 from evaluator.orchestration._arrivals import landing_sensor
 from evaluator.orchestration._evaluation_set import label_notes_of, withholding_days
 from evaluator.orchestration._facts import EvaluationSetFacts
-from evaluator.scorecard import CASES, LABELLED_BY_AGE
+from evaluator.scorecard import CASES, LABELLED_BY_AGE, LABELS_INTAKE
 from evaluator.spec import Audit, AuditSpec, named_audit
 from evaluator_tests.orchestration.conftest import open_home, run, start
 from evaluator_tests.orchestration.test_orchestration_arrivals import Watch, clock  # noqa: F401 - a fixture
+from evaluator_tests.orchestration.test_orchestration_certificates import (
+    class_of,
+    documented_files,
+    flipped,
+)
 
 DAYS = ("2024-01-05", "2024-01-06", "2024-02-01")
 CASES_A_DAY = 60
@@ -440,6 +445,25 @@ def test_tampered_counts_of_labels_are_found_by_verify(home: Home) -> None:
     frame.to_parquet(path)
     problems = verified(audit, home).problems
     assert any(LABELLED_BY_AGE in problem.file for problem in problems)
+
+
+def test_every_class_of_file_of_labels_is_found_by_what_the_documentation_says(
+    home: Home,
+) -> None:
+    audit = shop()
+    land_labels(home, "2024-03-01", world())
+    run(audit, home)
+    folder = home.root / "evidence" / "shop"
+    classes = documented_files("file, below the audit's folder")
+    names = sorted(LABELS_INTAKE)
+    assert verified(audit, home).problems == ()
+    files = sorted(one for name in names for one in (folder / name).rglob("*.*"))
+    assert {one.relative_to(folder).parts[0] for one in files} == set(names)
+    for path in files:
+        was = flipped(path)
+        problems = {problem.check for problem in verified(audit, home).problems}
+        assert problems == class_of(path.relative_to(folder).as_posix(), classes).finds, path
+        path.write_bytes(was)
 
 
 def test_a_redacted_export_withholds_labels_and_names_no_id(home: Home, tmp_path: Path) -> None:

@@ -275,6 +275,17 @@ def test_an_audit_at_its_very_beginning_has_a_page_that_says_what_is_not_there(
         assert said in words
 
 
+def test_a_remark_begins_with_its_candidates_name_as_it_is(page: Page) -> None:
+    assert "steady and nimble gave identical predictions on every slice." in page.text
+
+
+def test_one_day_is_no_picture(content: DashboardContent) -> None:
+    alone = dataclasses.replace(content, intake_days=content.intake_days[:1])
+
+    assert '<figure class="days">' in render_dashboard(content)
+    assert '<figure class="days">' not in render_dashboard(alone)
+
+
 def test_a_day_is_drawn_no_higher_than_the_picture(content: DashboardContent) -> None:
     broken = IntakeDay(
         day=content.intake_days[0].day, rows=9_999, accepted=0, quarantined=9_999, broken="refused"
