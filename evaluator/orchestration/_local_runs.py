@@ -22,7 +22,9 @@ from uuid import uuid4
 
 import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import event
+from sqlalchemy.engine import Engine, ExceptionContext
+from sqlalchemy.exc import OperationalError, StatementError
 
 from evaluator.errors import StateError
 from evaluator.orchestration._asset_specs import key_of
@@ -216,9 +218,17 @@ def open_instance(home: Home) -> dg.DagsterInstance:
     StateError
         Where its database cannot be used, such as on a disk that is full.
     """
+    event.listen(Engine, "handle_error", _leave_sql_out)
     # Of several first ones, all but one would find a table that another has just made.
     with _telling_of_its_database(home), locked(home.dagster / "instance.lock"):
         return dg.DagsterInstance.get()
+
+
+def _leave_sql_out(context: ExceptionContext) -> None:
+    """Let a database's error say what happened, without the statement: Dagster prints it as is."""
+    error = context.sqlalchemy_exception
+    if isinstance(error, StatementError):
+        error.statement = error.code = None
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import NoReturn
 
 import dagster as dg
 import pytest
+import sqlalchemy
 from sqlalchemy.exc import OperationalError
 
 from evaluator.errors import StateError
@@ -200,6 +201,17 @@ def test_the_ui_outlives_a_database_that_cannot_be_used(
     with pytest.raises(KeyboardInterrupt):
         _services.serve(home, 1, print)
     assert looks == [home, home]
+
+
+def test_what_dagster_prints_of_a_databases_fault_is_without_its_statement(home: Home) -> None:
+    home.prepare()
+    with _local_runs.open_instance(home):
+        pass
+    nowhere = sqlalchemy.text("SELECT * FROM nowhere")
+    with sqlalchemy.create_engine("sqlite://").connect() as connection:
+        with pytest.raises(OperationalError) as told:
+            connection.execute(nowhere)
+        assert str(told.value) == "(sqlite3.OperationalError) no such table: nowhere"
 
 
 def test_what_a_terminal_left_stays_to_be_closed_while_the_database_cannot_be_used(
