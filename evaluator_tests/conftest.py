@@ -3,6 +3,7 @@
 import fcntl
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -15,6 +16,11 @@ from evaluator import cli
 
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
+
+# A script that starts the tests in the background has them ignore SIGINT. Dagster lets SIGTERM do
+# what SIGINT does, and its helpers, which inherit that, could not be ended.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)
 BuiltOnce = Callable[[str, Callable[[Path], None]], Path]
