@@ -117,7 +117,7 @@ def test_two_names_for_one_artifact_are_told(audit: Audit, home: Home) -> None:
     ]
     state = AuditState(changed(audit, candidates=(sturdy, twin)), home)
     page = state.store.read_bytes(state.require("dashboard"), "dashboard.html").decode()
-    assert "Sturdy and twin have the same artifact, byte for byte." in page
+    assert "sturdy and twin have the same artifact, byte for byte." in page
 
 
 def test_prune_keeps_what_is_referred_to_and_what_was_certified(
