@@ -20,6 +20,7 @@ from evaluator.reporting import (
     CandidateSummary,
     DashboardContent,
     SingleFile,
+    printable,
     render_dashboard,
     summary_lines,
 )
@@ -74,7 +75,7 @@ def format_check(checked: Checked) -> Iterator[str]:
         for reason, count in file.refusals.items()
     ]
     lines += [f"  {note}" for note in file.notes]
-    yield from map(_plain, lines)
+    yield from map(printable, lines)
 
 
 def render_check(checked: Checked, run_context: RunContext) -> str:
@@ -258,8 +259,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(one) for one in value]
     return value if isinstance(value, str | int | float | None) else str(value)
-
-
-def _plain(line: str) -> str:
-    """Take out what could steer a terminal."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)

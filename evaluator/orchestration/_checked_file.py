@@ -170,7 +170,7 @@ class _Settings:
                 self.chosen.append(_BY_THRESHOLD)
             return found
         label = {"column": asked.label, "positive": self._positive(asked.label)}
-        candidates = self._candidates()
+        candidates = self._candidates(DataSpec.model_validate(found["data"]).id_column)
         has_scores = any(candidate["score"] for candidate in candidates)
         measured = [
             name
@@ -236,7 +236,7 @@ class _Settings:
             return _normal(positive) == 1
         return positive if self._columns[column]["type"] not in _NUMBERS else _normal(positive)
 
-    def _candidates(self) -> list[dict[str, Any]]:
+    def _candidates(self, id_column: str) -> list[dict[str, Any]]:
         asked = self._asked
         declared = [(asked.score, asked.prediction, False)]
         if asked.baseline is not None:
@@ -254,7 +254,7 @@ class _Settings:
                     "name": names[-1],
                     "kind": "recorded",
                     "path": f"recordings/{names[-1]}.parquet",
-                    "id": DataSpec.model_validate(self._data_id()).id_column,
+                    "id": id_column,
                     "score": score,
                     "prediction": prediction,
                     "baseline": is_baseline,
@@ -263,9 +263,6 @@ class _Settings:
         if any(score is not None and prediction is None for score, prediction, _ in declared):
             self.chosen.append(_BY_THRESHOLD)
         return candidates
-
-    def _data_id(self) -> dict[str, Any]:
-        return self._schema.settings | {"id": self._schema.unique or {"row": "number"}}
 
     def _features(self) -> list[str]:
         asked = self._asked

@@ -11,4 +11,4 @@ from ._documents._page import escape_markdown as escape_markdown
 from ._documents._technical_file import technical_file as technical_file
 from ._labels import label_notes as label_notes
 from ._slices import standout_slices as standout_slices
-from ._terminal import summary_lines as summary_lines
+from ._terminal import printable as printable, summary_lines as summary_lines

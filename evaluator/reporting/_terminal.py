@@ -97,7 +97,7 @@ def summary_lines(
     words = {} if certifies else _CHECK_WORDS
     if certifies or verdicts:
         lines += ["", "Verdicts", *_verdict_lines(outcomes, verdicts, words)]
-    return [_escape_control(line) for line in lines]
+    return [printable(line) for line in lines]
 
 
 def _headline_table(
@@ -326,7 +326,8 @@ def _not_passing_lines(verdicts: Sequence[Verdict], outcomes: Sequence[Outcome])
     return lines
 
 
-def _escape_control(line: str) -> str:
+def printable(line: str) -> str:
+    """Take out of a line what could steer a terminal."""
     return "".join(
         character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in line
     )
