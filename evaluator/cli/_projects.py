@@ -35,23 +35,23 @@ def init(
 
     It is a project of Dagster's, too: its own tools know it, and assets of yours may stand in it.
     """
-    from evaluator.intake import infer_audit
-    from evaluator.orchestration import FirstAudit, make_project, name_from
+    from evaluator.orchestration import FirstAudit, check_new_project, make_project, name_from
 
     if file is None and (geography or segment or label):
         raise UsageError(
             "columns are a file's", culprit="evaluator init", fix="name the file with --from"
         )
-    first = None
+    first = inferred = None
+    check_new_project(folder)
     if file is not None:
         check_is_file(file)
         first = FirstAudit(name_from(file), file, geography, segment, label)
         # A file that is none of an audit is told before anything is made.
-        infer_audit(file, label, geography=geography, segment=segment)
+        inferred = first.infer()
     project = make_project(folder)
     typer.echo(f"{project.root} is a project; its README.md says what lies where.")
     if first is not None:
-        _write(first, project)
+        _write(first, project, inferred)
     then = "new AUDIT --from FILE" if first is None else f"run {first.name}"
     typer.echo(f"Next:\n  cd {shlex.quote(str(folder))}\n  evaluator {then}")
 
@@ -99,11 +99,11 @@ def new(
     typer.echo(f"Next:\n  evaluator run {audit}")
 
 
-def _write(first: "FirstAudit", project: "Project") -> None:
+def _write(first: "FirstAudit", project: "Project", inferred: str | None = None) -> None:
     from evaluator.orchestration import Home, write_first_audit
 
     home = Home.from_environment(project.root)
-    path = write_first_audit(first, project, home)
+    path = write_first_audit(first, project, home, inferred)
     unsure = path.read_text(encoding="utf-8").count("# unsure")
     typer.echo(f"{path} is written; {unsure} of its lines are unsure: look at them.")
     typer.echo(f"Its data arrive in {home.landing(first.name)}, where the file is now.")

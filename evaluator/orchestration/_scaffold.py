@@ -136,6 +136,18 @@ class FirstAudit(NamedTuple):
     label: str | None = None
     recordings: Sequence[Path] = ()
 
+    def infer(self) -> str:
+        """Write the YAML down, with recordings still to be declared; it takes a look at all rows.
+
+        Raises
+        ------
+        IntakeError
+            Where the file cannot be read, or a column that is named is not there.
+        """
+        from evaluator.intake import infer_audit
+
+        return infer_audit(self.file, self.label, geography=self.geography, segment=self.segment)
+
 
 def make_project(folder: Path) -> Project:
     """Make a folder that Dagster's tools and `evaluator` know as a project.
@@ -193,7 +205,9 @@ def name_from(path: Path) -> str:
     return name[:80] if can_name_assets(name[:80]) else f"a_{name[:80]}".rstrip("_")
 
 
-def write_first_audit(first: FirstAudit, project: Project, home: Home) -> Path:
+def write_first_audit(
+    first: FirstAudit, project: Project, home: Home, inferred: str | None = None
+) -> Path:
     """Write a first audit, and put its file and its recordings where it looks for them.
 
     Parameters
@@ -204,6 +218,8 @@ def write_first_audit(first: FirstAudit, project: Project, home: Home) -> Path:
         Where it is to lie.
     home
         Where file and recordings are copied to.
+    inferred
+        What `first.infer` gave, where it was asked already.
 
     Returns
     -------
@@ -217,11 +233,11 @@ def write_first_audit(first: FirstAudit, project: Project, home: Home) -> Path:
     IntakeError
         Where the file or a recording cannot be read, or does not hold what is needed.
     """
-    from evaluator.intake import NO_CANDIDATES, infer_audit
+    from evaluator.intake import NO_CANDIDATES
 
     folder = project.audits / first.name
     _check_is_new(first, folder, project)
-    text = infer_audit(first.file, first.label, geography=first.geography, segment=first.segment)
+    text = first.infer() if inferred is None else inferred
     data = DataSpec.model_validate(yaml.safe_load(text)["attributes"]["data"])
     days = data.partitions(datetime.now(UTC).date())
     if not days:
