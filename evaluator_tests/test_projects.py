@@ -11,7 +11,7 @@ import pytest
 
 from evaluator.definitions import defs as evaluator_definitions
 from evaluator.errors import UsageError
-from evaluator.orchestration import Home
+from evaluator.orchestration import Home, name_from
 from evaluator.spec import AuditSpec, find_project, load_audit
 from evaluator_tests.conftest import Call
 from evaluator_tests.spec.conftest import GOOD
@@ -438,3 +438,16 @@ def test_without_a_project_there_is_no_place_for_an_audit(call_command: Call, ca
 
     assert answer.code == 2
     assert "make a project first, `evaluator init DIR`" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("Kredit-Anträge 2026-01.csv", "kredit_antrage"),
+        ("loans-2026-01-31.csv.gz", "loans"),
+        ("2nd try.parquet", "a_2nd_try"),
+        ("日本.csv", "a"),
+    ],
+)
+def test_an_audit_is_called_as_its_file_in_letters_that_name_assets(file: str, name: str) -> None:
+    assert name_from(Path(file)) == name

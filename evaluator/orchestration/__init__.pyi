@@ -26,6 +26,7 @@ from ._days import (
     write_quarantine as write_quarantine,
 )
 from ._executors._fork_server import start_fork_server as start_fork_server
+from ._found_recordings import name_from as name_from
 from ._home import Home as Home
 from ._lineage import Question as Question, ask_lineage as ask_lineage
 from ._run_summary import (
@@ -46,7 +47,6 @@ from ._scaffold import (
     check_new_project as check_new_project,
     keep_check as keep_check,
     make_project as make_project,
-    name_from as name_from,
     write_first_audit as write_first_audit,
 )
 from ._services import LOOPBACK as LOOPBACK, serve as serve

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from evaluator.errors import UsageError
 from evaluator.intake import FoundSchema, find_schema, likely_positive
 from evaluator.metrics import METRICS
-from evaluator.scorecard import can_name_assets, can_name_partitions
+from evaluator.scorecard import can_name_assets, can_name_partitions, plain_name
 from evaluator.spec import (
     Audit,
     AuditSpec,
@@ -425,5 +425,5 @@ def _such_as(values: Sequence[str] | None) -> str:
 
 def _asset_name(column: str, otherwise: str) -> str:
     """Call a candidate by its column, where a candidate can be called so."""
-    name = re.sub(r"[^a-z0-9]+", "_", column.casefold()).strip("_")
+    name = plain_name(column)
     return name if can_name_assets(name) else otherwise

@@ -9,6 +9,7 @@ from ._assets import (
     metrics_of as metrics_of,
     model_of as model_of,
     name_in_dagster as name_in_dagster,
+    plain_name as plain_name,
     predictions_of as predictions_of,
     step_of as step_of,
 )

@@ -1,6 +1,7 @@
 """The names of an audit's assets, as evidence, certificates and Dagster have them."""
 
 import re
+import unicodedata
 from typing import Final, NamedTuple
 
 NAME_RULE: Final = "at most 100 lower-case letters, digits and _, beginning with a letter"
@@ -58,6 +59,24 @@ LABELS_INTAKE: Final = IntakeAssets(
 )
 INTAKES: Final = (DATA_INTAKE, LABELS_INTAKE)
 """Of all kinds of files that an audit may have."""
+
+
+def plain_name(text: str) -> str:
+    """Write a text in what names of assets are made of: `Größe (cm)` becomes `groe_cm`.
+
+    Parameters
+    ----------
+    text
+        A column's or a file's name, or any other.
+
+    Returns
+    -------
+    str
+        Lower-case letters, digits and single `_`; empty where nothing is left. It may begin with a
+        digit, and be too long.
+    """
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "_", plain).strip("_")
 
 
 def can_name_assets(name: str) -> bool:
