@@ -11,6 +11,7 @@ from ._faults import (
 )
 from ._isolation import open_scorer as open_scorer
 from ._labels import ages_of as ages_of
+from ._leakage import leakage_remarks as leakage_remarks
 from ._predictions import find_duplicates as find_duplicates, predict as predict
 from ._registry import (
     adapter_of as adapter_of,
@@ -19,3 +20,4 @@ from ._registry import (
     load_scorer as load_scorer,
     recording_issues as recording_issues,
 )
+from ._training import TrainedOn as TrainedOn

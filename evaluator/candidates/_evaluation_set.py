@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from evaluator.candidates._labels import LateLabels, join_labels, plain
+from evaluator.candidates._training import SeenInTraining, TrainedOn, find_seen
 from evaluator.errors import IntakeError
 from evaluator.scorecard import (
     ALL,
@@ -37,6 +38,8 @@ class EvaluationSet(NamedTuple):
     """What became of the labels, where they came in files of their own."""
     found: Mapping[str, list[str]] = MappingProxyType({})
     """By dimension whose values are discovered, those that are told apart."""
+    seen: SeenInTraining | None = None
+    """Which labelled cases candidates saw in training, where some say what that was of."""
 
 
 def build_evaluation_set(
@@ -45,6 +48,8 @@ def build_evaluation_set(
     labels: Mapping[str, pa.Table] | None = None,
     *,
     found_before: Mapping[str, Sequence[str]] | None = None,
+    trained_on: Mapping[str, TrainedOn] | None = None,
+    came_as: Mapping[str, Sequence[str]] | None = None,
 ) -> EvaluationSet:
     """Join accepted days into one labelled set.
 
@@ -59,6 +64,10 @@ def build_evaluation_set(
         own.
     found_before
         By dimension whose values are discovered, those of the set before: none of them is lost.
+    trained_on
+        What each candidate was trained on that declares `training`.
+    came_as
+        By day the SHA-256 of each of its files, where candidates declare digests of such.
 
     Returns
     -------
@@ -71,7 +80,8 @@ def build_evaluation_set(
     IntakeError
         Where no row has a label, a label is neither positive nor negative, or one id stands in two
         days; where no case is old enough for its label; where a case has no cluster, or no finite
-        weight of 0 or more, as the audit declares them; or where all weights are 0.
+        weight of 0 or more, as the audit declares them; where all weights are 0; or where all
+        cases were seen in training and are to be left out.
     """
     label = spec.label
     if label is None:
@@ -97,13 +107,15 @@ def build_evaluation_set(
     _refuse_repeated_ids(labelled)
     _refuse_missing_clusters(labelled, spec.data)
     weighing = _weighing_something(labelled, spec.data)
-    order = [(name, "ascending") for name in (*SLICE_COLUMNS, "id")]
+    cases = weighing.sort_by([(name, "ascending") for name in (*SLICE_COLUMNS, "id")])
+    seen = find_seen(cases, spec, trained_on, came_as or {}) if trained_on else None
     return EvaluationSet(
-        weighing.sort_by(order),
+        cases if seen is None else cases.filter(pa.array(~seen.is_left_out)),
         _count_without_label(rows, spec),
         labelled.num_rows - weighing.num_rows,
         late,
         {name: list(how.found) for name, how in spec.discovered.items()},
+        seen,
     )
 
 

@@ -62,6 +62,7 @@ from ._phrases import (
     format_metric as format_metric,
     format_number as format_number,
     format_slice_states as format_slice_states,
+    format_training as format_training,
 )
 from ._publications import (
     DOCUMENT_ENDINGS as DOCUMENT_ENDINGS,

@@ -30,6 +30,7 @@ from evaluator.certification._statement import (
     StatementError,
     StrictModel,
     Subject,
+    Training,
     UnevaluatedSlice,
     Validity,
 )
@@ -94,6 +95,7 @@ class CertifiedCandidate(StrictModel):
     outcome: OutcomeWord
     reason: str
     qualified_by: Qualifications
+    training: Training
     headline: tuple[Headline, ...]
     slices: Slices
 
@@ -194,6 +196,7 @@ def build_certificate(
                 outcome=outcome.outcome,
                 reason=outcome.reason,
                 qualified_by=outcome.qualified_by,
+                training=Training.known_from(scorecard.training.get(outcome.candidate)),
                 headline=tuple(
                     _headline(metric, measurements.get((outcome.candidate, metric)))
                     for metric in headline_metrics
@@ -354,6 +357,7 @@ def build_statement(
                 reason=entry.reason,
                 qualified_by=entry.qualified_by,
             ),
+            training=entry.training,
             evaluation_set=document.evaluation_set,
             assumptions=document.assumptions,
             gates=tuple(v for v in document.verdicts if v.candidate == candidate),

@@ -238,14 +238,14 @@ def decide_outcomes(
     states = slices_by_candidate(slices)
     in_force = _in_force(list(waivers), now)
     failed = [gap for gap in worst_gaps(gaps) if gap.failed]
+    # Not to have seen the answers says nothing of how good one's own are.
+    no_gate = all(verdict.kind == "unseen" for verdict in all_verdicts)
     leading = [weak for weak in weak_slices if weak.is_leading]
     outcomes = []
     for candidate in candidates:
         mine = [verdict for verdict in all_verdicts if verdict.candidate == candidate]
         own_states = states.get(candidate, [])
-        outcome = _decide_one(
-            candidate, mine, own_states, allowed_missing, no_gate=not all_verdicts
-        )
+        outcome = _decide_one(candidate, mine, own_states, allowed_missing, no_gate=no_gate)
         qualified_by = replace(
             _qualify_by_gates(mine, [one for one in in_force if one.candidate == candidate]),
             gaps_failed=tuple(_format_gap(gap) for gap in failed if gap.candidate == candidate),
@@ -255,7 +255,7 @@ def decide_outcomes(
         waived = {waiver.gate for waiver in qualified_by.waived}
         if any(verdict.required and verdict.gate in waived for verdict in mine):
             left = [verdict for verdict in mine if verdict.gate not in waived]
-            after = _decide_one(candidate, left, own_states, allowed_missing, no_gate=False)
+            after = _decide_one(candidate, left, own_states, allowed_missing, no_gate=no_gate)
             qualified_by = replace(qualified_by, after_waivers=after.outcome)
         outcomes.append(replace(outcome, qualified_by=qualified_by))
     return outcomes
@@ -318,7 +318,8 @@ def _decide_one(
         )
     open_points = []
     if no_gate:
-        open_points.append("the audit declares no gate")
+        but = " but on what was seen in training" if verdicts else ""
+        open_points.append(f"the audit declares no gate{but}")
     elif not required:
         open_points.append("no required gate is for this candidate")
     if not states:

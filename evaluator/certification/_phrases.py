@@ -3,10 +3,11 @@
 import math
 from collections import Counter
 from collections.abc import Sequence
+from typing import Final
 
 from evaluator.certification._bounds import ROUNDING
 from evaluator.metrics import METRICS
-from evaluator.scorecard import SliceState
+from evaluator.scorecard import SliceState, TrainingFacts
 
 _MOST_NAMED = 3
 
@@ -103,6 +104,56 @@ def format_needed(cases: float, more_clusters: float, cluster: str) -> str:
     if math.isnan(more_clusters):
         return f"about {format_count(int(cases), 'case')} there in all would decide it"
     return f"about {format_count(int(more_clusters), f'more {cluster}')} there would decide it"
+
+
+_LOOKS: Final = {
+    "id": "by id",
+    "content": "by their values",
+    "day": "by their day",
+    "file": "by their file",
+}
+
+
+def format_training(facts: TrainingFacts | None) -> str:
+    """Say whether a candidate saw the cases in training, for behind its name.
+
+    Parameters
+    ----------
+    facts
+        What is known of it; None where the audit does not say what it was trained on.
+
+    Returns
+    -------
+    str
+        Beginning with a verb and without a full stop, such as ``saw 12 of 5,000 cases in training
+        (10 by id, 12 by their values), which are left out``.
+    """
+    if facts is None:
+        return (
+            "may have seen the cases in training: nobody checked, since the audit does not say what"
+            " it was trained on"
+        )
+    looks = facts.looks
+    named = ", ".join(_LOOKS[look] for look in looks)
+    if facts.found:
+        counts = {look: getattr(facts, f"by_{look}") for look in looks}
+        by = ", ".join(f"{count:,} {_LOOKS[look]}" for look, count in counts.items() if count)
+        left = facts.left_out
+        which = "" if not left else ", which are left out"
+        if 0 < left < facts.found:
+            which = f", of which {left:,} are left out"
+        found = (
+            f"saw {facts.found:,} of {format_count(facts.cases, 'case')} in training ({by}){which}"
+        )
+    elif looks:
+        found = f"saw none of {format_count(facts.cases, 'case')} in training, looked for {named}"
+    else:
+        found = "may have seen the cases in training"
+    if facts.problem is not None:
+        return f"{found}; nobody could look further: {facts.problem}"
+    if not looks:
+        return f"{found}: nothing that it was trained on tells which"
+    return found
 
 
 def format_list(items: Sequence[str]) -> str:

@@ -30,6 +30,7 @@ from evaluator.certification._statement import (
     Discrepancy,
     EvidenceItem,
     Predicate,
+    Training,
 )
 from evaluator.certification._stored_evidence import StoredEvidence
 from evaluator.certification._verdicts_again import compare_verdicts
@@ -56,7 +57,9 @@ from evaluator.scorecard import (
     PREDICTIONS,
     PROFILE,
     RANKS,
+    SEEN_IN_TRAINING,
     SLICES,
+    TRAINING,
     WEAK_SEARCHES,
     WEAK_SLICES,
     WORSENED,
@@ -65,6 +68,7 @@ from evaluator.scorecard import (
     LabelFacts,
     Scorecard,
     Slice,
+    TrainingFacts,
     from_stored,
     model_of,
     predictions_of,
@@ -185,11 +189,14 @@ def _recompute_tables(
     yield from problems
     labels = read_label_facts(evidence, evaluation_set)
     yield from _check_labels(evidence, evaluation_set, labels, cases.num_rows)
+    training = read_training_facts(evidence, evaluation_set)
+    yield from _check_seen(evidence, evaluation_set, training, cases.num_rows)
     again = Scorecard.from_tables(
         {**dict.fromkeys((RANKS, WORSENED), pd.DataFrame()), **tables, SLICES: slices}.__getitem__,
         weak_searches=searches,
         days=days,
         labels=labels,
+        training=training,
     )
     return _Again(gate_evidence(spec, again), evaluation_set, cases.num_rows, items)
 
@@ -260,6 +267,7 @@ def _recompute_candidate(
     """Hold what a certificate says of its candidate against what was computed once more."""
     yield from _check_subjects(predicate, again)
     yield from _check_assumptions(predicate, spec)
+    yield from _check_training(predicate, again)
     yield from compare_verdicts(predicate, spec, again.gates, entries)
 
 
@@ -299,6 +307,17 @@ def _check_assumptions(predicate: Predicate, spec: AuditSpec) -> Iterator[Discre
     if predicate.assumptions != again:
         what = f"its assumptions are not those of the audit: {'; '.join(again) or 'none'}"
         yield Discrepancy("statement", "certificate", what)
+
+
+def _check_training(predicate: Predicate, again: _Again) -> Iterator[Discrepancy]:
+    """Make sure that the certificate says of training what is known of the evaluation set."""
+    stated = predicate.training
+    if stated is None:
+        return
+    found = Training.known_from(again.gates.scorecard.training.get(predicate.candidate.name))
+    if stated != found:
+        what = f"it says that the candidate {stated.says}, and the evaluation set that it"
+        yield Discrepancy("statement", "certificate", f"{what} {found.says}")
 
 
 def _predictions(evidence: StoredEvidence, items: Sequence[EvidenceItem]) -> pd.DataFrame:
@@ -375,9 +394,10 @@ def _check_labels(
     if facts is None:
         return
     path = f"{evaluation_set.folder}/{LABELLED_BY_AGE}"
-    weightless = evidence.record(evaluation_set).facts.get("of_weight_zero", 0)
-    if facts.labelled != cases + weightless:
-        what = f"{facts.labelled} cases are said to have a label, and {cases + weightless} have one"
+    of_set = evidence.record(evaluation_set).facts
+    found = cases + of_set.get("of_weight_zero", 0) + of_set.get("seen_left_out", 0)
+    if facts.labelled != found:
+        what = f"{facts.labelled} cases are said to have a label, and {found} have one"
         yield Discrepancy("cases", evaluation_set.folder, what)
     if evidence.is_withheld(evaluation_set, LABELLED_BY_AGE):
         return
@@ -386,9 +406,56 @@ def _check_labels(
     counted = by_age.groupby(is_mature)[["cases", "labelled"]].sum()
     counted = counted.reindex([True, False], fill_value=0)
     stated = (facts.mature, facts.labelled, facts.too_young)
-    found = (*counted.loc[True], counted["cases"][False])
-    if stated != tuple(map(int, found)):
+    recounted = (*counted.loc[True], counted["cases"][False])
+    if stated != tuple(map(int, recounted)):
         yield Discrepancy("cases", path, "it counts other cases than the set's record says")
+
+
+def read_training_facts(
+    evidence: StoredEvidence, evaluation_set: EvidenceItem
+) -> dict[str, TrainingFacts]:
+    """Read what an evaluation set's record says of cases that candidates saw in training."""
+    stored = evidence.record(evaluation_set).facts.get(TRAINING, {})
+    try:
+        return {name: TrainingFacts(**facts) for name, facts in stored.items()}
+    except (TypeError, AttributeError) as error:
+        raise EvidenceError(
+            "it holds no facts about training", culprit=evaluation_set.folder, fix="freeze it again"
+        ) from error
+
+
+def _check_seen(
+    evidence: StoredEvidence,
+    evaluation_set: EvidenceItem,
+    training: Mapping[str, TrainingFacts],
+    cases: int,
+) -> Iterator[Discrepancy]:
+    """Hold the counts of cases that were seen in training against the list of them."""
+    if not training:
+        return
+    path = f"{evaluation_set.folder}/{SEEN_IN_TRAINING}"
+    left_out = evidence.record(evaluation_set).facts.get("seen_left_out", 0)
+    for name, facts in training.items():
+        if (facts.evaluated, facts.cases) != (cases, cases + left_out):
+            what = f"of {name}, {facts.cases} cases are said to be looked at, and {facts.evaluated}"
+            yield Discrepancy("cases", evaluation_set.folder, f"{what} to be in the set")
+    if evidence.is_withheld(evaluation_set, SEEN_IN_TRAINING):
+        return
+    seen = evidence.table(evaluation_set, SEEN_IN_TRAINING).to_pandas()
+    of_set = evidence.table(evaluation_set, CASES)["id"].cast(pa.string()).to_pandas()
+    if len({*seen.loc[seen["left_out"], "id"]}) != left_out:
+        yield Discrepancy("cases", path, "it lists other cases as left out than the set's record")
+    if (seen["id"].isin(of_set) == seen["left_out"]).any():
+        yield Discrepancy("cases", path, "a case in it is left out and in the set, or neither")
+    for name, facts in training.items():
+        own = seen[seen["candidate"] == name]
+        counted = {f"by_{look}": int(own[f"by_{look}"].sum()) for look in facts.looks}
+        counted |= {"found": len(own), "left_out": int(own["left_out"].sum())}
+        if own["id"].duplicated().any() or any(
+            getattr(facts, key) != count for key, count in counted.items()
+        ):
+            what = f"it lists other cases of {name} than the set's record counts"
+            yield Discrepancy("cases", path, what)
 
 
 class CheckedDays(NamedTuple):

@@ -13,6 +13,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from pydantic.json_schema import SkipJsonSchema
 
 from evaluator.certification._outcomes import OutcomeWord, Qualifications, format_outcome
+from evaluator.certification._phrases import format_training
 from evaluator.certification._statement_v1 import as_format_2
 from evaluator.certification._verdicts import STRICT, Verdict
 from evaluator.errors import EvidenceError
@@ -25,6 +26,7 @@ from evaluator.evidence import (
     parse_canonical_json,
     shown,
 )
+from evaluator.scorecard import TrainingFacts
 
 STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE: Final = "urn:evaluator:certificate:v2"
@@ -141,6 +143,28 @@ class Headline(StrictModel):
     there are neither clusters nor weights."""
 
 
+class Training(StrictModel):
+    """Whether the candidate saw the cases in training, as far as somebody looked."""
+
+    says: str
+    """All that is known, for behind the candidate's name."""
+    looked_for: tuple[Literal["id", "content", "day", "file"], ...]
+    """By what cases were looked for among what it was trained on; nobody checked where empty."""
+    seen: int | None = Field(ge=0)
+    """Labelled cases that were found there; null where nobody checked."""
+    left_out: int | None = Field(ge=0)
+    """Those of them that are not in the evaluation set; null where nobody checked."""
+
+    @classmethod
+    def known_from(cls, facts: TrainingFacts | None) -> Self:
+        """Say what is known; None where the audit does not say what it was trained on."""
+        looks: Any = () if facts is None else tuple(facts.looks)
+        counts = (facts.found, facts.left_out) if facts is not None and looks else (None, None)
+        return cls(
+            says=format_training(facts), looked_for=looks, seen=counts[0], left_out=counts[1]
+        )
+
+
 class UnevaluatedSlice(StrictModel):
     """A slice without a result of this version."""
 
@@ -175,6 +199,8 @@ class EvaluationSetSummary:
         Valid rows that were left out for want of a label.
     rows_of_weight_zero
         Labelled rows that were left out since they count for nothing.
+    rows_seen_in_training
+        Labelled rows that were left out since a candidate saw them in training.
     cluster, weight
         The columns by which its cases are clustered and weighted; None where they are not.
     """
@@ -188,6 +214,7 @@ class EvaluationSetSummary:
     rows: int
     rows_without_label: int
     rows_of_weight_zero: int
+    rows_seen_in_training: int
     cluster: str | None
     weight: str | None
 
@@ -289,6 +316,9 @@ class Predicate(StrictModel):
     """The list of the evidence that all certificates of the issue rest on alike."""
     # None where a certificate of format 1 is read, which lists everything itself.
     candidate: CandidateOutcome
+    training: Training | SkipJsonSchema[None]
+    """Whether the candidate saw the cases in training."""
+    # None where a certificate of format 1 is read, which is silent.
     evaluation_set: EvaluationSetSummary
     assumptions: tuple[str, ...]
     """What all intervals take for granted of the cases, in sentences without their full stops."""
@@ -354,7 +384,7 @@ def parse_statement(content: bytes, source: str) -> Statement:
     if in_format_2 is content:
         if statement.predicate.candidate.qualified_by is None:
             raise _refused("`predicate.candidate.qualified_by` is not said", source)
-        for name in ("shared", "commitment"):
+        for name in ("shared", "training", "commitment"):
             if getattr(statement.predicate, name) is None:
                 raise _refused(f"`predicate.{name}` is not said", source)
     return statement

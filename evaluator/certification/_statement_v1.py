@@ -17,7 +17,7 @@ from evaluator.evidence import canonical_json, parse_canonical_json
 
 _FORMAT_1: Final = "urn:evaluator:certificate:v1"
 _FORMAT_2: Final = "urn:evaluator:certificate:v2"
-_UNSAID: Final = dict.fromkeys(("shared", "commitment"))
+_UNSAID: Final = dict.fromkeys(("shared", "training", "commitment"))
 WAIVED: Final = "WITH "
 """How the reason of an outcome begins where required gates are waived."""
 
@@ -41,12 +41,13 @@ def as_format_2(content: bytes) -> bytes:
 
 def _with_what_was_unsaid(predicate: Mapping[str, Any]) -> dict[str, Any]:
     measured = predicate["evaluation_set"]
-    independent = {"rows_of_weight_zero": 0, "cluster": None, "weight": None}
+    independent = {"cluster": None, "weight": None}
+    nothing = {"rows_of_weight_zero": 0, "rows_seen_in_training": 0}
     assumptions = assumptions_of(days=measured["days"], cluster=None, weight=None)
     return {
         **_grown(predicate, {"assumptions": list(assumptions), "waivers": None, **_UNSAID}),
         "candidate": _grown(predicate["candidate"], {"qualified_by": None}),
-        "evaluation_set": _grown(measured, independent),
+        "evaluation_set": _grown(measured, independent | nothing),
         "headline": [
             _grown(one, {"clusters": None, "design_effect": None}) for one in predicate["headline"]
         ],

@@ -31,7 +31,7 @@ def compare_verdicts(
     if name not in names:
         yield Discrepancy("verdicts", "certificate", f"the audit has no candidate {name!r}")
         return
-    gates = [gate for gate in spec.gates if gate.candidate in (None, name)]
+    gates = [gate for gate in spec.judged_by if gate.candidate in (None, name)]
     judged = judge_scopes(gates, evidence, [name])
     again = [one.verdict.as_record() for one in judged if one.verdict.candidate == name]
     if len(again) != len(predicate.gates):

@@ -127,6 +127,7 @@ class VerificationReport:
                 *(f"  with        {words}" for words in judged.named),
                 f"  asked for   by {predicate.requested_by}, {predicate.created_at.isoformat()}",
                 *(f"  assumes     {words}" for words in predicate.assumptions),
+                *([f"  training    it {predicate.training.says}"] if predicate.training else []),
             ]
         by = "" if self.key_id is None else f", of the key {self.key_id}"
         lines.append(f"  signature   {self.signature}{by}")

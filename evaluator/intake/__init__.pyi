@@ -15,6 +15,7 @@ from ._ingest import (
     ingest as ingest,
     unusual_volume as unusual_volume,
 )
+from ._leniently import LenientRows as LenientRows, read_leniently as read_leniently
 from ._profile import Profile as Profile
 from ._replay import replay as replay
 from ._table import query_to_parquet as query_to_parquet

@@ -79,7 +79,7 @@ class RowValidator:
 
         shared: list[pl.DataFrame | None] = [None] * len(self.uniques)
         for batch in batches:
-            frame = self._read(batch)
+            frame = self.read(batch)
             wrong = [rows for _, rows in self._wrong_cells(batch, frame)]
             kept = ~self._refused(frame, self._masks(frame), wrong)
             for index, (rule, memory) in enumerate(self.uniques):
@@ -92,7 +92,7 @@ class RowValidator:
         """Type a batch, hold it against every rule, and split it."""
         import polars as pl
 
-        frame = self._read(batch)
+        frame = self.read(batch)
         self.split += frame.height
         for name in self.missing:
             kind = self.data.columns[name].kind
@@ -144,7 +144,7 @@ class RowValidator:
             memory.repeated(frame, np.ones(frame.height, dtype=bool))
         self.typed += frame.height
 
-    def _read(self, batch: Batch) -> "pl.DataFrame":
+    def read(self, batch: Batch) -> "pl.DataFrame":
         """Type the columns that the file gives, beside their texts, and derive the others."""
         import polars as pl
 
@@ -195,11 +195,7 @@ class RowValidator:
         if not self.data.id_columns:
             day = "" if self._day is None else f"{self._day}:"
             return [pl.format(f"{day}{{}}", pl.lit(pl.Series(lines))).alias(name)]
-        texts = [
-            pl.col(part).cast(pl.String).str.replace_all(r"([\\/])", r"\${1}")
-            for part in self.data.id_columns
-        ]
-        return [pl.concat_str(texts, separator="/").alias(name)]
+        return [spell_id(self.data.id_columns).alias(name)]
 
     def _refused(
         self, frame: "pl.DataFrame", masks: "list[pl.Series]", wrong: Sequence[npt.NDArray[Any]]
@@ -287,6 +283,14 @@ class RowValidator:
             ]
             self.findings[None, rule] = known.counted(len(found), examples)
         return rejects_table(rejects)
+
+
+def spell_id(columns: Sequence[str]) -> "pl.Expr":
+    """Spell the id that several columns are together; one with a part missing is missing."""
+    import polars as pl
+
+    texts = [pl.col(part).cast(pl.String).str.replace_all(r"([\\/])", r"\${1}") for part in columns]
+    return pl.concat_str(texts, separator="/")
 
 
 def _among(frame: "pl.DataFrame", keys: "pl.DataFrame | None") -> npt.NDArray[np.bool_]:

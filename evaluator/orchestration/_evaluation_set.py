@@ -14,6 +14,7 @@ from evaluator.intake import TYPED_ROWS
 from evaluator.orchestration._facts import EvaluationSetFacts, ModelFacts
 from evaluator.orchestration._identities import CODE_VERSIONS, model_identity
 from evaluator.orchestration._state import AuditState
+from evaluator.orchestration._training import describe_training, trained_on
 from evaluator.scorecard import (
     CASES,
     DATA_INTAKE,
@@ -21,6 +22,7 @@ from evaluator.scorecard import (
     LABELLED_BY_AGE,
     LABELS_INTAKE,
     OTHER,
+    SEEN_IN_TRAINING,
     Asset,
     model_of,
 )
@@ -95,7 +97,8 @@ def _identity(state: AuditState, rows: Iterable[Record | Upstream]) -> str:
     for one in rows:
         versions[one.asset][str(one.partition)] = one.content_version
     data, labels = (versions[names.typed] for names in (DATA_INTAKE, LABELS_INTAKE))
-    return state.identities.evaluation_set(data, labels)
+    training = describe_training(state.spec, state.home.root)
+    return state.identities.evaluation_set(data, labels, training)
 
 
 def store_evaluation_set(state: AuditState, run_context: RunContext) -> Record:
@@ -137,6 +140,8 @@ def store_evaluation_set(state: AuditState, run_context: RunContext) -> Record:
         state.spec,
         tables[Asset.VALIDATED_LABELS],
         found_before={} if before is None else EvaluationSetFacts.of(before).found,
+        trained_on=trained_on(state.spec, state.home.root),
+        came_as=_came_as(state, rows),
     )
     files = {
         CASES: built.cases,
@@ -149,6 +154,10 @@ def store_evaluation_set(state: AuditState, run_context: RunContext) -> Record:
     if built.late is not None:
         files |= {LABELLED_BY_AGE: built.late.by_age, LABEL_EXAMPLES: built.late.examples}
         known["labels"] = built.late.facts
+    if built.seen is not None:
+        files[SEEN_IN_TRAINING] = built.seen.table
+        known["training"] = dict(built.seen.facts)
+        known["seen_left_out"] = int(built.seen.is_left_out.sum())
     written = state.store.write(
         address,
         identity,
@@ -167,6 +176,19 @@ def store_evaluation_set(state: AuditState, run_context: RunContext) -> Record:
     )
     state.know_values()
     return written
+
+
+def _came_as(state: AuditState, rows: Iterable[Record]) -> dict[str, list[str]]:
+    """Tell by day the digests of the files of data as they came, where candidates name such."""
+    if not any(c.training and c.training.digests for c in state.spec.candidates):
+        return {}
+    return {
+        str(raw.partition): [stored.sha256 for stored in raw.files.values()]
+        for record in rows
+        for one in record.upstream
+        if one.asset == Asset.RAW_DATA
+        for raw in [state.store.get(state.address(one.asset, one.partition), one.identity)]
+    }
 
 
 def label_notes_of(state: AuditState, record: Record) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 from evaluator.evidence import Record
-from evaluator.scorecard import LabelFacts
+from evaluator.scorecard import LabelFacts, TrainingFacts
 
 _Moment = Annotated[datetime, PlainSerializer(datetime.isoformat)]
 
@@ -68,6 +68,10 @@ class EvaluationSetFacts(_Facts):
     """Of each such dimension how many cases are of values that are not told apart."""
     labels: LabelFacts | None = None
     """Where these came in files of their own."""
+    training: dict[str, TrainingFacts] = {}
+    """By candidate what is known of the cases that it saw in training, where it says of what."""
+    seen_left_out: int = 0
+    """Labelled rows that were left out since a candidate saw them there."""
 
 
 class ModelFacts(_Facts):

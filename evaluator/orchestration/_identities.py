@@ -24,9 +24,9 @@ CODE_VERSIONS = {
     "scorecard": SCORE_VERSION,
     "mlflow_runs": "2",
     "audit_spec": "1",
-    "certificate": "7",
-    "dashboard": "6",
-    "documents": "4",
+    "certificate": "8",
+    "dashboard": "7",
+    "documents": "5",
     "promoted_models": "1",
 }
 
@@ -82,10 +82,12 @@ class Identities:
         inputs = {"raw": raw.content_version, "data": data, "slices": [*stream.dimensions]}
         return self._of("intake", inputs)
 
-    def evaluation_set(self, days: Mapping[str, str], labels: Mapping[str, str]) -> str:
+    def evaluation_set(
+        self, days: Mapping[str, str], labels: Mapping[str, str], training: Mapping[str, Any]
+    ) -> str:
         """Identity of the snapshot made of these days, of data and of labels in files of their own.
 
-        Given are their content versions.
+        Given are their content versions, and what `describe_training` gave.
         """
         # What is not said of the label changes no set that was frozen before it could be said.
         settings = self._spec.model_dump(
@@ -96,6 +98,8 @@ class Identities:
             joining = self._spec.labels.model_dump(mode="json", include=_JOINING)
             joining |= {"days": dict(labels), "id": self._spec.labels.id_column}
             settings["labels"] = joining
+        if training:
+            settings["training"] = dict(training)
         settings |= self._dependence
         values = {name: list(allowed) for name, allowed in self._spec.slice_values().items()}
         for name in self._spec.discovered:
@@ -131,12 +135,14 @@ class Identities:
         previous: str | None,
         days: Sequence[Any] | None,
         labels: Any,
+        training: Any,
     ) -> str:
         """Identity of the scorecard, given what is known of every slice, and the previous one's.
 
         The previous one is that with which it is said what got worse. The days count only where a
         gate looks at them; elsewhere they are None. So are the facts about labels where these stand
-        beside their cases; of equal cases more may be without a label.
+        beside their cases; of equal cases more may be without a label. And so are those about what
+        candidates saw in training, where any says what that was of.
         """
         settings = self._spec.model_dump(mode="json", include={"fairness", "weak_slices"})
         # Limits decide, and are no part of what is measured.
@@ -149,6 +155,9 @@ class Identities:
             settings["days"] = list(days)
         if self._spec.labels is not None:
             settings["labels"] = [labels, self._spec.labels.minimum_share]
+        if training:
+            seen = {c.name: c.training.seen for c in self._spec.candidates if c.training}
+            settings["training"] = [training, seen]
         columns = self._spec.data.columns.items()
         if names := {name: column.names for name, column in columns if column.names}:
             settings["names"] = names

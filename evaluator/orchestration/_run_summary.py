@@ -150,15 +150,17 @@ def exit_code(audit: Audit, choice: Choice, summary: RunSummary) -> int:
         # Candidates that wait for labels are not certified.
         return NOT_CERTIFIED if refused or audit.spec.candidates else DONE
     only_a_part = choice.geography is not None or choice.segment is not None
-    if only_a_part or not audit.spec.gates:
-        complete = all(s.state == "current" for s in summary.slices)
-        return DONE if complete else NOT_CERTIFIED
-    certified = any(
-        outcome.outcome == "certified"
+    outcomes = [
+        outcome.outcome
         for outcome in summary.judged.outcomes
         if choice.candidate in (None, outcome.candidate)
-    )
-    return DONE if certified else NOT_CERTIFIED
+    ]
+    if only_a_part or not audit.spec.gates:
+        complete = all(s.state == "current" for s in summary.slices)
+        # Without a gate a candidate is refused for what it saw in training.
+        refused = not only_a_part and "not certified" in outcomes
+        return DONE if complete and not refused else NOT_CERTIFIED
+    return DONE if "certified" in outcomes else NOT_CERTIFIED
 
 
 def find_prunable(audit: Audit, home: Home) -> PruningPlan:

@@ -4,14 +4,16 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from weakref import WeakKeyDictionary
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from evaluator.candidates import (
     find_duplicates,
+    leakage_remarks,
     recording_issues,
     task_knowing_labels,
     truth_column,
@@ -31,6 +33,7 @@ from evaluator.certification import (
     days_document,
     decide_gaps,
     decide_outcomes,
+    format_training,
     gate_evidence,
     judge_scopes,
     lacks_signature,
@@ -70,7 +73,9 @@ from evaluator.scorecard import (
     LABELS,
     OTHER,
     PROFILE,
+    SEEN_IN_TRAINING,
     SLICES,
+    TRAINING,
     WEAK_SLICES,
     Asset,
     DayFacts,
@@ -88,6 +93,9 @@ _SLICE_SCHEMA = pa.schema(
         for name in ("candidate", "geography", "segment", "state", "error", "content_version")
     ]
 )
+
+
+_EXAMPLES: Final = 5
 
 
 class PreviousCertification(NamedTuple):
@@ -194,6 +202,7 @@ def expected_scorecard(state: AuditState) -> ExpectedScorecard:
         previous=previous.scorecard.identity if previous else None,
         days=days.described if days else None,
         labels=evaluation_set.facts.get(LABELS),
+        training=evaluation_set.facts.get(TRAINING),
     )
     return ExpectedScorecard(
         evaluation_set, slices, previous, days, (state.address(Asset.SCORECARD), identity)
@@ -245,6 +254,8 @@ def store_scorecard(state: AuditState, run_context: RunContext) -> Record:
                 *_recording_remarks(state, expected.evaluation_set),
                 *_pooled_remarks(state.spec, expected.evaluation_set),
                 *_label_remarks(state.spec, expected.evaluation_set),
+                *_training_remarks(state, expected.evaluation_set),
+                *_leakage_remarks(state, expected.evaluation_set),
                 *scored.remarks,
             ],
         ).to_record(),
@@ -328,6 +339,7 @@ def _summarise_evaluation_set(state: AuditState, scorecard: Record) -> Evaluatio
         rows=facts.cases,
         rows_without_label=facts.without_label,
         rows_of_weight_zero=facts.of_weight_zero,
+        rows_seen_in_training=facts.seen_left_out,
         cluster=state.spec.data.cluster,
         weight=state.spec.data.weight,
     )
@@ -335,15 +347,17 @@ def _summarise_evaluation_set(state: AuditState, scorecard: Record) -> Evaluatio
 
 def _judge(state: AuditState, record: Record) -> _Judgement:
     facts = ScorecardFacts.of(record)
+    frozen = EvaluationSetFacts.of(evaluation_set_of(state, record))
     scorecard = Scorecard.from_tables(
         lambda name: from_stored(state.store.read_table(record, name)),
         weak_searches=facts.weak_searches,
         remarks=facts.remarks,
         days=read_days(state.store.read_bytes(record, DAYS)) if DAYS in record.files else (),
-        labels=EvaluationSetFacts.of(evaluation_set_of(state, record)).labels,
+        labels=frozen.labels,
+        training=frozen.training,
     )
     evidence = gate_evidence(state.spec, scorecard)
-    judged = judge_scopes(state.spec.gates, evidence, _names(state))
+    judged = judge_scopes(state.spec.judged_by, evidence, _names(state))
     return _Judgement(
         scorecard,
         evidence,
@@ -500,6 +514,37 @@ def _label_remarks(spec: AuditSpec, evaluation_set: Record) -> Iterator[str]:
             f" ({share:.1%}), fewer than {spec.labels.minimum_share:.1%}"
             " (`labels.minimum_share`): those without one may be other cases"
         )
+
+
+def _training_remarks(state: AuditState, evaluation_set: Record) -> Iterator[str]:
+    """Say which candidates saw cases in training, or may have for all that they say of it."""
+    known = EvaluationSetFacts.of(evaluation_set).training
+    if not known:
+        return
+    table = state.store.read_table(evaluation_set, SEEN_IN_TRAINING)
+    for name, facts in known.items():
+        if facts.found or facts.problem or not facts.looks:
+            ids = table.filter(pc.equal(table["candidate"], name))["id"][:_EXAMPLES].to_pylist()
+            shown = "" if state.spec.redacts_ids or not ids else f", such as {', '.join(ids)}"
+            yield f"{name} {format_training(facts)}{shown}"
+        if facts.by_content is not None and not facts.content_identifies:
+            yield (
+                f"{facts.by_content:,} cases have the values that {name} saw in training in"
+                f" {', '.join(facts.columns)}, and about {facts.by_chance:,.0f} would by chance:"
+                " too little to tell cases by, so that these do not count as seen"
+                " (`training.columns` names others)"
+            )
+        if facts.unread:
+            yield (
+                f"{facts.unread:,} of {facts.rows:,} rows that {name} was trained on could not be"
+                " read whole, and cases may be among them"
+            )
+
+
+def _leakage_remarks(state: AuditState, evaluation_set: Record) -> Iterator[str]:
+    """Say which features give the label away, and which cases are there more than once."""
+    cases = state.store.read_table(evaluation_set, CASES)
+    return leakage_remarks(cases, state.spec, with_ids=not state.spec.redacts_ids)
 
 
 def _recording_remarks(state: AuditState, evaluation_set: Record) -> Iterator[str]:

@@ -6,7 +6,14 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from evaluator.certification import Outcome, Verdict, Waiver, format_count, format_metric
+from evaluator.certification import (
+    Outcome,
+    Verdict,
+    Waiver,
+    format_count,
+    format_metric,
+    format_training,
+)
 from evaluator.metrics import METRICS
 from evaluator.reporting._content import CandidateSummary, DashboardContent, IntakeDay
 from evaluator.reporting._formatting import format_place, format_rough
@@ -28,6 +35,8 @@ class CandidateCard:
     outcome: Outcome
     gates: str
     slices: str
+    training: str
+    """Whether it saw the cases in training, for behind its name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +119,7 @@ def candidate_cards(content: DashboardContent) -> list[CandidateCard]:
                 [v for v in content.verdicts if v.candidate == candidate.name]
             ),
             slices=_format_slice_counts(states.get(candidate.name, [])),
+            training=format_training(content.scorecard.training.get(candidate.name)),
         )
         for candidate in content.candidates
         for outcome in [content.outcome_of(candidate.name)]

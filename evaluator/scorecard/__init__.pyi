@@ -39,6 +39,7 @@ from ._scorecard import (
     DayFacts as DayFacts,
     LabelFacts as LabelFacts,
     Scorecard as Scorecard,
+    TrainingFacts as TrainingFacts,
 )
 from ._slice import (
     ALL as ALL,
@@ -60,9 +61,11 @@ from ._tables import (
     PREDICTIONS as PREDICTIONS,
     PROFILE as PROFILE,
     RANKS as RANKS,
+    SEEN_IN_TRAINING as SEEN_IN_TRAINING,
     SLICE_COLUMNS as SLICE_COLUMNS,
     SLICE_LEVEL as SLICE_LEVEL,
     SLICES as SLICES,
+    TRAINING as TRAINING,
     WEAK_SEARCHES as WEAK_SEARCHES,
     WEAK_SLICES as WEAK_SLICES,
     WORSENED as WORSENED,

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, Final, Self
 
 import pandas as pd
@@ -102,6 +103,82 @@ class LabelFacts:
     latest: bool
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrainingFacts:
+    """What is known of the cases that a candidate saw in training.
+
+    Attributes
+    ----------
+    problem
+        Why nobody could look; None where somebody did.
+    cases, evaluated
+        Labelled cases that were looked at, and those of them that are in the evaluation set.
+    by_id, by_content
+        Of these, how many have the id, or the values, of a row in its training files; None where
+        that could not be looked at.
+    by_day
+        How many are not after the last day of its training; None without such a day.
+    by_file
+        How many are of a day one of whose files it was trained on; None without digests.
+    found
+        How many were found by at least one of these looks.
+    left_out
+        How many of them are not in the evaluation set.
+    by_chance
+        How many matches of content would be expected if columns were independent. Where they are
+        too many, `by_content` is not among what was found (`content_identifies`).
+    files
+        The SHA-256 of each of its files, by path.
+    rows, unread
+        How many rows these have, and how many of them could not be read whole.
+    columns
+        The columns whose values were compared.
+    last_day
+        As declared; None without.
+    digests
+        How many are declared.
+    """
+
+    problem: str | None = None
+    cases: int
+    evaluated: int
+    by_id: int | None = None
+    by_content: int | None = None
+    by_day: int | None = None
+    by_file: int | None = None
+    found: int = 0
+    left_out: int = 0
+    by_chance: float = 0.0
+    files: Mapping[str, str] = field(default_factory=dict)
+    rows: int = 0
+    unread: int = 0
+    columns: Sequence[str] = ()
+    last_day: str | None = None
+    digests: int = 0
+
+    @property
+    def remaining(self) -> int:
+        """How many cases that it saw are in the evaluation set."""
+        return self.found - self.left_out
+
+    @property
+    def content_identifies(self) -> bool:
+        """Whether equal values are a sign of the same case, and not of few possible values."""
+        matches = self.by_content
+        return matches is not None and (matches == 0 or matches >= _BEYOND_CHANCE * self.by_chance)
+
+    @property
+    def looks(self) -> list[str]:
+        """By what it was looked for them: `id`, `content`, `day` and `file`."""
+        counts = {"id": self.by_id, "day": self.by_day, "file": self.by_file}
+        counts["content"] = self.by_content if self.content_identifies else None
+        return [name for name in ("id", "content", "day", "file") if counts[name] is not None]
+
+
+_BEYOND_CHANCE: Final = 10
+"""So many times more matches of content than by chance are a sign of the same cases."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Scorecard:
     """What was found of an audit's candidates. A frame may be empty, even of columns.
@@ -147,6 +224,9 @@ class Scorecard:
     labels
         Of the evaluation set, what is known of labels that came in files of their own; None where
         they stand beside their cases.
+    training
+        Of the evaluation set, by candidate what is known of the cases that it saw in training;
+        without those that do not say what they were trained on.
     """
 
     measurements: pd.DataFrame
@@ -162,6 +242,7 @@ class Scorecard:
     remarks: Sequence[str] = ()
     days: Sequence[DayFacts] = ()
     labels: LabelFacts | None = None
+    training: Mapping[str, TrainingFacts] = field(default_factory=dict)
 
     def rows(self, kind: type[Found], candidate: str | None = None) -> list[Found]:
         """Give the rows of a table, which is read once.
@@ -216,6 +297,7 @@ class Scorecard:
         remarks: Sequence[str] = (),
         days: Sequence[DayFacts] = (),
         labels: LabelFacts | None = None,
+        training: Mapping[str, TrainingFacts] = MappingProxyType({}),
     ) -> Self:
         """Lay stored tables, or those that were computed again, out as one scorecard.
 
@@ -223,7 +305,7 @@ class Scorecard:
         ----------
         read_table
             Gives a table by its file's name, as `evaluator.scorecard.from_stored` reads it.
-        weak_searches, remarks, days, labels
+        weak_searches, remarks, days, labels, training
             What is not stored as a table.
         """
         return cls(
@@ -240,4 +322,5 @@ class Scorecard:
             remarks=remarks,
             days=days,
             labels=labels,
+            training=training,
         )

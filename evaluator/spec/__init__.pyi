@@ -17,6 +17,7 @@ from ._candidates import (
     RecordedCandidate as RecordedCandidate,
     RegisteredModel as RegisteredModel,
     SkopsCandidate as SkopsCandidate,
+    TrainingSpec as TrainingSpec,
 )
 from ._columns import (
     SPELLING_KEYS as SPELLING_KEYS,
@@ -26,6 +27,7 @@ from ._columns import (
 from ._data import (
     DAY as DAY,
     SNAPSHOT as SNAPSHOT,
+    DatasetRules as DatasetRules,
     DataSpec as DataSpec,
     DriftSpec as DriftSpec,
     FileFormat as FileFormat,
@@ -51,6 +53,7 @@ from ._gates import (
     LabelledGate as LabelledGate,
     MetricGate as MetricGate,
     ScopedGate as ScopedGate,
+    UnseenGate as UnseenGate,
     WeakSlicesGate as WeakSlicesGate,
 )
 from ._loading import (

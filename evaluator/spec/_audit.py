@@ -31,7 +31,7 @@ from evaluator.spec._base import (
 from evaluator.spec._candidates import CandidateSpec
 from evaluator.spec._columns import NUMBER_TYPES, TIME_TYPES, ColumnSpec
 from evaluator.spec._data import DAY, SNAPSHOT, DataSpec, LabelsSpec, RowNumber
-from evaluator.spec._gates import GateSpec, check_metric
+from evaluator.spec._gates import GateSpec, UnseenGate, check_metric
 from evaluator.spec._settings import (
     AutomationSpec,
     CertificateSpec,
@@ -215,10 +215,32 @@ class AuditSpec(SpecModel):
         # In which order candidates are declared says nothing of any of them.
         ordered = self.with_candidates(sorted(candidate.name for candidate in self.candidates))
         counts = ordered.model_dump(mode="json", exclude={"execution", "partitions_per_run"})
+        # What was certified before these could be declared says the same.
         if self.labels is None:
-            # What was certified before they could be declared says the same.
             del counts["labels"]
+        for candidate in counts["candidates"]:
+            if candidate["training"] is None:
+                del candidate["training"]
         return counts
+
+    @property
+    def judged_by(self) -> tuple[GateSpec, ...]:
+        """All gates: those that are declared, and those that candidates' `training` implies."""
+        asked = {
+            gate.candidate for gate in self.gates if isinstance(gate, UnseenGate) and gate.required
+        }
+        implied = (
+            UnseenGate(
+                kind="unseen",
+                candidate=candidate.name,
+                rationale="It has not seen the answers that it is judged by",
+            )
+            for candidate in self.candidates
+            if candidate.training is not None
+            and candidate.training.seen != "tell"
+            and not {None, candidate.name} & asked
+        )
+        return (*self.gates, *implied)
 
     def with_candidates(self, names: Sequence[str]) -> Self:
         """Return the same audit of these of its candidates, in this order."""
@@ -387,6 +409,7 @@ class AuditSpec(SpecModel):
         _check_cluster(self)
         _check_weight(self)
         _check_features(self)
+        _check_training(self)
         _check_additional_slices(self)
         _check_compare(self)
         _check_fairness(self)
@@ -562,6 +585,38 @@ def _check_features(spec: AuditSpec) -> None:
             )
         for name in candidate.features:
             _check_declared(key, name, spec)
+
+
+def _check_training(spec: AuditSpec) -> None:
+    """Refuse columns by which no case could be found again in what a candidate was trained on."""
+    data = spec.data
+    for index, candidate in enumerate(spec.candidates):
+        training, key = candidate.training, f"candidates.{index}.training"
+        if training is None:
+            continue
+        if training.id_columns is not None and len(training.id_columns) != len(data.id_columns):
+            count = len(data.id_columns)
+            raise problem(
+                f"{key}.id",
+                f"it names {len(training.id_columns)} columns, and `data.id` {count or 'none'}",
+                "name as many, in the same order" if count else "remove it: rows have no id there",
+            )
+        for name in training.columns or ():
+            _check_is_no_label_or_id(f"{key}.columns", name, spec)
+        if training.day is not None:
+            _check_declared(f"{key}.day", training.day, spec)
+            if data.columns[training.day].type not in TIME_TYPES:
+                raise problem(
+                    f"{key}.day",
+                    f"the column {training.day!r} is a {data.columns[training.day].type}",
+                    "name a column of type date or timestamp",
+                )
+        elif training.last_day is not None and data.period == SNAPSHOT:
+            raise problem(
+                f"{key}.last_day",
+                "the data are of no day, so that no case is before it",
+                "name under `day` the column that says of which day a case is, or remove it",
+            )
 
 
 def _check_additional_slices(spec: AuditSpec) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from datetime import date
 from pathlib import PurePosixPath
 from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, Self, get_args
 from urllib.parse import urlsplit
@@ -23,7 +24,9 @@ from evaluator.spec._base import (
 _Side = Literal["positive", "negative"]
 _DEFAULT_KIND: Final = "skops"
 _LIMITS: Final = ("timeout", "load_timeout", "memory_limit")
-_EXCLUDED_FROM_IDENTITY: Final = frozenset({"name", "baseline", "description", "isolate", *_LIMITS})
+_EXCLUDED_FROM_IDENTITY: Final = frozenset(
+    {"name", "baseline", "description", "training", "isolate", *_LIMITS}
+)
 _UNITS: Final = {
     "B": 1,
     **{f"{letter}B": 1000**power for power, letter in enumerate("kMGT", 1)},
@@ -44,6 +47,109 @@ class RegisteredModel(NamedTuple):
     version: str
     alias: str
     """Either of both is empty."""
+
+
+def _stays_inside(path: str, *, key: str = "path") -> str:
+    """Refuse a relative path that leaves the platform's home, and what is no path."""
+    if "\0" in path:
+        raise problem(key, f"{path!r} has a character that no path has", "write the path anew")
+    if not path.startswith("/") and ".." in PurePosixPath(path).parts:
+        raise problem(
+            key,
+            f"{path!r} leaves the platform's home by '..'",
+            "put the file under the home, or declare its absolute path",
+        )
+    return path
+
+
+ArtifactPath = Annotated[str, Field(min_length=1), AfterValidator(_stays_inside)]
+"""Relative to the platform's home, or absolute."""
+
+
+class TrainingSpec(SpecModel):
+    """What a candidate was trained on, so that cases which it saw there are found.
+
+    It names files, a last day, digests, or several of these.
+    """
+
+    files: ArtifactPath | Annotated[tuple[ArtifactPath, ...], Field(min_length=1)] | None = Field(
+        default=None, examples=["training/flights-*.csv", ["training/a.csv", "training/b.parquet"]]
+    )
+    """The rows that it was trained on, or their ids alone: files of any form that the intake reads,
+    relative to the platform's home (`EVALUATOR_HOME`) or absolute; a `*` in a name stands for
+    anything. Columns are called and read as in `data`, and need keep none of its rules."""
+
+    id: str | Annotated[tuple[str, ...], Field(min_length=2)] | None = Field(
+        default=None, min_length=1, examples=["flight_id", ["order", "line"]]
+    )
+    """Their column that holds the case's id, or the columns that do so together, in the order of
+    the data's `id`, where they are called otherwise than there."""
+
+    columns: tuple[str, ...] | None = Field(
+        default=None, examples=[["departure", "origin", "distance"], []]
+    )
+    """The declared columns by whose values, all together, a case is found again that has another id
+    there. By default all that the files have, but for id, label and weight, if the candidate's
+    features are among them; of a candidate without features, all that `data` reads. An empty list
+    compares ids alone."""
+
+    last_day: date | None = Field(default=None, examples=["2013-10-31"])
+    """The last day of what it was trained on: cases of that day or an earlier one may be among
+    it."""
+
+    day: str | None = Field(default=None, examples=["departure"])
+    """The declared column, of type date or timestamp, that says of which day a case is, for
+    `last_day`. By default it is the day of its file."""
+
+    digests: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")], ...] = Field(
+        default=(),
+        examples=[["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"]],
+    )
+    """The SHA-256 of each file that it was trained on, as 64 hexadecimal digits (`sha256sum FILE`).
+    All cases of a day are among it, one of whose files as they came has one of these."""
+
+    seen: Literal["refuse", "leave_out", "tell"] = Field(default="refuse", examples=["leave_out"])
+    """What becomes of it where it saw cases. `refuse`: it is not certified. `leave_out`: these
+    cases are left out of the evaluation set, for all candidates. `tell`: it is said, and decides
+    nothing. But for `tell` it is not certified either where nobody could look."""
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """The files, as they are written."""
+        return (self.files,) if isinstance(self.files, str) else self.files or ()
+
+    @property
+    def id_columns(self) -> tuple[str, ...] | None:
+        """The files' columns that hold a case's id together; None where they are called as ours."""
+        return (self.id,) if isinstance(self.id, str) else self.id
+
+    @model_validator(mode="after")
+    def _names_what_it_was_trained_on(self) -> Self:
+        if self.files is None and self.last_day is None and not self.digests:
+            raise problem(
+                "files",
+                "it says nothing of what the candidate was trained on",
+                "name `files`, a `last_day` or `digests`, or take `training` out",
+            )
+        for key in ("id", "columns"):
+            if getattr(self, key) is not None and self.files is None:
+                raise problem(key, "there are no `files` that it is of", "name them, or remove it")
+        if self.day is not None and self.last_day is None:
+            raise problem("day", "there is no `last_day`", "declare one, or remove it")
+        refuse_repeated("columns", self.columns or ())
+        return self
+
+    @field_validator("files")
+    @classmethod
+    def _only_names_have_places(cls, files: Any) -> Any:
+        for path in (files,) if isinstance(files, str) else files or ():
+            if "*" in path.rpartition("/")[0] or "**" in path:
+                raise problem(
+                    "files",
+                    f"{path!r} has a * that is not in the name of a file",
+                    "write folders in full, and one * in a row, such as training/part-*.csv",
+                )
+        return files
 
 
 class CandidateBase(SpecModel):
@@ -69,6 +175,12 @@ class CandidateBase(SpecModel):
         default="", examples=["Gradient boosting on what is known at departure"]
     )
     """What the candidate is, in words for the report."""
+
+    training: TrainingSpec | None = Field(
+        default=None, examples=[{"files": "training/flights.csv", "seen": "leave_out"}]
+    )
+    """What it was trained on, so that it is found out whether it saw the cases that it is judged
+    on. Without it certificates say that nobody checked."""
 
     timeout: float | None = Field(
         default=None, gt=0, strict=True, allow_inf_nan=False, examples=[600]
@@ -230,23 +342,6 @@ class FeatureCandidate(CandidateBase):
     def _features_are_distinct(cls, features: tuple[str, ...]) -> tuple[str, ...]:
         refuse_repeated("features", features)
         return features
-
-
-def _stays_inside(path: str, *, key: str = "path") -> str:
-    """Refuse a relative path that leaves the platform's home, and what is no path."""
-    if "\0" in path:
-        raise problem(key, f"{path!r} has a character that no path has", "write the path anew")
-    if not path.startswith("/") and ".." in PurePosixPath(path).parts:
-        raise problem(
-            key,
-            f"{path!r} leaves the platform's home by '..'",
-            "put the file under the home, or declare its absolute path",
-        )
-    return path
-
-
-ArtifactPath = Annotated[str, Field(min_length=1), AfterValidator(_stays_inside)]
-"""Relative to the platform's home, or absolute."""
 
 
 class SkopsCandidate(LabellingCandidate, FeatureCandidate):

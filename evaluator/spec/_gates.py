@@ -416,6 +416,20 @@ class LabelledGate(GateBase):
             raise _undeclared(f"{key}.kind", "have labels in files of their own", "labels")
 
 
+class UnseenGate(GateBase):
+    """How many of the cases the candidate may have seen in training.
+
+    A candidate that declares no `training` does not pass. One whose `training.seen` is `refuse` or
+    `leave_out` has this gate anyway, with a limit of 0, unless another of this kind is for it.
+    """
+
+    kind: Literal["unseen"] = Field(examples=["unseen"])
+    """This kind."""
+
+    at_most: float = Field(default=0.0, strict=True, ge=0, lt=1, examples=[0.001])
+    """The largest share of the cases that passes."""
+
+
 class DriftGate(GateBase):
     """How far the content of any accepted day may be from the reference's."""
 
@@ -451,6 +465,7 @@ GateSpec = Annotated[
     | Annotated[CompleteGate, Tag("kind: complete")]
     | Annotated[DataQualityGate, Tag("kind: data_quality")]
     | Annotated[LabelledGate, Tag("kind: labelled")]
+    | Annotated[UnseenGate, Tag("kind: unseen")]
     | Annotated[DriftGate, Tag("kind: drift")],
     kind_discriminator(GateBase, _DEFAULT_KIND),
     SchemaByKind(_DEFAULT_KIND),

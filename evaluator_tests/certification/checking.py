@@ -163,9 +163,9 @@ def of_format_1(document: dict[str, Any]) -> dict[str, Any]:
     """Leave out of a statement what format 1 did not say."""
     old = copy.deepcopy(document) | {"predicateType": "urn:evaluator:certificate:v1"}
     del old["predicate"]["assumptions"], old["predicate"]["candidate"]["qualified_by"]
-    for key in ("waivers", "shared", "commitment"):
+    for key in ("waivers", "shared", "training", "commitment"):
         del old["predicate"][key]
-    for key in ("rows_of_weight_zero", "cluster", "weight"):
+    for key in ("rows_of_weight_zero", "rows_seen_in_training", "cluster", "weight"):
         del old["predicate"]["evaluation_set"][key]
     for headline in old["predicate"]["headline"]:
         del headline["clusters"], headline["design_effect"]

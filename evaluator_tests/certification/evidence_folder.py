@@ -240,6 +240,7 @@ class Builder:
             rows=80,
             rows_without_label=0,
             rows_of_weight_zero=0,
+            rows_seen_in_training=0,
             cluster=self.spec.data.cluster,
             weight=self.spec.data.weight,
         )

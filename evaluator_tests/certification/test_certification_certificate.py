@@ -27,6 +27,7 @@ SUMMARY = EvaluationSetSummary(
     rows=800,
     rows_without_label=12,
     rows_of_weight_zero=0,
+    rows_seen_in_training=0,
     cluster=None,
     weight=None,
 )
@@ -79,6 +80,7 @@ def test_a_certificate_holds_what_a_stranger_needs(scorecard: Any, slices: Any) 
         "rows": 800,
         "rows_without_label": 12,
         "rows_of_weight_zero": 0,
+        "rows_seen_in_training": 0,
         "cluster": None,
         "weight": None,
     }

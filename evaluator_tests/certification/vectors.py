@@ -490,6 +490,21 @@ def _key_twice(bundle: Path) -> None:
     respelled(bundle, change, KEY)
 
 
+@case(
+    "statement-silent-about-training",
+    "the statement does not say whether the candidate saw the cases in training, signed by the"
+    " issuer",
+    found=("statement", CERTIFICATE),
+)
+def _silent_about_training(bundle: Path) -> None:
+    def change(content: bytes) -> bytes:
+        document = json.loads(content)
+        del document["predicate"]["training"]
+        return canonical_json(document)
+
+    respelled(bundle, change, KEY)
+
+
 case(
     "statement-not-canonical",
     "the statement has a space that canonical JSON has not, signed by the issuer",

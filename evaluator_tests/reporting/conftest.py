@@ -186,6 +186,7 @@ def content(
             rows=len(cases),
             rows_without_label=int(without_label["without_label"].sum()),
             rows_of_weight_zero=0,
+            rows_seen_in_training=0,
             cluster=None,
             weight=None,
         ),

@@ -10,9 +10,14 @@ from evaluator.certification._gates._behaviour import (
     Limits,
     behaviour_of,
 )
-from evaluator.certification._phrases import format_count, format_list, format_metric
+from evaluator.certification._phrases import (
+    format_count,
+    format_list,
+    format_metric,
+    format_training,
+)
 from evaluator.scorecard import DayFacts, Measurement, number
-from evaluator.spec import CompleteGate, DataQualityGate, DriftGate, LabelledGate
+from evaluator.spec import CompleteGate, DataQualityGate, DriftGate, LabelledGate, UnseenGate
 
 
 @behaviour_of.register
@@ -109,6 +114,33 @@ def _labelled_share(gate: LabelledGate, found: CandidateEvidence) -> Iterator[Ga
         limits=limits,
         measurement=Measurement.of_count(facts.labelled / facts.mature, facts.mature),
         remark=f"({facts.labelled:,} of {format_count(facts.mature, 'case')})",
+    )
+
+
+@behaviour_of.register
+def of_unseen(gate: UnseenGate) -> GateBehaviour:
+    """Limit the share of the cases that the candidate saw in training."""
+    of = f"at most {gate.at_most:.4g} of the cases" if gate.at_most else "no case"
+    return GateBehaviour(
+        rule=f"{of} seen in training",
+        scopes=partial(_seen_share, gate),
+        subject="the share of cases seen in training is ",
+    )
+
+
+def _seen_share(gate: UnseenGate, found: CandidateEvidence) -> Iterator[GateInput]:
+    """Look at the cases of the evaluation set; those that are left out of it count for nothing."""
+    limits = Limits(at_most=gate.at_most)
+    facts = found.audit.scorecard.training.get(found.candidate)
+    if facts is None or not (facts.looks or facts.remaining):
+        yield GateInput(limits=limits, problem=f"it {format_training(facts)}")
+        return
+    share = facts.remaining / facts.evaluated if facts.evaluated else 0.0
+    yield GateInput(
+        limits=limits,
+        measurement=Measurement.of_count(share, facts.evaluated),
+        remark=f"({facts.remaining:,} of {format_count(facts.evaluated, 'case')})",
+        doubt="" if facts.problem is None else f"it {format_training(facts)}",
     )
 
 

@@ -11,6 +11,7 @@ from evaluator.certification import (
     format_count,
     format_list,
     format_metric,
+    format_training,
     worst_gaps,
 )
 from evaluator.reporting._content import CandidateSummary, DocumentsContent
@@ -96,7 +97,7 @@ def model_card(content: DocumentsContent, candidate: str) -> Document:
             Section("factors", _factors(content)),
             Section("metrics", _metrics(content, candidate)),
             Section("evaluation-data", evaluation_data(content)),
-            Section("training-data", [Paragraph(f"{NOT_KNOWN} A candidate comes as an artifact.")]),
+            Section("training-data", _training_data(content, candidate)),
             Section("analyses", _analyses(content, summary)),
             Section("ethics", _ethics(content, candidate)),
             Section("caveats", _caveats(content, candidate)),
@@ -148,6 +149,30 @@ def _details(content: DocumentsContent, summary: CandidateSummary) -> list[Block
         ("Questions to", ", ".join(content.spec.owners)),
     ]
     return [Facts(rows)]
+
+
+def _training_data(content: DocumentsContent, candidate: str) -> list[Block]:
+    """Say what the audit says that it was trained on, and whether it saw the cases there."""
+    facts = content.scorecard.training.get(candidate)
+    seen = Paragraph(f"It {format_training(facts)}.")
+    if facts is None:
+        return [Paragraph(f"{NOT_KNOWN} A candidate comes as an artifact."), seen]
+    rows: list[tuple[str, Inline]] = [
+        (f"File {name} (SHA-256)", InlineCode(digest)) for name, digest in facts.files.items()
+    ]
+    if facts.rows:
+        rows.append(("Rows", f"{facts.rows:,}, of which {facts.unread:,} could not be read whole"))
+    if facts.by_content is not None:
+        rows.append(("Columns that cases were compared by", ", ".join(facts.columns)))
+    if facts.last_day is not None:
+        rows.append(("Last day", facts.last_day))
+    if facts.digests:
+        rows.append(("Files that are known by their digest alone", f"{facts.digests:,}"))
+    return [
+        Paragraph("As the audit declares it; nobody can tell from the artifact."),
+        *([Facts(rows)] if rows else []),
+        seen,
+    ]
 
 
 def _intended_use(content: DocumentsContent) -> list[Block]:

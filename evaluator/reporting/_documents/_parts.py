@@ -138,6 +138,16 @@ def evaluation_data(content: DocumentsContent) -> list[Block]:
                     else []
                 ),
                 *(
+                    [
+                        (
+                            "Labelled rows that a candidate saw in training, left out",
+                            f"{measured.rows_seen_in_training:,}",
+                        )
+                    ]
+                    if measured.rows_seen_in_training
+                    else []
+                ),
+                *(
                     ("What intervals take for granted", to_sentence(words))
                     for words in measured.assumptions
                 ),
