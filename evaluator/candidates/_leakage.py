@@ -1,19 +1,15 @@
 """What makes figures look too good: features that give the label away, cases that come again."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from evaluator.candidates._training import content_of, log_frequencies
+from evaluator.candidates._training import content_of, equal_by_chance
 from evaluator.scorecard import DATA_PREFIX
 from evaluator.spec import AuditSpec
-
-if TYPE_CHECKING:
-    import polars as pl
 
 GIVES_AWAY: Final = 0.99
 """From this AUC on a single feature is told to give the label away."""
@@ -85,14 +81,16 @@ def separation(values: "pa.ChunkedArray | pa.Array", labels: npt.NDArray[np.inte
 def _numbers(values: "pa.ChunkedArray | pa.Array") -> npt.NDArray[np.float64]:
     if pa.types.is_temporal(values.type):
         values = values.cast(pa.timestamp("us")).cast(pa.int64())
-    return np.asarray(values.cast(pa.float64()).to_numpy(), np.float64)
+    return np.asarray(values.cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
 
 
 def _rates_elsewhere(
     values: "pa.ChunkedArray | pa.Array", labels: npt.NDArray[np.integer]
 ) -> npt.NDArray[np.float64]:
     """Give each case the share of positive ones among those with its value in the other half."""
-    codes = np.asarray(pc.rank(values, tiebreaker="dense")) - 1
+    whole = pa.chunked_array([values]) if isinstance(values, pa.Array) else values
+    encoded = whole.combine_chunks().dictionary_encode(null_encoding="encode")
+    codes = encoded.indices.to_numpy().astype(np.int64)
     half = np.arange(len(labels)) % 2
     key = codes * 2 + half
     of_value = np.bincount(key, minlength=2 * (codes.max() + 1))
@@ -100,7 +98,8 @@ def _rates_elsewhere(
     other = codes * 2 + 1 - half
     with np.errstate(invalid="ignore"):
         rates = positive[other] / of_value[other]
-    return np.where(np.isnan(rates), labels.mean(), rates)
+    filled: npt.NDArray[np.float64] = np.where(np.isnan(rates), labels.mean(), rates)
+    return filled
 
 
 def _repeats(cases: pa.Table, spec: AuditSpec, *, with_ids: bool) -> Iterator[str]:
@@ -126,8 +125,9 @@ def _repeats(cases: pa.Table, spec: AuditSpec, *, with_ids: bool) -> Iterator[st
         .filter(pl.col("\0count") > 1)
     )
     count = groups["\0count"].to_numpy().astype(np.int64)
+    by_chance = float((content.height - 1) * equal_by_chance(content).sum())
     # In a group of equals each case has all others.
-    if not len(count) or (count * (count - 1)).sum() < _BEYOND_CHANCE * _equal_by_chance(content):
+    if not len(count) or (count * (count - 1)).sum() < _BEYOND_CHANCE * by_chance:
         return
     pairs = sorted(tuple(pair) for pair in groups["\0id"].to_list())
     shown = ", ".join(f"{first} and {second}" for first, second in pairs[:_EXAMPLES])
@@ -140,8 +140,3 @@ def _repeats(cases: pa.Table, spec: AuditSpec, *, with_ids: bool) -> Iterator[st
         " intervals too narrow"
         + (f"; {contradicting:,} such cases have labels that differ" if contradicting else "")
     )
-
-
-def _equal_by_chance(content: "pl.DataFrame") -> float:
-    """Expect how many equals all cases have together, were columns independent of each other."""
-    return float((content.height - 1) * np.exp(log_frequencies(content)).sum())

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 Mask = npt.NDArray[np.bool_]
 
+_COMMON: Final = 0.05
+"""A value that so many of the cases have is as frequent as it is among all of them."""
 _SEEN_SCHEMA: Final = pa.schema(
     [
         *((name, pa.string()) for name in ("candidate", "id", "day")),
@@ -309,15 +311,26 @@ class _Matches:
 def _by_chance(cases: "pl.DataFrame", rows: int) -> float:
     """Expect how many cases have an equal among other rows, were columns independent of each other.
 
-    A value is taken to be as frequent there as it is among the cases.
+    Values are taken to be as frequent there as they are among the cases.
     """
-    frequencies = np.exp(log_frequencies(cases)).clip(max=1 - 1e-15)
-    return float(-np.expm1(rows * np.log1p(-frequencies)).sum())
+    chances = equal_by_chance(cases).clip(max=1 - 1e-15)
+    return float(-np.expm1(rows * np.log1p(-chances)).sum())
 
 
-def log_frequencies(content: "pl.DataFrame") -> npt.NDArray[np.float64]:
-    """Give the logarithm of how frequent each row would be, were columns independent."""
+def equal_by_chance(content: "pl.DataFrame") -> npt.NDArray[np.float64]:
+    """Give of each row how probable it is that another one is equal, were columns independent.
+
+    A rare value is as frequent as it is among rows that differ elsewhere: that rows are equal must
+    not make it probable that they are.
+    """
     import polars as pl
 
-    frequent = [(pl.len().over(name) / pl.len()).log() for name in content.columns]
-    return content.select(pl.sum_horizontal(frequent)).to_series().to_numpy()
+    equal = pl.len().over(content.columns)
+    chance = [
+        pl.when(pl.len().over(name) >= _COMMON * pl.len())
+        .then(pl.len().over(name) / pl.len())
+        .otherwise((pl.len().over(name) - equal) / pl.max_horizontal(pl.len() - equal, 1))
+        for name in content.columns
+    ]
+    found = content.select(pl.fold(1.0, lambda one, other: one * other, chance).alias("chance"))
+    return found["chance"].to_numpy()

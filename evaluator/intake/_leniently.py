@@ -102,8 +102,14 @@ def _read(
     validator = RowValidator(lenient)
     reader = open_reader(path, lenient, name=path.name)
     for batch in reader.batches():
-        given = {name for name in batch.frame.columns if name in reader.metadata.header}
-        if not given and len(ids) == len(reader.metadata.header) == 1 and _is_text(path, lenient):
+        header = reader.metadata.header or [
+            # Which keys objects have is known behind the last one.
+            name
+            for name, gaps in batch.frame.null_count().row(0, named=True).items()
+            if gaps < batch.frame.height
+        ]
+        given = {name for name in batch.frame.columns if name in header}
+        if not given and len(ids) == len(header) == 1 and _is_text(path, lenient):
             only_ids = {"columns": {ids[0]: lenient.columns[ids[0]]}, "header": False}
             yield from _read(path, lenient.model_copy(update=only_ids), data, id_columns)
             return
