@@ -1,6 +1,7 @@
 """The wheels in fresh environments and an empty folder, as a user and a stranger have them."""
 
 import csv
+import hashlib
 import json
 import os
 import re
@@ -373,6 +374,71 @@ def test_data_slices_and_labels_are_taken_as_users_have_them(
     assert "1 candidate slices computed" in said_of["undivided"]
     assert "4 candidate slices computed" in said_of["discovered"]
     assert "90 of 90 cases that are at least 30 days old have a label" in said_of["late"]
+
+
+def test_what_a_candidate_saw_in_training_is_refused_left_out_or_told_and_silence_is_said(
+    whole: Environment, tmp_path: Path
+) -> None:
+    whole._replace(empty=tmp_path).ask("evaluator", "init", "mine")
+    project = whole._replace(empty=tmp_path / "mine")
+    home = project.empty / ".evaluator"
+    days = ("2024-01-05", "2024-01-06")
+    rows = [(n, n / 8, n % 5 % 2, n / 90) for n in range(90)]
+    for day, some in zip(days, (rows[:40], rows[40:]), strict=True):
+        _write(
+            home / "landing" / "loans" / f"{day}.csv",
+            ("case", "amount", "ok"),
+            [row[:3] for row in some],
+        )
+    _write(home / "model.csv", ("case", "p"), [(row[0], row[3]) for row in rows])
+    # Of ten cases the ids, and of five others what they hold, under ids of their own.
+    _write(home / "ids.csv", ("key",), [(n,) for n in range(10)])
+    _write(home / "rows.csv", ("case", "amount"), [(1000 + n, n / 8) for n in range(40, 45)])
+    digest = hashlib.sha256((home / "landing" / "loans" / f"{days[0]}.csv").read_bytes())
+    files = {"files": ["ids.csv", "rows.csv"]}
+
+    def said(training: object, code: int) -> str:
+        columns = {
+            "case": {"type": "integer", "required": True},
+            "amount": {"type": "float"},
+            "ok": {"type": "integer", "allowed": [0, 1]},
+        }
+        model = {"name": "model", "kind": "recorded", "path": "model.csv", "id": "case"}
+        attributes = {
+            "data": {
+                "files": "{date}.csv",
+                "first_day": days[0],
+                "last_day": days[1],
+                "id": "case",
+                "columns": columns,
+            },
+            "label": {"column": "ok", "positive": 1},
+            "candidates": [{**model, "score": "p", "training": training}],
+            "gates": [{"metric": "accuracy", "at_least": 0.1}],
+        }
+        folder = project.empty / "mine" / "defs" / "loans"
+        folder.mkdir(exist_ok=True)
+        declared = {"type": "evaluator.orchestration.AuditComponent", "attributes": attributes}
+        (folder / "defs.yaml").write_text(json.dumps(declared))
+        told = project.ask("evaluator", "run", "loans", code=code).out
+        return told + project.ask("evaluator", "verify", "loans/model", code=NOT_CERTIFIED).out
+
+    refused = said({**files}, NOT_CERTIFIED)
+    assert "model  NOT CERTIFIED" in refused
+    assert "saw 15 of 90 cases in training (10 by id, 5 by their values), such as" in refused
+    left_out = said({**files, "seen": "leave_out"}, 0)
+    assert re.search("  model +75 ", left_out)
+    assert "which are left out" in left_out
+    told = said({**files, "seen": "tell"}, 0)
+    assert re.search("  model +90 ", told)
+    assert "saw 40 of 90 cases in training (40 by their day)" in said(
+        {"last_day": days[0]}, NOT_CERTIFIED
+    )
+    assert "saw 40 of 90 cases in training (40 by their file)" in said(
+        {"digests": [digest.hexdigest()]}, NOT_CERTIFIED
+    )
+    assert "gone.csv: there is no such file" in said({"files": "gone.csv"}, NOT_CERTIFIED)
+    assert "nobody checked, since the audit does not say what it was trained on" in said(None, 0)
 
 
 def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

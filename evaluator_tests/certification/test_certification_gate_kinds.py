@@ -25,6 +25,7 @@ from evaluator.scorecard import (
     LabelFacts,
     Measurement,
     Scorecard,
+    TrainingFacts,
     format_scope,
 )
 from evaluator.spec import GateBase, GateSpec, problem
@@ -89,6 +90,12 @@ EXAMPLES = {
         ["overall"],
         "the share of cases with a label is 0.950 (190 of 200 cases), at least 0.9",
     ),
+    "unseen": (
+        "{kind: unseen}",
+        "no case seen in training",
+        ["overall"],
+        "the share of cases seen in training is 0 (0 of 200 cases), at most 0",
+    ),
     "drift": (
         "{kind: drift, drift_below: 0.2}",
         "drift below 0.2 each day (stability index)",
@@ -129,6 +136,7 @@ def whole(scorecard: Any, evidence: Any) -> GateEvidence:
             conflicting=0,
             latest=False,
         ),
+        training={"good": TrainingFacts(cases=210, evaluated=200, by_id=10, found=10, left_out=10)},
     )
     return made
 
@@ -208,3 +216,33 @@ def test_a_kind_is_added_by_its_model_and_its_behaviour_alone(
     assert failing.reason == "1 of 4 slices fails; the worst is West x regional with 37, below 50"
     (nothing,) = judge([gate], evidence(slices=pd.DataFrame()), ["good"])
     assert nothing.verdict == "INSUFFICIENT EVIDENCE"
+
+
+@pytest.mark.parametrize(
+    ("gate", "facts", "verdict", "words"),
+    [
+        ({}, None, "INSUFFICIENT EVIDENCE", "nobody checked"),
+        ({}, {"problem": "t.csv: it is gone"}, "INSUFFICIENT EVIDENCE", "t.csv: it is gone"),
+        # Ids alone were looked for, and that found none.
+        ({}, {"by_id": 0, "problem": "the rest is lost"}, "INSUFFICIENT EVIDENCE", "is lost"),
+        (
+            {},
+            {"by_id": 2, "found": 2, "problem": "it is lost"},
+            "FAIL",
+            "(2 of 200 cases), above 0",
+        ),
+        ({"at_most": 0.01}, {"by_id": 2, "found": 2}, "PASS", "(2 of 200 cases), at most 0.01"),
+        ({"at_most": 0.01}, {"by_id": 3, "found": 3}, "FAIL", "(3 of 200 cases), above 0.01"),
+        # Values that many share are no sign of having been seen.
+        ({}, {"by_content": 9, "by_chance": 8.0}, "INSUFFICIENT EVIDENCE", "tells which"),
+    ],
+)
+def test_what_was_seen_in_training_passes_only_where_somebody_looked(
+    whole: GateEvidence, gate: Any, facts: Any, verdict: str, words: str
+) -> None:
+    known = {} if facts is None else {"good": TrainingFacts(cases=200, evaluated=200, **facts)}
+    evidence = replace(whole, scorecard=replace(whole.scorecard, training=known))
+    asked = GATE.validate_python({"kind": "unseen", **gate})
+    (judged,) = judge([asked], evidence, ["good"])
+    assert judged.verdict == verdict
+    assert words in judged.reason

@@ -79,7 +79,8 @@ def test_without_a_kind_it_is_skops() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_words_places_and_transport_are_no_part_of_the_identity(kind: str) -> None:
-    words = {"name": "two", "description": "Another one", "baseline": True}
+    words: dict[str, Any] = {"name": "two", "description": "Another one", "baseline": True}
+    words |= {"training": {"last_day": "2025-12-31"}}
     limits = {"timeout": 7, "load_timeout": 7, "memory_limit": "2 GiB", "isolate": "process"}
 
     assert candidate(kind, **words, **limits).identity_settings == candidate(kind).identity_settings
@@ -102,7 +103,7 @@ def test_what_changes_outputs_is_part_of_the_identity(kind: str, key: str) -> No
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_key_is_either_in_the_identity_or_known_not_to_be(kind: str) -> None:
     model: type[BaseModel] = type(candidate(kind))
-    known = {"name", "description", "baseline", *KINDS[kind][1]}
+    known = {"name", "description", "training", "baseline", *KINDS[kind][1]}
     known |= {"timeout", "load_timeout", "memory_limit", "isolate"}
     # Which file is trusted does not change what the trusted file gives.
     known |= {"trust"} if kind == "pickle" else {"version_header"} & set(model.model_fields)
@@ -146,6 +147,7 @@ def test_the_page_has_a_section_for_each_kind_and_one_for_what_they_share() -> N
     shared = page.partition("## `candidates[]`\n")[2].partition("\n## ")[0]
     assert [line for line in shared.splitlines() if line.startswith("### ")] == [
         "### `name`", "### `threshold`", "### `baseline`", "### `description`",
+            "### `training`",
         "### `timeout`", "### `load_timeout`", "### `memory_limit`", "### `isolate`",
     ]  # fmt: skip
 
