@@ -278,6 +278,7 @@ def test_a_statement_of_format_1_says_what_one_of_format_2_says(document: dict[s
     update = {
         "candidate": judged.model_copy(update={"qualified_by": said.candidate.qualified_by}),
         "shared": said.shared,
+        "training": said.training,
         "commitment": said.commitment,
     }
     assert read.predicate.model_copy(update=update) == said

@@ -238,10 +238,12 @@ def test_identities_move_with_what_is_declared_and_with_nothing_else(tmp_path: P
         raw = _Chain(state_of(spec_of(), tmp_path)).store("raw_data", "raw")
         return {
             "intake": found.intake(raw),
-            "evaluation_set": found.evaluation_set({"2026-01-01": "v"}, {}),
+            "evaluation_set": found.evaluation_set({"2026-01-01": "v"}, {}, {}),
             "predictions": found.predictions(candidate, SliceInputs("set", "model"), "a|b"),
             "slice_metrics": found.slice_metrics("predictions"),
-            "scorecard": found.scorecard("set", [], previous=None, days=None, labels=None),
+            "scorecard": found.scorecard(
+                "set", [], previous=None, days=None, labels=None, training=None
+            ),
         }
 
     plain = identities()

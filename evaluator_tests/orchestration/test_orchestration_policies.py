@@ -82,7 +82,7 @@ def test_a_weekly_evaluation_set_waits_for_monday(audit: Audit, finished_home: H
     frozen = old.model_copy(
         update={
             "upstream": old.upstream[:2],
-            "identity": state.identities.evaluation_set(days, {}),
+            "identity": state.identities.evaluation_set(days, {}, {}),
             "created_at": datetime(2026, 5, 6, tzinfo=UTC),
         }
     )
