@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pandas as pd
 import pytest
 
@@ -130,6 +131,21 @@ def test_cases_that_were_seen_are_left_out_and_the_rest_is_certified(home: Home)
     assert (again.computed, again.reused) == (0, len(audit.spec.slices()))
 
 
+@pytest.mark.slow
+def test_dagster_shows_what_was_seen_as_text(home: Home) -> None:
+    train_on(home, world().iloc[:12], "<b>rows.csv")
+    audit = trained({"files": ["training/<b>rows.csv", "training/<i>gone.csv"]})
+    run(audit, home)
+    with dg.DagsterInstance.get() as instance:
+        event = instance.get_latest_materialization_event(dg.AssetKey(["shop", "evaluation_set"]))
+    assert event is not None
+    assert event.asset_materialization is not None
+    metadata = event.asset_materialization.metadata
+    assert "gone.csv: there is no such file" in str(metadata["seen in training"].value)
+    assert "<i>" not in str(metadata["seen in training"].value)
+    assert metadata["rows seen in training, left out"].value == 0
+
+
 def test_told_alone_it_decides_nothing(home: Home) -> None:
     train_on(home, world().iloc[:12])
     audit = trained({"files": "training/rows.csv", "seen": "tell"})
@@ -141,6 +157,7 @@ def test_told_alone_it_decides_nothing(home: Home) -> None:
     assert any("said saw 12 of 180" in remark for remark in remarks_of(audit, home))
 
 
+@pytest.mark.slow
 def test_a_last_day_and_the_digest_of_a_days_file_find_its_cases(home: Home) -> None:
     by_day = trained({"last_day": DAYS[0]})
     run(by_day, home)
@@ -156,6 +173,7 @@ def test_a_last_day_and_the_digest_of_a_days_file_find_its_cases(home: Home) -> 
     assert facts_of(AuditState(by_file, home)).cases == 120
 
 
+@pytest.mark.slow
 def test_files_that_are_not_there_leave_it_undecided_until_they_come(home: Home) -> None:
     audit = trained({"files": "training/rows.csv", "seen": "leave_out"})
     summary = run(audit, home)
@@ -191,6 +209,7 @@ def test_a_file_that_cannot_be_read_is_a_reason_and_other_candidates_go_on(home:
     assert any("training/rows.parquet: " in remark for remark in remarks_of(audit, home))
 
 
+@pytest.mark.slow
 def test_what_is_refused_without_a_gate_ends_with_the_exit_code_of_no_certificate(
     home: Home,
 ) -> None:
@@ -206,6 +225,7 @@ def test_what_is_refused_without_a_gate_ends_with_the_exit_code_of_no_certificat
     assert candidate["reason"] == "the audit declares no gate but on what was seen in training"
 
 
+@pytest.mark.slow
 def test_days_that_come_later_are_looked_at_too(home: Home) -> None:
     last = home.landing("shop") / f"cases-{DAYS[2]}.csv"
     later = last.read_bytes()
@@ -235,6 +255,7 @@ def _other_fact(state: AuditState) -> str:
     return "record.json"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tamper", [_other_count, _other_fact])
 def test_tampered_findings_are_found_by_verify(
     home: Home, tamper: Callable[[AuditState], str]
@@ -248,6 +269,7 @@ def test_tampered_findings_are_found_by_verify(
     assert any(name in problem.file for problem in problems)
 
 
+@pytest.mark.slow
 def test_a_redacted_export_names_no_case_that_was_seen(home: Home, tmp_path: Path) -> None:
     frame = world()
     frame.loc[0, "case"] = "zz-4711-zz"

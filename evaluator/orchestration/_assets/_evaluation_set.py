@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 
 from evaluator.candidates import adapter_of
+from evaluator.certification import format_training
 from evaluator.orchestration._asset_specs import (
     asset_spec,
     dependency,
@@ -44,6 +45,12 @@ def evaluation_set_asset(audit: Audit) -> dg.AssetsDefinition:
                 if audit.spec.labels is None
                 else " Labels are joined by id from all their accepted days, and cases that are too"
                 " young for theirs are left out."
+            )
+            + (
+                " Cases that candidates saw in training are looked for, and left out where these"
+                " say so."
+                if any(candidate.training for candidate in audit.spec.candidates)
+                else ""
             )
         ),
         kinds={"python", "parquet"},
@@ -95,6 +102,19 @@ def evaluation_set_asset(audit: Audit) -> dg.AssetsDefinition:
                 },
                 "labels by slice": dg.MetadataValue.md(markdown_table(counts)),
                 **late,
+                **(
+                    {
+                        "rows seen in training, left out": facts.seen_left_out,
+                        "seen in training": dg.MetadataValue.md(
+                            "\n".join(
+                                f"- {escape_markdown(f'{name} {format_training(one)}')}"
+                                for name, one in facts.training.items()
+                            )
+                        ),
+                    }
+                    if facts.training
+                    else {}
+                ),
                 "content version": record.content_version,
                 "stored as": dg.MetadataValue.path(state.place(record, CASES)),
             },
