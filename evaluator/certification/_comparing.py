@@ -15,8 +15,10 @@ from evaluator.scorecard import (
     COMPARISONS,
     FAIRNESS,
     MEASUREMENTS,
+    OPERATING_POINTS,
     PAIRS,
     RANKS,
+    SCORE_BINS,
     WEAK_SLICES,
 )
 
@@ -30,6 +32,8 @@ KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     RANKS: _MEASURED,
     FAIRNESS: ("candidate", "measure", "comparison", "class", "attribute", "group"),
     WEAK_SLICES: ("candidate", "slice", "conditions"),
+    OPERATING_POINTS: ("candidate", "point"),
+    SCORE_BINS: ("candidate", "low"),
 }
 """What a row of each table is about. What got worse is not among them: that rests on an earlier
 certificate's evidence."""

@@ -164,7 +164,10 @@ def _recompute_tables(
             yield from _check_cases(frame, truth, own)
             predicted[name] = Predicted(frame, {Slice.of_key(item.partition) for item in own})
     whole = {
-        name: evidence.table(scorecard, name) for name in KEYS if whose is None or name != RANKS
+        name: evidence.table(scorecard, name)
+        for name in KEYS
+        # An earlier version had no table of some kinds.
+        if name in scorecard.files and (whose is None or name != RANKS)
     }
     evaluated = _evaluated_slices(scorecard, spec)
     others = _others(spec, asked, whole, evaluated, truth)
@@ -192,7 +195,11 @@ def _recompute_tables(
     training = read_training_facts(evidence, evaluation_set)
     yield from _check_seen(evidence, evaluation_set, training, cases.num_rows)
     again = Scorecard.from_tables(
-        {**dict.fromkeys((RANKS, WORSENED), pd.DataFrame()), **tables, SLICES: slices}.__getitem__,
+        {
+            **dict.fromkeys((*KEYS, WORSENED), pd.DataFrame()),
+            **tables,
+            SLICES: slices,
+        }.__getitem__,
         weak_searches=searches,
         days=days,
         labels=labels,

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from evaluator.evaluation._cases import WEIGHT, EvaluatedCases, IntArray
 from evaluator.evaluation._compare import NO_OTHERS, OthersCompared, compare
+from evaluator.evaluation._curves import operating_points, score_bins
 from evaluator.evaluation._fairness import measure_fairness
 from evaluator.evaluation._measure import (
     design_effect,
@@ -28,8 +29,10 @@ from evaluator.scorecard import (
     COMPARISONS,
     FAIRNESS,
     MEASUREMENTS,
+    OPERATING_POINTS,
     PAIRS,
     RANKS,
+    SCORE_BINS,
     SLICE_COLUMNS,
     WEAK_SLICES,
     WORSENED,
@@ -221,6 +224,14 @@ def find_for_candidate(
     def tried(what: str, work: Callable[[], Any]) -> Any:
         return _attempt(f"{what} of {candidate.name}", work, remarks)
 
+    tables[OPERATING_POINTS] = tried(
+        "a count of what is right and wrong",
+        lambda: operating_points(candidate, cases, predictions, row_positions),
+    )
+    tables[SCORE_BINS] = tried(
+        "a look at the scores",
+        lambda: score_bins(spec, candidate, cases, predictions, row_positions),
+    )
     if spec.fairness is not None:
         tables[FAIRNESS] = tried(
             "a look at the fairness",

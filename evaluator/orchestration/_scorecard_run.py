@@ -349,7 +349,12 @@ def _judge(state: AuditState, record: Record) -> _Judgement:
     facts = ScorecardFacts.of(record)
     frozen = EvaluationSetFacts.of(evaluation_set_of(state, record))
     scorecard = Scorecard.from_tables(
-        lambda name: from_stored(state.store.read_table(record, name)),
+        lambda name: (
+            from_stored(state.store.read_table(record, name))
+            # An earlier version had no table of some kinds.
+            if name in record.files
+            else pd.DataFrame()
+        ),
         weak_searches=facts.weak_searches,
         remarks=facts.remarks,
         days=read_days(state.store.read_bytes(record, DAYS)) if DAYS in record.files else (),

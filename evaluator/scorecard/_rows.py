@@ -223,6 +223,77 @@ class WorsenedSlice:
         return self.status == "worse"
 
 
+@dataclass(frozen=True, kw_only=True)
+class OperatingPoint:
+    """What a candidate gets right and wrong as it decides, or from one score on.
+
+    Attributes
+    ----------
+    point
+        0 is as it decides; the others are thresholds that rise.
+    threshold
+        A score at or above this is positive; None as it decides.
+    true_positives, false_positives, false_negatives, true_negatives
+        How many cases are so, by their weights.
+    """
+
+    candidate: str
+    point: int
+    threshold: float | None = None
+    true_positives: float
+    false_positives: float
+    false_negatives: float
+    true_negatives: float
+
+    @property
+    def true_positive_rate(self) -> float | None:
+        """The share of positive cases that it finds: its recall."""
+        return _share(self.true_positives, self.false_negatives)
+
+    @property
+    def false_positive_rate(self) -> float | None:
+        """The share of negative cases that it takes for positive."""
+        return _share(self.false_positives, self.true_negatives)
+
+    @property
+    def precision(self) -> float | None:
+        """The share of what it takes for positive that is."""
+        return _share(self.true_positives, self.false_positives)
+
+
+def _share(part: float, rest: float) -> float | None:
+    return part / (part + rest) if part + rest else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreBin:
+    """The cases whose scores lie from `low` to below `high`, which 1 itself is in the last one.
+
+    Attributes
+    ----------
+    mean_score
+        By weights.
+    positives, negatives
+        How many cases are so, by their weights.
+    rate, rate_low, rate_high
+        The share of positive cases, with its interval.
+    n
+        How many cases there are.
+    """
+
+    candidate: str
+    low: float
+    high: float
+    mean_score: float
+    positives: float
+    negatives: float
+    rate: float | None = None
+    rate_low: float | None = None
+    rate_high: float | None = None
+    n: int
+    status: str | None = None
+
+
 class _Kind(NamedTuple):
     """How a type of Python stands in tables."""
 

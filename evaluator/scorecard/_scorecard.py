@@ -14,7 +14,9 @@ from evaluator.scorecard._rows import (
     Comparison,
     Found,
     Gap,
+    OperatingPoint,
     Rank,
+    ScoreBin,
     WeakSlice,
     WorsenedSlice,
     read_rows,
@@ -24,8 +26,10 @@ from evaluator.scorecard._tables import (
     COMPARISONS,
     FAIRNESS,
     MEASUREMENTS,
+    OPERATING_POINTS,
     PAIRS,
     RANKS,
+    SCORE_BINS,
     SLICES,
     WEAK_SLICES,
     WORSENED,
@@ -38,6 +42,8 @@ _TABLES: Final[Mapping[type, str]] = {
     Gap: "fairness",
     WeakSlice: "weak_slices",
     WorsenedSlice: "worsened",
+    OperatingPoint: "operating_points",
+    ScoreBin: "score_bins",
 }
 """Which table has rows of which kind."""
 
@@ -212,6 +218,8 @@ class Scorecard:
     worsened
         `candidate`, and the columns of `evaluator.metrics.worsened_slices`, since the last
         certificate that was about another evaluation set; without rows where there is none.
+    operating_points, score_bins
+        Rows of `OperatingPoint` and `ScoreBin`; without rows where they were not stored yet.
     weak_searches
         By candidate, how far its weak slices were searched: `WeakSlices.search`, and `loss` and
         `level` where they are known. A candidate that is not in it was not searched.
@@ -238,6 +246,8 @@ class Scorecard:
     fairness: pd.DataFrame = field(default_factory=pd.DataFrame)
     weak_slices: pd.DataFrame = field(default_factory=pd.DataFrame)
     worsened: pd.DataFrame = field(default_factory=pd.DataFrame)
+    operating_points: pd.DataFrame = field(default_factory=pd.DataFrame)
+    score_bins: pd.DataFrame = field(default_factory=pd.DataFrame)
     weak_searches: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     remarks: Sequence[str] = ()
     days: Sequence[DayFacts] = ()
@@ -251,7 +261,7 @@ class Scorecard:
         ----------
         kind
             `AdditionalMeasurement`, `Comparison` (those with the baseline), `Rank`, `Gap`,
-            `WeakSlice` or `WorsenedSlice`.
+            `WeakSlice`, `WorsenedSlice`, `OperatingPoint` or `ScoreBin`.
         candidate
             Whose rows; those of all where None.
 
@@ -318,6 +328,8 @@ class Scorecard:
             fairness=read_table(FAIRNESS),
             weak_slices=read_table(WEAK_SLICES),
             worsened=read_table(WORSENED),
+            operating_points=read_table(OPERATING_POINTS),
+            score_bins=read_table(SCORE_BINS),
             weak_searches=weak_searches,
             remarks=remarks,
             days=days,

@@ -10,7 +10,9 @@ from evaluator.scorecard._rows import (
     AdditionalMeasurement,
     Comparison,
     Gap,
+    OperatingPoint,
     Rank,
+    ScoreBin,
     WeakSlice,
     WorsenedSlice,
     schema_of,
@@ -42,6 +44,8 @@ RANKS: Final = "ranks.parquet"
 FAIRNESS: Final = "fairness.parquet"
 WEAK_SLICES: Final = "weak_slices.parquet"
 WORSENED: Final = "worsened.parquet"
+OPERATING_POINTS: Final = "operating_points.parquet"
+SCORE_BINS: Final = "score_bins.parquet"
 DAYS: Final = "days.json"
 """A scorecard's facts about days, where a gate looks at them."""
 
@@ -63,6 +67,8 @@ SCHEMAS: Final[Mapping[str, pa.Schema]] = {
     FAIRNESS: schema_of(Gap),
     WEAK_SLICES: schema_of(WeakSlice),
     WORSENED: schema_of(WorsenedSlice),
+    OPERATING_POINTS: schema_of(OperatingPoint),
+    SCORE_BINS: schema_of(ScoreBin),
 }
 """The columns of each table but the measurements, which have those of the audit's metrics."""
 

@@ -20,6 +20,7 @@ from evaluator.scorecard import (
     COMPARISONS,
     FAIRNESS,
     MEASUREMENTS,
+    OPERATING_POINTS,
     SLICES,
     WEAK_SLICES,
     Scorecard,
@@ -298,7 +299,7 @@ def test_a_loss_of_scores_that_are_not_there_is_a_remark_and_no_search(
         " brier needs them"
     )
     # What else was asked for is there.
-    assert list(found.tables) == [FAIRNESS]
+    assert list(found.tables) == [OPERATING_POINTS, FAIRNESS]
     assert set(found.tables[FAIRNESS]["candidate"]) == {"rule"}
 
 
