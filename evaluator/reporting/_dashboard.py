@@ -10,6 +10,7 @@ from evaluator.certification import UNSIGNED, format_count, format_metric, forma
 from evaluator.metrics import METRICS
 from evaluator.reporting._comparison import baseline_of, comparison_groups, rank_table
 from evaluator.reporting._content import DashboardContent
+from evaluator.reporting._curves import SIDE, candidate_curves
 from evaluator.reporting._fairness import describe_measures, fairness_groups
 from evaluator.reporting._formatting import (
     NO_VALUE,
@@ -119,6 +120,21 @@ def _verdicts(content: DashboardContent) -> dict[str, Any] | None:
     return {"verdicts": verdict_groups(content)} if wanted else None
 
 
+def _curves(content: DashboardContent) -> dict[str, Any] | None:
+    shown = candidate_curves(content)
+    measured = content.evaluation_set
+    return (
+        None
+        if not shown
+        else {
+            "curves": shown,
+            "side": SIDE,
+            "left": max(len(content.candidates) - len(shown), 0),
+            "weighted": measured is not None and measured.weight is not None,
+        }
+    )
+
+
 def _comparison(content: DashboardContent) -> dict[str, Any] | None:
     scorecard, names, metrics = content.scorecard, _names(content), content.headline_metrics
     groups = comparison_groups(scorecard, names, metrics)
@@ -226,6 +242,7 @@ SECTIONS = (
     Section("outcome", None, _outcome),
     Section("figures", "Figures", lambda content: {"headline": headline_rows(content)}),
     Section("verdicts", "Verdicts", _verdicts),
+    Section("curves", "Scores", _curves),
     Section("comparison", "Comparison", _comparison),
     Section("fairness", "Fairness", _fairness),
     Section("weak", "Weak slices", _weak_slices),

@@ -1,0 +1,154 @@
+"""How each candidate's scores part the classes, and how far they can be taken at their word."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from evaluator.reporting._content import DashboardContent
+from evaluator.scorecard import OperatingPoint, ScoreBin
+
+SIDE: Final = 100
+"""Each drawing is a square of so many units."""
+MOST_SHOWN: Final = 10
+"""The curves of so many candidates are drawn; all are in the scorecard."""
+_TOLD_AT: Final = 0.1
+"""The share of negative cases taken for positive at which a curve is told in words."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationMark:
+    """How often cases with scores of one bin are positive: positions, and what it is of."""
+
+    x: float
+    y: float
+    low: float | None
+    high: float | None
+    few: bool
+    """Whether too few cases have such a score to be told from chance."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreBar:
+    """How many cases of either class have scores of one bin: positions, from the middle on."""
+
+    x: float
+    width: float
+    positive: float
+    negative: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class CandidateCurves:
+    """The drawings of one candidate; `roc` and `precision_recall` are points of a line."""
+
+    name: str
+    number: int
+    roc: str
+    precision_recall: str
+    decides_at: tuple[float, float] | None
+    """Where it decides on the first line."""
+    decides_with: tuple[float, float] | None
+    """Where it decides on the second."""
+    in_words: str
+    marks: Sequence[CalibrationMark]
+    bars: Sequence[ScoreBar]
+    bins: Sequence[ScoreBin]
+    decided: OperatingPoint
+
+
+def candidate_curves(content: DashboardContent) -> list[CandidateCurves]:
+    """Draw the curves of the first candidates, in the audit's order."""
+    points = _by_candidate(content.scorecard.rows(OperatingPoint))
+    bins = _by_candidate(content.scorecard.rows(ScoreBin))
+    shown = [c.name for c in content.candidates if c.name in points][:MOST_SHOWN]
+    return [
+        _curves_of(name, number, points[name], bins.get(name, []), content.minimum_support)
+        for number, name in enumerate(shown)
+    ]
+
+
+def _by_candidate(rows: Iterable[Any]) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {}
+    for row in rows:
+        found.setdefault(row.candidate, []).append(row)
+    return found
+
+
+def _curves_of(
+    name: str,
+    number: int,
+    points: Sequence[OperatingPoint],
+    bins: Sequence[ScoreBin],
+    minimum_support: int,
+) -> CandidateCurves:
+    decided = next(point for point in points if point.threshold is None)
+    # From the strictest threshold, at which nothing is positive, to the most lenient.
+    along = [point for point in reversed(points) if point.threshold is not None]
+    roc = [(one.false_positive_rate, one.true_positive_rate) for one in along]
+    recalled = [(one.true_positive_rate, one.precision) for one in along]
+    most = max((bin_.positives + bin_.negatives for bin_ in bins), default=0.0)
+    return CandidateCurves(
+        name=name,
+        number=number,
+        roc=_line([(0.0, 0.0), *roc] if along else []),
+        precision_recall=_line(recalled),
+        decides_at=_place(decided.false_positive_rate, decided.true_positive_rate),
+        decides_with=_place(decided.true_positive_rate, decided.precision),
+        in_words=_in_words(along),
+        marks=[
+            CalibrationMark(
+                x=_along(one.mean_score),
+                y=_up(one.rate),
+                low=None if one.rate_low is None else _up(one.rate_low),
+                high=None if one.rate_high is None else _up(one.rate_high),
+                few=one.status != "ok" or one.n < minimum_support,
+            )
+            for one in bins
+            if one.rate is not None
+        ],
+        bars=[
+            ScoreBar(
+                x=_along(one.low),
+                width=_along(one.high - one.low),
+                positive=round(SIDE / 2 * one.positives / most, 1),
+                negative=round(SIDE / 2 * one.negatives / most, 1),
+            )
+            for one in bins
+            if most
+        ],
+        bins=bins,
+        decided=decided,
+    )
+
+
+def _in_words(along: Sequence[OperatingPoint]) -> str:
+    """Tell one place of a curve: how many it finds while it takes few others for positive."""
+    known = [
+        (one.false_positive_rate, one.true_positive_rate)
+        for one in along
+        if one.false_positive_rate is not None and one.true_positive_rate is not None
+    ]
+    within = [found for taken, found in known if taken <= _TOLD_AT]
+    if not known:
+        return "there are no scores of both classes"
+    return (
+        f"where it takes at most {_TOLD_AT:.0%} of the negative cases for positive, it finds"
+        f" {max(within, default=0.0):.0%} of the positive ones"
+    )
+
+
+def _line(points: Iterable[tuple[float | None, float | None]]) -> str:
+    places = [_place(x, y) for x, y in points]
+    return " ".join(f"{place[0]:g},{place[1]:g}" for place in places if place is not None)
+
+
+def _place(x: float | None, y: float | None) -> tuple[float, float] | None:
+    return None if x is None or y is None else (_along(x), _up(y))
+
+
+def _along(share: float) -> float:
+    return round(SIDE * share, 1)
+
+
+def _up(share: float) -> float:
+    return round(SIDE * (1 - share), 1)
