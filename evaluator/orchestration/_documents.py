@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from datetime import datetime
 from importlib.metadata import version
+from itertools import islice
 from typing import Any, NamedTuple
 
 from evaluator import __version__
@@ -36,24 +37,32 @@ from evaluator.orchestration._certificates import (
 from evaluator.orchestration._evaluation_set import WITHOUT_LABEL, label_notes_of
 from evaluator.orchestration._facts import (
     CertificateFacts,
+    EvaluationSetFacts,
     IntakeFacts,
     ScorecardFacts,
 )
 from evaluator.orchestration._identities import CODE_VERSIONS, spec_digest
-from evaluator.orchestration._scorecard_run import JudgedScorecard, expected_scorecard
+from evaluator.orchestration._scorecard_run import (
+    JudgedScorecard,
+    earlier_certifications,
+    expected_scorecard,
+)
 from evaluator.orchestration._state import AuditState, DayState
 from evaluator.reporting import (
     CandidateSummary,
     DashboardContent,
     DocumentsContent,
+    EarlierFigures,
     IntakeDay,
     model_card,
     render_dashboard,
     technical_file,
 )
-from evaluator.scorecard import LABELLED_BY_AGE, Asset
-from evaluator.spec import AuditSpec
+from evaluator.scorecard import LABELLED_BY_AGE, MEASUREMENTS, OVERALL, Asset, from_stored
+from evaluator.spec import AuditSpec, date_of
 
+_MOST_EARLIER = 20
+"""So many earlier evaluation sets are shown."""
 HEADLINES = 5
 """How many of the audit's metrics stand at the top of page and terminal."""
 
@@ -198,6 +207,7 @@ def _render_page(
             code_version=__version__,
             run_id=run_context.run_id,
             signed_by=CertificateFacts.of(certificate).key_id,
+            history=_history(state, judged.record),
         )
     )
     return {PAGE: page.encode()}
@@ -238,6 +248,23 @@ def _render_documents(
         for name, document in documents.items()
         for ending, text in zip(DOCUMENT_ENDINGS, (document.markdown, document.html), strict=True)
     }
+
+
+def _history(state: AuditState, scorecard: Record) -> list[EarlierFigures]:
+    """Read what was measured overall on earlier evaluation sets, the oldest first."""
+    found = []
+    for earlier in islice(earlier_certifications(state, scorecard), _MOST_EARLIER):
+        facts = EvaluationSetFacts.of(earlier.evaluation_set)
+        table = from_stored(state.store.read_table(earlier.scorecard, MEASUREMENTS))
+        found.append(
+            EarlierFigures(
+                created_at=earlier.scorecard.created_at,
+                last_day=max((day for day in map(date_of, facts.days) if day), default=None),
+                cases=facts.cases,
+                measurements=table[table["level"] == OVERALL],
+            )
+        )
+    return found[::-1]
 
 
 def _candidates(state: AuditState, judged: JudgedScorecard) -> list[CandidateSummary]:

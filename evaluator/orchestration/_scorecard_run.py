@@ -406,7 +406,7 @@ def find_previous_certification(
     Each scorecard notes the one before it, so that a walk from the current certificate finds it
     without listing all that is stored.
     """
-    record = state.current(Asset.CERTIFICATE) if state.spec.weak_slices else None
+    record = state.current(Asset.CERTIFICATE)
     while record is not None:
         scorecard = _upstream(state, record, Asset.SCORECARD)
         used = None if scorecard is None else _upstream(state, scorecard, Asset.EVALUATION_SET)
@@ -417,6 +417,22 @@ def find_previous_certification(
         identity = ScorecardFacts.of(scorecard).previous_certificate
         record = state.store.find(state.address(Asset.CERTIFICATE), identity) if identity else None
     return None
+
+
+def earlier_certifications(state: AuditState, scorecard: Record) -> Iterator[PreviousCertification]:
+    """Go back from a scorecard to the last certificate about each earlier evaluation set.
+
+    It ends where evidence was removed.
+    """
+    identity = ScorecardFacts.of(scorecard).previous_certificate
+    while identity is not None:
+        certificate = state.store.find(state.address(Asset.CERTIFICATE), identity)
+        before = None if certificate is None else _upstream(state, certificate, Asset.SCORECARD)
+        used = None if before is None else _upstream(state, before, Asset.EVALUATION_SET)
+        if before is None or used is None:
+            return
+        yield PreviousCertification(identity, before, used)
+        identity = ScorecardFacts.of(before).previous_certificate
 
 
 def _upstream(state: AuditState, record: Record, asset: str) -> Record | None:

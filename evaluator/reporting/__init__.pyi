@@ -2,6 +2,7 @@ from ._content import (
     CandidateSummary as CandidateSummary,
     DashboardContent as DashboardContent,
     DocumentsContent as DocumentsContent,
+    EarlierFigures as EarlierFigures,
     IntakeDay as IntakeDay,
     SingleFile as SingleFile,
 )

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 import pandas as pd
 
@@ -83,6 +83,28 @@ class SingleFile:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class EarlierFigures:
+    """What was measured over all cases of an earlier evaluation set.
+
+    Attributes
+    ----------
+    created_at
+        When.
+    last_day
+        The last day of that set; None where its data are of no day.
+    cases
+        How many cases it had.
+    measurements
+        As `Scorecard.measurements`, of the level ``overall``.
+    """
+
+    created_at: datetime
+    last_day: date | None
+    cases: int
+    measurements: pd.DataFrame
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class AuditContent:
     """What dashboard and documents rest on alike.
 
@@ -158,6 +180,8 @@ class DashboardContent(AuditContent):
     file
         The file, where one alone was checked, which issues no certificate and stores nothing; None
         for an audit.
+    history
+        What was measured for the certificates about earlier evaluation sets, the oldest first.
     """
 
     title: str
@@ -167,6 +191,7 @@ class DashboardContent(AuditContent):
     minimum_support: int
     signed_by: str | None
     file: SingleFile | None = None
+    history: Sequence[EarlierFigures] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

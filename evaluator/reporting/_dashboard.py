@@ -22,6 +22,7 @@ from evaluator.reporting._formatting import (
     format_status,
     template_environment,
 )
+from evaluator.reporting._history import candidate_histories
 from evaluator.reporting._labels import age_rows
 from evaluator.reporting._overview import (
     candidate_cards,
@@ -224,6 +225,11 @@ def _labels(content: DashboardContent) -> dict[str, Any] | None:
     return {"label_segments": segments, "label_rows": rows, "label_ages": ages}
 
 
+def _history(content: DashboardContent) -> dict[str, Any] | None:
+    histories = candidate_histories(content)
+    return {"histories": histories} if histories else None
+
+
 def _intake(content: DashboardContent) -> dict[str, Any]:
     days = content.intake_days
     return {"totals": intake_totals(days), "bars": day_bars(days), "bar_step": BAR_STEP}
@@ -251,6 +257,7 @@ SECTIONS = (
     Section("more", "More slices", _more),
     Section("gaps", "What is missing", _gaps),
     Section("labels", None, _labels),
+    Section("history", "History", _history),
     Section("intake", "Data", _intake),
     Section("evidence", "Evidence", _evidence),
 )

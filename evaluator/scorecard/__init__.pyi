@@ -26,6 +26,7 @@ from ._measurements import (
     slices_by_candidate as slices_by_candidate,
 )
 from ._rows import (
+    OVERALL as OVERALL,
     AdditionalMeasurement as AdditionalMeasurement,
     Comparison as Comparison,
     Found as Found,

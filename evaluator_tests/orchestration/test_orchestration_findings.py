@@ -23,6 +23,7 @@ from evaluator.orchestration._facts import ScorecardFacts
 from evaluator.orchestration._identities import CODE_VERSIONS, SliceInputs
 from evaluator.orchestration._mlflow_runs import as_json
 from evaluator.orchestration._scorecard_run import (
+    earlier_certifications,
     expected_scorecard,
     find_previous_certification,
     read_judged_scorecard,
@@ -30,7 +31,12 @@ from evaluator.orchestration._scorecard_run import (
 from evaluator.scorecard import DAYS, from_stored
 from evaluator.spec import Audit, AuditSpec
 from evaluator_tests.evaluation.shop import spec_of
-from evaluator_tests.orchestration.conftest import run
+from evaluator_tests.orchestration.conftest import open_home, run
+from evaluator_tests.orchestration.test_orchestration_labels import (
+    DAYS as SHOP_DAYS,
+    land_cases,
+    shop,
+)
 
 
 def state_of(spec: AuditSpec, home: Path) -> AuditState:
@@ -99,10 +105,11 @@ class _Chain:
         return earlier and earlier.evaluation_set.content_version
 
 
+@pytest.mark.parametrize("asked", [{"weak_slices": {"features": ["device"]}}, {}])
 def test_the_earlier_certificate_is_the_last_one_about_another_evaluation_set(
-    tmp_path: Path,
+    tmp_path: Path, asked: dict[str, Any]
 ) -> None:
-    chain = _Chain(state_of(spec_of(weak_slices={"features": ["device"]}), tmp_path))
+    chain = _Chain(state_of(spec_of(**asked), tmp_path))
     assert [chain.certify(name) for name in ("a", "a", "b", "b", "c", "c")] == [
         None, None, "a", "a", "b", "b"
     ]  # fmt: skip
@@ -110,9 +117,47 @@ def test_the_earlier_certificate_is_the_last_one_about_another_evaluation_set(
     assert [chain.certify("a"), chain.certify("a")] == ["c", "c"]
 
 
-def test_without_a_search_for_weak_slices_no_earlier_certificate_counts(tmp_path: Path) -> None:
+def test_earlier_certifications_go_back_as_far_as_there_is_evidence(tmp_path: Path) -> None:
     chain = _Chain(state_of(spec_of(), tmp_path))
-    assert [chain.certify("a"), chain.certify("b")] == [None, None]
+    for name in "abcd":
+        chain.certify(name)
+
+    def sets() -> list[str]:
+        current = chain.state.require("scorecard")
+        found = earlier_certifications(chain.state, current)
+        return [one.evaluation_set.content_version for one in found]
+
+    assert sets() == ["c", "b", "a"]
+    store = chain.state.store
+    _, gone, _ = earlier_certifications(chain.state, chain.state.require("scorecard"))
+    store.remove([f"{store.folder(gone.scorecard)}/record.json"])
+    assert sets() == ["c"]
+
+
+@pytest.mark.slow
+def test_the_page_shows_what_was_measured_on_earlier_sets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = open_home(tmp_path / "home", monkeypatch)
+    land_cases(made, with_labels=True)
+    last = made.landing("shop") / f"cases-{SHOP_DAYS[2]}.csv"
+    later = last.read_bytes()
+    last.unlink()
+    audit = shop(late=False)
+
+    def page() -> str:
+        run(audit, made)
+        state = AuditState(audit, made)
+        return state.store.read_bytes(state.require("dashboard"), "dashboard.html").decode()
+
+    assert '<section id="history"' not in page()
+    last.write_bytes(later)
+    shown = page()
+    assert "accuracy of said: " in shown
+    assert "on 6 January 2024" in shown
+    assert "on 1 February 2024" in shown
+    # Looked at again it is the same page.
+    assert page() == shown
 
 
 def asking(audit: Audit, **keys: Mapping[str, Any]) -> Audit:
