@@ -440,6 +440,17 @@ def _upstream(state: AuditState, record: Record, asset: str) -> Record | None:
     return None if found is None else state.store.find(state.address(asset), found.identity)
 
 
+def predictions_behind(state: AuditState, scorecard: Record, candidate: str) -> dict[Slice, Record]:
+    """Find the predictions of a candidate that a scorecard rests on, by slice."""
+    return {
+        Slice.of_key(one.partition): state.store.get(
+            state.address(one.asset, one.partition), one.identity
+        )
+        for one in scorecard.upstream
+        if one.asset == predictions_of(candidate)
+    }
+
+
 def compare_with_previous(
     state: AuditState,
     candidate: CandidateSpec,
@@ -452,13 +463,7 @@ def compare_with_previous(
     The earlier measurements are of its predictions then, by whatever version of it there was. A
     case that is in both evaluation sets counts for the earlier one alone.
     """
-    records = {
-        Slice.of_key(one.partition): state.store.get(
-            state.address(one.asset, one.partition), one.identity
-        )
-        for one in previous.scorecard.upstream
-        if one.asset == predictions_of(candidate.name)
-    }
+    records = predictions_behind(state, previous.scorecard, candidate.name)
     columns = [name for name in cases.table.column_names if name != "label"]
     table = state.store.read_table(previous.evaluation_set, CASES, columns=columns)
     new = ~predictions["id"].isin(table["id"].to_pandas())

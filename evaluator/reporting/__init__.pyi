@@ -3,6 +3,8 @@ from ._content import (
     DashboardContent as DashboardContent,
     DocumentsContent as DocumentsContent,
     EarlierFigures as EarlierFigures,
+    FlippedCase as FlippedCase,
+    Flips as Flips,
     IntakeDay as IntakeDay,
     SingleFile as SingleFile,
 )

@@ -104,6 +104,48 @@ class EarlierFigures:
     measurements: pd.DataFrame
 
 
+@dataclass(frozen=True, kw_only=True)
+class FlippedCase:
+    """A case that the baseline decides rightly and a candidate wrongly.
+
+    Attributes
+    ----------
+    label
+        Whether it is positive.
+    score, baseline_score
+        What each gave; None where it gives decisions alone.
+    """
+
+    id: str
+    geography: str
+    segment: str
+    label: bool
+    score: float | None
+    baseline_score: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flips:
+    """On which cases a candidate is right where the baseline is wrong, or the other way round.
+
+    Attributes
+    ----------
+    cases
+        So many both decided.
+    newly_right, newly_wrong
+        Of these, how many the candidate alone, or the baseline alone, decides rightly.
+    shown
+        Some of those that it newly gets wrong, those first whose scores are furthest apart; none
+        where ids are withheld.
+    """
+
+    candidate: str
+    cases: int
+    newly_right: int
+    newly_wrong: int
+    shown: Sequence[FlippedCase]
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class AuditContent:
     """What dashboard and documents rest on alike.
@@ -182,6 +224,8 @@ class DashboardContent(AuditContent):
         for an audit.
     history
         What was measured for the certificates about earlier evaluation sets, the oldest first.
+    flips
+        Of each candidate that is compared with the baseline.
     """
 
     title: str
@@ -192,6 +236,7 @@ class DashboardContent(AuditContent):
     signed_by: str | None
     file: SingleFile | None = None
     history: Sequence[EarlierFigures] = ()
+    flips: Sequence[Flips] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

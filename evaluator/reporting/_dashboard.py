@@ -150,6 +150,12 @@ def _comparison(content: DashboardContent) -> dict[str, Any] | None:
     )
 
 
+def _flips(content: DashboardContent) -> dict[str, Any] | None:
+    baseline = baseline_of(content.scorecard)
+    shown = is_divided(content.scorecard)
+    return {"baseline": baseline, "divided": shown} if content.flips else None
+
+
 def _fairness(content: DashboardContent) -> dict[str, Any] | None:
     groups = fairness_groups(content.fairness_gaps, _names(content))
     return (
@@ -250,6 +256,7 @@ SECTIONS = (
     Section("verdicts", "Verdicts", _verdicts),
     Section("curves", "Scores", _curves),
     Section("comparison", "Comparison", _comparison),
+    Section("flips", "Flips", _flips),
     Section("fairness", "Fairness", _fairness),
     Section("weak", "Weak slices", _weak_slices),
     Section("standouts", "Slices that stand out", _standouts),

@@ -36,6 +36,7 @@ from evaluator_tests.orchestration.test_orchestration_labels import (
     DAYS as SHOP_DAYS,
     land_cases,
     shop,
+    world,
 )
 
 
@@ -158,6 +159,40 @@ def test_the_page_shows_what_was_measured_on_earlier_sets(
     assert "on 1 February 2024" in shown
     # Looked at again it is the same page.
     assert page() == shown
+
+
+@pytest.mark.slow
+def test_the_page_lists_cases_that_a_candidate_newly_gets_wrong_unless_ids_are_withheld(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = open_home(tmp_path / "home", monkeypatch)
+    land_cases(made, with_labels=True)
+    cases = world()
+    # The baseline is right about each case, and the candidate wrong about three.
+    right = cases["paid"] * 0.8 + 0.1
+    said = right.where(~cases.index.isin([0, 70, 150]), 1 - right)
+    for name, scores in (("right", right), ("said", said)):
+        pd.DataFrame({"id": cases["case"], "score": scores}).to_csv(
+            made.root / f"{name}.csv", index=False
+        )
+    recorded = {"kind": "recorded", "id": "id", "score": "score"}
+    candidates = [
+        {"name": "right", "path": "right.csv", "baseline": True, **recorded},
+        {"name": "said", "path": "said.csv", **recorded},
+    ]
+
+    def page(**settings: Any) -> str:
+        audit = shop(late=False, candidates=candidates, **settings)
+        run(audit, made)
+        state = AuditState(audit, made)
+        return state.store.read_bytes(state.require("dashboard"), "dashboard.html").decode()
+
+    shown = page()
+    assert "said: 3 cases that it newly gets wrong" in shown
+    assert all(f"<code>{case}</code>" in shown for case in ("c0", "c70", "c150"))
+    withheld = page(certificate={"redact": ["case"]})
+    assert "What they newly get wrong" in withheld
+    assert "<code>c70</code>" not in withheld
 
 
 def asking(audit: Audit, **keys: Mapping[str, Any]) -> Audit:
