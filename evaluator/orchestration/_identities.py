@@ -26,7 +26,7 @@ CODE_VERSIONS = {
     "audit_spec": "1",
     "certificate": "8",
     "dashboard": "7",
-    "documents": "5",
+    "documents": "6",
     "promoted_models": "1",
 }
 

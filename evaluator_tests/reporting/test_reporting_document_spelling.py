@@ -1,5 +1,6 @@
 """How a document is spelt as Markdown and as HTML."""
 
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -96,3 +97,24 @@ def test_a_document_that_lacks_a_section_is_never_spelt() -> None:
     )
     with pytest.raises(ValueError, match="has the sections"):
         render(page)
+
+
+def test_a_long_table_and_all_but_the_first_of_many_are_one_step_away() -> None:
+    titles = list(SECTIONS["model_card"])
+    short, long = (Table(f"{count} of them", ("a", "b"), [("x", "y")] * count) for count in (8, 9))
+    blocks: dict[str, list[Block]] = {titles[0]: [short, long], titles[1]: [short, short, short]}
+    page = Page(
+        kind="model_card",
+        eyebrow="Model card",
+        title="A card",
+        created_at=NOW,
+        sections=[Section(id=name, blocks=blocks.get(name, [])) for name in titles],
+        closing=(),
+    )
+    document = render(page)
+    folded = re.findall(r"<details><summary>(.*?)</summary>", document.html)
+    assert folded == ["9 of them (9 rows)", "8 of them (8 rows)", "8 of them (8 rows)"]
+    assert document.html.count("<table>") == 5
+    # Paper cannot be unfolded, and Markdown has nothing to fold.
+    assert "details::details-content { content-visibility: visible" in document.html
+    assert document.markdown.count("| x | y |") == 8 + 9 + 3 * 8

@@ -20,6 +20,8 @@ _UNDERSCORE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
 _AT_START = re.compile(r"\d{1,9}(?=[.)](\s|$))|(?=#{1,6}(\s|$)|[+-](\s|$)|[-=:\s]+$)")
 # GitHub turns bare addresses into links, which data must not do.
 _ADDRESS = re.compile(r"(?<=[A-Za-z]):(?=//)|(?<=\w)@(?=\w)|(?<=www)\.", re.IGNORECASE)
+_LONG_TABLE = 8
+_MANY_TABLES = 3
 _PLAIN_CODE = re.compile(r"[A-Za-z0-9_.:/<>=, -]+")
 
 
@@ -171,7 +173,7 @@ def _markdown() -> "Environment":
 @cache
 def _html() -> "Environment":
     environment = template_environment()
-    environment.filters.update(kind=_kind)
+    environment.filters.update(kind=_kind, folds=_folds)
     return environment
 
 
@@ -201,6 +203,13 @@ def escape_markdown(text: str) -> MarkdownSource:
         # A digit cannot be escaped, but what makes it a list can.
         line = f"{begins[0]}\\{line[begins.end() :]}"
     return MarkdownSource(line)
+
+
+def _folds(table: Table, section: Section) -> bool:
+    """Tell whether a table is one step away on screen: a long one, or one of many."""
+    tables = [block for block in section.blocks if isinstance(block, Table)]
+    is_one_of_many = len(tables) >= _MANY_TABLES and table is not tables[0]
+    return is_one_of_many or len(table.rows) > _LONG_TABLE
 
 
 def _kind(value: object) -> str:
