@@ -101,8 +101,14 @@ def test_a_document_that_lacks_a_section_is_never_spelt() -> None:
 
 def test_a_long_table_and_all_but_the_first_of_many_are_one_step_away() -> None:
     titles = list(SECTIONS["model_card"])
-    short, long = (Table(f"{count} of them", ("a", "b"), [("x", "y")] * count) for count in (8, 9))
-    blocks: dict[str, list[Block]] = {titles[0]: [short, long], titles[1]: [short, short, short]}
+
+    def table(count: int) -> Table:
+        return Table(f"{count} of them", ("a", "b"), [("x", "y")] * count)
+
+    blocks: dict[str, list[Block]] = {
+        titles[0]: [table(8), table(9)],
+        titles[1]: [table(8), table(8), table(8)],
+    }
     page = Page(
         kind="model_card",
         eyebrow="Model card",
