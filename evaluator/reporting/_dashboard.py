@@ -11,6 +11,7 @@ from evaluator.metrics import METRICS
 from evaluator.reporting._comparison import baseline_of, comparison_groups, rank_table
 from evaluator.reporting._content import DashboardContent
 from evaluator.reporting._curves import SIDE, candidate_curves
+from evaluator.reporting._every_slice import every_slice
 from evaluator.reporting._fairness import describe_measures, fairness_groups
 from evaluator.reporting._formatting import (
     NO_VALUE,
@@ -193,6 +194,10 @@ def _map(content: DashboardContent) -> dict[str, Any]:
     }
 
 
+def _every_slice(content: DashboardContent) -> dict[str, Any] | None:
+    return {"every": every_slice(content)} if is_divided(content.scorecard) else None
+
+
 def _more(content: DashboardContent) -> dict[str, Any] | None:
     shown = _map(content)
     metric = shown["heat_metric"]
@@ -261,6 +266,7 @@ SECTIONS = (
     Section("weak", "Weak slices", _weak_slices),
     Section("standouts", "Slices that stand out", _standouts),
     Section("map", "All slices", _slice_map),
+    Section("slices", "Every slice", _every_slice),
     Section("more", "More slices", _more),
     Section("gaps", "What is missing", _gaps),
     Section("labels", None, _labels),
