@@ -1,29 +1,43 @@
 """The dashboard: one HTML page that needs nothing else, not even a network."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from evaluator.certification import UNSIGNED, format_count, format_metric, format_number
+from evaluator.certification import (
+    UNSIGNED,
+    format_count,
+    format_metric,
+    format_number,
+    format_training,
+)
 from evaluator.metrics import METRICS
+from evaluator.reporting._answer import (
+    MAX_CARDS,
+    answers,
+    gate_matrix,
+    not_looked_at,
+    taken_for_granted,
+)
 from evaluator.reporting._comparison import baseline_of, comparison_groups, rank_table
 from evaluator.reporting._content import DashboardContent
 from evaluator.reporting._fairness import describe_measures, fairness_groups
 from evaluator.reporting._formatting import (
     NO_VALUE,
+    first_words,
     format_design_effect,
     format_excess_errors,
     format_interval,
     format_p_value,
     format_signed,
     format_status,
+    sentence,
     template_environment,
 )
 from evaluator.reporting._labels import age_rows
 from evaluator.reporting._overview import (
-    candidate_cards,
     headline_rows,
     intake_totals,
     metric_note,
@@ -99,18 +113,50 @@ def render_dashboard(content: DashboardContent) -> str:
 
 
 def _outcome(content: DashboardContent) -> dict[str, Any]:
-    states = read_slices(content.scorecard.slices)
     return {
-        "cards": candidate_cards(content),
-        "outcome_counts": Counter(outcome.outcome for outcome in content.outcomes),
-        "qualified": sum(
-            outcome.outcome == "certified" and bool(outcome.qualified_by.short)
-            for outcome in content.outcomes
-        ),
-        "slice_count": len(states),
-        "state_counts": Counter(state.state for state in states),
-        "totals": intake_totals(content.intake_days),
+        "answers": answers(content),
+        "most_cards": MAX_CARDS,
+        "counts": Counter(outcome.outcome for outcome in content.outcomes),
+        "qualified": _qualified(content),
+        "tallies": list(_tallies(content)),
+        "matrix": gate_matrix(content),
+        "granted": taken_for_granted(content),
+        "absent": not_looked_at(content),
     }
+
+
+def _qualified(content: DashboardContent) -> int:
+    """Count who is certified with reservations."""
+    return sum(
+        outcome.outcome == "certified" and bool(outcome.qualified_by.short)
+        for outcome in content.outcomes
+    )
+
+
+def _tallies(content: DashboardContent) -> Iterator[tuple[str, str]]:
+    """Count outcomes, and what keeps slices and days from counting, each with its mark."""
+    counts, qualified = Counter(one.outcome for one in content.outcomes), _qualified(content)
+    states = read_slices(content.scorecard.slices)
+    missing = sum(state.state == "missing" for state in states)
+    outdated = sum(not state.is_current for state in states) - missing
+    unused = len(intake_totals(content.intake_days).unused)
+    for kind, count, words in (
+        ("good", counts["certified"] - qualified, f"{counts['certified'] - qualified} certified"),
+        ("but", qualified, f"{qualified} certified with reservations"),
+        ("bad", counts["not certified"], f"{counts['not certified']} not certified"),
+        ("open", counts["undecided"], f"{counts['undecided']} undecided"),
+        ("bad", missing, f"{format_count(missing, 'slice')} missing"),
+        ("open", outdated, f"{format_count(outdated, 'slice')} outdated"),
+        ("open", not states, "no slice recorded"),
+        (
+            "good",
+            states and not missing + outdated,
+            f"all {format_count(len(states), 'slice')} current",
+        ),
+        ("bad", unused, f"{format_count(unused, 'day')} of data not used"),
+    ):
+        if count:
+            yield kind, words
 
 
 def _verdicts(content: DashboardContent) -> dict[str, Any] | None:
@@ -182,7 +228,6 @@ def _more(content: DashboardContent) -> dict[str, Any] | None:
             "more": tables,
             "more_sorted_by": sorting_candidate(content),
             "gaps": candidate_gaps(content),
-            "cards": candidate_cards(content),
         }
     )
 
@@ -215,7 +260,7 @@ def _intake(content: DashboardContent) -> dict[str, Any]:
 
 def _evidence(content: DashboardContent) -> dict[str, Any] | None:
     # Nothing of a check is stored.
-    return {"cards": candidate_cards(content)} if content.file is None else None
+    return {} if content.file is None else None
 
 
 def _names(content: DashboardContent) -> list[str]:
@@ -248,16 +293,18 @@ def _environment() -> "Environment":
         day=_day,
         design_effect=format_design_effect,
         excess_errors=format_excess_errors,
+        first_words=first_words,
         metric=format_metric,
         metric_note=metric_note,
         moment=_format_time,
         number=format_number,
         percent=_percent,
-        sentence=_sentence,
+        sentence=sentence,
         short=_short,
         p_value=format_p_value,
         signed=format_signed,
         status=format_status,
+        training=format_training,
         thousands=_thousands,
         whole=_whole,
     )
@@ -283,10 +330,6 @@ def _format_time(moment: datetime) -> str:
 def _percent(share: float) -> str:
     """Write a share, such as 95 % of 0.95, with a space that never breaks."""
     return f"{100 * share:g}\N{NO-BREAK SPACE}%"
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _short(digest: str | None) -> str:

@@ -16,6 +16,7 @@ NO_VALUE = "\N{EN DASH}"
 _MINUS = "\N{MINUS SIGN}"
 _MIN_P = 0.001
 _WHOLE = 10
+_FIRST_WORDS = 140
 
 
 def group_by_candidate(
@@ -42,6 +43,29 @@ def format_place(geography: str | None, segment: str | None) -> str:
 def finite(value: float | None) -> float | None:
     """Give a number that can be drawn and said; None where it is missing or not finite."""
     return None if value is None or not math.isfinite(value) else float(value)
+
+
+def first_words(text: str) -> str:
+    """Give a text without what stands in parentheses, and of a long one its beginning."""
+    outside, depth = [], 0
+    for sign in text:
+        depth += sign == "("
+        if depth == 0:
+            outside.append(sign)
+        depth = max(depth - (sign == ")"), 0)
+    # What is never closed is no remark.
+    short = "".join(outside) if depth == 0 else text
+    short = " ".join(short.split()).replace(" ,", ",").replace(" ;", ";")
+    if len(short) <= _FIRST_WORDS:
+        return short
+    return (
+        f"{short[:_FIRST_WORDS].rpartition(' ')[0] or short[:_FIRST_WORDS]} \N{HORIZONTAL ELLIPSIS}"
+    )
+
+
+def sentence(text: str) -> str:
+    """Make a sentence of words."""
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def format_value(value: float | None) -> str:

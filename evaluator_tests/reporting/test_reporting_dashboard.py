@@ -195,13 +195,13 @@ def test_the_page_says_with_which_key_the_certificates_are_signed(
 
 
 def test_the_page_says_what_its_intervals_take_for_granted(content: DashboardContent) -> None:
-    assert "Cases are taken as independent, those of one day too." in section(content, "figures")
-    figures = section(clustered(content), "figures")
-    assert "Cases are clustered by day: those of one day may depend on each other" in figures
-    assert "Cases are weighted by stands_for." in figures
-    assert "taken as independent, those" not in figures
-    beginning = dataclasses.replace(content, evaluation_set=None)
-    assert "independent" not in section(beginning, "figures")
+    assert "Cases are taken as independent, those of one day too." in section(content, "outcome")
+    top = section(clustered(content), "outcome")
+    assert "Cases are clustered by day: those of one day may depend on each other" in top
+    assert "Cases are weighted by stands_for." in top
+    assert "taken as independent, those" not in top
+    beginning = dataclasses.replace(content, evaluation_set=None, outcomes=[])
+    assert "independent" not in section(beginning, "outcome")
 
 
 def test_clusters_and_design_effects_stand_where_cases_are_clustered(
@@ -230,7 +230,7 @@ def test_a_candidate_without_an_outcome_is_not_shown_as_certified(
     html = render_dashboard(dataclasses.replace(content, outcomes=[]))
     words = Page(html).words
     assert "No candidate is certified" in words
-    assert words.count("No outcome was recorded.") == len(content.candidates)
+    assert words.count("Not decided: no outcome was recorded.") == len(content.candidates)
 
 
 def test_an_audit_at_its_very_beginning_has_a_page_that_says_what_is_not_there(

@@ -134,5 +134,5 @@ def test_every_interval_is_named_with_the_audits_confidence(
     content: DashboardContent, confidence: float, said: str
 ) -> None:
     html = render_dashboard(dataclasses.replace(content, confidence=confidence))
-    assert html.count(f"{said} confidence interval") == 3
-    assert html.count("confidence interval") == 3
+    assert html.count(f"{said} confidence interval") == 4
+    assert html.count("confidence interval") == 4
