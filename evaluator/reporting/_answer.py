@@ -14,13 +14,27 @@ from evaluator.certification import (
 )
 from evaluator.metrics import METRICS
 from evaluator.reporting._content import CandidateSummary, DashboardContent
-from evaluator.reporting._formatting import first_words, format_place, format_value, sentence
-from evaluator.reporting._overview import HeadlineRow, headline_rows, standout_groups
+from evaluator.reporting._formatting import (
+    first_words,
+    format_place,
+    format_value,
+    sentence,
+    without_remarks,
+)
+from evaluator.reporting._overview import (
+    HeadlineRow,
+    headline_rows,
+    intake_totals,
+    standout_groups,
+)
 from evaluator.reporting._weak_slices import worsened_groups
-from evaluator.scorecard import Measurement, WeakSlice
+from evaluator.scorecard import Measurement, WeakSlice, read_slices
 
 MAX_CARDS = 5
 """More candidates than these stand in a table, and are its rows in the matrix of gates."""
+
+MAX_ROOMY = 8
+"""More than these have one line each, with fewer figures, so that they fit a screen."""
 
 MAX_FIGURES = 5
 """How many metrics stand beside an outcome."""
@@ -211,6 +225,40 @@ def _changes(content: DashboardContent) -> dict[str, str]:
     return said
 
 
+def qualified(content: DashboardContent) -> int:
+    """Count who is certified with reservations."""
+    return sum(
+        outcome.outcome == "certified" and bool(outcome.qualified_by.short)
+        for outcome in content.outcomes
+    )
+
+
+def tallies(content: DashboardContent) -> Iterator[tuple[str, str]]:
+    """Count outcomes, and what keeps slices and days from counting, each with its mark."""
+    counts, reserved = Counter(one.outcome for one in content.outcomes), qualified(content)
+    states = read_slices(content.scorecard.slices)
+    missing = sum(state.state == "missing" for state in states)
+    outdated = sum(not state.is_current for state in states) - missing
+    unused = len(intake_totals(content.intake_days).unused)
+    for kind, count, words in (
+        ("good", counts["certified"] - reserved, f"{counts['certified'] - reserved} certified"),
+        ("but", reserved, f"{reserved} certified with reservations"),
+        ("bad", counts["not certified"], f"{counts['not certified']} not certified"),
+        ("open", counts["undecided"], f"{counts['undecided']} undecided"),
+        ("bad", missing, f"{format_count(missing, 'slice')} missing"),
+        ("open", outdated, f"{format_count(outdated, 'slice')} outdated"),
+        ("open", not states, "no slice recorded"),
+        (
+            "good",
+            states and not missing + outdated,
+            f"all {format_count(len(states), 'slice')} current",
+        ),
+        ("bad", unused, f"{format_count(unused, 'day')} of data not used"),
+    ):
+        if count:
+            yield kind, words
+
+
 def gate_matrix(content: DashboardContent) -> Matrix | None:
     """Lay the verdicts out by gate and candidate, what is required first; None without any."""
     gates: dict[tuple[str, int], dict[str, Verdict]] = {}
@@ -258,11 +306,10 @@ def _gate_head(verdict: Verdict) -> MatrixHead:
 def _cell(verdict: Verdict, waived: set[tuple[str, str]]) -> MatrixCell:
     where = ""
     if verdict.places > 1:
-        group = verdict.group and first_words(verdict.group)
+        group = verdict.group and without_remarks(verdict.group)
         place = group or format_place(verdict.geography, verdict.segment)
-        count = verdict.failing or verdict.open
-        word = {"FAIL": "fail", "PASS": "pass"}.get(verdict.verdict, "open")
-        where = f"{place}; {count or verdict.places:,} of {verdict.places:,} {word}"
+        count, word = verdict.failing or verdict.open, "fail" if verdict.failing else "open"
+        where = f"{place}; {count:,} of {verdict.places:,} {word}" if count else place
     is_waived = (verdict.candidate, verdict.gate) in waived
     return MatrixCell(verdict=verdict, where=where, is_waived=is_waived)
 

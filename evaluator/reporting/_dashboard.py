@@ -1,7 +1,7 @@
 """The dashboard: one HTML page that needs nothing else, not even a network."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,14 +16,22 @@ from evaluator.certification import (
 from evaluator.metrics import METRICS
 from evaluator.reporting._answer import (
     MAX_CARDS,
+    MAX_ROOMY,
     answers,
     gate_matrix,
     not_looked_at,
+    qualified,
     taken_for_granted,
+    tallies,
 )
-from evaluator.reporting._comparison import baseline_of, comparison_groups, rank_table
+from evaluator.reporting._comparison import (
+    baseline_of,
+    comparison_finding,
+    comparison_groups,
+    rank_table,
+)
 from evaluator.reporting._content import DashboardContent
-from evaluator.reporting._fairness import describe_measures, fairness_groups
+from evaluator.reporting._fairness import describe_measures, fairness_finding, fairness_groups
 from evaluator.reporting._formatting import (
     NO_VALUE,
     first_words,
@@ -38,10 +46,13 @@ from evaluator.reporting._formatting import (
 )
 from evaluator.reporting._labels import age_rows
 from evaluator.reporting._overview import (
+    headline_finding,
     headline_rows,
     intake_totals,
     metric_note,
+    standout_finding,
     standout_groups,
+    verdict_finding,
     verdict_groups,
     without_label_table,
 )
@@ -51,9 +62,11 @@ from evaluator.reporting._slices import (
     candidate_gaps,
     heat_maps,
     is_divided,
+    map_finding,
+    more_finding,
     sorting_candidate,
 )
-from evaluator.reporting._weak_slices import weak_groups, worsened_groups
+from evaluator.reporting._weak_slices import weak_finding, weak_groups, worsened_groups
 from evaluator.scorecard import format_scope, read_slices
 from evaluator.spec import date_of
 
@@ -61,25 +74,37 @@ if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
 
+MAX_REMARKS = 3
+"""How many remarks stand open."""
+
 MAX_NOT_CURRENT = 200
 """How many slices without current evidence are listed; all of them are counted."""
 
 _SHORT_DIGEST = 12
 
 
+class Shown(NamedTuple):
+    """What a section shows."""
+
+    finding: str
+    """What was found, for the line that unfolds it; empty where it stands open."""
+    parts: Mapping[str, Any]
+    """What its template shows beside `content`."""
+
+
 class Section(NamedTuple):
     """A part of the page; its template is `sections/<id>.html.jinja`."""
 
     id: str
-    title: str | None
-    """How the page's own navigation calls it; None where it is not listed."""
-    build: Callable[[DashboardContent], Mapping[str, Any] | None]
-    """Arranges what its template shows beside `content`; None where the page has no such part."""
+    title: str
+    build: Callable[[DashboardContent], Shown | None]
+    """Arranges what is shown; None where the page has no such part."""
 
 
 class _RenderedSection(NamedTuple):
     id: str
-    title: str | None
+    title: str
+    finding: str
     html: "Markup"
 
 
@@ -106,107 +131,90 @@ def render_dashboard(content: DashboardContent) -> str:
         if shown is not None:
             template = environment.get_template(f"sections/{section.id}.html.jinja")
             # Escaped by its own template.
-            html = Markup(template.render(content=content, **shown))  # noqa: S704
-            sections.append(_RenderedSection(section.id, section.title, html))
+            html = Markup(template.render(content=content, **shown.parts))  # noqa: S704
+            sections.append(_RenderedSection(section.id, section.title, shown.finding, html))
     page = environment.get_template("dashboard.html.jinja")
     return page.render(content=content, sections=sections, unsigned=UNSIGNED)
 
 
-def _outcome(content: DashboardContent) -> dict[str, Any]:
-    return {
+def _outcome(content: DashboardContent) -> Shown:
+    parts = {
         "answers": answers(content),
         "most_cards": MAX_CARDS,
+        "most_roomy": MAX_ROOMY,
+        "most_remarks": MAX_REMARKS,
         "counts": Counter(outcome.outcome for outcome in content.outcomes),
-        "qualified": _qualified(content),
-        "tallies": list(_tallies(content)),
+        "qualified": qualified(content),
+        "tallies": list(tallies(content)),
         "matrix": gate_matrix(content),
         "granted": taken_for_granted(content),
         "absent": not_looked_at(content),
     }
+    return Shown("", parts)
 
 
-def _qualified(content: DashboardContent) -> int:
-    """Count who is certified with reservations."""
-    return sum(
-        outcome.outcome == "certified" and bool(outcome.qualified_by.short)
-        for outcome in content.outcomes
-    )
+def _figures(content: DashboardContent) -> Shown:
+    rows = headline_rows(content)
+    return Shown(headline_finding(rows, content.headline_metrics), {"headline": rows})
 
 
-def _tallies(content: DashboardContent) -> Iterator[tuple[str, str]]:
-    """Count outcomes, and what keeps slices and days from counting, each with its mark."""
-    counts, qualified = Counter(one.outcome for one in content.outcomes), _qualified(content)
-    states = read_slices(content.scorecard.slices)
-    missing = sum(state.state == "missing" for state in states)
-    outdated = sum(not state.is_current for state in states) - missing
-    unused = len(intake_totals(content.intake_days).unused)
-    for kind, count, words in (
-        ("good", counts["certified"] - qualified, f"{counts['certified'] - qualified} certified"),
-        ("but", qualified, f"{qualified} certified with reservations"),
-        ("bad", counts["not certified"], f"{counts['not certified']} not certified"),
-        ("open", counts["undecided"], f"{counts['undecided']} undecided"),
-        ("bad", missing, f"{format_count(missing, 'slice')} missing"),
-        ("open", outdated, f"{format_count(outdated, 'slice')} outdated"),
-        ("open", not states, "no slice recorded"),
-        (
-            "good",
-            states and not missing + outdated,
-            f"all {format_count(len(states), 'slice')} current",
-        ),
-        ("bad", unused, f"{format_count(unused, 'day')} of data not used"),
-    ):
-        if count:
-            yield kind, words
-
-
-def _verdicts(content: DashboardContent) -> dict[str, Any] | None:
+def _verdicts(content: DashboardContent) -> Shown | None:
     # An audit without a gate has to say so; of a check nobody asked for one.
-    wanted = content.verdicts or content.file is None
-    return {"verdicts": verdict_groups(content)} if wanted else None
+    if not content.verdicts and content.file is not None:
+        return None
+    return Shown(verdict_finding(content.verdicts), {"verdicts": verdict_groups(content)})
 
 
-def _comparison(content: DashboardContent) -> dict[str, Any] | None:
+def _comparison(content: DashboardContent) -> Shown | None:
     scorecard, names, metrics = content.scorecard, _names(content), content.headline_metrics
     groups = comparison_groups(scorecard, names, metrics)
-    return (
-        None
-        if not groups
-        else {
-            "baseline": baseline_of(scorecard),
-            "comparisons": groups,
-            "ranks": rank_table(scorecard, names, metrics),
-        }
-    )
+    if not groups:
+        return None
+    baseline = baseline_of(scorecard)
+    parts = {
+        "baseline": baseline,
+        "comparisons": groups,
+        "ranks": rank_table(scorecard, names, metrics),
+    }
+    return Shown(f"with {baseline} over all cases: {comparison_finding(groups)}", parts)
 
 
-def _fairness(content: DashboardContent) -> dict[str, Any] | None:
+def _fairness(content: DashboardContent) -> Shown | None:
     groups = fairness_groups(content.fairness_gaps, _names(content))
-    return (
-        None
-        if not groups
-        else {
-            "fairness": groups,
-            "measures": describe_measures(content.fairness_gaps),
-        }
-    )
+    if not groups:
+        return None
+    parts = {"fairness": groups, "measures": describe_measures(content.fairness_gaps)}
+    return Shown(fairness_finding(content.fairness_gaps), parts)
 
 
-def _weak_slices(content: DashboardContent) -> dict[str, Any] | None:
+def _weak_slices(content: DashboardContent) -> Shown | None:
     scorecard, names = content.scorecard, _names(content)
     weak = weak_groups(scorecard, names)
     worsened = worsened_groups(scorecard, names)
-    return {"weak": weak, "worsened": worsened} if weak or worsened else None
+    if not weak and not worsened:
+        return None
+    return Shown(weak_finding(weak, worsened), {"weak": weak, "worsened": worsened})
 
 
-def _standouts(content: DashboardContent) -> dict[str, Any] | None:
-    return {"standouts": standout_groups(content)} if is_divided(content.scorecard) else None
+def _standouts(content: DashboardContent) -> Shown | None:
+    if not is_divided(content.scorecard):
+        return None
+    groups = standout_groups(content)
+    return Shown(standout_finding(groups), {"standouts": groups})
 
 
-def _slice_map(content: DashboardContent) -> dict[str, Any] | None:
-    return _map(content) if is_divided(content.scorecard) else None
+def _map(content: DashboardContent) -> Shown | None:
+    if not is_divided(content.scorecard):
+        return None
+    shown = _mapped(content)
+    metric = shown["heat_metric"]
+    return Shown(
+        "nothing was measured" if metric is None else map_finding(shown["heat"], metric),
+        shown,
+    )
 
 
-def _map(content: DashboardContent) -> dict[str, Any]:
+def _mapped(content: DashboardContent) -> dict[str, Any]:
     metric = content.headline_metrics[0] if content.headline_metrics else None
     info = METRICS.get(metric or "")
     return {
@@ -216,51 +224,69 @@ def _map(content: DashboardContent) -> dict[str, Any]:
     }
 
 
-def _more(content: DashboardContent) -> dict[str, Any] | None:
-    shown = _map(content)
-    metric = shown["heat_metric"]
+def _more(content: DashboardContent) -> Shown | None:
+    metric = content.headline_metrics[0] if content.headline_metrics else None
     tables = [] if metric is None else additional_slice_tables(content, metric)
-    return (
-        None
-        if not tables
-        else {
-            **shown,
-            "more": tables,
-            "more_sorted_by": sorting_candidate(content),
-            "gaps": candidate_gaps(content),
-        }
-    )
+    if metric is None or not tables:
+        return None
+    first = sorting_candidate(content)
+    parts = {
+        **_mapped(content),
+        "more": tables,
+        "more_sorted_by": first,
+        "gaps": candidate_gaps(content),
+    }
+    return Shown(more_finding(tables, metric, first), parts)
 
 
-def _gaps(content: DashboardContent) -> dict[str, Any] | None:
+def _gaps(content: DashboardContent) -> Shown | None:
     if content.file is not None:
         # A check fails as a whole, or has all its slices.
         return None
     states = read_slices(content.scorecard.slices)
-    return {
+    not_current = [state for state in states if not state.is_current]
+    parts = {
         "slice_count": len(states),
         "most_not_current": MAX_NOT_CURRENT,
-        "not_current": [state for state in states if not state.is_current],
+        "not_current": not_current,
     }
+    all_of_them = format_count(len(states), "slice")
+    if not_current:
+        return Shown(f"{len(not_current):,} of {all_of_them} not current", parts)
+    return Shown(f"nothing: all {all_of_them} current" if states else "no slice recorded", parts)
 
 
-def _labels(content: DashboardContent) -> dict[str, Any] | None:
+def _labels(content: DashboardContent) -> Shown | None:
     if content.file is not None and not is_divided(content.scorecard):
         # Its data are told with one count.
         return None
     segments, rows = without_label_table(content.without_label)
     ages = age_rows(content.labelled_by_age)
-    return {"label_segments": segments, "label_rows": rows, "label_ages": ages}
+    found = [cell for _, cells in rows for cell in cells if cell is not None]
+    finding = f"{sum(cell[0] for cell in found):,} of {sum(cell[1] for cell in found):,} valid rows"
+    return Shown(
+        f"{finding} without one" if found else "no count by slice is recorded",
+        {"label_segments": segments, "label_rows": rows, "label_ages": ages},
+    )
 
 
-def _intake(content: DashboardContent) -> dict[str, Any]:
+def _intake(content: DashboardContent) -> Shown:
     days = content.intake_days
-    return {"totals": intake_totals(days), "bars": day_bars(days), "bar_step": BAR_STEP}
+    totals = intake_totals(days)
+    parts = {"totals": totals, "bars": day_bars(days), "bar_step": BAR_STEP}
+    if content.file is not None:
+        found = (content.file.rows, content.file.accepted, content.file.quarantined)
+        return Shown("{:,} rows, {:,} accepted, {:,} refused".format(*found), parts)
+    used = f"{totals.used:,} of {format_count(len(days), 'day')} used"
+    return Shown(
+        f"{used}, {totals.accepted:,} rows accepted, {totals.quarantined:,} in quarantine", parts
+    )
 
 
-def _evidence(content: DashboardContent) -> dict[str, Any] | None:
+def _evidence(content: DashboardContent) -> Shown | None:
     # Nothing of a check is stored.
-    return {} if content.file is None else None
+    found = format_count(len(content.evidence), "stored output")
+    return Shown(f"{found}, by digest", {}) if content.file is None else None
 
 
 def _names(content: DashboardContent) -> list[str]:
@@ -268,17 +294,17 @@ def _names(content: DashboardContent) -> list[str]:
 
 
 SECTIONS = (
-    Section("outcome", None, _outcome),
-    Section("figures", "Figures", lambda content: {"headline": headline_rows(content)}),
+    Section("outcome", "Outcome", _outcome),
+    Section("figures", "Figures", _figures),
     Section("verdicts", "Verdicts", _verdicts),
     Section("comparison", "Comparison", _comparison),
     Section("fairness", "Fairness", _fairness),
     Section("weak", "Weak slices", _weak_slices),
-    Section("standouts", "Slices that stand out", _standouts),
-    Section("map", "All slices", _slice_map),
+    Section("standouts", "Standouts", _standouts),
+    Section("map", "All slices", _map),
     Section("more", "More slices", _more),
     Section("gaps", "What is missing", _gaps),
-    Section("labels", None, _labels),
+    Section("labels", "Labels", _labels),
     Section("intake", "Data", _intake),
     Section("evidence", "Evidence", _evidence),
 )

@@ -1,7 +1,8 @@
 """Findings by candidate, values as text, and the environment that templates are rendered in."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from evaluator.certification import format_number
@@ -17,6 +18,7 @@ _MINUS = "\N{MINUS SIGN}"
 _MIN_P = 0.001
 _WHOLE = 10
 _FIRST_WORDS = 140
+_ELLIPSIS = " \N{HORIZONTAL ELLIPSIS}"
 
 
 def group_by_candidate(
@@ -45,8 +47,8 @@ def finite(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else float(value)
 
 
-def first_words(text: str) -> str:
-    """Give a text without what stands in parentheses, and of a long one its beginning."""
+def without_remarks(text: str) -> str:
+    """Give a text without what stands in parentheses."""
     outside, depth = [], 0
     for sign in text:
         depth += sign == "("
@@ -55,12 +57,22 @@ def first_words(text: str) -> str:
         depth = max(depth - (sign == ")"), 0)
     # What is never closed is no remark.
     short = "".join(outside) if depth == 0 else text
-    short = " ".join(short.split()).replace(" ,", ",").replace(" ;", ";")
+    return re.sub(r" +([,;.:]|$)", r"\1", re.sub(r"\s+", " ", short))
+
+
+def first_words(text: str) -> str:
+    """Give the beginning of a long text, without its remarks; a short one as it is."""
+    if len(text) <= _FIRST_WORDS:
+        return text
+    short = without_remarks(text)
     if len(short) <= _FIRST_WORDS:
         return short
-    return (
-        f"{short[:_FIRST_WORDS].rpartition(' ')[0] or short[:_FIRST_WORDS]} \N{HORIZONTAL ELLIPSIS}"
-    )
+    return f"{short[:_FIRST_WORDS].rpartition(' ')[0] or short[:_FIRST_WORDS]}{_ELLIPSIS}"
+
+
+def format_counts(counts: Mapping[str, int]) -> str:
+    """Say how often each was found: ``2 FAIL, 5 PASS``."""
+    return ", ".join(f"{count:,} {word}" for word, count in counts.items() if count)
 
 
 def sentence(text: str) -> str:

@@ -1,6 +1,7 @@
 """From a dashboard's content to its sections: headline, verdicts, standouts, data."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ from evaluator.certification import (
 )
 from evaluator.metrics import METRICS
 from evaluator.reporting._content import DashboardContent, IntakeDay
-from evaluator.reporting._formatting import format_place, format_rough
+from evaluator.reporting._formatting import format_counts, format_place, format_rough, format_value
 from evaluator.reporting._plots import IntervalPlot, centred_scale, scale_of
 from evaluator.reporting._slices import Standout, candidate_gaps, standout_slices
 from evaluator.scorecard import Measurement, read_measurements
@@ -136,6 +137,39 @@ def headline_rows(content: DashboardContent) -> list[HeadlineRow]:
             )
         )
     return rows
+
+
+def headline_finding(rows: Sequence[HeadlineRow], metrics: Sequence[str]) -> str:
+    """Say between whom the first metric lies."""
+    found = {
+        row.candidate: cell.measurement.value
+        for row in rows
+        for cell in row.cells[:1]
+        if cell.measurement is not None and cell.measurement.value is not None
+    }
+    if not found:
+        return "nothing was measured"
+    least, most = min(found, key=lambda name: found[name]), max(found, key=lambda name: found[name])
+    metric = format_metric(metrics[0])
+    if least == most:
+        return f"{metric} {format_value(found[least])} ({least})"
+    ends = f"{format_value(found[least])} ({least}) to {format_value(found[most])} ({most})"
+    return f"{metric} from {ends}"
+
+
+def verdict_finding(verdicts: Sequence[Verdict]) -> str:
+    """Count the verdicts."""
+    counted = Counter[str](verdict.verdict for verdict in verdicts)
+    words = ("FAIL", "INSUFFICIENT EVIDENCE", "PASS")
+    return format_counts({word: counted[word] for word in words}) or "no gate is declared"
+
+
+def standout_finding(groups: Mapping[str, Sequence[StandoutRow]]) -> str:
+    """Count the slices that stand out, by side."""
+    found = Counter[str](row.standout.direction for rows in groups.values() for row in rows)
+    words = ("worse", "better", "lower", "higher")
+    sides = format_counts({word: found[word] for word in words})
+    return f"{sides} than overall by more than their noise" if sides else "none stands out"
 
 
 def verdict_groups(content: DashboardContent) -> dict[str, list[VerdictRow]]:

@@ -51,7 +51,7 @@ def test_a_gate_that_is_no_limit_of_a_metric_is_said_in_its_own_words(
     gate = "ROC AUC overall not worse than the baseline's by more than 0.01"
     worse = make_verdict(gate=gate, verdict="FAIL", value=-0.2, limit=-0.01, minimum=-0.01)
     nothing = make_verdict(
-        value=None, verdict="INSUFFICIENT EVIDENCE", reason="missing: it crashed (twice)"
+        value=None, verdict="INSUFFICIENT EVIDENCE", reason="missing: it crashed" + " (twice)" * 20
     )
     assert _follows(_judged(content, worse)) == f"Must not go out: “{gate}” fails."
     assert _follows(_judged(content, nothing)) == "Not decided: missing: it crashed."

@@ -141,8 +141,10 @@ def test_headings_do_not_skip_a_level(page: Page) -> None:
     assert all(b <= a + 1 for a, b in pairwise(levels))
 
 
-def test_what_is_certified_and_what_is_missing_stands_at_the_top(page: Page) -> None:
-    top = page.words[: page.words.index("Headline figures")]
+def test_what_is_certified_and_what_is_missing_stands_at_the_top(
+    content: DashboardContent,
+) -> None:
+    top = section(content, "outcome")
     assert "1 of 4 candidates is certified" in top
     assert "1 not certified" in top
     assert "2 undecided" in top
@@ -151,8 +153,11 @@ def test_what_is_certified_and_what_is_missing_stands_at_the_top(page: Page) -> 
     assert "2 days of data not used" in top
 
 
-def test_undefined_missing_and_outdated_places_show_words_and_no_number(page: Page) -> None:
-    words = page.words[page.words.index("All slices: accuracy") :]
+def test_undefined_missing_and_outdated_places_show_words_and_no_number(
+    content: DashboardContent, page: Page
+) -> None:
+    words = section(content, "map")
+    words = words[words.index("no value to compare") :]
     words = words[words.index("logistic_regression") : words.index("schedule_only")]
     assert "missing why" in words
     assert "undefined no rows n 0" in words
