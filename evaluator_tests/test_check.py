@@ -217,7 +217,7 @@ def test_the_page_says_that_it_is_a_check(call: Call, tmp_path: Path) -> None:
 
     assert f"Page: {page}" in answer.out
     text = page.read_text()
-    assert "Check of one file" in text
+    assert "<dt>Check of</dt><dd>one file</dd>" in text
     assert "Nothing was stored, and it certifies nothing" in text
     assert "Passes" in text
     assert "2000" not in text

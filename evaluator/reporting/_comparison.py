@@ -115,6 +115,14 @@ def comparison_groups(
     ]
 
 
+def comparison_finding(groups: Sequence[ComparisonGroup]) -> str:
+    """Count the conclusions over all cases, worse first."""
+    counted = _counts(row for group in groups for row in group.overall)
+    # A conclusion may have a comma of its own.
+    said = "; ".join(f"{count:,} {word}" for word, count in counted.items())
+    return said or "nothing was compared"
+
+
 def rank_table(
     scorecard: Scorecard, candidates: Sequence[str], metrics: Sequence[str]
 ) -> RankTable | None:
@@ -166,7 +174,7 @@ def _group(
     )
 
 
-def _counts(compared: Iterable[Comparison]) -> dict[str, int]:
+def _counts(compared: Iterable[Comparison | ComparisonRow]) -> dict[str, int]:
     """Count the conclusions: harm first, then gain, then what was not shown."""
     counted = Counter(one.conclusion for one in compared).most_common()
     return dict(sorted(counted, key=lambda one: _ORDER.get(one[0].partition(",")[0], len(_ORDER))))

@@ -50,6 +50,8 @@ class CandidateCurves:
     decides_with: tuple[float, float] | None
     """Where it decides on the second."""
     in_words: str
+    found: float | None
+    """The share of positive cases that it finds at the place that `in_words` tells."""
     marks: Sequence[CalibrationMark]
     bars: Sequence[ScoreBar]
     bins: Sequence[ScoreBin]
@@ -86,6 +88,7 @@ def _curves_of(
     along = [point for point in reversed(points) if point.threshold is not None]
     roc = [(one.false_positive_rate, one.true_positive_rate) for one in along]
     recalled = [(one.true_positive_rate, one.precision) for one in along]
+    found = _found_at(along)
     most = max((bin_.positives + bin_.negatives for bin_ in bins), default=0.0)
     return CandidateCurves(
         name=name,
@@ -94,7 +97,8 @@ def _curves_of(
         precision_recall=_line(recalled),
         decides_at=_place(decided.false_positive_rate, decided.true_positive_rate),
         decides_with=_place(decided.true_positive_rate, decided.precision),
-        in_words=_in_words(along),
+        in_words=_in_words(found),
+        found=found,
         marks=[
             CalibrationMark(
                 x=_along(one.mean_score),
@@ -121,19 +125,36 @@ def _curves_of(
     )
 
 
-def _in_words(along: Sequence[OperatingPoint]) -> str:
+def _found_at(along: Sequence[OperatingPoint]) -> float | None:
     """Tell one place of a curve: how many it finds while it takes few others for positive."""
     known = [
         (one.false_positive_rate, one.true_positive_rate)
         for one in along
         if one.false_positive_rate is not None and one.true_positive_rate is not None
     ]
-    within = [found for taken, found in known if taken <= _TOLD_AT]
     if not known:
+        return None
+    return max((found for taken, found in known if taken <= _TOLD_AT), default=0.0)
+
+
+def _in_words(found: float | None) -> str:
+    if found is None:
         return "there are no scores of both classes"
     return (
         f"where it takes at most {_TOLD_AT:.0%} of the negative cases for positive, it finds"
-        f" {max(within, default=0.0):.0%} of the positive ones"
+        f" {found:.0%} of the positive ones"
+    )
+
+
+def curves_finding(shown: Sequence[CandidateCurves]) -> str:
+    """Say which candidate finds most while it takes few others for positive."""
+    told = [(one.found, -one.number, one) for one in shown if one.found is not None]
+    if not told:
+        return "decisions alone"
+    *_, best = max(told)
+    return (
+        f"with {_TOLD_AT:.0%} of the negative cases taken for positive, {best.name} finds"
+        f"{' most' if len(told) > 1 else ''}: {best.found:.0%} of the positive ones"
     )
 
 

@@ -6,31 +6,57 @@ from datetime import date, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from evaluator.certification import UNSIGNED, format_count, format_metric, format_number
+from evaluator.certification import (
+    UNSIGNED,
+    format_count,
+    format_list,
+    format_metric,
+    format_number,
+    format_training,
+)
 from evaluator.metrics import METRICS
-from evaluator.reporting._comparison import baseline_of, comparison_groups, rank_table
+from evaluator.reporting._answer import (
+    MAX_CARDS,
+    MAX_ROOMY,
+    answers,
+    gate_matrix,
+    not_looked_at,
+    qualified,
+    taken_for_granted,
+    tallies,
+)
+from evaluator.reporting._comparison import (
+    baseline_of,
+    comparison_finding,
+    comparison_groups,
+    rank_table,
+)
 from evaluator.reporting._content import DashboardContent
-from evaluator.reporting._curves import SIDE, candidate_curves
+from evaluator.reporting._curves import SIDE, candidate_curves, curves_finding
 from evaluator.reporting._every_slice import every_slice
-from evaluator.reporting._fairness import describe_measures, fairness_groups
+from evaluator.reporting._fairness import describe_measures, fairness_finding, fairness_groups
 from evaluator.reporting._formatting import (
     NO_VALUE,
+    first_words,
     format_design_effect,
     format_excess_errors,
     format_interval,
     format_p_value,
     format_signed,
     format_status,
+    sentence,
     template_environment,
 )
-from evaluator.reporting._history import candidate_histories
+from evaluator.reporting._history import candidate_histories, history_finding
 from evaluator.reporting._labels import age_rows
 from evaluator.reporting._overview import (
-    candidate_cards,
+    headline_finding,
     headline_rows,
     intake_totals,
     metric_note,
+    standout_finding,
     standout_groups,
+    verdict_finding,
     verdict_groups,
     without_label_table,
 )
@@ -40,9 +66,11 @@ from evaluator.reporting._slices import (
     candidate_gaps,
     heat_maps,
     is_divided,
+    map_finding,
+    more_finding,
     sorting_candidate,
 )
-from evaluator.reporting._weak_slices import weak_groups, worsened_groups
+from evaluator.reporting._weak_slices import weak_finding, weak_groups, worsened_groups
 from evaluator.scorecard import format_scope, read_slices
 from evaluator.spec import date_of
 
@@ -50,25 +78,37 @@ if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
 
+MAX_REMARKS = 3
+"""How many remarks stand open."""
+
 MAX_NOT_CURRENT = 200
 """How many slices without current evidence are listed; all of them are counted."""
 
 _SHORT_DIGEST = 12
 
 
+class Shown(NamedTuple):
+    """What a section shows."""
+
+    finding: str
+    """What was found, for the line that unfolds it; empty where it stands open."""
+    parts: Mapping[str, Any]
+    """What its template shows beside `content`."""
+
+
 class Section(NamedTuple):
     """A part of the page; its template is `sections/<id>.html.jinja`."""
 
     id: str
-    title: str | None
-    """How the page's own navigation calls it; None where it is not listed."""
-    build: Callable[[DashboardContent], Mapping[str, Any] | None]
-    """Arranges what its template shows beside `content`; None where the page has no such part."""
+    title: str
+    build: Callable[[DashboardContent], Shown | None]
+    """Arranges what is shown; None where the page has no such part."""
 
 
 class _RenderedSection(NamedTuple):
     id: str
-    title: str | None
+    title: str
+    finding: str
     html: "Markup"
 
 
@@ -95,96 +135,118 @@ def render_dashboard(content: DashboardContent) -> str:
         if shown is not None:
             template = environment.get_template(f"sections/{section.id}.html.jinja")
             # Escaped by its own template.
-            html = Markup(template.render(content=content, **shown))  # noqa: S704
-            sections.append(_RenderedSection(section.id, section.title, html))
+            html = Markup(template.render(content=content, **shown.parts))  # noqa: S704
+            sections.append(_RenderedSection(section.id, section.title, shown.finding, html))
     page = environment.get_template("dashboard.html.jinja")
     return page.render(content=content, sections=sections, unsigned=UNSIGNED)
 
 
-def _outcome(content: DashboardContent) -> dict[str, Any]:
-    states = read_slices(content.scorecard.slices)
-    return {
-        "cards": candidate_cards(content),
-        "outcome_counts": Counter(outcome.outcome for outcome in content.outcomes),
-        "qualified": sum(
-            outcome.outcome == "certified" and bool(outcome.qualified_by.short)
-            for outcome in content.outcomes
-        ),
-        "slice_count": len(states),
-        "state_counts": Counter(state.state for state in states),
-        "totals": intake_totals(content.intake_days),
+def _outcome(content: DashboardContent) -> Shown:
+    parts = {
+        "answers": answers(content),
+        "most_cards": MAX_CARDS,
+        "most_roomy": MAX_ROOMY,
+        "most_remarks": MAX_REMARKS,
+        "counts": Counter(outcome.outcome for outcome in content.outcomes),
+        "qualified": qualified(content),
+        "tallies": list(tallies(content)),
+        "matrix": gate_matrix(content),
+        "granted": taken_for_granted(content),
+        "absent": not_looked_at(content),
     }
+    return Shown("", parts)
 
 
-def _verdicts(content: DashboardContent) -> dict[str, Any] | None:
+def _figures(content: DashboardContent) -> Shown:
+    rows = headline_rows(content)
+    return Shown(headline_finding(rows, content.headline_metrics), {"headline": rows})
+
+
+def _verdicts(content: DashboardContent) -> Shown | None:
     # An audit without a gate has to say so; of a check nobody asked for one.
-    wanted = content.verdicts or content.file is None
-    return {"verdicts": verdict_groups(content)} if wanted else None
+    if not content.verdicts and content.file is not None:
+        return None
+    return Shown(verdict_finding(content.verdicts), {"verdicts": verdict_groups(content)})
 
 
-def _curves(content: DashboardContent) -> dict[str, Any] | None:
+def _curves(content: DashboardContent) -> Shown | None:
     shown = candidate_curves(content)
+    if not shown:
+        return None
     measured = content.evaluation_set
-    return (
-        None
-        if not shown
-        else {
-            "curves": shown,
-            "side": SIDE,
-            "left": max(len(content.candidates) - len(shown), 0),
-            "weighted": measured is not None and measured.weight is not None,
-        }
-    )
+    parts = {
+        "curves": shown,
+        "side": SIDE,
+        "left": max(len(content.candidates) - len(shown), 0),
+        "weighted": measured is not None and measured.weight is not None,
+    }
+    return Shown(curves_finding(shown), parts)
 
 
-def _comparison(content: DashboardContent) -> dict[str, Any] | None:
+def _comparison(content: DashboardContent) -> Shown | None:
     scorecard, names, metrics = content.scorecard, _names(content), content.headline_metrics
     groups = comparison_groups(scorecard, names, metrics)
-    return (
-        None
-        if not groups
-        else {
-            "baseline": baseline_of(scorecard),
-            "comparisons": groups,
-            "ranks": rank_table(scorecard, names, metrics),
-        }
-    )
+    if not groups:
+        return None
+    baseline = baseline_of(scorecard)
+    parts = {
+        "baseline": baseline,
+        "comparisons": groups,
+        "ranks": rank_table(scorecard, names, metrics),
+    }
+    return Shown(f"with {baseline} over all cases: {comparison_finding(groups)}", parts)
 
 
-def _flips(content: DashboardContent) -> dict[str, Any] | None:
+def _flips(content: DashboardContent) -> Shown | None:
+    if not content.flips:
+        return None
     baseline = baseline_of(content.scorecard)
-    shown = is_divided(content.scorecard)
-    return {"baseline": baseline, "divided": shown} if content.flips else None
-
-
-def _fairness(content: DashboardContent) -> dict[str, Any] | None:
-    groups = fairness_groups(content.fairness_gaps, _names(content))
-    return (
-        None
-        if not groups
-        else {
-            "fairness": groups,
-            "measures": describe_measures(content.fairness_gaps),
-        }
+    counted = [
+        f"{one.candidate} {one.newly_right:,} newly right and {one.newly_wrong:,} newly wrong"
+        for one in content.flips
+    ]
+    return Shown(
+        f"against {baseline}: {format_list(counted)}",
+        {"baseline": baseline, "divided": is_divided(content.scorecard)},
     )
 
 
-def _weak_slices(content: DashboardContent) -> dict[str, Any] | None:
+def _fairness(content: DashboardContent) -> Shown | None:
+    groups = fairness_groups(content.fairness_gaps, _names(content))
+    if not groups:
+        return None
+    parts = {"fairness": groups, "measures": describe_measures(content.fairness_gaps)}
+    return Shown(fairness_finding(content.fairness_gaps), parts)
+
+
+def _weak_slices(content: DashboardContent) -> Shown | None:
     scorecard, names = content.scorecard, _names(content)
     weak = weak_groups(scorecard, names)
     worsened = worsened_groups(scorecard, names)
-    return {"weak": weak, "worsened": worsened} if weak or worsened else None
+    if not weak and not worsened:
+        return None
+    return Shown(weak_finding(weak, worsened), {"weak": weak, "worsened": worsened})
 
 
-def _standouts(content: DashboardContent) -> dict[str, Any] | None:
-    return {"standouts": standout_groups(content)} if is_divided(content.scorecard) else None
+def _standouts(content: DashboardContent) -> Shown | None:
+    if not is_divided(content.scorecard):
+        return None
+    groups = standout_groups(content)
+    return Shown(standout_finding(groups), {"standouts": groups})
 
 
-def _slice_map(content: DashboardContent) -> dict[str, Any] | None:
-    return _map(content) if is_divided(content.scorecard) else None
+def _map(content: DashboardContent) -> Shown | None:
+    if not is_divided(content.scorecard):
+        return None
+    shown = _mapped(content)
+    metric = shown["heat_metric"]
+    return Shown(
+        "nothing was measured" if metric is None else map_finding(shown["heat"], metric),
+        shown,
+    )
 
 
-def _map(content: DashboardContent) -> dict[str, Any]:
+def _mapped(content: DashboardContent) -> dict[str, Any]:
     metric = content.headline_metrics[0] if content.headline_metrics else None
     info = METRICS.get(metric or "")
     return {
@@ -194,61 +256,84 @@ def _map(content: DashboardContent) -> dict[str, Any]:
     }
 
 
-def _every_slice(content: DashboardContent) -> dict[str, Any] | None:
-    return {"every": every_slice(content)} if is_divided(content.scorecard) else None
+def _every_slice(content: DashboardContent) -> Shown | None:
+    if not is_divided(content.scorecard):
+        return None
+    every = every_slice(content)
+    return Shown(f"{format_count(len(every.rows), 'row')} of figures", {"every": every})
 
 
-def _more(content: DashboardContent) -> dict[str, Any] | None:
-    shown = _map(content)
-    metric = shown["heat_metric"]
+def _more(content: DashboardContent) -> Shown | None:
+    metric = content.headline_metrics[0] if content.headline_metrics else None
     tables = [] if metric is None else additional_slice_tables(content, metric)
-    return (
-        None
-        if not tables
-        else {
-            **shown,
-            "more": tables,
-            "more_sorted_by": sorting_candidate(content),
-            "gaps": candidate_gaps(content),
-            "cards": candidate_cards(content),
-        }
-    )
+    if metric is None or not tables:
+        return None
+    first = sorting_candidate(content)
+    parts = {
+        **_mapped(content),
+        "more": tables,
+        "more_sorted_by": first,
+        "gaps": candidate_gaps(content),
+    }
+    return Shown(more_finding(tables, metric, first), parts)
 
 
-def _gaps(content: DashboardContent) -> dict[str, Any] | None:
+def _gaps(content: DashboardContent) -> Shown | None:
     if content.file is not None:
         # A check fails as a whole, or has all its slices.
         return None
     states = read_slices(content.scorecard.slices)
-    return {
+    not_current = [state for state in states if not state.is_current]
+    parts = {
         "slice_count": len(states),
         "most_not_current": MAX_NOT_CURRENT,
-        "not_current": [state for state in states if not state.is_current],
+        "not_current": not_current,
     }
+    all_of_them = format_count(len(states), "slice")
+    if not_current:
+        return Shown(f"{len(not_current):,} of {all_of_them} not current", parts)
+    return Shown(f"nothing: all {all_of_them} current" if states else "no slice recorded", parts)
 
 
-def _labels(content: DashboardContent) -> dict[str, Any] | None:
+def _labels(content: DashboardContent) -> Shown | None:
     if content.file is not None and not is_divided(content.scorecard):
         # Its data are told with one count.
         return None
     segments, rows = without_label_table(content.without_label)
     ages = age_rows(content.labelled_by_age)
-    return {"label_segments": segments, "label_rows": rows, "label_ages": ages}
+    found = [cell for _, cells in rows for cell in cells if cell is not None]
+    finding = f"{sum(cell[0] for cell in found):,} of {sum(cell[1] for cell in found):,} valid rows"
+    return Shown(
+        f"{finding} without one" if found else "no count by slice is recorded",
+        {"label_segments": segments, "label_rows": rows, "label_ages": ages},
+    )
 
 
-def _history(content: DashboardContent) -> dict[str, Any] | None:
+def _history(content: DashboardContent) -> Shown | None:
     histories = candidate_histories(content)
-    return {"histories": histories} if histories else None
+    if not histories:
+        return None
+    sets = format_count(len(content.history) + 1, "evaluation set")
+    return Shown(f"{sets}; {history_finding(histories)}", {"histories": histories})
 
 
-def _intake(content: DashboardContent) -> dict[str, Any]:
+def _intake(content: DashboardContent) -> Shown:
     days = content.intake_days
-    return {"totals": intake_totals(days), "bars": day_bars(days), "bar_step": BAR_STEP}
+    totals = intake_totals(days)
+    parts = {"totals": totals, "bars": day_bars(days), "bar_step": BAR_STEP}
+    if content.file is not None:
+        found = (content.file.rows, content.file.accepted, content.file.quarantined)
+        return Shown("{:,} rows, {:,} accepted, {:,} refused".format(*found), parts)
+    used = f"{totals.used:,} of {format_count(len(days), 'day')} used"
+    return Shown(
+        f"{used}, {totals.accepted:,} rows accepted, {totals.quarantined:,} in quarantine", parts
+    )
 
 
-def _evidence(content: DashboardContent) -> dict[str, Any] | None:
+def _evidence(content: DashboardContent) -> Shown | None:
     # Nothing of a check is stored.
-    return {"cards": candidate_cards(content)} if content.file is None else None
+    found = format_count(len(content.evidence), "stored output")
+    return Shown(f"{found}, by digest", {}) if content.file is None else None
 
 
 def _names(content: DashboardContent) -> list[str]:
@@ -256,20 +341,20 @@ def _names(content: DashboardContent) -> list[str]:
 
 
 SECTIONS = (
-    Section("outcome", None, _outcome),
-    Section("figures", "Figures", lambda content: {"headline": headline_rows(content)}),
+    Section("outcome", "Outcome", _outcome),
+    Section("figures", "Figures", _figures),
     Section("verdicts", "Verdicts", _verdicts),
     Section("curves", "Scores", _curves),
     Section("comparison", "Comparison", _comparison),
     Section("flips", "Flips", _flips),
     Section("fairness", "Fairness", _fairness),
     Section("weak", "Weak slices", _weak_slices),
-    Section("standouts", "Slices that stand out", _standouts),
-    Section("map", "All slices", _slice_map),
-    Section("slices", "Every slice", _every_slice),
+    Section("standouts", "Standouts", _standouts),
+    Section("map", "All slices", _map),
+    Section("slices", "Every figure", _every_slice),
     Section("more", "More slices", _more),
     Section("gaps", "What is missing", _gaps),
-    Section("labels", None, _labels),
+    Section("labels", "Labels", _labels),
     Section("history", "History", _history),
     Section("intake", "Data", _intake),
     Section("evidence", "Evidence", _evidence),
@@ -285,16 +370,18 @@ def _environment() -> "Environment":
         day=_day,
         design_effect=format_design_effect,
         excess_errors=format_excess_errors,
+        first_words=first_words,
         metric=format_metric,
         metric_note=metric_note,
         moment=_format_time,
         number=format_number,
         percent=_percent,
-        sentence=_sentence,
+        sentence=sentence,
         short=_short,
         p_value=format_p_value,
         signed=format_signed,
         status=format_status,
+        training=format_training,
         thousands=_thousands,
         whole=_whole,
     )
@@ -320,10 +407,6 @@ def _format_time(moment: datetime) -> str:
 def _percent(share: float) -> str:
     """Write a share, such as 95 % of 0.95, with a space that never breaks."""
     return f"{100 * share:g}\N{NO-BREAK SPACE}%"
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _short(digest: str | None) -> str:

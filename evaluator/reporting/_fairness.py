@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from evaluator.certification import DecidedGap, format_metric, worst_first, worst_gaps
+from evaluator.certification import DecidedGap, format_count, format_metric, worst_first, worst_gaps
 from evaluator.metrics import FAIRNESS_MEASURES
-from evaluator.reporting._formatting import finite, group_by_candidate
+from evaluator.reporting._formatting import finite, format_signed, format_value, group_by_candidate
 from evaluator.reporting._plots import IntervalPlot, Scale, centred_scale
 
 MAX_GAPS = 10
@@ -102,6 +102,30 @@ def fairness_groups(gaps: Sequence[DecidedGap], candidates: Sequence[str]) -> li
     if not gaps:
         return []
     return [_group(candidate, own) for candidate, own in group_by_candidate(gaps, candidates)]
+
+
+def fairness_finding(gaps: Sequence[DecidedGap]) -> str:
+    """Say how many gaps are beyond their limit, and which of them is the widest."""
+    worst = worst_gaps(gaps)
+    all_of_them = format_count(len(worst), "gap")
+    failed = [gap for gap in worst if gap.verdict == "FAIL"]
+    limited = [gap for gap in worst if gap.verdict is not None]
+    if not limited:
+        return f"{all_of_them}, none of them with a limit"
+    if not failed:
+        are_open = sum(gap.verdict != "PASS" for gap in limited)
+        return f"none of {all_of_them} is shown to be beyond its limit, {are_open:,} open"
+    # Differences and ratios have no size in common.
+    alike = [gap for gap in failed if not gap.is_ratio] or failed
+    widest = max(alike, key=lambda gap: abs(_drawn(gap.value, gap) or 0.0))
+    value = widest.value or 0.0
+    size = f"ratio {format_value(value)}" if widest.is_ratio else format_signed(value)
+    beyond = "is beyond its limit" if len(failed) == 1 else "are beyond their limit"
+    return (
+        f"{len(failed):,} of {all_of_them} {beyond}, widest {format_metric(widest.measure)} by"
+        f" {widest.attribute}, {widest.group} against {widest.reference or 'nobody'}: {size}"
+        f" ({widest.candidate})"
+    )
 
 
 def describe_measures(gaps: Sequence[DecidedGap]) -> list[tuple[str, str]]:

@@ -1,7 +1,8 @@
 """Findings by candidate, values as text, and the environment that templates are rendered in."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from evaluator.certification import format_number
@@ -16,6 +17,8 @@ NO_VALUE = "\N{EN DASH}"
 _MINUS = "\N{MINUS SIGN}"
 _MIN_P = 0.001
 _WHOLE = 10
+_FIRST_WORDS = 140
+_ELLIPSIS = " \N{HORIZONTAL ELLIPSIS}"
 
 
 def group_by_candidate(
@@ -42,6 +45,39 @@ def format_place(geography: str | None, segment: str | None) -> str:
 def finite(value: float | None) -> float | None:
     """Give a number that can be drawn and said; None where it is missing or not finite."""
     return None if value is None or not math.isfinite(value) else float(value)
+
+
+def without_remarks(text: str) -> str:
+    """Give a text without what stands in parentheses."""
+    outside, depth = [], 0
+    for sign in text:
+        depth += sign == "("
+        if depth == 0:
+            outside.append(sign)
+        depth = max(depth - (sign == ")"), 0)
+    # What is never closed is no remark.
+    short = "".join(outside) if depth == 0 else text
+    return re.sub(r" +([,;.:]|$)", r"\1", re.sub(r"\s+", " ", short))
+
+
+def first_words(text: str) -> str:
+    """Give the beginning of a long text, without its remarks; a short one as it is."""
+    if len(text) <= _FIRST_WORDS:
+        return text
+    short = without_remarks(text)
+    if len(short) <= _FIRST_WORDS:
+        return short
+    return f"{short[:_FIRST_WORDS].rpartition(' ')[0] or short[:_FIRST_WORDS]}{_ELLIPSIS}"
+
+
+def format_counts(counts: Mapping[str, int]) -> str:
+    """Say how often each was found: ``2 FAIL, 5 PASS``."""
+    return ", ".join(f"{count:,} {word}" for word, count in counts.items() if count)
+
+
+def sentence(text: str) -> str:
+    """Make a sentence of words."""
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def format_value(value: float | None) -> str:

@@ -7,7 +7,7 @@ from typing import Final
 
 import pandas as pd
 
-from evaluator.certification import Verdict
+from evaluator.certification import Verdict, format_metric, format_number
 from evaluator.reporting._content import DashboardContent
 from evaluator.reporting._plots import WIDTH, Scale, scale_of
 from evaluator.scorecard import OVERALL, Measurement, read_measurements
@@ -90,6 +90,16 @@ def candidate_histories(content: DashboardContent) -> list[CandidateHistory]:
         for candidate in content.candidates
     ]
     return [one for one in histories if one.metrics]
+
+
+def history_finding(histories: Sequence[CandidateHistory]) -> str:
+    """Say how the first metric of the first candidate moved."""
+    first = histories[0]
+    moved = first.metrics[0]
+    return (
+        f"{format_metric(moved.metric)} of {first.name} {format_number(moved.first)} to"
+        f" {format_number(moved.last)}"
+    )
 
 
 def _by_key(

@@ -1,6 +1,7 @@
-"""From a dashboard's content to its sections: outcomes, headline, verdicts, standouts, data."""
+"""From a dashboard's content to its sections: headline, verdicts, standouts, data."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,31 +13,13 @@ from evaluator.certification import (
     Waiver,
     format_count,
     format_metric,
-    format_training,
 )
 from evaluator.metrics import METRICS
-from evaluator.reporting._content import CandidateSummary, DashboardContent, IntakeDay
-from evaluator.reporting._formatting import format_place, format_rough
+from evaluator.reporting._content import DashboardContent, IntakeDay
+from evaluator.reporting._formatting import format_counts, format_place, format_rough, format_value
 from evaluator.reporting._plots import IntervalPlot, centred_scale, scale_of
 from evaluator.reporting._slices import Standout, candidate_gaps, standout_slices
-from evaluator.scorecard import (
-    Measurement,
-    SliceState,
-    read_measurements,
-    slices_by_candidate,
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class CandidateCard:
-    """A candidate's outcome, for the top of the page."""
-
-    candidate: CandidateSummary
-    outcome: Outcome
-    gates: str
-    slices: str
-    training: str
-    """Whether it saw the cases in training, for behind its name."""
+from evaluator.scorecard import Measurement, read_measurements
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,24 +91,6 @@ class IntakeTotals:
     refused_rows: int
 
 
-def candidate_cards(content: DashboardContent) -> list[CandidateCard]:
-    """Give one card per candidate, in the audit's order."""
-    states = slices_by_candidate(content.scorecard.slices)
-    return [
-        CandidateCard(
-            candidate=candidate,
-            outcome=outcome,
-            gates=format_gate_counts(
-                [v for v in content.verdicts if v.candidate == candidate.name]
-            ),
-            slices=_format_slice_counts(states.get(candidate.name, [])),
-            training=format_training(content.scorecard.training.get(candidate.name)),
-        )
-        for candidate in content.candidates
-        for outcome in [content.outcome_of(candidate.name)]
-    ]
-
-
 def format_gate_counts(verdicts: Sequence[Verdict]) -> str:
     """Say how many of one candidate's required gates passed."""
     required = [verdict for verdict in verdicts if verdict.required]
@@ -133,13 +98,6 @@ def format_gate_counts(verdicts: Sequence[Verdict]) -> str:
         return "no required gate"
     passed = sum(verdict.verdict == "PASS" for verdict in required)
     return f"{passed} of {format_count(len(required), 'required gate')} passed"
-
-
-def _format_slice_counts(states: Sequence[SliceState]) -> str:
-    if not states:
-        return "no slice recorded"
-    current = sum(state.is_current for state in states)
-    return f"{current:,} of {format_count(len(states), 'slice')} current"
 
 
 def headline_rows(content: DashboardContent) -> list[HeadlineRow]:
@@ -179,6 +137,39 @@ def headline_rows(content: DashboardContent) -> list[HeadlineRow]:
             )
         )
     return rows
+
+
+def headline_finding(rows: Sequence[HeadlineRow], metrics: Sequence[str]) -> str:
+    """Say between whom the first metric lies."""
+    found = {
+        row.candidate: cell.measurement.value
+        for row in rows
+        for cell in row.cells[:1]
+        if cell.measurement is not None and cell.measurement.value is not None
+    }
+    if not found:
+        return "nothing was measured"
+    least, most = min(found, key=lambda name: found[name]), max(found, key=lambda name: found[name])
+    metric = format_metric(metrics[0])
+    if least == most:
+        return f"{metric} {format_value(found[least])} ({least})"
+    ends = f"{format_value(found[least])} ({least}) to {format_value(found[most])} ({most})"
+    return f"{metric} from {ends}"
+
+
+def verdict_finding(verdicts: Sequence[Verdict]) -> str:
+    """Count the verdicts."""
+    counted = Counter[str](verdict.verdict for verdict in verdicts)
+    words = ("FAIL", "INSUFFICIENT EVIDENCE", "PASS")
+    return format_counts({word: counted[word] for word in words}) or "no gate is declared"
+
+
+def standout_finding(groups: Mapping[str, Sequence[StandoutRow]]) -> str:
+    """Count the slices that stand out, by side."""
+    found = Counter[str](row.standout.direction for rows in groups.values() for row in rows)
+    words = ("worse", "better", "lower", "higher")
+    sides = format_counts({word: found[word] for word in words})
+    return f"{sides} than overall by more than their noise" if sides else "none stands out"
 
 
 def verdict_groups(content: DashboardContent) -> dict[str, list[VerdictRow]]:

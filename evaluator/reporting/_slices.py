@@ -6,10 +6,10 @@ from typing import Literal
 
 import pandas as pd
 
-from evaluator.certification import format_slice_states
+from evaluator.certification import format_count, format_metric, format_slice_states
 from evaluator.metrics import METRICS
 from evaluator.reporting._content import AuditContent, DashboardContent
-from evaluator.reporting._formatting import format_status
+from evaluator.reporting._formatting import format_place, format_status, format_value
 from evaluator.reporting._plots import IntervalPlot, scale_of
 from evaluator.scorecard import (
     ALL,
@@ -223,6 +223,22 @@ def heat_maps(content: DashboardContent, metric: str) -> list[HeatMap]:
     ]
 
 
+def map_finding(maps: Sequence[HeatMap], metric: str) -> str:
+    """Name the worst slice of all candidates that has enough cases."""
+    cells = [
+        (cell.value, format_place(geography, segment), one.candidate)
+        for one in maps
+        for geography, row, _ in one.rows
+        for segment, cell in zip(one.segments, row, strict=True)
+        if cell.value is not None and cell.shade is not None
+    ]
+    if not cells:
+        return f"no slice has enough cases for {format_metric(metric)}"
+    value, place, candidate = min(cells, key=lambda cell: _sign(metric) * cell[0])
+    side = "lowest" if _sign(metric) == 1 else "highest"
+    return f"{format_metric(metric)} is {side} on {place}: {format_value(value)} ({candidate})"
+
+
 def _sign(metric: str) -> int:
     """Give -1 for a metric of which less is better, and 1 for any other."""
     info = METRICS.get(metric)
@@ -372,6 +388,28 @@ def _table(
 
     rows = [(group, [cell(groups[group].get(name)) for name in names]) for group in shown]
     return AdditionalSliceTable(level=level, rows=rows, groups=len(groups))
+
+
+def more_finding(tables: Sequence[AdditionalSliceTable], metric: str, candidate: str | None) -> str:
+    """Count the groups of each level, and name the worst of the candidate that sorts them."""
+    levels = ", ".join(
+        f"{format_count(table.groups, 'group')} by {table.level}" for table in tables
+    )
+    found = [
+        (measurement.value, measurement.segment)
+        for table in tables
+        for _, cells in table.rows
+        for measurement in [one.measurement for one in cells if one.measurement is not None]
+        if measurement.candidate == candidate
+        and measurement.status == "ok"
+        and measurement.value is not None
+    ]
+    if not found:
+        return levels
+    value, group = min(found, key=lambda one: _sign(metric) * one[0])
+    side = "lowest" if _sign(metric) == 1 else "highest"
+    named = f"{format_metric(metric)} of {candidate} is {side} on {group}: {format_value(value)}"
+    return f"{levels}; {named}"
 
 
 def sorting_candidate(content: DashboardContent) -> str | None:

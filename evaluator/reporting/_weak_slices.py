@@ -90,6 +90,18 @@ def weak_groups(scorecard: Scorecard, candidates: Sequence[str]) -> list[WeakGro
     ]
 
 
+def weak_finding(weak: Sequence[WeakGroup], worsened: Sequence[WorsenedGroup]) -> str:
+    """Say how many slices were confirmed, which costs the most, and how many got worse."""
+    leading = [(group.candidate, row) for group in weak for row in group.rows[:1]]
+    found = "none confirmed" if weak else "not searched"
+    if leading:
+        candidate, row = max(leading, key=lambda one: one[1].excess_errors or 0.0)
+        count = sum(group.found for group in weak)
+        found = f"{count:,} confirmed, with the most harm {row.description} ({candidate})"
+    worse = sum(group.found for group in worsened)
+    return f"{found}; {worse:,} worse than at the last certificate" if worsened else found
+
+
 def worsened_groups(scorecard: Scorecard, candidates: Sequence[str]) -> list[WorsenedGroup]:
     """Arrange what got worse by candidate; none where there is nothing to compare with."""
     found = scorecard.rows(WorsenedSlice)

@@ -36,6 +36,38 @@ def clustered(content: Content) -> Content:
     return with_scorecard(replace(content, evaluation_set=depending), **tables)
 
 
+def many_candidates(content: DashboardContent, count: int) -> DashboardContent:
+    """Give the content with so many candidates, each like one of those that there are."""
+    old = content.candidates
+    new = {f"{old[n % len(old)].name}_{n}": old[n % len(old)].name for n in range(count)}
+    measurements = content.scorecard.measurements
+    slices = content.scorecard.slices
+
+    def renamed(table: pd.DataFrame) -> pd.DataFrame:
+        return pd.concat(
+            [table[table["candidate"] == of].assign(candidate=name) for name, of in new.items()],
+            ignore_index=True,
+        )
+
+    return replace(
+        content,
+        candidates=[
+            replace(next(one for one in old if one.name == of), name=name, baseline=False)
+            for name, of in new.items()
+        ],
+        outcomes=[replace(content.outcome_of(of), candidate=name) for name, of in new.items()],
+        verdicts=[
+            replace(verdict, candidate=name)
+            for name, of in new.items()
+            for verdict in content.verdicts
+            if verdict.candidate == of
+        ],
+        scorecard=replace(
+            content.scorecard, measurements=renamed(measurements), slices=renamed(slices)
+        ),
+    )
+
+
 def names_of(content: DashboardContent) -> list[str]:
     return [candidate.name for candidate in content.candidates]
 

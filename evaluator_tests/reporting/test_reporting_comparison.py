@@ -33,7 +33,7 @@ def test_a_comparison_says_each_figure_of_its_row(content: DashboardContent) -> 
     )
     assert (first.better, first.worse, first.n) == (row["better"], row["worse"], row["n"])
     words = section(content, "comparison")
-    assert f"Comparison with {BASELINE}" in words
+    assert f"Comparison With {BASELINE} over all cases:" in words
     assert f"{row['better']:,} {row['worse']:,} {row['p_adjusted']:.3f} {row['n']:,}" in words
 
 

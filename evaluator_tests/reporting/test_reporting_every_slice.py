@@ -39,7 +39,7 @@ def test_on_the_page_few_cases_are_grey_and_what_is_missing_is_empty(
 ) -> None:
     words = section(content, "slices")
     rows = every_slice(content).rows
-    assert f"{len(rows)} rows: all slices and their margins" in words
+    assert f"{len(rows)} rows of figures" in words
     crashed = next(r for r in rows if (r.geography, r.segment) == (CRASHED[1], CRASHED[2]))
     assert f"{crashed.geography} {crashed.segment} accuracy" in words
     assert 'class="num few"' in render_dashboard(content)
