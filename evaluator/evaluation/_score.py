@@ -41,7 +41,7 @@ from evaluator.scorecard import (
 )
 from evaluator.spec import AuditSpec, CandidateSpec
 
-SCORE_VERSION: Final = "7"
+SCORE_VERSION: Final = "8"
 """Raised when `score` would give other figures for the same inputs."""
 DESIGN_EFFECT = 1.5
 """A design effect of days above this is told where the audit takes cases as independent."""
