@@ -25,6 +25,7 @@ HEADER = "case_id,country,customer,amount,label\n"
 COMMANDS = (
     *("check", "init", "new"),
     *("demo", "run", "validate", "infer", "replay", "prune", "lineage", "ui"),
+    *("show",),
     *("verify", "export", "open", "sign-off", "waive", "revoke", "correct", "require"),
     *("keys create", "keys revoke"),
 )
@@ -383,6 +384,18 @@ def test_infer_says_why_a_file_cannot_be_read(call: Call, tmp_path: Path) -> Non
     assert answer.code == 1
     assert "empty.csv" in answer.err
     assert "To mend it" in answer.err
+
+
+@pytest.mark.parametrize("command", [("show", "shop"), ("show", "shop/one", "--json")])
+def test_to_look_at_an_audit_that_never_ran_is_wrong_use_and_leaves_nothing(
+    command: tuple[str, ...], call: Call, tmp_path: Path
+) -> None:
+    answer = call(*command)
+
+    assert answer.code == 2
+    assert answer.out == ""
+    assert "run it first, `evaluator run shop`" in answer.err
+    assert not (tmp_path / "home").exists()
 
 
 def test_replay_of_a_day_that_was_not_taken_in_is_wrong_use(call: Call, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from evaluator.cli import _audits, _certificates, _check, _projects
+from evaluator.cli import _audits, _certificates, _check, _looking, _projects
 from evaluator.verifier import run_command
 
 app = typer.Typer(
@@ -52,6 +52,7 @@ def _options(
 app.add_typer(_check.commands)
 app.add_typer(_projects.commands)
 app.add_typer(_audits.commands)
+app.add_typer(_looking.commands)
 app.add_typer(_certificates.commands)
 
 

@@ -11,7 +11,7 @@ from evaluator.errors import EvaluatorError, UsageError
 from evaluator.verifier import Exit
 
 if TYPE_CHECKING:
-    from evaluator.orchestration import AuditRun, Display, Home, RunSummary, Stream
+    from evaluator.orchestration import AuditRun, AuditState, Display, Home, RunSummary, Stream
     from evaluator.spec import Audit
 
 commands = typer.Typer()
@@ -385,6 +385,13 @@ def _load(audit: str) -> "Audit":
     from evaluator.spec import load_audit
 
     return load_audit(audit, audits_folder())
+
+
+def state_of_audit(audit: str) -> "AuditState":
+    """Read an audit, and open what is stored of it."""
+    from evaluator.orchestration import AuditState, Home
+
+    return AuditState(_load(audit), Home.from_environment())
 
 
 def audits_folder() -> Path:

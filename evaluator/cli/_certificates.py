@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from evaluator.cli._audits import audits_folder, check_can_be_written
+from evaluator.cli._audits import audits_folder, check_can_be_written, state_of_audit
 from evaluator.errors import UsageError
 from evaluator.verifier import (
     CASES_ASKED,
@@ -23,7 +23,6 @@ from evaluator.verifier import (
 
 if TYPE_CHECKING:
     from evaluator.certification import EntryKind, Statement
-    from evaluator.orchestration import AuditState
 
 Certificate = Annotated[
     str,
@@ -115,7 +114,7 @@ def revoke_key(
     from evaluator.certification import load_public_key
 
     revocation = _Decision("key_revocation", by, reason, {}, sign_with)
-    _append(revocation, audit, _state(audit).store.url, load_public_key(key).key_id)
+    _append(revocation, audit, state_of_audit(audit).store.url, load_public_key(key).key_id)
 
 
 @commands.command(epilog="Example: evaluator export flights/random_forest for-the-regulator")
@@ -256,7 +255,7 @@ def revoke(
 
     scope = "artifact" if all_of is None else all_of.value
     found = _enter(certificate, _Decision("revocation", by, reason, {"scope": scope}, sign_with))
-    state = _state(found.statement().predicate.audit)
+    state = state_of_audit(found.statement().predicate.audit)
     ledger, now = Ledger(found.evidence, state.audit.name), datetime.now(UTC)
     entries = ledger.entries(trusted_by_environment(os.environ))
     for line in demote(state.home, state.spec, lambda one: state_of(entries, one, now).stands):
@@ -308,7 +307,7 @@ def require(
     """
     from evaluator.certification import check_release
 
-    state = _state(audit)
+    state = state_of_audit(audit)
     candidates = {declared.name: declared for declared in state.spec.candidates}
     if candidate not in candidates:
         raise UsageError(
@@ -405,7 +404,7 @@ def _newest(audit: str, candidate: str | None) -> bytes:
     """Read what was entered last of a candidate, or (None) of any, be it revoked or not."""
     from evaluator.certification import Ledger
 
-    store = _state(audit).store
+    store = state_of_audit(audit).store
     paths: dict[str | None, str] = {}
     for chained in Ledger(store.url, audit).entries():
         if chained.entry.kind == "certificate":
@@ -434,7 +433,7 @@ def _secret() -> bytes:
 
 def _kept_back(found: _FoundCertificate) -> tuple[str, ...]:
     """Name the columns that its audit does not let out by now."""
-    return _state(found.statement().predicate.audit).spec.certificate.redact
+    return state_of_audit(found.statement().predicate.audit).spec.certificate.redact
 
 
 class _Decision(NamedTuple):
@@ -472,10 +471,3 @@ def _append(decision: _Decision, audit: str, evidence: str, subject: str) -> Non
         key=key,
     )
     typer.echo(f"Entered as number {added.entry.sequence} of the ledger of {audit}.")
-
-
-def _state(audit: str) -> "AuditState":
-    from evaluator.orchestration import AuditState, Home
-    from evaluator.spec import load_audit
-
-    return AuditState(load_audit(audit, audits_folder()), Home.from_environment())

@@ -26,6 +26,12 @@ from ._days import (
     write_quarantine as write_quarantine,
 )
 from ._executors._fork_server import start_fork_server as start_fork_server
+from ._findings import (
+    StoredFindings as StoredFindings,
+    findings_to_json as findings_to_json,
+    format_findings as format_findings,
+    stored_findings as stored_findings,
+)
 from ._found_recordings import name_from as name_from
 from ._home import Home as Home
 from ._lineage import Question as Question, ask_lineage as ask_lineage

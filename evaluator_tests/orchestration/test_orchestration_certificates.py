@@ -35,10 +35,11 @@ from evaluator.evidence import RunContext, canonical_json, digest_of_bytes
 from evaluator.orchestration import (
     AuditState,
     Home,
-    RunSummary,
     demote,
+    format_findings,
     format_run_summary,
     statement_name,
+    stored_findings,
 )
 from evaluator.orchestration._certificates import (
     CERTIFICATE,
@@ -49,6 +50,7 @@ from evaluator.orchestration._certificates import (
 from evaluator.orchestration._documents import reports_are_current
 from evaluator.orchestration._lineage import outdated_reasons
 from evaluator.orchestration._scorecard_run import expected_scorecard
+from evaluator.reporting._formatting import NO_VALUE
 from evaluator.scorecard import Asset
 from evaluator.spec import Audit
 from evaluator_tests.conftest import BuiltOnce
@@ -573,9 +575,7 @@ def test_a_certified_version_is_promoted_until_its_certificate_is_revoked(
     assert version.aliases == []
 
 
-def where_the_outcome_stands(
-    state: AuditState, summary: RunSummary, call: Call, bundle: Path
-) -> dict[str, str]:
+def where_the_outcome_stands(state: AuditState, call: Call, bundle: Path) -> dict[str, str]:
     """Give every text in which the outcome of the sturdy candidate stands, in plain words."""
 
     def stored(asset: str, name: str) -> str:
@@ -595,7 +595,7 @@ def where_the_outcome_stands(
         "page": card[: card.index("</li>")],
         "terminal": next(
             line
-            for line in format_run_summary(state, summary)
+            for line in format_findings(stored_findings(state))
             if line.startswith("  sturdy  CERTIFIED")
         ),
         "UI": shown["sturdy"],
@@ -635,13 +635,18 @@ def test_wherever_certified_stands_what_qualifies_it_stands_beside_it(
     summary = run(asked, finished_home)
 
     state = AuditState(asked, finished_home)
-    texts = where_the_outcome_stands(state, summary, call, tmp_path / "bundle")
+    texts = where_the_outcome_stands(state, call, tmp_path / "bundle")
     said = (
         "with 1 waived gate, 1 optional gate failed, 1 fairness gap failed,"
         " cases taken as independent"
     )
     for name, text in texts.items():
         assert re.search(rf"certified\W.{{0,40}}{said}", text, re.IGNORECASE), (name, text)
+    # The last words of the run count the same: failed, open and waived gates, failed gaps.
+    last = list(format_run_summary(state, summary))
+    row = next(line for line in last if line.startswith("  sturdy  CERTIFIED"))
+    assert row.split()[-6:] == ["2", "0", "1", "1", "0", NO_VALUE]
+    assert "  All intervals take cases as independent." in last
     # Each once: the technical file lists the candidates, and judges them, in two places.
     counts = {name: text.lower().count(said) for name, text in texts.items()}
     assert counts == dict.fromkeys(texts, 1) | {"technical file": 2}
@@ -668,10 +673,10 @@ def test_a_certified_candidate_that_nothing_qualifies_is_certified_and_no_more(
     settings["data"]["cluster"] = "flight_number"
     asked = Audit(audit.name, type(audit.spec).model_validate(settings))
     declare(asked, tmp_path / "defs")
-    summary = start(asked, finished_home).run(refresh=True)
+    start(asked, finished_home).run(refresh=True)
 
     state = AuditState(asked, finished_home)
-    texts = where_the_outcome_stands(state, summary, call, tmp_path / "bundle")
+    texts = where_the_outcome_stands(state, call, tmp_path / "bundle")
     for name, text in texts.items():
         assert re.search(r"certified\b(?!, with| with)", text, re.IGNORECASE), (name, text)
         assert not re.search("waived|optional|gap failed|cases taken as", text), name
