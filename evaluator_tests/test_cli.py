@@ -15,7 +15,7 @@ import pytest
 import typer.main
 import yaml
 
-from evaluator import cli
+from evaluator import __version__, cli
 from evaluator.errors import RenamedKeyWarning
 from evaluator.spec import Audit, AuditSpec, DataSpec, load_audit
 from evaluator_tests.conftest import Call
@@ -73,6 +73,30 @@ def test_help_names_commands_and_exit_codes(call: Call) -> None:
         assert f"\n  {command.split()[0]} " in answer.out
     assert "Exit codes: 0" in answer.out
     assert "EVALUATOR_HOME" in answer.out
+
+
+@pytest.mark.parametrize("group", [(), ("keys",)])
+def test_each_command_is_listed_with_a_whole_sentence(group: tuple[str, ...], call: Call) -> None:
+    answer = call(*group, "--help")
+
+    listed = answer.out.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
+    assert len(listed) == len(
+        {c.split()[len(group)] for c in COMMANDS if c.startswith(" ".join(group))}
+    )
+    for line in listed:
+        assert re.fullmatch(r"  [a-z-]+ +[A-Z][^.]*[^. ]\.", line)
+
+
+def test_the_version_is_told(call: Call) -> None:
+    assert call("--version").out == f"evaluator {__version__}\n"
+
+
+def test_the_shell_completes_commands(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_EVALUATOR_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "evaluator sh")
+    monkeypatch.setenv("COMP_CWORD", "1")
+
+    assert call().out.split() == ["show"]
 
 
 def test_no_command_is_left_out_of_these_tests() -> None:

@@ -65,9 +65,10 @@ def create(
     name: Annotated[str, typer.Argument(help="What the two files are called.")],
     folder: Annotated[Path, typer.Option(help="Where they shall lie.")] = Path(),
 ) -> None:
-    """Make an Ed25519 key: NAME.private.pem, for you alone, and NAME.public.pem to give away.
+    """Make an Ed25519 key to sign with.
 
-    Certificates are signed where EVALUATOR_SIGNING_KEY_FILE names the private one.
+    NAME.private.pem is for you alone, and NAME.public.pem to give away. Certificates are signed
+    where EVALUATOR_SIGNING_KEY_FILE names the private one.
     """
     from evaluator.certification import create_key
 
@@ -132,10 +133,10 @@ def export(
         ),
     ] = False,
 ) -> None:
-    """Make a folder for a stranger: certificate, key, evidence, page, documents, how to check it.
+    """Make a folder with which a stranger can check a certificate.
 
-    Its manifest is signed with EVALUATOR_SIGNING_KEY_FILE. With a key, what that did not sign is
-    not exported.
+    It holds certificate, key, evidence, page, documents, and how to check them. Its manifest is
+    signed with EVALUATOR_SIGNING_KEY_FILE. With a key, what that did not sign is not exported.
     """
     from evaluator.certification import (
         export_bundle,
@@ -172,10 +173,11 @@ def open_(
     cases: Cases = CASES_ASKED,
     evidence: Evidence = None,
 ) -> None:
-    """Show single cases on demand: what was found of each, and what ties it to the certificate.
+    """Show single cases of a certificate on demand.
 
-    That proves what was bound when it was issued, and not that it is true. Columns that the audit
-    does not let out stay behind.
+    It says what was found of each, and what ties it to the certificate. That proves what was bound
+    when it was issued, and not that it is true. Columns that the audit does not let out stay
+    behind.
     """
     from evaluator.certification import open_cases
     from evaluator.evidence import write_whole
@@ -218,7 +220,10 @@ def waive(
     reason: Reason,
     sign_with: SignWith = None,
 ) -> None:
-    """Enter that a person waives a gate for a while; the verdict stays what it is."""
+    """Enter that a person waives a gate for a while.
+
+    The verdict stays what it is.
+    """
     statement = _find(certificate, None).statement()
     gates = [verdict.gate for verdict in statement.predicate.gates]
     if gate not in gates:
@@ -246,9 +251,10 @@ def revoke(
     reason: Reason,
     sign_with: SignWith = None,
 ) -> None:
-    """Enter that an artifact is revoked: its certificates no longer stand, and it gets no new one.
+    """Enter that an artifact is revoked.
 
-    That lasts until `evaluator correct` takes it back. Promotions are taken back at once.
+    Its certificates no longer stand, and it gets no new one. That lasts until `evaluator correct`
+    takes it back. Promotions are taken back at once.
     """
     from evaluator.certification import Ledger, state_of, trusted_by_environment
     from evaluator.orchestration import demote
@@ -273,7 +279,10 @@ def correct(
     reason: Reason,
     sign_with: SignWith = None,
 ) -> None:
-    """Enter that an earlier sign-off, waiver or revocation no longer counts."""
+    """Enter that an earlier decision no longer counts.
+
+    It may be a sign-off, a waiver or a revocation.
+    """
     from evaluator.certification import Ledger
 
     found = _find(certificate, None)
@@ -300,10 +309,11 @@ def require(
         bool, typer.Option("--allow-unsigned", help="Ask for no signature, and believe the folder.")
     ] = False,
 ) -> None:
-    """Ask before a release: exit code 0 only with a certificate that stands for this very artifact.
+    """Ask before a release whether this very artifact is certified.
 
-    A trusted key must have signed it, and the audit must be declared as it was judged. What
-    expired, was revoked, or is for another artifact, does not count.
+    Exit code 0 only with a certificate that stands for it. A trusted key must have signed it, and
+    the audit must be declared as it was judged. What expired, was revoked, or is for another
+    artifact, does not count.
     """
     from evaluator.certification import check_release
 

@@ -20,10 +20,10 @@ def show(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Print all that is stored of an audit, or of one candidate, without running anything.
+    """Print all that is stored of an audit or a candidate.
 
-    Days, figures, slices that stand out, comparison, fairness, weak slices, verdicts with their
-    reasons, remarks, and where page, documents and certificates lie.
+    Nothing is run. It tells days, figures, slices that stand out, comparison, fairness, weak
+    slices, verdicts with their reasons, remarks, and where page, documents and certificates lie.
     """
     from evaluator.orchestration import findings_to_json, format_findings, stored_findings
 

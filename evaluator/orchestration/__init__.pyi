@@ -40,6 +40,7 @@ from ._run_summary import (
     RunSummary as RunSummary,
     exit_code as exit_code,
     find_prunable as find_prunable,
+    format_outcomes as format_outcomes,
     format_pruning_plan as format_pruning_plan,
     format_run_summary as format_run_summary,
 )

@@ -35,8 +35,15 @@ def check_exit_code(checked: Checked) -> int:
     return exit_code(audit, chosen, RunSummary(judged=checked.judged))
 
 
-def format_check(checked: Checked) -> Iterator[str]:
+def format_check(checked: Checked, *, verdict_alone: bool = False) -> Iterator[str]:
     """Yield the lines of a check: verdict, figures, and what they rest on.
+
+    Parameters
+    ----------
+    checked
+        What was found.
+    verdict_alone
+        Whether the verdict is all that is told; without a label, what became of the rows.
 
     Yields
     ------
@@ -46,6 +53,9 @@ def format_check(checked: Checked) -> Iterator[str]:
     judged = checked.judged
     file = _single_file(checked)
     lines = [f"{file.name}: {_rows_in_words(checked)}"]
+    if verdict_alone:
+        yield printable(lines[0] if judged is None else _verdict(judged))
+        return
     if judged is not None:
         lines += [_verdict(judged), ""]
         lines += finding_lines(checked.file.audit.spec, judged, certifies=False)

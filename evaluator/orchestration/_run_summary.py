@@ -22,6 +22,7 @@ from evaluator.reporting import (
     fit_notices,
     height,
     outcome_table,
+    printable,
     scorecard_notices,
 )
 from evaluator.scorecard import INTAKES, Asset
@@ -119,6 +120,26 @@ def format_run_summary(state: AuditState, summary: RunSummary) -> Iterator[str]:
     yield from first
     yield from fit_notices(_notices(state, summary, streams), room, show)
     yield from last
+
+
+def format_outcomes(summary: RunSummary) -> Iterator[str]:
+    """Yield each candidate's outcome with what qualifies it, refused days, and faults.
+
+    Yields
+    ------
+    str
+        A line, without its end and without control characters.
+    """
+    outcomes = [] if summary.judged is None else summary.judged.outcomes
+    refused = [d for d in (*summary.days, *summary.label_days) if d.state == "refused"]
+    yield from map(
+        printable,
+        (
+            *(f"{outcome.candidate}: {outcome.in_words}" for outcome in outcomes),
+            *(f"{day.day} refused: {day.reason}" for day in refused),
+            *(f"Fault: {in_words(fault)}" for fault in summary.faults),
+        ),
+    )
 
 
 def _notices(

@@ -15,6 +15,7 @@ from evaluator.orchestration import (
     RunSummary,
     findings_to_json,
     format_findings,
+    format_outcomes,
     format_run_summary,
     stored_findings,
 )
@@ -85,6 +86,18 @@ def test_whatever_happened_the_last_words_are_one_screen_that_names_faults_and_r
     assert "12 remarks, first: something to know of it" in text
     assert "and 26 more, 26 certified" in text
     assert "the next run tries again what faults kept from being done" in text
+
+
+def test_quietly_outcomes_refused_days_and_faults_are_told_alone(state: AuditState) -> None:
+    summary = summary_of(state, faults=["Reports: the disk\x1b is full"])
+    summary.days.append(DayState("2013-12-01", "refused", None, None, "no header", "input"))
+    lines = list(format_outcomes(summary))
+    assert lines[0] == "sturdy: certified, with cases taken as independent"
+    assert lines[1].startswith("frail: ")
+    assert lines[2:] == [
+        "2013-12-01 refused: no header",
+        "Fault: Reports: the disk\N{REPLACEMENT CHARACTER} is full",
+    ]
 
 
 def test_what_is_stored_is_shown_in_full_and_nothing_is_run(state: AuditState) -> None:
