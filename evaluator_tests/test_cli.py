@@ -25,7 +25,7 @@ HEADER = "case_id,country,customer,amount,label\n"
 COMMANDS = (
     *("check", "init", "new"),
     *("demo", "run", "validate", "infer", "replay", "prune", "lineage", "ui"),
-    *("show",),
+    *("show", "status"),
     *("verify", "export", "open", "sign-off", "waive", "revoke", "correct", "require"),
     *("keys create", "keys revoke"),
 )
@@ -420,6 +420,51 @@ def test_to_look_at_an_audit_that_never_ran_is_wrong_use_and_leaves_nothing(
     assert answer.out == ""
     assert "run it first, `evaluator run shop`" in answer.err
     assert not (tmp_path / "home").exists()
+
+
+def test_the_status_names_every_audit_also_one_that_does_not_load_and_leaves_nothing(
+    call: Call, audits: Path, tmp_path: Path
+) -> None:
+    (audits / "wrong").mkdir()
+    (audits / "wrong" / "defs.yaml").write_text("]")
+
+    answer = call("status")
+    found = {one["audit"]: one for one in json.loads(call("status", "--json").out)}
+
+    assert answer.code == 0
+    assert re.search(
+        r"^shop +none +none +`evaluator run shop`: nothing was taken", answer.out, re.MULTILINE
+    )
+    assert re.search(
+        r"^wrong +none +none +see below\n  problem: .*it cannot be read", answer.out, re.MULTILINE
+    )
+    assert found["shop"]["last_day"] is None
+    assert "it cannot be read as YAML" in found["wrong"]["problem"]
+    assert not (tmp_path / "home").exists()
+
+
+def test_the_status_of_an_audit_that_is_none_is_wrong_use(call: Call) -> None:
+    answer = call("status", "shops")
+
+    assert answer.code == 2
+    assert "shops: there is no such audit" in answer.err
+
+
+def test_the_status_is_told_without_dagster(audits: Path) -> None:
+    program = (
+        "import sys\n"
+        "from datetime import UTC, datetime\n"
+        "from pathlib import Path\n"
+        "from evaluator.orchestration import Home, read_statuses\n"
+        "home = Home.from_environment()\n"
+        "read_statuses(['shop'], Path(sys.argv[1]), home, datetime.now(UTC))\n"
+        "print(sorted({'dagster', 'mlflow', 'polars', 'sklearn'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(audits)], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout == "[]\n"
 
 
 def test_replay_of_a_day_that_was_not_taken_in_is_wrong_use(call: Call, tmp_path: Path) -> None:

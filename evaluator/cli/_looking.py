@@ -1,10 +1,11 @@
 """The commands that look at what is stored: none of them runs anything."""
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
-from evaluator.cli._audits import state_of_audit
+from evaluator.cli._audits import audits_folder, state_of_audit
 
 commands = typer.Typer()
 AsJson = Annotated[bool, typer.Option("--json", help="Print everything as JSON instead.")]
@@ -33,4 +34,34 @@ def show(
         typer.echo(findings_to_json(found))
     else:
         for line in format_findings(found):
+            typer.echo(line)
+
+
+@commands.command(epilog="Examples: evaluator status  |  evaluator status flights --json")
+def status(
+    audit: Annotated[
+        str | None, typer.Argument(help="One audit; by default all of the project.")
+    ] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Tell how each audit stands, and what to do.
+
+    It tells the last accepted day, the slices that are outdated, failed or missing, and each
+    candidate's certificate with its end. State is only read, and files that have not been taken in
+    are not looked at.
+    """
+    from evaluator.orchestration import Home, format_statuses, read_statuses, statuses_to_json
+    from evaluator.spec import audit_names, load_audit
+
+    folder = audits_folder()
+    if audit is not None:
+        # One that was named by mistake is told as with every command.
+        load_audit(audit, folder)
+    names = audit_names(folder) if audit is None else [audit]
+    found = read_statuses(names, folder, Home.from_environment(), datetime.now(UTC))
+    if as_json:
+        typer.echo(statuses_to_json(found))
+    else:
+        for line in format_statuses(found):
             typer.echo(line)

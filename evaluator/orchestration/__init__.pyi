@@ -58,4 +58,10 @@ from ._scaffold import (
 )
 from ._services import LOOPBACK as LOOPBACK, serve as serve
 from ._state import AuditState as AuditState
+from ._status import (
+    AuditStatus as AuditStatus,
+    format_statuses as format_statuses,
+    read_statuses as read_statuses,
+    statuses_to_json as statuses_to_json,
+)
 from ._streams import Stream as Stream, streams_of as streams_of

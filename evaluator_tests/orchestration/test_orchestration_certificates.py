@@ -16,7 +16,6 @@ import dagster as dg
 import mlflow
 import pytest
 import skops.io
-import yaml
 from mlflow.tracking import MlflowClient
 
 from evaluator import cli
@@ -54,7 +53,7 @@ from evaluator.reporting._formatting import NO_VALUE
 from evaluator.scorecard import Asset
 from evaluator.spec import Audit
 from evaluator_tests.conftest import BuiltOnce
-from evaluator_tests.orchestration.conftest import open_home, run, start
+from evaluator_tests.orchestration.conftest import declare, open_home, run, start
 
 
 class Answer(NamedTuple):
@@ -63,14 +62,6 @@ class Answer(NamedTuple):
 
 
 Call = Callable[..., Answer]
-
-
-def declare(audit: Audit, folder: Path) -> None:
-    """Write an audit's YAML, or another one in its place."""
-    settings = audit.spec.model_dump(mode="json", exclude_unset=True)
-    header = {"type": "evaluator.orchestration.AuditComponent", "attributes": settings}
-    (folder / audit.name).mkdir(parents=True, exist_ok=True)
-    (folder / audit.name / "defs.yaml").write_text(yaml.safe_dump(header))
 
 
 @pytest.fixture

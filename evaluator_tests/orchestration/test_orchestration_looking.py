@@ -1,8 +1,10 @@
-"""What is said of a state by looking at it: the last words of a run, and `evaluator show`."""
+"""What is said of a state by looking at it: a run's last words, `show`, `status`, `compare`."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +19,15 @@ from evaluator.orchestration import (
     format_findings,
     format_outcomes,
     format_run_summary,
+    format_statuses,
+    read_statuses,
     stored_findings,
 )
 from evaluator.orchestration._scorecard_run import read_judged_scorecard
 from evaluator.orchestration._state import DayState
 from evaluator.reporting import height
 from evaluator.spec import Audit
-from evaluator_tests.orchestration.conftest import open_home
+from evaluator_tests.orchestration.conftest import declare, open_home
 
 
 @pytest.fixture(scope="module")
@@ -148,3 +152,46 @@ def test_a_candidate_that_is_none_and_an_audit_that_never_ran_are_wrong_use(
         stored_findings(empty)
     with pytest.raises(UsageError, match="flights/frail: it was not scored yet"):
         stored_findings(empty, "frail")
+
+
+@pytest.fixture
+def defs(audit: Audit, tmp_path: Path) -> Path:
+    """A folder with the small audit's YAML."""
+    declare(audit, tmp_path / "defs")
+    return tmp_path / "defs"
+
+
+def test_the_status_tells_slices_certificates_and_what_to_do(state: AuditState, defs: Path) -> None:
+    before = sorted(state.home.root.rglob("*"))
+    now = datetime.now(UTC)
+    (found,) = read_statuses(["flights"], defs, state.home, now)
+    assert found.problem == ""
+    assert found.last_day == "2013-11-03"
+    assert found.slices == {"current": 7, "failed": 1}
+    assert [one.candidate for one in found.certificates] == ["sturdy", "frail"]
+    assert found.certificates[0].outcome == "certified, with cases taken as independent"
+    assert found.to_do.startswith("mend what fails: `evaluator show flights` says why")
+    lines = list(format_statuses([found]))
+    assert lines[1].startswith("flights  2013-11-03  7 current, 1 failed  mend what fails")
+    until = found.certificates[0].valid_until
+    assert until is not None
+    assert lines[2] == (
+        f"  sturdy: certified, with cases taken as independent; valid until {until:%Y-%m-%d}"
+    )
+    (later,) = read_statuses(["flights"], defs, state.home, until + timedelta(days=1))
+    assert next(iter(format_statuses([later]))).startswith("audit ")
+    assert list(format_statuses([later]))[2].startswith("  sturdy: EXPIRED (it expired at ")
+    assert sorted(state.home.root.rglob("*")) == before
+
+
+def test_a_damaged_state_is_told_in_its_audits_place(
+    state: AuditState, defs: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(state.home.root, tmp_path / "home")
+    home = Home(tmp_path / "home", str(tmp_path / "home" / "evidence"))
+    copied = AuditState(state.audit, home)
+    record = copied.require("evaluation_set")
+    Path(copied.store.location(record, "record.json")).write_text("{")
+    (found,) = read_statuses(["flights"], defs, home, datetime.now(UTC))
+    assert "record.json" in found.problem
+    assert list(format_statuses([found]))[1].endswith("see below")
