@@ -95,6 +95,17 @@ def test_the_exit_code_is_the_verdict(limit: str, code: int, verdict: str, call:
     assert (answer.code, answer.out.splitlines()[1].startswith(verdict)) == (code, True)
 
 
+def test_quietly_the_verdict_alone_is_told(call: Call) -> None:
+    quiet = call(*LABELLED, "--at-least", "accuracy=0.5", "--quiet")
+    assert quiet.out.splitlines() == [
+        call(*LABELLED, "--at-least", "accuracy=0.5").out.splitlines()[1]
+    ]
+    assert quiet.code == 0
+    unlabelled = call("--score", "score", "--quiet").out
+    assert unlabelled.count("\n") == 1
+    assert "without a label nothing can be said" in unlabelled
+
+
 def test_the_baselines_verdict_does_not_count(call: Call, file: Path) -> None:
     text = "".join(f"k{n},{n % 2},{0.1 + 0.7 * (n % 2)},{(n + 1) % 2}\n" for n in range(60))
     file.write_text(f"id,label,good,poor\n{text}")

@@ -15,7 +15,7 @@ import pytest
 import typer.main
 import yaml
 
-from evaluator import cli
+from evaluator import __version__, cli
 from evaluator.errors import RenamedKeyWarning
 from evaluator.spec import Audit, AuditSpec, DataSpec, load_audit
 from evaluator_tests.conftest import Call
@@ -25,6 +25,7 @@ HEADER = "case_id,country,customer,amount,label\n"
 COMMANDS = (
     *("check", "init", "new"),
     *("demo", "run", "validate", "infer", "replay", "prune", "lineage", "ui"),
+    *("show", "status"),
     *("verify", "export", "open", "sign-off", "waive", "revoke", "correct", "require"),
     *("keys create", "keys revoke"),
 )
@@ -72,6 +73,30 @@ def test_help_names_commands_and_exit_codes(call: Call) -> None:
         assert f"\n  {command.split()[0]} " in answer.out
     assert "Exit codes: 0" in answer.out
     assert "EVALUATOR_HOME" in answer.out
+
+
+@pytest.mark.parametrize("group", [(), ("keys",)])
+def test_each_command_is_listed_with_a_whole_sentence(group: tuple[str, ...], call: Call) -> None:
+    answer = call(*group, "--help")
+
+    listed = answer.out.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
+    assert len(listed) == len(
+        {c.split()[len(group)] for c in COMMANDS if c.startswith(" ".join(group))}
+    )
+    for line in listed:
+        assert re.fullmatch(r"  [a-z-]+ +[A-Z][^.]*[^. ]\.", line)
+
+
+def test_the_version_is_told(call: Call) -> None:
+    assert call("--version").out == f"evaluator {__version__}\n"
+
+
+def test_the_shell_completes_commands(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_EVALUATOR_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "evaluator sh")
+    monkeypatch.setenv("COMP_CWORD", "1")
+
+    assert call().out.split() == ["show"]
 
 
 def test_no_command_is_left_out_of_these_tests() -> None:
@@ -383,6 +408,63 @@ def test_infer_says_why_a_file_cannot_be_read(call: Call, tmp_path: Path) -> Non
     assert answer.code == 1
     assert "empty.csv" in answer.err
     assert "To mend it" in answer.err
+
+
+@pytest.mark.parametrize("command", [("show", "shop"), ("show", "shop/one", "--json")])
+def test_to_look_at_an_audit_that_never_ran_is_wrong_use_and_leaves_nothing(
+    command: tuple[str, ...], call: Call, tmp_path: Path
+) -> None:
+    answer = call(*command)
+
+    assert answer.code == 2
+    assert answer.out == ""
+    assert "run it first, `evaluator run shop`" in answer.err
+    assert not (tmp_path / "home").exists()
+
+
+def test_the_status_names_every_audit_also_one_that_does_not_load_and_leaves_nothing(
+    call: Call, audits: Path, tmp_path: Path
+) -> None:
+    (audits / "wrong").mkdir()
+    (audits / "wrong" / "defs.yaml").write_text("]")
+
+    answer = call("status")
+    found = {one["audit"]: one for one in json.loads(call("status", "--json").out)}
+
+    assert answer.code == 0
+    assert re.search(
+        r"^shop +none +none +`evaluator run shop`: nothing was taken", answer.out, re.MULTILINE
+    )
+    assert re.search(
+        r"^wrong +none +none +see below\n  problem: .*it cannot be read", answer.out, re.MULTILINE
+    )
+    assert found["shop"]["last_day"] is None
+    assert "it cannot be read as YAML" in found["wrong"]["problem"]
+    assert not (tmp_path / "home").exists()
+
+
+def test_the_status_of_an_audit_that_is_none_is_wrong_use(call: Call) -> None:
+    answer = call("status", "shops")
+
+    assert answer.code == 2
+    assert "shops: there is no such audit" in answer.err
+
+
+def test_the_status_is_told_without_dagster(audits: Path) -> None:
+    program = (
+        "import sys\n"
+        "from datetime import UTC, datetime\n"
+        "from pathlib import Path\n"
+        "from evaluator.orchestration import Home, read_statuses\n"
+        "home = Home.from_environment()\n"
+        "read_statuses(['shop'], Path(sys.argv[1]), home, datetime.now(UTC))\n"
+        "print(sorted({'dagster', 'mlflow', 'polars', 'sklearn'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(audits)], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout == "[]\n"
 
 
 def test_replay_of_a_day_that_was_not_taken_in_is_wrong_use(call: Call, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from evaluator.cli import _audits, _certificates, _check, _projects
+from evaluator.cli import _audits, _certificates, _check, _looking, _projects
 from evaluator.verifier import run_command
 
 app = typer.Typer(
@@ -20,14 +20,27 @@ app = typer.Typer(
     ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
     rich_markup_mode=None,
 )
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        from evaluator import __version__
+
+        typer.echo(f"evaluator {__version__}")
+        raise typer.Exit
 
 
 @app.callback()
 def _options(
     *,
+    version: Annotated[  # noqa: ARG001 - its callback answers
+        bool,
+        typer.Option(
+            "--version", callback=_tell_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
     debug: Annotated[  # noqa: ARG001 - `run_command` looks for it
         bool, typer.Option("--debug", help="Show where an error was raised.")
     ] = False,
@@ -52,6 +65,7 @@ def _options(
 app.add_typer(_check.commands)
 app.add_typer(_projects.commands)
 app.add_typer(_audits.commands)
+app.add_typer(_looking.commands)
 app.add_typer(_certificates.commands)
 
 

@@ -11,7 +11,7 @@ from evaluator.errors import EvaluatorError, UsageError
 from evaluator.verifier import Exit
 
 if TYPE_CHECKING:
-    from evaluator.orchestration import AuditRun, Display, Home, RunSummary, Stream
+    from evaluator.orchestration import AuditRun, AuditState, Display, Home, RunSummary, Stream
     from evaluator.spec import Audit
 
 commands = typer.Typer()
@@ -39,10 +39,11 @@ def demo(
         ),
     ] = None,
 ) -> None:
-    """Write an example's files and run its audit: real flights, five candidates, or daily sales.
+    """Write an example's files and run its audit.
 
-    The flights are audited from raw file to certificate. The sales are made up, with the faults of
-    real exports, and end at the data's report.
+    They are real flights with five candidates, or daily sales. The flights are audited from raw
+    file to certificate. The sales are made up, with the faults of real exports, and end at the
+    data's report.
     """
     from evaluator.demo import prepare
     from evaluator.orchestration import Home
@@ -77,21 +78,25 @@ def run(
     refresh: Annotated[
         bool, typer.Option("--refresh", help="Freeze the evaluation set anew, by all its days.")
     ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Print outcomes and faults alone, and no progress.")
+    ] = False,
 ) -> None:
-    """Bring an audit up to date: take in what arrived, evaluate what is missing, certify.
+    """Bring an audit up to date, and certify.
 
-    What is current is not computed again. Exit code 0: a candidate that was chosen is certified
-    (or the audit has no gates, or no candidates, and all went well).
+    It takes in what arrived, evaluates what is missing, and certifies. What is current is not
+    computed again. Exit code 0: a candidate that was chosen is certified (or the audit has no
+    gates, or no candidates, and all went well).
     """
     loaded = _load(audit)
-    with progress_display() as display:
+    with progress_display(quiet=quiet) as display:
         audit_run = _audit_run(
             loaded, display, candidate=candidate, geography=geography, segment=segment
         )
         if fresh:
             audit_run.start_afresh()
         summary = audit_run.run(refresh=refresh, retry=retry)
-    raise typer.Exit(_print_summary(audit_run, summary))
+    raise typer.Exit(_print_summary(audit_run, summary, quiet=quiet))
 
 
 @commands.command(
@@ -138,10 +143,10 @@ def infer(
     segment: Segment = None,
     label: Label = None,
 ) -> None:
-    """Write a first `data:` section for an audit's YAML, with a comment wherever it is unsure.
+    """Write a first `data:` section for an audit's YAML.
 
-    With a label it is a whole first audit, divided by geography and segment where these are named;
-    `evaluator new` puts it in place.
+    It has a comment wherever it is unsure. With a label it is a whole first audit, divided by
+    geography and segment where these are named; `evaluator new` puts it in place.
     """
     from textwrap import indent
 
@@ -178,7 +183,7 @@ def replay(
         bool, typer.Option("--labels", help="The day's labels, where these have their own files.")
     ] = False,
 ) -> None:
-    """Write a day's refused rows for mending, or feed mended ones back into the day.
+    """Write a day's refused rows for mending, or feed them back.
 
     What passes now joins the day's next version; the earlier one stays. Exit code 1: the day is
     not accepted.
@@ -281,10 +286,11 @@ def lineage(
         bool, typer.Option("--downstream", help="Tell what rests on it instead.")
     ] = False,
 ) -> None:
-    """Tell what an output rests on, back to the files' bytes, or what rests on it.
+    """Tell what an output rests on, or what rests on it.
 
-    It says what is superseded, and what is outdated since something that it rests on moved on. Exit
-    code 3: the records contradict each other, or one is gone.
+    It goes back to the files' bytes. It says what is superseded, and what is outdated since
+    something that it rests on moved on. Exit code 3: the records contradict each other, or one is
+    gone.
     """
     from datetime import UTC, datetime
 
@@ -312,10 +318,10 @@ def lineage(
 def ui(
     port: Annotated[int, typer.Option(help="The port on this machine.", min=1, max=65535)] = 3000,
 ) -> None:
-    """Run the Dagster UI and daemon over the same state, on this machine only.
+    """Run the Dagster UI and daemon over the same state.
 
-    An audit that does not load is told, and is red in the UI; the others are there. What ends of
-    Dagster's processes is started again; Ctrl-C ends them all.
+    They listen on this machine only. An audit that does not load is told, and is red in the UI; the
+    others are there. What ends of Dagster's processes is started again; Ctrl-C ends them all.
     """
     from evaluator.orchestration import Home, serve
     from evaluator.spec import audit_names, load_audit
@@ -387,6 +393,13 @@ def _load(audit: str) -> "Audit":
     return load_audit(audit, audits_folder())
 
 
+def state_of_audit(audit: str) -> "AuditState":
+    """Read an audit, and open what is stored of it."""
+    from evaluator.orchestration import AuditState, Home
+
+    return AuditState(_load(audit), Home.from_environment())
+
+
 def audits_folder() -> Path:
     """Return where the audits lie that are meant: the project's, or those that ship."""
     from evaluator.spec import find_project, shipped_audits
@@ -417,11 +430,12 @@ def _audit_run(
     return AuditRun(audit, home, Choice(candidate, geography, segment), display)
 
 
-def _print_summary(run: "AuditRun", summary: "RunSummary") -> Exit:
+def _print_summary(run: "AuditRun", summary: "RunSummary", *, quiet: bool = False) -> Exit:
     """Print what a run did and found, and choose the exit code."""
-    from evaluator.orchestration import exit_code, format_run_summary
+    from evaluator.orchestration import exit_code, format_outcomes, format_run_summary
 
-    for line in format_run_summary(run.state, summary):
+    lines = format_outcomes(summary) if quiet else format_run_summary(run.state, summary)
+    for line in lines:
         typer.echo(line)
     return Exit(exit_code(run.audit, run.choice, summary))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from evaluator.cli._audits import audits_folder, check_can_be_written
+from evaluator.cli._audits import audits_folder, check_can_be_written, state_of_audit
 from evaluator.errors import UsageError
 from evaluator.verifier import (
     CASES_ASKED,
@@ -23,7 +23,6 @@ from evaluator.verifier import (
 
 if TYPE_CHECKING:
     from evaluator.certification import EntryKind, Statement
-    from evaluator.orchestration import AuditState
 
 Certificate = Annotated[
     str,
@@ -66,9 +65,10 @@ def create(
     name: Annotated[str, typer.Argument(help="What the two files are called.")],
     folder: Annotated[Path, typer.Option(help="Where they shall lie.")] = Path(),
 ) -> None:
-    """Make an Ed25519 key: NAME.private.pem, for you alone, and NAME.public.pem to give away.
+    """Make an Ed25519 key to sign with.
 
-    Certificates are signed where EVALUATOR_SIGNING_KEY_FILE names the private one.
+    NAME.private.pem is for you alone, and NAME.public.pem to give away. Certificates are signed
+    where EVALUATOR_SIGNING_KEY_FILE names the private one.
     """
     from evaluator.certification import create_key
 
@@ -115,7 +115,7 @@ def revoke_key(
     from evaluator.certification import load_public_key
 
     revocation = _Decision("key_revocation", by, reason, {}, sign_with)
-    _append(revocation, audit, _state(audit).store.url, load_public_key(key).key_id)
+    _append(revocation, audit, state_of_audit(audit).store.url, load_public_key(key).key_id)
 
 
 @commands.command(epilog="Example: evaluator export flights/random_forest for-the-regulator")
@@ -133,10 +133,10 @@ def export(
         ),
     ] = False,
 ) -> None:
-    """Make a folder for a stranger: certificate, key, evidence, page, documents, how to check it.
+    """Make a folder with which a stranger can check a certificate.
 
-    Its manifest is signed with EVALUATOR_SIGNING_KEY_FILE. With a key, what that did not sign is
-    not exported.
+    It holds certificate, key, evidence, page, documents, and how to check them. Its manifest is
+    signed with EVALUATOR_SIGNING_KEY_FILE. With a key, what that did not sign is not exported.
     """
     from evaluator.certification import (
         export_bundle,
@@ -173,10 +173,11 @@ def open_(
     cases: Cases = CASES_ASKED,
     evidence: Evidence = None,
 ) -> None:
-    """Show single cases on demand: what was found of each, and what ties it to the certificate.
+    """Show single cases of a certificate on demand.
 
-    That proves what was bound when it was issued, and not that it is true. Columns that the audit
-    does not let out stay behind.
+    It says what was found of each, and what ties it to the certificate. That proves what was bound
+    when it was issued, and not that it is true. Columns that the audit does not let out stay
+    behind.
     """
     from evaluator.certification import open_cases
     from evaluator.evidence import write_whole
@@ -219,7 +220,10 @@ def waive(
     reason: Reason,
     sign_with: SignWith = None,
 ) -> None:
-    """Enter that a person waives a gate for a while; the verdict stays what it is."""
+    """Enter that a person waives a gate for a while.
+
+    The verdict stays what it is.
+    """
     statement = _find(certificate, None).statement()
     gates = [verdict.gate for verdict in statement.predicate.gates]
     if gate not in gates:
@@ -247,16 +251,17 @@ def revoke(
     reason: Reason,
     sign_with: SignWith = None,
 ) -> None:
-    """Enter that an artifact is revoked: its certificates no longer stand, and it gets no new one.
+    """Enter that an artifact is revoked.
 
-    That lasts until `evaluator correct` takes it back. Promotions are taken back at once.
+    Its certificates no longer stand, and it gets no new one. That lasts until `evaluator correct`
+    takes it back. Promotions are taken back at once.
     """
     from evaluator.certification import Ledger, state_of, trusted_by_environment
     from evaluator.orchestration import demote
 
     scope = "artifact" if all_of is None else all_of.value
     found = _enter(certificate, _Decision("revocation", by, reason, {"scope": scope}, sign_with))
-    state = _state(found.statement().predicate.audit)
+    state = state_of_audit(found.statement().predicate.audit)
     ledger, now = Ledger(found.evidence, state.audit.name), datetime.now(UTC)
     entries = ledger.entries(trusted_by_environment(os.environ))
     for line in demote(state.home, state.spec, lambda one: state_of(entries, one, now).stands):
@@ -274,7 +279,10 @@ def correct(
     reason: Reason,
     sign_with: SignWith = None,
 ) -> None:
-    """Enter that an earlier sign-off, waiver or revocation no longer counts."""
+    """Enter that an earlier decision no longer counts.
+
+    It may be a sign-off, a waiver or a revocation.
+    """
     from evaluator.certification import Ledger
 
     found = _find(certificate, None)
@@ -301,14 +309,15 @@ def require(
         bool, typer.Option("--allow-unsigned", help="Ask for no signature, and believe the folder.")
     ] = False,
 ) -> None:
-    """Ask before a release: exit code 0 only with a certificate that stands for this very artifact.
+    """Ask before a release whether this very artifact is certified.
 
-    A trusted key must have signed it, and the audit must be declared as it was judged. What
-    expired, was revoked, or is for another artifact, does not count.
+    Exit code 0 only with a certificate that stands for it. A trusted key must have signed it, and
+    the audit must be declared as it was judged. What expired, was revoked, or is for another
+    artifact, does not count.
     """
     from evaluator.certification import check_release
 
-    state = _state(audit)
+    state = state_of_audit(audit)
     candidates = {declared.name: declared for declared in state.spec.candidates}
     if candidate not in candidates:
         raise UsageError(
@@ -405,7 +414,7 @@ def _newest(audit: str, candidate: str | None) -> bytes:
     """Read what was entered last of a candidate, or (None) of any, be it revoked or not."""
     from evaluator.certification import Ledger
 
-    store = _state(audit).store
+    store = state_of_audit(audit).store
     paths: dict[str | None, str] = {}
     for chained in Ledger(store.url, audit).entries():
         if chained.entry.kind == "certificate":
@@ -434,7 +443,7 @@ def _secret() -> bytes:
 
 def _kept_back(found: _FoundCertificate) -> tuple[str, ...]:
     """Name the columns that its audit does not let out by now."""
-    return _state(found.statement().predicate.audit).spec.certificate.redact
+    return state_of_audit(found.statement().predicate.audit).spec.certificate.redact
 
 
 class _Decision(NamedTuple):
@@ -472,10 +481,3 @@ def _append(decision: _Decision, audit: str, evidence: str, subject: str) -> Non
         key=key,
     )
     typer.echo(f"Entered as number {added.entry.sequence} of the ledger of {audit}.")
-
-
-def _state(audit: str) -> "AuditState":
-    from evaluator.orchestration import AuditState, Home
-    from evaluator.spec import load_audit
-
-    return AuditState(load_audit(audit, audits_folder()), Home.from_environment())

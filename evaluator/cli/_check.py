@@ -65,11 +65,13 @@ def check(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print all that was found as JSON instead.")
     ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print the verdict alone.")] = False,
 ) -> None:
-    """Check one file of outputs and labels: figures, groups, weak slices, and verdicts on limits.
+    """Check one file of outputs and labels, as an audit would.
 
-    They are those of an audit on the same rows. Nothing is stored, but by --keep. Without a label
-    it tells what is missing, how columns are distributed, and the shares of positive decisions.
+    Figures, groups, weak slices, and verdicts on limits are those of an audit on the same rows.
+    Nothing is stored, but by --keep. Without a label it tells what is missing, how columns are
+    distributed, and the shares of positive decisions.
     Exit code 1: a limit is not shown to be kept, or the file is refused.
     """
     from datetime import UTC, datetime
@@ -122,9 +124,9 @@ def check(
     if as_json:
         typer.echo(check_to_json(checked))
     else:
-        for line in format_check(checked):
+        for line in format_check(checked, verdict_alone=quiet):
             typer.echo(line)
-        if html is not None:
+        if html is not None and not quiet:
             typer.echo(f"\nPage: {html}")
     if keep is not None:
         kept = keep_check(checked, keep)

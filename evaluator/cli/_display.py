@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def progress_display() -> Iterator["Display"]:
-    """Show what runs, what is left, and how long each part took."""
+def progress_display(*, quiet: bool = False) -> Iterator["Display"]:
+    """Show what runs, what is left, and how long each part took; where quiet, nothing."""
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -22,7 +22,7 @@ def progress_display() -> Iterator["Display"]:
         TextColumn("{task.fields[note]}", style="dim"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with Progress(*columns, console=Console(stderr=True), disable=quiet) as progress:
         display = _RichDisplay(progress)
         yield display
         display.close()

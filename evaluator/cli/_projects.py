@@ -77,10 +77,10 @@ def new(
         ),
     ] = None,
 ) -> None:
-    """Write a first audit into the project that runs as it is, with what it runs on.
+    """Write a first audit into the project, ready to run.
 
-    What is in the YAML is found in the files, with a comment wherever it is unsure. Without a label
-    the audit ends at the data's report.
+    What it runs on is put where the audit looks for it. What is in the YAML is found in the files,
+    with a comment wherever it is unsure. Without a label the audit ends at the data's report.
     """
     from evaluator.orchestration import FirstAudit
     from evaluator.spec import find_project

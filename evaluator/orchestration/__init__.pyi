@@ -26,6 +26,12 @@ from ._days import (
     write_quarantine as write_quarantine,
 )
 from ._executors._fork_server import start_fork_server as start_fork_server
+from ._findings import (
+    StoredFindings as StoredFindings,
+    findings_to_json as findings_to_json,
+    format_findings as format_findings,
+    stored_findings as stored_findings,
+)
 from ._found_recordings import name_from as name_from
 from ._home import Home as Home
 from ._lineage import Question as Question, ask_lineage as ask_lineage
@@ -34,6 +40,7 @@ from ._run_summary import (
     RunSummary as RunSummary,
     exit_code as exit_code,
     find_prunable as find_prunable,
+    format_outcomes as format_outcomes,
     format_pruning_plan as format_pruning_plan,
     format_run_summary as format_run_summary,
 )
@@ -51,4 +58,10 @@ from ._scaffold import (
 )
 from ._services import LOOPBACK as LOOPBACK, serve as serve
 from ._state import AuditState as AuditState
+from ._status import (
+    AuditStatus as AuditStatus,
+    format_statuses as format_statuses,
+    read_statuses as read_statuses,
+    statuses_to_json as statuses_to_json,
+)
 from ._streams import Stream as Stream, streams_of as streams_of

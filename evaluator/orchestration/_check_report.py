@@ -1,12 +1,8 @@
 """What a check found, for the terminal, as a page and as JSON, and its exit code."""
 
-import json
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any, Final
-
-import pandas as pd
 
 from evaluator import __version__
 from evaluator.certification import format_count
@@ -14,6 +10,7 @@ from evaluator.evidence import RunContext
 from evaluator.intake import Profile
 from evaluator.orchestration._check import Checked
 from evaluator.orchestration._documents import highlights
+from evaluator.orchestration._findings import finding_lines, findings_in, records_of, to_json
 from evaluator.orchestration._run_summary import Choice, RunSummary, exit_code
 from evaluator.orchestration._scorecard_run import JudgedScorecard
 from evaluator.reporting import (
@@ -22,13 +19,11 @@ from evaluator.reporting import (
     SingleFile,
     printable,
     render_dashboard,
-    summary_lines,
 )
 
 _INDEPENDENT: Final = (
     "each row is taken as independent of the others; --cluster names a column of what they share"
 )
-_TABLES: Final = ("measurements", "comparisons", "ranks", "weak_slices")
 
 
 def check_exit_code(checked: Checked) -> int:
@@ -40,8 +35,15 @@ def check_exit_code(checked: Checked) -> int:
     return exit_code(audit, chosen, RunSummary(judged=checked.judged))
 
 
-def format_check(checked: Checked) -> Iterator[str]:
+def format_check(checked: Checked, *, verdict_alone: bool = False) -> Iterator[str]:
     """Yield the lines of a check: verdict, figures, and what they rest on.
+
+    Parameters
+    ----------
+    checked
+        What was found.
+    verdict_alone
+        Whether the verdict is all that is told; without a label, what became of the rows.
 
     Yields
     ------
@@ -51,22 +53,12 @@ def format_check(checked: Checked) -> Iterator[str]:
     judged = checked.judged
     file = _single_file(checked)
     lines = [f"{file.name}: {_rows_in_words(checked)}"]
+    if verdict_alone:
+        yield printable(lines[0] if judged is None else _verdict(judged))
+        return
     if judged is not None:
-        spec = checked.file.audit.spec
-        shown = highlights(spec)
         lines += [_verdict(judged), ""]
-        lines += summary_lines(
-            outcomes=judged.outcomes,
-            verdicts=judged.verdicts,
-            scorecard=judged.scorecard,
-            fairness_gaps=judged.fairness_gaps,
-            headline_metrics=shown.headline_metrics,
-            standout_metrics=shown.standout_metrics,
-            minimum_support=spec.minimum_support,
-            certifies=False,
-        )
-        remarks = judged.scorecard.remarks
-        lines += ["", "Remarks", *(f"  {remark}" for remark in remarks)] if remarks else []
+        lines += finding_lines(checked.file.audit.spec, judged, certifies=False)
     else:
         lines += ["", *_unlabelled_lines(checked)]
     lines += ["", "What it rests on"]
@@ -145,17 +137,10 @@ def check_to_json(checked: Checked) -> str:
             name: one.model_dump(mode="json") for name, one in checked.profile.statistics.items()
         }
         found["missing"] = checked.profile.missing
-        found["selection_rates"] = _records(checked.selection_rates)
+        found["selection_rates"] = records_of(checked.selection_rates)
     else:
-        found["cases"] = judged.evaluation_set.rows
-        found["without_label"] = judged.evaluation_set.rows_without_label
-        found["outcomes"] = [asdict(outcome) for outcome in judged.outcomes]
-        found["verdicts"] = [asdict(verdict) for verdict in judged.verdicts]
-        found |= {name: _records(getattr(judged.scorecard, name)) for name in _TABLES}
-        found["fairness_gaps"] = [asdict(gap) for gap in judged.fairness_gaps]
-        found["weak_searches"] = judged.scorecard.weak_searches
-        found["remarks"] = judged.scorecard.remarks
-    return json.dumps(_finite(found), indent=2, allow_nan=False)
+        found |= findings_in(judged)
+    return to_json(found)
 
 
 def _single_file(checked: Checked) -> SingleFile:
@@ -226,7 +211,7 @@ def _unlabelled_lines(checked: Checked) -> Iterator[str]:
     yield from (f"  {name:<{width}}  {words}" for name, words in table)
     if len(checked.selection_rates):
         yield from ("", "Share of positive decisions")
-        for row in _records(checked.selection_rates):
+        for row in records_of(checked.selection_rates):
             low, high = row["low"], row["high"]
             interval = "" if low is None else f" ({low:.3f} to {high:.3f})"
             share = "undefined" if row["value"] is None else f"{row['value']:.3f}"
@@ -243,19 +228,3 @@ def _column(name: str, statistics: Any) -> tuple[str, str]:
     often = ", ".join(f"{one.value} {one.count:,}" for one in statistics.most_frequent[:5])
     distinct = f"{statistics.type}, {statistics.distinct:,} values"
     return name, f"{distinct}{often and f': {often}'}"
-
-
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
-    return [{str(name): value for name, value in row.items()} for row in rows]
-
-
-def _finite(value: Any) -> Any:
-    """Put null in the place of what JSON has no number for."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, Mapping):
-        return {str(key): _finite(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(one) for one in value]
-    return value if isinstance(value, str | int | float | None) else str(value)

@@ -4,27 +4,31 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import NamedTuple
 
-from evaluator.certification import PAGE, TECHNICAL_FILE
+from evaluator.certification import PAGE, format_count
 from evaluator.errors import StateError, UsageError, in_words
-from evaluator.evidence import PruningPlan, plan_pruning
-from evaluator.orchestration._certificates import CERTIFICATE
-from evaluator.orchestration._days import REPORT
-from evaluator.orchestration._documents import highlights
+from evaluator.evidence import PruningPlan, Record, plan_pruning
 from evaluator.orchestration._evaluation_set import label_notes_of
 from evaluator.orchestration._facts import CertificateFacts, IntakeFacts
 from evaluator.orchestration._home import Home
 from evaluator.orchestration._scorecard_run import JudgedScorecard
 from evaluator.orchestration._state import AuditState, CandidateSliceState, DayState
 from evaluator.orchestration._streams import Stream
-from evaluator.reporting import summary_lines
+from evaluator.reporting import (
+    HEIGHT,
+    Notice,
+    fit_notices,
+    height,
+    outcome_table,
+    printable,
+    scorecard_notices,
+)
 from evaluator.scorecard import INTAKES, Asset
 from evaluator.spec import Audit
 
 DONE, NOT_CERTIFIED, FAULT = 0, 1, 3
-MAX_REMARKS = 5
-"""So many days that were accepted with a remark are told, the latest ones."""
 RETAINED_ASSETS = (
     *(asset for names in INTAKES for asset in (names.raw, names.quarantined)),
     Asset.CERTIFICATE,
@@ -76,7 +80,9 @@ class RunSummary:
 
 
 def format_run_summary(state: AuditState, summary: RunSummary) -> Iterator[str]:
-    """Yield the lines that end a run: what was done, what was found, where it lies.
+    """Yield the lines that end a run, on one screen: what was done, decided and is missing.
+
+    `evaluator show` prints the rest.
 
     Parameters
     ----------
@@ -88,40 +94,135 @@ def format_run_summary(state: AuditState, summary: RunSummary) -> Iterator[str]:
     Yields
     ------
     str
-        A line, without its end.
+        A line, without its end: 24 of 100 columns at most, in which a path that is longer counts
+        as the lines that it takes.
     """
-    yield ""
-    yield from _days(state, state.data, summary.days)
+    show = f"evaluator show {state.audit.name}"
+    streams = [(state.data, summary.days)]
     if state.labels is not None:
-        yield from _days(state, state.labels, summary.label_days)
-    evaluation_set = state.current(Asset.EVALUATION_SET) if state.spec.candidates else None
-    if evaluation_set is not None:
-        yield from label_notes_of(state, evaluation_set)
-    if summary.refresh_withheld is not None:
-        yield summary.refresh_withheld
+        streams.append((state.labels, summary.label_days))
+    first = ["", *(count_days(stream, days) for stream, days in streams)]
     if summary.slices:
-        yield from _slices(summary)
-    if summary.judged is not None:
-        yield ""
-        headline_metrics, standout_metrics = highlights(state.spec)
-        yield from summary_lines(
-            outcomes=summary.judged.outcomes,
-            verdicts=summary.judged.verdicts,
-            scorecard=summary.judged.scorecard,
-            fairness_gaps=summary.judged.fairness_gaps,
-            headline_metrics=headline_metrics,
-            standout_metrics=standout_metrics,
-            minimum_support=state.spec.minimum_support,
+        first.append(_count_slices(summary))
+    judged = summary.judged
+    last = [*([] if judged is None else _where(state)), *_what_next(state, summary)]
+    if judged is not None:
+        table = outcome_table(
+            outcomes=judged.outcomes,
+            verdicts=judged.verdicts,
+            scorecard=judged.scorecard,
+            fairness_gaps=judged.fairness_gaps,
+            headline_metric=state.spec.metrics[0],
+            command=show,
         )
-        remarks = summary.judged.scorecard.remarks
-        if remarks:
-            yield from ("", "Remarks", *(f"  {remark}" for remark in remarks))
-        yield ""
-        yield from _locations(state)
-    for fault in summary.faults:
-        yield f"Fault: {in_words(fault)}"
+        first += ["", *table]
+    room = HEIGHT - height([*first, *last])
+    yield from first
+    yield from fit_notices(_notices(state, summary, streams), room, show)
+    yield from last
+
+
+def format_outcomes(summary: RunSummary) -> Iterator[str]:
+    """Yield each candidate's outcome with what qualifies it, refused days, and faults.
+
+    Yields
+    ------
+    str
+        A line, without its end and without control characters.
+    """
+    outcomes = [] if summary.judged is None else summary.judged.outcomes
+    refused = [d for d in (*summary.days, *summary.label_days) if d.state == "refused"]
+    yield from map(
+        printable,
+        (
+            *(f"{outcome.candidate}: {outcome.in_words}" for outcome in outcomes),
+            *(f"{day.day} refused: {day.reason}" for day in refused),
+            *(f"Fault: {in_words(fault)}" for fault in summary.faults),
+        ),
+    )
+
+
+def _notices(
+    state: AuditState, summary: RunSummary, streams: Sequence[tuple[Stream, Sequence[DayState]]]
+) -> list[Notice]:
+    """Gather what must not be missed, the most important first."""
+    judged = summary.judged
+    # What is no candidate's doing is told as a fault.
+    errors = Counter((s.candidate, s.error) for s in summary.slices if s.fault == "input")
+    certificate = state.current(Asset.CERTIFICATE) if judged is not None else None
+    withheld = {} if certificate is None else CertificateFacts.of(certificate).withheld
+    frozen = state.current(Asset.EVALUATION_SET) if state.spec.candidates else None
+    told = [] if frozen is None else label_notes_of(state, frozen)
+    told += [] if summary.refresh_withheld is None else [summary.refresh_withheld]
+    remarks = [] if judged is None else [("", remark) for remark in judged.scorecard.remarks]
+    for stream, days in streams:
+        remarks += [(day, words) for day, words in reversed(remarks_on_days(stream, days))]
+    return [
+        Notice(
+            "fault",
+            [(fault.partition(": ")[0], in_words(fault)) for fault in summary.faults],
+            "Fault: ",
+        ),
+        Notice(
+            "refused or waiting day",
+            [
+                one
+                for stream, days in streams
+                for one in days_not_accepted(
+                    stream,
+                    # What waits by a fault is told as one.
+                    [day for day in days if not (day.state == "waiting" and day.fault)],
+                )
+            ],
+        ),
+        Notice(
+            "withheld certificate",
+            [(name, f"none for {name}: {why}") for name, why in withheld.items()],
+            "Certificate: ",
+        ),
+        *(
+            [
+                Notice(
+                    "failing candidate",
+                    [
+                        (name, f"{name}, {format_count(count, 'slice')}: {error}")
+                        for (name, error), count in errors.most_common()
+                    ],
+                )
+            ]
+            if judged is None
+            else scorecard_notices(judged.scorecard, [one.candidate for one in judged.outcomes])
+        ),
+        Notice("note", [("", note) for note in told]),
+        Notice("remark", remarks, "Remark: "),
+    ]
+
+
+def _what_next(state: AuditState, summary: RunSummary) -> Iterator[str]:
+    """Say what helps, in a line or two."""
+    audit = state.audit.name
+    named: dict[str, str] = {}
+    for one in () if summary.judged is None else summary.judged.outcomes:
+        named.setdefault(one.outcome, one.candidate)
     if summary.faults:
-        yield "The next run tries again what faults kept from being done."
+        yield "Next: the next run tries again what faults kept from being done."
+    elif any(day.state == "refused" for day in (*summary.days, *summary.label_days)):
+        yield (
+            "Next: mend the refused days' files, or the YAML; `evaluator run"
+            f" {audit} --retry` tries again as it is."
+        )
+    elif any(s.state != "current" for s in summary.slices):
+        yield f"Next: mend the candidates that fail, and run again: `evaluator run {audit}`."
+    elif "certified" in named:
+        yield f"Next: before a release, `evaluator require {audit} {named['certified']} --key KEY`."
+    elif "undecided" in named:
+        yield f"Next: more cases; `evaluator show {audit}/{named['undecided']}` says how many."
+    elif named:
+        yield f"Next: `evaluator show {audit}/{named['not certified']}` says which gates fail."
+    if summary.judged is not None:
+        yield f"More: `evaluator show {audit}` prints the rest."
+    elif summary.days:
+        yield f"More: `evaluator show {audit}` names the reports."
 
 
 def exit_code(audit: Audit, choice: Choice, summary: RunSummary) -> int:
@@ -242,72 +343,65 @@ def format_pruning_plan(plan: PruningPlan) -> Iterator[str]:
     yield stays + (young if plan.too_recent else "") + "."
 
 
-def _days(state: AuditState, stream: Stream, days: Sequence[DayState]) -> Iterator[str]:
+def count_days(stream: Stream, days: Sequence[DayState]) -> str:
+    """Count the days of a stream, and their rows."""
     accepted = [day for day in days if day.state == "accepted"]
     what = "days" if stream.is_data else f"days of {stream.name}"
     rows = sum(IntakeFacts.of(day.report).rows for day in accepted if day.report)
     quarantined = sum(IntakeFacts.of(day.report).quarantined for day in days if day.report)
-    yield (
+    return (
         f"{len(accepted)} of {len(days)} {what} accepted, {rows:,} rows;"
         f" {quarantined:,} rows in quarantine."
     )
-    for day in days:
-        if day.state != "accepted" and not (day.state == "waiting" and day.fault):
-            yield f"  {day.day} {day.state}: {day.reason}"
-        if day.state == "refused" and day.report is not None:
-            yield f"    report: {state.store.location(day.report, REPORT)}"
-    if any(day.state == "refused" for day in days):
-        yield (
-            f"  What is refused stays so until its file, the audit's `{stream.name}:` or the code"
-            " changes;"
-            f" `evaluator run {state.audit.name} --retry` tries again as it is."
-        )
-    remarks = [
-        f"  {day.day} accepted, but {remark}"
-        for day in accepted
-        if day.report is not None
+
+
+def days_not_accepted(stream: Stream, days: Sequence[DayState]) -> list[tuple[str, str]]:
+    """Name the days that are refused or wait, and say why."""
+    of = "" if stream.is_data else f"{stream.name} of "
+    return [
+        (day.day, f"{of}{day.day} {day.state}: {day.reason}")
+        for day in days
+        if day.state != "accepted"
+    ]
+
+
+def remarks_on_days(stream: Stream, days: Sequence[DayState]) -> list[tuple[str, str]]:
+    """Name the days that were accepted with a remark, and say it."""
+    of = "" if stream.is_data else f"{stream.name} of "
+    return [
+        (day.day, f"{of}{day.day} accepted, but {remark}")
+        for day in days
+        if day.state == "accepted" and day.report is not None
         for remark in IntakeFacts.of(day.report).checks.values()
         if remark is not None
     ]
-    yield from remarks[-MAX_REMARKS:]
-    if len(remarks) > MAX_REMARKS:
-        yield f"  and {len(remarks) - MAX_REMARKS} more remarks on earlier days, in their reports"
 
 
-def _slices(summary: RunSummary) -> Iterator[str]:
-    failed = [s for s in summary.slices if s.state != "current"]
+def _count_slices(summary: RunSummary) -> str:
+    failed = sum(s.state != "current" for s in summary.slices)
     if not summary.computed and not failed:
-        yield f"No slice was computed: all {summary.reused} are current and were reused."
-        return
-    yield (
+        return f"No slice was computed: all {summary.reused} are current and were reused."
+    return (
         f"{summary.computed} candidate slices computed, {summary.reused} reused,"
-        f" {len(failed)} not evaluated."
+        f" {failed} not evaluated."
     )
-    # What is no candidate's doing is told as a fault.
-    errors = Counter((s.candidate, s.error) for s in failed if s.fault == "input")
-    for (candidate, error), count in errors.most_common(MAX_REMARKS):
-        yield f"  {candidate}, {count} slice{'' if count == 1 else 's'}: {error}"
 
 
-def _locations(state: AuditState) -> Iterator[str]:
-    """Say where page and certificates lie, and who signed them."""
+def _where(state: AuditState) -> Iterator[str]:
+    """Say where the page lies, and who signed the certificates."""
     page = state.current(Asset.DASHBOARD)
     if page is not None:
-        yield f"Dashboard:    {state.store.location(page, PAGE)}"
-    papers = state.current(Asset.DOCUMENTS)
-    if papers is not None:
-        file = f"{TECHNICAL_FILE}.html"
-        folder = state.store.location(papers, file).removesuffix(file)
-        yield f"Documents:    {folder} (model cards, technical file)"
+        # From where one stands, where it lies below.
+        yield f"Page: {state.store.location(page, PAGE).removeprefix(f'{Path.cwd()}/')}"
     issued = state.current(Asset.CERTIFICATE)
     if issued is not None:
-        folder = state.store.location(issued, CERTIFICATE).removesuffix(CERTIFICATE)
-        facts = CertificateFacts.of(issued)
-        key = facts.key_id
-        signed = f"signed by key {key[:16]}" if key else "UNSIGNED, see `evaluator keys --help`"
-        yield f"Certificates: {folder} (one a candidate, {signed})"
-        for candidate, why in facts.withheld.items():
-            yield f"  none for {candidate}: {why}"
+        yield f"Certificates: one a candidate, {signed_by(issued)}"
+
+
+def signed_by(certificates: Record) -> str:
+    """Say who signed certificates."""
+    key = CertificateFacts.of(certificates).key_id
+    return f"signed by key {key[:16]}" if key else "UNSIGNED, see `evaluator keys --help`"
 
 
 def _bytes(size: int) -> str:

@@ -13,5 +13,13 @@ from ._documents._model_card import model_card as model_card
 from ._documents._page import escape_markdown as escape_markdown
 from ._documents._technical_file import technical_file as technical_file
 from ._labels import label_notes as label_notes
+from ._last_words import (
+    HEIGHT as HEIGHT,
+    Notice as Notice,
+    fit_notices as fit_notices,
+    height as height,
+    outcome_table as outcome_table,
+    scorecard_notices as scorecard_notices,
+)
 from ._slices import standout_slices as standout_slices
 from ._terminal import printable as printable, summary_lines as summary_lines

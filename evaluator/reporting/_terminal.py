@@ -245,7 +245,7 @@ def _weak_lines(scorecard: Scorecard, candidates: Sequence[str]) -> list[str]:
         "",
         "Weak slices",
         *(f"  {group.candidate}: {_format_weak(group)}" for group in groups),
-        *(f"  {candidate}: {_format_worsened(worse)}" for candidate, worse in later.items()),
+        *(f"  {candidate}: {format_worsened(worse)}" for candidate, worse in later.items()),
     ]
 
 
@@ -260,7 +260,8 @@ def _format_weak(group: WeakGroup) -> str:
     )
 
 
-def _format_worsened(group: WorsenedGroup) -> str:
+def format_worsened(group: WorsenedGroup) -> str:
+    """Say in which slices a candidate does worse than at its last certificate."""
     if not group.rows:
         of_all = format_count(group.looked_at, "slice")
         return f"not shown to be worse than at the last certificate in any of {of_all}"
@@ -271,9 +272,10 @@ def _format_worsened(group: WorsenedGroup) -> str:
     )
 
 
-def _not_current_lines(slices: pd.DataFrame) -> list[str]:
+def slices_not_current(slices: pd.DataFrame) -> list[tuple[str, str]]:
+    """Name each candidate with slices that are outdated or missing, and say which and why."""
     states = read_slices(slices)
-    lines = []
+    found = []
     for (candidate, state), count in Counter(
         (s.candidate, s.state) for s in states if not s.is_current
     ).items():
@@ -282,10 +284,17 @@ def _not_current_lines(slices: pd.DataFrame) -> list[str]:
             for s in states
             if (s.candidate, s.state) == (candidate, state)
         ]
-        lines.append(f"  {candidate}: {format_count(count, 'slice')} {state}: {format_list(named)}")
-    if not states:
+        counted = f"{format_count(count, 'slice')} {state}"
+        found.append((candidate, f"{candidate}: {counted}: {format_list(named)}"))
+    return found
+
+
+def _not_current_lines(slices: pd.DataFrame) -> list[str]:
+    if slices.empty:
         return ["  no slice is recorded"]
-    return lines or [f"  none: all {len(states):,} are current"]
+    return [f"  {words}" for _, words in slices_not_current(slices)] or [
+        f"  none: all {len(slices):,} are current"
+    ]
 
 
 def _verdict_lines(

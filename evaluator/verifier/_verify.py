@@ -82,10 +82,11 @@ def verify_command(
         cases: Cases = CASES_ASKED,
         as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     ) -> None:
-        """Check a certificate offline: signature, every digest, ledger, and its figures once more.
+        """Check a certificate offline, down to its figures.
 
-        Of its own candidate, the baseline, and the comparison of the two. Exit code 0 only where
-        everything holds, a trusted key signed it, and it stands.
+        It checks signature, every digest and the ledger, and computes the figures of its own
+        candidate, of the baseline, and of the comparison of the two once more. Exit code 0 only
+        where everything holds, a trusted key signed it, and it stands.
         """
         from evaluator.certification import (
             read_openings,

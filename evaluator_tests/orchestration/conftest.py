@@ -11,6 +11,7 @@ import dagster as dg
 import pandas as pd
 import pytest
 import skops.io
+import yaml
 from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -192,6 +193,14 @@ def whole_audit() -> Audit:
         "weak_slices": {"features": ["origin", "departure_delay"], "minimum_support": 30},
     }
     return Audit("flights", AuditSpec.model_validate(_whole() | findings))
+
+
+def declare(audit: Audit, folder: Path) -> None:
+    """Write an audit's YAML, or another one in its place."""
+    settings = audit.spec.model_dump(mode="json", exclude_unset=True)
+    header = {"type": "evaluator.orchestration.AuditComponent", "attributes": settings}
+    (folder / audit.name).mkdir(parents=True, exist_ok=True)
+    (folder / audit.name / "defs.yaml").write_text(yaml.safe_dump(header))
 
 
 def small_audit() -> Audit:

@@ -16,7 +16,6 @@ import dagster as dg
 import mlflow
 import pytest
 import skops.io
-import yaml
 from mlflow.tracking import MlflowClient
 
 from evaluator import cli
@@ -35,10 +34,11 @@ from evaluator.evidence import RunContext, canonical_json, digest_of_bytes
 from evaluator.orchestration import (
     AuditState,
     Home,
-    RunSummary,
     demote,
+    format_findings,
     format_run_summary,
     statement_name,
+    stored_findings,
 )
 from evaluator.orchestration._certificates import (
     CERTIFICATE,
@@ -49,10 +49,11 @@ from evaluator.orchestration._certificates import (
 from evaluator.orchestration._documents import reports_are_current
 from evaluator.orchestration._lineage import outdated_reasons
 from evaluator.orchestration._scorecard_run import expected_scorecard
+from evaluator.reporting._formatting import NO_VALUE
 from evaluator.scorecard import Asset
 from evaluator.spec import Audit
 from evaluator_tests.conftest import BuiltOnce
-from evaluator_tests.orchestration.conftest import open_home, run, start
+from evaluator_tests.orchestration.conftest import declare, open_home, run, start
 
 
 class Answer(NamedTuple):
@@ -61,14 +62,6 @@ class Answer(NamedTuple):
 
 
 Call = Callable[..., Answer]
-
-
-def declare(audit: Audit, folder: Path) -> None:
-    """Write an audit's YAML, or another one in its place."""
-    settings = audit.spec.model_dump(mode="json", exclude_unset=True)
-    header = {"type": "evaluator.orchestration.AuditComponent", "attributes": settings}
-    (folder / audit.name).mkdir(parents=True, exist_ok=True)
-    (folder / audit.name / "defs.yaml").write_text(yaml.safe_dump(header))
 
 
 @pytest.fixture
@@ -573,9 +566,7 @@ def test_a_certified_version_is_promoted_until_its_certificate_is_revoked(
     assert version.aliases == []
 
 
-def where_the_outcome_stands(
-    state: AuditState, summary: RunSummary, call: Call, bundle: Path
-) -> dict[str, str]:
+def where_the_outcome_stands(state: AuditState, call: Call, bundle: Path) -> dict[str, str]:
     """Give every text in which the outcome of the sturdy candidate stands, in plain words."""
 
     def stored(asset: str, name: str) -> str:
@@ -595,7 +586,7 @@ def where_the_outcome_stands(
         "page": card[: card.index("</li>")],
         "terminal": next(
             line
-            for line in format_run_summary(state, summary)
+            for line in format_findings(stored_findings(state))
             if line.startswith("  sturdy  CERTIFIED")
         ),
         "UI": shown["sturdy"],
@@ -635,13 +626,18 @@ def test_wherever_certified_stands_what_qualifies_it_stands_beside_it(
     summary = run(asked, finished_home)
 
     state = AuditState(asked, finished_home)
-    texts = where_the_outcome_stands(state, summary, call, tmp_path / "bundle")
+    texts = where_the_outcome_stands(state, call, tmp_path / "bundle")
     said = (
         "with 1 waived gate, 1 optional gate failed, 1 fairness gap failed,"
         " cases taken as independent"
     )
     for name, text in texts.items():
         assert re.search(rf"certified\W.{{0,40}}{said}", text, re.IGNORECASE), (name, text)
+    # The last words of the run count the same: failed, open and waived gates, failed gaps.
+    last = list(format_run_summary(state, summary))
+    row = next(line for line in last if line.startswith("  sturdy  CERTIFIED"))
+    assert row.split()[-6:] == ["2", "0", "1", "1", "0", NO_VALUE]
+    assert "  All intervals take cases as independent." in last
     # Each once: the technical file lists the candidates, and judges them, in two places.
     counts = {name: text.lower().count(said) for name, text in texts.items()}
     assert counts == dict.fromkeys(texts, 1) | {"technical file": 2}
@@ -668,10 +664,10 @@ def test_a_certified_candidate_that_nothing_qualifies_is_certified_and_no_more(
     settings["data"]["cluster"] = "flight_number"
     asked = Audit(audit.name, type(audit.spec).model_validate(settings))
     declare(asked, tmp_path / "defs")
-    summary = start(asked, finished_home).run(refresh=True)
+    start(asked, finished_home).run(refresh=True)
 
     state = AuditState(asked, finished_home)
-    texts = where_the_outcome_stands(state, summary, call, tmp_path / "bundle")
+    texts = where_the_outcome_stands(state, call, tmp_path / "bundle")
     for name, text in texts.items():
         assert re.search(r"certified\b(?!, with| with)", text, re.IGNORECASE), (name, text)
         assert not re.search("waived|optional|gap failed|cases taken as", text), name

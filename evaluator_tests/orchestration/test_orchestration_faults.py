@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import sys
 import threading
 from collections.abc import Callable
@@ -161,7 +162,8 @@ def test_where_evidence_cannot_be_written_that_is_what_is_told(
     assert str(home.root / "evidence/flights/raw_data") in summary.faults[0]
     assert exit_code(audit, Choice(), summary) == 3
     lines = list(format_run_summary(AuditState(audit, home), summary))
-    assert any(line.startswith("Fault: Raw files: ") and "make room" in line for line in lines)
+    told = " ".join("\n".join(lines).split())
+    assert re.search("Fault: Raw files: .*make room", told)
     assert not any("no file has arrived" in line for line in lines)
     without_faults(audit, home)
 
@@ -354,7 +356,7 @@ def test_a_slice_that_fails_by_no_fault_of_its_candidate_is_a_fault(
     assert exit_code(audit, Choice(), summary) == 3
     assert any("the file is not what was stored" in fault for fault in summary.faults)
     lines = list(format_run_summary(again.state, summary))
-    assert not any(line.startswith("  sturdy, ") for line in lines)
+    assert not any(line.startswith("sturdy, ") for line in lines)
     failures = list((finished_home.root / "evidence").rglob("sturdy_predictions/**/failure.*.json"))
     assert {json.loads(path.read_text())["fault"] for path in failures} == {"machine"}
 

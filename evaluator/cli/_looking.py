@@ -1,0 +1,67 @@
+"""The commands that look at what is stored: none of them runs anything."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from evaluator.cli._audits import audits_folder, state_of_audit
+
+commands = typer.Typer()
+AsJson = Annotated[bool, typer.Option("--json", help="Print everything as JSON instead.")]
+
+
+@commands.command(
+    epilog="Examples: evaluator show flights  |  evaluator show flights/random_forest --json"
+)
+def show(
+    what: Annotated[
+        str, typer.Argument(metavar="AUDIT[/CANDIDATE]", help="The audit, or one candidate of it.")
+    ],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Print all that is stored of an audit or a candidate.
+
+    Nothing is run. It tells days, figures, slices that stand out, comparison, fairness, weak
+    slices, verdicts with their reasons, remarks, and where page, documents and certificates lie.
+    """
+    from evaluator.orchestration import findings_to_json, format_findings, stored_findings
+
+    audit, _, candidate = what.partition("/")
+    found = stored_findings(state_of_audit(audit), candidate or None)
+    if as_json:
+        typer.echo(findings_to_json(found))
+    else:
+        for line in format_findings(found):
+            typer.echo(line)
+
+
+@commands.command(epilog="Examples: evaluator status  |  evaluator status flights --json")
+def status(
+    audit: Annotated[
+        str | None, typer.Argument(help="One audit; by default all of the project.")
+    ] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Tell how each audit stands, and what to do.
+
+    It tells the last accepted day, the slices that are outdated, failed or missing, and each
+    candidate's certificate with its end. State is only read, and files that have not been taken in
+    are not looked at.
+    """
+    from evaluator.orchestration import Home, format_statuses, read_statuses, statuses_to_json
+    from evaluator.spec import audit_names, load_audit
+
+    folder = audits_folder()
+    if audit is not None:
+        # One that was named by mistake is told as with every command.
+        load_audit(audit, folder)
+    names = audit_names(folder) if audit is None else [audit]
+    found = read_statuses(names, folder, Home.from_environment(), datetime.now(UTC))
+    if as_json:
+        typer.echo(statuses_to_json(found))
+    else:
+        for line in format_statuses(found):
+            typer.echo(line)
