@@ -1,11 +1,12 @@
 """The commands that look at what is stored: none of them runs anything."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from evaluator.cli._audits import audits_folder, state_of_audit
+from evaluator.cli._audits import audits_folder, check_can_be_written, state_of_audit
 
 commands = typer.Typer()
 AsJson = Annotated[bool, typer.Option("--json", help="Print everything as JSON instead.")]
@@ -44,22 +45,34 @@ def status(
     ] = None,
     *,
     as_json: AsJson = False,
+    html: Annotated[Path | None, typer.Option(help="Write it as a page to this file.")] = None,
 ) -> None:
     """Tell how each audit stands, and what to do.
 
     It tells the last accepted day, the slices that are outdated, failed or missing, and each
     candidate's certificate with its end. State is only read, and files that have not been taken in
-    are not looked at.
+    are not looked at. The page links to each audit's own.
     """
-    from evaluator.orchestration import Home, format_statuses, read_statuses, statuses_to_json
+    from evaluator.orchestration import (
+        Home,
+        format_statuses,
+        list_audits,
+        read_statuses,
+        statuses_to_json,
+    )
     from evaluator.spec import audit_names, load_audit
 
+    if html is not None:
+        check_can_be_written(html)
     folder = audits_folder()
     if audit is not None:
         # One that was named by mistake is told as with every command.
         load_audit(audit, folder)
     names = audit_names(folder) if audit is None else [audit]
-    found = read_statuses(names, folder, Home.from_environment(), datetime.now(UTC))
+    now = datetime.now(UTC)
+    found = read_statuses(names, folder, Home.from_environment(), now)
+    if html is not None:
+        html.write_text(list_audits(found, html, now), encoding="utf-8")
     if as_json:
         typer.echo(statuses_to_json(found))
     else:

@@ -61,6 +61,7 @@ from ._state import AuditState as AuditState
 from ._status import (
     AuditStatus as AuditStatus,
     format_statuses as format_statuses,
+    list_audits as list_audits,
     read_statuses as read_statuses,
     statuses_to_json as statuses_to_json,
 )

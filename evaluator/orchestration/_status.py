@@ -4,10 +4,13 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from os.path import relpath
 from pathlib import Path
 from typing import Final, NamedTuple
+from urllib.parse import quote
 
 from evaluator.certification import (
+    PAGE,
     Ledger,
     qualified_outcome,
     require_certificate,
@@ -20,10 +23,9 @@ from evaluator.orchestration._evaluation_set import needs_refresh
 from evaluator.orchestration._findings import to_json
 from evaluator.orchestration._home import Home
 from evaluator.orchestration._state import AuditState
-from evaluator.reporting import printable
+from evaluator.reporting import ListedAudit, ListedCertificate, index_page, printable
 from evaluator.scorecard import Asset
 from evaluator.spec import load_audit
-
 
 _STANDS: Final = ("valid", "waived")
 
@@ -65,6 +67,8 @@ class AuditStatus(NamedTuple):
         How many slices of all candidates are current, outdated, missing, or have failed.
     certificates
         One a candidate.
+    page
+        Where its page lies; None where there is none.
     to_do
         What helps, in a sentence; empty where nothing is to be done.
     problem
@@ -77,6 +81,7 @@ class AuditStatus(NamedTuple):
     waiting: Sequence[str] = ()
     slices: dict[str, int] = {}  # noqa: RUF012 - nobody adds to it
     certificates: Sequence[CertificateStatus] = ()
+    page: str | None = None
     to_do: str = ""
     problem: str = ""
 
@@ -157,6 +162,45 @@ def statuses_to_json(statuses: Sequence[AuditStatus]) -> str:
     )
 
 
+def list_audits(statuses: Sequence[AuditStatus], target: Path, now: datetime) -> str:
+    """Make the page that lists audits, with links to their own pages.
+
+    Parameters
+    ----------
+    statuses
+        As `read_statuses` gave them.
+    target
+        The file that it will be; links are relative to its folder.
+    now
+        The moment of which this is said.
+    """
+    listed = [
+        ListedAudit(
+            name=one.audit,
+            # What lies in an object store no browser could open.
+            page=quote(relpath(one.page, target.absolute().parent))
+            if one.page is not None and Path(one.page).is_absolute()
+            else None,
+            last_day=one.last_day or "",
+            slices=_count(one.slices),
+            to_do=one.to_do,
+            problem=one.problem,
+            certificates=[
+                ListedCertificate(
+                    candidate=certificate.candidate,
+                    outcome=certificate.outcome or "",
+                    stands=certificate.state in _STANDS,
+                    state=certificate.state,
+                    valid_until=certificate.valid_until,
+                )
+                for certificate in one.certificates
+            ],
+        )
+        for one in statuses
+    ]
+    return index_page(listed, now)
+
+
 def _below(status: AuditStatus) -> Iterator[str]:
     if status.problem:
         yield f"problem: {status.problem}"
@@ -186,6 +230,7 @@ def _read(state: AuditState, now: datetime) -> AuditStatus:
             for one in state.slice_states(candidate, frozen, state.observed_model(candidate)):
                 is_failed = one.state != "current" and one.error is not None
                 slices["failed" if is_failed else one.state] += 1
+    page = state.current(Asset.DASHBOARD)
     status = AuditStatus(
         state.audit.name,
         max(accepted, default=None),
@@ -193,6 +238,7 @@ def _read(state: AuditState, now: datetime) -> AuditStatus:
         [day.day for day in days if day.state == "waiting"],
         dict(slices),
         [] if frozen is None else list(_certificates(state, now)),
+        None if page is None else state.store.location(page, PAGE),
     )
     return status._replace(to_do=next(_what_to_do(state, status, now), ""))
 

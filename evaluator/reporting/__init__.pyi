@@ -12,6 +12,11 @@ from ._dashboard import render_dashboard as render_dashboard
 from ._documents._model_card import model_card as model_card
 from ._documents._page import escape_markdown as escape_markdown
 from ._documents._technical_file import technical_file as technical_file
+from ._index import (
+    ListedAudit as ListedAudit,
+    ListedCertificate as ListedCertificate,
+    index_page as index_page,
+)
 from ._labels import label_notes as label_notes
 from ._last_words import (
     HEIGHT as HEIGHT,

@@ -1,12 +1,14 @@
 """What is said of a state by looking at it: a run's last words, `show`, `status`, `compare`."""
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -20,6 +22,7 @@ from evaluator.orchestration import (
     format_outcomes,
     format_run_summary,
     format_statuses,
+    list_audits,
     read_statuses,
     stored_findings,
 )
@@ -195,3 +198,20 @@ def test_a_damaged_state_is_told_in_its_audits_place(
     (found,) = read_statuses(["flights"], defs, home, datetime.now(UTC))
     assert "record.json" in found.problem
     assert list(format_statuses([found]))[1].endswith("see below")
+
+
+def test_the_list_of_audits_links_to_their_pages_and_shows_what_is_said_as_text(
+    state: AuditState, defs: Path, tmp_path: Path
+) -> None:
+    (one,) = read_statuses(["flights"], defs, state.home, datetime.now(UTC))
+    target = tmp_path / "list.html"
+    hostile = one._replace(audit="<b>odd</b>", page="s3://bucket/page.html", problem="<i>it</i>")
+    html = list_audits([one, hostile], target, datetime.now(UTC))
+    (link,) = re.findall(r'<a href="([^"]+)">flights</a>', html)
+    assert (tmp_path / unquote(link)).resolve() == Path(str(one.page)).resolve()
+    assert "&lt;b&gt;odd&lt;/b&gt;" in html
+    assert "&lt;i&gt;it&lt;/i&gt;" in html
+    assert html.count("<a href=") == 1
+    for certificate in one.certificates:
+        assert f"<td>{certificate.candidate}</td>" in html
+    assert "There is no audit." in list_audits([], target, datetime.now(UTC))
