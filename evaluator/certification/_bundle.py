@@ -164,6 +164,9 @@ def export_bundle(
     evidence = StoredEvidence(evidence_url, statement.predicate)
     redacted = _Redacted(frozenset(), {})
     if secret is not None:
+        if read_declared(evidence).examples is not None:
+            # The page shows rows.
+            shown = {name: content for name, content in shown.items() if name != REPORT}
         redacted = _redact(evidence, secret, checked.certificate, redact)
     files = evidence.files
     ledger = ledger_folder(statement.predicate.audit)

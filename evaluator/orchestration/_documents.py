@@ -1,7 +1,7 @@
 """Certificate, dashboard, model cards and technical file, made of what is stored."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 from importlib.metadata import version
 from itertools import islice
@@ -27,7 +27,6 @@ from evaluator.evidence import (
     digest_of_bytes,
     walk_upstream,
 )
-from evaluator.orchestration._candidate_run import read_predictions
 from evaluator.orchestration._certificates import (
     expected_certificate,
     is_published,
@@ -47,16 +46,14 @@ from evaluator.orchestration._scorecard_run import (
     JudgedScorecard,
     earlier_certifications,
     expected_scorecard,
-    predictions_behind,
 )
+from evaluator.orchestration._single_cases import find_examples, find_flips
 from evaluator.orchestration._state import AuditState, DayState
 from evaluator.reporting import (
     CandidateSummary,
     DashboardContent,
     DocumentsContent,
     EarlierFigures,
-    FlippedCase,
-    Flips,
     IntakeDay,
     model_card,
     render_dashboard,
@@ -68,12 +65,9 @@ from evaluator.scorecard import (
     OVERALL,
     Asset,
     from_stored,
-    number,
 )
 from evaluator.spec import AuditSpec, date_of
 
-_MOST_FLIPS = 20
-"""So many cases are listed that a candidate newly gets wrong."""
 _MOST_EARLIER = 20
 """So many earlier evaluation sets are shown."""
 HEADLINES = 5
@@ -221,7 +215,9 @@ def _render_page(
             run_id=run_context.run_id,
             signed_by=CertificateFacts.of(certificate).key_id,
             history=_history(state, judged.record),
-            flips=list(_flips(state, judged.record)),
+            flips=list(find_flips(state, judged.record)),
+            example_columns=() if state.spec.examples is None else state.spec.examples.columns,
+            examples=list(find_examples(state, judged)),
         )
     )
     return {PAGE: page.encode()}
@@ -279,47 +275,6 @@ def _history(state: AuditState, scorecard: Record) -> list[EarlierFigures]:
             )
         )
     return found[::-1]
-
-
-def _flips(state: AuditState, scorecard: Record) -> Iterator[Flips]:
-    """Look at the cases that only one of candidate and baseline decides rightly."""
-    spec = state.spec
-    if spec.baseline is None or not spec.compares:
-        return
-    behind = {
-        candidate.name: predictions_behind(state, scorecard, candidate.name)
-        for candidate in spec.candidates
-    }
-    if not behind[spec.baseline]:
-        return
-    columns = ["id", "score", "prediction"]
-    baseline = read_predictions(state, behind[spec.baseline])[columns]
-    for name, records in behind.items():
-        if name == spec.baseline or not records:
-            continue
-        both = read_predictions(state, records).merge(baseline, on="id", suffixes=("", "_before"))
-        right, before = (both[key] == both["label"] for key in ("prediction", "prediction_before"))
-        wrong = both[before & ~right]
-        apart = (wrong["score"] - wrong["score_before"]).abs()
-        shown = wrong.assign(apart=apart, text=wrong["id"].astype(str))
-        shown = shown.sort_values(["apart", "text"], ascending=[False, True])[:_MOST_FLIPS]
-        yield Flips(
-            candidate=name,
-            cases=len(both),
-            newly_right=int((right & ~before).sum()),
-            newly_wrong=len(wrong),
-            shown=[
-                FlippedCase(
-                    id=row["text"],
-                    geography=row["geography"],
-                    segment=row["segment"],
-                    label=row["label"] == 1,
-                    score=number(row["score"]),
-                    baseline_score=number(row["score_before"]),
-                )
-                for row in ([] if spec.redacts_ids else shown.to_dict("records"))
-            ],
-        )
 
 
 def _candidates(state: AuditState, judged: JudgedScorecard) -> list[CandidateSummary]:

@@ -3,10 +3,12 @@ from ._content import (
     DashboardContent as DashboardContent,
     DocumentsContent as DocumentsContent,
     EarlierFigures as EarlierFigures,
+    ExampleCase as ExampleCase,
     FlippedCase as FlippedCase,
     Flips as Flips,
     IntakeDay as IntakeDay,
     SingleFile as SingleFile,
+    SliceExamples as SliceExamples,
 )
 from ._dashboard import render_dashboard as render_dashboard
 from ._documents._model_card import model_card as model_card

@@ -146,6 +146,40 @@ class Flips:
     shown: Sequence[FlippedCase]
 
 
+@dataclass(frozen=True, kw_only=True)
+class ExampleCase:
+    """A single case of a slice.
+
+    Attributes
+    ----------
+    chosen
+        ``large error`` or ``random``.
+    label, prediction
+        Whether it is positive, and whether it was taken for positive.
+    score
+        None where there are decisions alone.
+    values
+        Of the columns that the audit lets the page show, in words.
+    """
+
+    id: str
+    chosen: str
+    label: bool
+    prediction: bool
+    score: float | None
+    values: Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SliceExamples:
+    """Some cases of one slice of one candidate."""
+
+    candidate: str
+    geography: str
+    segment: str
+    cases: Sequence[ExampleCase]
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class AuditContent:
     """What dashboard and documents rest on alike.
@@ -226,6 +260,8 @@ class DashboardContent(AuditContent):
         What was measured for the certificates about earlier evaluation sets, the oldest first.
     flips
         Of each candidate that is compared with the baseline.
+    example_columns, examples
+        The columns that the page may show of single cases, and these, of the worst slices.
     """
 
     title: str
@@ -237,6 +273,8 @@ class DashboardContent(AuditContent):
     file: SingleFile | None = None
     history: Sequence[EarlierFigures] = ()
     flips: Sequence[Flips] = ()
+    example_columns: Sequence[str] = ()
+    examples: Sequence[SliceExamples] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -263,6 +263,14 @@ def _every_slice(content: DashboardContent) -> Shown | None:
     return Shown(f"{format_count(len(every.rows), 'row')} of figures", {"every": every})
 
 
+def _examples(content: DashboardContent) -> Shown | None:
+    if not content.example_columns:
+        return None
+    cases = sum(len(one.cases) for one in content.examples)
+    words = f"{format_count(cases, 'case')} of {format_count(len(content.examples), 'slice')}"
+    return Shown(words if cases else "no slice is worse than overall", {})
+
+
 def _more(content: DashboardContent) -> Shown | None:
     metric = content.headline_metrics[0] if content.headline_metrics else None
     tables = [] if metric is None else additional_slice_tables(content, metric)
@@ -352,6 +360,7 @@ SECTIONS = (
     Section("standouts", "Standouts", _standouts),
     Section("map", "All slices", _map),
     Section("slices", "Every figure", _every_slice),
+    Section("examples", "Examples", _examples),
     Section("more", "More slices", _more),
     Section("gaps", "What is missing", _gaps),
     Section("labels", "Labels", _labels),

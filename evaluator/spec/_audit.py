@@ -36,6 +36,7 @@ from evaluator.spec._settings import (
     AutomationSpec,
     CertificateSpec,
     CompareSpec,
+    ExamplesSpec,
     ExecutionSpec,
     FairnessSpec,
     LocalExecution,
@@ -157,6 +158,12 @@ class AuditSpec(SpecModel):
     )
     """The columns among whose crosses weak slices are searched. Without it none are."""
 
+    examples: ExamplesSpec | None = Field(
+        default=None, examples=[{"columns": ["departure_delay", "carrier"]}]
+    )
+    """The columns of single cases that the page shows of the worst slices. Without it, it shows
+    none."""
+
     gates: tuple[GateSpec, ...] = Field(
         default=(), examples=[[{"metric": "roc_auc", "level": "overall", "at_least": 0.75}]]
     )
@@ -216,8 +223,9 @@ class AuditSpec(SpecModel):
         ordered = self.with_candidates(sorted(candidate.name for candidate in self.candidates))
         counts = ordered.model_dump(mode="json", exclude={"execution", "partitions_per_run"})
         # What was certified before these could be declared says the same.
-        if self.labels is None:
-            del counts["labels"]
+        for key in ("labels", "examples"):
+            if counts[key] is None:
+                del counts[key]
         for candidate in counts["candidates"]:
             if candidate["training"] is None:
                 del candidate["training"]
@@ -415,6 +423,7 @@ class AuditSpec(SpecModel):
         _check_fairness(self)
         _check_weak_slices(self)
         _check_redact(self)
+        _check_examples(self)
         return self
 
     @model_validator(mode="after")
@@ -762,6 +771,22 @@ def _check_redact(spec: AuditSpec) -> None:
                 f"the column {name!r} is the {kind}, from which every figure is computed",
                 "take it out: without it nobody could check anything",
             )
+
+
+def _check_examples(spec: AuditSpec) -> None:
+    """Refuse to show what is to be withheld, or what there is not."""
+    for name in () if spec.examples is None else spec.examples.columns:
+        _check_declared("examples.columns", name, spec)
+        if name in spec.certificate.redact:
+            raise problem(
+                "examples.columns",
+                f"the column {name!r} may not leave (`certificate.redact`)",
+                "take it out in one of the two places",
+            )
+    if spec.examples is not None and spec.redacts_ids:
+        raise problem(
+            "examples", "ids may not leave (`certificate.redact`)", "take one of the two out"
+        )
 
 
 def _check_weight(spec: AuditSpec) -> None:

@@ -49,6 +49,23 @@ class CompareSpec(SpecModel):
     false finding, `benjamini_hochberg` the share of false ones among the findings."""
 
 
+class ExamplesSpec(SpecModel):
+    """Which columns of single cases the page may show, as examples of the worst slices.
+
+    At most 5 cases of each of the 20 slices that are furthest on the worse side are shown: those
+    with the largest errors, and some at random. A redacted bundle does not have the page then.
+    """
+
+    columns: tuple[str, ...] = Field(min_length=1, examples=[["departure_delay", "carrier"]])
+    """The declared columns whose values are shown, beside id, label, score and decision."""
+
+    @field_validator("columns")
+    @classmethod
+    def _columns_are_distinct(cls, columns: tuple[str, ...]) -> tuple[str, ...]:
+        refuse_repeated("columns", columns)
+        return columns
+
+
 class FairnessSpec(SpecModel):
     """Whether each candidate treats groups of cases alike.
 

@@ -1,6 +1,7 @@
 """The scorecard's findings in their store, in the UI and in MLflow; earlier certificates."""
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +14,14 @@ import pytest
 from markdown_it import MarkdownIt
 from mlflow.tracking import MlflowClient
 
-from evaluator.certification import Ledger, verify, verify_all
+from evaluator.certification import (
+    Ledger,
+    export_bundle,
+    secret_in,
+    verify,
+    verify_all,
+    verify_bundle,
+)
 from evaluator.evidence import Record, RunContext, identity_of
 from evaluator.orchestration import AuditState, Home, statement_name
 from evaluator.orchestration._asset_specs import markdown_rows
@@ -191,8 +199,50 @@ def test_the_page_lists_cases_that_a_candidate_newly_gets_wrong_unless_ids_are_w
     assert "said: 3 cases that it newly gets wrong" in shown
     assert all(f"<code>{case}</code>" in shown for case in ("c0", "c70", "c150"))
     withheld = page(certificate={"redact": ["case"]})
-    assert "What they newly get wrong" in withheld
+    assert '<section id="flips"' in withheld
     assert "<code>c70</code>" not in withheld
+
+
+@pytest.mark.slow
+def test_examples_of_the_worst_slices_are_shown_where_the_audit_allows_it_and_never_redacted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = open_home(tmp_path / "home", monkeypatch)
+    land_cases(made, with_labels=True)
+    cases = world()
+    right = cases["paid"] * 0.8 + 0.1
+    said = right.where(cases["place"] == "south", 1 - right)
+    pd.DataFrame({"id": cases["case"], "score": said}).to_csv(made.root / "said.csv", index=False)
+
+    def shown(**settings: Any) -> tuple[Audit, str]:
+        audit = shop(late=False, **settings)
+        run(audit, made)
+        state = AuditState(audit, made)
+        page = state.store.read_bytes(state.require("dashboard"), "dashboard.html").decode()
+        return audit, page
+
+    _, without = shown()
+    assert "Examples" not in without
+    audit, page = shown(examples={"columns": ["amount"]})
+    (inside,) = re.findall(r'<section id="examples".*?</section>', page, re.DOTALL)
+    assert inside.count("<td>large error</td>") == 3
+    assert inside.count("<td>random</td>") == 2
+    assert "said, north" in inside
+    state = AuditState(audit, made)
+    content = state.store.read_bytes(state.require("certificate"), statement_name("said"))
+    for secret, holds in ((None, True), (secret_in(made.root), False)):
+        bundle = export_bundle(
+            content,
+            state.store.url,
+            tmp_path / f"bundle {holds}",
+            trusted=None,
+            key=None,
+            secret=secret,
+            redact=(),
+            now=datetime.now(UTC),
+        )
+        assert (bundle / "report.html").exists() == holds
+        assert verify_bundle(bundle, trusted=None, now=datetime.now(UTC)).problems == ()
 
 
 def asking(audit: Audit, **keys: Mapping[str, Any]) -> Audit:
