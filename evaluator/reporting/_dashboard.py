@@ -1,9 +1,12 @@
 """The dashboard: one HTML page that needs nothing else, not even a network."""
 
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from functools import cache
+from hashlib import sha256
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evaluator.certification import (
@@ -123,8 +126,8 @@ def render_dashboard(content: DashboardContent) -> str:
     Returns
     -------
     str
-        One HTML document: styles inside, no script, no request to anywhere. All text that comes
-        from the content is escaped.
+        One HTML document: styles inside, one script of our own that its policy knows by digest, no
+        request to anywhere. All text that comes from the content is escaped.
     """
     from markupsafe import Markup
 
@@ -137,8 +140,17 @@ def render_dashboard(content: DashboardContent) -> str:
             # Escaped by its own template.
             html = Markup(template.render(content=content, **shown.parts))  # noqa: S704
             sections.append(_RenderedSection(section.id, section.title, shown.finding, html))
+    script = files("evaluator.reporting").joinpath("templates/dashboard.js").read_text("utf-8")
+    digest = b64encode(sha256(script.encode()).digest()).decode()
     page = environment.get_template("dashboard.html.jinja")
-    return page.render(content=content, sections=sections, unsigned=UNSIGNED)
+    return page.render(
+        content=content,
+        sections=sections,
+        unsigned=UNSIGNED,
+        # Ours: nothing of the content is in it.
+        script=Markup(script),  # noqa: S704
+        script_digest=f"sha256-{digest}",
+    )
 
 
 def _outcome(content: DashboardContent) -> Shown:

@@ -15,7 +15,8 @@ from hypothesis import given, settings, strategies as st
 from evaluator.certification import _bundle, verify, verify_bundle
 from evaluator.certification._merkle import leaf_of, tree_root
 from evaluator.evidence import Address, EvidenceStore, canonical_json, parse_canonical_json
-from evaluator_tests.certification.browser import Found, Page, checked, chosen, fill, shown
+from evaluator_tests.browser import Page, shown
+from evaluator_tests.certification.browser import Found, checked, chosen, fill
 from evaluator_tests.certification.checking import bent
 from evaluator_tests.certification.evidence_folder import MOMENT
 from evaluator_tests.certification.vectors import (

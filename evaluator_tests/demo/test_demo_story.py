@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import pytest
 
-from evaluator_tests.certification.browser import checked, chosen, fill, shown
+from evaluator_tests.browser import shown
+from evaluator_tests.certification.browser import checked, chosen, fill
 
 pytestmark = pytest.mark.slow
 

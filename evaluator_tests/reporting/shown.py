@@ -1,5 +1,6 @@
 """What page and terminal show of some content, as plain words."""
 
+import dataclasses
 import re
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -9,6 +10,11 @@ import pandas as pd
 
 from evaluator.reporting import DashboardContent, DocumentsContent, render_dashboard, summary_lines
 from evaluator_tests.reporting.made_findings import decide
+
+ATTACK = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
+KEPT = {"level", "metric", "status", "measure", "comparison", "conclusion", "verdict", "outcome"}
+KEPT |= {"gate_level", "decided_on", "headline_metrics", "standout_metrics"}
+"""Words that have a meaning, which an attack would take from them."""
 
 Content = TypeVar("Content", DashboardContent, DocumentsContent)
 
@@ -66,6 +72,49 @@ def many_candidates(content: DashboardContent, count: int) -> DashboardContent:
             content.scorecard, measurements=renamed(measurements), slices=renamed(slices)
         ),
     )
+
+
+def attacked(value: Any) -> Any:
+    """Put the attack into every text, however deep, and leave words that have meaning."""
+    if isinstance(value, str):
+        return value + ATTACK
+    if isinstance(value, pd.DataFrame):
+        texts = [
+            c for c in value.columns if c not in KEPT and pd.api.types.is_string_dtype(value[c])
+        ]
+        return value.assign(
+            **{c: value[c].where(value[c].isna(), value[c].astype(str) + ATTACK) for c in texts}
+        )
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.replace(
+            value,
+            **{
+                field.name: attacked(getattr(value, field.name))
+                for field in dataclasses.fields(value)
+                if field.name not in KEPT
+            },
+        )
+    if isinstance(value, dict):
+        return {attacked(key) if "." in key else key: attacked(v) for key, v in value.items()}
+    if isinstance(value, list):
+        return [attacked(item) for item in value]
+    return value
+
+
+def many_slices(content: DashboardContent, count: int) -> DashboardContent:
+    """Give the content with so many slices a candidate, each like one of those that there are."""
+    scorecard = content.scorecard
+    places = scorecard.slices["geography"].nunique() * scorecard.slices["segment"].nunique()
+
+    def repeated(table: pd.DataFrame) -> pd.DataFrame:
+        divided = table[table["geography"].notna()]
+        copies = [
+            divided.assign(geography=divided["geography"] + f" {n}") for n in range(count // places)
+        ]
+        return pd.concat([table[table["geography"].isna()], *copies], ignore_index=True)
+
+    measurements = repeated(scorecard.measurements)
+    return with_scorecard(content, measurements=measurements, slices=repeated(scorecard.slices))
 
 
 def names_of(content: DashboardContent) -> list[str]:

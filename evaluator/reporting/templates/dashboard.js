@@ -1,0 +1,275 @@
+"use strict";
+
+// What stands on the page is read and shown as text. Without this script all of it is there, too.
+
+/** What a spreadsheet takes for a formula: as `escape_formula` of the room `intake` has it. */
+const FORMULA = /^ *[=+\-@\t\r\n＝＋－＠']/;
+const MOST_CHOICES = 8;
+const MOST_FILTERS = 3;
+const NUMBER = /^\s*[<≥≤±+]?\s*([−-]?\d[\d,]*(?:\.\d+)?)/;
+
+const make = (tag, properties, ...children) => {
+  const made = Object.assign(document.createElement(tag), properties);
+  made.append(...children);
+  return made;
+};
+
+const inert = (text) => (FORMULA.test(text) ? `'${text}` : text);
+
+/** Read a cell; what stands on a line of its own is set apart. */
+const words = (cell) => {
+  let text = "";
+  const read = (node) => {
+    for (const child of node.childNodes) {
+      if (child.nodeType === Node.TEXT_NODE) text += child.data;
+      else if (child.localName !== "svg" && !child.matches(".rest > summary")) {
+        if (getComputedStyle(child).display !== "inline") text += "\0";
+        read(child);
+      }
+    }
+  };
+  read(cell);
+  const lines = text.split("\0").map((line) => line.replace(/\s+/g, " ").trim());
+  return lines.filter(Boolean).join("; ");
+};
+
+const plain = (node) => node.textContent.replace(/\s+/g, " ").trim();
+const valueOf = (cell) => plain(cell.querySelector(".value, .badge") ?? cell);
+const choiceOf = (cell) => plain(cell.querySelector(".badge") ?? cell);
+const numberOf = (text) => {
+  const found = NUMBER.exec(text);
+  return found ? Number(found[1].replace("−", "-").replaceAll(",", "")) : NaN;
+};
+
+/** Compare two texts of a column; what is no number among numbers comes last, either way. */
+const ordered = (texts, down) => {
+  const numbers = texts.map(numberOf);
+  const areNumbers = 2 * numbers.filter((one) => !Number.isNaN(one)).length > texts.length;
+  const sign = down ? -1 : 1;
+  return (a, b) => {
+    if (!areNumbers) return sign * texts[a].localeCompare(texts[b], undefined, { numeric: true });
+    const [one, other] = [numbers[a], numbers[b]];
+    if (Number.isNaN(one) || Number.isNaN(other)) return Number.isNaN(one) - Number.isNaN(other);
+    return sign * (one - other);
+  };
+};
+
+/** One table with its tools: it sorts, filters and finds, and gives what is left as text. */
+class Tools {
+  constructor(table) {
+    this.table = table;
+    this.id = table.caption.id.replace(/-caption$/, "");
+    this.heads = Array.from(table.tHead.rows[0].cells);
+    this.titles = this.heads.map(plain);
+    this.parts = Array.from(table.tBodies, (body) => this.partOf(body));
+    this.isGrouped = this.parts.some((part) => part.name);
+    this.rows = this.parts.flatMap((part) => part.rows);
+    this.state = {};
+    this.filters = this.choices().map(([key, title, options]) => this.filter(key, title, options));
+    this.field = make("input", { type: "search", placeholder: "Find", oninput: () => this.take() });
+    this.field.setAttribute("aria-label", `Find in: ${plain(table.caption)}`);
+    this.said = make("output", {});
+    const tools = make(
+      "div",
+      { className: "tools" },
+      this.field,
+      ...this.filters.map(({ select }) => select),
+      make("button", { type: "button", textContent: "Copy", onclick: () => this.copy() }),
+      make("button", { type: "button", textContent: "Save as CSV", onclick: () => this.save() }),
+      this.said,
+    );
+    table.closest(".scroll").before(tools);
+    this.heads.forEach((head, column) => {
+      const button = make("button", { type: "button", className: "sort" }, ...head.childNodes);
+      button.onclick = () => this.turn(column);
+      head.append(button);
+    });
+  }
+
+  /** Divide a part of the table into what leads it, its rows, and what is said below them. */
+  partOf(body) {
+    const all = Array.from(body.rows);
+    const rows = all.filter((row) => !row.querySelector("[colspan]"));
+    const first = all.indexOf(rows[0] ?? all.at(-1));
+    const group = all.find((row) => row.matches(".group"));
+    const name = group ? group.textContent.trim().split("\n")[0].trim() : "";
+    const found = rows.map((row) => ({
+      row,
+      name,
+      text: `${name} ${row.textContent}`.toLowerCase(),
+    }));
+    const notes = all.slice(first).filter((row) => !rows.includes(row));
+    return { body, name, notes, lead: all.slice(0, first), rows: found };
+  }
+
+  /** Find the columns with few words, and the groups: by these rows can be chosen. */
+  choices() {
+    const groups = [...new Set(this.parts.map(({ name }) => name).filter(Boolean))];
+    const found = groups.length > 1 ? [["group", "Candidate", groups]] : [];
+    const few = this.titles.flatMap((title, column) => {
+      const options = [...new Set(this.rows.map(({ row }) => choiceOf(row.cells[column])))];
+      const areWords = options.every((option) => option && Number.isNaN(numberOf(option)));
+      const areFew = options.length > 1 && options.length <= MOST_CHOICES;
+      return areWords && areFew && 2 * options.length <= this.rows.length
+        ? [[String(column), title, options.sort()]]
+        : [];
+    });
+    // Where every column has its own, as of candidates, there is no end of them.
+    return few.length <= MOST_FILTERS ? [...found, ...few] : found;
+  }
+
+  filter(key, title, options) {
+    const select = make(
+      "select",
+      { onchange: () => this.take() },
+      make("option", { value: "", textContent: `${title}: all` }),
+      ...options.map((option) => make("option", { value: option, textContent: option })),
+    );
+    select.setAttribute("aria-label", title);
+    return { key, select };
+  }
+
+  /** Sort by a column: upwards, then downwards, then as it was. */
+  turn(column) {
+    const { sort } = this.state;
+    const next = { [column]: `-${column}`, [`-${column}`]: undefined };
+    this.state.sort = sort in next ? next[sort] : String(column);
+    this.show();
+    remember();
+  }
+
+  /** Take over what was typed and chosen. */
+  take() {
+    this.state.find = this.field.value || undefined;
+    for (const { key, select } of this.filters) this.state[key] = select.value || undefined;
+    this.show();
+    remember();
+  }
+
+  /** Set all that is to be shown, such as an address says it. */
+  set(state) {
+    this.state = state;
+    this.field.value = state.find ?? "";
+    for (const { key, select } of this.filters) select.value = state[key] ?? "";
+    this.show();
+  }
+
+  show() {
+    const { sort, find } = this.state;
+    const column = sort === undefined ? -1 : Math.abs(Number(sort));
+    const isDown = sort?.startsWith("-") ?? false;
+    this.heads.forEach((head, index) => {
+      if (index === column) head.setAttribute("aria-sort", isDown ? "descending" : "ascending");
+      else head.removeAttribute("aria-sort");
+    });
+    const wanted = (find ?? "").toLowerCase();
+    const chosen = this.filters.map(({ key }) => [key, this.state[key]]).filter(([, one]) => one);
+    let count = 0;
+    for (const { body, name, lead, rows, notes } of this.parts) {
+      const order = rows.map((_, index) => index);
+      if (this.heads[column]) {
+        order.sort(ordered(rows.map(({ row }) => valueOf(row.cells[column])), isDown));
+      }
+      body.append(...lead, ...order.map((index) => rows[index].row), ...notes);
+      let left = 0;
+      for (const { row, text } of rows) {
+        row.hidden = !(
+          text.includes(wanted) &&
+          chosen.every(([key, one]) => (key === "group" ? name : choiceOf(row.cells[key])) === one)
+        );
+        left += !row.hidden;
+      }
+      body.hidden = left === 0 && (wanted !== "" || chosen.length > 0);
+      count += left;
+    }
+    const isCut = count < this.rows.length;
+    this.said.textContent = isCut ? `${count} of ${this.rows.length} rows` : "";
+  }
+
+  /** Give what is shown as rows of texts. */
+  texts() {
+    const name = this.isGrouped ? ["Candidate"] : [];
+    const rows = this.parts.flatMap((part) =>
+      Array.from(part.body.rows, (row) => part.rows.find((one) => one.row === row))
+        .filter((one) => one && !one.row.hidden)
+        .map((one) => [...(this.isGrouped ? [one.name] : []), ...Array.from(one.row.cells, words)]),
+    );
+    return [[...name, ...this.titles], ...rows].map((row) => row.map(inert));
+  }
+
+  copy() {
+    const text = this.texts().map((row) => row.join("\t")).join("\n");
+    const give = (event) => {
+      event.clipboardData.setData("text/plain", text);
+      event.preventDefault();
+    };
+    document.addEventListener("copy", give, { once: true });
+    this.said.textContent = document.execCommand("copy") ? "Copied" : "The browser refused";
+    document.removeEventListener("copy", give);
+  }
+
+  save() {
+    const lines = this.texts().map((row) =>
+      row.map((text) => `"${text.replaceAll('"', '""')}"`).join(","),
+    );
+    // Spreadsheets know by its mark that it is UTF-8.
+    const file = new Blob([`\ufeff${lines.join("\r\n")}\r\n`], { type: "text/csv" });
+    const href = URL.createObjectURL(file);
+    make("a", { href, download: `${this.id}.csv` }).click();
+    setTimeout(() => URL.revokeObjectURL(href), 1000);
+  }
+}
+
+const tables = Array.from(document.querySelectorAll("main table"), (table) => new Tools(table));
+let anchor = "";
+
+/** Write what is sorted, filtered and looked for into the address. */
+const remember = () => {
+  const said = new URLSearchParams();
+  for (const { id, state } of tables) {
+    for (const [key, value] of Object.entries(state)) {
+      if (value !== undefined) said.append(`${id}.${key}`, value);
+    }
+  }
+  history.replaceState(null, "", said.size ? `#${anchor}&${said}` : `#${anchor}`);
+};
+
+const unfold = (node) => {
+  const own = node.querySelector(":scope > details");
+  if (own) own.open = true;
+  for (let one = node.closest("details"); one; one = one.parentElement.closest("details")) {
+    one.open = true;
+  }
+};
+
+/** Show what the address says: a place, and the tables' states. */
+const follow = () => {
+  const parts = location.hash.slice(1).split("&");
+  anchor = parts[0].includes("=") ? "" : parts[0];
+  const said = [...new URLSearchParams(parts.filter((part) => part.includes("=")).join("&"))];
+  for (const table of said.length ? tables : []) {
+    const own = said.filter(([key]) => key.startsWith(`${table.id}.`));
+    table.set(
+      Object.fromEntries(own.map(([key, value]) => [key.slice(table.id.length + 1), value])),
+    );
+    if (own.length) unfold(table.table);
+  }
+  const target = document.getElementById(anchor);
+  if (target) {
+    unfold(target);
+    target.scrollIntoView();
+  }
+  // A link of the page's own names a place alone: what was chosen stays.
+  if (!said.length && tables.some(({ state }) => Object.values(state).some(Boolean))) remember();
+};
+
+const folds = Array.from(document.querySelectorAll(".fold"));
+const all = make("button", { type: "button", textContent: "Unfold all" });
+all.onclick = () => {
+  const isOpen = folds.every((fold) => fold.open);
+  for (const fold of folds) fold.open = !isOpen;
+};
+document.querySelector(".bar ul").append(make("li", {}, all));
+
+addEventListener("hashchange", follow);
+follow();

@@ -1,0 +1,298 @@
+"""The page in a real browser: its size, its tools, and what data cannot make it do."""
+
+import csv
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from evaluator.intake import escape_formula
+from evaluator.reporting import DashboardContent, render_dashboard
+from evaluator_tests.browser import Page, shown
+from evaluator_tests.reporting.shown import (
+    attacked,
+    many_candidates,
+    many_slices,
+    with_scorecard,
+)
+
+pytestmark = pytest.mark.slow
+
+SCREEN = (1280, 800)
+PHONE = (390, 844)
+NOTHING_UNFOLDED = 8
+"""Screens."""
+SHEETS = 12
+BYTES = 2_000_000
+
+
+@contextmanager
+def _opened(content: DashboardContent, folder: Path, hash_: str = "") -> Iterator[Page]:
+    file = folder / "page.html"
+    file.write_text(render_dashboard(content), encoding="utf-8")
+    with shown(file, folder / "profile") as page:
+        page.resize(*SCREEN)
+        if hash_:
+            page.open("about:blank")
+            page.open(file.as_uri() + hash_)
+        yield page
+
+
+@pytest.fixture(scope="module")
+def page(content: DashboardContent, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    with _opened(content, tmp_path_factory.mktemp("page")) as opened:
+        yield opened
+
+
+def _without(content: DashboardContent, *tables: str) -> DashboardContent:
+    scorecard = content.scorecard
+    return with_scorecard(content, **{name: getattr(scorecard, name).iloc[:0] for name in tables})
+
+
+def _failed(content: DashboardContent) -> DashboardContent:
+    slices = content.scorecard.slices.assign(state="missing", error="it crashed " * 300)
+    return with_scorecard(content, slices=slices)
+
+
+CONTENTS: dict[str, Callable[[DashboardContent], DashboardContent]] = {
+    "as it is": lambda content: content,
+    "without gates": lambda content: replace(content, verdicts=[]),
+    "without a baseline": lambda content: _without(content, "comparisons", "ranks"),
+    "without fairness": lambda content: _without(content, "fairness"),
+    "one candidate": lambda content: many_candidates(content, 1),
+    "ten candidates": lambda content: many_candidates(content, 10),
+    "thirty candidates": lambda content: many_candidates(content, 30),
+    "failed slices": _failed,
+    "500 slices": lambda content: many_slices(content, 500),
+}
+
+
+@pytest.mark.parametrize("name", CONTENTS)
+def test_the_page_stays_within_its_screens_sheets_and_width(
+    content: DashboardContent, tmp_path: Path, name: str
+) -> None:
+    with _opened(CONTENTS[name](content), tmp_path) as page:
+        height = page.run("document.documentElement.scrollHeight")
+        assert height / SCREEN[1] <= NOTHING_UNFOLDED
+        assert page.print() <= SHEETS
+        page.resize(*PHONE)
+        assert page.run("document.documentElement.scrollWidth") <= PHONE[0]
+        page.run("for (const one of document.querySelectorAll('details')) one.open = true")
+        assert page.run("document.documentElement.scrollWidth") <= PHONE[0]
+        assert page.faults == []
+        assert page.requests == [(tmp_path / "page.html").as_uri()]
+
+
+@pytest.mark.parametrize("count", [4, 10, 30])
+def test_the_first_screen_holds_the_answer_for_every_candidate(
+    content: DashboardContent, tmp_path: Path, count: int
+) -> None:
+    with _opened(many_candidates(content, count), tmp_path) as page:
+        bottoms = page.run(
+            "Array.from(document.querySelectorAll('.card, .overview tbody tr'),"
+            " (one) => one.getBoundingClientRect().bottom)"
+        )
+        assert len(bottoms) == count
+        assert max(bottoms) <= SCREEN[1]
+
+
+def test_the_page_of_20_slices_and_4_candidates_is_a_small_file(
+    content: DashboardContent,
+) -> None:
+    assert len(render_dashboard(many_slices(content, 30)).encode()) <= BYTES
+
+
+def _column(page: Page, table: str, column: int) -> list[str]:
+    found: list[str] = page.run(
+        f"Array.from(document.querySelectorAll('[aria-labelledby={table}-caption] tbody tr'))"
+        ".filter((row) => !row.querySelector('[colspan]') && !row.hidden"
+        f" && !row.parentElement.hidden).map((row) => row.cells[{column}].textContent.trim())"
+    )
+    return found
+
+
+def _head(table: str, column: int) -> str:
+    return f"[aria-labelledby={table}-caption] th:nth-child({column + 1}) button"
+
+
+def _tools(table: str, what: str) -> str:
+    return f".tools:has(+ [aria-labelledby={table}-caption]) {what}"
+
+
+def _fill(page: Page, selector: str, value: str) -> None:
+    page.run(
+        f"((field) => {{ field.value = '{value}'; field.dispatchEvent(new Event("
+        f"field.localName === 'select' ? 'change' : 'input')); }})"
+        f"(document.querySelector('{selector}'))"
+    )
+
+
+def test_a_click_on_a_heading_sorts_upwards_then_downwards_then_not(page: Page) -> None:
+    page.run("location.hash = '#figures'")
+    page.wait("document.querySelector('#figures details').open")
+    before = _column(page, "figures", 2)
+    seen = []
+    for _ in range(3):
+        page.click(_head("figures", 2))
+        seen.append(_column(page, "figures", 2))
+    numbers = [[float(text[:5]) for text in texts] for texts in seen]
+    assert numbers[0] == sorted(numbers[0])
+    assert numbers[1] == sorted(numbers[1], reverse=True)
+    assert seen[2] == before != seen[0]
+
+
+def test_what_is_no_number_comes_last_either_way(content: DashboardContent, tmp_path: Path) -> None:
+    measured = content.scorecard.measurements
+    is_one = (measured["candidate"] == "random_forest") & (measured["level"] == "overall")
+    missing = with_scorecard(content, measurements=measured[~is_one])
+    for sort in ("2", "-2"):
+        with _opened(missing, tmp_path, f"#figures&figures.sort={sort}") as page:
+            assert _column(page, "figures", 0)[-1].startswith("random_forest")
+
+
+def test_choosing_and_finding_leave_the_rows_that_fit_and_count_them(page: Page) -> None:
+    page.run("location.hash = '#verdicts'")
+    _fill(page, _tools("verdicts", "select[aria-label=Verdict]"), "FAIL")
+    failed = _column(page, "verdicts", 1)
+    assert failed
+    assert {text.split()[0] for text in failed} == {"FAIL"}
+    _fill(page, _tools("verdicts", "input"), "schedule_only")
+    own = _column(page, "verdicts", 1)
+    assert 0 < len(own) <= len(failed)
+    said = page.run(f"document.querySelector('{_tools('verdicts', 'output')}').textContent")
+    assert re.fullmatch(rf"{len(own)} of 12 rows", said)
+    _fill(page, _tools("verdicts", "input"), "nobody is called so")
+    assert _column(page, "verdicts", 1) == []
+    _fill(page, _tools("verdicts", "input"), "")
+    _fill(page, _tools("verdicts", "select[aria-label=Verdict]"), "")
+    assert len(_column(page, "verdicts", 1)) == 12
+
+
+def test_the_address_holds_what_was_chosen_and_gives_it_back(
+    content: DashboardContent, tmp_path: Path
+) -> None:
+    with _opened(content, tmp_path) as page:
+        page.click("a[href='#verdicts']")
+        page.wait("document.querySelector('#verdicts details').open")
+        page.click(_head("verdicts", 2))
+        _fill(page, _tools("verdicts", "input"), "recall & more")
+        _fill(page, _tools("verdicts", "input"), "recall")
+        page.click("a[href='#fairness']")
+        page.wait("document.querySelector('#fairness details').open")
+        page.wait("location.hash.includes('sort')")
+        left, hash_ = _column(page, "verdicts", 0), page.run("location.hash")
+    assert hash_ == "#fairness&verdicts.sort=2&verdicts.find=recall"
+    with _opened(content, tmp_path, hash_) as page:
+        assert _column(page, "verdicts", 0) == left
+        assert page.run("document.querySelector('#verdicts details').open")
+        assert page.run("document.querySelector('#fairness details').open")
+        assert not page.run("document.querySelector('#figures details').open")
+
+
+def test_a_table_is_saved_as_csv_as_it_is_shown_and_no_cell_is_a_formula(
+    content: DashboardContent, tmp_path: Path
+) -> None:
+    formula = '=HYPERLINK("x"),+1'
+    verdicts = [replace(one, says=formula, reason='it is "so"') for one in content.verdicts]
+    with _opened(
+        replace(content, verdicts=verdicts), tmp_path, "#verdicts&verdicts.sort=2"
+    ) as page:
+        _fill(page, _tools("verdicts", "input"), "random_forest")
+        shown_values = _column(page, "verdicts", 2)
+        page.call("Page.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
+        page.click(_tools("verdicts", "button:nth-of-type(2)"))
+        saved = tmp_path / "verdicts.csv"
+        page.wait_for(saved)
+        page.run(
+            "addEventListener('copy', (event) =>"
+            " { window.copied = event.clipboardData.getData('text/plain'); })"
+        )
+        page.click(_tools("verdicts", "button:nth-of-type(1)"))
+        copied = page.run("window.copied")
+    with saved.open(encoding="utf-8-sig", newline="") as stream:
+        head, *rows = csv.reader(stream)
+    assert head[:4] == ["Candidate", "Gate", "Verdict", "Value"]
+    assert len(rows) == len(shown_values) == 3
+    assert {row[0] for row in rows} == {"random_forest"}
+    assert all(row[1].startswith(escape_formula(formula)) for row in rows)
+    assert all(row[-1].startswith('It is "so".') for row in rows)
+    assert all(re.match(r"0\.\d+; 0\.\d+ to 0\.\d+$", row[3]) for row in rows)
+    values = [float(row[3].split(";")[0]) for row in rows]
+    assert values == sorted(values)
+    assert [line.split("\t") for line in copied.split("\n")] == [head, *rows]
+
+
+def test_a_link_of_the_navigation_unfolds_its_section_and_one_button_all(page: Page) -> None:
+    page.run("for (const one of document.querySelectorAll('.fold')) one.open = false")
+    page.click("a[href='#evidence']")
+    page.wait("document.querySelector('#evidence details').open")
+    top, bar = page.run(
+        "[document.querySelector('#evidence summary').getBoundingClientRect().top,"
+        " document.querySelector('.bar').getBoundingClientRect().bottom]"
+    )
+    assert bar <= top < SCREEN[1]
+    page.click(".bar button")
+    assert page.run("Array.from(document.querySelectorAll('.fold')).every((one) => one.open)")
+    page.click(".bar button")
+    assert not page.run("Array.from(document.querySelectorAll('.fold')).some((one) => one.open)")
+
+
+def test_the_keyboard_skips_to_the_answer_unfolds_and_sorts(
+    content: DashboardContent, tmp_path: Path
+) -> None:
+    with _opened(content, tmp_path) as page:
+        page.press("Tab")
+        assert page.run("document.activeElement.className") == "skip"
+        page.press("Enter")
+        page.wait("location.hash === '#outcome'")
+        page.run("document.querySelector('#figures summary').focus()")
+        page.press("Enter")
+        assert page.run("document.querySelector('#figures details').open")
+        page.run(f"document.querySelector('{_head('figures', 2)}').focus()")
+        page.press("Enter")
+        assert page.run("document.querySelector('.headline [aria-sort]').ariaSort") == "ascending"
+
+
+def test_nothing_in_the_data_runs_whatever_is_done_with_it(
+    content: DashboardContent, tmp_path: Path
+) -> None:
+    with _opened(attacked(content), tmp_path) as page:
+        page.run("window.alert = () => { window.isHit = true; }")
+        page.run("for (const one of document.querySelectorAll('details')) one.open = true")
+        page.run("for (const one of document.querySelectorAll('.sort')) one.click()")
+        page.run(
+            "for (const one of document.querySelectorAll('.tools input')) {"
+            " one.value = '<img src=x onerror=alert(1)>';"
+            " one.dispatchEvent(new Event('input')); }"
+        )
+        page.run("for (const one of document.querySelectorAll('.tools button')) one.click()")
+        assert not page.run("window.isHit ?? false")
+        assert page.run("document.querySelectorAll('main script, img').length") == 0
+        assert page.faults == []
+        assert all(address.startswith(("file:", "blob:")) for address in page.requests)
+
+
+def test_what_is_too_much_for_an_address_leaves_the_page_as_it_is(
+    content: DashboardContent, tmp_path: Path
+) -> None:
+    hostile = "#nowhere&figures.sort=99&verdicts.2=%3Cb%3E&verdicts.find=%&x.y=z&=&a=b=c"
+    with _opened(content, tmp_path, hostile) as page:
+        assert page.run("document.querySelectorAll('.tools').length") > 10
+        assert page.faults == []
+        assert len(_column(page, "figures", 0)) == len(content.candidates)
+
+
+def test_without_a_script_everything_is_there_and_unfolds(
+    content: DashboardContent, tmp_path: Path
+) -> None:
+    with _opened(content, tmp_path) as page:
+        page.call("Emulation.setScriptExecutionDisabled", value=True)
+        page.open("about:blank")
+        page.open((tmp_path / "page.html").as_uri())
+        assert page.run("document.querySelector('.tools') === null")
+        page.click("#evidence summary")
+        assert page.run("document.querySelector('#evidence details').open")
+        assert page.run("document.querySelectorAll('main table').length") > 10
