@@ -1,6 +1,8 @@
 """Verdicts, comparisons, gaps and weak slices of the made-up audit, by the real metrics."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,15 @@ from evaluator.metrics import (
     weak_slices,
     worsened_slices,
 )
-from evaluator.scorecard import Gap, Scorecard
+from evaluator.reporting import (
+    DashboardContent,
+    EarlierFigures,
+    ExampleCase,
+    FlippedCase,
+    Flips,
+    SliceExamples,
+)
+from evaluator.scorecard import Gap, OperatingPoint, ScoreBin, Scorecard, to_frame
 from evaluator.spec import FairnessGate, FairnessSpec
 
 COMPARED = ["accuracy", "recall", "f1", "roc_auc", "log_loss"]
@@ -167,3 +177,99 @@ def make_findings(cases: pd.DataFrame, candidates: list[str], baseline: str) -> 
         "weak_searches": searches,
         "worsened": pd.concat(worse, ignore_index=True),
     }
+
+
+def point(candidate: str, number: int, threshold: float | None, *counts: float) -> OperatingPoint:
+    names = ("true_positives", "false_positives", "false_negatives", "true_negatives")
+    return OperatingPoint(
+        candidate=candidate,
+        point=number,
+        threshold=threshold,
+        **dict(zip(names, counts, strict=True)),
+    )
+
+
+def points_of(name: str) -> list[OperatingPoint]:
+    return [
+        point(name, 0, None, 30, 10, 20, 40),
+        point(name, 1, 0.1, 50, 50, 0, 0),
+        point(name, 2, 0.4, 40, 20, 10, 30),
+        point(name, 3, 0.8, 20, 5, 30, 45),
+    ]
+
+
+BINS = [
+    ScoreBin(
+        candidate="gradient_boosting",
+        low=0.05,
+        high=0.1,
+        mean_score=0.08,
+        positives=10.0,
+        negatives=90.0,
+        rate=0.1,
+        rate_low=0.05,
+        rate_high=0.18,
+        n=100,
+        status="ok",
+    ),
+    ScoreBin(
+        candidate="gradient_boosting",
+        low=0.95,
+        high=1.0,
+        mean_score=0.97,
+        positives=3.0,
+        negatives=0.0,
+        rate=1.0,
+        rate_low=0.37,
+        rate_high=1.0,
+        n=3,
+        status="ok",
+    ),
+]
+
+
+def with_more(content: DashboardContent) -> DashboardContent:
+    """Give a content also curves, a history, cases that change sides, and examples."""
+    names = [candidate.name for candidate in content.candidates]
+    measured = content.scorecard.measurements
+    flipped = FlippedCase(
+        id="c1",
+        geography="Pacific",
+        segment="regional",
+        label=True,
+        score=0.25,
+        baseline_score=0.75,
+    )
+    example = ExampleCase(
+        id="c2", chosen="random", label=False, prediction=True, score=0.75, values=["17", "missing"]
+    )
+    scorecard = replace(
+        content.scorecard,
+        operating_points=to_frame(
+            [one for name in names for one in points_of(name)], OperatingPoint
+        ),
+        score_bins=to_frame(BINS, ScoreBin),
+    )
+    return replace(
+        content,
+        scorecard=scorecard,
+        history=[
+            EarlierFigures(
+                created_at=datetime(2013, 10, 30, tzinfo=UTC),
+                last_day=date(2013, 10, 28),
+                cases=8_500,
+                measurements=measured[measured["level"] == "overall"],
+            )
+        ],
+        flips=[
+            Flips(candidate=name, cases=8_900, newly_right=31, newly_wrong=12, shown=[flipped])
+            for name in names[1:]
+        ],
+        example_columns=["departure_delay", "carrier"],
+        examples=[
+            SliceExamples(
+                candidate=name, geography="Pacific", segment="regional", cases=[example] * 5
+            )
+            for name in names
+        ],
+    )

@@ -11,56 +11,8 @@ from evaluator.reporting import DashboardContent, render_dashboard
 from evaluator.reporting._curves import MOST_SHOWN, SIDE, candidate_curves
 from evaluator.scorecard import OperatingPoint, ScoreBin, to_frame
 from evaluator_tests.reporting.conftest import CANDIDATES
+from evaluator_tests.reporting.made_findings import BINS, point, points_of
 from evaluator_tests.reporting.shown import section, with_scorecard
-
-
-def point(candidate: str, number: int, threshold: float | None, *counts: float) -> OperatingPoint:
-    names = ("true_positives", "false_positives", "false_negatives", "true_negatives")
-    return OperatingPoint(
-        candidate=candidate,
-        point=number,
-        threshold=threshold,
-        **dict(zip(names, counts, strict=True)),
-    )
-
-
-def points_of(name: str) -> list[OperatingPoint]:
-    return [
-        point(name, 0, None, 30, 10, 20, 40),
-        point(name, 1, 0.1, 50, 50, 0, 0),
-        point(name, 2, 0.4, 40, 20, 10, 30),
-        point(name, 3, 0.8, 20, 5, 30, 45),
-    ]
-
-
-BINS = [
-    ScoreBin(
-        candidate="gradient_boosting",
-        low=0.05,
-        high=0.1,
-        mean_score=0.08,
-        positives=10.0,
-        negatives=90.0,
-        rate=0.1,
-        rate_low=0.05,
-        rate_high=0.18,
-        n=100,
-        status="ok",
-    ),
-    ScoreBin(
-        candidate="gradient_boosting",
-        low=0.95,
-        high=1.0,
-        mean_score=0.97,
-        positives=3.0,
-        negatives=0.0,
-        rate=1.0,
-        rate_low=0.37,
-        rate_high=1.0,
-        n=3,
-        status="ok",
-    ),
-]
 
 
 @pytest.fixture

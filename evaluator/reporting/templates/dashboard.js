@@ -220,7 +220,7 @@ class Tools {
   }
 }
 
-const tables = Array.from(document.querySelectorAll("main table"), (table) => new Tools(table));
+const tables = Array.from(document.querySelectorAll("main .scroll table"), (table) => new Tools(table));
 let anchor = "";
 
 /** Write what is sorted, filtered and looked for into the address. */
