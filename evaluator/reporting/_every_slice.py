@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from evaluator.metrics import METRICS
 from evaluator.reporting._content import DashboardContent
 from evaluator.scorecard import Measurement, read_measurements
 
@@ -19,6 +20,8 @@ class ScopeRow:
     ----------
     geography, segment
         None where it is of all.
+    side
+        ``higher`` or ``lower``, whichever is better; empty where neither is.
     cases
         The most that any candidate was measured on.
     """
@@ -26,6 +29,7 @@ class ScopeRow:
     geography: str | None
     segment: str | None
     metric: str
+    side: str
     cases: int
     cells: Sequence[Measurement | None]
 
@@ -56,6 +60,7 @@ def every_slice(content: DashboardContent) -> EverySlice:
                 geography=scope[0],
                 segment=scope[1],
                 metric=metric,
+                side=_better_side(metric),
                 cases=max(one.n or 0 for one in by_candidate.values()),
                 cells=[by_candidate.get(name) for name in candidates],
             )
@@ -64,3 +69,9 @@ def every_slice(content: DashboardContent) -> EverySlice:
         ],
         is_whole=is_whole,
     )
+
+
+def _better_side(metric: str) -> str:
+    info = METRICS.get(metric)
+    is_higher = None if info is None else info.higher_is_better
+    return "" if is_higher is None else "higher" if is_higher else "lower"

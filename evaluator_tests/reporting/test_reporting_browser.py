@@ -227,6 +227,51 @@ def test_a_table_is_saved_as_csv_as_it_is_shown_and_no_cell_is_a_formula(
     assert [line.split("\t") for line in copied.split("\n")] == [head, *rows]
 
 
+def test_the_map_and_the_forest_are_of_the_metric_and_the_candidate_of_ones_choice(
+    content: DashboardContent, tmp_path: Path
+) -> None:
+    hash_ = "#map&map.metric=log+loss&map.candidate=schedule_only"
+    measured = content.scorecard.measurements
+    own = measured[
+        (measured["candidate"] == "schedule_only")
+        & (measured["metric"] == "log_loss")
+        & (measured["level"] == "geography x segment")
+        & measured["value"].notna()
+    ]
+    worst = own[own["n_effective"] >= content.minimum_support].nlargest(1, "value").iloc[0]
+    with _opened(content, tmp_path, hash_) as page:
+        assert page.run("document.querySelector('#map details').open")
+        titles = page.run(
+            "Array.from(document.querySelectorAll('#map .chosen caption'),"
+            " (one) => one.textContent)"
+        )
+        assert titles == [
+            "log loss of schedule_only, by geography and segment",
+            "log loss of schedule_only, each slice",
+        ]
+        # Of a loss the largest is the worst one.
+        shaded = page.run(
+            "Array.from(document.querySelectorAll('#map .chosen td.s-m3 .value'),"
+            " (one) => one.textContent)"
+        )
+        assert f"{worst['value']:.3f}" in shaded
+        forest = page.run(
+            "Array.from(document.querySelectorAll('#map .chosen table:not(.heat) tbody tr'),"
+            " (row) => [row.cells[0].textContent, row.cells[1].textContent,"
+            " row.textContent.includes('too few cases')])"
+        )
+        assert len(forest) == len(own)
+        known = [float(value) for _, value, is_few in forest if not is_few]
+        assert known == sorted(known)
+        assert [is_few for *_, is_few in forest] == sorted(is_few for *_, is_few in forest)
+        _fill(page, "#map .chosen select:nth-of-type(2)", "random_forest")
+        page.wait("location.hash.includes('random_forest')")
+        assert "log loss of random_forest" in page.run(
+            "document.querySelector('#map .chosen caption').textContent"
+        )
+        assert page.faults == []
+
+
 def test_a_link_of_the_navigation_unfolds_its_section_and_one_button_all(page: Page) -> None:
     page.run("for (const one of document.querySelectorAll('.fold')) one.open = false")
     page.click("a[href='#evidence']")

@@ -220,7 +220,165 @@ class Tools {
   }
 }
 
+/** How far a slice is from the overall figure, in shades: those of the map, the worse ones first. */
+const SHADES = ["s-m3", "s-m2", "s-m1", "s-z0", "s-p1", "s-p2", "s-p3"];
+const DRAWN = 100;
+
+/** A map and a forest of the metric and the candidate of one's choice, read off "Every figure". */
+class Chosen {
+  constructor(place, table) {
+    [this.id, this.table, this.state] = ["map", place, {}];
+    this.candidates = Array.from(table.tHead.rows[0].cells, plain).slice(4);
+    this.rows = Array.from(table.tBodies[0].rows, ({ cells }) => ({
+      geography: cells[0].matches(".margin") ? null : plain(cells[0]),
+      segment: cells[1].matches(".margin") ? null : plain(cells[1]),
+      metric: plain(cells[2]),
+      side: cells[2].dataset.side ?? "",
+      cells: Array.from(cells).slice(4),
+      cases: plain(cells[3]),
+    }));
+    this.metrics = [...new Set(this.rows.map(({ metric }) => metric))];
+    this.selects = [["metric", this.metrics], ["candidate", this.candidates]].map(([key, names]) => {
+      const options = names.map((name) => make("option", { value: name, textContent: name }));
+      const first = make("option", { value: "", textContent: `Choose a ${key}` });
+      const select = make("select", { onchange: () => this.take() }, first, ...options);
+      select.setAttribute("aria-label", `The map's ${key}`);
+      return [key, select];
+    });
+    this.drawn = make("div", {});
+    const tools = make("div", { className: "tools" }, ...this.selects.map(([, select]) => select));
+    place.append(tools, this.drawn);
+  }
+
+  take() {
+    for (const [key, select] of this.selects) this.state[key] = select.value || undefined;
+    this.show();
+    remember();
+  }
+
+  set(state) {
+    this.state = state;
+    for (const [key, select] of this.selects) select.value = state[key] ?? "";
+    this.show();
+  }
+
+  show() {
+    const { metric = this.metrics[0], candidate = this.candidates[0] } = this.state;
+    const place = this.candidates.indexOf(candidate);
+    const own = this.rows.filter((row) => row.metric === metric);
+    if (!(this.state.metric || this.state.candidate) || place < 0 || !own.length) {
+      this.drawn.replaceChildren();
+      return;
+    }
+    const cells = own.map((row) => ({ ...row, cell: row.cells[place], ...read(row.cells[place]) }));
+    const isMargin = ({ geography, segment }) => geography === null || segment === null;
+    const overall = cells.find(({ geography, segment }) => geography === null && segment === null);
+    const slices = cells.filter((one) => !isMargin(one));
+    const usable = slices.filter(({ value, isFew }) => !Number.isNaN(value) && !isFew);
+    const far = Math.max(...usable.map(({ value }) => Math.abs(value - overall.value)), 1e-12);
+    const shade = (one) => {
+      if (!usable.includes(one) || Number.isNaN(overall.value)) return "blank";
+      const step = Math.round((3 * (one.value - overall.value)) / far);
+      return SHADES[3 + (one.side === "lower" ? -step : step)];
+    };
+    const title = `${metric} of ${candidate}`;
+    this.drawn.replaceChildren(map(title, cells, shade), forest(title, slices, overall));
+  }
+}
+
+const read = (cell) => {
+  const ends = (cell.querySelector(".interval")?.textContent ?? "").split(" to ").map(numberOf);
+  const value = numberOf(cell.firstChild?.textContent ?? "");
+  return { value, low: ends[0] ?? NaN, high: ends[1] ?? NaN, isFew: cell.matches(".few") };
+};
+
+const framed = (title, ...rows) => {
+  const table = make("table", {}, make("caption", { textContent: title }), ...rows);
+  const scroll = make("div", { className: "scroll", tabIndex: 0 }, table);
+  scroll.setAttribute("role", "region");
+  scroll.setAttribute("aria-label", title);
+  return [scroll, table];
+};
+
+const head = (text) => {
+  const cell = make("th", { textContent: text });
+  cell.scope = "col";
+  return cell;
+};
+
+const side = (text) => {
+  const cell = make("th", { textContent: text });
+  cell.scope = "row";
+  return cell;
+};
+
+/** Lay slices out by geography and segment, shaded by how far they are from the overall figure. */
+const map = (title, cells, shade) => {
+  const names = (key) => [...new Set(cells.map((one) => one[key]).filter((one) => one !== null))];
+  const segments = [...names("segment"), null];
+  const rows = [...names("geography"), null].map((geography) => {
+    const found = segments.map((segment) => {
+      const one = cells.find((cell) => cell.geography === geography && cell.segment === segment);
+      if (!one) return make("td", { className: "blank" });
+      const isMargin = geography === null || segment === null;
+      return make(
+        "td",
+        { className: isMargin ? "margin" : shade(one) },
+        make("span", { className: "value", textContent: Number.isNaN(one.value) ? plain(one.cell) : one.value.toFixed(3) }),
+        make("span", { className: "under", textContent: one.isFew ? `too few, n ${one.cases}` : `n ${one.cases}` }),
+      );
+    });
+    return make("tr", {}, side(geography ?? "All geographies"), ...found);
+  });
+  const heads = segments.map((segment) => head(segment ?? "All segments"));
+  const top = make("thead", {}, make("tr", {}, head("Geography"), ...heads));
+  const [scroll, table] = framed(`${title}, by geography and segment`, top, make("tbody", {}, ...rows));
+  table.className = "heat";
+  return scroll;
+};
+
+/** Draw slices as lines, the lowest first and those of few cases last, beside the overall figure. */
+const forest = (title, slices, overall) => {
+  const known = slices.filter(({ value }) => !Number.isNaN(value));
+  known.sort((a, b) => a.isFew - b.isFew || a.value - b.value);
+  const ends = [overall, ...known].flatMap(({ value, low, high }) => [value, low, high]);
+  const numbers = ends.filter((one) => !Number.isNaN(one));
+  const [least, most] = [Math.min(...numbers), Math.max(...numbers)];
+  const along = (value) => (DRAWN * (0.05 + (0.9 * (value - least)) / (most - least || 1))).toFixed(1);
+  const rows = known.map((one) => {
+    const plot = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    const line = (kind, x1, x2, y1, y2) => {
+      const made = document.createElementNS(plot.namespaceURI, "line");
+      const at = { class: kind, x1, x2, y1, y2, "vector-effect": "non-scaling-stroke" };
+      for (const [name, value] of Object.entries(at)) made.setAttribute(name, value);
+      plot.append(made);
+    };
+    plot.setAttribute("class", "plot");
+    plot.setAttribute("viewBox", `0 0 ${DRAWN} 10`);
+    plot.setAttribute("preserveAspectRatio", "none");
+    plot.setAttribute("aria-hidden", "true");
+    line("track", 0, DRAWN, 5, 5);
+    if (!Number.isNaN(one.low)) line("span", along(one.low), along(one.high), 5, 5);
+    if (!Number.isNaN(overall.value)) line("mark", along(overall.value), along(overall.value), 0, 10);
+    line("point", along(one.value), along(one.value), 5, 5);
+    const text = one.isFew ? "too few cases" : plain(one.cell.querySelector(".interval") ?? one.cell);
+    return make(
+      "tr",
+      {},
+      side(`${one.geography} x ${one.segment}`),
+      make("td", { className: "num", textContent: one.value.toFixed(3) }),
+      make("td", { className: "wide" }, plot, make("span", { className: "interval", textContent: text })),
+      make("td", { className: "num", textContent: one.cases }),
+    );
+  });
+  const heads = ["Slice", "Value", "Interval", "Cases"].map(head);
+  const top = make("thead", {}, make("tr", {}, ...heads));
+  return framed(`${title}, each slice`, top, make("tbody", {}, ...rows))[0];
+};
+
 const tables = Array.from(document.querySelectorAll("main .scroll table"), (table) => new Tools(table));
+const [chosen, everyFigure] = ["#map .chosen", "#slices table"].map((one) => document.querySelector(one));
+if (chosen && everyFigure) tables.push(new Chosen(chosen, everyFigure));
 let anchor = "";
 
 /** Write what is sorted, filtered and looked for into the address. */
