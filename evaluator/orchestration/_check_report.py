@@ -83,7 +83,6 @@ def render_check(checked: Checked, run_context: RunContext) -> str:
     judged, spec = checked.judged, checked.file.audit.spec
     if judged is None:
         raise ValueError("without a label there is no page")
-    shown = highlights(spec)
     return render_dashboard(
         DashboardContent(
             audit=checked.file.audit.name,
@@ -103,8 +102,8 @@ def render_check(checked: Checked, run_context: RunContext) -> str:
             verdicts=judged.verdicts,
             scorecard=judged.scorecard,
             fairness_gaps=judged.fairness_gaps,
-            headline_metrics=shown.headline_metrics,
-            standout_metrics=shown.standout_metrics,
+            headline_metrics=highlights(spec).headline_metrics,
+            standout_metrics=spec.metrics,
             confidence=spec.confidence,
             minimum_support=spec.minimum_support,
             without_label=checked.without_label,

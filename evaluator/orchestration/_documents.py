@@ -191,7 +191,6 @@ def _render_page(
 ) -> dict[str, bytes]:
     certificate = state.require(Asset.CERTIFICATE)
     evaluation_set = state.require(Asset.EVALUATION_SET)
-    headline_metrics, standout_metrics = highlights(state.spec)
     page = render_dashboard(
         DashboardContent(
             audit=state.audit.name,
@@ -203,8 +202,8 @@ def _render_page(
             verdicts=judged.verdicts,
             scorecard=judged.scorecard,
             fairness_gaps=judged.fairness_gaps,
-            headline_metrics=headline_metrics,
-            standout_metrics=standout_metrics,
+            headline_metrics=highlights(state.spec).headline_metrics,
+            standout_metrics=state.spec.metrics,
             confidence=state.spec.confidence,
             minimum_support=state.spec.minimum_support,
             without_label=state.store.read_table(evaluation_set, WITHOUT_LABEL).to_pandas(),

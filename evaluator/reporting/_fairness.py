@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from evaluator.certification import DecidedGap, format_count, format_metric, worst_first, worst_gaps
 from evaluator.metrics import FAIRNESS_MEASURES
@@ -18,6 +19,9 @@ MAX_GROUPS = 100
 
 # Ratios further from 1 than this are drawn at an end.
 _WIDEST_RATIO = math.log(4)
+
+
+Decided = TypeVar("Decided", bound=DecidedGap)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +44,8 @@ class GapRow:
         What states the limit, in words; empty where there is none.
     clusters
         How many clusters it rests on; None where cases are taken as independent.
+    few
+        Whether it rests on too few cases, or is undefined: it is not among the worst.
     why
         Why there is no interval, or why the verdict is open; empty without such a reason.
     failed, open, passed
@@ -63,6 +69,7 @@ class GapRow:
     n_effective_reference: float | None
     clusters: int | None
     verdict: str | None
+    few: bool
     why: str
     plot: IntervalPlot | None
     failed: int | None = None
@@ -77,7 +84,8 @@ class FairnessGroup:
     Attributes
     ----------
     worst, groups
-        What failed comes first, then what is open, and last what has no limit.
+        What failed comes first, then what is open, then what has no limit, and last what rests on
+        too few cases.
     gaps, rows
         How many there are of each; what is shown are the first of them.
     verdicts
@@ -138,7 +146,7 @@ def describe_measures(gaps: Sequence[DecidedGap]) -> list[tuple[str, str]]:
 
 
 def _group(candidate: str, gaps: Sequence[DecidedGap]) -> FairnessGroup:
-    worst = worst_first(worst_gaps(gaps))
+    worst = _few_last(worst_first(worst_gaps(gaps)))
     scales = {is_ratio: _scale(worst, is_ratio=is_ratio) for is_ratio in (False, True)}
     return FairnessGroup(
         candidate=candidate,
@@ -147,10 +155,15 @@ def _group(candidate: str, gaps: Sequence[DecidedGap]) -> FairnessGroup:
             for gap in worst[:MAX_GAPS]
         ],
         gaps=len(worst),
-        groups=[_row(gap, scales) for gap in worst_first(gaps)[:MAX_GROUPS]],
+        groups=[_row(gap, scales) for gap in _few_last(worst_first(gaps))[:MAX_GROUPS]],
         rows=len(gaps),
         verdicts=Counter(gap.verdict for gap in worst if gap.verdict is not None),
     )
+
+
+def _few_last(gaps: Sequence[Decided]) -> list[Decided]:
+    """Put what rests on too few cases, or is undefined, behind what can be called worst."""
+    return sorted(gaps, key=lambda gap: gap.status != "ok")
 
 
 def _scale(gaps: Sequence[DecidedGap], *, is_ratio: bool) -> Scale:
@@ -190,6 +203,7 @@ def _row(gap: DecidedGap, scales: Mapping[bool, Scale]) -> GapRow:
         n_effective_reference=finite(gap.n_effective_reference),
         clusters=gap.clusters,
         verdict=gap.verdict,
+        few=gap.status != "ok",
         why=gap.reason or "",
         plot=None if finite(gap.value) is None else _plot(gap, scales[gap.is_ratio]),
     )

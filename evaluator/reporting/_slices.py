@@ -35,8 +35,6 @@ MAX_GROUPS = 50
 Direction = Literal["worse", "better", "lower", "higher"]
 Scope = tuple[str | None, str | None]
 
-_ORDER = {"ok": 0, "too_few": 1}
-
 
 @dataclass(frozen=True, kw_only=True)
 class Standout:
@@ -189,6 +187,11 @@ class HeatMap:
         return list(self.segments) == [ALL]
 
 
+def is_few(measurement: Measurement, minimum_support: int) -> bool:
+    """Tell whether a value rests on too little to be called good or bad."""
+    return measurement.status != "ok" or (measurement.n or 0) < minimum_support
+
+
 def is_divided(scorecard: Scorecard) -> bool:
     """Tell whether there are other slices than the one of all cases."""
     return {(s.geography, s.segment) for s in read_slices(scorecard.slices)} != {(ALL, ALL)}
@@ -206,7 +209,7 @@ def heat_maps(content: DashboardContent, metric: str) -> list[HeatMap]:
             abs(measurement.value - overall)
             for measurement in measurements
             if measurement.level == SLICE_LEVEL
-            and measurement.status == "ok"
+            and not is_few(measurement, content.minimum_support)
             and measurement.value is not None
             and (overall := _overall(by_candidate[measurement.candidate])) is not None
         ),
@@ -218,6 +221,7 @@ def heat_maps(content: DashboardContent, metric: str) -> list[HeatMap]:
             by_candidate.get(candidate.name, {}),
             states.get(candidate.name, []),
             _sign(metric) * widest,
+            content.minimum_support,
         )
         for candidate in content.candidates
     ]
@@ -250,6 +254,7 @@ def _map_of(
     measurements: Mapping[Scope, Measurement],
     states: Sequence[SliceState],
     widest: float,
+    minimum_support: int,
 ) -> HeatMap:
     by_scope = {(state.geography, state.segment): state for state in states}
     scopes = [*by_scope, *(scope for scope in measurements if None not in scope)]
@@ -259,7 +264,8 @@ def _map_of(
 
     def cell(geography: str | None, segment: str | None) -> HeatCell:
         state = by_scope.get((geography, segment)) if geography and segment else None
-        return _cell(measurements.get((geography, segment)), state, overall, widest)
+        found = measurements.get((geography, segment))
+        return _cell(found, state, overall, widest, minimum_support)
 
     return HeatMap(
         candidate=candidate,
@@ -271,7 +277,11 @@ def _map_of(
 
 
 def _cell(
-    measurement: Measurement | None, state: SliceState | None, overall: float | None, widest: float
+    measurement: Measurement | None,
+    state: SliceState | None,
+    overall: float | None,
+    widest: float,
+    minimum_support: int,
 ) -> HeatCell:
     if state is not None and not state.is_current:
         return HeatCell(label=state.state)
@@ -280,13 +290,14 @@ def _cell(
     difference = None
     if measurement.value is not None and overall is not None:
         difference = measurement.value - overall
-    is_ok = measurement.status == "ok"
+    few = is_few(measurement, minimum_support)
+    status = "too_few" if measurement.status == "ok" and few else measurement.status
     return HeatCell(
-        shade=_shade(difference, widest) if is_ok else None,
+        shade=None if few else _shade(difference, widest),
         value=measurement.value,
         difference=difference,
         n=measurement.n,
-        label="" if is_ok else format_status(measurement.status),
+        label=format_status(status) if few else "",
         note=measurement.reason,
     )
 
@@ -309,6 +320,7 @@ class AdditionalSliceCell:
     """One candidate's measurement in one group; None where it was not measured there."""
 
     measurement: Measurement | None
+    few: bool
     plot: IntervalPlot | None
 
 
@@ -362,8 +374,8 @@ def _table(
     def badness(group: str) -> tuple[int, float]:
         measurement = groups[group].get(first or "")
         if measurement is None or measurement.value is None:
-            return len(_ORDER), 0.0
-        return _ORDER.get(measurement.status, len(_ORDER)), sign * measurement.value
+            return 2, 0.0
+        return int(is_few(measurement, content.minimum_support)), sign * measurement.value
 
     shown = sorted(groups, key=badness)[:MAX_GROUPS]
     names = [candidate.name for candidate in content.candidates]
@@ -380,11 +392,12 @@ def _table(
     )
 
     def cell(measurement: Measurement | None) -> AdditionalSliceCell:
+        few = measurement is not None and is_few(measurement, content.minimum_support)
         if measurement is None or measurement.value is None:
-            return AdditionalSliceCell(measurement=measurement, plot=None)
+            return AdditionalSliceCell(measurement=measurement, few=few, plot=None)
         mark = overall.get(measurement.candidate)
         plot = scale.plot(measurement.value, low=measurement.low, high=measurement.high, mark=mark)
-        return AdditionalSliceCell(measurement=measurement, plot=plot)
+        return AdditionalSliceCell(measurement=measurement, few=few, plot=plot)
 
     rows = [(group, [cell(groups[group].get(name)) for name in names]) for group in shown]
     return AdditionalSliceTable(level=level, rows=rows, groups=len(groups))
@@ -399,10 +412,8 @@ def more_finding(tables: Sequence[AdditionalSliceTable], metric: str, candidate:
         (measurement.value, measurement.segment)
         for table in tables
         for _, cells in table.rows
-        for measurement in [one.measurement for one in cells if one.measurement is not None]
-        if measurement.candidate == candidate
-        and measurement.status == "ok"
-        and measurement.value is not None
+        for measurement in [one.measurement for one in cells if one.measurement and not one.few]
+        if measurement.candidate == candidate and measurement.value is not None
     ]
     if not found:
         return levels

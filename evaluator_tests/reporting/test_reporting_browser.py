@@ -303,6 +303,20 @@ def test_the_keyboard_skips_to_the_answer_unfolds_and_sorts(
         assert page.run("document.querySelector('.headline [aria-sort]').ariaSort") == "ascending"
 
 
+def test_all_rows_of_a_map_are_of_one_height(content: DashboardContent, tmp_path: Path) -> None:
+    long = with_scorecard(
+        content,
+        measurements=content.scorecard.measurements.assign(reason="since nobody was there " * 9),
+    )
+    with _opened(long, tmp_path, "#map") as page:
+        heights = page.run(
+            "Array.from(document.querySelectorAll('.heat tbody tr'),"
+            " (row) => Math.round(row.getBoundingClientRect().height))"
+        )
+        assert len(heights) > 10
+        assert max(heights) - min(heights) <= 1
+
+
 def test_nothing_in_the_data_runs_whatever_is_done_with_it(
     content: DashboardContent, tmp_path: Path
 ) -> None:

@@ -147,7 +147,7 @@ def test_undefined_missing_and_outdated_places_show_words_and_no_number(
     content: DashboardContent, page: Page
 ) -> None:
     words = section(content, "map")
-    words = words[words.index("no value to compare") :]
+    words = words[words.index("too few cases, or no value") :]
     words = words[words.index("logistic_regression") : words.index("schedule_only")]
     assert "missing why" in words
     assert "undefined no rows n 0" in words

@@ -346,7 +346,8 @@ const forest = (title, slices, overall) => {
   const [least, most] = [Math.min(...numbers), Math.max(...numbers)];
   const along = (value) => (DRAWN * (0.05 + (0.9 * (value - least)) / (most - least || 1))).toFixed(1);
   const rows = known.map((one) => {
-    const plot = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    // Each outcome's badge is a drawing, which knows what drawings are.
+    const plot = document.createElementNS(document.querySelector("svg").namespaceURI, "svg");
     const line = (kind, x1, x2, y1, y2) => {
       const made = document.createElementNS(plot.namespaceURI, "line");
       const at = { class: kind, x1, x2, y1, y2, "vector-effect": "non-scaling-stroke" };
