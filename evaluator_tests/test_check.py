@@ -235,6 +235,25 @@ def test_the_page_says_that_it_is_a_check(call: Call, tmp_path: Path) -> None:
     assert "All geographies" in text
 
 
+def test_the_page_names_slices_that_stand_out_by_any_metric(
+    call: Call, file: Path, tmp_path: Path
+) -> None:
+    # In the south all positives are missed, and still rank above the others.
+    scores = {("north", 1): 0.9, ("north", 0): 0.1, ("south", 1): 0.45, ("south", 0): 0.05}
+    cases = list(scores) * 100
+    lines = [
+        f"k{n},{place},{label},{scores[place, label]},0" for n, (place, label) in enumerate(cases)
+    ]
+    file.write_text(HEADER + "\n".join(lines) + "\n")
+    page = tmp_path / "check.html"
+
+    call(*LABELLED, "--segment", "region", "--html", str(page))
+
+    standouts = page.read_text().partition('<section id="standouts"')[2].partition("</section>")[0]
+    assert "ROC AUC" not in standouts
+    assert '<th scope="row">south</th><td class="nowrap">accuracy</td>' in standouts
+
+
 def test_the_page_never_takes_the_place_of_the_file(call: Call, file: Path) -> None:
     answer = call(*LABELLED, "--html", str(file))
 
