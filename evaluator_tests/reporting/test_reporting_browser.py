@@ -238,7 +238,7 @@ def test_the_map_and_the_forest_are_of_the_metric_and_the_candidate_of_ones_choi
         & (measured["level"] == "geography x segment")
         & measured["value"].notna()
     ]
-    worst = own[own["n_effective"] >= content.minimum_support].nlargest(1, "value").iloc[0]
+    worst = own[own["n"] >= content.minimum_support].nlargest(1, "value").iloc[0]
     with _opened(content, tmp_path, hash_) as page:
         assert page.run("document.querySelector('#map details').open")
         titles = page.run(
