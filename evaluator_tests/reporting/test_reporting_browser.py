@@ -14,6 +14,7 @@ from evaluator.reporting import DashboardContent, render_dashboard
 from evaluator_tests.browser import Page, shown
 from evaluator_tests.reporting.shown import (
     attacked,
+    judged,
     many_candidates,
     many_slices,
     with_scorecard,
@@ -54,12 +55,12 @@ def _without(content: DashboardContent, *tables: str) -> DashboardContent:
 
 def _failed(content: DashboardContent) -> DashboardContent:
     slices = content.scorecard.slices.assign(state="missing", error="it crashed " * 300)
-    return with_scorecard(content, slices=slices)
+    return judged(with_scorecard(content, slices=slices), *content.verdicts)
 
 
 CONTENTS: dict[str, Callable[[DashboardContent], DashboardContent]] = {
     "as it is": lambda content: content,
-    "without gates": lambda content: replace(content, verdicts=[]),
+    "without gates": judged,
     "without a baseline": lambda content: _without(content, "comparisons", "ranks"),
     "without fairness": lambda content: _without(content, "fairness"),
     "one candidate": lambda content: many_candidates(content, 1),

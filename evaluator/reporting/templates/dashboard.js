@@ -6,6 +6,7 @@
 const FORMULA = /^ *[=+\-@\t\r\n＝＋－＠']/;
 const MOST_CHOICES = 8;
 const MOST_FILTERS = 3;
+const LONGEST_CHOICE = 30;
 const NUMBER = /^\s*[<≥≤±+]?\s*([−-]?\d[\d,]*(?:\.\d+)?)/;
 
 const make = (tag, properties, ...children) => {
@@ -108,7 +109,9 @@ class Tools {
     const found = groups.length > 1 ? [["group", "Candidate", groups]] : [];
     const few = this.titles.flatMap((title, column) => {
       const options = [...new Set(this.rows.map(({ row }) => choiceOf(row.cells[column])))];
-      const areWords = options.every((option) => option && Number.isNaN(numberOf(option)));
+      const areWords = options.every(
+        (option) => option && option.length <= LONGEST_CHOICE && Number.isNaN(numberOf(option)),
+      );
       const areFew = options.length > 1 && options.length <= MOST_CHOICES;
       return areWords && areFew && 2 * options.length <= this.rows.length
         ? [[String(column), title, options.sort()]]
