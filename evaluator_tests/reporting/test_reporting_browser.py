@@ -172,6 +172,15 @@ def test_choosing_and_finding_leave_the_rows_that_fit_and_count_them(page: Page)
     assert len(_column(page, "verdicts", 1)) == 12
 
 
+@pytest.mark.parametrize("table", ["fairness", "weak"])
+def test_a_candidate_is_chosen_by_its_name_alone(page: Page, table: str) -> None:
+    selector = _tools(table, "select[aria-label=Candidate]")
+    names = page.run(f"Array.from(document.querySelector('{selector}').options, (o) => o.value)")
+    assert sorted(names) == sorted(
+        ["", "gradient_boosting", "logistic_regression", "random_forest", "schedule_only"]
+    )
+
+
 def test_the_address_holds_what_was_chosen_and_gives_it_back(
     content: DashboardContent, tmp_path: Path
 ) -> None:

@@ -35,6 +35,15 @@ const words = (cell) => {
 };
 
 const plain = (node) => node.textContent.replace(/\s+/g, " ").trim();
+/** Give the first words of a heading, before what is added to them. */
+const firstText = (node) => {
+  const texts = document.createTreeWalker(node, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const text = texts.currentNode.data.trim();
+    if (text) return text;
+  }
+  return "";
+};
 const valueOf = (cell) => plain(cell.querySelector(".value, .badge") ?? cell);
 const choiceOf = (cell) => plain(cell.querySelector(".badge") ?? cell);
 const numberOf = (text) => {
@@ -93,7 +102,7 @@ class Tools {
     const rows = all.filter((row) => !row.querySelector("[colspan]"));
     const first = all.indexOf(rows[0] ?? all.at(-1));
     const group = all.find((row) => row.matches(".group"));
-    const name = group ? group.textContent.trim().split("\n")[0].trim() : "";
+    const name = group ? firstText(group) : "";
     const found = rows.map((row) => ({
       row,
       name,
