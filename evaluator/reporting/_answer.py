@@ -28,7 +28,7 @@ from evaluator.reporting._overview import (
     standout_groups,
 )
 from evaluator.reporting._weak_slices import worsened_groups
-from evaluator.scorecard import Measurement, WeakSlice, read_slices
+from evaluator.scorecard import Measurement, read_slices
 
 MAX_CARDS = 5
 """More candidates than these stand in a table, and are its rows in the matrix of gates."""
@@ -157,7 +157,7 @@ def _follows(content: DashboardContent, outcome: Outcome) -> str:
     of = content.verdicts if outcome in content.outcomes else ()
     own = [one for one in of if one.candidate == outcome.candidate and one.required]
     first, rest = outcome.reason, ""
-    if outcome.outcome == "certified":
+    if outcome.outcome == "certified" and own:
         every = format_count(len(own), "required gate")
         first = "the required gate passes" if len(own) == 1 else f"all {every} pass"
     decisive = {"not certified": "FAIL", "undecided": "INSUFFICIENT EVIDENCE"}
@@ -332,35 +332,26 @@ def _training(content: DashboardContent) -> Iterator[str]:
         yield f"{'Each candidate' if everybody else format_list(names)} {words}."
 
 
-def not_looked_at(content: DashboardContent) -> list[tuple[str, str]]:
-    """Say what there is nothing of, and what would have to be supplied for it."""
+def not_looked_at(content: DashboardContent) -> list[tuple[str, str, str]]:
+    """Say what there is nothing of, and which key or option would supply it."""
     scorecard, is_check = content.scorecard, content.file is not None
-    parts = [
-        (
-            not content.verdicts,
-            "Gates",
-            "`--at-least` and `--at-most` set limits" if is_check else "`gates` say what must hold",
-        ),
-        (
-            scorecard.comparisons.empty,
-            "Comparison",
-            "`--baseline` names a column to compare with"
-            if is_check
-            else "`baseline: true` on one candidate compares the others with it",
-        ),
-        (
-            not content.fairness_gaps,
-            "Fairness",
-            "`--geography` or `--segment` names groups"
-            if is_check
-            else "`fairness` with its `attributes` measures gaps between groups",
-        ),
-        (
-            not scorecard.weak_searches and not scorecard.rows(WeakSlice),
-            "Weak slices",
-            "there is too little to search"
-            if is_check
-            else "`weak_slices` with its `features` looks for them",
-        ),
+    in_yaml = [
+        ("gates", "in the YAML say what must hold"),
+        ("baseline: true", "in the YAML compares the other candidates with one of them"),
+        ("fairness", "in the YAML names attributes between whose groups gaps are measured"),
+        ("weak_slices", "in the YAML names features among which they are searched"),
     ]
-    return [(name, supply) for is_lacking, name, supply in parts if is_lacking]
+    of_check = [
+        ("--at-least", "sets a limit"),
+        ("--baseline", "names a column to compare with"),
+        ("--segment", "names a column of groups"),
+        ("--segment", "names a column among whose values they are searched"),
+    ]
+    parts = {
+        "Gates": not content.verdicts,
+        "Comparison": scorecard.comparisons.empty,
+        "Fairness": not content.fairness_gaps,
+        "Weak slices": not scorecard.weak_searches and scorecard.weak_slices.empty,
+    }
+    supplies = zip(parts.items(), of_check if is_check else in_yaml, strict=True)
+    return [(name, *supply) for (name, is_lacking), supply in supplies if is_lacking]

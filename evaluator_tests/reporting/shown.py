@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
+from evaluator.certification import Verdict, decide_outcomes
 from evaluator.reporting import DashboardContent, DocumentsContent, render_dashboard, summary_lines
 from evaluator_tests.reporting.made_findings import decide
 
@@ -40,6 +41,13 @@ def clustered(content: Content) -> Content:
         content.evaluation_set, cluster="day", weight="stands_for", rows_of_weight_zero=1_234
     )
     return with_scorecard(replace(content, evaluation_set=depending), **tables)
+
+
+def judged(content: DashboardContent, *verdicts: Verdict) -> DashboardContent:
+    """Give the content with other verdicts, and the outcomes that follow."""
+    slices = content.scorecard.slices
+    outcomes = decide_outcomes(verdicts, slices, names_of(content), allowed_missing=14)
+    return replace(content, verdicts=verdicts, outcomes=outcomes)
 
 
 def many_candidates(content: DashboardContent, count: int) -> DashboardContent:

@@ -2,22 +2,13 @@
 
 from dataclasses import replace
 
-from evaluator.certification import Verdict, decide_outcomes
 from evaluator.reporting import DashboardContent
 from evaluator.reporting._answer import MAX_CARDS, answers, gate_matrix, not_looked_at
 from evaluator.scorecard import TrainingFacts
 from evaluator_tests.reporting.made_findings import make_verdict
-from evaluator_tests.reporting.shown import many_candidates, section, with_scorecard
+from evaluator_tests.reporting.shown import judged, many_candidates, section, with_scorecard
 
 REGIONAL = {"level": "geography x segment", "geography": "Eastern", "segment": "regional"}
-
-
-def _judged(content: DashboardContent, *verdicts: Verdict) -> DashboardContent:
-    """Give the content with other verdicts, and the outcomes that follow."""
-    names = [candidate.name for candidate in content.candidates]
-    slices = content.scorecard.slices
-    outcomes = decide_outcomes(verdicts, slices, names, allowed_missing=99)
-    return replace(content, verdicts=verdicts, outcomes=outcomes)
 
 
 def _follows(content: DashboardContent) -> str:
@@ -30,7 +21,7 @@ def test_what_follows_names_the_place_and_the_limit_that_decide(content: Dashboa
     )
     recall = replace(recall, **REGIONAL)
     loss = replace(recall, gate="loss", metric="log_loss", minimum=None, maximum=0.4)
-    one, two = _judged(content, recall), _judged(content, loss, replace(recall, gate="again"))
+    one, two = judged(content, recall), judged(content, loss, replace(recall, gate="again"))
     assert _follows(one) == "Must not go out: recall of Eastern x regional is below 0.4."
     assert _follows(two) == (
         "Must not go out: log loss of Eastern x regional is above 0.4; 1 more required gate fails."
@@ -39,7 +30,7 @@ def test_what_follows_names_the_place_and_the_limit_that_decide(content: Dashboa
         replace(verdict, gate=gate, verdict="INSUFFICIENT EVIDENCE")
         for verdict, gate in ((recall, "a"), (loss, "b"), (loss, "c"))
     ]
-    assert _follows(_judged(content, *unsure)) == (
+    assert _follows(judged(content, *unsure)) == (
         "Not decided: recall of Eastern x regional may be below 0.4;"
         " 2 more required gates are open."
     )
@@ -53,22 +44,22 @@ def test_a_gate_that_is_no_limit_of_a_metric_is_said_in_its_own_words(
     nothing = make_verdict(
         value=None, verdict="INSUFFICIENT EVIDENCE", reason="missing: it crashed" + " (twice)" * 20
     )
-    assert _follows(_judged(content, worse)) == f"Must not go out: “{gate}” fails."
-    assert _follows(_judged(content, nothing)) == "Not decided: missing: it crashed."
+    assert _follows(judged(content, worse)) == f"Must not go out: “{gate}” fails."
+    assert _follows(judged(content, nothing)) == "Not decided: missing: it crashed."
 
 
 def test_who_may_go_out_with_reservations_is_not_shown_as_who_may_without(
     content: DashboardContent,
 ) -> None:
     optional = make_verdict(gate="more", required=False, verdict="FAIL")
-    plain = answers(_judged(content, make_verdict()))[0]
-    reserved = answers(_judged(content, make_verdict(), optional))[0]
+    plain = answers(judged(content, make_verdict()))[0]
+    reserved = answers(judged(content, make_verdict(), optional))[0]
     assert (plain.kind, plain.follows) == ("good", "May go out: the required gate passes.")
     assert (reserved.kind, reserved.follows) == (
         "but",
         "May go out, with reservations: the required gate passes.",
     )
-    top = section(_judged(content, make_verdict(), optional), "outcome")
+    top = section(judged(content, make_verdict(), optional), "outcome")
     assert "With 1 optional gate failed optional gate, FAIL: more" in top
 
 
@@ -133,13 +124,13 @@ def test_the_matrix_says_where_a_gate_is_worst_and_for_whom_it_is_not(
     content: DashboardContent,
 ) -> None:
     slices = make_verdict(gate="accuracy of each slice", verdict="FAIL", places=15, failing=2)
-    judged = _judged(
+    changed = judged(
         content,
         make_verdict(gate="optional", required=False),
         replace(slices, **REGIONAL),
         make_verdict(gate="for another", candidate="random_forest"),
     )
-    matrix = gate_matrix(judged)
+    matrix = gate_matrix(changed)
     assert matrix is not None
     assert [head.title for head, _ in matrix.rows] == [
         "accuracy of each slice",
@@ -150,12 +141,12 @@ def test_the_matrix_says_where_a_gate_is_worst_and_for_whom_it_is_not(
     assert first[0] is not None
     assert first[0].where == "Eastern x regional; 2 of 15 fail"
     assert second[0] is None
-    top = section(judged, "outcome")
+    top = section(changed, "outcome")
     assert "FAIL 0.900 0.880 to 0.920 Eastern x regional; 2 of 15 fail not for it" in top
 
 
 def test_two_gates_of_the_same_words_both_stand(content: DashboardContent) -> None:
-    matrix = gate_matrix(_judged(content, make_verdict(), make_verdict(verdict="FAIL")))
+    matrix = gate_matrix(judged(content, make_verdict(), make_verdict(verdict="FAIL")))
     assert matrix is not None
     assert len(matrix.rows) == 2
 
@@ -167,10 +158,10 @@ def test_what_there_is_nothing_of_says_what_to_supply(content: DashboardContent)
         for name in ("comparisons", "fairness", "weak_slices")
     }
     bare = with_scorecard(replace(content, verdicts=[]), **scorecard, weak_searches={})
-    assert [name for name, _ in not_looked_at(bare)] == [
+    assert [name for name, *_ in not_looked_at(bare)] == [
         "Gates",
         "Comparison",
         "Fairness",
         "Weak slices",
     ]
-    assert "Gates: `gates` say what must hold." in section(bare, "outcome")
+    assert "Gates: gates in the YAML say what must hold." in section(bare, "outcome")

@@ -15,6 +15,7 @@ from evaluator_tests.browser import Page, shown
 from evaluator_tests.reporting.made_findings import with_more
 from evaluator_tests.reporting.shown import (
     attacked,
+    judged,
     many_candidates,
     many_slices,
     with_scorecard,
@@ -55,12 +56,12 @@ def _without(content: DashboardContent, *tables: str) -> DashboardContent:
 
 def _failed(content: DashboardContent) -> DashboardContent:
     slices = content.scorecard.slices.assign(state="missing", error="it crashed " * 300)
-    return with_scorecard(content, slices=slices)
+    return judged(with_scorecard(content, slices=slices), *content.verdicts)
 
 
 CONTENTS: dict[str, Callable[[DashboardContent], DashboardContent]] = {
     "as it is": lambda content: content,
-    "without gates": lambda content: replace(content, verdicts=[]),
+    "without gates": judged,
     "without a baseline": lambda content: _without(content, "comparisons", "ranks"),
     "without fairness": lambda content: _without(content, "fairness"),
     "one candidate": lambda content: many_candidates(content, 1),
@@ -171,6 +172,15 @@ def test_choosing_and_finding_leave_the_rows_that_fit_and_count_them(page: Page)
     _fill(page, _tools("verdicts", "input"), "")
     _fill(page, _tools("verdicts", "select[aria-label=Verdict]"), "")
     assert len(_column(page, "verdicts", 1)) == 12
+
+
+@pytest.mark.parametrize("table", ["fairness", "weak"])
+def test_a_candidate_is_chosen_by_its_name_alone(page: Page, table: str) -> None:
+    selector = _tools(table, "select[aria-label=Candidate]")
+    names = page.run(f"Array.from(document.querySelector('{selector}').options, (o) => o.value)")
+    assert sorted(names) == sorted(
+        ["", "gradient_boosting", "logistic_regression", "random_forest", "schedule_only"]
+    )
 
 
 def test_the_address_holds_what_was_chosen_and_gives_it_back(

@@ -6,6 +6,7 @@
 const FORMULA = /^ *[=+\-@\t\r\n＝＋－＠']/;
 const MOST_CHOICES = 8;
 const MOST_FILTERS = 3;
+const LONGEST_CHOICE = 30;
 const NUMBER = /^\s*[<≥≤±+]?\s*([−-]?\d[\d,]*(?:\.\d+)?)/;
 
 const make = (tag, properties, ...children) => {
@@ -34,6 +35,15 @@ const words = (cell) => {
 };
 
 const plain = (node) => node.textContent.replace(/\s+/g, " ").trim();
+/** Give the first words of a heading, before what is added to them. */
+const firstText = (node) => {
+  const texts = document.createTreeWalker(node, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const text = texts.currentNode.data.trim();
+    if (text) return text;
+  }
+  return "";
+};
 const valueOf = (cell) => plain(cell.querySelector(".value, .badge") ?? cell);
 const choiceOf = (cell) => plain(cell.querySelector(".badge") ?? cell);
 const numberOf = (text) => {
@@ -92,7 +102,7 @@ class Tools {
     const rows = all.filter((row) => !row.querySelector("[colspan]"));
     const first = all.indexOf(rows[0] ?? all.at(-1));
     const group = all.find((row) => row.matches(".group"));
-    const name = group ? group.textContent.trim().split("\n")[0].trim() : "";
+    const name = group ? firstText(group) : "";
     const found = rows.map((row) => ({
       row,
       name,
@@ -108,7 +118,9 @@ class Tools {
     const found = groups.length > 1 ? [["group", "Candidate", groups]] : [];
     const few = this.titles.flatMap((title, column) => {
       const options = [...new Set(this.rows.map(({ row }) => choiceOf(row.cells[column])))];
-      const areWords = options.every((option) => option && Number.isNaN(numberOf(option)));
+      const areWords = options.every(
+        (option) => option && option.length <= LONGEST_CHOICE && Number.isNaN(numberOf(option)),
+      );
       const areFew = options.length > 1 && options.length <= MOST_CHOICES;
       return areWords && areFew && 2 * options.length <= this.rows.length
         ? [[String(column), title, options.sort()]]
