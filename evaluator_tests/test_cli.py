@@ -25,7 +25,7 @@ HEADER = "case_id,country,customer,amount,label\n"
 COMMANDS = (
     *("check", "init", "new"),
     *("demo", "run", "validate", "infer", "replay", "prune", "lineage", "ui"),
-    *("show", "status"),
+    *("show", "status", "compare"),
     *("verify", "export", "open", "sign-off", "waive", "revoke", "correct", "require"),
     *("keys create", "keys revoke"),
 )
@@ -410,7 +410,10 @@ def test_infer_says_why_a_file_cannot_be_read(call: Call, tmp_path: Path) -> Non
     assert "To mend it" in answer.err
 
 
-@pytest.mark.parametrize("command", [("show", "shop"), ("show", "shop/one", "--json")])
+@pytest.mark.parametrize(
+    "command",
+    [("show", "shop"), ("show", "shop/one", "--json"), ("compare", "shop", "one", "two")],
+)
 def test_to_look_at_an_audit_that_never_ran_is_wrong_use_and_leaves_nothing(
     command: tuple[str, ...], call: Call, tmp_path: Path
 ) -> None:
@@ -418,7 +421,7 @@ def test_to_look_at_an_audit_that_never_ran_is_wrong_use_and_leaves_nothing(
 
     assert answer.code == 2
     assert answer.out == ""
-    assert "run it first, `evaluator run shop`" in answer.err
+    assert "run it, `evaluator run shop`" in answer.err
     assert not (tmp_path / "home").exists()
 
 

@@ -65,3 +65,26 @@ def status(
     else:
         for line in format_statuses(found):
             typer.echo(line)
+
+
+@commands.command(epilog="Example: evaluator compare flights random_forest gradient_boosting")
+def compare(
+    audit: Annotated[str, typer.Argument(help="The audit's name.")],
+    one: Annotated[str, typer.Argument(metavar="A", help="A candidate.")],
+    other: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Print how two candidates compare, case by case.
+
+    The differences are as they are stored, with intervals, p-values and conclusions, overall and
+    where one was shown by slice. The first line says which is taken from which. Nothing is run.
+    """
+    from evaluator.orchestration import comparison_to_json, format_comparison, stored_comparison
+
+    found = stored_comparison(state_of_audit(audit), one, other)
+    if as_json:
+        typer.echo(comparison_to_json(found))
+    else:
+        for line in format_comparison(found):
+            typer.echo(line)

@@ -27,9 +27,13 @@ from ._days import (
 )
 from ._executors._fork_server import start_fork_server as start_fork_server
 from ._findings import (
+    StoredComparison as StoredComparison,
     StoredFindings as StoredFindings,
+    comparison_to_json as comparison_to_json,
     findings_to_json as findings_to_json,
+    format_comparison as format_comparison,
     format_findings as format_findings,
+    stored_comparison as stored_comparison,
     stored_findings as stored_findings,
 )
 from ._found_recordings import name_from as name_from

@@ -24,7 +24,6 @@ from evaluator.reporting import printable
 from evaluator.scorecard import Asset
 from evaluator.spec import load_audit
 
-
 _STANDS: Final = ("valid", "waived")
 
 

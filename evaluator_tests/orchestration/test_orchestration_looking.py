@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,12 +14,16 @@ from evaluator.orchestration import (
     AuditState,
     Home,
     RunSummary,
+    _findings,
+    comparison_to_json,
     findings_to_json,
+    format_comparison,
     format_findings,
     format_outcomes,
     format_run_summary,
     format_statuses,
     read_statuses,
+    stored_comparison,
     stored_findings,
 )
 from evaluator.orchestration._scorecard_run import read_judged_scorecard
@@ -31,15 +34,10 @@ from evaluator_tests.orchestration.conftest import declare, open_home
 
 
 @pytest.fixture(scope="module")
-def patch() -> Iterator[pytest.MonkeyPatch]:
-    with pytest.MonkeyPatch.context() as patch:
-        yield patch
-
-
-@pytest.fixture(scope="module")
-def state(audit: Audit, crashed: Path, patch: pytest.MonkeyPatch) -> AuditState:
+def state(audit: Audit, crashed: Path) -> AuditState:
     """What is stored after the frail candidate failed on one slice; only looked at."""
-    return AuditState(audit, open_home(crashed, patch))
+    with pytest.MonkeyPatch.context() as patch:
+        return AuditState(audit, open_home(crashed, patch))
 
 
 def summary_of(state: AuditState, **changes: Any) -> RunSummary:
@@ -195,3 +193,39 @@ def test_a_damaged_state_is_told_in_its_audits_place(
     (found,) = read_statuses(["flights"], defs, home, datetime.now(UTC))
     assert "record.json" in found.problem
     assert list(format_statuses([found]))[1].endswith("see below")
+
+
+def test_two_candidates_are_compared_as_they_are_stored_whichever_is_named_first(
+    whole_audit: Audit, finished_whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = AuditState(whole_audit, open_home(finished_whole, monkeypatch))
+    found = stored_comparison(state, "sturdy", "frail")
+    assert (found.candidate, found.baseline) == ("frail", "sturdy")
+    lines = list(format_comparison(found))
+    assert lines == list(format_comparison(stored_comparison(state, "frail", "sturdy")))
+    assert lines[0].startswith("frail less sturdy, case by case; intervals at 95 %")
+    assert lines[2].startswith("  ROC AUC")
+    stored = json.loads(comparison_to_json(found))["comparisons"]
+    judged = read_judged_scorecard(state)
+    assert len(stored) == len(judged.scorecard.comparisons)
+    assert {one["level"] for one in stored} >= {"overall", "geography"}
+
+    # Of two that are no baseline the comparisons of all with all tell.
+    tables = judged.scorecard
+    without = replace(tables, pairs=tables.comparisons, comparisons=tables.comparisons.iloc[:0])
+    monkeypatch.setattr(
+        _findings, "read_judged_scorecard", lambda _: replace(judged, scorecard=without)
+    )
+    assert list(format_comparison(stored_comparison(state, "frail", "sturdy"))) == lines
+
+
+def test_what_was_not_compared_says_what_to_do(
+    state: AuditState, audit: Audit, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="frail and frail were not compared"):
+        stored_comparison(state, "frail", "frail")
+    with pytest.raises(UsageError, match="flights/third: the audit flights has no such candidate"):
+        stored_comparison(state, "sturdy", "third")
+    empty = AuditState(audit, Home(tmp_path, str(tmp_path / "evidence")))
+    with pytest.raises(UsageError, match="flights/sturdy: it was not scored yet"):
+        stored_comparison(empty, "sturdy", "frail")
