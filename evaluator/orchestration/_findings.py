@@ -186,6 +186,21 @@ def findings_to_json(found: StoredFindings) -> str:
     return to_json(content)
 
 
+def page_of(state: AuditState) -> str:
+    """Say where the audit's page lies: its path, or its address in an object store.
+
+    Raises
+    ------
+    UsageError
+        Where there is none.
+    """
+    page = _locations(state).get("Dashboard")
+    if page is None:
+        name = state.audit.name
+        raise UsageError("it has no page yet", culprit=name, fix=f"run it, `evaluator run {name}`")
+    return page
+
+
 class StoredComparison(NamedTuple):
     """How two candidates of an audit compare.
 

@@ -22,6 +22,7 @@ from evaluator.orchestration import (
     format_outcomes,
     format_run_summary,
     format_statuses,
+    page_of,
     read_statuses,
     stored_comparison,
     stored_findings,
@@ -56,7 +57,7 @@ def test_the_last_words_of_a_run_are_one_screen_and_name_what_is_missing(
     assert "frail NOT CERTIFIED" in text or "frail UNDECIDED" in text
     assert "frail: 1 slice missing: pacific x network" in text
     assert "Page: " in text
-    assert "`evaluator show flights` prints the rest" in text
+    assert "`evaluator show flights` prints the rest, `evaluator open flights`" in text
 
 
 def test_whatever_happened_the_last_words_are_one_screen_that_names_faults_and_refused_days(
@@ -128,6 +129,7 @@ def test_all_that_is_stored_is_json_too(state: AuditState) -> None:
     assert [day["state"] for day in found["days"]] == ["accepted"] * 3
     assert found["scorecard"]["is_current"]
     assert Path(found["locations"]["Dashboard"]).is_file()
+    assert page_of(state) == found["locations"]["Dashboard"]
     states = [one["state"] for one in found["slices"]]
     assert sorted(states) == ["current"] * 3 + ["missing"]
 
