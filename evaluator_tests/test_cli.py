@@ -11,17 +11,21 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import typer.main
 import yaml
 
 from evaluator import __version__, cli
+from evaluator.cli._display import progress_display
 from evaluator.errors import RenamedKeyWarning
 from evaluator.spec import Audit, AuditSpec, DataSpec, load_audit
 from evaluator_tests.conftest import Call
 from evaluator_tests.spec.conftest import GOOD
+
+if TYPE_CHECKING:
+    from evaluator.orchestration import Display
 
 HEADER = "case_id,country,customer,amount,label\n"
 COMMANDS = (
@@ -583,6 +587,71 @@ def test_what_is_no_port_is_wrong_use(port: str, started: list[int], call: Call)
     assert answer.code == 2
     assert "--port" in answer.err
     assert started == []
+
+
+class Terminal(io.StringIO):
+    """What stands where standard error goes to a terminal."""
+
+    def isatty(self) -> bool:
+        """Be one."""
+        return True
+
+
+def show_a_run(display: "Display") -> None:
+    display.plan("Intake", "forest", "rule", "gone", "Reports")
+    for _ in range(2):
+        with display.stage("Intake", 3, "day"):
+            pass
+    with display.stage("forest", 2, "slice") as advance, display.stage("rule", 1, "slice"):
+        advance()
+    display.skip("forest", "nothing left to do")
+    display.skip("gone", "it has no artifact")
+
+
+def test_without_a_terminal_progress_is_a_line_a_stage(capfd: pytest.CaptureFixture[str]) -> None:
+    def stop() -> None:
+        with progress_display() as display:
+            show_a_run(display)
+            with display.stage("Loading", 1, "file"):
+                raise KeyError
+
+    with pytest.raises(KeyError):
+        stop()
+    told = re.sub(r"\d+\.\d s", "T", capfd.readouterr().err)
+    assert told.splitlines() == [
+        "Intake: 3 days, T",
+        "rule: 1 slice, T",
+        "forest: 2 slices, T",
+        "gone: it has no artifact",
+        "Loading: stopped",
+        "Reports: not begun",
+    ]
+
+
+def test_in_a_terminal_each_candidate_has_a_row_and_nothing_goes_on_turning(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    with progress_display() as display:
+        show_a_run(display)
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.getvalue())
+    last = [" ".join(line.split()[:-1]) for line in plain.replace("\r", "\n").splitlines()[-5:]]
+    assert last == [
+        "✓ Intake 3 days",
+        "✓ forest 2 slices",
+        "✓ rule 1 slice",
+        "- gone it has no artifact",
+        "- Reports not begun",
+    ]
+    assert "-:--:--" not in "".join(plain.splitlines()[-5:])
+
+
+def test_quietly_no_progress_is_shown(capfd: pytest.CaptureFixture[str]) -> None:
+    with progress_display(quiet=True) as display:
+        show_a_run(display)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_where_all_is_well_the_doctor_has_nothing_to_mend_and_leaves_nothing(
