@@ -3,29 +3,35 @@
 import io
 import json
 import re
+import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import typer.main
 import yaml
 
 from evaluator import __version__, cli
+from evaluator.cli._display import progress_display
 from evaluator.errors import RenamedKeyWarning
 from evaluator.spec import Audit, AuditSpec, DataSpec, load_audit
 from evaluator_tests.conftest import Call
 from evaluator_tests.spec.conftest import GOOD
 
+if TYPE_CHECKING:
+    from evaluator.orchestration import Display
+
 HEADER = "case_id,country,customer,amount,label\n"
 COMMANDS = (
     *("check", "init", "new"),
     *("demo", "run", "validate", "infer", "replay", "prune", "lineage", "ui"),
-    *("show", "status"),
+    *("show", "status", "compare", "doctor"),
     *("verify", "export", "open", "sign-off", "waive", "revoke", "correct", "require"),
     *("keys create", "keys revoke"),
 )
@@ -410,7 +416,15 @@ def test_infer_says_why_a_file_cannot_be_read(call: Call, tmp_path: Path) -> Non
     assert "To mend it" in answer.err
 
 
-@pytest.mark.parametrize("command", [("show", "shop"), ("show", "shop/one", "--json")])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("show", "shop"),
+        ("show", "shop/one", "--json"),
+        ("compare", "shop", "one", "two"),
+        ("open", "shop"),
+    ],
+)
 def test_to_look_at_an_audit_that_never_ran_is_wrong_use_and_leaves_nothing(
     command: tuple[str, ...], call: Call, tmp_path: Path
 ) -> None:
@@ -418,8 +432,33 @@ def test_to_look_at_an_audit_that_never_ran_is_wrong_use_and_leaves_nothing(
 
     assert answer.code == 2
     assert answer.out == ""
-    assert "run it first, `evaluator run shop`" in answer.err
+    assert "run it, `evaluator run shop`" in answer.err
     assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize("half", [("cases.json",), ("--challenge", "their word")])
+def test_cases_are_shown_in_a_file_and_by_a_challenge(half: tuple[str, ...], call: Call) -> None:
+    answer = call("open", "shop/one", *half)
+
+    assert answer.code == 2
+    assert "give both FILE and --challenge" in answer.err
+
+
+@pytest.mark.parametrize("is_opened", [True, False])
+def test_a_page_is_opened_in_the_browser_and_its_path_is_told(
+    *, is_opened: bool, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "a page.html"
+    page.touch()
+    opened: list[str] = []
+    monkeypatch.setattr("evaluator.orchestration.page_of", lambda _: str(page))
+    monkeypatch.setattr("webbrowser.open", lambda url: opened.append(url) or is_opened)
+
+    answer = call("open", "shop")
+
+    assert (answer.code, answer.out) == (0, f"{page}\n")
+    assert opened == [page.as_uri()]
+    assert ("open it yourself" in answer.err) is not is_opened
 
 
 def test_the_status_names_every_audit_also_one_that_does_not_load_and_leaves_nothing(
@@ -548,6 +587,124 @@ def test_what_is_no_port_is_wrong_use(port: str, started: list[int], call: Call)
     assert answer.code == 2
     assert "--port" in answer.err
     assert started == []
+
+
+class Terminal(io.StringIO):
+    """What stands where standard error goes to a terminal."""
+
+    def isatty(self) -> bool:
+        """Be one."""
+        return True
+
+
+def show_a_run(display: "Display") -> None:
+    display.plan("Intake", "forest", "rule", "gone", "Reports")
+    for _ in range(2):
+        with display.stage("Intake", 3, "day"):
+            pass
+    with display.stage("forest", 2, "slice") as advance, display.stage("rule", 1, "slice"):
+        advance()
+    display.skip("forest", "nothing left to do")
+    display.skip("gone", "it has no artifact")
+
+
+def test_without_a_terminal_progress_is_a_line_a_stage(capfd: pytest.CaptureFixture[str]) -> None:
+    def stop() -> None:
+        with progress_display() as display:
+            show_a_run(display)
+            with display.stage("Loading", 1, "file"):
+                raise KeyError
+
+    with pytest.raises(KeyError):
+        stop()
+    told = re.sub(r"\d+\.\d s", "T", capfd.readouterr().err)
+    assert told.splitlines() == [
+        "Intake: 3 days, T",
+        "rule: 1 slice, T",
+        "forest: 2 slices, T",
+        "gone: it has no artifact",
+        "Loading: stopped",
+        "Reports: not begun",
+    ]
+
+
+def test_in_a_terminal_each_candidate_has_a_row_and_nothing_goes_on_turning(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    with progress_display() as display:
+        show_a_run(display)
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.getvalue())
+    last = [" ".join(line.split()[:-1]) for line in plain.replace("\r", "\n").splitlines()[-5:]]
+    assert last == [
+        "✓ Intake 3 days",
+        "✓ forest 2 slices",
+        "✓ rule 1 slice",
+        "- gone it has no artifact",
+        "- Reports not begun",
+    ]
+    assert "-:--:--" not in "".join(plain.splitlines()[-5:])
+
+
+def test_quietly_no_progress_is_shown(capfd: pytest.CaptureFixture[str]) -> None:
+    with progress_display(quiet=True) as display:
+        show_a_run(display)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_where_all_is_well_the_doctor_has_nothing_to_mend_and_leaves_nothing(
+    free_port: int, call: Call, tmp_path: Path
+) -> None:
+    answer = call("doctor", "--port", str(free_port))
+
+    assert answer.code == 0, answer.out
+    assert all(line.startswith("ok ") for line in answer.out.splitlines())
+    assert not (tmp_path / "home").exists()
+
+
+def test_the_doctor_says_what_is_wrong_and_how_to_mend_it(
+    port: int, call: Call, audits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (audits / "wrong").mkdir()
+    (audits / "wrong" / "defs.yaml").write_text("]")
+    home = tmp_path / "home"
+    for folder in ("dagster/history", "mlflow"):
+        (home / folder).mkdir(parents=True)
+    home.chmod(0o777)
+    (home / "dagster" / "dagster.yaml").write_text("")
+    (home / "dagster" / "history" / "runs.db").write_text("no database " * 100)
+    sqlite3.connect(home / "mlflow" / "mlflow.db").close()
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("EVALUATOR_SIGNING_KEY_FILE", str(tmp_path / "gone.pem"))
+
+    told = call("doctor", "--port", str(port), "--json")
+
+    assert told.code == 1
+    found = {one["what"]: one for one in json.loads(told.out)}
+    problems = {what for what, one in found.items() if one["fix"] is not None}
+    wrong = ("audit wrong", "permissions", "signing key", "Dagster", "database runs.db")
+    assert problems == {*wrong, f"port {port}"}
+    assert "it cannot be read as YAML" in found["audit wrong"]["found"]
+    assert found["permissions"]["fix"] == f"`chmod -R go= {home}`"
+    assert str(tmp_path / "gone.pem") in found["signing key"]["found"]
+    assert "is damaged" in found["database runs.db"]["found"]
+    assert found["database mlflow.db"]["found"] == "whole"
+    lines = call("doctor", "--port", str(port)).out.splitlines()
+    assert sum(line.startswith("PROBLEM  ") and "To mend it: " in line for line in lines) == 6
+
+
+def test_the_doctor_says_where_there_is_too_little_room(
+    free_port: int, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = shutil.disk_usage("/")._replace(free=10**8)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: full)
+
+    answer = call("doctor", "--port", str(free_port))
+
+    assert answer.code == 1
+    assert re.search(r"^PROBLEM +disk +0.1 GB are free at .*make room", answer.out, re.MULTILINE)
 
 
 def test_a_second_ui_over_one_state_is_refused(

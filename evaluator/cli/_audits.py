@@ -352,22 +352,15 @@ def _is_agreed(question: str) -> bool:
 
 def _check_can_listen(port: int) -> None:
     """Refuse a port before Dagster starts: its daemon would go on without the UI."""
-    import socket
+    from evaluator.orchestration import why_not_listen
 
-    from evaluator.orchestration import LOOPBACK
-
-    with socket.socket() as probe:
-        # A connection that ended a moment ago is in nobody's way; who listens is.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, port))
-        except OSError as error:
-            raise UsageError(
-                f"the UI cannot listen there ({error.strerror})",
-                culprit=f"--port {port}",
-                fix="end what listens there, or name another one, such as"
-                " `evaluator ui --port 3001`",
-            ) from error
+    problem = why_not_listen(port)
+    if problem is not None:
+        raise UsageError(
+            f"the UI cannot listen there ({problem})",
+            culprit=f"--port {port}",
+            fix="end what listens there, or name another one, such as `evaluator ui --port 3001`",
+        )
 
 
 def _hold_alone(home: "Home") -> None:

@@ -163,26 +163,49 @@ def export(
 
 
 @commands.command(
-    "open", epilog="Example: evaluator open flights/gb cases.json --challenge 'their word'"
+    "open",
+    epilog="Examples: evaluator open flights  |  evaluator open flights/gb cases.json"
+    " --challenge 'their word'",
 )
 def open_(
-    certificate: Certificate,
-    to: Annotated[Path, typer.Argument(metavar="FILE", help="A file to make.")],
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="AUDIT|CERTIFICATE",
+            help="The audit whose page is opened; or, with FILE, a certificate's .dsse.json file,"
+            " or AUDIT/CANDIDATE for the newest one.",
+        ),
+    ],
+    to: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="A file to make, with the cases.")
+    ] = None,
     *,
-    challenge: Annotated[str, typer.Option(help="The word of whoever demands the cases.")],
+    challenge: Annotated[
+        str | None, typer.Option(help="The word of whoever demands the cases.")
+    ] = None,
     cases: Cases = CASES_ASKED,
     evidence: Evidence = None,
 ) -> None:
-    """Show single cases of a certificate on demand.
+    """Open an audit's page, or show a certificate's cases on demand.
 
-    It says what was found of each, and what ties it to the certificate. That proves what was bound
-    when it was issued, and not that it is true. Columns that the audit does not let out stay
+    The page's path is printed, and your browser opens it. Of the cases that the challenge chooses,
+    the file says what was found of each, and what ties it to the certificate. That proves what was
+    bound when it was issued, and not that it is true. Columns that the audit does not let out stay
     behind.
     """
     from evaluator.certification import open_cases
     from evaluator.evidence import write_whole
 
-    found = _find(certificate, evidence)
+    if to is None and challenge is None:
+        _open_page(what.partition("/")[0])
+        return
+    if to is None or challenge is None:
+        raise UsageError(
+            "cases go to a file, and a challenge chooses them",
+            culprit="evaluator open",
+            fix="give both FILE and --challenge, or none of them for an audit's page",
+        )
+    found = _find(what, evidence)
     if to.exists():
         raise UsageError("it is there already", culprit=str(to), fix="name a new file")
     check_can_be_written(to)
@@ -196,6 +219,20 @@ def open_(
     )
     write_whole(to, shown.to_bytes())
     typer.echo(f"{len(shown.openings)} cases are in {to}, for whoever demanded them alone.")
+
+
+def _open_page(audit: str) -> None:
+    """Print where an audit's page lies, and open it in the browser."""
+    import webbrowser
+
+    from evaluator.orchestration import page_of
+
+    page = page_of(state_of_audit(audit))
+    typer.echo(page)
+    path = Path(page)
+    # In an object store a browser cannot read it.
+    if not (path.is_file() and webbrowser.open(path.as_uri())):
+        typer.echo("No browser opened it; open it yourself.", err=True)
 
 
 @commands.command(

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from evaluator.cli._audits import audits_folder, check_can_be_written, state_of_audit
+from evaluator.verifier import Exit
 
 commands = typer.Typer()
 AsJson = Annotated[bool, typer.Option("--json", help="Print everything as JSON instead.")]
@@ -78,3 +79,51 @@ def status(
     else:
         for line in format_statuses(found):
             typer.echo(line)
+
+
+@commands.command(epilog="Example: evaluator compare flights random_forest gradient_boosting")
+def compare(
+    audit: Annotated[str, typer.Argument(help="The audit's name.")],
+    one: Annotated[str, typer.Argument(metavar="A", help="A candidate.")],
+    other: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Print how two candidates compare, case by case.
+
+    The differences are as they are stored, with intervals, p-values and conclusions, overall and
+    where one was shown by slice. The first line says which is taken from which. Nothing is run.
+    """
+    from evaluator.orchestration import comparison_to_json, format_comparison, stored_comparison
+
+    found = stored_comparison(state_of_audit(audit), one, other)
+    if as_json:
+        typer.echo(comparison_to_json(found))
+    else:
+        for line in format_comparison(found):
+            typer.echo(line)
+
+
+@commands.command(epilog="Example: evaluator doctor --json")
+def doctor(
+    port: Annotated[int, typer.Option(help="The UI's port.", min=1, max=65535)] = 3000,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Tell whether everything is in place, and how to mend it.
+
+    It looks at versions, audits, state and who may enter it, keys, the databases of Dagster and
+    MLflow, the UI's port, and the disk. Nothing is changed. Exit code 1: there is a problem.
+    """
+    from evaluator.orchestration import Home, examine, format_examination
+
+    findings = examine(Home.from_environment(), audits_folder(), port)
+    if as_json:
+        import json
+
+        typer.echo(json.dumps([one._asdict() for one in findings], indent=2))
+    else:
+        for line in format_examination(findings):
+            typer.echo(line)
+    has_problem = any(one.is_problem for one in findings)
+    raise typer.Exit(Exit.NOT_CERTIFIED if has_problem else Exit.DONE)

@@ -42,17 +42,17 @@ def _prepare_flights(days: int | None, home: Home, display: Display) -> None:
     chosen = _flights.demo_days(_flights.DEFAULT_DAYS if days is None else days)
     home.prepare()
     landing, models = home.landing("flights"), home.root / "models" / "flights"
-    with display.stage("Load the flights of 2013", 1):
+    with display.stage("Load the flights of 2013", 1, "file"):
         flights = _flights.load_flights()
-    with display.stage("Write the daily files", len(chosen)):
+    with display.stage("Write the daily files", len(chosen), "day"):
         _flights.write_daily_files(flights, chosen, landing)
     missing = missing_models(models)
     if missing:
-        with display.stage("Train the candidates", len(missing)):
+        with display.stage("Train the candidates", len(missing), "candidate"):
             train_models(flights, models, missing)
     # All days that landed are audited, those of an earlier demo too.
     landed = _flights.landed_days(landing)
-    with display.stage("Record what the airline's rule said", len(landed)):
+    with display.stage("Record what the airline's rule said", len(landed), "day"):
         write_rule(flights, landed, home.root / "recordings" / "flights" / "airline_rule.csv")
 
 
@@ -65,5 +65,5 @@ def _prepare_sales(days: int | None, home: Home, display: Display) -> None:
             fix=f"ask for 1 to {_sales.DEFAULT_DAYS}",
         )
     home.prepare()
-    with display.stage("Write the daily files", len(chosen)):
+    with display.stage("Write the daily files", len(chosen), "day"):
         _sales.write_sales_days(home.landing("sales"), chosen)

@@ -25,11 +25,22 @@ from ._days import (
     replay_quarantine as replay_quarantine,
     write_quarantine as write_quarantine,
 )
+from ._doctor import (
+    Finding as Finding,
+    examine as examine,
+    format_examination as format_examination,
+    why_not_listen as why_not_listen,
+)
 from ._executors._fork_server import start_fork_server as start_fork_server
 from ._findings import (
+    StoredComparison as StoredComparison,
     StoredFindings as StoredFindings,
+    comparison_to_json as comparison_to_json,
     findings_to_json as findings_to_json,
+    format_comparison as format_comparison,
     format_findings as format_findings,
+    page_of as page_of,
+    stored_comparison as stored_comparison,
     stored_findings as stored_findings,
 )
 from ._found_recordings import name_from as name_from
@@ -56,7 +67,7 @@ from ._scaffold import (
     make_project as make_project,
     write_first_audit as write_first_audit,
 )
-from ._services import LOOPBACK as LOOPBACK, serve as serve
+from ._services import serve as serve
 from ._state import AuditState as AuditState
 from ._status import (
     AuditStatus as AuditStatus,

@@ -29,8 +29,8 @@ from evaluator.orchestration._scorecard_run import (
 )
 from evaluator.orchestration._state import AuditState, DayState
 from evaluator.orchestration._streams import Stream
-from evaluator.reporting import printable, summary_lines
-from evaluator.scorecard import Asset
+from evaluator.reporting import difference_lines, printable, summary_lines
+from evaluator.scorecard import Asset, Scorecard
 from evaluator.spec import AuditSpec
 
 _TABLES: Final = ("measurements", "comparisons", "ranks", "weak_slices")
@@ -73,33 +73,44 @@ def stored_findings(state: AuditState, candidate: str | None = None) -> StoredFi
         Where there is no such candidate, and where nothing is stored.
     """
     name, record = state.audit.name, state.current(Asset.SCORECARD)
+    days = [(stream, state.day_states(stream)) for stream in state.streams]
+    if candidate is None and record is None:
+        if not any(found for _, found in days):
+            raise UsageError(
+                "nothing of it is stored yet", culprit=name, fix=f"run it, `evaluator run {name}`"
+            )
+        return StoredFindings(state, days, None, is_current=False)
+    judged = _judged(state, candidate)
+    newest = state.store.find(*expected_scorecard(state).target)
+    return StoredFindings(state, days, judged, is_current=newest == judged.record)
+
+
+def _judged(state: AuditState, candidate: str | None) -> JudgedScorecard:
+    """Read what was found of one candidate, or of all."""
+    name = state.audit.name
     candidates = [declared.name for declared in state.spec.candidates]
-    if candidate is not None and candidate not in candidates:
+    if candidate is None:
+        return read_judged_scorecard(state)
+    if candidate not in candidates:
         raise UsageError(
             f"the audit {name} has no such candidate",
             culprit=f"{name}/{candidate}",
             fix=f"use one of {', '.join(candidates) or '(there is none)'}",
         )
-    days = [(stream, state.day_states(stream)) for stream in state.streams]
-    if record is None and (candidate is not None or not any(found for _, found in days)):
+    if state.current(Asset.SCORECARD) is None:
         raise UsageError(
-            "nothing of it is stored yet" if candidate is None else "it was not scored yet",
-            culprit=name if candidate is None else f"{name}/{candidate}",
-            fix=f"run it first, `evaluator run {name}`",
+            "it was not scored yet",
+            culprit=f"{name}/{candidate}",
+            fix=f"run it, `evaluator run {name}`",
         )
-    if record is None:
-        return StoredFindings(state, days, None, is_current=False)
     judged = read_judged_scorecard(state)
-    if candidate is not None:
-        judged = replace(
-            judged,
-            scorecard=judged.scorecard.of(candidate),
-            fairness_gaps=[gap for gap in judged.fairness_gaps if gap.candidate == candidate],
-            verdicts=[verdict for verdict in judged.verdicts if verdict.candidate == candidate],
-            outcomes=[outcome for outcome in judged.outcomes if outcome.candidate == candidate],
-        )
-    newest = state.store.find(*expected_scorecard(state).target)
-    return StoredFindings(state, days, judged, is_current=newest == record)
+    return replace(
+        judged,
+        scorecard=judged.scorecard.of(candidate),
+        fairness_gaps=[gap for gap in judged.fairness_gaps if gap.candidate == candidate],
+        verdicts=[verdict for verdict in judged.verdicts if verdict.candidate == candidate],
+        outcomes=[outcome for outcome in judged.outcomes if outcome.candidate == candidate],
+    )
 
 
 def format_findings(found: StoredFindings) -> Iterator[str]:
@@ -173,6 +184,96 @@ def findings_to_json(found: StoredFindings) -> str:
         content["slices"] = records_of(judged.scorecard.slices)
         content["locations"] = _locations(state)
     return to_json(content)
+
+
+def page_of(state: AuditState) -> str:
+    """Say where the audit's page lies: its path, or its address in an object store.
+
+    Raises
+    ------
+    UsageError
+        Where there is none.
+    """
+    page = _locations(state).get("Dashboard")
+    if page is None:
+        name = state.audit.name
+        raise UsageError("it has no page yet", culprit=name, fix=f"run it, `evaluator run {name}`")
+    return page
+
+
+class StoredComparison(NamedTuple):
+    """How two candidates of an audit compare.
+
+    Attributes
+    ----------
+    state
+        The audit's.
+    candidate, baseline
+        The differences are the first's values less the second's.
+    scorecard
+        What was found, with the comparisons of these two alone.
+    """
+
+    state: AuditState
+    candidate: str
+    baseline: str
+    scorecard: Scorecard
+
+
+def stored_comparison(state: AuditState, one: str, other: str) -> StoredComparison:
+    """Read how two candidates compare, whichever of them is named first; nothing is run.
+
+    Raises
+    ------
+    UsageError
+        Where they were not compared.
+    """
+    for candidate in (one, other):
+        _judged(state, candidate)
+    card = read_judged_scorecard(state).scorecard
+    # With the baseline as the page has it; the others all with all.
+    for table in (card.comparisons, card.pairs):
+        for candidate, baseline in ((one, other), (other, one)):
+            if table.empty:
+                continue
+            own = table[(table["candidate"] == candidate) & (table["baseline"] == baseline)]
+            if len(own):
+                return StoredComparison(state, candidate, baseline, replace(card, comparisons=own))
+    name = state.audit.name
+    raise UsageError(
+        f"{one} and {other} were not compared",
+        culprit=name,
+        fix="name two different candidates; the remarks of"
+        f" `evaluator show {name}` say who was not compared, and why",
+    )
+
+
+def format_comparison(found: StoredComparison) -> Iterator[str]:
+    """Yield how two candidates compare, in lines.
+
+    Yields
+    ------
+    str
+        A line, without its end and without control characters.
+    """
+    confidence = f"{100 * found.state.spec.confidence:g} %"
+    yield printable(
+        f"{found.candidate} less {found.baseline}, case by case; intervals at {confidence} and"
+        " p-values are adjusted"
+    )
+    yield from difference_lines(found.scorecard, highlights(found.state.spec).headline_metrics)
+
+
+def comparison_to_json(found: StoredComparison) -> str:
+    """Write down how two candidates compare as JSON, every figure to its last digit."""
+    return to_json(
+        {
+            "audit": found.state.audit.name,
+            "candidate": found.candidate,
+            "baseline": found.baseline,
+            "comparisons": records_of(found.scorecard.comparisons),
+        }
+    )
 
 
 def finding_lines(

@@ -230,12 +230,13 @@ class Home:
         if not self.instance_file.exists():
             content = _INSTANCE_FILE.format(cores=os.cpu_count() or 1)
             write_whole(self.instance_file, content.encode())
-        _check_instance_file(self.instance_file)
+        check_instance_file(self.instance_file)
         os.environ[HOME_VARIABLE] = str(self.root)
         os.environ["DAGSTER_HOME"] = str(self.dagster)
 
 
-def _check_instance_file(path: Path) -> None:
+def check_instance_file(path: Path) -> None:
+    """Refuse an instance file that holds no settings."""
     try:
         content = yaml.safe_load(path.read_bytes())
     except yaml.YAMLError as error:

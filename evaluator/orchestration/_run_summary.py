@@ -220,7 +220,10 @@ def _what_next(state: AuditState, summary: RunSummary) -> Iterator[str]:
     elif named:
         yield f"Next: `evaluator show {audit}/{named['not certified']}` says which gates fail."
     if summary.judged is not None:
-        yield f"More: `evaluator show {audit}` prints the rest."
+        yield (
+            f"More: `evaluator show {audit}` prints the rest, `evaluator open {audit}` opens the"
+            " page."
+        )
     elif summary.days:
         yield f"More: `evaluator show {audit}` names the reports."
 

@@ -41,10 +41,13 @@ class Display(Protocol):
     """Shows what runs and what is left."""
 
     def plan(self, *stages: str) -> None:
-        """Announce stages that are to come; one that is up to date may never begin."""
+        """Announce stages that are to come; each begins or is skipped."""
 
-    def stage(self, name: str, parts: int) -> AbstractContextManager[Advance]:
-        """Show a stage of so many parts from its beginning to its end; several may be under way."""
+    def stage(self, name: str, parts: int, thing: str) -> AbstractContextManager[Advance]:
+        """Show a stage of so many things from its beginning to its end; several may go on."""
+
+    def skip(self, name: str, why: str) -> None:
+        """Say why an announced stage does not begin; of one that has begun nothing is said."""
 
 
 class AuditRun:
@@ -121,8 +124,15 @@ class AuditRun:
             self._refresh_evaluation_set(refresh=refresh)
             # Where none was ever frozen, a fault says what to mend, and there is nothing to do.
             if self.state.current(Asset.EVALUATION_SET) is not None:
+                self._display.skip(
+                    EVALUATION_SET,
+                    "stays as it is" if self.summary.refresh_withheld else "up to date",
+                )
                 self._evaluate()
                 self._report()
+            else:
+                for stage in later:
+                    self._display.skip(stage, "there is no evaluation set yet")
         # A process of a run that was killed a moment ago may have ended only now.
         self._runs.close_abandoned()
         self._runs.close()
@@ -135,6 +145,8 @@ class AuditRun:
             self.summary.label_days = self._ingest(self.state.labels, retry=retry)
         if not self.summary.days and not self.summary.faults:
             raise self.state.source(self.state.data).nothing_came()
+        self._display.skip(RAW_FILES, "nothing new came")
+        self._display.skip(INTAKE, "nothing to take in")
         return self.summary
 
     def _ingest(self, stream: Stream, *, retry: bool) -> list[DayState]:
@@ -146,13 +158,13 @@ class AuditRun:
             self.summary.faults.append(f"{RAW_FILES}: {error}")
             arrived = []
         for chosen in ranges_of(days, arrived):
-            self._execute(RAW_FILES, [stream.assets.raw], chosen, len(arrived))
+            self._execute(RAW_FILES, [stream.assets.raw], chosen, (len(arrived), "day"))
         tried = ("waiting", "refused") if retry else ("waiting",)
         waiting = [d.day for d in self.state.day_states(stream) if d.state in tried]
         names = [stream.assets.typed, *stream.assets.beside]
         faults = []
         for chosen in ranges_of(days, waiting):
-            faults += self._execute(INTAKE, names, chosen, len(waiting), partial=True)
+            faults += self._execute(INTAKE, names, chosen, (len(waiting), "day"), partial=True)
         states = self.state.day_states(stream)
         left = [d for d in states if d.state == "waiting"]
         stage = INTAKE if stream.is_data else f"{INTAKE} of {stream.name}"
@@ -175,7 +187,7 @@ class AuditRun:
         elif missing is not None:
             self.summary.refresh_withheld = str(missing)
         elif refresh or needs_refresh(self.state, snapshot, datetime.now(UTC)):
-            self._execute(EVALUATION_SET, [Asset.EVALUATION_SET], None, 1)
+            self._execute(EVALUATION_SET, [Asset.EVALUATION_SET], None, (1, "asset"))
         elif snapshot is not None:
             frozen = [(day.asset, day.partition) for day in snapshot.upstream]
             accepted = [(day.asset, day.partition) for day in accepted_rows(self.state)]
@@ -204,6 +216,10 @@ class AuditRun:
         faults = self._compute([c for c in observed if pending[c.name]], pending)
         for candidate in observed:
             computed = pending[candidate.name]
+            count = len(before[candidate.name])
+            self._display.skip(
+                candidate.name, f"{count:,} slice{'' if count == 1 else 's'}, nothing left to do"
+            )
             after = self._chosen_slices(candidate) if computed else before[candidate.name]
             self.summary.reused += len(after) - len(computed)
             self.summary.computed += sum(
@@ -228,6 +244,7 @@ class AuditRun:
                 artifact = self.state.model_digest(candidate)
             except CandidateError as error:
                 self.summary.faults.append(str(error))
+                self._display.skip(candidate.name, "it has no artifact")
                 continue
             found.append(candidate)
             if artifact != self.state.observed_model(candidate):
@@ -264,7 +281,7 @@ class AuditRun:
             for candidate in candidates:
                 name = candidate.name
                 self._advance[name] = shown.enter_context(
-                    self._display.stage(name, len(pending[name]))
+                    self._display.stage(name, len(pending[name]), "slice")
                 )
             self._executor.submit(*jobs)
             # The reports will need it, and this process only waits.
@@ -304,11 +321,12 @@ class AuditRun:
             logged += [Asset.PROMOTED_MODELS] if registered(self.audit.spec) else []
             if self.state.home.tracks_itself:
                 names, logged = names + logged, []
-            self._execute(REPORTS, names, None, len(names))
+            self._execute(REPORTS, names, None, (len(names), "asset"))
             if logged:
                 # At last, so that nobody waits for a server but this.
                 stage = f"MLflow at {server_name(self.state.home)}, waited for two minutes at most"
-                self._execute(stage, logged, None, len(logged))
+                self._execute(stage, logged, None, (len(logged), "asset"))
+        self._display.skip(REPORTS, "up to date")
         if self.state.current(Asset.SCORECARD) is not None:
             self.summary.judged = read_judged_scorecard(self.state)
 
@@ -317,12 +335,12 @@ class AuditRun:
         stage: str,
         names: Sequence[str],
         chosen: Range | None,
-        parts: int,
+        parts: tuple[int, str],
         *,
         partial: bool = False,
     ) -> list[str]:
         """Run some assets; where `partial`, a failure is a finding and shows in the state."""
-        with self._display.stage(stage, parts):
+        with self._display.stage(stage, *parts):
             faults = self._runs.execute(names, chosen)
         if not partial:
             self.summary.faults += [f"{stage}: {fault}" for fault in faults]

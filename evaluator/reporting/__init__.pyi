@@ -29,4 +29,8 @@ from ._last_words import (
     scorecard_notices as scorecard_notices,
 )
 from ._slices import standout_slices as standout_slices
-from ._terminal import printable as printable, summary_lines as summary_lines
+from ._terminal import (
+    difference_lines as difference_lines,
+    printable as printable,
+    summary_lines as summary_lines,
+)

@@ -14,13 +14,20 @@ from evaluator.certification import (
     format_metric,
     format_number,
 )
-from evaluator.reporting._comparison import ComparisonGroup, baseline_of, comparison_groups
+from evaluator.reporting._comparison import (
+    ComparisonGroup,
+    ComparisonRow,
+    baseline_of,
+    comparison_groups,
+)
 from evaluator.reporting._fairness import FairnessGroup, GapRow, fairness_groups
 from evaluator.reporting._formatting import (
+    NO_VALUE,
     format_design_effect,
     format_excess_errors,
     format_interval,
     format_measured_value,
+    format_p_value,
     format_place,
     format_signed,
     format_value,
@@ -36,6 +43,8 @@ from evaluator.scorecard import Scorecard, format_scope, read_measurements, read
 
 _CHECK_WORDS = {"certified": "passes", "not certified": "does not pass"}
 """How outcomes are called where no certificate is issued."""
+_COUNTS = (3, 4, 5)
+"""The columns of a table of differences that are aligned on the right."""
 _NAMED = 2
 """How many slices a line names."""
 
@@ -136,6 +145,56 @@ def _format_standout(standout: Standout) -> str:
         f"{found.candidate}: {format_metric(found.metric)} {format_number(standout.value)} on "
         f"{format_place(found.geography, found.segment)}, {standout.direction} than "
         f"{format_number(standout.overall)} overall ({format_count(found.support, 'case')})"
+    )
+
+
+def difference_lines(scorecard: Scorecard, metrics: Sequence[str]) -> list[str]:
+    """Say how one candidate differs from another, metric by metric, overall and where.
+
+    Parameters
+    ----------
+    scorecard
+        What was found; its comparisons are those of the two.
+    metrics
+        Which metrics come first.
+
+    Returns
+    -------
+    list[str]
+        Lines without control characters. Intervals and p-values are adjusted, as the page has
+        them; conclusions are its words.
+    """
+    (group,) = comparison_groups(scorecard, [], metrics)
+    table = [
+        ("", "", "difference", "p", "better", "worse", "conclusion"),
+        *map(_difference, (*group.overall, *group.scopes)),
+    ]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = [
+        "  "
+        + "  ".join(
+            f"{cell:>{width}}" if column in _COUNTS else f"{cell:<{width}}"
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in table
+    ]
+    if group.shown > len(group.scopes):
+        lines.append(f"  and {group.shown - len(group.scopes):,} more differences by slice")
+    lines.append(f"  {_format_scopes(group)}")
+    return [printable(line) for line in lines]
+
+
+def _difference(row: ComparisonRow) -> tuple[str, ...]:
+    interval = format_interval(row.low, row.high, has_sign=True)
+    difference = NO_VALUE if row.difference is None else format_signed(row.difference)
+    return (
+        row.metric,
+        row.scope,
+        f"{difference} ({interval})" if interval else difference,
+        format_p_value(row.p_adjusted),
+        f"{row.better:,}",
+        f"{row.worse:,}",
+        f"{row.conclusion}: {row.reason}" if row.reason else row.conclusion,
     )
 
 

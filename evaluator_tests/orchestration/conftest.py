@@ -163,9 +163,12 @@ class _Quiet:
         """Announce nothing."""
 
     @contextmanager
-    def stage(self, _name: str, _parts: int) -> Iterator[Callable[[], None]]:
+    def stage(self, _name: str, _parts: int, _thing: str) -> Iterator[Callable[[], None]]:
         """Show nothing."""
         yield lambda: None
+
+    def skip(self, name: str, why: str) -> None:
+        """Say nothing."""
 
 
 def start(audit: Audit, home: Home, choice: Choice | None = None) -> AuditRun:

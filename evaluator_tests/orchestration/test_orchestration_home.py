@@ -210,9 +210,11 @@ class _Watching:
     def plan(self, *stages: str) -> None: ...
 
     @contextmanager
-    def stage(self, name: str, _parts: int) -> Iterator[Callable[[], None]]:
+    def stage(self, name: str, _parts: int, _thing: str) -> Iterator[Callable[[], None]]:
         self.seen[name] = self._look()
         yield lambda: None
+
+    def skip(self, name: str, why: str) -> None: ...
 
 
 def test_a_tracking_server_is_waited_for_last_and_by_name(

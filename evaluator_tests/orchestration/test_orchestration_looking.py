@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,13 +16,18 @@ from evaluator.orchestration import (
     AuditState,
     Home,
     RunSummary,
+    _findings,
+    comparison_to_json,
     findings_to_json,
+    format_comparison,
     format_findings,
     format_outcomes,
     format_run_summary,
     format_statuses,
     list_audits,
+    page_of,
     read_statuses,
+    stored_comparison,
     stored_findings,
 )
 from evaluator.orchestration._scorecard_run import read_judged_scorecard
@@ -34,15 +38,10 @@ from evaluator_tests.orchestration.conftest import declare, open_home
 
 
 @pytest.fixture(scope="module")
-def patch() -> Iterator[pytest.MonkeyPatch]:
-    with pytest.MonkeyPatch.context() as patch:
-        yield patch
-
-
-@pytest.fixture(scope="module")
-def state(audit: Audit, crashed: Path, patch: pytest.MonkeyPatch) -> AuditState:
+def state(audit: Audit, crashed: Path) -> AuditState:
     """What is stored after the frail candidate failed on one slice; only looked at."""
-    return AuditState(audit, open_home(crashed, patch))
+    with pytest.MonkeyPatch.context() as patch:
+        return AuditState(audit, open_home(crashed, patch))
 
 
 def summary_of(state: AuditState, **changes: Any) -> RunSummary:
@@ -61,7 +60,7 @@ def test_the_last_words_of_a_run_are_one_screen_and_name_what_is_missing(
     assert "frail NOT CERTIFIED" in text or "frail UNDECIDED" in text
     assert "frail: 1 slice missing: pacific x network" in text
     assert "Page: " in text
-    assert "`evaluator show flights` prints the rest" in text
+    assert "`evaluator show flights` prints the rest, `evaluator open flights`" in text
 
 
 def test_whatever_happened_the_last_words_are_one_screen_that_names_faults_and_refused_days(
@@ -133,6 +132,7 @@ def test_all_that_is_stored_is_json_too(state: AuditState) -> None:
     assert [day["state"] for day in found["days"]] == ["accepted"] * 3
     assert found["scorecard"]["is_current"]
     assert Path(found["locations"]["Dashboard"]).is_file()
+    assert page_of(state) == found["locations"]["Dashboard"]
     states = [one["state"] for one in found["slices"]]
     assert sorted(states) == ["current"] * 3 + ["missing"]
 
@@ -215,3 +215,39 @@ def test_the_list_of_audits_links_to_their_pages_and_shows_what_is_said_as_text(
     for certificate in one.certificates:
         assert f"<td>{certificate.candidate}</td>" in html
     assert "There is no audit." in list_audits([], target, datetime.now(UTC))
+
+
+def test_two_candidates_are_compared_as_they_are_stored_whichever_is_named_first(
+    whole_audit: Audit, finished_whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = AuditState(whole_audit, open_home(finished_whole, monkeypatch))
+    found = stored_comparison(state, "sturdy", "frail")
+    assert (found.candidate, found.baseline) == ("frail", "sturdy")
+    lines = list(format_comparison(found))
+    assert lines == list(format_comparison(stored_comparison(state, "frail", "sturdy")))
+    assert lines[0].startswith("frail less sturdy, case by case; intervals at 95 %")
+    assert lines[2].startswith("  ROC AUC")
+    stored = json.loads(comparison_to_json(found))["comparisons"]
+    judged = read_judged_scorecard(state)
+    assert len(stored) == len(judged.scorecard.comparisons)
+    assert {one["level"] for one in stored} >= {"overall", "geography"}
+
+    # Of two that are no baseline the comparisons of all with all tell.
+    tables = judged.scorecard
+    without = replace(tables, pairs=tables.comparisons, comparisons=tables.comparisons.iloc[:0])
+    monkeypatch.setattr(
+        _findings, "read_judged_scorecard", lambda _: replace(judged, scorecard=without)
+    )
+    assert list(format_comparison(stored_comparison(state, "frail", "sturdy"))) == lines
+
+
+def test_what_was_not_compared_says_what_to_do(
+    state: AuditState, audit: Audit, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="frail and frail were not compared"):
+        stored_comparison(state, "frail", "frail")
+    with pytest.raises(UsageError, match="flights/third: the audit flights has no such candidate"):
+        stored_comparison(state, "sturdy", "third")
+    empty = AuditState(audit, Home(tmp_path, str(tmp_path / "evidence")))
+    with pytest.raises(UsageError, match="flights/sturdy: it was not scored yet"):
+        stored_comparison(empty, "sturdy", "frail")

@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from evaluator.reporting import DashboardContent
+from evaluator.reporting import DashboardContent, difference_lines
 from evaluator.reporting._comparison import MAX_SCOPES, comparison_groups, rank_table
+from evaluator.reporting._formatting import format_signed
 from evaluator_tests.reporting.shown import lines_of, names_of, section, with_scorecard
 
 BASELINE = "logistic_regression"
@@ -152,3 +153,17 @@ def test_harm_comes_before_gain_and_what_hardly_matters_comes_last(
     assert len(set(conclusions)) == 3
     order = ["worse", "better", "worse, within the margin"]
     assert conclusions == sorted(conclusions, key=order.index)
+
+
+def test_of_two_candidates_each_row_of_the_page_is_a_line(content: DashboardContent) -> None:
+    compared = content.scorecard.comparisons
+    own = replace(content.scorecard, comparisons=compared[compared["candidate"] == "random_forest"])
+    (group,) = comparison_groups(own, [], ["recall"])
+    lines = difference_lines(own, ["recall"])
+    assert len(lines) == 1 + len(group.overall) + len(group.scopes) + 1
+    first = group.overall[0]
+    assert first.difference is not None
+    words = " ".join(lines[1].split())
+    assert words.startswith(f"recall overall {format_signed(first.difference)} (")
+    assert words.endswith(f"{first.better:,} {first.worse:,} {first.conclusion}")
+    assert lines[-1].startswith("  by slice and metric: ")
