@@ -13,7 +13,15 @@ import pytest
 
 from evaluator.certification import export_bundle, model_card_name, secret_in, verify_bundle
 from evaluator.evidence import digest_of_file
-from evaluator.orchestration import AuditState, Choice, Home, exit_code, statement_name
+from evaluator.orchestration import (
+    AuditState,
+    Choice,
+    Home,
+    exit_code,
+    format_findings,
+    statement_name,
+    stored_findings,
+)
 from evaluator.orchestration._facts import EvaluationSetFacts, ScorecardFacts
 from evaluator.scorecard import CASES, SEEN_IN_TRAINING
 from evaluator.spec import Audit
@@ -23,7 +31,6 @@ from evaluator_tests.orchestration.test_orchestration_labels import (
     facts_of,
     land_cases,
     shop,
-    told,
     verified,
     world,
 )
@@ -104,9 +111,8 @@ def test_a_candidate_that_saw_cases_is_refused_with_counts_and_examples(home: Ho
     assert predicate["candidate"]["outcome"] == "not certified"
     assert "no case seen in training" in predicate["candidate"]["reason"]
     assert f"said {says}, such as c10, c7, c8, c9, c0" in remarks_of(audit, home)
-    assert "the share of cases seen in training is 0.067 (12 of 180 cases), above 0" in told(
-        audit, home, summary
-    )
+    shown = "\n".join(format_findings(stored_findings(AuditState(audit, home))))
+    assert "the share of cases seen in training is 0.067 (12 of 180 cases), above 0" in shown
     assert len(ids_in_set(audit, home)) == 180
 
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -370,3 +371,24 @@ def test_without_a_script_everything_is_there_and_unfolds(
         page.click("#evidence summary")
         assert page.run("document.querySelector('#evidence details').open")
         assert page.run("document.querySelectorAll('main table').length") > 10
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [SCREEN, PHONE], ids=["screen", "phone"])
+def test_axe_finds_no_fault_of_accessibility_in_a_page_that_is_unfolded(
+    content: DashboardContent, tmp_path: Path, scheme: str, size: tuple[int, int]
+) -> None:
+    axe = (files("axe_core_python") / "axe.min.js").read_text(encoding="utf-8")
+    with _opened(with_more(content), tmp_path) as page:
+        page.resize(*size)
+        page.call(
+            "Emulation.setEmulatedMedia",
+            features=[{"name": "prefers-color-scheme", "value": scheme}],
+        )
+        page.run("for (const one of document.querySelectorAll('details')) one.open = true")
+        page.run(f"{axe}; 0")
+        found = page.run(
+            "axe.run().then(({ violations }) => violations.map("
+            "({ id, nodes }) => [id, nodes.length, nodes[0].html]))"
+        )
+        assert found == []
