@@ -259,8 +259,8 @@ def tallies(content: DashboardContent) -> Iterator[tuple[str, str]]:
             yield kind, words
 
 
-def gate_matrix(content: DashboardContent) -> Matrix | None:
-    """Lay the verdicts out by gate and candidate, what is required first; None without any."""
+def gate_matrix(content: DashboardContent, found: Sequence[Answer]) -> Matrix | None:
+    """Lay the verdicts out by gate and answer, what is required first; None without any."""
     gates: dict[tuple[str, int], dict[str, Verdict]] = {}
     met: Counter[tuple[str, str]] = Counter()
     for verdict in sorted(content.verdicts, key=lambda one: not one.required):
@@ -277,12 +277,12 @@ def gate_matrix(content: DashboardContent) -> Matrix | None:
     }
     # A gate may name a candidate that the audit does not have.
     judged = dict.fromkeys(verdict.candidate for verdict in content.verdicts)
-    names = list(dict.fromkeys([*(one.candidate.name for one in answers(content)), *judged]))
+    names = list(dict.fromkeys([*(one.candidate.name for one in found), *judged]))
     rows = [
-        [_cell(found[name], waived) if name in found else None for name in names]
-        for found in gates.values()
+        [_cell(own[name], waived) if name in own else None for name in names]
+        for own in gates.values()
     ]
-    heads = [_gate_head(next(iter(found.values()))) for found in gates.values()]
+    heads = [_gate_head(next(iter(own.values()))) for own in gates.values()]
     baseline = {one.name for one in content.candidates if one.baseline}
     candidates = [
         MatrixHead(title=name, tag="baseline" if name in baseline else "") for name in names

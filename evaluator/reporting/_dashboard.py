@@ -154,15 +154,16 @@ def render_dashboard(content: DashboardContent) -> str:
 
 
 def _outcome(content: DashboardContent) -> Shown:
+    found = answers(content)
     parts = {
-        "answers": answers(content),
+        "answers": found,
         "most_cards": MAX_CARDS,
         "most_roomy": MAX_ROOMY,
         "most_remarks": MAX_REMARKS,
         "counts": Counter(outcome.outcome for outcome in content.outcomes),
         "qualified": qualified(content),
         "tallies": list(tallies(content)),
-        "matrix": gate_matrix(content),
+        "matrix": gate_matrix(content, found),
         "granted": taken_for_granted(content),
         "absent": not_looked_at(content),
     }

@@ -110,11 +110,11 @@ def test_of_many_candidates_the_best_come_first_and_are_the_rows(content: Dashbo
         if answer.outcome.outcome == "certified" and answer.figures[0][1]
     ]
     assert values == sorted(values, reverse=True)
-    matrix = gate_matrix(many)
+    matrix = gate_matrix(many, found)
     assert matrix is not None
     assert matrix.corner == "Candidate"
     assert [head.title for head, _ in matrix.rows] == [one.candidate.name for one in found]
-    few = gate_matrix(content)
+    few = gate_matrix(content, answers(content))
     assert few is not None
     assert [head.title for head in few.columns] == [one.name for one in content.candidates]
     assert len(content.candidates) <= MAX_CARDS
@@ -130,7 +130,7 @@ def test_the_matrix_says_where_a_gate_is_worst_and_for_whom_it_is_not(
         replace(slices, **REGIONAL),
         make_verdict(gate="for another", candidate="random_forest"),
     )
-    matrix = gate_matrix(changed)
+    matrix = gate_matrix(changed, answers(changed))
     assert matrix is not None
     assert [head.title for head, _ in matrix.rows] == [
         "accuracy of each slice",
@@ -146,7 +146,8 @@ def test_the_matrix_says_where_a_gate_is_worst_and_for_whom_it_is_not(
 
 
 def test_two_gates_of_the_same_words_both_stand(content: DashboardContent) -> None:
-    matrix = gate_matrix(judged(content, make_verdict(), make_verdict(verdict="FAIL")))
+    twice = judged(content, make_verdict(), make_verdict(verdict="FAIL"))
+    matrix = gate_matrix(twice, answers(twice))
     assert matrix is not None
     assert len(matrix.rows) == 2
 
