@@ -201,15 +201,20 @@ def _notices(
 def _what_next(state: AuditState, summary: RunSummary) -> Iterator[str]:
     """Say what helps, in a line or two."""
     audit = state.audit.name
+    refused = [
+        key
+        for key, days in (("`data:`", summary.days), ("`labels:`", summary.label_days))
+        if any(day.state == "refused" for day in days)
+    ]
     named: dict[str, str] = {}
     for one in () if summary.judged is None else summary.judged.outcomes:
         named.setdefault(one.outcome, one.candidate)
     if summary.faults:
         yield "Next: the next run tries again what faults kept from being done."
-    elif any(day.state == "refused" for day in (*summary.days, *summary.label_days)):
+    elif refused:
         yield (
-            "Next: mend the refused days' files, or the YAML; `evaluator run"
-            f" {audit} --retry` tries again as it is."
+            f"Next: mend the refused files, or the audit's {' and '.join(refused)};"
+            f" `evaluator run {audit} --retry` tries again as it is."
         )
     elif any(s.state != "current" for s in summary.slices):
         yield f"Next: mend the candidates that fail, and run again: `evaluator run {audit}`."

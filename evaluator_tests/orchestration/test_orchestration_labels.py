@@ -146,7 +146,7 @@ def facts_of(state: AuditState) -> EvaluationSetFacts:
 
 
 def told(audit: Audit, home: Home, summary: RunSummary) -> str:
-    # Wherever its lines are broken.
+    """Give the run's last words, however they are wrapped."""
     return " ".join("\n".join(format_run_summary(AuditState(audit, home), summary)).split())
 
 
@@ -242,7 +242,7 @@ def test_labels_that_are_all_refused_are_no_labels_and_the_report_is_named(home:
     lines = told(audit, home, summary)
     assert "0 of 1 days of labels accepted, 180 rows" not in lines
     assert "0 of 1 days of labels accepted, 0 rows; 180 rows in quarantine." in lines
-    assert "mend the refused days' files, or the YAML" in lines
+    assert "mend the refused files, or the audit's `labels:`; `evaluator run shop --retry`" in lines
     assert "1 days of labels have come, and none is accepted" in lines
     assert "read labels_quality_report and quarantined_labels of 2024-03-01" in lines
 
