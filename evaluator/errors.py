@@ -7,6 +7,7 @@ is raised is a fault of the machine or of the program: `fault_of` decides, for e
 import errno
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, ClassVar, Final, Literal
 
 Fault = Literal["input", "machine", "program"]
@@ -61,7 +62,8 @@ class EvaluatorError(Exception):
         return _rebuilt_error, (type(self), self.what, self.culprit, self.fix)
 
     def __str__(self) -> str:
-        return f"{self.culprit}: {self.what}. To mend it: {self.fix}."
+        # A library's words may end with a full stop of their own.
+        return f"{self.culprit}: {self.what.rstrip('.')}. To mend it: {self.fix}."
 
 
 def _rebuilt_error(
@@ -138,6 +140,20 @@ def in_words(message: str) -> str:
     name = errno.errorcode.get(number) or next(phrases, "")
     mends = [mend for names, mend in _MENDS.items() if name in names]
     return f"{words}. To mend it: {mends[0]}." if mends else words
+
+
+def check_is_file(path: Path, error: type[EvaluatorError] = UsageError) -> None:
+    """Refuse what is no file before anything is done with it.
+
+    Raises
+    ------
+    EvaluatorError
+        Of the class that is given.
+    """
+    if path.is_dir():
+        raise error("it is a folder", culprit=str(path), fix="name a file in it")
+    if not path.is_file():
+        raise error("there is no such file", culprit=str(path), fix="check its name and its folder")
 
 
 def fault_of(error: BaseException) -> Fault:

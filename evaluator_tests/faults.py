@@ -10,6 +10,8 @@ from typing import Literal
 import pandas as pd
 
 FAULTS_FILE = "faults.json"
+HANGS_FILE = "hangs"
+"""Is there once a candidate hangs."""
 CHILD_FILE = "child.pid"
 """Holds the number of a process that a candidate left behind."""
 
@@ -42,6 +44,7 @@ def crash_where_planned(features: pd.DataFrame) -> pd.DataFrame:
             if planned["kind"].endswith("kills"):
                 os.kill(os.getpid(), signal.SIGKILL)
             if planned["kind"] == "hangs":
+                plan.with_name(HANGS_FILE).touch()
                 threading.Event().wait()
             raise ConnectionError(f"the model server for {region} is out of reach")
     return features

@@ -237,14 +237,17 @@ def test_a_refused_file_is_answered_with_its_report_and_1(
     assert answer.err == ""
 
 
-@pytest.mark.parametrize("name", ["nothing.csv", ".", ""])
-def test_a_file_that_is_not_there_is_wrong_use(name: str, call: Call, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("nothing.csv", "there is no such file"), (".", "it is a folder"), ("", "it is a folder")],
+)
+def test_what_is_no_file_is_wrong_use(name: str, said: str, call: Call, tmp_path: Path) -> None:
     path = str(tmp_path / name)
 
     answer = call("validate", "shop", path)
 
     assert answer.code == 2
-    assert "there is no such file" in answer.err
+    assert said in answer.err
     assert path.rstrip("/") in answer.err
 
 
@@ -335,24 +338,75 @@ def test_an_audit_for_which_no_file_arrived_says_where_to_put_them(
     assert "cases-{date}.csv" in answer.err
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("demo", "nothing"),
-        ("demo", "sales", "--days", "15"),
-        ("infer", "no-such-file.csv"),
-        ("replay", "shop", "2026-01-01"),
-        ("replay", "shop", "yesterday", "--mended", "rows.csv"),
-    ],
+# The words, what is said about what, and how it is mended.
+MISTAKES = (
+    ("demo nothing", "nothing: there is no such example", "use one of flights, sales"),
+    ("demo sales --days 15", "--days 15: ", "ask for 1 to 14"),
+    ("infer gone.csv", "gone.csv: there is no such file", "check its name"),
+    ("infer folder", "folder: it is a folder", "name a file in it"),
+    ("check gone.csv", "gone.csv: there is no such file", "check its name"),
+    ("check folder", "folder: it is a folder", "name a file in it"),
+    ("check cases.csv --label z", "--label z: the file has no column 'z'", "name one of: id, y, p"),
+    ("check cases.csv --label y --score q", "--score q: the file has no column", "name one of:"),
+    ("check cases.csv --label y --score id", "no probabilities, such as 2", "from 0 to 1"),
+    ("check cases.csv --label y --prediction p", "('0.4', '0.5')", "values ('0', '1')"),
+    ("check cases.csv --label p --score p", "the label already", "name another column"),
+    (
+        "check cases.csv --label y --score p --html folder",
+        "folder: no file can be written there",
+        "name a file in a folder that is there",
+    ),
+    ("init full", "something is there already", "name a new folder, or an empty one"),
+    ("init new --from gone.csv", "gone.csv: there is no such file", "check its name"),
+    ("new shop --from cases.csv", "there is no project", "`evaluator init DIR`"),
+    ("run shop --candidate z", "--candidate z: the audit shop has no", "use one of one, two"),
+    ("run shop --geography z", "--geography z: the audit shop has no such", "use one of north,"),
+    ("validate shop folder", "folder: it is a folder", "name a file in it"),
+    ("replay shop 2026-01-01", "say what to do", "either --quarantine FILE or --mended FILE"),
+    ("replay shop 2026-11-31 --mended cases.csv", "no such day", "2026-01-01 to"),
+    ("replay shop yesterday --mended cases.csv", "no such day", "written like these"),
+    ("replay shop 2026-01-01 --mended folder", "folder: it is a folder", "name a file in it"),
+    ("lineage shop scorecard --format z", "there is no format 'z'", "name one of: text, json"),
+    ("show shop/z", "shop/z: the audit shop has no such candidate", "use one of one, two"),
+    ("status z", "z: there is no such audit", "use one of shop"),
+    ("compare shop a b", "shop/a: the audit shop has no such candidate", "use one of one, two"),
+    ("open shop", "shop: it has no page yet", "run it, `evaluator run shop`"),
+    ("open shop --challenge word", "a challenge chooses them", "give both FILE and --challenge"),
+    ("verify folder", "folder: it holds no certificate", "name an exported folder"),
+    ("verify shop/z", "no certificate for this candidate", "`evaluator run shop`"),
+    ("verify mail.dsse.json --key gone.pem", "gone.pem: the trusted keys", "check the path"),
+    ("require shop z", "z: the audit shop has no such candidate", "use one of one, two"),
+    ("export shop/z out", "no certificate for this candidate", "`evaluator run shop`"),
+    ("sign-off z --by A --reason r", "z: there is no such certificate", "AUDIT/CANDIDATE"),
+    ("revoke mail.dsse.json --by A --reason r", "no DSSE envelope", "get the certificate again"),
+    ("keys create a/b", "cannot be the name of a file", "give a plain name"),
+    ("keys create a --folder cases.csv", "nothing can be written there", "name another folder"),
+    ("prune z", "z: there is no such audit", "use one of shop"),
 )
-def test_words_that_name_nothing_are_answered_with_the_fix(
-    arguments: tuple[str, ...], call: Call
-) -> None:
-    answer = call(*arguments)
 
-    assert answer.code == 2
-    assert "To mend it" in answer.err
-    assert "Traceback" not in answer.err
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake[0])
+def test_a_mistake_is_answered_with_what_is_wrong_and_how_to_mend_it(
+    mistake: tuple[str, str, str], call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words, said, fix = mistake
+    monkeypatch.chdir(tmp_path)
+    for name in ("folder", "full"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "full" / "a").touch()
+    (tmp_path / "cases.csv").write_text("id,y,p\n1,1,0.5\n2,0,0.4\n")
+    (tmp_path / "mail.dsse.json").write_text("{}")
+
+    answer = call(*words.split())
+
+    # What is there and is no evidence is a fault, and all else wrong use.
+    assert answer.code == (3 if words.startswith(("verify folder", "revoke")) else 2)
+    problem, _, mended = answer.err.partition(" To mend it: ")
+    assert problem.startswith("Error: ")
+    assert said in problem
+    assert fix in mended
+    # Nobody reads a name of the program's own, nor two full stops.
+    assert not re.search(r"Traceback|Error:.*Error|evaluator\.\w|\.py\b|\.\. ", answer.err)
 
 
 def test_validate_prints_everything_as_json_too(call: Call, file: Callable[[str], str]) -> None:
@@ -602,6 +656,7 @@ def show_a_run(display: "Display") -> None:
     for _ in range(2):
         with display.stage("Intake", 3, "day"):
             pass
+        display.fail("Intake")
     with display.stage("forest", 2, "slice") as advance, display.stage("rule", 1, "slice"):
         advance()
     display.skip("forest", "nothing left to do")
@@ -619,7 +674,7 @@ def test_without_a_terminal_progress_is_a_line_a_stage(capfd: pytest.CaptureFixt
         stop()
     told = re.sub(r"\d+\.\d s", "T", capfd.readouterr().err)
     assert told.splitlines() == [
-        "Intake: 3 days, T",
+        "Intake: 3 days, T, not all of it succeeded",
         "rule: 1 slice, T",
         "forest: 2 slices, T",
         "gone: it has no artifact",
@@ -639,7 +694,7 @@ def test_in_a_terminal_each_candidate_has_a_row_and_nothing_goes_on_turning(
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.getvalue())
     last = [" ".join(line.split()[:-1]) for line in plain.replace("\r", "\n").splitlines()[-5:]]
     assert last == [
-        "✓ Intake 3 days",
+        "✗ Intake not all of it succeeded",
         "✓ forest 2 slices",
         "✓ rule 1 slice",
         "- gone it has no artifact",
@@ -687,7 +742,7 @@ def test_the_doctor_says_what_is_wrong_and_how_to_mend_it(
     wrong = ("audit wrong", "permissions", "signing key", "Dagster", "database runs.db")
     assert problems == {*wrong, f"port {port}"}
     assert "it cannot be read as YAML" in found["audit wrong"]["found"]
-    assert found["permissions"]["fix"] == f"`chmod -R go= {home}`"
+    assert found["permissions"]["fix"] == f"`chmod go= {home}`"
     assert str(tmp_path / "gone.pem") in found["signing key"]["found"]
     assert "is damaged" in found["database runs.db"]["found"]
     assert found["database mlflow.db"]["found"] == "whole"
@@ -718,6 +773,9 @@ def test_a_second_ui_over_one_state_is_refused(
     assert answer.code == 2
     assert f"{tmp_path / 'home'}: a UI with its daemon runs over this state already" in answer.err
     assert started == []
+    # To have one is no problem.
+    examined = call("doctor", "--port", str(free_port))
+    assert re.search(r"^ok +UI +it runs over this state$", examined.out, re.MULTILINE)
 
 
 def test_the_ui_tells_what_does_not_load_and_starts(

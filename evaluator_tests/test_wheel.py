@@ -422,6 +422,7 @@ def test_what_a_candidate_saw_in_training_is_refused_left_out_or_told_and_silenc
         declared = {"type": "evaluator.orchestration.AuditComponent", "attributes": attributes}
         (folder / "defs.yaml").write_text(json.dumps(declared))
         told = project.ask("evaluator", "run", "loans", code=code).out
+        told += project.ask("evaluator", "show", "loans").out
         return told + project.ask("evaluator", "verify", "loans/model", code=NOT_CERTIFIED).out
 
     refused = said({**files}, NOT_CERTIFIED)

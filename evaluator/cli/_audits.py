@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from evaluator.cli._display import progress_display
-from evaluator.errors import EvaluatorError, UsageError
+from evaluator.errors import EvaluatorError, UsageError, check_is_file
 from evaluator.verifier import Exit
 
 if TYPE_CHECKING:
@@ -368,7 +368,7 @@ def _hold_alone(home: "Home") -> None:
     import fcntl
 
     # Never closed, and inherited by nobody: it is this process's end that lets go of it.
-    lock = os.open(home.dagster / "ui.lock", os.O_CREAT | os.O_RDWR, 0o600)
+    lock = os.open(home.ui_lock, os.O_CREAT | os.O_RDWR, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -441,9 +441,3 @@ def check_can_be_written(path: Path) -> None:
             culprit=str(path),
             fix="name a file in a folder that is there",
         )
-
-
-def check_is_file(path: Path) -> None:
-    """Refuse what is no file before anything is done with it."""
-    if not path.is_file():
-        raise UsageError("there is no such file", culprit=str(path), fix="check the path")

@@ -360,7 +360,7 @@ def require(
         raise UsageError(
             f"the audit {audit} has no such candidate",
             culprit=candidate,
-            fix=f"use one of {', '.join(candidates) or '(there is none)'}",
+            fix=f"use one of {', '.join(candidates)}" if candidates else "declare it in the YAML",
         )
     if key and allow_unsigned:
         raise UsageError(
@@ -464,8 +464,9 @@ def _newest(audit: str, candidate: str | None) -> bytes:
             if candidate not in paths
             else f"its newest certificate, {paths[candidate]}, is gone",
             culprit=audit if candidate is None else f"{audit}/{candidate}",
-            fix=f"use one of {', '.join(filter(None, paths)) or '(there is none)'}, or name a"
-            " certificate's file",
+            fix=f"use one of {', '.join(filter(None, paths))}, or name a certificate's file"
+            if paths
+            else f"name a certificate's file, or issue one: `evaluator run {audit}`",
         )
     return content
 

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import typer
 
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from evaluator.orchestration import Advance, Display
+
+_NOT_ALL: Final = "not all of it succeeded"
 
 
 @contextmanager
@@ -52,6 +54,7 @@ class _RichDisplay:
     def __init__(self, progress: "Progress") -> None:
         self._progress = progress
         self._rows: dict[str, TaskID] = {}
+        self._failed: set[str] = set()
 
     def plan(self, *stages: str) -> None:
         for name in stages:
@@ -80,6 +83,13 @@ class _RichDisplay:
             self._progress.update(row, completed=1, note="stopped", sign="-")
             raise
         self._progress.update(row, completed=1, note=count, sign="[green]✓[/]")
+        if name in self._failed:
+            self.fail(name)
+
+    def fail(self, name: str) -> None:
+        # A stage may go on in parts, and what failed in one stays so.
+        self._failed.add(name)
+        self._progress.update(self._rows[name], note=_NOT_ALL, sign="[red]✗[/]")
 
     def skip(self, name: str, why: str) -> None:
         row = self._rows.get(name)
@@ -100,6 +110,7 @@ class _PlainDisplay:
         self._planned: list[str] = []
         self._taken: dict[str, float] = {}
         self._ended: dict[str, str] = {}
+        self._failed: set[str] = set()
 
     def plan(self, *stages: str) -> None:
         self._planned += stages
@@ -117,6 +128,9 @@ class _PlainDisplay:
         self._taken[name] = self._taken[name] + monotonic() - began
         self._ended[name] = f"{name}: {_count(parts, thing)}, {self._taken[name]:.1f} s"
 
+    def fail(self, name: str) -> None:
+        self._failed.add(name)
+
     def skip(self, name: str, why: str) -> None:
         if name in self._planned and name not in self._taken:
             self._tell()
@@ -130,7 +144,8 @@ class _PlainDisplay:
 
     def _tell(self, *, but: str = "") -> None:
         for name in [name for name in self._ended if name != but]:
-            typer.echo(self._ended.pop(name), err=True)
+            failed = f", {_NOT_ALL}" if name in self._failed else ""
+            typer.echo(f"{self._ended.pop(name)}{failed}", err=True)
 
 
 def _count(parts: int, thing: str) -> str:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evaluator.cli._audits import Geography, Label, Segment, check_is_file
-from evaluator.errors import UsageError
+from evaluator.cli._audits import Geography, Label, Segment
+from evaluator.errors import UsageError, check_is_file
 
 if TYPE_CHECKING:
     from evaluator.orchestration import FirstAudit

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 import yaml
 
-from evaluator.errors import IntakeError
+from evaluator.errors import IntakeError, check_is_file
 from evaluator.intake._infer_layout import FoundLayout, layout_of, one_line
 from evaluator.intake._readers import ENDINGS, Reader, format_of, open_reader
 from evaluator.intake._readers._stream import RefusedFileError, decompressed_name
@@ -192,10 +192,7 @@ def _infer(
 
     The values of `categories` are listed, however many they are: something is sliced by them.
     """
-    if not path.is_file():
-        raise IntakeError(
-            "there is no such file", culprit=str(path), fix="check its name and its folder"
-        )
+    check_is_file(path, IntakeError)
     with _told_as_intake_error(path):
         return _look(path, categories, required)
 

@@ -11,7 +11,7 @@ from typing import Final
 
 import pyarrow.parquet as pq
 
-from evaluator.errors import IntakeError, fault_of
+from evaluator.errors import IntakeError, check_is_file, fault_of
 from evaluator.intake._drift import Content, content_drift
 from evaluator.intake._profile import (
     MAX_EXAMPLES,
@@ -127,10 +127,7 @@ def ingest(
     """
     sources = [source] if isinstance(source, Path) else source
     for path in sources:
-        if not path.is_file():
-            raise IntakeError(
-                "there is no such file", culprit=str(path), fix="check its name and its folder"
-            )
+        check_is_file(path, IntakeError)
     first = sources[0]
     name = first.name if name is None else name
 

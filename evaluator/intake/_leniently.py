@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from evaluator.errors import IntakeError, fault_of
+from evaluator.errors import IntakeError, check_is_file, fault_of
 from evaluator.intake._readers import format_of, open_reader
 from evaluator.intake._readers._stream import RefusedFileError
 from evaluator.intake._rules import TEXT
@@ -62,10 +62,7 @@ def read_leniently(
     IntakeError
         Where it is absent or cannot be read.
     """
-    if not path.is_file():
-        raise IntakeError(
-            "there is no such file", culprit=str(path), fix="check its name and its folder"
-        )
+    check_is_file(path, IntakeError)
     try:
         yield from _read(path, _lenient(path, data, id_columns), data, id_columns)
     except RefusedFileError as error:

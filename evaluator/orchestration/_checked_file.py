@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from evaluator.errors import UsageError
+from evaluator.errors import UsageError, check_is_file
 from evaluator.intake import FoundSchema, find_schema, likely_positive
 from evaluator.metrics import METRICS
 from evaluator.scorecard import can_name_assets, can_name_partitions, plain_name
@@ -119,8 +119,7 @@ def audit_of_file(path: Path, asked: CheckRequest) -> CheckedFile:
     IntakeError
         Where the file cannot be read.
     """
-    if not path.is_file():
-        raise UsageError("there is no such file", culprit=str(path), fix="check the path")
+    check_is_file(path)
     dividing = [name for name in (asked.geography, asked.segment) if name is not None]
     others = [name for key, name in asked.columns.items() if name not in dividing]
     schema = find_schema(path, categories=dividing, outputs=others)

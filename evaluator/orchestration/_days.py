@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from evaluator.errors import UsageError
+from evaluator.errors import UsageError, check_is_file
 from evaluator.evidence import (
     Record,
     RunContext,
@@ -136,8 +136,7 @@ def replay_quarantine(state: AuditState, stream: Stream, day: str, mended: Path)
         Where there is no such file, the day was not taken in, a line is not in its quarantine, or
         no row was changed.
     """
-    if not mended.is_file():
-        raise UsageError("there is no such file", culprit=str(mended), fix="check the path")
+    check_is_file(mended)
     target = state.source(stream).mended(day)
     target.parent.mkdir(parents=True, exist_ok=True)
     known = read_mended(target) if target.is_file() else {}

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from evaluator import __version__
 from evaluator.certification import signing_key_from_environment, trusted_by_environment
 from evaluator.errors import EvaluatorError
-from evaluator.orchestration._home import Home, check_instance_file
+from evaluator.orchestration._home import Home, check_instance_file, is_held
 from evaluator.orchestration._services import LOOPBACK
 from evaluator.reporting import printable
 from evaluator.spec import audit_names, load_audit
@@ -57,7 +57,7 @@ def examine(home: Home, audits: Path, port: int) -> list[Finding]:
         lambda: _state(home),
         _keys,
         lambda: _databases(home),
-        lambda: _port(port),
+        lambda: _port(home, port),
         lambda: _disk(home),
     )
     return [finding for look in looks for finding in look()]
@@ -116,7 +116,7 @@ def _state(home: Home) -> Iterator[Finding]:
         and path.stat().st_mode & (stat.S_IRWXO | stat.S_IWGRP)
     ]
     if others:
-        fix = f"`chmod -R go= {home.root}`"
+        fix = f"`chmod go= {' '.join(map(str, others))}`"
         yield Finding("permissions", f"{_named(others)} is open to others", fix)
     else:
         yield Finding("permissions", "the state is its owner's alone")
@@ -169,13 +169,16 @@ def _database(path: Path) -> Finding:
     return Finding(what, "whole") if found == "ok" else Finding(what, f"{path}: {found}", fix)
 
 
-def _port(port: int) -> Iterator[Finding]:
+def _port(home: Home, port: int) -> Iterator[Finding]:
+    if is_held(home.ui_lock):
+        # Then somebody listens, and should.
+        yield Finding("UI", "it runs over this state")
+        return
     problem = why_not_listen(port)
     if problem is None:
         yield Finding(f"port {port}", "free for `evaluator ui`")
     else:
-        # Where our own UI runs that is as it should be, and the line says how to have another.
-        fix = f"use what listens there, or name another: `evaluator ui --port {port + 1}`"
+        fix = f"end what listens there, or name another: `evaluator ui --port {port + 1}`"
         yield Finding(f"port {port}", f"the UI cannot listen there ({problem})", fix)
 
 

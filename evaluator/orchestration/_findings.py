@@ -72,10 +72,11 @@ def stored_findings(state: AuditState, candidate: str | None = None) -> StoredFi
     UsageError
         Where there is no such candidate, and where nothing is stored.
     """
-    name, record = state.audit.name, state.current(Asset.SCORECARD)
+    record = state.current(Asset.SCORECARD)
     days = [(stream, state.day_states(stream)) for stream in state.streams]
     if candidate is None and record is None:
         if not any(found for _, found in days):
+            name = state.audit.name
             raise UsageError(
                 "nothing of it is stored yet", culprit=name, fix=f"run it, `evaluator run {name}`"
             )
@@ -87,22 +88,9 @@ def stored_findings(state: AuditState, candidate: str | None = None) -> StoredFi
 
 def _judged(state: AuditState, candidate: str | None) -> JudgedScorecard:
     """Read what was found of one candidate, or of all."""
-    name = state.audit.name
-    candidates = [declared.name for declared in state.spec.candidates]
     if candidate is None:
         return read_judged_scorecard(state)
-    if candidate not in candidates:
-        raise UsageError(
-            f"the audit {name} has no such candidate",
-            culprit=f"{name}/{candidate}",
-            fix=f"use one of {', '.join(candidates) or '(there is none)'}",
-        )
-    if state.current(Asset.SCORECARD) is None:
-        raise UsageError(
-            "it was not scored yet",
-            culprit=f"{name}/{candidate}",
-            fix=f"run it, `evaluator run {name}`",
-        )
+    _check_candidates(state, candidate)
     judged = read_judged_scorecard(state)
     return replace(
         judged,
@@ -111,6 +99,23 @@ def _judged(state: AuditState, candidate: str | None) -> JudgedScorecard:
         verdicts=[verdict for verdict in judged.verdicts if verdict.candidate == candidate],
         outcomes=[outcome for outcome in judged.outcomes if outcome.candidate == candidate],
     )
+
+
+def _check_candidates(state: AuditState, *candidates: str) -> None:
+    name, declared = state.audit.name, [one.name for one in state.spec.candidates]
+    for candidate in candidates:
+        if candidate not in declared:
+            raise UsageError(
+                f"the audit {name} has no such candidate",
+                culprit=f"{name}/{candidate}",
+                fix=f"use one of {', '.join(declared)}" if declared else "declare it in the YAML",
+            )
+    if state.current(Asset.SCORECARD) is None:
+        raise UsageError(
+            "nothing was scored yet",
+            culprit=f"{name}/{candidates[0]}",
+            fix=f"run it, `evaluator run {name}`",
+        )
 
 
 def format_findings(found: StoredFindings) -> Iterator[str]:
@@ -228,8 +233,7 @@ def stored_comparison(state: AuditState, one: str, other: str) -> StoredComparis
     UsageError
         Where they were not compared.
     """
-    for candidate in (one, other):
-        _judged(state, candidate)
+    _check_candidates(state, one, other)
     card = read_judged_scorecard(state).scorecard
     # With the baseline as the page has it; the others all with all.
     for table in (card.comparisons, card.pairs):

@@ -99,6 +99,18 @@ def locked(path: Path, *, shared: bool = False) -> Iterator[None]:
         yield
 
 
+def is_held(lock: Path) -> bool:
+    """Tell whether a process lives; its number could be another's by now, a lock cannot."""
+    try:
+        with lock.open("r") as opened:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:  # another process was first, or none ever was
+        return False
+    return False
+
+
 @dataclass(frozen=True)
 class Home:
     """The platform's folders and addresses.
@@ -156,6 +168,11 @@ class Home:
     def tracks_itself(self) -> bool:
         """Whether MLflow runs go into the platform's own file and to no server."""
         return not os.environ.get("MLFLOW_TRACKING_URI")
+
+    @property
+    def ui_lock(self) -> Path:
+        """Held by a UI with its daemon while it runs over this state."""
+        return self.dagster / "ui.lock"
 
     @property
     def mlflow_database(self) -> Path:

@@ -30,7 +30,7 @@ from evaluator.errors import StateError
 from evaluator.orchestration._asset_specs import key_of
 from evaluator.orchestration._component import audit_definitions
 from evaluator.orchestration._executors._executor import SliceExecutor
-from evaluator.orchestration._home import Home, locked
+from evaluator.orchestration._home import Home, is_held, locked
 from evaluator.orchestration._partitions import Range, tell_values
 from evaluator.orchestration._resources import OneState
 from evaluator.orchestration._state import AuditState
@@ -249,7 +249,7 @@ def _telling_of_its_database(home: Home) -> Iterator[None]:
 
 def is_anybody_at_work(home: Home) -> bool:
     """Tell whether a terminal or a UI of this machine is at work, without any database."""
-    return any(map(_is_held, [*_locks_of_terminals(home), home.dagster / "ui.lock"]))
+    return any(map(is_held, [*_locks_of_terminals(home), home.ui_lock]))
 
 
 def close_what_terminals_left(home: Home, instance: dg.DagsterInstance | None = None) -> None:
@@ -260,7 +260,7 @@ def close_what_terminals_left(home: Home, instance: dg.DagsterInstance | None = 
     StateError
         Where Dagster's database cannot be used. The next look finds the same.
     """
-    left = [lock for lock in _locks_of_terminals(home) if not _is_held(lock)]
+    left = [lock for lock in _locks_of_terminals(home) if not is_held(lock)]
     if not left:
         return
     names = {lock.name for lock in left}
@@ -289,19 +289,7 @@ def is_abandoned(home: Home, run: dg.DagsterRun) -> bool:
     """Tell whether a terminal of this machine ran it, whose process is gone."""
     lock = run.tags.get(LOCAL_RUN_TAG, "")
     here = lock.startswith(f"{platform.node()}-")
-    return here and not _is_held(home.dagster / "terminals" / lock)
-
-
-def _is_held(lock: Path) -> bool:
-    """Tell whether a process lives; its number could be another's by now, a lock cannot."""
-    try:
-        with lock.open("r") as opened:
-            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except FileNotFoundError:  # another process was first
-        return False
-    return False
+    return here and not is_held(home.dagster / "terminals" / lock)
 
 
 def _cause(failure: dg.DagsterEvent) -> str:

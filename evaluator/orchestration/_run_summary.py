@@ -106,6 +106,7 @@ def format_run_summary(state: AuditState, summary: RunSummary) -> Iterator[str]:
         first.append(_count_slices(summary))
     judged = summary.judged
     last = [*([] if judged is None else _where(state)), *_what_next(state, summary)]
+    last += _more(state, summary)
     if judged is not None:
         table = outcome_table(
             outcomes=judged.outcomes,
@@ -199,7 +200,7 @@ def _notices(
 
 
 def _what_next(state: AuditState, summary: RunSummary) -> Iterator[str]:
-    """Say what helps, in a line or two."""
+    """Say what helps, in a sentence at most."""
     audit = state.audit.name
     refused = [
         key
@@ -224,6 +225,16 @@ def _what_next(state: AuditState, summary: RunSummary) -> Iterator[str]:
         yield f"Next: more cases; `evaluator show {audit}/{named['undecided']}` says how many."
     elif named:
         yield f"Next: `evaluator show {audit}/{named['not certified']}` says which gates fail."
+    elif not state.spec.candidates:
+        yield (
+            "Next: name what is judged, in `candidates:` of the YAML; then `evaluator run"
+            f" {audit}`."
+        )
+
+
+def _more(state: AuditState, summary: RunSummary) -> Iterator[str]:
+    """Say where the rest is."""
+    audit = state.audit.name
     if summary.judged is not None:
         yield (
             f"More: `evaluator show {audit}` prints the rest, `evaluator open {audit}` opens the"

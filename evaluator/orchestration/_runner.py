@@ -46,6 +46,9 @@ class Display(Protocol):
     def stage(self, name: str, parts: int, thing: str) -> AbstractContextManager[Advance]:
         """Show a stage of so many things from its beginning to its end; several may go on."""
 
+    def fail(self, name: str) -> None:
+        """Say of a stage that ended that not all of it was done; the last words say why."""
+
     def skip(self, name: str, why: str) -> None:
         """Say why an announced stage does not begin; of one that has begun nothing is said."""
 
@@ -216,16 +219,19 @@ class AuditRun:
         faults = self._compute([c for c in observed if pending[c.name]], pending)
         for candidate in observed:
             computed = pending[candidate.name]
-            count = len(before[candidate.name])
-            self._display.skip(
-                candidate.name, f"{count:,} slice{'' if count == 1 else 's'}, nothing left to do"
-            )
             after = self._chosen_slices(candidate) if computed else before[candidate.name]
             self.summary.reused += len(after) - len(computed)
             self.summary.computed += sum(
                 s.state == "current" and s.slice in computed for s in after
             )
+            if any(s.slice in computed and s.state != "current" for s in after):
+                self._display.fail(candidate.name)
             self.summary.slices += after
+        for candidate in observed:
+            count = len(before[candidate.name])
+            self._display.skip(
+                candidate.name, f"{count:,} slice{'' if count == 1 else 's'}, nothing left to do"
+            )
         left = [s for s in self.summary.slices if s.state != "current"]
         times = Counter((s.candidate, s.error) for s in left if s.fault not in (None, "input"))
         self.summary.faults += [
@@ -342,6 +348,8 @@ class AuditRun:
         """Run some assets; where `partial`, a failure is a finding and shows in the state."""
         with self._display.stage(stage, *parts):
             faults = self._runs.execute(names, chosen)
+        if faults:
+            self._display.fail(stage)
         if not partial:
             self.summary.faults += [f"{stage}: {fault}" for fault in faults]
         return faults
@@ -365,5 +373,7 @@ def _check_choice(audit: Audit, choice: Choice) -> None:
             raise UsageError(
                 f"the audit {audit.name} has no such {option}",
                 culprit=f"--{option} {chosen}",
-                fix=f"use one of {', '.join(known[option]) or '(there is none)'}",
+                fix=f"use one of {', '.join(known[option])}"
+                if known[option]
+                else "leave it out: the audit declares none",
             )

@@ -263,7 +263,7 @@ def _certificates(state: AuditState, now: datetime) -> Iterator[CertificateStatu
 
 def _what_to_do(state: AuditState, status: AuditStatus, now: datetime) -> Iterator[str]:
     """Say what helps, the first thing first."""
-    name, frozen = state.audit.name, state.current(Asset.EVALUATION_SET)
+    name = state.audit.name
     run, show = f"`evaluator run {name}`", f"`evaluator show {name}`"
     if status.last_day is None and not status.refused:
         yield f"{run}: nothing was taken in yet"
@@ -271,8 +271,15 @@ def _what_to_do(state: AuditState, status: AuditStatus, now: datetime) -> Iterat
         yield f"{run}: days wait"
     if status.refused:
         yield f"mend what is refused: {show} names the reports"
-    if status.last_day is None or not state.spec.candidates:
-        return
+    if not state.spec.candidates:
+        yield "name what is judged, in `candidates:` of the YAML"
+    elif status.last_day is not None:
+        yield from _what_to_evaluate(state, status, now)
+
+
+def _what_to_evaluate(state: AuditState, status: AuditStatus, now: datetime) -> Iterator[str]:
+    name, frozen = state.audit.name, state.current(Asset.EVALUATION_SET)
+    run, show = f"`evaluator run {name}`", f"`evaluator show {name}`"
     if frozen is None or needs_refresh(state, frozen, now):
         yield f"{run}: there are days that are not evaluated"
     if status.slices.get("failed"):

@@ -37,6 +37,9 @@ class Stages:
         self.shown[name] = parts
         yield lambda: None
 
+    def fail(self, name: str) -> None:
+        raise AssertionError(name)
+
     def skip(self, name: str, why: str) -> None:
         raise AssertionError(name, why)
 

@@ -18,7 +18,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from evaluator.demo._flights import LATE_MINUTES, load_flights, write_daily_files
-from evaluator.orchestration import AuditRun, Choice, Home, RunSummary
+from evaluator.orchestration import AuditRun, Choice, Display, Home, RunSummary
 from evaluator.orchestration._tracking import tracking_client
 from evaluator.spec import Audit, AuditSpec, load_audit
 from evaluator_tests.conftest import BuiltOnce
@@ -156,19 +156,13 @@ def open_home(root: Path, patch: pytest.MonkeyPatch) -> Home:
     return home
 
 
-class _Quiet:
+class _Quiet(Display):
     """A display that shows nothing."""
-
-    def plan(self, *stages: str) -> None:
-        """Announce nothing."""
 
     @contextmanager
     def stage(self, _name: str, _parts: int, _thing: str) -> Iterator[Callable[[], None]]:
         """Show nothing."""
         yield lambda: None
-
-    def skip(self, name: str, why: str) -> None:
-        """Say nothing."""
 
 
 def start(audit: Audit, home: Home, choice: Choice | None = None) -> AuditRun:

@@ -21,7 +21,7 @@ from mlflow.tracking import MlflowClient
 
 from evaluator.errors import StateError
 from evaluator.evidence import digest_of_file
-from evaluator.orchestration import AuditRun, AuditState, Choice, Home
+from evaluator.orchestration import AuditRun, AuditState, Choice, Display, Home
 from evaluator.orchestration._executors._processes import ProcessExecutor
 from evaluator.orchestration._local_runs import LocalRuns, new_run_id
 from evaluator.orchestration._mlflow_runs import DAGSTER_RUN_TAG, IDENTITY_TAG
@@ -200,21 +200,17 @@ def test_a_run_of_mlflow_in_which_logging_fails_is_closed_as_failed(
     assert [r.info.status for r in client.search_runs([experiment])] == ["FAILED"]
 
 
-class _Watching:
+class _Watching(Display):
     """A display that looks what is there when a stage begins."""
 
     def __init__(self, look: Callable[[], bool]) -> None:
         self.seen: dict[str, bool] = {}
         self._look = look
 
-    def plan(self, *stages: str) -> None: ...
-
     @contextmanager
     def stage(self, name: str, _parts: int, _thing: str) -> Iterator[Callable[[], None]]:
         self.seen[name] = self._look()
         yield lambda: None
-
-    def skip(self, name: str, why: str) -> None: ...
 
 
 def test_a_tracking_server_is_waited_for_last_and_by_name(

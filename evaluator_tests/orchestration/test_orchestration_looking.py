@@ -63,6 +63,20 @@ def test_the_last_words_of_a_run_are_one_screen_and_name_what_is_missing(
     assert "`evaluator show flights` prints the rest, `evaluator open flights`" in text
 
 
+def test_where_no_candidate_is_declared_that_is_what_to_do_next(
+    state: AuditState, tmp_path: Path
+) -> None:
+    spec = state.spec.model_copy(update={"candidates": (), "gates": ()})
+    bare = AuditState(state.audit._replace(spec=spec), state.home)
+    next_step = "name what is judged, in `candidates:` of the YAML"
+    assert f"Next: {next_step}" in " ".join(
+        format_run_summary(bare, RunSummary(days=state.day_states()))
+    )
+    declare(bare.audit, tmp_path)
+    (status,) = read_statuses(["flights"], tmp_path, state.home, datetime.now(UTC))
+    assert (status.problem, status.to_do) == ("", next_step)
+
+
 def test_whatever_happened_the_last_words_are_one_screen_that_names_faults_and_refused_days(
     state: AuditState,
 ) -> None:
@@ -153,7 +167,7 @@ def test_a_candidate_that_is_none_and_an_audit_that_never_ran_are_wrong_use(
     empty = AuditState(audit, Home(tmp_path, str(tmp_path / "evidence")))
     with pytest.raises(UsageError, match="flights: nothing of it is stored yet"):
         stored_findings(empty)
-    with pytest.raises(UsageError, match="flights/frail: it was not scored yet"):
+    with pytest.raises(UsageError, match="flights/frail: nothing was scored yet"):
         stored_findings(empty, "frail")
 
 
@@ -249,5 +263,5 @@ def test_what_was_not_compared_says_what_to_do(
     with pytest.raises(UsageError, match="flights/third: the audit flights has no such candidate"):
         stored_comparison(state, "sturdy", "third")
     empty = AuditState(audit, Home(tmp_path, str(tmp_path / "evidence")))
-    with pytest.raises(UsageError, match="flights/sturdy: it was not scored yet"):
+    with pytest.raises(UsageError, match="flights/sturdy: nothing was scored yet"):
         stored_comparison(empty, "sturdy", "frail")
