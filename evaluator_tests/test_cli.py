@@ -20,6 +20,7 @@ import yaml
 from evaluator import __version__, cli
 from evaluator.cli._display import progress_display
 from evaluator.errors import RenamedKeyWarning
+from evaluator.orchestration import StoredPage
 from evaluator.spec import Audit, AuditSpec, DataSpec, load_audit
 from evaluator_tests.conftest import Call
 from evaluator_tests.spec.conftest import GOOD
@@ -31,7 +32,7 @@ HEADER = "case_id,country,customer,amount,label\n"
 COMMANDS = (
     *("check", "init", "new"),
     *("demo", "run", "validate", "infer", "replay", "prune", "lineage", "ui"),
-    *("show", "status", "compare", "doctor"),
+    *("show", "status", "dashboard", "compare", "doctor"),
     *("verify", "export", "open", "sign-off", "waive", "revoke", "correct", "require"),
     *("keys create", "keys revoke"),
 )
@@ -371,6 +372,7 @@ MISTAKES = (
     ("status z", "z: there is no such audit", "use one of shop"),
     ("compare shop a b", "shop/a: the audit shop has no such candidate", "use one of one, two"),
     ("open shop", "shop: it has no page yet", "run it, `evaluator run shop`"),
+    ("dashboard shop --pdf folder", "folder: no file can be written there", "name a file in a"),
     ("open shop --challenge word", "a challenge chooses them", "give both FILE and --challenge"),
     ("verify folder", "folder: it holds no certificate", "name an exported folder"),
     ("verify shop/z", "no certificate for this candidate", "`evaluator run shop`"),
@@ -505,7 +507,7 @@ def test_a_page_is_opened_in_the_browser_and_its_path_is_told(
     page = tmp_path / "a page.html"
     page.touch()
     opened: list[str] = []
-    monkeypatch.setattr("evaluator.orchestration.page_of", lambda _: str(page))
+    monkeypatch.setattr("evaluator.orchestration.page_of", lambda _: StoredPage(str(page), b""))
     monkeypatch.setattr("webbrowser.open", lambda url: opened.append(url) or is_opened)
 
     answer = call("open", "shop")
@@ -513,6 +515,52 @@ def test_a_page_is_opened_in_the_browser_and_its_path_is_told(
     assert (answer.code, answer.out) == (0, f"{page}\n")
     assert opened == [page.as_uri()]
     assert ("open it yourself" in answer.err) is not is_opened
+
+
+@pytest.fixture
+def page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The audit has a page."""
+    stored = StoredPage("there/page.html", b"<h1>The answer</h1>")
+    monkeypatch.setattr("evaluator.orchestration.page_of", lambda _: stored)
+
+
+@pytest.mark.usefixtures("page")
+def test_it_is_said_where_the_page_lies(call: Call) -> None:
+    assert call("dashboard", "shop").out == "there/page.html\n"
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("page")
+def test_the_page_is_printed_where_there_is_a_chromium(call: Call, tmp_path: Path) -> None:
+    target = tmp_path / "shop.pdf"
+
+    answer = call("dashboard", "shop", "--pdf", str(target))
+
+    assert (answer.code, answer.out) == (0, f"The page is printed in {target}.\n")
+    assert target.read_bytes().startswith(b"%PDF-")
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "said"),
+    [(None, 2, "no browser that prints is installed"), ("exit 7", 3, "it ended with 7")],
+)
+@pytest.mark.usefixtures("page")
+def test_without_a_browser_that_prints_the_page_is_not_printed(
+    content: str | None, code: int, said: str, call: Call, tmp_path: Path
+) -> None:
+    program = tmp_path / "chromium"
+    if content is not None:
+        program.write_text(f"#!/bin/sh\n{content}\n")
+        program.chmod(0o755)
+    target = tmp_path / "shop.pdf"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", str(tmp_path))
+        answer = call("dashboard", "shop", "--pdf", str(target))
+
+    assert answer.code == code
+    assert said in answer.err
+    assert "in your own browser" in answer.err
+    assert not target.exists()
 
 
 def test_the_status_names_every_audit_also_one_that_does_not_load_and_leaves_nothing(

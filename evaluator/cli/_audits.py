@@ -21,6 +21,7 @@ Geography = Annotated[
 Segment = Annotated[
     str | None, typer.Option(metavar="<column>", help="The column with a case's segment.")
 ]
+AsJson = Annotated[bool, typer.Option("--json", help="Print everything as JSON instead.")]
 Label = Annotated[
     str | None, typer.Option(metavar="<column>", help="The column that holds the truth.")
 ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from evaluator.cli._audits import audits_folder, check_can_be_written, state_of_audit
+from evaluator.cli._audits import AsJson, audits_folder, check_can_be_written, state_of_audit
 from evaluator.errors import UsageError
 from evaluator.verifier import (
     CASES_ASKED,
@@ -227,7 +227,7 @@ def _open_page(audit: str) -> None:
 
     from evaluator.orchestration import page_of
 
-    page = page_of(state_of_audit(audit))
+    page = page_of(state_of_audit(audit)).location
     typer.echo(page)
     path = Path(page)
     # In an object store a browser cannot read it.
@@ -345,6 +345,7 @@ def require(
     allow_unsigned: Annotated[
         bool, typer.Option("--allow-unsigned", help="Ask for no signature, and believe the folder.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Ask before a release whether this very artifact is certified.
 
@@ -390,6 +391,14 @@ def require(
         now=datetime.now(UTC),
         known_head=None if ledger_head is None else parse_head(ledger_head),
     )
+    code = Exit.DONE if answer.is_met else Exit.NOT_CERTIFIED
+    if as_json:
+        import json
+        from dataclasses import asdict
+
+        told = {"audit": audit, "candidate": candidate, **asdict(answer)}
+        typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
+        raise typer.Exit(code)
     lines = list(answer.reasons)
     if answer.outcome is not None and answer.is_met:
         lines.insert(0, answer.outcome)
@@ -400,7 +409,7 @@ def require(
         typer.echo(f"  and         {line}")
     for caution in answer.cautions:
         typer.echo(f"  CAUTION     {caution}")
-    raise typer.Exit(Exit.DONE if answer.is_met else Exit.NOT_CERTIFIED)
+    raise typer.Exit(code)
 
 
 class _FoundCertificate(NamedTuple):

@@ -1,16 +1,19 @@
 """The commands that look at what is stored: none of them runs anything."""
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
-from evaluator.cli._audits import audits_folder, check_can_be_written, state_of_audit
+from evaluator.cli._audits import AsJson, audits_folder, check_can_be_written, state_of_audit
+from evaluator.errors import StateError, UsageError
 from evaluator.verifier import Exit
 
 commands = typer.Typer()
-AsJson = Annotated[bool, typer.Option("--json", help="Print everything as JSON instead.")]
+_BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+_SECONDS_TO_PRINT: Final = 300
 
 
 @commands.command(
@@ -79,6 +82,73 @@ def status(
     else:
         for line in format_statuses(found):
             typer.echo(line)
+
+
+@commands.command(
+    epilog="Examples: evaluator dashboard flights  |  evaluator dashboard flights --pdf flights.pdf"
+)
+def dashboard(
+    audit: Annotated[str, typer.Argument(help="The audit's name.")],
+    *,
+    pdf: Annotated[
+        Path | None, typer.Option(help="Write it to this file as it is printed, by Chromium.")
+    ] = None,
+) -> None:
+    """Say where an audit's page lies, or write it as a PDF.
+
+    The PDF has the answer and what each section found, with the details folded.
+    """
+    from evaluator.orchestration import page_of
+
+    if pdf is not None:
+        check_can_be_written(pdf)
+    page = page_of(state_of_audit(audit))
+    if pdf is None:
+        typer.echo(page.location)
+    else:
+        _print(page.content, pdf)
+        typer.echo(f"The page is printed in {pdf}.")
+
+
+def _print(page: bytes, to: Path) -> None:
+    """Let a browser print a page."""
+    import shutil
+    import subprocess
+    from tempfile import TemporaryDirectory
+
+    from evaluator.evidence import write_whole
+
+    program = next(filter(None, map(shutil.which, _BROWSERS)), None)
+    if program is None:
+        raise UsageError(
+            f"no browser that prints is installed ({', '.join(_BROWSERS)})",
+            culprit="--pdf",
+            fix="install Chromium, or print the page in your own browser",
+        )
+    with TemporaryDirectory() as folder:
+        source, printed = Path(folder) / "page.html", Path(folder) / "page.pdf"
+        source.write_bytes(page)
+        arguments = ["--headless", "--disable-gpu", "--no-pdf-header-footer"]
+        # As root it has no sandbox of its own; the page allows no script but ours.
+        arguments += ["--no-sandbox"] if os.geteuid() == 0 else []
+        arguments += [f"--user-data-dir={folder}/profile", f"--print-to-pdf={printed}"]
+        try:
+            ended = subprocess.run(  # noqa: S603 - the browser and a page of ours
+                [program, *arguments, source.as_uri()],
+                capture_output=True,
+                timeout=_SECONDS_TO_PRINT,
+                check=False,
+            )
+            why = f"it ended with {ended.returncode}"
+        except subprocess.TimeoutExpired:
+            why = f"it took more than {_SECONDS_TO_PRINT} seconds"
+        if not printed.is_file():
+            raise StateError(
+                f"no page was printed ({why})",
+                culprit=program,
+                fix="look whether it runs, or print the page in your own browser",
+            )
+        write_whole(to, printed.read_bytes())
 
 
 @commands.command(epilog="Example: evaluator compare flights random_forest gradient_boosting")

@@ -35,6 +35,7 @@ from ._executors._fork_server import start_fork_server as start_fork_server
 from ._findings import (
     StoredComparison as StoredComparison,
     StoredFindings as StoredFindings,
+    StoredPage as StoredPage,
     comparison_to_json as comparison_to_json,
     findings_to_json as findings_to_json,
     format_comparison as format_comparison,

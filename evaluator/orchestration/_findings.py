@@ -191,19 +191,28 @@ def findings_to_json(found: StoredFindings) -> str:
     return to_json(content)
 
 
-def page_of(state: AuditState) -> str:
-    """Say where the audit's page lies: its path, or its address in an object store.
+class StoredPage(NamedTuple):
+    """An audit's page: its path or its address in an object store, and its bytes."""
+
+    location: str
+    content: bytes
+
+
+def page_of(state: AuditState) -> StoredPage:
+    """Read the audit's page, and hold it against its digest.
 
     Raises
     ------
     UsageError
         Where there is none.
+    StateError
+        Where it is gone, or changed.
     """
-    page = _locations(state).get("Dashboard")
-    if page is None:
+    record = state.current(Asset.DASHBOARD)
+    if record is None:
         name = state.audit.name
         raise UsageError("it has no page yet", culprit=name, fix=f"run it, `evaluator run {name}`")
-    return page
+    return StoredPage(state.store.location(record, PAGE), state.store.read_bytes(record, PAGE))
 
 
 class StoredComparison(NamedTuple):

@@ -368,7 +368,11 @@ def test_results_and_decisions_are_not_read_from_any_database(
     for name in ("dagster", "mlflow"):
         shutil.rmtree(signed_home.root / name)
     assert call("verify", "flights/sturdy", "--key", public_key).code == 0
-    assert "RELEASE sturdy" in call("require", "flights", "sturdy", "--key", public_key).out
+    release = ("require", "flights", "sturdy", "--key", public_key)
+    assert "RELEASE sturdy" in call(*release).out
+    told = json.loads(call(*release, "--json").out)
+    assert (told["candidate"], told["is_met"]) == ("sturdy", True)
+    assert told["outcome"].startswith("certified")
     # And a run finds every slice as it was; what stands in MLflow is written again.
     signed_home.prepare()
     assert run(audit, signed_home).computed == 0

@@ -146,7 +146,9 @@ def test_all_that_is_stored_is_json_too(state: AuditState) -> None:
     assert [day["state"] for day in found["days"]] == ["accepted"] * 3
     assert found["scorecard"]["is_current"]
     assert Path(found["locations"]["Dashboard"]).is_file()
-    assert page_of(state) == found["locations"]["Dashboard"]
+    page = page_of(state)
+    assert page.location == found["locations"]["Dashboard"]
+    assert page.content == Path(page.location).read_bytes()
     states = [one["state"] for one in found["slices"]]
     assert sorted(states) == ["current"] * 3 + ["missing"]
 
