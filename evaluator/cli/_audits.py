@@ -82,6 +82,7 @@ def run(
     quiet: Annotated[
         bool, typer.Option("--quiet", help="Print outcomes and faults alone, and no progress.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Bring an audit up to date, and certify.
 
@@ -97,7 +98,7 @@ def run(
         if fresh:
             audit_run.start_afresh()
         summary = audit_run.run(refresh=refresh, retry=retry)
-    raise typer.Exit(_print_summary(audit_run, summary, quiet=quiet))
+    raise typer.Exit(_print_summary(audit_run, summary, quiet=quiet, as_json=as_json))
 
 
 @commands.command(
@@ -424,13 +425,23 @@ def _audit_run(
     return AuditRun(audit, home, Choice(candidate, geography, segment), display)
 
 
-def _print_summary(run: "AuditRun", summary: "RunSummary", *, quiet: bool = False) -> Exit:
+def _print_summary(
+    run: "AuditRun", summary: "RunSummary", *, quiet: bool = False, as_json: bool = False
+) -> Exit:
     """Print what a run did and found, and choose the exit code."""
-    from evaluator.orchestration import exit_code, format_outcomes, format_run_summary
+    from evaluator.orchestration import (
+        exit_code,
+        format_outcomes,
+        format_run_summary,
+        run_to_json,
+    )
 
-    lines = format_outcomes(summary) if quiet else format_run_summary(run.state, summary)
-    for line in lines:
-        typer.echo(line)
+    if as_json:
+        typer.echo(run_to_json(run.state, summary))
+    else:
+        lines = format_outcomes(summary) if quiet else format_run_summary(run.state, summary)
+        for line in lines:
+            typer.echo(line)
     return Exit(exit_code(run.audit, run.choice, summary))
 
 

@@ -41,6 +41,7 @@ from ._findings import (
     format_comparison as format_comparison,
     format_findings as format_findings,
     page_of as page_of,
+    run_to_json as run_to_json,
     stored_comparison as stored_comparison,
     stored_findings as stored_findings,
 )

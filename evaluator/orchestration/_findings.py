@@ -17,6 +17,7 @@ from evaluator.orchestration._documents import highlights
 from evaluator.orchestration._evaluation_set import label_notes_of
 from evaluator.orchestration._facts import CertificateFacts
 from evaluator.orchestration._run_summary import (
+    RunSummary,
     count_days,
     days_not_accepted,
     remarks_on_days,
@@ -82,8 +83,11 @@ def stored_findings(state: AuditState, candidate: str | None = None) -> StoredFi
             )
         return StoredFindings(state, days, None, is_current=False)
     judged = _judged(state, candidate)
-    newest = state.store.find(*expected_scorecard(state).target)
-    return StoredFindings(state, days, judged, is_current=newest == judged.record)
+    return StoredFindings(state, days, judged, is_current=_is_current(state, judged))
+
+
+def _is_current(state: AuditState, judged: JudgedScorecard) -> bool:
+    return state.store.find(*expected_scorecard(state).target) == judged.record
 
 
 def _judged(state: AuditState, candidate: str | None) -> JudgedScorecard:
@@ -164,6 +168,25 @@ def _lines(found: StoredFindings) -> Iterator[str]:
 
 def findings_to_json(found: StoredFindings) -> str:
     """Write all that is stored down as JSON, as `to_json` does."""
+    return to_json(_stored(found))
+
+
+def run_to_json(state: AuditState, summary: RunSummary) -> str:
+    """Write down as JSON what a run did, and all that is stored after it."""
+    days = [(stream, state.day_states(stream)) for stream in state.streams]
+    judged = summary.judged
+    is_current = judged is not None and _is_current(state, judged)
+    did = {
+        "computed": summary.computed,
+        "reused": summary.reused,
+        "faults": summary.faults,
+        "refresh_withheld": summary.refresh_withheld,
+    }
+    found = StoredFindings(state, days, judged, is_current=is_current)
+    return to_json({**_stored(found), "run": did})
+
+
+def _stored(found: StoredFindings) -> dict[str, Any]:
     state, judged = found.state, found.judged
     content: dict[str, Any] = {
         "audit": state.audit.name,
@@ -188,7 +211,7 @@ def findings_to_json(found: StoredFindings) -> str:
         content |= findings_in(judged)
         content["slices"] = records_of(judged.scorecard.slices)
         content["locations"] = _locations(state)
-    return to_json(content)
+    return content
 
 
 class StoredPage(NamedTuple):

@@ -27,6 +27,7 @@ from evaluator.orchestration import (
     list_audits,
     page_of,
     read_statuses,
+    run_to_json,
     stored_comparison,
     stored_findings,
 )
@@ -151,6 +152,22 @@ def test_all_that_is_stored_is_json_too(state: AuditState) -> None:
     assert page.content == Path(page.location).read_bytes()
     states = [one["state"] for one in found["slices"]]
     assert sorted(states) == ["current"] * 3 + ["missing"]
+
+
+def test_what_a_run_did_is_json_with_all_that_is_stored_also_where_it_failed(
+    state: AuditState, audit: Audit, tmp_path: Path
+) -> None:
+    told = json.loads(run_to_json(state, summary_of(state, computed=3, faults=["Reports: full"])))
+    assert told.pop("run") == {
+        "computed": 3,
+        "reused": 0,
+        "faults": ["Reports: full"],
+        "refresh_withheld": None,
+    }
+    assert told == json.loads(findings_to_json(stored_findings(state)))
+    empty = AuditState(audit, Home(tmp_path, str(tmp_path / "evidence")))
+    told = json.loads(run_to_json(empty, RunSummary(faults=["Raw files: full"])))
+    assert (told["days"], told["run"]["faults"]) == ([], ["Raw files: full"])
 
 
 def test_a_scorecard_that_rests_on_something_older_says_so(audit: Audit, state: AuditState) -> None:
