@@ -26,7 +26,7 @@ CODE_VERSIONS = {
     "audit_spec": "1",
     "certificate": "8",
     "dashboard": "9",
-    "documents": "6",
+    "documents": "7",
     "promoted_models": "1",
 }
 

@@ -3,7 +3,6 @@
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Mapping
-from datetime import date, datetime
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
@@ -41,6 +40,7 @@ from evaluator.reporting._fairness import describe_measures, fairness_finding, f
 from evaluator.reporting._formatting import (
     NO_VALUE,
     first_words,
+    format_day,
     format_design_effect,
     format_excess_errors,
     format_interval,
@@ -75,7 +75,6 @@ from evaluator.reporting._slices import (
 )
 from evaluator.reporting._weak_slices import weak_finding, weak_groups, worsened_groups
 from evaluator.scorecard import format_scope, read_slices
-from evaluator.spec import date_of
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -389,13 +388,12 @@ def _environment() -> "Environment":
     environment = template_environment()
     environment.filters.update(
         count=format_count,
-        day=_day,
+        day=format_day,
         design_effect=format_design_effect,
         excess_errors=format_excess_errors,
         first_words=first_words,
         metric=format_metric,
         metric_note=metric_note,
-        moment=_format_time,
         number=format_number,
         percent=_percent,
         sentence=sentence,
@@ -409,21 +407,6 @@ def _environment() -> "Environment":
     )
     environment.globals.update(interval=format_interval, plot_width=WIDTH, scope=format_scope)
     return environment
-
-
-def _day(day: date | str) -> str:
-    """Write a date, or the name of a partition, which may be one."""
-    if isinstance(day, str):
-        try:
-            known = date_of(day)
-        except ValueError:
-            known = None
-        return day if known is None else _day(known)
-    return f"{day.day} {day:%B %Y}"
-
-
-def _format_time(moment: datetime) -> str:
-    return f"{_day(moment)}, {moment:%H:%M} {moment.tzname() or ''}".rstrip()
 
 
 def _percent(share: float) -> str:

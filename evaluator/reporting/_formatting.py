@@ -3,10 +3,12 @@
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from evaluator.certification import format_number
 from evaluator.scorecard import ALL, Found, Measurement, format_scope
+from evaluator.spec import date_of
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -163,13 +165,28 @@ def format_measured_value(measurement: Measurement | None) -> str:
     return format_number(measurement.value) + ("" if measurement.status == "ok" else f" ({status})")
 
 
+def format_day(day: date | str) -> str:
+    """Write a date, or the name of a partition, which may be one."""
+    if isinstance(day, str):
+        try:
+            known = date_of(day)
+        except ValueError:
+            known = None
+        return day if known is None else format_day(known)
+    return f"{day.day} {day:%B %Y}"
+
+
+def _format_moment(moment: datetime) -> str:
+    return f"{format_day(moment)}, {moment:%H:%M} {moment.tzname() or ''}".rstrip()
+
+
 def template_environment(
     *, autoescape: bool = True, finalize: Callable[[object], str] | None = None
 ) -> "Environment":
     """Make the environment of the room's templates; without `autoescape`, `finalize` escapes."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("evaluator.reporting", "templates"),
         autoescape=autoescape,  # noqa: S701 - on for HTML; Markdown has `finalize` instead
         finalize=finalize,
@@ -177,3 +194,5 @@ def template_environment(
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters.update(moment=_format_moment)
+    return environment
