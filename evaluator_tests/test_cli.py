@@ -373,6 +373,7 @@ MISTAKES = (
     ("compare shop a b", "shop/a: the audit shop has no such candidate", "use one of one, two"),
     ("open shop", "shop: it has no page yet", "run it, `evaluator run shop`"),
     ("dashboard shop --pdf folder", "folder: no file can be written there", "name a file in a"),
+    ("open shop/one", "cases go to a file", "for its page an audit's name alone"),
     ("open shop --challenge word", "a challenge chooses them", "give both FILE and --challenge"),
     ("verify folder", "folder: it holds no certificate", "name an exported folder"),
     ("verify shop/z", "no certificate for this candidate", "`evaluator run shop`"),

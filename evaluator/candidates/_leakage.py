@@ -8,15 +8,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from evaluator.candidates._training import content_of, equal_by_chance
-from evaluator.scorecard import DATA_PREFIX
+from evaluator.scorecard import BEYOND_CHANCE, DATA_PREFIX
 from evaluator.spec import AuditSpec
 
 GIVES_AWAY: Final = 0.99
 """From this AUC on a single feature is told to give the label away."""
 _LEAST_OF_A_CLASS: Final = 10
 """With fewer cases of one class, a feature may part them by luck."""
-_BEYOND_CHANCE: Final = 10
-"""So many times more equal cases than by chance are told."""
 _EXAMPLES: Final = 5
 
 
@@ -127,7 +125,7 @@ def _repeats(cases: pa.Table, spec: AuditSpec, *, with_ids: bool) -> Iterator[st
     count = groups["\0count"].to_numpy().astype(np.int64)
     by_chance = float((content.height - 1) * equal_by_chance(content).sum())
     # In a group of equals each case has all others.
-    if not len(count) or (count * (count - 1)).sum() < _BEYOND_CHANCE * by_chance:
+    if not len(count) or (count * (count - 1)).sum() < BEYOND_CHANCE * by_chance:
         return
     pairs = sorted(tuple(pair) for pair in groups["\0id"].to_list())
     shown = ", ".join(f"{first} and {second}" for first, second in pairs[:_EXAMPLES])

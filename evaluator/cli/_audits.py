@@ -1,6 +1,7 @@
 """The commands about audits: run one, look at a file, replay a day, prune, ask for lineage."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -108,9 +109,7 @@ def validate(
     audit: Annotated[str, typer.Argument(help="The audit whose data the file should be.")],
     file: Annotated[Path, typer.Argument(help="The file to look at; it is only read.")],
     *,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print all that was found, as JSON.")
-    ] = False,
+    as_json: AsJson = False,
     quarantine: Annotated[
         Path | None, typer.Option(help="Write the refused rows to this CSV, to be mended.")
     ] = None,
@@ -388,6 +387,12 @@ def _load(audit: str) -> "Audit":
     return load_audit(audit, audits_folder())
 
 
+def tell(lines: Iterable[str]) -> None:
+    """Print lines."""
+    for line in lines:
+        typer.echo(line)
+
+
 def state_of_audit(audit: str) -> "AuditState":
     """Read an audit, and open what is stored of it."""
     from evaluator.orchestration import AuditState, Home
@@ -437,11 +442,9 @@ def _print_summary(
     )
 
     if as_json:
-        typer.echo(run_to_json(run.state, summary))
+        tell([run_to_json(run.state, summary)])
     else:
-        lines = format_outcomes(summary) if quiet else format_run_summary(run.state, summary)
-        for line in lines:
-            typer.echo(line)
+        tell(format_outcomes(summary) if quiet else format_run_summary(run.state, summary))
     return Exit(exit_code(run.audit, run.choice, summary))
 
 

@@ -196,14 +196,14 @@ def open_(
     from evaluator.certification import open_cases
     from evaluator.evidence import write_whole
 
-    if to is None and challenge is None:
-        _open_page(what.partition("/")[0])
+    if to is None and challenge is None and "/" not in what:
+        _open_page(what)
         return
     if to is None or challenge is None:
         raise UsageError(
             "cases go to a file, and a challenge chooses them",
             culprit="evaluator open",
-            fix="give both FILE and --challenge, or none of them for an audit's page",
+            fix="give both FILE and --challenge, or for its page an audit's name alone",
         )
     found = _find(what, evidence)
     if to.exists():
@@ -393,11 +393,11 @@ def require(
     )
     code = Exit.DONE if answer.is_met else Exit.NOT_CERTIFIED
     if as_json:
-        import json
         from dataclasses import asdict
 
-        told = {"audit": audit, "candidate": candidate, **asdict(answer)}
-        typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
+        from evaluator.orchestration import to_json
+
+        typer.echo(to_json({"audit": audit, "candidate": candidate, **asdict(answer)}))
         raise typer.Exit(code)
     lines = list(answer.reasons)
     if answer.outcome is not None and answer.is_met:

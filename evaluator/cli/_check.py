@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from evaluator.cli._audits import check_can_be_written
+from evaluator.cli._audits import AsJson, check_can_be_written
 from evaluator.errors import UsageError
 from evaluator.verifier import Exit
 
@@ -62,9 +62,7 @@ def check(
         Path | None,
         typer.Option(metavar="<folder>", help="Make it an audit, in a new project there."),
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print all that was found as JSON instead.")
-    ] = False,
+    as_json: AsJson = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print the verdict alone.")] = False,
 ) -> None:
     """Check one file of outputs and labels, as an audit would.

@@ -64,10 +64,12 @@ class _RichDisplay:
 
     @contextmanager
     def stage(self, name: str, parts: int, thing: str) -> Iterator["Advance"]:
+        from evaluator.certification import format_count
+
         if name not in self._rows:
             self.plan(name)
         row = self._rows[name]
-        count = _count(parts, thing)
+        count = format_count(parts, thing)
         left = parts
 
         def advance() -> None:
@@ -117,6 +119,8 @@ class _PlainDisplay:
 
     @contextmanager
     def stage(self, name: str, parts: int, thing: str) -> Iterator["Advance"]:
+        from evaluator.certification import format_count
+
         self._tell(but=name)
         began = monotonic()
         self._taken.setdefault(name, 0.0)
@@ -126,7 +130,7 @@ class _PlainDisplay:
             self._ended[name] = f"{name}: stopped"
             raise
         self._taken[name] = self._taken[name] + monotonic() - began
-        self._ended[name] = f"{name}: {_count(parts, thing)}, {self._taken[name]:.1f} s"
+        self._ended[name] = f"{name}: {format_count(parts, thing)}, {self._taken[name]:.1f} s"
 
     def fail(self, name: str) -> None:
         self._failed.add(name)
@@ -146,7 +150,3 @@ class _PlainDisplay:
         for name in [name for name in self._ended if name != but]:
             failed = f", {_NOT_ALL}" if name in self._failed else ""
             typer.echo(f"{self._ended.pop(name)}{failed}", err=True)
-
-
-def _count(parts: int, thing: str) -> str:
-    return f"{parts:,} {thing}{'' if parts == 1 else 's'}"

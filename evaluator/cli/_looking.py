@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from evaluator.cli._audits import AsJson, audits_folder, check_can_be_written, state_of_audit
+from evaluator.cli._audits import AsJson, audits_folder, check_can_be_written, state_of_audit, tell
 from evaluator.errors import StateError, UsageError
 from evaluator.verifier import Exit
 
@@ -35,11 +35,7 @@ def show(
 
     audit, _, candidate = what.partition("/")
     found = stored_findings(state_of_audit(audit), candidate or None)
-    if as_json:
-        typer.echo(findings_to_json(found))
-    else:
-        for line in format_findings(found):
-            typer.echo(line)
+    tell([findings_to_json(found)] if as_json else format_findings(found))
 
 
 @commands.command(epilog="Examples: evaluator status  |  evaluator status flights --json")
@@ -77,11 +73,7 @@ def status(
     found = read_statuses(names, folder, Home.from_environment(), now)
     if html is not None:
         html.write_text(list_audits(found, html, now), encoding="utf-8")
-    if as_json:
-        typer.echo(statuses_to_json(found))
-    else:
-        for line in format_statuses(found):
-            typer.echo(line)
+    tell([statuses_to_json(found)] if as_json else format_statuses(found))
 
 
 @commands.command(
@@ -167,11 +159,7 @@ def compare(
     from evaluator.orchestration import comparison_to_json, format_comparison, stored_comparison
 
     found = stored_comparison(state_of_audit(audit), one, other)
-    if as_json:
-        typer.echo(comparison_to_json(found))
-    else:
-        for line in format_comparison(found):
-            typer.echo(line)
+    tell([comparison_to_json(found)] if as_json else format_comparison(found))
 
 
 @commands.command(epilog="Example: evaluator doctor --json")
@@ -185,15 +173,10 @@ def doctor(
     It looks at versions, audits, state and who may enter it, keys, the databases of Dagster and
     MLflow, the UI's port, and the disk. Nothing is changed. Exit code 1: there is a problem.
     """
-    from evaluator.orchestration import Home, examine, format_examination
+    from evaluator.orchestration import Home, examine, format_examination, to_json
 
     findings = examine(Home.from_environment(), audits_folder(), port)
-    if as_json:
-        import json
-
-        typer.echo(json.dumps([one._asdict() for one in findings], indent=2))
-    else:
-        for line in format_examination(findings):
-            typer.echo(line)
+    told = [to_json([one._asdict() for one in findings])]
+    tell(told if as_json else format_examination(findings))
     has_problem = any(one.is_problem for one in findings)
     raise typer.Exit(Exit.NOT_CERTIFIED if has_problem else Exit.DONE)

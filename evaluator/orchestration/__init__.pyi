@@ -44,6 +44,7 @@ from ._findings import (
     run_to_json as run_to_json,
     stored_comparison as stored_comparison,
     stored_findings as stored_findings,
+    to_json as to_json,
 )
 from ._found_recordings import name_from as name_from
 from ._home import Home as Home

@@ -9,7 +9,7 @@ from evaluator.certification import format_count
 from evaluator.evidence import RunContext
 from evaluator.intake import Profile
 from evaluator.orchestration._check import Checked
-from evaluator.orchestration._documents import highlights
+from evaluator.orchestration._documents import headline_metrics
 from evaluator.orchestration._findings import finding_lines, findings_in, records_of, to_json
 from evaluator.orchestration._run_summary import Choice, RunSummary, exit_code
 from evaluator.orchestration._scorecard_run import JudgedScorecard
@@ -102,7 +102,7 @@ def render_check(checked: Checked, run_context: RunContext) -> str:
             verdicts=judged.verdicts,
             scorecard=judged.scorecard,
             fairness_gaps=judged.fairness_gaps,
-            headline_metrics=highlights(spec).headline_metrics,
+            headline_metrics=headline_metrics(spec),
             standout_metrics=spec.metrics,
             confidence=spec.confidence,
             minimum_support=spec.minimum_support,

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import shlex
 import shutil
 import socket
 import sqlite3
@@ -17,7 +18,7 @@ from evaluator.certification import signing_key_from_environment, trusted_by_env
 from evaluator.errors import EvaluatorError
 from evaluator.orchestration._home import Home, check_instance_file, is_held
 from evaluator.orchestration._services import LOOPBACK
-from evaluator.reporting import printable
+from evaluator.reporting import aligned, printable
 from evaluator.spec import audit_names, load_audit
 
 _PACKAGES: Final = ("dagster", "mlflow", "numpy", "pandas", "polars", "scikit-learn", "skops")
@@ -65,11 +66,13 @@ def examine(home: Home, audits: Path, port: int) -> list[Finding]:
 
 def format_examination(findings: Sequence[Finding]) -> Iterator[str]:
     """Yield a line a finding, without its end and without control characters."""
-    width = max((len(one.what) for one in findings), default=0)
-    for one in findings:
-        word = "PROBLEM" if one.is_problem else "ok"
-        fix = f". To mend it: {one.fix}" if one.is_problem else ""
-        yield printable(f"{word:<7}  {one.what:<{width}}  {one.found}{fix}")
+    rows = [
+        ("PROBLEM", one.what, f"{one.found}. To mend it: {one.fix}")
+        if one.is_problem
+        else ("ok", one.what, one.found)
+        for one in findings
+    ]
+    yield from map(printable, aligned(rows))
 
 
 def _versions() -> Iterator[Finding]:
@@ -116,7 +119,7 @@ def _state(home: Home) -> Iterator[Finding]:
         and path.stat().st_mode & (stat.S_IRWXO | stat.S_IWGRP)
     ]
     if others:
-        fix = f"`chmod go= {' '.join(map(str, others))}`"
+        fix = f"`chmod go= {shlex.join(map(str, others))}`"
         yield Finding("permissions", f"{_named(others)} is open to others", fix)
     else:
         yield Finding("permissions", "the state is its owner's alone")

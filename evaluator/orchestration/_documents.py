@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import datetime
 from importlib.metadata import version
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 from evaluator import __version__
 from evaluator.certification import (
@@ -86,16 +86,9 @@ _PACKAGES = (
 )
 
 
-class Highlights(NamedTuple):
-    """What stands at the top of page and terminal."""
-
-    headline_metrics: tuple[str, ...]
-    standout_metrics: tuple[str, ...]
-
-
-def highlights(spec: AuditSpec) -> Highlights:
-    """Choose the audit's first metrics, and the very first one to compare slices by."""
-    return Highlights(spec.metrics[:HEADLINES], spec.metrics[:1])
+def headline_metrics(spec: AuditSpec) -> tuple[str, ...]:
+    """Choose the metrics that stand at the top of page and terminal."""
+    return spec.metrics[:HEADLINES]
 
 
 def store_certificate(
@@ -111,7 +104,7 @@ def store_certificate(
         outcomes=judged.outcomes,
         verdicts=judged.verdicts,
         scorecard=judged.scorecard,
-        headline_metrics=highlights(state.spec).headline_metrics,
+        headline_metrics=headline_metrics(state.spec),
         evidence=_evidence(state, judged.record),
         code_version=__version__,
         packages={name: version(name) for name in _PACKAGES},
@@ -202,7 +195,7 @@ def _render_page(
             verdicts=judged.verdicts,
             scorecard=judged.scorecard,
             fairness_gaps=judged.fairness_gaps,
-            headline_metrics=highlights(state.spec).headline_metrics,
+            headline_metrics=headline_metrics(state.spec),
             standout_metrics=state.spec.metrics,
             confidence=state.spec.confidence,
             minimum_support=state.spec.minimum_support,

@@ -13,7 +13,7 @@ from evaluator.errors import UsageError
 from evaluator.evidence import Record
 from evaluator.orchestration._certificates import CERTIFICATE
 from evaluator.orchestration._days import REPORT
-from evaluator.orchestration._documents import highlights
+from evaluator.orchestration._documents import headline_metrics
 from evaluator.orchestration._evaluation_set import label_notes_of
 from evaluator.orchestration._facts import CertificateFacts
 from evaluator.orchestration._run_summary import (
@@ -173,7 +173,6 @@ def findings_to_json(found: StoredFindings) -> str:
 
 def run_to_json(state: AuditState, summary: RunSummary) -> str:
     """Write down as JSON what a run did, and all that is stored after it."""
-    days = [(stream, state.day_states(stream)) for stream in state.streams]
     judged = summary.judged
     is_current = judged is not None and _is_current(state, judged)
     did = {
@@ -182,7 +181,7 @@ def run_to_json(state: AuditState, summary: RunSummary) -> str:
         "faults": summary.faults,
         "refresh_withheld": summary.refresh_withheld,
     }
-    found = StoredFindings(state, days, judged, is_current=is_current)
+    found = StoredFindings(state, summary.streams(state), judged, is_current=is_current)
     return to_json({**_stored(found), "run": did})
 
 
@@ -297,7 +296,7 @@ def format_comparison(found: StoredComparison) -> Iterator[str]:
         f"{found.candidate} less {found.baseline}, case by case; intervals at {confidence} and"
         " p-values are adjusted"
     )
-    yield from difference_lines(found.scorecard, highlights(found.state.spec).headline_metrics)
+    yield from difference_lines(found.scorecard, headline_metrics(found.state.spec))
 
 
 def comparison_to_json(found: StoredComparison) -> str:
@@ -316,14 +315,13 @@ def finding_lines(
     spec: AuditSpec, judged: JudgedScorecard, *, certifies: bool = True
 ) -> Iterator[str]:
     """Yield what a scorecard and its verdicts say, with the remarks; as `summary_lines` does."""
-    shown = highlights(spec)
     yield from summary_lines(
         outcomes=judged.outcomes,
         verdicts=judged.verdicts,
         scorecard=judged.scorecard,
         fairness_gaps=judged.fairness_gaps,
-        headline_metrics=shown.headline_metrics,
-        standout_metrics=shown.standout_metrics,
+        headline_metrics=headline_metrics(spec),
+        standout_metrics=spec.metrics,
         minimum_support=spec.minimum_support,
         certifies=certifies,
     )

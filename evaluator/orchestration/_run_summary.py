@@ -78,6 +78,10 @@ class RunSummary:
     faults: list[str] = field(default_factory=list)
     refresh_withheld: str | None = None
 
+    def streams(self, state: AuditState) -> list[tuple[Stream, list[DayState]]]:
+        """Give the days of each stream of the audit."""
+        return list(zip(state.streams, (self.days, self.label_days), strict=False))
+
 
 def format_run_summary(state: AuditState, summary: RunSummary) -> Iterator[str]:
     """Yield the lines that end a run, on one screen: what was done, decided and is missing.
@@ -98,9 +102,7 @@ def format_run_summary(state: AuditState, summary: RunSummary) -> Iterator[str]:
         as the lines that it takes.
     """
     show = f"evaluator show {state.audit.name}"
-    streams = [(state.data, summary.days)]
-    if state.labels is not None:
-        streams.append((state.labels, summary.label_days))
+    streams = summary.streams(state)
     first = ["", *(count_days(stream, days) for stream, days in streams)]
     if summary.slices:
         first.append(_count_slices(summary))

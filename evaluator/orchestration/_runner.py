@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from importlib import import_module
 from typing import Protocol
 
+from evaluator.certification import format_count
 from evaluator.errors import CandidateError, EvidenceError, UsageError
 from evaluator.evidence import RunContext
 from evaluator.orchestration._certificates import registered
@@ -228,14 +229,12 @@ class AuditRun:
                 self._display.fail(candidate.name)
             self.summary.slices += after
         for candidate in observed:
-            count = len(before[candidate.name])
-            self._display.skip(
-                candidate.name, f"{count:,} slice{'' if count == 1 else 's'}, nothing left to do"
-            )
+            count = format_count(len(before[candidate.name]), "slice")
+            self._display.skip(candidate.name, f"{count}, nothing left to do")
         left = [s for s in self.summary.slices if s.state != "current"]
         times = Counter((s.candidate, s.error) for s in left if s.fault not in (None, "input"))
         self.summary.faults += [
-            f"{name}, {count} slice{'' if count == 1 else 's'}: {error}"
+            f"{name}, {format_count(count, 'slice')}: {error}"
             for (name, error), count in times.items()
         ]
         if any(s.fault is None for s in left):

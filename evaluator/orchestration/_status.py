@@ -2,10 +2,11 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from os.path import relpath
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
@@ -23,7 +24,7 @@ from evaluator.orchestration._evaluation_set import needs_refresh
 from evaluator.orchestration._findings import to_json
 from evaluator.orchestration._home import Home
 from evaluator.orchestration._state import AuditState
-from evaluator.reporting import ListedAudit, ListedCertificate, index_page, printable
+from evaluator.reporting import ListedAudit, ListedCertificate, aligned, index_page, printable
 from evaluator.scorecard import Asset
 from evaluator.spec import load_audit
 
@@ -79,7 +80,7 @@ class AuditStatus(NamedTuple):
     last_day: str | None = None
     refused: Sequence[str] = ()
     waiting: Sequence[str] = ()
-    slices: dict[str, int] = {}  # noqa: RUF012 - nobody adds to it
+    slices: Mapping[str, int] = MappingProxyType({})
     certificates: Sequence[CertificateStatus] = ()
     page: str | None = None
     to_do: str = ""
@@ -131,13 +132,9 @@ def format_statuses(statuses: Sequence[AuditStatus]) -> Iterator[str]:
             for one in statuses
         ),
     ]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    lines = [
-        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in table
-    ]
-    yield printable(lines[0])
-    for line, one in zip(lines[1:], statuses, strict=True):
+    head, *lines = aligned(table)
+    yield printable(head)
+    for line, one in zip(lines, statuses, strict=True):
         yield printable(line)
         yield from (printable(f"  {below}") for below in _below(one))
 
@@ -216,7 +213,7 @@ def _below(status: AuditStatus) -> Iterator[str]:
             yield f"{one.candidate}: {one.state.upper()} ({one.reason}); it said: {one.outcome}"
 
 
-def _count(slices: dict[str, int]) -> str:
+def _count(slices: Mapping[str, int]) -> str:
     return ", ".join(f"{count:,} {word}" for word, count in slices.items())
 
 

@@ -14,6 +14,7 @@ from ._dashboard import render_dashboard as render_dashboard
 from ._documents._model_card import model_card as model_card
 from ._documents._page import escape_markdown as escape_markdown
 from ._documents._technical_file import technical_file as technical_file
+from ._formatting import aligned as aligned
 from ._index import (
     ListedAudit as ListedAudit,
     ListedCertificate as ListedCertificate,

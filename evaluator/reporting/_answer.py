@@ -12,7 +12,6 @@ from evaluator.certification import (
     format_metric,
     format_training,
 )
-from evaluator.metrics import METRICS
 from evaluator.reporting._content import CandidateSummary, DashboardContent
 from evaluator.reporting._formatting import (
     first_words,
@@ -27,6 +26,7 @@ from evaluator.reporting._overview import (
     intake_totals,
     standout_groups,
 )
+from evaluator.reporting._slices import sign_of
 from evaluator.reporting._weak_slices import worsened_groups
 from evaluator.scorecard import Measurement, read_slices
 
@@ -145,10 +145,8 @@ def _goodness(answer: Answer) -> tuple[int, bool, float]:
     """Sort by outcome, and then by the first metric."""
     metric, measurement = next(iter(answer.figures), ("", None))
     value = None if measurement is None else measurement.value
-    info = METRICS.get(metric)
-    sign = 1 if info is not None and info.higher_is_better is False else -1
     place = list(_KINDS).index(answer.outcome.outcome)
-    return place, value is None, sign * (value or 0.0)
+    return place, value is None, -sign_of(metric) * (value or 0.0)
 
 
 def _follows(content: DashboardContent, outcome: Outcome) -> str:

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from evaluator.reporting._content import DashboardContent
+from evaluator.reporting._formatting import group_by_candidate
+from evaluator.reporting._slices import is_few
 from evaluator.scorecard import OperatingPoint, ScoreBin
 
 SIDE: Final = 100
@@ -60,20 +62,13 @@ class CandidateCurves:
 
 def candidate_curves(content: DashboardContent) -> list[CandidateCurves]:
     """Draw the curves of the first candidates, in the audit's order."""
-    points = _by_candidate(content.scorecard.rows(OperatingPoint))
-    bins = _by_candidate(content.scorecard.rows(ScoreBin))
+    points = dict(group_by_candidate(content.scorecard.rows(OperatingPoint), ()))
+    bins = dict(group_by_candidate(content.scorecard.rows(ScoreBin), ()))
     shown = [c.name for c in content.candidates if c.name in points][:MOST_SHOWN]
     return [
         _curves_of(name, number, points[name], bins.get(name, []), content.minimum_support)
         for number, name in enumerate(shown)
     ]
-
-
-def _by_candidate(rows: Iterable[Any]) -> dict[str, list[Any]]:
-    found: dict[str, list[Any]] = {}
-    for row in rows:
-        found.setdefault(row.candidate, []).append(row)
-    return found
 
 
 def _curves_of(
@@ -105,7 +100,7 @@ def _curves_of(
                 y=_up(one.rate),
                 low=None if one.rate_low is None else _up(one.rate_low),
                 high=None if one.rate_high is None else _up(one.rate_high),
-                few=one.status != "ok" or one.n < minimum_support,
+                few=is_few(one, minimum_support),
             )
             for one in bins
             if one.rate is not None

@@ -69,6 +69,7 @@ from evaluator.reporting._slices import (
     candidate_gaps,
     heat_maps,
     is_divided,
+    is_few,
     map_finding,
     more_finding,
     sorting_candidate,
@@ -405,7 +406,9 @@ def _environment() -> "Environment":
         thousands=_thousands,
         whole=_whole,
     )
-    environment.globals.update(interval=format_interval, plot_width=WIDTH, scope=format_scope)
+    environment.globals.update(
+        interval=format_interval, is_few=is_few, plot_width=WIDTH, scope=format_scope
+    )
     return environment
 
 

@@ -21,7 +21,7 @@ MAX_GROUPS = 100
 _WIDEST_RATIO = math.log(4)
 
 
-Decided = TypeVar("Decided", bound=DecidedGap)
+_Decided = TypeVar("_Decided", bound=DecidedGap)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,7 +161,7 @@ def _group(candidate: str, gaps: Sequence[DecidedGap]) -> FairnessGroup:
     )
 
 
-def _few_last(gaps: Sequence[Decided]) -> list[Decided]:
+def _few_last(gaps: Sequence[_Decided]) -> list[_Decided]:
     """Put what rests on too few cases, or is undefined, behind what can be called worst."""
     return sorted(gaps, key=lambda gap: gap.status != "ok")
 

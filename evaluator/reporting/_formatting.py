@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
@@ -70,6 +70,18 @@ def first_words(text: str) -> str:
     if len(short) <= _FIRST_WORDS:
         return short
     return f"{short[:_FIRST_WORDS].rpartition(' ')[0] or short[:_FIRST_WORDS]}{_ELLIPSIS}"
+
+
+def aligned(rows: Sequence[Sequence[str]], *, right: Container[int] = ()) -> list[str]:
+    """Write rows below each other, two blanks between columns; those of `right` end in line."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            f"{cell:>{width}}" if column in right else f"{cell:<{width}}"
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
 
 
 def format_counts(counts: Mapping[str, int]) -> str:

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from evaluator.certification import DecidedGap, Outcome, Verdict, format_count, format_metric
 from evaluator.reporting._fairness import FairnessGroup, fairness_groups
-from evaluator.reporting._formatting import NO_VALUE, format_measurement
+from evaluator.reporting._formatting import NO_VALUE, aligned, format_measurement
 from evaluator.reporting._terminal import (
     format_worsened,
     printable,
@@ -165,18 +165,11 @@ def _aligned(rows: Sequence[_Row], metric: str) -> list[str]:
             for row in rows
         ),
     ]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    free = _WIDTH - sum(widths[1:]) - 2 * len(widths)
-    widths[0] = min(widths[0], max(free, _SHORTEST_NAME))
-    return [
-        "".join(
-            f"  {cell:<{width}}" if column < len(_Row._fields) - 1 else f"  {cell:>{width}}"
-            for column, (cell, width) in enumerate(
-                zip((_shortened(line[0], widths[0]), *line[1:]), widths, strict=True)
-            )
-        ).rstrip()
-        for line in table
-    ]
+    _, *others = [max(map(len, column)) for column in zip(*table, strict=True)]
+    free = max(_WIDTH - sum(others) - 2 * len(table[0]), _SHORTEST_NAME)
+    whole = [[_shortened(line[0], free), *line[1:]] for line in table]
+    counts = range(len(_Row._fields) - 1, len(table[0]))
+    return [f"  {line}" for line in aligned(whole, right=counts)]
 
 
 def _shortened(name: str, width: int) -> str:

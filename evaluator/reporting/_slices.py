@@ -15,6 +15,7 @@ from evaluator.scorecard import (
     ALL,
     SLICE_LEVEL,
     Measurement,
+    ScoreBin,
     Scorecard,
     SliceState,
     read_additional_measurements,
@@ -187,9 +188,9 @@ class HeatMap:
         return list(self.segments) == [ALL]
 
 
-def is_few(measurement: Measurement, minimum_support: int) -> bool:
+def is_few(found: Measurement | ScoreBin, minimum_support: int) -> bool:
     """Tell whether a value rests on too little to be called good or bad."""
-    return measurement.status != "ok" or (measurement.n or 0) < minimum_support
+    return found.status != "ok" or (found.n or 0) < minimum_support
 
 
 def is_divided(scorecard: Scorecard) -> bool:
@@ -220,7 +221,7 @@ def heat_maps(content: DashboardContent, metric: str) -> list[HeatMap]:
             candidate.name,
             by_candidate.get(candidate.name, {}),
             states.get(candidate.name, []),
-            _sign(metric) * widest,
+            sign_of(metric) * widest,
             content.minimum_support,
         )
         for candidate in content.candidates
@@ -238,12 +239,12 @@ def map_finding(maps: Sequence[HeatMap], metric: str) -> str:
     ]
     if not cells:
         return f"no slice has enough cases for {format_metric(metric)}"
-    value, place, candidate = min(cells, key=lambda cell: _sign(metric) * cell[0])
-    side = "lowest" if _sign(metric) == 1 else "highest"
+    value, place, candidate = min(cells, key=lambda cell: sign_of(metric) * cell[0])
+    side = "lowest" if sign_of(metric) == 1 else "highest"
     return f"{format_metric(metric)} is {side} on {place}: {format_value(value)} ({candidate})"
 
 
-def _sign(metric: str) -> int:
+def sign_of(metric: str) -> int:
     """Give -1 for a metric of which less is better, and 1 for any other."""
     info = METRICS.get(metric)
     return -1 if info is not None and info.higher_is_better is False else 1
@@ -369,7 +370,7 @@ def _table(
     overall: Mapping[str, float | None],
 ) -> AdditionalSliceTable:
     first = sorting_candidate(content)
-    sign = _sign(metric)
+    sign = sign_of(metric)
 
     def badness(group: str) -> tuple[int, float]:
         measurement = groups[group].get(first or "")
@@ -417,8 +418,8 @@ def more_finding(tables: Sequence[AdditionalSliceTable], metric: str, candidate:
     ]
     if not found:
         return levels
-    value, group = min(found, key=lambda one: _sign(metric) * one[0])
-    side = "lowest" if _sign(metric) == 1 else "highest"
+    value, group = min(found, key=lambda one: sign_of(metric) * one[0])
+    side = "lowest" if sign_of(metric) == 1 else "highest"
     named = f"{format_metric(metric)} of {candidate} is {side} on {group}: {format_value(value)}"
     return f"{levels}; {named}"
 

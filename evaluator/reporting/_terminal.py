@@ -23,6 +23,7 @@ from evaluator.reporting._comparison import (
 from evaluator.reporting._fairness import FairnessGroup, GapRow, fairness_groups
 from evaluator.reporting._formatting import (
     NO_VALUE,
+    aligned,
     format_design_effect,
     format_excess_errors,
     format_interval,
@@ -128,15 +129,7 @@ def _headline_table(
             clusters = max((f.clusters for f in own if f and f.clusters), default=None)
             counted = "" if clusters is None else format_count(clusters, "cluster")
             rows.append(["  design effect", counted, *map(format_design_effect, effects)])
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [
-        "  "
-        + "  ".join(
-            cell.ljust(width) if column == 0 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
+    return [f"  {line}" for line in aligned(rows, right=range(1, len(rows[0])))]
 
 
 def _format_standout(standout: Standout) -> str:
@@ -169,15 +162,7 @@ def difference_lines(scorecard: Scorecard, metrics: Sequence[str]) -> list[str]:
         ("", "", "difference", "p", "better", "worse", "conclusion"),
         *map(_difference, (*group.overall, *group.scopes)),
     ]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    lines = [
-        "  "
-        + "  ".join(
-            f"{cell:>{width}}" if column in _COUNTS else f"{cell:<{width}}"
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in table
-    ]
+    lines = [f"  {line}" for line in aligned(table, right=_COUNTS)]
     if group.shown > len(group.scopes):
         lines.append(f"  and {group.shown - len(group.scopes):,} more differences by slice")
     lines.append(f"  {_format_scopes(group)}")

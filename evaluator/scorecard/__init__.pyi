@@ -39,6 +39,7 @@ from ._rows import (
     to_frame as to_frame,
 )
 from ._scorecard import (
+    BEYOND_CHANCE as BEYOND_CHANCE,
     DayFacts as DayFacts,
     LabelFacts as LabelFacts,
     Scorecard as Scorecard,

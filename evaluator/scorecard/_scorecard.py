@@ -109,6 +109,10 @@ class LabelFacts:
     latest: bool
 
 
+BEYOND_CHANCE: Final = 10
+"""So many times more cases with equal values than by chance are a sign of the same cases."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainingFacts:
     """What is known of the cases that a candidate saw in training.
@@ -171,7 +175,7 @@ class TrainingFacts:
     def content_identifies(self) -> bool:
         """Whether equal values are a sign of the same case, and not of few possible values."""
         matches = self.by_content
-        return matches is not None and (matches == 0 or matches >= _BEYOND_CHANCE * self.by_chance)
+        return matches is not None and (matches == 0 or matches >= BEYOND_CHANCE * self.by_chance)
 
     @property
     def looks(self) -> list[str]:
@@ -179,10 +183,6 @@ class TrainingFacts:
         counts = {"id": self.by_id, "day": self.by_day, "file": self.by_file}
         counts["content"] = self.by_content if self.content_identifies else None
         return [name for name in ("id", "content", "day", "file") if counts[name] is not None]
-
-
-_BEYOND_CHANCE: Final = 10
-"""So many times more matches of content than by chance are a sign of the same cases."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -12,7 +12,6 @@ import pytest
 from mlflow.tracking import MlflowClient
 from sklearn.metrics import accuracy_score, roc_auc_score
 
-from evaluator.certification import PAGE
 from evaluator.evidence import canonical_json
 from evaluator.orchestration import (
     AuditState,
@@ -23,6 +22,7 @@ from evaluator.orchestration import (
     audit_definitions,
     exit_code,
     format_run_summary,
+    page_of,
 )
 from evaluator.orchestration._certificates import CERTIFICATE
 from evaluator.orchestration._executors._declared import DeclaredExecutor
@@ -49,7 +49,7 @@ def test_the_whole_audit_runs_from_files_to_certificate_and_in_every_home_to_the
     assert summary.judged is not None
     assert [o.outcome for o in summary.judged.outcomes] == ["certified"] * 2
     assert exit_code(audit, Choice(), summary) == 0
-    page = state.store.read_bytes(state.require("dashboard"), PAGE).decode()
+    page = page_of(state).content.decode()
     assert "sturdy" in page
     assert state.store.read_bytes(state.require("certificate"), CERTIFICATE).startswith(b"{")
     elsewhere = AuditState(audit, Home(finished, str(finished / "evidence")))
@@ -354,7 +354,7 @@ def _landed(home: Home, day: str) -> Path:
 
 def _page(audit: Audit, home: Home) -> str:
     state = AuditState(audit, home)
-    return state.store.read_bytes(state.require("dashboard"), PAGE).decode()
+    return page_of(state).content.decode()
 
 
 def _evidence(home: Home) -> dict[str, bytes]:

@@ -23,7 +23,7 @@ from evaluator.certification import (
     verify_bundle,
 )
 from evaluator.evidence import Record, RunContext, identity_of
-from evaluator.orchestration import AuditState, Home, statement_name
+from evaluator.orchestration import AuditState, Home, page_of, statement_name
 from evaluator.orchestration._asset_specs import markdown_rows
 from evaluator.orchestration._certificates import CERTIFICATE, expected_certificate
 from evaluator.orchestration._documents import reports_are_current
@@ -46,6 +46,12 @@ from evaluator_tests.orchestration.test_orchestration_labels import (
     shop,
     world,
 )
+
+
+def page_after_run(audit: Audit, home: Home) -> str:
+    """The page as it is after a run."""
+    run(audit, home)
+    return page_of(AuditState(audit, home)).content.decode()
 
 
 def state_of(spec: AuditSpec, home: Path) -> AuditState:
@@ -154,19 +160,14 @@ def test_the_page_shows_what_was_measured_on_earlier_sets(
     last.unlink()
     audit = shop(late=False)
 
-    def page() -> str:
-        run(audit, made)
-        state = AuditState(audit, made)
-        return state.store.read_bytes(state.require("dashboard"), "dashboard.html").decode()
-
-    assert '<section id="history"' not in page()
+    assert '<section id="history"' not in page_after_run(audit, made)
     last.write_bytes(later)
-    shown = page()
+    shown = page_after_run(audit, made)
     assert "accuracy of said: " in shown
     assert "on 6 January 2024" in shown
     assert "on 1 February 2024" in shown
     # Looked at again it is the same page.
-    assert page() == shown
+    assert page_after_run(audit, made) == shown
 
 
 @pytest.mark.slow
@@ -190,10 +191,7 @@ def test_the_page_lists_cases_that_a_candidate_newly_gets_wrong_unless_ids_are_w
     ]
 
     def page(**settings: Any) -> str:
-        audit = shop(late=False, candidates=candidates, **settings)
-        run(audit, made)
-        state = AuditState(audit, made)
-        return state.store.read_bytes(state.require("dashboard"), "dashboard.html").decode()
+        return page_after_run(shop(late=False, candidates=candidates, **settings), made)
 
     shown = page()
     assert "said: 3 cases that it newly gets wrong" in shown
@@ -216,10 +214,7 @@ def test_examples_of_the_worst_slices_are_shown_where_the_audit_allows_it_and_ne
 
     def shown(**settings: Any) -> tuple[Audit, str]:
         audit = shop(late=False, **settings)
-        run(audit, made)
-        state = AuditState(audit, made)
-        page = state.store.read_bytes(state.require("dashboard"), "dashboard.html").decode()
-        return audit, page
+        return audit, page_after_run(audit, made)
 
     _, without = shown()
     assert "Examples" not in without

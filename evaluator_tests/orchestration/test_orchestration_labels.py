@@ -32,6 +32,7 @@ from evaluator.orchestration import (
     exit_code,
     find_prunable,
     format_run_summary,
+    page_of,
     replay_quarantine,
     statement_name,
     write_quarantine,
@@ -174,7 +175,7 @@ def test_an_audit_with_late_labels_is_figure_for_figure_the_one_whose_files_held
     assert label_notes_of(state, state.require("evaluation_set")) == [
         "180 of 180 cases have a label (100.0%)."
     ]
-    page = state.store.read_bytes(state.require("dashboard"), "dashboard.html").decode()
+    page = page_of(state).content.decode()
     assert "180 of 180 cases have a label (100.0%)." in page
     assert "Cases with a label, by the days" in page
 

@@ -11,8 +11,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 from sklearn.metrics import roc_auc_score
 
-from evaluator.certification import PAGE
-from evaluator.orchestration import AuditState, Home
+from evaluator.orchestration import AuditState, Home, page_of
 from evaluator.orchestration._assets._reports import MAX_ROWS, _additional_slices_table
 from evaluator.orchestration._scorecard_run import read_judged_scorecard
 from evaluator.scorecard import ADDITIONAL_MEASUREMENTS, CASES, PREDICTIONS, Scorecard
@@ -91,7 +90,7 @@ def test_the_further_slices_stand_on_the_page_in_mlflow_and_in_the_ui(
 ) -> None:
     state = AuditState(whole_audit, finished_whole_home)
     measurements = read_judged_scorecard(state).scorecard.additional_measurements
-    page = state.store.read_bytes(state.require("dashboard"), PAGE).decode()
+    page = page_of(state).content.decode()
     assert "More slices" in page
     assert "origin = JFK" in page
     client = MlflowClient(tracking_uri=finished_whole_home.tracking_uri)
@@ -133,7 +132,7 @@ def test_an_audit_without_further_slices_has_no_rows_of_them(
 ) -> None:
     state = AuditState(audit, finished_home)
     assert read_judged_scorecard(state).scorecard.additional_measurements.empty
-    page = state.store.read_bytes(state.require("dashboard"), PAGE).decode()
+    page = page_of(state).content.decode()
     assert "More slices" not in page
 
 
@@ -148,7 +147,7 @@ def test_a_crashed_slice_is_missing_from_the_further_slices_and_said_above_them(
     cases = measurements.groupby("candidate")["n"].sum()
     assert 0 < cases["frail"] < cases["sturdy"]
     state = AuditState(asked, crashed_home)
-    page = state.store.read_bytes(state.require("dashboard"), PAGE).decode()
+    page = page_of(state).content.decode()
     section = page[page.index('id="more"') :].split("<section", 1)[0]
     assert section.count("1 of 4 slices is missing") == 2
 

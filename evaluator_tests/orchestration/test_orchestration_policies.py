@@ -17,6 +17,7 @@ from evaluator.orchestration import (
     find_prunable,
     format_pruning_plan,
     format_run_summary,
+    page_of,
 )
 from evaluator.orchestration._evaluation_set import needs_refresh
 from evaluator.orchestration._facts import ScorecardFacts
@@ -117,7 +118,7 @@ def test_two_names_for_one_artifact_are_told(audit: Audit, home: Home) -> None:
         "sturdy and twin gave identical predictions on every slice",
     ]
     state = AuditState(changed(audit, candidates=(sturdy, twin)), home)
-    page = state.store.read_bytes(state.require("dashboard"), "dashboard.html").decode()
+    page = page_of(state).content.decode()
     assert "sturdy and twin have the same artifact, byte for byte." in page
 
 

@@ -19,6 +19,7 @@ from evaluator.orchestration import (
     Home,
     exit_code,
     format_findings,
+    page_of,
     statement_name,
     stored_findings,
 )
@@ -84,7 +85,7 @@ def test_without_training_certificate_page_and_card_say_that_nobody_checked(home
     said = predicate_of(audit, home)["training"]
     assert said == {"says": NOBODY, "looked_for": [], "seen": None, "left_out": None}
     state = AuditState(audit, home)
-    page = state.store.read_bytes(state.require("dashboard"), "dashboard.html").decode()
+    page = page_of(state).content.decode()
     card = state.store.read_bytes(
         state.require("documents"), f"{model_card_name('said')}.md"
     ).decode()
@@ -130,7 +131,7 @@ def test_cases_that_were_seen_are_left_out_and_the_rest_is_certified(home: Home)
     assert predicate["evaluation_set"]["rows_seen_in_training"] == 12
     assert ids_in_set(audit, home).isdisjoint(f"c{number}" for number in range(12))
     state = AuditState(audit, home)
-    page = state.store.read_bytes(state.require("dashboard"), "dashboard.html").decode()
+    page = page_of(state).content.decode()
     assert "12 more that a candidate saw in training are left out" in page
     # The same once more is no other set, and nothing is computed.
     again = run(audit, home)
