@@ -235,6 +235,24 @@ def test_the_page_says_that_it_is_a_check(call: Call, tmp_path: Path) -> None:
     assert "All geographies" in text
 
 
+def test_the_page_has_the_cases_that_an_output_newly_gets_wrong_and_what_is_missing(
+    call: Call, file: Path, tmp_path: Path
+) -> None:
+    text = "".join(
+        f"k{n},{n % 2},{0.1 + 0.7 * (n % 2)},{0.5 - 0.1 * (-1) ** n},\n" for n in range(60)
+    )
+    file.write_text(f"id,label,good,newer,note\n{text}k60,1,0.9,0.2,rare\n")
+    page = tmp_path / "check.html"
+
+    asked = ("--label", "label", "--score", "newer", "--baseline", "good", "--html", str(page))
+    assert call(*asked).code == 0
+
+    shown = page.read_text()
+    assert "newer: 1 case that it newly gets wrong" in shown
+    assert "Missing values by column" in shown
+    assert '<th scope="row">note</th><td class="num nowrap">98.4' in shown
+
+
 def test_the_page_names_slices_that_stand_out_by_any_metric(
     call: Call, file: Path, tmp_path: Path
 ) -> None:

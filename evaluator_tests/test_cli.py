@@ -441,6 +441,35 @@ def test_infer_writes_a_data_section_that_loads(call: Call, file: Callable[[str]
     assert data.columns["amount"].type == "float"
 
 
+def test_infer_gives_the_same_section_as_json(call: Call, file: Callable[[str], str]) -> None:
+    path = file(HEADER + GOOD_ROWS)
+
+    as_yaml, as_json = call("infer", path).out, call("infer", path, "--json").out
+
+    assert json.loads(as_json) == yaml.safe_load(as_yaml)
+
+
+def test_what_would_be_removed_is_told_as_json_and_nobody_is_asked(call: Call) -> None:
+    answer = call("prune", "shop", "--json")
+
+    assert answer.code == 0
+    plan = json.loads(answer.out)
+    assert (plan["removed"], plan["superseded"], plan["incomplete"]) == (False, [], [])
+
+
+def test_without_an_audit_the_list_of_all_is_opened(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda url: opened.append(url) or True)
+
+    answer = call("open")
+
+    page = Path(answer.out.strip())
+    assert opened == [page.as_uri()]
+    assert ">shop<" in page.read_text()
+
+
 def test_infer_passes_over_a_line_that_takes_json_down(call: Call, tmp_path: Path) -> None:
     path = tmp_path / "cases.jsonl"
     path.write_text('{"case_id": "a"}\n' + "[" * 100_000 + "\n" + f'{{"n": {"9" * 6_000}}}\n')
@@ -776,6 +805,9 @@ def test_the_doctor_says_what_is_wrong_and_how_to_mend_it(
     home = tmp_path / "home"
     for folder in ("dagster/history", "mlflow"):
         (home / folder).mkdir(parents=True)
+    # Whatever the umask is, one folder alone is open to all.
+    for folder in home.iterdir():
+        folder.chmod(0o700)
     home.chmod(0o777)
     (home / "dagster" / "dagster.yaml").write_text("")
     (home / "dagster" / "history" / "runs.db").write_text("no database " * 100)

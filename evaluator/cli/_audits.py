@@ -143,6 +143,8 @@ def infer(
     geography: Geography = None,
     segment: Segment = None,
     label: Label = None,
+    *,
+    as_json: AsJson = False,
 ) -> None:
     """Write a first `data:` section for an audit's YAML.
 
@@ -151,11 +153,14 @@ def infer(
     """
     from textwrap import indent
 
+    import yaml
+
     from evaluator.intake import infer_audit, infer_schema
+    from evaluator.orchestration import to_json
 
     check_is_file(file)
     if label is not None:
-        typer.echo(infer_audit(file, label, geography=geography, segment=segment), nl=False)
+        section = infer_audit(file, label, geography=geography, segment=segment)
     elif geography is not None or segment is not None:
         raise UsageError(
             "an audit that is divided by columns has a label",
@@ -163,7 +168,8 @@ def infer(
             fix="name the label too, or no column for the `data:` section alone",
         )
     else:
-        typer.echo("data:\n" + indent(infer_schema(file), "  "), nl=False)
+        section = "data:\n" + indent(infer_schema(file), "  ")
+    tell([to_json(yaml.safe_load(section))] if as_json else [section.removesuffix("\n")])
 
 
 @commands.command(
@@ -239,20 +245,31 @@ def prune(
     audit: Annotated[str, typer.Argument(help="The audit's name.")],
     *,
     yes: Annotated[bool, typer.Option("--yes", help="Remove without asking.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Remove what nothing refers to any more, after saying what.
 
-    Raw files, quarantined rows, certificates, and all that current versions and certificates rest
-    on stay.
+    As JSON it only says what, unless with --yes. Raw files, quarantined rows, certificates, and
+    all that current versions and certificates rest on stay.
     """
     from evaluator.evidence import prune as remove
-    from evaluator.orchestration import Home, find_prunable, format_pruning_plan
+    from evaluator.orchestration import (
+        Home,
+        find_prunable,
+        format_pruning_plan,
+        pruning_plan_in,
+        to_json,
+    )
 
     home = Home.from_environment()
     loaded = _load(audit)
     plan = find_prunable(loaded, home)
-    for line in format_pruning_plan(plan):
-        typer.echo(line)
+    if as_json:
+        if yes:
+            remove(home.store(), plan)
+        tell([to_json(pruning_plan_in(plan, removed=yes))])
+        return
+    tell(format_pruning_plan(plan))
     if not plan.is_empty and (yes or _is_agreed("Remove this for good?")):
         if not yes:
             # Whatever has begun meanwhile may refer to some of it.

@@ -169,13 +169,13 @@ def export(
 )
 def open_(
     what: Annotated[
-        str,
+        str | None,
         typer.Argument(
-            metavar="AUDIT|CERTIFICATE",
-            help="The audit whose page is opened; or, with FILE, a certificate's .dsse.json file,"
-            " or AUDIT/CANDIDATE for the newest one.",
+            metavar="[AUDIT|CERTIFICATE]",
+            help="The audit whose page is opened, without it the list of all audits; or, with FILE,"
+            " a certificate's .dsse.json file, or AUDIT/CANDIDATE for the newest one.",
         ),
-    ],
+    ] = None,
     to: Annotated[
         Path | None, typer.Argument(metavar="FILE", help="A file to make, with the cases.")
     ] = None,
@@ -196,10 +196,10 @@ def open_(
     from evaluator.certification import open_cases
     from evaluator.evidence import write_whole
 
-    if to is None and challenge is None and "/" not in what:
-        _open_page(what)
+    if to is None and challenge is None and (what is None or "/" not in what):
+        _open_page(_list_of_audits() if what is None else _page_of(what))
         return
-    if to is None or challenge is None:
+    if what is None or to is None or challenge is None:
         raise UsageError(
             "cases go to a file, and a challenge chooses them",
             culprit="evaluator open",
@@ -221,13 +221,29 @@ def open_(
     typer.echo(f"{len(shown.openings)} cases are in {to}, for whoever demanded them alone.")
 
 
-def _open_page(audit: str) -> None:
-    """Print where an audit's page lies, and open it in the browser."""
-    import webbrowser
-
+def _page_of(audit: str) -> str:
     from evaluator.orchestration import page_of
 
-    page = page_of(state_of_audit(audit)).location
+    return page_of(state_of_audit(audit)).location
+
+
+def _list_of_audits() -> str:
+    """Write the page that lists all audits below the home, as they stand now."""
+    from evaluator.orchestration import Home, list_audits, read_statuses
+    from evaluator.spec import audit_names
+
+    home, now, folder = Home.from_environment(), datetime.now(UTC), audits_folder()
+    home.prepare()
+    page = home.root / "audits.html"
+    found = read_statuses(audit_names(folder), folder, home, now)
+    page.write_text(list_audits(found, page, now), encoding="utf-8")
+    return str(page)
+
+
+def _open_page(page: str) -> None:
+    """Print where a page lies, and open it in the browser."""
+    import webbrowser
+
     typer.echo(page)
     path = Path(page)
     # In an object store a browser cannot read it.

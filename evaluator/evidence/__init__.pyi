@@ -27,7 +27,12 @@ from ._lineage import (
     walk_upstream as walk_upstream,
 )
 from ._lineage_forms import FORMATS as FORMATS
-from ._pruning import PruningPlan as PruningPlan, plan_pruning as plan_pruning, prune as prune
+from ._pruning import (
+    Prunable as Prunable,
+    PruningPlan as PruningPlan,
+    plan_pruning as plan_pruning,
+    prune as prune,
+)
 from ._record import (
     Address as Address,
     FailureRecord as FailureRecord,

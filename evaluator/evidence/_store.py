@@ -363,7 +363,11 @@ class EvidenceStore:
 
     def folder(self, record: Record) -> str:
         """Return where a version lies, below the store's address."""
-        return f"{_folder(record.address)}/{record.identity}"
+        return self.folder_of(record.address, record.identity)
+
+    def folder_of(self, address: Address, identity: str) -> str:
+        """Return where a version lies, or will lie, below the store's address."""
+        return f"{_folder(address)}/{identity}"
 
     def partitions(self, audit: str, asset: str) -> Iterator[str]:
         """Yield the keys of an asset's one-dimensional partitions that have a current version."""

@@ -57,6 +57,7 @@ from ._run_summary import (
     format_outcomes as format_outcomes,
     format_pruning_plan as format_pruning_plan,
     format_run_summary as format_run_summary,
+    pruning_plan_in as pruning_plan_in,
 )
 from ._runner import (
     Advance as Advance,

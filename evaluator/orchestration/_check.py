@@ -3,7 +3,7 @@
 Nothing of Dagster is imported: its runs would be of a state that is gone when they end.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,9 @@ from evaluator.orchestration._scorecard_run import (
     read_judged_scorecard,
     store_scorecard,
 )
+from evaluator.orchestration._single_cases import find_flips
 from evaluator.orchestration._state import AuditState
+from evaluator.reporting import Flips
 from evaluator.scorecard import ALL, SLICE_LEVEL, Asset, Slice, format_scope, text
 from evaluator.spec import SNAPSHOT, RecordedCandidate
 
@@ -55,6 +57,8 @@ class Checked:
     selection_rates
         Without a label, the share of positive decisions: `place`, and the columns of
         `evaluator.metrics.slice_metrics`.
+    flips
+        Of each output that is compared with the baseline.
     """
 
     file: CheckedFile
@@ -64,6 +68,7 @@ class Checked:
     judged: JudgedScorecard | None
     without_label: pd.DataFrame
     selection_rates: pd.DataFrame
+    flips: Sequence[Flips] = ()
 
 
 def check_file(file: CheckedFile, run_context: RunContext) -> Checked:
@@ -87,12 +92,13 @@ def check_file(file: CheckedFile, run_context: RunContext) -> Checked:
         raw = store_raw(state, state.data, state.source(state.data), SNAPSHOT, run_context)
         profile, rows = _take_in(state, file, run_context)
         judged, without_label, rates = None, pd.DataFrame(), pd.DataFrame()
+        flips: list[Flips] = []
         if state.spec.candidates:
             write_recordings(file, rows, state.home.root)
             evaluation_set = store_evaluation_set(state, run_context)
             without_label = state.store.read_table(evaluation_set, WITHOUT_LABEL).to_pandas()
             _evaluate(state, file, run_context)
-            store_scorecard(state, run_context)
+            flips = list(find_flips(state, store_scorecard(state, run_context)))
             judged = read_judged_scorecard(state, run_context.now, NO_DECISIONS)
         else:
             rates = _selection_rates(file, rows)
@@ -104,6 +110,7 @@ def check_file(file: CheckedFile, run_context: RunContext) -> Checked:
         judged=judged,
         without_label=without_label,
         selection_rates=rates,
+        flips=flips,
     )
 
 

@@ -9,17 +9,19 @@ from evaluator.certification import format_count
 from evaluator.evidence import RunContext
 from evaluator.intake import Profile
 from evaluator.orchestration._check import Checked
-from evaluator.orchestration._documents import headline_metrics
+from evaluator.orchestration._documents import columns_of, headline_metrics
 from evaluator.orchestration._findings import finding_lines, findings_in, records_of, to_json
 from evaluator.orchestration._run_summary import Choice, RunSummary, exit_code
 from evaluator.orchestration._scorecard_run import JudgedScorecard
 from evaluator.reporting import (
     CandidateSummary,
     DashboardContent,
+    IntakeDay,
     SingleFile,
     printable,
     render_dashboard,
 )
+from evaluator.spec import SNAPSHOT
 
 _INDEPENDENT: Final = (
     "each row is taken as independent of the others; --cluster names a column of what they share"
@@ -107,12 +109,21 @@ def render_check(checked: Checked, run_context: RunContext) -> str:
             confidence=spec.confidence,
             minimum_support=spec.minimum_support,
             without_label=checked.without_label,
-            intake_days=[],
+            intake_days=[
+                IntakeDay(
+                    day=SNAPSHOT,
+                    rows=checked.profile.rows.read,
+                    accepted=checked.profile.rows.typed,
+                    quarantined=checked.profile.rows.quarantined,
+                    **columns_of(checked.profile),
+                )
+            ],
             evidence=[],
             code_version=__version__,
             run_id=run_context.run_id,
             signed_by=None,
             file=_single_file(checked),
+            flips=checked.flips,
         )
     )
 

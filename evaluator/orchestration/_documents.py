@@ -1,11 +1,14 @@
 """Certificate, dashboard, model cards and technical file, made of what is stored."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from importlib.metadata import version
 from itertools import islice
+from posixpath import relpath
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 from evaluator import __version__
 from evaluator.certification import (
@@ -27,6 +30,7 @@ from evaluator.evidence import (
     digest_of_bytes,
     walk_upstream,
 )
+from evaluator.intake import Profile
 from evaluator.orchestration._certificates import (
     expected_certificate,
     is_published,
@@ -39,6 +43,7 @@ from evaluator.orchestration._facts import (
     CertificateFacts,
     EvaluationSetFacts,
     IntakeFacts,
+    MlflowFacts,
     ScorecardFacts,
 )
 from evaluator.orchestration._identities import CODE_VERSIONS, spec_digest
@@ -55,6 +60,7 @@ from evaluator.reporting import (
     DocumentsContent,
     EarlierFigures,
     IntakeDay,
+    Link,
     model_card,
     render_dashboard,
     technical_file,
@@ -63,8 +69,10 @@ from evaluator.scorecard import (
     LABELLED_BY_AGE,
     MEASUREMENTS,
     OVERALL,
+    PROFILE,
     Asset,
     from_stored,
+    metrics_of,
 )
 from evaluator.spec import AuditSpec, date_of
 
@@ -201,7 +209,7 @@ def _render_page(
             minimum_support=state.spec.minimum_support,
             without_label=state.store.read_table(evaluation_set, WITHOUT_LABEL).to_pandas(),
             **_late_labels(state, evaluation_set),
-            intake_days=[_intake_day(day) for day in state.day_states()],
+            intake_days=[_profiled_day(state, day) for day in state.day_states()],
             evidence=_evidence(state, certificate),
             code_version=__version__,
             run_id=run_context.run_id,
@@ -210,6 +218,7 @@ def _render_page(
             flips=list(find_flips(state, judged.record)),
             example_columns=() if state.spec.examples is None else state.spec.examples.columns,
             examples=list(find_examples(state, judged)),
+            links=list(_links(state, judged, run_context)),
         )
     )
     return {PAGE: page.encode()}
@@ -250,6 +259,59 @@ def _render_documents(
         for name, document in documents.items()
         for ending, text in zip(DOCUMENT_ENDINGS, (document.markdown, document.html), strict=True)
     }
+
+
+def _links(state: AuditState, judged: JudgedScorecard, run_context: RunContext) -> Iterator[Link]:
+    """Name what else there is: files beside the page, and the pages of Dagster and MLflow."""
+    certificate = state.require(Asset.CERTIFICATE)
+    page, documents = (
+        state.store.folder_of(*_page_target(state, judged.record, kind))
+        for kind in (Asset.DASHBOARD, Asset.DOCUMENTS)
+    )
+    dagster = (state.spec.links.dagster or "").rstrip("/")
+    assets = f"{dagster}/assets/{state.audit.name}"
+    mlflow, logged = _mlflow_address(state), _mlflow_facts(state, judged.record)
+
+    def beside(folder: str, name: str) -> str:
+        return quote(relpath(f"{folder}/{name}", page))
+
+    def link(candidate: str | None, name: str, address: str) -> Link:
+        return Link(candidate=candidate, name=name, address=address)
+
+    yield link(None, "technical file", beside(documents, f"{TECHNICAL_FILE}.html"))
+    if dagster:
+        yield link(None, "lineage in Dagster", f"{assets}/{Asset.SCORECARD}?view=lineage")
+        yield link(None, "run in Dagster", f"{dagster}/runs/{run_context.run_id}")
+    if mlflow:
+        yield link(None, "experiments in MLflow", f"{mlflow}/#/experiments")
+    for candidate in state.spec.candidates:
+        name = candidate.name
+        yield link(name, "model card", beside(documents, f"{model_card_name(name)}.html"))
+        if name in CertificateFacts.of(certificate).outcomes:
+            signed = beside(state.store.folder(certificate), statement_name(name))
+            yield link(name, "certificate", signed)
+        if dagster:
+            yield link(name, "slices in Dagster", f"{assets}/{metrics_of(name)}")
+        if mlflow and logged and logged.experiment and name in logged.runs:
+            run = f"{mlflow}/#/experiments/{logged.experiment}/runs/{logged.runs[name]}"
+            yield link(name, "run in MLflow", run)
+
+
+def _mlflow_address(state: AuditState) -> str | None:
+    """Where MLflow's UI is: what the audit says, or the server that is logged to."""
+    declared = state.spec.links.mlflow
+    parts = urlsplit(declared or state.home.tracking_uri)
+    if parts.scheme not in ("http", "https"):
+        return None
+    # An address may hold a password.
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
+
+
+def _mlflow_facts(state: AuditState, scorecard: Record) -> MlflowFacts | None:
+    """Read which runs of MLflow are of this scorecard, where these were logged before the page."""
+    identity = state.identities.mlflow_runs(scorecard, state.home)
+    record = state.store.find(state.address(Asset.MLFLOW_RUNS), identity)
+    return None if record is None else MlflowFacts.of(record)
 
 
 def _history(state: AuditState, scorecard: Record) -> list[EarlierFigures]:
@@ -340,3 +402,23 @@ def _intake_day(day: DayState) -> IntakeDay:
         quarantined=None if facts is None else facts.quarantined,
         broken=day.reason,
     )
+
+
+def _profiled_day(state: AuditState, day: DayState) -> IntakeDay:
+    """Add to a day what its report says of its columns."""
+    found = _intake_day(day)
+    if day.report is None:
+        return found
+    profile = Profile.from_json(state.store.read_bytes(day.report, PROFILE))
+    return replace(found, **columns_of(profile))
+
+
+def columns_of(profile: Profile) -> dict[str, Any]:
+    """Tell of a file's columns what is missing and how far they drifted, as `IntakeDay` has it."""
+    drift, rows = profile.drift, profile.rows.read
+    compared = {} if drift is None else drift.columns
+    return {
+        "missing": {name: count / rows for name, count in profile.missing.items() if rows},
+        "drift": {name: one.stability_index for name, one in compared.items()},
+        "drifted": () if drift is None else drift.drifted,
+    }

@@ -126,3 +126,5 @@ class MlflowFacts(_Facts):
 
     runs: dict[str, str]
     """The MLflow run of each candidate."""
+    experiment: str | None = None
+    """Whose runs they are; None in records from before it was kept."""

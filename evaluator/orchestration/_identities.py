@@ -11,6 +11,7 @@ from evaluator.evaluation import SCORE_VERSION
 from evaluator.evidence import FreshStarts, Record, digest_of, identity_of
 from evaluator.orchestration._home import Home
 from evaluator.orchestration._streams import streams_of
+from evaluator.scorecard import Asset
 from evaluator.spec import Audit, AuditSpec, CandidateSpec
 
 # Raised when the code of an output would give another result for the same inputs.
@@ -25,7 +26,7 @@ CODE_VERSIONS = {
     "mlflow_runs": "2",
     "audit_spec": "1",
     "certificate": "8",
-    "dashboard": "9",
+    "dashboard": "10",
     "documents": "7",
     "promoted_models": "1",
 }
@@ -213,14 +214,14 @@ class Identities:
 
     def page(self, kind: str, upstream: Sequence[Record], days: Sequence[Any]) -> str:
         """Identity of a page, of the kind `dashboard` or `documents`, that shows these outputs."""
-        return self._of(
-            kind,
-            {
-                "upstream": [record.identity for record in upstream],
-                "days": list(days),
-                "spec": spec_digest(self._spec),
-            },
-        )
+        inputs: dict[str, Any] = {
+            "upstream": [record.identity for record in upstream],
+            "days": list(days),
+            "spec": spec_digest(self._spec),
+        }
+        if kind == Asset.DASHBOARD:
+            inputs["links"] = self._spec.links.model_dump()
+        return self._of(kind, inputs)
 
     def _metric_settings(self) -> dict[str, Any]:
         settings = {"metrics": list(self._spec.metrics), "confidence": self._spec.confidence}

@@ -77,7 +77,7 @@ def store_mlflow_runs(
             {},
             content_version=identity,
             upstream=[judged.record.as_upstream()],
-            facts=MlflowFacts(runs=runs).to_record(),
+            facts=MlflowFacts(runs=runs, experiment=experiment).to_record(),
             code_version=CODE_VERSIONS["mlflow_runs"],
             run_context=run_context,
         )

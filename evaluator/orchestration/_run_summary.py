@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from evaluator.certification import PAGE, format_count
 from evaluator.errors import StateError, UsageError, in_words
-from evaluator.evidence import PruningPlan, Record, plan_pruning
+from evaluator.evidence import Prunable, PruningPlan, Record, plan_pruning
 from evaluator.orchestration._evaluation_set import label_notes_of
 from evaluator.orchestration._facts import CertificateFacts, IntakeFacts
 from evaluator.orchestration._home import Home
@@ -362,6 +362,22 @@ def format_pruning_plan(plan: PruningPlan) -> Iterator[str]:
     stays = f"{plan.kept:,} versions are referred to or kept for ever, and stay"
     young = f"; {plan.too_recent:,} are younger than an hour, and stay for now"
     yield stays + (young if plan.too_recent else "") + "."
+
+
+def pruning_plan_in(plan: PruningPlan, *, removed: bool) -> dict[str, Any]:
+    """Give what would be removed, or was, as JSON has it; sizes are in bytes."""
+
+    def listed(found: Sequence[Prunable]) -> list[dict[str, Any]]:
+        return [{"asset": one.asset, "paths": list(one.paths), "size": one.size} for one in found]
+
+    return {
+        "removed": removed,
+        "superseded": listed(plan.superseded),
+        "incomplete": listed(plan.incomplete),
+        "beside": {str(path): size for path, size in plan.beside.items()},
+        "kept": plan.kept,
+        "too_recent": plan.too_recent,
+    }
 
 
 def count_days(stream: Stream, days: Sequence[DayState]) -> str:

@@ -7,6 +7,7 @@ from ._content import (
     FlippedCase as FlippedCase,
     Flips as Flips,
     IntakeDay as IntakeDay,
+    Link as Link,
     SingleFile as SingleFile,
     SliceExamples as SliceExamples,
 )

@@ -1,7 +1,7 @@
 """What dashboard and documents show: everything is passed in, nothing is looked up."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 
 import pandas as pd
@@ -48,6 +48,14 @@ class IntakeDay:
         not be read or never came.
     broken
         Why the day is not used; None where it is.
+    missing
+        By column the share of the file's rows that have no value there.
+    drift
+        By column how far its content is from the reference's, as a population stability index less
+        what chance gives (None where there were too few rows to say); empty where nothing was
+        compared.
+    drifted
+        The columns that drifted, by any of the audit's limits.
     """
 
     day: str
@@ -55,6 +63,24 @@ class IntakeDay:
     accepted: int | None
     quarantined: int | None
     broken: str | None = None
+    missing: Mapping[str, float] = field(default_factory=dict)
+    drift: Mapping[str, float | None] = field(default_factory=dict)
+    drifted: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Link:
+    """Where more is told of a candidate or, where that is None, of the audit.
+
+    Attributes
+    ----------
+    address
+        Relative to where the page lies, or of a server.
+    """
+
+    candidate: str | None
+    name: str
+    address: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,6 +288,8 @@ class DashboardContent(AuditContent):
         Of each candidate that is compared with the baseline.
     example_columns, examples
         The columns that the page may show of single cases, and these, of the worst slices.
+    links
+        Where more is told, those of the audit first.
     """
 
     title: str
@@ -275,6 +303,7 @@ class DashboardContent(AuditContent):
     flips: Sequence[Flips] = ()
     example_columns: Sequence[str] = ()
     examples: Sequence[SliceExamples] = ()
+    links: Sequence[Link] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -33,7 +33,7 @@ from evaluator.reporting._comparison import (
     comparison_groups,
     rank_table,
 )
-from evaluator.reporting._content import DashboardContent
+from evaluator.reporting._content import DashboardContent, Link
 from evaluator.reporting._curves import SIDE, candidate_curves, curves_finding
 from evaluator.reporting._every_slice import every_slice
 from evaluator.reporting._fairness import describe_measures, fairness_finding, fairness_groups
@@ -53,6 +53,8 @@ from evaluator.reporting._formatting import (
 from evaluator.reporting._history import candidate_histories, history_finding
 from evaluator.reporting._labels import age_rows
 from evaluator.reporting._overview import (
+    STRIP,
+    column_days,
     headline_finding,
     headline_rows,
     intake_totals,
@@ -341,7 +343,13 @@ def _history(content: DashboardContent) -> Shown | None:
 def _intake(content: DashboardContent) -> Shown:
     days = content.intake_days
     totals = intake_totals(days)
-    parts = {"totals": totals, "bars": day_bars(days), "bar_step": BAR_STEP}
+    parts = {
+        "totals": totals,
+        "bars": day_bars(days),
+        "bar_step": BAR_STEP,
+        "columns": column_days(days),
+        "strip": STRIP,
+    }
     if content.file is not None:
         found = (content.file.rows, content.file.accepted, content.file.quarantined)
         return Shown("{:,} rows, {:,} accepted, {:,} refused".format(*found), parts)
@@ -353,8 +361,13 @@ def _intake(content: DashboardContent) -> Shown:
 
 def _evidence(content: DashboardContent) -> Shown | None:
     # Nothing of a check is stored.
+    if content.file is not None:
+        return None
+    links: dict[str, list[Link]] = {}
+    for link in content.links:
+        links.setdefault(link.candidate or "", []).append(link)
     found = format_count(len(content.evidence), "stored output")
-    return Shown(f"{found}, by digest", {}) if content.file is None else None
+    return Shown(f"{found}, by digest", {"links": links})
 
 
 def _names(content: DashboardContent) -> list[str]:
@@ -398,6 +411,7 @@ def _environment() -> "Environment":
         number=format_number,
         percent=_percent,
         sentence=sentence,
+        share=_share,
         short=_short,
         p_value=format_p_value,
         signed=format_signed,
@@ -415,6 +429,13 @@ def _environment() -> "Environment":
 def _percent(share: float) -> str:
     """Write a share, such as 95 % of 0.95, with a space that never breaks."""
     return f"{100 * share:g}\N{NO-BREAK SPACE}%"
+
+
+def _share(share: float) -> str:
+    """Write a share of rows to a tenth of a per cent; what is less is not nothing."""
+    least = 0.001
+    shown = f"{100 * max(share, least):.1f}" if share else "0"
+    return f"{'< ' if 0 < share < least else ''}{shown}\N{NO-BREAK SPACE}%"
 
 
 def _short(digest: str | None) -> str:

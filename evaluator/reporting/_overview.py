@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import pandas as pd
 
@@ -78,6 +79,30 @@ class StandoutRow:
     scope: str
     metric: str
     plot: IntervalPlot
+
+
+STRIP: Final = 12
+"""The height of a column's small drawing, in which each day is one wide."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnDays:
+    """A column over the days: how much is missing, and how far it drifted.
+
+    `bars` are the days' missing shares and `marks` those on which it drifted, both as paths.
+    """
+
+    name: str
+    lowest: float
+    highest: float
+    compared: int
+    drifted: Sequence[str]
+    farthest: float | None
+    """The largest stability index of a day."""
+    farthest_day: str | None
+    bars: str
+    marks: str
+    days: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -277,6 +302,45 @@ def intake_totals(days: Sequence[IntakeDay]) -> IntakeTotals:
         quarantined=sum(day.quarantined or 0 for day in used),
         refused_rows=sum(day.rows or 0 for day in unused),
     )
+
+
+def column_days(days: Sequence[IntakeDay]) -> list[ColumnDays]:
+    """Follow each column over the days; those that drifted stand first, and then the emptiest.
+
+    Columns without a missing value that were compared on no day are left out.
+    """
+    read = [day for day in days if day.missing]
+    names = dict.fromkeys(name for day in read for name in (*day.missing, *day.drift))
+    found = []
+    for name in names:
+        missing = [day.missing.get(name) for day in read]
+        shares = [share for share in missing if share is not None]
+        indices = [(day.drift[name], day) for day in read if day.drift.get(name) is not None]
+        far = max(indices, key=lambda pair: pair[0] or 0.0, default=None)
+        if not any(shares) and far is None:
+            continue
+        most = max(shares, default=0.0)
+        found.append(
+            ColumnDays(
+                name=name,
+                lowest=min(shares, default=0.0),
+                highest=most,
+                compared=sum(name in day.drift for day in read),
+                drifted=[day.day for day in read if name in day.drifted],
+                farthest=None if far is None else far[0],
+                farthest_day=None if far is None else far[1].day,
+                bars="".join(
+                    f"M{number} {STRIP}v{-round(STRIP * share / most, 1):g}h1V{STRIP}z"
+                    for number, share in enumerate(missing)
+                    if share
+                ),
+                marks="".join(
+                    f"M{number} {STRIP}h1" for number, day in enumerate(read) if name in day.drifted
+                ),
+                days=len(read),
+            )
+        )
+    return sorted(found, key=lambda one: (-len(one.drifted), -one.highest))
 
 
 def metric_note(metric: str) -> str:

@@ -39,6 +39,7 @@ from evaluator.spec._settings import (
     ExamplesSpec,
     ExecutionSpec,
     FairnessSpec,
+    LinksSpec,
     LocalExecution,
     WeakSlicesSpec,
 )
@@ -190,6 +191,11 @@ class AuditSpec(SpecModel):
     )
     """Who asks for the certificates, how long they are valid, and what they open."""
 
+    links: LinksSpec = Field(
+        default_factory=LinksSpec, examples=[{"dagster": "https://dagster.example.org"}]
+    )
+    """Where the page's links to Dagster and MLflow lead."""
+
     automation: AutomationSpec = Field(
         default_factory=AutomationSpec, examples=[{"nightly": "0 2 * * *"}]
     )
@@ -221,7 +227,8 @@ class AuditSpec(SpecModel):
         """Return all that is declared and may change what is found or how it is judged, as JSON."""
         # In which order candidates are declared says nothing of any of them.
         ordered = self.with_candidates(sorted(candidate.name for candidate in self.candidates))
-        counts = ordered.model_dump(mode="json", exclude={"execution", "partitions_per_run"})
+        of_no_account = {"execution", "partitions_per_run", "links"}
+        counts = ordered.model_dump(mode="json", exclude=of_no_account)
         # What was certified before these could be declared says the same.
         for key in ("labels", "examples"):
             if counts[key] is None:

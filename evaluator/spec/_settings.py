@@ -21,6 +21,7 @@ Margin = Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]
 _HOST: Final = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])"
 _ADDRESS: Final = re.compile(rf"auto|(?:ray://)?(?P<host>{_HOST}):(?P<port>[0-9]{{1,5}})")
 _HIGHEST_PORT: Final = 65535
+_SERVER: Final = r"^https?://[A-Za-z0-9.\[\]:-]+(?:/[A-Za-z0-9._~/-]*)?$"
 _DEFAULT_KIND: Final = "local"
 
 _CRON_RANGES: Final = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
@@ -184,6 +185,22 @@ class CertificateSpec(SpecModel):
     stand for their values. Raw files, typed and refused rows and the reports of days stay behind
     anyway. Label, geography, segment and weight must leave, since figures are computed from them;
     what is measured by other redacted columns is not computed again from such an export."""
+
+
+class LinksSpec(SpecModel):
+    """Where the page's links lead that go to a server; nothing is asked there by itself."""
+
+    dagster: str | None = Field(
+        default="http://127.0.0.1:3000",
+        pattern=_SERVER,
+        examples=["https://dagster.example.org"],
+    )
+    """The address of Dagster's UI, by default where `evaluator ui` has it; `null` for no links."""
+
+    mlflow: str | None = Field(
+        default=None, pattern=_SERVER, examples=["https://mlflow.example.org"]
+    )
+    """The address of MLflow's UI. Without it, that of the tracking server where there is one."""
 
 
 class ExecutionBase(SpecModel):

@@ -27,7 +27,7 @@ from evaluator.orchestration import AuditState, Home, page_of, statement_name
 from evaluator.orchestration._asset_specs import markdown_rows
 from evaluator.orchestration._certificates import CERTIFICATE, expected_certificate
 from evaluator.orchestration._documents import reports_are_current
-from evaluator.orchestration._facts import ScorecardFacts
+from evaluator.orchestration._facts import MlflowFacts, ScorecardFacts
 from evaluator.orchestration._identities import CODE_VERSIONS, SliceInputs
 from evaluator.orchestration._mlflow_runs import as_json
 from evaluator.orchestration._scorecard_run import (
@@ -36,7 +36,7 @@ from evaluator.orchestration._scorecard_run import (
     find_previous_certification,
     read_judged_scorecard,
 )
-from evaluator.scorecard import DAYS, from_stored
+from evaluator.scorecard import DAYS, Asset, from_stored
 from evaluator.spec import Audit, AuditSpec
 from evaluator_tests.evaluation.shop import spec_of
 from evaluator_tests.orchestration.conftest import open_home, run
@@ -199,6 +199,49 @@ def test_the_page_lists_cases_that_a_candidate_newly_gets_wrong_unless_ids_are_w
     withheld = page(certificate={"redact": ["case"]})
     assert '<section id="flips"' in withheld
     assert "<code>c70</code>" not in withheld
+
+
+@pytest.mark.slow
+def test_the_page_leads_to_certificates_documents_and_the_runs_of_dagster_and_mlflow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = open_home(tmp_path / "home", monkeypatch)
+    land_cases(made, with_labels=True)
+    links = {"mlflow": "https://mlflow.example.org/team/"}
+    audit = shop(late=False, links=links)
+    run(audit, made)
+    state = AuditState(audit, made)
+    page = page_of(state)
+
+    addresses = re.findall(r'href="([^"#][^"]*)"', page.content.decode())
+    beside = [address for address in addresses if address.startswith("..")]
+    assert [Path(address).name for address in beside] == [
+        "technical_file.html",
+        "said_model_card.html",
+        "said.dsse.json",
+    ]
+    assert all((Path(page.location).parent / address).is_file() for address in beside)
+    servers = [address for address in addresses if "//" in address]
+    dagster = "http://127.0.0.1:3000"
+    assert f"{dagster}/assets/shop/said_slice_metrics" in servers
+    # Runs of MLflow are known where they were logged before the page was made.
+    record = state.current(Asset.MLFLOW_RUNS)
+    assert record is not None
+    logged = MlflowFacts.of(record)
+    mlflow = f"https://mlflow.example.org/team/#/experiments/{logged.experiment}/runs/"
+    assert f"{mlflow}{logged.runs['said']}" in servers
+
+    # Where links lead is nothing that certificates are about.
+    certificate = state.current(Asset.CERTIFICATE)
+    moved = shop(late=False, links={"dagster": None})
+    assert dagster not in page_after_run(moved, made)
+    assert AuditState(moved, made).current(Asset.CERTIFICATE) == certificate
+
+
+@pytest.mark.parametrize("address", ["javascript:alert(1)", "https://a b", "example.org"])
+def test_a_link_is_the_address_of_a_server(address: str) -> None:
+    with pytest.raises(ValueError, match=r"links\.dagster"):
+        shop(late=False, links={"dagster": address})
 
 
 @pytest.mark.slow

@@ -9,7 +9,14 @@ from itertools import pairwise
 import pytest
 
 from evaluator.certification import UNSIGNED, Outcome
-from evaluator.reporting import CandidateSummary, DashboardContent, IntakeDay, render_dashboard
+from evaluator.reporting import (
+    CandidateSummary,
+    DashboardContent,
+    IntakeDay,
+    Link,
+    render_dashboard,
+)
+from evaluator.reporting._formatting import format_day
 from evaluator_tests.reporting.shown import (
     ATTACK,
     attacked,
@@ -63,6 +70,40 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def page(content: DashboardContent) -> Page:
     return Page(render_dashboard(content))
+
+
+def test_each_column_is_followed_over_the_days(content: DashboardContent) -> None:
+    shares = [(0.0, None, False), (0.25, 0.0625, False), (0.0004, 0.5, True)]
+    days = [
+        dataclasses.replace(
+            day,
+            missing={"full": 0.0, "<b>age</b>": missing},
+            drift={} if far is None else {"<b>age</b>": far},
+            drifted=("<b>age</b>",) if has_drifted else (),
+        )
+        for day, (missing, far, has_drifted) in zip(content.intake_days, shares, strict=False)
+    ]
+    shown = dataclasses.replace(content, intake_days=days)
+
+    words = section(shown, "intake")
+    last = format_day(days[2].day)
+    # Whose values are all there, and which is compared on no day, is left out.
+    assert "full" not in words
+    assert f"&lt;b&gt;age&lt;/b&gt; 25.0 % least 0 % 2 1 {last} 0.500 {last}" in words
+    # One bar as high as the drawing, one too low to be seen, and the mark of the last day.
+    page = render_dashboard(shown)
+    assert 'class="missing" d="M1 12v-12h1V12zM2 12v-0h1V12z"' in page
+    assert 'class="drifted" d="M2 12h1"' in page
+
+
+def test_links_stand_by_candidate(content: DashboardContent) -> None:
+    links = [
+        Link(candidate=None, name="technical file", address="../documents/technical_file.html"),
+        Link(candidate="random_forest", name="certificate", address="../a%22b/c.json"),
+    ]
+    words = section(dataclasses.replace(content, links=links), "evidence")
+    assert "All candidates technical file random_forest certificate" in words
+    assert "lie beside this page" not in section(content, "evidence")
 
 
 def test_every_tag_is_closed_where_it_should_be(page: Page) -> None:

@@ -100,6 +100,8 @@ def _report(audit: Audit, report: _Report) -> dg.AssetsDefinition:
         name=step_of(audit.name, report.asset),
         specs=[spec],
         pool="mlflow" if report.calls_mlflow else None,
+        # Where both are in one run, the page can name the runs of MLflow.
+        op_tags={"dagster/priority": "1"} if report.calls_mlflow else None,
     )
     def make(
         context: dg.AssetExecutionContext, evaluator_home: dg.ResourceParam[States]
