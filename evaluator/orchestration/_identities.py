@@ -25,7 +25,7 @@ CODE_VERSIONS = {
     "mlflow_runs": "2",
     "audit_spec": "1",
     "certificate": "8",
-    "dashboard": "9",
+    "dashboard": "10",
     "documents": "7",
     "promoted_models": "1",
 }
