@@ -357,6 +357,7 @@ const MUTED = "var(--muted)";
 const TALLEST = 560;
 const ROW_HEIGHT = 18;
 const DAY_WIDTH = 110;
+const NARROWEST = 100;
 const whole = (count) => Math.abs(count).toLocaleString("en");
 
 /** Draw a figure once it is unfolded, and anew where its width changes; the picture is for paper. */
@@ -373,7 +374,8 @@ const watch = (figure, drawing) => {
 
 const draw = (figure, width) => {
   const [still, before] = [figure.querySelector(".still"), figure.querySelector(".chart")];
-  if (width <= 0 || before?.firstChild.width.baseVal.value === width) return;
+  // Narrower is what is folded, or on its way.
+  if (width < NARROWEST || before?.firstChild.width.baseVal.value === width) return;
   const { label, ...options } = drawings.get(figure)(width);
   const drawn = Plot.plot({ width, marginBottom: 38, ...options });
   // What its parts are called is not for readers: the table is.
