@@ -506,6 +506,8 @@ const byDay = (rows, width) => {
   };
 };
 
+const MARGINS = { marginLeft: 55, marginRight: 35, marginBottom: 28 };
+
 const CHARTS = {
   roc: curve("taken", "found", ["False positive rate", "True positive rate"], [{ taken: 0, found: 0 }]),
   recall: curve("found", "precision", ["True positive rate", "Precision"], []),
@@ -548,7 +550,7 @@ const CHARTS = {
     const limits = rows.flatMap((row) => row.limits).filter((limit) => !Number.isNaN(limit));
     return {
       height: Math.min(0.7 * width, TALLEST),
-      marginRight: 35,
+      ...MARGINS,
       x: byDay(rows, width),
       y: { label: null, grid: true, ticks: 5, inset: 8 },
       marks: [
@@ -570,8 +572,7 @@ const CHARTS = {
     const bar = { x1: ({ index }) => index - 0.4, x2: ({ index }) => index + 0.4 };
     return {
       height: 200,
-      marginLeft: 55,
-      marginRight: 35,
+      ...MARGINS,
       x: byDay(rows, width),
       y: { label: "Rows", grid: true, ticks: 4, tickFormat: whole },
       marks: [
