@@ -99,14 +99,20 @@ class Page:
             mobile=width < PHONE,
         )
 
-    def click(self, selector: str) -> None:
-        """Click with the mouse in the middle of what is there."""
+    def hover(self, selector: str) -> tuple[float, float]:
+        """Move the mouse into the middle of what is there."""
         x, y = self.run(
             "((one) => { one.scrollIntoView({ block: 'center' });"
             " const { x, y, width, height } = one.getBoundingClientRect();"
             " return [x + width / 2, y + height / 2]; })"
             f"(document.querySelector({json.dumps(selector)}))"
         )
+        self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+        return x, y
+
+    def click(self, selector: str) -> None:
+        """Click with the mouse in the middle of what is there."""
+        x, y = self.hover(selector)
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 

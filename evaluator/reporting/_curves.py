@@ -13,6 +13,8 @@ SIDE: Final = 100
 """Each drawing is a square of so many units."""
 MOST_SHOWN: Final = 10
 """The curves of so many candidates are drawn; all are in the scorecard."""
+MOST_POINTS: Final = 50
+"""So many places of a curve stand in a table; all are in the scorecard."""
 _TOLD_AT: Final = 0.1
 """The share of negative cases taken for positive at which a curve is told in words."""
 
@@ -58,6 +60,8 @@ class CandidateCurves:
     bars: Sequence[ScoreBar]
     bins: Sequence[ScoreBin]
     decided: OperatingPoint
+    points: Sequence[OperatingPoint]
+    """As it decides, and places of the curves, from the strictest threshold on."""
 
 
 def candidate_curves(content: DashboardContent) -> list[CandidateCurves]:
@@ -117,7 +121,14 @@ def _curves_of(
         ],
         bins=bins,
         decided=decided,
+        points=[decided, *_thinned(along)],
     )
+
+
+def _thinned(points: Sequence[OperatingPoint]) -> Sequence[OperatingPoint]:
+    """Leave out points between others, so that both ends stay."""
+    step = (len(points) - 1) / (MOST_POINTS - 1)
+    return points if step <= 1 else [points[round(step * n)] for n in range(MOST_POINTS)]
 
 
 def _found_at(along: Sequence[OperatingPoint]) -> float | None:

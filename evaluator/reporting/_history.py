@@ -31,12 +31,14 @@ class HistoryStep:
 
 @dataclass(frozen=True, kw_only=True)
 class MetricHistory:
-    """One metric of one candidate, the oldest step first; `limits` are those of its gates."""
+    """One metric of one candidate, the oldest step first; `limits` are where those of gates are."""
 
     metric: str
     steps: Sequence[HistoryStep]
     line: str
     limits: Sequence[float]
+    gates: Sequence[str]
+    """The limits in words."""
     first: float
     last: float
 
@@ -109,14 +111,16 @@ def _by_key(
     return {(one.candidate, one.metric): one for one in read}
 
 
-def _limits_of(metric: str, verdicts: Sequence[Verdict], candidate: str | None) -> list[float]:
+def _limits_of(
+    metric: str, verdicts: Sequence[Verdict], candidate: str | None
+) -> list[tuple[str, float]]:
     """Give the limits of gates on a metric over all cases; of one candidate, or of any."""
     return [
-        limit
+        (sign, limit)
         for verdict in verdicts
         if verdict.kind == "metric" and verdict.metric == metric and verdict.level == OVERALL
         if candidate in (None, verdict.candidate)
-        for limit in (verdict.minimum, verdict.maximum)
+        for sign, limit in (("≥", verdict.minimum), ("≤", verdict.maximum))
         if limit is not None
     ]
 
@@ -124,7 +128,8 @@ def _limits_of(metric: str, verdicts: Sequence[Verdict], candidate: str | None) 
 def _scale(metric: str, sets: Sequence[_Set], verdicts: Sequence[Verdict]) -> Scale:
     known = [one for found in sets for (_, name), one in found.found.items() if name == metric]
     ends = [end for one in known for end in (one.value, one.low, one.high)]
-    return scale_of([*ends, *_limits_of(metric, verdicts, None)])
+    limits = [limit for _, limit in _limits_of(metric, verdicts, None)]
+    return scale_of([*ends, *limits])
 
 
 def _history(
@@ -151,14 +156,13 @@ def _history(
     before = [value for value in values if value is not None]
     if steps[-1].y is None or len(before) < 2:  # noqa: PLR2004 - one value has no history
         return None
+    limits = _limits_of(metric, verdicts, candidate)
     return MetricHistory(
         metric=metric,
         steps=steps,
         line=" ".join(f"{one.x:g},{one.y:g}" for one in steps if one.y is not None),
-        limits=[
-            round(WIDTH - scale.position(limit), 1)
-            for limit in _limits_of(metric, verdicts, candidate)
-        ],
+        limits=[round(WIDTH - scale.position(limit), 1) for _, limit in limits],
+        gates=[f"{sign} {limit:g}" for sign, limit in limits],
         first=before[0],
         last=before[-1],
     )

@@ -15,6 +15,7 @@ from evaluator.reporting import DashboardContent, render_dashboard
 from evaluator_tests.browser import Page, shown
 from evaluator_tests.reporting.made_findings import with_more
 from evaluator_tests.reporting.shown import (
+    ATTACK,
     attacked,
     judged,
     many_candidates,
@@ -48,6 +49,23 @@ def _opened(content: DashboardContent, folder: Path, hash_: str = "") -> Iterato
 def page(content: DashboardContent, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     with _opened(content, tmp_path_factory.mktemp("page")) as opened:
         yield opened
+
+
+def _draw(page: Page) -> None:
+    """Unfold everything, and wait until each chart is drawn as wide as it can be."""
+    page.run("for (const one of document.querySelectorAll('details')) one.open = true")
+    page.wait(
+        "Array.from(document.querySelectorAll('[data-chart]')).every((one) =>"
+        " Math.abs(one.querySelector('.chart svg')?.width.baseVal.value"
+        " - one.querySelector('.chart')?.clientWidth) < 2)"
+    )
+
+
+def _seen(page: Page, selector: str) -> list[bool]:
+    found: list[bool] = page.run(
+        f"Array.from(document.querySelectorAll('{selector}'), (one) => one.checkVisibility())"
+    )
+    return found
 
 
 def _without(content: DashboardContent, *tables: str) -> DashboardContent:
@@ -84,7 +102,7 @@ def test_the_page_stays_within_its_screens_sheets_and_width(
         assert page.print() <= SHEETS
         page.resize(*PHONE)
         assert page.run("document.documentElement.scrollWidth") <= PHONE[0]
-        page.run("for (const one of document.querySelectorAll('details')) one.open = true")
+        _draw(page)
         assert page.run("document.documentElement.scrollWidth") <= PHONE[0]
         assert page.faults == []
         assert page.requests == [(tmp_path / "page.html").as_uri()]
@@ -256,25 +274,32 @@ def test_the_map_and_the_forest_are_of_the_metric_and_the_candidate_of_ones_choi
             "Array.from(document.querySelectorAll('#map .chosen caption'),"
             " (one) => one.textContent)"
         )
-        assert titles == [
-            "log loss of schedule_only, by geography and segment",
-            "log loss of schedule_only, each slice",
-        ]
+        assert titles == ["log loss of schedule_only, by geography and segment"]
         # Of a loss the largest is the worst one.
         shaded = page.run(
             "Array.from(document.querySelectorAll('#map .chosen td.s-m3 .value'),"
             " (one) => one.textContent)"
         )
         assert f"{worst['value']:.3f}" in shaded
+        page.wait("document.querySelector('#map .chosen .chart') !== null")
         forest = page.run(
-            "Array.from(document.querySelectorAll('#map .chosen table:not(.heat) tbody tr'),"
-            " (row) => [row.cells[0].textContent, row.cells[1].textContent,"
-            " row.textContent.includes('too few cases')])"
+            "Array.from(document.querySelectorAll('#map .chosen .chart circle'), (one) =>"
+            " [Number(one.getAttribute('cy')), Number(one.getAttribute('cx')),"
+            " getComputedStyle(one).fill !== getComputedStyle(one).stroke])"
         )
         assert len(forest) == len(own)
-        known = [float(value) for _, value, is_few in forest if not is_few]
-        assert known == sorted(known)
-        assert [is_few for *_, is_few in forest] == sorted(is_few for *_, is_few in forest)
+        downwards = [(is_hollow, value) for _, value, is_hollow in sorted(forest)]
+        assert downwards == sorted(downwards)
+        is_few = own["n"] < content.minimum_support
+        assert sum(is_hollow for is_hollow, _ in downwards) == is_few.sum()
+        last = "#map .chosen .chart [aria-label=dot] circle:last-of-type"
+        page.hover(last)
+        page.wait("document.querySelector('#map .chosen [aria-label=tip] text') !== null")
+        tip = page.run("document.querySelector('#map .chosen [aria-label=tip]').textContent")
+        place = f"{worst['geography']} x {worst['segment']}"
+        low, high = worst["low"], worst["high"]
+        said = f"log loss: {worst['value']:.3f}; {low:.3f} to {high:.3f}"
+        assert tip.split("\u200b")[1:] == [place, said, f"n {worst['n']:,}"]
         _fill(page, "#map .chosen select:nth-of-type(2)", "random_forest")
         page.wait("location.hash.includes('random_forest')")
         assert "log loss of random_forest" in page.run(
@@ -328,12 +353,86 @@ def test_all_rows_of_a_map_are_of_one_height(content: DashboardContent, tmp_path
         assert max(heights) - min(heights) <= 1
 
 
+def test_charts_are_drawn_where_a_section_unfolds_and_paper_has_the_pictures(
+    content: DashboardContent, tmp_path: Path
+) -> None:
+    with _opened(with_more(content), tmp_path) as page:
+        assert page.run("document.querySelector('.chart')") is None
+        _draw(page)
+        kinds = page.run(
+            "Array.from(document.querySelectorAll('[data-chart]'), (o) => o.dataset.chart)"
+        )
+        assert set(kinds) == {"roc", "recall", "calibration", "scores", "history", "days"}
+        assert _seen(page, ".chart") == [True] * len(kinds)
+        assert _seen(page, ".still") == [False] * len(kinds)
+        labels = page.run(
+            "Array.from(document.querySelectorAll('.chart'), (one) =>"
+            " one.role === 'img' && one.ariaLabel.length > 10)"
+        )
+        assert all(labels)
+        page.call("Emulation.setEmulatedMedia", media="print")
+        assert _seen(page, ".chart") == [False] * len(kinds)
+        assert _seen(page, ".still") == [True] * len(kinds)
+        assert page.faults == []
+
+
+def test_a_tip_says_what_its_row_of_the_table_says(
+    content: DashboardContent, tmp_path: Path
+) -> None:
+    expected = {
+        "roc": "Threshold: as it decides|False positive rate: 0.200|True positive rate: 0.600"
+        "|Precision: 0.750|True positives: 30|False positives: 10",
+        "calibration": "Score: 0.050 to 0.100|Mean score: 0.080|Positive: 10|Negative: 90"
+        "|Share positive: 0.100; 0.050 to 0.180|Status: ok",
+    }
+    with _opened(with_more(content), tmp_path) as page:
+        # The order that a reader sorts a table in is not the chart's.
+        page.run("for (const one of document.querySelectorAll('#curves .sort')) one.click()")
+        _draw(page)
+        for chart, lines in expected.items():
+            page.hover(f"[data-chart={chart}] [aria-label=dot] circle")
+            page.wait(
+                f"document.querySelector('[data-chart={chart}] [aria-label=tip] text') !== null"
+            )
+            tip = page.run(
+                f"document.querySelector('[data-chart={chart}] [aria-label=tip]').textContent"
+            )
+            assert tip.split("\u200b")[1:] == lines.split("|")
+        assert page.faults == []
+
+
+def test_a_chart_takes_the_colours_of_a_dark_page_and_grows_on_demand(
+    content: DashboardContent, tmp_path: Path
+) -> None:
+    line = "getComputedStyle(document.querySelector('[data-chart=roc] circle')).fill"
+    width = "document.querySelector('[data-chart=roc] .chart svg').width.baseVal.value"
+    with _opened(with_more(content), tmp_path) as page:
+        _draw(page)
+        before, narrow = page.run(line), page.run(width)
+        dark = [{"name": "prefers-color-scheme", "value": "dark"}]
+        page.call("Emulation.setEmulatedMedia", features=dark)
+        assert page.run(line) != before
+        page.click("[data-chart=roc] button")
+        page.wait(f"{width} > 2 * {narrow}")
+        page.click("[data-chart=roc] button")
+        page.wait(f"{width} === {narrow}")
+
+
 def test_nothing_in_the_data_runs_whatever_is_done_with_it(
     content: DashboardContent, tmp_path: Path
 ) -> None:
     with _opened(attacked(with_more(content)), tmp_path) as page:
         page.run("window.alert = () => { window.isHit = true; }")
-        page.run("for (const one of document.querySelectorAll('details')) one.open = true")
+        page.run(
+            "for (const one of document.querySelectorAll('.chosen select')) {"
+            " one.selectedIndex = 1; one.dispatchEvent(new Event('change')); }"
+        )
+        _draw(page)
+        page.wait("document.querySelector('.chosen .chart') !== null")
+        page.hover(".chosen .chart circle")
+        page.wait("document.querySelector('.chosen [aria-label=tip] text') !== null")
+        tip = page.run("document.querySelector('.chosen [aria-label=tip]').textContent")
+        assert ATTACK[:20] in tip
         # Not all of them: Chromium lets no page change its address without end.
         page.run(
             "for (const one of document.querySelectorAll('th:nth-child(2) .sort')) one.click()"
@@ -371,6 +470,9 @@ def test_without_a_script_everything_is_there_and_unfolds(
         page.click("#evidence summary")
         assert page.run("document.querySelector('#evidence details').open")
         assert page.run("document.querySelectorAll('main table').length") > 10
+        page.click("#intake summary")
+        assert page.run("document.querySelector('.chart') === null")
+        assert _seen(page, "#intake .still") == [True]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -385,7 +487,9 @@ def test_axe_finds_no_fault_of_accessibility_in_a_page_that_is_unfolded(
             "Emulation.setEmulatedMedia",
             features=[{"name": "prefers-color-scheme", "value": scheme}],
         )
-        page.run("for (const one of document.querySelectorAll('details')) one.open = true")
+        page.run("location.hash = '#map&map.metric=F1'")
+        page.wait("document.querySelector('.chosen .chart') !== null")
+        _draw(page)
         page.run(f"{axe}; 0")
         found = page.run(
             "axe.run().then(({ violations }) => violations.map("

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from evaluator.reporting import DashboardContent, render_dashboard
-from evaluator.reporting._curves import MOST_SHOWN, SIDE, candidate_curves
+from evaluator.reporting._curves import MOST_POINTS, MOST_SHOWN, SIDE, candidate_curves
 from evaluator.scorecard import OperatingPoint, ScoreBin, to_frame
 from evaluator_tests.reporting.conftest import CANDIDATES
 from evaluator_tests.reporting.made_findings import BINS, point, points_of
@@ -64,12 +64,27 @@ def test_the_page_tells_decisions_and_bins_in_tables_and_a_curve_in_words(
 ) -> None:
     words = section(drawn, "curves")
     assert "positive 30 20 negative 10 40" in words
+    assert "as it decides 0.200 0.600 0.750 30 10 0.800 0.100 0.400 0.800 20 5" in words
     assert "0.050 to 0.100 0.080 10 90 0.100 0.050 to 0.180" in words
     html = render_dashboard(drawn)
     assert 'aria-label="ROC curve of gradient_boosting: where it takes at most 10%' in html
     # A drawing is one line that all others refer to.
     assert len(re.findall(r'<polyline id="roc-\d+"', html)) == len(CANDIDATES)
     assert html.count('class="other" href="#roc-0"') == len(CANDIDATES) - 2
+
+
+def test_of_many_thresholds_the_table_has_some_with_both_ends_and_the_decision(
+    drawn: DashboardContent,
+) -> None:
+    many = [
+        point("gradient_boosting", number, number / 100 if number else None, 50, 50, 0, 0)
+        for number in range(100)
+    ]
+    one = with_scorecard(drawn, operating_points=to_frame(many, OperatingPoint))
+    thresholds = [place.threshold for place in candidate_curves(one)[0].points]
+    assert thresholds[:2] == [None, 0.99]
+    assert thresholds[-1] == 0.01
+    assert len(set(thresholds)) == MOST_POINTS + 1
 
 
 def test_a_scorecard_without_such_tables_has_no_such_section(content: DashboardContent) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from evaluator.reporting import DashboardContent, EarlierFigures, render_dashboard
 from evaluator.reporting._history import candidate_histories
+from evaluator_tests.reporting.conftest import CANDIDATES
 from evaluator_tests.reporting.shown import section
 
 
@@ -50,6 +51,8 @@ def test_each_step_is_drawn_on_the_scale_of_its_metric_with_the_limits_of_its_ga
     assert lows[0] > lows[1] == lows[2]  # type: ignore[operator] # all are known
     (limit,) = areas.limits
     assert 0 <= limit <= 100
+    assert areas.gates == ["≥ 0.8"]
+    assert section(followed, "history").count("≥ 0.8 ") == len(CANDIDATES)
     assert by_metric["f1"].limits == []
 
 

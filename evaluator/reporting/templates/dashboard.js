@@ -1,6 +1,5 @@
-"use strict";
-
 // What stands on the page is read and shown as text. Without this script all of it is there, too.
+// It follows `plot.min.js` in one script, which begins with "use strict".
 
 /** What a spreadsheet takes for a formula: as `escape_formula` of the room `intake` has it. */
 const FORMULA = /^ *[=+\-@\t\r\n＝＋－＠']/;
@@ -234,7 +233,6 @@ class Tools {
 
 /** How far a slice is from the overall figure, in shades: those of the map, the worse ones first. */
 const SHADES = ["s-m3", "s-m2", "s-m1", "s-z0", "s-p1", "s-p2", "s-p3"];
-const DRAWN = 100;
 
 /** A map and a forest of the metric and the candidate of one's choice, read off "Every figure". */
 class Chosen {
@@ -294,7 +292,7 @@ class Chosen {
       return SHADES[3 + (one.side === "lower" ? -step : step)];
     };
     const title = `${metric} of ${candidate}`;
-    this.drawn.replaceChildren(map(title, cells, shade), forest(title, slices, overall));
+    this.drawn.replaceChildren(map(title, cells, shade), forest(title, slices, overall, metric));
   }
 }
 
@@ -345,53 +343,260 @@ const map = (title, cells, shade) => {
   const heads = segments.map((segment) => head(segment ?? "All segments"));
   const top = make("thead", {}, make("tr", {}, head("Geography"), ...heads));
   const [scroll, table] = framed(`${title}, by geography and segment`, top, make("tbody", {}, ...rows));
-  table.className = "heat";
+  // As wide as the other maps.
+  const isNarrow = heads.length > 8;
+  table.className = isNarrow ? "heat narrow" : "heat";
+  table.style.minWidth = `${9 + (isNarrow ? 3.4 : 8) * heads.length}rem`;
   return scroll;
 };
 
-/** Draw slices as lines, the lowest first and those of few cases last, beside the overall figure. */
-const forest = (title, slices, overall) => {
-  const known = slices.filter(({ value }) => !Number.isNaN(value));
-  known.sort((a, b) => a.isFew - b.isFew || a.value - b.value);
-  const ends = [overall, ...known].flatMap(({ value, low, high }) => [value, low, high]);
-  const numbers = ends.filter((one) => !Number.isNaN(one));
-  const [least, most] = [Math.min(...numbers), Math.max(...numbers)];
-  const along = (value) => (DRAWN * (0.05 + (0.9 * (value - least)) / (most - least || 1))).toFixed(1);
-  const rows = known.map((one) => {
-    // Each outcome's badge is a drawing, which knows what drawings are.
-    const plot = document.createElementNS(document.querySelector("svg").namespaceURI, "svg");
-    const line = (kind, x1, x2, y1, y2) => {
-      const made = document.createElementNS(plot.namespaceURI, "line");
-      const at = { class: kind, x1, x2, y1, y2, "vector-effect": "non-scaling-stroke" };
-      for (const [name, value] of Object.entries(at)) made.setAttribute(name, value);
-      plot.append(made);
-    };
-    plot.setAttribute("class", "plot");
-    plot.setAttribute("viewBox", `0 0 ${DRAWN} 10`);
-    plot.setAttribute("preserveAspectRatio", "none");
-    plot.setAttribute("aria-hidden", "true");
-    line("track", 0, DRAWN, 5, 5);
-    if (!Number.isNaN(one.low)) line("span", along(one.low), along(one.high), 5, 5);
-    if (!Number.isNaN(overall.value)) line("mark", along(overall.value), along(overall.value), 0, 10);
-    line("point", along(one.value), along(one.value), 5, 5);
-    const text = one.isFew ? "too few cases" : plain(one.cell.querySelector(".interval") ?? one.cell);
-    return make(
-      "tr",
-      {},
-      side(`${one.geography} x ${one.segment}`),
-      make("td", { className: "num", textContent: one.value.toFixed(3) }),
-      make("td", { className: "wide" }, plot, make("span", { className: "interval", textContent: text })),
-      make("td", { className: "num", textContent: one.cases }),
-    );
+// Charts are drawn by Observable Plot from tables of the page. Their tips say what a row says.
+
+const ACCENT = "var(--accent)";
+const MUTED = "var(--muted)";
+const TALLEST = 560;
+const ROW_HEIGHT = 18;
+const DAY_WIDTH = 110;
+const NARROWEST = 100;
+const whole = (count) => Math.abs(count).toLocaleString("en");
+
+/** Draw a figure once it is unfolded, and anew where its width changes; the picture is for paper. */
+const drawings = new WeakMap();
+const widths = new ResizeObserver((entries) =>
+  requestAnimationFrame(() => {
+    for (const { target, contentRect } of entries) draw(target, Math.floor(contentRect.width));
+  }),
+);
+const watch = (figure, drawing) => {
+  drawings.set(figure, drawing);
+  widths.observe(figure);
+};
+
+const draw = (figure, width) => {
+  const [still, before] = [figure.querySelector(".still"), figure.querySelector(".chart")];
+  // Narrower is what is folded, or on its way.
+  if (width < NARROWEST || before?.firstChild.width.baseVal.value === width) return;
+  const { label, ...options } = drawings.get(figure)(width);
+  const drawn = Plot.plot({ width, marginBottom: 38, ...options });
+  // What its parts are called is not for readers: the table is.
+  drawn.setAttribute("aria-hidden", "true");
+  const chart = make("div", { className: "chart" }, drawn);
+  chart.setAttribute("role", "img");
+  chart.setAttribute("aria-label", label ?? still.getAttribute("aria-label"));
+  before?.remove();
+  if (still) still.after(chart);
+  else figure.prepend(chart);
+};
+
+const known = new Map();
+/** Read a table once, in the order that it came in, with a tip a row. */
+const rowsOf = (id, readRow) => {
+  if (!known.has(id)) {
+    const { rows, titles } = tables.find((one) => one.id === id);
+    const found = rows.map(({ row: { cells } }) => ({
+      ...readRow(cells),
+      tip: titles.map((title, column) => `${title}: ${words(cells[column])}`).join("\n"),
+    }));
+    known.set(id, found);
+  }
+  return known.get(id);
+};
+const tips = (rows, pointer, at) => Plot.tip(rows, pointer({ ...at, title: "tip", lineWidth: 30 }));
+
+/** Draw values with their intervals, upright or level; what rests on too few cases is hollow. */
+const measured = (rows, rule, at, value) =>
+  [false, true].flatMap((isFew) => {
+    const own = rows.filter((row) => row.isFew === isFew);
+    const [[place, key]] = Object.entries(at);
+    const stroke = isFew ? MUTED : ACCENT;
+    const ends = { [`${value}1`]: "low", [`${value}2`]: "high", strokeDasharray: isFew ? "2 3" : null };
+    return [
+      rule(own, { [place]: key, ...ends, stroke, strokeWidth: 2, strokeOpacity: 0.6 }),
+      Plot.dot(own, { [place]: key, [value]: "value", stroke, fill: isFew ? "var(--surface)" : stroke }),
+    ];
   });
-  const heads = ["Slice", "Value", "Interval", "Cases"].map(head);
-  const top = make("thead", {}, make("tr", {}, ...heads));
-  return framed(`${title}, each slice`, top, make("tbody", {}, ...rows))[0];
+
+/** Draw slices, the lowest first and those of few cases last, beside the overall figure. */
+const forest = (title, slices, overall, metric) => {
+  const rows = slices.filter(({ value }) => !Number.isNaN(value));
+  rows.sort((a, b) => a.isFew - b.isFew || a.value - b.value);
+  rows.forEach((row, place) => {
+    row.name = `${row.geography} x ${row.segment}`;
+    row.tip = [row.name, `${metric}: ${words(row.cell)}`, `n ${row.cases}`].join("\n");
+    if (row.isFew) row.tip += ", too few";
+    row.place = place;
+  });
+  const line = Number.isNaN(overall.value) ? "" : ` The line is overall, ${plain(overall.cell.firstChild)}.`;
+  const few = rows.some(({ isFew }) => isFew) ? " Hollow is what has too few cases." : "";
+  const said = `${title}, each slice with its interval.${line}${few}`;
+  const figure = make("figure", { className: "curve" }, make("figcaption", { textContent: said }));
+  const drawing = (width) => {
+    const marginLeft = Math.min(0.4 * width, 240);
+    return {
+      label: said,
+      height: ROW_HEIGHT * rows.length + 80,
+      marginLeft,
+      marginTop: 30,
+      x: { label: metric, grid: true, axis: "both", ticks: (width - marginLeft) / 80, inset: 8 },
+      y: { domain: rows.map(({ place }) => place), type: "point", label: null },
+      marks: [
+        Plot.axisY({
+          tickFormat: (place) => rows[place].name,
+          tickSize: 0,
+          lineWidth: marginLeft / 13,
+          textOverflow: "ellipsis",
+        }),
+        line ? Plot.ruleX([overall.value], { stroke: "var(--ink)", strokeWidth: 1.5 }) : null,
+        ...measured(rows, Plot.ruleY, { y: "place" }, "x"),
+        tips(rows, Plot.pointerY, { x: "value", y: "place" }),
+      ],
+    };
+  };
+  if (rows.length) watch(figure, drawing);
+  return figure;
+};
+
+const share = (label) => ({ domain: [0, 1], label, grid: true, ticks: 5 });
+const DIAGONAL = [[0, 0], [1, 1]];
+const chance = () => Plot.line(DIAGONAL, { stroke: MUTED, strokeDasharray: "3 3" });
+
+/** Give the places on the curves of one candidate; where it decides has no threshold. */
+const pointsOf = (number) =>
+  rowsOf(`points-${number}`, (cells) => {
+    const [threshold, taken, found, precision] = Array.from(cells, (cell) => numberOf(plain(cell)));
+    return { threshold, taken, found, precision };
+  });
+
+/** Draw a curve of one candidate over those of the others, and where it decides. */
+const curve = (x, y, labels, before) => (figure, width) => {
+  const { chart, number } = figure.dataset;
+  const own = pointsOf(number);
+  const line = (points, style) =>
+    Plot.line([...before, ...points.filter(({ threshold }) => !Number.isNaN(threshold))], { x, y, ...style });
+  const others = Array.from(document.querySelectorAll(`[data-chart=${chart}]`)).filter((one) => one !== figure);
+  return {
+    height: Math.min(width, TALLEST),
+    x: share(labels[0]),
+    y: share(labels[1]),
+    marks: [
+      chart === "roc" ? chance() : null,
+      ...others.map(({ dataset }) => line(pointsOf(dataset.number), { stroke: MUTED, strokeWidth: 0.7 })),
+      line(own, { stroke: ACCENT, strokeWidth: 2 }),
+      Plot.dot(own.filter(({ threshold }) => Number.isNaN(threshold)), { x, y, r: 5, fill: ACCENT }),
+      tips(own, Plot.pointer, { x, y }),
+    ],
+  };
+};
+
+const binsOf = ({ dataset: { number } }) =>
+  rowsOf(`bins-${number}`, (cells) => {
+    const [from, to] = plain(cells[0]).split(" to ").map(Number);
+    const [score, positive, negative] = [1, 2, 3].map((column) => numberOf(plain(cells[column])));
+    return { from, to, middle: (from + to) / 2, score, positive, negative, ...read(cells[4]) };
+  });
+
+/** Lay days out one beside the other, as many of them named as there is room for. */
+const byDay = (rows, width) => {
+  const step = Math.ceil(rows.length / Math.max(1, Math.floor(width / DAY_WIDTH)));
+  return {
+    domain: [-0.6, rows.length - 0.4],
+    label: null,
+    ticks: [...rows.keys()].filter((index) => index % step === 0),
+    tickFormat: (index) => rows[index].day.replace(/^(\d+ \p{L}{3})\p{L}*/u, "$1"),
+  };
+};
+
+const MARGINS = { marginLeft: 55, marginRight: 35, marginBottom: 28 };
+
+const CHARTS = {
+  roc: curve("taken", "found", ["False positive rate", "True positive rate"], [{ taken: 0, found: 0 }]),
+  recall: curve("found", "precision", ["True positive rate", "Precision"], []),
+  calibration: (figure, width) => ({
+    height: Math.min(width, TALLEST),
+    x: share("Mean score"),
+    y: share("Share positive"),
+    marks: [
+      chance(),
+      ...measured(binsOf(figure), Plot.ruleX, { x: "score" }, "y"),
+      tips(binsOf(figure), Plot.pointerX, { x: "score", y: "value" }),
+    ],
+  }),
+  scores: (figure, width) => {
+    const rows = binsOf(figure);
+    const bar = { x1: "from", x2: "to", insetLeft: 0.5, insetRight: 0.5 };
+    return {
+      height: Math.min(width, TALLEST),
+      marginLeft: 55,
+      x: { ...share("Score"), grid: false },
+      y: { label: "Positive (up) and negative cases", grid: true, tickFormat: whole },
+      marks: [
+        Plot.rect(rows, { ...bar, y1: 0, y2: "positive", fill: ACCENT }),
+        Plot.rect(rows, { ...bar, y1: 0, y2: ({ negative }) => -negative, fill: MUTED }),
+        Plot.ruleY([0]),
+        tips(rows, Plot.pointerX, { x: "middle", y: "positive" }),
+      ],
+    };
+  },
+  history: (figure, width) => {
+    const all = rowsOf("history", (cells) => ({
+      day: plain(cells[2]),
+      limits: plain(cells[5]).split(";").map(numberOf),
+      ...read(cells[4]),
+    }));
+    const figures = Array.from(document.querySelectorAll("[data-chart=history]"));
+    const count = all.length / figures.length;
+    const first = count * figures.indexOf(figure);
+    const rows = all.slice(first, first + count).map((row, index) => ({ ...row, index }));
+    const limits = rows.flatMap((row) => row.limits).filter((limit) => !Number.isNaN(limit));
+    return {
+      height: Math.min(0.7 * width, TALLEST),
+      ...MARGINS,
+      x: byDay(rows, width),
+      y: { label: null, grid: true, ticks: 5, inset: 8 },
+      marks: [
+        Plot.ruleY(limits, { stroke: "var(--bad)", strokeDasharray: "5 4" }),
+        Plot.line(rows, { x: "index", y: "value", stroke: ACCENT }),
+        ...measured(rows, Plot.ruleX, { x: "index" }, "y"),
+        tips(rows, Plot.pointerX, { x: "index", y: "value" }),
+      ],
+    };
+  },
+  days: (figure, width) => {
+    const rows = rowsOf("days", (cells) => {
+      const [accepted, quarantined] = [2, 3].map((column) => numberOf(plain(cells[column])) || 0);
+      return { day: plain(cells[0]), accepted, quarantined, isUsed: plain(cells[4]) === "yes" };
+    }).map((row, index) => ({ ...row, index, all: row.accepted + row.quarantined }));
+    const used = rows.filter(({ isUsed }) => isUsed);
+    const most = Math.max(...used.map(({ all }) => all), 1);
+    const broken = { fill: "var(--bad-soft)", stroke: "var(--bad)", strokeDasharray: "3 2" };
+    const bar = { x1: ({ index }) => index - 0.4, x2: ({ index }) => index + 0.4 };
+    return {
+      height: 200,
+      ...MARGINS,
+      x: byDay(rows, width),
+      y: { label: "Rows", grid: true, ticks: 4, tickFormat: whole },
+      marks: [
+        Plot.rect(used, { ...bar, y1: 0, y2: "accepted", fill: ACCENT, fillOpacity: 0.55 }),
+        Plot.rect(used, { ...bar, y1: "accepted", y2: "all", fill: "var(--open)" }),
+        Plot.rect(rows.filter(({ isUsed }) => !isUsed), { ...bar, y1: 0, y2: most, ...broken }),
+        tips(rows, Plot.pointerX, { x: "index", y: ({ isUsed, all }) => (isUsed ? all : most) }),
+      ],
+    };
+  },
 };
 
 const tables = Array.from(document.querySelectorAll("main .scroll table"), (table) => new Tools(table));
 const [chosen, everyFigure] = ["#map .chosen", "#slices table"].map((one) => document.querySelector(one));
 if (chosen && everyFigure) tables.push(new Chosen(chosen, everyFigure));
+for (const figure of document.querySelectorAll("[data-chart]")) {
+  figure.classList.add("live");
+  watch(figure, (width) => CHARTS[figure.dataset.chart](figure, width));
+  const size = make("button", { type: "button", textContent: "Larger" });
+  size.onclick = () => {
+    size.textContent = figure.classList.toggle("large") ? "Smaller" : "Larger";
+  };
+  if (figure.matches(".curve")) figure.querySelector("figcaption").append(" ", size);
+}
 let anchor = "";
 
 /** Write what is sorted, filtered and looked for into the address. */
