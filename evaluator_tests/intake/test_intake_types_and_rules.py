@@ -449,7 +449,10 @@ def test_digits_are_a_time_just_where_the_standard_library_writes_them_so(
         expected = datetime.strptime(text, how)
     except ValueError:
         expected = None
-    if expected is not None and "%S" in how and expected.strftime("%S") not in text:
+    # The 61st second and the 366th day of a short year it takes for the next one's first.
+    if expected is not None and any(
+        part in how and expected.strftime(part) not in text for part in ("%S", "%j")
+    ):
         expected = None
     # Beside a text of another width the shape is asked, and alone the bytes are.
     alone = parse_values(pl.Series([text]), spec).to_list()
