@@ -241,9 +241,9 @@ MOMENTS = {
     "evaluation set": Moment(appears("evaluation_set")),
     "a candidate that hangs": Moment(appears("sturdy_slice_metrics"), hangs=True),
     "half a file of the scorecard": Moment(is_held, "pathlib:Path.replace:scorecard"),
-    "certificate": Moment(appears("certificate")),
     "half a run of MLflow": Moment(is_held, "evaluator.orchestration._mlflow_runs:as_json:"),
-    "after MLflow": Moment(appears("mlflow_runs")),
+    "after MLflow": Moment(is_held, "pathlib:Path.replace:certificate"),
+    "certificate": Moment(appears("certificate")),
     "summary": Moment(is_held, "evaluator.cli._audits:_print_summary:"),
 }
 """In their order: each run goes on where the one before was stopped."""
@@ -372,8 +372,16 @@ class Disk(NamedTuple):
         (self.folder / "filling").unlink()
 
     def write_protect(self) -> None:
-        """Let nobody write."""
-        _call("mount", "-o", "remount,ro", str(self.folder))
+        """Let nobody write, as soon as no file is open there: others go on beside what is held."""
+        command = ("mount", "-o", "remount,ro", str(self.folder))
+
+        def is_protected() -> bool:
+            # The system refuses with the code 32 while a file is open.
+            ended = subprocess.run(command, check=False, capture_output=True)
+            assert ended.returncode in (0, 32), ended
+            return ended.returncode == 0
+
+        until(is_protected, "no file is open for writing")
 
     def allow_writing(self) -> None:
         """Let everybody write again."""
