@@ -20,7 +20,6 @@ from metrics import CANDIDATES, METRICS, cases, ours
 
 from evaluator.metrics import (
     METRICS as ALL_METRICS,
-    SUPPORTED,
     compare_candidates,
     compare_pairs,
     slice_metrics,
@@ -151,7 +150,13 @@ def compared_in_cells(
 ) -> pd.DataFrame:
     """Compare the pair in every cell, and in all of them together."""
     pair = {"old": "old", "new": "new"}
-    metrics = [name for name in SUPPORTED if scored or ALL_METRICS[name].needs != "score"]
+    metrics = [
+        name
+        for name, info in ALL_METRICS.items()
+        if "binary_classification" in info.tasks
+        and info.no_paired_test is None
+        and (scored or info.needs != "score")
+    ]
     return compare_candidates(
         frame,
         label="label",

@@ -386,6 +386,167 @@ def rare_positives() -> None:
             report(line, "average_precision", truth, (label, score))
 
 
+def of_samples(name: str, truth: Any, frame: pd.DataFrame, **told: Any) -> None:
+    """Measure one line a metric: every value of the column "sample" is a sample."""
+    table = slice_metrics(frame, label="label", slices=["sample"], **told)
+    for metric, part in table[table.level == "sample"].groupby("metric", sort=False):
+        line = f"{metric}, {name}"
+        show(line, float(truth[metric]), part["low"].to_numpy(), part["high"].to_numpy())
+
+
+def limits() -> None:
+    """Limits of skewed and of heavy-tailed labels, of which one in ten or in a hundred is outside.
+
+    In clusters the cases of one have their error in common, in part.
+    """
+    print("\nlimits of a regression")
+    random = np.random.default_rng(109)
+    told: dict[str, Any] = {
+        "task": "regression",
+        "prediction": "guess",
+        "limits": ("low", "high"),
+        "tolerance": 0.5,
+        "metrics": ["within_tolerance", "limits_coverage", "limits_width", "interval_score"],
+    }
+    draws: dict[str, Callable[[Any], Any]] = {
+        "normal": random.standard_normal,
+        "lognormal": lambda size: random.lognormal(0, 1, size) - np.exp(0.5),
+        "three degrees of freedom": lambda size: random.standard_t(3, size),
+    }
+    for (name, draw), outside in product(draws.items(), (0.1, 0.01)):
+        # Errors are scaled by a part that varies, as limits are, and know it.
+        edges = np.quantile(draw(4_000_000), [outside / 2, 1 - outside / 2])
+        for shared in (0.0, 0.3):
+            settings = draw, edges, shared
+            whole = _limited(random, settings, (1, 200_000, 10))
+            measured = slice_metrics(whole, label="label", slices=["sample"], **told)
+            truth = measured.groupby("metric")["value"].first()
+            for clusters, each in ((5, 10), (20, 10), (100, 10), (30, 30))[1 if shared else 0 :]:
+                drawn = _limited(random, settings, (1000, clusters, each))
+                line = f"{name}, {outside:g} outside, {clusters * each} cases"
+                if shared:
+                    line = f"{name}, {outside:g} outside, {clusters} clusters of {each}"
+                of_samples(line, truth, drawn, **told, cluster="cluster" if shared else None)
+
+
+def _limited(
+    random: np.random.Generator,
+    settings: tuple[Callable[[Any], Any], Any, float],
+    shape: tuple[int, int, int],
+) -> pd.DataFrame:
+    """Draw samples of clusters whose cases share a part of their error."""
+    draw, edges, shared = settings
+    samples, clusters, each = shape
+    own, common = draw((samples * clusters, each)), draw((samples * clusters, 1))
+    scale = random.uniform(0.5, 1.5, own.shape)
+    label = scale * (np.sqrt(1 - shared) * own + np.sqrt(shared) * common)
+    frame = {"label": label.ravel(), "guess": 0.0}
+    frame |= {"low": (scale * edges[0]).ravel(), "high": (scale * edges[1]).ravel()}
+    cluster = np.repeat(np.arange(samples * clusters), each)
+    return pd.DataFrame(frame | {"cluster": cluster, "sample": cluster // clusters})
+
+
+def classes() -> None:
+    """Kappa and shares of classifiers of several classes, of which some are rare.
+
+    In clusters labels and difficulty differ; predictions are mostly near the label.
+    """
+    print("\nseveral classes")
+    random = np.random.default_rng(110)
+    metrics = ["cohen_kappa", "quadratic_weighted_kappa", "selective_accuracy", "coverage"]
+    told: dict[str, Any] = {
+        "task": "multiclass_classification",
+        "prediction": "prediction",
+        "abstains": True,
+        "metrics": metrics,
+    }
+    for shares in ((0.5, 0.3, 0.2), (0.6, 0.3, 0.09, 0.01), (0.95, 0.04, 0.01), (0.1,) * 10):
+        told["classes"] = list(range(len(shares)))
+        for right, spread in product((0.6, 0.9, 0.99), (0.0, 1.0)):
+            settings = shares, right, spread
+            whole = _decided(random, settings, (1, 100_000, 10))
+            measured = slice_metrics(whole, label="label", slices=["sample"], **told)
+            truth = measured.groupby("metric")["value"].first()
+            sizes = ((20, 30), (60, 10)) if spread else ((50, 1), (100, 1), (300, 1), (1000, 1))
+            for clusters, each in sizes:
+                samples = min(1000, 1_000_000 // (clusters * each))
+                drawn = _decided(random, settings, (samples, clusters, each))
+                line = f"{len(shares)} classes, {shares[-1]:g} the rarest, {right:g} right"
+                line += f", {clusters} clusters of {each}" if spread else f", {clusters} cases"
+                of_samples(line, truth, drawn, **told, cluster="cluster" if spread else None)
+
+
+def _decided(
+    random: np.random.Generator,
+    settings: tuple[tuple[float, ...], float, float],
+    shape: tuple[int, int, int],
+) -> pd.DataFrame:
+    """Draw samples of clusters whose labels and difficulty differ by so much, on the log scale."""
+    shares, right, spread = settings
+    samples, clusters, each = shape
+    cluster = np.repeat(np.arange(samples * clusters), each)
+    tilt, ease, silence = spread * random.normal(size=(3, samples * clusters))[:, cluster]
+    numbers = np.arange(len(shares))
+    odds = np.array(shares) * np.exp(tilt[:, None] * (numbers - numbers.mean()) / len(shares))
+    limits = odds.cumsum(axis=1) / odds.sum(axis=1, keepdims=True)
+    label = (limits < random.random((len(cluster), 1))).sum(axis=1)
+    is_right = random.random(len(cluster)) < special.expit(special.logit(right) + ease)
+    # Of the wrong ones, most are in the next class, and some anywhere.
+    near = np.abs(label + random.choice([-1, 1], len(label)))
+    near = np.where(near < len(shares), near, len(shares) - 2)
+    anywhere = (label + random.integers(1, len(shares), len(label))) % len(shares)
+    wrong = np.where(random.random(len(label)) < 0.8, near, anywhere)
+    prediction = np.where(is_right, label, wrong).astype(float)
+    prediction[random.random(len(label)) < special.expit(-2 + silence)] = np.nan
+    frame = {"label": label, "prediction": prediction, "cluster": cluster}
+    return pd.DataFrame(frame | {"sample": cluster // clusters})
+
+
+def probabilities() -> None:
+    """Calibration errors and losses of probabilities of several classes, of which some are rare."""
+    print("\nprobabilities of several classes")
+    random = np.random.default_rng(111)
+    metrics = ["top_label_calibration_error", "classwise_calibration_error", "brier", "log_loss"]
+    told: dict[str, Any] = {"task": "multiclass_classification", "metrics": metrics}
+    for shares in ((0.5, 0.5), (0.6, 0.3, 0.09, 0.01), (0.1,) * 10):
+        told["classes"] = list(range(len(shares)))
+        told["score"] = {number: str(number) for number in told["classes"]}
+        for sharpness, spread in product((1.0, 2.0), (0.0, 0.7)):
+            settings = shares, sharpness, spread
+            whole = _given(random, settings, (1, 50_000, 10))
+            measured = slice_metrics(whole, label="label", slices=["sample"], **told)
+            truth = measured.groupby("metric")["value"].first()
+            if sharpness == 1 and not spread:
+                truth[metrics[:2]] = 0.0
+            sizes = ((20, 30), (60, 10)) if spread else ((50, 1), (100, 1), (300, 1), (1000, 1))
+            for clusters, each in sizes:
+                samples = min(400, 200_000 // (clusters * each))
+                drawn = _given(random, settings, (samples, clusters, each))
+                line = f"{len(shares)} classes, {shares[-1]:g} the rarest, sharpened {sharpness:g}"
+                line += f", {clusters} clusters of {each}" if spread else f", {clusters} cases"
+                of_samples(line, truth, drawn, **told, cluster="cluster" if spread else None)
+
+
+def _given(
+    random: np.random.Generator,
+    settings: tuple[tuple[float, ...], float, float],
+    shape: tuple[int, int, int],
+) -> pd.DataFrame:
+    """Draw samples whose probabilities are a power of the true ones, which clusters share."""
+    shares, sharpness, spread = settings
+    samples, clusters, each = shape
+    cluster = np.repeat(np.arange(samples * clusters), each)
+    size = len(cluster), len(shares)
+    known = np.log(shares) + random.normal(0, 1.2, size)
+    shared = spread * random.normal(size=(samples * clusters, len(shares)))[cluster]
+    true = special.softmax(known + shared, axis=1)
+    label = (true.cumsum(axis=1) < random.random((len(cluster), 1))).sum(axis=1)
+    given = special.softmax(sharpness * known, axis=1)
+    frame = {"label": np.minimum(label, len(shares) - 1), "cluster": cluster}
+    frame |= {"sample": cluster // clusters}
+    return pd.DataFrame(frame | {str(number): one for number, one in enumerate(given.T)})
+
+
 def losses() -> None:
     """Losses of several models."""
     for metric in ("log_loss", "brier"):
@@ -412,6 +573,9 @@ PARTS = (
     clustered_rates,
     clustered_models,
     weighted_matthews,
+    limits,
+    classes,
+    probabilities,
 )
 
 

@@ -177,11 +177,11 @@ def bare_work(state: object) -> dict[str, float]:
         for candidate in state.spec.candidates:
             with spend("read and write"):
                 frame = state.store.read_table(record, CASES).to_pandas()
-            scorer = load_scorer(candidate, state.home.root, task=state.spec.task)
+            scorer = load_scorer(candidate, state.home.root, task=state.spec.asks)
             slices = [cases for _, cases in frame.groupby(["geography", "segment"])]
             with spend("predict"):
                 parts = [
-                    predict(candidate, scorer, cases, task=state.spec.task) for cases in slices
+                    predict(candidate, scorer, cases, task=state.spec.asks) for cases in slices
                 ]
             predicted = pd.concat(
                 [

@@ -40,10 +40,10 @@ _Content = TypeVar("_Content")
 
 
 class Scorer(Protocol):
-    """What every kind of candidate is read as: something that gives each case a score."""
+    """What every kind of candidate is read as: something that gives each case outputs."""
 
     def score(self, features: pd.DataFrame) -> np.ndarray:
-        """Return the probability of the positive class for n cases.
+        """Return for n cases the outputs that the task asks for, such as probabilities.
 
         Parameters
         ----------
@@ -53,7 +53,7 @@ class Scorer(Protocol):
         Returns
         -------
         numpy.ndarray
-            Shape (n,), in the order of the cases.
+            As `Task.shape` says, in the order of the cases.
 
         Raises
         ------
@@ -69,7 +69,7 @@ class Decider(Protocol):
     """A candidate that may make the decision itself, instead of by a threshold."""
 
     def decide(self, features: pd.DataFrame) -> np.ndarray | None:
-        """Return the decisions as 0 and 1, shape (n,); None where the threshold decides."""
+        """Return decisions, shape (n,), as the task numbers them; None where outputs decide."""
         ...
 
 

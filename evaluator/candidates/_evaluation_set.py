@@ -200,12 +200,12 @@ def task_knowing_labels(spec: AuditSpec, cases: pa.Table) -> Task:
     IntakeError
         Where a label is none of the declared values, or nothing says what it means.
     """
-    return spec.task.knowing(spec.truth, cases[truth_column(spec)])
+    return spec.asks.knowing(spec.truth, cases[truth_column(spec)])
 
 
 def truth_column(spec: AuditSpec) -> str:
     """Name the evaluation set's column in which the label stands as it came."""
-    return f"{DATA_PREFIX}{spec.task.label.column}"
+    return f"{DATA_PREFIX}{spec.label_column}"
 
 
 def _refuse_no_labels(late: LateLabels) -> None:

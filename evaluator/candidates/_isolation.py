@@ -1,5 +1,6 @@
 """A candidate for a range of slices: in this process, or in one of its own that may fail alone."""
 
+import math
 import signal
 import time
 from collections.abc import Iterator
@@ -148,12 +149,14 @@ class IsolatedScorer:
         self._lock = Lock()
 
     def score(self, features: pd.DataFrame) -> np.ndarray:
-        return self._ask("score", features, np.dtype(np.float64))
+        shape = self._task.shape(self._candidate, len(features))
+        return self._ask("score", features, np.dtype(np.float64), shape)
 
     def decide(self, features: pd.DataFrame) -> np.ndarray | None:
-        if not self._candidate.decides:
+        if not self._task.decides(self._candidate):
             return None
-        decided = self._ask("decide", features, np.dtype(self._task.stored_type))
+        dtype = np.dtype(self._task.decision_type)
+        decided = self._ask("decide", features, dtype, (len(features),))
         if not self._task.are_predictions(decided):
             self.close()
             raise self._protocol_error("scoring")
@@ -165,13 +168,15 @@ class IsolatedScorer:
             self._child.end()
             self._child = None
 
-    def _ask(self, request: str, features: pd.DataFrame, dtype: np.dtype[Any]) -> np.ndarray:
-        """Ask the process for one value a case."""
+    def _ask(
+        self, request: str, features: pd.DataFrame, dtype: np.dtype[Any], shape: tuple[int, ...]
+    ) -> np.ndarray:
+        """Ask the process for an array of this shape."""
         with self._lock:
             child = self._child or self._start()
-            size = len(features) * dtype.itemsize
+            size = math.prod(shape) * dtype.itemsize
             payload = self._exchange(child, request, _arrow_stream(features), size, "scoring")
-            return np.frombuffer(payload, dtype=dtype)
+            return np.frombuffer(payload, dtype=dtype).reshape(shape)
 
     def _start(self) -> ChildProcess:
         """Start the process and let it load the candidate; a permanent fault is remembered."""
@@ -214,8 +219,11 @@ class IsolatedScorer:
         settings = {
             **self._loading._asdict(),
             "candidate": self._candidate.model_dump(mode="json"),
-            # The label makes the task.
-            "task": self._task.label.model_dump(mode="json"),
+            "task": {
+                "name": self._task.key,
+                "label": self._task.label.model_dump(mode="json"),
+                "classes": self._task.classes,
+            },
             "home": str(self._loading.home.absolute()),
         }
         deadline = time.monotonic() + START_TIMEOUT

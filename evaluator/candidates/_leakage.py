@@ -40,15 +40,20 @@ def leakage_remarks(cases: pa.Table, spec: AuditSpec, *, with_ids: bool = True) 
 
 
 def _giveaways(cases: pa.Table, spec: AuditSpec) -> Iterator[str]:
-    labels = cases["label"].to_numpy()
-    if np.bincount(labels, minlength=2).min() < _LEAST_OF_A_CLASS:
+    sides = [
+        (said, of_class)
+        for said, of_class in spec.asks.sides(cases["label"].to_numpy())
+        if np.bincount(of_class, minlength=2).min() >= _LEAST_OF_A_CLASS
+    ]
+    if not sides:
         return
     for name in dict.fromkeys(name for c in spec.candidates for name in c.features):
-        auc = separation(cases[DATA_PREFIX + name], labels)
+        column = cases[DATA_PREFIX + name]
+        auc, said = max((separation(column, of_class), said) for said, of_class in sides)
         if auc >= GIVES_AWAY:
             takers = [c.name for c in spec.candidates if name in c.features]
             yield (
-                f"{name} alone tells positive from negative cases with an AUC of {auc:.3f}: see"
+                f"{name} alone tells {said} with an AUC of {auc:.3f}: see"
                 f" whether it is known before the answer is (a feature of {', '.join(takers)})"
             )
 
@@ -104,7 +109,7 @@ def _repeats(cases: pa.Table, spec: AuditSpec, *, with_ids: bool) -> Iterator[st
     import polars as pl
 
     data = spec.data
-    apart = {*data.id_columns, data.weight, spec.task.label.column}
+    apart = {*data.id_columns, data.weight, spec.label_column}
     columns = [name for name in data.file_columns if name not in apart]
     if not columns:
         return

@@ -51,14 +51,13 @@ def predict(
     Returns
     -------
     pandas.DataFrame
-        One row a case, in the same order: `id`, `label`, `score` and `prediction`, as the
-        task stores them. The scores of a candidate that has none (`has_scores`) are NaN.
+        One row a case, in the same order: `id`, `label` and the task's `output_columns`.
 
     Raises
     ------
     CandidateError
-        Where the candidate gave another number of scores than there are cases, or scores that
-        are no numbers, missing, infinite or no probabilities. It names candidate and slice.
+        Where the candidate gave another number of outputs than there are cases, or some that
+        are no numbers, missing, infinite or none of the task's. It names candidate and slice.
     CandidateCrashError
         Where its own code raised something, or ended its process.
     CandidateTimeoutError
@@ -67,7 +66,7 @@ def predict(
         Where it could not be reached, or lost a connection, in the last try as well.
     """
     # Many an estimator refuses an empty frame, and there is nothing to ask it.
-    score, decided = np.empty(0), None
+    score, decided = np.empty(task.shape(candidate, 0)), None
     if len(cases):
         features = _features(candidate, cases)
         try:
@@ -77,15 +76,11 @@ def predict(
         except CandidateError as error:
             culprit = f"{error.culprit}{_slice_suffix(cases)}"
             raise type(error)(error.what, culprit=culprit, fix=error.fix) from error
-    # The prediction follows from the score as it is stored: in 32 bits, 0.7 is below 0.7.
-    score = score.astype(np.float64)
-    prediction = task.decide(score, candidate.threshold) if decided is None else decided
     return pd.DataFrame(
         {
             "id": cases["id"].to_numpy(),
-            "label": cases["label"].to_numpy(dtype=task.stored_type),
-            "score": score,
-            "prediction": prediction.astype(task.stored_type),
+            "label": task.stored_labels(cases["label"]),
+            **task.store(candidate, score, decided),
         }
     )
 
@@ -130,7 +125,7 @@ def _outputs(
         # Whatever a candidate's own code raises is reported with the candidate's name.
         raise error_from_exception(candidate, error, "scoring") from error
     score = task.check_scores(candidate, scores, features.index)
-    if decided is None and not candidate.has_scores:
+    if decided is None and task.decides(candidate) and not task.gives_scores(candidate):
         raise candidate_error(
             candidate, "it gave neither scores nor decisions", fix="give one of both"
         )

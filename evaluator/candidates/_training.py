@@ -253,7 +253,7 @@ class _Look:
     @property
     def _apart(self) -> set[str | None]:
         data = self._spec.data
-        return {*data.id_columns, data.id_column, data.weight, self._spec.task.label.column}
+        return {*data.id_columns, data.id_column, data.weight, self._spec.label_column}
 
     def _tells_nothing(self) -> IntakeError:
         ids = self._training.id_columns or self._spec.data.id_columns

@@ -27,7 +27,7 @@ from evaluator.candidates._child import ConnectionBrokenError, receive, send
 from evaluator.candidates._faults import error_from_exception
 from evaluator.candidates._registry import adapter_of, read_artifact
 from evaluator.errors import CandidateError
-from evaluator.spec import CandidateSpec, LabelSpec
+from evaluator.spec import CandidateSpec, LabelSpec, task_of
 
 _MAX_TRACE_LENGTH: Final = 20_000
 _PR_SET_PDEATHSIG: Final = 1
@@ -90,7 +90,9 @@ class Worker:
         self._candidate: CandidateSpec = TypeAdapter[CandidateSpec](CandidateSpec).validate_python(
             settings["candidate"]
         )
-        self._task = LabelSpec.model_validate(settings["task"]).task
+        asked = settings["task"]
+        label = LabelSpec.model_validate(asked["label"])
+        self._task = task_of(asked["name"], label, tuple(asked["classes"]))
         self._scorer: Scorer | None = None
         # They count for neither time nor memory.
         for library in adapter_of(self._candidate).libraries:
@@ -138,7 +140,7 @@ class Worker:
         decided = scorer.decide(features) if isinstance(scorer, Decider) else None
         if decided is None:
             return b""
-        return np.asarray(decided, dtype=self._task.stored_type).tobytes()
+        return np.asarray(decided, dtype=self._task.decision_type).tobytes()
 
     @property
     def _loaded(self) -> Scorer:

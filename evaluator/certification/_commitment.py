@@ -166,7 +166,8 @@ def _said_by_id(
     table = _table(evidence, items, PREDICTIONS)
     if ids is not None:
         table = table.filter(pc.is_in(table["id"], value_set=ids))
-    lines = spell_rows(table.select(["score", "prediction"]))
+    said = [name for name in table.column_names if name not in ("id", "label")]
+    lines = spell_rows(table.select(said))
     return dict(zip(table["id"].to_pylist(), lines, strict=True))
 
 

@@ -17,7 +17,8 @@ from evaluator.spec import DAY, AuditSpec, DataSpec
 MISSING = "(missing)"
 """The group of the cases without a value."""
 # What stands beside declared columns, none of which can be called so.
-LABEL, SCORE, PREDICTION = " label", " score", " prediction"
+APART = " {}"
+"""What label and outputs are called there."""
 CLUSTER, WEIGHT = " cluster", " weight"
 
 IntArray = NDArray[np.intp]
@@ -185,11 +186,11 @@ class EvaluatedCases:
 
 
 def case_outputs(
-    cases: EvaluatedCases, predictions: pd.DataFrame, row_positions: IntArray
+    cases: EvaluatedCases, outputs: pd.DataFrame, row_positions: IntArray
 ) -> pd.DataFrame:
-    """Take label, score, prediction, cluster and weight by names that no declared column has."""
-    outputs = predictions[["label", "score", "prediction"]].reset_index(drop=True)
-    renamed = outputs.set_axis([LABEL, SCORE, PREDICTION], axis="columns")
+    """Give label and outputs, beside cluster and weight, names that no declared column has."""
+    outputs = outputs.reset_index(drop=True)
+    renamed = outputs.set_axis([APART.format(name) for name in outputs], axis="columns")
     return with_dependence(cases, renamed, row_positions)
 
 
@@ -216,7 +217,7 @@ def with_dependence(
     return pd.concat([predictions, found], axis="columns")
 
 
-def dependence_columns(data: DataSpec) -> dict[str, str]:
+def dependence_columns(data: DataSpec) -> dict[str, Any]:
     """Name the columns of cluster and weight as every function of `evaluator.metrics` takes them.
 
     Parameters

@@ -8,7 +8,7 @@ import pandas as pd
 from evaluator.evaluation._cases import EvaluatedCases, dependence_columns, with_dependence
 from evaluator.metrics import METRICS
 from evaluator.scorecard import SLICE_COLUMNS, SLICE_LEVEL, Slice, slice_keys
-from evaluator.spec import AuditSpec, CandidateSpec
+from evaluator.spec import AuditSpec, CandidateSpec, Task
 
 NOT_EVALUATED = "the compared candidates were not all evaluated there"
 _NUMBERS = (
@@ -88,14 +88,15 @@ def compare(
             f"the candidates are compared on the {len(common)} of {len(everywhere)} slices on which"
             " all of them were evaluated"
         )
-    frame = _pair_predictions(taking, predictions, common, cases)
-    without = [c.name for c in taking if not c.has_scores]
+    frame = _pair_predictions(spec.asks, taking, predictions, common, cases)
+    without = [c.name for c in taking if not spec.asks.gives_scores(c)]
     if without and any(METRICS[name].needs == "score" for name in spec.metrics):
         remarks.append(f"{', '.join(without)}: without scores, not compared by what needs them")
     return _compare_frame(spec, taking, frame, everywhere - common, remarks, others=others)
 
 
 def _pair_predictions(
+    asks: Task,
     candidates: Sequence[CandidateSpec],
     predictions: Mapping[str, pd.DataFrame],
     common: set[str],
@@ -105,8 +106,9 @@ def _pair_predictions(
     from evaluator.metrics import paired_frame
 
     kept = {c.name: _of_slices(predictions[c.name], common) for c in candidates}
-    outputs = {c.name: [*(["score"] if c.has_scores else []), "prediction"] for c in candidates}
-    frame = paired_frame({name: kept[name][["id", "label", *own]] for name, own in outputs.items()})
+    frame = paired_frame(
+        {c.name: kept[c.name][["id", "label", *asks.output_columns(c)]] for c in candidates}
+    )
     # The evaluation set says which slice a case is of, to all candidates alike.
     for name in SLICE_COLUMNS:
         frame[name] = kept[candidates[0].name][name].to_numpy()
@@ -133,19 +135,19 @@ def _compare_frame(
 ) -> ComparisonTables:
     from evaluator.metrics import compare_candidates, compare_pairs, rank_candidates
 
-    testable = spec.task.comparable(spec.metrics)
+    testable = spec.asks.comparable(spec.metrics)
     decided = [name for name in testable if METRICS[name].needs != "score"]
     scored = [name for name in testable if METRICS[name].needs == "score"]
     baseline = str(spec.baseline)
     names = [c.name for c in candidates]
-    with_scores = [c.name for c in candidates if c.has_scores]
+    with_scores = [c.name for c in candidates if spec.asks.gives_scores(c)]
 
     def found(method: Callable[..., pd.DataFrame], **settings: Any) -> list[pd.DataFrame]:
         """Compare by what rests on decisions, and those who have scores by what rests on these."""
         # Something has to be compared for the scopes and their cases to be known.
         tables = [
             method(
-                frame, **_settings(spec, names, decided or [spec.task.any_comparison]), **settings
+                frame, **_settings(spec, names, decided or [spec.asks.any_comparison]), **settings
             )
         ]
         of_scores = with_scores if len(with_scores) > 1 else []
@@ -179,9 +181,8 @@ def _settings(spec: AuditSpec, names: Sequence[str], metrics: Sequence[str]) -> 
     if isinstance(margin, Mapping):
         margin = {name: value for name, value in margin.items() if name in metrics} or None
     settings: dict[str, Any] = {
-        "task": spec.task.name,
+        "task": spec.asks.name,
         "label": "label",
-        "predictions": {name: f"prediction of {name}" for name in names},
         "slices": list(SLICE_COLUMNS),
         "groups": spec.slice_values(),
         "metrics": list(metrics),
@@ -190,10 +191,17 @@ def _settings(spec: AuditSpec, names: Sequence[str], metrics: Sequence[str]) -> 
         "margin": margin,
         **dependence_columns(spec.data),
     }
+    columns = {
+        c.name: spec.asks.metric_columns(c, f"{{}} of {c.name}")
+        for c in spec.candidates
+        if c.name in names
+    }
+    settings["predictions"] = {name: own.pop("prediction") for name, own in columns.items()}
     # Where decisions are compared, equal scores tell that two candidates are one and the same.
-    scored = [c.name for c in spec.candidates if c.name in names and c.has_scores]
-    settings["scores"] = {name: f"score of {name}" for name in scored}
-    return settings
+    scores = {name: own.pop("score") for name, own in columns.items()}
+    settings["scores"] = {name: one for name, one in scores.items() if one is not None}
+    # What is left is the same for all, but for where the label stands: it is the case's.
+    return {**columns[names[0]], **spec.asks.metric_options, **settings}
 
 
 def _note_missing_cases(table: pd.DataFrame, missing: set[str]) -> None:
@@ -233,10 +241,10 @@ def _not_compared(
     rows = []
     for candidate in spec.candidates:
         name = candidate.name
-        for metric in spec.task.comparable(spec.metrics):
+        for metric in spec.asks.comparable(spec.metrics):
             if name == spec.baseline or (name, metric) in there:
                 continue
-            without = name if not candidate.has_scores else spec.baseline
+            without = name if not spec.asks.gives_scores(candidate) else spec.baseline
             reason = (
                 f"{without} gives decisions and no scores"
                 if name in taking

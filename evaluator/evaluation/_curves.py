@@ -21,6 +21,7 @@ BINS = 20
 
 
 def operating_points(
+    spec: AuditSpec,
     candidate: CandidateSpec,
     cases: EvaluatedCases,
     predictions: pd.DataFrame,
@@ -30,6 +31,8 @@ def operating_points(
 
     Parameters
     ----------
+    spec
+        The audit.
     candidate
         Where it gives decisions and no scores, these alone are counted.
     cases
@@ -50,7 +53,7 @@ def operating_points(
     weight = np.ones(len(labels)) if weights is None else weights.to_numpy()
     decided = predictions["prediction"].to_numpy() == 1
     rows = [_counts(0, None, decided, labels, weight)]
-    if candidate.has_scores:
+    if spec.asks.gives_scores(candidate):
         scores = predictions["score"].to_numpy(dtype=np.float64)
         rows += [
             _counts(number, threshold, scores >= threshold, labels, weight)
@@ -98,9 +101,7 @@ def score_bins(
 
     Parameters
     ----------
-    spec
-        The audit.
-    candidate, cases, predictions, row_positions
+    spec, candidate, cases, predictions, row_positions
         As for `operating_points`.
 
     Returns
@@ -109,7 +110,7 @@ def score_bins(
         As `evaluator.scorecard.ScoreBin`, without the candidate: the bins that have cases, in their
         order; none where there are no scores. The interval is that of the base rate.
     """
-    if not candidate.has_scores:
+    if not spec.asks.gives_scores(candidate):
         return pd.DataFrame()
     frame = with_dependence(cases, predictions[["label", "score"]], row_positions)
     # The last bin is closed.
@@ -120,7 +121,7 @@ def score_bins(
         label="label",
         prediction="prediction",
         slices=["bin"],
-        task=spec.task.name,
+        task=spec.asks.name,
         metrics=["base_rate"],
         groups=None,
         levels=["bin"],

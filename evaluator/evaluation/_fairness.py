@@ -7,9 +7,7 @@ import numpy as np
 import pandas as pd
 
 from evaluator.evaluation._cases import (
-    LABEL,
-    PREDICTION,
-    SCORE,
+    APART,
     EvaluatedCases,
     Groups,
     IntArray,
@@ -53,17 +51,16 @@ def measure_fairness(
     possible = [
         name
         for name in fairness_spec.measures
-        if candidate.has_scores or not FAIRNESS_MEASURES[name].needs_score
+        if spec.asks.gives_scores(candidate) or not FAIRNESS_MEASURES[name].needs_score
     ]
+    outputs = predictions[["label", *spec.asks.output_columns(candidate)]]
     gaps = fairness(
-        case_outputs(cases, predictions, row_positions).assign(**columns),
-        label=LABEL,
-        prediction=PREDICTION,
-        score=SCORE if candidate.has_scores else None,
+        case_outputs(cases, outputs, row_positions).assign(**columns),
+        **spec.asks.metric_columns(candidate, APART),
         attributes=fairness_spec.attributes,
-        task=spec.task.name,
+        task=spec.asks.name,
         # Something has to be measured for the groups and their cases to be known.
-        measures=possible or [spec.task.any_measure],
+        measures=possible or [spec.asks.any_measure],
         reference=_reference(fairness_spec, spec.data),
         control=fairness_spec.control,
         confidence=spec.confidence,

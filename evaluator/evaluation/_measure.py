@@ -34,7 +34,7 @@ def measure(
     candidate
         Where it gives decisions and no scores, what needs scores is undefined.
     predictions
-        `label`, `score`, `prediction`, `geography` and `segment`, one row a case; and what
+        `label`, the task's `output_columns`, `geography` and `segment`, one row a case; and what
         `with_dependence` adds, where the audit declares clusters or weights.
     levels
         Which levels are measured; by default all.
@@ -64,18 +64,16 @@ def measure_by(
     levels: Collection[str] | None = None,
 ) -> pd.DataFrame:
     """Measure predictions by any columns of theirs; see `evaluator.metrics.slice_metrics`."""
-    possible = [
-        name for name in spec.metrics if candidate.has_scores or METRICS[name].needs != "score"
-    ]
+    has_scores = spec.asks.gives_scores(candidate)
+    possible = [name for name in spec.metrics if has_scores or METRICS[name].needs != "score"]
     measured: pd.DataFrame = slice_metrics(
         predictions,
-        label="label",
-        score="score" if candidate.has_scores else None,
-        prediction="prediction",
+        **spec.asks.metric_columns(candidate),
+        **spec.asks.metric_options,
         slices=slices,
-        task=spec.task.name,
+        task=spec.asks.name,
         # Something has to be measured for the levels and their cases to be known.
-        metrics=possible or [spec.task.any_metric],
+        metrics=possible or [spec.asks.any_metric],
         confidence=spec.confidence,
         groups=groups,
         levels=levels,
@@ -161,14 +159,13 @@ def measure_additional_slices(
 ) -> list[pd.DataFrame]:
     """Measure one candidate by the columns that `additional_slices` names, and by their crosses."""
     levels: dict[frozenset[str], pd.DataFrame] = {}
-    outputs = predictions[["label", "score", "prediction"]]
+    outputs = predictions[["label", *spec.asks.output_columns(candidate)]]
     outputs = with_dependence(cases, outputs, row_positions)
     for names in spec.additional_slices:
         groups = [cases.groups_of(name) for name in names]
-        frame = outputs.copy()
         # A declared column may be called `label` itself: here each goes by its position.
-        for position, cut in enumerate(groups):
-            frame[str(position)] = cut.codes[row_positions]
+        codes = {str(place): cut.codes[row_positions] for place, cut in enumerate(groups)}
+        frame = outputs.assign(**codes)
         measured = measure_by(
             spec,
             candidate,

@@ -8,6 +8,7 @@ import math
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -47,11 +48,18 @@ DESIGN_EFFECT = 1.5
 """A design effect of days above this is told where the audit takes cases as independent."""
 
 
+_PICTURES: Final = {
+    OPERATING_POINTS: ("a count of what is right and wrong", operating_points),
+    SCORE_BINS: ("a look at the scores", score_bins),
+}
+"""What a task may ask for beside the figures, by its table."""
+
+
 class Predicted(NamedTuple):
     """What a candidate said about the cases of its current slices."""
 
     frame: pd.DataFrame
-    """`id`, `label`, `score`, `prediction`, `geography` and `segment`."""
+    """`id`, `label`, the task's `output_columns`, `geography` and `segment`."""
     slices: Collection[Slice]
     """One may have no case."""
 
@@ -187,7 +195,8 @@ def _effect_of_days(
     """Tell how much cases of one day are alike, where the audit takes them as independent."""
     if spec.data.cluster is not None:
         return math.nan
-    losses = spec.task.losses(predictions["label"].to_numpy(), predictions["prediction"].to_numpy())
+    said = (predictions[name].to_numpy() for name in ("label", "prediction"))
+    losses = spec.asks.case_losses(*said)
     weights = cases.dependence(row_positions).get(WEIGHT)
     return design_effect(
         losses, cases.days.codes[row_positions], None if weights is None else weights.to_numpy()
@@ -224,14 +233,11 @@ def find_for_candidate(
     def tried(what: str, work: Callable[[], Any]) -> Any:
         return _attempt(f"{what} of {candidate.name}", work, remarks)
 
-    tables[OPERATING_POINTS] = tried(
-        "a count of what is right and wrong",
-        lambda: operating_points(candidate, cases, predictions, row_positions),
-    )
-    tables[SCORE_BINS] = tried(
-        "a look at the scores",
-        lambda: score_bins(spec, candidate, cases, predictions, row_positions),
-    )
+    for name in spec.asks.pictures:
+        what, picture = _PICTURES[name]
+        tables[name] = tried(
+            what, partial(picture, spec, candidate, cases, predictions, row_positions)
+        )
     if spec.fairness is not None:
         tables[FAIRNESS] = tried(
             "a look at the fairness",

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from evaluator.evaluation._cases import (
-    LABEL,
-    PREDICTION,
-    SCORE,
+    APART,
     EvaluatedCases,
     IntArray,
     case_outputs,
@@ -35,7 +33,8 @@ def search_weak_slices(
     from evaluator.metrics import weak_slices
 
     weak_slices_spec = _weak_slices_spec(spec)
-    frame = _frame(cases, predictions, row_positions, weak_slices_spec.features)
+    names = spec.asks.output_columns(candidate)
+    frame = _frame(cases, predictions[["label", *names]], row_positions, weak_slices_spec.features)
     found = weak_slices(
         frame,
         features=weak_slices_spec.features,
@@ -66,7 +65,7 @@ def find_worsened(
     candidate
         Who is looked at.
     before, after
-        An evaluation set, and `id`, `label`, `score` and `prediction` of the cases of it that
+        An evaluation set, and `id`, `label` and the task's `output_columns` of the cases of it that
         count. No case counts in both.
 
     Returns
@@ -87,8 +86,9 @@ def find_worsened(
     features = [name for name in weak_slices_spec.features if before[0].has(name)]
     if not features:
         return pd.DataFrame()
+    names = spec.asks.output_columns(candidate)
     then, now = (
-        _frame(cases, predictions, cases.positions_of(predictions), features)
+        _frame(cases, predictions[["label", *names]], cases.positions_of(predictions), features)
         for cases, predictions in (before, after)
     )
     return worsened_slices(
@@ -114,19 +114,24 @@ def _frame(
     features: Sequence[str],
 ) -> pd.DataFrame:
     outputs = case_outputs(cases, predictions, row_positions)
+    if outputs[APART.format("prediction")].dtype.kind not in "iuf":
+        # Where there is no answer it is none of the classes, and so not right.
+        outputs = outputs.fillna({APART.format("prediction"): ""})
     return pd.concat([outputs, cases.features(features, row_positions)], axis="columns")
 
 
 def _settings(spec: AuditSpec, candidate: CandidateSpec) -> Mapping[str, Any]:
     weak_slices_spec = _weak_slices_spec(spec)
     loss = weak_slices_spec.loss
-    if loss in spec.task.losses_of_scores and not candidate.has_scores:
+    if loss in spec.asks.losses_of_scores and not spec.asks.gives_scores(candidate):
         raise ValueError(f"{candidate.name} gives decisions and no scores, and {loss} needs them")
+    columns = spec.asks.metric_columns(candidate, APART)
     return {
         "loss": loss,
-        "label": LABEL,
-        "score": SCORE if candidate.has_scores else None,
-        "prediction": PREDICTION,
+        "label": columns["label"],
+        # Of several classes no loss needs them.
+        "score": columns["score"] if loss in spec.asks.losses_of_scores else None,
+        "prediction": columns["prediction"],
         "level": weak_slices_spec.level,
         **dependence_columns(spec.data),
     }

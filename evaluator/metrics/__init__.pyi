@@ -1,7 +1,6 @@
 from ._catalogue import (
     FAIRNESS_MEASURES as FAIRNESS_MEASURES,
     METRICS as METRICS,
-    SUPPORTED as SUPPORTED,
     FairnessMeasure as FairnessMeasure,
     MetricInfo as MetricInfo,
     Rate as Rate,
@@ -14,6 +13,7 @@ from ._comparison._compare import (
 )
 from ._comparison._decisions import rank_candidates as rank_candidates
 from ._comparison._pairing import paired_frame as paired_frame
+from ._confusion import confusion as confusion
 from ._fairness._fairness import fairness as fairness
 from ._multiplicity import holm as holm
 from ._rates import rate_interval as rate_interval

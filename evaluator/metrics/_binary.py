@@ -19,6 +19,7 @@ from evaluator.metrics._calibration import (
     expected_calibration_error,
     recalibrate,
     sum_bins,
+    surveyed_calibration_error,
 )
 from evaluator.metrics._catalogue import (
     CELLS,
@@ -443,22 +444,8 @@ def _weighted_expected_calibration_error(at: BinaryLevel) -> Estimate:
     design, scores, label = at.design, at.rows.scores, at.rows.label
     weight = design.weight
     bins = sum_bins(design.group, design.groups, scores, (weight, weight * scores, weight * label))
-    # The interval's draws are of independent cases: as many as give the gap between mean
-    # probability and base rate the variance that it has here, and what that is not known by.
     found = design.measure(design.mean(label - scores))
-    spread = found.spread
-    widening = np.nan_to_num(divide(spread.variance, spread.widened(at.confidence)), nan=1.0)
-    drawn = found.effective * widening
-    shares = bins / np.maximum(design.total(weight), TINY)[:, None, None]
-    value = expected_calibration_error(bins)
-
-    def interval(variance: FloatArray) -> tuple[FloatArray, FloatArray]:
-        return calibration_error_interval(shares / variance[:, None, None], at.confidence)
-
-    variance = 1 / np.maximum(drawn, 1)
-    estimate = replace(found, value=value).estimate(
-        lopsided_interval(interval, value, variance, spread.alone, value < EVEN)
-    )
+    estimate, drawn = surveyed_calibration_error(design, found, bins, at.confidence)
     return _mark_calibration_error(at, estimate, drawn)
 
 

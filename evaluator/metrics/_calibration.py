@@ -1,16 +1,25 @@
 """How far probabilities can be taken at their word, bin by bin and by regression."""
 
 from collections.abc import Sequence
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from evaluator.metrics._estimates import BoolArray, FloatArray, LinearisedEstimate, divide
+from evaluator.metrics._estimates import (
+    NO_ROWS,
+    BoolArray,
+    Estimate,
+    FloatArray,
+    LinearisedEstimate,
+    divide,
+)
 from evaluator.metrics._levels import IntArray
-from evaluator.metrics._linear import SurveyDesign
-from evaluator.metrics._means import EPSILON
+from evaluator.metrics._linear import TINY, Spread, SurveyDesign, UnitEstimate
+from evaluator.metrics._means import EPSILON, EVEN
+from evaluator.metrics._rates import lopsided_interval
 
 BINS = 10
 MIN_CASES_IN_BINS = 50
@@ -49,7 +58,7 @@ def expected_calibration_error(bins: FloatArray) -> FloatArray:
 
 
 def calibration_error_interval(
-    bins: FloatArray, confidence: float
+    bins: FloatArray, confidence: float, widening: float = 1.0
 ) -> tuple[FloatArray, FloatArray]:
     """Give the calibration errors that the data do not contradict.
 
@@ -62,16 +71,19 @@ def calibration_error_interval(
     observed error and its spread, since the stretch of the observed gaps is not the worst case
     above; benchmarks/coverage.py measures what comes out.
 
+    The bins are drawn independently of each other; where they are not, errors spread by so much
+    more, as `widening` says.
+
     The draws have the same seed always, so that a slice's interval does not depend on which slices
     are measured with it.
     """
     low, high = np.full(len(bins), np.nan), np.full(len(bins), np.nan)
     for group in np.flatnonzero(bins[:, :, 0].sum(axis=1) > 0):
-        low[group], high[group] = _invert(bins[group], 1 - confidence)
+        low[group], high[group] = _invert(bins[group], 1 - confidence, widening)
     return low, high
 
 
-def _invert(bins: FloatArray, error: float) -> tuple[float, float]:
+def _invert(bins: FloatArray, error: float, widening: float) -> tuple[float, float]:
     """Invert the test for one group's bins, shape (bins, 3)."""
     cases, summed, hits = bins[bins[:, 0] > 0].T
     n = cases.sum()
@@ -91,6 +103,8 @@ def _invert(bins: FloatArray, error: float) -> tuple[float, float]:
         rate = stretched(factor)
         outcome = rate - probability + noise * np.sqrt(rate * (1 - rate) / cases)
         total: FloatArray = (share * np.abs(outcome)).sum(axis=1)
+        if widening > 1:
+            total = total.mean() + widening * (total - total.mean())
         return total
 
     def limit(left: float, right: float, tail: float, *, above: bool) -> float:
@@ -110,6 +124,89 @@ def _invert(bins: FloatArray, error: float) -> tuple[float, float]:
     spread = float(drawn(1.0).std())
     plain = observed + float(special.ndtri(1 - error / 2)) * spread
     return min(low, observed), max(high, min(plain, 1.0))
+
+
+def surveyed_calibration_error(
+    design: SurveyDesign,
+    found: UnitEstimate,
+    bins: FloatArray,
+    confidence: float,
+    widening: float = 1.0,
+) -> tuple[Estimate, FloatArray]:
+    """Measure the error from bins of weights, and say how many independent cases were drawn.
+
+    The interval's draws are of independent cases: as many as give the gap between mean probability
+    and outcome the variance that was found, and what that is not known by.
+    """
+    spread = found.spread
+    known = np.nan_to_num(divide(spread.variance, spread.widened(confidence)), nan=1.0)
+    drawn = found.effective * known
+    shares = bins / np.maximum(design.total(design.weight), TINY)[:, None, None]
+    value = expected_calibration_error(bins)
+
+    def interval(variance: FloatArray) -> tuple[FloatArray, FloatArray]:
+        return calibration_error_interval(shares / variance[:, None, None], confidence, widening)
+
+    variance = 1 / np.maximum(drawn, 1)
+    estimate = replace(found, value=value).estimate(
+        lopsided_interval(interval, value, variance, spread.alone, value < EVEN)
+    )
+    return estimate, drawn
+
+
+def calibration_error_of_classes(
+    design: SurveyDesign,
+    scores: Sequence[FloatArray],
+    hits: Sequence[BoolArray],
+    confidence: float,
+) -> Estimate:
+    """Measure the mean over classes of their calibration errors, each against the rest.
+
+    The classes' bins are drawn as if independent. A case has one label: the variance of a sum of
+    such indicators with any signs, 4 p (1 - p) where p is the probability of those of one sign, is
+    at most twice that of independent ones, the sum of p (1 - p) over the classes. Two labels drawn
+    differ at least as often as they fall on different sides.
+    """
+    widening = np.sqrt(2) if len(scores) > 1 else 1.0
+    weight = design.weight
+    of_classes = [
+        sum_bins(design.group, design.groups, score, (weight, weight * score, weight * hit))
+        for score, hit in zip(scores, hits, strict=True)
+    ]
+    bins = np.concatenate(of_classes, axis=1)
+    if design.plain:
+        drawn, counted = design.n, "cases"
+        estimate = Estimate(expected_calibration_error(bins), drawn.copy())
+        estimate.low, estimate.high = calibration_error_interval(bins, confidence, widening)
+    else:
+        counted = "effective cases"
+        parts = [
+            design.measure(design.mean(hit - score))
+            for score, hit in zip(scores, hits, strict=True)
+        ]
+        estimate, drawn = surveyed_calibration_error(
+            design, _pooled(parts), bins, confidence, widening
+        )
+    estimate.mark_undefined(design.n == 0, NO_ROWS)
+    estimate.mark_shortfall(MIN_CASES_IN_BINS, counted, drawn)
+    return estimate
+
+
+def _pooled(parts: Sequence[UnitEstimate]) -> UnitEstimate:
+    """Give what is known of the class of the largest variance, with the design effect of all."""
+    variances = np.stack([part.spread.variance for part in parts])
+    largest = variances.argmax(axis=0)
+    known = np.stack([part.effective for part in parts])
+    pooled = divide((known * variances).sum(axis=0), variances.sum(axis=0))
+
+    def of_largest(values: list[FloatArray]) -> FloatArray:
+        chosen: FloatArray = np.take_along_axis(np.stack(values), largest[None], axis=0)[0]
+        return chosen
+
+    spreads = [part.spread for part in parts]
+    spread = Spread(*(of_largest([getattr(s, f.name) for s in spreads]) for f in fields(Spread)))
+    effective = np.fmin(np.where(np.isnan(pooled), of_largest(list(known)), pooled), parts[0].rows)
+    return replace(parts[0], spread=spread, effective=effective)
 
 
 def log_odds(score: FloatArray) -> FloatArray:

@@ -102,7 +102,8 @@ class MetricInfo:
     description
         One sentence for a reader who does not know it.
     needs
-        What it is computed from beside the label: the candidate's score or its prediction.
+        What it is computed from beside the label: the candidate's score, its prediction, or the
+        limits that it gives.
     probability
         Whether the scores have to be probabilities, in [0, 1].
     rate
@@ -117,19 +118,25 @@ class MetricInfo:
         Why candidates are not compared by it; None where they are.
     residual
         Whether it is the mean of prediction minus label.
+    option
+        The parameter of `slice_metrics` that it is not measured without; None where there is none.
+    per_class
+        Whether it has a value a class; then it is only measured where it is asked for.
     """
 
     name: str
     tasks: tuple[Task, ...]
     higher_is_better: bool | None
     description: str
-    needs: Literal["score", "prediction", "label"] = "prediction"
+    needs: Literal["score", "prediction", "label", "limits"] = "prediction"
     probability: bool = False
     rate: Rate | None = None
     title: str = ""
     calibration_error: bool = False
     no_paired_test: str | None = None
     residual: bool = False
+    option: Literal["classes", "abstains", "tolerance"] | None = None
+    per_class: bool = False
 
     def __post_init__(self) -> None:
         if not self.title:
@@ -164,6 +171,8 @@ _AVERAGES = {
     "micro": "of all classes pooled",
     "weighted": "mean over the classes by their frequency",
 }
+
+_BY_CHANCE = "it is above 0 by chance alone, and not alike for two candidates"
 
 _METRICS = (
     MetricInfo(
@@ -278,10 +287,11 @@ _METRICS = (
     ),
     MetricInfo(
         "brier",
-        _BINARY,
+        _CLASSES,
         needs="score",
         higher_is_better=False,
-        description="Mean squared difference between probability and outcome.",
+        description="Mean squared difference between probability and outcome; of several classes, "
+        "their sum.",
         probability=True,
         title="Brier score",
         calibration_error=True,
@@ -294,7 +304,7 @@ _METRICS = (
         description="Mean absolute gap between probability and outcome over ten equal bins.",
         probability=True,
         calibration_error=True,
-        no_paired_test="it is above 0 by chance alone, and not alike for two candidates",
+        no_paired_test=_BY_CHANCE,
     ),
     MetricInfo(
         "calibration_intercept",
@@ -324,6 +334,54 @@ _METRICS = (
         )
         for kind, said in AVERAGED.items()
         for average, over in _AVERAGES.items()
+        # Both are the accuracy where each case is answered; their mean has no use of its own.
+        if (kind, average) != ("f1", "micro")
+    ),
+    *(
+        MetricInfo(
+            f"class_{kind}",
+            _MULTICLASS,
+            higher_is_better=None if kind == "share" else True,
+            description=description,
+            title=f"{kind.replace('f1', 'F1')} of a class",
+            per_class=True,
+            no_paired_test="it has a value a class; candidates are compared by means over classes",
+        )
+        for kind, description in (
+            ("recall", "Share of the cases of a class that were predicted as it."),
+            ("precision", "Share of what was predicted as a class that is of it."),
+            ("f1", "Harmonic mean of precision and recall of a class."),
+            ("share", "Share of cases that were predicted as a class."),
+        )
+    ),
+    MetricInfo(
+        "coverage",
+        _MULTICLASS,
+        higher_is_better=True,
+        description="Share of the cases that were answered; of the others the candidate abstained.",
+        option="abstains",
+    ),
+    MetricInfo(
+        "selective_accuracy",
+        _MULTICLASS,
+        higher_is_better=True,
+        description="Share of the cases that were answered whose prediction is the label.",
+        option="abstains",
+    ),
+    MetricInfo(
+        "cohen_kappa",
+        _MULTICLASS,
+        higher_is_better=True,
+        description="Agreement of prediction and label beyond chance, from -1 to 1; 0 is chance.",
+        title="Cohen's kappa",
+    ),
+    MetricInfo(
+        "quadratic_weighted_kappa",
+        _MULTICLASS,
+        higher_is_better=True,
+        description="Agreement beyond chance, a prediction so many classes off counting squared.",
+        title="quadratic weighted kappa",
+        option="classes",
     ),
     MetricInfo(
         "roc_auc_ovr",
@@ -343,6 +401,28 @@ _METRICS = (
         probability=True,
         title="ROC AUC ovo",
     ),
+    MetricInfo(
+        "top_label_calibration_error",
+        _MULTICLASS,
+        needs="score",
+        higher_is_better=False,
+        description="Mean absolute gap between the highest probability and the share of cases of "
+        "its class, over ten equal bins.",
+        probability=True,
+        calibration_error=True,
+        no_paired_test=_BY_CHANCE,
+    ),
+    MetricInfo(
+        "classwise_calibration_error",
+        _MULTICLASS,
+        needs="score",
+        higher_is_better=False,
+        description="Mean over the classes of the absolute gap between a class's probability and "
+        "its share, over ten equal bins.",
+        probability=True,
+        calibration_error=True,
+        no_paired_test=_BY_CHANCE,
+    ),
     *(
         MetricInfo(
             f"top_{count}_accuracy",
@@ -353,13 +433,6 @@ _METRICS = (
             "scores.",
         )
         for count in TOP_COUNTS
-    ),
-    MetricInfo(
-        "confusion_matrix",
-        _MULTICLASS,
-        higher_is_better=None,
-        description="Share of each class that was predicted as each class.",
-        no_paired_test="it is a table, and no single number",
     ),
     MetricInfo(
         "mean_absolute_error",
@@ -409,17 +482,41 @@ _METRICS = (
         )
         for percent in PINBALL_PERCENTS
     ),
+    MetricInfo(
+        "within_tolerance",
+        _REGRESSION,
+        higher_is_better=True,
+        description="Share of cases whose prediction is no farther from the label than tolerated.",
+        option="tolerance",
+    ),
+    MetricInfo(
+        "limits_coverage",
+        _REGRESSION,
+        needs="limits",
+        higher_is_better=True,
+        description="Share of cases whose label is within the limits that the candidate gave.",
+        title="coverage of the limits",
+    ),
+    MetricInfo(
+        "limits_width",
+        _REGRESSION,
+        needs="limits",
+        higher_is_better=False,
+        description="Mean width of the limits; of those that cover alike, narrower are better.",
+        title="width of the limits",
+    ),
+    MetricInfo(
+        "interval_score",
+        _REGRESSION,
+        needs="limits",
+        higher_is_better=False,
+        description="Mean width of the limits, and 2 / (1 - level) times what labels are outside.",
+    ),
 )
 
 _METRICS_BY_NAME = {info.name: info for info in _METRICS}
 METRICS: Mapping[str, MetricInfo] = MappingProxyType(_METRICS_BY_NAME)
 """All metrics by name, in the order of every table."""
-SUPPORTED = tuple(
-    name
-    for name, info in METRICS.items()
-    if "binary_classification" in info.tasks and info.no_paired_test is None
-)
-"""The metrics of binary classifiers of which there is a paired test."""
 
 
 @dataclass(frozen=True)

@@ -98,8 +98,8 @@ class LinearisedEstimate:
     influence: FloatArray
 
 
-# A table has one estimate for each of its cells, by their names.
-Measure = Callable[[AtLevel], Estimate | dict[str, Estimate]]
+# A metric that has a value a class gives one estimate for each.
+Measure = Callable[[AtLevel], Estimate | dict[Any, Estimate]]
 
 
 @dataclass(frozen=True)
@@ -152,14 +152,20 @@ class LevelMetric(Generic[AtLevel]):
 
 def measure_levels(
     levels: Iterable[AtLevel], measures: Mapping[str, Measure[AtLevel]]
-) -> dict[str, Estimate]:
-    """Measure every level by all metrics, and put the levels one after the other."""
-    results: list[dict[str, Estimate]] = []
+) -> dict[Any, Estimate]:
+    """Measure every level by all metrics, and put the levels one after the other.
+
+    They are found by the metric's name, or by name and class.
+    """
+    results: list[dict[Any, Estimate]] = []
     for at in levels:
         results.append({})
         for name, measure in measures.items():
             found = measure(at)
-            results[-1] |= {name: found} if isinstance(found, Estimate) else found
+            if isinstance(found, Estimate):
+                results[-1][name] = found
+            else:
+                results[-1] |= {(name, of_class): one for of_class, one in found.items()}
     return {name: concat_arrays([one[name] for one in results]) for name in results[0]}
 
 
@@ -191,9 +197,12 @@ def shortfall_reasons(least: int, what: str, there: FloatArray) -> NDArray[np.ob
 
 
 def to_tidy_frame(
-    slicing: Slicing, measured: dict[str, Estimate], *, surveyed: bool
+    slicing: Slicing, measured: Mapping[Any, Estimate], *, surveyed: bool
 ) -> pd.DataFrame:
-    """Lay the estimates out as a tidy frame; surveyed cases have weights or clusters."""
+    """Lay out estimates, by metric or by metric and class, as a tidy frame.
+
+    Surveyed cases have weights or clusters.
+    """
     n = slicing.add_up(np.bincount(slicing.cell, minlength=slicing.cells))
     for estimate in measured.values():
         estimate.mark_empty(n == 0)
@@ -203,7 +212,7 @@ def to_tidy_frame(
 
     def spread(values: list[Any], of_groups: NDArray[np.intp]) -> "pd.Series[Any]":
         # Texts are kept as positions in a short list until the frame is whole: fast and small.
-        return _take(values, _dtype(values), np.repeat(of_groups, each))
+        return values_at(values, np.repeat(of_groups, each))
 
     columns: dict[str, Any] = {"level": spread(names, np.repeat(np.arange(len(names)), groups))}
     for position, name in enumerate(slicing.names):
@@ -218,7 +227,12 @@ def to_tidy_frame(
     def stacked(attribute: str) -> NDArray[Any]:
         return np.column_stack([getattr(e, attribute) for e in measured.values()]).ravel()
 
-    columns["metric"] = _take(list(measured), "str", np.tile(np.arange(each), len(n)))
+    keys = [key if isinstance(key, tuple) else (key,) for key in measured]
+    place = np.tile(np.arange(each), len(n))
+    columns["metric"] = _take([key[0] for key in keys], "str", place)
+    if classes := list(dict.fromkeys(key[1] for key in keys if len(key) > 1)):
+        number = [classes.index(key[1]) if len(key) > 1 else -1 for key in keys]
+        columns["class"] = values_at(classes, np.array(number)[place])
     for name in ("value", "low", "high"):
         columns[name] = stacked(name)
     columns["n"] = np.repeat(n, each).astype(np.int64)
@@ -236,9 +250,10 @@ def to_tidy_frame(
     return pd.DataFrame(columns)
 
 
-def _dtype(values: list[Any]) -> str:
-    """Give the type of a column of such values and gaps between them."""
-    return "str" if all(isinstance(value, str) for value in values) else "object"
+def values_at(values: Sequence[Any], positions: NDArray[np.intp]) -> "pd.Series[Any]":
+    """Make a column of the values at these positions, with a gap where the position is -1."""
+    texts = all(isinstance(value, str) for value in values)
+    return _take(list(values), "str" if texts else "object", positions)
 
 
 def _texts(values: NDArray[np.object_]) -> "pd.Series[str]":
@@ -248,6 +263,5 @@ def _texts(values: NDArray[np.object_]) -> "pd.Series[str]":
 
 
 def _take(values: list[Any], dtype: str, positions: NDArray[np.intp]) -> "pd.Series[Any]":
-    """Make a column of the values at these positions, with a gap where the position is -1."""
     found = pd.Series(values, dtype=dtype).array
     return pd.Series(found.take(positions, allow_fill=True))

@@ -13,6 +13,7 @@ from evaluator.metrics._calibration import log_odds, sum_bins
 from evaluator.metrics._catalogue import METRICS, Task
 from evaluator.metrics._checks import (
     MetricsInputError,
+    column,
     complete,
     numbers,
     positives,
@@ -22,9 +23,9 @@ from evaluator.metrics._checks import (
 from evaluator.metrics._estimates import BoolArray, FloatArray, LevelMetric
 from evaluator.metrics._levels import IntArray, Slicing
 from evaluator.metrics._linear import SurveyDesign
-from evaluator.metrics._multiclass import MULTICLASS, MulticlassLevel, MulticlassRows
+from evaluator.metrics._multiclass import ABSTAINED, MULTICLASS, MulticlassLevel, MulticlassRows
 from evaluator.metrics._ranking import RankedRows
-from evaluator.metrics._regression import REGRESSION, RegressionLevel
+from evaluator.metrics._regression import REGRESSION, RegressionLevel, RegressionRows
 
 _SUM_TOLERANCE = 1e-6
 LEVEL_METRICS: Mapping[Task, Mapping[str, LevelMetric[Any]]] = {
@@ -32,6 +33,40 @@ LEVEL_METRICS: Mapping[Task, Mapping[str, LevelMetric[Any]]] = {
     "regression": REGRESSION,
 }
 """By task, the metrics that are measured from the rows of one level."""
+
+
+@dataclass(frozen=True)
+class TaskOptions:
+    """What a task is told beside its columns, as `slice_metrics` has it."""
+
+    task: Task
+    classes: Sequence[Any] | None = None
+    abstains: bool = False
+    tolerance: float | None = None
+    limits_level: float = 0.9
+
+    def __post_init__(self) -> None:
+        tasks = sorted({task for info in METRICS.values() for task in info.tasks})
+        if self.task not in tasks:
+            raise MetricsInputError(f"task must be one of {tasks}, not {self.task!r}")
+        for name in ("classes", "abstains"):
+            if self.give(name) and self.task != "multiclass_classification":
+                raise MetricsInputError(
+                    f"`{name}` is for multiclass_classification, not {self.task}"
+                )
+        if self.give("tolerance") and self.task != "regression":
+            raise MetricsInputError(f"`tolerance` is for regression, not {self.task}")
+        if self.tolerance is not None and not 0 <= self.tolerance < np.inf:
+            raise MetricsInputError(f"tolerance must be 0 or more, not {self.tolerance}")
+        if not 0 < self.limits_level < 1:
+            raise MetricsInputError(
+                f"limits_level must be between 0 and 1, not {self.limits_level}"
+            )
+
+    def give(self, option: str | None) -> bool:
+        """Say whether an option is given that a metric may need."""
+        given = None if option is None else getattr(self, option)
+        return option is None or (given is not None and given is not False)
 
 
 @dataclass(frozen=True)
@@ -85,24 +120,34 @@ class BinaryRows:
 
 
 def select_metrics(
-    metrics: Sequence[str] | None, task: Task, *, scored: bool, decided: bool
+    metrics: Sequence[str] | None,
+    options: TaskOptions,
+    *,
+    scored: bool,
+    decided: bool,
+    limited: bool,
 ) -> list[str]:
-    """Check the names of metrics; without any, take all that the columns permit."""
-    there = {"label": True, "score": scored, "prediction": decided}
+    """Check the names of metrics; without any, take all that columns and options permit."""
+    task = options.task
+    there = {"label": True, "score": scored, "prediction": decided, "limits": limited}
     of_task = [info for info in METRICS.values() if task in info.tasks]
-    if not of_task:
-        tasks = sorted({task for info in METRICS.values() for task in info.tasks})
-        raise MetricsInputError(f"task must be one of {tasks}, not {task!r}")
     if metrics is None:
-        # The matrix is a table of its own, and the classes' number squared in length.
-        return [i.name for i in of_task if there[i.needs] and i.name != "confusion_matrix"]
+        return [
+            info.name
+            for info in of_task
+            if there[info.needs] and options.give(info.option) and not info.per_class
+        ]
     names = [metrics] if isinstance(metrics, str) else list(metrics)
     for name in names:
         if name not in {info.name for info in of_task}:
             known = ", ".join(info.name for info in of_task)
             raise MetricsInputError(f"there is no metric {name!r} for {task}; there are {known}")
         if not there[METRICS[name].needs]:
-            raise MetricsInputError(f"metric {name!r} needs a {METRICS[name].needs} column")
+            needs = METRICS[name].needs
+            columns = "limits columns" if needs == "limits" else f"a {needs} column"
+            raise MetricsInputError(f"metric {name!r} needs {columns}")
+        if not options.give(METRICS[name].option):
+            raise MetricsInputError(f"metric {name!r} needs `{METRICS[name].option}` to be given")
     if not names or len(set(names)) < len(names):
         raise MetricsInputError(f"metrics must be one or more different names, not {names}")
     return names
@@ -139,32 +184,55 @@ def multiclass_rows(
     label: str,
     score: Mapping[Any, str] | None,
     prediction: str | None,
+    options: TaskOptions,
 ) -> MulticlassRows:
     """Read a multiclass classifier's columns; without predictions take the highest score.
 
-    The classes are those that have a score column, or else those that occur.
+    Where it may abstain, what is missing among the predictions is no class, and has the number -1.
+
+    The classes are those that are declared or have a score column, or else those that occur.
     """
     truth = complete(frame, label)
-    decision = None if prediction is None else complete(frame, prediction)
-    if score is not None:
+    read, declared = column if options.abstains else complete, options.classes
+    decision = None if prediction is None else read(frame, prediction)
+    if declared is not None:
+        classes = _declared_classes(declared, score)
+        score = None if score is None else {value: score[value] for value in classes}
+    elif score is not None:
         classes = list(score)
     else:
         seen = pd.concat([truth] if decision is None else [truth, decision])
         # Reasons show 2, not numpy's way of writing it.
-        values = (one.item() if isinstance(one, np.generic) else one for one in seen.unique())
+        values = (
+            one.item() if isinstance(one, np.generic) else one for one in seen.dropna().unique()
+        )
         classes = sorted(values, key=lambda value: (str(type(value)), value))
     if len(classes) < 2:  # noqa: PLR2004 - a classifier decides between at least two
         raise MetricsInputError(f"there must be two or more classes, not {classes}")
     scores = None if score is None else _probabilities(frame, score, metrics)
     numbered = _class_numbers(truth, classes, label)
     if decision is not None and prediction is not None:
-        decided = _class_numbers(decision, classes, prediction)
+        answered = decision.notna().to_numpy()
+        decided = np.full(len(frame), ABSTAINED)
+        decided[answered] = _class_numbers(decision, classes, prediction, answered)
     elif scores is not None:
         decided = scores.argmax(axis=1)
     else:
         raise MetricsInputError("give score columns, a prediction column, or both")
-    possible = range(len(classes)) if score is not None else np.unique(numbered).tolist()
-    return MulticlassRows(tuple(classes), numbered, decided, scores, tuple(possible))
+    known = declared is not None or score is not None
+    possible = range(len(classes)) if known else np.unique(numbered).tolist()
+    return MulticlassRows(
+        tuple(classes), numbered, decided, scores, tuple(possible), declared is not None
+    )
+
+
+def _declared_classes(declared: Sequence[Any], score: Mapping[Any, str] | None) -> list[Any]:
+    classes = list(declared)
+    if len(set(classes)) < len(classes):
+        raise MetricsInputError(f"classes are declared twice: {classes}")
+    if score is not None and set(score) != set(classes):
+        raise MetricsInputError(f"there are scores of {list(score)}, but the classes are {classes}")
+    return classes
 
 
 def level_reader(
@@ -172,17 +240,26 @@ def level_reader(
     metrics: Sequence[str],
     confidence: float,
     *,
-    task: Task,
+    options: TaskOptions,
     label: str,
     score: str | Mapping[Any, str] | None,
     prediction: str | None,
+    limits: tuple[str, str] | None,
 ) -> Callable[[SurveyDesign], Any]:
     """Read the columns of a task whose metrics are `LEVEL_METRICS`; give what they measure."""
-    if task == "regression":
-        truth, predicted = numbers(frame, label), numbers(frame, str(prediction))
-        return lambda design: RegressionLevel(truth, predicted, design, confidence)
-    classes = score if isinstance(score, Mapping) else None
-    rows = multiclass_rows(frame, metrics, label=label, score=classes, prediction=prediction)
+    if options.task == "regression":
+        regression = RegressionRows(
+            numbers(frame, label),
+            numbers(frame, str(prediction)),
+            options.tolerance,
+            None if limits is None else _limits(frame, limits),
+            options.limits_level,
+        )
+        return lambda design: RegressionLevel(regression, design, confidence)
+    scores = score if isinstance(score, Mapping) else None
+    rows = multiclass_rows(
+        frame, metrics, label=label, score=scores, prediction=prediction, options=options
+    )
     return lambda design: MulticlassLevel(rows, design, confidence)
 
 
@@ -239,10 +316,20 @@ def weights_of(frame: pd.DataFrame, name: str) -> FloatArray:
     return values
 
 
-def _class_numbers(values: "pd.Series[Any]", classes: list[Any], name: str) -> IntArray:
+def _limits(frame: pd.DataFrame, limits: tuple[str, str]) -> tuple[FloatArray, FloatArray]:
+    low, high = (numbers(frame, name) for name in limits)
+    refuse_rows(low > high, f"column {limits[0]!r} is above column {limits[1]!r}")
+    return low, high
+
+
+def _class_numbers(
+    values: "pd.Series[Any]", classes: list[Any], name: str, chosen: BoolArray | None = None
+) -> IntArray:
+    """Give the numbers of the classes of the chosen rows."""
     numbered = pd.Index(classes).get_indexer(pd.Index(values))
-    refuse_rows(numbered < 0, f"column {name!r} is none of the classes {classes}")
-    result: IntArray = numbered.astype(np.intp)
+    chosen = np.ones(len(values), dtype=bool) if chosen is None else chosen
+    refuse_rows(chosen & (numbered < 0), f"column {name!r} is none of the classes {classes}")
+    result: IntArray = numbered[chosen].astype(np.intp)
     return result
 
 

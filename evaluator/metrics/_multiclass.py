@@ -7,7 +7,9 @@ from itertools import permutations
 from typing import Any
 
 import numpy as np
+from scipy import special
 
+from evaluator.metrics._calibration import calibration_error_of_classes
 from evaluator.metrics._catalogue import (
     AVERAGED,
     METRICS,
@@ -26,10 +28,12 @@ from evaluator.metrics._estimates import (
     LevelMetric,
     LinearisedEstimate,
     PairedTest,
+    divide,
 )
 from evaluator.metrics._levels import IntArray
-from evaluator.metrics._linear import SurveyDesign, mean_of
+from evaluator.metrics._linear import TINY, SurveyDesign, UnitEstimate, blindness, mean_of
 from evaluator.metrics._means import (
+    EVEN,
     MAX_LOG_LOSS,
     MIN_CASES,
     clipped_log,
@@ -37,10 +41,20 @@ from evaluator.metrics._means import (
     log_odds_interval,
 )
 from evaluator.metrics._ranking import weighted_roc_auc
+from evaluator.metrics._rates import clopper_pearson, lopsided_interval
 
 _NO_LABEL = "no label of class {!r}"
 _NEVER_PREDICTED = "class {!r} is never predicted"
 _NEVER_SEEN = "class {!r} is neither a label nor predicted"
+_NO_ANSWER = "no case was answered"
+# Stands for the number of a class where the candidate abstained.
+ABSTAINED = -1
+# As binary precision asks for, whose cases are the candidate's own choice, too.
+_MIN_ANSWERED = 30
+# All of the probability given to one class, and none to the label.
+_MAX_BRIER = 2.0
+# What the simulations in benchmarks/coverage.py ask for.
+MIN_FOR_KAPPA = 30
 
 
 @dataclass(frozen=True)
@@ -48,7 +62,7 @@ class MulticlassRows:
     """The rows of one candidate; classes are numbered by their position among `classes`."""
 
     classes: tuple[Any, ...]
-    # Numbers of classes, shape (rows,).
+    # Numbers of classes, shape (rows,); the prediction's is `ABSTAINED` where there is none.
     label: IntArray
     prediction: IntArray
     # One column a class, shape (rows, classes).
@@ -56,6 +70,7 @@ class MulticlassRows:
     # The numbers of the classes that a case may have: those declared, or that some label has. The
     # others are only ever predicted.
     possible: tuple[int, ...]
+    declared: bool
 
 
 class MulticlassLevel:
@@ -73,6 +88,12 @@ class MulticlassLevel:
     def decided(self) -> list[BoolArray]:
         """Which rows were predicted as each class."""
         return [self.rows.prediction == number for number in self.numbers]
+
+    @property
+    def answered(self) -> BoolArray:
+        """Which cases have a prediction; of the others the candidate abstained."""
+        answered: BoolArray = self.rows.prediction != ABSTAINED
+        return answered
 
     @property
     def scores(self) -> FloatArray:
@@ -151,6 +172,28 @@ def _share(
     return LevelMetric(measure, PairedTest(linear, merit, hits=True, largest=1.0))
 
 
+def _selective_accuracy() -> LevelMetric[MulticlassLevel]:
+    """Give all forms of the share of right answers, which both parts of are a candidate's own."""
+
+    def measure(at: MulticlassLevel) -> Estimate:
+        return at.design.rate(at.right, at.answered, _NO_ANSWER, at.confidence)
+
+    def merit(at: MulticlassLevel) -> FloatArray:
+        # An abstention is better than a wrong answer.
+        return np.where(at.answered, 2.0 * at.right - 1, 0.0)
+
+    return LevelMetric(
+        measure,
+        PairedTest(
+            lambda at: at.design.ratio(at.right, at.answered),
+            merit,
+            _MIN_ANSWERED,
+            skewed=True,
+            largest=1.0,
+        ),
+    )
+
+
 def _in_top(count: int) -> Callable[[MulticlassLevel], BoolArray]:
     def hits(at: MulticlassLevel) -> BoolArray:
         label = at.rows.label[:, None]
@@ -177,7 +220,7 @@ def _macro(rate: Rate, *, possible: bool = False) -> LevelMetric[MulticlassLevel
     """Give the mean over the classes, or over the possible ones alone.
 
     A class's recall needs a case with that label, its precision one that was predicted so, and
-    its F1 either; without it the mean is undefined.
+    its F1 either, or of a declared class a label; without it the mean is undefined.
     """
 
     def chosen(at: MulticlassLevel) -> tuple[int, ...]:
@@ -191,7 +234,7 @@ def _macro(rate: Rate, *, possible: bool = False) -> LevelMetric[MulticlassLevel
         among, what = at.of_class, _NO_LABEL
         if rate.among == PREDICTED_POSITIVES:
             among, what = at.decided, _NEVER_PREDICTED
-        elif rate.twice:
+        elif rate.twice and not at.rows.declared:
             either = zip(at.of_class, at.decided, strict=True)
             among, what = [label | decided for label, decided in either], _NEVER_SEEN
         estimate = at.interval(linear(at), [among[number] for number in chosen(at)])
@@ -228,8 +271,166 @@ def _weighted(rate: Rate) -> LevelMetric[MulticlassLevel]:
     return _over_classes(measure, lambda at: linear_and_absent(at)[0])
 
 
+@dataclass(frozen=True)
+class _Agreement:
+    """How far predictions are from labels, beside what chance alone would give; (groups,)."""
+
+    # From 0 to 1, as shares of the largest disagreement there can be.
+    disagreement: FloatArray
+    by_chance: FloatArray
+    kappa: LinearisedEstimate
+    # Of each row, shape (rows,).
+    of_row: FloatArray
+    # The share of the commonest label.
+    commonest: FloatArray
+
+
+def _agreement(at: MulticlassLevel, weights: FloatArray) -> _Agreement:
+    """Measure weighted kappa, 1 - disagreement / disagreement by chance.
+
+    The weights say how far each prediction is from each label, shape (classes, classes + 1); the
+    last column is of abstentions. For independent cases the variance that follows from the
+    influences is the published one.
+
+    Sources: J. Cohen, Psychological Bulletin 70 (1968) 213; for the variance, J. Fleiss, J. Cohen,
+    B. Everitt, Psychological Bulletin 72 (1969) 323.
+    """
+    design, label = at.design, at.rows.label
+    labels, predictions = weights.shape
+    weights = weights / weights.max()
+    prediction = at.rows.prediction % predictions
+
+    def shares(number: IntArray, many: int) -> FloatArray:
+        sums = np.bincount(design.group * many + number, design.weight, design.groups * many)
+        return divide(sums.reshape(-1, many), design.total(design.weight)[:, None])
+
+    of_labels, of_predictions = shares(label, labels), shares(prediction, predictions)
+    of_row = weights[label, prediction]
+    found = design.mean(of_row)
+    # How far the predictions of all other cases are from a label on average, and the other way.
+    from_label, from_prediction = of_predictions @ weights.T, of_labels @ weights
+    chance = (of_labels * from_label).sum(axis=1)
+    moved = design.mean(from_label[design.group, label]).influence
+    moved = moved + design.mean(from_prediction[design.group, prediction]).influence
+    ratio = divide(found.value, chance)
+    influence = divide(found.influence - ratio[design.group] * moved, chance[design.group])
+    kappa = LinearisedEstimate(1 - ratio, -np.nan_to_num(influence))
+    return _Agreement(found.value, chance, kappa, of_row, of_labels.max(axis=1, initial=0))
+
+
+def _kappa(distance: Callable[[IntArray, IntArray], IntArray]) -> LevelMetric[MulticlassLevel]:
+    """Give all forms of weighted kappa, by how far the number of a class is from another one's."""
+
+    def weights(at: MulticlassLevel) -> FloatArray:
+        numbers = np.array(at.numbers)
+        between = distance(numbers[:, None], numbers)
+        # An abstention is as far from the label as a class can be.
+        return np.column_stack([between, between.max(axis=1)]).astype(float)
+
+    def measure(at: MulticlassLevel) -> Estimate:
+        design, found = at.design, _agreement(at, weights(at))
+        known = design.measure(found.kappa)
+        estimate = known.estimate(_kappa_interval(at, found, known))
+        estimate.mark_undefined(design.n == 0, NO_ROWS)
+        alike = found.by_chance == 0
+        estimate.mark_undefined(alike, "all labels and predictions are of one class")
+        cases = design.cases()
+        estimate.mark_shortfall(MIN_FOR_KAPPA, "cases", cases)
+        others = cases * (1 - np.nan_to_num(found.commonest, nan=1.0))
+        what = "cases of other classes than the commonest"
+        estimate.mark_shortfall(MIN_OF_EACH_CLASS, what, others)
+        return estimate
+
+    return LevelMetric(
+        measure,
+        PairedTest(
+            lambda at: _agreement(at, weights(at)).kappa,
+            lambda at: -_agreement(at, weights(at)).of_row,
+            MIN_FOR_KAPPA,
+            skewed=True,
+            largest=2.0,
+        ),
+    )
+
+
+def _kappa_interval(
+    at: MulticlassLevel, found: _Agreement, known: UnitEstimate
+) -> tuple[FloatArray, FloatArray]:
+    """Give the interval from that of the disagreement with kappa's own variance.
+
+    It is Clopper and Pearson's, of as many cases as would have this variance, so that it holds
+    where hardly a case disagrees; with none of them the cases are counted.
+    """
+    design, spread = at.design, known.spread
+    share = np.nan_to_num(found.disagreement)
+    carriers = design.of_groups_effective(design.of_units(design.weight * found.of_row))
+    # Of rare classes a few cases may carry all of the spread.
+    few = design.of_groups_effective(design.of_units(found.kappa.influence) ** 2)
+    tail = (1 + at.confidence) / 2
+    wider = (special.stdtrit(np.maximum(few - 1, 2), tail) / special.ndtri(tail)) ** 2
+    variance = spread.widened(at.confidence, carriers) * found.by_chance**2
+    variance = np.nan_to_num(variance * wider)
+    # What is seen of few disagreements says little of how large they may be.
+    blind = blindness(carriers)
+    largest = np.maximum(np.nan_to_num(divide(share * (1 - share), spread.units)), variance)
+    variance = (1 - blind) * variance + blind * largest
+
+    def limits(variance: FloatArray) -> tuple[FloatArray, FloatArray]:
+        cases = np.where(variance > 0, divide(share * (1 - share), variance), spread.units)
+        return clopper_pearson(share * cases, np.maximum(cases, TINY), at.confidence)
+
+    low, high = lopsided_interval(limits, share, variance, spread.alone, share < EVEN)
+    return (
+        np.maximum(1 - divide(high, found.by_chance), -1),
+        1 - divide(low, found.by_chance),
+    )
+
+
+def _of_classes(
+    hits_among: Callable[[BoolArray, BoolArray], tuple[BoolArray, BoolArray]],
+    what: str,
+    *,
+    twice: bool = False,
+) -> LevelMetric[MulticlassLevel]:
+    """Give a rate of every class, by the cases that have its label and that were predicted so."""
+
+    def measure(at: MulticlassLevel) -> dict[Any, Estimate]:
+        found = {}
+        for value, label, decided in zip(at.rows.classes, at.of_class, at.decided, strict=True):
+            reason = what.format(value)
+            estimate = at.design.rate(*hits_among(label, decided), reason, at.confidence)
+            if twice:
+                # From Jaccard's index to F1, which has no value either where there is no recall.
+                for name in ("value", "low", "high"):
+                    share = getattr(estimate, name)
+                    setattr(estimate, name, 2 * share / (1 + share))
+                estimate.mark_undefined(at.design.cases(label) == 0, reason)
+            found[value] = estimate
+        return found
+
+    return LevelMetric(measure)
+
+
 def _log_loss(at: MulticlassLevel) -> Estimate:
     return linear_mean(at.design, clipped_log(at.given), at.confidence, (0.0, MAX_LOG_LOSS))
+
+
+def _squared_error(at: MulticlassLevel) -> FloatArray:
+    # G. W. Brier, Monthly Weather Review 78 (1950) 1.
+    squares = ((at.scores - np.eye(len(at.numbers))[at.rows.label]) ** 2).sum(axis=1)
+    return np.asarray(squares, dtype=np.float64)
+
+
+def _top_label_calibration_error(at: MulticlassLevel) -> Estimate:
+    top = at.scores.argmax(axis=1)
+    return calibration_error_of_classes(
+        at.design, [at.scores.max(axis=1)], [top == at.rows.label], at.confidence
+    )
+
+
+def _classwise_calibration_error(at: MulticlassLevel) -> Estimate:
+    # M. Kull et al., Advances in Neural Information Processing Systems 32 (2019) 12316.
+    return calibration_error_of_classes(at.design, list(at.scores.T), at.of_class, at.confidence)
 
 
 def _roc_auc(linear: _Linear) -> LevelMetric[MulticlassLevel]:
@@ -256,31 +457,26 @@ def _one_vs_one(at: MulticlassLevel) -> LinearisedEstimate:
     return mean_of(areas)
 
 
-def _confusion(at: MulticlassLevel) -> dict[str, Estimate]:
-    """Give, of each class, the share that was predicted as each class."""
-    classes = at.rows.classes
-    return {
-        f"confusion_matrix[{classes[one]} as {classes[other]}]": at.design.rate(
-            at.of_class[one] & at.decided[other],
-            at.of_class[one],
-            _NO_LABEL.format(classes[one]),
-            at.confidence,
-        )
-        for one in at.numbers
-        for other in at.numbers
-    }
-
-
-# Each case has one label and one prediction, so that precision, recall and F1 over all classes
-# pooled are the accuracy, too.
-_ACCURACY = _share(lambda at: at.right)
 _RATES = {name: rate for name in AVERAGED if (rate := METRICS[name].rate)}
 
 MULTICLASS: Mapping[str, LevelMetric[MulticlassLevel]] = {
-    "accuracy": _ACCURACY,
+    "accuracy": _share(lambda at: at.right),
+    "cohen_kappa": _kappa(lambda one, other: (one != other).astype(np.intp)),
+    "quadratic_weighted_kappa": _kappa(lambda one, other: (one - other) ** 2),
+    "class_recall": _of_classes(lambda label, decided: (decided, label), _NO_LABEL),
+    "class_precision": _of_classes(lambda label, decided: (label, decided), _NEVER_PREDICTED),
+    "class_f1": _of_classes(
+        lambda label, decided: (label & decided, label | decided), _NO_LABEL, twice=True
+    ),
+    "class_share": _of_classes(
+        lambda _, decided: (decided, np.ones(len(decided), dtype=bool)), NO_ROWS
+    ),
+    "coverage": _share(lambda at: at.answered),
+    "selective_accuracy": _selective_accuracy(),
+    "precision_micro": _selective_accuracy(),
+    "recall_micro": _share(lambda at: at.right),
     "balanced_accuracy": _macro(RECALL, possible=True),
     **{f"{name}_macro": _macro(rate) for name, rate in _RATES.items()},
-    **{f"{name}_micro": _ACCURACY for name in ("precision", "recall", "f1")},
     **{f"{name}_weighted": _weighted(rate) for name, rate in _RATES.items()},
     "roc_auc_ovr": _roc_auc(_one_vs_rest),
     "roc_auc_ovo": _roc_auc(_one_vs_one),
@@ -293,7 +489,17 @@ MULTICLASS: Mapping[str, LevelMetric[MulticlassLevel]] = {
             skewed=True,
         ),
     ),
+    "brier": LevelMetric(
+        lambda at: linear_mean(at.design, _squared_error(at), at.confidence, (0.0, _MAX_BRIER)),
+        PairedTest(
+            linear=lambda at: at.design.mean(_squared_error(at)),
+            merit=lambda at: -_squared_error(at),
+            fewest=MIN_CASES,
+            skewed=True,
+        ),
+    ),
+    "top_label_calibration_error": LevelMetric(_top_label_calibration_error),
+    "classwise_calibration_error": LevelMetric(_classwise_calibration_error),
     **{f"top_{count}_accuracy": _share(_in_top(count), count) for count in TOP_COUNTS},
-    "confusion_matrix": LevelMetric(_confusion),
 }
 """All metrics of a multiclass classifier, by name."""

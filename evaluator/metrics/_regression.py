@@ -7,6 +7,7 @@ import numpy as np
 from scipy import special
 
 from evaluator.metrics._catalogue import PINBALL_PERCENTS
+from evaluator.metrics._checks import MetricsInputError
 from evaluator.metrics._estimates import (
     CARRIED,
     NO_ROWS,
@@ -26,6 +27,7 @@ from evaluator.metrics._means import MIN_CASES
 
 # Squares have longer tails than errors.
 MIN_FOR_SQUARES = 50
+MIN_OUTSIDE = 10
 # Sums of weights are rounded, and so may labels be: they are equal when twelve digits are.
 _SLACK = 1e-12
 # Beyond it the exponential is beyond any float.
@@ -33,18 +35,44 @@ _MAX_EXPONENT = 700.0
 
 
 @dataclass(frozen=True)
-class RegressionLevel:
-    """The rows of one candidate at one level; arrays of shape (rows,)."""
+class RegressionRows:
+    """The rows of one candidate; arrays of shape (rows,)."""
 
     label: FloatArray
     prediction: FloatArray
+    # How large an error is tolerated.
+    tolerance: float | None
+    # The limits that the candidate gives, and with which probability they are meant to hold.
+    limits: tuple[FloatArray, FloatArray] | None
+    limits_level: float
+
+
+@dataclass(frozen=True)
+class RegressionLevel:
+    """The rows at one level."""
+
+    rows: RegressionRows
     design: SurveyDesign
     confidence: float
 
     @property
     def error(self) -> FloatArray:
-        """Prediction minus label."""
-        return self.prediction - self.label
+        """Prediction minus label, shape (rows,)."""
+        return self.rows.prediction - self.rows.label
+
+    @property
+    def tolerance(self) -> float:
+        """The tolerated error; metrics of it are only asked for where there is one."""
+        if self.rows.tolerance is None:
+            raise MetricsInputError("this metric needs `tolerance` to be given")
+        return self.rows.tolerance
+
+    @property
+    def limits(self) -> tuple[FloatArray, FloatArray]:
+        """The candidate's lower and upper limits, shape (rows,) each."""
+        if self.rows.limits is None:
+            raise MetricsInputError("this metric needs limits columns")
+        return self.rows.limits
 
 
 @dataclass(frozen=True)
@@ -58,17 +86,27 @@ class _Tails:
     # What a single case may carry, and what then says more.
     carried: str
     instead: str
+    # Of what all may be alike.
+    of: str = "errors"
 
 
-_OF_ERRORS = _Tails(1.5, 0.0, MIN_CASES, "the mean", "the median absolute error")
-_OF_SQUARES = _Tails(3.0, 0.0, MIN_FOR_SQUARES, "the mean square", "the mean absolute error")
+_WITHIN = " and the share of cases within a tolerance"
+_OF_ERRORS = _Tails(1.5, 0.0, MIN_CASES, "the mean", f"the median absolute error{_WITHIN}")
+_OF_SQUARES = _Tails(
+    3.0, 0.0, MIN_FOR_SQUARES, "the mean square", f"the mean absolute error{_WITHIN}"
+)
 # Errors and labels both have tails; few cases show neither.
-_OF_SHARES = _Tails(3.0, 100.0, MIN_FOR_SQUARES, "R2", "the mean absolute error")
+_OF_SHARES = _Tails(3.0, 100.0, MIN_FOR_SQUARES, "R2", f"the mean absolute error{_WITHIN}")
+# How far the few labels lie that are outside is what makes a score large.
+_COVERAGE = "the coverage of the limits"
+_OF_WIDTHS = _Tails(1.5, 0.0, MIN_CASES, "the mean", _COVERAGE, "widths")
+_OF_SCORES = _Tails(3.0, 0.0, MIN_FOR_SQUARES, "the mean", _COVERAGE, "scores")
 # As these, for paired differences; `--errors regression` of benchmarks/comparison.py asks for them.
 _INSTEAD = "the mean absolute error and the share of cases within a tolerance"
 _OF_PAIRED_ERRORS = Unseen(2.0)
 _OF_PAIRED_SQUARES = Unseen(4.0, near=0.3, instead=_INSTEAD)
 _OF_PAIRED_SHARES = Unseen(4.0, more=200.0, near=0.3, instead=_INSTEAD)
+_OF_PAIRED_SCORES = Unseen(4.0, near=0.3, instead=_COVERAGE)
 _Losses = Callable[[RegressionLevel], FloatArray]
 
 
@@ -92,7 +130,7 @@ def _estimate(
         estimate = found.estimate((value * np.exp(-down), value * np.exp(up)))
     cases = design.cases()
     variance = found.spread.variance
-    instead = f"{tails.instead} and the share of cases within a tolerance"
+    instead = tails.instead
     few, reasons = cases < tails.fewest, shortfall_reasons(tails.fewest, "cases", cases)
     reasons[few] += f"; {instead} need fewer"
     alike = variance * cases <= NO_SPREAD * value**2
@@ -101,23 +139,72 @@ def _estimate(
     one = "case" if design.cluster is None else "cluster"
     estimate.mark_undefined(cases == 0, NO_ROWS)
     estimate.mark_too_few(few, reasons)
-    estimate.mark_too_few(alike, "all errors are alike, so that their spread is unknown")
+    estimate.mark_too_few(alike, f"all {tails.of} are alike, so that their spread is unknown")
     estimate.mark_too_few(carried, f"one {one} carries {tails.carried}; {instead} say more")
     return estimate
 
 
-def _mean(losses: _Losses, *, signed: bool = False) -> LevelMetric[RegressionLevel]:
+def _mean(
+    losses: _Losses,
+    tails: _Tails = _OF_ERRORS,
+    *,
+    signed: bool = False,
+    unseen: Unseen = _OF_PAIRED_ERRORS,
+) -> LevelMetric[RegressionLevel]:
     """Give all forms of the mean of a loss without an upper bound."""
     return LevelMetric(
-        lambda at: _estimate(at, at.design.mean(losses(at)), _OF_ERRORS, signed=signed),
+        lambda at: _estimate(at, at.design.mean(losses(at)), tails, signed=signed),
         PairedTest(
             linear=lambda at: at.design.mean(losses(at)),
             merit=lambda at: -np.abs(losses(at)),
-            fewest=MIN_CASES,
+            fewest=tails.fewest,
             skewed=True,
-            unseen=_OF_PAIRED_ERRORS,
+            unseen=unseen,
         ),
     )
+
+
+def _share(hits: Callable[[RegressionLevel], BoolArray]) -> LevelMetric[RegressionLevel]:
+    """Give all forms of a share of all cases."""
+
+    def measure(at: RegressionLevel) -> Estimate:
+        inside = hits(at)
+        return at.design.rate(inside, np.ones(len(inside), dtype=bool), NO_ROWS, at.confidence)
+
+    return LevelMetric(
+        measure,
+        PairedTest(
+            linear=lambda at: at.design.mean(hits(at)),
+            merit=lambda at: hits(at).astype(float),
+            hits=True,
+            largest=1.0,
+        ),
+    )
+
+
+def _within_tolerance(at: RegressionLevel) -> BoolArray:
+    inside: BoolArray = np.abs(at.error) <= at.tolerance
+    return inside
+
+
+def _within_limits(at: RegressionLevel) -> BoolArray:
+    low, high = at.limits
+    inside: BoolArray = (low <= at.rows.label) & (at.rows.label <= high)
+    return inside
+
+
+def _width(at: RegressionLevel) -> FloatArray:
+    low, high = at.limits
+    return high - low
+
+
+def _interval_score(at: RegressionLevel) -> FloatArray:
+    # R. L. Winkler, Journal of the American Statistical Association 67 (1972) 187; T. Gneiting,
+    # A. Raftery, ibidem 102 (2007) 359, equation 43.
+    low, high = at.limits
+    outside = np.maximum(low - at.rows.label, 0) + np.maximum(at.rows.label - high, 0)
+    score: FloatArray = high - low + 2 / (1 - at.rows.limits_level) * outside
+    return score
 
 
 def _squared_error(at: RegressionLevel) -> FloatArray:
@@ -165,8 +252,8 @@ def _median_absolute_error(at: RegressionLevel) -> Estimate:
 def _unexplained(at: RegressionLevel) -> LinearisedEstimate:
     # Q = sum(w error^2) / sum(w (label - mean)^2). The mean has no influence of its own, since it
     # is where the lower sum is smallest.
-    mean = np.nan_to_num(at.design.mean(at.label).value)
-    return at.design.ratio(_squared_error(at), (at.label - mean[at.design.group]) ** 2)
+    mean = np.nan_to_num(at.design.mean(at.rows.label).value)
+    return at.design.ratio(_squared_error(at), (at.rows.label - mean[at.design.group]) ** 2)
 
 
 def _r2(at: RegressionLevel) -> Estimate:
@@ -174,7 +261,7 @@ def _r2(at: RegressionLevel) -> Estimate:
     estimate.value, estimate.low, estimate.high = (
         1 - part for part in (estimate.value, estimate.high, estimate.low)
     )
-    estimate.mark_undefined(_all_equal(at.design, at.label), "the labels are all equal")
+    estimate.mark_undefined(_all_equal(at.design, at.rows.label), "the labels are all equal")
     return estimate
 
 
@@ -194,11 +281,11 @@ def _all_equal(design: SurveyDesign, values: FloatArray) -> BoolArray:
 
 
 def _relative_error(at: RegressionLevel) -> FloatArray:
-    return np.nan_to_num(divide(np.abs(at.error), np.abs(at.label)))
+    return np.nan_to_num(divide(np.abs(at.error), np.abs(at.rows.label)))
 
 
 def _mean_absolute_percentage_error(at: RegressionLevel) -> Estimate:
-    zero = (at.label == 0) & (at.design.weight > 0)
+    zero = (at.rows.label == 0) & (at.design.weight > 0)
     estimate = _estimate(at, at.design.mean(_relative_error(at)), _OF_ERRORS)
     estimate.mark_undefined(at.design.total(zero) > 0, "some labels are 0")
     return estimate
@@ -208,6 +295,16 @@ def _pinball_loss(percent: int) -> _Losses:
     # R. Koenker, G. Bassett, Econometrica 46 (1978) 33.
     share = percent / 100
     return lambda at: np.maximum(-share * at.error, (1 - share) * at.error)
+
+
+_SCORED = _mean(_interval_score, _OF_SCORES, unseen=_OF_PAIRED_SCORES)
+
+
+def _mean_interval_score(at: RegressionLevel) -> Estimate:
+    estimate = _estimate(at, at.design.mean(_interval_score(at)), _OF_SCORES)
+    outside = at.design.cases(~_within_limits(at))
+    estimate.mark_shortfall(MIN_OUTSIDE, "labels outside the limits", outside)
+    return estimate
 
 
 REGRESSION: Mapping[str, LevelMetric[RegressionLevel]] = {
@@ -236,6 +333,10 @@ REGRESSION: Mapping[str, LevelMetric[RegressionLevel]] = {
         _mean_absolute_percentage_error, _mean(_relative_error).paired
     ),
     **{f"pinball_loss_{percent}": _mean(_pinball_loss(percent)) for percent in PINBALL_PERCENTS},
+    "within_tolerance": _share(_within_tolerance),
+    "limits_coverage": _share(_within_limits),
+    "limits_width": _mean(_width, _OF_WIDTHS),
+    "interval_score": LevelMetric(_mean_interval_score, _SCORED.paired),
 }
 """All metrics of a regression, by name."""
 

@@ -6,11 +6,12 @@ from typing import Any
 import pandas as pd
 
 from evaluator.metrics import _binary as binary
-from evaluator.metrics._catalogue import Task
+from evaluator.metrics._catalogue import METRICS, Task
 from evaluator.metrics._checks import MetricsInputError
 from evaluator.metrics._estimates import measure_levels, to_tidy_frame
 from evaluator.metrics._inputs import (
     LEVEL_METRICS,
+    TaskOptions,
     binary_rows,
     level_reader,
     read_survey,
@@ -28,6 +29,11 @@ def slice_metrics(
     prediction: str | None = None,
     slices: Sequence[str],
     task: Task = "binary_classification",
+    classes: Sequence[Any] | None = None,
+    abstains: bool = False,
+    tolerance: float | None = None,
+    limits: tuple[str, str] | None = None,
+    limits_level: float = 0.9,
     confidence: float = 0.95,
     metrics: Sequence[str] | None = None,
     weight: str | None = None,
@@ -53,11 +59,28 @@ def slice_metrics(
         One to four columns whose values make the slices.
     task
         "binary_classification", "multiclass_classification" or "regression".
+    classes
+        Multiclass: all classes, in their order. Then no figure depends on which classes occur in
+        the frame: labels and predictions of others are refused, scores must be of just these, and
+        what needs a class that a slice does not have is undefined there. Without it the classes
+        are those of the scores, or those that occur.
+    abstains
+        Multiclass: whether the candidate may abstain, which a missing prediction says; otherwise it
+        is refused. An abstention is not right, and counts in every share of cases; precision and
+        `selective_accuracy` are shares of what was answered, `coverage` says of how many cases.
+    tolerance
+        Regression: how far a prediction may be from the label, in its unit, to be right for
+        `within_tolerance`.
+    limits
+        Regression: the columns of the lower and upper limits that the candidate gives of the label,
+        themselves included.
+    limits_level
+        Regression: with which probability these are meant to hold the label; `interval_score` asks.
     confidence
         Nominal coverage of the intervals, between 0 and 1.
     metrics
-        Names from `evaluator.metrics.METRICS`; by default all that the columns permit,
-        but for the confusion matrix.
+        Names from `evaluator.metrics.METRICS`; by default all that the columns permit, but for
+        those of single classes.
     weight
         Column of the cases' weights, not negative; a case of weight 0 is left out. Equal weights
         are no weights.
@@ -82,7 +105,10 @@ def slice_metrics(
         one column a slice column
             The slice's value; missing where the level does not fix it.
         ``metric``
-            The name; the confusion matrix gives one a pair of classes.
+            The name.
+        ``class``
+            Only where a metric is asked for that has a value a class: which one; of all other
+            metrics it is missing.
         ``value``, ``low``, ``high``
             Point value and interval; NaN where there is none.
         ``n``
@@ -123,6 +149,9 @@ def slice_metrics(
     """
     if not 0 < confidence < 1:
         raise MetricsInputError(f"confidence must lie between 0 and 1, not {confidence}")
+    options = TaskOptions(task, classes, abstains, tolerance, limits_level)
+    if limits is not None and task != "regression":
+        raise MetricsInputError(f"`limits` are for regression, not {task}")
     if task == "regression" and prediction is None:
         raise MetricsInputError("a regression needs a prediction column")
     if score is None and prediction is None:
@@ -132,7 +161,14 @@ def slice_metrics(
             "score must be the column of the positive class's score, or, for a multiclass "
             f"classifier, a mapping from each class to its column; for {task} it is {score!r}"
         )
-    names = select_metrics(metrics, task, scored=score is not None, decided=True)
+    names = select_metrics(
+        metrics, options, scored=score is not None, decided=True, limited=limits is not None
+    )
+    per_class = [name for name in names if METRICS[name].per_class]
+    if per_class and "class" in slices:
+        raise MetricsInputError(
+            f"the column 'class' tells the class of {per_class[0]}; no slice may"
+        )
     frame, survey = read_survey(frame, weight, cluster)
     slicing = cut_slices(frame, slices, groups, levels)
     if task == "binary_classification" and not isinstance(score, Mapping):
@@ -143,7 +179,14 @@ def slice_metrics(
             measured = binary.measure_survey(rows, survey, names, confidence)
     else:
         at_level = level_reader(
-            frame, names, confidence, task=task, label=label, score=score, prediction=prediction
+            frame,
+            names,
+            confidence,
+            options=options,
+            label=label,
+            score=score,
+            prediction=prediction,
+            limits=limits,
         )
         designs = (
             SurveyDesign(at, slicing.cell, survey.weight, survey.cluster) for at in slicing.levels

@@ -150,7 +150,7 @@ def _take_in(
 def write_recordings(file: CheckedFile, rows: pa.Table, root: Path) -> None:
     """Write down, below a home, what each candidate gave for the rows that have a label."""
     spec = file.audit.spec
-    labelled = rows.filter(pc.is_valid(rows[spec.task.label.column]))
+    labelled = rows.filter(pc.is_valid(rows[spec.label_column]))
     for candidate in spec.candidates:
         if not isinstance(candidate, RecordedCandidate):
             raise TypeError(f"{candidate.name} is no recording")

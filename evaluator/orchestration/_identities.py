@@ -26,7 +26,7 @@ CODE_VERSIONS = {
     "mlflow_runs": "2",
     "audit_spec": "1",
     "certificate": "8",
-    "dashboard": "10",
+    "dashboard": "11",
     "documents": "7",
     "promoted_models": "1",
 }
@@ -101,7 +101,7 @@ class Identities:
             settings["labels"] = joining
         if training:
             settings["training"] = dict(training)
-        settings |= self._dependence
+        settings |= self._dependence | self._task
         values = {name: list(allowed) for name, allowed in self._spec.slice_values().items()}
         for name in self._spec.discovered:
             # They follow from the days; that some are from before makes no other set.
@@ -110,19 +110,16 @@ class Identities:
 
     def predictions(self, candidate: CandidateSpec, inputs: SliceInputs, slice_key: str) -> str:
         """Identity of a candidate's predictions for one slice."""
-        label = self._spec.task.label
-        return self._of(
-            "predictions",
-            {
-                "evaluation_set": inputs.evaluation_set,
-                "model": inputs.model,
-                "slice": slice_key,
-                "candidate": candidate.identity_settings,
-                "label": label.model_dump(mode="json"),
-                "labels": list(self._spec.truth.allowed or ()),
-            },
-            candidate=candidate.name,
-        )
+        asked = {
+            "evaluation_set": inputs.evaluation_set,
+            "model": inputs.model,
+            "slice": slice_key,
+            "candidate": candidate.identity_settings,
+            "label": self._spec.asks.label.model_dump(mode="json"),
+            "labels": list(self._spec.truth.allowed or ()),
+            **self._task,
+        }
+        return self._of("predictions", asked, candidate=candidate.name)
 
     def slice_metrics(self, predictions: str) -> str:
         """Identity of a slice's metrics, given that of its predictions."""
@@ -226,6 +223,13 @@ class Identities:
     def _metric_settings(self) -> dict[str, Any]:
         settings = {"metrics": list(self._spec.metrics), "confidence": self._spec.confidence}
         return settings | self._dependence
+
+    @property
+    def _task(self) -> dict[str, Any]:
+        # A binary one has the identities that it had before there were others.
+        if self._spec.task == "binary":
+            return {}
+        return {"task": self._spec.task, "classes": list(self._spec.asks.classes)}
 
     @property
     def _dependence(self) -> dict[str, Any]:

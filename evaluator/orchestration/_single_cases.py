@@ -24,6 +24,7 @@ from evaluator.reporting import (
     standout_slices,
 )
 from evaluator.scorecard import CASES, DATA_PREFIX, Slice, number
+from evaluator.spec import Task
 
 _MOST_FLIPS: Final = 20
 """So many cases are listed that a candidate newly gets wrong."""
@@ -43,34 +44,45 @@ def find_flips(state: AuditState, scorecard: Record) -> Iterator[Flips]:
     }
     if not behind[spec.baseline]:
         return
-    columns = ["id", "score", "prediction"]
-    baseline = read_predictions(state, behind[spec.baseline])[columns]
+    baseline = _decided(spec.asks, read_predictions(state, behind[spec.baseline]))
+    if baseline is None:
+        return
     for name, records in behind.items():
-        if name == spec.baseline or not records:
+        own = _decided(spec.asks, read_predictions(state, records)) if records else None
+        if name == spec.baseline or own is None:
             continue
-        both = read_predictions(state, records).merge(baseline, on="id", suffixes=("", "_before"))
-        right, before = (both[key] == both["label"] for key in ("prediction", "prediction_before"))
-        wrong = both[before & ~right]
-        apart = (wrong["score"] - wrong["score_before"]).abs()
+        before = baseline[["id", "right", "certainty"]]
+        both = own.merge(before, on="id", suffixes=("", "_before"))
+        wrong = both[both["right_before"] & ~both["right"]]
+        apart = (wrong["certainty"] - wrong["certainty_before"]).abs()
         shown = wrong.assign(apart=apart, text=wrong["id"].astype(str))
         shown = shown.sort_values(["apart", "text"], ascending=[False, True])[:_MOST_FLIPS]
         yield Flips(
             candidate=name,
             cases=len(both),
-            newly_right=int((right & ~before).sum()),
+            newly_right=int((both["right"] & ~both["right_before"]).sum()),
             newly_wrong=len(wrong),
             shown=[
                 FlippedCase(
                     id=row["text"],
                     geography=row["geography"],
                     segment=row["segment"],
-                    label=row["label"] == 1,
-                    score=number(row["score"]),
-                    baseline_score=number(row["score_before"]),
+                    label=spec.asks.word(row["label"]),
+                    prediction=spec.asks.word(row["prediction"]),
+                    score=number(row["certainty"]),
+                    baseline_score=number(row["certainty_before"]),
                 )
                 for row in ([] if spec.redacts_ids else shown.to_dict("records"))
             ],
         )
+
+
+def _decided(asks: Task, predictions: pd.DataFrame) -> pd.DataFrame | None:
+    """Add whether each prediction is right, and how sure of it the candidate was."""
+    right = asks.are_right(predictions)
+    if right is None:
+        return None
+    return predictions.assign(right=right, certainty=asks.certainty(predictions))
 
 
 def find_examples(state: AuditState, judged: JudgedScorecard) -> Iterator[SliceExamples]:
@@ -94,7 +106,8 @@ def find_examples(state: AuditState, judged: JudgedScorecard) -> Iterator[SliceE
         where = Slice(str(measured.geography), str(measured.segment))
         records = predictions_behind(state, judged.record, measured.candidate)
         cases = read_predictions(state, {where: records[where]})
-        chosen = _choose(cases, [measured.candidate, *where])
+        known = cases.assign(error=spec.asks.errors(cases), certainty=spec.asks.certainty(cases))
+        chosen = _choose(known, [measured.candidate, *where])
         rows = table.filter(pc.is_in(table["id"], pa.array(chosen["id"].tolist())))
         values = {row["id"]: [_said(row[name]) for name in columns] for row in rows.to_pylist()}
         yield SliceExamples(
@@ -104,9 +117,9 @@ def find_examples(state: AuditState, judged: JudgedScorecard) -> Iterator[SliceE
                 ExampleCase(
                     id=str(row["id"]),
                     chosen=row["chosen"],
-                    label=row["label"] == 1,
-                    prediction=row["prediction"] == 1,
-                    score=number(row["score"]),
+                    label=spec.asks.word(row["label"]),
+                    prediction=spec.asks.word(row["prediction"]),
+                    score=number(row["certainty"]),
                     values=values[row["id"]],
                 )
                 for row in chosen.to_dict("records")
@@ -116,8 +129,7 @@ def find_examples(state: AuditState, judged: JudgedScorecard) -> Iterator[SliceE
 
 def _choose(cases: pd.DataFrame, named: Sequence[str]) -> pd.DataFrame:
     """Choose those with the largest errors, and some of the others at random, always the same."""
-    given = cases["score"].where(cases["score"].notna(), cases["prediction"])
-    errors = cases.assign(error=(given - cases["label"]).abs(), text=cases["id"].astype(str))
+    errors = cases.assign(text=cases["id"].astype(str))
     errors = errors.sort_values(["error", "text"], ascending=[False, True])
     largest, rest = errors[:_LARGE_ERRORS], errors[_LARGE_ERRORS:]
     draws = np.random.default_rng(int(digest_of(list(named))[:16], 16))

@@ -136,16 +136,18 @@ class FlippedCase:
 
     Attributes
     ----------
-    label
-        Whether it is positive.
+    label, prediction
+        What is true, and what the candidate said, in words.
     score, baseline_score
-        What each gave; None where it gives decisions alone.
+        How probable each held a positive case, or of several classes the true one; None where it
+        gives decisions alone.
     """
 
     id: str
     geography: str
     segment: str
-    label: bool
+    label: str
+    prediction: str
     score: float | None
     baseline_score: float | None
 
@@ -181,17 +183,18 @@ class ExampleCase:
     chosen
         ``large error`` or ``random``.
     label, prediction
-        Whether it is positive, and whether it was taken for positive.
+        What is true, and what the candidate said, in words.
     score
-        None where there are decisions alone.
+        How probable it held a positive case, or of several classes the true one; None where there
+        are decisions alone.
     values
         Of the columns that the audit lets the page show, in words.
     """
 
     id: str
     chosen: str
-    label: bool
-    prediction: bool
+    label: str
+    prediction: str
     score: float | None
     values: Sequence[str]
 

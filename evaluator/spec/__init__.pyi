@@ -79,9 +79,16 @@ from ._spellings import (
     TimeFormat as TimeFormat,
     parse_time_format as parse_time_format,
 )
-from ._task import (
+from ._tasks import (
+    ABSTAINED as ABSTAINED,
+    TASKS as TASKS,
     UNKNOWN_LABEL as UNKNOWN_LABEL,
+    AnswersError as AnswersError,
     BinaryTask as BinaryTask,
     LabelSpec as LabelSpec,
+    RecordedColumns as RecordedColumns,
     Task as Task,
+    TaskName as TaskName,
+    numbers_of as numbers_of,
+    task_of as task_of,
 )

@@ -28,7 +28,7 @@ from evaluator.spec._base import (
     refuse_unknown,
     suggestion,
 )
-from evaluator.spec._candidates import CandidateSpec
+from evaluator.spec._candidates import LATER_KEYS, CandidateSpec
 from evaluator.spec._columns import NUMBER_TYPES, TIME_TYPES, ColumnSpec
 from evaluator.spec._data import DAY, SNAPSHOT, DataSpec, LabelsSpec, RowNumber
 from evaluator.spec._gates import GateSpec, UnseenGate, check_metric
@@ -43,7 +43,7 @@ from evaluator.spec._settings import (
     LocalExecution,
     WeakSlicesSpec,
 )
-from evaluator.spec._task import BinaryTask, LabelSpec, Task
+from evaluator.spec._tasks import TASKS, BinaryTask, LabelSpec, Task, TaskName, declared_task
 
 _MAX_SLICE_COLUMNS: Final = 4
 """How many columns may be crossed; beyond that slices hold hardly a case each."""
@@ -104,6 +104,10 @@ class AuditSpec(SpecModel):
     """Where labels come later than their cases, the files in which they come. Without it the label
     stands in the files of `data`."""
 
+    task: TaskName = Field(default="binary", examples=["multiclass"])
+    """What candidates are asked about each case: whether it is positive (`binary`), of which of
+    several classes it is (`multiclass`), or how much something is (`regression`)."""
+
     label: LabelSpec | None = Field(default=None, examples=[{"column": "late", "positive": 1}])
     """Where the truth stands; needed as soon as there are candidates."""
 
@@ -126,7 +130,8 @@ class AuditSpec(SpecModel):
     metrics: tuple[str, ...] = Field(
         default=BinaryTask.headline_metrics, min_length=1, examples=[["accuracy", "roc_auc"]]
     )
-    """What is measured on every slice; the first ones stand at the top of the report."""
+    """What is measured on every slice; the first ones stand at the top of the report. By default it
+    is what is usual for the audit's `task`."""
 
     confidence: float = Field(default=0.95, gt=0.5, lt=1, examples=[0.95])
     """How sure the intervals are: 0.95 means that 95 of 100 hold the true value."""
@@ -202,16 +207,23 @@ class AuditSpec(SpecModel):
     """What happens by itself while the Dagster daemon runs."""
 
     @property
-    def task(self) -> Task:
-        """What the candidates are asked; there is none without a label."""
+    def asks(self) -> Task:
+        """What the candidates are asked; nothing without a label."""
         if self.label is None:
-            raise ValueError("an audit without a label sets no task")
-        return self.label.task
+            raise ValueError("an audit without a label asks nothing")
+        return declared_task(self.task, self.label, self.truth)
+
+    @property
+    def label_column(self) -> str:
+        """The label's column; there is none without a label."""
+        if self.label is None:
+            raise ValueError("an audit without a label knows no truth")
+        return self.label.column
 
     @property
     def truth(self) -> ColumnSpec:
         """How the label's column is declared: of the data, or of labels in files of their own."""
-        return (self.labels or self.data).columns[self.task.label.column]
+        return (self.labels or self.data).columns[self.label_column]
 
     @property
     def baseline(self) -> str | None:
@@ -233,9 +245,14 @@ class AuditSpec(SpecModel):
         for key in ("labels", "examples"):
             if counts[key] is None:
                 del counts[key]
+        if counts["task"] == "binary":
+            del counts["task"]
         for candidate in counts["candidates"]:
             if candidate["training"] is None:
                 del candidate["training"]
+            for key in LATER_KEYS & candidate.keys():
+                if not candidate[key]:
+                    del candidate[key]
         return counts
 
     @property
@@ -373,6 +390,23 @@ class AuditSpec(SpecModel):
                 )
         return owners
 
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_follow_from_the_task(cls, raw: Any) -> Any:
+        name = raw.get("task") if isinstance(raw, Mapping) else None
+        if name == BinaryTask.key or name not in TASKS:
+            return raw
+        task = TASKS[name]
+        said: dict[str, Any] = {"metrics": list(task.headline_metrics), **raw}
+        usual: dict[str, dict[str, Any]] = {
+            "fairness": {"measures": list(task.fairness_measures())},
+            "weak_slices": {"loss": task.losses[0]},
+        }
+        for block, defaults in usual.items():
+            if isinstance(said.get(block), Mapping):
+                said[block] = {**defaults, **said[block]}
+        return said
+
     @field_validator("metrics")
     @classmethod
     def _metrics_exist(cls, metrics: tuple[str, ...]) -> tuple[str, ...]:
@@ -420,6 +454,7 @@ class AuditSpec(SpecModel):
     def _references_resolve(self) -> Self:
         _check_slice_columns(self)
         _check_labels(self)
+        _check_task(self)
         _check_label(self)
         _check_cluster(self)
         _check_weight(self)
@@ -525,7 +560,33 @@ def _check_label(spec: AuditSpec) -> None:
             f"the column {name!r} is a {column.type}, and no label",
             "name a column of type boolean, integer, string or category, or derive one",
         )
-    spec.label.task.check_column(column)
+    asks = spec.asks
+    asks.check_label()
+    asks.check_metrics(spec.metrics)
+    asks.check_column(column)
+    for index, candidate in enumerate(spec.candidates):
+        asks.check_candidate(f"candidates.{index}", candidate)
+
+
+def _check_task(spec: AuditSpec) -> None:
+    """Refuse metrics, measures and losses that are of another task."""
+    task = TASKS[spec.task]
+    measures = () if spec.fairness is None else spec.fairness.measures
+    losses = () if spec.weak_slices is None else (spec.weak_slices.loss,)
+    for key, names, known in (
+        ("metrics", spec.metrics, task.metrics()),
+        ("fairness.measures", measures, task.fairness_measures()),
+        ("weak_slices.loss", losses, task.losses),
+    ):
+        for name in names:
+            refuse_unknown(key, f"{name!r} is of no {spec.task} task", name, known)
+    limit = None if spec.fairness is None else spec.fairness.limit_difference
+    if limit is not None and limit >= 1 and task.gaps_are_shares:
+        raise problem(
+            "fairness.limit_difference",
+            f"no difference between shares is above {limit:g}",
+            "write one below 1",
+        )
 
 
 def _check_labels(spec: AuditSpec) -> None:

@@ -27,6 +27,8 @@ _LIMITS: Final = ("timeout", "load_timeout", "memory_limit")
 _EXCLUDED_FROM_IDENTITY: Final = frozenset(
     {"name", "baseline", "description", "training", "isolate", *_LIMITS}
 )
+LATER_KEYS: Final = frozenset({"scores", "abstain_below", "abstains"})
+"""What was recorded before these could be declared says the same as what does not say them."""
 _UNITS: Final = {
     "B": 1,
     **{f"{letter}B": 1000**power for power, letter in enumerate("kMGT", 1)},
@@ -166,7 +168,13 @@ class CandidateBase(SpecModel):
     assets are called `<name>_model`, `<name>_predictions` and so on."""
 
     threshold: float = Field(default=0.5, ge=0, le=1, strict=True, examples=[0.5])
-    """A score at or above this is a positive prediction."""
+    """Of a binary task: a score at or above this is a positive prediction."""
+
+    abstain_below: float | None = Field(
+        default=None, gt=0, le=1, strict=True, allow_inf_nan=False, examples=[0.5]
+    )
+    """Of a multiclass task: where the most probable class has less than this probability, the case
+    is not answered: the candidate abstains. Without it, it answers all."""
 
     baseline: bool = Field(default=False, strict=True, examples=[True])
     """Whether the other candidates are compared with this one; at most one candidate may be it."""
@@ -216,11 +224,6 @@ class CandidateBase(SpecModel):
         return None
 
     @property
-    def has_scores(self) -> bool:
-        """Whether it gives scores; decisions alone where it does not."""
-        return True
-
-    @property
     def decides(self) -> bool:
         """Whether it makes the decision itself; the threshold does where it does not."""
         return False
@@ -250,9 +253,10 @@ class CandidateBase(SpecModel):
     @property
     def identity_settings(self) -> dict[str, Any]:
         """Every key that, together with the artifact's digest, decides the outputs, as JSON."""
-        return self.model_dump(
+        found = self.model_dump(
             mode="json", exclude=set(_EXCLUDED_FROM_IDENTITY | self.not_in_outputs)
         )
+        return {key: one for key, one in found.items() if key not in LATER_KEYS or one}
 
     @field_validator("name")
     @classmethod
@@ -385,11 +389,9 @@ class MlflowCandidate(LabellingCandidate, FeatureCandidate):
     """Needed for a model that is neither in the skops format nor ONNX: to load it is to run
     whatever code it holds."""
 
-    classes: tuple[LabelValue, ...] = Field(
-        default=(), min_length=0, max_length=2, examples=[["on_time", "late"]]
-    )
-    """The two classes in the order of the probabilities' columns, where the model does not say
-    them; by default 0 and 1."""
+    classes: tuple[LabelValue, ...] = Field(default=(), examples=[["on_time", "late"]])
+    """The classes in the order of the probabilities' columns, where the model does not say
+    them; of two by default 0 and 1."""
 
     @property
     def registered_model(self) -> RegisteredModel | None:
@@ -427,11 +429,9 @@ class OnnxCandidate(LabellingCandidate, FeatureCandidate):
     path: ArtifactPath = Field(examples=["models/flights/gradient_boosting.onnx"])
     """Where the artifact lies: relative to the platform's home (`EVALUATOR_HOME`), or absolute."""
 
-    classes: tuple[LabelValue, ...] = Field(
-        default=(), min_length=0, max_length=2, examples=[["on_time", "late"]]
-    )
-    """The two classes in the order of the probabilities' columns, where the file does not say
-    them (it does with zipmap); by default 0 and 1."""
+    classes: tuple[LabelValue, ...] = Field(default=(), examples=[["on_time", "late"]])
+    """The classes in the order of the probabilities' columns, where the file does not say
+    them (it does with zipmap); of two by default 0 and 1."""
 
 
 class PickleCandidate(LabellingCandidate, FeatureCandidate):
@@ -492,12 +492,24 @@ class RecordedCandidate(LabellingCandidate):
     order of the data's `id`."""
 
     score: str | None = Field(default="score", min_length=1, examples=["probability"])
-    """The recording's column that holds the probability of the positive class; `null` where only
-    decisions are recorded, which leaves every metric that needs scores undefined."""
+    """Of a binary task: the recording's column that holds the probability of the positive class;
+    `null` where only decisions are recorded, which leaves every metric that needs scores
+    undefined."""
+
+    scores: dict[str, str] | None = Field(
+        default=None, min_length=2, examples=[{"low": "p_low", "medium": "p_mid", "high": "p_high"}]
+    )
+    """Of a multiclass task: by class the recording's column that holds its probability, where
+    probabilities are recorded."""
 
     prediction: str | None = Field(default=None, examples=["decision"])
     """The recording's column that holds the decision that was made, in the label's values or those
-    of `label_values`; without it the decision follows from `threshold`."""
+    of `label_values`; without it the decision follows from `threshold`, or is the most probable
+    class. Of a regression: the column of the number that was given."""
+
+    abstains: bool = Field(default=False, strict=True, examples=[True])
+    """Of a multiclass task: whether a case whose decision is missing in the recording was not
+    answered. Otherwise such a case is a fault of the recording."""
 
     label: str | None = Field(default=None, examples=["truth"])
     """The recording's column that holds the truth as the AI system knew it. Where it contradicts
@@ -514,24 +526,9 @@ class RecordedCandidate(LabellingCandidate):
         return (self.id,) if isinstance(self.id, str) else self.id
 
     @property
-    def has_scores(self) -> bool:
-        """Whether scores are recorded."""
-        return self.score is not None
-
-    @property
     def decides(self) -> bool:
         """Whether decisions are recorded."""
         return self.prediction is not None
-
-    @model_validator(mode="after")
-    def _records_an_output(self) -> Self:
-        if self.score is None and self.prediction is None:
-            raise problem(
-                "score",
-                "without a column of scores and without one of decisions there are no outputs",
-                "name the column of decisions under `prediction`, or that of scores here",
-            )
-        return self
 
     @field_validator("path")
     @classmethod

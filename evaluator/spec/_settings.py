@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, Tag, ValidationInfo, field_validator
 
+from evaluator.metrics import FAIRNESS_MEASURES
 from evaluator.spec._base import (
     SchemaByKind,
     SpecModel,
@@ -14,7 +15,7 @@ from evaluator.spec._base import (
     refuse_repeated,
     refuse_unknown,
 )
-from evaluator.spec._task import BinaryLoss, BinaryTask
+from evaluator.spec._tasks import BinaryTask, Loss
 
 Margin = Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]
 
@@ -85,7 +86,7 @@ class FairnessSpec(SpecModel):
         examples=[["equal_opportunity", "accuracy_gap"]],
     )
     """What is compared between the groups. Several of them cannot hold at once, so choose the
-    question; by default all are measured."""
+    question; by default all that fit the audit's `task` are measured."""
 
     reference: Literal["best", "overall"] | dict[str, bool | int | str] = Field(
         default="best", examples=[{"region": "eastern", "airline_kind": "network"}]
@@ -94,9 +95,10 @@ class FairnessSpec(SpecModel):
     or a group named by one value of every attribute."""
 
     limit_difference: float | None = Field(
-        default=None, gt=0, lt=1, strict=True, allow_inf_nan=False, examples=[0.1]
+        default=None, gt=0, strict=True, allow_inf_nan=False, examples=[0.1]
     )
-    """The largest difference between a group and its reference that is fair. Differences that no
+    """The largest difference between a group and its reference that is fair: of shares below 1, of
+    means in the label's unit. Differences that no
     gate names are shown with a verdict against it, and no certificate depends on that; without it
     they have none."""
 
@@ -118,7 +120,7 @@ class FairnessSpec(SpecModel):
     def _measures_exist(cls, measures: tuple[str, ...]) -> tuple[str, ...]:
         for name in measures:
             what = f"there is no fairness measure {name!r}"
-            refuse_unknown("measures", what, name, BinaryTask.fairness_measures())
+            refuse_unknown("measures", what, name, tuple(FAIRNESS_MEASURES))
         refuse_repeated("measures", measures)
         return measures
 
@@ -144,8 +146,10 @@ class WeakSlicesSpec(SpecModel):
     """The declared columns that slices are described by: numbers, texts and truth values. Numbers
     are cut into ranges, and cases without a value are a condition of their own."""
 
-    loss: BinaryLoss = Field(default="error_rate", examples=["false_negative_rate"])
-    """What "worse" means. `log_loss` and `brier` need scores."""
+    loss: Loss = Field(default="error_rate", examples=["false_negative_rate"])
+    """What "worse" means, by the audit's `task`: of a binary one `error_rate`,
+    `false_negative_rate`, `false_positive_rate`, and `log_loss` and `brier`, which need scores; of
+    classes `error_rate`; of numbers `absolute_error`, the default then, or `squared_error`."""
 
     conditions: int = Field(default=2, ge=1, le=3, strict=True, examples=[2])
     """How many conditions a slice has at most. Three take about ten times as long as two."""

@@ -8,7 +8,7 @@ import pytest
 import skops.io
 from pydantic import TypeAdapter
 
-from evaluator.spec import AuditSpec, CandidateSpec, LabelSpec, Task
+from evaluator.spec import AuditSpec, BinaryTask, CandidateSpec, LabelSpec, Task
 
 
 def candidate_of(**settings: Any) -> CandidateSpec:
@@ -21,7 +21,8 @@ def candidate_of(**settings: Any) -> CandidateSpec:
 
 def task_of(positive: Any = 1, negative: Any = None) -> Task:
     """Make the task of the label `truth`."""
-    return LabelSpec(column="truth", positive=positive, negative=negative).task
+    label = LabelSpec(column="truth", positive=positive, negative=negative)
+    return BinaryTask(label)
 
 
 def spec_of(

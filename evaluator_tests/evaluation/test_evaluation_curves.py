@@ -26,7 +26,7 @@ def test_each_point_has_the_counts_of_scikit_learn_and_lies_on_its_curve(
     predictions: dict[str, pd.DataFrame], cases: EvaluatedCases
 ) -> None:
     frame = predictions["base"]
-    found = operating_points(BASE, cases, frame, cases.positions_of(frame))
+    found = operating_points(SPEC, BASE, cases, frame, cases.positions_of(frame))
     decided = confusion_matrix(frame["label"], frame["prediction"]).ravel().tolist()
     assert counts(found.iloc[0]) == decided
     assert np.isnan(found["threshold"][0])
@@ -54,7 +54,7 @@ def test_weights_count_and_without_scores_there_are_decisions_alone(
 ) -> None:
     weighted = EvaluatedCases(table, spec_of(data={"weight": "stands_for"}).data)
     frame = predictions["rule"]
-    found = operating_points(RULE, weighted, frame, weighted.positions_of(frame))
+    found = operating_points(SPEC, RULE, weighted, frame, weighted.positions_of(frame))
     weight = dict(
         zip(table["id"].to_pylist(), map(float, table["data.stands_for"].to_pylist()), strict=True)
     )
@@ -93,7 +93,7 @@ def test_both_are_stored_and_read_as_they_were(
     frame = predictions["base"]
     rows = cases.positions_of(frame)
     tables = {
-        "operating_points.parquet": operating_points(BASE, cases, frame, rows),
+        "operating_points.parquet": operating_points(SPEC, BASE, cases, frame, rows),
         "score_bins.parquet": score_bins(SPEC, BASE, cases, frame, rows),
     }
     stored = to_stored([{name: one.assign(candidate="base") for name, one in tables.items()}])

@@ -153,7 +153,7 @@ def test_fairness_gaps_are_those_of_the_declared_columns(
         score="score",
         prediction="prediction",
         attributes=["device"],
-        measures=list(spec.task.fairness_measures()),
+        measures=list(spec.asks.fairness_measures()),
         **by_column(declared),
     )
     keys = ["measure", "comparison", "attribute", "group"]

@@ -34,6 +34,7 @@ DESIGNS: dict[str, dict[str, Any]] = {
     "clustered": {"cluster": "day"},
     "weighted and clustered": {"weight": "weight", "cluster": "day"},
 }
+OPTIONS: dict[str, Any] = {"classes": list(CLASSES), "abstains": True, "tolerance": 3.0}
 LABEL = {
     "binary_classification": "late",
     "multiclass_classification": "kind",
@@ -60,11 +61,16 @@ def cases() -> pd.DataFrame:
     for name, noise in (("new", 0.4), ("old", 1.2)):
         frame[f"{name} score"] = 1 / (1 + np.exp(-odds - draws.normal(0, noise, rows)))
         frame[f"{name} late"] = (frame[f"{name} score"] >= 0.5).astype(int)
+        frame[f"{name} low"] = frame["delay"] + draws.normal(-4, 2, rows)
+        frame[f"{name} high"] = frame[f"{name} low"] + draws.uniform(5, 9, rows) + noise
         frame[f"{name} delay"] = frame["delay"] + draws.exponential(3 * noise, rows) - 1
         likely = (frame[["kind"]].to_numpy() == list(CLASSES)) * 0.2 * draws.random((rows, 1))
         shares = draws.dirichlet(np.ones(6), rows) + likely / noise
         frame[[f"{name} {one}" for one in CLASSES]] = shares / shares.sum(axis=1, keepdims=True)
         frame[f"{name} kind"] = np.array(list(CLASSES))[shares.argmax(axis=1)]
+        frame[f"{name} kind or none"] = frame[f"{name} kind"].where(
+            draws.random(rows) < 1 - noise / 4
+        )
     return frame
 
 
@@ -76,15 +82,34 @@ def scores(name: str, task: str) -> Any:
     }[task]
 
 
+def predictions(name: str, metric: str, task: str) -> str:
+    return f"{name} {LABEL[task]}{' or none' if METRICS[metric].option == 'abstains' else ''}"
+
+
+def options(metric: str) -> dict[str, Any]:
+    """Give what the metric is not measured without."""
+    option = METRICS[metric].option
+    return {} if option is None else {option: OPTIONS[option]}
+
+
+def limits_of(names: list[str], metric: str) -> dict[str, tuple[str, str]] | None:
+    """Give the columns of the limits where the metric needs them."""
+    if METRICS[metric].needs != "limits":
+        return None
+    return {name: (f"{name} low", f"{name} high") for name in names}
+
+
 def measured(metric: str, task: Any, name: str = "new", **design: Any) -> pd.DataFrame:
     return slice_metrics(
         cases(),
         label=LABEL[task],
         score=scores(name, task),
-        prediction=f"{name} {LABEL[task]}",
+        prediction=predictions(name, metric, task),
+        limits=(limits_of([name], metric) or {}).get(name),
         slices=["region"],
         task=task,
         metrics=[metric],
+        **options(metric),
         **design,
     )
 
@@ -96,11 +121,13 @@ def compared(metric: str, task: Any, **design: Any) -> pd.DataFrame:
         cases(),
         label=LABEL[task],
         scores=None if of_regression else {name: scores(name, task) for name in names},
-        predictions={name: f"{name} {LABEL[task]}" for name in names},
+        predictions={name: predictions(name, metric, task) for name in names},
+        limits=limits_of(names, metric),
         baseline="old",
         slices=["region"],
         task=task,
         metrics=[metric],
+        **options(metric),
         **design,
     )
 

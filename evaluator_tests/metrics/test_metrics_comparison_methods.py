@@ -12,8 +12,8 @@ from scipy import special, stats
 from sklearn.metrics import average_precision_score
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 
-from evaluator.metrics import SUPPORTED, _ranking as ranking
-from evaluator.metrics._binary import BinaryCounted, matthews_correlation, paired_form
+from evaluator.metrics import METRICS, _ranking as ranking
+from evaluator.metrics._binary import BINARY, BinaryCounted, matthews_correlation, paired_form
 from evaluator.metrics._comparison._binary import _reach_of_precision, counted_difference
 from evaluator.metrics._comparison._differences import (
     Discordance,
@@ -157,7 +157,13 @@ def counted(metric: str) -> BinaryCounted:
 
 
 @pytest.mark.parametrize(
-    "metric", [name for name in SUPPORTED if isinstance(paired_form(name), BinaryCounted)]
+    "metric",
+    [
+        name
+        for name, info in METRICS.items()
+        if (info.rate or (name in BINARY and isinstance(BINARY[name].paired, BinaryCounted)))
+        and info.no_paired_test is None
+    ],
 )
 def test_slopes_are_the_derivatives_of_the_metric(metric: str) -> None:
     four = np.array([[0.5, 0.1, 0.15, 0.25], [0.2, 0.3, 0.1, 0.4]])

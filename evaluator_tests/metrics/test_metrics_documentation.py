@@ -15,6 +15,7 @@ from evaluator.metrics import (
     _estimates as estimates,
     _linear as linear,
     _means as means,
+    _multiclass as multiclass,
     _regression as regression,
     fairness,
 )
@@ -49,6 +50,10 @@ def test_the_page_on_metrics_names_the_numbers_of_cases_that_the_code_asks_for()
     assert f"| {binary.MIN_FOR_RECALIBRATION} of each class |" in text
     assert f"unseen | {means.MIN_CASES} cases |" in text
     assert text.count(f"unseen | {regression.MIN_FOR_SQUARES} cases |") == 2
+    kappa = f"{multiclass.MIN_FOR_KAPPA} cases, {estimates.MIN_OF_EACH_CLASS} of other classes"
+    assert f"| {kappa} than the commonest |" in text
+    outside = f"{regression.MIN_OUTSIDE} labels outside"
+    assert f"unseen | {regression.MIN_FOR_SQUARES} cases, {outside} |" in text
     assert f"at least {linear.MIN_CLUSTERS} are needed" in " ".join(text.split())
 
 

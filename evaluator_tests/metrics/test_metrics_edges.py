@@ -18,6 +18,7 @@ def cases() -> pd.DataFrame:
             "label": random.integers(0, 2, 50),
             "score": score,
             "other": 1 - score,
+            "top": 1.0,
             "region": random.choice(["east", "west"], 50),
             "weight": random.integers(0, 3, 50).astype(float),
             "cluster": random.integers(0, 12, 50),
@@ -36,8 +37,15 @@ TASKS: dict[str, dict[str, Any]] = {
     "multiclass": {
         "score": {0: "other", 1: "score"},
         "task": "multiclass_classification",
+        "classes": [0, 1],
+        "abstains": True,
     },
-    "regression": {"prediction": "score", "task": "regression"},
+    "regression": {
+        "prediction": "score",
+        "task": "regression",
+        "tolerance": 0.5,
+        "limits": ("score", "top"),
+    },
 }
 
 

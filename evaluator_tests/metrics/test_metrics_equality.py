@@ -194,6 +194,8 @@ def test_multiclass_values_are_those_of_scikit_learn(rows: int, *, weighted: boo
         weights = cases.weight if weighted else None
         if row["metric"] == "roc_auc_ovo" and weighted:
             continue  # scikit-learn takes no weights there
+        if row["metric"].endswith("calibration_error"):
+            continue  # scikit-learn has none
         wanted = multiclass_reference(row["metric"], cases, weights)
         assert row["value"] == pytest.approx(wanted, abs=1e-12), row
     if rows == 300:
@@ -211,34 +213,17 @@ def multiclass_reference(metric: str, cases: pd.DataFrame, weight: Any) -> float
     if way in {"macro", "micro", "weighted"}:
         averaged = partial(BINARY[name], average=way)
         return expected(averaged, cases.label, decided, weight=weight)
+    if metric == "cohen_kappa":
+        return expected(reference.cohen_kappa_score, cases.label, decided, weight=weight)
     function = {
         "log_loss": partial(reference.log_loss, labels=labels),
+        "brier": partial(reference.brier_score_loss, labels=labels, scale_by_half=False),
         "roc_auc_ovr": partial(reference.roc_auc_score, multi_class="ovr", labels=labels),
         "roc_auc_ovo": partial(reference.roc_auc_score, multi_class="ovo", labels=labels),
         "top_2_accuracy": partial(reference.top_k_accuracy_score, k=2, labels=labels),
         "top_3_accuracy": partial(reference.top_k_accuracy_score, k=3, labels=labels),
     }[metric]
     return expected(function, cases.label, scores, weight=weight)
-
-
-def test_the_confusion_matrix_has_one_rate_for_each_pair_of_classes() -> None:
-    frame = multiclass_frame(5, 200)
-    classes = dict(zip("abcd", "wxyz", strict=True))
-    table = slice_metrics(
-        frame,
-        label="label",
-        score=classes,
-        slices=["region"],
-        task="multiclass_classification",
-        metrics=["confusion_matrix"],
-    )
-    overall = table[table.level == "overall"]
-    decided = np.array(list("abcd"))[frame[list("wxyz")].to_numpy().argmax(axis=1)]
-    wanted = reference.confusion_matrix(frame.label, decided, normalize="true")
-    np.testing.assert_allclose(overall.value.to_numpy().reshape(4, 4), wanted, atol=1e-12)
-    assert overall.metric.iloc[1] == "confusion_matrix[a as b]"
-    assert (overall.low <= overall.value).all()
-    assert (overall.value <= overall.high).all()
 
 
 @settings(max_examples=30, derandomize=True)

@@ -6,11 +6,7 @@ import pandas as pd
 from evaluator.metrics import METRICS, slice_metrics
 
 GROUPS = {"region": list("abcdef"), "segment": list("xyz")}
-NAMES = [
-    info.name
-    for info in METRICS.values()
-    if "binary_classification" in info.tasks and info.name != "confusion_matrix"
-]
+NAMES = [info.name for info in METRICS.values() if "binary_classification" in info.tasks]
 
 
 def test_a_slice_measured_alone_is_the_slice_measured_among_others() -> None:

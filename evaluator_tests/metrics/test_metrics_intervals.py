@@ -487,6 +487,8 @@ def test_the_intervals_of_means_over_classes_cover() -> None:
     for metric, rows in fine.groupby("metric"):
         held = (rows.low <= truth[metric]) & (truth[metric] <= rows.high)
         assert len(rows) > 500
-        assert LEAST <= held.mean() <= MOST, metric
+        # A calibrated candidate's errors are at an edge, and missed on one side alone.
+        at_edge = metric.endswith("calibration_error")
+        assert LEAST <= held.mean() <= (1 if at_edge else MOST), metric
         measured.add(metric)
     assert {"f1_macro", "precision_weighted", "roc_auc_ovr", "roc_auc_ovo", "log_loss"} <= measured

@@ -17,8 +17,16 @@ TASKS: dict[str, dict[str, Any]] = {
     "multiclass_classification": {
         "label": "class",
         "score": {number: f"score {number}" for number in CLASSES},
+        "prediction": "decided",
+        "classes": list(CLASSES),
+        "abstains": True,
     },
-    "regression": {"label": "minutes", "prediction": "expected"},
+    "regression": {
+        "label": "minutes",
+        "prediction": "expected",
+        "tolerance": 1.0,
+        "limits": ("from", "to"),
+    },
 }
 
 
@@ -34,6 +42,9 @@ def some_cases(rows: int, prevalence: float, seed: int = 1) -> pd.DataFrame:
     minutes = random.normal(10, 3, rows)
     frame = pd.DataFrame({"late": late.astype(int), "score": score, "class": label})
     frame = frame.assign(minutes=minutes, expected=minutes + random.normal(0, 1, rows))
+    width = random.uniform(1, 2, rows)
+    frame = frame.assign(**{"from": frame["expected"] - width, "to": frame["expected"] + width})
+    frame["decided"] = np.where(random.random(rows) < 0.9, given.argmax(axis=1), np.nan)
     frame = frame.assign(**{f"score {number}": given[:, number] for number in CLASSES})
     return frame.assign(place="here", day=np.arange(rows), one=1.0)
 
@@ -63,7 +74,7 @@ def test_one_pair_among_a_thousand_cases_moves_no_bound_by_a_fiftieth_of_the_wid
     plain = measure(cases)
     paired = measure(cases.assign(day=cases["day"].replace(1, 0)), cluster="day")
     assert plain["status"].equals(paired["status"])
-    assert set(plain["metric"]) == {n for n in METRICS if n != "confusion_matrix"}
+    assert set(plain["metric"]) == {name for name, info in METRICS.items() if not info.per_class}
     ok = (plain["status"] == "ok").to_numpy()
     width = (plain["high"] - plain["low"])[ok]
     # An order statistic moves by whole ranks.

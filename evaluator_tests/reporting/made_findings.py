@@ -236,12 +236,18 @@ def with_more(content: DashboardContent) -> DashboardContent:
         id="c1",
         geography="Pacific",
         segment="regional",
-        label=True,
+        label="positive",
+        prediction="negative",
         score=0.25,
         baseline_score=0.75,
     )
     example = ExampleCase(
-        id="c2", chosen="random", label=False, prediction=True, score=0.75, values=["17", "missing"]
+        id="c2",
+        chosen="random",
+        label="negative",
+        prediction="positive",
+        score=0.75,
+        values=["17", "missing"],
     )
     scorecard = replace(
         content.scorecard,

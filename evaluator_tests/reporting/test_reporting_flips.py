@@ -13,7 +13,8 @@ def flipped(number: int, score: float | None) -> FlippedCase:
         id=f"<c{number}>",
         geography="Pacific",
         segment="regional",
-        label=number % 2 == 0,
+        label="negative" if number % 2 else "positive",
+        prediction="<said>",
         score=score,
         baseline_score=0.75,
     )
@@ -35,8 +36,8 @@ def test_both_directions_are_counted_and_some_cases_listed_as_text(
     words = section(changed, "flips")
     assert "random_forest 310 120 8,900 schedule_only 310 2 8,900" in words
     assert "random_forest: 2 of 120 cases that it newly gets wrong" in words
-    assert "&lt;c1&gt; Pacific regional negative 0.125 0.750" in words
-    assert "&lt;c2&gt; Pacific regional positive \N{EN DASH} 0.750" in words
+    assert "&lt;c1&gt; Pacific regional negative &lt;said&gt; 0.125 0.750" in words
+    assert "&lt;c2&gt; Pacific regional positive &lt;said&gt; \N{EN DASH} 0.750" in words
     assert "<c1>" not in render_dashboard(changed)
     # Where ids are withheld there are counts alone.
     assert "schedule_only: " not in words

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import PydanticCustomError
 
-from evaluator.spec import AuditSpec, CandidateSpec
+from evaluator.spec import AuditSpec, BinaryTask, CandidateSpec, LabelSpec
 from evaluator.spec._base import models_in
 from evaluator.spec._reference import reference_page
 
@@ -100,6 +101,9 @@ def test_what_changes_outputs_is_part_of_the_identity(kind: str, key: str) -> No
     assert candidate(kind, threshold=0.4).identity_settings != candidate(kind).identity_settings
 
 
+LATER = {"scores": {"low": "p_low", "high": "p_high"}, "abstain_below": 0.5, "abstains": True}
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_key_is_either_in_the_identity_or_known_not_to_be(kind: str) -> None:
     model: type[BaseModel] = type(candidate(kind))
@@ -107,9 +111,12 @@ def test_every_key_is_either_in_the_identity_or_known_not_to_be(kind: str) -> No
     known |= {"timeout", "load_timeout", "memory_limit", "isolate"}
     # Which file is trusted does not change what the trusted file gives.
     known |= {"trust"} if kind == "pickle" else {"version_header"} & set(model.model_fields)
-    settings = {*candidate(kind).identity_settings}
+    said = {key: one for key, one in LATER.items() if key in model.model_fields}
+    settings = {*candidate(kind, **said).identity_settings}
 
     assert set(model.model_fields) - settings <= known
+    # What was recorded before these could be said keeps its identity.
+    assert not {*LATER} & {*candidate(kind).identity_settings}
     assert settings & (known - {"version_header"}) == set()
 
 
@@ -146,8 +153,8 @@ def test_the_page_has_a_section_for_each_kind_and_one_for_what_they_share() -> N
         assert f"## `candidates[]` of `kind: {kind[0]}`" in page
     shared = page.partition("## `candidates[]`\n")[2].partition("\n## ")[0]
     assert [line for line in shared.splitlines() if line.startswith("### ")] == [
-        "### `name`", "### `threshold`", "### `baseline`", "### `description`",
-            "### `training`",
+        "### `name`", "### `threshold`", "### `abstain_below`", "### `baseline`",
+        "### `description`", "### `training`",
         "### `timeout`", "### `load_timeout`", "### `memory_limit`", "### `isolate`",
     ]  # fmt: skip
 
@@ -233,8 +240,9 @@ def test_a_timeout_is_a_number_of_seconds(key: str, written: Any) -> None:
 
 
 def test_a_recording_has_scores_or_decisions() -> None:
-    assert candidate("recorded").has_scores
-    assert candidate("skops").has_scores
-    assert not candidate("recorded", score=None, prediction="decision").has_scores
-    with pytest.raises(ValidationError, match="there are no outputs"):
-        candidate("recorded", score=None)
+    task = BinaryTask(LabelSpec(column="truth"))
+    assert task.gives_scores(candidate("recorded"))
+    assert task.gives_scores(candidate("skops"))
+    assert not task.gives_scores(candidate("recorded", score=None, prediction="decision"))
+    with pytest.raises(PydanticCustomError, match="there are no outputs"):
+        task.check_candidate("candidates.0", candidate("recorded", score=None))

@@ -2,9 +2,8 @@
 
 import pytest
 
-from evaluator.spec import AuditSpec, read_audit
+from evaluator.spec import AuditSpec, BinaryTask, read_audit
 from evaluator.spec._settings import CompareSpec
-from evaluator.spec._task import BinaryTask
 from evaluator_tests.spec.conftest import GOOD, Spoil, Write
 
 MORE = """\

@@ -138,7 +138,7 @@ MISTAKES = {
     "a key of another kind": (
         (TWO, f"{TWO}\n      kind: onnx\n      trusted_types: [A]"),
         "23: candidates.1.trusted_types", "there is no such key",
-        "use one of baseline, classes, description",
+        "use one of abstain_below, baseline, classes",
     ),
     "a misspelt key of a kind": (
         (TWO, f"{TWO}\n      kind: onnx\n      clases: [a, b]"),
@@ -179,7 +179,8 @@ MISTAKES = {
     ),
     "features of a recording": (
         (TWO, "      kind: recorded\n      path: a.csv"),
-        "23: candidates.1.features", "there is no such key", "use one of baseline",
+        "23: candidates.1.features", "there is no such key",
+        "use one of abstain_below, abstains, baseline",
     ),
     "an address that is not http": (
         (TWO, "      kind: http\n      version: a\n      url: ftp://models/late"),

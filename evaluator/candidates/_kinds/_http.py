@@ -1,14 +1,13 @@
 """A scoring endpoint: cases go out as JSON in batches, scores come back by id."""
 
 import json
-import math
 import os
 import socket
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from http import HTTPStatus
 from threading import Lock, Timer
 from typing import Any, Final, NamedTuple
@@ -21,7 +20,7 @@ from evaluator.candidates._adapter import ADAPTERS, Adapter, Artifact, Reading
 from evaluator.candidates._faults import candidate_error, format_names, transient_error
 from evaluator.errors import CandidateError
 from evaluator.evidence import digest_of, parse_json
-from evaluator.spec import HttpCandidate, Task
+from evaluator.spec import AnswersError, HttpCandidate, Task, numbers_of
 
 _MAX_RESPONSE_BYTES: Final = 64 * 1024 * 1024
 """A score of a case takes about 50, so that this holds a million."""
@@ -59,9 +58,14 @@ class HttpScorer:
     """A scoring endpoint, asked by several threads at a time."""
 
     def __init__(
-        self, candidate: HttpCandidate, timing: Timing | None = None, version: str | None = None
+        self,
+        candidate: HttpCandidate,
+        timing: Timing | None = None,
+        version: str | None = None,
+        outputs_of: Callable[[Sequence[Any]], np.ndarray] = numbers_of,
     ) -> None:
         self._candidate = candidate
+        self._outputs_of = outputs_of
         self._timing = timing or Timing()
         self._authorization = authorization_of(candidate)
         self._breaker = CircuitBreaker(
@@ -72,7 +76,7 @@ class HttpScorer:
         self._lock = Lock()
 
     def score(self, features: pd.DataFrame) -> np.ndarray:
-        """Return the endpoint's scores of the cases whose ids are the index, shape (n,)."""
+        """Return the endpoint's outputs for the cases whose ids are the index."""
         size = self._candidate.batch_size
         batches = [features.iloc[start : start + size] for start in range(0, len(features), size)]
         with ThreadPoolExecutor(max_workers=self._candidate.concurrency) as pool:
@@ -98,7 +102,7 @@ class HttpScorer:
         response = self._request("POST", body)
         self._check_version(response)
         try:
-            return _scores(self._candidate, response.body, ids)
+            return _scores(self._candidate, response.body, ids, self._outputs_of)
         except CandidateError as error:
             # It repeats what was answered, which may be what was sent.
             what = self._authorization.hide_in(error.what)
@@ -254,8 +258,9 @@ class HttpAdapter(Adapter[HttpCandidate, str]):
         digest = digest_of({"url": candidate.url, "version": version})
         return Reading(digest, version, digest)
 
-    def load(self, candidate: HttpCandidate, content: str, _task: Task, /) -> HttpScorer:
-        return HttpScorer(candidate, version=content)
+    def load(self, candidate: HttpCandidate, content: str, task: Task, /) -> HttpScorer:
+        outputs_of = partial(task.scores_of_answers, candidate)
+        return HttpScorer(candidate, version=content, outputs_of=outputs_of)
 
     def digest(self, artifact: Artifact[HttpCandidate], /) -> str:
         """Return the digest of the endpoint's address and its version, declared or asked for."""
@@ -420,7 +425,12 @@ def _plain(value: Any) -> Any:
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
-def _scores(candidate: HttpCandidate, body: bytes, ids: Sequence[Any]) -> np.ndarray:
+def _scores(
+    candidate: HttpCandidate,
+    body: bytes,
+    ids: Sequence[Any],
+    outputs_of: Callable[[Sequence[Any]], np.ndarray] = numbers_of,
+) -> np.ndarray:
     """Read a response's body, and put its scores into the order of the ids that were sent."""
     fix = 'answer {"scores": [{"id": ..., "score": ...}, ...]} with one score for each id'
     try:
@@ -446,16 +456,11 @@ def _scores(candidate: HttpCandidate, body: bytes, ids: Sequence[Any]) -> np.nda
             f"{repeated} are repeated" if repeated else "",
         ]
         raise candidate_error(candidate, f"in its answer {', '.join(filter(None, parts))}", fix=fix)
-    wrong = [key for key in sent if not _is_number(scores[key])]
-    if wrong:
+    try:
+        return outputs_of([scores[key] for key in sent])
+    except AnswersError as error:
+        wrong = [sent[place] for place in error.places]
         found = format_names([scores[key] for key in wrong])
-        what = f"{len(wrong)} of {len(ids)} scores in its answer are no numbers, such as of"
-        raise candidate_error(candidate, f"{what} {format_names(wrong)}: {found}", fix=fix)
-    return np.array([scores[key] for key in sent], dtype=np.float64)
-
-
-def _is_number(value: Any) -> bool:
-    """Tell whether a value of JSON is a number that a float can hold."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return math.isfinite(value) if isinstance(value, float) else abs(value) <= sys.float_info.max
+        what = f"{len(wrong)} of {len(ids)} scores in its answer are {error.what}, such as of"
+        message = f"{what} {format_names(wrong)}: {found}"
+        raise candidate_error(candidate, message, fix=fix) from None

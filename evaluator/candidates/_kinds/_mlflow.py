@@ -265,7 +265,7 @@ def _read_flavor(
 
 
 def _load_trusted(candidate: MlflowCandidate, folder: Path, task: Task) -> Any:
-    """Let MLflow load it, and take the native model where that has `predict_proba`."""
+    """Let MLflow load it, and take the native model where that can be asked."""
     from mlflow import pyfunc
 
     try:
@@ -281,7 +281,7 @@ def _load_trusted(candidate: MlflowCandidate, folder: Path, task: Task) -> Any:
         native = loaded.get_raw_model()
     except NotImplementedError:
         native = None
-    if hasattr(native, "predict_proba"):
+    if hasattr(native, "predict_proba") and task.method == "predict_proba":
         return EstimatorScorer(candidate, native, task)
     return _PyfuncScorer(candidate, loaded, task)
 

@@ -13,9 +13,10 @@ import pyarrow.parquet as pa_parquet
 from evaluator.candidates._adapter import ADAPTERS, FileAdapter, RecordingIssue
 from evaluator.candidates._faults import candidate_error, format_names
 from evaluator.errors import CandidateError
-from evaluator.spec import UNKNOWN_LABEL, RecordedCandidate, Task
+from evaluator.spec import ABSTAINED, UNKNOWN_LABEL, RecordedCandidate, RecordedColumns, Task
 
-_OUTPUTS: Final = ("score", "prediction", "label")
+_NUMBER: Final = "number {}"
+"""What the columns of numbers are called here, by their place among a scorer's."""
 _MAX_EXAMPLES: Final = 5
 
 
@@ -26,7 +27,7 @@ class RecordedScorer:
         self._candidate = candidate
         self._task = task
         try:
-            rows = _read(candidate, content)
+            rows = _read(candidate, content, task.recorded(candidate))
         except CandidateError:
             raise
         # Bytes of somebody else's make a reader raise whatever it likes.
@@ -42,23 +43,29 @@ class RecordedScorer:
         self._prepared: dict[bool, tuple[pd.DataFrame, frozenset[str]]] = {}
 
     def score(self, features: pd.DataFrame) -> np.ndarray:
-        """Return the recorded scores of the cases whose ids are the index; NaN where none are."""
-        return self._matching_rows(features)["score"].to_numpy(dtype=np.float64)
+        """Return the recorded numbers of the cases whose ids are the index; NaN where none are."""
+        rows = self._matching_rows(features)
+        shape = self._task.shape(self._candidate, len(rows))
+        numbers = [name for name in rows.columns if name.startswith(_NUMBER.format(""))]
+        if not numbers:
+            return np.full(shape, np.nan)
+        return rows[numbers].to_numpy(dtype=np.float64).reshape(shape)
 
     def decide(self, features: pd.DataFrame) -> np.ndarray | None:
         """Return the recorded decisions, shape (n,); None where none are recorded."""
-        if self._candidate.prediction is None:
+        if self._task.recorded(self._candidate).decision is None:
             return None
         decisions = self._matching_rows(features)["prediction"]
         absent = decisions.isna().to_numpy()
-        if absent.any():
+        if absent.any() and not self._task.may_abstain(self._candidate):
             raise candidate_error(
                 self._candidate,
                 f"{absent.sum()} of {len(decisions)} cases have no {self._candidate.prediction!r}"
                 f" in the recording ({format_names(list(features.index[absent]))})",
                 fix="record a decision for each case, or take `prediction` out of the YAML",
             )
-        read = self._task.read_texts(self._candidate, decisions)
+        read = np.full(len(decisions), ABSTAINED, dtype=self._task.decision_type)
+        read[~absent] = self._task.read_texts(self._candidate, decisions[~absent])
         unknown = decisions[read == UNKNOWN_LABEL]
         if len(unknown):
             raise candidate_error(
@@ -88,10 +95,11 @@ class RecordedScorer:
             truth = pd.Series(cases["label"].to_numpy(), index=keys)
             labelled = rows[rows["label"].notna() & rows["key"].isin(keys)]
             known = truth.loc[labelled["key"]].to_numpy()
-            read = self._task.read_texts(self._candidate, labelled["label"])
-            unknown = labelled[read == UNKNOWN_LABEL]
+            read = self._task.recorded_labels(self._candidate, labelled["label"])
+            is_unknown = pd.isna(read)
+            unknown = labelled[is_unknown]
             described = self._task.describe_unknown(self._candidate, unknown["label"])
-            contradicting = labelled.loc[(read != known) & (read != UNKNOWN_LABEL), "key"].unique()
+            contradicting = labelled.loc[(read != known) & ~is_unknown, "key"].unique()
             issues += [
                 _issue("unknown_labels", unknown["key"].unique(), f"have labels that {described}"),
                 _issue("conflicting_labels", contradicting, "have another label than in the data"),
@@ -145,22 +153,23 @@ class RecordedScorer:
         return self._rows.assign(key=keys)
 
 
-def _read(candidate: RecordedCandidate, content: bytes) -> pd.DataFrame:
-    """Read the columns that count: `id`, `prediction` and `label` as texts, `score` as numbers."""
-    declared = {name: getattr(candidate, name) for name in _OUTPUTS}
-    names = {name: column for name, column in declared.items() if column is not None}
+def _read(candidate: RecordedCandidate, content: bytes, outputs: RecordedColumns) -> pd.DataFrame:
+    """Read the columns that count: `id`, `prediction` and `label` as texts, others as numbers."""
+    declared = {"prediction": outputs.decision, "label": candidate.label}
+    texts = {name: column for name, column in declared.items() if column is not None}
+    names = [*outputs.numbers, *texts.values()]
     if candidate.path.endswith(".csv"):
         table = _read_csv(content, candidate.id_columns)
     else:
         table = pa_parquet.read_table(pa.BufferReader(content))
-    named = [*candidate.id_columns, *names.values()]
+    named = [*candidate.id_columns, *names]
     absent = [column for column in named if column not in table.column_names]
     if absent:
         raise candidate_error(
             candidate,
             f"its recording has no column {format_names(absent)},"
             f" but {format_names(table.column_names)}",
-            fix="name the columns under `id`, `score`, `prediction` and `label`",
+            fix="name the columns under `id` and under those of its outputs and `label`",
         )
     for name in candidate.id_columns:
         if pa.types.is_floating(table.schema.field(name).type):
@@ -171,13 +180,11 @@ def _read(candidate: RecordedCandidate, content: bytes) -> pd.DataFrame:
             )
     ids = [table[name].cast(pa.string()).to_pandas() for name in candidate.id_columns]
     columns = {"id": ids[0] if len(ids) == 1 else _joined(ids)} | {
-        name: table[column].cast(pa.string()).to_pandas()
-        for name, column in names.items()
-        if name != "score"
+        name: table[column].cast(pa.string()).to_pandas() for name, column in texts.items()
     }
-    if "score" in names:
-        columns["score"] = _scores(candidate, table[names["score"]])
-    return pd.DataFrame(columns).reindex(columns=["id", *_OUTPUTS])
+    for place, column in enumerate(outputs.numbers):
+        columns[_NUMBER.format(place)] = _numbers(candidate, column, table[column])
+    return pd.DataFrame(columns)
 
 
 def _joined(parts: Sequence[pd.Series]) -> pd.Series:
@@ -206,16 +213,16 @@ def _read_csv(content: bytes, id_columns: Sequence[str]) -> pa.Table:
     return table
 
 
-def _scores(candidate: RecordedCandidate, column: pa.ChunkedArray) -> pd.Series:
+def _numbers(candidate: RecordedCandidate, name: str, column: pa.ChunkedArray) -> pd.Series:
     values = column.to_pandas()
     numbers = pd.to_numeric(values, errors="coerce").astype("float64")
     wrong = numbers.isna() & values.notna()
     if wrong.any():
         raise candidate_error(
             candidate,
-            f"{int(wrong.sum())} values of its recording's column {candidate.score!r} are no"
+            f"{int(wrong.sum())} values of its recording's column {name!r} are no"
             f" numbers ({format_names(list(values[wrong].unique()))})",
-            fix="record probabilities from 0 to 1, with a point before the decimals",
+            fix="record numbers, with a point before the decimals",
         )
     return pd.Series(numbers)
 
@@ -228,7 +235,7 @@ def _conflicting(rows: pd.DataFrame) -> Sequence[str]:
     """Return the keys whose rows have different outputs."""
     if rows["key"].is_unique:
         return []
-    outputs = rows.drop_duplicates(["key", "score", "prediction"])
+    outputs = rows.drop_duplicates(rows.columns.difference(["id", "label"]).to_list())
     return list(outputs.loc[outputs["key"].duplicated(), "key"].unique())
 
 

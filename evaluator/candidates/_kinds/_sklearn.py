@@ -27,23 +27,25 @@ from evaluator.spec import (
 
 
 class EstimatorScorer:
-    """A fitted classifier with `predict_proba`, which was trained on the declared features."""
+    """A fitted estimator that was trained on the declared features."""
 
     def __init__(self, candidate: FeatureCandidate, estimator: Any, task: Task) -> None:
-        if not hasattr(estimator, "predict_proba"):
+        if not hasattr(estimator, task.method):
             raise candidate_error(
                 candidate,
-                f"its {type(estimator).__name__} has no predict_proba, so it gives no scores",
-                fix="save a classifier that gives probabilities",
+                f"its {type(estimator).__name__} has no {task.method}, so it gives no scores",
+                fix="save a classifier that gives probabilities"
+                if task.method == "predict_proba"
+                else "save a regressor",
             )
-        if not hasattr(estimator, "classes_"):
+        if task.method == "predict_proba" and not hasattr(estimator, "classes_"):
             raise candidate_error(
                 candidate,
                 f"its {type(estimator).__name__} was never fitted, so it knows no classes",
                 fix="fit it before it is saved",
             )
         # As plain Python values, which an error can name.
-        self._classes = np.asarray(estimator.classes_).tolist()
+        self._classes = np.asarray(getattr(estimator, "classes_", ())).tolist()
         task.check_classes(candidate, self._classes)
         names = getattr(estimator, "feature_names_in_", None)
         count = getattr(estimator, "n_features_in_", None)
@@ -59,15 +61,13 @@ class EstimatorScorer:
     def score(self, features: pd.DataFrame) -> np.ndarray:
         try:
             with single_threaded():
-                probabilities = np.asarray(self._estimator.predict_proba(features))
+                given = np.asarray(getattr(self._estimator, self._task.method)(features))
         except (TypeError, ValueError) as error:
             reported = feature_error(self._candidate, features, error)
             if reported is None:
                 raise
             raise reported from error
-        return self._task.scores_of_matrix(
-            self._candidate, self._classes, probabilities, len(features)
-        )
+        return self._task.scores_of_matrix(self._candidate, self._classes, given, len(features))
 
 
 def set_single_threaded(estimator: Any) -> None:

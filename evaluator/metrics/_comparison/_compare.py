@@ -16,6 +16,7 @@ from evaluator.metrics._comparison._differences import CandidatePair, Difference
 from evaluator.metrics._inputs import (
     LEVEL_METRICS,
     Survey,
+    TaskOptions,
     binary_rows,
     level_reader,
     read_survey,
@@ -37,6 +38,11 @@ def compare_candidates(
     baseline: str,
     slices: Sequence[str],
     task: Task = "binary_classification",
+    classes: Sequence[Any] | None = None,
+    abstains: bool = False,
+    tolerance: float | None = None,
+    limits: Mapping[str, tuple[str, str]] | None = None,
+    limits_level: float = 0.9,
     metrics: Sequence[str] | None = None,
     confidence: float = 0.95,
     adjust: Adjustment = "holm",
@@ -64,8 +70,10 @@ def compare_candidates(
         By candidate, the column of its decision; without it as in `slice_metrics`.
     baseline
         The candidate that the others are compared with.
-    slices, task, groups
-        As in `slice_metrics`.
+    limits
+        By candidate, the columns of the lower and upper limits that it gives.
+    slices, task, classes, abstains, tolerance, limits_level, groups
+        As in `slice_metrics`; candidates that never abstain are compared with others that do.
     metrics
         Names from `evaluator.metrics.METRICS`; by default all that the columns permit and that
         have a paired test. `MetricInfo.no_paired_test` says why some have none.
@@ -165,6 +173,11 @@ def compare_candidates(
         predictions=predictions,
         slices=slices,
         task=task,
+        classes=classes,
+        abstains=abstains,
+        tolerance=tolerance,
+        limits=limits,
+        limits_level=limits_level,
         metrics=metrics,
         confidence=confidence,
         adjust=adjust,
@@ -225,6 +238,11 @@ def _compare_tables(
     scores: Scores | None = None,
     predictions: Mapping[str, str] | None = None,
     task: Task = "binary_classification",
+    classes: Sequence[Any] | None = None,
+    abstains: bool = False,
+    tolerance: float | None = None,
+    limits: Mapping[str, tuple[str, str]] | None = None,
+    limits_level: float = 0.9,
     metrics: Sequence[str] | None = None,
     confidence: float = 0.95,
     adjust: Adjustment = "holm",
@@ -242,7 +260,10 @@ def _compare_tables(
     candidates = _candidates(scores, predictions)
     frame, survey = read_survey(frame, weight, cluster)
     slicing = cut_slices(frame, slices, groups)
-    columns = _CandidateColumns(frame, task, label, scores or {}, predictions or {})
+    options = TaskOptions(task, classes, abstains, tolerance, limits_level)
+    columns = _CandidateColumns(
+        frame, options, label, scores or {}, predictions or {}, limits or {}
+    )
     wanted = _chosen_metrics(metrics, candidates, columns)
     margins = margins_of(margin, wanted)
     found = _differences(columns, slicing, pairs, wanted, survey, error=1 - confidence)
@@ -260,21 +281,25 @@ def _compare_tables(
 
 @dataclass(frozen=True)
 class _CandidateColumns:
-    """Where label, scores and predictions stand, and for which task."""
+    """Where label, scores, predictions and limits stand, and for which task."""
 
     frame: pd.DataFrame
-    task: Task
+    options: TaskOptions
     label: str
     scores: Scores
     predictions: Mapping[str, str]
+    limits: Mapping[str, tuple[str, str]]
 
     def __post_init__(self) -> None:
-        nested = self.task == "multiclass_classification"
+        task = self.options.task
+        if self.limits and task != "regression":
+            raise MetricsInputError(f"`limits` are for regression, not {task}")
+        nested = task == "multiclass_classification"
         for name, score in self.scores.items():
             if isinstance(score, Mapping) != nested:
                 raise MetricsInputError(
                     f"scores of {name!r} must be a column, or, for a multiclass classifier, a "
-                    f"mapping from each class to its column; for {self.task} they are {score!r}"
+                    f"mapping from each class to its column; for {task} they are {score!r}"
                 )
 
 
@@ -282,10 +307,13 @@ def _chosen_metrics(
     metrics: Sequence[str] | None, candidates: list[str], columns: _CandidateColumns
 ) -> list[str]:
     """Check the names of metrics; without any, take all that every candidate permits."""
-    task = columns.task
+    task = columns.options.task
     scored = all(name in columns.scores for name in candidates)
     decided = task != "regression" or all(name in columns.predictions for name in candidates)
-    names = select_metrics(metrics, task, scored=scored, decided=decided)
+    limited = all(name in columns.limits for name in candidates)
+    names = select_metrics(
+        metrics, columns.options, scored=scored, decided=decided, limited=limited
+    )
     without = {name: reason for name in names if (reason := METRICS[name].no_paired_test)}
     if metrics is not None and without:
         tested = [i.name for i in METRICS.values() if task in i.tasks and not i.no_paired_test]
@@ -307,12 +335,12 @@ def _differences(
 ) -> Differences:
     """Measure the differences of all pairs, in all groups of all levels."""
     names = sorted({name for pair in pairs for name in pair})
-    frame, task, label = columns.frame, columns.task, columns.label
+    frame, options, label = columns.frame, columns.options, columns.label
     own: dict[str, dict[str, Any]] = {
         name: {"score": columns.scores.get(name), "prediction": columns.predictions.get(name)}
         for name in names
     }
-    if task == "binary_classification":
+    if options.task == "binary_classification":
         rows = {
             name: binary_rows(frame, slicing, metrics, label=label, **own[name]) for name in names
         }
@@ -321,11 +349,19 @@ def _differences(
             return cases.compare(pairs, metrics)
         return compare_designed(cases, pairs, metrics, weight=survey.weight, cluster=survey.cluster)
     at_level = {
-        name: level_reader(frame, metrics, 1 - error, task=task, label=label, **own[name])
+        name: level_reader(
+            frame,
+            metrics,
+            1 - error,
+            options=options,
+            label=label,
+            limits=columns.limits.get(name),
+            **own[name],
+        )
         for name in names
     }
     designs = [
         SurveyDesign(at, slicing.cell, survey.weight, survey.cluster) for at in slicing.levels
     ]
-    forms = {metric: LEVEL_METRICS[task][metric] for metric in metrics}
+    forms = {metric: LEVEL_METRICS[options.task][metric] for metric in metrics}
     return compare_levels(designs, at_level, pairs, forms, error)

@@ -1,6 +1,6 @@
 """The difference of two candidates on the same cases, and what can be said of its truth."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -294,6 +294,8 @@ class _CandidateEstimate:
         outputs = _outputs(at)
         if METRICS[metric].needs == "score":
             outputs = read = outputs[:-1]
+        elif METRICS[metric].needs == "limits":
+            outputs = read = list(at.limits)
         else:
             read = outputs[-1:]
         return cls(test, estimate, test.linear(at), test.merit(at), outputs, read, at)
@@ -313,7 +315,7 @@ class _CandidateEstimate:
 def _outputs(at: MulticlassLevel | RegressionLevel) -> list[FloatArray]:
     """Give what a candidate said of every row: scores, and last what it decided."""
     if isinstance(at, RegressionLevel):
-        return [at.prediction]
+        return [at.rows.prediction]
     scores = [] if at.rows.scores is None else list(at.rows.scores.T)
     return [*scores, at.rows.prediction.astype(float)]
 
@@ -333,7 +335,8 @@ def _level_difference(
     for name, single in zip(pair, ones, strict=True):
         for reason in dict.fromkeys(single.estimate.reason[single.estimate.undefined]):
             where = single.estimate.undefined & (single.estimate.reason == reason)
-            own = f"{reason} by {name!r}" if "predicted" in str(reason) else str(reason)
+            of_candidate = any(word in str(reason) for word in ("predicted", "answered"))
+            own = f"{reason} by {name!r}" if of_candidate else str(reason)
             estimate.mark_undefined(where, own)
     few, reasons = effective < test.fewest, shortfall_reasons(test.fewest, "cases", effective)
     if test.unseen is not None and test.unseen.instead is not None:
@@ -348,7 +351,7 @@ def _level_difference(
     is_scarce = bool((found < settings.get("least", 1)).any())
     units = one.units() if is_scarce and np.isfinite(reach) else design.n
     all_same = (design.n > 0) & (design.total(_differ(one.outputs, other.outputs)) == 0)
-    outputs = zip(one.outputs, other.outputs, strict=True)
+    outputs = _of_both(one.outputs, other.outputs)
     alike = different_outputs(design.group, all_same, outputs)
     known = FewDiscordant.of_units(found, units, reach)
     discordance = Discordance(flips, known, alike, **settings)
@@ -369,9 +372,16 @@ def _level_difference(
     )
 
 
+def _of_both(
+    one: Sequence[FloatArray], other: Sequence[FloatArray]
+) -> Iterator[tuple[FloatArray, FloatArray]]:
+    """Pair outputs with their like; decisions come last, and one may have no scores before."""
+    return zip(reversed(one), reversed(other), strict=False)
+
+
 def _differ(one: Sequence[FloatArray], other: Sequence[FloatArray]) -> BoolArray:
-    """Say of which rows any output differs."""
-    differ: BoolArray = np.logical_or.reduce([a != b for a, b in zip(one, other, strict=True)])
+    """Say of which rows any output differs that both have."""
+    differ: BoolArray = np.logical_or.reduce([a != b for a, b in _of_both(one, other)])
     return differ
 
 

@@ -19,8 +19,9 @@ def paired_frame(predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     Parameters
     ----------
     predictions
-        By candidate, one row a case: its "id"; the candidate's own columns "score", "prediction"
-        or both; and columns that belong to the case, such as its label and slices.
+        By candidate, one row a case: its "id"; the candidate's own columns "score" (of several
+        classes "score_0", "score_1" and so on), "prediction" or both; and columns that belong to
+        the case, such as its label and slices.
 
     Returns
     -------
@@ -41,12 +42,12 @@ def paired_frame(predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         )
     (first, reference), *others = predictions.items()
     keys = _keys(first, reference)
-    shared = [name for name in reference.columns if name not in _OWN]
+    shared = [name for name in reference.columns if not _is_own(name)]
     whole = reference[shared].reset_index(drop=True)
     whole = whole.assign(**_own_columns(first, reference))
     for name, frame in others:
         ordered = _in_order(first, keys, name, frame)
-        theirs = [column for column in frame.columns if column not in _OWN]
+        theirs = [column for column in frame.columns if not _is_own(column)]
         if set(theirs) != set(shared):
             raise MetricsInputError(
                 f"the cases of {first!r} have the columns {shared}, those of {name!r} {theirs}"
@@ -65,9 +66,15 @@ def _keys(name: str, frame: pd.DataFrame) -> "pd.Index[Any]":
     return index
 
 
+def _is_own(name: str) -> bool:
+    return name in _OWN or name.startswith("score_")
+
+
 def _own_columns(name: str, frame: pd.DataFrame) -> "dict[str, pd.Series[Any]]":
     own = {
-        f"{each} of {name}": frame[each].reset_index(drop=True) for each in _OWN if each in frame
+        f"{each} of {name}": frame[each].reset_index(drop=True)
+        for each in frame.columns
+        if _is_own(each)
     }
     if not own:
         raise MetricsInputError(f"candidate {name!r} has neither a score nor a prediction column")

@@ -19,7 +19,11 @@ from evaluator.metrics._estimates import FloatArray
 from evaluator.metrics._fairness._counts import Counter, GroupCounts
 from evaluator.metrics._fairness._references import GapOptions, compare_with_reference
 from evaluator.metrics._fairness._tables import concat_blocks, group_labels, to_block
-from evaluator.metrics._inputs import multiclass_rows, read_survey
+from evaluator.metrics._inputs import (
+    TaskOptions,
+    multiclass_rows,
+    read_survey,
+)
 from evaluator.metrics._levels import IntArray, Level, Slicing, cut_slices
 
 _COMPARISONS: tuple[Comparison, ...] = ("difference", "ratio")
@@ -36,6 +40,8 @@ def fairness(
     reference: Literal["best", "overall"] | Mapping[str, Any] = "best",
     control: Sequence[str] = (),
     task: Task = "binary_classification",
+    classes: Sequence[Any] | None = None,
+    abstains: bool = False,
     confidence: float = 0.95,
     minimum_support: int = 20,
     groups: Mapping[str, Sequence[Any]] | None = None,
@@ -75,6 +81,9 @@ def fairness(
         values, and the strata are combined by Mantel and Haenszel's weights.
     task
         "binary_classification", "multiclass_classification" or "regression".
+    classes, abstains
+        Multiclass: all classes, in their order, and whether a missing prediction is an abstention,
+        as in `slice_metrics`. It is a prediction of no class, and not right.
     confidence
         Nominal coverage of the intervals. At the default, 0.95, either end errs in 1 of 40 at most.
     minimum_support
@@ -157,6 +166,7 @@ def fairness(
         raise MetricsInputError(f"confidence must lie between 0 and 1, not {confidence}")
     if minimum_support < 1:
         raise MetricsInputError(f"minimum_support must be at least 1, not {minimum_support}")
+    told = TaskOptions(task, classes, abstains)
     chosen = _chosen(measures, task, scored=score is not None)
     cases = read_inputs(
         frame,
@@ -165,7 +175,7 @@ def fairness(
         score=score,
         attributes=attributes,
         control=(control,) if isinstance(control, str) else control,
-        task=task,
+        options=told,
         groups=groups,
         scored=any(measure.needs_score for measure in chosen),
         weight=weight,
@@ -191,9 +201,6 @@ def fairness(
 def _chosen(measures: Sequence[str] | None, task: Task, *, scored: bool) -> list[FairnessMeasure]:
     """Check the names of measures; without any, take all that the columns permit."""
     of_task = {name: one for name, one in FAIRNESS_MEASURES.items() if task in one.tasks}
-    if not of_task:
-        tasks = sorted({task for one in FAIRNESS_MEASURES.values() for task in one.tasks})
-        raise MetricsInputError(f"task must be one of {tasks}, not {task!r}")
     if measures is None:
         return [one for one in of_task.values() if scored or not one.needs_score]
     names = [measures] if isinstance(measures, str) else list(measures)
@@ -231,13 +238,15 @@ def read_inputs(
     score: str | Mapping[Any, str] | None,
     attributes: Sequence[str],
     control: Sequence[str],
-    task: Task,
+    options: TaskOptions,
     groups: Mapping[str, Sequence[Any]] | None,
     scored: bool,
     weight: str | None,
     cluster: str | None,
 ) -> FairnessInputs:
-    """Read and count the rows; but for `scored`, the arguments are those of `fairness`.
+    """Read and count the rows.
+
+    But for `scored` and the `options`, the arguments are those of `fairness`.
 
     Scores that are not measured (`scored`) need not be probabilities; their columns still declare
     the classes of a multiclass candidate.
@@ -254,13 +263,13 @@ def read_inputs(
         survey.weight,
         survey.cluster,
     )
-    if task == "regression":
+    if options.task == "regression":
         excess = numbers(frame, prediction) - numbers(frame, label)
         nothing = np.zeros(len(frame), np.intp)
         counted = counter.count(nothing, nothing, 1, {0: excess})
         return FairnessInputs(slicing, counted, [(None, 0)])
     scores: dict[int, FloatArray] = {}
-    if task == "binary_classification":
+    if options.task == "binary_classification":
         if isinstance(score, Mapping):
             raise MetricsInputError("score must be the column of the positive class's score")
         truth, negative = positives(frame, label)
@@ -273,10 +282,13 @@ def read_inputs(
     else:
         if isinstance(score, str):
             raise MetricsInputError("score must be a mapping from each class to its column")
-        found = multiclass_rows(frame, [], label=label, score=score, prediction=prediction)
-        numbered, decisions = found.label, found.prediction
+        found = multiclass_rows(
+            frame, [], label=label, score=score, prediction=prediction, options=options
+        )
         classes = [(value, number) for number, value in enumerate(found.classes)]
-        many = len(classes)
+        # An abstention is a prediction of one more class, which no label has.
+        many = len(classes) + options.abstains
+        numbered, decisions = found.label, found.prediction % many
         if scored and score is not None:
             scores = {number: _probability(frame, score[value]) for value, number in classes}
     excess_of = {number: values - (numbered == number) for number, values in scores.items()}

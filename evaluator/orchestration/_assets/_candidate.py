@@ -35,15 +35,16 @@ _SHOWN = ["metric", "value", "low", "high", "n", "status", "reason"]
 def candidate_assets(audit: Audit, candidate: CandidateSpec) -> dg.AssetsDefinition:
     """Build the predictions and the metrics of one candidate, as one step."""
     by_slice = slices(audit)
-    columns = [dg.TableColumn(*c[:2], description=c[2]) for c in audit.spec.task.columns]
+    stored = audit.spec.asks.columns(candidate)
+    columns = [dg.TableColumn(*c[:2], description=c[2]) for c in stored]
     condition = nightly_or_content_changed(audit.spec.automation.nightly)
     predictions = asset_spec(
         audit,
         predictions_of(candidate.name),
         code="predictions",
         description=(
-            f"What {candidate.name} gives for each case of the slice: id, label, score and"
-            " prediction. It fails where the candidate crashed on that slice."
+            f"What {candidate.name} gives for each case of the slice, beside its label. It fails"
+            " where the candidate crashed on that slice."
         ),
         kinds={"python", "parquet"},
         deps=[

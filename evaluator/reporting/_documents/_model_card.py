@@ -137,12 +137,7 @@ def _details(content: DocumentsContent, summary: CandidateSummary) -> list[Block
         rows += [
             ("Kind of artifact", InlineCode(declared.kind)),
             ("What it is given", ", ".join(features) or "nothing: its outputs were recorded"),
-            (
-                "Decision",
-                content.spec.task.decision(declared.threshold)
-                if declared.has_scores
-                else "recorded with its outputs; it gives no scores",
-            ),
+            ("Decision", content.spec.asks.decision(declared)),
         ]
     rows += [
         ("Maker, date, method of training, license", NOT_KNOWN),
@@ -210,7 +205,7 @@ def _metrics(content: DocumentsContent, candidate: str) -> list[Block]:
     spec = content.spec
     facts: list[tuple[str, Inline]] = [("Confidence of intervals", f"{100 * spec.confidence:g} %")]
     if spec.label is not None:
-        facts.append(("What is true", spec.task.truth))
+        facts.append(("What is true", spec.asks.truth))
     verdicts = [v for v in content.verdicts if v.candidate == candidate]
     return [
         Facts(facts),

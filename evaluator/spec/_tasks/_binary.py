@@ -1,228 +1,68 @@
-"""The label, and the task that it sets: what candidates are asked, and what follows from it."""
+"""Whether a case is positive."""
 
-from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from reprlib import repr as shortened
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeAlias
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
-from pydantic import Field
-
-from evaluator.errors import CandidateError, IntakeError
-from evaluator.metrics import FAIRNESS_MEASURES, Task as MetricsTask
-from evaluator.spec._base import LabelValue, LabelValues, SpecModel, listed, problem
-from evaluator.spec._candidates import CandidateBase, LabellingCandidate
+from evaluator.errors import IntakeError
+from evaluator.scorecard import OPERATING_POINTS, SCORE_BINS
+from evaluator.spec._base import listed, problem
+from evaluator.spec._candidates import CandidateBase, LabellingCandidate, RecordedCandidate
 from evaluator.spec._columns import ColumnSpec
+from evaluator.spec._tasks._task import (
+    UNKNOWN_LABEL,
+    Classes,
+    RecordedColumns,
+    Task,
+    counted,
+    either,
+    error,
+    numbers_of,
+    plain,
+    refuse_keys,
+)
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
     import pyarrow as pa
 
-    Array: TypeAlias = np.ndarray
-
-BinaryLoss = Literal[
-    "error_rate", "false_negative_rate", "false_positive_rate", "log_loss", "brier"
-]
-
-Classes: TypeAlias = Sequence[Any]
+    from evaluator.spec._tasks._task import Array
 
 _CLASSES: Final = 2
-_SHOWN: Final = 5
-"""How many values an error names."""
-
-UNKNOWN_LABEL: Final = -1
-"""Stands for a value that is none of the label's."""
-
-
-class LabelSpec(SpecModel):
-    """Where the truth stands."""
-
-    column: str = Field(examples=["late"])
-    """The declared column that holds the label, of `data` or, where these are declared, of
-    `labels`. A row where it is missing is valid, and is not scored."""
-
-    positive: LabelValue = Field(default=1, examples=[1, True, "late"])
-    """The label's value that counts as positive."""
-
-    negative: LabelValues | None = Field(default=None, examples=[0, ["on time", "early"]])
-    """The value that counts as negative, or a list of them. Without it these are the other values
-    that the column allows; where it lists none, the one other value that the whole evaluation set
-    has, or of several 0 beside 1. A label that is neither is refused."""
-
-    @property
-    def task(self) -> "Task":
-        """What the candidates are asked about the label."""
-        return BinaryTask(self)
-
-
-class Task(ABC):
-    """What candidates are asked about each case, and all that follows from it.
-
-    Whoever reads an artifact hands over what it gave, and gets back what is stored. A fault of a
-    candidate is a `CandidateError` that names it.
-
-    Parameters
-    ----------
-    label
-        Where the truth stands; the task is its `task`.
-    """
-
-    name: ClassVar[MetricsTask]
-    """As `evaluator.metrics` has it."""
-    stored_type: ClassVar[str]
-    """The type in which labels and predictions are stored."""
-    columns: ClassVar[tuple[tuple[str, str, str], ...]]
-    """What is stored of each case: names, types and descriptions."""
-    headline_metrics: ClassVar[tuple[str, ...]]
-    """What is measured where the YAML names nothing."""
-    any_metric: ClassVar[str]
-    """A metric for which labels are enough."""
-    any_comparison: ClassVar[str]
-    """A metric by which any two candidates can be compared."""
-    any_measure: ClassVar[str]
-    """A fairness measure for which predictions are enough."""
-    losses_of_scores: ClassVar[tuple[str, ...]]
-    """The losses of weak slices that need scores."""
-
-    def __init__(self, label: LabelSpec) -> None:
-        self.label = label
-
-    @classmethod
-    def fairness_measures(cls) -> tuple[str, ...]:
-        """Return the measures that fit, by their names."""
-        return tuple(name for name, one in FAIRNESS_MEASURES.items() if cls.name in one.tasks)
-
-    @abstractmethod
-    def comparable(self, metrics: Sequence[str]) -> list[str]:
-        """Keep the metrics that have a paired test."""
-
-    @property
-    @abstractmethod
-    def truth(self) -> str:
-        """What is true, as a sentence for a report."""
-
-    @abstractmethod
-    def decision(self, threshold: float) -> str:
-        """Say how a prediction follows from a score, for a report."""
-
-    @abstractmethod
-    def check_column(self, column: ColumnSpec) -> None:
-        """Refuse a label that a column of this type or of these values cannot be."""
-
-    @abstractmethod
-    def knowing(self, column: ColumnSpec, labels: "pa.ChunkedArray") -> "Task":
-        """Return the task with all of the label's values: those declared, or else those there are.
-
-        Parameters
-        ----------
-        column
-            The label's column, as it is declared.
-        labels
-            It in the whole evaluation set, where some may be missing.
-
-        Raises
-        ------
-        IntakeError
-            Where some labels are none of the declared values, or nothing says what they mean.
-        """
-
-    @abstractmethod
-    def encode_labels(self, labels: "pa.ChunkedArray") -> "pa.ChunkedArray":
-        """Turn labels of whose values the task knows into those that are stored."""
-
-    @abstractmethod
-    def read_texts(self, candidate: CandidateBase, texts: "pd.Series") -> "Array":
-        """Turn labels or decisions that were recorded as texts into those that are stored.
-
-        What is none of the label's values becomes `UNKNOWN_LABEL`.
-        """
-
-    @abstractmethod
-    def describe_unknown(self, candidate: CandidateBase, unknown: Iterable[Any]) -> str:
-        """Say of values that are none of the label's what they are, how often, and what is taken.
-
-        It goes on from their number: "3 of 7 decisions ...".
-        """
-
-    @abstractmethod
-    def check_classes(self, candidate: CandidateBase, classes: Classes) -> None:
-        """Refuse a classifier of other classes."""
-
-    @abstractmethod
-    def scores_of_matrix(
-        self, candidate: CandidateBase, classes: Classes, matrix: "Array", cases: int
-    ) -> "Array":
-        """Return the scores out of a row of probabilities a case."""
-
-    @abstractmethod
-    def scores_of_columns(
-        self, candidate: CandidateBase, classes: Classes, columns: "Sequence[Array]"
-    ) -> "Array":
-        """Return the scores out of a column of probabilities a class."""
-
-    @abstractmethod
-    def scores_of_array(
-        self, candidate: CandidateBase, classes: Classes, array: "Array"
-    ) -> "Array":
-        """Return the scores out of an array; classes are those that the YAML lists, if it does."""
-
-    @abstractmethod
-    def check_labels(
-        self, candidate: CandidateBase, classes: Classes, labels: "Array", scores: "Array"
-    ) -> None:
-        """Refuse scores whose columns are exchanged, by the labels that came with them.
-
-        The labels are classes, or positions among the classes that the YAML lists, if it does.
-        """
-
-    @abstractmethod
-    def check_scores(self, candidate: CandidateBase, scores: Any, ids: "pd.Index") -> "Array":
-        """Refuse what are no scores of these cases, and return them as an array."""
-
-    @abstractmethod
-    def decide(self, scores: "Array", threshold: float) -> "Array":
-        """Return the predictions that follow from stored scores."""
-
-    @abstractmethod
-    def are_predictions(self, values: "Array") -> bool:
-        """Tell whether all these values can be stored predictions."""
-
-    @abstractmethod
-    def losses(self, labels: "Array", predictions: "Array") -> "Array":
-        """Say how wrong each prediction is, as a number, shape (n,)."""
 
 
 class BinaryTask(Task):
     """Whether a case is positive: a score is the probability that it is, labels are 0 and 1."""
 
+    key = "binary"
     name = "binary_classification"
-    stored_type = "int8"
-    columns = (
-        ("id", "as in the data", "the case"),
-        ("label", "int8", "the truth: 1 is positive"),
-        ("score", "float64", "the candidate's probability"),
-        ("prediction", "int8", "1 where the score is high enough"),
-    )
+    label_keys = frozenset({"positive", "negative"})
+    decision_type = "int8"
+    method = "predict_proba"
     headline_metrics = ("accuracy", "precision", "recall", "f1", "roc_auc", "log_loss", "brier")
     any_metric = "base_rate"
     any_comparison = "accuracy"
     any_measure = "demographic_parity"
+    losses = (
+        "error_rate",
+        "false_negative_rate",
+        "false_positive_rate",
+        "log_loss",
+        "brier",
+    )
     losses_of_scores = ("log_loss", "brier")
-
-    def comparable(self, metrics: Sequence[str]) -> list[str]:
-        from evaluator.metrics import SUPPORTED
-
-        return [name for name in metrics if name in SUPPORTED]
+    pictures = (OPERATING_POINTS, SCORE_BINS)
 
     @property
     def truth(self) -> str:
         """Which value of which column is positive."""
         return f"{self.label.column} is {self.label.positive}"
 
-    def decision(self, threshold: float) -> str:
+    def decision(self, candidate: CandidateBase) -> str:
         """Say from which score on it is positive."""
-        return f"positive from a score of {threshold:g} on"
+        if self.gives_scores(candidate):
+            return f"positive from a score of {candidate.threshold:g} on"
+        return "recorded with its outputs; it gives no scores"
 
     def check_column(self, column: ColumnSpec) -> None:
         """Refuse values that no label could have: everything would be negative."""
@@ -250,16 +90,60 @@ class BinaryTask(Task):
                     "label.negative", "the positive value is among them", "leave it out here"
                 )
 
+    def check_candidate(self, key: str, candidate: CandidateBase) -> None:
+        """Refuse what is said of other outputs, and a recording without any."""
+        refuse_keys(self, key, candidate, "scores", "abstain_below", "abstains")
+        count = len(getattr(candidate, "classes", ()))
+        if count > _CLASSES:
+            raise problem(f"{key}.classes", f"{count} are too many", "list the label's two")
+        if isinstance(candidate, RecordedCandidate) and not any(self.recorded(candidate)):
+            raise problem(
+                f"{key}.score",
+                "without a column of scores and without one of decisions there are no outputs",
+                "name the column of decisions under `prediction`, or that of scores here",
+            )
+
+    def columns(self, candidate: CandidateBase) -> tuple[tuple[str, str, str], ...]:
+        """Name probability and decision."""
+        return (
+            ("id", "as in the data", "the case"),
+            ("label", "int8", "the truth: 1 is positive"),
+            ("score", "float64", "the candidate's probability"),
+            ("prediction", "int8", "1 where the score is high enough"),
+        )
+
+    def metric_columns(self, candidate: CandidateBase, form: str = "{}") -> dict[str, Any]:
+        """Say where the score stands, if there is one, and the prediction."""
+        return {
+            "label": form.format("label"),
+            "score": form.format("score") if self.gives_scores(candidate) else None,
+            "prediction": form.format("prediction"),
+        }
+
+    def gives_scores(self, candidate: CandidateBase) -> bool:
+        """Tell whether it gives probabilities; a recording may hold decisions alone."""
+        return not isinstance(candidate, RecordedCandidate) or candidate.score is not None
+
+    def shape(self, candidate: CandidateBase, cases: int) -> tuple[int, ...]:
+        """Return that of one score a case."""
+        return (cases,)
+
+    def recorded(self, candidate: RecordedCandidate) -> RecordedColumns:
+        """Tell the columns of score and decision."""
+        return RecordedColumns(
+            () if candidate.score is None else (candidate.score,), candidate.prediction
+        )
+
     def knowing(self, column: ColumnSpec, labels: "pa.ChunkedArray") -> "Task":
         """Learn which one value is the negative one, where neither label nor column says so."""
         positive = self.label.positive
         counts = {
-            _plain(found["values"]): found["counts"]
+            plain(found["values"]): found["counts"]
             for found in labels.drop_null().value_counts().to_pylist()
         }
         others = {value: count for value, count in counts.items() if value != positive}
         negative = listed(self.label.negative) or tuple(
-            _plain(value) for value in column.allowed or () if value != positive
+            plain(value) for value in column.allowed or () if value != positive
         )
         if not negative:
             is_one = len(others) <= 1
@@ -270,13 +154,13 @@ class BinaryTask(Task):
             taken = _sides((positive,), negative)
             raise IntakeError(
                 f"{sum(unknown.values())} of {total} labels in {name!r} are {taken}"
-                f" ({_counted(unknown)})",
+                f" ({counted(unknown)})",
                 culprit="evaluation_set",
                 fix="mend what is misspelt, or list what is negative under `label.negative`; what"
                 " is written in several ways can be a column of type boolean with `true_values`"
                 " and `false_values`",
             )
-        return self.label.model_copy(update={"negative": negative or None}).task
+        return BinaryTask(self.label.model_copy(update={"negative": negative or None}))
 
     def encode_labels(self, labels: "pa.ChunkedArray") -> "pa.ChunkedArray":
         """Turn labels into 1 (positive), 0 (not) or missing."""
@@ -300,12 +184,20 @@ class BinaryTask(Task):
             text: self._meaning(candidate, text, number)
             for text, number in zip(found, numbers, strict=True)
         }
-        return texts.map(meaning).to_numpy(dtype=self.stored_type)
+        return texts.map(meaning).to_numpy(dtype=self.decision_type)
+
+    def recorded_labels(self, candidate: CandidateBase, texts: "pd.Series") -> "Array":
+        """Read 1 and 0 out of texts."""
+        import numpy as np
+
+        meanings = np.array([0, 1, None], dtype=object)
+        found: Array = meanings[self.read_texts(candidate, texts)]
+        return found
 
     def describe_unknown(self, candidate: CandidateBase, unknown: Iterable[Any]) -> str:
         """Say what they are, and what would be positive or negative."""
         positive, negative = self._values(candidate)
-        return f"are {_sides(positive, negative)} ({_counted(Counter(unknown))})"
+        return f"are {_sides(positive, negative)} ({counted(Counter(unknown))})"
 
     def _values(self, candidate: CandidateBase) -> tuple[Classes, Classes]:
         """Return what the candidate says of a positive and of a negative case, as far as known."""
@@ -340,10 +232,10 @@ class BinaryTask(Task):
         positive, negative = self._values(candidate)
         if sorted(meanings) == [0 if negative else UNKNOWN_LABEL, 1]:
             return meanings.index(1)
-        raise _error(
+        raise error(
             candidate,
             f"its classes are {', '.join(map(repr, classes))}, and the positive label is"
-            f" {_either(positive)}{', the negative one ' if negative else ''}{_either(negative)}",
+            f" {either(positive)}{', the negative one ' if negative else ''}{either(negative)}",
             fix="train it on the two values of the label, correct `label`, or say under"
             " `label_values` which class is which",
         )
@@ -353,7 +245,7 @@ class BinaryTask(Task):
     ) -> "Array":
         """Take the positive class's column."""
         if matrix.shape[1:] != (_CLASSES,):
-            raise _error(
+            raise error(
                 candidate,
                 f"it gave probabilities of shape {matrix.shape} for {cases} cases",
                 fix="make it return one column for each of its two classes",
@@ -371,7 +263,7 @@ class BinaryTask(Task):
     ) -> "Array":
         """Take the positive class out of an array that does not name its classes."""
         if array.dtype.kind != "f":
-            raise _error(
+            raise error(
                 candidate,
                 f"it gives values of type {array.dtype}, which are classes and no probabilities",
                 fix="save a model that gives probabilities",
@@ -380,17 +272,17 @@ class BinaryTask(Task):
             self._refuse_floating_classes(candidate, array.reshape(-1))
             return array.reshape(-1)
         if array.shape[1:] != (_CLASSES,):
-            raise _error(
+            raise error(
                 candidate,
                 f"it gives an array of shape {array.shape}, which is no probability of two classes",
                 fix="save a model that gives one or two columns of probabilities",
             )
         if not classes and set(self._zero_and_one(candidate)) != {0, 1}:
             positive, _ = self._values(candidate)
-            raise _error(
+            raise error(
                 candidate,
                 "it does not say which of its two columns is the positive class"
-                f" {_either(positive)}",
+                f" {either(positive)}",
                 fix="list `classes` in the order of the columns",
             )
         return array[:, self._column(candidate, classes or (0, 1))]
@@ -407,12 +299,16 @@ class BinaryTask(Task):
         classes = [one for one in (*positive, *negative) if not isinstance(one, str)]
         # Of 0 and 1 in this order, class and probability say the same.
         if self._zero_and_one(candidate) != [0, 1] and np.isin(values, classes).all():
-            raise _error(
+            raise error(
                 candidate,
                 f"all {len(values)} values that it gives are values of the label"
-                f" ({_counted(Counter(values.tolist()))}), and may be classes",
+                f" ({counted(Counter(values.tolist()))}), and may be classes",
                 fix="make it give a column of probabilities for each of its two classes",
             )
+
+    def scores_of_answers(self, candidate: CandidateBase, answers: Sequence[Any]) -> "Array":
+        """Take one number a case."""
+        return numbers_of(answers)
 
     def check_labels(
         self, candidate: CandidateBase, classes: Classes, labels: "Array", scores: "Array"
@@ -425,7 +321,7 @@ class BinaryTask(Task):
         meanings = self._meanings_of_labels(candidate, classes, set(given))
         unknown = [one for one in given if meanings[one] == UNKNOWN_LABEL]
         if unknown:
-            raise _error(
+            raise error(
                 candidate,
                 f"{len(unknown)} of its {len(given)} labels"
                 f" {self.describe_unknown(candidate, unknown)}",
@@ -437,7 +333,7 @@ class BinaryTask(Task):
         # Some labels contradict their probabilities where the model has a threshold of its own;
         # most of them do where the wrong column was taken.
         if 2 * contradicted > len(scores):
-            raise _error(
+            raise error(
                 candidate,
                 f"its labels contradict its probabilities in {contradicted} of {len(scores)} cases",
                 fix="list `classes` in the order of the columns of probabilities",
@@ -464,7 +360,7 @@ class BinaryTask(Task):
 
         numbers = np.asarray(scores)
         if numbers.shape != ids.shape:
-            raise _error(
+            raise error(
                 candidate,
                 f"it gave scores of shape {numbers.shape} for {len(ids)} cases",
                 fix="make it return one score for each case it is given",
@@ -472,20 +368,15 @@ class BinaryTask(Task):
         fix = "make it return finite scores from 0 to 1"
         if numbers.dtype.kind not in "biuf":
             what = f"it gave scores of type {numbers.dtype}, not numbers"
-            raise _error(candidate, what, fix=fix)
+            raise error(candidate, what, fix=fix)
         wrong = ~np.isfinite(numbers) | (numbers < 0) | (numbers > 1)
         # Where only decisions are recorded, that there are no scores is as declared.
-        if candidate.has_scores and wrong.any():
+        if self.gives_scores(candidate) and wrong.any():
             pairs = zip(ids[wrong][:3], numbers[wrong][:3], strict=True)
             examples = ", ".join(f"{case} -> {value}" for case, value in pairs)
             what = f"{wrong.sum()} of its {len(ids)} scores are no probabilities ({examples})"
-            raise _error(candidate, what, fix=fix)
+            raise error(candidate, what, fix=fix)
         return numbers
-
-    def decide(self, scores: "Array", threshold: float) -> "Array":
-        """Return 1 from the threshold on."""
-        decided: Array = (scores >= threshold).astype(self.stored_type)
-        return decided
 
     def are_predictions(self, values: "Array") -> bool:
         """Tell whether all are 0 or 1."""
@@ -493,38 +384,46 @@ class BinaryTask(Task):
 
         return bool(np.isin(values, (0, 1)).all())
 
-    def losses(self, labels: "Array", predictions: "Array") -> "Array":
+    def stored_labels(self, labels: "pd.Series") -> "Array":
+        """Return 1 for positive cases and 0 for others."""
+        return labels.to_numpy(dtype=self.decision_type)
+
+    def store(
+        self, candidate: CandidateBase, scores: "Array", decided: "Array | None"
+    ) -> "dict[str, Array]":
+        """Take for positive what is at the threshold or above it, where nothing else decides."""
+        import numpy as np
+
+        # The prediction follows from the score as it is stored: in 32 bits, 0.7 is below 0.7.
+        score = scores.astype(np.float64)
+        prediction = score >= candidate.threshold if decided is None else decided
+        return {"score": score, "prediction": prediction.astype(self.decision_type)}
+
+    def word(self, value: Any) -> str:
+        """Say on which side it is."""
+        return "positive" if value == 1 else "negative"
+
+    def certainty(self, frame: "pd.DataFrame") -> "pd.Series":
+        """Return the score."""
+        return frame["score"]
+
+    def errors(self, frame: "pd.DataFrame") -> "pd.Series":
+        """Return the distance of the score, or else of the decision, from the label."""
+        given = frame["score"].where(frame["score"].notna(), frame["prediction"])
+        return (given - frame["label"]).abs()
+
+    def sides(self, labels: "Array") -> "Iterator[tuple[str, Array]]":
+        """Part positive from negative cases."""
+        yield "positive from negative cases", labels
+
+    def case_losses(self, labels: "Array", predictions: "Array") -> "Array":
         """Return 1 where the decision is wrong, and 0 where it is right."""
         wrong: Array = (labels != predictions).astype(float)
         return wrong
 
 
-def _plain(value: Any) -> Any:
-    """Turn a whole number of any type into an int: a decimal or 1.0."""
-    if isinstance(value, bool | int | str):
-        return value
-    number = float(value)
-    return int(number) if number.is_integer() else number
-
-
-def _either(values: Iterable[Any]) -> str:
-    return " or ".join(map(shortened, values))
-
-
 def _sides(positive: Classes, negative: Classes) -> str:
     """Say that values are on neither side of the label."""
     if not negative:
-        return f"not {_either(positive)} (positive), and nothing says which other value is negative"
-    return f"neither {_either(positive)} (positive) nor {_either(negative)} (negative)"
-
-
-def _counted(counts: Mapping[Any, int]) -> str:
-    """List the commonest values, and how often each is there."""
-    common = Counter(counts).most_common()
-    shown = ", ".join(f"{shortened(value)} in {count}" for value, count in common[:_SHOWN])
-    more = len(common) - _SHOWN
-    return f"{shown} and {more} more" if more > 0 else shown
-
-
-def _error(candidate: CandidateBase, what: str, *, fix: str) -> CandidateError:
-    return CandidateError(what, culprit=f"candidate {candidate.name}", fix=fix)
+        return f"not {either(positive)} (positive), and nothing says which other value is negative"
+    return f"neither {either(positive)} (positive) nor {either(negative)} (negative)"

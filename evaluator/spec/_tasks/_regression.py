@@ -1,0 +1,269 @@
+"""How much: a number that a candidate estimates."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from evaluator.errors import IntakeError
+from evaluator.spec._base import problem
+from evaluator.spec._candidates import CandidateBase, RecordedCandidate
+from evaluator.spec._columns import ColumnSpec
+from evaluator.spec._tasks._task import (
+    Classes,
+    RecordedColumns,
+    Task,
+    counted,
+    error,
+    numbers_of,
+    refuse_keys,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+    from evaluator.spec._tasks._task import Array
+
+
+class RegressionTask(Task):
+    """How much: outputs are numbers, in the label's unit."""
+
+    key = "regression"
+    name = "regression"
+    label_keys = frozenset({"tolerance"})
+    decision_type = "float64"
+    method = "predict"
+    headline_metrics = ("mean_absolute_error", "root_mean_squared_error", "bias", "r2")
+    any_metric = "mean_absolute_error"
+    any_comparison = "mean_absolute_error"
+    any_measure = "mean_residual"
+    gaps_are_shares = False
+    losses = ("absolute_error", "squared_error")
+
+    @property
+    def truth(self) -> str:
+        """Which column holds the number."""
+        return f"the number {self.label.column}"
+
+    def decision(self, candidate: CandidateBase) -> str:
+        """Say that it is the number itself."""
+        return "the number that it gives"
+
+    def check_column(self, column: ColumnSpec) -> None:
+        """Refuse a column that holds no numbers."""
+        if column.kind != "number":
+            raise problem(
+                "label.column",
+                f"the column {self.label.column!r} is of type {column.type}, and no number",
+                "declare `task: binary` or `task: multiclass`, or a column of numbers",
+            )
+
+    def check_candidate(self, key: str, candidate: CandidateBase) -> None:
+        """Refuse what is said of classes, and a recording without a number."""
+        names = ("threshold", "label_values", "score", "scores", "abstain_below", "abstains")
+        refuse_keys(self, key, candidate, *names)
+        if getattr(candidate, "classes", ()):
+            raise problem(f"{key}.classes", "numbers have no classes", "take it out")
+        if isinstance(candidate, RecordedCandidate) and candidate.prediction is None:
+            raise problem(
+                f"{key}.prediction",
+                "without a column of numbers there are no outputs",
+                "name the column that holds what the AI system gave",
+            )
+
+    def knowing(self, column: ColumnSpec, labels: "pa.ChunkedArray") -> "Task":
+        """Refuse labels that are infinite."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        numbers = labels.drop_null().cast(pa.float64())
+        wrong = numbers.filter(pc.invert(pc.is_finite(numbers)))
+        if len(wrong):
+            raise IntakeError(
+                f"{len(wrong)} of {len(numbers)} labels in {self.label.column!r} are no finite"
+                f" numbers ({counted(Counter(map(str, wrong.to_pylist())))})",
+                culprit="evaluation_set",
+                fix="mend them, or leave the field empty where the truth is not known",
+            )
+        return self
+
+    def encode_labels(self, labels: "pa.ChunkedArray") -> "pa.ChunkedArray":
+        """Turn labels into floating-point numbers."""
+        import pyarrow as pa
+
+        return labels.cast(pa.float64())
+
+    def columns(self, candidate: CandidateBase) -> tuple[tuple[str, str, str], ...]:
+        """Name the number."""
+        return (
+            ("id", "as in the data", "the case"),
+            ("label", "float64", "the true number"),
+            ("prediction", "float64", "the number that was given"),
+        )
+
+    def metric_columns(self, candidate: CandidateBase, form: str = "{}") -> dict[str, Any]:
+        """Say where the number stands."""
+        return {
+            "label": form.format("label"),
+            "score": None,
+            "prediction": form.format("prediction"),
+        }
+
+    @property
+    def metric_options(self) -> dict[str, Any]:
+        """Say how far off a number may be."""
+        return {"tolerance": self.label.tolerance}
+
+    def gives_scores(self, candidate: CandidateBase) -> bool:
+        """No: the number is the prediction."""
+        return False
+
+    def decides(self, candidate: CandidateBase) -> bool:
+        """No: the number is the output."""
+        return False
+
+    def shape(self, candidate: CandidateBase, cases: int) -> tuple[int, ...]:
+        """Return that of one number a case."""
+        return (cases,)
+
+    def recorded(self, candidate: RecordedCandidate) -> RecordedColumns:
+        """Tell the column of the number."""
+        return RecordedColumns(
+            () if candidate.prediction is None else (candidate.prediction,), None
+        )
+
+    def read_texts(self, candidate: CandidateBase, texts: "pd.Series") -> "Array":
+        """Read numbers; what is none is missing."""
+        import pandas as pd
+
+        numbers: Array = pd.to_numeric(texts, errors="coerce").to_numpy(dtype=self.decision_type)
+        return numbers
+
+    def recorded_labels(self, candidate: CandidateBase, texts: "pd.Series") -> "Array":
+        """Read numbers out of texts."""
+        return self.read_texts(candidate, texts)
+
+    def describe_unknown(self, candidate: CandidateBase, unknown: Iterable[Any]) -> str:
+        """Say what they are."""
+        return f"are no numbers ({counted(Counter(unknown))})"
+
+    def check_classes(self, candidate: CandidateBase, classes: Classes) -> None:
+        """Refuse a classifier."""
+        if len(classes):
+            raise error(
+                candidate,
+                f"it is a classifier of {len(classes)} classes, and is asked for a number",
+                fix="save a regressor, or declare the `task` that it is trained for",
+            )
+
+    def scores_of_matrix(
+        self, candidate: CandidateBase, classes: Classes, matrix: "Array", cases: int
+    ) -> "Array":
+        """Take one number a case."""
+        return self.scores_of_array(candidate, classes, matrix)
+
+    def scores_of_columns(
+        self, candidate: CandidateBase, classes: Classes, columns: "Sequence[Array]"
+    ) -> "Array":
+        """Refuse several columns."""
+        raise error(
+            candidate,
+            f"it gives {len(columns)} columns, and is asked for one number a case",
+            fix="save a model that gives the number alone",
+        )
+
+    def scores_of_array(
+        self, candidate: CandidateBase, classes: Classes, array: "Array"
+    ) -> "Array":
+        """Take the one column of an array."""
+        if array.ndim > 1 and array.shape[1:] != (1,):
+            raise error(
+                candidate,
+                f"it gives an array of shape {array.shape}, and is asked for one number a case",
+                fix="save a model that gives the number alone",
+            )
+        return array.reshape(-1)
+
+    def scores_of_answers(self, candidate: CandidateBase, answers: Sequence[Any]) -> "Array":
+        """Take one number a case."""
+        return numbers_of(answers)
+
+    def check_labels(
+        self, candidate: CandidateBase, classes: Classes, labels: "Array", scores: "Array"
+    ) -> None:
+        """Refuse a model that gives labels as well: it is a classifier."""
+        raise error(
+            candidate,
+            "it gives labels beside its numbers, as a classifier does",
+            fix="save a regressor, or declare the `task` that it is trained for",
+        )
+
+    def check_scores(self, candidate: CandidateBase, scores: Any, ids: "pd.Index") -> "Array":
+        """Refuse what is not one finite number for each case."""
+        import numpy as np
+
+        numbers = np.asarray(scores)
+        if numbers.shape != ids.shape:
+            raise error(
+                candidate,
+                f"it gave numbers of shape {numbers.shape} for {len(ids)} cases",
+                fix="make it return one number for each case it is given",
+            )
+        fix = "make it return finite numbers"
+        if numbers.dtype.kind not in "iuf":
+            what = f"it gave values of type {numbers.dtype}, not numbers"
+            raise error(candidate, what, fix=fix)
+        wrong = ~np.isfinite(numbers)
+        if wrong.any():
+            pairs = zip(ids[wrong][:3], numbers[wrong][:3], strict=True)
+            examples = ", ".join(f"{case} -> {value}" for case, value in pairs)
+            what = f"{wrong.sum()} of its {len(ids)} numbers are missing or infinite ({examples})"
+            raise error(candidate, what, fix=fix)
+        return numbers
+
+    def are_predictions(self, values: "Array") -> bool:
+        """Tell whether all are finite."""
+        import numpy as np
+
+        return bool(np.isfinite(values).all())
+
+    def stored_labels(self, labels: "pd.Series") -> "Array":
+        """Return the numbers."""
+        return labels.to_numpy(dtype=self.decision_type)
+
+    def store(
+        self, candidate: CandidateBase, scores: "Array", decided: "Array | None"
+    ) -> "dict[str, Array]":
+        """Keep the number."""
+        return {"prediction": scores.astype(self.decision_type)}
+
+    def word(self, value: Any) -> str:
+        """Write the number."""
+        return f"{value:g}"
+
+    def certainty(self, frame: "pd.DataFrame") -> "pd.Series":
+        """Return that there is none."""
+        import numpy as np
+        import pandas as pd
+
+        return pd.Series(np.nan, index=frame.index)
+
+    def are_right(self, frame: "pd.DataFrame") -> "pd.Series | None":
+        """Return None: a number is off by so much."""
+        return None
+
+    def errors(self, frame: "pd.DataFrame") -> "pd.Series":
+        """Return how far off the numbers are."""
+        return (frame["prediction"] - frame["label"]).abs()
+
+    def sides(self, labels: "Array") -> "Iterator[tuple[str, Array]]":
+        """Part the upper half from the lower one."""
+        import numpy as np
+
+        if len(labels):
+            above = labels > np.median(labels)
+            yield "whether the number is in its upper half", above.astype("int32")
+
+    def case_losses(self, labels: "Array", predictions: "Array") -> "Array":
+        """Return how far off each number is."""
+        return abs(predictions - labels)
