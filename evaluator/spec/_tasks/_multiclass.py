@@ -96,6 +96,16 @@ class MulticlassTask(Task):
             self._refuse_others(f"{key}.classes", names)
         if not isinstance(candidate, RecordedCandidate):
             return
+        if candidate.abstain_below is not None and candidate.decides:
+            raise problem(
+                f"{key}.abstain_below",
+                "its decisions are recorded, and follow from no probability",
+                "take it out, or take `prediction` out",
+            )
+        if candidate.abstains and not candidate.decides:
+            raise problem(
+                f"{key}.abstains", "no decisions are recorded", "take it out, or name `prediction`"
+            )
         if candidate.scores is not None:
             self._refuse_others(f"{key}.scores", tuple(candidate.scores))
         elif candidate.prediction is None:
