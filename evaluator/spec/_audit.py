@@ -43,7 +43,15 @@ from evaluator.spec._settings import (
     LocalExecution,
     WeakSlicesSpec,
 )
-from evaluator.spec._tasks import TASKS, BinaryTask, LabelSpec, Task, TaskName, declared_task
+from evaluator.spec._tasks import (
+    SEVERAL_LABELS,
+    TASKS,
+    BinaryTask,
+    LabelSpec,
+    Task,
+    TaskName,
+    declared_task,
+)
 
 _MAX_SLICE_COLUMNS: Final = 4
 """How many columns may be crossed; beyond that slices hold hardly a case each."""
@@ -394,6 +402,8 @@ class AuditSpec(SpecModel):
     @classmethod
     def _defaults_follow_from_the_task(cls, raw: Any) -> Any:
         name = raw.get("task") if isinstance(raw, Mapping) else None
+        if isinstance(name, str) and re.fullmatch(r"multi[-_ ]?label", name):
+            raise problem("task", *SEVERAL_LABELS)
         if name == BinaryTask.key or name not in TASKS:
             return raw
         task = TASKS[name]

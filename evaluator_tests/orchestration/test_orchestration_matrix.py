@@ -23,8 +23,11 @@ from mlflow.tracking import MlflowClient
 from evaluator.certification import Ledger, require_certificate
 from evaluator.evidence import digest_of_bytes
 from evaluator.orchestration import Home
+from evaluator.spec import TASKS
 from evaluator_tests.faults import plan_faults
+from evaluator_tests.orchestration.conftest import open_home, run
 from evaluator_tests.orchestration.served import until
+from evaluator_tests.orchestration.test_orchestration_tasks import audit_of, land
 
 # The command as it is, of the small audit. Where `HOLD` names a function and a text of its
 # arguments, it waits there for a signal, or until it may go on; where `FAIL` does, that fails, in
@@ -45,11 +48,13 @@ NOTES = Path(__file__).parent
 
 def load(_):
     from evaluator_tests.orchestration.conftest import small_audit
+    from evaluator_tests.orchestration.test_orchestration_tasks import audit_of
 
     disturb("")
     if "DAYS_AHEAD" in os.environ:
         set_clocks_ahead(int(os.environ["DAYS_AHEAD"]))
-    return small_audit()
+    task = os.environ.get("TASK")
+    return audit_of(task, "flights") if task else small_audit()
 
 
 def set_clocks_ahead(days):
@@ -118,6 +123,7 @@ class Command:
         in_background: bool = False,
         fail: str | None = None,
         days_ahead: int | None = None,
+        task: str | None = None,
         name: str = "command",
     ) -> None:
         self.notes = home.root.parent
@@ -133,7 +139,7 @@ class Command:
             "PYTHONPATH": str(Path(__file__).parents[2]),
             "TMPDIR": str(self.temporary),
         }
-        settings = {"HOLD": hold, "FAIL": fail, "DAYS_AHEAD": days_ahead}
+        settings = {"HOLD": hold, "FAIL": fail, "DAYS_AHEAD": days_ahead, "TASK": task}
         environment |= {name: str(value) for name, value in settings.items() if value is not None}
         before = signal.getsignal(signal.SIGINT)
         if in_background:
@@ -392,8 +398,8 @@ def _call(*command: str) -> None:
     subprocess.run(command, check=True)
 
 
-def check_it_becomes_whole(home: Home, finished: Path) -> None:
-    with started(home) as command:
+def check_it_becomes_whole(home: Home, finished: Path, task: str | None = None) -> None:
+    with started(home, task=task) as command:
         answer = command.answer()
     assert answer.code == 0, answer
     assert "Fault" not in answer.out
@@ -502,6 +508,29 @@ def test_an_io_error_at_each_stage_costs_nothing_and_names_the_file(
             assert str(home.root / "evidence/flights") in answer.err + answer.out, (stage, answer)
         assert list(home.root.rglob("*.tmp")) == [], stage
     check_it_becomes_whole(home, finished)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", sorted(TASKS.keys() - {"binary"}))
+def test_faults_at_each_stage_cost_no_task_anything(
+    task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finished = open_home(tmp_path / "finished", monkeypatch)
+    land(finished, task, "flights")
+    shutil.copytree(finished.root, tmp_path / "home")
+    assert run(audit_of(task, "flights"), finished).faults == []
+    home = open_home(tmp_path / "home", monkeypatch)
+    for stage, of_flights in stages(home):
+        call = of_flights.replace("sturdy", "model")
+        with started(home, call, task=task) as command:
+            await_hold(command, stage)
+            command.process.kill()
+            assert command.answer().code == -9
+        with started(home, fail=call, task=task) as command:
+            answer = command.answer()
+        assert answer.code == 3, (stage, answer)
+        check_it_is_told(answer, stage)
+    check_it_becomes_whole(home, finished.root, task)
 
 
 @pytest.mark.slow

@@ -62,7 +62,7 @@ def trained(task: str, frame: pd.DataFrame) -> Any:
     return make_pipeline(scale, model).fit(frame[list(FEATURES)], frame["truth"])
 
 
-def audit_of(task: str, **settings: Any) -> Audit:
+def audit_of(task: str, audit: str = "shop", **settings: Any) -> Audit:
     label = {"type": "category", "allowed": list(CLASSES)}
     recorded = {"kind": "recorded", "path": "said.csv", "prediction": "said"}
     is_number = task == "regression"
@@ -104,14 +104,14 @@ def audit_of(task: str, **settings: Any) -> Audit:
         ],
         **settings,
     }
-    return named_audit("shop", AuditSpec.model_validate(attributes))
+    return named_audit(audit, AuditSpec.model_validate(attributes))
 
 
-def land(home: Home, task: str) -> pd.DataFrame:
+def land(home: Home, task: str, audit: str = "shop") -> pd.DataFrame:
     """Lay files, a model and a recording where the audit looks for them."""
     frame = world(task)
     for day, part in frame.groupby("day"):
-        path = home.landing("shop") / f"cases-{day}.csv"
+        path = home.landing(audit) / f"cases-{day}.csv"
         path.parent.mkdir(parents=True, exist_ok=True)
         part.drop(columns="day").to_csv(path, index=False)
     skops.io.dump(trained(task, frame[:CASES_A_DAY]), home.root / "model.skops")

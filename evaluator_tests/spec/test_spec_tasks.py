@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from evaluator.spec import TASKS, AuditSpec
+from evaluator.errors import IntakeError
+from evaluator.spec import TASKS, AuditSpec, ColumnSpec
 
 CLASSES = ["low", "middle", "high"]
 LABELS = {
@@ -108,6 +110,8 @@ def test_classes_are_those_of_the_label_in_their_order_or_else_of_its_column() -
         ("regression", {"candidate": {"prediction": None}}, "there are no outputs"),
         ("binary", {"candidate": {"prediction": None, "score": None}}, "there are no outputs"),
         ("several", {"column": {"type": "float"}}, "task"),
+        ("multi-label", {"column": {"type": "category"}}, "several labels a case are not audited"),
+        ("multiclass", {"label": {"column": ["one", "other"]}}, "several labels a case"),
     ],
 )  # fmt: skip
 def test_what_is_of_another_task_is_refused_by_name(
@@ -115,3 +119,17 @@ def test_what_is_of_another_task_is_refused_by_name(
 ) -> None:
     with pytest.raises(ValidationError, match=says.replace("(", r"\(")):
         audit(task, **keys)
+
+
+def test_labels_that_name_several_classes_are_refused_as_that() -> None:
+    column = ColumnSpec(type="category")
+    task = audit("multiclass", label={"column": "truth", "classes": CLASSES}).asks
+
+    with pytest.raises(IntakeError) as caught:
+        task.knowing(column, pa.chunked_array([["low", "low;high", '["low", "middle"]']]))
+
+    assert "2 of 3 labels in 'truth' are none of the 3 classes" in caught.value.what
+    assert "several labels a case are not audited" in caught.value.what
+    with pytest.raises(IntakeError) as caught:
+        task.knowing(column, pa.chunked_array([["low", "hihg"]]))
+    assert "several" not in caught.value.what

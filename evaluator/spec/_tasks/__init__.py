@@ -8,6 +8,7 @@ from evaluator.spec._tasks._multiclass import MulticlassTask, classes_of
 from evaluator.spec._tasks._regression import RegressionTask
 from evaluator.spec._tasks._task import (
     ABSTAINED,
+    SEVERAL_LABELS,
     UNKNOWN_LABEL,
     AnswersError,
     LabelSpec,
@@ -20,6 +21,7 @@ from evaluator.spec._tasks._task import (
 
 __all__ = [
     "ABSTAINED",
+    "SEVERAL_LABELS",
     "TASKS",
     "UNKNOWN_LABEL",
     "AnswersError",

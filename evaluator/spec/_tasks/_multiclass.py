@@ -1,5 +1,6 @@
 """Which of several classes a case is of."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -10,6 +11,7 @@ from evaluator.spec._candidates import CandidateBase, RecordedCandidate
 from evaluator.spec._columns import ColumnSpec
 from evaluator.spec._tasks._task import (
     ABSTAINED,
+    SEVERAL_LABELS,
     UNKNOWN_LABEL,
     AnswersError,
     Classes,
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
 _SHOWN: Final = 8
 """How many classes an error names."""
+_PARTS: Final = re.compile(r"[^][,;|\s\"']+")
+"""What stands between the signs by which lists are written."""
 _SLACK: Final = 1e-3
 """Probabilities of all classes add up to 1 but for so much: many are stored in few bits."""
 
@@ -138,11 +142,16 @@ class MulticlassTask(Task):
         for name in self.classes:
             del counts[name]
         if counts:
+            parts = [_PARTS.findall(one) for one in counts]
+            several = any(len(one) > 1 and {*one} <= {*self.classes} for one in parts)
             raise IntakeError(
                 f"{counts.total()} of {total} labels in {self.label.column!r} are none of the"
-                f" {len(self.classes)} classes ({counted(counts)})",
+                f" {len(self.classes)} classes ({counted(counts)})"
+                f"{f'; {SEVERAL_LABELS[0]}' if several else ''}",
                 culprit="evaluation_set",
-                fix="mend what is misspelt, or list it among the label's classes",
+                fix=SEVERAL_LABELS[1]
+                if several
+                else "mend what is misspelt, or list it among the label's classes",
             )
         return self
 

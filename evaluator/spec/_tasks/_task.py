@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from reprlib import repr as shortened
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NamedTuple, TypeAlias
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
 from evaluator.errors import CandidateError
 from evaluator.metrics import FAIRNESS_MEASURES, METRICS, Task as MetricsTask
@@ -44,6 +44,13 @@ ABSTAINED: Final = -2
 """Stands for the decision of a candidate that did not answer."""
 
 
+SEVERAL_LABELS: Final = (
+    "a case has one label, and several labels a case are not audited",
+    "declare an audit for each of them, which tells the cases that have it from the others",
+)
+"""What is wrong with several labels, and how to mend it."""
+
+
 class LabelSpec(SpecModel):
     """Where the truth stands."""
 
@@ -70,6 +77,13 @@ class LabelSpec(SpecModel):
     )
     """Of a regression: how far off a number may be, in the label's unit, that counts as near
     enough; the metric `within_tolerance` needs it."""
+
+    @field_validator("column", mode="before")
+    @classmethod
+    def _is_one_column(cls, column: Any) -> Any:
+        if isinstance(column, list):
+            raise problem("label.column", *SEVERAL_LABELS)
+        return column
 
     @model_serializer(mode="wrap")
     def _only_what_is_said(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
