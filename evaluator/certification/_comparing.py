@@ -22,11 +22,11 @@ from evaluator.scorecard import (
     WEAK_SLICES,
 )
 
-_MEASURED = ("candidate", "level", "geography", "segment", "metric")
-_COMPARED = ("candidate", "baseline", "level", "geography", "segment", "metric")
+_MEASURED = ("candidate", "level", "geography", "segment", "metric", "class")
+_COMPARED = ("candidate", "baseline", "level", "geography", "segment", "metric", "class")
 KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     MEASUREMENTS: _MEASURED,
-    ADDITIONAL_MEASUREMENTS: ("candidate", "level", "group", "metric"),
+    ADDITIONAL_MEASUREMENTS: ("candidate", "level", "group", "metric", "class"),
     COMPARISONS: _COMPARED,
     PAIRS: _COMPARED,
     RANKS: _MEASURED,
@@ -35,8 +35,8 @@ KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     OPERATING_POINTS: ("candidate", "point"),
     SCORE_BINS: ("candidate", "low"),
 }
-"""What a row of each table is about. What got worse is not among them: that rests on an earlier
-certificate's evidence."""
+"""What a row of each table is about; not every table has classes. What got worse is not among
+them: that rests on an earlier certificate's evidence."""
 # What earlier versions stored beside the gaps. Nothing reads it, so that nothing rests on it.
 _FORMER: Final = ("limit", "verdict", "needed_cases")
 # Wording and advice may improve between versions of the program; what is said may not change.
@@ -113,6 +113,7 @@ def _compare(
         odd = sorted(set(stored.columns) ^ set(again.columns))
         yield Discrepancy("figures", path, f"it has other columns: {', '.join(odd)}")
         return
+    keys = [name for name in keys if name != "class" or name in again.columns]
     (stored, places), (again, expected) = (_in_order(frame, keys) for frame in (stored, again))
     if not places.equals(expected):
         what = f"it has {len(stored)} rows for other places than the predictions give"

@@ -17,6 +17,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from evaluator.errors import RenamedKeyWarning
+from evaluator.metrics import METRICS
 from evaluator.scorecard import ALL, Slice, can_name_partitions
 from evaluator.spec._base import (
     EITHER_SPELLING,
@@ -212,6 +213,16 @@ class AuditSpec(SpecModel):
         if self.label is None:
             raise ValueError("an audit without a label asks nothing")
         return declared_task(self.task, self.label, self.truth)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the label's classes; none where the task has no several classes."""
+        return () if self.label is None else self.asks.classes
+
+    @property
+    def headline_metrics(self) -> tuple[str, ...]:
+        """The metrics that have one value over all classes, as the top of a report has them."""
+        return tuple(name for name in self.metrics if not METRICS[name].per_class)
 
     @property
     def label_column(self) -> str:
@@ -580,6 +591,12 @@ def _check_task(spec: AuditSpec) -> None:
     ):
         for name in names:
             refuse_unknown(key, f"{name!r} is of no {spec.task} task", name, known)
+    if not spec.headline_metrics:
+        raise problem(
+            "metrics",
+            "each of them has a value a class, and none says how good a candidate is in all",
+            f"add one that does, such as {task.any_metric}",
+        )
     limit = None if spec.fairness is None else spec.fairness.limit_difference
     if limit is not None and limit >= 1 and task.gaps_are_shares:
         raise problem(

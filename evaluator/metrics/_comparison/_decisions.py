@@ -165,7 +165,7 @@ def decide(
     American Statistical Association 100 (2005) 71; K. Strassburger, F. Bretz, Statistics in
     Medicine 27 (2008) 4914, for intervals that go with Holm's procedure.
     """
-    decided = {}
+    decided: dict[tuple[CandidatePair, Compared], Mapping[str, NDArray[Any]]] = {}
     for name in metrics:
         family = {key: one for key, one in found.items() if _metric_of(key[1]) == name}
         columns = _family(
