@@ -416,6 +416,13 @@ class AuditSpec(SpecModel):
         for block, defaults in usual.items():
             if isinstance(said.get(block), Mapping):
                 said[block] = {**defaults, **said[block]}
+        if isinstance(said.get("gates"), list):
+            said["gates"] = [
+                {"metric": task.calibration_error, **gate}
+                if isinstance(gate, Mapping) and gate.get("kind") == "calibration"
+                else gate
+                for gate in said["gates"]
+            ]
         return said
 
     @field_validator("metrics")

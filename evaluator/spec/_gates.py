@@ -334,7 +334,8 @@ class CalibrationGate(ScopedGate):
     metric: str = Field(
         default="expected_calibration_error", examples=["expected_calibration_error"]
     )
-    """The error of calibration; it must be among the audit's `metrics`."""
+    """The error of calibration; it must be among the audit's `metrics`. By default it is what is
+    usual for the audit's `task`: of several classes `top_label_calibration_error`."""
 
     at_most: float = Field(strict=True, allow_inf_nan=False, ge=0, examples=[0.05])
     """The highest error that passes."""

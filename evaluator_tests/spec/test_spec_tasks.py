@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from evaluator.spec import TASKS, AuditSpec, MetricGate
+from evaluator.spec import TASKS, AuditSpec, CalibrationGate, MetricGate
 
 CLASSES = ["low", "middle", "high"]
 LABELS = {
@@ -55,6 +55,16 @@ def test_metrics_of_single_classes_need_one_of_all_beside_them() -> None:
     assert spec.headline_metrics == ("accuracy",)
     with pytest.raises(ValidationError, match="metrics: each of them has a value a class"):
         audit("multiclass", metrics=["class_recall"])
+
+
+def test_a_gate_on_calibration_looks_at_what_is_usual_for_the_task() -> None:
+    scores = {name: name for name in CLASSES}
+    gates = [{"kind": "calibration", "at_most": 0.1}]
+    usual = TASKS["multiclass"].calibration_error
+    spec = audit("multiclass", {"scores": scores}, metrics=["accuracy", usual], gates=gates)
+    assert [gate.metric for gate in spec.gates if isinstance(gate, CalibrationGate)] == [usual]
+    with pytest.raises(ValidationError, match="'top_label_calibration_error' is not among"):
+        audit("multiclass", {"scores": scores}, metrics=["accuracy"], gates=gates)
 
 
 METRICS = ["accuracy", "log_loss", "class_recall", "class_calibration_error"]

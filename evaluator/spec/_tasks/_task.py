@@ -121,6 +121,8 @@ class Task(ABC):
     """A metric by which any two candidates can be compared."""
     any_measure: ClassVar[str]
     """A fairness measure for which predictions are enough."""
+    calibration_error: ClassVar[str] = "expected_calibration_error"
+    """What a gate on calibration looks at where the YAML names nothing."""
     losses: ClassVar[tuple[Loss, ...]]
     """By what weak slices can be searched, the usual one first."""
     losses_of_scores: ClassVar[tuple[Loss, ...]] = ()
