@@ -4,11 +4,12 @@ from typing import NamedTuple
 
 import pandas as pd
 import pytest
+from mlflow.utils.validation import MAX_ENTITY_KEY_LENGTH, _validate_metric_name
 
 from evaluator.certification import decide_outcomes, judge
 from evaluator.certification._gate_evidence import gate_evidence
 from evaluator.evidence import EvidenceStore, Record
-from evaluator.metrics import METRICS
+from evaluator.metrics import METRICS, slice_metrics
 from evaluator.orchestration._mlflow_runs import _numbers, as_json
 from evaluator.reporting import CandidateSummary, DashboardContent, render_dashboard
 from evaluator.scorecard import Scorecard, from_stored
@@ -101,3 +102,23 @@ def test_mlflow_gets_each_under_its_name(audited: Audited) -> None:
     for name, value in overall["value"].items():
         assert (name in logged) == pd.notna(value)
     assert set(as_json(own)["metric"]) == set(NAMES)
+
+
+def test_mlflow_gets_each_class_under_a_name_of_its_own_that_it_takes() -> None:
+    classes = ["ckb", "a/b", "a:b", "..", ".", "", "x" * 300, "x" * 301, "geography"]
+    frame = pd.DataFrame({"label": classes, "geography": "west", "segment": "new"})
+    measured = slice_metrics(
+        frame,
+        label="label",
+        prediction="label",
+        slices=["geography", "segment"],
+        task="multiclass_classification",
+        classes=classes,
+        metrics=["class_recall", "accuracy"],
+    )
+    names = [name for name, _ in _numbers(measured.assign(candidate="one"))]
+    assert len(set(names)) == len(names) == 3 * (len(classes) + 1)
+    assert {"accuracy", "class_recall/ckb", "class_recall/ckb/geography/west"} < set(names)
+    for name in names:
+        _validate_metric_name(name)
+        assert len(name) <= MAX_ENTITY_KEY_LENGTH

@@ -57,6 +57,7 @@ from ._outcomes import (
     format_outcome as format_outcome,
 )
 from ._phrases import (
+    OF_A_CLASS as OF_A_CLASS,
     format_count as format_count,
     format_list as format_list,
     format_metric as format_metric,

@@ -22,21 +22,22 @@ from evaluator.scorecard import (
     WEAK_SLICES,
 )
 
-_MEASURED = ("candidate", "level", "geography", "segment", "metric")
-_COMPARED = ("candidate", "baseline", "level", "geography", "segment", "metric")
+_CLASS = "class"
+_MEASURED = ("candidate", "level", "geography", "segment", "metric", _CLASS)
+_COMPARED = ("candidate", "baseline", "level", "geography", "segment", "metric", _CLASS)
 KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     MEASUREMENTS: _MEASURED,
-    ADDITIONAL_MEASUREMENTS: ("candidate", "level", "group", "metric"),
+    ADDITIONAL_MEASUREMENTS: ("candidate", "level", "group", "metric", _CLASS),
     COMPARISONS: _COMPARED,
     PAIRS: _COMPARED,
     RANKS: _MEASURED,
-    FAIRNESS: ("candidate", "measure", "comparison", "class", "attribute", "group"),
+    FAIRNESS: ("candidate", "measure", "comparison", _CLASS, "attribute", "group"),
     WEAK_SLICES: ("candidate", "slice", "conditions"),
     OPERATING_POINTS: ("candidate", "point"),
     SCORE_BINS: ("candidate", "low"),
 }
-"""What a row of each table is about. What got worse is not among them: that rests on an earlier
-certificate's evidence."""
+"""What a row of each table is about; not every table has classes. What got worse is not among
+them: that rests on an earlier certificate's evidence."""
 # What earlier versions stored beside the gaps. Nothing reads it, so that nothing rests on it.
 _FORMER: Final = ("limit", "verdict", "needed_cases")
 # Wording and advice may improve between versions of the program; what is said may not change.
@@ -109,10 +110,14 @@ def _compare(
     again = again.drop(
         columns=[n for n in set(again.columns) - set(stored.columns) if again[n].isna().all()]
     )
+    # Of a baseline alone nothing is compared, and so no row is of a class.
+    if _CLASS in stored and _CLASS not in again and stored[_CLASS].isna().all():
+        stored = stored.drop(columns=_CLASS)
     if set(stored.columns) != set(again.columns):
         odd = sorted(set(stored.columns) ^ set(again.columns))
         yield Discrepancy("figures", path, f"it has other columns: {', '.join(odd)}")
         return
+    keys = [name for name in keys if name != _CLASS or name in again.columns]
     (stored, places), (again, expected) = (_in_order(frame, keys) for frame in (stored, again))
     if not places.equals(expected):
         what = f"it has {len(stored)} rows for other places than the predictions give"

@@ -30,6 +30,8 @@ class GateEvidence:
         How many slices of a candidate may be missing: the audit's error budget.
     cluster
         By what cases are clustered, or None.
+    classes
+        The label's classes; none where the task has no several classes.
     """
 
     scorecard: Scorecard
@@ -39,6 +41,7 @@ class GateEvidence:
     fairness_against_best: bool = True
     allowed_missing: int = 0
     cluster: str | None = None
+    classes: Sequence[str] = ()
 
 
 def gate_evidence(spec: AuditSpec, scorecard: Scorecard) -> GateEvidence:
@@ -65,6 +68,7 @@ def gate_evidence(spec: AuditSpec, scorecard: Scorecard) -> GateEvidence:
         fairness_against_best=fairness is None or fairness.reference == "best",
         allowed_missing=spec.failed_slices_allowed(),
         cluster=spec.data.cluster,
+        classes=spec.classes,
     )
 
 

@@ -9,16 +9,20 @@ from evaluator.certification._bounds import ROUNDING
 from evaluator.metrics import METRICS
 from evaluator.scorecard import SliceState, TrainingFacts
 
+OF_A_CLASS: Final = " of a class"
+"""How the titles of metrics end that have a value a class."""
 _MOST_NAMED = 3
 
 
-def format_metric(metric: str) -> str:
+def format_metric(metric: str, of_class: str | None = None) -> str:
     """Say a metric's name: ``roc_auc`` is ``ROC AUC``, ``log_loss`` is ``log loss``.
 
     Parameters
     ----------
     metric
         The name of a metric, or of a measure of fairness or drift.
+    of_class
+        The one class that it is of, where it has a value a class.
 
     Returns
     -------
@@ -26,7 +30,8 @@ def format_metric(metric: str) -> str:
         The name for a reader, in lower case but for acronyms and people's names.
     """
     known = METRICS.get(metric)
-    return metric.replace("_", " ") if known is None else known.title
+    title = metric.replace("_", " ") if known is None else known.title
+    return title if of_class is None else f"{title.removesuffix(OF_A_CLASS)} of class {of_class}"
 
 
 def format_number(value: float, *, apart_from: float | None = None) -> str:
@@ -58,7 +63,7 @@ def _is_at(value: float, limit: float) -> bool:
 
 
 def format_count(count: int, thing: str) -> str:
-    """Count things: ``1 slice``, ``20 slices``, ``5 geographies``.
+    """Count things: ``1 slice``, ``20 slices``, ``5 geographies``, ``3 classes``.
 
     Parameters
     ----------
@@ -74,8 +79,9 @@ def format_count(count: int, thing: str) -> str:
     """
     if count == 1:
         return f"1 {thing}"
-    plural = f"{thing[:-1]}ies" if thing.endswith("y") and thing[-2] not in "aeiou" else f"{thing}s"
-    return f"{count:,} {plural}"
+    if thing.endswith("y") and thing[-2] not in "aeiou":
+        return f"{count:,} {thing[:-1]}ies"
+    return f"{count:,} {thing}{'es' if thing.endswith('s') else 's'}"
 
 
 def format_needed(cases: float, more_clusters: float, cluster: str) -> str:

@@ -224,11 +224,8 @@ def _note_missing_cases(table: pd.DataFrame, missing: set[str]) -> None:
 
 def _scopes(table: pd.DataFrame) -> pd.DataFrame:
     """Take one row a scope, of any candidate and metric."""
-    is_first = (table["candidate"] == table["candidate"].iloc[0]) & (
-        table["metric"] == table["metric"].iloc[0]
-    )
-    scopes: pd.DataFrame = table[is_first]
-    return scopes
+    scopes: pd.DataFrame = table.drop_duplicates(["level", *SLICE_COLUMNS])
+    return scopes.drop(columns="class", errors="ignore")
 
 
 def _not_compared(
@@ -250,11 +247,12 @@ def _not_compared(
                 if name in taking
                 else f"{name} was evaluated on too few slices to be compared"
             )
-            rows.append(
+            rows += [
                 scopes.assign(
                     candidate=name,
                     baseline=spec.baseline,
                     metric=metric,
+                    **({} if one is None else {"class": one}),
                     **dict.fromkeys(_NUMBERS, float("nan")),
                     n=scopes["n"] if name in taking else 0,
                     n_effective=0.0,
@@ -265,7 +263,8 @@ def _not_compared(
                     status="undefined",
                     reason=reason,
                 ).astype({"clusters": "Int64", "higher_is_better": "boolean"})
-            )
+                for one in spec.asks.classes_of(metric)
+            ]
     return rows
 
 

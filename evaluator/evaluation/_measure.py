@@ -79,21 +79,23 @@ def measure_by(
         levels=levels,
         **dependence_columns(spec.data),
     )
-    first = measured[measured["metric"] == measured["metric"].iloc[0]]
+    scopes = measured.drop_duplicates(["level", *slices]).drop(columns="class", errors="ignore")
     undefined = [
-        first.assign(
+        scopes.assign(
             metric=name,
+            **({} if one is None else {"class": one}),
             value=float("nan"),
             low=float("nan"),
             high=float("nan"),
             n_effective=0.0,
-            clusters=pd.array([pd.NA] * len(first), dtype="Int64"),
+            clusters=pd.array([pd.NA] * len(scopes), dtype="Int64"),
             design_effect=float("nan"),
             status="undefined",
             reason=f"{candidate.name} gives decisions and no scores",
         )
         for name in spec.metrics
         if name not in possible
+        for one in spec.asks.classes_of(name)
     ]
     together: pd.DataFrame = pd.concat(
         [measured if possible else measured.iloc[:0], *undefined], ignore_index=True

@@ -121,7 +121,8 @@ class MetricInfo:
     option
         The parameter of `slice_metrics` that it is not measured without; None where there is none.
     per_class
-        Whether it has a value a class; then it is only measured where it is asked for.
+        Which metric of a binary classifier it is, of each class against the rest: it has a value a
+        class, and is only measured where it is asked for. None where it has one value.
     """
 
     name: str
@@ -136,7 +137,7 @@ class MetricInfo:
     no_paired_test: str | None = None
     residual: bool = False
     option: Literal["classes", "abstains", "tolerance"] | None = None
-    per_class: bool = False
+    per_class: str | None = None
 
     def __post_init__(self) -> None:
         if not self.title:
@@ -344,14 +345,13 @@ _METRICS = (
             higher_is_better=None if kind == "share" else True,
             description=description,
             title=f"{kind.replace('f1', 'F1')} of a class",
-            per_class=True,
-            no_paired_test="it has a value a class; candidates are compared by means over classes",
+            per_class=of_two,
         )
-        for kind, description in (
-            ("recall", "Share of the cases of a class that were predicted as it."),
-            ("precision", "Share of what was predicted as a class that is of it."),
-            ("f1", "Harmonic mean of precision and recall of a class."),
-            ("share", "Share of cases that were predicted as a class."),
+        for kind, of_two, description in (
+            ("recall", "recall", "Share of the cases of a class that were predicted as it."),
+            ("precision", "precision", "Share of what was predicted as a class that is of it."),
+            ("f1", "f1", "Harmonic mean of precision and recall of a class."),
+            ("share", "selection_rate", "Share of cases that were predicted as a class."),
         )
     ),
     MetricInfo(
@@ -422,6 +422,19 @@ _METRICS = (
         probability=True,
         calibration_error=True,
         no_paired_test=_BY_CHANCE,
+    ),
+    MetricInfo(
+        "class_calibration_error",
+        _MULTICLASS,
+        needs="score",
+        higher_is_better=False,
+        description="Mean absolute gap between the probability of a class and its share, over ten "
+        "equal bins.",
+        probability=True,
+        title="calibration error of a class",
+        calibration_error=True,
+        no_paired_test=_BY_CHANCE,
+        per_class="expected_calibration_error",
     ),
     *(
         MetricInfo(

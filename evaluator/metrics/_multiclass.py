@@ -72,6 +72,14 @@ class MulticlassRows:
     possible: tuple[int, ...]
     declared: bool
 
+    def against_rest(self, value: Any) -> tuple[BoolArray, BoolArray, FloatArray | None]:
+        """Give of a class which rows have it, which were predicted so, and its scores."""
+        # One that only another candidate ever predicts is none of these.
+        is_known = value in self.classes
+        number = self.classes.index(value) if is_known else len(self.classes)
+        scores = self.scores[:, number] if is_known and self.scores is not None else None
+        return self.label == number, self.prediction == number, scores
+
 
 class MulticlassLevel:
     """The rows at one level, and what several metrics need of them."""
@@ -433,6 +441,13 @@ def _classwise_calibration_error(at: MulticlassLevel) -> Estimate:
     return calibration_error_of_classes(at.design, list(at.scores.T), at.of_class, at.confidence)
 
 
+def _class_calibration_error(at: MulticlassLevel) -> dict[Any, Estimate]:
+    return {
+        value: calibration_error_of_classes(at.design, [score], [label], at.confidence)
+        for value, score, label in zip(at.rows.classes, at.scores.T, at.of_class, strict=True)
+    }
+
+
 def _roc_auc(linear: _Linear) -> LevelMetric[MulticlassLevel]:
     def measure(at: MulticlassLevel) -> Estimate:
         estimate = at.interval(linear(at), at.of_class)
@@ -500,6 +515,7 @@ MULTICLASS: Mapping[str, LevelMetric[MulticlassLevel]] = {
     ),
     "top_label_calibration_error": LevelMetric(_top_label_calibration_error),
     "classwise_calibration_error": LevelMetric(_classwise_calibration_error),
+    "class_calibration_error": LevelMetric(_class_calibration_error),
     **{f"top_{count}_accuracy": _share(_in_top(count), count) for count in TOP_COUNTS},
 }
 """All metrics of a multiclass classifier, by name."""

@@ -96,7 +96,7 @@ _PACKAGES = (
 
 def headline_metrics(spec: AuditSpec) -> tuple[str, ...]:
     """Choose the metrics that stand at the top of page and terminal."""
-    return spec.metrics[:HEADLINES]
+    return spec.headline_metrics[:HEADLINES]
 
 
 def store_certificate(

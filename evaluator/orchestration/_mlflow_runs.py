@@ -1,5 +1,6 @@
 """One MLflow run a candidate, so that measurements stand beside those of training."""
 
+import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ IDENTITY_TAG = "evaluator.identity"
 DAGSTER_RUN_TAG = "dagster.run"
 
 _METRICS_FILE = "slice_metrics.json"
+_LONGEST_CLASS = 100
 
 
 def store_mlflow_runs(
@@ -161,11 +163,20 @@ def _numbers(measurements: pd.DataFrame) -> Iterator[tuple[str, float]]:
         if one.value is not None:
             group = one.geography or one.segment
             suffix = "" if group is None else f"/{one.level}/{_safe(group)}"
-            yield f"{one.metric}{suffix}", one.value
+            of_class = "" if one.class_ is None else f"/{_safe_class(one.class_)}"
+            yield f"{one.metric}{of_class}{suffix}", one.value
 
 
 def _safe(name: str) -> str:
     return "".join(c if c.isalnum() or c in "_-. " else "_" for c in name)
+
+
+def _safe_class(name: str) -> str:
+    """Spell a class as MLflow takes it, told apart from others that are then spelt alike."""
+    safe = _safe(name)[:_LONGEST_CLASS]
+    if safe == name and name.strip("."):
+        return name
+    return f"{safe}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def _tables(judged: JudgedScorecard, candidate: str) -> dict[str, pd.DataFrame]:

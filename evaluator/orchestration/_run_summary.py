@@ -115,7 +115,7 @@ def format_run_summary(state: AuditState, summary: RunSummary) -> Iterator[str]:
             verdicts=judged.verdicts,
             scorecard=judged.scorecard,
             fairness_gaps=judged.fairness_gaps,
-            headline_metric=state.spec.metrics[0],
+            headline_metric=state.spec.headline_metrics[0],
             command=show,
         )
         first += ["", *table]

@@ -92,7 +92,7 @@ def find_examples(state: AuditState, judged: JudgedScorecard) -> Iterator[SliceE
         return
     found = standout_slices(
         judged.scorecard.measurements,
-        metrics=spec.metrics[:1],
+        metrics=spec.headline_metrics[:1],
         minimum_support=spec.minimum_support,
         most=_MOST_SLICES,
     )

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from evaluator.certification import (
+    OF_A_CLASS,
     Outcome,
     Verdict,
     format_count,
@@ -28,7 +29,7 @@ from evaluator.reporting._overview import (
 )
 from evaluator.reporting._slices import sign_of
 from evaluator.reporting._weak_slices import worsened_groups
-from evaluator.scorecard import Measurement, read_slices
+from evaluator.scorecard import OVERALL, Measurement, read_slices
 
 MAX_CARDS = 5
 """More candidates than these stand in a table, and are its rows in the matrix of gates."""
@@ -190,10 +191,11 @@ def _held(verdict: Verdict) -> str:
     )
     if not is_of_metric or verdict.metric is None or verdict.limit is None:
         return f"“{verdict.gate}” {'fails' if is_broken else 'is open'}"
-    where = "" if verdict.level == "overall" else f" of {verdict.scope}"
+    metric = format_metric(verdict.metric).removesuffix(OF_A_CLASS)
+    where = "" if verdict.scope == OVERALL else f" of {verdict.scope}"
     side = "below" if verdict.limit == verdict.minimum else "above"
     verb = "is" if is_broken else "may be"
-    return f"{format_metric(verdict.metric)}{where} {verb} {side} {verdict.limit:g}"
+    return f"{metric}{where} {verb} {side} {verdict.limit:g}"
 
 
 def _worst_places(content: DashboardContent) -> dict[str, str]:

@@ -134,7 +134,8 @@ def rank_table(
             not_told_apart_from=rank.not_told_apart_from or "",
         )
         for rank in scorecard.rows(Rank)
-        if rank.is_overall
+        # Of many classes the columns would be too many.
+        if rank.is_overall and rank.class_ is None
     }
     if not cells:
         return None
@@ -192,7 +193,7 @@ def _row(one: Comparison, scales: Mapping[str, Scale]) -> ComparisonRow:
     difference = finite(one.difference)
     low, high = finite(one.low_adjusted), finite(one.high_adjusted)
     return ComparisonRow(
-        metric=format_metric(one.metric),
+        metric=format_metric(one.metric, one.class_),
         scope=format_scope(one.geography, one.segment),
         conclusion=one.conclusion,
         kind=_kind(one.conclusion),

@@ -20,6 +20,8 @@ class ScopeRow:
     ----------
     geography, segment
         None where it is of all.
+    of_class
+        None where the metric has one value over all classes.
     side
         ``higher`` or ``lower``, whichever is better; empty where neither is.
     cases
@@ -29,6 +31,7 @@ class ScopeRow:
     geography: str | None
     segment: str | None
     metric: str
+    of_class: str | None
     side: str
     cases: int
     cells: Sequence[Measurement | None]
@@ -49,9 +52,12 @@ def every_slice(content: DashboardContent) -> EverySlice:
     is_whole = len(measurements) <= MOST_CELLS
     read = read_measurements(measurements, metrics=None if is_whole else content.headline_metrics)
     candidates = [candidate.name for candidate in content.candidates]
-    found: dict[tuple[str | None, str | None], dict[str, dict[str, Measurement]]] = {}
+    found: dict[
+        tuple[str | None, str | None], dict[tuple[str, str | None], dict[str, Measurement]]
+    ] = {}
     for one in read:
-        found.setdefault(one.scope, {}).setdefault(one.metric, {})[one.candidate] = one
+        by_metric = found.setdefault(one.scope, {})
+        by_metric.setdefault((one.metric, one.class_), {})[one.candidate] = one
     scopes = sorted(found, key=lambda scope: sum(part is not None for part in scope))
     return EverySlice(
         candidates=candidates,
@@ -60,12 +66,13 @@ def every_slice(content: DashboardContent) -> EverySlice:
                 geography=scope[0],
                 segment=scope[1],
                 metric=metric,
+                of_class=of_class,
                 side=_better_side(metric),
                 cases=max(one.n or 0 for one in by_candidate.values()),
                 cells=[by_candidate.get(name) for name in candidates],
             )
             for scope in scopes
-            for metric, by_candidate in found[scope].items()
+            for (metric, of_class), by_candidate in found[scope].items()
         ],
         is_whole=is_whole,
     )

@@ -184,9 +184,8 @@ def _drawn(value: float | None, gap: DecidedGap) -> float | None:
 
 
 def _row(gap: DecidedGap, scales: Mapping[bool, Scale]) -> GapRow:
-    measure = format_metric(gap.measure)
     return GapRow(
-        measure=measure if gap.class_ is None else f"{measure} of class {gap.class_}",
+        measure=format_metric(gap.measure, gap.class_),
         is_ratio=gap.is_ratio,
         attribute=gap.attribute,
         group=gap.group,

@@ -266,7 +266,7 @@ def standout_groups(content: DashboardContent) -> dict[str, list[StandoutRow]]:
             StandoutRow(
                 standout=standout,
                 scope=format_place(found.geography, found.segment),
-                metric=format_metric(found.metric),
+                metric=format_metric(found.metric, found.class_),
                 plot=scales[found.candidate, found.metric].plot(
                     standout.value, low=found.low, high=found.high, mark=standout.overall
                 ),

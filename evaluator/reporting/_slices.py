@@ -79,7 +79,8 @@ def standout_slices(
     Returns
     -------
     list[Standout]
-        By candidate, then metric, worse before better, and within a side by distance. Left out
+        By candidate, then metric, worse before better, and within a side by distance; of a metric
+        that has a value a class, the furthest of all classes. Left out
         are measurements that are not ``ok``, slices whose interval holds the overall value, and a
         candidate without an overall measurement. Slices are picked after looking at all of them, so
         that the extreme ones are still partly extreme by chance.
@@ -90,20 +91,25 @@ def standout_slices(
     for candidate in dict.fromkeys(measurement.candidate for measurement in known):
         for metric in metrics:
             mine = [f for f in usable if f.candidate == candidate and f.metric == metric]
-            overall = next((f.value for f in mine if f.level == "overall"), None)
-            if overall is not None:
-                slices = [f for f in mine if f.level == SLICE_LEVEL]
-                found += _standouts_of(slices, overall, minimum_support=minimum_support, most=most)
+            overall = {f.class_: f.value for f in mine if f.level == "overall"}
+            slices = [f for f in mine if f.level == SLICE_LEVEL]
+            found += _standouts_of(slices, overall, minimum_support=minimum_support, most=most)
     return found
 
 
 def _standouts_of(
-    slices: Sequence[Measurement], overall: float, *, minimum_support: int, most: int
+    slices: Sequence[Measurement],
+    overall_values: Mapping[str | None, float | None],
+    *,
+    minimum_support: int,
+    most: int,
 ) -> list[Standout]:
+    """Find them by the overall values of each class, or of no class."""
     standouts = [
         _compare(measurement, measurement.value, overall)
         for measurement in slices
-        if measurement.value is not None
+        if (overall := overall_values.get(measurement.class_)) is not None
+        and measurement.value is not None
         and measurement.value != overall
         and measurement.support >= minimum_support
         and not _holds(measurement, overall)

@@ -135,7 +135,8 @@ def _headline_table(
 def _format_standout(standout: Standout) -> str:
     found = standout.measurement
     return (
-        f"{found.candidate}: {format_metric(found.metric)} {format_number(standout.value)} on "
+        f"{found.candidate}: {format_metric(found.metric, found.class_)}"
+        f" {format_number(standout.value)} on "
         f"{format_place(found.geography, found.segment)}, {standout.direction} than "
         f"{format_number(standout.overall)} overall ({format_count(found.support, 'case')})"
     )

@@ -14,8 +14,9 @@ CURRENT = "current"
 
 _COLUMNS = ["candidate", "metric", "level", "geography", "segment", "value", "low", "high", "n"]
 _COLUMNS += ["n_effective", "status", "reason"]
-# A difference has no design effect, and what an earlier version stored has neither.
-_DEPENDENCE = ("clusters", "design_effect")
+# A difference has no design effect, what an earlier version stored has neither that nor clusters,
+# and only what is measured of single classes has a class.
+_OPTIONAL = ("clusters", "design_effect", "class")
 
 
 def slice_keys(frame: pd.DataFrame) -> "pd.Series[Any]":
@@ -55,6 +56,8 @@ class Measurement:
     design_effect
         How many of the cases that it rests on count as much as one independent case; None where
         there are neither clusters nor weights.
+    class_
+        Which class it is of; None where the metric has one value over all of them.
     """
 
     candidate: str
@@ -71,6 +74,7 @@ class Measurement:
     reason: str
     clusters: int | None = None
     design_effect: float | None = None
+    class_: str | None = None
 
     @property
     def scope(self) -> tuple[str | None, str | None]:
@@ -161,8 +165,8 @@ def read_measurements(
     for name, wanted in (("metric", metrics), ("level", levels)):
         if wanted is not None:
             chosen &= scorecard[name].isin(list(wanted))
-    rows = scorecard.loc[chosen, [*_COLUMNS, *(name for name in _DEPENDENCE if name in scorecard)]]
-    whole = rows.reindex(columns=[*_COLUMNS, *_DEPENDENCE])
+    rows = scorecard.loc[chosen, [*_COLUMNS, *(name for name in _OPTIONAL if name in scorecard)]]
+    whole = rows.reindex(columns=[*_COLUMNS, *_OPTIONAL]).rename(columns={"class": "class_"})
     return [_measurement(row) for row in whole.itertuples(index=False)]
 
 
@@ -304,4 +308,5 @@ def _measurement(row: Any) -> Measurement:
         reason="" if state == "ok" else why or "no reason was recorded",
         clusters=None if clusters is None else int(clusters),
         design_effect=number(row.design_effect),
+        class_=text(row.class_),
     )

@@ -40,6 +40,7 @@ class AdditionalMeasurement:
     level: str
     group: str
     metric: str
+    class_: str | None = None
     value: float | None = None
     low: float | None = None
     high: float | None = None
@@ -57,6 +58,8 @@ class Comparison:
 
     Attributes
     ----------
+    class_
+        Which class it is of; None where the metric has one value over all of them.
     low, high
         The interval of this difference alone; those that are adjusted agree with `conclusion`.
     clusters
@@ -71,6 +74,7 @@ class Comparison:
     geography: str | None = None
     segment: str | None = None
     metric: str
+    class_: str | None = None
     difference: float | None = None
     low: float | None = None
     high: float | None = None
@@ -105,6 +109,7 @@ class Rank:
     geography: str | None = None
     segment: str | None = None
     metric: str
+    class_: str | None = None
     candidate: str
     rank: int | None = None
     best_rank: int

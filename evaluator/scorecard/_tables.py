@@ -59,18 +59,28 @@ DATA_PREFIX: Final = "data."
 """Stands before the name of a declared column, which may be called `label` or `id` itself."""
 
 
+_CLASS: Final = pa.field("class", pa.string())
+
+
+def _but_class(schema: pa.Schema) -> pa.Schema:
+    return schema.remove(schema.get_field_index(_CLASS.name))
+
+
 SCHEMAS: Final[Mapping[str, pa.Schema]] = {
-    ADDITIONAL_MEASUREMENTS: schema_of(AdditionalMeasurement),
-    COMPARISONS: schema_of(Comparison),
-    PAIRS: schema_of(Comparison),
-    RANKS: schema_of(Rank),
+    ADDITIONAL_MEASUREMENTS: _but_class(schema_of(AdditionalMeasurement)),
+    COMPARISONS: _but_class(schema_of(Comparison)),
+    PAIRS: _but_class(schema_of(Comparison)),
+    RANKS: _but_class(schema_of(Rank)),
     FAIRNESS: schema_of(Gap),
     WEAK_SLICES: schema_of(WeakSlice),
     WORSENED: schema_of(WorsenedSlice),
     OPERATING_POINTS: schema_of(OperatingPoint),
     SCORE_BINS: schema_of(ScoreBin),
 }
-"""The columns of each table but the measurements, which have those of the audit's metrics."""
+"""The columns of each table but the measurements, which have those of the audit's metrics.
+
+Where these are of single classes, tables of metrics have a column `class` behind `metric`.
+"""
 
 # Read back as they were written, where some are missing.
 _NULLABLE = {"clusters": "Int64", "higher_is_better": "boolean", "rank": "Int64"}
@@ -90,16 +100,16 @@ def to_stored(found: Sequence[Mapping[str, pd.DataFrame]]) -> dict[str, pa.Table
     dict[str, pyarrow.Table]
         All of `SCHEMAS`, in their order; without rows where nothing was found.
     """
-    parts: dict[str, list[pa.Table]] = {name: [] for name in SCHEMAS}
-    for tables in found:
-        for name, table in tables.items():
-            if len(table):
-                schema = SCHEMAS[name]
-                parts[name].append(pa.Table.from_pandas(table, schema=schema, preserve_index=False))
-    return {
-        name: pa.concat_tables([schema.empty_table(), *parts[name]]).combine_chunks()
-        for name, schema in SCHEMAS.items()
-    }
+    stored = {}
+    for name, form in SCHEMAS.items():
+        frames = [tables[name] for tables in found if name in tables and len(tables[name])]
+        schema = form
+        of_classes = any("class" in frame and frame["class"].notna().any() for frame in frames)
+        if of_classes and _CLASS.name not in form.names:
+            schema = form.insert(form.get_field_index("metric") + 1, _CLASS)
+        parts = [pa.Table.from_pandas(one, schema=schema, preserve_index=False) for one in frames]
+        stored[name] = pa.concat_tables([schema.empty_table(), *parts]).combine_chunks()
+    return stored
 
 
 def from_stored(table: pa.Table) -> pd.DataFrame:

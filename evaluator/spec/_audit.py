@@ -17,6 +17,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from evaluator.errors import RenamedKeyWarning
+from evaluator.metrics import METRICS
 from evaluator.scorecard import ALL, Slice, can_name_partitions
 from evaluator.spec._base import (
     EITHER_SPELLING,
@@ -222,6 +223,16 @@ class AuditSpec(SpecModel):
         return declared_task(self.task, self.label, self.truth)
 
     @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the label's classes; none where the task has no several classes."""
+        return () if self.label is None else self.asks.classes
+
+    @property
+    def headline_metrics(self) -> tuple[str, ...]:
+        """The metrics that have one value over all classes, as the top of a report has them."""
+        return tuple(name for name in self.metrics if not METRICS[name].per_class)
+
+    @property
     def label_column(self) -> str:
         """The label's column; there is none without a label."""
         if self.label is None:
@@ -415,6 +426,13 @@ class AuditSpec(SpecModel):
         for block, defaults in usual.items():
             if isinstance(said.get(block), Mapping):
                 said[block] = {**defaults, **said[block]}
+        if isinstance(said.get("gates"), list):
+            said["gates"] = [
+                {"metric": task.calibration_error, **gate}
+                if isinstance(gate, Mapping) and gate.get("kind") == "calibration"
+                else gate
+                for gate in said["gates"]
+            ]
         return said
 
     @field_validator("metrics")
@@ -590,6 +608,12 @@ def _check_task(spec: AuditSpec) -> None:
     ):
         for name in names:
             refuse_unknown(key, f"{name!r} is of no {spec.task} task", name, known)
+    if not spec.headline_metrics:
+        raise problem(
+            "metrics",
+            "each of them has a value a class, and none says how good a candidate is in all",
+            f"add one that does, such as {task.any_metric}",
+        )
     limit = None if spec.fairness is None else spec.fairness.limit_difference
     if limit is not None and limit >= 1 and task.gaps_are_shares:
         raise problem(

@@ -47,10 +47,15 @@ def listed(values: LabelValues | None) -> tuple[Any, ...]:
     return values if isinstance(values, tuple) else (values,)
 
 
+def key_of(field: str) -> str:
+    """Return what a field is called in the YAML, where a key may be called `class`."""
+    return field.rstrip("_")
+
+
 def _spellings(name: str) -> str | AliasChoices:
     """Let a field be written in its former spelling too."""
     former = [old for old, new in RENAMED_KEYS.items() if new == name]
-    return AliasChoices(name, *former) if former else name
+    return AliasChoices(name, *former) if former else key_of(name)
 
 
 class SpecModel(BaseModel):
@@ -60,7 +65,8 @@ class SpecModel(BaseModel):
         extra="forbid",
         frozen=True,
         use_attribute_docstrings=True,
-        alias_generator=AliasGenerator(validation_alias=_spellings),
+        alias_generator=AliasGenerator(validation_alias=_spellings, serialization_alias=key_of),
+        serialize_by_alias=True,
     )
 
     @model_validator(mode="before")

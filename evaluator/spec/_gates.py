@@ -4,12 +4,20 @@ from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Protocol, Self
 
-from pydantic import Field, Tag, field_validator, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    Tag,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from evaluator.metrics import FAIRNESS_MEASURES, METRICS
 from evaluator.scorecard import Slice
 from evaluator.spec._base import (
+    LabelValue,
     SchemaByKind,
     SpecModel,
     kind_discriminator,
@@ -19,6 +27,7 @@ from evaluator.spec._base import (
 from evaluator.spec._candidates import CandidateSpec
 from evaluator.spec._data import DataSpec, LabelsSpec
 from evaluator.spec._settings import FairnessSpec, WeakSlicesSpec
+from evaluator.spec._tasks import class_name
 
 GateLevel = Literal["overall", "geography", "segment", "slice"]
 
@@ -51,6 +60,8 @@ class Declared(Protocol):
     def baseline(self) -> str | None: ...
     @property
     def compares(self) -> bool: ...
+    @property
+    def classes(self) -> Sequence[str]: ...
     def slice_values(self) -> Mapping[str, Collection[str]]: ...
 
 
@@ -91,7 +102,43 @@ class EstimateGate(GateBase):
     value alone, as if it were known exactly; the report says so."""
 
 
-class ScopedGate(EstimateGate):
+class ClassGate(EstimateGate):
+    """A gate on what may have a value a class."""
+
+    class_: LabelValue | None = Field(default=None, examples=["high"])
+    """Of a multiclass task: the one class that the gate is for, where what it looks at has a value
+    a class. Without it the limits must be kept by every class."""
+
+    @property
+    def of_class(self) -> str | None:
+        """The name of the one class that it is for."""
+        return None if self.class_ is None else class_name(self.class_)
+
+    def check_references(self, key: str, audit: Declared) -> None:
+        """Refuse a class that the label does not have."""
+        super().check_references(key, audit)
+        if self.of_class is None:
+            return
+        if not audit.classes:
+            raise problem(f"{key}.class", "the label has no several classes", "take it out")
+        what = f"the label has no class {self.of_class!r}"
+        refuse_unknown(f"{key}.class", what, self.of_class, audit.classes)
+
+    def _refuse_class(self, of: str) -> None:
+        """Refuse a class of what has one value over all of them."""
+        if self.class_ is not None:
+            raise problem(
+                "class", f"{of} has one value over all classes, and none of each", "take it out"
+            )
+
+    @model_serializer(mode="wrap")
+    def _only_what_is_said(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # What was certified before it could be declared says the same.
+        said: dict[str, Any] = handler(self)
+        return {key: one for key, one in said.items() if key != "class" or one is not None}
+
+
+class ScopedGate(ClassGate):
     """A gate on measurements of scopes: overall, at margins or in slices."""
 
     if TYPE_CHECKING:
@@ -145,6 +192,12 @@ class ScopedGate(EstimateGate):
                 refuse_unknown(
                     f"{key}.{dimension}", f"there is no {dimension} {name!r}", name, known
                 )
+
+    @model_validator(mode="after")
+    def _class_fits(self) -> Self:
+        if not METRICS[self.metric].per_class:
+            self._refuse_class(self.metric)
+        return self
 
     @model_validator(mode="after")
     def _scope_or_level(self) -> Self:
@@ -261,6 +314,14 @@ class MetricGate(ScopedGate):
                 f"of {self.metric} neither more nor less is better",
                 "choose a metric that has a direction, or use `at_least` and `at_most`",
             )
+        info = METRICS[self.metric]
+        # Of other metrics there may be such a gate that was certified by.
+        if against and info.per_class and info.no_paired_test:
+            raise problem(
+                against[0],
+                f"candidates are not compared by {self.metric}: {info.no_paired_test}",
+                "use `at_least` or `at_most`",
+            )
         return self
 
 
@@ -273,7 +334,8 @@ class CalibrationGate(ScopedGate):
     metric: str = Field(
         default="expected_calibration_error", examples=["expected_calibration_error"]
     )
-    """The error of calibration; it must be among the audit's `metrics`."""
+    """The error of calibration; it must be among the audit's `metrics`. By default it is what is
+    usual for the audit's `task`: of several classes `top_label_calibration_error`."""
 
     at_most: float = Field(strict=True, allow_inf_nan=False, ge=0, examples=[0.05])
     """The highest error that passes."""
@@ -286,7 +348,7 @@ class CalibrationGate(ScopedGate):
         return metric
 
 
-class FairnessGate(EstimateGate):
+class FairnessGate(ClassGate):
     """How differently groups of cases may be treated. It needs `fairness` in the audit."""
 
     kind: Literal["fairness"] = Field(examples=["fairness"])
@@ -325,6 +387,12 @@ class FairnessGate(EstimateGate):
         what = f"there is no fairness measure {measure!r}"
         refuse_unknown("measure", what, measure, FAIRNESS_MEASURES)
         return measure
+
+    @model_validator(mode="after")
+    def _class_fits(self) -> Self:
+        if not FAIRNESS_MEASURES[self.measure].per_class:
+            self._refuse_class(self.measure)
+        return self
 
     @model_validator(mode="after")
     def _there_is_a_limit(self) -> Self:

@@ -21,6 +21,7 @@ from evaluator.spec._audit import AuditSpec
 from evaluator.spec._base import (
     MOVED_KEYS,
     RENAMED_KEYS,
+    key_of,
     kind_of,
     models_in,
     move_keys,
@@ -181,7 +182,7 @@ def _describe_unknown_key(location: _KeyPath, attributes: Any) -> tuple[str, str
     """Say that there is no such key, or that it stands there under its present name too."""
     name = str(location[-1])
     model = next(models_in(_expected_at(location[:-1], attributes).annotation), None)
-    known = sorted(model.model_fields) if model else []
+    known = sorted(map(key_of, model.model_fields)) if model else []
     renamed = RENAMED_KEYS.get(name)
     if renamed in known:
         return f"`{renamed}`, as it is called now, stands there too", "keep that one"
@@ -225,7 +226,8 @@ def _expected_at(location: _KeyPath, attributes: Any) -> _Expected:
         annotation = _without_null(expected.annotation)
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             name = RENAMED_KEYS.get(str(part), str(part))
-            field = annotation.model_fields.get(name)
+            fields = {key_of(field): one for field, one in annotation.model_fields.items()}
+            field = fields.get(name)
             if field is None:
                 return expected._replace(annotation=None, is_field=False)
             expected = _Expected(field.annotation, field, name, is_field=True)

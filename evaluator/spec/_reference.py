@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from evaluator.spec._audit import AuditSpec
-from evaluator.spec._base import kind_of, models_in, yaml_line
+from evaluator.spec._base import key_of, kind_of, models_in, yaml_line
 
 _INTRODUCTION = """\
 # An audit's YAML
@@ -88,7 +88,7 @@ def _section(section: _Section) -> str:
     """Write a block's title, its description and its keys."""
     description = " ".join((section.model.__doc__ or "").split())
     keys = "\n".join(
-        _key(name, field)
+        _key(key_of(name), field)
         for name, field in section.model.model_fields.items()
         if name not in section.described
     )

@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 
 from evaluator.certification import EvaluationSetSummary, Ledger, Outcome, TrustedKeys, Waiver
+from evaluator.certification._comparing import compare_tables
 from evaluator.certification._recomputation import recompute
-from evaluator.certification._statement import Discrepancy
+from evaluator.certification._statement import Discrepancy, EvidenceItem
 from evaluator.certification._stored_evidence import StoredEvidence
 from evaluator.evidence import digest_of_bytes
 from evaluator.scorecard import (
@@ -20,6 +21,7 @@ from evaluator.scorecard import (
     COMPARISONS,
     DAYS,
     FAIRNESS,
+    MEASUREMENTS,
     PAIRS,
     RANKS,
     WEAK_SLICES,
@@ -505,3 +507,17 @@ def test_what_qualifies_an_outcome_and_is_left_out_is_found(
     assert "what qualifies its outcome is" in said
     assert gone not in said
     assert gone in again
+
+
+def test_figures_of_two_classes_that_changed_places_are_found() -> None:
+    where = {"candidate": "one", "level": "overall", "geography": None, "segment": None}
+    rows = pd.DataFrame(
+        {**where, "metric": "class_recall", "class": ["low", "high"], "value": [0.1, 0.9]}
+    )
+    forged = {MEASUREMENTS: rows.assign(value=[0.9, 0.1])}
+    item = EvidenceItem.model_construct(folder="shop")
+    found = compare_tables(item, forged, {MEASUREMENTS: rows}, among_others=False)
+    assert [one.what for one in found] == [
+        "one, overall, class_recall, high: value is 0.1, recomputed 0.9",
+        "one, overall, class_recall, low: value is 0.9, recomputed 0.1",
+    ]

@@ -5,13 +5,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from sklearn import metrics as reference
 
 from evaluator.metrics import (
+    METRICS,
     MetricsInputError,
     compare_candidates,
+    compare_pairs,
     confusion,
     fairness,
+    rank_candidates,
     rate_interval,
     slice_metrics,
 )
@@ -387,6 +391,124 @@ def test_a_class_that_no_case_of_a_slice_has_is_undefined_there_and_never_zero()
     assert (
         table.reason[table["class"] == "high"].tolist() == ["class 'high' is never predicted"] * 3
     )
+
+
+def two_compared(frame: pd.DataFrame, **options: Any) -> pd.DataFrame:
+    settings = {"metrics": OF_CLASSES, "classes": CLASSES, **TASK, **options}
+    predictions = {"new": "prediction", "old": "other"}
+    return compare_candidates(
+        frame, label="label", predictions=predictions, baseline="old", **settings
+    )
+
+
+@pytest.mark.parametrize("design", [{}, {"cluster": "day"}, {"weight": "weight"}])
+def test_a_class_is_compared_as_a_binary_classifier_of_it_is(design: dict[str, Any]) -> None:
+    frame = some_cases()
+    table = two_compared(frame, **design)
+    of_two = [METRICS[name].per_class for name in OF_CLASSES]
+    for name in CLASSES:
+        against_rest = frame[["label", "prediction", "other"]].eq(name).astype(int)
+        binary = two_compared(
+            frame.assign(**against_rest),
+            task="binary_classification",
+            classes=None,
+            metrics=of_two,
+            **design,
+        )
+        found = table[table["class"] == name].reset_index(drop=True)
+        assert found["metric"].tolist() == OF_CLASSES * 3
+        # Those of a family are more here.
+        same = ["difference", "low", "high", "p_value", "n_discordant", "better", "worse", "n"]
+        pd.testing.assert_frame_equal(found[same], binary[same])
+
+
+def test_recall_of_a_class_is_compared_by_the_exact_test_and_all_classes_are_one_family() -> None:
+    frame = some_cases(1500)
+    # Where the new one does not fail, the old one often does.
+    worse = (frame["label"] == "middle") & (np.arange(1500) % 3 == 0)
+    frame["other"] = frame["other"].mask(worse, "high")
+    table = two_compared(frame, metrics=["class_recall"])
+    for name in CLASSES:
+        own = frame[frame["label"] == name]
+        new, old = (own[column] == name for column in ("prediction", "other"))
+        found = table[(table.level == "overall") & (table["class"] == name)].iloc[0]
+        more, fewer = (new & ~old).sum(), (old & ~new).sum()
+        wanted = stats.binomtest(more, more + fewer).pvalue
+        assert found["p_value"] == pytest.approx(wanted, rel=1e-9)
+        assert found["difference"] == pytest.approx((more - fewer) / len(own), abs=1e-12)
+        assert found["n_effective"] == len(own)
+    # S. Holm, Scandinavian Journal of Statistics 6 (1979) 65.
+    tested = table["p_value"].dropna().sort_values()
+    assert len(tested) == 9
+    holm = np.maximum.accumulate(tested * np.arange(9, 0, -1)).clip(upper=1)
+    np.testing.assert_allclose(table["p_adjusted"][tested.index], holm)
+    middle = table[(table["class"] == "middle") & (table.level == "overall")]
+    assert middle["conclusion"].tolist() == ["better"]
+
+
+def test_a_class_that_a_slice_lacks_is_not_compared_there_but_by_its_precision_and_share() -> None:
+    frame = some_cases()
+    frame = frame[(frame.region != "west") | (frame.label != "high")]
+    frame = frame.assign(other=frame["other"].replace("high", "low"))
+    table = two_compared(frame)
+    west = table[(table.region == "west") & (table["class"] == "high")].set_index("metric")
+    for metric in ("class_recall", "class_f1"):
+        assert west.reason[metric] == "no label of class 'high'"
+        assert west.conclusion[metric] == "not compared"
+        assert west.loc[metric, ["difference", "low", "high", "p_value"]].isna().all()
+    assert west.reason["class_precision"] == "class 'high' is never predicted by 'old'"
+    assert west.status["class_share"] == "ok"
+
+
+def test_candidates_of_equal_outputs_are_identical_in_each_class() -> None:
+    frame = some_cases()
+    table = two_compared(
+        frame.assign(other=frame["prediction"]),
+        scores={"new": scores(), "old": scores()},
+        metrics=["class_recall", "class_f1"],
+    )
+    assert set(table.status) == {"identical"}
+    assert (table[["difference", "low", "high"]] == 0).all(axis=None)
+
+
+def test_candidates_are_ranked_by_each_class() -> None:
+    frame = some_cases(1500)
+    predictions = {"new": "prediction", "old": "other", "true": "label"}
+    pairs = compare_pairs(
+        frame,
+        label="label",
+        predictions=predictions,
+        classes=CLASSES,
+        metrics=["accuracy", "class_recall", "class_share"],
+        **TASK,
+    )
+    ranks = rank_candidates(pairs)
+    overall = ranks[(ranks.level == "overall") & (ranks.metric == "class_recall")]
+    assert overall["class"].tolist() == list(np.repeat(CLASSES, 3))
+    best = overall[overall.candidate == "true"]
+    assert best["rank"].tolist() == best["worst_rank"].tolist() == [1, 1, 1]
+    # More of a class is neither better nor worse.
+    assert set(ranks.metric) == {"accuracy", "class_recall"}
+
+
+@pytest.mark.parametrize("design", [{}, {"cluster": "day"}, {"weight": "weight"}])
+def test_the_calibration_error_of_a_class_is_that_of_a_binary_classifier_of_it(
+    design: dict[str, Any],
+) -> None:
+    frame = some_cases()
+    error, of_two = "class_calibration_error", "expected_calibration_error"
+    table = measured(frame, score=scores(), classes=CLASSES, metrics=[error], **design)
+    for name in CLASSES:
+        binary = slice_metrics(
+            frame.assign(label=frame["label"].eq(name).astype(int)),
+            label="label",
+            score=f"p {name}",
+            slices=["region"],
+            metrics=[of_two],
+            **design,
+        )
+        found = table[table["class"] == name].reset_index(drop=True).drop(columns="class")
+        pd.testing.assert_frame_equal(found.replace(error, of_two), binary)
 
 
 def test_metrics_of_single_classes_are_only_measured_where_they_are_asked_for() -> None:

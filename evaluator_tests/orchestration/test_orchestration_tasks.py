@@ -1,5 +1,6 @@
 """Audits of several classes and of numbers, from raw files to certificates that are verified."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,15 @@ from sklearn.metrics import (
     log_loss,
     mean_absolute_error,
     mean_squared_error,
+    precision_score,
     r2_score,
+    recall_score,
     roc_auc_score,
 )
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from evaluator.certification import verify_all
+from evaluator.certification import Verdict, verify, verify_all
 from evaluator.orchestration import AuditState, Home, page_of, statement_name
 from evaluator.scorecard import MEASUREMENTS, from_stored
 from evaluator.spec import Audit, AuditSpec, named_audit
@@ -177,6 +180,186 @@ def test_a_whole_audit_ends_in_certificates_that_are_verified_and_figures_of_sci
     # What is current is not computed again.
     again = run(audit, home)
     assert again.computed == 0
+
+
+OF_CLASSES = ["class_recall", "class_precision", "class_calibration_error"]
+RECALL, PRECISION, ERROR = ({"metric": name} for name in OF_CLASSES)
+GAP = {"kind": "fairness", "measure": "equal_opportunity", "limit_difference": 0.9}
+NEAR_BASELINE = {"not_worse_than_baseline_by": 0.6}
+"""What a gate asks, what it is called, and of how many places it says where the worst is."""
+GATES_OF_CLASSES: list[tuple[dict[str, Any], str, int, set[str]]] = [
+    ({**RECALL, "at_least": 0.05}, "recall of each class overall at least 0.05", 3, {*CLASSES}),
+    (
+        {**RECALL, "class": "high", "level": "geography", "at_least": 0.05},
+        "recall of class high of each geography at least 0.05",
+        2,
+        {"high"},
+    ),
+    (
+        {**PRECISION, "level": "slice", "at_least": 0.05},
+        "precision of each class of each slice at least 0.05",
+        12,
+        {*CLASSES},
+    ),
+    (
+        {**RECALL, **NEAR_BASELINE},
+        "recall of each class overall not worse than the baseline's by more than 0.6",
+        3,
+        {*CLASSES},
+    ),
+    (
+        {**PRECISION, **NEAR_BASELINE, "class": "low"},
+        "precision of class low overall not worse than the baseline's by more than 0.6",
+        1,
+        {"low"},
+    ),
+    (
+        {**ERROR, "kind": "calibration", "class": "low", "at_most": 0.5, "candidate": "model"},
+        "calibration error of class low overall at most 0.5",
+        1,
+        {"low"},
+    ),
+    (
+        {**ERROR, "kind": "calibration", "level": "segment", "at_most": 0.5, "candidate": "model"},
+        "calibration error of each class of each segment at most 0.5",
+        6,
+        {*CLASSES},
+    ),
+    ({**GAP, "class": "low"}, "equal opportunity of class low: difference at most 0.9", 2, {"low"}),
+    (GAP, "equal opportunity: difference at most 0.9", 6, {*CLASSES}),
+]
+
+
+def hold_gates_of_classes(verdicts: Sequence[Verdict]) -> None:
+    """Hold what gates ask against which class they say that their worst place is of."""
+    for gate, says, places, classes in GATES_OF_CLASSES:
+        own = [verdict for verdict in verdicts if verdict.gate == says]
+        whom = {"model"} if "candidate" in gate else {"said", "model", "guess"}
+        whom -= {"said"} if "not_worse_than_baseline_by" in gate else set()
+        assert {verdict.candidate for verdict in own} == whom
+        for verdict in own:
+            assert verdict.places == places
+            group = str(verdict.group)
+            assert any(f"class {one}" in group for one in classes), group
+            if verdict.level == "geography":
+                assert group == f"{verdict.geography}, class high"
+            if verdict.candidate == "model":
+                assert verdict.verdict == "PASS", verdict.reason
+
+
+def test_each_class_has_figures_comparisons_and_gates_that_are_computed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = open_home(tmp_path / "home", monkeypatch)
+    frame = land(home, "multiclass")
+    said = pd.read_csv(home.root / "said.csv")
+    said.assign(said=frame["truth"].shift(2).fillna("low")).to_csv(home.root / "guess.csv")
+    candidates = audit_of("multiclass").spec.model_dump(exclude_unset=True)["candidates"]
+    guess = {"name": "guess", "kind": "recorded", "path": "guess.csv", "prediction": "said"}
+    audit = audit_of(
+        "multiclass",
+        # One of a single class may be the first.
+        metrics=["class_recall", "accuracy", *OF_CLASSES[1:]],
+        candidates=[*candidates, guess],
+        gates=[gate for gate, *_ in GATES_OF_CLASSES],
+    )
+
+    summary = run(audit, home)
+
+    assert summary.faults == []
+    state, judged = AuditState(audit, home), summary.judged
+    assert judged is not None
+    scorecard = judged.scorecard
+    model, truth = trained("multiclass", frame[:CASES_A_DAY]), frame["truth"]
+    given = {"model": model.predict(frame[list(FEATURES)])}
+    given |= {one: pd.read_csv(home.root / f"{one}.csv")["said"] for one in ("said", "guess")}
+    functions = {"class_recall": recall_score, "class_precision": precision_score}
+    expected = {
+        (candidate, metric, one): value
+        for candidate, predicted in given.items()
+        for metric, function in functions.items()
+        for one, value in zip(
+            CLASSES, function(truth, predicted, labels=CLASSES, average=None), strict=True
+        )
+    }
+    differences = {
+        key: value - expected["said", *key[1:]]
+        for key, value in expected.items()
+        if key[0] != "said"
+    }
+    keys = ["candidate", "metric", "class"]
+
+    def overall_of(table: pd.DataFrame, value: str) -> dict[Any, float]:
+        own = table[(table["level"] == "overall") & table["metric"].isin(list(functions))]
+        return dict(zip(own[keys].itertuples(index=False, name=None), own[value], strict=True))
+
+    assert overall_of(scorecard.measurements, "value") == pytest.approx(expected, abs=1e-12)
+    assert overall_of(scorecard.comparisons, "difference") == pytest.approx(differences, abs=1e-12)
+    more = scorecard.additional_measurements
+    (value,) = more["value"][
+        (more[keys] == ["model", "class_recall", "high"]).all(axis=1)
+        & (more["group"] == "kind = new")
+    ]
+    new = (frame["kind"] == "new") & (truth == "high")
+    assert value == pytest.approx((given["model"][new] == "high").mean())
+    without_scores = scorecard.measurements[scorecard.measurements["metric"] == OF_CLASSES[2]]
+    without_scores = without_scores[without_scores["candidate"] == "said"]
+    assert set(without_scores["class"]) == {*CLASSES}
+    assert set(without_scores["status"]) == {"undefined"}
+
+    hold_gates_of_classes(judged.verdicts)
+    assert {one.candidate: one.outcome for one in judged.outcomes}["model"] == "certified"
+
+    for candidate in given:
+        content = state.store.read_bytes(state.require("certificate"), statement_name(candidate))
+        assert verify(content, state.store.url, now=datetime.now(UTC)).problems == ()
+    reports = verify_all(content, state.store.url, now=datetime.now(UTC))
+    assert [(report.problems, report.not_checked) for report in reports] == [((), ())] * 3
+    page = page_of(state).content.decode()
+    for words in ("recall of class high", "north, class high", "of class low: difference"):
+        assert words in page
+    # The top is of all classes together.
+    assert "recall of a class" not in page
+    assert run(audit, home).computed == 0
+
+
+def test_a_class_that_no_case_has_is_undefined_and_decides_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = open_home(tmp_path / "home", monkeypatch)
+    land(home, "multiclass")
+    declared = audit_of("multiclass").spec
+    said = declared.candidates[0].model_dump(exclude_unset=True)
+    data = declared.data.model_dump(exclude_unset=True)
+    data["columns"]["truth"]["allowed"] = [*CLASSES, "never"]
+    audit = audit_of(
+        "multiclass",
+        data=data,
+        candidates=[said, {**said, "name": "again", "baseline": False}],
+        metrics=["accuracy", "class_recall"],
+        gates=[
+            {**RECALL, "at_least": 0.05},
+            {**RECALL, "not_worse_than_baseline_by": 0.5},
+            {**RECALL, "class": "never", "at_least": 0.0, "required": False},
+        ],
+        fairness=None,
+        weak_slices=None,
+    )
+
+    judged = run(audit, home).judged
+
+    assert judged is not None
+    table = judged.scorecard.measurements
+    never = table[table["class"] == "never"]
+    assert set(never["status"]) == {"undefined"}
+    assert never["value"].isna().all()
+    assert {one.verdict for one in judged.verdicts} == {"INSUFFICIENT EVIDENCE"}
+    reasons = [one.reason for one in judged.verdicts]
+    assert all("undefined: no label of class 'never'" in reason for reason in reasons), reasons
+    state = AuditState(audit, home)
+    content = state.store.read_bytes(state.require("certificate"), statement_name("again"))
+    reports = verify_all(content, state.store.url, now=datetime.now(UTC))
+    assert [report.problems for report in reports] == [(), ()]
 
 
 def test_abstentions_are_told_beside_what_was_answered(

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 
 from evaluator.reporting import DashboardContent, _every_slice, render_dashboard
@@ -54,3 +55,16 @@ def test_of_very_many_values_the_headline_metrics_are_shown(
     assert {row.metric for row in every.rows} == {"recall"}
     assert not every.is_whole
     assert "Each headline metric of each slice" in section(few, "slices")
+
+
+def test_each_class_has_a_row_of_its_own(content: DashboardContent) -> None:
+    table = content.scorecard.measurements
+    recall = table[table["metric"] == "recall"].assign(metric="class_recall")
+    of_classes = [recall.assign(**{"class": name}) for name in ("ckb", "kmr")]
+    scorecard = replace(content.scorecard, measurements=pd.concat([table, *of_classes]))
+    whole = replace(content, scorecard=scorecard)
+    more = [row for row in every_slice(whole).rows if row.of_class is not None]
+    assert len(more) == 2 * sum(row.metric == "recall" for row in every_slice(content).rows)
+    words = section(whole, "slices")
+    assert "all all recall of class ckb" in words
+    assert "Pacific network recall of class kmr" in words

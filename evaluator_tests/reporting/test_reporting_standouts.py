@@ -81,3 +81,15 @@ def test_a_standout_says_how_far_it_is_from_the_overall_value() -> None:
     (standout,) = standout_slices(_scorecard(value=[0.5]), metrics=["recall"])
     assert (standout.value, standout.overall) == (0.5, 0.8)
     assert standout.difference == pytest.approx(-0.3)
+
+
+def test_of_a_metric_of_single_classes_each_slice_is_held_against_its_own_class() -> None:
+    low = _scorecard("class_recall", value=[0.3, 0.81]).assign(**{"class": "low"})
+    high = _scorecard("class_recall", value=[0.5, 0.75]).assign(**{"class": "high"})
+    # Of this class it is 0.5 overall.
+    high.loc[high["level"] == "overall", "value"] = 0.5
+    found = standout_slices(pd.concat([low, high]), metrics=["class_recall"], most=1)
+    assert [(one.direction, one.measurement.class_, one.overall) for one in found] == [
+        ("worse", "low", 0.8),
+        ("better", "high", 0.5),
+    ]

@@ -1,6 +1,6 @@
 """Rows of a scorecard's tables: what is stored is what is read, and what is missing is None."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import pytest
 from evaluator.errors import EvidenceError
 from evaluator.scorecard import (
     FAIRNESS,
+    RANKS,
     Comparison,
     Gap,
     Rank,
@@ -51,12 +52,22 @@ def test_rows_come_back_as_they_were_stored() -> None:
     assert [row.is_ratio for row in rows] == [False, True]
 
 
+def test_a_class_is_stored_where_a_row_is_of_one_and_there_is_no_such_column_elsewhere() -> None:
+    rank = Rank(level="overall", metric="accuracy", candidate="steady", best_rank=1, worst_rank=2)
+    rows = [replace(rank, metric="class_recall", class_="late"), rank]
+    for ranks in (rows, rows[1:]):
+        stored = to_stored([{RANKS: to_frame(ranks, Rank)}])[RANKS]
+        assert ("class" in stored.column_names) == (len(ranks) == 2)
+        assert scorecard(ranks=from_stored(stored)).rows(Rank) == ranks
+
+
 @pytest.mark.parametrize("kind", _TABLES)
 def test_a_table_without_rows_has_the_columns_of_its_kind(kind: Any) -> None:
     frame = to_frame([], kind)
     names = [one.name.rstrip("_") for one in fields(kind)]
     assert list(frame.columns) == names
-    assert names in [schema.names for schema in SCHEMAS.values()]
+    stored = [name for name in names if name != "class" or kind is Gap]
+    assert stored in [schema.names for schema in SCHEMAS.values()]
     assert scorecard(**{_TABLES[kind]: frame}).rows(kind) == []
 
 

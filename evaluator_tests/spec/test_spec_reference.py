@@ -9,7 +9,7 @@ from yaml import safe_load
 
 import evaluator
 from evaluator.spec import AuditSpec
-from evaluator.spec._base import models_in, yaml_line
+from evaluator.spec._base import key_of, models_in, yaml_line
 from evaluator.spec._reference import reference_page
 
 PAGE = Path(evaluator.__file__).parents[1] / "docs" / "audit-yaml.md"
@@ -39,17 +39,17 @@ def test_every_key_stands_on_the_page_with_words_default_and_example(
     field = model.model_fields[name]
     description = " ".join((field.description or "").split())
 
-    assert f"### `{name}`" in page
+    assert f"### `{key_of(name)}`" in page
     assert description
     assert description in page
     assert field.examples
-    example = yaml_line(name, example_of(model, name))
+    example = yaml_line(key_of(name), example_of(model, name))
     assert f"```yaml\n{example}\n```" in page
 
 
 @pytest.mark.parametrize(("model", "name"), FIELDS)
 def test_every_complete_example_is_what_its_key_takes(model: type[BaseModel], name: str) -> None:
-    written = safe_load(yaml_line(name, example_of(model, name)))
+    written = safe_load(yaml_line(key_of(name), example_of(model, name)))
     abridged = "..." in str(written)
 
     errors: list[Any] = []
@@ -57,7 +57,7 @@ def test_every_complete_example_is_what_its_key_takes(model: type[BaseModel], na
         model.model_validate(written)
     except ValidationError as error:
         # Other keys of the model are missing here; this one must be right.
-        errors = [detail for detail in error.errors() if detail["loc"][:1] == (name,)]
+        errors = [detail for detail in error.errors() if detail["loc"][:1] == (key_of(name),)]
 
     missing = {"missing", "extra_forbidden"} if abridged else set()
     assert [detail for detail in errors if detail["type"] not in missing] == []

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from evaluator.errors import IntakeError
-from evaluator.spec import TASKS, AuditSpec, ColumnSpec
+from evaluator.spec import TASKS, AuditSpec, CalibrationGate, ColumnSpec, MetricGate
 
 CLASSES = ["low", "middle", "high"]
 LABELS = {
@@ -50,6 +50,66 @@ def test_what_is_not_said_is_what_is_usual_for_the_task(task: str) -> None:
     assert spec.weak_slices.loss == kind.losses[0]
     assert {kind.any_metric, kind.any_comparison, *kind.headline_metrics} <= {*kind.metrics()}
     assert kind.any_measure in kind.fairness_measures()
+
+
+def test_metrics_of_single_classes_need_one_of_all_beside_them() -> None:
+    spec = audit("multiclass", metrics=["class_recall", "accuracy", "class_f1"])
+    assert spec.headline_metrics == ("accuracy",)
+    with pytest.raises(ValidationError, match="metrics: each of them has a value a class"):
+        audit("multiclass", metrics=["class_recall"])
+
+
+def test_a_gate_on_calibration_looks_at_what_is_usual_for_the_task() -> None:
+    scores = {name: name for name in CLASSES}
+    gates = [{"kind": "calibration", "at_most": 0.1}]
+    usual = TASKS["multiclass"].calibration_error
+    spec = audit("multiclass", {"scores": scores}, metrics=["accuracy", usual], gates=gates)
+    assert [gate.metric for gate in spec.gates if isinstance(gate, CalibrationGate)] == [usual]
+    with pytest.raises(ValidationError, match="'top_label_calibration_error' is not among"):
+        audit("multiclass", {"scores": scores}, metrics=["accuracy"], gates=gates)
+
+
+METRICS = ["accuracy", "log_loss", "class_recall", "class_calibration_error"]
+NAMED = {"metric": "class_recall", "at_least": 0.5}
+AGAINST = {"metric": "class_calibration_error", "not_worse_than_baseline_by": 0.1}
+GAP = {"kind": "fairness", "measure": "equal_opportunity", "limit_difference": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("task", "gate", "says"),
+    [
+        ("multiclass", {**NAMED, "class": "hihg"},
+         "gates.0.class: the label has no class 'hihg'.*did you mean `high`"),
+        ("multiclass", {**NAMED, "metric": "accuracy", "class": "high"},
+         "class: accuracy has one value over all classes"),
+        ("multiclass", {"kind": "calibration", "metric": "log_loss", "at_most": 1, "class": "high"},
+         "class: log_loss has one value over all classes"),
+        ("multiclass", {**GAP, "measure": "accuracy_gap", "class": "high"},
+         "class: accuracy_gap has one value over all classes"),
+        ("multiclass", AGAINST, "candidates are not compared by class_calibration_error"),
+        ("binary", {**GAP, "class": 1}, "gates.0.class: the label has no several classes"),
+        ("multiclass", {**NAMED, "clas": "high"}, "clas"),
+    ],
+)  # fmt: skip
+def test_a_gate_is_for_a_class_that_there_is_of_what_has_a_value_a_class(
+    task: str, gate: dict[str, Any], says: str
+) -> None:
+    metrics = METRICS if task == "multiclass" else ["accuracy"]
+    recorded = {"scores": {name: name for name in CLASSES}} if task == "multiclass" else {}
+    with pytest.raises(ValidationError, match=says):
+        audit(task, recorded, metrics=metrics, fairness={"attributes": ["place"]}, gates=[gate])
+
+
+def test_the_class_of_a_gate_is_named_as_the_label_has_it_and_counts_where_it_is_said() -> None:
+    allowed = {"type": "integer", "allowed": [3, 1, 2]}
+    gates = [NAMED, {**NAMED, "class": 3}]
+    spec = audit("multiclass", column=allowed, metrics=METRICS, gates=gates)
+    assert [gate.of_class for gate in spec.gates if isinstance(gate, MetricGate)] == [None, "3"]
+    first, second = spec.what_counts()["gates"]
+    assert "class" not in first
+    assert second == {**first, "class": 3}
+    read = AuditSpec.model_validate(spec.model_dump(mode="json", exclude_unset=True))
+    assert read == spec
 
 
 def test_a_binary_task_is_the_one_that_is_not_mentioned() -> None:

@@ -22,7 +22,7 @@ Scope = tuple[str | None, str | None]
 """The geography and the segment that are fixed."""
 ByScope = Mapping[Scope, Sequence[Measurement]]
 """More than one measurement of the same scope contradict each other."""
-_Key = tuple[str, str, str]
+_Key = tuple[str, str, str, str | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,16 +89,18 @@ class EvidenceTables:
         """Give what there is on one candidate."""
         return CandidateEvidence(candidate, self._states.get(candidate, ()), self, self.evidence)
 
-    def measurements(self, candidate: str, metric: str, level: str) -> ByScope:
-        """Give what was measured of a metric at a level."""
+    def measurements(
+        self, candidate: str, metric: str, level: str, of_class: str | None = None
+    ) -> ByScope:
+        """Give what was measured of a metric at a level; of a class, if it has a value a class."""
         if metric not in self._measurements:
             table = self.evidence.scorecard.measurements
             self._measurements[metric] = _by_scope(read_measurements(table, metrics=[metric]))
-        return self._measurements[metric].get((candidate, metric, level), {})
+        return self._measurements[metric].get((candidate, metric, level, of_class), {})
 
-    def differences(self, candidate: str, metric: str, level: str) -> ByScope:
-        """Give the differences from the baseline in a metric at a level."""
-        return self._differences.get((candidate, metric, level), {})
+    def differences(self, candidate: str, metric: str, level: str, of_class: str | None) -> ByScope:
+        """Give the differences from the baseline, as `measurements` are given."""
+        return self._differences.get((candidate, metric, level, of_class), {})
 
     @cached_property
     def _states(self) -> Mapping[str, Sequence[SliceState]]:
@@ -194,6 +196,6 @@ def asks_about_drift(spec: AuditSpec) -> bool:
 def _by_scope(measurements: Iterable[Measurement]) -> Mapping[_Key, ByScope]:
     grouped: dict[_Key, dict[Scope, list[Measurement]]] = {}
     for one in measurements:
-        by_scope = grouped.setdefault((one.candidate, one.metric, one.level), {})
+        by_scope = grouped.setdefault((one.candidate, one.metric, one.level, one.class_), {})
         by_scope.setdefault(one.scope, []).append(one)
     return grouped

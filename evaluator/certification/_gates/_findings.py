@@ -27,7 +27,7 @@ def of_fairness(gate: FairnessGate) -> GateBehaviour:
         limits.append(f"ratio at least {gate.limit_ratio:g}")
     by = f" by {gate.attribute}" if gate.attribute else ""
     return GateBehaviour(
-        rule=f"{format_metric(gate.measure)}{by}: {' and '.join(limits)}",
+        rule=f"{format_metric(gate.measure, gate.of_class)}{by}: {' and '.join(limits)}",
         scopes=partial(_groups, gate),
         metric=gate.measure,
         unit="comparison",
@@ -42,6 +42,7 @@ def _groups(gate: FairnessGate, found: CandidateEvidence) -> Iterator[GateInput]
         for row, gap in enumerate(found.audit.scorecard.rows(Gap))
         if (gap.candidate, gap.measure) == (found.candidate, gate.measure)
         and gate.attribute in {None, gap.attribute}
+        and gate.of_class in {None, gap.class_}
     ]
     attributes = found.audit.fairness_attributes if gate.attribute is None else (gate.attribute,)
     for comparison, limits in _limits(gate, against_best=found.audit.fairness_against_best):

@@ -1,9 +1,9 @@
 """Gates on what was measured: a metric, its difference from the baseline's, and calibration."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from evaluator.certification._gates._behaviour import (
     ByScope,
@@ -14,7 +14,7 @@ from evaluator.certification._gates._behaviour import (
     Scope,
     behaviour_of,
 )
-from evaluator.certification._phrases import format_metric
+from evaluator.certification._phrases import OF_A_CLASS, format_metric
 from evaluator.metrics import METRICS
 from evaluator.scorecard import SLICE_LEVEL, Measurement, SliceState, format_scope
 from evaluator.spec import CalibrationGate, MetricGate, ScopedGate
@@ -60,12 +60,15 @@ def _of_scopes(gate: ScopedGate, limits: Limits, in_words: str = "") -> GateBeha
     """Limit a metric in each scope."""
 
     def scopes(found: CandidateEvidence) -> list[GateInput]:
-        measured = found.tables.measurements(found.candidate, gate.metric, _scorecard_level(gate))
-        return _look_at_each(gate, limits, found, measured)
+        return _look_at_each(gate, limits, found, found.tables.measurements)
 
-    metric, level = format_metric(gate.metric), gate.scope_level
+    metric, level = format_metric(gate.metric, gate.of_class), gate.scope_level
+    of_classes = bool(METRICS[gate.metric].per_class) and gate.of_class is None
+    if of_classes:
+        metric = f"{metric.removesuffix(OF_A_CLASS)} of each class"
     named = f" of {format_scope(gate.geography, gate.segment)}" if gate.names_scope else ""
     each = " overall" if level == "overall" else f" of each {level}"
+    is_one_scope = gate.names_scope or level == "overall"
     ends = (("least", limits.at_least), ("most", limits.at_most))
     own = " and ".join(f"at {end} {limit:g}" for end, limit in ends if limit is not None)
     return GateBehaviour(
@@ -74,8 +77,8 @@ def _of_scopes(gate: ScopedGate, limits: Limits, in_words: str = "") -> GateBeha
         metric=gate.metric,
         level=_scorecard_level(gate),
         gate_level="place" if gate.names_scope else level,
-        unit=level,
-        subject=f"{metric}{named} is " if gate.names_scope or level == "overall" else None,
+        unit=level if not of_classes else "class" if is_one_scope else "place",
+        subject=f"{metric}{named} is " if is_one_scope and not of_classes else None,
         decided_on=gate.decide_on,
     )
 
@@ -98,8 +101,11 @@ def _differences(gate: MetricGate, limits: Limits, found: CandidateEvidence) -> 
         _of_both(state, of_baseline.get((state.geography, state.segment)), baseline)
         for state in found.slices
     ]
-    differences = found.tables.differences(found.candidate, gate.metric, _scorecard_level(gate))
-    known = {scope: [_known(one) for one in ones] for scope, ones in differences.items()}
+
+    def known(*of: Any) -> ByScope:
+        differences = found.tables.differences(*of)
+        return {scope: [_known(one) for one in ones] for scope, ones in differences.items()}
+
     return _look_at_each(gate, limits, replace(found, slices=both), known)
 
 
@@ -121,7 +127,26 @@ def _of_both(state: SliceState, other: SliceState | None, baseline: str) -> Slic
 
 
 def _look_at_each(
-    gate: ScopedGate, limits: Limits, found: CandidateEvidence, measured: ByScope
+    gate: ScopedGate, limits: Limits, found: CandidateEvidence, measured: Callable[..., ByScope]
+) -> list[GateInput]:
+    """Look at each scope, and there at each class that the gate is for."""
+    classes: Sequence[str | None] = (gate.of_class,)
+    if METRICS[gate.metric].per_class and gate.of_class is None:
+        classes = found.audit.classes
+    of = found.candidate, gate.metric, _scorecard_level(gate)
+    return [
+        item
+        for one in classes
+        for item in _look_at_scopes(gate, one, limits, found, measured(*of, one))
+    ]
+
+
+def _look_at_scopes(
+    gate: ScopedGate,
+    of_class: str | None,
+    limits: Limits,
+    found: CandidateEvidence,
+    measured: ByScope,
 ) -> list[GateInput]:
     expected: dict[Scope, list[SliceState]] = {}
     for state in found.slices:
@@ -136,14 +161,28 @@ def _look_at_each(
         scopes = [(gate.geography, gate.segment)]
     return [
         _look_at(
-            GateInput(geography=scope[0], segment=scope[1], limits=limits),
+            GateInput(
+                geography=scope[0],
+                segment=scope[1],
+                group=_group(scope, of_class),
+                limits=limits,
+            ),
             gate,
             found,
             measured.get(scope, ()),
             expected.get(scope, ()),
+            name=format_metric(gate.metric, of_class),
         )
         for scope in scopes
     ]
+
+
+def _group(scope: Scope, of_class: str | None) -> str | None:
+    """Name scope and class; None where the scope alone says what it is."""
+    if of_class is None:
+        return None
+    place = "" if scope == (None, None) else f"{format_scope(*scope)}, "
+    return f"{place}class {of_class}"
 
 
 def _look_at(
@@ -152,9 +191,10 @@ def _look_at(
     found: CandidateEvidence,
     measurements: Sequence[Measurement],
     slices: Sequence[SliceState],
+    *,
+    name: str,
 ) -> GateInput:
     """Look at one scope: what was measured there, and on which slices."""
-    name = format_metric(gate.metric)
     not_current = [state for state in slices if not state.is_current]
     if gate.scope_level == "slice" and not_current:
         # What an earlier version scored must not stand beside this verdict.

@@ -187,7 +187,7 @@ class BinaryCases:
         names = sorted({name for pair in pairs for name in pair})
         placed = {name: self.placements.of_level(level, name) for name in names}
         at = _Level(_Survey(self, None, None), level)
-        found = {}
+        found: Differences = {}
         for pair in pairs:
             both = placed[pair[0]], placed[pair[1]]
             alike = partial(self.alike, level, pair)

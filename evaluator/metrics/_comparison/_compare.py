@@ -1,7 +1,7 @@
 """Candidates compared on the same cases: frames in, tidy tables of differences out."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, combinations
 from typing import Any
 
@@ -12,18 +12,27 @@ from evaluator.metrics._catalogue import METRICS, Task
 from evaluator.metrics._checks import MetricsInputError
 from evaluator.metrics._comparison._binary import BinaryCases, compare_designed
 from evaluator.metrics._comparison._decisions import decide, margins_of
-from evaluator.metrics._comparison._differences import CandidatePair, Differences, compare_levels
+from evaluator.metrics._comparison._differences import (
+    CandidatePair,
+    Difference,
+    Differences,
+    compare_levels,
+)
+from evaluator.metrics._estimates import BoolArray
 from evaluator.metrics._inputs import (
     LEVEL_METRICS,
+    BinaryRows,
     Survey,
     TaskOptions,
     binary_rows,
     level_reader,
+    multiclass_rows,
     read_survey,
     select_metrics,
 )
 from evaluator.metrics._levels import Slicing, cut_slices
 from evaluator.metrics._linear import SurveyDesign
+from evaluator.metrics._multiclass import MulticlassRows
 from evaluator.metrics._multiplicity import ADJUSTMENTS, Adjustment
 
 Scores = Mapping[str, str] | Mapping[str, Mapping[Any, str]]
@@ -76,13 +85,14 @@ def compare_candidates(
         As in `slice_metrics`; candidates that never abstain are compared with others that do.
     metrics
         Names from `evaluator.metrics.METRICS`; by default all that the columns permit and that
-        have a paired test. `MetricInfo.no_paired_test` says why some have none.
+        have a paired test, but for those of single classes. `MetricInfo.no_paired_test` says why
+        some have none.
     confidence
         Nominal coverage of the intervals; what it leaves is the level of the tests.
     adjust
         "holm": the chance of any false finding is at most the level. "benjamini_hochberg": the
         expected share of false findings among the findings is at most the level. Either over all
-        candidates and slices of one metric.
+        candidates, slices and classes of one metric.
     margin
         The largest difference that does not matter, in the metric's own unit; one for all
         metrics, or some by name. With it come tests of equivalence (two one-sided tests) and of
@@ -104,6 +114,9 @@ def compare_candidates(
 
         ``candidate``, ``baseline``, ``level``, one column a slice column, ``metric``
             What is compared where.
+        ``class``
+            Only where a metric is asked for that has a value a class: which one; of all other
+            metrics it is missing.
         ``difference``
             Candidate less baseline; NaN where undefined.
         ``low``, ``high``
@@ -111,7 +124,7 @@ def compare_candidates(
         ``p_value``
             Of "there is no difference", two-sided; NaN where there is no test.
         ``p_adjusted``
-            Adjusted over the metric's candidates and slices.
+            Adjusted over the metric's candidates, slices and classes.
         ``low_adjusted``, ``high_adjusted``
             Interval in agreement with ``p_adjusted``. A limit of exactly 0 excludes 0: the
             direction is shown, and nothing beyond it.
@@ -345,9 +358,7 @@ def _differences(
             name: binary_rows(frame, slicing, metrics, label=label, **own[name]) for name in names
         }
         cases = BinaryCases(rows, slicing, error)
-        if survey.plain:
-            return cases.compare(pairs, metrics)
-        return compare_designed(cases, pairs, metrics, weight=survey.weight, cluster=survey.cluster)
+        return _compare_binary(cases, pairs, metrics, survey)
     at_level = {
         name: level_reader(
             frame,
@@ -363,5 +374,68 @@ def _differences(
     designs = [
         SurveyDesign(at, slicing.cell, survey.weight, survey.cluster) for at in slicing.levels
     ]
-    forms = {metric: LEVEL_METRICS[options.task][metric] for metric in metrics}
-    return compare_levels(designs, at_level, pairs, forms, error)
+    of_class = [metric for metric in metrics if METRICS[metric].per_class]
+    forms = {
+        metric: LEVEL_METRICS[options.task][metric] for metric in metrics if metric not in of_class
+    }
+    found = compare_levels(designs, at_level, pairs, forms, error) if forms else {}
+    if of_class:
+        classes = {
+            name: multiclass_rows(frame, of_class, label=label, options=options, **own[name])
+            for name in names
+        }
+        found |= _of_each_class(classes, slicing, pairs, of_class, survey, error=error)
+    return found
+
+
+def _compare_binary(
+    cases: BinaryCases, pairs: list[CandidatePair], metrics: list[str], survey: Survey
+) -> Differences:
+    if survey.plain:
+        return cases.compare(pairs, metrics)
+    return compare_designed(cases, pairs, metrics, weight=survey.weight, cluster=survey.cluster)
+
+
+def _of_each_class(
+    rows: Mapping[str, MulticlassRows],
+    slicing: Slicing,
+    pairs: list[CandidatePair],
+    metrics: list[str],
+    survey: Survey,
+    *,
+    error: float,
+) -> Differences:
+    """Compare by rates of a binary classifier that tells one class from the rest."""
+    of_two = {str(METRICS[metric].per_class): metric for metric in metrics}
+    found: Differences = {}
+    for value in dict.fromkeys(chain.from_iterable(one.classes for one in rows.values())):
+        against_rest = {name: one.against_rest(value) for name, one in rows.items()}
+        cases = BinaryCases(
+            {name: BinaryRows(*own, slicing) for name, own in against_rest.items()}, slicing, error
+        )
+        label, *_ = next(iter(against_rest.values()))
+        absent = slicing.add_up(np.bincount(slicing.cell, label, slicing.cells)) == 0
+        for (pair, name), difference in _compare_binary(cases, pairs, [*of_two], survey).items():
+            metric = of_two[str(name)]
+            found[pair, (metric, value)] = _said_of_class(difference, metric, value, absent)
+    return found
+
+
+def _said_of_class(
+    difference: Difference, metric: str, value: Any, absent: BoolArray
+) -> Difference:
+    """Say of a class what was said of positives; without a case of it, it has no recall or F1."""
+    estimate = difference.estimate
+    never = f"class {value!r} is never predicted by"
+    for group in np.flatnonzero(estimate.undefined):
+        reason = str(estimate.reason[group])
+        estimate.reason[group] = reason.replace("no predicted positives of", never)
+    if metric in ("class_recall", "class_f1"):
+        estimate.mark_undefined(absent, "")
+        estimate.reason[absent] = f"no label of class {value!r}"
+        difference = replace(
+            difference,
+            without_test=difference.without_test & ~absent,
+            identical=difference.identical & ~absent,
+        )
+    return difference

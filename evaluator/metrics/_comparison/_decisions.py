@@ -9,7 +9,12 @@ from numpy.typing import NDArray
 
 from evaluator.metrics._catalogue import METRICS
 from evaluator.metrics._checks import MetricsInputError
-from evaluator.metrics._comparison._differences import CandidatePair, Difference, Differences
+from evaluator.metrics._comparison._differences import (
+    CandidatePair,
+    Compared,
+    Difference,
+    Differences,
+)
 from evaluator.metrics._estimates import BoolArray, FloatArray, to_tidy_frame
 from evaluator.metrics._levels import Slicing
 from evaluator.metrics._multiplicity import ADJUSTMENTS, Adjustment
@@ -57,10 +62,11 @@ def rank_candidates(pairs: pd.DataFrame) -> pd.DataFrame:
     -------
     pandas.DataFrame
         One row for each level, slice, metric and candidate, with the columns ``level``, the slice
-        columns, ``metric``, ``candidate``; ``rank`` by value alone, equal values sharing the
-        better rank, missing where a pair is undefined; ``best_rank``, ``worst_rank``; and
-        ``not_told_apart_from``, the candidates that were shown to be neither better nor worse,
-        joined by ", ". Metrics without a better direction are left out.
+        columns, ``metric``, ``class`` where the pairs have it, ``candidate``; ``rank`` by value
+        alone, equal values sharing the better rank, missing where a pair is undefined;
+        ``best_rank``, ``worst_rank``; and ``not_told_apart_from``, the candidates that were shown
+        to be neither better nor worse, joined by ", ". Metrics without a better direction are left
+        out.
 
     Raises
     ------
@@ -72,7 +78,7 @@ def rank_candidates(pairs: pd.DataFrame) -> pd.DataFrame:
     if absent := [name for name in _NEEDED if name not in pairs.columns]:
         raise MetricsInputError(f"the table of pairs lacks the columns {absent}")
     columns = [str(name) for name in pairs.columns]
-    where = columns[columns.index("level") : columns.index("metric") + 1]
+    where = columns[columns.index("level") : columns.index("difference")]
     names = list(dict.fromkeys([*pairs["baseline"], *pairs["candidate"]]))
     rows: list[dict[str, Any]] = []
     directed = pairs[pairs["higher_is_better"].notna()]
@@ -143,9 +149,10 @@ def decide(
 ) -> pd.DataFrame:
     """Adjust the tests of each metric, make the intervals agree, and draw conclusions.
 
-    A family is all tests of one metric: of all pairs, in all slices of all levels. What has no
-    test is not in it. Differences of rates with so few discordant cases that no outcome could
-    have been a finding are left out as well, which loses none of the guarantees (Tarone).
+    A family is all tests of one metric: of all pairs, in all slices of all levels, and of all
+    classes where it has a value a class. What has no test is not in it. Differences of rates with
+    so few discordant cases that no outcome could have been a finding are left out as well, which
+    loses none of the guarantees (Tarone).
 
     The adjusted interval of a member is, of m, with R findings at error probability e:
 
@@ -158,23 +165,28 @@ def decide(
     American Statistical Association 100 (2005) 71; K. Strassburger, F. Bretz, Statistics in
     Medicine 27 (2008) 4914, for intervals that go with Holm's procedure.
     """
-    of_metric = {
-        name: _family(
-            [found[pair, name] for pair in pairs],
+    decided: dict[tuple[CandidatePair, Compared], Mapping[str, NDArray[Any]]] = {}
+    for name in metrics:
+        family = {key: one for key, one in found.items() if _metric_of(key[1]) == name}
+        columns = _family(
+            list(family.values()),
             name,
             margins,
             confidence=confidence,
             adjust=adjust,
             others=others.get(name, np.empty(0)),
         )
-        for name in metrics
-    }
+        decided |= dict(zip(family, columns, strict=True))
     tables = []
-    for position, pair in enumerate(pairs):
-        own = {name: family[position] for name, family in of_metric.items()}
-        differences = {name: found[pair, name] for name in metrics}
+    for pair in pairs:
+        own = {one: columns for (of, one), columns in decided.items() if of == pair}
+        differences = {one: found[pair, one] for one in own}
         tables.append(_table(slicing, pair, differences, own))
     return pd.concat(tables, ignore_index=True)
+
+
+def _metric_of(compared: Compared) -> str:
+    return compared if isinstance(compared, str) else compared[0]
 
 
 def _family(
@@ -290,8 +302,8 @@ def _conclusions(
 def _table(
     slicing: Slicing,
     pair: CandidatePair,
-    differences: Mapping[str, Difference],
-    decided: Mapping[str, Mapping[str, NDArray[Any]]],
+    differences: Mapping[Compared, Difference],
+    decided: Mapping[Compared, Mapping[str, NDArray[Any]]],
 ) -> pd.DataFrame:
     """Lay one pair's differences out as a tidy frame."""
     estimates = {name: one.estimate for name, one in differences.items()}
@@ -304,7 +316,7 @@ def _table(
         "candidate": pd.Series([pair[0]] * len(table), dtype="str"),
         "baseline": pd.Series([pair[1]] * len(table), dtype="str"),
     }
-    for name in ("level", *slicing.names, "metric"):
+    for name in table.columns[: table.columns.get_loc("value")]:
         columns[name] = table[name]
     columns["difference"] = table["value"]
     for name in _COLUMNS:
@@ -319,7 +331,7 @@ def _table(
     ):
         counts = stacked([getattr(one.flips, attribute) for one in differences.values()])
         columns[name] = counts.astype(np.int64)
-    each = [METRICS[name].higher_is_better for name in differences]
+    each = [METRICS[_metric_of(one)].higher_is_better for one in differences]
     repeats = len(table) // max(len(each), 1)
     columns["higher_is_better"] = pd.array(each * repeats, dtype="boolean")
     columns["conclusion"] = pd.Series(

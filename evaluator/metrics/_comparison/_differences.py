@@ -133,15 +133,16 @@ class Difference:
         return low, high
 
 
-# By pair of candidates and metric.
-Differences = dict[tuple[CandidatePair, str], Difference]
+# A metric, or a metric of one class and which.
+Compared = str | tuple[str, Any]
+Differences = dict[tuple[CandidatePair, Compared], Difference]
 
 
 def concat_levels(levels: Iterable[Differences]) -> Differences:
     """Put the groups of all levels, compared by the same methods, one after the other."""
     parts = list(levels)
 
-    def joined(key: tuple[CandidatePair, str], name: str) -> Any:
+    def joined(key: tuple[CandidatePair, Compared], name: str) -> Any:
         own = [getattr(part[key], name) for part in parts]
         return np.concatenate(own) if isinstance(own[0], np.ndarray) else concat_arrays(own)
 
@@ -261,7 +262,7 @@ def compare_levels(
 
     def of_level(design: SurveyDesign) -> Differences:
         rows = {name: read(design) for name, read in at_level.items()}
-        found = {}
+        found: Differences = {}
         for metric, form in forms.items():
             ones = {name: _CandidateEstimate.of(metric, form, at) for name, at in rows.items()}
             for pair in pairs:

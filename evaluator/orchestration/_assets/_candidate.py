@@ -29,7 +29,7 @@ from evaluator.scorecard import (
 )
 from evaluator.spec import Audit, CandidateSpec
 
-_SHOWN = ["metric", "value", "low", "high", "n", "status", "reason"]
+_SHOWN = ["metric", "class", "value", "low", "high", "n", "status", "reason"]
 
 
 def candidate_assets(audit: Audit, candidate: CandidateSpec) -> dg.AssetsDefinition:
@@ -124,16 +124,22 @@ def _describe_predictions(state: AuditState, record: Record, *, reused: bool) ->
 def _describe_metrics(state: AuditState, record: Record, *, reused: bool) -> Materialised:
     # Thousands of small tables: a frame of each would take thrice the time of reading it.
     rows = state.store.read_table(record, METRICS).to_pylist()
+    shown = [name for name in _SHOWN if name != "class" or (rows and name in rows[0])]
     return Materialised(
         record,
         {
             "cases": SliceFacts.of(record).cases,
             "reused": reused,
             "stored as": dg.MetadataValue.path(state.place(record, METRICS)),
-            # Numbers are plotted over time by the UI; what is undefined has no number.
-            **{row["metric"]: row["value"] for row in rows if row["value"] is not None},
+            # Numbers are plotted over time by the UI; what is undefined has no number. Of single
+            # classes there may be many.
+            **{
+                row["metric"]: row["value"]
+                for row in rows
+                if row["value"] is not None and row.get("class") is None
+            },
             "table": dg.MetadataValue.md(
-                markdown_rows(_SHOWN, [[row[name] for name in _SHOWN] for row in rows])
+                markdown_rows(shown, [[row[name] for name in shown] for row in rows])
             ),
             "dagster/row_count": len(rows),
         },

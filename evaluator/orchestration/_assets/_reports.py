@@ -53,13 +53,15 @@ MAX_ROWS = 200
 """How many rows of the further slices stand in Dagster's UI."""
 MAX_FINDING_ROWS = 50
 """How many rows of a table stand in the UI; the stored table has them all."""
-_OVERALL = ["candidate", "metric", "value", "low", "high", "n", "status", "reason"]
+_OVERALL = ["candidate", "metric", "class_", "value", "low", "high", "n", "status", "reason"]
 _ADDITIONAL = ["level", "group", "candidate", "value", "low", "high", "n", "status", "reason"]
-_COMPARED = ["candidate", "metric", "difference", "low_adjusted", "high_adjusted", "p_adjusted"]
-_COMPARED += ["better", "worse", "conclusion", "reason"]
-_RANKED = ["metric", "candidate", "rank", "best_rank", "worst_rank", "not_told_apart_from"]
-_GAPS = ["candidate", "measure", "comparison", "attribute", "group", "reference", "value", "low"]
-_GAPS += ["high", "limit", "gate", "verdict", "failed", "open", "passed", "needed_cases", "reason"]
+_COMPARED = ["candidate", "metric", "class_", "difference", "low_adjusted", "high_adjusted"]
+_COMPARED += ["p_adjusted", "better", "worse", "conclusion", "reason"]
+_RANKED = ["metric", "class_", "candidate", "rank", "best_rank", "worst_rank"]
+_RANKED += ["not_told_apart_from"]
+_GAPS = ["candidate", "measure", "comparison", "class_", "attribute", "group", "reference", "value"]
+_GAPS += ["low", "high", "limit", "gate", "verdict", "failed", "open", "passed", "needed_cases"]
+_GAPS += ["reason"]
 _WEAK = ["candidate", "slice", "n_all", "loss", "rest_loss", "low", "high", "harm_low"]
 _WORSE = ["candidate", "slice", "n_before", "n_after", "loss_before", "loss_after", "low", "high"]
 
@@ -158,7 +160,7 @@ def _scorecard(audit: Audit) -> dg.AssetsDefinition:
         missing = [one for one in read_slices(scored.slices) if not one.is_current]
         more = scorecard_tables(audit.spec, judged)
         if audit.spec.additional_slices:
-            more["more slices"] = _additional_slices_table(scored, audit.spec.metrics[0])
+            more["more slices"] = _additional_slices_table(scored, audit.spec.headline_metrics[0])
         yield _result(
             record,
             {
@@ -229,7 +231,10 @@ def _weak_slices(scorecard: Scorecard) -> str:
 def _table(
     rows: Sequence[object], columns: Sequence[str], most: int = MAX_FINDING_ROWS, rest: str = ""
 ) -> str:
-    table = markdown_rows(columns, ([getattr(row, c) for c in columns] for row in rows[:most]))
+    # Which class a row is of stands there where some are of one.
+    used = [c for c in columns if c != "class_" or any(getattr(row, c) is not None for row in rows)]
+    header = [column.rstrip("_") for column in used]
+    table = markdown_rows(header, ([getattr(row, c) for c in used] for row in rows[:most]))
     if len(rows) > most:
         table += f"\n\nThe first {most} of {len(rows):,} rows{rest}."
     return table

@@ -224,7 +224,7 @@ def _analyses(content: DocumentsContent, summary: CandidateSummary) -> list[Bloc
     if missing := format_missing(content, summary.name):
         blocks.append(Paragraph(Strong(missing)))
     blocks.append(_overall(overall))
-    shown = content.spec.metrics[:SHOWN_METRICS]
+    shown = content.spec.headline_metrics[:SHOWN_METRICS]
     for level, words in (
         ("geography", "By geography"),
         ("segment", "By segment"),
@@ -232,7 +232,7 @@ def _analyses(content: DocumentsContent, summary: CandidateSummary) -> list[Bloc
     ):
         scopes: dict[str, dict[str, Measurement]] = {}
         for f in measurements:
-            if f.level == level:
+            if f.level == level and f.metric in shown:
                 scopes.setdefault(format_scope(f.geography, f.segment), {})[f.metric] = f
         if scopes:
             rows, left = limit_rows(
@@ -253,7 +253,7 @@ def _overall(measurements: list[Measurement]) -> Table:
     header = ["Metric", "Value", "Interval", "Cases", "Remark"]
     rows = [
         [
-            format_metric(f.metric),
+            format_metric(f.metric, f.class_),
             format_value(f.value),
             format_two_sided(f.low, f.high),
             NO_VALUE if f.n is None else f"{f.n:,}",
@@ -280,7 +280,7 @@ def _comparison(content: DocumentsContent, summary: CandidateSummary) -> list[Bl
         ("Metric", "Difference", "Interval", "Cases better", "Cases worse", "Conclusion"),
         [
             (
-                format_metric(one.metric),
+                format_metric(one.metric, one.class_),
                 format_value(one.difference),
                 format_two_sided(one.low, one.high),
                 f"{one.better:,}",
@@ -303,7 +303,7 @@ def _comparison(content: DocumentsContent, summary: CandidateSummary) -> list[Bl
         [
             (
                 format_scope(one.geography, one.segment),
-                format_metric(one.metric),
+                format_metric(one.metric, one.class_),
                 format_value(one.difference),
                 one.conclusion,
             )
@@ -329,7 +329,7 @@ def _ethics(content: DocumentsContent, candidate: str) -> list[Block]:
     rows, left = limit_rows(
         [
             (
-                to_sentence(gap.measure.replace("_", " ")).rstrip("."),
+                to_sentence(format_metric(gap.measure, gap.class_)).rstrip("."),
                 _format_limit(gap),
                 gap.attribute,
                 gap.group if gap.reference is None else f"{gap.group} against {gap.reference}",
@@ -412,7 +412,8 @@ def _unknown(content: DocumentsContent, candidate: str) -> Block:
     for f in read_measurements(own, metrics=content.spec.metrics):
         if f.status != "ok":
             scopes = alike.setdefault((f.status, f.reason), {})
-            scopes.setdefault(format_scope(f.geography, f.segment), []).append(f.metric)
+            metric = format_metric(f.metric, f.class_)
+            scopes.setdefault(format_scope(f.geography, f.segment), []).append(metric)
     if not alike:
         return Paragraph("Every figure of every place is defined.")
     rows: list[tuple[Inline, ...]] = []
@@ -422,7 +423,7 @@ def _unknown(content: DocumentsContent, candidate: str) -> Block:
             (
                 format_status(status),
                 to_sentence(reason),
-                ", ".join(format_metric(metric) for metric in metrics),
+                ", ".join(metrics),
                 f"{format_count(len(scopes), 'place')}: {format_list(list(scopes))}",
             )
         )

@@ -193,7 +193,7 @@ def _test_reports(content: DocumentsContent) -> Block:
 
 
 def _monitoring(content: DocumentsContent) -> list[Block]:
-    metrics = content.spec.metrics[:SHOWN_METRICS]
+    metrics = content.spec.headline_metrics[:SHOWN_METRICS]
     overall = {
         (f.candidate, f.metric): f
         for f in read_measurements(

@@ -4,7 +4,7 @@ from typing import Final
 
 from evaluator.spec._columns import ColumnSpec
 from evaluator.spec._tasks._binary import BinaryTask
-from evaluator.spec._tasks._multiclass import MulticlassTask, classes_of
+from evaluator.spec._tasks._multiclass import MulticlassTask, class_name, classes_of
 from evaluator.spec._tasks._regression import RegressionTask
 from evaluator.spec._tasks._task import (
     ABSTAINED,
@@ -31,6 +31,7 @@ __all__ = [
     "RecordedColumns",
     "Task",
     "TaskName",
+    "class_name",
     "declared_task",
     "numbers_of",
     "task_of",
@@ -48,4 +49,5 @@ def task_of(name: TaskName, label: LabelSpec, classes: tuple[str, ...] = ()) -> 
 
 def declared_task(name: TaskName, label: LabelSpec, column: ColumnSpec) -> Task:
     """Make the task of this name as label and column declare it."""
-    return task_of(name, label, classes_of(label, column))
+    has_classes = "classes" in TASKS[name].label_keys
+    return task_of(name, label, classes_of(label, column) if has_classes else ())

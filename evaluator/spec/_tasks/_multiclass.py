@@ -51,6 +51,7 @@ class MulticlassTask(Task):
     any_metric = "accuracy"
     any_comparison = "accuracy"
     any_measure = "demographic_parity"
+    calibration_error = "top_label_calibration_error"
     losses = ("error_rate",)
 
     @property

@@ -135,6 +135,8 @@ class Task(ABC):
     """A metric by which any two candidates can be compared."""
     any_measure: ClassVar[str]
     """A fairness measure for which predictions are enough."""
+    calibration_error: ClassVar[str] = "expected_calibration_error"
+    """What a gate on calibration looks at where the YAML names nothing."""
     losses: ClassVar[tuple[Loss, ...]]
     """By what weak slices can be searched, the usual one first."""
     losses_of_scores: ClassVar[tuple[Loss, ...]] = ()
@@ -154,9 +156,13 @@ class Task(ABC):
         return tuple(
             name
             for name, one in METRICS.items()
-            # A scorecard has one figure of a metric and a slice, and no candidate gives limits.
-            if cls.name in one.tasks and not one.per_class and one.needs != "limits"
+            # No candidate gives limits.
+            if cls.name in one.tasks and one.needs != "limits"
         )
+
+    def classes_of(self, metric: str) -> tuple[str | None, ...]:
+        """Name the classes that a metric has a value of; None alone where it has one over all."""
+        return self.classes if METRICS[metric].per_class else (None,)
 
     def check_metrics(self, metrics: Sequence[str]) -> None:
         """Refuse metrics that need what the label does not say."""
