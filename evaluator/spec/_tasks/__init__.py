@@ -39,11 +39,18 @@ TASKS: Final[dict[TaskName, type[Task]]] = {
 }
 
 
-def task_of(name: TaskName, label: LabelSpec, classes: tuple[str, ...] = ()) -> Task:
+def task_of(
+    name: TaskName,
+    label: LabelSpec,
+    classes: tuple[str, ...] = (),
+    limits_level: float | None = None,
+) -> Task:
     """Make the task of this name."""
-    return TASKS[name](label, classes)
+    return TASKS[name](label, classes, limits_level)
 
 
-def declared_task(name: TaskName, label: LabelSpec, column: ColumnSpec) -> Task:
+def declared_task(
+    name: TaskName, label: LabelSpec, column: ColumnSpec, limits_level: float | None
+) -> Task:
     """Make the task of this name as label and column declare it."""
-    return task_of(name, label, classes_of(label, column))
+    return task_of(name, label, classes_of(label, column), limits_level)
