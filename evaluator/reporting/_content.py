@@ -172,8 +172,8 @@ class Flips:
     """
 
     candidate: str
-    figure: str
-    does_right: str
+    figure: str = "score"
+    does_right: str = "decides rightly"
     cases: int
     newly_right: int
     newly_wrong: int
@@ -210,7 +210,7 @@ class SliceExamples:
     """Some cases of one slice of one candidate; `figure` says what their `score` is."""
 
     candidate: str
-    figure: str
+    figure: str = "score"
     geography: str
     segment: str
     cases: Sequence[ExampleCase]

@@ -1,7 +1,6 @@
 """Candidates of every kind are asked for classes and for numbers; what is neither is refused."""
 
 import json
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from evaluator.evidence import digest_of_file
 from evaluator.spec import LabelSpec, Task, task_of
 from evaluator_tests.candidates import scoring_server as endpoint
 from evaluator_tests.candidates.conftest import candidate_of
+from evaluator_tests.candidates.worlds import own
 
 pytestmark = [
     # MLflow says so of its own types, and of a signature that nobody asks for here.
@@ -296,19 +296,6 @@ def test_outputs_with_and_without_limits_are_not_taken_for_each_other(tmp_path: 
     assert "low, prediction and high" in error.fix
 
 
-with warnings.catch_warnings():
-    warnings.filterwarnings("ignore", message=".*Any type hint is inferred", category=UserWarning)
-
-    class Given(mlflow.pyfunc.PythonModel):
-        """A model of one's own, which gives what it was made with."""
-
-        def __init__(self, given: pd.DataFrame) -> None:
-            self.given = given
-
-        def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> Any:  # noqa: ARG002 - MLflow's names
-            return self.given
-
-
 @pytest.mark.parametrize("task", ["multiclass", "limits"])
 def test_columns_are_taken_by_their_names_in_whatever_order(task: str, tmp_path: Path) -> None:
     wanted = expected(task)
@@ -316,9 +303,7 @@ def test_columns_are_taken_by_their_names_in_whatever_order(task: str, tmp_path:
     if task == "multiclass":
         given = wanted.drop(columns="prediction").set_axis(list(CLASSES), axis="columns")
         given = given[["high", "low", "middle"]]
-    mlflow.pyfunc.save_model(
-        str(tmp_path / "model"), python_model=Given(given), pip_requirements=[]
-    )
+    own(tmp_path / "model", given)
     settings = {"kind": "mlflow", "model": "model", "path": None, "trust": "pickle"}
     limits = True if task == "limits" else None
     one = candidate_of(**settings, isolate="none", limits=limits)
@@ -326,11 +311,7 @@ def test_columns_are_taken_by_their_names_in_whatever_order(task: str, tmp_path:
     assert list(found["prediction"]) == list(wanted["prediction"])
     if task == "limits":
         assert found[list(wanted)].equals(wanted)
-        mlflow.pyfunc.save_model(
-            str(tmp_path / "other"),
-            python_model=Given(given.set_axis(["a", "b", "c"], axis="columns")),
-            pip_requirements=[],
-        )
+        own(tmp_path / "other", given.set_axis(["a", "b", "c"], axis="columns"))
         settings["model"] = "other"
         error = refusal(candidate_of(**settings, isolate="none", limits=True), tmp_path, task)
         assert "it gives the columns 'a', 'b', 'c', and is asked for a number" in error.what
