@@ -5,6 +5,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 
 from evaluator.candidates._training import content_of, equal_by_chance
@@ -13,6 +14,10 @@ from evaluator.spec import AuditSpec
 
 GIVES_AWAY: Final = 0.99
 """From this AUC on a single feature is told to give the label away."""
+_MOST_CLASSES: Final = 20
+"""Of more classes, the most frequent ones are looked at."""
+_MOST_CASES: Final = 1_000_000
+"""So many cases are ranked by a feature at most, for all classes together."""
 _LEAST_OF_A_CLASS: Final = 10
 """With fewer cases of one class, a feature may part them by luck."""
 _EXAMPLES: Final = 5
@@ -40,22 +45,42 @@ def leakage_remarks(cases: pa.Table, spec: AuditSpec, *, with_ids: bool = True) 
 
 
 def _giveaways(cases: pa.Table, spec: AuditSpec) -> Iterator[str]:
+    classes = len(spec.asks.classes)
+    most = cases.num_rows
+    if classes:
+        most = _MOST_CASES // min(classes, _MOST_CLASSES)
+    looked_at = _sample(cases, most)
     sides = [
         (said, of_class)
-        for said, of_class in spec.asks.sides(cases["label"].to_numpy())
+        for said, of_class in spec.asks.sides(looked_at["label"].to_numpy())
         if np.bincount(of_class, minlength=2).min() >= _LEAST_OF_A_CLASS
     ]
     if not sides:
         return
+    sides = sorted(sides, key=lambda side: -side[1].sum())[:_MOST_CLASSES]
+    extent = [
+        f"in {looked_at.num_rows:,} of {cases.num_rows:,} cases" * (len(looked_at) < len(cases)),
+        f"at the {_MOST_CLASSES} most frequent of {classes} classes" * (classes > _MOST_CLASSES),
+    ]
+    looked = ", ".join(filter(None, extent))
     for name in dict.fromkeys(name for c in spec.candidates for name in c.features):
-        column = cases[DATA_PREFIX + name]
+        column = looked_at[DATA_PREFIX + name]
         auc, said = max((separation(column, of_class), said) for said, of_class in sides)
         if auc >= GIVES_AWAY:
             takers = [c.name for c in spec.candidates if name in c.features]
             yield (
                 f"{name} alone tells {said} with an AUC of {auc:.3f}: see"
-                f" whether it is known before the answer is (a feature of {', '.join(takers)})"
+                f" whether it is known before the answer is (a feature of {', '.join(takers)}"
+                f"{looked and f'; looked at {looked}'})"
             )
+
+
+def _sample(cases: pa.Table, most: int) -> pa.Table:
+    """Take so many cases, always the same ones, by their ids."""
+    if cases.num_rows <= most:
+        return cases
+    mixed = pd.util.hash_array(cases["id"].to_numpy(zero_copy_only=False))
+    return cases.take(np.sort(np.argpartition(mixed, most)[:most]))
 
 
 def separation(values: "pa.ChunkedArray | pa.Array", labels: npt.NDArray[np.integer]) -> float:

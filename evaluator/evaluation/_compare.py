@@ -11,6 +11,8 @@ from evaluator.scorecard import SLICE_COLUMNS, SLICE_LEVEL, Slice, slice_keys
 from evaluator.spec import AuditSpec, CandidateSpec, Task
 
 NOT_EVALUATED = "the compared candidates were not all evaluated there"
+_OF_SOME = ("score", "limits")
+"""What metrics may need that not every candidate gives."""
 _NUMBERS = (
     "difference",
     "low",
@@ -89,9 +91,11 @@ def compare(
             " all of them were evaluated"
         )
     frame = _pair_predictions(spec.asks, taking, predictions, common, cases)
-    without = [c.name for c in taking if not spec.asks.gives_scores(c)]
-    if without and any(METRICS[name].needs == "score" for name in spec.metrics):
-        remarks.append(f"{', '.join(without)}: without scores, not compared by what needs them")
+    for needs in _OF_SOME:
+        without = [c.name for c in taking if spec.asks.lacking(c, needs) is not None]
+        if without and any(METRICS[name].needs == needs for name in spec.metrics):
+            what = "limits" if needs == "limits" else "scores"
+            remarks.append(f"{', '.join(without)}: without {what}, not compared by what needs them")
     return _compare_frame(spec, taking, frame, everywhere - common, remarks, others=others)
 
 
@@ -136,23 +140,24 @@ def _compare_frame(
     from evaluator.metrics import compare_candidates, compare_pairs, rank_candidates
 
     testable = spec.asks.comparable(spec.metrics)
-    decided = [name for name in testable if METRICS[name].needs != "score"]
-    scored = [name for name in testable if METRICS[name].needs == "score"]
+    decided = [name for name in testable if METRICS[name].needs not in _OF_SOME]
     baseline = str(spec.baseline)
     names = [c.name for c in candidates]
-    with_scores = [c.name for c in candidates if spec.asks.gives_scores(c)]
 
     def found(method: Callable[..., pd.DataFrame], **settings: Any) -> list[pd.DataFrame]:
-        """Compare by what rests on decisions, and those who have scores by what rests on these."""
+        """Compare by what rests on decisions, and those who give more by what rests on that."""
         # Something has to be compared for the scopes and their cases to be known.
         tables = [
             method(
                 frame, **_settings(spec, names, decided or [spec.asks.any_comparison]), **settings
             )
         ]
-        of_scores = with_scores if len(with_scores) > 1 else []
-        if scored and of_scores and settings.get("baseline", of_scores[0]) in of_scores:
-            tables.append(method(frame, **_settings(spec, of_scores, scored), **settings))
+        for needs in _OF_SOME:
+            metrics = [name for name in testable if METRICS[name].needs == needs]
+            givers = [c.name for c in candidates if spec.asks.lacking(c, needs) is None]
+            is_compared = len(givers) > 1 and settings.get("baseline", givers[0]) in givers
+            if metrics and is_compared:
+                tables.append(method(frame, **_settings(spec, givers, metrics), **settings))
         for table in tables:
             _note_missing_cases(table, missing)
         return tables
@@ -191,15 +196,14 @@ def _settings(spec: AuditSpec, names: Sequence[str], metrics: Sequence[str]) -> 
         "margin": margin,
         **dependence_columns(spec.data),
     }
-    columns = {
-        c.name: spec.asks.metric_columns(c, f"{{}} of {c.name}")
-        for c in spec.candidates
-        if c.name in names
-    }
+    forms = [(c, f"{{}} of {c.name}") for c in spec.candidates if c.name in names]
+    columns = {c.name: spec.asks.metric_columns(c, form) for c, form in forms}
+    limits = {c.name: spec.asks.limit_columns(c, form) for c, form in forms}
     settings["predictions"] = {name: own.pop("prediction") for name, own in columns.items()}
     # Where decisions are compared, equal scores tell that two candidates are one and the same.
     scores = {name: own.pop("score") for name, own in columns.items()}
     settings["scores"] = {name: one for name, one in scores.items() if one is not None}
+    settings["limits"] = {name: one for name, one in limits.items() if one is not None}
     # What is left is the same for all, but for where the label stands: it is the case's.
     return {**columns[names[0]], **spec.asks.metric_options, **settings}
 
@@ -235,15 +239,16 @@ def _not_compared(
     there = {
         pair for table in tables for pair in zip(table["candidate"], table["metric"], strict=True)
     }
+    baseline = next(candidate for candidate in spec.candidates if candidate.baseline)
     rows = []
     for candidate in spec.candidates:
         name = candidate.name
         for metric in spec.asks.comparable(spec.metrics):
             if name == spec.baseline or (name, metric) in there:
                 continue
-            without = name if not spec.asks.gives_scores(candidate) else spec.baseline
+            needs = METRICS[metric].needs
             reason = (
-                f"{without} gives decisions and no scores"
+                spec.asks.lacking(candidate, needs) or spec.asks.lacking(baseline, needs)
                 if name in taking
                 else f"{name} was evaluated on too few slices to be compared"
             )

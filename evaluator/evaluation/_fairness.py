@@ -48,10 +48,11 @@ def measure_fairness(
         name: pd.Categorical.from_codes(cut.codes[row_positions], categories=pd.Index(cut.names))
         for name, cut in cut_columns.items()
     }
+    without_scores = spec.asks.lacking(candidate, "score")
     possible = [
         name
         for name in fairness_spec.measures
-        if spec.asks.gives_scores(candidate) or not FAIRNESS_MEASURES[name].needs_score
+        if without_scores is None or not FAIRNESS_MEASURES[name].needs_score
     ]
     outputs = predictions[["label", *spec.asks.output_columns(candidate)]]
     gaps = fairness(
@@ -59,6 +60,7 @@ def measure_fairness(
         **spec.asks.metric_columns(candidate, APART),
         attributes=fairness_spec.attributes,
         task=spec.asks.name,
+        tolerance=spec.asks.label.tolerance,
         # Something has to be measured for the groups and their cases to be known.
         measures=possible or [spec.asks.any_measure],
         reference=_reference(fairness_spec, spec.data),
@@ -73,7 +75,7 @@ def measure_fairness(
         **dependence_columns(spec.data),
     )
     undefined = [
-        _undefined(gaps, name, f"{candidate.name} gives decisions and no scores")
+        _undefined(gaps, name, str(without_scores))
         for name in fairness_spec.measures
         if name not in possible
     ]

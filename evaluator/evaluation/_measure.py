@@ -32,7 +32,7 @@ def measure(
     spec
         The audit: its metrics, its confidence, and its declared geographies and segments.
     candidate
-        Where it gives decisions and no scores, what needs scores is undefined.
+        Where it gives no scores or no limits, what needs them is undefined.
     predictions
         `label`, the task's `output_columns`, `geography` and `segment`, one row a case; and what
         `with_dependence` adds, where the audit declares clusters or weights.
@@ -64,11 +64,12 @@ def measure_by(
     levels: Collection[str] | None = None,
 ) -> pd.DataFrame:
     """Measure predictions by any columns of theirs; see `evaluator.metrics.slice_metrics`."""
-    has_scores = spec.asks.gives_scores(candidate)
-    possible = [name for name in spec.metrics if has_scores or METRICS[name].needs != "score"]
+    reasons = {name: spec.asks.lacking(candidate, METRICS[name].needs) for name in spec.metrics}
+    possible = [name for name, reason in reasons.items() if reason is None]
     measured: pd.DataFrame = slice_metrics(
         predictions,
         **spec.asks.metric_columns(candidate),
+        limits=spec.asks.limit_columns(candidate),
         **spec.asks.metric_options,
         slices=slices,
         task=spec.asks.name,
@@ -91,10 +92,10 @@ def measure_by(
             clusters=pd.array([pd.NA] * len(scopes), dtype="Int64"),
             design_effect=float("nan"),
             status="undefined",
-            reason=f"{candidate.name} gives decisions and no scores",
+            reason=reason,
         )
-        for name in spec.metrics
-        if name not in possible
+        for name, reason in reasons.items()
+        if reason is not None
         for one in spec.asks.classes_of(name)
     ]
     together: pd.DataFrame = pd.concat(

@@ -123,13 +123,13 @@ def _frame(
 def _settings(spec: AuditSpec, candidate: CandidateSpec) -> Mapping[str, Any]:
     weak_slices_spec = _weak_slices_spec(spec)
     loss = weak_slices_spec.loss
-    if loss in spec.asks.losses_of_scores and not spec.asks.gives_scores(candidate):
-        raise ValueError(f"{candidate.name} gives decisions and no scores, and {loss} needs them")
+    reason = spec.asks.lacking(candidate, "score")
+    if loss in spec.asks.losses_of_scores and reason is not None:
+        raise ValueError(f"{reason}, and {loss} needs them")
     columns = spec.asks.metric_columns(candidate, APART)
     return {
         "loss": loss,
         "label": columns["label"],
-        # Of several classes no loss needs them.
         "score": columns["score"] if loss in spec.asks.losses_of_scores else None,
         "prediction": columns["prediction"],
         "level": weak_slices_spec.level,

@@ -10,6 +10,7 @@ from typing import Literal
 
 Task = Literal["binary_classification", "multiclass_classification", "regression"]
 Comparison = Literal["difference", "ratio"]
+Option = Literal["classes", "abstains", "tolerance", "limits_level"]
 Cells = tuple[Literal["tn", "fp", "fn", "tp"], ...]
 
 # The four cells of a binary classifier's confusion matrix, in the order of 2 label + prediction.
@@ -107,8 +108,8 @@ class MetricInfo:
     probability
         Whether the scores have to be probabilities, in [0, 1].
     rate
-        What it is a share of, where it is one of a binary classifier's decisions; all of its forms
-        follow from that.
+        What it is a share of, where it is one of a binary classifier's decisions, whose forms all
+        follow from that, or of numbers that are right or wrong.
     title
         The name for a reader, in lower case but for acronyms and people's names; the words of the
         name by default.
@@ -136,7 +137,7 @@ class MetricInfo:
     calibration_error: bool = False
     no_paired_test: str | None = None
     residual: bool = False
-    option: Literal["classes", "abstains", "tolerance"] | None = None
+    option: Option | None = None
     per_class: str | None = None
 
     def __post_init__(self) -> None:
@@ -156,6 +157,7 @@ _MULTICLASS: tuple[Task, ...] = ("multiclass_classification",)
 _CLASSES: tuple[Task, ...] = ("binary_classification", "multiclass_classification")
 _REGRESSION: tuple[Task, ...] = ("regression",)
 
+RIGHT = Rate(hits=("tn", "tp"), among=CELLS)
 RECALL = Rate(hits=("tp",), among=POSITIVES)
 SPECIFICITY = Rate(hits=("tn",), among=NEGATIVES)
 # The metrics of which there is one a number.
@@ -181,7 +183,7 @@ _METRICS = (
         _CLASSES,
         higher_is_better=True,
         description="Share of cases whose prediction is the label.",
-        rate=Rate(hits=("tn", "tp"), among=CELLS),
+        rate=RIGHT,
     ),
     MetricInfo(
         "balanced_accuracy",
@@ -500,6 +502,7 @@ _METRICS = (
         _REGRESSION,
         higher_is_better=True,
         description="Share of cases whose prediction is no farther from the label than tolerated.",
+        rate=RIGHT,
         option="tolerance",
     ),
     MetricInfo(
@@ -524,6 +527,7 @@ _METRICS = (
         needs="limits",
         higher_is_better=False,
         description="Mean width of the limits, and 2 / (1 - level) times what labels are outside.",
+        option="limits_level",
     ),
 )
 
@@ -586,6 +590,11 @@ class FairnessMeasure:
         return bool(self.rates)
 
     @property
+    def option(self) -> Option | None:
+        """The parameter of `fairness` that it is not measured without; None where there is none."""
+        return next((one for metric in self.metrics if (one := METRICS[metric].option)), None)
+
+    @property
     def per_class(self) -> bool:
         """Whether a multiclass candidate has one value a class, this class against the rest."""
         return not any(_MULTICLASS[0] in METRICS[metric].tasks for metric in self.metrics)
@@ -642,6 +651,13 @@ _MEASURES = (
         ("regression",),
         "Mean of prediction minus label: by how much the candidate overstates.",
         metrics=("bias",),
+    ),
+    FairnessMeasure(
+        "tolerance_gap",
+        ("regression",),
+        "Share within tolerance: that of the cases whose prediction is no farther from the label "
+        "than tolerated.",
+        metrics=("within_tolerance",),
     ),
 )
 

@@ -222,6 +222,8 @@ class Identities:
 
     def _metric_settings(self) -> dict[str, Any]:
         settings = {"metrics": list(self._spec.metrics), "confidence": self._spec.confidence}
+        if self._spec.limits_level is not None:
+            settings["limits_level"] = self._spec.limits_level
         return settings | self._dependence
 
     @property

@@ -34,7 +34,10 @@ _LARGE_ERRORS, _AT_RANDOM = 3, 2
 
 
 def find_flips(state: AuditState, scorecard: Record) -> Iterator[Flips]:
-    """Look at the cases that only one of candidate and baseline decides rightly."""
+    """Look at the cases that only one of candidate and baseline decides rightly.
+
+    Where nothing says which numbers are right, there are none.
+    """
     spec = state.spec
     if spec.baseline is None or not spec.compares:
         return
@@ -51,14 +54,16 @@ def find_flips(state: AuditState, scorecard: Record) -> Iterator[Flips]:
         own = _decided(spec.asks, read_predictions(state, records)) if records else None
         if name == spec.baseline or own is None:
             continue
-        before = baseline[["id", "right", "certainty"]]
+        before = baseline[["id", "right", "figure"]]
         both = own.merge(before, on="id", suffixes=("", "_before"))
         wrong = both[both["right_before"] & ~both["right"]]
-        apart = (wrong["certainty"] - wrong["certainty_before"]).abs()
+        apart = (wrong["figure"] - wrong["figure_before"]).abs()
         shown = wrong.assign(apart=apart, text=wrong["id"].astype(str))
         shown = shown.sort_values(["apart", "text"], ascending=[False, True])[:_MOST_FLIPS]
         yield Flips(
             candidate=name,
+            figure=spec.asks.case_figure,
+            does_right=spec.asks.does_right,
             cases=len(both),
             newly_right=int((both["right"] & ~both["right_before"]).sum()),
             newly_wrong=len(wrong),
@@ -69,8 +74,8 @@ def find_flips(state: AuditState, scorecard: Record) -> Iterator[Flips]:
                     segment=row["segment"],
                     label=spec.asks.word(row["label"]),
                     prediction=spec.asks.word(row["prediction"]),
-                    score=number(row["certainty"]),
-                    baseline_score=number(row["certainty_before"]),
+                    score=number(row["figure"]),
+                    baseline_score=number(row["figure_before"]),
                 )
                 for row in ([] if spec.redacts_ids else shown.to_dict("records"))
             ],
@@ -78,11 +83,11 @@ def find_flips(state: AuditState, scorecard: Record) -> Iterator[Flips]:
 
 
 def _decided(asks: Task, predictions: pd.DataFrame) -> pd.DataFrame | None:
-    """Add whether each prediction is right, and how sure of it the candidate was."""
+    """Add whether each prediction is right, and what else is told of the case."""
     right = asks.are_right(predictions)
     if right is None:
         return None
-    return predictions.assign(right=right, certainty=asks.certainty(predictions))
+    return predictions.assign(right=right, figure=asks.case_figures(predictions))
 
 
 def find_examples(state: AuditState, judged: JudgedScorecard) -> Iterator[SliceExamples]:
@@ -106,12 +111,13 @@ def find_examples(state: AuditState, judged: JudgedScorecard) -> Iterator[SliceE
         where = Slice(str(measured.geography), str(measured.segment))
         records = predictions_behind(state, judged.record, measured.candidate)
         cases = read_predictions(state, {where: records[where]})
-        known = cases.assign(error=spec.asks.errors(cases), certainty=spec.asks.certainty(cases))
+        known = cases.assign(error=spec.asks.errors(cases), figure=spec.asks.case_figures(cases))
         chosen = _choose(known, [measured.candidate, *where])
         rows = table.filter(pc.is_in(table["id"], pa.array(chosen["id"].tolist())))
         values = {row["id"]: [_said(row[name]) for name in columns] for row in rows.to_pylist()}
         yield SliceExamples(
             candidate=measured.candidate,
+            figure=spec.asks.case_figure,
             **where._asdict(),
             cases=[
                 ExampleCase(
@@ -119,7 +125,7 @@ def find_examples(state: AuditState, judged: JudgedScorecard) -> Iterator[SliceE
                     chosen=row["chosen"],
                     label=spec.asks.word(row["label"]),
                     prediction=spec.asks.word(row["prediction"]),
-                    score=number(row["certainty"]),
+                    score=number(row["figure"]),
                     values=values[row["id"]],
                 )
                 for row in chosen.to_dict("records")

@@ -139,8 +139,8 @@ class FlippedCase:
     label, prediction
         What is true, and what the candidate said, in words.
     score, baseline_score
-        How probable each held a positive case, or of several classes the true one; None where it
-        gives decisions alone.
+        How probable each held a positive case, or of several classes the true one, or how far off
+        it was; None where it gives decisions alone.
     """
 
     id: str
@@ -158,16 +158,22 @@ class Flips:
 
     Attributes
     ----------
+    figure
+        What `score` is of its cases, in a word.
+    does_right
+        What only one of the two does, in words.
     cases
         So many both decided.
     newly_right, newly_wrong
         Of these, how many the candidate alone, or the baseline alone, decides rightly.
     shown
-        Some of those that it newly gets wrong, those first whose scores are furthest apart; none
+        Some of those that it newly gets wrong, those first whose figures are furthest apart; none
         where ids are withheld.
     """
 
     candidate: str
+    figure: str = "score"
+    does_right: str = "decides rightly"
     cases: int
     newly_right: int
     newly_wrong: int
@@ -185,8 +191,8 @@ class ExampleCase:
     label, prediction
         What is true, and what the candidate said, in words.
     score
-        How probable it held a positive case, or of several classes the true one; None where there
-        are decisions alone.
+        How probable it held a positive case, or of several classes the true one, or how far off it
+        was; None where there are decisions alone.
     values
         Of the columns that the audit lets the page show, in words.
     """
@@ -201,9 +207,10 @@ class ExampleCase:
 
 @dataclass(frozen=True, kw_only=True)
 class SliceExamples:
-    """Some cases of one slice of one candidate."""
+    """Some cases of one slice of one candidate; `figure` says what their `score` is."""
 
     candidate: str
+    figure: str = "score"
     geography: str
     segment: str
     cases: Sequence[ExampleCase]

@@ -17,7 +17,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from evaluator.errors import RenamedKeyWarning
-from evaluator.metrics import METRICS
+from evaluator.metrics import FAIRNESS_MEASURES, METRICS
 from evaluator.scorecard import ALL, Slice, can_name_partitions
 from evaluator.spec._base import (
     EITHER_SPELLING,
@@ -145,6 +145,12 @@ class AuditSpec(SpecModel):
     confidence: float = Field(default=0.95, gt=0.5, lt=1, examples=[0.95])
     """How sure the intervals are: 0.95 means that 95 of 100 hold the true value."""
 
+    limits_level: float | None = Field(
+        default=None, gt=0, lt=1, strict=True, allow_inf_nan=False, examples=[0.9]
+    )
+    """Of a regression whose candidates give limits with their numbers: the probability with which
+    all of these are meant to hold the truth. The metric `interval_score` needs it."""
+
     minimum_support: int = Field(default=30, ge=1, examples=[30])
     """How many cases a slice's value must rest on before the slice is shown as standing out."""
 
@@ -220,7 +226,7 @@ class AuditSpec(SpecModel):
         """What the candidates are asked; nothing without a label."""
         if self.label is None:
             raise ValueError("an audit without a label asks nothing")
-        return declared_task(self.task, self.label, self.truth)
+        return declared_task(self.task, self.label, self.truth, self.limits_level)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -261,7 +267,7 @@ class AuditSpec(SpecModel):
         of_no_account = {"execution", "partitions_per_run", "links"}
         counts = ordered.model_dump(mode="json", exclude=of_no_account)
         # What was certified before these could be declared says the same.
-        for key in ("labels", "examples"):
+        for key in ("labels", "examples", "limits_level"):
             if counts[key] is None:
                 del counts[key]
         if counts["task"] == "binary":
@@ -419,8 +425,15 @@ class AuditSpec(SpecModel):
             return raw
         task = TASKS[name]
         said: dict[str, Any] = {"metrics": list(task.headline_metrics), **raw}
+        label = said.get("label")
+        measures = [
+            measure
+            for measure in task.fairness_measures()
+            if (option := FAIRNESS_MEASURES[measure].option) is None
+            or (isinstance(label, Mapping) and label.get(option) is not None)
+        ]
         usual: dict[str, dict[str, Any]] = {
-            "fairness": {"measures": list(task.fairness_measures())},
+            "fairness": {"measures": measures},
             "weak_slices": {"loss": task.losses[0]},
         }
         for block, defaults in usual.items():
@@ -590,7 +603,7 @@ def _check_label(spec: AuditSpec) -> None:
         )
     asks = spec.asks
     asks.check_label()
-    asks.check_metrics(spec.metrics)
+    asks.check_options(spec.metrics, () if spec.fairness is None else spec.fairness.measures)
     asks.check_column(column)
     for index, candidate in enumerate(spec.candidates):
         asks.check_candidate(f"candidates.{index}", candidate)
@@ -614,12 +627,21 @@ def _check_task(spec: AuditSpec) -> None:
             "each of them has a value a class, and none says how good a candidate is in all",
             f"add one that does, such as {task.any_metric}",
         )
+    if spec.limits_level is not None and not any(
+        METRICS[name].option == "limits_level" for name in task.metrics()
+    ):
+        raise problem(
+            "limits_level",
+            f"it says nothing of a {spec.task} task",
+            "take it out, or declare `task`",
+        )
     limit = None if spec.fairness is None else spec.fairness.limit_difference
-    if limit is not None and limit >= 1 and task.gaps_are_shares:
+    shares = [name for name in measures if task.gaps_are_shares or FAIRNESS_MEASURES[name].rates]
+    if limit is not None and limit >= 1 and shares:
         raise problem(
             "fairness.limit_difference",
-            f"no difference between shares is above {limit:g}",
-            "write one below 1",
+            f"no difference between shares is above {limit:g}, and {shares[0]} compares shares",
+            "write one below 1, or `measures` without shares",
         )
 
 

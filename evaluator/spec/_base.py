@@ -40,6 +40,11 @@ LabelValues = LabelValue | float | Annotated[tuple[LabelValue | float, ...], Fie
 """One value, or several that mean the same."""
 
 
+def class_name(value: Any) -> str:
+    """Name a class by its value; those of one column are of one type."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def listed(values: LabelValues | None) -> tuple[Any, ...]:
     """Return one value or several as several; nothing where there is none."""
     if values is None:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from datetime import date
 from pathlib import PurePosixPath
-from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, Self, get_args
+from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, Tag, field_validator, model_validator
@@ -15,19 +15,18 @@ from evaluator.spec._base import (
     LabelValues,
     SchemaByKind,
     SpecModel,
+    class_name,
     kind_discriminator,
-    listed,
     problem,
     refuse_repeated,
 )
 
-_Side = Literal["positive", "negative"]
 _DEFAULT_KIND: Final = "skops"
 _LIMITS: Final = ("timeout", "load_timeout", "memory_limit")
 _EXCLUDED_FROM_IDENTITY: Final = frozenset(
     {"name", "baseline", "description", "training", "isolate", *_LIMITS}
 )
-LATER_KEYS: Final = frozenset({"scores", "abstain_below", "abstains"})
+LATER_KEYS: Final = frozenset({"scores", "abstain_below", "abstains", "limits", "low", "high"})
 """What was recorded before these could be declared says the same as what does not say them."""
 _UNITS: Final = {
     "B": 1,
@@ -229,6 +228,11 @@ class CandidateBase(SpecModel):
         return False
 
     @property
+    def gives_limits(self) -> bool:
+        """Whether a lower and an upper limit come with each number that it gives."""
+        return False
+
+    @property
     def registered_model(self) -> RegisteredModel | None:
         """The version in an MLflow registry that it is, if it is one."""
         return None
@@ -295,42 +299,22 @@ class CandidateBase(SpecModel):
 class LabellingCandidate(CandidateBase):
     """A candidate that says values of the label: as its decisions, or as its classes."""
 
-    label_values: dict[_Side, LabelValues] | None = Field(
-        default=None, examples=[{"positive": "late", "negative": ["on time", "early"]}]
+    label_values: dict[str, LabelValues] | None = Field(
+        default=None,
+        examples=[{"positive": "late", "negative": ["on time", "early"]}, {"iw": "he"}],
     )
-    """What the candidate calls a positive and a negative case, one value or a list each, where
-    that is not what the data call them: in a recording's decisions and labels, and as the classes
-    of a model. What is neither is refused."""
+    """What the candidate's words for cases mean, where they are not those of the data: in a
+    recording's decisions and labels, and as the classes of a model. Of a binary task, what it calls
+    a `positive` and a `negative` case, one value or a list each; what is neither is refused. Of a
+    multiclass task, by what it says the class that is meant; what is not named here is a class by
+    its own name."""
 
     @field_validator("label_values", mode="before")
     @classmethod
-    def _label_values_are_of_both_sides(cls, raw: Any) -> Any:
-        if isinstance(raw, Mapping) and set(raw) != set(get_args(_Side)):
-            raise problem(
-                "label_values",
-                "it must have the keys positive and negative, and has"
-                f" {', '.join(map(str, raw)) or 'none'}",
-                "write both, such as `label_values: {positive: late, negative: on time}`",
-            )
-        return raw
-
-    @field_validator("label_values")
-    @classmethod
-    def _label_values_differ(
-        cls, said: dict[_Side, LabelValues] | None
-    ) -> dict[_Side, LabelValues] | None:
-        # As a file may spell them: 1, 1.0 and true are one value.
-        positive, negative = (
-            {value if isinstance(value, str) else f"{value:g}" for value in listed(values)}
-            for values in ((said or {}).get(side) for side in get_args(_Side))
-        )
-        if common := sorted(positive & negative):
-            raise problem(
-                "label_values",
-                f"{common[0]!r} is both positive and negative",
-                "keep it on one side",
-            )
-        return said
+    def _words_are_texts(cls, raw: Any) -> Any:
+        if not isinstance(raw, Mapping):
+            return raw
+        return {class_name(word): meaning for word, meaning in raw.items()}
 
 
 class FeatureCandidate(CandidateBase):
@@ -340,6 +324,15 @@ class FeatureCandidate(CandidateBase):
         min_length=1, examples=[["departure_delay", "distance", "carrier"]]
     )
     """The declared columns that the candidate is given, in this order."""
+
+    limits: bool = Field(default=False, strict=True, examples=[True])
+    """Of a regression: whether the candidate gives limits with each number, between which the truth
+    should lie. What it gives has three columns then: lower limit, number, upper limit."""
+
+    @property
+    def gives_limits(self) -> bool:
+        """Whether the YAML says so."""
+        return self.limits
 
     @field_validator("features")
     @classmethod
@@ -507,6 +500,13 @@ class RecordedCandidate(LabellingCandidate):
     of `label_values`; without it the decision follows from `threshold`, or is the most probable
     class. Of a regression: the column of the number that was given."""
 
+    low: str | None = Field(default=None, min_length=1, examples=["at_least"])
+    """Of a regression: the recording's column of the lower limit that was given with the number, if
+    limits were; between it and `high` the truth should lie."""
+
+    high: str | None = Field(default=None, min_length=1, examples=["at_most"])
+    """Of a regression: the recording's column of the upper limit."""
+
     abstains: bool = Field(default=False, strict=True, examples=[True])
     """Of a multiclass task: whether a case whose decision is missing in the recording was not
     answered. Otherwise such a case is a fault of the recording."""
@@ -529,6 +529,11 @@ class RecordedCandidate(LabellingCandidate):
     def decides(self) -> bool:
         """Whether decisions are recorded."""
         return self.prediction is not None
+
+    @property
+    def gives_limits(self) -> bool:
+        """Whether limits are recorded."""
+        return self.low is not None
 
     @field_validator("path")
     @classmethod

@@ -20,6 +20,7 @@ from evaluator.spec._base import (
     LabelValue,
     SchemaByKind,
     SpecModel,
+    class_name,
     kind_discriminator,
     problem,
     refuse_unknown,
@@ -27,7 +28,6 @@ from evaluator.spec._base import (
 from evaluator.spec._candidates import CandidateSpec
 from evaluator.spec._data import DataSpec, LabelsSpec
 from evaluator.spec._settings import FairnessSpec, WeakSlicesSpec
-from evaluator.spec._tasks import class_name
 
 GateLevel = Literal["overall", "geography", "segment", "slice"]
 

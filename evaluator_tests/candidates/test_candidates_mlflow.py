@@ -3,7 +3,6 @@
 import os
 import pickle
 import sqlite3
-import warnings
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -26,6 +25,7 @@ from evaluator.candidates._kinds import _mlflow
 from evaluator.candidates._kinds._mlflow import _folder_here
 from evaluator.errors import CandidateError
 from evaluator_tests.candidates.conftest import candidate_of, task_of
+from evaluator_tests.candidates.worlds import own
 
 pytestmark = [
     # MLflow warns of types in its own signatures, of examples that a caller need not give, and of
@@ -98,26 +98,6 @@ def saved(folder: Path, model: Any = MODEL, form: str = "skops", **told: Any) ->
     mlflow.sklearn.save_model(
         model, str(folder), serialization_format=form, pip_requirements=[], **told
     )
-    return folder
-
-
-with warnings.catch_warnings():
-    # MLflow reads the types of the arguments, and asks for narrower ones.
-    warnings.simplefilter("ignore")
-
-    class Given(mlflow.pyfunc.PythonModel):
-        """A model of one's own, which gives what it was made with."""
-
-        def __init__(self, given: Any) -> None:
-            self.given = given
-
-        def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> Any:  # noqa: ARG002 - MLflow's names
-            assert len(model_input)
-            return self.given
-
-
-def own(folder: Path, given: Any, **told: Any) -> Path:
-    mlflow.pyfunc.save_model(str(folder), python_model=Given(given), pip_requirements=[], **told)
     return folder
 
 

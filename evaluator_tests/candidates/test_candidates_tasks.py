@@ -21,6 +21,7 @@ from evaluator.evidence import digest_of_file
 from evaluator.spec import LabelSpec, Task, task_of
 from evaluator_tests.candidates import scoring_server as endpoint
 from evaluator_tests.candidates.conftest import candidate_of
+from evaluator_tests.candidates.worlds import own
 
 pytestmark = [
     # MLflow says so of its own types, and of a signature that nobody asks for here.
@@ -39,6 +40,9 @@ LABELS = {
     "regression": 3 * X[:, 0] - X[:, 1],
 }
 TASKS = {"multiclass": CLASS_TASK, "regression": NUMBER_TASK}
+# A number between limits is no other task, and other outputs.
+ASKED: dict[str, Task] = {**TASKS, "limits": NUMBER_TASK}
+BETWEEN = np.column_stack([LABELS["regression"] + shift for shift in (-1.0, 0.5, 2.0)])
 
 
 def cases_of(task: str) -> pd.DataFrame:
@@ -47,7 +51,7 @@ def cases_of(task: str) -> pd.DataFrame:
             "id": [f"c{number}" for number in range(len(X))],
             "geography": "A",
             "segment": "p",
-            "label": LABELS[task],
+            "label": LABELS.get(task, LABELS["regression"]),
             "data.x": X[:, 0],
             "data.y": X[:, 1],
         }
@@ -56,12 +60,15 @@ def cases_of(task: str) -> pd.DataFrame:
 
 def model_of(task: str) -> Any:
     model = LogisticRegression() if task == "multiclass" else LinearRegression()
-    return model.fit(FEATURES, LABELS[task])
+    return model.fit(FEATURES, LABELS.get(task, BETWEEN))
 
 
 def expected(task: str) -> pd.DataFrame:
     """What scikit-learn says itself, in the columns that are stored."""
     model = model_of(task)
+    if task == "limits":
+        columns = pd.DataFrame(model.predict(FEATURES), columns=["low", "prediction", "high"])
+        return columns[["prediction", "low", "high"]]
     stored = {"prediction": model.predict(FEATURES)}
     if task == "multiclass":
         order = [list(model.classes_).index(name) for name in CLASSES]
@@ -120,6 +127,7 @@ def recorded(task: str, home: Path) -> dict[str, Any]:
     said.to_parquet(home / "one.parquet")
     scores = {name: f"score_{number}" for number, name in enumerate(CLASSES)}
     told = {"scores": scores} if task == "multiclass" else {}
+    told |= {"low": "low", "high": "high", "limits": None} if task == "limits" else {}
     settings = {"kind": "recorded", "path": "one.parquet", "features": None, **told}
     return {**settings, "prediction": "prediction"}
 
@@ -139,7 +147,7 @@ KINDS: dict[str, Callable[[str, Path], dict[str, Any]]] = {
 def predicted(
     candidate: Any, home: Path, task: str, cases: pd.DataFrame | None = None
 ) -> pd.DataFrame:
-    asked: Task = TASKS[task]
+    asked = ASKED[task]
     with open_scorer(candidate, home, task=asked) as scorer:
         return predict(candidate, scorer, cases_of(task) if cases is None else cases, task=asked)
 
@@ -151,17 +159,18 @@ def refusal(candidate: Any, home: Path, task: str) -> CandidateError:
     return caught.value
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", ASKED)
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_gives_what_scikit_learn_gives_itself(
     kind: str, task: str, tmp_path: Path
 ) -> None:
-    candidate = candidate_of(**KINDS[kind](task, tmp_path))
+    limits = True if task == "limits" else None
+    candidate = candidate_of(**{"limits": limits, **KINDS[kind](task, tmp_path)})
 
     found = predicted(candidate, tmp_path, task)
 
     assert list(found["id"]) == list(cases_of(task)["id"])
-    assert list(found["label"]) == list(LABELS[task])
+    assert list(found["label"]) == list(cases_of(task)["label"])
     wanted = expected(task)
     # A graph computes in 32 bits.
     near = {"rtol": 1e-4, "atol": 1e-5} if "onnx" in kind else {"rtol": 1e-12}
@@ -173,15 +182,18 @@ def test_every_kind_gives_what_scikit_learn_gives_itself(
     # Of no cases the columns are the same.
     none = predicted(candidate, tmp_path, task, cases_of(task).iloc[:0])
     assert list(none.columns) == list(found.columns)
+    assert list(found.columns)[2:] == ASKED[task].output_columns(candidate)
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", ASKED)
 def test_an_endpoint_gives_a_number_a_class_or_a_number(task: str, tmp_path: Path) -> None:
     wanted = expected(task)
     answers = wanted["prediction"].tolist()
     if task == "multiclass":
         scores = wanted.drop(columns="prediction").set_axis(list(CLASSES), axis="columns")
         answers = scores.to_dict("records")
+    if task == "limits":
+        answers = wanted.to_dict("records")
     said = dict(zip(cases_of(task)["id"], answers, strict=True))
 
     def told(rows: list[dict[str, Any]]) -> Any:
@@ -190,7 +202,9 @@ def test_an_endpoint_gives_a_number_a_class_or_a_number(task: str, tmp_path: Pat
     with endpoint.running() as server:
         server.faults = [endpoint.scores(told)] * 5
         settings = {"kind": "http", "url": server.url, "path": None, "version": "1"}
+        settings["limits"] = True if task == "limits" else None
         found = predicted(candidate_of(**settings), tmp_path, task)
+        assert task != "limits" or found[list(wanted)].equals(wanted)
         assert list(found["prediction"]) == pytest.approx(list(wanted["prediction"])) or (
             list(found["prediction"]) == list(wanted["prediction"])
         )
@@ -243,6 +257,66 @@ def test_a_number_that_is_missing_or_infinite_fails_the_slice(value: float, tmp_
     assert f"1 of its 90 numbers are missing or infinite (c7 -> {value})" in error.what
 
 
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"low": np.nan}, "1 of its 90 pairs of limits are missing or infinite (c7 -> [nan, "),
+        ({"high": np.inf}, "1 of its 90 pairs of limits are missing or infinite (c7 -> ["),
+        ({"prediction": np.nan}, "1 of its 90 numbers are missing or infinite"),
+        ({"low": 9.0, "high": 8.0}, "1 of its 90 lower limits are above the upper ones (c7 -> [9"),
+    ],
+)
+def test_limits_that_are_none_fail_the_slice(
+    changed: dict[str, float], says: str, tmp_path: Path
+) -> None:
+    candidate = candidate_of(**recorded("limits", tmp_path))
+    said = pd.read_parquet(tmp_path / "one.parquet")
+    said.loc[said["id"] == "c7", list(changed)] = list(changed.values())
+    said.to_parquet(tmp_path / "one.parquet")
+    assert says in refusal(candidate, tmp_path, "limits").what
+
+
+def test_a_number_need_not_lie_between_its_limits_which_may_be_equal(tmp_path: Path) -> None:
+    candidate = candidate_of(**recorded("limits", tmp_path))
+    said = pd.read_parquet(tmp_path / "one.parquet").assign(low=3.0, high=3.0)
+    said.to_parquet(tmp_path / "one.parquet")
+    found = predicted(candidate, tmp_path, "limits")
+    assert (found["low"] == 3).all()
+    assert (found["high"] == 3).all()
+    assert not (found["prediction"] == 3).any()
+
+
+def test_outputs_with_and_without_limits_are_not_taken_for_each_other(tmp_path: Path) -> None:
+    error = refusal(candidate_of(**skops_file("limits", tmp_path)), tmp_path, "regression")
+    assert "an array of shape (90, 3), and is asked for one number a case" in error.what
+    assert "`limits: true`" in error.fix
+    told = {**skops_file("regression", tmp_path), "limits": True}
+    error = refusal(candidate_of(**told), tmp_path, "limits")
+    assert "an array of shape (90,), and is asked for a number between limits" in error.what
+    assert "low, prediction and high" in error.fix
+
+
+@pytest.mark.parametrize("task", ["multiclass", "limits"])
+def test_columns_are_taken_by_their_names_in_whatever_order(task: str, tmp_path: Path) -> None:
+    wanted = expected(task)
+    given = wanted.iloc[:, ::-1]
+    if task == "multiclass":
+        given = wanted.drop(columns="prediction").set_axis(list(CLASSES), axis="columns")
+        given = given[["high", "low", "middle"]]
+    own(tmp_path / "model", given)
+    settings = {"kind": "mlflow", "model": "model", "path": None, "trust": "pickle"}
+    limits = True if task == "limits" else None
+    one = candidate_of(**settings, isolate="none", limits=limits)
+    found = predicted(one, tmp_path, task)
+    assert list(found["prediction"]) == list(wanted["prediction"])
+    if task == "limits":
+        assert found[list(wanted)].equals(wanted)
+        own(tmp_path / "other", given.set_axis(["a", "b", "c"], axis="columns"))
+        settings["model"] = "other"
+        error = refusal(candidate_of(**settings, isolate="none", limits=True), tmp_path, task)
+        assert "it gives the columns 'a', 'b', 'c', and is asked for a number" in error.what
+
+
 def decisions(home: Path, words: dict[str, str | None], **told: Any) -> Any:
     said = expected("multiclass")[["prediction"]].assign(id=cases_of("multiclass")["id"])
     said["prediction"] = [
@@ -267,6 +341,24 @@ def test_a_decision_that_is_no_class_fails_the_slice_and_a_label_of_its_own_is_c
         "unknown_labels": ("c1",),
         "conflicting_labels": ("c2",),
     }
+
+
+def test_what_a_candidate_calls_a_class_is_said_under_label_values(tmp_path: Path) -> None:
+    words: dict[str, str | None] = {f"c{n}": "hi" for n in range(3)} | {"c3": "1", "c4": "low"}
+    said = {"label_values": {"hi": "high", 1: "middle"}}
+    candidate = decisions(tmp_path, words, **said)
+    found = predicted(candidate, tmp_path, "multiclass").set_index("id")["prediction"]
+    assert list(found[["c0", "c1", "c2", "c3", "c4"]]) == ["high"] * 3 + ["middle", "low"]
+    assert list(found[5:]) == list(expected("multiclass")["prediction"][5:])
+    error = refusal(decisions(tmp_path, words), tmp_path, "multiclass")
+    assert "are none of the 3 classes ('hi' in 3, '1' in 1)" in error.what
+    assert "`label_values`" in error.fix
+    # A model's classes are read by the same words.
+    labels = LABELS["multiclass"]
+    model = LogisticRegression().fit(FEATURES, np.where(labels == "high", "hi", labels))
+    skops.io.dump(model, tmp_path / "one.skops")
+    of_model = predicted(candidate_of(path="one.skops", **said), tmp_path, "multiclass")
+    assert list(of_model["prediction"]) == list(expected("multiclass")["prediction"])
 
 
 def test_who_abstains_says_so_and_a_missing_decision_is_a_fault_otherwise(tmp_path: Path) -> None:

@@ -27,14 +27,19 @@ from evaluator.metrics._regression import REGRESSION
 
 CLASSES = "abcdef"
 METRICS_OF_TASKS = [(name, task) for name, info in METRICS.items() for task in info.tasks]
-RATES = [name for name, info in METRICS.items() if info.rate]
+RATES = [n for n, info in METRICS.items() if info.rate and "binary_classification" in info.tasks]
 DESIGNS: dict[str, dict[str, Any]] = {
     "plain": {},
     "weighted": {"weight": "weight"},
     "clustered": {"cluster": "day"},
     "weighted and clustered": {"weight": "weight", "cluster": "day"},
 }
-OPTIONS: dict[str, Any] = {"classes": list(CLASSES), "abstains": True, "tolerance": 3.0}
+OPTIONS: dict[str, Any] = {
+    "classes": list(CLASSES),
+    "abstains": True,
+    "tolerance": 3.0,
+    "limits_level": 0.9,
+}
 LABEL = {
     "binary_classification": "late",
     "multiclass_classification": "kind",
@@ -142,6 +147,7 @@ def gaps_of(metric: str, task: Any, monkeypatch: pytest.MonkeyPatch) -> pd.DataF
         attributes=["region"],
         measures=["gap"],
         task=task,
+        **options(metric),
     )
 
 

@@ -163,6 +163,7 @@ def counted(metric: str) -> BinaryCounted:
         for name, info in METRICS.items()
         if (info.rate or (name in BINARY and isinstance(BINARY[name].paired, BinaryCounted)))
         and info.no_paired_test is None
+        and "binary_classification" in info.tasks
     ],
 )
 def test_slopes_are_the_derivatives_of_the_metric(metric: str) -> None:

@@ -173,6 +173,37 @@ def test_a_regression_compares_mean_residuals() -> None:
     assert -0.5 < row["low"] < -0.4 < row["high"] < -0.3
 
 
+@pytest.mark.parametrize("design", [{}, {"weight": "weight"}, {"cluster": "cluster"}])
+def test_a_regression_compares_shares_within_the_tolerance_as_accuracies_are(
+    design: dict[str, str],
+) -> None:
+    frame = random_cases(900)
+    draws = np.random.default_rng(4)
+    frame = frame.assign(
+        weight=draws.integers(1, 4, len(frame)), cluster=draws.integers(0, 90, len(frame))
+    )
+    frame["prediction"] = frame["score"] + draws.normal(0, 0.2, len(frame))
+    frame["right"] = (abs(frame["prediction"] - frame["score"]) <= 0.15).astype(int)
+    near = measured(frame, label="score", task="regression", tolerance=0.15, **design)
+    found = near[near["measure"] == "tolerance_gap"].reset_index(drop=True)
+    assert set(found["comparison"]) == {"difference", "ratio"}
+    # The same cases as decisions that are right or wrong.
+    right = measured(
+        frame.assign(always=1), label="always", prediction="right", measures=["accuracy_gap"],
+        **design,
+    )  # fmt: skip
+    pd.testing.assert_frame_equal(
+        found.drop(columns="measure"), right.drop(columns="measure").reset_index(drop=True)
+    )
+    shares = frame["right"].groupby(frame["group"]).mean()
+    if not design:
+        assert only(found, comparison="difference", group="b")["group_value"] == shares["b"]
+    # Without a tolerance there is none, and who asks for it is told.
+    assert set(measured(frame, label="score", task="regression")["measure"]) == {"mean_residual"}
+    with pytest.raises(MetricsInputError, match="'tolerance_gap' needs `tolerance`"):
+        measured(frame, label="score", task="regression", measures=["tolerance_gap"])
+
+
 def test_each_class_of_a_multiclass_candidate_is_measured_against_the_rest() -> None:
     random = np.random.default_rng(5)
     frame = random_cases(900).assign(label=random.choice(["x", "y", "z"], 900))

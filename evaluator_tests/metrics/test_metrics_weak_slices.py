@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import log_loss
 
 from evaluator.demo import load_flights
-from evaluator.metrics import MetricsInputError, WeakSlices, holm, weak_slices
+from evaluator.metrics import MetricsInputError, WeakSlices, holm, weak_slices, worsened_slices
 from evaluator.metrics._estimates import BoolArray, FloatArray
 from evaluator.metrics._two_sample import TwoRates, fisher, newcombe
 from evaluator.metrics._weak_slices._conditions import conditions_from_json, matching_rows
@@ -422,6 +423,33 @@ def test_classes_of_any_number_have_an_error_rate() -> None:
     result = weak_slices(frame, features=["label"], label="label", prediction="prediction")
     assert found(result) == ["label = z"]
     assert result.search["mean_loss"] == wrong.mean()
+
+
+def test_probabilities_of_classes_have_the_losses_of_scikit_learn() -> None:
+    random = np.random.default_rng(11)
+    frame = pd.DataFrame({"label": random.choice(["x", "y", "z"], 3000)})
+    frame["part"] = random.choice(["a", "b", "c"], 3000)
+    is_label = (frame[["label"]].to_numpy() == ["x", "y", "z"]).astype(float)
+    sure = np.where(frame["part"] == "b", 0.5, 0.9)[:, None]
+    frame[["p", "q", "r"]] = scores = sure * is_label + (1 - sure) * random.dirichlet([1] * 3, 3000)
+    columns = {"x": "p", "y": "q", "z": "r"}
+    expected = {
+        "log_loss": log_loss(frame["label"], scores),
+        "brier": ((scores - is_label) ** 2).sum(axis=1).mean(),
+    }
+    for loss, value in expected.items():
+        told: dict[str, Any] = {"loss": loss, "label": "label", "score": columns}
+        result = weak_slices(frame, features=["part"], **told)
+        assert result.search["mean_loss"] == pytest.approx(value)
+        assert found(result) == ["part = b"]
+        better, worse = frame[frame["part"] != "b"], frame.assign(part="a")
+        (changed,) = worsened_slices(better, worse, slices=["[]"], **told).to_dict("records")
+        assert changed["loss_after"] == pytest.approx(value)
+        assert changed["status"] == "worse"
+    with pytest.raises(MetricsInputError, match="'false_negative_rate' is not of probabilities"):
+        weak_slices(
+            frame, features=["part"], loss="false_negative_rate", label="label", score=columns
+        )
 
 
 def test_too_few_clusters_have_no_limits_and_a_reason() -> None:

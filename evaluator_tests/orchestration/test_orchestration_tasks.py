@@ -17,6 +17,7 @@ from sklearn.metrics import (
     f1_score,
     log_loss,
     mean_absolute_error,
+    mean_pinball_loss,
     mean_squared_error,
     precision_score,
     r2_score,
@@ -28,6 +29,7 @@ from sklearn.preprocessing import StandardScaler
 
 from evaluator.certification import Verdict, verify, verify_all
 from evaluator.orchestration import AuditState, Home, page_of, statement_name
+from evaluator.orchestration._single_cases import find_flips
 from evaluator.scorecard import MEASUREMENTS, from_stored
 from evaluator.spec import Audit, AuditSpec, named_audit
 from evaluator_tests.orchestration.conftest import open_home, run
@@ -137,7 +139,9 @@ def test_a_whole_audit_ends_in_certificates_that_are_verified_and_figures_of_sci
 ) -> None:
     home = open_home(tmp_path / "home", monkeypatch)
     frame = land(home, task)
-    audit = audit_of(task)
+    loss = "squared_error" if task == "regression" else "log_loss"
+    searched = {"features": ["age", "place"], "minimum_support": 20, "loss": loss}
+    audit = audit_of(task, weak_slices=searched)
 
     summary = run(audit, home)
 
@@ -145,7 +149,12 @@ def test_a_whole_audit_ends_in_certificates_that_are_verified_and_figures_of_sci
     state = AuditState(audit, home)
     judged = summary.judged
     assert judged is not None
-    assert not any("possible" in remark for remark in judged.scorecard.remarks)
+    impossible = [remark for remark in judged.scorecard.remarks if "possible" in remark]
+    without = (
+        "a search for weak slices of said was not possible: said gives decisions and no scores"
+    )
+    of_scores = [f"{without}, and log_loss needs them"]
+    assert impossible == (of_scores if task == "multiclass" else [])
     assert {one.candidate: one.outcome for one in judged.outcomes} == {
         "said": "certified",
         "model": "certified",
@@ -170,6 +179,8 @@ def test_a_whole_audit_ends_in_certificates_that_are_verified_and_figures_of_sci
             "r2": r2_score(truth, given),
         }
     assert overall(state, "model") == pytest.approx(expected, rel=1e-9)
+    wanted = expected["log_loss"] if task == "multiclass" else mean_squared_error(truth, given)
+    assert judged.scorecard.weak_searches["model"]["mean_loss"] == pytest.approx(wanted)
     for table in ("comparisons", "ranks", "fairness", "additional_measurements"):
         assert len(getattr(judged.scorecard, table)) > 0, table
     content = state.store.read_bytes(state.require("certificate"), statement_name("said"))
@@ -398,3 +409,134 @@ def test_abstentions_are_told_beside_what_was_answered(
     # Where nothing was answered, nothing of the answers is known.
     assert np.isnan(values["selective_accuracy"])
     assert [one.outcome for one in summary.judged.outcomes] == ["certified"]
+
+
+def limited(frame: pd.DataFrame, home: Home) -> pd.DataFrame:
+    """Lay candidates of numbers with limits where the audit looks for them; return what is said."""
+    generator = np.random.default_rng(5)
+    width = generator.uniform(5, 15, len(frame))
+    given = frame["truth"] + generator.normal(0, 6, len(frame))
+    said = pd.DataFrame(
+        {"id": frame["case"], "said": given, "least": given - width, "most": given + width}
+    )
+    said.to_csv(home.root / "said.csv", index=False)
+    half = frame[:CASES_A_DAY]
+    around = np.column_stack([half["truth"] + shift for shift in (-16, 0, 16)])
+    model = make_column_transformer((StandardScaler(), list(FEATURES)))
+    fitted = make_pipeline(model, LinearRegression()).fit(half[list(FEATURES)], around)
+    skops.io.dump(fitted, home.root / "limits.skops")
+    return said
+
+
+def test_limits_that_candidates_give_are_measured_compared_judged_and_verified(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = open_home(tmp_path / "home", monkeypatch)
+    frame = land(home, "regression")
+    said = limited(frame, home)
+    metrics = ["within_tolerance", "limits_coverage", "limits_width", "interval_score", "bias"]
+    limits = {"low": "least", "high": "most"}
+    recorded = {"kind": "recorded", "path": "said.csv", "prediction": "said", "baseline": True}
+    features = {"features": list(FEATURES)}
+    audit = audit_of(
+        "regression",
+        candidates=[
+            {"name": "said", **recorded, **limits},
+            {"name": "model", "path": "limits.skops", "limits": True, **features},
+            {"name": "plain", "path": "model.skops", **features},
+        ],
+        metrics=metrics,
+        limits_level=0.8,
+        gates=[
+            {"metric": "limits_coverage", "at_least": 0.6},
+            {"kind": "fairness", "measure": "tolerance_gap", "limit_difference": 0.5},
+        ],
+    )
+
+    summary = run(audit, home)
+
+    assert summary.faults == []
+    state = AuditState(audit, home)
+    outside = np.maximum(said["least"] - frame["truth"], frame["truth"] - said["most"]).clip(0)
+    expected = {
+        "within_tolerance": (abs(said["said"] - frame["truth"]) <= 10).mean(),
+        "limits_coverage": (outside == 0).mean(),
+        "limits_width": (said["most"] - said["least"]).mean(),
+        # The sum of the pinball losses of both limits, by scikit-learn, times 2 / (1 - level).
+        "interval_score": 2 / 0.2 * sum(
+            mean_pinball_loss(frame["truth"], said[name], alpha=alpha)
+            for name, alpha in (("least", 0.1), ("most", 0.9))
+        ),
+        "bias": (said["said"] - frame["truth"]).mean(),
+    }  # fmt: skip
+    assert overall(state, "said") == pytest.approx(expected, rel=1e-9)
+    assert summary.judged is not None
+    judged = summary.judged
+    table = judged.scorecard.measurements
+    lacking = table[(table["candidate"] == "plain") & table["metric"].isin(metrics[1:4])]
+    assert len(lacking) > 0
+    assert set(lacking["status"]) == {"undefined"}
+    assert set(lacking["reason"]) == {"plain gives numbers and no limits"}
+    # A rate has an exact interval.
+    row = table[(table["candidate"] == "said") & (table["level"] == "overall")]
+    row = row[row["metric"] == "limits_coverage"].iloc[0]
+    assert row["status"] == "ok"
+    assert row["n_effective"] == len(frame)
+    compared = judged.scorecard.comparisons
+    compared = compared[(compared["level"] == "overall") & (compared["metric"] == "interval_score")]
+    found = compared.set_index("candidate")
+    assert found.loc["model", "status"] == "ok"
+    ours, theirs = overall(state, "model"), overall(state, "said")
+    assert found.loc["model", "difference"] == pytest.approx(
+        ours["interval_score"] - theirs["interval_score"]
+    )
+    assert found.loc["plain", "conclusion"] == "not compared"
+    assert found.loc["plain", "reason"] == "plain gives numbers and no limits"
+    assert "plain: without limits, not compared by what needs them" in judged.scorecard.remarks
+    assert set(judged.scorecard.fairness["measure"]) == {"mean_residual", "tolerance_gap"}
+    outcomes = {one.candidate: one.outcome for one in judged.outcomes}
+    assert outcomes["said"] == "certified"
+    assert outcomes["plain"] == "undecided"
+    (reason,) = {
+        verdict.reason
+        for verdict in judged.verdicts
+        if verdict.candidate == "plain" and verdict.verdict == "INSUFFICIENT EVIDENCE"
+    }
+    assert "plain gives numbers and no limits" in reason
+    content = state.store.read_bytes(state.require("certificate"), statement_name("said"))
+    reports = verify_all(content, state.store.url, now=datetime.now(UTC))
+    assert {(report.problems, report.not_checked) for report in reports} == {((), ())}
+
+
+def test_numbers_change_sides_where_one_alone_is_within_the_tolerance(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = open_home(tmp_path / "home", monkeypatch)
+    frame = land(home, "regression")
+    said = limited(frame, home)
+    audit = audit_of("regression", gates=[{"kind": "complete"}], fairness=None, weak_slices=None)
+
+    summary = run(audit, home)
+
+    assert summary.judged is not None
+    state = AuditState(audit, home)
+    (flips,) = find_flips(state, summary.judged.record)
+    model = trained("regression", frame[:CASES_A_DAY])
+    off, before = (
+        abs(one - frame["truth"]) for one in (model.predict(frame[list(FEATURES)]), said["said"])
+    )
+    wrong = (before <= 10) & (off > 10)
+    assert flips.newly_wrong == wrong.sum() > 0
+    assert flips.newly_right == ((off <= 10) & (before > 10)).sum()
+    apart = abs(off - before)[wrong]
+    assert flips.shown[0].id == frame.loc[apart.idxmax(), "case"]
+    assert flips.shown[0].score == pytest.approx(off[apart.idxmax()])
+    page = page_of(state).content.decode()
+    assert "one of a candidate and said gives within the tolerance" in page
+    assert "Its error</th>" in page
+    # Where nothing says which numbers are near enough, none change sides.
+    other = audit_of(
+        "regression", gates=[{"kind": "complete"}], fairness=None, weak_slices=None,
+        label={"column": "truth"},
+    )  # fmt: skip
+    assert list(find_flips(AuditState(other, home), summary.judged.record)) == []

@@ -43,5 +43,13 @@ def test_both_directions_are_counted_and_some_cases_listed_as_text(
     assert "schedule_only: " not in words
 
 
+def test_of_numbers_it_says_that_errors_are_meant(changed: DashboardContent) -> None:
+    flips = [replace(one, figure="error", does_right="gives well") for one in changed.flips]
+    words = section(replace(changed, flips=flips), "flips")
+    assert "Cases that only one of a candidate and logistic_regression gives well." in words
+    assert "those first whose errors are furthest apart" in words
+    assert "Its error Error of logistic_regression" in words
+
+
 def test_where_nothing_is_compared_there_is_no_such_section(content: DashboardContent) -> None:
     assert '<section id="flips"' not in render_dashboard(content)

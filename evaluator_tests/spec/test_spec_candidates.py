@@ -101,7 +101,14 @@ def test_what_changes_outputs_is_part_of_the_identity(kind: str, key: str) -> No
     assert candidate(kind, threshold=0.4).identity_settings != candidate(kind).identity_settings
 
 
-LATER = {"scores": {"low": "p_low", "high": "p_high"}, "abstain_below": 0.5, "abstains": True}
+LATER = {
+    "scores": {"low": "p_low", "high": "p_high"},
+    "abstain_below": 0.5,
+    "abstains": True,
+    "limits": True,
+    "low": "at_least",
+    "high": "at_most",
+}
 
 
 @pytest.mark.parametrize("kind", KINDS)

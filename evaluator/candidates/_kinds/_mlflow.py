@@ -312,7 +312,7 @@ class _PyfuncScorer:
             is_named = names != list(range(len(names)))
             if is_named and (not classes or set(names) == set(classes)):
                 columns = [output.iloc[:, place].to_numpy() for place in range(len(names))]
-                output = self._task.scores_of_columns(self._candidate, names, columns)
+                return self._task.scores_of_columns(self._candidate, names, columns)
         array = np.asarray(output)
         return self._task.scores_of_array(self._candidate, self._candidate.classes, array)
 

@@ -72,8 +72,8 @@ class RecordedScorer:
                 self._candidate,
                 f"{len(unknown)} of {len(decisions)} values of {self._candidate.prediction!r} in"
                 f" the recording {self._task.describe_unknown(self._candidate, unknown)}",
-                fix="say under `label_values` what it calls positive and negative, texts quoted,"
-                " or name another column under `prediction`",
+                fix="say under `label_values` what it means by them, texts quoted, or name another"
+                " column under `prediction`",
             )
         return read
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from evaluator.metrics._checks import MetricsInputError, column, first_few, refuse_rows
 
 _KEY = "id"
-_OWN = ("score", "prediction")
+_OWN = ("score", "prediction", "low", "high")
 
 
 def paired_frame(predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -20,14 +20,15 @@ def paired_frame(predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     ----------
     predictions
         By candidate, one row a case: its "id"; the candidate's own columns "score" (of several
-        classes "score_0", "score_1" and so on), "prediction" or both; and columns that belong to
-        the case, such as its label and slices.
+        classes "score_0", "score_1" and so on), "prediction" or both, and its limits "low" and
+        "high"; and columns that belong to the case, such as its label and slices.
 
     Returns
     -------
     pandas.DataFrame
         One row a case, in the first frame's order: the id, the columns of the case, and for each
-        candidate "score of <candidate>" and "prediction of <candidate>", as far as it has them.
+        candidate "score of <candidate>", "prediction of <candidate>" and so on, as far as it has
+        them.
 
     Raises
     ------

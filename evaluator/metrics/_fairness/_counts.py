@@ -61,8 +61,8 @@ class GroupCounts:
 
     # How many cases there are, shape (cells,).
     rows: FloatArray
-    # Cases by label and prediction, shape (cells, strata, classes, classes); a regression's has one
-    # class. With weights their sums.
+    # Cases by label and prediction, shape (cells, strata, classes, classes); a regression's are
+    # positive, and predicted so where they are right. With weights their sums.
     confusion: FloatArray
     # Power sums of score minus label, or of prediction minus label for a regression, by class; each
     # of shape (cells, strata, 3). A class without scores is absent.

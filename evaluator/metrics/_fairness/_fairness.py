@@ -42,6 +42,7 @@ def fairness(
     task: Task = "binary_classification",
     classes: Sequence[Any] | None = None,
     abstains: bool = False,
+    tolerance: float | None = None,
     confidence: float = 0.95,
     minimum_support: int = 20,
     groups: Mapping[str, Sequence[Any]] | None = None,
@@ -84,6 +85,8 @@ def fairness(
     classes, abstains
         Multiclass: all classes, in their order, and whether a missing prediction is an abstention,
         as in `slice_metrics`. It is a prediction of no class, and not right.
+    tolerance
+        Regression: how far a prediction may be from the label to be right for `tolerance_gap`.
     confidence
         Nominal coverage of the intervals. At the default, 0.95, either end errs in 1 of 40 at most.
     minimum_support
@@ -166,8 +169,8 @@ def fairness(
         raise MetricsInputError(f"confidence must lie between 0 and 1, not {confidence}")
     if minimum_support < 1:
         raise MetricsInputError(f"minimum_support must be at least 1, not {minimum_support}")
-    told = TaskOptions(task, classes, abstains)
-    chosen = _chosen(measures, task, scored=score is not None)
+    told = TaskOptions(task, classes, abstains, tolerance)
+    chosen = _chosen(measures, told, scored=score is not None)
     cases = read_inputs(
         frame,
         label=label,
@@ -198,11 +201,18 @@ def fairness(
     return concat_blocks(blocks)
 
 
-def _chosen(measures: Sequence[str] | None, task: Task, *, scored: bool) -> list[FairnessMeasure]:
-    """Check the names of measures; without any, take all that the columns permit."""
+def _chosen(
+    measures: Sequence[str] | None, options: TaskOptions, *, scored: bool
+) -> list[FairnessMeasure]:
+    """Check the names of measures; without any, take all that columns and options permit."""
+    task = options.task
     of_task = {name: one for name, one in FAIRNESS_MEASURES.items() if task in one.tasks}
     if measures is None:
-        return [one for one in of_task.values() if scored or not one.needs_score]
+        return [
+            one
+            for one in of_task.values()
+            if (scored or not one.needs_score) and options.give(one.option)
+        ]
     names = [measures] if isinstance(measures, str) else list(measures)
     for name in names:
         if name not in of_task:
@@ -214,6 +224,9 @@ def _chosen(measures: Sequence[str] | None, task: Task, *, scored: bool) -> list
             )
         if of_task[name].needs_score and not scored:
             raise MetricsInputError(f"fairness measure {name!r} needs a score column")
+        if not options.give(of_task[name].option):
+            option = of_task[name].option
+            raise MetricsInputError(f"fairness measure {name!r} needs `{option}` to be given")
     if not names or len(set(names)) < len(names):
         raise MetricsInputError(f"measures must be one or more different names, not {names}")
     return [of_task[name] for name in names]
@@ -226,7 +239,7 @@ class FairnessInputs:
     slicing: Slicing
     counted: GroupCounts
     # The classes that are measured, one against the rest, with their numbers; missing stands for
-    # the positive class of a binary classifier.
+    # the positive class of a binary classifier, and for what is right of a regression.
     classes: Sequence[tuple[Any, int]]
 
 
@@ -265,9 +278,11 @@ def read_inputs(
     )
     if options.task == "regression":
         excess = numbers(frame, prediction) - numbers(frame, label)
-        nothing = np.zeros(len(frame), np.intp)
-        counted = counter.count(nothing, nothing, 1, {0: excess})
-        return FairnessInputs(slicing, counted, [(None, 0)])
+        # As if all were positive, and those found that are near enough.
+        tolerance = -1.0 if options.tolerance is None else options.tolerance
+        near = (np.abs(excess) <= tolerance).astype(np.intp)
+        counted = counter.count(np.ones_like(near), near, 2, {1: excess})
+        return FairnessInputs(slicing, counted, [(None, 1)])
     scores: dict[int, FloatArray] = {}
     if options.task == "binary_classification":
         if isinstance(score, Mapping):

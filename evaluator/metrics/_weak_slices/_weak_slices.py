@@ -4,7 +4,7 @@ A search among thousands of slices always finds some that look bad. So one half 
 searched, and what was found there is tested on the other half, which the search has not seen.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, get_args
 
@@ -21,10 +21,10 @@ from evaluator.metrics._checks import (
     refuse_rows,
 )
 from evaluator.metrics._estimates import BoolArray, FloatArray
-from evaluator.metrics._inputs import survey_of
+from evaluator.metrics._inputs import TaskOptions, multiclass_rows, survey_of
 from evaluator.metrics._levels import IntArray
 from evaluator.metrics._linear import MIN_CLUSTERS
-from evaluator.metrics._means import log_losses, squared_errors
+from evaluator.metrics._means import clipped_log, log_losses, squared_errors
 from evaluator.metrics._multiplicity import holm
 from evaluator.metrics._two_sample import Contrast, contrast
 from evaluator.metrics._weak_slices._conditions import (
@@ -114,7 +114,7 @@ def weak_slices(
     features: Sequence[str],
     loss: LossName | ArrayLike = "error_rate",
     label: str | None = None,
-    score: str | None = None,
+    score: str | Mapping[Any, str] | None = None,
     prediction: str | None = None,
     conditions: int = 2,
     minimum_support: int = 100,
@@ -140,7 +140,7 @@ def weak_slices(
         "squared_error"; or an array of one loss a row, shape (rows,).
     label, score, prediction
         As in `slice_metrics`, as far as the loss needs them. The error rate takes predictions of
-        any number of classes.
+        any number of classes, log loss and Brier score a column of probabilities of each.
     conditions
         One to three conditions a slice. Three take about ten times as long as two.
     minimum_support
@@ -272,7 +272,7 @@ def case_losses(
     loss: LossName | ArrayLike,
     *,
     label: str | None,
-    score: str | None,
+    score: str | Mapping[Any, str] | None,
     prediction: str | None,
 ) -> tuple[FloatArray, BoolArray]:
     """Give the loss of each case, and which cases count."""
@@ -290,6 +290,8 @@ def case_losses(
         return away if loss == "absolute_error" else away**2, every
     if loss == "error_rate" and prediction is not None:
         return _differs(frame, truth, prediction), every
+    if isinstance(score, Mapping):
+        return _losses_of_classes(frame, loss, truth, score), every
     is_positive, negative = positives(frame, truth)
     if loss in ("log_loss", "brier"):
         values = numbers(frame, _named(score, loss, "score"))
@@ -304,6 +306,23 @@ def case_losses(
     wrong = (decided != is_positive).astype(np.float64)
     counts = {"false_negative_rate": is_positive, "false_positive_rate": ~is_positive}
     return wrong, counts.get(loss, every)
+
+
+def _losses_of_classes(
+    frame: pd.DataFrame, loss: str, label: str, score: Mapping[Any, str]
+) -> FloatArray:
+    """Give the losses of probabilities of several classes."""
+    options = TaskOptions("multiclass_classification")
+    rows = multiclass_rows(
+        frame, [loss], label=label, score=score, prediction=None, options=options
+    )
+    if loss not in ("log_loss", "brier") or rows.scores is None:
+        raise MetricsInputError(f"loss {loss!r} is not of probabilities of several classes")
+    is_label = np.eye(len(rows.classes), dtype=bool)[rows.label]
+    if loss == "log_loss":
+        return clipped_log(rows.scores[is_label])
+    squares: FloatArray = squared_errors(rows.scores, is_label).sum(axis=1)
+    return squares
 
 
 def _own(losses: ArrayLike, rows: int) -> FloatArray:

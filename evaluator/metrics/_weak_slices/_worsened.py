@@ -1,6 +1,6 @@
 """What got worse: the same slices in two evaluation sets."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,7 +52,7 @@ def worsened_slices(
     slices: Sequence[str],
     loss: LossName = "error_rate",
     label: str | None = None,
-    score: str | None = None,
+    score: str | Mapping[Any, str] | None = None,
     prediction: str | None = None,
     level: float = 0.10,
     cluster: str | None = None,

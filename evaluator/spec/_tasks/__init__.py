@@ -4,7 +4,7 @@ from typing import Final
 
 from evaluator.spec._columns import ColumnSpec
 from evaluator.spec._tasks._binary import BinaryTask
-from evaluator.spec._tasks._multiclass import MulticlassTask, class_name, classes_of
+from evaluator.spec._tasks._multiclass import MulticlassTask, classes_of
 from evaluator.spec._tasks._regression import RegressionTask
 from evaluator.spec._tasks._task import (
     ABSTAINED,
@@ -31,7 +31,6 @@ __all__ = [
     "RecordedColumns",
     "Task",
     "TaskName",
-    "class_name",
     "declared_task",
     "numbers_of",
     "task_of",
@@ -42,12 +41,20 @@ TASKS: Final[dict[TaskName, type[Task]]] = {
 }
 
 
-def task_of(name: TaskName, label: LabelSpec, classes: tuple[str, ...] = ()) -> Task:
+def task_of(
+    name: TaskName,
+    label: LabelSpec,
+    classes: tuple[str, ...] = (),
+    limits_level: float | None = None,
+) -> Task:
     """Make the task of this name."""
-    return TASKS[name](label, classes)
+    return TASKS[name](label, classes, limits_level)
 
 
-def declared_task(name: TaskName, label: LabelSpec, column: ColumnSpec) -> Task:
+def declared_task(
+    name: TaskName, label: LabelSpec, column: ColumnSpec, limits_level: float | None
+) -> Task:
     """Make the task of this name as label and column declare it."""
     has_classes = "classes" in TASKS[name].label_keys
-    return task_of(name, label, classes_of(label, column) if has_classes else ())
+    classes = classes_of(label, column) if has_classes else ()
+    return task_of(name, label, classes, limits_level)

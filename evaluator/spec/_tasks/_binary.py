@@ -1,15 +1,16 @@
 """Whether a case is positive."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from evaluator.errors import IntakeError
 from evaluator.scorecard import OPERATING_POINTS, SCORE_BINS
-from evaluator.spec._base import listed, problem
+from evaluator.spec._base import LabelValues, listed, problem
 from evaluator.spec._candidates import CandidateBase, LabellingCandidate, RecordedCandidate
 from evaluator.spec._columns import ColumnSpec
 from evaluator.spec._tasks._task import (
+    LIMIT_KEYS,
     UNKNOWN_LABEL,
     Classes,
     RecordedColumns,
@@ -92,7 +93,9 @@ class BinaryTask(Task):
 
     def check_candidate(self, key: str, candidate: CandidateBase) -> None:
         """Refuse what is said of other outputs, and a recording without any."""
-        refuse_keys(self, key, candidate, "scores", "abstain_below", "abstains")
+        refuse_keys(self, key, candidate, "scores", "abstain_below", "abstains", *LIMIT_KEYS)
+        if isinstance(candidate, LabellingCandidate) and candidate.label_values is not None:
+            _check_label_values(f"{key}.label_values", candidate.label_values)
         count = len(getattr(candidate, "classes", ()))
         if count > _CLASSES:
             raise problem(f"{key}.classes", f"{count} are too many", "list the label's two")
@@ -203,7 +206,7 @@ class BinaryTask(Task):
         """Return what the candidate says of a positive and of a negative case, as far as known."""
         if isinstance(candidate, LabellingCandidate) and candidate.label_values is not None:
             said = candidate.label_values
-            return listed(said["positive"]), listed(said["negative"])
+            return listed(said.get("positive")), listed(said.get("negative"))
         return (self.label.positive,), listed(self.label.negative) or self._opposite
 
     @property
@@ -403,7 +406,7 @@ class BinaryTask(Task):
         """Say on which side it is."""
         return "positive" if value == 1 else "negative"
 
-    def certainty(self, frame: "pd.DataFrame") -> "pd.Series":
+    def case_figures(self, frame: "pd.DataFrame") -> "pd.Series":
         """Return the score."""
         return frame["score"]
 
@@ -420,6 +423,23 @@ class BinaryTask(Task):
         """Return 1 where the decision is wrong, and 0 where it is right."""
         wrong: Array = (labels != predictions).astype(float)
         return wrong
+
+
+def _check_label_values(key: str, said: Mapping[str, LabelValues]) -> None:
+    """Refuse values of one side alone, and what would be on both."""
+    if said.keys() != {"positive", "negative"}:
+        raise problem(
+            key,
+            f"it must have the keys positive and negative, and has {', '.join(said) or 'none'}",
+            "write both, such as `label_values: {positive: late, negative: on time}`",
+        )
+    # As a file may spell them: 1, 1.0 and true are one value.
+    positive, negative = (
+        {value if isinstance(value, str) else f"{value:g}" for value in listed(said[side])}
+        for side in ("positive", "negative")
+    )
+    if common := sorted(positive & negative):
+        raise problem(key, f"{common[0]!r} is both positive and negative", "keep it on one side")
 
 
 def _sides(positive: Classes, negative: Classes) -> str:

@@ -6,23 +6,24 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from evaluator.errors import IntakeError
-from evaluator.spec._base import problem
-from evaluator.spec._candidates import CandidateBase, RecordedCandidate
+from evaluator.spec._base import class_name, listed, problem
+from evaluator.spec._candidates import CandidateBase, LabellingCandidate, RecordedCandidate
 from evaluator.spec._columns import ColumnSpec
 from evaluator.spec._tasks._task import (
     ABSTAINED,
+    LIMIT_KEYS,
     SEVERAL_LABELS,
     UNKNOWN_LABEL,
-    AnswersError,
     Classes,
     LabelSpec,
     RecordedColumns,
     Task,
+    columns_of,
     counted,
     error,
-    numbers_of,
     plain,
     refuse_keys,
+    some_of,
 )
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from evaluator.spec._tasks._task import Array
 
 _SHOWN: Final = 8
-"""How many classes an error names."""
+"""How many probabilities of a case an error names."""
 _PARTS: Final = re.compile(r"[^][,;|\s\"']+")
 """What stands between the signs by which lists are written."""
 _SLACK: Final = 1e-3
@@ -52,7 +53,8 @@ class MulticlassTask(Task):
     any_comparison = "accuracy"
     any_measure = "demographic_parity"
     calibration_error = "top_label_calibration_error"
-    losses = ("error_rate",)
+    losses = ("error_rate", "log_loss", "brier")
+    losses_of_scores = ("log_loss", "brier")
 
     @property
     def truth(self) -> str:
@@ -95,8 +97,15 @@ class MulticlassTask(Task):
 
     def check_candidate(self, key: str, candidate: CandidateBase) -> None:
         """Refuse what is said of two classes, and recorded scores of other classes."""
-        refuse_keys(self, key, candidate, "threshold", "label_values", "score")
-        names = tuple(map(class_name, getattr(candidate, "classes", ())))
+        refuse_keys(self, key, candidate, "threshold", "score", *LIMIT_KEYS)
+        for word, meant in self._meanings(candidate).items():
+            if meant not in self.classes:
+                raise problem(
+                    f"{key}.label_values",
+                    f"{word!r} stands for {meant!r}, which is none of the label's classes",
+                    f"name one class for each word: {some_of(self.classes)}",
+                )
+        names = self._meant(candidate, getattr(candidate, "classes", ()))
         if names:
             self._refuse_others(f"{key}.classes", names)
         if not isinstance(candidate, RecordedCandidate):
@@ -120,6 +129,19 @@ class MulticlassTask(Task):
                 "name the column of decisions here, or under `scores` that of each class",
             )
 
+    def _meanings(self, candidate: CandidateBase) -> dict[str, str]:
+        """Return by what a candidate says which class it means, where that is not its name."""
+        if not isinstance(candidate, LabellingCandidate):
+            return {}
+        said = (candidate.label_values or {}).items()
+        return {word: " or ".join(map(class_name, listed(meant))) for word, meant in said}
+
+    def _meant(self, candidate: CandidateBase, values: Iterable[Any]) -> list[str]:
+        """Name the classes that a candidate means."""
+        meanings = self._meanings(candidate)
+        names = [class_name(plain(value)) for value in values]
+        return [meanings.get(name, name) for name in names]
+
     def _refuse_others(self, key: str, names: Sequence[str]) -> None:
         other = sorted({*names} ^ {*self.classes}) or [one for one in names if names.count(one) > 1]
         if other:
@@ -128,7 +150,7 @@ class MulticlassTask(Task):
                 f"{other[0]!r} stands either here or among the label's classes, and not in both"
                 if other[0] not in names or other[0] not in self.classes
                 else f"{other[0]!r} is listed more than once",
-                f"name each of the {len(self.classes)} classes once: {_some(self.classes)}",
+                f"name each of the {len(self.classes)} classes once: {some_of(self.classes)}",
             )
 
     def knowing(self, column: ColumnSpec, labels: "pa.ChunkedArray") -> "Task":
@@ -213,6 +235,8 @@ class MulticlassTask(Task):
     def read_texts(self, candidate: CandidateBase, texts: "pd.Series") -> "Array":
         """Read the names of classes; the same whole number may be spelt as 1.0."""
         numbers = {name: number for number, name in enumerate(self.classes)}
+        meanings = self._meanings(candidate)
+        numbers |= {word: numbers[meant] for word, meant in meanings.items()}
 
         def number_of(text: str) -> int:
             stripped = str(text).strip()
@@ -239,15 +263,15 @@ class MulticlassTask(Task):
 
     def _places(self, candidate: CandidateBase, classes: Classes) -> list[int]:
         """Tell at which place of an artifact each class stands."""
-        names = [class_name(plain(one)) for one in classes]
+        names = self._meant(candidate, classes)
         if sorted(names) != sorted(self.classes):
             lacks = [one for one in self.classes if one not in names]
             extra = [one for one in names if one not in self.classes]
             raise error(
                 candidate,
                 f"it has {len(names)} classes, and the label {len(self.classes)}"
-                f"{f'; it lacks {_some(lacks)}' if lacks else ''}"
-                f"{f'; none of them is {_some(extra)}' if extra else ''}",
+                f"{f'; it lacks {some_of(lacks)}' if lacks else ''}"
+                f"{f'; none of them is {some_of(extra)}' if extra else ''}",
                 fix="train it on the label's classes, or correct these; a class that it cannot"
                 " know has a probability of 0",
             )
@@ -295,20 +319,7 @@ class MulticlassTask(Task):
 
     def scores_of_answers(self, candidate: CandidateBase, answers: Sequence[Any]) -> "Array":
         """Take one number a class of each case."""
-        import numpy as np
-
-        names = set(self.classes)
-        wrong = [
-            place
-            for place, one in enumerate(answers)
-            if not isinstance(one, dict) or one.keys() != names
-        ]
-        if wrong:
-            raise AnswersError(
-                f"no objects with one number for each of {_some(self.classes)}", wrong
-            )
-        columns = [numbers_of([one[name] for one in answers]) for name in self.classes]
-        return np.column_stack(columns) if answers else np.empty(self.shape(candidate, 0))
+        return columns_of(answers, self.classes)
 
     def check_labels(
         self, candidate: CandidateBase, classes: Classes, labels: "Array", scores: "Array"
@@ -316,9 +327,9 @@ class MulticlassTask(Task):
         """Refuse labels that are no classes, and probabilities that most of them contradict."""
         import numpy as np
 
-        given = [class_name(plain(one)) for one in labels.tolist()]
+        given = self._meant(candidate, labels.tolist())
         if not {*given} <= {*self.classes} and {*given} <= {str(n) for n in range(len(classes))}:
-            given = [class_name(plain(classes[int(one)])) for one in given]
+            given = self._meant(candidate, [classes[int(one)] for one in given])
         unknown = [one for one in given if one not in self.classes]
         if unknown:
             raise error(
@@ -404,7 +415,7 @@ class MulticlassTask(Task):
 
         return "no answer" if pd.isna(value) else str(value)
 
-    def certainty(self, frame: "pd.DataFrame") -> "pd.Series":
+    def case_figures(self, frame: "pd.DataFrame") -> "pd.Series":
         """Return the probability of the true class."""
         import numpy as np
         import pandas as pd
@@ -419,7 +430,7 @@ class MulticlassTask(Task):
     def errors(self, frame: "pd.DataFrame") -> "pd.Series":
         """Return how improbable the true class was held, or else whether the class is wrong."""
         wrong = (frame["prediction"] != frame["label"]).astype(float)
-        return (1 - self.certainty(frame)).fillna(wrong)
+        return (1 - self.case_figures(frame)).fillna(wrong)
 
     def sides(self, labels: "Array") -> "Iterator[tuple[str, Array]]":
         """Part the cases of each class from the others."""
@@ -432,11 +443,6 @@ class MulticlassTask(Task):
         return wrong
 
 
-def class_name(value: Any) -> str:
-    """Name a class by its value; those of one column are of one type."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
 def classes_of(label: LabelSpec, column: ColumnSpec) -> tuple[str, ...]:
     """Return the classes that are declared: of the label, or else of its column."""
     return tuple(map(class_name, label.classes or column.allowed or ()))
@@ -445,8 +451,3 @@ def classes_of(label: LabelSpec, column: ColumnSpec) -> tuple[str, ...]:
 def _score_column(number: int) -> str:
     """Name the column of a class's probability; its own name may hold anything."""
     return f"score_{number}"
-
-
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - _SHOWN
-    return f"{', '.join(map(repr, names[:_SHOWN]))}{f' and {more} more' if more > 0 else ''}"

@@ -2,9 +2,9 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from evaluator.errors import IntakeError
+from evaluator.errors import CandidateError, IntakeError
 from evaluator.spec._base import problem
 from evaluator.spec._candidates import CandidateBase, RecordedCandidate
 from evaluator.spec._columns import ColumnSpec
@@ -12,6 +12,7 @@ from evaluator.spec._tasks._task import (
     Classes,
     RecordedColumns,
     Task,
+    columns_of,
     counted,
     error,
     numbers_of,
@@ -25,8 +26,12 @@ if TYPE_CHECKING:
     from evaluator.spec._tasks._task import Array
 
 
+_WITH_LIMITS: Final = ("low", "prediction", "high")
+"""In which order a number stands between the limits that a candidate gives."""
+
+
 class RegressionTask(Task):
-    """How much: outputs are numbers, in the label's unit."""
+    """How much: outputs are numbers, in the label's unit, perhaps between limits."""
 
     key = "regression"
     name = "regression"
@@ -38,6 +43,8 @@ class RegressionTask(Task):
     any_comparison = "mean_absolute_error"
     any_measure = "mean_residual"
     gaps_are_shares = False
+    case_figure = "error"
+    does_right = "gives within the tolerance"
     losses = ("absolute_error", "squared_error")
 
     @property
@@ -47,7 +54,11 @@ class RegressionTask(Task):
 
     def decision(self, candidate: CandidateBase) -> str:
         """Say that it is the number itself."""
-        return "the number that it gives"
+        if not candidate.gives_limits:
+            return "the number that it gives"
+        level = self.limits_level
+        meant = "" if level is None else f", meant to hold the truth with probability {level:g}"
+        return f"the number that it gives, with limits{meant}"
 
     def check_column(self, column: ColumnSpec) -> None:
         """Refuse a column that holds no numbers."""
@@ -70,6 +81,14 @@ class RegressionTask(Task):
                 "without a column of numbers there are no outputs",
                 "name the column that holds what the AI system gave",
             )
+        if isinstance(candidate, RecordedCandidate):
+            for one, other in (("low", "high"), ("high", "low")):
+                if getattr(candidate, one) is None and getattr(candidate, other) is not None:
+                    raise problem(
+                        f"{key}.{one}",
+                        f"only the column of the limit `{other}` is named",
+                        f"name the other one, or take `{other}` out",
+                    )
 
     def knowing(self, column: ColumnSpec, labels: "pa.ChunkedArray") -> "Task":
         """Refuse labels that are infinite."""
@@ -94,11 +113,16 @@ class RegressionTask(Task):
         return labels.cast(pa.float64())
 
     def columns(self, candidate: CandidateBase) -> tuple[tuple[str, str, str], ...]:
-        """Name the number."""
+        """Name the number, and the limits where there are any."""
+        limits = (
+            ("low", "float64", "the candidate's lower limit of the true number"),
+            ("high", "float64", "its upper limit"),
+        )
         return (
             ("id", "as in the data", "the case"),
             ("label", "float64", "the true number"),
             ("prediction", "float64", "the number that was given"),
+            *(limits if candidate.gives_limits else ()),
         )
 
     def metric_columns(self, candidate: CandidateBase, form: str = "{}") -> dict[str, Any]:
@@ -111,8 +135,9 @@ class RegressionTask(Task):
 
     @property
     def metric_options(self) -> dict[str, Any]:
-        """Say how far off a number may be."""
-        return {"tolerance": self.label.tolerance}
+        """Say how far off a number may be, and with which probability limits are meant to hold."""
+        level = {} if self.limits_level is None else {"limits_level": self.limits_level}
+        return {"tolerance": self.label.tolerance, **level}
 
     def gives_scores(self, candidate: CandidateBase) -> bool:
         """No: the number is the prediction."""
@@ -123,14 +148,13 @@ class RegressionTask(Task):
         return False
 
     def shape(self, candidate: CandidateBase, cases: int) -> tuple[int, ...]:
-        """Return that of one number a case."""
-        return (cases,)
+        """Return that of one number a case, or of a number between two limits."""
+        return (cases, len(_WITH_LIMITS)) if candidate.gives_limits else (cases,)
 
     def recorded(self, candidate: RecordedCandidate) -> RecordedColumns:
-        """Tell the column of the number."""
-        return RecordedColumns(
-            () if candidate.prediction is None else (candidate.prediction,), None
-        )
+        """Tell the column of the number, between those of the limits where there are any."""
+        named = (getattr(candidate, name) for name in _WITH_LIMITS)
+        return RecordedColumns(tuple(name for name in named if name is not None), None)
 
     def read_texts(self, candidate: CandidateBase, texts: "pd.Series") -> "Array":
         """Read numbers; what is none is missing."""
@@ -165,27 +189,43 @@ class RegressionTask(Task):
     def scores_of_columns(
         self, candidate: CandidateBase, classes: Classes, columns: "Sequence[Array]"
     ) -> "Array":
-        """Refuse several columns."""
-        raise error(
-            candidate,
-            f"it gives {len(columns)} columns, and is asked for one number a case",
-            fix="save a model that gives the number alone",
-        )
+        """Take a number and its limits by their names; refuse other columns."""
+        import numpy as np
+
+        names = list(map(str, classes))
+        if not candidate.gives_limits or sorted(names) != sorted(_WITH_LIMITS):
+            raise self._other_outputs(candidate, f"the columns {', '.join(map(repr, names))}")
+        return np.column_stack([columns[names.index(name)] for name in _WITH_LIMITS])
 
     def scores_of_array(
         self, candidate: CandidateBase, classes: Classes, array: "Array"
     ) -> "Array":
-        """Take the one column of an array."""
-        if array.ndim > 1 and array.shape[1:] != (1,):
-            raise error(
+        """Take the one column of an array, or the number between its limits."""
+        shape = self.shape(candidate, len(array))
+        if array.shape not in (shape, (*shape, 1)):
+            raise self._other_outputs(candidate, f"an array of shape {array.shape}")
+        return array.reshape(shape)
+
+    def _other_outputs(self, candidate: CandidateBase, what: str) -> CandidateError:
+        """Say what a candidate should give instead."""
+        if candidate.gives_limits:
+            return error(
                 candidate,
-                f"it gives an array of shape {array.shape}, and is asked for one number a case",
-                fix="save a model that gives the number alone",
+                f"it gives {what}, and is asked for a number between limits for each case",
+                fix="save a model that gives three columns, called low, prediction and high or in"
+                " this order, or take `limits` out",
             )
-        return array.reshape(-1)
+        return error(
+            candidate,
+            f"it gives {what}, and is asked for one number a case",
+            fix="save a model that gives the number alone, or write `limits: true` where it gives"
+            " lower limit, number and upper limit",
+        )
 
     def scores_of_answers(self, candidate: CandidateBase, answers: Sequence[Any]) -> "Array":
-        """Take one number a case."""
+        """Take one number a case, or objects of a number and its limits."""
+        if candidate.gives_limits:
+            return columns_of(answers, _WITH_LIMITS)
         return numbers_of(answers)
 
     def check_labels(
@@ -203,22 +243,42 @@ class RegressionTask(Task):
         import numpy as np
 
         numbers = np.asarray(scores)
-        if numbers.shape != ids.shape:
+        if numbers.shape != self.shape(candidate, len(ids)):
+            more = ", between a lower and an upper limit" if candidate.gives_limits else ""
             raise error(
                 candidate,
                 f"it gave numbers of shape {numbers.shape} for {len(ids)} cases",
-                fix="make it return one number for each case it is given",
+                fix=f"make it return one number for each case it is given{more}",
             )
         fix = "make it return finite numbers"
         if numbers.dtype.kind not in "iuf":
             what = f"it gave values of type {numbers.dtype}, not numbers"
             raise error(candidate, what, fix=fix)
-        wrong = ~np.isfinite(numbers)
-        if wrong.any():
-            pairs = zip(ids[wrong][:3], numbers[wrong][:3], strict=True)
-            examples = ", ".join(f"{case} -> {value}" for case, value in pairs)
-            what = f"{wrong.sum()} of its {len(ids)} numbers are missing or infinite ({examples})"
-            raise error(candidate, what, fix=fix)
+
+        def refuse(wrong: "Array", what: str, fix: str) -> None:
+            if wrong.any():
+                pairs = zip(ids[wrong][:3], numbers[wrong][:3].tolist(), strict=True)
+                examples = ", ".join(f"{case} -> {value}" for case, value in pairs)
+                raise error(
+                    candidate, f"{wrong.sum()} of its {len(ids)} {what} ({examples})", fix=fix
+                )
+
+        if not candidate.gives_limits:
+            refuse(~np.isfinite(numbers), "numbers are missing or infinite", fix)
+            return numbers
+        low, number, high = numbers.T
+        refuse(~np.isfinite(number), "numbers are missing or infinite", fix)
+        refuse(
+            ~(np.isfinite(low) & np.isfinite(high)),
+            "pairs of limits are missing or infinite",
+            "make it give two finite limits with each number; of what it cannot limit, such as one"
+            " side, give the furthest number that there may be",
+        )
+        refuse(
+            low > high,
+            "lower limits are above the upper ones",
+            "exchange the two where they are named, or mend the candidate",
+        )
         return numbers
 
     def are_predictions(self, values: "Array") -> bool:
@@ -234,23 +294,25 @@ class RegressionTask(Task):
     def store(
         self, candidate: CandidateBase, scores: "Array", decided: "Array | None"
     ) -> "dict[str, Array]":
-        """Keep the number."""
-        return {"prediction": scores.astype(self.decision_type)}
+        """Keep the number, and its limits where there are any."""
+        numbers = scores.astype(self.decision_type)
+        if not candidate.gives_limits:
+            return {"prediction": numbers}
+        low, prediction, high = numbers.T
+        return {"prediction": prediction, "low": low, "high": high}
 
     def word(self, value: Any) -> str:
         """Write the number."""
         return f"{value:g}"
 
-    def certainty(self, frame: "pd.DataFrame") -> "pd.Series":
-        """Return that there is none."""
-        import numpy as np
-        import pandas as pd
-
-        return pd.Series(np.nan, index=frame.index)
+    def case_figures(self, frame: "pd.DataFrame") -> "pd.Series":
+        """Return how far off the numbers are."""
+        return self.errors(frame)
 
     def are_right(self, frame: "pd.DataFrame") -> "pd.Series | None":
-        """Return None: a number is off by so much."""
-        return None
+        """Tell which numbers are within the tolerance; None where there is none."""
+        tolerance = self.label.tolerance
+        return None if tolerance is None else self.errors(frame) <= tolerance
 
     def errors(self, frame: "pd.DataFrame") -> "pd.Series":
         """Return how far off the numbers are."""

@@ -37,7 +37,11 @@ Classes: TypeAlias = Sequence[Any]
 
 _SHOWN: Final = 5
 """How many values an error names."""
+_NAMED: Final = 8
+"""How many classes or columns an error names."""
 
+LIMIT_KEYS: Final = ("limits", "low", "high")
+"""The keys of candidates that say something of limits that they give."""
 UNKNOWN_LABEL: Final = -1
 """Stands for a value that is none of the label's."""
 ABSTAINED: Final = -2
@@ -76,7 +80,8 @@ class LabelSpec(SpecModel):
         default=None, ge=0, strict=True, allow_inf_nan=False, examples=[15.0]
     )
     """Of a regression: how far off a number may be, in the label's unit, that counts as near
-    enough; the metric `within_tolerance` needs it."""
+    enough. The metric `within_tolerance`, the fairness measure `tolerance_gap` and the page's list
+    of cases that only one of candidate and baseline gets right need it."""
 
     @field_validator("column", mode="before")
     @classmethod
@@ -115,6 +120,9 @@ class Task(ABC):
         Where the truth stands.
     classes
         The label's classes by their names, in order; empty where it has none.
+    limits_level
+        With which probability the limits that candidates give are meant to hold the label; None
+        where nobody says so.
     """
 
     key: ClassVar[TaskName]
@@ -143,35 +151,45 @@ class Task(ABC):
     """Those of them that need scores."""
     gaps_are_shares: ClassVar[bool] = True
     """Whether groups are compared by shares of cases, whose differences are below 1."""
+    case_figure: ClassVar[str] = "score"
+    """What the page tells of a single case beside its prediction."""
+    does_right: ClassVar[str] = "decides rightly"
+    """What is said of a candidate on a case that `are_right` holds for right."""
     pictures: ClassVar[tuple[str, ...]] = ()
     """The scorecard's tables beside the figures that there are of each candidate."""
 
-    def __init__(self, label: LabelSpec, classes: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, label: LabelSpec, classes: tuple[str, ...] = (), limits_level: float | None = None
+    ) -> None:
         self.label = label
         self.classes = classes
+        self.limits_level = limits_level
 
     @classmethod
     def metrics(cls) -> tuple[str, ...]:
         """Return the metrics that fit, by their names."""
-        return tuple(
-            name
-            for name, one in METRICS.items()
-            # No candidate gives limits.
-            if cls.name in one.tasks and one.needs != "limits"
-        )
+        return tuple(name for name, one in METRICS.items() if cls.name in one.tasks)
 
     def classes_of(self, metric: str) -> tuple[str | None, ...]:
         """Name the classes that a metric has a value of; None alone where it has one over all."""
         return self.classes if METRICS[metric].per_class else (None,)
 
-    def check_metrics(self, metrics: Sequence[str]) -> None:
-        """Refuse metrics that need what the label does not say."""
-        for name in metrics:
-            if METRICS[name].option == "tolerance" and self.label.tolerance is None:
+    def check_options(self, metrics: Sequence[str], measures: Sequence[str]) -> None:
+        """Refuse metrics and fairness measures that need what nobody says."""
+        needed = {f"the metric {name}": METRICS[name].option for name in metrics}
+        needed |= {f"the measure {name}": FAIRNESS_MEASURES[name].option for name in measures}
+        for what, option in needed.items():
+            if option == "tolerance" and self.label.tolerance is None:
                 raise problem(
                     "label.tolerance",
-                    f"the metric {name} needs it",
+                    f"{what} needs it",
                     "say how far off a number may be, in the label's unit",
+                )
+            if option == "limits_level" and self.limits_level is None:
+                raise problem(
+                    "limits_level",
+                    f"{what} needs it",
+                    "say with which probability limits are meant to hold the truth, such as 0.9",
                 )
 
     @classmethod
@@ -251,6 +269,10 @@ class Task(ABC):
             What a stored column is called there.
         """
 
+    def limit_columns(self, candidate: CandidateBase, form: str = "{}") -> tuple[str, str] | None:
+        """Say in the same way where the limits stand that a candidate gives; None without any."""
+        return (form.format("low"), form.format("high")) if candidate.gives_limits else None
+
     @property
     def metric_options(self) -> dict[str, Any]:
         """What else metrics need, as those functions take it that measure and compare them."""
@@ -259,6 +281,14 @@ class Task(ABC):
     @abstractmethod
     def gives_scores(self, candidate: CandidateBase) -> bool:
         """Tell whether there are scores of it beside its predictions."""
+
+    def lacking(self, candidate: CandidateBase, needs: str) -> str | None:
+        """Say why a candidate has not what metrics need (`MetricInfo.needs`); None where it has."""
+        if needs == "score" and not self.gives_scores(candidate):
+            return f"{candidate.name} gives decisions and no scores"
+        if needs == "limits" and not candidate.gives_limits:
+            return f"{candidate.name} gives numbers and no limits"
+        return None
 
     def decides(self, candidate: CandidateBase) -> bool:
         """Tell whether it makes decisions itself, beside its outputs or instead of them."""
@@ -355,8 +385,10 @@ class Task(ABC):
         """Write a stored label or prediction for a reader."""
 
     @abstractmethod
-    def certainty(self, frame: "pd.DataFrame") -> "pd.Series":
-        """Return how probable a candidate held what is told of each case; NaN without scores.
+    def case_figures(self, frame: "pd.DataFrame") -> "pd.Series":
+        """Return what the page tells of each case (`case_figure`); NaN where there is nothing.
+
+        It is how probable the candidate held what is told of the case, or how far off it was.
 
         Parameters
         ----------
@@ -365,7 +397,7 @@ class Task(ABC):
         """
 
     def are_right(self, frame: "pd.DataFrame") -> "pd.Series | None":
-        """Tell which predictions are right; None where they are off by so much instead."""
+        """Tell which predictions are right; None where nothing says which are."""
         return frame["prediction"] == frame["label"]
 
     @abstractmethod
@@ -411,6 +443,26 @@ def numbers_of(answers: Sequence[Any]) -> "Array":
     return np.array(answers, dtype=np.float64)
 
 
+def columns_of(answers: Sequence[Any], names: Sequence[str]) -> "Array":
+    """Return a number of each name a case, in this order, as an endpoint gave them in objects.
+
+    Raises
+    ------
+    AnswersError
+        Where some are no such objects.
+    """
+    import numpy as np
+
+    wrong = [
+        place
+        for place, one in enumerate(answers)
+        if not isinstance(one, dict) or one.keys() != {*names}
+    ]
+    if wrong:
+        raise AnswersError(f"no objects with one number for each of {some_of(names)}", wrong)
+    return np.column_stack([numbers_of([one[name] for one in answers]) for name in names])
+
+
 def _is_number(value: Any) -> bool:
     """Tell whether a value of JSON is a number that a float can hold."""
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -453,6 +505,12 @@ def counted(counts: Mapping[Any, int]) -> str:
     shown = ", ".join(f"{shortened(value)} in {count}" for value, count in common[:_SHOWN])
     more = len(common) - _SHOWN
     return f"{shown} and {more} more" if more > 0 else shown
+
+
+def some_of(names: Sequence[str]) -> str:
+    """List the first names, and how many more there are."""
+    more = len(names) - _NAMED
+    return f"{', '.join(map(repr, names[:_NAMED]))}{f' and {more} more' if more > 0 else ''}"
 
 
 def error(candidate: CandidateBase, what: str, *, fix: str) -> CandidateError:
