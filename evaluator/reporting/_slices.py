@@ -80,10 +80,10 @@ def standout_slices(
     -------
     list[Standout]
         By candidate, then metric, worse before better, and within a side by distance; of a metric
-        that has a value a class, the furthest of all classes. Left out
-        are measurements that are not ``ok``, slices whose interval holds the overall value, and a
-        candidate without an overall measurement. Slices are picked after looking at all of them, so
-        that the extreme ones are still partly extreme by chance.
+        that has a value a class, the furthest of all classes. Left out are measurements that are
+        not ``ok``, slices whose interval holds the overall value, and a candidate without an
+        overall measurement. Slices are picked after looking at all of them, so that the extreme
+        ones are still partly extreme by chance.
     """
     known = read_measurements(measurements, metrics=metrics, levels=["overall", SLICE_LEVEL])
     usable = [measurement for measurement in known if measurement.status == "ok"]

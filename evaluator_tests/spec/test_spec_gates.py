@@ -21,6 +21,24 @@ GATES: TypeAdapter[tuple[GateSpec, ...]] = TypeAdapter(tuple[GateSpec, ...])
         ("{metric: roc_auc, at_leest: 0.5}", "at_leest", "there is no such key", "`at_least`"),
         ("{metric: roc_auc, minimum: 0.5}", "minimum", "there is no such key", "at_least"),
         ("{metric: roc_auc}", "at_least", "has no limit", "give it `at_least`"),
+        (
+            "{metric: roc_auc, at_least: 0.5, class: north}",
+            "class",
+            "roc_auc has one value over all classes",
+            "take it out",
+        ),
+        (
+            "{metric: roc_auc, at_least: 0.5, class: [north]}",
+            "class",
+            "it must be true or false or a whole number or text, and it is a list",
+            "write for example `class: high`",
+        ),
+        (
+            "{metric: roc_auc, at_least: 0.5, clas: north}",
+            "clas",
+            "there is no such key",
+            "did you mean `class`?",
+        ),
         ("{metric: f1, at_least: 0.5}", "metric", "not among the audit's metrics", "add it"),
         ("{at_least: 0.5}", "metric", "this key is needed", "`metric: recall`"),
         (

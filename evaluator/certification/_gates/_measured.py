@@ -63,7 +63,7 @@ def _of_scopes(gate: ScopedGate, limits: Limits, in_words: str = "") -> GateBeha
         return _look_at_each(gate, limits, found, found.tables.measurements)
 
     metric, level = format_metric(gate.metric, gate.of_class), gate.scope_level
-    of_classes = bool(METRICS[gate.metric].per_class) and gate.of_class is None
+    of_classes = _is_for_each_class(gate)
     if of_classes:
         metric = f"{metric.removesuffix(OF_A_CLASS)} of each class"
     named = f" of {format_scope(gate.geography, gate.segment)}" if gate.names_scope else ""
@@ -81,6 +81,10 @@ def _of_scopes(gate: ScopedGate, limits: Limits, in_words: str = "") -> GateBeha
         subject=f"{metric}{named} is " if is_one_scope and not of_classes else None,
         decided_on=gate.decide_on,
     )
+
+
+def _is_for_each_class(gate: ScopedGate) -> bool:
+    return bool(METRICS[gate.metric].per_class) and gate.of_class is None
 
 
 def _scorecard_level(gate: ScopedGate) -> str:
@@ -130,9 +134,7 @@ def _look_at_each(
     gate: ScopedGate, limits: Limits, found: CandidateEvidence, measured: Callable[..., ByScope]
 ) -> list[GateInput]:
     """Look at each scope, and there at each class that the gate is for."""
-    classes: Sequence[str | None] = (gate.of_class,)
-    if METRICS[gate.metric].per_class and gate.of_class is None:
-        classes = found.audit.classes
+    classes = found.audit.classes if _is_for_each_class(gate) else (gate.of_class,)
     of = found.candidate, gate.metric, _scorecard_level(gate)
     return [
         item
