@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from evaluator.errors import IntakeError
+from evaluator.scorecard import PREDICTED_BINS
 from evaluator.spec._base import problem
 from evaluator.spec._candidates import CandidateBase, RecordedCandidate
 from evaluator.spec._columns import ColumnSpec
@@ -39,6 +40,7 @@ class RegressionTask(Task):
     any_measure = "mean_residual"
     gaps_are_shares = False
     losses = ("absolute_error", "squared_error")
+    pictures = (PREDICTED_BINS,)
 
     @property
     def truth(self) -> str:

@@ -127,8 +127,10 @@ class Task(ABC):
     """Those of them that need scores."""
     gaps_are_shares: ClassVar[bool] = True
     """Whether groups are compared by shares of cases, whose differences are below 1."""
-    pictures: ClassVar[tuple[str, ...]] = ()
+    pictures: ClassVar[tuple[str, ...]]
     """The scorecard's tables beside the figures that there are of each candidate."""
+    claims_are_answers: ClassVar[bool] = False
+    """Whether `claims` are of a candidate's answers; otherwise of cases that are positive."""
 
     def __init__(self, label: LabelSpec, classes: tuple[str, ...] = ()) -> None:
         self.label = label
@@ -343,6 +345,21 @@ class Task(ABC):
         frame
             `label` and the stored outputs, one row a case.
         """
+
+    def claims(self, frame: "pd.DataFrame") -> "pd.DataFrame":
+        """Return what of each case was held so probable, and whether it is so.
+
+        Parameters
+        ----------
+        frame
+            `label` and the stored outputs with scores, one row a case.
+
+        Returns
+        -------
+        pandas.DataFrame
+            `score`, NaN where nothing was claimed, and `label`, 1 where it is so.
+        """
+        return frame[["score", "label"]]
 
     def are_right(self, frame: "pd.DataFrame") -> "pd.Series | None":
         """Tell which predictions are right; None where they are off by so much instead."""
