@@ -40,7 +40,10 @@ def audited(tmp_path_factory: pytest.TempPathFactory) -> Audited:
     record = Record.model_validate_json(path.read_text())
     store = EvidenceStore(str(folder))
     scorecard = Scorecard.from_tables(
-        lambda name: from_stored(store.read_table(record, name)), weak_searches={}
+        lambda name: (
+            from_stored(store.read_table(record, name)) if name in record.files else pd.DataFrame()
+        ),
+        weak_searches={},
     )
     return Audited(issued, spec, scorecard)
 

@@ -12,11 +12,14 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from evaluator.certification._statement import Discrepancy, EvidenceItem
 from evaluator.scorecard import (
     ADDITIONAL_MEASUREMENTS,
+    CLASSES,
     COMPARISONS,
+    CONFUSION,
     FAIRNESS,
     MEASUREMENTS,
     OPERATING_POINTS,
     PAIRS,
+    PREDICTED_BINS,
     RANKS,
     SCORE_BINS,
     WEAK_SLICES,
@@ -35,6 +38,9 @@ KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     WEAK_SLICES: ("candidate", "slice", "conditions"),
     OPERATING_POINTS: ("candidate", "point"),
     SCORE_BINS: ("candidate", "low"),
+    CONFUSION: ("candidate", "label", "predicted"),
+    CLASSES: ("candidate", "class", "metric"),
+    PREDICTED_BINS: ("candidate", "low"),
 }
 """What a row of each table is about; not every table has classes. What got worse is not among
 them: that rests on an earlier certificate's evidence."""

@@ -177,8 +177,12 @@ def _recompute_tables(
         scored = score(asked, known, lambda candidate: predicted.get(candidate.name), others=others)
         found, searches = scored.tables, scored.searches
     else:
-        found, searches = {name: table.schema.empty_table() for name, table in whole.items()}, {}
-    tables = {n: stored[n] if n in unseen else from_stored(found[n]) for n in whole}
+        found, searches = {}, {}
+    # What is not computed has no rows, whatever is stored.
+    tables = {
+        name: stored[name] if name in unseen else from_stored(found.get(name, table.slice(0, 0)))
+        for name, table in whole.items()
+    }
     yield from compare_tables(scorecard, stored, tables, among_others=bool(others.slices))
     stored_searches = evidence.record(scorecard).facts[WEAK_SEARCHES]
     if whose is not None:

@@ -17,23 +17,21 @@ import pyarrow as pa
 
 from evaluator.evaluation._cases import WEIGHT, EvaluatedCases, IntArray
 from evaluator.evaluation._compare import NO_OTHERS, OthersCompared, compare
-from evaluator.evaluation._curves import operating_points, score_bins
 from evaluator.evaluation._fairness import measure_fairness
 from evaluator.evaluation._measure import (
     design_effect,
     measure_additional_slices,
     measure_evaluated,
 )
+from evaluator.evaluation._pictures import PICTURES
 from evaluator.evaluation._weak_slices import search_weak_slices
 from evaluator.scorecard import (
     ADDITIONAL_MEASUREMENTS,
     COMPARISONS,
     FAIRNESS,
     MEASUREMENTS,
-    OPERATING_POINTS,
     PAIRS,
     RANKS,
-    SCORE_BINS,
     SLICE_COLUMNS,
     WEAK_SLICES,
     WORSENED,
@@ -46,13 +44,6 @@ SCORE_VERSION: Final = "8"
 """Raised when `score` would give other figures for the same inputs."""
 DESIGN_EFFECT = 1.5
 """A design effect of days above this is told where the audit takes cases as independent."""
-
-
-_PICTURES: Final = {
-    OPERATING_POINTS: ("a count of what is right and wrong", operating_points),
-    SCORE_BINS: ("a look at the scores", score_bins),
-}
-"""What a task may ask for beside the figures, by its table."""
 
 
 class Predicted(NamedTuple):
@@ -72,7 +63,8 @@ class Scored(NamedTuple):
     """What a scorecard says of all candidates."""
 
     tables: dict[str, pa.Table]
-    """The measurements and all tables that a scorecard stores besides, by their files' names."""
+    """The measurements and all tables that a scorecard stores besides, by their files' names;
+    without those that the task does not ask for."""
     searches: dict[str, dict[str, Any]]
     """By candidate, how far its weak slices were searched."""
     remarks: list[str]
@@ -151,11 +143,11 @@ def score(
         for one in of_each.values()
         for table in one.additional_measurements
     ]
+    stored = to_stored([*more, compared, *(one.found.tables for one in of_each.values())])
+    for name in PICTURES.keys() - set(spec.asks.pictures):
+        del stored[name]
     return Scored(
-        {
-            MEASUREMENTS: pa.Table.from_pandas(measurements, preserve_index=False),
-            **to_stored([*more, compared, *(one.found.tables for one in of_each.values())]),
-        },
+        {MEASUREMENTS: pa.Table.from_pandas(measurements, preserve_index=False), **stored},
         {name: one.found.search for name, one in of_each.items() if one.found.search is not None},
         [
             *_dependence_remark(cases, {name: one.effect_of_days for name, one in of_each.items()}),
@@ -234,7 +226,7 @@ def find_for_candidate(
         return _attempt(f"{what} of {candidate.name}", work, remarks)
 
     for name in spec.asks.pictures:
-        what, picture = _PICTURES[name]
+        what, picture = PICTURES[name]
         tables[name] = tried(
             what, partial(picture, spec, candidate, cases, predictions, row_positions)
         )

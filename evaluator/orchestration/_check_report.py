@@ -124,6 +124,7 @@ def render_check(checked: Checked, run_context: RunContext) -> str:
             signed_by=None,
             file=_single_file(checked),
             flips=checked.flips,
+            scores_of_answers=spec.asks.claims_are_answers,
         )
     )
 

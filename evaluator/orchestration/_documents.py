@@ -219,6 +219,7 @@ def _render_page(
             example_columns=() if state.spec.examples is None else state.spec.examples.columns,
             examples=list(find_examples(state, judged)),
             links=list(_links(state, judged, run_context)),
+            scores_of_answers=state.spec.asks.claims_are_answers,
         )
     )
     return {PAGE: page.encode()}

@@ -300,6 +300,8 @@ class DashboardContent(AuditContent):
         The columns that the page may show of single cases, and these, of the worst slices.
     links
         Where more is told, those of the audit first.
+    scores_of_answers
+        Whether a score says how sure a candidate is of its answer; otherwise of a positive case.
     """
 
     title: str
@@ -314,6 +316,7 @@ class DashboardContent(AuditContent):
     example_columns: Sequence[str] = ()
     examples: Sequence[SliceExamples] = ()
     links: Sequence[Link] = ()
+    scores_of_answers: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -1,4 +1,4 @@
-"""How each candidate's scores part the classes, and how far they can be taken at their word."""
+"""How each candidate's scores part two classes, and how far scores can be taken at their word."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,20 +20,20 @@ _TOLD_AT: Final = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
-class CalibrationMark:
-    """How often cases with scores of one bin are positive: positions, and what it is of."""
+class Mark:
+    """A value of the cases of one bin, with its interval: positions."""
 
     x: float
     y: float
     low: float | None
     high: float | None
     few: bool
-    """Whether too few cases have such a score to be told from chance."""
+    """Whether there are too few cases to be told from chance."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreBar:
-    """How many cases of either class have scores of one bin: positions, from the middle on."""
+    """How many cases of either kind have scores of one bin: positions, from the middle on."""
 
     x: float
     width: float
@@ -43,7 +43,10 @@ class ScoreBar:
 
 @dataclass(frozen=True, kw_only=True)
 class CandidateCurves:
-    """The drawings of one candidate; `roc` and `precision_recall` are points of a line."""
+    """The drawings of one candidate; `roc` and `precision_recall` are points of a line.
+
+    Of several classes there are no lines, and no decisions between two of them.
+    """
 
     name: str
     number: int
@@ -56,10 +59,10 @@ class CandidateCurves:
     in_words: str
     found: float | None
     """The share of positive cases that it finds at the place that `in_words` tells."""
-    marks: Sequence[CalibrationMark]
+    marks: Sequence[Mark]
     bars: Sequence[ScoreBar]
     bins: Sequence[ScoreBin]
-    decided: OperatingPoint
+    decided: OperatingPoint | None
     points: Sequence[OperatingPoint]
     """As it decides, and places of the curves, from the strictest threshold on."""
 
@@ -68,9 +71,10 @@ def candidate_curves(content: DashboardContent) -> list[CandidateCurves]:
     """Draw the curves of the first candidates, in the audit's order."""
     points = dict(group_by_candidate(content.scorecard.rows(OperatingPoint), ()))
     bins = dict(group_by_candidate(content.scorecard.rows(ScoreBin), ()))
-    shown = [c.name for c in content.candidates if c.name in points][:MOST_SHOWN]
+    drawn = points.keys() | bins.keys()
+    shown = [c.name for c in content.candidates if c.name in drawn][:MOST_SHOWN]
     return [
-        _curves_of(name, number, points[name], bins.get(name, []), content.minimum_support)
+        _curves_of(name, number, points.get(name, []), bins.get(name, []), content.minimum_support)
         for number, name in enumerate(shown)
     ]
 
@@ -82,7 +86,7 @@ def _curves_of(
     bins: Sequence[ScoreBin],
     minimum_support: int,
 ) -> CandidateCurves:
-    decided = next(point for point in points if point.threshold is None)
+    decided = next((point for point in points if point.threshold is None), None)
     # From the strictest threshold, at which nothing is positive, to the most lenient.
     along = [point for point in reversed(points) if point.threshold is not None]
     roc = [(one.false_positive_rate, one.true_positive_rate) for one in along]
@@ -94,12 +98,16 @@ def _curves_of(
         number=number,
         roc=_line([(0.0, 0.0), *roc] if along else []),
         precision_recall=_line(recalled),
-        decides_at=_place(decided.false_positive_rate, decided.true_positive_rate),
-        decides_with=_place(decided.true_positive_rate, decided.precision),
+        decides_at=None
+        if decided is None
+        else _place(decided.false_positive_rate, decided.true_positive_rate),
+        decides_with=None
+        if decided is None
+        else _place(decided.true_positive_rate, decided.precision),
         in_words=_in_words(found),
         found=found,
         marks=[
-            CalibrationMark(
+            Mark(
                 x=_along(one.mean_score),
                 y=_up(one.rate),
                 low=None if one.rate_low is None else _up(one.rate_low),
@@ -121,7 +129,7 @@ def _curves_of(
         ],
         bins=bins,
         decided=decided,
-        points=[decided, *_thinned(along)],
+        points=[*([] if decided is None else [decided]), *_thinned(along)],
     )
 
 
@@ -152,8 +160,10 @@ def _in_words(found: float | None) -> str:
     )
 
 
-def curves_finding(shown: Sequence[CandidateCurves]) -> str:
-    """Say which candidate finds most while it takes few others for positive."""
+def curves_finding(shown: Sequence[CandidateCurves], *, of_answers: bool) -> str:
+    """Say who finds most while it takes few others for positive, or whose answers are least so."""
+    if of_answers:
+        return _certainty(shown)
     told = [(one.found, -one.number, one) for one in shown if one.found is not None]
     if not told:
         return "decisions alone"
@@ -161,6 +171,21 @@ def curves_finding(shown: Sequence[CandidateCurves]) -> str:
     return (
         f"with {_TOLD_AT:.0%} of the negative cases taken for positive, {best.name} finds"
         f"{' most' if len(told) > 1 else ''}: {best.found:.0%} of the positive ones"
+    )
+
+
+def _certainty(shown: Sequence[CandidateCurves]) -> str:
+    """Say of whom what it held probable is furthest from how often it was so."""
+    found = []
+    for one in shown:
+        sizes = [bin_.positives + bin_.negatives for bin_ in one.bins]
+        held = sum(bin_.mean_score * size for bin_, size in zip(one.bins, sizes, strict=True))
+        right = sum(bin_.positives for bin_ in one.bins)
+        found.append((abs(held - right) / sum(sizes), held / sum(sizes), right / sum(sizes), one))
+    _, held, right, furthest = max(found, key=lambda one: one[0])
+    return (
+        f"{furthest.name} {'' if len(found) == 1 else 'is furthest off: it '}holds its answers for"
+        f" {held:.0%} probable, and {right:.0%} are correct"
     )
 
 

@@ -27,6 +27,15 @@ from evaluator.reporting._answer import (
     taken_for_granted,
     tallies,
 )
+from evaluator.reporting._classes import (
+    MOST_CLASSES,
+    MOST_IN_MATRIX,
+    MOST_WITH_INTERVALS,
+    class_groups,
+    classes_finding,
+    confusion_finding,
+    confusions,
+)
 from evaluator.reporting._comparison import (
     baseline_of,
     comparison_finding,
@@ -66,6 +75,7 @@ from evaluator.reporting._overview import (
     without_label_table,
 )
 from evaluator.reporting._plots import BAR_STEP, WIDTH, day_bars
+from evaluator.reporting._residuals import candidate_residuals, residuals_finding
 from evaluator.reporting._slices import (
     additional_slice_tables,
     candidate_gaps,
@@ -77,7 +87,14 @@ from evaluator.reporting._slices import (
     sorting_candidate,
 )
 from evaluator.reporting._weak_slices import weak_finding, weak_groups, worsened_groups
-from evaluator.scorecard import format_scope, read_slices
+from evaluator.scorecard import (
+    FoundRow,
+    OperatingPoint,
+    PredictedBin,
+    ScoreBin,
+    format_scope,
+    read_slices,
+)
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -184,18 +201,68 @@ def _verdicts(content: DashboardContent) -> Shown | None:
     return Shown(verdict_finding(content.verdicts), {"verdicts": verdict_groups(content)})
 
 
+def _classes(content: DashboardContent) -> Shown | None:
+    groups = class_groups(content)
+    if not groups:
+        return None
+    parts = {
+        "groups": groups,
+        "count": max(len(group.rows) for group in groups),
+        "most_in_order": MOST_IN_MATRIX,
+        "most_classes": MOST_CLASSES,
+    }
+    return Shown(classes_finding(groups), parts)
+
+
+def _confusion(content: DashboardContent) -> Shown | None:
+    shown = confusions(content)
+    if not shown:
+        return None
+    parts = {
+        "confusions": shown,
+        # All candidates are asked about the same classes.
+        "count": max(len(one.rows) for one in shown),
+        "most_in_matrix": MOST_IN_MATRIX,
+        "most_with_intervals": MOST_WITH_INTERVALS,
+        "most_classes": MOST_CLASSES,
+        "weighted": _is_weighted(content),
+    }
+    return Shown(confusion_finding(shown), parts)
+
+
+def _residuals(content: DashboardContent) -> Shown | None:
+    shown = candidate_residuals(content)
+    if not shown:
+        return None
+    parts = {
+        "residuals": shown,
+        "left": _not_drawn(content, len(shown), PredictedBin),
+        "weighted": _is_weighted(content),
+    }
+    return Shown(residuals_finding(shown), parts)
+
+
 def _curves(content: DashboardContent) -> Shown | None:
     shown = candidate_curves(content)
     if not shown:
         return None
-    measured = content.evaluation_set
     parts = {
         "curves": shown,
-        "side": SIDE,
-        "left": max(len(content.candidates) - len(shown), 0),
-        "weighted": measured is not None and measured.weight is not None,
+        "left": _not_drawn(content, len(shown), OperatingPoint, ScoreBin),
+        "weighted": _is_weighted(content),
     }
-    return Shown(curves_finding(shown), parts)
+    return Shown(curves_finding(shown, of_answers=content.scores_of_answers), parts)
+
+
+def _not_drawn(content: DashboardContent, drawn: int, *kinds: type[FoundRow]) -> int:
+    """Count the other candidates of whom there is something to be drawn."""
+    found = {one.candidate for kind in kinds for one in content.scorecard.rows(kind)}
+    return len(found.intersection(_names(content))) - drawn
+
+
+def _is_weighted(content: DashboardContent) -> bool:
+    measured = content.evaluation_set
+    return measured is not None and measured.weight is not None
 
 
 def _comparison(content: DashboardContent) -> Shown | None:
@@ -378,6 +445,9 @@ SECTIONS = (
     Section("outcome", "Outcome", _outcome),
     Section("figures", "Figures", _figures),
     Section("verdicts", "Verdicts", _verdicts),
+    Section("classes", "Classes", _classes),
+    Section("confusion", "Confusion", _confusion),
+    Section("residuals", "Residuals", _residuals),
     Section("curves", "Scores", _curves),
     Section("comparison", "Comparison", _comparison),
     Section("flips", "Flips", _flips),
@@ -429,7 +499,11 @@ def _environment() -> "Environment":
         whole=_whole,
     )
     environment.globals.update(
-        interval=format_interval, is_few=is_few, plot_width=WIDTH, scope=format_scope
+        interval=format_interval,
+        is_few=is_few,
+        plot_width=WIDTH,
+        scope=format_scope,
+        side=SIDE,
     )
     return environment
 

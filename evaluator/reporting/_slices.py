@@ -14,7 +14,9 @@ from evaluator.reporting._plots import IntervalPlot, scale_of
 from evaluator.scorecard import (
     ALL,
     SLICE_LEVEL,
+    ClassFigure,
     Measurement,
+    PredictedBin,
     ScoreBin,
     Scorecard,
     SliceState,
@@ -194,7 +196,9 @@ class HeatMap:
         return list(self.segments) == [ALL]
 
 
-def is_few(found: Measurement | ScoreBin, minimum_support: int) -> bool:
+def is_few(
+    found: Measurement | ScoreBin | ClassFigure | PredictedBin, minimum_support: int
+) -> bool:
     """Tell whether a value rests on too little to be called good or bad."""
     return found.status != "ok" or (found.n or 0) < minimum_support
 

@@ -277,11 +277,12 @@ class ScoreBin:
     Attributes
     ----------
     mean_score
-        By weights.
+        By weights. Of several classes a score is the probability of the one that was answered.
     positives, negatives
-        How many cases are so, by their weights.
+        How many cases are so, by their weights; of several classes how many answers are correct,
+        and how many are wrong.
     rate, rate_low, rate_high
-        The share of positive cases, with its interval.
+        The share of positive cases, or of correct answers, with its interval.
     n
         How many cases there are.
     """
@@ -295,6 +296,93 @@ class ScoreBin:
     rate: float | None = None
     rate_low: float | None = None
     rate_high: float | None = None
+    n: int
+    status: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confusion:
+    """The cases of one class that were taken for one; where there are none there is no row.
+
+    Attributes
+    ----------
+    label, predicted
+        The class that they are of, and what it was taken for; None where nothing was answered.
+    n, count
+        How many they are, and by their weights.
+    share, low, high
+        The share of the label's cases, by weights, with its interval.
+    """
+
+    candidate: str
+    label: str
+    predicted: str | None = None
+    n: int
+    count: float
+    share: float | None = None
+    low: float | None = None
+    high: float | None = None
+    status: str | None = None
+
+    @property
+    def is_right(self) -> bool:
+        """Whether they were taken for what they are."""
+        return self.label == self.predicted
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassFigure:
+    """One metric of one class over all cases.
+
+    Attributes
+    ----------
+    metric
+        ``class_recall``, ``class_precision``, ``class_f1`` or ``class_share``.
+    n
+        The cases that it is a share of: those of the class, those that were predicted as it, those
+        of which either is true, or all.
+    """
+
+    candidate: str
+    class_: str
+    metric: str
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    n: int
+    status: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictedBin:
+    """The cases whose predicted numbers are from `low` to `high`, both included.
+
+    Attributes
+    ----------
+    mean_predicted
+        By weights.
+    mean_actual, actual_low, actual_high
+        The mean of what is true, by weights, with its interval.
+    residual_5, residual_25, residual_50, residual_75, residual_95
+        The least residual, prediction minus label, that so many per cent of the cases do not
+        exceed, by weights.
+    n
+        How many cases there are.
+    """
+
+    candidate: str
+    low: float
+    high: float
+    mean_predicted: float
+    mean_actual: float | None = None
+    actual_low: float | None = None
+    actual_high: float | None = None
+    residual_5: float
+    residual_25: float
+    residual_50: float
+    residual_75: float
+    residual_95: float
     n: int
     status: str | None = None
 

@@ -11,10 +11,13 @@ import pandas as pd
 from evaluator.scorecard._measurements import CURRENT
 from evaluator.scorecard._rows import (
     AdditionalMeasurement,
+    ClassFigure,
     Comparison,
+    Confusion,
     Found,
     Gap,
     OperatingPoint,
+    PredictedBin,
     Rank,
     ScoreBin,
     WeakSlice,
@@ -23,11 +26,14 @@ from evaluator.scorecard._rows import (
 )
 from evaluator.scorecard._tables import (
     ADDITIONAL_MEASUREMENTS,
+    CLASSES,
     COMPARISONS,
+    CONFUSION,
     FAIRNESS,
     MEASUREMENTS,
     OPERATING_POINTS,
     PAIRS,
+    PREDICTED_BINS,
     RANKS,
     SCORE_BINS,
     SLICES,
@@ -44,6 +50,9 @@ _TABLES: Final[Mapping[type, str]] = {
     WorsenedSlice: "worsened",
     OperatingPoint: "operating_points",
     ScoreBin: "score_bins",
+    Confusion: "confusion",
+    ClassFigure: "classes",
+    PredictedBin: "predicted_bins",
 }
 """Which table has rows of which kind."""
 
@@ -218,8 +227,9 @@ class Scorecard:
     worsened
         `candidate`, and the columns of `evaluator.metrics.worsened_slices`, since the last
         certificate that was about another evaluation set; without rows where there is none.
-    operating_points, score_bins
-        Rows of `OperatingPoint` and `ScoreBin`; without rows where they were not stored yet.
+    operating_points, score_bins, confusion, classes, predicted_bins
+        Rows of `OperatingPoint`, `ScoreBin`, `Confusion`, `ClassFigure` and `PredictedBin`; without
+        rows where the audit's task has none, or they were not stored yet.
     weak_searches
         By candidate, how far its weak slices were searched: `WeakSlices.search`, and `loss` and
         `level` where they are known. A candidate that is not in it was not searched.
@@ -248,6 +258,9 @@ class Scorecard:
     worsened: pd.DataFrame = field(default_factory=pd.DataFrame)
     operating_points: pd.DataFrame = field(default_factory=pd.DataFrame)
     score_bins: pd.DataFrame = field(default_factory=pd.DataFrame)
+    confusion: pd.DataFrame = field(default_factory=pd.DataFrame)
+    classes: pd.DataFrame = field(default_factory=pd.DataFrame)
+    predicted_bins: pd.DataFrame = field(default_factory=pd.DataFrame)
     weak_searches: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     remarks: Sequence[str] = ()
     days: Sequence[DayFacts] = ()
@@ -261,7 +274,8 @@ class Scorecard:
         ----------
         kind
             `AdditionalMeasurement`, `Comparison` (those with the baseline), `Rank`, `Gap`,
-            `WeakSlice`, `WorsenedSlice`, `OperatingPoint` or `ScoreBin`.
+            `WeakSlice`, `WorsenedSlice`, `OperatingPoint`, `ScoreBin`, `Confusion`, `ClassFigure`
+            or `PredictedBin`.
         candidate
             Whose rows; those of all where None.
 
@@ -330,6 +344,9 @@ class Scorecard:
             worsened=read_table(WORSENED),
             operating_points=read_table(OPERATING_POINTS),
             score_bins=read_table(SCORE_BINS),
+            confusion=read_table(CONFUSION),
+            classes=read_table(CLASSES),
+            predicted_bins=read_table(PREDICTED_BINS),
             weak_searches=weak_searches,
             remarks=remarks,
             days=days,

@@ -8,9 +8,12 @@ import pyarrow as pa
 
 from evaluator.scorecard._rows import (
     AdditionalMeasurement,
+    ClassFigure,
     Comparison,
+    Confusion,
     Gap,
     OperatingPoint,
+    PredictedBin,
     Rank,
     ScoreBin,
     WeakSlice,
@@ -46,6 +49,9 @@ WEAK_SLICES: Final = "weak_slices.parquet"
 WORSENED: Final = "worsened.parquet"
 OPERATING_POINTS: Final = "operating_points.parquet"
 SCORE_BINS: Final = "score_bins.parquet"
+CONFUSION: Final = "confusion.parquet"
+CLASSES: Final = "classes.parquet"
+PREDICTED_BINS: Final = "predicted_bins.parquet"
 DAYS: Final = "days.json"
 """A scorecard's facts about days, where a gate looks at them."""
 
@@ -76,6 +82,9 @@ SCHEMAS: Final[Mapping[str, pa.Schema]] = {
     WORSENED: schema_of(WorsenedSlice),
     OPERATING_POINTS: schema_of(OperatingPoint),
     SCORE_BINS: schema_of(ScoreBin),
+    CONFUSION: schema_of(Confusion),
+    CLASSES: schema_of(ClassFigure),
+    PREDICTED_BINS: schema_of(PredictedBin),
 }
 """The columns of each table but the measurements, which have those of the audit's metrics.
 

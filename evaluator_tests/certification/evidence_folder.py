@@ -360,7 +360,9 @@ class Builder:
     ) -> Issued:
         scorecard, spec = roots
         found = Scorecard.from_tables(
-            tables.__getitem__, weak_searches=scorecard.facts[WEAK_SEARCHES], days=self.days()
+            lambda name: tables.get(name, pd.DataFrame()),
+            weak_searches=scorecard.facts[WEAK_SEARCHES],
+            days=self.days(),
         )
         signer = key if signed else None
         names = self.names

@@ -78,7 +78,12 @@ def stored(evidence: Path, table: str) -> pd.DataFrame:
         return pd.read_parquet(folder / table)
     spec = load_audit("flights", Path(evaluator.__file__).parent / "defs").spec
     scorecard = Scorecard.from_tables(
-        lambda name: from_stored(pq.read_table(folder / name)), weak_searches={}
+        lambda name: (
+            from_stored(pq.read_table(folder / name))
+            if (folder / name).exists()
+            else pd.DataFrame()
+        ),
+        weak_searches={},
     )
     judged_on = gate_evidence(spec, scorecard)
     judged = judge_scopes(spec.gates, judged_on, [one.name for one in spec.candidates])

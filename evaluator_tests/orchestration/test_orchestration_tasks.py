@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import skops.io
 from sklearn.compose import make_column_transformer
@@ -28,16 +29,18 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from evaluator.certification import Verdict, verify, verify_all
+from evaluator.evaluation import Scored, score
 from evaluator.orchestration import AuditState, Home, page_of, statement_name
 from evaluator.orchestration._single_cases import find_flips
 from evaluator.scorecard import MEASUREMENTS, from_stored
-from evaluator.spec import Audit, AuditSpec, named_audit
+from evaluator.spec import TASKS, Audit, AuditSpec, named_audit
 from evaluator_tests.orchestration.conftest import open_home, run
 
 DAYS = ("2026-03-01", "2026-03-02")
 CASES_A_DAY = 150
 CLASSES = ("low", "middle", "high")
 FEATURES = ("amount", "age")
+PICTURES = {name for task in TASKS.values() for name in task.pictures}
 
 
 def world(task: str) -> pd.DataFrame:
@@ -186,8 +189,8 @@ def test_a_whole_audit_ends_in_certificates_that_are_verified_and_figures_of_sci
     content = state.store.read_bytes(state.require("certificate"), statement_name("said"))
     reports = verify_all(content, state.store.url, now=datetime.now(UTC))
     assert [(report.problems, report.not_checked) for report in reports] == [((), ()), ((), ())]
-    page = page_of(state).content.decode()
-    assert '<section id="curves"' not in page
+    # What no candidate of this task has is not stored.
+    assert state.require("scorecard").files.keys() & PICTURES == set(audit.spec.asks.pictures)
     # What is current is not computed again.
     again = run(audit, home)
     assert again.computed == 0
@@ -540,3 +543,38 @@ def test_numbers_change_sides_where_one_alone_is_within_the_tolerance(
         label={"column": "truth"},
     )  # fmt: skip
     assert list(find_flips(AuditState(other, home), summary.judged.record)) == []
+
+
+@pytest.mark.parametrize("task", ["multiclass", "regression"])
+def test_what_predictions_do_not_give_is_found_in_every_table_of_the_task(
+    task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = open_home(tmp_path / "home", monkeypatch)
+    land(home, task)
+    audit = audit_of(task)
+    changed = {
+        "confusion.parquet": "n",
+        "classes.parquet": "value",
+        "score_bins.parquet": "positives",
+        "predicted_bins.parquet": "residual_95",
+    }
+
+    def embellished(*given: Any, **named: Any) -> Scored:
+        scored = score(*given, **named)
+        for name in audit.spec.asks.pictures:
+            frame = scored.tables[name].to_pandas()
+            frame.loc[1, changed[name]] += 1
+            scored.tables[name] = pa.Table.from_pandas(frame, schema=scored.tables[name].schema)
+        return scored
+
+    monkeypatch.setattr("evaluator.orchestration._scorecard_run.score", embellished)
+    run(audit, home)
+
+    state = AuditState(audit, home)
+    content = state.store.read_bytes(state.require("certificate"), statement_name("said"))
+    report, *_ = verify_all(content, state.store.url, now=datetime.now(UTC))
+    found = {one.file.rpartition("/")[2]: one.what for one in report.problems}
+    assert found.keys() == set(audit.spec.asks.pictures)
+    for name, what in found.items():
+        assert f": {changed[name]} is " in what
+        assert ", recomputed " in what

@@ -1,6 +1,6 @@
 """Verdicts, comparisons, gaps and weak slices of the made-up audit, by the real metrics."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
@@ -14,6 +14,7 @@ from evaluator.metrics import (
     compare_pairs,
     fairness,
     rank_candidates,
+    rate_interval,
     slice_definitions,
     weak_slices,
     worsened_slices,
@@ -26,7 +27,16 @@ from evaluator.reporting import (
     Flips,
     SliceExamples,
 )
-from evaluator.scorecard import Gap, OperatingPoint, ScoreBin, Scorecard, to_frame
+from evaluator.scorecard import (
+    ClassFigure,
+    Confusion,
+    Gap,
+    OperatingPoint,
+    PredictedBin,
+    ScoreBin,
+    Scorecard,
+    to_frame,
+)
 from evaluator.spec import FairnessGate, FairnessSpec
 
 COMPARED = ["accuracy", "recall", "f1", "roc_auc", "log_loss"]
@@ -228,8 +238,89 @@ BINS = [
 ]
 
 
+def class_tables(names: Sequence[str], classes: int, cases: int = 40) -> dict[str, pd.DataFrame]:
+    """Give tables of so many classes, the first of which nearly all are taken for the second.
+
+    A class has as many cases more as its number; the last has none, and one in ten is not answered.
+    """
+    random = np.random.default_rng(90)
+    found, figures = [], []
+    for name in names:
+        counts = random.poisson(0.3, (classes, classes + 1))
+        sizes = cases + np.arange(classes)
+        for label in range(classes - 1):
+            counts[label, -1] = sizes[label] // 10
+            rest = sizes[label] - counts[label].sum()
+            counts[label, 1 if label == 0 else label] += max(rest, 0)
+        counts[-1] = 0
+        sizes = counts.sum(axis=1)
+        of = np.repeat(np.maximum(sizes, 1), classes + 1)
+        low, high = (one.reshape(counts.shape) for one in rate_interval(counts.ravel(), of, 0.95))
+        found += [
+            Confusion(
+                candidate=name,
+                label=f"class {label}",
+                predicted=f"class {said}" if said < classes else None,
+                n=int(counts[label, said]),
+                count=float(counts[label, said]),
+                share=counts[label, said] / sizes[label],
+                low=low[label, said],
+                high=high[label, said],
+                status="ok",
+            )
+            for label, said in np.argwhere(counts)
+        ]
+        right, said = counts.diagonal(), counts[:, :-1].sum(axis=0)
+        either = sizes + said - right
+        for metric, hits, among in (
+            ("class_recall", right, sizes),
+            ("class_precision", right, said),
+            ("class_f1", right, either),
+            ("class_share", said, np.full(classes, sizes.sum())),
+        ):
+            ends = rate_interval(hits, np.maximum(among, 1), 0.95)
+            figures += [
+                ClassFigure(
+                    candidate=name,
+                    class_=f"class {label}",
+                    metric=metric,
+                    n=int(among[label]),
+                    value=hits[label] / among[label] if among[label] else None,
+                    low=ends[0][label] if among[label] else None,
+                    high=ends[1][label] if among[label] else None,
+                    status="ok" if among[label] else "undefined",
+                    reason=None if among[label] else f"no label of class 'class {label}'",
+                )
+                for label in range(classes)
+            ]
+    return {"confusion": to_frame(found, Confusion), "classes": to_frame(figures, ClassFigure)}
+
+
+def predicted_bins(name: str, off: float = 0.0) -> list[PredictedBin]:
+    """Give four bins whose mean is off by so much in the last; that has few cases."""
+    return [
+        PredictedBin(
+            candidate=name,
+            low=10.0 * number,
+            high=10.0 * number + 9,
+            mean_predicted=10.0 * number + 5,
+            mean_actual=10.0 * number + 5 - off * (number == 3),
+            actual_low=10.0 * number + 3 - off * (number == 3),
+            actual_high=10.0 * number + 7 - off * (number == 3),
+            residual_5=-8.0,
+            residual_25=-3.0,
+            residual_50=0.5,
+            residual_75=3.5,
+            residual_95=9.0,
+            n=12 if number == 3 else 1_250,
+            status="ok",
+        )
+        for number in range(4)
+    ]
+
+
 def with_more(content: DashboardContent) -> DashboardContent:
-    """Give a content also curves, a history, cases that change sides, and examples."""
+    """Give a content also what tasks draw, a history, cases that change sides, and examples."""
     names = [candidate.name for candidate in content.candidates]
     measured = content.scorecard.measurements
     flipped = FlippedCase(
@@ -255,6 +346,8 @@ def with_more(content: DashboardContent) -> DashboardContent:
             [one for name in names for one in points_of(name)], OperatingPoint
         ),
         score_bins=to_frame(BINS, ScoreBin),
+        **class_tables(names, 3),
+        predicted_bins=to_frame([one for n in names for one in predicted_bins(n)], PredictedBin),
     )
     return replace(
         content,

@@ -13,7 +13,7 @@ import pytest
 from evaluator.intake import escape_formula
 from evaluator.reporting import DashboardContent, render_dashboard
 from evaluator_tests.browser import Page, shown
-from evaluator_tests.reporting.made_findings import with_more
+from evaluator_tests.reporting.made_findings import class_tables, with_more
 from evaluator_tests.reporting.shown import (
     ATTACK,
     attacked,
@@ -89,6 +89,9 @@ CONTENTS: dict[str, Callable[[DashboardContent], DashboardContent]] = {
     "failed slices": _failed,
     "500 slices": lambda content: many_slices(content, 500),
     "all that a page may have": with_more,
+    "90 classes": lambda content: with_scorecard(
+        with_more(content), **class_tables(["schedule_only", "random_forest"], 90)
+    ),
 }
 
 
@@ -200,6 +203,38 @@ def test_a_candidate_is_chosen_by_its_name_alone(page: Page, table: str) -> None
     assert sorted(names) == sorted(
         ["", "gradient_boosting", "logistic_regression", "random_forest", "schedule_only"]
     )
+
+
+def test_of_many_classes_the_worst_are_shown_and_any_is_found(
+    content: DashboardContent, tmp_path: Path
+) -> None:
+    names = ["schedule_only", "random_forest"]
+    many = with_scorecard(content, **class_tables(names, 90, 400))
+    with _opened(many, tmp_path, "#classes") as page:
+        for table in ("classes", "confusion"):
+            said = f"document.querySelector('{_tools(table, 'output')}').textContent"
+            worst = _column(page, table, 0)
+            assert (len(worst), worst[0], worst[20]) == (40, "class 0", "class 0")
+            assert page.run(said) == "40 of 180 rows"
+            _fill(page, _tools(table, "input"), "class 89")
+            # It has no case, and is the last one.
+            assert _column(page, table, 0) == ["class 89"] * 2
+            assert "class 89" not in worst
+            _fill(page, _tools(table, "input"), "")
+            assert _column(page, table, 0) == worst
+            page.click(_tools(table, "button:nth-of-type(3)"))
+            assert len(_column(page, table, 0)) == 180
+            assert page.run("location.hash").endswith(f"{table}.all=yes")
+            page.click(_tools(table, "button:nth-of-type(3)"))
+            assert _column(page, table, 0) == worst
+        # Of another order those are shown that are the first there.
+        page.click(_head("classes", 3))
+        precisions = [float(text[:5]) for text in _column(page, "classes", 3)][:20]
+        assert precisions == sorted(precisions)
+        assert page.faults == []
+        # Of few rows none is left out.
+        button = _tools("figures", "button:nth-of-type(3)")
+        assert page.run(f"document.querySelector('{button}').hidden")
 
 
 def test_the_address_holds_what_was_chosen_and_gives_it_back(
@@ -362,7 +397,8 @@ def test_charts_are_drawn_where_a_section_unfolds_and_paper_has_the_pictures(
         kinds = page.run(
             "Array.from(document.querySelectorAll('[data-chart]'), (o) => o.dataset.chart)"
         )
-        assert set(kinds) == {"roc", "recall", "calibration", "scores", "history", "days"}
+        drawn = {"roc", "recall", "calibration", "scores", "actual", "residuals"}
+        assert set(kinds) == {*drawn, "history", "days"}
         assert _seen(page, ".chart") == [True] * len(kinds)
         assert _seen(page, ".still") == [False] * len(kinds)
         labels = page.run(
@@ -384,6 +420,9 @@ def test_a_tip_says_what_its_row_of_the_table_says(
         "|Precision: 0.750|True positives: 30|False positives: 10",
         "calibration": "Score: 0.050 to 0.100|Mean score: 0.080|Positive: 10|Negative: 90"
         "|Share positive: 0.100; 0.050 to 0.180|Status: ok",
+        "actual": "Predicted: 0.000 to 9.000|Cases: 1,250|Mean predicted: 5.000"
+        "|Mean actual: 5.000; 3.000 to 7.000|5 %: -8.000|25 %: -3.000|Median: 0.500"
+        "|75 %: 3.500|95 %: 9.000|Status: ok",
     }
     with _opened(with_more(content), tmp_path) as page:
         # The order that a reader sorts a table in is not the chart's.
@@ -462,7 +501,8 @@ def test_what_is_too_much_for_an_address_leaves_the_page_as_it_is(
 def test_without_a_script_everything_is_there_and_unfolds(
     content: DashboardContent, tmp_path: Path
 ) -> None:
-    with _opened(content, tmp_path) as page:
+    many = with_scorecard(content, **class_tables(["schedule_only"], 90))
+    with _opened(many, tmp_path) as page:
         page.call("Emulation.setScriptExecutionDisabled", value=True)
         page.open("about:blank")
         page.open((tmp_path / "page.html").as_uri())
@@ -470,6 +510,8 @@ def test_without_a_script_everything_is_there_and_unfolds(
         page.click("#evidence summary")
         assert page.run("document.querySelector('#evidence details').open")
         assert page.run("document.querySelectorAll('main table').length") > 10
+        page.click("#classes summary")
+        assert _seen(page, "#classes tbody tr") == [True] * 91
         page.click("#intake summary")
         assert page.run("document.querySelector('.chart') === null")
         assert _seen(page, "#intake .still") == [True]
@@ -477,11 +519,13 @@ def test_without_a_script_everything_is_there_and_unfolds(
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [SCREEN, PHONE], ids=["screen", "phone"])
+@pytest.mark.parametrize("classes", [3, 90])
 def test_axe_finds_no_fault_of_accessibility_in_a_page_that_is_unfolded(
-    content: DashboardContent, tmp_path: Path, scheme: str, size: tuple[int, int]
+    content: DashboardContent, tmp_path: Path, scheme: str, size: tuple[int, int], classes: int
 ) -> None:
     axe = (files("axe_core_python") / "axe.min.js").read_text(encoding="utf-8")
-    with _opened(with_more(content), tmp_path) as page:
+    tables = class_tables([one.name for one in content.candidates[:2]], classes)
+    with _opened(with_scorecard(with_more(content), **tables), tmp_path) as page:
         page.resize(*size)
         page.call(
             "Emulation.setEmulatedMedia",

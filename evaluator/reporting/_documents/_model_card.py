@@ -14,6 +14,7 @@ from evaluator.certification import (
     format_training,
     worst_gaps,
 )
+from evaluator.reporting._classes import worst_classes
 from evaluator.reporting._content import CandidateSummary, DocumentsContent
 from evaluator.reporting._documents._page import (
     Block,
@@ -224,6 +225,8 @@ def _analyses(content: DocumentsContent, summary: CandidateSummary) -> list[Bloc
     if missing := format_missing(content, summary.name):
         blocks.append(Paragraph(Strong(missing)))
     blocks.append(_overall(overall))
+    if worst := worst_classes(content, summary.name):
+        blocks.append(Paragraph(f"The classes of the lowest recall: {worst}."))
     shown = content.spec.headline_metrics[:SHOWN_METRICS]
     for level, words in (
         ("geography", "By geography"),

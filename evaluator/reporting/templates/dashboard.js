@@ -78,6 +78,9 @@ class Tools {
     this.field = make("input", { type: "search", placeholder: "Find", oninput: () => this.take() });
     this.field.setAttribute("aria-label", `Find in: ${plain(table.caption)}`);
     this.said = make("output", {});
+    this.most = Number(table.dataset.most ?? Infinity);
+    this.more = make("button", { type: "button", onclick: () => this.toggle() });
+    this.more.hidden = this.parts.every(({ rows }) => rows.length <= this.most);
     const tools = make(
       "div",
       { className: "tools" },
@@ -85,6 +88,7 @@ class Tools {
       ...this.filters.map(({ select }) => select),
       make("button", { type: "button", textContent: "Copy", onclick: () => this.copy() }),
       make("button", { type: "button", textContent: "Save as CSV", onclick: () => this.save() }),
+      this.more,
       this.said,
     );
     table.closest(".scroll").before(tools);
@@ -93,6 +97,7 @@ class Tools {
       button.onclick = () => this.turn(column);
       head.append(button);
     });
+    if (!this.more.hidden) this.show();
   }
 
   /** Divide a part of the table into what leads it, its rows, and what is said below them. */
@@ -149,6 +154,13 @@ class Tools {
     remember();
   }
 
+  /** Show all rows of a table that begins with some of them, or these alone again. */
+  toggle() {
+    this.state.all = this.state.all ? undefined : "yes";
+    this.show();
+    remember();
+  }
+
   /** Take over what was typed and chosen. */
   take() {
     this.state.find = this.field.value || undefined;
@@ -175,6 +187,9 @@ class Tools {
     });
     const wanted = (find ?? "").toLowerCase();
     const chosen = this.filters.map(({ key }) => [key, this.state[key]]).filter(([, one]) => one);
+    // Who looks for something finds it wherever it is.
+    const most = wanted || this.state.all ? Infinity : this.most;
+    this.more.textContent = this.state.all ? "Show fewer" : "Show all";
     let count = 0;
     for (const { body, name, lead, rows, notes } of this.parts) {
       const order = rows.map((_, index) => index);
@@ -183,8 +198,9 @@ class Tools {
       }
       body.append(...lead, ...order.map((index) => rows[index].row), ...notes);
       let left = 0;
-      for (const { row, text } of rows) {
+      for (const { row, text } of order.map((index) => rows[index])) {
         row.hidden = !(
+          left < most &&
           text.includes(wanted) &&
           chosen.every(([key, one]) => (key === "group" ? name : choiceOf(row.cells[key])) === one)
         );
@@ -388,11 +404,12 @@ const draw = (figure, width) => {
   else figure.prepend(chart);
 };
 
+const tableOf = (id) => tables.find((one) => one.id === id);
 const known = new Map();
 /** Read a table once, in the order that it came in, with a tip a row. */
 const rowsOf = (id, readRow) => {
   if (!known.has(id)) {
-    const { rows, titles } = tables.find((one) => one.id === id);
+    const { rows, titles } = tableOf(id);
     const found = rows.map(({ row: { cells } }) => ({
       ...readRow(cells),
       tip: titles.map((title, column) => `${title}: ${words(cells[column])}`).join("\n"),
@@ -495,6 +512,24 @@ const binsOf = ({ dataset: { number } }) =>
     return { from, to, middle: (from + to) / 2, score, positive, negative, ...read(cells[4]) };
   });
 
+/** Name a column of a figure's table of bins. */
+const titleOf = ({ dataset: { number } }, column) => tableOf(`bins-${number}`).titles[column];
+
+const predictedOf = (number) =>
+  rowsOf(`predicted-${number}`, (cells) => {
+    const [from, to] = plain(cells[0]).split(" to ").map(numberOf);
+    const [predicted, q5, q25, q50, q75, q95] = [2, 4, 5, 6, 7, 8].map((column) => numberOf(plain(cells[column])));
+    return { from, to, predicted, q5, q25, q50, q75, q95, ...read(cells[3]) };
+  });
+/** Give the ends of some columns, over all candidates: these are drawn on one scale. */
+const span = (...columns) => {
+  const figures = Array.from(document.querySelectorAll("[data-chart=actual]"));
+  const rows = figures.flatMap(({ dataset }) => predictedOf(dataset.number));
+  const all = rows.flatMap((row) => columns.map((column) => row[column])).filter((one) => !Number.isNaN(one));
+  return [Math.min(...all), Math.max(...all)];
+};
+const numeric = (label, domain) => ({ label, domain, grid: true, ticks: 5, inset: 6 });
+
 /** Lay days out one beside the other, as many of them named as there is room for. */
 const byDay = (rows, width) => {
   const step = Math.ceil(rows.length / Math.max(1, Math.floor(width / DAY_WIDTH)));
@@ -514,7 +549,7 @@ const CHARTS = {
   calibration: (figure, width) => ({
     height: Math.min(width, TALLEST),
     x: share("Mean score"),
-    y: share("Share positive"),
+    y: share(titleOf(figure, 4)),
     marks: [
       chance(),
       ...measured(binsOf(figure), Plot.ruleX, { x: "score" }, "y"),
@@ -528,12 +563,46 @@ const CHARTS = {
       height: Math.min(width, TALLEST),
       marginLeft: 55,
       x: { ...share("Score"), grid: false },
-      y: { label: "Positive (up) and negative cases", grid: true, tickFormat: whole },
+      y: { label: `${titleOf(figure, 2)} (up), ${titleOf(figure, 3).toLowerCase()}`, grid: true, tickFormat: whole },
       marks: [
         Plot.rect(rows, { ...bar, y1: 0, y2: "positive", fill: ACCENT }),
         Plot.rect(rows, { ...bar, y1: 0, y2: ({ negative }) => -negative, fill: MUTED }),
         Plot.ruleY([0]),
         tips(rows, Plot.pointerX, { x: "middle", y: "positive" }),
+      ],
+    };
+  },
+  actual: (figure, width) => {
+    const rows = predictedOf(figure.dataset.number);
+    const [across, up] = [span("predicted"), span("value", "low", "high")];
+    const [low, high] = [Math.max(across[0], up[0]), Math.min(across[1], up[1])];
+    return {
+      height: Math.min(width, TALLEST),
+      marginLeft: 55,
+      x: numeric("Mean predicted", across),
+      y: numeric("Mean actual", up),
+      marks: [
+        low < high ? Plot.line([[low, low], [high, high]], { stroke: MUTED, strokeDasharray: "3 3" }) : null,
+        ...measured(rows, Plot.ruleX, { x: "predicted" }, "y"),
+        tips(rows, Plot.pointerX, { x: "predicted", y: "value" }),
+      ],
+    };
+  },
+  residuals: (figure, width) => {
+    const rows = predictedOf(figure.dataset.number);
+    const [least, most] = span("q5", "q95");
+    const box = { x1: "from", x2: "to", stroke: ACCENT, strokeOpacity: 0.35, fill: ACCENT };
+    return {
+      height: Math.min(width, TALLEST),
+      marginLeft: 55,
+      x: numeric("Predicted", span("from", "to")),
+      y: numeric("Residual", [Math.min(least, 0), Math.max(most, 0)]),
+      marks: [
+        Plot.rect(rows, { ...box, y1: "q5", y2: "q95", fillOpacity: 0.15 }),
+        Plot.rect(rows, { ...box, y1: "q25", y2: "q75", fillOpacity: 0.35 }),
+        Plot.ruleY(rows, { x1: "from", x2: "to", y: "q50", stroke: ACCENT, strokeWidth: 2.5 }),
+        Plot.ruleY([0], { stroke: MUTED, strokeDasharray: "3 3" }),
+        tips(rows, Plot.pointerX, { x: "predicted", y: "q50" }),
       ],
     };
   },

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from evaluator.errors import IntakeError
+from evaluator.scorecard import CLASSES, CONFUSION, SCORE_BINS
 from evaluator.spec._base import class_name, listed, problem
 from evaluator.spec._candidates import CandidateBase, LabellingCandidate, RecordedCandidate
 from evaluator.spec._columns import ColumnSpec
@@ -55,6 +56,8 @@ class MulticlassTask(Task):
     calibration_error = "top_label_calibration_error"
     losses = ("error_rate", "log_loss", "brier")
     losses_of_scores = ("log_loss", "brier")
+    pictures = (CONFUSION, CLASSES, SCORE_BINS)
+    claims_are_answers = True
 
     @property
     def truth(self) -> str:
@@ -417,15 +420,25 @@ class MulticlassTask(Task):
 
     def case_figures(self, frame: "pd.DataFrame") -> "pd.Series":
         """Return the probability of the true class."""
+        return self._probability(frame, "label")
+
+    def claims(self, frame: "pd.DataFrame") -> "pd.DataFrame":
+        """Return the probability of the class that was answered, and whether it is the true one."""
+        right = (frame["prediction"] == frame["label"]).astype("int8")
+        score = self._probability(frame, "prediction")
+        return right.to_frame("label").assign(score=score)
+
+    def _probability(self, frame: "pd.DataFrame", of: str) -> "pd.Series":
+        """Return the probability of the class that a column names; NaN without scores or class."""
         import numpy as np
         import pandas as pd
 
         columns = [_score_column(number) for number in range(len(self.classes))]
         if columns[0] not in frame:
             return pd.Series(np.nan, index=frame.index)
-        place = pd.Index(self.classes).get_indexer(pd.Index(frame["label"]))
-        scores = frame[columns].to_numpy()
-        return pd.Series(scores[np.arange(len(frame)), place], index=frame.index)
+        place = pd.Index(self.classes).get_indexer(pd.Index(frame[of]))
+        scores = frame[columns].to_numpy()[np.arange(len(frame)), place]
+        return pd.Series(np.where(place < 0, np.nan, scores), index=frame.index)
 
     def errors(self, frame: "pd.DataFrame") -> "pd.Series":
         """Return how improbable the true class was held, or else whether the class is wrong."""

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from evaluator.errors import CandidateError, IntakeError
+from evaluator.scorecard import PREDICTED_BINS
 from evaluator.spec._base import problem
 from evaluator.spec._candidates import CandidateBase, RecordedCandidate
 from evaluator.spec._columns import ColumnSpec
@@ -46,6 +47,7 @@ class RegressionTask(Task):
     case_figure = "error"
     does_right = "gives within the tolerance"
     losses = ("absolute_error", "squared_error")
+    pictures = (PREDICTED_BINS,)
 
     @property
     def truth(self) -> str:

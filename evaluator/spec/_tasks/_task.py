@@ -155,8 +155,10 @@ class Task(ABC):
     """What the page tells of a single case beside its prediction."""
     does_right: ClassVar[str] = "decides rightly"
     """What is said of a candidate on a case that `are_right` holds for right."""
-    pictures: ClassVar[tuple[str, ...]] = ()
+    pictures: ClassVar[tuple[str, ...]]
     """The scorecard's tables beside the figures that there are of each candidate."""
+    claims_are_answers: ClassVar[bool] = False
+    """Whether `claims` are of a candidate's answers; otherwise of cases that are positive."""
 
     def __init__(
         self, label: LabelSpec, classes: tuple[str, ...] = (), limits_level: float | None = None
@@ -395,6 +397,21 @@ class Task(ABC):
         frame
             `label` and the stored outputs, one row a case.
         """
+
+    def claims(self, frame: "pd.DataFrame") -> "pd.DataFrame":
+        """Return what of each case was held so probable, and whether it is so.
+
+        Parameters
+        ----------
+        frame
+            `label` and the stored outputs with scores, one row a case.
+
+        Returns
+        -------
+        pandas.DataFrame
+            `score`, NaN where nothing was claimed, and `label`, 1 where it is so.
+        """
+        return frame[["score", "label"]]
 
     def are_right(self, frame: "pd.DataFrame") -> "pd.Series | None":
         """Tell which predictions are right; None where nothing says which are."""
