@@ -115,3 +115,13 @@ def test_what_is_of_another_task_is_refused_by_name(
 ) -> None:
     with pytest.raises(ValidationError, match=says.replace("(", r"\(")):
         audit(task, **keys)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_what_is_logged_of_a_candidate_is_what_its_task_rests_on(task: str) -> None:
+    spec = audit(task)
+    logged = {"binary": {"threshold": 0.5}}.get(task, {})
+    assert spec.asks.settings(spec.candidates[0]) == logged
+    scores = {"scores": {"low": "a", "middle": "b", "high": "c"}, "abstain_below": 0.4}
+    sure = audit("multiclass", candidate={"prediction": None, **scores})
+    assert sure.asks.settings(sure.candidates[0]) == {"abstain_below": 0.4}
