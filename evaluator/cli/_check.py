@@ -17,7 +17,8 @@ commands = typer.Typer()
 @commands.command(
     epilog="Examples: evaluator check outputs.csv --label late --score probability"
     "  |  evaluator check outputs.parquet --label approved --prediction decision --geography region"
-    " --at-least accuracy=0.8 --html check.html"
+    " --at-least accuracy=0.8 --html check.html  |  evaluator check outputs.csv --label kind"
+    " --score 'p_{class}'  |  evaluator check outputs.csv --label minutes --prediction said"
 )
 def check(
     file: Annotated[Path, typer.Argument(help="CSV, Parquet, JSON Lines or Excel; only read.")],
@@ -80,6 +81,7 @@ def check(
     """Check one file of outputs and labels, as an audit would.
 
     Figures, groups, weak slices, and verdicts on limits are those of an audit on the same rows.
+    Whether two sides, several classes or numbers are asked for, the label's values tell, or --task.
     Nothing is stored, but by --keep. Without a label it tells what is missing, how columns are
     distributed, and the shares of positive decisions.
     Exit code 1: a limit is not shown to be kept, or the file is refused.

@@ -22,7 +22,6 @@ from evaluator.intake._sketch import ColumnSketch
 from evaluator.intake._validator import RowValidator
 from evaluator.metrics import METRICS
 from evaluator.spec import (
-    AuditSpec,
     BinaryTask,
     DataSpec,
     FoundColumn,
@@ -131,7 +130,7 @@ class FoundLabel(NamedTuple):
 
 def _task_lines(found: FoundLabel) -> Iterator[str]:
     """Write task and label down; the usual task goes without saying."""
-    if found.task.key != AuditSpec.model_fields["task"].default:
+    if found.task is not BinaryTask:
         yield f"task: {found.task.key}{_why(found.likely)}"
     said = {"column": found.column.name, **found.task.declared(found.column)}
     keys = ", ".join(f"{key}: {_value(one)}" for key, one in said.items())

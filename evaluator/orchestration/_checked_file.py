@@ -32,6 +32,7 @@ CHECK: Final = "check"
 _NUMBERS: Final = ("integer", "float", "decimal")
 _MOST_FEATURES: Final = 12
 """Among the crosses of so many columns weak slices are searched in seconds."""
+_SHOWN: Final = 5
 _SAYS_NOTHING: Final = re.compile(r"(?i)yes|no|true|false|other|unknown|[\d.,+-]+|\w")
 
 
@@ -259,7 +260,8 @@ class _Settings:
             if other is None or "classes" not in found.task.label_keys:
                 continue
             more = other.beyond(label)
-            if not more or not other.read & label.read or label.is_number > other.is_whole:
+            is_like = not label.is_number or other.is_whole
+            if not more or not other.read & label.read or not is_like:
                 continue
             label = label._replace(texts=[*(label.texts or ()), *more])
             if not label.is_number:
@@ -346,7 +348,9 @@ class _Settings:
                 fix="name its column of probabilities by --score, or of decisions or numbers by"
                 f" --prediction{each}",
             )
-        self.chosen.append(f"its scores are taken from {', '.join(found[0]['scores'].values())}")
+        columns = [*found[0]["scores"].values()]
+        more = f" and {len(columns) - _SHOWN} more" if len(columns) > _SHOWN else ""
+        self.chosen.append(f"its scores are taken from {', '.join(columns[:_SHOWN])}{more}")
         return found[0]
 
     def _candidates(

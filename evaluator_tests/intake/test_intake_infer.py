@@ -313,6 +313,7 @@ def test_a_whole_first_audit_loads(tmp_path: Path) -> None:
         ([f"{n}.5" for n in range(30)], None, {}, "  # it has 30 different numbers\n"),
         ([str(n) for n in range(30)], None, {}, "  # it has 30 different numbers\n"),
         (["1", "0"], "multiclass", {"classes": [0, 1]}, "task: multiclass\n"),
+        (["true", "false"], "multiclass", {"classes": [False, True]}, "task: multiclass\n"),
         (["1.0", "0.0"], None, {"positive": 1, "negative": 0}, "which of the two values counts"),
     ],
 )

@@ -25,6 +25,7 @@ from sklearn.preprocessing import StandardScaler
 
 from evaluator.certification import verify_all
 from evaluator.orchestration import AuditState, Home, page_of, statement_name
+from evaluator.orchestration._tracking import tracking_client
 from evaluator.scorecard import MEASUREMENTS, from_stored
 from evaluator.spec import Audit, AuditSpec, named_audit
 from evaluator_tests.orchestration.conftest import open_home, run
@@ -174,6 +175,10 @@ def test_a_whole_audit_ends_in_certificates_that_are_verified_and_figures_of_sci
     assert [(report.problems, report.not_checked) for report in reports] == [((), ()), ((), ())]
     page = page_of(state).content.decode()
     assert '<section id="curves"' not in page
+    client = tracking_client(home)
+    runs = client.search_runs([one.experiment_id for one in client.search_experiments()])
+    # A threshold is of no such task.
+    assert [{*one.data.params} for one in runs] == [{"kind", "source", "features"}] * 2
     # What is current is not computed again.
     again = run(audit, home)
     assert again.computed == 0

@@ -81,7 +81,8 @@ class BinaryTask(Task):
         """Say which value is positive, and which negative."""
         values = found.texts or ()
         positive = likely_positive(values) if found.positive is None else found.positive
-        negative = next(one for one in values if value_of(one) != value_of(positive))
+        others = [one for one in values if one != positive]
+        negative = min(others, key=lambda one: value_of(one) == value_of(positive))
         sides = {"positive": positive, "negative": negative}
         if found.type == "boolean":
             return {side: value_of(text) == 1 for side, text in sides.items()}

@@ -87,12 +87,15 @@ class MulticlassTask(Task):
     @classmethod
     def lists_values(cls, found: FoundColumn) -> bool:
         """List texts there, and numbers that are spelt as if they were none: 1.0."""
-        return found.type != "integer"
+        return found.type not in ("integer", "boolean")
 
     @classmethod
     def declared(cls, found: FoundColumn) -> dict[str, Any]:
-        """List whole numbers in their order."""
-        return {} if cls.lists_values(found) else {"classes": sorted(map(int, found.read))}
+        """List whole numbers in their order, or both truth values."""
+        if cls.lists_values(found):
+            return {}
+        values = sorted(map(int, found.read))
+        return {"classes": [*map(bool, values)] if found.type == "boolean" else values}
 
     def find_scores(self, shares: Mapping[str, FoundColumn]) -> list[dict[str, Any]]:
         """Find columns that are called alike but for the class, one for each."""
